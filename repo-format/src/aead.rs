@@ -1,0 +1,109 @@
+//! ChaCha20-Poly1305 with counter nonces, and key derivation by BLAKE3.
+
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{ChaCha20Poly1305, XChaCha20Poly1305};
+use zeroize::Zeroizing;
+
+use crate::FormatError;
+
+/// Bytes that sealing adds.
+pub const TAG_BYTES: usize = 16;
+
+/// A 256-bit symmetric key.
+pub type Key = Zeroizing<[u8; 32]>;
+
+/// Separate number spaces for nonces under one key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum NonceSpace {
+    /// Heads of frames, numbered by frame.
+    FrameHead = 0,
+    /// Bodies of frames, numbered by frame.
+    FrameBody = 1,
+    /// The directory of a pack, number 0.
+    Directory = 2,
+    /// Sections of an index segment, numbered by section.
+    Section = 3,
+    /// A record that is alone under its key, number 0.
+    Record = 4,
+}
+
+/// An opened-up key: seals and opens messages, each under its own nonce.
+pub struct Cipher(ChaCha20Poly1305);
+
+impl Cipher {
+    pub fn new(key: &Key) -> Self {
+        Self(ChaCha20Poly1305::new((&**key).into()))
+    }
+
+    /// Seals `buffer[from..]` in place and appends the tag.
+    pub fn seal(&self, space: NonceSpace, number: u64, aad: &[u8], buffer: &mut Vec<u8>, from: usize) {
+        let tag = self
+            .0
+            .encrypt_inout_detached(&nonce(space, number).into(), aad, (&mut buffer[from..]).into())
+            .expect("messages are far below the cipher's limit of 256 GiB");
+        buffer.extend_from_slice(&tag);
+    }
+
+    /// Opens `sealed` in place and returns its plaintext.
+    pub fn open<'a>(
+        &self,
+        space: NonceSpace,
+        number: u64,
+        aad: &[u8],
+        sealed: &'a mut [u8],
+        what: &'static str,
+    ) -> Result<&'a mut [u8], FormatError> {
+        let split = sealed.len().checked_sub(TAG_BYTES).ok_or(FormatError::Truncated { what })?;
+        let (message, tag) = sealed.split_at_mut(split);
+        let tag: &[u8; TAG_BYTES] = (&*tag).try_into().map_err(|_| FormatError::Truncated { what })?;
+        self.0
+            .decrypt_inout_detached(&nonce(space, number).into(), aad, (&mut *message).into(), tag.into())
+            .map_err(|_| FormatError::NotAuthentic { what })?;
+        Ok(message)
+    }
+}
+
+/// Seals under a long-lived key with a random 192-bit nonce (XChaCha20-Poly1305).
+pub fn seal_random_nonce(key: &Key, nonce: &[u8; 24], aad: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut buffer = message.to_vec();
+    let tag = XChaCha20Poly1305::new((&**key).into())
+        .encrypt_inout_detached(nonce.into(), aad, buffer.as_mut_slice().into())
+        .expect("messages are far below the cipher's limit of 256 GiB");
+    buffer.extend_from_slice(&tag);
+    buffer
+}
+
+/// Opens what [`seal_random_nonce`] sealed.
+pub fn open_random_nonce(
+    key: &Key,
+    nonce: &[u8; 24],
+    aad: &[u8],
+    sealed: &[u8],
+    what: &'static str,
+) -> Result<Zeroizing<Vec<u8>>, FormatError> {
+    let split = sealed.len().checked_sub(TAG_BYTES).ok_or(FormatError::Truncated { what })?;
+    let (message, tag) = sealed.split_at(split);
+    let tag: &[u8; TAG_BYTES] = tag.try_into().map_err(|_| FormatError::Truncated { what })?;
+    let mut buffer = Zeroizing::new(message.to_vec());
+    XChaCha20Poly1305::new((&**key).into())
+        .decrypt_inout_detached(nonce.into(), aad, buffer.as_mut_slice().into(), tag.into())
+        .map_err(|_| FormatError::NotAuthentic { what })?;
+    Ok(buffer)
+}
+
+/// BLAKE3 derive-key: `context` says what for, `parts` are fixed-length and follow one another.
+pub fn derive(context: &'static str, parts: &[&[u8]]) -> Key {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    for part in parts {
+        hasher.update(part);
+    }
+    Zeroizing::new(*hasher.finalize().as_bytes())
+}
+
+fn nonce(space: NonceSpace, number: u64) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[0] = space as u8;
+    nonce[4..].copy_from_slice(&number.to_le_bytes());
+    nonce
+}

@@ -1,0 +1,97 @@
+//! Content-defined chunking: FastCDC (Xia et al., IEEE TPDS 2020) with a secret gear table.
+
+use fastcdc::v2020::{self, Normalization};
+use zeroize::Zeroize;
+
+use crate::keys::DomainSecrets;
+use crate::{FormatError, limits};
+
+/// Sizes of data chunks, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkerParams {
+    /// No chunk is shorter, but the last of a stream.
+    pub min_bytes: u32,
+    /// What cutting aims at; a power of two.
+    pub avg_bytes: u32,
+    /// No chunk is longer.
+    pub max_bytes: u32,
+}
+
+impl ChunkerParams {
+    /// 4, 16 and 64 KiB: `docs/decisions` has the measurements.
+    pub const DEFAULT: Self = Self::of_average(16 << 10);
+
+    /// A quarter and four times of the average.
+    #[must_use]
+    pub const fn of_average(avg_bytes: u32) -> Self {
+        Self { min_bytes: avg_bytes / 4, avg_bytes, max_bytes: avg_bytes.saturating_mul(4) }
+    }
+
+    /// Refuses sizes that the algorithm isn't defined for.
+    pub fn validate(&self) -> Result<(), FormatError> {
+        let average_fits = self.avg_bytes.is_power_of_two()
+            && (limits::CHUNK_AVG_BYTES_MIN..=limits::CHUNK_AVG_BYTES_MAX).contains(&self.avg_bytes);
+        let ordered = self.min_bytes >= 64
+            && self.min_bytes <= self.avg_bytes
+            && self.avg_bytes <= self.max_bytes
+            && self.max_bytes <= limits::CHUNK_BYTES_MAX;
+        let even = self.min_bytes.is_multiple_of(2) && self.max_bytes.is_multiple_of(2);
+        if average_fits && ordered && even {
+            Ok(())
+        } else {
+            Err(FormatError::Malformed { what: "chunker", why: "its chunk sizes are unusable" })
+        }
+    }
+}
+
+/// Finds where chunks end.
+pub struct Chunker {
+    params: ChunkerParams,
+    gear: Box<[u64; 256]>,
+    gear_shifted: Box<[u64; 256]>,
+    mask_strict: u64,
+    mask_loose: u64,
+}
+
+impl Chunker {
+    /// A chunker for a trust domain; `params` must be valid.
+    pub fn new(params: ChunkerParams, secrets: &DomainSecrets) -> Result<Self, FormatError> {
+        params.validate()?;
+        let gear = secrets.gear();
+        let gear_shifted = Box::new(gear.map(|entry| entry << 1));
+        let (mask_strict, mask_loose) = v2020::select_masks(params.avg_bytes as usize, Normalization::Level1);
+        Ok(Self { params, gear, gear_shifted, mask_strict, mask_loose })
+    }
+
+    /// The longest chunk, in bytes.
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.params.max_bytes as usize
+    }
+
+    /// The length of the first chunk of `bytes`, which must either be all that is left
+    /// of the stream or hold at least [`Self::max_bytes`].
+    #[must_use]
+    pub fn cut(&self, bytes: &[u8]) -> usize {
+        let (_, length) = v2020::cut_gear(
+            bytes,
+            self.params.min_bytes as usize,
+            self.params.avg_bytes as usize,
+            self.params.max_bytes as usize,
+            self.mask_strict,
+            self.mask_loose,
+            self.mask_strict << 1,
+            self.mask_loose << 1,
+            self.gear.as_slice(),
+            self.gear_shifted.as_slice(),
+        );
+        length
+    }
+}
+
+impl Drop for Chunker {
+    fn drop(&mut self) {
+        self.gear.zeroize();
+        self.gear_shifted.zeroize();
+    }
+}

@@ -1,0 +1,389 @@
+//! A file's content: a few chunk references, or a tree of list chunks.
+//!
+//! Lists are cut by the ids' own bits, so that a scattered change rewrites few of them,
+//! and are built with memory for one list per level.
+
+use std::convert::Infallible;
+
+use minicbor::{Decoder, Encoder, encode};
+
+use crate::ids::ChunkId;
+use crate::{FormatError, limits};
+
+const WHAT: &str = "chunk list";
+
+/// The first field of every metadata chunk says which structure it is.
+pub(crate) mod tag {
+    pub const PAGE: u8 = 1;
+    pub const PAGE_INDEX: u8 = 2;
+    pub const STATE_PAGE: u8 = 3;
+    pub const STATE_INDEX: u8 = 4;
+    pub const LIST: u8 = 5;
+    pub const BLOB: u8 = 6;
+}
+
+/// An encoder that can't fail, as it writes to memory.
+pub(crate) type Memory<'a> = Encoder<&'a mut Vec<u8>>;
+/// The result of writing to memory.
+pub(crate) type Written = Result<(), encode::Error<Infallible>>;
+
+/// Runs an encoding into memory.
+pub(crate) fn encode_with(write: impl FnOnce(&mut Memory<'_>) -> Written) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    append_with(&mut bytes, write);
+    bytes
+}
+
+/// Runs an encoding onto the end of `bytes`.
+pub(crate) fn append_with(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Memory<'_>) -> Written) {
+    write(&mut Encoder::new(bytes)).expect("writing to memory doesn't fail");
+}
+
+/// Reads the head of a metadata chunk: a map of `fields` fields, the first its tag.
+pub(crate) fn read_tag(
+    input: &mut Decoder<'_>,
+    fields: u64,
+    tag: u8,
+    what: &'static str,
+) -> Result<(), FormatError> {
+    let fits = input.map().ok().flatten() == Some(fields)
+        && input.u8().ok() == Some(0)
+        && input.u8().ok() == Some(tag);
+    if fits { Ok(()) } else { Err(FormatError::Malformed { what, why: "it is of another kind" }) }
+}
+
+/// Reads the key of a field and refuses any other.
+pub(crate) fn read_key(input: &mut Decoder<'_>, key: u8, what: &'static str) -> Result<(), FormatError> {
+    if input.u8().ok() == Some(key) {
+        Ok(())
+    } else {
+        Err(FormatError::Malformed { what, why: "a field is missing" })
+    }
+}
+
+/// An array's length, at most `limit` and justified by the input's own length.
+pub(crate) fn read_array(
+    input: &mut Decoder<'_>,
+    limit: usize,
+    what: &'static str,
+) -> Result<usize, FormatError> {
+    let count =
+        input.array().ok().flatten().ok_or(FormatError::Malformed { what, why: "an array is missing" })?;
+    let left = input.input().len() - input.position();
+    match usize::try_from(count) {
+        Ok(count) if count > limit => Err(FormatError::OverLimit { what, field: "item count" }),
+        Ok(count) if count <= left => Ok(count),
+        _ => Err(FormatError::Truncated { what }),
+    }
+}
+
+/// Turns minicbor's error into ours.
+pub(crate) fn decoded<T>(
+    result: Result<T, minicbor::decode::Error>,
+    what: &'static str,
+) -> Result<T, FormatError> {
+    result.map_err(|error| {
+        if error.is_end_of_input() {
+            FormatError::Truncated { what }
+        } else {
+            FormatError::Malformed { what, why: "a field has the wrong type" }
+        }
+    })
+}
+
+/// Reads a byte string of an id's length.
+pub(crate) fn read_id(input: &mut Decoder<'_>, what: &'static str) -> Result<ChunkId, FormatError> {
+    let bytes = decoded(input.bytes(), what)?;
+    let bytes =
+        bytes.try_into().map_err(|_| FormatError::Malformed { what, why: "an id has the wrong length" })?;
+    Ok(ChunkId::new(bytes))
+}
+
+/// Refuses what isn't the one encoding of the value that was read from it.
+pub(crate) fn require_canonical(input: &[u8], encoded: &[u8], what: &'static str) -> Result<(), FormatError> {
+    if input == encoded {
+        Ok(())
+    } else if input.len() > encoded.len() && input.starts_with(encoded) {
+        Err(FormatError::TrailingBytes { what })
+    } else {
+        Err(FormatError::NotCanonical { what })
+    }
+}
+
+/// A chunk, and how many bytes of plaintext it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkRef {
+    /// The chunk.
+    pub id: ChunkId,
+    /// Its length, in bytes.
+    pub len: u32,
+}
+
+/// The chunks of a file, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// The references themselves, at most [`limits::INLINE_CHUNKS`].
+    Inline(Vec<ChunkRef>),
+    /// The root of a tree of list chunks.
+    List {
+        /// Levels of lists: a list of level 1 refers to data, a higher one to lists.
+        level: u8,
+        /// The root list.
+        id: ChunkId,
+    },
+}
+
+impl Content {
+    /// Nothing at all.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self::Inline(Vec::new())
+    }
+
+    /// Whether this is the content of an empty file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Inline(refs) if refs.is_empty())
+    }
+
+    pub(crate) fn write(&self, out: &mut Memory<'_>) -> Written {
+        match self {
+            Self::Inline(refs) => {
+                out.array(1 + 2 * refs.len() as u64)?.u8(0)?;
+                for chunk in refs {
+                    out.bytes(chunk.id.as_bytes())?.u32(chunk.len)?;
+                }
+            }
+            Self::List { level, id } => {
+                out.array(2)?.u8(*level)?.bytes(id.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read(input: &mut Decoder<'_>, what: &'static str) -> Result<Self, FormatError> {
+        let items = read_array(input, 1 + 2 * limits::INLINE_CHUNKS, what)?;
+        let level = decoded(input.u8(), what)?;
+        if level > limits::LIST_LEVELS {
+            return Err(FormatError::OverLimit { what, field: "list level" });
+        }
+        match (level, items) {
+            (0, items) if items % 2 == 1 => {
+                let mut refs = Vec::with_capacity(items / 2);
+                for _ in 0..items / 2 {
+                    let id = read_id(input, what)?;
+                    refs.push(ChunkRef { id, len: decoded(input.u32(), what)? });
+                }
+                Ok(Self::Inline(refs))
+            }
+            (1.., 2) => Ok(Self::List { level, id: read_id(input, what)? }),
+            _ => Err(FormatError::Malformed { what, why: "its content is neither inline nor a list" }),
+        }
+    }
+
+    /// The encoding by itself, as the snapshot carries it.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        encode_with(|out| self.write(out))
+    }
+
+    pub(crate) fn decode(bytes: &[u8], what: &'static str) -> Result<Self, FormatError> {
+        let content = Self::read(&mut Decoder::new(bytes), what)?;
+        require_canonical(bytes, &content.encode(), what)?;
+        Ok(content)
+    }
+}
+
+/// One item of a list chunk: a chunk and the plaintext bytes at or below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListItem {
+    /// A data chunk (level 1) or a list of the level below.
+    pub id: ChunkId,
+    /// Bytes of content that it stands for.
+    pub bytes: u64,
+}
+
+/// A list chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// Its level, from 1.
+    pub level: u8,
+    /// What it lists.
+    pub items: Vec<ListItem>,
+}
+
+impl List {
+    /// The chunk's plaintext.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode_with(|out| {
+            out.map(3)?.u8(0)?.u8(tag::LIST)?.u8(1)?.u8(self.level)?;
+            out.u8(2)?.array(2 * self.items.len() as u64)?;
+            for item in &self.items {
+                out.bytes(item.id.as_bytes())?.u64(item.bytes)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads a list chunk's plaintext.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let mut input = Decoder::new(bytes);
+        read_tag(&mut input, 3, tag::LIST, WHAT)?;
+        read_key(&mut input, 1, WHAT)?;
+        let level = decoded(input.u8(), WHAT)?;
+        if level == 0 || level > limits::LIST_LEVELS {
+            return Err(FormatError::OverLimit { what: WHAT, field: "list level" });
+        }
+        read_key(&mut input, 2, WHAT)?;
+        let count = read_array(&mut input, 2 * limits::REFS_PER_LIST, WHAT)?;
+        let mut items = Vec::with_capacity(count / 2);
+        for _ in 0..count / 2 {
+            let id = read_id(&mut input, WHAT)?;
+            items.push(ListItem { id, bytes: decoded(input.u64(), WHAT)? });
+        }
+        let list = Self { level, items };
+        require_canonical(bytes, &list.encode(), WHAT)?;
+        Ok(list)
+    }
+}
+
+/// Collects a file's chunk references into its [`Content`].
+#[derive(Debug, Default)]
+pub struct ContentBuilder {
+    inline: Vec<ChunkRef>,
+    levels: Vec<Vec<ListItem>>,
+    overflowed: bool,
+}
+
+impl ContentBuilder {
+    /// Appends a reference. `store` is called with each list chunk that is complete; it
+    /// stores the plaintext and returns its id.
+    pub fn push<E>(
+        &mut self,
+        chunk: ChunkRef,
+        store: &mut impl FnMut(Vec<u8>) -> Result<ChunkId, E>,
+    ) -> Result<(), E> {
+        if !self.overflowed && self.inline.len() < limits::INLINE_CHUNKS {
+            self.inline.push(chunk);
+            return Ok(());
+        }
+        self.overflowed = true;
+        for earlier in std::mem::take(&mut self.inline) {
+            self.add(0, ListItem { id: earlier.id, bytes: earlier.len.into() }, store)?;
+        }
+        self.add(0, ListItem { id: chunk.id, bytes: chunk.len.into() }, store)
+    }
+
+    /// The finished content.
+    pub fn finish<E>(mut self, store: &mut impl FnMut(Vec<u8>) -> Result<ChunkId, E>) -> Result<Content, E> {
+        if !self.overflowed {
+            return Ok(Content::Inline(self.inline));
+        }
+        let mut level = 0;
+        loop {
+            let is_top = level + 1 >= self.levels.len();
+            if is_top && self.levels[level].len() == 1 && level > 0 {
+                // The top has one item only: that item is the root.
+                let root = self.levels[level][0];
+                return Ok(Content::List { level: level as u8, id: root.id });
+            }
+            if !self.levels[level].is_empty() {
+                self.flush(level, store)?;
+            }
+            level += 1;
+        }
+    }
+
+    fn add<E>(
+        &mut self,
+        level: usize,
+        item: ListItem,
+        store: &mut impl FnMut(Vec<u8>) -> Result<ChunkId, E>,
+    ) -> Result<(), E> {
+        if self.levels.len() <= level {
+            self.levels.resize_with(level + 1, Vec::new);
+        }
+        self.levels[level].push(item);
+        let cut = item.id.as_bytes()[31].trailing_zeros() >= limits::LIST_CUT_BITS;
+        // A list of one item would only lengthen the path to it.
+        if (cut && self.levels[level].len() > 1) || self.levels[level].len() >= limits::REFS_PER_LIST {
+            self.flush(level, store)?;
+        }
+        Ok(())
+    }
+
+    fn flush<E>(
+        &mut self,
+        level: usize,
+        store: &mut impl FnMut(Vec<u8>) -> Result<ChunkId, E>,
+    ) -> Result<(), E> {
+        let items = std::mem::take(&mut self.levels[level]);
+        let bytes = items.iter().map(|item| item.bytes).sum();
+        let id = store(List { level: level as u8 + 1, items }.encode())?;
+        self.add(level + 1, ListItem { id, bytes }, store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::convert::Infallible;
+
+    use super::{ChunkRef, Content, ContentBuilder, List};
+    use crate::ids::ChunkId;
+
+    fn numbered(n: u32) -> ChunkRef {
+        ChunkRef { id: ChunkId::new(*blake3::hash(&n.to_le_bytes()).as_bytes()), len: n + 1 }
+    }
+
+    fn build(refs: &[ChunkRef]) -> (Content, HashMap<ChunkId, Vec<u8>>) {
+        let mut stored = HashMap::new();
+        let mut store = |plain: Vec<u8>| {
+            let id = ChunkId::new(*blake3::hash(&plain).as_bytes());
+            stored.insert(id, plain);
+            Ok::<_, Infallible>(id)
+        };
+        let mut builder = ContentBuilder::default();
+        for chunk in refs {
+            let Ok(()) = builder.push(*chunk, &mut store);
+        }
+        let Ok(content) = builder.finish(&mut store);
+        (content, stored)
+    }
+
+    fn flatten(content: &Content, stored: &HashMap<ChunkId, Vec<u8>>) -> Vec<ChunkRef> {
+        let (level, id) = match content {
+            Content::Inline(refs) => return refs.clone(),
+            Content::List { level, id } => (*level, *id),
+        };
+        let list = List::decode(&stored[&id]).expect("a list that was just written");
+        assert_eq!(list.level, level);
+        list.items
+            .iter()
+            .flat_map(|item| match level {
+                1 => vec![ChunkRef { id: item.id, len: item.bytes as u32 }],
+                _ => flatten(&Content::List { level: level - 1, id: item.id }, stored),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn any_number_of_references_comes_back_in_order() {
+        for count in [0, 1, 32, 33, 34, 100, 1000, 20_000] {
+            let refs: Vec<ChunkRef> = (0..count).map(numbered).collect();
+            let (content, stored) = build(&refs);
+            assert_eq!(flatten(&content, &stored), refs, "{count} references");
+        }
+    }
+
+    #[test]
+    fn one_changed_reference_rewrites_one_list_per_level() {
+        let mut refs: Vec<ChunkRef> = (0..20_000).map(numbered).collect();
+        let (_, before) = build(&refs);
+        refs[10_000] = numbered(1_000_000);
+        let (content, after) = build(&refs);
+        let Content::List { level, .. } = content else { panic!("a long list") };
+        let new = after.keys().filter(|id| !before.contains_key(*id)).count();
+        assert!(new <= usize::from(level) + 1, "{new} lists rewritten");
+    }
+}

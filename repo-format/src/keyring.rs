@@ -1,0 +1,276 @@
+//! The keyring: who holds keys, and each trust domain's secrets sealed to each holder.
+
+use serde_cbor::Value;
+use zeroize::Zeroizing;
+
+use crate::aead::{self, Cipher, NonceSpace};
+use crate::cbor::{Fields, Taker};
+use crate::ids::{DomainId, HolderId, ObjectHash, RepositoryId};
+use crate::keys::{self, DomainSecrets, Identity, KeyRef, Role};
+use crate::signed::{self, Envelope, SignedKind};
+use crate::{FORMAT_VERSION, FormatError};
+
+const WHAT: &str = "keyring";
+
+/// The public side of a holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What it may do.
+    pub role: Role,
+    /// Its X25519 public key.
+    pub agreement: [u8; 32],
+    /// Its Ed25519 public key.
+    pub verifying: [u8; 32],
+}
+
+impl Holder {
+    /// The public side of an identity.
+    #[must_use]
+    pub fn of(identity: &Identity) -> Self {
+        Self {
+            role: identity.role(),
+            agreement: identity.agreement_key(),
+            verifying: identity.verifying_key(),
+        }
+    }
+
+    /// The holder's name.
+    #[must_use]
+    pub fn id(&self) -> HolderId {
+        keys::holder_of(&self.verifying)
+    }
+}
+
+/// One domain's secrets, sealed to one holder.
+#[derive(Debug, Clone)]
+struct KeyBox {
+    holder: HolderId,
+    ephemeral: [u8; 32],
+    sealed: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+struct DomainEntry {
+    key: KeyRef,
+    sealing_public: [u8; 32],
+    boxes: Vec<KeyBox>,
+}
+
+/// A keyring whose signature was checked.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    /// Its number in the chain.
+    pub n: u32,
+    /// The hash of the keyring before it.
+    pub previous: Option<ObjectHash>,
+    /// Everyone who holds keys.
+    pub holders: Vec<Holder>,
+    repository: RepositoryId,
+    domains: Vec<DomainEntry>,
+}
+
+impl Keyring {
+    /// A repository's first keyring: one owner, one domain. `ephemeral` must be fresh
+    /// random bytes. Returns the stored bytes.
+    pub fn create(
+        repository: RepositoryId,
+        owner: &Identity,
+        secrets: &DomainSecrets,
+        ephemeral: &Zeroizing<[u8; 32]>,
+    ) -> Result<Vec<u8>, FormatError> {
+        let holder = Holder::of(owner);
+        let boxed = seal_box(repository, &holder, secrets, ephemeral)?;
+        let ring = Self {
+            n: 0,
+            previous: None,
+            holders: vec![holder],
+            repository,
+            domains: vec![DomainEntry {
+                key: secrets.key,
+                sealing_public: secrets.sealing_public,
+                boxes: vec![boxed],
+            }],
+        };
+        Ok(signed::seal_envelope(SignedKind::Keyring, repository, owner, &ring.payload()))
+    }
+
+    /// Reads a keyring and checks that one of `owners` signed it for this repository.
+    pub fn open(bytes: &[u8], repository: RepositoryId, owners: &[[u8; 32]]) -> Result<Self, FormatError> {
+        let envelope = Envelope::decode(bytes)?;
+        let payload = envelope.verify_by_owner(SignedKind::Keyring, repository, owners)?;
+        let mut fields = Taker::decode(WHAT, payload)?;
+        if fields.fixed(0)? != *repository.as_bytes() {
+            return Err(FormatError::NotAuthentic { what: WHAT });
+        }
+        let ring = Self {
+            n: fields.u32(1)?,
+            previous: fields.optional_fixed(2)?.map(ObjectHash::new),
+            holders: fields.maps(3)?.into_iter().map(read_holder).collect::<Result<_, _>>()?,
+            domains: fields.maps(4)?.into_iter().map(read_domain).collect::<Result<_, _>>()?,
+            repository,
+        };
+        fields.finish()?;
+        Ok(ring)
+    }
+
+    /// The Ed25519 public key of a holder that may write, if there is such a one.
+    #[must_use]
+    pub fn writer(&self, id: HolderId) -> Option<&[u8; 32]> {
+        let holder = self.holders.iter().find(|holder| holder.id() == id)?;
+        holder.role.writes().then_some(&holder.verifying)
+    }
+
+    /// The domains' secrets that are sealed to this holder, newest version last.
+    pub fn secrets(&self, identity: &Identity) -> Result<Vec<DomainSecrets>, FormatError> {
+        let me = identity.holder();
+        let mut opened = Vec::new();
+        for domain in &self.domains {
+            if let Some(sealed) = domain.boxes.iter().find(|sealed| sealed.holder == me) {
+                opened.push(open_box(self.repository, identity, domain, sealed)?);
+            }
+        }
+        opened.sort_by_key(|secrets| secrets.key.version);
+        Ok(opened)
+    }
+
+    fn payload(&self) -> Vec<u8> {
+        let holders = self.holders.iter().map(|holder| {
+            Fields::new()
+                .uint(0, holder.role.code().into())
+                .bytes(1, &holder.agreement)
+                .bytes(2, &holder.verifying)
+                .value()
+        });
+        let domains = self.domains.iter().map(|domain| {
+            let boxes = domain.boxes.iter().map(|sealed| {
+                Fields::new()
+                    .bytes(0, sealed.holder.as_bytes())
+                    .bytes(1, &sealed.ephemeral)
+                    .bytes(2, &sealed.sealed)
+                    .value()
+            });
+            Fields::new()
+                .bytes(0, domain.key.domain.as_bytes())
+                .uint(1, domain.key.version.into())
+                .bytes(2, &domain.sealing_public)
+                .array(3, boxes.collect::<Vec<Value>>())
+                .value()
+        });
+        Fields::new()
+            .bytes(0, self.repository.as_bytes())
+            .uint(1, self.n.into())
+            .maybe(self.previous, |fields, hash| fields.bytes(2, hash.as_bytes()))
+            .array(3, holders.collect())
+            .array(4, domains.collect())
+            .encode()
+    }
+}
+
+fn read_holder(mut fields: Taker) -> Result<Holder, FormatError> {
+    let role = Role::from_code(fields.uint(0)?).ok_or_else(|| fields.malformed("a role is unknown"))?;
+    let holder = Holder { role, agreement: fields.fixed(1)?, verifying: fields.fixed(2)? };
+    fields.finish()?;
+    Ok(holder)
+}
+
+fn read_domain(mut fields: Taker) -> Result<DomainEntry, FormatError> {
+    let key = KeyRef { domain: DomainId::new(fields.fixed(0)?), version: fields.u32(1)? };
+    let sealing_public = fields.fixed(2)?;
+    let boxes = fields
+        .maps(3)?
+        .into_iter()
+        .map(|mut fields| {
+            let sealed = KeyBox {
+                holder: HolderId::new(fields.fixed(0)?),
+                ephemeral: fields.fixed(1)?,
+                sealed: fields.bytes(2)?,
+            };
+            fields.finish()?;
+            Ok(sealed)
+        })
+        .collect::<Result<_, FormatError>>()?;
+    fields.finish()?;
+    Ok(DomainEntry { key, sealing_public, boxes })
+}
+
+/// Seals what `holder`'s role may have of `secrets`.
+fn seal_box(
+    repository: RepositoryId,
+    holder: &Holder,
+    secrets: &DomainSecrets,
+    ephemeral: &Zeroizing<[u8; 32]>,
+) -> Result<KeyBox, FormatError> {
+    let public = keys::public_of(ephemeral);
+    let shared = keys::agree(ephemeral, &holder.agreement, WHAT)?;
+    let sealing = secrets.sealing_secret.filter(|_| holder.role.reads_data());
+    let mut buffer = Zeroizing::new(
+        Fields::new()
+            .bytes(0, &secrets.id_key)
+            .bytes(1, &secrets.gear_key)
+            .bytes(2, &secrets.index_key)
+            .bytes(3, &secrets.domain_key)
+            .maybe(sealing, |fields, key| fields.bytes(4, &key))
+            .encode(),
+    );
+    let cipher =
+        box_cipher(repository, &shared, &public, &holder.agreement, secrets.key, &secrets.sealing_public);
+    cipher.seal(NonceSpace::Record, 0, &[], &mut buffer, 0);
+    Ok(KeyBox { holder: holder.id(), ephemeral: public, sealed: buffer.to_vec() })
+}
+
+fn open_box(
+    repository: RepositoryId,
+    identity: &Identity,
+    domain: &DomainEntry,
+    sealed: &KeyBox,
+) -> Result<DomainSecrets, FormatError> {
+    let shared = identity.agree(&sealed.ephemeral, WHAT)?;
+    let cipher = box_cipher(
+        repository,
+        &shared,
+        &sealed.ephemeral,
+        &identity.agreement_key(),
+        domain.key,
+        &domain.sealing_public,
+    );
+    let mut buffer = Zeroizing::new(sealed.sealed.clone());
+    let plain = cipher.open(NonceSpace::Record, 0, &[], &mut buffer, WHAT)?;
+    let mut fields = Taker::decode(WHAT, plain)?;
+    let secrets = DomainSecrets {
+        key: domain.key,
+        id_key: fields.fixed(0)?,
+        gear_key: fields.fixed(1)?,
+        index_key: fields.fixed(2)?,
+        domain_key: fields.fixed(3)?,
+        sealing_public: domain.sealing_public,
+        sealing_secret: fields.optional_fixed(4)?,
+    };
+    fields.finish()?;
+    if secrets.sealing_secret.is_some_and(|secret| keys::public_of(&secret) != domain.sealing_public) {
+        return Err(FormatError::Malformed { what: WHAT, why: "a sealing key pair doesn't fit together" });
+    }
+    Ok(secrets)
+}
+
+fn box_cipher(
+    repository: RepositoryId,
+    shared: &[u8; 32],
+    ephemeral: &[u8; 32],
+    agreement: &[u8; 32],
+    key: KeyRef,
+    sealing_public: &[u8; 32],
+) -> Cipher {
+    Cipher::new(&aead::derive(
+        "keepfast v1 keyring box",
+        &[
+            &[FORMAT_VERSION],
+            shared,
+            ephemeral,
+            agreement,
+            repository.as_bytes(),
+            key.domain.as_bytes(),
+            &key.version.to_le_bytes(),
+            sealing_public,
+        ],
+    ))
+}

@@ -1,0 +1,36 @@
+//! The repository format: bytes to values and back, as `SPEC.md` says it.
+//!
+//! This crate does no I/O and knows no clock, thread, environment or source of
+//! randomness: nonces, salts and fresh keys are arguments. It is enough by itself
+//! to write a reader of repositories in another program.
+
+pub mod chunker;
+pub mod compress;
+pub mod config;
+pub mod content;
+pub mod error;
+pub mod frame;
+pub mod ids;
+pub mod keyring;
+pub mod keys;
+pub mod limits;
+pub mod links;
+pub mod names;
+pub mod node;
+pub mod pack;
+pub mod segment;
+pub mod session;
+pub mod signed;
+pub mod slot;
+pub mod snapshot;
+pub mod state;
+pub mod tree;
+
+mod aead;
+mod cbor;
+mod wire;
+
+pub use error::{Category, FormatError};
+
+/// The newest version of the format that this crate reads, and the one it writes.
+pub const FORMAT_VERSION: u8 = 1;

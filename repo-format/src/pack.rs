@@ -1,0 +1,398 @@
+//! Packs: header, frames, sealed directory, padding, footer.
+
+use zeroize::Zeroizing;
+
+use crate::aead::{self, Cipher, NonceSpace, TAG_BYTES};
+use crate::frame::{FrameHead, HEAD_BYTES};
+use crate::ids::{ChunkId, DomainId, RepositoryId};
+use crate::keys::{self, ChunkKind, DomainSecrets, KeyRef, SUITE};
+use crate::wire::Reader;
+use crate::{FORMAT_VERSION, FormatError, limits};
+
+const WHAT: &str = "pack";
+const MAGIC: &[u8; 8] = b"KEEPPACK";
+const END_MAGIC: &[u8; 8] = b"KEEPEND\0";
+/// Length of a pack's header.
+pub const HEADER_BYTES: usize = 112;
+/// Length of a pack's footer.
+pub const FOOTER_BYTES: usize = 24;
+
+/// One frame, as a directory lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameEntry {
+    /// Where it begins in the pack, in bytes.
+    pub offset: u32,
+    /// Its sealed length, head and body.
+    pub sealed_bytes: u32,
+    /// Its plaintext's length.
+    pub plain_bytes: u32,
+    /// How many chunks it holds.
+    pub chunks: u32,
+}
+
+/// One chunk, as a directory lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkEntry {
+    /// Its id.
+    pub id: ChunkId,
+    /// Its plaintext's length.
+    pub bytes: u32,
+}
+
+/// What a pack holds: its frames, and their chunks in the same order. A pack's own
+/// directory and its table in an index segment are the same bytes, sealed differently.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PackTable {
+    /// The frames.
+    pub frames: Vec<FrameEntry>,
+    /// The chunks of all frames.
+    pub chunks: Vec<ChunkEntry>,
+}
+
+impl PackTable {
+    /// Plaintext length of a table with so many frames and chunks.
+    #[must_use]
+    pub const fn encoded_bytes(frames: usize, chunks: usize) -> usize {
+        8 + 16 * frames + 36 * chunks
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(Self::encoded_bytes(self.frames.len(), self.chunks.len()) + TAG_BYTES);
+        out.extend_from_slice(&(self.frames.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.chunks.len() as u32).to_le_bytes());
+        for frame in &self.frames {
+            for field in [frame.offset, frame.sealed_bytes, frame.plain_bytes, frame.chunks] {
+                out.extend_from_slice(&field.to_le_bytes());
+            }
+        }
+        for chunk in &self.chunks {
+            out.extend_from_slice(chunk.id.as_bytes());
+            out.extend_from_slice(&chunk.bytes.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn decode(what: &'static str, bytes: &[u8]) -> Result<Self, FormatError> {
+        let mut input = Reader::new(what, bytes);
+        let frames = input.u32_at_most(limits::FRAMES_PER_PACK, "frame count")? as usize;
+        let chunks = input.u32_at_most(limits::CHUNKS_PER_PACK, "chunk count")? as usize;
+        if input.left() < Self::encoded_bytes(frames, chunks) - 8 {
+            return Err(FormatError::Truncated { what });
+        }
+        let mut table = Self { frames: Vec::with_capacity(frames), chunks: Vec::with_capacity(chunks) };
+        for _ in 0..frames {
+            table.frames.push(FrameEntry {
+                offset: input.u32()?,
+                sealed_bytes: input.u32()?,
+                plain_bytes: input.u32()?,
+                chunks: input.u32()?,
+            });
+        }
+        for _ in 0..chunks {
+            let id = ChunkId::new(input.array()?);
+            table.chunks.push(ChunkEntry { id, bytes: input.u32()? });
+        }
+        input.finish()?;
+        table.validate(what)?;
+        Ok(table)
+    }
+
+    /// Frames must follow one another from the header on, and their chunks must add up.
+    fn validate(&self, what: &'static str) -> Result<(), FormatError> {
+        let mut offset = HEADER_BYTES as u64;
+        let mut chunks = self.chunks.iter();
+        for frame in &self.frames {
+            let plain: u64 =
+                chunks.by_ref().take(frame.chunks as usize).map(|chunk| u64::from(chunk.bytes)).sum();
+            let fits = u64::from(frame.offset) == offset
+                && frame.sealed_bytes as usize >= HEAD_BYTES + TAG_BYTES
+                && frame.plain_bytes <= limits::FRAME_PLAIN_BYTES_MAX
+                && u64::from(frame.plain_bytes) == plain;
+            if !fits {
+                return Err(FormatError::Malformed { what, why: "a frame doesn't fit its place" });
+            }
+            offset += u64::from(frame.sealed_bytes);
+        }
+        let listed: u64 = self.frames.iter().map(|frame| u64::from(frame.chunks)).sum();
+        if listed != self.chunks.len() as u64 || offset > limits::PACK_STORED_BYTES_MAX {
+            return Err(FormatError::Malformed { what, why: "its frames and chunks don't add up" });
+        }
+        Ok(())
+    }
+}
+
+/// The readable front of a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackHeader {
+    /// Data or metadata.
+    pub kind: ChunkKind,
+    /// The keys that it is sealed with.
+    pub key: KeyRef,
+    /// The repository that it belongs to.
+    pub repository: RepositoryId,
+    ephemeral: [u8; 32],
+    commitment: [u8; 32],
+}
+
+impl PackHeader {
+    /// Reads the first [`HEADER_BYTES`] of a pack.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let bytes = bytes.get(..HEADER_BYTES).ok_or(FormatError::Truncated { what: WHAT })?;
+        let mut input = Reader::new(WHAT, bytes);
+        input.expect(MAGIC, "it doesn't begin like a pack")?;
+        let (version, suite, kind) = (input.u8()?, input.u8()?, input.u8()?);
+        if version != FORMAT_VERSION {
+            return Err(FormatError::UnknownVersion {
+                what: WHAT,
+                found: version.into(),
+                newest: FORMAT_VERSION.into(),
+            });
+        }
+        if suite != SUITE {
+            return Err(FormatError::UnknownVersion {
+                what: "cipher suite",
+                found: suite.into(),
+                newest: SUITE.into(),
+            });
+        }
+        let kind = ChunkKind::from_code(kind)
+            .ok_or(FormatError::Malformed { what: WHAT, why: "its kind is unknown" })?;
+        input.expect(&[0], "a reserved byte isn't zero")?;
+        let version = input.u32()?;
+        let domain = DomainId::new(input.array()?);
+        let header = Self {
+            kind,
+            key: KeyRef { domain, version },
+            repository: RepositoryId::new(input.array()?),
+            ephemeral: input.array()?,
+            commitment: input.array()?,
+        };
+        input.finish()?;
+        Ok(header)
+    }
+
+    fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&[FORMAT_VERSION, SUITE, self.kind.code(), 0]);
+        bytes.extend_from_slice(&self.key.version.to_le_bytes());
+        bytes.extend_from_slice(self.key.domain.as_bytes());
+        bytes.extend_from_slice(self.repository.as_bytes());
+        bytes.extend_from_slice(&self.ephemeral);
+        bytes.extend_from_slice(&self.commitment);
+        bytes.try_into().expect("the fields add up to the header's length")
+    }
+}
+
+/// A pack's key at work: seals and opens its frames and its directory.
+pub struct PackCipher {
+    cipher: Cipher,
+    header: [u8; HEADER_BYTES],
+}
+
+impl PackCipher {
+    /// The cipher of a new pack. `ephemeral` must be fresh random bytes.
+    pub fn create(
+        repository: RepositoryId,
+        secrets: &DomainSecrets,
+        kind: ChunkKind,
+        ephemeral: &Zeroizing<[u8; 32]>,
+    ) -> Result<Self, FormatError> {
+        let shared = keys::agree(ephemeral, &secrets.sealing_public, WHAT)?;
+        let mut header = PackHeader {
+            kind,
+            key: secrets.key,
+            repository,
+            ephemeral: keys::public_of(ephemeral),
+            commitment: [0; 32],
+        };
+        let (key, commitment) = pack_key(&header, secrets, &shared);
+        header.commitment = *commitment;
+        Ok(Self { cipher: Cipher::new(&key), header: header.encode() })
+    }
+
+    /// The cipher of a stored pack, from its header and the secrets that it names.
+    pub fn open_pack(
+        header: &PackHeader,
+        repository: RepositoryId,
+        secrets: &DomainSecrets,
+    ) -> Result<Self, FormatError> {
+        let secret = secrets.sealing_secret.ok_or(FormatError::NoKey { what: WHAT })?;
+        if header.repository != repository || header.key != secrets.key {
+            return Err(FormatError::NotAuthentic { what: WHAT });
+        }
+        let shared = keys::agree(&secret, &header.ephemeral, WHAT)?;
+        let (key, commitment) = pack_key(header, secrets, &shared);
+        if *commitment != header.commitment {
+            return Err(FormatError::NotAuthentic { what: WHAT });
+        }
+        Ok(Self { cipher: Cipher::new(&key), header: header.encode() })
+    }
+
+    /// The pack's header, as it is stored.
+    #[must_use]
+    pub fn header(&self) -> &[u8; HEADER_BYTES] {
+        &self.header
+    }
+
+    /// What follows the last frame: sealed directory, padding, footer. A pack that isn't the
+    /// last of its run is padded to the one size that full packs have.
+    #[must_use]
+    pub fn tail(&self, table: &PackTable, pack_bytes: u32, last: bool) -> Vec<u8> {
+        let frames_end = table
+            .frames
+            .last()
+            .map_or(HEADER_BYTES as u64, |frame| u64::from(frame.offset) + u64::from(frame.sealed_bytes));
+        let mut tail = Vec::new();
+        table.encode(&mut tail);
+        self.seal(NonceSpace::Directory, 0, &frames_end.to_le_bytes(), &mut tail, 0);
+        let directory_bytes = tail.len() as u32;
+        let bare = frames_end + tail.len() as u64 + FOOTER_BYTES as u64;
+        let padded = if last || bare > u64::from(pack_bytes) { padme(bare) } else { pack_bytes.into() };
+        tail.resize(tail.len() + (padded - bare) as usize, 0);
+        tail.extend_from_slice(&frames_end.to_le_bytes());
+        tail.extend_from_slice(&directory_bytes.to_le_bytes());
+        tail.extend_from_slice(&[0; 4]);
+        tail.extend_from_slice(END_MAGIC);
+        tail
+    }
+
+    /// Opens the directory of a whole pack.
+    pub fn directory(&self, pack: &[u8]) -> Result<PackTable, FormatError> {
+        let what = "pack directory";
+        let place = DirectoryPlace::decode(pack, pack.len() as u64)?;
+        let start = usize::try_from(place.offset).map_err(|_| FormatError::Truncated { what })?;
+        let sealed = start
+            .checked_add(place.sealed_bytes as usize)
+            .and_then(|end| pack.get(start..end))
+            .ok_or(FormatError::Truncated { what })?;
+        let mut sealed = sealed.to_vec();
+        let plain = self.open(NonceSpace::Directory, 0, &place.offset.to_le_bytes(), &mut sealed, what)?;
+        let table = PackTable::decode(what, plain)?;
+        let frames_end: u64 =
+            HEADER_BYTES as u64 + table.frames.iter().map(|frame| u64::from(frame.sealed_bytes)).sum::<u64>();
+        if frames_end != place.offset {
+            return Err(FormatError::Malformed { what, why: "it isn't where its frames end" });
+        }
+        Ok(table)
+    }
+
+    /// Finds the frames of a pack whose directory is lost, from their own heads: each frame's
+    /// offset and length, up to where the last whole one ends.
+    #[must_use]
+    pub fn scan(&self, pack: &[u8]) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        let mut offset = HEADER_BYTES;
+        while let Some(rest) = pack.get(offset..) {
+            let Ok(head) = FrameHead::open(self, found.len() as u32, rest) else { break };
+            let length = HEAD_BYTES + head.body_bytes as usize;
+            if rest.len() < length || found.len() >= limits::FRAMES_PER_PACK as usize {
+                break;
+            }
+            found.push((offset, length));
+            offset += length;
+        }
+        found
+    }
+
+    pub(crate) fn seal(
+        &self,
+        space: NonceSpace,
+        number: u32,
+        more: &[u8],
+        buffer: &mut Vec<u8>,
+        from: usize,
+    ) {
+        self.cipher.seal(space, number.into(), &self.associated(number, more), buffer, from);
+    }
+
+    pub(crate) fn open<'a>(
+        &self,
+        space: NonceSpace,
+        number: u32,
+        more: &[u8],
+        sealed: &'a mut [u8],
+        what: &'static str,
+    ) -> Result<&'a mut [u8], FormatError> {
+        self.cipher.open(space, number.into(), &self.associated(number, more), sealed, what)
+    }
+
+    /// Binds each message to the pack's header and to its number in the pack.
+    fn associated(&self, number: u32, more: &[u8]) -> Vec<u8> {
+        let mut data = Vec::with_capacity(HEADER_BYTES + 4 + more.len());
+        data.extend_from_slice(&self.header);
+        data.extend_from_slice(&number.to_le_bytes());
+        data.extend_from_slice(more);
+        data
+    }
+}
+
+/// Where a pack's directory is, as its footer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectoryPlace {
+    /// Where it begins; frames end there.
+    pub offset: u64,
+    /// Its sealed length.
+    pub sealed_bytes: u32,
+}
+
+impl DirectoryPlace {
+    /// Reads the footer at the end of `tail`, the last bytes of a pack of `pack_bytes` bytes.
+    pub fn decode(tail: &[u8], pack_bytes: u64) -> Result<Self, FormatError> {
+        let what = "pack footer";
+        let start = tail.len().checked_sub(FOOTER_BYTES).ok_or(FormatError::Truncated { what })?;
+        let mut input = Reader::new(what, &tail[start..]);
+        let place = Self { offset: input.u64()?, sealed_bytes: input.u32()? };
+        input.expect(&[0; 4], "a reserved byte isn't zero")?;
+        input.expect(END_MAGIC, "it doesn't end like a pack: the pack may be cut short")?;
+        let end = place.offset.checked_add(place.sealed_bytes.into());
+        let room = pack_bytes.saturating_sub(FOOTER_BYTES as u64);
+        if place.offset < HEADER_BYTES as u64 || end.is_none_or(|end| end > room) {
+            return Err(FormatError::Malformed { what, why: "it points outside of the pack" });
+        }
+        Ok(place)
+    }
+}
+
+/// PADMÉ (Nikitin et al., PoPETs 2019): rounds a length up so that it tells little about
+/// itself, by at most 12 %.
+fn padme(length: u64) -> u64 {
+    if length < 2 {
+        return length;
+    }
+    let exponent = length.ilog2();
+    let low_bits = exponent - (exponent.ilog2() + 1).min(exponent);
+    let mask = (1_u64 << low_bits) - 1;
+    (length + mask) & !mask
+}
+
+fn pack_key(header: &PackHeader, secrets: &DomainSecrets, shared: &[u8; 32]) -> (aead::Key, aead::Key) {
+    let key = aead::derive(
+        "keepfast v1 pack key",
+        &[
+            &[SUITE],
+            shared,
+            &header.ephemeral,
+            &secrets.sealing_public,
+            header.repository.as_bytes(),
+            header.key.domain.as_bytes(),
+            &header.key.version.to_le_bytes(),
+            &[header.kind.code()],
+            &secrets.domain_key,
+        ],
+    );
+    let commitment = aead::derive("keepfast v1 pack key commitment", &[&*key]);
+    (key, commitment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::padme;
+
+    #[test]
+    fn padding_costs_at_most_twelve_percent_and_never_shrinks() {
+        for length in (1..100_000).chain([1 << 20, (1 << 25) + 1, 33_554_431]) {
+            let padded = padme(length);
+            assert!(padded >= length && (padded - length) as f64 <= 0.12 * length as f64, "{length}");
+        }
+    }
+}

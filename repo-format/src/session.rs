@@ -1,0 +1,51 @@
+//! The session object: says that a writing run has begun.
+
+use crate::FormatError;
+use crate::cbor::{Fields, Taker};
+use crate::ids::{RepositoryId, SessionId};
+use crate::keys::Identity;
+use crate::signed::{self, Envelope, SignedKind};
+
+const WHAT: &str = "session";
+
+/// A writing run, as it announces itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its id; the same names its packs, index segments and snapshot.
+    pub id: SessionId,
+    /// The config that it writes under.
+    pub config_n: u32,
+    /// The program's name and version, for people.
+    pub program: String,
+}
+
+impl Session {
+    /// The stored bytes: encoded and signed by the writer.
+    #[must_use]
+    pub fn seal(&self, repository: RepositoryId, writer: &Identity) -> Vec<u8> {
+        let payload = Fields::new()
+            .bytes(0, repository.as_bytes())
+            .bytes(1, &self.id.to_bytes())
+            .uint(2, self.config_n.into())
+            .text(3, &self.program)
+            .encode();
+        signed::seal_envelope(SignedKind::Session, repository, writer, &payload)
+    }
+
+    /// Reads a session object and checks that `writer` signed it.
+    pub fn open(bytes: &[u8], repository: RepositoryId, writer: &[u8; 32]) -> Result<Self, FormatError> {
+        let envelope = Envelope::decode(bytes)?;
+        let mut fields = Taker::decode(WHAT, envelope.verify(SignedKind::Session, repository, writer)?)?;
+        let in_repository = fields.fixed(0)? == *repository.as_bytes();
+        let session = Self {
+            id: SessionId::from_bytes(&fields.fixed(1)?),
+            config_n: fields.u32(2)?,
+            program: fields.text(3)?,
+        };
+        fields.finish()?;
+        if !in_repository || session.id.writer != envelope.signer() {
+            return Err(FormatError::NotAuthentic { what: WHAT });
+        }
+        Ok(session)
+    }
+}

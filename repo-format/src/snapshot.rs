@@ -1,0 +1,356 @@
+//! The snapshot: the commit point of a backup.
+//!
+//! Its public side (who, which packs, what came before) is signed and readable by
+//! anyone; what it says about the backed-up machine is sealed under the index key.
+
+use serde_cbor::Value;
+
+use crate::FormatError;
+use crate::aead::NonceSpace;
+use crate::cbor::{self, Fields, Ignorable, Taker};
+use crate::content::Content;
+use crate::ids::{ChunkId, DomainId, HolderId, ObjectHash, RepositoryId, SessionId};
+use crate::keys::{DomainSecrets, Identity, KeyRef};
+use crate::node::Timestamp;
+use crate::signed::{self, Envelope, SignedKind};
+
+const WHAT: &str = "snapshot";
+
+/// What a run counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Files that the parent snapshot doesn't have.
+    pub files_new: u64,
+    /// Files that differ from the parent snapshot's.
+    pub files_changed: u64,
+    /// Files taken over from the parent snapshot.
+    pub files_unchanged: u64,
+    /// Files and directories that couldn't be read.
+    pub skipped: u64,
+    /// Directories.
+    pub dirs: u64,
+    /// Bytes of all files, holes left out.
+    pub bytes_total: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes of chunks that the repository didn't have.
+    pub bytes_new: u64,
+    /// Bytes stored for them, with metadata.
+    pub bytes_stored: u64,
+}
+
+/// The newest snapshot of a writer that another writer has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The writer.
+    pub writer: HolderId,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// The hash of its stored bytes.
+    pub hash: ObjectHash,
+}
+
+/// The public side of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotHead {
+    /// The session that committed it.
+    pub id: SessionId,
+    /// How many snapshots this writer had committed before it.
+    pub sequence: u64,
+    /// The hash of the writer's previous snapshot.
+    pub previous: Option<ObjectHash>,
+    /// The config that it was made under.
+    pub config_n: u32,
+    /// The garbage-collection epoch that the session last acknowledged.
+    pub epoch: u64,
+    /// How many index segments the session wrote.
+    pub segments: u32,
+    /// The hash of the ids of the session's packs, in the order of its segments.
+    pub pack_list: ObjectHash,
+    /// The newest snapshots that were seen, by writer.
+    pub heads: Vec<Head>,
+    /// The keys that its chunks are under.
+    pub key: KeyRef,
+}
+
+/// The sealed side of a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SnapshotBody {
+    /// When the run began, by the machine's clock.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// The machine.
+    pub host: String,
+    /// The user that ran it.
+    pub user: String,
+    /// What was backed up: absolute paths, or names of streams.
+    pub paths: Vec<Vec<u8>>,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// The snapshot that it was compared with.
+    pub parent: Option<SessionId>,
+    /// The root tree.
+    pub tree: ChunkId,
+    /// The root of the state tree, if there is one.
+    pub state: Option<ChunkId>,
+    /// Groups of hard links, as a blob (see [`crate::links`]).
+    pub hard_links: Content,
+    /// Names of user ids.
+    pub users: Vec<(u32, Vec<u8>)>,
+    /// Names of group ids.
+    pub groups: Vec<(u32, Vec<u8>)>,
+    /// What the run counted.
+    pub statistics: Statistics,
+    /// The program's name and version.
+    pub program: String,
+}
+
+/// A snapshot: both sides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The public side.
+    pub head: SnapshotHead,
+    /// The sealed side.
+    pub body: SnapshotBody,
+    ignorable: Ignorable,
+}
+
+/// What the register `snapshots/<sid>` holds.
+#[derive(Debug)]
+pub enum Register {
+    /// A committed snapshot.
+    Snapshot(Box<Snapshot>),
+    /// A FENCE: the session can't commit any more.
+    Fence(SessionId),
+}
+
+impl Snapshot {
+    /// A snapshot of these two sides.
+    #[must_use]
+    pub fn new(head: SnapshotHead, body: SnapshotBody) -> Self {
+        Self { head, body, ignorable: Ignorable::new() }
+    }
+
+    /// The stored bytes: encoded, its private side sealed, signed by the writer.
+    #[must_use]
+    pub fn seal(&self, repository: RepositoryId, secrets: &DomainSecrets, writer: &Identity) -> Vec<u8> {
+        let head = &self.head;
+        let mut sealed = self.body.encode(&self.ignorable);
+        secrets.snapshot_cipher(repository, head.id).seal(
+            NonceSpace::Record,
+            0,
+            repository.as_bytes(),
+            &mut sealed,
+            0,
+        );
+        let heads = head.heads.iter().map(|head| {
+            Fields::new()
+                .bytes(0, head.writer.as_bytes())
+                .uint(1, head.sequence)
+                .bytes(2, head.hash.as_bytes())
+                .value()
+        });
+        let payload = Fields::new()
+            .bytes(0, repository.as_bytes())
+            .bytes(1, &head.id.to_bytes())
+            .uint(2, head.sequence)
+            .maybe(head.previous, |fields, hash| fields.bytes(3, hash.as_bytes()))
+            .uint(4, head.config_n.into())
+            .uint(5, head.epoch)
+            .uint(6, head.segments.into())
+            .bytes(7, head.pack_list.as_bytes())
+            .array(8, heads.collect())
+            .bytes(9, head.key.domain.as_bytes())
+            .uint(10, head.key.version.into())
+            .bytes(11, &sealed)
+            .encode();
+        signed::seal_envelope(SignedKind::Snapshot, repository, writer, &payload)
+    }
+
+    /// The hash of the session's pack list.
+    #[must_use]
+    pub fn pack_list_hash<'a>(packs: impl IntoIterator<Item = &'a crate::ids::PackId>) -> ObjectHash {
+        let mut hasher = blake3::Hasher::new();
+        for pack in packs {
+            hasher.update(pack.as_bytes());
+        }
+        ObjectHash::new(*hasher.finalize().as_bytes())
+    }
+}
+
+impl Register {
+    /// Reads the register of session `id`. `verifying_key` looks up the key of a holder who
+    /// may write; a FENCE must be an owner's.
+    pub fn open<'k>(
+        bytes: &[u8],
+        repository: RepositoryId,
+        id: SessionId,
+        writer: impl FnOnce(HolderId) -> Option<&'k [u8; 32]>,
+        owners: &[[u8; 32]],
+        secrets: impl FnOnce(KeyRef) -> Option<&'k DomainSecrets>,
+    ) -> Result<Self, FormatError> {
+        let envelope = Envelope::decode(bytes)?;
+        if envelope.kind() == SignedKind::Fence {
+            let mut fields =
+                Taker::decode(WHAT, envelope.verify_by_owner(SignedKind::Fence, repository, owners)?)?;
+            let fenced = SessionId::from_bytes(&fields.fixed(1)?);
+            if fields.fixed(0)? != *repository.as_bytes() || fenced != id {
+                return Err(FormatError::NotAuthentic { what: "fence" });
+            }
+            fields.finish()?;
+            return Ok(Self::Fence(fenced));
+        }
+        let not_authentic = FormatError::NotAuthentic { what: WHAT };
+        let key = writer(envelope.signer()).ok_or(not_authentic.clone())?;
+        let payload = envelope.verify(SignedKind::Snapshot, repository, key)?;
+        let mut fields = Taker::decode(WHAT, payload)?;
+        let in_repository = fields.fixed(0)? == *repository.as_bytes();
+        let head = read_head(&mut fields)?;
+        let mut sealed = fields.bytes(11)?;
+        fields.finish()?;
+        if !in_repository || head.id != id || id.writer != envelope.signer() {
+            return Err(not_authentic);
+        }
+        let secrets = secrets(head.key).ok_or(FormatError::NoKey { what: WHAT })?;
+        let plain = secrets.snapshot_cipher(repository, id).open(
+            NonceSpace::Record,
+            0,
+            repository.as_bytes(),
+            &mut sealed,
+            WHAT,
+        )?;
+        let (body, ignorable) = SnapshotBody::decode(plain)?;
+        Ok(Self::Snapshot(Box::new(Snapshot { head, body, ignorable })))
+    }
+}
+
+fn read_head(fields: &mut Taker) -> Result<SnapshotHead, FormatError> {
+    let heads = fields
+        .maps(8)?
+        .into_iter()
+        .map(|mut fields| {
+            let head = Head {
+                writer: HolderId::new(fields.fixed(0)?),
+                sequence: fields.uint(1)?,
+                hash: ObjectHash::new(fields.fixed(2)?),
+            };
+            fields.finish()?;
+            Ok(head)
+        })
+        .collect::<Result<_, FormatError>>()?;
+    Ok(SnapshotHead {
+        id: SessionId::from_bytes(&fields.fixed(1)?),
+        sequence: fields.uint(2)?,
+        previous: fields.optional_fixed(3)?.map(ObjectHash::new),
+        config_n: fields.u32(4)?,
+        epoch: fields.uint(5)?,
+        segments: fields.u32(6)?,
+        pack_list: ObjectHash::new(fields.fixed(7)?),
+        heads,
+        key: KeyRef { domain: DomainId::new(fields.fixed(9)?), version: fields.u32(10)? },
+    })
+}
+
+impl SnapshotBody {
+    fn encode(&self, ignorable: &Ignorable) -> Vec<u8> {
+        let time = |time: Timestamp| {
+            Value::Array(vec![Value::Integer(time.seconds.into()), Value::Integer(time.nanos.into())])
+        };
+        let names = |names: &[(u32, Vec<u8>)]| {
+            let mut flat = Vec::new();
+            for (id, name) in names {
+                flat.push(Value::Integer((*id).into()));
+                flat.push(Value::Bytes(name.clone()));
+            }
+            flat
+        };
+        let s = &self.statistics;
+        let counts = [
+            s.files_new,
+            s.files_changed,
+            s.files_unchanged,
+            s.skipped,
+            s.dirs,
+            s.bytes_total,
+            s.bytes_read,
+            s.bytes_new,
+            s.bytes_stored,
+        ];
+        let statistics = (0..).zip(counts).fold(Fields::new(), |fields, (key, n)| fields.uint(key, n));
+        Fields::new()
+            .with(0, time(self.start))
+            .with(1, time(self.end))
+            .text(2, &self.host)
+            .text(3, &self.user)
+            .array(4, self.paths.iter().cloned().map(Value::Bytes).collect())
+            .array(5, self.tags.iter().cloned().map(Value::Text).collect())
+            .maybe(self.parent, |fields, parent| fields.bytes(6, &parent.to_bytes()))
+            .bytes(7, self.tree.as_bytes())
+            .maybe(self.state, |fields, state| fields.bytes(8, state.as_bytes()))
+            .bytes(9, &self.hard_links.encode())
+            .array(10, names(&self.users))
+            .array(11, names(&self.groups))
+            .with(12, statistics.value())
+            .text(13, &self.program)
+            .ignorable(ignorable)
+            .encode()
+    }
+
+    fn decode(plain: &[u8]) -> Result<(Self, Ignorable), FormatError> {
+        let mut fields = Taker::decode(WHAT, plain)?;
+        let mut counts = fields.map(12)?;
+        let body = Self {
+            start: read_time(&mut fields, 0)?,
+            end: read_time(&mut fields, 1)?,
+            host: fields.text(2)?,
+            user: fields.text(3)?,
+            paths: fields.byte_strings(4)?,
+            tags: fields.texts(5)?,
+            parent: fields.optional_fixed(6)?.map(|bytes| SessionId::from_bytes(&bytes)),
+            tree: ChunkId::new(fields.fixed(7)?),
+            state: fields.optional_fixed(8)?.map(ChunkId::new),
+            hard_links: Content::decode(&fields.bytes(9)?, WHAT)?,
+            users: read_names(&mut fields, 10)?,
+            groups: read_names(&mut fields, 11)?,
+            statistics: Statistics {
+                files_new: counts.uint(0)?,
+                files_changed: counts.uint(1)?,
+                files_unchanged: counts.uint(2)?,
+                skipped: counts.uint(3)?,
+                dirs: counts.uint(4)?,
+                bytes_total: counts.uint(5)?,
+                bytes_read: counts.uint(6)?,
+                bytes_new: counts.uint(7)?,
+                bytes_stored: counts.uint(8)?,
+            },
+            program: fields.text(13)?,
+        };
+        counts.finish()?;
+        Ok((body, fields.finish()?))
+    }
+}
+
+fn read_time(fields: &mut Taker, key: i128) -> Result<Timestamp, FormatError> {
+    let items = fields.array(key)?;
+    match items.as_slice() {
+        [seconds, nanos] => cbor::as_int(seconds)
+            .zip(cbor::as_uint(nanos).and_then(|nanos| u32::try_from(nanos).ok()))
+            .and_then(|(seconds, nanos)| Timestamp::new(seconds, nanos))
+            .ok_or_else(|| fields.malformed("a time is out of range")),
+        _ => Err(fields.malformed("a time isn't a pair")),
+    }
+}
+
+fn read_names(fields: &mut Taker, key: i128) -> Result<Vec<(u32, Vec<u8>)>, FormatError> {
+    let flat = fields.array(key)?;
+    flat.chunks(2)
+        .map(|pair| match pair {
+            [id, Value::Bytes(name)] => cbor::as_uint(id)
+                .and_then(|id| u32::try_from(id).ok())
+                .map(|id| (id, name.clone()))
+                .ok_or_else(|| fields.malformed("a user or group id is out of range")),
+            _ => Err(fields.malformed("names of users or groups aren't pairs")),
+        })
+        .collect()
+}
