@@ -1,1 +1,61 @@
-//! placeholder
+//! Where a repository's objects live: a flat namespace of immutable byte strings.
+//!
+//! A backend knows nothing of what the objects mean. Names are `folder/rest`, in ASCII
+//! letters, digits, `/`, `.` and `-`.
+
+mod error;
+mod local;
+mod memory;
+
+pub use error::{BackendError, Operation};
+pub use local::LocalBackend;
+pub use memory::MemoryBackend;
+
+/// Whether a create made the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It did.
+    New,
+    /// An object of this name was there already, and is as it was.
+    AlreadyThere,
+}
+
+/// One object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Its size, in bytes.
+    pub bytes: u64,
+}
+
+/// A store of immutable objects. The promises are what the repository's safety rests on:
+///
+/// - *Atomic*: an object is never seen in part, not even after a crash or power cut.
+/// - *Create if absent*: of any number of creates of one name, exactly one makes the object;
+///   nothing is ever overwritten.
+/// - *Seen by all*: once a create has returned, every later read and listing shows the object.
+/// - *Durable after [`Backend::sync`]*: whatever was created before it survives a power cut.
+pub trait Backend: Send + Sync {
+    /// Creates an object from its parts, one after the other.
+    fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError>;
+
+    /// Makes durable what was created through this value.
+    fn sync(&self) -> Result<(), BackendError>;
+
+    /// A whole object. One of more than `bytes_max` bytes is refused, unread.
+    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError>;
+
+    /// `length` bytes of an object from `offset` on; fewer only where the object ends.
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError>;
+
+    /// Calls `found` with every object whose name begins with `prefix`, in no particular order.
+    /// `prefix` ends with a slash.
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError>;
+
+    /// Removes an object; one that isn't there is fine.
+    fn remove(&self, name: &str) -> Result<(), BackendError>;
+
+    /// Where this is, for messages.
+    fn location(&self) -> String;
+}

@@ -1,1 +1,19 @@
-//! placeholder
+//! The engine: backs up, restores and checks, with no terminal, clock or environment in sight.
+//!
+//! Three floors, imports point down only: [`fs`], [`chunk`] and [`monitor`] know no
+//! repository; [`repo`] is the repository and what reads and writes it; the verbs
+//! ([`archive`], [`restore`], [`check`], …) stand on both and don't know each other.
+
+pub mod archive;
+pub mod check;
+pub mod chunk;
+pub mod dump;
+pub mod error;
+pub mod fs;
+pub mod list;
+pub mod monitor;
+pub mod repo;
+pub mod restore;
+pub mod stats;
+
+pub use error::EngineError;

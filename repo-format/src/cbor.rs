@@ -81,13 +81,17 @@ pub struct Taker {
 impl Taker {
     /// Decodes `bytes`; they must be the one encoding of a map.
     pub fn decode(what: &'static str, bytes: &[u8]) -> Result<Self, FormatError> {
-        let value: Value = serde_cbor::from_slice(bytes).map_err(|error| {
+        let mut input = serde_cbor::Deserializer::from_slice(bytes).into_iter::<Value>();
+        let value = input.next().ok_or(FormatError::Truncated { what })?.map_err(|error| {
             if error.is_eof() {
                 FormatError::Truncated { what }
             } else {
                 FormatError::Malformed { what, why: "it isn't CBOR" }
             }
         })?;
+        if input.byte_offset() < bytes.len() {
+            return Err(FormatError::TrailingBytes { what });
+        }
         if encode(&value) != bytes {
             return Err(FormatError::NotCanonical { what });
         }

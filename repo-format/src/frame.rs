@@ -180,6 +180,12 @@ impl FrameReader {
         &self.plain
     }
 
+    /// Hands out the plaintext of the frame that was opened last.
+    #[must_use]
+    pub fn into_plain(self) -> Vec<u8> {
+        self.plain
+    }
+
     /// Its chunks, in order.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.plain.as_slice();

@@ -3,7 +3,7 @@
 use minicbor::Decoder;
 use minicbor::data::Type;
 
-use crate::content::{Content, Memory, Written, decoded, read_array, read_id};
+use crate::content::{Content, Memory, Written, append_with, decoded, read_array, read_id};
 use crate::ids::ChunkId;
 use crate::{FormatError, limits};
 
@@ -103,7 +103,7 @@ pub struct Node {
     pub unknown: Option<Box<Unknown>>,
 }
 
-/// Fields with negative keys, as they were read.
+/// Fields with negative keys, encoded in the order of their keys: -1, -2 and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     count: u64,
@@ -207,10 +207,9 @@ impl Node {
         let count = decoded(input.map(), WHAT)?.ok_or(FormatError::NotCanonical { what: WHAT })?;
         let mut fields = RawFields::default();
         for _ in 0..count {
-            let start = input.position();
             let key = decoded(input.i64(), WHAT)?;
             if key < 0 {
-                fields.keep_unknown(input, start)?;
+                fields.keep_unknown(key, input)?;
             } else {
                 let key = i8::try_from(key)
                     .map_err(|_| FormatError::UnknownField { what: WHAT, key: key.into() })?;
@@ -239,6 +238,7 @@ struct RawFields {
     device: Option<(u32, u32)>,
     xattrs: Option<Vec<Xattr>>,
     unknown: Option<Box<Unknown>>,
+    unknown_key: Option<i64>,
 }
 
 impl RawFields {
@@ -269,12 +269,17 @@ impl RawFields {
         Ok(())
     }
 
-    fn keep_unknown(&mut self, input: &mut Decoder<'_>, start: usize) -> Result<(), FormatError> {
-        skip_flat(input)?;
+    /// Keeps a field's one encoding, not the bytes that were read: so the comparison of the
+    /// whole object with its encoding holds for fields that nobody knows, too.
+    fn keep_unknown(&mut self, key: i64, input: &mut Decoder<'_>) -> Result<(), FormatError> {
+        if self.unknown_key.is_some_and(|last| key >= last) {
+            return Err(FormatError::NotCanonical { what: WHAT });
+        }
+        self.unknown_key = Some(key);
         let unknown = self.unknown.get_or_insert_with(|| Box::new(Unknown { count: 0, encoded: Vec::new() }));
         unknown.count += 1;
-        unknown.encoded.extend_from_slice(&input.input()[start..input.position()]);
-        Ok(())
+        append_with(&mut unknown.encoded, |out| out.i64(key).map(drop));
+        copy_flat(input, &mut unknown.encoded)
     }
 
     fn into_node(mut self) -> Result<Node, FormatError> {
@@ -376,16 +381,24 @@ fn read_xattrs(input: &mut Decoder<'_>) -> Result<Vec<Xattr>, FormatError> {
     if count % 2 == 0 { Ok(xattrs) } else { Err(malformed("its extended attributes aren't pairs")) }
 }
 
-/// Steps over the value of an unknown field: a number, text or byte string; nothing nested.
-fn skip_flat(input: &mut Decoder<'_>) -> Result<(), FormatError> {
+/// Copies the value of an unknown field: a number, text or byte string; nothing nested.
+fn copy_flat(input: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), FormatError> {
     match decoded(input.datatype(), WHAT)? {
         Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::I8 | Type::I16 | Type::I32 | Type::I64 => {
-            decoded(input.int(), WHAT).map(drop)
+            let number = decoded(input.int(), WHAT)?;
+            append_with(out, |out| out.int(number).map(drop));
         }
-        Type::Bytes => decoded(input.bytes(), WHAT).map(drop),
-        Type::String => decoded(input.str(), WHAT).map(drop),
-        _ => Err(malformed("an unknown field has a value that isn't flat")),
+        Type::Bytes => {
+            let bytes = decoded(input.bytes(), WHAT)?;
+            append_with(out, |out| out.bytes(bytes).map(drop));
+        }
+        Type::String => {
+            let text = decoded(input.str(), WHAT)?;
+            append_with(out, |out| out.str(text).map(drop));
+        }
+        _ => return Err(malformed("an unknown field has a value that isn't flat")),
     }
+    Ok(())
 }
 
 /// Writes a long list of extents as a blob's bytes: pairs of little-endian numbers.

@@ -1,0 +1,64 @@
+//! What can go wrong in a store, and with which object.
+
+use std::fmt;
+use std::io;
+
+/// What was asked of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Creating an object.
+    Create,
+    /// Making objects durable.
+    Sync,
+    /// Reading an object.
+    Read,
+    /// Listing objects.
+    List,
+    /// Removing an object.
+    Remove,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Sync => "make durable",
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Remove => "remove",
+        })
+    }
+}
+
+/// An operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("can't {operation} {object}: {}", advice(.source))]
+pub struct BackendError {
+    /// What was tried.
+    pub operation: Operation,
+    /// On which object, with the store's own location.
+    pub object: String,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+impl BackendError {
+    /// Whether the object isn't there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// The cause, and what to do about the causes that users can help.
+fn advice(source: &io::Error) -> String {
+    let advice = match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there and run the command again; what is stored is sound"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "mount it for writing and run the command again",
+        io::ErrorKind::PermissionDenied => "run the command as a user who may use the repository",
+        _ => return source.to_string(),
+    };
+    format!("{source}; {advice}")
+}

@@ -1,0 +1,239 @@
+//! Objects as files below a directory.
+//!
+//! A file gets its name only after its bytes are on disk: it is written without a name
+//! (`O_TMPFILE`), flushed, and linked in, which fails if the name is taken. File systems
+//! without that get a temporary name instead. Directories are flushed in `sync`, all at once.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::{Backend, BackendError, Created, Listed, Operation};
+
+/// Names that begin so are files being written.
+const TEMPORARY: &str = ".writing-";
+
+/// A repository's directory.
+#[derive(Debug)]
+pub struct LocalBackend {
+    root: PathBuf,
+    /// Directories with names that aren't flushed yet.
+    dirty: Mutex<BTreeSet<PathBuf>>,
+    counter: AtomicU64,
+}
+
+impl LocalBackend {
+    /// The store in `root`. Nothing is looked at or made yet: a directory that doesn't
+    /// exist lists as empty, and comes into being with the first object.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), dirty: Mutex::default(), counter: AtomicU64::new(0) }
+    }
+
+    fn failed(&self, operation: Operation, name: &str, source: impl Into<io::Error>) -> BackendError {
+        let object = self.root.join(name).display().to_string();
+        BackendError { operation, object, source: source.into() }
+    }
+
+    /// Makes a directory and those above it that are missing, and remembers to flush them.
+    fn make_directory(&self, directory: &Path) -> io::Result<()> {
+        let mut missing = directory;
+        let mut touched = Vec::new();
+        while !missing.exists() {
+            let Some(above) = missing.parent() else { break };
+            touched.push(above.to_owned());
+            missing = above;
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        self.mark_dirty(touched);
+        Ok(())
+    }
+
+    fn mark_dirty(&self, directories: impl IntoIterator<Item = PathBuf>) {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).extend(directories);
+    }
+
+    fn try_create(&self, path: &Path, directory: &Path, parts: &[&[u8]]) -> io::Result<Created> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let nameless = match rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
+            Err(Errno::NOENT) => {
+                self.make_directory(directory)?;
+                rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR)
+            }
+            other => other,
+        };
+        match nameless {
+            Ok(fd) => {
+                let mut file = File::from(fd);
+                write_flushed(&mut file, parts)?;
+                let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+                match rustix::fs::linkat(CWD, source, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+                    Ok(()) => Ok(Created::New),
+                    Err(Errno::EXIST) => Ok(Created::AlreadyThere),
+                    // No /proc, or a file system that can't link nameless files.
+                    Err(Errno::NOENT | Errno::OPNOTSUPP | Errno::PERM | Errno::XDEV) => {
+                        self.create_by_renaming(path, directory, parts)
+                    }
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+                self.create_by_renaming(path, directory, parts)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// For file systems without nameless files: write under a temporary name, then link or
+    /// rename it to the name unless that is taken.
+    fn create_by_renaming(&self, path: &Path, directory: &Path, parts: &[&[u8]]) -> io::Result<Created> {
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        let temporary = directory.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
+        let written = write_new(&temporary, parts).and_then(|()| {
+            match rustix::fs::link(&temporary, path) {
+                Ok(()) => Ok(Created::New),
+                Err(Errno::EXIST) => Ok(Created::AlreadyThere),
+                Err(_) => {
+                    match rustix::fs::renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE) {
+                        Ok(()) => Ok(Created::New),
+                        Err(Errno::EXIST) => Ok(Created::AlreadyThere),
+                        Err(error) => Err(error.into()),
+                    }
+                }
+            }
+        });
+        // After a rename the temporary name is gone already.
+        let _ = fs::remove_file(&temporary);
+        written
+    }
+
+    fn list_folder(&self, folder: &Path, found: &mut dyn FnMut(Listed)) -> io::Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                self.list_folder(&path, found)?;
+                continue;
+            }
+            // What isn't UTF-8 can't be an object's name.
+            let Some(name) = path.strip_prefix(&self.root).ok().and_then(Path::to_str) else { continue };
+            if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+                continue;
+            }
+            match entry.metadata() {
+                Ok(metadata) => found(Listed { name: name.to_owned(), bytes: metadata.len() }),
+                // Removed since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Backend for LocalBackend {
+    fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
+        let path = self.root.join(name);
+        let directory = path.parent().unwrap_or(&self.root).to_owned();
+        let created = self
+            .try_create(&path, &directory, parts)
+            .map_err(|error| self.failed(Operation::Create, name, error))?;
+        // Also when it was there: whoever made it may not have flushed its name yet.
+        self.mark_dirty([directory]);
+        Ok(created)
+    }
+
+    fn sync(&self) -> Result<(), BackendError> {
+        let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        for directory in dirty {
+            File::open(&directory).and_then(|file| file.sync_all()).map_err(|source| BackendError {
+                operation: Operation::Sync,
+                object: directory.display().to_string(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
+        let read = || -> io::Result<Vec<u8>> {
+            let file = File::open(self.root.join(name))?;
+            let size = file.metadata()?.len();
+            if size > bytes_max {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            let mut bytes = Vec::with_capacity(size as usize);
+            file.take(bytes_max).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(|error| self.failed(Operation::Read, name, error))
+    }
+
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
+        let read = || -> io::Result<Vec<u8>> {
+            let file = File::open(self.root.join(name))?;
+            let mut bytes = vec![0; length];
+            let mut filled = 0;
+            while filled < length {
+                match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+                    Ok(0) => break,
+                    Ok(count) => filled += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            bytes.truncate(filled);
+            Ok(bytes)
+        };
+        read().map_err(|error| self.failed(Operation::Read, name, error))
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
+        self.list_folder(&self.root.join(prefix), found)
+            .map_err(|error| self.failed(Operation::List, prefix, error))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), BackendError> {
+        match fs::remove_file(self.root.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(|error| self.failed(Operation::Remove, name, error)),
+        }
+    }
+
+    fn location(&self) -> String {
+        self.root.display().to_string()
+    }
+}
+
+fn write_new(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    write_flushed(&mut file, parts)
+}
+
+fn write_flushed(file: &mut File, parts: &[&[u8]]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut rest = slices.as_mut_slice();
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) if rest.iter().all(|slice| slice.is_empty()) => break,
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut rest, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    file.sync_data()
+}

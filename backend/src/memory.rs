@@ -1,0 +1,79 @@
+//! Objects in memory, for tests.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::{Backend, BackendError, Created, Listed, Operation};
+
+/// A store that ends with the process.
+#[derive(Debug, Default)]
+pub struct MemoryBackend {
+    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl MemoryBackend {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts bytes in the place of an object, as failing hardware or an attacker would.
+    pub fn tamper(&self, name: &str, bytes: Vec<u8>) {
+        self.objects().insert(name.to_owned(), bytes);
+    }
+}
+
+impl Backend for MemoryBackend {
+    fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
+        let mut objects = self.objects();
+        if objects.contains_key(name) {
+            return Ok(Created::AlreadyThere);
+        }
+        objects.insert(name.to_owned(), parts.concat());
+        Ok(Created::New)
+    }
+
+    fn sync(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
+        match self.objects().get(name) {
+            None => Err(failed(name, io::ErrorKind::NotFound)),
+            Some(bytes) if bytes.len() as u64 > bytes_max => Err(failed(name, io::ErrorKind::FileTooLarge)),
+            Some(bytes) => Ok(bytes.clone()),
+        }
+    }
+
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
+        let objects = self.objects();
+        let bytes = objects.get(name).ok_or_else(|| failed(name, io::ErrorKind::NotFound))?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let end = start.saturating_add(length).min(bytes.len());
+        Ok(bytes[start..end].to_vec())
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
+        let listed: Vec<Listed> = self
+            .objects()
+            .range(prefix.to_owned()..)
+            .take_while(|(name, _)| name.starts_with(prefix))
+            .map(|(name, bytes)| Listed { name: name.clone(), bytes: bytes.len() as u64 })
+            .collect();
+        listed.into_iter().for_each(found);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), BackendError> {
+        self.objects().remove(name);
+        Ok(())
+    }
+
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+fn failed(name: &str, kind: io::ErrorKind) -> BackendError {
+    BackendError { operation: Operation::Read, object: name.to_owned(), source: kind.into() }
+}

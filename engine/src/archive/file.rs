@@ -1,0 +1,448 @@
+//! Reading files: small ones whole, by the thread that found them; large ones and streams
+//! in pieces that all threads share.
+
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use keepfast_format::content::{ChunkRef, Content, ContentBuilder};
+use keepfast_format::keys::ChunkKind;
+use keepfast_format::limits;
+use keepfast_format::node::{Extents, Node, NodeKind, extents_to_bytes};
+use keepfast_format::state::State;
+use keepfast_format::tree::encode_blob;
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::pending::Place;
+use super::walk::file_kind;
+use super::worker::{Job, Worker};
+use crate::chunk::{Piece, PieceReader};
+use crate::error::{EngineError, Result};
+use crate::fs::{meta, sparse};
+use crate::monitor::Event;
+
+/// Files longer than this are read in pieces.
+const SMALL_BYTES: u64 = 2 << 20;
+
+/// A large file or a stream that is to be read.
+pub struct StreamJob {
+    /// What its pieces come together in.
+    pub file: Arc<StreamFile>,
+    /// Where its bytes come from.
+    pub source: Box<dyn Read + Send>,
+}
+
+/// A piece of a large file.
+pub struct PieceJob {
+    file: Arc<StreamFile>,
+    number: u64,
+    piece: Piece,
+}
+
+/// A file whose pieces are being stored.
+pub struct StreamFile {
+    place: Place,
+    path: Vec<u8>,
+    node: Mutex<Option<(Node, State)>>,
+    /// Its handle and first `fstat`, to see whether it was written to meanwhile.
+    handle: Option<(Arc<OwnedFd>, Stat)>,
+    known: Option<Node>,
+    assembly: Mutex<Assembly>,
+    /// Pieces that aren't stored yet, and one for the reading itself.
+    outstanding: AtomicUsize,
+    failed: AtomicBool,
+}
+
+/// Chunk references, brought back into order.
+#[derive(Default)]
+struct Assembly {
+    next: u64,
+    waiting: BTreeMap<u64, Vec<ChunkRef>>,
+    builder: ContentBuilder,
+    bytes: u64,
+}
+
+impl StreamFile {
+    /// A stream that becomes the file `node`.
+    pub fn of_stream(place: Place, node: Node, state: State) -> Arc<Self> {
+        let path = node.name.clone();
+        Arc::new(Self {
+            place,
+            path,
+            node: Mutex::new(Some((node, state))),
+            handle: None,
+            known: None,
+            assembly: Mutex::default(),
+            outstanding: AtomicUsize::new(1),
+            failed: AtomicBool::new(false),
+        })
+    }
+}
+
+impl Worker<'_> {
+    /// Reads a regular file that the parent doesn't have like this.
+    pub fn read_file(
+        &mut self,
+        place: &Place,
+        directory: BorrowedFd<'_>,
+        name: &CStr,
+        stat: &Stat,
+        known: Option<&Node>,
+    ) -> Result<()> {
+        let opened = open_file(directory, name, stat).and_then(|(handle, stat)| {
+            let extents = sparse::data_extents(handle.as_fd(), &stat)?;
+            let xattrs = meta::xattrs_of(&handle)?;
+            Ok((handle, stat, extents, xattrs))
+        });
+        let (handle, stat, extents, xattrs) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.unreadable(&place.page.directory.path_of(name.to_bytes()), error);
+                return self.fill(place, None);
+            }
+        };
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let data_bytes = extents.as_ref().map_or(size, |list| list.iter().map(|(_, length)| length).sum());
+        let kind = file_kind(size, Content::empty(), self.store_extents(extents.as_deref())?);
+        let node = self.node(name.to_bytes(), &stat, xattrs, kind);
+        let state = meta::state(&stat);
+        if self.frames.is_none() {
+            self.count_file(&node, known, data_bytes);
+            return self.fill(place, Some((node, state)));
+        }
+        if data_bytes > SMALL_BYTES {
+            let handle = Arc::new(handle);
+            let source = Box::new(ExtentReader::new(Arc::clone(&handle), extents, size));
+            let file = Arc::new(StreamFile {
+                place: place.clone(),
+                path: place.page.directory.path_of(name.to_bytes()),
+                node: Mutex::new(Some((node, state))),
+                handle: Some((handle, stat)),
+                known: known.cloned(),
+                assembly: Mutex::default(),
+                outstanding: AtomicUsize::new(1),
+                failed: AtomicBool::new(false),
+            });
+            self.shared.jobs.push([Job::Stream(StreamJob { file, source })]);
+            return Ok(());
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = read_small(&handle, extents.as_deref(), size, &mut buffer);
+        let stored = match read {
+            Ok(()) => self.store_bytes(&buffer).map(Some),
+            Err(error) => {
+                self.unreadable(&place.page.directory.path_of(name.to_bytes()), error);
+                Ok(None)
+            }
+        };
+        let read_bytes = buffer.len() as u64;
+        self.buffer = buffer;
+        let Some(content) = stored? else { return self.fill(place, None) };
+        let node = self.finish_node(node, content, read_bytes, data_bytes, extents.as_deref())?;
+        self.note_if_changed(&handle, &stat, || place.page.directory.path_of(name.to_bytes()));
+        self.count_file(&node, known, read_bytes);
+        self.fill(place, Some((node, state)))
+    }
+
+    /// Cuts and stores bytes that are a whole file.
+    fn store_bytes(&mut self, bytes: &[u8]) -> Result<Content> {
+        let mut builder = ContentBuilder::default();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at(self.shared.chunker.cut(rest));
+            let reference = self.store_chunk(chunk)?;
+            builder.push(reference, &mut |list| self.store_metadata(&list))?;
+            rest = after;
+        }
+        builder.finish(&mut |list| self.store_metadata(&list))
+    }
+
+    fn store_chunk(&mut self, plain: &[u8]) -> Result<ChunkRef> {
+        let frames = self.frames.as_mut().ok_or_else(|| {
+            EngineError::Unusable("a dry run reads no files".to_owned())
+        })?;
+        let (id, _) = frames.store(ChunkKind::Data, plain)?;
+        Ok(ChunkRef { id, len: plain.len() as u32 })
+    }
+
+    /// Reads a stream and hands out its pieces; does some of them itself when many wait.
+    pub fn run_stream(&mut self, job: StreamJob) -> Result<()> {
+        let StreamJob { file, source } = job;
+        let shared = self.shared;
+        let mut reader = PieceReader::new(shared.chunker, source);
+        for number in 0.. {
+            if shared.should_stop() {
+                return Ok(());
+            }
+            let mut piece = lock(&shared.buffers).pop().unwrap_or_default();
+            match reader.next(&mut piece) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if file.handle.is_none() => {
+                    return Err(EngineError::file(Path::new(OsStr::from_bytes(&file.path)))(error));
+                }
+                Err(error) => {
+                    file.failed.store(true, Ordering::Release);
+                    self.unreadable(&file.path, Errno::from_io_error(&error).unwrap_or(Errno::IO));
+                    break;
+                }
+            }
+            file.outstanding.fetch_add(1, Ordering::AcqRel);
+            let piece = PieceJob { file: Arc::clone(&file), number, piece };
+            if let Some(spilled) = shared.jobs.push_piece(piece) {
+                self.run_piece(spilled)?;
+            }
+        }
+        self.end_part_of(&file)
+    }
+
+    /// Stores a piece.
+    pub fn run_piece(&mut self, job: PieceJob) -> Result<()> {
+        let PieceJob { file, number, piece } = job;
+        let mut references = Vec::with_capacity(piece.ends.len());
+        for chunk in piece.chunks() {
+            references.push(self.store_chunk(chunk)?);
+        }
+        lock(&self.shared.buffers).push(piece);
+        let bytes: u64 = references.iter().map(|chunk| u64::from(chunk.len)).sum();
+        self.shared.monitor.progress().add(0, bytes);
+        let mut assembly = lock(&file.assembly);
+        assembly.bytes += bytes;
+        assembly.waiting.insert(number, references);
+        loop {
+            let next = assembly.next;
+            let Some(references) = assembly.waiting.remove(&next) else { break };
+            assembly.next += 1;
+            for chunk in references {
+                assembly.builder.push(chunk, &mut |list| self.store_metadata(&list))?;
+            }
+        }
+        drop(assembly);
+        self.end_part_of(&file)
+    }
+
+    /// Completes a file after its last piece.
+    fn end_part_of(&mut self, file: &Arc<StreamFile>) -> Result<()> {
+        if file.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return Ok(());
+        }
+        let taken = lock(&file.node).take();
+        let Some((node, state)) = taken.filter(|_| !file.failed.load(Ordering::Acquire)) else {
+            return self.fill(&file.place, None);
+        };
+        let assembly = std::mem::take(&mut *lock(&file.assembly));
+        let content = assembly.builder.finish(&mut |list| self.store_metadata(&list))?;
+        let extents = match &node.kind {
+            NodeKind::File { extents: Extents::Inline(list), .. } => Some(list.clone()),
+            _ => None,
+        };
+        let expected = match (&file.handle, &node.kind) {
+            (Some(_), NodeKind::File { size, extents: Extents::Dense, .. }) => *size,
+            _ => extents.as_ref().map_or(assembly.bytes, |list| list.iter().map(|(_, length)| length).sum()),
+        };
+        let node = match &file.handle {
+            Some(_) => self.finish_node(node, content, assembly.bytes, expected, extents.as_deref())?,
+            None => Node { kind: file_kind(assembly.bytes, content, Extents::Dense), ..node },
+        };
+        if let Some((handle, stat)) = &file.handle {
+            self.note_if_changed(handle, stat, || file.path.clone());
+        }
+        self.count_kind(&node, file.known.as_ref());
+        self.tally.statistics.bytes_read += assembly.bytes;
+        self.tally.statistics.bytes_total += assembly.bytes;
+        self.shared.monitor.progress().add(1, 0);
+        self.fill(&file.place, Some((node, state)))
+    }
+
+    /// Puts what was read into a node. A file that has become shorter ends where it ended.
+    fn finish_node(
+        &mut self,
+        node: Node,
+        content: Content,
+        read_bytes: u64,
+        expected_bytes: u64,
+        extents: Option<&[(u64, u64)]>,
+    ) -> Result<Node> {
+        let NodeKind::File { size, extents: stored, .. } = &node.kind else { return Ok(node) };
+        let kind = match extents {
+            None if stored == &Extents::Dense => file_kind(read_bytes, content, Extents::Dense),
+            Some(list) if read_bytes < expected_bytes => {
+                let cut = cut_extents(list, read_bytes);
+                let end = cut.last().map_or(0, |(offset, length)| offset + length);
+                file_kind(end, content, self.store_extents(Some(&cut))?)
+            }
+            _ => file_kind(*size, content, stored.clone()),
+        };
+        Ok(Node { kind, ..node })
+    }
+
+    /// Extents as a node carries them: a long list becomes a blob.
+    fn store_extents(&mut self, extents: Option<&[(u64, u64)]>) -> Result<Extents> {
+        match extents {
+            None => Ok(Extents::Dense),
+            Some(list) if list.len() <= limits::INLINE_EXTENTS => Ok(Extents::Inline(list.to_vec())),
+            Some(list) => self.store_blob(&extents_to_bytes(list)).map(Extents::Blob),
+        }
+    }
+
+    /// Stores bytes as a blob.
+    pub fn store_blob(&mut self, bytes: &[u8]) -> Result<Content> {
+        let mut builder = ContentBuilder::default();
+        for piece in bytes.chunks(limits::BLOB_PIECE_BYTES) {
+            let plain = encode_blob(piece);
+            let reference = ChunkRef { id: self.store_metadata(&plain)?, len: plain.len() as u32 };
+            builder.push(reference, &mut |list| self.store_metadata(&list))?;
+        }
+        builder.finish(&mut |list| self.store_metadata(&list))
+    }
+
+    fn note_if_changed(&mut self, handle: &OwnedFd, before: &Stat, path: impl FnOnce() -> Vec<u8>) {
+        let same = rustix::fs::fstat(handle).is_ok_and(|after| {
+            after.st_size == before.st_size && meta::mtime(&after) == meta::mtime(before)
+        });
+        if !same {
+            self.tally.changed_while_read += 1;
+            let path = path();
+            self.shared.monitor.event(Event::Changed { path: Path::new(OsStr::from_bytes(&path)) });
+        }
+    }
+
+    fn count_file(&mut self, node: &Node, known: Option<&Node>, bytes: u64) {
+        self.count_kind(node, known);
+        self.tally.statistics.bytes_read += bytes;
+        self.tally.statistics.bytes_total += bytes;
+        self.shared.monitor.progress().add(1, bytes);
+    }
+
+    fn count_kind(&mut self, node: &Node, known: Option<&Node>) {
+        let count = match known {
+            Some(known) if known == node => &mut self.tally.statistics.files_unchanged,
+            Some(Node { kind: NodeKind::File { .. }, .. }) => &mut self.tally.statistics.files_changed,
+            _ => &mut self.tally.statistics.files_new,
+        };
+        *count += 1;
+    }
+}
+
+/// Opens a regular file for reading; one that isn't the file that was listed is refused.
+fn open_file(directory: BorrowedFd<'_>, name: &CStr, listed: &Stat) -> Result<(OwnedFd, Stat), Errno> {
+    // NONBLOCK, so that a fifo put in the file's place doesn't hold the thread.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let handle = match rustix::fs::openat(directory, name, flags | OFlags::NOATIME, Mode::empty()) {
+        // Only a file's owner may leave its access time alone.
+        Err(Errno::PERM) => rustix::fs::openat(directory, name, flags, Mode::empty()),
+        other => other,
+    }?;
+    let stat = rustix::fs::fstat(&handle)?;
+    if meta::file_type(&stat) != FileType::RegularFile || stat.st_dev != listed.st_dev {
+        return Err(Errno::LOOP);
+    }
+    Ok((handle, stat))
+}
+
+/// Reads the data of a small file as long as it was when it was opened, so that a log that
+/// grows ends at a moment that it had; one of size 0 (as in `/proc`) up to its end.
+fn read_small(
+    handle: &OwnedFd,
+    extents: Option<&[(u64, u64)]>,
+    size: u64,
+    buffer: &mut Vec<u8>,
+) -> Result<(), Errno> {
+    buffer.clear();
+    let whole = [(0, if size == 0 { SMALL_BYTES } else { size })];
+    for (offset, length) in extents.unwrap_or(&whole) {
+        let start = buffer.len();
+        buffer.resize(start + *length as usize, 0);
+        let mut filled = start;
+        while filled < buffer.len() {
+            let at = offset + (filled - start) as u64;
+            match rustix::io::pread(handle, &mut buffer[filled..], at) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let short = filled < buffer.len();
+        buffer.truncate(filled);
+        if short {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The first `bytes` bytes of data of a list of extents.
+fn cut_extents(extents: &[(u64, u64)], bytes: u64) -> Vec<(u64, u64)> {
+    let mut left = bytes;
+    let mut cut = Vec::new();
+    for (offset, length) in extents {
+        let taken = left.min(*length);
+        if taken == 0 {
+            break;
+        }
+        cut.push((*offset, taken));
+        left -= taken;
+    }
+    cut
+}
+
+/// Reads the data of a large file, extent by extent.
+struct ExtentReader {
+    handle: Arc<OwnedFd>,
+    extents: std::vec::IntoIter<(u64, u64)>,
+    current: (u64, u64),
+}
+
+impl ExtentReader {
+    fn new(handle: Arc<OwnedFd>, extents: Option<Vec<(u64, u64)>>, size: u64) -> Self {
+        let extents = extents.unwrap_or_else(|| vec![(0, size)]).into_iter();
+        Self { handle, extents, current: (0, 0) }
+    }
+}
+
+impl Read for ExtentReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.1 == 0 {
+            match self.extents.next() {
+                Some(extent) => self.current = extent,
+                None => return Ok(0),
+            }
+        }
+        let (offset, left) = self.current;
+        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = rustix::io::pread(&self.handle, &mut buffer[..wanted], offset)?;
+        if read == 0 {
+            // The file has become shorter: there is nothing behind this either.
+            self.extents = Vec::new().into_iter();
+            self.current = (0, 0);
+        } else {
+            self.current = (offset + read as u64, left - read as u64);
+        }
+        Ok(read)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut_extents;
+
+    #[test]
+    fn extents_end_where_the_data_did() {
+        let extents = [(0, 10), (100, 10), (200, 10)];
+        assert_eq!(cut_extents(&extents, 30), extents);
+        assert_eq!(cut_extents(&extents, 15), [(0, 10), (100, 5)]);
+        assert_eq!(cut_extents(&extents, 0), []);
+    }
+}

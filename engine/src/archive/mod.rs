@@ -1,0 +1,374 @@
+//! Backup: walks what was asked for, stores what the repository doesn't have, and commits
+//! a snapshot.
+
+mod file;
+mod jobs;
+mod parent;
+mod pending;
+mod selection;
+mod walk;
+mod worker;
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use keepfast_format::content::Content;
+use keepfast_format::ids::ChunkId;
+use keepfast_format::links::{self, LinkGroup};
+use keepfast_format::node::{Extents, Node, Timestamp};
+use keepfast_format::snapshot::{Snapshot, SnapshotBody, Statistics};
+use keepfast_format::state::State;
+
+use crate::error::{EngineError, Result};
+use crate::fs::dir::Names;
+use crate::fs::select::Patterns;
+use crate::monitor::Monitor;
+use crate::repo::{
+    CommitRequest, FrameCache, Index, PackWriter, Repository, Session, Snapshots, StoredSnapshot, Trees,
+    WriterOptions, WriterTotals, write_packs,
+};
+use file::{StreamFile, StreamJob};
+use parent::ParentDirectory;
+use pending::{Directory, DirectoryStart, Place};
+use walk::{PagesJob, file_kind};
+use worker::{Job, Shared, Tally, Worker};
+
+/// A file that was changed less than this before the parent began is read again: the file
+/// system's clock may be coarser than ours, or behind it.
+const RACY_SECONDS: i64 = 2;
+
+/// What to back up.
+pub enum Source<'a> {
+    /// Files and directories, by absolute paths.
+    Paths(&'a [PathBuf]),
+    /// A stream that becomes one file.
+    Stream(Stream<'a>),
+}
+
+/// A stream, and how it ended.
+pub struct Stream<'a> {
+    /// The file's name in the snapshot.
+    pub name: Vec<u8>,
+    /// Its bytes.
+    pub reader: Box<dyn Read + Send>,
+    /// Called when all bytes were read and before anything is committed; a reason given here
+    /// (the command that wrote the stream has failed) means that there will be no snapshot.
+    pub ended: Box<dyn FnOnce() -> std::result::Result<(), String> + 'a>,
+}
+
+/// How to back up.
+pub struct ArchiveOptions<'a> {
+    /// The machine's name.
+    pub host: String,
+    /// The user's name.
+    pub user: String,
+    /// Labels for the snapshot.
+    pub tags: Vec<String>,
+    /// The program's name and version.
+    pub program: String,
+    /// What to leave out.
+    pub exclude: Patterns,
+    /// Leave out what is in directories marked as caches.
+    pub exclude_caches: bool,
+    /// Don't cross into other file systems.
+    pub one_file_system: bool,
+    /// Don't look at ctime for change detection.
+    pub ignore_ctime: bool,
+    /// Don't look at inode numbers for change detection.
+    pub ignore_inode: bool,
+    /// The snapshot to compare with: a given one, the newest of the same machine and paths, or none.
+    pub parent: ParentChoice,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Threads that walk, read and compress.
+    pub threads: usize,
+    /// How to write.
+    pub writer: WriterOptions,
+    /// Directories to leave out by device and inode: the repository itself.
+    pub never_enter: Vec<(u64, u64)>,
+    /// The time.
+    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
+    /// The name of a user id.
+    pub user_name: &'a (dyn Fn(u32) -> Option<Vec<u8>> + Sync),
+    /// The name of a group id.
+    pub group_name: &'a (dyn Fn(u32) -> Option<Vec<u8>> + Sync),
+}
+
+/// The snapshot to compare with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParentChoice {
+    /// The newest with the same machine and paths.
+    Newest,
+    /// This one, in the words of the command line.
+    Named(String),
+    /// None: read everything.
+    None,
+}
+
+/// What a backup did.
+#[derive(Debug)]
+pub struct ArchiveReport {
+    /// The snapshot; none on a dry run.
+    pub snapshot: Option<Snapshot>,
+    /// What was counted.
+    pub statistics: Statistics,
+    /// Files that changed while they were read.
+    pub changed_while_read: u64,
+    /// How many packs and segments were stored.
+    pub packs: u64,
+    /// The snapshot that it was compared with, in short.
+    pub parent: Option<String>,
+}
+
+/// Backs up `source`.
+pub fn archive(
+    repository: &Repository,
+    index: &Index,
+    snapshots: &Snapshots,
+    source: Source<'_>,
+    options: &ArchiveOptions<'_>,
+    monitor: &dyn Monitor,
+) -> Result<ArchiveReport> {
+    let start = (options.clock)();
+    let paths = paths_of(&source);
+    let parent = choose_parent(snapshots, options, &source, &paths)?;
+    let frames = FrameCache::new(repository, index);
+    if let Some(parent) = parent {
+        let seen = &parent.snapshot.body.statistics;
+        monitor.progress().expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
+    }
+    let trees = parent.map(|_| Trees::new(&frames));
+    let run = Run { repository, source, parent, trees, options, monitor };
+    if options.dry_run {
+        let walked = run.walk(None)?;
+        return Ok(report(None, walked.tally, &WriterTotals::default(), parent));
+    }
+    let session = Session::begin(repository, &options.program)?;
+    let (walked, totals) =
+        write_packs(repository, index, session.id(), options.writer, |writer| run.walk(Some(writer)))?;
+    let mut statistics = walked.tally.statistics;
+    statistics.bytes_new = totals.bytes_new;
+    statistics.bytes_stored = totals.bytes_stored;
+    let (tree, state) = walked.root;
+    let names = |ids: &BTreeSet<u32>, name: &dyn Fn(u32) -> Option<Vec<u8>>| {
+        ids.iter().filter_map(|id| name(*id).map(|name| (*id, name))).collect()
+    };
+    let body = SnapshotBody {
+        start,
+        end: (options.clock)(),
+        host: options.host.clone(),
+        user: options.user.clone(),
+        paths,
+        tags: options.tags.clone(),
+        parent: parent.map(|parent| parent.snapshot.head.id),
+        tree,
+        state: Some(state),
+        hard_links: walked.hard_links,
+        users: names(&walked.tally.users, &options.user_name),
+        groups: names(&walked.tally.groups, &options.group_name),
+        statistics,
+        program: options.program.clone(),
+    };
+    let snapshot = session.commit(repository, CommitRequest { body, totals: &totals, snapshots })?;
+    let tally = Tally { statistics, ..walked.tally };
+    Ok(report(Some(snapshot), tally, &totals, parent))
+}
+
+fn report(
+    snapshot: Option<Snapshot>,
+    tally: Tally,
+    totals: &WriterTotals,
+    parent: Option<&StoredSnapshot>,
+) -> ArchiveReport {
+    ArchiveReport {
+        snapshot,
+        statistics: tally.statistics,
+        changed_while_read: tally.changed_while_read,
+        packs: totals.packs.len() as u64,
+        parent: parent.map(|parent| parent.snapshot.head.id.short()),
+    }
+}
+
+fn paths_of(source: &Source<'_>) -> Vec<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt;
+    match source {
+        Source::Paths(paths) => {
+            let sorted: BTreeSet<Vec<u8>> =
+                paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
+            sorted.into_iter().collect()
+        }
+        Source::Stream(stream) => vec![stream.name.clone()],
+    }
+}
+
+fn choose_parent<'s>(
+    snapshots: &'s Snapshots,
+    options: &ArchiveOptions<'_>,
+    source: &Source<'_>,
+    paths: &[Vec<u8>],
+) -> Result<Option<&'s StoredSnapshot>> {
+    if matches!(source, Source::Stream(_)) {
+        // A stream is always read: it has no times that could say that it is unchanged.
+        return Ok(None);
+    }
+    match &options.parent {
+        ParentChoice::None => Ok(None),
+        ParentChoice::Newest => Ok(snapshots.parent_for(&options.host, paths)),
+        ParentChoice::Named(text) => snapshots.find(text, &crate::repo::SnapshotFilter::default()).map(Some),
+    }
+}
+
+/// One walk over the source.
+struct Run<'a> {
+    repository: &'a Repository,
+    source: Source<'a>,
+    parent: Option<&'a StoredSnapshot>,
+    trees: Option<Trees<'a>>,
+    options: &'a ArchiveOptions<'a>,
+    monitor: &'a dyn Monitor,
+}
+
+/// What a walk found and stored.
+struct Walked {
+    root: (ChunkId, ChunkId),
+    hard_links: Content,
+    tally: Tally,
+}
+
+impl Run<'_> {
+    fn walk(self, writer: Option<&PackWriter<'_>>) -> Result<Walked> {
+        let chunker = self.repository.chunker()?;
+        let racy_from = self.parent.map_or(Timestamp::default(), |parent| Timestamp {
+            seconds: parent.snapshot.body.start.seconds.saturating_sub(RACY_SECONDS),
+            ..parent.snapshot.body.start
+        });
+        let shared =
+            Shared::new(self.options, writer, self.trees, racy_from, &chunker, self.monitor);
+        let ended = match self.source {
+            Source::Paths(paths) => {
+                let parent = root_of_parent(&shared, self.parent);
+                shared.jobs.push([begin_paths(paths, parent)?]);
+                None
+            }
+            Source::Stream(stream) => {
+                let Stream { name, reader, ended } = stream;
+                begin_stream(&shared, &name, reader, self.options)?;
+                Some(ended)
+            }
+        };
+        let mut tally = Tally::default();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.options.threads.max(1))
+                .map(|_| scope.spawn(|| Worker::new(&shared).run()))
+                .collect();
+            for thread in threads {
+                match thread.join() {
+                    Ok(counted) => tally.add(counted),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        });
+        let groups = link_groups(&shared);
+        let mut worker = Worker::new(&shared);
+        let hard_links = worker.store_blob(&links::encode(&groups))?;
+        tally.add(worker.run());
+        let root = shared.into_root()?;
+        if let Some(Err(why)) = ended.map(|ended| ended()) {
+            return Err(EngineError::Unusable(why));
+        }
+        Ok(Walked { root, hard_links, tally })
+    }
+}
+
+fn root_of_parent(shared: &Shared<'_>, parent: Option<&StoredSnapshot>) -> ParentDirectory {
+    let loaded = match (shared.trees, parent.map(|parent| &parent.snapshot.body)) {
+        (Some(trees), Some(SnapshotBody { tree, state: Some(state), .. })) => {
+            ParentDirectory::load(trees, tree, state)
+        }
+        _ => Ok(ParentDirectory::default()),
+    };
+    loaded.unwrap_or_else(|error| {
+        shared.report_parent(&error);
+        ParentDirectory::default()
+    })
+}
+
+/// The root directory, with the way to each path that was asked for.
+fn begin_paths(paths: &[PathBuf], parent: ParentDirectory) -> Result<Job> {
+    let selection = selection::select(paths)?;
+    let handle = walk::open_followed(b"/").map_err(EngineError::file("/"))?;
+    let names = match &selection {
+        Some(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
+        None => crate::fs::dir::list(&handle).map_err(EngineError::file("/"))?,
+    };
+    let device = rustix::fs::fstat(&handle).map_err(EngineError::file("/"))?.st_dev;
+    let directory = Directory::begin(DirectoryStart {
+        path: b"/".to_vec(),
+        handle: Some(handle),
+        names,
+        parent,
+        selection,
+        device,
+        own: None,
+        place: None,
+    });
+    Ok(Job::Pages(PagesJob { directory, from: 0 }))
+}
+
+/// A root directory with one file, whose content is a stream.
+fn begin_stream(
+    shared: &Shared<'_>,
+    name: &[u8],
+    reader: Box<dyn Read + Send>,
+    options: &ArchiveOptions<'_>,
+) -> Result<()> {
+    let unusable = matches!(name, b"" | b"." | b"..") || name.iter().any(|byte| matches!(byte, b'/' | 0));
+    if unusable {
+        return Err(EngineError::Unusable("a stream's name must be a file name without slashes".to_owned()));
+    }
+    let directory = Directory::begin(DirectoryStart {
+        path: Vec::new(),
+        handle: None,
+        names: Names::of([name]),
+        parent: ParentDirectory::default(),
+        selection: None,
+        device: 0,
+        own: None,
+        place: None,
+    });
+    let page = directory.page(0);
+    let now = (options.clock)();
+    let node = Node {
+        name: name.to_vec(),
+        mode: 0o600,
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        mtime: now,
+        xattrs: Vec::new(),
+        kind: file_kind(0, Content::empty(), Extents::Dense),
+        unknown: None,
+    };
+    let state = State { ctime: now, inode: 0, device: 0, children: None };
+    let file = StreamFile::of_stream(Place { page: page.clone(), slot: 0 }, node, state);
+    shared.jobs.push([Job::Stream(StreamJob { file, source: reader })]);
+    // The page's own walk is over: there is nothing to look at but the stream.
+    Worker::new(shared).end_walk_of(&page)
+}
+
+/// Files with several links of which more than one is in the snapshot.
+fn link_groups(shared: &Shared<'_>) -> Vec<LinkGroup> {
+    let links: HashMap<_, Vec<Vec<u8>>> =
+        std::mem::take(&mut *shared.links.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut groups: Vec<LinkGroup> = links
+        .into_values()
+        .filter(|paths| paths.len() > 1)
+        .map(|mut paths| {
+            paths.sort_unstable();
+            paths
+        })
+        .collect();
+    groups.sort_unstable();
+    groups
+}

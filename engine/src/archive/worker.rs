@@ -1,0 +1,198 @@
+//! A thread of a backup, and what all of them share.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use keepfast_format::chunker::Chunker;
+use keepfast_format::ids::ChunkId;
+use keepfast_format::node::Timestamp;
+use keepfast_format::snapshot::Statistics;
+
+use super::ArchiveOptions;
+use super::file::{PieceJob, StreamJob};
+use super::jobs::{Jobs, Next};
+use super::walk::{DirectoryJob, PagesJob};
+use crate::chunk::Piece;
+use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
+use crate::repo::{FrameWriter, PackWriter, Trees};
+
+/// What there is to do.
+pub enum Job {
+    /// Open a directory and list it.
+    Directory(DirectoryJob),
+    /// Walk a directory's pages.
+    Pages(PagesJob),
+    /// Read a large file, or a stream, and hand out its pieces.
+    Stream(StreamJob),
+}
+
+/// What the threads of a backup share.
+pub struct Shared<'a> {
+    /// What was asked for.
+    pub options: &'a ArchiveOptions<'a>,
+    /// Where chunks go; nowhere on a dry run.
+    pub writer: Option<&'a PackWriter<'a>>,
+    /// The parent snapshot's trees, if there is a parent.
+    pub trees: Option<Trees<'a>>,
+    /// Files that were changed at this time or later are read again, whatever the parent says.
+    pub racy_from: Timestamp,
+    /// Where data is cut.
+    pub chunker: &'a Chunker,
+    /// Who hears about it.
+    pub monitor: &'a dyn Monitor,
+    /// What there is to do.
+    pub jobs: Jobs<Job, PieceJob>,
+    /// Buffers of pieces that are done.
+    pub buffers: Mutex<Vec<Piece>>,
+    /// Paths of files with several links, by device and inode.
+    pub links: Mutex<HashMap<(u64, u64), Vec<Vec<u8>>>>,
+    /// Whether a damaged parent has been reported.
+    pub parent_reported: AtomicBool,
+    root: Mutex<Option<(ChunkId, ChunkId)>>,
+    error: Mutex<Option<EngineError>>,
+}
+
+/// What one thread has counted and seen.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Counts.
+    pub statistics: Statistics,
+    /// Files that changed while they were read.
+    pub changed_while_read: u64,
+    /// User ids that were seen.
+    pub users: BTreeSet<u32>,
+    /// Group ids that were seen.
+    pub groups: BTreeSet<u32>,
+}
+
+/// One thread of a backup.
+pub struct Worker<'a> {
+    /// What it shares with the others.
+    pub shared: &'a Shared<'a>,
+    /// Its frames; none on a dry run.
+    pub frames: Option<FrameWriter<'a>>,
+    /// Its counts.
+    pub tally: Tally,
+    /// A buffer for small files.
+    pub buffer: Vec<u8>,
+}
+
+impl<'a> Shared<'a> {
+    /// Nothing done yet.
+    pub fn new(
+        options: &'a ArchiveOptions<'a>,
+        writer: Option<&'a PackWriter<'a>>,
+        trees: Option<Trees<'a>>,
+        racy_from: Timestamp,
+        chunker: &'a Chunker,
+        monitor: &'a dyn Monitor,
+    ) -> Self {
+        Self {
+            options,
+            writer,
+            trees,
+            racy_from,
+            chunker,
+            monitor,
+            jobs: Jobs::new(options.threads + 1),
+            buffers: Mutex::default(),
+            links: Mutex::default(),
+            parent_reported: AtomicBool::new(false),
+            root: Mutex::default(),
+            error: Mutex::default(),
+        }
+    }
+
+    /// The root has been stored.
+    pub fn set_root(&self, tree: ChunkId, state: ChunkId) {
+        *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some((tree, state));
+    }
+
+    /// The root tree and state, or what kept them from being stored.
+    pub fn into_root(self) -> Result<(ChunkId, ChunkId)> {
+        if let Some(error) = self.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        self.root.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or(EngineError::Interrupted)
+    }
+
+    /// Ends the work of all threads; the first error is the one that counts.
+    pub fn fail(&self, error: EngineError) {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.jobs.stop();
+    }
+
+    /// Ends the work of all threads if somebody asked for it, or uploading failed.
+    pub fn should_stop(&self) -> bool {
+        if self.monitor.stopped() {
+            self.fail(EngineError::Interrupted);
+            return true;
+        }
+        if self.writer.is_some_and(PackWriter::has_failed) {
+            self.jobs.stop();
+            return true;
+        }
+        false
+    }
+}
+
+impl<'a> Worker<'a> {
+    /// A thread that has done nothing yet.
+    pub fn new(shared: &'a Shared<'a>) -> Self {
+        let frames = shared.writer.map(PackWriter::frames);
+        Self { shared, frames, tally: Tally::default(), buffer: Vec::new() }
+    }
+
+    /// Works until all is done, and returns what was counted.
+    pub fn run(mut self) -> Tally {
+        while let Some(next) = self.shared.jobs.next() {
+            if !self.shared.should_stop() {
+                let worked = match next {
+                    Next::Piece(piece) => self.run_piece(piece),
+                    Next::Job(Job::Directory(job)) => self.run_directory(job),
+                    Next::Job(Job::Pages(job)) => self.run_pages(job),
+                    Next::Job(Job::Stream(job)) => self.run_stream(job),
+                };
+                if let Err(error) = worked {
+                    self.shared.fail(error);
+                }
+            }
+            self.shared.jobs.done();
+        }
+        if let Some(Err(error)) = self.frames.take().map(FrameWriter::finish) {
+            self.shared.fail(error);
+        }
+        self.tally
+    }
+}
+
+impl Tally {
+    /// Adds what another thread has counted.
+    pub fn add(&mut self, other: Self) {
+        let (sum, more) = (&mut self.statistics, &other.statistics);
+        sum.files_new += more.files_new;
+        sum.files_changed += more.files_changed;
+        sum.files_unchanged += more.files_unchanged;
+        sum.skipped += more.skipped;
+        sum.dirs += more.dirs;
+        sum.bytes_total += more.bytes_total;
+        sum.bytes_read += more.bytes_read;
+        self.changed_while_read += other.changed_while_read;
+        self.users.extend(other.users);
+        self.groups.extend(other.groups);
+    }
+}
+
+/// Reports that the parent can't be used, once.
+impl Shared<'_> {
+    /// Says so the first time that a part of the parent snapshot can't be read.
+    pub fn report_parent(&self, error: &EngineError) {
+        if !self.parent_reported.swap(true, Ordering::Relaxed) {
+            self.monitor.event(crate::monitor::Event::Notice(format!(
+                "parts of the parent snapshot can't be read, so files there are read again: {error}"
+            )));
+        }
+    }
+}

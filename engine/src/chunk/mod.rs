@@ -1,0 +1,104 @@
+//! Reading streams as pieces: about a mebibyte each, cut into whole chunks.
+
+use std::io::{self, Read};
+
+use keepfast_format::chunker::Chunker;
+
+/// Bytes that are read before they are cut.
+pub const PIECE_BYTES: usize = 1 << 20;
+
+/// Consecutive whole chunks of a stream.
+#[derive(Debug, Default)]
+pub struct Piece {
+    /// Their bytes; what lies behind the last end belongs to the next piece.
+    pub bytes: Vec<u8>,
+    /// Where each chunk ends in `bytes`.
+    pub ends: Vec<usize>,
+}
+
+impl Piece {
+    /// The chunks, in order.
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
+    }
+}
+
+/// Cuts a stream. Memory is one piece and one chunk, however long the stream is.
+pub struct PieceReader<'c, R> {
+    chunker: &'c Chunker,
+    source: R,
+    /// The start of a chunk whose end isn't known yet.
+    carry: Vec<u8>,
+    ended: bool,
+}
+
+impl<'c, R: Read> PieceReader<'c, R> {
+    /// Starts at the source's current position.
+    pub fn new(chunker: &'c Chunker, source: R) -> Self {
+        Self { chunker, source, carry: Vec::new(), ended: false }
+    }
+
+    /// Fills `piece` with the next chunks; `false` at the end of the stream.
+    pub fn next(&mut self, piece: &mut Piece) -> io::Result<bool> {
+        piece.ends.clear();
+        piece.bytes.clear();
+        piece.bytes.append(&mut self.carry);
+        let target = PIECE_BYTES.max(2 * self.chunker.max_bytes());
+        if !self.ended {
+            let wanted = (target - piece.bytes.len()) as u64;
+            let got = self.source.by_ref().take(wanted).read_to_end(&mut piece.bytes)?;
+            self.ended = (got as u64) < wanted;
+        }
+        let mut start = 0;
+        loop {
+            let rest = &piece.bytes[start..];
+            if rest.is_empty() || (!self.ended && rest.len() < self.chunker.max_bytes()) {
+                break;
+            }
+            start += self.chunker.cut(rest);
+            piece.ends.push(start);
+        }
+        self.carry.extend_from_slice(&piece.bytes[start..]);
+        Ok(!piece.ends.is_empty())
+    }
+
+    /// The source.
+    pub fn get_ref(&self) -> &R {
+        &self.source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Piece, PieceReader};
+    use keepfast_format::chunker::{Chunker, ChunkerParams};
+    use keepfast_format::ids::DomainId;
+    use keepfast_format::keys::DomainSecrets;
+    use zeroize::Zeroizing;
+
+    #[test]
+    fn cutting_in_pieces_equals_cutting_all_at_once() {
+        let secrets = DomainSecrets::new(DomainId::new([1; 16]), &Zeroizing::new([7; 160]));
+        let chunker = Chunker::new(ChunkerParams::DEFAULT, &secrets).expect("valid");
+        let mut bytes = vec![0; 5_000_001];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        let mut whole = Vec::new();
+        let mut start = 0;
+        while start < bytes.len() {
+            start += chunker.cut(&bytes[start..]);
+            whole.push(start);
+        }
+        let mut reader = PieceReader::new(&chunker, bytes.as_slice());
+        let mut piece = Piece::default();
+        let (mut ends, mut joined) = (Vec::new(), Vec::new());
+        while reader.next(&mut piece).expect("reads from memory") {
+            for chunk in piece.chunks() {
+                joined.extend_from_slice(chunk);
+                ends.push(joined.len());
+            }
+        }
+        assert_eq!(ends, whole);
+        assert_eq!(joined, bytes);
+    }
+}

@@ -1,0 +1,107 @@
+//! Listing a directory into one allocation, in the order that trees have.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::io::Errno;
+
+/// Names of a directory's entries, sorted by their bytes.
+#[derive(Debug, Default)]
+pub struct Names {
+    bytes: Vec<u8>,
+    starts: Vec<u32>,
+}
+
+impl Names {
+    /// Sorted names from a list.
+    #[must_use]
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut list = Self::default();
+        for name in names {
+            list.push(name);
+        }
+        list.sort();
+        list
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// The name in place `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> &CStr {
+        let start = self.starts[index] as usize;
+        CStr::from_bytes_until_nul(&self.bytes[start..]).unwrap_or_default()
+    }
+
+    /// Keeps the names that `keep` wants.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
+        let bytes = &self.bytes;
+        self.starts.retain(|start| {
+            CStr::from_bytes_until_nul(&bytes[*start as usize..]).is_ok_and(|name| keep(name.to_bytes()))
+        });
+    }
+
+    fn push(&mut self, name: &[u8]) {
+        self.starts.push(self.bytes.len() as u32);
+        self.bytes.extend_from_slice(name);
+        self.bytes.push(0);
+    }
+
+    fn sort(&mut self) {
+        let bytes = &self.bytes;
+        // A name ends with a zero byte, below any other: comparing with it keeps prefixes first.
+        self.starts.sort_unstable_by_key(|start| {
+            CStr::from_bytes_until_nul(&bytes[*start as usize..]).unwrap_or_default()
+        });
+    }
+}
+
+/// Opens a directory below another, refusing symbolic links.
+pub fn open_directory(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+/// Lists an open directory, without `.` and `..`.
+pub fn list(directory: impl AsFd) -> io::Result<Names> {
+    let mut buffer = [MaybeUninit::uninit(); 32 << 10];
+    let mut names = Names::default();
+    let mut entries = RawDir::new(directory, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            if names.bytes.len() + name.len() >= u32::MAX as usize {
+                return Err(io::Error::other("the names of its entries are longer than 4 GiB together"));
+            }
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Names;
+
+    #[test]
+    fn names_come_in_byte_order() {
+        let names = Names::of([b"b".as_slice(), b"a-b", b"a", b"a/", b"\xff"]);
+        let sorted: Vec<&[u8]> = (0..names.len()).map(|i| names.get(i).to_bytes()).collect();
+        assert_eq!(sorted, [b"a".as_slice(), b"a-b", b"a/", b"b", b"\xff"]);
+    }
+}

@@ -1,0 +1,7 @@
+//! The file system as the engine uses it: by directory handle, never following a link.
+
+pub mod apply;
+pub mod dir;
+pub mod meta;
+pub mod select;
+pub mod sparse;

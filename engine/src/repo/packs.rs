@@ -1,0 +1,147 @@
+//! Reading packs: their keys, their directories, and all of them when they are damaged.
+
+use keepfast_format::frame::FrameReader;
+use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::pack::{ChunkEntry, DirectoryPlace, FrameEntry, HEADER_BYTES, PackCipher, PackHeader, PackTable};
+use keepfast_format::{FormatError, limits, names};
+
+use super::index::StoredPack;
+use super::repository::Repository;
+use crate::error::{EngineError, Result};
+
+/// The cipher of a pack, from its header.
+pub fn open_cipher(repository: &Repository, header: &[u8]) -> Result<(PackHeader, PackCipher), FormatError> {
+    let header = PackHeader::decode(header)?;
+    let secrets = repository.secrets(header.key).ok_or(FormatError::NoKey { what: "pack" })?;
+    let cipher = PackCipher::open_pack(&header, repository.id(), secrets)?;
+    Ok((header, cipher))
+}
+
+/// Reads what a pack holds from the pack itself: from its directory, or where that is
+/// damaged, from its frames.
+pub fn read_contents(repository: &Repository, id: PackId, session: SessionId) -> Result<(StoredPack, PackTable)> {
+    let name = names::pack(id, session);
+    let bytes = repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX)?;
+    let read = || {
+        let header = bytes.get(..HEADER_BYTES).ok_or(FormatError::Truncated { what: "pack" })?;
+        let (header, cipher) = open_cipher(repository, header)?;
+        let table = match cipher.directory(&bytes) {
+            Ok(table) => table,
+            Err(_) => scan_frames(repository, &header, &cipher, &bytes)?,
+        };
+        let stored = StoredPack {
+            id,
+            session,
+            key: header.key,
+            kind: header.kind,
+            stored_bytes: bytes.len() as u64,
+            frames: table.frames.clone(),
+        };
+        Ok((stored, table))
+    };
+    read().map_err(EngineError::damaged(name))
+}
+
+/// Finds a pack's chunks by opening its frames one after the other and hashing what is in them.
+fn scan_frames(
+    repository: &Repository,
+    header: &PackHeader,
+    cipher: &PackCipher,
+    bytes: &[u8],
+) -> Result<PackTable, FormatError> {
+    let secrets = repository.secrets(header.key).ok_or(FormatError::NoKey { what: "pack" })?;
+    let ids = secrets.chunk_ids();
+    let mut table = PackTable::default();
+    let mut reader = FrameReader::default();
+    for (number, (offset, length)) in (0..).zip(cipher.scan(bytes)) {
+        if reader.open(cipher, number, &bytes[offset..offset + length]).is_err() {
+            // A frame that doesn't open is listed without chunks, so that the others keep their numbers.
+            table.frames.push(frame_entry(offset, length, 0, 0));
+            continue;
+        }
+        let before = table.chunks.len();
+        table.chunks.extend(
+            reader.chunks().map(|chunk| ChunkEntry { id: ids.id(header.kind, chunk), bytes: chunk.len() as u32 }),
+        );
+        let chunks = (table.chunks.len() - before) as u32;
+        table.frames.push(frame_entry(offset, length, reader.plain().len() as u32, chunks));
+    }
+    Ok(table)
+}
+
+fn frame_entry(offset: usize, length: usize, plain_bytes: u32, chunks: u32) -> FrameEntry {
+    FrameEntry { offset: offset as u32, sealed_bytes: length as u32, plain_bytes, chunks }
+}
+
+/// What is wrong with a stored pack, if anything: its name, seal, every frame, and every id.
+/// `expected` is what the index says that it holds.
+pub fn verify_pack(
+    repository: &Repository,
+    bytes: &[u8],
+    id: PackId,
+    expected: &PackTable,
+    reader: &mut FrameReader,
+) -> Vec<PackFinding> {
+    let mut findings = Vec::new();
+    if PackId::of(bytes) != id {
+        findings.push(PackFinding { frame: None, what: "its bytes aren't those it was named after".to_owned() });
+    }
+    let opened = bytes
+        .get(..HEADER_BYTES)
+        .ok_or(FormatError::Truncated { what: "pack" })
+        .and_then(|header| open_cipher(repository, header));
+    let (header, cipher) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            findings.push(PackFinding { frame: None, what: format!("none of it can be opened: {error}") });
+            findings.extend((0..expected.frames.len() as u32).map(|frame| PackFinding {
+                frame: Some(frame),
+                what: "it can't be opened".to_owned(),
+            }));
+            return findings;
+        }
+    };
+    match DirectoryPlace::decode(bytes, bytes.len() as u64).and_then(|_| cipher.directory(bytes)) {
+        Err(error) => findings.push(PackFinding { frame: None, what: error.to_string() }),
+        Ok(table) if table != *expected => findings.push(PackFinding {
+            frame: None,
+            what: "its directory and the index segment don't agree".to_owned(),
+        }),
+        Ok(_) => {}
+    }
+    let Some(secrets) = repository.secrets(header.key) else { return findings };
+    let ids = secrets.chunk_ids();
+    let mut chunks = expected.chunks.iter();
+    for (number, frame) in (0..).zip(&expected.frames) {
+        let listed = chunks.by_ref().take(frame.chunks as usize);
+        let (start, length) = (frame.offset as usize, frame.sealed_bytes as usize);
+        let opened = bytes
+            .get(start..start + length)
+            .ok_or(FormatError::Truncated { what: "pack" })
+            .and_then(|sealed| reader.open(&cipher, number, sealed));
+        let fits = match &opened {
+            Ok(()) => {
+                let found = reader.chunks().map(|chunk| (ids.id(header.kind, chunk), chunk.len() as u32));
+                found.eq(listed.map(|chunk| (chunk.id, chunk.bytes)))
+            }
+            Err(_) => {
+                listed.for_each(drop);
+                false
+            }
+        };
+        if !fits {
+            let what = opened.map_or_else(|error| error.to_string(), |()| "its chunks aren't those listed".to_owned());
+            findings.push(PackFinding { frame: Some(number), what });
+        }
+    }
+    findings
+}
+
+/// Something wrong with a pack.
+#[derive(Debug, Clone)]
+pub struct PackFinding {
+    /// The frame that is hit; none when only the pack's frame of data around them is.
+    pub frame: Option<u32>,
+    /// What is wrong.
+    pub what: String,
+}

@@ -1,0 +1,107 @@
+//! Bringing the local index up to date: from index segments, and where those are missing
+//! or damaged, from the packs themselves.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use keepfast_format::ids::SessionId;
+use keepfast_format::names;
+use rayon::prelude::*;
+
+use super::cache::CacheSlot;
+use super::index::Index;
+use super::packs::read_contents;
+use super::repository::Repository;
+use super::segments::{list_segments, read_segment};
+use super::snapshots::Snapshots;
+use crate::error::Result;
+use crate::monitor::{Event, Monitor};
+
+/// Segments or packs read at a time, and so held in memory.
+const READ_AT_A_TIME: usize = 8;
+
+/// Opens the index below `cache` and adds what the repository has that it doesn't know.
+/// An index that knows more than the repository has is of another time: it is rebuilt.
+pub fn open_index(
+    repository: &Repository,
+    cache: &Path,
+    snapshots: &Snapshots,
+    monitor: &dyn Monitor,
+) -> Result<Index> {
+    let mut index = Index::open(CacheSlot::take(cache, repository.id())?)?;
+    let listed = list_segments(repository)?;
+    let mut known = index.sources()?;
+    let gone = |name: &&String| name.starts_with(names::INDEX) && listed.binary_search(*name).is_err();
+    if known.iter().any(|name| gone(&name)) {
+        index = index.reset()?;
+        known.clear();
+    }
+    let new: Vec<&String> = listed.iter().filter(|name| !known.contains(*name)).collect();
+    let mut damaged = false;
+    for batch in new.chunks(READ_AT_A_TIME) {
+        let read: Vec<_> = batch.par_iter().map(|name| read_segment(repository, name)).collect();
+        for (name, segment) in batch.iter().zip(read) {
+            match segment {
+                Ok(segment) => {
+                    let packs: Vec<_> =
+                        segment.packs.iter().map(|(pack, table)| (pack.clone(), table)).collect();
+                    index.add(name, &packs)?;
+                }
+                Err(error) => {
+                    damaged = true;
+                    monitor.event(Event::Finding { object: (*name).clone(), what: error.to_string() });
+                }
+            }
+        }
+    }
+    let mut changed = !new.is_empty();
+    if damaged || !snapshots.lack_segments(&listed).is_empty() {
+        changed |= add_unlisted_packs(repository, &index, monitor)?;
+    }
+    if changed {
+        index.flush()?;
+    }
+    Ok(index)
+}
+
+/// Adds packs that no readable segment lists.
+fn add_unlisted_packs(repository: &Repository, index: &Index, monitor: &dyn Monitor) -> Result<bool> {
+    let mut known = HashSet::new();
+    index.for_each_pack(|_, pack| {
+        known.insert(pack.id);
+    })?;
+    let mut unlisted = Vec::new();
+    repository.backend().list(names::PACKS, &mut |listed| {
+        let parsed = names::parse_pack(&listed.name);
+        unlisted.extend(parsed.filter(|(id, _)| !known.contains(id)));
+    })?;
+    unlisted.sort_unstable();
+    for batch in unlisted.chunks(READ_AT_A_TIME) {
+        let read: Vec<_> =
+            batch.par_iter().map(|(id, session)| read_contents(repository, *id, *session)).collect();
+        for ((id, session), contents) in batch.iter().zip(read) {
+            let name = names::pack(*id, *session);
+            match contents {
+                Ok((pack, table)) => index.add(&name, &[(pack, &table)])?,
+                Err(error) => monitor.event(Event::Finding { object: name, what: error.to_string() }),
+            }
+        }
+    }
+    Ok(!unlisted.is_empty())
+}
+
+/// The number of segments that each session with a snapshot should have, against what is listed.
+impl Snapshots {
+    /// Names of index segments that snapshots count on and the listing doesn't have.
+    #[must_use]
+    pub fn lack_segments(&self, listed: &[String]) -> Vec<String> {
+        let missing = |session: SessionId, count: u32| {
+            (0..count).map(move |n| names::segment(session, n))
+        };
+        self.all
+            .iter()
+            .flat_map(|stored| missing(stored.snapshot.head.id, stored.snapshot.head.segments))
+            .filter(|name| listed.binary_search(name).is_err())
+            .collect()
+    }
+}

@@ -1,0 +1,276 @@
+//! The handle of a repository: where it is, its parameters and its keys.
+
+use std::sync::Arc;
+
+use keepfast_backend::{Backend, Created};
+use keepfast_format::chunker::{Chunker, ChunkerParams};
+use keepfast_format::config::Config;
+use keepfast_format::ids::{DomainId, HolderId, RepositoryId, SlotId};
+use keepfast_format::keyring::Keyring;
+use keepfast_format::keys::{ChunkIds, DomainSecrets, Identity, KeyRef};
+use keepfast_format::slot::{KeySlot, PasswordCost};
+use keepfast_format::{FormatError, limits, names};
+use zeroize::Zeroizing;
+
+use crate::error::{EngineError, Result};
+
+/// What `init` can choose.
+#[derive(Debug, Clone, Copy)]
+pub struct InitOptions {
+    /// How data is cut.
+    pub chunker: ChunkerParams,
+    /// Stored size of a full pack, in bytes.
+    pub pack_bytes: u32,
+    /// Work for one password.
+    pub password_cost: PasswordCost,
+    /// The time, in seconds since 1970.
+    pub now_unix_s: u64,
+}
+
+/// An opened repository.
+pub struct Repository {
+    backend: Arc<dyn Backend>,
+    config: Config,
+    identity: Identity,
+    keyring: Keyring,
+    secrets: Vec<DomainSecrets>,
+}
+
+impl Repository {
+    /// Makes a repository. Its config is created last: without it there is no repository.
+    pub fn init(backend: Arc<dyn Backend>, password: &[u8], options: &InitOptions) -> Result<Self> {
+        let location = backend.location();
+        if !list_numbers(&*backend, names::CONFIG)?.is_empty() {
+            return Err(EngineError::RepositoryExists { location });
+        }
+        let id = RepositoryId::new(*random()?);
+        let mut config = Config::new(id, options.now_unix_s);
+        config.chunker = options.chunker;
+        config.pack_bytes = options.pack_bytes;
+        config.validate().map_err(|error| EngineError::Unusable(error.to_string()))?;
+        let format = EngineError::damaged("new repository");
+        let (identity, secrets, slot, ring) = (|| {
+            let identity = Identity::first_owner(&random().map_err(Either::Engine)?);
+            let domain = DomainId::new(*random().map_err(Either::Engine)?);
+            let secrets = DomainSecrets::new(domain, &random().map_err(Either::Engine)?);
+            let (salt, nonce) = (*random().map_err(Either::Engine)?, *random().map_err(Either::Engine)?);
+            let slot = KeySlot::wrap(&identity, id, password, options.password_cost, salt, nonce)?;
+            let ring = Keyring::create(id, &identity, &secrets, &random().map_err(Either::Engine)?)?;
+            Ok((identity, secrets, slot, ring))
+        })()
+        .map_err(|error| match error {
+            Either::Engine(error) => error,
+            Either::Format(error) => format(error),
+        })?;
+        let half_made = || EngineError::HalfMadeRepository { location: backend.location() };
+        if backend.create(&names::keyring(0), &[&ring])? == Created::AlreadyThere {
+            return Err(half_made());
+        }
+        backend.create(&names::slot(SlotId::of(&slot)), &[&slot])?;
+        backend.sync()?;
+        let sealed = config.seal(&identity).map_err(EngineError::damaged("new config"))?;
+        if backend.create(&names::config(0), &[&sealed])? == Created::AlreadyThere {
+            return Err(EngineError::RepositoryExists { location });
+        }
+        backend.sync()?;
+        let keyring = Keyring::open(&ring, id, identity.owners())
+            .map_err(EngineError::damaged(names::keyring(0)))?;
+        Ok(Self { backend, config, identity, keyring, secrets: vec![secrets] })
+    }
+
+    /// Opens a repository with a password.
+    pub fn open(backend: Arc<dyn Backend>, password: &[u8]) -> Result<Self> {
+        let location = backend.location();
+        let configs = list_numbers(&*backend, names::CONFIG)?;
+        let Some(newest) = configs.last() else {
+            return Err(EngineError::NoRepository { location });
+        };
+        let (id, identity) = unlock(&*backend, password)?;
+        let name = names::config(*newest);
+        let config = read_small(&*backend, &name)
+            .and_then(|bytes| {
+                Config::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
+            })?;
+        if let Some(feature) = config.features.read.first() {
+            return Err(EngineError::UnknownFeature { feature: feature.clone() });
+        }
+        let Some(newest) = list_numbers(&*backend, names::KEYRING)?.last().copied() else {
+            return Err(EngineError::Missing {
+                object: names::keyring(0),
+                consequence: "no data can be opened without it; restore it from a copy of the repository",
+            });
+        };
+        let name = names::keyring(newest);
+        let keyring = read_small(&*backend, &name)
+            .and_then(|bytes| {
+                Keyring::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
+            })?;
+        let secrets = keyring.secrets(&identity).map_err(EngineError::damaged(&name))?;
+        if secrets.is_empty() {
+            return Err(EngineError::NotAllowed { action: "open this repository's keyring" });
+        }
+        Ok(Self { backend, config, identity, keyring, secrets })
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    /// The repository's number.
+    #[must_use]
+    pub fn id(&self) -> RepositoryId {
+        self.config.repository
+    }
+
+    /// The newest config.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whose keys these are.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The keys that new data goes under.
+    #[must_use]
+    pub fn current(&self) -> &DomainSecrets {
+        &self.secrets[self.secrets.len() - 1]
+    }
+
+    /// The secrets that an object names, if this role has them.
+    #[must_use]
+    pub fn secrets(&self, key: KeyRef) -> Option<&DomainSecrets> {
+        self.secrets.iter().find(|secrets| secrets.key() == key)
+    }
+
+    /// The Ed25519 public key of a holder who may write.
+    #[must_use]
+    pub fn writer_key(&self, holder: HolderId) -> Option<&[u8; 32]> {
+        self.keyring.writer(holder)
+    }
+
+    /// The hasher of chunk ids under the current keys.
+    #[must_use]
+    pub fn chunk_ids(&self) -> ChunkIds {
+        self.current().chunk_ids()
+    }
+
+    /// The chunker under the current keys.
+    pub fn chunker(&self) -> Result<Chunker> {
+        Chunker::new(self.config.chunker, self.current()).map_err(EngineError::damaged("config"))
+    }
+
+    /// Checks every config, keyring and key slot, and the chains between them. Returns how
+    /// many objects there are, and each damaged one with what is wrong.
+    pub fn check_parameters(&self) -> Result<(u64, Vec<(String, String)>)> {
+        let mut findings = Vec::new();
+        let mut count = 0;
+        let owners = self.identity.owners();
+        for (prefix, name_of) in
+            [(names::CONFIG, names::config as fn(u32) -> String), (names::KEYRING, names::keyring)]
+        {
+            let mut before = None;
+            for (expected, n) in (0..).zip(list_numbers(&*self.backend, prefix)?) {
+                let name = name_of(n);
+                count += 1;
+                if n != expected {
+                    findings.push((name_of(expected), "it is missing from its chain".to_owned()));
+                }
+                let bytes = self.backend.read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
+                let opened = if prefix == names::CONFIG {
+                    Config::open(&bytes, self.id(), owners).map(|config| (config.n, config.previous))
+                } else {
+                    Keyring::open(&bytes, self.id(), owners).map(|ring| (ring.n, ring.previous))
+                };
+                match opened {
+                    Err(error) => findings.push((name, error.to_string())),
+                    Ok((found, previous)) if found != n || previous != before => {
+                        findings.push((name, "it doesn't follow the one before it".to_owned()));
+                    }
+                    Ok(_) => {}
+                }
+                before = Some(keepfast_format::ids::ObjectHash::of(&bytes));
+            }
+        }
+        for (name, slot) in list_slots(&*self.backend)? {
+            count += 1;
+            if let Err(error) = slot {
+                findings.push((name, error.to_string()));
+            }
+        }
+        Ok((count, findings))
+    }
+}
+
+enum Either {
+    Engine(EngineError),
+    Format(FormatError),
+}
+
+impl From<FormatError> for Either {
+    fn from(error: FormatError) -> Self {
+        Self::Format(error)
+    }
+}
+
+/// Fresh random bytes from the operating system.
+pub(super) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(bytes.as_mut())
+        .map_err(|error| EngineError::Unusable(format!("the system gives no random bytes: {error}")))?;
+    Ok(bytes)
+}
+
+fn read_small(backend: &dyn Backend, name: &str) -> Result<Vec<u8>> {
+    Ok(backend.read(name, limits::SMALL_OBJECT_BYTES_MAX)?)
+}
+
+fn list_numbers(backend: &dyn Backend, prefix: &str) -> Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    backend.list(prefix, &mut |listed| numbers.extend(names::parse_numbered(prefix, &listed.name)))?;
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// All key slots; one whose bytes don't fit its name, or don't decode, with what is wrong.
+fn list_slots(backend: &dyn Backend) -> Result<Vec<(String, Result<KeySlot, FormatError>)>> {
+    let mut found = Vec::new();
+    backend.list(names::KEYS, &mut |listed| found.push(listed.name))?;
+    found.sort_unstable();
+    let mut slots = Vec::new();
+    for name in found {
+        let Some(id) = names::parse_slot(&name) else { continue };
+        let bytes = read_small(backend, &name)?;
+        let slot = if SlotId::of(&bytes) == id {
+            KeySlot::decode(&bytes)
+        } else {
+            Err(FormatError::NotAuthentic { what: "key slot" })
+        };
+        slots.push((name, slot));
+    }
+    Ok(slots)
+}
+
+fn unlock(backend: &dyn Backend, password: &[u8]) -> Result<(RepositoryId, Identity)> {
+    let slots = list_slots(backend)?;
+    if slots.is_empty() {
+        return Err(EngineError::Missing {
+            object: format!("{}: every key slot", names::KEYS),
+            consequence: "without a key slot nothing can be opened; restore it from a copy of the repository",
+        });
+    }
+    let mut damaged = None;
+    for (name, slot) in slots {
+        match slot.and_then(|slot| slot.unwrap(password)) {
+            Ok(opened) => return Ok(opened),
+            Err(FormatError::WrongPassword) => {}
+            Err(error) => damaged = Some(EngineError::Damaged { object: name, source: error }),
+        }
+    }
+    Err(damaged.unwrap_or_else(|| EngineError::WrongPassword { location: backend.location() }))
+}

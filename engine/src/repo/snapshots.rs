@@ -1,0 +1,168 @@
+//! The snapshots of a repository, and choosing among them.
+
+use keepfast_format::ids::{HolderId, ObjectHash, SessionId};
+use keepfast_format::node::Timestamp;
+use keepfast_format::snapshot::{Head, Register, Snapshot};
+use keepfast_format::{limits, names};
+use rayon::prelude::*;
+
+use super::repository::Repository;
+use crate::error::{EngineError, Result};
+
+/// A snapshot, and the hash of its stored bytes.
+#[derive(Debug, Clone)]
+pub struct StoredSnapshot {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The hash of its object.
+    pub hash: ObjectHash,
+}
+
+/// All snapshots, in the order of their times.
+#[derive(Debug, Default)]
+pub struct Snapshots {
+    /// The readable ones.
+    pub all: Vec<StoredSnapshot>,
+    /// The others: object and what is wrong with it.
+    pub damaged: Vec<(String, String)>,
+}
+
+/// Narrows a choice among snapshots.
+#[derive(Debug, Clone, Default)]
+pub struct SnapshotFilter {
+    /// Only of this machine.
+    pub host: Option<String>,
+    /// Only with all of these labels.
+    pub tags: Vec<String>,
+    /// Only with all of these paths.
+    pub paths: Vec<Vec<u8>>,
+    /// Only what ended at this time or before.
+    pub until: Option<Timestamp>,
+}
+
+impl SnapshotFilter {
+    /// Whether a snapshot passes.
+    #[must_use]
+    pub fn matches(&self, snapshot: &Snapshot) -> bool {
+        let body = &snapshot.body;
+        self.host.as_ref().is_none_or(|host| *host == body.host)
+            && self.tags.iter().all(|tag| body.tags.contains(tag))
+            && self.paths.iter().all(|path| body.paths.contains(path))
+            && self.until.is_none_or(|until| body.start <= until)
+    }
+}
+
+impl Snapshots {
+    /// Reads all snapshots. A damaged one doesn't hide the others.
+    pub fn load(repository: &Repository) -> Result<Self> {
+        let mut ids: Vec<SessionId> = Vec::new();
+        repository.backend().list(names::SNAPSHOTS, &mut |listed| {
+            ids.extend(names::parse_session(names::SNAPSHOTS, &listed.name));
+        })?;
+        let read: Vec<_> = ids.par_iter().map(|id| (*id, load_one(repository, *id))).collect();
+        let mut snapshots = Self::default();
+        for (id, register) in read {
+            match register {
+                Ok((Register::Snapshot(snapshot), hash)) => {
+                    snapshots.all.push(StoredSnapshot { snapshot: *snapshot, hash });
+                }
+                Ok((Register::Fence(_), _)) => {}
+                Err(error) => snapshots.damaged.push((names::snapshot(id), error.to_string())),
+            }
+        }
+        snapshots.all.sort_by_key(|stored| (stored.snapshot.body.start, stored.snapshot.head.id));
+        snapshots.damaged.sort_unstable();
+        Ok(snapshots)
+    }
+
+    /// The snapshot that `text` names: `latest`, `latest~N`, or the start of an id.
+    pub fn find(&self, text: &str, filter: &SnapshotFilter) -> Result<&StoredSnapshot> {
+        let back = match text.strip_prefix("latest") {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix('~').and_then(|n| n.parse::<usize>().ok()),
+            None => None,
+        };
+        if let Some(back) = back {
+            let mut matching = self.all.iter().rev().filter(|stored| filter.matches(&stored.snapshot));
+            return matching.nth(back).ok_or_else(|| {
+                EngineError::Unusable(format!(
+                    "there is no snapshot {text:?} that fits; `keepfast snapshots` lists what there is"
+                ))
+            });
+        }
+        let matching: Vec<&StoredSnapshot> = self
+            .all
+            .iter()
+            .filter(|stored| {
+                let id = stored.snapshot.head.id;
+                id.short().starts_with(text) || id.to_string().starts_with(text)
+            })
+            .collect();
+        match matching.as_slice() {
+            _ if text.is_empty() => Err(EngineError::Unusable("a snapshot id can't be empty".to_owned())),
+            [one] => Ok(one),
+            [] => Err(match self.damaged.iter().find(|(name, _)| name.contains(text)) {
+                Some((name, what)) => EngineError::Unusable(format!(
+                    "{name}: {what}; the snapshot can't be used, but others can"
+                )),
+                None => EngineError::Unusable(format!(
+                    "there is no snapshot {text:?}; `keepfast snapshots` lists what there is"
+                )),
+            }),
+            several => Err(EngineError::Unusable(format!(
+                "{text:?} is the start of {} snapshots' ids: give more of it",
+                several.len()
+            ))),
+        }
+    }
+
+    /// The newest snapshot of this machine with exactly these paths.
+    #[must_use]
+    pub fn parent_for(&self, host: &str, paths: &[Vec<u8>]) -> Option<&StoredSnapshot> {
+        self.all.iter().rev().find(|stored| {
+            let body = &stored.snapshot.body;
+            body.host == host && body.paths == paths
+        })
+    }
+
+    /// The newest snapshot of each writer.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Head> {
+        let mut heads: Vec<Head> = Vec::new();
+        for stored in &self.all {
+            let head = &stored.snapshot.head;
+            let seen = Head { writer: head.id.writer, sequence: head.sequence, hash: stored.hash };
+            match heads.iter_mut().find(|known| known.writer == seen.writer) {
+                Some(known) if known.sequence < seen.sequence => *known = seen,
+                Some(_) => {}
+                None => heads.push(seen),
+            }
+        }
+        heads.sort_unstable_by_key(|head| head.writer);
+        heads
+    }
+
+    /// The sequence number for a writer's next snapshot, and the hash of its last one.
+    #[must_use]
+    pub fn next_of(&self, writer: HolderId) -> (u64, Option<ObjectHash>) {
+        self.heads()
+            .iter()
+            .find(|head| head.writer == writer)
+            .map_or((0, None), |head| (head.sequence + 1, Some(head.hash)))
+    }
+}
+
+pub(super) fn load_one(repository: &Repository, id: SessionId) -> Result<(Register, ObjectHash)> {
+    let name = names::snapshot(id);
+    let bytes = repository.backend().read(&name, limits::SNAPSHOT_BYTES_MAX)?;
+    let register = Register::open(
+        &bytes,
+        repository.id(),
+        id,
+        |holder| repository.writer_key(holder),
+        repository.identity().owners(),
+        |key| repository.secrets(key),
+    )
+    .map_err(EngineError::damaged(name))?;
+    Ok((register, ObjectHash::of(&bytes)))
+}

@@ -1,0 +1,445 @@
+//! Writing chunks: frames are filled by each thread for itself, and sealed into packs that
+//! all share; full packs are uploaded by threads of their own.
+//!
+//! Memory: each writing thread holds an open frame of each kind, and the frame it is
+//! sealing; packs in memory are those being filled (one of each kind), those waiting
+//! ([`PACKS_WAITING`]) and those being uploaded.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use keepfast_backend::Created;
+use keepfast_format::compress::Compressor;
+use keepfast_format::frame::{ClosedFrame, FrameReader, OpenFrame};
+use keepfast_format::ids::{ChunkId, PackId, SessionId};
+use keepfast_format::keys::{ChunkIds, ChunkKind};
+use keepfast_format::names;
+use keepfast_format::pack::{ChunkEntry, FOOTER_BYTES, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
+use keepfast_format::segment::{self, PackRecord};
+
+use super::claims::Claims;
+use super::index::{Index, StoredPack};
+use super::repository::{Repository, random};
+use crate::error::{EngineError, Result};
+
+/// Full packs that wait for an uploading thread.
+pub const PACKS_WAITING: usize = 1;
+/// A checkpoint comes after this many packs, or this many chunks.
+const PACKS_PER_CHECKPOINT: usize = 8;
+const CHUNKS_PER_CHECKPOINT: usize = 1 << 18;
+/// Sealed directory, tag and rounding, beyond the table itself.
+const TAIL_BYTES: usize = 64 + FOOTER_BYTES;
+
+/// How to write.
+#[derive(Debug, Clone, Copy)]
+pub struct WriterOptions {
+    /// The zstd level.
+    pub compression_level: i32,
+    /// Whether each sealed frame is opened again and its chunks hashed before it leaves.
+    pub verify: bool,
+    /// Threads that upload packs.
+    pub uploads: usize,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self { compression_level: 3, verify: true, uploads: 1 }
+    }
+}
+
+/// What a session wrote.
+#[derive(Debug, Clone, Default)]
+pub struct WriterTotals {
+    /// Index segments.
+    pub segments: u32,
+    /// Packs, in the order of the segments.
+    pub packs: Vec<PackId>,
+    /// Bytes of new data chunks.
+    pub bytes_new: u64,
+    /// Bytes of packs and segments.
+    pub bytes_stored: u64,
+}
+
+/// The shared side of writing.
+pub struct PackWriter<'r> {
+    repository: &'r Repository,
+    index: &'r Index,
+    session: SessionId,
+    options: WriterOptions,
+    ids: ChunkIds,
+    claims: Claims,
+    open: [Mutex<Option<Arc<FillingPack>>>; 2],
+    full: Sender<Option<Arc<FillingPack>>>,
+    log: Mutex<Log>,
+    bytes_new: AtomicU64,
+    failed: AtomicBool,
+}
+
+/// Packs that are stored, and those of them that no segment lists yet.
+#[derive(Default)]
+struct Log {
+    unlisted: Vec<PackRecord>,
+    totals: WriterTotals,
+    error: Option<EngineError>,
+}
+
+struct FillingPack {
+    kind: ChunkKind,
+    cipher: PackCipher,
+    state: Mutex<Filling>,
+}
+
+/// A pack whose frames have their places, though some may still be being sealed.
+#[derive(Default)]
+struct Filling {
+    table: PackTable,
+    frames: Vec<Vec<u8>>,
+    end: usize,
+    being_sealed: usize,
+    /// No more frames: it goes out as soon as the last one is sealed.
+    closed: bool,
+    last: bool,
+}
+
+/// Runs `work` with a writer for a session. Whether `work` succeeds or not, what it wrote is
+/// uploaded and listed in segments, so that the next run can use it.
+pub fn write_packs<T>(
+    repository: &Repository,
+    index: &Index,
+    session: SessionId,
+    options: WriterOptions,
+    work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
+) -> Result<(T, WriterTotals)> {
+    let (full, waiting) = bounded(PACKS_WAITING);
+    let writer = PackWriter {
+        repository,
+        index,
+        session,
+        options,
+        ids: repository.chunk_ids(),
+        claims: Claims::default(),
+        open: [Mutex::new(None), Mutex::new(None)],
+        full,
+        log: Mutex::default(),
+        bytes_new: AtomicU64::new(0),
+        failed: AtomicBool::new(false),
+    };
+    let worked = thread::scope(|scope| {
+        for _ in 0..options.uploads.max(1) {
+            let (writer, waiting) = (&writer, waiting.clone());
+            scope.spawn(move || writer.upload_all(&waiting));
+        }
+        let _end = EndOfUploads(&writer);
+        let worked = work(&writer);
+        writer.close_packs();
+        worked
+    });
+    let mut log = writer.log.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = log.error.take() {
+        return Err(error);
+    }
+    // Also after a failure or an interruption: what is listed needn't be uploaded again.
+    let listed = list_packs(repository, index, session, &writer.claims, &mut log);
+    index.flush()?;
+    let value = worked?;
+    listed?;
+    log.totals.bytes_new = writer.bytes_new.into_inner();
+    Ok((value, log.totals))
+}
+
+/// Tells the uploading threads that there will be no more, even when writing panics.
+struct EndOfUploads<'w>(&'w PackWriter<'w>);
+
+impl Drop for EndOfUploads<'_> {
+    fn drop(&mut self) {
+        for _ in 0..self.0.options.uploads.max(1) {
+            let _ = self.0.full.send(None);
+        }
+    }
+}
+
+impl PackWriter<'_> {
+    /// The hasher of chunk ids.
+    #[must_use]
+    pub fn ids(&self) -> &ChunkIds {
+        &self.ids
+    }
+
+    /// A frame writer for one thread.
+    #[must_use]
+    pub fn frames(&self) -> FrameWriter<'_> {
+        FrameWriter {
+            writer: self,
+            data: Pending::default(),
+            metadata: Pending::default(),
+            compressor: Compressor::new(self.options.compression_level),
+            check: FrameReader::default(),
+        }
+    }
+
+    /// Whether uploading has failed: then there is no use in going on.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Gives a closed frame its place in the open pack of its kind.
+    fn place(
+        &self,
+        kind: ChunkKind,
+        frame: &ClosedFrame,
+        chunks: &[ChunkEntry],
+    ) -> Result<(Arc<FillingPack>, u32)> {
+        let mut open = lock(&self.open[usize::from(kind.code())]);
+        if let Some(pack) = open.as_ref() {
+            let mut filling = lock(&pack.state);
+            let frames = filling.table.frames.len() + 1;
+            let entries = filling.table.chunks.len() + chunks.len();
+            let with_it = filling.end
+                + frame.sealed_bytes()
+                + PackTable::encoded_bytes(frames, entries)
+                + TAIL_BYTES;
+            if with_it > self.repository.config().pack_bytes as usize {
+                filling.closed = true;
+                let complete = filling.being_sealed == 0;
+                drop(filling);
+                let pack = open.take();
+                if complete {
+                    self.send(pack);
+                }
+            }
+        }
+        let pack = match open.as_ref() {
+            Some(pack) => Arc::clone(pack),
+            None => Arc::clone(open.insert(Arc::new(self.new_pack(kind)?))),
+        };
+        let mut filling = lock(&pack.state);
+        let number = filling.table.frames.len() as u32;
+        let offset = filling.end as u32;
+        filling.table.frames.push(FrameEntry {
+            offset,
+            sealed_bytes: frame.sealed_bytes() as u32,
+            plain_bytes: frame.plain_bytes(),
+            chunks: chunks.len() as u32,
+        });
+        filling.table.chunks.extend_from_slice(chunks);
+        filling.frames.push(Vec::new());
+        filling.end += frame.sealed_bytes();
+        filling.being_sealed += 1;
+        drop(filling);
+        Ok((pack, number))
+    }
+
+    fn new_pack(&self, kind: ChunkKind) -> Result<FillingPack> {
+        let cipher =
+            PackCipher::create(self.repository.id(), self.repository.current(), kind, &random()?)
+                .map_err(EngineError::damaged("sealing key"))?;
+        let filling = Filling { end: HEADER_BYTES, ..Filling::default() };
+        Ok(FillingPack { kind, cipher, state: Mutex::new(filling) })
+    }
+
+    /// Puts a sealed frame in its place.
+    fn put(&self, pack: &Arc<FillingPack>, number: u32, sealed: Vec<u8>) {
+        let mut filling = lock(&pack.state);
+        filling.frames[number as usize] = sealed;
+        filling.being_sealed -= 1;
+        let complete = filling.closed && filling.being_sealed == 0;
+        drop(filling);
+        if complete {
+            self.send(Some(Arc::clone(pack)));
+        }
+    }
+
+    fn send(&self, pack: Option<Arc<FillingPack>>) {
+        if pack.is_some() {
+            // The receivers outlive the senders: they run until they are told to end.
+            let _ = self.full.send(pack);
+        }
+    }
+
+    /// Closes the packs that are open: the last ones of the run. One with a frame that was
+    /// never sealed, because its thread failed, is dropped.
+    fn close_packs(&self) {
+        for open in &self.open {
+            let pack = lock(open).take();
+            self.send(pack.filter(|pack| {
+                let mut filling = lock(&pack.state);
+                filling.closed = true;
+                filling.last = true;
+                filling.being_sealed == 0
+            }));
+        }
+    }
+
+    /// What an uploading thread does.
+    fn upload_all(&self, waiting: &Receiver<Option<Arc<FillingPack>>>) {
+        while let Ok(Some(pack)) = waiting.recv() {
+            // After a failure packs are only taken, so that nobody waits for room.
+            if self.has_failed() {
+                continue;
+            }
+            if let Err(error) = self.upload(&pack) {
+                self.failed.store(true, Ordering::Relaxed);
+                lock(&self.log).error.get_or_insert(error);
+            }
+        }
+    }
+
+    fn upload(&self, pack: &FillingPack) -> Result<()> {
+        let filling = std::mem::take(&mut *lock(&pack.state));
+        let tail =
+            pack.cipher.tail(&filling.table, self.repository.config().pack_bytes, filling.last);
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(filling.frames.len() + 2);
+        parts.push(pack.cipher.header());
+        parts.extend(filling.frames.iter().map(Vec::as_slice));
+        parts.push(&tail);
+        let mut hasher = blake3::Hasher::new();
+        for part in &parts {
+            hasher.update(part);
+        }
+        let id = PackId::new(*hasher.finalize().as_bytes());
+        let stored_bytes = parts.iter().map(|part| part.len() as u64).sum();
+        let name = names::pack(id, self.session);
+        if self.repository.backend().create(&name, &parts)? == Created::AlreadyThere {
+            return Err(EngineError::Unusable(format!(
+                "{name} is there already, though it was only just sealed: the store answers for another object"
+            )));
+        }
+        let mut log = lock(&self.log);
+        log.totals.bytes_stored += stored_bytes;
+        log.unlisted.push(PackRecord { id, kind: pack.kind, stored_bytes, table: filling.table });
+        let chunks: usize = log.unlisted.iter().map(|pack| pack.table.chunks.len()).sum();
+        if log.unlisted.len() >= PACKS_PER_CHECKPOINT || chunks >= CHUNKS_PER_CHECKPOINT {
+            list_packs(self.repository, self.index, self.session, &self.claims, &mut log)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a segment of the packs that aren't listed yet, and adds them to the index.
+fn list_packs(
+    repository: &Repository,
+    index: &Index,
+    session: SessionId,
+    claims: &Claims,
+    log: &mut Log,
+) -> Result<()> {
+    if log.unlisted.is_empty() {
+        return Ok(());
+    }
+    let n = log.totals.segments;
+    let secrets = repository.current();
+    let bytes = segment::seal(
+        repository.id(),
+        secrets,
+        repository.identity(),
+        session,
+        n,
+        &log.unlisted,
+        *random()?,
+    );
+    let name = names::segment(session, n);
+    repository.backend().create(&name, &[&bytes])?;
+    let packs = std::mem::take(&mut log.unlisted);
+    log.totals.segments += 1;
+    log.totals.bytes_stored += bytes.len() as u64;
+    log.totals.packs.extend(packs.iter().map(|pack| pack.id));
+    let stored: Vec<(StoredPack, &PackTable)> = packs
+        .iter()
+        .map(|pack| {
+            let stored = StoredPack {
+                id: pack.id,
+                session,
+                key: secrets.key(),
+                kind: pack.kind,
+                stored_bytes: pack.stored_bytes,
+                frames: pack.table.frames.clone(),
+            };
+            (stored, &pack.table)
+        })
+        .collect();
+    index.add(&name, &stored)?;
+    for chunk in packs.iter().flat_map(|pack| &pack.table.chunks) {
+        claims.release(&chunk.id);
+    }
+    Ok(())
+}
+
+/// New chunks of one kind on their way into a frame.
+#[derive(Default)]
+struct Pending {
+    frame: OpenFrame,
+    chunks: Vec<ChunkEntry>,
+}
+
+/// One thread's side of writing: what it stores one after the other lies together.
+pub struct FrameWriter<'w> {
+    writer: &'w PackWriter<'w>,
+    data: Pending,
+    metadata: Pending,
+    compressor: Compressor,
+    check: FrameReader,
+}
+
+impl FrameWriter<'_> {
+    /// Stores a chunk unless the repository has it. Returns its id, and whether it was new.
+    pub fn store(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<(ChunkId, bool)> {
+        let id = self.writer.ids.id(kind, plain);
+        if self.writer.index.contains(&id) || !self.writer.claims.take(id) {
+            return Ok((id, false));
+        }
+        let config = self.writer.repository.config();
+        let (pending, frame_bytes) = match kind {
+            ChunkKind::Data => {
+                self.writer.bytes_new.fetch_add(plain.len() as u64, Ordering::Relaxed);
+                (&mut self.data, config.data_frame_bytes)
+            }
+            ChunkKind::Metadata => (&mut self.metadata, config.metadata_frame_bytes),
+        };
+        pending.frame.push(plain);
+        pending.chunks.push(ChunkEntry { id, bytes: plain.len() as u32 });
+        if pending.frame.is_full(frame_bytes) {
+            self.close(kind)?;
+        }
+        Ok((id, true))
+    }
+
+    /// Closes both open frames: at the end of the thread's work.
+    pub fn finish(mut self) -> Result<()> {
+        self.close(ChunkKind::Data)?;
+        self.close(ChunkKind::Metadata)
+    }
+
+    fn close(&mut self, kind: ChunkKind) -> Result<()> {
+        let pending = match kind {
+            ChunkKind::Data => &mut self.data,
+            ChunkKind::Metadata => &mut self.metadata,
+        };
+        if pending.chunks.is_empty() {
+            return Ok(());
+        }
+        let frame = pending.frame.close(&mut self.compressor);
+        let (pack, number) = self.writer.place(kind, &frame, &pending.chunks)?;
+        let sealed = frame.seal(&pack.cipher, number);
+        if self.writer.options.verify {
+            let opened = self.check.open(&pack.cipher, number, &sealed);
+            let found = self.check.chunks().map(|chunk| self.writer.ids.id(kind, chunk));
+            if opened.is_err() || !found.eq(pending.chunks.iter().map(|chunk| chunk.id)) {
+                return Err(EngineError::Unusable(
+                    "a frame that was just sealed doesn't open to the bytes that went in: \
+                     this machine's memory or processor is faulty; nothing was stored from it"
+                        .to_owned(),
+                ));
+            }
+        }
+        pending.chunks.clear();
+        self.writer.put(&pack, number, sealed);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,175 @@
+//! Golden values: what fixed secrets and fixed bytes have always led to.
+//!
+//! `golden.txt` has a line `name = value` for each; `valid/` has an object of each
+//! structure in hexadecimal. A change in either is a change of the format.
+
+use std::collections::BTreeMap;
+
+use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::ids::{ObjectHash, PackId, SlotId};
+use keepfast_format::keys::ChunkKind;
+use keepfast_format::names;
+
+use crate::fixtures::{self, bytes, chunker, cut_all, owner, secrets, session_id, stream};
+use crate::{bless, craft, decoders};
+
+/// A golden value and its name.
+type Value = (String, String);
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn value(name: &str, value: impl ToString) -> Value {
+    (name.to_owned(), value.to_string())
+}
+
+fn golden_file() -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(bless::folder().join("golden.txt")).expect("golden.txt");
+    let lines = text.lines().map(|line| line.split_once(" = ").expect("name = value"));
+    lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn compare(values: &[Value]) {
+    if bless::wanted() {
+        return; // One test writes them all.
+    }
+    let golden = golden_file();
+    for (name, value) in values {
+        assert_eq!(Some(value), golden.get(name), "{name}");
+    }
+}
+
+fn cut_points() -> Vec<Value> {
+    let random = stream("stream", 1 << 20);
+    let cuts = |average: u32, bytes: &[u8]| {
+        let lengths = cut_all(&chunker(ChunkerParams::of_average(average)), bytes);
+        lengths.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let uneven = ChunkerParams { min_bytes: 64, avg_bytes: 4096, max_bytes: 4098 };
+    let uneven = cut_all(&chunker(uneven), &random[..30_001]);
+    vec![
+        value("stream.hash", blake3::hash(&random)),
+        value("cuts.average-1-kib", cuts(1 << 10, &random[..65_535])),
+        value("cuts.average-4-kib", cuts(4 << 10, &random[..100_001])),
+        value("cuts.average-16-kib", cuts(16 << 10, &random)),
+        value("cuts.average-64-kib", cuts(64 << 10, &random)),
+        value("cuts.average-1-mib", cuts(1 << 20, &stream("stream", 12 << 20))),
+        value("cuts.average-4-mib", cuts(4 << 20, &stream("stream", 40 << 20))),
+        value("cuts.zeros", cuts(16 << 10, &[0; 200_000])),
+        value("cuts.text", cuts(1 << 10, &b"All work and no play makes Jack a dull boy. ".repeat(500))),
+        value("cuts.uneven", format!("{uneven:?}")),
+    ]
+}
+
+fn ids() -> Vec<Value> {
+    let ids = secrets().chunk_ids();
+    let slot = fixtures::slot_bytes();
+    vec![
+        value("repository", fixtures::repository()),
+        value("owner.holder", owner().holder()),
+        value("owner.verifying-key", hex(&owner().verifying_key())),
+        value("owner.agreement-key", hex(&owner().agreement_key())),
+        value("session", session_id()),
+        value("chunk.data.empty", ids.id(ChunkKind::Data, b"")),
+        value("chunk.data.keepfast", ids.id(ChunkKind::Data, b"keepfast")),
+        value("chunk.metadata.keepfast", ids.id(ChunkKind::Metadata, b"keepfast")),
+        value("slot.name", names::slot(SlotId::of(&slot))),
+        value("config.hash", ObjectHash::of(&fixtures::config_bytes())),
+    ]
+}
+
+fn gear() -> Vec<Value> {
+    let gear = secrets().gear();
+    let bytes: Vec<u8> = gear.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    vec![
+        value("gear.0", format!("{:016x}", gear[0])),
+        value("gear.1", format!("{:016x}", gear[1])),
+        value("gear.255", format!("{:016x}", gear[255])),
+        value("gear.hash", blake3::hash(&bytes)),
+    ]
+}
+
+fn packs() -> Vec<Value> {
+    let cipher = fixtures::pack_cipher();
+    let (key, commitment) = craft::pack_key(cipher.header());
+    let (pack, table) = fixtures::stored_pack();
+    vec![
+        value("pack.ephemeral-secret", hex(&bytes::<32>("pack ephemeral"))),
+        value("pack.header", hex(cipher.header())),
+        value("pack.key", hex(&key)),
+        value("pack.commitment", hex(&commitment)),
+        value("pack.frame-0", blake3::hash(&fixtures::frame())),
+        value("pack.stored-frames.length", pack.len()),
+        value("pack.stored-frames.id", PackId::of(&pack)),
+        value("pack.stored-frames.name", names::pack(PackId::of(&pack), session_id())),
+        value("pack.stored-frames.table", format!("{:?}", table.frames[0])),
+    ]
+}
+
+fn all() -> Vec<Value> {
+    [cut_points(), ids(), gear(), packs()].concat()
+}
+
+#[test]
+fn cut_points_are_where_they_always_were() {
+    compare(&cut_points());
+}
+
+#[test]
+fn ids_of_fixed_bytes_are_what_they_always_were() {
+    compare(&ids());
+}
+
+#[test]
+fn the_gear_table_is_what_it_always_was() {
+    compare(&gear());
+}
+
+#[test]
+fn packs_of_fixed_chunks_have_the_bytes_that_they_always_had() {
+    compare(&packs());
+}
+
+#[test]
+fn golden_values_without_a_test_are_noticed() {
+    let values = all();
+    if bless::wanted() {
+        let lines: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+        bless::write(&bless::folder().join("golden.txt"), &lines.concat());
+    }
+    let known: BTreeMap<String, String> = values.into_iter().collect();
+    assert_eq!(golden_file().into_keys().collect::<Vec<_>>(), known.into_keys().collect::<Vec<_>>());
+}
+
+/// A valid object: its file's name, the folder of its decoder, its bytes.
+type Valid = (&'static str, &'static str, Vec<u8>);
+
+fn valid_objects() -> Vec<Valid> {
+    let mut objects: Vec<Valid> =
+        decoders::ALL.iter().map(|(name, _, valid)| (*name, *name, valid())).collect();
+    let sid = session_id().to_bytes();
+    objects.push(("fence", "snapshot", craft::sign("owner", craft::FENCE, &craft::fence_payload(&sid))));
+    objects.push(("state_index", "state", fixtures::state_index().encode()));
+    objects.push(("tree_index", "tree", fixtures::tree_index().encode()));
+    let owners = [craft::verifying_key("owner")];
+    objects.push(("slot_of_a_writer", "slot", craft::slot_with(&craft::slot_secrets("writer", 1, &owners))));
+    objects
+}
+
+/// What older programs stored stays readable, and encoders still make the same bytes.
+#[test]
+fn valid_objects_are_taken_and_made_the_same_again() {
+    for (name, structure, made) in valid_objects() {
+        let path = bless::folder().join("valid").join(format!("{name}.txt"));
+        if bless::wanted() {
+            bless::write(&path, &format!("{}\n", bless::hex_lines(&made)));
+        }
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let stored = bless::parse_hex(&text).expect("hexadecimal");
+        let decode = decoders::decoder(structure).expect("a decoder");
+        assert_eq!(decode(&stored), Ok(()), "{name}");
+        // zstd may compress otherwise in its next release; what it made stays readable.
+        assert!(name == "pack" || stored == made, "{name} is encoded otherwise");
+    }
+}

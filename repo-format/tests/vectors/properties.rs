@@ -1,0 +1,331 @@
+//! What holds for all bytes and all values: no decoder panics, every value comes back,
+//! and no changed byte of anything sealed or signed goes unnoticed.
+
+use keepfast_format::config::Config;
+use keepfast_format::content::List;
+use keepfast_format::frame::FrameReader;
+use keepfast_format::ids::PackId;
+use keepfast_format::keys::ChunkKind;
+use keepfast_format::pack::{DirectoryPlace, PackCipher, PackHeader};
+use keepfast_format::segment::{self, PackRecord};
+use keepfast_format::session::Session;
+use keepfast_format::signed::Envelope;
+use keepfast_format::slot::KeySlot;
+use keepfast_format::snapshot::Register;
+use keepfast_format::state::StateTree;
+use keepfast_format::tree::Tree;
+use keepfast_format::{FormatError, links, names, node};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any};
+use proptest::sample::Index;
+use proptest::test_runner::TestCaseResult;
+use proptest::{prop_assert, prop_assert_eq, proptest};
+
+use crate::{craft, decoders, fixtures, strategies};
+
+/// A change to some bytes: where, what, and whether it replaces, inserts, removes or cuts.
+type Edit = (Index, u8, u8);
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    vec(any::<Edit>(), 1..4)
+}
+
+fn mutate(mut bytes: Vec<u8>, edits: &[Edit]) -> Vec<u8> {
+    for (place, byte, how) in edits {
+        let at = place.index(bytes.len() + 1);
+        match how % 4 {
+            0 => bytes.insert(at, *byte),
+            1 if at < bytes.len() => drop(bytes.remove(at)),
+            2 if how % 16 == 2 => bytes.truncate(at),
+            _ if at < bytes.len() => bytes[at] ^= (*byte).max(1),
+            _ => bytes.push(*byte),
+        }
+    }
+    bytes
+}
+
+/// Decodes with every decoder whose work is small: all but a slot's, which asks for memory.
+fn decode_with_all(bytes: &[u8]) {
+    for (structure, decode, _) in decoders::ALL {
+        if *structure != "slot" {
+            let _ = decode(bytes);
+        }
+    }
+    let _ = KeySlot::decode(bytes);
+}
+
+/// Puts any plaintext where an attacker with all keys could put it, and decodes the whole.
+fn decode_inside(plain: &[u8]) {
+    for kind in [craft::CONFIG, craft::KEYRING, craft::SESSION, craft::SNAPSHOT, craft::FENCE] {
+        decode_with_all(&craft::sign("owner", kind, plain));
+    }
+    let segment = craft::sign("owner", craft::SEGMENT, plain);
+    let inside = [
+        ("snapshot", craft::snapshot_with_body(plain)),
+        ("slot", craft::slot_with(plain)),
+        ("pack", craft::pack_with_directory(plain)),
+        ("segment", craft::segment_with_head(&segment, &[])),
+        ("segment", craft::segment(&[plain.to_vec(), plain.to_vec()], 1, |_| {})),
+        ("frame", craft::frame(plain, plain)),
+        ("frame", craft::frame(&craft::frame_head([plain.len() as u32 + 16, 1, 9, 1]), plain)),
+    ];
+    for (structure, bytes) in inside {
+        let _ = decoders::decoder(structure).expect("a decoder")(&bytes);
+    }
+}
+
+/// A table, a chunk or a payload to begin mutations with.
+fn plaintexts() -> Vec<Vec<u8>> {
+    vec![
+        craft::payload(&fixtures::config_bytes()),
+        craft::payload(&fixtures::keyring_bytes()),
+        craft::payload(&fixtures::session_bytes()),
+        craft::payload(&fixtures::snapshot_bytes()),
+        craft::snapshot_body(),
+        craft::fence_payload(&fixtures::session_id().to_bytes()),
+        craft::slot_secrets("owner", 0, &[craft::verifying_key("owner")]),
+        craft::table([1, 1], &[[112, 99, 7, 1]], &[("chunk", 7)]),
+        segment_payload(),
+    ]
+}
+
+fn segment_payload() -> Vec<u8> {
+    let mut found = Vec::new();
+    craft::segment(&[Vec::new()], 0, |payload| found = payload.clone());
+    found
+}
+
+fn every_decoder_survives(bytes: &[u8]) -> TestCaseResult {
+    decode_with_all(bytes);
+    // Whatever a decoder of plain chunks takes, its encoder gives back.
+    if let Ok(tree) = Tree::decode(bytes) {
+        prop_assert_eq!(tree.encode(), bytes);
+    }
+    if let Ok(state) = StateTree::decode(bytes) {
+        prop_assert_eq!(state.encode(), bytes);
+    }
+    if let Ok(list) = List::decode(bytes) {
+        prop_assert_eq!(list.encode(), bytes);
+    }
+    if let Ok(groups) = links::decode(bytes) {
+        prop_assert_eq!(links::encode(&groups), bytes);
+    }
+    if let Ok(extents) = node::extents_from_bytes(bytes) {
+        prop_assert_eq!(node::extents_to_bytes(&extents), bytes);
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_make_no_decoder_panic(bytes in vec(any::<u8>(), 0..400)) {
+        every_decoder_survives(&bytes)?;
+    }
+
+    #[test]
+    fn arbitrary_plaintexts_make_no_decoder_panic(plain in vec(any::<u8>(), 0..200)) {
+        decode_inside(&plain);
+    }
+
+    #[test]
+    fn mutated_objects_make_no_decoder_panic(which in any::<Index>(), edits in edits()) {
+        let (structure, decode, valid) = which.get(decoders::ALL);
+        let bytes = mutate(valid(), &edits);
+        every_decoder_survives(&bytes)?;
+        if *structure != "slot" {
+            let _ = decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn mutated_plaintexts_make_no_decoder_panic(which in any::<Index>(), edits in edits()) {
+        decode_inside(&mutate(which.get(&plaintexts()).clone(), &edits));
+    }
+
+    #[test]
+    fn parsing_names_never_panics(name in "(config|keyring|keys|packs|index|sessions|snapshots)/[0-9a-f./-]{0,120}|.*") {
+        let numbered = names::parse_numbered(names::CONFIG, &name);
+        prop_assert!(numbered.is_none_or(|n| names::config(n) == name));
+        let pack = names::parse_pack(&name);
+        prop_assert!(pack.is_none_or(|(id, sid)| names::pack(id, sid) == name));
+        let segment = names::parse_segment(&name);
+        prop_assert!(segment.is_none_or(|(sid, n)| names::segment(sid, n) == name));
+        let slot = names::parse_slot(&name);
+        prop_assert!(slot.is_none_or(|id| names::slot(id) == name));
+    }
+
+    #[test]
+    fn every_tree_comes_back(tree in strategies::tree()) {
+        prop_assert_eq!(Tree::decode(&tree.encode()), Ok(tree));
+    }
+
+    #[test]
+    fn every_state_comes_back(state in strategies::state()) {
+        prop_assert_eq!(StateTree::decode(&state.encode()), Ok(state));
+    }
+
+    #[test]
+    fn every_list_comes_back(list in strategies::list()) {
+        prop_assert_eq!(List::decode(&list.encode()), Ok(list));
+    }
+
+    #[test]
+    fn every_group_of_links_comes_back(groups in strategies::link_groups()) {
+        prop_assert_eq!(links::decode(&links::encode(&groups)), Ok(groups));
+    }
+
+    #[test]
+    fn every_list_of_extents_comes_back(extents in strategies::extent_list()) {
+        prop_assert_eq!(node::extents_from_bytes(&node::extents_to_bytes(&extents)), Ok(extents));
+    }
+
+    #[test]
+    fn every_config_comes_back(config in strategies::config()) {
+        let owner = fixtures::owner();
+        let bytes = config.seal(&owner).expect("the sizes are valid");
+        prop_assert_eq!(Config::open(&bytes, fixtures::repository(), owner.owners()), Ok(config));
+    }
+
+    #[test]
+    fn every_session_comes_back(config_n in any::<u32>(), program in ".{0,40}") {
+        let (owner, repository) = (fixtures::owner(), fixtures::repository());
+        let session = Session { id: fixtures::session_id(), config_n, program };
+        let bytes = session.seal(repository, &owner);
+        prop_assert_eq!(Session::open(&bytes, repository, &owner.verifying_key()), Ok(session));
+    }
+
+    #[test]
+    fn every_snapshot_comes_back(snapshot in strategies::snapshot()) {
+        let bytes = snapshot.seal(fixtures::repository(), &fixtures::secrets(), &fixtures::owner());
+        let Ok(Register::Snapshot(found)) = decoders::register(&bytes) else { panic!("a snapshot") };
+        prop_assert_eq!(*found, snapshot);
+    }
+
+    #[test]
+    fn every_pack_comes_back(frames in strategies::frames()) {
+        let (pack, table) = fixtures::pack_of(&frames, 4 << 20, true);
+        let header = PackHeader::decode(&pack).expect("a header");
+        let cipher = PackCipher::open_pack(&header, fixtures::repository(), &fixtures::secrets());
+        let cipher = cipher.expect("the keys fit");
+        prop_assert_eq!(&cipher.directory(&pack), &Ok(table.clone()));
+        let mut reader = FrameReader::default();
+        for (number, (frame, chunks)) in table.frames.iter().zip(&frames).enumerate() {
+            let sealed = &pack[frame.offset as usize..][..frame.sealed_bytes as usize];
+            prop_assert_eq!(reader.open(&cipher, number as u32, sealed), Ok(()));
+            prop_assert_eq!(&reader.chunks().map(<[u8]>::to_vec).collect::<Vec<_>>(), chunks);
+        }
+        let place = DirectoryPlace::decode(&pack, pack.len() as u64).expect("a footer");
+        let frames_end = table.frames.last().map_or(112, |frame| u64::from(frame.offset + frame.sealed_bytes));
+        prop_assert_eq!(place.offset, frames_end);
+    }
+
+    #[test]
+    fn every_segment_comes_back(packs in vec(strategies::frames(), 0..4), n in any::<u32>()) {
+        let (owner, repository, secrets) = (fixtures::owner(), fixtures::repository(), fixtures::secrets());
+        let records: Vec<PackRecord> = packs.iter().map(|frames| {
+            let (pack, table) = fixtures::pack_of(frames, 4 << 20, true);
+            let kind = ChunkKind::Metadata;
+            PackRecord { id: PackId::of(&pack), kind, stored_bytes: pack.len() as u64, table }
+        }).collect();
+        let sid = fixtures::session_id();
+        let bytes = segment::seal(repository, &secrets, &owner, sid, n, &records, [n as u8; 16]);
+        let key = owner.verifying_key();
+        let head = segment::SegmentHead::open(&bytes, repository, sid, n, fixtures::writer(&key));
+        let head = head.expect("the owner signed it");
+        prop_assert_eq!(head.total_bytes(), bytes.len());
+        for (ordinal, record) in records.iter().enumerate() {
+            let (at, length) = head.table_place(ordinal).expect("a place");
+            let table = head.open_table(repository, &secrets, ordinal, &bytes[at..at + length]);
+            prop_assert_eq!(table.as_ref(), Ok(&record.table));
+        }
+    }
+
+    #[test]
+    fn a_slot_opens_with_the_password_that_it_was_made_with(password in vec(any::<u8>(), 0..40)) {
+        let (owner, repository) = (fixtures::owner(), fixtures::repository());
+        let bytes = KeySlot::wrap(&owner, repository, &password, fixtures::COST, [1; 16], [2; 24]);
+        let slot = KeySlot::decode(&bytes.expect("a usable cost")).expect("a slot");
+        let (found, identity) = slot.unwrap(&password).expect("the password is right");
+        prop_assert_eq!((found, identity.holder()), (repository, owner.holder()));
+        let longer = [password.as_slice(), b"x"].concat();
+        prop_assert_eq!(slot.unwrap(&longer).err(), Some(FormatError::WrongPassword));
+    }
+}
+
+/// Flips every bit of `valid`, one after the other; `decode` must refuse each time.
+fn refuses_every_flipped_bit(what: &str, valid: &[u8], decode: impl Fn(&[u8]) -> bool) {
+    assert!(!decode(valid), "{what} is refused as it is");
+    for at in 0..valid.len() {
+        for bit in 0..8 {
+            let mut bytes = valid.to_vec();
+            bytes[at] ^= 1 << bit;
+            assert!(decode(&bytes), "{what}: bit {bit} of byte {at} can be flipped");
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_frame_is_noticed() {
+    let (pack, table) = fixtures::pack();
+    let cipher = fixtures::pack_cipher();
+    for (number, frame) in table.frames.iter().enumerate() {
+        let sealed = &pack[frame.offset as usize..][..frame.sealed_bytes as usize];
+        refuses_every_flipped_bit("a frame", sealed, |bytes| {
+            FrameReader::default().open(&cipher, number as u32, bytes).is_err()
+        });
+    }
+}
+
+/// Padding is under no seal: the pack's name covers it, as it does every byte.
+#[test]
+fn every_flipped_bit_of_a_pack_is_noticed() {
+    let (pack, table) = fixtures::pack();
+    let frames_end = (table.frames[1].offset + table.frames[1].sealed_bytes) as usize;
+    let place = DirectoryPlace::decode(&pack, pack.len() as u64).expect("a footer");
+    let padding = frames_end + place.sealed_bytes as usize..pack.len() - 24;
+    assert!(!padding.is_empty());
+    let decode = decoders::decoder("pack").expect("a decoder");
+    let mut bare = pack.clone();
+    bare.drain(padding.clone());
+    refuses_every_flipped_bit("a pack without padding", &bare, |bytes| decode(bytes).is_err());
+    for at in padding {
+        let mut bytes = pack.clone();
+        bytes[at] ^= 1;
+        assert_ne!(PackId::of(&bytes), PackId::of(&pack));
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_segment_is_noticed() {
+    let decode = decoders::decoder("segment").expect("a decoder");
+    refuses_every_flipped_bit("a segment", &fixtures::segment_bytes(), |bytes| decode(bytes).is_err());
+}
+
+#[test]
+fn every_flipped_bit_of_a_signed_object_is_noticed() {
+    for (structure, valid) in [
+        ("config", fixtures::config_bytes()),
+        ("keyring", fixtures::keyring_bytes()),
+        ("session", fixtures::session_bytes()),
+        ("snapshot", fixtures::snapshot_bytes()),
+        (
+            "snapshot",
+            craft::sign("owner", craft::FENCE, &craft::fence_payload(&fixtures::session_id().to_bytes())),
+        ),
+    ] {
+        let decode = decoders::decoder(structure).expect("a decoder");
+        refuses_every_flipped_bit(structure, &valid, |bytes| decode(bytes).is_err());
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_key_slot_is_noticed() {
+    let decode = decoders::decoder("slot").expect("a decoder");
+    refuses_every_flipped_bit("a slot", &fixtures::slot_bytes(), |bytes| decode(bytes).is_err());
+}
+
+#[test]
+fn the_signer_of_an_envelope_is_who_it_says() {
+    let envelope = Envelope::decode(&fixtures::session_bytes()).expect("an envelope");
+    assert_eq!(envelope.signer(), fixtures::owner().holder());
+}

@@ -1,0 +1,331 @@
+//! Values that are written are read back as they were, and only by whom they are for.
+
+use keepfast_format::FormatError;
+use keepfast_format::config::Config;
+use keepfast_format::frame::FrameReader;
+use keepfast_format::ids::{PackId, RepositoryId, SlotId};
+use keepfast_format::keyring::Keyring;
+use keepfast_format::keys::{ChunkKind, Identity, Role};
+use keepfast_format::node::{self, Node};
+use keepfast_format::pack::{PackCipher, PackHeader};
+use keepfast_format::segment::{self, SegmentHead};
+use keepfast_format::session::Session;
+use keepfast_format::slot::KeySlot;
+use keepfast_format::snapshot::{Register, Snapshot};
+use keepfast_format::state::StateTree;
+use keepfast_format::tree::{PageWriter, Tree, decode_blob, encode_blob, page_ends_after};
+use keepfast_format::{content::List, limits, links, names};
+use serde_cbor::Value;
+
+use crate::craft::{self, CONFIG, KEYRING, SESSION, blob, items, key, resign};
+use crate::decoders::register;
+use crate::fixtures::{self, PASSWORD, SEGMENT_N, owner, repository, secrets, session_id, writer};
+
+/// The identity that a slot made by hand holds: of any role, with the owner pinned.
+fn identity(label: &str, role: u8) -> Identity {
+    let slot = craft::slot_with(&craft::slot_secrets(label, role, &[owner().verifying_key()]));
+    KeySlot::decode(&slot).and_then(|slot| slot.unwrap(PASSWORD)).expect("the slot opens").1
+}
+
+#[test]
+fn a_config_is_read_back_with_fields_that_nobody_knows() {
+    assert_eq!(
+        Config::open(&fixtures::config_bytes(), repository(), owner().owners()),
+        Ok(fixtures::config())
+    );
+    let newer = resign(CONFIG, &fixtures::config_bytes(), |map| {
+        map.insert(key(-1), Value::Text("kept".into()));
+    });
+    let config = Config::open(&newer, repository(), owner().owners()).expect("key -1 is ignorable");
+    assert_eq!(config.seal(&owner()).as_ref(), Ok(&newer));
+}
+
+#[test]
+fn a_config_of_another_repository_is_refused() {
+    let other = RepositoryId::new([1; 16]);
+    let found = Config::open(&fixtures::config_bytes(), other, owner().owners());
+    assert_eq!(found, Err(FormatError::NotAuthentic { what: "config" }));
+}
+
+#[test]
+fn a_slot_gives_back_the_identity_with_its_pinned_owners() {
+    let slot = KeySlot::decode(&fixtures::slot_bytes()).expect("a slot");
+    let (found, identity) = slot.unwrap(PASSWORD).expect("the password is right");
+    assert_eq!(found, repository());
+    assert_eq!(identity.role(), Role::Owner);
+    assert_eq!(identity.verifying_key(), owner().verifying_key());
+    assert_eq!(identity.agreement_key(), owner().agreement_key());
+    assert_eq!(identity.owners(), owner().owners());
+    assert!(matches!(slot.unwrap(b"incorrect horse"), Err(FormatError::WrongPassword)));
+}
+
+/// A keyring with a writer and a reader beside the owner; each has its own box.
+fn keyring_of_three() -> Keyring {
+    let bytes = resign(KEYRING, &fixtures::keyring_bytes(), |map| {
+        let holders = items(map, 3);
+        holders.push(craft::holder_entry("writer", 1));
+        holders.push(craft::holder_entry("reader", 2));
+        let Some(Value::Map(domain)) = items(map, 4).first_mut() else { panic!("a domain") };
+        items(domain, 3).push(craft::keyring_box("writer", &craft::box_secrets(false)));
+        items(domain, 3).push(craft::keyring_box("reader", &craft::box_secrets(true)));
+    });
+    Keyring::open(&bytes, repository(), owner().owners()).expect("the owner signed it")
+}
+
+#[test]
+fn every_role_gets_from_the_keyring_what_it_may_have_and_no_more() {
+    let ring = keyring_of_three();
+    let (writer, reader) = (identity("writer", 1), identity("reader", 2));
+    for (identity, can_open, may_write) in
+        [(owner(), true, true), (writer, false, true), (reader, true, false)]
+    {
+        let opened = ring.secrets(&identity).expect("its box opens");
+        assert_eq!(opened.len(), 1, "{:?}", identity.role());
+        assert_eq!(opened[0].can_open(), can_open, "{:?}", identity.role());
+        assert_eq!(opened[0].gear(), secrets().gear());
+        let id =
+            |secrets: &keepfast_format::keys::DomainSecrets| secrets.chunk_ids().id(ChunkKind::Data, b"x");
+        assert_eq!(id(&opened[0]), id(&secrets()));
+        assert_eq!(ring.writer(identity.holder()).is_some(), may_write, "{:?}", identity.role());
+    }
+    let nobody = identity("stranger", 0);
+    assert!(ring.secrets(&nobody).expect("no box is for it").is_empty());
+    assert_eq!(ring.writer(nobody.holder()), None);
+}
+
+#[test]
+fn a_writer_cannot_open_the_pack_that_it_could_write() {
+    let mut opened = keyring_of_three().secrets(&identity("writer", 1)).expect("its box opens");
+    let secrets = opened.remove(0);
+    let (pack, _) = fixtures::pack();
+    let header = PackHeader::decode(&pack).expect("a header");
+    let found = PackCipher::open_pack(&header, repository(), &secrets);
+    assert_eq!(found.err(), Some(FormatError::NoKey { what: "pack" }));
+}
+
+#[test]
+fn a_session_is_read_back() {
+    let key = owner().verifying_key();
+    assert_eq!(Session::open(&fixtures::session_bytes(), repository(), &key), Ok(fixtures::session()));
+}
+
+#[test]
+fn a_session_may_have_ignorable_fields() {
+    let newer = resign(SESSION, &fixtures::session_bytes(), |map| drop(map.insert(key(-9), Value::Null)));
+    assert_eq!(Session::open(&newer, repository(), &owner().verifying_key()), Ok(fixtures::session()));
+}
+
+#[test]
+fn a_snapshot_is_read_back_from_its_register() {
+    let Ok(Register::Snapshot(found)) = register(&fixtures::snapshot_bytes()) else { panic!("a snapshot") };
+    assert_eq!(*found, fixtures::snapshot());
+    assert_eq!(found.seal(repository(), &secrets(), &owner()), fixtures::snapshot_bytes());
+}
+
+#[test]
+fn a_snapshot_keeps_sealed_fields_that_nobody_knows() {
+    let body = craft::edit(&craft::snapshot_body(), |map| drop(map.insert(key(-1), blob(b"kept"))));
+    let newer = craft::snapshot_with_body(&body);
+    let Ok(Register::Snapshot(found)) = register(&newer) else { panic!("a snapshot") };
+    assert_eq!(found.body, fixtures::snapshot().body);
+    assert_eq!(found.seal(repository(), &secrets(), &owner()), newer);
+}
+
+#[test]
+fn a_fence_of_an_owner_is_read_as_one() {
+    let fence = craft::sign("owner", craft::FENCE, &craft::fence_payload(&session_id().to_bytes()));
+    assert!(matches!(register(&fence), Ok(Register::Fence(sid)) if sid == session_id()));
+}
+
+#[test]
+fn the_pack_list_hash_depends_on_every_pack_and_their_order() {
+    let [a, b] = [PackId::new([1; 32]), PackId::new([2; 32])];
+    let hash = |packs: &[PackId]| Snapshot::pack_list_hash(packs);
+    assert_eq!(hash(&[a, b]).as_bytes(), blake3::hash(&[[1; 32], [2; 32]].concat()).as_bytes());
+    assert_ne!(hash(&[a, b]), hash(&[b, a]));
+    assert_ne!(hash(&[a, b]), hash(&[a]));
+}
+
+#[test]
+fn a_pack_gives_back_every_chunk_in_its_order() {
+    let (pack, table) = fixtures::pack();
+    let header = PackHeader::decode(&pack).expect("a header");
+    assert_eq!(
+        (header.kind, header.key, header.repository),
+        (ChunkKind::Data, secrets().key(), repository())
+    );
+    let cipher = PackCipher::open_pack(&header, repository(), &secrets()).expect("the keys fit");
+    assert_eq!(cipher.directory(&pack), Ok(table.clone()));
+    let mut reader = FrameReader::default();
+    let mut chunks = Vec::new();
+    for (number, frame) in table.frames.iter().enumerate() {
+        let start = frame.offset as usize;
+        let sealed = &pack[start..start + frame.sealed_bytes as usize];
+        reader.open(&cipher, number as u32, sealed).expect("the frame opens");
+        assert_eq!(reader.plain().len(), frame.plain_bytes as usize);
+        chunks.extend(reader.chunks().map(<[u8]>::to_vec));
+    }
+    assert_eq!(chunks, fixtures::frames_plain().concat());
+}
+
+#[test]
+fn frames_are_found_again_when_the_directory_is_lost() {
+    let (mut pack, table) = fixtures::pack();
+    let places: Vec<(usize, usize)> =
+        table.frames.iter().map(|frame| (frame.offset as usize, frame.sealed_bytes as usize)).collect();
+    let end = places[1].0 + places[1].1;
+    pack[end..].fill(0xee);
+    assert_eq!(fixtures::pack_cipher().scan(&pack), places);
+    pack.truncate(end - 1);
+    assert_eq!(fixtures::pack_cipher().scan(&pack), places[..1]);
+    pack[112] ^= 1;
+    assert_eq!(fixtures::pack_cipher().scan(&pack), []);
+}
+
+#[test]
+fn a_segment_gives_back_its_packs_tables_and_hooks_by_range() {
+    let bytes = fixtures::segment_bytes();
+    let verifying = owner().verifying_key();
+    let front = SegmentHead::head_bytes(&bytes[..segment::FRONT_BYTES]).expect("a front");
+    let head = SegmentHead::open(&bytes[..front], repository(), session_id(), SEGMENT_N, writer(&verifying));
+    let head = head.expect("the owner signed it");
+    let records = fixtures::records();
+    assert_eq!((head.session, head.n, head.key), (session_id(), SEGMENT_N, secrets().key()));
+    assert_eq!(head.total_bytes(), bytes.len());
+
+    let (at, length) = head.hooks_place();
+    let hooks = head.open_hooks(repository(), &secrets(), &bytes[at..at + length]).expect("hooks");
+    let expected: Vec<_> = (0..)
+        .zip(&records)
+        .flat_map(|(ordinal, record)| record.table.chunks.iter().map(move |chunk| (chunk.id, ordinal)))
+        .filter(|(id, _)| id.as_bytes()[0].is_multiple_of(64))
+        .collect();
+    assert!(expected.len() >= 2);
+    assert_eq!(hooks, expected);
+
+    assert_eq!(head.packs.len(), records.len());
+    for (ordinal, (pack, record)) in head.packs.iter().zip(&records).enumerate() {
+        assert_eq!((pack.id, pack.kind, pack.stored_bytes), (record.id, record.kind, record.stored_bytes));
+        assert_eq!(pack.chunks as usize, record.table.chunks.len());
+        let (at, length) = head.table_place(ordinal).expect("a place");
+        let table = head.open_table(repository(), &secrets(), ordinal, &bytes[at..at + length]);
+        assert_eq!(table.as_ref(), Ok(&record.table));
+    }
+    assert_eq!(head.table_place(records.len()), None);
+}
+
+#[test]
+fn the_tables_of_two_packs_cannot_change_places() {
+    let bytes = fixtures::segment_bytes();
+    let key = owner().verifying_key();
+    let head =
+        SegmentHead::open(&bytes, repository(), session_id(), SEGMENT_N, writer(&key)).expect("a head");
+    let (at, length) = head.table_place(1).expect("a place");
+    let found = head.open_table(repository(), &secrets(), 0, &bytes[at..at + length]);
+    assert_eq!(found, Err(FormatError::NotAuthentic { what: "index segment" }));
+}
+
+#[test]
+fn a_writer_cannot_write_into_the_session_of_another() {
+    let other = identity("writer", 1);
+    let key = other.verifying_key();
+    let lookup = |_| Some(&key);
+    let bytes = segment::seal(repository(), &secrets(), &other, session_id(), 0, &[], [0; 16]);
+    let found = SegmentHead::open(&bytes, repository(), session_id(), 0, lookup);
+    assert_eq!(found.err(), Some(FormatError::NotAuthentic { what: "index segment" }));
+    let bytes = fixtures::session().seal(repository(), &other);
+    assert_eq!(Session::open(&bytes, repository(), &key), Err(FormatError::NotAuthentic { what: "session" }));
+    let bytes = fixtures::snapshot().seal(repository(), &secrets(), &other);
+    let found = Register::open(&bytes, repository(), session_id(), lookup, &[], |_| None);
+    assert_eq!(found.err(), Some(FormatError::NotAuthentic { what: "snapshot" }));
+}
+
+#[test]
+fn metadata_chunks_are_read_back() {
+    for tree in [fixtures::tree(), fixtures::tree_index(), Tree::Page(Vec::new())] {
+        assert_eq!(Tree::decode(&tree.encode()), Ok(tree));
+    }
+    for state in [fixtures::state(), fixtures::state_index(), StateTree::Page(Vec::new())] {
+        assert_eq!(StateTree::decode(&state.encode()), Ok(state));
+    }
+    assert_eq!(List::decode(&fixtures::list().encode()), Ok(fixtures::list()));
+    let piece = fixtures::stream("piece", limits::BLOB_PIECE_BYTES);
+    assert_eq!(decode_blob(&encode_blob(&piece)), Ok(piece.as_slice()));
+    assert_eq!(links::decode(&links::encode(&fixtures::links())), Ok(fixtures::links()));
+    let extents = [(0, 4096), (4096, 0), (1 << 40, 1)];
+    assert_eq!(node::extents_from_bytes(&node::extents_to_bytes(&extents)), Ok(extents.to_vec()));
+}
+
+#[test]
+fn a_node_keeps_fields_that_nobody_knows() {
+    let plain = Tree::Page(vec![fixtures::nodes().remove(4)]).encode();
+    // One more pair in the node's map, behind all others: key -1 with an integer, -2 with text.
+    let mut newer = plain.clone();
+    let map = newer.iter().position(|byte| *byte == 0xa6).expect("a fifo has six fields");
+    newer[map] = 0xa8;
+    newer.extend_from_slice(&[0x20, 0x18, 200, 0x21, 0x61, b'x']);
+    let tree = Tree::decode(&newer).expect("negative keys are ignorable");
+    assert_eq!(tree.encode(), newer);
+    let Tree::Page(nodes) = tree else { panic!("a page") };
+    let known = Node { unknown: None, ..nodes[0].clone() };
+    assert_eq!(Tree::Page(vec![known]).encode(), plain);
+}
+
+#[test]
+fn an_attribute_may_have_a_mebibyte_and_no_byte_more() {
+    let mut node = fixtures::nodes().remove(4);
+    node.xattrs = vec![(b"user.big".to_vec(), vec![0; limits::XATTR_BYTES_MAX])];
+    assert!(Tree::decode(&Tree::Page(vec![node.clone()]).encode()).is_ok());
+    node.xattrs[0].1.push(0);
+    let found = Tree::decode(&Tree::Page(vec![node]).encode());
+    assert_eq!(found, Err(FormatError::OverLimit { what: "node", field: "extended attribute" }));
+}
+
+#[test]
+fn pages_end_where_names_say_or_when_they_are_full() {
+    let names: Vec<String> = (0..200_000).map(|n| n.to_string()).collect();
+    let by_name = |name: &String| {
+        let hash = blake3::hash(name.as_bytes());
+        hash.as_bytes()[0] == 0 && hash.as_bytes()[1].is_multiple_of(2)
+    };
+    assert!(names.iter().all(|name| page_ends_after(name.as_bytes(), 1) == by_name(name)));
+    let ends = names.iter().filter(|name| by_name(name)).count();
+    assert!((300..500).contains(&ends), "{ends} ends where 391 are expected");
+    assert!(!page_ends_after(b"0", limits::ENTRIES_PER_PAGE - 1));
+    assert!(page_ends_after(b"0", limits::ENTRIES_PER_PAGE));
+    let mut page = PageWriter::default();
+    let mut node = fixtures::nodes().remove(4);
+    node.xattrs = vec![(b"a".to_vec(), vec![0; limits::PAGE_BYTES - 100])];
+    page.push(&node);
+    assert!(!page.is_full());
+    node.xattrs[0].1.resize(100, 0);
+    page.push(&node);
+    assert!(page.is_full());
+    assert_eq!(Tree::decode(&page.finish()).map(drop).err().map(|e| e.category()), {
+        Some(keepfast_format::Category::Malformed) // The same name twice; but the page is whole.
+    });
+    assert!(page.is_empty());
+}
+
+#[test]
+fn names_of_objects_are_read_back_and_near_misses_are_not() {
+    let (sid, pack) = (session_id(), PackId::new(fixtures::bytes("a pack")));
+    let slot = SlotId::of(b"slot");
+    assert_eq!(names::parse_numbered(names::KEYRING, &names::keyring(u32::MAX)), Some(u32::MAX));
+    assert_eq!(names::parse_slot(&names::slot(slot)), Some(slot));
+    assert_eq!(names::parse_pack(&names::pack(pack, sid)), Some((pack, sid)));
+    assert_eq!(names::parse_segment(&names::segment(sid, 10)), Some((sid, 10)));
+    assert_eq!(names::parse_session(names::SESSIONS, &names::session(sid)), Some(sid));
+    assert_eq!(names::parse_session(names::SNAPSHOTS, &names::snapshot(sid)), Some(sid));
+
+    let near_misses =
+        |name: String| [name.to_uppercase(), format!("{name}0"), format!("{name}.tmp"), name[1..].into()];
+    assert!(near_misses(names::config(10)).iter().all(|n| names::parse_numbered(names::CONFIG, n).is_none()));
+    assert!(near_misses(names::slot(slot)).iter().all(|n| names::parse_slot(n).is_none()));
+    assert!(near_misses(names::pack(pack, sid)).iter().all(|n| names::parse_pack(n).is_none()));
+    assert!(near_misses(names::segment(sid, 10)).iter().all(|n| names::parse_segment(n).is_none()));
+    assert!(
+        near_misses(names::snapshot(sid)).iter().all(|n| names::parse_session(names::SNAPSHOTS, n).is_none())
+    );
+    assert_eq!(names::parse_session(names::SESSIONS, &names::snapshot(sid)), None);
+}
