@@ -150,7 +150,17 @@ pub struct FrameReader {
 
 impl FrameReader {
     /// Opens frame `number` of a pack from its stored bytes.
+    /// After a failure the reader is empty.
     pub fn open(&mut self, pack: &PackCipher, number: u32, frame: &[u8]) -> Result<(), FormatError> {
+        let opened = self.try_open(pack, number, frame);
+        if opened.is_err() {
+            self.lengths.clear();
+            self.plain.clear();
+        }
+        opened
+    }
+
+    fn try_open(&mut self, pack: &PackCipher, number: u32, frame: &[u8]) -> Result<(), FormatError> {
         let head = FrameHead::open(pack, number, frame)?;
         let body = &frame[HEAD_BYTES..];
         if body.len() != head.body_bytes as usize {

@@ -1,1 +1,301 @@
-//! stub
+//! Restore: turns a snapshot back into files. Plans first (which parts of which frames go
+//! where), then runs the plan: each frame is read and opened once.
+
+mod plan;
+mod target;
+mod verify;
+mod write;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use keepfast_format::ids::ChunkId;
+use keepfast_format::node::{Node, NodeKind};
+use keepfast_format::snapshot::Snapshot;
+
+use crate::error::{EngineError, Result};
+use crate::fs::select::Patterns;
+use crate::monitor::Monitor;
+use crate::repo::{FrameCache, Index, Repository, Trees};
+use plan::{FilePlan, RestorePlan};
+use target::Target;
+
+/// What to do with files that are there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Refuse a target that isn't empty.
+    Refuse,
+    /// Replace them.
+    Always,
+    /// Replace those with another size or modification time.
+    IfChanged,
+    /// Leave them.
+    Never,
+}
+
+/// How to restore.
+pub struct RestoreOptions<'a> {
+    /// Where to.
+    pub target: PathBuf,
+    /// The folder of the snapshot whose contents go there; the whole snapshot, if empty.
+    pub folder: Vec<u8>,
+    /// Only these paths of the snapshot and what is below them; all, if empty.
+    pub paths: Vec<Vec<u8>>,
+    /// Only what matches, and what is below it; all, if there are no patterns.
+    pub include: Patterns,
+    /// Not what matches.
+    pub exclude: Patterns,
+    /// What to do with files that are there.
+    pub overwrite: Overwrite,
+    /// Remove what is in restored directories and not in the snapshot.
+    pub delete: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Read everything back afterwards and compare.
+    pub verify: bool,
+    /// Give owners by number, not by name.
+    pub numeric_owners: bool,
+    /// Threads that read and write.
+    pub threads: usize,
+    /// The id of a user's name here.
+    pub user_id: &'a (dyn Fn(&[u8]) -> Option<u32> + Sync),
+    /// The id of a group's name here.
+    pub group_id: &'a (dyn Fn(&[u8]) -> Option<u32> + Sync),
+}
+
+/// What a restore did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct RestoreReport {
+    /// Regular files written.
+    pub files: u64,
+    /// Directories.
+    pub dirs: u64,
+    /// Links, fifos, sockets, devices.
+    pub others: u64,
+    /// Further names of files with several.
+    pub hard_links: u64,
+    /// Files left as they were.
+    pub unchanged: u64,
+    /// Entries removed.
+    pub deleted: u64,
+    /// Entries that couldn't be restored, or not in full.
+    pub skipped: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Files read back and found right.
+    pub verified: u64,
+}
+
+/// Restores a snapshot.
+pub fn restore(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    options: &RestoreOptions<'_>,
+    monitor: &dyn Monitor,
+) -> Result<RestoreReport> {
+    let frames = FrameCache::new(repository, index);
+    let trees = Trees::new(&frames);
+    let root = folder_tree(trees, snapshot, &options.folder)?;
+    let seen = &snapshot.body.statistics;
+    monitor.progress().expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
+    let target = Target::open(options, snapshot)?;
+    let mut walk = Walk {
+        trees,
+        options,
+        monitor,
+        target,
+        plan: RestorePlan::default(),
+        links: Links::new(trees, snapshot)?,
+        frames: &frames,
+    };
+    walk.directory(&root, 0, Picked::from(&options.paths, &options.include))?;
+    walk.run_plan()?;
+    walk.link_all()?;
+    let mut report = walk.target.finish(monitor);
+    if options.verify && !options.dry_run {
+        verify::verify(trees, repository, &root, options, monitor, &mut report)?;
+    }
+    Ok(report)
+}
+
+fn folder_tree(trees: Trees<'_>, snapshot: &Snapshot, folder: &[u8]) -> Result<ChunkId> {
+    if folder.iter().all(|byte| *byte == b'/') {
+        return Ok(snapshot.body.tree);
+    }
+    match trees.find(&snapshot.body.tree, folder)? {
+        Some(Node { kind: NodeKind::Directory { tree }, .. }) => Ok(tree),
+        found => Err(EngineError::Unusable(format!(
+            "{} {} in snapshot {}; `keepfast ls` shows what there is",
+            String::from_utf8_lossy(folder),
+            if found.is_some() { "isn't a directory" } else { "isn't" },
+            snapshot.head.id.short(),
+        ))),
+    }
+}
+
+/// Whether an entry was picked by a path or pattern above it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Picked {
+    /// Everything from here down.
+    All,
+    /// Only what paths or patterns say.
+    BySelection,
+}
+
+impl Picked {
+    fn from(paths: &[Vec<u8>], include: &Patterns) -> Self {
+        if paths.is_empty() && include.is_empty() { Self::All } else { Self::BySelection }
+    }
+}
+
+/// Files with several names: the first one restored, by group.
+#[derive(Default)]
+struct Links {
+    groups: HashMap<Vec<u8>, usize>,
+    first: HashMap<usize, Vec<u8>>,
+    later: Vec<(usize, Vec<u8>, Vec<u8>)>,
+}
+
+impl Links {
+    fn new(trees: Trees<'_>, snapshot: &Snapshot) -> Result<Self> {
+        let mut links = Self::default();
+        for (number, group) in trees.hard_links(snapshot)?.into_iter().enumerate() {
+            links.groups.extend(group.into_iter().map(|path| (path, number)));
+        }
+        Ok(links)
+    }
+}
+
+/// Walks the snapshot's tree, makes what is no regular file, and plans the files.
+struct Walk<'a> {
+    trees: Trees<'a>,
+    options: &'a RestoreOptions<'a>,
+    monitor: &'a dyn Monitor,
+    target: Target<'a>,
+    plan: RestorePlan,
+    links: Links,
+    frames: &'a FrameCache<'a>,
+}
+
+impl Walk<'_> {
+    /// One directory, and with a stack of its own all that is below it.
+    fn directory(&mut self, root: &ChunkId, number: usize, picked: Picked) -> Result<()> {
+        let mut stack = vec![(*root, number, picked)];
+        while let Some((tree, number, picked)) = stack.pop() {
+            let mut below = Vec::new();
+            let mut names = Vec::new();
+            let trees = self.trees;
+            trees.for_each_node(&tree, &mut |node| {
+                if self.options.delete {
+                    names.push(node.name.clone());
+                }
+                below.extend(self.entry(number, node, picked)?);
+                if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) }
+            })?;
+            if self.options.delete && picked == Picked::All {
+                self.target.delete_others(number, &names, self.monitor);
+            }
+            below.reverse();
+            stack.extend(below);
+        }
+        Ok(())
+    }
+
+    /// One entry; a directory is returned, to be walked.
+    fn entry(&mut self, above: usize, node: Node, picked: Picked) -> Result<Option<(ChunkId, usize, Picked)>> {
+        let path = self.target.path_of(above, &node.name);
+        let in_snapshot = self.path_in_snapshot(&path);
+        let Some(picked) = self.pick(&in_snapshot, &node, picked) else { return Ok(None) };
+        if let NodeKind::Directory { tree } = node.kind {
+            let number = self.target.directory(above, node, picked == Picked::All, self.monitor)?;
+            return Ok(number.map(|number| (tree, number, picked)));
+        }
+        if picked != Picked::All {
+            return Ok(None);
+        }
+        if let Some(group) = self.links.groups.get(in_snapshot.strip_prefix(b"/").unwrap_or(&in_snapshot)) {
+            if self.links.first.contains_key(group) {
+                self.links.later.push((*group, path, node.name));
+                return Ok(None);
+            }
+            self.links.first.insert(*group, path.clone());
+        }
+        if !self.target.may_write(above, &node, self.monitor)? {
+            return Ok(None);
+        }
+        match &node.kind {
+            NodeKind::File { .. } => self.file(above, node)?,
+            _ => self.target.special(above, &node, self.monitor)?,
+        }
+        Ok(None)
+    }
+
+    fn path_in_snapshot(&self, path: &[u8]) -> Vec<u8> {
+        let folder = self.options.folder.strip_suffix(b"/").unwrap_or(&self.options.folder);
+        let mut whole = Vec::with_capacity(folder.len() + path.len() + 2);
+        if !folder.is_empty() && folder[0] != b'/' {
+            whole.push(b'/');
+        }
+        whole.extend_from_slice(folder);
+        whole.push(b'/');
+        whole.extend_from_slice(path);
+        whole
+    }
+
+    /// Whether an entry is restored, or, for a directory, may have something in it that is.
+    fn pick(&self, path: &[u8], node: &Node, above: Picked) -> Option<Picked> {
+        let options = self.options;
+        if options.exclude.matches(path, &node.name) {
+            return None;
+        }
+        if above == Picked::All {
+            return Some(Picked::All);
+        }
+        let below = |path: &[u8], above: &[u8]| {
+            path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        };
+        if options.include.matches(path, &node.name) || options.paths.iter().any(|wanted| below(path, wanted)) {
+            return Some(Picked::All);
+        }
+        let leads_there =
+            !options.include.is_empty() || options.paths.iter().any(|wanted| below(wanted, path));
+        let is_directory = matches!(node.kind, NodeKind::Directory { .. });
+        (is_directory && leads_there).then_some(Picked::BySelection)
+    }
+
+    fn file(&mut self, above: usize, node: Node) -> Result<()> {
+        let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
+        let extents = self.trees.extents(extents, *size)?;
+        let (size, content) = (*size, content.clone());
+        let number = self.plan.begin_file(FilePlan::new(above, node, size));
+        let mut places = plan::Places::new(&extents);
+        let (trees, frames) = (self.trees, self.frames);
+        let plan = &mut self.plan;
+        trees.for_each_chunk(&content, &mut |chunk| {
+            let location = frames.locate(&chunk.id)?;
+            places.take(chunk.len, |from, take, at| plan.need(number, chunk.id, location, from, take, at));
+            Ok(())
+        })?;
+        if self.plan.is_full() { self.run_plan() } else { Ok(()) }
+    }
+
+    fn run_plan(&mut self) -> Result<()> {
+        let plan = std::mem::take(&mut self.plan);
+        write::run(plan, &mut self.target, self.frames, self.options, self.monitor)
+    }
+
+    fn link_all(&mut self) -> Result<()> {
+        for (group, path, _) in std::mem::take(&mut self.links.later) {
+            let first = self.links.first.get(&group).cloned().unwrap_or_default();
+            self.target.link(&first, &path, self.monitor)?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as a path, for messages.
+fn as_path(bytes: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}

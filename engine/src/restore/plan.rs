@@ -1,0 +1,179 @@
+//! The plan of a restore: which part of which frame goes where in which file.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use keepfast_format::content::Content;
+use keepfast_format::ids::ChunkId;
+use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::pack::FrameEntry;
+use rayon::slice::ParallelSliceMut;
+
+use crate::repo::Location;
+use super::write::FileState;
+
+/// A plan is run when it has this many parts, and a new one begun: about 40 MB of memory.
+const PARTS_MAX: usize = 1 << 19;
+/// A plan is run when it has this many files.
+const FILES_MAX: usize = 1 << 17;
+/// Neighbouring frames are read together up to this many bytes.
+const READ_BYTES: u64 = 4 << 20;
+
+/// A file to be written.
+pub struct FilePlan {
+    /// The number of its directory.
+    pub directory: usize,
+    /// Its node; the content is in the plan.
+    pub node: Node,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// How many parts it has.
+    pub parts: u32,
+    /// How far writing has come.
+    pub state: Mutex<FileState>,
+}
+
+impl FilePlan {
+    /// A file without parts.
+    pub fn new(directory: usize, node: Node, size: u64) -> Self {
+        let kind = NodeKind::File { size, content: Content::empty(), extents: Extents::Dense };
+        Self { directory, node: Node { kind, ..node }, size, parts: 0, state: Mutex::default() }
+    }
+}
+
+/// A part of a chunk that goes to one place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// Where the chunk is.
+    pub location: Location,
+    /// The file's number in the plan.
+    pub file: u32,
+    /// Where in the file the part goes, in bytes.
+    pub at: u64,
+    /// Where in the chunk the part begins.
+    pub from: u32,
+    /// Its length.
+    pub take: u32,
+    /// The chunk, to verify it.
+    pub id: ChunkId,
+}
+
+/// Files, and the parts that they are made of.
+#[derive(Default)]
+pub struct RestorePlan {
+    /// The files.
+    pub files: Vec<FilePlan>,
+    /// The parts, in no order before [`RestorePlan::reads`].
+    pub parts: Vec<Part>,
+}
+
+/// One read from a pack: neighbouring frames, and the parts that are in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameRead {
+    /// The pack.
+    pub pack: u32,
+    /// Its frames.
+    pub frames: Range<u32>,
+    /// The parts.
+    pub parts: Range<usize>,
+}
+
+impl RestorePlan {
+    /// Adds a file and returns its number.
+    pub fn begin_file(&mut self, file: FilePlan) -> u32 {
+        self.files.push(file);
+        (self.files.len() - 1) as u32
+    }
+
+    /// Adds a part of a file.
+    pub fn need(&mut self, file: u32, id: ChunkId, location: Location, from: u32, take: u32, at: u64) {
+        self.files[file as usize].parts += 1;
+        self.parts.push(Part { location, file, at, from, take, id });
+    }
+
+    /// Whether the plan should be run before it grows further.
+    pub fn is_full(&self) -> bool {
+        self.parts.len() >= PARTS_MAX || self.files.len() >= FILES_MAX
+    }
+
+    /// Sorts the parts by place in the repository and groups them into reads. `frame` looks up
+    /// a frame of a pack.
+    pub fn reads<E>(
+        &mut self,
+        mut frame: impl FnMut(u32, u32) -> Result<FrameEntry, E>,
+    ) -> Result<Vec<FrameRead>, E> {
+        self.parts.par_sort_unstable();
+        let mut reads: Vec<FrameRead> = Vec::new();
+        let mut bytes = 0;
+        for (index, part) in self.parts.iter().enumerate() {
+            let place = part.location;
+            if let Some(read) = reads.last_mut().filter(|read| read.pack == place.pack) {
+                if read.frames.end == place.frame + 1 {
+                    read.parts.end = index + 1;
+                    continue;
+                }
+                let next = u64::from(frame(place.pack, place.frame)?.sealed_bytes);
+                if read.frames.end == place.frame && bytes + next <= READ_BYTES {
+                    bytes += next;
+                    read.frames.end += 1;
+                    read.parts.end = index + 1;
+                    continue;
+                }
+            }
+            bytes = u64::from(frame(place.pack, place.frame)?.sealed_bytes);
+            reads.push(FrameRead {
+                pack: place.pack,
+                frames: place.frame..place.frame + 1,
+                parts: index..index + 1,
+            });
+        }
+        Ok(reads)
+    }
+}
+
+/// Hands out the places of a file's content: its extents, one after the other.
+pub struct Places<'e> {
+    extents: &'e [(u64, u64)],
+    used: u64,
+}
+
+impl<'e> Places<'e> {
+    /// From the start.
+    pub fn new(extents: &'e [(u64, u64)]) -> Self {
+        Self { extents, used: 0 }
+    }
+
+    /// Places the next `length` bytes of content: calls `place` with the offset in these bytes,
+    /// how many of them, and where in the file they go. Bytes beyond the last extent have no place.
+    pub fn take(&mut self, length: u32, mut place: impl FnMut(u32, u32, u64)) {
+        let mut from = 0;
+        while from < length {
+            let Some((offset, extent)) = self.extents.first() else { return };
+            let left = extent - self.used;
+            if left == 0 {
+                self.extents = &self.extents[1..];
+                self.used = 0;
+                continue;
+            }
+            let take = u64::from(length - from).min(left) as u32;
+            place(from, take, offset + self.used);
+            from += take;
+            self.used += u64::from(take);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Places;
+
+    #[test]
+    fn a_chunk_across_a_hole_goes_to_both_sides_of_it() {
+        let mut places = Places::new(&[(0, 10), (100, 5), (200, 50)]);
+        let mut found = Vec::new();
+        for length in [8, 8, 20] {
+            places.take(length, |from, take, at| found.push((from, take, at)));
+        }
+        assert_eq!(found, [(0, 8, 0), (0, 2, 8), (2, 5, 100), (7, 1, 200), (0, 20, 201)]);
+    }
+}

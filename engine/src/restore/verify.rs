@@ -1,0 +1,79 @@
+//! Reading back what was restored, and comparing it with the snapshot chunk by chunk.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use keepfast_format::ids::ChunkId;
+use keepfast_format::keys::{ChunkIds, ChunkKind};
+use keepfast_format::node::{Node, NodeKind};
+
+use super::plan::Places;
+use super::{RestoreOptions, RestoreReport, as_path};
+use crate::error::{EngineError, Result};
+use crate::monitor::{Event, Monitor};
+use crate::repo::{Repository, Trees};
+
+/// Compares every regular file that is in the target with the snapshot. Files that aren't
+/// there were left out or have been reported.
+pub fn verify(
+    trees: Trees<'_>,
+    repository: &Repository,
+    root: &ChunkId,
+    options: &RestoreOptions<'_>,
+    monitor: &dyn Monitor,
+    report: &mut RestoreReport,
+) -> Result<()> {
+    let ids = repository.chunk_ids();
+    let mut stack = vec![(*root, Vec::new())];
+    while let Some((tree, path)) = stack.pop() {
+        trees.for_each_node(&tree, &mut |node| {
+            if monitor.stopped() {
+                return Err(EngineError::Interrupted);
+            }
+            let mut path: Vec<u8> = path.clone();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(&node.name);
+            match &node.kind {
+                NodeKind::Directory { tree } => stack.push((*tree, path)),
+                NodeKind::File { .. } => {
+                    let whole = options.target.join(as_path(&path));
+                    let Ok(file) = File::open(&whole) else { return Ok(()) };
+                    if matches(trees, &ids, &node, &file)? {
+                        report.verified += 1;
+                    } else {
+                        report.skipped += 1;
+                        let why = "it differs from the snapshot when read back".to_owned();
+                        monitor.event(Event::Skipped { path: &whole, why });
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn matches(trees: Trees<'_>, ids: &ChunkIds, node: &Node, file: &File) -> Result<bool> {
+    let NodeKind::File { size, content, extents } = &node.kind else { return Ok(true) };
+    if file.metadata().map_or(0, |metadata| metadata.len()) != *size {
+        return Ok(false);
+    }
+    let extents = trees.extents(extents, *size)?;
+    let mut places = Places::new(&extents);
+    let mut same = true;
+    let mut chunk_bytes = Vec::new();
+    trees.for_each_chunk(content, &mut |chunk| {
+        chunk_bytes.clear();
+        chunk_bytes.resize(chunk.len as usize, 0);
+        places.take(chunk.len, |from, take, at| {
+            let part = &mut chunk_bytes[from as usize..(from + take) as usize];
+            same &= file.read_exact_at(part, at).is_ok();
+        });
+        same &= ids.id(ChunkKind::Data, &chunk_bytes) == chunk.id;
+        Ok(())
+    })?;
+    Ok(same)
+}

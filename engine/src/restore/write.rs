@@ -1,0 +1,280 @@
+//! Running a plan: frames are opened by all threads, and written where they belong.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use keepfast_format::frame::FrameReader;
+use keepfast_format::keys::{ChunkIds, ChunkKind};
+use keepfast_format::FormatError;
+use rustix::io::Errno;
+
+use super::plan::{FilePlan, FrameRead, Part, RestorePlan};
+use super::target::Target;
+use super::RestoreOptions;
+use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
+use crate::repo::FrameCache;
+
+/// Files that stay open between two of their parts.
+const OPEN_FILES_MAX: usize = 256;
+
+/// How far writing a file has come.
+#[derive(Default)]
+pub struct FileState {
+    handle: Option<OwnedFd>,
+    created: bool,
+    failed: bool,
+    written: u32,
+}
+
+/// Runs a plan with all threads.
+pub fn run(
+    mut plan: RestorePlan,
+    target: &mut Target<'_>,
+    frames: &FrameCache<'_>,
+    options: &RestoreOptions<'_>,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    if options.dry_run {
+        for file in &plan.files {
+            target.count_file(file.size);
+        }
+        return Ok(());
+    }
+    let reads = plan.reads(|pack, frame| {
+        let stored = frames.index().pack(pack)?;
+        stored.frames.get(frame as usize).copied().ok_or_else(|| EngineError::Damaged {
+            object: stored.name(),
+            source: FormatError::Malformed { what: "pack", why: "it has fewer frames than the index says" },
+        })
+    })?;
+    let run = Run {
+        plan: &plan,
+        target,
+        frames,
+        ids: frames.repository().chunk_ids(),
+        monitor,
+        next: AtomicUsize::new(0),
+        open: AtomicUsize::new(0),
+        error: Mutex::new(None),
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..options.threads.max(1) {
+            scope.spawn(|| run.work(&reads));
+        }
+    });
+    match run.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+struct Run<'a, 't> {
+    plan: &'a RestorePlan,
+    target: &'a Target<'t>,
+    frames: &'a FrameCache<'a>,
+    ids: ChunkIds,
+    monitor: &'a dyn Monitor,
+    next: AtomicUsize,
+    open: AtomicUsize,
+    error: Mutex<Option<EngineError>>,
+}
+
+impl Run<'_, '_> {
+    fn work(&self, reads: &[FrameRead]) {
+        let mut reader = FrameReader::default();
+        // Files without content first: they are made by whoever comes by.
+        let empty = self.plan.files.iter().filter(|file| file.parts == 0);
+        let jobs = reads.len();
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let done = if number < jobs {
+                self.read(&reads[number], &mut reader)
+            } else if number == jobs {
+                empty.clone().try_for_each(|file| self.write(file, &[], &[]))
+            } else {
+                return;
+            };
+            let stopped = if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) };
+            if let Err(error) = done.and(stopped) {
+                lock(&self.error).get_or_insert(error);
+                self.next.store(usize::MAX / 2, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+
+    fn read(&self, read: &FrameRead, reader: &mut FrameReader) -> Result<()> {
+        let pack = self.frames.index().pack(read.pack)?;
+        let cipher = match self.frames.cipher(read.pack, &pack) {
+            Ok(cipher) => cipher,
+            Err(error) => return self.give_up(&self.plan.parts[read.parts.clone()], error),
+        };
+        let entries = &pack.frames[read.frames.start as usize..read.frames.end as usize];
+        let start = entries[0].offset;
+        let length: usize = entries.iter().map(|entry| entry.sealed_bytes as usize).sum();
+        let parts = &self.plan.parts[read.parts.clone()];
+        let bytes = match self.frames.read(&pack, start.into(), length) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.give_up(parts, error),
+        };
+        let mut rest = parts;
+        for (number, entry) in (read.frames.start..).zip(entries) {
+            let count = rest.partition_point(|part| part.location.frame <= number);
+            let (here, after) = rest.split_at(count);
+            rest = after;
+            let from = (entry.offset - start) as usize;
+            let opened = bytes
+                .get(from..from + entry.sealed_bytes as usize)
+                .ok_or(FormatError::Truncated { what: "pack" })
+                .and_then(|sealed| reader.open(&cipher, number, sealed));
+            match opened {
+                Ok(()) => self.place(here, reader.plain(), &pack.name())?,
+                Err(error) => self.give_up(here, EngineError::damaged(pack.name())(error))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Verifies the chunks of one frame, and writes each file's parts at once.
+    fn place(&self, parts: &[Part], plain: &[u8], pack: &str) -> Result<()> {
+        let mut good: Vec<Part> = Vec::with_capacity(parts.len());
+        let mut verified = None;
+        for part in parts {
+            if verified != Some(part.id) {
+                let start = part.location.offset as usize;
+                let chunk = plain.get(start..start + part.location.len as usize);
+                let fits = chunk.is_some_and(|chunk| self.ids.id(ChunkKind::Data, chunk) == part.id)
+                    && part.from + part.take <= part.location.len;
+                if !fits {
+                    let source = FormatError::NotAuthentic { what: "chunk" };
+                    self.give_up(&[*part], EngineError::Damaged { object: pack.to_owned(), source })?;
+                    continue;
+                }
+                verified = Some(part.id);
+            }
+            good.push(*part);
+        }
+        good.sort_unstable_by_key(|part| (part.file, part.at));
+        for parts in good.chunk_by(|a, b| a.file == b.file) {
+            self.write(&self.plan.files[parts[0].file as usize], parts, plain)?;
+        }
+        Ok(())
+    }
+
+    /// Writes parts of a file; with the last of them the file is complete.
+    fn write(&self, file: &FilePlan, parts: &[Part], plain: &[u8]) -> Result<()> {
+        let mut state = lock(&file.state);
+        if state.failed {
+            return Ok(());
+        }
+        let written = self.write_parts(file, &mut state, parts, plain);
+        match written {
+            Ok(()) => Ok(()),
+            // No other file will fare better.
+            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::ROFS)) => {
+                Err(EngineError::file(self.target.whole_path(file.directory, &file.node.name))(error))
+            }
+            Err(error) => {
+                state.failed = true;
+                self.close(&mut state);
+                let why = std::io::Error::from(error).to_string();
+                self.target.skipped(file.directory, &file.node.name, why, self.monitor);
+                Ok(())
+            }
+        }
+    }
+
+    fn write_parts(
+        &self,
+        file: &FilePlan,
+        state: &mut FileState,
+        parts: &[Part],
+        plain: &[u8],
+    ) -> Result<(), Errno> {
+        if state.handle.is_none() {
+            state.handle = Some(self.target.open_file(file.directory, &file.node.name, !state.created)?);
+            self.open.fetch_add(1, Ordering::Relaxed);
+        }
+        let Some(handle) = state.handle.as_ref() else { return Ok(()) };
+        if !state.created {
+            let here: u64 = parts.iter().map(|part| u64::from(part.take)).sum();
+            if here < file.size {
+                // The rest comes later, or is a hole.
+                rustix::fs::ftruncate(handle, file.size)?;
+            }
+            state.created = true;
+        }
+        // Parts that are neighbours in the frame and in the file go out in one write.
+        let joined = |a: &Part, b: &Part| {
+            a.at + u64::from(a.take) == b.at && start_of(a) + a.take as usize == start_of(b)
+        };
+        for run in parts.chunk_by(joined) {
+            let start = start_of(&run[0]);
+            let length: usize = run.iter().map(|part| part.take as usize).sum();
+            write_at(handle, &plain[start..start + length], run[0].at)?;
+            self.monitor.progress().add(0, length as u64);
+        }
+        state.written += parts.len() as u32;
+        if state.written == file.parts {
+            for problem in self.target.finish_file(handle.as_fd(), &file.node) {
+                self.target.incomplete(file.directory, &file.node.name, problem, self.monitor);
+            }
+            self.target.count_file(file.size);
+            self.monitor.progress().add(1, 0);
+            self.close(state);
+        } else if self.open.load(Ordering::Relaxed) > OPEN_FILES_MAX {
+            self.close(state);
+        }
+        Ok(())
+    }
+
+    fn close(&self, state: &mut FileState) {
+        if state.handle.take().is_some() {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Skips the files that need parts which can't be had. An index that can't be used hits
+    /// everything, and ends the restore.
+    fn give_up(&self, parts: &[Part], error: EngineError) -> Result<()> {
+        if matches!(error, EngineError::Cache { .. }) {
+            return Err(error);
+        }
+        for part in parts {
+            let file = &self.plan.files[part.file as usize];
+            let mut state = lock(&file.state);
+            if !std::mem::replace(&mut state.failed, true) {
+                self.close(&mut state);
+                self.target.remove_partial(file.directory, &file.node.name, state.created);
+                self.target.skipped(file.directory, &file.node.name, error.to_string(), self.monitor);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a part begins in its frame.
+fn start_of(part: &Part) -> usize {
+    part.location.offset as usize + part.from as usize
+}
+
+fn write_at(handle: &OwnedFd, mut bytes: &[u8], mut at: u64) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(handle, bytes, at) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => {
+                bytes = &bytes[count..];
+                at += count as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
