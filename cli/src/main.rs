@@ -1,1 +1,59 @@
-fn main(){}
+//! `keepfast`: backs up into repositories, restores from them, checks them.
+
+mod args;
+mod commands;
+mod console;
+mod render;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use keepfast_engine::EngineError;
+
+use args::Arguments;
+
+/// How a command ended, when it didn't fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All is well.
+    Complete,
+    /// It finished, but some files were skipped, or there are findings.
+    WithFindings,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    raise_open_files();
+    let json = arguments.common.json;
+    match commands::run(arguments) {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::WithFindings) => ExitCode::from(3),
+        Err(error) => {
+            let code = exit_code(&error);
+            render::error(&error, code, json);
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Exit codes that scripts may rely on; README lists them.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<EngineError>() {
+        Some(EngineError::NoRepository { .. }) => 10,
+        Some(EngineError::Fenced) => 11,
+        Some(EngineError::WrongPassword { .. }) => 12,
+        Some(EngineError::Interrupted) => 130,
+        Some(_) => 1,
+        None if error.is::<settings::Usage>() => 2,
+        None => 1,
+    }
+}
+
+/// Deep trees keep a handle open for each level.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where this isn't allowed, the limit that is there does for all but the deepest trees.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}

@@ -185,6 +185,7 @@ impl Worker<'_> {
             match reader.next(&mut piece) {
                 Ok(true) => {}
                 Ok(false) => break,
+                Err(_) if shared.should_stop() => return Ok(()),
                 Err(error) if file.handle.is_none() => {
                     return Err(EngineError::file(Path::new(OsStr::from_bytes(&file.path)))(error));
                 }

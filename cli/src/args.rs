@@ -1,0 +1,286 @@
+//! The command line: names and flags that scripts may rely on.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Fast, deduplicating, encrypted backups.
+#[derive(Debug, Parser)]
+#[command(name = "keepfast", version, max_term_width = 100)]
+pub struct Arguments {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The repository: a directory
+    #[arg(short, long, global = true, env = "KEEPFAST_REPOSITORY", value_name = "PLACE")]
+    pub repo: Option<String>,
+    /// Read the password from the first line of this file
+    #[arg(long, global = true, env = "KEEPFAST_PASSWORD_FILE", value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Run this command and read the password from the first line of its output
+    #[arg(long, global = true, env = "KEEPFAST_PASSWORD_COMMAND", value_name = "COMMAND")]
+    pub password_command: Option<String>,
+    /// Where the local index is kept; deleting it costs time only
+    #[arg(long, global = true, env = "KEEPFAST_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Print results as JSON, and progress as JSON Lines on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Threads that work [default: one per processor]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a repository
+    Init(Init),
+    /// Back up files, standard input, or the output of a command
+    Backup(Backup),
+    /// Restore a snapshot, or parts of it
+    Restore(Restore),
+    /// List snapshots
+    Snapshots(Filter),
+    /// List what is in a snapshot
+    Ls(Ls),
+    /// Write a file of a snapshot to standard output
+    Dump(Dump),
+    /// Check that everything is there and undamaged
+    Check(Check),
+    /// Show how much is stored
+    Stats,
+    /// Show or remove the local index
+    Cache(Cache),
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Average size of chunks, in KiB: a power of two
+    #[arg(long, value_name = "KIB", default_value_t = 16)]
+    pub chunk_size: u32,
+    /// Size of packs, in MiB, from 4 to 128
+    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    pub pack_size: u32,
+}
+
+/// Options of `backup`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct Backup {
+    /// Files and directories; with --command, the command and its arguments
+    #[arg(value_name = "PATH", required_unless_present = "stdin")]
+    pub paths: Vec<PathBuf>,
+    /// Back up standard input
+    #[arg(long, requires = "stdin_name", conflicts_with_all = ["paths", "command"])]
+    pub stdin: bool,
+    /// The name in the snapshot of what comes from standard input or a command
+    #[arg(long, value_name = "NAME")]
+    pub stdin_name: Option<String>,
+    /// Back up the output of the command that follows `--`; if it fails, there is no snapshot
+    #[arg(long, requires = "stdin_name")]
+    pub command: bool,
+    /// Label the snapshot
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// The machine's name in the snapshot [default: this machine's]
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Leave out what matches: a name, or with a slash a path; `*`, `**`, `?`, `[…]`, `{a,b}`
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Leave out what matches a line of this file
+    #[arg(long, value_name = "FILE")]
+    pub exclude_from: Vec<PathBuf>,
+    /// Leave out directories that are marked as caches by a CACHEDIR.TAG
+    #[arg(long)]
+    pub exclude_caches: bool,
+    /// Stay within the file systems of the paths
+    #[arg(long)]
+    pub one_file_system: bool,
+    /// Don't take a changed ctime for a changed file
+    #[arg(long)]
+    pub ignore_ctime: bool,
+    /// Don't take a changed inode number for a changed file
+    #[arg(long)]
+    pub ignore_inode: bool,
+    /// Compare with this snapshot [default: the newest of the same machine and paths]
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub parent: Option<String>,
+    /// Read all files again, whatever the parent snapshot says
+    #[arg(long, conflicts_with = "parent")]
+    pub force: bool,
+    /// Say what would be read, and store nothing
+    #[arg(long, conflicts_with_all = ["stdin", "command"])]
+    pub dry_run: bool,
+    /// Level of zstd compression
+    #[arg(long, value_name = "LEVEL", default_value_t = 3, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-7..=19))]
+    pub compression: i32,
+    /// Don't open what was sealed again before it is stored
+    #[arg(long)]
+    pub no_verify_writes: bool,
+}
+
+/// Which snapshots.
+#[derive(Debug, Args, Default)]
+pub struct Filter {
+    /// Only of this machine
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Only with this label; several must all be there
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Only with this path
+    #[arg(long = "path", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct Restore {
+    /// A snapshot: `latest`, `latest~N`, or the start of its id; with `:/folder`, only that
+    /// folder's contents
+    #[arg(long, value_name = "ID", required_unless_present = "at")]
+    pub snapshot: Option<String>,
+    /// The newest snapshot at this time, such as "2026-01-15 14:30"
+    #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
+    pub at: Option<String>,
+    /// The directory to restore into
+    #[arg(long, value_name = "DIR")]
+    pub target: PathBuf,
+    /// Only snapshots of this machine
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Only snapshots with this label
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Only this path of the snapshot, and what is below it
+    #[arg(long = "path", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Only what matches, and what is below it
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// Not what matches
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// What to do with files that are there already
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub overwrite: Option<OverwriteWhen>,
+    /// Remove what is in restored directories and not in the snapshot
+    #[arg(long, requires = "overwrite")]
+    pub delete: bool,
+    /// Say what would be restored, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Read everything back afterwards and compare it with the snapshot
+    #[arg(long)]
+    pub verify: bool,
+    /// Give owners by number, even where their names are known here
+    #[arg(long)]
+    pub numeric_owners: bool,
+}
+
+/// When to replace a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OverwriteWhen {
+    /// Always
+    Always,
+    /// If its size or modification time differs
+    IfChanged,
+    /// Never
+    Never,
+}
+
+/// Options of `ls`.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// A snapshot: `latest`, `latest~N`, or the start of its id
+    pub snapshot: String,
+    /// A directory or file in it
+    #[arg(default_value = "/")]
+    pub path: PathBuf,
+    /// With modes, owners, sizes and times
+    #[arg(short, long)]
+    pub long: bool,
+    /// Also what is in the directories below
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+    /// Which snapshots `latest` is among.
+    #[command(flatten)]
+    pub filter: HostFilter,
+}
+
+/// Options of `dump`.
+#[derive(Debug, Args)]
+pub struct Dump {
+    /// A snapshot: `latest`, `latest~N`, or the start of its id
+    pub snapshot: String,
+    /// A file in it: a path, or a stream's name
+    pub path: PathBuf,
+    /// Which snapshots `latest` is among.
+    #[command(flatten)]
+    pub filter: HostFilter,
+}
+
+/// Which snapshots, where paths mean something else.
+#[derive(Debug, Args)]
+pub struct HostFilter {
+    /// Only snapshots of this machine
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Only snapshots with this label
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Read every pack in full
+    #[arg(long, conflicts_with = "read_data_subset")]
+    pub read_data: bool,
+    /// Read the n-th of m parts, or a random part of about this percentage
+    #[arg(long, value_name = "n/m|P%")]
+    pub read_data_subset: Option<String>,
+}
+
+/// Options of `cache`.
+#[derive(Debug, Args)]
+pub struct Cache {
+    /// What to do with the index.
+    #[command(subcommand)]
+    pub action: CacheAction,
+}
+
+/// What to do with the index.
+#[derive(Debug, Subcommand)]
+pub enum CacheAction {
+    /// Show where it is and how large
+    Info,
+    /// Remove it
+    Clear,
+    /// Remove it and build it from the repository
+    Rebuild,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}

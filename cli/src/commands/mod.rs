@@ -1,0 +1,64 @@
+//! The commands: each reads its arguments, runs a verb of the engine, prints the result.
+
+mod backup;
+mod check;
+mod init;
+mod inspect;
+mod restore;
+mod snapshots;
+
+use anyhow::Result;
+use clap::CommandFactory;
+use keepfast_engine::repo::{Index, Repository, SnapshotFilter, Snapshots, open_index};
+
+use crate::Outcome;
+use crate::args::{Arguments, Command, Common, HostFilter};
+use crate::console::Console;
+use crate::settings;
+
+/// Runs a command.
+pub fn run(arguments: Arguments) -> Result<Outcome> {
+    let Arguments { common, command } = arguments;
+    match command {
+        Command::Init(options) => init::run(&common, &options),
+        Command::Backup(options) => backup::run(&common, &options),
+        Command::Restore(options) => restore::run(&common, &options),
+        Command::Snapshots(filter) => snapshots::run(&common, &filter),
+        Command::Ls(options) => inspect::ls(&common, &options),
+        Command::Dump(options) => inspect::dump(&common, &options),
+        Command::Check(options) => check::run(&common, &options),
+        Command::Stats => inspect::stats(&common),
+        Command::Cache(options) => inspect::cache(&common, &options.action),
+        Command::Completions(options) => {
+            clap_complete::generate(options.shell, &mut Arguments::command(), "keepfast", &mut std::io::stdout());
+            Ok(Outcome::Complete)
+        }
+    }
+}
+
+/// An opened repository with its snapshots and index: what most commands begin with.
+struct Opened {
+    repository: Repository,
+    snapshots: Snapshots,
+    index: Index,
+}
+
+impl Opened {
+    fn new(common: &Common, console: &Console) -> Result<Self> {
+        let repository = settings::open(common)?;
+        let snapshots = Snapshots::load(&repository)?;
+        let cache = settings::cache_dir(common)?;
+        let index = open_index(&repository, &cache, &snapshots, console)?;
+        Ok(Self { repository, snapshots, index })
+    }
+}
+
+/// Whether a command that ended well had something to report.
+fn outcome(console: &Console) -> Outcome {
+    if console.has_findings() { Outcome::WithFindings } else { Outcome::Complete }
+}
+
+/// The engine's filter for `latest`.
+fn filter_of(filter: &HostFilter) -> SnapshotFilter {
+    SnapshotFilter { host: filter.host.clone(), tags: filter.tags.clone(), ..SnapshotFilter::default() }
+}

@@ -1,0 +1,118 @@
+//! `keepfast restore`.
+
+use std::os::unix::ffi::OsStrExt;
+use std::time::Instant;
+
+use anyhow::Result;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use keepfast_engine::fs::select::Patterns;
+use keepfast_engine::repo::SnapshotFilter;
+use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
+use keepfast_format::node::Timestamp;
+use serde_json::json;
+
+use super::{Opened, outcome};
+use crate::Outcome;
+use crate::args::{Common, OverwriteWhen, Restore};
+use crate::console::Console;
+use crate::settings::{self, Usage};
+use crate::render;
+
+/// Restores.
+pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
+    let begun = Instant::now();
+    let console = Console::new(common)?;
+    let until = options.at.as_deref().map(parse_time).transpose()?;
+    let (wanted, folder) = split(options.snapshot.as_deref().unwrap_or("latest"));
+    let restore_options = RestoreOptions {
+        target: settings::absolute(&options.target)?,
+        folder: folder.to_vec(),
+        paths: options.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
+        include: Patterns::new(&options.include)?,
+        exclude: Patterns::new(&options.exclude)?,
+        overwrite: match options.overwrite {
+            None => Overwrite::Refuse,
+            Some(OverwriteWhen::Always) => Overwrite::Always,
+            Some(OverwriteWhen::IfChanged) => Overwrite::IfChanged,
+            Some(OverwriteWhen::Never) => Overwrite::Never,
+        },
+        delete: options.delete,
+        dry_run: options.dry_run,
+        verify: options.verify,
+        numeric_owners: options.numeric_owners,
+        threads: settings::threads(common),
+        user_id: &settings::user_id,
+        group_id: &settings::group_id,
+    };
+    let opened = Opened::new(common, &console)?;
+    let filter = SnapshotFilter {
+        host: options.host.clone(),
+        tags: options.tags.clone(),
+        paths: Vec::new(),
+        until,
+    };
+    let snapshot = &opened.snapshots.find(wanted, &filter)?.snapshot;
+    let report = console.during("restored", || {
+        restore(&opened.repository, &opened.index, snapshot, &restore_options, &console)
+    })?;
+    let id = snapshot.head.id.short();
+    if common.json {
+        render::document(&json!({
+            "snapshot": id,
+            "target": restore_options.target.display().to_string(),
+            "dry_run": options.dry_run,
+            "files": report.files, "dirs": report.dirs, "others": report.others,
+            "hard_links": report.hard_links, "unchanged": report.unchanged, "deleted": report.deleted,
+            "skipped": report.skipped, "verified": report.verified, "bytes": report.bytes,
+            "seconds": begun.elapsed().as_secs_f64(),
+        }));
+    } else if !common.quiet {
+        print(&id, &restore_options, &report, begun);
+    }
+    Ok(outcome(&console))
+}
+
+fn print(id: &str, options: &RestoreOptions<'_>, report: &RestoreReport, begun: Instant) {
+    let verb = if options.dry_run { "would be restored" } else { "restored" };
+    render::line(&format!("snapshot {} {verb} to {}", &id[..8], options.target.display()));
+    render::line(&format!(
+        "files   {} files, {} directories, {} others, {} hard links; {} unchanged, {} skipped",
+        render::count(report.files),
+        render::count(report.dirs),
+        render::count(report.others),
+        render::count(report.hard_links),
+        render::count(report.unchanged),
+        render::count(report.skipped),
+    ));
+    if report.deleted > 0 {
+        render::line(&format!("removed {} entries that the snapshot doesn't have", render::count(report.deleted)));
+    }
+    if options.verify && !options.dry_run {
+        render::line(&format!("checked {} files against the snapshot", render::count(report.verified)));
+    }
+    let time = begun.elapsed();
+    render::line(&format!("data    {}", render::bytes(report.bytes)));
+    render::line(&format!("time    {:.1} s, {}", time.as_secs_f64(), render::rate(report.bytes, time)));
+}
+
+/// Splits `ID:/folder`.
+fn split(text: &str) -> (&str, &[u8]) {
+    match text.split_once(':') {
+        Some((id, folder)) => (id, folder.as_bytes()),
+        None => (text, b""),
+    }
+}
+
+/// Reads a point in time: RFC 3339, or a date and time in the machine's time zone.
+fn parse_time(text: &str) -> Result<Timestamp> {
+    let parsed = text.parse::<jiff::Timestamp>().or_else(|_| {
+        text.parse::<DateTime>()
+            .and_then(|civil| civil.to_zoned(TimeZone::system()))
+            .map(|zoned| zoned.timestamp())
+    });
+    let time = parsed.map_err(|_| {
+        Usage(format!("{text:?} isn't a time: write it like \"2026-01-15 14:30\" or 2026-01-15T14:30:00Z"))
+    })?;
+    Ok(Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond().max(0) as u32 })
+}

@@ -1,0 +1,93 @@
+//! `keepfast snapshots`.
+
+use std::os::unix::ffi::OsStrExt;
+
+use anyhow::Result;
+use keepfast_engine::monitor::{Event, Monitor};
+use keepfast_engine::repo::{SnapshotFilter, Snapshots};
+use keepfast_format::snapshot::{Snapshot, Statistics};
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::args::{Common, Filter};
+use crate::console::Console;
+use crate::{render, settings};
+
+/// Lists snapshots.
+pub fn run(common: &Common, filter: &Filter) -> Result<Outcome> {
+    let console = Console::new(common)?;
+    let repository = settings::open(common)?;
+    let snapshots = Snapshots::load(&repository)?;
+    for (object, what) in &snapshots.damaged {
+        console.event(Event::Finding { object: object.clone(), what: what.clone() });
+    }
+    let filter = SnapshotFilter {
+        host: filter.host.clone(),
+        tags: filter.tags.clone(),
+        paths: filter.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
+        until: None,
+    };
+    let chosen: Vec<&Snapshot> =
+        snapshots.all.iter().map(|stored| &stored.snapshot).filter(|snapshot| filter.matches(snapshot)).collect();
+    if common.json {
+        render::document(&Value::Array(chosen.iter().map(|snapshot| to_json(snapshot)).collect()));
+    } else {
+        print_table(&chosen);
+    }
+    Ok(super::outcome(&console))
+}
+
+fn print_table(snapshots: &[&Snapshot]) {
+    if snapshots.is_empty() {
+        return render::line("no snapshots");
+    }
+    let host_width = snapshots.iter().map(|snapshot| snapshot.body.host.len()).max().unwrap_or(0).max(4);
+    render::line(&format!("{:8}  {:19}  {:host_width$}  {:>11}  PATHS", "ID", "TIME", "HOST", "SIZE"));
+    for snapshot in snapshots {
+        let body = &snapshot.body;
+        let paths: Vec<String> = body.paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        let tags = if body.tags.is_empty() { String::new() } else { format!("  [{}]", body.tags.join(", ")) };
+        render::line(&format!(
+            "{:8}  {:19}  {:host_width$}  {:>11}  {}{tags}",
+            &snapshot.head.id.short()[..8],
+            render::local_time(body.start),
+            body.host,
+            render::bytes(body.statistics.bytes_total),
+            paths.join(" "),
+        ));
+    }
+}
+
+/// A snapshot as scripts see it.
+pub fn to_json(snapshot: &Snapshot) -> Value {
+    let (head, body) = (&snapshot.head, &snapshot.body);
+    json!({
+        "id": head.id.short(),
+        "time": render::rfc3339(body.start),
+        "end": render::rfc3339(body.end),
+        "host": body.host,
+        "user": body.user,
+        "paths": body.paths.iter().map(|path| String::from_utf8_lossy(path)).collect::<Vec<_>>(),
+        "tags": body.tags,
+        "parent": body.parent.map(|parent| parent.short()),
+        "tree": body.tree.to_string(),
+        "writer": head.id.writer.to_string(),
+        "program": body.program,
+        "summary": statistics(&body.statistics),
+    })
+}
+
+/// What a run counted, as scripts see it.
+pub fn statistics(counts: &Statistics) -> Value {
+    json!({
+        "files_new": counts.files_new,
+        "files_changed": counts.files_changed,
+        "files_unchanged": counts.files_unchanged,
+        "skipped": counts.skipped,
+        "dirs": counts.dirs,
+        "bytes_total": counts.bytes_total,
+        "bytes_read": counts.bytes_read,
+        "bytes_new": counts.bytes_new,
+        "bytes_stored": counts.bytes_stored,
+    })
+}

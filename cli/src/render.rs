@@ -1,0 +1,78 @@
+//! Results on standard output, for people or as JSON.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks")]
+
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount};
+use jiff::tz::TimeZone;
+use keepfast_format::node::Timestamp;
+use serde_json::{Value, json};
+
+/// Prints an error.
+pub fn error(error: &anyhow::Error, code: u8, json: bool) {
+    let message = format!("{error:#}");
+    if json {
+        eprintln!("{}", json!({ "type": "error", "message": message, "exit_code": code }));
+    } else {
+        eprintln!("keepfast: {message}");
+    }
+}
+
+/// Prints a line of a result.
+pub fn line(text: &str) {
+    use std::io::Write;
+    // Whoever closes the pipe has seen enough.
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints a result as one JSON document.
+pub fn document(value: &Value) {
+    line(&value.to_string());
+}
+
+/// A time as RFC 3339 in UTC.
+pub fn rfc3339(time: Timestamp) -> String {
+    jiff::Timestamp::new(time.seconds, time.nanos as i32).map_or_else(|_| time.seconds.to_string(), |time| time.to_string())
+}
+
+/// A time for people, in their time zone, to the second.
+pub fn local_time(time: Timestamp) -> String {
+    jiff::Timestamp::new(time.seconds, 0).map_or_else(
+        |_| time.seconds.to_string(),
+        |time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}
+
+/// Bytes for people.
+pub fn bytes(count: u64) -> String {
+    HumanBytes(count).to_string()
+}
+
+/// A count for people.
+pub fn count(count: u64) -> String {
+    HumanCount(count).to_string()
+}
+
+/// Bytes per second for people.
+pub fn rate(bytes: u64, time: Duration) -> String {
+    format!("{}/s", HumanBytes((bytes as f64 / time.as_secs_f64().max(0.001)) as u64))
+}
+
+/// How many times as large, for people; nothing when there is nothing to compare.
+pub fn factor(large: u64, small: u64) -> Option<String> {
+    (small > 0 && large > 0).then(|| format!("{:.1}×", large as f64 / small as f64))
+}
+
+/// A path for JSON: text where it is UTF-8, and otherwise with its bytes beside it.
+pub fn json_path(path: &[u8]) -> (String, Option<String>) {
+    match std::str::from_utf8(path) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => {
+            let hex = path.iter().map(|byte| format!("{byte:02x}")).collect();
+            (String::from_utf8_lossy(path).into_owned(), Some(hex))
+        }
+    }
+}

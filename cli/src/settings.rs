@@ -1,0 +1,173 @@
+//! What comes from outside of the command line: the password, the cache directory, the
+//! machine's and the user's names, the time.
+
+use std::io::IsTerminal;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use keepfast_backend::{Backend, LocalBackend};
+use keepfast_engine::repo::Repository;
+use keepfast_format::node::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::args::Common;
+
+/// A command line that can't be carried out as it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// The store that `--repo` names.
+pub fn backend(common: &Common) -> Result<Arc<dyn Backend>> {
+    let place = common.repo.as_deref().filter(|place| !place.is_empty()).ok_or_else(|| {
+        Usage("no repository given: use --repo, or set KEEPFAST_REPOSITORY".to_owned())
+    })?;
+    if let Some((scheme, _)) = place.split_once("://") {
+        if scheme != "file" {
+            return Err(Usage(format!("{scheme}:// isn't supported: this version keeps repositories in directories")).into());
+        }
+    }
+    Ok(Arc::new(LocalBackend::new(local_path(place))))
+}
+
+/// The directory that a place names.
+pub fn local_path(place: &str) -> PathBuf {
+    PathBuf::from(place.strip_prefix("file://").unwrap_or(place))
+}
+
+/// Opens the repository.
+pub fn open(common: &Common) -> Result<Repository> {
+    let backend = backend(common)?;
+    let mut any = false;
+    // Ask for a password only where there is something to open.
+    backend.list(keepfast_format::names::CONFIG, &mut |_| any = true).map_err(keepfast_engine::EngineError::from)?;
+    if !any {
+        return Err(keepfast_engine::EngineError::NoRepository { location: backend.location() }.into());
+    }
+    let password = password(common, false)?;
+    Ok(Repository::open(backend, password.as_bytes())?)
+}
+
+/// The password, from wherever it is given. A new one is asked for twice.
+pub fn password(common: &Common, new: bool) -> Result<Zeroizing<String>> {
+    if let Some(file) = &common.password_file {
+        let content = std::fs::read_to_string(file)
+            .with_context(|| format!("the password file {} can't be read", file.display()))?;
+        return first_line(&Zeroizing::new(content), &format!("the password file {}", file.display()));
+    }
+    if let Some(command) = &common.password_command {
+        let output = Command::new("/bin/sh")
+            .args(["-c", command])
+            .stdin(Stdio::inherit())
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("the password command {command:?} can't be run"))?;
+        if !output.status.success() {
+            bail!("the password command {command:?} failed: {}", output.status);
+        }
+        let printed = String::from_utf8(output.stdout)
+            .map_err(|_| anyhow::anyhow!("the password command {command:?} printed something that isn't UTF-8"))?;
+        return first_line(&Zeroizing::new(printed), "the password command's output");
+    }
+    if let Ok(password) = std::env::var("KEEPFAST_PASSWORD") {
+        return Ok(Zeroizing::new(password));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Usage(
+            "no password given: set KEEPFAST_PASSWORD, or use --password-file or --password-command".to_owned(),
+        )
+        .into());
+    }
+    let ask = |prompt: &str| rpassword::prompt_password(prompt).map(Zeroizing::new);
+    let password = ask("Password: ").context("the password can't be read")?;
+    if new && password != ask("Password again: ").context("the password can't be read")? {
+        bail!("the two passwords differ: run the command again");
+    }
+    if new && password.is_empty() {
+        bail!("the password is empty: without one anybody who can read the repository can read your data");
+    }
+    Ok(password)
+}
+
+fn first_line(content: &Zeroizing<String>, what: &str) -> Result<Zeroizing<String>> {
+    let line = content.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        bail!("{what} has no password in its first line");
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+/// Where indexes are kept.
+pub fn cache_dir(common: &Common) -> Result<PathBuf> {
+    if let Some(dir) = &common.cache_dir {
+        return Ok(dir.clone());
+    }
+    let from_env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from_env("XDG_CACHE_HOME")
+        .or_else(|| from_env("HOME").map(|home| home.join(".cache")))
+        .map(|cache| cache.join("keepfast"))
+        .ok_or_else(|| {
+            Usage("no place for the local index: set HOME or KEEPFAST_CACHE_DIR, or use --cache-dir".to_owned()).into()
+        })
+}
+
+/// Threads to work with.
+pub fn threads(common: &Common) -> usize {
+    common.threads.map_or_else(
+        || std::thread::available_parallelism().map_or(2, usize::from),
+        usize::from,
+    )
+}
+
+/// The machine's name.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The name of the user who runs this.
+pub fn user() -> String {
+    uzers::get_current_username().map_or_else(
+        || rustix::process::getuid().as_raw().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// The time.
+pub fn now() -> Timestamp {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => Timestamp { seconds: since.as_secs() as i64, nanos: since.subsec_nanos() },
+        // A clock before 1970 isn't worth more than this.
+        Err(_) => Timestamp::default(),
+    }
+}
+
+/// The name of a user id here.
+pub fn user_name(uid: u32) -> Option<Vec<u8>> {
+    uzers::get_user_by_uid(uid).map(|user| user.name().as_bytes().to_vec())
+}
+
+/// The name of a group id here.
+pub fn group_name(gid: u32) -> Option<Vec<u8>> {
+    uzers::get_group_by_gid(gid).map(|group| group.name().as_bytes().to_vec())
+}
+
+/// The id of a user's name here.
+pub fn user_id(name: &[u8]) -> Option<u32> {
+    uzers::get_user_by_name(std::ffi::OsStr::from_bytes(name)).map(|user| user.uid())
+}
+
+/// The id of a group's name here.
+pub fn group_id(name: &[u8]) -> Option<u32> {
+    uzers::get_group_by_name(std::ffi::OsStr::from_bytes(name)).map(|group| group.gid())
+}
+
+/// A path from the root down, without `.` and `..`.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    let has_dots = path.components().any(|part| matches!(part, std::path::Component::ParentDir));
+    let absolute = if has_dots { path.canonicalize() } else { std::path::absolute(path) };
+    absolute.with_context(|| format!("{} can't be used", path.display()))
+}
