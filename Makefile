@@ -1,0 +1,57 @@
+# What one does with keepfast. `make` alone lists it.
+#
+# RocksDB is most of a cold build, so everything here builds the whole workspace in the release
+# profile: one profile and one set of features, so that RocksDB is compiled once.
+
+SHELL := /bin/bash
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keepfast/target
+
+WORKSPACE := --release --workspace
+# Seconds that each fuzz target runs.
+FUZZ_SECONDS ?= 60
+# Fuzz targets that `make fuzz` runs: names as `keepfast_fuzz::TARGETS` has them.
+FUZZ_TARGETS ?= all
+# Cases of each property, and mutations of each vector, in `make soak`.
+SOAK_CASES ?= 20000
+# What `make bench` runs: a part of the benchmarks' names.
+BENCH ?=
+# What `make bench-peers` measures: corpus directory, repetitions, tools.
+PEERS_CORPUS ?= /usr/share
+PEERS_RUNS ?= 3
+PEERS ?= keepfast restic bupstash rustic borg
+
+.PHONY: help setup build demo test lint fuzz soak bench bench-peers
+
+help: ## This list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## Install what a Debian 12 lacks; does nothing when all is there
+	@scripts/setup.sh
+
+build: setup ## Build the program: $CARGO_TARGET_DIR/release/keepfast
+	cargo build $(WORKSPACE)
+
+demo: setup ## Back up a real tree twice, restore it, compare, check
+	@scripts/demo.sh
+
+# Doc tests first, so that the summary of the test runner comes last.
+test: setup ## Run all tests
+	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src; then cargo test $(WORKSPACE) --doc; fi
+	cargo nextest run $(WORKSPACE) --no-fail-fast
+
+lint: setup ## Check formatting and lints
+	cargo fmt --check
+	cargo clippy $(WORKSPACE) --all-targets -- -D warnings
+
+fuzz: setup ## Fuzz the decoders: FUZZ_SECONDS=60 FUZZ_TARGETS="frame tree" (default: all)
+	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+soak: setup ## All tests with SOAK_CASES=20000 cases of each property, ignored ones too
+	PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) \
+	  cargo nextest run $(WORKSPACE) --no-fail-fast --run-ignored all
+
+bench: setup ## Run the benchmarks of the parts: BENCH=part-of-a-name
+	cargo bench --profile release --workspace --bench parts -- $(BENCH)
+
+bench-peers: build ## Measure against installed peers: PEERS_CORPUS=/dir PEERS_RUNS=3 PEERS="keepfast restic"
+	benches/run-peers.sh $(PEERS_CORPUS) $(PEERS_RUNS) $(PEERS)

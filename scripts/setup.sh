@@ -1,0 +1,64 @@
+#!/bin/bash
+# Installs what a fresh Debian 12 lacks to build, test and demonstrate keepfast.
+# Says and does nothing when all is there.
+set -euo pipefail
+
+missing=()
+# need PACKAGE PROBE...: the package is missing if the probe fails. Probes look for the thing
+# itself and not for the package, so that one installed in another way counts.
+need() {
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+command_there() { command -v "$1"; }
+libclang_there() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*'; }
+
+need clang            command_there clang          # compiles RocksDB and zstd (see .cargo/config.toml)
+need libclang-dev     libclang_there               # RocksDB's bindings are made from its headers
+need build-essential  command_there g++            # the C++ standard library, the linker, make
+need pkg-config       command_there pkg-config     # build scripts ask it for libraries
+need rsync            command_there rsync          # the demo compares trees with it
+need attr             command_there getfattr       # extended attributes in tests, made from outside
+need acl              command_there setfacl        # POSIX ACLs in tests, made from outside
+need e2fsprogs        test -x /sbin/mkfs.ext4      # a small ext4 to test with
+need xz-utils         command_there xz             # packed test and benchmark data
+need time             test -x /usr/bin/time        # peak memory in benches/run-peers.sh
+need git              command_there git            # fetches the project
+need ca-certificates  test -s /etc/ssl/certs/ca-certificates.crt # cargo fetches over TLS
+
+if [ ${#missing[@]} -gt 0 ]; then
+  as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "setup: as root, install: ${missing[*]}" >&2; exit 1; }
+    as_root=(sudo)
+  fi
+  echo "setup: installing ${missing[*]}" >&2
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+rust_wanted=1.95
+how_to_get_rust="install it with rustup (https://rustup.rs), then: rustup toolchain install stable"
+if ! command -v cargo >/dev/null; then
+  echo "setup: Rust is missing: $how_to_get_rust" >&2
+  exit 1
+fi
+rust_found=$(rustc --version | cut -d' ' -f2)
+if [ "$(printf '%s\n' "$rust_wanted" "${rust_found%%-*}" | sort -V | head -n 1)" != "$rust_wanted" ]; then
+  echo "setup: Rust $rust_found is too old, $rust_wanted is needed: rustup update stable" >&2
+  exit 1
+fi
+for component in fmt clippy; do
+  cargo $component --version >/dev/null 2>&1 || {
+    echo "setup: cargo $component is missing: rustup component add rustfmt clippy" >&2
+    exit 1
+  }
+done
+
+if ! cargo nextest --version >/dev/null 2>&1; then
+  echo "setup: installing cargo-nextest" >&2
+  # In a target folder of its own: the workspace's is for one profile and feature set.
+  env -u CARGO_TARGET_DIR cargo install --quiet cargo-nextest --locked
+fi
