@@ -1,1 +1,18 @@
-//! placeholder
+//! What tests build with: a laboratory with a source tree and a repository, trees, a strict
+//! comparison of trees, and backends and monitors that record, fail or listen.
+//!
+//! Everything here panics where it can't go on: a test that can't be set up has failed.
+
+pub mod compare;
+pub mod faulty;
+pub mod lab;
+pub mod monitor;
+pub mod recording;
+pub mod store;
+pub mod tree;
+
+pub use compare::{assert_same, describe};
+pub use faulty::{Fault, FaultyBackend};
+pub use lab::{Lab, Opened};
+pub use monitor::{Ear, Heard};
+pub use recording::{Call, RecordingBackend};

@@ -51,6 +51,8 @@ pub struct StreamFile {
     place: Place,
     path: Vec<u8>,
     node: Mutex<Option<(Node, State)>>,
+    /// Where its data are, if it has holes.
+    extents: Option<Vec<(u64, u64)>>,
     /// Its handle and first `fstat`, to see whether it was written to meanwhile.
     handle: Option<(Arc<OwnedFd>, Stat)>,
     known: Option<Node>,
@@ -77,6 +79,7 @@ impl StreamFile {
             place,
             path,
             node: Mutex::new(Some((node, state))),
+            extents: None,
             handle: None,
             known: None,
             assembly: Mutex::default(),
@@ -119,8 +122,9 @@ impl Worker<'_> {
         }
         if data_bytes > SMALL_BYTES {
             let handle = Arc::new(handle);
-            let source = Box::new(ExtentReader::new(Arc::clone(&handle), extents, size));
+            let source = Box::new(ExtentReader::new(Arc::clone(&handle), extents.clone(), size));
             let file = Arc::new(StreamFile {
+                extents,
                 place: place.clone(),
                 path: place.page.directory.path_of(name.to_bytes()),
                 node: Mutex::new(Some((node, state))),
@@ -240,16 +244,13 @@ impl Worker<'_> {
         };
         let assembly = std::mem::take(&mut *lock(&file.assembly));
         let content = assembly.builder.finish(&mut |list| self.store_metadata(&list))?;
-        let extents = match &node.kind {
-            NodeKind::File { extents: Extents::Inline(list), .. } => Some(list.clone()),
-            _ => None,
-        };
-        let expected = match (&file.handle, &node.kind) {
-            (Some(_), NodeKind::File { size, extents: Extents::Dense, .. }) => *size,
-            _ => extents.as_ref().map_or(assembly.bytes, |list| list.iter().map(|(_, length)| length).sum()),
+        let expected = match (&file.extents, &node.kind) {
+            (Some(list), _) => list.iter().map(|(_, length)| length).sum(),
+            (None, NodeKind::File { size, .. }) if file.handle.is_some() => *size,
+            _ => assembly.bytes,
         };
         let node = match &file.handle {
-            Some(_) => self.finish_node(node, content, assembly.bytes, expected, extents.as_deref())?,
+            Some(_) => self.finish_node(node, content, assembly.bytes, expected, file.extents.as_deref())?,
             None => Node { kind: file_kind(assembly.bytes, content, Extents::Dense), ..node },
         };
         if let Some((handle, stat)) = &file.handle {

@@ -145,7 +145,13 @@ impl Worker<'_> {
             let stat = match rustix::fs::statat(handle, name, flags) {
                 Ok(stat) => stat,
                 Err(error) => {
-                    self.unreadable(&directory.path_of(name.to_bytes()), error);
+                    let path = directory.path_of(name.to_bytes());
+                    if directory.selection.is_some() {
+                        // It was asked for by name: that it isn't there is no accident of timing.
+                        self.skipped(&path, std::io::Error::from(error).to_string());
+                    } else {
+                        self.unreadable(&path, error);
+                    }
                     self.fill(&place, None)?;
                     continue;
                 }
@@ -189,7 +195,7 @@ impl Worker<'_> {
         known: Option<(&Node, &State)>,
     ) -> Result<()> {
         let is_file = meta::file_type(stat) == FileType::RegularFile;
-        if is_file && stat.st_nlink > 1 {
+        if stat.st_nlink > 1 {
             self.note_link(stat, place.page.directory.path_of(name.to_bytes()));
         }
         if let Some((node, state)) = known {
@@ -302,14 +308,20 @@ impl Worker<'_> {
 
     /// Reports an entry that can't be read; one that is gone by now is no loss.
     pub fn unreadable(&mut self, path: &[u8], error: Errno) {
-        let path = Path::new(OsStr::from_bytes(path));
         let why = match error {
-            Errno::NOENT => return self.shared.monitor.event(Event::Vanished { path }),
+            Errno::NOENT => {
+                let path = Path::new(OsStr::from_bytes(path));
+                return self.shared.monitor.event(Event::Vanished { path });
+            }
             Errno::LOOP | Errno::NOTDIR => "it was replaced by something else while it was backed up".to_owned(),
             error => std::io::Error::from(error).to_string(),
         };
+        self.skipped(path, why);
+    }
+
+    fn skipped(&mut self, path: &[u8], why: String) {
         self.tally.statistics.skipped += 1;
-        self.shared.monitor.event(Event::Skipped { path, why });
+        self.shared.monitor.event(Event::Skipped { path: Path::new(OsStr::from_bytes(path)), why });
     }
 }
 

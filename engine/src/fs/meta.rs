@@ -8,6 +8,9 @@ use keepfast_format::state::State;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
+/// Linux ends values and lists at 64 KiB; other file systems may not.
+const ATTRIBUTE_BUFFER_BYTES_MAX: usize = 4 << 20;
+
 /// `fstatat` without following links.
 pub fn stat(directory: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
     rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
@@ -71,24 +74,26 @@ pub fn xattrs_at(directory: BorrowedFd<'_>, name: &CStr) -> Result<Vec<Xattr>, E
     )
 }
 
-/// Asks with a small buffer first, and with one of the size that the kernel names if that
-/// was too small; again if it grew meanwhile.
+/// Asks with a small buffer first, and with larger ones for as long as they are too small.
+/// (Asking with an empty buffer for the size is no use: `rustix` then answers 0.)
 fn read_sized(mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
-    let mut buffer = [0; 256];
-    match read(&mut buffer) {
-        Ok(length) => return Ok(buffer[..length].to_vec()),
+    let mut small = [0; 256];
+    match read(&mut small) {
+        Ok(length) => return Ok(small[..length].to_vec()),
         Err(Errno::RANGE) => {}
         Err(error) => return Err(error),
     }
+    let mut buffer = vec![0; 4 << 10];
     loop {
-        let size = read(&mut [])?;
-        let mut buffer = vec![0; size];
         match read(&mut buffer) {
             Ok(length) => {
                 buffer.truncate(length);
                 return Ok(buffer);
             }
-            Err(Errno::RANGE) => {}
+            Err(Errno::RANGE) if buffer.len() < ATTRIBUTE_BUFFER_BYTES_MAX => {
+                let larger = buffer.len() * 4;
+                buffer.resize(larger, 0);
+            }
             Err(error) => return Err(error),
         }
     }

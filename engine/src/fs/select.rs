@@ -9,7 +9,6 @@ use crate::error::{EngineError, Result};
 pub struct Patterns {
     paths: GlobSet,
     names: GlobSet,
-    empty: bool,
 }
 
 impl Patterns {
@@ -35,13 +34,13 @@ impl Patterns {
             set.add(glob);
         }
         let build = |set: GlobSetBuilder| set.build().map_err(|error| unusable("", &error.to_string()));
-        Ok(Self { paths: build(paths)?, names: build(names)?, empty: patterns.is_empty() })
+        Ok(Self { paths: build(paths)?, names: build(names)? })
     }
 
     /// Whether there are no patterns at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.empty
+        self.paths.is_empty() && self.names.is_empty()
     }
 
     /// Whether an entry matches, given its whole path and its name.
@@ -60,6 +59,13 @@ fn unusable(pattern: &str, why: &str) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::Patterns;
+
+    #[test]
+    fn no_patterns_are_empty_however_they_were_made() {
+        assert!(Patterns::default().is_empty());
+        assert!(Patterns::new(&[]).expect("compiles").is_empty());
+        assert!(!Patterns::new(&["a".to_owned()]).expect("compiles").is_empty());
+    }
 
     #[test]
     fn names_and_paths_match_as_users_expect() {

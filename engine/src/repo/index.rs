@@ -81,24 +81,20 @@ impl Index {
             slot.wipe()?;
         }
         let opened = match open_db(&slot.folder) {
-            Ok(db) if layout_fits(&db) => Ok(db),
-            _ => {
+            Ok(db) => if layout_fits(&db) { next_pack(&db).map(|next| (db, next)) } else { None },
+            Err(_) => None,
+        };
+        let (db, next_pack) = match opened {
+            Some(opened) => opened,
+            None => {
                 slot.wipe()?;
-                open_db(&slot.folder)
+                let db = open_db(&slot.folder).map_err(|error| EngineError::Cache {
+                    path: slot.folder.clone(),
+                    why: error.into_string(),
+                })?;
+                (db, 0)
             }
         };
-        let db = opened.map_err(|error| EngineError::Cache {
-            path: slot.folder.clone(),
-            why: error.into_string(),
-        })?;
-        let mut next_pack = 0;
-        if let Some(Ok((key, _))) =
-            db.iterator(IteratorMode::From(&[space::PACK + 1], Direction::Reverse)).next()
-        {
-            if let (Some(&space::PACK), Some(number)) = (key.first(), key.get(1..5)) {
-                next_pack = u32::from_be_bytes(number.try_into().unwrap_or_default()) + 1;
-            }
-        }
         let index =
             Self { db, slot, packs: RwLock::default(), next_pack: AtomicU32::new(next_pack) };
         index.db.put_opt([space::LAYOUT], LAYOUT, &unlogged()).map_err(|error| index.failed(&error))?;
@@ -249,6 +245,18 @@ fn open_db(folder: &std::path::Path) -> std::result::Result<DB, rocksdb::Error> 
     options.set_stats_dump_period_sec(0);
     options.set_compression_type(rocksdb::DBCompressionType::None);
     DB::open(&options, folder)
+}
+
+/// The number for the next pack; none if the packs can't be read.
+fn next_pack(db: &DB) -> Option<u32> {
+    match db.iterator(IteratorMode::From(&[space::PACK + 1], Direction::Reverse)).next() {
+        Some(Ok((key, _))) if key.first() == Some(&space::PACK) => {
+            let number = key.get(1..5)?.try_into().ok()?;
+            u32::from_be_bytes(number).checked_add(1)
+        }
+        Some(Ok(_)) | None => Some(0),
+        Some(Err(_)) => None,
+    }
 }
 
 fn layout_fits(db: &DB) -> bool {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
-use rayon::prelude::*;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::cache::CacheSlot;
 use super::index::Index;
@@ -31,8 +31,7 @@ pub fn open_index(
     let mut index = Index::open(CacheSlot::take(cache, repository.id())?)?;
     let listed = list_segments(repository)?;
     let mut known = index.sources()?;
-    let gone = |name: &&String| name.starts_with(names::INDEX) && listed.binary_search(*name).is_err();
-    if known.iter().any(|name| gone(&name)) {
+    if has_more_than(repository, &known, &listed)? {
         index = index.reset()?;
         known.clear();
     }
@@ -62,6 +61,23 @@ pub fn open_index(
         index.flush()?;
     }
     Ok(index)
+}
+
+/// Whether the index knows segments, or packs that it read themselves, that aren't stored (any more).
+fn has_more_than(repository: &Repository, known: &HashSet<String>, listed: &[String]) -> Result<bool> {
+    let (segments, packs): (Vec<&String>, Vec<&String>) =
+        known.iter().partition(|name| name.starts_with(names::INDEX));
+    if segments.iter().any(|name| listed.binary_search(name).is_err()) {
+        return Ok(true);
+    }
+    if packs.is_empty() {
+        return Ok(false);
+    }
+    let mut stored = HashSet::new();
+    repository.backend().list(names::PACKS, &mut |listed| {
+        stored.insert(listed.name);
+    })?;
+    Ok(packs.iter().any(|name| !stored.contains(*name)))
 }
 
 /// Adds packs that no readable segment lists.

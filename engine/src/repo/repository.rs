@@ -48,6 +48,7 @@ impl Repository {
         config.chunker = options.chunker;
         config.pack_bytes = options.pack_bytes;
         config.validate().map_err(|error| EngineError::Unusable(error.to_string()))?;
+        refuse_without_config(&*backend)?;
         let format = EngineError::damaged("new repository");
         let (identity, secrets, slot, ring) = (|| {
             let identity = Identity::first_owner(&random().map_err(Either::Engine)?);
@@ -83,6 +84,7 @@ impl Repository {
         let location = backend.location();
         let configs = list_numbers(&*backend, names::CONFIG)?;
         let Some(newest) = configs.last() else {
+            refuse_without_config(&*backend)?;
             return Err(EngineError::NoRepository { location });
         };
         let (id, identity) = unlock(&*backend, password)?;
@@ -235,6 +237,20 @@ fn list_numbers(backend: &dyn Backend, prefix: &str) -> Result<Vec<u32>> {
     backend.list(prefix, &mut |listed| numbers.extend(names::parse_numbered(prefix, &listed.name)))?;
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Refuses a store without a config that somebody has backed up into: that is a damaged
+/// repository, and neither none nor one whose `init` was interrupted.
+fn refuse_without_config(backend: &dyn Backend) -> Result<()> {
+    let mut used = false;
+    backend.list(names::SESSIONS, &mut |_| used = true)?;
+    if used {
+        return Err(EngineError::Missing {
+            object: names::config(0),
+            consequence: "nothing can be opened without it; restore it from a copy of the repository",
+        });
+    }
+    Ok(())
 }
 
 /// All key slots; one whose bytes don't fit its name, or don't decode, with what is wrong.

@@ -4,7 +4,7 @@ use keepfast_format::ids::{HolderId, ObjectHash, SessionId};
 use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Head, Register, Snapshot};
 use keepfast_format::{limits, names};
-use rayon::prelude::*;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::repository::Repository;
 use crate::error::{EngineError, Result};

@@ -137,13 +137,14 @@ pub fn write_packs<T>(
         worked
     });
     let mut log = writer.log.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // Also after a failure or an interruption: what is listed needn't be uploaded again.
+    let listed = list_packs(repository, index, session, &writer.claims, &mut log);
+    let flushed = index.flush();
     if let Some(error) = log.error.take() {
         return Err(error);
     }
-    // Also after a failure or an interruption: what is listed needn't be uploaded again.
-    let listed = list_packs(repository, index, session, &writer.claims, &mut log);
-    index.flush()?;
     let value = worked?;
+    flushed?;
     listed?;
     log.totals.bytes_new = writer.bytes_new.into_inner();
     Ok((value, log.totals))
@@ -341,7 +342,13 @@ fn list_packs(
         *random()?,
     );
     let name = names::segment(session, n);
-    repository.backend().create(&name, &[&bytes])?;
+    // Others rely on a pack as soon as a segment lists it: it must survive a power cut by then.
+    repository.backend().sync()?;
+    if repository.backend().create(&name, &[&bytes])? == Created::AlreadyThere {
+        return Err(EngineError::Unusable(format!(
+            "{name} is there already, perhaps from an attempt that seemed to fail: run the command again"
+        )));
+    }
     let packs = std::mem::take(&mut log.unlisted);
     log.totals.segments += 1;
     log.totals.bytes_stored += bytes.len() as u64;

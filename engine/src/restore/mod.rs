@@ -154,7 +154,7 @@ impl Picked {
 struct Links {
     groups: HashMap<Vec<u8>, usize>,
     first: HashMap<usize, Vec<u8>>,
-    later: Vec<(usize, Vec<u8>, Vec<u8>)>,
+    later: Vec<(usize, Vec<u8>)>,
 }
 
 impl Links {
@@ -216,7 +216,11 @@ impl Walk<'_> {
         }
         if let Some(group) = self.links.groups.get(in_snapshot.strip_prefix(b"/").unwrap_or(&in_snapshot)) {
             if self.links.first.contains_key(group) {
-                self.links.later.push((*group, path, node.name));
+                // A file that is as it should be may still be one of its own, and no link.
+                let may_write = self.target.may_write(above, &node, self.monitor)?;
+                if may_write || self.options.overwrite == Overwrite::IfChanged {
+                    self.links.later.push((*group, path));
+                }
                 return Ok(None);
             }
             self.links.first.insert(*group, path.clone());
@@ -286,7 +290,7 @@ impl Walk<'_> {
     }
 
     fn link_all(&mut self) -> Result<()> {
-        for (group, path, _) in std::mem::take(&mut self.links.later) {
+        for (group, path) in std::mem::take(&mut self.links.later) {
             let first = self.links.first.get(&group).cloned().unwrap_or_default();
             self.target.link(&first, &path, self.monitor)?;
         }

@@ -1,6 +1,7 @@
 //! The plan of a restore: which part of which frame goes where in which file.
 
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
 use keepfast_format::content::Content;
@@ -10,7 +11,6 @@ use keepfast_format::pack::FrameEntry;
 use rayon::slice::ParallelSliceMut;
 
 use crate::repo::Location;
-use super::write::FileState;
 
 /// A plan is run when it has this many parts, and a new one begun: about 40 MB of memory.
 const PARTS_MAX: usize = 1 << 19;
@@ -31,6 +31,19 @@ pub struct FilePlan {
     pub parts: u32,
     /// How far writing has come.
     pub state: Mutex<FileState>,
+}
+
+/// How far writing a file has come.
+#[derive(Default)]
+pub struct FileState {
+    /// The open file, between two of its parts.
+    pub handle: Option<OwnedFd>,
+    /// Whether it has been made.
+    pub created: bool,
+    /// Whether it has been given up.
+    pub failed: bool,
+    /// How many of its parts are written.
+    pub written: u32,
 }
 
 impl FilePlan {

@@ -9,7 +9,7 @@ use keepfast_format::keys::{ChunkIds, ChunkKind};
 use keepfast_format::FormatError;
 use rustix::io::Errno;
 
-use super::plan::{FilePlan, FrameRead, Part, RestorePlan};
+use super::plan::{FilePlan, FileState, FrameRead, Part, RestorePlan};
 use super::target::Target;
 use super::RestoreOptions;
 use crate::error::{EngineError, Result};
@@ -18,15 +18,6 @@ use crate::repo::FrameCache;
 
 /// Files that stay open between two of their parts.
 const OPEN_FILES_MAX: usize = 256;
-
-/// How far writing a file has come.
-#[derive(Default)]
-pub struct FileState {
-    handle: Option<OwnedFd>,
-    created: bool,
-    failed: bool,
-    written: u32,
-}
 
 /// Runs a plan with all threads.
 pub fn run(

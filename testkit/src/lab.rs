@@ -1,0 +1,280 @@
+//! A laboratory: a folder with a source tree, a repository, a cache, and room for restores.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use keepfast_backend::{Backend, LocalBackend};
+use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source, archive};
+use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
+use keepfast_engine::error::Result;
+use keepfast_engine::fs::select::Patterns;
+use keepfast_engine::monitor::Monitor;
+use keepfast_engine::repo::{Index, InitOptions, Repository, SnapshotFilter, Snapshots, WriterOptions, open_index};
+use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
+use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::limits;
+use keepfast_format::node::Timestamp;
+use keepfast_format::slot::PasswordCost;
+use keepfast_format::snapshot::Snapshot;
+use tempfile::TempDir;
+
+use crate::monitor::Ear;
+
+/// The password of every laboratory.
+pub const PASSWORD: &[u8] = b"lab";
+/// Laboratories live in a future in which every file on disk is old.
+const CLOCK_START_S: i64 = 4_102_444_800;
+const CLOCK_STEP_S: i64 = 600;
+const THREADS: usize = 3;
+
+/// Where things are backed up and restored. Change `backend` or `cache` to work with others.
+pub struct Lab {
+    folder: TempDir,
+    /// The repository's store.
+    pub backend: Arc<dyn Backend>,
+    /// The index's folder.
+    pub cache: PathBuf,
+    /// What the next backup's clock starts from.
+    clock_s: AtomicI64,
+    restores: AtomicU64,
+}
+
+/// A repository that is open, with its snapshots and index.
+pub struct Opened {
+    /// The repository.
+    pub repository: Repository,
+    /// Its snapshots.
+    pub snapshots: Snapshots,
+    /// Its index.
+    pub index: Index,
+}
+
+/// How laboratories make repositories.
+#[must_use]
+pub fn init_options() -> InitOptions {
+    InitOptions {
+        chunker: ChunkerParams::DEFAULT,
+        pack_bytes: limits::PACK_BYTES_MIN,
+        password_cost: PasswordCost { memory_kib: 8, passes: 1, lanes: 1 },
+        now_unix_s: CLOCK_START_S as u64,
+    }
+}
+
+impl Lab {
+    /// A repository in a directory, and an empty source tree.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let backend = Arc::new(LocalBackend::new(folder.path().join("repository")));
+        Self::in_folder(folder, backend)
+    }
+
+    /// A repository in this store, and an empty source tree.
+    #[must_use]
+    pub fn on(backend: Arc<dyn Backend>) -> Self {
+        Self::in_folder(TempDir::new().expect("a temporary folder can be made"), backend)
+    }
+
+    /// A repository in a directory, and a source tree that `build` makes.
+    #[must_use]
+    pub fn with(build: impl FnOnce(&Path)) -> Self {
+        let lab = Self::new();
+        build(&lab.source());
+        lab
+    }
+
+    fn in_folder(folder: TempDir, backend: Arc<dyn Backend>) -> Self {
+        Repository::init(Arc::clone(&backend), PASSWORD, &init_options()).expect("a repository can be made");
+        fs::create_dir(folder.path().join("source")).expect("the source can be made");
+        let cache = folder.path().join("cache");
+        Self { folder, backend, cache, clock_s: AtomicI64::new(CLOCK_START_S), restores: AtomicU64::new(0) }
+    }
+
+    /// A folder of the laboratory's, for whatever a test needs.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What is backed up.
+    #[must_use]
+    pub fn source(&self) -> PathBuf {
+        self.path("source")
+    }
+
+    /// The time, which advances with every question.
+    pub fn now(&self) -> Timestamp {
+        let seconds = self.clock_s.fetch_add(CLOCK_STEP_S, Ordering::Relaxed);
+        Timestamp { seconds, nanos: 1 }
+    }
+
+    /// Opens the repository.
+    pub fn try_open(&self, monitor: &dyn Monitor) -> Result<Opened> {
+        let repository = Repository::open(Arc::clone(&self.backend), PASSWORD)?;
+        let snapshots = Snapshots::load(&repository)?;
+        let index = open_index(&repository, &self.cache, &snapshots, monitor)?;
+        Ok(Opened { repository, snapshots, index })
+    }
+
+    /// Opens the repository, which must work.
+    #[must_use]
+    #[track_caller]
+    pub fn open(&self) -> Opened {
+        self.try_open(&Ear::default()).expect("the repository opens")
+    }
+
+    /// Backs up anything, with options changed by `change`.
+    pub fn archive(
+        &self,
+        source: Source<'_>,
+        monitor: &dyn Monitor,
+        change: impl FnOnce(&mut ArchiveOptions<'_>),
+    ) -> Result<ArchiveReport> {
+        let Opened { repository, snapshots, index } = self.try_open(monitor)?;
+        let clock = || self.now();
+        let mut options = ArchiveOptions {
+            host: "lab".to_owned(),
+            user: "tester".to_owned(),
+            tags: Vec::new(),
+            program: "testkit".to_owned(),
+            exclude: Patterns::default(),
+            exclude_caches: false,
+            one_file_system: false,
+            ignore_ctime: false,
+            ignore_inode: false,
+            parent: ParentChoice::Newest,
+            dry_run: false,
+            threads: THREADS,
+            writer: WriterOptions::default(),
+            never_enter: Vec::new(),
+            clock: &clock,
+            user_name: &|_| None,
+            group_name: &|_| None,
+        };
+        change(&mut options);
+        archive(&repository, &index, &snapshots, source, &options, monitor)
+    }
+
+    /// Backs up the source tree.
+    pub fn try_backup(&self, monitor: &dyn Monitor) -> Result<ArchiveReport> {
+        self.archive(Source::Paths(&[self.source()]), monitor, |_| {})
+    }
+
+    /// Backs up the source tree with other options; it must work, and leave nothing out.
+    #[track_caller]
+    pub fn backup_with(&self, change: impl FnOnce(&mut ArchiveOptions<'_>)) -> ArchiveReport {
+        let ear = Ear::default();
+        let report =
+            self.archive(Source::Paths(&[self.source()]), &ear, change).expect("the backup works");
+        ear.assert_content();
+        report
+    }
+
+    /// Backs up the source tree, which must work.
+    #[track_caller]
+    pub fn backup(&self) -> ArchiveReport {
+        self.backup_with(|_| {})
+    }
+
+    /// A folder that nothing was restored into yet.
+    #[must_use]
+    pub fn fresh_target(&self) -> PathBuf {
+        self.path(&format!("restored-{}", self.restores.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Restores a snapshot with options changed by `change`.
+    pub fn try_restore(
+        &self,
+        which: &str,
+        monitor: &dyn Monitor,
+        change: impl FnOnce(&mut RestoreOptions<'_>),
+    ) -> Result<RestoreReport> {
+        let opened = self.try_open(monitor)?;
+        let snapshot = opened.snapshots.find(which, &SnapshotFilter::default())?;
+        opened.restore(&snapshot.snapshot, monitor, change)
+    }
+
+    /// Restores a snapshot whole; returns where the source tree has come to lie.
+    #[must_use]
+    #[track_caller]
+    pub fn restore(&self, which: &str) -> PathBuf {
+        let ear = Ear::default();
+        let target = self.fresh_target();
+        self.try_restore(which, &ear, |options| options.target.clone_from(&target)).expect("the restore works");
+        ear.assert_content();
+        self.restored_source(&target)
+    }
+
+    /// Where the source tree lies in a target that a whole snapshot was restored into.
+    #[must_use]
+    pub fn restored_source(&self, target: &Path) -> PathBuf {
+        target.join(self.source().strip_prefix("/").expect("the source has an absolute path"))
+    }
+
+    /// The path of something in the source tree as snapshots have it.
+    #[must_use]
+    pub fn in_snapshot(&self, below: &str) -> Vec<u8> {
+        self.source().join(below).as_os_str().as_bytes().to_vec()
+    }
+
+    /// Checks the repository, reading everything.
+    pub fn try_check(&self, monitor: &dyn Monitor) -> Result<CheckReport> {
+        let opened = self.try_open(monitor)?;
+        let options = CheckOptions { read: ReadData::All, threads: THREADS };
+        check(&opened.repository, &opened.index, &opened.snapshots, &options, monitor)
+    }
+
+    /// Checks the repository, which must be sound.
+    #[track_caller]
+    pub fn assert_sound(&self) -> CheckReport {
+        let ear = Ear::default();
+        let report = self.try_check(&ear).expect("the check runs");
+        ear.assert_content();
+        assert_eq!((report.findings, report.files_hit), (0, 0), "{report:?}");
+        report
+    }
+
+    /// Backs up, restores, and compares the source with what came back.
+    #[track_caller]
+    pub fn assert_round_trip(&self) {
+        self.backup();
+        crate::compare::assert_same(&self.source(), &self.restore("latest"));
+    }
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Opened {
+    /// Restores one of the snapshots.
+    pub fn restore(
+        &self,
+        snapshot: &Snapshot,
+        monitor: &dyn Monitor,
+        change: impl FnOnce(&mut RestoreOptions<'_>),
+    ) -> Result<RestoreReport> {
+        let mut options = RestoreOptions {
+            target: PathBuf::new(),
+            folder: Vec::new(),
+            paths: Vec::new(),
+            include: Patterns::default(),
+            exclude: Patterns::default(),
+            overwrite: Overwrite::Refuse,
+            delete: false,
+            dry_run: false,
+            verify: true,
+            numeric_owners: true,
+            threads: THREADS,
+            user_id: &|_| None,
+            group_id: &|_| None,
+        };
+        change(&mut options);
+        restore(&self.repository, &self.index, snapshot, &options, monitor)
+    }
+}

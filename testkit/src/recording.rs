@@ -1,0 +1,97 @@
+//! A backend that writes down what it is asked for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use keepfast_backend::{Backend, BackendError, Created, Listed, Operation};
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// What was asked.
+    pub operation: Operation,
+    /// The object, or the prefix of a listing.
+    pub name: String,
+    /// Bytes that went in or out.
+    pub bytes: u64,
+}
+
+/// Passes everything on, and remembers it.
+pub struct RecordingBackend {
+    inner: Arc<dyn Backend>,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl RecordingBackend {
+    /// Records what goes to `inner`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Backend>) -> Arc<Self> {
+        Arc::new(Self { inner, calls: Mutex::default() })
+    }
+
+    /// Takes the calls so far; recording begins anew.
+    pub fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// Takes the calls so far; of these the creates, as the folders that objects were made in.
+    pub fn take_created_folders(&self) -> Vec<String> {
+        let folder = |call: &Call| call.name.split('/').next().unwrap_or_default().to_owned();
+        self.take().iter().filter(|call| call.operation == Operation::Create).map(folder).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Call>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, operation: Operation, name: &str, bytes: usize) {
+        self.lock().push(Call { operation, name: name.to_owned(), bytes: bytes as u64 });
+    }
+}
+
+/// The bytes of the creates among calls whose names begin with `prefix`.
+#[must_use]
+pub fn bytes_created(calls: &[Call], prefix: &str) -> u64 {
+    calls
+        .iter()
+        .filter(|call| call.operation == Operation::Create && call.name.starts_with(prefix))
+        .map(|call| call.bytes)
+        .sum()
+}
+
+impl Backend for RecordingBackend {
+    fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
+        self.note(Operation::Create, name, parts.iter().map(|part| part.len()).sum());
+        self.inner.create(name, parts)
+    }
+
+    fn sync(&self) -> Result<(), BackendError> {
+        self.note(Operation::Sync, "", 0);
+        self.inner.sync()
+    }
+
+    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
+        let read = self.inner.read(name, bytes_max);
+        self.note(Operation::Read, name, read.as_ref().map_or(0, Vec::len));
+        read
+    }
+
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
+        let read = self.inner.read_range(name, offset, length);
+        self.note(Operation::Read, name, read.as_ref().map_or(0, Vec::len));
+        read
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
+        self.note(Operation::List, prefix, 0);
+        self.inner.list(prefix, found)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), BackendError> {
+        self.note(Operation::Remove, name, 0);
+        self.inner.remove(name)
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
