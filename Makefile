@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keepfast/targe
 WORKSPACE := --release --workspace
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 60
-# Fuzz targets that `make fuzz` runs: names as `keepfast_fuzz::TARGETS` has them.
+# Fuzz targets that `make fuzz` runs: names as `keepfast_fuzz::targets` has them.
 FUZZ_TARGETS ?= all
 # Cases of each property, and mutations of each vector, in `make soak`.
 SOAK_CASES ?= 20000

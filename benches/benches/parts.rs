@@ -1,0 +1,224 @@
+//! The parts that every byte of a backup or restore passes, each on one thread.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box};
+use keepfast_backend::MemoryBackend;
+use keepfast_benches::{random, text};
+use keepfast_engine::monitor::{Event, Monitor, Progress};
+use keepfast_engine::repo::{
+    Index, InitOptions, Repository, Session, Snapshots, WriterOptions, open_index, write_packs,
+};
+use keepfast_format::chunker::{Chunker, ChunkerParams};
+use keepfast_format::compress::Compressor;
+use keepfast_format::content::{ChunkRef, Content};
+use keepfast_format::frame::{FrameReader, OpenFrame};
+use keepfast_format::ids::{ChunkId, DomainId, RepositoryId};
+use keepfast_format::keys::{ChunkKind, DomainSecrets};
+use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::pack::PackCipher;
+use keepfast_format::slot::PasswordCost;
+use keepfast_format::tree::Tree;
+use zeroize::Zeroizing;
+
+const MIB: usize = 1 << 20;
+/// What most chunks are like: the default average.
+const CHUNK_BYTES: usize = 16 << 10;
+/// Entries of a page, on average.
+const PAGE_ENTRIES: usize = 512;
+
+fn main() {
+    divan::main();
+}
+
+/// What is to be compressed.
+#[derive(Debug, Clone, Copy)]
+enum Data {
+    Text,
+    Random,
+}
+
+const BOTH: [Data; 2] = [Data::Text, Data::Random];
+
+fn data(kind: Data, length: usize) -> Vec<u8> {
+    match kind {
+        Data::Text => text("benchmark", length),
+        Data::Random => random("benchmark", length),
+    }
+}
+
+fn secret<const N: usize>(label: &str) -> Zeroizing<[u8; N]> {
+    let mut bytes = Zeroizing::new([0; N]);
+    bytes.copy_from_slice(&random(label, N));
+    bytes
+}
+
+fn secrets() -> DomainSecrets {
+    DomainSecrets::new(DomainId::new(*secret("domain")), &secret("domain secrets"))
+}
+
+fn cipher() -> PackCipher {
+    PackCipher::create(RepositoryId::new(*secret("repository")), &secrets(), ChunkKind::Data, &secret("pack"))
+        .expect("a good key")
+}
+
+fn open_frame(plain: &[u8]) -> OpenFrame {
+    let mut frame = OpenFrame::default();
+    plain.chunks(CHUNK_BYTES).for_each(|chunk| frame.push(chunk));
+    frame
+}
+
+#[divan::bench]
+fn cut_chunks(bencher: Bencher<'_, '_>) {
+    let bytes = random("chunks", 16 * MIB);
+    let chunker = Chunker::new(ChunkerParams::DEFAULT, &secrets()).expect("valid sizes");
+    bencher.counter(BytesCount::new(bytes.len())).bench_local(|| {
+        let (mut rest, mut chunks) = (bytes.as_slice(), 0);
+        while !rest.is_empty() {
+            rest = &rest[chunker.cut(rest)..];
+            chunks += 1;
+        }
+        chunks
+    });
+}
+
+#[divan::bench(args = [4 << 10, 16 << 10, 64 << 10])]
+fn hash_ids(bencher: Bencher<'_, '_>, chunk_bytes: usize) {
+    let bytes = random("ids", MIB);
+    let ids = secrets().chunk_ids();
+    bencher.counter(BytesCount::new(bytes.len())).bench_local(|| {
+        for chunk in bytes.chunks(chunk_bytes) {
+            black_box(ids.id(ChunkKind::Data, chunk));
+        }
+    });
+}
+
+#[divan::bench(args = BOTH)]
+fn close_and_seal_frame(bencher: Bencher<'_, '_>, kind: Data) {
+    let (bytes, cipher) = (data(kind, MIB), cipher());
+    let mut compressor = Compressor::new(3);
+    bencher
+        .counter(BytesCount::new(bytes.len()))
+        .with_inputs(|| open_frame(&bytes))
+        .bench_local_values(|mut frame| frame.close(&mut compressor).seal(&cipher, 0));
+}
+
+#[divan::bench(args = BOTH)]
+fn open_sealed_frame(bencher: Bencher<'_, '_>, kind: Data) {
+    let (bytes, cipher) = (data(kind, MIB), cipher());
+    let sealed = open_frame(&bytes).close(&mut Compressor::new(3)).seal(&cipher, 0);
+    let mut reader = FrameReader::default();
+    bencher.counter(BytesCount::new(bytes.len())).bench_local(|| {
+        reader.open(&cipher, 0, &sealed).expect("it was sealed so");
+        reader.plain().len()
+    });
+}
+
+/// A page of files, a little of everything that most of them have.
+fn page() -> Tree {
+    let node = |number: usize| Node {
+        name: format!("some-file-{number:06}.txt").into_bytes(),
+        mode: 0o644,
+        uid: 1000,
+        gid: 1000,
+        mtime: Timestamp { seconds: 1_700_000_000 + number as i64, nanos: 123_456_789 },
+        xattrs: Vec::new(),
+        kind: NodeKind::File {
+            size: 9000,
+            content: Content::Inline(vec![ChunkRef { id: ChunkId::new(*secret("chunk")), len: 9000 }]),
+            extents: Extents::Dense,
+        },
+        unknown: None,
+    };
+    Tree::Page((0..PAGE_ENTRIES).map(node).collect())
+}
+
+#[divan::bench]
+fn encode_tree_page(bencher: Bencher<'_, '_>) {
+    let page = page();
+    bencher.counter(ItemsCount::new(PAGE_ENTRIES)).bench_local(|| page.encode());
+}
+
+#[divan::bench]
+fn decode_tree_page(bencher: Bencher<'_, '_>) {
+    let bytes = page().encode();
+    bencher.counter(ItemsCount::new(PAGE_ENTRIES)).bench_local(|| Tree::decode(&bytes).expect("a good page"));
+}
+
+/// Nobody listens.
+#[derive(Default)]
+struct Deaf {
+    progress: Progress,
+    stop: AtomicBool,
+}
+
+impl Monitor for Deaf {
+    fn event(&self, _: Event<'_>) {}
+
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+}
+
+/// An index of this many small chunks, and their ids in the order of writing.
+fn index_of(chunks: usize, cache: &std::path::Path) -> (Index, Vec<ChunkId>) {
+    let options = InitOptions {
+        chunker: ChunkerParams::DEFAULT,
+        pack_bytes: 4 << 20,
+        password_cost: PasswordCost { memory_kib: 64, passes: 1, lanes: 1 },
+        now_unix_s: 0,
+    };
+    let repository = Repository::init(Arc::new(MemoryBackend::default()), b"benchmark", &options)
+        .expect("a new repository");
+    let load = || {
+        let snapshots = Snapshots::load(&repository).expect("no snapshots");
+        open_index(&repository, cache, &snapshots, &Deaf::default()).expect("an index")
+    };
+    let index = load();
+    let session = Session::begin(&repository, "benchmark").expect("a session");
+    let (ids, _) = write_packs(&repository, &index, session.id(), WriterOptions::default(), |writer| {
+        let mut frames = writer.frames();
+        let ids: Result<Vec<ChunkId>, _> = (0..chunks)
+            .map(|number| frames.store(ChunkKind::Data, &(number as u64).to_le_bytes()).map(|(id, _)| id))
+            .collect();
+        frames.finish()?;
+        ids
+    })
+    .expect("memory takes all");
+    drop(index);
+    // Opened again, so that it has read what the segments list.
+    (load(), ids)
+}
+
+const INDEXED: usize = 1 << 18;
+
+#[divan::bench]
+fn find_known_chunks(bencher: Bencher<'_, '_>) {
+    let cache = tempfile::tempdir().expect("a folder");
+    let (index, ids) = index_of(INDEXED, cache.path());
+    let mut next = (0..ids.len()).cycle().step_by(7919);
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        let found = index.locate(&ids[next.next().unwrap_or(0)]);
+        assert!(found.is_ok_and(|place| place.is_some()));
+    });
+}
+
+#[divan::bench]
+fn refuse_new_chunks(bencher: Bencher<'_, '_>) {
+    let cache = tempfile::tempdir().expect("a folder");
+    let (index, _) = index_of(INDEXED, cache.path());
+    let new: Vec<ChunkId> = random("new", 32 << 10)
+        .chunks_exact(32)
+        .map(|id| ChunkId::new(id.try_into().expect("32 bytes")))
+        .collect();
+    let mut next = new.iter().cycle();
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        assert!(!next.next().is_some_and(|id| index.contains(id)));
+    });
+}
