@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use keepfast_backend::Listed;
 use keepfast_format::frame::FrameReader;
-use keepfast_format::ids::{ChunkId, PackId, SessionId};
+use keepfast_format::ids::{ChunkId, ObjectHash, PackId, SessionId};
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::pack::PackTable;
 use keepfast_format::session::Session;
@@ -94,7 +94,7 @@ pub fn check(
     let mut check = Check { repository, monitor, report: CheckReport::default() };
     check.parameters()?;
     check.snapshots(snapshots);
-    check.sessions()?;
+    check.sessions(snapshots)?;
     let stored = check.stored_packs()?;
     let listed = check.segments(snapshots, &stored)?;
     let bad = check.packs(&stored, &listed, index, options)?;
@@ -136,9 +136,43 @@ impl Check<'_> {
         }
     }
 
-    fn sessions(&mut self) -> Result<()> {
+    /// Snapshots that others saw and that aren't there. A damaged one may be one of these.
+    fn missed_snapshots(&mut self, snapshots: &Snapshots) {
+        if !snapshots.damaged.is_empty() {
+            return;
+        }
+        let mut there: HashSet<ObjectHash> = snapshots.all.iter().map(|stored| stored.hash).collect();
+        for witness in snapshots.all.iter().map(|stored| &stored.snapshot.head) {
+            for seen in &witness.heads {
+                if there.insert(seen.hash) {
+                    self.finding(
+                        names::snapshot(witness.id),
+                        format!(
+                            "snapshot number {} of writer {}, which was there when this one was made, is missing",
+                            seen.sequence, seen.writer
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    fn sessions(&mut self, snapshots: &Snapshots) -> Result<()> {
         let mut found = Vec::new();
         self.repository.backend().list(names::SESSIONS, &mut |listed| found.push(listed.name))?;
+        // A garbage collection may have removed sessions and snapshots for good reasons.
+        let mut collected = false;
+        self.repository.backend().list(names::EPOCHS, &mut |_| collected = true)?;
+        if !collected {
+            self.missed_snapshots(snapshots);
+            let listed: HashSet<&String> = found.iter().collect();
+            for stored in &snapshots.all {
+                let name = names::session(stored.snapshot.head.id);
+                if !listed.contains(&name) {
+                    self.finding(name, "it is missing, though its snapshot is there");
+                }
+            }
+        }
         for name in found {
             self.report.objects += 1;
             let Some(id) = names::parse_session(names::SESSIONS, &name) else {
