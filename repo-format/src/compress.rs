@@ -31,31 +31,28 @@ impl Compression {
 }
 
 /// A reusable compressor.
-pub struct Compressor(bulk::Compressor<'static>);
+pub struct Compressor {
+    context: bulk::Compressor<'static>,
+    scratch: Vec<u8>,
+}
 
 impl Compressor {
     /// A compressor of this zstd level.
     #[must_use]
     pub fn new(level: i32) -> Self {
-        Self(bulk::Compressor::new(level).expect("zstd takes any level and clamps it"))
+        let context = bulk::Compressor::new(level).expect("zstd takes any level and clamps it");
+        Self { context, scratch: Vec::new() }
     }
 
-    /// Appends the payload for `plain` to `out`: compressed if that saves a sixty-fourth or
-    /// more, since opening costs time too.
-    pub(crate) fn append(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Compression {
-        let start = out.len();
-        out.resize(start + zstd::zstd_safe::compress_bound(plain.len()), 0);
-        let compressed = self.0.compress_to_buffer(plain, &mut out[start..]);
+    /// The payload for `plain`: compressed if that saves a sixty-fourth or more, since
+    /// opening costs time too.
+    pub(crate) fn payload<'a>(&'a mut self, plain: &'a [u8]) -> (Compression, &'a [u8]) {
+        self.scratch.clear();
+        self.scratch.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        let compressed = self.context.compress_to_buffer(plain, &mut self.scratch);
         match compressed {
-            Ok(length) if length < plain.len() - plain.len() / 64 => {
-                out.truncate(start + length);
-                Compression::Zstd
-            }
-            _ => {
-                out.truncate(start);
-                out.extend_from_slice(plain);
-                Compression::Stored
-            }
+            Ok(length) if length < plain.len() - plain.len() / 64 => (Compression::Zstd, &self.scratch),
+            _ => (Compression::Stored, plain),
         }
     }
 }
@@ -87,9 +84,9 @@ impl Decompressor {
                 plain.extend_from_slice(payload);
             }
             Compression::Zstd => {
-                plain.resize(length, 0);
-                let found = self.0.decompress_to_buffer(payload, plain).map_err(|_| MALFORMED)?;
-                plain.truncate(found);
+                plain.clear();
+                plain.reserve(length);
+                self.0.decompress_to_buffer(payload, plain).map_err(|_| MALFORMED)?;
             }
         }
         if plain.len() == length { Ok(()) } else { Err(MALFORMED) }

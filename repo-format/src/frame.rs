@@ -48,12 +48,15 @@ impl OpenFrame {
 
     /// Compresses what was pushed and empties the frame for the next one.
     pub fn close(&mut self, compressor: &mut Compressor) -> ClosedFrame {
-        let mut buffer = Vec::with_capacity(HEAD_BYTES + 4 * self.lengths.len() + self.plain.len() / 2);
+        let (compression, payload) = compressor.payload(&self.plain);
+        // Of the exact size, because packs keep their frames until they are uploaded.
+        let lists = HEAD_BYTES + 4 * self.lengths.len();
+        let mut buffer = Vec::with_capacity(lists + payload.len() + TAG_BYTES);
         buffer.resize(HEAD_BYTES, 0);
         for length in &self.lengths {
             buffer.extend_from_slice(&length.to_le_bytes());
         }
-        let compression = compressor.append(&self.plain, &mut buffer);
+        buffer.extend_from_slice(payload);
         let closed = ClosedFrame {
             buffer,
             compression,
@@ -97,7 +100,6 @@ impl ClosedFrame {
         {
             field.copy_from_slice(&value.to_le_bytes());
         }
-        self.buffer.reserve_exact(TAG_BYTES);
         pack.seal(NonceSpace::FrameBody, number, &head, &mut self.buffer, HEAD_BYTES);
         let mut sealed_head = head.to_vec();
         pack.seal(NonceSpace::FrameHead, number, &[], &mut sealed_head, 0);

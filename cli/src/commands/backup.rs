@@ -34,7 +34,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         return Err(Usage("--stdin-name goes with --stdin or --command".to_owned()).into());
     }
     let paths = if is_stream { Vec::new() } else { existing_paths(options, &console)? };
-    let opened = Opened::new(common, &console)?;
+    let opened = Opened::with_warnings(common, &console)?;
     let source = match (&options.stdin_name, options.stdin, options.command) {
         (Some(name), true, _) => Source::Stream(standard_input(name, &console)?),
         (Some(name), _, true) => Source::Stream(output_of(name, &options.paths, &console)?),

@@ -17,7 +17,7 @@ use crate::{render, settings};
 /// Lists what is in a snapshot.
 pub fn ls(common: &Common, options: &Ls) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::new(common, &console)?;
+    let opened = Opened::with_warnings(common, &console)?;
     let snapshot = &opened.snapshots.find(&options.snapshot, &filter_of(&options.filter))?.snapshot;
     let path = options.path.as_os_str().as_bytes();
     let mut entries = Vec::new();
@@ -105,7 +105,7 @@ fn long_line(path: &[u8], node: &Node) -> String {
 /// Writes a file of a snapshot to standard output.
 pub fn dump(common: &Common, options: &Dump) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::new(common, &console)?;
+    let opened = Opened::with_warnings(common, &console)?;
     let snapshot = &opened.snapshots.find(&options.snapshot, &filter_of(&options.filter))?.snapshot;
     let path = options.path.as_os_str().as_bytes();
     let mut out = std::io::stdout().lock();
@@ -116,7 +116,7 @@ pub fn dump(common: &Common, options: &Dump) -> Result<Outcome> {
 /// Shows how much is stored.
 pub fn stats(common: &Common) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::new(common, &console)?;
+    let opened = Opened::with_warnings(common, &console)?;
     let sums = sums::stats(&opened.repository, &opened.index, &opened.snapshots)?;
     if common.json {
         render::document(&json!({

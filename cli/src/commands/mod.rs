@@ -9,6 +9,7 @@ mod snapshots;
 
 use anyhow::Result;
 use clap::CommandFactory;
+use keepfast_engine::monitor::{Event, Monitor};
 use keepfast_engine::repo::{Index, Repository, SnapshotFilter, Snapshots, open_index};
 
 use crate::Outcome;
@@ -50,6 +51,15 @@ impl Opened {
         let cache = settings::cache_dir(common)?;
         let index = open_index(&repository, &cache, &snapshots, console)?;
         Ok(Self { repository, snapshots, index })
+    }
+
+    /// Opens, and names damaged snapshots: `latest` may not be the latest that there was.
+    fn with_warnings(common: &Common, console: &Console) -> Result<Self> {
+        let opened = Self::new(common, console)?;
+        for (object, what) in &opened.snapshots.damaged {
+            console.event(Event::Finding { object: object.clone(), what: what.clone() });
+        }
+        Ok(opened)
     }
 }
 

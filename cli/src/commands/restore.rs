@@ -45,7 +45,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         user_id: &settings::user_id,
         group_id: &settings::group_id,
     };
-    let opened = Opened::new(common, &console)?;
+    let opened = Opened::with_warnings(common, &console)?;
     let filter = SnapshotFilter {
         host: options.host.clone(),
         tags: options.tags.clone(),

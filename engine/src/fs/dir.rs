@@ -5,7 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 
 /// Names of a directory's entries, sorted by their bytes.
@@ -79,6 +79,8 @@ pub fn open_directory(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> 
 pub fn list(directory: impl AsFd) -> io::Result<Names> {
     let mut buffer = [MaybeUninit::uninit(); 32 << 10];
     let mut names = Names::default();
+    // The handle, or a copy of it, may have been listed before.
+    rustix::fs::seek(&directory, SeekFrom::Start(0))?;
     let mut entries = RawDir::new(directory, &mut buffer);
     while let Some(entry) = entries.next() {
         let entry = entry?;

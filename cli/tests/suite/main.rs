@@ -1,0 +1,9 @@
+//! The program as its users see it: output, exit codes, and what is left on disk.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests")]
+
+mod commands;
+mod program;
+mod signals;
+mod streams;
+mod unhappy;
