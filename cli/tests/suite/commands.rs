@@ -39,6 +39,19 @@ fn a_whole_restore_lands_at_full_paths() {
 }
 
 #[test]
+fn a_folder_restored_into_a_new_directory_makes_it_what_the_folder_was() {
+    let desk = Desk::new();
+    let touched = Command::new("touch").args(["-d", "2020-01-01 12:34:56.789"]).arg(desk.src("docs")).status();
+    assert!(touched.unwrap().success());
+    desk.backup();
+    let (target, docs) = (desk.path("out"), desk.src("docs"));
+    let snapshot = format!("latest:{}", docs.display());
+    desk.run(["restore", "--snapshot", &snapshot, "--target", target.to_str().unwrap()]).succeeds();
+    let modified = |path: &std::path::Path| fs::metadata(path).unwrap().modified().unwrap();
+    assert_eq!(modified(&target), modified(&docs));
+}
+
+#[test]
 fn snapshots_are_listed_for_people_and_for_scripts() {
     let desk = Desk::new();
     assert!(desk.run(["snapshots"]).succeeds().out.contains("no snapshots"));

@@ -96,10 +96,11 @@ pub fn restore(
 ) -> Result<RestoreReport> {
     let frames = FrameCache::new(repository, index);
     let trees = Trees::new(&frames);
-    let root = folder_tree(trees, snapshot, &options.folder)?;
+    let folder = find_folder(trees, snapshot, &options.folder)?;
+    let root = folder.as_ref().map_or(snapshot.body.tree, |(_, tree)| *tree);
     let seen = &snapshot.body.statistics;
     monitor.progress().expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
-    let target = Target::open(options, snapshot)?;
+    let target = Target::open(options, snapshot, folder.map(|(node, _)| node))?;
     let mut walk = Walk {
         trees,
         options,
@@ -119,19 +120,21 @@ pub fn restore(
     Ok(report)
 }
 
-fn folder_tree(trees: Trees<'_>, snapshot: &Snapshot, folder: &[u8]) -> Result<ChunkId> {
+/// The folder whose contents are restored, and its tree; none for the whole snapshot.
+fn find_folder(trees: Trees<'_>, snapshot: &Snapshot, folder: &[u8]) -> Result<Option<(Node, ChunkId)>> {
     if folder.iter().all(|byte| *byte == b'/') {
-        return Ok(snapshot.body.tree);
+        return Ok(None);
     }
-    match trees.find(&snapshot.body.tree, folder)? {
-        Some(Node { kind: NodeKind::Directory { tree }, .. }) => Ok(tree),
-        found => Err(EngineError::Unusable(format!(
-            "{} {} in snapshot {}; `keepfast ls` shows what there is",
-            String::from_utf8_lossy(folder),
-            if found.is_some() { "isn't a directory" } else { "isn't" },
-            snapshot.head.id.short(),
-        ))),
+    let found = trees.find(&snapshot.body.tree, folder)?;
+    if let Some(Node { kind: NodeKind::Directory { tree }, .. }) = found {
+        return Ok(found.map(|node| (node, tree)));
     }
+    Err(EngineError::Unusable(format!(
+        "{} {} in snapshot {}; `keepfast ls` shows what there is",
+        String::from_utf8_lossy(folder),
+        if found.is_some() { "isn't a directory" } else { "isn't" },
+        snapshot.head.id.short(),
+    )))
 }
 
 /// Whether an entry was picked by a path or pattern above it.

@@ -39,7 +39,7 @@ struct Directory {
     /// Its path below the target.
     path: Vec<u8>,
     above: usize,
-    /// What it is to become at the end; none for the target itself.
+    /// What it is to become at the end; none for a target that was there before.
     node: Option<Node>,
     made: bool,
 }
@@ -56,8 +56,9 @@ struct Counts {
 }
 
 impl<'a> Target<'a> {
-    /// Opens the target, making it if it isn't there.
-    pub fn open(options: &'a RestoreOptions<'a>, snapshot: &Snapshot) -> Result<Self> {
+    /// Opens the target. One that isn't there is made, and becomes what `folder` was.
+    pub fn open(options: &'a RestoreOptions<'a>, snapshot: &Snapshot, folder: Option<Node>) -> Result<Self> {
+        let own = folder.filter(|_| !options.target.exists());
         let root = if options.dry_run { None } else { Some(open_root(options)?) };
         let here = |names: &[(u32, Vec<u8>)], id: &dyn Fn(&[u8]) -> Option<u32>| -> HashMap<u32, u32> {
             if options.numeric_owners {
@@ -68,7 +69,7 @@ impl<'a> Target<'a> {
         Ok(Self {
             options,
             root,
-            directories: vec![Directory { path: Vec::new(), above: 0, node: None, made: true }],
+            directories: vec![Directory { path: Vec::new(), above: 0, node: own, made: true }],
             handles: Mutex::new(LruCache::new(HANDLES)),
             users: here(&snapshot.body.users, &options.user_id),
             groups: here(&snapshot.body.groups, &options.group_id),
@@ -329,10 +330,10 @@ impl<'a> Target<'a> {
     /// Gives the directories their metadata, the deepest first, and sums up.
     pub fn finish(self, monitor: &dyn Monitor) -> RestoreReport {
         let mut dirs = 0;
-        for number in (1..self.directories.len()).rev() {
+        for number in (0..self.directories.len()).rev() {
             let directory = &self.directories[number];
             let Some(node) = directory.node.as_ref().filter(|_| directory.made) else { continue };
-            dirs += 1;
+            dirs += u64::from(number > 0);
             if self.root.is_none() {
                 continue;
             }
