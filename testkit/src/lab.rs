@@ -33,6 +33,8 @@ const THREADS: usize = 3;
 /// Where things are backed up and restored. Change `backend` or `cache` to work with others.
 pub struct Lab {
     folder: TempDir,
+    /// Apart from the folder, so that what happens there changes nothing above the source.
+    home: TempDir,
     /// The repository's store.
     pub backend: Arc<dyn Backend>,
     /// The index's folder.
@@ -88,9 +90,10 @@ impl Lab {
 
     fn in_folder(folder: TempDir, backend: Arc<dyn Backend>) -> Self {
         Repository::init(Arc::clone(&backend), PASSWORD, &init_options()).expect("a repository can be made");
-        fs::create_dir(folder.path().join("source")).expect("the source can be made");
+        let home = TempDir::new().expect("a temporary folder can be made");
+        fs::create_dir(home.path().join("source")).expect("the source can be made");
         let cache = folder.path().join("cache");
-        Self { folder, backend, cache, clock_s: AtomicI64::new(CLOCK_START_S), restores: AtomicU64::new(0) }
+        Self { folder, home, backend, cache, clock_s: AtomicI64::new(CLOCK_START_S), restores: AtomicU64::new(0) }
     }
 
     /// A folder of the laboratory's, for whatever a test needs.
@@ -102,7 +105,23 @@ impl Lab {
     /// What is backed up.
     #[must_use]
     pub fn source(&self) -> PathBuf {
-        self.path("source")
+        self.home.path().join("source")
+    }
+
+    /// Does `work` again until nobody else has changed the folders above the source meanwhile:
+    /// they are in every snapshot, and tests share them.
+    pub fn undisturbed<T>(&self, mut work: impl FnMut() -> T) -> T {
+        let above = || -> Vec<(i64, i64)> {
+            self.home.path().ancestors().map(crate::tree::mtime).collect()
+        };
+        for _ in 0..200 {
+            let before = above();
+            let done = work();
+            if above() == before {
+                return done;
+            }
+        }
+        panic!("the folders above {} never stay the same", self.source().display());
     }
 
     /// The time, which advances with every question.
@@ -113,9 +132,13 @@ impl Lab {
 
     /// Opens the repository.
     pub fn try_open(&self, monitor: &dyn Monitor) -> Result<Opened> {
+        self.open_with_cache(&self.cache, monitor)
+    }
+
+    fn open_with_cache(&self, cache: &Path, monitor: &dyn Monitor) -> Result<Opened> {
         let repository = Repository::open(Arc::clone(&self.backend), PASSWORD)?;
         let snapshots = Snapshots::load(&repository)?;
-        let index = open_index(&repository, &self.cache, &snapshots, monitor)?;
+        let index = open_index(&repository, cache, &snapshots, monitor)?;
         Ok(Opened { repository, snapshots, index })
     }
 
@@ -133,7 +156,18 @@ impl Lab {
         monitor: &dyn Monitor,
         change: impl FnOnce(&mut ArchiveOptions<'_>),
     ) -> Result<ArchiveReport> {
-        let Opened { repository, snapshots, index } = self.try_open(monitor)?;
+        self.archive_with_cache(&self.cache, source, monitor, change)
+    }
+
+    /// Backs up anything as another machine would: with a cache of its own.
+    pub fn archive_with_cache(
+        &self,
+        cache: &Path,
+        source: Source<'_>,
+        monitor: &dyn Monitor,
+        change: impl FnOnce(&mut ArchiveOptions<'_>),
+    ) -> Result<ArchiveReport> {
+        let Opened { repository, snapshots, index } = self.open_with_cache(cache, monitor)?;
         let clock = || self.now();
         let mut options = ArchiveOptions {
             host: "lab".to_owned(),

@@ -1,4 +1,12 @@
 //! The engine from outside: what a backup promises, tested through repositories in
 //! directories and in memory. I1 to I8 are the invariants that SPEC names.
 
+mod concurrency;
+mod crash;
+mod damage;
+mod dedup;
+mod index;
+mod property;
 mod round_trip;
+mod streams;
+mod unchanged;

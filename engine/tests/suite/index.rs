@@ -1,0 +1,217 @@
+//! The local index is a cache: deleted, garbled or of another time, it never makes a snapshot
+//! wrong (I6).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keepfast_backend::{Backend, LocalBackend};
+use keepfast_engine::EngineError;
+use keepfast_engine::repo::open_index;
+use keepfast_testkit::{Ear, Lab, RecordingBackend, assert_same, store, tree};
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Works with the repository twice: an index that turns out to be damaged may end one command,
+/// which must say so, but not the next.
+#[track_caller]
+fn assert_works(lab: &Lab) {
+    for attempt in 0..2 {
+        let ear = Ear::default();
+        match lab.try_backup(&ear) {
+            Ok(report) => {
+                ear.assert_content();
+                assert_eq!(report.statistics.skipped, 0);
+                break;
+            }
+            Err(EngineError::Cache { why, .. }) if attempt == 0 => assert!(why.contains("rebuilds"), "{why}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_same(&lab.source(), &lab.restore("latest"));
+    lab.assert_sound();
+}
+
+#[test]
+fn i6_a_deleted_index_is_rebuilt_and_nothing_is_uploaded_again() {
+    let mut lab = Lab::with(tree::small);
+    let recording = RecordingBackend::new(Arc::clone(&lab.backend));
+    lab.backend = recording.clone();
+    let created = lab.undisturbed(|| {
+        lab.backup();
+        fs::remove_dir_all(&lab.cache).expect("the cache can be removed");
+        recording.take();
+        lab.backup();
+        recording.take_created_folders()
+    });
+    assert_eq!(created, ["sessions", "snapshots"]);
+    assert_same(&lab.source(), &lab.restore("latest"));
+}
+
+#[test]
+fn i6_an_index_with_any_of_its_files_garbled_makes_no_snapshot_wrong() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    tree::write(lab.source().join("more"), tree::noise(5, 50_000));
+    lab.backup();
+    let kept = lab.path("cache as it was");
+    copy_folder(&lab.cache, &kept);
+    let mut garbled = 0;
+    for file in files_below(&kept) {
+        let length = fs::metadata(&file).expect("it is there").len() as usize;
+        for position in [0, length / 3, length / 2, length.saturating_sub(60), length.saturating_sub(1)] {
+            if length == 0 {
+                continue;
+            }
+            fs::remove_dir_all(&lab.cache).expect("the cache can be removed");
+            copy_folder(&kept, &lab.cache);
+            let path = lab.cache.join(file.strip_prefix(&kept).expect("it is below"));
+            let mut bytes = fs::read(&path).expect("it can be read");
+            let end = (position + 16).min(length);
+            bytes[position..end].iter_mut().for_each(|byte| *byte ^= 0xff);
+            fs::write(&path, bytes).expect("it can be written");
+            tree::write(lab.source().join("changing"), tree::noise(1000 + garbled, 5000));
+            assert_works(&lab);
+            garbled += 1;
+        }
+    }
+    assert!(garbled > 15, "only {garbled} files were garbled");
+}
+
+#[test]
+fn i6_an_index_with_any_of_its_files_cut_short_or_missing_makes_no_snapshot_wrong() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    let kept = lab.path("cache as it was");
+    copy_folder(&lab.cache, &kept);
+    for (seed, file) in (0..).zip(files_below(&kept)) {
+        for cut in [true, false] {
+            fs::remove_dir_all(&lab.cache).expect("the cache can be removed");
+            copy_folder(&kept, &lab.cache);
+            let path = lab.cache.join(file.strip_prefix(&kept).expect("it is below"));
+            if cut {
+                let bytes = fs::read(&path).expect("it can be read");
+                fs::write(&path, &bytes[..bytes.len() / 2]).expect("it can be written");
+            } else {
+                fs::remove_file(&path).expect("it can be removed");
+            }
+            tree::write(lab.source().join("changing"), tree::noise(2000 + seed, 5000));
+            assert_works(&lab);
+        }
+    }
+}
+
+#[test]
+fn i6_an_index_that_knows_more_than_the_repository_is_not_believed() {
+    let mut lab = Lab::with(tree::small);
+    lab.backup();
+    let old = LocalBackend::new(lab.path("the repository's past"));
+    store::copy(&*lab.backend, &old);
+    tree::write(lab.source().join("only later"), tree::noise(6, 200_000));
+    lab.backup();
+    // The repository is restored from its own backup; the cache isn't.
+    lab.backend = Arc::new(old);
+    lab.backup();
+    assert_same(&lab.source(), &lab.restore("latest"));
+    lab.assert_sound();
+}
+
+/// The same, where the index got its knowledge from the packs and not from segments.
+#[test]
+fn i6_an_index_that_was_rebuilt_from_packs_that_are_gone_is_not_believed() {
+    let mut lab = Lab::with(tree::small);
+    lab.backup();
+    let old = LocalBackend::new(lab.path("the repository's past"));
+    store::copy(&*lab.backend, &old);
+    tree::write(lab.source().join("only later"), tree::noise(6, 200_000));
+    lab.backup();
+    for name in store::names(&*lab.backend, "index/") {
+        lab.backend.remove(&name).expect("it can be removed");
+    }
+    fs::remove_dir_all(&lab.cache).expect("the cache can be removed");
+    drop(lab.open());
+    for name in store::names(&old, "index/") {
+        old.remove(&name).expect("it can be removed");
+    }
+    lab.backend = Arc::new(old);
+    let ear = Ear::default();
+    lab.try_backup(&ear).expect("the backup works");
+    assert_same(&lab.source(), &lab.restore("latest"));
+}
+
+#[test]
+fn an_index_without_segments_is_rebuilt_from_the_packs() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    for name in store::names(&*lab.backend, "index/") {
+        lab.backend.remove(&name).expect("it can be removed");
+    }
+    fs::remove_dir_all(&lab.cache).expect("the cache can be removed");
+    assert_same(&lab.source(), &lab.restore("latest"));
+    let report = lab.backup();
+    assert_eq!(report.statistics.bytes_new, 0, "all of it was found in the packs");
+    assert_eq!((report.statistics.files_new, report.statistics.files_changed), (0, 0));
+}
+
+#[test]
+fn a_pack_with_a_garbled_directory_still_gives_its_chunks_when_no_segment_lists_them() {
+    let lab = Lab::with(|root| {
+        tree::small(root);
+        tree::write(root.join("several frames"), tree::noise(4, 3 << 20));
+    });
+    lab.backup();
+    for name in store::names(&*lab.backend, "index/") {
+        lab.backend.remove(&name).expect("it can be removed");
+    }
+    for name in store::names(&*lab.backend, "packs/") {
+        // The footer is the last of it, the directory before.
+        let length = store::bytes(&*lab.backend, &name).len();
+        for position in [length - 1, length - 12, length - 40] {
+            store::flip(&*lab.backend, &name, position);
+        }
+    }
+    fs::remove_dir_all(&lab.cache).expect("the cache can be removed");
+    let target = lab.fresh_target();
+    lab.try_restore("latest", &Ear::default(), |options| options.target.clone_from(&target)).expect("it restores");
+    assert_same(&lab.source(), &lab.restored_source(&target));
+}
+
+#[test]
+fn two_processes_use_one_cache_folder_at_the_same_time() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    let one = lab.open();
+    let two = lab.open();
+    assert_ne!(one.index.folder(), two.index.folder());
+    let target = lab.fresh_target();
+    let snapshot = &two.snapshots.all[0].snapshot;
+    two.restore(snapshot, &Ear::default(), |options| options.target.clone_from(&target)).expect("it restores");
+    assert_same(&lab.source(), &lab.restored_source(&target));
+    drop(one);
+    let three = open_index(&two.repository, &lab.cache, &two.snapshots, &Ear::default()).expect("it opens");
+    assert_ne!(three.folder(), two.index.folder());
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("the folder can be made");
+    for entry in fs::read_dir(from).expect("the folder can be listed").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("the file can be copied");
+        }
+    }
+}
