@@ -10,7 +10,7 @@
 #[path = "../../repo-format/tests/vectors/craft.rs"]
 mod craft;
 #[path = "../../repo-format/tests/vectors/decoders.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::type_complexity)]
 mod decoders;
 #[path = "../../repo-format/tests/vectors/fixtures.rs"]
 #[allow(dead_code)]
