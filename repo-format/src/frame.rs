@@ -5,7 +5,7 @@
 
 use crate::aead::{NonceSpace, TAG_BYTES};
 use crate::compress::{Compression, Compressor, Decompressor};
-use crate::pack::PackCipher;
+use crate::sealing::PackCipher;
 use crate::wire::Reader;
 use crate::{FormatError, limits};
 

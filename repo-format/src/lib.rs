@@ -28,6 +28,7 @@ pub mod tree;
 
 mod aead;
 mod cbor;
+mod sealing;
 mod wire;
 
 pub use error::{Category, FormatError};

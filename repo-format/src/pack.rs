@@ -1,19 +1,14 @@
 //! Packs: header, frames, sealed directory, padding, footer.
 
-use zeroize::Zeroizing;
-
-use crate::aead::{self, Cipher, NonceSpace, TAG_BYTES};
+use crate::aead::{NonceSpace, TAG_BYTES};
 use crate::frame::{FrameHead, HEAD_BYTES};
-use crate::ids::{ChunkId, DomainId, RepositoryId};
-use crate::keys::{self, ChunkKind, DomainSecrets, KeyRef, SUITE};
+use crate::ids::ChunkId;
 use crate::wire::Reader;
-use crate::{FORMAT_VERSION, FormatError, limits};
+use crate::{FormatError, limits};
 
-const WHAT: &str = "pack";
-const MAGIC: &[u8; 8] = b"KEEPPACK";
+pub use crate::sealing::{HEADER_BYTES, PackCipher, PackHeader};
+
 const END_MAGIC: &[u8; 8] = b"KEEPEND\0";
-/// Length of a pack's header.
-pub const HEADER_BYTES: usize = 112;
 /// Length of a pack's footer.
 pub const FOOTER_BYTES: usize = 24;
 
@@ -120,120 +115,7 @@ impl PackTable {
     }
 }
 
-/// The readable front of a pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PackHeader {
-    /// Data or metadata.
-    pub kind: ChunkKind,
-    /// The keys that it is sealed with.
-    pub key: KeyRef,
-    /// The repository that it belongs to.
-    pub repository: RepositoryId,
-    ephemeral: [u8; 32],
-    commitment: [u8; 32],
-}
-
-impl PackHeader {
-    /// Reads the first [`HEADER_BYTES`] of a pack.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let bytes = bytes.get(..HEADER_BYTES).ok_or(FormatError::Truncated { what: WHAT })?;
-        let mut input = Reader::new(WHAT, bytes);
-        input.expect(MAGIC, "it doesn't begin like a pack")?;
-        let (version, suite, kind) = (input.u8()?, input.u8()?, input.u8()?);
-        if version != FORMAT_VERSION {
-            return Err(FormatError::UnknownVersion {
-                what: WHAT,
-                found: version.into(),
-                newest: FORMAT_VERSION.into(),
-            });
-        }
-        if suite != SUITE {
-            return Err(FormatError::UnknownVersion {
-                what: "cipher suite",
-                found: suite.into(),
-                newest: SUITE.into(),
-            });
-        }
-        let kind = ChunkKind::from_code(kind)
-            .ok_or(FormatError::Malformed { what: WHAT, why: "its kind is unknown" })?;
-        input.expect(&[0], "a reserved byte isn't zero")?;
-        let version = input.u32()?;
-        let domain = DomainId::new(input.array()?);
-        let header = Self {
-            kind,
-            key: KeyRef { domain, version },
-            repository: RepositoryId::new(input.array()?),
-            ephemeral: input.array()?,
-            commitment: input.array()?,
-        };
-        input.finish()?;
-        Ok(header)
-    }
-
-    fn encode(&self) -> [u8; HEADER_BYTES] {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&[FORMAT_VERSION, SUITE, self.kind.code(), 0]);
-        bytes.extend_from_slice(&self.key.version.to_le_bytes());
-        bytes.extend_from_slice(self.key.domain.as_bytes());
-        bytes.extend_from_slice(self.repository.as_bytes());
-        bytes.extend_from_slice(&self.ephemeral);
-        bytes.extend_from_slice(&self.commitment);
-        bytes.try_into().expect("the fields add up to the header's length")
-    }
-}
-
-/// A pack's key at work: seals and opens its frames and its directory.
-pub struct PackCipher {
-    cipher: Cipher,
-    header: [u8; HEADER_BYTES],
-}
-
 impl PackCipher {
-    /// The cipher of a new pack. `ephemeral` must be fresh random bytes.
-    pub fn create(
-        repository: RepositoryId,
-        secrets: &DomainSecrets,
-        kind: ChunkKind,
-        ephemeral: &Zeroizing<[u8; 32]>,
-    ) -> Result<Self, FormatError> {
-        let shared = keys::agree(ephemeral, &secrets.sealing_public, WHAT)?;
-        let mut header = PackHeader {
-            kind,
-            key: secrets.key,
-            repository,
-            ephemeral: keys::public_of(ephemeral),
-            commitment: [0; 32],
-        };
-        let (key, commitment) = pack_key(&header, secrets, &shared);
-        header.commitment = *commitment;
-        Ok(Self { cipher: Cipher::new(&key), header: header.encode() })
-    }
-
-    /// The cipher of a stored pack, from its header and the secrets that it names.
-    pub fn open_pack(
-        header: &PackHeader,
-        repository: RepositoryId,
-        secrets: &DomainSecrets,
-    ) -> Result<Self, FormatError> {
-        let secret = secrets.sealing_secret.ok_or(FormatError::NoKey { what: WHAT })?;
-        if header.repository != repository || header.key != secrets.key {
-            return Err(FormatError::NotAuthentic { what: WHAT });
-        }
-        let shared = keys::agree(&secret, &header.ephemeral, WHAT)?;
-        let (key, commitment) = pack_key(header, secrets, &shared);
-        if *commitment != header.commitment {
-            return Err(FormatError::NotAuthentic { what: WHAT });
-        }
-        Ok(Self { cipher: Cipher::new(&key), header: header.encode() })
-    }
-
-    /// The pack's header, as it is stored.
-    #[must_use]
-    pub fn header(&self) -> &[u8; HEADER_BYTES] {
-        &self.header
-    }
-
     /// What follows the last frame: sealed directory, padding, footer. A pack that isn't the
     /// last of its run is padded to the one size that full packs have.
     #[must_use]
@@ -293,37 +175,6 @@ impl PackCipher {
         }
         found
     }
-
-    pub(crate) fn seal(
-        &self,
-        space: NonceSpace,
-        number: u32,
-        more: &[u8],
-        buffer: &mut Vec<u8>,
-        from: usize,
-    ) {
-        self.cipher.seal(space, number.into(), &self.associated(number, more), buffer, from);
-    }
-
-    pub(crate) fn open<'a>(
-        &self,
-        space: NonceSpace,
-        number: u32,
-        more: &[u8],
-        sealed: &'a mut [u8],
-        what: &'static str,
-    ) -> Result<&'a mut [u8], FormatError> {
-        self.cipher.open(space, number.into(), &self.associated(number, more), sealed, what)
-    }
-
-    /// Binds each message to the pack's header and to its number in the pack.
-    fn associated(&self, number: u32, more: &[u8]) -> Vec<u8> {
-        let mut data = Vec::with_capacity(HEADER_BYTES + 4 + more.len());
-        data.extend_from_slice(&self.header);
-        data.extend_from_slice(&number.to_le_bytes());
-        data.extend_from_slice(more);
-        data
-    }
 }
 
 /// Where a pack's directory is, as its footer says.
@@ -363,25 +214,6 @@ fn padme(length: u64) -> u64 {
     let low_bits = exponent - (exponent.ilog2() + 1).min(exponent);
     let mask = (1_u64 << low_bits) - 1;
     (length + mask) & !mask
-}
-
-fn pack_key(header: &PackHeader, secrets: &DomainSecrets, shared: &[u8; 32]) -> (aead::Key, aead::Key) {
-    let key = aead::derive(
-        "keepfast v1 pack key",
-        &[
-            &[SUITE],
-            shared,
-            &header.ephemeral,
-            &secrets.sealing_public,
-            header.repository.as_bytes(),
-            header.key.domain.as_bytes(),
-            &header.key.version.to_le_bytes(),
-            &[header.kind.code()],
-            &secrets.domain_key,
-        ],
-    );
-    let commitment = aead::derive("keepfast v1 pack key commitment", &[&*key]);
-    (key, commitment)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Reading files: small ones whole, by the thread that found them; large ones and streams
 //! in pieces that all threads share.
 
-use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,79 +14,20 @@ use keepfast_format::content::{ChunkRef, Content, ContentBuilder};
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
 use keepfast_format::node::{Extents, Node, NodeKind, extents_to_bytes};
-use keepfast_format::state::State;
-use keepfast_format::tree::encode_blob;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::pending::Place;
+use super::stream::{PieceJob, StreamFile, StreamJob};
 use super::walk::file_kind;
 use super::worker::{Job, Worker};
-use crate::chunk::{Piece, PieceReader};
+use crate::chunk::PieceReader;
 use crate::error::{EngineError, Result};
 use crate::fs::{meta, sparse};
 use crate::monitor::Event;
 
 /// Files longer than this are read in pieces.
 const SMALL_BYTES: u64 = 2 << 20;
-
-/// A large file or a stream that is to be read.
-pub struct StreamJob {
-    /// What its pieces come together in.
-    pub file: Arc<StreamFile>,
-    /// Where its bytes come from.
-    pub source: Box<dyn Read + Send>,
-}
-
-/// A piece of a large file.
-pub struct PieceJob {
-    file: Arc<StreamFile>,
-    number: u64,
-    piece: Piece,
-}
-
-/// A file whose pieces are being stored.
-pub struct StreamFile {
-    place: Place,
-    path: Vec<u8>,
-    node: Mutex<Option<(Node, State)>>,
-    /// Where its data are, if it has holes.
-    extents: Option<Vec<(u64, u64)>>,
-    /// Its handle and first `fstat`, to see whether it was written to meanwhile.
-    handle: Option<(Arc<OwnedFd>, Stat)>,
-    known: Option<Node>,
-    assembly: Mutex<Assembly>,
-    /// Pieces that aren't stored yet, and one for the reading itself.
-    outstanding: AtomicUsize,
-    failed: AtomicBool,
-}
-
-/// Chunk references, brought back into order.
-#[derive(Default)]
-struct Assembly {
-    next: u64,
-    waiting: BTreeMap<u64, Vec<ChunkRef>>,
-    builder: ContentBuilder,
-    bytes: u64,
-}
-
-impl StreamFile {
-    /// A stream that becomes the file `node`.
-    pub fn of_stream(place: Place, node: Node, state: State) -> Arc<Self> {
-        let path = node.name.clone();
-        Arc::new(Self {
-            place,
-            path,
-            node: Mutex::new(Some((node, state))),
-            extents: None,
-            handle: None,
-            known: None,
-            assembly: Mutex::default(),
-            outstanding: AtomicUsize::new(1),
-            failed: AtomicBool::new(false),
-        })
-    }
-}
 
 impl Worker<'_> {
     /// Reads a regular file that the parent doesn't have like this.
@@ -292,17 +232,6 @@ impl Worker<'_> {
             Some(list) if list.len() <= limits::INLINE_EXTENTS => Ok(Extents::Inline(list.to_vec())),
             Some(list) => self.store_blob(&extents_to_bytes(list)).map(Extents::Blob),
         }
-    }
-
-    /// Stores bytes as a blob.
-    pub fn store_blob(&mut self, bytes: &[u8]) -> Result<Content> {
-        let mut builder = ContentBuilder::default();
-        for piece in bytes.chunks(limits::BLOB_PIECE_BYTES) {
-            let plain = encode_blob(piece);
-            let reference = ChunkRef { id: self.store_metadata(&plain)?, len: plain.len() as u32 };
-            builder.push(reference, &mut |list| self.store_metadata(&list))?;
-        }
-        builder.finish(&mut |list| self.store_metadata(&list))
     }
 
     fn note_if_changed(&mut self, handle: &OwnedFd, before: &Stat, path: impl FnOnce() -> Vec<u8>) {

@@ -6,6 +6,8 @@ mod jobs;
 mod parent;
 mod pending;
 mod selection;
+mod store;
+mod stream;
 mod walk;
 mod worker;
 
@@ -29,10 +31,10 @@ use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, Snapshots, StoredSnapshot, Trees,
     WriterOptions, WriterTotals, write_packs,
 };
-use file::{StreamFile, StreamJob};
 use parent::ParentDirectory;
-use pending::{Directory, DirectoryStart, Place};
-use walk::{PagesJob, file_kind};
+use pending::{Directory, DirectoryStart, PagesJob, Place};
+use stream::{StreamFile, StreamJob};
+use walk::file_kind;
 use worker::{Job, Shared, Tally, Worker};
 
 /// A file that was changed less than this before the parent began is read again: the file

@@ -1,20 +1,16 @@
-//! Directories that are being backed up: a page is stored when its last entry is known, a
-//! directory when its last page is, whichever thread that happens on.
+//! Directories that are being backed up, and their pages: what is known of them so far.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 use keepfast_format::ids::ChunkId;
-use keepfast_format::keys::ChunkKind;
-use keepfast_format::node::{Node, NodeKind};
-use keepfast_format::state::{State, StatePageWriter, StateTree};
-use keepfast_format::tree::{PageRef, PageWriter, Tree, page_ends_after};
+use keepfast_format::node::Node;
+use keepfast_format::state::State;
+use keepfast_format::tree::page_ends_after;
 
 use super::parent::ParentDirectory;
 use super::selection::Selection;
-use super::worker::Worker;
-use crate::error::Result;
 use crate::fs::dir::Names;
 
 /// What becomes of an entry: its node and state, or nothing if it was skipped.
@@ -34,20 +30,20 @@ pub struct Directory {
     pub selection: Option<Arc<Selection>>,
     /// The device that it is on.
     pub device: u64,
-    own: Mutex<Option<(Node, State)>>,
-    place: Option<Place>,
+    pub(super) own: Mutex<Option<(Node, State)>>,
+    pub(super) place: Option<Place>,
     page_starts: Vec<usize>,
-    stored: Mutex<Vec<Vec<StoredPage>>>,
-    pages_left: AtomicUsize,
+    pub(super) stored: Mutex<Vec<Vec<StoredPage>>>,
+    pub(super) pages_left: AtomicUsize,
 }
 
 /// A page of a directory whose entries are being backed up.
 pub struct Page {
     /// Its directory.
     pub directory: Arc<Directory>,
-    number: usize,
-    entries: Mutex<Vec<Entry>>,
-    entries_left: AtomicUsize,
+    pub(super) number: usize,
+    pub(super) entries: Mutex<Vec<Entry>>,
+    pub(super) entries_left: AtomicUsize,
 }
 
 /// Where an entry belongs.
@@ -59,10 +55,11 @@ pub struct Place {
     pub slot: usize,
 }
 
-struct StoredPage {
-    first: Vec<u8>,
-    tree: ChunkId,
-    state: ChunkId,
+/// A page that is stored.
+pub(super) struct StoredPage {
+    pub first: Vec<u8>,
+    pub tree: ChunkId,
+    pub state: ChunkId,
 }
 
 /// What a directory needs to be begun.
@@ -145,100 +142,22 @@ impl Page {
     }
 }
 
-impl Worker<'_> {
-    /// Says what became of an entry.
-    pub fn fill(&mut self, place: &Place, entry: Entry) -> Result<()> {
-        lock(&place.page.entries)[place.slot] = entry;
-        self.count_down(&place.page)
-    }
-
-    /// Says that all entries of a page have been looked at.
-    pub fn end_walk_of(&mut self, page: &Arc<Page>) -> Result<()> {
-        self.count_down(page)
-    }
-
-    /// Stores what is complete: the page, then its directory, then the page that that is in, …
-    fn count_down(&mut self, page: &Arc<Page>) -> Result<()> {
-        let mut page = Arc::clone(page);
-        loop {
-            if page.entries_left.fetch_sub(1, Ordering::AcqRel) > 1 {
-                return Ok(());
-            }
-            let directory = Arc::clone(&page.directory);
-            let stored = self.store_page(&page)?;
-            lock(&directory.stored)[page.number] = stored;
-            if directory.pages_left.fetch_sub(1, Ordering::AcqRel) > 1 {
-                return Ok(());
-            }
-            let (tree, state) = self.store_directory(&directory)?;
-            let Some(place) = &directory.place else {
-                self.shared.set_root(tree, state);
-                return Ok(());
-            };
-            let own = lock(&directory.own).take().map(|(node, own)| {
-                let node = Node { kind: NodeKind::Directory { tree }, ..node };
-                (node, State { children: Some(state), ..own })
-            });
-            lock(&place.page.entries)[place.slot] = own;
-            page = Arc::clone(&place.page);
-        }
-    }
-
-    /// Stores a page's nodes and states; more than one page where the nodes are very long.
-    fn store_page(&mut self, page: &Page) -> Result<Vec<StoredPage>> {
-        let entries = std::mem::take(&mut *lock(&page.entries));
-        let mut nodes = PageWriter::default();
-        let mut states = StatePageWriter::default();
-        let mut first = Vec::new();
-        let mut stored = Vec::new();
-        for (node, state) in entries.into_iter().flatten() {
-            if nodes.is_empty() {
-                first.clone_from(&node.name);
-            }
-            nodes.push(&node);
-            states.push(&state);
-            if nodes.is_full() {
-                let (tree, state) = (self.store_metadata(&nodes.finish())?, self.store_metadata(&states.finish())?);
-                stored.push(StoredPage { first: std::mem::take(&mut first), tree, state });
-            }
-        }
-        if !nodes.is_empty() {
-            let (tree, state) = (self.store_metadata(&nodes.finish())?, self.store_metadata(&states.finish())?);
-            stored.push(StoredPage { first, tree, state });
-        }
-        Ok(stored)
-    }
-
-    fn store_directory(&mut self, directory: &Directory) -> Result<(ChunkId, ChunkId)> {
-        let mut pages: Vec<StoredPage> = std::mem::take(&mut *lock(&directory.stored)).into_iter().flatten().collect();
-        match pages.len() {
-            0 => {
-                let tree = self.store_metadata(&Tree::Page(Vec::new()).encode())?;
-                Ok((tree, self.store_metadata(&StateTree::Page(Vec::new()).encode())?))
-            }
-            1 => {
-                let page = pages.remove(0);
-                Ok((page.tree, page.state))
-            }
-            _ => {
-                let states = pages.iter().map(|page| page.state).collect();
-                let index = pages.into_iter().map(|page| PageRef { first: page.first, id: page.tree }).collect();
-                let tree = self.store_metadata(&Tree::Index(index).encode())?;
-                Ok((tree, self.store_metadata(&StateTree::Index(states).encode())?))
-            }
-        }
-    }
-
-    /// Stores a metadata chunk.
-    pub fn store_metadata(&mut self, plain: &[u8]) -> Result<ChunkId> {
-        match &mut self.frames {
-            Some(frames) => frames.store(ChunkKind::Metadata, plain).map(|(id, _)| id),
-            // A dry run: nothing is stored, and no id leaves it.
-            None => Ok(ChunkId::new([0; ChunkId::SIZE])),
-        }
-    }
+/// A directory to open.
+pub struct DirectoryJob {
+    /// Where its node goes.
+    pub place: Place,
+    /// Its name's number in the directory above.
+    pub name: usize,
+    /// What the parent snapshot has of it.
+    pub parent: ParentDirectory,
+    /// Which of its entries were asked for; all, if none.
+    pub selection: Option<Arc<Selection>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A directory whose pages, from a number on, are to be walked.
+pub struct PagesJob {
+    /// The directory.
+    pub directory: Arc<Directory>,
+    /// The first page.
+    pub from: usize,
 }

@@ -14,8 +14,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::parent::ParentDirectory;
-use super::pending::{Directory, DirectoryStart, Page, Place};
-use super::selection::Selection;
+use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
 use super::worker::{Job, Worker};
 use crate::error::Result;
 use crate::fs::{dir, meta};
@@ -24,26 +23,6 @@ use crate::monitor::Event;
 /// What a directory must begin with to be a cache (Cache Directory Tagging Specification).
 const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 const CACHE_TAG_NAME: &CStr = c"CACHEDIR.TAG";
-
-/// A directory to open.
-pub struct DirectoryJob {
-    /// Where its node goes.
-    pub place: Place,
-    /// Its name's number in the directory above.
-    pub name: usize,
-    /// What the parent snapshot has of it.
-    pub parent: ParentDirectory,
-    /// Which of its entries were asked for; all, if none.
-    pub selection: Option<Arc<Selection>>,
-}
-
-/// A directory whose pages, from a number on, are to be walked.
-pub struct PagesJob {
-    /// The directory.
-    pub directory: Arc<Directory>,
-    /// The first page.
-    pub from: usize,
-}
 
 impl Worker<'_> {
     /// Opens and lists a directory.

@@ -10,9 +10,9 @@ use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::Statistics;
 
 use super::ArchiveOptions;
-use super::file::{PieceJob, StreamJob};
 use super::jobs::{Jobs, Next};
-use super::walk::{DirectoryJob, PagesJob};
+use super::pending::{DirectoryJob, PagesJob};
+use super::stream::{PieceJob, StreamJob};
 use crate::chunk::Piece;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;

@@ -1,0 +1,73 @@
+//! A large file or stream whose pieces are being stored by all threads.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
+
+use keepfast_format::content::{ChunkRef, ContentBuilder};
+use keepfast_format::node::Node;
+use keepfast_format::state::State;
+use rustix::fs::Stat;
+
+use super::pending::Place;
+use crate::chunk::Piece;
+
+/// A large file or a stream that is to be read.
+pub struct StreamJob {
+    /// What its pieces come together in.
+    pub file: Arc<StreamFile>,
+    /// Where its bytes come from.
+    pub source: Box<dyn Read + Send>,
+}
+
+/// A piece of a large file.
+pub struct PieceJob {
+    pub file: Arc<StreamFile>,
+    pub number: u64,
+    pub piece: Piece,
+}
+
+/// A file whose pieces are being stored.
+pub struct StreamFile {
+    pub place: Place,
+    pub path: Vec<u8>,
+    pub node: Mutex<Option<(Node, State)>>,
+    /// Where its data are, if it has holes.
+    pub extents: Option<Vec<(u64, u64)>>,
+    /// Its handle and first `fstat`, to see whether it was written to meanwhile.
+    pub handle: Option<(Arc<OwnedFd>, Stat)>,
+    pub known: Option<Node>,
+    pub assembly: Mutex<Assembly>,
+    /// Pieces that aren't stored yet, and one for the reading itself.
+    pub outstanding: AtomicUsize,
+    pub failed: AtomicBool,
+}
+
+/// Chunk references, brought back into order.
+#[derive(Default)]
+pub struct Assembly {
+    pub next: u64,
+    pub waiting: BTreeMap<u64, Vec<ChunkRef>>,
+    pub builder: ContentBuilder,
+    pub bytes: u64,
+}
+
+impl StreamFile {
+    /// A stream that becomes the file `node`.
+    pub fn of_stream(place: Place, node: Node, state: State) -> Arc<Self> {
+        let path = node.name.clone();
+        Arc::new(Self {
+            place,
+            path,
+            node: Mutex::new(Some((node, state))),
+            extents: None,
+            handle: None,
+            known: None,
+            assembly: Mutex::default(),
+            outstanding: AtomicUsize::new(1),
+            failed: AtomicBool::new(false),
+        })
+    }
+}
