@@ -39,6 +39,8 @@ pub struct Lab {
     pub backend: Arc<dyn Backend>,
     /// The index's folder.
     pub cache: PathBuf,
+    /// The password that it is opened with.
+    pub password: Vec<u8>,
     /// What the next backup's clock starts from.
     clock_s: AtomicI64,
     restores: AtomicU64,
@@ -93,7 +95,7 @@ impl Lab {
         let home = TempDir::new().expect("a temporary folder can be made");
         fs::create_dir(home.path().join("source")).expect("the source can be made");
         let cache = folder.path().join("cache");
-        Self { folder, home, backend, cache, clock_s: AtomicI64::new(CLOCK_START_S), restores: AtomicU64::new(0) }
+        Self { folder, home, backend, cache, password: PASSWORD.to_vec(), clock_s: AtomicI64::new(CLOCK_START_S), restores: AtomicU64::new(0) }
     }
 
     /// A folder of the laboratory's, for whatever a test needs.
@@ -136,7 +138,7 @@ impl Lab {
     }
 
     fn open_with_cache(&self, cache: &Path, monitor: &dyn Monitor) -> Result<Opened> {
-        let repository = Repository::open(Arc::clone(&self.backend), PASSWORD)?;
+        let repository = Repository::open(Arc::clone(&self.backend), &self.password)?;
         let snapshots = Snapshots::load(&repository)?;
         let index = open_index(&repository, cache, &snapshots, monitor)?;
         Ok(Opened { repository, snapshots, index })

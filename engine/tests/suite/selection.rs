@@ -1,0 +1,191 @@
+//! What is left out of a backup or picked for a restore, and what is done to files that are
+//! there already.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use keepfast_engine::archive::Source;
+use keepfast_engine::fs::select::Patterns;
+use keepfast_engine::restore::Overwrite;
+use keepfast_testkit::{Ear, Lab, assert_same, describe, tree};
+
+fn patterns(list: &[&str]) -> Patterns {
+    Patterns::new(&list.iter().map(|&pattern| pattern.to_owned()).collect::<Vec<_>>()).expect("they compile")
+}
+
+/// The names of files below the restored source.
+fn restored_files(lab: &Lab) -> BTreeSet<String> {
+    files(&lab.restore("latest"))
+}
+
+fn files(root: &std::path::Path) -> BTreeSet<String> {
+    describe(root)
+        .into_iter()
+        .filter(|(_, described)| described.mode & 0o170_000 == 0o100_000)
+        .map(|(path, _)| String::from_utf8(path).expect("names are plain"))
+        .collect()
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn build(root: &std::path::Path) {
+    for name in ["keep.txt", "drop.o", "a/keep.txt", "a/b/drop.o", "a/cache/x", "a/cachet", "b/cache/y"] {
+        tree::write(root.join(name), name);
+    }
+}
+
+#[test]
+fn excluded_names_and_paths_are_left_out() {
+    let lab = Lab::with(build);
+    lab.backup_with(|options| options.exclude = patterns(&["*.o", "a/cache"]));
+    assert_eq!(restored_files(&lab), set(&["keep.txt", "a/keep.txt", "a/cachet", "b/cache/y"]));
+}
+
+#[test]
+fn directories_marked_as_caches_are_left_out_but_for_the_mark() {
+    let lab = Lab::with(build);
+    let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# made by a test";
+    tree::write(lab.source().join("a/cache/CACHEDIR.TAG"), tag);
+    tree::write(lab.source().join("b/cache/CACHEDIR.TAG"), "no signature");
+    lab.backup_with(|options| options.exclude_caches = true);
+    let found = restored_files(&lab);
+    assert!(found.contains("a/cache/CACHEDIR.TAG") && !found.contains("a/cache/x"), "{found:?}");
+    assert!(found.contains("b/cache/y"), "{found:?}");
+    lab.backup();
+    assert!(restored_files(&lab).contains("a/cache/x"));
+}
+
+#[test]
+fn other_file_systems_are_left_out_on_demand() {
+    let lab = Lab::with(build);
+    let disk = lab.source().join("mounted");
+    fs::create_dir(&disk).expect("it can be made");
+    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&disk).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this user can't mount a file system");
+        return;
+    }
+    tree::write(disk.join("inside"), "elsewhere");
+    let one = lab.backup_with(|options| options.one_file_system = true);
+    let inside = restored_files(&lab).contains("mounted/inside");
+    lab.backup();
+    let with_it = restored_files(&lab).contains("mounted/inside");
+    let _ = std::process::Command::new("umount").arg(&disk).status();
+    assert_eq!((inside, with_it, one.statistics.skipped), (false, true, 0));
+}
+
+#[test]
+fn the_repository_itself_is_never_entered() {
+    let lab = Lab::with(build);
+    let inner = fs::metadata(lab.source().join("a")).expect("it is there");
+    lab.backup_with(|options| options.never_enter = vec![(inner.dev(), inner.ino())]);
+    assert_eq!(restored_files(&lab), set(&["keep.txt", "drop.o", "b/cache/y"]));
+}
+
+#[test]
+fn several_paths_are_backed_up_with_the_way_to_each() {
+    let lab = Lab::with(build);
+    let paths = [lab.source().join("a/b"), lab.source().join("keep.txt"), lab.source().join("a/b/drop.o")];
+    lab.archive(Source::Paths(&paths), &Ear::default(), |_| {}).expect("the backup works");
+    assert_eq!(restored_files(&lab), set(&["keep.txt", "a/b/drop.o"]));
+}
+
+#[test]
+fn picked_paths_and_patterns_are_restored_alone() {
+    let lab = Lab::with(build);
+    lab.backup();
+    let restored = |paths: Vec<Vec<u8>>, include: &[&str], exclude: &[&str]| {
+        let target = lab.fresh_target();
+        let ear = Ear::default();
+        lab.try_restore("latest", &ear, |options| {
+            options.target.clone_from(&target);
+            options.paths = paths;
+            options.include = patterns(include);
+            options.exclude = patterns(exclude);
+        })
+        .expect("the restore works");
+        ear.assert_content();
+        files(&lab.restored_source(&target))
+    };
+    assert_eq!(restored(vec![lab.in_snapshot("a/b")], &[], &[]), set(&["a/b/drop.o"]));
+    assert_eq!(restored(vec![lab.in_snapshot("a/cache")], &[], &[]), set(&["a/cache/x"]), "not a/cachet");
+    assert_eq!(restored(vec![], &["*.txt"], &[]), set(&["keep.txt", "a/keep.txt"]));
+    assert_eq!(restored(vec![lab.in_snapshot("a")], &[], &["cache*", "*.o"]), set(&["a/keep.txt"]));
+}
+
+/// A lab with a snapshot, and a target with one file changed, one removed and one of its own.
+fn with_used_target() -> (Lab, std::path::PathBuf) {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    let target = lab.fresh_target();
+    lab.try_restore("latest", &Ear::default(), |options| options.target.clone_from(&target)).expect("it works");
+    let here = lab.restored_source(&target);
+    tree::write(here.join("a.txt"), "changed here");
+    fs::remove_file(here.join("dir/below/c.bin")).expect("it can be removed");
+    tree::write(here.join("dir/own"), "of the target's own");
+    (lab, target)
+}
+
+fn restore_over(lab: &Lab, target: &std::path::Path, overwrite: Overwrite, delete: bool) -> keepfast_engine::restore::RestoreReport {
+    let ear = Ear::default();
+    let report = lab
+        .try_restore("latest", &ear, |options| {
+            options.target = target.to_owned();
+            options.overwrite = overwrite;
+            options.delete = delete;
+            options.verify = overwrite != Overwrite::Never;
+        })
+        .expect("the restore works");
+    ear.assert_content();
+    report
+}
+
+#[test]
+fn overwriting_always_or_if_changed_and_deleting_makes_the_target_identical() {
+    for overwrite in [Overwrite::Always, Overwrite::IfChanged] {
+        let (lab, target) = with_used_target();
+        let report = restore_over(&lab, &target, overwrite, true);
+        assert_eq!(report.deleted, 1);
+        assert_same(&lab.source(), &lab.restored_source(&target));
+    }
+}
+
+#[test]
+fn without_deleting_the_target_s_own_files_stay() {
+    let (lab, target) = with_used_target();
+    restore_over(&lab, &target, Overwrite::Always, false);
+    let own = lab.restored_source(&target).join("dir/own");
+    assert_eq!(fs::read(own).expect("it stays"), b"of the target's own");
+}
+
+#[test]
+fn overwriting_never_brings_back_what_is_missing_and_leaves_the_rest() {
+    let (lab, target) = with_used_target();
+    let here = lab.restored_source(&target);
+    let linked = fs::metadata(here.join("second name of b")).expect("it is there").ino();
+    // A file in the place of a further name of another.
+    fs::remove_file(here.join("second name of b")).expect("it can be removed");
+    tree::write(here.join("second name of b"), "mine");
+    restore_over(&lab, &target, Overwrite::Never, false);
+    assert_eq!(fs::read(here.join("a.txt")).expect("it stays"), b"changed here");
+    assert_eq!(fs::read(here.join("second name of b")).expect("it stays"), b"mine");
+    assert_eq!(fs::metadata(here.join("dir/b.bin")).expect("it stays").ino(), linked);
+    assert!(here.join("dir/below/c.bin").exists());
+}
+
+#[test]
+fn a_dry_run_of_a_restore_makes_nothing() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    let target = lab.fresh_target();
+    let report = lab
+        .try_restore("latest", &Ear::default(), |options| {
+            options.target.clone_from(&target);
+            options.dry_run = true;
+        })
+        .expect("it works");
+    assert!(report.files > 0 && !target.exists(), "{report:?}");
+}
