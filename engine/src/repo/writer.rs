@@ -26,7 +26,8 @@ use crate::error::{EngineError, Result};
 
 /// Full packs that wait for an uploading thread.
 pub const PACKS_WAITING: usize = 1;
-/// A checkpoint comes after this many packs, or this many chunks.
+/// A checkpoint comes after this many packs, or this many chunks. The first ones come
+/// sooner, after 1, 2, … packs: a killed run loses little even when it was short.
 const PACKS_PER_CHECKPOINT: usize = 8;
 const CHUNKS_PER_CHECKPOINT: usize = 1 << 18;
 /// Sealed directory, tag and rounding, beyond the table itself.
@@ -312,7 +313,8 @@ impl PackWriter<'_> {
         log.totals.bytes_stored += stored_bytes;
         log.unlisted.push(PackRecord { id, kind: pack.kind, stored_bytes, table: filling.table });
         let chunks: usize = log.unlisted.iter().map(|pack| pack.table.chunks.len()).sum();
-        if log.unlisted.len() >= PACKS_PER_CHECKPOINT || chunks >= CHUNKS_PER_CHECKPOINT {
+        let packs_due = PACKS_PER_CHECKPOINT.min(log.totals.segments as usize + 1);
+        if log.unlisted.len() >= packs_due || chunks >= CHUNKS_PER_CHECKPOINT {
             list_packs(self.repository, self.index, self.session, &self.claims, &mut log)?;
         }
         Ok(())
