@@ -38,7 +38,10 @@ fn kind<T>(result: Result<T, BackendError>) -> ErrorKind {
 #[test]
 fn what_was_created_is_read_back_and_listed() {
     for_each_store(|store| {
-        assert_eq!(store.create("packs/ab/one", &[b"first ", b"", b"second"]).expect("it is made"), Created::New);
+        assert_eq!(
+            store.create("packs/ab/one", &[b"first ", b"", b"second"]).expect("it is made"),
+            Created::New
+        );
         assert_eq!(store.create("packs/empty", &[]).expect("it is made"), Created::New);
         store.sync().expect("it can be made durable");
         assert_eq!(store.read("packs/ab/one", 12).expect("it is there"), b"first second");
@@ -164,7 +167,11 @@ fn removing_is_final_and_removing_nothing_is_fine() {
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("it can be listed").flatten() {
-        if entry.path().is_dir() { found.extend(files_below(&entry.path())) } else { found.push(entry.path()) }
+        if entry.path().is_dir() {
+            found.extend(files_below(&entry.path()))
+        } else {
+            found.push(entry.path())
+        }
     }
     found
 }

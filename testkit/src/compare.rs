@@ -48,7 +48,8 @@ pub fn describe(root: &Path) -> BTreeMap<Vec<u8>, Described> {
     let mut stack = vec![Vec::new()];
     while let Some(path) = stack.pop() {
         let whole = if path.is_empty() { root.to_owned() } else { root.join(OsStr::from_bytes(&path)) };
-        let metadata = fs::symlink_metadata(&whole).unwrap_or_else(|error| panic!("{}: {error}", whole.display()));
+        let metadata =
+            fs::symlink_metadata(&whole).unwrap_or_else(|error| panic!("{}: {error}", whole.display()));
         if metadata.is_dir() {
             for entry in fs::read_dir(&whole).expect("the directory can be listed") {
                 let mut below = path.clone();
@@ -105,10 +106,9 @@ pub fn assert_described(one: &BTreeMap<Vec<u8>, Described>, other: &BTreeMap<Vec
     for (path, described) in one {
         match other.get(path) {
             None => differences.push(format!("{}: only in the first tree", path.escape_ascii())),
-            Some(found) if found != described => differences.push(format!(
-                "{}:\n    {described:?}\n    {found:?}",
-                path.escape_ascii()
-            )),
+            Some(found) if found != described => {
+                differences.push(format!("{}:\n    {described:?}\n    {found:?}", path.escape_ascii()))
+            }
             Some(_) => {}
         }
     }

@@ -91,11 +91,8 @@ impl FaultyBackend {
         name: &str,
         work: impl FnOnce() -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
-        let failed = |kind: io::ErrorKind| BackendError {
-            operation,
-            object: name.to_owned(),
-            source: kind.into(),
-        };
+        let failed =
+            |kind: io::ErrorKind| BackendError { operation, object: name.to_owned(), source: kind.into() };
         match self.fate(operation) {
             Fate::Works => work(),
             Fate::Fails(kind) => Err(failed(kind)),

@@ -12,7 +12,9 @@ use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::monitor::Monitor;
-use keepfast_engine::repo::{Index, InitOptions, Repository, SnapshotFilter, Snapshots, WriterOptions, open_index};
+use keepfast_engine::repo::{
+    Index, InitOptions, Repository, SnapshotFilter, Snapshots, WriterOptions, open_index,
+};
 use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::limits;
@@ -95,7 +97,15 @@ impl Lab {
         let home = TempDir::new().expect("a temporary folder can be made");
         fs::create_dir(home.path().join("source")).expect("the source can be made");
         let cache = folder.path().join("cache");
-        Self { folder, home, backend, cache, password: PASSWORD.to_vec(), clock_s: AtomicI64::new(CLOCK_START_S), restores: AtomicU64::new(0) }
+        Self {
+            folder,
+            home,
+            backend,
+            cache,
+            password: PASSWORD.to_vec(),
+            clock_s: AtomicI64::new(CLOCK_START_S),
+            restores: AtomicU64::new(0),
+        }
     }
 
     /// A folder of the laboratory's, for whatever a test needs.
@@ -113,9 +123,7 @@ impl Lab {
     /// Does `work` again until nobody else has changed the folders above the source meanwhile:
     /// they are in every snapshot, and tests share them.
     pub fn undisturbed<T>(&self, mut work: impl FnMut() -> T) -> T {
-        let above = || -> Vec<(i64, i64)> {
-            self.home.path().ancestors().map(crate::tree::mtime).collect()
-        };
+        let above = || -> Vec<(i64, i64)> { self.home.path().ancestors().map(crate::tree::mtime).collect() };
         for _ in 0..200 {
             let before = above();
             let done = work();
@@ -203,8 +211,7 @@ impl Lab {
     #[track_caller]
     pub fn backup_with(&self, change: impl FnOnce(&mut ArchiveOptions<'_>)) -> ArchiveReport {
         let ear = Ear::default();
-        let report =
-            self.archive(Source::Paths(&[self.source()]), &ear, change).expect("the backup works");
+        let report = self.archive(Source::Paths(&[self.source()]), &ear, change).expect("the backup works");
         ear.assert_content();
         report
     }
@@ -239,7 +246,8 @@ impl Lab {
     pub fn restore(&self, which: &str) -> PathBuf {
         let ear = Ear::default();
         let target = self.fresh_target();
-        self.try_restore(which, &ear, |options| options.target.clone_from(&target)).expect("the restore works");
+        self.try_restore(which, &ear, |options| options.target.clone_from(&target))
+            .expect("the restore works");
         ear.assert_content();
         self.restored_source(&target)
     }

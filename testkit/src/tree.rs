@@ -123,8 +123,20 @@ pub fn nasty(root: &Path) -> Vec<&'static str> {
 fn odd_names(root: &Path) {
     let long = "n".repeat(255);
     let names: [&[u8]; 14] = [
-        b"not utf-8 \xff\xfe\xc3", b"new\nline", b"-rf", b"--", b" ", b"a b", b"\\", b"*?[x]", b"\"'`$(x)",
-        b"\x01\x7f\x1b[31m", b"...", b".hidden", "ünïcödé \u{202e}".as_bytes(), long.as_bytes(),
+        b"not utf-8 \xff\xfe\xc3",
+        b"new\nline",
+        b"-rf",
+        b"--",
+        b" ",
+        b"a b",
+        b"\\",
+        b"*?[x]",
+        b"\"'`$(x)",
+        b"\x01\x7f\x1b[31m",
+        b"...",
+        b".hidden",
+        "ünïcödé \u{202e}".as_bytes(),
+        long.as_bytes(),
     ];
     for name in names {
         write(root.join(OsStr::from_bytes(name)), name);
@@ -141,8 +153,23 @@ fn odd_names(root: &Path) {
 fn sizes(root: &Path) {
     const MIB: usize = 1 << 20;
     let sizes = [
-        0, 1, 2, 511, 4095, 4096, 4097, 16_384, 65_535, 65_536, 65_537, MIB, 2 * MIB - 1, 2 * MIB, 2 * MIB + 1,
-        5 * MIB, 20 * MIB,
+        0,
+        1,
+        2,
+        511,
+        4095,
+        4096,
+        4097,
+        16_384,
+        65_535,
+        65_536,
+        65_537,
+        MIB,
+        2 * MIB - 1,
+        2 * MIB,
+        2 * MIB + 1,
+        5 * MIB,
+        20 * MIB,
     ];
     for (seed, size) in (100..).zip(sizes) {
         write(root.join(format!("noise {size}")), noise(seed, size));
@@ -162,7 +189,14 @@ fn modes_and_times(root: &Path) {
         write(folder.join("inside"), "something");
         fs::set_permissions(&folder, fs::Permissions::from_mode(mode | 0o700)).expect("the mode can be set");
     }
-    let times = [(-1, 999_999_999), (-86_400 * 365 * 60, 1), (0, 0), (0, 1), (1_234_567_890, 123_456_789), (4_000_000_000, 7)];
+    let times = [
+        (-1, 999_999_999),
+        (-86_400 * 365 * 60, 1),
+        (0, 0),
+        (0, 1),
+        (1_234_567_890, 123_456_789),
+        (4_000_000_000, 7),
+    ];
     for (seconds, nanos) in times {
         set_mtime(write(root.join(format!("at {seconds}.{nanos}")), "old"), seconds, nanos);
         let folder = root.join(format!("folder at {seconds}.{nanos}"));
@@ -181,7 +215,8 @@ fn links_and_specials(root: &Path, left_out: &mut Vec<&'static str>) {
         fs::hard_link(root.join("target"), root.join(folder).join("further")).expect("the link can be made");
     }
     write(root.join("empty with two names"), "");
-    fs::hard_link(root.join("empty with two names"), root.join("empty's other")).expect("the link can be made");
+    fs::hard_link(root.join("empty with two names"), root.join("empty's other"))
+        .expect("the link can be made");
     write(root.join("big with two names"), noise(9, 3 << 20));
     fs::hard_link(root.join("big with two names"), root.join("big's other")).expect("the link can be made");
     symlink("target", root.join("to a file")).expect("the link can be made");
@@ -199,14 +234,15 @@ fn links_and_specials(root: &Path, left_out: &mut Vec<&'static str>) {
     special("fifo", FileType::Fifo, 0o640, 0).expect("the fifo can be made");
     special("socket", FileType::Socket, 0o600, 0).expect("the socket can be made");
     fs::hard_link(root.join("fifo"), root.join("fifo's other")).expect("the link can be made");
-    let devices = special("char", FileType::CharacterDevice, 0o666, rustix::fs::makedev(1, 3)).and_then(|()| {
-        special("block", FileType::BlockDevice, 0o660, rustix::fs::makedev(259, 300_000))
-    });
+    let devices = special("char", FileType::CharacterDevice, 0o666, rustix::fs::makedev(1, 3))
+        .and_then(|()| special("block", FileType::BlockDevice, 0o660, rustix::fs::makedev(259, 300_000)));
     if !is_root() || devices.is_err() {
         left_out.push("devices");
     }
     if is_root() {
-        for (name, uid, gid) in [("owned", 1234, 5678), ("owned by nobody", 65_534, 65_534), ("owned high", 4_000_000_000, 1)] {
+        for (name, uid, gid) in
+            [("owned", 1234, 5678), ("owned by nobody", 65_534, 65_534), ("owned high", 4_000_000_000, 1)]
+        {
             let path = write(root.join(name), name);
             std::os::unix::fs::chown(&path, Some(uid), Some(gid)).expect("root gives files away");
             // Giving a file away clears these bits, so a restore must set them afterwards.

@@ -16,7 +16,10 @@ fn back_up_all_at_once(backend: Arc<dyn Backend>) {
         tree::write(root.join("own.bin"), tree::noise(writer, 700_000));
         // Four writers each have the same of these, so that they race to store them.
         for shared in 0..6 {
-            tree::write(root.join(format!("shared {shared}")), tree::noise(100 + shared + writer % 2, 400_000));
+            tree::write(
+                root.join(format!("shared {shared}")),
+                tree::noise(100 + shared + writer % 2, 400_000),
+            );
         }
     }
     let start = Barrier::new(WRITERS as usize);
@@ -86,7 +89,8 @@ fn a_restore_and_a_check_run_while_others_back_up() {
                     let root = lab.path(&format!("files of {writer}"));
                     tree::write(root.join(round.to_string()), tree::noise(writer * 10 + round, 200_000));
                     let cache = lab.path(&format!("cache of {writer}"));
-                    lab.archive_with_cache(&cache, Source::Paths(&[root]), &Ear::default(), |_| {}).expect("it works");
+                    lab.archive_with_cache(&cache, Source::Paths(&[root]), &Ear::default(), |_| {})
+                        .expect("it works");
                 }
             });
         }

@@ -48,7 +48,7 @@ fn objects(lab: &Lab) -> Objects {
         slot: one("keys/"),
         keyring: one("keyring/"),
         session: one("sessions/"),
-        segment: one("index/"),
+        segment: store::names(&*lab.backend, "index/")[0].clone(),
         data_pack: packs[1].clone(),
         metadata_pack: packs[0].clone(),
         snapshot: one("snapshots/"),
@@ -85,7 +85,8 @@ fn for_every_damage(pick: impl Fn(&Objects) -> String, judge: impl Fn(&Lab, Dama
 /// The error that keeps a repository from opening, which must name an object.
 #[track_caller]
 fn assert_does_not_open(lab: &Lab, damage: Damage, named: &str) {
-    let error = lab.try_open(&Ear::default()).err().unwrap_or_else(|| panic!("it opens in spite of {damage:?}"));
+    let error =
+        lab.try_open(&Ear::default()).err().unwrap_or_else(|| panic!("it opens in spite of {damage:?}"));
     assert!(error.to_string().contains(named), "{damage:?} of {named} is told as: {error}");
     assert!(!matches!(error, EngineError::WrongPassword { .. }), "{damage:?} is told as: {error}");
     let backup = lab.try_backup(&Ear::default()).expect_err("a backup can't work either");
@@ -96,10 +97,14 @@ fn assert_does_not_open(lab: &Lab, damage: Damage, named: &str) {
 #[track_caller]
 fn assert_check_names(lab: &Lab, damage: Damage, name: &str) -> Vec<String> {
     let ear = Ear::default();
-    let report = lab.try_check(&ear).unwrap_or_else(|error| panic!("{damage:?} of {name} ends check: {error}"));
+    let report =
+        lab.try_check(&ear).unwrap_or_else(|error| panic!("{damage:?} of {name} ends check: {error}"));
     let findings = ear.findings();
     assert!(report.findings > 0, "{damage:?} of {name} isn't found");
-    assert!(findings.iter().any(|finding| finding.contains(name)), "{damage:?} of {name} isn't named: {findings:#?}");
+    assert!(
+        findings.iter().any(|finding| finding.contains(name)),
+        "{damage:?} of {name} isn't named: {findings:#?}"
+    );
     findings
 }
 
@@ -135,7 +140,10 @@ fn assert_restores_what_is_left(lab: &Lab, which: &str) -> usize {
 
 #[test]
 fn i7_a_damaged_config_is_named() {
-    for_every_damage(|objects| objects.config.clone(), |lab, damage, name| assert_does_not_open(lab, damage, name));
+    for_every_damage(
+        |objects| objects.config.clone(),
+        |lab, damage, name| assert_does_not_open(lab, damage, name),
+    );
 }
 
 #[test]
@@ -151,7 +159,10 @@ fn i7_a_damaged_key_slot_is_named_and_not_called_a_wrong_password() {
 
 #[test]
 fn i7_a_damaged_keyring_is_named() {
-    for_every_damage(|objects| objects.keyring.clone(), |lab, damage, name| assert_does_not_open(lab, damage, name));
+    for_every_damage(
+        |objects| objects.keyring.clone(),
+        |lab, damage, name| assert_does_not_open(lab, damage, name),
+    );
 }
 
 #[test]
@@ -197,7 +208,11 @@ fn i7_a_damaged_snapshot_is_named_and_hides_no_other() {
                 let ear = Ear::default();
                 let report = lab.try_check(&ear).expect("check runs");
                 assert!(report.findings > 0, "a snapshot is gone, and check doesn't miss it");
-                assert!(ear.findings().iter().any(|finding| finding.contains("snapshots/")), "{:?}", ear.findings());
+                assert!(
+                    ear.findings().iter().any(|finding| finding.contains("snapshots/")),
+                    "{:?}",
+                    ear.findings()
+                );
             } else {
                 assert_check_names(lab, damage, name);
             }
@@ -252,8 +267,11 @@ fn i7_every_flip_in_every_object_is_found() {
         let length = store::bytes(&*whole, &name).len();
         // Bytes at either end, where the structure is, and some between.
         let step = (length / 8).max(1);
-        let positions: BTreeSet<usize> =
-            (0..10).chain((0..length).step_by(step)).chain(length.saturating_sub(14)..length).filter(|at| *at < length).collect();
+        let positions: BTreeSet<usize> = (0..10)
+            .chain((0..length).step_by(step))
+            .chain(length.saturating_sub(14)..length)
+            .filter(|at| *at < length)
+            .collect();
         for position in positions {
             let copy: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
             store::copy(&*whole, &*copy);
@@ -269,14 +287,21 @@ fn i7_every_flip_in_every_object_is_found() {
             }
         }
     }
-    assert!(missed.is_empty(), "{} flips weren't named, among them {:#?}", missed.len(), &missed[..missed.len().min(10)]);
+    assert!(
+        missed.is_empty(),
+        "{} flips weren't named, among them {:#?}",
+        missed.len(),
+        &missed[..missed.len().min(10)]
+    );
 }
 
 #[test]
 fn a_file_that_lies_in_the_storage_without_being_an_object_is_no_reason_to_fail() {
     let lab = Lab::with(tree::small);
     lab.backup();
-    for name in ["snapshots/README", "index/.DS_Store", "packs/ab/notes", "keys/lost+found", "config/old", "stray"] {
+    for name in
+        ["snapshots/README", "index/.DS_Store", "packs/ab/notes", "keys/lost+found", "config/old", "stray"]
+    {
         tree::write(lab.path("repository").join(name), "a stranger's");
     }
     lab.backup();

@@ -41,13 +41,19 @@ fn bytes_inserted_into_a_large_file_store_only_what_is_near() {
 
 #[test]
 fn text_is_stored_compressed_and_noise_as_it_is() {
-    let lab = Lab::with(|root| drop(tree::write(root.join("text"), (0..400_000).map(|n| format!("line {n}\n")).collect::<String>())));
+    let lab = Lab::with(|root| {
+        drop(tree::write(root.join("text"), (0..400_000).map(|n| format!("line {n}\n")).collect::<String>()))
+    });
     let report = lab.backup();
     assert!(report.statistics.bytes_stored * 3 < report.statistics.bytes_new, "{:?}", report.statistics);
     let noise = Lab::with(|root| drop(tree::write(root.join("noise"), tree::noise(1, SIZE))));
     let report = noise.backup();
     // Packs are padded by up to an eighth, so that sizes tell little.
-    assert!(report.statistics.bytes_stored < report.statistics.bytes_new + report.statistics.bytes_new / 5, "{:?}", report.statistics);
+    assert!(
+        report.statistics.bytes_stored < report.statistics.bytes_new + report.statistics.bytes_new / 5,
+        "{:?}",
+        report.statistics
+    );
 }
 
 #[test]

@@ -34,7 +34,8 @@ fn init_over_a_repository_is_refused_and_changes_nothing() {
     let lab = Lab::with(tree::small);
     lab.backup();
     let before = store::names(&*lab.backend, "");
-    let error = Repository::init(Arc::clone(&lab.backend), b"other", &init_options()).err().expect("it is refused");
+    let error =
+        Repository::init(Arc::clone(&lab.backend), b"other", &init_options()).err().expect("it is refused");
     assert!(matches!(error, EngineError::RepositoryExists { .. }), "{error}");
     assert_eq!(store::names(&*lab.backend, ""), before);
 }
@@ -49,7 +50,10 @@ fn init_over_backups_whose_config_is_lost_is_refused_as_damage() {
     let open = Repository::open(Arc::clone(&lab.backend), PASSWORD).err();
     for error in [init, open] {
         let error = error.expect("it is refused");
-        assert!(matches!(&error, EngineError::Missing { object, .. } if object == "config/00000000"), "{error}");
+        assert!(
+            matches!(&error, EngineError::Missing { object, .. } if object == "config/00000000"),
+            "{error}"
+        );
     }
 }
 
@@ -61,7 +65,11 @@ fn a_path_that_was_asked_for_and_is_not_there_is_skipped_and_counted() {
     let paths = [lab.source().join("a.txt"), missing.clone()];
     let report = lab.archive(Source::Paths(&paths), &ear, |_| {}).expect("the rest is backed up");
     assert_eq!(report.statistics.skipped, 1);
-    assert!(matches!(&ear.heard()[..], [Heard::Skipped { path, .. }] if *path == missing), "{:?}", ear.heard());
+    assert!(
+        matches!(&ear.heard()[..], [Heard::Skipped { path, .. }] if *path == missing),
+        "{:?}",
+        ear.heard()
+    );
     let restored = lab.restore("latest");
     assert_eq!(fs::read(restored.join("a.txt")).expect("it is restored"), b"one\n");
 }
@@ -78,7 +86,8 @@ fn race(change: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<Heard>) {
     let root = lab.source();
     let once = std::sync::Once::new();
     let ear = Ear::with_hook(move |_| once.call_once(|| change(&root)));
-    lab.archive(Source::Paths(&[lab.source()]), &ear, |options| options.threads = 1).expect("the backup works");
+    lab.archive(Source::Paths(&[lab.source()]), &ear, |options| options.threads = 1)
+        .expect("the backup works");
     let heard = ear.heard();
     (lab, heard)
 }
@@ -89,7 +98,10 @@ fn a_directory_replaced_by_a_link_while_backing_up_is_not_followed() {
         fs::remove_dir_all(root.join("folder")).expect("it can be removed");
         std::os::unix::fs::symlink("outside", root.join("folder")).expect("it can be made");
     });
-    assert!(matches!(&heard[..], [Heard::Skipped { path, why }] if path.ends_with("folder") && why.contains("replaced")), "{heard:?}");
+    assert!(
+        matches!(&heard[..], [Heard::Skipped { path, why }] if path.ends_with("folder") && why.contains("replaced")),
+        "{heard:?}"
+    );
     assert!(!lab.restore("latest").join("folder").exists());
     lab.assert_sound();
 }
@@ -123,8 +135,9 @@ fn a_file_that_shrinks_while_it_is_read_leaves_a_sound_snapshot() {
                 });
             }
         });
-        let report =
-            lab.archive(Source::Paths(&[lab.source()]), &ear, |options| options.threads = 1).expect("it works");
+        let report = lab
+            .archive(Source::Paths(&[lab.source()]), &ear, |options| options.threads = 1)
+            .expect("it works");
         assert_eq!(report.changed_while_read, 1, "{:?}", ear.heard());
         lab.assert_sound();
         drop(lab.restore("latest"));

@@ -27,7 +27,8 @@ fn open(folder: &Path, scratch: &Path) -> Opened {
     let repository = Repository::open(Arc::new(LocalBackend::new(folder)), PASSWORD)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let snapshots = Snapshots::load(&repository).expect("snapshots load");
-    let index = open_index(&repository, &scratch.join("cache"), &snapshots, &Ear::default()).expect("the index opens");
+    let index = open_index(&repository, &scratch.join("cache"), &snapshots, &Ear::default())
+        .expect("the index opens");
     Opened { repository, snapshots, index }
 }
 
@@ -45,7 +46,8 @@ fn listing(opened: &Opened, scratch: &Path) -> String {
             .expect("the restore works");
         ear.assert_content();
         let body = &stored.snapshot.body;
-        writeln!(lines, "snapshot {number} of {} with {:?}", body.host, body.tags).expect("strings take everything");
+        writeln!(lines, "snapshot {number} of {} with {:?}", body.host, body.tags)
+            .expect("strings take everything");
         let mut entries = describe(&target);
         // The target itself is the test's.
         entries.remove(b"".as_slice());
@@ -55,19 +57,25 @@ fn listing(opened: &Opened, scratch: &Path) -> String {
             let content: String = entry.content.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
             let mtime = format!("{}.{:09}", entry.mtime.0, entry.mtime.1);
             let linked = entry.linked_to.map(|path| path.escape_ascii().to_string()).unwrap_or_default();
-            let attributes: Vec<String> =
-                entry.xattrs.iter().map(|(name, value)| format!("{}={}", name.escape_ascii(), value.escape_ascii())).collect();
+            let attributes: Vec<String> = entry
+                .xattrs
+                .iter()
+                .map(|(name, value)| format!("{}={}", name.escape_ascii(), value.escape_ascii()))
+                .collect();
             // One line for a directory of very many.
             let is_of_many = path.starts_with(b"many/");
             many += usize::from(is_of_many);
             writeln!(
                 if is_of_many { &mut many_lines } else { &mut lines },
                 "{} {:o} {mtime} {} {content} [{linked}] {attributes:?}",
-                path.escape_ascii(), entry.mode, entry.size
+                path.escape_ascii(),
+                entry.mode,
+                entry.size
             )
             .expect("strings take everything");
         }
-        writeln!(lines, "many/* {many} {}", blake3::hash(many_lines.as_bytes())).expect("strings take everything");
+        writeln!(lines, "many/* {many} {}", blake3::hash(many_lines.as_bytes()))
+            .expect("strings take everything");
     }
     lines
 }
@@ -126,7 +134,8 @@ fn bless() {
     let mut lab = Lab::new();
     lab.backend = Arc::new(LocalBackend::new(&folder));
     lab.password = PASSWORD.to_vec();
-    Repository::init(Arc::clone(&lab.backend), PASSWORD, &keepfast_testkit::lab::init_options()).expect("it is made");
+    Repository::init(Arc::clone(&lab.backend), PASSWORD, &keepfast_testkit::lab::init_options())
+        .expect("it is made");
     for second in [false, true] {
         build(&lab.source(), second);
         lab.backup_with(|options| {
@@ -155,7 +164,8 @@ fn every_golden_repository_opens_checks_and_restores() {
         let opened = open(&folder, scratch.path());
         let ear = Ear::default();
         let options = CheckOptions { read: ReadData::All, threads: 2 };
-        let report = check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear).expect("check runs");
+        let report =
+            check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear).expect("check runs");
         ear.assert_content();
         assert_eq!((report.findings, report.packs_read), (0, report.packs));
         assert!(report.packs > 0);

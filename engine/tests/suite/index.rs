@@ -184,7 +184,8 @@ fn a_pack_with_a_garbled_directory_still_gives_its_chunks_when_no_segment_lists_
     }
     fs::remove_dir_all(&lab.cache).expect("the cache can be removed");
     let target = lab.fresh_target();
-    lab.try_restore("latest", &Ear::default(), |options| options.target.clone_from(&target)).expect("it restores");
+    lab.try_restore("latest", &Ear::default(), |options| options.target.clone_from(&target))
+        .expect("it restores");
     assert_same(&lab.source(), &lab.restored_source(&target));
 }
 
@@ -197,7 +198,8 @@ fn two_processes_use_one_cache_folder_at_the_same_time() {
     assert_ne!(one.index.folder(), two.index.folder());
     let target = lab.fresh_target();
     let snapshot = &two.snapshots.all[0].snapshot;
-    two.restore(snapshot, &Ear::default(), |options| options.target.clone_from(&target)).expect("it restores");
+    two.restore(snapshot, &Ear::default(), |options| options.target.clone_from(&target))
+        .expect("it restores");
     assert_same(&lab.source(), &lab.restored_source(&target));
     drop(one);
     let three = open_index(&two.repository, &lab.cache, &two.snapshots, &Ear::default()).expect("it opens");

@@ -90,15 +90,20 @@ fn edit(root: &Path, edit: &Edit) {
             }
             fs::write(path, bytes)
         }),
-        Edit::Truncate { place, length } => file(place)
-            .map_or(Ok(()), |path| fs::File::options().write(true).open(path).and_then(|file| file.set_len(*length))),
+        Edit::Truncate { place, length } => file(place).map_or(Ok(()), |path| {
+            fs::File::options().write(true).open(path).and_then(|file| file.set_len(*length))
+        }),
         Edit::MakeFolder { place } => fs::create_dir(new_name(root, *place)),
         Edit::Remove { place } => match file(place) {
             Some(path) if place % 4 > 0 => fs::remove_file(path),
             _ => pick(root, true, *place).filter(|path| path != root).map_or(Ok(()), fs::remove_dir_all),
         },
-        Edit::Rename { place, to } => file(place).map_or(Ok(()), |path| fs::rename(path, new_name(root, *to))),
-        Edit::Link { place, to } => file(place).map_or(Ok(()), |path| fs::hard_link(path, new_name(root, *to))),
+        Edit::Rename { place, to } => {
+            file(place).map_or(Ok(()), |path| fs::rename(path, new_name(root, *to)))
+        }
+        Edit::Link { place, to } => {
+            file(place).map_or(Ok(()), |path| fs::hard_link(path, new_name(root, *to)))
+        }
         Edit::Symlink { place, target } => {
             use std::os::unix::ffi::OsStrExt;
             symlink(std::ffi::OsStr::from_bytes(target), new_name(root, *place))
@@ -119,7 +124,11 @@ fn edit(root: &Path, edit: &Edit) {
             Ok(())
         }
         Edit::Hole { place, start, length } => {
-            tree::write_sparse(new_name(root, *place).with_extension("sparse"), start + length, &[(*start, *length / 2)]);
+            tree::write_sparse(
+                new_name(root, *place).with_extension("sparse"),
+                start + length,
+                &[(*start, *length / 2)],
+            );
             Ok(())
         }
     };

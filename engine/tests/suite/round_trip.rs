@@ -52,8 +52,11 @@ fn tree_of(lab: &Lab, folder: &Path) -> ChunkId {
     use std::os::unix::ffi::OsStrExt;
     let opened = lab.open();
     let frames = FrameCache::new(&opened.repository, &opened.index);
-    let snapshot = &opened.snapshots.find("latest", &SnapshotFilter::default()).expect("it is there").snapshot;
-    let node = Trees::new(&frames).find(&snapshot.body.tree, folder.as_os_str().as_bytes()).expect("trees are readable");
+    let snapshot =
+        &opened.snapshots.find("latest", &SnapshotFilter::default()).expect("it is there").snapshot;
+    let node = Trees::new(&frames)
+        .find(&snapshot.body.tree, folder.as_os_str().as_bytes())
+        .expect("trees are readable");
     match node.expect("the folder is in the snapshot").kind {
         NodeKind::Directory { tree } => tree,
         other => panic!("{other:?} isn't a directory"),
@@ -144,7 +147,8 @@ fn files_of_one_link_group_in_several_folders_come_back_linked_when_only_some_ar
     let ear = Ear::default();
     lab.try_restore("latest", &ear, |options| {
         options.target.clone_from(&target);
-        options.include = keepfast_engine::fs::select::Patterns::new(&["*.txt".to_owned()]).expect("it compiles");
+        options.include =
+            keepfast_engine::fs::select::Patterns::new(&["*.txt".to_owned()]).expect("it compiles");
         options.verify = false;
     })
     .expect("the restore works");

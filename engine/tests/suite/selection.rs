@@ -121,7 +121,8 @@ fn with_used_target() -> (Lab, std::path::PathBuf) {
     let lab = Lab::with(tree::small);
     lab.backup();
     let target = lab.fresh_target();
-    lab.try_restore("latest", &Ear::default(), |options| options.target.clone_from(&target)).expect("it works");
+    lab.try_restore("latest", &Ear::default(), |options| options.target.clone_from(&target))
+        .expect("it works");
     let here = lab.restored_source(&target);
     tree::write(here.join("a.txt"), "changed here");
     fs::remove_file(here.join("dir/below/c.bin")).expect("it can be removed");
@@ -129,7 +130,12 @@ fn with_used_target() -> (Lab, std::path::PathBuf) {
     (lab, target)
 }
 
-fn restore_over(lab: &Lab, target: &std::path::Path, overwrite: Overwrite, delete: bool) -> keepfast_engine::restore::RestoreReport {
+fn restore_over(
+    lab: &Lab,
+    target: &std::path::Path,
+    overwrite: Overwrite,
+    delete: bool,
+) -> keepfast_engine::restore::RestoreReport {
     let ear = Ear::default();
     let report = lab
         .try_restore("latest", &ear, |options| {

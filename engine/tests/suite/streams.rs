@@ -10,8 +10,13 @@ use keepfast_engine::dump::dump;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_testkit::{Ear, Lab, RecordingBackend};
 
-fn stream(lab: &Lab, reader: impl Read + Send + 'static, ended: Result<(), String>) -> Result<ArchiveReport, EngineError> {
-    let stream = Stream { name: b"dump.sql".to_vec(), reader: Box::new(reader), ended: Box::new(move || ended) };
+fn stream(
+    lab: &Lab,
+    reader: impl Read + Send + 'static,
+    ended: Result<(), String>,
+) -> Result<ArchiveReport, EngineError> {
+    let stream =
+        Stream { name: b"dump.sql".to_vec(), reader: Box::new(reader), ended: Box::new(move || ended) };
     lab.archive(Source::Stream(stream), &Ear::default(), |_| {})
 }
 
@@ -19,7 +24,8 @@ fn dumped(lab: &Lab, which: &str) -> Vec<u8> {
     let opened = lab.open();
     let snapshot = &opened.snapshots.find(which, &SnapshotFilter::default()).expect("it is there").snapshot;
     let mut out = Vec::new();
-    dump(&opened.repository, &opened.index, snapshot, b"dump.sql", &mut out, &Ear::default()).expect("it is dumped");
+    dump(&opened.repository, &opened.index, snapshot, b"dump.sql", &mut out, &Ear::default())
+        .expect("it is dumped");
     out
 }
 
@@ -45,7 +51,8 @@ fn a_second_stream_of_the_same_name_and_length_is_never_taken_for_unchanged() {
 #[test]
 fn a_stream_whose_command_failed_makes_no_snapshot() {
     let lab = Lab::new();
-    let error = stream(&lab, &b"half a dump"[..], Err("the command failed with code 1".to_owned())).expect_err("it failed");
+    let error = stream(&lab, &b"half a dump"[..], Err("the command failed with code 1".to_owned()))
+        .expect_err("it failed");
     assert!(error.to_string().contains("code 1"), "{error}");
     assert!(lab.open().snapshots.all.is_empty());
     lab.assert_sound();
@@ -120,7 +127,11 @@ fn a_large_stream_is_never_far_ahead_of_what_is_stored() {
 fn a_stream_s_name_must_be_a_file_name() {
     let lab = Lab::new();
     for name in ["", ".", "..", "a/b", "a\0b"] {
-        let stream = Stream { name: name.as_bytes().to_vec(), reader: Box::new(io::empty()), ended: Box::new(|| Ok(())) };
+        let stream = Stream {
+            name: name.as_bytes().to_vec(),
+            reader: Box::new(io::empty()),
+            ended: Box::new(|| Ok(())),
+        };
         let error = lab.archive(Source::Stream(stream), &Ear::default(), |_| {}).expect_err("it is refused");
         assert!(error.to_string().contains("name"), "{error}");
     }

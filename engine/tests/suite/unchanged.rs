@@ -93,8 +93,11 @@ fn a_file_of_another_inode_is_read_again_unless_inodes_are_ignored() {
         let time = tree::mtime(&path);
         // The new file while the old one is there, so that it gets another inode.
         tree::write(lab.source().join("new"), fs::read(&path).expect("it is there"));
-        fs::set_permissions(lab.source().join("new"), fs::metadata(&path).expect("it is there").permissions())
-            .expect("modes can be set");
+        fs::set_permissions(
+            lab.source().join("new"),
+            fs::metadata(&path).expect("it is there").permissions(),
+        )
+        .expect("modes can be set");
         tree::set_mtime(lab.source().join("new"), time.0, time.1);
         fs::rename(lab.source().join("new"), &path).expect("it can be renamed");
     };
