@@ -97,18 +97,14 @@ impl LocalBackend {
     fn create_by_renaming(&self, path: &Path, directory: &Path, parts: &[&[u8]]) -> io::Result<Created> {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let temporary = directory.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
-        let written = write_new(&temporary, parts).and_then(|()| {
-            match rustix::fs::link(&temporary, path) {
+        let written = write_new(&temporary, parts).and_then(|()| match rustix::fs::link(&temporary, path) {
+            Ok(()) => Ok(Created::New),
+            Err(Errno::EXIST) => Ok(Created::AlreadyThere),
+            Err(_) => match rustix::fs::renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE) {
                 Ok(()) => Ok(Created::New),
                 Err(Errno::EXIST) => Ok(Created::AlreadyThere),
-                Err(_) => {
-                    match rustix::fs::renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE) {
-                        Ok(()) => Ok(Created::New),
-                        Err(Errno::EXIST) => Ok(Created::AlreadyThere),
-                        Err(error) => Err(error.into()),
-                    }
-                }
-            }
+                Err(error) => Err(error.into()),
+            },
         });
         // After a rename the temporary name is gone already.
         let _ = fs::remove_file(&temporary);

@@ -1,5 +1,7 @@
 //! What every backend promises, asked of each of them.
 
+#![allow(clippy::print_stderr, reason = "tests say what they can't test here")]
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};

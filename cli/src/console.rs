@@ -141,7 +141,11 @@ impl Monitor for Console {
                 self.tell("gone", &path.display().to_string(), "it was removed before it could be read");
             }
             Event::Changed { path } if !self.quiet => {
-                self.tell("changed", &path.display().to_string(), "it was written to while it was read; the next backup reads it again");
+                self.tell(
+                    "changed",
+                    &path.display().to_string(),
+                    "it was written to while it was read; the next backup reads it again",
+                );
             }
             Event::Notice(line) if !self.quiet => self.tell("note", "keepfast", &line),
             Event::Vanished { .. } | Event::Changed { .. } | Event::Notice(_) => {}

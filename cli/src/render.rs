@@ -35,7 +35,8 @@ pub fn document(value: &Value) {
 
 /// A time as RFC 3339 in UTC.
 pub fn rfc3339(time: Timestamp) -> String {
-    jiff::Timestamp::new(time.seconds, time.nanos as i32).map_or_else(|_| time.seconds.to_string(), |time| time.to_string())
+    jiff::Timestamp::new(time.seconds, time.nanos as i32)
+        .map_or_else(|_| time.seconds.to_string(), |time| time.to_string())
 }
 
 /// A time for people, in their time zone, to the second.

@@ -23,13 +23,16 @@ pub struct Usage(pub String);
 
 /// The store that `--repo` names.
 pub fn backend(common: &Common) -> Result<Arc<dyn Backend>> {
-    let place = common.repo.as_deref().filter(|place| !place.is_empty()).ok_or_else(|| {
-        Usage("no repository given: use --repo, or set KEEPFAST_REPOSITORY".to_owned())
-    })?;
-    if let Some((scheme, _)) = place.split_once("://") {
-        if scheme != "file" {
-            return Err(Usage(format!("{scheme}:// isn't supported: this version keeps repositories in directories")).into());
-        }
+    let place = common
+        .repo
+        .as_deref()
+        .filter(|place| !place.is_empty())
+        .ok_or_else(|| Usage("no repository given: use --repo, or set KEEPFAST_REPOSITORY".to_owned()))?;
+    if let Some((scheme, _)) = place.split_once("://").filter(|(scheme, _)| *scheme != "file") {
+        return Err(Usage(format!(
+            "{scheme}:// isn't supported: this version keeps repositories in directories"
+        ))
+        .into());
     }
     Ok(Arc::new(LocalBackend::new(local_path(place))))
 }
@@ -44,7 +47,9 @@ pub fn open(common: &Common) -> Result<Repository> {
     let backend = backend(common)?;
     let mut any = false;
     // Ask for a password only where there is something to open.
-    backend.list(keepfast_format::names::CONFIG, &mut |_| any = true).map_err(keepfast_engine::EngineError::from)?;
+    backend
+        .list(keepfast_format::names::CONFIG, &mut |_| any = true)
+        .map_err(keepfast_engine::EngineError::from)?;
     if !any {
         return Err(keepfast_engine::EngineError::NoRepository { location: backend.location() }.into());
     }
@@ -69,8 +74,9 @@ pub fn password(common: &Common, new: bool) -> Result<Zeroizing<String>> {
         if !output.status.success() {
             bail!("the password command {command:?} failed: {}", output.status);
         }
-        let printed = String::from_utf8(output.stdout)
-            .map_err(|_| anyhow::anyhow!("the password command {command:?} printed something that isn't UTF-8"))?;
+        let printed = String::from_utf8(output.stdout).map_err(|_| {
+            anyhow::anyhow!("the password command {command:?} printed something that isn't UTF-8")
+        })?;
         return first_line(&Zeroizing::new(printed), "the password command's output");
     }
     if let Ok(password) = std::env::var("KEEPFAST_PASSWORD") {
@@ -78,7 +84,8 @@ pub fn password(common: &Common, new: bool) -> Result<Zeroizing<String>> {
     }
     if !std::io::stdin().is_terminal() {
         return Err(Usage(
-            "no password given: set KEEPFAST_PASSWORD, or use --password-file or --password-command".to_owned(),
+            "no password given: set KEEPFAST_PASSWORD, or use --password-file or --password-command"
+                .to_owned(),
         )
         .into());
     }
@@ -111,16 +118,16 @@ pub fn cache_dir(common: &Common) -> Result<PathBuf> {
         .or_else(|| from_env("HOME").map(|home| home.join(".cache")))
         .map(|cache| cache.join("keepfast"))
         .ok_or_else(|| {
-            Usage("no place for the local index: set HOME or KEEPFAST_CACHE_DIR, or use --cache-dir".to_owned()).into()
+            Usage(
+                "no place for the local index: set HOME or KEEPFAST_CACHE_DIR, or use --cache-dir".to_owned(),
+            )
+            .into()
         })
 }
 
 /// Threads to work with.
 pub fn threads(common: &Common) -> usize {
-    common.threads.map_or_else(
-        || std::thread::available_parallelism().map_or(2, usize::from),
-        usize::from,
-    )
+    common.threads.map_or_else(|| std::thread::available_parallelism().map_or(2, usize::from), usize::from)
 }
 
 /// The machine's name.

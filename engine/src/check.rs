@@ -19,7 +19,9 @@ use keepfast_format::{limits, names};
 
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
-use crate::repo::{FrameCache, Index, Repository, Snapshots, Trees, list_segments, read_segment, verify_pack};
+use crate::repo::{
+    FrameCache, Index, Repository, Snapshots, Trees, list_segments, read_segment, verify_pack,
+};
 
 /// Damaged files that are named one by one; of more, only the number is told.
 const FILES_NAMED: u64 = 1000;
@@ -199,12 +201,13 @@ impl Check<'_> {
     fn stored_packs(&mut self) -> Result<StoredPacks> {
         let mut stored = StoredPacks::new();
         let mut strange = Vec::new();
-        self.repository.backend().list(names::PACKS, &mut |Listed { name, bytes }| {
-            match names::parse_pack(&name) {
+        self.repository.backend().list(
+            names::PACKS,
+            &mut |Listed { name, bytes }| match names::parse_pack(&name) {
                 Some((id, session)) => drop(stored.insert(id, (session, bytes))),
                 None => strange.push(name),
-            }
-        })?;
+            },
+        )?;
         for name in strange {
             self.finding(name, "its name isn't a pack's");
         }
@@ -245,10 +248,13 @@ impl Check<'_> {
         for stored in &snapshots.all {
             let head = &stored.snapshot.head;
             let packs = by_session.remove(&head.id).unwrap_or_default();
-            let complete = (0..head.segments)
-                .all(|n| segments.binary_search(&names::segment(head.id, n)).is_ok());
+            let complete =
+                (0..head.segments).all(|n| segments.binary_search(&names::segment(head.id, n)).is_ok());
             if complete && self.report.findings == 0 && Snapshot::pack_list_hash(&packs) != head.pack_list {
-                self.finding(names::snapshot(head.id), "its list of packs and its index segments don't agree");
+                self.finding(
+                    names::snapshot(head.id),
+                    "its list of packs and its index segments don't agree",
+                );
             }
         }
         Ok(listed)
@@ -317,7 +323,8 @@ impl Check<'_> {
     /// Walks all snapshots; each tree once. Returns how many files are hit by damage.
     fn trees(&mut self, index: &Index, snapshots: &Snapshots, bad: &HashSet<ChunkId>) -> Result<u64> {
         let frames = FrameCache::new(self.repository, index);
-        let mut walk = TreeWalk { trees: Trees::new(&frames), index, bad, seen: HashMap::new(), hit: 0, check: self };
+        let mut walk =
+            TreeWalk { trees: Trees::new(&frames), index, bad, seen: HashMap::new(), hit: 0, check: self };
         for stored in snapshots.all.iter().rev() {
             let body = &stored.snapshot.body;
             let snapshot = stored.snapshot.head.id.short();
@@ -326,7 +333,8 @@ impl Check<'_> {
                 walk.state(&snapshot, state)?;
             }
             if let Err(error) = walk.trees.hard_links(&stored.snapshot) {
-                walk.check.finding(format!("snapshot {snapshot}"), format!("its hard links are lost: {error}"));
+                walk.check
+                    .finding(format!("snapshot {snapshot}"), format!("its hard links are lost: {error}"));
             }
         }
         Ok(walk.hit)

@@ -56,7 +56,9 @@ pub fn dump(
         monitor.progress().add(0, chunk.len.into());
         Ok(())
     })?;
-    write_zeros(out, size.saturating_sub(end)).and_then(|()| out.flush()).map_err(EngineError::file("standard output"))?;
+    write_zeros(out, size.saturating_sub(end))
+        .and_then(|()| out.flush())
+        .map_err(EngineError::file("standard output"))?;
     Ok(size)
 }
 

@@ -62,7 +62,9 @@ pub enum EngineError {
         feature: String,
     },
     /// The session lost its right to commit.
-    #[error("this backup was fenced by a garbage collection because it was silent for too long: run it again")]
+    #[error(
+        "this backup was fenced by a garbage collection because it was silent for too long: run it again"
+    )]
     Fenced,
     /// A role that may not do this.
     #[error("the keys of this role can't {action}: use the password of a role that can")]
@@ -74,7 +76,9 @@ pub enum EngineError {
     #[error(transparent)]
     Backend(#[from] BackendError),
     /// The local index can't be used even after rebuilding it.
-    #[error("the local index in {path} can't be used: {why}; remove that folder, or choose another with --cache-dir")]
+    #[error(
+        "the local index in {path} can't be used: {why}; remove that folder, or choose another with --cache-dir"
+    )]
     Cache {
         /// Its folder.
         path: PathBuf,

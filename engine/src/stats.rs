@@ -51,8 +51,15 @@ pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> R
             ChunkKind::Metadata => stats.bytes_metadata += plain,
         }
     })?;
-    let prefixes =
-        [names::CONFIG, names::KEYS, names::KEYRING, names::PACKS, names::INDEX, names::SESSIONS, names::SNAPSHOTS];
+    let prefixes = [
+        names::CONFIG,
+        names::KEYS,
+        names::KEYRING,
+        names::PACKS,
+        names::INDEX,
+        names::SESSIONS,
+        names::SNAPSHOTS,
+    ];
     for prefix in prefixes {
         repository.backend().list(prefix, &mut |Listed { name, bytes }| {
             stats.objects += 1;

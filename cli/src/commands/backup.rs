@@ -21,8 +21,8 @@ use super::{Opened, outcome, snapshots};
 use crate::Outcome;
 use crate::args::{Backup, Common};
 use crate::console::Console;
-use crate::settings::{self, Usage};
 use crate::render;
+use crate::settings::{self, Usage};
 
 /// Backs up.
 pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
@@ -211,7 +211,10 @@ fn print(common: &Common, options: &Backup, report: &ArchiveReport, begun: Insta
         Some(snapshot) => render::line(&format!("snapshot {} saved", &snapshot.head.id.short()[..8])),
         None => render::line("dry run: nothing was stored"),
     }
-    let parent = report.parent.as_ref().map_or_else(String::new, |parent| format!(" (compared with {})", &parent[..8]));
+    let parent = report
+        .parent
+        .as_ref()
+        .map_or_else(String::new, |parent| format!(" (compared with {})", &parent[..8]));
     render::line(&format!(
         "files   {} new, {} changed, {} unchanged, {} skipped{parent}",
         render::count(counts.files_new),
@@ -231,15 +234,11 @@ fn print(common: &Common, options: &Backup, report: &ArchiveReport, begun: Insta
         render::bytes(counts.bytes_read),
     ));
     let dedup = render::factor(counts.bytes_read, counts.bytes_new).map(|times| format!("dedup {times}"));
-    let compression = render::factor(counts.bytes_new, counts.bytes_stored).map(|times| format!("compression {times}"));
+    let compression =
+        render::factor(counts.bytes_new, counts.bytes_stored).map(|times| format!("compression {times}"));
     let ratios: Vec<String> = dedup.into_iter().chain(compression).collect();
     if !ratios.is_empty() && !options.dry_run {
         render::line(&format!("ratio   {}", ratios.join(", ")));
     }
-    render::line(&format!(
-        "time    {:.1} s, {}",
-        time.as_secs_f64(),
-        render::rate(counts.bytes_total, time)
-    ));
+    render::line(&format!("time    {:.1} s, {}", time.as_secs_f64(), render::rate(counts.bytes_total, time)));
 }
-

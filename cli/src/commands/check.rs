@@ -10,8 +10,8 @@ use super::{Opened, outcome};
 use crate::Outcome;
 use crate::args::{Check, Common};
 use crate::console::Console;
-use crate::settings::{self, Usage};
 use crate::render;
+use crate::settings::{self, Usage};
 
 /// Checks.
 pub fn run(common: &Common, options: &Check) -> Result<Outcome> {

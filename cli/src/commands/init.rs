@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{Common, Init};
-use crate::settings::{self, Usage};
 use crate::render;
+use crate::settings::{self, Usage};
 
 /// Makes a repository.
 pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
@@ -25,7 +25,9 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
         now_unix_s: u64::try_from(settings::now().seconds).unwrap_or(0),
     };
     let mut exists = false;
-    backend.list(keepfast_format::names::CONFIG, &mut |_| exists = true).map_err(keepfast_engine::EngineError::from)?;
+    backend
+        .list(keepfast_format::names::CONFIG, &mut |_| exists = true)
+        .map_err(keepfast_engine::EngineError::from)?;
     if exists {
         return Err(keepfast_engine::EngineError::RepositoryExists { location }.into());
     }
@@ -35,7 +37,9 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
         render::document(&json!({ "repository": repository.id().to_string(), "location": location }));
     } else if !common.quiet {
         render::line(&format!("made repository {} in {location}", repository.id()));
-        render::line("Keep the password safe: without it nobody can restore anything, and nobody can reset it.");
+        render::line(
+            "Keep the password safe: without it nobody can restore anything, and nobody can reset it.",
+        );
     }
     Ok(Outcome::Complete)
 }

@@ -127,8 +127,16 @@ pub fn stats(common: &Common) -> Result<Outcome> {
         }));
         return Ok(outcome(&console));
     }
-    render::line(&format!("snapshots  {}, {} to restore all of them", sums.snapshots, render::bytes(sums.bytes_total)));
-    render::line(&format!("unique     {} in {} chunks", render::bytes(sums.bytes_unique), render::count(sums.chunks)));
+    render::line(&format!(
+        "snapshots  {}, {} to restore all of them",
+        sums.snapshots,
+        render::bytes(sums.bytes_total)
+    ));
+    render::line(&format!(
+        "unique     {} in {} chunks",
+        render::bytes(sums.bytes_unique),
+        render::count(sums.chunks)
+    ));
     render::line(&format!(
         "stored     {} in {} objects, {} of them packs",
         render::bytes(sums.bytes_stored),

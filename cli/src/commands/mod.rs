@@ -31,7 +31,12 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Stats => inspect::stats(&common),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Completions(options) => {
-            clap_complete::generate(options.shell, &mut Arguments::command(), "keepfast", &mut std::io::stdout());
+            clap_complete::generate(
+                options.shell,
+                &mut Arguments::command(),
+                "keepfast",
+                &mut std::io::stdout(),
+            );
             Ok(Outcome::Complete)
         }
     }

@@ -16,8 +16,8 @@ use super::{Opened, outcome};
 use crate::Outcome;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
-use crate::settings::{self, Usage};
 use crate::render;
+use crate::settings::{self, Usage};
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
@@ -46,12 +46,8 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         group_id: &settings::group_id,
     };
     let opened = Opened::with_warnings(common, &console)?;
-    let filter = SnapshotFilter {
-        host: options.host.clone(),
-        tags: options.tags.clone(),
-        paths: Vec::new(),
-        until,
-    };
+    let filter =
+        SnapshotFilter { host: options.host.clone(), tags: options.tags.clone(), paths: Vec::new(), until };
     let snapshot = &opened.snapshots.find(wanted, &filter)?.snapshot;
     let report = console.during("restored", || {
         restore(&opened.repository, &opened.index, snapshot, &restore_options, &console)
@@ -86,7 +82,10 @@ fn print(id: &str, options: &RestoreOptions<'_>, report: &RestoreReport, begun: 
         render::count(report.skipped),
     ));
     if report.deleted > 0 {
-        render::line(&format!("removed {} entries that the snapshot doesn't have", render::count(report.deleted)));
+        render::line(&format!(
+            "removed {} entries that the snapshot doesn't have",
+            render::count(report.deleted)
+        ));
     }
     if options.verify && !options.dry_run {
         render::line(&format!("checked {} files against the snapshot", render::count(report.verified)));

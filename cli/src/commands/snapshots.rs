@@ -27,8 +27,12 @@ pub fn run(common: &Common, filter: &Filter) -> Result<Outcome> {
         paths: filter.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
         until: None,
     };
-    let chosen: Vec<&Snapshot> =
-        snapshots.all.iter().map(|stored| &stored.snapshot).filter(|snapshot| filter.matches(snapshot)).collect();
+    let chosen: Vec<&Snapshot> = snapshots
+        .all
+        .iter()
+        .map(|stored| &stored.snapshot)
+        .filter(|snapshot| filter.matches(snapshot))
+        .collect();
     if common.json {
         render::document(&Value::Array(chosen.iter().map(|snapshot| to_json(snapshot)).collect()));
     } else {
@@ -45,7 +49,8 @@ fn print_table(snapshots: &[&Snapshot]) {
     render::line(&format!("{:8}  {:19}  {:host_width$}  {:>11}  PATHS", "ID", "TIME", "HOST", "SIZE"));
     for snapshot in snapshots {
         let body = &snapshot.body;
-        let paths: Vec<String> = body.paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        let paths: Vec<String> =
+            body.paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         let tags = if body.tags.is_empty() { String::new() } else { format!("  [{}]", body.tags.join(", ")) };
         render::line(&format!(
             "{:8}  {:19}  {:host_width$}  {:>11}  {}{tags}",

@@ -17,7 +17,10 @@ fn what_was_backed_up_comes_back_and_checks_clean() {
 fn a_second_backup_says_what_changed() {
     let desk = Desk::new();
     // Files as old as those of a user; younger ones are read again for safety.
-    let touched = Command::new("touch").args(["-d", "2020-01-01"]).args([desk.src("a.txt"), desk.src("docs/b.txt")]).status();
+    let touched = Command::new("touch")
+        .args(["-d", "2020-01-01"])
+        .args([desk.src("a.txt"), desk.src("docs/b.txt")])
+        .status();
     assert!(touched.unwrap().success());
     std::thread::sleep(std::time::Duration::from_millis(2100));
     desk.backup();
@@ -41,7 +44,8 @@ fn a_whole_restore_lands_at_full_paths() {
 #[test]
 fn a_folder_restored_into_a_new_directory_makes_it_what_the_folder_was() {
     let desk = Desk::new();
-    let touched = Command::new("touch").args(["-d", "2020-01-01 12:34:56.789"]).arg(desk.src("docs")).status();
+    let touched =
+        Command::new("touch").args(["-d", "2020-01-01 12:34:56.789"]).arg(desk.src("docs")).status();
     assert!(touched.unwrap().success());
     desk.backup();
     let (target, docs) = (desk.path("out"), desk.src("docs"));
@@ -58,7 +62,16 @@ fn snapshots_are_listed_for_people_and_for_scripts() {
     let source = desk.path("src");
     desk.run(["backup", "--tag", "nightly", "--host", "web1", source.to_str().unwrap()]).succeeds();
     let list = desk.run(["snapshots", "--json"]).succeeds().out;
-    for field in ["\"id\":\"", "\"time\":\"20", "\"host\":\"web1\"", "\"tags\":[\"nightly\"]", "\"tree\":\"", "\"parent\":null", "\"summary\":{", "\"user\":\""] {
+    for field in [
+        "\"id\":\"",
+        "\"time\":\"20",
+        "\"host\":\"web1\"",
+        "\"tags\":[\"nightly\"]",
+        "\"tree\":\"",
+        "\"parent\":null",
+        "\"summary\":{",
+        "\"user\":\"",
+    ] {
         assert!(list.contains(field), "{field} isn't in {list}");
     }
     assert!(list.contains(&format!("\"paths\":[\"{}\"]", source.display())));
@@ -98,9 +111,8 @@ fn ls_shows_a_folder_and_recursively_all_below_it() {
     let desk = Desk::new();
     desk.backup();
     let source = desk.path("src");
-    let ls = |more: &[&str]| {
-        desk.run([&["ls", "latest", source.to_str().unwrap()], more].concat()).succeeds().out
-    };
+    let ls =
+        |more: &[&str]| desk.run([&["ls", "latest", source.to_str().unwrap()], more].concat()).succeeds().out;
     assert!(ls(&[]).contains("src/docs\n") && !ls(&[]).contains("b.txt"));
     assert!(ls(&["-R"]).contains("src/docs/b.txt"));
     assert!(ls(&["-l"]).contains("link -> a.txt"));
@@ -113,13 +125,35 @@ fn parts_of_a_snapshot_can_be_restored() {
     desk.backup();
     let target = desk.path("out");
     let docs = desk.src("docs");
-    desk.run(["restore", "--snapshot", "latest", "--path", docs.to_str().unwrap(), "--target", target.to_str().unwrap()]).succeeds();
+    desk.run([
+        "restore",
+        "--snapshot",
+        "latest",
+        "--path",
+        docs.to_str().unwrap(),
+        "--target",
+        target.to_str().unwrap(),
+    ])
+    .succeeds();
     let inside = target.join(desk.path("src").strip_prefix("/").unwrap());
     assert!(same(&docs, &inside.join("docs")) && !inside.join("a.txt").exists());
     let target = desk.path("out2");
-    desk.run(["restore", "--snapshot", "latest", "--include", "*.txt", "--exclude", "a.*", "--target", target.to_str().unwrap()]).succeeds();
+    desk.run([
+        "restore",
+        "--snapshot",
+        "latest",
+        "--include",
+        "*.txt",
+        "--exclude",
+        "a.*",
+        "--target",
+        target.to_str().unwrap(),
+    ])
+    .succeeds();
     let inside = target.join(desk.path("src").strip_prefix("/").unwrap());
-    assert!(inside.join("docs/b.txt").exists() && !inside.join("a.txt").exists() && !inside.join("link").exists());
+    assert!(
+        inside.join("docs/b.txt").exists() && !inside.join("a.txt").exists() && !inside.join("link").exists()
+    );
 }
 
 #[test]
@@ -153,7 +187,8 @@ fn dry_runs_change_nothing() {
     assert!(desk.run(["snapshots"]).out.contains("no snapshots"));
     desk.backup();
     let target = desk.path("out");
-    desk.run(["restore", "--dry-run", "--snapshot", "latest", "--target", target.to_str().unwrap()]).succeeds();
+    desk.run(["restore", "--dry-run", "--snapshot", "latest", "--target", target.to_str().unwrap()])
+        .succeeds();
     assert!(!target.exists());
 }
 
@@ -165,7 +200,16 @@ fn exclusions_leave_out_what_they_name() {
     fs::write(desk.src("cache/big"), "x").unwrap();
     fs::write(desk.path("list"), "# comment\n\n**/docs/*.txt\n").unwrap();
     let (source, list) = (desk.path("src"), desk.path("list"));
-    desk.run(["backup", "--exclude", "a.*", "--exclude-from", list.to_str().unwrap(), "--exclude-caches", source.to_str().unwrap()]).succeeds();
+    desk.run([
+        "backup",
+        "--exclude",
+        "a.*",
+        "--exclude-from",
+        list.to_str().unwrap(),
+        "--exclude-caches",
+        source.to_str().unwrap(),
+    ])
+    .succeeds();
     let found = desk.run(["ls", "-R", "latest", source.to_str().unwrap()]).succeeds().out;
     assert!(found.contains("CACHEDIR.TAG") && found.contains("/link") && found.contains("/docs"));
     assert!(!found.contains("a.txt") && !found.contains("b.txt") && !found.contains("/big"), "{found}");
@@ -205,20 +249,29 @@ fn the_password_comes_from_a_file_or_a_command() {
     let desk = Desk::new();
     fs::write(desk.path("pw"), "correct horse\nsecond line\n").unwrap();
     let run = |arguments: &[&str]| {
-        Run::of(desk.command().env_remove("KEEPFAST_PASSWORD").arg("snapshots").args(arguments).output().unwrap())
+        Run::of(
+            desk.command().env_remove("KEEPFAST_PASSWORD").arg("snapshots").args(arguments).output().unwrap(),
+        )
     };
     run(&["--password-file", desk.path("pw").to_str().unwrap()]).succeeds();
     run(&["--password-command", "printf 'correct horse\\n'"]).succeeds();
     run(&["--password-command", "false"]).fails(1, &["password command", "failed"]);
     run(&["--password-file", "/nowhere"]).fails(1, &["/nowhere"]);
-    let output = desk.command().env_remove("KEEPFAST_PASSWORD").arg("snapshots").stdin(std::process::Stdio::null()).output();
+    let output = desk
+        .command()
+        .env_remove("KEEPFAST_PASSWORD")
+        .arg("snapshots")
+        .stdin(std::process::Stdio::null())
+        .output();
     Run::of(output.unwrap()).fails(2, &["no password given", "KEEPFAST_PASSWORD"]);
 }
 
 #[test]
 fn completions_are_printed_for_shells() {
     let desk = Desk::bare();
-    for (shell, word) in [("bash", "_keepfast"), ("zsh", "#compdef keepfast"), ("fish", "complete -c keepfast")] {
+    for (shell, word) in
+        [("bash", "_keepfast"), ("zsh", "#compdef keepfast"), ("fish", "complete -c keepfast")]
+    {
         assert!(desk.run(["completions", shell]).succeeds().out.contains(word));
     }
 }

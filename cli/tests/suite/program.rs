@@ -76,7 +76,8 @@ impl Desk {
     pub fn restores_identical(&self) -> bool {
         let target = tempfile::tempdir_in(self.folder.path()).unwrap();
         let snapshot = format!("latest:{}", self.path("src").display());
-        self.run(["restore", "--snapshot", &snapshot, "--target", target.path().to_str().unwrap()]).succeeds();
+        self.run(["restore", "--snapshot", &snapshot, "--target", target.path().to_str().unwrap()])
+            .succeeds();
         same(&self.path("src"), target.path())
     }
 

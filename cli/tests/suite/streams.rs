@@ -21,7 +21,8 @@ fn backup_stdin(desk: &Desk, bytes: &[u8]) -> Run {
 #[test]
 fn a_stream_comes_back_as_it_was() {
     let desk = Desk::new();
-    let bytes: Vec<u8> = (0..5_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let bytes: Vec<u8> =
+        (0..5_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     backup_stdin(&desk, &bytes).succeeds();
     let output = desk.command().args(["dump", "latest", "dump.sql"]).output().unwrap();
     assert!(output.status.success() && output.stdout == bytes);
@@ -47,7 +48,8 @@ fn an_empty_stream_is_an_empty_file() {
 #[test]
 fn the_output_of_a_command_is_backed_up() {
     let desk = Desk::new();
-    desk.run(["backup", "--stdin-name", "hello", "--command", "--", "printf", "%s-%s", "a b", "c"]).succeeds();
+    desk.run(["backup", "--stdin-name", "hello", "--command", "--", "printf", "%s-%s", "a b", "c"])
+        .succeeds();
     assert_eq!(desk.run(["dump", "latest", "hello"]).succeeds().out, "a b-c");
 }
 
@@ -58,7 +60,8 @@ fn a_command_that_fails_makes_no_snapshot() {
         .fails(1, &["failed", "exit status: 7", "no snapshot was made"]);
     desk.run(["backup", "--stdin-name", "x", "--command", "--", "sh", "-c", "echo half; kill -9 $$"])
         .fails(1, &["failed", "signal: 9"]);
-    desk.run(["backup", "--stdin-name", "x", "--command", "--", "/no/such/program"]).fails(1, &["can't be run"]);
+    desk.run(["backup", "--stdin-name", "x", "--command", "--", "/no/such/program"])
+        .fails(1, &["can't be run"]);
     assert!(desk.run(["snapshots"]).out.contains("no snapshots"));
     assert!(desk.is_sound());
 }
@@ -68,5 +71,6 @@ fn a_stream_needs_a_name_that_can_be_a_files() {
     let desk = Desk::new();
     desk.run(["backup", "--stdin"]).fails(2, &["--stdin-name"]);
     desk.run(["backup", "--stdin-name", "a/b", "--command", "--", "true"]).fails(1, &["without slashes"]);
-    desk.run(["backup", "--stdin-name", "a", desk.path("src").to_str().unwrap()]).fails(2, &["--stdin or --command"]);
+    desk.run(["backup", "--stdin-name", "a", desk.path("src").to_str().unwrap()])
+        .fails(2, &["--stdin or --command"]);
 }

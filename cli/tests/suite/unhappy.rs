@@ -68,7 +68,9 @@ fn init_never_touches_a_repository_that_is_there() {
 #[test]
 fn init_refuses_sizes_that_cant_work() {
     let desk = Desk::bare();
-    for arguments in [["init", "--chunk-size", "17"], ["init", "--pack-size", "1"], ["init", "--pack-size", "9999999"]] {
+    for arguments in
+        [["init", "--chunk-size", "17"], ["init", "--pack-size", "1"], ["init", "--pack-size", "9999999"]]
+    {
         assert_ne!(desk.run(arguments).code, 0, "{arguments:?}");
     }
     assert!(!desk.repo().join("config").exists());
@@ -77,7 +79,12 @@ fn init_refuses_sizes_that_cant_work() {
 #[test]
 fn usage_errors_end_with_2() {
     let desk = Desk::new();
-    for arguments in [vec!["backup"], vec!["no-such-command"], vec!["restore", "--snapshot", "latest"], vec!["check", "--read-data-subset", "0/3"]] {
+    for arguments in [
+        vec!["backup"],
+        vec!["no-such-command"],
+        vec!["restore", "--snapshot", "latest"],
+        vec!["check", "--read-data-subset", "0/3"],
+    ] {
         assert_eq!(desk.run(&arguments).code, 2, "{arguments:?}");
     }
 }
@@ -202,7 +209,8 @@ fn a_full_disk_ends_a_backup_and_leaves_the_repository_sound() {
     desk.backup();
     let mut noise_file = Vec::new();
     for n in 0..24_u32 {
-        noise_file.extend(noise(1 << 20).iter().map(|byte| byte.rotate_left(n % 8).wrapping_mul(n as u8 | 1)));
+        noise_file
+            .extend(noise(1 << 20).iter().map(|byte| byte.rotate_left(n % 8).wrapping_mul(n as u8 | 1)));
     }
     let mut state = 9_u64;
     noise_file.iter_mut().for_each(|byte| {
@@ -210,7 +218,8 @@ fn a_full_disk_ends_a_backup_and_leaves_the_repository_sound() {
         *byte ^= (state >> 56) as u8;
     });
     fs::write(desk.src("large"), &noise_file).unwrap();
-    desk.run(["backup", desk.path("src").to_str().unwrap()]).fails(1, &["No space left", "free some space", "repo"]);
+    desk.run(["backup", desk.path("src").to_str().unwrap()])
+        .fails(1, &["No space left", "free some space", "repo"]);
     assert!(desk.is_sound());
     assert_eq!(desk.run(["dump", "latest", desk.src("small").to_str().unwrap()]).succeeds().out, "small");
     disk.remount("size=100m");
@@ -231,7 +240,8 @@ fn a_read_only_disk_ends_a_backup_and_can_be_restored_from() {
     desk.run(["init"]).succeeds();
     desk.backup();
     disk.remount("ro");
-    desk.run(["backup", desk.path("src").to_str().unwrap()]).fails(1, &["Read-only file system", "mount it for writing"]);
+    desk.run(["backup", desk.path("src").to_str().unwrap()])
+        .fails(1, &["Read-only file system", "mount it for writing"]);
     assert!(desk.restores_identical() && desk.is_sound());
 }
 
@@ -246,7 +256,8 @@ fn a_full_disk_ends_a_restore_with_a_clear_message() {
     desk.backup();
     let target = desk.path("out");
     let _disk = SmallDisk::mount(&target, "size=2m");
-    desk.run(["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()]).fails(1, &["No space left", "large"]);
+    desk.run(["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()])
+        .fails(1, &["No space left", "large"]);
 }
 
 #[test]
@@ -280,7 +291,10 @@ fn missing_truncated_and_garbled_objects_are_named() {
             assert_eq!(check.code == 0, unseen, "{folder} {kind}: {check:?}");
             let name = object.strip_prefix(desk.repo()).unwrap().to_str().unwrap().to_owned();
             let is_named = said.contains(&name)
-                || (kind == "missing" && (said.contains("holds no repository") || said.contains("every key slot") || said.contains(folder)));
+                || (kind == "missing"
+                    && (said.contains("holds no repository")
+                        || said.contains("every key slot")
+                        || said.contains(folder)));
             assert!(unseen || is_named, "{folder} {kind}: {name} isn't named: {said}");
         }
     }
@@ -303,7 +317,10 @@ fn a_repository_of_a_newer_format_is_refused_with_advice() {
 fn garbage_in_the_cache_is_no_problem() {
     let desk = Desk::new();
     desk.backup();
-    for entry in fs::read_dir(desk.object("config").ancestors().nth(2).unwrap().parent().unwrap().join("cache")).unwrap() {
+    for entry in
+        fs::read_dir(desk.object("config").ancestors().nth(2).unwrap().parent().unwrap().join("cache"))
+            .unwrap()
+    {
         for file in fs::read_dir(entry.unwrap().path().join("index-0")).unwrap() {
             fs::write(file.unwrap().path(), b"garbage").unwrap();
         }

@@ -2,11 +2,11 @@
 //! in pieces that all threads share.
 
 use std::ffi::CStr;
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -109,9 +109,10 @@ impl Worker<'_> {
     }
 
     fn store_chunk(&mut self, plain: &[u8]) -> Result<ChunkRef> {
-        let frames = self.frames.as_mut().ok_or_else(|| {
-            EngineError::Unusable("a dry run reads no files".to_owned())
-        })?;
+        let frames = self
+            .frames
+            .as_mut()
+            .ok_or_else(|| EngineError::Unusable("a dry run reads no files".to_owned()))?;
         let (id, _) = frames.store(ChunkKind::Data, plain)?;
         Ok(ChunkRef { id, len: plain.len() as u32 })
     }
@@ -235,9 +236,8 @@ impl Worker<'_> {
     }
 
     fn note_if_changed(&mut self, handle: &OwnedFd, before: &Stat, path: impl FnOnce() -> Vec<u8>) {
-        let same = rustix::fs::fstat(handle).is_ok_and(|after| {
-            after.st_size == before.st_size && meta::mtime(&after) == meta::mtime(before)
-        });
+        let same = rustix::fs::fstat(handle)
+            .is_ok_and(|after| after.st_size == before.st_size && meta::mtime(&after) == meta::mtime(before));
         if !same {
             self.tally.changed_while_read += 1;
             let path = path();

@@ -47,15 +47,14 @@ impl<J, P> Jobs<J, P> {
     pub fn push_piece(&self, piece: P) -> Option<P> {
         let mut state = self.lock();
         state.pieces.push_back(piece);
-        let spilled =
-            if state.pieces.len() > self.pieces_max { state.pieces.pop_front() } else { None };
+        let spilled = if state.pieces.len() > self.pieces_max { state.pieces.pop_front() } else { None };
         drop(state);
         self.changed.notify_one();
         spilled
     }
 
     /// The next thing to do; waits while others may still add some. `None` when all is done.
-    /// Every thing that was given out must be followed by [`Self::done`].
+    /// Whoever takes one must hold [`Self::doing`] until it is done.
     pub fn next(&self) -> Option<Next<J, P>> {
         let mut state = self.lock();
         loop {
@@ -74,8 +73,12 @@ impl<J, P> Jobs<J, P> {
         }
     }
 
-    /// Says that the thing that [`Self::next`] gave is done.
-    pub fn done(&self) {
+    /// A guard to hold while doing the thing that [`Self::next`] gave.
+    pub fn doing(&self) -> Doing<'_, J, P> {
+        Doing(self)
+    }
+
+    fn done(&self) {
         let mut state = self.lock();
         state.active -= 1;
         let finished = state.active == 0 && state.stack.is_empty() && state.pieces.is_empty();
@@ -93,5 +96,18 @@ impl<J, P> Jobs<J, P> {
 
     fn lock(&self) -> MutexGuard<'_, State<J, P>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that a thing is done when it is dropped; if that is because of a panic, that there
+/// is no use in going on.
+pub struct Doing<'j, J, P>(&'j Jobs<J, P>);
+
+impl<J, P> Drop for Doing<'_, J, P> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+        self.0.done();
     }
 }

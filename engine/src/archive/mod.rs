@@ -139,7 +139,9 @@ pub fn archive(
     let frames = FrameCache::new(repository, index);
     if let Some(parent) = parent {
         let seen = &parent.snapshot.body.statistics;
-        monitor.progress().expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
+        monitor
+            .progress()
+            .expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
     }
     let trees = parent.map(|_| Trees::new(&frames));
     let run = Run { repository, source, parent, trees, options, monitor };
@@ -246,8 +248,7 @@ impl Run<'_> {
             seconds: parent.snapshot.body.start.seconds.saturating_sub(RACY_SECONDS),
             ..parent.snapshot.body.start
         });
-        let shared =
-            Shared::new(self.options, writer, self.trees, racy_from, &chunker, self.monitor);
+        let shared = Shared::new(self.options, writer, self.trees, racy_from, &chunker, self.monitor);
         let ended = match self.source {
             Source::Paths(paths) => {
                 let parent = root_of_parent(&shared, self.parent);

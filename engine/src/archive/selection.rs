@@ -1,9 +1,9 @@
 //! The paths that a backup was asked for, as a tree of names from the root down.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 use std::sync::Arc;
-use std::os::unix::ffi::OsStrExt;
 
 use crate::error::{EngineError, Result};
 

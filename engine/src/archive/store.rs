@@ -69,19 +69,22 @@ impl Worker<'_> {
             nodes.push(&node);
             states.push(&state);
             if nodes.is_full() {
-                let (tree, state) = (self.store_metadata(&nodes.finish())?, self.store_metadata(&states.finish())?);
+                let (tree, state) =
+                    (self.store_metadata(&nodes.finish())?, self.store_metadata(&states.finish())?);
                 stored.push(StoredPage { first: std::mem::take(&mut first), tree, state });
             }
         }
         if !nodes.is_empty() {
-            let (tree, state) = (self.store_metadata(&nodes.finish())?, self.store_metadata(&states.finish())?);
+            let (tree, state) =
+                (self.store_metadata(&nodes.finish())?, self.store_metadata(&states.finish())?);
             stored.push(StoredPage { first, tree, state });
         }
         Ok(stored)
     }
 
     fn store_directory(&mut self, directory: &Directory) -> Result<(ChunkId, ChunkId)> {
-        let mut pages: Vec<StoredPage> = std::mem::take(&mut *lock(&directory.stored)).into_iter().flatten().collect();
+        let mut pages: Vec<StoredPage> =
+            std::mem::take(&mut *lock(&directory.stored)).into_iter().flatten().collect();
         match pages.len() {
             0 => {
                 let tree = self.store_metadata(&Tree::Page(Vec::new()).encode())?;
@@ -93,7 +96,8 @@ impl Worker<'_> {
             }
             _ => {
                 let states = pages.iter().map(|page| page.state).collect();
-                let index = pages.into_iter().map(|page| PageRef { first: page.first, id: page.tree }).collect();
+                let index =
+                    pages.into_iter().map(|page| PageRef { first: page.first, id: page.tree }).collect();
                 let tree = self.store_metadata(&Tree::Index(index).encode())?;
                 Ok((tree, self.store_metadata(&StateTree::Index(states).encode())?))
             }

@@ -76,7 +76,8 @@ impl Worker<'_> {
 
     /// The names in a directory, without those that are excluded.
     pub fn list(&self, handle: &OwnedFd, path: &[u8]) -> Result<dir::Names, Errno> {
-        let mut names = dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let mut names =
+            dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         let options = self.shared.options;
         if options.exclude_caches && is_cache(handle) {
             names.retain(|name| name == CACHE_TAG_NAME.to_bytes());
@@ -177,12 +178,10 @@ impl Worker<'_> {
         if stat.st_nlink > 1 {
             self.note_link(stat, place.page.directory.path_of(name.to_bytes()));
         }
-        if let Some((node, state)) = known {
-            if self.is_unchanged(stat, node, state) {
-                let entry = (node.clone(), meta::state(stat));
-                self.count_unchanged(&entry.0);
-                return self.fill(place, Some(entry));
-            }
+        if let Some((node, _)) = known.filter(|(node, state)| self.is_unchanged(stat, node, state)) {
+            let entry = (node.clone(), meta::state(stat));
+            self.count_unchanged(&entry.0);
+            return self.fill(place, Some(entry));
         }
         if is_file {
             return self.read_file(place, handle, name, stat, known.map(|(node, _)| node));
@@ -292,7 +291,9 @@ impl Worker<'_> {
                 let path = Path::new(OsStr::from_bytes(path));
                 return self.shared.monitor.event(Event::Vanished { path });
             }
-            Errno::LOOP | Errno::NOTDIR => "it was replaced by something else while it was backed up".to_owned(),
+            Errno::LOOP | Errno::NOTDIR => {
+                "it was replaced by something else while it was backed up".to_owned()
+            }
             error => std::io::Error::from(error).to_string(),
         };
         self.skipped(path, why);

@@ -148,6 +148,7 @@ impl<'a> Worker<'a> {
     /// Works until all is done, and returns what was counted.
     pub fn run(mut self) -> Tally {
         while let Some(next) = self.shared.jobs.next() {
+            let _doing = self.shared.jobs.doing();
             if !self.shared.should_stop() {
                 let worked = match next {
                     Next::Piece(piece) => self.run_piece(piece),
@@ -159,7 +160,6 @@ impl<'a> Worker<'a> {
                     self.shared.fail(error);
                 }
             }
-            self.shared.jobs.done();
         }
         if let Some(Err(error)) = self.frames.take().map(FrameWriter::finish) {
             self.shared.fail(error);

@@ -31,14 +31,14 @@ pub fn permissions(stat: &Stat) -> u16 {
 /// When the content was last changed.
 #[must_use]
 pub fn mtime(stat: &Stat) -> Timestamp {
-    timestamp(stat.st_mtime, stat.st_mtime_nsec as u64)
+    timestamp(stat.st_mtime, stat.st_mtime_nsec)
 }
 
 /// What only change detection needs.
 #[must_use]
 pub fn state(stat: &Stat) -> State {
     State {
-        ctime: timestamp(stat.st_ctime, stat.st_ctime_nsec as u64),
+        ctime: timestamp(stat.st_ctime, stat.st_ctime_nsec),
         inode: stat.st_ino,
         device: stat.st_dev,
         children: None,

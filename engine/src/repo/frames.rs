@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use keepfast_format::FormatError;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::{ChunkIds, ChunkKind};
 use keepfast_format::pack::{HEADER_BYTES, PackCipher};
-use keepfast_format::FormatError;
 use lru::LruCache;
 
 use super::index::{Index, Location, StoredPack};
@@ -121,8 +121,7 @@ impl<'r> FrameCache<'r> {
             return Ok(Arc::clone(cipher));
         }
         let header = self.read(pack, 0, HEADER_BYTES)?;
-        let (_, cipher) =
-            open_cipher(self.repository, &header).map_err(EngineError::damaged(pack.name()))?;
+        let (_, cipher) = open_cipher(self.repository, &header).map_err(EngineError::damaged(pack.name()))?;
         let cipher = Arc::new(cipher);
         lock(&self.ciphers).put(pack_number, Arc::clone(&cipher));
         Ok(cipher)

@@ -81,7 +81,13 @@ impl Index {
             slot.wipe()?;
         }
         let opened = match open_db(&slot.folder) {
-            Ok(db) => if layout_fits(&db) { next_pack(&db).map(|next| (db, next)) } else { None },
+            Ok(db) => {
+                if layout_fits(&db) {
+                    next_pack(&db).map(|next| (db, next))
+                } else {
+                    None
+                }
+            }
             Err(_) => None,
         };
         let (db, next_pack) = match opened {
@@ -95,8 +101,7 @@ impl Index {
                 (db, 0)
             }
         };
-        let index =
-            Self { db, slot, packs: RwLock::default(), next_pack: AtomicU32::new(next_pack) };
+        let index = Self { db, slot, packs: RwLock::default(), next_pack: AtomicU32::new(next_pack) };
         index.db.put_opt([space::LAYOUT], LAYOUT, &unlogged()).map_err(|error| index.failed(&error))?;
         Ok(index)
     }

@@ -2,7 +2,9 @@
 
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::{PackId, SessionId};
-use keepfast_format::pack::{ChunkEntry, DirectoryPlace, FrameEntry, HEADER_BYTES, PackCipher, PackHeader, PackTable};
+use keepfast_format::pack::{
+    ChunkEntry, DirectoryPlace, FrameEntry, HEADER_BYTES, PackCipher, PackHeader, PackTable,
+};
 use keepfast_format::{FormatError, limits, names};
 
 use super::index::StoredPack;
@@ -19,7 +21,11 @@ pub fn open_cipher(repository: &Repository, header: &[u8]) -> Result<(PackHeader
 
 /// Reads what a pack holds from the pack itself: from its directory, or where that is
 /// damaged, from its frames.
-pub fn read_contents(repository: &Repository, id: PackId, session: SessionId) -> Result<(StoredPack, PackTable)> {
+pub fn read_contents(
+    repository: &Repository,
+    id: PackId,
+    session: SessionId,
+) -> Result<(StoredPack, PackTable)> {
     let name = names::pack(id, session);
     let bytes = repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX)?;
     let read = || {
@@ -61,7 +67,9 @@ fn scan_frames(
         }
         let before = table.chunks.len();
         table.chunks.extend(
-            reader.chunks().map(|chunk| ChunkEntry { id: ids.id(header.kind, chunk), bytes: chunk.len() as u32 }),
+            reader
+                .chunks()
+                .map(|chunk| ChunkEntry { id: ids.id(header.kind, chunk), bytes: chunk.len() as u32 }),
         );
         let chunks = (table.chunks.len() - before) as u32;
         table.frames.push(frame_entry(offset, length, reader.plain().len() as u32, chunks));
@@ -84,7 +92,8 @@ pub fn verify_pack(
 ) -> Vec<PackFinding> {
     let mut findings = Vec::new();
     if PackId::of(bytes) != id {
-        findings.push(PackFinding { frame: None, what: "its bytes aren't those it was named after".to_owned() });
+        findings
+            .push(PackFinding { frame: None, what: "its bytes aren't those it was named after".to_owned() });
     }
     let opened = bytes
         .get(..HEADER_BYTES)
@@ -94,10 +103,10 @@ pub fn verify_pack(
         Ok(opened) => opened,
         Err(error) => {
             findings.push(PackFinding { frame: None, what: format!("none of it can be opened: {error}") });
-            findings.extend((0..expected.frames.len() as u32).map(|frame| PackFinding {
-                frame: Some(frame),
-                what: "it can't be opened".to_owned(),
-            }));
+            findings.extend(
+                (0..expected.frames.len() as u32)
+                    .map(|frame| PackFinding { frame: Some(frame), what: "it can't be opened".to_owned() }),
+            );
             return findings;
         }
     };
@@ -130,7 +139,8 @@ pub fn verify_pack(
             }
         };
         if !fits {
-            let what = opened.map_or_else(|error| error.to_string(), |()| "its chunks aren't those listed".to_owned());
+            let what = opened
+                .map_or_else(|error| error.to_string(), |()| "its chunks aren't those listed".to_owned());
             findings.push(PackFinding { frame: Some(number), what });
         }
     }

@@ -111,9 +111,7 @@ impl Snapshots {
     /// Names of index segments that snapshots count on and the listing doesn't have.
     #[must_use]
     pub fn lack_segments(&self, listed: &[String]) -> Vec<String> {
-        let missing = |session: SessionId, count: u32| {
-            (0..count).map(move |n| names::segment(session, n))
-        };
+        let missing = |session: SessionId, count: u32| (0..count).map(move |n| names::segment(session, n));
         self.all
             .iter()
             .flat_map(|stored| missing(stored.snapshot.head.id, stored.snapshot.head.segments))

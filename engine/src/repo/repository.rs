@@ -74,8 +74,8 @@ impl Repository {
             return Err(EngineError::RepositoryExists { location });
         }
         backend.sync()?;
-        let keyring = Keyring::open(&ring, id, identity.owners())
-            .map_err(EngineError::damaged(names::keyring(0)))?;
+        let keyring =
+            Keyring::open(&ring, id, identity.owners()).map_err(EngineError::damaged(names::keyring(0)))?;
         Ok(Self { backend, config, identity, keyring, secrets: vec![secrets] })
     }
 
@@ -89,10 +89,9 @@ impl Repository {
         };
         let (id, identity) = unlock(&*backend, password)?;
         let name = names::config(*newest);
-        let config = read_small(&*backend, &name)
-            .and_then(|bytes| {
-                Config::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
-            })?;
+        let config = read_small(&*backend, &name).and_then(|bytes| {
+            Config::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
+        })?;
         if let Some(feature) = config.features.read.first() {
             return Err(EngineError::UnknownFeature { feature: feature.clone() });
         }
@@ -103,10 +102,9 @@ impl Repository {
             });
         };
         let name = names::keyring(newest);
-        let keyring = read_small(&*backend, &name)
-            .and_then(|bytes| {
-                Keyring::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
-            })?;
+        let keyring = read_small(&*backend, &name).and_then(|bytes| {
+            Keyring::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
+        })?;
         let secrets = keyring.secrets(&identity).map_err(EngineError::damaged(&name))?;
         if secrets.is_empty() {
             return Err(EngineError::NotAllowed { action: "open this repository's keyring" });

@@ -41,8 +41,7 @@ impl Session {
             return Err(EngineError::UnknownFeature { feature: feature.clone() });
         }
         let id = SessionId { writer: repository.identity().holder(), random: *random()? };
-        let object =
-            SessionObject { id, config_n: repository.config().n, program: program.to_owned() };
+        let object = SessionObject { id, config_n: repository.config().n, program: program.to_owned() };
         let bytes = object.seal(repository.id(), repository.identity());
         repository.backend().create(&names::session(id), &[&bytes])?;
         let mut collected = false;

@@ -55,9 +55,12 @@ impl<'f> Trees<'f> {
     pub fn page(&self, id: &ChunkId) -> Result<Vec<Node>> {
         match self.tree(id)? {
             Tree::Page(nodes) => Ok(nodes),
-            Tree::Index(_) => Err(EngineError::damaged(format!("tree {id}"))(
-                keepfast_format::FormatError::Malformed { what: "tree", why: "an index lists an index" },
-            )),
+            Tree::Index(_) => {
+                Err(EngineError::damaged(format!("tree {id}"))(keepfast_format::FormatError::Malformed {
+                    what: "tree",
+                    why: "an index lists an index",
+                }))
+            }
         }
     }
 
@@ -85,7 +88,11 @@ impl<'f> Trees<'f> {
     }
 
     /// Calls `visit` with every chunk of a content, in order.
-    pub fn for_each_chunk(&self, content: &Content, visit: &mut dyn FnMut(ChunkRef) -> Result<()>) -> Result<()> {
+    pub fn for_each_chunk(
+        &self,
+        content: &Content,
+        visit: &mut dyn FnMut(ChunkRef) -> Result<()>,
+    ) -> Result<()> {
         match content {
             Content::Inline(refs) => refs.iter().copied().try_for_each(visit),
             Content::List { level, id } => self.for_each_listed(*level, id, visit),

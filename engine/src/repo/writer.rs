@@ -199,10 +199,8 @@ impl PackWriter<'_> {
             let mut filling = lock(&pack.state);
             let frames = filling.table.frames.len() + 1;
             let entries = filling.table.chunks.len() + chunks.len();
-            let with_it = filling.end
-                + frame.sealed_bytes()
-                + PackTable::encoded_bytes(frames, entries)
-                + TAIL_BYTES;
+            let with_it =
+                filling.end + frame.sealed_bytes() + PackTable::encoded_bytes(frames, entries) + TAIL_BYTES;
             if with_it > self.repository.config().pack_bytes as usize {
                 filling.closed = true;
                 let complete = filling.being_sealed == 0;
@@ -235,9 +233,8 @@ impl PackWriter<'_> {
     }
 
     fn new_pack(&self, kind: ChunkKind) -> Result<FillingPack> {
-        let cipher =
-            PackCipher::create(self.repository.id(), self.repository.current(), kind, &random()?)
-                .map_err(EngineError::damaged("sealing key"))?;
+        let cipher = PackCipher::create(self.repository.id(), self.repository.current(), kind, &random()?)
+            .map_err(EngineError::damaged("sealing key"))?;
         let filling = Filling { end: HEADER_BYTES, ..Filling::default() };
         Ok(FillingPack { kind, cipher, state: Mutex::new(filling) })
     }
@@ -291,8 +288,7 @@ impl PackWriter<'_> {
 
     fn upload(&self, pack: &FillingPack) -> Result<()> {
         let filling = std::mem::take(&mut *lock(&pack.state));
-        let tail =
-            pack.cipher.tail(&filling.table, self.repository.config().pack_bytes, filling.last);
+        let tail = pack.cipher.tail(&filling.table, self.repository.config().pack_bytes, filling.last);
         let mut parts: Vec<&[u8]> = Vec::with_capacity(filling.frames.len() + 2);
         parts.push(pack.cipher.header());
         parts.extend(filling.frames.iter().map(Vec::as_slice));
@@ -334,15 +330,8 @@ fn list_packs(
     }
     let n = log.totals.segments;
     let secrets = repository.current();
-    let bytes = segment::seal(
-        repository.id(),
-        secrets,
-        repository.identity(),
-        session,
-        n,
-        &log.unlisted,
-        *random()?,
-    );
+    let bytes =
+        segment::seal(repository.id(), secrets, repository.identity(), session, n, &log.unlisted, *random()?);
     let name = names::segment(session, n);
     // Others rely on a pack as soon as a segment lists it: it must survive a power cut by then.
     repository.backend().sync()?;

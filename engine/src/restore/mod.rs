@@ -206,7 +206,12 @@ impl Walk<'_> {
     }
 
     /// One entry; a directory is returned, to be walked.
-    fn entry(&mut self, above: usize, node: Node, picked: Picked) -> Result<Option<(ChunkId, usize, Picked)>> {
+    fn entry(
+        &mut self,
+        above: usize,
+        node: Node,
+        picked: Picked,
+    ) -> Result<Option<(ChunkId, usize, Picked)>> {
         let path = self.target.path_of(above, &node.name);
         let in_snapshot = self.path_in_snapshot(&path);
         let Some(picked) = self.pick(&in_snapshot, &node, picked) else { return Ok(None) };
@@ -262,7 +267,8 @@ impl Walk<'_> {
         let below = |path: &[u8], above: &[u8]| {
             path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
         };
-        if options.include.matches(path, &node.name) || options.paths.iter().any(|wanted| below(path, wanted)) {
+        if options.include.matches(path, &node.name) || options.paths.iter().any(|wanted| below(path, wanted))
+        {
             return Some(Picked::All);
         }
         let leads_there =

@@ -1,13 +1,13 @@
 //! The directory that is restored into. Everything in it is reached from its handle by
 //! names that are no links, so that nothing outside of it can be written to.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::collections::HashMap;
 
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
@@ -104,12 +104,11 @@ impl<'a> Target<'a> {
         let path = self.path_of(above, &node.name);
         self.directories.push(Directory { path, above, node: Some(node), made: false });
         let number = self.directories.len() - 1;
-        if make {
-            if let Err(error) = self.make(number) {
-                self.fatal_or_skip(number, error, monitor)?;
-                self.directories.pop();
-                return Ok(None);
-            }
+        let made = if make { self.make(number) } else { Ok(()) };
+        if let Err(error) = made {
+            self.fatal_or_skip(number, error, monitor)?;
+            self.directories.pop();
+            return Ok(None);
         }
         Ok(Some(number))
     }
@@ -401,7 +400,9 @@ fn make_special(handle: &OwnedFd, name: &CStr, node: &Node) -> Result<(), Errno>
         NodeKind::CharDevice { major, minor } => {
             (FileType::CharacterDevice, rustix::fs::makedev(*major, *minor))
         }
-        NodeKind::BlockDevice { major, minor } => (FileType::BlockDevice, rustix::fs::makedev(*major, *minor)),
+        NodeKind::BlockDevice { major, minor } => {
+            (FileType::BlockDevice, rustix::fs::makedev(*major, *minor))
+        }
         NodeKind::File { .. } | NodeKind::Directory { .. } => return Err(Errno::INVAL),
     };
     rustix::fs::mknodat(handle, name, kind, mode, device)

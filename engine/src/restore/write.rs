@@ -4,14 +4,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use keepfast_format::FormatError;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::keys::{ChunkIds, ChunkKind};
-use keepfast_format::FormatError;
 use rustix::io::Errno;
 
+use super::RestoreOptions;
 use super::plan::{FilePlan, FileState, FrameRead, Part, RestorePlan};
 use super::target::Target;
-use super::RestoreOptions;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
 use crate::repo::FrameCache;

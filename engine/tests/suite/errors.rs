@@ -122,7 +122,7 @@ fn a_file_that_shrinks_while_it_is_read_leaves_a_sound_snapshot() {
         if extents == 0 {
             tree::write(&path, tree::noise(1, 20 << 20));
         } else {
-            let length = (16 << 20) / extents;
+            let length = (16_u64 << 20).div_ceil(extents);
             let list: Vec<(u64, u64)> = (0..extents).map(|number| (number * 2 * length, length)).collect();
             tree::write_sparse(&path, extents * 2 * length, &list);
         }

@@ -1,6 +1,8 @@
 //! The engine from outside: what a backup promises, tested through repositories in
 //! directories and in memory. I1 to I8 are the invariants that SPEC names.
 
+#![allow(clippy::print_stderr, reason = "tests say what they can't test here")]
+
 mod concurrency;
 mod crash;
 mod damage;
