@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,8 @@ pub struct LocalBackend {
     /// Directories with names that aren't flushed yet.
     dirty: Mutex<BTreeSet<PathBuf>>,
     counter: AtomicU64,
+    /// Tells temporary names from those of other processes, on this machine or another.
+    nonce: u64,
 }
 
 impl LocalBackend {
@@ -35,7 +38,8 @@ impl LocalBackend {
     /// exist lists as empty, and comes into being with the first object.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), dirty: Mutex::default(), counter: AtomicU64::new(0) }
+        let nonce = RandomState::new().build_hasher().finish();
+        Self { root: root.into(), dirty: Mutex::default(), counter: AtomicU64::new(0), nonce }
     }
 
     fn failed(&self, operation: Operation, name: &str, source: impl Into<io::Error>) -> BackendError {
@@ -96,15 +100,19 @@ impl LocalBackend {
     /// rename it to the name unless that is taken.
     fn create_by_renaming(&self, path: &Path, directory: &Path, parts: &[&[u8]]) -> io::Result<Created> {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let temporary = directory.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
-        let written = write_new(&temporary, parts).and_then(|()| match rustix::fs::link(&temporary, path) {
-            Ok(()) => Ok(Created::New),
-            Err(Errno::EXIST) => Ok(Created::AlreadyThere),
-            Err(_) => match rustix::fs::renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE) {
+        let temporary = directory.join(format!("{TEMPORARY}{:016x}-{number}", self.nonce));
+        let file = open_new(&temporary)?;
+        let written = write_flushed(&mut File::from(file), parts).and_then(|()| {
+            match rustix::fs::link(&temporary, path) {
                 Ok(()) => Ok(Created::New),
                 Err(Errno::EXIST) => Ok(Created::AlreadyThere),
-                Err(error) => Err(error.into()),
-            },
+                Err(_) => match rustix::fs::renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE)
+                {
+                    Ok(()) => Ok(Created::New),
+                    Err(Errno::EXIST) => Ok(Created::AlreadyThere),
+                    Err(error) => Err(error.into()),
+                },
+            }
         });
         // After a rename the temporary name is gone already.
         let _ = fs::remove_file(&temporary);
@@ -146,21 +154,27 @@ impl Backend for LocalBackend {
         let created = self
             .try_create(&path, &directory, parts)
             .map_err(|error| self.failed(Operation::Create, name, error))?;
-        // Also when it was there: whoever made it may not have flushed its name yet.
-        self.mark_dirty([directory]);
+        // Also when it was there, and the directories above: whoever made them may not have
+        // flushed their names yet.
+        let own = directory.ancestors().take_while(|directory| directory.starts_with(&self.root));
+        self.mark_dirty(own.map(Path::to_owned));
         Ok(created)
     }
 
     fn sync(&self) -> Result<(), BackendError> {
         let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
-        for directory in dirty {
-            File::open(&directory).and_then(|file| file.sync_all()).map_err(|source| BackendError {
+        let flushed = dirty.iter().try_for_each(|directory| {
+            File::open(directory).and_then(|file| file.sync_all()).map_err(|source| BackendError {
                 operation: Operation::Sync,
                 object: directory.display().to_string(),
                 source,
-            })?;
+            })
+        });
+        if flushed.is_err() {
+            // None of it counts as durable.
+            self.mark_dirty(dirty);
         }
-        Ok(())
+        flushed
     }
 
     fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
@@ -197,8 +211,13 @@ impl Backend for LocalBackend {
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
-        self.list_folder(&self.root.join(prefix), found)
-            .map_err(|error| self.failed(Operation::List, prefix, error))
+        let folder = self.root.join(prefix);
+        self.list_folder(&folder, found).map_err(|error| self.failed(Operation::List, prefix, error))?;
+        // What was listed may be relied upon, and whoever made it may not have flushed its name.
+        if folder.exists() {
+            self.mark_dirty([folder]);
+        }
+        Ok(())
     }
 
     fn remove(&self, name: &str) -> Result<(), BackendError> {
@@ -213,10 +232,9 @@ impl Backend for LocalBackend {
     }
 }
 
-fn write_new(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+fn open_new(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
-    write_flushed(&mut file, parts)
+    Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?)
 }
 
 fn write_flushed(file: &mut File, parts: &[&[u8]]) -> io::Result<()> {

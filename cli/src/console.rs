@@ -59,6 +59,11 @@ impl Console {
         Arc::clone(&self.stop)
     }
 
+    /// Whether somebody looks at a progress bar.
+    pub fn is_watched(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
     /// A line for a person.
     pub fn say(&self, line: &str) {
         if !self.quiet && !self.json {
@@ -80,7 +85,7 @@ impl Console {
     fn draw(&self, what: &'static str, ended: &mpsc::Receiver<()>) {
         let begun = Instant::now();
         let pause = if self.json { JSON_PROGRESS } else { REDRAW };
-        let mut styled = false;
+        let mut styled = None;
         while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
             let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
             let (files, bytes) = (read(&self.progress.files), read(&self.progress.bytes));
@@ -96,9 +101,10 @@ impl Console {
             if self.bar.is_hidden() {
                 continue;
             }
-            if !styled {
-                self.bar.set_style(style(bytes_expected > 0));
-                styled = true;
+            let total_known = bytes_expected > 0;
+            if styled != Some(total_known) {
+                self.bar.set_style(style(total_known));
+                styled = Some(total_known);
             }
             self.bar.set_length(bytes_expected.max(bytes));
             self.bar.set_position(bytes);

@@ -51,7 +51,8 @@ pub fn open(common: &Common) -> Result<Repository> {
         .list(keepfast_format::names::CONFIG, &mut |_| any = true)
         .map_err(keepfast_engine::EngineError::from)?;
     if !any {
-        return Err(keepfast_engine::EngineError::NoRepository { location: backend.location() }.into());
+        // This fails, and says whether there is no repository or one without its config.
+        return Ok(Repository::open(backend, b"")?);
     }
     let password = password(common, false)?;
     Ok(Repository::open(backend, password.as_bytes())?)

@@ -56,8 +56,9 @@ pub fn list(
     Ok(())
 }
 
-/// With one leading slash and none at the end.
-fn normal(path: &[u8]) -> Vec<u8> {
+/// A path with one leading slash and none at the end.
+#[must_use]
+pub fn normal(path: &[u8]) -> Vec<u8> {
     let mut normal = Vec::with_capacity(path.len() + 1);
     for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
         normal.push(b'/');

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream, archive};
+use keepfast_engine::archive::{
+    ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream, archive, estimate, has_parent,
+};
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::monitor::{Event, Monitor};
 use keepfast_engine::repo::WriterOptions;
@@ -40,8 +42,18 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         (Some(name), _, true) => Source::Stream(output_of(name, &options.paths, &console)?),
         _ => Source::Paths(&paths),
     };
-    let report = console.during("backed up", || {
-        archive(&opened.repository, &opened.index, &opened.snapshots, source, &archive_options, &console)
+    let ended = AtomicBool::new(false);
+    let report = std::thread::scope(|scope| {
+        // Without a parent snapshot nobody knows how much there is, and only a bar wants to.
+        let unknown = !has_parent(&opened.snapshots, &archive_options, &paths);
+        if console.is_watched() && unknown && !is_stream {
+            scope.spawn(|| estimate(&paths, &archive_options, &ended, console.progress()));
+        }
+        let report = console.during("backed up", || {
+            archive(&opened.repository, &opened.index, &opened.snapshots, source, &archive_options, &console)
+        });
+        ended.store(true, Ordering::Relaxed);
+        report
     })?;
     print(common, options, &report, begun);
     Ok(outcome(&console))

@@ -7,6 +7,7 @@ use anyhow::Result;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use keepfast_engine::fs::select::Patterns;
+use keepfast_engine::list;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
 use keepfast_format::node::Timestamp;
@@ -28,7 +29,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
     let restore_options = RestoreOptions {
         target: settings::absolute(&options.target)?,
         folder: folder.to_vec(),
-        paths: options.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
+        paths: options.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
         include: Patterns::new(&options.include)?,
         exclude: Patterns::new(&options.exclude)?,
         overwrite: match options.overwrite {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{Desk, Run};
+use crate::program::{Desk, Run, same};
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
@@ -326,4 +326,129 @@ fn garbage_in_the_cache_is_no_problem() {
         }
     }
     assert!(desk.restores_identical() && desk.is_sound());
+}
+
+#[test]
+fn a_backup_stores_again_what_the_repository_has_lost() {
+    let desk = Desk::new();
+    fs::write(desk.src("large"), noise(3 << 20)).unwrap();
+    let old = Command::new("touch")
+        .args(["-d", "2020-01-01"])
+        .args([desk.src("large"), desk.src("a.txt")])
+        .status();
+    assert!(old.unwrap().success());
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    desk.backup();
+    let packs = desk.repo().join("packs");
+    for entry in fs::read_dir(&packs).unwrap() {
+        for pack in fs::read_dir(entry.unwrap().path()).unwrap() {
+            fs::remove_file(pack.unwrap().path()).unwrap();
+        }
+    }
+    let run = desk.run(["backup", desk.path("src").to_str().unwrap()]).succeeds();
+    assert!(run.out.contains("0 unchanged"), "{run:?}");
+    assert!(desk.restores_identical());
+}
+
+#[test]
+fn a_damaged_directory_doesnt_keep_the_rest_from_being_restored() {
+    let desk = Desk::new();
+    desk.backup();
+    // A second snapshot with one more directory, whose tree is in a metadata pack of its own.
+    fs::create_dir(desk.src("later")).unwrap();
+    fs::write(desk.src("later/file"), "later").unwrap();
+    let before: Vec<_> = packs_of(&desk);
+    desk.backup();
+    let mut new: Vec<_> = packs_of(&desk).into_iter().filter(|pack| !before.contains(pack)).collect();
+    // The smaller of the two new packs has one small chunk: the file.
+    new.sort_by_key(|pack| fs::metadata(pack).unwrap().len());
+    fs::remove_file(&new[0]).unwrap();
+    let target = desk.path("out");
+    let snapshot = format!("latest:{}", desk.path("src").display());
+    desk.run(["restore", "--snapshot", &snapshot, "--target", target.to_str().unwrap()])
+        .fails(3, &["later/file", "is missing"]);
+    assert_eq!(fs::read_to_string(target.join("a.txt")).unwrap(), "one");
+    assert!(same(&desk.src("docs"), &target.join("docs")) && !target.join("later/file").exists());
+}
+
+fn packs_of(desk: &Desk) -> Vec<std::path::PathBuf> {
+    let folders = fs::read_dir(desk.repo().join("packs")).unwrap();
+    folders
+        .flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap())
+        .map(|pack| pack.unwrap().path())
+        .collect()
+}
+
+#[test]
+fn a_repository_that_has_lost_its_config_isnt_called_none() {
+    let desk = Desk::new();
+    desk.backup();
+    fs::remove_file(desk.object("config")).unwrap();
+    desk.run(["snapshots"]).fails(1, &["config/00000000", "missing"]);
+    desk.run(["init"]).fails(1, &["config/00000000", "missing"]);
+}
+
+#[test]
+fn restore_says_when_a_path_isnt_in_the_snapshot_and_takes_one_with_a_slash() {
+    let desk = Desk::new();
+    desk.backup();
+    let (target, docs) = (desk.path("out"), format!("{}/", desk.src("docs").display()));
+    let restore = |path: &str| {
+        desk.run(["restore", "--snapshot", "latest", "--path", path, "--target", target.to_str().unwrap()])
+    };
+    restore("/no/such/path").fails(1, &["/no/such/path isn't in snapshot", "keepfast ls"]);
+    restore(&docs).succeeds();
+    let inside = target.join(desk.path("src").strip_prefix("/").unwrap());
+    assert!(same(&desk.src("docs"), &inside.join("docs")));
+}
+
+#[test]
+fn a_link_is_never_made_to_a_file_that_was_left_alone() {
+    let desk = Desk::new();
+    fs::write(desk.src("first"), "ours").unwrap();
+    fs::hard_link(desk.src("first"), desk.src("second")).unwrap();
+    desk.backup();
+    let target = desk.path("out");
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("first"), "theirs").unwrap();
+    let snapshot = format!("latest:{}", desk.path("src").display());
+    desk.run([
+        "restore",
+        "--snapshot",
+        &snapshot,
+        "--overwrite",
+        "never",
+        "--target",
+        target.to_str().unwrap(),
+    ])
+    .succeeds();
+    assert_eq!(fs::read_to_string(target.join("first")).unwrap(), "theirs");
+    assert_eq!(fs::read_to_string(target.join("second")).unwrap(), "ours");
+}
+
+#[test]
+fn a_restore_that_fails_leaves_the_files_that_it_was_to_replace() {
+    let desk = Desk::new();
+    desk.backup();
+    for pack in packs_of(&desk) {
+        let mut bytes = fs::read(&pack).unwrap();
+        bytes[112 + 40] ^= 1;
+        fs::remove_file(&pack).unwrap();
+        fs::write(&pack, bytes).unwrap();
+    }
+    let target = desk.path("out");
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("a.txt"), "mine").unwrap();
+    let snapshot = format!("latest:{}", desk.path("src").display());
+    let run = desk.run([
+        "restore",
+        "--snapshot",
+        &snapshot,
+        "--overwrite",
+        "always",
+        "--target",
+        target.to_str().unwrap(),
+    ]);
+    assert_ne!(run.code, 0);
+    assert_eq!(fs::read_to_string(target.join("a.txt")).unwrap(), "mine");
 }

@@ -1,6 +1,7 @@
 //! Backup: walks what was asked for, stores what the repository doesn't have, and commits
 //! a snapshot.
 
+mod estimate;
 mod file;
 mod jobs;
 mod parent;
@@ -31,6 +32,7 @@ use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, Snapshots, StoredSnapshot, Trees,
     WriterOptions, WriterTotals, write_packs,
 };
+pub use estimate::estimate;
 use parent::ParentDirectory;
 use pending::{Directory, DirectoryStart, PagesJob, Place};
 use stream::{StreamFile, StreamJob};
@@ -134,6 +136,7 @@ pub fn archive(
     monitor: &dyn Monitor,
 ) -> Result<ArchiveReport> {
     let start = (options.clock)();
+    index.compare_with_store(repository)?;
     let paths = paths_of(&source);
     let parent = choose_parent(snapshots, options, &source, &paths)?;
     let frames = FrameCache::new(repository, index);
@@ -178,6 +181,13 @@ pub fn archive(
     let snapshot = session.commit(repository, CommitRequest { body, totals: &totals, snapshots })?;
     let tally = Tally { statistics, ..walked.tally };
     Ok(report(Some(snapshot), tally, &totals, parent))
+}
+
+/// Whether there is a snapshot that these paths would be compared with.
+#[must_use]
+pub fn has_parent(snapshots: &Snapshots, options: &ArchiveOptions<'_>, paths: &[PathBuf]) -> bool {
+    let source = Source::Paths(paths);
+    choose_parent(snapshots, options, &source, &paths_of(&source)).is_ok_and(|parent| parent.is_some())
 }
 
 fn report(

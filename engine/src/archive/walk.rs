@@ -178,7 +178,9 @@ impl Worker<'_> {
         if stat.st_nlink > 1 {
             self.note_link(stat, place.page.directory.path_of(name.to_bytes()));
         }
-        if let Some((node, _)) = known.filter(|(node, state)| self.is_unchanged(stat, node, state)) {
+        if let Some((node, _)) =
+            known.filter(|(node, state)| self.is_unchanged(stat, node, state) && self.is_stored(node))
+        {
             let entry = (node.clone(), meta::state(stat));
             self.count_unchanged(&entry.0);
             return self.fill(place, Some(entry));
@@ -251,6 +253,28 @@ impl Worker<'_> {
             && node.gid == stat.st_gid
             && node.mtime < self.shared.racy_from
             && (options.ignore_ctime || now.ctime < self.shared.racy_from)
+    }
+
+    /// Whether everything that a node of the parent refers to is stored, as far as that is in doubt.
+    fn is_stored(&self, node: &Node) -> bool {
+        let (Some(writer), Some(trees)) = (self.shared.writer, self.shared.trees) else { return true };
+        if !writer.is_in_doubt() {
+            return true;
+        }
+        let NodeKind::File { content, extents, .. } = &node.kind else { return true };
+        let mut stored = true;
+        let mut look = |content: &Content| {
+            let read = trees.for_each_chunk(content, &mut |chunk| {
+                stored &= writer.has(&chunk.id);
+                Ok(())
+            });
+            stored &= read.is_ok();
+        };
+        look(content);
+        if let Extents::Blob(blob) = extents {
+            look(blob);
+        }
+        stored
     }
 
     fn count_unchanged(&mut self, node: &Node) {

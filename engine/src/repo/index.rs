@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
@@ -13,16 +13,20 @@ use keepfast_format::pack::{FrameEntry, PackTable};
 use rocksdb::{BlockBasedOptions, Cache, DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
 
 use super::cache::CacheSlot;
+use super::repository::Repository;
 use crate::error::{EngineError, Result};
 
 /// Changes whenever the layout below does; an index of another layout is rebuilt.
-const LAYOUT: &[u8] = b"keepfast index 1";
+const LAYOUT: &[u8] = b"keepfast index 2";
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
 
 /// First bytes of keys: what the rest of the key names.
 mod space {
     pub const CHUNK: u8 = b'c';
+    /// Chunks of packs that no segment lists: good for reading, but never referred to by a
+    /// new snapshot, since nobody has promised that they stay.
+    pub const UNLISTED: u8 = b'u';
     pub const PACK: u8 = b'p';
     pub const SEGMENT: u8 = b's';
     pub const LAYOUT: u8 = b'v';
@@ -72,6 +76,8 @@ pub struct Index {
     slot: CacheSlot,
     packs: RwLock<HashMap<u32, Arc<StoredPack>>>,
     next_pack: AtomicU32,
+    doubtful: AtomicBool,
+    missing: OnceLock<HashSet<u32>>,
 }
 
 impl Index {
@@ -101,7 +107,14 @@ impl Index {
                 (db, 0)
             }
         };
-        let index = Self { db, slot, packs: RwLock::default(), next_pack: AtomicU32::new(next_pack) };
+        let index = Self {
+            db,
+            slot,
+            packs: RwLock::default(),
+            next_pack: AtomicU32::new(next_pack),
+            doubtful: AtomicBool::new(false),
+            missing: OnceLock::new(),
+        };
         index.db.put_opt([space::LAYOUT], LAYOUT, &unlogged()).map_err(|error| index.failed(&error))?;
         Ok(index)
     }
@@ -132,8 +145,14 @@ impl Index {
         if self.is_empty() {
             return false;
         }
-        match self.db.get_pinned(chunk_key(id)) {
-            Ok(found) => found.is_some(),
+        match self.db.get_pinned(chunk_key(space::CHUNK, id)) {
+            Ok(Some(value)) => match self.missing.get() {
+                Some(missing) if !missing.is_empty() => {
+                    decode_location(&value).is_some_and(|place| !missing.contains(&place.pack))
+                }
+                _ => true,
+            },
+            Ok(None) => false,
             Err(_) => {
                 self.slot.mark_damaged();
                 false
@@ -141,9 +160,45 @@ impl Index {
         }
     }
 
+    /// Looks which known packs aren't stored any more; their chunks aren't known from then on.
+    pub fn compare_with_store(&self, repository: &Repository) -> Result<()> {
+        let mut stored = HashSet::new();
+        repository.backend().list(names::PACKS, &mut |listed| {
+            stored.extend(names::parse_pack(&listed.name).map(|(id, _)| id));
+        })?;
+        let mut missing = HashSet::new();
+        self.for_each_pack(|number, pack| {
+            if !stored.contains(&pack.id) {
+                missing.insert(number);
+            }
+        })?;
+        if !missing.is_empty() {
+            self.doubt();
+        }
+        // The first comparison counts: packs don't come back.
+        let _ = self.missing.set(missing);
+        Ok(())
+    }
+
+    /// Says that something that snapshots refer to may not be stored.
+    pub(super) fn doubt(&self) {
+        self.doubtful.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something that snapshots refer to may not be stored: then what a parent
+    /// snapshot refers to has to be looked up before it is referred to again.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
+    }
+
     /// Where a chunk is; `None` if no known pack has it.
     pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>> {
-        let found = self.db.get_pinned(chunk_key(id)).map_err(|error| self.failed(&error))?;
+        let get = |space| self.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error));
+        let found = match get(space::CHUNK)? {
+            None => get(space::UNLISTED)?,
+            found => found,
+        };
         let Some(value) = found else { return Ok(None) };
         decode_location(&value).map(Some).ok_or_else(|| self.malformed())
     }
@@ -192,6 +247,7 @@ impl Index {
     /// Adds packs, and the name of the object that lists them, in one step.
     pub(super) fn add(&self, source: &str, packs: &[(StoredPack, &PackTable)]) -> Result<()> {
         let mut batch = WriteBatch::default();
+        let space = if source.starts_with(names::PACKS) { space::UNLISTED } else { space::CHUNK };
         for (pack, table) in packs {
             let number = self.next_pack.fetch_add(1, Ordering::Relaxed);
             batch.put(pack_key(number), encode_pack(pack));
@@ -200,7 +256,7 @@ impl Index {
                 let mut offset = 0;
                 for chunk in chunks.by_ref().take(entry.chunks as usize) {
                     let location = Location { pack: number, frame: frame as u32, offset, len: chunk.bytes };
-                    batch.put(chunk_key(&chunk.id), encode_location(location));
+                    batch.put(chunk_key(space, &chunk.id), encode_location(location));
                     offset += chunk.bytes;
                 }
             }
@@ -280,8 +336,8 @@ fn unlogged() -> WriteOptions {
     options
 }
 
-fn chunk_key(id: &ChunkId) -> [u8; 1 + ChunkId::SIZE] {
-    let mut key = [space::CHUNK; 1 + ChunkId::SIZE];
+fn chunk_key(space: u8, id: &ChunkId) -> [u8; 1 + ChunkId::SIZE] {
+    let mut key = [space; 1 + ChunkId::SIZE];
     key[1..].copy_from_slice(id.as_bytes());
     key
 }

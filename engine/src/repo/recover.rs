@@ -14,7 +14,7 @@ use super::packs::read_contents;
 use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
 use super::snapshots::Snapshots;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 
 /// Segments or packs read at a time, and so held in memory.
@@ -46,6 +46,8 @@ pub fn open_index(
                         segment.packs.iter().map(|(pack, table)| (pack.clone(), table)).collect();
                     index.add(name, &packs)?;
                 }
+                // A store that fails says nothing about the segment.
+                Err(EngineError::Backend(error)) if !error.is_not_found() => return Err(error.into()),
                 Err(error) => {
                     damaged = true;
                     monitor.event(Event::Finding { object: (*name).clone(), what: error.to_string() });
@@ -55,6 +57,7 @@ pub fn open_index(
     }
     let mut changed = !new.is_empty();
     if damaged || !snapshots.lack_segments(&listed).is_empty() {
+        index.doubt();
         changed |= add_unlisted_packs(repository, &index, monitor)?;
     }
     if changed {

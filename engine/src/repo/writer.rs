@@ -132,6 +132,8 @@ pub fn write_packs<T>(
             let (writer, waiting) = (&writer, waiting.clone());
             scope.spawn(move || writer.upload_all(&waiting));
         }
+        // Only the threads receive: if they panic, nobody waits for them.
+        drop(waiting);
         let _end = EndOfUploads(&writer);
         let worked = work(&writer);
         writer.close_packs();
@@ -167,6 +169,18 @@ impl PackWriter<'_> {
     #[must_use]
     pub fn ids(&self) -> &ChunkIds {
         &self.ids
+    }
+
+    /// Whether what the parent snapshot refers to has to be looked up.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.index.is_doubtful()
+    }
+
+    /// Whether the repository is known to have a chunk.
+    #[must_use]
+    pub fn has(&self, id: &ChunkId) -> bool {
+        self.index.contains(id)
     }
 
     /// A frame writer for one thread.

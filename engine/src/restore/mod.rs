@@ -15,7 +15,7 @@ use keepfast_format::snapshot::Snapshot;
 
 use crate::error::{EngineError, Result};
 use crate::fs::select::Patterns;
-use crate::monitor::Monitor;
+use crate::monitor::{Event, Monitor};
 use crate::repo::{FrameCache, Index, Repository, Trees};
 use plan::{FilePlan, RestorePlan};
 use target::Target;
@@ -98,6 +98,11 @@ pub fn restore(
     let trees = Trees::new(&frames);
     let folder = find_folder(trees, snapshot, &options.folder)?;
     let root = folder.as_ref().map_or(snapshot.body.tree, |(_, tree)| *tree);
+    for path in &options.paths {
+        if trees.find(&snapshot.body.tree, path)?.is_none() {
+            return Err(not_there(path, "isn't", snapshot));
+        }
+    }
     let seen = &snapshot.body.statistics;
     monitor.progress().expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
     let target = Target::open(options, snapshot, folder.map(|(node, _)| node))?;
@@ -107,7 +112,7 @@ pub fn restore(
         monitor,
         target,
         plan: RestorePlan::default(),
-        links: Links::new(trees, snapshot)?,
+        links: Links::new(trees, snapshot, monitor)?,
         frames: &frames,
     };
     walk.directory(&root, 0, Picked::from(&options.paths, &options.include))?;
@@ -129,12 +134,16 @@ fn find_folder(trees: Trees<'_>, snapshot: &Snapshot, folder: &[u8]) -> Result<O
     if let Some(Node { kind: NodeKind::Directory { tree }, .. }) = found {
         return Ok(found.map(|node| (node, tree)));
     }
-    Err(EngineError::Unusable(format!(
-        "{} {} in snapshot {}; `keepfast ls` shows what there is",
-        String::from_utf8_lossy(folder),
-        if found.is_some() { "isn't a directory" } else { "isn't" },
+    let what = if found.is_some() { "isn't a directory" } else { "isn't" };
+    Err(not_there(folder, what, snapshot))
+}
+
+fn not_there(path: &[u8], what: &str, snapshot: &Snapshot) -> EngineError {
+    EngineError::Unusable(format!(
+        "{} {what} in snapshot {}; `keepfast ls` shows what there is",
+        as_path(path).display(),
         snapshot.head.id.short(),
-    )))
+    ))
 }
 
 /// Whether an entry was picked by a path or pattern above it.
@@ -161,9 +170,18 @@ struct Links {
 }
 
 impl Links {
-    fn new(trees: Trees<'_>, snapshot: &Snapshot) -> Result<Self> {
+    fn new(trees: Trees<'_>, snapshot: &Snapshot, monitor: &dyn Monitor) -> Result<Self> {
         let mut links = Self::default();
-        for (number, group) in trees.hard_links(snapshot)?.into_iter().enumerate() {
+        let groups = match trees.hard_links(snapshot) {
+            Err(error) if is_local(&error) => {
+                let object = format!("snapshot {}", snapshot.head.id.short());
+                let what = format!("its hard links are restored as files of their own: {error}");
+                monitor.event(Event::Finding { object, what });
+                Vec::new()
+            }
+            other => other?,
+        };
+        for (number, group) in groups.into_iter().enumerate() {
             links.groups.extend(group.into_iter().map(|path| (path, number)));
         }
         Ok(links)
@@ -189,15 +207,21 @@ impl Walk<'_> {
             let mut below = Vec::new();
             let mut names = Vec::new();
             let trees = self.trees;
-            trees.for_each_node(&tree, &mut |node| {
+            let read = trees.for_each_node(&tree, &mut |node| {
                 if self.options.delete {
                     names.push(node.name.clone());
                 }
                 below.extend(self.entry(number, node, picked)?);
                 if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) }
-            })?;
-            if self.options.delete && picked == Picked::All {
-                self.target.delete_others(number, &names, self.monitor);
+            });
+            match read {
+                // Only where all names are known is it clear which others there are.
+                Ok(()) if self.options.delete && picked == Picked::All => {
+                    self.target.delete_others(number, &names, self.monitor);
+                }
+                Ok(()) => {}
+                Err(error) if is_local(&error) => self.target.unreadable(number, &error, self.monitor),
+                Err(error) => return Err(error),
             }
             below.reverse();
             stack.extend(below);
@@ -222,18 +246,19 @@ impl Walk<'_> {
         if picked != Picked::All {
             return Ok(None);
         }
-        if let Some(group) = self.links.groups.get(in_snapshot.strip_prefix(b"/").unwrap_or(&in_snapshot)) {
-            if self.links.first.contains_key(group) {
-                // A file that is as it should be may still be one of its own, and no link.
-                let may_write = self.target.may_write(above, &node, self.monitor)?;
-                if may_write || self.options.overwrite == Overwrite::IfChanged {
-                    self.links.later.push((*group, path));
-                }
+        let in_group = in_snapshot.strip_prefix(b"/").unwrap_or(&in_snapshot);
+        let group = self.links.groups.get(in_group).copied();
+        let may_write = self.target.may_write(above, &node, self.monitor)?;
+        // What is as it should be may serve as a link's other end; what was left alone may not.
+        let usable = may_write || self.options.overwrite == Overwrite::IfChanged;
+        if let Some(group) = group.filter(|_| usable) {
+            if self.links.first.contains_key(&group) {
+                self.links.later.push((group, path));
                 return Ok(None);
             }
-            self.links.first.insert(*group, path.clone());
+            self.links.first.insert(group, path.clone());
         }
-        if !self.target.may_write(above, &node, self.monitor)? {
+        if !may_write {
             return Ok(None);
         }
         match &node.kind {
@@ -277,25 +302,52 @@ impl Walk<'_> {
         (is_directory && leads_there).then_some(Picked::BySelection)
     }
 
+    /// Plans a file. One of which a part can't be found is skipped; what is planned of it
+    /// isn't written.
     fn file(&mut self, above: usize, node: Node) -> Result<()> {
         let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
-        let extents = self.trees.extents(extents, *size)?;
         let (size, content) = (*size, content.clone());
-        let number = self.plan.begin_file(FilePlan::new(above, node, size));
-        let mut places = plan::Places::new(&extents);
-        let (trees, frames) = (self.trees, self.frames);
-        let plan = &mut self.plan;
-        trees.for_each_chunk(&content, &mut |chunk| {
-            let location = frames.locate(&chunk.id)?;
-            places.take(chunk.len, |from, take, at| plan.need(number, chunk.id, location, from, take, at));
-            Ok(())
-        })?;
+        let extents = self.trees.extents(extents, size);
+        let mut number = self.plan.begin_file(FilePlan::new(above, node, size));
+        let planned = extents.and_then(|extents| {
+            let mut places = plan::Places::new(&extents);
+            let (trees, frames) = (self.trees, self.frames);
+            trees.for_each_chunk(&content, &mut |chunk| {
+                let location = frames.locate(&chunk.id)?;
+                if self.plan.has_all_parts() {
+                    number = self.run_plan_within(number)?;
+                }
+                let plan = &mut self.plan;
+                places.take(chunk.len, |from, take, at| {
+                    plan.need(number, chunk.id, location, from, take, at);
+                });
+                Ok(())
+            })
+        });
+        match planned {
+            Ok(()) => {}
+            Err(error) if is_local(&error) => {
+                write::give_up_file(&self.plan.files[number as usize], &self.target, &error, self.monitor);
+            }
+            Err(error) => return Err(error),
+        }
         if self.plan.is_full() { self.run_plan() } else { Ok(()) }
     }
 
     fn run_plan(&mut self) -> Result<()> {
-        let plan = std::mem::take(&mut self.plan);
-        write::run(plan, &mut self.target, self.frames, self.options, self.monitor)
+        let mut plan = std::mem::take(&mut self.plan);
+        write::run(&mut plan, &mut self.target, self.frames, self.options, self.monitor)
+    }
+
+    /// Runs what is planned so far of a large file, and goes on with the file in a new plan.
+    /// Returns its number there.
+    fn run_plan_within(&mut self, number: u32) -> Result<u32> {
+        let mut plan = std::mem::take(&mut self.plan);
+        plan.files[number as usize].continues = true;
+        write::run(&mut plan, &mut self.target, self.frames, self.options, self.monitor)?;
+        let mut file = plan.files.swap_remove(number as usize);
+        file.continues = false;
+        Ok(self.plan.begin_file(file))
     }
 
     fn link_all(&mut self) -> Result<()> {
@@ -305,6 +357,11 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether an error concerns one object alone, so that the rest can still be restored.
+fn is_local(error: &EngineError) -> bool {
+    matches!(error, EngineError::Damaged { .. } | EngineError::Missing { .. })
 }
 
 /// Bytes as a path, for messages.

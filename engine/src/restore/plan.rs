@@ -27,8 +27,10 @@ pub struct FilePlan {
     pub node: Node,
     /// Its size, in bytes.
     pub size: u64,
-    /// How many parts it has.
+    /// How many parts it has, in this plan and those before it.
     pub parts: u32,
+    /// Whether the next plan has more of it.
+    pub continues: bool,
     /// How far writing has come.
     pub state: Mutex<FileState>,
 }
@@ -50,7 +52,14 @@ impl FilePlan {
     /// A file without parts.
     pub fn new(directory: usize, node: Node, size: u64) -> Self {
         let kind = NodeKind::File { size, content: Content::empty(), extents: Extents::Dense };
-        Self { directory, node: Node { kind, ..node }, size, parts: 0, state: Mutex::default() }
+        Self {
+            directory,
+            node: Node { kind, ..node },
+            size,
+            parts: 0,
+            continues: false,
+            state: Mutex::default(),
+        }
     }
 }
 
@@ -104,9 +113,14 @@ impl RestorePlan {
         self.parts.push(Part { location, file, at, from, take, id });
     }
 
-    /// Whether the plan should be run before it grows further.
+    /// Whether the plan should be run before a file is added.
     pub fn is_full(&self) -> bool {
-        self.parts.len() >= PARTS_MAX || self.files.len() >= FILES_MAX
+        self.has_all_parts() || self.files.len() >= FILES_MAX
+    }
+
+    /// Whether the plan should be run before a part is added.
+    pub fn has_all_parts(&self) -> bool {
+        self.parts.len() >= PARTS_MAX
     }
 
     /// Sorts the parts by place in the repository and groups them into reads. `frame` looks up

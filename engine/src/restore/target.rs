@@ -205,8 +205,25 @@ impl<'a> Target<'a> {
             Overwrite::IfChanged if is_same(&stat, node) => return Ok(false),
             _ => {}
         }
-        rustix::fs::unlinkat(&*handle, &*name, AtFlags::empty())?;
-        Ok(true)
+        // It is removed when what replaces it is at hand, and not before.
+        if meta::file_type(&stat) == FileType::Directory { Err(Errno::ISDIR) } else { Ok(true) }
+    }
+
+    /// Runs `make` for a name; if something is there that may be replaced, it makes room and
+    /// runs it again.
+    fn replacing<T>(
+        &self,
+        handle: &OwnedFd,
+        name: &[u8],
+        make: impl Fn() -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        match make() {
+            Err(Errno::EXIST) if self.options.overwrite != Overwrite::Refuse => {
+                rustix::fs::unlinkat(handle, name, AtFlags::empty())?;
+                make()
+            }
+            other => other,
+        }
     }
 
     /// Opens a file for writing; a new one must not be there yet.
@@ -216,7 +233,8 @@ impl<'a> Target<'a> {
         if new {
             flags |= OFlags::CREATE | OFlags::EXCL;
         }
-        rustix::fs::openat(&*handle, name, flags, Mode::RUSR | Mode::WUSR)
+        let open = || rustix::fs::openat(&*handle, name, flags, Mode::RUSR | Mode::WUSR);
+        if new { self.replacing(&handle, name, open) } else { open() }
     }
 
     /// Gives a complete file its metadata.
@@ -243,7 +261,7 @@ impl<'a> Target<'a> {
         }
         let made = self.handle(above).and_then(|handle| {
             let name = c_name(&node.name)?;
-            make_special(&handle, &name, node)?;
+            self.replacing(&handle, &node.name, || make_special(&handle, &name, node))?;
             Ok(apply::apply_by_name(handle.as_fd(), &name, node, self.owner(node)))
         });
         match made {
@@ -268,14 +286,14 @@ impl<'a> Target<'a> {
     pub fn link(&mut self, first: &[u8], later: &[u8], monitor: &dyn Monitor) -> Result<()> {
         self.counts.hard_links.fetch_add(1, Ordering::Relaxed);
         let Some(root) = &self.root else { return Ok(()) };
-        let linked = rustix::fs::linkat(root, first, root, later, AtFlags::empty());
-        let linked = match linked {
-            Err(Errno::EXIST) if self.options.overwrite != Overwrite::Refuse => {
-                rustix::fs::unlinkat(root, later, AtFlags::empty())
-                    .and_then(|()| rustix::fs::linkat(root, first, root, later, AtFlags::empty()))
-            }
-            other => other,
+        let link = || {
+            let (from, from_name) = self.reach(root, first)?;
+            let (to, to_name) = self.reach(root, later)?;
+            self.replacing(&to, to_name, || {
+                rustix::fs::linkat(&from, from_name, &to, to_name, AtFlags::empty())
+            })
         };
+        let linked = link();
         if let Err(error) = linked {
             let path = self.options.target.join(as_path(later));
             self.counts.hard_links.fetch_sub(1, Ordering::Relaxed);
@@ -288,6 +306,28 @@ impl<'a> Target<'a> {
             monitor.event(Event::Skipped { path: &path, why });
         }
         Ok(())
+    }
+
+    /// The directory of a path below the target, reached step by step through no link, and
+    /// the last name.
+    fn reach<'p>(&self, root: &OwnedFd, path: &'p [u8]) -> Result<(OwnedFd, &'p [u8]), Errno> {
+        let mut handle =
+            root.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let mut parts = path.split(|byte| *byte == b'/').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                return Ok((handle, part));
+            }
+            handle = dir::open_directory(&handle, &c_name(part)?)?;
+        }
+        Err(Errno::INVAL)
+    }
+
+    /// Reports a directory of which not everything is known.
+    pub fn unreadable(&self, number: usize, error: &EngineError, monitor: &dyn Monitor) {
+        self.counts.skipped.fetch_add(1, Ordering::Relaxed);
+        let path = self.options.target.join(as_path(&self.directories[number].path));
+        monitor.event(Event::Skipped { path: &path, why: format!("not all of it can be restored: {error}") });
     }
 
     /// Removes what is in a directory and not among these names.

@@ -39,13 +39,18 @@ pub fn verify(
                 NodeKind::Directory { tree } => stack.push((*tree, path)),
                 NodeKind::File { .. } => {
                     let whole = options.target.join(as_path(&path));
-                    let Ok(file) = File::open(&whole) else { return Ok(()) };
-                    if matches(trees, &ids, &node, &file)? {
-                        report.verified += 1;
-                    } else {
-                        report.skipped += 1;
-                        let why = "it differs from the snapshot when read back".to_owned();
-                        monitor.event(Event::Skipped { path: &whole, why });
+                    let found = match File::open(&whole) {
+                        Ok(file) if matches(trees, &ids, &node, &file)? => Ok(()),
+                        Ok(_) => Err("it differs from the snapshot when read back".to_owned()),
+                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                        Err(error) => Err(format!("it can't be read back: {error}")),
+                    };
+                    match found {
+                        Ok(()) => report.verified += 1,
+                        Err(why) => {
+                            report.skipped += 1;
+                            monitor.event(Event::Skipped { path: &whole, why });
+                        }
                     }
                 }
                 _ => {}

@@ -21,14 +21,14 @@ const OPEN_FILES_MAX: usize = 256;
 
 /// Runs a plan with all threads.
 pub fn run(
-    mut plan: RestorePlan,
+    plan: &mut RestorePlan,
     target: &mut Target<'_>,
     frames: &FrameCache<'_>,
     options: &RestoreOptions<'_>,
     monitor: &dyn Monitor,
 ) -> Result<()> {
     if options.dry_run {
-        for file in &plan.files {
+        for file in plan.files.iter().filter(|file| !file.continues) {
             target.count_file(file.size);
         }
         return Ok(());
@@ -41,7 +41,7 @@ pub fn run(
         })
     })?;
     let run = Run {
-        plan: &plan,
+        plan,
         target,
         frames,
         ids: frames.repository().chunk_ids(),
@@ -208,7 +208,7 @@ impl Run<'_, '_> {
             self.monitor.progress().add(0, length as u64);
         }
         state.written += parts.len() as u32;
-        if state.written == file.parts {
+        if state.written == file.parts && !file.continues {
             for problem in self.target.finish_file(handle.as_fd(), &file.node) {
                 self.target.incomplete(file.directory, &file.node.name, problem, self.monitor);
             }
@@ -235,14 +235,23 @@ impl Run<'_, '_> {
         }
         for part in parts {
             let file = &self.plan.files[part.file as usize];
-            let mut state = lock(&file.state);
-            if !std::mem::replace(&mut state.failed, true) {
-                self.close(&mut state);
-                self.target.remove_partial(file.directory, &file.node.name, state.created);
-                self.target.skipped(file.directory, &file.node.name, error.to_string(), self.monitor);
+            let was_open = lock(&file.state).handle.is_some();
+            give_up_file(file, self.target, &error, self.monitor);
+            if was_open {
+                self.open.fetch_sub(1, Ordering::Relaxed);
             }
         }
         Ok(())
+    }
+}
+
+/// Skips a file, and removes what has been written of it: half a file isn't a restored one.
+pub fn give_up_file(file: &FilePlan, target: &Target<'_>, error: &EngineError, monitor: &dyn Monitor) {
+    let mut state = lock(&file.state);
+    if !std::mem::replace(&mut state.failed, true) {
+        state.handle = None;
+        target.remove_partial(file.directory, &file.node.name, state.created);
+        target.skipped(file.directory, &file.node.name, error.to_string(), monitor);
     }
 }
 

@@ -160,9 +160,10 @@ fn an_index_without_segments_is_rebuilt_from_the_packs() {
     }
     fs::remove_dir_all(&lab.cache).expect("the cache can be removed");
     assert_same(&lab.source(), &lab.restore("latest"));
-    let report = lab.backup();
-    assert_eq!(report.statistics.bytes_new, 0, "all of it was found in the packs");
-    assert_eq!((report.statistics.files_new, report.statistics.files_changed), (0, 0));
+    // Good for reading, but a new snapshot refers only to what a segment lists.
+    assert!(lab.backup().statistics.bytes_new > 0, "the chunks are stored and listed again");
+    assert_eq!(lab.backup().statistics.bytes_new, 0, "and only once");
+    assert_same(&lab.source(), &lab.restore("latest"));
 }
 
 #[test]
