@@ -55,7 +55,7 @@ impl Config {
             n: 0,
             previous: None,
             chunker: ChunkerParams::DEFAULT,
-            data_frame_bytes: 1 << 20,
+            data_frame_bytes: 1 << 21,
             metadata_frame_bytes: 256 << 10,
             pack_bytes: 32 << 20,
             features: Features::default(),

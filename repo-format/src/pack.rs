@@ -9,6 +9,8 @@ use crate::{FormatError, limits};
 pub use crate::sealing::{HEADER_BYTES, PackCipher, PackHeader};
 
 const END_MAGIC: &[u8; 8] = b"KEEPEND\0";
+/// The length of a full pack is a multiple of this.
+const FULL_PACK_STEP: u64 = 1 << 16;
 /// Length of a pack's footer.
 pub const FOOTER_BYTES: usize = 24;
 
@@ -116,10 +118,10 @@ impl PackTable {
 }
 
 impl PackCipher {
-    /// What follows the last frame: sealed directory, padding, footer. A pack that isn't the
-    /// last of its run is padded to the one size that full packs have.
+    /// What follows the last frame: sealed directory, padding, footer. `pack_bytes` is the
+    /// config's pack size, from which on a pack is full.
     #[must_use]
-    pub fn tail(&self, table: &PackTable, pack_bytes: u32, last: bool) -> Vec<u8> {
+    pub fn tail(&self, table: &PackTable, pack_bytes: u32) -> Vec<u8> {
         let frames_end = table
             .frames
             .last()
@@ -129,7 +131,9 @@ impl PackCipher {
         self.seal(NonceSpace::Directory, 0, &frames_end.to_le_bytes(), &mut tail, 0);
         let directory_bytes = tail.len() as u32;
         let bare = frames_end + tail.len() as u64 + FOOTER_BYTES as u64;
-        let padded = if last || bare > u64::from(pack_bytes) { padme(bare) } else { pack_bytes.into() };
+        // Where a full pack ends is chance; what a run has stored with its last one isn't.
+        let padded =
+            if bare < u64::from(pack_bytes) { padme(bare) } else { bare.next_multiple_of(FULL_PACK_STEP) };
         tail.resize(tail.len() + (padded - bare) as usize, 0);
         tail.extend_from_slice(&frames_end.to_le_bytes());
         tail.extend_from_slice(&directory_bytes.to_le_bytes());

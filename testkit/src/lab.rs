@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use keepfast_backend::{Backend, LocalBackend};
+use keepfast_backend::{Backend, LocalBackend, MemoryBackend};
 use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source, archive};
 use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
 use keepfast_engine::error::Result;
@@ -75,13 +75,20 @@ impl Lab {
     pub fn new() -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let backend = Arc::new(LocalBackend::new(folder.path().join("repository")));
-        Self::in_folder(folder, backend)
+        Self::in_folder(folder, backend, &init_options())
+    }
+
+    /// A repository in memory, made with these options, and an empty source tree.
+    #[must_use]
+    pub fn made_with(options: &InitOptions) -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        Self::in_folder(folder, Arc::new(MemoryBackend::default()), options)
     }
 
     /// A repository in this store, and an empty source tree.
     #[must_use]
     pub fn on(backend: Arc<dyn Backend>) -> Self {
-        Self::in_folder(TempDir::new().expect("a temporary folder can be made"), backend)
+        Self::in_folder(TempDir::new().expect("a temporary folder can be made"), backend, &init_options())
     }
 
     /// A repository in a directory, and a source tree that `build` makes.
@@ -92,8 +99,8 @@ impl Lab {
         lab
     }
 
-    fn in_folder(folder: TempDir, backend: Arc<dyn Backend>) -> Self {
-        Repository::init(Arc::clone(&backend), PASSWORD, &init_options()).expect("a repository can be made");
+    fn in_folder(folder: TempDir, backend: Arc<dyn Backend>, options: &InitOptions) -> Self {
+        Repository::init(Arc::clone(&backend), PASSWORD, options).expect("a repository can be made");
         let home = TempDir::new().expect("a temporary folder can be made");
         fs::create_dir(home.path().join("source")).expect("the source can be made");
         let cache = folder.path().join("cache");

@@ -15,9 +15,9 @@ use keepfast_format::compress::Compressor;
 use keepfast_format::frame::{ClosedFrame, FrameReader, OpenFrame};
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkIds, ChunkKind};
-use keepfast_format::names;
-use keepfast_format::pack::{ChunkEntry, FOOTER_BYTES, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
+use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
+use keepfast_format::{limits, names};
 
 use super::claims::Claims;
 use super::index::{Index, StoredPack};
@@ -30,8 +30,6 @@ pub const PACKS_WAITING: usize = 1;
 /// sooner, after 1, 2, … packs: a killed run loses little even when it was short.
 const PACKS_PER_CHECKPOINT: usize = 8;
 const CHUNKS_PER_CHECKPOINT: usize = 1 << 18;
-/// Sealed directory, tag and rounding, beyond the table itself.
-const TAIL_BYTES: usize = 64 + FOOTER_BYTES;
 
 /// How to write.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +99,17 @@ struct Filling {
     being_sealed: usize,
     /// No more frames: it goes out as soon as the last one is sealed.
     closed: bool,
-    last: bool,
+}
+
+impl Filling {
+    /// Whether the pack has its size, or as many frames or chunks as may be in one: another
+    /// frame, however small its chunks, might be too many.
+    fn is_full(&self, pack_bytes: u32) -> bool {
+        let (frames, chunks) = (self.table.frames.len(), self.table.chunks.len());
+        self.end + PackTable::encoded_bytes(frames, chunks) >= pack_bytes as usize
+            || frames >= limits::FRAMES_PER_PACK as usize
+            || chunks + limits::CHUNKS_PER_FRAME as usize > limits::CHUNKS_PER_PACK as usize
+    }
 }
 
 /// Runs `work` with a writer for a session. Whether `work` succeeds or not, what it wrote is
@@ -209,22 +217,6 @@ impl PackWriter<'_> {
         chunks: &[ChunkEntry],
     ) -> Result<(Arc<FillingPack>, u32)> {
         let mut open = lock(&self.open[usize::from(kind.code())]);
-        if let Some(pack) = open.as_ref() {
-            let mut filling = lock(&pack.state);
-            let frames = filling.table.frames.len() + 1;
-            let entries = filling.table.chunks.len() + chunks.len();
-            let with_it =
-                filling.end + frame.sealed_bytes() + PackTable::encoded_bytes(frames, entries) + TAIL_BYTES;
-            if with_it > self.repository.config().pack_bytes as usize {
-                filling.closed = true;
-                let complete = filling.being_sealed == 0;
-                drop(filling);
-                let pack = open.take();
-                if complete {
-                    self.send(pack);
-                }
-            }
-        }
         let pack = match open.as_ref() {
             Some(pack) => Arc::clone(pack),
             None => Arc::clone(open.insert(Arc::new(self.new_pack(kind)?))),
@@ -242,6 +234,10 @@ impl PackWriter<'_> {
         filling.frames.push(Vec::new());
         filling.end += frame.sealed_bytes();
         filling.being_sealed += 1;
+        if filling.is_full(self.repository.config().pack_bytes) {
+            filling.closed = true;
+            *open = None;
+        }
         drop(filling);
         Ok((pack, number))
     }
@@ -261,28 +257,24 @@ impl PackWriter<'_> {
         let complete = filling.closed && filling.being_sealed == 0;
         drop(filling);
         if complete {
-            self.send(Some(Arc::clone(pack)));
+            self.send(Arc::clone(pack));
         }
     }
 
-    fn send(&self, pack: Option<Arc<FillingPack>>) {
-        if pack.is_some() {
-            // The receivers outlive the senders: they run until they are told to end.
-            let _ = self.full.send(pack);
-        }
+    fn send(&self, pack: Arc<FillingPack>) {
+        // The receivers outlive the senders: they run until they are told to end.
+        let _ = self.full.send(Some(pack));
     }
 
     /// Closes the packs that are open: the last ones of the run. One with a frame that was
     /// never sealed, because its thread failed, is dropped.
     fn close_packs(&self) {
         for open in &self.open {
-            let pack = lock(open).take();
-            self.send(pack.filter(|pack| {
-                let mut filling = lock(&pack.state);
-                filling.closed = true;
-                filling.last = true;
-                filling.being_sealed == 0
-            }));
+            if let Some(pack) = lock(open).take()
+                && lock(&pack.state).being_sealed == 0
+            {
+                self.send(pack);
+            }
         }
     }
 
@@ -302,7 +294,7 @@ impl PackWriter<'_> {
 
     fn upload(&self, pack: &FillingPack) -> Result<()> {
         let filling = std::mem::take(&mut *lock(&pack.state));
-        let tail = pack.cipher.tail(&filling.table, self.repository.config().pack_bytes, filling.last);
+        let tail = pack.cipher.tail(&filling.table, self.repository.config().pack_bytes);
         let mut parts: Vec<&[u8]> = Vec::with_capacity(filling.frames.len() + 2);
         parts.push(pack.cipher.header());
         parts.extend(filling.frames.iter().map(Vec::as_slice));

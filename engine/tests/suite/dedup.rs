@@ -14,7 +14,8 @@ fn the_same_file_twice_is_stored_once() {
     });
     let report = lab.backup();
     assert_eq!(report.statistics.bytes_new, SIZE as u64);
-    assert!(store::stored_bytes(&*lab.backend, "packs/") < (SIZE + SIZE / 5) as u64);
+    let stored = store::stored_bytes(&*lab.backend, "packs/");
+    assert!(stored < (SIZE + SIZE / 5) as u64, "{stored} bytes are stored");
     assert_same(&lab.source(), &lab.restore("latest"));
 }
 

@@ -10,6 +10,7 @@ mod dedup;
 mod errors;
 mod golden;
 mod index;
+mod packs;
 mod property;
 mod round_trip;
 mod selection;

@@ -104,7 +104,7 @@ pub fn closed_frame(chunks: &[Vec<u8>]) -> ClosedFrame {
 }
 
 /// A whole pack of these frames with its table; `pack_bytes` as for [`PackCipher::tail`].
-pub fn pack_of(frames: &[Vec<Vec<u8>>], pack_bytes: u32, last: bool) -> (Vec<u8>, PackTable) {
+pub fn pack_of(frames: &[Vec<Vec<u8>>], pack_bytes: u32) -> (Vec<u8>, PackTable) {
     let cipher = pack_cipher();
     let ids = secrets().chunk_ids();
     let mut pack = cipher.header().to_vec();
@@ -126,18 +126,18 @@ pub fn pack_of(frames: &[Vec<Vec<u8>>], pack_bytes: u32, last: bool) -> (Vec<u8>
                 .map(|chunk| ChunkEntry { id: ids.id(ChunkKind::Data, chunk), bytes: chunk.len() as u32 }),
         );
     }
-    pack.extend(cipher.tail(&table, pack_bytes, last));
+    pack.extend(cipher.tail(&table, pack_bytes));
     (pack, table)
 }
 
 /// The fixture's pack, padded as the last one of a run.
 pub fn pack() -> (Vec<u8>, PackTable) {
-    pack_of(&frames_plain(), 4 << 20, true)
+    pack_of(&frames_plain(), 4 << 20)
 }
 
 /// A pack of the frame that doesn't compress alone, so that its bytes are fixed.
 pub fn stored_pack() -> (Vec<u8>, PackTable) {
-    pack_of(&frames_plain()[..1], 4 << 20, true)
+    pack_of(&frames_plain()[..1], 4 << 20)
 }
 
 /// The first frame of the fixture's pack alone: number 0.

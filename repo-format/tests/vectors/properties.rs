@@ -203,7 +203,7 @@ proptest! {
 
     #[test]
     fn every_pack_comes_back(frames in strategies::frames()) {
-        let (pack, table) = fixtures::pack_of(&frames, 4 << 20, true);
+        let (pack, table) = fixtures::pack_of(&frames, 4 << 20);
         let header = PackHeader::decode(&pack).expect("a header");
         let cipher = PackCipher::open_pack(&header, fixtures::repository(), &fixtures::secrets());
         let cipher = cipher.expect("the keys fit");
@@ -223,7 +223,7 @@ proptest! {
     fn every_segment_comes_back(packs in vec(strategies::frames(), 0..4), n in any::<u32>()) {
         let (owner, repository, secrets) = (fixtures::owner(), fixtures::repository(), fixtures::secrets());
         let records: Vec<PackRecord> = packs.iter().map(|frames| {
-            let (pack, table) = fixtures::pack_of(frames, 4 << 20, true);
+            let (pack, table) = fixtures::pack_of(frames, 4 << 20);
             let kind = ChunkKind::Metadata;
             PackRecord { id: PackId::of(&pack), kind, stored_bytes: pack.len() as u64, table }
         }).collect();

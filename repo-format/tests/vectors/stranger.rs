@@ -164,7 +164,7 @@ fn padme_by_spec(length: u64) -> u64 {
     length.div_ceil(unit) * unit
 }
 
-fn padded_length(frame_bytes: u32, pack_bytes: u32, last: bool) -> u64 {
+fn padded_length(frame_bytes: u32, pack_bytes: u32) -> u64 {
     let frames = vec![FrameEntry {
         offset: HEADER_BYTES as u32,
         sealed_bytes: frame_bytes,
@@ -172,12 +172,12 @@ fn padded_length(frame_bytes: u32, pack_bytes: u32, last: bool) -> u64 {
         chunks: 0,
     }];
     let table = PackTable { frames, chunks: Vec::new() };
-    let tail = fixtures::pack_cipher().tail(&table, pack_bytes, last);
+    let tail = fixtures::pack_cipher().tail(&table, pack_bytes);
     112 + u64::from(frame_bytes) + tail.len() as u64
 }
 
 #[test]
-fn the_last_pack_has_the_padded_length_of_the_table() {
+fn packs_that_are_not_full_have_the_padded_length_of_the_table() {
     // Header 112, sealed directory of one frame 8 + 16 + 16, footer 24: 176 bytes and the frame.
     let table = [
         (1000, 1024),
@@ -194,16 +194,17 @@ fn the_last_pack_has_the_padded_length_of_the_table() {
     ];
     for (bare, padded) in table {
         assert_eq!(padme_by_spec(bare), padded, "{bare} by SPEC");
-        assert_eq!(padded_length(bare as u32 - 176, 4 << 20, true), padded, "{bare}");
+        assert_eq!(padded_length(bare as u32 - 176, 128 << 20), padded, "{bare}");
     }
 }
 
 #[test]
-fn only_packs_that_are_neither_last_nor_over_size_have_the_full_size() {
-    assert_eq!(padded_length(1000, 4 << 20, false), 4 << 20);
-    assert_eq!(padded_length((4 << 20) - 176, 4 << 20, false), 4 << 20);
-    assert_eq!(padded_length((4 << 20) - 175, 4 << 20, false), padme_by_spec((4 << 20) + 1));
-    assert_eq!(padded_length(1000, 4 << 20, true), padme_by_spec(1176));
+fn full_packs_have_multiples_of_64_kib() {
+    let full = 4 << 20;
+    assert_eq!(padded_length(full - 177, full), padme_by_spec((4 << 20) - 1));
+    assert_eq!(padded_length(full - 176, full), 4 << 20);
+    assert_eq!(padded_length(full - 175, full), (4 << 20) + 65_536);
+    assert_eq!(padded_length(full - 176 + 65_537, full), (4 << 20) + 2 * 65_536);
 }
 
 #[test]

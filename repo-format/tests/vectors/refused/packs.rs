@@ -70,7 +70,7 @@ fn whole() -> Cases {
     });
 
     let chunk = |label: &str| vec![fixtures::stream(label, 17)];
-    let (mut swapped, table) = fixtures::pack_of(&[chunk("a"), chunk("b")], 4 << 20, true);
+    let (mut swapped, table) = fixtures::pack_of(&[chunk("a"), chunk("b")], 4 << 20);
     let length = table.frames[0].sealed_bytes as usize;
     let (first, second) = swapped[112..112 + 2 * length].split_at_mut(length);
     first.swap_with_slice(second);
