@@ -13,6 +13,9 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= all
 # Cases of each property, and mutations of each vector, in `make soak`.
 SOAK_CASES ?= 20000
+# What `make soak` backs up, how often it kills that.
+SOAK_TREE ?= /usr/share
+SOAK_KILLS ?= 100
 # What `make bench` runs: a part of the benchmarks' names.
 BENCH ?=
 # What `make bench-peers` measures: corpus directory, repetitions, tools.
@@ -46,9 +49,10 @@ lint: setup ## Check formatting and lints
 fuzz: setup ## Fuzz the decoders: FUZZ_SECONDS=60 FUZZ_TARGETS="frame tree" (default: all)
 	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-soak: setup ## All tests with SOAK_CASES=20000 cases of each property, ignored ones too
+soak: build ## All tests with SOAK_CASES=20000 cases of each property; SOAK_KILLS=100 killed backups of SOAK_TREE
 	PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) \
 	  cargo nextest run $(WORKSPACE) --no-fail-fast --run-ignored all
+	scripts/soak-kill.sh $(SOAK_TREE) $(SOAK_KILLS)
 
 bench: setup ## Run the benchmarks of the parts: BENCH=part-of-a-name
 	cargo bench --profile release --workspace --bench parts -- $(BENCH)
