@@ -36,10 +36,9 @@ impl Worker<'_> {
         place: &Place,
         directory: BorrowedFd<'_>,
         name: &CStr,
-        stat: &Stat,
         known: Option<&Node>,
     ) -> Result<()> {
-        let opened = open_file(directory, name, stat).and_then(|(handle, stat)| {
+        let opened = open_file(directory, name).and_then(|(handle, stat)| {
             let extents = sparse::data_extents(handle.as_fd(), &stat)?;
             let xattrs = meta::xattrs_of(&handle)?;
             Ok((handle, stat, extents, xattrs))
@@ -51,6 +50,7 @@ impl Worker<'_> {
                 return self.fill(place, None);
             }
         };
+        self.note_link(&stat, place, name);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let data_bytes = extents.as_ref().map_or(size, |list| list.iter().map(|(_, length)| length).sum());
         let kind = file_kind(size, Content::empty(), self.store_extents(extents.as_deref())?);
@@ -79,8 +79,11 @@ impl Worker<'_> {
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         let read = read_small(&handle, extents.as_deref(), size, &mut buffer);
+        // What came whole at one stroke was the file at one moment: whoever writes to it later gives
+        // it a later time.
+        let at_one_stroke = read == Ok(1) && buffer.len() as u64 == size;
         let stored = match read {
-            Ok(()) => self.store_bytes(&buffer).map(Some),
+            Ok(_) => self.store_bytes(&buffer).map(Some),
             Err(error) => {
                 self.unreadable(&place.page.directory.path_of(name.to_bytes()), error);
                 Ok(None)
@@ -90,7 +93,9 @@ impl Worker<'_> {
         self.buffer = buffer;
         let Some(content) = stored? else { return self.fill(place, None) };
         let node = self.finish_node(node, content, read_bytes, data_bytes, extents.as_deref())?;
-        self.note_if_changed(&handle, &stat, || place.page.directory.path_of(name.to_bytes()));
+        if !at_one_stroke {
+            self.note_if_changed(&handle, &stat, || place.page.directory.path_of(name.to_bytes()));
+        }
         self.count_file(&node, known, read_bytes);
         self.fill(place, Some((node, state)))
     }
@@ -262,8 +267,8 @@ impl Worker<'_> {
     }
 }
 
-/// Opens a regular file for reading; one that isn't the file that was listed is refused.
-fn open_file(directory: BorrowedFd<'_>, name: &CStr, listed: &Stat) -> Result<(OwnedFd, Stat), Errno> {
+/// Opens a regular file for reading; what isn't one any more is refused.
+fn open_file(directory: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, Stat), Errno> {
     // NONBLOCK, so that a fifo put in the file's place doesn't hold the thread.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let handle = match rustix::fs::openat(directory, name, flags | OFlags::NOATIME, Mode::empty()) {
@@ -272,21 +277,23 @@ fn open_file(directory: BorrowedFd<'_>, name: &CStr, listed: &Stat) -> Result<(O
         other => other,
     }?;
     let stat = rustix::fs::fstat(&handle)?;
-    if meta::file_type(&stat) != FileType::RegularFile || stat.st_dev != listed.st_dev {
+    if meta::file_type(&stat) != FileType::RegularFile {
         return Err(Errno::LOOP);
     }
     Ok((handle, stat))
 }
 
 /// Reads the data of a small file as long as it was when it was opened, so that a log that
-/// grows ends at a moment that it had; one of size 0 (as in `/proc`) up to its end.
+/// grows ends at a moment that it had; one of size 0 (as in `/proc`) up to its end. Returns in
+/// how many strokes.
 fn read_small(
     handle: &OwnedFd,
     extents: Option<&[(u64, u64)]>,
     size: u64,
     buffer: &mut Vec<u8>,
-) -> Result<(), Errno> {
+) -> Result<u32, Errno> {
     buffer.clear();
+    let mut strokes = 0;
     let whole = [(0, if size == 0 { SMALL_BYTES } else { size })];
     for (offset, length) in extents.unwrap_or(&whole) {
         let start = buffer.len();
@@ -296,7 +303,7 @@ fn read_small(
             let at = offset + (filled - start) as u64;
             match rustix::io::pread(handle, &mut buffer[filled..], at) {
                 Ok(0) => break,
-                Ok(count) => filled += count,
+                Ok(count) => (filled, strokes) = (filled + count, strokes + 1),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error),
             }
@@ -307,7 +314,7 @@ fn read_small(
             break;
         }
     }
-    Ok(())
+    Ok(strokes)
 }
 
 /// The first `bytes` bytes of data of a list of extents.

@@ -121,6 +121,18 @@ impl Worker<'_> {
                 .selection
                 .as_ref()
                 .and_then(|selection| selection.entries.get(name.to_bytes()).cloned().flatten());
+            let known = parent.find(name.to_bytes()).unwrap_or_else(|error| {
+                shared.report_parent(&error);
+                None
+            });
+            // What has to be read anyway is opened at once, and looked at then.
+            if known.is_none() && directory.names.is_listed_as_file(index) && self.frames.is_some() {
+                self.read_file(&place, handle.as_fd(), name, None)?;
+                if shared.should_stop() {
+                    return Ok(());
+                }
+                continue;
+            }
             let flags = if selection.is_some() { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
             let stat = match rustix::fs::statat(handle, name, flags) {
                 Ok(stat) => stat,
@@ -136,10 +148,6 @@ impl Worker<'_> {
                     continue;
                 }
             };
-            let known = parent.find(name.to_bytes()).unwrap_or_else(|error| {
-                shared.report_parent(&error);
-                None
-            });
             if meta::file_type(&stat) == FileType::Directory {
                 if self.is_left_out(&directory, &stat, name) {
                     self.fill(&place, None)?;
@@ -174,20 +182,18 @@ impl Worker<'_> {
         stat: &Stat,
         known: Option<(&Node, &State)>,
     ) -> Result<()> {
-        let is_file = meta::file_type(stat) == FileType::RegularFile;
-        if stat.st_nlink > 1 {
-            self.note_link(stat, place.page.directory.path_of(name.to_bytes()));
-        }
         if let Some((node, _)) =
             known.filter(|(node, state)| self.is_unchanged(stat, node, state) && self.is_stored(node))
         {
+            self.note_link(stat, place, name);
             let entry = (node.clone(), meta::state(stat));
             self.count_unchanged(&entry.0);
             return self.fill(place, Some(entry));
         }
-        if is_file {
-            return self.read_file(place, handle, name, stat, known.map(|(node, _)| node));
+        if meta::file_type(stat) == FileType::RegularFile {
+            return self.read_file(place, handle, name, known.map(|(node, _)| node));
         }
+        self.note_link(stat, place, name);
         let entry = self.special_node(handle, name, stat);
         let entry = match entry {
             Ok(node) => Some((node, meta::state(stat))),
@@ -287,7 +293,12 @@ impl Worker<'_> {
         }
     }
 
-    fn note_link(&self, stat: &Stat, path: Vec<u8>) {
+    /// Remembers a path of a file that has others.
+    pub fn note_link(&self, stat: &Stat, place: &Place, name: &CStr) {
+        if stat.st_nlink < 2 {
+            return;
+        }
+        let path = place.page.directory.path_of(name.to_bytes());
         let path = path.strip_prefix(b"/").map_or_else(|| path.clone(), <[u8]>::to_vec);
         let mut links = self.shared.links.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         links.entry((stat.st_dev, stat.st_ino)).or_default().push(path);

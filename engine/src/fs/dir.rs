@@ -5,12 +5,13 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
+use rustix::fs::{FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 
 /// Names of a directory's entries, sorted by their bytes.
 #[derive(Debug, Default)]
 pub struct Names {
+    /// Each name with a zero byte, and then 1 if it was listed as a regular file.
     bytes: Vec<u8>,
     starts: Vec<u32>,
 }
@@ -21,7 +22,7 @@ impl Names {
     pub fn of<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut list = Self::default();
         for name in names {
-            list.push(name);
+            list.push(name, false);
         }
         list.sort();
         list
@@ -46,6 +47,14 @@ impl Names {
         CStr::from_bytes_until_nul(&self.bytes[start..]).unwrap_or_default()
     }
 
+    /// Whether the listing said that the entry in place `index` is a regular file. Not all file
+    /// systems say what an entry is, and it may be another one by now.
+    #[must_use]
+    pub fn is_listed_as_file(&self, index: usize) -> bool {
+        let end = self.starts[index] as usize + self.get(index).count_bytes();
+        self.bytes.get(end + 1) == Some(&1)
+    }
+
     /// Keeps the names that `keep` wants.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
         let bytes = &self.bytes;
@@ -54,10 +63,10 @@ impl Names {
         });
     }
 
-    fn push(&mut self, name: &[u8]) {
+    fn push(&mut self, name: &[u8], is_file: bool) {
         self.starts.push(self.bytes.len() as u32);
         self.bytes.extend_from_slice(name);
-        self.bytes.push(0);
+        self.bytes.extend_from_slice(&[0, is_file.into()]);
     }
 
     fn sort(&mut self) {
@@ -86,10 +95,10 @@ pub fn list(directory: impl AsFd) -> io::Result<Names> {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            if names.bytes.len() + name.len() >= u32::MAX as usize {
+            if names.bytes.len() + name.len() + 2 >= u32::MAX as usize {
                 return Err(io::Error::other("the names of its entries are longer than 4 GiB together"));
             }
-            names.push(name);
+            names.push(name, entry.file_type() == FileType::RegularFile);
         }
     }
     names.sort();

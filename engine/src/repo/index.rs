@@ -254,14 +254,22 @@ impl Index {
         for (pack, table) in packs {
             let number = self.next_pack.fetch_add(1, Ordering::Relaxed);
             batch.put(pack_key(number), encode_pack(pack));
+            let mut located = Vec::with_capacity(table.chunks.len());
             let mut chunks = table.chunks.iter();
             for (frame, entry) in table.frames.iter().enumerate() {
                 let mut offset = 0;
                 for chunk in chunks.by_ref().take(entry.chunks as usize) {
-                    let location = Location { pack: number, frame: frame as u32, offset, len: chunk.bytes };
-                    batch.put(chunk_key(space, &chunk.id), encode_location(location));
+                    located.push((
+                        &chunk.id,
+                        Location { pack: number, frame: frame as u32, offset, len: chunk.bytes },
+                    ));
                     offset += chunk.bytes;
                 }
+            }
+            // RocksDB takes keys in their order with a fraction of the effort.
+            located.sort_unstable_by_key(|(id, _)| *id);
+            for (id, location) in located {
+                batch.put(chunk_key(space, id), encode_location(location));
             }
         }
         let mut key = vec![space::SEGMENT];
@@ -307,6 +315,9 @@ fn open_db(folder: &std::path::Path) -> std::result::Result<DB, rocksdb::Error> 
     options.create_if_missing(true);
     options.set_block_based_table_factory(&table);
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    // Most chunks of a backup that are looked for are new: what is in memory refuses them by a filter too.
+    options.set_memtable_prefix_bloom_ratio(0.1);
+    options.set_memtable_whole_key_filtering(true);
     options.set_max_write_buffer_number(3);
     options.set_max_open_files(64);
     options.set_paranoid_checks(true);

@@ -19,6 +19,8 @@ use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, Pa
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::{limits, names};
 
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
 use super::claims::Claims;
 use super::index::{Index, StoredPack};
 use super::repository::{Repository, random};
@@ -36,7 +38,7 @@ const CHUNKS_PER_CHECKPOINT: usize = 1 << 18;
 pub struct WriterOptions {
     /// The zstd level.
     pub compression_level: i32,
-    /// Whether each sealed frame is opened again and its chunks hashed before it leaves.
+    /// Whether each sealed frame is opened again and compared with what went in before it leaves.
     pub verify: bool,
     /// Threads that upload packs.
     pub uploads: usize,
@@ -376,6 +378,9 @@ fn list_packs(
 struct Pending {
     frame: OpenFrame,
     chunks: Vec<ChunkEntry>,
+    /// Of the chunks' bytes, taken when their ids were: what comes out of the sealed frame
+    /// must have the same.
+    checksum: Xxh3,
 }
 
 /// One thread's side of writing: what it stores one after the other lies together.
@@ -402,6 +407,7 @@ impl FrameWriter<'_> {
             }
             ChunkKind::Metadata => (&mut self.metadata, config.metadata_frame_bytes),
         };
+        pending.checksum.update(plain);
         pending.frame.push(plain);
         pending.chunks.push(ChunkEntry { id, bytes: plain.len() as u32 });
         if pending.frame.is_full(frame_bytes) {
@@ -429,8 +435,11 @@ impl FrameWriter<'_> {
         let sealed = frame.seal(&pack.cipher, number);
         if self.writer.options.verify {
             let opened = self.check.open(&pack.cipher, number, &sealed);
-            let found = self.check.chunks().map(|chunk| self.writer.ids.id(kind, chunk));
-            if opened.is_err() || !found.eq(pending.chunks.iter().map(|chunk| chunk.id)) {
+            let found = self.check.chunks().map(|chunk| chunk.len() as u32);
+            if opened.is_err()
+                || !found.eq(pending.chunks.iter().map(|chunk| chunk.bytes))
+                || xxh3_64(self.check.plain()) != pending.checksum.digest()
+            {
                 return Err(EngineError::Unusable(
                     "a frame that was just sealed doesn't open to the bytes that went in: \
                      this machine's memory or processor is faulty; nothing was stored from it"
@@ -439,6 +448,7 @@ impl FrameWriter<'_> {
             }
         }
         pending.chunks.clear();
+        pending.checksum.reset();
         self.writer.put(&pack, number, sealed);
         Ok(())
     }
