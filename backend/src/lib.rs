@@ -3,6 +3,7 @@
 //! A backend knows nothing of what the objects mean. Names are `folder/rest`, in ASCII
 //! letters, digits, `/`, `.` and `-`.
 
+mod direct;
 mod error;
 mod local;
 mod memory;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::direct::FileWriter;
 use crate::{Backend, BackendError, Created, Listed, Operation};
 
 /// Names that begin so are files being written.
@@ -31,6 +32,7 @@ pub struct LocalBackend {
     counter: AtomicU64,
     /// Tells temporary names from those of other processes, on this machine or another.
     nonce: u64,
+    writer: FileWriter,
 }
 
 impl LocalBackend {
@@ -39,7 +41,13 @@ impl LocalBackend {
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let nonce = RandomState::new().build_hasher().finish();
-        Self { root: root.into(), dirty: Mutex::default(), counter: AtomicU64::new(0), nonce }
+        Self {
+            root: root.into(),
+            dirty: Mutex::default(),
+            counter: AtomicU64::new(0),
+            nonce,
+            writer: FileWriter::default(),
+        }
     }
 
     fn failed(&self, operation: Operation, name: &str, source: impl Into<io::Error>) -> BackendError {
@@ -77,7 +85,7 @@ impl LocalBackend {
         match nameless {
             Ok(fd) => {
                 let mut file = File::from(fd);
-                write_flushed(&mut file, parts)?;
+                self.writer.write(&mut file, parts)?;
                 let source = format!("/proc/self/fd/{}", file.as_raw_fd());
                 match rustix::fs::linkat(CWD, source, CWD, path, AtFlags::SYMLINK_FOLLOW) {
                     Ok(()) => Ok(Created::New),
@@ -102,7 +110,7 @@ impl LocalBackend {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let temporary = directory.join(format!("{TEMPORARY}{:016x}-{number}", self.nonce));
         let file = open_new(&temporary)?;
-        let written = write_flushed(&mut File::from(file), parts).and_then(|()| {
+        let written = self.writer.write(&mut File::from(file), parts).and_then(|()| {
             match rustix::fs::link(&temporary, path) {
                 Ok(()) => Ok(Created::New),
                 Err(Errno::EXIST) => Ok(Created::AlreadyThere),
@@ -235,19 +243,4 @@ impl Backend for LocalBackend {
 fn open_new(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?)
-}
-
-fn write_flushed(file: &mut File, parts: &[&[u8]]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
-    let mut rest = slices.as_mut_slice();
-    while !rest.is_empty() {
-        match file.write_vectored(rest) {
-            Ok(0) if rest.iter().all(|slice| slice.is_empty()) => break,
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut rest, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    file.sync_data()
 }

@@ -64,6 +64,29 @@ fn an_object_of_many_parts_and_megabytes_comes_back_whole() {
 }
 
 #[test]
+fn parts_of_whole_pages_and_parts_of_odd_lengths_follow_one_another() {
+    let memory: Vec<u8> = (0..12_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let page = memory.as_ptr().align_offset(4096);
+    for_each_store(|store| {
+        for (number, cuts) in
+            [vec![5 << 20], vec![(5 << 20) + 123, 1 << 20], vec![1, 9_000_001]].iter().enumerate()
+        {
+            let mut rest = &memory[page..];
+            let mut parts = Vec::new();
+            for cut in cuts {
+                let (part, after) = rest.split_at(*cut);
+                parts.push(part);
+                rest = after;
+            }
+            parts.extend([&memory[page..page + 10_000], &memory[page..page + 3]]);
+            let name = format!("packs/{number}");
+            store.create(&name, &parts).expect("it is made");
+            assert!(store.read(&name, 1 << 30).expect("it is there") == parts.concat(), "{name}");
+        }
+    });
+}
+
+#[test]
 fn a_create_never_overwrites() {
     for_each_store(|store| {
         store.create("config/0", &[b"first"]).expect("it is made");

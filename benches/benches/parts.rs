@@ -102,13 +102,13 @@ fn close_and_seal_frame(bencher: Bencher<'_, '_>, kind: Data) {
     bencher
         .counter(BytesCount::new(bytes.len()))
         .with_inputs(|| open_frame(&bytes))
-        .bench_local_values(|mut frame| frame.close(&mut compressor).seal(&cipher, 0));
+        .bench_local_values(|mut frame| frame.close(&mut compressor, Vec::new()).seal(&cipher, 0));
 }
 
 #[divan::bench(args = BOTH)]
 fn open_sealed_frame(bencher: Bencher<'_, '_>, kind: Data) {
     let (bytes, cipher) = (data(kind, MIB), cipher());
-    let sealed = open_frame(&bytes).close(&mut Compressor::new(3)).seal(&cipher, 0);
+    let sealed = open_frame(&bytes).close(&mut Compressor::new(3), Vec::new()).seal(&cipher, 0);
     let mut reader = FrameReader::default();
     bencher.counter(BytesCount::new(bytes.len())).bench_local(|| {
         reader.open(&cipher, 0, &sealed).expect("it was sealed so");

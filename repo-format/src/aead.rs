@@ -1,5 +1,6 @@
 //! ChaCha20-Poly1305 with counter nonces, and key derivation by BLAKE3.
 
+use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, XChaCha20Poly1305};
 use zeroize::Zeroizing;
@@ -61,6 +62,30 @@ impl Cipher {
             .decrypt_inout_detached(&nonce(space, number).into(), aad, (&mut *message).into(), tag.into())
             .map_err(|_| FormatError::NotAuthentic { what })?;
         Ok(message)
+    }
+
+    /// Opens `sealed` and replaces `plain` by its plaintext. After a failure `plain` is empty.
+    pub fn open_into(
+        &self,
+        space: NonceSpace,
+        number: u64,
+        aad: &[u8],
+        sealed: &[u8],
+        plain: &mut Vec<u8>,
+        what: &'static str,
+    ) -> Result<(), FormatError> {
+        let (message, tag) = sealed.split_last_chunk::<TAG_BYTES>().ok_or(FormatError::Truncated { what })?;
+        plain.resize(message.len(), 0);
+        let opened =
+            InOutBuf::new(message, plain).map_err(|_| FormatError::Truncated { what }).and_then(|buffers| {
+                self.0
+                    .decrypt_inout_detached(&nonce(space, number).into(), aad, buffers, tag.into())
+                    .map_err(|_| FormatError::NotAuthentic { what })
+            });
+        if opened.is_err() {
+            plain.clear();
+        }
+        opened
     }
 }
 

@@ -47,6 +47,9 @@ impl Compressor {
     /// The payload for `plain`: compressed if that saves a sixty-fourth or more, since
     /// opening costs time too.
     pub(crate) fn payload<'a>(&'a mut self, plain: &'a [u8]) -> (Compression, &'a [u8]) {
+        if looks_random(plain) {
+            return (Compression::Stored, plain);
+        }
         self.scratch.clear();
         self.scratch.reserve(zstd::zstd_safe::compress_bound(plain.len()));
         let compressed = self.context.compress_to_buffer(plain, &mut self.scratch);
@@ -56,6 +59,38 @@ impl Compressor {
         }
     }
 }
+
+/// Whether all bytes are about equally frequent in samples from all over `plain`, as in what is
+/// compressed or encrypted already: less than 7.98 bits a byte of entropy would be a sign of
+/// something to save. Media and archives aren't run through zstd for nothing.
+fn looks_random(plain: &[u8]) -> bool {
+    const STEP: usize = 8 << 10;
+    const SAMPLE: usize = 512;
+    const SAMPLES_MIN: usize = 64;
+    let mut counts = [[0_u32; 256]; 2];
+    let samples = plain.chunks_exact(STEP).map(|step| &step[..SAMPLE]);
+    let sampled = samples.len() * SAMPLE;
+    if samples.len() < SAMPLES_MIN {
+        return false;
+    }
+    // Two tables, so that equal neighbours don't wait for one another.
+    for pair in samples.flat_map(|sample| sample.as_chunks::<2>().0) {
+        counts[0][usize::from(pair[0])] += 1;
+        counts[1][usize::from(pair[1])] += 1;
+    }
+    let [even, odd] = counts;
+    let surprise: f64 = even
+        .iter()
+        .zip(odd)
+        .map(|(a, b)| f64::from(a + b))
+        .filter(|count| *count > 0.0)
+        .map(|count| count * (sampled as f64 / count).log2())
+        .sum();
+    surprise >= 7.98 * sampled as f64
+}
+
+pub(crate) const MALFORMED: FormatError =
+    FormatError::Malformed { what: "frame", why: "its payload doesn't decompress" };
 
 /// A reusable decompressor.
 pub struct Decompressor(bulk::Decompressor<'static>);
@@ -67,28 +102,43 @@ impl Default for Decompressor {
 }
 
 impl Decompressor {
-    /// Replaces `plain`'s content by the payload's plaintext, which must be `length` bytes:
-    /// a length that was authenticated, never the one in zstd's own header.
+    /// Replaces `plain`'s content by what the zstd frame `payload` holds, which must be `length`
+    /// bytes: a length that was authenticated, never the one in zstd's own header.
     pub(crate) fn replace(
         &mut self,
-        compression: Compression,
         payload: &[u8],
         length: usize,
         plain: &mut Vec<u8>,
     ) -> Result<(), FormatError> {
-        const MALFORMED: FormatError =
-            FormatError::Malformed { what: "frame", why: "its payload doesn't decompress" };
-        match compression {
-            Compression::Stored => {
-                plain.clear();
-                plain.extend_from_slice(payload);
-            }
-            Compression::Zstd => {
-                plain.clear();
-                plain.reserve(length);
-                self.0.decompress_to_buffer(payload, plain).map_err(|_| MALFORMED)?;
-            }
-        }
-        if plain.len() == length { Ok(()) } else { Err(MALFORMED) }
+        plain.clear();
+        plain.reserve(length);
+        let done = self.0.decompress_to_buffer(payload, plain);
+        if done.is_ok() && plain.len() == length { Ok(()) } else { Err(MALFORMED) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Compression, Compressor, looks_random};
+
+    /// Bytes that nobody can compress: a hash's output.
+    fn random(length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn only_what_is_random_everywhere_is_stored_unseen() {
+        let mut bytes = random(2 << 20);
+        assert!(looks_random(&bytes));
+        assert!(!looks_random(&bytes[..100_000]), "too little to judge by");
+        let letters: Vec<u8> = bytes.iter().map(|byte| byte & 0x7f).collect();
+        assert!(!looks_random(&letters), "seven bits a byte");
+        bytes[300_000..500_000].fill(b'x');
+        assert!(!looks_random(&bytes), "a tenth of it is one letter");
+        let mut compressor = Compressor::new(3);
+        let (compression, payload) = compressor.payload(&bytes);
+        assert!(compression == Compression::Zstd && payload.len() < bytes.len() * 19 / 20);
     }
 }

@@ -4,7 +4,7 @@
 //! begins with the lengths of its chunks. So a pack gives up its chunks without its directory.
 
 use crate::aead::{NonceSpace, TAG_BYTES};
-use crate::compress::{Compression, Compressor, Decompressor};
+use crate::compress::{self, Compression, Compressor, Decompressor};
 use crate::sealing::PackCipher;
 use crate::wire::Reader;
 use crate::{FormatError, limits};
@@ -46,12 +46,13 @@ impl OpenFrame {
         self.plain.len() >= frame_bytes as usize || self.lengths.len() >= limits::CHUNKS_PER_FRAME as usize
     }
 
-    /// Compresses what was pushed and empties the frame for the next one.
-    pub fn close(&mut self, compressor: &mut Compressor) -> ClosedFrame {
+    /// Compresses what was pushed into `buffer`, whose content is lost, and empties the frame
+    /// for the next one.
+    pub fn close(&mut self, compressor: &mut Compressor, mut buffer: Vec<u8>) -> ClosedFrame {
         let (compression, payload) = compressor.payload(&self.plain);
-        // Of the exact size, because packs keep their frames until they are uploaded.
         let lists = HEAD_BYTES + 4 * self.lengths.len();
-        let mut buffer = Vec::with_capacity(lists + payload.len() + TAG_BYTES);
+        buffer.clear();
+        buffer.reserve(lists + payload.len() + TAG_BYTES);
         buffer.resize(HEAD_BYTES, 0);
         for length in &self.lengths {
             buffer.extend_from_slice(&length.to_le_bytes());
@@ -141,38 +142,53 @@ impl FrameHead {
     }
 }
 
-/// A frame's plaintext, with a buffer that is used again for the next frame.
+/// A frame's plaintext, with buffers that are used again for the next frame.
 #[derive(Default)]
 pub struct FrameReader {
     decompressor: Decompressor,
-    sealed: Vec<u8>,
-    plain: Vec<u8>,
+    /// What was sealed: the lengths of the chunks, and the payload.
+    body: Vec<u8>,
     lengths: Vec<u32>,
+    place: PlainPlace,
+    decompressed: Vec<u8>,
+}
+
+/// Where the plaintext of an opened frame is.
+#[derive(Default)]
+enum PlainPlace {
+    #[default]
+    Nowhere,
+    /// In the body, from there on: its payload is stored as it is.
+    Body(usize),
+    Decompressed,
 }
 
 impl FrameReader {
     /// Opens frame `number` of a pack from its stored bytes.
     /// After a failure the reader is empty.
     pub fn open(&mut self, pack: &PackCipher, number: u32, frame: &[u8]) -> Result<(), FormatError> {
-        let opened = self.try_open(pack, number, frame);
-        if opened.is_err() {
-            self.lengths.clear();
-            self.plain.clear();
+        self.place = PlainPlace::Nowhere;
+        self.lengths.clear();
+        match self.try_open(pack, number, frame) {
+            Ok(place) => {
+                self.place = place;
+                Ok(())
+            }
+            Err(error) => {
+                self.lengths.clear();
+                Err(error)
+            }
         }
-        opened
     }
 
-    fn try_open(&mut self, pack: &PackCipher, number: u32, frame: &[u8]) -> Result<(), FormatError> {
+    fn try_open(&mut self, pack: &PackCipher, number: u32, frame: &[u8]) -> Result<PlainPlace, FormatError> {
         let head = FrameHead::open(pack, number, frame)?;
-        let body = &frame[HEAD_BYTES..];
-        if body.len() != head.body_bytes as usize {
+        let sealed = &frame[HEAD_BYTES..];
+        if sealed.len() != head.body_bytes as usize {
             return Err(FormatError::Malformed { what: WHAT, why: "it isn't as long as its head says" });
         }
-        self.sealed.clear();
-        self.sealed.extend_from_slice(body);
-        let body = pack.open(NonceSpace::FrameBody, number, &head.plain, &mut self.sealed, WHAT)?;
-        let mut input = Reader::new(WHAT, body);
-        self.lengths.clear();
+        pack.open_into(NonceSpace::FrameBody, number, &head.plain, sealed, &mut self.body, WHAT)?;
+        let mut input = Reader::new(WHAT, &self.body);
         let mut total: u64 = 0;
         for _ in 0..head.chunks {
             let length = input.u32_at_most(limits::CHUNK_BYTES_MAX, "chunk length")?;
@@ -183,24 +199,46 @@ impl FrameReader {
             return Err(FormatError::Malformed { what: WHAT, why: "its chunks don't add up" });
         }
         let payload = input.bytes(input.left())?;
-        self.decompressor.replace(head.compression, payload, head.plain_bytes as usize, &mut self.plain)
+        let plain_bytes = head.plain_bytes as usize;
+        match head.compression {
+            Compression::Stored if payload.len() == plain_bytes => {
+                Ok(PlainPlace::Body(self.body.len() - plain_bytes))
+            }
+            Compression::Stored => Err(compress::MALFORMED),
+            Compression::Zstd => {
+                self.decompressor.replace(payload, plain_bytes, &mut self.decompressed)?;
+                Ok(PlainPlace::Decompressed)
+            }
+        }
     }
 
     /// The plaintext of the frame that was opened last.
     #[must_use]
     pub fn plain(&self) -> &[u8] {
-        &self.plain
+        match self.place {
+            PlainPlace::Nowhere => &[],
+            PlainPlace::Body(start) => &self.body[start..],
+            PlainPlace::Decompressed => &self.decompressed,
+        }
     }
 
-    /// Hands out the plaintext of the frame that was opened last.
+    /// Hands out the plaintext of the frame that was opened last, and is empty afterwards.
     #[must_use]
-    pub fn into_plain(self) -> Vec<u8> {
-        self.plain
+    pub fn take_plain(&mut self) -> Vec<u8> {
+        self.lengths.clear();
+        match std::mem::take(&mut self.place) {
+            PlainPlace::Nowhere => Vec::new(),
+            PlainPlace::Body(start) => {
+                self.body.drain(..start);
+                std::mem::take(&mut self.body)
+            }
+            PlainPlace::Decompressed => std::mem::take(&mut self.decompressed),
+        }
     }
 
     /// Its chunks, in order.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.plain.as_slice();
+        let mut rest = self.plain();
         self.lengths.iter().map(move |length| {
             let (chunk, after) = rest.split_at(*length as usize);
             rest = after;

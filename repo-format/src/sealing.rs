@@ -149,6 +149,18 @@ impl PackCipher {
         self.cipher.open(space, number.into(), &self.associated(number, more), sealed, what)
     }
 
+    pub(crate) fn open_into(
+        &self,
+        space: NonceSpace,
+        number: u32,
+        more: &[u8],
+        sealed: &[u8],
+        plain: &mut Vec<u8>,
+        what: &'static str,
+    ) -> Result<(), FormatError> {
+        self.cipher.open_into(space, number.into(), &self.associated(number, more), sealed, plain, what)
+    }
+
     /// Binds each message to the pack's header and to its number in the pack.
     fn associated(&self, number: u32, more: &[u8]) -> Vec<u8> {
         let mut data = Vec::with_capacity(HEADER_BYTES + 4 + more.len());

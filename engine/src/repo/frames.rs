@@ -110,7 +110,7 @@ impl<'r> FrameCache<'r> {
         let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
         let mut reader = FrameReader::default();
         reader.open(&cipher, number, &sealed).map_err(EngineError::damaged(pack.name()))?;
-        let frame = Arc::new(reader.into_plain());
+        let frame = Arc::new(reader.take_plain());
         lock(&self.frames).put(key, Arc::clone(&frame));
         Ok(frame)
     }

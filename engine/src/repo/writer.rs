@@ -33,6 +33,9 @@ pub const PACKS_WAITING: usize = 1;
 const PACKS_PER_CHECKPOINT: usize = 8;
 const CHUNKS_PER_CHECKPOINT: usize = 1 << 18;
 
+/// A page of memory, on most machines.
+const PAGE_BYTES: usize = 4096;
+
 /// How to write.
 #[derive(Debug, Clone, Copy)]
 pub struct WriterOptions {
@@ -76,6 +79,8 @@ pub struct PackWriter<'r> {
     log: Mutex<Log>,
     bytes_new: AtomicU64,
     failed: AtomicBool,
+    /// Buffers of packs that are uploaded, for the next ones.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 /// Packs that are stored, and those of them that no segment lists yet.
@@ -96,7 +101,11 @@ struct FillingPack {
 #[derive(Default)]
 struct Filling {
     table: PackTable,
-    frames: Vec<Vec<u8>>,
+    /// From `start` on, the header and the sealed frames.
+    bytes: Vec<u8>,
+    /// Where a page of memory begins: a disk takes bytes from there without another copy.
+    start: usize,
+    /// Length of header and frames so far.
     end: usize,
     being_sealed: usize,
     /// No more frames: it goes out as soon as the last one is sealed.
@@ -136,6 +145,7 @@ pub fn write_packs<T>(
         log: Mutex::default(),
         bytes_new: AtomicU64::new(0),
         failed: AtomicBool::new(false),
+        spare: Mutex::default(),
     };
     let worked = thread::scope(|scope| {
         for _ in 0..options.uploads.max(1) {
@@ -201,6 +211,7 @@ impl PackWriter<'_> {
             data: Pending::default(),
             metadata: Pending::default(),
             compressor: Compressor::new(self.options.compression_level),
+            sealed: Vec::new(),
             check: FrameReader::default(),
         }
     }
@@ -233,8 +244,11 @@ impl PackWriter<'_> {
             chunks: chunks.len() as u32,
         });
         filling.table.chunks.extend_from_slice(chunks);
-        filling.frames.push(Vec::new());
         filling.end += frame.sealed_bytes();
+        let end = filling.start + filling.end;
+        if filling.bytes.len() < end {
+            filling.bytes.resize(end, 0);
+        }
         filling.being_sealed += 1;
         if filling.is_full(self.repository.config().pack_bytes) {
             filling.closed = true;
@@ -247,14 +261,26 @@ impl PackWriter<'_> {
     fn new_pack(&self, kind: ChunkKind) -> Result<FillingPack> {
         let cipher = PackCipher::create(self.repository.id(), self.repository.current(), kind, &random()?)
             .map_err(EngineError::damaged("sealing key"))?;
-        let filling = Filling { end: HEADER_BYTES, ..Filling::default() };
+        let mut bytes = lock(&self.spare).pop().unwrap_or_default();
+        if bytes.is_empty() {
+            // Most packs end within the frame that makes them full.
+            let config = self.repository.config();
+            bytes.reserve_exact(PAGE_BYTES + (config.pack_bytes + config.data_frame_bytes) as usize);
+        }
+        let start = bytes.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES);
+        if bytes.len() < start + HEADER_BYTES {
+            bytes.resize(start + HEADER_BYTES, 0);
+        }
+        bytes[start..start + HEADER_BYTES].copy_from_slice(cipher.header());
+        let filling = Filling { bytes, start, end: HEADER_BYTES, ..Filling::default() };
         Ok(FillingPack { kind, cipher, state: Mutex::new(filling) })
     }
 
     /// Puts a sealed frame in its place.
-    fn put(&self, pack: &Arc<FillingPack>, number: u32, sealed: Vec<u8>) {
+    fn put(&self, pack: &Arc<FillingPack>, number: u32, sealed: &[u8]) {
         let mut filling = lock(&pack.state);
-        filling.frames[number as usize] = sealed;
+        let start = filling.start + filling.table.frames[number as usize].offset as usize;
+        filling.bytes[start..start + sealed.len()].copy_from_slice(sealed);
         filling.being_sealed -= 1;
         let complete = filling.closed && filling.being_sealed == 0;
         drop(filling);
@@ -297,15 +323,8 @@ impl PackWriter<'_> {
     fn upload(&self, pack: &FillingPack) -> Result<()> {
         let filling = std::mem::take(&mut *lock(&pack.state));
         let tail = pack.cipher.tail(&filling.table, self.repository.config().pack_bytes);
-        let mut parts: Vec<&[u8]> = Vec::with_capacity(filling.frames.len() + 2);
-        parts.push(pack.cipher.header());
-        parts.extend(filling.frames.iter().map(Vec::as_slice));
-        parts.push(&tail);
-        let mut hasher = blake3::Hasher::new();
-        for part in &parts {
-            hasher.update(part);
-        }
-        let id = PackId::new(*hasher.finalize().as_bytes());
+        let parts = [&filling.bytes[filling.start..filling.start + filling.end], &tail];
+        let id = PackId::new(*blake3::Hasher::new().update(parts[0]).update(parts[1]).finalize().as_bytes());
         let stored_bytes = parts.iter().map(|part| part.len() as u64).sum();
         let name = names::pack(id, self.session);
         if self.repository.backend().create(&name, &parts)? == Created::AlreadyThere {
@@ -313,6 +332,7 @@ impl PackWriter<'_> {
                 "{name} is there already, though it was only just sealed: the store answers for another object"
             )));
         }
+        lock(&self.spare).push(filling.bytes);
         let mut log = lock(&self.log);
         log.totals.bytes_stored += stored_bytes;
         log.unlisted.push(PackRecord { id, kind: pack.kind, stored_bytes, table: filling.table });
@@ -389,6 +409,8 @@ pub struct FrameWriter<'w> {
     data: Pending,
     metadata: Pending,
     compressor: Compressor,
+    /// The last sealed frame, whose buffer the next one takes.
+    sealed: Vec<u8>,
     check: FrameReader,
 }
 
@@ -430,7 +452,7 @@ impl FrameWriter<'_> {
         if pending.chunks.is_empty() {
             return Ok(());
         }
-        let frame = pending.frame.close(&mut self.compressor);
+        let frame = pending.frame.close(&mut self.compressor, std::mem::take(&mut self.sealed));
         let (pack, number) = self.writer.place(kind, &frame, &pending.chunks)?;
         let sealed = frame.seal(&pack.cipher, number);
         if self.writer.options.verify {
@@ -449,7 +471,8 @@ impl FrameWriter<'_> {
         }
         pending.chunks.clear();
         pending.checksum.reset();
-        self.writer.put(&pack, number, sealed);
+        self.writer.put(&pack, number, &sealed);
+        self.sealed = sealed;
         Ok(())
     }
 }

@@ -100,7 +100,7 @@ pub fn closed_frame(chunks: &[Vec<u8>]) -> ClosedFrame {
     for chunk in chunks {
         frame.push(chunk);
     }
-    frame.close(&mut Compressor::new(3))
+    frame.close(&mut Compressor::new(3), Vec::new())
 }
 
 /// A whole pack of these frames with its table; `pack_bytes` as for [`PackCipher::tail`].
