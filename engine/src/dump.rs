@@ -1,14 +1,20 @@
 //! Writing one file of a snapshot to a stream.
 
 use std::io::{self, Write};
+use std::thread;
 
-use keepfast_format::keys::ChunkKind;
+use crossbeam_channel::{Sender, bounded};
+use keepfast_format::content::Content;
 use keepfast_format::node::NodeKind;
 use keepfast_format::snapshot::Snapshot;
 
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
-use crate::repo::{FrameCache, Index, Repository, Trees};
+use crate::repo::{FrameCache, Index, Repository, Trees, gather};
+
+/// Content that is fetched at once. The larger, the fewer frames are read twice when a file's
+/// chunks are scattered; three windows are in memory.
+const WINDOW_BYTES: u64 = 24 << 20;
 
 /// Writes the file at `path`, with zeros for its holes. Returns its size in bytes.
 pub fn dump(
@@ -32,34 +38,73 @@ pub fn dump(
     let NodeKind::File { size, content, extents } = node.kind else {
         return Err(unusable("isn't a regular file"));
     };
-    let extents = trees.extents(&extents, size)?;
-    let mut extents = extents.iter().copied();
-    let (mut end, mut left) = (0, 0);
-    trees.for_each_chunk(&content, &mut |chunk| {
-        if monitor.stopped() {
-            return Err(EngineError::Interrupted);
-        }
-        let bytes = frames.chunk(ChunkKind::Data, &chunk.id)?;
-        let mut rest: &[u8] = &bytes;
-        while !rest.is_empty() {
-            if left == 0 {
-                let Some((offset, length)) = extents.next() else { break };
-                write_zeros(out, offset - end).map_err(EngineError::file("standard output"))?;
-                (end, left) = (offset, length);
+    let mut file = Dumped { out, extents: trees.extents(&extents, size)?.into_iter(), end: 0, left: 0 };
+    thread::scope(|scope| {
+        let (windows, fetched) = bounded(0);
+        let frames = &frames;
+        let fetching = scope.spawn(move || fetch_all(frames, &content, &windows));
+        // If writing fails, the other side notices that nobody takes its windows.
+        for window in fetched {
+            for chunk in window {
+                if monitor.stopped() {
+                    return Err(EngineError::Interrupted);
+                }
+                file.content(&chunk).map_err(EngineError::file("standard output"))?;
+                monitor.progress().add(0, chunk.len() as u64);
             }
-            let take = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            out.write_all(&rest[..take]).map_err(EngineError::file("standard output"))?;
-            rest = &rest[take..];
-            end += take as u64;
-            left -= take as u64;
         }
-        monitor.progress().add(0, chunk.len.into());
+        fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    file.finish(size).map_err(EngineError::file("standard output"))?;
+    Ok(size)
+}
+
+/// Fetches a content's chunks window by window: while one is written, the next is on its way.
+fn fetch_all(frames: &FrameCache<'_>, content: &Content, windows: &Sender<Vec<Vec<u8>>>) -> Result<()> {
+    let (mut ids, mut bytes) = (Vec::new(), 0);
+    Trees::new(frames).for_each_chunk(content, &mut |chunk| {
+        ids.push(chunk.id);
+        bytes += u64::from(chunk.len);
+        if bytes >= WINDOW_BYTES {
+            bytes = 0;
+            windows.send(gather(frames, &std::mem::take(&mut ids))?).map_err(|_| EngineError::Interrupted)?;
+        }
         Ok(())
     })?;
-    write_zeros(out, size.saturating_sub(end))
-        .and_then(|()| out.flush())
-        .map_err(EngineError::file("standard output"))?;
-    Ok(size)
+    windows.send(gather(frames, &ids)?).map_err(|_| EngineError::Interrupted)
+}
+
+/// A file on its way out: what it has of data, with zeros where it has holes.
+struct Dumped<'o> {
+    out: &'o mut dyn Write,
+    extents: std::vec::IntoIter<(u64, u64)>,
+    /// How much of the file is out.
+    end: u64,
+    /// What is left of the current extent.
+    left: u64,
+}
+
+impl Dumped<'_> {
+    fn content(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.left == 0 {
+                let Some((offset, length)) = self.extents.next() else { break };
+                write_zeros(self.out, offset - self.end)?;
+                (self.end, self.left) = (offset, length);
+            }
+            let take = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.out.write_all(&bytes[..take])?;
+            bytes = &bytes[take..];
+            self.end += take as u64;
+            self.left -= take as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(self, size: u64) -> io::Result<()> {
+        write_zeros(self.out, size.saturating_sub(self.end))?;
+        self.out.flush()
+    }
 }
 
 fn write_zeros(out: &mut dyn Write, count: u64) -> io::Result<()> {

@@ -222,20 +222,6 @@ impl FrameReader {
         }
     }
 
-    /// Hands out the plaintext of the frame that was opened last, and is empty afterwards.
-    #[must_use]
-    pub fn take_plain(&mut self) -> Vec<u8> {
-        self.lengths.clear();
-        match std::mem::take(&mut self.place) {
-            PlainPlace::Nowhere => Vec::new(),
-            PlainPlace::Body(start) => {
-                self.body.drain(..start);
-                std::mem::take(&mut self.body)
-            }
-            PlainPlace::Decompressed => std::mem::take(&mut self.decompressed),
-        }
-    }
-
     /// Its chunks, in order.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.plain();

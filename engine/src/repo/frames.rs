@@ -1,4 +1,5 @@
-//! Reading single chunks: frames are opened whole, and the last ones are kept.
+//! Reading single chunks: frames are opened whole, and the last ones are kept. For chunks of
+//! metadata, that is: those of one directory mostly lie together. Data is read by the frame.
 
 use std::num::NonZeroUsize;
 use std::ops::{Deref, Range};
@@ -16,7 +17,7 @@ use super::packs::open_cipher;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
 
-/// Frames kept open: 16 MiB of metadata, or up to 64 MiB of data.
+/// Frames kept open: 16 MiB of metadata.
 const FRAMES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// Packs whose keys are kept.
 const CIPHERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -43,6 +44,8 @@ pub struct FrameCache<'r> {
     ids: ChunkIds,
     ciphers: Mutex<LruCache<u32, Arc<PackCipher>>>,
     frames: Mutex<LruCache<(u32, u32), Arc<Vec<u8>>>>,
+    /// Readers that nobody uses at the moment.
+    readers: Mutex<Vec<FrameReader>>,
 }
 
 impl<'r> FrameCache<'r> {
@@ -55,6 +58,7 @@ impl<'r> FrameCache<'r> {
             ids: repository.chunk_ids(),
             ciphers: Mutex::new(LruCache::new(CIPHERS)),
             frames: Mutex::new(LruCache::new(FRAMES)),
+            readers: Mutex::default(),
         }
     }
 
@@ -72,10 +76,15 @@ impl<'r> FrameCache<'r> {
 
     /// Where a chunk is; an error that says so if it is nowhere.
     pub fn locate(&self, id: &ChunkId) -> Result<Location> {
-        self.index.locate(id)?.ok_or_else(|| EngineError::Missing {
+        self.index.locate(id)?.ok_or_else(|| Self::missing(id))
+    }
+
+    /// What is said of a chunk that is nowhere.
+    pub fn missing(id: &ChunkId) -> EngineError {
+        EngineError::Missing {
             object: format!("chunk {id}"),
             consequence: "no pack has it; run `keepfast check --read-data` to see which files it hits",
-        })
+        }
     }
 
     /// A chunk's plaintext, verified against its id.
@@ -96,23 +105,27 @@ impl<'r> FrameCache<'r> {
     }
 
     /// A frame's plaintext.
-    pub fn frame(&self, pack_number: u32, number: u32) -> Result<Arc<Vec<u8>>> {
+    fn frame(&self, pack_number: u32, number: u32) -> Result<Arc<Vec<u8>>> {
         let key = (pack_number, number);
         if let Some(frame) = lock(&self.frames).get(&key) {
             return Ok(Arc::clone(frame));
         }
-        let pack = self.index.pack(pack_number)?;
-        let cipher = self.cipher(pack_number, &pack)?;
-        let entry = pack.frames.get(number as usize).ok_or_else(|| EngineError::Damaged {
-            object: pack.name(),
-            source: FormatError::Malformed { what: "pack", why: "it has fewer frames than the index says" },
-        })?;
-        let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
-        let mut reader = FrameReader::default();
-        reader.open(&cipher, number, &sealed).map_err(EngineError::damaged(pack.name()))?;
-        let frame = Arc::new(reader.take_plain());
+        let mut reader = lock(&self.readers).pop().unwrap_or_default();
+        self.open(&mut reader, pack_number, number)?;
+        let frame = Arc::new(reader.plain().to_vec());
+        lock(&self.readers).push(reader);
         lock(&self.frames).put(key, Arc::clone(&frame));
         Ok(frame)
+    }
+
+    /// Reads and opens a frame, and returns its pack.
+    pub fn open(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<Arc<StoredPack>> {
+        let pack = self.index.pack(pack_number)?;
+        let cipher = self.cipher(pack_number, &pack)?;
+        let entry = pack.frame(number)?;
+        let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
+        reader.open(&cipher, number, &sealed).map_err(EngineError::damaged(pack.name()))?;
+        Ok(pack)
     }
 
     /// The key of a pack, ready to open its frames.

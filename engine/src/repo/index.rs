@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use keepfast_format::FormatError;
 use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::names;
 use keepfast_format::pack::{FrameEntry, PackTable};
+use rayon::iter::ParallelIterator;
+use rayon::slice::ParallelSlice;
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DB, Direction, IteratorMode, Options, WriteBatch,
-    WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBPinnableSlice,
+    DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, Options, WriteBatch, WriteOptions,
 };
 
 use super::cache::CacheSlot;
@@ -22,6 +25,8 @@ use crate::error::{EngineError, Result};
 /// Changes whenever the layout below does; an index of another layout is rebuilt.
 const LAYOUT: &[u8] = b"keepfast index 2";
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
+/// Chunks that are looked up together.
+const LOOKUP_BATCH: usize = 512;
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
 
 /// First bytes of keys: what the rest of the key names.
@@ -36,7 +41,7 @@ mod space {
 }
 
 /// Where a chunk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
     /// The pack, by the number that the index gave it.
     pub pack: u32,
@@ -70,6 +75,14 @@ impl StoredPack {
     #[must_use]
     pub fn name(&self) -> String {
         names::pack(self.id, self.session)
+    }
+
+    /// A frame of the pack.
+    pub fn frame(&self, number: u32) -> Result<&FrameEntry> {
+        self.frames.get(number as usize).ok_or_else(|| EngineError::Damaged {
+            object: self.name(),
+            source: FormatError::Malformed { what: "pack", why: "it has fewer frames than the index says" },
+        })
     }
 }
 
@@ -206,6 +219,27 @@ impl Index {
         decode_location(&value).map(Some).ok_or_else(|| self.malformed())
     }
 
+    /// Where each of these chunks is, which must be in order of their ids: neighbours in the
+    /// index are found with one effort, and by all threads.
+    pub fn locate_all(&self, sorted: &[ChunkId]) -> Result<Vec<Option<Location>>> {
+        let batches: Vec<Vec<Option<Location>>> =
+            sorted.par_chunks(LOOKUP_BATCH).map(|ids| self.locate_batch(ids)).collect::<Result<_>>()?;
+        Ok(batches.concat())
+    }
+
+    fn locate_batch(&self, sorted: &[ChunkId]) -> Result<Vec<Option<Location>>> {
+        let keys: Vec<_> = sorted.iter().map(|id| chunk_key(space::CHUNK, id)).collect();
+        let table = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| self.malformed())?;
+        let found = self.db.batched_multi_get_cf(table, keys.iter(), true);
+        let locate = |(found, id): (std::result::Result<Option<DBPinnableSlice<'_>>, _>, _)| match found {
+            Ok(Some(value)) => decode_location(&value).map(Some).ok_or_else(|| self.malformed()),
+            // Rare enough for a lookup of its own.
+            Ok(None) => self.locate(id),
+            Err(error) => Err(self.failed(&error)),
+        };
+        found.into_iter().zip(sorted).map(locate).collect()
+    }
+
     /// A pack by its number.
     pub fn pack(&self, number: u32) -> Result<Arc<StoredPack>> {
         if let Some(pack) = self.packs.read().unwrap_or_else(PoisonError::into_inner).get(&number) {
@@ -324,7 +358,9 @@ fn open_db(folder: &std::path::Path) -> std::result::Result<DB, rocksdb::Error> 
     options.set_keep_log_file_num(1);
     options.set_stats_dump_period_sec(0);
     options.set_compression_type(rocksdb::DBCompressionType::None);
-    DB::open(&options, folder)
+    // By name, because only then does it give a handle for lookups in batches.
+    let table = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
+    DB::open_cf_descriptors(&options, folder, [table])
 }
 
 /// The number for the next pack; none if the packs can't be read.

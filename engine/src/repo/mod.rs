@@ -3,6 +3,7 @@
 mod cache;
 mod claims;
 mod frames;
+mod gather;
 mod index;
 mod packs;
 mod recover;
@@ -15,6 +16,7 @@ mod writer;
 
 pub use cache::{clear_cache, describe_cache};
 pub use frames::{ChunkBytes, FrameCache};
+pub use gather::gather;
 pub use index::{Index, Location, StoredPack};
 pub use packs::{PackFinding, verify_pack};
 pub use recover::open_index;

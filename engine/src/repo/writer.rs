@@ -2,8 +2,8 @@
 //! all share; full packs are uploaded by threads of their own.
 //!
 //! Memory: each writing thread holds an open frame of each kind, and the frame it is
-//! sealing; packs in memory are those being filled (one of each kind), those waiting
-//! ([`PACKS_WAITING`]) and those being uploaded.
+//! sealing; packs in memory are those being filled (one of each kind), those being uploaded,
+//! and one that a thread waits with until an upload has ended.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,12 +26,10 @@ use super::index::{Index, StoredPack};
 use super::repository::{Repository, random};
 use crate::error::{EngineError, Result};
 
-/// Full packs that wait for an uploading thread.
-pub const PACKS_WAITING: usize = 1;
 /// A checkpoint comes after this many packs, or this many chunks. The first ones come
 /// sooner, after 1, 2, … packs: a killed run loses little even when it was short.
 const PACKS_PER_CHECKPOINT: usize = 8;
-const CHUNKS_PER_CHECKPOINT: usize = 1 << 18;
+const CHUNKS_PER_CHECKPOINT: usize = 1 << 16;
 
 /// A page of memory, on most machines.
 const PAGE_BYTES: usize = 4096;
@@ -132,7 +130,7 @@ pub fn write_packs<T>(
     options: WriterOptions,
     work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
 ) -> Result<(T, WriterTotals)> {
-    let (full, waiting) = bounded(PACKS_WAITING);
+    let (full, waiting) = bounded(0);
     let writer = PackWriter {
         repository,
         index,

@@ -302,7 +302,7 @@ impl Walk<'_> {
         (is_directory && leads_there).then_some(Picked::BySelection)
     }
 
-    /// Plans a file. One of which a part can't be found is skipped; what is planned of it
+    /// Plans a file. One whose list of parts can't be read is skipped; what is planned of it
     /// isn't written.
     fn file(&mut self, above: usize, node: Node) -> Result<()> {
         let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
@@ -311,15 +311,14 @@ impl Walk<'_> {
         let mut number = self.plan.begin_file(FilePlan::new(above, node, size));
         let planned = extents.and_then(|extents| {
             let mut places = plan::Places::new(&extents);
-            let (trees, frames) = (self.trees, self.frames);
+            let trees = self.trees;
             trees.for_each_chunk(&content, &mut |chunk| {
-                let location = frames.locate(&chunk.id)?;
                 if self.plan.has_all_parts() {
                     number = self.run_plan_within(number)?;
                 }
                 let plan = &mut self.plan;
                 places.take(chunk.len, |from, take, at| {
-                    plan.need(number, chunk.id, location, from, take, at);
+                    plan.need(number, chunk.id, from, take, at);
                 });
                 Ok(())
             })

@@ -10,7 +10,8 @@ use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::pack::FrameEntry;
 use rayon::slice::ParallelSliceMut;
 
-use crate::repo::Location;
+use crate::error::Result;
+use crate::repo::{Index, Location};
 
 /// A plan is run when it has this many parts, and a new one begun: about 40 MB of memory.
 const PARTS_MAX: usize = 1 << 19;
@@ -85,7 +86,7 @@ pub struct Part {
 pub struct RestorePlan {
     /// The files.
     pub files: Vec<FilePlan>,
-    /// The parts, in no order before [`RestorePlan::reads`].
+    /// The parts; where they are isn't known before [`RestorePlan::locate`].
     pub parts: Vec<Part>,
 }
 
@@ -107,10 +108,34 @@ impl RestorePlan {
         (self.files.len() - 1) as u32
     }
 
-    /// Adds a part of a file.
-    pub fn need(&mut self, file: u32, id: ChunkId, location: Location, from: u32, take: u32, at: u64) {
+    /// Adds a part of a file: `take` bytes of a chunk from `from` on go to `at` in the file.
+    pub fn need(&mut self, file: u32, id: ChunkId, from: u32, take: u32, at: u64) {
         self.files[file as usize].parts += 1;
-        self.parts.push(Part { location, file, at, from, take, id });
+        self.parts.push(Part { location: Location::default(), file, at, from, take, id });
+    }
+
+    /// Looks up where the parts' chunks are. Parts of chunks that are nowhere are returned, and
+    /// aren't in the plan any more.
+    pub fn locate(&mut self, index: &Index) -> Result<Vec<Part>> {
+        self.parts.par_sort_unstable_by_key(|part| part.id);
+        let mut ids: Vec<ChunkId> = self.parts.iter().map(|part| part.id).collect();
+        ids.dedup();
+        let mut found = ids.iter().zip(index.locate_all(&ids)?).peekable();
+        let mut lost = Vec::new();
+        self.parts.retain_mut(|part| {
+            while found.next_if(|(id, _)| **id < part.id).is_some() {}
+            match found.peek() {
+                Some((_, Some(location))) => {
+                    part.location = *location;
+                    true
+                }
+                _ => {
+                    lost.push(*part);
+                    false
+                }
+            }
+        });
+        Ok(lost)
     }
 
     /// Whether the plan should be run before a file is added.
@@ -123,12 +148,9 @@ impl RestorePlan {
         self.parts.len() >= PARTS_MAX
     }
 
-    /// Sorts the parts by place in the repository and groups them into reads. `frame` looks up
-    /// a frame of a pack.
-    pub fn reads<E>(
-        &mut self,
-        mut frame: impl FnMut(u32, u32) -> Result<FrameEntry, E>,
-    ) -> Result<Vec<FrameRead>, E> {
+    /// Sorts the located parts by place in the repository and groups them into reads. `frame`
+    /// looks up a frame of a pack.
+    pub fn reads(&mut self, mut frame: impl FnMut(u32, u32) -> Result<FrameEntry>) -> Result<Vec<FrameRead>> {
         self.parts.par_sort_unstable();
         let mut reads: Vec<FrameRead> = Vec::new();
         let mut bytes = 0;

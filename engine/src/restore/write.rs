@@ -27,19 +27,17 @@ pub fn run(
     options: &RestoreOptions<'_>,
     monitor: &dyn Monitor,
 ) -> Result<()> {
+    for part in plan.locate(frames.index())? {
+        let file = &plan.files[part.file as usize];
+        give_up_file(file, target, &FrameCache::missing(&part.id), monitor);
+    }
     if options.dry_run {
-        for file in plan.files.iter().filter(|file| !file.continues) {
+        for file in plan.files.iter().filter(|file| !file.continues && !lock(&file.state).failed) {
             target.count_file(file.size);
         }
         return Ok(());
     }
-    let reads = plan.reads(|pack, frame| {
-        let stored = frames.index().pack(pack)?;
-        stored.frames.get(frame as usize).copied().ok_or_else(|| EngineError::Damaged {
-            object: stored.name(),
-            source: FormatError::Malformed { what: "pack", why: "it has fewer frames than the index says" },
-        })
-    })?;
+    let reads = plan.reads(|pack, frame| frames.index().pack(pack)?.frame(frame).copied())?;
     let run = Run {
         plan,
         target,
