@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod lab;
 pub mod monitor;
 pub mod recording;
+pub mod servers;
 pub mod store;
 pub mod tree;
 
