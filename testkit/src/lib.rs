@@ -7,6 +7,7 @@ pub mod compare;
 pub mod faulty;
 pub mod lab;
 pub mod monitor;
+pub mod proxy;
 pub mod recording;
 pub mod servers;
 pub mod store;

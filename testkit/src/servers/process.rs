@@ -128,7 +128,10 @@ fn sweep(all: &Path) {
 fn remove(folder: &Path, first_port: u16) {
     // SeaweedFS makes these beside its ports, whatever its data folder.
     let sockets = |port: u16| {
-        ["master", "volume", "filer", "s3"].map(|part| format!("/tmp/seaweedfs-{part}-grpc-{port}.sock"))
+        let names = move |part| {
+            [format!("/tmp/seaweedfs-{part}-grpc-{port}.sock"), format!("/tmp/seaweedfs-{part}-{port}.sock")]
+        };
+        ["master", "volume", "filer", "s3"].into_iter().flat_map(names)
     };
     for socket in (first_port..first_port + PORTS_EACH).flat_map(sockets) {
         let _ = fs::remove_file(socket);
