@@ -6,12 +6,14 @@
 mod error;
 mod local;
 mod memory;
+mod probe;
 mod s3;
 mod traffic;
 
 pub use error::{BackendError, Operation};
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
+pub use probe::{Flaw, Latency, ProbeOptions, ProbeReport, probe};
 pub use s3::{Notice, S3Backend, S3Credentials, S3Options};
 pub use traffic::Traffic;
 

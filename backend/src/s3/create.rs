@@ -70,9 +70,12 @@ impl Store {
         let id = random_id()?;
         let bytes = parts.iter().map(|part| part.len() as u64).sum();
         let classes = &self.options.storage_classes;
-        let class = classes.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, class)| class.as_str());
+        let class =
+            classes.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, class)| class.as_str());
         let new = New { key: &self.key(name), parts, bytes, id: &id, class };
-        if bytes >= self.options.multipart_from_bytes.max(1) {
+        let may_be_parts =
+            self.options.multipart_prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
+        if may_be_parts && bytes >= self.options.multipart_from_bytes.max(1) {
             return self.create_in_parts(new).await;
         }
         let mut patience = Patience::new(self);

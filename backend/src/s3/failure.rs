@@ -86,11 +86,17 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
     let denied = Class::Final(io::ErrorKind::PermissionDenied);
     let other = Class::Final(io::ErrorKind::Other);
     match (status, code) {
-        (_, "SlowDown" | "Throttling" | "ThrottlingException" | "TooManyRequests" | "RequestLimitExceeded")
+        (
+            _,
+            "SlowDown" | "Throttling" | "ThrottlingException" | "TooManyRequests" | "RequestLimitExceeded",
+        )
         | (429, _) => (Class::Throttled, None),
         (
             _,
-            "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" | "IncompleteBody"
+            "BadDigest"
+            | "XAmzContentSHA256Mismatch"
+            | "XAmzContentChecksumMismatch"
+            | "IncompleteBody"
             | "InvalidDigest",
         ) => (Class::Spoilt, None),
         (_, "RequestTimeout" | "InternalError" | "ServiceUnavailable" | "OperationAborted") | (408, _) => {
@@ -106,11 +112,20 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
         ),
         (_, "InvalidBucketName") => say(other, "check the bucket's name"),
         (_, "NoSuchUpload") => (Class::UploadGone, None),
-        (_, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException")
+        (
+            _,
+            "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException",
+        )
         | (301 | 307 | 308, _) => {
             let where_it_is =
                 region.map_or("its own region".to_owned(), |region| format!("--s3-region {region}"));
-            (other, Some(format!("the bucket is in another region or at another endpoint: use {where_it_is}")))
+            (
+                other,
+                Some(format!("the bucket is in another region or at another endpoint: use {where_it_is}")),
+            )
         }
         (_, "InvalidAccessKeyId" | "InvalidToken") => {
             say(denied, "the store doesn't know this access key: check AWS_ACCESS_KEY_ID or the profile")
@@ -195,9 +210,10 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
             Failure::new(Class::Unknown, format!("the request was cut short: {cause}"))
         }
         SdkError::TimeoutError(_) => Failure::new(Class::Unknown, "the store took too long"),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            Failure::new(Class::Unknown, "the store can't be reached: the connection took too long to be made")
-        }
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => Failure::new(
+            Class::Unknown,
+            "the store can't be reached: the connection took too long to be made",
+        ),
         _ if all.contains("connect error") || all.contains("dns error") => {
             Failure::new(Class::Unknown, format!("the store can't be reached: {cause}"))
         }

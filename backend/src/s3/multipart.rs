@@ -50,7 +50,8 @@ impl Store {
                 Ok(begun) => match begun.upload_id {
                     Some(upload) => return Ok(upload),
                     None => {
-                        let failure = Failure::new(Class::Unknown, "the store began an upload and didn't name it");
+                        let failure =
+                            Failure::new(Class::Unknown, "the store began an upload and didn't name it");
                         patience.wait(failure).await?;
                     }
                 },
@@ -97,7 +98,12 @@ impl Store {
         Ok(CompletedPart::builder().part_number(number).set_e_tag(answer?.e_tag).build())
     }
 
-    async fn complete(&self, new: New<'_>, upload: &str, parts: Vec<CompletedPart>) -> Result<Ended, Failure> {
+    async fn complete(
+        &self,
+        new: New<'_>,
+        upload: &str,
+        parts: Vec<CompletedPart>,
+    ) -> Result<Ended, Failure> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let mut patience = Patience::new(self);
         loop {

@@ -54,8 +54,11 @@ pub struct S3Options {
     pub retry_for: Duration,
     /// The same for a store that has never answered: its address may be wrong.
     pub retry_first_for: Duration,
-    /// Objects of this size and more are sent in parts.
+    /// Objects of this size and more are sent in parts, if [`Self::multipart_prefixes`] lets them.
     pub multipart_from_bytes: u64,
+    /// What the names of objects that may be sent in parts begin with. Not all stores complete
+    /// such uploads so that exactly one wins: it must not matter for these names who does.
+    pub multipart_prefixes: Vec<String>,
     /// The size of a part; S3 wants 5 MiB at least, except of the last.
     pub part_bytes: u64,
     /// Objects on a page of a listing, at most 1000.
@@ -88,6 +91,7 @@ impl S3Options {
             retry_for: Duration::from_secs(300),
             retry_first_for: Duration::from_secs(10),
             multipart_from_bytes: 64 << 20,
+            multipart_prefixes: Vec::new(),
             part_bytes: 16 << 20,
             page_objects: 1000,
             upload_limit_bytes_per_s: None,
@@ -133,7 +137,8 @@ mod tests {
 
     #[test]
     fn addresses_are_read_or_refused() {
-        let read = |text: &str| S3Options::parse(text, Instant::now).map(|o| (o.bucket.clone(), o.prefix.clone()));
+        let read =
+            |text: &str| S3Options::parse(text, Instant::now).map(|o| (o.bucket.clone(), o.prefix.clone()));
         let pair = |bucket: &str, prefix: &str| Ok((bucket.to_owned(), prefix.to_owned()));
         assert_eq!(read("s3://b"), pair("b", ""));
         assert_eq!(read("s3://b/"), pair("b", ""));

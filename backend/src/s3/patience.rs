@@ -73,7 +73,11 @@ impl<'s> Patience<'s> {
         }
         let ceiling = WAIT_FIRST.saturating_mul(1 << self.tries.min(10)).min(WAIT_MAX);
         let calm = !overloaded || self.store.budget.spend();
-        let wait = if calm { ceiling.mul_f64(random_fraction()) } else { WAIT_MAX.mul_f64(0.5 + random_fraction() / 2.0) };
+        let wait = if calm {
+            ceiling.mul_f64(random_fraction())
+        } else {
+            WAIT_MAX.mul_f64(0.5 + random_fraction() / 2.0)
+        };
         self.tries += 1;
         tokio::time::sleep(wait.min(limit.saturating_sub(waited))).await;
         add(&self.store.counters.retries, 1);

@@ -24,7 +24,12 @@ pub(super) struct Range {
 
 impl Store {
     /// A whole object, or a range of it.
-    pub(super) async fn get(&self, name: &str, range: Option<Range>, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn get(
+        &self,
+        name: &str,
+        range: Option<Range>,
+        bytes_max: u64,
+    ) -> Result<Vec<u8>, Failure> {
         let key = self.key(name);
         let mut patience = Patience::new(self);
         loop {
@@ -74,7 +79,10 @@ impl Store {
                 match answer.body.next().await {
                     None => break,
                     Some(Err(error)) => {
-                        let why = format!("the answer broke off or was spoilt after {} bytes: {error}", bytes.len());
+                        let why = format!(
+                            "the answer broke off or was spoilt after {} bytes: {error}",
+                            bytes.len()
+                        );
                         return Err(Failure::new(Class::Unknown, why));
                     }
                     Some(Ok(piece)) => {
@@ -90,9 +98,14 @@ impl Store {
             }
             Ok(())
         };
-        unless_stalled(&progress, self.options.stall_timeout, receive).await.map_err(|_| self.stalled())??;
+        unless_stalled(&progress, self.options.stall_timeout, receive)
+            .await
+            .map_err(|_| self.stalled())??;
         if expected.is_some_and(|expected| (bytes.len() as u64) < expected) {
-            return Err(Failure::new(Class::Unknown, format!("the answer broke off after {} bytes", bytes.len())));
+            return Err(Failure::new(
+                Class::Unknown,
+                format!("the answer broke off after {} bytes", bytes.len()),
+            ));
         }
         if let Some(range) = range {
             bytes.drain(..(skip as usize).min(bytes.len()));

@@ -1,0 +1,7 @@
+//! Tests of stores: what each of them promises, and what S3 needs beyond.
+
+#![allow(clippy::print_stderr, reason = "tests say where they are, and what they can't test here")]
+
+mod conformance;
+mod probe;
+mod s3;
