@@ -23,4 +23,4 @@ pub use segments::{ReadSegment, list_segments, read_segment};
 pub use session::{CommitRequest, Session};
 pub use snapshots::{SnapshotFilter, Snapshots, StoredSnapshot};
 pub use trees::{DirectoryPages, Trees};
-pub use writer::{FrameWriter, PackWriter, WriterOptions, WriterTotals, write_packs};
+pub use writer::{FrameWriter, PACKS_WAITING, PackWriter, WriterOptions, WriterTotals, write_packs};
