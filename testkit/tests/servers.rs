@@ -1,7 +1,10 @@
 //! The servers that tests run against can be started, killed and started again, and leave nothing.
 
+use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use keepfast_testkit::servers::{Kind, Server};
 
@@ -65,4 +68,45 @@ fn a_shared_server_ends_with_its_last_user() {
     assert!(TcpStream::connect(address).is_ok());
     drop(second);
     assert!(TcpStream::connect(address).is_err());
+}
+
+/// Where the killed test of [`a_killed_test_leaves_no_server`] writes its server's address.
+const ADDRESS_FILE: &str = "KEEPFAST_TEST_ADDRESS_FILE";
+
+/// Polls until there is something.
+fn wait_for<T>(what: impl Fn() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "it doesn't come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The test runs itself in a second process, which starts a server and is killed.
+#[test]
+fn a_killed_test_leaves_no_server() {
+    if let Some(file) = std::env::var_os(ADDRESS_FILE) {
+        let server = Server::start(Kind::S3rver);
+        let half = file.to_string_lossy().into_owned() + ".half";
+        fs::write(&half, server.address().to_string()).expect("the address is written");
+        fs::rename(&half, &file).expect("the address is there at once");
+        std::thread::sleep(Duration::from_secs(60));
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("address");
+    let program = std::env::current_exe().expect("the test knows its program");
+    let mut test = Command::new(program)
+        .args(["--exact", "a_killed_test_leaves_no_server"])
+        .env(ADDRESS_FILE, &file)
+        .spawn()
+        .expect("the test starts again");
+    let address: SocketAddr = wait_for(|| fs::read_to_string(&file).ok()).parse().expect("an address");
+    assert!(TcpStream::connect(address).is_ok());
+    test.kill().expect("the test can be killed");
+    test.wait().expect("the test has ended");
+    wait_for(|| TcpStream::connect(address).is_err().then_some(()));
 }

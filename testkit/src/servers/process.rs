@@ -103,10 +103,14 @@ impl Drop for Folder {
     }
 }
 
-fn take(all: &Path, first_port: u16) -> Option<File> {
+fn lock(all: &Path, first_port: u16) -> Option<File> {
     let path = all.join(format!("{first_port}.lock"));
     let lock = File::options().create(true).append(true).open(path).expect("a lock file can be made");
-    lock.try_lock().ok()?;
+    lock.try_lock().ok().map(|()| lock)
+}
+
+fn take(all: &Path, first_port: u16) -> Option<File> {
+    let lock = lock(all, first_port)?;
     let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     (first_port..first_port + PORTS_EACH).all(free).then_some(lock)
 }
@@ -117,8 +121,10 @@ fn sweep(all: &Path) {
         let name = entry.file_name();
         let parts = name.to_str().and_then(|name| name.split_once('-'));
         let Some((process, port)) = parts else { continue };
+        // Somebody may use the same ports by now; then it is swept another time.
         if let Ok(port) = port.parse()
             && !Path::new("/proc").join(process).exists()
+            && let Some(_lock) = lock(all, port)
         {
             remove(&entry.path(), port);
         }
@@ -136,6 +142,6 @@ fn remove(folder: &Path, first_port: u16) {
     for socket in (first_port..first_port + PORTS_EACH).flat_map(sockets) {
         let _ = fs::remove_file(socket);
     }
-    // Another test may sweep it at the same time; what remains is swept later.
+    // What can't be removed is swept later.
     let _ = fs::remove_dir_all(folder);
 }
