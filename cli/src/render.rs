@@ -12,7 +12,13 @@ use serde_json::{Value, json};
 
 /// Prints an error.
 pub fn error(error: &anyhow::Error, code: u8, json: bool) {
-    let message = format!("{error:#}");
+    let mut message = error.to_string();
+    // Some errors name their causes themselves.
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
     if json {
         eprintln!("{}", json!({ "type": "error", "message": message, "exit_code": code }));
     } else {

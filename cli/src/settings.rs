@@ -62,14 +62,17 @@ pub fn probe(common: &Common) -> Result<ProbeReport> {
     let tag: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
     let options = ProbeOptions { tag: &tag, large_bytes: s3::PROBE_LARGE_BYTES, clock: Instant::now };
     let backend = store(common, true)?;
+    let place = local_path(common.repo.as_deref().unwrap_or_default());
+    let was_there = place.exists();
     let report = keepfast_backend::probe(&*backend, &options).map_err(keepfast_engine::EngineError::from)?;
     if !is_remote(common) {
-        let place = local_path(common.repo.as_deref().unwrap_or_default());
-        for folder in
-            ["probe/{}/list/0", "probe/{}/list/2", "probe/{}/list/4", "probe/{}/list", "probe/{}", "probe"]
-        {
-            // Directories that the probe's files were in; one that isn't empty stays.
-            let _ = std::fs::remove_dir(place.join(folder.replace("{}", &tag)));
+        // Directories that the probe's files were in; one that isn't empty stays.
+        let own = ["list/0", "list/2", "list/4", "list", ""].map(|folder| format!("probe/{tag}/{folder}"));
+        for folder in own.iter().map(String::as_str).chain(["probe"]) {
+            let _ = std::fs::remove_dir(place.join(folder));
+        }
+        if !was_there {
+            let _ = std::fs::remove_dir(&place);
         }
     }
     Ok(report)

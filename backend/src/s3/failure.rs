@@ -192,7 +192,7 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
             );
         }
     }
-    if all.contains("certificate") || all.contains("CorruptMessage") {
+    if all.contains("certificate") || all.contains("corrupt message") {
         return Failure::new(
             Class::Final(io::ErrorKind::InvalidData),
             format!(
