@@ -163,7 +163,10 @@ impl Store {
                 if self.checksum.is(Checksum::UNTRIED)
                     && !by_md5
                     && matches!(failure.status, Some(400 | 501))
-                    && matches!(failure.class, Class::Final(_)) =>
+                    && matches!(
+                        failure.class,
+                        Class::Final(io::ErrorKind::Other | io::ErrorKind::Unsupported)
+                    ) =>
             {
                 self.checksum.set(Checksum::MD5);
                 Box::pin(self.put(new)).await

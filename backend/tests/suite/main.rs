@@ -3,5 +3,9 @@
 #![allow(clippy::print_stderr, reason = "tests say where they are, and what they can't test here")]
 
 mod conformance;
+mod creates;
 mod probe;
+mod reads;
 mod s3;
+mod scripted;
+mod uploads;
