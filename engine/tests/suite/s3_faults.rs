@@ -285,7 +285,7 @@ fn a_restore_over_a_faulty_way_is_right_or_says_that_it_is_not_with_any_seed() {
 }
 
 /// The server is killed in the middle of a backup and comes back: the run goes on by itself.
-fn outlives_a_killed_server(packs_before: usize) {
+fn outlives_a_killed_server(packs_before: usize, away: Duration) {
     let server = Arc::new(Server::start(Kind::SeaweedFs));
     let place = Place::new(&server);
     let direct = place.direct();
@@ -295,7 +295,7 @@ fn outlives_a_killed_server(packs_before: usize) {
     // Slow enough that it is surely in the middle.
     let plan = Plan::new(0).on(PACKS, When::Always, Fault::Slow { bytes_per_s: 6 << 20 });
     let proxy = Proxy::start(server.address(), plan);
-    lab.backend = place.at(proxy.endpoint(), PATIENT);
+    lab.backend = place.at(proxy.endpoint(), PATIENT + away);
     let packs = || proxy.seen().iter().filter(|seen| seen.target.contains("/packs/")).count();
     std::thread::scope(|scope| {
         let backup = scope.spawn(|| lab.try_backup(&Ear::default()));
@@ -304,7 +304,7 @@ fn outlives_a_killed_server(packs_before: usize) {
             std::thread::sleep(Duration::from_millis(10));
         }
         server.kill();
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(away);
         assert!(!backup.is_finished(), "the backup didn't wait for the server");
         server.restart();
         backup.join().expect("the backup doesn't panic").expect("the backup finishes");
@@ -318,11 +318,17 @@ fn outlives_a_killed_server(packs_before: usize) {
 
 #[test]
 fn a_backup_outlives_a_killed_server() {
-    outlives_a_killed_server(4);
+    outlives_a_killed_server(4, Duration::from_secs(1));
 }
 
 #[test]
 #[ignore = "a long campaign, for make soak"]
 fn a_backup_outlives_a_server_that_is_killed_at_any_pack() {
-    (1..=9).for_each(outlives_a_killed_server);
+    (1..=9).for_each(|packs| outlives_a_killed_server(packs, Duration::from_secs(1)));
+}
+
+#[test]
+#[ignore = "a long campaign, for make soak"]
+fn a_backup_outlives_a_server_that_is_away_for_a_minute() {
+    outlives_a_killed_server(3, Duration::from_secs(60));
 }
