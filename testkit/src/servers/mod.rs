@@ -190,6 +190,8 @@ impl Server {
             }
             Kind::S3rver => {
                 let mut command = Command::new("node");
+                // It encrypts its listings' tokens by DES, which Node no longer has by default.
+                command.arg("--openssl-legacy-provider");
                 command.arg(installed("npm/node_modules/s3rver/bin/s3rver.js"));
                 command.args(["--address", "127.0.0.1", "--port", &port, "--directory"]);
                 command.arg(self.path("data"));
