@@ -4,6 +4,7 @@
 
 mod commands;
 mod program;
+mod s3;
 mod s3_many;
 mod signals;
 mod streams;
