@@ -9,7 +9,7 @@ use keepfast_format::names;
 
 use crate::args::{S3, Usage};
 
-/// Packs in memory on their way out take so many bytes at most.
+/// Packs in memory take so many bytes at most: those being sent, waiting, and being filled.
 const BYTES_IN_FLIGHT_MAX: u32 = 128 << 20;
 /// More uploads at once than that gain nothing.
 const UPLOADS_MAX: usize = 8;
@@ -79,7 +79,8 @@ fn options(place: &str, args: &S3) -> Result<S3Options> {
 /// Packs to send at once: each waits for the store, and each is in memory.
 pub fn uploads(pack_bytes: u32) -> usize {
     let in_memory = (BYTES_IN_FLIGHT_MAX / pack_bytes.max(1)) as usize;
-    in_memory.saturating_sub(keepfast_engine::repo::PACKS_WAITING).clamp(1, UPLOADS_MAX)
+    let others = keepfast_engine::repo::PACKS_WAITING + 1;
+    in_memory.saturating_sub(others).clamp(1, UPLOADS_MAX)
 }
 
 #[cfg(test)]
@@ -88,6 +89,6 @@ mod tests {
 
     #[test]
     fn packs_in_flight_fit_into_memory() {
-        assert_eq!([4, 16, 32, 64, 128].map(|mib| uploads(mib << 20)), [8, 7, 3, 1, 1]);
+        assert_eq!([4, 16, 32, 64, 128].map(|mib| uploads(mib << 20)), [8, 6, 2, 1, 1]);
     }
 }
