@@ -25,6 +25,10 @@ need e2fsprogs        test -x /sbin/mkfs.ext4      # a small ext4 to test with
 need xz-utils         command_there xz             # packed test and benchmark data
 need time             test -x /usr/bin/time        # peak memory in benches/run-peers.sh
 need git              command_there git            # fetches the project
+need python3-venv     python3 -c 'import ensurepip, venv' # S3 servers to test against
+need nodejs           command_there node           # another one, to be refused
+need npm              command_there npm            # which installs it
+need util-linux       command_there setpriv        # no server outlives its test
 need ca-certificates  test -s /etc/ssl/certs/ca-certificates.crt # cargo fetches over TLS
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -61,4 +65,24 @@ if ! cargo nextest --version >/dev/null 2>&1; then
   echo "setup: installing cargo-nextest" >&2
   # In a target folder of its own: the workspace's is for one profile and feature set.
   env -u CARGO_TARGET_DIR cargo install --quiet cargo-nextest --locked
+fi
+
+# The servers that tests start. A note beside them says which versions they are.
+servers=${XDG_CACHE_HOME:-$HOME/.cache}/keepfast/servers
+wanted_python=scripts/servers.txt
+wanted_npm=s3rver@3.7.1
+cd "$(dirname "$0")/.."
+if ! cmp -s "$wanted_python" "$servers/python/installed.txt"; then
+  echo "setup: installing S3 servers for tests" >&2
+  rm -rf "$servers/python"
+  python3 -m venv "$servers/python"
+  "$servers/python/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted_python"
+  cp "$wanted_python" "$servers/python/installed.txt"
+fi
+if [ "$(cat "$servers/npm/installed.txt" 2>/dev/null)" != "$wanted_npm" ]; then
+  echo "setup: installing $wanted_npm for tests" >&2
+  rm -rf "$servers/npm"
+  npm install --silent --no-audit --no-fund --no-save --no-package-lock --ignore-scripts \
+    --prefix "$servers/npm" "$wanted_npm"
+  echo "$wanted_npm" > "$servers/npm/installed.txt"
 fi

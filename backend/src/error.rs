@@ -6,6 +6,8 @@ use std::io;
 /// What was asked of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
+    /// Making ready to talk to a store.
+    Connect,
     /// Creating an object.
     Create,
     /// Making objects durable.
@@ -21,6 +23,7 @@ pub enum Operation {
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Connect => "connect to",
             Self::Create => "create",
             Self::Sync => "make durable",
             Self::Read => "read",
@@ -52,6 +55,10 @@ impl BackendError {
 
 /// The cause, and what to do about the causes that users can help.
 fn advice(source: &io::Error) -> String {
+    // What isn't the system's own error says itself what to do.
+    if source.get_ref().is_some() {
+        return source.to_string();
+    }
     let advice = match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space there and run the command again; what is stored is sound"

@@ -7,10 +7,16 @@ mod direct;
 mod error;
 mod local;
 mod memory;
+mod probe;
+mod s3;
+mod traffic;
 
 pub use error::{BackendError, Operation};
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
+pub use probe::{Flaw, Latency, ProbeOptions, ProbeReport, probe};
+pub use s3::{Notice, S3Backend, S3Credentials, S3Options};
+pub use traffic::Traffic;
 
 /// Whether a create made the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,4 +65,9 @@ pub trait Backend: Send + Sync {
 
     /// Where this is, for messages.
     fn location(&self) -> String;
+
+    /// What was asked of the store so far, if that is counted.
+    fn traffic(&self) -> Option<Traffic> {
+        None
+    }
 }

@@ -171,6 +171,7 @@ fn index_of(chunks: usize, cache: &std::path::Path) -> (Index, Vec<ChunkId>) {
     let options = InitOptions {
         chunker: ChunkerParams::DEFAULT,
         pack_bytes: 4 << 20,
+        single_writer: false,
         password_cost: PasswordCost { memory_kib: 64, passes: 1, lanes: 1 },
         now_unix_s: 0,
     };

@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// A command line that can't be carried out as it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
 #[command(name = "keepfast", version, max_term_width = 100)]
@@ -19,7 +24,7 @@ pub struct Arguments {
 /// Options of all commands.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// The repository: a directory
+    /// The repository: a directory, or s3://bucket/prefix
     #[arg(short, long, global = true, env = "KEEPFAST_REPOSITORY", value_name = "PLACE")]
     pub repo: Option<String>,
     /// Read the password from the first line of this file
@@ -40,6 +45,42 @@ pub struct Common {
     /// Threads that work [default: one per processor]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// How to reach a repository in S3.
+    #[command(flatten)]
+    pub s3: S3,
+}
+
+/// Options of repositories in S3. Keys and region come from where all programs for S3 find them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Repositories in S3")]
+pub struct S3 {
+    /// The store's address [default: $AWS_ENDPOINT_URL_S3, $AWS_ENDPOINT_URL, or AWS]
+    #[arg(long, global = true, value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// The bucket's region [default: $AWS_REGION, or as the profile says]
+    #[arg(long, global = true, value_name = "REGION")]
+    pub s3_region: Option<String>,
+    /// Name the bucket in the path, not in the host's name [default: true with an endpoint]
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub s3_path_style: Option<bool>,
+    /// Trust the authorities in this file too: certificates in PEM
+    #[arg(long, global = true, env = "AWS_CA_BUNDLE", value_name = "FILE")]
+    pub s3_ca_file: Option<PathBuf>,
+    /// Put packs into this storage class, such as STANDARD_IA or GLACIER_IR
+    #[arg(long, global = true, value_name = "CLASS")]
+    pub s3_storage_class: Option<String>,
+    /// Give a request up that moves no byte for this long, and make it again
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub s3_timeout: u64,
+    /// Keep trying for this long when the store fails
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 300)]
+    pub s3_retry: u64,
+    /// Send no more than this in a second, in KiB
+    #[arg(long, global = true, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
+    pub limit_upload: Option<u64>,
+    /// Receive no more than this in a second, in KiB
+    #[arg(long, global = true, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
+    pub limit_download: Option<u64>,
 }
 
 /// The commands.
@@ -57,6 +98,8 @@ pub enum Command {
     Ls(Ls),
     /// Write a file of a snapshot to standard output
     Dump(Dump),
+    /// Say whether the store can be trusted with a repository, and how fast it answers
+    Doctor,
     /// Check that everything is there and undamaged
     Check(Check),
     /// Show how much is stored
@@ -76,6 +119,10 @@ pub struct Init {
     /// Size of packs, in MiB, from 4 to 128
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     pub pack_size: u32,
+    /// Take a store that lets writers overwrite each other's objects: only one run may ever
+    /// write at a time then, and every command says so
+    #[arg(long)]
+    pub unsafe_store: bool,
 }
 
 /// Options of `backup`.

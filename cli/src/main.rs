@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod console;
 mod render;
+mod s3;
 mod settings;
 
 use std::process::ExitCode;
@@ -45,7 +46,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(EngineError::WrongPassword { .. }) => 12,
         Some(EngineError::Interrupted) => 130,
         Some(_) => 1,
-        None if error.is::<settings::Usage>() => 2,
+        None if error.is::<args::Usage>() => 2,
         None => 1,
     }
 }

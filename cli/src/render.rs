@@ -6,17 +6,67 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
 use jiff::tz::TimeZone;
+use keepfast_backend::Traffic;
 use keepfast_format::node::Timestamp;
 use serde_json::{Value, json};
 
 /// Prints an error.
 pub fn error(error: &anyhow::Error, code: u8, json: bool) {
-    let message = format!("{error:#}");
+    let mut message = error.to_string();
+    // Some errors name their causes themselves.
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
     if json {
         eprintln!("{}", json!({ "type": "error", "message": message, "exit_code": code }));
     } else {
         eprintln!("keepfast: {message}");
     }
+}
+
+/// Prints a line on standard error that is no result: a note, a warning.
+pub fn note(kind: &str, text: &str, json: bool) {
+    if json {
+        eprintln!("{}", json!({ "type": kind, "object": "keepfast", "message": text }));
+    } else {
+        eprintln!("{kind}: {text}");
+    }
+}
+
+/// What a run asked of its store, for people.
+pub fn traffic(traffic: Traffic) -> String {
+    let kinds = [
+        (traffic.puts, "put"),
+        (traffic.gets, "get"),
+        (traffic.lists, "list"),
+        (traffic.deletes, "delete"),
+        (traffic.retries, "repeated"),
+    ];
+    let kinds: Vec<String> = kinds
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, kind)| format!("{} {kind}", count(*number)))
+        .collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    format!(
+        "store   {} requests{kinds}, {} up, {} down",
+        count(traffic.requests()),
+        bytes(traffic.bytes_up),
+        bytes(traffic.bytes_down)
+    )
+}
+
+/// The same for scripts; null where nothing is counted.
+pub fn traffic_json(traffic: Option<Traffic>) -> Value {
+    traffic.map_or(Value::Null, |traffic| {
+        json!({
+            "requests": traffic.requests(), "puts": traffic.puts, "gets": traffic.gets, "lists": traffic.lists,
+            "deletes": traffic.deletes, "retries": traffic.retries,
+            "bytes_up": traffic.bytes_up, "bytes_down": traffic.bytes_down,
+        })
+    })
 }
 
 /// Prints a line of a result.

@@ -6,35 +6,76 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use keepfast_backend::{Backend, LocalBackend};
+use keepfast_backend::{Backend, LocalBackend, Notice, ProbeOptions, ProbeReport};
 use keepfast_engine::repo::Repository;
 use keepfast_format::node::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::args::Common;
-
-/// A command line that can't be carried out as it is.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
+use crate::args::{Common, Usage};
+use crate::{render, s3};
 
 /// The store that `--repo` names.
 pub fn backend(common: &Common) -> Result<Arc<dyn Backend>> {
+    store(common, false)
+}
+
+fn store(common: &Common, to_probe: bool) -> Result<Arc<dyn Backend>> {
     let place = common
         .repo
         .as_deref()
         .filter(|place| !place.is_empty())
         .ok_or_else(|| Usage("no repository given: use --repo, or set KEEPFAST_REPOSITORY".to_owned()))?;
+    if s3::is_s3(place) {
+        return Ok(Arc::new(s3::connect(place, &common.s3, notice(common), to_probe)?));
+    }
     if let Some((scheme, _)) = place.split_once("://").filter(|(scheme, _)| *scheme != "file") {
         return Err(Usage(format!(
-            "{scheme}:// isn't supported: this version keeps repositories in directories"
+            "{scheme}:// isn't supported: this version keeps repositories in directories and in S3"
         ))
         .into());
     }
     Ok(Arc::new(LocalBackend::new(local_path(place))))
+}
+
+/// Whether the repository is in a store beyond a network.
+pub fn is_remote(common: &Common) -> bool {
+    common.repo.as_deref().is_some_and(s3::is_s3)
+}
+
+fn notice(common: &Common) -> Notice {
+    let (json, quiet) = (common.json, common.quiet);
+    Arc::new(move |line| {
+        if !quiet {
+            render::note("note", line, json);
+        }
+    })
+}
+
+/// Asks the store whether it keeps the promises that a repository needs.
+pub fn probe(common: &Common) -> Result<ProbeReport> {
+    let mut tag = [0; 8];
+    getrandom::fill(&mut tag)
+        .map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+    let tag: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    let options = ProbeOptions { tag: &tag, large_bytes: s3::PROBE_LARGE_BYTES, clock: Instant::now };
+    let backend = store(common, true)?;
+    let place = local_path(common.repo.as_deref().unwrap_or_default());
+    let was_there = place.exists();
+    let report = keepfast_backend::probe(&*backend, &options).map_err(keepfast_engine::EngineError::from)?;
+    if !is_remote(common) {
+        // Directories that the probe's files were in; one that isn't empty stays.
+        let own = ["list/0", "list/2", "list/4", "list", ""].map(|folder| format!("probe/{tag}/{folder}"));
+        for folder in own.iter().map(String::as_str).chain(["probe"]) {
+            let _ = std::fs::remove_dir(place.join(folder));
+        }
+        if !was_there {
+            let _ = std::fs::remove_dir(&place);
+        }
+    }
+    Ok(report)
 }
 
 /// The directory that a place names.
@@ -55,7 +96,13 @@ pub fn open(common: &Common) -> Result<Repository> {
         return Ok(Repository::open(backend, b"")?);
     }
     let password = password(common, false)?;
-    Ok(Repository::open(backend, password.as_bytes())?)
+    let repository = Repository::open(backend, password.as_bytes())?;
+    if repository.config().is_single_writer() && !common.quiet {
+        let line = "this store lets writers overwrite each other's objects: never run two commands that write \
+                    at the same time, and never from two machines";
+        render::note("warning", line, common.json);
+    }
+    Ok(repository)
 }
 
 /// The password, from wherever it is given. A new one is asked for twice.

@@ -22,6 +22,10 @@ pub struct Features {
     pub collect: Vec<String>,
 }
 
+/// The feature of a repository in a store that lets writers overwrite each other's objects: its
+/// owner has declared that no two runs ever write at once.
+pub const SINGLE_WRITER: &str = "single-writer";
+
 /// The repository's parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -106,6 +110,21 @@ impl Config {
         features.finish()?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// Declares that no two runs ever write at once.
+    pub fn declare_single_writer(&mut self) {
+        for class in [&mut self.features.write, &mut self.features.collect] {
+            if !class.iter().any(|feature| feature == SINGLE_WRITER) {
+                class.push(SINGLE_WRITER.to_owned());
+            }
+        }
+    }
+
+    /// Whether that was declared.
+    #[must_use]
+    pub fn is_single_writer(&self) -> bool {
+        self.features.write.iter().any(|feature| feature == SINGLE_WRITER)
     }
 
     /// Refuses sizes outside of SPEC's limits.

@@ -64,6 +64,7 @@ pub fn init_options() -> InitOptions {
     InitOptions {
         chunker: ChunkerParams::DEFAULT,
         pack_bytes: limits::PACK_BYTES_MIN,
+        single_writer: false,
         password_cost: PasswordCost { memory_kib: 8, passes: 1, lanes: 1 },
         now_unix_s: CLOCK_START_S as u64,
     }

@@ -7,7 +7,9 @@ pub mod compare;
 pub mod faulty;
 pub mod lab;
 pub mod monitor;
+pub mod proxy;
 pub mod recording;
+pub mod servers;
 pub mod store;
 pub mod tree;
 

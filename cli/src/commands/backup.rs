@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use keepfast_backend::Traffic;
 use keepfast_engine::archive::{
     ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream, archive, estimate, has_parent,
 };
@@ -21,22 +22,26 @@ use serde_json::json;
 
 use super::{Opened, outcome, snapshots};
 use crate::Outcome;
+use crate::args::Usage;
 use crate::args::{Backup, Common};
 use crate::console::Console;
-use crate::render;
-use crate::settings::{self, Usage};
+use crate::settings;
+use crate::{render, s3};
 
 /// Backs up.
 pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     let begun = Instant::now();
     let console = Console::new(common)?;
-    let archive_options = archive_options(common, options)?;
+    let mut archive_options = archive_options(common, options)?;
     let is_stream = options.stdin || options.command;
     if options.stdin_name.is_some() && !is_stream {
         return Err(Usage("--stdin-name goes with --stdin or --command".to_owned()).into());
     }
     let paths = if is_stream { Vec::new() } else { existing_paths(options, &console)? };
     let opened = Opened::with_warnings(common, &console)?;
+    if settings::is_remote(common) {
+        archive_options.writer.uploads = s3::uploads(opened.repository.config().pack_bytes);
+    }
     let source = match (&options.stdin_name, options.stdin, options.command) {
         (Some(name), true, _) => Source::Stream(standard_input(name, &console)?),
         (Some(name), _, true) => Source::Stream(output_of(name, &options.paths, &console)?),
@@ -55,7 +60,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         ended.store(true, Ordering::Relaxed);
         report
     })?;
-    print(common, options, &report, begun);
+    print(common, options, &report, opened.repository.backend().traffic(), begun);
     Ok(outcome(&console))
 }
 
@@ -201,7 +206,13 @@ impl Read for Interruptible {
     }
 }
 
-fn print(common: &Common, options: &Backup, report: &ArchiveReport, begun: Instant) {
+fn print(
+    common: &Common,
+    options: &Backup,
+    report: &ArchiveReport,
+    traffic: Option<Traffic>,
+    begun: Instant,
+) {
     let counts = &report.statistics;
     let time = begun.elapsed();
     if common.json {
@@ -211,6 +222,7 @@ fn print(common: &Common, options: &Backup, report: &ArchiveReport, begun: Insta
             "summary": snapshots::statistics(counts),
             "changed_while_read": report.changed_while_read,
             "packs": report.packs,
+            "traffic": render::traffic_json(traffic),
             "seconds": time.as_secs_f64(),
         });
         document["parent"] = json!(report.parent);
@@ -251,6 +263,9 @@ fn print(common: &Common, options: &Backup, report: &ArchiveReport, begun: Insta
     let ratios: Vec<String> = dedup.into_iter().chain(compression).collect();
     if !ratios.is_empty() && !options.dry_run {
         render::line(&format!("ratio   {}", ratios.join(", ")));
+    }
+    if let Some(traffic) = traffic {
+        render::line(&render::traffic(traffic));
     }
     render::line(&format!("time    {:.1} s, {}", time.as_secs_f64(), render::rate(counts.bytes_total, time)));
 }

@@ -8,10 +8,11 @@ use serde_json::json;
 
 use super::{Opened, outcome};
 use crate::Outcome;
+use crate::args::Usage;
 use crate::args::{Check, Common};
 use crate::console::Console;
 use crate::render;
-use crate::settings::{self, Usage};
+use crate::settings;
 
 /// Checks.
 pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
@@ -28,12 +29,14 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
         check(&opened.repository, &opened.index, &opened.snapshots, &check_options, &console)
     })?;
     let time = begun.elapsed();
+    let traffic = opened.repository.backend().traffic();
     if common.json {
         render::document(&json!({
             "snapshots": opened.snapshots.all.len(),
             "objects": report.objects, "packs": report.packs, "packs_read": report.packs_read,
             "bytes_read": report.bytes_read, "trees": report.trees, "files": report.files,
             "findings": report.findings, "files_hit": report.files_hit,
+            "traffic": render::traffic_json(traffic),
             "seconds": time.as_secs_f64(),
         }));
         return Ok(outcome(&console));
@@ -53,6 +56,9 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
                 render::count(report.packs_read),
                 render::bytes(report.bytes_read)
             ));
+        }
+        if let Some(traffic) = traffic {
+            render::line(&render::traffic(traffic));
         }
         render::line(&format!("time    {:.1} s", time.as_secs_f64()));
     }

@@ -1,27 +1,31 @@
 //! `keepfast init`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use keepfast_backend::ProbeReport;
 use keepfast_engine::repo::{InitOptions, Repository};
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::slot::PasswordCost;
 use serde_json::json;
 
+use super::doctor;
 use crate::Outcome;
+use crate::args::Usage;
 use crate::args::{Common, Init};
 use crate::render;
-use crate::settings::{self, Usage};
+use crate::settings;
 
 /// Makes a repository.
 pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
     let backend = settings::backend(common)?;
     let location = backend.location();
     let too_large = |what: &str| Usage(format!("the {what} is too large"));
-    let init = InitOptions {
+    let mut init = InitOptions {
         chunker: ChunkerParams::of_average(
             options.chunk_size.checked_mul(1 << 10).ok_or_else(|| too_large("chunk size"))?,
         ),
         pack_bytes: options.pack_size.checked_mul(1 << 20).ok_or_else(|| too_large("pack size"))?,
         password_cost: PasswordCost::DEFAULT,
+        single_writer: false,
         now_unix_s: u64::try_from(settings::now().seconds).unwrap_or(0),
     };
     let mut exists = false;
@@ -31,15 +35,48 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
     if exists {
         return Err(keepfast_engine::EngineError::RepositoryExists { location }.into());
     }
+    if settings::is_remote(common) {
+        init.single_writer =
+            must_be_single_writer(&settings::probe(common)?, &location, options.unsafe_store)?;
+    }
     let password = settings::password(common, true)?;
     let repository = Repository::init(backend, password.as_bytes(), &init)?;
     if common.json {
-        render::document(&json!({ "repository": repository.id().to_string(), "location": location }));
+        render::document(&json!({
+            "repository": repository.id().to_string(), "location": location,
+            "single_writer": init.single_writer,
+        }));
     } else if !common.quiet {
         render::line(&format!("made repository {} in {location}", repository.id()));
+        if init.single_writer {
+            render::line(
+                "The store lets writers overwrite each other's objects: never run two commands that write at the \
+                 same time, and never from two machines.",
+            );
+        }
         render::line(
             "Keep the password safe: without it nobody can restore anything, and nobody can reset it.",
         );
     }
     Ok(Outcome::Complete)
+}
+
+/// Refuses a store that can't be trusted. One that a single writer can live with is taken if
+/// that was asked for; then this is true.
+fn must_be_single_writer(probed: &ProbeReport, location: &str, unsafe_store: bool) -> Result<bool> {
+    if probed.is_sound() {
+        return Ok(false);
+    }
+    let flaws = doctor::flaws(probed);
+    if !probed.is_safe_for_one_writer() {
+        bail!("{location} can't hold a repository:{flaws}\nUse another store.");
+    }
+    if !unsafe_store {
+        bail!(
+            "{location} can't be trusted with a repository:{flaws}\nTwo runs that write at the same time would \
+             destroy each other's work without noticing. Use another store; or, if never more than one run writes, \
+             take it with --unsafe-store."
+        );
+    }
+    Ok(true)
 }

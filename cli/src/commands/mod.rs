@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod doctor;
 mod init;
 mod inspect;
 mod restore;
@@ -27,6 +28,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Snapshots(filter) => snapshots::run(&common, &filter),
         Command::Ls(options) => inspect::ls(&common, &options),
         Command::Dump(options) => inspect::dump(&common, &options),
+        Command::Doctor => doctor::run(&common),
         Command::Check(options) => check::run(&common, &options),
         Command::Stats => inspect::stats(&common),
         Command::Cache(options) => inspect::cache(&common, &options.action),

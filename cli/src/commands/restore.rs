@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use keepfast_backend::Traffic;
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::list;
 use keepfast_engine::repo::SnapshotFilter;
@@ -15,10 +16,11 @@ use serde_json::json;
 
 use super::{Opened, outcome};
 use crate::Outcome;
+use crate::args::Usage;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
 use crate::render;
-use crate::settings::{self, Usage};
+use crate::settings;
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
@@ -54,6 +56,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         restore(&opened.repository, &opened.index, snapshot, &restore_options, &console)
     })?;
     let id = snapshot.head.id.short();
+    let traffic = opened.repository.backend().traffic();
     if common.json {
         render::document(&json!({
             "snapshot": id,
@@ -62,15 +65,22 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
             "files": report.files, "dirs": report.dirs, "others": report.others,
             "hard_links": report.hard_links, "unchanged": report.unchanged, "deleted": report.deleted,
             "skipped": report.skipped, "verified": report.verified, "bytes": report.bytes,
+            "traffic": render::traffic_json(traffic),
             "seconds": begun.elapsed().as_secs_f64(),
         }));
     } else if !common.quiet {
-        print(&id, &restore_options, &report, begun);
+        print(&id, &restore_options, &report, traffic, begun);
     }
     Ok(outcome(&console))
 }
 
-fn print(id: &str, options: &RestoreOptions<'_>, report: &RestoreReport, begun: Instant) {
+fn print(
+    id: &str,
+    options: &RestoreOptions<'_>,
+    report: &RestoreReport,
+    traffic: Option<Traffic>,
+    begun: Instant,
+) {
     let verb = if options.dry_run { "would be restored" } else { "restored" };
     render::line(&format!("snapshot {} {verb} to {}", &id[..8], options.target.display()));
     render::line(&format!(
@@ -93,6 +103,9 @@ fn print(id: &str, options: &RestoreOptions<'_>, report: &RestoreReport, begun: 
     }
     let time = begun.elapsed();
     render::line(&format!("data    {}", render::bytes(report.bytes)));
+    if let Some(traffic) = traffic {
+        render::line(&render::traffic(traffic));
+    }
     render::line(&format!("time    {:.1} s, {}", time.as_secs_f64(), render::rate(report.bytes, time)));
 }
 

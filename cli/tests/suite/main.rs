@@ -4,6 +4,8 @@
 
 mod commands;
 mod program;
+mod s3;
+mod s3_many;
 mod signals;
 mod streams;
 mod unhappy;

@@ -54,7 +54,7 @@ fn where_there_is_no_repository_it_says_so() {
     assert!(!desk.repo().exists(), "a failing command made a repository");
     let output = desk.command().env_remove("KEEPFAST_REPOSITORY").arg("snapshots").output().unwrap();
     Run::of(output).fails(2, &["no repository given", "--repo"]);
-    desk.run(["-r", "s3://bucket/x", "snapshots"]).fails(2, &["s3:// isn't supported"]);
+    desk.run(["-r", "gs://bucket/x", "snapshots"]).fails(2, &["gs:// isn't supported"]);
 }
 
 #[test]

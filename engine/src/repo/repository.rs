@@ -21,6 +21,9 @@ pub struct InitOptions {
     pub chunker: ChunkerParams,
     /// Stored size of a full pack, in bytes.
     pub pack_bytes: u32,
+    /// Whether the store lets writers overwrite each other, and the owner declares that no two
+    /// runs ever write at once.
+    pub single_writer: bool,
     /// Work for one password.
     pub password_cost: PasswordCost,
     /// The time, in seconds since 1970.
@@ -47,6 +50,9 @@ impl Repository {
         let mut config = Config::new(id, options.now_unix_s);
         config.chunker = options.chunker;
         config.pack_bytes = options.pack_bytes;
+        if options.single_writer {
+            config.declare_single_writer();
+        }
         config.validate().map_err(|error| EngineError::Unusable(error.to_string()))?;
         refuse_without_config(&*backend)?;
         let format = EngineError::damaged("new repository");

@@ -1,6 +1,7 @@
 //! A writing run: its announcement, and its commit.
 
 use keepfast_backend::Created;
+use keepfast_format::config::SINGLE_WRITER;
 use keepfast_format::ids::SessionId;
 use keepfast_format::session::Session as SessionObject;
 use keepfast_format::snapshot::{Snapshot, SnapshotBody, SnapshotHead};
@@ -37,7 +38,8 @@ impl Session {
         if !repository.identity().role().writes() {
             return Err(EngineError::NotAllowed { action: "back up" });
         }
-        if let Some(feature) = repository.config().features.write.first() {
+        let features = &repository.config().features.write;
+        if let Some(feature) = features.iter().find(|feature| *feature != SINGLE_WRITER) {
             return Err(EngineError::UnknownFeature { feature: feature.clone() });
         }
         let id = SessionId { writer: repository.identity().holder(), random: *random()? };

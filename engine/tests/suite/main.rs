@@ -13,6 +13,7 @@ mod index;
 mod packs;
 mod property;
 mod round_trip;
+mod s3_faults;
 mod selection;
 mod streams;
 mod unchanged;

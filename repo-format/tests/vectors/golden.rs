@@ -152,6 +152,13 @@ fn valid_objects() -> Vec<Valid> {
     objects.push(("fence", "snapshot", craft::sign("owner", craft::FENCE, &craft::fence_payload(&sid))));
     objects.push(("state_index", "state", fixtures::state_index().encode()));
     objects.push(("tree_index", "tree", fixtures::tree_index().encode()));
+    let mut config = fixtures::config();
+    config.declare_single_writer();
+    objects.push((
+        "config_of_a_single_writer",
+        "config",
+        config.seal(&fixtures::owner()).expect("valid sizes"),
+    ));
     let owners = [craft::verifying_key("owner")];
     objects.push(("slot_of_a_writer", "slot", craft::slot_with(&craft::slot_secrets("writer", 1, &owners))));
     objects

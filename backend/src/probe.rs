@@ -1,0 +1,365 @@
+//! Asks a store whether it keeps the promises that a repository rests on. A store can't be
+//! trusted by its name: some that speak S3's protocol ignore the condition of a create, and
+//! then two writers destroy each other's work without noticing.
+
+use std::fmt;
+use std::io;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::{Backend, BackendError, Created};
+
+/// Where the probe's objects are; they are removed when it ends.
+const FOLDER: &str = "probe/";
+/// Creates at once.
+const RACERS: usize = 8;
+/// Objects in the listing, so that it has pages where pages are small.
+const OBJECTS: usize = 5;
+
+/// What a store fails at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flaw {
+    /// A second create of a name isn't refused.
+    OverwritesObjects,
+    /// Of creates at once not exactly one makes the object.
+    RacesHaveNoWinner,
+    /// What was created can't be read back as it was.
+    ReadsWrongBytes,
+    /// A range of an object isn't what lies there.
+    ReadsWrongRanges,
+    /// A listing lacks what was created, or has what wasn't.
+    ListsWrong,
+    /// A removed object is still there.
+    KeepsRemoved,
+    /// What isn't there isn't told from what can't be read.
+    HidesWhatIsMissing,
+}
+
+impl Flaw {
+    /// Whether a single writer can live with it. All others make a store useless.
+    #[must_use]
+    pub fn is_safe_for_one_writer(self) -> bool {
+        matches!(self, Self::OverwritesObjects | Self::RacesHaveNoWinner)
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OverwritesObjects => {
+                "it lets an object be overwritten though it was told to create it only if there is none \
+                 (`If-None-Match: *`)"
+            }
+            Self::RacesHaveNoWinner => {
+                "of several writers who create one object at once, not exactly one wins"
+            }
+            Self::ReadsWrongBytes => "what was written can't be read back as it was",
+            Self::ReadsWrongRanges => "a part of an object can't be read as it was",
+            Self::ListsWrong => "a listing doesn't show exactly what is there",
+            Self::KeepsRemoved => "what was removed is still there",
+            Self::HidesWhatIsMissing => "it doesn't say of a missing object that it is missing",
+        })
+    }
+}
+
+/// How long the store's answers took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// How many there were.
+    pub count: u32,
+    /// The one in the middle.
+    pub median: Duration,
+    /// The slowest.
+    pub max: Duration,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProbeReport {
+    /// Each flaw, with what was seen.
+    pub flaws: Vec<(Flaw, String)>,
+    /// Creates.
+    pub create: Latency,
+    /// Reads.
+    pub read: Latency,
+    /// Listings.
+    pub list: Latency,
+    /// Removals.
+    pub remove: Latency,
+}
+
+impl ProbeReport {
+    /// Whether any number of writers may use the store.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.flaws.is_empty()
+    }
+
+    /// Whether a single writer may.
+    #[must_use]
+    pub fn is_safe_for_one_writer(&self) -> bool {
+        self.flaws.iter().all(|(flaw, _)| flaw.is_safe_for_one_writer())
+    }
+}
+
+/// How to probe.
+#[derive(Debug, Clone, Copy)]
+pub struct ProbeOptions<'a> {
+    /// Tells this probe's objects from another's: nobody else uses it.
+    pub tag: &'a str,
+    /// Size of the large object.
+    pub large_bytes: usize,
+    /// A clock that never goes back.
+    pub clock: fn() -> Instant,
+}
+
+/// Probes a store. An error means that it couldn't be used at all. What was made is removed.
+pub fn probe(backend: &dyn Backend, options: &ProbeOptions<'_>) -> Result<ProbeReport, BackendError> {
+    let mut probe = Probe {
+        backend,
+        folder: format!("{FOLDER}{}/", options.tag),
+        clock: options.clock,
+        flaws: Vec::new(),
+        times: Default::default(),
+    };
+    let ended = probe.run(options.large_bytes);
+    let cleared = probe.clear();
+    ended.and(cleared)?;
+    let [create, read, list, remove] = probe.times.map(latency);
+    Ok(ProbeReport { flaws: probe.flaws, create, read, list, remove })
+}
+
+#[derive(Clone, Copy)]
+enum Timed {
+    Create,
+    Read,
+    List,
+    Remove,
+}
+
+struct Probe<'a> {
+    backend: &'a dyn Backend,
+    folder: String,
+    clock: fn() -> Instant,
+    flaws: Vec<(Flaw, String)>,
+    times: [Vec<Duration>; 4],
+}
+
+impl Probe<'_> {
+    fn run(&mut self, large_bytes: usize) -> Result<(), BackendError> {
+        self.two_creates()?;
+        self.large(large_bytes)?;
+        self.race()?;
+        self.ranges()?;
+        self.listing()?;
+        self.removal()
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.folder)
+    }
+
+    fn timed<T>(&mut self, what: Timed, work: impl FnOnce(&dyn Backend) -> T) -> T {
+        let begun = (self.clock)();
+        let value = work(self.backend);
+        self.times[what as usize].push((self.clock)() - begun);
+        value
+    }
+
+    fn flaw(&mut self, flaw: Flaw, seen: impl Into<String>) {
+        self.flaws.push((flaw, seen.into()));
+    }
+
+    fn create(&mut self, name: &str, body: &[u8]) -> Result<Created, BackendError> {
+        let name = self.name(name);
+        self.timed(Timed::Create, |backend| backend.create(&name, &[body]))
+    }
+
+    fn read(&mut self, name: &str) -> Result<Vec<u8>, BackendError> {
+        let name = self.name(name);
+        self.timed(Timed::Read, |backend| backend.read(&name, 1 << 30))
+    }
+
+    fn listed(&mut self, prefix: &str) -> Result<Vec<(String, u64)>, BackendError> {
+        let prefix = self.name(prefix);
+        let mut found = Vec::new();
+        self.timed(Timed::List, |backend| {
+            backend.list(&prefix, &mut |object| found.push((object.name, object.bytes)))
+        })?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn two_creates(&mut self) -> Result<(), BackendError> {
+        let (name, flaw) = ("twice", Flaw::OverwritesObjects);
+        if self.create(name, b"first")? != Created::New {
+            self.flaw(flaw, "the first create of a new name was answered as if it were taken");
+        }
+        let refused = self.create(name, b"second")? == Created::AlreadyThere;
+        if !refused {
+            self.flaw(flaw, "the second create of a name was answered as if it were the first");
+        }
+        match self.read(name) {
+            Ok(found) if found == b"first" => {}
+            Ok(found) if found == b"second" && !refused => {}
+            Ok(found) if found == b"second" => {
+                self.flaw(flaw, "the second create was refused, but its bytes are what is stored");
+            }
+            Ok(_) => self.flaw(Flaw::ReadsWrongBytes, "neither of two creates' bytes came back"),
+            Err(error) if error.is_not_found() => {
+                self.flaw(Flaw::ReadsWrongBytes, "an object that was just created can't be found");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// An object of the size of a pack: as large ones are sent.
+    fn large(&mut self, bytes: usize) -> Result<(), BackendError> {
+        let body: Vec<u8> = (0..bytes).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
+        self.create("large", &body)?;
+        match self.read("large") {
+            Ok(found) if found == body => {}
+            Ok(found) => {
+                let seen =
+                    format!("{bytes} bytes were written, and other ones read: {} of them", found.len());
+                self.flaw(Flaw::ReadsWrongBytes, seen);
+            }
+            Err(error) if error.is_not_found() => {
+                self.flaw(Flaw::ReadsWrongBytes, "a large object that was just created can't be found");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn race(&mut self) -> Result<(), BackendError> {
+        let (backend, name, start) = (self.backend, self.name("race"), Barrier::new(RACERS));
+        let results: Vec<Result<Created, BackendError>> = thread::scope(|scope| {
+            let racers: Vec<_> = (0..RACERS)
+                .map(|racer| {
+                    let (name, start) = (&name, &start);
+                    scope.spawn(move || {
+                        let body = [racer as u8; 1000];
+                        start.wait();
+                        backend.create(name, &[&body])
+                    })
+                })
+                .collect();
+            racers.into_iter().filter_map(|racer| racer.join().ok()).collect()
+        });
+        let mut winners = Vec::new();
+        for (racer, result) in results.into_iter().enumerate() {
+            if result? == Created::New {
+                winners.push(racer);
+            }
+        }
+        let stored = self.read("race").map(|body| body.first().map(|byte| usize::from(*byte)));
+        match (winners.as_slice(), stored) {
+            ([winner], Ok(Some(stored))) if *winner == stored => {}
+            ([_], Ok(_)) => self.flaw(Flaw::RacesHaveNoWinner, "what is stored isn't the winner's"),
+            (winners, Ok(_)) => {
+                self.flaw(
+                    Flaw::RacesHaveNoWinner,
+                    format!("{} of {RACERS} were told that they won", winners.len()),
+                );
+            }
+            (_, Err(error)) if error.is_not_found() => {
+                self.flaw(Flaw::RacesHaveNoWinner, "afterwards there is no object");
+            }
+            (_, Err(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn ranges(&mut self) -> Result<(), BackendError> {
+        let body: Vec<u8> = (0..=255).collect();
+        self.create("ranges", &body)?;
+        let name = self.name("ranges");
+        for (offset, length) in [(0, 256), (0, 1), (100, 56), (250, 100), (256, 10)] {
+            let found =
+                self.timed(Timed::Read, |backend| backend.read_range(&name, offset as u64, length))?;
+            if found != body[offset..(offset + length).min(256)] {
+                self.flaw(
+                    Flaw::ReadsWrongRanges,
+                    format!(
+                        "{length} bytes from {offset} on were asked for, {} wrong ones came",
+                        found.len()
+                    ),
+                );
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn listing(&mut self) -> Result<(), BackendError> {
+        let mut expected = Vec::new();
+        for number in 0..OBJECTS {
+            // A folder and a file whose names differ in their last sign: some stores sort them apart.
+            let name = if number % 2 == 0 { format!("list/{number}/x") } else { format!("list/{number}-x") };
+            self.create(&name, &vec![0; number])?;
+            expected.push((self.name(&name), number as u64));
+            let found = match self.listed("list/") {
+                Ok(found) => found,
+                Err(error) if is_store_itself(&error) => return Err(error),
+                Err(error) => {
+                    self.flaw(Flaw::ListsWrong, error.source.to_string());
+                    return Ok(());
+                }
+            };
+            let mut sorted = expected.clone();
+            sorted.sort_unstable();
+            if found != sorted {
+                let seen = format!("{} objects were created, {} listed", sorted.len(), found.len());
+                self.flaw(Flaw::ListsWrong, seen);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn removal(&mut self) -> Result<(), BackendError> {
+        let name = self.name("removed");
+        self.create("removed", b"x")?;
+        for _ in 0..2 {
+            self.timed(Timed::Remove, |backend| backend.remove(&name))?;
+        }
+        match self.read("removed") {
+            Ok(_) => self.flaw(Flaw::KeepsRemoved, "a removed object can still be read"),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => self.flaw(Flaw::HidesWhatIsMissing, error.source.to_string()),
+        }
+        if self.listed("").is_ok_and(|found| found.iter().any(|(found, _)| *found == name)) {
+            self.flaw(Flaw::KeepsRemoved, "a removed object is still listed");
+        }
+        Ok(())
+    }
+
+    /// Removes what was made. Names are known, as a store that lists wrong is just what is looked for.
+    fn clear(&mut self) -> Result<(), BackendError> {
+        let fixed = ["twice", "large", "race", "ranges", "removed"].map(str::to_owned);
+        let listed =
+            (0..OBJECTS).map(|n| if n % 2 == 0 { format!("list/{n}/x") } else { format!("list/{n}-x") });
+        for name in fixed.into_iter().chain(listed) {
+            let name = self.name(&name);
+            self.timed(Timed::Remove, |backend| backend.remove(&name))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error says something about the way to the store, not about what it can do.
+fn is_store_itself(error: &BackendError) -> bool {
+    error.source.kind() == io::ErrorKind::PermissionDenied
+}
+
+fn latency(mut times: Vec<Duration>) -> Latency {
+    times.sort_unstable();
+    Latency {
+        count: times.len() as u32,
+        median: times.get(times.len() / 2).copied().unwrap_or_default(),
+        max: times.last().copied().unwrap_or_default(),
+    }
+}

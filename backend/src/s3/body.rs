@@ -1,0 +1,141 @@
+//! Bodies of requests and answers, in pieces: an upload holds a few pieces in memory, never a
+//! copy of the object.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use super::limit::Limit;
+
+/// Bytes that go over at a time.
+const PIECE_BYTES: usize = 256 << 10;
+/// Pieces between who cuts them and who sends them.
+const PIECES_WAITING: usize = 3;
+
+/// Counts the bytes that a request has moved, so that one that moves none is noticed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    pub(super) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A request made no progress for the whole of its timeout.
+#[derive(Debug)]
+pub(super) struct Stalled;
+
+/// Runs `work` for as long as it ends, or moves bytes, within each `timeout`.
+pub(super) async fn unless_stalled<T>(
+    progress: &Progress,
+    timeout: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, Stalled> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        let before = progress.bytes();
+        match tokio::time::timeout(timeout, &mut work).await {
+            Ok(value) => return Ok(value),
+            Err(_) if progress.bytes() != before => {}
+            Err(_) => return Err(Stalled),
+        }
+    }
+}
+
+/// The body of an upload: pieces as [`feed`] cuts them.
+struct Pieces {
+    pieces: mpsc::Receiver<Bytes>,
+    bytes_left: u64,
+    progress: Progress,
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.bytes_left == 0 {
+            return Poll::Ready(None);
+        }
+        self.pieces.poll_recv(context).map(|piece| {
+            // Whoever feeds has given up: the connection must break, not end as if all were said.
+            let Some(piece) = piece else { return Some(Err(io::ErrorKind::UnexpectedEof.into())) };
+            self.bytes_left = self.bytes_left.saturating_sub(piece.len() as u64);
+            self.progress.add(piece.len());
+            Some(Ok(Frame::data(piece)))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes_left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes_left)
+    }
+}
+
+/// A body of so many bytes, and where its pieces go in.
+pub(super) fn body(bytes: u64, progress: &Progress) -> (ByteStream, mpsc::Sender<Bytes>) {
+    let (sender, pieces) = mpsc::channel(PIECES_WAITING);
+    let body = Pieces { pieces, bytes_left: bytes, progress: progress.clone() };
+    (ByteStream::new(SdkBody::from_body_1_x(body)), sender)
+}
+
+/// Cuts parts into pieces, and sends them off until all is gone or nobody takes them.
+pub(super) async fn feed(parts: &[&[u8]], pieces: mpsc::Sender<Bytes>, limit: &Limit) {
+    for piece in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
+        limit.pass(piece.len()).await;
+        if pieces.send(Bytes::copy_from_slice(piece)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The bytes from `from` on, `bytes` of them, of what `parts` are together.
+pub(super) fn cut<'p>(parts: &[&'p [u8]], from: u64, bytes: u64) -> Vec<&'p [u8]> {
+    let (mut skip, mut left) = (from as usize, bytes as usize);
+    let mut out = Vec::new();
+    for part in parts {
+        let start = skip.min(part.len());
+        let end = (start + left).min(part.len());
+        skip -= start;
+        left -= end - start;
+        if start < end {
+            out.push(&part[start..end]);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn what_is_cut_out_is_what_lies_there() {
+        let parts: [&[u8]; 4] = [b"abc", b"", b"defgh", b"i"];
+        assert_eq!(cut(&parts, 0, 9).concat(), b"abcdefghi");
+        assert_eq!(cut(&parts, 2, 3).concat(), b"cde");
+        assert_eq!(cut(&parts, 3, 5).concat(), b"defgh");
+        assert_eq!(cut(&parts, 8, 100).concat(), b"i");
+        assert_eq!(cut(&parts, 9, 1).concat(), b"");
+    }
+}

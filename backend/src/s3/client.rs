@@ -1,0 +1,103 @@
+//! Makes the SDK's client: its own retries and checks are off, since those here know more.
+
+use std::io;
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::options::S3Options;
+
+/// The region of stores that have none.
+const REGION_OF_OTHERS: &str = "us-east-1";
+
+/// A client as the options want it; keys and region come from the usual places if they aren't given.
+pub(super) async fn client(options: &S3Options) -> io::Result<Client> {
+    let http = http_client(options)?;
+    let region = RegionProviderChain::first_try(options.region.clone().map(Region::new));
+    // Machines outside of AWS have no metadata service, and asking for it takes seconds.
+    let region = match &options.endpoint {
+        Some(_) => region
+            .or_else(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new())
+            .or_else(Region::new(REGION_OF_OTHERS)),
+        None => region.or_default_provider(),
+    };
+    let timeouts = TimeoutConfig::builder().connect_timeout(options.connect_timeout).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(region)
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    if let Some(endpoint) = &options.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    if let Some(keys) = &options.credentials {
+        let keys = Credentials::new(
+            &keys.access_key,
+            &keys.secret_key,
+            keys.session_token.clone(),
+            None,
+            "keepfast",
+        );
+        loader = loader.credentials_provider(SharedCredentialsProvider::new(keys));
+    }
+    let shared = loader.load().await;
+    if shared.region().is_none() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "no region for S3 is known: use --s3-region, or set AWS_REGION",
+        ));
+    }
+    let path_style = options.path_style.unwrap_or(options.endpoint.is_some());
+    let mut config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style);
+    // An address that the profile has for S3 would otherwise win over the one that was given.
+    if let Some(endpoint) = &options.endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    Ok(Client::from_conf(config.build()))
+}
+
+fn http_client(options: &S3Options) -> io::Result<SharedHttpClient> {
+    // The store may close a connection that has long been idle just when a request sets out.
+    let idle = Duration::from_secs(20);
+    let builder = aws_smithy_http_client::Builder::new().pool_idle_timeout(idle);
+    let mut trust = TrustStore::default();
+    if let Some(pem) = &options.ca_pem {
+        check_certificates(pem)?;
+        trust.add_pem_certificate(pem.clone());
+    }
+    let context = TlsContext::builder().with_trust_store(trust).build().map_err(io::Error::other)?;
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+    Ok(builder.tls_provider(provider).tls_context(context).build_https())
+}
+
+/// The HTTP client would panic over certificates that it can't read.
+fn check_certificates(pem: &[u8]) -> io::Result<()> {
+    let bad = |why: &str| {
+        let why = format!("the file of --s3-ca-file {why}: it must hold certificates in PEM");
+        io::Error::new(io::ErrorKind::InvalidInput, why)
+    };
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| bad("can't be read"))?;
+        roots.add(certificate).map_err(|_| bad("has a certificate that can't be read"))?;
+    }
+    if roots.is_empty() { Err(bad("has no certificate")) } else { Ok(()) }
+}

@@ -1,0 +1,218 @@
+//! Objects in S3, or in any store that speaks its protocol.
+//!
+//! A create carries `If-None-Match: *`, so that the store itself lets exactly one win. The
+//! SDK is asynchronous; its runtime stays in here, and callers' threads wait. All repeating is
+//! done here and none by the SDK: only so is it known what may have been done already, and
+//! what a run costs. What was stored is durable when the store has said so.
+
+mod body;
+mod client;
+mod create;
+mod failure;
+mod limit;
+mod multipart;
+mod options;
+mod patience;
+mod read;
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use tokio::runtime::Runtime;
+
+use self::body::{Progress, unless_stalled};
+use self::create::Checksum;
+use self::failure::{Class, Failure};
+use self::limit::{Budget, Limit};
+use self::read::Range;
+use crate::traffic::{Counters, Traffic, add};
+use crate::{Backend, BackendError, Created, Listed, Operation};
+
+pub use self::options::{Notice, S3Credentials, S3Options};
+
+/// Threads that move bytes; callers' threads only wait.
+const RUNTIME_THREADS: usize = 2;
+
+/// A repository's part of a bucket.
+pub struct S3Backend {
+    store: Store,
+    /// Always there, until it is dropped.
+    runtime: Option<Runtime>,
+}
+
+/// What all requests share.
+struct Store {
+    client: Client,
+    options: S3Options,
+    counters: Counters,
+    checksum: Checksum,
+    budget: Budget,
+    up: Limit,
+    down: Limit,
+    /// Whether the store has ever answered.
+    answered: AtomicBool,
+    /// Whether somebody was told that the store isn't well, and it hasn't been since.
+    told: AtomicBool,
+}
+
+impl S3Backend {
+    /// Makes ready to talk to a store. Nothing is asked of it yet.
+    pub fn connect(options: S3Options) -> Result<Self, BackendError> {
+        let failed = |source: io::Error| BackendError {
+            operation: Operation::Connect,
+            object: options.location(),
+            source,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(RUNTIME_THREADS)
+            .thread_name("s3")
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let client = runtime.block_on(client::client(&options)).map_err(failed)?;
+        let (up, down) = (options.upload_limit_bytes_per_s, options.download_limit_bytes_per_s);
+        let store = Store {
+            client,
+            counters: Counters::default(),
+            checksum: Checksum::default(),
+            budget: Budget::default(),
+            up: Limit::new(up, options.clock),
+            down: Limit::new(down, options.clock),
+            answered: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            options,
+        };
+        Ok(Self { store, runtime: Some(runtime) })
+    }
+
+    fn run<T>(
+        &self,
+        operation: Operation,
+        name: &str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, BackendError> {
+        let result = match &self.runtime {
+            Some(runtime) => runtime.block_on(work),
+            None => Err(Failure::new(Class::Unknown, "the connection was closed")),
+        };
+        result.map_err(|failure| {
+            let kind = match failure.class {
+                Class::NotFound => io::ErrorKind::NotFound,
+                Class::Final(kind) => kind,
+                _ => io::ErrorKind::ConnectionAborted,
+            };
+            BackendError {
+                operation,
+                object: format!("{}/{name}", self.location()),
+                source: io::Error::new(kind, failure.message),
+            }
+        })
+    }
+}
+
+impl Drop for S3Backend {
+    fn drop(&mut self) {
+        // Nothing is under way that anybody waits for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Backend for S3Backend {
+    fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
+        self.run(Operation::Create, name, self.store.create(name, parts))
+    }
+
+    fn sync(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
+        self.run(Operation::Read, name, self.store.get(name, None, bytes_max))
+    }
+
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
+        // There is no empty range in HTTP; that the object is there must be asked all the same.
+        let range = Range { offset, bytes: length.max(1) as u64 };
+        let mut bytes = self.run(Operation::Read, name, self.store.get(name, Some(range), u64::MAX))?;
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
+        self.run(Operation::List, prefix, self.store.list(prefix, found))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), BackendError> {
+        self.run(Operation::Remove, name, self.store.remove(name))
+    }
+
+    fn location(&self) -> String {
+        self.store.options.location()
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        Some(self.store.counters.traffic())
+    }
+}
+
+impl Store {
+    /// The bucket's name for an object.
+    fn key(&self, name: &str) -> String {
+        match self.options.prefix.as_str() {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}/{name}"),
+        }
+    }
+
+    /// Makes one request and counts it.
+    async fn ask<T, E>(
+        &self,
+        count: &AtomicU64,
+        progress: &Progress,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        add(count, 1);
+        // The largest of the SDK's futures; on the heap, it isn't copied from caller to caller.
+        let request = Box::pin(request);
+        let answer = match unless_stalled(progress, self.options.stall_timeout, request).await {
+            Ok(answer) => answer.map_err(|error| Failure::of(&error)),
+            Err(_) => Err(self.stalled()),
+        };
+        let status = answer.as_ref().map_or_else(|failure| failure.status, |_| Some(200));
+        if status.is_some() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        if status.is_some_and(|status| status < 500) {
+            self.told.store(false, Ordering::Relaxed);
+            self.budget.earn();
+        }
+        answer
+    }
+
+    fn stalled(&self) -> Failure {
+        let seconds = self.options.stall_timeout.as_secs();
+        Failure::new(Class::Unknown, format!("nothing went on for {seconds} seconds"))
+    }
+
+    /// Tells of trouble, once until the store is well again.
+    fn tell_once(&self, message: &str, limit: Duration) {
+        if let Some(notice) = &self.options.notice
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
+            let place = self.options.location();
+            let seconds = limit.as_secs();
+            notice(&format!("{place}: {message}; trying again for up to {seconds} seconds"));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Creating large objects in parts: what is lost on the way is sent again, not everything.
+
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+
+use super::Store;
+use super::body::{Progress, body};
+use super::create::{CREATE_ID, New, md5_of};
+use super::failure::{Class, Failure};
+use super::patience::Patience;
+use crate::Created;
+use crate::traffic::add;
+
+/// How an upload ended that didn't fail.
+enum Ended {
+    /// It was completed, by this call or another.
+    With(Created),
+    /// The upload is gone, or was in another's way: a new one may work.
+    Again(Failure),
+}
+
+impl Store {
+    /// As [`Store::create`]. An upload that isn't completed is aborted, so that nothing is left.
+    pub(super) async fn create_in_parts(&self, new: New<'_>) -> Result<Created, Failure> {
+        let mut patience = Patience::new(self);
+        loop {
+            let upload = self.begin_upload(new).await?;
+            let ended = self.upload_parts(new, &upload).await;
+            if !matches!(ended, Ok(Ended::With(Created::New))) {
+                self.abort(new, &upload).await;
+            }
+            match ended? {
+                Ended::With(created) => return Ok(created),
+                Ended::Again(failure) => patience.wait(failure).await?,
+            }
+        }
+    }
+
+    async fn begin_upload(&self, new: New<'_>) -> Result<String, Failure> {
+        let mut patience = Patience::new(self);
+        loop {
+            let request = self
+                .client
+                .create_multipart_upload()
+                .bucket(&self.options.bucket)
+                .key(new.key)
+                .metadata(CREATE_ID, new.id)
+                .set_storage_class(new.storage_class())
+                .content_type("application/octet-stream");
+            match self.ask(&self.counters.puts, &Progress::default(), request.send()).await {
+                Ok(begun) => match begun.upload_id {
+                    Some(upload) => return Ok(upload),
+                    None => {
+                        let failure =
+                            Failure::new(Class::Unknown, "the store began an upload and didn't name it");
+                        patience.wait(failure).await?;
+                    }
+                },
+                Err(failure) => patience.wait(failure).await?,
+            }
+        }
+    }
+
+    async fn upload_parts(&self, new: New<'_>, upload: &str) -> Result<Ended, Failure> {
+        let mut done = Vec::new();
+        for number in 0..new.bytes.div_ceil(self.options.part_bytes) {
+            let mut patience = Patience::new(self);
+            loop {
+                match self.upload_part(new, upload, number).await {
+                    Ok(part) => break done.push(part),
+                    Err(failure) if failure.class == Class::UploadGone => return Ok(Ended::Again(failure)),
+                    Err(failure) => patience.wait(failure).await?,
+                }
+            }
+        }
+        self.complete(new, upload, done).await
+    }
+
+    async fn upload_part(&self, new: New<'_>, upload: &str, number: u64) -> Result<CompletedPart, Failure> {
+        let parts = self.part(new, number);
+        let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        let progress = Progress::default();
+        let (stream, pieces) = body(bytes, &progress);
+        // S3 counts from 1.
+        let number = number as i32 + 1;
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.options.bucket)
+            .key(new.key)
+            .upload_id(upload)
+            .part_number(number)
+            .content_length(bytes as i64)
+            .content_md5(md5_of(&parts))
+            .body(stream);
+        let sent = self.ask(&self.counters.puts, &progress, request.send());
+        let answer = self.while_feeding(sent, &parts, pieces).await;
+        add(&self.counters.bytes_up, progress.bytes());
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(answer?.e_tag).build())
+    }
+
+    async fn complete(
+        &self,
+        new: New<'_>,
+        upload: &str,
+        parts: Vec<CompletedPart>,
+    ) -> Result<Ended, Failure> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let mut patience = Patience::new(self);
+        loop {
+            let request = self
+                .client
+                .complete_multipart_upload()
+                .bucket(&self.options.bucket)
+                .key(new.key)
+                .upload_id(upload)
+                .if_none_match("*")
+                .multipart_upload(parts.clone());
+            let failure = match self.ask(&self.counters.puts, &Progress::default(), request.send()).await {
+                Ok(_) => return Ok(Ended::With(Created::New)),
+                Err(failure) => failure,
+            };
+            // All but a plain refusal may come after the upload was completed.
+            if matches!(failure.class, Class::Taken | Class::UploadGone | Class::Unknown | Class::NotFound)
+                && let Some(created) = self.created_by(new, &mut patience).await?
+            {
+                return Ok(Ended::With(created));
+            }
+            match failure.class {
+                Class::NotFound => return Ok(Ended::Again(Failure { class: Class::UploadGone, ..failure })),
+                // S3 asks for a new upload after a conflict.
+                Class::Taken | Class::UploadGone | Class::Conflict => return Ok(Ended::Again(failure)),
+                _ => patience.wait(failure).await?,
+            }
+        }
+    }
+
+    /// Removes what was uploaded. It may fail: then the bucket's own rules have to do it.
+    async fn abort(&self, new: New<'_>, upload: &str) {
+        for _ in 0..3 {
+            let request = self
+                .client
+                .abort_multipart_upload()
+                .bucket(&self.options.bucket)
+                .key(new.key)
+                .upload_id(upload);
+            match self.ask(&self.counters.deletes, &Progress::default(), request.send()).await {
+                Ok(_) => return,
+                Err(failure) if matches!(failure.class, Class::Unknown | Class::Throttled) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}

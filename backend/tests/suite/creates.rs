@@ -1,0 +1,215 @@
+//! Creates in S3 whose answers are lost, late, or say less than one would like: each must know
+//! whether it made the object.
+
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use keepfast_backend::{Backend, Created};
+
+use crate::scripted::{Answer, Asked, Scripted, error, status};
+
+const BODY: &[u8] = b"the object's bytes";
+
+fn create(store: &dyn Backend) -> Created {
+    store.create("snapshots/x", &[b"the object's", b" bytes"]).expect("it answers")
+}
+
+/// A HEAD's answer for an object that the create `id` made.
+fn made_by(id: &str, bytes: usize) -> Answer {
+    let headers = vec![("x-amz-meta-keepfast-create", id.to_owned()), ("content-length", bytes.to_string())];
+    Answer::Is(200, headers, Vec::new())
+}
+
+fn id_of(request: &Asked) -> String {
+    request.header("x-amz-meta-keepfast-create").expect("every create has a number").to_owned()
+}
+
+/// Remembers the number of the create that comes first, for later answers.
+fn remembering(script: impl Fn(usize, &Asked, &str) -> Answer + Send + Sync + 'static) -> Scripted {
+    let first = Arc::new(Mutex::new(String::new()));
+    Scripted::new(move |n, request| {
+        let mut first = first.lock().expect("no thread panicked");
+        if n == 0 {
+            *first = id_of(request);
+        }
+        script(n, request, &first)
+    })
+}
+
+#[test]
+fn a_create_asks_for_absence_and_sends_what_it_was_given() {
+    let store = Scripted::new(|_, _| Answer::Is(200, vec![("x-amz-checksum-crc32", "x".to_owned())], vec![]));
+    let backend = store.backend_with(|options| {
+        options.prefix = "some/prefix".to_owned();
+        options.storage_classes = vec![("packs/".to_owned(), "STANDARD_IA".to_owned())];
+    });
+    assert_eq!(backend.create("packs/x", &[b"ab", b"", b"c"]).expect("it is made"), Created::New);
+    assert_eq!(backend.create("config/0", &[]).expect("it is made"), Created::New);
+    let asked = store.asked();
+    assert_eq!(asked[0].target.split('?').next(), Some("/bucket/some/prefix/packs/x"));
+    assert_eq!(asked[0].body, b"abc");
+    assert_eq!(asked[0].header("if-none-match"), Some("*"));
+    // CRC-32 of "abc", big-endian.
+    assert_eq!(asked[0].header("x-amz-checksum-crc32"), Some("NSRBwg=="));
+    assert_eq!(asked[0].header("x-amz-storage-class"), Some("STANDARD_IA"));
+    assert_eq!(asked[1].header("x-amz-storage-class"), None);
+    assert_ne!(id_of(&asked[0]), id_of(&asked[1]));
+    let traffic = backend.traffic().expect("requests to S3 are counted");
+    assert_eq!((traffic.puts, traffic.bytes_up, traffic.requests(), traffic.retries), (2, 3, 2, 0));
+}
+
+#[test]
+fn a_lost_answer_to_a_create_that_worked_is_no_failure_and_nothing_is_sent_again() {
+    let store = remembering(|n, _, id| if n == 0 { Answer::Lost } else { made_by(id, BODY.len()) });
+    assert_eq!(create(&store.backend()), Created::New);
+    assert_eq!(store.verbs(), ["PUT", "HEAD"]);
+}
+
+#[test]
+fn a_create_that_lands_late_and_refuses_its_own_repeat_is_new() {
+    let store = remembering(|n, _, id| match n {
+        0 => error(500, "InternalError"),
+        1 => status(404),
+        2 => error(412, "PreconditionFailed"),
+        _ => made_by(id, BODY.len()),
+    });
+    assert_eq!(create(&store.backend()), Created::New);
+    assert_eq!(store.verbs(), ["PUT", "HEAD", "PUT", "HEAD"]);
+    let asked = store.asked();
+    assert_eq!(id_of(&asked[0]), id_of(&asked[2]));
+}
+
+#[test]
+fn what_another_create_made_is_already_there_even_with_the_same_bytes() {
+    let store = Scripted::new(|n, _| {
+        if n == 0 { error(412, "PreconditionFailed") } else { made_by("somebody else", BODY.len()) }
+    });
+    assert_eq!(create(&store.backend()), Created::AlreadyThere);
+    assert_eq!(store.verbs(), ["PUT", "HEAD"]);
+}
+
+#[test]
+fn a_lost_answer_to_a_create_that_lost_is_already_there() {
+    let store =
+        Scripted::new(|n, _| if n == 0 { Answer::Lost } else { made_by("somebody else", BODY.len()) });
+    assert_eq!(create(&store.backend()), Created::AlreadyThere);
+}
+
+#[test]
+fn where_a_store_drops_the_number_the_bytes_decide() {
+    for (there, created) in [(BODY, Created::New), (b"the object's butes", Created::AlreadyThere)] {
+        let store = Scripted::new(move |n, request| match (n, request.method.as_str()) {
+            (0, _) => error(412, "PreconditionFailed"),
+            (_, "HEAD") => Answer::Is(200, vec![("content-length", there.len().to_string())], vec![]),
+            _ => Answer::Is(200, vec![], there.to_vec()),
+        });
+        assert_eq!(create(&store.backend()), created);
+        assert_eq!(store.verbs(), ["PUT", "HEAD", "GET"]);
+    }
+}
+
+#[test]
+fn a_conflict_is_no_answer_and_the_create_is_tried_again() {
+    let store =
+        Scripted::new(|n, _| if n < 2 { error(409, "ConditionalRequestConflict") } else { status(200) });
+    assert_eq!(create(&store.backend()), Created::New);
+    assert_eq!(store.verbs(), ["PUT", "PUT", "PUT"]);
+}
+
+#[test]
+fn a_name_that_was_taken_and_is_free_again_is_created() {
+    let store = Scripted::new(|n, _| match n {
+        0 => error(412, "PreconditionFailed"),
+        1 => status(404),
+        _ => status(200),
+    });
+    assert_eq!(create(&store.backend()), Created::New);
+    assert_eq!(store.verbs(), ["PUT", "HEAD", "PUT"]);
+}
+
+#[test]
+fn an_object_that_was_stored_with_another_size_is_an_error() {
+    let store = remembering(|n, _, id| if n == 0 { Answer::Lost } else { made_by(id, 3) });
+    let error = store.backend().create("snapshots/x", &[BODY]).expect_err("it can't be trusted");
+    assert_eq!(error.source.kind(), ErrorKind::InvalidData);
+}
+
+#[test]
+fn whose_an_object_is_cant_be_told_without_reading() {
+    let store = Scripted::new(|n, _| if n == 0 { Answer::Lost } else { status(403) });
+    let error = store.backend().create("snapshots/x", &[BODY]).expect_err("nobody knows");
+    assert_eq!(error.source.kind(), ErrorKind::PermissionDenied);
+    assert!(error.to_string().contains("can't be told without reading"), "{error}");
+}
+
+#[test]
+fn a_store_that_refuses_the_checksum_gets_the_other_one_from_then_on() {
+    let store = Scripted::new(|n, _| if n == 0 { error(501, "NotImplemented") } else { status(200) });
+    let backend = store.backend();
+    assert_eq!(create(&backend), Created::New);
+    assert_eq!(create(&backend), Created::New);
+    let md5 = |n: usize| store.asked()[n].header("content-md5").map(str::to_owned);
+    assert_eq!((store.verbs().len(), md5(0)), (3, None));
+    assert!(md5(1).is_some() && md5(1) == md5(2));
+}
+
+#[test]
+fn a_store_that_ignores_the_checksum_gets_the_other_one_from_then_on() {
+    let store = Scripted::new(|_, _| status(200));
+    let backend = store.backend();
+    create(&backend);
+    create(&backend);
+    let asked = store.asked();
+    assert!(asked[0].header("x-amz-checksum-crc32").is_some() && asked[0].header("content-md5").is_none());
+    assert!(asked[1].header("x-amz-checksum-crc32").is_none() && asked[1].header("content-md5").is_some());
+}
+
+#[test]
+fn a_store_that_is_overloaded_is_asked_again_and_each_request_is_counted() {
+    let store = Scripted::new(|n, _| match n {
+        0 => error(503, "SlowDown"),
+        1 => status(429),
+        2 => error(400, "BadDigest"),
+        _ => status(200),
+    });
+    let backend = store.backend();
+    assert_eq!(create(&backend), Created::New);
+    let traffic = backend.traffic().expect("requests to S3 are counted");
+    assert_eq!((traffic.puts, traffic.gets, traffic.retries), (4, 0, 3));
+    assert_eq!(traffic.bytes_up, 4 * BODY.len() as u64);
+}
+
+#[test]
+fn bytes_that_are_always_spoilt_on_the_way_are_given_up() {
+    let store = Scripted::new(|_, _| error(400, "BadDigest"));
+    let error = store.backend().create("packs/x", &[BODY]).expect_err("it can't be stored");
+    assert!(error.to_string().contains("changes what is sent"), "{error}");
+    assert_eq!(store.verbs().len(), 5);
+}
+
+#[test]
+fn a_store_that_stays_ill_is_given_up_when_patience_ends() {
+    let store = Scripted::new(|_, _| error(500, "InternalError"));
+    let backend = store.backend_with(|options| options.retry_for = Duration::from_secs(2));
+    let begun = Instant::now();
+    let error = backend.create("packs/x", &[BODY]).expect_err("it never works");
+    assert!((1..8).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!(error.to_string().contains("run the command again"), "{error}");
+    assert!(backend.traffic().expect("it counts").retries >= 2);
+}
+
+#[test]
+fn a_request_that_stands_still_is_made_again() {
+    let store = remembering(|n, _, id| match n {
+        0 => Answer::Never,
+        1 => status(404),
+        2 => status(200),
+        _ => made_by(id, BODY.len()),
+    });
+    let backend = store.backend_with(|options| options.stall_timeout = Duration::from_millis(300));
+    let begun = Instant::now();
+    assert_eq!(create(&backend), Created::New);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(store.verbs(), ["PUT", "HEAD", "PUT"]);
+}

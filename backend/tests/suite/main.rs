@@ -1,0 +1,11 @@
+//! Tests of stores: what each of them promises, and what S3 needs beyond.
+
+#![allow(clippy::print_stderr, reason = "tests say where they are, and what they can't test here")]
+
+mod conformance;
+mod creates;
+mod probe;
+mod reads;
+mod s3;
+mod scripted;
+mod uploads;

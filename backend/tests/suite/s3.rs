@@ -1,0 +1,21 @@
+//! Ways to a test server.
+
+use std::time::{Duration, Instant};
+
+use keepfast_backend::{S3Credentials, S3Options};
+use keepfast_testkit::servers::Server;
+
+/// A fresh bucket of a server, with less patience than users have.
+pub fn options(server: &Server, prefix: &str) -> S3Options {
+    S3Options {
+        endpoint: Some(server.endpoint()),
+        region: Some(server.region().to_owned()),
+        credentials: Some(S3Credentials {
+            access_key: server.access_key().to_owned(),
+            secret_key: server.secret_key().to_owned(),
+            session_token: None,
+        }),
+        retry_for: Duration::from_secs(20),
+        ..S3Options::new(server.bucket(), prefix, Instant::now)
+    }
+}

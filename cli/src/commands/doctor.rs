@@ -1,0 +1,113 @@
+//! `keepfast doctor`: whether the store can be trusted, how fast it answers, and whether what
+//! is there opens.
+
+use anyhow::Result;
+use keepfast_backend::{Latency, ProbeReport};
+use keepfast_engine::EngineError;
+use keepfast_engine::repo::Snapshots;
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::args::Common;
+use crate::{render, settings};
+
+/// What is at the place.
+struct Found {
+    repository: String,
+    single_writer: bool,
+    snapshots: usize,
+    damaged: usize,
+}
+
+/// Probes the store, then opens what is there.
+pub fn run(common: &Common) -> Result<Outcome> {
+    let location = settings::backend(common)?.location();
+    let probed = settings::probe(common)?;
+    if !common.json {
+        print_probe(&location, &probed);
+    }
+    let found = match look(common) {
+        Ok(found) => Some(found),
+        Err(error) if matches!(error.downcast_ref(), Some(EngineError::NoRepository { .. })) => None,
+        Err(error) => return Err(error),
+    };
+    if common.json {
+        render::document(&json!({
+            "location": location,
+            "sound": probed.is_sound(),
+            "flaws": probed.flaws.iter().map(|(flaw, seen)| json!({ "flaw": flaw.to_string(), "seen": seen })).collect::<Vec<_>>(),
+            "latency": {
+                "create": latency_json(&probed.create), "read": latency_json(&probed.read),
+                "list": latency_json(&probed.list), "remove": latency_json(&probed.remove),
+            },
+            "repository": found.as_ref().map(|found| json!({
+                "id": found.repository, "single_writer": found.single_writer,
+                "snapshots": found.snapshots, "snapshots_damaged": found.damaged,
+            })),
+        }));
+    } else {
+        render::line(&match &found {
+            None => "repository  none yet: `keepfast init` makes one".to_owned(),
+            Some(found) => format!(
+                "repository  {}: {} snapshots, {} damaged{}",
+                found.repository,
+                found.snapshots,
+                found.damaged,
+                if found.single_writer { "; declared for a single writer" } else { "" }
+            ),
+        });
+    }
+    let is_well = probed.is_sound() && found.is_none_or(|found| found.damaged == 0);
+    Ok(if is_well { Outcome::Complete } else { Outcome::WithFindings })
+}
+
+fn look(common: &Common) -> Result<Found> {
+    let repository = settings::open(common)?;
+    let snapshots = Snapshots::load(&repository)?;
+    Ok(Found {
+        repository: repository.id().to_string(),
+        single_writer: repository.config().is_single_writer(),
+        snapshots: snapshots.all.len(),
+        damaged: snapshots.damaged.len(),
+    })
+}
+
+fn print_probe(location: &str, probed: &ProbeReport) {
+    render::line(&format!("store       {location}"));
+    let times = [
+        ("create", &probed.create),
+        ("read", &probed.read),
+        ("list", &probed.list),
+        ("remove", &probed.remove),
+    ];
+    for (verb, latency) in times {
+        render::line(&format!(
+            "{verb:11} {:.1} ms in the middle of {}, {:.1} ms at most",
+            milliseconds(latency.median),
+            latency.count,
+            milliseconds(latency.max)
+        ));
+    }
+    if probed.is_sound() {
+        render::line("promises    all kept: any number of machines may write here at the same time");
+    } else {
+        render::line(&format!("promises    broken:{}", flaws(probed)));
+    }
+}
+
+/// The flaws, each on a line of its own, with what was seen.
+pub fn flaws(probed: &ProbeReport) -> String {
+    probed.flaws.iter().map(|(flaw, seen)| format!("\n  - {flaw} ({seen})")).collect()
+}
+
+fn milliseconds(time: std::time::Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn latency_json(latency: &Latency) -> Value {
+    json!({
+        "count": latency.count,
+        "median_ms": milliseconds(latency.median),
+        "max_ms": milliseconds(latency.max),
+    })
+}

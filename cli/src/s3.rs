@@ -1,0 +1,94 @@
+//! Repositories in S3: from the options of the command line to the store.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use keepfast_backend::{Notice, S3Backend, S3Options};
+use keepfast_engine::EngineError;
+use keepfast_format::names;
+
+use crate::args::{S3, Usage};
+
+/// Packs in memory take so many bytes at most: those being sent, waiting, and being filled.
+const BYTES_IN_FLIGHT_MAX: u32 = 128 << 20;
+/// More uploads at once than that gain nothing.
+const UPLOADS_MAX: usize = 8;
+
+/// Whether a place is in S3.
+pub fn is_s3(place: &str) -> bool {
+    place.starts_with("s3://")
+}
+
+/// Makes ready to talk to the store at `place`. One to be probed gets small pages and parts,
+/// so that few and small objects show how it deals with many and large ones.
+pub fn connect(place: &str, args: &S3, notice: Notice, to_probe: bool) -> Result<S3Backend> {
+    let mut options = options(place, args)?;
+    options.notice = Some(notice);
+    if to_probe {
+        options.page_objects = 2;
+        options.multipart_prefixes = vec![String::new()];
+        options.multipart_from_bytes = PROBE_LARGE_BYTES as u64;
+        options.retry_for = options.retry_for.min(Duration::from_secs(20));
+    }
+    Ok(S3Backend::connect(options).map_err(EngineError::from)?)
+}
+
+/// From this size on a probe's object is sent in parts.
+pub const PROBE_LARGE_BYTES: usize = 300 << 10;
+
+fn options(place: &str, args: &S3) -> Result<S3Options> {
+    let options = S3Options::parse(place, Instant::now).map_err(Usage)?;
+    if let Some(class) = args.s3_storage_class.as_deref()
+        && matches!(class, "GLACIER" | "DEEP_ARCHIVE")
+    {
+        return Err(Usage(format!(
+            "packs can't be in {class}: what is there can't be read at once, and backups, checks and restores \
+             must read; GLACIER_IR can be"
+        ))
+        .into());
+    }
+    let ca_pem = args.s3_ca_file.as_ref().map(|file| {
+        std::fs::read(file).with_context(|| format!("the certificates in {} can't be read", file.display()))
+    });
+    let from_env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoint = args
+        .s3_endpoint
+        .clone()
+        .or_else(|| from_env("AWS_ENDPOINT_URL_S3"))
+        .or_else(|| from_env("AWS_ENDPOINT_URL"));
+    Ok(S3Options {
+        endpoint: endpoint.map(|url| if url.contains("://") { url } else { format!("https://{url}") }),
+        region: args.s3_region.clone(),
+        path_style: args.s3_path_style,
+        ca_pem: ca_pem.transpose()?,
+        storage_classes: args
+            .s3_storage_class
+            .iter()
+            .map(|class| (names::PACKS.to_owned(), class.clone()))
+            .collect(),
+        stall_timeout: Duration::from_secs(args.s3_timeout),
+        retry_for: Duration::from_secs(args.s3_retry),
+        // Nobody fights over a pack's name: it holds the hash of its bytes, and whose it is.
+        multipart_prefixes: vec![names::PACKS.to_owned()],
+        upload_limit_bytes_per_s: args.limit_upload.map(|kib| kib << 10),
+        download_limit_bytes_per_s: args.limit_download.map(|kib| kib << 10),
+        ..options
+    })
+}
+
+/// Packs to send at once: each waits for the store, and each is in memory.
+pub fn uploads(pack_bytes: u32) -> usize {
+    let in_memory = (BYTES_IN_FLIGHT_MAX / pack_bytes.max(1)) as usize;
+    // One is being filled, and one waits with its thread for an upload to end.
+    in_memory.saturating_sub(2).clamp(1, UPLOADS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uploads;
+
+    #[test]
+    fn packs_in_flight_fit_into_memory() {
+        assert_eq!([4, 16, 32, 64, 128].map(|mib| uploads(mib << 20)), [8, 6, 2, 1, 1]);
+    }
+}

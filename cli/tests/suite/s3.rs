@@ -1,0 +1,224 @@
+//! Repositories in S3, on real servers.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use keepfast_backend::{S3Backend, S3Credentials, S3Options};
+use keepfast_testkit::servers::{Kind, Server};
+use keepfast_testkit::store::stored_bytes;
+use keepfast_testkit::tree::noise;
+use serde_json::Value;
+
+use crate::program::{Desk, Run, same};
+
+/// A source and a cache here, a bucket there.
+struct Remote {
+    desk: Desk,
+    server: Server,
+    bucket: String,
+}
+
+impl Remote {
+    fn on(kind: Kind) -> Self {
+        let server = Server::start(kind);
+        let bucket = server.bucket();
+        let desk = Desk::bare();
+        fs::create_dir(desk.src("docs")).unwrap();
+        fs::write(desk.src("a.txt"), "one").unwrap();
+        fs::write(desk.src("docs/b.txt"), "two".repeat(10_000)).unwrap();
+        fs::write(desk.src("noise.bin"), noise(1, 3 << 20)).unwrap();
+        std::os::unix::fs::symlink("a.txt", desk.src("link")).unwrap();
+        Self { desk, server, bucket }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.desk.command();
+        command
+            .env("KEEPFAST_REPOSITORY", format!("s3://{}/some/prefix", self.bucket))
+            .envs(self.server.environment(&self.server.endpoint()));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(self.command().args(arguments).output().unwrap())
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let run = Run::of(self.command().arg("--json").args(arguments).output().unwrap()).succeeds();
+        serde_json::from_str(&run.out).unwrap()
+    }
+
+    fn source(&self) -> String {
+        self.desk.path("src").display().to_string()
+    }
+
+    fn restores_identical(&self) -> bool {
+        let target = tempfile::tempdir_in(self.desk.folder.path()).unwrap();
+        let snapshot = format!("latest:{}", self.source());
+        self.run(&["restore", "--snapshot", &snapshot, "--target", path(target.path())]).succeeds();
+        same(&self.desk.path("src"), target.path())
+    }
+
+    fn is_sound(&self) -> bool {
+        let check = self.run(&["check", "--read-data"]).succeeds();
+        check.out.contains("no damage found")
+    }
+
+    fn store(&self) -> S3Backend {
+        let options = S3Options {
+            endpoint: Some(self.server.endpoint()),
+            region: Some(self.server.region().to_owned()),
+            credentials: Some(S3Credentials {
+                access_key: self.server.access_key().to_owned(),
+                secret_key: self.server.secret_key().to_owned(),
+                session_token: None,
+            }),
+            ..S3Options::new(&self.bucket, "some/prefix", Instant::now)
+        };
+        S3Backend::connect(options).unwrap()
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Everything that one does with a repository, on one server.
+fn whole_life(remote: &Remote) {
+    let source = remote.source();
+    let doctor = remote.run(&["doctor"]).succeeds();
+    assert!(doctor.out.contains("promises    all kept") && doctor.out.contains("none yet"), "{doctor:?}");
+    remote.run(&["snapshots"]).fails(10, &["holds no repository"]);
+    let init = remote.run(&["init", "--pack-size", "4"]).succeeds();
+    assert!(init.out.contains(&format!("s3://{}/some/prefix", remote.bucket)), "{init:?}");
+    remote.run(&["init"]).fails(1, &["holds a repository already"]);
+
+    let first = remote.json(&["backup", &source]);
+    let traffic = &first["traffic"];
+    assert!(first["summary"]["bytes_stored"].as_u64().unwrap() > 3 << 20, "{first}");
+    assert!(traffic["bytes_up"].as_u64() >= first["summary"]["bytes_stored"].as_u64(), "{first}");
+    assert!(traffic["requests"].as_u64().unwrap() < 25 && traffic["retries"] == 0, "{first}");
+    let second = remote.run(&["backup", &source]).succeeds();
+    let line = second.out.lines().find(|line| line.starts_with("store ")).unwrap();
+    assert!(line.contains(" put, ") && line.contains(" list") && line.contains(" down"), "{line}");
+
+    assert!(remote.restores_identical() && remote.is_sound());
+    let checked = remote.json(&["check", "--read-data"]);
+    assert!(checked["traffic"]["bytes_down"].as_u64().unwrap() > 3 << 20, "{checked}");
+    // Without its cache a machine finds everything again.
+    fs::remove_dir_all(remote.desk.path("cache")).unwrap();
+    assert!(remote.restores_identical());
+    let doctor = remote.json(&["doctor"]);
+    assert_eq!((&doctor["sound"], &doctor["repository"]["snapshots"]), (&true.into(), &2.into()));
+    assert!(doctor["latency"]["create"]["median_ms"].as_f64().unwrap() > 0.0);
+    // What the probes made is gone.
+    assert_eq!(stored_bytes(&remote.store(), "probe/"), 0);
+}
+
+#[test]
+fn a_repository_lives_in_seaweedfs() {
+    whole_life(&Remote::on(Kind::SeaweedFs));
+}
+
+#[test]
+fn a_repository_lives_in_moto() {
+    whole_life(&Remote::on(Kind::Moto));
+}
+
+#[test]
+fn a_store_that_overwrites_is_refused_or_declared_for_a_single_writer() {
+    let remote = Remote::on(Kind::S3rver);
+    let init = remote.run(&["init"]);
+    let said =
+        ["can't be trusted", "If-None-Match", "Two runs that write at the same time", "--unsafe-store"];
+    init.fails(1, &said);
+    remote.run(&["snapshots"]).fails(10, &["holds no repository"]);
+
+    let init = remote.run(&["init", "--unsafe-store"]).succeeds();
+    assert!(init.out.contains("never run two commands that write"), "{init:?}");
+    let source = remote.source();
+    for command in [&["backup", &source][..], &["snapshots"], &["check"], &["stats"], &["ls", "latest"]] {
+        let run = remote.run(command).succeeds();
+        assert!(run.err.contains("warning: this store lets writers overwrite"), "{command:?}: {run:?}");
+    }
+    assert!(remote.restores_identical() && remote.is_sound());
+    let doctor = remote.run(&["doctor"]);
+    assert_eq!(doctor.code, 3, "{doctor:?}");
+    assert!(doctor.out.contains("promises    broken") && doctor.out.contains("single writer"), "{doctor:?}");
+}
+
+/// A sound store is no single writer's, even if that was asked for.
+#[test]
+fn unsafe_store_changes_nothing_where_the_store_is_sound() {
+    let remote = Remote::on(Kind::Moto);
+    remote.run(&["init", "--unsafe-store"]).succeeds();
+    let run = remote.run(&["snapshots"]).succeeds();
+    assert!(!run.err.contains("warning"), "{run:?}");
+}
+
+#[test]
+fn an_interrupted_backup_run_again_uploads_only_the_rest() {
+    const TOTAL: u64 = 90 << 20;
+    const PACK: u64 = 4 << 20;
+    let remote = Remote::on(Kind::SeaweedFs);
+    for n in 0..15 {
+        fs::write(remote.desk.src(&format!("noise{n}")), noise(100 + n, (TOTAL / 15) as usize)).unwrap();
+    }
+    remote.run(&["init", "--pack-size", "4"]).succeeds();
+    let source = remote.source();
+    let child = remote
+        .command()
+        .args(["backup", "--limit-upload", "32768", &source])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let store = remote.store();
+    let begun = Instant::now();
+    while stored_bytes(&store, "packs/") < TOTAL * 4 / 10 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the backup stands still");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    Run::of(child.wait_with_output().unwrap()).fails(130, &["interrupted"]);
+
+    let before = stored_bytes(&store, "packs/");
+    let again = remote.json(&["backup", &source]);
+    let sent = again["traffic"]["bytes_up"].as_u64().unwrap();
+    let rest = (TOTAL + (3 << 20)).saturating_sub(before);
+    // Packs that were under way when it was interrupted may go twice.
+    assert!(sent < rest + 3 * PACK, "{sent} bytes were sent again, {before} had been stored");
+    assert!(remote.restores_identical() && remote.is_sound());
+}
+
+#[test]
+fn what_is_wrong_with_a_place_or_its_keys_is_said() {
+    let remote = Remote::on(Kind::SeaweedFs);
+    let with = |change: &dyn Fn(&mut Command), arguments: &[&str]| {
+        let mut command = remote.command();
+        change(&mut command);
+        Run::of(command.args(arguments).output().unwrap())
+    };
+    let wrong_key = |command: &mut Command| {
+        command.env("AWS_SECRET_ACCESS_KEY", "wrong");
+    };
+    with(&wrong_key, &["init"]).fails(1, &["SignatureDoesNotMatch", "check AWS_SECRET_ACCESS_KEY"]);
+    let no_key = |command: &mut Command| {
+        command.env_remove("AWS_ACCESS_KEY_ID");
+    };
+    with(&no_key, &["init"]).fails(1, &["no credentials for S3 were found", "AWS_PROFILE"]);
+    let no_bucket = |command: &mut Command| {
+        command.env("KEEPFAST_REPOSITORY", "s3://there-is-none");
+    };
+    with(&no_bucket, &["init"]).fails(1, &["there is no such bucket"]);
+    let same = |_: &mut Command| {};
+    let https = remote.server.endpoint().replace("http:", "https:");
+    with(&same, &["snapshots", "--s3-endpoint", &https]).fails(1, &["no secure connection", "http://"]);
+    with(&same, &["snapshots", "--s3-ca-file", "/no/such"]).fails(1, &["/no/such can't be read"]);
+    with(&same, &["snapshots", "--s3-storage-class", "GLACIER"]).fails(2, &["GLACIER_IR"]);
+    with(&same, &["snapshots", "-r", "s3://"]).fails(2, &["names no bucket"]);
+    with(&same, &["snapshots", "-r", "gs://bucket"]).fails(2, &["isn't supported"]);
+}
