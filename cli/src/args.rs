@@ -45,6 +45,12 @@ pub struct Common {
     /// Threads that work [default: one per processor]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Use no more memory than this, in MiB: with fewer threads, if need be
+    #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
+    pub memory: Option<u32>,
+    /// Leave processor and disk to other programs
+    #[arg(long, global = true)]
+    pub nice: bool,
     /// How to reach a repository in S3.
     #[command(flatten)]
     pub s3: S3,

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod console;
+mod manners;
 mod render;
 mod s3;
 mod settings;
@@ -26,6 +27,13 @@ enum Outcome {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     raise_open_files();
+    if arguments.common.nice {
+        manners::be_nice();
+    }
+    if let Some(threads) = arguments.common.threads {
+        // It fails where there is a pool already, and here there is none yet.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    }
     let json = arguments.common.json;
     match commands::run(arguments) {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

@@ -8,12 +8,6 @@ use keepfast_engine::EngineError;
 use keepfast_format::names;
 
 use crate::args::{S3, Usage};
-
-/// Packs in memory take so many bytes at most: those being sent, waiting, and being filled.
-const BYTES_IN_FLIGHT_MAX: u32 = 128 << 20;
-/// More uploads at once than that gain nothing.
-const UPLOADS_MAX: usize = 8;
-
 /// Whether a place is in S3.
 pub fn is_s3(place: &str) -> bool {
     place.starts_with("s3://")
@@ -74,21 +68,4 @@ fn options(place: &str, args: &S3) -> Result<S3Options> {
         download_limit_bytes_per_s: args.limit_download.map(|kib| kib << 10),
         ..options
     })
-}
-
-/// Packs to send at once: each waits for the store, and each is in memory.
-pub fn uploads(pack_bytes: u32) -> usize {
-    let in_memory = (BYTES_IN_FLIGHT_MAX / pack_bytes.max(1)) as usize;
-    // One is being filled, and one waits with its thread for an upload to end.
-    in_memory.saturating_sub(2).clamp(1, UPLOADS_MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::uploads;
-
-    #[test]
-    fn packs_in_flight_fit_into_memory() {
-        assert_eq!([4, 16, 32, 64, 128].map(|mib| uploads(mib << 20)), [8, 6, 2, 1, 1]);
-    }
 }

@@ -173,11 +173,6 @@ pub fn cache_dir(common: &Common) -> Result<PathBuf> {
         })
 }
 
-/// Threads to work with.
-pub fn threads(common: &Common) -> usize {
-    common.threads.map_or_else(|| std::thread::available_parallelism().map_or(2, usize::from), usize::from)
-}
-
 /// The machine's name.
 pub fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()

@@ -25,8 +25,9 @@ use crate::Outcome;
 use crate::args::Usage;
 use crate::args::{Backup, Common};
 use crate::console::Console;
+use crate::manners::{self, Work};
+use crate::render;
 use crate::settings;
-use crate::{render, s3};
 
 /// Backs up.
 pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
@@ -39,9 +40,9 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     }
     let paths = if is_stream { Vec::new() } else { existing_paths(options, &console)? };
     let opened = Opened::with_warnings(common, &console)?;
-    if settings::is_remote(common) {
-        archive_options.writer.uploads = s3::uploads(opened.repository.config().pack_bytes);
-    }
+    let share = manners::share(common, opened.repository.config().pack_bytes, Work::Write)?;
+    archive_options.threads = share.threads;
+    archive_options.writer.uploads = share.uploads;
     let source = match (&options.stdin_name, options.stdin, options.command) {
         (Some(name), true, _) => Source::Stream(standard_input(name, &console)?),
         (Some(name), _, true) => Source::Stream(output_of(name, &options.paths, &console)?),
@@ -93,7 +94,8 @@ fn archive_options(common: &Common, options: &Backup) -> Result<ArchiveOptions<'
             (None, false) => ParentChoice::Newest,
         },
         dry_run: options.dry_run,
-        threads: settings::threads(common),
+        // Until it is known how large packs are.
+        threads: 1,
         writer: WriterOptions {
             compression_level: options.compression,
             verify: !options.no_verify_writes,

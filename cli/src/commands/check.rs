@@ -11,6 +11,7 @@ use crate::Outcome;
 use crate::args::Usage;
 use crate::args::{Check, Common};
 use crate::console::Console;
+use crate::manners::{self, Work};
 use crate::render;
 use crate::settings;
 
@@ -23,8 +24,9 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
         (None, true) => ReadData::All,
         (None, false) => ReadData::No,
     };
-    let check_options = CheckOptions { read, threads: settings::threads(common) };
     let opened = Opened::new(common, &console)?;
+    let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadPacks)?;
+    let check_options = CheckOptions { read, threads: share.threads };
     let report = console.during("read", || {
         check(&opened.repository, &opened.index, &opened.snapshots, &check_options, &console)
     })?;

@@ -19,6 +19,7 @@ use crate::Outcome;
 use crate::args::Usage;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
+use crate::manners::{self, Work};
 use crate::render;
 use crate::settings;
 
@@ -28,7 +29,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
     let console = Console::new(common)?;
     let until = options.at.as_deref().map(parse_time).transpose()?;
     let (wanted, folder) = split(options.snapshot.as_deref().unwrap_or("latest"));
-    let restore_options = RestoreOptions {
+    let mut restore_options = RestoreOptions {
         target: settings::absolute(&options.target)?,
         folder: folder.to_vec(),
         paths: options.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
@@ -44,11 +45,14 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         dry_run: options.dry_run,
         verify: options.verify,
         numeric_owners: options.numeric_owners,
-        threads: settings::threads(common),
+        // Until it is known how large packs are.
+        threads: 1,
         user_id: &settings::user_id,
         group_id: &settings::group_id,
     };
     let opened = Opened::with_warnings(common, &console)?;
+    let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadFrames)?;
+    restore_options.threads = share.threads;
     let filter =
         SnapshotFilter { host: options.host.clone(), tags: options.tags.clone(), paths: Vec::new(), until };
     let snapshot = &opened.snapshots.find(wanted, &filter)?.snapshot;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests")]
 
 mod commands;
+mod manners;
 mod program;
 mod s3;
 mod s3_many;

@@ -1,0 +1,64 @@
+//! How much of the machine a run takes, as the system counts it.
+
+use std::fs;
+use std::process::Command;
+
+use crate::program::{Desk, Run};
+
+/// The peak of a run's memory, in MiB, as time(1) says it.
+fn peak_mib(desk: &Desk, arguments: &[&str]) -> u64 {
+    let report = desk.path("peak");
+    let program = desk.command();
+    let mut timed = Command::new("/usr/bin/time");
+    timed.args(["-f", "%M", "-o"]).arg(&report).arg(program.get_program()).args(arguments).env_clear();
+    for (name, value) in program.get_envs() {
+        if let Some(value) = value {
+            timed.env(name, value);
+        }
+    }
+    Run::of(timed.output().unwrap()).succeeds();
+    fs::read_to_string(report).unwrap().trim().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn a_limit_of_memory_is_kept_with_any_number_of_threads() {
+    let desk = Desk::new();
+    // Nothing in it is worth compressing, so that packs fill as fast as they can.
+    for file in 0..24_u64 {
+        let mut bytes = Vec::with_capacity(12 << 20);
+        let mut state = file + 1;
+        while bytes.len() < 12 << 20 {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            bytes.extend_from_slice(&(state ^ (state >> 29)).to_le_bytes());
+        }
+        fs::write(desk.src(&format!("{file}.bin")), bytes).unwrap();
+    }
+    let source = desk.path("src");
+    let source = source.to_str().unwrap();
+    let unlimited = peak_mib(&desk, &["backup", "--dry-run", "--threads", "1", source]);
+    assert!(unlimited < 200, "doing nothing takes {unlimited} MiB");
+
+    let limited = peak_mib(&desk, &["backup", "--threads", "64", "--memory", "220", source]);
+    assert!(limited <= 220, "the backup took {limited} MiB");
+    let unlimited = peak_mib(&desk, &["backup", "--force", "--threads", "64", "--no-verify-writes", source]);
+    assert!(unlimited > 220, "without a limit it takes {unlimited} MiB, so the limit limits nothing");
+    let check = peak_mib(&desk, &["check", "--read-data", "--threads", "64", "--memory", "220"]);
+    assert!(check <= 220, "the check took {check} MiB");
+    let target = desk.path("restored");
+    let restore = ["restore", "--threads", "64", "--memory", "220", "--target", target.to_str().unwrap()];
+    let restored = peak_mib(&desk, &restore);
+    assert!(restored <= 220, "the restore took {restored} MiB");
+
+    desk.run(["backup", "--memory", "100", source]).fails(2, &["--memory 100 is too little", "at least"]);
+}
+
+#[test]
+fn a_nice_run_has_the_lowest_priority() {
+    let desk = Desk::new();
+    // The command that is backed up inherits the priority, and nice(1) says what it is.
+    let run = ["--nice", "backup", "--command", "--stdin-name", "priority", "--", "nice"];
+    desk.run(run).succeeds();
+    assert_eq!(desk.run(["dump", "latest", "priority"]).succeeds().out, "19\n");
+    desk.run(&run[1..]).succeeds();
+    assert_eq!(desk.run(["dump", "latest", "priority"]).succeeds().out, "0\n");
+}
