@@ -37,7 +37,9 @@ fn store(common: &Common, to_probe: bool) -> Result<Arc<dyn Backend>> {
         ))
         .into());
     }
-    Ok(Arc::new(LocalBackend::new(local_path(place))))
+    let path = local_path(place);
+    // The directory above a relative path may have no name to open it by.
+    Ok(Arc::new(LocalBackend::new(std::path::absolute(&path).unwrap_or(path))))
 }
 
 /// Whether the repository is in a store beyond a network.

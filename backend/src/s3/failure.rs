@@ -162,7 +162,8 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
             Class::Final(io::ErrorKind::Unsupported),
             "the store lacks something that keepfast needs: `keepfast doctor` says what",
         ),
-        (500.., _) => (Class::Unknown, None),
+        // An answer that began well and can't be read was cut or garbled on its way.
+        (500.. | 200..=299, _) => (Class::Unknown, None),
         _ => (other, None),
     }
 }

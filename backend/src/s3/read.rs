@@ -2,6 +2,7 @@
 
 use std::io;
 
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::ChecksumMode;
 
 use super::Store;
@@ -130,7 +131,11 @@ impl Store {
                     .max_keys(self.options.page_objects.into())
                     .set_continuation_token(token.clone());
                 match self.ask(&self.counters.lists, &Progress::default(), request.send()).await {
-                    Ok(page) => break page,
+                    Ok(page) if is_whole(&page) => break page,
+                    Ok(_) => {
+                        let why = "a page of a listing came without its end";
+                        patience.wait(Failure::new(Class::Unknown, why)).await?;
+                    }
                     // A listing of nothing is empty; only a bucket can be missing.
                     Err(failure) if failure.class == Class::NotFound => {
                         return Err(Failure { class: Class::Final(io::ErrorKind::Other), ..failure });
@@ -173,6 +178,15 @@ impl Store {
             }
         }
     }
+}
+
+/// Whether a page has come to its end. The SDK takes a document that is cut off as one that
+/// has no more to say, and a listing that lacks objects would be believed.
+fn is_whole(page: &ListObjectsV2Output) -> bool {
+    let listed = page.contents().len() + page.common_prefixes().len();
+    page.is_truncated().is_some()
+        && page.key_count().is_none_or(|count| usize::try_from(count) == Ok(listed))
+        && page.contents().iter().all(|object| object.key().is_some() && object.size().is_some())
 }
 
 fn too_large() -> Failure {

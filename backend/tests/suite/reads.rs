@@ -91,6 +91,22 @@ fn pages_are_followed_by_their_tokens_alone() {
 }
 
 #[test]
+fn a_page_that_is_cut_or_garbled_is_asked_for_again() {
+    let store = Scripted::new(|n, _| match n {
+        0 => Answer::Short(500, b"<ListBucketResult><Contents>".to_vec()),
+        1 => Answer::Is(200, vec![], b"<ListBucketResult><Contents><Key>packs/".to_vec()),
+        2 => {
+            let head = "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>2</KeyCount>";
+            let cut = format!("{head}<Contents><Key>packs/a</Key></Contents><Contents>");
+            Answer::Is(200, vec![], cut.into_bytes())
+        }
+        _ => page(&["packs/a"], None),
+    });
+    assert_eq!(listed(&store.backend()), ["packs/a 7"]);
+    assert_eq!(store.verbs().len(), 4);
+}
+
+#[test]
 fn a_listing_that_goes_in_circles_is_an_error() {
     for token in [Some("again"), Some("")] {
         let store = Scripted::new(move |_, _| page(&["packs/a"], token));

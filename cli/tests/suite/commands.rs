@@ -305,3 +305,23 @@ fn many_backups_at_a_time_share_a_repository_and_a_cache() {
     }
     assert!(desk.is_sound());
 }
+
+#[test]
+fn a_repository_may_be_named_by_a_relative_path() {
+    let desk = Desk::bare();
+    fs::write(desk.src("a.txt"), "one").unwrap();
+    for command in [&["-r", "here", "init"][..], &["-r", "here", "backup", "src"], &["-r", "here", "doctor"]]
+    {
+        let output = desk.command().current_dir(desk.folder.path()).args(command).output().unwrap();
+        Run::of(output).succeeds();
+    }
+    assert!(desk.path("here/config").is_dir() && !desk.path("here/probe").exists());
+}
+
+#[test]
+fn a_doctor_leaves_nothing_where_no_repository_is() {
+    let desk = Desk::bare();
+    let run = desk.run(["doctor"]).succeeds();
+    assert!(run.out.contains("promises    all kept") && run.out.contains("none yet"), "{run:?}");
+    assert!(!desk.repo().exists());
+}
