@@ -63,6 +63,12 @@ pub trait Backend: Send + Sync {
     /// Removes an object; one that isn't there is fine.
     fn remove(&self, name: &str) -> Result<(), BackendError>;
 
+    /// Whether each answer takes its time, and may have its price: then few large reads are
+    /// better than many small ones.
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// Where this is, for messages.
     fn location(&self) -> String;
 

@@ -129,6 +129,10 @@ impl Backend for FaultyBackend {
         self.run(Operation::Remove, name, || self.inner.remove(name))
     }
 
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
+    }
+
     fn location(&self) -> String {
         self.inner.location()
     }

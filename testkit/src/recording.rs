@@ -91,6 +91,10 @@ impl Backend for RecordingBackend {
         self.inner.remove(name)
     }
 
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
+    }
+
     fn location(&self) -> String {
         self.inner.location()
     }

@@ -154,6 +154,10 @@ impl Backend for S3Backend {
         self.run(Operation::Remove, name, self.store.remove(name))
     }
 
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn location(&self) -> String {
         self.store.options.location()
     }

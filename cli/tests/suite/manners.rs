@@ -35,18 +35,19 @@ fn a_limit_of_memory_is_kept_with_any_number_of_threads() {
     }
     let source = desk.path("src");
     let source = source.to_str().unwrap();
-    let unlimited = peak_mib(&desk, &["backup", "--dry-run", "--threads", "1", source]);
-    assert!(unlimited < 200, "doing nothing takes {unlimited} MiB");
-
+    let other = desk.path("other");
+    let other = other.to_str().unwrap();
+    desk.run(["init", "-r", other]).succeeds();
+    let unlimited = peak_mib(&desk, &["backup", "-r", other, "--threads", "64", source]);
+    assert!(unlimited > 220, "without a limit it takes {unlimited} MiB, so the limit would limit nothing");
     let limited = peak_mib(&desk, &["backup", "--threads", "64", "--memory", "220", source]);
     assert!(limited <= 220, "the backup took {limited} MiB");
-    let unlimited = peak_mib(&desk, &["backup", "--force", "--threads", "64", "--no-verify-writes", source]);
-    assert!(unlimited > 220, "without a limit it takes {unlimited} MiB, so the limit limits nothing");
     let check = peak_mib(&desk, &["check", "--read-data", "--threads", "64", "--memory", "220"]);
     assert!(check <= 220, "the check took {check} MiB");
     let target = desk.path("restored");
-    let restore = ["restore", "--threads", "64", "--memory", "220", "--target", target.to_str().unwrap()];
-    let restored = peak_mib(&desk, &restore);
+    let limits = ["restore", "--threads", "64", "--memory", "220"];
+    let what = ["--snapshot", "latest", "--target", target.to_str().unwrap()];
+    let restored = peak_mib(&desk, &[&limits[..], &what].concat());
     assert!(restored <= 220, "the restore took {restored} MiB");
 
     desk.run(["backup", "--memory", "100", source]).fails(2, &["--memory 100 is too little", "at least"]);

@@ -1,6 +1,7 @@
 //! Reading single chunks: frames are opened whole, and the last ones are kept. For chunks of
 //! metadata, that is: those of one directory mostly lie together. Data is read by the frame.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use keepfast_format::FormatError;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::{ChunkIds, ChunkKind};
-use keepfast_format::pack::{HEADER_BYTES, PackCipher};
+use keepfast_format::pack::{FrameEntry, HEADER_BYTES, PackCipher};
 use lru::LruCache;
 
 use super::index::{Index, Location, StoredPack};
@@ -19,6 +20,11 @@ use crate::error::{EngineError, Result};
 
 /// Frames kept open: 16 MiB of metadata.
 const FRAMES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+/// From a store that is far, frames are read with those after them, up to so many bytes: the
+/// metadata of one directory after the other lies together.
+const AHEAD_BYTES: u64 = 4 << 20;
+/// Ranges of sealed frames that are kept, if they are read ahead.
+const RANGES: usize = 4;
 /// Packs whose keys are kept.
 const CIPHERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
@@ -46,6 +52,16 @@ pub struct FrameCache<'r> {
     frames: Mutex<LruCache<(u32, u32), Arc<Vec<u8>>>>,
     /// Readers that nobody uses at the moment.
     readers: Mutex<Vec<FrameReader>>,
+    /// Sealed frames that were read ahead, the newest last.
+    ahead: Mutex<VecDeque<Arc<SealedRange>>>,
+}
+
+/// Neighbouring sealed frames of a pack.
+struct SealedRange {
+    pack: u32,
+    frames: Range<u32>,
+    start: usize,
+    bytes: Vec<u8>,
 }
 
 impl<'r> FrameCache<'r> {
@@ -59,6 +75,7 @@ impl<'r> FrameCache<'r> {
             ciphers: Mutex::new(LruCache::new(CIPHERS)),
             frames: Mutex::new(LruCache::new(FRAMES)),
             readers: Mutex::default(),
+            ahead: Mutex::default(),
         }
     }
 
@@ -111,7 +128,11 @@ impl<'r> FrameCache<'r> {
             return Ok(Arc::clone(frame));
         }
         let mut reader = lock(&self.readers).pop().unwrap_or_default();
-        self.open(&mut reader, pack_number, number)?;
+        if self.repository.backend().is_far() {
+            self.open_ahead(&mut reader, pack_number, number)?;
+        } else {
+            self.open(&mut reader, pack_number, number)?;
+        }
         let frame = Arc::new(reader.plain().to_vec());
         lock(&self.readers).push(reader);
         lock(&self.frames).put(key, Arc::clone(&frame));
@@ -121,20 +142,69 @@ impl<'r> FrameCache<'r> {
     /// Reads and opens a frame, and returns its pack.
     pub fn open(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<Arc<StoredPack>> {
         let pack = self.index.pack(pack_number)?;
-        let cipher = self.cipher(pack_number, &pack)?;
+        let cipher = self.cipher(pack_number, &pack, None)?;
         let entry = pack.frame(number)?;
         let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
         reader.open(&cipher, number, &sealed).map_err(EngineError::damaged(pack.name()))?;
         Ok(pack)
     }
 
-    /// The key of a pack, ready to open its frames.
-    pub fn cipher(&self, pack_number: u32, pack: &StoredPack) -> Result<Arc<PackCipher>> {
+    /// Opens a frame, which may have been read with one before it.
+    fn open_ahead(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<()> {
+        let pack = self.index.pack(pack_number)?;
+        let entry = pack.frame(number)?;
+        let has = |range: &&Arc<SealedRange>| range.pack == pack_number && range.frames.contains(&number);
+        let known = lock(&self.ahead).iter().find(has).cloned();
+        let range = match known {
+            Some(range) => range,
+            None => {
+                let range = Arc::new(self.read_ahead(pack_number, &pack, number)?);
+                let mut ahead = lock(&self.ahead);
+                ahead.push_back(Arc::clone(&range));
+                if ahead.len() > RANGES {
+                    ahead.pop_front();
+                }
+                range
+            }
+        };
+        let header = range.bytes.get(..HEADER_BYTES).filter(|_| range.start == 0);
+        let cipher = self.cipher(pack_number, &pack, header)?;
+        let start = entry.offset as usize - range.start;
+        let opened = match range.bytes.get(start..start + entry.sealed_bytes as usize) {
+            Some(sealed) => reader.open(&cipher, number, sealed),
+            None => Err(FormatError::Truncated { what: "pack" }),
+        };
+        opened.map_err(EngineError::damaged(pack.name()))
+    }
+
+    /// Reads a frame and some of those after it; with the first, the pack's header too.
+    fn read_ahead(&self, pack_number: u32, pack: &StoredPack, number: u32) -> Result<SealedRange> {
+        let first = pack.frame(number)?;
+        let start = if number == 0 { 0 } else { first.offset as usize };
+        let end_of = |frame: &FrameEntry| u64::from(frame.offset) + u64::from(frame.sealed_bytes);
+        let within = |frame: &&FrameEntry| end_of(frame) - u64::from(first.offset) <= AHEAD_BYTES;
+        let more = pack.frames[number as usize + 1..].iter().take_while(within);
+        let frames = number..number + 1 + more.clone().count() as u32;
+        let end = more.last().map_or_else(|| end_of(first), end_of);
+        let bytes = self.read(pack, start as u64, end as usize - start)?;
+        Ok(SealedRange { pack: pack_number, frames, start, bytes })
+    }
+
+    /// The key of a pack, ready to open its frames. The pack's header is read if it isn't given.
+    pub fn cipher(
+        &self,
+        pack_number: u32,
+        pack: &StoredPack,
+        header: Option<&[u8]>,
+    ) -> Result<Arc<PackCipher>> {
         if let Some(cipher) = lock(&self.ciphers).get(&pack_number) {
             return Ok(Arc::clone(cipher));
         }
-        let header = self.read(pack, 0, HEADER_BYTES)?;
-        let (_, cipher) = open_cipher(self.repository, &header).map_err(EngineError::damaged(pack.name()))?;
+        let opened = match header {
+            Some(header) => open_cipher(self.repository, header),
+            None => open_cipher(self.repository, &self.read(pack, 0, HEADER_BYTES)?),
+        };
+        let (_, cipher) = opened.map_err(EngineError::damaged(pack.name()))?;
         let cipher = Arc::new(cipher);
         lock(&self.ciphers).put(pack_number, Arc::clone(&cipher));
         Ok(cipher)

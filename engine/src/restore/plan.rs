@@ -17,8 +17,6 @@ use crate::repo::{Index, Location};
 const PARTS_MAX: usize = 1 << 19;
 /// A plan is run when it has this many files.
 const FILES_MAX: usize = 1 << 17;
-/// Neighbouring frames are read together up to this many bytes.
-const READ_BYTES: u64 = 4 << 20;
 
 /// A file to be written.
 pub struct FilePlan {
@@ -90,12 +88,28 @@ pub struct RestorePlan {
     pub parts: Vec<Part>,
 }
 
+/// How frames are read together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Up to so many bytes are asked for at once, or one frame.
+    pub bytes: u64,
+    /// Bytes between two frames that are rather read than left out.
+    pub gap_bytes: u64,
+}
+
+impl Reading {
+    /// From a disk, that answers at once.
+    pub const NEAR: Self = Self { bytes: 4 << 20, gap_bytes: 0 };
+    /// From a store that takes its time for each answer, and wants to be paid for it.
+    pub const FAR: Self = Self { bytes: 16 << 20, gap_bytes: 1 << 20 };
+}
+
 /// One read from a pack: neighbouring frames, and the parts that are in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameRead {
     /// The pack.
     pub pack: u32,
-    /// Its frames.
+    /// Its frames; not every one of them may be needed.
     pub frames: Range<u32>,
     /// The parts.
     pub parts: Range<usize>,
@@ -150,26 +164,35 @@ impl RestorePlan {
 
     /// Sorts the located parts by place in the repository and groups them into reads. `frame`
     /// looks up a frame of a pack.
-    pub fn reads(&mut self, mut frame: impl FnMut(u32, u32) -> Result<FrameEntry>) -> Result<Vec<FrameRead>> {
+    pub fn reads(
+        &mut self,
+        reading: Reading,
+        mut frame: impl FnMut(u32, u32) -> Result<FrameEntry>,
+    ) -> Result<Vec<FrameRead>> {
         self.parts.par_sort_unstable();
         let mut reads: Vec<FrameRead> = Vec::new();
-        let mut bytes = 0;
+        // Where the last read begins and ends in its pack.
+        let (mut start, mut end) = (0, 0);
         for (index, part) in self.parts.iter().enumerate() {
             let place = part.location;
-            if let Some(read) = reads.last_mut().filter(|read| read.pack == place.pack) {
+            let last = reads.last_mut().filter(|read| read.pack == place.pack);
+            if let Some(read) = last {
                 if read.frames.end == place.frame + 1 {
                     read.parts.end = index + 1;
                     continue;
                 }
-                let next = u64::from(frame(place.pack, place.frame)?.sealed_bytes);
-                if read.frames.end == place.frame && bytes + next <= READ_BYTES {
-                    bytes += next;
-                    read.frames.end += 1;
+                let next = frame(place.pack, place.frame)?;
+                let next_end = u64::from(next.offset) + u64::from(next.sealed_bytes);
+                if u64::from(next.offset) - end <= reading.gap_bytes && next_end - start <= reading.bytes {
+                    end = next_end;
+                    read.frames.end = place.frame + 1;
                     read.parts.end = index + 1;
                     continue;
                 }
             }
-            bytes = u64::from(frame(place.pack, place.frame)?.sealed_bytes);
+            let first = frame(place.pack, place.frame)?;
+            start = u64::from(first.offset);
+            end = start + u64::from(first.sealed_bytes);
             reads.push(FrameRead {
                 pack: place.pack,
                 frames: place.frame..place.frame + 1,
@@ -214,7 +237,12 @@ impl<'e> Places<'e> {
 
 #[cfg(test)]
 mod tests {
-    use super::Places;
+    use super::{FilePlan, Part, Places, Reading, RestorePlan};
+    use crate::repo::Location;
+    use keepfast_format::content::Content;
+    use keepfast_format::ids::ChunkId;
+    use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+    use keepfast_format::pack::FrameEntry;
 
     #[test]
     fn a_chunk_across_a_hole_goes_to_both_sides_of_it() {
@@ -224,5 +252,39 @@ mod tests {
             places.take(length, |from, take, at| found.push((from, take, at)));
         }
         assert_eq!(found, [(0, 8, 0), (0, 2, 8), (2, 5, 100), (7, 1, 200), (0, 20, 201)]);
+    }
+
+    /// Plans one file of parts in these frames of one pack with frames of a MiB.
+    fn reads_of(frames: &[u32], reading: Reading) -> Vec<std::ops::Range<u32>> {
+        let kind = NodeKind::File { size: 0, content: Content::empty(), extents: Extents::Dense };
+        let node = Node {
+            name: Vec::new(),
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            xattrs: Vec::new(),
+            kind,
+            unknown: None,
+        };
+        let mut plan = RestorePlan::default();
+        let file = plan.begin_file(FilePlan::new(0, node, 0));
+        for frame in frames {
+            let location = Location { pack: 7, frame: *frame, offset: 0, len: 9 };
+            plan.parts.push(Part { location, file, at: 0, from: 0, take: 9, id: ChunkId::new([0; 32]) });
+        }
+        let entry = |_, frame: u32| {
+            Ok(FrameEntry { offset: 200 + (frame << 20), sealed_bytes: 1 << 20, plain_bytes: 9, chunks: 1 })
+        };
+        let reads = plan.reads(reading, entry).expect("all frames are known");
+        assert_eq!(reads.iter().map(|read| read.parts.len()).sum::<usize>(), frames.len());
+        reads.into_iter().map(|read| read.frames).collect()
+    }
+
+    #[test]
+    fn neighbouring_frames_are_read_together_and_small_gaps_too_where_answers_take_long() {
+        let frames = [0, 0, 1, 3, 4, 7, 8, 9, 10, 11];
+        assert_eq!(reads_of(&frames, Reading::NEAR), [0..2, 3..5, 7..11, 11..12]);
+        assert_eq!(reads_of(&frames, Reading::FAR), [0..5, 7..12]);
     }
 }

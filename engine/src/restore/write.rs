@@ -7,10 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use keepfast_format::FormatError;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::keys::{ChunkIds, ChunkKind};
+use keepfast_format::pack::HEADER_BYTES;
 use rustix::io::Errno;
 
 use super::RestoreOptions;
-use super::plan::{FilePlan, FileState, FrameRead, Part, RestorePlan};
+use super::plan::{FilePlan, FileState, FrameRead, Part, Reading, RestorePlan};
 use super::target::Target;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
@@ -37,7 +38,9 @@ pub fn run(
         }
         return Ok(());
     }
-    let reads = plan.reads(|pack, frame| frames.index().pack(pack)?.frame(frame).copied())?;
+    let far = frames.repository().backend().is_far();
+    let reading = if far { Reading::FAR } else { Reading::NEAR };
+    let reads = plan.reads(reading, |pack, frame| frames.index().pack(pack)?.frame(frame).copied())?;
     let run = Run {
         plan,
         target,
@@ -96,16 +99,18 @@ impl Run<'_, '_> {
 
     fn read(&self, read: &FrameRead, reader: &mut FrameReader) -> Result<()> {
         let pack = self.frames.index().pack(read.pack)?;
-        let cipher = match self.frames.cipher(read.pack, &pack) {
-            Ok(cipher) => cipher,
-            Err(error) => return self.give_up(&self.plan.parts[read.parts.clone()], error),
-        };
         let entries = &pack.frames[read.frames.start as usize..read.frames.end as usize];
-        let start = entries[0].offset;
-        let length: usize = entries.iter().map(|entry| entry.sealed_bytes as usize).sum();
         let parts = &self.plan.parts[read.parts.clone()];
-        let bytes = match self.frames.read(&pack, start.into(), length) {
+        // The header comes along if it is next to the first frame: its key is needed anyway.
+        let start = if read.frames.start == 0 { 0 } else { entries[0].offset };
+        let end = entries.last().map_or(start, |entry| entry.offset + entry.sealed_bytes);
+        let bytes = match self.frames.read(&pack, start.into(), (end - start) as usize) {
             Ok(bytes) => bytes,
+            Err(error) => return self.give_up(parts, error),
+        };
+        let header = bytes.get(..HEADER_BYTES).filter(|_| start == 0);
+        let cipher = match self.frames.cipher(read.pack, &pack, header) {
+            Ok(cipher) => cipher,
             Err(error) => return self.give_up(parts, error),
         };
         let mut rest = parts;
@@ -113,6 +118,9 @@ impl Run<'_, '_> {
             let count = rest.partition_point(|part| part.location.frame <= number);
             let (here, after) = rest.split_at(count);
             rest = after;
+            if here.is_empty() {
+                continue;
+            }
             let from = (entry.offset - start) as usize;
             let opened = bytes
                 .get(from..from + entry.sealed_bytes as usize)
