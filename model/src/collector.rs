@@ -139,7 +139,8 @@ impl Collector {
         }
     }
 
-    /// Steps 0 and 1: read the newest epoch; take it over if it has no verdict, else list sessions and snapshots.
+    /// Steps 0 and 1: read the newest epoch; take it over if it has no verdict, else list sessions and
+    /// snapshots.
     fn begin(&mut self, store: &Store, rules: &Rules) -> Step {
         if self.turn != Turn::Idle {
             return Step::Impossible;
@@ -161,8 +162,8 @@ impl Collector {
         Step::Done
     }
 
-    /// Steps 1 and 2: *then* read the states and the catalogue. Condemn packs without live chunks whose owner was
-    /// decided in the listing.
+    /// Steps 1 and 2: *then* read the states and the catalogue. Condemn packs without live chunks whose owner
+    /// was decided in the listing.
     fn mark(&mut self, packs: Packs, store: &mut Store, rules: &Rules) -> Step {
         let Turn::Listed { epoch, snapshots, decided } = self.turn else { return Step::Impossible };
         let live = snapshots.without(store.forgotten).without(store.catalogue.dead);
@@ -174,7 +175,8 @@ impl Collector {
         }
         let early = store.sessions.without(store.decided());
         let condemned = Condemned { packs, snapshots };
-        self.turn = Turn::Marked { epoch, condemned, early: kept_early(early, rules), session: Sids::default() };
+        self.turn =
+            Turn::Marked { epoch, condemned, early: kept_early(early, rules), session: Sids::default() };
         Step::Done
     }
 
@@ -223,7 +225,9 @@ impl Collector {
 
     /// Step 2: packs whose live chunks were just rewritten and indexed.
     fn condemn_rewritten(&mut self, packs: Packs, store: &Store, rules: &Rules) -> Step {
-        let Turn::Rewriting { epoch, snapshots, decided, session } = self.turn else { return Step::Impossible };
+        let Turn::Rewriting { epoch, snapshots, decided, session } = self.turn else {
+            return Step::Impossible;
+        };
         let own = session.pack();
         let indexed = store.indexed.has(own) || rules.lacks(Mutant::RepackNotIndexed);
         let closed = store.fences.has(session) || rules.lacks(Mutant::RepackNotFenced);
@@ -256,14 +260,7 @@ impl Collector {
             (Some(found), Answer::Heard) if found == condemned => {
                 self.turn = self.published(epoch, early, session, rules);
             }
-            (Some(_), Answer::Heard) => {
-                let stale = rules.lacks(Mutant::StaleMarkPublished) && epoch < rules.bounds.epochs;
-                self.turn = if stale && store.newest_verdict() == epoch {
-                    Turn::Marked { epoch: epoch + 1, condemned, early, session }
-                } else {
-                    Turn::Idle
-                };
-            }
+            (Some(_), Answer::Heard) => self.turn = Turn::Idle,
         }
         Step::Done
     }
@@ -276,17 +273,20 @@ impl Collector {
         }
     }
 
-    /// Step 4: sessions are listed *after* `condemned` exists, registers and the catalogue after the sessions.
+    /// Step 4: sessions are listed *after* `condemned` exists, registers and the catalogue after the
+    /// sessions.
     fn list_sessions(&mut self, store: &Store) -> Step {
         let Turn::Published { epoch, session } = self.turn else { return Step::Impossible };
         self.turn = Turn::Waiting { epoch, silent: silent(store.sessions, epoch, store), session };
         Step::Done
     }
 
-    /// Step 4: a session silent beyond the timeout gets a FENCE. What the clock says is anything, so this may happen
-    /// at any time.
+    /// Step 4: a session silent beyond the timeout gets a FENCE. What the clock says is anything, so this may
+    /// happen at any time.
     fn fence(&mut self, sid: Sid, store: &mut Store, rules: &Rules) -> Step {
-        let Turn::Waiting { epoch, silent: listed, session } = &mut self.turn else { return Step::Impossible };
+        let Turn::Waiting { epoch, silent: listed, session } = &mut self.turn else {
+            return Step::Impossible;
+        };
         if !silent(*listed, *epoch, store).has(sid) {
             return Step::Impossible;
         }
@@ -309,8 +309,8 @@ impl Collector {
         Step::Done
     }
 
-    /// Step 5, once everyone has acked or is decided: spare what the objections name, and all that snapshots not
-    /// named in `condemned` refer to, forgotten or not.
+    /// Step 5, once everyone has acked or is decided: spare what the objections name, and all that snapshots
+    /// not named in `condemned` refer to, forgotten or not.
     fn list_again(&mut self, store: &Store, rules: &Rules) -> Step {
         let Turn::Waiting { epoch, silent: listed, .. } = self.turn else { return Step::Impossible };
         let objects = store.epoch(epoch);

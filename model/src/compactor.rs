@@ -79,12 +79,14 @@ impl Compactor {
         }
     }
 
-    /// A fenced session; or a forgotten snapshot that a finished epoch names, so that every second listing yet to
-    /// come is one for which the snapshot is an old one.
+    /// A fenced session; or a forgotten snapshot that a finished epoch names, so that every second listing
+    /// yet to come is one for which the snapshot is an old one.
     fn choose(&mut self, sid: Sid, store: &Store, rules: &Rules) -> Step {
-        let named = store.epochs.iter().filter(|epoch| epoch.done.is_some()).any(|epoch| {
-            epoch.condemned.is_some_and(|condemned| condemned.snapshots.has(sid))
-        });
+        let named = store
+            .epochs
+            .iter()
+            .filter(|epoch| epoch.done.is_some())
+            .any(|epoch| epoch.condemned.is_some_and(|condemned| condemned.snapshots.has(sid)));
         let may = match store.register(sid) {
             Register::Empty => false,
             Register::Fence => true,
@@ -93,15 +95,16 @@ impl Compactor {
                 dead && (named || rules.lacks(Mutant::CompactionBeforeEpoch))
             }
         };
-        if !may || store.catalogue.dead.has(sid) {
+        let allowed = store.catalogue.dead.iter().count() < usize::from(rules.bounds.compactions);
+        if !may || !allowed || store.catalogue.dead.has(sid) {
             return Step::Impossible;
         }
         *self = Self::Chosen(sid);
         Step::Done
     }
 
-    /// A closing segment takes the next number of the session's series: a fenced session that doesn't know it yet
-    /// can write packs, and nobody will ever learn of them.
+    /// A closing segment takes the next number of the session's series: a fenced session that doesn't know it
+    /// yet can write packs, and nobody will ever learn of them.
     fn close_segments(&mut self, sid: Sid, store: &mut Store, rules: &Rules) -> Step {
         if !rules.lacks(Mutant::CompactionWithoutClosing) {
             store.closed.insert(sid);

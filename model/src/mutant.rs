@@ -37,10 +37,8 @@ pub enum Mutant {
     SessionsListedBeforeCondemned,
     /// Packs of undecided sessions are condemned too (8).
     CondemnsUndecided,
-    /// After a conflict the old mark is published under the next number (6).
-    StaleMarkPublished,
-    /// The names of a finished epoch become free, so that a stale collector can publish under them what everyone
-    /// seems to have acked (6).
+    /// The names of a finished epoch become free, so that a stale collector can publish under them what
+    /// everyone seems to have acked (6).
     EpochNamesFreed,
     /// A session silent for long is passed over: by the clock it must be gone.
     ClockTrusted,

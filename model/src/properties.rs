@@ -6,8 +6,8 @@ use crate::state::State;
 use crate::store::{Condemned, EpochObjects, Packs, Register, Sid, Store};
 use crate::writer::{Phase, Reference, Upload, Writer};
 
-/// I1, in the store: a snapshot that is neither forgotten nor dead has its chunk in a pack that is there, indexed
-/// and not dead.
+/// I1, in the store: a snapshot that is neither forgotten nor dead has its chunk in a pack that is there,
+/// indexed and not dead.
 pub const I1_CHUNKS: &str = "I1 every chunk of a live snapshot is stored";
 /// I1, as a reader sees it.
 pub const I1_READERS: &str = "I1 readers miss nothing of a snapshot that isn't forgotten";
@@ -95,7 +95,7 @@ pub const SOMETIMES: [Property; 9] = [
         let stale = |writer: &Writer| writer.stale_cache && writer.phase == Phase::Reported;
         !gone(&state.store).is_empty() && writers(state).any(|(_, writer)| stale(writer))
     }),
-    (READER_RELOADS, |state| state.reader == Reader::Restored { after_reload: true }),
+    (READER_RELOADS, |state| state.reader == Reader::Restored),
     (FREED_NAME, |state| {
         let freed = state.store.snapshots.among(state.store.catalogue.dead);
         writers(state).any(|(sid, writer)| writer.phase == Phase::Lost && freed.has(sid))

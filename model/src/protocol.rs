@@ -15,9 +15,10 @@ use crate::state::{Action, State, possible_actions};
 pub struct Protocol {
     /// The rules.
     pub rules: Rules,
+    first: State,
     actions: Vec<Action>,
-    /// The checker would replace a property's first and shortest example by each later one; a set bit says that
-    /// there is one already.
+    /// The checker would replace a property's first and shortest example by each later one; a set bit says
+    /// that there is one already.
     exemplified: Arc<AtomicU32>,
 }
 
@@ -34,9 +35,16 @@ impl Protocol {
         Self::under(Rules { bounds, mutant: Some(mutant) })
     }
 
+    /// The histories that begin with these steps; none, if they can't be taken.
+    #[must_use]
+    pub fn after(mut self, steps: &[Action]) -> Option<Self> {
+        let mut taken = steps.iter().map(|action| self.first.step(*action, &self.rules));
+        taken.all(|step| step == Step::Done).then_some(self)
+    }
+
     fn under(rules: Rules) -> Self {
         let actions = possible_actions(&rules);
-        Self { rules, actions, exemplified: Arc::default() }
+        Self { rules, first: State::first(), actions, exemplified: Arc::default() }
     }
 
     /// Whether this state is the first to exemplify a property: an invariant by breaking it.
@@ -58,7 +66,7 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::first()]
+        vec![self.first]
     }
 
     fn actions(&self, _: &State, actions: &mut Vec<Action>) {
@@ -111,7 +119,8 @@ pub struct Exploration {
     pub states: usize,
     /// Steps of the longest history that was followed.
     pub depth: usize,
-    /// The properties that have examples: broken invariants, and events that happen. With each the steps to it.
+    /// The properties that have examples: broken invariants, and events that happen. With each the steps to
+    /// it.
     pub examples: Vec<(&'static str, Vec<Action>)>,
 }
 

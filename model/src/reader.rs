@@ -21,11 +21,8 @@ pub enum Reader {
         /// Whether the index is newer than the choice of the snapshot.
         reloaded: bool,
     },
-    /// It has the chunk.
-    Restored {
-        /// Whether a pack was missing on the way.
-        after_reload: bool,
-    },
+    /// It has the chunk, from an index that it had to load again. (Without that, it is idle again.)
+    Restored,
     /// It told its user that the chunk is lost.
     Missing {
         /// Which snapshot it was.
@@ -68,10 +65,10 @@ impl Reader {
             }
             (ReaderStep::Read(pack), Self::Restoring { snapshot, mut index, reloaded }) => {
                 // What is read is hashed, so that even a pack that is dead will do.
-                index.packs.remove(pack).then_some(if store.packs.has(pack) {
-                    Self::Restored { after_reload: reloaded }
-                } else {
-                    Self::Restoring { snapshot, index, reloaded }
+                index.packs.remove(pack).then_some(match (store.packs.has(pack), reloaded) {
+                    (true, true) => Self::Restored,
+                    (true, false) => Self::Idle,
+                    (false, _) => Self::Restoring { snapshot, index, reloaded },
                 })
             }
             (ReaderStep::Reload, Self::Restoring { snapshot, index, reloaded }) => {
@@ -99,7 +96,7 @@ impl Reader {
         let sid = |sid: Sid| Sids::only(sid).swapped(one, other).iter().next().unwrap_or(sid);
         let loaded = |index: Loaded| Loaded { packs: index.packs.swapped(one, other), ..index };
         match *self {
-            Self::Idle | Self::Restored { .. } => *self,
+            Self::Idle | Self::Restored => *self,
             Self::Loaded(index) => Self::Loaded(loaded(index)),
             Self::Restoring { snapshot, index, reloaded } => {
                 Self::Restoring { snapshot: sid(snapshot), index: loaded(index), reloaded }
@@ -113,8 +110,8 @@ fn load(store: &Store) -> Loaded {
     Loaded { packs: store.indexed, verdict: store.newest_verdict() }
 }
 
-/// The index may be older than the snapshot, until it was loaded again. After that a pack can only have gone by a
-/// verdict, and as long as there are newer ones, the index may be too old again.
+/// The index may be older than the snapshot, until it was loaded again. After that a pack can only have gone
+/// by a verdict, and as long as there are newer ones, the index may be too old again.
 fn may_reload(index: Loaded, reloaded: bool, store: &Store, rules: &Rules) -> bool {
     match () {
         () if rules.lacks(Mutant::ReaderNeverReloads) => false,

@@ -16,8 +16,8 @@ pub struct Bounds {
     pub epochs: Epoch,
     /// Sessions for collectors that rewrite packs, numbered after the writers'.
     pub repacks: u8,
-    /// A compactor.
-    pub compaction: bool,
+    /// Sessions that a compactor may compact; 0 for none.
+    pub compactions: u8,
     /// Creates whose answer is lost, and which are sent again.
     pub lost_answers: bool,
     /// Collectors may leave out packs that they could condemn, as if those held other, live chunks.
@@ -36,7 +36,7 @@ impl Default for Bounds {
             reader: false,
             epochs: 1,
             repacks: 0,
-            compaction: false,
+            compactions: 0,
             lost_answers: true,
             any_subset: true,
             parents: true,

@@ -61,9 +61,7 @@ impl State {
     pub fn step(&mut self, action: Action, rules: &Rules) -> Step {
         let store = &mut self.store;
         match action {
-            Action::Writer(sid, step) => {
-                self.writers[usize::from(sid.0) - 1].step(sid, step, store, rules)
-            }
+            Action::Writer(sid, step) => self.writers[usize::from(sid.0) - 1].step(sid, step, store, rules),
             Action::Collector(which, step) => self.collectors[which].step(step, store, rules),
             Action::Reader(step) => self.reader.step(step, store, rules),
             Action::Compactor(step) => self.compactor.step(step, store, rules),
@@ -156,7 +154,7 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
         steps.extend(answers().map(WriterStep::CreateSession));
         steps.extend(answers().map(WriterStep::CreateAck));
         steps.extend(answers().map(WriterStep::CreateSnapshot));
-        steps.extend(bounds.compaction.then_some(WriterStep::ReadCatalogue));
+        steps.extend((bounds.compactions > 0).then_some(WriterStep::ReadCatalogue));
         actions.extend(steps.into_iter().map(|step| Action::Writer(sid, step)));
     }
     for which in 0..usize::from(bounds.collectors) {
@@ -188,7 +186,7 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
         let steps = steps.chain(sids().map(ReaderStep::Choose)).chain(packs().map(ReaderStep::Read));
         actions.extend(steps.map(Action::Reader));
     }
-    if bounds.compaction {
+    if bounds.compactions > 0 {
         let steps = [
             CompactorStep::CloseSegments,
             CompactorStep::ListLivePacks,

@@ -294,7 +294,8 @@ impl Store {
         self.snapshots.with(self.fences).with(self.catalogue.dead)
     }
 
-    /// Snapshots that can be restored: listed, not forgotten, and not dead in the catalogue, which is read last.
+    /// Snapshots that can be restored: listed, not forgotten, and not dead in the catalogue, which is read
+    /// last.
     #[must_use]
     pub fn live_snapshots(&self) -> Sids {
         self.snapshots.without(self.forgotten).without(self.catalogue.dead)

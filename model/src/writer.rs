@@ -137,8 +137,8 @@ impl Writer {
         self.phase == Phase::Open && self.acked.is_some()
     }
 
-    /// The index takes up all segments there are. It may do so long before the session begins, and never again:
-    /// that is a stale cache, and one rolled back.
+    /// The index takes up all segments there are. It may do so long before the session begins, and never
+    /// again: that is a stale cache, and one rolled back.
     fn load_index(&mut self, store: &Store, rules: &Rules) -> Step {
         if !matches!(self.phase, Phase::Idle | Phase::Open) {
             return Step::Impossible;
@@ -233,8 +233,8 @@ impl Writer {
         }
     }
 
-    /// Step 4, *then*: every condemned pack in which lies a chunk already referred to. For that the tables of all
-    /// condemned packs are loaded: a subtree's chunks may lie where this index has never looked.
+    /// Step 4, *then*: every condemned pack in which lies a chunk already referred to. For that the tables of
+    /// all condemned packs are loaded: a subtree's chunks may lie where this index has never looked.
     fn collect_objections(&mut self, store: &Store, rules: &Rules) -> Step {
         let Some(epoch) = self.seen.filter(|_| self.acked != self.seen && self.objections.is_none()) else {
             return Step::Impossible;
@@ -259,7 +259,8 @@ impl Writer {
         Step::Done
     }
 
-    /// Steps 2 and 4, *then*. A retry carries the same bytes, as the objections are kept until it is answered.
+    /// Steps 2 and 4, *then*. A retry carries the same bytes, as the objections are kept until it is
+    /// answered.
     fn create_ack(&mut self, sid: Sid, answer: Answer, store: &mut Store) -> Step {
         let (Some(epoch), Some(objections), Phase::Open) = (self.seen, self.objections, self.phase) else {
             return Step::Impossible;
@@ -275,7 +276,8 @@ impl Writer {
         Step::Done
     }
 
-    /// Step 3: dedup against the index. Undelete does no more than this for every chunk of the forgotten tree.
+    /// Step 3: dedup against the index. Undelete does no more than this for every chunk of the forgotten
+    /// tree.
     fn refer_to_known_chunk(&mut self, store: &Store, rules: &Rules) -> Step {
         let usable = self.usable_packs(store, rules);
         if !self.is_working() || self.refers != Reference::None || usable.is_empty() {
@@ -334,7 +336,8 @@ impl Writer {
         Step::Done
     }
 
-    /// Step 3. A foreign segment under one's own name, which closes the series, means that the session is lost.
+    /// Step 3. A foreign segment under one's own name, which closes the series, means that the session is
+    /// lost.
     fn write_segment(&mut self, sid: Sid, store: &mut Store) -> Step {
         if self.phase != Phase::Open || self.pack != Upload::Stored || store.indexed.has(sid.pack()) {
             return Step::Impossible;
@@ -375,7 +378,7 @@ impl Writer {
         match answer {
             Answer::Lost => self.phase = Phase::Committing,
             // Without compaction the catalogue stays empty.
-            Answer::Heard if rules.bounds.compaction => self.end(Phase::Committed),
+            Answer::Heard if rules.bounds.compactions > 0 => self.end(Phase::Committed),
             Answer::Heard => self.end(Phase::Reported),
         }
         Step::Done
