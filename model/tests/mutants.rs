@@ -1,7 +1,6 @@
 //! Every weakened rule is caught, and by the invariant that it endangers.
 
-// How far each exploration went is what a reader of the tests wants to know.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "tests tell the history that they found")]
 
 use keepfast_model::properties::{
     I1_CHUNKS, I1_READERS, I2_COMPLETE, I2_REPORTED, I3_REFERENCES, I4_VERDICTS, I5_TIMEOUTS, I6_CACHES,
