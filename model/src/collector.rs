@@ -113,8 +113,6 @@ pub enum CollectorStep {
 pub struct Collector {
     /// Where that is.
     pub turn: Turn,
-    /// Nobody reads this: it went on although a session that it had to wait for could still commit.
-    pub passed_over: bool,
 }
 
 impl Collector {
@@ -293,12 +291,10 @@ impl Collector {
         match () {
             () if rules.lacks(Mutant::ClockTrusted) => {
                 listed.remove(sid);
-                self.passed_over = true;
             }
             () if rules.lacks(Mutant::LockBroken) => {
                 listed.remove(sid);
                 store.sessions.remove(sid);
-                self.passed_over = true;
             }
             // It waits for what only it can end.
             () if rules.lacks(Mutant::RepackNotFenced) && session.has(sid) => return Step::Impossible,
