@@ -22,6 +22,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ("engine", &["keepfast-format", "keepfast-backend"]),
     ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
+    ("model", &[]),
     ("fuzz", &["keepfast-format"]),
     ("benches", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
 ];
@@ -36,7 +37,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Crates that know no terminal, environment or clock, and what they so don't call.
-const SILENT: &[&str] = &["repo-format", "backend", "engine"];
+const SILENT: &[&str] = &["repo-format", "backend", "engine", "model"];
 const LOUD_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 const LOUD_PATHS: &[&[&str]] = &[&["std", "env"], &["SystemTime", "now"], &["Instant", "now"]];
 

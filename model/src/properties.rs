@@ -1,0 +1,166 @@
+//! What must hold in every state, and what must happen in some.
+
+use crate::collector::Collector;
+use crate::reader::Reader;
+use crate::state::State;
+use crate::store::{Condemned, EpochObjects, Packs, Register, Sid, Store};
+use crate::writer::{Phase, Reference, Upload, Writer};
+
+/// I1, in the store: a snapshot that is neither forgotten nor dead has its chunk in a pack that is there,
+/// indexed and not dead.
+pub const I1_CHUNKS: &str = "I1 every chunk of a live snapshot is stored";
+/// I1, as a reader sees it.
+pub const I1_READERS: &str = "I1 readers miss nothing of a snapshot that isn't forgotten";
+/// I2, of a session's own pack.
+pub const I2_COMPLETE: &str = "I2 a snapshot is absent or complete";
+/// I2, of what a user is told.
+pub const I2_REPORTED: &str = "I2 success is reported of committed snapshots only";
+/// I3, before the commit.
+pub const I3_REFERENCES: &str = "I3 no session that may still commit refers to a lost chunk";
+/// I4: whatever has crashed, and whoever goes on.
+pub const I4_VERDICTS: &str = "I4 only what a verdict names is ever gone";
+/// I5: a timeout may fence a session, and not pass it over.
+pub const I5_TIMEOUTS: &str = "I5 whoever missed an epoch that has a verdict can't commit any more";
+/// I6: I1 for those who began with a cache that was old, rolled back, incomplete or lost.
+pub const I6_CACHES: &str = "I6 snapshots made with a stale cache have all chunks";
+/// Progress: the one wait of the protocol is for others, who can be fenced.
+pub const NO_SELF_WAIT: &str = "no collector waits for itself";
+
+/// The rest are things that have to happen, or the model says less than it seems to.
+pub const PACK_REMOVED: &str = "a pack is removed";
+/// Two collectors in the same epoch.
+pub const TAKEOVER: &str = "an epoch is taken over";
+/// Step 5, first half.
+pub const OBJECTION_SPARES: &str = "an objection spares a pack";
+/// Step 5, second half.
+pub const LISTING_SPARES: &str = "the second listing spares a pack";
+/// A writer that has slept through the publication of an epoch.
+pub const LATE_COMMIT: &str = "a writer that missed an epoch commits";
+/// A writer that was fenced while it slept.
+pub const FENCED_WRITER: &str = "a fenced writer learns it";
+/// A cache that lists dead packs.
+pub const STALE_COMMIT: &str = "a session with a stale cache commits";
+/// Repacking, with a reader who misses the old pack.
+pub const READER_RELOADS: &str = "a reader finds a chunk that has moved";
+/// Compaction, with a register whose name is free again.
+pub const FREED_NAME: &str = "a commit lands in a freed register, and its writer learns it";
+
+/// A name, and what it says of a state.
+pub type Property = (&'static str, fn(&State) -> bool);
+
+/// What must hold in every state.
+pub const ALWAYS: [Property; 9] = [
+    (I1_CHUNKS, |state| state.store.live_snapshots().is_empty() || chunk_is_stored(&state.store)),
+    (I1_READERS, readers_miss_nothing),
+    (I2_COMPLETE, own_packs_are_stored),
+    (I2_REPORTED, reports_are_true),
+    (I3_REFERENCES, references_are_stored),
+    (I4_VERDICTS, |state| gone(&state.store).is_within(state.store.dead_packs())),
+    (I5_TIMEOUTS, nobody_is_passed_over),
+    (I6_CACHES, stale_caches_do_no_harm),
+    (NO_SELF_WAIT, |state| state.collectors.iter().all(|it| !it.waits_for_itself(&state.store))),
+];
+
+/// What must happen in some state, if the bounds allow it.
+pub const SOMETIMES: [Property; 9] = [
+    (PACK_REMOVED, |state| !gone(&state.store).is_empty()),
+    (TAKEOVER, |state| {
+        let [one, other] = state.collectors.map(|collector| Collector::swept_epoch(&collector));
+        one.is_some() && one == other
+    }),
+    (OBJECTION_SPARES, |state| {
+        finished(&state.store).any(|(condemned, epoch, verdict)| {
+            // Nothing else can have spared it: there is no newer snapshot.
+            let alone = state.store.snapshots.is_within(condemned.snapshots);
+            let spared = condemned.packs.among(epoch.objections).without(verdict);
+            alone && !state.store.snapshots.is_empty() && !spared.is_empty()
+        })
+    }),
+    (LISTING_SPARES, |state| {
+        finished(&state.store).any(|(condemned, epoch, verdict)| {
+            !condemned.packs.without(epoch.objections).without(verdict).is_empty()
+        })
+    }),
+    (LATE_COMMIT, |state| {
+        let missed = |sid| {
+            finished(&state.store)
+                .any(|(condemned, epoch, _)| !condemned.snapshots.has(sid) && !epoch.acks.has(sid))
+        };
+        writers(state).any(|(sid, writer)| {
+            writer.phase == Phase::Committing && state.store.snapshots.has(sid) && missed(sid)
+        })
+    }),
+    (FENCED_WRITER, |state| writers(state).any(|(_, writer)| writer.phase == Phase::Lost)),
+    (STALE_COMMIT, |state| {
+        let stale = |writer: &Writer| writer.stale_cache && writer.phase == Phase::Reported;
+        !gone(&state.store).is_empty() && writers(state).any(|(_, writer)| stale(writer))
+    }),
+    (READER_RELOADS, |state| state.reader == Reader::Restored),
+    (FREED_NAME, |state| {
+        let freed = state.store.snapshots.among(state.store.catalogue.dead);
+        writers(state).any(|(sid, writer)| writer.phase == Phase::Lost && freed.has(sid))
+    }),
+];
+
+fn writers(state: &State) -> impl Iterator<Item = (Sid, &Writer)> {
+    (1..).map(Sid).zip(&state.writers)
+}
+
+fn finished(store: &Store) -> impl Iterator<Item = (Condemned, &EpochObjects, Packs)> {
+    store.epochs.iter().filter_map(|epoch| Some((epoch.condemned?, epoch, epoch.done?)))
+}
+
+/// Packs that were there once.
+fn gone(store: &Store) -> Packs {
+    store.indexed.without(store.packs)
+}
+
+fn chunk_is_stored(store: &Store) -> bool {
+    !store.sound_packs().is_empty()
+}
+
+fn readers_miss_nothing(state: &State) -> bool {
+    match state.reader {
+        Reader::Missing { snapshot } => state.store.ever_forgotten.has(snapshot),
+        _ => true,
+    }
+}
+
+/// Also of those that were forgotten: removing a pack later isn't the same as never having had it.
+fn own_packs_are_stored(state: &State) -> bool {
+    let store = &state.store;
+    let own = store.snapshots.packs().among(store.packs_sent);
+    own.is_within(store.indexed) && own.is_within(store.packs.with(store.dead_packs()))
+}
+
+fn reports_are_true(state: &State) -> bool {
+    let store = &state.store;
+    let committed = store.snapshots.without(store.catalogue.dead).with(store.ever_forgotten);
+    writers(state).all(|(sid, writer)| writer.phase != Phase::Reported || committed.has(sid))
+}
+
+/// A session's own pack may be unindexed as yet.
+fn references_are_stored(state: &State) -> bool {
+    let store = &state.store;
+    writers(state).all(|(sid, writer)| {
+        let decided = store.register(sid) != Register::Empty || store.catalogue.dead.has(sid);
+        let own = writer.pack == Upload::Stored && store.packs.without(store.dead_packs()).has(sid.pack());
+        writer.refers == Reference::None || decided || own || chunk_is_stored(store)
+    })
+}
+
+/// A session that has read no epoch yet will read the newest; an ack counts though its writer knows nothing
+/// of it.
+fn nobody_is_passed_over(state: &State) -> bool {
+    let finished = state.store.newest_verdict();
+    writers(state).all(|(sid, writer)| {
+        let missed = writer.acked.or(writer.seen).is_some_and(|epoch| epoch < finished);
+        !missed || state.store.epoch(finished).acks.has(sid) || state.store.decided().has(sid)
+    })
+}
+
+fn stale_caches_do_no_harm(state: &State) -> bool {
+    let live = state.store.live_snapshots();
+    let harmed = |(sid, writer): (Sid, &Writer)| writer.stale_cache && live.has(sid);
+    chunk_is_stored(&state.store) || !writers(state).any(harmed)
+}

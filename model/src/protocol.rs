@@ -1,0 +1,171 @@
+//! The protocol as a model that a checker can explore, and its exploration.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use stateright::{Checker, HasDiscoveries, Model, Property};
+
+use crate::mutant::Mutant;
+use crate::properties::{ALWAYS, SOMETIMES};
+use crate::rules::{Bounds, Rules, Step};
+use crate::state::{Action, State, possible_actions};
+
+/// The protocol under some rules.
+#[derive(Clone, Debug)]
+pub struct Protocol {
+    /// The rules.
+    pub rules: Rules,
+    first: State,
+    actions: Vec<Action>,
+    /// The checker would replace a property's first and shortest example by each later one; a set bit says
+    /// that there is one already.
+    exemplified: Arc<AtomicU32>,
+}
+
+impl Protocol {
+    /// The protocol as it is.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self::under(Rules { bounds, mutant: None })
+    }
+
+    /// The protocol without one rule.
+    #[must_use]
+    pub fn lacking(mutant: Mutant, bounds: Bounds) -> Self {
+        Self::under(Rules { bounds, mutant: Some(mutant) })
+    }
+
+    /// The histories that begin with these steps; none, if they can't be taken.
+    #[must_use]
+    pub fn after(mut self, steps: &[Action]) -> Option<Self> {
+        let mut taken = steps.iter().map(|action| self.first.step(*action, &self.rules));
+        taken.all(|step| step == Step::Done).then_some(self)
+    }
+
+    fn under(rules: Rules) -> Self {
+        let actions = possible_actions(&rules);
+        Self { rules, first: State::first(), actions, exemplified: Arc::default() }
+    }
+
+    /// Whether this state is the first to exemplify a property: an invariant by breaking it.
+    fn exemplifies(&self, property: usize, state: &State) -> bool {
+        let (mask, invariants) = (1 << property, ALWAYS.len());
+        if self.exemplified.load(Ordering::Relaxed) & mask != 0 {
+            return false;
+        }
+        let example = match property.checked_sub(invariants) {
+            None => !(ALWAYS[property].1)(state),
+            Some(property) => (SOMETIMES[property].1)(state),
+        };
+        example && self.exemplified.fetch_or(mask, Ordering::Relaxed) & mask == 0
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![self.first]
+    }
+
+    fn actions(&self, _: &State, actions: &mut Vec<Action>) {
+        actions.extend_from_slice(&self.actions);
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut next = *last;
+        let step = next.step(action, &self.rules);
+        (step == Step::Done && next != *last).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            invariant::<0>(),
+            invariant::<1>(),
+            invariant::<2>(),
+            invariant::<3>(),
+            invariant::<4>(),
+            invariant::<5>(),
+            invariant::<6>(),
+            invariant::<7>(),
+            invariant::<8>(),
+            event::<0>(),
+            event::<1>(),
+            event::<2>(),
+            event::<3>(),
+            event::<4>(),
+            event::<5>(),
+            event::<6>(),
+            event::<7>(),
+            event::<8>(),
+        ]
+    }
+}
+
+/// The checker wants a plain function for each property, hence the numbers.
+fn invariant<const N: usize>() -> Property<Protocol> {
+    Property::always(ALWAYS[N].0, |protocol, state| !protocol.exemplifies(N, state))
+}
+
+fn event<const N: usize>() -> Property<Protocol> {
+    Property::sometimes(SOMETIMES[N].0, |protocol, state| protocol.exemplifies(ALWAYS.len() + N, state))
+}
+
+/// What an exploration has found.
+#[derive(Debug)]
+pub struct Exploration {
+    /// Different states, those alike by symmetry counted once.
+    pub states: usize,
+    /// Steps of the longest history that was followed.
+    pub depth: usize,
+    /// The properties that have examples: broken invariants, and events that happen. With each the steps to
+    /// it.
+    pub examples: Vec<(&'static str, Vec<Action>)>,
+}
+
+impl Exploration {
+    /// The steps to the first example of this property.
+    #[must_use]
+    pub fn example(&self, property: &str) -> Option<&[Action]> {
+        let found = self.examples.iter().find(|(name, _)| *name == property);
+        found.map(|(_, actions)| actions.as_slice())
+    }
+
+    /// The invariants that don't hold.
+    #[must_use]
+    pub fn broken(&self) -> Vec<&'static str> {
+        let invariants = ALWAYS.iter().map(|(name, _)| *name);
+        invariants.filter(|name| self.example(name).is_some()).collect()
+    }
+}
+
+impl Protocol {
+    /// Follows all histories, those that differ by the names of like processes only once.
+    #[must_use]
+    pub fn explore(self, threads: usize) -> Exploration {
+        let alike = if self.rules.bounds.writers == 2 {
+            State::representative
+        } else {
+            State::with_collectors_sorted
+        };
+        finish(self.checker().threads(threads).symmetry_fn(alike).spawn_dfs().join())
+    }
+
+    /// Follows the shortest histories first, up to the first that breaks this invariant.
+    #[must_use]
+    pub fn hunt(self, invariant: &'static str, states_max: usize) -> Exploration {
+        let found = HasDiscoveries::AllOf([invariant].into());
+        let checker = self.checker().finish_when(found).target_state_count(states_max);
+        finish(checker.spawn_bfs().join())
+    }
+}
+
+fn finish(checker: impl Checker<Protocol>) -> Exploration {
+    let examples = checker.discoveries().into_iter().map(|(name, path)| (name, path.into_actions()));
+    Exploration {
+        states: checker.unique_state_count(),
+        depth: checker.max_depth(),
+        examples: examples.collect(),
+    }
+}

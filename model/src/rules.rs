@@ -1,0 +1,83 @@
+//! What a history is played by: how large it may be, and which rule it lacks.
+
+use crate::mutant::Mutant;
+use crate::store::Epoch;
+
+/// What may happen in the histories that are explored. Crashes, pauses and late creates are never bounded.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// 1 or 2 sessions, numbered from 1, all alike; 0 for none.
+    pub writers: u8,
+    /// 1 or 2 collectors, all alike; 0 for none.
+    pub collectors: u8,
+    /// A reader.
+    pub reader: bool,
+    /// Epochs, at most [`EPOCHS_MAX`](crate::store::EPOCHS_MAX).
+    pub epochs: Epoch,
+    /// Sessions for collectors that rewrite packs, numbered after the writers'.
+    pub repacks: u8,
+    /// Sessions that a compactor may compact; 0 for none.
+    pub compactions: u8,
+    /// Creates whose answer is lost, and which are sent again.
+    pub lost_answers: bool,
+    /// Collectors may leave out packs that they could condemn, as if those held other, live chunks.
+    pub any_subset: bool,
+    /// Writers may take subtrees over from a parent.
+    pub parents: bool,
+    /// Writers may also write a pack of their own.
+    pub uploads: bool,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            writers: 1,
+            collectors: 1,
+            reader: false,
+            epochs: 1,
+            repacks: 0,
+            compactions: 0,
+            lost_answers: true,
+            any_subset: true,
+            parents: true,
+            uploads: true,
+        }
+    }
+}
+
+/// The rules of one exploration.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// How large histories may be.
+    pub bounds: Bounds,
+    /// The rule that is missing, if any.
+    pub mutant: Option<Mutant>,
+}
+
+impl Rules {
+    /// Whether this rule is the missing one.
+    #[must_use]
+    pub fn lacks(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+}
+
+/// Whether the answer to a create arrives. One whose answer is lost has taken effect all the same; its sender
+/// knows nothing, and sends it again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It arrives.
+    Heard,
+    /// It doesn't.
+    Lost,
+}
+
+/// Whether a step could be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Step {
+    /// It was.
+    Done,
+    /// It can't be taken now; nothing has changed.
+    Impossible,
+}

@@ -1,0 +1,208 @@
+//! All processes around one store, and what each of them can do next.
+
+use crate::collector::{Collector, CollectorStep};
+use crate::compactor::{Compactor, CompactorStep};
+use crate::mutant::Mutant;
+use crate::reader::{Reader, ReaderStep};
+use crate::rules::{Answer, Rules, Step};
+use crate::store::{Pack, Packs, Sid, Store};
+use crate::writer::{Writer, WriterStep};
+
+/// Everything at one moment of a history.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct State {
+    /// All objects.
+    pub store: Store,
+    /// Sessions 1 and 2.
+    pub writers: [Writer; 2],
+    /// Two of them.
+    pub collectors: [Collector; 2],
+    /// One.
+    pub reader: Reader,
+    /// One.
+    pub compactor: Compactor,
+}
+
+/// One step of one process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// The writer of this session.
+    Writer(Sid, WriterStep),
+    /// The first or second collector.
+    Collector(usize, CollectorStep),
+    /// The reader.
+    Reader(ReaderStep),
+    /// The compactor.
+    Compactor(CompactorStep),
+    /// A pack create that was sent takes effect: for the first time, or late, or again.
+    PackArrives(Pack),
+    /// The create of a snapshot takes effect once more, under a name that compaction has made free.
+    SnapshotArrivesAgain(Sid),
+    /// A user forgets a snapshot.
+    Forget(Sid),
+    /// For a mutant only.
+    TakeForgettingBack(Sid),
+}
+
+impl State {
+    /// One committed snapshot, and nobody has done anything.
+    #[must_use]
+    pub fn first() -> Self {
+        Self {
+            store: Store::with_one_snapshot(),
+            writers: [Writer::default(); 2],
+            collectors: [Collector::default(); 2],
+            reader: Reader::default(),
+            compactor: Compactor::default(),
+        }
+    }
+
+    /// Runs one step, if it is possible now.
+    pub fn step(&mut self, action: Action, rules: &Rules) -> Step {
+        let store = &mut self.store;
+        match action {
+            Action::Writer(sid, step) => self.writers[usize::from(sid.0) - 1].step(sid, step, store, rules),
+            Action::Collector(which, step) => self.collectors[which].step(step, store, rules),
+            Action::Reader(step) => self.reader.step(step, store, rules),
+            Action::Compactor(step) => self.compactor.step(step, store, rules),
+            Action::PackArrives(pack) => {
+                if store.packs_sent.has(pack) && store.packs.insert(pack) {
+                    Step::Done
+                } else {
+                    Step::Impossible
+                }
+            }
+            Action::SnapshotArrivesAgain(sid) => {
+                let free = store.catalogue.dead.has(sid) && !store.fences.has(sid);
+                if free && store.snapshots_sent.has(sid) && store.snapshots.insert(sid) {
+                    Step::Done
+                } else {
+                    Step::Impossible
+                }
+            }
+            Action::Forget(sid) => {
+                if store.live_snapshots().has(sid) {
+                    store.forgotten.insert(sid);
+                    store.ever_forgotten.insert(sid);
+                    Step::Done
+                } else {
+                    Step::Impossible
+                }
+            }
+            Action::TakeForgettingBack(sid) => {
+                if rules.lacks(Mutant::UndeleteWithoutSession) && store.forgotten.remove(sid) {
+                    Step::Done
+                } else {
+                    Step::Impossible
+                }
+            }
+        }
+    }
+
+    /// Of all states that differ by the names of like processes only, the same one.
+    #[must_use]
+    pub fn representative(&self) -> Self {
+        self.with_collectors_sorted().min(self.with_writers_swapped().with_collectors_sorted())
+    }
+
+    /// The same where session 2 isn't a writer's.
+    #[must_use]
+    pub fn with_collectors_sorted(&self) -> Self {
+        let mut this = *self;
+        this.collectors.sort_unstable();
+        this
+    }
+
+    fn with_writers_swapped(&self) -> Self {
+        let [one, other] = self.writers.map(|writer| writer.swapped(1, 2));
+        Self {
+            store: self.store.swapped(1, 2),
+            writers: [other, one],
+            collectors: self.collectors.map(|collector| collector.swapped(1, 2)),
+            reader: self.reader.swapped(1, 2),
+            compactor: self.compactor.swapped(1, 2),
+        }
+    }
+}
+
+/// Every action that may ever be possible; each says itself when it is.
+#[must_use]
+pub fn possible_actions(rules: &Rules) -> Vec<Action> {
+    let bounds = &rules.bounds;
+    let writers = 1..=bounds.writers;
+    let sids = || (0..=bounds.writers + bounds.repacks).map(Sid);
+    let packs = || sids().map(Sid::pack);
+    let sets = || (1..1 << (1 + bounds.writers + bounds.repacks)).map(Packs::from_bits);
+    let answers = || [Answer::Heard, Answer::Lost].into_iter().take(if bounds.lost_answers { 2 } else { 1 });
+    let mut actions = Vec::new();
+
+    for sid in writers.map(Sid) {
+        let mut steps = vec![
+            WriterStep::LoadIndex,
+            WriterStep::ReadNewestEpoch,
+            WriterStep::ReadVerdict,
+            WriterStep::CollectObjections,
+            WriterStep::ReferToKnownChunk,
+        ];
+        if bounds.parents {
+            steps.extend([WriterStep::ListParent, WriterStep::TakeOverSubtree]);
+        }
+        if bounds.uploads {
+            let upload = [WriterStep::SendPack, WriterStep::HearThatPackIsStored, WriterStep::WriteSegment];
+            steps.extend(upload);
+        }
+        steps.extend(answers().map(WriterStep::CreateSession));
+        steps.extend(answers().map(WriterStep::CreateAck));
+        steps.extend(answers().map(WriterStep::CreateSnapshot));
+        steps.extend((bounds.compactions > 0).then_some(WriterStep::ReadCatalogue));
+        actions.extend(steps.into_iter().map(|step| Action::Writer(sid, step)));
+    }
+    for which in 0..usize::from(bounds.collectors) {
+        let mut steps = vec![
+            CollectorStep::Begin,
+            CollectorStep::ListSessions,
+            CollectorStep::ListAgain,
+            CollectorStep::SweepDead,
+            CollectorStep::Crash,
+        ];
+        steps.extend(sets().map(CollectorStep::Mark));
+        if bounds.repacks > 0 {
+            steps.extend([
+                CollectorStep::OpenRewritingSession,
+                CollectorStep::WritePack,
+                CollectorStep::IndexPack,
+                CollectorStep::FenceOwnSession,
+            ]);
+            steps.extend(sets().map(CollectorStep::CondemnRewritten));
+        }
+        steps.extend(answers().map(CollectorStep::CreateCondemned));
+        steps.extend(sids().map(CollectorStep::Fence));
+        steps.extend(answers().map(CollectorStep::CreateDone));
+        steps.extend(packs().map(CollectorStep::Remove));
+        actions.extend(steps.into_iter().map(|step| Action::Collector(which, step)));
+    }
+    if bounds.reader {
+        let steps = [ReaderStep::LoadIndex, ReaderStep::Reload, ReaderStep::GiveUp].into_iter();
+        let steps = steps.chain(sids().map(ReaderStep::Choose)).chain(packs().map(ReaderStep::Read));
+        actions.extend(steps.map(Action::Reader));
+    }
+    if bounds.compactions > 0 {
+        let steps = [
+            CompactorStep::CloseSegments,
+            CompactorStep::ListLivePacks,
+            CompactorStep::WriteCatalogue,
+            CompactorStep::RemoveRegister,
+            CompactorStep::RemoveSession,
+            CompactorStep::Crash,
+        ];
+        let steps = steps.into_iter().chain(sids().map(CompactorStep::Choose));
+        actions.extend(steps.map(Action::Compactor));
+        actions.extend(sids().map(Action::SnapshotArrivesAgain));
+    }
+    actions.extend(packs().map(Action::PackArrives));
+    actions.extend(sids().map(Action::Forget));
+    if rules.lacks(Mutant::UndeleteWithoutSession) {
+        actions.extend(sids().map(Action::TakeForgettingBack));
+    }
+    actions
+}

@@ -1,0 +1,135 @@
+//! The protocol as it is: in every history within these bounds all invariants hold, and what makes a bound
+//! worth exploring does happen.
+//!
+//! Processes may crash, pause and be late at every step of each of them; only the number of processes and
+//! epochs is bounded. The short ones run with all tests, the long ones are for soaking.
+
+#![allow(clippy::print_stdout, reason = "tests say how far they went")]
+
+use keepfast_model::properties::{
+    FENCED_WRITER, FREED_NAME, LATE_COMMIT, LISTING_SPARES, OBJECTION_SPARES, PACK_REMOVED, READER_RELOADS,
+    STALE_COMMIT, TAKEOVER,
+};
+use keepfast_model::{Bounds, Protocol};
+
+/// Explores all, and finds no broken invariant; the events must have happened.
+#[track_caller]
+fn assert_sound(bounds: Bounds, events: &[&str]) {
+    let found = Protocol::new(bounds.clone()).explore(1);
+    println!("{} states, longest history {} steps: {bounds:?}", found.states, found.depth);
+    for invariant in found.broken() {
+        println!("{invariant:?} is broken:");
+        for step in found.example(invariant).into_iter().flatten() {
+            println!("    {step:?}");
+        }
+    }
+    assert!(found.broken().is_empty(), "{:?} are broken", found.broken());
+    for event in events {
+        assert!(found.example(event).is_some(), "it never happens that {event}");
+    }
+}
+
+/// One choice each where a bound isn't about choices.
+fn plain() -> Bounds {
+    Bounds { lost_answers: false, any_subset: false, ..Bounds::default() }
+}
+
+#[test]
+fn one_writer_two_collectors_two_epochs() {
+    let bounds = Bounds { collectors: 2, epochs: 2, ..Bounds::default() };
+    let events =
+        [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER, STALE_COMMIT];
+    assert_sound(bounds, &events);
+}
+
+#[test]
+fn two_writers_with_uploads_and_a_collector() {
+    let bounds = Bounds { writers: 2, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT]);
+}
+
+/// Everyone at once; the writers find their chunks in the index and in the parent, and upload none.
+#[test]
+fn two_writers_two_collectors_and_a_reader() {
+    let bounds = Bounds { writers: 2, collectors: 2, reader: true, uploads: false, ..plain() };
+    let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT];
+    assert_sound(bounds, &events);
+}
+
+/// Without the reader, who changes nothing; instead any create may go unanswered.
+#[test]
+fn two_writers_and_two_collectors_that_hear_no_answers() {
+    let bounds = Bounds { writers: 2, collectors: 2, uploads: false, ..Bounds::default() };
+    let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER];
+    assert_sound(bounds, &events);
+}
+
+#[test]
+fn a_repack_beside_a_writer_and_a_reader() {
+    let bounds = Bounds { repacks: 1, reader: true, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT, READER_RELOADS]);
+}
+
+#[test]
+fn two_repacks_by_two_collectors_while_a_reader_reads() {
+    let bounds =
+        Bounds { writers: 0, collectors: 2, epochs: 2, repacks: 2, reader: true, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, READER_RELOADS]);
+}
+
+#[test]
+fn compaction_beside_a_writer_and_a_collector() {
+    let bounds = Bounds { compactions: 2, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, FENCED_WRITER, LATE_COMMIT, FREED_NAME]);
+}
+
+#[test]
+fn compaction_beside_two_writers_that_share_subtrees() {
+    let bounds = Bounds { writers: 2, compactions: 1, uploads: false, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, FREED_NAME]);
+}
+
+#[test]
+#[ignore = "a minute; for soaking"]
+fn two_writers_two_collectors_and_a_reader_that_hear_no_answers() {
+    let bounds = Bounds { writers: 2, collectors: 2, reader: true, uploads: false, ..Bounds::default() };
+    let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER];
+    assert_sound(bounds, &events);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn two_writers_with_uploads_and_two_collectors() {
+    let bounds = Bounds { writers: 2, collectors: 2, ..plain() };
+    let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT];
+    assert_sound(bounds, &events);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn two_writers_and_a_collector_with_every_choice() {
+    let bounds = Bounds { writers: 2, ..Bounds::default() };
+    let events = [PACK_REMOVED, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER, STALE_COMMIT];
+    assert_sound(bounds, &events);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn a_repack_by_two_collectors_beside_a_writer_and_a_reader() {
+    let bounds = Bounds { collectors: 2, repacks: 1, reader: true, any_subset: true, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, LISTING_SPARES, FENCED_WRITER, READER_RELOADS]);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn a_repack_by_two_collectors_in_two_epochs_beside_a_writer() {
+    let bounds = Bounds { collectors: 2, epochs: 2, repacks: 1, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, FENCED_WRITER]);
+}
+
+#[test]
+#[ignore = "two minutes; for soaking"]
+fn compaction_beside_two_writers_that_share_packs() {
+    let bounds = Bounds { writers: 2, compactions: 1, parents: false, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, OBJECTION_SPARES, FENCED_WRITER, FREED_NAME]);
+}
