@@ -10,7 +10,7 @@ const UPLOADS_MAX: usize = 8;
 /// Memory for packs on their way, unless less is said.
 const PACKS_IN_FLIGHT_MIB: usize = 128;
 /// Frames from a distant store that are read at once: most of the time they wait.
-const REMOTE_READERS_MIN: usize = 8;
+const REMOTE_READERS_MIN: usize = 4;
 /// What a run takes besides its threads and packs: the index, trees, what is listed.
 const BASE_MIB: usize = 80;
 

@@ -22,9 +22,9 @@ use crate::error::{EngineError, Result};
 const FRAMES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// From a store that is far, frames are read with those after them, up to so many bytes: the
 /// metadata of one directory after the other lies together.
-const AHEAD_BYTES: u64 = 4 << 20;
+const AHEAD_BYTES: u64 = 8 << 20;
 /// Ranges of sealed frames that are kept, if they are read ahead.
-const RANGES: usize = 4;
+const RANGES: usize = 2;
 /// Packs whose keys are kept.
 const CIPHERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 

@@ -100,8 +100,9 @@ pub struct Reading {
 impl Reading {
     /// From a disk, that answers at once.
     pub const NEAR: Self = Self { bytes: 4 << 20, gap_bytes: 0 };
-    /// From a store that takes its time for each answer, and wants to be paid for it.
-    pub const FAR: Self = Self { bytes: 16 << 20, gap_bytes: 1 << 20 };
+    /// From a store that takes its time for each answer, and wants to be paid for it: half a pack
+    /// of the usual size.
+    pub const FAR: Self = Self { bytes: 18 << 20, gap_bytes: 1 << 20 };
 }
 
 /// One read from a pack: neighbouring frames, and the parts that are in them.
