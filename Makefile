@@ -22,8 +22,10 @@ BENCH ?=
 PEERS_CORPUS ?= /usr/share
 PEERS_RUNS ?= 3
 PEERS ?= keepfast restic bupstash rustic borg
+# Where results of benchmarks go.
+BENCH_RUN ?= benches/runs/$(shell date +%F)
 
-.PHONY: help setup build demo test lint fuzz soak bench bench-peers
+.PHONY: help setup build demo test lint fuzz soak bench bench-parts bench-peers
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,8 +56,17 @@ soak: build ## All tests with SOAK_CASES=20000 cases of each property; SOAK_KILL
 	  cargo nextest run $(WORKSPACE) --no-fail-fast --run-ignored all
 	scripts/soak-kill.sh $(SOAK_TREE) $(SOAK_KILLS)
 
-bench: setup ## Run the benchmarks of the parts: BENCH=part-of-a-name
-	cargo bench --profile release --workspace --bench parts -- $(BENCH)
+bench: bench-parts bench-peers ## Both of the next two, into BENCH_RUN=benches/runs/<date>
+
+bench-parts: setup ## Run the benchmarks of the parts: BENCH=part-of-a-name
+	@mkdir -p $(BENCH_RUN)
+	cargo bench --profile release --workspace --bench parts -- $(BENCH) | tee $(BENCH_RUN)/parts.txt
 
 bench-peers: build ## Measure against installed peers: PEERS_CORPUS=/dir PEERS_RUNS=3 PEERS="keepfast restic"
-	benches/run-peers.sh $(PEERS_CORPUS) $(PEERS_RUNS) $(PEERS)
+	@mkdir -p $(BENCH_RUN)
+	RESULTS=$(BENCH_RUN)/peers.tsv benches/run-peers.sh $(PEERS_CORPUS) $(PEERS_RUNS) $(PEERS)
+	(echo "# Measured on $$(date +%F)"; echo; \
+	 echo "$$(nproc) processors ($$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), $$(free -g | awk '/^Mem/ {print $$2}') GiB of memory," \
+	      "Linux $$(uname -r); source $(PEERS_CORPUS), $(PEERS_RUNS) runs, work folder $${BENCH_WORK:-/var/tmp}."; \
+	 benches/summarize.py $(BENCH_RUN)/peers.tsv $(BENCH_RUN)) > $(BENCH_RUN)/README.md
+	@cat $(BENCH_RUN)/README.md

@@ -56,6 +56,24 @@ pub trait Backend: Send + Sync {
     /// `length` bytes of an object from `offset` on; fewer only where the object ends.
     fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError>;
 
+    /// As [`Backend::read`], into memory that is used again.
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        *bytes = self.read(name, bytes_max)?;
+        Ok(())
+    }
+
+    /// As [`Backend::read_range`], into memory that is used again.
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        *bytes = self.read_range(name, offset, length)?;
+        Ok(())
+    }
+
     /// Calls `found` with every object whose name begins with `prefix`, in no particular order.
     /// `prefix` ends with a slash.
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError>;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
@@ -186,36 +186,39 @@ impl Backend for LocalBackend {
     }
 
     fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_into(name, bytes_max, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
+        let mut bytes = Vec::new();
+        self.read_range_into(name, offset, length, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        let mut read = || -> io::Result<()> {
             let file = File::open(self.root.join(name))?;
             let size = file.metadata()?.len();
             if size > bytes_max {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
-            let mut bytes = Vec::with_capacity(size as usize);
-            file.take(bytes_max).read_to_end(&mut bytes)?;
-            Ok(bytes)
+            fill(&file, 0, size as usize, bytes)
         };
         read().map_err(|error| self.failed(Operation::Read, name, error))
     }
 
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        let read = || -> io::Result<Vec<u8>> {
-            let file = File::open(self.root.join(name))?;
-            let mut bytes = vec![0; length];
-            let mut filled = 0;
-            while filled < length {
-                match file.read_at(&mut bytes[filled..], offset + filled as u64) {
-                    Ok(0) => break,
-                    Ok(count) => filled += count,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            bytes.truncate(filled);
-            Ok(bytes)
-        };
-        read().map_err(|error| self.failed(Operation::Read, name, error))
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        File::open(self.root.join(name))
+            .and_then(|file| fill(&file, offset, length, bytes))
+            .map_err(|error| self.failed(Operation::Read, name, error))
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
@@ -238,6 +241,22 @@ impl Backend for LocalBackend {
     fn location(&self) -> String {
         self.root.display().to_string()
     }
+}
+
+/// Replaces `bytes` by `length` bytes of a file from `offset` on, or fewer if it ends before.
+fn fill(file: &File, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+    bytes.resize(length, 0);
+    let mut filled = 0;
+    while filled < length {
+        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(())
 }
 
 fn open_new(path: &Path) -> io::Result<OwnedFd> {

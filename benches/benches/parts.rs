@@ -1,13 +1,12 @@
-//! The parts that every byte of a backup or restore passes, each on one thread.
+//! The parts that every byte of a backup or restore passes, each on one thread; and a walk and a
+//! restore of small files.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use keepfast_backend::MemoryBackend;
-use keepfast_benches::{random, text};
-use keepfast_engine::monitor::{Event, Monitor, Progress};
+use keepfast_benches::{Deaf, random, text};
 use keepfast_engine::repo::{
     Index, InitOptions, Repository, Session, Snapshots, WriterOptions, open_index, write_packs,
 };
@@ -21,6 +20,7 @@ use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::pack::PackCipher;
 use keepfast_format::slot::PasswordCost;
 use keepfast_format::tree::Tree;
+use keepfast_testkit::{Lab, tree};
 use zeroize::Zeroizing;
 
 const MIB: usize = 1 << 20;
@@ -147,25 +147,6 @@ fn decode_tree_page(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(PAGE_ENTRIES)).bench_local(|| Tree::decode(&bytes).expect("a good page"));
 }
 
-/// Nobody listens.
-#[derive(Default)]
-struct Deaf {
-    progress: Progress,
-    stop: AtomicBool,
-}
-
-impl Monitor for Deaf {
-    fn event(&self, _: Event<'_>) {}
-
-    fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    fn stop(&self) -> &AtomicBool {
-        &self.stop
-    }
-}
-
 /// An index of this many small chunks, and their ids in the order of writing.
 fn index_of(chunks: usize, cache: &std::path::Path) -> (Index, Vec<ChunkId>) {
     let options = InitOptions {
@@ -222,4 +203,34 @@ fn refuse_new_chunks(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         assert!(!next.next().is_some_and(|id| index.contains(id)));
     });
+}
+
+/// Files that make a tree.
+const FILES: usize = 4000;
+
+/// A laboratory with a tree of small files in folders of a hundred, and a snapshot of it.
+fn lab_with_tree() -> Lab {
+    let lab = Lab::with(|root| {
+        let bytes = text("tree", FILES + (2 << 10));
+        for file in 0..FILES {
+            tree::write(root.join(format!("{}/{file}.txt", file / 100)), &bytes[file..file + (2 << 10)]);
+        }
+    });
+    lab.backup();
+    lab
+}
+
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn walk_unchanged_files(bencher: Bencher<'_, '_>) {
+    let lab = lab_with_tree();
+    bencher.counter(ItemsCount::new(FILES)).bench_local(|| {
+        let report = lab.backup();
+        assert_eq!(report.statistics.files_unchanged, FILES as u64);
+    });
+}
+
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn restore_small_files(bencher: Bencher<'_, '_>) {
+    let lab = lab_with_tree();
+    bencher.counter(ItemsCount::new(FILES)).bench_local(|| lab.restore("latest"));
 }

@@ -1,4 +1,8 @@
-//! Data to measure with: the same bytes in every run.
+//! What benchmarks share: data that is the same in every run, and a monitor.
+
+use std::sync::atomic::AtomicBool;
+
+use keepfast_engine::monitor::{Event, Monitor, Progress};
 
 /// Bytes that don't compress.
 #[must_use]
@@ -32,6 +36,25 @@ pub fn text(label: &str, length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// A monitor that nobody listens to.
+#[derive(Default)]
+pub struct Deaf {
+    progress: Progress,
+    stop: AtomicBool,
+}
+
+impl Monitor for Deaf {
+    fn event(&self, _: Event<'_>) {}
+
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
 }
 
 #[cfg(test)]

@@ -356,12 +356,12 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn work(&self) {
-        let mut reader = FrameReader::default();
+        let (mut reader, mut bytes) = (FrameReader::default(), Vec::new());
         while let Some((id, session, _)) = self.to_read.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let read = if self.monitor.stopped() {
                 Err(EngineError::Interrupted)
             } else {
-                self.read(*id, *session, &mut reader)
+                self.read(*id, *session, &mut reader, &mut bytes)
             };
             if let Err(error) = read {
                 self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -370,27 +370,32 @@ impl Reading<'_> {
         }
     }
 
-    fn read(&self, id: PackId, session: SessionId, reader: &mut FrameReader) -> Result<()> {
+    /// Reads one pack; `bytes` is memory for it.
+    fn read(
+        &self,
+        id: PackId,
+        session: SessionId,
+        reader: &mut FrameReader,
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
         let name = names::pack(id, session);
-        let bytes = match self.repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.finding(name, error.to_string());
-                if let Some((_, _, table)) = self.listed.get(&id) {
-                    self.mark_bad(table.chunks.iter().map(|chunk| chunk.id));
-                }
-                return Ok(());
+        let limit = limits::PACK_STORED_BYTES_MAX;
+        if let Err(error) = self.repository.backend().read_into(&name, limit, bytes) {
+            self.finding(name, error.to_string());
+            if let Some((_, _, table)) = self.listed.get(&id) {
+                self.mark_bad(table.chunks.iter().map(|chunk| chunk.id));
             }
-        };
+            return Ok(());
+        }
         self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.monitor.progress().add(1, bytes.len() as u64);
         let Some((_, _, table)) = self.listed.get(&id) else {
-            if PackId::of(&bytes) != id {
+            if PackId::of(bytes) != id {
                 self.finding(name, "its bytes aren't those it was named after".to_owned());
             }
             return Ok(());
         };
-        for finding in verify_pack(self.repository, &bytes, id, table, reader) {
+        for finding in verify_pack(self.repository, bytes, id, table, reader) {
             let object = match finding.frame {
                 Some(frame) => format!("{name}, frame {frame}"),
                 None => name.clone(),

@@ -211,8 +211,21 @@ impl<'r> FrameCache<'r> {
     }
 
     /// A range of a pack's stored bytes.
-    pub fn read(&self, pack: &StoredPack, offset: u64, length: usize) -> Result<Vec<u8>> {
-        match self.repository.backend().read_range(&pack.name(), offset, length) {
+    fn read(&self, pack: &StoredPack, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_into(pack, offset, length, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A range of a pack's stored bytes, into memory that is used again.
+    pub fn read_into(
+        &self,
+        pack: &StoredPack,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
+        match self.repository.backend().read_range_into(&pack.name(), offset, length, bytes) {
             Err(error) if error.is_not_found() => Err(EngineError::Missing {
                 object: pack.name(),
                 consequence: "what it holds can't be restored; run `keepfast check` to see which files that hits",

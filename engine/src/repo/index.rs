@@ -24,7 +24,11 @@ use crate::error::{EngineError, Result};
 
 /// Changes whenever the layout below does; an index of another layout is rebuilt.
 const LAYOUT: &[u8] = b"keepfast index 2";
+/// Blocks in memory: so much, and for each byte of the index on disk a part of one, up to a
+/// limit. Filters are a fiftieth of an index; when they fit, new chunks are refused without a read.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
+const BLOCK_CACHE_BYTES_MAX: usize = 320 << 20;
+const BYTES_PER_BLOCK_CACHE_BYTE: u64 = 24;
 /// Chunks that are looked up together.
 const LOOKUP_BATCH: usize = 512;
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
@@ -337,7 +341,7 @@ impl Index {
 fn open_db(folder: &std::path::Path) -> std::result::Result<DB, rocksdb::Error> {
     let mut table = BlockBasedOptions::default();
     table.set_bloom_filter(10.0, false);
-    table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
+    table.set_block_cache(&Cache::new_lru_cache(block_cache_bytes(folder)));
     // Whole filters and indexes of large files wouldn't fit into a shard of the cache, and would
     // be read again for every lookup: so they are cut into blocks too.
     table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
@@ -361,6 +365,14 @@ fn open_db(folder: &std::path::Path) -> std::result::Result<DB, rocksdb::Error> 
     // By name, because only then does it give a handle for lookups in batches.
     let table = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
     DB::open_cf_descriptors(&options, folder, [table])
+}
+
+/// How much of an index to keep in memory. One that isn't there yet is small.
+fn block_cache_bytes(folder: &std::path::Path) -> usize {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let on_disk: u64 = files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
+    let share = usize::try_from(on_disk / BYTES_PER_BLOCK_CACHE_BYTE).unwrap_or(usize::MAX);
+    BLOCK_CACHE_BYTES.saturating_add(share).min(BLOCK_CACHE_BYTES_MAX)
 }
 
 /// The number for the next pack; none if the packs can't be read.

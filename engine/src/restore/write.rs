@@ -75,14 +75,14 @@ struct Run<'a, 't> {
 
 impl Run<'_, '_> {
     fn work(&self, reads: &[FrameRead]) {
-        let mut reader = FrameReader::default();
+        let (mut reader, mut bytes) = (FrameReader::default(), Vec::new());
         // Files without content first: they are made by whoever comes by.
         let empty = self.plan.files.iter().filter(|file| file.parts == 0);
         let jobs = reads.len();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let done = if number < jobs {
-                self.read(&reads[number], &mut reader)
+                self.read(&reads[number], &mut reader, &mut bytes)
             } else if number == jobs {
                 empty.clone().try_for_each(|file| self.write(file, &[], &[]))
             } else {
@@ -97,17 +97,17 @@ impl Run<'_, '_> {
         }
     }
 
-    fn read(&self, read: &FrameRead, reader: &mut FrameReader) -> Result<()> {
+    /// Reads neighbouring frames and writes what is in them; `bytes` is memory for them.
+    fn read(&self, read: &FrameRead, reader: &mut FrameReader, bytes: &mut Vec<u8>) -> Result<()> {
         let pack = self.frames.index().pack(read.pack)?;
         let entries = &pack.frames[read.frames.start as usize..read.frames.end as usize];
         let parts = &self.plan.parts[read.parts.clone()];
         // The header comes along if it is next to the first frame: its key is needed anyway.
         let start = if read.frames.start == 0 { 0 } else { entries[0].offset };
         let end = entries.last().map_or(start, |entry| entry.offset + entry.sealed_bytes);
-        let bytes = match self.frames.read(&pack, start.into(), (end - start) as usize) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.give_up(parts, error),
-        };
+        if let Err(error) = self.frames.read_into(&pack, start.into(), (end - start) as usize, bytes) {
+            return self.give_up(parts, error);
+        }
         let header = bytes.get(..HEADER_BYTES).filter(|_| start == 0);
         let cipher = match self.frames.cipher(read.pack, &pack, header) {
             Ok(cipher) => cipher,

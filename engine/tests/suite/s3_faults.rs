@@ -153,8 +153,7 @@ const CUTS: &[(Requests, When, Fault, Outcome)] = &[
     (Requests::PUTS, When::OneIn(2), Fault::CutInRequest, Outcome::Finishes),
     (Requests::PUTS, When::OneIn(2), Fault::AnswerLost, Outcome::Finishes),
     (OBJECT_READS, When::OneIn(3), Fault::CutInAnswer, Outcome::Finishes),
-    // A listing that is cut off isn't asked for again yet, and so ends the run.
-    (LISTINGS, When::OneIn(3), Fault::CutInAnswer, Outcome::Any),
+    (LISTINGS, When::OneIn(3), Fault::CutInAnswer, Outcome::Finishes),
     (Requests::ALL, When::OneIn(2), Fault::Duplicate, Outcome::Finishes),
 ];
 
