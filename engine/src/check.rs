@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use keepfast_backend::Listed;
+use keepfast_format::content::Content;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::{ChunkId, ObjectHash, PackId, SessionId};
 use keepfast_format::node::{Extents, Node, NodeKind};
@@ -20,7 +21,7 @@ use keepfast_format::{limits, names};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    FrameCache, Index, Repository, Snapshots, Trees, list_segments, read_segment, verify_pack,
+    FrameCache, Index, Location, Repository, Snapshots, Trees, list_segments, read_segment, verify_pack,
 };
 
 /// Damaged files that are named one by one; of more, only the number is told.
@@ -455,11 +456,12 @@ impl TreeWalk<'_, '_, '_> {
                 nodes.push(node);
                 Ok(())
             });
+            let located = self.locate_all(&nodes)?;
             for node in nodes {
                 let path = join(&path, &node.name);
                 match &node.kind {
                     NodeKind::Directory { tree } => below.push((*tree, path)),
-                    NodeKind::File { .. } => self.file(snapshot, &node, &path)?,
+                    NodeKind::File { .. } => self.file(snapshot, &node, &path, &located)?,
                     _ => {}
                 }
             }
@@ -480,7 +482,27 @@ impl TreeWalk<'_, '_, '_> {
         Ok(())
     }
 
-    fn file(&mut self, snapshot: &str, node: &Node, path: &[u8]) -> Result<()> {
+    /// Looks up together where the chunks of a directory's files are, those in lists excepted.
+    fn locate_all(&self, nodes: &[Node]) -> Result<HashMap<ChunkId, Option<Location>>> {
+        let mut ids: Vec<ChunkId> = Vec::new();
+        for node in nodes {
+            if let NodeKind::File { content: Content::Inline(chunks), .. } = &node.kind {
+                ids.extend(chunks.iter().map(|chunk| chunk.id));
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let places = self.index.locate_all(&ids)?;
+        Ok(ids.into_iter().zip(places).collect())
+    }
+
+    fn file(
+        &mut self,
+        snapshot: &str,
+        node: &Node,
+        path: &[u8],
+        located: &HashMap<ChunkId, Option<Location>>,
+    ) -> Result<()> {
         self.check.report.files += 1;
         let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
         let mut lost = None;
@@ -490,7 +512,11 @@ impl TreeWalk<'_, '_, '_> {
             if bad.contains(&chunk.id) {
                 lost = Some(format!("chunk {} is damaged", chunk.id));
             } else {
-                match index.locate(&chunk.id)? {
+                let place = match located.get(&chunk.id) {
+                    Some(place) => *place,
+                    None => index.locate(&chunk.id)?,
+                };
+                match place {
                     None => lost = Some(format!("chunk {} is in no pack", chunk.id)),
                     Some(place) if place.len != chunk.len => {
                         lost = Some(format!("chunk {} isn't as long as the file says", chunk.id));
