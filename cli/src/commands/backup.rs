@@ -22,8 +22,7 @@ use serde_json::json;
 
 use super::{Opened, outcome, snapshots};
 use crate::Outcome;
-use crate::args::Usage;
-use crate::args::{Backup, Common};
+use crate::args::{Backup, Common, Usage};
 use crate::console::Console;
 use crate::manners::{self, Work};
 use crate::render;

@@ -8,8 +8,7 @@ use serde_json::json;
 
 use super::{Opened, outcome};
 use crate::Outcome;
-use crate::args::Usage;
-use crate::args::{Check, Common};
+use crate::args::{Check, Common, Usage};
 use crate::console::Console;
 use crate::manners::{self, Work};
 use crate::render;

@@ -16,8 +16,7 @@ use serde_json::json;
 
 use super::{Opened, outcome};
 use crate::Outcome;
-use crate::args::Usage;
-use crate::args::{Common, OverwriteWhen, Restore};
+use crate::args::{Common, OverwriteWhen, Restore, Usage};
 use crate::console::Console;
 use crate::manners::{self, Work};
 use crate::render;
