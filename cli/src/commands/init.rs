@@ -9,8 +9,7 @@ use serde_json::json;
 
 use super::doctor;
 use crate::Outcome;
-use crate::args::Usage;
-use crate::args::{Common, Init};
+use crate::args::{Common, Init, Usage};
 use crate::render;
 use crate::settings;
 
