@@ -21,7 +21,7 @@ use keepfast_format::{limits, names};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    FrameCache, Index, Location, Repository, Snapshots, Trees, list_segments, read_segment, verify_pack,
+    FrameCache, Index, Located, Repository, Snapshots, Trees, list_segments, read_segment, verify_pack,
 };
 
 /// Damaged files that are named one by one; of more, only the number is told.
@@ -483,26 +483,17 @@ impl TreeWalk<'_, '_, '_> {
     }
 
     /// Looks up together where the chunks of a directory's files are, those in lists excepted.
-    fn locate_all(&self, nodes: &[Node]) -> Result<HashMap<ChunkId, Option<Location>>> {
+    fn locate_all(&self, nodes: &[Node]) -> Result<Located> {
         let mut ids: Vec<ChunkId> = Vec::new();
         for node in nodes {
             if let NodeKind::File { content: Content::Inline(chunks), .. } = &node.kind {
                 ids.extend(chunks.iter().map(|chunk| chunk.id));
             }
         }
-        ids.sort_unstable();
-        ids.dedup();
-        let places = self.index.locate_all(&ids)?;
-        Ok(ids.into_iter().zip(places).collect())
+        self.index.locate_all(ids)
     }
 
-    fn file(
-        &mut self,
-        snapshot: &str,
-        node: &Node,
-        path: &[u8],
-        located: &HashMap<ChunkId, Option<Location>>,
-    ) -> Result<()> {
+    fn file(&mut self, snapshot: &str, node: &Node, path: &[u8], located: &Located) -> Result<()> {
         self.check.report.files += 1;
         let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
         let mut lost = None;
@@ -513,7 +504,7 @@ impl TreeWalk<'_, '_, '_> {
                 lost = Some(format!("chunk {} is damaged", chunk.id));
             } else {
                 let place = match located.get(&chunk.id) {
-                    Some(place) => *place,
+                    Some(place) => place,
                     None => index.locate(&chunk.id)?,
                 };
                 match place {

@@ -14,17 +14,14 @@ use super::frames::FrameCache;
 use super::index::Location;
 use crate::error::{EngineError, Result};
 
-/// Where each chunk of `ids` is; a chunk that is nowhere is an error.
+/// Where each chunk of `ids` is, and its number there; a chunk that is nowhere is an error.
 fn locate(frames: &FrameCache<'_>, ids: &[ChunkId]) -> Result<Vec<(Location, usize)>> {
-    let mut order: Vec<usize> = (0..ids.len()).collect();
-    order.par_sort_unstable_by_key(|index| ids[*index]);
-    let sorted: Vec<ChunkId> = order.iter().map(|index| ids[*index]).collect();
-    let found = frames.index().locate_all(&sorted)?;
-    let mut located = Vec::with_capacity(ids.len());
-    for ((id, index), location) in sorted.iter().zip(order).zip(found) {
-        located.push((location.ok_or_else(|| FrameCache::missing(id))?, index));
-    }
-    Ok(located)
+    let found = frames.index().locate_all(ids.to_vec())?;
+    let place = |(number, id)| match found.get(id).flatten() {
+        Some(location) => Ok((location, number)),
+        None => Err(FrameCache::missing(id)),
+    };
+    ids.iter().enumerate().map(place).collect()
 }
 
 /// The plaintext of data chunks, in their order, each verified against its id.

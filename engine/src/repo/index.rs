@@ -12,7 +12,7 @@ use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::names;
 use keepfast_format::pack::{FrameEntry, PackTable};
 use rayon::iter::ParallelIterator;
-use rayon::slice::ParallelSlice;
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBPinnableSlice,
     DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, Options, WriteBatch, WriteOptions,
@@ -55,6 +55,18 @@ pub struct Location {
     pub offset: u32,
     /// Its length, in bytes.
     pub len: u32,
+}
+
+/// Where chunks are that were looked up together, in order of their ids.
+pub struct Located(Vec<(ChunkId, Option<Location>)>);
+
+impl Located {
+    /// Where a chunk is, or that it is nowhere; `None` if it wasn't looked up.
+    #[must_use]
+    pub fn get(&self, id: &ChunkId) -> Option<Option<Location>> {
+        let place = self.0.binary_search_by_key(id, |(id, _)| *id).ok()?;
+        self.0.get(place).map(|(_, location)| *location)
+    }
 }
 
 /// A pack that the index knows.
@@ -223,12 +235,14 @@ impl Index {
         decode_location(&value).map(Some).ok_or_else(|| self.malformed())
     }
 
-    /// Where each of these chunks is, which must be in order of their ids: neighbours in the
-    /// index are found with one effort, and by all threads.
-    pub fn locate_all(&self, sorted: &[ChunkId]) -> Result<Vec<Option<Location>>> {
+    /// Looks many chunks up together: neighbours in the index are found with one effort, and by
+    /// all threads.
+    pub fn locate_all(&self, mut ids: Vec<ChunkId>) -> Result<Located> {
+        ids.par_sort_unstable();
+        ids.dedup();
         let batches: Vec<Vec<Option<Location>>> =
-            sorted.par_chunks(LOOKUP_BATCH).map(|ids| self.locate_batch(ids)).collect::<Result<_>>()?;
-        Ok(batches.concat())
+            ids.par_chunks(LOOKUP_BATCH).map(|ids| self.locate_batch(ids)).collect::<Result<_>>()?;
+        Ok(Located(ids.into_iter().zip(batches.concat()).collect()))
     }
 
     fn locate_batch(&self, sorted: &[ChunkId]) -> Result<Vec<Option<Location>>> {

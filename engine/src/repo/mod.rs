@@ -17,7 +17,7 @@ mod writer;
 pub use cache::{clear_cache, describe_cache};
 pub use frames::{ChunkBytes, FrameCache};
 pub use gather::gather;
-pub use index::{Index, Location, StoredPack};
+pub use index::{Index, Located, Location, StoredPack};
 pub use packs::{PackFinding, verify_pack};
 pub use recover::open_index;
 pub use repository::{InitOptions, Repository};

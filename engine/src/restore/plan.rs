@@ -132,22 +132,16 @@ impl RestorePlan {
     /// Looks up where the parts' chunks are. Parts of chunks that are nowhere are returned, and
     /// aren't in the plan any more.
     pub fn locate(&mut self, index: &Index) -> Result<Vec<Part>> {
-        self.parts.par_sort_unstable_by_key(|part| part.id);
-        let mut ids: Vec<ChunkId> = self.parts.iter().map(|part| part.id).collect();
-        ids.dedup();
-        let mut found = ids.iter().zip(index.locate_all(&ids)?).peekable();
+        let found = index.locate_all(self.parts.iter().map(|part| part.id).collect())?;
         let mut lost = Vec::new();
-        self.parts.retain_mut(|part| {
-            while found.next_if(|(id, _)| **id < part.id).is_some() {}
-            match found.peek() {
-                Some((_, Some(location))) => {
-                    part.location = *location;
-                    true
-                }
-                _ => {
-                    lost.push(*part);
-                    false
-                }
+        self.parts.retain_mut(|part| match found.get(&part.id).flatten() {
+            Some(location) => {
+                part.location = location;
+                true
+            }
+            None => {
+                lost.push(*part);
+                false
             }
         });
         Ok(lost)
