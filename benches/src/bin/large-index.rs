@@ -12,11 +12,13 @@ use keepfast_backend::{Backend, BackendError, Created, Listed, MemoryBackend};
 use keepfast_benches::Deaf;
 use keepfast_engine::EngineError;
 use keepfast_engine::repo::{
-    Index, InitOptions, Repository, Session, Snapshots, WriterOptions, open_index, write_packs,
+    Index, InitOptions, Repository, Session, SessionOptions, Snapshots, WriterOptions, open_index,
+    write_packs,
 };
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
+use keepfast_format::node::Timestamp;
 use keepfast_format::slot::PasswordCost;
 
 /// One chunk of so many is looked up afterwards.
@@ -86,8 +88,10 @@ fn main() -> Result<(), EngineError> {
 
     let begun = Instant::now();
     let index = open(&repository, Path::new(&folder))?;
-    let session = Session::begin(&repository, "benchmark")?;
-    write_packs(&repository, &index, session.id(), WriterOptions::default(), |writer| {
+    let deaf = Deaf::default();
+    let options = SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None };
+    let session = Session::begin(&repository, &index, &options, &deaf)?;
+    write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();
         (0..chunks).try_for_each(|number| frames.store(ChunkKind::Data, &number.to_le_bytes()).map(drop))?;
         frames.finish()

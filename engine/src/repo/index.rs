@@ -1,13 +1,14 @@
 //! The index: which pack, frame and position a chunk is in. A RocksDB on the local disk,
 //! and no more than a cache of the repository's index segments.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use keepfast_format::FormatError;
-use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
+use keepfast_format::epoch::PackName;
+use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::names;
 use keepfast_format::pack::{FrameEntry, PackTable};
@@ -19,11 +20,16 @@ use rocksdb::{
 };
 
 use super::cache::CacheSlot;
+use super::entries::{
+    chunk_key, dead_key, decode_locations, decode_numbers, decode_pack, encode_location, encode_numbers,
+    encode_pack, join, number_key, number_of_key, source_key, space,
+};
+use super::marks::PackMarks;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
 
 /// Changes whenever the layout below does; an index of another layout is rebuilt.
-const LAYOUT: &[u8] = b"keepfast index 2";
+const LAYOUT: &[u8] = b"keepfast index 3";
 /// Blocks in memory: so much, and for each byte of the index on disk a part of one, up to a
 /// limit. Filters are a fiftieth of an index; when they fit, new chunks are refused without a read.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
@@ -33,17 +39,6 @@ const BYTES_PER_BLOCK_CACHE_BYTE: u64 = 24;
 const LOOKUP_BATCH: usize = 512;
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
 
-/// First bytes of keys: what the rest of the key names.
-mod space {
-    pub const CHUNK: u8 = b'c';
-    /// Chunks of packs that no segment lists: good for reading, but never referred to by a
-    /// new snapshot, since nobody has promised that they stay.
-    pub const UNLISTED: u8 = b'u';
-    pub const PACK: u8 = b'p';
-    pub const SEGMENT: u8 = b's';
-    pub const LAYOUT: u8 = b'v';
-}
-
 /// Where a chunk is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
@@ -51,6 +46,8 @@ pub struct Location {
     pub pack: u32,
     /// The frame in the pack.
     pub frame: u32,
+    /// The chunk in the frame, counted from 0.
+    pub ordinal: u32,
     /// Where the chunk begins in the frame's plaintext, in bytes.
     pub offset: u32,
     /// Its length, in bytes.
@@ -66,6 +63,11 @@ impl Located {
     pub fn get(&self, id: &ChunkId) -> Option<Option<Location>> {
         let place = self.0.binary_search_by_key(id, |(id, _)| *id).ok()?;
         self.0.get(place).map(|(_, location)| *location)
+    }
+
+    /// All that was looked up.
+    pub fn iter(&self) -> impl Iterator<Item = (&ChunkId, Option<Location>)> {
+        self.0.iter().map(|(id, location)| (id, *location))
     }
 }
 
@@ -109,7 +111,7 @@ pub struct Index {
     packs: RwLock<HashMap<u32, Arc<StoredPack>>>,
     next_pack: AtomicU32,
     doubtful: AtomicBool,
-    missing: OnceLock<HashSet<u32>>,
+    marks: PackMarks,
 }
 
 impl Index {
@@ -145,8 +147,12 @@ impl Index {
             packs: RwLock::default(),
             next_pack: AtomicU32::new(next_pack),
             doubtful: AtomicBool::new(false),
-            missing: OnceLock::new(),
+            marks: PackMarks::default(),
         };
+        index.for_each_key(space::GRAVE, |number, _| {
+            index.marks.bury(number_of_key(number)?);
+            Some(())
+        })?;
         index.db.put_opt([space::LAYOUT], LAYOUT, &unlogged()).map_err(|error| index.failed(&error))?;
         Ok(index)
     }
@@ -171,19 +177,27 @@ impl Index {
         self.next_pack.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether a chunk is known. Damage counts as unknown: storing a chunk twice is safe.
+    /// Whether a chunk is known, in a pack that may be referred to. Damage counts as unknown:
+    /// storing a chunk twice is safe.
     #[must_use]
     pub fn contains(&self, id: &ChunkId) -> bool {
+        self.any_location(id, |pack| self.marks.is_usable(pack))
+    }
+
+    /// As [`Index::contains`], and from then on this process's session refers to the pack.
+    #[must_use]
+    pub fn refer(&self, id: &ChunkId) -> bool {
+        self.any_location(id, |pack| self.marks.refer(pack))
+    }
+
+    fn any_location(&self, id: &ChunkId, fits: impl Fn(u32) -> bool) -> bool {
         if self.is_empty() {
             return false;
         }
         match self.db.get_pinned(chunk_key(space::CHUNK, id)) {
-            Ok(Some(value)) => match self.missing.get() {
-                Some(missing) if !missing.is_empty() => {
-                    decode_location(&value).is_some_and(|place| !missing.contains(&place.pack))
-                }
-                _ => true,
-            },
+            Ok(Some(value)) => {
+                decode_locations(&value).is_some_and(|mut found| found.any(|place| fits(place.pack)))
+            }
             Ok(None) => false,
             Err(_) => {
                 self.slot.mark_damaged();
@@ -192,23 +206,39 @@ impl Index {
         }
     }
 
+    /// What this process knows of each pack.
+    pub(super) fn marks(&self) -> &PackMarks {
+        &self.marks
+    }
+
+    /// Whether a verdict has named a pack.
+    #[must_use]
+    pub fn is_dead(&self, number: u32) -> bool {
+        self.marks.is_dead(number)
+    }
+
     /// Looks which known packs aren't stored any more; their chunks aren't known from then on.
     pub fn compare_with_store(&self, repository: &Repository) -> Result<()> {
         let mut stored = HashSet::new();
         repository.backend().list(names::PACKS, &mut |listed| {
-            stored.extend(names::parse_pack(&listed.name).map(|(id, _)| id));
+            stored.extend(names::parse_pack(&listed.name).map(|(id, session)| PackName { id, session }));
         })?;
-        let mut missing = HashSet::new();
+        self.miss_all_but(|pack| stored.contains(pack))
+    }
+
+    /// As [`Index::compare_with_store`], with a listing that is there already.
+    pub fn miss_all_but(&self, is_stored: impl Fn(&PackName) -> bool) -> Result<()> {
+        let mut missing = false;
         self.for_each_pack(|number, pack| {
-            if !stored.contains(&pack.id) {
-                missing.insert(number);
+            let name = PackName { id: pack.id, session: pack.session };
+            if !is_stored(&name) && !self.marks.is_dead(number) {
+                self.marks.miss(number);
+                missing = true;
             }
         })?;
-        if !missing.is_empty() {
+        if missing {
             self.doubt();
         }
-        // The first comparison counts: packs don't come back.
-        let _ = self.missing.set(missing);
         Ok(())
     }
 
@@ -232,7 +262,27 @@ impl Index {
             found => found,
         };
         let Some(value) = found else { return Ok(None) };
-        decode_location(&value).map(Some).ok_or_else(|| self.malformed())
+        self.best_of(&value).map(Some).ok_or_else(|| self.malformed())
+    }
+
+    /// Of several locations the one that was added last, because what moves a chunk is about to
+    /// remove it from where it was; but none that is known to be gone, unless all are.
+    fn best_of(&self, value: &[u8]) -> Option<Location> {
+        let mut locations = decode_locations(value)?;
+        let readable = locations.clone().filter(|place| self.marks.is_readable(place.pack)).last();
+        readable.or_else(|| locations.next())
+    }
+
+    /// Everywhere that a chunk is known to be, also in packs that are dead.
+    pub fn locations(&self, id: &ChunkId) -> Result<Vec<Location>> {
+        let mut all = Vec::new();
+        for space in [space::CHUNK, space::UNLISTED] {
+            let found = self.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error))?;
+            if let Some(value) = found {
+                all.extend(decode_locations(&value).ok_or_else(|| self.malformed())?);
+            }
+        }
+        Ok(all)
     }
 
     /// Looks many chunks up together: neighbours in the index are found with one effort, and by
@@ -250,7 +300,7 @@ impl Index {
         let table = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| self.malformed())?;
         let found = self.db.batched_multi_get_cf(table, keys.iter(), true);
         let locate = |(found, id): (std::result::Result<Option<DBPinnableSlice<'_>>, _>, _)| match found {
-            Ok(Some(value)) => decode_location(&value).map(Some).ok_or_else(|| self.malformed()),
+            Ok(Some(value)) => self.best_of(&value).map(Some).ok_or_else(|| self.malformed()),
             // Rare enough for a lookup of its own.
             Ok(None) => self.locate(id),
             Err(error) => Err(self.failed(&error)),
@@ -263,57 +313,112 @@ impl Index {
         if let Some(pack) = self.packs.read().unwrap_or_else(PoisonError::into_inner).get(&number) {
             return Ok(Arc::clone(pack));
         }
-        let value = self.db.get_pinned(pack_key(number)).map_err(|error| self.failed(&error))?;
+        let value =
+            self.db.get_pinned(number_key(space::PACK, number)).map_err(|error| self.failed(&error))?;
         let pack = value.and_then(|value| decode_pack(&value)).ok_or_else(|| self.malformed())?;
         let pack = Arc::new(pack);
         self.packs.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&pack));
         Ok(pack)
     }
 
-    /// Calls `visit` with every pack and its number.
+    /// Calls `visit` with every pack and its number, dead ones too.
     pub fn for_each_pack(&self, mut visit: impl FnMut(u32, StoredPack)) -> Result<()> {
-        for item in self.db.iterator(IteratorMode::From(&[space::PACK], Direction::Forward)) {
+        self.for_each_key(space::PACK, |key, value| {
+            visit(number_of_key(key)?, decode_pack(value)?);
+            Some(())
+        })
+    }
+
+    /// Calls `visit` with every key of a kind and its value; `None` says that they are malformed.
+    fn for_each_key(&self, space: u8, mut visit: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Result<()> {
+        for item in self.db.iterator(IteratorMode::From(&[space], Direction::Forward)) {
             let (key, value) = item.map_err(|error| self.failed(&error))?;
-            if key.first() != Some(&space::PACK) {
+            if key.first() != Some(&space) {
                 break;
             }
-            let number = key.get(1..5).and_then(|number| number.try_into().ok()).map(u32::from_be_bytes);
-            match (number, decode_pack(&value)) {
-                (Some(number), Some(pack)) => visit(number, pack),
-                _ => return Err(self.malformed()),
-            }
+            visit(&key, &value).ok_or_else(|| self.malformed())?;
         }
         Ok(())
     }
 
-    /// Names of the segments, and of packs outside of segments, that were added.
-    pub(super) fn sources(&self) -> Result<HashSet<String>> {
-        let mut sources = HashSet::new();
-        for item in self.db.iterator(IteratorMode::From(&[space::SEGMENT], Direction::Forward)) {
-            let (key, _) = item.map_err(|error| self.failed(&error))?;
-            match key.split_first() {
-                Some((&space::SEGMENT, name)) => sources.insert(String::from_utf8_lossy(name).into_owned()),
-                _ => break,
-            };
-        }
+    /// Names of the segments, and of packs outside of segments, that were added, each with
+    /// whether all that it lists is dead.
+    pub(super) fn sources(&self) -> Result<BTreeMap<String, bool>> {
+        let mut sources = BTreeMap::new();
+        self.for_each_key(space::SEGMENT, |key, value| {
+            let dead = decode_numbers(value).iter().all(|number| self.marks.is_dead(*number));
+            sources.insert(String::from_utf8_lossy(key.get(1..)?).into_owned(), dead);
+            Some(())
+        })?;
         Ok(sources)
     }
 
-    /// Adds packs, and the name of the object that lists them, in one step.
+    /// Names of segments that list nothing but dead packs.
+    pub fn dead_segments(&self) -> Result<Vec<String>> {
+        let sources = self.sources()?.into_iter();
+        Ok(sources
+            .filter(|(name, dead)| *dead && name.starts_with(names::INDEX))
+            .map(|(name, _)| name)
+            .collect())
+    }
+
+    /// Whether a verdict has named a pack, whether it was ever seen here or not.
+    pub fn was_buried(&self, id: &PackId) -> Result<bool> {
+        Ok(self.db.get_pinned(dead_key(id)).map_err(|error| self.failed(&error))?.is_some())
+    }
+
+    /// Epochs whose verdicts were heard.
+    pub(super) fn epochs(&self) -> Result<HashSet<u32>> {
+        let mut epochs = HashSet::new();
+        self.for_each_key(space::EPOCH, |key, _| {
+            epochs.insert(number_of_key(key)?);
+            Some(())
+        })?;
+        Ok(epochs)
+    }
+
+    /// Hears a verdict: these packs are dead, wherever and whenever they appear.
+    pub fn bury(&self, epoch: u32, packs: &[PackId]) -> Result<()> {
+        let named: HashSet<&PackId> = packs.iter().collect();
+        let mut batch = WriteBatch::default();
+        for id in packs {
+            batch.put(dead_key(id), []);
+        }
+        if !packs.is_empty() {
+            self.for_each_pack(|number, pack| {
+                if named.contains(&pack.id) {
+                    batch.put(number_key(space::GRAVE, number), []);
+                    self.marks.bury(number);
+                }
+            })?;
+        }
+        batch.put(number_key(space::EPOCH, epoch), []);
+        self.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))
+    }
+
+    /// Adds packs, and the name of the object that lists them, in one step. Packs that are dead
+    /// get a number, and nothing of them is known.
     pub(super) fn add(&self, source: &str, packs: &[(StoredPack, &PackTable)]) -> Result<()> {
         let mut batch = WriteBatch::default();
         let space = if source.starts_with(names::PACKS) { space::UNLISTED } else { space::CHUNK };
+        let mut numbers = Vec::with_capacity(packs.len());
         for (pack, table) in packs {
             let number = self.next_pack.fetch_add(1, Ordering::Relaxed);
-            batch.put(pack_key(number), encode_pack(pack));
+            numbers.push(number);
+            batch.put(number_key(space::PACK, number), encode_pack(pack));
+            if self.was_buried(&pack.id)? {
+                batch.put(number_key(space::GRAVE, number), []);
+                self.marks.bury(number);
+                continue;
+            }
             let mut located = Vec::with_capacity(table.chunks.len());
             let mut chunks = table.chunks.iter();
-            for (frame, entry) in table.frames.iter().enumerate() {
+            for (frame, entry) in (0..).zip(&table.frames) {
                 let mut offset = 0;
-                for chunk in chunks.by_ref().take(entry.chunks as usize) {
+                for (ordinal, chunk) in (0..).zip(chunks.by_ref().take(entry.chunks as usize)) {
                     located.push((
                         &chunk.id,
-                        Location { pack: number, frame: frame as u32, offset, len: chunk.bytes },
+                        Location { pack: number, frame, ordinal, offset, len: chunk.bytes },
                     ));
                     offset += chunk.bytes;
                 }
@@ -321,12 +426,10 @@ impl Index {
             // RocksDB takes keys in their order with a fraction of the effort.
             located.sort_unstable_by_key(|(id, _)| *id);
             for (id, location) in located {
-                batch.put(chunk_key(space, id), encode_location(location));
+                batch.merge(chunk_key(space, id), encode_location(location));
             }
         }
-        let mut key = vec![space::SEGMENT];
-        key.extend_from_slice(source.as_bytes());
-        batch.put(key, []);
+        batch.put(source_key(source), encode_numbers(&numbers));
         self.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))
     }
 
@@ -376,6 +479,8 @@ fn open_db(folder: &std::path::Path) -> std::result::Result<DB, rocksdb::Error> 
     options.set_keep_log_file_num(1);
     options.set_stats_dump_period_sec(0);
     options.set_compression_type(rocksdb::DBCompressionType::None);
+    // Only locations are added to what is there; everything else is put.
+    options.set_merge_operator_associative("join", |_, before, added| join(before, added));
     // By name, because only then does it give a handle for lookups in batches.
     let table = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
     DB::open_cf_descriptors(&options, folder, [table])
@@ -415,68 +520,4 @@ fn unlogged() -> WriteOptions {
     let mut options = WriteOptions::default();
     options.disable_wal(true);
     options
-}
-
-fn chunk_key(space: u8, id: &ChunkId) -> [u8; 1 + ChunkId::SIZE] {
-    let mut key = [space; 1 + ChunkId::SIZE];
-    key[1..].copy_from_slice(id.as_bytes());
-    key
-}
-
-fn pack_key(number: u32) -> [u8; 5] {
-    let mut key = [space::PACK; 5];
-    key[1..].copy_from_slice(&number.to_be_bytes());
-    key
-}
-
-fn encode_location(location: Location) -> [u8; 16] {
-    let mut value = [0; 16];
-    let fields = [location.pack, location.frame, location.offset, location.len];
-    for (bytes, field) in value.chunks_exact_mut(4).zip(fields) {
-        bytes.copy_from_slice(&field.to_le_bytes());
-    }
-    value
-}
-
-fn decode_location(value: &[u8]) -> Option<Location> {
-    let value: &[u8; 16] = value.try_into().ok()?;
-    let field = |n: usize| u32::from_le_bytes(value[4 * n..4 * n + 4].try_into().unwrap_or_default());
-    Some(Location { pack: field(0), frame: field(1), offset: field(2), len: field(3) })
-}
-
-fn encode_pack(pack: &StoredPack) -> Vec<u8> {
-    let mut value = Vec::with_capacity(85 + 16 * pack.frames.len());
-    value.extend_from_slice(pack.id.as_bytes());
-    value.extend_from_slice(&pack.session.to_bytes());
-    value.extend_from_slice(pack.key.domain.as_bytes());
-    value.extend_from_slice(&pack.key.version.to_le_bytes());
-    value.push(pack.kind.code());
-    value.extend_from_slice(&pack.stored_bytes.to_le_bytes());
-    for frame in &pack.frames {
-        for field in [frame.offset, frame.sealed_bytes, frame.plain_bytes, frame.chunks] {
-            value.extend_from_slice(&field.to_le_bytes());
-        }
-    }
-    value
-}
-
-fn decode_pack(value: &[u8]) -> Option<StoredPack> {
-    let (id, rest) = value.split_first_chunk::<32>()?;
-    let (session, rest) = rest.split_first_chunk::<{ SessionId::SIZE }>()?;
-    let (domain, rest) = rest.split_first_chunk::<16>()?;
-    let (version, rest) = rest.split_first_chunk::<4>()?;
-    let (kind, rest) = rest.split_first_chunk::<1>()?;
-    let (stored_bytes, rest) = rest.split_first_chunk::<8>()?;
-    let frames = rest.chunks_exact(16).map(|frame| {
-        let field = |n: usize| u32::from_le_bytes(frame[4 * n..4 * n + 4].try_into().unwrap_or_default());
-        FrameEntry { offset: field(0), sealed_bytes: field(1), plain_bytes: field(2), chunks: field(3) }
-    });
-    Some(StoredPack {
-        id: PackId::new(*id),
-        session: SessionId::from_bytes(session),
-        key: KeyRef { domain: DomainId::new(*domain), version: u32::from_le_bytes(*version) },
-        kind: ChunkKind::from_code(kind[0])?,
-        stored_bytes: u64::from_le_bytes(*stored_bytes),
-        frames: frames.collect(),
-    })
 }

@@ -1,0 +1,154 @@
+//! The entries of the local index: keys and values, to bytes and back.
+
+use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
+use keepfast_format::keys::{ChunkKind, KeyRef};
+use keepfast_format::pack::FrameEntry;
+
+use super::index::{Location, StoredPack};
+
+/// First bytes of keys: what the rest of the key names.
+pub mod space {
+    /// Locations of a chunk.
+    pub const CHUNK: u8 = b'c';
+    /// Chunks of packs that no segment lists: good for reading, but never referred to by a
+    /// new snapshot, since nobody has promised that they stay.
+    pub const UNLISTED: u8 = b'u';
+    /// A pack, by its number.
+    pub const PACK: u8 = b'p';
+    /// An object whose packs were added, and the numbers that they got.
+    pub const SEGMENT: u8 = b's';
+    /// An epoch whose verdict was heard.
+    pub const EPOCH: u8 = b'e';
+    /// A pack that a verdict has named, by its id: it may never have been seen here.
+    pub const DEAD: u8 = b'd';
+    /// The number of a dead pack.
+    pub const GRAVE: u8 = b'g';
+    /// The layout of all this.
+    pub const LAYOUT: u8 = b'v';
+}
+
+/// Bytes of one location.
+pub const LOCATION_BYTES: usize = 16;
+
+/// The key of a chunk's locations.
+pub fn chunk_key(space: u8, id: &ChunkId) -> [u8; 1 + ChunkId::SIZE] {
+    let mut key = [space; 1 + ChunkId::SIZE];
+    key[1..].copy_from_slice(id.as_bytes());
+    key
+}
+
+/// The key of something that has a number.
+pub fn number_key(space: u8, number: u32) -> [u8; 5] {
+    let mut key = [space; 5];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The number in such a key.
+pub fn number_of_key(key: &[u8]) -> Option<u32> {
+    key.get(1..5).and_then(|number| number.try_into().ok()).map(u32::from_be_bytes)
+}
+
+/// The key of a dead pack.
+pub fn dead_key(id: &PackId) -> [u8; 1 + PackId::SIZE] {
+    let mut key = [space::DEAD; 1 + PackId::SIZE];
+    key[1..].copy_from_slice(id.as_bytes());
+    key
+}
+
+/// The key of an object whose packs were added.
+pub fn source_key(name: &str) -> Vec<u8> {
+    let mut key = vec![space::SEGMENT];
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// Numbers of packs.
+pub fn encode_numbers(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// Numbers of packs, read back.
+pub fn decode_numbers(value: &[u8]) -> Vec<u32> {
+    value.as_chunks::<4>().0.iter().map(|number| u32::from_le_bytes(*number)).collect()
+}
+
+/// A location's value; a chunk with several has them one after the other.
+pub fn encode_location(location: Location) -> [u8; LOCATION_BYTES] {
+    let mut value = [0; LOCATION_BYTES];
+    value[..4].copy_from_slice(&location.pack.to_le_bytes());
+    value[4..6].copy_from_slice(&(location.frame as u16).to_le_bytes());
+    value[6..8].copy_from_slice(&(location.ordinal as u16).to_le_bytes());
+    value[8..12].copy_from_slice(&location.offset.to_le_bytes());
+    value[12..].copy_from_slice(&location.len.to_le_bytes());
+    value
+}
+
+/// The locations of a chunk; none if the value is malformed.
+pub fn decode_locations(value: &[u8]) -> Option<impl Iterator<Item = Location> + Clone + '_> {
+    let (locations, rest) = value.as_chunks::<LOCATION_BYTES>();
+    let decode = |value: &[u8; LOCATION_BYTES]| {
+        let word = |n: usize| u32::from_le_bytes(value[4 * n..4 * n + 4].try_into().unwrap_or_default());
+        Location {
+            pack: word(0),
+            frame: word(1) & 0xffff,
+            ordinal: word(1) >> 16,
+            offset: word(2),
+            len: word(3),
+        }
+    };
+    (rest.is_empty() && !locations.is_empty()).then(|| locations.iter().map(decode))
+}
+
+/// Joins what was added under one key at different times: the locations of a chunk.
+pub fn join(before: Option<&[u8]>, added: &rocksdb::MergeOperands) -> Option<Vec<u8>> {
+    let mut joined = before.unwrap_or_default().to_vec();
+    for operand in added {
+        for location in operand.chunks(LOCATION_BYTES) {
+            // A segment may be added twice, when a crash has kept its name from being written.
+            if !joined.chunks(LOCATION_BYTES).any(|known| known == location) {
+                joined.extend_from_slice(location);
+            }
+        }
+    }
+    Some(joined)
+}
+
+/// A pack's value.
+pub fn encode_pack(pack: &StoredPack) -> Vec<u8> {
+    let mut value = Vec::with_capacity(85 + 16 * pack.frames.len());
+    value.extend_from_slice(pack.id.as_bytes());
+    value.extend_from_slice(&pack.session.to_bytes());
+    value.extend_from_slice(pack.key.domain.as_bytes());
+    value.extend_from_slice(&pack.key.version.to_le_bytes());
+    value.push(pack.kind.code());
+    value.extend_from_slice(&pack.stored_bytes.to_le_bytes());
+    for frame in &pack.frames {
+        for field in [frame.offset, frame.sealed_bytes, frame.plain_bytes, frame.chunks] {
+            value.extend_from_slice(&field.to_le_bytes());
+        }
+    }
+    value
+}
+
+/// A pack, read back.
+pub fn decode_pack(value: &[u8]) -> Option<StoredPack> {
+    let (id, rest) = value.split_first_chunk::<32>()?;
+    let (session, rest) = rest.split_first_chunk::<{ SessionId::SIZE }>()?;
+    let (domain, rest) = rest.split_first_chunk::<16>()?;
+    let (version, rest) = rest.split_first_chunk::<4>()?;
+    let (kind, rest) = rest.split_first_chunk::<1>()?;
+    let (stored_bytes, rest) = rest.split_first_chunk::<8>()?;
+    let frames = rest.chunks_exact(16).map(|frame| {
+        let field = |n: usize| u32::from_le_bytes(frame[4 * n..4 * n + 4].try_into().unwrap_or_default());
+        FrameEntry { offset: field(0), sealed_bytes: field(1), plain_bytes: field(2), chunks: field(3) }
+    });
+    Some(StoredPack {
+        id: PackId::new(*id),
+        session: SessionId::from_bytes(session),
+        key: KeyRef { domain: DomainId::new(*domain), version: u32::from_le_bytes(*version) },
+        kind: ChunkKind::from_code(kind[0])?,
+        stored_bytes: u64::from_le_bytes(*stored_bytes),
+        frames: frames.collect(),
+    })
+}
