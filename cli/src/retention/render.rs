@@ -16,7 +16,7 @@ pub fn table(groups: &[Group<'_>], time: &dyn Fn(Timestamp) -> String) -> String
 fn group_table(group: &Group<'_>, time: &dyn Fn(Timestamp) -> String) -> String {
     let key = &group.key;
     let columns: Vec<(&str, Box<dyn Fn(&Candidate<'_>) -> String + '_>)> = vec![
-        ("ID", Box::new(|snapshot| short_id(snapshot))),
+        ("ID", Box::new(short_id)),
         ("TIME", Box::new(|snapshot| time(snapshot.time))),
         ("HOST", Box::new(|snapshot| snapshot.host.to_owned())),
         ("TAGS", Box::new(|snapshot| snapshot.tags.join(","))),
