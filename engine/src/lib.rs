@@ -1,6 +1,6 @@
 //! The engine: backs up, restores and checks, with no terminal, clock or environment in sight.
 //!
-//! Three floors, imports point down only: [`fs`], [`chunk`] and [`monitor`] know no
+//! Three floors, imports point down only: [`fs`], [`chunk`], [`monitor`] and [`retention`] know no
 //! repository; [`repo`] is the repository and what reads and writes it; the verbs
 //! ([`archive`], [`restore`], [`check`], …) stand on both and don't know each other.
 
@@ -16,6 +16,7 @@ pub mod monitor;
 pub mod prune;
 pub mod repo;
 pub mod restore;
+pub mod retention;
 pub mod stats;
 
 pub use error::EngineError;

@@ -1,0 +1,210 @@
+//! The flags that say what to keep.
+
+use clap::Args;
+use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
+
+use crate::args::Usage;
+use crate::retention::span;
+
+/// What `forget` keeps. A snapshot stays if any of these keeps it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What to keep")]
+pub struct Keep {
+    /// The newest N snapshots, or `all`
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub keep_last: Option<Count>,
+    /// The newest of each of the last N hours that have one, or `all`
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub keep_hourly: Option<Count>,
+    /// The same for days
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub keep_daily: Option<Count>,
+    /// The same for weeks, from Monday on
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub keep_weekly: Option<Count>,
+    /// The same for months
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub keep_monthly: Option<Count>,
+    /// The same for years
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub keep_yearly: Option<Count>,
+    /// All that are at most this much older than their group's newest: 12h, 30d, 2w, 1y6m
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    pub keep_within: Option<Span>,
+    /// The newest of each hour within this span
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    pub keep_within_hourly: Option<Span>,
+    /// The newest of each day within this span
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    pub keep_within_daily: Option<Span>,
+    /// The newest of each week within this span
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    pub keep_within_weekly: Option<Span>,
+    /// The newest of each month within this span
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    pub keep_within_monthly: Option<Span>,
+    /// The newest of each year within this span
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    pub keep_within_yearly: Option<Span>,
+    /// All with this label; with several, such as a,b, all that have each of them
+    #[arg(long = "keep-tag", value_name = "TAG[,TAG]…", value_parser = tags)]
+    pub keep_tags: Vec<Tags>,
+    /// Judge snapshots apart by these: host, paths, tags, or nothing
+    #[arg(long, value_name = "WHAT", value_parser = group_by, default_value = "host,paths")]
+    pub group_by: GroupBy,
+}
+
+/// Labels that a snapshot must all have. (A list as such would be several values to clap.)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tags(Vec<String>);
+
+impl Keep {
+    /// The policy that they are.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            last: self.keep_last,
+            hourly: self.keep_hourly,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+            yearly: self.keep_yearly,
+            within: self.keep_within,
+            within_hourly: self.keep_within_hourly,
+            within_daily: self.keep_within_daily,
+            within_weekly: self.keep_within_weekly,
+            within_monthly: self.keep_within_monthly,
+            within_yearly: self.keep_within_yearly,
+            tags: self.keep_tags.iter().map(|Tags(tags)| tags.clone()).collect(),
+        }
+    }
+
+    /// Whether any of them was given; `--group-by` alone keeps nothing.
+    pub fn any(&self) -> bool {
+        self.policy() != Policy::default()
+    }
+}
+
+fn count(text: &str) -> Result<Count, Usage> {
+    match text {
+        "all" | "unlimited" => Ok(Count::All),
+        _ => text.parse().map(Count::Number).map_err(|_| Usage("give a number, or `all`".to_owned())),
+    }
+}
+
+fn tags(text: &str) -> Result<Tags, Usage> {
+    let tags: Vec<String> = text.split(',').map(ToOwned::to_owned).collect();
+    if tags.iter().any(String::is_empty) {
+        return Err(Usage("a label can't be empty".to_owned()));
+    }
+    Ok(Tags(tags))
+}
+
+fn group_by(text: &str) -> Result<GroupBy, Usage> {
+    let mut by = GroupBy { host: false, paths: false, tags: false };
+    for name in text.split(',').filter(|_| !text.is_empty()) {
+        match name {
+            "host" | "hosts" => by.host = true,
+            "path" | "paths" => by.paths = true,
+            "tag" | "tags" => by.tags = true,
+            _ => return Err(Usage(format!("{name:?} is none of host, paths and tags"))),
+        }
+    }
+    Ok(by)
+}
+
+/// As if each list had been given by a flag.
+#[cfg(test)]
+pub(super) fn tag_lists(lists: &[&str]) -> Vec<Tags> {
+    lists.iter().map(|list| tags(list).expect(list)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
+
+    use super::Keep;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        keep: Keep,
+    }
+
+    fn read(line: &str) -> Result<Keep, String> {
+        let words = ["forget"].into_iter().chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.keep).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_become_a_policy() {
+        let keep = read(
+            "--keep-last 3 --keep-daily 7 --keep-yearly all --keep-monthly unlimited --keep-within 1y6m \
+             --keep-within-weekly 8w --keep-tag a,b --keep-tag c --group-by host,tags",
+        )
+        .expect("a policy");
+        let span = Span::default();
+        assert_eq!(
+            keep.policy(),
+            Policy {
+                last: Some(Count::Number(3)),
+                daily: Some(Count::Number(7)),
+                yearly: Some(Count::All),
+                monthly: Some(Count::All),
+                within: Some(Span { years: 1, months: 6, ..span }),
+                within_weekly: Some(Span { weeks: 8, ..span }),
+                tags: vec![vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]],
+                ..Policy::default()
+            }
+        );
+        assert_eq!(keep.group_by, GroupBy { host: true, paths: false, tags: true });
+    }
+
+    /// Each flag fills its own rule: a number that is its place tells a mix-up.
+    #[test]
+    fn no_two_flags_are_mixed_up() {
+        let line = "--keep-last 1 --keep-hourly 2 --keep-daily 3 --keep-weekly 4 --keep-monthly 5 --keep-yearly 6 \
+            --keep-within 1d --keep-within-hourly 2d --keep-within-daily 3d --keep-within-weekly 4d \
+            --keep-within-monthly 5d --keep-within-yearly 6d";
+        let policy = read(line).expect("a policy").policy();
+        let counts = [policy.last, policy.hourly, policy.daily, policy.weekly, policy.monthly, policy.yearly];
+        let spans = [
+            policy.within,
+            policy.within_hourly,
+            policy.within_daily,
+            policy.within_weekly,
+            policy.within_monthly,
+            policy.within_yearly,
+        ];
+        assert_eq!(counts, [1, 2, 3, 4, 5, 6].map(|number| Some(Count::Number(number))));
+        assert_eq!(spans, [1, 2, 3, 4, 5, 6].map(|days| Some(Span { days, ..Span::default() })));
+    }
+
+    #[test]
+    fn without_flags_there_is_no_policy_and_groups_are_of_host_and_paths() {
+        let keep = read("").expect("no flag is needed");
+        assert!(!keep.any());
+        assert_eq!(keep.group_by, GroupBy { host: true, paths: true, tags: false });
+        assert!(!read("--group-by host").expect("a grouping").any());
+        assert!(read("--keep-tag a").expect("a label").any());
+        let none = read("--group-by=").expect("no grouping");
+        assert_eq!(none.group_by, GroupBy { host: false, paths: false, tags: false });
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (line, why) in [
+            ("--keep-last -1", "-1"),
+            ("--keep-last=-1", "give a number, or `all`"),
+            ("--keep-daily many", "give a number, or `all`"),
+            ("--keep-within 30", "lacks a unit"),
+            ("--keep-tag=", "can't be empty"),
+            ("--keep-tag a,,b", "can't be empty"),
+            ("--group-by user", "\"user\" is none of"),
+            ("--group-by host,", "\"\" is none of"),
+        ] {
+            let error = read(line).expect_err(line);
+            assert!(error.contains(why), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Retention: which snapshots stay and which go by a policy, and why. It only decides.
+//!
+//! Snapshots are first divided into groups, and each group is judged alone. A snapshot stays
+//! if any rule keeps it:
+//!
+//! - *last*: it is one of the newest.
+//! - *hourly … yearly*: it is the newest of its hour … year, for as many of these as the rule
+//!   counts; those without a snapshot don't count. While there are fewer, the group's oldest
+//!   stays too, so that a history keeps its beginning until there is enough of it.
+//! - *within*: it is no older than a span before the group's newest (not before the present:
+//!   a machine that is off for a year loses nothing). *within-hourly … -yearly*: and it is the
+//!   newest of its hour … year, or the group's oldest.
+//! - *tags*: it has all labels of one list.
+//!
+//! Whatever the rules say, protected snapshots stay, and the newest of each group. Both count
+//! in the rules like any other, so protecting a snapshot never changes what becomes of others.
+//! One whose time lies in the future stays too, and counts nowhere: a clock that was wrong once
+//! must not push real history out of the counts, or out of a span before the newest.
+//!
+//! A policy with more in it never forgets more, and forgetting twice forgets no more than once.
+
+mod calendar;
+mod policy;
+mod verdict;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use keepfast_format::ids::SessionId;
+use keepfast_format::node::Timestamp;
+use keepfast_format::snapshot::Snapshot;
+
+pub use calendar::{Bucket, Calendar, Civil};
+pub use policy::{Count, GroupBy, Period, Policy, PolicyError, Reach, Span};
+pub use verdict::{Miss, Reason, Verdict};
+
+/// What the rules look at in a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    /// Its id.
+    pub id: SessionId,
+    /// When its run began.
+    pub time: Timestamp,
+    /// The machine.
+    pub host: &'a str,
+    /// What was backed up.
+    pub paths: &'a [Vec<u8>],
+    /// Labels.
+    pub tags: &'a [String],
+    /// Whether it must stay.
+    pub protected: bool,
+}
+
+impl<'a> Candidate<'a> {
+    /// What the rules look at in this snapshot.
+    #[must_use]
+    pub fn of(snapshot: &'a Snapshot, protected: bool) -> Self {
+        let body = &snapshot.body;
+        Self {
+            id: snapshot.head.id,
+            time: body.start,
+            host: &body.host,
+            paths: &body.paths,
+            tags: &body.tags,
+            protected,
+        }
+    }
+}
+
+/// What the snapshots of a group have in common; `None` where they needn't.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupKey<'a> {
+    /// The machine.
+    pub host: Option<&'a str>,
+    /// The backed-up paths, sorted: their order on a command line means nothing.
+    pub paths: Option<Vec<&'a [u8]>>,
+    /// The labels, sorted.
+    pub tags: Option<Vec<&'a str>>,
+}
+
+impl<'a> GroupKey<'a> {
+    fn of(candidate: &Candidate<'a>, by: GroupBy) -> Self {
+        Self {
+            host: by.host.then_some(candidate.host),
+            paths: by.paths.then(|| sorted(candidate.paths.iter().map(Vec::as_slice))),
+            tags: by.tags.then(|| sorted(candidate.tags.iter().map(String::as_str))),
+        }
+    }
+}
+
+/// A snapshot and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision<'a> {
+    /// The snapshot.
+    pub snapshot: Candidate<'a>,
+    /// What becomes of it.
+    pub verdict: Verdict,
+}
+
+/// Snapshots that were judged together, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group<'a> {
+    /// What they have in common.
+    pub key: GroupKey<'a>,
+    /// What becomes of each.
+    pub decisions: Vec<Decision<'a>>,
+}
+
+impl Group<'_> {
+    /// The snapshots that go, oldest first.
+    pub fn forgotten(&self) -> impl Iterator<Item = SessionId> {
+        self.decisions
+            .iter()
+            .filter(|decision| !decision.verdict.keeps())
+            .map(|decision| decision.snapshot.id)
+    }
+}
+
+/// Decides what becomes of each snapshot. `now` is the present; snapshots that are later stay.
+/// Neither groups nor verdicts depend on the order of the snapshots.
+///
+/// Fails with [`PolicyError::Empty`] if the policy says nothing about what to keep.
+pub fn decide<'a>(
+    snapshots: &[Candidate<'a>],
+    policy: &Policy,
+    by: GroupBy,
+    calendar: Calendar<'_>,
+    now: Timestamp,
+) -> Result<Vec<Group<'a>>, PolicyError> {
+    policy.check()?;
+    let mut groups: BTreeMap<GroupKey<'a>, Vec<Candidate<'a>>> = BTreeMap::new();
+    for candidate in snapshots {
+        groups.entry(GroupKey::of(candidate, by)).or_default().push(*candidate);
+    }
+    let judged = groups.into_iter().map(|(key, mut snapshots)| {
+        snapshots.sort_unstable_by_key(|snapshot| (snapshot.time, snapshot.id));
+        Group { key, decisions: judge(&snapshots, policy, calendar, now) }
+    });
+    Ok(judged.collect())
+}
+
+/// The verdicts on a group, which is sorted from old to new.
+fn judge<'a>(
+    snapshots: &[Candidate<'a>],
+    policy: &Policy,
+    calendar: Calendar<'_>,
+    now: Timestamp,
+) -> Vec<Decision<'a>> {
+    let (past, future) = snapshots.split_at(snapshots.partition_point(|snapshot| snapshot.time <= now));
+    let mut tally = Tally { past, answers: vec![Answers::default(); past.len()] };
+    if let Some(newest) = past.last() {
+        // A calendar that errs must at least not make the newest older than itself.
+        let oldest_within = |span| (calendar.before)(newest.time, span).min(newest.time);
+        tally.protection();
+        if let Some(of) = policy.last() {
+            tally.last(of);
+        }
+        let periods = policy.periods();
+        if !periods.is_empty() {
+            let civil: Vec<Civil> = past.iter().map(|snapshot| (calendar.civil)(snapshot.time)).collect();
+            for (period, reach) in periods {
+                tally.period(period, reach, &civil, oldest_within);
+            }
+        }
+        if let Some(span) = policy.within() {
+            tally.within(span, oldest_within(span));
+        }
+        tally.tags(policy);
+    }
+    let newest = past.len().saturating_sub(1);
+    let verdicts = tally.answers.into_iter().enumerate().map(|(place, answers)| {
+        if !answers.reasons.is_empty() {
+            Verdict::Keep(answers.reasons)
+        } else if place == newest {
+            Verdict::Keep(vec![Reason::Newest])
+        } else {
+            Verdict::Forget(answers.misses)
+        }
+    });
+    let ahead = future.iter().map(|snapshot| {
+        let protected = snapshot.protected.then_some(Reason::Protected);
+        Verdict::Keep(protected.into_iter().chain([Reason::Future]).collect())
+    });
+    let all = verdicts.chain(ahead);
+    snapshots.iter().zip(all).map(|(snapshot, verdict)| Decision { snapshot: *snapshot, verdict }).collect()
+}
+
+/// What the rules say about one snapshot.
+#[derive(Clone, Default)]
+struct Answers {
+    reasons: Vec<Reason>,
+    misses: Vec<Miss>,
+}
+
+/// What the rules have said so far about the snapshots of a group, which are sorted from old
+/// to new and not in the future.
+struct Tally<'s, 'a> {
+    past: &'s [Candidate<'a>],
+    answers: Vec<Answers>,
+}
+
+impl Tally<'_, '_> {
+    fn say(&mut self, place: usize, answer: Result<Reason, Miss>) {
+        match answer {
+            Ok(reason) => self.answers[place].reasons.push(reason),
+            Err(miss) => self.answers[place].misses.push(miss),
+        }
+    }
+
+    fn protection(&mut self) {
+        for (snapshot, answers) in self.past.iter().zip(&mut self.answers) {
+            answers.reasons.extend(snapshot.protected.then_some(Reason::Protected));
+        }
+    }
+
+    fn last(&mut self, of: Count) {
+        for (place, nth) in (0..self.past.len()).rev().zip(1..) {
+            let answer = if of.admits(nth) { Ok(Reason::Last { nth, of }) } else { Err(Miss::Last { of }) };
+            self.say(place, answer);
+        }
+    }
+
+    fn period(
+        &mut self,
+        period: Period,
+        reach: Reach,
+        civil: &[Civil],
+        oldest_within: impl Fn(Span) -> Timestamp,
+    ) {
+        let (of, bound) = match reach {
+            Reach::Count(of) => (of, None),
+            Reach::Within(span) => (Count::All, Some((span, oldest_within(span)))),
+        };
+        // All buckets so far, not only the last one: clocks that are set back past midnight
+        // make a day begin twice.
+        let mut standing: BTreeMap<Bucket, SessionId> = BTreeMap::new();
+        for place in (0..self.past.len()).rev() {
+            let snapshot = &self.past[place];
+            let bucket = Bucket::of(period, &civil[place]);
+            let nth = u32::try_from(standing.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let answer = match (bound, standing.get(&bucket)) {
+                (Some((span, bound)), _) if snapshot.time < bound => {
+                    Err(Miss::Older { period: Some(period), span })
+                }
+                (_, None) if of.admits(nth) => {
+                    standing.insert(bucket, snapshot.id);
+                    Ok(Reason::Period { period, reach, bucket, nth })
+                }
+                (_, None) => Err(Miss::Full { period, of }),
+                (_, Some(_)) if place == 0 && of.admits(nth) => Ok(Reason::Oldest { period, reach, nth }),
+                (_, Some(by)) => Err(Miss::Taken { period, reach, bucket, by: *by }),
+            };
+            self.say(place, answer);
+        }
+    }
+
+    fn within(&mut self, span: Span, bound: Timestamp) {
+        for place in 0..self.past.len() {
+            let near = self.past[place].time >= bound;
+            let older = Miss::Older { period: None, span };
+            self.say(place, if near { Ok(Reason::Within(span)) } else { Err(older) });
+        }
+    }
+
+    fn tags(&mut self, policy: &Policy) {
+        let lists: Vec<_> = policy.tag_lists().collect();
+        for (snapshot, answers) in self.past.iter().zip(&mut self.answers) {
+            let has_all = |list: &&&Vec<String>| list.iter().all(|tag| snapshot.tags.contains(tag));
+            let before = answers.reasons.len();
+            answers.reasons.extend(lists.iter().filter(has_all).map(|list| Reason::Tags((*list).clone())));
+            if !lists.is_empty() && answers.reasons.len() == before {
+                answers.misses.push(Miss::Tags);
+            }
+        }
+    }
+}
+
+fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}

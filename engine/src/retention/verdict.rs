@@ -1,0 +1,150 @@
+//! What becomes of a snapshot, and why; every reason can say itself in a few words.
+
+use std::fmt;
+
+use keepfast_format::ids::SessionId;
+
+use super::calendar::Bucket;
+use super::policy::{Count, Period, Reach, Span};
+
+/// What becomes of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays, for all of these reasons; there is at least one.
+    Keep(Vec<Reason>),
+    /// It goes; for each rule of the policy, why that doesn't keep it.
+    Forget(Vec<Miss>),
+}
+
+impl Verdict {
+    /// Whether the snapshot stays.
+    #[must_use]
+    pub const fn keeps(&self) -> bool {
+        matches!(self, Self::Keep(_))
+    }
+}
+
+/// Why a snapshot stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It is protected.
+    Protected,
+    /// Its time hasn't come yet, so some clock is wrong, and rules don't count it.
+    Future,
+    /// It is the group's newest, which always stays. Given only if nothing else keeps it.
+    Newest,
+    /// It is one of the newest.
+    Last {
+        /// Which, counted from one.
+        nth: u32,
+        /// How many are kept.
+        of: Count,
+    },
+    /// It is the newest of a period.
+    Period {
+        /// What is counted.
+        period: Period,
+        /// How many are kept.
+        reach: Reach,
+        /// Which one it stands for.
+        bucket: Bucket,
+        /// Which of those that have a snapshot, counted from one.
+        nth: u32,
+    },
+    /// It is the group's oldest, and the rule has room: so the history keeps its beginning
+    /// until there are enough periods.
+    Oldest {
+        /// What is counted.
+        period: Period,
+        /// How many are kept.
+        reach: Reach,
+        /// Which place it takes, counted from one.
+        nth: u32,
+    },
+    /// It isn't much older than the group's newest.
+    Within(Span),
+    /// It has all of these labels.
+    Tags(Vec<String>),
+}
+
+/// Why a rule doesn't keep a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Miss {
+    /// There are enough newer ones.
+    Last {
+        /// How many are kept.
+        of: Count,
+    },
+    /// There are enough newer periods that have a snapshot.
+    Full {
+        /// What is counted.
+        period: Period,
+        /// How many are kept.
+        of: Count,
+    },
+    /// A newer snapshot stands for the same period.
+    Taken {
+        /// What is counted.
+        period: Period,
+        /// How many are kept.
+        reach: Reach,
+        /// Which one.
+        bucket: Bucket,
+        /// The snapshot that stands for it.
+        by: SessionId,
+    },
+    /// It is older than a span before the group's newest.
+    Older {
+        /// What the rule keeps one of; `None` where it keeps all.
+        period: Option<Period>,
+        /// The span.
+        span: Span,
+    },
+    /// It has all labels of none of the lists.
+    Tags,
+}
+
+/// A rule's name as in its flag, with what limits it: `daily`, `within-daily 30d`.
+fn rule(period: Period, reach: Reach) -> String {
+    match reach {
+        Reach::Count(_) => period.adverb().to_owned(),
+        Reach::Within(span) => format!("within-{} {span}", period.adverb()),
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protected => f.write_str("protected"),
+            Self::Future => f.write_str("its time is in the future"),
+            Self::Newest => f.write_str("the newest always stays"),
+            Self::Last { nth, of } => write!(f, "last {nth} of {of}"),
+            Self::Period { period, reach, bucket, .. } => write!(f, "{} {bucket}", rule(*period, *reach)),
+            Self::Oldest { period, reach: Reach::Count(of @ Count::Number(_)), nth } => {
+                write!(f, "oldest, {} {nth} of {of}", period.adverb())
+            }
+            Self::Oldest { period, reach, .. } => write!(f, "oldest, {}", rule(*period, *reach)),
+            Self::Within(span) => write!(f, "within {span} of the newest"),
+            Self::Tags(tags) => write!(f, "tag {}", tags.join(",")),
+        }
+    }
+}
+
+impl fmt::Display for Miss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Last { of } => write!(f, "last: {of} are newer"),
+            Self::Full { period, of } => {
+                write!(f, "{}: {of} newer {} are kept", period.adverb(), period.plural())
+            }
+            Self::Taken { period, reach, bucket, by } => {
+                write!(f, "{}: {} stands for {bucket}", rule(*period, *reach), &by.short()[..8])
+            }
+            Self::Older { period: None, span } => write!(f, "within {span}: older"),
+            Self::Older { period: Some(period), span } => {
+                write!(f, "{}: older", rule(*period, Reach::Within(*span)))
+            }
+            Self::Tags => f.write_str("tag: none of them"),
+        }
+    }
+}
