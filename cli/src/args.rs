@@ -1,8 +1,13 @@
 //! The command line: names and flags that scripts may rely on.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use keepfast_engine::prune::Share;
+
+use crate::retention::Keep;
+use crate::units;
 
 /// A command line that can't be carried out as it is.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +104,13 @@ pub enum Command {
     /// Restore a snapshot, or parts of it
     Restore(Restore),
     /// List snapshots
-    Snapshots(Filter),
+    Snapshots(ListSnapshots),
+    /// Forget snapshots, by their ids or by a policy
+    Forget(Forget),
+    /// Bring forgotten snapshots back, as long as no prune has removed what they need
+    Undelete(Undelete),
+    /// Remove what no snapshot needs, beside running backups and restores
+    Prune(Prune),
     /// List what is in a snapshot
     Ls(Ls),
     /// Write a file of a snapshot to standard output
@@ -109,7 +120,7 @@ pub enum Command {
     /// Check that everything is there and undamaged
     Check(Check),
     /// Show how much is stored
-    Stats,
+    Stats(Stats),
     /// Show or remove the local index
     Cache(Cache),
     /// Print a completion script for a shell
@@ -186,6 +197,88 @@ pub struct Backup {
     /// Don't open what was sealed again before it is stored
     #[arg(long)]
     pub no_verify_writes: bool,
+}
+
+/// Options of `snapshots`.
+#[derive(Debug, Args)]
+pub struct ListSnapshots {
+    /// Which of them.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Those that are forgotten and may still be brought back
+    #[arg(long)]
+    pub forgotten: bool,
+}
+
+/// Options of `forget`.
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// Snapshots: `latest`, `latest~N`, or the start of an id
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Among which snapshots a policy decides.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// What a policy keeps.
+    #[command(flatten)]
+    pub keep: Keep,
+    /// Say what stays and what goes, and forget nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Protect the snapshots with these ids: no policy and no `forget` takes them
+    #[arg(long, conflicts_with_all = ["unprotect", "prune"], requires = "ids")]
+    pub protect: bool,
+    /// End the protection of the snapshots with these ids
+    #[arg(long, conflicts_with = "prune", requires = "ids")]
+    pub unprotect: bool,
+    /// Prune afterwards
+    #[arg(long)]
+    pub prune: bool,
+    /// How to prune.
+    #[command(flatten)]
+    pub pruning: Pruning,
+}
+
+/// Options of `undelete`.
+#[derive(Debug, Args)]
+pub struct Undelete {
+    /// Forgotten snapshots: the start of an id; `keepfast snapshots --forgotten` lists them
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<String>,
+}
+
+/// Options of `prune`.
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// Say what would be removed and rewritten, and change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// How to prune.
+    #[command(flatten)]
+    pub pruning: Pruning,
+}
+
+/// How to prune.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pruning")]
+pub struct Pruning {
+    /// How much may stay unused instead of being rewritten: a percentage, a size, or `unlimited`
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = units::share)]
+    pub max_unused: Share,
+    /// Rewrite packs of this size at most
+    #[arg(long, value_name = "SIZE", default_value = "unlimited", value_parser = units::size)]
+    pub max_repack: u64,
+    /// Take a backup for dead that has been silent for this long: it begins again if it wasn't
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = units::duration)]
+    pub session_timeout: Duration,
+}
+
+/// Options of `stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// How much forgetting these snapshots would free
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub delete: Vec<String>,
 }
 
 /// Which snapshots.

@@ -5,10 +5,10 @@ mod commands;
 mod console;
 mod manners;
 mod render;
-#[allow(dead_code, unused_imports, reason = "for `forget`, which isn't a command yet")]
 mod retention;
 mod s3;
 mod settings;
+mod units;
 
 use std::process::ExitCode;
 

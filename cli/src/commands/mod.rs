@@ -3,8 +3,10 @@
 mod backup;
 mod check;
 mod doctor;
+mod forget;
 mod init;
 mod inspect;
+mod prune;
 mod restore;
 mod snapshots;
 
@@ -25,12 +27,16 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Init(options) => init::run(&common, &options),
         Command::Backup(options) => backup::run(&common, &options),
         Command::Restore(options) => restore::run(&common, &options),
-        Command::Snapshots(filter) => snapshots::run(&common, &filter),
+        Command::Snapshots(options) => snapshots::run(&common, &options),
+        Command::Forget(options) => forget::run(&common, &options),
+        Command::Undelete(options) => forget::undelete(&common, &options),
+        Command::Prune(options) => prune::run(&common, &options),
         Command::Ls(options) => inspect::ls(&common, &options),
         Command::Dump(options) => inspect::dump(&common, &options),
         Command::Doctor => doctor::run(&common),
         Command::Check(options) => check::run(&common, &options),
-        Command::Stats => inspect::stats(&common),
+        Command::Stats(options) if !options.delete.is_empty() => prune::freed(&common, &options.delete),
+        Command::Stats(_) => inspect::stats(&common),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Completions(options) => {
             clap_complete::generate(

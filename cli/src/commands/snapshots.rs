@@ -9,39 +9,46 @@ use keepfast_format::snapshot::{Snapshot, Statistics};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::args::{Common, Filter};
+use crate::args::{Common, Filter, ListSnapshots};
 use crate::console::Console;
 use crate::{render, settings};
 
 /// Lists snapshots.
-pub fn run(common: &Common, filter: &Filter) -> Result<Outcome> {
+pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
     let console = Console::new(common)?;
     let repository = settings::open(common)?;
     let snapshots = Snapshots::load(&repository)?;
     for (object, what) in &snapshots.damaged {
         console.event(Event::Finding { object: object.clone(), what: what.clone() });
     }
-    let filter = SnapshotFilter {
-        host: filter.host.clone(),
-        tags: filter.tags.clone(),
-        paths: filter.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
-        until: None,
-    };
-    let chosen: Vec<&Snapshot> = snapshots
-        .all
-        .iter()
-        .map(|stored| &stored.snapshot)
-        .filter(|snapshot| filter.matches(snapshot))
-        .collect();
+    let filter = filter_of(&options.filter);
+    let listed = if options.forgotten { &snapshots.forgotten } else { &snapshots.all };
+    let chosen: Vec<&Snapshot> =
+        listed.iter().map(|stored| &stored.snapshot).filter(|snapshot| filter.matches(snapshot)).collect();
     if common.json {
-        render::document(&Value::Array(chosen.iter().map(|snapshot| to_json(snapshot)).collect()));
+        let to_json = |snapshot: &&Snapshot| {
+            let mut value = to_json(snapshot);
+            value["protected"] = json!(snapshots.protected.contains(&snapshot.head.id));
+            value
+        };
+        render::document(&Value::Array(chosen.iter().map(to_json).collect()));
     } else {
-        print_table(&chosen);
+        print_table(&chosen, &snapshots);
     }
     Ok(super::outcome(&console))
 }
 
-fn print_table(snapshots: &[&Snapshot]) {
+/// The engine's filter.
+pub fn filter_of(filter: &Filter) -> SnapshotFilter {
+    SnapshotFilter {
+        host: filter.host.clone(),
+        tags: filter.tags.clone(),
+        paths: filter.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
+        until: None,
+    }
+}
+
+fn print_table(snapshots: &[&Snapshot], all: &Snapshots) {
     if snapshots.is_empty() {
         return render::line("no snapshots");
     }
@@ -52,8 +59,9 @@ fn print_table(snapshots: &[&Snapshot]) {
         let paths: Vec<String> =
             body.paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         let tags = if body.tags.is_empty() { String::new() } else { format!("  [{}]", body.tags.join(", ")) };
+        let protected = if all.protected.contains(&snapshot.head.id) { "  protected" } else { "" };
         render::line(&format!(
-            "{:8}  {:19}  {:host_width$}  {:>11}  {}{tags}",
+            "{:8}  {:19}  {:host_width$}  {:>11}  {}{tags}{protected}",
             &snapshot.head.id.short()[..8],
             render::local_time(body.start),
             body.host,

@@ -1,0 +1,151 @@
+//! `keepfast forget` and `undelete`.
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+use keepfast_engine::error::EngineError;
+use keepfast_engine::forget::{UndeleteOptions, forget, protect, undelete as bring_back};
+use keepfast_engine::repo::{SnapshotFilter, Snapshots, StoredSnapshot};
+use keepfast_engine::retention::{Candidate, Group};
+use keepfast_format::ids::SessionId;
+use serde_json::json;
+
+use super::{Opened, outcome, prune, snapshots};
+use crate::Outcome;
+use crate::args::{Common, Forget, Undelete, Usage};
+use crate::console::Console;
+use crate::retention::{decide_in, table, to_json};
+use crate::{render, settings};
+
+/// Forgets snapshots.
+pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
+    let console = Console::new(common)?;
+    let repository = settings::open(common)?;
+    let all = Snapshots::load(&repository)?;
+    if options.keep.any() && !options.ids.is_empty() {
+        return Err(Usage("give ids or a policy, not both".to_owned()).into());
+    }
+    if options.ids.is_empty() && !options.keep.any() {
+        return Err(Usage(
+            "say which snapshots: by their ids, or by a policy such as --keep-daily 7".to_owned(),
+        )
+        .into());
+    }
+    let named: Vec<&StoredSnapshot> = options
+        .ids
+        .iter()
+        .map(|id| all.find(id, &SnapshotFilter::default()))
+        .collect::<Result<_, EngineError>>()?;
+    let named: Vec<SessionId> = named.into_iter().map(|stored| stored.snapshot.head.id).collect();
+    if options.protect || options.unprotect {
+        if !options.dry_run {
+            protect(&repository, &named, options.protect)?;
+        }
+        let what = if options.protect { "protected" } else { "no longer protected" };
+        return Ok(tell(common, options, what, &named, &console));
+    }
+    let filter = snapshots::filter_of(&options.filter);
+    let candidates: Vec<Candidate<'_>> = all
+        .all
+        .iter()
+        .filter(|stored| filter.matches(&stored.snapshot))
+        .map(|stored| Candidate::of(&stored.snapshot, all.protected.contains(&stored.snapshot.head.id)))
+        .collect();
+    let going = if options.keep.any() {
+        let groups = decide_in(&TimeZone::system(), &candidates, &options.keep, settings::now())?;
+        let going: Vec<SessionId> = groups.iter().flat_map(Group::forgotten).collect();
+        if !options.dry_run {
+            forget(&repository, &all, &going)?;
+        }
+        if common.json {
+            render::document(&json!({ "dry_run": options.dry_run, "groups": to_json(&groups) }));
+        } else if !common.quiet {
+            render::line(table(&groups, &render::local_time).trim_end());
+        }
+        going
+    } else {
+        if !options.dry_run {
+            forget(&repository, &all, &named)?;
+        }
+        if !options.prune || !common.json {
+            tell(common, options, "forgotten", &named, &console);
+        }
+        named
+    };
+    drop(repository);
+    if options.prune && !options.dry_run {
+        return prune::run_with(common, false, &options.pruning, &console);
+    }
+    if !going.is_empty() && !options.dry_run && !common.json {
+        console.say(
+            "`keepfast prune` frees what only they need; until then `keepfast undelete` brings them back",
+        );
+    }
+    Ok(outcome(&console))
+}
+
+fn tell(common: &Common, options: &Forget, what: &str, ids: &[SessionId], console: &Console) -> Outcome {
+    if common.json {
+        let ids: Vec<String> = ids.iter().map(SessionId::short).collect();
+        render::document(&json!({ "dry_run": options.dry_run, "what": what, "ids": ids }));
+    } else if !common.quiet {
+        let would = if options.dry_run { "would be " } else { "" };
+        for id in ids {
+            render::line(&format!("snapshot {} {would}{what}", &id.short()[..8]));
+        }
+    }
+    outcome(console)
+}
+
+/// Brings forgotten snapshots back.
+pub fn undelete(common: &Common, options: &Undelete) -> Result<Outcome> {
+    let console = Console::new(common)?;
+    let opened = Opened::with_warnings(common, &console)?;
+    let forgotten = &opened.snapshots.forgotten;
+    let mut chosen = Vec::new();
+    for text in &options.ids {
+        let mut fitting =
+            forgotten.iter().filter(|stored| stored.snapshot.head.id.short().starts_with(text.as_str()));
+        match (fitting.next(), fitting.next()) {
+            (Some(stored), None) if !text.is_empty() => chosen.push(stored),
+            (None, _) => {
+                return Err(EngineError::Unusable(format!(
+                    "no forgotten snapshot's id begins with {text:?}; `keepfast snapshots --forgotten` lists them"
+                ))
+                .into());
+            }
+            _ => {
+                return Err(EngineError::Unusable(format!(
+                    "{text:?} is the start of several forgotten snapshots' ids: give more of it"
+                ))
+                .into());
+            }
+        }
+    }
+    let undelete_options = UndeleteOptions {
+        program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned(),
+        clock: &settings::now,
+    };
+    let mut back = Vec::new();
+    for stored in chosen {
+        let snapshot = bring_back(
+            &opened.repository,
+            &opened.index,
+            &opened.snapshots,
+            stored,
+            &undelete_options,
+            &console,
+        )?;
+        if !common.json && !common.quiet {
+            render::line(&format!(
+                "snapshot {} is back as {}",
+                &stored.snapshot.head.id.short()[..8],
+                &snapshot.head.id.short()[..8]
+            ));
+        }
+        back.push(json!({ "forgotten": stored.snapshot.head.id.short(), "snapshot": snapshots::to_json(&snapshot) }));
+    }
+    if common.json {
+        render::document(&json!(back));
+    }
+    Ok(outcome(&console))
+}
