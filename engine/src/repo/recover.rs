@@ -9,7 +9,7 @@ use keepfast_format::names;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::cache::CacheSlot;
-use super::index::Index;
+use super::index::{Index, Loading};
 use super::packs::read_contents;
 use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
@@ -37,15 +37,12 @@ pub fn open_index(
     }
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains(*name)).collect();
     let mut damaged = false;
+    let mut loading = Loading::begin(&index);
     for batch in new.chunks(READ_AT_A_TIME) {
         let read: Vec<_> = batch.par_iter().map(|name| read_segment(repository, name)).collect();
         for (name, segment) in batch.iter().zip(read) {
             match segment {
-                Ok(segment) => {
-                    let packs: Vec<_> =
-                        segment.packs.iter().map(|(pack, table)| (pack.clone(), table)).collect();
-                    index.add(name, &packs)?;
-                }
+                Ok(segment) => loading.add(name, segment.packs)?,
                 // A store that fails says nothing about the segment.
                 Err(EngineError::Backend(error)) if !error.is_not_found() => return Err(error.into()),
                 Err(error) => {
@@ -55,6 +52,7 @@ pub fn open_index(
             }
         }
     }
+    loading.finish()?;
     let mut changed = !new.is_empty();
     if damaged || !snapshots.lack_segments(&listed).is_empty() {
         index.doubt();
