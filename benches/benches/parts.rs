@@ -8,7 +8,8 @@ use divan::{Bencher, black_box};
 use keepfast_backend::MemoryBackend;
 use keepfast_benches::{Deaf, random, text};
 use keepfast_engine::repo::{
-    Index, InitOptions, Repository, Session, Snapshots, WriterOptions, open_index, write_packs,
+    Index, InitOptions, Repository, Session, SessionOptions, Snapshots, WriterOptions, open_index,
+    write_packs,
 };
 use keepfast_format::chunker::{Chunker, ChunkerParams};
 use keepfast_format::compress::Compressor;
@@ -163,8 +164,10 @@ fn index_of(chunks: usize, cache: &std::path::Path) -> (Index, Vec<ChunkId>) {
         open_index(&repository, cache, &snapshots, &Deaf::default()).expect("an index")
     };
     let index = load();
-    let session = Session::begin(&repository, "benchmark").expect("a session");
-    let (ids, _) = write_packs(&repository, &index, session.id(), WriterOptions::default(), |writer| {
+    let deaf = Deaf::default();
+    let options = SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None };
+    let session = Session::begin(&repository, &index, &options, &deaf).expect("a session");
+    let (ids, _) = write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();
         let ids: Result<Vec<ChunkId>, _> = (0..chunks)
             .map(|number| frames.store(ChunkKind::Data, &(number as u64).to_le_bytes()).map(|(id, _)| id))

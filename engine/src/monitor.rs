@@ -77,3 +77,22 @@ pub trait Monitor: Sync {
         self.stop().load(Ordering::Relaxed)
     }
 }
+
+/// Hears everything and says nothing.
+#[derive(Debug, Default)]
+pub struct Unheard {
+    progress: Progress,
+    stop: AtomicBool,
+}
+
+impl Monitor for Unheard {
+    fn event(&self, _: Event<'_>) {}
+
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+}

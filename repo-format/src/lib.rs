@@ -4,10 +4,12 @@
 //! randomness: nonces, salts and fresh keys are arguments. It is enough by itself
 //! to write a reader of repositories in another program.
 
+pub mod catalogue;
 pub mod chunker;
 pub mod compress;
 pub mod config;
 pub mod content;
+pub mod epoch;
 pub mod error;
 pub mod frame;
 pub mod ids;
@@ -23,6 +25,7 @@ pub mod session;
 pub mod signed;
 pub mod slot;
 pub mod snapshot;
+pub mod standing;
 pub mod state;
 pub mod tree;
 

@@ -60,3 +60,7 @@ pub const ARGON2_LANES_MAX: u32 = 64;
 pub const PATH_BYTES_MAX: u32 = 1 << 20;
 /// Most paths in one group of hard links.
 pub const LINKS_PER_GROUP: u32 = 1 << 24;
+/// Most packs or snapshots in one object of an epoch, and most sessions in one catalogue.
+pub const EPOCH_ITEMS_MAX: usize = 1 << 20;
+/// Largest object of an epoch, ack or catalogue, in bytes.
+pub const EPOCH_OBJECT_BYTES_MAX: u64 = 128 << 20;

@@ -1,7 +1,9 @@
 //! The session object: says that a writing run has begun.
 
+use serde_cbor::Value;
+
 use crate::FormatError;
-use crate::cbor::{Fields, Taker};
+use crate::cbor::{self, Fields, Taker};
 use crate::ids::{RepositoryId, SessionId};
 use crate::keys::Identity;
 use crate::signed::{self, Envelope, SignedKind};
@@ -17,6 +19,9 @@ pub struct Session {
     pub config_n: u32,
     /// The program's name and version, for people.
     pub program: String,
+    /// When it began, in seconds since 1970 by the machine's clock. A hint for how long to wait
+    /// for it; no rule of safety depends on it.
+    pub begun_unix_s: Option<i64>,
 }
 
 impl Session {
@@ -28,6 +33,7 @@ impl Session {
             .bytes(1, &self.id.to_bytes())
             .uint(2, self.config_n.into())
             .text(3, &self.program)
+            .maybe(self.begun_unix_s, |fields, begun| fields.with(-1, Value::Integer(begun.into())))
             .encode();
         signed::seal_envelope(SignedKind::Session, repository, writer, &payload)
     }
@@ -41,6 +47,7 @@ impl Session {
             id: SessionId::from_bytes(&fields.fixed(1)?),
             config_n: fields.u32(2)?,
             program: fields.text(3)?,
+            begun_unix_s: fields.optional(-1).as_ref().and_then(cbor::as_int),
         };
         fields.finish()?;
         if !in_repository || session.id.writer != envelope.signer() {

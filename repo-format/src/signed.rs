@@ -20,6 +20,16 @@ pub enum SignedKind {
     Fence,
     /// The public head of an index segment.
     Segment,
+    /// What an epoch of garbage collection would remove.
+    Condemned,
+    /// A session's answer to that.
+    Ack,
+    /// What the epoch removes.
+    Verdict,
+    /// A decision about a snapshot: forgotten, protected.
+    State,
+    /// Dead sessions whose objects may be gone.
+    Catalogue,
 }
 
 impl SignedKind {
@@ -31,6 +41,11 @@ impl SignedKind {
             Self::Snapshot => 4,
             Self::Fence => 5,
             Self::Segment => 6,
+            Self::Condemned => 7,
+            Self::Ack => 8,
+            Self::Verdict => 9,
+            Self::State => 10,
+            Self::Catalogue => 11,
         }
     }
 
@@ -42,6 +57,11 @@ impl SignedKind {
             4 => Some(Self::Snapshot),
             5 => Some(Self::Fence),
             6 => Some(Self::Segment),
+            7 => Some(Self::Condemned),
+            8 => Some(Self::Ack),
+            9 => Some(Self::Verdict),
+            10 => Some(Self::State),
+            11 => Some(Self::Catalogue),
             _ => None,
         }
     }
@@ -54,6 +74,11 @@ impl SignedKind {
             Self::Snapshot => "snapshot",
             Self::Fence => "fence",
             Self::Segment => "index segment",
+            Self::Condemned => "condemned",
+            Self::Ack => "ack",
+            Self::Verdict => "verdict",
+            Self::State => "state",
+            Self::Catalogue => "catalogue",
         }
     }
 }

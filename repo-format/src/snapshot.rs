@@ -180,8 +180,16 @@ impl Snapshot {
 }
 
 impl Register {
+    /// The stored bytes of a FENCE for session `id`: signed by an owner, or by the session's
+    /// own writer, who gives it up.
+    #[must_use]
+    pub fn seal_fence(repository: RepositoryId, id: SessionId, signer: &Identity) -> Vec<u8> {
+        let payload = Fields::new().bytes(0, repository.as_bytes()).bytes(1, &id.to_bytes()).encode();
+        signed::seal_envelope(SignedKind::Fence, repository, signer, &payload)
+    }
+
     /// Reads the register of session `id`. `verifying_key` looks up the key of a holder who
-    /// may write; a FENCE must be an owner's.
+    /// may write; a FENCE must be an owner's or of that session's writer.
     pub fn open<'k>(
         bytes: &[u8],
         repository: RepositoryId,
@@ -192,8 +200,15 @@ impl Register {
     ) -> Result<Self, FormatError> {
         let envelope = Envelope::decode(bytes)?;
         if envelope.kind() == SignedKind::Fence {
-            let mut fields =
-                Taker::decode(WHAT, envelope.verify_by_owner(SignedKind::Fence, repository, owners)?)?;
+            // A writer may give its own session up; anybody else's only an owner can end.
+            let payload = if envelope.signer() == id.writer
+                && let Some(key) = writer(id.writer)
+            {
+                envelope.verify(SignedKind::Fence, repository, key)?
+            } else {
+                envelope.verify_by_owner(SignedKind::Fence, repository, owners)?
+            };
+            let mut fields = Taker::decode(WHAT, payload)?;
             let fenced = SessionId::from_bytes(&fields.fixed(1)?);
             if fields.fixed(0)? != *repository.as_bytes() || fenced != id {
                 return Err(FormatError::NotAuthentic { what: "fence" });

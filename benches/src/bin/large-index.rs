@@ -15,12 +15,14 @@ use keepfast_backend::{Backend, BackendError, Created, Listed, MemoryBackend};
 use keepfast_benches::Deaf;
 use keepfast_engine::EngineError;
 use keepfast_engine::repo::{
-    Index, InitOptions, Repository, Session, Snapshots, WriterOptions, open_index, read_segment, write_packs,
+    Index, InitOptions, Repository, Session, SessionOptions, Snapshots, WriterOptions, open_index,
+    read_segment, write_packs,
 };
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkIds, ChunkKind};
 use keepfast_format::names;
+use keepfast_format::node::Timestamp;
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackTable};
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::slot::PasswordCost;
@@ -154,7 +156,7 @@ fn main() -> Result<(), EngineError> {
     };
     let kept = Arc::new(MemoryBackend::default());
     let repository = Repository::init(Arc::clone(&kept) as Arc<dyn Backend>, PASSWORD, &options)?;
-    let session = Session::begin(&repository, "benchmark")?.id();
+    let session = SessionId { writer: repository.identity().holder(), random: [0; 16] };
     let segments = (millions * 1_000_000).div_ceil(CHUNKS_PER_SEGMENT);
     let chunks = segments * CHUNKS_PER_SEGMENT;
     let imagined = Imagined { kept, repository, session, segments };
@@ -191,8 +193,10 @@ fn main() -> Result<(), EngineError> {
     report("new chunks", chunks / LOOKED_UP, begun);
 
     let begun = Instant::now();
-    let session = Session::begin(&repository, "benchmark")?;
-    write_packs(&repository, &index, session.id(), WriterOptions::default(), |writer| {
+    let deaf = Deaf::default();
+    let options = SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None };
+    let session = Session::begin(&repository, &index, &options, &deaf)?;
+    write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();
         let mut store = |number: u64| frames.store(ChunkKind::Data, &number.to_le_bytes()).map(drop);
         (chunks..chunks + ADDED).try_for_each(&mut store)?;

@@ -27,10 +27,10 @@ use keepfast_format::state::State;
 use crate::error::{EngineError, Result};
 use crate::fs::dir::Names;
 use crate::fs::select::Patterns;
-use crate::monitor::Monitor;
+use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    CommitRequest, FrameCache, Index, PackWriter, Repository, Session, Snapshots, StoredSnapshot, Trees,
-    WriterOptions, WriterTotals, write_packs,
+    CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
+    StoredSnapshot, Trees, WriterOptions, WriterTotals, refresh_index, write_packs,
 };
 pub use estimate::estimate;
 use parent::ParentDirectory;
@@ -127,6 +127,10 @@ pub struct ArchiveReport {
 }
 
 /// Backs up `source`.
+///
+/// A run that a garbage collection has taken for dead, because it was silent for too long, has
+/// lost its session, and begins again with a new one; but not with a stream, which can't be
+/// read twice.
 pub fn archive(
     repository: &Repository,
     index: &Index,
@@ -136,51 +140,112 @@ pub fn archive(
     monitor: &dyn Monitor,
 ) -> Result<ArchiveReport> {
     let start = (options.clock)();
-    index.compare_with_store(repository)?;
     let paths = paths_of(&source);
     let parent = choose_parent(snapshots, options, &source, &paths)?;
-    let frames = FrameCache::new(repository, index);
-    if let Some(parent) = parent {
-        let seen = &parent.snapshot.body.statistics;
-        monitor
-            .progress()
-            .expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
-    }
-    let trees = parent.map(|_| Trees::new(&frames));
-    let run = Run { repository, source, parent, trees, options, monitor };
-    if options.dry_run {
-        let walked = run.walk(None)?;
-        return Ok(report(None, walked.tally, &WriterTotals::default(), parent));
-    }
-    let session = Session::begin(repository, &options.program)?;
-    let (walked, totals) =
-        write_packs(repository, index, session.id(), options.writer, |writer| run.walk(Some(writer)))?;
-    let mut statistics = walked.tally.statistics;
-    statistics.bytes_new = totals.bytes_new;
-    statistics.bytes_stored = totals.bytes_stored;
-    let (tree, state) = walked.root;
-    let names = |ids: &BTreeSet<u32>, name: &dyn Fn(u32) -> Option<Vec<u8>>| {
-        ids.iter().filter_map(|id| name(*id).map(|name| (*id, name))).collect()
+    let again = match &source {
+        Source::Paths(paths) => Some(*paths),
+        Source::Stream(_) => None,
     };
-    let body = SnapshotBody {
-        start,
-        end: (options.clock)(),
-        host: options.host.clone(),
-        user: options.user.clone(),
-        paths,
-        tags: options.tags.clone(),
-        parent: parent.map(|parent| parent.snapshot.head.id),
-        tree,
-        state: Some(state),
-        hard_links: walked.hard_links,
-        users: names(&walked.tally.users, &options.user_name),
-        groups: names(&walked.tally.groups, &options.group_name),
-        statistics,
-        program: options.program.clone(),
-    };
-    let snapshot = session.commit(repository, CommitRequest { body, totals: &totals, snapshots })?;
-    let tally = Tally { statistics, ..walked.tally };
-    Ok(report(Some(snapshot), tally, &totals, parent))
+    let once = Once { repository, index, snapshots, options, monitor, start, paths: &paths, parent };
+    let mut done = once.archive(source);
+    for _ in 1..ATTEMPTS {
+        match (done, again) {
+            (Err(EngineError::Fenced), Some(paths)) => {
+                monitor.event(Event::Notice(
+                    "a garbage collection took this run for dead, as it was silent for too long: it begins \
+                     again, and what it has stored is used"
+                        .to_owned(),
+                ));
+                refresh_index(repository, index)?;
+                done = once.archive(Source::Paths(paths));
+            }
+            (other, _) => return other,
+        }
+    }
+    done
+}
+
+/// How often a run begins before it fails as fenced.
+const ATTEMPTS: u32 = 3;
+
+/// What all attempts of a run have in common.
+struct Once<'a> {
+    repository: &'a Repository,
+    index: &'a Index,
+    snapshots: &'a Snapshots,
+    options: &'a ArchiveOptions<'a>,
+    monitor: &'a dyn Monitor,
+    start: Timestamp,
+    paths: &'a [Vec<u8>],
+    parent: Option<&'a StoredSnapshot>,
+}
+
+impl Once<'_> {
+    fn archive(&self, source: Source<'_>) -> Result<ArchiveReport> {
+        let Self { repository, index, options, monitor, parent, .. } = *self;
+        index.compare_with_store(repository)?;
+        let frames = FrameCache::new(repository, index);
+        if let Some(parent) = parent {
+            let seen = &parent.snapshot.body.statistics;
+            monitor
+                .progress()
+                .expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
+        }
+        let trees = parent.map(|_| Trees::new(&frames));
+        let run = Run { repository, source, parent, trees, options, monitor };
+        if options.dry_run {
+            let walked = run.walk(None)?;
+            return Ok(report(None, walked.tally, &WriterTotals::default(), parent));
+        }
+        let session = Session::begin(
+            repository,
+            index,
+            &SessionOptions {
+                program: &options.program,
+                clock: options.clock,
+                parent: parent.map(|parent| &parent.snapshot),
+            },
+            monitor,
+        )?;
+        let written = write_packs(&session, options.writer, |writer| run.walk(Some(writer)));
+        let committed = written.and_then(|(walked, totals)| self.commit(&session, walked, &totals));
+        match &committed {
+            // Nobody has to wait for it. A store that fails wouldn't take this either.
+            Err(EngineError::Backend(_) | EngineError::Fenced) | Ok(_) => {}
+            Err(_) => session.give_up(),
+        }
+        committed
+    }
+
+    fn commit(&self, session: &Session<'_>, walked: Walked, totals: &WriterTotals) -> Result<ArchiveReport> {
+        let options = self.options;
+        let mut statistics = walked.tally.statistics;
+        statistics.bytes_new = totals.bytes_new;
+        statistics.bytes_stored = totals.bytes_stored;
+        let (tree, state) = walked.root;
+        let names = |ids: &BTreeSet<u32>, name: &dyn Fn(u32) -> Option<Vec<u8>>| {
+            ids.iter().filter_map(|id| name(*id).map(|name| (*id, name))).collect()
+        };
+        let body = SnapshotBody {
+            start: self.start,
+            end: (options.clock)(),
+            host: options.host.clone(),
+            user: options.user.clone(),
+            paths: self.paths.to_vec(),
+            tags: options.tags.clone(),
+            parent: self.parent.map(|parent| parent.snapshot.head.id),
+            tree,
+            state: Some(state),
+            hard_links: walked.hard_links,
+            users: names(&walked.tally.users, &options.user_name),
+            groups: names(&walked.tally.groups, &options.group_name),
+            statistics,
+            program: options.program.clone(),
+        };
+        let snapshot = session.commit(CommitRequest { body, totals, snapshots: self.snapshots })?;
+        let tally = Tally { statistics, ..walked.tally };
+        Ok(report(Some(snapshot), tally, totals, self.parent))
+    }
 }
 
 /// Whether there is a snapshot that these paths would be compared with.

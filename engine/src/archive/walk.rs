@@ -261,26 +261,20 @@ impl Worker<'_> {
             && (options.ignore_ctime || now.ctime < self.shared.racy_from)
     }
 
-    /// Whether everything that a node of the parent refers to is stored, as far as that is in doubt.
+    /// Whether everything that a node of the parent refers to may be referred to again.
     fn is_stored(&self, node: &Node) -> bool {
         let (Some(writer), Some(trees)) = (self.shared.writer, self.shared.trees) else { return true };
-        if !writer.is_in_doubt() {
+        let NodeKind::File { content, extents, .. } = &node.kind else { return true };
+        if writer.may_take_over() {
             return true;
         }
-        let NodeKind::File { content, extents, .. } = &node.kind else { return true };
-        let mut stored = true;
-        let mut look = |content: &Content| {
-            let read = trees.for_each_chunk(content, &mut |chunk| {
-                stored &= writer.has(&chunk.id);
-                Ok(())
-            });
-            stored &= read.is_ok();
-        };
-        look(content);
-        if let Extents::Blob(blob) = extents {
-            look(blob);
-        }
-        stored
+        let refer =
+            |content: &Content| trees.all_chunks(content, &mut |id| writer.refer(id)).unwrap_or(false);
+        refer(content)
+            && match extents {
+                Extents::Blob(blob) => refer(blob),
+                _ => true,
+            }
     }
 
     fn count_unchanged(&mut self, node: &Node) {

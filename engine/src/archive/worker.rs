@@ -156,7 +156,8 @@ impl<'a> Worker<'a> {
                     Next::Job(Job::Pages(job)) => self.run_pages(job),
                     Next::Job(Job::Stream(job)) => self.run_stream(job),
                 };
-                if let Err(error) = worked {
+                let polled = self.shared.writer.map_or(Ok(()), PackWriter::poll);
+                if let Err(error) = worked.and(polled) {
                     self.shared.fail(error);
                 }
             }

@@ -1,7 +1,7 @@
 //! Bringing the local index up to date: from index segments, and where those are missing
 //! or damaged, from the packs themselves.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use keepfast_format::ids::SessionId;
@@ -9,13 +9,14 @@ use keepfast_format::names;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::cache::CacheSlot;
+use super::epochs::{Epochs, Told};
 use super::index::{Index, Loading};
 use super::packs::read_contents;
 use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
 use super::snapshots::Snapshots;
 use crate::error::{EngineError, Result};
-use crate::monitor::{Event, Monitor};
+use crate::monitor::{Event, Monitor, Unheard};
 
 /// Segments or packs read at a time, and so held in memory.
 const READ_AT_A_TIME: usize = 8;
@@ -31,28 +32,12 @@ pub fn open_index(
     let mut index = Index::open(CacheSlot::take(cache, repository.id())?)?;
     let listed = list_segments(repository)?;
     let mut known = index.sources()?;
-    if has_more_than(repository, &known, &listed)? {
+    if has_more_than(repository, &index, &known, &listed)? {
         index = index.reset()?;
         known.clear();
     }
-    let new: Vec<&String> = listed.iter().filter(|name| !known.contains(*name)).collect();
-    let mut damaged = false;
-    let mut loading = Loading::begin(&index);
-    for batch in new.chunks(READ_AT_A_TIME) {
-        let read: Vec<_> = batch.par_iter().map(|name| read_segment(repository, name)).collect();
-        for (name, segment) in batch.iter().zip(read) {
-            match segment {
-                Ok(segment) => loading.add(name, segment.packs)?,
-                // A store that fails says nothing about the segment.
-                Err(EngineError::Backend(error)) if !error.is_not_found() => return Err(error.into()),
-                Err(error) => {
-                    damaged = true;
-                    monitor.event(Event::Finding { object: (*name).clone(), what: error.to_string() });
-                }
-            }
-        }
-    }
-    loading.finish()?;
+    let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
+    let damaged = add_segments(repository, &index, &new, monitor)?;
     let mut changed = !new.is_empty();
     if damaged || !snapshots.lack_segments(&listed).is_empty() {
         index.doubt();
@@ -64,13 +49,65 @@ pub fn open_index(
     Ok(index)
 }
 
-/// Whether the index knows segments, or packs that it read themselves, that aren't stored (any more).
-fn has_more_than(repository: &Repository, known: &HashSet<String>, listed: &[String]) -> Result<bool> {
-    let (segments, packs): (Vec<&String>, Vec<&String>) =
-        known.iter().partition(|name| name.starts_with(names::INDEX));
-    if segments.iter().any(|name| listed.binary_search(name).is_err()) {
-        return Ok(true);
+/// Adds segments that have come since the index was opened. Returns whether there were any.
+pub fn refresh_index(repository: &Repository, index: &Index) -> Result<bool> {
+    let known = index.sources()?;
+    let listed = list_segments(repository)?;
+    let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
+    // Whoever opens the index next reports what is damaged.
+    add_segments(repository, index, &new, &Unheard::default())?;
+    Ok(!new.is_empty())
+}
+
+/// Adds segments to the index. Returns whether any of them is damaged.
+fn add_segments(
+    repository: &Repository,
+    index: &Index,
+    new: &[&String],
+    monitor: &dyn Monitor,
+) -> Result<bool> {
+    let mut damaged = false;
+    let mut loading = Loading::begin(index);
+    for batch in new.chunks(READ_AT_A_TIME) {
+        let read: Vec<_> = batch.par_iter().map(|name| read_segment(repository, name)).collect();
+        for (name, segment) in batch.iter().zip(read) {
+            match segment {
+                Ok(segment) => loading.add(name, segment.packs)?,
+                // A garbage collection has removed it since it was listed: all in it is dead.
+                Err(EngineError::Backend(error)) if error.is_not_found() => {}
+                // A store that fails says nothing about the segment.
+                Err(EngineError::Backend(error)) => return Err(error.into()),
+                Err(error) => {
+                    damaged = true;
+                    monitor.event(Event::Finding { object: (*name).clone(), what: error.to_string() });
+                }
+            }
+        }
     }
+    loading.finish()?;
+    Ok(damaged)
+}
+
+/// Whether the index knows segments, or packs that it read themselves, that aren't stored (any
+/// more). Segments whose packs are all dead may be gone.
+fn has_more_than(
+    repository: &Repository,
+    index: &Index,
+    known: &BTreeMap<String, bool>,
+    listed: &[String],
+) -> Result<bool> {
+    let is_segment = |name: &str| name.starts_with(names::INDEX);
+    let gone = |name: &String| is_segment(name) && listed.binary_search(name).is_err();
+    if known.iter().any(|(name, dead)| gone(name) && !dead) {
+        // A verdict that this index hasn't heard may be the reason.
+        if Epochs::list(repository)?.tell(repository, index)? == Told::IndexIsAhead {
+            return Ok(true);
+        }
+        if index.sources()?.iter().any(|(name, dead)| gone(name) && !dead) {
+            return Ok(true);
+        }
+    }
+    let packs: Vec<&String> = known.keys().filter(|name| !is_segment(name)).collect();
     if packs.is_empty() {
         return Ok(false);
     }
@@ -78,7 +115,7 @@ fn has_more_than(repository: &Repository, known: &HashSet<String>, listed: &[Str
     repository.backend().list(names::PACKS, &mut |listed| {
         stored.insert(listed.name);
     })?;
-    Ok(packs.iter().any(|name| !stored.contains(*name)))
+    Ok(packs.iter().any(|name| !known[*name] && !stored.contains(*name)))
 }
 
 /// Adds packs that no readable segment lists.

@@ -1,21 +1,63 @@
-//! A writing run: its announcement, and its commit.
+//! A writing run: its announcement, what it may refer to while garbage is collected, and its
+//! commit. The rules are those of SPEC, "Order of writing, reading and removing"; `model/`
+//! explores them.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepfast_backend::Created;
 use keepfast_format::config::SINGLE_WRITER;
-use keepfast_format::ids::SessionId;
+use keepfast_format::epoch::{Ack, Condemned};
+use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::node::Timestamp;
 use keepfast_format::session::Session as SessionObject;
-use keepfast_format::snapshot::{Snapshot, SnapshotBody, SnapshotHead};
+use keepfast_format::snapshot::{Register, Snapshot, SnapshotBody, SnapshotHead};
 use keepfast_format::{limits, names};
 
+use super::catalogue::names_dead;
+use super::epochs::{Epochs, find_condemned, find_verdict};
+use super::frames::FrameCache;
+use super::index::Index;
+use super::reach::{Reach, Seen};
+use super::recover::refresh_index;
 use super::repository::{Repository, random};
 use super::snapshots::Snapshots;
-use super::writer::WriterTotals;
+use super::states::is_forgotten;
+use super::writer::{PackWriter, WriterOptions, WriterTotals, rewrite_packs};
 use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
 
-/// A session that has announced itself.
-#[derive(Debug, Clone, Copy)]
-pub struct Session {
+/// What may be taken over from the parent snapshot without being looked up.
+mod takeover {
+    /// All of it; nothing has been yet.
+    pub const OPEN: u8 = 0;
+    /// All of it; something has been, and so any chunk below the parent may be referred to.
+    pub const TAKEN: u8 = 1;
+    /// All of it: each of its chunks has been looked up, and is referred to.
+    pub const HELD: u8 = 2;
+    /// Nothing: each chunk has to be looked up.
+    pub const CLOSED: u8 = 3;
+}
+
+/// A session that has announced itself. Shared by the threads that write.
+pub struct Session<'r> {
     id: SessionId,
+    repository: &'r Repository,
+    index: &'r Index,
+    monitor: &'r dyn Monitor,
+    clock: &'r (dyn Fn() -> Timestamp + Sync),
+    /// When it last looked for epochs, in seconds since 1970.
+    polled_at: AtomicI64,
+    /// The snapshot that subtrees are taken over from.
+    parent: Option<SnapshotBody>,
+    parent_id: Option<SessionId>,
+    takeover: AtomicU8,
+    /// Something was taken over whose chunks couldn't all be found: nobody knows which packs that
+    /// refers to, and so it may be any.
+    unresolved: AtomicBool,
+    /// The newest epoch that this session has acked; 0 is the time before the first.
+    acked: Mutex<u32>,
 }
 
 /// What a session commits.
@@ -29,29 +71,67 @@ pub struct CommitRequest<'a> {
     pub snapshots: &'a Snapshots,
 }
 
-impl Session {
-    /// Creates the session object, then looks for garbage collections.
-    ///
-    /// This version collects no garbage. Where a newer one has, its rules for writers apply,
-    /// which this one doesn't know: it refuses rather than refer to what is being removed.
-    pub fn begin(repository: &Repository, program: &str) -> Result<Self> {
-        if !repository.identity().role().writes() {
-            return Err(EngineError::NotAllowed { action: "back up" });
+/// How a session begins.
+pub struct SessionOptions<'r> {
+    /// The program's name and version.
+    pub program: &'r str,
+    /// The time. That it jumps does no harm but to how often the session looks for epochs.
+    pub clock: &'r (dyn Fn() -> Timestamp + Sync),
+    /// The snapshot to take subtrees over from.
+    pub parent: Option<&'r Snapshot>,
+}
+
+/// Where a session reads and writes.
+#[derive(Clone, Copy)]
+pub(super) struct Stores<'r> {
+    pub repository: &'r Repository,
+    pub index: &'r Index,
+}
+
+/// A session looks for a newer epoch this often: a garbage collection waits for its answer.
+const POLL_SECONDS: u64 = 30;
+
+impl<'r> Session<'r> {
+    /// Creates the session object, *then* reads the newest epoch and answers it, *then* makes
+    /// sure that the parent isn't forgotten.
+    pub fn begin(
+        repository: &'r Repository,
+        index: &'r Index,
+        options: &SessionOptions<'r>,
+        monitor: &'r dyn Monitor,
+    ) -> Result<Self> {
+        let id = announce(repository, options.program, (options.clock)())?;
+        index.marks().begin_session();
+        let session = Self {
+            id,
+            repository,
+            index,
+            monitor,
+            clock: options.clock,
+            polled_at: AtomicI64::new((options.clock)().seconds),
+            parent: options.parent.map(|parent| parent.body.clone()),
+            parent_id: options.parent.map(|parent| parent.head.id),
+            takeover: AtomicU8::new(takeover::CLOSED),
+            unresolved: AtomicBool::new(false),
+            acked: Mutex::new(0),
+        };
+        let epochs = Epochs::list(repository)?;
+        epochs.tell_all(repository, index)?;
+        let newest = epochs.newest();
+        if newest > 0 {
+            if let Some(condemned) =
+                epochs.unfinished().map_or(Ok(None), |n| find_condemned(repository, n))?
+            {
+                session.stop_referring_to(&condemned)?;
+            }
+            session.create_ack(newest, Vec::new())?;
         }
-        let features = &repository.config().features.write;
-        if let Some(feature) = features.iter().find(|feature| *feature != SINGLE_WRITER) {
-            return Err(EngineError::UnknownFeature { feature: feature.clone() });
+        *lock(&session.acked) = newest;
+        // Before the first epoch nothing was ever removed, whatever was forgotten.
+        if newest == 0 || session.parent_stands()? {
+            session.takeover.store(takeover::OPEN, Ordering::SeqCst);
         }
-        let id = SessionId { writer: repository.identity().holder(), random: *random()? };
-        let object = SessionObject { id, config_n: repository.config().n, program: program.to_owned() };
-        let bytes = object.seal(repository.id(), repository.identity());
-        repository.backend().create(&names::session(id), &[&bytes])?;
-        let mut collected = false;
-        repository.backend().list(names::EPOCHS, &mut |_| collected = true)?;
-        if collected {
-            return Err(EngineError::UnknownFeature { feature: "garbage collection".to_owned() });
-        }
-        Ok(Self { id })
+        Ok(session)
     }
 
     /// The session's id, and its snapshot's.
@@ -60,16 +140,164 @@ impl Session {
         self.id
     }
 
+    pub(super) fn stores(&self) -> Stores<'r> {
+        Stores { repository: self.repository, index: self.index }
+    }
+
+    /// Whether content of the parent may be referred to without looking its chunks up. From
+    /// then on the session counts as referring to every chunk of the parent.
+    #[must_use]
+    pub fn may_take_over(&self) -> bool {
+        let take = |state| match state {
+            takeover::OPEN => Some(takeover::TAKEN),
+            takeover::TAKEN | takeover::HELD => Some(state),
+            _ => None,
+        };
+        self.takeover.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+    }
+
+    /// Looks for a newer epoch, unless that was done a moment ago.
+    pub fn poll_if_due(&self) -> Result<()> {
+        let (now, before) = ((self.clock)().seconds, self.polled_at.load(Ordering::Relaxed));
+        if now.abs_diff(before) < POLL_SECONDS {
+            return Ok(());
+        }
+        self.polled_at.store(now, Ordering::Relaxed);
+        self.poll()
+    }
+
+    /// Looks for a newer epoch, and answers it. Whoever calls this while another thread does
+    /// goes on without waiting.
+    pub fn poll(&self) -> Result<()> {
+        let mut acked = match self.acked.try_lock() {
+            Ok(acked) => acked,
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        };
+        self.answer_newer_than(&mut acked)
+    }
+
+    fn answer_newer_than(&self, acked: &mut u32) -> Result<()> {
+        while let Some(condemned) = find_condemned(self.repository, *acked + 1)? {
+            let verdict = find_verdict(self.repository, condemned.epoch)?;
+            if let Some(verdict) = &verdict {
+                // It was reached without this session's answer, so somebody has decided for it.
+                self.index.bury(verdict.epoch, &verdict.packs)?;
+                self.find_fence()?;
+            }
+            let objections = self.stop_referring_to(&condemned)?;
+            self.create_ack(condemned.epoch, objections)?;
+            *acked = condemned.epoch;
+            if self.takeover.load(Ordering::SeqCst) == takeover::CLOSED && self.parent_stands()? {
+                self.takeover.store(takeover::OPEN, Ordering::SeqCst);
+            }
+        }
+        Ok(())
+    }
+
+    /// *First* nothing new refers to what an epoch condemned, *then* it is known what already
+    /// does: both in one step for each pack. Returns the packs that this session objects to.
+    fn stop_referring_to(&self, condemned: &Condemned) -> Result<Vec<PackId>> {
+        let before = self.takeover.swap(takeover::CLOSED, Ordering::SeqCst);
+        let ids: HashSet<PackId> = condemned.packs.iter().map(|pack| pack.id).collect();
+        // What was taken over without being looked up may lie anywhere, also in packs that this
+        // index has never heard of.
+        if before == takeover::TAKEN {
+            refresh_index(self.repository, self.index)?;
+            if self.hold_parent(&ids)? {
+                self.takeover.store(takeover::HELD, Ordering::SeqCst);
+            } else {
+                self.unresolved.store(true, Ordering::SeqCst);
+            }
+        } else if before == takeover::HELD {
+            self.takeover.store(takeover::HELD, Ordering::SeqCst);
+        }
+        let mut objections = Vec::new();
+        self.index.for_each_pack(|number, pack| {
+            if ids.contains(&pack.id) && self.index.marks().condemn(number) {
+                objections.push(pack.id);
+            }
+        })?;
+        if self.unresolved.load(Ordering::SeqCst) {
+            objections = ids.into_iter().collect();
+        }
+        objections.sort_unstable();
+        objections.dedup();
+        Ok(objections)
+    }
+
+    /// Refers to every chunk of the parent, if possible where nothing is condemned. Returns
+    /// whether each was found.
+    fn hold_parent(&self, condemned: &HashSet<PackId>) -> Result<bool> {
+        let Some(parent) = &self.parent else { return Ok(true) };
+        let frames = FrameCache::new(self.repository, self.index);
+        let mut condemned_numbers = HashSet::new();
+        self.index.for_each_pack(|number, pack| {
+            if condemned.contains(&pack.id) {
+                condemned_numbers.insert(number);
+            }
+        })?;
+        let seen = Seen::of(self.index)?;
+        let mut all = true;
+        let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |id, _| {
+            let locations = self.index.locations(id)?;
+            let (rather_not, rather): (Vec<u32>, Vec<u32>) =
+                locations.iter().map(|place| place.pack).partition(|pack| condemned_numbers.contains(pack));
+            all &= rather.into_iter().chain(rather_not).any(|pack| self.index.marks().refer(pack));
+            Ok(())
+        });
+        match walked {
+            Ok(()) => Ok(all),
+            // A parent that can't be read to its end: nobody knows what else it refers to.
+            Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the parent is neither forgotten nor compacted. It was listed before.
+    fn parent_stands(&self) -> Result<bool> {
+        self.parent_id.map_or(Ok(true), |parent| Ok(!is_forgotten(self.repository, parent)?))
+    }
+
+    fn create_ack(&self, epoch: u32, objections: Vec<PackId>) -> Result<()> {
+        let ack = Ack { epoch, session: self.id, objections };
+        let bytes = ack.seal(self.repository.id(), self.repository.identity());
+        let backend = self.repository.backend();
+        let name = names::ack(epoch, self.id);
+        if backend.create(&name, &[&bytes])? == Created::AlreadyThere
+            && backend.read(&name, limits::EPOCH_OBJECT_BYTES_MAX)? != bytes
+        {
+            return Err(EngineError::Fenced);
+        }
+        // Who waits for it must find it after a power cut too: it decides what is removed.
+        Ok(backend.sync()?)
+    }
+
+    /// Fails if the session's register is taken.
+    fn find_fence(&self) -> Result<()> {
+        match self.repository.backend().read(&names::snapshot(self.id), limits::SNAPSHOT_BYTES_MAX) {
+            Ok(_) => Err(EngineError::Fenced),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Commits: everything that was written is made durable, then the snapshot is created, and
     /// made durable too. Returns the snapshot as it is stored.
-    pub fn commit(self, repository: &Repository, request: CommitRequest<'_>) -> Result<Snapshot> {
+    pub fn commit(&self, request: CommitRequest<'_>) -> Result<Snapshot> {
+        let repository = self.repository;
+        let epoch = {
+            let mut acked = lock(&self.acked);
+            self.answer_newer_than(&mut acked)?;
+            *acked
+        };
         let (sequence, previous) = request.snapshots.next_of(self.id.writer);
         let head = SnapshotHead {
             id: self.id,
             sequence,
             previous,
             config_n: repository.config().n,
-            epoch: 0,
+            epoch: epoch.into(),
             segments: request.totals.segments,
             pack_list: Snapshot::pack_list_hash(&request.totals.packs),
             heads: request.snapshots.heads(),
@@ -86,6 +314,77 @@ impl Session {
             return Err(EngineError::Fenced);
         }
         backend.sync()?;
+        // A register that was fenced, compacted and so free again has taken the snapshot in vain.
+        if names_dead(repository, self.id)? {
+            return Err(EngineError::Fenced);
+        }
         Ok(snapshot)
     }
+
+    /// Gives the session up, so that no garbage collection waits for it. That this may fail is
+    /// why there are FENCEs by owners.
+    pub fn give_up(&self) {
+        let _ = fence(self.repository, self.id);
+    }
+}
+
+/// Creates a session object, under a fresh id.
+fn announce(repository: &Repository, program: &str, now: Timestamp) -> Result<SessionId> {
+    if !repository.identity().role().writes() {
+        return Err(EngineError::NotAllowed { action: "back up" });
+    }
+    let features = &repository.config().features.write;
+    if let Some(feature) = features.iter().find(|feature| *feature != SINGLE_WRITER) {
+        return Err(EngineError::UnknownFeature { feature: feature.clone() });
+    }
+    let id = SessionId { writer: repository.identity().holder(), random: *random()? };
+    let object = SessionObject {
+        id,
+        config_n: repository.config().n,
+        program: program.to_owned(),
+        begun_unix_s: Some(now.seconds),
+    };
+    let bytes = object.seal(repository.id(), repository.identity());
+    repository.backend().create(&names::session(id), &[&bytes])?;
+    Ok(id)
+}
+
+/// A collector's session: it writes again what is there, refers to nothing, and never commits.
+pub struct Rewriting<'r> {
+    repository: &'r Repository,
+    id: SessionId,
+}
+
+impl<'r> Rewriting<'r> {
+    /// Announces it.
+    pub fn begin(repository: &'r Repository, program: &str, now: Timestamp) -> Result<Self> {
+        Ok(Self { repository, id: announce(repository, program, now)? })
+    }
+
+    /// Writes packs.
+    pub fn write<T>(
+        &self,
+        index: &Index,
+        options: WriterOptions,
+        work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
+    ) -> Result<(T, WriterTotals)> {
+        rewrite_packs(self.repository, index, self.id, options, work)
+    }
+
+    /// Ends it, so that its collector doesn't wait for itself.
+    pub fn end(self) -> Result<()> {
+        fence(self.repository, self.id).map(drop)
+    }
+}
+
+/// Decides a session: it can't commit any more, unless it has.
+pub fn fence(repository: &Repository, session: SessionId) -> Result<Created> {
+    let bytes = Register::seal_fence(repository.id(), session, repository.identity());
+    let created = repository.backend().create(&names::snapshot(session), &[&bytes])?;
+    repository.backend().sync()?;
+    Ok(created)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,16 @@
 //! The snapshots of a repository, and choosing among them.
 
+use std::collections::HashSet;
+
 use keepfast_format::ids::{HolderId, ObjectHash, SessionId};
 use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Head, Register, Snapshot};
 use keepfast_format::{limits, names};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use super::catalogue::dead_sessions;
 use super::repository::Repository;
+use super::states::Standings;
 use crate::error::{EngineError, Result};
 
 /// A snapshot, and the hash of its stored bytes.
@@ -21,9 +25,16 @@ pub struct StoredSnapshot {
 /// All snapshots, in the order of their times.
 #[derive(Debug, Default)]
 pub struct Snapshots {
-    /// The readable ones.
+    /// Those that are readable and not forgotten.
     pub all: Vec<StoredSnapshot>,
-    /// The others: object and what is wrong with it.
+    /// Those that are forgotten, and not yet gone.
+    pub forgotten: Vec<StoredSnapshot>,
+    /// Those that no policy forgets.
+    pub protected: HashSet<SessionId>,
+    /// Sessions that were ended without a snapshot.
+    pub fenced: Vec<SessionId>,
+    /// Those that can't be read, and what else should say something about snapshots: object and
+    /// what is wrong with it.
     pub damaged: Vec<(String, String)>,
 }
 
@@ -53,24 +64,31 @@ impl SnapshotFilter {
 }
 
 impl Snapshots {
-    /// Reads all snapshots. A damaged one doesn't hide the others.
+    /// Reads all snapshots, *then* what was decided about them. A damaged one doesn't hide the others.
     pub fn load(repository: &Repository) -> Result<Self> {
         let mut ids: Vec<SessionId> = Vec::new();
         repository.backend().list(names::SNAPSHOTS, &mut |listed| {
             ids.extend(names::parse_session(names::SNAPSHOTS, &listed.name));
         })?;
         let read: Vec<_> = ids.par_iter().map(|id| (*id, load_one(repository, *id))).collect();
-        let mut snapshots = Self::default();
-        for (id, register) in read {
+        let standings = Standings::load(repository)?;
+        let dead = dead_sessions(repository)?;
+        let mut snapshots =
+            Self { protected: standings.protected, damaged: standings.damaged, ..Self::default() };
+        for (id, register) in read.into_iter().filter(|(id, _)| !dead.contains(id)) {
             match register {
                 Ok((Register::Snapshot(snapshot), hash)) => {
-                    snapshots.all.push(StoredSnapshot { snapshot: *snapshot, hash });
+                    let stored = StoredSnapshot { snapshot: *snapshot, hash };
+                    let forgotten = standings.forgotten.contains(&id);
+                    if forgotten { &mut snapshots.forgotten } else { &mut snapshots.all }.push(stored);
                 }
-                Ok((Register::Fence(_), _)) => {}
+                Ok((Register::Fence(_), _)) => snapshots.fenced.push(id),
                 Err(error) => snapshots.damaged.push((names::snapshot(id), error.to_string())),
             }
         }
-        snapshots.all.sort_by_key(|stored| (stored.snapshot.body.start, stored.snapshot.head.id));
+        let by_time = |stored: &StoredSnapshot| (stored.snapshot.body.start, stored.snapshot.head.id);
+        snapshots.all.sort_by_key(by_time);
+        snapshots.forgotten.sort_by_key(by_time);
         snapshots.damaged.sort_unstable();
         Ok(snapshots)
     }
@@ -125,11 +143,11 @@ impl Snapshots {
         })
     }
 
-    /// The newest snapshot of each writer.
+    /// The newest snapshot of each writer, forgotten or not.
     #[must_use]
     pub fn heads(&self) -> Vec<Head> {
         let mut heads: Vec<Head> = Vec::new();
-        for stored in &self.all {
+        for stored in self.all.iter().chain(&self.forgotten) {
             let head = &stored.snapshot.head;
             let seen = Head { writer: head.id.writer, sequence: head.sequence, hash: stored.hash };
             match heads.iter_mut().find(|known| known.writer == seen.writer) {

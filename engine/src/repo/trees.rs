@@ -99,6 +99,28 @@ impl<'f> Trees<'f> {
         }
     }
 
+    /// Whether `holds` is true of every chunk of a content, and of its lists of chunks.
+    pub fn all_chunks(&self, content: &Content, holds: &mut dyn FnMut(&ChunkId) -> bool) -> Result<bool> {
+        match content {
+            Content::Inline(chunks) => Ok(chunks.iter().all(|chunk| holds(&chunk.id))),
+            Content::List { level, id } => {
+                if !holds(id) {
+                    return Ok(false);
+                }
+                for item in self.list(id)?.items {
+                    let all = match level {
+                        0 | 1 => holds(&item.id),
+                        _ => self.all_chunks(&Content::List { level: level - 1, id: item.id }, holds)?,
+                    };
+                    if !all {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+
     fn for_each_listed(
         &self,
         level: u8,

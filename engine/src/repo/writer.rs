@@ -24,6 +24,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::claims::Claims;
 use super::index::{Index, StoredPack};
 use super::repository::{Repository, random};
+use super::session::{Session, Stores};
 use crate::error::{EngineError, Result};
 
 /// A checkpoint comes after this many packs, or this many chunks. The first ones come
@@ -68,7 +69,8 @@ pub struct WriterTotals {
 pub struct PackWriter<'r> {
     repository: &'r Repository,
     index: &'r Index,
-    session: SessionId,
+    id: SessionId,
+    session: Option<&'r Session<'r>>,
     options: WriterOptions,
     ids: ChunkIds,
     claims: Claims,
@@ -124,9 +126,30 @@ impl Filling {
 /// Runs `work` with a writer for a session. Whether `work` succeeds or not, what it wrote is
 /// uploaded and listed in segments, so that the next run can use it.
 pub fn write_packs<T>(
+    session: &Session<'_>,
+    options: WriterOptions,
+    work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
+) -> Result<(T, WriterTotals)> {
+    let Stores { repository, index } = session.stores();
+    write_as(repository, index, session.id(), Some(session), options, work)
+}
+
+/// As [`write_packs`], for a session that refers to nothing but what it writes, and commits nothing.
+pub fn rewrite_packs<T>(
     repository: &Repository,
     index: &Index,
-    session: SessionId,
+    id: SessionId,
+    options: WriterOptions,
+    work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
+) -> Result<(T, WriterTotals)> {
+    write_as(repository, index, id, None, options, work)
+}
+
+fn write_as<T>(
+    repository: &Repository,
+    index: &Index,
+    id: SessionId,
+    session: Option<&Session<'_>>,
     options: WriterOptions,
     work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
 ) -> Result<(T, WriterTotals)> {
@@ -134,6 +157,7 @@ pub fn write_packs<T>(
     let writer = PackWriter {
         repository,
         index,
+        id,
         session,
         options,
         ids: repository.chunk_ids(),
@@ -159,7 +183,7 @@ pub fn write_packs<T>(
     });
     let mut log = writer.log.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Also after a failure or an interruption: what is listed needn't be uploaded again.
-    let listed = list_packs(repository, index, session, &writer.claims, &mut log);
+    let listed = list_packs(repository, index, id, &writer.claims, &mut log);
     let flushed = index.flush();
     if let Some(error) = log.error.take() {
         return Err(error);
@@ -189,16 +213,22 @@ impl PackWriter<'_> {
         &self.ids
     }
 
-    /// Whether what the parent snapshot refers to has to be looked up.
+    /// Whether content of the parent may be referred to as it is. If not, each chunk of it has
+    /// to be looked up.
     #[must_use]
-    pub fn is_in_doubt(&self) -> bool {
-        self.index.is_doubtful()
+    pub fn may_take_over(&self) -> bool {
+        !self.index.is_doubtful() && self.session.is_some_and(Session::may_take_over)
     }
 
-    /// Whether the repository is known to have a chunk.
+    /// Refers to a chunk, if the repository is known to have it.
     #[must_use]
-    pub fn has(&self, id: &ChunkId) -> bool {
-        self.index.contains(id)
+    pub fn refer(&self, id: &ChunkId) -> bool {
+        self.index.refer(id)
+    }
+
+    /// Looks for a garbage collection, if that is due.
+    pub fn poll(&self) -> Result<()> {
+        self.session.map_or(Ok(()), Session::poll_if_due)
     }
 
     /// A frame writer for one thread.
@@ -324,7 +354,7 @@ impl PackWriter<'_> {
         let parts = [&filling.bytes[filling.start..filling.start + filling.end], &tail];
         let id = PackId::new(*blake3::Hasher::new().update(parts[0]).update(parts[1]).finalize().as_bytes());
         let stored_bytes = parts.iter().map(|part| part.len() as u64).sum();
-        let name = names::pack(id, self.session);
+        let name = names::pack(id, self.id);
         if self.repository.backend().create(&name, &parts)? == Created::AlreadyThere {
             return Err(EngineError::Unusable(format!(
                 "{name} is there already, though it was only just sealed: the store answers for another object"
@@ -337,7 +367,7 @@ impl PackWriter<'_> {
         let chunks: usize = log.unlisted.iter().map(|pack| pack.table.chunks.len()).sum();
         let packs_due = PACKS_PER_CHECKPOINT.min(log.totals.segments as usize + 1);
         if log.unlisted.len() >= packs_due || chunks >= CHUNKS_PER_CHECKPOINT {
-            list_packs(self.repository, self.index, self.session, &self.claims, &mut log)?;
+            list_packs(self.repository, self.index, self.id, &self.claims, &mut log)?;
         }
         Ok(())
     }
@@ -416,9 +446,23 @@ impl FrameWriter<'_> {
     /// Stores a chunk unless the repository has it. Returns its id, and whether it was new.
     pub fn store(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<(ChunkId, bool)> {
         let id = self.writer.ids.id(kind, plain);
-        if self.writer.index.contains(&id) || !self.writer.claims.take(id) {
+        if self.writer.index.refer(&id) || !self.writer.claims.take(id) {
             return Ok((id, false));
         }
+        self.add(kind, id, plain)?;
+        Ok((id, true))
+    }
+
+    /// Stores a chunk wherever else it may be: it moves. Returns its id.
+    pub fn store_again(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<ChunkId> {
+        let id = self.writer.ids.id(kind, plain);
+        if self.writer.claims.take(id) {
+            self.add(kind, id, plain)?;
+        }
+        Ok(id)
+    }
+
+    fn add(&mut self, kind: ChunkKind, id: ChunkId, plain: &[u8]) -> Result<()> {
         let config = self.writer.repository.config();
         let (pending, frame_bytes) = match kind {
             ChunkKind::Data => {
@@ -430,10 +474,7 @@ impl FrameWriter<'_> {
         pending.checksum.update(plain);
         pending.frame.push(plain);
         pending.chunks.push(ChunkEntry { id, bytes: plain.len() as u32 });
-        if pending.frame.is_full(frame_bytes) {
-            self.close(kind)?;
-        }
-        Ok((id, true))
+        if pending.frame.is_full(frame_bytes) { self.close(kind) } else { Ok(()) }
     }
 
     /// Closes both open frames: at the end of the thread's work.
@@ -471,7 +512,7 @@ impl FrameWriter<'_> {
         pending.checksum.reset();
         self.writer.put(&pack, number, &sealed);
         self.sealed = sealed;
-        Ok(())
+        self.writer.poll()
     }
 }
 

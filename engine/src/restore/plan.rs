@@ -265,7 +265,7 @@ mod tests {
         let mut plan = RestorePlan::default();
         let file = plan.begin_file(FilePlan::new(0, node, 0));
         for frame in frames {
-            let location = Location { pack: 7, frame: *frame, offset: 0, len: 9 };
+            let location = Location { pack: 7, frame: *frame, ordinal: 0, offset: 0, len: 9 };
             plan.parts.push(Part { location, file, at: 0, from: 0, take: 9, id: ChunkId::new([0; 32]) });
         }
         let entry = |_, frame: u32| {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use keepfast_backend::{Backend, LocalBackend, MemoryBackend, Operation};
 use keepfast_engine::EngineError;
-use keepfast_engine::repo::{Session, WriterOptions, open_index, write_packs};
+use keepfast_engine::repo::{Session, SessionOptions, WriterOptions, open_index, write_packs};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
+use keepfast_format::node::Timestamp;
 use keepfast_testkit::{Call, Ear, Lab, Opened, RecordingBackend, assert_same, store, tree};
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -254,9 +255,11 @@ fn is_read_of_segment(call: &Call) -> bool {
 
 /// Stores chunks of eight bytes: numbers.
 fn store_numbers(opened: &Opened, numbers: Range<u64>) {
-    let session = Session::begin(&opened.repository, "test").expect("a session begins");
-    let options = WriterOptions::default();
-    let written = write_packs(&opened.repository, &opened.index, session.id(), options, |writer| {
+    let ear = Ear::default();
+    let options = SessionOptions { program: "test", clock: &Timestamp::default, parent: None };
+    let session =
+        Session::begin(&opened.repository, &opened.index, &options, &ear).expect("a session begins");
+    let written = write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();
         for number in numbers {
             frames.store(ChunkKind::Data, &number.to_le_bytes())?;

@@ -1,10 +1,11 @@
 //! Packs: what they cost beyond what is in them, and their limits.
 
-use keepfast_engine::repo::{InitOptions, Session, WriterOptions, write_packs};
+use keepfast_engine::repo::{InitOptions, Session, SessionOptions, WriterOptions, write_packs};
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
+use keepfast_format::node::Timestamp;
 use keepfast_testkit::lab::init_options;
-use keepfast_testkit::{Lab, assert_same, store, tree};
+use keepfast_testkit::{Ear, Lab, assert_same, store, tree};
 
 /// The least that a pack may have: with it frames are largest by comparison.
 #[test]
@@ -22,9 +23,11 @@ fn the_largest_packs_of_the_smallest_chunks_can_be_read() {
     const CHUNKS: u32 = 3 << 19;
     let lab = Lab::made_with(&InitOptions { pack_bytes: limits::PACK_BYTES_MAX, ..init_options() });
     let opened = lab.open();
-    let session = Session::begin(&opened.repository, "testkit").expect("a session begins");
-    let options = WriterOptions::default();
-    let (ids, _) = write_packs(&opened.repository, &opened.index, session.id(), options, |writer| {
+    let (ear, options) = (Ear::default(), WriterOptions::default());
+    let session = SessionOptions { program: "testkit", clock: &Timestamp::default, parent: None };
+    let session =
+        Session::begin(&opened.repository, &opened.index, &session, &ear).expect("a session begins");
+    let (ids, _) = write_packs(&session, options, |writer| {
         let mut frames = writer.frames();
         let store = |number: u32| frames.store(ChunkKind::Data, &number.to_le_bytes()).map(|(id, _)| id);
         let ids: Vec<_> = (0..CHUNKS).map(store).collect::<Result<_, _>>()?;

@@ -169,7 +169,7 @@ pub fn slot_bytes() -> Vec<u8> {
 }
 
 pub fn session() -> Session {
-    Session { id: session_id(), config_n: 1, program: "keepfast 0.1.0".into() }
+    Session { id: session_id(), config_n: 1, program: "keepfast 0.1.0".into(), begun_unix_s: None }
 }
 
 pub fn session_bytes() -> Vec<u8> {

@@ -187,9 +187,9 @@ proptest! {
     }
 
     #[test]
-    fn every_session_comes_back(config_n in any::<u32>(), program in ".{0,40}") {
+    fn every_session_comes_back(config_n in any::<u32>(), program in ".{0,40}", begun_unix_s in any::<Option<i64>>()) {
         let (owner, repository) = (fixtures::owner(), fixtures::repository());
-        let session = Session { id: fixtures::session_id(), config_n, program };
+        let session = Session { id: fixtures::session_id(), config_n, program, begun_unix_s };
         let bytes = session.seal(repository, &owner);
         prop_assert_eq!(Session::open(&bytes, repository, &owner.verifying_key()), Ok(session));
     }

@@ -7,10 +7,10 @@ use rocksdb::{
     DEFAULT_COLUMN_FAMILY_NAME, Direction, Error, IteratorMode, Options, WriteOptions,
 };
 
-use super::entries::{self, space};
+use super::entries::{self, join, space};
 
 /// Changes whenever the layout of entries does; an index of another layout is rebuilt.
-pub const LAYOUT: &[u8] = b"keepfast index 2";
+pub const LAYOUT: &[u8] = b"keepfast index 3";
 /// Blocks in memory: so much, and for each byte of the index on disk a part of one, up to a
 /// limit. Filters are a fiftieth of an index; when they fit, new chunks are refused without a read.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
@@ -58,7 +58,7 @@ impl Database {
         }
         match self.db.iterator(IteratorMode::From(&[space::PACK + 1], Direction::Reverse)).next() {
             Some(Ok((key, _))) if key.first() == Some(&space::PACK) => {
-                entries::pack_number(&key)?.checked_add(1)
+                entries::number_of_key(&key)?.checked_add(1)
             }
             Some(Ok(_)) | None => Some(0),
             Some(Err(_)) => None,
@@ -102,6 +102,8 @@ fn options(cache: &Cache) -> Options {
     options.set_keep_log_file_num(1);
     options.set_stats_dump_period_sec(0);
     options.set_compression_type(DBCompressionType::None);
+    // Only locations are added to what is there; everything else is put.
+    options.set_merge_operator_associative("join", |_, before, added| join(before, added));
     options
 }
 

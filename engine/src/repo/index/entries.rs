@@ -1,127 +1,134 @@
-//! What is in the index: keys and values of RocksDB as bytes, and what they mean.
+//! The entries of the local index: keys and values, to bytes and back.
 
-use keepfast_format::FormatError;
 use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
-use keepfast_format::names;
-use keepfast_format::pack::{ChunkEntry, FrameEntry, PackTable};
+use keepfast_format::pack::{FrameEntry, PackTable};
 
-use crate::error::{EngineError, Result};
+use super::{Location, StoredPack};
 
 /// First bytes of keys: what the rest of the key names.
 pub mod space {
+    /// Locations of a chunk.
     pub const CHUNK: u8 = b'c';
     /// Chunks of packs that no segment lists: good for reading, but never referred to by a
     /// new snapshot, since nobody has promised that they stay.
     pub const UNLISTED: u8 = b'u';
+    /// A pack, by its number.
     pub const PACK: u8 = b'p';
+    /// An object whose packs were added, and the numbers that they got.
     pub const SEGMENT: u8 = b's';
+    /// An epoch whose verdict was heard.
+    pub const EPOCH: u8 = b'e';
+    /// A pack that a verdict has named, by its id: it may never have been seen here.
+    pub const DEAD: u8 = b'd';
+    /// The number of a dead pack.
+    pub const GRAVE: u8 = b'g';
+    /// The layout of all this.
     pub const LAYOUT: u8 = b'v';
 }
 
-/// Where a chunk is.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Location {
-    /// The pack, by the number that the index gave it.
-    pub pack: u32,
-    /// The frame in the pack.
-    pub frame: u32,
-    /// Where the chunk begins in the frame's plaintext, in bytes.
-    pub offset: u32,
-    /// Its length, in bytes.
-    pub len: u32,
-}
+/// Bytes of one location.
+pub const LOCATION_BYTES: usize = 16;
 
-/// A pack that the index knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredPack {
-    /// Its id.
-    pub id: PackId,
-    /// The session that wrote it.
-    pub session: SessionId,
-    /// The keys that it is sealed with.
-    pub key: KeyRef,
-    /// Data or metadata.
-    pub kind: ChunkKind,
-    /// Its stored size, in bytes.
-    pub stored_bytes: u64,
-    /// Its frames.
-    pub frames: Vec<FrameEntry>,
-}
-
-impl StoredPack {
-    /// Its object's name.
-    #[must_use]
-    pub fn name(&self) -> String {
-        names::pack(self.id, self.session)
-    }
-
-    /// A frame of the pack.
-    pub fn frame(&self, number: u32) -> Result<&FrameEntry> {
-        self.frames.get(number as usize).ok_or_else(|| EngineError::Damaged {
-            object: self.name(),
-            source: FormatError::Malformed { what: "pack", why: "it has fewer frames than the index says" },
-        })
-    }
-}
-
-/// The key of a chunk in one of the spaces.
+/// The key of a chunk's locations.
 pub fn chunk_key(space: u8, id: &ChunkId) -> [u8; 1 + ChunkId::SIZE] {
     let mut key = [space; 1 + ChunkId::SIZE];
     key[1..].copy_from_slice(id.as_bytes());
     key
 }
 
-/// The key of a pack.
-pub fn pack_key(number: u32) -> [u8; 5] {
-    let mut key = [space::PACK; 5];
+/// The key of something that has a number.
+pub fn number_key(space: u8, number: u32) -> [u8; 5] {
+    let mut key = [space; 5];
     key[1..].copy_from_slice(&number.to_be_bytes());
     key
 }
 
-/// The number of a pack, from its key.
-pub fn pack_number(key: &[u8]) -> Option<u32> {
-    key.get(1..5)?.try_into().ok().map(u32::from_be_bytes)
+/// The number in such a key.
+pub fn number_of_key(key: &[u8]) -> Option<u32> {
+    key.get(1..5).and_then(|number| number.try_into().ok()).map(u32::from_be_bytes)
 }
 
-/// The key of the name of something that was added.
+/// The key of a dead pack.
+pub fn dead_key(id: &PackId) -> [u8; 1 + PackId::SIZE] {
+    let mut key = [space::DEAD; 1 + PackId::SIZE];
+    key[1..].copy_from_slice(id.as_bytes());
+    key
+}
+
+/// The key of an object whose packs were added.
 pub fn source_key(name: &str) -> Vec<u8> {
-    [&[space::SEGMENT], name.as_bytes()].concat()
+    let mut key = vec![space::SEGMENT];
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// Numbers of packs.
+pub fn encode_numbers(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// Numbers of packs, read back.
+pub fn decode_numbers(value: &[u8]) -> Vec<u32> {
+    value.as_chunks::<4>().0.iter().map(|number| u32::from_le_bytes(*number)).collect()
 }
 
 /// Where the chunks of a pack are.
-pub fn locations(pack: u32, table: &PackTable) -> impl Iterator<Item = (ChunkId, Location)> {
+pub fn locations(pack: u32, table: &PackTable) -> Vec<(ChunkId, Location)> {
+    let mut located = Vec::with_capacity(table.chunks.len());
     let mut chunks = table.chunks.iter();
-    (0..).zip(&table.frames).flat_map(move |(frame, entry)| {
+    for (frame, entry) in (0..).zip(&table.frames) {
         let mut offset = 0;
-        let in_frame = chunks.by_ref().take(entry.chunks as usize);
-        let place = |chunk: &ChunkEntry| {
-            let location = Location { pack, frame, offset, len: chunk.bytes };
+        for (ordinal, chunk) in (0..).zip(chunks.by_ref().take(entry.chunks as usize)) {
+            located.push((chunk.id, Location { pack, frame, ordinal, offset, len: chunk.bytes }));
             offset += chunk.bytes;
-            (chunk.id, location)
-        };
-        in_frame.map(place).collect::<Vec<_>>()
-    })
+        }
+    }
+    located
 }
 
-/// The value of a chunk.
-pub fn encode_location(location: Location) -> [u8; 16] {
-    let mut value = [0; 16];
-    let fields = [location.pack, location.frame, location.offset, location.len];
-    for (bytes, field) in value.chunks_exact_mut(4).zip(fields) {
-        bytes.copy_from_slice(&field.to_le_bytes());
-    }
+/// A location's value; a chunk with several has them one after the other.
+pub fn encode_location(location: Location) -> [u8; LOCATION_BYTES] {
+    let mut value = [0; LOCATION_BYTES];
+    value[..4].copy_from_slice(&location.pack.to_le_bytes());
+    value[4..6].copy_from_slice(&(location.frame as u16).to_le_bytes());
+    value[6..8].copy_from_slice(&(location.ordinal as u16).to_le_bytes());
+    value[8..12].copy_from_slice(&location.offset.to_le_bytes());
+    value[12..].copy_from_slice(&location.len.to_le_bytes());
     value
 }
 
-/// What the value of a chunk says, if it says anything.
-pub fn decode_location(value: &[u8]) -> Option<Location> {
-    let value: &[u8; 16] = value.try_into().ok()?;
-    let field = |n: usize| u32::from_le_bytes(value[4 * n..4 * n + 4].try_into().unwrap_or_default());
-    Some(Location { pack: field(0), frame: field(1), offset: field(2), len: field(3) })
+/// The locations of a chunk; none if the value is malformed.
+pub fn decode_locations(value: &[u8]) -> Option<impl Iterator<Item = Location> + Clone + '_> {
+    let (locations, rest) = value.as_chunks::<LOCATION_BYTES>();
+    let decode = |value: &[u8; LOCATION_BYTES]| {
+        let word = |n: usize| u32::from_le_bytes(value[4 * n..4 * n + 4].try_into().unwrap_or_default());
+        Location {
+            pack: word(0),
+            frame: word(1) & 0xffff,
+            ordinal: word(1) >> 16,
+            offset: word(2),
+            len: word(3),
+        }
+    };
+    (rest.is_empty() && !locations.is_empty()).then(|| locations.iter().map(decode))
 }
 
-/// The value of a pack.
+/// Joins what was added under one key at different times: the locations of a chunk.
+pub fn join(before: Option<&[u8]>, added: &rocksdb::MergeOperands) -> Option<Vec<u8>> {
+    let mut joined = before.unwrap_or_default().to_vec();
+    for operand in added {
+        for location in operand.chunks(LOCATION_BYTES) {
+            // A segment may be added twice, when a crash has kept its name from being written.
+            if !joined.chunks(LOCATION_BYTES).any(|known| known == location) {
+                joined.extend_from_slice(location);
+            }
+        }
+    }
+    Some(joined)
+}
+
+/// A pack's value.
 pub fn encode_pack(pack: &StoredPack) -> Vec<u8> {
     let mut value = Vec::with_capacity(85 + 16 * pack.frames.len());
     value.extend_from_slice(pack.id.as_bytes());
@@ -138,7 +145,7 @@ pub fn encode_pack(pack: &StoredPack) -> Vec<u8> {
     value
 }
 
-/// What the value of a pack says, if it says anything.
+/// A pack, read back.
 pub fn decode_pack(value: &[u8]) -> Option<StoredPack> {
     let (id, rest) = value.split_first_chunk::<32>()?;
     let (session, rest) = rest.split_first_chunk::<{ SessionId::SIZE }>()?;

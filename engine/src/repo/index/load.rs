@@ -1,7 +1,6 @@
 //! Adding very many chunks: sorted into files of their own, which RocksDB then takes over as
 //! they are and merges once, instead of taking in chunk by chunk and merging again and again.
 
-use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -12,11 +11,11 @@ use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::{IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
-use super::Index;
 use super::database::unlogged;
 use super::entries::{
-    Location, StoredPack, chunk_key, encode_location, encode_pack, locations, pack_key, source_key, space,
+    chunk_key, encode_location, encode_numbers, encode_pack, locations, number_key, source_key, space,
 };
+use super::{Index, Location, StoredPack};
 use crate::error::Result;
 
 /// Chunks that are sorted together: 48 MiB of them.
@@ -36,24 +35,41 @@ pub struct Loading<'i> {
     index: &'i Index,
     located: Vec<(ChunkId, Location)>,
     packs: Vec<(u32, StoredPack)>,
-    sources: Vec<String>,
+    /// Numbers of packs that are dead.
+    dead: Vec<u32>,
+    /// Names of segments, and the numbers of their packs.
+    sources: Vec<(String, Vec<u32>)>,
     has_files: bool,
 }
 
 impl<'i> Loading<'i> {
     /// Nothing loaded yet.
     pub fn begin(index: &'i Index) -> Self {
-        Self { index, located: Vec::new(), packs: Vec::new(), sources: Vec::new(), has_files: false }
+        Self {
+            index,
+            located: Vec::new(),
+            packs: Vec::new(),
+            dead: Vec::new(),
+            sources: Vec::new(),
+            has_files: false,
+        }
     }
 
-    /// Adds the packs of a segment.
+    /// Adds the packs of a segment. Packs that are dead get a number, and nothing of them is known.
     pub fn add(&mut self, segment: &str, packs: Vec<(StoredPack, PackTable)>) -> Result<()> {
+        let mut numbers = Vec::with_capacity(packs.len());
         for (pack, table) in packs {
             let number = self.index.next_pack.fetch_add(1, Ordering::Relaxed);
-            self.located.extend(locations(number, &table));
+            numbers.push(number);
+            if self.index.was_buried(&pack.id)? {
+                self.dead.push(number);
+                self.index.marks.bury(number);
+            } else {
+                self.located.extend(locations(number, &table));
+            }
             self.packs.push((number, pack));
         }
-        self.sources.push(segment.to_owned());
+        self.sources.push((segment.to_owned(), numbers));
         if self.located.len() >= CHUNKS_SORTED { self.write_files() } else { Ok(()) }
     }
 
@@ -75,12 +91,20 @@ impl<'i> Loading<'i> {
         Ok(())
     }
 
-    /// Sorts what there is, in the order of keys. A chunk that is in several packs is taken from the
-    /// one that was added last.
+    /// Sorts what there is, in the order of keys.
     fn sort(&mut self) {
-        self.located.par_sort_unstable_by_key(|(id, location)| (*id, Reverse(*location)));
-        self.located.dedup_by_key(|(id, _)| *id);
+        self.located.par_sort_unstable();
         self.sources.sort_unstable();
+    }
+
+    /// Everything but chunks: keys, in their order, and values.
+    fn others(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+        let dead = self.dead.iter().map(|number| (number_key(space::GRAVE, *number).to_vec(), Vec::new()));
+        let pack = |(number, pack): &(u32, StoredPack)| {
+            (number_key(space::PACK, *number).to_vec(), encode_pack(pack))
+        };
+        let source = |(name, numbers): &(String, Vec<u32>)| (source_key(name), encode_numbers(numbers));
+        dead.chain(self.packs.iter().map(pack)).chain(self.sources.iter().map(source))
     }
 
     /// Writes what there is into memory.
@@ -88,13 +112,10 @@ impl<'i> Loading<'i> {
         self.sort();
         let mut batch = WriteBatch::default();
         for (id, location) in &self.located {
-            batch.put(chunk_key(space::CHUNK, id), encode_location(*location));
+            batch.merge(chunk_key(space::CHUNK, id), encode_location(*location));
         }
-        for (number, pack) in &self.packs {
-            batch.put(pack_key(*number), encode_pack(pack));
-        }
-        for source in &self.sources {
-            batch.put(source_key(source), []);
+        for (key, value) in self.others() {
+            batch.put(key, value);
         }
         let database = &self.index.database;
         database.db.write_opt(batch, &unlogged()).map_err(|error| self.index.failed(&error))
@@ -112,20 +133,27 @@ impl<'i> Loading<'i> {
         fs::remove_dir_all(&folder).or_else(not_found_is_fine).map_err(io)?;
         fs::create_dir_all(&folder).map_err(io)?;
         self.sort();
-        let mut files: Vec<PathBuf> = self
-            .located
+        // All locations of a chunk are one entry: a file has each key once.
+        let chunks: Vec<&[(ChunkId, Location)]> = self.located.chunk_by(|(a, _), (b, _)| a == b).collect();
+        let mut files: Vec<PathBuf> = chunks
             .par_chunks(CHUNKS_PER_FILE)
             .enumerate()
-            .map(|(number, located)| {
-                let entry = |(id, location): &(ChunkId, Location)| {
-                    (chunk_key(space::CHUNK, id), encode_location(*location))
-                };
-                self.write_file(folder.join(format!("chunks-{number}")), located.iter().map(entry))
+            .map(|(number, chunks)| {
+                let path = folder.join(format!("chunks-{number}"));
+                self.write_file(path, |writer| {
+                    chunks.iter().try_for_each(|located| {
+                        let Some((id, _)) = located.first() else { return Ok(()) };
+                        let locations: Vec<u8> =
+                            located.iter().flat_map(|(_, location)| encode_location(*location)).collect();
+                        writer.merge(chunk_key(space::CHUNK, id), locations)
+                    })
+                })
             })
             .collect::<Result<_>>()?;
-        let packs = self.packs.iter().map(|(number, pack)| (pack_key(*number).to_vec(), encode_pack(pack)));
-        let sources = self.sources.iter().map(|source| (source_key(source), Vec::new()));
-        files.push(self.write_file(folder.join("packs"), packs.chain(sources))?);
+        drop(chunks);
+        files.push(self.write_file(folder.join("others"), |writer| {
+            self.others().try_for_each(|(key, value)| writer.put(key, value))
+        })?);
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
         let database = &self.index.database;
@@ -133,21 +161,20 @@ impl<'i> Loading<'i> {
         database.fit_cache();
         self.located.clear();
         self.packs.clear();
+        self.dead.clear();
         self.sources.clear();
         Ok(())
     }
 
-    fn write_file<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+    fn write_file(
         &self,
         path: PathBuf,
-        entries: impl Iterator<Item = (K, V)>,
+        fill: impl FnOnce(&mut SstFileWriter<'_>) -> std::result::Result<(), rocksdb::Error>,
     ) -> Result<PathBuf> {
         let write = |path: &Path| {
             let mut writer = SstFileWriter::create(&self.index.database.options);
             writer.open(path)?;
-            for (key, value) in entries {
-                writer.put(key, value)?;
-            }
+            fill(&mut writer)?;
             writer.finish()
         };
         write(&path).map_err(|error| self.index.failed(&error))?;

@@ -5,30 +5,49 @@ mod database;
 mod entries;
 mod load;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use keepfast_format::ids::ChunkId;
+use keepfast_format::FormatError;
+use keepfast_format::epoch::PackName;
+use keepfast_format::ids::{ChunkId, PackId, SessionId};
+use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::names;
-use keepfast_format::pack::PackTable;
+use keepfast_format::pack::{FrameEntry, PackTable};
 use rayon::iter::ParallelIterator;
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::{DBPinnableSlice, DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, WriteBatch};
 
 use super::cache::CacheSlot;
+use super::marks::PackMarks;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
 use database::{Database, LAYOUT, unlogged};
-pub use entries::{Location, StoredPack};
 use entries::{
-    chunk_key, decode_location, decode_pack, encode_location, encode_pack, pack_key, source_key, space,
+    chunk_key, dead_key, decode_locations, decode_numbers, decode_pack, encode_location, encode_numbers,
+    encode_pack, locations, number_key, number_of_key, source_key, space,
 };
 pub(super) use load::Loading;
 
 /// Chunks that are looked up together.
 const LOOKUP_BATCH: usize = 512;
+
+/// Where a chunk is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// The pack, by the number that the index gave it.
+    pub pack: u32,
+    /// The frame in the pack.
+    pub frame: u32,
+    /// The chunk in the frame, counted from 0.
+    pub ordinal: u32,
+    /// Where the chunk begins in the frame's plaintext, in bytes.
+    pub offset: u32,
+    /// Its length, in bytes.
+    pub len: u32,
+}
 
 /// Where chunks are that were looked up together, in order of their ids.
 pub struct Located(Vec<(ChunkId, Option<Location>)>);
@@ -40,6 +59,44 @@ impl Located {
         let place = self.0.binary_search_by_key(id, |(id, _)| *id).ok()?;
         self.0.get(place).map(|(_, location)| *location)
     }
+
+    /// All that was looked up.
+    pub fn iter(&self) -> impl Iterator<Item = (&ChunkId, Option<Location>)> {
+        self.0.iter().map(|(id, location)| (id, *location))
+    }
+}
+
+/// A pack that the index knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPack {
+    /// Its id.
+    pub id: PackId,
+    /// The session that wrote it.
+    pub session: SessionId,
+    /// The keys that it is sealed with.
+    pub key: KeyRef,
+    /// Data or metadata.
+    pub kind: ChunkKind,
+    /// Its stored size, in bytes.
+    pub stored_bytes: u64,
+    /// Its frames.
+    pub frames: Vec<FrameEntry>,
+}
+
+impl StoredPack {
+    /// Its object's name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        names::pack(self.id, self.session)
+    }
+
+    /// A frame of the pack.
+    pub fn frame(&self, number: u32) -> Result<&FrameEntry> {
+        self.frames.get(number as usize).ok_or_else(|| EngineError::Damaged {
+            object: self.name(),
+            source: FormatError::Malformed { what: "pack", why: "it has fewer frames than the index says" },
+        })
+    }
 }
 
 /// The index, opened by this process alone.
@@ -49,7 +106,7 @@ pub struct Index {
     packs: RwLock<HashMap<u32, Arc<StoredPack>>>,
     next_pack: AtomicU32,
     doubtful: AtomicBool,
-    missing: OnceLock<HashSet<u32>>,
+    marks: PackMarks,
 }
 
 impl Index {
@@ -59,28 +116,35 @@ impl Index {
             slot.wipe()?;
         }
         let opened = Database::open(&slot.folder).ok();
-        let (database, next_pack) =
-            match opened.and_then(|opened| opened.next_pack().map(|next| (opened, next))) {
-                Some(opened) => opened,
-                None => {
-                    slot.wipe()?;
-                    let made = Database::open(&slot.folder).map_err(|error| EngineError::Cache {
-                        path: slot.folder.clone(),
-                        why: error.into_string(),
-                    })?;
-                    (made, 0)
-                }
-            };
+        let opened = opened.and_then(|opened| opened.next_pack().map(|next| (opened, next)));
+        let (database, next_pack) = match opened {
+            Some(opened) => opened,
+            None => {
+                slot.wipe()?;
+                let made = Database::open(&slot.folder).map_err(|error| EngineError::Cache {
+                    path: slot.folder.clone(),
+                    why: error.into_string(),
+                })?;
+                (made, 0)
+            }
+        };
         let index = Self {
             database,
             slot,
             packs: RwLock::default(),
             next_pack: AtomicU32::new(next_pack),
             doubtful: AtomicBool::new(false),
-            missing: OnceLock::new(),
+            marks: PackMarks::default(),
         };
-        let written = index.database.db.put_opt([space::LAYOUT], LAYOUT, &unlogged());
-        written.map_err(|error| index.failed(&error))?;
+        index.for_each_key(space::GRAVE, |number, _| {
+            index.marks.bury(number_of_key(number)?);
+            Some(())
+        })?;
+        index
+            .database
+            .db
+            .put_opt([space::LAYOUT], LAYOUT, &unlogged())
+            .map_err(|error| index.failed(&error))?;
         Ok(index)
     }
 
@@ -104,19 +168,27 @@ impl Index {
         self.next_pack.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether a chunk is known. Damage counts as unknown: storing a chunk twice is safe.
+    /// Whether a chunk is known, in a pack that may be referred to. Damage counts as unknown:
+    /// storing a chunk twice is safe.
     #[must_use]
     pub fn contains(&self, id: &ChunkId) -> bool {
+        self.any_location(id, |pack| self.marks.is_usable(pack))
+    }
+
+    /// As [`Index::contains`], and from then on this process's session refers to the pack.
+    #[must_use]
+    pub fn refer(&self, id: &ChunkId) -> bool {
+        self.any_location(id, |pack| self.marks.refer(pack))
+    }
+
+    fn any_location(&self, id: &ChunkId, fits: impl Fn(u32) -> bool) -> bool {
         if self.is_empty() {
             return false;
         }
         match self.database.db.get_pinned(chunk_key(space::CHUNK, id)) {
-            Ok(Some(value)) => match self.missing.get() {
-                Some(missing) if !missing.is_empty() => {
-                    decode_location(&value).is_some_and(|place| !missing.contains(&place.pack))
-                }
-                _ => true,
-            },
+            Ok(Some(value)) => {
+                decode_locations(&value).is_some_and(|mut found| found.any(|place| fits(place.pack)))
+            }
             Ok(None) => false,
             Err(_) => {
                 self.slot.mark_damaged();
@@ -125,23 +197,39 @@ impl Index {
         }
     }
 
+    /// What this process knows of each pack.
+    pub(super) fn marks(&self) -> &PackMarks {
+        &self.marks
+    }
+
+    /// Whether a verdict has named a pack.
+    #[must_use]
+    pub fn is_dead(&self, number: u32) -> bool {
+        self.marks.is_dead(number)
+    }
+
     /// Looks which known packs aren't stored any more; their chunks aren't known from then on.
     pub fn compare_with_store(&self, repository: &Repository) -> Result<()> {
         let mut stored = HashSet::new();
         repository.backend().list(names::PACKS, &mut |listed| {
-            stored.extend(names::parse_pack(&listed.name).map(|(id, _)| id));
+            stored.extend(names::parse_pack(&listed.name).map(|(id, session)| PackName { id, session }));
         })?;
-        let mut missing = HashSet::new();
+        self.miss_all_but(|pack| stored.contains(pack))
+    }
+
+    /// As [`Index::compare_with_store`], with a listing that is there already.
+    pub fn miss_all_but(&self, is_stored: impl Fn(&PackName) -> bool) -> Result<()> {
+        let mut missing = false;
         self.for_each_pack(|number, pack| {
-            if !stored.contains(&pack.id) {
-                missing.insert(number);
+            let name = PackName { id: pack.id, session: pack.session };
+            if !is_stored(&name) && !self.marks.is_dead(number) {
+                self.marks.miss(number);
+                missing = true;
             }
         })?;
-        if !missing.is_empty() {
+        if missing {
             self.doubt();
         }
-        // The first comparison counts: packs don't come back.
-        let _ = self.missing.set(missing);
         Ok(())
     }
 
@@ -166,7 +254,28 @@ impl Index {
             found => found,
         };
         let Some(value) = found else { return Ok(None) };
-        decode_location(&value).map(Some).ok_or_else(|| self.malformed())
+        self.best_of(&value).map(Some).ok_or_else(|| self.malformed())
+    }
+
+    /// Of several locations the one that was added last, because what moves a chunk is about to
+    /// remove it from where it was; but none that is known to be gone, unless all are.
+    fn best_of(&self, value: &[u8]) -> Option<Location> {
+        let mut locations = decode_locations(value)?;
+        let readable = locations.clone().filter(|place| self.marks.is_readable(place.pack)).last();
+        readable.or_else(|| locations.next())
+    }
+
+    /// Everywhere that a chunk is known to be, also in packs that are dead.
+    pub fn locations(&self, id: &ChunkId) -> Result<Vec<Location>> {
+        let mut all = Vec::new();
+        for space in [space::CHUNK, space::UNLISTED] {
+            let found =
+                self.database.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error))?;
+            if let Some(value) = found {
+                all.extend(decode_locations(&value).ok_or_else(|| self.malformed())?);
+            }
+        }
+        Ok(all)
     }
 
     /// Looks many chunks up together: neighbours in the index are found with one effort, and by
@@ -184,7 +293,7 @@ impl Index {
         let table = self.database.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| self.malformed())?;
         let found = self.database.db.batched_multi_get_cf(table, keys.iter(), true);
         let locate = |(found, id): (std::result::Result<Option<DBPinnableSlice<'_>>, _>, _)| match found {
-            Ok(Some(value)) => decode_location(&value).map(Some).ok_or_else(|| self.malformed()),
+            Ok(Some(value)) => self.best_of(&value).map(Some).ok_or_else(|| self.malformed()),
             // Rare enough for a lookup of its own.
             Ok(None) => self.locate(id),
             Err(error) => Err(self.failed(&error)),
@@ -197,56 +306,115 @@ impl Index {
         if let Some(pack) = self.packs.read().unwrap_or_else(PoisonError::into_inner).get(&number) {
             return Ok(Arc::clone(pack));
         }
-        let value = self.database.db.get_pinned(pack_key(number)).map_err(|error| self.failed(&error))?;
+        let value = self
+            .database
+            .db
+            .get_pinned(number_key(space::PACK, number))
+            .map_err(|error| self.failed(&error))?;
         let pack = value.and_then(|value| decode_pack(&value)).ok_or_else(|| self.malformed())?;
         let pack = Arc::new(pack);
         self.packs.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&pack));
         Ok(pack)
     }
 
-    /// Calls `visit` with every pack and its number.
+    /// Calls `visit` with every pack and its number, dead ones too.
     pub fn for_each_pack(&self, mut visit: impl FnMut(u32, StoredPack)) -> Result<()> {
-        for item in self.database.db.iterator(IteratorMode::From(&[space::PACK], Direction::Forward)) {
+        self.for_each_key(space::PACK, |key, value| {
+            visit(number_of_key(key)?, decode_pack(value)?);
+            Some(())
+        })
+    }
+
+    /// Calls `visit` with every key of a kind and its value; `None` says that they are malformed.
+    fn for_each_key(&self, space: u8, mut visit: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Result<()> {
+        for item in self.database.db.iterator(IteratorMode::From(&[space], Direction::Forward)) {
             let (key, value) = item.map_err(|error| self.failed(&error))?;
-            if key.first() != Some(&space::PACK) {
+            if key.first() != Some(&space) {
                 break;
             }
-            match (entries::pack_number(&key), decode_pack(&value)) {
-                (Some(number), Some(pack)) => visit(number, pack),
-                _ => return Err(self.malformed()),
-            }
+            visit(&key, &value).ok_or_else(|| self.malformed())?;
         }
         Ok(())
     }
 
-    /// Names of the segments, and of packs outside of segments, that were added.
-    pub(super) fn sources(&self) -> Result<HashSet<String>> {
-        let mut sources = HashSet::new();
-        for item in self.database.db.iterator(IteratorMode::From(&[space::SEGMENT], Direction::Forward)) {
-            let (key, _) = item.map_err(|error| self.failed(&error))?;
-            match key.split_first() {
-                Some((&space::SEGMENT, name)) => sources.insert(String::from_utf8_lossy(name).into_owned()),
-                _ => break,
-            };
-        }
+    /// Names of the segments, and of packs outside of segments, that were added, each with
+    /// whether all that it lists is dead.
+    pub(super) fn sources(&self) -> Result<BTreeMap<String, bool>> {
+        let mut sources = BTreeMap::new();
+        self.for_each_key(space::SEGMENT, |key, value| {
+            let dead = decode_numbers(value).iter().all(|number| self.marks.is_dead(*number));
+            sources.insert(String::from_utf8_lossy(key.get(1..)?).into_owned(), dead);
+            Some(())
+        })?;
         Ok(sources)
     }
 
-    /// Adds packs, and the name of the object that lists them, in one step.
+    /// Names of segments that list nothing but dead packs.
+    pub fn dead_segments(&self) -> Result<Vec<String>> {
+        let sources = self.sources()?.into_iter();
+        Ok(sources
+            .filter(|(name, dead)| *dead && name.starts_with(names::INDEX))
+            .map(|(name, _)| name)
+            .collect())
+    }
+
+    /// Whether a verdict has named a pack, whether it was ever seen here or not.
+    pub fn was_buried(&self, id: &PackId) -> Result<bool> {
+        Ok(self.database.db.get_pinned(dead_key(id)).map_err(|error| self.failed(&error))?.is_some())
+    }
+
+    /// Epochs whose verdicts were heard.
+    pub(super) fn epochs(&self) -> Result<HashSet<u32>> {
+        let mut epochs = HashSet::new();
+        self.for_each_key(space::EPOCH, |key, _| {
+            epochs.insert(number_of_key(key)?);
+            Some(())
+        })?;
+        Ok(epochs)
+    }
+
+    /// Hears a verdict: these packs are dead, wherever and whenever they appear.
+    pub fn bury(&self, epoch: u32, packs: &[PackId]) -> Result<()> {
+        let named: HashSet<&PackId> = packs.iter().collect();
+        let mut batch = WriteBatch::default();
+        for id in packs {
+            batch.put(dead_key(id), []);
+        }
+        if !packs.is_empty() {
+            self.for_each_pack(|number, pack| {
+                if named.contains(&pack.id) {
+                    batch.put(number_key(space::GRAVE, number), []);
+                    self.marks.bury(number);
+                }
+            })?;
+        }
+        batch.put(number_key(space::EPOCH, epoch), []);
+        self.database.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))
+    }
+
+    /// Adds packs, and the name of the object that lists them, in one step. Packs that are dead
+    /// get a number, and nothing of them is known.
     pub(super) fn add(&self, source: &str, packs: &[(StoredPack, &PackTable)]) -> Result<()> {
         let mut batch = WriteBatch::default();
         let space = if source.starts_with(names::PACKS) { space::UNLISTED } else { space::CHUNK };
+        let mut numbers = Vec::with_capacity(packs.len());
         for (pack, table) in packs {
             let number = self.next_pack.fetch_add(1, Ordering::Relaxed);
-            batch.put(pack_key(number), encode_pack(pack));
-            let mut located: Vec<_> = entries::locations(number, table).collect();
+            numbers.push(number);
+            batch.put(number_key(space::PACK, number), encode_pack(pack));
+            if self.was_buried(&pack.id)? {
+                batch.put(number_key(space::GRAVE, number), []);
+                self.marks.bury(number);
+                continue;
+            }
+            let mut located = locations(number, table);
             // RocksDB takes keys in their order with a fraction of the effort.
             located.sort_unstable_by_key(|(id, _)| *id);
             for (id, location) in located {
-                batch.put(chunk_key(space, &id), encode_location(location));
+                batch.merge(chunk_key(space, &id), encode_location(location));
             }
         }
-        batch.put(source_key(source), []);
+        batch.put(source_key(source), encode_numbers(&numbers));
         self.database.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))?;
         self.database.fit_cache();
         Ok(())

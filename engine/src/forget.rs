@@ -1,0 +1,147 @@
+//! Forget and undelete: which snapshots count, and taking that back as long as it is possible.
+
+use std::collections::HashSet;
+
+use keepfast_format::ids::SessionId;
+use keepfast_format::node::Timestamp;
+use keepfast_format::snapshot::{Snapshot, SnapshotBody};
+use keepfast_format::standing::Standing;
+
+use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
+use crate::repo::{
+    CommitRequest, FrameCache, Index, Reach, Repository, Seen, Session, SessionOptions, Snapshots,
+    StoredSnapshot, WriterTotals, decide,
+};
+
+/// Forgets snapshots: from the next prune on, what only they need is removed. All of them are
+/// looked at first; if one is protected, none is forgotten.
+pub fn forget(repository: &Repository, snapshots: &Snapshots, ids: &[SessionId]) -> Result<()> {
+    if let Some(id) = ids.iter().find(|id| snapshots.protected.contains(id)) {
+        return Err(EngineError::Unusable(format!(
+            "snapshot {} is protected: `keepfast forget --unprotect {}` first",
+            &id.short()[..8],
+            &id.short()[..8],
+        )));
+    }
+    ids.iter().try_for_each(|id| decide(repository, *id, Standing::Forgotten))
+}
+
+/// Protects snapshots from being forgotten, or ends that.
+pub fn protect(repository: &Repository, ids: &[SessionId], protected: bool) -> Result<()> {
+    let standing = if protected { Standing::Protected } else { Standing::Unprotected };
+    ids.iter().try_for_each(|id| decide(repository, *id, standing))
+}
+
+/// How to undelete.
+pub struct UndeleteOptions<'a> {
+    /// The program's name and version.
+    pub program: String,
+    /// The time.
+    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
+}
+
+/// Brings a forgotten snapshot back: a new session commits the same tree. It fails, and leaves
+/// everything as it is, if a prune has removed something of it, or is about to.
+pub fn undelete(
+    repository: &Repository,
+    index: &Index,
+    snapshots: &Snapshots,
+    forgotten: &StoredSnapshot,
+    options: &UndeleteOptions<'_>,
+    monitor: &dyn Monitor,
+) -> Result<Snapshot> {
+    let begun = SessionOptions { program: &options.program, clock: options.clock, parent: None };
+    let session = Session::begin(repository, index, &begun, monitor)?;
+    let committed = refer_to_all(repository, index, &session, forgotten, monitor).and_then(|()| {
+        let body = SnapshotBody { parent: None, ..forgotten.snapshot.body.clone() };
+        session.commit(CommitRequest { body, totals: &WriterTotals::default(), snapshots })
+    });
+    if committed.is_err() {
+        session.give_up();
+    }
+    committed
+}
+
+fn refer_to_all(
+    repository: &Repository,
+    index: &Index,
+    session: &Session<'_>,
+    forgotten: &StoredSnapshot,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    index.compare_with_store(repository)?;
+    let frames = FrameCache::new(repository, index);
+    let seen = Seen::of(index)?;
+    let gone = || {
+        EngineError::Unusable(format!(
+            "snapshot {} can't be brought back: a prune has removed parts of it, or is about to",
+            &forgotten.snapshot.head.id.short()[..8]
+        ))
+    };
+    let walked = Reach::new(&frames, monitor).walk([&forgotten.snapshot.body], &seen, &mut |id, _| {
+        session.poll_if_due()?;
+        if index.refer(id) { Ok(()) } else { Err(gone()) }
+    });
+    match walked {
+        Err(EngineError::Missing { .. }) => Err(gone()),
+        other => other,
+    }
+}
+
+/// What forgetting some snapshots would free.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// Chunks that only these snapshots refer to.
+    pub chunks: u64,
+    /// Bytes of their plaintext.
+    pub bytes: u64,
+    /// Stored bytes of packs with nothing else in them: these go with the next prune.
+    pub packs_bytes: u64,
+    /// Stored bytes of all of these chunks, a frame's counted by the share of its plaintext.
+    pub stored_bytes: u64,
+}
+
+/// Sums up what forgetting these snapshots would free.
+pub fn freed_by(
+    repository: &Repository,
+    index: &Index,
+    snapshots: &Snapshots,
+    ids: &HashSet<SessionId>,
+    monitor: &dyn Monitor,
+) -> Result<Freed> {
+    let frames = FrameCache::new(repository, index);
+    let seen = Seen::of(index)?;
+    let (going, staying): (Vec<&StoredSnapshot>, Vec<&StoredSnapshot>) =
+        snapshots.all.iter().partition(|stored| ids.contains(&stored.snapshot.head.id));
+    let bodies = |stored: Vec<&'_ StoredSnapshot>| -> Vec<SnapshotBody> {
+        stored.into_iter().map(|stored| stored.snapshot.body.clone()).collect()
+    };
+    Reach::new(&frames, monitor).walk(&bodies(staying), &seen, &mut |_, _| Ok(()))?;
+    let stays = |pack: u32| -> u64 { seen.in_frames(pack).iter().map(|chunks| u64::from(*chunks)).sum() };
+    let mut live_before = Vec::new();
+    index.for_each_pack(|number, _| {
+        live_before.resize(live_before.len().max(number as usize + 1), 0);
+        live_before[number as usize] = stays(number);
+    })?;
+    let mut freed = Freed::default();
+    let mut hit: HashSet<u32> = HashSet::new();
+    Reach::new(&frames, monitor).walk(&bodies(going), &seen, &mut |id, place| {
+        let place = place.ok_or_else(|| FrameCache::missing(id))?;
+        let pack = index.pack(place.pack)?;
+        let frame = pack.frame(place.frame)?;
+        freed.chunks += 1;
+        freed.bytes += u64::from(place.len);
+        // Summed in plaintext per frame first would be exact to the byte; this is to a byte a chunk.
+        freed.stored_bytes +=
+            u64::from(place.len) * u64::from(frame.sealed_bytes) / u64::from(frame.plain_bytes.max(1));
+        hit.insert(place.pack);
+        Ok(())
+    })?;
+    for number in hit {
+        if live_before.get(number as usize).copied().unwrap_or(0) == 0 {
+            freed.packs_bytes += index.pack(number)?.stored_bytes;
+        }
+    }
+    Ok(freed)
+}

@@ -1,0 +1,82 @@
+//! Compaction: dead sessions become entries of the catalogue, and their small objects go. So a
+//! listing costs what is alive, and not what ever was.
+
+use std::collections::{BTreeMap, HashSet};
+
+use keepfast_backend::Created;
+use keepfast_format::catalogue::Catalogue;
+use keepfast_format::ids::{HolderId, SessionId};
+use keepfast_format::names;
+
+use super::Prune;
+use crate::error::Result;
+use crate::repo::{Epochs, Snapshots, dead_sessions, list_catalogue, read_condemned};
+
+impl Prune<'_> {
+    /// Writes the catalogue first, and removes after that. What an interrupted run has left is
+    /// removed too.
+    pub(super) fn compact(&mut self) -> Result<()> {
+        let mut objects = self.objects_of_sessions()?;
+        let named = dead_sessions(self.repository)?;
+        let mut dead: HashSet<SessionId> = named.clone();
+        let new: Vec<SessionId> =
+            self.compactable()?.into_iter().filter(|session| !named.contains(session)).collect();
+        if new.len() >= self.options.compact_from.max(1) {
+            self.write_catalogue(&new)?;
+            dead.extend(new);
+        }
+        objects.retain(|session, _| dead.contains(session));
+        let names: Vec<String> = objects.into_values().flatten().collect();
+        self.report.objects_removed += names.len() as u64;
+        self.remove_all(&names)
+    }
+
+    /// Sessions that were fenced, and snapshots that are forgotten and that an epoch with a
+    /// verdict knew: a second listing that is yet to come takes them for old ones. A writer's
+    /// newest snapshot stays, since the next one is numbered after it.
+    fn compactable(&self) -> Result<Vec<SessionId>> {
+        let snapshots = Snapshots::load(self.repository)?;
+        let newest = Epochs::list(self.repository)?.newest_finished();
+        let known = match newest {
+            0 => Vec::new(),
+            newest => read_condemned(self.repository, newest)?.snapshots,
+        };
+        let mut newest_of: BTreeMap<HolderId, (u64, SessionId)> = BTreeMap::new();
+        for head in snapshots.all.iter().chain(&snapshots.forgotten).map(|stored| &stored.snapshot.head) {
+            let newest = newest_of.entry(head.id.writer).or_insert((head.sequence, head.id));
+            *newest = (*newest).max((head.sequence, head.id));
+        }
+        let kept: HashSet<SessionId> = newest_of.into_values().map(|(_, id)| id).collect();
+        let forgotten = snapshots.forgotten.iter().map(|stored| stored.snapshot.head.id);
+        let gone = forgotten.filter(|id| known.binary_search(id).is_ok() && !kept.contains(id));
+        let mut sessions: Vec<SessionId> = gone.chain(snapshots.fenced.iter().copied()).collect();
+        sessions.sort_unstable();
+        Ok(sessions)
+    }
+
+    fn write_catalogue(&self, sessions: &[SessionId]) -> Result<()> {
+        loop {
+            let n = list_catalogue(self.repository)?.last().map_or(0, |n| n + 1);
+            let catalogue = Catalogue { n, sessions: sessions.to_vec() };
+            let bytes = catalogue.seal(self.repository.id(), self.repository.identity());
+            if self.repository.backend().create(&names::catalogue(n), &[&bytes])? == Created::New {
+                return Ok(self.repository.backend().sync()?);
+            }
+        }
+    }
+
+    /// Registers, session objects and decisions, by their sessions.
+    fn objects_of_sessions(&self) -> Result<BTreeMap<SessionId, Vec<String>>> {
+        let mut objects: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
+        for prefix in [names::SNAPSHOTS, names::SESSIONS, names::STATES] {
+            self.repository.backend().list(prefix, &mut |listed| {
+                let session = names::parse_session(prefix, &listed.name)
+                    .or_else(|| names::parse_state(&listed.name).map(|(session, _)| session));
+                if let Some(session) = session {
+                    objects.entry(session).or_default().push(listed.name);
+                }
+            })?;
+        }
+        Ok(objects)
+    }
+}

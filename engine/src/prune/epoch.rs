@@ -1,0 +1,265 @@
+//! From a published epoch to what it removes: waiting for answers, the second listing, the
+//! verdict, the removal. It begins with nothing but what the store has, so that any prune can
+//! finish what another has begun.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use keepfast_backend::Created;
+use keepfast_format::epoch::{Ack, Condemned, Verdict};
+use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::limits;
+use keepfast_format::names::{self, EpochPart};
+use keepfast_format::session::Session as SessionObject;
+use keepfast_format::snapshot::SnapshotBody;
+
+use super::{Prune, name_of};
+use crate::error::{EngineError, Result};
+use crate::monitor::Event;
+use crate::repo::{
+    FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, open_verdict, read_condemned,
+    refresh_index,
+};
+
+/// How often to look for answers.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A writer that is alive looks for epochs twice a minute. One whose session is older than the
+/// timeout gets this long to answer.
+const GRACE: Duration = Duration::from_secs(90);
+
+impl Prune<'_> {
+    /// Steps 4 to 7.
+    pub(super) fn finish(&mut self, epoch: u32) -> Result<()> {
+        let condemned = read_condemned(self.repository, epoch)?;
+        let verdict = match find_verdict(self.repository, epoch)? {
+            Some(verdict) => verdict,
+            None => match self.wait_for_answers(epoch)? {
+                Some(objections) => self.give_verdict(&condemned, &objections)?,
+                // Another sweeper was faster.
+                None => find_verdict(self.repository, epoch)?.ok_or(EngineError::Interrupted)?,
+            },
+        };
+        self.index.bury(epoch, &verdict.packs)?;
+        self.report.epochs.push(epoch);
+        self.report.packs_spared += (condemned.packs.len() - verdict.packs.len()) as u64;
+        self.remove(&condemned, &verdict)
+    }
+
+    /// Step 4: waits until each session that is listed now, after the epoch was published, is
+    /// decided or has answered. Returns the objections; none if somebody else has given the verdict.
+    fn wait_for_answers(&mut self, epoch: u32) -> Result<Option<HashSet<PackId>>> {
+        let backend = self.repository.backend();
+        let mut open = BTreeSet::new();
+        backend.list(names::SESSIONS, &mut |listed| {
+            open.extend(names::parse_session(names::SESSIONS, &listed.name));
+        })?;
+        let mut acks: BTreeMap<SessionId, Option<Ack>> = BTreeMap::new();
+        let mut patience: HashMap<SessionId, Duration> = HashMap::new();
+        let mut waited = Duration::ZERO;
+        loop {
+            self.hear_acks(epoch, &mut acks)?;
+            let answered = |session: &SessionId| acks.get(session).is_some_and(Option::is_some);
+            open.retain(|session| !answered(session));
+            if !open.is_empty() {
+                let decided = self.decided_sessions()?;
+                open.retain(|session| !decided.contains(session));
+            }
+            if open.is_empty() {
+                // Once more: a session that is decided by now may have objected before.
+                self.hear_acks(epoch, &mut acks)?;
+                return Ok(Some(acks.into_values().flatten().flat_map(|ack| ack.objections).collect()));
+            }
+            if find_verdict(self.repository, epoch)?.is_some() {
+                return Ok(None);
+            }
+            self.stop_if_asked()?;
+            let mut left = LOOK_EVERY;
+            let mut fenced = false;
+            for session in &open {
+                let patience = *patience.entry(*session).or_insert_with(|| self.patience_with(*session));
+                if waited < patience {
+                    left = left.min(patience - waited);
+                } else {
+                    if fence(self.repository, *session)? == Created::New {
+                        self.report.sessions_fenced += 1;
+                    }
+                    fenced = true;
+                }
+            }
+            if !fenced {
+                if waited.is_zero() {
+                    self.say(format!(
+                        "waiting for {} that may still be running; backups go on meanwhile",
+                        if open.len() == 1 {
+                            "a backup".to_owned()
+                        } else {
+                            format!("{} backups", open.len())
+                        }
+                    ));
+                }
+                (self.options.sleep)(left);
+                waited += left;
+            }
+        }
+    }
+
+    /// How long to wait for a session's answer. When it began is what its machine's clock said;
+    /// that a session is ended too early costs its backup a second attempt, and nothing else.
+    fn patience_with(&self, session: SessionId) -> Duration {
+        let timeout = self.options.session_timeout;
+        let begun = || {
+            let object = names::session(session);
+            let bytes = self.repository.backend().read(&object, limits::SMALL_OBJECT_BYTES_MAX).ok()?;
+            let key = self.repository.writer_key(session.writer)?;
+            SessionObject::open(&bytes, self.repository.id(), key).ok()?.begun_unix_s
+        };
+        let now = (self.options.clock)().seconds;
+        let age = begun()
+            .map_or(Duration::MAX, |begun| Duration::from_secs(now.saturating_sub(begun).max(0) as u64));
+        timeout.saturating_sub(age).max(GRACE.min(timeout))
+    }
+
+    /// Reads acks that weren't read before. One that isn't authentic is no answer.
+    fn hear_acks(&self, epoch: u32, acks: &mut BTreeMap<SessionId, Option<Ack>>) -> Result<()> {
+        let backend = self.repository.backend();
+        let mut new = Vec::new();
+        backend.list(&names::acks_to(epoch), &mut |listed| {
+            let session = names::parse_ack(&listed.name).map(|(_, session)| session);
+            new.extend(session.filter(|session| !acks.contains_key(session)));
+        })?;
+        for session in new {
+            let object = names::ack(epoch, session);
+            let bytes = match backend.read(&object, limits::EPOCH_OBJECT_BYTES_MAX) {
+                // Only after the verdict acks are removed.
+                Err(error) if error.is_not_found() => continue,
+                other => other?,
+            };
+            let opened = Ack::open(&bytes, self.repository.id(), epoch, session, |holder| {
+                self.repository.writer_key(holder)
+            });
+            if let Err(error) = &opened {
+                self.monitor.event(Event::Finding { object, what: error.to_string() });
+            }
+            acks.insert(session, opened.ok());
+        }
+        Ok(())
+    }
+
+    fn decided_sessions(&self) -> Result<HashSet<SessionId>> {
+        let mut registers = HashSet::new();
+        self.repository.backend().list(names::SNAPSHOTS, &mut |listed| {
+            registers.extend(names::parse_session(names::SNAPSHOTS, &listed.name));
+        })?;
+        registers.extend(dead_sessions(self.repository)?);
+        Ok(registers)
+    }
+
+    /// Steps 5 and 6: spares what objections name and what newer snapshots refer to, forgotten
+    /// or not. The verdict is a register: who finds one there takes it instead.
+    fn give_verdict(&self, condemned: &Condemned, objections: &HashSet<PackId>) -> Result<Verdict> {
+        let snapshots = Snapshots::load(self.repository)?;
+        let newer: Vec<&SnapshotBody> = snapshots
+            .all
+            .iter()
+            .chain(&snapshots.forgotten)
+            .filter(|stored| condemned.snapshots.binary_search(&stored.snapshot.head.id).is_err())
+            .map(|stored| &stored.snapshot.body)
+            .collect();
+        let spared = match self.needed_by(&newer, condemned) {
+            Ok(spared) if snapshots.damaged.is_empty() => Some(spared),
+            Ok(_) | Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => {
+                self.say(
+                    "a snapshot that is newer than this garbage collection can't be read, so nothing is \
+                     removed; run `keepfast check`"
+                        .to_owned(),
+                );
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let removed = |id: &PackId| {
+            !objections.contains(id) && spared.as_ref().is_some_and(|spared| !spared.contains(id))
+        };
+        let packs = condemned.packs.iter().map(|pack| pack.id).filter(removed).collect();
+        let verdict = Verdict { epoch: condemned.epoch, packs };
+        let bytes = verdict.seal(self.repository.id(), self.repository.identity());
+        let backend = self.repository.backend();
+        let object = names::epoch(condemned.epoch, EpochPart::Done);
+        let created = backend.create(&object, &[&bytes])?;
+        backend.sync()?;
+        if created == Created::New {
+            return Ok(verdict);
+        }
+        let bytes = backend.read(&object, limits::EPOCH_OBJECT_BYTES_MAX)?;
+        open_verdict(self.repository, condemned.epoch, &bytes).map_err(EngineError::damaged(object))
+    }
+
+    /// Condemned packs in which lies anything that these snapshots refer to.
+    fn needed_by(&self, snapshots: &[&SnapshotBody], condemned: &Condemned) -> Result<HashSet<PackId>> {
+        let mut needed = HashSet::new();
+        if snapshots.is_empty() {
+            return Ok(needed);
+        }
+        refresh_index(self.repository, self.index)?;
+        let ids: HashSet<PackId> = condemned.packs.iter().map(|pack| pack.id).collect();
+        let mut numbers = HashMap::new();
+        self.index.for_each_pack(|number, pack| {
+            if ids.contains(&pack.id) {
+                numbers.insert(number, pack.id);
+            }
+        })?;
+        let frames = FrameCache::new(self.repository, self.index);
+        let seen = Seen::of(self.index)?;
+        Reach::new(&frames, self.monitor).walk(snapshots.iter().copied(), &seen, &mut |id, place| {
+            if place.is_none() {
+                return Err(FrameCache::missing(id));
+            }
+            for place in self.index.locations(id)? {
+                needed.extend(numbers.get(&place.pack));
+            }
+            Ok(())
+        })?;
+        Ok(needed)
+    }
+
+    /// Step 7: removes exactly what the verdict names.
+    fn remove(&mut self, condemned: &Condemned, verdict: &Verdict) -> Result<()> {
+        let packs: Vec<_> =
+            condemned.packs.iter().filter(|pack| verdict.packs.binary_search(&pack.id).is_ok()).collect();
+        let mut sizes = HashMap::new();
+        self.repository.backend().list(names::PACKS, &mut |listed| {
+            sizes.insert(listed.name, listed.bytes);
+        })?;
+        let there: Vec<String> =
+            packs.into_iter().map(name_of).filter(|pack| sizes.contains_key(pack)).collect();
+        self.remove_all(&there)?;
+        self.report.packs_removed += there.len() as u64;
+        self.report.bytes_removed += there.iter().filter_map(|pack| sizes.get(pack)).sum::<u64>();
+        Ok(())
+    }
+
+    /// Removes objects, several at a time.
+    pub(super) fn remove_all(&self, names: &[String]) -> Result<()> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.stop_if_asked()?;
+                self.repository.backend().remove(name)?;
+            }
+            Ok(())
+        };
+        let threads = self.options.threads.clamp(1, names.len().max(1));
+        if threads == 1 {
+            return work();
+        }
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().try_for_each(|thread| match thread.join() {
+                Ok(worked) => worked,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! What is there, and what of it snapshots need.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use keepfast_backend::Listed;
+use keepfast_format::epoch::PackName;
+use keepfast_format::ids::SessionId;
+use keepfast_format::names;
+
+use super::decided;
+use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
+use crate::repo::{FrameCache, Index, Reach, Repository, Seen, Snapshots, dead_sessions};
+
+/// Step 1: sessions and snapshots, listed in this order, and what was decided about them, read
+/// after that.
+pub struct Listing {
+    /// The snapshots.
+    pub snapshots: Snapshots,
+    /// Sessions that can't commit any more, or have.
+    pub decided: HashSet<SessionId>,
+    /// Sessions whose outcome is open.
+    pub open: BTreeSet<SessionId>,
+}
+
+impl Listing {
+    /// Lists them.
+    pub fn take(repository: &Repository) -> Result<Self> {
+        let mut open = BTreeSet::new();
+        repository.backend().list(names::SESSIONS, &mut |listed| {
+            open.extend(names::parse_session(names::SESSIONS, &listed.name));
+        })?;
+        let snapshots = Snapshots::load(repository)?;
+        let decided = decided(&snapshots, &dead_sessions(repository)?);
+        open.retain(|session| !decided.contains(session));
+        Ok(Self { snapshots, decided, open })
+    }
+
+    /// The snapshots that were listed, forgotten or not, in ascending order.
+    pub fn snapshot_ids(&self) -> Vec<SessionId> {
+        let all = self.snapshots.all.iter().chain(&self.snapshots.forgotten);
+        let ids: BTreeSet<SessionId> = all.map(|stored| stored.snapshot.head.id).collect();
+        ids.into_iter().collect()
+    }
+}
+
+/// What of each pack is live.
+pub struct Live {
+    /// The chunks.
+    pub seen: Seen,
+    /// Bytes of plaintext of live chunks, by the packs' numbers.
+    pub plain_bytes: Vec<u64>,
+    /// Packs in the store, and their sizes.
+    pub stored: HashMap<PackName, u64>,
+}
+
+impl Live {
+    /// Step 1: marks everything that snapshots refer to that aren't forgotten. If anything of
+    /// it is missing, nothing may be removed: it could be what the repair needs.
+    pub fn mark(
+        repository: &Repository,
+        index: &Index,
+        snapshots: &Snapshots,
+        monitor: &dyn Monitor,
+    ) -> Result<Self> {
+        let mut stored = HashMap::new();
+        repository.backend().list(names::PACKS, &mut |Listed { name, bytes }| {
+            if let Some((id, session)) = names::parse_pack(&name) {
+                stored.insert(PackName { id, session }, bytes);
+            }
+        })?;
+        index.miss_all_but(|pack| stored.contains_key(pack))?;
+        let frames = FrameCache::new(repository, index);
+        let seen = Seen::of(index)?;
+        let mut plain_bytes = Vec::new();
+        let live = snapshots.all.iter().map(|stored| &stored.snapshot.body);
+        Reach::new(&frames, monitor).walk(live, &seen, &mut |id, place| {
+            let Some(place) = place else {
+                return Err(EngineError::Missing {
+                    object: format!("chunk {id}"),
+                    consequence: "a snapshot needs it, and no pack has it; nothing was removed. Run `keepfast \
+                                  check` to see which snapshots it hits, and forget those",
+                });
+            };
+            let number = place.pack as usize;
+            if plain_bytes.len() <= number {
+                plain_bytes.resize(number + 1, 0);
+            }
+            plain_bytes[number] += u64::from(place.len);
+            Ok(())
+        })?;
+        Ok(Self { seen, plain_bytes, stored })
+    }
+
+    /// Bytes of plaintext of a pack's live chunks.
+    pub fn plain_bytes_in(&self, pack: u32) -> u64 {
+        self.plain_bytes.get(pack as usize).copied().unwrap_or(0)
+    }
+}

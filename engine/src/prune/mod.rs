@@ -1,0 +1,233 @@
+//! Prune: removes what no snapshot needs, beside any number of running backups and restores.
+//!
+//! One turn is an epoch: what is live is marked, packs without live chunks are condemned, packs
+//! with few are rewritten first. Then everybody who was writing at that moment answers, and
+//! what nobody objects to is removed. No lock is taken, nobody waits for this, and whoever
+//! comes after an interrupted run goes on where it ended. SPEC has the rules, `model/` explores them.
+
+mod compact;
+mod epoch;
+mod live;
+mod plan;
+mod rewrite;
+mod sweep;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use keepfast_backend::Created;
+use keepfast_format::epoch::{Condemned, PackName};
+use keepfast_format::ids::SessionId;
+use keepfast_format::keys::Role;
+use keepfast_format::names::{self, EpochPart};
+use keepfast_format::node::Timestamp;
+
+use crate::error::{EngineError, Result};
+use crate::monitor::{Event, Monitor};
+use crate::repo::{Epochs, Index, Repository, Snapshots, WriterOptions, refresh_index};
+use live::{Listing, Live};
+pub use plan::{PrunePlan, Share};
+
+/// Turns that others may take first before this run gives up.
+const CONFLICTS_MAX: u32 = 16;
+
+/// How to prune.
+pub struct PruneOptions<'a> {
+    /// How much of what is stored may stay though it is unused, rather than be rewritten.
+    pub max_unused: Share,
+    /// Stored bytes of packs that one run rewrites at most.
+    pub max_rewrite_bytes: u64,
+    /// How long a writer may be silent before its session is ended.
+    pub session_timeout: Duration,
+    /// Dead sessions that one run moves into the catalogue at least; fewer stay as they are.
+    pub compact_from: usize,
+    /// Threads that read, compress and remove.
+    pub threads: usize,
+    /// How to write.
+    pub writer: WriterOptions,
+    /// The program's name and version.
+    pub program: String,
+    /// The time. No rule of safety looks at it.
+    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
+    /// Waits for so long, or until the monitor says stop.
+    pub sleep: &'a (dyn Fn(Duration) + Sync),
+}
+
+/// What a prune did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct PruneReport {
+    /// What it set out to do in its last turn.
+    pub plan: PrunePlan,
+    /// Epochs that it finished, those of interrupted runs among them.
+    pub epochs: Vec<u32>,
+    /// Packs that were removed.
+    pub packs_removed: u64,
+    /// Their stored bytes.
+    pub bytes_removed: u64,
+    /// Packs that were condemned and stay, because a running backup or a new snapshot needs them.
+    pub packs_spared: u64,
+    /// Packs that were rewritten.
+    pub packs_rewritten: u64,
+    /// Stored bytes that were read for that.
+    pub bytes_read: u64,
+    /// Stored bytes that were written for that.
+    pub bytes_written: u64,
+    /// Sessions that were ended because they were silent for too long.
+    pub sessions_fenced: u64,
+    /// Small objects that were removed: acks, segments, sessions, forgotten snapshots.
+    pub objects_removed: u64,
+}
+
+/// What a prune would do now. Nothing is written.
+pub fn plan_prune(
+    repository: &Repository,
+    index: &Index,
+    options: &PruneOptions<'_>,
+    monitor: &dyn Monitor,
+) -> Result<PrunePlan> {
+    let prune = Prune::new(repository, index, options, monitor)?;
+    Epochs::list(repository)?.tell_all(repository, index)?;
+    let listing = Listing::take(repository)?;
+    Ok(prune.look(&listing)?.1)
+}
+
+/// Prunes.
+pub fn prune(
+    repository: &Repository,
+    index: &Index,
+    options: &PruneOptions<'_>,
+    monitor: &dyn Monitor,
+) -> Result<PruneReport> {
+    let mut prune = Prune::new(repository, index, options, monitor)?;
+    prune.run()?;
+    Ok(prune.report)
+}
+
+struct Prune<'a> {
+    repository: &'a Repository,
+    index: &'a Index,
+    options: &'a PruneOptions<'a>,
+    monitor: &'a dyn Monitor,
+    report: PruneReport,
+}
+
+/// How a turn ended.
+enum Turn {
+    /// There was nothing to condemn.
+    Idle,
+    /// Somebody else has published an epoch first: nothing that was marked counts any more.
+    Conflict,
+    /// An epoch has its verdict.
+    Done,
+}
+
+impl<'a> Prune<'a> {
+    fn new(
+        repository: &'a Repository,
+        index: &'a Index,
+        options: &'a PruneOptions<'a>,
+        monitor: &'a dyn Monitor,
+    ) -> Result<Self> {
+        if repository.identity().role() != Role::Owner {
+            return Err(EngineError::NotAllowed { action: "prune" });
+        }
+        if let Some(feature) = repository.config().features.collect.first() {
+            return Err(EngineError::UnknownFeature { feature: feature.clone() });
+        }
+        Ok(Self { repository, index, options, monitor, report: PruneReport::default() })
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let mut conflicts = 0;
+        loop {
+            let fenced = self.report.sessions_fenced;
+            match self.turn()? {
+                Turn::Conflict if conflicts == CONFLICTS_MAX => {
+                    return Err(EngineError::Unusable(
+                        "other garbage collections were faster, again and again: run `keepfast prune` when \
+                         they have ended"
+                            .to_owned(),
+                    ));
+                }
+                Turn::Conflict => conflicts += 1,
+                // What a session leaves that was only now ended, another turn can remove.
+                Turn::Done if self.report.sessions_fenced > fenced => {}
+                Turn::Done | Turn::Idle => break,
+            }
+        }
+        self.sweep()?;
+        self.compact()
+    }
+
+    /// One turn. Step numbers are those of SPEC, "Removing".
+    fn turn(&mut self) -> Result<Turn> {
+        let epochs = Epochs::list(self.repository)?;
+        epochs.tell_all(self.repository, self.index)?;
+        if let Some(unfinished) = epochs.unfinished() {
+            self.finish(unfinished)?;
+            return self.turn();
+        }
+        let epoch = epochs.newest() + 1;
+        let listing = Listing::take(self.repository)?;
+        let (live, plan) = self.look(&listing)?;
+        self.report.plan = plan;
+        let mut packs = self.report.plan.unused.clone();
+        packs.extend(self.rewrite(&live)?);
+        packs.sort_unstable();
+        packs.dedup();
+        if packs.is_empty() {
+            return Ok(Turn::Idle);
+        }
+        if !self.publish(Condemned { epoch, packs, snapshots: listing.snapshot_ids() })? {
+            return Ok(Turn::Conflict);
+        }
+        self.finish(epoch)?;
+        Ok(Turn::Done)
+    }
+
+    /// Steps 1 and 2: what is live, and what could go.
+    fn look(&self, listing: &Listing) -> Result<(Live, PrunePlan)> {
+        if let Some((object, what)) = listing.snapshots.damaged.first() {
+            return Err(EngineError::Unusable(format!(
+                "{object}: {what}; as long as it can't be read, nobody knows what it needs, and nothing is \
+                 removed: restore it from a copy of the repository, or remove the object if the snapshot \
+                 can be given up"
+            )));
+        }
+        // Everything that a committed snapshot refers to was listed in segments before its commit.
+        refresh_index(self.repository, self.index)?;
+        let live = Live::mark(self.repository, self.index, &listing.snapshots, self.monitor)?;
+        let plan = plan::make(self.index, &live, listing, self.options)?;
+        Ok((live, plan))
+    }
+
+    /// Step 3: publishes an epoch. `false` if its number is taken.
+    fn publish(&self, condemned: Condemned) -> Result<bool> {
+        let name = names::epoch(condemned.epoch, EpochPart::Condemned);
+        let bytes = condemned.seal(self.repository.id(), self.repository.identity());
+        let backend = self.repository.backend();
+        let published = backend.create(&name, &[&bytes])? == Created::New
+            || backend.read(&name, keepfast_format::limits::EPOCH_OBJECT_BYTES_MAX)? == bytes;
+        backend.sync()?;
+        Ok(published)
+    }
+
+    fn say(&self, what: String) {
+        self.monitor.event(Event::Notice(what));
+    }
+
+    fn stop_if_asked(&self) -> Result<()> {
+        if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// Sessions of which the outcome is known.
+fn decided(snapshots: &Snapshots, dead: &HashSet<SessionId>) -> HashSet<SessionId> {
+    let committed = snapshots.all.iter().chain(&snapshots.forgotten).map(|stored| stored.snapshot.head.id);
+    committed.chain(snapshots.fenced.iter().copied()).chain(dead.iter().copied()).collect()
+}
+
+/// The name of a pack's object.
+fn name_of(pack: &PackName) -> String {
+    names::pack(pack.id, pack.session)
+}

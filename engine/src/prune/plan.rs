@@ -1,0 +1,164 @@
+//! What a prune is going to do, as a value.
+
+use std::collections::HashSet;
+
+use keepfast_format::epoch::PackName;
+use keepfast_format::limits;
+
+use super::PruneOptions;
+use super::live::{Listing, Live};
+use crate::error::Result;
+use crate::repo::Index;
+
+/// A part of what is stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Share {
+    /// So many thousandths of what is stored afterwards.
+    Thousandths(u32),
+    /// So many bytes.
+    Bytes(u64),
+    /// All of it: nothing is rewritten.
+    Unlimited,
+}
+
+impl Share {
+    fn bytes_of(self, whole: u64) -> u64 {
+        match self {
+            Self::Thousandths(part) => (u128::from(whole) * u128::from(part) / 1000) as u64,
+            Self::Bytes(bytes) => bytes,
+            Self::Unlimited => u64::MAX,
+        }
+    }
+}
+
+/// What goes, what is rewritten, and what stays. Sizes are stored bytes; those of parts of
+/// packs are computed from the share of their plaintext.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrunePlan {
+    /// Packs before.
+    pub packs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Packs that nothing needs, in ascending order.
+    pub unused: Vec<PackName>,
+    /// Their bytes.
+    pub unused_bytes: u64,
+    /// Packs with little that is needed, by their numbers in the index.
+    pub rewrite: Vec<u32>,
+    /// Their bytes.
+    pub rewrite_bytes: u64,
+    /// What of that is needed, and stays in new packs.
+    pub rewrite_live_bytes: u64,
+    /// What isn't needed and stays all the same, in packs that aren't worth the rewriting.
+    pub waste_bytes: u64,
+    /// Packs of sessions whose outcome is open: they stay.
+    pub open_packs: u64,
+    /// Their bytes.
+    pub open_bytes: u64,
+    /// Sessions whose outcome is open.
+    pub open_sessions: u64,
+}
+
+impl PrunePlan {
+    /// Stored bytes of packs afterwards.
+    #[must_use]
+    pub fn bytes_after(&self) -> u64 {
+        (self.bytes + self.rewrite_live_bytes).saturating_sub(self.unused_bytes + self.rewrite_bytes)
+    }
+
+    /// Requests that the removal and the rewriting take: reads, writes and removals of packs.
+    #[must_use]
+    pub fn requests(&self, pack_bytes: u32) -> u64 {
+        let written = self.rewrite_live_bytes.div_ceil(u64::from(pack_bytes.max(1)));
+        2 * self.rewrite.len() as u64 + written + self.unused.len() as u64
+    }
+}
+
+/// A pack that is needed in part.
+struct Partial {
+    number: u32,
+    stored: u64,
+    live: u64,
+}
+
+/// Step 2: what could be condemned. Only packs whose owner's outcome was known in the listing.
+pub fn make(index: &Index, live: &Live, listing: &Listing, options: &PruneOptions<'_>) -> Result<PrunePlan> {
+    let mut plan = PrunePlan {
+        packs: live.stored.len() as u64,
+        bytes: live.stored.values().sum(),
+        open_sessions: listing.open.len() as u64,
+        ..PrunePlan::default()
+    };
+    let mut partial = Vec::new();
+    let mut known = HashSet::new();
+    index.for_each_pack(|number, pack| {
+        let name = PackName { id: pack.id, session: pack.session };
+        let Some(stored) = live.stored.get(&name).copied().filter(|_| !index.is_dead(number)) else {
+            // Gone, or about to be.
+            known.insert(name);
+            return;
+        };
+        if !known.insert(name) {
+            return;
+        }
+        let plain: u64 = pack.frames.iter().map(|frame| u64::from(frame.plain_bytes)).sum();
+        let needed = live.plain_bytes_in(number).min(plain);
+        if !listing.decided.contains(&pack.session) {
+            plan.open_packs += 1;
+            plan.open_bytes += stored;
+        } else if needed == 0 && !has_live_chunks(live, number) {
+            plan.unused.push(name);
+            plan.unused_bytes += stored;
+        } else if needed < plain {
+            let share = (u128::from(stored) * u128::from(needed) / u128::from(plain)) as u64;
+            partial.push(Partial { number, stored, live: share });
+        }
+    })?;
+    // Packs that no segment lists: nobody but their owner can ever have referred to them.
+    for (name, stored) in &live.stored {
+        if !known.contains(name) {
+            if listing.decided.contains(&name.session) {
+                plan.unused.push(*name);
+                plan.unused_bytes += stored;
+            } else {
+                plan.open_packs += 1;
+                plan.open_bytes += stored;
+            }
+        }
+    }
+    plan.unused.sort_unstable();
+    // One epoch's objects have a limit; what is over it goes with the next.
+    plan.unused.truncate(limits::EPOCH_ITEMS_MAX / 2);
+    choose_rewrites(&mut plan, partial, options);
+    Ok(plan)
+}
+
+/// A chunk without bytes makes a pack live all the same.
+fn has_live_chunks(live: &Live, number: u32) -> bool {
+    live.seen.in_frames(number).iter().any(|chunks| *chunks > 0)
+}
+
+/// The packs with the least that is needed first, until what is left unused is little enough.
+fn choose_rewrites(plan: &mut PrunePlan, mut partial: Vec<Partial>, options: &PruneOptions<'_>) {
+    partial.sort_by_key(|pack| {
+        let share = u128::from(pack.live) * 1_000_000 / u128::from(pack.stored.max(1));
+        (share, pack.number)
+    });
+    let mut waste: u64 = partial.iter().map(|pack| pack.stored - pack.live).sum();
+    let mut after = plan.bytes - plan.unused_bytes;
+    for pack in &partial {
+        let enough = waste <= options.max_unused.bytes_of(after);
+        let affordable = plan.rewrite_bytes + pack.stored <= options.max_rewrite_bytes;
+        if enough || plan.rewrite.len() >= limits::EPOCH_ITEMS_MAX / 2 {
+            break;
+        }
+        if affordable {
+            plan.rewrite.push(pack.number);
+            plan.rewrite_bytes += pack.stored;
+            plan.rewrite_live_bytes += pack.live;
+            waste -= pack.stored - pack.live;
+            after -= pack.stored - pack.live;
+        }
+    }
+    plan.waste_bytes = waste;
+}

@@ -1,0 +1,75 @@
+//! What is left over: packs that are dead and came back, answers that nobody will read again,
+//! index segments of which nothing lives.
+
+use std::collections::HashSet;
+
+use keepfast_format::ids::SessionId;
+use keepfast_format::names;
+
+use super::Prune;
+use crate::error::Result;
+use crate::repo::{Epochs, Snapshots};
+
+impl Prune<'_> {
+    /// Removes what is left over of this epoch and of earlier ones.
+    pub(super) fn sweep(&mut self) -> Result<()> {
+        let epochs = Epochs::list(self.repository)?;
+        epochs.tell_all(self.repository, self.index)?;
+        self.sweep_packs()?;
+        self.sweep_acks(&epochs)?;
+        self.sweep_segments()
+    }
+
+    /// Packs that a verdict has named and that are there all the same: an interrupted removal,
+    /// or a create that took effect late.
+    fn sweep_packs(&mut self) -> Result<()> {
+        let mut there = Vec::new();
+        self.repository.backend().list(names::PACKS, &mut |listed| {
+            if let Some((id, _)) = names::parse_pack(&listed.name) {
+                there.push((id, listed.name, listed.bytes));
+            }
+        })?;
+        let mut dead = Vec::new();
+        for (id, name, bytes) in there {
+            if self.index.was_buried(&id)? {
+                self.report.packs_removed += 1;
+                self.report.bytes_removed += bytes;
+                dead.push(name);
+            }
+        }
+        self.remove_all(&dead)
+    }
+
+    /// Answers to epochs that have their verdicts.
+    fn sweep_acks(&mut self, epochs: &Epochs) -> Result<()> {
+        let mut read = Vec::new();
+        let open = epochs.unfinished();
+        self.repository.backend().list(names::ACKS, &mut |listed| {
+            let epoch = names::parse_ack(&listed.name).map(|(epoch, _)| epoch);
+            if epoch.is_some_and(|epoch| epoch <= epochs.newest() && Some(epoch) != open) {
+                read.push(listed.name);
+            }
+        })?;
+        self.report.objects_removed += read.len() as u64;
+        self.remove_all(&read)
+    }
+
+    /// Segments that list nothing but dead packs, of sessions that are fenced or forgotten.
+    fn sweep_segments(&mut self) -> Result<()> {
+        let snapshots = Snapshots::load(self.repository)?;
+        let ended: HashSet<SessionId> = snapshots
+            .forgotten
+            .iter()
+            .map(|stored| stored.snapshot.head.id)
+            .chain(snapshots.fenced.iter().copied())
+            .collect();
+        let dead: Vec<String> = self
+            .index
+            .dead_segments()?
+            .into_iter()
+            .filter(|name| names::parse_segment(name).is_some_and(|(session, _)| ended.contains(&session)))
+            .collect();
+        self.report.objects_removed += dead.len() as u64;
+        self.remove_all(&dead)
+    }
+}

@@ -1,0 +1,129 @@
+//! What a process has to know of each pack while it works: whether it may be referred to, and
+//! whether it has been.
+//!
+//! Referring to a pack and condemning it are one atomic step each on the same byte, as with
+//! hazard pointers (Michael, 2004): whichever comes second sees the first. So no reference is
+//! made to a condemned pack, and none that was made before is overlooked.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A verdict has named it: it is gone, or will be.
+const DEAD: u8 = 1;
+/// It isn't stored, though no verdict has named it.
+const MISSING: u8 = 2;
+/// An epoch without a verdict would remove it.
+const CONDEMNED: u8 = 4;
+/// This session refers to something in it.
+const REFERRED: u8 = 8;
+
+const BLOCK: usize = 1 << 16;
+const BLOCKS: usize = 1 << 12;
+
+/// A byte for each pack, by the number that the index gave it.
+pub struct PackMarks {
+    blocks: Box<[OnceLock<Box<[AtomicU8]>>]>,
+}
+
+impl Default for PackMarks {
+    fn default() -> Self {
+        Self { blocks: (0..BLOCKS).map(|_| OnceLock::new()).collect() }
+    }
+}
+
+impl PackMarks {
+    /// Packs beyond the table, of which there are none before 2 PiB, are never referred to.
+    fn mark(&self, pack: u32) -> Option<&AtomicU8> {
+        let (block, place) = (pack as usize / BLOCK, pack as usize % BLOCK);
+        self.blocks.get(block)?.get_or_init(|| (0..BLOCK).map(|_| AtomicU8::new(0)).collect()).get(place)
+    }
+
+    /// A pack without any mark costs no memory.
+    fn get(&self, pack: u32) -> u8 {
+        let block = self.blocks.get(pack as usize / BLOCK).and_then(OnceLock::get);
+        block.and_then(|block| block.get(pack as usize % BLOCK)).map_or(0, |mark| mark.load(Ordering::SeqCst))
+    }
+
+    /// Refers to a pack, unless it may not be.
+    pub fn refer(&self, pack: u32) -> bool {
+        let Some(mark) = self.mark(pack) else { return false };
+        let refer = |marks: u8| may_refer(marks).then_some(marks | REFERRED);
+        mark.load(Ordering::SeqCst) & (REFERRED | DEAD | MISSING) == REFERRED
+            || mark.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refer).is_ok()
+    }
+
+    /// Whether a pack may be referred to.
+    pub fn is_usable(&self, pack: u32) -> bool {
+        may_refer(self.get(pack))
+    }
+
+    /// Whether a pack can be expected to be stored.
+    pub fn is_readable(&self, pack: u32) -> bool {
+        self.get(pack) & (DEAD | MISSING) == 0
+    }
+
+    /// Whether a verdict has named it.
+    pub fn is_dead(&self, pack: u32) -> bool {
+        self.get(pack) & DEAD != 0
+    }
+
+    /// From now on nothing refers to it that hasn't before. Returns whether something has.
+    pub fn condemn(&self, pack: u32) -> bool {
+        self.mark(pack).is_some_and(|mark| mark.fetch_or(CONDEMNED, Ordering::SeqCst) & REFERRED != 0)
+    }
+
+    /// A verdict names it.
+    pub fn bury(&self, pack: u32) {
+        if let Some(mark) = self.mark(pack) {
+            mark.fetch_or(DEAD, Ordering::SeqCst);
+        }
+    }
+
+    /// It isn't in the store.
+    pub fn miss(&self, pack: u32) {
+        if let Some(mark) = self.mark(pack) {
+            mark.fetch_or(MISSING, Ordering::SeqCst);
+        }
+    }
+
+    /// Another session begins: it refers to nothing yet, and has heard of no epoch.
+    pub fn begin_session(&self) {
+        for mark in self.blocks.iter().filter_map(OnceLock::get).flatten() {
+            mark.fetch_and(DEAD | MISSING, Ordering::SeqCst);
+        }
+    }
+}
+
+/// What was referred to before it was condemned stays in use: the session objects to its removal.
+fn may_refer(marks: u8) -> bool {
+    marks & (DEAD | MISSING) == 0 && (marks & CONDEMNED == 0 || marks & REFERRED != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PackMarks;
+
+    #[test]
+    fn what_comes_second_sees_what_came_first() {
+        let marks = PackMarks::default();
+        assert!(marks.refer(3), "nothing speaks against it");
+        assert!(marks.condemn(3), "that is an objection");
+        assert!(marks.refer(3), "what is objected to stays in use");
+        assert!(!marks.condemn(70_000), "nothing refers to it");
+        assert!(!marks.refer(70_000) && !marks.refer(70_000), "it is condemned, however often one asks");
+        assert!(!marks.condemn(70_000), "asking was no reference");
+        assert!(marks.is_readable(70_000) && !marks.is_usable(70_000), "it can be read for all that");
+    }
+
+    #[test]
+    fn the_dead_stay_dead_when_a_session_begins() {
+        let marks = PackMarks::default();
+        marks.refer(1);
+        marks.bury(1);
+        marks.miss(2);
+        marks.condemn(4);
+        marks.begin_session();
+        assert!(!marks.refer(1) && !marks.refer(2) && marks.refer(4));
+        assert!(marks.is_dead(1) && !marks.is_dead(2));
+    }
+}

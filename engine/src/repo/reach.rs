@@ -1,0 +1,256 @@
+//! Everything that snapshots refer to: each chunk once, whichever way leads to it.
+//!
+//! What was seen is a bit for each chunk that the index knows, 12 MiB for 100 million chunks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use keepfast_format::content::Content;
+use keepfast_format::ids::ChunkId;
+use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::snapshot::SnapshotBody;
+use keepfast_format::state::StateTree;
+use keepfast_format::tree::Tree;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use super::frames::FrameCache;
+use super::index::{Index, Location, StoredPack};
+use super::trees::Trees;
+use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
+
+/// Metadata chunks that are read together.
+const BATCH: usize = 128;
+/// Data chunks that are looked up together.
+const LEAVES: usize = 1 << 16;
+
+/// A bit for each chunk of each pack that the index knows.
+pub struct Seen {
+    packs: Vec<PackBits>,
+}
+
+#[derive(Default)]
+struct PackBits {
+    /// The number of each frame's first chunk in the pack, and at the end the number of chunks.
+    firsts: Vec<u32>,
+    bits: Vec<AtomicU64>,
+}
+
+impl PackBits {
+    fn of(pack: &StoredPack) -> Self {
+        let mut firsts = Vec::with_capacity(pack.frames.len() + 1);
+        let mut chunks = 0;
+        for frame in &pack.frames {
+            firsts.push(chunks);
+            chunks += frame.chunks;
+        }
+        firsts.push(chunks);
+        Self { firsts, bits: (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// The bit's word and mask.
+    fn place(&self, frame: u32, ordinal: u32) -> Option<(&AtomicU64, u64)> {
+        let number = *self.firsts.get(frame as usize)? + ordinal;
+        Some((self.bits.get(number as usize / 64)?, 1 << (number % 64)))
+    }
+}
+
+impl Seen {
+    /// Nothing seen yet, of the packs that the index knows now.
+    pub fn of(index: &Index) -> Result<Self> {
+        let mut packs = Vec::new();
+        index.for_each_pack(|number, pack| {
+            packs.resize_with(packs.len().max(number as usize + 1), PackBits::default);
+            packs[number as usize] = PackBits::of(&pack);
+        })?;
+        Ok(Self { packs })
+    }
+
+    /// Sees a chunk; `false` if it was seen before.
+    pub fn insert(&self, place: &Location) -> bool {
+        let bits = self.packs.get(place.pack as usize);
+        match bits.and_then(|bits| bits.place(place.frame, place.ordinal)) {
+            Some((word, mask)) => word.fetch_or(mask, Ordering::Relaxed) & mask == 0,
+            // A pack that came later, or an index at odds with itself: seen once too often, if anything.
+            None => true,
+        }
+    }
+
+    /// Whether a chunk was seen.
+    #[must_use]
+    pub fn contains(&self, pack: u32, frame: u32, ordinal: u32) -> bool {
+        let bits = self.packs.get(pack as usize);
+        bits.and_then(|bits| bits.place(frame, ordinal))
+            .is_some_and(|(word, mask)| word.load(Ordering::Relaxed) & mask != 0)
+    }
+
+    /// How many of a pack's chunks were seen, frame by frame.
+    #[must_use]
+    pub fn in_frames(&self, pack: u32) -> Vec<u32> {
+        let Some(bits) = self.packs.get(pack as usize) else { return Vec::new() };
+        let frames = bits.firsts.windows(2).map(|ends| ends[1] - ends[0]);
+        (0..)
+            .zip(frames)
+            .map(|(frame, chunks)| {
+                (0..chunks).filter(|ordinal| self.contains(pack, frame, *ordinal)).count() as u32
+            })
+            .collect()
+    }
+}
+
+/// A chunk that is reachable, and where it is, if anywhere.
+pub type Visit<'v> = dyn FnMut(&ChunkId, Option<Location>) -> Result<()> + 'v;
+
+/// Walks over what snapshots refer to.
+pub struct Reach<'a> {
+    frames: &'a FrameCache<'a>,
+    monitor: &'a dyn Monitor,
+    /// What is still to be read; the deepest last.
+    todo: Vec<Metadata>,
+    leaves: Vec<ChunkId>,
+}
+
+/// A chunk of metadata, by what is in it.
+#[derive(Debug, Clone, Copy)]
+struct Metadata {
+    id: ChunkId,
+    is: Is,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Is {
+    Tree,
+    State,
+    /// A list of chunks, of this level.
+    List(u8),
+}
+
+/// What a chunk of metadata refers to.
+#[derive(Default)]
+struct Below {
+    metadata: Vec<Metadata>,
+    leaves: Vec<ChunkId>,
+}
+
+impl<'a> Reach<'a> {
+    /// A walk that reads through this cache of frames.
+    #[must_use]
+    pub fn new(frames: &'a FrameCache<'a>, monitor: &'a dyn Monitor) -> Self {
+        Self { frames, monitor, todo: Vec::new(), leaves: Vec::new() }
+    }
+
+    /// Calls `visit` with every chunk that these snapshots refer to and that hasn't been `seen`.
+    /// One that is nowhere is visited with no place, perhaps several times, and if `visit` goes
+    /// on, what is below it isn't reached.
+    pub fn walk<'s>(
+        &mut self,
+        snapshots: impl IntoIterator<Item = &'s SnapshotBody>,
+        seen: &Seen,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        for body in snapshots {
+            let mut below = Below::default();
+            below.metadata.push(Metadata { id: body.tree, is: Is::Tree });
+            below.metadata.extend(body.state.map(|id| Metadata { id, is: Is::State }));
+            below.content(&body.hard_links);
+            self.add(below);
+            while !self.todo.is_empty() {
+                self.read_some(seen, visit)?;
+            }
+        }
+        self.look_leaves_up(seen, visit)
+    }
+
+    fn add(&mut self, below: Below) {
+        self.todo.extend(below.metadata);
+        self.leaves.extend(below.leaves);
+    }
+
+    /// Reads the newest of what there is to read.
+    fn read_some(&mut self, seen: &Seen, visit: &mut Visit<'_>) -> Result<()> {
+        if self.monitor.stopped() {
+            return Err(EngineError::Interrupted);
+        }
+        let batch = self.todo.split_off(self.todo.len().saturating_sub(BATCH));
+        let located = self.frames.index().locate_all(batch.iter().map(|item| item.id).collect())?;
+        let mut new: Vec<(Location, Metadata)> = Vec::with_capacity(batch.len());
+        for item in batch {
+            let place = located.get(&item.id).flatten();
+            if place.is_none_or(|place| seen.insert(&place)) {
+                visit(&item.id, place)?;
+                new.extend(place.map(|place| (place, item)));
+            }
+        }
+        // In the order of their places, so that each frame is opened once.
+        new.sort_unstable_by_key(|(place, _)| *place);
+        let trees = Trees::new(self.frames);
+        let read: Vec<Below> = new.par_iter().map(|(_, item)| read(trees, item)).collect::<Result<_>>()?;
+        for below in read.into_iter().rev() {
+            self.add(below);
+        }
+        if self.leaves.len() >= LEAVES { self.look_leaves_up(seen, visit) } else { Ok(()) }
+    }
+
+    fn look_leaves_up(&mut self, seen: &Seen, visit: &mut Visit<'_>) -> Result<()> {
+        let leaves = std::mem::take(&mut self.leaves);
+        for (id, place) in self.frames.index().locate_all(leaves)?.iter() {
+            if place.is_none_or(|place| seen.insert(&place)) {
+                visit(id, place)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
+    let mut below = Below::default();
+    match item.is {
+        Is::Tree => match trees.tree(&item.id)? {
+            Tree::Page(nodes) => nodes.iter().for_each(|node| below.node(node)),
+            Tree::Index(pages) => {
+                below.metadata.extend(pages.iter().map(|page| Metadata { id: page.id, is: Is::Tree }));
+            }
+        },
+        Is::State => match trees.state(&item.id)? {
+            StateTree::Page(states) => {
+                let children = states.iter().filter_map(|state| state.children);
+                below.metadata.extend(children.map(|id| Metadata { id, is: Is::State }));
+            }
+            StateTree::Index(pages) => {
+                below.metadata.extend(pages.iter().map(|id| Metadata { id: *id, is: Is::State }));
+            }
+        },
+        Is::List(level) => {
+            for listed in trees.list(&item.id)?.items {
+                if level <= 1 {
+                    below.leaves.push(listed.id);
+                } else {
+                    below.metadata.push(Metadata { id: listed.id, is: Is::List(level - 1) });
+                }
+            }
+        }
+    }
+    Ok(below)
+}
+
+impl Below {
+    fn node(&mut self, node: &Node) {
+        match &node.kind {
+            NodeKind::Directory { tree } => self.metadata.push(Metadata { id: *tree, is: Is::Tree }),
+            NodeKind::File { content, extents, .. } => {
+                self.content(content);
+                if let Extents::Blob(blob) = extents {
+                    self.content(blob);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The chunks of a content, or of a blob: whichever, nothing is below them.
+    fn content(&mut self, content: &Content) {
+        match content {
+            Content::Inline(chunks) => self.leaves.extend(chunks.iter().map(|chunk| chunk.id)),
+            Content::List { level, id } => self.metadata.push(Metadata { id: *id, is: Is::List(*level) }),
+        }
+    }
+}

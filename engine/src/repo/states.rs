@@ -1,0 +1,116 @@
+//! What was decided about snapshots after their commits: forgotten, protected.
+
+use std::collections::{BTreeMap, HashSet};
+
+use keepfast_backend::Created;
+use keepfast_format::ids::SessionId;
+use keepfast_format::keys::Role;
+use keepfast_format::standing::{Decision, Standing};
+use keepfast_format::{limits, names};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::catalogue::names_dead;
+use super::repository::Repository;
+use crate::error::{EngineError, Result};
+
+/// Decisions about snapshots, as far as they are authentic.
+#[derive(Debug, Default)]
+pub(super) struct Standings {
+    pub forgotten: HashSet<SessionId>,
+    pub protected: HashSet<SessionId>,
+    /// Objects that decide nothing, and why.
+    pub damaged: Vec<(String, String)>,
+}
+
+impl Standings {
+    /// Reads all of them.
+    pub fn load(repository: &Repository) -> Result<Self> {
+        let mut found = Vec::new();
+        repository.backend().list(names::STATES, &mut |listed| {
+            found.extend(names::parse_state(&listed.name));
+        })?;
+        found.sort_unstable();
+        let read: Vec<_> =
+            found.into_par_iter().map(|(id, n)| (id, n, read_decision(repository, id, n))).collect();
+        let mut standings = Self::default();
+        for (id, n, decision) in read {
+            match decision {
+                Ok(Decision { standing: Standing::Forgotten, .. }) => {
+                    standings.forgotten.insert(id);
+                }
+                Ok(Decision { standing: Standing::Protected, .. }) => {
+                    standings.protected.insert(id);
+                }
+                Ok(Decision { standing: Standing::Unprotected, .. }) => {
+                    standings.protected.remove(&id);
+                }
+                // Compaction may have removed it since it was listed; the catalogue says the rest.
+                Err(EngineError::Backend(error)) if error.is_not_found() => {}
+                Err(EngineError::Backend(error)) => return Err(error.into()),
+                Err(error) => standings.damaged.push((names::state(id, n), error.to_string())),
+            }
+        }
+        Ok(standings)
+    }
+}
+
+fn read_decision(repository: &Repository, snapshot: SessionId, n: u32) -> Result<Decision> {
+    let name = names::state(snapshot, n);
+    let bytes = repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
+    Decision::open(&bytes, repository.id(), snapshot, n, repository.identity().owners())
+        .map_err(EngineError::damaged(name))
+}
+
+/// The decisions about one snapshot, by their numbers; damaged ones decide nothing.
+fn decisions(repository: &Repository, snapshot: SessionId) -> Result<BTreeMap<u32, Option<Standing>>> {
+    let mut numbers = Vec::new();
+    repository.backend().list(&names::states_of(snapshot), &mut |listed| {
+        numbers.extend(names::parse_state(&listed.name).map(|(_, n)| n));
+    })?;
+    let mut decisions = BTreeMap::new();
+    for n in numbers {
+        let standing = match read_decision(repository, snapshot, n) {
+            Ok(decision) => Some(decision.standing),
+            Err(EngineError::Damaged { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        decisions.insert(n, standing);
+    }
+    Ok(decisions)
+}
+
+/// Whether a snapshot is forgotten, or so dead that nothing of it is left.
+pub(super) fn is_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool> {
+    let forgotten = match decisions(repository, snapshot) {
+        Ok(decisions) => decisions.values().any(|standing| *standing == Some(Standing::Forgotten)),
+        // Removed between listing and reading: compaction does that, and only to the dead.
+        Err(EngineError::Backend(error)) if error.is_not_found() => true,
+        Err(error) => return Err(error),
+    };
+    Ok(forgotten || names_dead(repository, snapshot)?)
+}
+
+/// Decides about a snapshot. Nothing happens if that is decided already.
+pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) -> Result<()> {
+    if repository.identity().role() != Role::Owner {
+        return Err(EngineError::NotAllowed { action: "decide about snapshots" });
+    }
+    loop {
+        let decided = decisions(repository, snapshot)?;
+        let newest = decided.values().rev().flatten().next().copied();
+        let done = match standing {
+            Standing::Forgotten => decided.values().any(|known| *known == Some(Standing::Forgotten)),
+            Standing::Protected => newest == Some(Standing::Protected),
+            Standing::Unprotected => newest != Some(Standing::Protected),
+        };
+        if done {
+            return Ok(());
+        }
+        let n = decided.last_key_value().map_or(0, |(n, _)| n.saturating_add(1));
+        let bytes = Decision { snapshot, n, standing }.seal(repository.id(), repository.identity());
+        // If somebody else decides at the same time, that decision is looked at first.
+        if repository.backend().create(&names::state(snapshot, n), &[&bytes])? == Created::New {
+            return Ok(repository.backend().sync()?);
+        }
+    }
+}
