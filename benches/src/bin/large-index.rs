@@ -1,6 +1,9 @@
-//! What an index of very many chunks takes: makes a repository of N million tiny chunks, whose
-//! packs are thrown away, and looks chunks up. Prints times, and the most memory so far.
-//! Needs about 60 bytes of disk for each chunk in the folder that is its second argument.
+//! What an index of very many chunks takes: loads one from the segments of a repository of N
+//! million chunks, as the first command on another machine does, looks chunks up, and stores a
+//! million new ones. Prints times, and the most memory so far.
+//! Arguments: millions of chunks, and a folder for the index; it needs 120 bytes of disk for
+//! each chunk while it loads, and half of that afterwards. The segments are made as they are
+//! read, and packs are thrown away.
 
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
@@ -13,45 +16,114 @@ use keepfast_benches::Deaf;
 use keepfast_engine::EngineError;
 use keepfast_engine::repo::{
     Index, InitOptions, Repository, Session, SessionOptions, Snapshots, WriterOptions, open_index,
-    write_packs,
+    read_segment, write_packs,
 };
 use keepfast_format::chunker::ChunkerParams;
-use keepfast_format::ids::ChunkId;
-use keepfast_format::keys::ChunkKind;
+use keepfast_format::ids::{ChunkId, PackId, SessionId};
+use keepfast_format::keys::{ChunkIds, ChunkKind};
+use keepfast_format::names;
 use keepfast_format::node::Timestamp;
+use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackTable};
+use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::slot::PasswordCost;
 
+const PASSWORD: &[u8] = b"benchmark";
 /// One chunk of so many is looked up afterwards.
 const LOOKED_UP: u64 = 1009;
+/// Chunks that a backup adds to the index afterwards.
+const ADDED: u64 = 1_000_000;
+/// Segments are as those of a first backup with the default parameters: 8 packs of 32 MiB, in
+/// frames of 2 MiB, in chunks of 16 KiB.
+const PACKS_PER_SEGMENT: u64 = 8;
+const FRAMES_PER_PACK: u32 = 16;
+const CHUNKS_PER_FRAME: u32 = 128;
+const CHUNK_BYTES: u32 = 16 << 10;
+const CHUNKS_PER_PACK: u64 = FRAMES_PER_PACK as u64 * CHUNKS_PER_FRAME as u64;
+const CHUNKS_PER_SEGMENT: u64 = PACKS_PER_SEGMENT * CHUNKS_PER_PACK;
 
-/// Keeps everything but packs and segments.
-#[derive(Default)]
-struct Forgetful(MemoryBackend);
+/// A store in which segments are made when they are asked for, and packs are nothing.
+struct Imagined {
+    /// Everything else.
+    kept: Arc<MemoryBackend>,
+    /// The repository that the segments are made for.
+    repository: Repository,
+    session: SessionId,
+    segments: u64,
+}
 
-impl Backend for Forgetful {
+impl Imagined {
+    fn segment(&self, n: u32) -> Vec<u8> {
+        let ids = self.repository.chunk_ids();
+        let pack = |pack: u64| {
+            let numbers = pack * CHUNKS_PER_PACK..(pack + 1) * CHUNKS_PER_PACK;
+            let chunks = numbers.map(|number| ChunkEntry { id: id_of(&ids, number), bytes: CHUNK_BYTES });
+            let plain_bytes = CHUNKS_PER_FRAME * CHUNK_BYTES;
+            let sealed_bytes = plain_bytes / 2;
+            let frames = (0..FRAMES_PER_PACK).map(|frame| FrameEntry {
+                offset: HEADER_BYTES as u32 + frame * sealed_bytes,
+                sealed_bytes,
+                plain_bytes,
+                chunks: CHUNKS_PER_FRAME,
+            });
+            PackRecord {
+                id: PackId::of(&pack.to_le_bytes()),
+                kind: ChunkKind::Data,
+                stored_bytes: u64::from(HEADER_BYTES as u32 + FRAMES_PER_PACK * sealed_bytes),
+                table: PackTable { frames: frames.collect(), chunks: chunks.collect() },
+            }
+        };
+        let first = u64::from(n) * PACKS_PER_SEGMENT;
+        let packs: Vec<PackRecord> = (first..first + PACKS_PER_SEGMENT).map(pack).collect();
+        let repository = &self.repository;
+        let salt = [0; 16];
+        segment::seal(
+            repository.id(),
+            repository.current(),
+            repository.identity(),
+            self.session,
+            n,
+            &packs,
+            salt,
+        )
+    }
+}
+
+fn id_of(ids: &ChunkIds, number: u64) -> ChunkId {
+    ids.id(ChunkKind::Data, &number.to_le_bytes())
+}
+
+impl Backend for Imagined {
     fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
-        let is_kept = !name.starts_with("packs/") && !name.starts_with("index/");
-        if is_kept { self.0.create(name, parts) } else { Ok(Created::New) }
+        let is_kept = !name.starts_with(names::PACKS) && !name.starts_with(names::INDEX);
+        if is_kept { self.kept.create(name, parts) } else { Ok(Created::New) }
     }
 
     fn sync(&self) -> Result<(), BackendError> {
-        self.0.sync()
+        self.kept.sync()
     }
 
     fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        self.0.read(name, bytes_max)
+        match names::parse_segment(name) {
+            Some((_, n)) => Ok(self.segment(n)),
+            None => self.kept.read(name, bytes_max),
+        }
     }
 
     fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        self.0.read_range(name, offset, length)
+        self.kept.read_range(name, offset, length)
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
-        self.0.list(prefix, found)
+        if prefix == names::INDEX {
+            for n in 0..self.segments {
+                found(Listed { name: names::segment(self.session, n as u32), bytes: 0 });
+            }
+        }
+        self.kept.list(prefix, found)
     }
 
     fn remove(&self, name: &str) -> Result<(), BackendError> {
-        self.0.remove(name)
+        self.kept.remove(name)
     }
 
     fn location(&self) -> String {
@@ -74,32 +146,37 @@ fn main() -> Result<(), EngineError> {
     let mut arguments = std::env::args().skip(1);
     let millions: u64 = arguments.next().and_then(|number| number.parse().ok()).unwrap_or(1);
     let folder = arguments.next().unwrap_or_else(|| "/var/tmp/keepfast-large-index".to_owned());
-    let chunks = millions * 1_000_000;
+    let folder = Path::new(&folder);
     let options = InitOptions {
         chunker: ChunkerParams::DEFAULT,
-        pack_bytes: 4 << 20,
+        pack_bytes: 16 << 20,
         password_cost: PasswordCost { memory_kib: 64, passes: 1, lanes: 1 },
         now_unix_s: 0,
         single_writer: false,
     };
-    let repository = Repository::init(Arc::new(Forgetful::default()), b"benchmark", &options)?;
+    let kept = Arc::new(MemoryBackend::default());
+    let repository = Repository::init(Arc::clone(&kept) as Arc<dyn Backend>, PASSWORD, &options)?;
+    let session = SessionId { writer: repository.identity().holder(), random: [0; 16] };
+    let segments = (millions * 1_000_000).div_ceil(CHUNKS_PER_SEGMENT);
+    let chunks = segments * CHUNKS_PER_SEGMENT;
+    let imagined = Imagined { kept, repository, session, segments };
+    let repository = Repository::open(Arc::new(imagined), PASSWORD)?;
     let ids = repository.chunk_ids();
-    let id_of = |number: u64| ids.id(ChunkKind::Data, &number.to_le_bytes());
+    // One that can't be read would only be a finding.
+    read_segment(&repository, &names::segment(session, 0))?;
 
     let begun = Instant::now();
-    let index = open(&repository, Path::new(&folder))?;
-    let deaf = Deaf::default();
-    let options = SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None };
-    let session = Session::begin(&repository, &index, &options, &deaf)?;
-    write_packs(&session, WriterOptions::default(), |writer| {
-        let mut frames = writer.frames();
-        (0..chunks).try_for_each(|number| frames.store(ChunkKind::Data, &number.to_le_bytes()).map(drop))?;
-        frames.finish()
-    })?;
-    report("written", chunks, begun);
+    let index = open(&repository, folder)?;
+    report("loaded from segments", chunks, begun);
+    drop(index);
 
     let begun = Instant::now();
-    let known: Vec<ChunkId> = (0..chunks).step_by(LOOKED_UP as usize).map(id_of).collect();
+    let index = open(&repository, folder)?;
+    report("opened again", 1, begun);
+
+    let begun = Instant::now();
+    let known: Vec<ChunkId> =
+        (0..chunks).step_by(LOOKED_UP as usize).map(|number| id_of(&ids, number)).collect();
     let found = known.iter().filter(|id| index.contains(id)).count();
     assert_eq!(found, known.len(), "not all chunks are in the index");
     report("known chunks, one by one, at random", known.len() as u64, begun);
@@ -110,10 +187,22 @@ fn main() -> Result<(), EngineError> {
     report("known chunks, all together", known.len() as u64, begun);
 
     let begun = Instant::now();
-    let new = (0..chunks / LOOKED_UP).map(|number| id_of(chunks + number));
+    let new = (0..chunks / LOOKED_UP).map(|number| id_of(&ids, chunks + number));
     let mistaken = new.filter(|id| index.contains(id)).count();
     assert_eq!(mistaken, 0, "chunks are in the index that were never stored");
     report("new chunks", chunks / LOOKED_UP, begun);
+
+    let begun = Instant::now();
+    let deaf = Deaf::default();
+    let options = SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None };
+    let session = Session::begin(&repository, &index, &options, &deaf)?;
+    write_packs(&session, WriterOptions::default(), |writer| {
+        let mut frames = writer.frames();
+        let mut store = |number: u64| frames.store(ChunkKind::Data, &number.to_le_bytes()).map(drop);
+        (chunks..chunks + ADDED).try_for_each(&mut store)?;
+        frames.finish()
+    })?;
+    report("new chunks, stored by one thread", ADDED, begun);
     drop(index);
-    std::fs::remove_dir_all(&folder).map_err(EngineError::file(&folder))
+    std::fs::remove_dir_all(folder).map_err(EngineError::file(folder))
 }

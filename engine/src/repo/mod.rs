@@ -3,7 +3,6 @@
 mod cache;
 mod catalogue;
 mod claims;
-mod entries;
 mod epochs;
 mod frames;
 mod gather;

@@ -10,7 +10,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::cache::CacheSlot;
 use super::epochs::{Epochs, Told};
-use super::index::Index;
+use super::index::{Index, Loading};
 use super::packs::read_contents;
 use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
@@ -67,15 +67,12 @@ fn add_segments(
     monitor: &dyn Monitor,
 ) -> Result<bool> {
     let mut damaged = false;
+    let mut loading = Loading::begin(index);
     for batch in new.chunks(READ_AT_A_TIME) {
         let read: Vec<_> = batch.par_iter().map(|name| read_segment(repository, name)).collect();
         for (name, segment) in batch.iter().zip(read) {
             match segment {
-                Ok(segment) => {
-                    let packs: Vec<_> =
-                        segment.packs.iter().map(|(pack, table)| (pack.clone(), table)).collect();
-                    index.add(name, &packs)?;
-                }
+                Ok(segment) => loading.add(name, segment.packs)?,
                 // A garbage collection has removed it since it was listed: all in it is dead.
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
                 // A store that fails says nothing about the segment.
@@ -87,6 +84,7 @@ fn add_segments(
             }
         }
     }
+    loading.finish()?;
     Ok(damaged)
 }
 

@@ -2,13 +2,17 @@
 //! wrong (I6).
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use keepfast_backend::{Backend, LocalBackend};
+use keepfast_backend::{Backend, LocalBackend, MemoryBackend, Operation};
 use keepfast_engine::EngineError;
-use keepfast_engine::repo::open_index;
-use keepfast_testkit::{Ear, Lab, RecordingBackend, assert_same, store, tree};
+use keepfast_engine::repo::{Session, SessionOptions, WriterOptions, open_index, write_packs};
+use keepfast_format::ids::ChunkId;
+use keepfast_format::keys::ChunkKind;
+use keepfast_format::node::Timestamp;
+use keepfast_testkit::{Call, Ear, Lab, Opened, RecordingBackend, assert_same, store, tree};
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -205,6 +209,64 @@ fn two_processes_use_one_cache_folder_at_the_same_time() {
     drop(one);
     let three = open_index(&two.repository, &lab.cache, &two.snapshots, &Ear::default()).expect("it opens");
     assert_ne!(three.folder(), two.index.folder());
+}
+
+/// So many chunks that they come into an index as files. Two machines that don't know of each
+/// other store some of them twice.
+#[test]
+fn i6_an_index_of_very_many_chunks_is_loaded_once_and_knows_them_all() {
+    let mut lab = Lab::on(Arc::new(MemoryBackend::default()));
+    let recording = RecordingBackend::new(Arc::clone(&lab.backend));
+    lab.backend = recording.clone();
+    let ids = lab.open().repository.chunk_ids();
+    let other = {
+        let one = lab.open();
+        lab.cache = lab.path("the other machine's cache");
+        let other = lab.open();
+        store_numbers(&one, 0..100_000);
+        store_numbers(&other, 60_000..160_000);
+        lab.cache.clone()
+    };
+    lab.cache = lab.path("a third machine's cache");
+    for opening in 1..=2 {
+        recording.take();
+        let opened = lab.open();
+        let segments = recording.take().iter().filter(|call| is_read_of_segment(call)).count();
+        assert_eq!(segments > 0, opening == 1, "{segments} segments were read when it was opened");
+        let known: Vec<ChunkId> =
+            (0..160_000_u64).map(|number| ids.id(ChunkKind::Data, &number.to_le_bytes())).collect();
+        let located = opened.index.locate_all(known.clone()).expect("the index answers");
+        for id in &known {
+            let place = located.get(id).flatten().expect("it was stored");
+            assert_eq!(place.len, 8);
+            assert!(opened.index.pack(place.pack).expect("its pack is known").frame(place.frame).is_ok());
+        }
+        assert!(!opened.index.contains(&ids.id(ChunkKind::Data, b"never stored")));
+    }
+    // Loaded into one that has something already.
+    lab.cache = other;
+    let opened = lab.open();
+    assert!((0..160_000_u64).all(|n| opened.index.contains(&ids.id(ChunkKind::Data, &n.to_le_bytes()))));
+}
+
+fn is_read_of_segment(call: &Call) -> bool {
+    call.operation == Operation::Read && call.name.starts_with("index/")
+}
+
+/// Stores chunks of eight bytes: numbers.
+fn store_numbers(opened: &Opened, numbers: Range<u64>) {
+    let ear = Ear::default();
+    let options = SessionOptions { program: "test", clock: &Timestamp::default, parent: None };
+    let session =
+        Session::begin(&opened.repository, &opened.index, &options, &ear).expect("a session begins");
+    let written = write_packs(&session, WriterOptions::default(), |writer| {
+        let mut frames = writer.frames();
+        for number in numbers {
+            frames.store(ChunkKind::Data, &number.to_le_bytes())?;
+        }
+        frames.finish()
+    });
+    written.expect("the chunks are stored");
 }
 
 fn copy_folder(from: &Path, to: &Path) {

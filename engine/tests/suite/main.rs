@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stderr, reason = "tests say what they can't test here")]
 
+mod check;
 mod concurrency;
 mod crash;
 mod damage;

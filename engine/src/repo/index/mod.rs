@@ -1,6 +1,10 @@
 //! The index: which pack, frame and position a chunk is in. A RocksDB on the local disk,
 //! and no more than a cache of the repository's index segments.
 
+mod database;
+mod entries;
+mod load;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -14,30 +18,21 @@ use keepfast_format::names;
 use keepfast_format::pack::{FrameEntry, PackTable};
 use rayon::iter::ParallelIterator;
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
-use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBPinnableSlice,
-    DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, Options, WriteBatch, WriteOptions,
-};
+use rocksdb::{DBPinnableSlice, DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, WriteBatch};
 
 use super::cache::CacheSlot;
-use super::entries::{
-    chunk_key, dead_key, decode_locations, decode_numbers, decode_pack, encode_location, encode_numbers,
-    encode_pack, join, number_key, number_of_key, source_key, space,
-};
 use super::marks::PackMarks;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
+use database::{Database, LAYOUT, unlogged};
+use entries::{
+    chunk_key, dead_key, decode_locations, decode_numbers, decode_pack, encode_location, encode_numbers,
+    encode_pack, locations, number_key, number_of_key, source_key, space,
+};
+pub(super) use load::Loading;
 
-/// Changes whenever the layout below does; an index of another layout is rebuilt.
-const LAYOUT: &[u8] = b"keepfast index 3";
-/// Blocks in memory: so much, and for each byte of the index on disk a part of one, up to a
-/// limit. Filters are a fiftieth of an index; when they fit, new chunks are refused without a read.
-const BLOCK_CACHE_BYTES: usize = 16 << 20;
-const BLOCK_CACHE_BYTES_MAX: usize = 320 << 20;
-const BYTES_PER_BLOCK_CACHE_BYTE: u64 = 24;
 /// Chunks that are looked up together.
 const LOOKUP_BATCH: usize = 512;
-const WRITE_BUFFER_BYTES: usize = 8 << 20;
 
 /// Where a chunk is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +101,7 @@ impl StoredPack {
 
 /// The index, opened by this process alone.
 pub struct Index {
-    db: DB,
+    database: Database,
     slot: CacheSlot,
     packs: RwLock<HashMap<u32, Arc<StoredPack>>>,
     next_pack: AtomicU32,
@@ -120,29 +115,21 @@ impl Index {
         if slot.is_damaged() {
             slot.wipe()?;
         }
-        let opened = match open_db(&slot.folder) {
-            Ok(db) => {
-                if layout_fits(&db) {
-                    next_pack(&db).map(|next| (db, next))
-                } else {
-                    None
-                }
-            }
-            Err(_) => None,
-        };
-        let (db, next_pack) = match opened {
+        let opened = Database::open(&slot.folder).ok();
+        let opened = opened.and_then(|opened| opened.next_pack().map(|next| (opened, next)));
+        let (database, next_pack) = match opened {
             Some(opened) => opened,
             None => {
                 slot.wipe()?;
-                let db = open_db(&slot.folder).map_err(|error| EngineError::Cache {
+                let made = Database::open(&slot.folder).map_err(|error| EngineError::Cache {
                     path: slot.folder.clone(),
                     why: error.into_string(),
                 })?;
-                (db, 0)
+                (made, 0)
             }
         };
         let index = Self {
-            db,
+            database,
             slot,
             packs: RwLock::default(),
             next_pack: AtomicU32::new(next_pack),
@@ -153,14 +140,18 @@ impl Index {
             index.marks.bury(number_of_key(number)?);
             Some(())
         })?;
-        index.db.put_opt([space::LAYOUT], LAYOUT, &unlogged()).map_err(|error| index.failed(&error))?;
+        index
+            .database
+            .db
+            .put_opt([space::LAYOUT], LAYOUT, &unlogged())
+            .map_err(|error| index.failed(&error))?;
         Ok(index)
     }
 
     /// Forgets everything.
     pub(super) fn reset(self) -> Result<Self> {
-        let Self { db, slot, .. } = self;
-        drop(db);
+        let Self { database, slot, .. } = self;
+        drop(database);
         slot.wipe()?;
         Self::open(slot)
     }
@@ -194,7 +185,7 @@ impl Index {
         if self.is_empty() {
             return false;
         }
-        match self.db.get_pinned(chunk_key(space::CHUNK, id)) {
+        match self.database.db.get_pinned(chunk_key(space::CHUNK, id)) {
             Ok(Some(value)) => {
                 decode_locations(&value).is_some_and(|mut found| found.any(|place| fits(place.pack)))
             }
@@ -256,7 +247,8 @@ impl Index {
 
     /// Where a chunk is; `None` if no known pack has it.
     pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>> {
-        let get = |space| self.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error));
+        let get =
+            |space| self.database.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error));
         let found = match get(space::CHUNK)? {
             None => get(space::UNLISTED)?,
             found => found,
@@ -277,7 +269,8 @@ impl Index {
     pub fn locations(&self, id: &ChunkId) -> Result<Vec<Location>> {
         let mut all = Vec::new();
         for space in [space::CHUNK, space::UNLISTED] {
-            let found = self.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error))?;
+            let found =
+                self.database.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error))?;
             if let Some(value) = found {
                 all.extend(decode_locations(&value).ok_or_else(|| self.malformed())?);
             }
@@ -297,8 +290,8 @@ impl Index {
 
     fn locate_batch(&self, sorted: &[ChunkId]) -> Result<Vec<Option<Location>>> {
         let keys: Vec<_> = sorted.iter().map(|id| chunk_key(space::CHUNK, id)).collect();
-        let table = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| self.malformed())?;
-        let found = self.db.batched_multi_get_cf(table, keys.iter(), true);
+        let table = self.database.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| self.malformed())?;
+        let found = self.database.db.batched_multi_get_cf(table, keys.iter(), true);
         let locate = |(found, id): (std::result::Result<Option<DBPinnableSlice<'_>>, _>, _)| match found {
             Ok(Some(value)) => self.best_of(&value).map(Some).ok_or_else(|| self.malformed()),
             // Rare enough for a lookup of its own.
@@ -313,8 +306,11 @@ impl Index {
         if let Some(pack) = self.packs.read().unwrap_or_else(PoisonError::into_inner).get(&number) {
             return Ok(Arc::clone(pack));
         }
-        let value =
-            self.db.get_pinned(number_key(space::PACK, number)).map_err(|error| self.failed(&error))?;
+        let value = self
+            .database
+            .db
+            .get_pinned(number_key(space::PACK, number))
+            .map_err(|error| self.failed(&error))?;
         let pack = value.and_then(|value| decode_pack(&value)).ok_or_else(|| self.malformed())?;
         let pack = Arc::new(pack);
         self.packs.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&pack));
@@ -331,7 +327,7 @@ impl Index {
 
     /// Calls `visit` with every key of a kind and its value; `None` says that they are malformed.
     fn for_each_key(&self, space: u8, mut visit: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Result<()> {
-        for item in self.db.iterator(IteratorMode::From(&[space], Direction::Forward)) {
+        for item in self.database.db.iterator(IteratorMode::From(&[space], Direction::Forward)) {
             let (key, value) = item.map_err(|error| self.failed(&error))?;
             if key.first() != Some(&space) {
                 break;
@@ -364,7 +360,7 @@ impl Index {
 
     /// Whether a verdict has named a pack, whether it was ever seen here or not.
     pub fn was_buried(&self, id: &PackId) -> Result<bool> {
-        Ok(self.db.get_pinned(dead_key(id)).map_err(|error| self.failed(&error))?.is_some())
+        Ok(self.database.db.get_pinned(dead_key(id)).map_err(|error| self.failed(&error))?.is_some())
     }
 
     /// Epochs whose verdicts were heard.
@@ -393,7 +389,7 @@ impl Index {
             })?;
         }
         batch.put(number_key(space::EPOCH, epoch), []);
-        self.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))
+        self.database.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))
     }
 
     /// Adds packs, and the name of the object that lists them, in one step. Packs that are dead
@@ -411,31 +407,22 @@ impl Index {
                 self.marks.bury(number);
                 continue;
             }
-            let mut located = Vec::with_capacity(table.chunks.len());
-            let mut chunks = table.chunks.iter();
-            for (frame, entry) in (0..).zip(&table.frames) {
-                let mut offset = 0;
-                for (ordinal, chunk) in (0..).zip(chunks.by_ref().take(entry.chunks as usize)) {
-                    located.push((
-                        &chunk.id,
-                        Location { pack: number, frame, ordinal, offset, len: chunk.bytes },
-                    ));
-                    offset += chunk.bytes;
-                }
-            }
+            let mut located = locations(number, table);
             // RocksDB takes keys in their order with a fraction of the effort.
             located.sort_unstable_by_key(|(id, _)| *id);
             for (id, location) in located {
-                batch.merge(chunk_key(space, id), encode_location(location));
+                batch.merge(chunk_key(space, &id), encode_location(location));
             }
         }
         batch.put(source_key(source), encode_numbers(&numbers));
-        self.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))
+        self.database.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))?;
+        self.database.fit_cache();
+        Ok(())
     }
 
     /// Writes what was added to disk. Without it a crash costs the next run some reading.
     pub fn flush(&self) -> Result<()> {
-        self.db.flush().map_err(|error| self.failed(&error))
+        self.database.db.flush().map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &rocksdb::Error) -> EngineError {
@@ -453,71 +440,4 @@ impl Index {
             why: format!("{why}; the next command rebuilds it"),
         }
     }
-}
-
-fn open_db(folder: &std::path::Path) -> std::result::Result<DB, rocksdb::Error> {
-    let mut table = BlockBasedOptions::default();
-    table.set_bloom_filter(10.0, false);
-    table.set_block_cache(&Cache::new_lru_cache(block_cache_bytes(folder)));
-    // Whole filters and indexes of large files wouldn't fit into a shard of the cache, and would
-    // be read again for every lookup: so they are cut into blocks too.
-    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-    table.set_partition_filters(true);
-    table.set_pin_top_level_index_and_filter(true);
-    table.set_cache_index_and_filter_blocks(true);
-    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let mut options = Options::default();
-    options.create_if_missing(true);
-    options.set_block_based_table_factory(&table);
-    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
-    // Most chunks of a backup that are looked for are new: what is in memory refuses them by a filter too.
-    options.set_memtable_prefix_bloom_ratio(0.1);
-    options.set_memtable_whole_key_filtering(true);
-    options.set_max_write_buffer_number(3);
-    options.set_max_open_files(64);
-    options.set_paranoid_checks(true);
-    options.set_keep_log_file_num(1);
-    options.set_stats_dump_period_sec(0);
-    options.set_compression_type(rocksdb::DBCompressionType::None);
-    // Only locations are added to what is there; everything else is put.
-    options.set_merge_operator_associative("join", |_, before, added| join(before, added));
-    // By name, because only then does it give a handle for lookups in batches.
-    let table = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
-    DB::open_cf_descriptors(&options, folder, [table])
-}
-
-/// How much of an index to keep in memory. One that isn't there yet is small.
-fn block_cache_bytes(folder: &std::path::Path) -> usize {
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let on_disk: u64 = files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
-    let share = usize::try_from(on_disk / BYTES_PER_BLOCK_CACHE_BYTE).unwrap_or(usize::MAX);
-    BLOCK_CACHE_BYTES.saturating_add(share).min(BLOCK_CACHE_BYTES_MAX)
-}
-
-/// The number for the next pack; none if the packs can't be read.
-fn next_pack(db: &DB) -> Option<u32> {
-    match db.iterator(IteratorMode::From(&[space::PACK + 1], Direction::Reverse)).next() {
-        Some(Ok((key, _))) if key.first() == Some(&space::PACK) => {
-            let number = key.get(1..5)?.try_into().ok()?;
-            u32::from_be_bytes(number).checked_add(1)
-        }
-        Some(Ok(_)) | None => Some(0),
-        Some(Err(_)) => None,
-    }
-}
-
-fn layout_fits(db: &DB) -> bool {
-    match db.get_pinned([space::LAYOUT]) {
-        Ok(Some(layout)) => *layout == *LAYOUT,
-        // A new one: nothing in it yet.
-        Ok(None) => db.iterator(IteratorMode::Start).next().is_none(),
-        Err(_) => false,
-    }
-}
-
-/// No write-ahead log: what a crash loses is read from the segments again.
-fn unlogged() -> WriteOptions {
-    let mut options = WriteOptions::default();
-    options.disable_wal(true);
-    options
 }

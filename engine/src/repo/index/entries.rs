@@ -2,9 +2,9 @@
 
 use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
-use keepfast_format::pack::FrameEntry;
+use keepfast_format::pack::{FrameEntry, PackTable};
 
-use super::index::{Location, StoredPack};
+use super::{Location, StoredPack};
 
 /// First bytes of keys: what the rest of the key names.
 pub mod space {
@@ -71,6 +71,20 @@ pub fn encode_numbers(numbers: &[u32]) -> Vec<u8> {
 /// Numbers of packs, read back.
 pub fn decode_numbers(value: &[u8]) -> Vec<u32> {
     value.as_chunks::<4>().0.iter().map(|number| u32::from_le_bytes(*number)).collect()
+}
+
+/// Where the chunks of a pack are.
+pub fn locations(pack: u32, table: &PackTable) -> Vec<(ChunkId, Location)> {
+    let mut located = Vec::with_capacity(table.chunks.len());
+    let mut chunks = table.chunks.iter();
+    for (frame, entry) in (0..).zip(&table.frames) {
+        let mut offset = 0;
+        for (ordinal, chunk) in (0..).zip(chunks.by_ref().take(entry.chunks as usize)) {
+            located.push((chunk.id, Location { pack, frame, ordinal, offset, len: chunk.bytes }));
+            offset += chunk.bytes;
+        }
+    }
+    located
 }
 
 /// A location's value; a chunk with several has them one after the other.

@@ -1,0 +1,324 @@
+//! Check: is everything that snapshots refer to there, and is it what it should be?
+//!
+//! Findings name the object that is damaged; a last walk names the snapshots and files
+//! that it hits.
+
+mod hits;
+mod packs;
+mod trees;
+
+use std::collections::{HashMap, HashSet};
+
+use keepfast_backend::Listed;
+use keepfast_format::ids::{ChunkId, ObjectHash, PackId, SessionId};
+use keepfast_format::pack::PackTable;
+use keepfast_format::session::Session;
+use keepfast_format::snapshot::Snapshot;
+use keepfast_format::{limits, names};
+
+use crate::error::Result;
+use crate::monitor::{Event, Monitor};
+use crate::repo::{FrameCache, Index, Repository, Snapshots, Trees, list_segments, read_segment};
+use hits::Hits;
+use packs::Reading;
+use trees::TreeWalk;
+
+/// How to check.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckOptions {
+    /// Which packs to read in full.
+    pub read: ReadData,
+    /// Threads that read packs.
+    pub threads: usize,
+}
+
+/// Which packs to read in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadData {
+    /// None: structure only.
+    No,
+    /// All of them.
+    All,
+    /// The `n`th of `m` parts, counted from 1; the parts are disjoint and cover everything.
+    Part {
+        /// Which part.
+        n: u32,
+        /// Of how many.
+        m: u32,
+    },
+}
+
+impl ReadData {
+    fn includes(self, pack: &PackId) -> bool {
+        match self {
+            Self::No => false,
+            Self::All => true,
+            Self::Part { n, m } => {
+                let [a, b, c, d, ..] = *pack.as_bytes();
+                u32::from_be_bytes([a, b, c, d]) % m.max(1) + 1 == n
+            }
+        }
+    }
+}
+
+/// What a check looked at and found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Configs, keyrings, key slots, sessions, snapshots and index segments.
+    pub objects: u64,
+    /// Packs that are there.
+    pub packs: u64,
+    /// Packs that were read in full.
+    pub packs_read: u64,
+    /// Bytes that were read of them.
+    pub bytes_read: u64,
+    /// Trees, each counted once.
+    pub trees: u64,
+    /// Files, in trees counted once.
+    pub files: u64,
+    /// Damaged or missing objects.
+    pub findings: u64,
+    /// Files of snapshots that can't be restored in full.
+    pub files_hit: u64,
+}
+
+/// Checks a repository. Findings are events; the report counts them.
+pub fn check(
+    repository: &Repository,
+    index: &Index,
+    snapshots: &Snapshots,
+    options: &CheckOptions,
+    monitor: &dyn Monitor,
+) -> Result<CheckReport> {
+    let mut check = Check { repository, monitor, report: CheckReport::default() };
+    check.parameters()?;
+    check.snapshots(snapshots);
+    check.sessions(snapshots)?;
+    let stored = check.stored_packs()?;
+    let listed = check.segments(snapshots, &stored)?;
+    let bad = check.packs(&stored, &listed, index, options)?;
+    let hit = check.trees(index, snapshots, &bad, options.threads)?;
+    check.report.files_hit = hit;
+    Ok(check.report)
+}
+
+struct Check<'a> {
+    repository: &'a Repository,
+    monitor: &'a dyn Monitor,
+    report: CheckReport,
+}
+
+/// Packs in the store: their sessions and sizes.
+type StoredPacks = HashMap<PackId, (SessionId, u64)>;
+/// Packs that segments list: their sessions, sizes and contents.
+type ListedPacks = HashMap<PackId, (SessionId, u64, PackTable)>;
+
+impl Check<'_> {
+    fn finding(&mut self, object: String, what: impl Into<String>) {
+        self.report.findings += 1;
+        self.monitor.event(Event::Finding { object, what: what.into() });
+    }
+
+    fn parameters(&mut self) -> Result<()> {
+        let (count, findings) = self.repository.check_parameters()?;
+        self.report.objects += count;
+        for (object, what) in findings {
+            self.finding(object, what);
+        }
+        Ok(())
+    }
+
+    fn snapshots(&mut self, snapshots: &Snapshots) {
+        self.report.objects += (snapshots.all.len() + snapshots.damaged.len()) as u64;
+        for (object, what) in &snapshots.damaged {
+            self.finding(object.clone(), what.clone());
+        }
+    }
+
+    /// Snapshots that others saw and that aren't there. A damaged one may be one of these.
+    fn missed_snapshots(&mut self, snapshots: &Snapshots) {
+        if !snapshots.damaged.is_empty() {
+            return;
+        }
+        let mut there: HashSet<ObjectHash> = snapshots.all.iter().map(|stored| stored.hash).collect();
+        for witness in snapshots.all.iter().map(|stored| &stored.snapshot.head) {
+            for seen in &witness.heads {
+                if there.insert(seen.hash) {
+                    self.finding(
+                        names::snapshot(witness.id),
+                        format!(
+                            "snapshot number {} of writer {}, which was there when this one was made, is missing",
+                            seen.sequence, seen.writer
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    fn sessions(&mut self, snapshots: &Snapshots) -> Result<()> {
+        let mut found = Vec::new();
+        self.repository.backend().list(names::SESSIONS, &mut |listed| found.push(listed.name))?;
+        // A garbage collection may have removed sessions and snapshots for good reasons.
+        let mut collected = false;
+        self.repository.backend().list(names::EPOCHS, &mut |_| collected = true)?;
+        if !collected {
+            self.missed_snapshots(snapshots);
+            let listed: HashSet<&String> = found.iter().collect();
+            for stored in &snapshots.all {
+                let name = names::session(stored.snapshot.head.id);
+                if !listed.contains(&name) {
+                    self.finding(name, "it is missing, though its snapshot is there");
+                }
+            }
+        }
+        for name in found {
+            self.report.objects += 1;
+            let Some(id) = names::parse_session(names::SESSIONS, &name) else {
+                self.finding(name, "its name isn't a session's");
+                continue;
+            };
+            let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
+            let opened = self
+                .repository
+                .writer_key(id.writer)
+                .map(|writer| Session::open(&bytes, self.repository.id(), writer));
+            match opened {
+                None => self.finding(name, "no holder of keys may have written it"),
+                Some(Err(error)) => self.finding(name, error.to_string()),
+                Some(Ok(session)) if session.id != id => {
+                    self.finding(name, "it is another session's object");
+                }
+                Some(Ok(_)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn stored_packs(&mut self) -> Result<StoredPacks> {
+        let mut stored = StoredPacks::new();
+        let mut strange = Vec::new();
+        self.repository.backend().list(
+            names::PACKS,
+            &mut |Listed { name, bytes }| match names::parse_pack(&name) {
+                Some((id, session)) => drop(stored.insert(id, (session, bytes))),
+                None => strange.push(name),
+            },
+        )?;
+        for name in strange {
+            self.finding(name, "its name isn't a pack's");
+        }
+        self.report.packs = stored.len() as u64;
+        Ok(stored)
+    }
+
+    /// Every segment must be readable, and the packs that it lists must be there in full size.
+    fn segments(&mut self, snapshots: &Snapshots, stored: &StoredPacks) -> Result<ListedPacks> {
+        let segments = list_segments(self.repository)?;
+        let mut listed = ListedPacks::new();
+        let mut by_session: HashMap<SessionId, Vec<PackId>> = HashMap::new();
+        for name in &segments {
+            self.report.objects += 1;
+            let segment = match read_segment(self.repository, name) {
+                Ok(segment) => segment,
+                Err(error) => {
+                    self.finding(name.clone(), error.to_string());
+                    continue;
+                }
+            };
+            for (pack, table) in segment.packs {
+                by_session.entry(segment.session).or_default().push(pack.id);
+                match stored.get(&pack.id) {
+                    None => self.finding(pack.name(), "it is missing"),
+                    Some((_, bytes)) if *bytes != pack.stored_bytes => self.finding(
+                        pack.name(),
+                        format!("it has {bytes} bytes where {} were written", pack.stored_bytes),
+                    ),
+                    Some(_) => {}
+                }
+                listed.insert(pack.id, (segment.session, pack.stored_bytes, table));
+            }
+        }
+        for name in snapshots.lack_segments(&segments) {
+            self.finding(name, "it is missing; the index is rebuilt from the packs, which takes longer");
+        }
+        for stored in &snapshots.all {
+            let head = &stored.snapshot.head;
+            let packs = by_session.remove(&head.id).unwrap_or_default();
+            let complete =
+                (0..head.segments).all(|n| segments.binary_search(&names::segment(head.id, n)).is_ok());
+            if complete && self.report.findings == 0 && Snapshot::pack_list_hash(&packs) != head.pack_list {
+                self.finding(
+                    names::snapshot(head.id),
+                    "its list of packs and its index segments don't agree",
+                );
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Reads packs in full, as far as asked for. Returns the chunks that can't be had.
+    fn packs(
+        &mut self,
+        stored: &StoredPacks,
+        listed: &ListedPacks,
+        index: &Index,
+        options: &CheckOptions,
+    ) -> Result<HashSet<ChunkId>> {
+        let mut bad = HashSet::new();
+        for (id, (_, bytes, table)) in listed {
+            if stored.get(id).is_none_or(|(_, found)| found < bytes) {
+                bad.extend(table.chunks.iter().map(|chunk| chunk.id));
+            }
+        }
+        // Packs that no segment lists hold nothing that anybody counts on, unless the
+        // index had to be rebuilt from them.
+        let mut unlisted = ListedPacks::new();
+        index.for_each_pack(|_, pack| {
+            if !listed.contains_key(&pack.id) {
+                let table = PackTable { frames: pack.frames.clone(), chunks: Vec::new() };
+                unlisted.insert(pack.id, (pack.session, pack.stored_bytes, table));
+            }
+        })?;
+        for (id, (session, _, _)) in &unlisted {
+            if !stored.contains_key(id) {
+                self.finding(names::pack(*id, *session), "it is missing");
+            }
+        }
+        let mut to_read: Vec<(PackId, SessionId, u64)> = stored
+            .iter()
+            .filter(|(id, _)| options.read.includes(id))
+            .map(|(id, (session, bytes))| (*id, *session, *bytes))
+            .collect();
+        to_read.sort_unstable();
+        self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, _, bytes)| bytes).sum());
+        let reading =
+            Reading::new(self.repository, self.monitor, listed, &to_read, bad).run(options.threads)?;
+        self.report.packs_read = to_read.len() as u64;
+        self.report.bytes_read = reading.bytes;
+        self.report.findings += reading.findings;
+        Ok(reading.bad)
+    }
+
+    /// Walks all snapshots; each tree once. Then names what is hit, in an order that is always the
+    /// same. Returns how many files are.
+    fn trees(
+        &mut self,
+        index: &Index,
+        snapshots: &Snapshots,
+        bad: &HashSet<ChunkId>,
+        threads: usize,
+    ) -> Result<u64> {
+        let frames = FrameCache::new(self.repository, index);
+        let trees = Trees::new(&frames);
+        let walked = TreeWalk::new(trees, index, bad, self.monitor).run(snapshots, threads)?;
+        (self.report.trees, self.report.files) = (walked.trees, walked.files);
+        let damaged = &walked.damaged;
+        let mut hits =
+            Hits { trees, index, bad, damaged, named_states: HashSet::new(), count: 0, check: self };
+        for stored in snapshots.all.iter().rev() {
+            hits.name(&stored.snapshot)?;
+        }
+        Ok(hits.count)
+    }
+}

@@ -1,0 +1,140 @@
+//! Reading packs in full, by many threads.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use keepfast_format::frame::FrameReader;
+use keepfast_format::ids::{ChunkId, PackId, SessionId};
+use keepfast_format::{limits, names};
+
+use super::ListedPacks;
+use crate::error::{EngineError, Result};
+use crate::monitor::{Event, Monitor};
+use crate::repo::{Repository, verify_pack};
+
+/// What reading found.
+pub struct ReadPacks {
+    pub bytes: u64,
+    pub findings: u64,
+    /// Chunks that can't be had.
+    pub bad: HashSet<ChunkId>,
+}
+
+/// Threads that read packs.
+pub struct Reading<'a> {
+    repository: &'a Repository,
+    monitor: &'a dyn Monitor,
+    listed: &'a ListedPacks,
+    to_read: &'a [(PackId, SessionId, u64)],
+    next: AtomicUsize,
+    bytes: AtomicU64,
+    findings: AtomicU64,
+    bad: Mutex<HashSet<ChunkId>>,
+    error: Mutex<Option<EngineError>>,
+}
+
+impl<'a> Reading<'a> {
+    /// Will read the packs of `to_read`; `bad` are the chunks that can't be had anyway.
+    pub fn new(
+        repository: &'a Repository,
+        monitor: &'a dyn Monitor,
+        listed: &'a ListedPacks,
+        to_read: &'a [(PackId, SessionId, u64)],
+        bad: HashSet<ChunkId>,
+    ) -> Self {
+        Self {
+            repository,
+            monitor,
+            listed,
+            to_read,
+            next: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
+            findings: AtomicU64::new(0),
+            bad: Mutex::new(bad),
+            error: Mutex::new(None),
+        }
+    }
+
+    /// Reads them.
+    pub fn run(self, threads: usize) -> Result<ReadPacks> {
+        std::thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                scope.spawn(|| self.work());
+            }
+        });
+        if let Some(error) = self.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        Ok(ReadPacks {
+            bytes: self.bytes.into_inner(),
+            findings: self.findings.into_inner(),
+            bad: self.bad.into_inner().unwrap_or_else(PoisonError::into_inner),
+        })
+    }
+
+    fn work(&self) {
+        let (mut reader, mut bytes) = (FrameReader::default(), Vec::new());
+        while let Some((id, session, _)) = self.to_read.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let read = if self.monitor.stopped() {
+                Err(EngineError::Interrupted)
+            } else {
+                self.read(*id, *session, &mut reader, &mut bytes)
+            };
+            if let Err(error) = read {
+                self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                self.next.store(self.to_read.len(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Reads one pack; `bytes` is memory for it.
+    fn read(
+        &self,
+        id: PackId,
+        session: SessionId,
+        reader: &mut FrameReader,
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
+        let name = names::pack(id, session);
+        let limit = limits::PACK_STORED_BYTES_MAX;
+        if let Err(error) = self.repository.backend().read_into(&name, limit, bytes) {
+            self.finding(name, error.to_string());
+            if let Some((_, _, table)) = self.listed.get(&id) {
+                self.mark_bad(table.chunks.iter().map(|chunk| chunk.id));
+            }
+            return Ok(());
+        }
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.monitor.progress().add(1, bytes.len() as u64);
+        let Some((_, _, table)) = self.listed.get(&id) else {
+            if PackId::of(bytes) != id {
+                self.finding(name, "its bytes aren't those it was named after".to_owned());
+            }
+            return Ok(());
+        };
+        for finding in verify_pack(self.repository, bytes, id, table, reader) {
+            let object = match finding.frame {
+                Some(frame) => format!("{name}, frame {frame}"),
+                None => name.clone(),
+            };
+            self.finding(object, finding.what);
+            if let Some(frame) = finding.frame {
+                let before: usize =
+                    table.frames.iter().take(frame as usize).map(|frame| frame.chunks as usize).sum();
+                let count = table.frames.get(frame as usize).map_or(0, |frame| frame.chunks as usize);
+                self.mark_bad(table.chunks.iter().skip(before).take(count).map(|chunk| chunk.id));
+            }
+        }
+        Ok(())
+    }
+
+    fn finding(&self, object: String, what: String) {
+        self.findings.fetch_add(1, Ordering::Relaxed);
+        self.monitor.event(Event::Finding { object, what });
+    }
+
+    fn mark_bad(&self, chunks: impl Iterator<Item = ChunkId>) {
+        self.bad.lock().unwrap_or_else(PoisonError::into_inner).extend(chunks);
+    }
+}

@@ -1,0 +1,325 @@
+//! Which trees of all snapshots are damaged: each tree is looked at once, by many threads and
+//! in no order. The chunks of files are looked up together, so many at a time that neighbours
+//! in the index are found with one effort.
+//!
+//! Memory: an id for each tree, a pair of numbers for each directory in another, and the
+//! chunks that each thread is about to look up.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use keepfast_format::content::ChunkRef;
+use keepfast_format::ids::ChunkId;
+use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::state::StateTree;
+
+use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
+use crate::repo::{Index, Snapshots, Trees};
+
+/// Chunks that a thread looks up together.
+const CHUNKS_LOOKED_UP: usize = 1 << 15;
+
+/// What is looked at: a directory, or what change detection knows of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TreeKind {
+    /// A directory, or a page of it.
+    Tree,
+    /// A state tree, or a page of it.
+    State,
+}
+
+/// A tree of a snapshot.
+pub type TreeRef = (TreeKind, ChunkId);
+
+/// What a walk over all trees found.
+pub struct WalkedTrees {
+    /// Directories, each counted once.
+    pub trees: u64,
+    /// Files in them.
+    pub files: u64,
+    /// Trees with damage in them or below them.
+    pub damaged: HashSet<TreeRef>,
+}
+
+/// A walk over trees that looks at each of them once.
+pub struct TreeWalk<'w> {
+    trees: Trees<'w>,
+    index: &'w Index,
+    bad: &'w HashSet<ChunkId>,
+    monitor: &'w dyn Monitor,
+    found: Mutex<Found>,
+    changed: Condvar,
+}
+
+/// What is known so far.
+#[derive(Default)]
+struct Found {
+    /// Trees that were seen, by the order in which they were.
+    numbers: HashMap<TreeRef, u32>,
+    /// Those of them that nobody has looked at yet; the last one is next, so that the walk goes
+    /// deep first and stays in one place of the packs.
+    waiting: Vec<(TreeRef, u32)>,
+    /// Threads that look at one.
+    active: usize,
+    /// Trees (the second) and those that they are in.
+    above: Vec<(u32, u32)>,
+    damaged: HashSet<u32>,
+    trees: u64,
+    files: u64,
+    error: Option<EngineError>,
+}
+
+impl Found {
+    /// Remembers a tree that is to be looked at, unless it was seen before. Returns its number.
+    fn see(&mut self, tree: TreeRef) -> u32 {
+        let next = self.numbers.len() as u32;
+        let number = *self.numbers.entry(tree).or_insert(next);
+        if number == next {
+            self.waiting.push((tree, number));
+            self.trees += u64::from(tree.0 == TreeKind::Tree);
+        }
+        number
+    }
+}
+
+impl<'w> TreeWalk<'w> {
+    /// A walk that looks chunks up in `index` and takes those of `bad` for damaged.
+    pub fn new(
+        trees: Trees<'w>,
+        index: &'w Index,
+        bad: &'w HashSet<ChunkId>,
+        monitor: &'w dyn Monitor,
+    ) -> Self {
+        Self { trees, index, bad, monitor, found: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Walks the trees of all snapshots.
+    pub fn run(self, snapshots: &Snapshots, threads: usize) -> Result<WalkedTrees> {
+        let mut found = self.found();
+        for body in snapshots.all.iter().map(|stored| &stored.snapshot.body) {
+            if let Some(state) = body.state {
+                found.see((TreeKind::State, state));
+            }
+            found.see((TreeKind::Tree, body.tree));
+        }
+        drop(found);
+        std::thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                scope.spawn(|| Walker { walk: &self, chunks: Vec::new() }.run());
+            }
+        });
+        let found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match found.error {
+            Some(error) => Err(error),
+            None => Ok(found.into_walked()),
+        }
+    }
+
+    /// The next tree; waits while others may still find some. `None` when all were looked at.
+    fn next(&self) -> Option<(TreeRef, u32)> {
+        let mut found = self.found();
+        loop {
+            if self.monitor.stopped() {
+                found.error.get_or_insert(EngineError::Interrupted);
+            }
+            if found.error.is_some() {
+                return None;
+            }
+            if let Some(next) = found.waiting.pop() {
+                found.active += 1;
+                return Some(next);
+            }
+            if found.active == 0 {
+                return None;
+            }
+            found = self.changed.wait(found).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn fail(&self, error: EngineError) {
+        self.found().error.get_or_insert(error);
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Found {
+    /// Damage below a directory is damage of the directory.
+    fn into_walked(mut self) -> WalkedTrees {
+        let mut spreading: Vec<u32> = self.damaged.iter().copied().collect();
+        if !spreading.is_empty() {
+            self.above.sort_unstable();
+        }
+        while let Some(number) = spreading.pop() {
+            let first = self.above.partition_point(|(tree, _)| *tree < number);
+            for (_, above) in self.above[first..].iter().take_while(|(tree, _)| *tree == number) {
+                if self.damaged.insert(*above) {
+                    spreading.push(*above);
+                }
+            }
+        }
+        let damaged = &self.damaged;
+        let is_damaged = |(tree, number): (TreeRef, u32)| damaged.contains(&number).then_some(tree);
+        WalkedTrees {
+            trees: self.trees,
+            files: self.files,
+            damaged: self.numbers.into_iter().filter_map(is_damaged).collect(),
+        }
+    }
+}
+
+/// One thread of a walk.
+struct Walker<'w> {
+    walk: &'w TreeWalk<'w>,
+    /// Chunks to look up, and the trees that refer to them.
+    chunks: Vec<(ChunkRef, u32)>,
+}
+
+/// What one tree refers to and whether it is damaged itself.
+#[derive(Default)]
+struct Below {
+    trees: Vec<TreeRef>,
+    files: u64,
+    is_damaged: bool,
+}
+
+impl Walker<'_> {
+    fn run(mut self) {
+        while let Some(((kind, id), number)) = self.walk.next() {
+            let _looking = Looking(self.walk);
+            let below = match kind {
+                TreeKind::Tree => self.tree(&id, number),
+                TreeKind::State => self.state(&id),
+            };
+            match below.and_then(|below| self.look_up(CHUNKS_LOOKED_UP).map(|()| below)) {
+                Ok(below) => self.add(number, below),
+                Err(error) => self.walk.fail(error),
+            }
+        }
+        if let Err(error) = self.look_up(1) {
+            self.walk.fail(error);
+        }
+    }
+
+    fn add(&self, number: u32, below: Below) {
+        let mut found = self.walk.found();
+        found.files += below.files;
+        if below.is_damaged {
+            found.damaged.insert(number);
+        }
+        for tree in below.trees.into_iter().rev() {
+            let tree = found.see(tree);
+            found.above.push((tree, number));
+        }
+    }
+
+    fn tree(&mut self, id: &ChunkId, number: u32) -> Result<Below> {
+        let (trees, bad) = (self.walk.trees, self.walk.bad);
+        let mut below = Below::default();
+        let read = trees.for_each_node(id, &mut |node| {
+            match &node.kind {
+                NodeKind::Directory { tree } => below.trees.push((TreeKind::Tree, *tree)),
+                NodeKind::File { .. } => {
+                    below.files += 1;
+                    let damage = file_damage(trees, &node, &mut |chunk| {
+                        self.chunks.push((chunk, number));
+                        Ok(bad.contains(&chunk.id).then(String::new))
+                    })?;
+                    below.is_damaged |= damage.is_some();
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        below.is_damaged |= failed(read)?;
+        Ok(below)
+    }
+
+    fn state(&self, id: &ChunkId) -> Result<Below> {
+        let mut below = Below::default();
+        let read = self.walk.trees.state(id).map(|state| below.trees = states_below(state));
+        below.is_damaged = failed(read)?;
+        Ok(below)
+    }
+
+    /// Looks up the chunks that wait for it, if there are so many of them.
+    fn look_up(&mut self, at_least: usize) -> Result<()> {
+        if self.chunks.len() < at_least {
+            return Ok(());
+        }
+        let located = self.walk.index.locate_all(self.chunks.iter().map(|(chunk, _)| chunk.id).collect())?;
+        let is_lost = |(chunk, _): &(ChunkRef, u32)| {
+            located.get(&chunk.id).flatten().is_none_or(|place| place.len != chunk.len)
+        };
+        let lost: Vec<(ChunkRef, u32)> = self.chunks.drain(..).filter(is_lost).collect();
+        if !lost.is_empty() {
+            self.walk.found().damaged.extend(lost.into_iter().map(|(_, number)| number));
+        }
+        Ok(())
+    }
+}
+
+/// Says that a tree has been looked at, also when its thread panics: nobody waits for it then.
+struct Looking<'w>(&'w TreeWalk<'w>);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.found().active -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+/// The trees that a state tree refers to.
+pub fn states_below(state: StateTree) -> Vec<TreeRef> {
+    let below: Vec<ChunkId> = match state {
+        StateTree::Index(pages) => pages,
+        StateTree::Page(states) => states.into_iter().filter_map(|state| state.children).collect(),
+    };
+    below.into_iter().map(|id| (TreeKind::State, id)).collect()
+}
+
+/// Whether something can't be read. That the local index can't is no damage of the repository.
+fn failed(read: Result<()>) -> Result<bool> {
+    match read {
+        Ok(()) => Ok(false),
+        Err(error @ EngineError::Cache { .. }) => Err(error),
+        Err(_) => Ok(true),
+    }
+}
+
+/// What keeps a file from being restored in full, if anything; `look` says it of one chunk.
+pub fn file_damage(
+    trees: Trees<'_>,
+    node: &Node,
+    look: &mut dyn FnMut(ChunkRef) -> Result<Option<String>>,
+) -> Result<Option<String>> {
+    let NodeKind::File { size, content, extents } = &node.kind else { return Ok(None) };
+    let (mut bytes, mut damage) = (0, None);
+    let read = trees.for_each_chunk(content, &mut |chunk| {
+        bytes += u64::from(chunk.len);
+        if let Some(what) = look(chunk)? {
+            damage = Some(what);
+        }
+        Ok(())
+    });
+    match read {
+        Err(error @ EngineError::Cache { .. }) => return Err(error),
+        Err(error) => damage = Some(error.to_string()),
+        Ok(()) => {}
+    }
+    let expected = match extents {
+        Extents::Dense => Ok(*size),
+        _ => trees.extents(extents, *size).map(|list| list.iter().map(|(_, length)| length).sum()),
+    };
+    match expected {
+        Ok(expected) if expected != bytes && damage.is_none() => {
+            damage = Some("its chunks don't add up to its size".to_owned());
+        }
+        Err(error) => damage = Some(error.to_string()),
+        Ok(_) => {}
+    }
+    Ok(damage)
+}

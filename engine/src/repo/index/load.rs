@@ -1,0 +1,194 @@
+//! Adding very many chunks: sorted into files of their own, which RocksDB then takes over as
+//! they are and merges once, instead of taking in chunk by chunk and merging again and again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use keepfast_format::ids::ChunkId;
+use keepfast_format::pack::PackTable;
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
+use rocksdb::{IngestExternalFileOptions, SstFileWriter, WriteBatch};
+
+use super::database::unlogged;
+use super::entries::{
+    chunk_key, encode_location, encode_numbers, encode_pack, locations, number_key, source_key, space,
+};
+use super::{Index, Location, StoredPack};
+use crate::error::Result;
+
+/// Chunks that are sorted together: 48 MiB of them.
+const CHUNKS_SORTED: usize = 1 << 20;
+/// Fewer than this go through memory, as those of a backup do.
+const CHUNKS_IN_MEMORY: usize = 1 << 17;
+/// Chunks of one file: several files are made at a time.
+const CHUNKS_PER_FILE: usize = 1 << 18;
+/// So many files that were taken over, and not merged yet, make lookups slow: they are merged
+/// at once. RocksDB does it with fewer when it finds the time.
+const FILES_UNMERGED: u64 = 64;
+/// Where the files are made, in the index's folder.
+const FOLDER: &str = "load";
+
+/// Segments on their way into an index.
+pub struct Loading<'i> {
+    index: &'i Index,
+    located: Vec<(ChunkId, Location)>,
+    packs: Vec<(u32, StoredPack)>,
+    /// Numbers of packs that are dead.
+    dead: Vec<u32>,
+    /// Names of segments, and the numbers of their packs.
+    sources: Vec<(String, Vec<u32>)>,
+    has_files: bool,
+}
+
+impl<'i> Loading<'i> {
+    /// Nothing loaded yet.
+    pub fn begin(index: &'i Index) -> Self {
+        Self {
+            index,
+            located: Vec::new(),
+            packs: Vec::new(),
+            dead: Vec::new(),
+            sources: Vec::new(),
+            has_files: false,
+        }
+    }
+
+    /// Adds the packs of a segment. Packs that are dead get a number, and nothing of them is known.
+    pub fn add(&mut self, segment: &str, packs: Vec<(StoredPack, PackTable)>) -> Result<()> {
+        let mut numbers = Vec::with_capacity(packs.len());
+        for (pack, table) in packs {
+            let number = self.index.next_pack.fetch_add(1, Ordering::Relaxed);
+            numbers.push(number);
+            if self.index.was_buried(&pack.id)? {
+                self.dead.push(number);
+                self.index.marks.bury(number);
+            } else {
+                self.located.extend(locations(number, &table));
+            }
+            self.packs.push((number, pack));
+        }
+        self.sources.push((segment.to_owned(), numbers));
+        if self.located.len() >= CHUNKS_SORTED { self.write_files() } else { Ok(()) }
+    }
+
+    /// Ends loading: everything is in the index then.
+    pub fn finish(mut self) -> Result<()> {
+        if !self.has_files && self.located.len() < CHUNKS_IN_MEMORY {
+            return self.write_batch();
+        }
+        if !self.sources.is_empty() {
+            self.write_files()?;
+        }
+        let database = &self.index.database;
+        let unmerged = database.db.property_int_value("rocksdb.num-files-at-level0");
+        if unmerged.is_ok_and(|files| files.is_some_and(|files| files > FILES_UNMERGED)) {
+            database.db.compact_range(None::<&[u8]>, None::<&[u8]>);
+        }
+        self.set_merging(true)?;
+        database.fit_cache();
+        Ok(())
+    }
+
+    /// Sorts what there is, in the order of keys.
+    fn sort(&mut self) {
+        self.located.par_sort_unstable();
+        self.sources.sort_unstable();
+    }
+
+    /// Everything but chunks: keys, in their order, and values.
+    fn others(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+        let dead = self.dead.iter().map(|number| (number_key(space::GRAVE, *number).to_vec(), Vec::new()));
+        let pack = |(number, pack): &(u32, StoredPack)| {
+            (number_key(space::PACK, *number).to_vec(), encode_pack(pack))
+        };
+        let source = |(name, numbers): &(String, Vec<u32>)| (source_key(name), encode_numbers(numbers));
+        dead.chain(self.packs.iter().map(pack)).chain(self.sources.iter().map(source))
+    }
+
+    /// Writes what there is into memory.
+    fn write_batch(&mut self) -> Result<()> {
+        self.sort();
+        let mut batch = WriteBatch::default();
+        for (id, location) in &self.located {
+            batch.merge(chunk_key(space::CHUNK, id), encode_location(*location));
+        }
+        for (key, value) in self.others() {
+            batch.put(key, value);
+        }
+        let database = &self.index.database;
+        database.db.write_opt(batch, &unlogged()).map_err(|error| self.index.failed(&error))
+    }
+
+    /// Writes what there is into files, and hands them over in one step.
+    fn write_files(&mut self) -> Result<()> {
+        let folder = self.index.slot.folder.join(FOLDER);
+        if !self.has_files {
+            self.set_merging(false)?;
+            self.has_files = true;
+        }
+        let io = |error: std::io::Error| self.index.unusable(&error.to_string());
+        // A run that was killed may have left some.
+        fs::remove_dir_all(&folder).or_else(not_found_is_fine).map_err(io)?;
+        fs::create_dir_all(&folder).map_err(io)?;
+        self.sort();
+        // All locations of a chunk are one entry: a file has each key once.
+        let chunks: Vec<&[(ChunkId, Location)]> = self.located.chunk_by(|(a, _), (b, _)| a == b).collect();
+        let mut files: Vec<PathBuf> = chunks
+            .par_chunks(CHUNKS_PER_FILE)
+            .enumerate()
+            .map(|(number, chunks)| {
+                let path = folder.join(format!("chunks-{number}"));
+                self.write_file(path, |writer| {
+                    chunks.iter().try_for_each(|located| {
+                        let Some((id, _)) = located.first() else { return Ok(()) };
+                        let locations: Vec<u8> =
+                            located.iter().flat_map(|(_, location)| encode_location(*location)).collect();
+                        writer.merge(chunk_key(space::CHUNK, id), locations)
+                    })
+                })
+            })
+            .collect::<Result<_>>()?;
+        drop(chunks);
+        files.push(self.write_file(folder.join("others"), |writer| {
+            self.others().try_for_each(|(key, value)| writer.put(key, value))
+        })?);
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        let database = &self.index.database;
+        database.db.ingest_external_file_opts(&options, files).map_err(|error| self.index.failed(&error))?;
+        database.fit_cache();
+        self.located.clear();
+        self.packs.clear();
+        self.dead.clear();
+        self.sources.clear();
+        Ok(())
+    }
+
+    fn write_file(
+        &self,
+        path: PathBuf,
+        fill: impl FnOnce(&mut SstFileWriter<'_>) -> std::result::Result<(), rocksdb::Error>,
+    ) -> Result<PathBuf> {
+        let write = |path: &Path| {
+            let mut writer = SstFileWriter::create(&self.index.database.options);
+            writer.open(path)?;
+            fill(&mut writer)?;
+            writer.finish()
+        };
+        write(&path).map_err(|error| self.index.failed(&error))?;
+        Ok(path)
+    }
+
+    fn set_merging(&self, on: bool) -> Result<()> {
+        let off = if on { "false" } else { "true" };
+        let database = &self.index.database;
+        let set = database.db.set_options(&[("disable_auto_compactions", off)]);
+        set.map_err(|error| self.index.failed(&error))
+    }
+}
+
+fn not_found_is_fine(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
