@@ -87,18 +87,9 @@ pub fn local_path(place: &str) -> PathBuf {
 
 /// Opens the repository.
 pub fn open(common: &Common) -> Result<Repository> {
-    let backend = backend(common)?;
-    let mut any = false;
     // Ask for a password only where there is something to open.
-    backend
-        .list(keepfast_format::names::CONFIG, &mut |_| any = true)
-        .map_err(keepfast_engine::EngineError::from)?;
-    if !any {
-        // This fails, and says whether there is no repository or one without its config.
-        return Ok(Repository::open(backend, b"")?);
-    }
-    let password = password(common, false)?;
-    let repository = Repository::open(backend, password.as_bytes())?;
+    let found = Repository::find(backend(common)?)?;
+    let repository = found.open(password(common, false)?.as_bytes())?;
     if repository.config().is_single_writer() && !common.quiet {
         let line = "this store lets writers overwrite each other's objects: never run two commands that write \
                     at the same time, and never from two machines";

@@ -39,6 +39,20 @@ pub struct Repository {
     secrets: Vec<DomainSecrets>,
 }
 
+/// A repository that is there, still closed.
+pub struct FoundRepository {
+    backend: Arc<dyn Backend>,
+    /// The number of its newest config.
+    config_n: u32,
+}
+
+impl FoundRepository {
+    /// Opens it with a password.
+    pub fn open(self, password: &[u8]) -> Result<Repository> {
+        Repository::open_found(self, password)
+    }
+}
+
 impl Repository {
     /// Makes a repository. Its config is created last: without it there is no repository.
     pub fn init(backend: Arc<dyn Backend>, password: &[u8], options: &InitOptions) -> Result<Self> {
@@ -87,14 +101,24 @@ impl Repository {
 
     /// Opens a repository with a password.
     pub fn open(backend: Arc<dyn Backend>, password: &[u8]) -> Result<Self> {
-        let location = backend.location();
-        let configs = list_numbers(&*backend, names::CONFIG)?;
-        let Some(newest) = configs.last() else {
-            refuse_without_config(&*backend)?;
-            return Err(EngineError::NoRepository { location });
-        };
+        Self::find(backend)?.open(password)
+    }
+
+    /// Looks for a repository, before anybody is asked for its password.
+    pub fn find(backend: Arc<dyn Backend>) -> Result<FoundRepository> {
+        match list_numbers(&*backend, names::CONFIG)?.last() {
+            Some(newest) => Ok(FoundRepository { backend, config_n: *newest }),
+            None => {
+                refuse_without_config(&*backend)?;
+                Err(EngineError::NoRepository { location: backend.location() })
+            }
+        }
+    }
+
+    fn open_found(found: FoundRepository, password: &[u8]) -> Result<Self> {
+        let FoundRepository { backend, config_n } = found;
         let (id, identity) = unlock(&*backend, password)?;
-        let name = names::config(*newest);
+        let name = names::config(config_n);
         let config = read_small(&*backend, &name).and_then(|bytes| {
             Config::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
         })?;
