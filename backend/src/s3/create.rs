@@ -220,10 +220,10 @@ impl Store {
             // A store that drops metadata: only the bytes can tell.
             None if !same_size => Ok(Maker::Another),
             None => {
-                let there = self.get_once(new.key, None, new.bytes).await;
-                match there {
-                    Ok(bytes) if is_same(&bytes, new.parts) => Ok(Maker::ThisCall),
-                    Ok(_) => Ok(Maker::Another),
+                let mut there = Vec::new();
+                match self.get_once(new.key, new.bytes, &mut there).await {
+                    Ok(()) if is_same(&there, new.parts) => Ok(Maker::ThisCall),
+                    Ok(()) => Ok(Maker::Another),
                     Err(failure) if failure.class == Class::NotFound => Ok(Maker::Nobody),
                     Err(failure) => Err(failure),
                 }

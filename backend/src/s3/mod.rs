@@ -18,6 +18,7 @@ mod read;
 use std::error::Error;
 use std::future::Future;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use self::body::{Progress, unless_stalled};
 use self::create::Checksum;
 use self::failure::{Class, Failure};
 use self::limit::{Budget, Limit};
-use self::read::Range;
+use self::read::{PieceByPiece, Range};
 use crate::traffic::{Counters, Traffic, add};
 use crate::{Backend, BackendError, Created, Listed, Operation};
 
@@ -135,15 +136,45 @@ impl Backend for S3Backend {
     }
 
     fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        self.run(Operation::Read, name, self.store.get(name, None, bytes_max))
+        let mut bytes = Vec::new();
+        self.read_into(name, bytes_max, &mut bytes)?;
+        Ok(bytes)
     }
 
     fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        // There is no empty range in HTTP; that the object is there must be asked all the same.
-        let range = Range { offset, bytes: length.max(1) as u64 };
-        let mut bytes = self.run(Operation::Read, name, self.store.get(name, Some(range), u64::MAX))?;
-        bytes.truncate(length);
+        let mut bytes = Vec::new();
+        self.read_range_into(name, offset, length, &mut bytes)?;
         Ok(bytes)
+    }
+
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        self.run(Operation::Read, name, self.store.get(name, bytes_max, bytes))
+    }
+
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        bytes.clear();
+        bytes.reserve_exact(length);
+        self.run(Operation::Read, name, self.store.get_range(name, Range::of(offset, length), bytes))?;
+        bytes.truncate(length);
+        Ok(())
+    }
+
+    fn read_pieces(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        _memory: &mut Vec<u8>,
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        let mut pieces = PieceByPiece(take);
+        self.run(Operation::Read, name, self.store.get_range(name, Range::of(offset, length), &mut pieces))
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
