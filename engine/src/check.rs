@@ -21,7 +21,8 @@ use keepfast_format::{limits, names};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    FrameCache, Index, Located, Repository, Snapshots, Trees, list_segments, read_segment, verify_pack,
+    FrameCache, Index, Located, Repository, Snapshots, Trees, list_segments, read_segment, until,
+    verify_stored_pack,
 };
 
 /// Damaged files that are named one by one; of more, only the number is told.
@@ -182,11 +183,12 @@ impl Check<'_> {
                 self.finding(name, "its name isn't a session's");
                 continue;
             };
-            let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
-            let opened = self
-                .repository
-                .writer_key(id.writer)
-                .map(|writer| Session::open(&bytes, self.repository.id(), writer));
+            let read = || {
+                let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
+                let writer = self.repository.writer_key(id.writer);
+                Ok(writer.map(|writer| Session::open(&bytes, self.repository.id(), writer)))
+            };
+            let opened = until(read, |opened: &Result<_>| !matches!(opened, Ok(Some(Err(_)))))?;
             match opened {
                 None => self.finding(name, "no holder of keys may have written it"),
                 Some(Err(error)) => self.finding(name, error.to_string()),
@@ -380,29 +382,26 @@ impl Reading<'_> {
         bytes: &mut Vec<u8>,
     ) -> Result<()> {
         let name = names::pack(id, session);
-        let limit = limits::PACK_STORED_BYTES_MAX;
-        if let Err(error) = self.repository.backend().read_into(&name, limit, bytes) {
-            self.finding(name, error.to_string());
-            if let Some((_, _, table)) = self.listed.get(&id) {
-                self.mark_bad(table.chunks.iter().map(|chunk| chunk.id));
+        let table = self.listed.get(&id).map(|(_, _, table)| table);
+        let findings = match verify_stored_pack(self.repository, (id, session), table, reader, bytes) {
+            Ok(findings) => findings,
+            Err(error) => {
+                self.finding(name, error.to_string());
+                if let Some(table) = table {
+                    self.mark_bad(table.chunks.iter().map(|chunk| chunk.id));
+                }
+                return Ok(());
             }
-            return Ok(());
-        }
+        };
         self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.monitor.progress().add(1, bytes.len() as u64);
-        let Some((_, _, table)) = self.listed.get(&id) else {
-            if PackId::of(bytes) != id {
-                self.finding(name, "its bytes aren't those it was named after".to_owned());
-            }
-            return Ok(());
-        };
-        for finding in verify_pack(self.repository, bytes, id, table, reader) {
+        for finding in findings {
             let object = match finding.frame {
                 Some(frame) => format!("{name}, frame {frame}"),
                 None => name.clone(),
             };
             self.finding(object, finding.what);
-            if let Some(frame) = finding.frame {
+            if let (Some(frame), Some(table)) = (finding.frame, table) {
                 let before: usize =
                     table.frames.iter().take(frame as usize).map(|frame| frame.chunks as usize).sum();
                 let count = table.frames.get(frame as usize).map_or(0, |frame| frame.chunks as usize);

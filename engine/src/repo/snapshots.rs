@@ -7,6 +7,7 @@ use keepfast_format::{limits, names};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::repository::Repository;
+use super::soundness::until_sound;
 use crate::error::{EngineError, Result};
 
 /// A snapshot, and the hash of its stored bytes.
@@ -154,15 +155,17 @@ impl Snapshots {
 
 pub(super) fn load_one(repository: &Repository, id: SessionId) -> Result<(Register, ObjectHash)> {
     let name = names::snapshot(id);
-    let bytes = repository.backend().read(&name, limits::SNAPSHOT_BYTES_MAX)?;
-    let register = Register::open(
-        &bytes,
-        repository.id(),
-        id,
-        |holder| repository.writer_key(holder),
-        repository.identity().owners(),
-        |key| repository.secrets(key),
-    )
-    .map_err(EngineError::damaged(name))?;
-    Ok((register, ObjectHash::of(&bytes)))
+    until_sound(|| {
+        let bytes = repository.backend().read(&name, limits::SNAPSHOT_BYTES_MAX)?;
+        let register = Register::open(
+            &bytes,
+            repository.id(),
+            id,
+            |holder| repository.writer_key(holder),
+            repository.identity().owners(),
+            |key| repository.secrets(key),
+        )
+        .map_err(EngineError::damaged(&name))?;
+        Ok((register, ObjectHash::of(&bytes)))
+    })
 }
