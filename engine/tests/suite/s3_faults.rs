@@ -164,8 +164,9 @@ const STORMS: &[(Requests, When, Fault, Outcome)] = &[
     (Requests::PUTS, When::OneIn(3), Fault::Refuse(Status::Conflict), Outcome::Finishes),
 ];
 
-/// What has no checksum of its own can come wrong without anybody seeing that it's the way's fault.
+/// What comes wrong every time can't be told from damage in the store.
 const DAMAGE: &[(Requests, When, Fault, Outcome)] = &[
+    (OBJECT_READS, When::FirstOfEach, Fault::CorruptAnswer, Outcome::Finishes),
     (OBJECT_READS, When::OneIn(3), Fault::ShortAnswer, Outcome::Any),
     (OBJECT_READS, When::OneIn(3), Fault::CorruptAnswer, Outcome::Any),
     (Requests::GETS, When::OneIn(3), Fault::CorruptAnswer, Outcome::Any),
@@ -288,6 +289,36 @@ fn a_restore_over_a_faulty_way_is_right_or_says_that_it_is_not() {
 #[ignore = "a long campaign, for make soak"]
 fn a_restore_over_a_faulty_way_is_right_or_says_that_it_is_not_with_any_seed() {
     restores_or_says_so(SEEDS_LONG);
+}
+
+/// What comes wrong is asked for again: nobody hears of damage that the store doesn't have.
+#[test]
+fn what_comes_wrong_once_is_no_damage() {
+    let server = Server::shared(Kind::SeaweedFs);
+    let place = Place::new(&server);
+    let direct = place.direct();
+    let mut lab = Lab::on(Arc::clone(&direct));
+    tree::small(&lab.source());
+    tree::write(lab.source().join("big.bin"), tree::noise(6, 12 << 20));
+    lab.backup();
+    for fault in [Fault::CorruptAnswer, Fault::ShortAnswer] {
+        let plan = || Plan::new(9).on(OBJECT_READS, When::FirstOfEach, fault);
+        let proxy = Proxy::start(server.address(), plan());
+        lab.backend = place.at(proxy.endpoint(), PATIENT);
+        lab.cache = lab.path(&format!("the cache of {fault:?}"));
+        let ear = Ear::default();
+        let target = lab.fresh_target();
+        lab.try_restore("latest", &ear, |options| options.target.clone_from(&target)).expect("it restores");
+        ear.assert_content();
+        assert_same(&lab.source(), &lab.restored_source(&target));
+        // Config, keys, snapshot, segments, data, metadata.
+        let hit = proxy.faults();
+        assert!(hit >= 8, "{hit} answers came wrong: {:#?}", proxy.seen());
+        // All over again, as a check sees it.
+        proxy.set_plan(plan());
+        lab.assert_sound();
+        assert!(proxy.faults() > 2 * hit, "{:#?}", proxy.seen());
+    }
 }
 
 /// The server is killed in the middle of a backup and comes back: the run goes on by itself.
