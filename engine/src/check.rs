@@ -385,6 +385,7 @@ impl Reading<'_> {
         let table = self.listed.get(&id).map(|(_, _, table)| table);
         let findings = match verify_stored_pack(self.repository, (id, session), table, reader, bytes) {
             Ok(findings) => findings,
+            Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
             Err(error) => {
                 self.finding(name, error.to_string());
                 if let Some(table) = table {

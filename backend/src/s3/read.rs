@@ -198,7 +198,7 @@ impl Store {
                 }
             }
         };
-        let enough = unless_stalled(&progress, self.options.stall_timeout, receive)
+        let enough = unless_stalled(&progress, || self.stop.stall_timeout(&self.options), receive)
             .await
             .map_err(|_| self.stalled())??;
         if !enough && expected.is_some_and(|expected| receiving.done < expected) {

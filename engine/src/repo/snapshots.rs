@@ -68,6 +68,7 @@ impl Snapshots {
                     snapshots.all.push(StoredSnapshot { snapshot: *snapshot, hash });
                 }
                 Ok((Register::Fence(_), _)) => {}
+                Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
                 Err(error) => snapshots.damaged.push((names::snapshot(id), error.to_string())),
             }
         }
