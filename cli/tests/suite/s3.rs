@@ -9,7 +9,7 @@ use keepfast_testkit::servers::Kind;
 use keepfast_testkit::store::stored_bytes;
 use keepfast_testkit::tree::noise;
 
-use crate::program::Run;
+use crate::program::{Run, peak_mib_of};
 use crate::remote::Remote;
 
 /// Everything that one does with a repository, on one server.
@@ -119,6 +119,32 @@ fn an_interrupted_backup_run_again_uploads_only_the_rest() {
     // Packs that were under way when it was interrupted may go twice.
     assert!(sent < rest + 3 * PACK, "{sent} bytes were sent again, {before} had been stored");
     assert!(remote.restores_identical() && remote.is_sound());
+}
+
+/// Packs on their way, and frames on theirs back, take little memory, whatever the amount.
+fn takes_little_memory(mib: u64) {
+    let remote = Remote::on(Kind::SeaweedFs);
+    for n in 0..mib / 32 {
+        fs::write(remote.desk.src(&format!("noise{n}")), noise(n + 10, 32 << 20)).unwrap();
+    }
+    remote.run(&["init"]).succeeds();
+    let target = remote.desk.path("restored");
+    let peak = |arguments: &[&str]| peak_mib_of(&remote.command(), &remote.desk.path("peak"), arguments);
+    let peaks =
+        [peak(&["backup", &remote.source()]), peak(&["restore", "--target", target.to_str().unwrap()])];
+    eprintln!("{mib} MiB: {peaks:?} MiB at the peak");
+    assert!(peaks.iter().all(|peak| (1..=256).contains(peak)), "{peaks:?}");
+}
+
+#[test]
+fn a_backup_and_a_restore_take_little_memory() {
+    takes_little_memory(256);
+}
+
+#[test]
+#[ignore = "a long campaign, for make soak"]
+fn a_backup_and_a_restore_of_a_gibibyte_take_little_memory() {
+    takes_little_memory(1024);
 }
 
 /// Every pack with one request, and what tells where they are with as few as there are objects.

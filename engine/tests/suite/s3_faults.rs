@@ -186,7 +186,7 @@ const DAMAGE: &[(Requests, When, Fault, Outcome)] = &[
 /// Moto takes whatever arrives, so that only its ETags tell.
 const DAMAGE_UNCHECKED: &[(Requests, When, Fault, Outcome)] = &[
     (PACKS, When::Nth(1), Fault::CorruptRequest, Outcome::Finishes),
-    (PACKS, When::OneIn(4), Fault::CorruptRequest, Outcome::Finishes),
+    (PACKS, When::First(4), Fault::CorruptRequest, Outcome::Finishes),
     (PACKS, When::Always, Fault::CorruptRequest, Outcome::Fails),
 ];
 
