@@ -130,8 +130,10 @@ fn takes_little_memory(mib: u64) {
     remote.run(&["init"]).succeeds();
     let target = remote.desk.path("restored");
     let peak = |arguments: &[&str]| peak_mib_of(&remote.command(), &remote.desk.path("peak"), arguments);
-    let peaks =
-        [peak(&["backup", &remote.source()]), peak(&["restore", "--target", target.to_str().unwrap()])];
+    let peaks = [
+        peak(&["backup", &remote.source()]),
+        peak(&["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()]),
+    ];
     eprintln!("{mib} MiB: {peaks:?} MiB at the peak");
     assert!(peaks.iter().all(|peak| (1..=256).contains(peak)), "{peaks:?}");
 }
@@ -157,7 +159,7 @@ fn a_restore_asks_for_nothing_twice() {
     let proxy = Proxy::start(remote.server.address(), Plan::new(1));
     let target = remote.desk.path("restored");
     let mut restore = remote.command_through(&proxy);
-    restore.args(["restore", "--target", target.to_str().unwrap()]);
+    restore.args(["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()]);
     Run::of(restore.output().unwrap()).succeeds();
     let asked: Vec<String> = proxy.seen().into_iter().map(|seen| seen.target).collect();
     let packs = asked.iter().filter(|target| target.contains("/packs/")).count();
@@ -182,7 +184,7 @@ fn a_signal_ends_a_backup_and_a_restore_that_wait_for_the_store() {
     let source = remote.source();
     let target = remote.desk.path("restored");
     let backup = ["backup", &source];
-    let restore = ["restore", "--target", target.to_str().unwrap()];
+    let restore = ["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()];
     for (arguments, requests, fault) in [
         (&backup[..], puts, Fault::StallRequest(long)),
         (&backup, puts, Fault::Delay(long)),
