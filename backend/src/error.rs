@@ -51,6 +51,13 @@ impl BackendError {
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
     }
+
+    /// Whether it failed only because the caller wanted to end.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        // A call that the system interrupted says so too, but is no backend's own error.
+        self.source.kind() == io::ErrorKind::Interrupted && self.source.get_ref().is_some()
+    }
 }
 
 /// The cause, and what to do about the causes that users can help.

@@ -11,6 +11,8 @@ mod probe;
 mod s3;
 mod traffic;
 
+use std::ops::ControlFlow;
+
 pub use error::{BackendError, Operation};
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
@@ -71,6 +73,21 @@ pub trait Backend: Send + Sync {
         bytes: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
         *bytes = self.read_range(name, offset, length)?;
+        Ok(())
+    }
+
+    /// As [`Backend::read_range`], in pieces: `take` gets each as it comes, until it has enough. An
+    /// error may come after some of them. `memory` is room that the backend may use.
+    fn read_pieces(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        memory: &mut Vec<u8>,
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        self.read_range_into(name, offset, length, memory)?;
+        let _ = take(memory);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Repositories in S3: from the options of the command line to the store.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -8,6 +10,7 @@ use keepfast_engine::EngineError;
 use keepfast_format::names;
 
 use crate::args::{S3, Usage};
+
 /// Whether a place is in S3.
 pub fn is_s3(place: &str) -> bool {
     place.starts_with("s3://")
@@ -15,12 +18,19 @@ pub fn is_s3(place: &str) -> bool {
 
 /// Makes ready to talk to the store at `place`. One to be probed gets small pages and parts,
 /// so that few and small objects show how it deals with many and large ones.
-pub fn connect(place: &str, args: &S3, notice: Notice, to_probe: bool) -> Result<S3Backend> {
+pub fn connect(
+    place: &str,
+    args: &S3,
+    notice: Notice,
+    stop: Option<Arc<AtomicBool>>,
+    to_probe: bool,
+) -> Result<S3Backend> {
     let mut options = options(place, args)?;
     options.notice = Some(notice);
+    options.stop = stop;
     if to_probe {
         options.page_objects = 2;
-        options.multipart_prefixes = vec![String::new()];
+        options.uncontested_prefixes = vec![String::new()];
         options.multipart_from_bytes = PROBE_LARGE_BYTES as u64;
         options.retry_for = options.retry_for.min(Duration::from_secs(20));
     }
@@ -62,8 +72,8 @@ fn options(place: &str, args: &S3) -> Result<S3Options> {
             .collect(),
         stall_timeout: Duration::from_secs(args.s3_timeout),
         retry_for: Duration::from_secs(args.s3_retry),
-        // Nobody fights over a pack's name: it holds the hash of its bytes, and whose it is.
-        multipart_prefixes: vec![names::PACKS.to_owned()],
+        // The names of these hold whose they are. Others, those of snapshots too, are where writers meet.
+        uncontested_prefixes: [names::PACKS, names::SESSIONS, names::INDEX].map(str::to_owned).to_vec(),
         upload_limit_bytes_per_s: args.limit_upload.map(|kib| kib << 10),
         download_limit_bytes_per_s: args.limit_download.map(|kib| kib << 10),
         ..options

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -17,19 +18,22 @@ use zeroize::Zeroizing;
 use crate::args::{Common, Usage};
 use crate::{render, s3};
 
-/// The store that `--repo` names.
-pub fn backend(common: &Common) -> Result<Arc<dyn Backend>> {
-    store(common, false)
+/// Set when a command is to end.
+pub type StopFlag = Arc<AtomicBool>;
+
+/// The store that `--repo` names. Once it is to stop, it waits for nothing any more.
+pub fn backend(common: &Common, stop: Option<StopFlag>) -> Result<Arc<dyn Backend>> {
+    store(common, stop, false)
 }
 
-fn store(common: &Common, to_probe: bool) -> Result<Arc<dyn Backend>> {
+fn store(common: &Common, stop: Option<StopFlag>, to_probe: bool) -> Result<Arc<dyn Backend>> {
     let place = common
         .repo
         .as_deref()
         .filter(|place| !place.is_empty())
         .ok_or_else(|| Usage("no repository given: use --repo, or set KEEPFAST_REPOSITORY".to_owned()))?;
     if s3::is_s3(place) {
-        return Ok(Arc::new(s3::connect(place, &common.s3, notice(common), to_probe)?));
+        return Ok(Arc::new(s3::connect(place, &common.s3, notice(common), stop, to_probe)?));
     }
     if let Some((scheme, _)) = place.split_once("://").filter(|(scheme, _)| *scheme != "file") {
         return Err(Usage(format!(
@@ -63,7 +67,7 @@ pub fn probe(common: &Common) -> Result<ProbeReport> {
         .map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let tag: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
     let options = ProbeOptions { tag: &tag, large_bytes: s3::PROBE_LARGE_BYTES, clock: Instant::now };
-    let backend = store(common, true)?;
+    let backend = store(common, None, true)?;
     let place = local_path(common.repo.as_deref().unwrap_or_default());
     let was_there = place.exists();
     let report = keepfast_backend::probe(&*backend, &options).map_err(keepfast_engine::EngineError::from)?;
@@ -86,19 +90,10 @@ pub fn local_path(place: &str) -> PathBuf {
 }
 
 /// Opens the repository.
-pub fn open(common: &Common) -> Result<Repository> {
-    let backend = backend(common)?;
-    let mut any = false;
+pub fn open(common: &Common, stop: Option<StopFlag>) -> Result<Repository> {
     // Ask for a password only where there is something to open.
-    backend
-        .list(keepfast_format::names::CONFIG, &mut |_| any = true)
-        .map_err(keepfast_engine::EngineError::from)?;
-    if !any {
-        // This fails, and says whether there is no repository or one without its config.
-        return Ok(Repository::open(backend, b"")?);
-    }
-    let password = password(common, false)?;
-    let repository = Repository::open(backend, password.as_bytes())?;
+    let found = Repository::find(backend(common, stop)?)?;
+    let repository = found.open(password(common, false)?.as_bytes())?;
     if repository.config().is_single_writer() && !common.quiet {
         let line = "this store lets writers overwrite each other's objects: never run two commands that write \
                     at the same time, and never from two machines";

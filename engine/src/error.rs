@@ -74,7 +74,7 @@ pub enum EngineError {
     },
     /// The store failed.
     #[error(transparent)]
-    Backend(#[from] BackendError),
+    Backend(BackendError),
     /// The local index can't be used even after rebuilding it.
     #[error(
         "the local index in {path} can't be used: {why}; remove that folder, or choose another with --cache-dir"
@@ -99,6 +99,12 @@ pub enum EngineError {
     /// The user or the system asked to stop.
     #[error("interrupted; what was uploaded so far will be used by the next run")]
     Interrupted,
+}
+
+impl From<BackendError> for EngineError {
+    fn from(error: BackendError) -> Self {
+        if error.is_interrupted() { Self::Interrupted } else { Self::Backend(error) }
+    }
 }
 
 impl EngineError {

@@ -15,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::limit::Limit;
+use super::stop::TICK;
 
 /// Bytes that go over at a time.
 const PIECE_BYTES: usize = 256 << 10;
@@ -39,19 +40,25 @@ impl Progress {
 #[derive(Debug)]
 pub(super) struct Stalled;
 
-/// Runs `work` for as long as it ends, or moves bytes, within each `timeout`.
+/// Runs `work` for as long as it ends, or moves bytes, within each `timeout`. That may get shorter
+/// meanwhile.
 pub(super) async fn unless_stalled<T>(
     progress: &Progress,
-    timeout: Duration,
+    timeout: impl Fn() -> Duration,
     work: impl Future<Output = T>,
 ) -> Result<T, Stalled> {
     let mut work = std::pin::pin!(work);
+    let mut idle = Duration::ZERO;
     loop {
         let before = progress.bytes();
-        match tokio::time::timeout(timeout, &mut work).await {
+        let wait = (timeout().saturating_sub(idle)).min(TICK);
+        match tokio::time::timeout(wait, &mut work).await {
             Ok(value) => return Ok(value),
-            Err(_) if progress.bytes() != before => {}
-            Err(_) => return Err(Stalled),
+            Err(_) if progress.bytes() != before => idle = Duration::ZERO,
+            Err(_) => idle += wait,
+        }
+        if idle >= timeout() {
+            return Err(Stalled);
         }
     }
 }

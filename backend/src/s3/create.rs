@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest, Md5};
 
 use super::Store;
+use super::arrival::Stored;
 use super::body::{Progress, body, cut, feed};
 use super::failure::{Class, Failure};
 use super::patience::Patience;
@@ -64,20 +65,57 @@ impl New<'_> {
     }
 }
 
+/// So often an object that arrived spoilt is removed and made anew.
+const SPOILT_MAX: u32 = 5;
+
 impl Store {
     /// Creates an object unless there is one of its name.
     pub(super) async fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, Failure> {
-        let id = random_id()?;
         let bytes = parts.iter().map(|part| part.len() as u64).sum();
+        let starts = |prefix: &String| name.starts_with(prefix.as_str());
         let classes = &self.options.storage_classes;
-        let class =
-            classes.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, class)| class.as_str());
-        let new = New { key: &self.key(name), parts, bytes, id: &id, class };
-        let may_be_parts =
-            self.options.multipart_prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
-        if may_be_parts && bytes >= self.options.multipart_from_bytes.max(1) {
-            return self.create_in_parts(new).await;
+        let class = classes.iter().find(|(prefix, _)| starts(prefix)).map(|(_, class)| class.as_str());
+        let uncontested = self.options.uncontested_prefixes.iter().any(starts);
+        let key = self.key(name);
+        let mut spoilt = 0;
+        loop {
+            // Another one each time, so that a late arrival of the spoilt one isn't taken for this.
+            let id = random_id()?;
+            let new = New { key: &key, parts, bytes, id: &id, class };
+            let created = if uncontested && bytes >= self.options.multipart_from_bytes.max(1) {
+                self.create_in_parts(new).await
+            } else {
+                self.create_whole(new).await
+            };
+            let Err(failure) = created else { return created };
+            if failure.class != Class::StoredSpoilt {
+                return Err(failure);
+            }
+            spoilt += 1;
+            // Of another name somebody may have heard that it is taken: that must stay true.
+            if !uncontested {
+                let message = format!(
+                    "{}: remove it with the store's own tools and run the command again; something between here \
+                     and the store changes what is sent, and the store doesn't check",
+                    failure.message
+                );
+                return Err(Failure { message, ..failure });
+            }
+            self.remove(name).await?;
+            if spoilt == SPOILT_MAX {
+                let message = format!(
+                    "{}; this was so {SPOILT_MAX} times, and nothing of it was left there: something between here \
+                     and the store changes what is sent, and the store doesn't check: use https, or another way",
+                    failure.message
+                );
+                return Err(Failure { message, ..failure });
+            }
+            add(&self.counters.retries, 1);
         }
+    }
+
+    /// Creates an object with one request, if all goes well.
+    async fn create_whole(&self, new: New<'_>) -> Result<Created, Failure> {
         let mut patience = Patience::new(self);
         // Whether an earlier try may have made the object.
         let mut in_doubt = false;
@@ -142,10 +180,10 @@ impl Store {
             .content_type("application/octet-stream")
             .body(stream);
         let by_md5 = self.checksum.is(Checksum::MD5);
-        request = if by_md5 {
-            request.content_md5(md5_of(new.parts))
-        } else {
-            request.checksum_crc32(crc32_of(new.parts))
+        let crc32 = (!by_md5).then(|| crc32_of(new.parts));
+        request = match &crc32 {
+            None => request.content_md5(content_md5(new.parts)),
+            Some(crc32) => request.checksum_crc32(crc32),
         };
         let sent = self.ask(&self.counters.puts, &progress, request.send());
         let answer = self.while_feeding(sent, new.parts, pieces).await;
@@ -156,7 +194,8 @@ impl Store {
                     let checked = answer.checksum_crc32().is_some();
                     self.checksum.set(if checked { Checksum::CRC32 } else { Checksum::MD5 });
                 }
-                Ok(())
+                let stored = Stored { crc32: answer.checksum_crc32, e_tag: answer.e_tag };
+                self.check_arrival(new, &stored, crc32.as_deref()).await
             }
             // A store may refuse a checksum that it doesn't know.
             Err(failure)
@@ -211,7 +250,10 @@ impl Store {
         };
         let same_size = found.content_length() == Some(new.bytes as i64);
         match found.metadata().and_then(|metadata| metadata.get(CREATE_ID)) {
-            Some(id) if id == new.id && same_size => Ok(Maker::ThisCall),
+            Some(id) if id == new.id && same_size => {
+                let stored = Stored { crc32: None, e_tag: found.e_tag };
+                self.check_arrival(new, &stored, None).await.map(|()| Maker::ThisCall)
+            }
             Some(id) if id == new.id => Err(Failure::new(
                 Class::Final(io::ErrorKind::InvalidData),
                 "the store took the object and shows it with another size: don't trust it with data",
@@ -220,10 +262,10 @@ impl Store {
             // A store that drops metadata: only the bytes can tell.
             None if !same_size => Ok(Maker::Another),
             None => {
-                let there = self.get_once(new.key, None, new.bytes).await;
-                match there {
-                    Ok(bytes) if is_same(&bytes, new.parts) => Ok(Maker::ThisCall),
-                    Ok(_) => Ok(Maker::Another),
+                let mut there = Vec::new();
+                match self.get_once(new.key, new.bytes, &mut there).await {
+                    Ok(()) if is_same(&there, new.parts) => Ok(Maker::ThisCall),
+                    Ok(()) => Ok(Maker::Another),
                     Err(failure) if failure.class == Class::NotFound => Ok(Maker::Nobody),
                     Err(failure) => Err(failure),
                 }
@@ -252,14 +294,19 @@ fn crc32_of(parts: &[&[u8]]) -> String {
     BASE64.encode(hasher.finalize().to_be_bytes())
 }
 
-/// The MD5 of parts, as Content-MD5 wants it.
-pub(super) fn md5_of(parts: &[&[u8]]) -> String {
+/// The MD5 of parts.
+pub(super) fn md5_of(parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = Md5::new();
     parts.iter().for_each(|part| hasher.update(part));
-    BASE64.encode(hasher.finalize())
+    hasher.finalize().into()
 }
 
-fn is_same(bytes: &[u8], parts: &[&[u8]]) -> bool {
+/// What Content-MD5 says of parts.
+pub(super) fn content_md5(parts: &[&[u8]]) -> String {
+    BASE64.encode(md5_of(parts))
+}
+
+pub(super) fn is_same(bytes: &[u8], parts: &[&[u8]]) -> bool {
     let mut rest = bytes;
     for part in parts {
         let Some(behind) = rest.strip_prefix(*part) else { return false };

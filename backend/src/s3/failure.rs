@@ -24,6 +24,10 @@ pub(super) enum Class {
     Throttled,
     /// The body didn't arrive as it was sent: nothing was done.
     Spoilt,
+    /// The body didn't arrive as it was sent, and is stored.
+    StoredSpoilt,
+    /// The caller wants to end.
+    Stopped,
     /// The store or the way to it failed: whether anything was done isn't known.
     Unknown,
     /// It won't work the next time either.

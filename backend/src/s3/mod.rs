@@ -5,6 +5,7 @@
 //! done here and none by the SDK: only so is it known what may have been done already, and
 //! what a run costs. What was stored is durable when the store has said so.
 
+mod arrival;
 mod body;
 mod client;
 mod create;
@@ -14,10 +15,12 @@ mod multipart;
 mod options;
 mod patience;
 mod read;
+mod stop;
 
 use std::error::Error;
 use std::future::Future;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -26,11 +29,13 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tokio::runtime::Runtime;
 
+use self::arrival::ETags;
 use self::body::{Progress, unless_stalled};
 use self::create::Checksum;
 use self::failure::{Class, Failure};
 use self::limit::{Budget, Limit};
-use self::read::Range;
+use self::read::{PieceByPiece, Range};
+use self::stop::Stop;
 use crate::traffic::{Counters, Traffic, add};
 use crate::{Backend, BackendError, Created, Listed, Operation};
 
@@ -52,6 +57,8 @@ struct Store {
     options: S3Options,
     counters: Counters,
     checksum: Checksum,
+    e_tags: ETags,
+    stop: Stop,
     budget: Budget,
     up: Limit,
     down: Limit,
@@ -81,6 +88,8 @@ impl S3Backend {
             client,
             counters: Counters::default(),
             checksum: Checksum::default(),
+            e_tags: ETags::default(),
+            stop: Stop::default(),
             budget: Budget::default(),
             up: Limit::new(up, options.clock),
             down: Limit::new(down, options.clock),
@@ -98,13 +107,15 @@ impl S3Backend {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, BackendError> {
         let result = match &self.runtime {
-            Some(runtime) => runtime.block_on(work),
+            Some(runtime) => runtime.block_on(self.store.stop.unless_set(&self.store.options, work)),
             None => Err(Failure::new(Class::Unknown, "the connection was closed")),
         };
         result.map_err(|failure| {
             let kind = match failure.class {
                 Class::NotFound => io::ErrorKind::NotFound,
                 Class::Final(kind) => kind,
+                Class::StoredSpoilt => io::ErrorKind::InvalidData,
+                Class::Stopped => io::ErrorKind::Interrupted,
                 _ => io::ErrorKind::ConnectionAborted,
             };
             BackendError {
@@ -135,15 +146,45 @@ impl Backend for S3Backend {
     }
 
     fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        self.run(Operation::Read, name, self.store.get(name, None, bytes_max))
+        let mut bytes = Vec::new();
+        self.read_into(name, bytes_max, &mut bytes)?;
+        Ok(bytes)
     }
 
     fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        // There is no empty range in HTTP; that the object is there must be asked all the same.
-        let range = Range { offset, bytes: length.max(1) as u64 };
-        let mut bytes = self.run(Operation::Read, name, self.store.get(name, Some(range), u64::MAX))?;
-        bytes.truncate(length);
+        let mut bytes = Vec::new();
+        self.read_range_into(name, offset, length, &mut bytes)?;
         Ok(bytes)
+    }
+
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        self.run(Operation::Read, name, self.store.get(name, bytes_max, bytes))
+    }
+
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        bytes.clear();
+        bytes.reserve_exact(length);
+        self.run(Operation::Read, name, self.store.get_range(name, Range::of(offset, length), bytes))?;
+        bytes.truncate(length);
+        Ok(())
+    }
+
+    fn read_pieces(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        _memory: &mut Vec<u8>,
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        let mut pieces = PieceByPiece(take);
+        self.run(Operation::Read, name, self.store.get_range(name, Range::of(offset, length), &mut pieces))
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
@@ -189,7 +230,8 @@ impl Store {
         add(count, 1);
         // The largest of the SDK's futures; on the heap, it isn't copied from caller to caller.
         let request = Box::pin(request);
-        let answer = match unless_stalled(progress, self.options.stall_timeout, request).await {
+        let answer = match unless_stalled(progress, || self.stop.stall_timeout(&self.options), request).await
+        {
             Ok(answer) => answer.map_err(|error| Failure::of(&error)),
             Err(_) => Err(self.stalled()),
         };

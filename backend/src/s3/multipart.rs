@@ -4,7 +4,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
 use super::Store;
 use super::body::{Progress, body};
-use super::create::{CREATE_ID, New, md5_of};
+use super::create::{CREATE_ID, New, content_md5};
 use super::failure::{Class, Failure};
 use super::patience::Patience;
 use crate::Created;
@@ -90,12 +90,14 @@ impl Store {
             .upload_id(upload)
             .part_number(number)
             .content_length(bytes as i64)
-            .content_md5(md5_of(&parts))
+            .content_md5(content_md5(&parts))
             .body(stream);
         let sent = self.ask(&self.counters.puts, &progress, request.send());
         let answer = self.while_feeding(sent, &parts, pieces).await;
         add(&self.counters.bytes_up, progress.bytes());
-        Ok(CompletedPart::builder().part_number(number).set_e_tag(answer?.e_tag).build())
+        let e_tag = answer?.e_tag;
+        self.check_part(e_tag.as_deref(), &parts)?;
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(e_tag).build())
     }
 
     async fn complete(

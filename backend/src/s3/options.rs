@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// Tells the caller of something worth a line, such as a store that doesn't answer for a while.
@@ -54,11 +55,12 @@ pub struct S3Options {
     pub retry_for: Duration,
     /// The same for a store that has never answered: its address may be wrong.
     pub retry_first_for: Duration,
-    /// Objects of this size and more are sent in parts, if [`Self::multipart_prefixes`] lets them.
+    /// Objects of this size and more are sent in parts, if [`Self::uncontested_prefixes`] lets them.
     pub multipart_from_bytes: u64,
-    /// What the names of objects that may be sent in parts begin with. Not all stores complete
-    /// such uploads so that exactly one wins: it must not matter for these names who does.
-    pub multipart_prefixes: Vec<String>,
+    /// What the names of objects begin with over which nobody fights. They may be sent in parts: not
+    /// all stores complete such uploads so that exactly one wins, and it must not matter who does.
+    /// And they are made anew when they arrived spoilt: nobody has seen them before.
+    pub uncontested_prefixes: Vec<String>,
     /// The size of a part; S3 wants 5 MiB at least, except of the last.
     pub part_bytes: u64,
     /// Objects on a page of a listing, at most 1000.
@@ -69,6 +71,9 @@ pub struct S3Options {
     pub download_limit_bytes_per_s: Option<u64>,
     /// Hears of long waits.
     pub notice: Option<Notice>,
+    /// Set when the caller wants to end: then nothing is waited for any more, and what goes well may
+    /// go on for a moment.
+    pub stop: Option<Arc<AtomicBool>>,
     /// A clock that never goes back; for patience and limits alone.
     pub clock: fn() -> Instant,
 }
@@ -91,12 +96,13 @@ impl S3Options {
             retry_for: Duration::from_secs(300),
             retry_first_for: Duration::from_secs(10),
             multipart_from_bytes: 64 << 20,
-            multipart_prefixes: Vec::new(),
+            uncontested_prefixes: Vec::new(),
             part_bytes: 16 << 20,
             page_objects: 1000,
             upload_limit_bytes_per_s: None,
             download_limit_bytes_per_s: None,
             notice: None,
+            stop: None,
             clock,
         }
     }

@@ -49,7 +49,9 @@ impl<'s> Patience<'s> {
                 }
                 false
             }
-            Class::NotFound | Class::BeyondEnd | Class::Final(_) => return Err(failure),
+            Class::NotFound | Class::BeyondEnd | Class::StoredSpoilt | Class::Stopped | Class::Final(_) => {
+                return Err(failure);
+            }
         };
         let now = (self.store.options.clock)();
         let waited = now - *self.began.get_or_insert(now);
@@ -79,7 +81,7 @@ impl<'s> Patience<'s> {
             WAIT_MAX.mul_f64(0.5 + random_fraction() / 2.0)
         };
         self.tries += 1;
-        tokio::time::sleep(wait.min(limit.saturating_sub(waited))).await;
+        self.store.stop.sleep(options, wait.min(limit.saturating_sub(waited))).await?;
         add(&self.store.counters.retries, 1);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Reading, listing and removing.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::ChecksumMode;
@@ -23,32 +24,127 @@ pub(super) struct Range {
     pub bytes: u64,
 }
 
+impl Range {
+    /// There is no empty range in HTTP; that the object is there must be asked all the same.
+    pub(super) fn of(offset: u64, length: usize) -> Self {
+        Self { offset, bytes: length.max(1) as u64 }
+    }
+}
+
+/// Takes an answer's bytes as they come.
+pub(super) trait Sink {
+    /// So many are to come.
+    fn expect(&mut self, _bytes: u64) {}
+
+    /// Some of them; it may have enough.
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()>;
+}
+
+impl Sink for Vec<u8> {
+    fn expect(&mut self, bytes: u64) {
+        self.reserve_exact(bytes.min(RESERVED_BYTES_MAX) as usize);
+    }
+
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
+        self.extend_from_slice(piece);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Hands on what comes.
+pub(super) struct PieceByPiece<'t>(pub &'t mut dyn FnMut(&[u8]) -> ControlFlow<()>);
+
+impl Sink for PieceByPiece<'_> {
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
+        (self.0)(piece)
+    }
+}
+
+/// What one request for bytes is about, and how far it has come.
+struct Receiving<'s> {
+    sink: &'s mut dyn Sink,
+    /// Bytes at the front that weren't asked for.
+    skip: u64,
+    /// Bytes that are still wanted.
+    left: u64,
+    /// Bytes that the sink got.
+    done: u64,
+}
+
+impl Receiving<'_> {
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
+        let skipped = (self.skip).min(piece.len() as u64);
+        self.skip -= skipped;
+        let piece = &piece[skipped as usize..];
+        let piece = &piece[..self.left.min(piece.len() as u64) as usize];
+        self.left -= piece.len() as u64;
+        self.done += piece.len() as u64;
+        if !piece.is_empty() {
+            self.sink.take(piece)?;
+        }
+        if self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
 impl Store {
-    /// A whole object, or a range of it.
-    pub(super) async fn get(
-        &self,
-        name: &str,
-        range: Option<Range>,
-        bytes_max: u64,
-    ) -> Result<Vec<u8>, Failure> {
+    /// A whole object, into `bytes`.
+    pub(super) async fn get(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         let key = self.key(name);
         let mut patience = Patience::new(self);
         loop {
-            match self.get_once(&key, range, bytes_max).await {
-                Ok(bytes) => return Ok(bytes),
-                Err(failure) if failure.class == Class::BeyondEnd && range.is_some() => return Ok(Vec::new()),
+            bytes.clear();
+            match self.get_once(&key, bytes_max, bytes).await {
+                Ok(()) => return Ok(()),
                 Err(failure) => patience.wait(failure).await?,
             }
         }
     }
 
-    /// One try to read.
+    /// One try to read a whole object; `bytes` is empty.
     pub(super) async fn get_once(
+        &self,
+        key: &str,
+        bytes_max: u64,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let mut receiving = Receiving { sink: bytes, skip: 0, left: u64::MAX, done: 0 };
+        self.receive(key, None, bytes_max, &mut receiving).await
+    }
+
+    /// A range of an object, or as much as there is of it. What broke off goes on from there.
+    pub(super) async fn get_range(
+        &self,
+        name: &str,
+        range: Range,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failure> {
+        let key = self.key(name);
+        let mut patience = Patience::new(self);
+        let mut done = 0;
+        loop {
+            let rest = Range { offset: range.offset + done, bytes: range.bytes - done };
+            let mut receiving = Receiving { sink: &mut *sink, skip: 0, left: rest.bytes, done: 0 };
+            let failure = match self.receive(&key, Some(rest), u64::MAX, &mut receiving).await {
+                Ok(()) => return Ok(()),
+                Err(failure) if failure.class == Class::BeyondEnd => return Ok(()),
+                Err(failure) => failure,
+            };
+            if receiving.done > 0 {
+                done += receiving.done;
+                patience = Patience::new(self);
+            }
+            patience.wait(failure).await?;
+        }
+    }
+
+    /// One request for an object or a range of it.
+    async fn receive(
         &self,
         key: &str,
         range: Option<Range>,
         bytes_max: u64,
-    ) -> Result<Vec<u8>, Failure> {
+        receiving: &mut Receiving<'_>,
+    ) -> Result<(), Failure> {
         let progress = Progress::default();
         let mut request = self.client.get_object().bucket(&self.options.bucket).key(key);
         request = match range {
@@ -61,58 +157,55 @@ impl Store {
         let mut answer = self.ask(&self.counters.gets, &progress, request.send()).await?;
         let announced = answer.content_length().and_then(|length| u64::try_from(length).ok());
         // A store that doesn't know ranges sends everything.
-        let skip = match (range, answer.content_range()) {
+        let sent = answer.content_range().map(|sent| (sent, first_and_count(sent)));
+        receiving.skip = match (range, sent) {
             (None, _) => 0,
             (Some(range), None) => range.offset,
-            (Some(range), Some(sent)) if starts_at(sent, range.offset) => 0,
-            (Some(_), Some(sent)) => {
+            (Some(range), Some((_, Some((first, count)))))
+                if first == range.offset && announced.is_none_or(|announced| announced == count) =>
+            {
+                0
+            }
+            (Some(_), Some((sent, _))) => {
                 return Err(Failure::new(Class::Unknown, format!("the store sent another range: {sent}")));
             }
         };
-        let wanted = range.map_or(u64::MAX, |range| skip.saturating_add(range.bytes));
         if range.is_none() && announced.is_some_and(|length| length > bytes_max) {
             return Err(too_large());
         }
-        let expected = announced.map(|length| length.min(wanted));
-        let mut bytes = Vec::with_capacity(expected.unwrap_or(0).min(RESERVED_BYTES_MAX) as usize);
+        let expected = announced.map(|length| length.saturating_sub(receiving.skip).min(receiving.left));
+        receiving.sink.expect(expected.unwrap_or(0));
         let receive = async {
-            while (bytes.len() as u64) < wanted {
+            loop {
                 match answer.body.next().await {
-                    None => break,
+                    None => return Ok(false),
                     Some(Err(error)) => {
-                        let why = format!(
-                            "the answer broke off or was spoilt after {} bytes: {error}",
-                            bytes.len()
-                        );
+                        let done = receiving.done;
+                        let why = format!("the answer broke off or was spoilt after {done} bytes: {error}");
                         return Err(Failure::new(Class::Unknown, why));
                     }
                     Some(Ok(piece)) => {
                         progress.add(piece.len());
                         add(&self.counters.bytes_down, piece.len() as u64);
-                        bytes.extend_from_slice(&piece);
-                        if range.is_none() && bytes.len() as u64 > bytes_max {
+                        if range.is_none() && receiving.done + piece.len() as u64 > bytes_max {
                             return Err(too_large());
+                        }
+                        if receiving.take(&piece).is_break() {
+                            return Ok(true);
                         }
                         self.down.pass(piece.len()).await;
                     }
                 }
             }
-            Ok(())
         };
-        unless_stalled(&progress, self.options.stall_timeout, receive)
+        let enough = unless_stalled(&progress, || self.stop.stall_timeout(&self.options), receive)
             .await
             .map_err(|_| self.stalled())??;
-        if expected.is_some_and(|expected| (bytes.len() as u64) < expected) {
-            return Err(Failure::new(
-                Class::Unknown,
-                format!("the answer broke off after {} bytes", bytes.len()),
-            ));
+        if !enough && expected.is_some_and(|expected| receiving.done < expected) {
+            let done = receiving.done;
+            return Err(Failure::new(Class::Unknown, format!("the answer broke off after {done} bytes")));
         }
-        if let Some(range) = range {
-            bytes.drain(..(skip as usize).min(bytes.len()));
-            bytes.truncate(range.bytes as usize);
-        }
-        Ok(bytes)
+        Ok(())
     }
 
     /// All objects whose names begin with `prefix`. Only tokens lead from page to page: a
@@ -193,8 +286,9 @@ fn too_large() -> Failure {
     Failure::new(Class::Final(io::ErrorKind::FileTooLarge), "it is larger than such an object can be")
 }
 
-/// Whether `bytes 5-9/20` begins where it should.
-fn starts_at(content_range: &str, offset: u64) -> bool {
-    let sent = content_range.strip_prefix("bytes ").and_then(|rest| rest.split('-').next());
-    sent.and_then(|start| start.parse::<u64>().ok()) == Some(offset)
+/// Of `bytes 5-9/20`, where it begins and how many bytes that are.
+fn first_and_count(content_range: &str) -> Option<(u64, u64)> {
+    let (first, rest) = content_range.strip_prefix("bytes ")?.split_once('-')?;
+    let (first, last): (u64, u64) = (first.parse().ok()?, rest.split('/').next()?.parse().ok()?);
+    Some((first, last.checked_sub(first)?.checked_add(1)?))
 }

@@ -70,7 +70,7 @@ fn on_server(kind: Kind, rounds: usize, rounds_in_parts: usize) {
         for (multipart_from_bytes, rounds) in [(u64::MAX, rounds), (9_000, rounds_in_parts)] {
             let mut options = s3::options(&server, if number % 2 == 0 { "" } else { "some/prefix" });
             options.multipart_from_bytes = multipart_from_bytes;
-            options.multipart_prefixes = vec![String::new()];
+            options.uncontested_prefixes = vec![String::new()];
             options.part_bytes = 5 << 20;
             options.page_objects = 7;
             let store = S3Backend::connect(options).expect("the options are sound");

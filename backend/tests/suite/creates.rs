@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use keepfast_backend::{Backend, Created};
 
-use crate::scripted::{Answer, Asked, Scripted, error, status};
+use crate::scripted::{Answer, Asked, Scripted, error, md5_etag, status};
 
 const BODY: &[u8] = b"the object's bytes";
 
@@ -212,4 +212,97 @@ fn a_request_that_stands_still_is_made_again() {
     assert_eq!(create(&backend), Created::New);
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(store.verbs(), ["PUT", "HEAD", "PUT"]);
+}
+
+const MD5: &str = "\"3d8ee1ba4e1ad2b6b1fd1f4a0e5ab5f9\"";
+
+/// A store whose answers to creates have an ETag that isn't the body's MD5, and that has `there`.
+fn odd_store(there: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
+    Scripted::new(move |n, request| match request.method.as_str() {
+        "PUT" => Answer::Is(200, vec![("etag", MD5.to_owned())], vec![]),
+        "GET" => Answer::Is(200, vec![], there(n)),
+        _ => status(204),
+    })
+}
+
+fn with_uncontested_packs(store: &Scripted) -> keepfast_backend::S3Backend {
+    store.backend_with(|options| options.uncontested_prefixes = vec!["packs/".to_owned()])
+}
+
+#[test]
+fn an_etag_that_is_no_md5_costs_one_look_and_is_not_compared_again() {
+    let store = odd_store(|_| BODY.to_vec());
+    let backend = store.backend();
+    assert_eq!(create(&backend), Created::New);
+    assert_eq!(backend.create("packs/x", &[b"more"]).expect("it is made"), Created::New);
+    assert_eq!(store.verbs(), ["PUT", "GET", "PUT"]);
+}
+
+#[test]
+fn what_a_store_keeps_spoilt_is_removed_and_made_anew_where_nobody_fights_over_the_name() {
+    let store = Scripted::new(|n, request| match (n, request.method.as_str()) {
+        (0, "PUT") => Answer::Is(200, vec![("etag", MD5.to_owned())], vec![]),
+        (_, "PUT") => Answer::Is(200, vec![("etag", md5_etag(&request.body))], vec![]),
+        (_, "GET") => Answer::Is(200, vec![], b"the object's butes".to_vec()),
+        _ => status(204),
+    });
+    let backend = with_uncontested_packs(&store);
+    assert_eq!(backend.create("packs/x", &[BODY]).expect("it is made"), Created::New);
+    assert_eq!(store.verbs(), ["PUT", "GET", "DELETE", "PUT"]);
+    let asked = store.asked();
+    // A late copy of the first isn't to be taken for the second.
+    assert_ne!(id_of(&asked[0]), id_of(&asked[3]));
+    assert_eq!(backend.traffic().expect("it counts").retries, 1);
+}
+
+#[test]
+fn what_is_spoilt_every_time_is_an_error_and_nothing_of_it_stays() {
+    let store = odd_store(|_| b"the object's butes".to_vec());
+    let error = with_uncontested_packs(&store).create("packs/x", &[BODY]).expect_err("it can't be stored");
+    assert_eq!(error.source.kind(), ErrorKind::InvalidData);
+    assert!(
+        error.to_string().contains("changes what is sent") && error.to_string().contains("https"),
+        "{error}"
+    );
+    assert_eq!(store.verbs(), ["PUT", "GET", "DELETE"].repeat(5));
+}
+
+/// Somebody may have been told that the name is taken.
+#[test]
+fn a_snapshot_that_is_kept_spoilt_is_an_error_and_is_left() {
+    let store = odd_store(|_| b"the object's butes".to_vec());
+    let error = with_uncontested_packs(&store).create("snapshots/x", &[BODY]).expect_err("it is spoilt");
+    assert_eq!(error.source.kind(), ErrorKind::InvalidData);
+    assert!(error.to_string().contains("remove it with the store's own tools"), "{error}");
+    assert_eq!(store.verbs(), ["PUT", "GET"]);
+}
+
+#[test]
+fn what_a_lost_answer_hides_is_compared_too() {
+    let store = remembering(|n, request, id| match (n, request.method.as_str()) {
+        (0, _) => Answer::Lost,
+        (_, "HEAD") => {
+            let length = ("content-length", BODY.len().to_string());
+            Answer::Is(
+                200,
+                vec![("x-amz-meta-keepfast-create", id.to_owned()), ("etag", MD5.to_owned()), length],
+                vec![],
+            )
+        }
+        (_, "GET") => Answer::Is(200, vec![], b"the object's butes".to_vec()),
+        _ => status(204),
+    });
+    let backend = with_uncontested_packs(&store);
+    assert_eq!(backend.create("packs/x", &[BODY]).expect("it is made"), Created::New);
+    assert_eq!(store.verbs(), ["PUT", "HEAD", "GET", "DELETE", "PUT"]);
+}
+
+#[test]
+fn a_checksum_that_comes_back_is_enough() {
+    let store = Scripted::new(|_, request| {
+        let crc32 = request.header("x-amz-checksum-crc32").unwrap_or_default().to_owned();
+        Answer::Is(200, vec![("x-amz-checksum-crc32", crc32), ("etag", MD5.to_owned())], vec![])
+    });
+    assert_eq!(create(&store.backend()), Created::New);
+    assert_eq!(store.verbs(), ["PUT"]);
 }

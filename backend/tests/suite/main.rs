@@ -8,4 +8,5 @@ mod probe;
 mod reads;
 mod s3;
 mod scripted;
+mod stop;
 mod uploads;

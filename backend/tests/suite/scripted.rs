@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use keepfast_backend::{S3Backend, S3Credentials, S3Options};
+use md5::{Digest, Md5};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -60,6 +61,12 @@ pub fn status(status: u16) -> Answer {
 pub fn error(status: u16, code: &str) -> Answer {
     let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>said so</Message></Error>");
     Answer::Is(status, vec![("content-type", "application/xml".to_owned())], body.into_bytes())
+}
+
+/// The ETag of a body, as most stores have it.
+pub fn md5_etag(body: &[u8]) -> String {
+    let hex: String = Md5::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
 }
 
 /// The store, and what it was asked.

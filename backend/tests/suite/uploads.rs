@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use keepfast_backend::{Backend, Created, S3Backend};
 
-use crate::scripted::{Answer, Asked, Scripted, error, status};
+use crate::scripted::{Answer, Asked, Scripted, error, md5_etag, status};
 
 /// A store that takes uploads in parts, but for what `but` says of the n-th request of a verb.
 fn store(but: impl Fn(&str, usize, &str) -> Option<Answer> + Send + Sync + 'static) -> Scripted {
@@ -41,7 +41,7 @@ fn made_by(id: &str) -> Answer {
 
 fn backend(store: &Scripted) -> S3Backend {
     store.backend_with(|options| {
-        options.multipart_prefixes = vec!["packs/".to_owned()];
+        options.uncontested_prefixes = vec!["packs/".to_owned()];
         options.multipart_from_bytes = 25;
         options.part_bytes = 10;
     })
@@ -72,6 +72,40 @@ fn only_the_part_that_failed_is_sent_again() {
     let store = store(|verb, n, _| (verb == "PART" && n == 1).then(|| error(500, "InternalError")));
     assert_eq!(create(&backend(&store)), Created::New);
     assert_eq!(store.verbs(), ["BEGIN", "PART", "PART", "PART", "PART", "COMPLETE"]);
+}
+
+#[test]
+fn a_part_that_arrived_spoilt_is_sent_again_where_etags_are_known_to_tell() {
+    for known in [false, true] {
+        let store = Scripted::new(move |_, request: &Asked| {
+            let etag = |body: &[u8]| Answer::Is(200, vec![("etag", md5_etag(body))], vec![]);
+            match request.verb().as_str() {
+                "BEGIN" => begun(0),
+                "COMPLETE" => Answer::Is(200, vec![], b"<CompleteMultipartUploadResult/>".to_vec()),
+                "PUT" => etag(&request.body),
+                "PART" if request.target.contains("partNumber=2") && first(request) => etag(b"spoilt"),
+                _ => etag(&request.body),
+            }
+        });
+        let backend = backend(&store);
+        if known {
+            backend.create("packs/small", &[b"x"]).expect("it is made");
+        }
+        assert_eq!(create(&backend), Created::New);
+        let parts = store.verbs().iter().filter(|verb| *verb == "PART").count();
+        assert_eq!(parts, if known { 4 } else { 3 });
+    }
+}
+
+/// Whether a request comes for the first time.
+fn first(request: &Asked) -> bool {
+    static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut seen = SEEN.lock().expect("no thread panicked");
+    // Each store has its own port.
+    let name = format!("{:?} {}", request.header("host"), request.target);
+    let is_first = !seen.contains(&name);
+    seen.push(name);
+    is_first
 }
 
 #[test]

@@ -21,7 +21,7 @@ struct Found {
 
 /// Probes the store, then opens what is there.
 pub fn run(common: &Common) -> Result<Outcome> {
-    let location = settings::backend(common)?.location();
+    let location = settings::backend(common, None)?.location();
     let probed = settings::probe(common)?;
     if !common.json {
         print_probe(&location, &probed);
@@ -62,7 +62,7 @@ pub fn run(common: &Common) -> Result<Outcome> {
 }
 
 fn look(common: &Common) -> Result<Found> {
-    let repository = settings::open(common)?;
+    let repository = settings::open(common, None)?;
     let snapshots = Snapshots::load(&repository)?;
     Ok(Found {
         repository: repository.id().to_string(),

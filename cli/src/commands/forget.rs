@@ -19,7 +19,7 @@ use crate::{render, settings};
 /// Forgets snapshots.
 pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let repository = settings::open(common)?;
+    let repository = settings::open(common, Some(console.stop_flag()))?;
     let all = Snapshots::load(&repository)?;
     if options.keep.any() && !options.ids.is_empty() {
         return Err(Usage("give ids or a policy, not both".to_owned()).into());

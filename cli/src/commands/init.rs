@@ -15,7 +15,7 @@ use crate::settings;
 
 /// Makes a repository.
 pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
-    let backend = settings::backend(common)?;
+    let backend = settings::backend(common, None)?;
     let location = backend.location();
     let too_large = |what: &str| Usage(format!("the {what} is too large"));
     let mut init = InitOptions {

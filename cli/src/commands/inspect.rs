@@ -163,7 +163,7 @@ pub fn stats(common: &Common) -> Result<Outcome> {
 /// Shows, removes or rebuilds the local index.
 pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let repository = settings::open(common)?;
+    let repository = settings::open(common, Some(console.stop_flag()))?;
     let cache = settings::cache_dir(common)?;
     match action {
         CacheAction::Info => {}

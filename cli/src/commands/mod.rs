@@ -59,7 +59,7 @@ struct Opened {
 
 impl Opened {
     fn new(common: &Common, console: &Console) -> Result<Self> {
-        let repository = settings::open(common)?;
+        let repository = settings::open(common, Some(console.stop_flag()))?;
         let snapshots = Snapshots::load(&repository)?;
         let cache = settings::cache_dir(common)?;
         let index = open_index(&repository, &cache, &snapshots, console)?;

@@ -16,7 +16,7 @@ use crate::{render, settings};
 /// Lists snapshots.
 pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let repository = settings::open(common)?;
+    let repository = settings::open(common, Some(console.stop_flag()))?;
     let snapshots = Snapshots::load(&repository)?;
     for (object, what) in &snapshots.damaged {
         console.event(Event::Finding { object: object.clone(), what: what.clone() });

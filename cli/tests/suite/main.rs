@@ -5,7 +5,9 @@
 mod commands;
 mod manners;
 mod program;
+mod remote;
 mod s3;
+mod s3_access;
 mod s3_many;
 mod signals;
 mod streams;

@@ -1,23 +1,11 @@
 //! How much of the machine a run takes, as the system counts it.
 
 use std::fs;
-use std::process::Command;
 
-use crate::program::{Desk, Run};
+use crate::program::{Desk, peak_mib_of};
 
-/// The peak of a run's memory, in MiB, as time(1) says it.
 fn peak_mib(desk: &Desk, arguments: &[&str]) -> u64 {
-    let report = desk.path("peak");
-    let program = desk.command();
-    let mut timed = Command::new("/usr/bin/time");
-    timed.args(["-f", "%M", "-o"]).arg(&report).arg(program.get_program()).args(arguments).env_clear();
-    for (name, value) in program.get_envs() {
-        if let Some(value) = value {
-            timed.env(name, value);
-        }
-    }
-    Run::of(timed.output().unwrap()).succeeds();
-    fs::read_to_string(report).unwrap().trim().parse::<u64>().unwrap() / 1024
+    peak_mib_of(&desk.command(), &desk.path("peak"), arguments)
 }
 
 #[test]

@@ -124,6 +124,15 @@ impl Run {
     }
 }
 
+/// Runs a program, and says the peak of its memory, in MiB, as time(1) has it in `report`.
+pub fn peak_mib_of(program: &Command, report: &Path, arguments: &[&str]) -> u64 {
+    let mut timed = Command::new("/usr/bin/time");
+    timed.args(["-f", "%M", "-o"]).arg(report).arg(program.get_program()).args(arguments).env_clear();
+    timed.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Run::of(timed.output().unwrap()).succeeds();
+    fs::read_to_string(report).unwrap().trim().parse::<u64>().unwrap() / 1024
+}
+
 /// Whether rsync finds no difference, in either direction, in anything but the top's own times.
 pub fn same(a: &Path, b: &Path) -> bool {
     let differences = |from: &Path, to: &Path| {

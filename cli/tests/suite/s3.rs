@@ -1,89 +1,16 @@
 //! Repositories in S3, on real servers.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use keepfast_backend::{S3Backend, S3Credentials, S3Options};
-use keepfast_testkit::servers::{Kind, Server};
+use keepfast_testkit::proxy::{Fault, Plan, Proxy, Requests, When};
+use keepfast_testkit::servers::Kind;
 use keepfast_testkit::store::stored_bytes;
 use keepfast_testkit::tree::noise;
-use serde_json::Value;
 
-use crate::program::{Desk, Run, same};
-
-/// A source and a cache here, a bucket there.
-struct Remote {
-    desk: Desk,
-    server: Server,
-    bucket: String,
-}
-
-impl Remote {
-    fn on(kind: Kind) -> Self {
-        let server = Server::start(kind);
-        let bucket = server.bucket();
-        let desk = Desk::bare();
-        fs::create_dir(desk.src("docs")).unwrap();
-        fs::write(desk.src("a.txt"), "one").unwrap();
-        fs::write(desk.src("docs/b.txt"), "two".repeat(10_000)).unwrap();
-        fs::write(desk.src("noise.bin"), noise(1, 3 << 20)).unwrap();
-        std::os::unix::fs::symlink("a.txt", desk.src("link")).unwrap();
-        Self { desk, server, bucket }
-    }
-
-    fn command(&self) -> Command {
-        let mut command = self.desk.command();
-        command
-            .env("KEEPFAST_REPOSITORY", format!("s3://{}/some/prefix", self.bucket))
-            .envs(self.server.environment(&self.server.endpoint()));
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(self.command().args(arguments).output().unwrap())
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let run = Run::of(self.command().arg("--json").args(arguments).output().unwrap()).succeeds();
-        serde_json::from_str(&run.out).unwrap()
-    }
-
-    fn source(&self) -> String {
-        self.desk.path("src").display().to_string()
-    }
-
-    fn restores_identical(&self) -> bool {
-        let target = tempfile::tempdir_in(self.desk.folder.path()).unwrap();
-        let snapshot = format!("latest:{}", self.source());
-        self.run(&["restore", "--snapshot", &snapshot, "--target", path(target.path())]).succeeds();
-        same(&self.desk.path("src"), target.path())
-    }
-
-    fn is_sound(&self) -> bool {
-        let check = self.run(&["check", "--read-data"]).succeeds();
-        check.out.contains("no damage found")
-    }
-
-    fn store(&self) -> S3Backend {
-        let options = S3Options {
-            endpoint: Some(self.server.endpoint()),
-            region: Some(self.server.region().to_owned()),
-            credentials: Some(S3Credentials {
-                access_key: self.server.access_key().to_owned(),
-                secret_key: self.server.secret_key().to_owned(),
-                session_token: None,
-            }),
-            ..S3Options::new(&self.bucket, "some/prefix", Instant::now)
-        };
-        S3Backend::connect(options).unwrap()
-    }
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use crate::program::{Run, peak_mib_of};
+use crate::remote::Remote;
 
 /// Everything that one does with a repository, on one server.
 fn whole_life(remote: &Remote) {
@@ -192,6 +119,102 @@ fn an_interrupted_backup_run_again_uploads_only_the_rest() {
     // Packs that were under way when it was interrupted may go twice.
     assert!(sent < rest + 3 * PACK, "{sent} bytes were sent again, {before} had been stored");
     assert!(remote.restores_identical() && remote.is_sound());
+}
+
+/// Packs on their way, and frames on theirs back, take little memory, whatever the amount.
+fn takes_little_memory(mib: u64) {
+    let remote = Remote::on(Kind::SeaweedFs);
+    for n in 0..mib / 32 {
+        fs::write(remote.desk.src(&format!("noise{n}")), noise(n + 10, 32 << 20)).unwrap();
+    }
+    remote.run(&["init"]).succeeds();
+    let target = remote.desk.path("restored");
+    let peak = |arguments: &[&str]| peak_mib_of(&remote.command(), &remote.desk.path("peak"), arguments);
+    let peaks = [
+        peak(&["backup", &remote.source()]),
+        peak(&["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()]),
+    ];
+    eprintln!("{mib} MiB: {peaks:?} MiB at the peak");
+    assert!(peaks.iter().all(|peak| (1..=256).contains(peak)), "{peaks:?}");
+}
+
+#[test]
+fn a_backup_and_a_restore_take_little_memory() {
+    takes_little_memory(256);
+}
+
+#[test]
+#[ignore = "a long campaign, for make soak"]
+fn a_backup_and_a_restore_of_a_gibibyte_take_little_memory() {
+    takes_little_memory(1024);
+}
+
+/// Every pack with one request, and what tells where they are with as few as there are objects.
+#[test]
+fn a_restore_asks_for_nothing_twice() {
+    let remote = Remote::on(Kind::Moto);
+    fs::write(remote.desk.src("more.bin"), noise(2, 20 << 20)).unwrap();
+    remote.run(&["init", "--pack-size", "4"]).succeeds();
+    remote.run(&["backup", &remote.source()]).succeeds();
+    let proxy = Proxy::start(remote.server.address(), Plan::new(1));
+    let target = remote.desk.path("restored");
+    let mut restore = remote.command_through(&proxy);
+    restore.args(["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()]);
+    Run::of(restore.output().unwrap()).succeeds();
+    let asked: Vec<String> = proxy.seen().into_iter().map(|seen| seen.target).collect();
+    let packs = asked.iter().filter(|target| target.contains("/packs/")).count();
+    let mut distinct = asked.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), asked.len(), "{asked:#?}");
+    // Five listings; a key slot, the config, the keyring, the snapshot.
+    assert!(packs > 5 && asked.len() == packs + 9, "{asked:#?}");
+}
+
+/// The first signal ends a run that waits for the store, and not only when it has waited enough.
+#[test]
+fn a_signal_ends_a_backup_and_a_restore_that_wait_for_the_store() {
+    let remote = Remote::on(Kind::Moto);
+    remote.run(&["init"]).succeeds();
+    remote.run(&["backup", &remote.source()]).succeeds();
+    fs::write(remote.desk.src("new.bin"), noise(3, 3 << 20)).unwrap();
+    let long = Duration::from_secs(100);
+    let (puts, gets) =
+        (Requests { method: "PUT", path: "/packs/" }, Requests { method: "GET", path: "/packs/" });
+    let source = remote.source();
+    let target = remote.desk.path("restored");
+    let backup = ["backup", &source];
+    let restore = ["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()];
+    for (arguments, requests, fault) in [
+        (&backup[..], puts, Fault::StallRequest(long)),
+        (&backup, puts, Fault::Delay(long)),
+        (&backup, puts, Fault::CutBefore),
+        (&restore, gets, Fault::StallAnswer(long)),
+        (&restore, gets, Fault::CutBefore),
+    ] {
+        let proxy = Proxy::start(remote.server.address(), Plan::new(1).on(requests, When::Always, fault));
+        let child = remote
+            .command_through(&proxy)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        while proxy.faults() == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "nothing is waited for: {:#?}", proxy.seen());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let asked = Instant::now();
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let run = Run::of(child.wait_with_output().unwrap());
+        assert!(asked.elapsed() < Duration::from_secs(8), "{fault:?}: {:?}, {run:?}", asked.elapsed());
+        assert!(!run.err.contains("damaged"), "{fault:?}: {run:?}");
+        run.fails(130, &["interrupted"]);
+        let _ = fs::remove_dir_all(&target);
+    }
+    assert!(remote.is_sound());
 }
 
 #[test]

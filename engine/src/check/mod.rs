@@ -3,6 +3,7 @@
 //! Findings name the object that is damaged; a last walk names the snapshots and files
 //! that it hits.
 
+mod collection;
 mod hits;
 mod packs;
 mod trees;
@@ -18,7 +19,9 @@ use keepfast_format::{limits, names};
 
 use crate::error::Result;
 use crate::monitor::{Event, Monitor};
-use crate::repo::{FrameCache, Index, Repository, Snapshots, Trees, list_segments, read_segment};
+use crate::repo::{
+    FrameCache, Index, Repository, Snapshots, Trees, list_catalogue, list_segments, read_segment, until,
+};
 use hits::Hits;
 use packs::Reading;
 use trees::TreeWalk;
@@ -94,8 +97,11 @@ pub fn check(
     check.parameters()?;
     check.snapshots(snapshots);
     check.sessions(snapshots)?;
+    check.collection()?;
     let stored = check.stored_packs()?;
-    let listed = check.segments(snapshots, &stored)?;
+    // Afterwards, so that a prune that runs beside this explains what it has removed.
+    check.verdicts(index)?;
+    let listed = check.segments(index, snapshots, &stored)?;
     let bad = check.packs(&stored, &listed, index, options)?;
     let hit = check.trees(index, snapshots, &bad, options.threads)?;
     check.report.files_hit = hit;
@@ -129,7 +135,10 @@ impl Check<'_> {
     }
 
     fn snapshots(&mut self, snapshots: &Snapshots) {
-        self.report.objects += (snapshots.all.len() + snapshots.damaged.len()) as u64;
+        self.report.objects += (snapshots.all.len()
+            + snapshots.forgotten.len()
+            + snapshots.fenced.len()
+            + snapshots.damaged.len()) as u64;
         for (object, what) in &snapshots.damaged {
             self.finding(object.clone(), what.clone());
         }
@@ -140,8 +149,9 @@ impl Check<'_> {
         if !snapshots.damaged.is_empty() {
             return;
         }
-        let mut there: HashSet<ObjectHash> = snapshots.all.iter().map(|stored| stored.hash).collect();
-        for witness in snapshots.all.iter().map(|stored| &stored.snapshot.head) {
+        let known = || snapshots.all.iter().chain(&snapshots.forgotten);
+        let mut there: HashSet<ObjectHash> = known().map(|stored| stored.hash).collect();
+        for witness in known().map(|stored| &stored.snapshot.head) {
             for seen in &witness.heads {
                 if there.insert(seen.hash) {
                     self.finding(
@@ -159,17 +169,15 @@ impl Check<'_> {
     fn sessions(&mut self, snapshots: &Snapshots) -> Result<()> {
         let mut found = Vec::new();
         self.repository.backend().list(names::SESSIONS, &mut |listed| found.push(listed.name))?;
-        // A garbage collection may have removed sessions and snapshots for good reasons.
-        let mut collected = false;
-        self.repository.backend().list(names::EPOCHS, &mut |_| collected = true)?;
-        if !collected {
+        // Where sessions were compacted, snapshots are missing for good reasons.
+        if list_catalogue(self.repository)?.is_empty() {
             self.missed_snapshots(snapshots);
-            let listed: HashSet<&String> = found.iter().collect();
-            for stored in &snapshots.all {
-                let name = names::session(stored.snapshot.head.id);
-                if !listed.contains(&name) {
-                    self.finding(name, "it is missing, though its snapshot is there");
-                }
+        }
+        let listed: HashSet<&String> = found.iter().collect();
+        for stored in &snapshots.all {
+            let name = names::session(stored.snapshot.head.id);
+            if !listed.contains(&name) {
+                self.finding(name, "it is missing, though its snapshot is there");
             }
         }
         for name in found {
@@ -178,11 +186,12 @@ impl Check<'_> {
                 self.finding(name, "its name isn't a session's");
                 continue;
             };
-            let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
-            let opened = self
-                .repository
-                .writer_key(id.writer)
-                .map(|writer| Session::open(&bytes, self.repository.id(), writer));
+            let read = || {
+                let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
+                let writer = self.repository.writer_key(id.writer);
+                Ok(writer.map(|writer| Session::open(&bytes, self.repository.id(), writer)))
+            };
+            let opened = until(read, |opened: &Result<_>| !matches!(opened, Ok(Some(Err(_)))))?;
             match opened {
                 None => self.finding(name, "no holder of keys may have written it"),
                 Some(Err(error)) => self.finding(name, error.to_string()),
@@ -213,7 +222,12 @@ impl Check<'_> {
     }
 
     /// Every segment must be readable, and the packs that it lists must be there in full size.
-    fn segments(&mut self, snapshots: &Snapshots, stored: &StoredPacks) -> Result<ListedPacks> {
+    fn segments(
+        &mut self,
+        index: &Index,
+        snapshots: &Snapshots,
+        stored: &StoredPacks,
+    ) -> Result<ListedPacks> {
         let segments = list_segments(self.repository)?;
         let mut listed = ListedPacks::new();
         let mut by_session: HashMap<SessionId, Vec<PackId>> = HashMap::new();
@@ -228,6 +242,9 @@ impl Check<'_> {
             };
             for (pack, table) in segment.packs {
                 by_session.entry(segment.session).or_default().push(pack.id);
+                if index.was_buried(&pack.id)? {
+                    continue;
+                }
                 match stored.get(&pack.id) {
                     None => self.finding(pack.name(), "it is missing"),
                     Some((_, bytes)) if *bytes != pack.stored_bytes => self.finding(
@@ -274,8 +291,8 @@ impl Check<'_> {
         // Packs that no segment lists hold nothing that anybody counts on, unless the
         // index had to be rebuilt from them.
         let mut unlisted = ListedPacks::new();
-        index.for_each_pack(|_, pack| {
-            if !listed.contains_key(&pack.id) {
+        index.for_each_pack(|number, pack| {
+            if !listed.contains_key(&pack.id) && !index.is_dead(number) {
                 let table = PackTable { frames: pack.frames.clone(), chunks: Vec::new() };
                 unlisted.insert(pack.id, (pack.session, pack.stored_bytes, table));
             }

@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
-use keepfast_format::{limits, names};
+use keepfast_format::names;
 
 use super::ListedPacks;
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
-use crate::repo::{Repository, verify_pack};
+use crate::repo::{Repository, verify_stored_pack};
 
 /// What reading found.
 pub struct ReadPacks {
@@ -97,29 +97,27 @@ impl<'a> Reading<'a> {
         bytes: &mut Vec<u8>,
     ) -> Result<()> {
         let name = names::pack(id, session);
-        let limit = limits::PACK_STORED_BYTES_MAX;
-        if let Err(error) = self.repository.backend().read_into(&name, limit, bytes) {
-            self.finding(name, error.to_string());
-            if let Some((_, _, table)) = self.listed.get(&id) {
-                self.mark_bad(table.chunks.iter().map(|chunk| chunk.id));
+        let table = self.listed.get(&id).map(|(_, _, table)| table);
+        let findings = match verify_stored_pack(self.repository, (id, session), table, reader, bytes) {
+            Ok(findings) => findings,
+            Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
+            Err(error) => {
+                self.finding(name, error.to_string());
+                if let Some(table) = table {
+                    self.mark_bad(table.chunks.iter().map(|chunk| chunk.id));
+                }
+                return Ok(());
             }
-            return Ok(());
-        }
+        };
         self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.monitor.progress().add(1, bytes.len() as u64);
-        let Some((_, _, table)) = self.listed.get(&id) else {
-            if PackId::of(bytes) != id {
-                self.finding(name, "its bytes aren't those it was named after".to_owned());
-            }
-            return Ok(());
-        };
-        for finding in verify_pack(self.repository, bytes, id, table, reader) {
+        for finding in findings {
             let object = match finding.frame {
                 Some(frame) => format!("{name}, frame {frame}"),
                 None => name.clone(),
             };
             self.finding(object, finding.what);
-            if let Some(frame) = finding.frame {
+            if let (Some(frame), Some(table)) = (finding.frame, table) {
                 let before: usize =
                     table.frames.iter().take(frame as usize).map(|frame| frame.chunks as usize).sum();
                 let count = table.frames.get(frame as usize).map_or(0, |frame| frame.chunks as usize);

@@ -8,7 +8,7 @@ use keepfast_format::names;
 
 use super::Prune;
 use crate::error::Result;
-use crate::repo::{Epochs, Snapshots};
+use crate::repo::{Epochs, Snapshots, list_segments};
 
 impl Prune<'_> {
     /// Removes what is left over of this epoch and of earlier ones.
@@ -63,12 +63,12 @@ impl Prune<'_> {
             .map(|stored| stored.snapshot.head.id)
             .chain(snapshots.fenced.iter().copied())
             .collect();
-        let dead: Vec<String> = self
-            .index
-            .dead_segments()?
-            .into_iter()
-            .filter(|name| names::parse_segment(name).is_some_and(|(session, _)| ended.contains(&session)))
-            .collect();
+        let there = list_segments(self.repository)?;
+        let mut dead = self.index.dead_segments()?;
+        dead.retain(|name| {
+            let owner = names::parse_segment(name).map(|(session, _)| session);
+            owner.is_some_and(|session| ended.contains(&session)) && there.binary_search(name).is_ok()
+        });
         self.report.objects_removed += dead.len() as u64;
         self.remove_all(&dead)
     }

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::ops::{Deref, Range};
+use std::ops::{ControlFlow, Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use keepfast_backend::BackendError;
 use keepfast_format::FormatError;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::ChunkId;
@@ -16,15 +17,17 @@ use lru::LruCache;
 use super::index::{Index, Location, StoredPack};
 use super::packs::open_cipher;
 use super::repository::Repository;
+use super::soundness::until_sound;
 use crate::error::{EngineError, Result};
 
 /// Frames kept open: 16 MiB of metadata.
 const FRAMES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
-/// From a store that is far, frames are read with those after them, up to so many bytes: the
+/// From a store that is far, frames are read with their neighbours, up to so many bytes: the
 /// metadata of one directory after the other lies together.
 const AHEAD_BYTES: u64 = 8 << 20;
-/// Ranges of sealed frames that are kept, if they are read ahead.
-const RANGES: usize = 2;
+/// Bytes of sealed frames that are kept, if they are read with their neighbours: a directory's
+/// metadata is in the packs of all runs that changed something in it.
+const AHEAD_KEPT_BYTES: usize = 32 << 20;
 /// Packs whose keys are kept.
 const CIPHERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
@@ -52,7 +55,7 @@ pub struct FrameCache<'r> {
     frames: Mutex<LruCache<(u32, u32), Arc<Vec<u8>>>>,
     /// Readers that nobody uses at the moment.
     readers: Mutex<Vec<FrameReader>>,
-    /// Sealed frames that were read ahead, the newest last.
+    /// Sealed frames that were read ahead, those used last at the end.
     ahead: Mutex<VecDeque<Arc<SealedRange>>>,
 }
 
@@ -142,51 +145,58 @@ impl<'r> FrameCache<'r> {
     /// Reads and opens a frame, and returns its pack.
     pub fn open(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<Arc<StoredPack>> {
         let pack = self.index.pack(pack_number)?;
-        let cipher = self.cipher(pack_number, &pack, None)?;
         let entry = pack.frame(number)?;
-        let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
-        reader.open(&cipher, number, &sealed).map_err(EngineError::damaged(pack.name()))?;
+        until_sound(|| {
+            let cipher = self.cipher(pack_number, &pack, None)?;
+            let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
+            reader.open(&cipher, number, &sealed).map_err(EngineError::damaged(pack.name()))
+        })?;
         Ok(pack)
     }
 
-    /// Opens a frame, which may have been read with one before it.
+    /// Opens a frame, which may have been read with its neighbours before.
     fn open_ahead(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<()> {
         let pack = self.index.pack(pack_number)?;
         let entry = pack.frame(number)?;
-        let has = |range: &&Arc<SealedRange>| range.pack == pack_number && range.frames.contains(&number);
-        let known = lock(&self.ahead).iter().find(has).cloned();
-        let range = match known {
+        let range = match self.take_ahead(pack_number, number) {
             Some(range) => range,
-            None => {
-                let range = Arc::new(self.read_ahead(pack_number, &pack, number)?);
-                let mut ahead = lock(&self.ahead);
-                ahead.push_back(Arc::clone(&range));
-                if ahead.len() > RANGES {
-                    ahead.pop_front();
-                }
-                range
-            }
+            None => Arc::new(self.read_ahead(pack_number, &pack, number)?),
         };
-        let header = range.bytes.get(..HEADER_BYTES).filter(|_| range.start == 0);
-        let cipher = self.cipher(pack_number, &pack, header)?;
         let start = entry.offset as usize - range.start;
-        let opened = match range.bytes.get(start..start + entry.sealed_bytes as usize) {
-            Some(sealed) => reader.open(&cipher, number, sealed),
-            None => Err(FormatError::Truncated { what: "pack" }),
+        let header = range.bytes.get(..HEADER_BYTES).filter(|_| range.start == 0);
+        let sealed = range.bytes.get(start..start + entry.sealed_bytes as usize);
+        let opened = match (self.cipher(pack_number, &pack, header), sealed) {
+            (Ok(cipher), Some(sealed)) => reader.open(&cipher, number, sealed).is_ok(),
+            (Err(EngineError::Damaged { .. }), _) | (_, None) => false,
+            (Err(error), _) => return Err(error),
         };
-        opened.map_err(EngineError::damaged(pack.name()))
+        self.keep_ahead(range);
+        // What came wrong is read again by itself, before the store is blamed.
+        if opened { Ok(()) } else { self.open(reader, pack_number, number).map(drop) }
     }
 
-    /// Reads a frame and some of those after it; with the first, the pack's header too.
+    fn take_ahead(&self, pack: u32, number: u32) -> Option<Arc<SealedRange>> {
+        let mut ahead = lock(&self.ahead);
+        let place = ahead.iter().position(|range| range.pack == pack && range.frames.contains(&number))?;
+        ahead.remove(place)
+    }
+
+    fn keep_ahead(&self, range: Arc<SealedRange>) {
+        let mut ahead = lock(&self.ahead);
+        ahead.push_back(range);
+        let mut bytes: usize = ahead.iter().map(|range| range.bytes.len()).sum();
+        while bytes > AHEAD_KEPT_BYTES {
+            bytes -= ahead.pop_front().map_or(bytes, |range| range.bytes.len());
+        }
+    }
+
+    /// Reads a frame and its neighbours; with the first, the pack's header too.
     fn read_ahead(&self, pack_number: u32, pack: &StoredPack, number: u32) -> Result<SealedRange> {
-        let first = pack.frame(number)?;
-        let start = if number == 0 { 0 } else { first.offset as usize };
-        let end_of = |frame: &FrameEntry| u64::from(frame.offset) + u64::from(frame.sealed_bytes);
-        let within = |frame: &&FrameEntry| end_of(frame) - u64::from(first.offset) <= AHEAD_BYTES;
-        let more = pack.frames[number as usize + 1..].iter().take_while(within);
-        let frames = number..number + 1 + more.clone().count() as u32;
-        let end = more.last().map_or_else(|| end_of(first), end_of);
-        let bytes = self.read(pack, start as u64, end as usize - start)?;
+        let frames = window(&pack.frames, number);
+        let (first, last) = (pack.frame(frames.start)?, pack.frame(frames.end - 1)?);
+        let start = if frames.start == 0 { 0 } else { first.offset as usize };
+        let end = (last.offset + last.sealed_bytes) as usize;
+        let bytes = self.read(pack, start as u64, end - start)?;
         Ok(SealedRange { pack: pack_number, frames, start, bytes })
     }
 
@@ -197,8 +207,8 @@ impl<'r> FrameCache<'r> {
         pack: &StoredPack,
         header: Option<&[u8]>,
     ) -> Result<Arc<PackCipher>> {
-        if let Some(cipher) = lock(&self.ciphers).get(&pack_number) {
-            return Ok(Arc::clone(cipher));
+        if let Some(cipher) = self.known_cipher(pack_number) {
+            return Ok(cipher);
         }
         let opened = match header {
             Some(header) => open_cipher(self.repository, header),
@@ -210,31 +220,82 @@ impl<'r> FrameCache<'r> {
         Ok(cipher)
     }
 
-    /// A range of a pack's stored bytes.
-    fn read(&self, pack: &StoredPack, offset: u64, length: usize) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.read_into(pack, offset, length, &mut bytes)?;
-        Ok(bytes)
+    /// The key of a pack that was used before.
+    pub fn known_cipher(&self, pack_number: u32) -> Option<Arc<PackCipher>> {
+        lock(&self.ciphers).get(&pack_number).cloned()
     }
 
-    /// A range of a pack's stored bytes, into memory that is used again.
-    pub fn read_into(
+    /// A range of a pack's stored bytes.
+    fn read(&self, pack: &StoredPack, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let read = self.repository.backend().read_range(&pack.name(), offset, length);
+        read.map_err(|error| unreadable(pack, error))
+    }
+
+    /// As [`Backend::read_pieces`], of a pack.
+    ///
+    /// [`Backend::read_pieces`]: keepfast_backend::Backend::read_pieces
+    pub fn read_pieces(
         &self,
         pack: &StoredPack,
         offset: u64,
         length: usize,
-        bytes: &mut Vec<u8>,
+        memory: &mut Vec<u8>,
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        match self.repository.backend().read_range_into(&pack.name(), offset, length, bytes) {
-            Err(error) if error.is_not_found() => Err(EngineError::Missing {
-                object: pack.name(),
-                consequence: "what it holds can't be restored; run `keepfast check` to see which files that hits",
-            }),
-            other => Ok(other?),
+        let read = self.repository.backend().read_pieces(&pack.name(), offset, length, memory, take);
+        read.map_err(|error| unreadable(pack, error))
+    }
+}
+
+fn unreadable(pack: &StoredPack, error: BackendError) -> EngineError {
+    if error.is_not_found() {
+        return EngineError::Missing {
+            object: pack.name(),
+            consequence: "what it holds can't be restored; run `keepfast check` to see which files that hits",
+        };
+    }
+    error.into()
+}
+
+/// The frames that are read together with one: a pack is cut into windows of up to
+/// [`AHEAD_BYTES`], always the same ones, so that nothing is read twice whatever the order.
+fn window(frames: &[FrameEntry], number: u32) -> Range<u32> {
+    let (mut first, mut start) = (0, 0);
+    for (at, frame) in (0..).zip(frames) {
+        let end = u64::from(frame.offset) + u64::from(frame.sealed_bytes);
+        if at > first && end - start > AHEAD_BYTES {
+            if number < at {
+                return first..at;
+            }
+            (first, start) = (at, u64::from(frame.offset));
         }
     }
+    first..frames.len() as u32
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::window;
+    use keepfast_format::pack::FrameEntry;
+
+    #[test]
+    fn windows_cover_a_pack_without_overlap() {
+        let frame = |n: u32| FrameEntry {
+            offset: 112 + n * (3 << 20),
+            sealed_bytes: 3 << 20,
+            plain_bytes: 1,
+            chunks: 1,
+        };
+        let frames: Vec<FrameEntry> = (0..7).map(frame).collect();
+        let windows: Vec<_> = (0..7).map(|number| window(&frames, number)).collect();
+        assert_eq!(windows, [0..2, 0..2, 2..4, 2..4, 4..6, 4..6, 6..7]);
+        // One that is larger than a window is one of its own; a small pack is read whole.
+        let large = FrameEntry { sealed_bytes: 9 << 20, ..frame(0) };
+        assert_eq!(window(&[large], 0), 0..1);
+        assert_eq!(window(&frames[..2], 1), 0..2);
+    }
 }

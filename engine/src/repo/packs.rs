@@ -9,6 +9,7 @@ use keepfast_format::{FormatError, limits, names};
 
 use super::index::StoredPack;
 use super::repository::Repository;
+use super::soundness::until;
 use crate::error::{EngineError, Result};
 
 /// The cipher of a pack, from its header.
@@ -27,7 +28,8 @@ pub fn read_contents(
     session: SessionId,
 ) -> Result<(StoredPack, PackTable)> {
     let name = names::pack(id, session);
-    let bytes = repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX)?;
+    let read = || repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX);
+    let bytes = until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == id))?;
     let read = || {
         let header = bytes.get(..HEADER_BYTES).ok_or(FormatError::Truncated { what: "pack" })?;
         let (header, cipher) = open_cipher(repository, header)?;
@@ -81,9 +83,32 @@ fn frame_entry(offset: usize, length: usize, plain_bytes: u32, chunks: u32) -> F
     FrameEntry { offset: offset as u32, sealed_bytes: length as u32, plain_bytes, chunks }
 }
 
+/// Reads a pack into `bytes` and says what is wrong with it, if anything. `expected` is what the
+/// index says that it holds; of a pack that it doesn't know, only the name is compared.
+pub fn verify_stored_pack(
+    repository: &Repository,
+    (id, session): (PackId, SessionId),
+    expected: Option<&PackTable>,
+    reader: &mut FrameReader,
+    bytes: &mut Vec<u8>,
+) -> Result<Vec<PackFinding>> {
+    let name = names::pack(id, session);
+    let read = || {
+        repository.backend().read_into(&name, limits::PACK_STORED_BYTES_MAX, bytes)?;
+        Ok(match expected {
+            Some(expected) => verify_pack(repository, bytes, id, expected, reader),
+            None if PackId::of(bytes) == id => Vec::new(),
+            None => vec![PackFinding { frame: None, what: MISNAMED.to_owned() }],
+        })
+    };
+    until(read, |findings: &Result<Vec<_>>| findings.as_ref().map_or(true, Vec::is_empty))
+}
+
+const MISNAMED: &str = "its bytes aren't those it was named after";
+
 /// What is wrong with a stored pack, if anything: its name, seal, every frame, and every id.
 /// `expected` is what the index says that it holds.
-pub fn verify_pack(
+fn verify_pack(
     repository: &Repository,
     bytes: &[u8],
     id: PackId,
@@ -92,8 +117,7 @@ pub fn verify_pack(
 ) -> Vec<PackFinding> {
     let mut findings = Vec::new();
     if PackId::of(bytes) != id {
-        findings
-            .push(PackFinding { frame: None, what: "its bytes aren't those it was named after".to_owned() });
+        findings.push(PackFinding { frame: None, what: MISNAMED.to_owned() });
     }
     let opened = bytes
         .get(..HEADER_BYTES)

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use keepfast_backend::{Backend, Created};
 use keepfast_format::chunker::{Chunker, ChunkerParams};
 use keepfast_format::config::Config;
-use keepfast_format::ids::{DomainId, HolderId, RepositoryId, SlotId};
+use keepfast_format::ids::{DomainId, HolderId, ObjectHash, RepositoryId, SlotId};
 use keepfast_format::keyring::Keyring;
 use keepfast_format::keys::{ChunkIds, DomainSecrets, Identity, KeyRef};
 use keepfast_format::slot::{KeySlot, PasswordCost};
 use keepfast_format::{FormatError, limits, names};
 use zeroize::Zeroizing;
 
+use super::soundness::{until, until_sound};
 use crate::error::{EngineError, Result};
 
 /// What `init` can choose.
@@ -37,6 +38,20 @@ pub struct Repository {
     identity: Identity,
     keyring: Keyring,
     secrets: Vec<DomainSecrets>,
+}
+
+/// A repository that is there, still closed.
+pub struct FoundRepository {
+    backend: Arc<dyn Backend>,
+    /// The number of its newest config.
+    config_n: u32,
+}
+
+impl FoundRepository {
+    /// Opens it with a password.
+    pub fn open(self, password: &[u8]) -> Result<Repository> {
+        Repository::open_found(self, password)
+    }
 }
 
 impl Repository {
@@ -87,15 +102,26 @@ impl Repository {
 
     /// Opens a repository with a password.
     pub fn open(backend: Arc<dyn Backend>, password: &[u8]) -> Result<Self> {
-        let location = backend.location();
-        let configs = list_numbers(&*backend, names::CONFIG)?;
-        let Some(newest) = configs.last() else {
-            refuse_without_config(&*backend)?;
-            return Err(EngineError::NoRepository { location });
-        };
+        Self::find(backend)?.open(password)
+    }
+
+    /// Looks for a repository, before anybody is asked for its password.
+    pub fn find(backend: Arc<dyn Backend>) -> Result<FoundRepository> {
+        match list_numbers(&*backend, names::CONFIG)?.last() {
+            Some(newest) => Ok(FoundRepository { backend, config_n: *newest }),
+            None => {
+                refuse_without_config(&*backend)?;
+                Err(EngineError::NoRepository { location: backend.location() })
+            }
+        }
+    }
+
+    fn open_found(found: FoundRepository, password: &[u8]) -> Result<Self> {
+        let FoundRepository { backend, config_n } = found;
         let (id, identity) = unlock(&*backend, password)?;
-        let name = names::config(*newest);
-        let config = read_small(&*backend, &name).and_then(|bytes| {
+        let name = names::config(config_n);
+        let config = until_sound(|| {
+            let bytes = read_small(&*backend, &name)?;
             Config::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
         })?;
         if let Some(feature) = config.features.read.first() {
@@ -108,7 +134,8 @@ impl Repository {
             });
         };
         let name = names::keyring(newest);
-        let keyring = read_small(&*backend, &name).and_then(|bytes| {
+        let keyring = until_sound(|| {
+            let bytes = read_small(&*backend, &name)?;
             Keyring::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
         })?;
         let secrets = keyring.secrets(&identity).map_err(EngineError::damaged(&name))?;
@@ -187,12 +214,18 @@ impl Repository {
                 if n != expected {
                     findings.push((name_of(expected), "it is missing from its chain".to_owned()));
                 }
-                let bytes = self.backend.read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
-                let opened = if prefix == names::CONFIG {
-                    Config::open(&bytes, self.id(), owners).map(|config| (config.n, config.previous))
-                } else {
-                    Keyring::open(&bytes, self.id(), owners).map(|ring| (ring.n, ring.previous))
-                };
+                let (hash, opened) = until(
+                    || {
+                        let bytes = read_small(&*self.backend, &name)?;
+                        let opened = if prefix == names::CONFIG {
+                            Config::open(&bytes, self.id(), owners).map(|config| (config.n, config.previous))
+                        } else {
+                            Keyring::open(&bytes, self.id(), owners).map(|ring| (ring.n, ring.previous))
+                        };
+                        Ok((ObjectHash::of(&bytes), opened))
+                    },
+                    |read: &Result<_>| !matches!(read, Ok((_, Err(_)))),
+                )?;
                 match opened {
                     Err(error) => findings.push((name, error.to_string())),
                     Ok((found, previous)) if found != n || previous != before => {
@@ -200,7 +233,7 @@ impl Repository {
                     }
                     Ok(_) => {}
                 }
-                before = Some(keepfast_format::ids::ObjectHash::of(&bytes));
+                before = Some(hash);
             }
         }
         for (name, slot) in list_slots(&*self.backend)? {
@@ -265,12 +298,15 @@ fn list_slots(backend: &dyn Backend) -> Result<Vec<(String, Result<KeySlot, Form
     let mut slots = Vec::new();
     for name in found {
         let Some(id) = names::parse_slot(&name) else { continue };
-        let bytes = read_small(backend, &name)?;
-        let slot = if SlotId::of(&bytes) == id {
-            KeySlot::decode(&bytes)
-        } else {
-            Err(FormatError::NotAuthentic { what: "key slot" })
+        let read = || {
+            let bytes = read_small(backend, &name)?;
+            Ok(if SlotId::of(&bytes) == id {
+                KeySlot::decode(&bytes)
+            } else {
+                Err(FormatError::NotAuthentic { what: "key slot" })
+            })
         };
+        let slot = until(read, |slot: &Result<_>| !matches!(slot, Ok(Err(_))))?;
         slots.push((name, slot));
     }
     Ok(slots)

@@ -8,6 +8,7 @@ use keepfast_format::{FormatError, limits, names};
 
 use super::index::StoredPack;
 use super::repository::Repository;
+use super::soundness::until_sound;
 use crate::error::{EngineError, Result};
 
 /// A segment, read and verified: its head, and the table of each of its packs.
@@ -32,8 +33,10 @@ pub fn list_segments(repository: &Repository) -> Result<Vec<String>> {
 
 /// Reads a segment and checks its signature and every section.
 pub fn read_segment(repository: &Repository, name: &str) -> Result<ReadSegment> {
-    let bytes = repository.backend().read(name, limits::SEGMENT_BYTES_MAX)?;
-    open_segment(repository, name, &bytes).map_err(EngineError::damaged(name))
+    until_sound(|| {
+        let bytes = repository.backend().read(name, limits::SEGMENT_BYTES_MAX)?;
+        open_segment(repository, name, &bytes).map_err(EngineError::damaged(name))
+    })
 }
 
 fn open_segment(repository: &Repository, name: &str, bytes: &[u8]) -> Result<ReadSegment, FormatError> {

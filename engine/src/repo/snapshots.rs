@@ -10,6 +10,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::catalogue::dead_sessions;
 use super::repository::Repository;
+use super::soundness::until_sound;
 use super::states::Standings;
 use crate::error::{EngineError, Result};
 
@@ -83,6 +84,7 @@ impl Snapshots {
                     if forgotten { &mut snapshots.forgotten } else { &mut snapshots.all }.push(stored);
                 }
                 Ok((Register::Fence(_), _)) => snapshots.fenced.push(id),
+                Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
                 Err(error) => snapshots.damaged.push((names::snapshot(id), error.to_string())),
             }
         }
@@ -172,15 +174,17 @@ impl Snapshots {
 
 pub(super) fn load_one(repository: &Repository, id: SessionId) -> Result<(Register, ObjectHash)> {
     let name = names::snapshot(id);
-    let bytes = repository.backend().read(&name, limits::SNAPSHOT_BYTES_MAX)?;
-    let register = Register::open(
-        &bytes,
-        repository.id(),
-        id,
-        |holder| repository.writer_key(holder),
-        repository.identity().owners(),
-        |key| repository.secrets(key),
-    )
-    .map_err(EngineError::damaged(name))?;
-    Ok((register, ObjectHash::of(&bytes)))
+    until_sound(|| {
+        let bytes = repository.backend().read(&name, limits::SNAPSHOT_BYTES_MAX)?;
+        let register = Register::open(
+            &bytes,
+            repository.id(),
+            id,
+            |holder| repository.writer_key(holder),
+            repository.identity().owners(),
+            |key| repository.secrets(key),
+        )
+        .map_err(EngineError::damaged(&name))?;
+        Ok((register, ObjectHash::of(&bytes)))
+    })
 }

@@ -1,6 +1,7 @@
 //! Restore: turns a snapshot back into files. Plans first (which parts of which frames go
 //! where), then runs the plan: each frame is read and opened once.
 
+mod arriving;
 mod plan;
 mod target;
 mod verify;

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
+use keepfast_format::limits;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::pack::FrameEntry;
 use rayon::slice::ParallelSliceMut;
@@ -100,9 +101,9 @@ pub struct Reading {
 impl Reading {
     /// From a disk, that answers at once.
     pub const NEAR: Self = Self { bytes: 4 << 20, gap_bytes: 0 };
-    /// From a store that takes its time for each answer, and wants to be paid for it: half a pack
-    /// of the usual size.
-    pub const FAR: Self = Self { bytes: 18 << 20, gap_bytes: 1 << 20 };
+    /// From a store that takes its time for each answer, and wants to be paid for it: a pack at
+    /// once, since its frames are opened as they come.
+    pub const FAR: Self = Self { bytes: limits::PACK_STORED_BYTES_MAX, gap_bytes: 1 << 20 };
 }
 
 /// One read from a pack: neighbouring frames, and the parts that are in them.
@@ -281,5 +282,7 @@ mod tests {
         let frames = [0, 0, 1, 3, 4, 7, 8, 9, 10, 11];
         assert_eq!(reads_of(&frames, Reading::NEAR), [0..2, 3..5, 7..11, 11..12]);
         assert_eq!(reads_of(&frames, Reading::FAR), [0..5, 7..12]);
+        let limited = Reading { bytes: 4 << 20, ..Reading::FAR };
+        assert_eq!(reads_of(&frames, limited), [0..4, 4..5, 7..11, 11..12]);
     }
 }

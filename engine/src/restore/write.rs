@@ -1,5 +1,6 @@
 //! Running a plan: frames are opened by all threads, and written where they belong.
 
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use keepfast_format::pack::HEADER_BYTES;
 use rustix::io::Errno;
 
 use super::RestoreOptions;
+use super::arriving::{Arriving, Awaited};
 use super::plan::{FilePlan, FileState, FrameRead, Part, Reading, RestorePlan};
 use super::target::Target;
 use crate::error::{EngineError, Result};
@@ -46,6 +48,7 @@ pub fn run(
         target,
         frames,
         ids: frames.repository().chunk_ids(),
+        reading,
         monitor,
         next: AtomicUsize::new(0),
         open: AtomicUsize::new(0),
@@ -67,22 +70,33 @@ struct Run<'a, 't> {
     target: &'a Target<'t>,
     frames: &'a FrameCache<'a>,
     ids: ChunkIds,
+    reading: Reading,
     monitor: &'a dyn Monitor,
     next: AtomicUsize,
     open: AtomicUsize,
     error: Mutex<Option<EngineError>>,
 }
 
+/// What a thread uses again from read to read.
+#[derive(Default)]
+struct Memory {
+    reader: FrameReader,
+    /// For a backend that reads all at once.
+    room: Vec<u8>,
+    /// A frame of which a part has come.
+    held: Vec<u8>,
+}
+
 impl Run<'_, '_> {
     fn work(&self, reads: &[FrameRead]) {
-        let (mut reader, mut bytes) = (FrameReader::default(), Vec::new());
+        let mut memory = Memory::default();
         // Files without content first: they are made by whoever comes by.
         let empty = self.plan.files.iter().filter(|file| file.parts == 0);
         let jobs = reads.len();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let done = if number < jobs {
-                self.read(&reads[number], &mut reader, &mut bytes)
+                self.read(&reads[number], &mut memory)
             } else if number == jobs {
                 empty.clone().try_for_each(|file| self.write(file, &[], &[]))
             } else {
@@ -97,38 +111,67 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Reads neighbouring frames and writes what is in them; `bytes` is memory for them.
-    fn read(&self, read: &FrameRead, reader: &mut FrameReader, bytes: &mut Vec<u8>) -> Result<()> {
+    /// Reads neighbouring frames and writes what is in them, each as soon as it has come.
+    fn read(&self, read: &FrameRead, memory: &mut Memory) -> Result<()> {
         let pack = self.frames.index().pack(read.pack)?;
         let entries = &pack.frames[read.frames.start as usize..read.frames.end as usize];
         let parts = &self.plan.parts[read.parts.clone()];
-        // The header comes along if it is next to the first frame: its key is needed anyway.
-        let start = if read.frames.start == 0 { 0 } else { entries[0].offset };
-        let end = entries.last().map_or(start, |entry| entry.offset + entry.sealed_bytes);
-        if let Err(error) = self.frames.read_into(&pack, start.into(), (end - start) as usize, bytes) {
-            return self.give_up(parts, error);
-        }
-        let header = bytes.get(..HEADER_BYTES).filter(|_| start == 0);
-        let cipher = match self.frames.cipher(read.pack, &pack, header) {
-            Ok(cipher) => cipher,
-            Err(error) => return self.give_up(parts, error),
-        };
-        let mut rest = parts;
-        for (number, entry) in (read.frames.start..).zip(entries) {
-            let count = rest.partition_point(|part| part.location.frame <= number);
-            let (here, after) = rest.split_at(count);
-            rest = after;
-            if here.is_empty() {
-                continue;
+        let end = entries.last().map_or(0, |entry| entry.offset + entry.sealed_bytes);
+        let mut start = entries[0].offset;
+        let mut cipher = self.frames.known_cipher(read.pack);
+        let mut awaited = Vec::with_capacity(entries.len() + 1);
+        if cipher.is_none() && u64::from(start) <= self.reading.gap_bytes.max(HEADER_BYTES as u64) {
+            // The header comes along: its key is needed anyway.
+            start = 0;
+            awaited.push(Awaited { range: 0..HEADER_BYTES, frame: 0, parts: &[] });
+        } else if cipher.is_none() {
+            match self.frames.cipher(read.pack, &pack, None) {
+                Ok(known) => cipher = Some(known),
+                Err(error) => return self.give_up(parts, error),
             }
-            let from = (entry.offset - start) as usize;
-            let opened = bytes
-                .get(from..from + entry.sealed_bytes as usize)
-                .ok_or(FormatError::Truncated { what: "pack" })
-                .and_then(|sealed| reader.open(&cipher, number, sealed));
-            match opened {
-                Ok(()) => self.place(here, reader.plain(), &pack.name())?,
-                Err(error) => self.give_up(here, EngineError::damaged(pack.name())(error))?,
+        }
+        let mut rest = parts;
+        for (frame, entry) in (read.frames.start..).zip(entries) {
+            let (here, after) = rest.split_at(rest.partition_point(|part| part.location.frame <= frame));
+            rest = after;
+            if !here.is_empty() {
+                let from = entry.offset as usize;
+                awaited.push(Awaited { range: from..from + entry.sealed_bytes as usize, frame, parts: here });
+            }
+        }
+        let Memory { reader, room, held } = memory;
+        let mut arrived = Ok(());
+        // Frames that came wrong, or not at all.
+        let mut again: Vec<&Awaited<'_>> = Vec::new();
+        let mut arriving = Arriving::new(&awaited, start as usize, held);
+        let read_all =
+            self.frames.read_pieces(&pack, start.into(), (end - start) as usize, room, &mut |piece| {
+                arriving.take(piece, &mut |awaited, bytes| {
+                    if awaited.parts.is_empty() {
+                        cipher = self.frames.cipher(read.pack, &pack, Some(bytes)).ok();
+                        return ControlFlow::Continue(());
+                    }
+                    let opened = cipher.as_ref().map(|cipher| reader.open(cipher, awaited.frame, bytes));
+                    if !matches!(opened, Some(Ok(()))) {
+                        again.push(awaited);
+                        return ControlFlow::Continue(());
+                    }
+                    arrived = self.place(awaited.parts, reader.plain(), &pack.name());
+                    if arrived.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                })
+            });
+        let missing = arriving.rest();
+        arrived?;
+        if let Err(error) = read_all {
+            let parts: Vec<Part> = missing.iter().flat_map(|awaited| awaited.parts).copied().collect();
+            self.give_up(&parts, error)?;
+        } else {
+            again.extend(missing.iter().filter(|awaited| !awaited.parts.is_empty()));
+        }
+        for Awaited { frame, parts, .. } in again {
+            match self.frames.open(reader, read.pack, *frame) {
+                Ok(pack) => self.place(parts, reader.plain(), &pack.name())?,
+                Err(error) => self.give_up(parts, error)?,
             }
         }
         Ok(())
@@ -234,9 +277,9 @@ impl Run<'_, '_> {
     }
 
     /// Skips the files that need parts which can't be had. An index that can't be used hits
-    /// everything, and ends the restore.
+    /// everything, and ends the restore, as the wish to stop does.
     fn give_up(&self, parts: &[Part], error: EngineError) -> Result<()> {
-        if matches!(error, EngineError::Cache { .. }) {
+        if matches!(error, EngineError::Cache { .. } | EngineError::Interrupted) {
             return Err(error);
         }
         for part in parts {

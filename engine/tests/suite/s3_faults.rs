@@ -58,6 +58,7 @@ impl Place {
             }),
             stall_timeout: STALL,
             retry_for,
+            uncontested_prefixes: ["packs/", "sessions/", "index/"].map(str::to_owned).to_vec(),
             ..S3Options::new(&self.bucket, "some/prefix", Instant::now)
         };
         Arc::new(S3Backend::connect(options).expect("the client can be made"))
@@ -131,7 +132,16 @@ fn survives(server: &Arc<Server>, plan: Plan, outcome: Outcome, retry_for: Durat
 
 /// Every fault of a list, with as many seeds. All are tried, whatever becomes of one.
 fn each_survives(seeds: u64, retry_for: Duration, faults: &[(Requests, When, Fault, Outcome)]) {
-    let server = Server::shared(Kind::SeaweedFs);
+    each_survives_on(Kind::SeaweedFs, seeds, retry_for, faults);
+}
+
+fn each_survives_on(
+    kind: Kind,
+    seeds: u64,
+    retry_for: Duration,
+    faults: &[(Requests, When, Fault, Outcome)],
+) {
+    let server = Server::shared(kind);
     let mut failed = Vec::new();
     for seed in 1..=seeds {
         for (requests, when, fault, outcome) in faults {
@@ -164,12 +174,20 @@ const STORMS: &[(Requests, When, Fault, Outcome)] = &[
     (Requests::PUTS, When::OneIn(3), Fault::Refuse(Status::Conflict), Outcome::Finishes),
 ];
 
-/// What has no checksum of its own can come wrong without anybody seeing that it's the way's fault.
+/// What comes wrong every time can't be told from damage in the store.
 const DAMAGE: &[(Requests, When, Fault, Outcome)] = &[
+    (OBJECT_READS, When::FirstOfEach, Fault::CorruptAnswer, Outcome::Finishes),
     (OBJECT_READS, When::OneIn(3), Fault::ShortAnswer, Outcome::Any),
     (OBJECT_READS, When::OneIn(3), Fault::CorruptAnswer, Outcome::Any),
     (Requests::GETS, When::OneIn(3), Fault::CorruptAnswer, Outcome::Any),
     (Requests::PUTS, When::OneIn(3), Fault::CorruptRequest, Outcome::Finishes),
+];
+
+/// Moto takes whatever arrives, so that only its ETags tell.
+const DAMAGE_UNCHECKED: &[(Requests, When, Fault, Outcome)] = &[
+    (PACKS, When::Nth(1), Fault::CorruptRequest, Outcome::Finishes),
+    (PACKS, When::First(4), Fault::CorruptRequest, Outcome::Finishes),
+    (PACKS, When::Always, Fault::CorruptRequest, Outcome::Fails),
 ];
 
 const HELD: Duration = Duration::from_secs(30);
@@ -206,6 +224,12 @@ fn i4_damaged_bodies_never_get_into_the_repository() {
     each_survives(SEEDS_SHORT, PATIENT, DAMAGE);
 }
 
+/// Where the store doesn't notice, the run does: no snapshot ever refers to what arrived spoilt.
+#[test]
+fn i4_bodies_damaged_on_their_way_into_a_store_that_checks_nothing_are_noticed() {
+    each_survives_on(Kind::Moto, SEEDS_SHORT, PATIENT, DAMAGE_UNCHECKED);
+}
+
 #[test]
 fn i4_slow_and_stalled_connections_harm_nothing() {
     each_survives(SEEDS_SHORT, PATIENT, SLOWNESS);
@@ -221,6 +245,7 @@ fn i4_a_run_that_gives_up_says_why_and_leaves_a_sound_repository() {
 fn i4_no_seed_of_any_fault_harms_anything() {
     each_survives(SEEDS_LONG, PATIENT, &[CUTS, STORMS, DAMAGE, SLOWNESS].concat());
     each_survives(SEEDS_LONG, IMPATIENT, HOPELESS);
+    each_survives_on(Kind::Moto, SEEDS_LONG, PATIENT, DAMAGE_UNCHECKED);
 }
 
 #[test]
@@ -288,6 +313,36 @@ fn a_restore_over_a_faulty_way_is_right_or_says_that_it_is_not() {
 #[ignore = "a long campaign, for make soak"]
 fn a_restore_over_a_faulty_way_is_right_or_says_that_it_is_not_with_any_seed() {
     restores_or_says_so(SEEDS_LONG);
+}
+
+/// What comes wrong is asked for again: nobody hears of damage that the store doesn't have.
+#[test]
+fn what_comes_wrong_once_is_no_damage() {
+    let server = Server::shared(Kind::SeaweedFs);
+    let place = Place::new(&server);
+    let direct = place.direct();
+    let mut lab = Lab::on(Arc::clone(&direct));
+    tree::small(&lab.source());
+    tree::write(lab.source().join("big.bin"), tree::noise(6, 12 << 20));
+    lab.backup();
+    for fault in [Fault::CorruptAnswer, Fault::ShortAnswer] {
+        let plan = || Plan::new(9).on(OBJECT_READS, When::FirstOfEach, fault);
+        let proxy = Proxy::start(server.address(), plan());
+        lab.backend = place.at(proxy.endpoint(), PATIENT);
+        lab.cache = lab.path(&format!("the cache of {fault:?}"));
+        let ear = Ear::default();
+        let target = lab.fresh_target();
+        lab.try_restore("latest", &ear, |options| options.target.clone_from(&target)).expect("it restores");
+        ear.assert_content();
+        assert_same(&lab.source(), &lab.restored_source(&target));
+        // Config, keys, snapshot, segments, data, metadata.
+        let hit = proxy.faults();
+        assert!(hit >= 8, "{hit} answers came wrong: {:#?}", proxy.seen());
+        // All over again, as a check sees it.
+        proxy.set_plan(plan());
+        lab.assert_sound();
+        assert!(proxy.faults() > 2 * hit, "{:#?}", proxy.seen());
+    }
 }
 
 /// The server is killed in the middle of a backup and comes back: the run goes on by itself.

@@ -87,6 +87,17 @@ impl Head {
             .is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
     }
 
+    /// The host that a request is for.
+    pub fn host(&self) -> &str {
+        self.field("host").unwrap_or_default()
+    }
+
+    /// The access key that a request is signed with.
+    pub fn access_key(&self) -> Option<&str> {
+        let credential = self.field("authorization")?.split_once("Credential=")?.1;
+        credential.split('/').next()
+    }
+
     /// Whether the request's body waits for a word.
     pub fn expects_continue(&self) -> bool {
         self.says("expect", "100-continue")

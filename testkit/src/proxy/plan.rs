@@ -1,5 +1,6 @@
 //! Which requests are hit by which fault.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// What goes wrong with one request. Positions in bodies come from the plan's seed.
@@ -110,6 +111,8 @@ pub enum When {
     OneIn(u64),
     /// All but the first so many.
     After(u64),
+    /// The first for each object or listing.
+    FirstOfEach,
 }
 
 struct Rule {
@@ -118,6 +121,8 @@ struct Rule {
     fault: Fault,
     /// How many requests it was about.
     seen: u64,
+    /// What these were for, if it matters.
+    targets: HashSet<String>,
 }
 
 /// Decides what becomes of each request. The same seed and the same order of requests lead to the
@@ -145,7 +150,7 @@ impl Plan {
     /// One more rule; a request falls to the first rule that hits it.
     #[must_use]
     pub fn on(mut self, requests: Requests, when: When, fault: Fault) -> Self {
-        self.rules.push(Rule { requests, when, fault, seen: 0 });
+        self.rules.push(Rule { requests, when, fault, seen: 0, targets: HashSet::new() });
         self
     }
 
@@ -164,6 +169,7 @@ impl Plan {
                 When::Nth(n) => rule.seen == n,
                 When::First(n) => rule.seen <= n,
                 When::After(n) => rule.seen > n,
+                When::FirstOfEach => rule.targets.insert(target.to_owned()),
                 When::OneIn(n) => mix(self.seed ^ mix(number << 32 ^ rule.seen)).is_multiple_of(n),
             };
             if hits && fate.is_none() {
@@ -211,5 +217,15 @@ mod tests {
         assert_eq!(fault("PUT", "/b/packs/2"), Some(Fault::AnswerLost));
         assert_eq!(fault("PUT", "/b/packs/3"), Some(Fault::CutBefore));
         assert_eq!(fault("GET", "/b/packs/3"), Some(Fault::CutInAnswer));
+    }
+
+    #[test]
+    fn the_first_of_each_is_hit_and_its_repeat_is_not() {
+        let mut plan = Plan::new(1).on(Requests::GETS, When::FirstOfEach, Fault::CutBefore);
+        let targets = ["/b/1", "/b/2", "/b/1", "/b/2", "/b/3"];
+        assert_eq!(
+            targets.map(|target| plan.decide("GET", target).is_some()),
+            [true, true, false, false, true]
+        );
     }
 }

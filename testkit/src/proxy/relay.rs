@@ -101,7 +101,7 @@ impl Write for Tolerant<'_> {
 impl Relay<'_> {
     fn exchange(&mut self) -> io::Result<Next> {
         let Some(head) = Head::read(&mut self.client)? else { return Ok(Next::Cut) };
-        let note = self.state.note(head.method(), head.target());
+        let note = self.state.note(&head);
         let fate = self.state.decide(head.method(), head.target());
         let fault = fate.map(|fate| fate.fault);
         let framing = head.request_framing()?;

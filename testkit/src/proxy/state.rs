@@ -4,6 +4,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::message::Head;
 use super::plan::{Fate, Fault, Plan};
 
 /// One request that came through.
@@ -13,6 +14,10 @@ pub struct Seen {
     pub method: String,
     /// Path and query, as sent.
     pub target: String,
+    /// The host that was asked, with its port.
+    pub host: String,
+    /// The access key that it was signed with.
+    pub access_key: Option<String>,
     /// What the client got; nothing if the connection was cut before that.
     pub status: Option<u16>,
     /// What went wrong on purpose.
@@ -75,11 +80,13 @@ impl State {
     }
 
     /// Writes down a request; what becomes of it is added before the client can see it.
-    pub fn note(&self, method: &str, target: &str) -> Note<'_> {
+    pub fn note(&self, head: &Head) -> Note<'_> {
         let mut shared = lock(&self.shared);
         shared.seen.push(Seen {
-            method: method.to_owned(),
-            target: target.to_owned(),
+            method: head.method().to_owned(),
+            target: head.target().to_owned(),
+            host: head.host().to_owned(),
+            access_key: head.access_key().map(str::to_owned),
             status: None,
             fault: None,
             bytes_up: 0,

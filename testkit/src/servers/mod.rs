@@ -12,9 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+pub use keys::KeyServer;
+
 use process::{Folder, Kept};
 
 mod http;
+mod keys;
 mod process;
 
 const START_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,113 @@
+//! Whether what arrived is what was sent. Stores should check that by the checksum that goes with
+//! an upload, but not all do, and a spoilt pack would be noticed only when it is read.
+//!
+//! A store that answers with our CRC-32 has it for its own. Otherwise the ETag is compared, which
+//! for an object sent in one piece is nearly everywhere its MD5. Where it is something else,
+//! reading the object back once tells that, and it isn't compared any more: such a store is
+//! believed, as it was given a checksum that it must check by the protocol.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Store;
+use super::create::{New, is_same, md5_of};
+use super::failure::{Class, Failure};
+use super::patience::Patience;
+
+/// What a store says of an object that it has stored.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    /// Its CRC-32, in Base64.
+    pub crc32: Option<String>,
+    /// Its ETag.
+    pub e_tag: Option<String>,
+}
+
+/// What is known of a store's ETags.
+#[derive(Debug, Default)]
+pub(super) struct ETags {
+    /// One was seen that is its object's MD5.
+    are_md5: AtomicBool,
+    /// One was seen that isn't, though the object is right.
+    are_others: AtomicBool,
+}
+
+/// The MD5 that an ETag looks like.
+fn md5_in(e_tag: &str) -> Option<String> {
+    let hex = e_tag.trim_start_matches("W/").trim_matches('"');
+    let looks_like_it = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    looks_like_it.then(|| hex.to_ascii_lowercase())
+}
+
+impl Store {
+    /// Compares what the store says that it has stored with what was sent; `crc32` is the checksum
+    /// that went with it, if it was that one. Where they differ, the object itself decides.
+    pub(super) async fn check_arrival(
+        &self,
+        new: New<'_>,
+        stored: &Stored,
+        crc32: Option<&str>,
+    ) -> Result<(), Failure> {
+        if stored.crc32.is_some() && stored.crc32.as_deref() == crc32 {
+            return Ok(());
+        }
+        if self.fits_e_tag(stored.e_tag.as_deref(), new.parts) != Some(false) {
+            return Ok(());
+        }
+        let mut patience = Patience::new(self);
+        let mut there = Vec::new();
+        loop {
+            there.clear();
+            match self.get_once(new.key, new.bytes, &mut there).await {
+                Ok(()) => break,
+                // Larger than what was sent.
+                Err(failure) if failure.class == Class::Final(std::io::ErrorKind::FileTooLarge) => break,
+                Err(failure) => patience.wait(failure).await?,
+            }
+        }
+        if is_same(&there, new.parts) {
+            self.e_tags.are_others.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(Failure::new(Class::StoredSpoilt, "what the store has stored isn't what was sent to it"))
+    }
+
+    /// Whether a part of an upload arrived as it was sent, as far as that can be told.
+    pub(super) fn check_part(&self, e_tag: Option<&str>, parts: &[&[u8]]) -> Result<(), Failure> {
+        // Parts can't be read back: only ETags that are known to be right say anything.
+        let is_known = self.e_tags.are_md5.load(Ordering::Relaxed);
+        if is_known && self.fits_e_tag(e_tag, parts) == Some(false) {
+            return Err(Failure::new(Class::Spoilt, "a part of an upload didn't arrive as it was sent"));
+        }
+        Ok(())
+    }
+
+    /// Whether an ETag is the MD5 of these bytes; `None` if it isn't any MD5.
+    fn fits_e_tag(&self, e_tag: Option<&str>, parts: &[&[u8]]) -> Option<bool> {
+        if self.e_tags.are_others.load(Ordering::Relaxed) {
+            return None;
+        }
+        let fits =
+            md5_in(e_tag?)? == md5_of(parts).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        if fits {
+            self.e_tags.are_md5.store(true, Ordering::Relaxed);
+        }
+        Some(fits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::md5_in;
+
+    #[test]
+    fn only_what_looks_like_an_md5_is_compared() {
+        let md5 = "900150983cd24fb0d6963f7d28e17f72";
+        assert_eq!(md5_in(&format!("\"{md5}\"")).as_deref(), Some(md5));
+        assert_eq!(md5_in(&md5.to_ascii_uppercase()).as_deref(), Some(md5));
+        for other in
+            ["", "\"\"", "900150983cd24fb0d6963f7d28e17f7", "900150983cd24fb0d6963f7d28e17f72-2", "x"]
+        {
+            assert_eq!(md5_in(other), None, "{other}");
+        }
+    }
+}

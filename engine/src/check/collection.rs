@@ -1,0 +1,66 @@
+//! Checking what garbage collection has left in the store: epochs, answers, decisions, the
+//! catalogue. Whoever obeys one of them verifies it, and refuses it if it is damaged; here it is
+//! named before that happens.
+
+use keepfast_format::catalogue::Catalogue;
+use keepfast_format::epoch::{Ack, Condemned, Verdict};
+use keepfast_format::names::{self, EpochPart};
+use keepfast_format::standing::Decision;
+use keepfast_format::{FormatError, limits};
+
+use super::Check;
+use crate::error::{EngineError, Result};
+use crate::repo::{Epochs, Index, until};
+
+impl Check<'_> {
+    /// Hears all verdicts, so that what they name isn't missed.
+    pub(super) fn verdicts(&mut self, index: &Index) -> Result<()> {
+        let told = Epochs::list(self.repository).and_then(|epochs| epochs.tell_all(self.repository, index));
+        match told {
+            Err(EngineError::Missing { object, .. }) => self.finding(object, "it is missing"),
+            // It is among the objects that are looked at one by one.
+            Err(EngineError::Damaged { .. }) => {}
+            other => other?,
+        }
+        Ok(())
+    }
+
+    /// Opens each object.
+    pub(super) fn collection(&mut self) -> Result<()> {
+        for prefix in [names::EPOCHS, names::ACKS, names::STATES, names::CATALOGUE] {
+            let mut found = Vec::new();
+            self.repository.backend().list(prefix, &mut |listed| found.push(listed.name))?;
+            for name in found {
+                self.report.objects += 1;
+                let opened = until(|| self.open(&name), |opened| !matches!(opened, Ok(Err(_))));
+                match opened {
+                    // Removed since it was listed, as answers and decisions are.
+                    Err(EngineError::Backend(error)) if error.is_not_found() => {}
+                    Err(error) => return Err(error),
+                    Ok(Err(error)) => self.finding(name, error.to_string()),
+                    Ok(Ok(())) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, name: &str) -> Result<Result<(), FormatError>> {
+        let bytes = self.repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX)?;
+        let (id, owners) = (self.repository.id(), self.repository.identity().owners());
+        Ok(if let Some((epoch, part)) = names::parse_epoch(name) {
+            match part {
+                EpochPart::Condemned => Condemned::open(&bytes, id, epoch, owners).map(drop),
+                EpochPart::Done => Verdict::open(&bytes, id, epoch, owners).map(drop),
+            }
+        } else if let Some((epoch, session)) = names::parse_ack(name) {
+            Ack::open(&bytes, id, epoch, session, |holder| self.repository.writer_key(holder)).map(drop)
+        } else if let Some((snapshot, n)) = names::parse_state(name) {
+            Decision::open(&bytes, id, snapshot, n, owners).map(drop)
+        } else if let Some(n) = names::parse_numbered(names::CATALOGUE, name) {
+            Catalogue::open(&bytes, id, n, owners).map(drop)
+        } else {
+            Err(FormatError::Malformed { what: "object", why: "its name isn't one of the format's" })
+        })
+    }
+}

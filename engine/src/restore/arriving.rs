@@ -1,0 +1,111 @@
+//! Cuts what comes from a pack, piece by piece, into the frames that are waited for.
+
+use std::ops::{ControlFlow, Range};
+
+use super::plan::Part;
+
+/// A part of a pack that is waited for: a frame, or the header.
+pub struct Awaited<'p> {
+    /// Where it is in the pack.
+    pub range: Range<usize>,
+    /// The frame's number.
+    pub frame: u32,
+    /// What is needed from it; nothing of the header.
+    pub parts: &'p [Part],
+}
+
+/// What has come so far.
+pub struct Arriving<'a, 'p> {
+    /// What is still to come, in order.
+    rest: &'a [Awaited<'p>],
+    /// Where in the pack the next byte is from.
+    at: usize,
+    /// The beginning of what is next, as far as it has come.
+    held: &'a mut Vec<u8>,
+}
+
+impl<'a, 'p> Arriving<'a, 'p> {
+    /// Nothing has come; the first byte will be that at `at`. `held` is memory for it.
+    pub fn new(awaited: &'a [Awaited<'p>], at: usize, held: &'a mut Vec<u8>) -> Self {
+        held.clear();
+        Self { rest: awaited, at, held }
+    }
+
+    /// Takes the next piece, and hands over what is complete with it.
+    pub fn take(
+        &mut self,
+        mut piece: &[u8],
+        complete: &mut dyn FnMut(&'a Awaited<'p>, &[u8]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        while let Some((next, rest)) = self.rest.split_first() {
+            // What lies between isn't needed.
+            let skipped = next.range.start.saturating_sub(self.at).min(piece.len());
+            self.at += skipped;
+            piece = &piece[skipped..];
+            let missing = next.range.end.saturating_sub(self.at);
+            if piece.len() < missing {
+                self.at += piece.len();
+                self.held.extend_from_slice(piece);
+                return ControlFlow::Continue(());
+            }
+            let (here, behind) = piece.split_at(missing);
+            self.at += missing;
+            self.rest = rest;
+            piece = behind;
+            let told = if self.held.is_empty() {
+                complete(next, here)
+            } else {
+                self.held.extend_from_slice(here);
+                let told = complete(next, self.held);
+                self.held.clear();
+                told
+            };
+            told?;
+        }
+        ControlFlow::Break(())
+    }
+
+    /// What hasn't come.
+    pub fn rest(self) -> &'a [Awaited<'p>] {
+        self.rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arriving, Awaited};
+    use std::ops::{ControlFlow, Range};
+
+    const WANTED: [Range<usize>; 4] = [10..14, 14..15, 20..29, 29..30];
+
+    /// What is complete after bytes from 8 on have come in pieces of this length.
+    fn complete(length: usize, upto: usize) -> (Vec<Vec<u8>>, usize) {
+        let wanted = WANTED.map(|range| Awaited { range, frame: 0, parts: &[] });
+        let (mut held, mut found) = (Vec::new(), Vec::new());
+        let mut arriving = Arriving::new(&wanted, 8, &mut held);
+        let bytes: Vec<u8> = (8..upto as u8).collect();
+        for piece in bytes.chunks(length) {
+            let told = arriving.take(piece, &mut |awaited, bytes| {
+                assert_eq!(awaited.range.len(), bytes.len());
+                found.push(bytes.to_vec());
+                ControlFlow::Continue(())
+            });
+            if told.is_break() {
+                break;
+            }
+        }
+        let rest = arriving.rest().len();
+        (found, rest)
+    }
+
+    #[test]
+    fn however_it_comes_the_same_is_complete() {
+        let expected: Vec<Vec<u8>> =
+            WANTED.iter().map(|range| range.clone().map(|at| at as u8).collect()).collect();
+        for length in 1..30 {
+            assert_eq!(complete(length, 40), (expected.clone(), 0), "pieces of {length}");
+            assert_eq!(complete(length, 29), (expected[..3].to_vec(), 1), "pieces of {length}");
+            assert_eq!(complete(length, 28), (expected[..2].to_vec(), 2), "pieces of {length}");
+        }
+    }
+}
