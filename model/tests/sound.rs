@@ -42,10 +42,17 @@ fn plain() -> Bounds {
 
 #[test]
 fn one_writer_two_collectors_two_epochs() {
-    let bounds = Bounds { collectors: 2, epochs: 2, ..Bounds::default() };
+    let bounds = Bounds { collectors: 2, epochs: 2, segments_removed: false, ..Bounds::default() };
     let events =
         [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER, STALE_COMMIT];
-    assert_sound(bounds, &[&events[..], &[SEGMENT_REMOVED]].concat());
+    assert_sound(bounds, &events);
+}
+
+/// Segments of dead packs, and whatever an index was loaded with, for one epoch.
+#[test]
+fn one_writer_and_a_collector_that_removes_segments() {
+    let bounds = Bounds::default();
+    assert_sound(bounds, &[PACK_REMOVED, OBJECTION_SPARES, LATE_COMMIT, STALE_COMMIT, SEGMENT_REMOVED]);
 }
 
 #[test]
@@ -97,6 +104,13 @@ fn compaction_beside_two_writers_that_share_subtrees() {
 
 #[test]
 #[ignore = "half a minute; for soaking"]
+fn one_writer_two_collectors_two_epochs_and_removed_segments() {
+    let bounds = Bounds { collectors: 2, epochs: 2, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LATE_COMMIT, SEGMENT_REMOVED]);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
 fn a_repack_with_every_choice_beside_a_writer_and_a_reader() {
     let bounds = Bounds { repacks: 1, reader: true, ..Bounds::default() };
     let events = [PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT, READER_RELOADS, SUBTREE_MOVED];
@@ -127,14 +141,14 @@ fn two_writers_and_two_collectors_with_early_fences() {
 }
 
 #[test]
-#[ignore = "a minute; for soaking"]
+#[ignore = "ten seconds; for soaking"]
 fn compaction_beside_a_repack_and_a_writer() {
     let bounds = Bounds { epochs: 2, repacks: 1, compactions: 1, uploads: false, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, FENCED_WRITER, SUBTREE_MOVED, FENCED_PACK]);
 }
 
 #[test]
-#[ignore = "a minute; for soaking"]
+#[ignore = "two minutes; for soaking"]
 fn two_writers_two_collectors_and_a_reader_that_hear_no_answers() {
     let bounds = Bounds { writers: 2, collectors: 2, reader: true, uploads: false, ..Bounds::default() };
     let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER];
@@ -142,7 +156,7 @@ fn two_writers_two_collectors_and_a_reader_that_hear_no_answers() {
 }
 
 #[test]
-#[ignore = "half a minute; for soaking"]
+#[ignore = "two minutes; for soaking"]
 fn two_writers_with_uploads_and_two_collectors() {
     let bounds = Bounds { writers: 2, collectors: 2, ..plain() };
     let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT];
@@ -150,7 +164,7 @@ fn two_writers_with_uploads_and_two_collectors() {
 }
 
 #[test]
-#[ignore = "half a minute; for soaking"]
+#[ignore = "four minutes; for soaking"]
 fn two_writers_and_a_collector_with_every_choice() {
     let bounds = Bounds { writers: 2, ..Bounds::default() };
     let events = [PACK_REMOVED, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER, STALE_COMMIT];
@@ -172,7 +186,7 @@ fn a_repack_by_two_collectors_in_two_epochs_beside_a_writer() {
 }
 
 #[test]
-#[ignore = "two minutes; for soaking"]
+#[ignore = "a minute; for soaking"]
 fn compaction_beside_two_writers_that_share_packs() {
     let bounds = Bounds { writers: 2, compactions: 1, parents: false, ..plain() };
     assert_sound(
