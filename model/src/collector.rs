@@ -94,7 +94,7 @@ pub enum CollectorStep {
     CreateCondemned(Answer),
     /// (4)
     ListSessions,
-    /// (4)
+    /// (4), any time
     Fence(Sid),
     /// (5)
     ListAgain,
@@ -164,7 +164,7 @@ impl Collector {
     /// was decided in the listing.
     fn mark(&mut self, packs: Packs, store: &mut Store, rules: &Rules) -> Step {
         let Turn::Listed { epoch, snapshots, decided } = self.turn else { return Step::Impossible };
-        let live = snapshots.without(store.forgotten).without(store.catalogue.dead);
+        let live = snapshots.without(store.forgotten).without(store.catalogue);
         if !live.is_empty() || !may_condemn(packs, decided, store, rules) {
             return Step::Impossible;
         }
@@ -182,8 +182,9 @@ impl Collector {
     fn open_rewriting_session(&mut self, store: &mut Store, rules: &Rules) -> Step {
         let Turn::Listed { epoch, snapshots, decided } = self.turn else { return Step::Impossible };
         let first = rules.bounds.writers + 1;
-        let free = (first..first + rules.bounds.repacks).map(Sid).find(|sid| !store.sessions.has(*sid));
-        let live = snapshots.without(store.forgotten).without(store.catalogue.dead);
+        let used = store.sessions.with(store.catalogue);
+        let free = (first..first + rules.bounds.repacks).map(Sid).find(|sid| !used.has(*sid));
+        let live = snapshots.without(store.forgotten).without(store.catalogue);
         let Some(session) = free.filter(|_| !live.is_empty()) else { return Step::Impossible };
         store.sessions.insert(session);
         self.turn = Turn::Rewriting { epoch, snapshots, decided, session };
@@ -204,13 +205,14 @@ impl Collector {
     fn index_pack(&mut self, store: &mut Store) -> Step {
         let Turn::Rewriting { session, .. } = self.turn else { return Step::Impossible };
         let stored = store.packs.has(session.pack());
-        if !stored || store.closed.has(session) || !store.indexed.insert(session.pack()) {
+        if !stored || !store.indexed.insert(session.pack()) {
             return Step::Impossible;
         }
         Step::Done
     }
 
-    /// Step 2, repacking: the session is closed in its own register before step 3.
+    /// Step 2, repacking: the session is closed in its own register before step 3, by this collector or by
+    /// another one that took it for silent.
     fn fence_own_session(&mut self, store: &mut Store, rules: &Rules) -> Step {
         let Turn::Rewriting { session, .. } = self.turn else { return Step::Impossible };
         let indexed = store.indexed.has(session.pack()) || rules.lacks(Mutant::RepackNotIndexed);
@@ -279,29 +281,38 @@ impl Collector {
         Step::Done
     }
 
-    /// Step 4: a session silent beyond the timeout gets a FENCE. What the clock says is anything, so this may
-    /// happen at any time.
+    /// Step 4 and at any other time: a session silent beyond the timeout gets a FENCE. What the clock says is
+    /// anything, and the FENCE of a paused collector may also find a register that compaction has made free.
     fn fence(&mut self, sid: Sid, store: &mut Store, rules: &Rules) -> Step {
-        let Turn::Waiting { epoch, silent: listed, session } = &mut self.turn else {
+        let known = store.sessions.with(store.catalogue).has(sid);
+        if !known || store.register(sid) != Register::Empty {
             return Step::Impossible;
+        }
+        let waits = match self.turn {
+            Turn::Waiting { epoch, silent: listed, .. } => silent(listed, epoch, store).has(sid),
+            _ => false,
         };
-        if !silent(*listed, *epoch, store).has(sid) {
+        if !waits && !rules.bounds.early_fences {
             return Step::Impossible;
         }
-        match () {
-            () if rules.lacks(Mutant::ClockTrusted) => {
-                listed.remove(sid);
-            }
-            () if rules.lacks(Mutant::LockBroken) => {
-                listed.remove(sid);
-                store.sessions.remove(sid);
-            }
-            // It waits for what only it can end.
-            () if rules.lacks(Mutant::RepackNotFenced) && session.has(sid) => return Step::Impossible,
-            () => {
-                store.fences.insert(sid);
+        if let Turn::Waiting { silent: listed, session, .. } = &mut self.turn {
+            match () {
+                () if !waits => {}
+                () if rules.lacks(Mutant::ClockTrusted) => {
+                    listed.remove(sid);
+                    return Step::Done;
+                }
+                () if rules.lacks(Mutant::LockBroken) => {
+                    listed.remove(sid);
+                    store.sessions.remove(sid);
+                    return Step::Done;
+                }
+                // It waits for what only it can end.
+                () if rules.lacks(Mutant::RepackNotFenced) && session.has(sid) => return Step::Impossible,
+                () => {}
             }
         }
+        store.fences.insert(sid);
         Step::Done
     }
 
@@ -313,7 +324,7 @@ impl Collector {
         let Some(condemned) = objects.condemned.filter(|_| silent(listed, epoch, store).is_empty()) else {
             return Step::Impossible;
         };
-        let mut newer = store.snapshots.without(store.catalogue.dead).without(condemned.snapshots);
+        let mut newer = store.snapshots.without(store.catalogue).without(condemned.snapshots);
         if rules.lacks(Mutant::ForgottenNotSpared) {
             newer = newer.without(store.forgotten);
         }
@@ -434,7 +445,7 @@ fn kept_early(early: Sids, rules: &Rules) -> Sids {
 fn may_condemn(packs: Packs, decided: Sids, store: &Store, rules: &Rules) -> bool {
     let mut possible = store.packs.without(store.dead_packs());
     if !rules.lacks(Mutant::CondemnsUndecided) {
-        possible = possible.among(decided.with(store.catalogue.dead).packs());
+        possible = possible.among(decided.with(store.catalogue).packs());
     }
     let whole = packs == possible || rules.bounds.any_subset;
     !packs.is_empty() && packs.is_within(possible) && whole

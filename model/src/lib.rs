@@ -11,19 +11,24 @@
 //! 1. [`CreateSession`](writer::WriterStep::CreateSession): `sessions/<sid>`.
 //! 2. [`ReadNewestEpoch`](writer::WriterStep::ReadNewestEpoch), *then*
 //!    [`CreateAck`](writer::WriterStep::CreateAck). Before the first ack it refers to nothing.
-//! 3. It comes to refer to the chunk in one of three ways.
+//! 3. It comes to refer to the chunk in one of three ways, and the reference rests on one pack, its support.
 //!    [`ReferToKnownChunk`](writer::WriterStep::ReferToKnownChunk): dedup against the index minus dead packs
-//!    and minus what an unfinished epoch condemned. [`ListParent`](writer::WriterStep::ListParent),
-//!    [`TakeOverSubtree`](writer::WriterStep::TakeOverSubtree): without looking the chunk up. Or by
-//!    [`SendPack`](writer::WriterStep::SendPack),
+//!    and minus what an unfinished epoch condemned; any pack that is left is the support.
+//!    [`ListParent`](writer::WriterStep::ListParent), [`TakeOverSubtree`](writer::WriterStep::TakeOverSubtree):
+//!    without looking the chunk up, and so without support. Or by [`SendPack`](writer::WriterStep::SendPack),
 //!    [`HearThatPackIsStored`](writer::WriterStep::HearThatPackIsStored) and
-//!    [`WriteSegment`](writer::WriterStep::WriteSegment), while other steps go on.
-//! 4. Whenever there is a newer epoch it may see it: *first* it stops referring to what that epoch condemned
-//!    (with `ReadNewestEpoch`), *then* [`CollectObjections`](writer::WriterStep::CollectObjections), *then*
-//!    `CreateAck`. References in between are possible, as other threads make them.
+//!    [`WriteSegment`](writer::WriterStep::WriteSegment), while other steps go on. A support is never replaced.
+//! 4. Whenever there is a newer epoch it may see it with `ReadNewestEpoch`, and takes over nothing from then
+//!    to the ack. *First* [`LookUpSubtree`](writer::WriterStep::LookUpSubtree) finds a support for what was
+//!    taken over from the parent, or may be; *then* it stops referring to what that epoch condemned
+//!    ([`StopReferring`](writer::WriterStep::StopReferring)), *then* it objects for its support
+//!    ([`CollectObjections`](writer::WriterStep::CollectObjections)), *then* `CreateAck`. References in between
+//!    are possible, as other threads make them.
 //! 5. [`CreateSnapshot`](writer::WriterStep::CreateSnapshot), then
 //!    [`ReadCatalogue`](writer::WriterStep::ReadCatalogue). The model doesn't oblige a writer to look for
-//!    epochs before it commits: safety doesn't rest on that.
+//!    epochs before it commits: safety doesn't rest on that. Until it has sent the snapshot, it may
+//!    [`GiveUp`](writer::WriterStep::GiveUp) with a FENCE of its own; when it finds a verdict that it hasn't
+//!    acked it may [`CheckRegister`](writer::WriterStep::CheckRegister).
 //!
 //! **A collector** ([`collector`]) plays one epoch after the other, forgets all in a crash and begins again.
 //! - 0, 1: [`Begin`](collector::CollectorStep::Begin) takes an epoch without verdict over at step 4, or lists
@@ -34,15 +39,17 @@
 //!   the old ones ([`CondemnRewritten`](collector::CollectorStep::CondemnRewritten)).
 //! - 3: [`CreateCondemned`](collector::CollectorStep::CreateCondemned), on conflict all over.
 //! - 4: [`ListSessions`](collector::CollectorStep::ListSessions); whoever is undecided must ack, or gets a
-//!   [`Fence`](collector::CollectorStep::Fence).
+//!   [`Fence`](collector::CollectorStep::Fence), which may also come at any other time.
 //! - 5: [`ListAgain`](collector::CollectorStep::ListAgain) spares what objections name and what snapshots not
 //!   named in `condemned` refer to, forgotten or not.
 //! - 6: [`CreateDone`](collector::CollectorStep::CreateDone): the verdict, its own or the one it finds.
 //! - 7: [`Remove`](collector::CollectorStep::Remove), pack by pack.
-//!   [`SweepDead`](collector::CollectorStep::SweepDead) is for packs that come back: dead for ever.
+//!   [`SweepDead`](collector::CollectorStep::SweepDead) is for packs that come back: dead for ever. Segments of
+//!   dead packs go, too ([`RemoveSegment`](state::Action::RemoveSegment)).
 //!
-//! **A compactor** ([`compactor`]) closes a fenced session's segments, writes the catalogue, and removes
-//! after that. **A reader** ([`reader`]) chooses a snapshot with an index from any time before, and reloads
+//! **A compactor** ([`compactor`]) writes a decided session into the catalogue, and removes after that. What
+//! is found in the register of such a session is a ghost, ignored by all: they list first, and read the
+//! catalogue after. Its packs stay what they are. **A reader** ([`reader`]) chooses a snapshot with an index from any time before, and reloads
 //! it when packs are missing. **Users** forget snapshots. Undelete is a writer that dedups the chunk of a
 //! forgotten snapshot against the index.
 //!
@@ -55,8 +62,8 @@
 //!   is among the histories.
 //! - *Ambiguous create:* [`Answer::Lost`](rules::Answer::Lost): it took effect, its sender knows nothing and
 //!   sends it again. *Late and duplicate creates:* packs that were ever sent may appear again at any time,
-//!   also after their removal; so may snapshots whose name compaction has made free. (Other creates that come
-//!   late are those of a paused process.)
+//!   also after their removal; so may segments of dead packs, and snapshots whose name compaction has made
+//!   free. (Other creates that come late are those of a paused process.)
 //! - *Stale local state:* a writer's index has what it loaded at any moment before its session began, or
 //!   nothing.
 //!
@@ -75,8 +82,13 @@
 //! - *Steps 0 and 1 at two moments.* If an epoch appears between them, step 3 finds its name taken.
 //! - *The two listings of step 5 at two moments.* By then every session that could refer to a condemned pack
 //!   has acked, committed or been fenced, and none of that ever ends.
-//! - *Acks of the time before the first epoch,* which nobody reads; removal of acks, which only their epoch's
-//!   sweepers read, and the verdict is there by then.
+//! - *Acks of the time before the first epoch,* which nobody reads.
+//! - *Removal of the acks of an epoch that has a verdict.* Only its late sweepers still read them. If they miss
+//!   some, they fence sessions, which may happen at any time, or compute another verdict, and find the first.
+//! - *Loading all segments before a subtree is looked up.* It may happen, as an index may be loaded at any
+//!   time; safety doesn't rest on it. With an index that knows none of the chunk's packs a session objects to
+//!   all that is condemned.
+//! - *What fenced sessions know when no further epoch can follow:* nobody sees more of them than their packs.
 //! - *A whole machine set back to an earlier moment* while its session goes on. The two copies then race for
 //!   the names of one session; foreign bytes under one's own name end it.
 //! - *I7, I8,* and all that is in the bytes: tests of the format and the engine show these.

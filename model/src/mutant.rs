@@ -18,20 +18,26 @@ pub enum Mutant {
     VerdictsForgotten,
     /// Whether a pack is usable is told by looking for the object (3).
     ProbesForPacks,
-    /// The index keeps one location per chunk, and the newest replaces the others (7).
+    /// The index keeps one location per chunk, and the newest replaces the one that a reference rests on (7).
     OneLocationPerChunk,
     /// Chunks below a subtree taken over from the parent aren't objected for (9).
     SubtreesNotObjected,
-    /// A parent listed once, after the first ack, serves for the whole session.
-    ParentListedOnce,
-    /// Objections are collected from the index as it is, without the tables of the condemned packs.
-    ObjectionsFromStaleIndex,
+    /// A parent listed once serves for the whole session, and isn't looked up when an epoch is seen.
+    ParentNotLookedUp,
+    /// A parent listed before the session began serves though there is an epoch.
+    ParentListedTooEarly,
+    /// A chunk below the parent that the index doesn't know isn't objected for.
+    UnknownNotObjected,
+    /// A subtree rests on any pack that the index knows, also on a dead one.
+    DeadSupport,
     /// The snapshot is created while the session's own pack is still under way.
     CommitBeforePack,
     /// The commit overwrites whatever the register holds.
     FenceOverwritten,
     /// Success is reported without reading the catalogue after the commit (6).
     CatalogueNotRead,
+    /// Snapshots are listed without reading the catalogue after it: those in freed registers count.
+    GhostsListed,
     // ---- the collector ----
     /// The sessions to wait for are those listed before `condemned` is created (10).
     SessionsListedBeforeCondemned,
@@ -63,8 +69,6 @@ pub enum Mutant {
     RemovalBeforeCatalogue,
     /// A forgotten snapshot is compacted though no finished epoch names it.
     CompactionBeforeEpoch,
-    /// A fenced session is compacted while its series of segments is still open.
-    CompactionWithoutClosing,
     // ---- the others ----
     /// Undelete takes the forgetting back instead of committing the tree in a new session.
     UndeleteWithoutSession,

@@ -3,7 +3,7 @@
 use crate::collector::Collector;
 use crate::reader::Reader;
 use crate::state::State;
-use crate::store::{Condemned, EpochObjects, Packs, Register, Sid, Store};
+use crate::store::{Condemned, EpochObjects, Pack, Packs, Register, Sid, Store};
 use crate::writer::{Phase, Reference, Upload, Writer};
 
 /// I1, in the store: a snapshot that is neither forgotten nor dead has its chunk in a pack that is there,
@@ -17,6 +17,8 @@ pub const I2_COMPLETE: &str = "I2 a snapshot is absent or complete";
 pub const I2_REPORTED: &str = "I2 success is reported of committed snapshots only";
 /// I3, before the commit.
 pub const I3_REFERENCES: &str = "I3 no session that may still commit refers to a lost chunk";
+/// I3, of the one pack that a reference rests on.
+pub const I3_SUPPORTS: &str = "I3 no session that may still commit loses what its reference rests on";
 /// I4: whatever has crashed, and whoever goes on.
 pub const I4_VERDICTS: &str = "I4 only what a verdict names is ever gone";
 /// I5: a timeout may fence a session, and not pass it over.
@@ -44,17 +46,24 @@ pub const STALE_COMMIT: &str = "a session with a stale cache commits";
 pub const READER_RELOADS: &str = "a reader finds a chunk that has moved";
 /// Compaction, with a register whose name is free again.
 pub const FREED_NAME: &str = "a commit lands in a freed register, and its writer learns it";
+/// An objection that isn't needed: a subtree was taken over, and its chunk has moved meanwhile.
+pub const SUBTREE_MOVED: &str = "a subtree rests on a pack that was written by a repack";
+/// What a fenced session wrote is like any other pack.
+pub const FENCED_PACK: &str = "a session refers to a pack of a fenced and compacted one";
+/// Segments of dead packs.
+pub const SEGMENT_REMOVED: &str = "a segment is removed";
 
 /// A name, and what it says of a state.
 pub type Property = (&'static str, fn(&State) -> bool);
 
 /// What must hold in every state.
-pub const ALWAYS: [Property; 9] = [
+pub const ALWAYS: [Property; 10] = [
     (I1_CHUNKS, |state| state.store.live_snapshots().is_empty() || chunk_is_stored(&state.store)),
     (I1_READERS, readers_miss_nothing),
     (I2_COMPLETE, own_packs_are_stored),
     (I2_REPORTED, reports_are_true),
     (I3_REFERENCES, references_are_stored),
+    (I3_SUPPORTS, supports_are_stored),
     (I4_VERDICTS, |state| gone(&state.store).is_within(state.store.dead_packs())),
     (I5_TIMEOUTS, nobody_is_passed_over),
     (I6_CACHES, stale_caches_do_no_harm),
@@ -62,7 +71,7 @@ pub const ALWAYS: [Property; 9] = [
 ];
 
 /// What must happen in some state, if the bounds allow it.
-pub const SOMETIMES: [Property; 9] = [
+pub const SOMETIMES: [Property; 12] = [
     (PACK_REMOVED, |state| !gone(&state.store).is_empty()),
     (TAKEOVER, |state| {
         let [one, other] = state.collectors.map(|collector| Collector::swept_epoch(&collector));
@@ -97,8 +106,25 @@ pub const SOMETIMES: [Property; 9] = [
     }),
     (READER_RELOADS, |state| state.reader == Reader::Restored),
     (FREED_NAME, |state| {
-        let freed = state.store.snapshots.among(state.store.catalogue.dead);
+        let freed = state.store.snapshots.among(state.store.catalogue);
         writers(state).any(|(sid, writer)| writer.phase == Phase::Lost && freed.has(sid))
+    }),
+    (SUBTREE_MOVED, |state| {
+        let rewritten = |(sid, pack): (Sid, Pack)| {
+            let owner = pack.owner();
+            owner != sid && state.store.fences.has(owner) && !gone(&state.store).is_empty()
+        };
+        let mut subtrees = supports(state)
+            .filter(|(sid, _)| state.writers[usize::from(sid.0) - 1].refers == Reference::Subtree);
+        subtrees.any(rewritten)
+    }),
+    (FENCED_PACK, |state| {
+        let compacted = state.store.catalogue.without(state.store.ever_forgotten);
+        supports(state).any(|(_, pack)| compacted.has(pack.owner()))
+    }),
+    (SEGMENT_REMOVED, |state| {
+        let store = &state.store;
+        !store.dead_packs().among(store.packs_sent).without(store.indexed).is_empty()
     }),
 ];
 
@@ -112,7 +138,7 @@ fn finished(store: &Store) -> impl Iterator<Item = (Condemned, &EpochObjects, Pa
 
 /// Packs that were there once.
 fn gone(store: &Store) -> Packs {
-    store.indexed.without(store.packs)
+    store.indexed.with(store.dead_packs()).without(store.packs)
 }
 
 fn chunk_is_stored(store: &Store) -> bool {
@@ -130,12 +156,12 @@ fn readers_miss_nothing(state: &State) -> bool {
 fn own_packs_are_stored(state: &State) -> bool {
     let store = &state.store;
     let own = store.snapshots.packs().among(store.packs_sent);
-    own.is_within(store.indexed) && own.is_within(store.packs.with(store.dead_packs()))
+    own.is_within(store.indexed.among(store.packs).with(store.dead_packs()))
 }
 
 fn reports_are_true(state: &State) -> bool {
     let store = &state.store;
-    let committed = store.snapshots.without(store.catalogue.dead).with(store.ever_forgotten);
+    let committed = store.snapshots.without(store.catalogue).with(store.ever_forgotten);
     writers(state).all(|(sid, writer)| writer.phase != Phase::Reported || committed.has(sid))
 }
 
@@ -143,10 +169,22 @@ fn reports_are_true(state: &State) -> bool {
 fn references_are_stored(state: &State) -> bool {
     let store = &state.store;
     writers(state).all(|(sid, writer)| {
-        let decided = store.register(sid) != Register::Empty || store.catalogue.dead.has(sid);
-        let own = writer.pack == Upload::Stored && store.packs.without(store.dead_packs()).has(sid.pack());
+        let decided = store.register(sid) != Register::Empty || store.catalogue.has(sid);
+        let stored = matches!(writer.pack, Upload::Stored | Upload::Indexed);
+        let own = stored && store.packs.without(store.dead_packs()).has(sid.pack());
         writer.refers == Reference::None || decided || own || chunk_is_stored(store)
     })
+}
+
+/// What undecided sessions' references rest on.
+fn supports(state: &State) -> impl Iterator<Item = (Sid, Pack)> {
+    let undecided = writers(state).filter(|(sid, _)| !state.store.decided().has(*sid));
+    undecided.filter_map(|(sid, writer)| Some((sid, writer.support?)))
+}
+
+fn supports_are_stored(state: &State) -> bool {
+    let stored = state.store.packs.without(state.store.dead_packs());
+    supports(state).all(|(_, pack)| stored.has(pack))
 }
 
 /// A session that has read no epoch yet will read the newest; an ack counts though its writer knows nothing

@@ -76,6 +76,7 @@ impl Model for Protocol {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut next = *last;
         let step = next.step(action, &self.rules);
+        next.rest(&self.rules);
         (step == Step::Done && next != *last).then_some(next)
     }
 
@@ -90,6 +91,7 @@ impl Model for Protocol {
             invariant::<6>(),
             invariant::<7>(),
             invariant::<8>(),
+            invariant::<9>(),
             event::<0>(),
             event::<1>(),
             event::<2>(),
@@ -99,6 +101,9 @@ impl Model for Protocol {
             event::<6>(),
             event::<7>(),
             event::<8>(),
+            event::<9>(),
+            event::<10>(),
+            event::<11>(),
         ]
     }
 }

@@ -60,8 +60,11 @@ impl Reader {
         let next = match (step, *self) {
             (ReaderStep::LoadIndex, Self::Idle) => Some(Self::Loaded(load(store))),
             (ReaderStep::Choose(snapshot), Self::Loaded(index)) => {
-                let listed = store.live_snapshots().has(snapshot);
-                listed.then_some(Self::Restoring { snapshot, index, reloaded: false })
+                let listed = match () {
+                    () if rules.lacks(Mutant::GhostsListed) => store.snapshots.without(store.forgotten),
+                    () => store.live_snapshots(),
+                };
+                listed.has(snapshot).then_some(Self::Restoring { snapshot, index, reloaded: false })
             }
             (ReaderStep::Read(pack), Self::Restoring { snapshot, mut index, reloaded }) => {
                 // What is read is hashed, so that even a pack that is dead will do.

@@ -26,6 +26,10 @@ pub struct Bounds {
     pub parents: bool,
     /// Writers may also write a pack of their own.
     pub uploads: bool,
+    /// Sessions may be fenced, by a collector or by themselves, also when no collector waits for them.
+    pub early_fences: bool,
+    /// Segments of dead packs may be removed, and come back.
+    pub segments_removed: bool,
 }
 
 impl Default for Bounds {
@@ -41,6 +45,8 @@ impl Default for Bounds {
             any_subset: true,
             parents: true,
             uploads: true,
+            early_fences: true,
+            segments_removed: true,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::compactor::{Compactor, CompactorStep};
 use crate::mutant::Mutant;
 use crate::reader::{Reader, ReaderStep};
 use crate::rules::{Answer, Rules, Step};
-use crate::store::{Pack, Packs, Sid, Store};
+use crate::store::{Pack, Packs, Register, Sid, Store};
 use crate::writer::{Writer, WriterStep};
 
 /// Everything at one moment of a history.
@@ -38,6 +38,10 @@ pub enum Action {
     PackArrives(Pack),
     /// The create of a snapshot takes effect once more, under a name that compaction has made free.
     SnapshotArrivesAgain(Sid),
+    /// A segment of dead packs only is removed, by anyone who has read the verdicts.
+    RemoveSegment(Pack),
+    /// The create of such a segment takes effect late, or again.
+    SegmentArrives(Pack),
     /// A user forgets a snapshot.
     Forget(Sid),
     /// For a mutant only.
@@ -73,8 +77,22 @@ impl State {
                 }
             }
             Action::SnapshotArrivesAgain(sid) => {
-                let free = store.catalogue.dead.has(sid) && !store.fences.has(sid);
+                let free = store.catalogue.has(sid) && !store.fences.has(sid);
                 if free && store.snapshots_sent.has(sid) && store.snapshots.insert(sid) {
+                    Step::Done
+                } else {
+                    Step::Impossible
+                }
+            }
+            Action::RemoveSegment(pack) => {
+                if store.dead_packs().has(pack) && store.indexed.remove(pack) {
+                    Step::Done
+                } else {
+                    Step::Impossible
+                }
+            }
+            Action::SegmentArrives(pack) => {
+                if store.dead_packs().has(pack) && store.indexed.insert(pack) {
                     Step::Done
                 } else {
                     Step::Impossible
@@ -95,6 +113,21 @@ impl State {
                 } else {
                     Step::Impossible
                 }
+            }
+        }
+    }
+
+    /// Forgets what can't matter any more, so that states which differ by that are one.
+    pub fn rest(&mut self, rules: &Rules) {
+        let last = rules.bounds.epochs;
+        // Compaction makes registers free again, and mutants don't heed them.
+        let over = rules.mutant.is_none() && rules.bounds.compactions == 0;
+        if !over || self.store.newest_verdict() < last {
+            return;
+        }
+        for (sid, writer) in (1..).map(Sid).zip(&mut self.writers) {
+            if self.store.register(sid) == Register::Fence {
+                writer.rest(last);
             }
         }
     }
@@ -141,11 +174,15 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
             WriterStep::LoadIndex,
             WriterStep::ReadNewestEpoch,
             WriterStep::ReadVerdict,
+            WriterStep::StopReferring,
             WriterStep::CollectObjections,
-            WriterStep::ReferToKnownChunk,
+            WriterStep::CheckRegister,
         ];
+        steps.extend(bounds.early_fences.then_some(WriterStep::GiveUp));
+        steps.extend(packs().map(WriterStep::ReferToKnownChunk));
         if bounds.parents {
             steps.extend([WriterStep::ListParent, WriterStep::TakeOverSubtree]);
+            steps.extend(packs().map(WriterStep::LookUpSubtree));
         }
         if bounds.uploads {
             let upload = [WriterStep::SendPack, WriterStep::HearThatPackIsStored, WriterStep::WriteSegment];
@@ -188,8 +225,6 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
     }
     if bounds.compactions > 0 {
         let steps = [
-            CompactorStep::CloseSegments,
-            CompactorStep::ListLivePacks,
             CompactorStep::WriteCatalogue,
             CompactorStep::RemoveRegister,
             CompactorStep::RemoveSession,
@@ -200,6 +235,10 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
         actions.extend(sids().map(Action::SnapshotArrivesAgain));
     }
     actions.extend(packs().map(Action::PackArrives));
+    if bounds.segments_removed {
+        actions.extend(packs().map(Action::RemoveSegment));
+        actions.extend(packs().map(Action::SegmentArrives));
+    }
     actions.extend(sids().map(Action::Forget));
     if rules.lacks(Mutant::UndeleteWithoutSession) {
         actions.extend(sids().map(Action::TakeForgettingBack));

@@ -40,6 +40,16 @@ impl Pack {
     pub fn owner(self) -> Sid {
         Sid(self.0)
     }
+
+    /// With two packs' names exchanged.
+    #[must_use]
+    pub fn swapped(self, one: u8, other: u8) -> Self {
+        match self.0 {
+            number if number == one => Self(other),
+            number if number == other => Self(one),
+            number => Self(number),
+        }
+    }
 }
 
 impl Member for Sid {
@@ -208,15 +218,6 @@ pub struct EpochObjects {
     pub done: Option<Packs>,
 }
 
-/// All catalogue objects together.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Catalogue {
-    /// Compacted sessions: fenced, or their snapshots forgotten. They are dead for ever.
-    pub dead: Sids,
-    /// The live packs of these sessions; their other packs are dead.
-    pub live_packs: Packs,
-}
-
 /// What a register `snapshots/<sid>` holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Register {
@@ -241,14 +242,13 @@ pub struct Store {
     pub forgotten: Sids,
     /// `packs/…`.
     pub packs: Packs,
-    /// Packs named in index segments, or in the catalogue that has taken segments up.
+    /// Packs named in index segments.
     pub indexed: Packs,
-    /// Sessions whose series of segments ends with an owner's closing segment.
-    pub closed: Sids,
     /// Epoch g is at g − 1.
     pub epochs: [EpochObjects; EPOCHS_MAX],
-    /// `catalogue/…`.
-    pub catalogue: Catalogue,
+    /// `catalogue/…`: compacted sessions, fenced or their snapshots forgotten. They are dead for ever; of
+    /// packs it says nothing.
+    pub catalogue: Sids,
     /// Pack creates that have been sent: each may still take effect, at any time and more than once.
     pub packs_sent: Packs,
     /// The same for snapshots; only compaction makes their names free.
@@ -269,9 +269,8 @@ impl Store {
             forgotten: Sids::default(),
             packs: pack,
             indexed: pack,
-            closed: Sids::default(),
             epochs: [EpochObjects::default(); EPOCHS_MAX],
-            catalogue: Catalogue::default(),
+            catalogue: Sids::default(),
             packs_sent: pack,
             snapshots_sent: Sids::default(),
             ever_forgotten: Sids::default(),
@@ -291,14 +290,14 @@ impl Store {
     /// Sessions that have committed or been fenced, the compacted ones among them.
     #[must_use]
     pub fn decided(&self) -> Sids {
-        self.snapshots.with(self.fences).with(self.catalogue.dead)
+        self.snapshots.with(self.fences).with(self.catalogue)
     }
 
     /// Snapshots that can be restored: listed, not forgotten, and not dead in the catalogue, which is read
     /// last.
     #[must_use]
     pub fn live_snapshots(&self) -> Sids {
-        self.snapshots.without(self.forgotten).without(self.catalogue.dead)
+        self.snapshots.without(self.forgotten).without(self.catalogue)
     }
 
     /// The newest epoch, 0 if there is none.
@@ -331,11 +330,10 @@ impl Store {
         verdicts.fold(Packs::default(), Packs::with)
     }
 
-    /// Packs that are dead for ever: by verdict, or as unlisted packs of a compacted session.
+    /// Packs that are dead for ever: those that verdicts name, and no others.
     #[must_use]
     pub fn dead_packs(&self) -> Packs {
-        let unlisted = self.catalogue.dead.packs().without(self.catalogue.live_packs);
-        self.verdicts_up_to(EPOCHS_MAX as Epoch).with(unlisted)
+        self.verdicts_up_to(EPOCHS_MAX as Epoch)
     }
 
     /// Packs in which anyone who loads the whole index finds the chunk.
@@ -356,7 +354,6 @@ impl Store {
             forgotten: sids(self.forgotten),
             packs: packs(self.packs),
             indexed: packs(self.indexed),
-            closed: sids(self.closed),
             epochs: self.epochs.map(|epoch| EpochObjects {
                 condemned: epoch.condemned.map(|condemned| Condemned {
                     packs: packs(condemned.packs),
@@ -366,10 +363,7 @@ impl Store {
                 objections: packs(epoch.objections),
                 done: epoch.done.map(packs),
             }),
-            catalogue: Catalogue {
-                dead: sids(self.catalogue.dead),
-                live_packs: packs(self.catalogue.live_packs),
-            },
+            catalogue: sids(self.catalogue),
             packs_sent: packs(self.packs_sent),
             snapshots_sent: sids(self.snapshots_sent),
             ever_forgotten: sids(self.ever_forgotten),

@@ -2,7 +2,7 @@
 
 use crate::mutant::Mutant;
 use crate::rules::{Answer, Rules, Step};
-use crate::store::{Epoch, Packs, Register, Set, Sid, Store};
+use crate::store::{Epoch, Pack, Packs, Register, Set, Sid, Store};
 
 /// How far a session is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -18,7 +18,7 @@ pub enum Phase {
     Committed,
     /// The user was told that the backup succeeded.
     Reported,
-    /// Fenced; the user was told that this session failed.
+    /// Fenced, by others or by itself; the user was told that this session failed.
     Lost,
 }
 
@@ -32,6 +32,8 @@ pub enum Upload {
     InFlight,
     /// The store has said that the pack is there.
     Stored,
+    /// Its segment is written.
+    Indexed,
 }
 
 /// How a session came to refer to the chunk.
@@ -51,7 +53,7 @@ pub enum Reference {
 pub struct Writer {
     /// How far it is.
     pub phase: Phase,
-    /// The newest epoch that it has read; what that epoch condemns it refers to no more.
+    /// The newest epoch that it has read.
     pub seen: Option<Epoch>,
     /// The verdicts of all epochs up to this one are known.
     pub verdicts: Epoch,
@@ -61,11 +63,13 @@ pub struct Writer {
     pub objections: Option<Packs>,
     /// Locations of the chunk in the local index.
     pub index: Packs,
-    /// For the mutant with one location per chunk.
-    pub location: Packs,
     /// Whether it refers to the chunk.
     pub refers: Reference,
-    /// A parent was listed as committed and not forgotten, since the last ack.
+    /// The pack that the reference rests on. Once chosen it stays, whatever the index learns later.
+    pub support: Option<Pack>,
+    /// It has stopped referring to what the newest seen epoch condemns.
+    pub stopped: bool,
+    /// A parent was listed in time, so that its subtrees may be taken over.
     pub parent: bool,
     /// Its own pack.
     pub pack: Upload,
@@ -90,11 +94,17 @@ pub enum WriterStep {
     /// (4)
     ReadVerdict,
     /// (4)
+    LookUpSubtree(Pack),
+    /// (4)
+    StopReferring,
+    /// (4)
     CollectObjections,
     /// (2), (4)
     CreateAck(Answer),
+    /// (4)
+    CheckRegister,
     /// (3)
-    ReferToKnownChunk,
+    ReferToKnownChunk(Pack),
     /// (3)
     ListParent,
     /// (3)
@@ -109,6 +119,8 @@ pub enum WriterStep {
     CreateSnapshot(Answer),
     /// (5)
     ReadCatalogue,
+    /// Until (5)
+    GiveUp,
 }
 
 impl Writer {
@@ -119,16 +131,20 @@ impl Writer {
             WriterStep::CreateSession(answer) => self.create_session(sid, answer, store, rules),
             WriterStep::ReadNewestEpoch => self.read_newest_epoch(store, rules),
             WriterStep::ReadVerdict => self.read_verdict(store, rules),
+            WriterStep::LookUpSubtree(pack) => self.look_up_subtree(pack, store, rules),
+            WriterStep::StopReferring => self.stop_referring(store, rules),
             WriterStep::CollectObjections => self.collect_objections(store, rules),
             WriterStep::CreateAck(answer) => self.create_ack(sid, answer, store),
-            WriterStep::ReferToKnownChunk => self.refer_to_known_chunk(store, rules),
-            WriterStep::ListParent => self.list_parent(store),
+            WriterStep::CheckRegister => self.check_register(sid, store),
+            WriterStep::ReferToKnownChunk(pack) => self.refer_to_known_chunk(pack, store, rules),
+            WriterStep::ListParent => self.list_parent(store, rules),
             WriterStep::TakeOverSubtree => self.take_over_subtree(),
             WriterStep::SendPack => self.send_pack(sid, store, rules),
             WriterStep::HearThatPackIsStored => self.hear_that_pack_is_stored(sid, store),
             WriterStep::WriteSegment => self.write_segment(sid, store),
             WriterStep::CreateSnapshot(answer) => self.create_snapshot(sid, answer, store, rules),
             WriterStep::ReadCatalogue => self.read_catalogue(sid, store, rules),
+            WriterStep::GiveUp => self.give_up(sid, store),
         }
     }
 
@@ -145,8 +161,8 @@ impl Writer {
         }
         let new = store.indexed.without(self.index);
         self.index = self.index.with(new);
-        if rules.lacks(Mutant::OneLocationPerChunk) && !new.is_empty() {
-            self.location = new;
+        if rules.lacks(Mutant::OneLocationPerChunk) && self.support.is_some() {
+            self.support = new.iter().next().or(self.support);
         }
         Step::Done
     }
@@ -164,8 +180,8 @@ impl Writer {
         Step::Done
     }
 
-    /// Steps 2 and 4: read the newest epoch and all verdicts so far, and *first* stop referring to what it
-    /// condemned. That includes subtrees of which nobody has looked what is below them.
+    /// Steps 2 and 4: read the newest epoch and all verdicts so far. No parent is listed and no subtree taken
+    /// over from here to the ack.
     fn read_newest_epoch(&mut self, store: &Store, rules: &Rules) -> Step {
         let newest = store.newest_epoch();
         let right_time = match self.seen {
@@ -176,23 +192,62 @@ impl Writer {
         if !right_time {
             return Step::Impossible;
         }
-        let believed = self.seen.is_none() && rules.lacks(Mutant::CacheAheadOfItsContent);
-        if self.seen.is_none() {
+        let first = self.seen.is_none();
+        if first {
             self.stale_cache = self.index != store.indexed.without(store.dead_packs());
         }
         self.seen = Some(newest);
-        if believed {
+        // There is no thread yet that could refer to anything.
+        self.stopped = first;
+        if first && rules.lacks(Mutant::CacheAheadOfItsContent) {
             self.verdicts = store.newest_verdict();
         } else {
             self.learn_verdicts(store.newest_verdict(), store, rules);
-        }
-        if !rules.lacks(Mutant::ParentListedOnce) {
-            self.parent = false;
         }
         if newest == 0 {
             // Nobody reads acks of the time before the first epoch.
             self.acked = Some(0);
         }
+        Step::Done
+    }
+
+    /// Step 4, for a chunk below the parent that nobody has looked up: which known pack it may rest on. One
+    /// that the epoch doesn't condemn is preferred, because no objection keeps it from being removed.
+    fn supports(&self, store: &Store, rules: &Rules) -> Packs {
+        let looks = match self.refers {
+            Reference::Subtree => !rules.lacks(Mutant::SubtreesNotObjected),
+            Reference::None => self.parent && !rules.lacks(Mutant::ParentNotLookedUp),
+            Reference::Chunk => false,
+        };
+        if !looks || self.support.is_some() {
+            return Packs::default();
+        }
+        let known = match () {
+            () if rules.lacks(Mutant::DeadSupport) => self.index,
+            () => self.undead(store, rules),
+        };
+        let others = known.without(self.condemned(store));
+        if others.is_empty() { known } else { others }
+    }
+
+    /// Step 4: *first*, while other threads may still refer to what the epoch condemns. The index may have
+    /// been loaded just before.
+    fn look_up_subtree(&mut self, pack: Pack, store: &Store, rules: &Rules) -> Step {
+        let seen = self.phase == Phase::Open && self.acked != self.seen && !self.stopped;
+        if !seen || !self.supports(store, rules).has(pack) {
+            return Step::Impossible;
+        }
+        self.support = Some(pack);
+        Step::Done
+    }
+
+    /// Step 4, *then*.
+    fn stop_referring(&mut self, store: &Store, rules: &Rules) -> Step {
+        let seen = self.phase == Phase::Open && self.acked != self.seen && !self.stopped;
+        if !seen || !self.supports(store, rules).is_empty() {
+            return Step::Impossible;
+        }
+        self.stopped = true;
         Step::Done
     }
 
@@ -213,49 +268,57 @@ impl Writer {
         self.verdicts = newest;
     }
 
-    /// Known locations that may be referred to: not dead, and not condemned by an unfinished epoch.
-    #[must_use]
-    pub fn usable_packs(&self, store: &Store, rules: &Rules) -> Packs {
-        let heeded = if rules.lacks(Mutant::ObjectionsBeforeStopping) { self.acked } else { self.seen };
-        let condemned = match heeded {
-            Some(epoch) if epoch > self.verdicts => store.epoch(epoch).condemned.map(|it| it.packs),
-            _ => None,
-        };
-        let known = self.index.without(condemned.unwrap_or_default());
+    /// What the newest seen epoch condemns.
+    fn condemned(&self, store: &Store) -> Packs {
+        let epoch = self.seen.filter(|epoch| *epoch > 0);
+        let condemned = epoch.and_then(|epoch| store.epoch(epoch).condemned);
+        condemned.map(|condemned| condemned.packs).unwrap_or_default()
+    }
+
+    /// Known locations without those that are dead by the verdicts known.
+    fn undead(&self, store: &Store, rules: &Rules) -> Packs {
         match () {
-            () if rules.lacks(Mutant::ProbesForPacks) => known.among(store.packs),
+            () if rules.lacks(Mutant::ProbesForPacks) => self.index.among(store.packs),
             () if rules.lacks(Mutant::VerdictsForgotten) => match self.seen {
-                Some(epoch) if epoch > 0 => known.without(store.epoch(epoch).done.unwrap_or_default()),
-                _ => known,
+                Some(epoch) if epoch > 0 => self.index.without(store.epoch(epoch).done.unwrap_or_default()),
+                _ => self.index,
             },
-            () if filters_once(rules) => known,
-            () => known.without(store.verdicts_up_to(self.verdicts)),
+            () if filters_once(rules) => self.index,
+            () => self.index.without(store.verdicts_up_to(self.verdicts)),
         }
     }
 
-    /// Step 4, *then*: every condemned pack in which lies a chunk already referred to. For that the tables of
-    /// all condemned packs are loaded: a subtree's chunks may lie where this index has never looked.
-    fn collect_objections(&mut self, store: &Store, rules: &Rules) -> Step {
-        let Some(epoch) = self.seen.filter(|_| self.acked != self.seen && self.objections.is_none()) else {
-            return Step::Impossible;
+    /// Known locations that may be referred to: not dead, and not condemned by an unfinished epoch.
+    #[must_use]
+    pub fn usable_packs(&self, store: &Store, rules: &Rules) -> Packs {
+        let stopped = self.stopped && !rules.lacks(Mutant::ObjectionsBeforeStopping);
+        let condemned = match if stopped { self.seen } else { self.acked } {
+            Some(epoch) if epoch > self.verdicts => store.epoch(epoch).condemned.map(|it| it.packs),
+            _ => None,
         };
-        if self.phase != Phase::Open {
+        self.undead(store, rules).without(condemned.unwrap_or_default())
+    }
+
+    /// Step 4, *then*: the pack that the reference rests on, if it is condemned. For a chunk below the parent
+    /// that no known pack has, every condemned pack.
+    fn collect_objections(&mut self, store: &Store, rules: &Rules) -> Step {
+        let due = self.seen.is_some() && self.acked != self.seen && self.objections.is_none();
+        let early = rules.lacks(Mutant::ObjectionsBeforeStopping);
+        if self.phase != Phase::Open || !due || !(self.stopped || early) {
             return Step::Impossible;
         }
-        let tables = match () {
-            () if rules.lacks(Mutant::OneLocationPerChunk) => self.location,
-            () if rules.lacks(Mutant::ObjectionsFromStaleIndex) => self.index,
-            () => self.index.with(store.indexed),
+        let condemned = self.condemned(store);
+        let unknown = match self.refers {
+            Reference::Subtree => !rules.lacks(Mutant::SubtreesNotObjected),
+            Reference::None => self.parent && !rules.lacks(Mutant::ParentNotLookedUp),
+            Reference::Chunk => false,
         };
-        let condemned = store.epoch(epoch).condemned.map(|condemned| condemned.packs).unwrap_or_default();
-        let objects = match self.refers {
-            Reference::None => false,
-            Reference::Chunk => !rules.lacks(Mutant::AckWithoutObjections),
-            Reference::Subtree => {
-                !rules.lacks(Mutant::AckWithoutObjections) && !rules.lacks(Mutant::SubtreesNotObjected)
-            }
-        };
-        self.objections = Some(if objects { condemned.among(tables) } else { Packs::default() });
+        self.objections = Some(match self.support {
+            _ if rules.lacks(Mutant::AckWithoutObjections) => Packs::default(),
+            Some(pack) => condemned.among(Set::only(pack)),
+            None if unknown && !rules.lacks(Mutant::UnknownNotObjected) => condemned,
+            None => Packs::default(),
+        });
         Step::Done
     }
 
@@ -276,33 +339,56 @@ impl Writer {
         Step::Done
     }
 
-    /// Step 3: dedup against the index. Undelete does no more than this for every chunk of the forgotten
-    /// tree.
-    fn refer_to_known_chunk(&mut self, store: &Store, rules: &Rules) -> Step {
-        let usable = self.usable_packs(store, rules);
-        if !self.is_working() || self.refers != Reference::None || usable.is_empty() {
+    /// Step 4: a verdict without an ack of this session can only mean that it was fenced.
+    fn check_register(&mut self, sid: Sid, store: &Store) -> Step {
+        let newest = store.newest_verdict();
+        let missed = self.acked.is_some_and(|epoch| epoch < newest);
+        let taken = store.register(sid) != Register::Empty;
+        if self.phase != Phase::Open || !missed || !taken {
             return Step::Impossible;
         }
-        self.refers = Reference::Chunk;
-        if rules.lacks(Mutant::OneLocationPerChunk) {
-            self.location = usable.iter().take(1).fold(Set::default(), |_, pack| Set::only(pack));
-        }
+        self.end(Phase::Lost);
         Step::Done
     }
 
-    /// Step 3: a listing made after the *newest* ack, and with no newer epoch in sight.
-    fn list_parent(&mut self, store: &Store) -> Step {
-        let in_time = self.is_working() && self.acked == self.seen && self.refers == Reference::None;
-        if !in_time || self.parent || store.live_snapshots().is_empty() {
+    /// Step 3: dedup against the index, with any of the usable packs as support. Undelete does no more than
+    /// this for every chunk of the forgotten tree.
+    fn refer_to_known_chunk(&mut self, pack: Pack, store: &Store, rules: &Rules) -> Step {
+        let possible = match self.support {
+            Some(support) => Set::only(support),
+            None => self.usable_packs(store, rules),
+        };
+        if !self.is_working() || self.refers != Reference::None || !possible.has(pack) {
+            return Step::Impossible;
+        }
+        self.refers = Reference::Chunk;
+        self.support = Some(pack);
+        Step::Done
+    }
+
+    /// Step 3: a listing made after the *newest* ack, and with no newer epoch in sight. A session that finds
+    /// that there is no epoch yet may use a listing from before it began: of session 0, say, which nobody had
+    /// forgotten then.
+    fn list_parent(&mut self, store: &Store, rules: &Rules) -> Step {
+        let working = self.is_working() && self.acked == self.seen;
+        let before = self.seen == Some(0) || rules.lacks(Mutant::ParentListedTooEarly);
+        let listed = match () {
+            () if rules.lacks(Mutant::GhostsListed) => store.snapshots.without(store.forgotten),
+            () => store.live_snapshots(),
+        };
+        let live = before || !listed.is_empty();
+        if !working || self.refers != Reference::None || self.parent || !live {
             return Step::Impossible;
         }
         self.parent = true;
         Step::Done
     }
 
-    /// Step 3: a subtree of the parent counts as a reference to every chunk below it.
+    /// Step 3: a subtree of the parent counts as a reference to every chunk below it. If an epoch was seen
+    /// since the parent was listed, all its chunks have been looked up.
     fn take_over_subtree(&mut self) -> Step {
-        if !self.is_working() || !self.parent || self.refers != Reference::None {
+        let working = self.is_working() && self.acked == self.seen;
+        if !working || !self.parent || self.refers != Reference::None {
             return Step::Impossible;
         }
         self.refers = Reference::Subtree;
@@ -332,21 +418,18 @@ impl Writer {
         self.index.insert(sid.pack());
         if self.refers == Reference::None {
             self.refers = Reference::Chunk;
+            self.support.get_or_insert(sid.pack());
         }
         Step::Done
     }
 
-    /// Step 3. A foreign segment under one's own name, which closes the series, means that the session is
-    /// lost.
+    /// Step 3.
     fn write_segment(&mut self, sid: Sid, store: &mut Store) -> Step {
-        if self.phase != Phase::Open || self.pack != Upload::Stored || store.indexed.has(sid.pack()) {
+        if self.phase != Phase::Open || self.pack != Upload::Stored {
             return Step::Impossible;
         }
-        if store.closed.has(sid) {
-            self.end(Phase::Lost);
-        } else {
-            store.indexed.insert(sid.pack());
-        }
+        self.pack = Upload::Indexed;
+        store.indexed.insert(sid.pack());
         Step::Done
     }
 
@@ -355,7 +438,8 @@ impl Writer {
         let ready = match self.pack {
             Upload::Unsent => true,
             Upload::InFlight => rules.lacks(Mutant::CommitBeforePack),
-            Upload::Stored => store.indexed.has(sid.pack()),
+            Upload::Stored => false,
+            Upload::Indexed => true,
         };
         let begins = self.is_working() && self.refers != Reference::None && ready;
         if !begins && self.phase != Phase::Committing {
@@ -389,9 +473,38 @@ impl Writer {
         if self.phase != Phase::Committed {
             return Step::Impossible;
         }
-        let dead = store.catalogue.dead.has(sid) && !rules.lacks(Mutant::CatalogueNotRead);
+        let dead = store.catalogue.has(sid) && !rules.lacks(Mutant::CatalogueNotRead);
         self.phase = if dead { Phase::Lost } else { Phase::Reported };
         Step::Done
+    }
+
+    /// After an error, until the snapshot is sent: its own FENCE, so that no prune waits for it.
+    fn give_up(&mut self, sid: Sid, store: &mut Store) -> Step {
+        if self.phase != Phase::Open {
+            return Step::Impossible;
+        }
+        store.fences.insert(sid);
+        self.end(Phase::Lost);
+        Step::Done
+    }
+
+    /// Fenced, when the last epoch of a history has its verdict: all that others can still see of it is its
+    /// pack.
+    pub fn rest(&mut self, last: Epoch) {
+        *self = match self.phase {
+            Phase::Idle | Phase::Open => Self {
+                phase: Phase::Open,
+                seen: Some(last),
+                verdicts: last,
+                acked: Some(last),
+                stopped: true,
+                pack: self.pack,
+                ..Self::default()
+            },
+            Phase::Committing | Phase::Committed | Phase::Reported | Phase::Lost => {
+                Self { phase: Phase::Lost, ..Self::default() }
+            }
+        };
     }
 
     /// Nothing else of the local state matters any more.
@@ -405,7 +518,7 @@ impl Writer {
         Self {
             objections: self.objections.map(|packs| packs.swapped(one, other)),
             index: self.index.swapped(one, other),
-            location: self.location.swapped(one, other),
+            support: self.support.map(|pack| pack.swapped(one, other)),
             ..*self
         }
     }

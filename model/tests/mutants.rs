@@ -89,11 +89,16 @@ caught! {
         with Bounds { writers: 2, epochs: 2, any_subset: true, parents: false, ..small() } => I3_REFERENCES
         after [loaded(Sid(1)), committed(Sid(2)), forgotten(&[Sid(0), Sid(2)])].concat();
     subtrees_not_objected: SubtreesNotObjected with small() => I3_REFERENCES;
-    a_parent_listed_once: ParentListedOnce with small() => I3_REFERENCES;
-    objections_from_a_stale_index: ObjectionsFromStaleIndex with small() => I6_CACHES;
+    a_parent_not_looked_up: ParentNotLookedUp with small() => I3_REFERENCES;
+    a_parent_listed_too_early: ParentListedTooEarly with small() => I3_REFERENCES;
+    an_unknown_chunk_not_objected: UnknownNotObjected with small() => I6_CACHES;
+    a_dead_support: DeadSupport with Bounds { epochs: 2, repacks: 1, ..small() } => I3_REFERENCES;
     a_commit_before_its_pack: CommitBeforePack with small() => I2_COMPLETE;
     an_overwritten_fence: FenceOverwritten with small() => I1_CHUNKS;
     a_catalogue_not_read: CatalogueNotRead with Bounds { compactions: 1, ..small() } => I2_REPORTED;
+    ghosts_as_parents: GhostsListed
+        with Bounds { writers: 2, compactions: 1, uploads: false, ..small() } => I3_REFERENCES;
+    ghosts_restored: GhostsListed with Bounds { compactions: 1, reader: true, ..small() } => I1_READERS;
 
     sessions_listed_too_early: SessionsListedBeforeCondemned with small() => I1_CHUNKS;
     undecided_sessions_condemned: CondemnsUndecided with small() => I3_REFERENCES;
@@ -115,9 +120,6 @@ caught! {
     a_compaction_before_its_epoch: CompactionBeforeEpoch
         with Bounds { writers: 2, compactions: 1, uploads: false, ..small() } => I3_REFERENCES
         after [loaded(Sid(1)), opened(Sid(1))].concat();
-    a_compaction_without_closing: CompactionWithoutClosing
-        with Bounds { writers: 2, compactions: 1, parents: false, ..small() } => I3_REFERENCES
-        after uploaded(Sid(1));
 
     an_undelete_without_a_session: UndeleteWithoutSession with Bounds { writers: 0, ..small() } => I1_CHUNKS;
     a_reader_that_never_reloads: ReaderNeverReloads

@@ -7,8 +7,8 @@
 #![allow(clippy::print_stdout, reason = "tests say how far they went")]
 
 use keepfast_model::properties::{
-    FENCED_WRITER, FREED_NAME, LATE_COMMIT, LISTING_SPARES, OBJECTION_SPARES, PACK_REMOVED, READER_RELOADS,
-    STALE_COMMIT, TAKEOVER,
+    FENCED_PACK, FENCED_WRITER, FREED_NAME, LATE_COMMIT, LISTING_SPARES, OBJECTION_SPARES, PACK_REMOVED,
+    READER_RELOADS, SEGMENT_REMOVED, STALE_COMMIT, SUBTREE_MOVED, TAKEOVER,
 };
 use keepfast_model::{Bounds, Protocol};
 
@@ -31,15 +31,28 @@ fn assert_sound(bounds: Bounds, events: &[&str]) {
 
 /// One choice each where a bound isn't about choices.
 fn plain() -> Bounds {
-    Bounds { lost_answers: false, any_subset: false, ..Bounds::default() }
+    Bounds {
+        lost_answers: false,
+        any_subset: false,
+        early_fences: false,
+        segments_removed: false,
+        ..Bounds::default()
+    }
 }
 
 #[test]
 fn one_writer_two_collectors_two_epochs() {
-    let bounds = Bounds { collectors: 2, epochs: 2, ..Bounds::default() };
+    let bounds = Bounds { collectors: 2, epochs: 2, segments_removed: false, ..Bounds::default() };
     let events =
         [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER, STALE_COMMIT];
     assert_sound(bounds, &events);
+}
+
+/// Segments of dead packs, and whatever an index was loaded with, for one epoch.
+#[test]
+fn one_writer_and_a_collector_that_removes_segments() {
+    let bounds = Bounds::default();
+    assert_sound(bounds, &[PACK_REMOVED, OBJECTION_SPARES, LATE_COMMIT, STALE_COMMIT, SEGMENT_REMOVED]);
 }
 
 #[test]
@@ -59,27 +72,27 @@ fn two_writers_two_collectors_and_a_reader() {
 /// Without the reader, who changes nothing; instead any create may go unanswered.
 #[test]
 fn two_writers_and_two_collectors_that_hear_no_answers() {
-    let bounds = Bounds { writers: 2, collectors: 2, uploads: false, ..Bounds::default() };
+    let bounds = Bounds { writers: 2, collectors: 2, uploads: false, lost_answers: true, ..plain() };
     let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER];
     assert_sound(bounds, &events);
 }
 
 #[test]
 fn a_repack_beside_a_writer_and_a_reader() {
-    let bounds = Bounds { repacks: 1, reader: true, ..Bounds::default() };
-    assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT, READER_RELOADS]);
+    let bounds = Bounds { repacks: 1, reader: true, early_fences: true, ..plain() };
+    let events = [PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT, READER_RELOADS, SUBTREE_MOVED];
+    assert_sound(bounds, &events);
 }
 
 #[test]
 fn two_repacks_by_two_collectors_while_a_reader_reads() {
-    let bounds =
-        Bounds { writers: 0, collectors: 2, epochs: 2, repacks: 2, reader: true, ..Bounds::default() };
+    let bounds = Bounds { writers: 0, collectors: 2, epochs: 2, repacks: 2, reader: true, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, READER_RELOADS]);
 }
 
 #[test]
 fn compaction_beside_a_writer_and_a_collector() {
-    let bounds = Bounds { compactions: 2, ..Bounds::default() };
+    let bounds = Bounds { compactions: 1, segments_removed: false, ..Bounds::default() };
     assert_sound(bounds, &[PACK_REMOVED, FENCED_WRITER, LATE_COMMIT, FREED_NAME]);
 }
 
@@ -90,7 +103,52 @@ fn compaction_beside_two_writers_that_share_subtrees() {
 }
 
 #[test]
-#[ignore = "a minute; for soaking"]
+#[ignore = "half a minute; for soaking"]
+fn one_writer_two_collectors_two_epochs_and_removed_segments() {
+    let bounds = Bounds { collectors: 2, epochs: 2, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LATE_COMMIT, SEGMENT_REMOVED]);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn a_repack_with_every_choice_beside_a_writer_and_a_reader() {
+    let bounds = Bounds { repacks: 1, reader: true, ..Bounds::default() };
+    let events = [PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT, READER_RELOADS, SUBTREE_MOVED];
+    assert_sound(bounds, &[&events[..], &[SEGMENT_REMOVED]].concat());
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn two_repacks_with_every_choice_by_two_collectors_while_a_reader_reads() {
+    let bounds =
+        Bounds { writers: 0, collectors: 2, epochs: 2, repacks: 2, reader: true, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, READER_RELOADS, SEGMENT_REMOVED]);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn two_compactions_beside_a_writer_and_a_collector() {
+    let bounds = Bounds { compactions: 2, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, FENCED_WRITER, LATE_COMMIT, FREED_NAME, SEGMENT_REMOVED]);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn two_writers_and_two_collectors_with_early_fences() {
+    let bounds = Bounds { writers: 2, collectors: 2, uploads: false, ..Bounds::default() };
+    let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER];
+    assert_sound(bounds, &[&events[..], &[SEGMENT_REMOVED]].concat());
+}
+
+#[test]
+#[ignore = "ten seconds; for soaking"]
+fn compaction_beside_a_repack_and_a_writer() {
+    let bounds = Bounds { epochs: 2, repacks: 1, compactions: 1, uploads: false, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, FENCED_WRITER, SUBTREE_MOVED, FENCED_PACK]);
+}
+
+#[test]
+#[ignore = "two minutes; for soaking"]
 fn two_writers_two_collectors_and_a_reader_that_hear_no_answers() {
     let bounds = Bounds { writers: 2, collectors: 2, reader: true, uploads: false, ..Bounds::default() };
     let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER];
@@ -98,7 +156,7 @@ fn two_writers_two_collectors_and_a_reader_that_hear_no_answers() {
 }
 
 #[test]
-#[ignore = "half a minute; for soaking"]
+#[ignore = "two minutes; for soaking"]
 fn two_writers_with_uploads_and_two_collectors() {
     let bounds = Bounds { writers: 2, collectors: 2, ..plain() };
     let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT];
@@ -106,7 +164,7 @@ fn two_writers_with_uploads_and_two_collectors() {
 }
 
 #[test]
-#[ignore = "half a minute; for soaking"]
+#[ignore = "four minutes; for soaking"]
 fn two_writers_and_a_collector_with_every_choice() {
     let bounds = Bounds { writers: 2, ..Bounds::default() };
     let events = [PACK_REMOVED, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER, STALE_COMMIT];
@@ -128,8 +186,11 @@ fn a_repack_by_two_collectors_in_two_epochs_beside_a_writer() {
 }
 
 #[test]
-#[ignore = "two minutes; for soaking"]
+#[ignore = "a minute; for soaking"]
 fn compaction_beside_two_writers_that_share_packs() {
     let bounds = Bounds { writers: 2, compactions: 1, parents: false, ..plain() };
-    assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, OBJECTION_SPARES, FENCED_WRITER, FREED_NAME]);
+    assert_sound(
+        bounds,
+        &[PACK_REMOVED, LISTING_SPARES, OBJECTION_SPARES, FENCED_WRITER, FREED_NAME, FENCED_PACK],
+    );
 }
