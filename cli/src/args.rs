@@ -9,11 +9,6 @@ use keepfast_engine::prune::Share;
 use crate::retention::Keep;
 use crate::units;
 
-/// A command line that can't be carried out as it is.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
-
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
 #[command(name = "keepfast", version, max_term_width = 100)]

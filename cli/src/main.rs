@@ -9,6 +9,7 @@ mod retention;
 mod s3;
 mod settings;
 mod units;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -56,7 +57,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(EngineError::WrongPassword { .. }) => 12,
         Some(EngineError::Interrupted) => 130,
         Some(_) => 1,
-        None if error.is::<args::Usage>() => 2,
+        None if error.is::<usage::Usage>() => 2,
         None => 1,
     }
 }

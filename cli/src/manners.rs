@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use crate::args::{Common, Usage};
+use crate::args::Common;
 use crate::settings;
+use crate::usage::Usage;
 
 /// Packs on their way to a store at once, at most.
 const UPLOADS_MAX: usize = 8;

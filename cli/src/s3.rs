@@ -9,7 +9,8 @@ use keepfast_backend::{Notice, S3Backend, S3Options};
 use keepfast_engine::EngineError;
 use keepfast_format::names;
 
-use crate::args::{S3, Usage};
+use crate::args::S3;
+use crate::usage::Usage;
 
 /// Whether a place is in S3.
 pub fn is_s3(place: &str) -> bool {

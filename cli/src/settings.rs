@@ -15,7 +15,8 @@ use keepfast_engine::repo::Repository;
 use keepfast_format::node::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::args::{Common, Usage};
+use crate::args::Common;
+use crate::usage::Usage;
 use crate::{render, s3};
 
 /// Set when a command is to end.

@@ -33,7 +33,7 @@ const FLOORS: &[&[&str]] = &[
     &["error"],
     &["fs", "chunk", "monitor", "retention"],
     &["repo"],
-    &["archive", "restore", "check", "dump", "list", "stats"],
+    &["archive", "restore", "check", "dump", "list", "stats", "forget", "prune"],
 ];
 
 /// Crates that know no terminal, environment or clock, and what they so don't call.

@@ -22,11 +22,12 @@ use serde_json::json;
 
 use super::{Opened, outcome, snapshots};
 use crate::Outcome;
-use crate::args::{Backup, Common, Usage};
+use crate::args::{Backup, Common};
 use crate::console::Console;
 use crate::manners::{self, Work};
 use crate::render;
 use crate::settings;
+use crate::usage::Usage;
 
 /// Backs up.
 pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {

@@ -8,11 +8,12 @@ use serde_json::json;
 
 use super::{Opened, outcome};
 use crate::Outcome;
-use crate::args::{Check, Common, Usage};
+use crate::args::{Check, Common};
 use crate::console::Console;
 use crate::manners::{self, Work};
 use crate::render;
 use crate::settings;
+use crate::usage::Usage;
 
 /// Checks.
 pub fn run(common: &Common, options: &Check) -> Result<Outcome> {

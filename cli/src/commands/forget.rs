@@ -11,9 +11,10 @@ use serde_json::json;
 
 use super::{Opened, outcome, prune, snapshots};
 use crate::Outcome;
-use crate::args::{Common, Forget, Undelete, Usage};
+use crate::args::{Common, Forget, Undelete};
 use crate::console::Console;
 use crate::retention::{decide_in, table, to_json};
+use crate::usage::Usage;
 use crate::{render, settings};
 
 /// Forgets snapshots.

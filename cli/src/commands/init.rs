@@ -9,9 +9,10 @@ use serde_json::json;
 
 use super::doctor;
 use crate::Outcome;
-use crate::args::{Common, Init, Usage};
+use crate::args::{Common, Init};
 use crate::render;
 use crate::settings;
+use crate::usage::Usage;
 
 /// Makes a repository.
 pub fn run(common: &Common, options: &Init) -> Result<Outcome> {

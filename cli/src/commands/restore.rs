@@ -16,11 +16,12 @@ use serde_json::json;
 
 use super::{Opened, outcome};
 use crate::Outcome;
-use crate::args::{Common, OverwriteWhen, Restore, Usage};
+use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
 use crate::manners::{self, Work};
 use crate::render;
 use crate::settings;
+use crate::usage::Usage;
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {

@@ -3,8 +3,8 @@
 use clap::Args;
 use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
 
-use crate::args::Usage;
 use crate::retention::span;
+use crate::usage::Usage;
 
 /// What `forget` keeps. A snapshot stays if any of these keeps it.
 #[derive(Debug, Clone, Default, Args)]

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use keepfast_engine::retention::{Calendar, Candidate, Group, decide};
 use keepfast_format::node::Timestamp;
 
-use crate::args::Usage;
+use crate::usage::Usage;
 
 pub use arguments::Keep;
 pub use render::{table, to_json};

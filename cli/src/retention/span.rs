@@ -2,7 +2,7 @@
 
 use keepfast_engine::retention::Span;
 
-use crate::args::Usage;
+use crate::usage::Usage;
 
 /// Longer than any calendar reaches, and short enough to be counted in any unit.
 const NUMBER_MAX: u32 = 100_000;

@@ -24,7 +24,6 @@ use super::recover::refresh_index;
 use super::repository::{Repository, random};
 use super::snapshots::Snapshots;
 use super::states::is_forgotten;
-use super::writer::{PackWriter, WriterOptions, WriterTotals, rewrite_packs};
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
 
@@ -58,6 +57,19 @@ pub struct Session<'r> {
     unresolved: AtomicBool,
     /// The newest epoch that this session has acked; 0 is the time before the first.
     acked: Mutex<u32>,
+}
+
+/// What a session wrote.
+#[derive(Debug, Clone, Default)]
+pub struct WriterTotals {
+    /// Index segments.
+    pub segments: u32,
+    /// Packs, in the order of the segments.
+    pub packs: Vec<PackId>,
+    /// Bytes of new data chunks.
+    pub bytes_new: u64,
+    /// Bytes of packs and segments.
+    pub bytes_stored: u64,
 }
 
 /// What a session commits.
@@ -185,10 +197,17 @@ impl<'r> Session<'r> {
                 self.index.bury(verdict.epoch, &verdict.packs)?;
                 self.find_fence()?;
             }
+            let before = self.takeover.swap(takeover::CLOSED, Ordering::SeqCst);
+            let held =
+                before == takeover::HELD || (before == takeover::TAKEN && self.hold_parent(&condemned)?);
             let objections = self.stop_referring_to(&condemned)?;
             self.create_ack(condemned.epoch, objections)?;
             *acked = condemned.epoch;
-            if self.takeover.load(Ordering::SeqCst) == takeover::CLOSED && self.parent_stands()? {
+            // Each chunk of a parent that is held is looked up already. One of which nothing was
+            // taken has to be listed again.
+            if held {
+                self.takeover.store(takeover::HELD, Ordering::SeqCst);
+            } else if before != takeover::TAKEN && self.parent_stands()? {
                 self.takeover.store(takeover::OPEN, Ordering::SeqCst);
             }
         }
@@ -198,20 +217,7 @@ impl<'r> Session<'r> {
     /// *First* nothing new refers to what an epoch condemned, *then* it is known what already
     /// does: both in one step for each pack. Returns the packs that this session objects to.
     fn stop_referring_to(&self, condemned: &Condemned) -> Result<Vec<PackId>> {
-        let before = self.takeover.swap(takeover::CLOSED, Ordering::SeqCst);
         let ids: HashSet<PackId> = condemned.packs.iter().map(|pack| pack.id).collect();
-        // What was taken over without being looked up may lie anywhere, also in packs that this
-        // index has never heard of.
-        if before == takeover::TAKEN {
-            refresh_index(self.repository, self.index)?;
-            if self.hold_parent(&ids)? {
-                self.takeover.store(takeover::HELD, Ordering::SeqCst);
-            } else {
-                self.unresolved.store(true, Ordering::SeqCst);
-            }
-        } else if before == takeover::HELD {
-            self.takeover.store(takeover::HELD, Ordering::SeqCst);
-        }
         let mut objections = Vec::new();
         self.index.for_each_pack(|number, pack| {
             if ids.contains(&pack.id) && self.index.marks().condemn(number) {
@@ -227,31 +233,39 @@ impl<'r> Session<'r> {
     }
 
     /// Refers to every chunk of the parent, if possible where nothing is condemned. Returns
-    /// whether each was found.
-    fn hold_parent(&self, condemned: &HashSet<PackId>) -> Result<bool> {
+    /// whether each was found; if not, this session objects to everything from now on.
+    fn hold_parent(&self, condemned: &Condemned) -> Result<bool> {
         let Some(parent) = &self.parent else { return Ok(true) };
-        let frames = FrameCache::new(self.repository, self.index);
-        let mut condemned_numbers = HashSet::new();
+        // What was taken over without being looked up may lie anywhere, also in packs that this
+        // index has never heard of.
+        refresh_index(self.repository, self.index)?;
+        let ids: HashSet<PackId> = condemned.packs.iter().map(|pack| pack.id).collect();
+        let mut numbers = HashSet::new();
         self.index.for_each_pack(|number, pack| {
-            if condemned.contains(&pack.id) {
-                condemned_numbers.insert(number);
+            if ids.contains(&pack.id) {
+                numbers.insert(number);
             }
         })?;
+        let frames = FrameCache::new(self.repository, self.index);
         let seen = Seen::of(self.index)?;
         let mut all = true;
         let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |id, _| {
             let locations = self.index.locations(id)?;
             let (rather_not, rather): (Vec<u32>, Vec<u32>) =
-                locations.iter().map(|place| place.pack).partition(|pack| condemned_numbers.contains(pack));
+                locations.iter().map(|place| place.pack).partition(|pack| numbers.contains(pack));
             all &= rather.into_iter().chain(rather_not).any(|pack| self.index.marks().refer(pack));
             Ok(())
         });
         match walked {
-            Ok(()) => Ok(all),
+            Ok(()) => {}
             // A parent that can't be read to its end: nobody knows what else it refers to.
-            Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => Ok(false),
-            Err(error) => Err(error),
+            Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => all = false,
+            Err(error) => return Err(error),
         }
+        if !all {
+            self.unresolved.store(true, Ordering::SeqCst);
+        }
+        Ok(all)
     }
 
     /// Whether the parent is neither forgotten nor compacted. It was listed before.
@@ -329,7 +343,7 @@ impl<'r> Session<'r> {
 }
 
 /// Creates a session object, under a fresh id.
-fn announce(repository: &Repository, program: &str, now: Timestamp) -> Result<SessionId> {
+pub(super) fn announce(repository: &Repository, program: &str, now: Timestamp) -> Result<SessionId> {
     if !repository.identity().role().writes() {
         return Err(EngineError::NotAllowed { action: "back up" });
     }
@@ -347,34 +361,6 @@ fn announce(repository: &Repository, program: &str, now: Timestamp) -> Result<Se
     let bytes = object.seal(repository.id(), repository.identity());
     repository.backend().create(&names::session(id), &[&bytes])?;
     Ok(id)
-}
-
-/// A collector's session: it writes again what is there, refers to nothing, and never commits.
-pub struct Rewriting<'r> {
-    repository: &'r Repository,
-    id: SessionId,
-}
-
-impl<'r> Rewriting<'r> {
-    /// Announces it.
-    pub fn begin(repository: &'r Repository, program: &str, now: Timestamp) -> Result<Self> {
-        Ok(Self { repository, id: announce(repository, program, now)? })
-    }
-
-    /// Writes packs.
-    pub fn write<T>(
-        &self,
-        index: &Index,
-        options: WriterOptions,
-        work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
-    ) -> Result<(T, WriterTotals)> {
-        rewrite_packs(self.repository, index, self.id, options, work)
-    }
-
-    /// Ends it, so that its collector doesn't wait for itself.
-    pub fn end(self) -> Result<()> {
-        fence(self.repository, self.id).map(drop)
-    }
 }
 
 /// Decides a session: it can't commit any more, unless it has.

@@ -24,7 +24,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::claims::Claims;
 use super::index::{Index, StoredPack};
 use super::repository::{Repository, random};
-use super::session::{Session, Stores};
+use super::session::{Session, Stores, WriterTotals};
 use crate::error::{EngineError, Result};
 
 /// A checkpoint comes after this many packs, or this many chunks. The first ones come
@@ -50,19 +50,6 @@ impl Default for WriterOptions {
     fn default() -> Self {
         Self { compression_level: 3, verify: true, uploads: 1 }
     }
-}
-
-/// What a session wrote.
-#[derive(Debug, Clone, Default)]
-pub struct WriterTotals {
-    /// Index segments.
-    pub segments: u32,
-    /// Packs, in the order of the segments.
-    pub packs: Vec<PackId>,
-    /// Bytes of new data chunks.
-    pub bytes_new: u64,
-    /// Bytes of packs and segments.
-    pub bytes_stored: u64,
 }
 
 /// The shared side of writing.

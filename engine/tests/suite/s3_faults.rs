@@ -25,7 +25,18 @@ const OBJECT_READS: Requests = Requests { method: "GET", path: "x-id=GetObject" 
 const LISTINGS: Requests = Requests { method: "GET", path: "?list-type=2" };
 
 /// An error names an object or a listing in one of these.
-const FOLDERS: &[&str] = &["config/", "keys/", "keyring/", "packs/", "index/", "sessions/", "snapshots/"];
+const FOLDERS: &[&str] = &[
+    "config/",
+    "keys/",
+    "keyring/",
+    "packs/",
+    "index/",
+    "sessions/",
+    "snapshots/",
+    "states/",
+    "catalogue/",
+    "epochs/",
+];
 
 /// What a backup must come to.
 #[derive(Clone, Copy, PartialEq)]

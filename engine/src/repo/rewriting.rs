@@ -1,0 +1,38 @@
+//! The session of a collector that moves chunks into new packs.
+
+use keepfast_format::ids::SessionId;
+use keepfast_format::node::Timestamp;
+
+use super::index::Index;
+use super::repository::Repository;
+use super::session::{WriterTotals, announce, fence};
+use super::writer::{PackWriter, WriterOptions, rewrite_packs};
+use crate::error::Result;
+
+/// A collector's session: it writes again what is there, refers to nothing, and never commits.
+pub struct Rewriting<'r> {
+    repository: &'r Repository,
+    id: SessionId,
+}
+
+impl<'r> Rewriting<'r> {
+    /// Announces it.
+    pub fn begin(repository: &'r Repository, program: &str, now: Timestamp) -> Result<Self> {
+        Ok(Self { repository, id: announce(repository, program, now)? })
+    }
+
+    /// Writes packs.
+    pub fn write<T>(
+        &self,
+        index: &Index,
+        options: WriterOptions,
+        work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
+    ) -> Result<(T, WriterTotals)> {
+        rewrite_packs(self.repository, index, self.id, options, work)
+    }
+
+    /// Ends it, so that its collector doesn't wait for itself.
+    pub fn end(self) -> Result<()> {
+        fence(self.repository, self.id).map(drop)
+    }
+}
