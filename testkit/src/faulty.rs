@@ -59,6 +59,11 @@ impl FaultyBackend {
         Arc::new(Self { inner, fault, calls: AtomicU64::new(0), failures: AtomicU64::new(0) })
     }
 
+    /// How many calls there were.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     /// Whether any call has failed.
     pub fn has_failed(&self) -> bool {
         self.failures.load(Ordering::Relaxed) > 0

@@ -5,13 +5,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use keepfast_backend::{Backend, LocalBackend, MemoryBackend};
 use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source, archive};
 use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
 use keepfast_engine::error::Result;
+use keepfast_engine::forget::forget;
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::monitor::Monitor;
+use keepfast_engine::prune::{PruneOptions, PruneReport, Share, prune};
 use keepfast_engine::repo::{
     Index, InitOptions, Repository, SnapshotFilter, Snapshots, WriterOptions, open_index,
 };
@@ -67,6 +70,29 @@ pub fn init_options() -> InitOptions {
         single_writer: false,
         password_cost: PasswordCost { memory_kib: 8, passes: 1, lanes: 1 },
         now_unix_s: CLOCK_START_S as u64,
+    }
+}
+
+/// How laboratories back up.
+fn archive_options(clock: &(dyn Fn() -> Timestamp + Sync)) -> ArchiveOptions<'_> {
+    ArchiveOptions {
+        host: "lab".to_owned(),
+        user: "tester".to_owned(),
+        tags: Vec::new(),
+        program: "testkit".to_owned(),
+        exclude: Patterns::default(),
+        exclude_caches: false,
+        one_file_system: false,
+        ignore_ctime: false,
+        ignore_inode: false,
+        parent: ParentChoice::Newest,
+        dry_run: false,
+        threads: THREADS,
+        writer: WriterOptions::default(),
+        never_enter: Vec::new(),
+        clock,
+        user_name: &|_| None,
+        group_name: &|_| None,
     }
 }
 
@@ -185,29 +211,23 @@ impl Lab {
         monitor: &dyn Monitor,
         change: impl FnOnce(&mut ArchiveOptions<'_>),
     ) -> Result<ArchiveReport> {
-        let Opened { repository, snapshots, index } = self.open_with_cache(cache, monitor)?;
+        let opened = self.open_with_cache(cache, monitor)?;
         let clock = || self.now();
-        let mut options = ArchiveOptions {
-            host: "lab".to_owned(),
-            user: "tester".to_owned(),
-            tags: Vec::new(),
-            program: "testkit".to_owned(),
-            exclude: Patterns::default(),
-            exclude_caches: false,
-            one_file_system: false,
-            ignore_ctime: false,
-            ignore_inode: false,
-            parent: ParentChoice::Newest,
-            dry_run: false,
-            threads: THREADS,
-            writer: WriterOptions::default(),
-            never_enter: Vec::new(),
-            clock: &clock,
-            user_name: &|_| None,
-            group_name: &|_| None,
-        };
+        let mut options = archive_options(&clock);
         change(&mut options);
-        archive(&repository, &index, &snapshots, source, &options, monitor)
+        archive(&opened.repository, &opened.index, &opened.snapshots, source, &options, monitor)
+    }
+
+    /// Backs up by another clock, with one thread.
+    pub fn archive_by_clock(
+        &self,
+        source: Source<'_>,
+        monitor: &dyn Monitor,
+        clock: &(dyn Fn() -> Timestamp + Sync),
+    ) -> Result<ArchiveReport> {
+        let opened = self.open_with_cache(&self.cache, monitor)?;
+        let options = ArchiveOptions { threads: 1, ..archive_options(clock) };
+        archive(&opened.repository, &opened.index, &opened.snapshots, source, &options, monitor)
     }
 
     /// Backs up the source tree.
@@ -287,6 +307,59 @@ impl Lab {
         ear.assert_content();
         assert_eq!((report.findings, report.files_hit), (0, 0), "{report:?}");
         report
+    }
+
+    /// Forgets snapshots, by the starts of their ids or `latest~N`.
+    #[track_caller]
+    pub fn forget(&self, which: &[&str]) {
+        let Opened { repository, snapshots, .. } = self.open();
+        let find = |which: &&str| {
+            let found = snapshots.find(which, &SnapshotFilter::default());
+            found.expect("there is such a snapshot").snapshot.head.id
+        };
+        let ids: Vec<_> = which.iter().map(find).collect();
+        forget(&repository, &snapshots, &ids).expect("they can be forgotten");
+    }
+
+    /// Prunes as another machine would, with options changed by `change`.
+    pub fn prune_with_cache(
+        &self,
+        cache: &Path,
+        monitor: &dyn Monitor,
+        change: impl FnOnce(&mut PruneOptions<'_>),
+    ) -> Result<PruneReport> {
+        self.prune_waiting(cache, monitor, &|_| {}, change)
+    }
+
+    /// As [`Lab::prune_with_cache`], and waits by `sleep`.
+    pub fn prune_waiting(
+        &self,
+        cache: &Path,
+        monitor: &dyn Monitor,
+        sleep: &(dyn Fn(Duration) + Sync),
+        change: impl FnOnce(&mut PruneOptions<'_>),
+    ) -> Result<PruneReport> {
+        let Opened { repository, index, .. } = self.open_with_cache(cache, monitor)?;
+        let clock = || self.now();
+        let mut options = PruneOptions {
+            max_unused: Share::Thousandths(0),
+            max_rewrite_bytes: u64::MAX,
+            session_timeout: Duration::ZERO,
+            compact_from: usize::MAX,
+            threads: THREADS,
+            writer: WriterOptions::default(),
+            program: "testkit".to_owned(),
+            clock: &clock,
+            sleep,
+        };
+        change(&mut options);
+        prune(&repository, &index, &options, monitor)
+    }
+
+    /// Prunes, which must work: nothing unused stays, and nobody is waited for.
+    #[track_caller]
+    pub fn prune(&self) -> PruneReport {
+        self.prune_with_cache(&self.cache, &Ear::default(), |_| {}).expect("the prune works")
     }
 
     /// Backs up, restores, and compares the source with what came back.

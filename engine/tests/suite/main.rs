@@ -13,6 +13,7 @@ mod golden;
 mod index;
 mod packs;
 mod property;
+mod prune;
 mod round_trip;
 mod s3_faults;
 mod selection;

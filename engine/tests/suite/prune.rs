@@ -1,0 +1,416 @@
+//! Forgetting and pruning, beside everything else that goes on in a repository.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use keepfast_backend::{Backend, MemoryBackend};
+use keepfast_engine::archive::{Source, Stream};
+use keepfast_engine::forget::{UndeleteOptions, forget, freed_by, protect, undelete};
+use keepfast_engine::prune::Share;
+use keepfast_engine::repo::SnapshotFilter;
+use keepfast_engine::{EngineError, error};
+use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, assert_same, tree};
+
+/// Objects below a prefix.
+fn count(lab: &Lab, prefix: &str) -> usize {
+    let mut count = 0;
+    lab.backend.list(prefix, &mut |_| count += 1).expect("a listing");
+    count
+}
+
+fn stored_bytes(lab: &Lab) -> u64 {
+    let mut bytes = 0;
+    lab.backend.list("packs/", &mut |listed| bytes += listed.bytes).expect("a listing");
+    bytes
+}
+
+/// A source that changes: a file that stays, one that is replaced, and some that share content.
+fn write_version(lab: &Lab, version: u64) {
+    tree::write(lab.source().join("stays.bin"), tree::noise(1, 300_000));
+    tree::write(lab.source().join("changes.bin"), tree::noise(100 + version, 400_000));
+    // Half of it is new in each version, so that packs end up needed in part.
+    let mut half = tree::noise(200 + version / 2, 150_000);
+    half.extend(tree::noise(300 + version, 150_000));
+    tree::write(lab.source().join("half.bin"), half);
+    tree::write(lab.source().join(format!("small {version}.txt")), format!("version {version}").into_bytes());
+}
+
+/// A repository with four versions, the first two of which are forgotten.
+fn half_forgotten(lab: &Lab) {
+    for version in 0..4 {
+        write_version(lab, version);
+        lab.backup();
+    }
+    lab.forget(&["latest~2", "latest~3"]);
+}
+
+#[test]
+fn what_only_forgotten_snapshots_need_goes_and_the_rest_restores() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    half_forgotten(&lab);
+    let before = stored_bytes(&lab);
+    let report = lab.prune();
+    let after = stored_bytes(&lab);
+    assert!(after < before, "{before} bytes before, {after} after: {report:?}");
+    assert!(report.packs_rewritten > 0 && report.plan.waste_bytes == 0, "{report:?}");
+    lab.assert_sound();
+    assert_same(&lab.source(), &lab.restore("latest"));
+    assert_eq!(lab.open().snapshots.all.len(), 2);
+    // There is nothing left to do.
+    let again = lab.prune();
+    assert_eq!((again.packs_removed, again.packs_rewritten, again.objects_removed), (0, 0, 0), "{again:?}");
+}
+
+#[test]
+fn a_limit_of_waste_keeps_packs_from_being_rewritten() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    half_forgotten(&lab);
+    let unlimited =
+        lab.prune_with_cache(&lab.cache, &Ear::default(), |options| options.max_unused = Share::Unlimited);
+    let unlimited = unlimited.expect("the prune works");
+    assert_eq!((unlimited.packs_rewritten, unlimited.bytes_written), (0, 0), "{unlimited:?}");
+    assert!(unlimited.plan.waste_bytes > 0, "{unlimited:?}");
+    let none = lab.prune_with_cache(&lab.cache, &Ear::default(), |options| options.max_rewrite_bytes = 0);
+    assert_eq!(none.expect("the prune works").packs_rewritten, 0);
+    lab.assert_sound();
+    assert!(lab.prune().packs_rewritten > 0, "without limits there is something to rewrite");
+    lab.assert_sound();
+}
+
+#[test]
+fn caches_of_before_the_prune_are_as_good_as_new_ones() {
+    let mut lab = Lab::on(Arc::new(MemoryBackend::default()));
+    let (old, fresh) = (lab.cache.clone(), lab.path("the pruner's cache"));
+    half_forgotten(&lab);
+    lab.cache = fresh;
+    lab.prune();
+    lab.cache = old;
+    // Contents of forgotten snapshots come back: the cache knows them in packs that are gone.
+    write_version(&lab, 0);
+    lab.backup();
+    lab.assert_sound();
+    assert_same(&lab.source(), &lab.restore("latest"));
+    lab.cache = lab.path("another machine's cache");
+    lab.assert_sound();
+    assert_same(&lab.source(), &lab.restore("latest"));
+}
+
+fn undelete_oldest(lab: &Lab) -> error::Result<()> {
+    let opened = lab.open();
+    let stored = &opened.snapshots.forgotten[0];
+    let options = UndeleteOptions { program: "testkit".to_owned(), clock: &|| lab.now() };
+    undelete(&opened.repository, &opened.index, &opened.snapshots, stored, &options, &Ear::default())
+        .map(drop)
+}
+
+#[test]
+fn a_forgotten_snapshot_comes_back_until_a_prune_has_removed_its_packs() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    write_version(&lab, 0);
+    lab.backup();
+    let first = lab.restore("latest");
+    write_version(&lab, 1);
+    lab.backup();
+    lab.forget(&["latest~1"]);
+    assert_eq!(lab.open().snapshots.all.len(), 1);
+    undelete_oldest(&lab).expect("nothing is gone");
+    let opened = lab.open();
+    assert_eq!(opened.snapshots.all.len(), 2);
+    drop(opened);
+    // It has its time back, and so its place.
+    lab.prune();
+    lab.assert_sound();
+    assert_same(&first, &lab.restore("latest~1"));
+
+    lab.forget(&["latest~1"]);
+    lab.prune();
+    let error = undelete_oldest(&lab).expect_err("its packs are gone").to_string();
+    assert!(error.contains("can't be brought back"), "{error}");
+    lab.assert_sound();
+}
+
+#[test]
+fn protected_snapshots_are_not_forgotten() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    write_version(&lab, 0);
+    lab.backup();
+    let opened = lab.open();
+    let id = opened.snapshots.all[0].snapshot.head.id;
+    protect(&opened.repository, &[id], true).expect("it can be protected");
+    let opened = lab.open();
+    assert!(opened.snapshots.protected.contains(&id));
+    let error =
+        forget(&opened.repository, &opened.snapshots, &[id]).expect_err("it is protected").to_string();
+    assert!(error.contains("is protected"), "{error}");
+    protect(&opened.repository, &[id], false).expect("the protection can end");
+    let opened = lab.open();
+    forget(&opened.repository, &opened.snapshots, &[id]).expect("it isn't protected any more");
+    assert!(lab.open().snapshots.all.is_empty());
+}
+
+#[test]
+fn freeing_is_told_before_it_happens() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    half_forgotten(&lab);
+    lab.prune();
+    let opened = lab.open();
+    let oldest = opened.snapshots.all[0].snapshot.head.id;
+    let freed = freed_by(
+        &opened.repository,
+        &opened.index,
+        &opened.snapshots,
+        &HashSet::from([oldest]),
+        &Ear::default(),
+    )
+    .expect("it can be told");
+    drop(opened);
+    let before = stored_bytes(&lab);
+    lab.forget(&["latest~1"]);
+    lab.prune();
+    let really = before - stored_bytes(&lab);
+    // Headers and directories of packs come and go with them.
+    let slack = 20_000;
+    assert!(
+        freed.stored_bytes.abs_diff(really) < slack,
+        "{freed:?} were promised, and {really} bytes are gone"
+    );
+}
+
+/// I4: whichever call a prune dies at, everything that isn't forgotten is there, and the next
+/// prune ends what it began.
+#[test]
+fn i4_a_prune_that_dies_at_any_call_harms_nothing() {
+    let whole = Lab::on(Arc::new(MemoryBackend::default()));
+    half_forgotten(&whole);
+    let counting = FaultyBackend::new(Arc::clone(&whole.backend), Fault::From { call: u64::MAX });
+    let objects = copy_of(&whole);
+    let mut counted = whole;
+    counted.backend = Arc::clone(&counting) as Arc<dyn Backend>;
+    counted.prune();
+    let calls = counting.calls();
+    assert!(calls > 40, "a prune has {calls} calls");
+    let expected = counted.restore("latest");
+    for call in 1..=calls {
+        for fault in [Fault::From { call }, Fault::DoneThenFrom { call }] {
+            let store: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
+            for (name, bytes) in &objects {
+                store.create(name, &[bytes]).expect("memory takes all");
+            }
+            counted.backend = FaultyBackend::new(Arc::clone(&store), fault);
+            let cache = counted.path(&format!("cache {call} {fault:?}"));
+            let died = counted.prune_with_cache(&cache, &Ear::default(), |options| options.threads = 1);
+            counted.backend = store;
+            counted.cache = cache;
+            counted.assert_sound();
+            let report = counted.prune();
+            counted.assert_sound();
+            assert_eq!(counted.open().snapshots.all.len(), 2, "{fault:?}: {died:?}, {report:?}");
+            assert_same(&expected, &counted.restore("latest"));
+        }
+    }
+}
+
+/// All objects of a laboratory.
+fn copy_of(lab: &Lab) -> Vec<(String, Vec<u8>)> {
+    let mut names = Vec::new();
+    for prefix in ["config/", "keys/", "keyring/", "sessions/", "snapshots/", "states/", "index/", "packs/"] {
+        lab.backend.list(prefix, &mut |listed| names.push(listed.name)).expect("a listing");
+    }
+    names
+        .into_iter()
+        .map(|name| (name.clone(), lab.backend.read(&name, u64::MAX).expect("it is there")))
+        .collect()
+}
+
+#[test]
+fn two_prunes_at_once_do_the_work_of_one() {
+    for round in 0..5 {
+        let lab = Lab::on(Arc::new(MemoryBackend::default()));
+        half_forgotten(&lab);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..2)
+                .map(|which| {
+                    let cache = lab.path(&format!("cache {round} {which}"));
+                    let lab = &lab;
+                    scope.spawn(move || lab.prune_with_cache(&cache, &Ear::default(), |_| {}))
+                })
+                .collect();
+            for thread in threads {
+                thread.join().expect("no panic").expect("each prune works");
+            }
+        });
+        lab.assert_sound();
+        assert_same(&lab.source(), &lab.restore("latest"));
+        assert_eq!(lab.open().snapshots.all.len(), 2);
+    }
+}
+
+/// Bytes that come in two halves; between them something else happens.
+struct Interrupted {
+    bytes: Vec<u8>,
+    at: usize,
+    reached: Sender<()>,
+    go_on: Receiver<()>,
+}
+
+impl Read for Interrupted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let half = self.bytes.len() / 2;
+        if self.at == half {
+            self.reached.send(()).expect("somebody waits for this");
+            self.go_on.recv().expect("somebody says so");
+        }
+        let end = if self.at < half { half } else { self.bytes.len() };
+        let length = buffer.len().min(end - self.at);
+        buffer[..length].copy_from_slice(&self.bytes[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}
+
+/// Backs a stream up, and does something else in the middle of it. `while_paused` gets what
+/// lets the backup go on.
+fn back_up_around(lab: &Lab, bytes: Vec<u8>, while_paused: impl FnOnce(&Sender<()>)) -> error::Result<()> {
+    let (reached, wait) = channel();
+    let (go_on, gone_on) = channel();
+    let cache = lab.path("the backup's cache");
+    std::thread::scope(|scope| {
+        let backup = scope.spawn(move || {
+            let reader = Interrupted { bytes, at: 0, reached, go_on: gone_on };
+            let stream =
+                Stream { name: b"dump".to_vec(), reader: Box::new(reader), ended: Box::new(|| Ok(())) };
+            lab.archive_with_cache(&cache, Source::Stream(stream), &Ear::default(), |_| {}).map(drop)
+        });
+        wait.recv().expect("the backup gets there");
+        while_paused(&go_on);
+        // It may have been let go already.
+        let _ = go_on.send(());
+        backup.join().expect("no panic")
+    })
+}
+
+/// A file that two snapshots have, as the bytes of a stream: the first snapshot is to be forgotten.
+fn shared_with_a_forgotten_one(lab: &Lab) -> Vec<u8> {
+    let bytes = tree::noise(7, 3_000_000);
+    tree::write(lab.source().join("shared.bin"), bytes.clone());
+    lab.backup();
+    std::fs::remove_file(lab.source().join("shared.bin")).expect("it is there");
+    tree::write(lab.source().join("other.bin"), tree::noise(8, 500_000));
+    lab.backup();
+    bytes
+}
+
+#[test]
+fn i3_a_running_backup_objects_and_keeps_what_it_refers_to() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    let bytes = shared_with_a_forgotten_one(&lab);
+    let ended = back_up_around(&lab, bytes.clone(), |go_on| {
+        lab.forget(&["latest~1"]);
+        let slept = Mutex::new(0);
+        let sleep = |_| {
+            // The first time that it has to wait, the backup goes on, and answers.
+            let mut slept = slept.lock().expect("no panic");
+            if *slept == 0 {
+                go_on.send(()).expect("the backup waits");
+            }
+            *slept += 1;
+            assert!(*slept < 100_000, "the backup never answers");
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let report = lab.prune_waiting(&lab.path("the pruner's cache"), &Ear::default(), &sleep, |options| {
+            // The laboratory's clock runs ten minutes with every look at it.
+            options.session_timeout = Duration::from_secs(1 << 40);
+        });
+        let report = report.expect("the prune works");
+        assert!(*slept.lock().expect("no panic") > 0, "nobody was waited for");
+        assert_eq!((report.sessions_fenced, report.packs_removed), (0, 0), "{report:?}");
+        assert!(report.packs_spared > 0, "{report:?}");
+    });
+    ended.expect("the backup isn't disturbed");
+    lab.assert_sound();
+    assert_stream(&lab, &bytes);
+}
+
+#[test]
+fn i3_a_silent_backup_is_ended_and_says_so() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    let bytes = shared_with_a_forgotten_one(&lab);
+    let ended = back_up_around(&lab, bytes, |_| {
+        lab.forget(&["latest~1"]);
+        let report = lab.prune();
+        assert_eq!(report.sessions_fenced, 1, "{report:?}");
+        assert!(report.packs_removed > 0, "{report:?}");
+    });
+    assert!(matches!(ended, Err(EngineError::Fenced)), "{ended:?}");
+    lab.assert_sound();
+    assert_eq!(lab.open().snapshots.all.len(), 1);
+}
+
+/// A backup of files is ended in the middle, and begins again by itself.
+#[test]
+fn i3_a_backup_of_files_that_was_ended_begins_again() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    for version in 0..3 {
+        write_version(&lab, version);
+        lab.backup();
+    }
+    write_version(&lab, 3);
+    let asked = Mutex::new(0);
+    let clock = || {
+        let mut asked = asked.lock().expect("no panic");
+        *asked += 1;
+        if *asked == 6 {
+            lab.forget(&["latest", "latest~1", "latest~2"]);
+            let cache = lab.path("the pruner's cache");
+            let report = lab.prune_with_cache(&cache, &Ear::default(), |_| {}).expect("the prune works");
+            assert_eq!(report.sessions_fenced, 1, "{report:?}");
+        }
+        lab.now()
+    };
+    let report = lab.archive_by_clock(Source::Paths(&[lab.source()]), &Ear::default(), &clock);
+    report.expect("the second attempt works");
+    lab.assert_sound();
+    assert_same(&lab.source(), &lab.restore("latest"));
+}
+
+fn assert_stream(lab: &Lab, bytes: &[u8]) {
+    let target = lab.fresh_target();
+    let opened = lab.open();
+    let stored = opened.snapshots.find("latest", &SnapshotFilter::default()).expect("a snapshot");
+    opened
+        .restore(&stored.snapshot, &Ear::default(), |options| options.target.clone_from(&target))
+        .expect("the restore works");
+    let restored = std::fs::read(target.join("dump")).expect("the stream is there");
+    assert!(restored == bytes, "the stream came back with other bytes");
+}
+
+#[test]
+fn dead_sessions_become_entries_of_the_catalogue() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    for version in 0..6 {
+        write_version(&lab, version);
+        lab.backup();
+    }
+    lab.forget(&["latest~1", "latest~2", "latest~3", "latest~4"]);
+    let compacting = || {
+        lab.prune_with_cache(&lab.cache, &Ear::default(), |options| options.compact_from = 1)
+            .expect("the prune works")
+    };
+    compacting();
+    assert_eq!(count(&lab, "catalogue/"), 1);
+    // Two snapshots are left; rewriting sessions have gone the same way.
+    assert_eq!((count(&lab, "snapshots/"), count(&lab, "states/"), count(&lab, "acks/")), (2, 0, 0));
+    assert_eq!(count(&lab, "sessions/"), 2);
+    lab.assert_sound();
+    assert_same(&lab.source(), &lab.restore("latest"));
+    compacting();
+    assert_eq!(count(&lab, "catalogue/"), 1, "there was nothing more to say");
+    write_version(&lab, 7);
+    lab.backup();
+    lab.assert_sound();
+    let _: PathBuf = lab.restore("latest~2");
+}
