@@ -186,6 +186,13 @@ impl Lab {
         Ok(Opened { repository, snapshots, index })
     }
 
+    /// Opens the repository as another machine would, which must work.
+    #[must_use]
+    #[track_caller]
+    pub fn open_with(&self, cache: &Path) -> Opened {
+        self.open_with_cache(cache, &Ear::default()).expect("the repository opens")
+    }
+
     /// Opens the repository, which must work.
     #[must_use]
     #[track_caller]

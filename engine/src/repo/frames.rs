@@ -14,8 +14,10 @@ use keepfast_format::keys::{ChunkIds, ChunkKind};
 use keepfast_format::pack::{FrameEntry, HEADER_BYTES, PackCipher};
 use lru::LruCache;
 
+use super::epochs::Epochs;
 use super::index::{Index, Location, StoredPack};
 use super::packs::open_cipher;
+use super::recover::refresh_index;
 use super::repository::Repository;
 use super::soundness::until_sound;
 use crate::error::{EngineError, Result};
@@ -57,6 +59,8 @@ pub struct FrameCache<'r> {
     readers: Mutex<Vec<FrameReader>>,
     /// Sealed frames that were read ahead, those used last at the end.
     ahead: Mutex<VecDeque<Arc<SealedRange>>>,
+    /// Taken by who hears what garbage collections have done.
+    hearing: Mutex<()>,
 }
 
 /// Neighbouring sealed frames of a pack.
@@ -79,6 +83,7 @@ impl<'r> FrameCache<'r> {
             frames: Mutex::new(LruCache::new(FRAMES)),
             readers: Mutex::default(),
             ahead: Mutex::default(),
+            hearing: Mutex::default(),
         }
     }
 
@@ -109,8 +114,15 @@ impl<'r> FrameCache<'r> {
 
     /// A chunk's plaintext, verified against its id.
     pub fn chunk(&self, kind: ChunkKind, id: &ChunkId) -> Result<ChunkBytes> {
-        let place = self.locate(id)?;
-        let frame = self.frame(place.pack, place.frame)?;
+        let mut gone = Vec::new();
+        let (place, frame) = loop {
+            let place = self.locate(id)?;
+            match self.frame(place.pack, place.frame) {
+                Ok(frame) => break (place, frame),
+                Err(EngineError::Missing { .. }) if self.may_have_moved(place.pack, &mut gone)? => {}
+                Err(error) => return Err(error),
+            }
+        };
         let start = place.offset as usize;
         let range = start..start + place.len as usize;
         let intact = frame.get(range.clone()).is_some_and(|bytes| self.ids.id(kind, bytes) == *id);
@@ -122,6 +134,24 @@ impl<'r> FrameCache<'r> {
             });
         }
         Ok(ChunkBytes { frame, range })
+    }
+
+    /// A pack that isn't there: a garbage collection may have moved what is needed of it. What
+    /// was moved was indexed before, so the index hears now where to. `gone` are packs for
+    /// which this was tried; for one of these there is nothing more to hear.
+    pub fn may_have_moved(&self, pack: u32, gone: &mut Vec<u32>) -> Result<bool> {
+        if gone.contains(&pack) {
+            return Ok(false);
+        }
+        gone.push(pack);
+        // One thread hears it for all.
+        let _turn = lock(&self.hearing);
+        if self.index.marks().is_readable(pack) {
+            self.index.marks().miss(pack);
+            Epochs::list(self.repository)?.tell_all(self.repository, self.index)?;
+            refresh_index(self.repository, self.index)?;
+        }
+        Ok(true)
     }
 
     /// A frame's plaintext.

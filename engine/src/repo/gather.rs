@@ -26,6 +26,29 @@ fn locate(frames: &FrameCache<'_>, ids: &[ChunkId]) -> Result<Vec<(Location, usi
 
 /// The plaintext of data chunks, in their order, each verified against its id.
 pub fn gather(frames: &FrameCache<'_>, ids: &[ChunkId]) -> Result<Vec<Vec<u8>>> {
+    let mut gone = Vec::new();
+    loop {
+        match gather_once(frames, ids) {
+            Err(Failure { pack: Some(pack), error: EngineError::Missing { .. } })
+                if frames.may_have_moved(pack, &mut gone)? => {}
+            other => return other.map_err(|failure| failure.error),
+        }
+    }
+}
+
+/// An error, and the pack that it is about.
+struct Failure {
+    pack: Option<u32>,
+    error: EngineError,
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self { pack: None, error }
+    }
+}
+
+fn gather_once(frames: &FrameCache<'_>, ids: &[ChunkId]) -> Result<Vec<Vec<u8>>, Failure> {
     let mut located = locate(frames, ids)?;
     located.par_sort_unstable();
     let groups: Vec<&[(Location, usize)]> =
@@ -33,8 +56,11 @@ pub fn gather(frames: &FrameCache<'_>, ids: &[ChunkId]) -> Result<Vec<Vec<u8>>> 
     let hasher = frames.repository().chunk_ids();
     let opened: Vec<Vec<(usize, Vec<u8>)>> = groups
         .par_iter()
-        .map_init(FrameReader::default, |reader, group| open_group(frames, &hasher, reader, group, ids))
-        .collect::<Result<_>>()?;
+        .map_init(FrameReader::default, |reader, group| {
+            let pack = group.first().map(|(place, _)| place.pack);
+            open_group(frames, &hasher, reader, group, ids).map_err(|error| Failure { pack, error })
+        })
+        .collect::<Result<_, Failure>>()?;
     let mut chunks = vec![Vec::new(); ids.len()];
     for (index, bytes) in opened.into_iter().flatten() {
         chunks[index] = bytes;

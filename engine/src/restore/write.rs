@@ -127,7 +127,7 @@ impl Run<'_, '_> {
         } else if cipher.is_none() {
             match self.frames.cipher(read.pack, &pack, None) {
                 Ok(known) => cipher = Some(known),
-                Err(error) => return self.give_up(parts, error),
+                Err(error) => return self.place_moved(parts, read.pack, error, memory),
             }
         }
         let mut rest = parts;
@@ -162,16 +162,47 @@ impl Run<'_, '_> {
             });
         let missing = arriving.rest();
         arrived?;
-        if let Err(error) = read_all {
-            let parts: Vec<Part> = missing.iter().flat_map(|awaited| awaited.parts).copied().collect();
-            self.give_up(&parts, error)?;
-        } else {
+        if read_all.is_ok() {
             again.extend(missing.iter().filter(|awaited| !awaited.parts.is_empty()));
         }
         for Awaited { frame, parts, .. } in again {
             match self.frames.open(reader, read.pack, *frame) {
                 Ok(pack) => self.place(parts, reader.plain(), &pack.name())?,
                 Err(error) => self.give_up(parts, error)?,
+            }
+        }
+        match read_all {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let parts: Vec<Part> = missing.iter().flat_map(|awaited| awaited.parts).copied().collect();
+                self.place_moved(&parts, read.pack, error, memory)
+            }
+        }
+    }
+
+    /// Parts of a pack that can't be read. If it isn't there any more, a garbage collection has
+    /// moved what is needed of it, and the parts are read where they are now.
+    fn place_moved(&self, parts: &[Part], pack: u32, error: EngineError, memory: &mut Memory) -> Result<()> {
+        let mut waiting = vec![(pack, parts.to_vec(), error, Vec::new())];
+        while let Some((pack, parts, error, mut gone)) = waiting.pop() {
+            let moved = matches!(error, EngineError::Missing { .. })
+                && self.frames.may_have_moved(pack, &mut gone)?;
+            if !moved {
+                self.give_up(&parts, error)?;
+                continue;
+            }
+            let found = self.frames.index().locate_all(parts.iter().map(|part| part.id).collect())?;
+            let place = |part: &Part| Some(Part { location: found.get(&part.id)??, ..*part });
+            let mut placed: Vec<Part> = parts.iter().filter_map(place).collect();
+            placed.sort_unstable_by_key(|part| part.location);
+            for parts in placed
+                .chunk_by(|a, b| (a.location.pack, a.location.frame) == (b.location.pack, b.location.frame))
+            {
+                let place = parts[0].location;
+                match self.frames.open(&mut memory.reader, place.pack, place.frame) {
+                    Ok(pack) => self.place(parts, memory.reader.plain(), &pack.name())?,
+                    Err(error) => waiting.push((place.pack, parts.to_vec(), error, gone.clone())),
+                }
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use keepfast_backend::{Backend, MemoryBackend};
 use keepfast_engine::archive::{Source, Stream};
+use keepfast_engine::dump::dump;
 use keepfast_engine::forget::{UndeleteOptions, forget, freed_by, protect, undelete};
 use keepfast_engine::prune::Share;
 use keepfast_engine::repo::SnapshotFilter;
@@ -386,6 +387,31 @@ fn assert_stream(lab: &Lab, bytes: &[u8]) {
         .expect("the restore works");
     let restored = std::fs::read(target.join("dump")).expect("the stream is there");
     assert!(restored == bytes, "the stream came back with other bytes");
+}
+
+/// A restore and a dump that began before a prune has moved everything finish after it.
+#[test]
+fn readers_find_what_a_prune_has_moved() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    half_forgotten(&lab);
+    let (restoring, dumping) =
+        (lab.open_with(&lab.path("a reader's cache")), lab.open_with(&lab.path("another's")));
+    let report = lab.prune();
+    assert!(report.packs_rewritten > 0, "{report:?}");
+    let find = |opened: &keepfast_testkit::Opened| {
+        opened.snapshots.find("latest", &SnapshotFilter::default()).expect("a snapshot").snapshot.clone()
+    };
+    let (target, ear) = (lab.fresh_target(), Ear::default());
+    restoring
+        .restore(&find(&restoring), &ear, |options| options.target.clone_from(&target))
+        .expect("the restore works");
+    ear.assert_content();
+    assert_same(&lab.source(), &lab.restored_source(&target));
+    let mut dumped = Vec::new();
+    let path = lab.in_snapshot("half.bin");
+    dump(&dumping.repository, &dumping.index, &find(&dumping), &path, &mut dumped, &Ear::default())
+        .expect("the dump works");
+    assert!(dumped == std::fs::read(lab.source().join("half.bin")).expect("a file"), "other bytes came out");
 }
 
 #[test]
