@@ -40,8 +40,11 @@ pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> R
         ..RepositoryStats::default()
     };
     let mut known = HashSet::new();
-    index.for_each_pack(|_, pack| {
+    index.for_each_pack(|number, pack| {
         known.insert(pack.id);
+        if index.is_dead(number) {
+            return;
+        }
         let plain: u64 = pack.frames.iter().map(|frame| u64::from(frame.plain_bytes)).sum();
         match pack.kind {
             ChunkKind::Data => {
@@ -59,6 +62,10 @@ pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> R
         names::INDEX,
         names::SESSIONS,
         names::SNAPSHOTS,
+        names::EPOCHS,
+        names::ACKS,
+        names::STATES,
+        names::CATALOGUE,
     ];
     for prefix in prefixes {
         repository.backend().list(prefix, &mut |Listed { name, bytes }| {

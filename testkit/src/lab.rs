@@ -89,6 +89,7 @@ fn archive_options(clock: &(dyn Fn() -> Timestamp + Sync)) -> ArchiveOptions<'_>
         dry_run: false,
         threads: THREADS,
         writer: WriterOptions::default(),
+        heartbeat: Duration::ZERO,
         never_enter: Vec::new(),
         clock,
         user_name: &|_| None,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use keepfast_backend::Traffic;
@@ -28,6 +28,9 @@ use crate::manners::{self, Work};
 use crate::render;
 use crate::settings;
 use crate::usage::Usage;
+
+/// How often a backup that waits for its input looks for garbage collections.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Backs up.
 pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
@@ -101,6 +104,7 @@ fn archive_options(common: &Common, options: &Backup) -> Result<ArchiveOptions<'
             verify: !options.no_verify_writes,
             ..WriterOptions::default()
         },
+        heartbeat: HEARTBEAT,
         never_enter,
         clock: &settings::now,
         user_name: &settings::user_name,

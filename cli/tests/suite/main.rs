@@ -5,6 +5,7 @@
 mod commands;
 mod manners;
 mod program;
+mod prune;
 mod remote;
 mod s3;
 mod s3_access;

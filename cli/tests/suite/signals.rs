@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::program::{Desk, Run};
 
 /// Bytes that don't compress and don't repeat.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
@@ -44,7 +44,7 @@ fn start_stuck(desk: &Desk, bytes: &[u8]) -> (Child, std::process::ChildStdin) {
     (child, stdin)
 }
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }

@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
@@ -90,6 +91,9 @@ pub struct ArchiveOptions<'a> {
     pub threads: usize,
     /// How to write.
     pub writer: WriterOptions,
+    /// How often the session looks for garbage collections while its threads wait for something,
+    /// such as a stream that is slow to come. With zero it looks only as they go on.
+    pub heartbeat: Duration,
     /// Directories to leave out by device and inode: the repository itself.
     pub never_enter: Vec<(u64, u64)>,
     /// The time.
@@ -207,7 +211,9 @@ impl Once<'_> {
             },
             monitor,
         )?;
-        let written = write_packs(&session, options.writer, |writer| run.walk(Some(writer)));
+        let written = with_heartbeat(&session, options.heartbeat, || {
+            write_packs(&session, options.writer, |writer| run.walk(Some(writer)))
+        });
         let committed = written.and_then(|(walked, totals)| self.commit(&session, walked, &totals));
         match &committed {
             // Nobody has to wait for it. A store that fails wouldn't take this either.
@@ -246,6 +252,25 @@ impl Once<'_> {
         let tally = Tally { statistics, ..walked.tally };
         Ok(report(Some(snapshot), tally, totals, self.parent))
     }
+}
+
+/// Runs `work`, and lets the session answer garbage collections meanwhile.
+fn with_heartbeat<T>(session: &Session<'_>, every: Duration, work: impl FnOnce() -> T) -> T {
+    if every.is_zero() {
+        return work();
+    }
+    let (working, ended) = crossbeam_channel::bounded::<()>(0);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while ended.recv_timeout(every).is_err_and(|error| error.is_timeout()) {
+                // What fails here, fails again where it ends the run.
+                let _ = session.poll();
+            }
+        });
+        let done = work();
+        drop(working);
+        done
+    })
 }
 
 /// Whether there is a snapshot that these paths would be compared with.
