@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Store;
-use super::create::{New, is_same, md5_of};
+use super::digest::{is_same, md5_of};
 use super::failure::{Class, Failure};
 use super::patience::Patience;
 
@@ -43,28 +43,30 @@ impl Store {
     /// that went with it, if it was that one. Where they differ, the object itself decides.
     pub(super) async fn check_arrival(
         &self,
-        new: New<'_>,
+        key: &str,
+        parts: &[&[u8]],
         stored: &Stored,
         crc32: Option<&str>,
     ) -> Result<(), Failure> {
         if stored.crc32.is_some() && stored.crc32.as_deref() == crc32 {
             return Ok(());
         }
-        if self.fits_e_tag(stored.e_tag.as_deref(), new.parts) != Some(false) {
+        if self.fits_e_tag(stored.e_tag.as_deref(), parts) != Some(false) {
             return Ok(());
         }
+        let bytes = parts.iter().map(|part| part.len() as u64).sum();
         let mut patience = Patience::new(self);
         let mut there = Vec::new();
         loop {
             there.clear();
-            match self.get_once(new.key, new.bytes, &mut there).await {
+            match self.get_once(key, bytes, &mut there).await {
                 Ok(()) => break,
                 // Larger than what was sent.
                 Err(failure) if failure.class == Class::Final(std::io::ErrorKind::FileTooLarge) => break,
                 Err(failure) => patience.wait(failure).await?,
             }
         }
-        if is_same(&there, new.parts) {
+        if is_same(&there, parts) {
             self.e_tags.are_others.store(true, Ordering::Relaxed);
             return Ok(());
         }

@@ -9,13 +9,11 @@ use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use aws_sdk_s3::types::StorageClass;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use md5::{Digest, Md5};
 
 use super::Store;
 use super::arrival::Stored;
 use super::body::{Progress, body, cut, feed};
+use super::digest::{content_md5, crc32_of, is_same};
 use super::failure::{Class, Failure};
 use super::patience::Patience;
 use crate::Created;
@@ -195,7 +193,7 @@ impl Store {
                     self.checksum.set(if checked { Checksum::CRC32 } else { Checksum::MD5 });
                 }
                 let stored = Stored { crc32: answer.checksum_crc32, e_tag: answer.e_tag };
-                self.check_arrival(new, &stored, crc32.as_deref()).await
+                self.check_arrival(new.key, new.parts, &stored, crc32.as_deref()).await
             }
             // A store may refuse a checksum that it doesn't know.
             Err(failure)
@@ -252,7 +250,7 @@ impl Store {
         match found.metadata().and_then(|metadata| metadata.get(CREATE_ID)) {
             Some(id) if id == new.id && same_size => {
                 let stored = Stored { crc32: None, e_tag: found.e_tag };
-                self.check_arrival(new, &stored, None).await.map(|()| Maker::ThisCall)
+                self.check_arrival(new.key, new.parts, &stored, None).await.map(|()| Maker::ThisCall)
             }
             Some(id) if id == new.id => Err(Failure::new(
                 Class::Final(io::ErrorKind::InvalidData),
@@ -286,31 +284,4 @@ fn random_id() -> Result<String, Failure> {
         Failure::new(Class::Final(io::ErrorKind::Other), message)
     })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn crc32_of(parts: &[&[u8]]) -> String {
-    let mut hasher = crc32fast::Hasher::new();
-    parts.iter().for_each(|part| hasher.update(part));
-    BASE64.encode(hasher.finalize().to_be_bytes())
-}
-
-/// The MD5 of parts.
-pub(super) fn md5_of(parts: &[&[u8]]) -> [u8; 16] {
-    let mut hasher = Md5::new();
-    parts.iter().for_each(|part| hasher.update(part));
-    hasher.finalize().into()
-}
-
-/// What Content-MD5 says of parts.
-pub(super) fn content_md5(parts: &[&[u8]]) -> String {
-    BASE64.encode(md5_of(parts))
-}
-
-pub(super) fn is_same(bytes: &[u8], parts: &[&[u8]]) -> bool {
-    let mut rest = bytes;
-    for part in parts {
-        let Some(behind) = rest.strip_prefix(*part) else { return false };
-        rest = behind;
-    }
-    rest.is_empty()
 }

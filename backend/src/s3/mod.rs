@@ -9,6 +9,7 @@ mod arrival;
 mod body;
 mod client;
 mod create;
+mod digest;
 mod failure;
 mod limit;
 mod multipart;

@@ -4,7 +4,8 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
 use super::Store;
 use super::body::{Progress, body};
-use super::create::{CREATE_ID, New, content_md5};
+use super::create::{CREATE_ID, New};
+use super::digest::content_md5;
 use super::failure::{Class, Failure};
 use super::patience::Patience;
 use crate::Created;

@@ -329,8 +329,14 @@ fn a_restore_over_a_faulty_way_is_right_or_says_that_it_is_not_with_any_seed() {
 /// What comes wrong is asked for again: nobody hears of damage that the store doesn't have.
 #[test]
 fn what_comes_wrong_once_is_no_damage() {
-    let server = Server::shared(Kind::SeaweedFs);
-    let place = Place::new(&server);
+    // One sends checksums with whole objects, the other with nothing.
+    for kind in [Kind::SeaweedFs, Kind::Moto] {
+        comes_right_the_second_time(&Server::shared(kind));
+    }
+}
+
+fn comes_right_the_second_time(server: &Arc<Server>) {
+    let place = Place::new(server);
     let direct = place.direct();
     let mut lab = Lab::on(Arc::clone(&direct));
     tree::small(&lab.source());
