@@ -20,7 +20,7 @@ pub use gather::gather;
 pub use index::{Index, Located, Location, StoredPack};
 pub use packs::{PackFinding, verify_pack};
 pub use recover::open_index;
-pub use repository::{InitOptions, Repository};
+pub use repository::{Entropy, InitOptions, Repository};
 pub use segments::{ReadSegment, list_segments, read_segment};
 pub use session::{CommitRequest, Session};
 pub use snapshots::{SnapshotFilter, Snapshots, StoredSnapshot};

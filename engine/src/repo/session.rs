@@ -7,7 +7,7 @@ use keepfast_format::session::Session as SessionObject;
 use keepfast_format::snapshot::{Snapshot, SnapshotBody, SnapshotHead};
 use keepfast_format::{limits, names};
 
-use super::repository::{Repository, random};
+use super::repository::Repository;
 use super::snapshots::Snapshots;
 use super::writer::WriterTotals;
 use crate::error::{EngineError, Result};
@@ -42,7 +42,7 @@ impl Session {
         if let Some(feature) = features.iter().find(|feature| *feature != SINGLE_WRITER) {
             return Err(EngineError::UnknownFeature { feature: feature.clone() });
         }
-        let id = SessionId { writer: repository.identity().holder(), random: *random()? };
+        let id = SessionId { writer: repository.identity().holder(), random: *repository.random()? };
         let object = SessionObject { id, config_n: repository.config().n, program: program.to_owned() };
         let bytes = object.seal(repository.id(), repository.identity());
         repository.backend().create(&names::session(id), &[&bytes])?;

@@ -23,7 +23,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::claims::Claims;
 use super::index::{Index, StoredPack};
-use super::repository::{Repository, random};
+use super::repository::Repository;
 use crate::error::{EngineError, Result};
 
 /// A checkpoint comes after this many packs, or this many chunks. The first ones come
@@ -257,7 +257,8 @@ impl PackWriter<'_> {
     }
 
     fn new_pack(&self, kind: ChunkKind) -> Result<FillingPack> {
-        let cipher = PackCipher::create(self.repository.id(), self.repository.current(), kind, &random()?)
+        let repository = self.repository;
+        let cipher = PackCipher::create(repository.id(), repository.current(), kind, &repository.random()?)
             .map_err(EngineError::damaged("sealing key"))?;
         let mut bytes = lock(&self.spare).pop().unwrap_or_default();
         if bytes.is_empty() {
@@ -356,8 +357,8 @@ fn list_packs(
     }
     let n = log.totals.segments;
     let secrets = repository.current();
-    let bytes =
-        segment::seal(repository.id(), secrets, repository.identity(), session, n, &log.unlisted, *random()?);
+    let (id, identity) = (repository.id(), repository.identity());
+    let bytes = segment::seal(id, secrets, identity, session, n, &log.unlisted, *repository.random()?);
     let name = names::segment(session, n);
     // Others rely on a pack as soon as a segment lists it: it must survive a power cut by then.
     repository.backend().sync()?;
