@@ -41,7 +41,7 @@ pub struct WriterOptions {
     pub compression_level: i32,
     /// Whether each sealed frame is opened again and compared with what went in before it leaves.
     pub verify: bool,
-    /// Threads that upload packs.
+    /// Threads that upload packs; with none, whoever fills a pack uploads it.
     pub uploads: usize,
 }
 
@@ -73,7 +73,8 @@ pub struct PackWriter<'r> {
     ids: ChunkIds,
     claims: Claims,
     open: [Mutex<Option<Arc<FillingPack>>>; 2],
-    full: Sender<Option<Arc<FillingPack>>>,
+    /// To the uploading threads, if there are any.
+    full: Option<Sender<Option<Arc<FillingPack>>>>,
     log: Mutex<Log>,
     bytes_new: AtomicU64,
     failed: AtomicBool,
@@ -139,14 +140,14 @@ pub fn write_packs<T>(
         ids: repository.chunk_ids(),
         claims: Claims::default(),
         open: [Mutex::new(None), Mutex::new(None)],
-        full,
+        full: (options.uploads > 0).then_some(full),
         log: Mutex::default(),
         bytes_new: AtomicU64::new(0),
         failed: AtomicBool::new(false),
         spare: Mutex::default(),
     };
     let worked = thread::scope(|scope| {
-        for _ in 0..options.uploads.max(1) {
+        for _ in 0..options.uploads {
             let (writer, waiting) = (&writer, waiting.clone());
             scope.spawn(move || writer.upload_all(&waiting));
         }
@@ -176,8 +177,9 @@ struct EndOfUploads<'w>(&'w PackWriter<'w>);
 
 impl Drop for EndOfUploads<'_> {
     fn drop(&mut self) {
-        for _ in 0..self.0.options.uploads.max(1) {
-            let _ = self.0.full.send(None);
+        let Some(full) = &self.0.full else { return };
+        for _ in 0..self.0.options.uploads {
+            let _ = full.send(None);
         }
     }
 }
@@ -289,8 +291,11 @@ impl PackWriter<'_> {
     }
 
     fn send(&self, pack: Arc<FillingPack>) {
-        // The receivers outlive the senders: they run until they are told to end.
-        let _ = self.full.send(Some(pack));
+        match &self.full {
+            // The receivers outlive the senders: they run until they are told to end.
+            Some(full) => drop(full.send(Some(pack))),
+            None => self.upload_or_fail(&pack),
+        }
     }
 
     /// Closes the packs that are open: the last ones of the run. One with a frame that was
@@ -308,14 +313,18 @@ impl PackWriter<'_> {
     /// What an uploading thread does.
     fn upload_all(&self, waiting: &Receiver<Option<Arc<FillingPack>>>) {
         while let Ok(Some(pack)) = waiting.recv() {
-            // After a failure packs are only taken, so that nobody waits for room.
-            if self.has_failed() {
-                continue;
-            }
-            if let Err(error) = self.upload(&pack) {
-                self.failed.store(true, Ordering::Relaxed);
-                lock(&self.log).error.get_or_insert(error);
-            }
+            self.upload_or_fail(&pack);
+        }
+    }
+
+    fn upload_or_fail(&self, pack: &FillingPack) {
+        // After a failure packs are only taken, so that nobody waits for room.
+        if self.has_failed() {
+            return;
+        }
+        if let Err(error) = self.upload(pack) {
+            self.failed.store(true, Ordering::Relaxed);
+            lock(&self.log).error.get_or_insert(error);
         }
     }
 
