@@ -15,5 +15,6 @@ mod property;
 mod round_trip;
 mod s3_faults;
 mod selection;
+mod sim;
 mod streams;
 mod unchanged;
