@@ -11,7 +11,7 @@ WORKSPACE := --release --workspace
 FUZZ_SECONDS ?= 60
 # Fuzz targets that `make fuzz` runs: names as `keepfast_fuzz::targets` has them.
 FUZZ_TARGETS ?= all
-# Cases of each property, and mutations of each vector, in `make soak`.
+# Cases of each property, mutations of each vector, and simulated histories, in `make soak`.
 SOAK_CASES ?= 20000
 # What `make soak` backs up, how often it kills that.
 SOAK_TREE ?= /usr/share
@@ -51,8 +51,8 @@ lint: setup ## Check formatting and lints
 fuzz: setup ## Fuzz the decoders: FUZZ_SECONDS=60 FUZZ_TARGETS="frame tree" (default: all)
 	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-soak: build ## All tests with SOAK_CASES=20000 cases of each property; SOAK_KILLS=100 killed backups of SOAK_TREE
-	PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) \
+soak: build ## All tests with SOAK_CASES=20000 cases of each property and as many simulated histories; SOAK_KILLS=100 killed backups of SOAK_TREE
+	PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) KEEPFAST_SIM_HISTORIES=$(SOAK_CASES) \
 	  cargo nextest run $(WORKSPACE) --no-fail-fast --run-ignored all
 	scripts/soak-kill.sh $(SOAK_TREE) $(SOAK_KILLS)
 

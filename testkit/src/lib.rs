@@ -10,6 +10,7 @@ pub mod monitor;
 pub mod proxy;
 pub mod recording;
 pub mod servers;
+pub mod sim;
 pub mod store;
 pub mod tree;
 

@@ -30,7 +30,7 @@ pub use index::{Index, Located, Location, StoredPack};
 pub use packs::{PackFinding, verify_stored_pack};
 pub use reach::{Reach, Seen};
 pub use recover::{open_index, refresh_index};
-pub use repository::{FoundRepository, InitOptions, Repository};
+pub use repository::{Entropy, FoundRepository, InitOptions, Repository};
 pub use rewriting::Rewriting;
 pub use segments::{ReadSegment, list_segments, read_segment};
 pub use session::{CommitRequest, Session, SessionOptions, WriterTotals, fence};

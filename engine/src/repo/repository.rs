@@ -31,9 +31,13 @@ pub struct InitOptions {
     pub now_unix_s: u64,
 }
 
+/// Fills memory with random bytes.
+pub type Entropy = dyn Fn(&mut [u8]) -> Result<()> + Send + Sync;
+
 /// An opened repository.
 pub struct Repository {
     backend: Arc<dyn Backend>,
+    entropy: Arc<Entropy>,
     config: Config,
     identity: Identity,
     keyring: Keyring,
@@ -50,18 +54,28 @@ pub struct FoundRepository {
 impl FoundRepository {
     /// Opens it with a password.
     pub fn open(self, password: &[u8]) -> Result<Repository> {
-        Repository::open_found(self, password)
+        Repository::open_found(self, password, Arc::new(system_entropy))
     }
 }
 
 impl Repository {
     /// Makes a repository. Its config is created last: without it there is no repository.
     pub fn init(backend: Arc<dyn Backend>, password: &[u8], options: &InitOptions) -> Result<Self> {
+        Self::init_with(backend, password, options, Arc::new(system_entropy))
+    }
+
+    /// As [`Repository::init`], with random bytes from elsewhere than the operating system.
+    pub fn init_with(
+        backend: Arc<dyn Backend>,
+        password: &[u8],
+        options: &InitOptions,
+        entropy: Arc<Entropy>,
+    ) -> Result<Self> {
         let location = backend.location();
         if !list_numbers(&*backend, names::CONFIG)?.is_empty() {
             return Err(EngineError::RepositoryExists { location });
         }
-        let id = RepositoryId::new(*random()?);
+        let id = RepositoryId::new(*draw(&*entropy)?);
         let mut config = Config::new(id, options.now_unix_s);
         config.chunker = options.chunker;
         config.pack_bytes = options.pack_bytes;
@@ -72,12 +86,12 @@ impl Repository {
         refuse_without_config(&*backend)?;
         let format = EngineError::damaged("new repository");
         let (identity, secrets, slot, ring) = (|| {
-            let identity = Identity::first_owner(&random().map_err(Either::Engine)?);
-            let domain = DomainId::new(*random().map_err(Either::Engine)?);
-            let secrets = DomainSecrets::new(domain, &random().map_err(Either::Engine)?);
-            let (salt, nonce) = (*random().map_err(Either::Engine)?, *random().map_err(Either::Engine)?);
+            let identity = Identity::first_owner(&draw(&*entropy)?);
+            let domain = DomainId::new(*draw(&*entropy)?);
+            let secrets = DomainSecrets::new(domain, &draw(&*entropy)?);
+            let (salt, nonce) = (*draw(&*entropy)?, *draw(&*entropy)?);
             let slot = KeySlot::wrap(&identity, id, password, options.password_cost, salt, nonce)?;
-            let ring = Keyring::create(id, &identity, &secrets, &random().map_err(Either::Engine)?)?;
+            let ring = Keyring::create(id, &identity, &secrets, &draw(&*entropy)?)?;
             Ok((identity, secrets, slot, ring))
         })()
         .map_err(|error| match error {
@@ -97,12 +111,17 @@ impl Repository {
         backend.sync()?;
         let keyring =
             Keyring::open(&ring, id, identity.owners()).map_err(EngineError::damaged(names::keyring(0)))?;
-        Ok(Self { backend, config, identity, keyring, secrets: vec![secrets] })
+        Ok(Self { backend, entropy, config, identity, keyring, secrets: vec![secrets] })
     }
 
     /// Opens a repository with a password.
     pub fn open(backend: Arc<dyn Backend>, password: &[u8]) -> Result<Self> {
-        Self::find(backend)?.open(password)
+        Self::open_with(backend, password, Arc::new(system_entropy))
+    }
+
+    /// As [`Repository::open`], with random bytes from elsewhere than the operating system.
+    pub fn open_with(backend: Arc<dyn Backend>, password: &[u8], entropy: Arc<Entropy>) -> Result<Self> {
+        Self::open_found(Self::find(backend)?, password, entropy)
     }
 
     /// Looks for a repository, before anybody is asked for its password.
@@ -116,7 +135,7 @@ impl Repository {
         }
     }
 
-    fn open_found(found: FoundRepository, password: &[u8]) -> Result<Self> {
+    fn open_found(found: FoundRepository, password: &[u8], entropy: Arc<Entropy>) -> Result<Self> {
         let FoundRepository { backend, config_n } = found;
         let (id, identity) = unlock(&*backend, password)?;
         let name = names::config(config_n);
@@ -142,13 +161,18 @@ impl Repository {
         if secrets.is_empty() {
             return Err(EngineError::NotAllowed { action: "open this repository's keyring" });
         }
-        Ok(Self { backend, config, identity, keyring, secrets })
+        Ok(Self { backend, entropy, config, identity, keyring, secrets })
     }
 
     /// The store.
     #[must_use]
     pub fn backend(&self) -> &dyn Backend {
         &*self.backend
+    }
+
+    /// Fresh random bytes.
+    pub(crate) fn random<const N: usize>(&self) -> Result<Zeroizing<[u8; N]>> {
+        draw(&*self.entropy)
     }
 
     /// The repository's number.
@@ -251,17 +275,26 @@ enum Either {
     Format(FormatError),
 }
 
+impl From<EngineError> for Either {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
 impl From<FormatError> for Either {
     fn from(error: FormatError) -> Self {
         Self::Format(error)
     }
 }
 
-/// Fresh random bytes from the operating system.
-pub(super) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>> {
+fn system_entropy(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes)
+        .map_err(|error| EngineError::Unusable(format!("the system gives no random bytes: {error}")))
+}
+
+fn draw<const N: usize>(entropy: &Entropy) -> Result<Zeroizing<[u8; N]>> {
     let mut bytes = Zeroizing::new([0; N]);
-    getrandom::fill(bytes.as_mut())
-        .map_err(|error| EngineError::Unusable(format!("the system gives no random bytes: {error}")))?;
+    entropy(bytes.as_mut())?;
     Ok(bytes)
 }
 

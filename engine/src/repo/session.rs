@@ -21,7 +21,7 @@ use super::frames::FrameCache;
 use super::index::Index;
 use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
-use super::repository::{Repository, random};
+use super::repository::Repository;
 use super::snapshots::Snapshots;
 use super::states::is_forgotten;
 use crate::error::{EngineError, Result};
@@ -351,7 +351,7 @@ pub(super) fn announce(repository: &Repository, program: &str, now: Timestamp) -
     if let Some(feature) = features.iter().find(|feature| *feature != SINGLE_WRITER) {
         return Err(EngineError::UnknownFeature { feature: feature.clone() });
     }
-    let id = SessionId { writer: repository.identity().holder(), random: *random()? };
+    let id = SessionId { writer: repository.identity().holder(), random: *repository.random()? };
     let object = SessionObject {
         id,
         config_n: repository.config().n,

@@ -84,7 +84,10 @@ impl Snapshots {
                     if forgotten { &mut snapshots.forgotten } else { &mut snapshots.all }.push(stored);
                 }
                 Ok((Register::Fence(_), _)) => snapshots.fenced.push(id),
-                Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
+                // Compacted since it was listed.
+                Err(EngineError::Backend(error)) if error.is_not_found() => {}
+                // A store that fails says nothing about the snapshot.
+                Err(error @ (EngineError::Backend(_) | EngineError::Interrupted)) => return Err(error),
                 Err(error) => snapshots.damaged.push((names::snapshot(id), error.to_string())),
             }
         }

@@ -23,7 +23,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::claims::Claims;
 use super::index::{Index, StoredPack};
-use super::repository::{Repository, random};
+use super::repository::Repository;
 use super::session::{Session, Stores, WriterTotals};
 use crate::error::{EngineError, Result};
 
@@ -42,7 +42,7 @@ pub struct WriterOptions {
     pub compression_level: i32,
     /// Whether each sealed frame is opened again and compared with what went in before it leaves.
     pub verify: bool,
-    /// Threads that upload packs.
+    /// Threads that upload packs; with none, whoever fills a pack uploads it.
     pub uploads: usize,
 }
 
@@ -62,7 +62,8 @@ pub struct PackWriter<'r> {
     ids: ChunkIds,
     claims: Claims,
     open: [Mutex<Option<Arc<FillingPack>>>; 2],
-    full: Sender<Option<Arc<FillingPack>>>,
+    /// To the uploading threads, if there are any.
+    full: Option<Sender<Option<Arc<FillingPack>>>>,
     log: Mutex<Log>,
     bytes_new: AtomicU64,
     failed: AtomicBool,
@@ -150,14 +151,14 @@ fn write_as<T>(
         ids: repository.chunk_ids(),
         claims: Claims::default(),
         open: [Mutex::new(None), Mutex::new(None)],
-        full,
+        full: (options.uploads > 0).then_some(full),
         log: Mutex::default(),
         bytes_new: AtomicU64::new(0),
         failed: AtomicBool::new(false),
         spare: Mutex::default(),
     };
     let worked = thread::scope(|scope| {
-        for _ in 0..options.uploads.max(1) {
+        for _ in 0..options.uploads {
             let (writer, waiting) = (&writer, waiting.clone());
             scope.spawn(move || writer.upload_all(&waiting));
         }
@@ -187,8 +188,9 @@ struct EndOfUploads<'w>(&'w PackWriter<'w>);
 
 impl Drop for EndOfUploads<'_> {
     fn drop(&mut self) {
-        for _ in 0..self.0.options.uploads.max(1) {
-            let _ = self.0.full.send(None);
+        let Some(full) = &self.0.full else { return };
+        for _ in 0..self.0.options.uploads {
+            let _ = full.send(None);
         }
     }
 }
@@ -274,7 +276,8 @@ impl PackWriter<'_> {
     }
 
     fn new_pack(&self, kind: ChunkKind) -> Result<FillingPack> {
-        let cipher = PackCipher::create(self.repository.id(), self.repository.current(), kind, &random()?)
+        let repository = self.repository;
+        let cipher = PackCipher::create(repository.id(), repository.current(), kind, &repository.random()?)
             .map_err(EngineError::damaged("sealing key"))?;
         let mut bytes = lock(&self.spare).pop().unwrap_or_default();
         if bytes.is_empty() {
@@ -305,8 +308,11 @@ impl PackWriter<'_> {
     }
 
     fn send(&self, pack: Arc<FillingPack>) {
-        // The receivers outlive the senders: they run until they are told to end.
-        let _ = self.full.send(Some(pack));
+        match &self.full {
+            // The receivers outlive the senders: they run until they are told to end.
+            Some(full) => drop(full.send(Some(pack))),
+            None => self.upload_or_fail(&pack),
+        }
     }
 
     /// Closes the packs that are open: the last ones of the run. One with a frame that was
@@ -324,14 +330,18 @@ impl PackWriter<'_> {
     /// What an uploading thread does.
     fn upload_all(&self, waiting: &Receiver<Option<Arc<FillingPack>>>) {
         while let Ok(Some(pack)) = waiting.recv() {
-            // After a failure packs are only taken, so that nobody waits for room.
-            if self.has_failed() {
-                continue;
-            }
-            if let Err(error) = self.upload(&pack) {
-                self.failed.store(true, Ordering::Relaxed);
-                lock(&self.log).error.get_or_insert(error);
-            }
+            self.upload_or_fail(&pack);
+        }
+    }
+
+    fn upload_or_fail(&self, pack: &FillingPack) {
+        // After a failure packs are only taken, so that nobody waits for room.
+        if self.has_failed() {
+            return;
+        }
+        if let Err(error) = self.upload(pack) {
+            self.failed.store(true, Ordering::Relaxed);
+            lock(&self.log).error.get_or_insert(error);
         }
     }
 
@@ -373,8 +383,8 @@ fn list_packs(
     }
     let n = log.totals.segments;
     let secrets = repository.current();
-    let bytes =
-        segment::seal(repository.id(), secrets, repository.identity(), session, n, &log.unlisted, *random()?);
+    let (id, identity) = (repository.id(), repository.identity());
+    let bytes = segment::seal(id, secrets, identity, session, n, &log.unlisted, *repository.random()?);
     let name = names::segment(session, n);
     // Others rely on a pack as soon as a segment lists it: it must survive a power cut by then.
     repository.backend().sync()?;

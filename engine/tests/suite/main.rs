@@ -17,5 +17,6 @@ mod prune;
 mod round_trip;
 mod s3_faults;
 mod selection;
+mod sim;
 mod streams;
 mod unchanged;

@@ -1,0 +1,296 @@
+//! A machine with a simulated process: its source, its cache, and what users do with it.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use keepfast_engine::EngineError;
+use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream, archive};
+use keepfast_engine::error::Result;
+use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
+use keepfast_engine::fs::select::Patterns;
+use keepfast_engine::prune::{PruneOptions, Share, prune};
+use keepfast_engine::repo::{Repository, Snapshots, WriterOptions, open_index};
+use keepfast_format::snapshot::Snapshot;
+
+use super::cache::Cache;
+use super::files::{Files, any_stream, change, read_tree, write_tree};
+use super::process::{CLOCK_START_S, SimProcess};
+use crate::lab::{Opened, PASSWORD};
+use crate::monitor::Ear;
+
+/// The name of the file that a stream becomes.
+const STREAM: &str = "stream";
+/// Sources are of a time long before the first backup.
+const SOURCE_TIME_S: i64 = CLOCK_START_S / 2;
+
+/// What the snapshots of a history have to bring back.
+#[derive(Default)]
+pub struct Known(Mutex<Inner>);
+
+#[derive(Default, Clone)]
+struct Inner {
+    /// By the tag of the backup. It is noted before the backup begins: one that was reported
+    /// as failed may have committed all the same.
+    files: std::collections::BTreeMap<String, Files>,
+    /// Tags of backups that were reported as done.
+    done: Vec<String>,
+    /// Tags of backups that somebody set out to forget.
+    forgotten: Vec<String>,
+}
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy, for the next history.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self(Mutex::new(self.lock().clone()))
+    }
+
+    /// What a snapshot has to bring back.
+    pub fn of(&self, snapshot: &Snapshot) -> Result<Files, String> {
+        let known = snapshot.body.tags.first().and_then(|tag| self.lock().files.get(tag).cloned());
+        known.ok_or_else(|| format!("nobody made snapshot {:?}", snapshot.body.tags))
+    }
+
+    /// Tags of the backups that were reported as done, and that nobody set out to forget.
+    #[must_use]
+    pub fn done(&self) -> Vec<String> {
+        let known = self.lock();
+        known.done.iter().filter(|tag| !known.forgotten.contains(tag)).cloned().collect()
+    }
+
+    /// Whether somebody set out to forget a snapshot: a reader may miss it from then on.
+    #[must_use]
+    pub fn is_forgotten(&self, snapshot: &Snapshot) -> bool {
+        let known = self.lock();
+        snapshot.body.tags.iter().any(|tag| known.forgotten.contains(tag))
+    }
+}
+
+/// A machine: a process, and folders of its own.
+pub struct Machine<'p> {
+    process: &'p SimProcess,
+    known: &'p Known,
+    name: String,
+    folder: PathBuf,
+    cache: Cache,
+    backups: u32,
+}
+
+impl<'p> Machine<'p> {
+    /// A machine of this name whose folders are in `folder`.
+    #[must_use]
+    pub fn new(process: &'p SimProcess, known: &'p Known, folder: &Path, name: &str) -> Self {
+        let cache = Cache::in_folder(cache_of(folder, name));
+        Self { process, known, name: name.to_owned(), folder: folder.to_owned(), cache, backups: 0 }
+    }
+
+    /// Runs a program on the machine, which may be in any state. If nothing goes wrong with
+    /// the store, the program must end well.
+    pub fn run<T>(&mut self, what: &str, program: impl FnOnce(&mut Self) -> Result<T>) -> Result<(), String> {
+        let process = self.process;
+        if !process.begin() {
+            return Ok(());
+        }
+        self.cache.disturb(process);
+        process.note(format_args!("{what} begins"));
+        let done = program(self);
+        self.cache.keep_copy(process);
+        match done {
+            Ok(_) => process.note(format_args!("{what} is done")),
+            Err(EngineError::Fenced) => process.note(format_args!("{what} was fenced")),
+            Err(error) if process.was_harmed() => {
+                process.note(format_args!("{what} fails"));
+                process.aside(&error.to_string());
+            }
+            Err(error) => return Err(format!("{what} fails though the store works: {error}")),
+        }
+        Ok(())
+    }
+
+    /// Opens the repository.
+    pub fn open(&self) -> Result<Opened> {
+        let repository = Repository::open_with(self.process.backend(), PASSWORD, self.process.entropy())?;
+        let snapshots = Snapshots::load(&repository)?;
+        let index = open_index(&repository, &self.cache.path(), &snapshots, &Ear::default())?;
+        Ok(Opened { repository, snapshots, index })
+    }
+
+    /// Changes the tree a little and backs it up.
+    pub fn back_up_tree(&mut self) -> Result<ArchiveReport> {
+        let source = source_of(&self.folder, &self.name);
+        let mut files = read_tree(&source);
+        change(&mut files, &mut |limit| self.process.below(limit));
+        // Nothing else but the time may tell the engine that a file has changed.
+        write_tree(&source, &files, SOURCE_TIME_S + self.process.below(1 << 30) as i64);
+        self.back_up(Source::Paths(&[source]), files)
+    }
+
+    /// Backs up a stream.
+    pub fn back_up_stream(&mut self) -> Result<ArchiveReport> {
+        let bytes = any_stream(self.process);
+        let files = Files::from([(STREAM.to_owned(), bytes.clone())]);
+        let (name, reader) = (STREAM.as_bytes().to_vec(), Box::new(Cursor::new(bytes)));
+        self.back_up(Source::Stream(Stream { name, reader, ended: Box::new(|| Ok(())) }), files)
+    }
+
+    fn back_up(&mut self, source: Source<'_>, files: Files) -> Result<ArchiveReport> {
+        let process = self.process;
+        self.backups += 1;
+        let tag = format!("{} {} {}", process.name(), self.name, self.backups);
+        self.known.lock().files.insert(tag.clone(), files);
+        let Opened { repository, snapshots, index } = self.open()?;
+        let options = ArchiveOptions {
+            host: self.name.clone(),
+            user: "user".to_owned(),
+            tags: vec![tag.clone()],
+            program: "simulator".to_owned(),
+            exclude: Patterns::default(),
+            exclude_caches: false,
+            one_file_system: false,
+            // These are the kernel's, and differ from run to run.
+            ignore_ctime: true,
+            ignore_inode: true,
+            parent: ParentChoice::Newest,
+            dry_run: false,
+            threads: 1,
+            writer: WriterOptions { compression_level: 1, verify: true, uploads: 0 },
+            heartbeat: Duration::ZERO,
+            never_enter: Vec::new(),
+            clock: &|| process.now(),
+            user_name: &|_| None,
+            group_name: &|_| None,
+        };
+        let report = archive(&repository, &index, &snapshots, source, &options, &Ear::default())?;
+        self.known.lock().done.push(tag);
+        Ok(report)
+    }
+
+    /// Forgets some snapshots, or none.
+    pub fn forget_some(&mut self) -> Result<()> {
+        let Opened { repository, snapshots, .. } = self.open()?;
+        let all: Vec<&Snapshot> = snapshots.all.iter().map(|stored| &stored.snapshot).collect();
+        let chosen: Vec<&Snapshot> = all.into_iter().filter(|_| self.process.below(2) == 0).collect();
+        let mut known = self.known.lock();
+        known.forgotten.extend(chosen.iter().flat_map(|snapshot| snapshot.body.tags.clone()));
+        drop(known);
+        let ids: Vec<_> = chosen.iter().map(|snapshot| snapshot.head.id).collect();
+        self.process.note(format_args!("{} snapshots are to be forgotten", ids.len()));
+        forget(&repository, &snapshots, &ids)
+    }
+
+    /// Brings some forgotten snapshot back, if that is possible.
+    pub fn undelete_any(&mut self) -> Result<()> {
+        let Opened { repository, snapshots, index } = self.open()?;
+        if snapshots.forgotten.is_empty() {
+            return Ok(());
+        }
+        let stored = &snapshots.forgotten[self.process.below(snapshots.forgotten.len())];
+        let options = UndeleteOptions { program: "simulator".to_owned(), clock: &|| self.process.now() };
+        match undelete(&repository, &index, &snapshots, stored, &options, &Ear::default()) {
+            // Parts of it are gone.
+            Err(EngineError::Unusable(_)) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Prunes, with whatever limits.
+    pub fn prune(&mut self) -> Result<()> {
+        let process = self.process;
+        let Opened { repository, index, .. } = self.open()?;
+        let options = PruneOptions {
+            max_unused: [Share::Thousandths(0), Share::Thousandths(300), Share::Unlimited][process.below(3)],
+            max_rewrite_bytes: if process.below(4) == 0 { 100_000 } else { u64::MAX },
+            session_timeout: Duration::from_secs([0, 30, 3600, 100_000][process.below(4)]),
+            compact_from: 1 + process.below(4),
+            threads: 1,
+            writer: WriterOptions { compression_level: 1, verify: true, uploads: 0 },
+            program: "simulator".to_owned(),
+            clock: &|| process.now(),
+            sleep: &|time| process.wait(time),
+        };
+        let report = prune(&repository, &index, &options, &Ear::default())?;
+        process.note(format_args!(
+            "epochs {:?}: {} packs removed, {} spared, {} rewritten, {} sessions fenced",
+            report.epochs,
+            report.packs_removed,
+            report.packs_spared,
+            report.packs_rewritten,
+            report.sessions_fenced
+        ));
+        Ok(())
+    }
+
+    /// Restores some snapshot, and compares.
+    pub fn restore_any(&mut self) -> Result<()> {
+        let opened = self.open()?;
+        if opened.snapshots.all.is_empty() {
+            return Ok(());
+        }
+        let which = self.process.below(opened.snapshots.all.len());
+        let snapshot = &opened.snapshots.all[which].snapshot;
+        let target = self.folder.join("restored").join(&self.name);
+        let restored = assert_restores(&opened, snapshot, self.known, &target);
+        match restored {
+            Err(_) if self.known.is_forgotten(snapshot) => Ok(()),
+            other => other.map_err(EngineError::Unusable),
+        }
+    }
+}
+
+/// Where a machine's tree is.
+#[must_use]
+pub fn source_of(folder: &Path, machine: &str) -> PathBuf {
+    folder.join("sources").join(machine)
+}
+
+/// Where a machine's cache is.
+#[must_use]
+pub fn cache_of(folder: &Path, machine: &str) -> PathBuf {
+    folder.join("caches").join(machine)
+}
+
+/// Restores a snapshot into a new folder, compares, and removes the folder.
+pub fn assert_restores(
+    opened: &Opened,
+    snapshot: &Snapshot,
+    known: &Known,
+    target: &Path,
+) -> Result<(), String> {
+    let expected = known.of(snapshot)?;
+    let what = format!("snapshot {:?}", snapshot.body.tags);
+    let ear = Ear::default();
+    let restored = opened.restore(snapshot, &ear, |options| {
+        options.target = target.to_owned();
+        options.threads = 1;
+        options.verify = false;
+        let path = &snapshot.body.paths[0];
+        if path.starts_with(b"/") {
+            options.folder.clone_from(path);
+        }
+    });
+    let found = read_tree(target);
+    let _ = std::fs::remove_dir_all(target);
+    let report = restored.map_err(|error| format!("{what} doesn't restore: {error}"))?;
+    if report.skipped > 0 {
+        return Err(format!("{what} restores in part: {report:?} {:?}", ear.heard()));
+    }
+    if found != expected {
+        let (found, expected): (Vec<_>, Vec<_>) = (found.keys().collect(), expected.keys().collect());
+        return Err(format!("{what} restores to other content: {found:?}, not {expected:?}"));
+    }
+    Ok(())
+}
+
+/// Makes a machine's tree hold just these files, all of them new.
+pub fn lay_out(folder: &Path, machine: &str, files: &Files) {
+    let source = source_of(folder, machine);
+    let _ = std::fs::remove_dir_all(&source);
+    std::fs::create_dir_all(&source).expect("the source can be made");
+    write_tree(&source, files, SOURCE_TIME_S);
+}

@@ -1,0 +1,128 @@
+//! What a simulated process has in its hands.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keepfast_backend::Backend;
+use keepfast_engine::repo::Entropy;
+use keepfast_format::node::Timestamp;
+
+use super::backend::SimBackend;
+use super::random::Random;
+use super::world::{Number, Rest, World};
+
+/// Clocks begin in a future in which every file on disk is old.
+pub const CLOCK_START_S: i64 = 4_102_444_800;
+const YEAR_S: usize = 365 * 24 * 3600;
+
+/// One process of a history: its store, its random numbers, its clock. What it does may only
+/// hang on these.
+pub struct SimProcess {
+    world: Arc<World>,
+    number: Number,
+    name: String,
+    random: Mutex<Random>,
+}
+
+impl SimProcess {
+    pub(super) fn new(world: Arc<World>, number: Number, name: String, random: Random) -> Self {
+        Self { world, number, name, random: Mutex::new(random) }
+    }
+
+    /// Its name in the log.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The store. When the process has crashed, nothing works any more that was asked for
+    /// before [`SimProcess::begin`].
+    #[must_use]
+    pub fn backend(&self) -> Arc<dyn Backend> {
+        let life = self.world.lock().processes[self.number].life;
+        Arc::new(SimBackend { world: Arc::clone(&self.world), process: self.number, life })
+    }
+
+    /// Starts the process anew, with nothing but what is on its disk; it may have crashed or
+    /// ended in peace. Not if the history has to end: then this is `false`.
+    pub fn begin(&self) -> bool {
+        let mut state = self.world.lock();
+        if state.endless {
+            return false;
+        }
+        let process = &mut state.processes[self.number];
+        process.life += 1;
+        process.dead = false;
+        process.harmed = 0;
+        true
+    }
+
+    /// Whether it has crashed since it was begun.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        self.world.lock().processes[self.number].dead
+    }
+
+    /// Whether any of its calls has failed since it was begun: if none has, nothing else may.
+    #[must_use]
+    pub fn was_harmed(&self) -> bool {
+        self.world.lock().processes[self.number].harmed > 0
+    }
+
+    /// Random bytes for the engine.
+    #[must_use]
+    pub fn entropy(&self) -> Arc<Entropy> {
+        let random = Mutex::new(self.random().fork());
+        Arc::new(move |bytes| {
+            random.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+            Ok(())
+        })
+    }
+
+    /// A number below `limit`, for choices of the process.
+    #[must_use]
+    pub fn below(&self, limit: usize) -> usize {
+        self.random().below(limit)
+    }
+
+    fn random(&self) -> std::sync::MutexGuard<'_, Random> {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The machine's clock. It jumps, by up to a year.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let mut state = self.world.lock();
+        let rate = state.nature.jumps;
+        if state.random.one_in(rate) {
+            let off = state.random.below(2 * YEAR_S) as i64 - YEAR_S as i64;
+            state.processes[self.number].clock_off_s = off;
+        }
+        let off = state.processes[self.number].clock_off_s;
+        let (seconds, ms) = (state.time_ms / 1000, state.time_ms % 1000);
+        Timestamp { seconds: CLOCK_START_S + seconds as i64 + off, nanos: ms as u32 * 1_000_000 }
+    }
+
+    /// Waits, while others act.
+    pub fn wait(&self, duration: Duration) {
+        let state = self.world.lock();
+        if !state.processes[self.number].dead {
+            let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            drop(self.world.turn(state, self.number, Rest::Milliseconds(ms)));
+        }
+    }
+
+    /// Writes a line into the log. It must be the same whenever the seed is played: no paths,
+    /// no ids.
+    pub fn note(&self, what: fmt::Arguments<'_>) {
+        self.world.lock().line(self.number, what);
+    }
+
+    /// Writes a line for whoever looks into a failure: it may hold what differs from run to run.
+    pub fn aside(&self, what: &str) {
+        let mut state = self.world.lock();
+        let step = state.step;
+        state.log.aside(step, &self.name, what);
+    }
+}
