@@ -169,7 +169,13 @@ impl<'a> Prune<'a> {
         }
         let epoch = epochs.newest() + 1;
         let listing = Listing::take(self.repository)?;
-        let (live, plan) = self.look(&listing)?;
+        let (live, plan) = match self.look(&listing) {
+            // Somebody else has forgotten and removed since then what was listed here.
+            Err(EngineError::Missing { .. }) if Epochs::list(self.repository)?.newest() >= epoch => {
+                return Ok(Turn::Conflict);
+            }
+            looked => looked?,
+        };
         self.report.plan = plan;
         let mut packs = self.report.plan.unused.clone();
         packs.extend(self.rewrite(&live)?);
