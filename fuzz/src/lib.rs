@@ -93,6 +93,36 @@ const INSIDE: &[Target] = &[
         decode: |data| decode("snapshot", &craft::sign("owner", craft::FENCE, data)),
         valid: || craft::fence_payload(&fixtures::session_id().to_bytes()),
     },
+    Target {
+        name: "condemned-payload",
+        decode: |data| decode("condemned", &craft::sign("owner", craft::CONDEMNED, data)),
+        valid: || craft::payload(&fixtures::condemned_bytes()),
+    },
+    Target {
+        name: "ack-payload",
+        decode: |data| decode("ack", &craft::sign("writer", craft::ACK, data)),
+        valid: || craft::payload(&fixtures::ack_bytes()),
+    },
+    Target {
+        name: "verdict-payload",
+        decode: |data| decode("verdict", &craft::sign("owner", craft::VERDICT, data)),
+        valid: || craft::payload(&fixtures::verdict_bytes()),
+    },
+    Target {
+        name: "decision-payload",
+        decode: |data| decode("decision", &craft::sign("owner", craft::DECISION, data)),
+        valid: || craft::payload(&fixtures::decision_bytes()),
+    },
+    Target {
+        name: "catalogue-payload",
+        decode: |data| decode("catalogue", &craft::sign("owner", craft::CATALOGUE, data)),
+        valid: || craft::payload(&fixtures::catalogue_bytes()),
+    },
+    Target {
+        name: "fence_by_writer-payload",
+        decode: |data| decode("fence_by_writer", &craft::sign("writer", craft::FENCE, data)),
+        valid: || craft::payload(&fixtures::fence_by_writer_bytes()),
+    },
     Target { name: "frame-inside", decode: frame_inside, valid: frame_inside_valid },
     Target {
         name: "pack-directory",

@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 
 use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::ids::{ObjectHash, PackId, SlotId};
 use keepfast_format::keys::ChunkKind;
-use keepfast_format::names;
+use keepfast_format::names::{self, EpochPart};
+use keepfast_format::snapshot::Register;
+use keepfast_format::standing::Standing;
 
 use crate::fixtures::{self, bytes, chunker, cut_all, owner, secrets, session_id, stream};
 use crate::{bless, craft, decoders};
@@ -108,7 +111,26 @@ fn packs() -> Vec<Value> {
 }
 
 fn all() -> Vec<Value> {
-    [cut_points(), ids(), gear(), packs()].concat()
+    [cut_points(), ids(), gear(), packs(), collection()].concat()
+}
+
+fn collection() -> Vec<Value> {
+    let (sid, epoch) = (fixtures::writers_session_id(), fixtures::EPOCH);
+    let hash = |bytes: Vec<u8>| ObjectHash::of(&bytes);
+    vec![
+        value("writer.holder", fixtures::identity("writer", 1).holder()),
+        value("writer.session", sid),
+        value("condemned.name", names::epoch(epoch, EpochPart::Condemned)),
+        value("condemned.hash", hash(fixtures::condemned_bytes())),
+        value("ack.name", names::ack(epoch, sid)),
+        value("ack.hash", hash(fixtures::ack_bytes())),
+        value("verdict.name", names::epoch(epoch, EpochPart::Done)),
+        value("verdict.hash", hash(fixtures::verdict_bytes())),
+        value("decision.name", names::state(sid, fixtures::DECISION_N)),
+        value("decision.hash", hash(fixtures::decision_bytes())),
+        value("catalogue.name", names::catalogue(fixtures::CATALOGUE_N)),
+        value("catalogue.hash", hash(fixtures::catalogue_bytes())),
+    ]
 }
 
 #[test]
@@ -132,6 +154,11 @@ fn packs_of_fixed_chunks_have_the_bytes_that_they_always_had() {
 }
 
 #[test]
+fn what_garbage_collection_stores_has_the_names_and_bytes_that_it_always_had() {
+    compare(&collection());
+}
+
+#[test]
 fn golden_values_without_a_test_are_noticed() {
     let values = all();
     if bless::wanted() {
@@ -150,6 +177,25 @@ fn valid_objects() -> Vec<Valid> {
         decoders::ALL.iter().map(|(name, _, valid)| (*name, *name, valid())).collect();
     let sid = session_id().to_bytes();
     objects.push(("fence", "snapshot", craft::sign("owner", craft::FENCE, &craft::fence_payload(&sid))));
+    let repository = fixtures::repository();
+    let fence = Register::seal_fence(repository, fixtures::writers_session_id(), &owner());
+    objects.push(("fence_of_a_writers_session_by_an_owner", "fence_by_writer", fence));
+    objects.push(("session_with_begin", "session", fixtures::session_with_begin_bytes()));
+    let nothing = Condemned { packs: Vec::new(), snapshots: Vec::new(), ..fixtures::condemned() };
+    objects.push(("condemned_of_nothing", "condemned", nothing.seal(repository, &owner())));
+    let agrees = Ack { objections: Vec::new(), ..fixtures::ack() };
+    objects.push((
+        "ack_without_objections",
+        "ack",
+        agrees.seal(repository, &fixtures::identity("writer", 1)),
+    ));
+    let spares = Verdict { packs: Vec::new(), ..fixtures::verdict() };
+    objects.push(("verdict_that_spares_all", "verdict", spares.seal(repository, &owner())));
+    for (name, standing) in
+        [("decision_protected", Standing::Protected), ("decision_unprotected", Standing::Unprotected)]
+    {
+        objects.push((name, "decision", fixtures::decision(standing).seal(repository, &owner())));
+    }
     objects.push(("state_index", "state", fixtures::state_index().encode()));
     objects.push(("tree_index", "tree", fixtures::tree_index().encode()));
     let mut config = fixtures::config();
