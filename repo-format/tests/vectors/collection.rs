@@ -12,9 +12,10 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::{prop_assert_eq, prop_oneof, proptest};
 use serde_cbor::Value;
 
+use crate::collected::{self, identity, writers_session_id};
 use crate::craft::{self, SESSION, blob, cbor, key, resign};
 use crate::decoders::writers_register;
-use crate::fixtures::{self, identity, owner, repository, writers_session_id};
+use crate::fixtures::{self, owner, repository};
 
 fn packs() -> impl Strategy<Value = Vec<PackId>> {
     btree_set(any::<[u8; 32]>(), 0..9).prop_map(|ids| ids.into_iter().map(PackId::new).collect())
@@ -117,16 +118,16 @@ fn the_register_of_a_session_takes_the_fence_of_its_writer_and_of_an_owner() {
         assert!(matches!(writers_register(&fence), Ok(Register::Fence(found)) if found == sid));
     }
     let by_hand = craft::sign("writer", craft::FENCE, &craft::fence_payload(&sid.to_bytes()));
-    assert_eq!(by_hand, fixtures::fence_by_writer_bytes());
+    assert_eq!(by_hand, collected::fence_by_writer_bytes());
 }
 
 /// Who was taken out of the keyring doesn't answer or give up any more.
 #[test]
 fn who_may_not_write_any_more_neither_acks_nor_fences() {
-    let (sid, epoch) = (writers_session_id(), fixtures::EPOCH);
-    let found = Ack::open(&fixtures::ack_bytes(), repository(), epoch, sid, |_| None);
+    let (sid, epoch) = (writers_session_id(), collected::EPOCH);
+    let found = Ack::open(&collected::ack_bytes(), repository(), epoch, sid, |_| None);
     assert_eq!(found.map_err(|error| error.category()), Err(Category::Authentic));
-    let fence = fixtures::fence_by_writer_bytes();
+    let fence = collected::fence_by_writer_bytes();
     let found = Register::open(&fence, repository(), sid, |_| None, owner().owners(), |_| None);
     assert_eq!(found.map(drop).map_err(|error| error.category()), Err(Category::Authentic));
 }
@@ -137,14 +138,14 @@ fn nothing_is_taken_from_another_repository() {
     let other = RepositoryId::new([1; 16]);
     let owners = owner();
     let owners = owners.owners();
-    let epoch = fixtures::EPOCH;
+    let epoch = collected::EPOCH;
     let sid = writers_session_id();
-    assert!(Condemned::open(&fixtures::condemned_bytes(), other, epoch, owners).is_err());
-    assert!(Verdict::open(&fixtures::verdict_bytes(), other, epoch, owners).is_err());
-    assert!(Decision::open(&fixtures::decision_bytes(), other, sid, fixtures::DECISION_N, owners).is_err());
-    assert!(Catalogue::open(&fixtures::catalogue_bytes(), other, fixtures::CATALOGUE_N, owners).is_err());
+    assert!(Condemned::open(&collected::condemned_bytes(), other, epoch, owners).is_err());
+    assert!(Verdict::open(&collected::verdict_bytes(), other, epoch, owners).is_err());
+    assert!(Decision::open(&collected::decision_bytes(), other, sid, collected::DECISION_N, owners).is_err());
+    assert!(Catalogue::open(&collected::catalogue_bytes(), other, collected::CATALOGUE_N, owners).is_err());
     let key = craft::verifying_key("writer");
-    assert!(Ack::open(&fixtures::ack_bytes(), other, epoch, sid, |_| Some(&key)).is_err());
+    assert!(Ack::open(&collected::ack_bytes(), other, epoch, sid, |_| Some(&key)).is_err());
 }
 
 /// When a session began is a hint: nonsense in its place is none.
@@ -171,17 +172,17 @@ fn ignorable_fields_are_ignored() {
     };
     let decode = |structure, bytes: Vec<u8>| crate::decoders::decoder(structure).expect("a decoder")(&bytes);
     let owners = [
-        ("condemned", craft::CONDEMNED, fixtures::condemned_bytes()),
-        ("verdict", craft::VERDICT, fixtures::verdict_bytes()),
-        ("decision", craft::DECISION, fixtures::decision_bytes()),
-        ("catalogue", craft::CATALOGUE, fixtures::catalogue_bytes()),
+        ("condemned", craft::CONDEMNED, collected::condemned_bytes()),
+        ("verdict", craft::VERDICT, collected::verdict_bytes()),
+        ("decision", craft::DECISION, collected::decision_bytes()),
+        ("catalogue", craft::CATALOGUE, collected::catalogue_bytes()),
     ];
     for (structure, kind, bytes) in owners {
         assert_eq!(decode(structure, newer("owner", kind, &bytes)), Ok(()), "{structure}");
     }
     let writers = [
-        ("ack", craft::ACK, fixtures::ack_bytes()),
-        ("fence_by_writer", craft::FENCE, fixtures::fence_by_writer_bytes()),
+        ("ack", craft::ACK, collected::ack_bytes()),
+        ("fence_by_writer", craft::FENCE, collected::fence_by_writer_bytes()),
     ];
     for (structure, kind, bytes) in writers {
         assert_eq!(decode(structure, newer("writer", kind, &bytes)), Ok(()), "{structure}");
@@ -194,39 +195,39 @@ fn objects_are_encoded_as_spec_says() {
     let repository = repository();
     let id = repository.as_bytes().as_slice();
     let sid = writers_session_id().to_bytes();
-    let ids: Vec<u8> = fixtures::pack_ids().iter().flat_map(|id| *id.as_bytes()).collect();
-    let condemned = fixtures::condemned();
+    let ids: Vec<u8> = collected::pack_ids().iter().flat_map(|id| *id.as_bytes()).collect();
+    let condemned = collected::condemned();
     let names: Vec<u8> = condemned
         .packs
         .iter()
         .flat_map(|pack| [&pack.id.as_bytes()[..], &pack.session.to_bytes()].concat())
         .collect();
     let snapshots: Vec<u8> = condemned.snapshots.iter().flat_map(SessionId::to_bytes).collect();
-    let epoch = fixtures::EPOCH;
+    let epoch = collected::EPOCH;
     let payload = cbor(|out| {
         let out = out.map(4).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(epoch)?.u8(2)?.bytes(&names));
         out.and_then(|out| out.u8(3)?.bytes(&snapshots)).expect("memory");
     });
-    assert_eq!(craft::sign("owner", craft::CONDEMNED, &payload), fixtures::condemned_bytes());
+    assert_eq!(craft::sign("owner", craft::CONDEMNED, &payload), collected::condemned_bytes());
     let payload = cbor(|out| {
         let out = out.map(4).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(epoch)?.u8(2)?.bytes(&sid));
         out.and_then(|out| out.u8(3)?.bytes(&ids)).expect("memory");
     });
-    assert_eq!(craft::sign("writer", craft::ACK, &payload), fixtures::ack_bytes());
+    assert_eq!(craft::sign("writer", craft::ACK, &payload), collected::ack_bytes());
     let payload = cbor(|out| {
         let out = out.map(3).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(epoch)?.u8(2)?.bytes(&ids));
         out.expect("memory");
     });
-    assert_eq!(craft::sign("owner", craft::VERDICT, &payload), fixtures::verdict_bytes());
+    assert_eq!(craft::sign("owner", craft::VERDICT, &payload), collected::verdict_bytes());
     let payload = cbor(|out| {
         let out = out.map(4).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.bytes(&sid));
-        out.and_then(|out| out.u8(2)?.u32(fixtures::DECISION_N)?.u8(3)?.u8(0)).expect("memory");
+        out.and_then(|out| out.u8(2)?.u32(collected::DECISION_N)?.u8(3)?.u8(0)).expect("memory");
     });
-    assert_eq!(craft::sign("owner", craft::DECISION, &payload), fixtures::decision_bytes());
-    let sessions: Vec<u8> = fixtures::catalogue().sessions.iter().flat_map(SessionId::to_bytes).collect();
+    assert_eq!(craft::sign("owner", craft::DECISION, &payload), collected::decision_bytes());
+    let sessions: Vec<u8> = collected::catalogue().sessions.iter().flat_map(SessionId::to_bytes).collect();
     let payload = cbor(|out| {
-        let out = out.map(3).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(fixtures::CATALOGUE_N));
+        let out = out.map(3).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(collected::CATALOGUE_N));
         out.and_then(|out| out.u8(2)?.bytes(&sessions)).expect("memory");
     });
-    assert_eq!(craft::sign("owner", craft::CATALOGUE, &payload), fixtures::catalogue_bytes());
+    assert_eq!(craft::sign("owner", craft::CATALOGUE, &payload), collected::catalogue_bytes());
 }

@@ -22,26 +22,26 @@ use keepfast_format::state::StateTree;
 use keepfast_format::tree::{Tree, decode_blob};
 use keepfast_format::{links, node};
 
-use crate::craft;
+use crate::collected::{CATALOGUE_N, DECISION_N, EPOCH, writers_session_id};
 use crate::fixtures::{
-    self, CATALOGUE_N, DECISION_N, EPOCH, PASSWORD, SEGMENT_N, owner, pack_cipher, repository, secrets,
-    session_id, writer, writers_session_id,
+    self, PASSWORD, SEGMENT_N, owner, pack_cipher, repository, secrets, session_id, writer,
 };
+use crate::{collected, craft};
 
 /// A decoder of one structure.
 pub type Decode = fn(&[u8]) -> Result<(), FormatError>;
 
 /// The structures, the decoder of each, and a valid example for it.
 pub const ALL: &[(&str, Decode, fn() -> Vec<u8>)] = &[
-    ("ack", open_ack, fixtures::ack_bytes),
+    ("ack", open_ack, collected::ack_bytes),
     ("blob", |b| decode_blob(b).map(drop), || keepfast_format::tree::encode_blob(b"piece")),
-    ("catalogue", open_catalogue, fixtures::catalogue_bytes),
-    ("condemned", open_condemned, fixtures::condemned_bytes),
+    ("catalogue", open_catalogue, collected::catalogue_bytes),
+    ("condemned", open_condemned, collected::condemned_bytes),
     ("config", |b| Config::open(b, repository(), owner().owners()).map(drop), fixtures::config_bytes),
-    ("decision", open_decision, fixtures::decision_bytes),
+    ("decision", open_decision, collected::decision_bytes),
     ("envelope", |b| Envelope::decode(b).map(drop), fixtures::session_bytes),
     ("extents", |b| node::extents_from_bytes(b).map(drop), || node::extents_to_bytes(&[(1, 2), (3, 4)])),
-    ("fence_by_writer", open_fence_by_writer, fixtures::fence_by_writer_bytes),
+    ("fence_by_writer", open_fence_by_writer, collected::fence_by_writer_bytes),
     ("frame", |b| FrameReader::default().open(&pack_cipher(), 0, b), fixtures::frame),
     ("keyring", open_keyring, fixtures::keyring_bytes),
     ("links", |b| links::decode(b).map(drop), || links::encode(&fixtures::links())),
@@ -55,7 +55,7 @@ pub const ALL: &[(&str, Decode, fn() -> Vec<u8>)] = &[
     ("snapshot", open_snapshot, fixtures::snapshot_bytes),
     ("state", |b| StateTree::decode(b).map(drop), || fixtures::state().encode()),
     ("tree", |b| Tree::decode(b).map(drop), || fixtures::tree().encode()),
-    ("verdict", open_verdict, fixtures::verdict_bytes),
+    ("verdict", open_verdict, collected::verdict_bytes),
 ];
 
 /// The decoder of a structure.

@@ -2,12 +2,10 @@
 //!
 //! Every secret is `bytes(label)`: BLAKE3's extendable output for the label's letters.
 
-use keepfast_format::catalogue::Catalogue;
 use keepfast_format::chunker::{Chunker, ChunkerParams};
 use keepfast_format::compress::Compressor;
 use keepfast_format::config::Config;
 use keepfast_format::content::{ChunkRef, Content, List, ListItem};
-use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
 use keepfast_format::frame::{ClosedFrame, OpenFrame};
 use keepfast_format::ids::{ChunkId, DomainId, HolderId, ObjectHash, PackId, RepositoryId, SessionId};
 use keepfast_format::keyring::Keyring;
@@ -17,13 +15,10 @@ use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, Pa
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::session::Session;
 use keepfast_format::slot::{KeySlot, PasswordCost};
-use keepfast_format::snapshot::{Head, Register, Snapshot, SnapshotBody, SnapshotHead, Statistics};
-use keepfast_format::standing::{Decision, Standing};
+use keepfast_format::snapshot::{Head, Snapshot, SnapshotBody, SnapshotHead, Statistics};
 use keepfast_format::state::{State, StateTree};
 use keepfast_format::tree::{PageRef, Tree};
 use zeroize::Zeroizing;
-
-use crate::craft;
 
 /// The password of the fixture's key slot.
 pub const PASSWORD: &[u8] = b"correct horse";
@@ -31,12 +26,6 @@ pub const PASSWORD: &[u8] = b"correct horse";
 pub const COST: PasswordCost = PasswordCost { memory_kib: 64, passes: 1, lanes: 1 };
 /// The number of the fixture's segment in its session.
 pub const SEGMENT_N: u32 = 3;
-/// The fixture's epoch.
-pub const EPOCH: u32 = 5;
-/// The number of the fixture's decision about a snapshot.
-pub const DECISION_N: u32 = 2;
-/// The number of the fixture's catalogue.
-pub const CATALOGUE_N: u32 = 1;
 
 /// `N` bytes that depend on the label alone.
 pub fn bytes<const N: usize>(label: &str) -> [u8; N] {
@@ -66,17 +55,6 @@ pub fn secrets() -> DomainSecrets {
 
 pub fn session_id() -> SessionId {
     SessionId { writer: owner().holder(), random: bytes("session") }
-}
-
-/// The identity that a slot made by hand holds: of any role, with the owner pinned.
-pub fn identity(label: &str, role: u8) -> Identity {
-    let slot = craft::slot_with(&craft::slot_secrets(label, role, &[owner().verifying_key()]));
-    KeySlot::decode(&slot).and_then(|slot| slot.unwrap(PASSWORD)).expect("the slot opens").1
-}
-
-/// A session of a writer who is no owner.
-pub fn writers_session_id() -> SessionId {
-    SessionId { writer: identity("writer", 1).holder(), random: bytes("writer session") }
 }
 
 pub fn chunk_id(label: &str) -> ChunkId {
@@ -351,66 +329,4 @@ pub fn links() -> Vec<Vec<Vec<u8>>> {
 
 pub fn session_with_begin_bytes() -> Vec<u8> {
     Session { begun_unix_s: Some(1_700_000_000), ..session() }.seal(repository(), &owner())
-}
-
-/// What the session's own writer puts in its snapshot's place, who is no owner.
-pub fn fence_by_writer_bytes() -> Vec<u8> {
-    Register::seal_fence(repository(), writers_session_id(), &identity("writer", 1))
-}
-
-fn sorted<T: Ord>(items: impl Into<Vec<T>>) -> Vec<T> {
-    let mut items = items.into();
-    items.sort_unstable();
-    items
-}
-
-pub fn pack_ids() -> Vec<PackId> {
-    sorted([PackId::new(bytes("pack 0")), PackId::new(bytes("pack 1"))])
-}
-
-/// One of the packs stands there under two sessions: their names are what ascends.
-pub fn condemned() -> Condemned {
-    let name = |label: &str, session| PackName { id: PackId::new(bytes(label)), session };
-    let (own, writers) = (session_id(), writers_session_id());
-    Condemned {
-        epoch: EPOCH,
-        packs: sorted([name("pack 0", own), name("pack 1", own), name("pack 1", writers)]),
-        snapshots: sorted([own, writers]),
-    }
-}
-
-pub fn condemned_bytes() -> Vec<u8> {
-    condemned().seal(repository(), &owner())
-}
-
-pub fn ack() -> Ack {
-    Ack { epoch: EPOCH, session: writers_session_id(), objections: pack_ids() }
-}
-
-pub fn ack_bytes() -> Vec<u8> {
-    ack().seal(repository(), &identity("writer", 1))
-}
-
-pub fn verdict() -> Verdict {
-    Verdict { epoch: EPOCH, packs: pack_ids() }
-}
-
-pub fn verdict_bytes() -> Vec<u8> {
-    verdict().seal(repository(), &owner())
-}
-
-pub fn decision(standing: Standing) -> Decision {
-    Decision { snapshot: writers_session_id(), n: DECISION_N, standing }
-}
-
-pub fn decision_bytes() -> Vec<u8> {
-    decision(Standing::Forgotten).seal(repository(), &owner())
-}
-
-pub fn catalogue() -> Catalogue {
-    Catalogue { n: CATALOGUE_N, sessions: sorted([session_id(), writers_session_id()]) }
-}
-
-pub fn catalogue_bytes() -> Vec<u8> {
-    catalogue().seal(repository(), &owner())
 }

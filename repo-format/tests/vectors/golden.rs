@@ -14,7 +14,7 @@ use keepfast_format::snapshot::Register;
 use keepfast_format::standing::Standing;
 
 use crate::fixtures::{self, bytes, chunker, cut_all, owner, secrets, session_id, stream};
-use crate::{bless, craft, decoders};
+use crate::{bless, collected, craft, decoders};
 
 /// A golden value and its name.
 type Value = (String, String);
@@ -115,21 +115,21 @@ fn all() -> Vec<Value> {
 }
 
 fn collection() -> Vec<Value> {
-    let (sid, epoch) = (fixtures::writers_session_id(), fixtures::EPOCH);
+    let (sid, epoch) = (collected::writers_session_id(), collected::EPOCH);
     let hash = |bytes: Vec<u8>| ObjectHash::of(&bytes);
     vec![
-        value("writer.holder", fixtures::identity("writer", 1).holder()),
+        value("writer.holder", collected::identity("writer", 1).holder()),
         value("writer.session", sid),
         value("condemned.name", names::epoch(epoch, EpochPart::Condemned)),
-        value("condemned.hash", hash(fixtures::condemned_bytes())),
+        value("condemned.hash", hash(collected::condemned_bytes())),
         value("ack.name", names::ack(epoch, sid)),
-        value("ack.hash", hash(fixtures::ack_bytes())),
+        value("ack.hash", hash(collected::ack_bytes())),
         value("verdict.name", names::epoch(epoch, EpochPart::Done)),
-        value("verdict.hash", hash(fixtures::verdict_bytes())),
-        value("decision.name", names::state(sid, fixtures::DECISION_N)),
-        value("decision.hash", hash(fixtures::decision_bytes())),
-        value("catalogue.name", names::catalogue(fixtures::CATALOGUE_N)),
-        value("catalogue.hash", hash(fixtures::catalogue_bytes())),
+        value("verdict.hash", hash(collected::verdict_bytes())),
+        value("decision.name", names::state(sid, collected::DECISION_N)),
+        value("decision.hash", hash(collected::decision_bytes())),
+        value("catalogue.name", names::catalogue(collected::CATALOGUE_N)),
+        value("catalogue.hash", hash(collected::catalogue_bytes())),
     ]
 }
 
@@ -178,23 +178,23 @@ fn valid_objects() -> Vec<Valid> {
     let sid = session_id().to_bytes();
     objects.push(("fence", "snapshot", craft::sign("owner", craft::FENCE, &craft::fence_payload(&sid))));
     let repository = fixtures::repository();
-    let fence = Register::seal_fence(repository, fixtures::writers_session_id(), &owner());
+    let fence = Register::seal_fence(repository, collected::writers_session_id(), &owner());
     objects.push(("fence_of_a_writers_session_by_an_owner", "fence_by_writer", fence));
     objects.push(("session_with_begin", "session", fixtures::session_with_begin_bytes()));
-    let nothing = Condemned { packs: Vec::new(), snapshots: Vec::new(), ..fixtures::condemned() };
+    let nothing = Condemned { packs: Vec::new(), snapshots: Vec::new(), ..collected::condemned() };
     objects.push(("condemned_of_nothing", "condemned", nothing.seal(repository, &owner())));
-    let agrees = Ack { objections: Vec::new(), ..fixtures::ack() };
+    let agrees = Ack { objections: Vec::new(), ..collected::ack() };
     objects.push((
         "ack_without_objections",
         "ack",
-        agrees.seal(repository, &fixtures::identity("writer", 1)),
+        agrees.seal(repository, &collected::identity("writer", 1)),
     ));
-    let spares = Verdict { packs: Vec::new(), ..fixtures::verdict() };
+    let spares = Verdict { packs: Vec::new(), ..collected::verdict() };
     objects.push(("verdict_that_spares_all", "verdict", spares.seal(repository, &owner())));
     for (name, standing) in
         [("decision_protected", Standing::Protected), ("decision_unprotected", Standing::Unprotected)]
     {
-        objects.push((name, "decision", fixtures::decision(standing).seal(repository, &owner())));
+        objects.push((name, "decision", collected::decision(standing).seal(repository, &owner())));
     }
     objects.push(("state_index", "state", fixtures::state_index().encode()));
     objects.push(("tree_index", "tree", fixtures::tree_index().encode()));

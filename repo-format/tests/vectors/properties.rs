@@ -21,7 +21,7 @@ use proptest::sample::Index;
 use proptest::test_runner::TestCaseResult;
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use crate::{craft, decoders, fixtures, strategies};
+use crate::{collected, craft, decoders, fixtures, strategies};
 
 /// A change to some bytes: where, what, and whether it replaces, inserts, removes or cuts.
 type Edit = (Index, u8, u8);
@@ -89,12 +89,12 @@ fn plaintexts() -> Vec<Vec<u8>> {
         craft::payload(&fixtures::snapshot_bytes()),
         craft::snapshot_body(),
         craft::payload(&fixtures::session_with_begin_bytes()),
-        craft::payload(&fixtures::condemned_bytes()),
-        craft::payload(&fixtures::ack_bytes()),
-        craft::payload(&fixtures::verdict_bytes()),
-        craft::payload(&fixtures::decision_bytes()),
-        craft::payload(&fixtures::catalogue_bytes()),
-        craft::payload(&fixtures::fence_by_writer_bytes()),
+        craft::payload(&collected::condemned_bytes()),
+        craft::payload(&collected::ack_bytes()),
+        craft::payload(&collected::verdict_bytes()),
+        craft::payload(&collected::decision_bytes()),
+        craft::payload(&collected::catalogue_bytes()),
+        craft::payload(&collected::fence_by_writer_bytes()),
         craft::fence_payload(&fixtures::session_id().to_bytes()),
         craft::slot_secrets("owner", 0, &[craft::verifying_key("owner")]),
         craft::table([1, 1], &[[112, 99, 7, 1]], &[("chunk", 7)]),
@@ -327,12 +327,12 @@ fn every_flipped_bit_of_a_signed_object_is_noticed() {
         ("keyring", fixtures::keyring_bytes()),
         ("session", fixtures::session_bytes()),
         ("session", fixtures::session_with_begin_bytes()),
-        ("condemned", fixtures::condemned_bytes()),
-        ("ack", fixtures::ack_bytes()),
-        ("verdict", fixtures::verdict_bytes()),
-        ("decision", fixtures::decision_bytes()),
-        ("catalogue", fixtures::catalogue_bytes()),
-        ("fence_by_writer", fixtures::fence_by_writer_bytes()),
+        ("condemned", collected::condemned_bytes()),
+        ("ack", collected::ack_bytes()),
+        ("verdict", collected::verdict_bytes()),
+        ("decision", collected::decision_bytes()),
+        ("catalogue", collected::catalogue_bytes()),
+        ("fence_by_writer", collected::fence_by_writer_bytes()),
         ("snapshot", fixtures::snapshot_bytes()),
         (
             "snapshot",

@@ -18,9 +18,10 @@ use keepfast_format::tree::{PageWriter, Tree, decode_blob, encode_blob, page_end
 use keepfast_format::{content::List, limits, links, names};
 use serde_cbor::Value;
 
+use crate::collected::identity;
 use crate::craft::{self, CONFIG, KEYRING, SESSION, blob, items, key, resign};
 use crate::decoders::register;
-use crate::fixtures::{self, PASSWORD, SEGMENT_N, identity, owner, repository, secrets, session_id, writer};
+use crate::fixtures::{self, PASSWORD, SEGMENT_N, owner, repository, secrets, session_id, writer};
 
 #[test]
 fn a_config_is_read_back_with_fields_that_nobody_knows() {

@@ -7,8 +7,8 @@ use crate::craft::{
     self, ACK, CATALOGUE, CONDEMNED, DECISION, FENCE, Map, VERDICT, blob, byte_string, edit, key, payload,
     sign, sign_in,
 };
-use crate::fixtures;
 use crate::refused::{Cases, flip};
+use crate::{collected, fixtures};
 
 /// A signed object that is valid, and who has signed it.
 struct Signed {
@@ -119,9 +119,9 @@ impl Signed {
 }
 
 fn condemned() -> Cases {
-    let mut signed = Signed::of("condemned", "owner", CONDEMNED, VERDICT, fixtures::condemned_bytes());
+    let mut signed = Signed::of("condemned", "owner", CONDEMNED, VERDICT, collected::condemned_bytes());
     signed.by_others_than_the_owner();
-    signed.number(1, fixtures::EPOCH + 1);
+    signed.number(1, collected::EPOCH + 1);
     signed.list(2, 56, ["packs_within_an_item", "packs_descend", "pack_twice", "packs_are_text", "no_packs"]);
     signed.list(
         3,
@@ -138,10 +138,10 @@ fn condemned() -> Cases {
 }
 
 fn ack() -> Cases {
-    let mut signed = Signed::of("ack", "writer", ACK, VERDICT, fixtures::ack_bytes());
+    let mut signed = Signed::of("ack", "writer", ACK, VERDICT, collected::ack_bytes());
     signed.by("another writer", "signed_by_another_writer", "its signer isn't the session's writer");
     signed.by("owner", "signed_by_owner", "its signer is an owner, but not the session's writer");
-    signed.number(1, fixtures::EPOCH + 1);
+    signed.number(1, collected::EPOCH + 1);
     signed.session(2);
     signed.list(
         3,
@@ -158,18 +158,18 @@ fn ack() -> Cases {
 }
 
 fn verdict() -> Cases {
-    let mut signed = Signed::of("verdict", "owner", VERDICT, CONDEMNED, fixtures::verdict_bytes());
+    let mut signed = Signed::of("verdict", "owner", VERDICT, CONDEMNED, collected::verdict_bytes());
     signed.by_others_than_the_owner();
-    signed.number(1, fixtures::EPOCH + 1);
+    signed.number(1, collected::EPOCH + 1);
     signed.list(2, 32, ["packs_within_an_item", "packs_descend", "pack_twice", "packs_are_text", "no_packs"]);
     signed.critical(3)
 }
 
 fn decision() -> Cases {
-    let mut signed = Signed::of("decision", "owner", DECISION, CATALOGUE, fixtures::decision_bytes());
+    let mut signed = Signed::of("decision", "owner", DECISION, CATALOGUE, collected::decision_bytes());
     signed.by_others_than_the_owner();
     signed.session(1);
-    signed.number(2, fixtures::DECISION_N + 1);
+    signed.number(2, collected::DECISION_N + 1);
     signed.put(3, Value::Integer(3), "unknown_standing", "malformed", "it decides nothing known");
     signed.put(3, Value::Text("forgotten".into()), "standing_is_text", "malformed", "its decision is text");
     let without = signed.change(|map| drop(map.remove(&key(3))));
@@ -178,9 +178,9 @@ fn decision() -> Cases {
 }
 
 fn catalogue() -> Cases {
-    let mut signed = Signed::of("catalogue", "owner", CATALOGUE, DECISION, fixtures::catalogue_bytes());
+    let mut signed = Signed::of("catalogue", "owner", CATALOGUE, DECISION, collected::catalogue_bytes());
     signed.by_others_than_the_owner();
-    signed.number(1, fixtures::CATALOGUE_N + 1);
+    signed.number(1, collected::CATALOGUE_N + 1);
     signed.list(
         2,
         24,
@@ -191,7 +191,7 @@ fn catalogue() -> Cases {
 
 /// What may stand in the register of a session whose writer is no owner.
 fn fence_by_writer() -> Cases {
-    let valid = fixtures::fence_by_writer_bytes();
+    let valid = collected::fence_by_writer_bytes();
     let mut signed = Signed::of("fence_by_writer", "writer", FENCE, craft::SESSION, valid);
     signed.by("another writer", "signed_by_another_writer", "its signer isn't the session's writer");
     signed.by("another owner", "signed_by_another_owner", "its signer is an owner whom no slot pins");
