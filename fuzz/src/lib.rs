@@ -7,6 +7,9 @@
 // The decoders with their keys, and the tools that seal nonsense, are those of the format's
 // own tests: a decoder that has vectors is fuzzed. Not all of them are needed here.
 #[allow(dead_code)]
+#[path = "../../repo-format/tests/vectors/collected.rs"]
+mod collected;
+#[allow(dead_code)]
 #[path = "../../repo-format/tests/vectors/craft.rs"]
 mod craft;
 #[path = "../../repo-format/tests/vectors/decoders.rs"]
@@ -92,6 +95,36 @@ const INSIDE: &[Target] = &[
         name: "fence-payload",
         decode: |data| decode("snapshot", &craft::sign("owner", craft::FENCE, data)),
         valid: || craft::fence_payload(&fixtures::session_id().to_bytes()),
+    },
+    Target {
+        name: "condemned-payload",
+        decode: |data| decode("condemned", &craft::sign("owner", craft::CONDEMNED, data)),
+        valid: || craft::payload(&collected::condemned_bytes()),
+    },
+    Target {
+        name: "ack-payload",
+        decode: |data| decode("ack", &craft::sign("writer", craft::ACK, data)),
+        valid: || craft::payload(&collected::ack_bytes()),
+    },
+    Target {
+        name: "verdict-payload",
+        decode: |data| decode("verdict", &craft::sign("owner", craft::VERDICT, data)),
+        valid: || craft::payload(&collected::verdict_bytes()),
+    },
+    Target {
+        name: "decision-payload",
+        decode: |data| decode("decision", &craft::sign("owner", craft::DECISION, data)),
+        valid: || craft::payload(&collected::decision_bytes()),
+    },
+    Target {
+        name: "catalogue-payload",
+        decode: |data| decode("catalogue", &craft::sign("owner", craft::CATALOGUE, data)),
+        valid: || craft::payload(&collected::catalogue_bytes()),
+    },
+    Target {
+        name: "fence_by_writer-payload",
+        decode: |data| decode("fence_by_writer", &craft::sign("writer", craft::FENCE, data)),
+        valid: || craft::payload(&collected::fence_by_writer_bytes()),
     },
     Target { name: "frame-inside", decode: frame_inside, valid: frame_inside_valid },
     Target {

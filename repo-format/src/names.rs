@@ -162,7 +162,9 @@ pub fn parse_epoch(name: &str) -> Option<(u32, EpochPart)> {
         "done" => EpochPart::Done,
         _ => return None,
     };
-    Some((parse_u32(n)?, part))
+    // 0 is the time before the first epoch, and no epoch.
+    let n = parse_u32(n).filter(|n| *n > 0)?;
+    Some((n, part))
 }
 
 /// Reads an ack's name.

@@ -17,6 +17,11 @@ pub const SESSION: u8 = 3;
 pub const SNAPSHOT: u8 = 4;
 pub const FENCE: u8 = 5;
 pub const SEGMENT: u8 = 6;
+pub const CONDEMNED: u8 = 7;
+pub const ACK: u8 = 8;
+pub const VERDICT: u8 = 9;
+pub const DECISION: u8 = 10;
+pub const CATALOGUE: u8 = 11;
 
 pub fn derive(context: &str, parts: &[&[u8]]) -> [u8; 32] {
     blake3::derive_key(context, &parts.concat())
@@ -119,9 +124,12 @@ pub fn holder_id(label: &str) -> Vec<u8> {
 
 /// An envelope around any payload, signed by the identity made from `bytes(label)`.
 pub fn sign(label: &str, kind: u8, payload: &[u8]) -> Vec<u8> {
-    let repository = fixtures::repository();
-    let message =
-        [b"keepfast v1 signed object\0".as_slice(), &[kind], repository.as_bytes(), payload].concat();
+    sign_in(fixtures::repository().as_bytes(), label, kind, payload)
+}
+
+/// As [`sign`], for a repository of any id.
+pub fn sign_in(repository: &[u8; 16], label: &str, kind: u8, payload: &[u8]) -> Vec<u8> {
+    let message = [b"keepfast v1 signed object\0".as_slice(), &[kind], repository, payload].concat();
     let signature = signing_key(label).sign(&message).to_bytes();
     cbor(|out| {
         let written = out.map(5).and_then(|out| out.u8(0)?.u8(1)?.u8(1)?.u8(kind)?.u8(2)?.bytes(payload));

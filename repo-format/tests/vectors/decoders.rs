@@ -1,10 +1,15 @@
 //! Every decoder by the name of its structure: what a reader does with an object's bytes,
 //! to the end, with the fixture's keys.
 
+use std::sync::LazyLock;
+
 use keepfast_format::FormatError;
+use keepfast_format::catalogue::Catalogue;
 use keepfast_format::config::Config;
 use keepfast_format::content::List;
+use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::frame::FrameReader;
+use keepfast_format::ids::{HolderId, SessionId};
 use keepfast_format::keyring::Keyring;
 use keepfast_format::pack::{DirectoryPlace, PackCipher, PackHeader};
 use keepfast_format::segment::SegmentHead;
@@ -12,29 +17,37 @@ use keepfast_format::session::Session;
 use keepfast_format::signed::Envelope;
 use keepfast_format::slot::KeySlot;
 use keepfast_format::snapshot::Register;
+use keepfast_format::standing::Decision;
 use keepfast_format::state::StateTree;
 use keepfast_format::tree::{Tree, decode_blob};
 use keepfast_format::{links, node};
 
+use crate::collected::{CATALOGUE_N, DECISION_N, EPOCH, writers_session_id};
 use crate::fixtures::{
     self, PASSWORD, SEGMENT_N, owner, pack_cipher, repository, secrets, session_id, writer,
 };
+use crate::{collected, craft};
 
 /// A decoder of one structure.
 pub type Decode = fn(&[u8]) -> Result<(), FormatError>;
 
 /// The structures, the decoder of each, and a valid example for it.
 pub const ALL: &[(&str, Decode, fn() -> Vec<u8>)] = &[
+    ("ack", open_ack, collected::ack_bytes),
     ("blob", |b| decode_blob(b).map(drop), || keepfast_format::tree::encode_blob(b"piece")),
+    ("catalogue", open_catalogue, collected::catalogue_bytes),
+    ("condemned", open_condemned, collected::condemned_bytes),
     ("config", |b| Config::open(b, repository(), owner().owners()).map(drop), fixtures::config_bytes),
+    ("decision", open_decision, collected::decision_bytes),
     ("envelope", |b| Envelope::decode(b).map(drop), fixtures::session_bytes),
     ("extents", |b| node::extents_from_bytes(b).map(drop), || node::extents_to_bytes(&[(1, 2), (3, 4)])),
+    ("fence_by_writer", open_fence_by_writer, collected::fence_by_writer_bytes),
     ("frame", |b| FrameReader::default().open(&pack_cipher(), 0, b), fixtures::frame),
     ("keyring", open_keyring, fixtures::keyring_bytes),
     ("links", |b| links::decode(b).map(drop), || links::encode(&fixtures::links())),
     ("list", |b| List::decode(b).map(drop), || fixtures::list().encode()),
     ("pack", open_pack, || fixtures::pack().0),
-    ("pack_footer", |b| DirectoryPlace::decode(b, 1000).map(drop), || crate::craft::footer(400, 300)),
+    ("pack_footer", |b| DirectoryPlace::decode(b, 1000).map(drop), || craft::footer(400, 300)),
     ("pack_header", |b| PackHeader::decode(b).map(drop), || pack_cipher().header().to_vec()),
     ("segment", open_segment, fixtures::segment_bytes),
     ("session", open_session, fixtures::session_bytes),
@@ -42,6 +55,7 @@ pub const ALL: &[(&str, Decode, fn() -> Vec<u8>)] = &[
     ("snapshot", open_snapshot, fixtures::snapshot_bytes),
     ("state", |b| StateTree::decode(b).map(drop), || fixtures::state().encode()),
     ("tree", |b| Tree::decode(b).map(drop), || fixtures::tree().encode()),
+    ("verdict", open_verdict, collected::verdict_bytes),
 ];
 
 /// The decoder of a structure.
@@ -100,4 +114,49 @@ pub fn register(bytes: &[u8]) -> Result<Register, FormatError> {
 
 fn open_snapshot(bytes: &[u8]) -> Result<(), FormatError> {
     register(bytes).map(drop)
+}
+
+/// Who may write, by the keyring that these decoders know; "another owner" is pinned by no slot.
+static WRITERS: LazyLock<Vec<(HolderId, [u8; 32])>> = LazyLock::new(|| {
+    let holder = |label: &str| {
+        let id = craft::holder_id(label).try_into().expect("eight bytes");
+        (HolderId::new(id), craft::verifying_key(label))
+    };
+    ["owner", "another owner", "writer", "another writer"].map(holder).to_vec()
+});
+
+fn writer_key(wanted: HolderId) -> Option<&'static [u8; 32]> {
+    WRITERS.iter().find(|(id, _)| *id == wanted).map(|(_, key)| key)
+}
+
+/// Opens the register of a session of a writer who is no owner.
+pub fn writers_register(bytes: &[u8]) -> Result<Register, FormatError> {
+    Register::open(bytes, repository(), *WRITERS_SESSION, writer_key, owner().owners(), |_| None)
+}
+
+/// Making the writer's identity takes a password's work.
+static WRITERS_SESSION: LazyLock<SessionId> = LazyLock::new(writers_session_id);
+
+fn open_fence_by_writer(bytes: &[u8]) -> Result<(), FormatError> {
+    writers_register(bytes).map(drop)
+}
+
+fn open_condemned(bytes: &[u8]) -> Result<(), FormatError> {
+    Condemned::open(bytes, repository(), EPOCH, owner().owners()).map(drop)
+}
+
+fn open_ack(bytes: &[u8]) -> Result<(), FormatError> {
+    Ack::open(bytes, repository(), EPOCH, *WRITERS_SESSION, writer_key).map(drop)
+}
+
+fn open_verdict(bytes: &[u8]) -> Result<(), FormatError> {
+    Verdict::open(bytes, repository(), EPOCH, owner().owners()).map(drop)
+}
+
+fn open_decision(bytes: &[u8]) -> Result<(), FormatError> {
+    Decision::open(bytes, repository(), *WRITERS_SESSION, DECISION_N, owner().owners()).map(drop)
+}
+
+fn open_catalogue(bytes: &[u8]) -> Result<(), FormatError> {
+    Catalogue::open(bytes, repository(), CATALOGUE_N, owner().owners()).map(drop)
 }

@@ -326,3 +326,7 @@ pub fn list() -> List {
 pub fn links() -> Vec<Vec<Vec<u8>>> {
     vec![vec![b"home/a".to_vec(), b"home/b".to_vec()], vec![b"x".to_vec(), b"y\xff".to_vec(), b"z".to_vec()]]
 }
+
+pub fn session_with_begin_bytes() -> Vec<u8> {
+    Session { begun_unix_s: Some(1_700_000_000), ..session() }.seal(repository(), &owner())
+}

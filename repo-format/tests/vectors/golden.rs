@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 
 use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::ids::{ObjectHash, PackId, SlotId};
 use keepfast_format::keys::ChunkKind;
-use keepfast_format::names;
+use keepfast_format::names::{self, EpochPart};
+use keepfast_format::snapshot::Register;
+use keepfast_format::standing::Standing;
 
 use crate::fixtures::{self, bytes, chunker, cut_all, owner, secrets, session_id, stream};
-use crate::{bless, craft, decoders};
+use crate::{bless, collected, craft, decoders};
 
 /// A golden value and its name.
 type Value = (String, String);
@@ -108,7 +111,26 @@ fn packs() -> Vec<Value> {
 }
 
 fn all() -> Vec<Value> {
-    [cut_points(), ids(), gear(), packs()].concat()
+    [cut_points(), ids(), gear(), packs(), collection()].concat()
+}
+
+fn collection() -> Vec<Value> {
+    let (sid, epoch) = (collected::writers_session_id(), collected::EPOCH);
+    let hash = |bytes: Vec<u8>| ObjectHash::of(&bytes);
+    vec![
+        value("writer.holder", collected::identity("writer", 1).holder()),
+        value("writer.session", sid),
+        value("condemned.name", names::epoch(epoch, EpochPart::Condemned)),
+        value("condemned.hash", hash(collected::condemned_bytes())),
+        value("ack.name", names::ack(epoch, sid)),
+        value("ack.hash", hash(collected::ack_bytes())),
+        value("verdict.name", names::epoch(epoch, EpochPart::Done)),
+        value("verdict.hash", hash(collected::verdict_bytes())),
+        value("decision.name", names::state(sid, collected::DECISION_N)),
+        value("decision.hash", hash(collected::decision_bytes())),
+        value("catalogue.name", names::catalogue(collected::CATALOGUE_N)),
+        value("catalogue.hash", hash(collected::catalogue_bytes())),
+    ]
 }
 
 #[test]
@@ -132,6 +154,11 @@ fn packs_of_fixed_chunks_have_the_bytes_that_they_always_had() {
 }
 
 #[test]
+fn what_garbage_collection_stores_has_the_names_and_bytes_that_it_always_had() {
+    compare(&collection());
+}
+
+#[test]
 fn golden_values_without_a_test_are_noticed() {
     let values = all();
     if bless::wanted() {
@@ -150,6 +177,25 @@ fn valid_objects() -> Vec<Valid> {
         decoders::ALL.iter().map(|(name, _, valid)| (*name, *name, valid())).collect();
     let sid = session_id().to_bytes();
     objects.push(("fence", "snapshot", craft::sign("owner", craft::FENCE, &craft::fence_payload(&sid))));
+    let repository = fixtures::repository();
+    let fence = Register::seal_fence(repository, collected::writers_session_id(), &owner());
+    objects.push(("fence_of_a_writers_session_by_an_owner", "fence_by_writer", fence));
+    objects.push(("session_with_begin", "session", fixtures::session_with_begin_bytes()));
+    let nothing = Condemned { packs: Vec::new(), snapshots: Vec::new(), ..collected::condemned() };
+    objects.push(("condemned_of_nothing", "condemned", nothing.seal(repository, &owner())));
+    let agrees = Ack { objections: Vec::new(), ..collected::ack() };
+    objects.push((
+        "ack_without_objections",
+        "ack",
+        agrees.seal(repository, &collected::identity("writer", 1)),
+    ));
+    let spares = Verdict { packs: Vec::new(), ..collected::verdict() };
+    objects.push(("verdict_that_spares_all", "verdict", spares.seal(repository, &owner())));
+    for (name, standing) in
+        [("decision_protected", Standing::Protected), ("decision_unprotected", Standing::Unprotected)]
+    {
+        objects.push((name, "decision", collected::decision(standing).seal(repository, &owner())));
+    }
     objects.push(("state_index", "state", fixtures::state_index().encode()));
     objects.push(("tree_index", "tree", fixtures::tree_index().encode()));
     let mut config = fixtures::config();

@@ -5,6 +5,8 @@
 //! `KEEPFAST_BLESS=1` writes the golden values and the rejection vectors again.
 
 mod bless;
+mod collected;
+mod collection;
 mod craft;
 mod decoders;
 mod fixtures;

@@ -21,7 +21,7 @@ use proptest::sample::Index;
 use proptest::test_runner::TestCaseResult;
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use crate::{craft, decoders, fixtures, strategies};
+use crate::{collected, craft, decoders, fixtures, strategies};
 
 /// A change to some bytes: where, what, and whether it replaces, inserts, removes or cuts.
 type Edit = (Index, u8, u8);
@@ -59,6 +59,12 @@ fn decode_inside(plain: &[u8]) {
     for kind in [craft::CONFIG, craft::KEYRING, craft::SESSION, craft::SNAPSHOT, craft::FENCE] {
         decode_with_all(&craft::sign("owner", kind, plain));
     }
+    for kind in [craft::CONDEMNED, craft::VERDICT, craft::DECISION, craft::CATALOGUE] {
+        decode_with_all(&craft::sign("owner", kind, plain));
+    }
+    for kind in [craft::ACK, craft::FENCE] {
+        decode_with_all(&craft::sign("writer", kind, plain));
+    }
     let segment = craft::sign("owner", craft::SEGMENT, plain);
     let inside = [
         ("snapshot", craft::snapshot_with_body(plain)),
@@ -82,6 +88,13 @@ fn plaintexts() -> Vec<Vec<u8>> {
         craft::payload(&fixtures::session_bytes()),
         craft::payload(&fixtures::snapshot_bytes()),
         craft::snapshot_body(),
+        craft::payload(&fixtures::session_with_begin_bytes()),
+        craft::payload(&collected::condemned_bytes()),
+        craft::payload(&collected::ack_bytes()),
+        craft::payload(&collected::verdict_bytes()),
+        craft::payload(&collected::decision_bytes()),
+        craft::payload(&collected::catalogue_bytes()),
+        craft::payload(&collected::fence_by_writer_bytes()),
         craft::fence_payload(&fixtures::session_id().to_bytes()),
         craft::slot_secrets("owner", 0, &[craft::verifying_key("owner")]),
         craft::table([1, 1], &[[112, 99, 7, 1]], &[("chunk", 7)]),
@@ -143,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn parsing_names_never_panics(name in "(config|keyring|keys|packs|index|sessions|snapshots)/[0-9a-f./-]{0,120}|.*") {
+    fn parsing_names_never_panics(name in "(config|keyring|keys|packs|index|sessions|snapshots|epochs|acks|states|catalogue)/([0-9a-f./-]{0,120}|[0-9a-f]{8}/(condemned|done))|.*") {
         let numbered = names::parse_numbered(names::CONFIG, &name);
         prop_assert!(numbered.is_none_or(|n| names::config(n) == name));
         let pack = names::parse_pack(&name);
@@ -152,6 +165,12 @@ proptest! {
         prop_assert!(segment.is_none_or(|(sid, n)| names::segment(sid, n) == name));
         let slot = names::parse_slot(&name);
         prop_assert!(slot.is_none_or(|id| names::slot(id) == name));
+        let epoch = names::parse_epoch(&name);
+        prop_assert!(epoch.is_none_or(|(n, part)| n > 0 && names::epoch(n, part) == name));
+        let ack = names::parse_ack(&name);
+        prop_assert!(ack.is_none_or(|(n, sid)| names::ack(n, sid) == name));
+        let state = names::parse_state(&name);
+        prop_assert!(state.is_none_or(|(sid, n)| names::state(sid, n) == name));
     }
 
     #[test]
@@ -307,6 +326,13 @@ fn every_flipped_bit_of_a_signed_object_is_noticed() {
         ("config", fixtures::config_bytes()),
         ("keyring", fixtures::keyring_bytes()),
         ("session", fixtures::session_bytes()),
+        ("session", fixtures::session_with_begin_bytes()),
+        ("condemned", collected::condemned_bytes()),
+        ("ack", collected::ack_bytes()),
+        ("verdict", collected::verdict_bytes()),
+        ("decision", collected::decision_bytes()),
+        ("catalogue", collected::catalogue_bytes()),
+        ("fence_by_writer", collected::fence_by_writer_bytes()),
         ("snapshot", fixtures::snapshot_bytes()),
         (
             "snapshot",

@@ -5,7 +5,8 @@ use keepfast_format::config::Config;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::{PackId, RepositoryId, SlotId};
 use keepfast_format::keyring::Keyring;
-use keepfast_format::keys::{ChunkKind, Identity, Role};
+use keepfast_format::keys::{ChunkKind, Role};
+use keepfast_format::names::EpochPart;
 use keepfast_format::node::{self, Node};
 use keepfast_format::pack::{PackCipher, PackHeader};
 use keepfast_format::segment::{self, SegmentHead};
@@ -17,15 +18,10 @@ use keepfast_format::tree::{PageWriter, Tree, decode_blob, encode_blob, page_end
 use keepfast_format::{content::List, limits, links, names};
 use serde_cbor::Value;
 
+use crate::collected::identity;
 use crate::craft::{self, CONFIG, KEYRING, SESSION, blob, items, key, resign};
 use crate::decoders::register;
 use crate::fixtures::{self, PASSWORD, SEGMENT_N, owner, repository, secrets, session_id, writer};
-
-/// The identity that a slot made by hand holds: of any role, with the owner pinned.
-fn identity(label: &str, role: u8) -> Identity {
-    let slot = craft::slot_with(&craft::slot_secrets(label, role, &[owner().verifying_key()]));
-    KeySlot::decode(&slot).and_then(|slot| slot.unwrap(PASSWORD)).expect("the slot opens").1
-}
 
 #[test]
 fn a_config_is_read_back_with_fields_that_nobody_knows() {
@@ -328,4 +324,23 @@ fn names_of_objects_are_read_back_and_near_misses_are_not() {
         near_misses(names::snapshot(sid)).iter().all(|n| names::parse_session(names::SNAPSHOTS, n).is_none())
     );
     assert_eq!(names::parse_session(names::SESSIONS, &names::snapshot(sid)), None);
+
+    let (condemned, done) = (names::epoch(9, EpochPart::Condemned), names::epoch(u32::MAX, EpochPart::Done));
+    assert_eq!(names::parse_epoch(&condemned), Some((9, EpochPart::Condemned)));
+    assert_eq!(names::parse_epoch(&done), Some((u32::MAX, EpochPart::Done)));
+    assert_eq!(names::parse_ack(&names::ack(9, sid)), Some((9, sid)));
+    assert_eq!(names::parse_state(&names::state(sid, 9)), Some((sid, 9)));
+    assert_eq!(names::parse_numbered(names::CATALOGUE, &names::catalogue(9)), Some(9));
+    assert!(names::ack(9, sid).starts_with(&names::acks_to(9)));
+    assert!(names::state(sid, 9).starts_with(&names::states_of(sid)));
+    for near_miss in [near_misses(condemned), near_misses(done)].concat() {
+        assert_eq!(names::parse_epoch(&near_miss), None, "{near_miss}");
+    }
+    assert!(near_misses(names::ack(10, sid)).iter().all(|n| names::parse_ack(n).is_none()));
+    assert!(near_misses(names::state(sid, 10)).iter().all(|n| names::parse_state(n).is_none()));
+    let catalogue = near_misses(names::catalogue(10));
+    assert!(catalogue.iter().all(|n| names::parse_numbered(names::CATALOGUE, n).is_none()));
+    // Epochs are counted from 1: 0 is the time before the first.
+    assert_eq!(names::parse_epoch("epochs/00000000/condemned"), None);
+    assert_eq!(names::parse_epoch("epochs/00000000/done"), None);
 }

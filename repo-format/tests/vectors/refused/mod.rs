@@ -1,5 +1,6 @@
 //! The cases that decoders must refuse: each valid but for one thing.
 
+mod collection;
 mod objects;
 mod packs;
 mod sealed;
@@ -41,7 +42,8 @@ impl Cases {
 
 /// All cases, in a fixed order.
 pub fn all() -> Vec<Case> {
-    let groups = [objects::all(), sealed::all(), packs::all(), segments::all(), trees::all()];
+    let groups =
+        [objects::all(), sealed::all(), packs::all(), segments::all(), trees::all(), collection::all()];
     groups.into_iter().flatten().flat_map(|cases: Cases| cases.all).collect()
 }
 

@@ -30,11 +30,11 @@ fn envelope() -> Cases {
         }),
     );
     cases.add(
-        "kind_7",
+        "kind_12",
         "malformed",
-        "its kind is none of 1 to 6",
+        "its kind is none of 1 to 11",
         edit(&valid, |map| {
-            map.insert(key(1), Value::Integer(7));
+            map.insert(key(1), Value::Integer(12));
         }),
     );
     cases.add(

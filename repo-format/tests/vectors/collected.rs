@@ -1,0 +1,93 @@
+//! Fixtures of garbage collection: one valid object of each kind, and the session of a writer who
+//! is no owner.
+
+use keepfast_format::catalogue::Catalogue;
+use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
+use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::keys::Identity;
+use keepfast_format::slot::KeySlot;
+use keepfast_format::snapshot::Register;
+use keepfast_format::standing::{Decision, Standing};
+
+use crate::craft;
+use crate::fixtures::{PASSWORD, bytes, owner, repository, session_id};
+
+/// The fixture's epoch.
+pub const EPOCH: u32 = 5;
+/// The number of the fixture's decision about a snapshot.
+pub const DECISION_N: u32 = 2;
+/// The number of the fixture's catalogue.
+pub const CATALOGUE_N: u32 = 1;
+
+/// The identity that a slot made by hand holds: of any role, with the owner pinned.
+pub fn identity(label: &str, role: u8) -> Identity {
+    let slot = craft::slot_with(&craft::slot_secrets(label, role, &[owner().verifying_key()]));
+    KeySlot::decode(&slot).and_then(|slot| slot.unwrap(PASSWORD)).expect("the slot opens").1
+}
+
+/// A session of a writer who is no owner.
+pub fn writers_session_id() -> SessionId {
+    SessionId { writer: identity("writer", 1).holder(), random: bytes("writer session") }
+}
+
+/// What the session's own writer puts in its snapshot's place, who is no owner.
+pub fn fence_by_writer_bytes() -> Vec<u8> {
+    Register::seal_fence(repository(), writers_session_id(), &identity("writer", 1))
+}
+
+fn sorted<T: Ord>(items: impl Into<Vec<T>>) -> Vec<T> {
+    let mut items = items.into();
+    items.sort_unstable();
+    items
+}
+
+pub fn pack_ids() -> Vec<PackId> {
+    sorted([PackId::new(bytes("pack 0")), PackId::new(bytes("pack 1"))])
+}
+
+/// One of the packs stands there under two sessions: their names are what ascends.
+pub fn condemned() -> Condemned {
+    let name = |label: &str, session| PackName { id: PackId::new(bytes(label)), session };
+    let (own, writers) = (session_id(), writers_session_id());
+    Condemned {
+        epoch: EPOCH,
+        packs: sorted([name("pack 0", own), name("pack 1", own), name("pack 1", writers)]),
+        snapshots: sorted([own, writers]),
+    }
+}
+
+pub fn condemned_bytes() -> Vec<u8> {
+    condemned().seal(repository(), &owner())
+}
+
+pub fn ack() -> Ack {
+    Ack { epoch: EPOCH, session: writers_session_id(), objections: pack_ids() }
+}
+
+pub fn ack_bytes() -> Vec<u8> {
+    ack().seal(repository(), &identity("writer", 1))
+}
+
+pub fn verdict() -> Verdict {
+    Verdict { epoch: EPOCH, packs: pack_ids() }
+}
+
+pub fn verdict_bytes() -> Vec<u8> {
+    verdict().seal(repository(), &owner())
+}
+
+pub fn decision(standing: Standing) -> Decision {
+    Decision { snapshot: writers_session_id(), n: DECISION_N, standing }
+}
+
+pub fn decision_bytes() -> Vec<u8> {
+    decision(Standing::Forgotten).seal(repository(), &owner())
+}
+
+pub fn catalogue() -> Catalogue {
+    Catalogue { n: CATALOGUE_N, sessions: sorted([session_id(), writers_session_id()]) }
+}
+
+pub fn catalogue_bytes() -> Vec<u8> {
+    catalogue().seal(repository(), &owner())
+}

@@ -1,0 +1,233 @@
+//! What garbage collection stores: written, read back, limited, and encoded as SPEC says.
+
+use keepfast_format::catalogue::Catalogue;
+use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
+use keepfast_format::ids::{PackId, RepositoryId, SessionId};
+use keepfast_format::session::Session;
+use keepfast_format::snapshot::Register;
+use keepfast_format::standing::{Decision, Standing};
+use keepfast_format::{Category, limits};
+use proptest::collection::btree_set;
+use proptest::prelude::{Just, Strategy, any};
+use proptest::{prop_assert_eq, prop_oneof, proptest};
+use serde_cbor::Value;
+
+use crate::collected::{self, identity, writers_session_id};
+use crate::craft::{self, SESSION, blob, cbor, key, resign};
+use crate::decoders::writers_register;
+use crate::fixtures::{self, owner, repository};
+
+fn packs() -> impl Strategy<Value = Vec<PackId>> {
+    btree_set(any::<[u8; 32]>(), 0..9).prop_map(|ids| ids.into_iter().map(PackId::new).collect())
+}
+
+fn session_id() -> impl Strategy<Value = SessionId> {
+    any::<[u8; 24]>().prop_map(|bytes| SessionId::from_bytes(&bytes))
+}
+
+fn sessions() -> impl Strategy<Value = Vec<SessionId>> {
+    btree_set(any::<[u8; 24]>(), 0..9).prop_map(|ids| ids.iter().map(SessionId::from_bytes).collect())
+}
+
+/// Few ids, so that some packs stand there under several sessions.
+fn pack_names() -> impl Strategy<Value = Vec<PackName>> {
+    btree_set((0..3_u8, any::<[u8; 24]>()), 0..9).prop_map(|names| {
+        let name = |(id, session): (u8, [u8; 24])| PackName {
+            id: PackId::new([id; 32]),
+            session: SessionId::from_bytes(&session),
+        };
+        names.into_iter().map(name).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_condemned_comes_back(epoch in any::<u32>(), packs in pack_names(), snapshots in sessions()) {
+        let condemned = Condemned { epoch, packs, snapshots };
+        let bytes = condemned.seal(repository(), &owner());
+        prop_assert_eq!(Condemned::open(&bytes, repository(), epoch, owner().owners()), Ok(condemned));
+    }
+
+    #[test]
+    fn every_ack_comes_back(epoch in any::<u32>(), random in any::<[u8; 16]>(), objections in packs()) {
+        let session = SessionId { writer: owner().holder(), random };
+        let ack = Ack { epoch, session, objections };
+        let bytes = ack.seal(repository(), &owner());
+        let verifying_key = owner().verifying_key();
+        let found = Ack::open(&bytes, repository(), epoch, session, fixtures::writer(&verifying_key));
+        prop_assert_eq!(found, Ok(ack));
+    }
+
+    #[test]
+    fn every_verdict_comes_back(epoch in any::<u32>(), packs in packs()) {
+        let verdict = Verdict { epoch, packs };
+        let bytes = verdict.seal(repository(), &owner());
+        prop_assert_eq!(Verdict::open(&bytes, repository(), epoch, owner().owners()), Ok(verdict));
+    }
+
+    #[test]
+    fn every_decision_comes_back(
+        snapshot in session_id(),
+        n in any::<u32>(),
+        standing in prop_oneof![
+            Just(Standing::Forgotten), Just(Standing::Protected), Just(Standing::Unprotected)
+        ],
+    ) {
+        let decision = Decision { snapshot, n, standing };
+        let bytes = decision.seal(repository(), &owner());
+        prop_assert_eq!(Decision::open(&bytes, repository(), snapshot, n, owner().owners()), Ok(decision));
+    }
+
+    #[test]
+    fn every_catalogue_comes_back(n in any::<u32>(), sessions in sessions()) {
+        let catalogue = Catalogue { n, sessions };
+        let bytes = catalogue.seal(repository(), &owner());
+        prop_assert_eq!(Catalogue::open(&bytes, repository(), n, owner().owners()), Ok(catalogue));
+    }
+}
+
+/// As long a list as there may be, and one item more. As a vector it would take 50 MB.
+#[test]
+fn lists_have_a_limit() {
+    let open = |items: usize| {
+        let list: Vec<u8> =
+            (0..items as u64).flat_map(|n| [[0; 24].as_slice(), &n.to_be_bytes()].concat()).collect();
+        let map =
+            [(key(0), blob(repository().as_bytes())), (key(1), Value::Integer(1)), (key(2), blob(&list))];
+        let payload = serde_cbor::to_vec(&Value::Map(map.into())).expect("plain values encode");
+        let bytes = craft::sign("owner", craft::VERDICT, &payload);
+        assert!(bytes.len() as u64 <= limits::EPOCH_OBJECT_BYTES_MAX);
+        Verdict::open(&bytes, repository(), 1, owner().owners())
+    };
+    assert_eq!(open(limits::EPOCH_ITEMS_MAX).map(|verdict| verdict.packs.len()), Ok(limits::EPOCH_ITEMS_MAX));
+    assert_eq!(open(limits::EPOCH_ITEMS_MAX + 1).map_err(|error| error.category()), Err(Category::Limit));
+}
+
+/// The longest `condemned` that decoders take is one that a reader reads.
+#[test]
+fn the_longest_object_of_an_epoch_is_within_its_limit() {
+    let items = limits::EPOCH_ITEMS_MAX as u64;
+    assert!(items * (56 + 24) + 1024 <= limits::EPOCH_OBJECT_BYTES_MAX);
+}
+
+#[test]
+fn the_register_of_a_session_takes_the_fence_of_its_writer_and_of_an_owner() {
+    let sid = writers_session_id();
+    for signer in [identity("writer", 1), owner()] {
+        let fence = Register::seal_fence(repository(), sid, &signer);
+        assert!(matches!(writers_register(&fence), Ok(Register::Fence(found)) if found == sid));
+    }
+    let by_hand = craft::sign("writer", craft::FENCE, &craft::fence_payload(&sid.to_bytes()));
+    assert_eq!(by_hand, collected::fence_by_writer_bytes());
+}
+
+/// Who was taken out of the keyring doesn't answer or give up any more.
+#[test]
+fn who_may_not_write_any_more_neither_acks_nor_fences() {
+    let (sid, epoch) = (writers_session_id(), collected::EPOCH);
+    let found = Ack::open(&collected::ack_bytes(), repository(), epoch, sid, |_| None);
+    assert_eq!(found.map_err(|error| error.category()), Err(Category::Authentic));
+    let fence = collected::fence_by_writer_bytes();
+    let found = Register::open(&fence, repository(), sid, |_| None, owner().owners(), |_| None);
+    assert_eq!(found.map(drop).map_err(|error| error.category()), Err(Category::Authentic));
+}
+
+/// What one repository decides says nothing in another, also under the same name.
+#[test]
+fn nothing_is_taken_from_another_repository() {
+    let other = RepositoryId::new([1; 16]);
+    let owners = owner();
+    let owners = owners.owners();
+    let epoch = collected::EPOCH;
+    let sid = writers_session_id();
+    assert!(Condemned::open(&collected::condemned_bytes(), other, epoch, owners).is_err());
+    assert!(Verdict::open(&collected::verdict_bytes(), other, epoch, owners).is_err());
+    assert!(Decision::open(&collected::decision_bytes(), other, sid, collected::DECISION_N, owners).is_err());
+    assert!(Catalogue::open(&collected::catalogue_bytes(), other, collected::CATALOGUE_N, owners).is_err());
+    let key = craft::verifying_key("writer");
+    assert!(Ack::open(&collected::ack_bytes(), other, epoch, sid, |_| Some(&key)).is_err());
+}
+
+/// When a session began is a hint: nonsense in its place is none.
+#[test]
+fn a_session_may_say_when_it_began() {
+    let open = |bytes: &[u8]| Session::open(bytes, repository(), &owner().verifying_key());
+    let bytes = fixtures::session_with_begin_bytes();
+    let begun = Session { begun_unix_s: Some(1_700_000_000), ..fixtures::session() };
+    assert_eq!(open(&bytes), Ok(begun));
+    for nonsense in [Value::Text("now".into()), Value::Integer(1 << 63), Value::Null] {
+        let bytes = resign(SESSION, &bytes, |map| drop(map.insert(key(-1), nonsense)));
+        assert_eq!(open(&bytes), Ok(fixtures::session()));
+    }
+}
+
+#[test]
+fn ignorable_fields_are_ignored() {
+    let newer = |label, kind, bytes: &[u8]| {
+        craft::sign(
+            label,
+            kind,
+            &craft::edit(&craft::payload(bytes), |map| drop(map.insert(key(-1), Value::Null))),
+        )
+    };
+    let decode = |structure, bytes: Vec<u8>| crate::decoders::decoder(structure).expect("a decoder")(&bytes);
+    let owners = [
+        ("condemned", craft::CONDEMNED, collected::condemned_bytes()),
+        ("verdict", craft::VERDICT, collected::verdict_bytes()),
+        ("decision", craft::DECISION, collected::decision_bytes()),
+        ("catalogue", craft::CATALOGUE, collected::catalogue_bytes()),
+    ];
+    for (structure, kind, bytes) in owners {
+        assert_eq!(decode(structure, newer("owner", kind, &bytes)), Ok(()), "{structure}");
+    }
+    let writers = [
+        ("ack", craft::ACK, collected::ack_bytes()),
+        ("fence_by_writer", craft::FENCE, collected::fence_by_writer_bytes()),
+    ];
+    for (structure, kind, bytes) in writers {
+        assert_eq!(decode(structure, newer("writer", kind, &bytes)), Ok(()), "{structure}");
+    }
+}
+
+/// Each object from SPEC's tables, by the primitives alone.
+#[test]
+fn objects_are_encoded_as_spec_says() {
+    let repository = repository();
+    let id = repository.as_bytes().as_slice();
+    let sid = writers_session_id().to_bytes();
+    let ids: Vec<u8> = collected::pack_ids().iter().flat_map(|id| *id.as_bytes()).collect();
+    let condemned = collected::condemned();
+    let names: Vec<u8> = condemned
+        .packs
+        .iter()
+        .flat_map(|pack| [&pack.id.as_bytes()[..], &pack.session.to_bytes()].concat())
+        .collect();
+    let snapshots: Vec<u8> = condemned.snapshots.iter().flat_map(SessionId::to_bytes).collect();
+    let epoch = collected::EPOCH;
+    let payload = cbor(|out| {
+        let out = out.map(4).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(epoch)?.u8(2)?.bytes(&names));
+        out.and_then(|out| out.u8(3)?.bytes(&snapshots)).expect("memory");
+    });
+    assert_eq!(craft::sign("owner", craft::CONDEMNED, &payload), collected::condemned_bytes());
+    let payload = cbor(|out| {
+        let out = out.map(4).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(epoch)?.u8(2)?.bytes(&sid));
+        out.and_then(|out| out.u8(3)?.bytes(&ids)).expect("memory");
+    });
+    assert_eq!(craft::sign("writer", craft::ACK, &payload), collected::ack_bytes());
+    let payload = cbor(|out| {
+        let out = out.map(3).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(epoch)?.u8(2)?.bytes(&ids));
+        out.expect("memory");
+    });
+    assert_eq!(craft::sign("owner", craft::VERDICT, &payload), collected::verdict_bytes());
+    let payload = cbor(|out| {
+        let out = out.map(4).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.bytes(&sid));
+        out.and_then(|out| out.u8(2)?.u32(collected::DECISION_N)?.u8(3)?.u8(0)).expect("memory");
+    });
+    assert_eq!(craft::sign("owner", craft::DECISION, &payload), collected::decision_bytes());
+    let sessions: Vec<u8> = collected::catalogue().sessions.iter().flat_map(SessionId::to_bytes).collect();
+    let payload = cbor(|out| {
+        let out = out.map(3).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(collected::CATALOGUE_N));
+        out.and_then(|out| out.u8(2)?.bytes(&sessions)).expect("memory");
+    });
+    assert_eq!(craft::sign("owner", craft::CATALOGUE, &payload), collected::catalogue_bytes());
+}
