@@ -57,7 +57,8 @@ pub fn undelete(
         let body = SnapshotBody { parent: None, ..forgotten.snapshot.body.clone() };
         session.commit(CommitRequest { body, totals: &WriterTotals::default(), snapshots })
     });
-    if committed.is_err() {
+    // A snapshot that was sent may yet arrive, where the store has failed.
+    if !matches!(committed, Ok(_) | Err(EngineError::Backend(_) | EngineError::Fenced)) {
         session.give_up();
     }
     committed

@@ -362,7 +362,13 @@ impl Run<'_> {
             }
         };
         let mut tally = Tally::default();
+        if self.options.threads <= 1 {
+            tally.add(Worker::new(&shared).run());
+        }
         std::thread::scope(|scope| {
+            if self.options.threads <= 1 {
+                return;
+            }
             let threads: Vec<_> = (0..self.options.threads.max(1))
                 .map(|_| scope.spawn(|| Worker::new(&shared).run()))
                 .collect();

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashSet};
 use keepfast_backend::Created;
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::ids::{HolderId, SessionId};
-use keepfast_format::names;
+use keepfast_format::{limits, names};
 
 use super::Prune;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::repo::{Epochs, Snapshots, dead_sessions, list_catalogue, read_condemned};
 
 impl Prune<'_> {
@@ -22,7 +22,7 @@ impl Prune<'_> {
         let new: Vec<SessionId> =
             self.compactable()?.into_iter().filter(|session| !named.contains(session)).collect();
         if new.len() >= self.options.compact_from.max(1) {
-            self.write_catalogue(&new)?;
+            new.chunks(limits::EPOCH_ITEMS_MAX).try_for_each(|some| self.write_catalogue(some))?;
             dead.extend(new);
         }
         objects.retain(|session, _| dead.contains(session));
@@ -56,7 +56,13 @@ impl Prune<'_> {
 
     fn write_catalogue(&self, sessions: &[SessionId]) -> Result<()> {
         loop {
-            let n = list_catalogue(self.repository)?.last().map_or(0, |n| n + 1);
+            let last = list_catalogue(self.repository)?.last().copied();
+            let Some(n) = last.map_or(Some(0), |n| n.checked_add(1)) else {
+                return Err(EngineError::Unusable(format!(
+                    "{}: there is no number after it",
+                    names::CATALOGUE
+                )));
+            };
             let catalogue = Catalogue { n, sessions: sessions.to_vec() };
             let bytes = catalogue.seal(self.repository.id(), self.repository.identity());
             if self.repository.backend().create(&names::catalogue(n), &[&bytes])? == Created::New {

@@ -20,7 +20,7 @@ use crate::error::{EngineError, Result};
 use crate::monitor::Event;
 use crate::repo::{
     FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, open_verdict, read_condemned,
-    refresh_index,
+    refresh_index, until_sound,
 };
 
 /// How often to look for answers.
@@ -43,7 +43,7 @@ impl Prune<'_> {
         };
         self.index.bury(epoch, &verdict.packs)?;
         self.report.epochs.push(epoch);
-        self.report.packs_spared += (condemned.packs.len() - verdict.packs.len()) as u64;
+        self.report.packs_spared += condemned.packs.len().saturating_sub(verdict.packs.len()) as u64;
         self.remove(&condemned, &verdict)
     }
 
@@ -131,17 +131,21 @@ impl Prune<'_> {
         })?;
         for session in new {
             let object = names::ack(epoch, session);
-            let bytes = match backend.read(&object, limits::EPOCH_OBJECT_BYTES_MAX) {
-                // Only after the verdict acks are removed.
-                Err(error) if error.is_not_found() => continue,
-                other => other?,
+            let read = || {
+                let bytes = backend.read(&object, limits::EPOCH_OBJECT_BYTES_MAX)?;
+                let writer = |holder| self.repository.writer_key(holder);
+                Ack::open(&bytes, self.repository.id(), epoch, session, writer)
+                    .map_err(EngineError::damaged(&object))
             };
-            let opened = Ack::open(&bytes, self.repository.id(), epoch, session, |holder| {
-                self.repository.writer_key(holder)
-            });
-            if let Err(error) = &opened {
-                self.monitor.event(Event::Finding { object, what: error.to_string() });
-            }
+            let opened = match until_sound(read) {
+                // Only after the verdict acks are removed.
+                Err(EngineError::Backend(error)) if error.is_not_found() => continue,
+                Err(EngineError::Damaged { object, source }) => {
+                    self.monitor.event(Event::Finding { object, what: source.to_string() });
+                    Err(())
+                }
+                other => Ok(other?),
+            };
             acks.insert(session, opened.ok());
         }
         Ok(())

@@ -75,7 +75,7 @@ impl Live {
         let mut plain_bytes = Vec::new();
         let live = snapshots.all.iter().map(|stored| &stored.snapshot.body);
         Reach::new(&frames, monitor).walk(live, &seen, &mut |id, place| {
-            let Some(place) = place else {
+            let Some(place) = place.filter(|place| index.is_readable(place.pack)) else {
                 return Err(EngineError::Missing {
                     object: format!("chunk {id}"),
                     consequence: "a snapshot needs it, and no pack has it; nothing was removed. Run `keepfast \

@@ -16,9 +16,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use keepfast_backend::Created;
+use keepfast_format::config::SINGLE_WRITER;
 use keepfast_format::epoch::{Condemned, PackName};
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
+use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart};
 use keepfast_format::node::Timestamp;
 
@@ -131,7 +133,9 @@ impl<'a> Prune<'a> {
         if repository.identity().role() != Role::Owner {
             return Err(EngineError::NotAllowed { action: "prune" });
         }
-        if let Some(feature) = repository.config().features.collect.first() {
+        let features = &repository.config().features;
+        let mut known = features.write.iter().chain(&features.collect);
+        if let Some(feature) = known.find(|feature| *feature != SINGLE_WRITER) {
             return Err(EngineError::UnknownFeature { feature: feature.clone() });
         }
         Ok(Self { repository, index, options, monitor, report: PruneReport::default() })
@@ -184,7 +188,15 @@ impl<'a> Prune<'a> {
         if packs.is_empty() {
             return Ok(Turn::Idle);
         }
-        if !self.publish(Condemned { epoch, packs, snapshots: listing.snapshot_ids() })? {
+        let snapshots = listing.snapshot_ids();
+        if snapshots.len() > limits::EPOCH_ITEMS_MAX {
+            return Err(EngineError::Unusable(format!(
+                "{} snapshots are more than a garbage collection can look at: forget some, and let `keepfast \
+                 prune` move them into the catalogue",
+                snapshots.len()
+            )));
+        }
+        if !self.publish(Condemned { epoch, packs, snapshots })? {
             return Ok(Turn::Conflict);
         }
         self.finish(epoch)?;
@@ -213,7 +225,7 @@ impl<'a> Prune<'a> {
         let bytes = condemned.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();
         let published = backend.create(&name, &[&bytes])? == Created::New
-            || backend.read(&name, keepfast_format::limits::EPOCH_OBJECT_BYTES_MAX)? == bytes;
+            || backend.read(&name, limits::EPOCH_OBJECT_BYTES_MAX)? == bytes;
         backend.sync()?;
         Ok(published)
     }

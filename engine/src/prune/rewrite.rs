@@ -57,6 +57,9 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self, writer: &PackWriter<'_>) -> Result<()> {
+        if self.prune.options.threads <= 1 {
+            return self.work(writer);
+        }
         thread::scope(|scope| {
             let threads: Vec<_> =
                 (0..self.prune.options.threads.max(1)).map(|_| scope.spawn(|| self.work(writer))).collect();

@@ -8,7 +8,7 @@ use keepfast_format::names;
 
 use super::Prune;
 use crate::error::Result;
-use crate::repo::{Epochs, Snapshots, list_segments};
+use crate::repo::{Epochs, Snapshots, dead_sessions, list_segments};
 
 impl Prune<'_> {
     /// Removes what is left over of this epoch and of earlier ones.
@@ -62,6 +62,7 @@ impl Prune<'_> {
             .iter()
             .map(|stored| stored.snapshot.head.id)
             .chain(snapshots.fenced.iter().copied())
+            .chain(dead_sessions(self.repository)?)
             .collect();
         let there = list_segments(self.repository)?;
         let mut dead = self.index.dead_segments()?;

@@ -5,8 +5,11 @@
 //! hazard pointers (Michael, 2004): whichever comes second sees the first. So no reference is
 //! made to a condemned pack, and none that was made before is overlooked.
 
-use std::sync::OnceLock;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
+
+use keepfast_format::ids::PackId;
 
 /// A verdict has named it: it is gone, or will be.
 const DEAD: u8 = 1;
@@ -23,11 +26,28 @@ const BLOCKS: usize = 1 << 12;
 /// A byte for each pack, by the number that the index gave it.
 pub struct PackMarks {
     blocks: Box<[OnceLock<Box<[AtomicU8]>>]>,
+    /// What epochs that this session has seen condemn, whether it is in the index or not.
+    condemned: RwLock<HashSet<PackId>>,
+}
+
+/// Packs are being added to the index: meanwhile nothing is condemned.
+pub struct Adding<'m> {
+    marks: &'m PackMarks,
+    condemned: RwLockReadGuard<'m, HashSet<PackId>>,
+}
+
+impl Adding<'_> {
+    /// A pack gets its number. If it is condemned, nothing will refer to it.
+    pub fn add(&self, id: &PackId, number: u32) {
+        if self.condemned.contains(id) {
+            self.marks.condemn(number);
+        }
+    }
 }
 
 impl Default for PackMarks {
     fn default() -> Self {
-        Self { blocks: (0..BLOCKS).map(|_| OnceLock::new()).collect() }
+        Self { blocks: (0..BLOCKS).map(|_| OnceLock::new()).collect(), condemned: RwLock::default() }
     }
 }
 
@@ -67,6 +87,24 @@ impl PackMarks {
         self.get(pack) & DEAD != 0
     }
 
+    /// Begins to add packs to the index.
+    pub fn adding(&self) -> Adding<'_> {
+        let condemned = self.condemned.read().unwrap_or_else(PoisonError::into_inner);
+        Adding { marks: self, condemned }
+    }
+
+    /// An epoch condemns these packs. `condemn_known` condemns those that the index knows;
+    /// others are condemned when it learns of them.
+    pub fn condemn_all<T>(
+        &self,
+        ids: impl IntoIterator<Item = PackId>,
+        condemn_known: impl FnOnce(&HashSet<PackId>) -> T,
+    ) -> T {
+        let mut condemned = self.condemned.write().unwrap_or_else(PoisonError::into_inner);
+        condemned.extend(ids);
+        condemn_known(&condemned)
+    }
+
     /// From now on nothing refers to it that hasn't before. Returns whether something has.
     pub fn condemn(&self, pack: u32) -> bool {
         self.mark(pack).is_some_and(|mark| mark.fetch_or(CONDEMNED, Ordering::SeqCst) & REFERRED != 0)
@@ -88,6 +126,7 @@ impl PackMarks {
 
     /// Another session begins: it refers to nothing yet, and has heard of no epoch.
     pub fn begin_session(&self) {
+        self.condemned.write().unwrap_or_else(PoisonError::into_inner).clear();
         for mark in self.blocks.iter().filter_map(OnceLock::get).flatten() {
             mark.fetch_and(DEAD | MISSING, Ordering::SeqCst);
         }
@@ -102,6 +141,7 @@ fn may_refer(marks: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::PackMarks;
+    use keepfast_format::ids::PackId;
 
     #[test]
     fn what_comes_second_sees_what_came_first() {
@@ -113,6 +153,18 @@ mod tests {
         assert!(!marks.refer(70_000) && !marks.refer(70_000), "it is condemned, however often one asks");
         assert!(!marks.condemn(70_000), "asking was no reference");
         assert!(marks.is_readable(70_000) && !marks.is_usable(70_000), "it can be read for all that");
+    }
+
+    #[test]
+    fn what_was_condemned_before_it_was_known_is_never_referred_to() {
+        let marks = PackMarks::default();
+        let (one, other) = (PackId::new([1; 32]), PackId::new([2; 32]));
+        marks.condemn_all([one], |_| ());
+        let adding = marks.adding();
+        adding.add(&one, 5);
+        adding.add(&other, 6);
+        drop(adding);
+        assert!(!marks.refer(5) && marks.refer(6));
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub fn open_index(
         known.clear();
     }
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
+    if !new.is_empty() {
+        // Before they are loaded, so that nothing that is dead is taken for stored.
+        Epochs::list(repository)?.tell(repository, &index)?;
+    }
     let damaged = add_segments(repository, &index, &new, monitor)?;
     let mut changed = !new.is_empty();
     if damaged || !snapshots.lack_segments(&listed).is_empty() {

@@ -16,7 +16,7 @@ use keepfast_format::snapshot::{Register, Snapshot, SnapshotBody, SnapshotHead};
 use keepfast_format::{limits, names};
 
 use super::catalogue::names_dead;
-use super::epochs::{Epochs, find_condemned, find_verdict};
+use super::epochs::{Epochs, find_condemned};
 use super::frames::FrameCache;
 use super::index::Index;
 use super::reach::{Reach, Seen};
@@ -191,10 +191,11 @@ impl<'r> Session<'r> {
 
     fn answer_newer_than(&self, acked: &mut u32) -> Result<()> {
         while let Some(condemned) = find_condemned(self.repository, *acked + 1)? {
-            let verdict = find_verdict(self.repository, condemned.epoch)?;
-            if let Some(verdict) = &verdict {
+            // All verdicts so far: what they name must not come to support anything.
+            let epochs = Epochs::list(self.repository)?;
+            epochs.tell_all(self.repository, self.index)?;
+            if epochs.newest_finished() >= condemned.epoch {
                 // It was reached without this session's answer, so somebody has decided for it.
-                self.index.bury(verdict.epoch, &verdict.packs)?;
                 self.find_fence()?;
             }
             let before = self.takeover.swap(takeover::CLOSED, Ordering::SeqCst);
@@ -219,10 +220,12 @@ impl<'r> Session<'r> {
     fn stop_referring_to(&self, condemned: &Condemned) -> Result<Vec<PackId>> {
         let ids: HashSet<PackId> = condemned.packs.iter().map(|pack| pack.id).collect();
         let mut objections = Vec::new();
-        self.index.for_each_pack(|number, pack| {
-            if ids.contains(&pack.id) && self.index.marks().condemn(number) {
-                objections.push(pack.id);
-            }
+        self.index.marks().condemn_all(ids.iter().copied(), |_| {
+            self.index.for_each_pack(|number, pack| {
+                if ids.contains(&pack.id) && self.index.marks().condemn(number) {
+                    objections.push(pack.id);
+                }
+            })
         })?;
         if self.unresolved.load(Ordering::SeqCst) {
             objections = ids.into_iter().collect();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use keepfast_backend::Created;
+use keepfast_format::config::SINGLE_WRITER;
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::standing::{Decision, Standing};
@@ -94,6 +95,10 @@ pub(super) fn is_forgotten(repository: &Repository, snapshot: SessionId) -> Resu
 pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) -> Result<()> {
     if repository.identity().role() != Role::Owner {
         return Err(EngineError::NotAllowed { action: "decide about snapshots" });
+    }
+    let features = &repository.config().features.write;
+    if let Some(feature) = features.iter().find(|feature| *feature != SINGLE_WRITER) {
+        return Err(EngineError::UnknownFeature { feature: feature.clone() });
     }
     loop {
         let decided = decisions(repository, snapshot)?;

@@ -393,6 +393,8 @@ fn list_packs(
             "{name} is there already, perhaps from an attempt that seemed to fail: run the command again"
         )));
     }
+    // Whoever has seen the segment counts on it, and can't make its name durable.
+    repository.backend().sync()?;
     let packs = std::mem::take(&mut log.unlisted);
     log.totals.segments += 1;
     log.totals.bytes_stored += bytes.len() as u64;

@@ -11,6 +11,7 @@ use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::{IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
+use super::super::marks::Adding;
 use super::database::unlogged;
 use super::entries::{
     chunk_key, encode_location, encode_numbers, encode_pack, locations, number_key, source_key, space,
@@ -33,6 +34,8 @@ const FOLDER: &str = "load";
 /// Segments on their way into an index.
 pub struct Loading<'i> {
     index: &'i Index,
+    /// Until the packs can be found, nothing is condemned that would overlook them.
+    adding: Adding<'i>,
     located: Vec<(ChunkId, Location)>,
     packs: Vec<(u32, StoredPack)>,
     /// Numbers of packs that are dead.
@@ -47,6 +50,7 @@ impl<'i> Loading<'i> {
     pub fn begin(index: &'i Index) -> Self {
         Self {
             index,
+            adding: index.marks.adding(),
             located: Vec::new(),
             packs: Vec::new(),
             dead: Vec::new(),
@@ -61,6 +65,7 @@ impl<'i> Loading<'i> {
         for (pack, table) in packs {
             let number = self.index.next_pack.fetch_add(1, Ordering::Relaxed);
             numbers.push(number);
+            self.adding.add(&pack.id, number);
             if self.index.was_buried(&pack.id)? {
                 self.dead.push(number);
                 self.index.marks.bury(number);

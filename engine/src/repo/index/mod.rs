@@ -202,6 +202,12 @@ impl Index {
         &self.marks
     }
 
+    /// Whether a pack can be expected to be stored.
+    #[must_use]
+    pub fn is_readable(&self, number: u32) -> bool {
+        self.marks.is_readable(number)
+    }
+
     /// Whether a verdict has named a pack.
     #[must_use]
     pub fn is_dead(&self, number: u32) -> bool {
@@ -398,9 +404,12 @@ impl Index {
         let mut batch = WriteBatch::default();
         let space = if source.starts_with(names::PACKS) { space::UNLISTED } else { space::CHUNK };
         let mut numbers = Vec::with_capacity(packs.len());
+        // Until the packs can be found, nothing is condemned that would overlook them.
+        let adding = self.marks.adding();
         for (pack, table) in packs {
             let number = self.next_pack.fetch_add(1, Ordering::Relaxed);
             numbers.push(number);
+            adding.add(&pack.id, number);
             batch.put(number_key(space::PACK, number), encode_pack(pack));
             if self.was_buried(&pack.id)? {
                 batch.put(number_key(space::GRAVE, number), []);
