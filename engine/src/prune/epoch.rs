@@ -19,8 +19,8 @@ use super::{Prune, name_of};
 use crate::error::{EngineError, Result};
 use crate::monitor::Event;
 use crate::repo::{
-    FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, open_verdict, read_condemned,
-    refresh_index, until_sound,
+    Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, open_verdict,
+    read_condemned, refresh_index, until_sound,
 };
 
 /// How often to look for answers.
@@ -66,7 +66,7 @@ impl Prune<'_> {
                 let decided = self.decided_sessions()?;
                 open.retain(|session| !decided.contains(session));
             }
-            if open.is_empty() {
+            if open.is_empty() || self.repository.has(Flaw::NobodyWaitedFor) {
                 // Once more: a session that is decided by now may have objected before.
                 self.hear_acks(epoch, &mut acks)?;
                 return Ok(Some(acks.into_values().flatten().flat_map(|ack| ack.objections).collect()));
@@ -203,7 +203,7 @@ impl Prune<'_> {
     /// Condemned packs in which lies anything that these snapshots refer to.
     fn needed_by(&self, snapshots: &[&SnapshotBody], condemned: &Condemned) -> Result<HashSet<PackId>> {
         let mut needed = HashSet::new();
-        if snapshots.is_empty() {
+        if snapshots.is_empty() || self.repository.has(Flaw::NoSecondListing) {
             return Ok(needed);
         }
         refresh_index(self.repository, self.index)?;
@@ -230,8 +230,13 @@ impl Prune<'_> {
 
     /// Step 7: removes exactly what the verdict names.
     fn remove(&mut self, condemned: &Condemned, verdict: &Verdict) -> Result<()> {
-        let packs: Vec<_> =
-            condemned.packs.iter().filter(|pack| verdict.packs.binary_search(&pack.id).is_ok()).collect();
+        let packs: Vec<_> = condemned
+            .packs
+            .iter()
+            .filter(|pack| {
+                verdict.packs.binary_search(&pack.id).is_ok() || self.repository.has(Flaw::VerdictIgnored)
+            })
+            .collect();
         let mut sizes = HashMap::new();
         self.repository.backend().list(names::PACKS, &mut |listed| {
             sizes.insert(listed.name, listed.bytes);

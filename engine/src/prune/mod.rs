@@ -26,7 +26,7 @@ use keepfast_format::node::Timestamp;
 
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
-use crate::repo::{Epochs, Index, Repository, Snapshots, WriterOptions, refresh_index};
+use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, refresh_index};
 use live::{Listing, Live};
 pub use plan::{PrunePlan, Share};
 
@@ -215,7 +215,11 @@ impl<'a> Prune<'a> {
         // Everything that a committed snapshot refers to was listed in segments before its commit.
         refresh_index(self.repository, self.index)?;
         let live = Live::mark(self.repository, self.index, &listing.snapshots, self.monitor)?;
-        let plan = plan::make(self.index, &live, listing, self.options)?;
+        let is_decided = |session: &SessionId| {
+            listing.decided.contains(session) || self.repository.has(Flaw::OpenSessionsCondemned)
+        };
+        let open = listing.open.len() as u64;
+        let plan = plan::make(self.index, &live, open, &is_decided, self.options)?;
         Ok((live, plan))
     }
 

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use keepfast_format::epoch::PackName;
+use keepfast_format::ids::SessionId;
 use keepfast_format::limits;
 
 use super::PruneOptions;
-use super::live::{Listing, Live};
+use super::live::Live;
 use crate::error::Result;
 use crate::repo::Index;
 
@@ -82,11 +83,17 @@ struct Partial {
 }
 
 /// Step 2: what could be condemned. Only packs whose owner's outcome was known in the listing.
-pub fn make(index: &Index, live: &Live, listing: &Listing, options: &PruneOptions<'_>) -> Result<PrunePlan> {
+pub fn make(
+    index: &Index,
+    live: &Live,
+    open_sessions: u64,
+    is_decided: &dyn Fn(&SessionId) -> bool,
+    options: &PruneOptions<'_>,
+) -> Result<PrunePlan> {
     let mut plan = PrunePlan {
         packs: live.stored.len() as u64,
         bytes: live.stored.values().sum(),
-        open_sessions: listing.open.len() as u64,
+        open_sessions,
         ..PrunePlan::default()
     };
     let mut partial = Vec::new();
@@ -103,7 +110,7 @@ pub fn make(index: &Index, live: &Live, listing: &Listing, options: &PruneOption
         }
         let plain: u64 = pack.frames.iter().map(|frame| u64::from(frame.plain_bytes)).sum();
         let needed = live.plain_bytes_in(number).min(plain);
-        if !listing.decided.contains(&pack.session) {
+        if !is_decided(&pack.session) {
             plan.open_packs += 1;
             plan.open_bytes += stored;
         } else if needed == 0 && !has_live_chunks(live, number) {
@@ -117,7 +124,7 @@ pub fn make(index: &Index, live: &Live, listing: &Listing, options: &PruneOption
     // Packs that no segment lists: nobody but their owner can ever have referred to them.
     for (name, stored) in &live.stored {
         if !known.contains(name) {
-            if listing.decided.contains(&name.session) {
+            if is_decided(&name.session) {
                 plan.unused.push(*name);
                 plan.unused_bytes += stored;
             } else {

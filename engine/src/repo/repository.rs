@@ -42,6 +42,8 @@ pub struct Repository {
     identity: Identity,
     keyring: Keyring,
     secrets: Vec<DomainSecrets>,
+    #[cfg(feature = "flaws")]
+    pub(super) flaw: Option<super::flaws::Flaw>,
 }
 
 /// A repository that is there, still closed.
@@ -111,7 +113,16 @@ impl Repository {
         backend.sync()?;
         let keyring =
             Keyring::open(&ring, id, identity.owners()).map_err(EngineError::damaged(names::keyring(0)))?;
-        Ok(Self { backend, entropy, config, identity, keyring, secrets: vec![secrets] })
+        Ok(Self {
+            backend,
+            entropy,
+            config,
+            identity,
+            keyring,
+            secrets: vec![secrets],
+            #[cfg(feature = "flaws")]
+            flaw: None,
+        })
     }
 
     /// Opens a repository with a password.
@@ -161,7 +172,16 @@ impl Repository {
         if secrets.is_empty() {
             return Err(EngineError::NotAllowed { action: "open this repository's keyring" });
         }
-        Ok(Self { backend, entropy, config, identity, keyring, secrets })
+        Ok(Self {
+            backend,
+            entropy,
+            config,
+            identity,
+            keyring,
+            secrets,
+            #[cfg(feature = "flaws")]
+            flaw: None,
+        })
     }
 
     /// The store.

@@ -11,7 +11,7 @@ use keepfast_engine::error::Result;
 use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::prune::{PruneOptions, Share, prune};
-use keepfast_engine::repo::{Repository, Snapshots, WriterOptions, open_index};
+use keepfast_engine::repo::{Flaw, Repository, Snapshots, WriterOptions, open_index};
 use keepfast_format::snapshot::Snapshot;
 
 use super::cache::Cache;
@@ -80,6 +80,7 @@ pub struct Machine<'p> {
     folder: PathBuf,
     cache: Cache,
     backups: u32,
+    flaw: Option<Flaw>,
 }
 
 impl<'p> Machine<'p> {
@@ -87,7 +88,22 @@ impl<'p> Machine<'p> {
     #[must_use]
     pub fn new(process: &'p SimProcess, known: &'p Known, folder: &Path, name: &str) -> Self {
         let cache = Cache::in_folder(cache_of(folder, name));
-        Self { process, known, name: name.to_owned(), folder: folder.to_owned(), cache, backups: 0 }
+        Self {
+            process,
+            known,
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            cache,
+            backups: 0,
+            flaw: None,
+        }
+    }
+
+    /// Breaks a rule in all that the machine does.
+    #[must_use]
+    pub fn with_flaw(mut self, flaw: Option<Flaw>) -> Self {
+        self.flaw = flaw;
+        self
     }
 
     /// Runs a program on the machine, which may be in any state. If nothing goes wrong with
@@ -115,7 +131,8 @@ impl<'p> Machine<'p> {
 
     /// Opens the repository.
     pub fn open(&self) -> Result<Opened> {
-        let repository = Repository::open_with(self.process.backend(), PASSWORD, self.process.entropy())?;
+        let mut repository = Repository::open_with(self.process.backend(), PASSWORD, self.process.entropy())?;
+        repository.plant(self.flaw);
         let snapshots = Snapshots::load(&repository)?;
         let index = open_index(&repository, &self.cache.path(), &snapshots, &Ear::default())?;
         Ok(Opened { repository, snapshots, index })

@@ -17,6 +17,7 @@ const BLOCK_CACHE_BYTES: usize = 16 << 20;
 const BLOCK_CACHE_BYTES_MAX: usize = 320 << 20;
 const BYTES_PER_BLOCK_CACHE_BYTE: u64 = 24;
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
+const MANIFEST_BYTES: usize = 64 << 10;
 /// A hundred million chunks are in about a hundred files: so many may be open.
 const OPEN_FILES: i32 = 256;
 /// What is read at a time of each file when files are merged. Many loaded ones are at once.
@@ -100,6 +101,8 @@ fn options(cache: &Cache) -> Options {
     options.set_max_subcompactions(rayon::current_num_threads().try_into().unwrap_or(1));
     options.set_paranoid_checks(true);
     options.set_keep_log_file_num(1);
+    // It has some kilobytes; RocksDB would reserve megabytes for it each time that it is opened.
+    options.set_manifest_preallocation_size(MANIFEST_BYTES);
     options.set_stats_dump_period_sec(0);
     options.set_compression_type(DBCompressionType::None);
     // Only locations are added to what is there; everything else is put.

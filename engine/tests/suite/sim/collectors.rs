@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use keepfast_engine::repo::Flaw;
 use keepfast_testkit::sim::{Campaign, Machine, Outcome, Stage};
 
 /// How many are played if nothing else is asked for.
@@ -12,14 +13,15 @@ fn stage(folder: &Path) -> Stage {
     Stage::new(folder, MACHINES)
 }
 
-/// Two machines back up, each twice; two others prune; snapshots are forgotten, brought back, restored.
-fn play(stage: &mut Stage, seed: u64) -> Outcome {
+/// Two machines back up; two others prune; snapshots are forgotten, brought back, restored. If a
+/// rule is to be broken, everybody breaks it.
+fn play(stage: &mut Stage, seed: u64, flaw: Option<Flaw>) -> Outcome {
     let scene = stage.scene(seed);
     let mut history = scene.history();
     for name in MACHINES {
         let scene = &scene;
         history = history.process(*name, move |process| {
-            let mut machine = scene.machine(process, name);
+            let mut machine = scene.machine(process, name).with_flaw(flaw);
             for _ in 0..2 {
                 if process.below(4) > 0 {
                     machine.run("backup", Machine::back_up_tree)?;
@@ -33,28 +35,56 @@ fn play(stage: &mut Stage, seed: u64) -> Outcome {
     for name in ["pruner", "other pruner"] {
         let scene = &scene;
         history = history.process(name, move |process| {
-            let mut machine = scene.machine(process, name);
-            for _ in 0..2 {
-                machine.run("forget", Machine::forget_some)?;
-                machine.run("prune", Machine::prune)?;
-            }
-            Ok(())
+            let mut machine = scene.machine(process, name).with_flaw(flaw);
+            machine.run("forget", Machine::forget_some)?;
+            machine.run("prune", Machine::prune)
         });
     }
     let history = history.process("user", |process| {
-        let mut machine = scene.machine(process, "user");
-        for _ in 0..2 {
-            machine.run("undelete", Machine::undelete_any)?;
-            machine.run("restore", Machine::restore_any)?;
-        }
-        Ok(())
+        let mut machine = scene.machine(process, "user").with_flaw(flaw);
+        machine.run("undelete", Machine::undelete_any)?;
+        machine.run("restore", Machine::restore_any)
     });
     stage.play(&scene, history)
 }
 
 #[test]
 fn histories_of_collectors() {
-    let found = Campaign::from_env(HISTORIES).play(stage, play);
+    let found = Campaign::from_env(HISTORIES).play(stage, |stage, seed| play(stage, seed, None));
     eprintln!("{}", found.summary());
     found.assert_none();
+}
+
+/// Histories until a fault that is planted has to be found.
+const UNTIL_FOUND: u64 = 4000;
+
+/// Breaks a rule, and expects some history to show it.
+fn assert_found(flaw: Flaw) {
+    let campaign = Campaign { first: 0, count: UNTIL_FOUND };
+    let found = campaign.play(stage, |stage, seed| play(stage, seed, Some(flaw)));
+    let Some((seed, outcome)) = &found.failed else {
+        panic!("{flaw:?} isn't found: {}", found.summary());
+    };
+    eprintln!("{flaw:?} is found after {} histories (seed {seed}): {}", found.played, outcome.failures[0]);
+}
+
+macro_rules! found {
+    ($($test:ident: $flaw:ident;)+) => {
+        $(#[test]
+        fn $test() {
+            assert_found(Flaw::$flaw);
+        })+
+    };
+}
+
+found! {
+    a_planted_ack_without_objections_is_found: AckWithoutObjections;
+    planted_subtrees_that_are_not_held_are_found: SubtreesNotHeld;
+    a_planted_commit_over_a_fence_is_found: FenceIgnored;
+    a_planted_catalogue_that_is_not_read_is_found: CatalogueNotRead;
+    planted_verdicts_that_nobody_hears_are_found: VerdictsNotHeard;
+    planted_open_sessions_that_are_condemned_are_found: OpenSessionsCondemned;
+    a_planted_verdict_without_waiting_is_found: NobodyWaitedFor;
+    a_planted_epoch_without_a_second_listing_is_found: NoSecondListing;
+    a_planted_removal_beyond_the_verdict_is_found: VerdictIgnored;
 }

@@ -1,0 +1,48 @@
+//! Faults of the protocol that tests plant on purpose, to see that the simulator finds them.
+//! A program without the feature `flaws` has none of this.
+
+use super::repository::Repository;
+
+/// A rule that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// Acks object to nothing.
+    AckWithoutObjections,
+    /// Taking over from the parent isn't counted as referring to what is below.
+    SubtreesNotHeld,
+    /// A session commits over a FENCE, and reports success.
+    FenceIgnored,
+    /// The catalogue isn't read after the commit.
+    CatalogueNotRead,
+    /// Nobody hears verdicts, so that what they name is taken for stored.
+    VerdictsNotHeard,
+    /// Packs of sessions whose outcome is open are condemned too.
+    OpenSessionsCondemned,
+    /// The verdict is given without waiting for answers.
+    NobodyWaitedFor,
+    /// The second listing spares nothing.
+    NoSecondListing,
+    /// What is condemned is removed, whatever the verdict says.
+    VerdictIgnored,
+}
+
+impl Repository {
+    /// Breaks a rule from now on.
+    #[cfg(feature = "flaws")]
+    pub fn plant(&mut self, flaw: Option<Flaw>) {
+        self.flaw = flaw;
+    }
+
+    /// Whether a rule is broken.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// Whether a rule is broken: none is.
+    #[cfg(not(feature = "flaws"))]
+    #[allow(clippy::unused_self, reason = "with the feature it is used")]
+    pub(crate) const fn has(&self, _: Flaw) -> bool {
+        false
+    }
+}
