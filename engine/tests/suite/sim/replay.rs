@@ -4,12 +4,14 @@ use keepfast_testkit::sim::folder;
 
 use super::writers::{play, stage};
 
+const SEEDS: u64 = 20;
+
 #[test]
 fn a_seed_replays_exactly() {
     let (one, other) = (folder(), folder());
     let mut once = stage(one.path());
     let mut again = stage(other.path());
-    for seed in 0..50 {
+    for seed in 0..SEEDS {
         let first = play(&mut once, seed);
         // On another stage, after another history.
         play(&mut again, seed + 1000);
