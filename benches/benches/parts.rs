@@ -165,7 +165,8 @@ fn index_of(chunks: usize, cache: &std::path::Path) -> (Index, Vec<ChunkId>) {
     };
     let index = load();
     let deaf = Deaf::default();
-    let options = SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None };
+    let options =
+        SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None, ended: None };
     let session = Session::begin(&repository, &index, &options, &deaf).expect("a session");
     let (ids, _) = write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();

@@ -51,7 +51,7 @@ pub fn undelete(
     options: &UndeleteOptions<'_>,
     monitor: &dyn Monitor,
 ) -> Result<Snapshot> {
-    let begun = SessionOptions { program: &options.program, clock: options.clock, parent: None };
+    let begun = SessionOptions { program: &options.program, clock: options.clock, parent: None, ended: None };
     let session = Session::begin(repository, index, &begun, monitor)?;
     let committed = refer_to_all(repository, index, &session, forgotten, monitor).and_then(|()| {
         let body = SnapshotBody { parent: None, ..forgotten.snapshot.body.clone() };

@@ -194,7 +194,8 @@ fn main() -> Result<(), EngineError> {
 
     let begun = Instant::now();
     let deaf = Deaf::default();
-    let options = SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None };
+    let options =
+        SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None, ended: None };
     let session = Session::begin(&repository, &index, &options, &deaf)?;
     write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();

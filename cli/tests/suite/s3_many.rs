@@ -145,3 +145,20 @@ fn twenty_backups_at_once_into_one_bucket() {
     site.assert_all_restorable();
     site.assert_sound();
 }
+
+/// The same into an empty repository: whoever comes first with something, all others are about
+/// to store it too. A prune leaves one of each.
+#[test]
+fn what_twenty_stored_at_once_a_prune_leaves_once() {
+    let site = Site::new();
+    site.run(0, &["init"]).succeeds();
+    (1..=PROGRAMS).for_each(|number| site.make_source(number));
+    site.back_up_all_at_once();
+    let at_first = site.bytes_in_packs();
+    site.run(0, &["prune", "--max-unused", "0%"]).succeeds();
+    let (stored, unique) = (site.bytes_in_packs(), SHARED_BYTES + PROGRAMS * OWN_BYTES);
+    eprintln!("{at_first} bytes at first, {stored} after a prune, {unique} are unique");
+    assert!(stored < unique + unique / 5, "{stored} bytes are stored, {unique} are unique");
+    site.assert_all_restorable();
+    site.assert_sound();
+}

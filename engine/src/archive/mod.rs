@@ -208,6 +208,7 @@ impl Once<'_> {
                 program: &options.program,
                 clock: options.clock,
                 parent: parent.map(|parent| &parent.snapshot),
+                ended: Some(self.snapshots),
             },
             monitor,
         )?;

@@ -53,6 +53,8 @@ pub struct Session<'r> {
     parent: Option<SnapshotBody>,
     parent_id: Option<SessionId>,
     takeover: AtomicU8,
+    /// Others were writing when it began.
+    in_company: bool,
     /// Something was taken over whose chunks couldn't all be found: nobody knows which packs that
     /// refers to, and so it may be any.
     unresolved: AtomicBool,
@@ -92,6 +94,9 @@ pub struct SessionOptions<'r> {
     pub clock: &'r (dyn Fn() -> Timestamp + Sync),
     /// The snapshot to take subtrees over from.
     pub parent: Option<&'r Snapshot>,
+    /// Sessions that are known to have ended. If there are others, what they store is looked for
+    /// at every checkpoint.
+    pub ended: Option<&'r Snapshots>,
 }
 
 /// Where a session reads and writes.
@@ -125,6 +130,7 @@ impl<'r> Session<'r> {
             parent: options.parent.map(|parent| parent.body.clone()),
             parent_id: options.parent.map(|parent| parent.head.id),
             takeover: AtomicU8::new(takeover::CLOSED),
+            in_company: in_company(repository, id, options.ended)?,
             unresolved: AtomicBool::new(false),
             acked: Mutex::new(0),
         };
@@ -155,6 +161,14 @@ impl<'r> Session<'r> {
 
     pub(super) fn stores(&self) -> Stores<'r> {
         Stores { repository: self.repository, index: self.index }
+    }
+
+    /// Hears what others have stored meanwhile, if anybody else is writing.
+    pub(super) fn look_around(&self) -> Result<()> {
+        if self.in_company {
+            refresh_index(self.repository, self.index)?;
+        }
+        Ok(())
     }
 
     /// Whether content of the parent may be referred to without looking its chunks up. From
@@ -351,6 +365,23 @@ impl<'r> Session<'r> {
     pub fn give_up(&self) {
         let _ = fence(self.repository, self.id);
     }
+}
+
+/// Whether there are sessions of which nobody knows that they have ended.
+fn in_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
+    let Some(ended) = ended else { return Ok(false) };
+    let mut others = HashSet::new();
+    repository.backend().list(names::SESSIONS, &mut |listed| {
+        others.extend(names::parse_session(names::SESSIONS, &listed.name));
+    })?;
+    others.remove(&own);
+    for stored in ended.all.iter().chain(&ended.forgotten) {
+        others.remove(&stored.snapshot.head.id);
+    }
+    for fenced in &ended.fenced {
+        others.remove(fenced);
+    }
+    Ok(!others.is_empty())
 }
 
 /// Creates a session object, under a fresh id.

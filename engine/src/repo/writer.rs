@@ -365,6 +365,8 @@ impl PackWriter<'_> {
         let packs_due = PACKS_PER_CHECKPOINT.min(log.totals.segments as usize + 1);
         if log.unlisted.len() >= packs_due || chunks >= CHUNKS_PER_CHECKPOINT {
             list_packs(self.repository, self.index, self.id, &self.claims, &mut log)?;
+            drop(log);
+            self.session.map_or(Ok(()), Session::look_around)?;
         }
         Ok(())
     }

@@ -256,7 +256,7 @@ fn is_read_of_segment(call: &Call) -> bool {
 /// Stores chunks of eight bytes: numbers.
 fn store_numbers(opened: &Opened, numbers: Range<u64>) {
     let ear = Ear::default();
-    let options = SessionOptions { program: "test", clock: &Timestamp::default, parent: None };
+    let options = SessionOptions { program: "test", clock: &Timestamp::default, parent: None, ended: None };
     let session =
         Session::begin(&opened.repository, &opened.index, &options, &ear).expect("a session begins");
     let written = write_packs(&session, WriterOptions::default(), |writer| {

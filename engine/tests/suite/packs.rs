@@ -24,7 +24,8 @@ fn the_largest_packs_of_the_smallest_chunks_can_be_read() {
     let lab = Lab::made_with(&InitOptions { pack_bytes: limits::PACK_BYTES_MAX, ..init_options() });
     let opened = lab.open();
     let (ear, options) = (Ear::default(), WriterOptions::default());
-    let session = SessionOptions { program: "testkit", clock: &Timestamp::default, parent: None };
+    let session =
+        SessionOptions { program: "testkit", clock: &Timestamp::default, parent: None, ended: None };
     let session =
         Session::begin(&opened.repository, &opened.index, &session, &ear).expect("a session begins");
     let (ids, _) = write_packs(&session, options, |writer| {
