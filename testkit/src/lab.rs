@@ -187,6 +187,11 @@ impl Lab {
         Ok(Opened { repository, snapshots, index })
     }
 
+    /// Opens the repository as another machine would.
+    pub fn try_open_with(&self, cache: &Path, monitor: &dyn Monitor) -> Result<Opened> {
+        self.open_with_cache(cache, monitor)
+    }
+
     /// Opens the repository as another machine would, which must work.
     #[must_use]
     #[track_caller]

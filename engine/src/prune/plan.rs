@@ -1,6 +1,6 @@
 //! What a prune is going to do, as a value.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
@@ -75,9 +75,19 @@ impl PrunePlan {
     }
 }
 
+/// A pack that the index knows: by several numbers, if it was read before its segment was.
+#[derive(Default)]
+struct Known {
+    plain: u64,
+    needed: u64,
+    dead: bool,
+    /// The numbers under which anything in it is needed.
+    live: Vec<u32>,
+}
+
 /// A pack that is needed in part.
 struct Partial {
-    number: u32,
+    numbers: Vec<u32>,
     stored: u64,
     live: u64,
 }
@@ -96,34 +106,37 @@ pub fn make(
         open_sessions,
         ..PrunePlan::default()
     };
-    let mut partial = Vec::new();
-    let mut known = HashSet::new();
+    let mut known: HashMap<PackName, Known> = HashMap::new();
     index.for_each_pack(|number, pack| {
-        let name = PackName { id: pack.id, session: pack.session };
-        let Some(stored) = live.stored.get(&name).copied().filter(|_| !index.is_dead(number)) else {
-            // Gone, or about to be.
-            known.insert(name);
-            return;
-        };
-        if !known.insert(name) {
-            return;
-        }
         let plain: u64 = pack.frames.iter().map(|frame| u64::from(frame.plain_bytes)).sum();
-        let needed = live.plain_bytes_in(number).min(plain);
-        if !is_decided(&pack.session) {
-            plan.open_packs += 1;
-            plan.open_bytes += stored;
-        } else if needed == 0 && !has_live_chunks(live, number) {
-            plan.unused.push(name);
-            plan.unused_bytes += stored;
-        } else if needed < plain {
-            let share = (u128::from(stored) * u128::from(needed) / u128::from(plain)) as u64;
-            partial.push(Partial { number, stored, live: share });
+        let name = PackName { id: pack.id, session: pack.session };
+        let known = known.entry(name).or_default();
+        known.plain = plain;
+        known.dead |= index.is_dead(number);
+        if live.plain_bytes_in(number) > 0 || has_live_chunks(live, number) {
+            known.needed += live.plain_bytes_in(number);
+            known.live.push(number);
         }
     })?;
+    let mut partial = Vec::new();
+    for (name, pack) in &known {
+        // Others are gone, or about to be.
+        let Some(stored) = live.stored.get(name).copied().filter(|_| !pack.dead) else { continue };
+        let needed = pack.needed.min(pack.plain);
+        if !is_decided(&name.session) {
+            plan.open_packs += 1;
+            plan.open_bytes += stored;
+        } else if pack.live.is_empty() {
+            plan.unused.push(*name);
+            plan.unused_bytes += stored;
+        } else if needed < pack.plain {
+            let share = (u128::from(stored) * u128::from(needed) / u128::from(pack.plain)) as u64;
+            partial.push(Partial { numbers: pack.live.clone(), stored, live: share });
+        }
+    }
     // Packs that no segment lists: nobody but their owner can ever have referred to them.
     for (name, stored) in &live.stored {
-        if !known.contains(name) {
+        if !known.contains_key(name) {
             if is_decided(&name.session) {
                 plan.unused.push(*name);
                 plan.unused_bytes += stored;
@@ -149,7 +162,7 @@ fn has_live_chunks(live: &Live, number: u32) -> bool {
 fn choose_rewrites(plan: &mut PrunePlan, mut partial: Vec<Partial>, options: &PruneOptions<'_>) {
     partial.sort_by_key(|pack| {
         let share = u128::from(pack.live) * 1_000_000 / u128::from(pack.stored.max(1));
-        (share, pack.number)
+        (share, pack.numbers.first().copied())
     });
     let mut waste: u64 = partial.iter().map(|pack| pack.stored - pack.live).sum();
     let mut after = plan.bytes - plan.unused_bytes;
@@ -160,7 +173,7 @@ fn choose_rewrites(plan: &mut PrunePlan, mut partial: Vec<Partial>, options: &Pr
             break;
         }
         if affordable {
-            plan.rewrite.push(pack.number);
+            plan.rewrite.extend(&pack.numbers);
             plan.rewrite_bytes += pack.stored;
             plan.rewrite_live_bytes += pack.live;
             waste -= pack.stored - pack.live;

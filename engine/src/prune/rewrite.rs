@@ -1,6 +1,7 @@
 //! Rewriting: what is needed of packs moves into new ones, which are indexed before the old
 //! ones are condemned. So whoever reads finds it, before, meanwhile and after.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -30,14 +31,16 @@ impl Prune<'_> {
             numbers: &numbers,
             next: AtomicUsize::new(0),
             read_bytes: AtomicU64::new(0),
-            moved: Mutex::default(),
+            outcome: Mutex::default(),
         };
         let written = rewriting.write(self.index, self.options.writer, |writer| job.run(writer));
         // It is ended whatever has happened: nothing refers to it, and nobody shall wait for it.
         rewriting.end()?;
         let ((), totals) = written?;
         let bytes_read = job.read_bytes.into_inner();
-        let moved = job.moved.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Outcome { moved, stay } = job.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // A pack that the index knows by two numbers has moved when both have.
+        let moved: Vec<PackName> = moved.into_iter().filter(|pack| !stay.contains(pack)).collect();
         self.report.packs_rewritten += moved.len() as u64;
         self.report.bytes_read += bytes_read;
         self.report.bytes_written += totals.bytes_stored;
@@ -52,7 +55,14 @@ struct Job<'a> {
     numbers: &'a [u32],
     next: AtomicUsize,
     read_bytes: AtomicU64,
-    moved: Mutex<Vec<PackName>>,
+    outcome: Mutex<Outcome>,
+}
+
+/// What became of packs.
+#[derive(Default)]
+struct Outcome {
+    moved: BTreeSet<PackName>,
+    stay: BTreeSet<PackName>,
 }
 
 impl Job<'_> {
@@ -80,13 +90,15 @@ impl Job<'_> {
                 break;
             }
             let pack = self.prune.index.pack(*number)?;
-            match self.move_pack(*number, &pack, &mut frames, &mut reader) {
-                Ok(()) => {
-                    let name = PackName { id: pack.id, session: pack.session };
-                    self.moved.lock().unwrap_or_else(PoisonError::into_inner).push(name);
-                }
+            let name = PackName { id: pack.id, session: pack.session };
+            let done = self.move_pack(*number, &pack, &mut frames, &mut reader);
+            let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            match done {
+                Ok(()) => drop(outcome.moved.insert(name)),
                 // It stays as it is, for `check` to report.
                 Err(error @ (EngineError::Damaged { .. } | EngineError::Missing { .. })) => {
+                    outcome.stay.insert(name);
+                    drop(outcome);
                     self.prune.say(format!("{} isn't rewritten: {error}", pack.name()));
                 }
                 Err(error) => return Err(error),

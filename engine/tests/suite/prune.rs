@@ -389,6 +389,54 @@ fn assert_stream(lab: &Lab, bytes: &[u8]) {
     assert!(restored == bytes, "the stream came back with other bytes");
 }
 
+/// An index that had to read packs whose segment was away, and then gets the segment, knows each
+/// of these packs by two numbers.
+#[test]
+fn a_pack_with_two_numbers_is_not_taken_for_unused() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    half_forgotten(&lab);
+    let mut segments = Vec::new();
+    lab.backend.list("index/", &mut |listed| segments.push(listed.name)).expect("a listing");
+    let bytes: Vec<Vec<u8>> =
+        segments.iter().map(|name| lab.backend.read(name, u64::MAX).expect("it is there")).collect();
+    segments.iter().for_each(|name| lab.backend.remove(name).expect("it can go"));
+    let cache = lab.path("a cache that was made without segments");
+    drop(lab.try_open_with(&cache, &Ear::default()).expect("packs are read instead"));
+    for (name, bytes) in segments.iter().zip(&bytes) {
+        lab.backend.create(name, &[bytes]).expect("it can come back");
+    }
+    lab.prune_with_cache(&cache, &Ear::default(), |_| {}).expect("the prune works");
+    lab.assert_sound();
+    assert_same(&lab.source(), &lab.restore("latest"));
+}
+
+/// What a snapshot needs is gone: nothing else may go, it could be what a repair needs.
+#[test]
+fn i8_a_prune_stops_where_something_is_missing() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    half_forgotten(&lab);
+    let (mut packs, mut kept) = (Vec::new(), None);
+    lab.backend.list("packs/", &mut |listed| packs.push(listed.name)).expect("a listing");
+    for name in &packs {
+        let bytes = lab.backend.read(name, u64::MAX).expect("it is there");
+        lab.backend.remove(name).expect("it can go");
+        let hit = lab.try_check(&Ear::default()).map_or(true, |report| report.files_hit > 0);
+        if hit {
+            kept = Some((name.clone(), bytes));
+            break;
+        }
+        lab.backend.create(name, &[&bytes]).expect("it can come back");
+    }
+    let (name, bytes) = kept.expect("some pack is needed");
+    let before = count(&lab, "packs/");
+    let error = lab.prune_with_cache(&lab.path("fresh"), &Ear::default(), |_| {}).expect_err("it stops");
+    assert!(error.to_string().contains("nothing was removed"), "{error}");
+    assert_eq!((count(&lab, "packs/"), count(&lab, "epochs/")), (before, 0));
+    lab.backend.create(&name, &[&bytes]).expect("it can come back");
+    lab.prune();
+    lab.assert_sound();
+}
+
 /// A restore and a dump that began before a prune has moved everything finish after it.
 #[test]
 fn readers_find_what_a_prune_has_moved() {
