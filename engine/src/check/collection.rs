@@ -13,20 +13,22 @@ use crate::error::{EngineError, Result};
 use crate::repo::{Epochs, Index, until};
 
 impl Check<'_> {
-    /// Hears all verdicts, so that what they name isn't missed.
-    pub(super) fn verdicts(&mut self, index: &Index) -> Result<()> {
-        let told = Epochs::list(self.repository).and_then(|epochs| epochs.tell_all(self.repository, index));
+    /// Hears all verdicts, so that what they name isn't missed. Returns the newest epoch with one.
+    pub(super) fn verdicts(&mut self, index: &Index) -> Result<u32> {
+        let told = Epochs::list(self.repository)
+            .and_then(|epochs| epochs.tell_all(self.repository, index).map(|()| epochs.newest_finished()));
         match told {
-            Err(EngineError::Missing { object, .. }) => self.finding(object, "it is missing"),
-            // It is among the objects that are looked at one by one.
-            Err(EngineError::Damaged { .. }) => {}
-            other => other?,
+            // That there is such a hole is found once, with the objects that are looked at one by one.
+            Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => Ok(0),
+            other => other,
         }
-        Ok(())
     }
 
-    /// Opens each object.
+    /// Opens each object, and looks whether any is missing.
     pub(super) fn collection(&mut self) -> Result<()> {
+        if let Err(EngineError::Missing { object, .. }) = Epochs::list(self.repository) {
+            self.finding(object, "it is missing");
+        }
         for prefix in [names::EPOCHS, names::ACKS, names::STATES, names::CATALOGUE] {
             let mut found = Vec::new();
             self.repository.backend().list(prefix, &mut |listed| found.push(listed.name))?;

@@ -20,7 +20,8 @@ use keepfast_format::{limits, names};
 use crate::error::Result;
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    FrameCache, Index, Repository, Snapshots, Trees, list_catalogue, list_segments, read_segment, until,
+    FrameCache, Index, Repository, Snapshots, Trees, list_catalogue, list_segments, read_segment,
+    refresh_index, until,
 };
 use hits::Hits;
 use packs::Reading;
@@ -98,9 +99,15 @@ pub fn check(
     check.snapshots(snapshots);
     check.sessions(snapshots)?;
     check.collection()?;
-    let stored = check.stored_packs()?;
-    // Afterwards, so that a prune that runs beside this explains what it has removed.
-    check.verdicts(index)?;
+    let stored = loop {
+        let before = check.verdicts(index)?;
+        refresh_index(repository, index)?;
+        let stored = check.stored_packs()?;
+        // If a prune has ended meanwhile, it has moved and removed what was just listed.
+        if check.verdicts(index)? == before {
+            break stored;
+        }
+    };
     let listed = check.segments(index, snapshots, &stored)?;
     let bad = check.packs(&stored, &listed, index, options)?;
     let hit = check.trees(index, snapshots, &bad, options.threads)?;

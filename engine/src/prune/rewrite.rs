@@ -118,7 +118,7 @@ impl Job<'_> {
             if live == 0 {
                 continue;
             }
-            self.frames.open(reader, number, frame)?;
+            self.frames.open_neighbours(reader, number, frame)?;
             self.read_bytes.fetch_add(pack.frame(frame)?.sealed_bytes.into(), Ordering::Relaxed);
             for (ordinal, plain) in (0..).zip(reader.chunks()) {
                 if !self.seen.contains(number, frame, ordinal) {

@@ -1,7 +1,7 @@
 //! Reading single chunks: frames are opened whole, and the last ones are kept. For chunks of
 //! metadata, that is: those of one directory mostly lie together. Data is read by the frame.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,8 +59,8 @@ pub struct FrameCache<'r> {
     readers: Mutex<Vec<FrameReader>>,
     /// Sealed frames that were read ahead, those used last at the end.
     ahead: Mutex<VecDeque<Arc<SealedRange>>>,
-    /// Taken by who hears what garbage collections have done.
-    hearing: Mutex<()>,
+    /// Packs that weren't there, and for which what garbage collections have done was heard.
+    heard_for: Mutex<HashSet<u32>>,
 }
 
 /// Neighbouring sealed frames of a pack.
@@ -83,7 +83,7 @@ impl<'r> FrameCache<'r> {
             frames: Mutex::new(LruCache::new(FRAMES)),
             readers: Mutex::default(),
             ahead: Mutex::default(),
-            hearing: Mutex::default(),
+            heard_for: Mutex::default(),
         }
     }
 
@@ -145,8 +145,8 @@ impl<'r> FrameCache<'r> {
         }
         gone.push(pack);
         // One thread hears it for all.
-        let _turn = lock(&self.hearing);
-        if self.index.marks().is_readable(pack) {
+        let mut heard_for = lock(&self.heard_for);
+        if heard_for.insert(pack) {
             self.index.marks().miss(pack);
             Epochs::list(self.repository)?.tell_all(self.repository, self.index)?;
             refresh_index(self.repository, self.index)?;
@@ -182,6 +182,16 @@ impl<'r> FrameCache<'r> {
             reader.open(&cipher, number, &sealed).map_err(EngineError::damaged(pack.name()))
         })?;
         Ok(pack)
+    }
+
+    /// As [`FrameCache::open`], for who opens frames one after the other: from a store that is
+    /// far, neighbours are read together.
+    pub fn open_neighbours(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<()> {
+        if self.repository.backend().is_far() {
+            self.open_ahead(reader, pack_number, number)
+        } else {
+            self.open(reader, pack_number, number).map(drop)
+        }
     }
 
     /// Opens a frame, which may have been read with its neighbours before.

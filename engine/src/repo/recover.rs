@@ -30,17 +30,24 @@ pub fn open_index(
     monitor: &dyn Monitor,
 ) -> Result<Index> {
     let mut index = Index::open(CacheSlot::take(cache, repository.id())?)?;
-    let listed = list_segments(repository)?;
+    let mut listed = list_segments(repository)?;
     let mut known = index.sources()?;
     if has_more_than(repository, &index, &known, &listed)? {
         index = index.reset()?;
         known.clear();
     }
-    let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
-    if !new.is_empty() {
-        // Before they are loaded, so that nothing that is dead is taken for stored.
-        Epochs::list(repository)?.tell(repository, &index)?;
+    if listed.iter().any(|name| !known.contains_key(name)) {
+        // Verdicts are heard before segments are loaded, so that nothing that is dead is taken for
+        // stored; and segments are listed after that, because what has moved is in later ones.
+        let epochs = Epochs::list(repository)?;
+        if epochs.tell(repository, &index)? == Told::IndexIsAhead {
+            index = index.reset()?;
+            known.clear();
+            epochs.tell(repository, &index)?;
+        }
+        listed = list_segments(repository)?;
     }
+    let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
     let damaged = add_segments(repository, &index, &new, monitor)?;
     let mut changed = !new.is_empty();
     if damaged || !snapshots.lack_segments(&listed).is_empty() {
