@@ -1,8 +1,6 @@
 //! Faults of the protocol that tests plant on purpose, to see that the simulator finds them.
 //! A program without the feature `flaws` has none of this.
 
-use super::repository::Repository;
-
 /// A rule that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
@@ -24,25 +22,4 @@ pub enum Flaw {
     NoSecondListing,
     /// What is condemned is removed, whatever the verdict says.
     VerdictIgnored,
-}
-
-impl Repository {
-    /// Breaks a rule from now on.
-    #[cfg(feature = "flaws")]
-    pub fn plant(&mut self, flaw: Option<Flaw>) {
-        self.flaw = flaw;
-    }
-
-    /// Whether a rule is broken.
-    #[cfg(feature = "flaws")]
-    pub(crate) fn has(&self, flaw: Flaw) -> bool {
-        self.flaw == Some(flaw)
-    }
-
-    /// Whether a rule is broken: none is.
-    #[cfg(not(feature = "flaws"))]
-    #[allow(clippy::unused_self, reason = "with the feature it is used")]
-    pub(crate) const fn has(&self, _: Flaw) -> bool {
-        false
-    }
 }

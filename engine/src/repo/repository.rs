@@ -12,6 +12,7 @@ use keepfast_format::slot::{KeySlot, PasswordCost};
 use keepfast_format::{FormatError, limits, names};
 use zeroize::Zeroizing;
 
+use super::flaws::Flaw;
 use super::soundness::{until, until_sound};
 use crate::error::{EngineError, Result};
 
@@ -43,7 +44,7 @@ pub struct Repository {
     keyring: Keyring,
     secrets: Vec<DomainSecrets>,
     #[cfg(feature = "flaws")]
-    pub(super) flaw: Option<super::flaws::Flaw>,
+    pub(super) flaw: Option<Flaw>,
 }
 
 /// A repository that is there, still closed.
@@ -287,6 +288,27 @@ impl Repository {
             }
         }
         Ok((count, findings))
+    }
+}
+
+impl Repository {
+    /// Breaks a rule from now on.
+    #[cfg(feature = "flaws")]
+    pub fn plant(&mut self, flaw: Option<Flaw>) {
+        self.flaw = flaw;
+    }
+
+    /// Whether a rule is broken.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// Whether a rule is broken: none is.
+    #[cfg(not(feature = "flaws"))]
+    #[allow(clippy::unused_self, reason = "with the feature it is used")]
+    pub(crate) const fn has(&self, _: Flaw) -> bool {
+        false
     }
 }
 

@@ -302,13 +302,21 @@ impl<'r> Session<'r> {
         let bytes = ack.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();
         let name = names::ack(epoch, self.id);
-        if backend.create(&name, &[&bytes])? == Created::AlreadyThere
-            && backend.read(&name, limits::EPOCH_OBJECT_BYTES_MAX)? != bytes
-        {
+        if backend.create(&name, &[&bytes])? == Created::AlreadyThere && !self.holds(&name, &bytes)? {
             return Err(EngineError::Fenced);
         }
         // Who waits for it must find it after a power cut too: it decides what is removed.
         Ok(backend.sync()?)
+    }
+
+    /// Whether an object that is there has these bytes. One that is gone by now was somebody
+    /// else's, or is of no use any more.
+    fn holds(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        match self.repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX) {
+            Ok(found) => Ok(found == bytes),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Fails if the session's register is taken.
@@ -347,7 +355,7 @@ impl<'r> Session<'r> {
         backend.sync()?;
         let name = names::snapshot(self.id);
         if backend.create(&name, &[&bytes])? == Created::AlreadyThere
-            && backend.read(&name, limits::SNAPSHOT_BYTES_MAX)? != bytes
+            && !self.holds(&name, &bytes)?
             && !repository.has(Flaw::FenceIgnored)
         {
             return Err(EngineError::Fenced);
