@@ -72,7 +72,7 @@ fn refer_to_all(
     monitor: &dyn Monitor,
 ) -> Result<()> {
     index.compare_with_store(repository)?;
-    let frames = FrameCache::new(repository, index);
+    let frames = FrameCache::deaf(repository, index);
     let seen = Seen::of(index)?;
     let gone = || {
         EngineError::Unusable(format!(
@@ -111,7 +111,7 @@ pub fn freed_by(
     ids: &HashSet<SessionId>,
     monitor: &dyn Monitor,
 ) -> Result<Freed> {
-    let frames = FrameCache::new(repository, index);
+    let frames = FrameCache::deaf(repository, index);
     let seen = Seen::of(index)?;
     let (going, staying): (Vec<&StoredSnapshot>, Vec<&StoredSnapshot>) =
         snapshots.all.iter().partition(|stored| ids.contains(&stored.snapshot.head.id));

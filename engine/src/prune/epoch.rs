@@ -214,10 +214,10 @@ impl Prune<'_> {
                 numbers.insert(number, pack.id);
             }
         })?;
-        let frames = FrameCache::new(self.repository, self.index);
+        let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
         Reach::new(&frames, self.monitor).walk(snapshots.iter().copied(), &seen, &mut |id, place| {
-            if place.is_none() {
+            if place.is_none_or(|place| !self.index.is_readable(place.pack)) {
                 return Err(FrameCache::missing(id));
             }
             for place in self.index.locations(id)? {

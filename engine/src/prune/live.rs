@@ -70,7 +70,7 @@ impl Live {
             }
         })?;
         index.miss_all_but(|pack| stored.contains_key(pack))?;
-        let frames = FrameCache::new(repository, index);
+        let frames = FrameCache::deaf(repository, index);
         let seen = Seen::of(index)?;
         let mut plain_bytes = Vec::new();
         let live = snapshots.all.iter().map(|stored| &stored.snapshot.body);

@@ -61,6 +61,7 @@ pub struct FrameCache<'r> {
     ahead: Mutex<VecDeque<Arc<SealedRange>>>,
     /// Packs that weren't there, and for which what garbage collections have done was heard.
     heard_for: Mutex<HashSet<u32>>,
+    hears: bool,
 }
 
 /// Neighbouring sealed frames of a pack.
@@ -84,7 +85,21 @@ impl<'r> FrameCache<'r> {
             readers: Mutex::default(),
             ahead: Mutex::default(),
             heard_for: Mutex::default(),
+            hears: true,
         }
+    }
+
+    /// A cache that doesn't hear by itself what garbage collections have moved: for tasks of a
+    /// thread pool, which must not wait for one another. Who starts them calls [`FrameCache::hear`].
+    #[must_use]
+    pub fn deaf(repository: &'r Repository, index: &'r Index) -> Self {
+        Self { hears: false, ..Self::new(repository, index) }
+    }
+
+    /// Hears what garbage collections have done, and where things are now.
+    pub fn hear(&self) -> Result<()> {
+        Epochs::list(self.repository)?.tell_all(self.repository, self.index)?;
+        refresh_index(self.repository, self.index).map(drop)
     }
 
     /// The repository.
@@ -140,7 +155,7 @@ impl<'r> FrameCache<'r> {
     /// was moved was indexed before, so the index hears now where to. `gone` are packs for
     /// which this was tried; for one of these there is nothing more to hear.
     pub fn may_have_moved(&self, pack: u32, gone: &mut Vec<u32>) -> Result<bool> {
-        if gone.contains(&pack) {
+        if !self.hears || gone.contains(&pack) {
             return Ok(false);
         }
         gone.push(pack);
@@ -148,8 +163,7 @@ impl<'r> FrameCache<'r> {
         let mut heard_for = lock(&self.heard_for);
         if heard_for.insert(pack) {
             self.index.marks().miss(pack);
-            Epochs::list(self.repository)?.tell_all(self.repository, self.index)?;
-            refresh_index(self.repository, self.index)?;
+            self.hear()?;
         }
         Ok(true)
     }

@@ -4,8 +4,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use keepfast_format::FormatError;
 use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
+use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::snapshot::SnapshotBody;
 use keepfast_format::state::StateTree;
@@ -33,6 +35,9 @@ struct PackBits {
     /// The number of each frame's first chunk in the pack, and at the end the number of chunks.
     firsts: Vec<u32>,
     bits: Vec<AtomicU64>,
+    /// Of metadata: what is below was reached. A chunk may also be referred to as a leaf, by mistake
+    /// or with intent, which must not hide what is below it.
+    descended: Vec<AtomicU64>,
 }
 
 impl PackBits {
@@ -44,13 +49,19 @@ impl PackBits {
             chunks += frame.chunks;
         }
         firsts.push(chunks);
-        Self { firsts, bits: (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
+        let words = || (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let descended = if pack.kind == ChunkKind::Metadata { words() } else { Vec::new() };
+        Self { firsts, bits: words(), descended }
     }
 
     /// The bit's word and mask.
     fn place(&self, frame: u32, ordinal: u32) -> Option<(&AtomicU64, u64)> {
-        let number = *self.firsts.get(frame as usize)? + ordinal;
+        let number = self.number(frame, ordinal)?;
         Some((self.bits.get(number as usize / 64)?, 1 << (number % 64)))
+    }
+
+    fn number(&self, frame: u32, ordinal: u32) -> Option<u32> {
+        Some(*self.firsts.get(frame as usize)? + ordinal)
     }
 }
 
@@ -73,6 +84,18 @@ impl Seen {
             // A pack that came later, or an index at odds with itself: seen once too often, if anything.
             None => true,
         }
+    }
+
+    /// Goes below a chunk of metadata; `false` if somebody has.
+    fn descend(&self, place: &Location) -> bool {
+        let bits = self.packs.get(place.pack as usize);
+        let found = bits.and_then(|bits| Some((bits, bits.number(place.frame, place.ordinal)?)));
+        let Some((bits, number)) = found else { return true };
+        let mask = 1 << (number % 64);
+        // What lies among data isn't marked: it is refused when it is read.
+        bits.descended
+            .get(number as usize / 64)
+            .is_none_or(|word| word.fetch_or(mask, Ordering::Relaxed) & mask == 0)
     }
 
     /// Whether a chunk was seen.
@@ -177,13 +200,21 @@ impl<'a> Reach<'a> {
             let place = located.get(&item.id).flatten();
             if place.is_none_or(|place| seen.insert(&place)) {
                 visit(&item.id, place)?;
-                new.extend(place.map(|place| (place, item)));
             }
+            new.extend(place.filter(|place| seen.descend(place)).map(|place| (place, item)));
         }
         // In the order of their places, so that each frame is opened once.
         new.sort_unstable_by_key(|(place, _)| *place);
         let trees = Trees::new(self.frames);
-        let read: Vec<Below> = new.par_iter().map(|(_, item)| read(trees, item)).collect::<Result<_>>()?;
+        let read_all = || new.par_iter().map(|(_, item)| read(trees, item)).collect::<Result<Vec<Below>>>();
+        let read = match read_all() {
+            // A garbage collection has moved something since it was looked up.
+            Err(EngineError::Missing { .. }) => {
+                self.frames.hear()?;
+                read_all()?
+            }
+            read => read?,
+        };
         for below in read.into_iter().rev() {
             self.add(below);
         }
@@ -220,7 +251,16 @@ fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
             }
         },
         Is::List(level) => {
-            for listed in trees.list(&item.id)?.items {
+            let list = trees.list(&item.id)?;
+            if list.level != level {
+                return Err(EngineError::damaged(format!("chunk list {}", item.id))(
+                    FormatError::Malformed {
+                        what: "chunk list",
+                        why: "it isn't of the level that its reference says",
+                    },
+                ));
+            }
+            for listed in list.items {
                 if level <= 1 {
                     below.leaves.push(listed.id);
                 } else {

@@ -62,6 +62,8 @@ pub fn open_index(
 
 /// Adds segments that have come since the index was opened. Returns whether there were any.
 pub fn refresh_index(repository: &Repository, index: &Index) -> Result<bool> {
+    // One at a time, so that nothing is loaded twice.
+    let _turn = index.loading();
     let known = index.sources()?;
     let listed = list_segments(repository)?;
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();

@@ -214,8 +214,14 @@ impl<'r> Session<'r> {
                 self.find_fence()?;
             }
             let before = self.takeover.swap(takeover::CLOSED, Ordering::SeqCst);
-            let held =
-                before == takeover::HELD || (before == takeover::TAKEN && self.hold_parent(&condemned)?);
+            let held = match before {
+                takeover::HELD => true,
+                takeover::TAKEN => self.hold_parent(&condemned).inspect_err(|_| {
+                    // Whoever tries again doesn't know what was taken over.
+                    self.unresolved.store(true, Ordering::SeqCst);
+                })?,
+                _ => false,
+            };
             let objections = self.stop_referring_to(&condemned)?;
             self.create_ack(condemned.epoch, objections)?;
             *acked = condemned.epoch;
@@ -223,7 +229,10 @@ impl<'r> Session<'r> {
             // taken has to be listed again.
             if held {
                 self.takeover.store(takeover::HELD, Ordering::SeqCst);
-            } else if before != takeover::TAKEN && self.parent_stands()? {
+            } else if before != takeover::TAKEN
+                && !self.unresolved.load(Ordering::SeqCst)
+                && self.parent_stands()?
+            {
                 self.takeover.store(takeover::OPEN, Ordering::SeqCst);
             }
         }
@@ -267,7 +276,7 @@ impl<'r> Session<'r> {
                 numbers.insert(number);
             }
         })?;
-        let frames = FrameCache::new(self.repository, self.index);
+        let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
         let mut all = true;
         let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |id, _| {

@@ -8,7 +8,7 @@ mod load;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use keepfast_format::FormatError;
 use keepfast_format::epoch::PackName;
@@ -107,6 +107,7 @@ pub struct Index {
     next_pack: AtomicU32,
     doubtful: AtomicBool,
     marks: PackMarks,
+    loading: Mutex<()>,
 }
 
 impl Index {
@@ -135,6 +136,7 @@ impl Index {
             next_pack: AtomicU32::new(next_pack),
             doubtful: AtomicBool::new(false),
             marks: PackMarks::default(),
+            loading: Mutex::default(),
         };
         index.for_each_key(space::GRAVE, |number, _| {
             index.marks.bury(number_of_key(number)?);
@@ -197,6 +199,11 @@ impl Index {
         }
     }
 
+    /// Waits until nobody else loads segments.
+    pub(super) fn loading(&self) -> MutexGuard<'_, ()> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What this process knows of each pack.
     pub(super) fn marks(&self) -> &PackMarks {
         &self.marks
@@ -253,14 +260,18 @@ impl Index {
 
     /// Where a chunk is; `None` if no known pack has it.
     pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>> {
-        let get =
-            |space| self.database.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error));
-        let found = match get(space::CHUNK)? {
-            None => get(space::UNLISTED)?,
-            found => found,
-        };
-        let Some(value) = found else { return Ok(None) };
-        self.best_of(&value).map(Some).ok_or_else(|| self.malformed())
+        let mut unreadable = None;
+        for space in [space::CHUNK, space::UNLISTED] {
+            let found =
+                self.database.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error))?;
+            let Some(value) = found else { continue };
+            let place = self.best_of(&value).ok_or_else(|| self.malformed())?;
+            if self.marks.is_readable(place.pack) {
+                return Ok(Some(place));
+            }
+            unreadable = unreadable.or(Some(place));
+        }
+        Ok(unreadable)
     }
 
     /// Of several locations the one that was added last, because what moves a chunk is about to
@@ -299,7 +310,10 @@ impl Index {
         let table = self.database.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| self.malformed())?;
         let found = self.database.db.batched_multi_get_cf(table, keys.iter(), true);
         let locate = |(found, id): (std::result::Result<Option<DBPinnableSlice<'_>>, _>, _)| match found {
-            Ok(Some(value)) => self.best_of(&value).map(Some).ok_or_else(|| self.malformed()),
+            Ok(Some(value)) => match self.best_of(&value) {
+                Some(place) if self.marks.is_readable(place.pack) => Ok(Some(place)),
+                _ => self.locate(id),
+            },
             // Rare enough for a lookup of its own.
             Ok(None) => self.locate(id),
             Err(error) => Err(self.failed(&error)),
