@@ -1,42 +1,56 @@
 #!/bin/bash
 # Measures pruning side by side: prune-peers.sh RUNS VERSION...
 #
-# keepfast and restic, if it is installed, back up each VERSION (a directory), forget all but the last
-# two snapshots, and prune a fresh copy of that repository RUNS times, in turns.
+# Each program that is installed backs up a directory that becomes each VERSION (another one) in turn; then, RUNS times, in turns, a fresh copy
+# of its repository is told to forget all but the last two snapshots, and to free what they don't need.
+# PROGRAMS="keepfast restic" measures only these.
 set -euo pipefail
 runs=$1
 shift
 work=${BENCH_WORK:-/var/tmp/keepfast-prune}
-export PATH=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/keepfast/target}/release:$PATH
-export KEEPFAST_PASSWORD=bench RESTIC_PASSWORD=bench
+here=$(dirname "$(readlink -f "$0")")
+. "$here/programs.sh"
+# time(1) measures processes, so this script calls itself for the function in question.
+if [ "$runs" = --call ]; then
+  "$@"
+  exit
+fi
 rm -rf "$work"
 mkdir -p "$work"
 trap 'rm -rf "$work"' EXIT
+mapfile -t programs < <(installed ${PROGRAMS:-keepfast restic rustic borg})
+export home
 
-keepfast_() { keepfast -r "$1/keepfast" --cache-dir "$1/keepfast-cache" "${@:2}"; }
-restic_() { restic --quiet -r "$1/restic" --cache-dir "$1/restic-cache" "${@:2}"; }
-programs=(keepfast)
-if command -v restic > /dev/null; then programs+=(restic); fi
-
-for program in "${programs[@]}"; do "${program}_" "$work/whole" init > /dev/null; done
+live=$work/live
+number=0
 for version in "$@"; do
-    for program in "${programs[@]}"; do "${program}_" "$work/whole" backup "$version" > /dev/null; done
+  number=$((number + 1))
+  become "$version"
+  for program in "${programs[@]}"; do
+    home=$work/now/$program
+    mkdir -p "$home"
+    [ $number -gt 1 ] || "${program}_init" >/dev/null
+    "${program}_backup" "$live" "$number" >/dev/null
+  done
 done
-keepfast_ "$work/whole" forget --quiet --group-by= --keep-last 2
-if [ ${#programs[@]} = 2 ]; then restic_ "$work/whole" forget --group-by= --keep-last 2 > /dev/null; fi
+mv "$work/now" "$work/whole"
 
 for run in $(seq "$runs"); do
-    for program in "${programs[@]}"; do
-        rm -rf "$work/copy"
-        cp -a "$work/whole" "$work/copy"
-        sync
-        before=$(du -sm "$work/copy/$program" | cut -f1)
-        begun=${EPOCHREALTIME/./}
-        "${program}_" "$work/copy" prune > /dev/null
-        ended=${EPOCHREALTIME/./}
-        after=$(du -sm "$work/copy/$program" | cut -f1)
-        printf '%s\trun %s\t%s ms\t%s -> %s MiB\n' "$program" "$run" \
-            "$(((ended - begun) / 1000))" "$before" "$after"
-    done
+  for program in "${programs[@]}"; do
+    # Where it was made: programs remember where a repository is.
+    rm -rf "$work/now"
+    mkdir "$work/now"
+    home=$work/now/$program
+    cp -a "$work/whole/$program" "$home"
+    sync
+    before=$(du -sm "$home/repository" | cut -f1)
+    /usr/bin/time -o "$work/time" -f '%e s wall, %U + %S s processor, %M KiB' \
+      "$0" --call "${program}_prune" 2 >/dev/null
+    after=$(du -sm "$home/repository" | cut -f1)
+    echo "$program $("${program}_version"), run $run: $(cat "$work/time"), $before -> $after MiB"
+  done
 done
-keepfast_ "$work/copy" check --read-data | tail -n 1
+for program in "${programs[@]}"; do
+  home=$work/whole/$program
+  "${program}_prune" 2 >/dev/null && "${program}_check" 2 >/dev/null && echo "$program: checked after it"
+done

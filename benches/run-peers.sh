@@ -9,50 +9,7 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 work=${BENCH_WORK:-/var/tmp/keepfast-peers}
 results=${RESULTS:-$work/results.tsv}
-export PATH=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/keepfast/target}/release:$PATH
-export KEEPFAST_PASSWORD=bench RESTIC_PASSWORD=bench RUSTIC_PASSWORD=bench BORG_PASSPHRASE=bench
-
-# ---- programs: NAME_version, then init, backup DIRECTORY NUMBER, restore TARGET NUMBER, check NUMBER.
-# $home is a folder of the program's own in this run. NUMBER counts snapshots, for programs
-# that must be told a name.
-
-keepfast_() { KEEPFAST_REPOSITORY=$home/repository KEEPFAST_CACHE_DIR=$home/cache keepfast --quiet "$@"; }
-keepfast_version() { keepfast --version | cut -d' ' -f2; }
-keepfast_init() { keepfast_ init; }
-keepfast_backup() { keepfast_ backup "$1"; }
-keepfast_restore() { keepfast_ restore --snapshot latest --target "$1"; }
-keepfast_check() { keepfast_ check --read-data; }
-
-restic_() { RESTIC_REPOSITORY=$home/repository RESTIC_CACHE_DIR=$home/cache restic --quiet "$@"; }
-restic_version() { restic version | cut -d' ' -f2; }
-restic_init() { restic_ init; }
-restic_backup() { restic_ backup "$1"; }
-restic_restore() { restic_ restore latest --target "$1"; }
-restic_check() { restic_ check --read-data; }
-
-rustic_() { rustic --repository "$home/repository" --cache-dir "$home/cache" --log-level warn --no-progress "$@"; }
-rustic_version() { rustic --version | cut -d' ' -f2; }
-rustic_init() { rustic_ init; }
-rustic_backup() { rustic_ backup "$1"; }
-rustic_restore() { rustic_ restore latest "$1"; }
-rustic_check() { rustic_ check --read-data; }
-
-borg_() { BORG_REPO=$home/repository BORG_BASE_DIR=$home/cache borg "$@"; }
-borg_version() { borg --version | cut -d' ' -f2; }
-borg_init() { mkdir -p "$home/cache" && borg_ init --encryption repokey-blake2; }
-borg_backup() { borg_ create --compression zstd,3 "::snapshot-$2" "$1"; }
-borg_restore() { cd "$1" && borg_ extract "::snapshot-$2"; }
-borg_check() { borg_ check --verify-data; }
-
-bupstash_() {
-  BUPSTASH_REPOSITORY=$home/repository BUPSTASH_KEY=$home/key BUPSTASH_QUERY_CACHE=$home/cache/query bupstash "$@"
-}
-bupstash_version() { bupstash version | sed 's/bupstash-//'; }
-bupstash_init() { mkdir -p "$home/cache" && bupstash new-key -o "$home/key" && bupstash_ init; }
-bupstash_backup() { bupstash_ put --quiet --send-log "$home/cache/log" "snapshot=$2" "$1"; }
-bupstash_restore() { bupstash_ restore --quiet --ownership --into "$1" "snapshot=$2"; }
-# It has no check: what comes nearest is to read every snapshot back.
-bupstash_check() { for n in $(seq "$1"); do bupstash_ get --quiet "snapshot=$n" >/dev/null || return 1; done; }
+. "$here/programs.sh"
 
 # ---- measuring
 

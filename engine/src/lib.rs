@@ -1,7 +1,7 @@
 //! The engine: backs up, restores and checks, with no terminal, clock or environment in sight.
 //!
-//! Three floors, imports point down only: [`fs`], [`chunk`], [`monitor`] and [`retention`] know no
-//! repository; [`repo`] is the repository and what reads and writes it; the verbs
+//! Three floors, imports point down only: [`fs`], [`chunk`], [`monitor`], [`retention`] and `threads`
+//! know no repository; [`repo`] is the repository and what reads and writes it; the verbs
 //! ([`archive`], [`restore`], [`check`], …) stand on both and don't know each other.
 
 pub mod archive;
@@ -18,5 +18,6 @@ pub mod repo;
 pub mod restore;
 pub mod retention;
 pub mod stats;
+mod threads;
 
 pub use error::EngineError;

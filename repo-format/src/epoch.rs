@@ -4,6 +4,8 @@
 //! with an ack, which its writer signs; `done` is the verdict, an owner's again. All three are
 //! created once and never change.
 
+use std::collections::HashSet;
+
 use crate::FormatError;
 use crate::cbor::{Fields, Taker};
 use crate::ids::{HolderId, PackId, RepositoryId, SessionId};
@@ -41,6 +43,12 @@ pub struct Condemned {
 }
 
 impl Condemned {
+    /// The packs' ids.
+    #[must_use]
+    pub fn pack_ids(&self) -> HashSet<PackId> {
+        self.packs.iter().map(|pack| pack.id).collect()
+    }
+
     /// The stored bytes: encoded and signed by an owner.
     #[must_use]
     pub fn seal(&self, repository: RepositoryId, owner: &Identity) -> Vec<u8> {

@@ -33,6 +33,7 @@ use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
     StoredSnapshot, Trees, WriterOptions, WriterTotals, refresh_index, write_packs,
 };
+use crate::threads::in_threads;
 pub use estimate::estimate;
 use parent::ParentDirectory;
 use pending::{Directory, DirectoryStart, PagesJob, Place};
@@ -363,23 +364,9 @@ impl Run<'_> {
             }
         };
         let mut tally = Tally::default();
-        if self.options.threads <= 1 {
-            tally.add(Worker::new(&shared).run());
+        for counted in in_threads(self.options.threads, || Worker::new(&shared).run()) {
+            tally.add(counted);
         }
-        std::thread::scope(|scope| {
-            if self.options.threads <= 1 {
-                return;
-            }
-            let threads: Vec<_> = (0..self.options.threads.max(1))
-                .map(|_| scope.spawn(|| Worker::new(&shared).run()))
-                .collect();
-            for thread in threads {
-                match thread.join() {
-                    Ok(counted) => tally.add(counted),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-        });
         let groups = link_groups(&shared);
         let mut worker = Worker::new(&shared);
         let hard_links = worker.store_blob(&links::encode(&groups))?;

@@ -12,6 +12,7 @@ use super::ListedPacks;
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{Repository, verify_stored_pack};
+use crate::threads::in_threads;
 
 /// What reading found.
 pub struct ReadPacks {
@@ -58,11 +59,7 @@ impl<'a> Reading<'a> {
 
     /// Reads them.
     pub fn run(self, threads: usize) -> Result<ReadPacks> {
-        std::thread::scope(|scope| {
-            for _ in 0..threads.max(1) {
-                scope.spawn(|| self.work());
-            }
-        });
+        in_threads(threads, || self.work());
         if let Some(error) = self.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }

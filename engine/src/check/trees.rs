@@ -16,6 +16,7 @@ use keepfast_format::state::StateTree;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
 use crate::repo::{Index, Snapshots, Trees};
+use crate::threads::in_threads;
 
 /// Chunks that a thread looks up together.
 const CHUNKS_LOOKED_UP: usize = 1 << 15;
@@ -104,11 +105,7 @@ impl<'w> TreeWalk<'w> {
             found.see((TreeKind::Tree, body.tree));
         }
         drop(found);
-        std::thread::scope(|scope| {
-            for _ in 0..threads.max(1) {
-                scope.spawn(|| Walker { walk: &self, chunks: Vec::new() }.run());
-            }
-        });
+        in_threads(threads, || Walker { walk: &self, chunks: Vec::new() }.run());
         let found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
         match found.error {
             Some(error) => Err(error),

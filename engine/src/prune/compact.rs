@@ -10,21 +10,22 @@ use keepfast_format::{limits, names};
 
 use super::Prune;
 use crate::error::{EngineError, Result};
-use crate::repo::{Epochs, Snapshots, dead_sessions, list_catalogue, read_condemned};
+use crate::repo::{Epochs, Snapshots, list_catalogue, read_condemned};
 
 impl Prune<'_> {
     /// Writes the catalogue first, and removes after that. What an interrupted run has left is
     /// removed too.
-    pub(super) fn compact(&mut self) -> Result<()> {
-        let mut objects = self.objects_of_sessions()?;
-        let named = dead_sessions(self.repository)?;
-        let mut dead: HashSet<SessionId> = named.clone();
-        let new: Vec<SessionId> =
-            self.compactable()?.into_iter().filter(|session| !named.contains(session)).collect();
+    pub(super) fn compact(&mut self, epochs: &Epochs, snapshots: &Snapshots) -> Result<()> {
+        let mut dead: HashSet<SessionId> = snapshots.dead.clone();
+        let new = self.compactable(epochs, snapshots)?;
         if new.len() >= self.options.compact_from.max(1) {
             new.chunks(limits::EPOCH_ITEMS_MAX).try_for_each(|some| self.write_catalogue(some))?;
             dead.extend(new);
         }
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let mut objects = self.objects_of_sessions()?;
         objects.retain(|session, _| dead.contains(session));
         let names: Vec<String> = objects.into_values().flatten().collect();
         self.report.objects_removed += names.len() as u64;
@@ -34,10 +35,11 @@ impl Prune<'_> {
     /// Sessions that were fenced, and snapshots that are forgotten and that an epoch with a
     /// verdict knew: a second listing that is yet to come takes them for old ones. A writer's
     /// newest snapshot stays, since the next one is numbered after it.
-    fn compactable(&self) -> Result<Vec<SessionId>> {
-        let snapshots = Snapshots::load(self.repository)?;
-        let newest = Epochs::list(self.repository)?.newest_finished();
-        let known = match newest {
+    fn compactable(&self, epochs: &Epochs, snapshots: &Snapshots) -> Result<Vec<SessionId>> {
+        if snapshots.forgotten.len() + snapshots.fenced.len() < self.options.compact_from {
+            return Ok(Vec::new());
+        }
+        let known = match epochs.newest_finished() {
             0 => Vec::new(),
             newest => read_condemned(self.repository, newest)?.snapshots,
         };

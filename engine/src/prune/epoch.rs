@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use keepfast_backend::Created;
@@ -22,6 +21,7 @@ use crate::repo::{
     Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, open_verdict,
     read_condemned, refresh_index, until_sound,
 };
+use crate::threads::in_threads;
 
 /// How often to look for answers.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -207,13 +207,7 @@ impl Prune<'_> {
             return Ok(needed);
         }
         refresh_index(self.repository, self.index)?;
-        let ids: HashSet<PackId> = condemned.packs.iter().map(|pack| pack.id).collect();
-        let mut numbers = HashMap::new();
-        self.index.for_each_pack(|number, pack| {
-            if ids.contains(&pack.id) {
-                numbers.insert(number, pack.id);
-            }
-        })?;
+        let numbers = self.index.numbers_of(&condemned.pack_ids())?;
         let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
         Reach::new(&frames, self.monitor).walk(snapshots.iter().copied(), &seen, &mut |id, place| {
@@ -259,16 +253,6 @@ impl Prune<'_> {
             }
             Ok(())
         };
-        let threads = self.options.threads.clamp(1, names.len().max(1));
-        if threads == 1 {
-            return work();
-        }
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().try_for_each(|thread| match thread.join() {
-                Ok(worked) => worked,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-        })
+        in_threads(self.options.threads.min(names.len()), work).into_iter().collect()
     }
 }

@@ -7,10 +7,9 @@ use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
-use super::decided;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
-use crate::repo::{FrameCache, Index, Reach, Repository, Seen, Snapshots, dead_sessions};
+use crate::repo::{FrameCache, Index, Reach, Repository, Seen, Snapshots};
 
 /// Step 1: sessions and snapshots, listed in this order, and what was decided about them, read
 /// after that.
@@ -31,7 +30,7 @@ impl Listing {
             open.extend(names::parse_session(names::SESSIONS, &listed.name));
         })?;
         let snapshots = Snapshots::load(repository)?;
-        let decided = decided(&snapshots, &dead_sessions(repository)?);
+        let decided: HashSet<SessionId> = snapshots.decided().collect();
         open.retain(|session| !decided.contains(session));
         Ok(Self { snapshots, decided, open })
     }

@@ -12,11 +12,9 @@ mod plan;
 mod rewrite;
 mod sweep;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use keepfast_backend::Created;
-use keepfast_format::config::SINGLE_WRITER;
 use keepfast_format::epoch::{Condemned, PackName};
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
@@ -26,7 +24,7 @@ use keepfast_format::node::Timestamp;
 
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
-use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, refresh_index};
+use crate::repo::{Epochs, Flaw, Index, Repository, WriterOptions, refresh_index};
 use live::{Listing, Live};
 pub use plan::{PrunePlan, Share};
 
@@ -133,11 +131,7 @@ impl<'a> Prune<'a> {
         if repository.identity().role() != Role::Owner {
             return Err(EngineError::NotAllowed { action: "prune" });
         }
-        let features = &repository.config().features;
-        let mut known = features.write.iter().chain(&features.collect);
-        if let Some(feature) = known.find(|feature| *feature != SINGLE_WRITER) {
-            return Err(EngineError::UnknownFeature { feature: feature.clone() });
-        }
+        repository.can_be_collected()?;
         Ok(Self { repository, index, options, monitor, report: PruneReport::default() })
     }
 
@@ -159,8 +153,7 @@ impl<'a> Prune<'a> {
                 Turn::Done | Turn::Idle => break,
             }
         }
-        self.sweep()?;
-        self.compact()
+        self.sweep()
     }
 
     /// One turn. Step numbers are those of SPEC, "Removing".
@@ -241,12 +234,6 @@ impl<'a> Prune<'a> {
     fn stop_if_asked(&self) -> Result<()> {
         if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) }
     }
-}
-
-/// Sessions of which the outcome is known.
-fn decided(snapshots: &Snapshots, dead: &HashSet<SessionId>) -> HashSet<SessionId> {
-    let committed = snapshots.all.iter().chain(&snapshots.forgotten).map(|stored| stored.snapshot.head.id);
-    committed.chain(snapshots.fenced.iter().copied()).chain(dead.iter().copied()).collect()
 }
 
 /// The name of a pack's object.

@@ -2,10 +2,9 @@
 //! ones are condemned. So whoever reads finds it, before, meanwhile and after.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
@@ -13,7 +12,8 @@ use keepfast_format::frame::FrameReader;
 use super::Prune;
 use super::live::Live;
 use crate::error::{EngineError, Result};
-use crate::repo::{FrameCache, FrameWriter, PackWriter, Rewriting, Seen, StoredPack};
+use crate::repo::{FrameCache, FrameWriter, PackWriter, Rewriting, Seen, StoredPack, windows};
+use crate::threads::in_threads;
 
 impl Prune<'_> {
     /// Step 2: rewrites what the plan says, in a session of its own that commits nothing and is
@@ -23,12 +23,17 @@ impl Prune<'_> {
         if numbers.is_empty() {
             return Ok(Vec::new());
         }
+        let mut pieces = Vec::new();
+        for number in numbers {
+            let pack = self.index.pack(number)?;
+            pieces.extend(windows(&pack.frames).map(|frames| Piece { number, frames }));
+        }
         let rewriting = Rewriting::begin(self.repository, &self.options.program, (self.options.clock)())?;
         let job = Job {
             prune: self,
             frames: FrameCache::new(self.repository, self.index),
             seen: &live.seen,
-            numbers: &numbers,
+            pieces: &pieces,
             next: AtomicUsize::new(0),
             read_bytes: AtomicU64::new(0),
             outcome: Mutex::default(),
@@ -39,7 +44,7 @@ impl Prune<'_> {
         let ((), totals) = written?;
         let bytes_read = job.read_bytes.into_inner();
         let Outcome { moved, stay } = job.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // A pack that the index knows by two numbers has moved when both have.
+        // A pack has moved when each piece has, by each number that the index knows it by.
         let moved: Vec<PackName> = moved.into_iter().filter(|pack| !stay.contains(pack)).collect();
         self.report.packs_rewritten += moved.len() as u64;
         self.report.bytes_read += bytes_read;
@@ -48,11 +53,17 @@ impl Prune<'_> {
     }
 }
 
+/// What one thread moves at a time: frames of a pack that are read together.
+struct Piece {
+    number: u32,
+    frames: Range<u32>,
+}
+
 struct Job<'a> {
     prune: &'a Prune<'a>,
     frames: FrameCache<'a>,
     seen: &'a Seen,
-    numbers: &'a [u32],
+    pieces: &'a [Piece],
     next: AtomicUsize,
     read_bytes: AtomicU64,
     outcome: Mutex<Outcome>,
@@ -67,39 +78,30 @@ struct Outcome {
 
 impl Job<'_> {
     fn run(&self, writer: &PackWriter<'_>) -> Result<()> {
-        if self.prune.options.threads <= 1 {
-            return self.work(writer);
-        }
-        thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..self.prune.options.threads.max(1)).map(|_| scope.spawn(|| self.work(writer))).collect();
-            threads.into_iter().try_for_each(|thread| match thread.join() {
-                Ok(worked) => worked,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-        })
+        in_threads(self.prune.options.threads, || self.work(writer)).into_iter().collect()
     }
 
     /// What one thread does.
     fn work(&self, writer: &PackWriter<'_>) -> Result<()> {
         let mut frames = writer.frames();
         let mut reader = FrameReader::default();
-        while let Some(number) = self.numbers.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(piece) = self.pieces.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             self.prune.stop_if_asked()?;
             if writer.has_failed() {
                 break;
             }
-            let pack = self.prune.index.pack(*number)?;
+            let pack = self.prune.index.pack(piece.number)?;
             let name = PackName { id: pack.id, session: pack.session };
-            let done = self.move_pack(*number, &pack, &mut frames, &mut reader);
-            let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-            match done {
-                Ok(()) => drop(outcome.moved.insert(name)),
+            if self.outcome().stay.contains(&name) {
+                continue;
+            }
+            match self.move_piece(piece, &pack, &mut frames, &mut reader) {
+                Ok(()) => drop(self.outcome().moved.insert(name)),
                 // It stays as it is, for `check` to report.
                 Err(error @ (EngineError::Damaged { .. } | EngineError::Missing { .. })) => {
-                    outcome.stay.insert(name);
-                    drop(outcome);
-                    self.prune.say(format!("{} isn't rewritten: {error}", pack.name()));
+                    if self.outcome().stay.insert(name) {
+                        self.prune.say(format!("{} isn't rewritten: {error}", pack.name()));
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -107,17 +109,21 @@ impl Job<'_> {
         frames.finish()
     }
 
-    fn move_pack(
+    fn outcome(&self) -> MutexGuard<'_, Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn move_piece(
         &self,
-        number: u32,
+        piece: &Piece,
         pack: &StoredPack,
         writer: &mut FrameWriter<'_>,
         reader: &mut FrameReader,
     ) -> Result<()> {
-        for (frame, live) in (0..).zip(self.seen.in_frames(number)) {
-            if live == 0 {
-                continue;
-            }
+        let number = piece.number;
+        let live = self.seen.in_frames(number);
+        let is_live = |frame: &u32| live.get(*frame as usize).is_some_and(|chunks| *chunks > 0);
+        for frame in piece.frames.clone().filter(is_live) {
             self.frames.open_neighbours(reader, number, frame)?;
             self.read_bytes.fetch_add(pack.frame(frame)?.sealed_bytes.into(), Ordering::Relaxed);
             for (ordinal, plain) in (0..).zip(reader.chunks()) {

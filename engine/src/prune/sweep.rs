@@ -1,5 +1,5 @@
 //! What is left over: packs that are dead and came back, answers that nobody will read again,
-//! index segments of which nothing lives.
+//! index segments of which nothing lives, and objects of dead sessions.
 
 use std::collections::HashSet;
 
@@ -8,16 +8,18 @@ use keepfast_format::names;
 
 use super::Prune;
 use crate::error::Result;
-use crate::repo::{Epochs, Snapshots, dead_sessions, list_segments};
+use crate::repo::{Epochs, Snapshots, list_segments};
 
 impl Prune<'_> {
-    /// Removes what is left over of this epoch and of earlier ones.
+    /// Removes what is left over of this epoch and of earlier ones, and compacts.
     pub(super) fn sweep(&mut self) -> Result<()> {
         let epochs = Epochs::list(self.repository)?;
         epochs.tell_all(self.repository, self.index)?;
         self.sweep_packs()?;
         self.sweep_acks(&epochs)?;
-        self.sweep_segments()
+        let snapshots = Snapshots::load(self.repository)?;
+        self.sweep_segments(&snapshots)?;
+        self.compact(&epochs, &snapshots)
     }
 
     /// Packs that a verdict has named and that are there all the same: an interrupted removal,
@@ -55,15 +57,10 @@ impl Prune<'_> {
     }
 
     /// Segments that list nothing but dead packs, of sessions that are fenced or forgotten.
-    fn sweep_segments(&mut self) -> Result<()> {
-        let snapshots = Snapshots::load(self.repository)?;
-        let ended: HashSet<SessionId> = snapshots
-            .forgotten
-            .iter()
-            .map(|stored| stored.snapshot.head.id)
-            .chain(snapshots.fenced.iter().copied())
-            .chain(dead_sessions(self.repository)?)
-            .collect();
+    fn sweep_segments(&mut self, snapshots: &Snapshots) -> Result<()> {
+        let forgotten = snapshots.forgotten.iter().map(|stored| stored.snapshot.head.id);
+        let ended: HashSet<SessionId> =
+            forgotten.chain(snapshots.fenced.iter().copied()).chain(snapshots.dead.iter().copied()).collect();
         let there = list_segments(self.repository)?;
         let mut dead = self.index.dead_segments()?;
         dead.retain(|name| {

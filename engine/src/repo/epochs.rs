@@ -73,7 +73,7 @@ impl Epochs {
             Told::All => Ok(()),
             Told::IndexIsAhead => Err(EngineError::Unusable(
                 "the repository has lost epochs that this machine knows of: it was set back to an earlier \
-                 state; clear this machine's index with `keepfast cache --clear` and run the command again"
+                 state; clear this machine's index with `keepfast cache clear` and run the command again"
                     .to_owned(),
             )),
         }

@@ -314,17 +314,23 @@ fn unreadable(pack: &StoredPack, error: BackendError) -> EngineError {
 /// The frames that are read together with one: a pack is cut into windows of up to
 /// [`AHEAD_BYTES`], always the same ones, so that nothing is read twice whatever the order.
 fn window(frames: &[FrameEntry], number: u32) -> Range<u32> {
-    let (mut first, mut start) = (0, 0);
-    for (at, frame) in (0..).zip(frames) {
-        let end = u64::from(frame.offset) + u64::from(frame.sealed_bytes);
-        if at > first && end - start > AHEAD_BYTES {
-            if number < at {
-                return first..at;
-            }
-            (first, start) = (at, u64::from(frame.offset));
+    windows(frames).find(|window| number < window.end).unwrap_or_default()
+}
+
+/// All windows of a pack, in order.
+pub fn windows(frames: &[FrameEntry]) -> impl Iterator<Item = Range<u32>> {
+    let mut rest = 0..frames.len() as u32;
+    std::iter::from_fn(move || {
+        let first = rest.next()?;
+        let start = u64::from(frames[first as usize].offset);
+        let fits = |frame: &FrameEntry| {
+            u64::from(frame.offset) + u64::from(frame.sealed_bytes) - start <= AHEAD_BYTES
+        };
+        while rest.start < rest.end && fits(&frames[rest.start as usize]) {
+            rest.start += 1;
         }
-    }
-    first..frames.len() as u32
+        Some(first..rest.start)
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -26,7 +26,7 @@ pub use cache::{clear_cache, describe_cache};
 pub use catalogue::{dead_sessions, list_catalogue, read_catalogue};
 pub use epochs::{Epochs, find_condemned, find_verdict, open_verdict, read_condemned};
 pub use flaws::Flaw;
-pub use frames::{ChunkBytes, FrameCache};
+pub use frames::{ChunkBytes, FrameCache, windows};
 pub use gather::gather;
 pub use index::{Index, Located, Location, StoredPack};
 pub use packs::{PackFinding, verify_stored_pack};

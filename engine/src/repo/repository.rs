@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keepfast_backend::{Backend, Created};
 use keepfast_format::chunker::{Chunker, ChunkerParams};
-use keepfast_format::config::Config;
+use keepfast_format::config::{Config, SINGLE_WRITER};
 use keepfast_format::ids::{DomainId, HolderId, ObjectHash, RepositoryId, SlotId};
 use keepfast_format::keyring::Keyring;
 use keepfast_format::keys::{ChunkIds, DomainSecrets, Identity, KeyRef};
@@ -200,6 +200,17 @@ impl Repository {
     #[must_use]
     pub fn id(&self) -> RepositoryId {
         self.config.repository
+    }
+
+    /// Fails if writing takes a feature that this version doesn't know.
+    pub fn can_be_written(&self) -> Result<()> {
+        all_known(&self.config.features.write)
+    }
+
+    /// Fails if collecting garbage takes a feature that this version doesn't know.
+    pub fn can_be_collected(&self) -> Result<()> {
+        self.can_be_written()?;
+        all_known(&self.config.features.collect)
     }
 
     /// The newest config.
@@ -404,4 +415,11 @@ fn unlock(backend: &dyn Backend, password: &[u8]) -> Result<(RepositoryId, Ident
         }
     }
     Err(damaged.unwrap_or_else(|| EngineError::WrongPassword { location: backend.location() }))
+}
+
+fn all_known(features: &[String]) -> Result<()> {
+    match features.iter().find(|feature| *feature != SINGLE_WRITER) {
+        Some(feature) => Err(EngineError::UnknownFeature { feature: feature.clone() }),
+        None => Ok(()),
+    }
 }

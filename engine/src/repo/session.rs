@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepfast_backend::Created;
-use keepfast_format::config::SINGLE_WRITER;
 use keepfast_format::epoch::{Ack, Condemned};
 use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::node::Timestamp;
@@ -242,14 +241,15 @@ impl<'r> Session<'r> {
     /// *First* nothing new refers to what an epoch condemned, *then* it is known what already
     /// does: both in one step for each pack. Returns the packs that this session objects to.
     fn stop_referring_to(&self, condemned: &Condemned) -> Result<Vec<PackId>> {
-        let ids: HashSet<PackId> = condemned.packs.iter().map(|pack| pack.id).collect();
+        let ids = condemned.pack_ids();
         let mut objections = Vec::new();
-        self.index.marks().condemn_all(ids.iter().copied(), |_| {
-            self.index.for_each_pack(|number, pack| {
-                if ids.contains(&pack.id) && self.index.marks().condemn(number) {
-                    objections.push(pack.id);
+        self.index.marks().condemn_all(ids.iter().copied(), |_| -> Result<()> {
+            for (number, id) in self.index.numbers_of(&ids)? {
+                if self.index.marks().condemn(number) {
+                    objections.push(id);
                 }
-            })
+            }
+            Ok(())
         })?;
         if self.unresolved.load(Ordering::SeqCst) {
             objections = ids.into_iter().collect();
@@ -269,20 +269,14 @@ impl<'r> Session<'r> {
         // What was taken over without being looked up may lie anywhere, also in packs that this
         // index has never heard of.
         refresh_index(self.repository, self.index)?;
-        let ids: HashSet<PackId> = condemned.packs.iter().map(|pack| pack.id).collect();
-        let mut numbers = HashSet::new();
-        self.index.for_each_pack(|number, pack| {
-            if ids.contains(&pack.id) {
-                numbers.insert(number);
-            }
-        })?;
+        let numbers = self.index.numbers_of(&condemned.pack_ids())?;
         let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
         let mut all = true;
         let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |id, _| {
             let locations = self.index.locations(id)?;
             let (rather_not, rather): (Vec<u32>, Vec<u32>) =
-                locations.iter().map(|place| place.pack).partition(|pack| numbers.contains(pack));
+                locations.iter().map(|place| place.pack).partition(|pack| numbers.contains_key(pack));
             all &= rather.into_iter().chain(rather_not).any(|pack| self.index.marks().refer(pack));
             Ok(())
         });
@@ -392,11 +386,8 @@ fn in_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>
         others.extend(names::parse_session(names::SESSIONS, &listed.name));
     })?;
     others.remove(&own);
-    for stored in ended.all.iter().chain(&ended.forgotten) {
-        others.remove(&stored.snapshot.head.id);
-    }
-    for fenced in &ended.fenced {
-        others.remove(fenced);
+    for session in ended.decided() {
+        others.remove(&session);
     }
     Ok(!others.is_empty())
 }
@@ -406,10 +397,7 @@ pub(super) fn announce(repository: &Repository, program: &str, now: Timestamp) -
     if !repository.identity().role().writes() {
         return Err(EngineError::NotAllowed { action: "back up" });
     }
-    let features = &repository.config().features.write;
-    if let Some(feature) = features.iter().find(|feature| *feature != SINGLE_WRITER) {
-        return Err(EngineError::UnknownFeature { feature: feature.clone() });
-    }
+    repository.can_be_written()?;
     let id = SessionId { writer: repository.identity().holder(), random: *repository.random()? };
     let object = SessionObject {
         id,

@@ -34,6 +34,8 @@ pub struct Snapshots {
     pub protected: HashSet<SessionId>,
     /// Sessions that were ended without a snapshot.
     pub fenced: Vec<SessionId>,
+    /// Sessions that the catalogue names: nothing of them counts.
+    pub dead: HashSet<SessionId>,
     /// Those that can't be read, and what else should say something about snapshots: object and
     /// what is wrong with it.
     pub damaged: Vec<(String, String)>,
@@ -92,6 +94,7 @@ impl Snapshots {
             }
         }
         let by_time = |stored: &StoredSnapshot| (stored.snapshot.body.start, stored.snapshot.head.id);
+        snapshots.dead = dead;
         snapshots.all.sort_by_key(by_time);
         snapshots.forgotten.sort_by_key(by_time);
         snapshots.damaged.sort_unstable();
@@ -137,6 +140,12 @@ impl Snapshots {
                 several.len()
             ))),
         }
+    }
+
+    /// Sessions that have committed, or can't any more.
+    pub fn decided(&self) -> impl Iterator<Item = SessionId> {
+        let committed = self.all.iter().chain(&self.forgotten).map(|stored| stored.snapshot.head.id);
+        committed.chain(self.fenced.iter().copied()).chain(self.dead.iter().copied())
     }
 
     /// The newest snapshot of this machine with exactly these paths.

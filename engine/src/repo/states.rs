@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use keepfast_backend::Created;
-use keepfast_format::config::SINGLE_WRITER;
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::standing::{Decision, Standing};
@@ -96,10 +95,7 @@ pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) 
     if repository.identity().role() != Role::Owner {
         return Err(EngineError::NotAllowed { action: "decide about snapshots" });
     }
-    let features = &repository.config().features.write;
-    if let Some(feature) = features.iter().find(|feature| *feature != SINGLE_WRITER) {
-        return Err(EngineError::UnknownFeature { feature: feature.clone() });
-    }
+    repository.can_be_written()?;
     loop {
         let decided = decisions(repository, snapshot)?;
         let newest = decided.values().rev().flatten().next().copied();

@@ -18,6 +18,7 @@ use super::target::Target;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
 use crate::repo::FrameCache;
+use crate::threads::in_threads;
 
 /// Files that stay open between two of their parts.
 const OPEN_FILES_MAX: usize = 256;
@@ -54,11 +55,7 @@ pub fn run(
         open: AtomicUsize::new(0),
         error: Mutex::new(None),
     };
-    std::thread::scope(|scope| {
-        for _ in 0..options.threads.max(1) {
-            scope.spawn(|| run.work(&reads));
-        }
-    });
+    in_threads(options.threads, || run.work(&reads));
     match run.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(()),

@@ -345,6 +345,17 @@ impl Index {
         })
     }
 
+    /// The numbers of these packs, as far as they are known; a pack may have several.
+    pub fn numbers_of(&self, packs: &HashSet<PackId>) -> Result<HashMap<u32, PackId>> {
+        let mut numbers = HashMap::new();
+        self.for_each_pack(|number, pack| {
+            if packs.contains(&pack.id) {
+                numbers.insert(number, pack.id);
+            }
+        })?;
+        Ok(numbers)
+    }
+
     /// Calls `visit` with every key of a kind and its value; `None` says that they are malformed.
     fn for_each_key(&self, space: u8, mut visit: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Result<()> {
         for item in self.database.db.iterator(IteratorMode::From(&[space], Direction::Forward)) {
@@ -395,18 +406,15 @@ impl Index {
 
     /// Hears a verdict: these packs are dead, wherever and whenever they appear.
     pub fn bury(&self, epoch: u32, packs: &[PackId]) -> Result<()> {
-        let named: HashSet<&PackId> = packs.iter().collect();
         let mut batch = WriteBatch::default();
         for id in packs {
             batch.put(dead_key(id), []);
         }
         if !packs.is_empty() {
-            self.for_each_pack(|number, pack| {
-                if named.contains(&pack.id) {
-                    batch.put(number_key(space::GRAVE, number), []);
-                    self.marks.bury(number);
-                }
-            })?;
+            for number in self.numbers_of(&packs.iter().copied().collect())?.into_keys() {
+                batch.put(number_key(space::GRAVE, number), []);
+                self.marks.bury(number);
+            }
         }
         batch.put(number_key(space::EPOCH, epoch), []);
         self.database.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))
