@@ -92,7 +92,7 @@ pub trait Backend: Send + Sync {
     }
 
     /// Calls `found` with every object whose name begins with `prefix`, in no particular order.
-    /// `prefix` ends with a slash.
+    /// `prefix` is the name of a folder with a slash at its end, or what such names begin with.
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError>;
 
     /// Removes an object; one that isn't there is fine.

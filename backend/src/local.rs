@@ -127,6 +127,28 @@ impl LocalBackend {
         written
     }
 
+    /// The folders whose names begin with `prefix`.
+    fn folders_of(&self, prefix: &str) -> io::Result<Vec<PathBuf>> {
+        let (above, beginning) = prefix.rsplit_once('/').unwrap_or(("", prefix));
+        let above = self.root.join(above);
+        if beginning.is_empty() {
+            return Ok(vec![above]);
+        }
+        let entries = match fs::read_dir(above) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut folders = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let fits = entry.file_name().as_encoded_bytes().starts_with(beginning.as_bytes());
+            if fits && entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+        Ok(folders)
+    }
+
     fn list_folder(&self, folder: &Path, found: &mut dyn FnMut(Listed)) -> io::Result<()> {
         let entries = match fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -222,11 +244,13 @@ impl Backend for LocalBackend {
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
-        let folder = self.root.join(prefix);
-        self.list_folder(&folder, found).map_err(|error| self.failed(Operation::List, prefix, error))?;
-        // What was listed may be relied upon, and whoever made it may not have flushed its name.
-        if folder.exists() {
-            self.mark_dirty([folder]);
+        let failed = |error| self.failed(Operation::List, prefix, error);
+        for folder in self.folders_of(prefix).map_err(failed)? {
+            self.list_folder(&folder, found).map_err(failed)?;
+            // What was listed may be relied upon, and whoever made it may not have flushed its name.
+            if folder.exists() {
+                self.mark_dirty([folder]);
+            }
         }
         Ok(())
     }

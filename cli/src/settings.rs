@@ -92,9 +92,19 @@ pub fn local_path(place: &str) -> PathBuf {
 
 /// Opens the repository.
 pub fn open(common: &Common, stop: Option<StopFlag>) -> Result<Repository> {
+    // Commands that need a cache say so when there is no place for one.
+    open_with(common, stop, cache_dir(common).ok())
+}
+
+/// Opens the repository so that everything is read from the store.
+pub fn open_afresh(common: &Common, stop: Option<StopFlag>) -> Result<Repository> {
+    open_with(common, stop, None)
+}
+
+fn open_with(common: &Common, stop: Option<StopFlag>, cache: Option<PathBuf>) -> Result<Repository> {
     // Ask for a password only where there is something to open.
     let found = Repository::find(backend(common, stop)?)?;
-    let repository = found.open(password(common, false)?.as_bytes())?;
+    let repository = found.open(password(common, false)?.as_bytes(), cache.as_deref())?;
     if repository.config().is_single_writer() && !common.quiet {
         let line = "this store lets writers overwrite each other's objects: never run two commands that write \
                     at the same time, and never from two machines";

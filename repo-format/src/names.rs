@@ -8,6 +8,8 @@ pub const CONFIG: &str = "config/";
 pub const KEYS: &str = "keys/";
 /// Prefix of keyrings.
 pub const KEYRING: &str = "keyring/";
+/// What both of these begin with: they can be listed together.
+pub const KEY_OBJECTS: &str = "key";
 /// Prefix of packs.
 pub const PACKS: &str = "packs/";
 /// Prefix of index segments.

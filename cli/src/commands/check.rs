@@ -24,7 +24,7 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
         (None, true) => ReadData::All,
         (None, false) => ReadData::No,
     };
-    let opened = Opened::new(common, &console)?;
+    let opened = Opened::afresh(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadPacks)?;
     let check_options = CheckOptions { read, threads: share.threads };
     let report = console.during("read", || {

@@ -62,7 +62,7 @@ pub fn run(common: &Common) -> Result<Outcome> {
 }
 
 fn look(common: &Common) -> Result<Found> {
-    let repository = settings::open(common, None)?;
+    let repository = settings::open_afresh(common, None)?;
     let snapshots = Snapshots::load(&repository)?;
     Ok(Found {
         repository: repository.id().to_string(),

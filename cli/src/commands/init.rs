@@ -1,5 +1,7 @@
 //! `keepfast init`.
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
 use keepfast_backend::ProbeReport;
 use keepfast_engine::repo::{InitOptions, Repository};
@@ -40,7 +42,10 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
             must_be_single_writer(&settings::probe(common)?, &location, options.unsafe_store)?;
     }
     let password = settings::password(common, true)?;
-    let repository = Repository::init(backend, password.as_bytes(), &init)?;
+    Repository::init(Arc::clone(&backend), password.as_bytes(), &init)?;
+    // It shall open as every later command opens it.
+    let cache = settings::cache_dir(common).ok();
+    let repository = Repository::find(backend)?.open(password.as_bytes(), cache.as_deref())?;
     if common.json {
         render::document(&json!({
             "repository": repository.id().to_string(), "location": location,

@@ -160,7 +160,7 @@ pub fn stats(common: &Common) -> Result<Outcome> {
     Ok(outcome(&console))
 }
 
-/// Shows, removes or rebuilds the local index.
+/// Shows, removes or rebuilds what this machine keeps of a repository.
 pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
     let console = Console::new(common)?;
     let repository = settings::open(common, Some(console.stop_flag()))?;
@@ -180,9 +180,9 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
             .iter()
             .map(|(path, bytes)| json!({ "path": path.display().to_string(), "bytes": bytes }))
             .collect();
-        render::document(&json!({ "cache": cache.display().to_string(), "indexes": folders }));
+        render::document(&json!({ "cache": cache.display().to_string(), "folders": folders }));
     } else if folders.is_empty() {
-        render::line(&format!("no index below {}", cache.display()));
+        render::line(&format!("nothing below {}", cache.display()));
     } else {
         for (path, bytes) in folders {
             render::line(&format!("{}  {}", path.display(), render::bytes(bytes)));

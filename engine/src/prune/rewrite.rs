@@ -15,6 +15,9 @@ use crate::error::{EngineError, Result};
 use crate::repo::{FrameCache, FrameWriter, PackWriter, Rewriting, Seen, StoredPack, windows};
 use crate::threads::in_threads;
 
+/// Sealed bytes that one thread moves at a time.
+const PIECE_BYTES: u64 = 8 << 20;
+
 impl Prune<'_> {
     /// Step 2: rewrites what the plan says, in a session of its own that commits nothing and is
     /// ended here. Returns the packs that can be condemned.
@@ -23,15 +26,20 @@ impl Prune<'_> {
         if numbers.is_empty() {
             return Ok(Vec::new());
         }
+        // Where each request costs time, packs are read whole.
+        let pack_bytes = u64::from(self.repository.config().pack_bytes);
+        let together =
+            if self.repository.backend().is_far() { pack_bytes + pack_bytes / 4 } else { PIECE_BYTES };
         let mut pieces = Vec::new();
         for number in numbers {
             let pack = self.index.pack(number)?;
-            pieces.extend(windows(&pack.frames).map(|frames| Piece { number, frames }));
+            pieces.extend(windows(&pack.frames, together).map(|frames| Piece { number, frames }));
         }
         let rewriting = Rewriting::begin(self.repository, &self.options.program, (self.options.clock)())?;
         let job = Job {
             prune: self,
-            frames: FrameCache::new(self.repository, self.index),
+            frames: FrameCache::new(self.repository, self.index)
+                .reading_together(together, self.options.threads),
             seen: &live.seen,
             pieces: &pieces,
             next: AtomicUsize::new(0),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use keepfast_format::ids::RepositoryId;
 use rustix::fs::FlockOperation;
 
+use super::objects::COPIES;
 use crate::error::{EngineError, Result};
 
 /// How many processes can share a cache directory before one of them has to give up.
@@ -68,7 +69,7 @@ impl CacheSlot {
 
 const DAMAGED: &str = "damaged";
 
-fn repository_folder(cache: &Path, repository: RepositoryId) -> PathBuf {
+pub(super) fn repository_folder(cache: &Path, repository: RepositoryId) -> PathBuf {
     cache.join(repository.to_string())
 }
 
@@ -76,13 +77,15 @@ fn unusable(path: &Path, why: &str) -> EngineError {
     EngineError::Cache { path: path.to_owned(), why: why.to_owned() }
 }
 
-/// Removes the index of a repository, as far as no process is using it. Returns the bytes freed.
+/// Removes the index of a repository, as far as no process is using it, and copies of objects. Returns the bytes freed.
 pub fn clear_cache(cache: &Path, repository: RepositoryId) -> Result<u64> {
     let mut freed = 0;
     for (folder, bytes) in describe_cache(cache, repository) {
         let lock = folder.with_extension("lock");
-        let free = File::open(&lock)
-            .is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok());
+        // Copies of objects are of use one by one; whoever misses one reads it from the store.
+        let free = folder.ends_with(COPIES)
+            || File::open(&lock)
+                .is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok());
         if free {
             fs::remove_dir_all(&folder).map_err(|error| unusable(&folder, &error.to_string()))?;
             freed += bytes;
@@ -91,7 +94,7 @@ pub fn clear_cache(cache: &Path, repository: RepositoryId) -> Result<u64> {
     Ok(freed)
 }
 
-/// The index folders of a repository, with their sizes in bytes.
+/// The folders of a repository: indexes, copies of objects, with their sizes in bytes.
 #[must_use]
 pub fn describe_cache(cache: &Path, repository: RepositoryId) -> Vec<(PathBuf, u64)> {
     let Ok(entries) = fs::read_dir(repository_folder(cache, repository)) else { return Vec::new() };

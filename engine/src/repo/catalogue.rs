@@ -8,7 +8,7 @@ use keepfast_format::{limits, names};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::repository::Repository;
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 
 /// Numbers of the catalogue's objects, in ascending order.
 pub fn list_catalogue(repository: &Repository) -> Result<Vec<u32>> {
@@ -22,10 +22,9 @@ pub fn list_catalogue(repository: &Repository) -> Result<Vec<u32>> {
 
 /// One object of the catalogue.
 pub fn read_catalogue(repository: &Repository, n: u32) -> Result<Catalogue> {
-    let name = names::catalogue(n);
-    let bytes = repository.backend().read(&name, limits::EPOCH_OBJECT_BYTES_MAX)?;
-    Catalogue::open(&bytes, repository.id(), n, repository.identity().owners())
-        .map_err(EngineError::damaged(name))
+    repository.objects().read(&names::catalogue(n), limits::EPOCH_OBJECT_BYTES_MAX, |bytes| {
+        Catalogue::open(bytes, repository.id(), n, repository.identity().owners())
+    })
 }
 
 /// All sessions that the catalogue names. Whoever lists sessions or snapshots reads this

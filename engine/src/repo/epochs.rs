@@ -135,8 +135,9 @@ pub fn open_verdict(repository: &Repository, n: u32, bytes: &[u8]) -> Result<Ver
 
 fn read_verdict(repository: &Repository, n: u32) -> Result<Verdict> {
     let name = names::epoch(n, EpochPart::Done);
-    let bytes = repository.backend().read(&name, limits::EPOCH_OBJECT_BYTES_MAX)?;
-    open_verdict(repository, n, &bytes).map_err(EngineError::damaged(name))
+    repository
+        .objects()
+        .read(&name, limits::EPOCH_OBJECT_BYTES_MAX, |bytes| open_verdict(repository, n, bytes))
 }
 
 fn find(repository: &Repository, name: &str) -> Result<Option<Vec<u8>>> {

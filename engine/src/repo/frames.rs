@@ -4,7 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Deref, Range};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use keepfast_backend::BackendError;
 use keepfast_format::FormatError;
@@ -29,7 +29,7 @@ const FRAMES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 const AHEAD_BYTES: u64 = 8 << 20;
 /// Bytes of sealed frames that are kept, if they are read with their neighbours: a directory's
 /// metadata is in the packs of all runs that changed something in it.
-const AHEAD_KEPT_BYTES: usize = 32 << 20;
+const AHEAD_KEPT_BYTES: u64 = 32 << 20;
 /// Packs whose keys are kept.
 const CIPHERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
@@ -57,11 +57,40 @@ pub struct FrameCache<'r> {
     frames: Mutex<LruCache<(u32, u32), Arc<Vec<u8>>>>,
     /// Readers that nobody uses at the moment.
     readers: Mutex<Vec<FrameReader>>,
-    /// Sealed frames that were read ahead, those used last at the end.
-    ahead: Mutex<VecDeque<Arc<SealedRange>>>,
+    ahead: Mutex<Ahead>,
+    /// A range that somebody was reading has come, or hasn't.
+    arrived: Condvar,
+    /// Bytes that are read together from a store that is far.
+    ahead_bytes: u64,
+    /// Bytes of such ranges that are kept.
+    ahead_kept_bytes: u64,
     /// Packs that weren't there, and for which what garbage collections have done was heard.
     heard_for: Mutex<HashSet<u32>>,
     hears: bool,
+}
+
+/// Sealed frames that were read ahead.
+#[derive(Default)]
+struct Ahead {
+    /// Those used last at the end.
+    kept: VecDeque<Arc<SealedRange>>,
+    /// Pack and first frame of those that are being read.
+    coming: HashSet<(u32, u32)>,
+}
+
+impl Ahead {
+    fn take_out(&mut self, pack: u32, number: u32) -> Option<Arc<SealedRange>> {
+        let fits = |range: &Arc<SealedRange>| range.pack == pack && range.frames.contains(&number);
+        self.kept.iter().position(fits).and_then(|place| self.kept.remove(place))
+    }
+
+    fn keep(&mut self, range: Arc<SealedRange>, bytes_max: u64) {
+        self.kept.push_back(range);
+        let mut bytes: u64 = self.kept.iter().map(|range| range.bytes.len() as u64).sum();
+        while bytes > bytes_max && self.kept.len() > 1 {
+            bytes -= self.kept.pop_front().map_or(bytes, |range| range.bytes.len() as u64);
+        }
+    }
 }
 
 /// Neighbouring sealed frames of a pack.
@@ -84,6 +113,9 @@ impl<'r> FrameCache<'r> {
             frames: Mutex::new(LruCache::new(FRAMES)),
             readers: Mutex::default(),
             ahead: Mutex::default(),
+            arrived: Condvar::new(),
+            ahead_bytes: AHEAD_BYTES,
+            ahead_kept_bytes: AHEAD_KEPT_BYTES,
             heard_for: Mutex::default(),
             hears: true,
         }
@@ -94,6 +126,13 @@ impl<'r> FrameCache<'r> {
     #[must_use]
     pub fn deaf(repository: &'r Repository, index: &'r Index) -> Self {
         Self { hears: false, ..Self::new(repository, index) }
+    }
+
+    /// Reads so many bytes together from a store that is far, and keeps so many of these ranges:
+    /// for threads that each need most of one.
+    #[must_use]
+    pub fn reading_together(self, bytes: u64, ranges: usize) -> Self {
+        Self { ahead_bytes: bytes, ahead_kept_bytes: bytes.saturating_mul(ranges as u64), ..self }
     }
 
     /// Hears what garbage collections have done, and where things are now.
@@ -212,10 +251,7 @@ impl<'r> FrameCache<'r> {
     fn open_ahead(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<()> {
         let pack = self.index.pack(pack_number)?;
         let entry = pack.frame(number)?;
-        let range = match self.take_ahead(pack_number, number) {
-            Some(range) => range,
-            None => Arc::new(self.read_ahead(pack_number, &pack, number)?),
-        };
+        let range = self.ahead_with(pack_number, &pack, number)?;
         let start = entry.offset as usize - range.start;
         let header = range.bytes.get(..HEADER_BYTES).filter(|_| range.start == 0);
         let sealed = range.bytes.get(start..start + entry.sealed_bytes as usize);
@@ -224,29 +260,38 @@ impl<'r> FrameCache<'r> {
             (Err(EngineError::Damaged { .. }), _) | (_, None) => false,
             (Err(error), _) => return Err(error),
         };
-        self.keep_ahead(range);
         // What came wrong is read again by itself, before the store is blamed.
         if opened { Ok(()) } else { self.open(reader, pack_number, number).map(drop) }
     }
 
-    fn take_ahead(&self, pack: u32, number: u32) -> Option<Arc<SealedRange>> {
+    /// The range with a frame: one that was read before, or that somebody is reading, or a new one.
+    fn ahead_with(&self, pack_number: u32, pack: &StoredPack, number: u32) -> Result<Arc<SealedRange>> {
+        let frames = window(&pack.frames, number, self.ahead_bytes);
+        let window = (pack_number, frames.start);
         let mut ahead = lock(&self.ahead);
-        let place = ahead.iter().position(|range| range.pack == pack && range.frames.contains(&number))?;
-        ahead.remove(place)
-    }
-
-    fn keep_ahead(&self, range: Arc<SealedRange>) {
-        let mut ahead = lock(&self.ahead);
-        ahead.push_back(range);
-        let mut bytes: usize = ahead.iter().map(|range| range.bytes.len()).sum();
-        while bytes > AHEAD_KEPT_BYTES {
-            bytes -= ahead.pop_front().map_or(bytes, |range| range.bytes.len());
+        loop {
+            if let Some(range) = ahead.take_out(pack_number, number) {
+                ahead.kept.push_back(Arc::clone(&range));
+                return Ok(range);
+            }
+            if ahead.coming.insert(window) {
+                break;
+            }
+            ahead = self.arrived.wait(ahead).unwrap_or_else(PoisonError::into_inner);
         }
+        drop(ahead);
+        let read = self.read_ahead(pack_number, pack, frames).map(Arc::new);
+        let mut ahead = lock(&self.ahead);
+        ahead.coming.remove(&window);
+        if let Ok(range) = &read {
+            ahead.keep(Arc::clone(range), self.ahead_kept_bytes);
+        }
+        self.arrived.notify_all();
+        read
     }
 
     /// Reads a frame and its neighbours; with the first, the pack's header too.
-    fn read_ahead(&self, pack_number: u32, pack: &StoredPack, number: u32) -> Result<SealedRange> {
-        let frames = window(&pack.frames, number);
+    fn read_ahead(&self, pack_number: u32, pack: &StoredPack, frames: Range<u32>) -> Result<SealedRange> {
         let (first, last) = (pack.frame(frames.start)?, pack.frame(frames.end - 1)?);
         let start = if frames.start == 0 { 0 } else { first.offset as usize };
         let end = (last.offset + last.sealed_bytes) as usize;
@@ -311,21 +356,20 @@ fn unreadable(pack: &StoredPack, error: BackendError) -> EngineError {
     error.into()
 }
 
-/// The frames that are read together with one: a pack is cut into windows of up to
-/// [`AHEAD_BYTES`], always the same ones, so that nothing is read twice whatever the order.
-fn window(frames: &[FrameEntry], number: u32) -> Range<u32> {
-    windows(frames).find(|window| number < window.end).unwrap_or_default()
+/// The frames that are read together with one: a pack is cut into windows of up to so many
+/// bytes, always the same ones, so that nothing is read twice whatever the order.
+fn window(frames: &[FrameEntry], number: u32, bytes_max: u64) -> Range<u32> {
+    windows(frames, bytes_max).find(|window| number < window.end).unwrap_or_default()
 }
 
 /// All windows of a pack, in order.
-pub fn windows(frames: &[FrameEntry]) -> impl Iterator<Item = Range<u32>> {
+pub fn windows(frames: &[FrameEntry], bytes_max: u64) -> impl Iterator<Item = Range<u32>> {
     let mut rest = 0..frames.len() as u32;
     std::iter::from_fn(move || {
         let first = rest.next()?;
         let start = u64::from(frames[first as usize].offset);
-        let fits = |frame: &FrameEntry| {
-            u64::from(frame.offset) + u64::from(frame.sealed_bytes) - start <= AHEAD_BYTES
-        };
+        let fits =
+            |frame: &FrameEntry| u64::from(frame.offset) + u64::from(frame.sealed_bytes) - start <= bytes_max;
         while rest.start < rest.end && fits(&frames[rest.start as usize]) {
             rest.start += 1;
         }
@@ -339,7 +383,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::window;
+    use super::{AHEAD_BYTES, window};
     use keepfast_format::pack::FrameEntry;
 
     #[test]
@@ -351,11 +395,11 @@ mod tests {
             chunks: 1,
         };
         let frames: Vec<FrameEntry> = (0..7).map(frame).collect();
-        let windows: Vec<_> = (0..7).map(|number| window(&frames, number)).collect();
+        let windows: Vec<_> = (0..7).map(|number| window(&frames, number, AHEAD_BYTES)).collect();
         assert_eq!(windows, [0..2, 0..2, 2..4, 2..4, 4..6, 4..6, 6..7]);
         // One that is larger than a window is one of its own; a small pack is read whole.
         let large = FrameEntry { sealed_bytes: 9 << 20, ..frame(0) };
-        assert_eq!(window(&[large], 0), 0..1);
-        assert_eq!(window(&frames[..2], 1), 0..2);
+        assert_eq!(window(&[large], 0, AHEAD_BYTES), 0..1);
+        assert_eq!(window(&frames[..2], 1, AHEAD_BYTES), 0..2);
     }
 }

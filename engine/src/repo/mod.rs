@@ -9,6 +9,7 @@ mod frames;
 mod gather;
 mod index;
 mod marks;
+mod objects;
 mod packs;
 mod reach;
 mod recover;

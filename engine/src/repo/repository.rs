@@ -1,5 +1,6 @@
 //! The handle of a repository: where it is, its parameters and its keys.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use keepfast_backend::{Backend, Created};
@@ -13,7 +14,8 @@ use keepfast_format::{FormatError, limits, names};
 use zeroize::Zeroizing;
 
 use super::flaws::Flaw;
-use super::soundness::{until, until_sound};
+use super::objects::Objects;
+use super::soundness::until;
 use crate::error::{EngineError, Result};
 
 /// What `init` can choose.
@@ -37,7 +39,7 @@ pub type Entropy = dyn Fn(&mut [u8]) -> Result<()> + Send + Sync;
 
 /// An opened repository.
 pub struct Repository {
-    backend: Arc<dyn Backend>,
+    objects: Objects,
     entropy: Arc<Entropy>,
     config: Config,
     identity: Identity,
@@ -55,9 +57,10 @@ pub struct FoundRepository {
 }
 
 impl FoundRepository {
-    /// Opens it with a password.
-    pub fn open(self, password: &[u8]) -> Result<Repository> {
-        Repository::open_found(self, password, Arc::new(system_entropy))
+    /// Opens it with a password. If the store is far, small objects that never change are read
+    /// from copies below `cache`, as far as there are some.
+    pub fn open(self, password: &[u8], cache: Option<&Path>) -> Result<Repository> {
+        Repository::open_found(self, password, cache, Arc::new(system_entropy))
     }
 }
 
@@ -115,7 +118,7 @@ impl Repository {
         let keyring =
             Keyring::open(&ring, id, identity.owners()).map_err(EngineError::damaged(names::keyring(0)))?;
         Ok(Self {
-            backend,
+            objects: Objects::new(backend, None, id),
             entropy,
             config,
             identity,
@@ -133,7 +136,7 @@ impl Repository {
 
     /// As [`Repository::open`], with random bytes from elsewhere than the operating system.
     pub fn open_with(backend: Arc<dyn Backend>, password: &[u8], entropy: Arc<Entropy>) -> Result<Self> {
-        Self::open_found(Self::find(backend)?, password, entropy)
+        Self::open_found(Self::find(backend)?, password, None, entropy)
     }
 
     /// Looks for a repository, before anybody is asked for its password.
@@ -147,34 +150,39 @@ impl Repository {
         }
     }
 
-    fn open_found(found: FoundRepository, password: &[u8], entropy: Arc<Entropy>) -> Result<Self> {
+    fn open_found(
+        found: FoundRepository,
+        password: &[u8],
+        cache: Option<&Path>,
+        entropy: Arc<Entropy>,
+    ) -> Result<Self> {
         let FoundRepository { backend, config_n } = found;
-        let (id, identity) = unlock(&*backend, password)?;
-        let name = names::config(config_n);
-        let config = until_sound(|| {
-            let bytes = read_small(&*backend, &name)?;
-            Config::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
+        let keys = list_names(&*backend, names::KEY_OBJECTS)?;
+        let (id, identity) = unlock(&*backend, &keys, password)?;
+        let objects = Objects::new(Arc::clone(&backend), cache, id);
+        let config = objects.read(&names::config(config_n), limits::SMALL_OBJECT_BYTES_MAX, |bytes| {
+            Config::open(bytes, id, identity.owners())
         })?;
         if let Some(feature) = config.features.read.first() {
             return Err(EngineError::UnknownFeature { feature: feature.clone() });
         }
-        let Some(newest) = list_numbers(&*backend, names::KEYRING)?.last().copied() else {
+        let rings = keys.iter().filter_map(|name| names::parse_numbered(names::KEYRING, name));
+        let Some(newest) = rings.max() else {
             return Err(EngineError::Missing {
                 object: names::keyring(0),
                 consequence: "no data can be opened without it; restore it from a copy of the repository",
             });
         };
         let name = names::keyring(newest);
-        let keyring = until_sound(|| {
-            let bytes = read_small(&*backend, &name)?;
-            Keyring::open(&bytes, id, identity.owners()).map_err(EngineError::damaged(&name))
+        let keyring = objects.read(&name, limits::SMALL_OBJECT_BYTES_MAX, |bytes| {
+            Keyring::open(bytes, id, identity.owners())
         })?;
         let secrets = keyring.secrets(&identity).map_err(EngineError::damaged(&name))?;
         if secrets.is_empty() {
             return Err(EngineError::NotAllowed { action: "open this repository's keyring" });
         }
         Ok(Self {
-            backend,
+            objects,
             entropy,
             config,
             identity,
@@ -188,7 +196,12 @@ impl Repository {
     /// The store.
     #[must_use]
     pub fn backend(&self) -> &dyn Backend {
-        &*self.backend
+        self.objects.backend()
+    }
+
+    /// Its small objects that never change.
+    pub(super) fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     /// Fresh random bytes.
@@ -264,7 +277,7 @@ impl Repository {
             [(names::CONFIG, names::config as fn(u32) -> String), (names::KEYRING, names::keyring)]
         {
             let mut before = None;
-            for (expected, n) in (0..).zip(list_numbers(&*self.backend, prefix)?) {
+            for (expected, n) in (0..).zip(list_numbers(self.backend(), prefix)?) {
                 let name = name_of(n);
                 count += 1;
                 if n != expected {
@@ -272,7 +285,7 @@ impl Repository {
                 }
                 let (hash, opened) = until(
                     || {
-                        let bytes = read_small(&*self.backend, &name)?;
+                        let bytes = read_small(self.backend(), &name)?;
                         let opened = if prefix == names::CONFIG {
                             Config::open(&bytes, self.id(), owners).map(|config| (config.n, config.previous))
                         } else {
@@ -292,10 +305,11 @@ impl Repository {
                 before = Some(hash);
             }
         }
-        for (name, slot) in list_slots(&*self.backend)? {
+        let slots = list_names(self.backend(), names::KEYS)?;
+        for (name, slot) in read_slots(self.backend(), &slots)? {
             count += 1;
             if let Err(error) = slot {
-                findings.push((name, error.to_string()));
+                findings.push((name.clone(), error.to_string()));
             }
         }
         Ok((count, findings))
@@ -376,16 +390,24 @@ fn refuse_without_config(backend: &dyn Backend) -> Result<()> {
     Ok(())
 }
 
-/// All key slots; one whose bytes don't fit its name, or don't decode, with what is wrong.
-fn list_slots(backend: &dyn Backend) -> Result<Vec<(String, Result<KeySlot, FormatError>)>> {
+fn list_names(backend: &dyn Backend, prefix: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    backend.list(names::KEYS, &mut |listed| found.push(listed.name))?;
+    backend.list(prefix, &mut |listed| found.push(listed.name))?;
     found.sort_unstable();
+    Ok(found)
+}
+
+/// The key slots among these objects; one whose bytes don't fit its name, or don't decode, with
+/// what is wrong.
+fn read_slots<'n>(
+    backend: &dyn Backend,
+    listed: &'n [String],
+) -> Result<Vec<(&'n String, Result<KeySlot, FormatError>)>> {
     let mut slots = Vec::new();
-    for name in found {
-        let Some(id) = names::parse_slot(&name) else { continue };
+    for name in listed {
+        let Some(id) = names::parse_slot(name) else { continue };
         let read = || {
-            let bytes = read_small(backend, &name)?;
+            let bytes = read_small(backend, name)?;
             Ok(if SlotId::of(&bytes) == id {
                 KeySlot::decode(&bytes)
             } else {
@@ -398,8 +420,9 @@ fn list_slots(backend: &dyn Backend) -> Result<Vec<(String, Result<KeySlot, Form
     Ok(slots)
 }
 
-fn unlock(backend: &dyn Backend, password: &[u8]) -> Result<(RepositoryId, Identity)> {
-    let slots = list_slots(backend)?;
+/// Opens the first of the key slots among these objects that the password fits.
+fn unlock(backend: &dyn Backend, keys: &[String], password: &[u8]) -> Result<(RepositoryId, Identity)> {
+    let slots = read_slots(backend, keys)?;
     if slots.is_empty() {
         return Err(EngineError::Missing {
             object: format!("{}: every key slot", names::KEYS),
@@ -411,7 +434,7 @@ fn unlock(backend: &dyn Backend, password: &[u8]) -> Result<(RepositoryId, Ident
         match slot.and_then(|slot| slot.unwrap(password)) {
             Ok(opened) => return Ok(opened),
             Err(FormatError::WrongPassword) => {}
-            Err(error) => damaged = Some(EngineError::Damaged { object: name, source: error }),
+            Err(error) => damaged = Some(EngineError::Damaged { object: name.clone(), source: error }),
         }
     }
     Err(damaged.unwrap_or_else(|| EngineError::WrongPassword { location: backend.location() }))

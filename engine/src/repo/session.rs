@@ -162,6 +162,12 @@ impl<'r> Session<'r> {
         Stores { repository: self.repository, index: self.index }
     }
 
+    /// Whether others were writing when it began.
+    #[must_use]
+    pub fn is_in_company(&self) -> bool {
+        self.in_company
+    }
+
     /// Hears what others have stored meanwhile, if anybody else is writing.
     pub(super) fn look_around(&self) -> Result<()> {
         if self.in_company {
@@ -364,6 +370,7 @@ impl<'r> Session<'r> {
             return Err(EngineError::Fenced);
         }
         backend.sync()?;
+        repository.objects().remember(&name, &bytes);
         // A register that was fenced, compacted and so free again has taken the snapshot in vain.
         if !repository.has(Flaw::CatalogueNotRead) && names_dead(repository, self.id)? {
             return Err(EngineError::Fenced);

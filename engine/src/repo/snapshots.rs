@@ -10,7 +10,6 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::catalogue::dead_sessions;
 use super::repository::Repository;
-use super::soundness::until_sound;
 use super::states::Standings;
 use crate::error::{EngineError, Result};
 
@@ -73,6 +72,14 @@ impl Snapshots {
         repository.backend().list(names::SNAPSHOTS, &mut |listed| {
             ids.extend(names::parse_session(names::SNAPSHOTS, &listed.name));
         })?;
+        if ids.is_empty() {
+            // There is nothing that anything could have been decided about.
+            return Ok(Self::default());
+        }
+        let stored: HashSet<SessionId> = ids.iter().copied().collect();
+        repository.objects().keep_only(names::SNAPSHOTS, |name| {
+            names::parse_session(names::SNAPSHOTS, name).is_some_and(|id| stored.contains(&id))
+        });
         let read: Vec<_> = ids.par_iter().map(|id| (*id, load_one(repository, *id))).collect();
         let standings = Standings::load(repository)?;
         let dead = dead_sessions(repository)?;
@@ -186,17 +193,15 @@ impl Snapshots {
 
 pub(super) fn load_one(repository: &Repository, id: SessionId) -> Result<(Register, ObjectHash)> {
     let name = names::snapshot(id);
-    until_sound(|| {
-        let bytes = repository.backend().read(&name, limits::SNAPSHOT_BYTES_MAX)?;
+    repository.objects().read(&name, limits::SNAPSHOT_BYTES_MAX, |bytes| {
         let register = Register::open(
-            &bytes,
+            bytes,
             repository.id(),
             id,
             |holder| repository.writer_key(holder),
             repository.identity().owners(),
             |key| repository.secrets(key),
-        )
-        .map_err(EngineError::damaged(&name))?;
-        Ok((register, ObjectHash::of(&bytes)))
+        )?;
+        Ok((register, ObjectHash::of(bytes)))
     })
 }

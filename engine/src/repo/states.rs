@@ -30,6 +30,9 @@ impl Standings {
             found.extend(names::parse_state(&listed.name));
         })?;
         found.sort_unstable();
+        repository.objects().keep_only(names::STATES, |name| {
+            names::parse_state(name).is_some_and(|state| found.binary_search(&state).is_ok())
+        });
         let read: Vec<_> =
             found.into_par_iter().map(|(id, n)| (id, n, read_decision(repository, id, n))).collect();
         let mut standings = Self::default();
@@ -55,10 +58,9 @@ impl Standings {
 }
 
 fn read_decision(repository: &Repository, snapshot: SessionId, n: u32) -> Result<Decision> {
-    let name = names::state(snapshot, n);
-    let bytes = repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
-    Decision::open(&bytes, repository.id(), snapshot, n, repository.identity().owners())
-        .map_err(EngineError::damaged(name))
+    repository.objects().read(&names::state(snapshot, n), limits::SMALL_OBJECT_BYTES_MAX, |bytes| {
+        Decision::open(bytes, repository.id(), snapshot, n, repository.identity().owners())
+    })
 }
 
 /// The decisions about one snapshot, by their numbers; damaged ones decide nothing.
@@ -96,8 +98,12 @@ pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) 
         return Err(EngineError::NotAllowed { action: "decide about snapshots" });
     }
     repository.can_be_written()?;
+    // Mostly nothing was decided before: then no listing is needed to create the first decision.
+    let mut decided = BTreeMap::new();
+    if standing == Standing::Unprotected {
+        decided = decisions(repository, snapshot)?;
+    }
     loop {
-        let decided = decisions(repository, snapshot)?;
         let newest = decided.values().rev().flatten().next().copied();
         let done = match standing {
             Standing::Forgotten => decided.values().any(|known| *known == Some(Standing::Forgotten)),
@@ -113,5 +119,6 @@ pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) 
         if repository.backend().create(&names::state(snapshot, n), &[&bytes])? == Created::New {
             return Ok(repository.backend().sync()?);
         }
+        decided = decisions(repository, snapshot)?;
     }
 }

@@ -30,6 +30,8 @@ use crate::error::{EngineError, Result};
 /// A checkpoint comes after this many packs, or this many chunks. The first ones come
 /// sooner, after 1, 2, … packs: a killed run loses little even when it was short.
 const PACKS_PER_CHECKPOINT: usize = 8;
+/// Packs before the first checkpoint of who writes alone.
+const PACKS_BEFORE_FIRST_SEGMENT: usize = 4;
 const CHUNKS_PER_CHECKPOINT: usize = 1 << 16;
 
 /// A page of memory, on most machines.
@@ -345,6 +347,13 @@ impl PackWriter<'_> {
         }
     }
 
+    /// Packs after which the next segment is due. The first ones come early: others who write
+    /// the same find it there, and a run that is interrupted goes on from there.
+    fn packs_due(&self, segments: usize) -> usize {
+        let in_company = self.session.is_some_and(Session::is_in_company);
+        PACKS_PER_CHECKPOINT.min((segments + 1) * if in_company { 1 } else { PACKS_BEFORE_FIRST_SEGMENT })
+    }
+
     fn upload(&self, pack: &FillingPack) -> Result<()> {
         let filling = std::mem::take(&mut *lock(&pack.state));
         let tail = pack.cipher.tail(&filling.table, self.repository.config().pack_bytes);
@@ -362,7 +371,7 @@ impl PackWriter<'_> {
         log.totals.bytes_stored += stored_bytes;
         log.unlisted.push(PackRecord { id, kind: pack.kind, stored_bytes, table: filling.table });
         let chunks: usize = log.unlisted.iter().map(|pack| pack.table.chunks.len()).sum();
-        let packs_due = PACKS_PER_CHECKPOINT.min(log.totals.segments as usize + 1);
+        let packs_due = self.packs_due(log.totals.segments as usize);
         if log.unlisted.len() >= packs_due || chunks >= CHUNKS_PER_CHECKPOINT {
             list_packs(self.repository, self.index, self.id, &self.claims, &mut log)?;
             drop(log);

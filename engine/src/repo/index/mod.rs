@@ -223,6 +223,9 @@ impl Index {
 
     /// Looks which known packs aren't stored any more; their chunks aren't known from then on.
     pub fn compare_with_store(&self, repository: &Repository) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
         let mut stored = HashSet::new();
         repository.backend().list(names::PACKS, &mut |listed| {
             stored.extend(names::parse_pack(&listed.name).map(|(id, session)| PackName { id, session }));
