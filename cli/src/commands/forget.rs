@@ -72,9 +72,9 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         }
         named
     };
-    drop(repository);
     if options.prune && !options.dry_run {
-        return prune::run_with(common, false, &options.pruning, &console);
+        let opened = Opened::of(repository, common, &console)?;
+        return prune::run_in(&opened, common, false, &options.pruning, &console);
     }
     if !going.is_empty() && !options.dry_run && !common.json {
         console.say(

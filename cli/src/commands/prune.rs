@@ -27,13 +27,19 @@ const NAP: Duration = Duration::from_millis(100);
 /// Prunes, or says what that would do.
 pub fn run(common: &Common, options: &Prune) -> Result<Outcome> {
     let console = Console::new(common)?;
-    run_with(common, options.dry_run, &options.pruning, &console)
+    let opened = Opened::with_warnings(common, &console)?;
+    run_in(&opened, common, options.dry_run, &options.pruning, &console)
 }
 
-/// As [`run`], for commands that prune at their end.
-pub fn run_with(common: &Common, dry_run: bool, pruning: &Pruning, console: &Console) -> Result<Outcome> {
+/// As [`run`], in a repository that is open.
+pub fn run_in(
+    opened: &Opened,
+    common: &Common,
+    dry_run: bool,
+    pruning: &Pruning,
+    console: &Console,
+) -> Result<Outcome> {
     let begun = Instant::now();
-    let opened = Opened::with_warnings(common, console)?;
     let pack_bytes = opened.repository.config().pack_bytes;
     let share = manners::share(common, pack_bytes, Work::Write)?;
     let stop = console.stop_flag();

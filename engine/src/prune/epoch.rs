@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keepfast_backend::Created;
-use keepfast_format::epoch::{Ack, Condemned, Verdict};
+use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
 use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart};
 use keepfast_format::session::Session as SessionObject;
 use keepfast_format::snapshot::SnapshotBody;
 
+use super::live::list_packs;
 use super::{Prune, name_of};
 use crate::error::{EngineError, Result};
 use crate::monitor::Event;
@@ -30,21 +31,31 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(90);
 
 impl Prune<'_> {
-    /// Steps 4 to 7.
-    pub(super) fn finish(&mut self, epoch: u32) -> Result<()> {
+    /// Steps 4 to 7 of an epoch that somebody has published.
+    pub(super) fn finish_published(&mut self, epoch: u32) -> Result<()> {
         let condemned = read_condemned(self.repository, epoch)?;
         let verdict = match find_verdict(self.repository, epoch)? {
             Some(verdict) => verdict,
-            None => match self.wait_for_answers(epoch)? {
-                Some(objections) => self.give_verdict(&condemned, &objections)?,
-                // Another sweeper was faster.
-                None => find_verdict(self.repository, epoch)?.ok_or(EngineError::Interrupted)?,
-            },
+            None => self.find_out(&condemned)?,
         };
-        self.index.bury(epoch, &verdict.packs)?;
-        self.report.epochs.push(epoch);
+        self.carry_out(&condemned, &verdict)
+    }
+
+    /// Steps 4 to 6.
+    pub(super) fn find_out(&mut self, condemned: &Condemned) -> Result<Verdict> {
+        match self.wait_for_answers(condemned.epoch)? {
+            Some(objections) => self.give_verdict(condemned, &objections),
+            // Another sweeper was faster.
+            None => find_verdict(self.repository, condemned.epoch)?.ok_or(EngineError::Interrupted),
+        }
+    }
+
+    /// Step 7, and what is to be remembered of the verdict.
+    pub(super) fn carry_out(&mut self, condemned: &Condemned, verdict: &Verdict) -> Result<()> {
+        self.index.bury(condemned.epoch, &verdict.packs)?;
+        self.report.epochs.push(condemned.epoch);
         self.report.packs_spared += condemned.packs.len().saturating_sub(verdict.packs.len()) as u64;
-        self.remove(&condemned, &verdict)
+        self.remove(condemned, verdict)
     }
 
     /// Step 4: waits until each session that is listed now, after the epoch was published, is
@@ -55,6 +66,9 @@ impl Prune<'_> {
         backend.list(names::SESSIONS, &mut |listed| {
             open.extend(names::parse_session(names::SESSIONS, &listed.name));
         })?;
+        // Who was decided before this was published has nothing to say about it.
+        open.retain(|session| !self.known.decided.contains(session));
+        let nobody = open.is_empty();
         let mut acks: BTreeMap<SessionId, Option<Ack>> = BTreeMap::new();
         let mut patience: HashMap<SessionId, Duration> = HashMap::new();
         let mut waited = Duration::ZERO;
@@ -68,7 +82,9 @@ impl Prune<'_> {
             }
             if open.is_empty() || self.repository.has(Flaw::NobodyWaitedFor) {
                 // Once more: a session that is decided by now may have objected before.
-                self.hear_acks(epoch, &mut acks)?;
+                if !nobody {
+                    self.hear_acks(epoch, &mut acks)?;
+                }
                 return Ok(Some(acks.into_values().flatten().flat_map(|ack| ack.objections).collect()));
             }
             if find_verdict(self.repository, epoch)?.is_some() {
@@ -162,7 +178,7 @@ impl Prune<'_> {
 
     /// Steps 5 and 6: spares what objections name and what newer snapshots refer to, forgotten
     /// or not. The verdict is a register: who finds one there takes it instead.
-    fn give_verdict(&self, condemned: &Condemned, objections: &HashSet<PackId>) -> Result<Verdict> {
+    fn give_verdict(&mut self, condemned: &Condemned, objections: &HashSet<PackId>) -> Result<Verdict> {
         let snapshots = Snapshots::load(self.repository)?;
         let newer: Vec<&SnapshotBody> = snapshots
             .all
@@ -187,6 +203,7 @@ impl Prune<'_> {
             !objections.contains(id) && spared.as_ref().is_some_and(|spared| !spared.contains(id))
         };
         let packs = condemned.packs.iter().map(|pack| pack.id).filter(removed).collect();
+        self.known.snapshots = Some(snapshots);
         let verdict = Verdict { epoch: condemned.epoch, packs };
         let bytes = verdict.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();
@@ -231,15 +248,14 @@ impl Prune<'_> {
                 verdict.packs.binary_search(&pack.id).is_ok() || self.repository.has(Flaw::VerdictIgnored)
             })
             .collect();
-        let mut sizes = HashMap::new();
-        self.repository.backend().list(names::PACKS, &mut |listed| {
-            sizes.insert(listed.name, listed.bytes);
-        })?;
-        let there: Vec<String> =
-            packs.into_iter().map(name_of).filter(|pack| sizes.contains_key(pack)).collect();
-        self.remove_all(&there)?;
+        if !packs.iter().all(|pack| self.known.stored.contains_key(pack)) {
+            self.known.stored = list_packs(self.repository)?;
+        }
+        let there: Vec<&PackName> =
+            packs.into_iter().filter(|pack| self.known.stored.contains_key(pack)).collect();
+        self.remove_all(&there.iter().map(|pack| name_of(pack)).collect::<Vec<_>>())?;
         self.report.packs_removed += there.len() as u64;
-        self.report.bytes_removed += there.iter().filter_map(|pack| sizes.get(pack)).sum::<u64>();
+        self.report.bytes_removed += there.iter().filter_map(|pack| self.known.stored.get(pack)).sum::<u64>();
         Ok(())
     }
 

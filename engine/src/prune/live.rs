@@ -43,6 +43,17 @@ impl Listing {
     }
 }
 
+/// The packs in the store, and their stored sizes.
+pub fn list_packs(repository: &Repository) -> Result<HashMap<PackName, u64>> {
+    let mut stored = HashMap::new();
+    repository.backend().list(names::PACKS, &mut |Listed { name, bytes }| {
+        if let Some((id, session)) = names::parse_pack(&name) {
+            stored.insert(PackName { id, session }, bytes);
+        }
+    })?;
+    Ok(stored)
+}
+
 /// What of each pack is live.
 pub struct Live {
     /// The chunks.
@@ -62,12 +73,7 @@ impl Live {
         snapshots: &Snapshots,
         monitor: &dyn Monitor,
     ) -> Result<Self> {
-        let mut stored = HashMap::new();
-        repository.backend().list(names::PACKS, &mut |Listed { name, bytes }| {
-            if let Some((id, session)) = names::parse_pack(&name) {
-                stored.insert(PackName { id, session }, bytes);
-            }
-        })?;
+        let stored = list_packs(repository)?;
         index.miss_all_but(|pack| stored.contains_key(pack))?;
         let frames = FrameCache::deaf(repository, index);
         let seen = Seen::of(index)?;

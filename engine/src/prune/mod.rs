@@ -12,6 +12,7 @@ mod plan;
 mod rewrite;
 mod sweep;
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use keepfast_backend::Created;
@@ -24,7 +25,7 @@ use keepfast_format::node::Timestamp;
 
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
-use crate::repo::{Epochs, Flaw, Index, Repository, WriterOptions, refresh_index};
+use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, refresh_index};
 use live::{Listing, Live};
 pub use plan::{PrunePlan, Share};
 
@@ -109,6 +110,18 @@ struct Prune<'a> {
     options: &'a PruneOptions<'a>,
     monitor: &'a dyn Monitor,
     report: PruneReport,
+    known: Known,
+}
+
+/// What this run has found out, and what doesn't change any more.
+#[derive(Default)]
+struct Known {
+    /// Sessions that were decided before the epoch was published that is this run's own.
+    decided: HashSet<SessionId>,
+    /// Stored sizes of packs, as they were listed last.
+    stored: HashMap<PackName, u64>,
+    /// The snapshots, as they were listed last.
+    snapshots: Option<Snapshots>,
 }
 
 /// How a turn ended.
@@ -132,7 +145,14 @@ impl<'a> Prune<'a> {
             return Err(EngineError::NotAllowed { action: "prune" });
         }
         repository.can_be_collected()?;
-        Ok(Self { repository, index, options, monitor, report: PruneReport::default() })
+        Ok(Self {
+            repository,
+            index,
+            options,
+            monitor,
+            report: PruneReport::default(),
+            known: Known::default(),
+        })
     }
 
     fn run(&mut self) -> Result<()> {
@@ -161,7 +181,7 @@ impl<'a> Prune<'a> {
         let epochs = Epochs::list(self.repository)?;
         epochs.tell_all(self.repository, self.index)?;
         if let Some(unfinished) = epochs.unfinished() {
-            self.finish(unfinished)?;
+            self.finish_published(unfinished)?;
             return self.turn();
         }
         let epoch = epochs.newest() + 1;
@@ -178,10 +198,13 @@ impl<'a> Prune<'a> {
         packs.extend(self.rewrite(&live)?);
         packs.sort_unstable();
         packs.dedup();
+        let snapshots = listing.snapshot_ids();
+        self.known.decided.extend(listing.decided);
+        self.known.stored = live.stored;
+        self.known.snapshots = Some(listing.snapshots);
         if packs.is_empty() {
             return Ok(Turn::Idle);
         }
-        let snapshots = listing.snapshot_ids();
         if snapshots.len() > limits::EPOCH_ITEMS_MAX {
             return Err(EngineError::Unusable(format!(
                 "{} snapshots are more than a garbage collection can look at: forget some, and let `keepfast \
@@ -189,10 +212,12 @@ impl<'a> Prune<'a> {
                 snapshots.len()
             )));
         }
-        if !self.publish(Condemned { epoch, packs, snapshots })? {
+        let condemned = Condemned { epoch, packs, snapshots };
+        if !self.publish(&condemned)? {
             return Ok(Turn::Conflict);
         }
-        self.finish(epoch)?;
+        let verdict = self.find_out(&condemned)?;
+        self.carry_out(&condemned, &verdict)?;
         Ok(Turn::Done)
     }
 
@@ -217,7 +242,7 @@ impl<'a> Prune<'a> {
     }
 
     /// Step 3: publishes an epoch. `false` if its number is taken.
-    fn publish(&self, condemned: Condemned) -> Result<bool> {
+    fn publish(&self, condemned: &Condemned) -> Result<bool> {
         let name = names::epoch(condemned.epoch, EpochPart::Condemned);
         let bytes = condemned.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();

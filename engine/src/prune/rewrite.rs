@@ -48,12 +48,13 @@ impl Prune<'_> {
         };
         let written = rewriting.write(self.index, self.options.writer, |writer| job.run(writer));
         // It is ended whatever has happened: nothing refers to it, and nobody shall wait for it.
-        rewriting.end()?;
+        let ended = rewriting.end()?;
         let ((), totals) = written?;
         let bytes_read = job.read_bytes.into_inner();
         let Outcome { moved, stay } = job.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
         // A pack has moved when each piece has, by each number that the index knows it by.
         let moved: Vec<PackName> = moved.into_iter().filter(|pack| !stay.contains(pack)).collect();
+        self.known.decided.insert(ended);
         self.report.packs_rewritten += moved.len() as u64;
         self.report.bytes_read += bytes_read;
         self.report.bytes_written += totals.bytes_stored;

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
-use super::Prune;
+use super::live::list_packs;
+use super::{Prune, name_of};
 use crate::error::Result;
 use crate::repo::{Epochs, Snapshots, list_segments};
 
@@ -17,7 +18,10 @@ impl Prune<'_> {
         epochs.tell_all(self.repository, self.index)?;
         self.sweep_packs()?;
         self.sweep_acks(&epochs)?;
-        let snapshots = Snapshots::load(self.repository)?;
+        let snapshots = match self.known.snapshots.take() {
+            Some(snapshots) => snapshots,
+            None => Snapshots::load(self.repository)?,
+        };
         self.sweep_segments(&snapshots)?;
         self.compact(&epochs, &snapshots)
     }
@@ -25,20 +29,15 @@ impl Prune<'_> {
     /// Packs that a verdict has named and that are there all the same: an interrupted removal,
     /// or a create that took effect late.
     fn sweep_packs(&mut self) -> Result<()> {
-        let mut there = Vec::new();
-        self.repository.backend().list(names::PACKS, &mut |listed| {
-            if let Some((id, _)) = names::parse_pack(&listed.name) {
-                there.push((id, listed.name, listed.bytes));
-            }
-        })?;
         let mut dead = Vec::new();
-        for (id, name, bytes) in there {
-            if self.index.was_buried(&id)? {
+        for (pack, bytes) in list_packs(self.repository)? {
+            if self.index.was_buried(&pack.id)? {
                 self.report.packs_removed += 1;
                 self.report.bytes_removed += bytes;
-                dead.push(name);
+                dead.push(name_of(&pack));
             }
         }
+        dead.sort_unstable();
         self.remove_all(&dead)
     }
 
@@ -61,8 +60,11 @@ impl Prune<'_> {
         let forgotten = snapshots.forgotten.iter().map(|stored| stored.snapshot.head.id);
         let ended: HashSet<SessionId> =
             forgotten.chain(snapshots.fenced.iter().copied()).chain(snapshots.dead.iter().copied()).collect();
-        let there = list_segments(self.repository)?;
         let mut dead = self.index.dead_segments()?;
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let there = list_segments(self.repository)?;
         dead.retain(|name| {
             let owner = names::parse_segment(name).map(|(session, _)| session);
             owner.is_some_and(|session| ended.contains(&session)) && there.binary_search(name).is_ok()

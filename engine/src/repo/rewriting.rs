@@ -31,8 +31,9 @@ impl<'r> Rewriting<'r> {
         rewrite_packs(self.repository, index, self.id, options, work)
     }
 
-    /// Ends it, so that its collector doesn't wait for itself.
-    pub fn end(self) -> Result<()> {
-        fence(self.repository, self.id).map(drop)
+    /// Ends it, so that its collector doesn't wait for itself. Returns the session that is
+    /// decided by this.
+    pub fn end(self) -> Result<SessionId> {
+        fence(self.repository, self.id).map(|_| self.id)
     }
 }

@@ -10,6 +10,7 @@ mod damage;
 mod dedup;
 mod errors;
 mod golden;
+mod holding;
 mod index;
 mod packs;
 mod property;

@@ -1,0 +1,119 @@
+//! Small objects that are created once and never change: read from the store, or from copies
+//! on this machine when the store is far. Which ones there are, the store's listings say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use keepfast_backend::Backend;
+use keepfast_format::FormatError;
+use keepfast_format::ids::RepositoryId;
+
+use super::cache::repository_folder;
+use super::soundness::until_sound;
+use crate::error::{EngineError, Result};
+
+/// The folder of the copies, beside those of the index.
+pub(super) const COPIES: &str = "objects";
+
+/// Reads small objects.
+pub(super) struct Objects {
+    backend: Arc<dyn Backend>,
+    copies: Option<Copies>,
+}
+
+impl Objects {
+    /// Reads from a store; if it is far, with copies below `cache`.
+    pub fn new(backend: Arc<dyn Backend>, cache: Option<&Path>, repository: RepositoryId) -> Self {
+        let cache = cache.filter(|_| backend.is_far());
+        let copies = cache.map(|cache| Copies::new(repository_folder(cache, repository).join(COPIES)));
+        Self { backend, copies }
+    }
+
+    /// The store.
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    /// Reads an object and opens it. Only bytes that open are ever copied, and a copy that
+    /// doesn't counts for nothing: so who can write on this machine can't do more than in the store.
+    pub fn read<T>(
+        &self,
+        name: &str,
+        limit: u64,
+        open: impl Fn(&[u8]) -> Result<T, FormatError>,
+    ) -> Result<T> {
+        let copy = self.copies.as_ref().and_then(|copies| copies.get(name));
+        if let Some(Ok(opened)) = copy.map(|bytes| open(&bytes)) {
+            return Ok(opened);
+        }
+        until_sound(|| {
+            let bytes = self.backend.read(name, limit)?;
+            let opened = open(&bytes).map_err(EngineError::damaged(name))?;
+            self.remember(name, &bytes);
+            Ok(opened)
+        })
+    }
+
+    /// Copies an object that was just created.
+    pub fn remember(&self, name: &str, bytes: &[u8]) {
+        if let Some(copies) = &self.copies {
+            copies.put(name, bytes);
+        }
+    }
+
+    /// Removes copies of objects under `prefix` that the store doesn't have any more.
+    pub fn keep_only(&self, prefix: &str, is_stored: impl Fn(&str) -> bool) {
+        if let Some(copies) = &self.copies {
+            copies.keep_only(prefix, is_stored);
+        }
+    }
+}
+
+/// Copies of objects, each a file. That one can't be read or written is no more than slow.
+struct Copies {
+    folder: PathBuf,
+    /// Numbers for files that are being written.
+    next: AtomicU64,
+}
+
+impl Copies {
+    fn new(folder: PathBuf) -> Self {
+        Self { folder, next: AtomicU64::new(0) }
+    }
+
+    fn get(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(flat(name))).ok()
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let new = self.folder.join(format!("new-{}-{number}", std::process::id()));
+        let path = self.folder.join(flat(name));
+        let written = fs::create_dir_all(&self.folder)
+            .and_then(|()| fs::write(&new, bytes))
+            .and_then(|()| fs::rename(&new, path));
+        if written.is_err() {
+            let _ = fs::remove_file(new);
+        }
+    }
+
+    fn keep_only(&self, prefix: &str, is_stored: impl Fn(&str) -> bool) {
+        let prefix = flat(prefix);
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let file = entry.file_name();
+            let Some(name) = file.to_str().filter(|name| name.starts_with(&prefix)) else { continue };
+            if !is_stored(&name.replace(SEPARATOR, "/")) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+const SEPARATOR: &str = "+";
+
+/// The file name for an object: its folders become a part of it.
+fn flat(name: &str) -> String {
+    name.replace('/', SEPARATOR)
+}
