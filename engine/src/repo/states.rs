@@ -63,32 +63,33 @@ fn read_decision(repository: &Repository, snapshot: SessionId, n: u32) -> Result
     })
 }
 
-/// The decisions about one snapshot, by their numbers; damaged ones decide nothing.
-fn decisions(repository: &Repository, snapshot: SessionId) -> Result<BTreeMap<u32, Option<Standing>>> {
+/// Decisions about one snapshot, by their numbers; damaged ones decide nothing.
+type Decisions = BTreeMap<u32, Option<Standing>>;
+
+/// The decisions about a snapshot; none if it is so dead that compaction has begun to remove them.
+fn decisions(repository: &Repository, snapshot: SessionId) -> Result<Option<Decisions>> {
     let mut numbers = Vec::new();
     repository.backend().list(&names::states_of(snapshot), &mut |listed| {
         numbers.extend(names::parse_state(&listed.name).map(|(_, n)| n));
     })?;
-    let mut decisions = BTreeMap::new();
+    let mut decisions = Decisions::new();
     for n in numbers {
         let standing = match read_decision(repository, snapshot, n) {
             Ok(decision) => Some(decision.standing),
             Err(EngineError::Damaged { .. }) => None,
+            // It was listed a moment ago.
+            Err(EngineError::Backend(error)) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
         decisions.insert(n, standing);
     }
-    Ok(decisions)
+    Ok(Some(decisions))
 }
 
 /// Whether a snapshot is forgotten, or so dead that nothing of it is left.
 pub(super) fn is_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool> {
-    let forgotten = match decisions(repository, snapshot) {
-        Ok(decisions) => decisions.values().any(|standing| *standing == Some(Standing::Forgotten)),
-        // Removed between listing and reading: compaction does that, and only to the dead.
-        Err(EngineError::Backend(error)) if error.is_not_found() => true,
-        Err(error) => return Err(error),
-    };
+    let forgotten = decisions(repository, snapshot)?
+        .is_none_or(|decisions| decisions.values().any(|standing| *standing == Some(Standing::Forgotten)));
     Ok(forgotten || names_dead(repository, snapshot)?)
 }
 
@@ -99,21 +100,30 @@ pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) 
     }
     repository.can_be_written()?;
     // Mostly nothing was decided before: then no listing is needed to create the first decision.
-    let mut decided = BTreeMap::new();
-    if standing == Standing::Unprotected {
-        decided = decisions(repository, snapshot)?;
-    }
+    let mut decided = match standing {
+        Standing::Unprotected => decisions(repository, snapshot)?,
+        Standing::Forgotten | Standing::Protected => Some(Decisions::new()),
+    };
     loop {
-        let newest = decided.values().rev().flatten().next().copied();
+        let Some(known) = decided else {
+            return match standing {
+                Standing::Forgotten | Standing::Unprotected => Ok(()),
+                Standing::Protected => Err(EngineError::Unusable(format!(
+                    "snapshot {} was forgotten and removed meanwhile: it can't be protected any more",
+                    snapshot.short()
+                ))),
+            };
+        };
+        let newest = known.values().rev().flatten().next().copied();
         let done = match standing {
-            Standing::Forgotten => decided.values().any(|known| *known == Some(Standing::Forgotten)),
+            Standing::Forgotten => known.values().any(|decided| *decided == Some(Standing::Forgotten)),
             Standing::Protected => newest == Some(Standing::Protected),
             Standing::Unprotected => newest != Some(Standing::Protected),
         };
         if done {
             return Ok(());
         }
-        let n = decided.last_key_value().map_or(0, |(n, _)| n.saturating_add(1));
+        let n = known.last_key_value().map_or(0, |(n, _)| n.saturating_add(1));
         let bytes = Decision { snapshot, n, standing }.seal(repository.id(), repository.identity());
         // If somebody else decides at the same time, that decision is looked at first.
         if repository.backend().create(&names::state(snapshot, n), &[&bytes])? == Created::New {

@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod dedup;
 mod errors;
+mod far;
 mod golden;
 mod holding;
 mod index;
