@@ -5,8 +5,10 @@
 
 mod direct;
 mod error;
+mod limited;
 mod local;
 mod memory;
+mod pace;
 mod probe;
 mod s3;
 mod traffic;
@@ -14,6 +16,7 @@ mod traffic;
 use std::ops::ControlFlow;
 
 pub use error::{BackendError, Operation};
+pub use limited::LimitedBackend;
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
 pub use probe::{Flaw, Latency, ProbeOptions, ProbeReport, probe};

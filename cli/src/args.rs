@@ -51,9 +51,27 @@ pub struct Common {
     /// Leave processor and disk to other programs
     #[arg(long, global = true)]
     pub nice: bool,
+    /// Write no more to the repository than this in a second, in KiB
+    #[arg(long, global = true, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
+    pub limit_upload: Option<u64>,
+    /// Read no more from the repository than this in a second, in KiB
+    #[arg(long, global = true, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
+    pub limit_download: Option<u64>,
     /// How to reach a repository in S3.
     #[command(flatten)]
     pub s3: S3,
+}
+
+impl Common {
+    /// The limit for what goes to the repository.
+    pub fn upload_bytes_per_s(&self) -> Option<u64> {
+        self.limit_upload.map(|kib| kib << 10)
+    }
+
+    /// The limit for what comes from it.
+    pub fn download_bytes_per_s(&self) -> Option<u64> {
+        self.limit_download.map(|kib| kib << 10)
+    }
 }
 
 /// Options of repositories in S3. Keys and region come from where all programs for S3 find them.
@@ -81,12 +99,6 @@ pub struct S3 {
     /// Keep trying for this long when the store fails
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 300)]
     pub s3_retry: u64,
-    /// Send no more than this in a second, in KiB
-    #[arg(long, global = true, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
-    pub limit_upload: Option<u64>,
-    /// Receive no more than this in a second, in KiB
-    #[arg(long, global = true, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
-    pub limit_download: Option<u64>,
 }
 
 /// The commands.

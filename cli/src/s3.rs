@@ -9,7 +9,7 @@ use keepfast_backend::{Notice, S3Backend, S3Options};
 use keepfast_engine::EngineError;
 use keepfast_format::names;
 
-use crate::args::S3;
+use crate::args::Common;
 use crate::usage::Usage;
 
 /// Whether a place is in S3.
@@ -21,12 +21,12 @@ pub fn is_s3(place: &str) -> bool {
 /// so that few and small objects show how it deals with many and large ones.
 pub fn connect(
     place: &str,
-    args: &S3,
+    common: &Common,
     notice: Notice,
     stop: Option<Arc<AtomicBool>>,
     to_probe: bool,
 ) -> Result<S3Backend> {
-    let mut options = options(place, args)?;
+    let mut options = options(place, common)?;
     options.notice = Some(notice);
     options.stop = stop;
     if to_probe {
@@ -41,7 +41,8 @@ pub fn connect(
 /// From this size on a probe's object is sent in parts.
 pub const PROBE_LARGE_BYTES: usize = 300 << 10;
 
-fn options(place: &str, args: &S3) -> Result<S3Options> {
+fn options(place: &str, common: &Common) -> Result<S3Options> {
+    let args = &common.s3;
     let options = S3Options::parse(place, Instant::now).map_err(Usage)?;
     if let Some(class) = args.s3_storage_class.as_deref()
         && matches!(class, "GLACIER" | "DEEP_ARCHIVE")
@@ -75,8 +76,8 @@ fn options(place: &str, args: &S3) -> Result<S3Options> {
         retry_for: Duration::from_secs(args.s3_retry),
         // The names of these hold whose they are. Others, those of snapshots too, are where writers meet.
         uncontested_prefixes: [names::PACKS, names::SESSIONS, names::INDEX].map(str::to_owned).to_vec(),
-        upload_limit_bytes_per_s: args.limit_upload.map(|kib| kib << 10),
-        download_limit_bytes_per_s: args.limit_download.map(|kib| kib << 10),
+        upload_limit_bytes_per_s: common.upload_bytes_per_s(),
+        download_limit_bytes_per_s: common.download_bytes_per_s(),
         ..options
     })
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use keepfast_backend::{Backend, LocalBackend, Notice, ProbeOptions, ProbeReport};
+use keepfast_backend::{Backend, LimitedBackend, LocalBackend, Notice, ProbeOptions, ProbeReport};
 use keepfast_engine::repo::Repository;
 use keepfast_format::node::Timestamp;
 use zeroize::Zeroizing;
@@ -34,7 +34,7 @@ fn store(common: &Common, stop: Option<StopFlag>, to_probe: bool) -> Result<Arc<
         .filter(|place| !place.is_empty())
         .ok_or_else(|| Usage("no repository given: use --repo, or set KEEPFAST_REPOSITORY".to_owned()))?;
     if s3::is_s3(place) {
-        return Ok(Arc::new(s3::connect(place, &common.s3, notice(common), stop, to_probe)?));
+        return Ok(Arc::new(s3::connect(place, common, notice(common), stop, to_probe)?));
     }
     if let Some((scheme, _)) = place.split_once("://").filter(|(scheme, _)| *scheme != "file") {
         return Err(Usage(format!(
@@ -44,7 +44,12 @@ fn store(common: &Common, stop: Option<StopFlag>, to_probe: bool) -> Result<Arc<
     }
     let path = local_path(place);
     // The directory above a relative path may have no name to open it by.
-    Ok(Arc::new(LocalBackend::new(std::path::absolute(&path).unwrap_or(path))))
+    let local: Arc<dyn Backend> = Arc::new(LocalBackend::new(std::path::absolute(&path).unwrap_or(path)));
+    let (up, down) = (common.upload_bytes_per_s(), common.download_bytes_per_s());
+    if up.is_none() && down.is_none() {
+        return Ok(local);
+    }
+    Ok(Arc::new(LimitedBackend::new(local, up, down, Instant::now, stop)))
 }
 
 /// Whether the repository is in a store beyond a network.

@@ -1,32 +1,22 @@
 //! Limits: how many bytes go through in a second, and how many requests may be repeats.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::pace::Pace;
 
 /// Lets bytes through at a rate.
 #[derive(Debug)]
-pub(super) struct Limit {
-    bytes_per_s: Option<u64>,
-    clock: fn() -> Instant,
-    /// When all that was let through is through.
-    free_at: Mutex<Option<Instant>>,
-}
+pub(super) struct Limit(Pace);
 
 impl Limit {
     pub(super) fn new(bytes_per_s: Option<u64>, clock: fn() -> Instant) -> Self {
-        Self { bytes_per_s: bytes_per_s.filter(|rate| *rate > 0), clock, free_at: Mutex::default() }
+        Self(Pace::new(bytes_per_s, clock))
     }
 
     /// Waits until `bytes` more may go.
     pub(super) async fn pass(&self, bytes: usize) {
-        let Some(rate) = self.bytes_per_s else { return };
-        let wait = {
-            let now = (self.clock)();
-            let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
-            let begin = free_at.map_or(now, |at| at.max(now));
-            *free_at = Some(begin + Duration::from_secs_f64(bytes as f64 / rate as f64));
-            begin - now
-        };
+        let wait = self.0.wait_for(bytes);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

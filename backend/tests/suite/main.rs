@@ -4,6 +4,7 @@
 
 mod conformance;
 mod creates;
+mod limited;
 mod probe;
 mod reads;
 mod s3;

@@ -1,6 +1,6 @@
 //! What an index of very many chunks takes: loads one from the segments of a repository of N
-//! million chunks, as the first command on another machine does, looks chunks up, and stores a
-//! million new ones. Prints times, and the most memory so far.
+//! million chunks, as the first command on another machine does, looks chunks up, marks
+//! them and plans to remove all, as a prune does, and stores a million new ones. Prints times, and the most memory so far.
 //! Arguments: millions of chunks, and a folder for the index; it needs 120 bytes of disk for
 //! each chunk while it loads, and half of that afterwards. The segments are made as they are
 //! read, and packs are thrown away.
@@ -9,14 +9,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keepfast_backend::{Backend, BackendError, Created, Listed, MemoryBackend};
 use keepfast_benches::Deaf;
 use keepfast_engine::EngineError;
+use keepfast_engine::prune::{PruneOptions, Share, plan_prune};
 use keepfast_engine::repo::{
-    Index, InitOptions, Repository, Session, SessionOptions, Snapshots, WriterOptions, open_index,
-    read_segment, write_packs,
+    Index, InitOptions, Repository, Seen, Session, SessionOptions, Snapshots, WriterOptions, fence,
+    open_index, read_segment, write_packs,
 };
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
@@ -38,6 +39,9 @@ const PACKS_PER_SEGMENT: u64 = 8;
 const FRAMES_PER_PACK: u32 = 16;
 const CHUNKS_PER_FRAME: u32 = 128;
 const CHUNK_BYTES: u32 = 16 << 10;
+/// Sealed bytes of a frame: half of what is in it.
+const SEALED_BYTES: u32 = CHUNKS_PER_FRAME * CHUNK_BYTES / 2;
+const PACK_BYTES: u64 = HEADER_BYTES as u64 + FRAMES_PER_PACK as u64 * SEALED_BYTES as u64;
 const CHUNKS_PER_PACK: u64 = FRAMES_PER_PACK as u64 * CHUNKS_PER_FRAME as u64;
 const CHUNKS_PER_SEGMENT: u64 = PACKS_PER_SEGMENT * CHUNKS_PER_PACK;
 
@@ -57,18 +61,16 @@ impl Imagined {
         let pack = |pack: u64| {
             let numbers = pack * CHUNKS_PER_PACK..(pack + 1) * CHUNKS_PER_PACK;
             let chunks = numbers.map(|number| ChunkEntry { id: id_of(&ids, number), bytes: CHUNK_BYTES });
-            let plain_bytes = CHUNKS_PER_FRAME * CHUNK_BYTES;
-            let sealed_bytes = plain_bytes / 2;
             let frames = (0..FRAMES_PER_PACK).map(|frame| FrameEntry {
-                offset: HEADER_BYTES as u32 + frame * sealed_bytes,
-                sealed_bytes,
-                plain_bytes,
+                offset: HEADER_BYTES as u32 + frame * SEALED_BYTES,
+                sealed_bytes: SEALED_BYTES,
+                plain_bytes: CHUNKS_PER_FRAME * CHUNK_BYTES,
                 chunks: CHUNKS_PER_FRAME,
             });
             PackRecord {
-                id: PackId::of(&pack.to_le_bytes()),
+                id: pack_id(pack),
                 kind: ChunkKind::Data,
-                stored_bytes: u64::from(HEADER_BYTES as u32 + FRAMES_PER_PACK * sealed_bytes),
+                stored_bytes: PACK_BYTES,
                 table: PackTable { frames: frames.collect(), chunks: chunks.collect() },
             }
         };
@@ -86,6 +88,10 @@ impl Imagined {
             salt,
         )
     }
+}
+
+fn pack_id(number: u64) -> PackId {
+    PackId::of(&number.to_le_bytes())
 }
 
 fn id_of(ids: &ChunkIds, number: u64) -> ChunkId {
@@ -114,6 +120,11 @@ impl Backend for Imagined {
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
+        if prefix == names::PACKS {
+            for pack in 0..self.segments * PACKS_PER_SEGMENT {
+                found(Listed { name: names::pack(pack_id(pack), self.session), bytes: PACK_BYTES });
+            }
+        }
         if prefix == names::INDEX {
             for n in 0..self.segments {
                 found(Listed { name: names::segment(self.session, n as u32), bytes: 0 });
@@ -140,6 +151,20 @@ fn report(what: &str, count: u64, begun: Instant) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("?").trim();
     println!("{what}: {count} in {seconds:.1} s, {:.2} µs each; peak {peak}", seconds * 1e6 / count as f64);
+}
+
+fn prune_options() -> PruneOptions<'static> {
+    PruneOptions {
+        max_unused: Share::Thousandths(50),
+        max_rewrite_bytes: u64::MAX,
+        session_timeout: Duration::ZERO,
+        compact_from: 1000,
+        threads: 2,
+        writer: WriterOptions::default(),
+        program: "benchmark".to_owned(),
+        clock: &Timestamp::default,
+        sleep: &|_| (),
+    }
 }
 
 fn main() -> Result<(), EngineError> {
@@ -192,8 +217,22 @@ fn main() -> Result<(), EngineError> {
     assert_eq!(mistaken, 0, "chunks are in the index that were never stored");
     report("new chunks", chunks / LOOKED_UP, begun);
 
-    let begun = Instant::now();
     let deaf = Deaf::default();
+    let begun = Instant::now();
+    let seen = Seen::of(&index)?;
+    let marked = found.iter().filter(|(_, place)| place.is_some_and(|place| seen.insert(&place))).count();
+    assert_eq!(marked, known.len(), "chunks are marked twice, or not at all");
+    drop((found, known, seen));
+    report("known chunks, marked", marked as u64, begun);
+
+    let begun = Instant::now();
+    fence(&repository, session)?;
+    let plan = plan_prune(&repository, &index, &prune_options(), &deaf)?;
+    assert_eq!(plan.unused.len() as u64, segments * PACKS_PER_SEGMENT, "packs that nobody needs stay");
+    report("chunks in packs that a prune would remove", chunks, begun);
+    drop(plan);
+
+    let begun = Instant::now();
     let options =
         SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None, ended: None };
     let session = Session::begin(&repository, &index, &options, &deaf)?;

@@ -1,4 +1,4 @@
-//! The folder of the local index. Several processes may work with one repository at a
+//! The folder of the local index, and of what else this machine keeps of a repository. Several processes may work with one repository at a
 //! time; each takes a folder of its own, so that none waits for another.
 
 use std::fs::{self, File, OpenOptions};
@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use keepfast_format::ids::RepositoryId;
 use rustix::fs::FlockOperation;
 
-use super::objects::COPIES;
 use crate::error::{EngineError, Result};
 
 /// How many processes can share a cache directory before one of them has to give up.
@@ -69,8 +68,16 @@ impl CacheSlot {
 
 const DAMAGED: &str = "damaged";
 
-pub(super) fn repository_folder(cache: &Path, repository: RepositoryId) -> PathBuf {
+/// The folder of copies of small objects, beside those of the index.
+const COPIES: &str = "objects";
+
+fn repository_folder(cache: &Path, repository: RepositoryId) -> PathBuf {
     cache.join(repository.to_string())
+}
+
+/// Where copies of a repository's small objects are.
+pub(super) fn copies_folder(cache: &Path, repository: RepositoryId) -> PathBuf {
+    repository_folder(cache, repository).join(COPIES)
 }
 
 fn unusable(path: &Path, why: &str) -> EngineError {

@@ -10,12 +10,9 @@ use keepfast_backend::Backend;
 use keepfast_format::FormatError;
 use keepfast_format::ids::RepositoryId;
 
-use super::cache::repository_folder;
+use super::cache::copies_folder;
 use super::soundness::until_sound;
 use crate::error::{EngineError, Result};
-
-/// The folder of the copies, beside those of the index.
-pub(super) const COPIES: &str = "objects";
 
 /// Reads small objects.
 pub(super) struct Objects {
@@ -27,7 +24,7 @@ impl Objects {
     /// Reads from a store; if it is far, with copies below `cache`.
     pub fn new(backend: Arc<dyn Backend>, cache: Option<&Path>, repository: RepositoryId) -> Self {
         let cache = cache.filter(|_| backend.is_far());
-        let copies = cache.map(|cache| Copies::new(repository_folder(cache, repository).join(COPIES)));
+        let copies = cache.map(|cache| Copies::new(copies_folder(cache, repository)));
         Self { backend, copies }
     }
 
