@@ -1,5 +1,6 @@
-//! The folder of the local index, and of what else this machine keeps of a repository. Several processes may work with one repository at a
-//! time; each takes a folder of its own, so that none waits for another.
+//! The folders of what this machine keeps of a repository: the local index, and copies of small
+//! objects. Several processes may work with one repository at a time; each takes a folder of its
+//! own for its index, so that none waits for another.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -6,7 +6,7 @@ use keepfast_engine::repo::Flaw;
 use keepfast_testkit::sim::{Campaign, Machine, Outcome, Stage};
 
 /// How many are played if nothing else is asked for.
-const HISTORIES: u64 = 2000;
+const HISTORIES: u64 = 10_000;
 const MACHINES: &[&str] = &["one", "two"];
 
 fn stage(folder: &Path) -> Stage {
