@@ -16,7 +16,8 @@ mkdir -p "$work/data"
 trap 'rm -rf "$work"' EXIT
 
 noise() { # BYTES SEED: different for each seed, and nothing in it repeats
-  openssl enc -aes-128-ctr -nosalt -K "$(printf %032x "$2")" -iv 0 </dev/zero 2>/dev/null | head -c "$1"
+  # It is cut off in the middle, and says so.
+  openssl enc -aes-128-ctr -nosalt -K "$(printf %032x "$2")" -iv 0 </dev/zero 2>/dev/null | head -c "$1" || true
 }
 
 export KEEPFAST_REPOSITORY=$work/whole KEEPFAST_CACHE_DIR=$work/whole-cache
@@ -28,7 +29,7 @@ keepfast --quiet backup "$work/data"
 keepfast --quiet forget --group-by= --keep-last 1
 rm -rf "$work/data"
 # A name that a pack of the first run could have.
-session=$(find "$work/whole/packs" -type f | head -n 1 | sed 's/.*\.//')
+session=$(find "$work/whole/packs" -type f -print -quit | sed 's/.*\.//')
 for n in $(seq $((dead_gb * 1000 / 32))); do
   id=$(printf '%s' "$n" | sha256sum | cut -c1-64)
   mkdir -p "$work/whole/packs/${id:0:2}"

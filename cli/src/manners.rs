@@ -20,6 +20,8 @@ const BASE_MIB: usize = 80;
 pub enum Work {
     /// Fills and uploads them.
     Write,
+    /// Reads some, and writes what is in them into others.
+    Rewrite,
     /// Reads frames of them.
     ReadFrames,
     /// Reads them whole.
@@ -41,7 +43,8 @@ pub fn share(common: &Common, pack_bytes: u32, work: Work) -> Result<Share> {
         .threads
         .map_or_else(|| std::thread::available_parallelism().map_or(2, usize::from), usize::from);
     let remote = settings::is_remote(common);
-    let wanted = if remote && work == Work::ReadFrames { wanted.max(REMOTE_READERS_MIN) } else { wanted };
+    let waits = remote && matches!(work, Work::ReadFrames | Work::Rewrite);
+    let wanted = if waits { wanted.max(REMOTE_READERS_MIN) } else { wanted };
     let pack_mib = (pack_bytes as usize).div_ceil(1 << 20);
     let memory_mib = common.memory.map(|mib| mib as usize);
     Ok(within(wanted, remote, pack_mib, memory_mib, work)?)
@@ -57,6 +60,7 @@ fn within(
 ) -> Result<Share, Usage> {
     let thread_mib = match work {
         Work::Write => 32,
+        Work::Rewrite => 52,
         Work::ReadFrames => 16,
         Work::ReadPacks => pack_mib + 4,
     };
@@ -68,7 +72,8 @@ fn within(
     } else {
         1
     };
-    let packs_mib = if work == Work::Write { (uploads + 1) * pack_mib } else { 0 };
+    let writes = matches!(work, Work::Write | Work::Rewrite);
+    let packs_mib = if writes { (uploads + 1) * pack_mib } else { 0 };
     let Some(memory) = memory_mib else { return Ok(Share { threads: wanted, uploads }) };
     let least = BASE_MIB + packs_mib + thread_mib;
     if memory < least {

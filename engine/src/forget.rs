@@ -6,6 +6,7 @@ use keepfast_format::ids::SessionId;
 use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Snapshot, SnapshotBody};
 use keepfast_format::standing::Standing;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
@@ -24,7 +25,7 @@ pub fn forget(repository: &Repository, snapshots: &Snapshots, ids: &[SessionId])
             &id.short()[..8],
         )));
     }
-    ids.iter().try_for_each(|id| decide(repository, *id, Standing::Forgotten))
+    ids.par_iter().try_for_each(|id| decide(repository, *id, Standing::Forgotten))
 }
 
 /// Protects snapshots from being forgotten, or ends that.

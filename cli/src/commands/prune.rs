@@ -41,7 +41,7 @@ pub fn run_in(
 ) -> Result<Outcome> {
     let begun = Instant::now();
     let pack_bytes = opened.repository.config().pack_bytes;
-    let share = manners::share(common, pack_bytes, Work::Write)?;
+    let share = manners::share(common, pack_bytes, Work::Rewrite)?;
     let stop = console.stop_flag();
     let sleep = |time: Duration| {
         let until = Instant::now() + time;

@@ -17,6 +17,8 @@ use crate::threads::in_threads;
 
 /// Sealed bytes that one thread moves at a time.
 const PIECE_BYTES: u64 = 8 << 20;
+/// From a store that is far, more are read at a time.
+const FAR_PIECE_BYTES: u64 = 17 << 20;
 
 impl Prune<'_> {
     /// Step 2: rewrites what the plan says, in a session of its own that commits nothing and is
@@ -26,10 +28,8 @@ impl Prune<'_> {
         if numbers.is_empty() {
             return Ok(Vec::new());
         }
-        // Where each request costs time, packs are read whole.
-        let pack_bytes = u64::from(self.repository.config().pack_bytes);
-        let together =
-            if self.repository.backend().is_far() { pack_bytes + pack_bytes / 4 } else { PIECE_BYTES };
+        let far = self.repository.backend().is_far();
+        let together = if far { FAR_PIECE_BYTES } else { PIECE_BYTES };
         let mut pieces = Vec::new();
         for number in numbers {
             let pack = self.index.pack(number)?;
