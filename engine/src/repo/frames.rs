@@ -368,8 +368,9 @@ pub fn windows(frames: &[FrameEntry], bytes_max: u64) -> impl Iterator<Item = Ra
     std::iter::from_fn(move || {
         let first = rest.next()?;
         let start = u64::from(frames[first as usize].offset);
-        let fits =
-            |frame: &FrameEntry| u64::from(frame.offset) + u64::from(frame.sealed_bytes) - start <= bytes_max;
+        let fits = |frame: &FrameEntry| {
+            (u64::from(frame.offset) + u64::from(frame.sealed_bytes)).saturating_sub(start) <= bytes_max
+        };
         while rest.start < rest.end && fits(&frames[rest.start as usize]) {
             rest.start += 1;
         }
