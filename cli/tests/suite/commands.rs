@@ -239,7 +239,7 @@ fn the_cache_can_go_between_any_two_commands() {
     assert!(desk.is_sound());
     assert!(desk.run(["cache", "info"]).succeeds().out.contains("index-0"));
     desk.run(["cache", "clear"]).succeeds();
-    assert!(desk.run(["cache", "info"]).succeeds().out.contains("no index"));
+    assert!(desk.run(["cache", "info"]).succeeds().out.contains("nothing below"));
     desk.run(["cache", "rebuild"]).succeeds();
     assert!(desk.run(["stats", "--json"]).succeeds().out.contains("\"snapshots\":2"));
 }
