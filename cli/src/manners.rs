@@ -43,8 +43,7 @@ pub fn share(common: &Common, pack_bytes: u32, work: Work) -> Result<Share> {
         .threads
         .map_or_else(|| std::thread::available_parallelism().map_or(2, usize::from), usize::from);
     let remote = settings::is_remote(common);
-    let waits = remote && matches!(work, Work::ReadFrames | Work::Rewrite);
-    let wanted = if waits { wanted.max(REMOTE_READERS_MIN) } else { wanted };
+    let wanted = if remote && work == Work::ReadFrames { wanted.max(REMOTE_READERS_MIN) } else { wanted };
     let pack_mib = (pack_bytes as usize).div_ceil(1 << 20);
     let memory_mib = common.memory.map(|mib| mib as usize);
     Ok(within(wanted, remote, pack_mib, memory_mib, work)?)
