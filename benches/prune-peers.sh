@@ -1,20 +1,16 @@
 #!/bin/bash
 # Measures pruning side by side: prune-peers.sh RUNS VERSION...
 #
-# Each program that is installed backs up a directory that becomes each VERSION (another one) in turn; then, RUNS times, in turns, a fresh copy
-# of its repository is told to forget all but the last two snapshots, and to free what they don't need.
+# Each program that is installed backs up a directory that becomes each VERSION (another one) in turn; then, RUNS
+# times, in turns, a fresh copy of its repository is told to forget all but the last two snapshots, and to free
+# what they don't need.
 # PROGRAMS="keepfast restic" measures only these.
 set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+. "$here/programs.sh"
 runs=$1
 shift
 work=${BENCH_WORK:-/var/tmp/keepfast-prune}
-here=$(dirname "$(readlink -f "$0")")
-. "$here/programs.sh"
-# time(1) measures processes, so this script calls itself for the function in question.
-if [ "$runs" = --call ]; then
-  "$@"
-  exit
-fi
 rm -rf "$work"
 mkdir -p "$work"
 trap 'rm -rf "$work"' EXIT

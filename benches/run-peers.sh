@@ -13,12 +13,6 @@ results=${RESULTS:-$work/results.tsv}
 
 # ---- measuring
 
-# time(1) measures processes, so this script calls itself for the function in question.
-if [ "${1:-}" = --call ]; then
-  shift
-  "$@"
-  exit
-fi
 [ $# -ge 3 ] || { echo "usage: $0 DIRECTORY RUNS PROGRAM..." >&2; exit 2; }
 source=$(readlink -f "$1") runs=$2
 shift 2

@@ -2,21 +2,17 @@
 # Measures programs side by side on an S3 server: s3-peers.sh RUNS FIRST SECOND [VERSION...]
 #
 # Starts SeaweedFS (which `make setup` installs) with an empty bucket, and counts the requests that it gets.
-# In turns, each program makes a repository, backs up a folder that becomes each of the directories, restores the last one after the first and
-# after the second backup, forgets all but the last two and prunes, and reads all data. Restores go
-# to $BENCH_RESTORE, best a folder in memory, and are compared. PROGRAMS="keepfast restic" measures only these.
+# In turns, each program makes a repository, backs up a folder that becomes each of the directories, restores the
+# last one after the first and after the second backup, forgets all but the last two and prunes, and reads all
+# data. Restores go to $BENCH_RESTORE, best a folder in memory, and are compared. PROGRAMS="keepfast restic"
+# measures only these.
 set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+. "$here/programs.sh"
 runs=$1
 shift
 work=${BENCH_WORK:-/var/tmp/keepfast-s3}
 restored=${BENCH_RESTORE:-/dev/shm/keepfast-s3-restored}
-here=$(dirname "$(readlink -f "$0")")
-. "$here/programs.sh"
-# time(1) measures processes, so this script calls itself for the function in question.
-if [ "$runs" = --call ]; then
-  "$@"
-  exit
-fi
 export AWS_ACCESS_KEY_ID=bench AWS_SECRET_ACCESS_KEY=benchsecret AWS_REGION=us-east-1
 export bucket=bench endpoint=http://127.0.0.1:8533 home prefix
 filer=http://127.0.0.1:8898

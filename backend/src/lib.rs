@@ -55,31 +55,33 @@ pub trait Backend: Send + Sync {
     /// Makes durable what was created through this value.
     fn sync(&self) -> Result<(), BackendError>;
 
-    /// A whole object. One of more than `bytes_max` bytes is refused, unread.
-    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError>;
+    /// Replaces `bytes` by a whole object. One of more than `bytes_max` bytes is refused, unread.
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError>;
 
-    /// `length` bytes of an object from `offset` on; fewer only where the object ends.
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError>;
-
-    /// As [`Backend::read`], into memory that is used again.
-    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
-        *bytes = self.read(name, bytes_max)?;
-        Ok(())
-    }
-
-    /// As [`Backend::read_range`], into memory that is used again.
+    /// Replaces `bytes` by `length` bytes of an object from `offset` on; fewer only where the object ends.
     fn read_range_into(
         &self,
         name: &str,
         offset: u64,
         length: usize,
         bytes: &mut Vec<u8>,
-    ) -> Result<(), BackendError> {
-        *bytes = self.read_range(name, offset, length)?;
-        Ok(())
+    ) -> Result<(), BackendError>;
+
+    /// As [`Backend::read_into`], into memory of its own.
+    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
+        let mut bytes = Vec::new();
+        self.read_into(name, bytes_max, &mut bytes)?;
+        Ok(bytes)
     }
 
-    /// As [`Backend::read_range`], in pieces: `take` gets each as it comes, until it has enough. An
+    /// As [`Backend::read_range_into`], into memory of its own.
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
+        let mut bytes = Vec::new();
+        self.read_range_into(name, offset, length, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As [`Backend::read_range_into`], in pieces: `take` gets each as it comes, until it has enough. An
     /// error may come after some of them. `memory` is room that the backend may use.
     fn read_pieces(
         &self,

@@ -207,18 +207,6 @@ impl Backend for LocalBackend {
         flushed
     }
 
-    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        let mut bytes = Vec::new();
-        self.read_into(name, bytes_max, &mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        let mut bytes = Vec::new();
-        self.read_range_into(name, offset, length, &mut bytes)?;
-        Ok(bytes)
-    }
-
     fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         let mut read = || -> io::Result<()> {
             let file = File::open(self.root.join(name))?;

@@ -37,20 +37,30 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
-    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         match self.objects().get(name) {
             None => Err(failed(name, io::ErrorKind::NotFound)),
-            Some(bytes) if bytes.len() as u64 > bytes_max => Err(failed(name, io::ErrorKind::FileTooLarge)),
-            Some(bytes) => Ok(bytes.clone()),
+            Some(object) if object.len() as u64 > bytes_max => Err(failed(name, io::ErrorKind::FileTooLarge)),
+            Some(object) => {
+                object.clone_into(bytes);
+                Ok(())
+            }
         }
     }
 
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
         let objects = self.objects();
-        let bytes = objects.get(name).ok_or_else(|| failed(name, io::ErrorKind::NotFound))?;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        let end = start.saturating_add(length).min(bytes.len());
-        Ok(bytes[start..end].to_vec())
+        let object = objects.get(name).ok_or_else(|| failed(name, io::ErrorKind::NotFound))?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(object.len());
+        let end = start.saturating_add(length).min(object.len());
+        object[start..end].clone_into(bytes);
+        Ok(())
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {

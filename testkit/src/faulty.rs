@@ -118,12 +118,18 @@ impl Backend for FaultyBackend {
         self.run(Operation::Sync, "", || self.inner.sync())
     }
 
-    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        self.run(Operation::Read, name, || self.inner.read(name, bytes_max))
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        self.run(Operation::Read, name, || self.inner.read_into(name, bytes_max, bytes))
     }
 
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        self.run(Operation::Read, name, || self.inner.read_range(name, offset, length))
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        self.run(Operation::Read, name, || self.inner.read_range_into(name, offset, length, bytes))
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {

@@ -76,15 +76,21 @@ impl Backend for RecordingBackend {
         self.inner.sync()
     }
 
-    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        let read = self.inner.read(name, bytes_max);
-        self.note(Operation::Read, name, read.as_ref().map_or(0, Vec::len));
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        let read = self.inner.read_into(name, bytes_max, bytes);
+        self.note(Operation::Read, name, if read.is_ok() { bytes.len() } else { 0 });
         read
     }
 
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        let read = self.inner.read_range(name, offset, length);
-        self.note(Operation::Read, name, read.as_ref().map_or(0, Vec::len));
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        let read = self.inner.read_range_into(name, offset, length, bytes);
+        self.note(Operation::Read, name, if read.is_ok() { bytes.len() } else { 0 });
         read
     }
 

@@ -146,18 +146,6 @@ impl Backend for S3Backend {
         Ok(())
     }
 
-    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        let mut bytes = Vec::new();
-        self.read_into(name, bytes_max, &mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        let mut bytes = Vec::new();
-        self.read_range_into(name, offset, length, &mut bytes)?;
-        Ok(bytes)
-    }
-
     fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         self.run(Operation::Read, name, self.store.get(name, bytes_max, bytes))
     }

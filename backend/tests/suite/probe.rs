@@ -97,8 +97,8 @@ impl Backend for WrongStore {
         Ok(())
     }
 
-    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        self.0.read(name, bytes_max).map_err(|mut error| {
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        self.0.read_into(name, bytes_max, bytes).map_err(|mut error| {
             if matches!(self.1, Wrong::DeniesMissing) {
                 error.source = io::ErrorKind::PermissionDenied.into();
             }
@@ -106,9 +106,15 @@ impl Backend for WrongStore {
         })
     }
 
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
         let shift = u64::from(matches!(self.1, Wrong::ShiftsRanges) && offset > 0);
-        self.0.read_range(name, offset - shift, length)
+        self.0.read_range_into(name, offset - shift, length, bytes)
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {

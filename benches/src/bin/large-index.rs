@@ -108,15 +108,24 @@ impl Backend for Imagined {
         self.kept.sync()
     }
 
-    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         match names::parse_segment(name) {
-            Some((_, n)) => Ok(self.segment(n)),
-            None => self.kept.read(name, bytes_max),
+            Some((_, n)) => {
+                *bytes = self.segment(n);
+                Ok(())
+            }
+            None => self.kept.read_into(name, bytes_max, bytes),
         }
     }
 
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        self.kept.read_range(name, offset, length)
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        self.kept.read_range_into(name, offset, length, bytes)
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {

@@ -14,13 +14,12 @@ use keepfast_format::names::{self, EpochPart};
 use keepfast_format::session::Session as SessionObject;
 use keepfast_format::snapshot::SnapshotBody;
 
-use super::live::list_packs;
 use super::{Prune, name_of};
 use crate::error::{EngineError, Result};
 use crate::monitor::Event;
 use crate::repo::{
-    Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, open_verdict,
-    read_condemned, refresh_index, until_sound,
+    Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, list_packs, list_sessions,
+    open_verdict, read_condemned, refresh_index, until_sound,
 };
 use crate::threads::in_threads;
 
@@ -61,11 +60,7 @@ impl Prune<'_> {
     /// Step 4: waits until each session that is listed now, after the epoch was published, is
     /// decided or has answered. Returns the objections; none if somebody else has given the verdict.
     fn wait_for_answers(&mut self, epoch: u32) -> Result<Option<HashSet<PackId>>> {
-        let backend = self.repository.backend();
-        let mut open = BTreeSet::new();
-        backend.list(names::SESSIONS, &mut |listed| {
-            open.extend(names::parse_session(names::SESSIONS, &listed.name));
-        })?;
+        let mut open = list_sessions(self.repository, names::SESSIONS)?;
         // Who was decided before this was published has nothing to say about it.
         open.retain(|session| !self.known.decided.contains(session));
         let nobody = open.is_empty();
@@ -167,13 +162,10 @@ impl Prune<'_> {
         Ok(())
     }
 
-    fn decided_sessions(&self) -> Result<HashSet<SessionId>> {
-        let mut registers = HashSet::new();
-        self.repository.backend().list(names::SNAPSHOTS, &mut |listed| {
-            registers.extend(names::parse_session(names::SNAPSHOTS, &listed.name));
-        })?;
-        registers.extend(dead_sessions(self.repository)?);
-        Ok(registers)
+    fn decided_sessions(&self) -> Result<BTreeSet<SessionId>> {
+        let mut decided = list_sessions(self.repository, names::SNAPSHOTS)?;
+        decided.extend(dead_sessions(self.repository)?);
+        Ok(decided)
     }
 
     /// Steps 5 and 6: spares what objections name and what newer snapshots refer to, forgotten

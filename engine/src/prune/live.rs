@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use keepfast_backend::Listed;
 use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
-use crate::repo::{FrameCache, Index, Reach, Repository, Seen, Snapshots};
+use crate::repo::{FrameCache, Index, Reach, Repository, Seen, Snapshots, list_packs, list_sessions};
 
 /// Step 1: sessions and snapshots, listed in this order, and what was decided about them, read
 /// after that.
@@ -25,10 +24,7 @@ pub struct Listing {
 impl Listing {
     /// Lists them.
     pub fn take(repository: &Repository) -> Result<Self> {
-        let mut open = BTreeSet::new();
-        repository.backend().list(names::SESSIONS, &mut |listed| {
-            open.extend(names::parse_session(names::SESSIONS, &listed.name));
-        })?;
+        let mut open = list_sessions(repository, names::SESSIONS)?;
         let snapshots = Snapshots::load(repository)?;
         let decided: HashSet<SessionId> = snapshots.decided().collect();
         open.retain(|session| !decided.contains(session));
@@ -41,17 +37,6 @@ impl Listing {
         let ids: BTreeSet<SessionId> = all.map(|stored| stored.snapshot.head.id).collect();
         ids.into_iter().collect()
     }
-}
-
-/// The packs in the store, and their stored sizes.
-pub fn list_packs(repository: &Repository) -> Result<HashMap<PackName, u64>> {
-    let mut stored = HashMap::new();
-    repository.backend().list(names::PACKS, &mut |Listed { name, bytes }| {
-        if let Some((id, session)) = names::parse_pack(&name) {
-            stored.insert(PackName { id, session }, bytes);
-        }
-    })?;
-    Ok(stored)
 }
 
 /// What of each pack is live.

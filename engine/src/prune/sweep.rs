@@ -6,10 +6,9 @@ use std::collections::HashSet;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
-use super::live::list_packs;
 use super::{Prune, name_of};
 use crate::error::Result;
-use crate::repo::{Epochs, Snapshots, list_segments};
+use crate::repo::{Epochs, Snapshots, list_packs, list_segments};
 
 impl Prune<'_> {
     /// Removes what is left over of this epoch and of earlier ones, and compacts.
@@ -57,9 +56,7 @@ impl Prune<'_> {
 
     /// Segments that list nothing but dead packs, of sessions that are fenced or forgotten.
     fn sweep_segments(&mut self, snapshots: &Snapshots) -> Result<()> {
-        let forgotten = snapshots.forgotten.iter().map(|stored| stored.snapshot.head.id);
-        let ended: HashSet<SessionId> =
-            forgotten.chain(snapshots.fenced.iter().copied()).chain(snapshots.dead.iter().copied()).collect();
+        let ended: HashSet<SessionId> = snapshots.ended().collect();
         let mut dead = self.index.dead_segments()?;
         if dead.is_empty() {
             return Ok(());

@@ -85,7 +85,8 @@ fn unusable(path: &Path, why: &str) -> EngineError {
     EngineError::Cache { path: path.to_owned(), why: why.to_owned() }
 }
 
-/// Removes the index of a repository, as far as no process is using it, and copies of objects. Returns the bytes freed.
+/// Removes the index of a repository, as far as no process is using it, and copies of objects. Returns
+/// the bytes freed.
 pub fn clear_cache(cache: &Path, repository: RepositoryId) -> Result<u64> {
     let mut freed = 0;
     for (folder, bytes) in describe_cache(cache, repository) {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -11,6 +12,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::cache::CacheSlot;
 use super::epochs::{Epochs, Told};
 use super::index::{Index, Loading};
+use super::listings::list_packs;
 use super::packs::read_contents;
 use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
@@ -124,10 +126,8 @@ fn has_more_than(
     if packs.is_empty() {
         return Ok(false);
     }
-    let mut stored = HashSet::new();
-    repository.backend().list(names::PACKS, &mut |listed| {
-        stored.insert(listed.name);
-    })?;
+    let stored: HashSet<String> =
+        list_packs(repository)?.into_keys().map(|pack| names::pack(pack.id, pack.session)).collect();
     Ok(packs.iter().any(|name| !known[*name] && !stored.contains(*name)))
 }
 
@@ -137,17 +137,14 @@ fn add_unlisted_packs(repository: &Repository, index: &Index, monitor: &dyn Moni
     index.for_each_pack(|_, pack| {
         known.insert(pack.id);
     })?;
-    let mut unlisted = Vec::new();
-    repository.backend().list(names::PACKS, &mut |listed| {
-        let parsed = names::parse_pack(&listed.name);
-        unlisted.extend(parsed.filter(|(id, _)| !known.contains(id)));
-    })?;
+    let mut unlisted: Vec<PackName> = list_packs(repository)?.into_keys().collect();
+    unlisted.retain(|pack| !known.contains(&pack.id));
     unlisted.sort_unstable();
     for batch in unlisted.chunks(READ_AT_A_TIME) {
         let read: Vec<_> =
-            batch.par_iter().map(|(id, session)| read_contents(repository, *id, *session)).collect();
-        for ((id, session), contents) in batch.iter().zip(read) {
-            let name = names::pack(*id, *session);
+            batch.par_iter().map(|pack| read_contents(repository, pack.id, pack.session)).collect();
+        for (pack, contents) in batch.iter().zip(read) {
+            let name = names::pack(pack.id, pack.session);
             match contents {
                 Ok((pack, table)) => index.add(&name, &[(pack, &table)])?,
                 Err(error) => monitor.event(Event::Finding { object: name, what: error.to_string() }),

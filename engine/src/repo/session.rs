@@ -2,7 +2,6 @@
 //! commit. The rules are those of SPEC, "Order of writing, reading and removing"; `model/`
 //! explores them.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -19,6 +18,7 @@ use super::epochs::{Epochs, find_condemned};
 use super::flaws::Flaw;
 use super::frames::FrameCache;
 use super::index::Index;
+use super::listings::list_sessions;
 use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
 use super::repository::Repository;
@@ -388,10 +388,7 @@ impl<'r> Session<'r> {
 /// Whether there are sessions of which nobody knows that they have ended.
 fn in_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
     let Some(ended) = ended else { return Ok(false) };
-    let mut others = HashSet::new();
-    repository.backend().list(names::SESSIONS, &mut |listed| {
-        others.extend(names::parse_session(names::SESSIONS, &listed.name));
-    })?;
+    let mut others = list_sessions(repository, names::SESSIONS)?;
     others.remove(&own);
     for session in ended.decided() {
         others.remove(&session);

@@ -9,6 +9,7 @@ use keepfast_format::{limits, names};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::catalogue::dead_sessions;
+use super::listings::list_sessions;
 use super::repository::Repository;
 use super::states::Standings;
 use crate::error::{EngineError, Result};
@@ -68,17 +69,13 @@ impl SnapshotFilter {
 impl Snapshots {
     /// Reads all snapshots, *then* what was decided about them. A damaged one doesn't hide the others.
     pub fn load(repository: &Repository) -> Result<Self> {
-        let mut ids: Vec<SessionId> = Vec::new();
-        repository.backend().list(names::SNAPSHOTS, &mut |listed| {
-            ids.extend(names::parse_session(names::SNAPSHOTS, &listed.name));
-        })?;
+        let ids = list_sessions(repository, names::SNAPSHOTS)?;
         if ids.is_empty() {
             // There is nothing that anything could have been decided about.
             return Ok(Self::default());
         }
-        let stored: HashSet<SessionId> = ids.iter().copied().collect();
         repository.objects().keep_only(names::SNAPSHOTS, |name| {
-            names::parse_session(names::SNAPSHOTS, name).is_some_and(|id| stored.contains(&id))
+            names::parse_session(names::SNAPSHOTS, name).is_some_and(|id| ids.contains(&id))
         });
         let read: Vec<_> = ids.par_iter().map(|id| (*id, load_one(repository, *id))).collect();
         let standings = Standings::load(repository)?;
@@ -151,8 +148,13 @@ impl Snapshots {
 
     /// Sessions that have committed, or can't any more.
     pub fn decided(&self) -> impl Iterator<Item = SessionId> {
-        let committed = self.all.iter().chain(&self.forgotten).map(|stored| stored.snapshot.head.id);
-        committed.chain(self.fenced.iter().copied()).chain(self.dead.iter().copied())
+        self.all.iter().map(|stored| stored.snapshot.head.id).chain(self.ended())
+    }
+
+    /// Sessions of which nothing counts any more.
+    pub fn ended(&self) -> impl Iterator<Item = SessionId> {
+        let forgotten = self.forgotten.iter().map(|stored| stored.snapshot.head.id);
+        forgotten.chain(self.fenced.iter().copied()).chain(self.dead.iter().copied())
     }
 
     /// The newest snapshot of this machine with exactly these paths.

@@ -126,12 +126,7 @@ impl SimBackend {
         }
     }
 
-    fn read_with<T>(
-        &self,
-        name: &str,
-        bytes_max: u64,
-        take: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, BackendError> {
+    fn read_with(&self, name: &str, bytes_max: u64, take: impl FnOnce(&[u8])) -> Result<(), BackendError> {
         let call = self.begin(Operation::Read, name)?;
         let read = call.state.objects.read(name, bytes_max).map(|bytes| take(&bytes));
         let what = match &read {
@@ -175,14 +170,20 @@ impl Backend for SimBackend {
         self.end(call, Ok(()), "done")
     }
 
-    fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, BackendError> {
-        self.read_with(name, bytes_max, <[u8]>::to_vec)
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        self.read_with(name, bytes_max, |object| object.clone_into(bytes))
     }
 
-    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, BackendError> {
-        self.read_with(name, u64::MAX, |bytes| {
-            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-            bytes[start..start.saturating_add(length).min(bytes.len())].to_vec()
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        self.read_with(name, u64::MAX, |object| {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(object.len());
+            object[start..start.saturating_add(length).min(object.len())].clone_into(bytes);
         })
     }
 

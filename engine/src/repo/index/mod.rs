@@ -21,6 +21,7 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::{DBPinnableSlice, DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, WriteBatch};
 
 use super::cache::CacheSlot;
+use super::listings::list_packs;
 use super::marks::PackMarks;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
@@ -226,11 +227,8 @@ impl Index {
         if self.is_empty() {
             return Ok(());
         }
-        let mut stored = HashSet::new();
-        repository.backend().list(names::PACKS, &mut |listed| {
-            stored.extend(names::parse_pack(&listed.name).map(|(id, session)| PackName { id, session }));
-        })?;
-        self.miss_all_but(|pack| stored.contains(pack))
+        let stored = list_packs(repository)?;
+        self.miss_all_but(|pack| stored.contains_key(pack))
     }
 
     /// As [`Index::compare_with_store`], with a listing that is there already.
