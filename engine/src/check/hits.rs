@@ -7,48 +7,74 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
-use super::Check;
 use super::trees::{TreeKind, TreeRef, file_damage, states_below};
 use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
 use crate::repo::{Index, Trees};
 
 /// Damaged files that are named one by one; of more, only the number is told.
 const FILES_NAMED: u64 = 1000;
 
-/// Names what is hit.
-pub struct Hits<'w, 'c, 'a> {
-    pub trees: Trees<'w>,
-    pub index: &'w Index,
-    /// Chunks that can't be had.
-    pub bad: &'w HashSet<ChunkId>,
-    /// Trees with damage in them or below them.
-    pub damaged: &'w HashSet<TreeRef>,
+/// Finds the names of what is hit.
+pub struct Hits<'w> {
+    trees: Trees<'w>,
+    index: &'w Index,
+    bad: &'w HashSet<ChunkId>,
+    damaged: &'w HashSet<TreeRef>,
+    monitor: &'w dyn Monitor,
     /// State trees that were named.
-    pub named_states: HashSet<ChunkId>,
-    /// Files and directories that are hit, those that aren't named included.
-    pub count: u64,
-    pub check: &'c mut Check<'a>,
+    named_states: HashSet<ChunkId>,
+    hit: Hit,
+    /// Files and directories that may still be named.
+    nameable: u64,
 }
 
-impl Hits<'_, '_, '_> {
-    /// Names what is hit in a snapshot.
-    pub fn name(&mut self, stored: &Snapshot) -> Result<()> {
+/// What is hit in a snapshot.
+#[derive(Default)]
+pub struct Hit {
+    /// Objects and files, and what is wrong with them.
+    pub named: Vec<(String, String)>,
+    /// Files and directories, those that aren't named included.
+    pub count: u64,
+}
+
+impl<'w> Hits<'w> {
+    /// `bad` are chunks that can't be had, `damaged` trees with damage in them or below them.
+    pub fn new(
+        trees: Trees<'w>,
+        index: &'w Index,
+        bad: &'w HashSet<ChunkId>,
+        damaged: &'w HashSet<TreeRef>,
+        monitor: &'w dyn Monitor,
+    ) -> Self {
+        let (named_states, hit) = (HashSet::new(), Hit::default());
+        Self { trees, index, bad, damaged, monitor, named_states, hit, nameable: 0 }
+    }
+
+    /// What is hit in a snapshot, after so many files and directories in others.
+    pub fn of(&mut self, stored: &Snapshot, before: u64) -> Result<Hit> {
+        self.nameable = FILES_NAMED.saturating_sub(before);
         let snapshot = stored.head.id.short();
         self.tree(&snapshot, &stored.body.tree)?;
         if let Some(state) = &stored.body.state {
             self.state(&snapshot, state)?;
         }
         if let Err(error) = self.trees.hard_links(stored) {
-            self.check.finding(format!("snapshot {snapshot}"), format!("its hard links are lost: {error}"));
+            self.name(format!("snapshot {snapshot}"), format!("its hard links are lost: {error}"));
         }
-        Ok(())
+        Ok(std::mem::take(&mut self.hit))
+    }
+
+    /// Says that nobody was told of what was named: state trees are named again.
+    pub fn unname_states(&mut self) {
+        self.named_states.clear();
     }
 
     fn tree(&mut self, snapshot: &str, root: &ChunkId) -> Result<()> {
         let mut stack = vec![(*root, Vec::new())];
         let mut seen = HashSet::new();
         while let Some((tree, path)) = stack.pop() {
-            if self.check.monitor.stopped() {
+            if self.monitor.stopped() {
                 return Err(EngineError::Interrupted);
             }
             if !self.damaged.contains(&(TreeKind::Tree, tree)) || !seen.insert(tree) {
@@ -106,7 +132,7 @@ impl Hits<'_, '_, '_> {
             match self.trees.state(&id) {
                 Ok(state) => stack.extend(states_below(state)),
                 Err(error @ EngineError::Cache { .. }) => return Err(error),
-                Err(error) => self.check.finding(
+                Err(error) => self.name(
                     format!("snapshot {snapshot}"),
                     format!("the next backup reads more than it had to: {error}"),
                 ),
@@ -116,13 +142,18 @@ impl Hits<'_, '_, '_> {
     }
 
     fn hit(&mut self, snapshot: &str, path: &[u8], what: &str) {
-        self.count += 1;
-        if self.count <= FILES_NAMED {
+        self.hit.count += 1;
+        if self.hit.count <= self.nameable {
             let path = String::from_utf8_lossy(path).into_owned();
-            self.check.finding(format!("snapshot {snapshot}: {path}"), what);
-        } else if self.count == FILES_NAMED + 1 {
-            self.check.finding(format!("snapshot {snapshot}"), "more files are hit than can be named here");
+            self.name(format!("snapshot {snapshot}: {path}"), what.to_owned());
+        } else if self.hit.count == self.nameable + 1 {
+            let what = "more files are hit than can be named here".to_owned();
+            self.name(format!("snapshot {snapshot}"), what);
         }
+    }
+
+    fn name(&mut self, object: String, what: String) {
+        self.hit.named.push((object, what));
     }
 }
 

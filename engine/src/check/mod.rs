@@ -2,6 +2,9 @@
 //!
 //! Findings name the object that is damaged; a last walk names the snapshots and files
 //! that it hits.
+//!
+//! Others back up, forget and prune meanwhile. What isn't there is therefore a suspicion first: it
+//! is a finding if no verdict and no decision that came since explains it.
 
 mod collection;
 mod hits;
@@ -17,11 +20,11 @@ use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
 use keepfast_format::{limits, names};
 
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    FrameCache, Index, Repository, Snapshots, Trees, list_catalogue, list_segments, read_segment,
-    refresh_index, until,
+    FrameCache, Index, Repository, Snapshots, Trees, is_forgotten, list_catalogue, list_segments, names_dead,
+    read_segment, refresh_index, until,
 };
 use hits::Hits;
 use packs::Reading;
@@ -99,16 +102,18 @@ pub fn check(
     check.snapshots(snapshots);
     check.sessions(snapshots)?;
     check.collection()?;
-    let stored = loop {
+    let (segments, stored) = loop {
         let before = check.verdicts(index)?;
+        // Segments first: whatever they list was stored before them.
+        let segments = list_segments(repository)?;
         refresh_index(repository, index)?;
         let stored = check.stored_packs()?;
         // If a prune has ended meanwhile, it has moved and removed what was just listed.
         if check.verdicts(index)? == before {
-            break stored;
+            break (segments, stored);
         }
     };
-    let listed = check.segments(index, snapshots, &stored)?;
+    let listed = check.segments(segments, index, snapshots, &stored)?;
     let bad = check.packs(&stored, &listed, index, options)?;
     let hit = check.trees(index, snapshots, &bad, options.threads)?;
     check.report.files_hit = hit;
@@ -130,6 +135,12 @@ impl Check<'_> {
     fn finding(&mut self, object: String, what: impl Into<String>) {
         self.report.findings += 1;
         self.monitor.event(Event::Finding { object, what: what.into() });
+    }
+
+    /// Whether all that a snapshot refers to has to be there: it isn't forgotten, not even since
+    /// the check began.
+    fn is_promised(&self, snapshot: SessionId) -> Result<bool> {
+        Ok(!is_forgotten(self.repository, snapshot)?)
     }
 
     fn parameters(&mut self) -> Result<()> {
@@ -182,8 +193,9 @@ impl Check<'_> {
         }
         let listed: HashSet<&String> = found.iter().collect();
         for stored in &snapshots.all {
-            let name = names::session(stored.snapshot.head.id);
-            if !listed.contains(&name) {
+            let id = stored.snapshot.head.id;
+            let name = names::session(id);
+            if !listed.contains(&name) && self.is_promised(id)? {
                 self.finding(name, "it is missing, though its snapshot is there");
             }
         }
@@ -198,7 +210,14 @@ impl Check<'_> {
                 let writer = self.repository.writer_key(id.writer);
                 Ok(writer.map(|writer| Session::open(&bytes, self.repository.id(), writer)))
             };
-            let opened = until(read, |opened: &Result<_>| !matches!(opened, Ok(Some(Err(_)))))?;
+            let opened = match until(read, |opened: &Result<_>| !matches!(opened, Ok(Some(Err(_))))) {
+                Err(EngineError::Backend(error))
+                    if error.is_not_found() && names_dead(self.repository, id)? =>
+                {
+                    continue;
+                }
+                other => other?,
+            };
             match opened {
                 None => self.finding(name, "no holder of keys may have written it"),
                 Some(Err(error)) => self.finding(name, error.to_string()),
@@ -231,19 +250,26 @@ impl Check<'_> {
     /// Every segment must be readable, and the packs that it lists must be there in full size.
     fn segments(
         &mut self,
+        names: Vec<String>,
         index: &Index,
         snapshots: &Snapshots,
         stored: &StoredPacks,
     ) -> Result<ListedPacks> {
-        let segments = list_segments(self.repository)?;
+        let mut segments = Vec::with_capacity(names.len());
         let mut listed = ListedPacks::new();
         let mut by_session: HashMap<SessionId, Vec<PackId>> = HashMap::new();
-        for name in &segments {
+        for name in names {
             self.report.objects += 1;
-            let segment = match read_segment(self.repository, name) {
+            let read = read_segment(self.repository, &name);
+            // Removed since it was listed. If a snapshot lacks it, that is said below.
+            if matches!(&read, Err(EngineError::Backend(error)) if error.is_not_found()) {
+                continue;
+            }
+            segments.push(name.clone());
+            let segment = match read {
                 Ok(segment) => segment,
                 Err(error) => {
-                    self.finding(name.clone(), error.to_string());
+                    self.finding(name, error.to_string());
                     continue;
                 }
             };
@@ -264,7 +290,10 @@ impl Check<'_> {
             }
         }
         for name in snapshots.lack_segments(&segments) {
-            self.finding(name, "it is missing; the index is rebuilt from the packs, which takes longer");
+            let owner = names::parse_segment(&name).map(|(session, _)| session);
+            if owner.map_or(Ok(true), |owner| self.is_promised(owner))? {
+                self.finding(name, "it is missing; the index is rebuilt from the packs, which takes longer");
+            }
         }
         for stored in &snapshots.all {
             let head = &stored.snapshot.head;
@@ -316,11 +345,21 @@ impl Check<'_> {
             .collect();
         to_read.sort_unstable();
         self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, _, bytes)| bytes).sum());
-        let reading =
+        let mut reading =
             Reading::new(self.repository, self.monitor, listed, &to_read, bad).run(options.threads)?;
-        self.report.packs_read = to_read.len() as u64;
+        self.report.packs_read = (to_read.len() - reading.gone.len()) as u64;
         self.report.bytes_read = reading.bytes;
         self.report.findings += reading.findings;
+        if !reading.gone.is_empty() {
+            self.verdicts(index)?;
+        }
+        for (id, session) in reading.gone {
+            if !index.was_buried(&id)? {
+                self.finding(names::pack(id, session), "it is missing");
+                let table = listed.get(&id).map(|(_, _, table)| table);
+                reading.bad.extend(table.into_iter().flat_map(|table| &table.chunks).map(|chunk| chunk.id));
+            }
+        }
         Ok(reading.bad)
     }
 
@@ -337,12 +376,25 @@ impl Check<'_> {
         let trees = Trees::new(&frames);
         let walked = TreeWalk::new(trees, index, bad, self.monitor).run(snapshots, threads)?;
         (self.report.trees, self.report.files) = (walked.trees, walked.files);
-        let damaged = &walked.damaged;
-        let mut hits =
-            Hits { trees, index, bad, damaged, named_states: HashSet::new(), count: 0, check: self };
-        for stored in snapshots.all.iter().rev() {
-            hits.name(&stored.snapshot)?;
+        if !walked.damaged.is_empty() {
+            // What was moved while others were looked at is where it is now.
+            self.verdicts(index)?;
+            refresh_index(self.repository, index)?;
         }
-        Ok(hits.count)
+        let mut hits = Hits::new(trees, index, bad, &walked.damaged, self.monitor);
+        let mut count = 0;
+        for snapshot in snapshots.all.iter().rev().map(|stored| &stored.snapshot) {
+            let hit = hits.of(snapshot, count)?;
+            if hit.named.is_empty() {
+                continue;
+            }
+            if self.is_promised(snapshot.head.id)? {
+                count += hit.count;
+                hit.named.into_iter().for_each(|(object, what)| self.finding(object, what));
+            } else {
+                hits.unname_states();
+            }
+        }
+        Ok(count)
     }
 }

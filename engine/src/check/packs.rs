@@ -20,6 +20,8 @@ pub struct ReadPacks {
     pub findings: u64,
     /// Chunks that can't be had.
     pub bad: HashSet<ChunkId>,
+    /// Packs that weren't there any more.
+    pub gone: Vec<(PackId, SessionId)>,
 }
 
 /// Threads that read packs.
@@ -32,6 +34,7 @@ pub struct Reading<'a> {
     bytes: AtomicU64,
     findings: AtomicU64,
     bad: Mutex<HashSet<ChunkId>>,
+    gone: Mutex<Vec<(PackId, SessionId)>>,
     error: Mutex<Option<EngineError>>,
 }
 
@@ -53,6 +56,7 @@ impl<'a> Reading<'a> {
             bytes: AtomicU64::new(0),
             findings: AtomicU64::new(0),
             bad: Mutex::new(bad),
+            gone: Mutex::default(),
             error: Mutex::new(None),
         }
     }
@@ -67,6 +71,7 @@ impl<'a> Reading<'a> {
             bytes: self.bytes.into_inner(),
             findings: self.findings.into_inner(),
             bad: self.bad.into_inner().unwrap_or_else(PoisonError::into_inner),
+            gone: self.gone.into_inner().unwrap_or_else(PoisonError::into_inner),
         })
     }
 
@@ -98,6 +103,10 @@ impl<'a> Reading<'a> {
         let findings = match verify_stored_pack(self.repository, (id, session), table, reader, bytes) {
             Ok(findings) => findings,
             Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
+            Err(EngineError::Backend(error)) if error.is_not_found() => {
+                self.gone.lock().unwrap_or_else(PoisonError::into_inner).push((id, session));
+                return Ok(());
+            }
             Err(error) => {
                 self.finding(name, error.to_string());
                 if let Some(table) = table {

@@ -25,7 +25,7 @@ mod trees;
 mod writer;
 
 pub use cache::{clear_cache, describe_cache};
-pub use catalogue::{dead_sessions, list_catalogue, read_catalogue};
+pub use catalogue::{dead_sessions, list_catalogue, names_dead, read_catalogue};
 pub use epochs::{Epochs, find_condemned, find_verdict, open_verdict, read_condemned};
 pub use flaws::Flaw;
 pub use frames::{ChunkBytes, FrameCache, windows};
@@ -41,6 +41,6 @@ pub use segments::{ReadSegment, list_segments, read_segment};
 pub use session::{CommitRequest, Session, SessionOptions, WriterTotals, fence};
 pub use snapshots::{SnapshotFilter, Snapshots, StoredSnapshot};
 pub use soundness::{until, until_sound};
-pub use states::decide;
+pub use states::{decide, is_forgotten};
 pub use trees::{DirectoryPages, Trees};
 pub use writer::{FrameWriter, PackWriter, WriterOptions, write_packs};

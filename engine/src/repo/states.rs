@@ -87,7 +87,7 @@ fn decisions(repository: &Repository, snapshot: SessionId) -> Result<Option<Deci
 }
 
 /// Whether a snapshot is forgotten, or so dead that nothing of it is left.
-pub(super) fn is_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool> {
+pub fn is_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool> {
     let forgotten = decisions(repository, snapshot)?
         .is_none_or(|decisions| decisions.values().any(|standing| *standing == Some(Standing::Forgotten)));
     Ok(forgotten || names_dead(repository, snapshot)?)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use keepfast_engine::EngineError;
 use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream, archive};
+use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
 use keepfast_engine::fs::select::Patterns;
@@ -243,6 +244,12 @@ impl<'p> Machine<'p> {
         Ok(())
     }
 
+    /// Checks the repository. Nothing is ever damaged here: whatever is found is a false alarm.
+    pub fn check(&mut self) -> Result<()> {
+        let read = [ReadData::No, ReadData::All][self.process.below(2)];
+        check_whole(&self.open()?, read).map_err(EngineError::Unusable)
+    }
+
     /// Restores some snapshot, and compares.
     pub fn restore_any(&mut self) -> Result<()> {
         let opened = self.open()?;
@@ -300,6 +307,18 @@ pub fn assert_restores(
     if found != expected {
         let (found, expected): (Vec<_>, Vec<_>) = (found.keys().collect(), expected.keys().collect());
         return Err(format!("{what} restores to other content: {found:?}, not {expected:?}"));
+    }
+    Ok(())
+}
+
+/// Checks a repository in which nothing is damaged.
+pub fn check_whole(opened: &Opened, read: ReadData) -> Result<(), String> {
+    let ear = Ear::default();
+    let options = CheckOptions { read, threads: 1 };
+    let report = check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear)
+        .map_err(|error| format!("it can't be checked: {error}"))?;
+    if report.findings > 0 || report.files_hit > 0 {
+        return Err(format!("check finds {report:?}: {:?}", ear.heard()));
     }
     Ok(())
 }

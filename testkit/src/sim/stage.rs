@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keepfast_engine::check::{CheckOptions, ReadData, check};
+use keepfast_engine::check::ReadData;
 use keepfast_engine::repo::{InitOptions, Repository, Snapshots, open_index};
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::limits;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::files::{Files, change};
 use super::history::{Ended, History, Threads};
-use super::machine::{Known, Machine, assert_restores, cache_of, lay_out};
+use super::machine::{Known, Machine, assert_restores, cache_of, check_whole, lay_out};
 use super::objects::Objects;
 use super::process::SimProcess;
 use super::random::Random;
@@ -186,11 +186,5 @@ fn try_assert_whole(objects: &Objects, scene: &Scene, cache: &Path, read: ReadDa
     if let Some(lost) = scene.known.done().iter().find(|tag| !tags.contains(tag)) {
         return Err(format!("there is no snapshot of backup {lost}, which was reported as done"));
     }
-    let options = CheckOptions { read, threads: 1 };
-    let report = check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear)
-        .map_err(|error| format!("it can't be checked: {error}"))?;
-    if report.findings > 0 || report.files_hit > 0 {
-        return Err(format!("check finds {report:?}: {:?}", ear.heard()));
-    }
-    Ok(())
+    check_whole(&opened, read)
 }

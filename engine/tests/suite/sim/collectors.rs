@@ -1,4 +1,4 @@
-//! Everybody at once: backups, forgetting, pruning twice over, bringing back, restoring.
+//! Everybody at once: backups, forgetting, pruning twice over, bringing back, restoring, checking.
 
 use std::path::Path;
 
@@ -13,7 +13,8 @@ fn stage(folder: &Path) -> Stage {
     Stage::new(folder, MACHINES)
 }
 
-/// Two machines back up; two others prune; snapshots are forgotten, brought back, restored. If a
+/// Two machines back up; two others prune; snapshots are forgotten, brought back,
+/// restored; somebody checks. If a
 /// rule is to be broken, everybody breaks it.
 fn play(stage: &mut Stage, seed: u64, flaw: Option<Flaw>) -> Outcome {
     let scene = stage.scene(seed);
@@ -44,6 +45,10 @@ fn play(stage: &mut Stage, seed: u64, flaw: Option<Flaw>) -> Outcome {
         let mut machine = scene.machine(process, "user").with_flaw(flaw);
         machine.run("undelete", Machine::undelete_any)?;
         machine.run("restore", Machine::restore_any)
+    });
+    let history = history.process("auditor", |process| {
+        let mut machine = scene.machine(process, "auditor").with_flaw(flaw);
+        machine.run("check", Machine::check)
     });
     stage.play(&scene, history)
 }
