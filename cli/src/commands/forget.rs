@@ -73,7 +73,8 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         named
     };
     if options.prune && !options.dry_run {
-        let opened = Opened::of(repository, common, &console)?;
+        // Prune lists for itself what counts now.
+        let opened = Opened::of(repository, all, common, &console)?;
         return prune::run_in(&opened, common, false, &options.pruning, &console);
     }
     if !going.is_empty() && !options.dry_run && !common.json {

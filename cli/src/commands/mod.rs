@@ -60,11 +60,12 @@ struct Opened {
 impl Opened {
     /// Opens for a check: everything is read from the store.
     fn afresh(common: &Common, console: &Console) -> Result<Self> {
-        Self::of(settings::open_afresh(common, Some(console.stop_flag()))?, common, console)
+        let repository = settings::open_afresh(common, Some(console.stop_flag()))?;
+        let snapshots = Snapshots::load(&repository)?;
+        Self::of(repository, snapshots, common, console)
     }
 
-    fn of(repository: Repository, common: &Common, console: &Console) -> Result<Self> {
-        let snapshots = Snapshots::load(&repository)?;
+    fn of(repository: Repository, snapshots: Snapshots, common: &Common, console: &Console) -> Result<Self> {
         let cache = settings::cache_dir(common)?;
         let index = open_index(&repository, &cache, &snapshots, console)?;
         Ok(Self { repository, snapshots, index })
@@ -73,7 +74,8 @@ impl Opened {
     /// Opens, and names damaged snapshots: `latest` may not be the latest that there was.
     fn with_warnings(common: &Common, console: &Console) -> Result<Self> {
         let repository = settings::open(common, Some(console.stop_flag()))?;
-        let opened = Self::of(repository, common, console)?;
+        let snapshots = Snapshots::load(&repository)?;
+        let opened = Self::of(repository, snapshots, common, console)?;
         for (object, what) in &opened.snapshots.damaged {
             console.event(Event::Finding { object: object.clone(), what: what.clone() });
         }

@@ -118,7 +118,7 @@ struct Prune<'a> {
 struct Known {
     /// Sessions that were decided before the epoch was published that is this run's own.
     decided: HashSet<SessionId>,
-    /// Stored sizes of packs, as they were listed last.
+    /// Stored sizes of packs, as they were listed last, without what was removed since.
     stored: HashMap<PackName, u64>,
     /// The snapshots, as they were listed last.
     snapshots: Option<Snapshots>,

@@ -8,7 +8,7 @@ use keepfast_format::names;
 
 use super::{Prune, name_of};
 use crate::error::Result;
-use crate::repo::{Epochs, Snapshots, list_packs, list_segments};
+use crate::repo::{Epochs, Snapshots, list_segments};
 
 impl Prune<'_> {
     /// Removes what is left over of this epoch and of earlier ones, and compacts.
@@ -25,11 +25,11 @@ impl Prune<'_> {
         self.compact(&epochs, &snapshots)
     }
 
-    /// Packs that a verdict has named and that are there all the same: an interrupted removal,
-    /// or a create that took effect late.
+    /// Packs that a verdict has named and that were there all the same when packs were listed: an
+    /// interrupted removal, or a create that took effect late.
     fn sweep_packs(&mut self) -> Result<()> {
         let mut dead = Vec::new();
-        for (pack, bytes) in list_packs(self.repository)? {
+        for (pack, bytes) in std::mem::take(&mut self.known.stored) {
             if self.index.was_buried(&pack.id)? {
                 self.report.packs_removed += 1;
                 self.report.bytes_removed += bytes;

@@ -416,9 +416,13 @@ pub(super) fn announce(repository: &Repository, program: &str, now: Timestamp) -
 
 /// Decides a session: it can't commit any more, unless it has.
 pub fn fence(repository: &Repository, session: SessionId) -> Result<Created> {
+    let name = names::snapshot(session);
     let bytes = Register::seal_fence(repository.id(), session, repository.identity());
-    let created = repository.backend().create(&names::snapshot(session), &[&bytes])?;
+    let created = repository.backend().create(&name, &[&bytes])?;
     repository.backend().sync()?;
+    if created == Created::New {
+        repository.objects().remember(&name, &bytes);
+    }
     Ok(created)
 }
 

@@ -126,8 +126,11 @@ pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) 
         let n = known.last_key_value().map_or(0, |(n, _)| n.saturating_add(1));
         let bytes = Decision { snapshot, n, standing }.seal(repository.id(), repository.identity());
         // If somebody else decides at the same time, that decision is looked at first.
-        if repository.backend().create(&names::state(snapshot, n), &[&bytes])? == Created::New {
-            return Ok(repository.backend().sync()?);
+        let name = names::state(snapshot, n);
+        if repository.backend().create(&name, &[&bytes])? == Created::New {
+            repository.backend().sync()?;
+            repository.objects().remember(&name, &bytes);
+            return Ok(());
         }
         decided = decisions(repository, snapshot)?;
     }
