@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use keepfast_backend::{Backend, LocalBackend, MemoryBackend, Operation};
 use keepfast_engine::EngineError;
-use keepfast_engine::repo::{Session, SessionOptions, WriterOptions, open_index, write_packs};
+use keepfast_engine::repo::{
+    Session, SessionOptions, WriterOptions, list_segments, open_index, read_segment, write_packs,
+};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::Timestamp;
@@ -277,6 +279,33 @@ fn copy_folder(from: &Path, to: &Path) {
             copy_folder(&entry.path(), &target);
         } else {
             fs::copy(entry.path(), target).expect("the file can be copied");
+        }
+    }
+}
+
+#[test]
+fn chunks_are_found_together_where_they_are_found_one_by_one() {
+    let lab = Lab::with(tree::small);
+    // Two packs at least, and enough that a few of them are a small part.
+    for round in 0..2 {
+        tree::write(lab.source().join(round.to_string()), tree::noise(round, 4_000_000));
+        lab.backup();
+    }
+    let Opened { repository, index, .. } = lab.open();
+    let names = list_segments(&repository).expect("it can be listed");
+    let segments = names.iter().map(|name| read_segment(&repository, name).expect("it can be read"));
+    let tables = segments.flat_map(|segment| segment.packs).map(|(_, table)| table);
+    let all: Vec<ChunkId> = tables.flat_map(|table| table.chunks).map(|chunk| chunk.id).collect();
+    let unknown = (0..=u8::MAX).map(|byte| ChunkId::new([byte; ChunkId::SIZE]));
+    let everything: Vec<ChunkId> = all.iter().copied().chain(unknown).collect();
+    // All of them, every third, so few that they are looked up each by itself, and none.
+    for step in [1, 3, everything.len() / 4, usize::MAX] {
+        let asked: Vec<ChunkId> = everything.iter().copied().skip(step / 2).step_by(step).rev().collect();
+        let located = index.locate_all(asked.clone()).expect("the index works");
+        for id in asked {
+            let alone = index.locate(&id).expect("the index works");
+            assert_eq!(alone.is_some(), all.contains(&id));
+            assert_eq!(located.get(&id), Some(alone), "every {step}th");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod database;
 mod entries;
 mod load;
+mod lookup;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -16,9 +17,7 @@ use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::names;
 use keepfast_format::pack::{FrameEntry, PackTable};
-use rayon::iter::ParallelIterator;
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
-use rocksdb::{DBPinnableSlice, DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, WriteBatch};
+use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 use super::cache::CacheSlot;
 use super::listings::list_packs;
@@ -31,9 +30,7 @@ use entries::{
     encode_pack, locations, number_key, number_of_key, source_key, space,
 };
 pub(super) use load::Loading;
-
-/// Chunks that are looked up together.
-const LOOKUP_BATCH: usize = 512;
+pub use lookup::Located;
 
 /// Where a chunk is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,23 +45,6 @@ pub struct Location {
     pub offset: u32,
     /// Its length, in bytes.
     pub len: u32,
-}
-
-/// Where chunks are that were looked up together, in order of their ids.
-pub struct Located(Vec<(ChunkId, Option<Location>)>);
-
-impl Located {
-    /// Where a chunk is, or that it is nowhere; `None` if it wasn't looked up.
-    #[must_use]
-    pub fn get(&self, id: &ChunkId) -> Option<Option<Location>> {
-        let place = self.0.binary_search_by_key(id, |(id, _)| *id).ok()?;
-        self.0.get(place).map(|(_, location)| *location)
-    }
-
-    /// All that was looked up.
-    pub fn iter(&self) -> impl Iterator<Item = (&ChunkId, Option<Location>)> {
-        self.0.iter().map(|(id, location)| (id, *location))
-    }
 }
 
 /// A pack that the index knows.
@@ -257,69 +237,6 @@ impl Index {
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         self.doubtful.load(Ordering::Relaxed)
-    }
-
-    /// Where a chunk is; `None` if no known pack has it.
-    pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>> {
-        let mut unreadable = None;
-        for space in [space::CHUNK, space::UNLISTED] {
-            let found =
-                self.database.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error))?;
-            let Some(value) = found else { continue };
-            let place = self.best_of(&value).ok_or_else(|| self.malformed())?;
-            if self.marks.is_readable(place.pack) {
-                return Ok(Some(place));
-            }
-            unreadable = unreadable.or(Some(place));
-        }
-        Ok(unreadable)
-    }
-
-    /// Of several locations the one that was added last, because what moves a chunk is about to
-    /// remove it from where it was; but none that is known to be gone, unless all are.
-    fn best_of(&self, value: &[u8]) -> Option<Location> {
-        let mut locations = decode_locations(value)?;
-        let readable = locations.clone().filter(|place| self.marks.is_readable(place.pack)).last();
-        readable.or_else(|| locations.next())
-    }
-
-    /// Everywhere that a chunk is known to be, also in packs that are dead.
-    pub fn locations(&self, id: &ChunkId) -> Result<Vec<Location>> {
-        let mut all = Vec::new();
-        for space in [space::CHUNK, space::UNLISTED] {
-            let found =
-                self.database.db.get_pinned(chunk_key(space, id)).map_err(|error| self.failed(&error))?;
-            if let Some(value) = found {
-                all.extend(decode_locations(&value).ok_or_else(|| self.malformed())?);
-            }
-        }
-        Ok(all)
-    }
-
-    /// Looks many chunks up together: neighbours in the index are found with one effort, and by
-    /// all threads.
-    pub fn locate_all(&self, mut ids: Vec<ChunkId>) -> Result<Located> {
-        ids.par_sort_unstable();
-        ids.dedup();
-        let batches: Vec<Vec<Option<Location>>> =
-            ids.par_chunks(LOOKUP_BATCH).map(|ids| self.locate_batch(ids)).collect::<Result<_>>()?;
-        Ok(Located(ids.into_iter().zip(batches.concat()).collect()))
-    }
-
-    fn locate_batch(&self, sorted: &[ChunkId]) -> Result<Vec<Option<Location>>> {
-        let keys: Vec<_> = sorted.iter().map(|id| chunk_key(space::CHUNK, id)).collect();
-        let table = self.database.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| self.malformed())?;
-        let found = self.database.db.batched_multi_get_cf(table, keys.iter(), true);
-        let locate = |(found, id): (std::result::Result<Option<DBPinnableSlice<'_>>, _>, _)| match found {
-            Ok(Some(value)) => match self.best_of(&value) {
-                Some(place) if self.marks.is_readable(place.pack) => Ok(Some(place)),
-                _ => self.locate(id),
-            },
-            // Rare enough for a lookup of its own.
-            Ok(None) => self.locate(id),
-            Err(error) => Err(self.failed(&error)),
-        };
-        found.into_iter().zip(sorted).map(locate).collect()
     }
 
     /// A pack by its number.
