@@ -278,6 +278,9 @@ pub struct Pruning {
     /// Take a backup for dead that has been silent for this long: it begins again if it wasn't
     #[arg(long, value_name = "TIME", default_value = "2h", value_parser = units::duration)]
     pub session_timeout: Duration,
+    /// Don't step back while backups run
+    #[arg(long)]
+    pub full_speed: bool,
 }
 
 /// Options of `stats`.

@@ -22,6 +22,9 @@ pub struct Session {
     /// When it began, in seconds since 1970 by the machine's clock. A hint for how long to wait
     /// for it; no rule of safety depends on it.
     pub begun_unix_s: Option<i64>,
+    /// Whether it moves chunks for a garbage collection, and so commits nothing. A hint: nobody has to
+    /// make room for it.
+    pub is_collector: bool,
 }
 
 impl Session {
@@ -34,6 +37,7 @@ impl Session {
             .uint(2, self.config_n.into())
             .text(3, &self.program)
             .maybe(self.begun_unix_s, |fields, begun| fields.with(-1, Value::Integer(begun.into())))
+            .maybe(self.is_collector.then_some(true), |fields, yes| fields.with(-2, Value::Bool(yes)))
             .encode();
         signed::seal_envelope(SignedKind::Session, repository, writer, &payload)
     }
@@ -48,6 +52,7 @@ impl Session {
             config_n: fields.u32(2)?,
             program: fields.text(3)?,
             begun_unix_s: fields.optional(-1).as_ref().and_then(cbor::as_int),
+            is_collector: fields.optional(-2) == Some(Value::Bool(true)),
         };
         fields.finish()?;
         if !in_repository || session.id.writer != envelope.signer() {

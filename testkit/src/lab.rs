@@ -359,6 +359,7 @@ impl Lab {
             max_rewrite_bytes: u64::MAX,
             session_timeout: Duration::ZERO,
             compact_from: usize::MAX,
+            step_back: true,
             threads: THREADS,
             writer: WriterOptions::default(),
             program: "testkit".to_owned(),

@@ -168,6 +168,7 @@ fn prune_options() -> PruneOptions<'static> {
         max_rewrite_bytes: u64::MAX,
         session_timeout: Duration::ZERO,
         compact_from: 1000,
+        step_back: true,
         threads: 2,
         writer: WriterOptions::default(),
         program: "benchmark".to_owned(),

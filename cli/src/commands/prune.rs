@@ -54,6 +54,7 @@ pub fn run_in(
         max_rewrite_bytes: pruning.max_repack,
         session_timeout: pruning.session_timeout,
         compact_from: COMPACT_FROM,
+        step_back: !pruning.full_speed,
         threads: share.threads,
         writer: WriterOptions { uploads: share.uploads, ..WriterOptions::default() },
         program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned(),

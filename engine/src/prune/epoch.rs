@@ -11,7 +11,6 @@ use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
 use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart};
-use keepfast_format::session::Session as SessionObject;
 use keepfast_format::snapshot::SnapshotBody;
 
 use super::{Prune, name_of};
@@ -19,7 +18,7 @@ use crate::error::{EngineError, Result};
 use crate::monitor::Event;
 use crate::repo::{
     Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, list_packs, list_sessions,
-    open_verdict, read_condemned, refresh_index, until_sound,
+    open_verdict, read_condemned, read_session, refresh_index, until_sound,
 };
 use crate::threads::in_threads;
 
@@ -120,15 +119,10 @@ impl Prune<'_> {
     /// that a session is ended too early costs its backup a second attempt, and nothing else.
     fn patience_with(&self, session: SessionId) -> Duration {
         let timeout = self.options.session_timeout;
-        let begun = || {
-            let object = names::session(session);
-            let bytes = self.repository.backend().read(&object, limits::SMALL_OBJECT_BYTES_MAX).ok()?;
-            let key = self.repository.writer_key(session.writer)?;
-            SessionObject::open(&bytes, self.repository.id(), key).ok()?.begun_unix_s
-        };
+        let begun = read_session(self.repository, session).and_then(|session| session.begun_unix_s);
         let now = (self.options.clock)().seconds;
-        let age = begun()
-            .map_or(Duration::MAX, |begun| Duration::from_secs(now.saturating_sub(begun).max(0) as u64));
+        let age =
+            begun.map_or(Duration::MAX, |begun| Duration::from_secs(now.saturating_sub(begun).max(0) as u64));
         timeout.saturating_sub(age).max(GRACE.min(timeout))
     }
 
@@ -162,7 +156,7 @@ impl Prune<'_> {
         Ok(())
     }
 
-    fn decided_sessions(&self) -> Result<BTreeSet<SessionId>> {
+    pub(super) fn decided_sessions(&self) -> Result<BTreeSet<SessionId>> {
         let mut decided = list_sessions(self.repository, names::SNAPSHOTS)?;
         decided.extend(dead_sessions(self.repository)?);
         Ok(decided)
@@ -257,7 +251,7 @@ impl Prune<'_> {
         let next = AtomicUsize::new(0);
         let work = || {
             while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.stop_if_asked()?;
+                self.step_back()?;
                 self.repository.backend().remove(name)?;
             }
             Ok(())

@@ -6,6 +6,7 @@
 //! comes after an interrupted run goes on where it ended. SPEC has the rules, `model/` explores them.
 
 mod compact;
+mod courtesy;
 mod epoch;
 mod live;
 mod plan;
@@ -26,6 +27,7 @@ use keepfast_format::node::Timestamp;
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, refresh_index};
+use courtesy::Courtesy;
 use live::{Listing, Live};
 pub use plan::{PrunePlan, Share};
 
@@ -42,6 +44,8 @@ pub struct PruneOptions<'a> {
     pub session_timeout: Duration,
     /// Dead sessions that one run moves into the catalogue at least; fewer stay as they are.
     pub compact_from: usize,
+    /// Whether to rest while backups run into a repository that isn't far.
+    pub step_back: bool,
     /// Threads that read, compress and remove.
     pub threads: usize,
     /// How to write.
@@ -111,6 +115,7 @@ struct Prune<'a> {
     monitor: &'a dyn Monitor,
     report: PruneReport,
     known: Known,
+    courtesy: Courtesy,
 }
 
 /// What this run has found out, and what doesn't change any more.
@@ -152,6 +157,7 @@ impl<'a> Prune<'a> {
             monitor,
             report: PruneReport::default(),
             known: Known::default(),
+            courtesy: Courtesy::default(),
         })
     }
 
@@ -194,12 +200,12 @@ impl<'a> Prune<'a> {
             looked => looked?,
         };
         self.report.plan = plan;
+        self.known.decided.extend(&listing.decided);
         let mut packs = self.report.plan.unused.clone();
         packs.extend(self.rewrite(&live)?);
         packs.sort_unstable();
         packs.dedup();
         let snapshots = listing.snapshot_ids();
-        self.known.decided.extend(listing.decided);
         self.known.stored = live.stored;
         self.known.snapshots = Some(listing.snapshots);
         if packs.is_empty() {

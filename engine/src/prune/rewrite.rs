@@ -95,7 +95,7 @@ impl Job<'_> {
         let mut frames = writer.frames();
         let mut reader = FrameReader::default();
         while let Some(piece) = self.pieces.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            self.prune.stop_if_asked()?;
+            self.prune.step_back()?;
             if writer.has_failed() {
                 break;
             }

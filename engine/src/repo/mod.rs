@@ -38,7 +38,7 @@ pub use recover::{open_index, refresh_index};
 pub use repository::{Entropy, FoundRepository, InitOptions, Repository};
 pub use rewriting::Rewriting;
 pub use segments::{ReadSegment, list_segments, read_segment};
-pub use session::{CommitRequest, Session, SessionOptions, WriterTotals, fence};
+pub use session::{CommitRequest, Session, SessionOptions, WriterTotals, fence, read_session};
 pub use snapshots::{SnapshotFilter, Snapshots, StoredSnapshot};
 pub use soundness::{until, until_sound};
 pub use states::{decide, is_forgotten};

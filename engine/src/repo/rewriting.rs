@@ -18,7 +18,13 @@ pub struct Rewriting<'r> {
 impl<'r> Rewriting<'r> {
     /// Announces it.
     pub fn begin(repository: &'r Repository, program: &str, now: Timestamp) -> Result<Self> {
-        Ok(Self { repository, id: announce(repository, program, now)? })
+        Ok(Self { repository, id: announce(repository, program, now, true)? })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
     }
 
     /// Writes packs.

@@ -117,7 +117,7 @@ impl<'r> Session<'r> {
         options: &SessionOptions<'r>,
         monitor: &'r dyn Monitor,
     ) -> Result<Self> {
-        let id = announce(repository, options.program, (options.clock)())?;
+        let id = announce(repository, options.program, (options.clock)(), false)?;
         index.marks().begin_session();
         let session = Self {
             id,
@@ -396,8 +396,19 @@ fn in_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>
     Ok(!others.is_empty())
 }
 
+/// What a session says of itself, if that can be read: hints, all of it.
+pub fn read_session(repository: &Repository, id: SessionId) -> Option<SessionObject> {
+    let bytes = repository.backend().read(&names::session(id), limits::SMALL_OBJECT_BYTES_MAX).ok()?;
+    SessionObject::open(&bytes, repository.id(), repository.writer_key(id.writer)?).ok()
+}
+
 /// Creates a session object, under a fresh id.
-pub(super) fn announce(repository: &Repository, program: &str, now: Timestamp) -> Result<SessionId> {
+pub(super) fn announce(
+    repository: &Repository,
+    program: &str,
+    now: Timestamp,
+    is_collector: bool,
+) -> Result<SessionId> {
     if !repository.identity().role().writes() {
         return Err(EngineError::NotAllowed { action: "back up" });
     }
@@ -408,6 +419,7 @@ pub(super) fn announce(repository: &Repository, program: &str, now: Timestamp) -
         config_n: repository.config().n,
         program: program.to_owned(),
         begun_unix_s: Some(now.seconds),
+        is_collector,
     };
     let bytes = object.seal(repository.id(), repository.identity());
     repository.backend().create(&names::session(id), &[&bytes])?;

@@ -5,6 +5,7 @@
 
 mod check;
 mod concurrency;
+mod courtesy;
 mod crash;
 mod damage;
 mod dedup;

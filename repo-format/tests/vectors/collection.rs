@@ -161,6 +161,19 @@ fn a_session_may_say_when_it_began() {
     }
 }
 
+/// That it is a collector's is a hint: nonsense in its place says nothing.
+#[test]
+fn a_session_may_say_that_it_is_a_collector_s() {
+    let open = |bytes: &[u8]| Session::open(bytes, repository(), &owner().verifying_key());
+    let collector = Session { is_collector: true, ..fixtures::session() };
+    let bytes = collector.seal(repository(), &owner());
+    assert_eq!(open(&bytes), Ok(collector));
+    for nonsense in [Value::Bool(false), Value::Integer(1), Value::Null] {
+        let bytes = resign(SESSION, &bytes, |map| drop(map.insert(key(-2), nonsense)));
+        assert_eq!(open(&bytes), Ok(fixtures::session()));
+    }
+}
+
 #[test]
 fn ignorable_fields_are_ignored() {
     let newer = |label, kind, bytes: &[u8]| {

@@ -169,7 +169,13 @@ pub fn slot_bytes() -> Vec<u8> {
 }
 
 pub fn session() -> Session {
-    Session { id: session_id(), config_n: 1, program: "keepfast 0.1.0".into(), begun_unix_s: None }
+    Session {
+        id: session_id(),
+        config_n: 1,
+        program: "keepfast 0.1.0".into(),
+        begun_unix_s: None,
+        is_collector: false,
+    }
 }
 
 pub fn session_bytes() -> Vec<u8> {

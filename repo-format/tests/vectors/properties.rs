@@ -206,9 +206,9 @@ proptest! {
     }
 
     #[test]
-    fn every_session_comes_back(config_n in any::<u32>(), program in ".{0,40}", begun_unix_s in any::<Option<i64>>()) {
+    fn every_session_comes_back(config_n in any::<u32>(), program in ".{0,40}", begun_unix_s in any::<Option<i64>>(), is_collector in any::<bool>()) {
         let (owner, repository) = (fixtures::owner(), fixtures::repository());
-        let session = Session { id: fixtures::session_id(), config_n, program, begun_unix_s };
+        let session = Session { id: fixtures::session_id(), config_n, program, begun_unix_s, is_collector };
         let bytes = session.seal(repository, &owner);
         prop_assert_eq!(Session::open(&bytes, repository, &owner.verifying_key()), Ok(session));
     }

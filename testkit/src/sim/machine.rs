@@ -226,6 +226,7 @@ impl<'p> Machine<'p> {
             max_rewrite_bytes: if process.below(4) == 0 { 100_000 } else { u64::MAX },
             session_timeout: Duration::from_secs([0, 30, 3600, 100_000][process.below(4)]),
             compact_from: 1 + process.below(4),
+            step_back: true,
             threads: 1,
             writer: WriterOptions { compression_level: 1, verify: true, uploads: 0 },
             program: "simulator".to_owned(),
