@@ -4,7 +4,8 @@
 # Makes a repository with 4 GiB of data of which every second file is then forgotten, and DEAD_GB (96) of
 # packs that a run has left behind without listing them; these are files with holes, so that a small disk will
 # do. Then a GiB of new data is backed up RUNS times, alone and while a prune works on all of that, in turns.
-# The prune is run with $PRUNE_OPTIONS (--nice).
+# The prune is run with $PRUNE_OPTIONS (--nice). With $STOPPED=yes it is stopped as long as the backup runs: what
+# the backup takes longer then than alone isn't the prune's doing, but the disk's.
 set -euo pipefail
 runs=$1
 dead_gb=${2:-96}
@@ -57,7 +58,13 @@ for run in $(seq "$runs"); do
   keepfast prune ${PRUNE_OPTIONS---nice} >"$work/prune-log" 2>&1 &
   prune=$!
   sleep 2
-  back_up "beside a prune"
+  if [ "${STOPPED:-no}" = yes ]; then
+    kill -STOP $prune
+    back_up "beside a stopped prune"
+    kill -CONT $prune
+  else
+    back_up "beside a prune"
+  fi
   kill -0 $prune 2>/dev/null && echo "run $run: the prune was still going on"
   wait $prune
   tail -n 3 "$work/prune-log"
