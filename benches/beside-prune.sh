@@ -60,7 +60,7 @@ for run in $(seq "$runs"); do
   sleep 2
   if [ "${STOPPED:-no}" = yes ]; then
     kill -STOP $prune
-    back_up "beside a stopped prune"
+    back_up "beside a stopped prune" || { kill -KILL $prune; exit 1; }
     kill -CONT $prune
   else
     back_up "beside a prune"

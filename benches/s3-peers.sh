@@ -30,7 +30,7 @@ J
   -volume.port=8380 -volume.max=100 -master.volumeSizeLimitMB=1024 -filer.port=8898 \
   -s3 -s3.port=8533 -s3.config="$work/s3.json" -metricsPort=9533 >"$work/log" 2>&1 &
 server=$!
-trap 'kill $server; wait $server 2>/dev/null; rm -rf "$work" "$restored"' EXIT
+trap 'kill -KILL $server; wait $server 2>/dev/null; rm -rf "$work" "$restored"' EXIT
 for _ in $(seq 60); do
   curl -sf -o /dev/null "$filer/" && curl -s -o /dev/null "$endpoint/" && break
   sleep 0.5

@@ -12,7 +12,7 @@ use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
 use crate::repo::{Index, Trees};
 
-/// Damaged files that are named one by one; of more, only the number is told.
+/// Damaged files that are named one by one; of more, only their number and their snapshots are told.
 const FILES_NAMED: u64 = 1000;
 
 /// Finds the names of what is hit.
@@ -22,8 +22,9 @@ pub struct Hits<'w> {
     bad: &'w HashSet<ChunkId>,
     damaged: &'w HashSet<TreeRef>,
     monitor: &'w dyn Monitor,
-    /// State trees that were named.
+    /// State trees that were named, and those of them that were for the newest hit.
     named_states: HashSet<ChunkId>,
+    newly_named: Vec<ChunkId>,
     hit: Hit,
     /// Files and directories that may still be named.
     nameable: u64,
@@ -47,13 +48,14 @@ impl<'w> Hits<'w> {
         damaged: &'w HashSet<TreeRef>,
         monitor: &'w dyn Monitor,
     ) -> Self {
-        let (named_states, hit) = (HashSet::new(), Hit::default());
-        Self { trees, index, bad, damaged, monitor, named_states, hit, nameable: 0 }
+        let (named_states, newly_named, hit) = (HashSet::new(), Vec::new(), Hit::default());
+        Self { trees, index, bad, damaged, monitor, named_states, newly_named, hit, nameable: 0 }
     }
 
     /// What is hit in a snapshot, after so many files and directories in others.
     pub fn of(&mut self, stored: &Snapshot, before: u64) -> Result<Hit> {
         self.nameable = FILES_NAMED.saturating_sub(before);
+        self.newly_named.clear();
         let snapshot = stored.head.id.short();
         self.tree(&snapshot, &stored.body.tree)?;
         if let Some(state) = &stored.body.state {
@@ -65,9 +67,11 @@ impl<'w> Hits<'w> {
         Ok(std::mem::take(&mut self.hit))
     }
 
-    /// Says that nobody was told of what was named: state trees are named again.
-    pub fn unname_states(&mut self) {
-        self.named_states.clear();
+    /// Says that nobody was told of the newest hit: its state trees are named again.
+    pub fn take_back(&mut self) {
+        for state in self.newly_named.drain(..) {
+            self.named_states.remove(&state);
+        }
     }
 
     fn tree(&mut self, snapshot: &str, root: &ChunkId) -> Result<()> {
@@ -110,6 +114,9 @@ impl<'w> Hits<'w> {
             }
             Ok(match index.locate(&chunk.id)? {
                 None => Some(format!("chunk {} is in no pack", chunk.id)),
+                Some(place) if !index.is_readable(place.pack) => {
+                    Some(format!("chunk {} is in no pack that is left", chunk.id))
+                }
                 Some(place) if place.len != chunk.len => {
                     Some(format!("chunk {} isn't as long as the file says", chunk.id))
                 }
@@ -129,6 +136,7 @@ impl<'w> Hits<'w> {
             if !self.damaged.contains(&tree) || !self.named_states.insert(id) {
                 continue;
             }
+            self.newly_named.push(id);
             match self.trees.state(&id) {
                 Ok(state) => stack.extend(states_below(state)),
                 Err(error @ EngineError::Cache { .. }) => return Err(error),

@@ -102,7 +102,7 @@ pub fn check(
     check.snapshots(snapshots);
     check.sessions(snapshots)?;
     check.collection()?;
-    let (segments, stored) = loop {
+    let (segments, (stored, strange)) = loop {
         let before = check.verdicts(index)?;
         // Segments first: whatever they list was stored before them.
         let segments = list_segments(repository)?;
@@ -113,6 +113,10 @@ pub fn check(
             break (segments, stored);
         }
     };
+    for name in strange {
+        check.finding(name, "its name isn't a pack's");
+    }
+    check.report.packs = stored.len() as u64;
     let listed = check.segments(segments, index, snapshots, &stored)?;
     let bad = check.packs(&stored, &listed, index, options)?;
     let hit = check.trees(index, snapshots, &bad, options.threads)?;
@@ -230,7 +234,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn stored_packs(&mut self) -> Result<StoredPacks> {
+    /// The packs in the store, and names among theirs that aren't a pack's.
+    fn stored_packs(&self) -> Result<(StoredPacks, Vec<String>)> {
         let mut stored = StoredPacks::new();
         let mut strange = Vec::new();
         self.repository.backend().list(
@@ -240,11 +245,7 @@ impl Check<'_> {
                 None => strange.push(name),
             },
         )?;
-        for name in strange {
-            self.finding(name, "its name isn't a pack's");
-        }
-        self.report.packs = stored.len() as u64;
-        Ok(stored)
+        Ok((stored, strange))
     }
 
     /// Every segment must be readable, and the packs that it lists must be there in full size.
@@ -289,9 +290,15 @@ impl Check<'_> {
                 listed.insert(pack.id, (segment.session, pack.stored_bytes, table));
             }
         }
+        let mut promised = HashMap::new();
         for name in snapshots.lack_segments(&segments) {
-            let owner = names::parse_segment(&name).map(|(session, _)| session);
-            if owner.map_or(Ok(true), |owner| self.is_promised(owner))? {
+            let Some((owner, _)) = names::parse_segment(&name) else { continue };
+            let is_promised = match promised.get(&owner) {
+                Some(known) => *known,
+                None => self.is_promised(owner)?,
+            };
+            promised.insert(owner, is_promised);
+            if is_promised {
                 self.finding(name, "it is missing; the index is rebuilt from the packs, which takes longer");
             }
         }
@@ -392,7 +399,7 @@ impl Check<'_> {
                 count += hit.count;
                 hit.named.into_iter().for_each(|(object, what)| self.finding(object, what));
             } else {
-                hits.unname_states();
+                hits.take_back();
             }
         }
         Ok(count)

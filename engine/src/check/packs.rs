@@ -105,6 +105,7 @@ impl<'a> Reading<'a> {
             Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
             Err(EngineError::Backend(error)) if error.is_not_found() => {
                 self.gone.lock().unwrap_or_else(PoisonError::into_inner).push((id, session));
+                self.monitor.progress().add(1, 0);
                 return Ok(());
             }
             Err(error) => {

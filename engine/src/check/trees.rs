@@ -249,7 +249,9 @@ impl Walker<'_> {
         }
         let located = self.walk.index.locate_all(self.chunks.iter().map(|(chunk, _)| chunk.id).collect())?;
         let is_lost = |(chunk, _): &(ChunkRef, u32)| {
-            located.get(&chunk.id).flatten().is_none_or(|place| place.len != chunk.len)
+            let place = located.get(&chunk.id).flatten();
+            // Where a verdict or a missing pack leaves only a place that is gone, there is no chunk.
+            place.is_none_or(|place| place.len != chunk.len || !self.walk.index.is_readable(place.pack))
         };
         let lost: Vec<(ChunkRef, u32)> = self.chunks.drain(..).filter(is_lost).collect();
         if !lost.is_empty() {

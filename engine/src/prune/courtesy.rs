@@ -13,14 +13,17 @@ use super::Prune;
 use crate::error::Result;
 use crate::repo::{list_sessions, read_session};
 
-/// How long to rest before looking again, and how long to work at least.
+/// How long to rest before looking again, and how long to work, at least.
 const TURN: Duration = Duration::from_millis(250);
 /// Looking takes no more than this part of the time: where there are ten thousand sessions, it isn't for free.
 const LOOK_PART: u32 = 20;
-/// A prune rests this long for whatever backup, and so many times as long as it has worked: so
-/// one that always finds somebody writing still has a fifth of the time.
+/// A prune may rest this long at first, and earns so many times as long by working: so one that always
+/// finds somebody writing still has a fifth of the time.
 const REST_AT_FIRST: Duration = Duration::from_secs(60);
 const REST_PER_WORK: u32 = 4;
+/// Nobody is rested for longer than this at a stretch, however long the work before: a backup may have
+/// died without a word.
+const REST_MAX: Duration = Duration::from_secs(600);
 /// Work between two looks that is counted at most. The clock may have jumped.
 const WORK_MAX: Duration = Duration::from_secs(10);
 
@@ -28,30 +31,33 @@ const WORK_MAX: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub struct Courtesy(Mutex<State>);
 
-#[derive(Default)]
 struct State {
-    looked_at: Timestamp,
+    looked_at: Option<Timestamp>,
     next_look_after: Duration,
-    worked: Duration,
-    rested: Duration,
+    /// How long it may rest.
+    budget: Duration,
     told: bool,
     /// Sessions whose objects were read, and when they began. None: nobody rests for it.
     begun: HashMap<SessionId, Option<i64>>,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        let begun = HashMap::new();
+        Self { looked_at: None, next_look_after: TURN, budget: REST_AT_FIRST, told: false, begun }
+    }
+}
+
 impl State {
     /// Counts the work since the last look. Whether it is time for another one.
     fn is_due(&mut self, now: Timestamp) -> bool {
-        let since = elapsed(self.looked_at, now);
+        let since = self.looked_at.and_then(|before| elapsed(before, now));
         if since.is_some_and(|since| since < self.next_look_after) {
             return false;
         }
-        self.worked += since.unwrap_or_default().min(WORK_MAX);
+        let earned = REST_PER_WORK * since.unwrap_or_default().min(WORK_MAX);
+        self.budget = (self.budget + earned).min(REST_MAX);
         true
-    }
-
-    fn may_rest(&self) -> bool {
-        self.rested < REST_AT_FIRST + REST_PER_WORK * self.worked
     }
 }
 
@@ -68,16 +74,17 @@ impl Prune<'_> {
         if !state.is_due((self.options.clock)()) {
             return Ok(());
         }
-        while state.may_rest() && self.is_anybody_writing(&mut state)? {
+        while !state.budget.is_zero() && self.is_anybody_writing(&mut state)? {
             if !state.told {
-                self.say("a backup is running: this steps back until it has ended".to_owned());
+                self.say("a backup seems to be running: this steps back for it".to_owned());
                 state.told = true;
             }
-            (self.options.sleep)(TURN);
-            state.rested += TURN;
+            let rest = state.next_look_after.min(state.budget);
+            (self.options.sleep)(rest);
+            state.budget -= rest;
             self.stop_if_asked()?;
         }
-        state.looked_at = (self.options.clock)();
+        state.looked_at = Some((self.options.clock)());
         Ok(())
     }
 
@@ -114,7 +121,7 @@ fn elapsed(from: Timestamp, to: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{REST_AT_FIRST, REST_PER_WORK, State, TURN, WORK_MAX};
+    use super::{REST_AT_FIRST, REST_MAX, REST_PER_WORK, State, TURN, WORK_MAX};
     use keepfast_format::node::Timestamp;
     use std::time::Duration;
 
@@ -122,27 +129,41 @@ mod tests {
         Timestamp { seconds, nanos }
     }
 
+    fn having_looked_at(time: Timestamp) -> State {
+        State { looked_at: Some(time), ..State::default() }
+    }
+
     #[test]
-    fn it_looks_again_after_a_turn_and_counts_the_work_between() {
-        let mut state = State { looked_at: at(100, 0), next_look_after: TURN, ..State::default() };
+    fn the_first_look_is_due_and_earns_nothing() {
+        let mut state = State::default();
+        assert!(state.is_due(at(1_700_000_000, 0)));
+        assert_eq!(state.budget, REST_AT_FIRST);
+    }
+
+    #[test]
+    fn it_looks_again_after_a_turn_and_earns_by_the_work_between() {
+        let mut state = having_looked_at(at(100, 0));
         assert!(!state.is_due(at(100, 100_000_000)));
         assert!(state.is_due(at(100, 300_000_000)));
-        assert_eq!(state.worked, Duration::from_millis(300));
+        assert_eq!(state.budget, REST_AT_FIRST + REST_PER_WORK * Duration::from_millis(300));
     }
 
     #[test]
     fn a_clock_that_jumps_is_no_work_and_no_reason_to_look_no_more() {
-        let mut state = State { looked_at: at(100, 0), next_look_after: TURN, ..State::default() };
-        assert!(state.is_due(at(50, 0)) && state.worked.is_zero());
-        assert!(state.is_due(at(1 << 40, 0)) && state.worked == WORK_MAX);
+        let mut state = having_looked_at(at(100, 0));
+        assert!(state.is_due(at(50, 0)));
+        assert_eq!(state.budget, REST_AT_FIRST);
+        assert!(state.is_due(at(1 << 40, 0)));
+        assert_eq!(state.budget, REST_AT_FIRST + REST_PER_WORK * WORK_MAX);
     }
 
     #[test]
-    fn it_always_has_a_fifth_of_the_time() {
-        let worked = Duration::from_secs(600);
-        let rested = REST_AT_FIRST + REST_PER_WORK * worked;
-        let state = State { worked, rested, ..State::default() };
-        assert!(!state.may_rest());
-        assert!(State { rested: rested - TURN, ..state }.may_rest());
+    fn however_long_it_has_worked_it_rests_only_so_long() {
+        let mut state = State::default();
+        for second in (0..100_000).step_by(5) {
+            state.looked_at = Some(at(second, 0));
+            assert!(state.is_due(at(second + 5, 0)));
+        }
+        assert_eq!((state.budget, state.next_look_after), (REST_MAX, TURN));
     }
 }

@@ -241,8 +241,7 @@ impl Prune<'_> {
             packs.into_iter().filter(|pack| self.known.stored.contains_key(pack)).collect();
         self.remove_all(&there.iter().map(|pack| name_of(pack)).collect::<Vec<_>>())?;
         self.report.packs_removed += there.len() as u64;
-        let removed = there.into_iter().filter_map(|pack| self.known.stored.remove(pack));
-        self.report.bytes_removed += removed.sum::<u64>();
+        self.report.bytes_removed += there.iter().filter_map(|pack| self.known.stored.get(pack)).sum::<u64>();
         Ok(())
     }
 

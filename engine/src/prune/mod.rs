@@ -123,8 +123,10 @@ struct Prune<'a> {
 struct Known {
     /// Sessions that were decided before the epoch was published that is this run's own.
     decided: HashSet<SessionId>,
-    /// Stored sizes of packs, as they were listed last, without what was removed since.
+    /// Stored sizes of packs, as they were listed last.
     stored: HashMap<PackName, u64>,
+    /// Packs that were listed after a verdict had named them.
+    left_over: Vec<PackName>,
     /// The snapshots, as they were listed last.
     snapshots: Option<Snapshots>,
 }
@@ -201,6 +203,12 @@ impl<'a> Prune<'a> {
         };
         self.report.plan = plan;
         self.known.decided.extend(&listing.decided);
+        self.known.left_over.clear();
+        for pack in live.stored.keys() {
+            if self.index.was_buried(&pack.id)? {
+                self.known.left_over.push(*pack);
+            }
+        }
         let mut packs = self.report.plan.unused.clone();
         packs.extend(self.rewrite(&live)?);
         packs.sort_unstable();

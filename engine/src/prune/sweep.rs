@@ -25,18 +25,14 @@ impl Prune<'_> {
         self.compact(&epochs, &snapshots)
     }
 
-    /// Packs that a verdict has named and that were there all the same when packs were listed: an
-    /// interrupted removal, or a create that took effect late.
+    /// Packs that a verdict had named and that were listed all the same: an interrupted removal, or
+    /// a create that took effect late.
     fn sweep_packs(&mut self) -> Result<()> {
-        let mut dead = Vec::new();
-        for (pack, bytes) in std::mem::take(&mut self.known.stored) {
-            if self.index.was_buried(&pack.id)? {
-                self.report.packs_removed += 1;
-                self.report.bytes_removed += bytes;
-                dead.push(name_of(&pack));
-            }
-        }
+        let mut dead = std::mem::take(&mut self.known.left_over);
         dead.sort_unstable();
+        self.report.packs_removed += dead.len() as u64;
+        self.report.bytes_removed += dead.iter().filter_map(|pack| self.known.stored.get(pack)).sum::<u64>();
+        let dead: Vec<String> = dead.iter().map(name_of).collect();
         self.remove_all(&dead)
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use keepfast_backend::MemoryBackend;
 use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
+use keepfast_format::epoch::{Condemned, PackName, Verdict};
+use keepfast_format::names::{self, EpochPart};
 use keepfast_testkit::store::{self, Damage};
 use keepfast_testkit::{Ear, Lab, tree};
 
@@ -42,6 +44,24 @@ fn what_snapshots_share_is_counted_once() {
         assert_eq!(other, report, "with {threads} threads");
         assert_eq!(findings, [""; 0], "with {threads} threads");
     }
+}
+
+/// What a verdict has named is removed by whoever prunes next: a snapshot that needs it is hit already.
+#[test]
+fn what_a_wrong_verdict_has_named_is_lost() {
+    let (lab, [_, data_pack]) = two_snapshots();
+    let (id, session) = names::parse_pack(&data_pack).expect("it is a pack's name");
+    let opened = lab.open();
+    let (repository, owner) = (opened.repository.id(), opened.repository.identity());
+    let packs = vec![PackName { id, session }];
+    let condemned = Condemned { epoch: 1, packs, snapshots: Vec::new() }.seal(repository, owner);
+    let verdict = Verdict { epoch: 1, packs: vec![id] }.seal(repository, owner);
+    for (part, bytes) in [(EpochPart::Condemned, condemned), (EpochPart::Done, verdict)] {
+        lab.backend.create(&names::epoch(1, part), &[&bytes]).expect("it is new");
+    }
+    drop(opened);
+    let (report, findings) = check_with(&lab, ReadData::No, 1);
+    assert_eq!(report.files_hit, 2 * FOLDERS, "{findings:#?}");
 }
 
 /// Damage that many snapshots share is found once, and named for each of them.

@@ -13,9 +13,8 @@ fn stage(folder: &Path) -> Stage {
     Stage::new(folder, MACHINES)
 }
 
-/// Two machines back up; two others prune; snapshots are forgotten, brought back,
-/// restored; somebody checks. If a
-/// rule is to be broken, everybody breaks it.
+/// Two machines back up; two others prune; snapshots are forgotten, brought back, restored;
+/// somebody checks. If a rule is to be broken, everybody breaks it.
 fn play(stage: &mut Stage, seed: u64, flaw: Option<Flaw>) -> Outcome {
     let scene = stage.scene(seed);
     let mut history = scene.history();
