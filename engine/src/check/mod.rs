@@ -290,23 +290,17 @@ impl Check<'_> {
                 listed.insert(pack.id, (segment.session, pack.stored_bytes, table));
             }
         }
-        let mut promised = HashMap::new();
-        for name in snapshots.lack_segments(&segments) {
-            let Some((owner, _)) = names::parse_segment(&name) else { continue };
-            let is_promised = match promised.get(&owner) {
-                Some(known) => *known,
-                None => self.is_promised(owner)?,
-            };
-            promised.insert(owner, is_promised);
-            if is_promised {
-                self.finding(name, "it is missing; the index is rebuilt from the packs, which takes longer");
+        for stored in &snapshots.all {
+            let missing: Vec<String> = stored.lacks_segments(&segments).collect();
+            if !missing.is_empty() && self.is_promised(stored.snapshot.head.id)? {
+                let what = "it is missing; the index is rebuilt from the packs, which takes longer";
+                missing.into_iter().for_each(|name| self.finding(name, what));
             }
         }
         for stored in &snapshots.all {
             let head = &stored.snapshot.head;
             let packs = by_session.remove(&head.id).unwrap_or_default();
-            let complete =
-                (0..head.segments).all(|n| segments.binary_search(&names::segment(head.id, n)).is_ok());
+            let complete = stored.lacks_segments(&segments).next().is_none();
             if complete && self.report.findings == 0 && Snapshot::pack_list_hash(&packs) != head.pack_list {
                 self.finding(
                     names::snapshot(head.id),

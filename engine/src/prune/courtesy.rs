@@ -6,12 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use keepfast_format::ids::SessionId;
-use keepfast_format::names;
 use keepfast_format::node::Timestamp;
 
 use super::Prune;
 use crate::error::Result;
-use crate::repo::{list_sessions, read_session};
+use crate::repo::read_session;
 
 /// How long to rest before looking again, and how long to work, at least.
 const TURN: Duration = Duration::from_millis(250);
@@ -43,8 +42,13 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        let begun = HashMap::new();
-        Self { looked_at: None, next_look_after: TURN, budget: REST_AT_FIRST, told: false, begun }
+        Self {
+            looked_at: None,
+            next_look_after: TURN,
+            budget: REST_AT_FIRST,
+            told: false,
+            begun: HashMap::new(),
+        }
     }
 }
 
@@ -92,21 +96,17 @@ impl Prune<'_> {
     /// the timeout has probably ended without a word.
     fn is_anybody_writing(&self, state: &mut State) -> Result<bool> {
         let before = (self.options.clock)();
-        let mut open = list_sessions(self.repository, names::SESSIONS)?;
-        open.retain(|session| !self.known.decided.contains(session));
-        if !open.is_empty() {
-            let decided = self.decided_sessions()?;
-            open.retain(|session| !decided.contains(session));
-        }
+        let mut open = self.sessions_not_known_decided()?;
+        self.drop_decided(&mut open)?;
         let timeout = self.options.session_timeout;
-        let mut is_writing = |session: &SessionId| {
+        let is_writing = |session: &SessionId| {
             let begun = *state.begun.entry(*session).or_insert_with(|| {
                 let session = read_session(self.repository, *session)?;
                 session.begun_unix_s.filter(|_| !session.is_collector)
             });
             begun.is_some_and(|begun| before.seconds.abs_diff(begun) < timeout.as_secs())
         };
-        let found = open.iter().any(&mut is_writing);
+        let found = open.iter().any(is_writing);
         let look = elapsed(before, (self.options.clock)()).unwrap_or_default().min(WORK_MAX);
         state.next_look_after = TURN.max(LOOK_PART * look);
         Ok(found)

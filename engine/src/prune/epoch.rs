@@ -59,9 +59,8 @@ impl Prune<'_> {
     /// Step 4: waits until each session that is listed now, after the epoch was published, is
     /// decided or has answered. Returns the objections; none if somebody else has given the verdict.
     fn wait_for_answers(&mut self, epoch: u32) -> Result<Option<HashSet<PackId>>> {
-        let mut open = list_sessions(self.repository, names::SESSIONS)?;
         // Who was decided before this was published has nothing to say about it.
-        open.retain(|session| !self.known.decided.contains(session));
+        let mut open = self.sessions_not_known_decided()?;
         let nobody = open.is_empty();
         let mut acks: BTreeMap<SessionId, Option<Ack>> = BTreeMap::new();
         let mut patience: HashMap<SessionId, Duration> = HashMap::new();
@@ -70,10 +69,7 @@ impl Prune<'_> {
             self.hear_acks(epoch, &mut acks)?;
             let answered = |session: &SessionId| acks.get(session).is_some_and(Option::is_some);
             open.retain(|session| !answered(session));
-            if !open.is_empty() {
-                let decided = self.decided_sessions()?;
-                open.retain(|session| !decided.contains(session));
-            }
+            self.drop_decided(&mut open)?;
             if open.is_empty() || self.repository.has(Flaw::NobodyWaitedFor) {
                 // Once more: a session that is decided by now may have objected before.
                 if !nobody {
@@ -156,10 +152,22 @@ impl Prune<'_> {
         Ok(())
     }
 
-    pub(super) fn decided_sessions(&self) -> Result<BTreeSet<SessionId>> {
+    /// The sessions that are listed, without those that this run knows to be decided.
+    pub(super) fn sessions_not_known_decided(&self) -> Result<BTreeSet<SessionId>> {
+        let mut sessions = list_sessions(self.repository, names::SESSIONS)?;
+        sessions.retain(|session| !self.known.decided.contains(session));
+        Ok(sessions)
+    }
+
+    /// Looks which of these sessions are decided by now, and drops them.
+    pub(super) fn drop_decided(&self, open: &mut BTreeSet<SessionId>) -> Result<()> {
+        if open.is_empty() {
+            return Ok(());
+        }
         let mut decided = list_sessions(self.repository, names::SNAPSHOTS)?;
         decided.extend(dead_sessions(self.repository)?);
-        Ok(decided)
+        open.retain(|session| !decided.contains(session));
+        Ok(())
     }
 
     /// Steps 5 and 6: spares what objections name and what newer snapshots refer to, forgotten

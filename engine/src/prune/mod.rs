@@ -203,12 +203,7 @@ impl<'a> Prune<'a> {
         };
         self.report.plan = plan;
         self.known.decided.extend(&listing.decided);
-        self.known.left_over.clear();
-        for pack in live.stored.keys() {
-            if self.index.was_buried(&pack.id)? {
-                self.known.left_over.push(*pack);
-            }
-        }
+        self.known.left_over = self.buried_among(live.stored.keys())?;
         let mut packs = self.report.plan.unused.clone();
         packs.extend(self.rewrite(&live)?);
         packs.sort_unstable();

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
@@ -34,6 +35,20 @@ impl Prune<'_> {
         self.report.bytes_removed += dead.iter().filter_map(|pack| self.known.stored.get(pack)).sum::<u64>();
         let dead: Vec<String> = dead.iter().map(name_of).collect();
         self.remove_all(&dead)
+    }
+
+    /// Which of these packs a verdict has named.
+    pub(super) fn buried_among<'p>(
+        &self,
+        packs: impl Iterator<Item = &'p PackName>,
+    ) -> Result<Vec<PackName>> {
+        let mut buried = Vec::new();
+        for pack in packs {
+            if self.index.was_buried(&pack.id)? {
+                buried.push(*pack);
+            }
+        }
+        Ok(buried)
     }
 
     /// Answers to epochs that have their verdicts.

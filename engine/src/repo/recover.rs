@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use keepfast_format::epoch::PackName;
-use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -52,7 +51,7 @@ pub fn open_index(
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
     let damaged = add_segments(repository, &index, &new, monitor)?;
     let mut changed = !new.is_empty();
-    if damaged || !snapshots.lack_segments(&listed).is_empty() {
+    if damaged || snapshots.all.iter().any(|stored| stored.lacks_segments(&listed).next().is_some()) {
         index.doubt();
         changed |= add_unlisted_packs(repository, &index, monitor)?;
     }
@@ -126,9 +125,11 @@ fn has_more_than(
     if packs.is_empty() {
         return Ok(false);
     }
-    let stored: HashSet<String> =
-        list_packs(repository)?.into_keys().map(|pack| names::pack(pack.id, pack.session)).collect();
-    Ok(packs.iter().any(|name| !known[*name] && !stored.contains(*name)))
+    let stored = list_packs(repository)?;
+    let is_stored = |name: &str| {
+        names::parse_pack(name).is_some_and(|(id, session)| stored.contains_key(&PackName { id, session }))
+    };
+    Ok(packs.iter().any(|name| !known[*name] && !is_stored(name)))
 }
 
 /// Adds packs that no readable segment lists.
@@ -152,18 +153,4 @@ fn add_unlisted_packs(repository: &Repository, index: &Index, monitor: &dyn Moni
         }
     }
     Ok(!unlisted.is_empty())
-}
-
-/// The number of segments that each session with a snapshot should have, against what is listed.
-impl Snapshots {
-    /// Names of index segments that snapshots count on and the listing doesn't have.
-    #[must_use]
-    pub fn lack_segments(&self, listed: &[String]) -> Vec<String> {
-        let missing = |session: SessionId, count: u32| (0..count).map(move |n| names::segment(session, n));
-        self.all
-            .iter()
-            .flat_map(|stored| missing(stored.snapshot.head.id, stored.snapshot.head.segments))
-            .filter(|name| listed.binary_search(name).is_err())
-            .collect()
-    }
 }

@@ -23,6 +23,16 @@ pub struct StoredSnapshot {
     pub hash: ObjectHash,
 }
 
+impl StoredSnapshot {
+    /// Names of index segments that it counts on and a sorted listing doesn't have.
+    pub fn lacks_segments<'l>(&self, listed: &'l [String]) -> impl Iterator<Item = String> + use<'l> {
+        let head = &self.snapshot.head;
+        let (id, count) = (head.id, head.segments);
+        let names = (0..count).map(move |n| names::segment(id, n));
+        names.filter(|name| listed.binary_search(name).is_err())
+    }
+}
+
 /// All snapshots, in the order of their times.
 #[derive(Debug, Default)]
 pub struct Snapshots {
