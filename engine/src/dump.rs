@@ -38,6 +38,7 @@ pub fn dump(
     let NodeKind::File { size, content, extents } = node.kind else {
         return Err(unusable("isn't a regular file"));
     };
+    let mut before = extents.content_start() as usize;
     let mut file = Dumped { out, extents: trees.extents(&extents, size)?.into_iter(), end: 0, left: 0 };
     thread::scope(|scope| {
         let (windows, fetched) = bounded(0);
@@ -49,8 +50,10 @@ pub fn dump(
                 if monitor.stopped() {
                     return Err(EngineError::Interrupted);
                 }
-                file.content(&chunk).map_err(EngineError::file("standard output"))?;
-                monitor.progress().add(0, chunk.len() as u64);
+                let (_, own) = chunk.split_at(before.min(chunk.len()));
+                before -= chunk.len() - own.len();
+                file.content(own).map_err(EngineError::file("standard output"))?;
+                monitor.progress().add(0, own.len() as u64);
             }
         }
         fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

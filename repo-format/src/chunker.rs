@@ -63,6 +63,12 @@ impl Chunker {
         Ok(Self { params, gear, gear_shifted, mask_strict, mask_loose })
     }
 
+    /// The sizes of chunks.
+    #[must_use]
+    pub fn params(&self) -> &ChunkerParams {
+        &self.params
+    }
+
     /// The longest chunk, in bytes.
     #[must_use]
     pub fn max_bytes(&self) -> usize {

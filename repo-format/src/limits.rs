@@ -34,6 +34,12 @@ pub const ENTRIES_PER_PAGE: usize = 4096;
 pub const PAGE_BYTES: usize = 1 << 20;
 /// A page ends after a name whose hash has this many low zero bits: 512 entries on average.
 pub const PAGE_CUT_BITS: u32 = 9;
+/// A bundle ends after a name whose hash has this many low zero bits: 8 files on average.
+pub const BUNDLE_CUT_BITS: u32 = 3;
+/// Largest file that writers put into a bundle, in bytes; smaller where the smallest chunk is.
+pub const BUNDLED_FILE_BYTES: u32 = 4 << 10;
+/// Files of the largest size that writers put into one bundle.
+pub const BUNDLED_FILES: u32 = 16;
 /// Most chunk references that a node carries inline.
 pub const INLINE_CHUNKS: usize = 32;
 /// A list chunk ends after an id with this many low zero bits: 32 references on average.

@@ -29,15 +29,45 @@ impl Timestamp {
 /// An extended attribute: name and value.
 pub type Xattr = (Vec<u8>, Vec<u8>);
 
-/// The data extents of a sparse file; a file's content is the bytes of its extents alone.
+/// Where the bytes of a file's content lie in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extents {
     /// No holes: one extent from start to end.
     Dense,
-    /// Extents as (offset, length), ascending, at most [`limits::INLINE_EXTENTS`].
+    /// The content is a bundle: one chunk with the bytes of several files, none of which has holes.
+    Bundled {
+        /// Where in the chunk the file begins; it has as many bytes as its size.
+        from: u32,
+    },
+    /// The data extents of a sparse file as (offset, length), ascending, at most
+    /// [`limits::INLINE_EXTENTS`]: the content is their bytes alone.
     Inline(Vec<(u64, u64)>),
     /// Extents as a blob of such pairs.
     Blob(Content),
+}
+
+impl Extents {
+    /// Bytes of the content before the file's own: those of others, where the content is a bundle.
+    #[must_use]
+    pub const fn content_start(&self) -> u32 {
+        match self {
+            Self::Bundled { from } => *from,
+            Self::Dense | Self::Inline(_) | Self::Blob(_) => 0,
+        }
+    }
+
+    /// Whether a file of this size may have these extents for this content: a bundle is one chunk,
+    /// and longer than the file.
+    fn fits(&self, size: u64, content: &Content) -> bool {
+        let Self::Bundled { from } = self else { return true };
+        match content {
+            Content::Inline(chunks) if chunks.len() == 1 => {
+                let len = u64::from(chunks[0].len);
+                (1..len).contains(&size) && u64::from(*from) <= len - size
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What an entry is, with what only that kind has.
@@ -126,6 +156,7 @@ mod key {
     pub const TARGET: i8 = 12;
     pub const DEVICE: i8 = 13;
     pub const XATTRS: i8 = 14;
+    pub const BUNDLED: i8 = 15;
 }
 
 impl NodeKind {
@@ -170,7 +201,8 @@ impl Node {
                     content.write(out.i8(key::CONTENT)?)?;
                 }
                 match extents {
-                    Extents::Dense => {}
+                    // Behind the attributes: fields ascend by their keys.
+                    Extents::Dense | Extents::Bundled { .. } => {}
                     Extents::Inline(list) => {
                         out.i8(key::EXTENTS)?.array(2 * list.len() as u64)?;
                         for (offset, length) in list {
@@ -196,6 +228,9 @@ impl Node {
             for (name, value) in &self.xattrs {
                 out.bytes(name)?.bytes(value)?;
             }
+        }
+        if let NodeKind::File { extents: Extents::Bundled { from }, .. } = &self.kind {
+            out.i8(key::BUNDLED)?.u32(*from)?;
         }
         if let Some(unknown) = &self.unknown {
             out.writer_mut().extend_from_slice(&unknown.encoded);
@@ -255,6 +290,7 @@ impl RawFields {
             key::CONTENT => self.content = Some(Content::read(input, WHAT)?),
             key::EXTENTS => self.extents = Some(Extents::Inline(read_extents(input)?)),
             key::EXTENTS_BLOB => self.extents = Some(Extents::Blob(Content::read(input, WHAT)?)),
+            key::BUNDLED => self.extents = Some(Extents::Bundled { from: decoded(input.u32(), WHAT)? }),
             key::TREE => self.tree = Some(read_id(input, WHAT)?),
             key::TARGET => self.target = Some(decoded(input.bytes(), WHAT)?.to_vec()),
             key::DEVICE => {
@@ -285,11 +321,15 @@ impl RawFields {
     fn into_node(mut self) -> Result<Node, FormatError> {
         let missing = || malformed("a field is missing");
         let kind = match self.kind.ok_or_else(missing)? {
-            0 => NodeKind::File {
-                size: self.size.take().unwrap_or(0),
-                content: self.content.take().unwrap_or(Content::empty()),
-                extents: self.extents.take().unwrap_or(Extents::Dense),
-            },
+            0 => {
+                let size = self.size.take().unwrap_or(0);
+                let content = self.content.take().unwrap_or(Content::empty());
+                let extents = self.extents.take().unwrap_or(Extents::Dense);
+                if !extents.fits(size, &content) {
+                    return Err(malformed("its bundle isn't one chunk that is longer than the file"));
+                }
+                NodeKind::File { size, content, extents }
+            }
             1 => NodeKind::Directory { tree: self.tree.take().ok_or_else(missing)? },
             2 => NodeKind::Symlink { target: self.target.take().ok_or_else(missing)? },
             3 => NodeKind::Fifo,

@@ -17,9 +17,19 @@ const BLOB: &str = "blob";
 /// Whether a page ends after the entry of this name, the `entries`th since the last such end.
 #[must_use]
 pub fn page_ends_after(name: &[u8], entries: usize) -> bool {
+    zero_bits(name) >= limits::PAGE_CUT_BITS || entries >= limits::ENTRIES_PER_PAGE
+}
+
+/// Whether a bundle ends after the small file of this name.
+#[must_use]
+pub fn bundle_ends_after(name: &[u8]) -> bool {
+    zero_bits(name) >= limits::BUNDLE_CUT_BITS
+}
+
+/// Low zero bits of a name's hash, out of sixteen.
+fn zero_bits(name: &[u8]) -> u32 {
     let hash = blake3::hash(name);
-    let bits = u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]);
-    bits.trailing_zeros() >= limits::PAGE_CUT_BITS || entries >= limits::ENTRIES_PER_PAGE
+    u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]).trailing_zeros()
 }
 
 /// A page under construction: nodes in ascending order of their names.

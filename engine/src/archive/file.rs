@@ -17,6 +17,7 @@ use keepfast_format::node::{Extents, Node, NodeKind, extents_to_bytes};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::bundle::Earlier;
 use super::pending::Place;
 use super::stream::{PieceJob, StreamFile, StreamJob};
 use super::walk::file_kind;
@@ -36,7 +37,7 @@ impl Worker<'_> {
         place: &Place,
         directory: BorrowedFd<'_>,
         name: &CStr,
-        known: Option<&Node>,
+        earlier: Earlier,
     ) -> Result<()> {
         let opened = open_file(directory, name).and_then(|(handle, stat)| {
             let extents = sparse::data_extents(handle.as_fd(), &stat)?;
@@ -50,14 +51,16 @@ impl Worker<'_> {
                 return self.fill(place, None);
             }
         };
-        self.note_link(&stat, place, name);
+        if !matches!(earlier, Earlier::Same) {
+            self.note_link(&stat, place, name);
+        }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let data_bytes = extents.as_ref().map_or(size, |list| list.iter().map(|(_, length)| length).sum());
         let kind = file_kind(size, Content::empty(), self.store_extents(extents.as_deref())?);
         let node = self.node(name.to_bytes(), &stat, xattrs, kind);
         let state = meta::state(&stat);
         if self.frames.is_none() {
-            self.count_file(&node, known, data_bytes);
+            self.count_file(&node, &earlier, data_bytes);
             return self.fill(place, Some((node, state)));
         }
         if data_bytes > SMALL_BYTES {
@@ -69,7 +72,7 @@ impl Worker<'_> {
                 path: place.page.directory.path_of(name.to_bytes()),
                 node: Mutex::new(Some((node, state))),
                 handle: Some((handle, stat)),
-                known: known.cloned(),
+                earlier,
                 assembly: Mutex::default(),
                 outstanding: AtomicUsize::new(1),
                 failed: AtomicBool::new(false),
@@ -82,22 +85,26 @@ impl Worker<'_> {
         // What came whole at one stroke was the file at one moment: whoever writes to it later gives
         // it a later time.
         let at_one_stroke = read == Ok(1) && buffer.len() as u64 == size;
-        let stored = match read {
-            Ok(_) => self.store_bytes(&buffer).map(Some),
-            Err(error) => {
-                self.unreadable(&place.page.directory.path_of(name.to_bytes()), error);
-                Ok(None)
-            }
-        };
-        let read_bytes = buffer.len() as u64;
-        self.buffer = buffer;
-        let Some(content) = stored? else { return self.fill(place, None) };
-        let node = self.finish_node(node, content, read_bytes, data_bytes, extents.as_deref())?;
-        if !at_one_stroke {
+        if !at_one_stroke && read.is_ok() {
             self.note_if_changed(&handle, &stat, || place.page.directory.path_of(name.to_bytes()));
         }
-        self.count_file(&node, known, read_bytes);
-        self.fill(place, Some((node, state)))
+        let stored = match read {
+            Ok(_) if extents.is_none() && self.is_bundled(buffer.len() as u64) => {
+                self.bundle_read(place, node, state, earlier, &buffer)
+            }
+            Ok(_) => self.store_bytes(&buffer).and_then(|content| {
+                let bytes = buffer.len() as u64;
+                let node = self.finish_node(node, content, bytes, data_bytes, extents.as_deref())?;
+                self.count_file(&node, &earlier, bytes);
+                self.fill(place, Some((node, state)))
+            }),
+            Err(error) => {
+                self.unreadable(&place.page.directory.path_of(name.to_bytes()), error);
+                self.fill(place, None)
+            }
+        };
+        self.buffer = buffer;
+        stored
     }
 
     /// Cuts and stores bytes that are a whole file.
@@ -113,7 +120,8 @@ impl Worker<'_> {
         builder.finish(&mut |list| self.store_metadata(&list))
     }
 
-    fn store_chunk(&mut self, plain: &[u8]) -> Result<ChunkRef> {
+    /// Stores bytes as one chunk.
+    pub fn store_chunk(&mut self, plain: &[u8]) -> Result<ChunkRef> {
         let frames = self
             .frames
             .as_mut()
@@ -202,7 +210,7 @@ impl Worker<'_> {
         if let Some((handle, stat)) = &file.handle {
             self.note_if_changed(handle, stat, || file.path.clone());
         }
-        self.count_kind(&node, file.known.as_ref());
+        self.count_kind(&node, &file.earlier);
         self.tally.statistics.bytes_read += assembly.bytes;
         self.tally.statistics.bytes_total += assembly.bytes;
         self.shared.monitor.progress().add(1, 0);
@@ -250,18 +258,26 @@ impl Worker<'_> {
         }
     }
 
-    fn count_file(&mut self, node: &Node, known: Option<&Node>, bytes: u64) {
-        self.count_kind(node, known);
+    /// Counts a file that was read, and so many bytes of it.
+    pub fn count_file(&mut self, node: &Node, earlier: &Earlier, bytes: u64) {
         self.tally.statistics.bytes_read += bytes;
+        if matches!(earlier, Earlier::Same) {
+            return;
+        }
+        self.count_kind(node, earlier);
         self.tally.statistics.bytes_total += bytes;
         self.shared.monitor.progress().add(1, bytes);
     }
 
-    fn count_kind(&mut self, node: &Node, known: Option<&Node>) {
-        let count = match known {
-            Some(known) if known == node => &mut self.tally.statistics.files_unchanged,
-            Some(Node { kind: NodeKind::File { .. }, .. }) => &mut self.tally.statistics.files_changed,
-            _ => &mut self.tally.statistics.files_new,
+    fn count_kind(&mut self, node: &Node, earlier: &Earlier) {
+        let statistics = &mut self.tally.statistics;
+        let count = match earlier {
+            Earlier::Known(known) if **known == *node => &mut statistics.files_unchanged,
+            Earlier::Known(known) if matches!(known.kind, NodeKind::File { .. }) => {
+                &mut statistics.files_changed
+            }
+            Earlier::Known(_) | Earlier::Nothing => &mut statistics.files_new,
+            Earlier::Same => return,
         };
         *count += 1;
     }

@@ -1,6 +1,7 @@
 //! Backup: walks what was asked for, stores what the repository doesn't have, and commits
 //! a snapshot.
 
+mod bundle;
 mod estimate;
 mod file;
 mod jobs;

@@ -1,5 +1,6 @@
 //! Directories that are being backed up, and their pages: what is known of them so far.
 
+use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -53,6 +54,13 @@ pub struct Place {
     pub page: Arc<Page>,
     /// The entry's number in the page.
     pub slot: usize,
+}
+
+impl Place {
+    /// The entry's name.
+    pub fn name(&self) -> &CStr {
+        self.page.directory.names.get(self.page.name_range().start + self.slot)
+    }
 }
 
 /// A page that is stored.

@@ -11,6 +11,7 @@ use keepfast_format::node::Node;
 use keepfast_format::state::State;
 use rustix::fs::Stat;
 
+use super::bundle::Earlier;
 use super::pending::Place;
 use crate::chunk::Piece;
 
@@ -38,7 +39,7 @@ pub struct StreamFile {
     pub extents: Option<Vec<(u64, u64)>>,
     /// Its handle and first `fstat`, to see whether it was written to meanwhile.
     pub handle: Option<(Arc<OwnedFd>, Stat)>,
-    pub known: Option<Node>,
+    pub earlier: Earlier,
     pub assembly: Mutex<Assembly>,
     /// Pieces that aren't stored yet, and one for the reading itself.
     pub outstanding: AtomicUsize,
@@ -64,7 +65,7 @@ impl StreamFile {
             node: Mutex::new(Some((node, state))),
             extents: None,
             handle: None,
-            known: None,
+            earlier: Earlier::Nothing,
             assembly: Mutex::default(),
             outstanding: AtomicUsize::new(1),
             failed: AtomicBool::new(false),

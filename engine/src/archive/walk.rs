@@ -13,6 +13,7 @@ use keepfast_format::state::State;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::bundle::Earlier;
 use super::parent::ParentDirectory;
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
 use super::worker::{Job, Worker};
@@ -105,6 +106,7 @@ impl Worker<'_> {
         }
         let page = job.directory.page(job.from);
         self.walk_page(&page)?;
+        self.end_bundle()?;
         self.end_walk_of(&page)
     }
 
@@ -127,7 +129,7 @@ impl Worker<'_> {
             });
             // What has to be read anyway is opened at once, and looked at then.
             if known.is_none() && directory.names.is_listed_as_file(index) && self.frames.is_some() {
-                self.read_file(&place, handle.as_fd(), name, None)?;
+                self.read_file(&place, handle.as_fd(), name, Earlier::Nothing)?;
                 if shared.should_stop() {
                     return Ok(());
                 }
@@ -186,12 +188,21 @@ impl Worker<'_> {
             known.filter(|(node, state)| self.is_unchanged(stat, node, state) && self.is_stored(node))
         {
             self.note_link(stat, place, name);
-            let entry = (node.clone(), meta::state(stat));
-            self.count_unchanged(&entry.0);
-            return self.fill(place, Some(entry));
+            let (node, state) = (node.clone(), meta::state(stat));
+            self.count_unchanged(&node);
+            return match node.kind {
+                NodeKind::File { size, extents: Extents::Dense | Extents::Bundled { .. }, .. }
+                    if self.is_bundled(size) && self.frames.is_some() =>
+                {
+                    self.bundle_known(place.clone(), node, state)
+                }
+                _ => self.fill(place, Some((node, state))),
+            };
         }
         if meta::file_type(stat) == FileType::RegularFile {
-            return self.read_file(place, handle, name, known.map(|(node, _)| node));
+            let earlier =
+                known.map_or(Earlier::Nothing, |(node, _)| Earlier::Known(Box::new(node.clone())));
+            return self.read_file(place, handle, name, earlier);
         }
         self.note_link(stat, place, name);
         let entry = self.special_node(handle, name, stat);

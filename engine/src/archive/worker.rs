@@ -10,6 +10,7 @@ use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::Statistics;
 
 use super::ArchiveOptions;
+use super::bundle::Bundle;
 use super::jobs::{Jobs, Next};
 use super::pending::{DirectoryJob, PagesJob};
 use super::stream::{PieceJob, StreamJob};
@@ -75,8 +76,10 @@ pub struct Worker<'a> {
     pub frames: Option<FrameWriter<'a>>,
     /// Its counts.
     pub tally: Tally,
-    /// A buffer for small files.
+    /// A buffer for files that are read whole.
     pub buffer: Vec<u8>,
+    /// Small files of the page that is being walked.
+    pub bundle: Bundle,
 }
 
 impl<'a> Shared<'a> {
@@ -142,7 +145,7 @@ impl<'a> Worker<'a> {
     /// A thread that has done nothing yet.
     pub fn new(shared: &'a Shared<'a>) -> Self {
         let frames = shared.writer.map(PackWriter::frames);
-        Self { shared, frames, tally: Tally::default(), buffer: Vec::new() }
+        Self { shared, frames, tally: Tally::default(), buffer: Vec::new(), bundle: Bundle::default() }
     }
 
     /// Works until all is done, and returns what was counted.

@@ -38,6 +38,11 @@ impl<'f> Trees<'f> {
         self.frames.chunk(ChunkKind::Metadata, id)
     }
 
+    /// A data chunk, verified against its id.
+    pub fn data(&self, id: &ChunkId) -> Result<ChunkBytes> {
+        self.frames.chunk(ChunkKind::Data, id)
+    }
+
     /// A tree object.
     pub fn tree(&self, id: &ChunkId) -> Result<Tree> {
         Tree::decode(&self.metadata(id)?).map_err(EngineError::damaged(format!("tree {id}")))
@@ -164,7 +169,7 @@ impl<'f> Trees<'f> {
     pub fn extents(&self, extents: &Extents, size: u64) -> Result<Vec<(u64, u64)>> {
         match extents {
             Extents::Dense if size == 0 => Ok(Vec::new()),
-            Extents::Dense => Ok(vec![(0, size)]),
+            Extents::Dense | Extents::Bundled { .. } => Ok(vec![(0, size)]),
             Extents::Inline(list) => Ok(list.clone()),
             Extents::Blob(blob) => {
                 extents_from_bytes(&self.blob(blob)?).map_err(EngineError::damaged("extents of a file"))

@@ -307,11 +307,11 @@ impl Walk<'_> {
     /// isn't written.
     fn file(&mut self, above: usize, node: Node) -> Result<()> {
         let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
-        let (size, content) = (*size, content.clone());
+        let (size, content, start) = (*size, content.clone(), extents.content_start());
         let extents = self.trees.extents(extents, size);
         let mut number = self.plan.begin_file(FilePlan::new(above, node, size));
         let planned = extents.and_then(|extents| {
-            let mut places = plan::Places::new(&extents);
+            let mut places = plan::Places::new(start, &extents);
             let trees = self.trees;
             trees.for_each_chunk(&content, &mut |chunk| {
                 if self.plan.has_all_parts() {

@@ -201,20 +201,24 @@ impl RestorePlan {
 
 /// Hands out the places of a file's content: its extents, one after the other.
 pub struct Places<'e> {
+    /// Bytes of content that come before the file's.
+    before: u32,
     extents: &'e [(u64, u64)],
     used: u64,
 }
 
 impl<'e> Places<'e> {
-    /// From the start.
-    pub fn new(extents: &'e [(u64, u64)]) -> Self {
-        Self { extents, used: 0 }
+    /// From the start of the file, which comes after so many bytes of the content.
+    pub fn new(before: u32, extents: &'e [(u64, u64)]) -> Self {
+        Self { before, extents, used: 0 }
     }
 
     /// Places the next `length` bytes of content: calls `place` with the offset in these bytes,
-    /// how many of them, and where in the file they go. Bytes beyond the last extent have no place.
+    /// how many of them, and where in the file they go. Bytes before the file and beyond the last extent have
+    /// no place.
     pub fn take(&mut self, length: u32, mut place: impl FnMut(u32, u32, u64)) {
-        let mut from = 0;
+        let mut from = self.before.min(length);
+        self.before -= from;
         while from < length {
             let Some((offset, extent)) = self.extents.first() else { return };
             let left = extent - self.used;
@@ -242,12 +246,17 @@ mod tests {
 
     #[test]
     fn a_chunk_across_a_hole_goes_to_both_sides_of_it() {
-        let mut places = Places::new(&[(0, 10), (100, 5), (200, 50)]);
-        let mut found = Vec::new();
-        for length in [8, 8, 20] {
-            places.take(length, |from, take, at| found.push((from, take, at)));
-        }
-        assert_eq!(found, [(0, 8, 0), (0, 2, 8), (2, 5, 100), (7, 1, 200), (0, 20, 201)]);
+        let placed = |mut places: Places<'_>, lengths: &[u32]| {
+            let mut found = Vec::new();
+            for length in lengths {
+                places.take(*length, |from, take, at| found.push((from, take, at)));
+            }
+            found
+        };
+        let places = Places::new(0, &[(0, 10), (100, 5), (200, 50)]);
+        let expected = [(0, 8, 0), (0, 2, 8), (2, 5, 100), (7, 1, 200), (0, 20, 201)];
+        assert_eq!(placed(places, &[8, 8, 20]), expected);
+        assert_eq!(placed(Places::new(9, &[(0, 10)]), &[4, 100]), [(5, 10, 0)], "a file in a bundle");
     }
 
     /// Plans one file of parts in these frames of one pack with frames of a MiB.

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::{ChunkIds, ChunkKind};
-use keepfast_format::node::{Node, NodeKind};
+use keepfast_format::node::{Extents, Node, NodeKind};
 
 use super::plan::Places;
 use super::{RestoreOptions, RestoreReport, as_path};
@@ -66,8 +67,11 @@ fn matches(trees: Trees<'_>, ids: &ChunkIds, node: &Node, file: &File) -> Result
     if file.metadata().map_or(0, |metadata| metadata.len()) != *size {
         return Ok(false);
     }
+    if let (Extents::Bundled { from }, Content::Inline(chunks)) = (extents, content) {
+        return is_part(trees, chunks, *from as usize, *size as usize, file);
+    }
     let extents = trees.extents(extents, *size)?;
-    let mut places = Places::new(&extents);
+    let mut places = Places::new(0, &extents);
     let mut same = true;
     let mut chunk_bytes = Vec::new();
     trees.for_each_chunk(content, &mut |chunk| {
@@ -81,4 +85,12 @@ fn matches(trees: Trees<'_>, ids: &ChunkIds, node: &Node, file: &File) -> Result
         Ok(())
     })?;
     Ok(same)
+}
+
+/// Whether a file is as it is in its bundle: an id tells that of a whole chunk only.
+fn is_part(trees: Trees<'_>, bundle: &[ChunkRef], from: usize, size: usize, file: &File) -> Result<bool> {
+    let Some(chunk) = bundle.first() else { return Ok(false) };
+    let expected = trees.data(&chunk.id)?;
+    let mut found = vec![0; size];
+    Ok(file.read_exact_at(&mut found, 0).is_ok() && expected.get(from..from + size) == Some(&found[..]))
 }
