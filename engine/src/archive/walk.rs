@@ -200,8 +200,7 @@ impl Worker<'_> {
             };
         }
         if meta::file_type(stat) == FileType::RegularFile {
-            let earlier =
-                known.map_or(Earlier::Nothing, |(node, _)| Earlier::Known(Box::new(node.clone())));
+            let earlier = known.map_or(Earlier::Nothing, |(node, _)| Earlier::Known(Box::new(node.clone())));
             return self.read_file(place, handle, name, earlier);
         }
         self.note_link(stat, place, name);

@@ -278,6 +278,7 @@ pub fn nodes() -> Vec<Node> {
     let file = |size, content, extents| NodeKind::File { size, content, extents };
     let one = Content::Inline(vec![ChunkRef { id: chunk_id("data"), len: 11 }]);
     let list = Content::List { level: 2, id: chunk_id("list") };
+    let bundle = Content::Inline(vec![ChunkRef { id: chunk_id("bundle"), len: 305 }]);
     let mut nodes = vec![
         node("a block device", NodeKind::BlockDevice { major: 8, minor: 1 }),
         node("b character device", NodeKind::CharDevice { major: 1, minor: u32::MAX }),
@@ -291,10 +292,13 @@ pub fn nodes() -> Vec<Node> {
         node("j holes only", file(1 << 20, Content::empty(), Extents::Inline(Vec::new()))),
         node("k very sparse file", file(1 << 30, list, Extents::Blob(one))),
         node("l symbolic link", NodeKind::Symlink { target: b"../\xff".to_vec() }),
+        node("m first of a bundle", file(5, bundle.clone(), Extents::Bundled { from: 0 })),
+        node("n last of a bundle", file(300, bundle, Extents::Bundled { from: 5 })),
     ];
     nodes[5].mtime = Timestamp { seconds: -5, nanos: 999_999_999 };
     nodes[5].xattrs = vec![(b"user.a".to_vec(), b"1".to_vec()), (b"user.b".to_vec(), Vec::new())];
     nodes[2].mode = 0o7777;
+    nodes[13].xattrs = vec![(b"user.c".to_vec(), b"3".to_vec())];
     nodes
 }
 

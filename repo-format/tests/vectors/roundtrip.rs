@@ -14,7 +14,7 @@ use keepfast_format::session::Session;
 use keepfast_format::slot::KeySlot;
 use keepfast_format::snapshot::{Register, Snapshot};
 use keepfast_format::state::StateTree;
-use keepfast_format::tree::{PageWriter, Tree, decode_blob, encode_blob, page_ends_after};
+use keepfast_format::tree::{PageWriter, Tree, bundle_ends_after, decode_blob, encode_blob, page_ends_after};
 use keepfast_format::{content::List, limits, links, names};
 use serde_cbor::Value;
 
@@ -285,6 +285,8 @@ fn pages_end_where_names_say_or_when_they_are_full() {
         hash.as_bytes()[0] == 0 && hash.as_bytes()[1].is_multiple_of(2)
     };
     assert!(names.iter().all(|name| page_ends_after(name.as_bytes(), 1) == by_name(name)));
+    let ends_bundle = |name: &String| blake3::hash(name.as_bytes()).as_bytes()[0].is_multiple_of(8);
+    assert!(names.iter().all(|name| bundle_ends_after(name.as_bytes()) == ends_bundle(name)));
     let ends = names.iter().filter(|name| by_name(name)).count();
     assert!((300..500).contains(&ends), "{ends} ends where 391 are expected");
     assert!(!page_ends_after(b"0", limits::ENTRIES_PER_PAGE - 1));

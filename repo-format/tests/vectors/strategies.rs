@@ -43,6 +43,17 @@ fn extents(most: usize) -> impl Strategy<Value = Vec<(u64, u64)>> {
     })
 }
 
+/// A file with others before it in its chunk, or behind it, or both.
+fn bundled() -> impl Strategy<Value = NodeKind> {
+    let parts = (0..1000_u32, 1..1000_u32, 0..1000_u32)
+        .prop_filter("a bundle is longer than the file", |parts| parts.0 + parts.2 > 0);
+    (id(), parts).prop_map(|(id, (from, size, behind))| NodeKind::File {
+        size: size.into(),
+        content: Content::Inline(vec![ChunkRef { id, len: from + size + behind }]),
+        extents: Extents::Bundled { from },
+    })
+}
+
 fn kind() -> BoxedStrategy<NodeKind> {
     let extents = prop_oneof![
         Just(Extents::Dense),
@@ -53,6 +64,7 @@ fn kind() -> BoxedStrategy<NodeKind> {
     prop_oneof![
         4 => (any::<u64>(), content(), extents)
             .prop_map(|(size, content, extents)| NodeKind::File { size, content, extents }),
+        1 => bundled(),
         1 => id().prop_map(|tree| NodeKind::Directory { tree }),
         1 => vec(any::<u8>(), 0..30).prop_map(|target| NodeKind::Symlink { target }),
         1 => prop_oneof![Just(NodeKind::Fifo), Just(NodeKind::Socket)],

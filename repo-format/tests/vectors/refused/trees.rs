@@ -14,6 +14,7 @@ pub fn all() -> Vec<Cases> {
         fields(),
         kinds(),
         contents(),
+        bundles(),
         ignorable(),
         state(),
         list(),
@@ -181,7 +182,7 @@ fn fields() -> Cases {
         "the user takes two bytes where one would do",
         fifo_with(3, vec![0x18, 5]),
     );
-    cases.add("critical_field", "unsupported", "key 15 is critical and unknown", one(FIFO, &[(15, uint(0))]));
+    cases.add("critical_field", "unsupported", "key 16 is critical and unknown", one(FIFO, &[(16, uint(0))]));
     cases.add(
         "critical_field_300",
         "unsupported",
@@ -284,6 +285,43 @@ fn contents() -> Cases {
     cases.add("extents_33", "limit", "33 extents stand inline", extents(&[0; 66]));
     cases.add("extents_twice", "canonical", "extents stand inline and as a blob", {
         one(FILE, &[(9, array(&[])), (10, array(&[uint(1), id("a")]))])
+    });
+    cases
+}
+
+fn bundles() -> Cases {
+    let mut cases = Cases::of("tree");
+    // The ignorable field keeps the place from being the last of the chunk.
+    let bundled = |size: u64, content: &[Vec<u8>], from: u64| {
+        one(FILE, &[(7, uint(size)), (8, array(content)), (15, uint(from)), (-1, uint(0))])
+    };
+    let chunk = [uint(0), id("bundle"), uint(9)];
+    cases.add("bundle_ends_in_the_file", "malformed", "the file ends beyond its chunk", {
+        bundled(5, &chunk, 5)
+    });
+    cases.add("bundle_before_the_file", "malformed", "the file begins where its chunk ends", {
+        bundled(1, &chunk, 9)
+    });
+    cases.add("bundle_of_one", "malformed", "the file is all of its chunk", bundled(9, &chunk, 0));
+    cases.add("bundle_shorter_than_the_file", "malformed", "the chunk is shorter than the file", {
+        bundled(10, &chunk, 0)
+    });
+    cases.add("bundle_over_32_bits", "malformed", "the file begins at 2^32", bundled(1, &chunk, 1 << 32));
+    cases.add("bundle_of_two_chunks", "malformed", "a bundle is two chunks", {
+        bundled(5, &[uint(0), id("a"), uint(9), id("b"), uint(9)], 0)
+    });
+    cases.add("bundle_as_a_list", "malformed", "a bundle is a list", {
+        bundled(5, &[uint(1), id("bundle")], 0)
+    });
+    cases.add("bundle_of_nothing", "malformed", "an empty file is in a bundle", {
+        one(FILE, &[(8, array(&chunk)), (15, uint(0))])
+    });
+    cases.add("bundle_without_content", "malformed", "a file in a bundle has no content", {
+        one(FILE, &[(7, uint(1)), (15, uint(0))])
+    });
+    cases.add("bundle_of_a_fifo", "malformed", "a fifo is in a bundle", one(FIFO, &[(15, uint(0))]));
+    cases.add("bundle_with_holes", "canonical", "a file has extents and is in a bundle", {
+        one(FILE, &[(7, uint(5)), (8, array(&chunk)), (9, array(&[])), (15, uint(0))])
     });
     cases
 }
