@@ -38,6 +38,7 @@ pub fn dump(
     let NodeKind::File { size, content, extents } = node.kind else {
         return Err(unusable("isn't a regular file"));
     };
+    // Where the file is in a bundle, others come before it.
     let mut before = extents.content_start() as usize;
     let mut file = Dumped { out, extents: trees.extents(&extents, size)?.into_iter(), end: 0, left: 0 };
     thread::scope(|scope| {
@@ -50,10 +51,10 @@ pub fn dump(
                 if monitor.stopped() {
                     return Err(EngineError::Interrupted);
                 }
-                let (_, own) = chunk.split_at(before.min(chunk.len()));
-                before -= chunk.len() - own.len();
-                file.content(own).map_err(EngineError::file("standard output"))?;
-                monitor.progress().add(0, own.len() as u64);
+                let (others, own) = chunk.split_at(before.min(chunk.len()));
+                before -= others.len();
+                let written = file.content(own).map_err(EngineError::file("standard output"))?;
+                monitor.progress().add(0, written);
             }
         }
         fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -88,7 +89,9 @@ struct Dumped<'o> {
 }
 
 impl Dumped<'_> {
-    fn content(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Writes content, as far as it is the file's, and the holes before it. Returns how much of it was.
+    fn content(&mut self, mut bytes: &[u8]) -> io::Result<u64> {
+        let all = bytes.len();
         while !bytes.is_empty() {
             if self.left == 0 {
                 let Some((offset, length)) = self.extents.next() else { break };
@@ -101,7 +104,7 @@ impl Dumped<'_> {
             self.end += take as u64;
             self.left -= take as u64;
         }
-        Ok(())
+        Ok((all - bytes.len()) as u64)
     }
 
     fn finish(self, size: u64) -> io::Result<()> {

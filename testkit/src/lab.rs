@@ -16,12 +16,13 @@ use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::monitor::Monitor;
 use keepfast_engine::prune::{PruneOptions, PruneReport, Share, prune};
 use keepfast_engine::repo::{
-    Index, InitOptions, Repository, SnapshotFilter, Snapshots, WriterOptions, open_index,
+    FrameCache, Index, InitOptions, Repository, SnapshotFilter, Snapshots, Trees, WriterOptions, open_index,
 };
 use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
 use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::ids::ChunkId;
 use keepfast_format::limits;
-use keepfast_format::node::Timestamp;
+use keepfast_format::node::{NodeKind, Timestamp};
 use keepfast_format::slot::PasswordCost;
 use keepfast_format::snapshot::Snapshot;
 use tempfile::TempDir;
@@ -303,6 +304,20 @@ impl Lab {
     #[must_use]
     pub fn in_snapshot(&self, below: &str) -> Vec<u8> {
         self.source().join(below).as_os_str().as_bytes().to_vec()
+    }
+
+    /// The tree of a directory, given by its absolute path, of the newest snapshot.
+    #[must_use]
+    #[track_caller]
+    pub fn tree_of(&self, folder: &Path) -> ChunkId {
+        let Opened { repository, snapshots, index } = self.open();
+        let frames = FrameCache::new(&repository, &index);
+        let newest = snapshots.find("latest", &SnapshotFilter::default()).expect("there is a snapshot");
+        let node = Trees::new(&frames).find(&newest.snapshot.body.tree, folder.as_os_str().as_bytes());
+        match node.expect("trees are readable").expect("the folder is in the snapshot").kind {
+            NodeKind::Directory { tree } => tree,
+            other => panic!("{other:?} isn't a directory"),
+        }
     }
 
     /// Checks the repository, reading everything.

@@ -9,7 +9,7 @@ use keepfast_format::keys::{ChunkIds, ChunkKind};
 use keepfast_format::node::{Extents, Node, NodeKind};
 
 use super::plan::Places;
-use super::{RestoreOptions, RestoreReport, as_path};
+use super::{RestoreOptions, RestoreReport, as_path, is_local};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{Repository, Trees};
@@ -90,7 +90,12 @@ fn matches(trees: Trees<'_>, ids: &ChunkIds, node: &Node, file: &File) -> Result
 /// Whether a file is as it is in its bundle: an id tells that of a whole chunk only.
 fn is_part(trees: Trees<'_>, bundle: &[ChunkRef], from: usize, size: usize, file: &File) -> Result<bool> {
     let Some(chunk) = bundle.first() else { return Ok(false) };
-    let expected = trees.data(&chunk.id)?;
+    let expected = match trees.data(&chunk.id) {
+        Ok(expected) => expected,
+        // There is nothing to compare it with, so it can't be what was restored.
+        Err(error) if is_local(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
     let mut found = vec![0; size];
     Ok(file.read_exact_at(&mut found, 0).is_ok() && expected.get(from..from + size) == Some(&found[..]))
 }

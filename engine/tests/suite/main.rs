@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stderr, reason = "tests say what they can't test here")]
 
+mod bundles;
 mod check;
 mod concurrency;
 mod courtesy;

@@ -6,9 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use keepfast_engine::archive::Source;
-use keepfast_engine::repo::{FrameCache, SnapshotFilter, Trees};
-use keepfast_format::ids::ChunkId;
-use keepfast_format::node::NodeKind;
 use keepfast_testkit::recording::bytes_created;
 use keepfast_testkit::{Ear, Lab, RecordingBackend, assert_same, compare, describe, tree};
 use std::sync::Arc;
@@ -47,22 +44,6 @@ fn holes_come_back_as_holes() {
     }
 }
 
-/// The tree of a directory of the newest snapshot.
-fn tree_of(lab: &Lab, folder: &Path) -> ChunkId {
-    use std::os::unix::ffi::OsStrExt;
-    let opened = lab.open();
-    let frames = FrameCache::new(&opened.repository, &opened.index);
-    let snapshot =
-        &opened.snapshots.find("latest", &SnapshotFilter::default()).expect("it is there").snapshot;
-    let node = Trees::new(&frames)
-        .find(&snapshot.body.tree, folder.as_os_str().as_bytes())
-        .expect("trees are readable");
-    match node.expect("the folder is in the snapshot").kind {
-        NodeKind::Directory { tree } => tree,
-        other => panic!("{other:?} isn't a directory"),
-    }
-}
-
 #[test]
 fn a_restored_tree_is_backed_up_as_the_same_tree() {
     let lab = Lab::with(|root| drop(tree::nasty(root)));
@@ -74,18 +55,18 @@ fn a_restored_tree_is_backed_up_as_the_same_tree() {
         options.folder.clone_from(&folder);
     })
     .expect("the restore works");
-    let before = tree_of(&lab, &lab.source());
+    let before = lab.tree_of(&lab.source());
     let ear = Ear::default();
     lab.archive(Source::Paths(std::slice::from_ref(&target)), &ear, |_| {}).expect("the backup works");
     ear.assert_content();
-    assert_eq!(tree_of(&lab, &target), before);
+    assert_eq!(lab.tree_of(&target), before);
 }
 
 #[test]
 fn reading_files_rewrites_no_tree() {
     let mut lab = Lab::with(tree::small);
     lab.backup();
-    let before = tree_of(&lab, &lab.source());
+    let before = lab.tree_of(&lab.source());
     // As a program that reads the file would leave it.
     let file = fs::File::open(lab.source().join("a.txt")).expect("it opens");
     let touched = fs::FileTimes::new().set_accessed(std::time::SystemTime::now());
@@ -93,7 +74,7 @@ fn reading_files_rewrites_no_tree() {
     let recording = RecordingBackend::new(Arc::clone(&lab.backend));
     lab.backend = recording.clone();
     lab.backup();
-    assert_eq!(tree_of(&lab, &lab.source()), before);
+    assert_eq!(lab.tree_of(&lab.source()), before);
 }
 
 #[test]

@@ -1,0 +1,296 @@
+//! Small files that share a chunk with their neighbours: each comes back by itself, and which are
+//! together depends on the directory alone.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use keepfast_engine::archive::{ParentChoice, Source};
+use keepfast_engine::dump::dump;
+use keepfast_engine::repo::{FrameCache, InitOptions, SnapshotFilter, Trees};
+use keepfast_engine::restore::Overwrite;
+use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::content::Content;
+use keepfast_format::ids::ChunkId;
+use keepfast_format::limits;
+use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::tree::bundle_ends_after;
+use keepfast_testkit::lab::init_options;
+use keepfast_testkit::{Ear, Heard, Lab, assert_same, store, tree};
+
+const FILES: usize = 300;
+const LARGEST: usize = limits::BUNDLED_FILE_BYTES as usize;
+
+fn name(number: usize) -> String {
+    format!("{number:03}")
+}
+
+/// As many small files, with some between them that are none: empty, large, a link, a folder, holes.
+fn build(root: &Path) {
+    for number in 0..FILES {
+        let length = [1, 17, 400, 2000, LARGEST][number % 5];
+        tree::write(root.join(name(number)), tree::noise(number as u64, length));
+    }
+    tree::write(root.join("005 empty"), "");
+    tree::write(root.join("007 large"), tree::noise(1000, LARGEST + 1));
+    tree::write(root.join("009 folder/in it"), "small");
+    tree::write_sparse(root.join("011 holes"), 3000, &[]);
+    std::os::unix::fs::symlink("000", root.join("013 link")).expect("the link can be made");
+    tree::settle(root);
+}
+
+/// The nodes of the source tree's own files in the newest snapshot.
+fn nodes(lab: &Lab) -> Vec<Node> {
+    let opened = lab.open();
+    let frames = FrameCache::new(&opened.repository, &opened.index);
+    let mut nodes = Vec::new();
+    let tree = lab.tree_of(&lab.source());
+    Trees::new(&frames)
+        .for_each_node(&tree, &mut |node| {
+            nodes.push(node);
+            Ok(())
+        })
+        .expect("the tree is readable");
+    nodes
+}
+
+/// The chunk of a file that is in a bundle.
+fn bundle_of(node: &Node) -> Option<ChunkId> {
+    match &node.kind {
+        NodeKind::File { content: Content::Inline(chunks), extents: Extents::Bundled { .. }, .. } => {
+            chunks.first().map(|chunk| chunk.id)
+        }
+        _ => None,
+    }
+}
+
+fn size_of(node: &Node) -> u64 {
+    if let NodeKind::File { size, .. } = node.kind { size } else { 0 }
+}
+
+/// Names of small files that go together, by the rule of SPEC.
+fn together(nodes: &[Node]) -> Vec<Vec<&Node>> {
+    let is_small = |node: &&Node| {
+        let dense =
+            matches!(&node.kind, NodeKind::File { extents: Extents::Dense | Extents::Bundled { .. }, .. });
+        dense && (1..=LARGEST as u64).contains(&size_of(node))
+    };
+    let mut bundles: Vec<Vec<&Node>> = vec![Vec::new()];
+    for node in nodes.iter().filter(is_small) {
+        let last = bundles.last().expect("there is always one");
+        let bytes: u64 = last.iter().map(|node| size_of(node)).sum();
+        let ended = last.last().is_some_and(|last| bundle_ends_after(&last.name));
+        if ended || bytes + size_of(node) > LARGEST as u64 * u64::from(limits::BUNDLED_FILES) {
+            bundles.push(Vec::new());
+        }
+        bundles.last_mut().expect("there is always one").push(node);
+    }
+    bundles
+}
+
+#[test]
+fn neighbours_share_a_chunk_as_names_and_sizes_say() {
+    let lab = Lab::with(build);
+    lab.backup();
+    let nodes = nodes(&lab);
+    let bundles = together(&nodes);
+    assert!(bundles.len() > FILES / 20, "{} bundles", bundles.len());
+    for bundle in &bundles {
+        let first = bundle_of(bundle[0]);
+        assert_eq!(first.is_some(), bundle.len() > 1, "one alone has a chunk of its own");
+        assert!(bundle.iter().all(|node| bundle_of(node) == first));
+    }
+    let mut ids: Vec<_> = bundles.iter().filter_map(|bundle| bundle_of(bundle[0])).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "each bundle has its own chunk");
+    assert_eq!(nodes.iter().filter(|node| bundle_of(node).is_some()).count(), {
+        bundles.iter().map(Vec::len).filter(|files| *files > 1).sum::<usize>()
+    });
+    assert_same(&lab.source(), &lab.restore("latest"));
+    lab.assert_sound();
+}
+
+#[test]
+fn the_same_directory_is_the_same_tree_whatever_came_before_it() {
+    let lab = Lab::with(build);
+    let file = |number: usize| lab.source().join(name(number));
+    let edits: &[(&str, &dyn Fn())] = &[
+        ("changed", &|| drop(tree::write(file(20), tree::noise(2000, 17)))),
+        ("longer", &|| drop(tree::write(file(40), tree::noise(2001, 900)))),
+        ("no longer small", &|| drop(tree::write(file(60), tree::noise(2002, LARGEST + 5)))),
+        ("small again", &|| drop(tree::write(file(60), tree::noise(2003, 5)))),
+        ("empty", &|| drop(tree::write(file(80), ""))),
+        ("with holes", &|| tree::write_sparse(file(90), 2000, &[])),
+        ("removed", &|| fs::remove_file(file(100)).expect("it can be removed")),
+        ("first removed", &|| fs::remove_file(file(0)).expect("it can be removed")),
+        ("last removed", &|| fs::remove_file(file(FILES - 1)).expect("it can be removed")),
+        ("new", &|| drop(tree::write(lab.source().join("120 new"), "new"))),
+        ("renamed", &|| fs::rename(file(140), lab.source().join("200 renamed")).expect("it can be renamed")),
+        ("a folder", &|| {
+            fs::remove_file(file(160)).expect("it can be removed");
+            fs::create_dir(file(160)).expect("it can be made");
+        }),
+    ];
+    lab.backup();
+    for (what, edit) in edits {
+        edit();
+        tree::settle(&lab.source());
+        let report = lab.backup();
+        assert!(report.statistics.files_unchanged + report.statistics.files_changed > 250, "{what}");
+        let followed = lab.tree_of(&lab.source());
+        lab.backup_with(|options| options.parent = ParentChoice::None);
+        assert_eq!(lab.tree_of(&lab.source()), followed, "{what}");
+        assert_same(&lab.source(), &lab.restore("latest"));
+    }
+    lab.assert_sound();
+}
+
+#[test]
+fn a_changed_file_costs_reading_its_neighbours_and_storing_one_bundle() {
+    let lab = Lab::with(build);
+    lab.backup();
+    let before = nodes(&lab);
+    let bundles = together(&before);
+    let bundle = bundles.iter().find(|bundle| bundle.len() > 3).expect("there is one of several");
+    let changed = lab.source().join(std::str::from_utf8(&bundle[1].name).expect("names are numbers"));
+    let length = fs::metadata(&changed).expect("it is there").len() as usize;
+    tree::write(&changed, tree::noise(3000, length));
+    let report = lab.backup();
+    let statistics = report.statistics;
+    let expected: u64 = bundle.iter().map(|node| size_of(node)).sum();
+    assert_eq!((statistics.files_new, statistics.files_changed), (0, 1), "neighbours count as unchanged");
+    assert_eq!(statistics.bytes_read, expected);
+    let after = nodes(&lab);
+    let moved: Vec<_> =
+        before.iter().zip(&after).filter(|(a, b)| a.kind != b.kind).map(|(a, _)| &a.name).collect();
+    assert_eq!(moved, bundle.iter().map(|node| &node.name).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_small_file_is_restored_dumped_and_verified_by_itself() {
+    let lab = Lab::with(build);
+    lab.backup();
+    let opened = lab.open();
+    let newest = opened.snapshots.find("latest", &SnapshotFilter::default()).expect("there is one");
+    for number in 0..50 {
+        let mut out = Vec::new();
+        let ear = Ear::default();
+        let path = lab.in_snapshot(&name(number));
+        dump(&opened.repository, &opened.index, &newest.snapshot, &path[1..], &mut out, &ear)
+            .expect("it is dumped");
+        assert!(out == fs::read(lab.source().join(name(number))).expect("it is there"), "{number}");
+    }
+    let target = lab.fresh_target();
+    let restore = |overwrite: Overwrite, ear: &Ear| {
+        lab.try_restore("latest", ear, |options| {
+            options.target.clone_from(&target);
+            options.paths = (20..30).map(|number| lab.in_snapshot(&name(number))).collect();
+            options.overwrite = overwrite;
+        })
+        .expect("the restore works")
+    };
+    let ear = Ear::default();
+    assert_eq!(restore(Overwrite::Refuse, &ear).verified, 10);
+    ear.assert_content();
+    let one = lab.restored_source(&target).join(name(23));
+    let mut bytes = fs::read(&one).expect("it is restored");
+    assert!(bytes == fs::read(lab.source().join(name(23))).expect("it is there"));
+    // Of the same length, so that only reading tells.
+    bytes[7] ^= 1;
+    tree::write(&one, bytes);
+    let report = restore(Overwrite::Never, &ear);
+    assert_eq!((report.verified, report.skipped), (9, 1));
+    assert!(matches!(&ear.heard()[..], [Heard::Skipped { path, .. }] if *path == one), "{:?}", ear.heard());
+}
+
+#[test]
+fn small_files_with_several_names_come_back_linked_after_a_neighbour_changed() {
+    let lab = Lab::with(|root| {
+        build(root);
+        for number in 30..60 {
+            let linked = root.join("linked").join(name(number));
+            fs::create_dir_all(root.join("linked")).expect("the folder can be made");
+            fs::hard_link(root.join(name(number)), linked).expect("the link can be made");
+        }
+        tree::settle(root);
+    });
+    lab.backup();
+    for number in (0..FILES).step_by(9) {
+        tree::write(lab.source().join(name(number)), tree::noise(4000 + number as u64, 33));
+    }
+    lab.assert_round_trip();
+}
+
+#[test]
+fn a_neighbour_that_vanishes_before_it_is_read_again_is_no_error() {
+    let lab = Lab::with(build);
+    lab.backup();
+    let before = nodes(&lab);
+    let bundles = together(&before);
+    let bundle = bundles.iter().find(|bundle| bundle.len() > 3).expect("there is one of several");
+    let path = |node: &Node| lab.source().join(std::str::from_utf8(&node.name).expect("names are numbers"));
+    let (first, last) = (path(bundle[0]), path(bundle[bundle.len() - 1]));
+    tree::write(&last, "changed");
+    let gone = first.clone();
+    // Files are counted when they are met, in the order of their names: it goes after its turn.
+    let is_file = |node: &&Node| matches!(node.kind, NodeKind::File { .. });
+    let earlier = before.iter().take_while(|node| node.name != bundle[0].name).filter(is_file).count() as u64;
+    let ear = Ear::with_hook(move |progress| {
+        if progress.files.load(Ordering::Relaxed) > earlier {
+            let _ = fs::remove_file(&gone);
+        }
+    });
+    let report = lab.archive(Source::Paths(&[lab.source()]), &ear, |options| options.threads = 1);
+    assert_eq!(report.expect("the backup works").statistics.skipped, 0);
+    assert_eq!(ear.heard(), [Heard::Vanished(first.clone())]);
+    let after = nodes(&lab);
+    assert!(!first.exists() && after.iter().all(|node| node.name != bundle[0].name));
+    lab.assert_round_trip();
+    lab.assert_sound();
+}
+
+#[test]
+fn a_lost_bundle_hits_the_files_in_it_and_no_others() {
+    let lab = Lab::with(|root| {
+        for number in 0..40 {
+            tree::write(root.join("one").join(name(number)), tree::noise(number as u64, 1500));
+        }
+        tree::settle(root);
+    });
+    lab.backup();
+    let before = store::names(&*lab.backend, "packs/");
+    for number in 0..40 {
+        tree::write(lab.source().join("two").join(name(number)), tree::noise(100 + number as u64, 1500));
+    }
+    lab.backup();
+    let size = |name: &String| store::bytes(&*lab.backend, name).len();
+    let mut new = store::names(&*lab.backend, "packs/");
+    new.retain(|name| !before.contains(name));
+    let data = new.into_iter().max_by_key(size).expect("there are new packs");
+    lab.backend.remove(&data).expect("it can be removed");
+    let ear = Ear::default();
+    assert_eq!(lab.try_check(&ear).expect("the check runs").files_hit, 40);
+    let ear = Ear::default();
+    let target = lab.fresh_target();
+    lab.try_restore("latest", &ear, |options| options.target.clone_from(&target))
+        .expect("the rest is restored");
+    let restored = lab.restored_source(&target);
+    assert_same(&lab.source().join("one"), &restored.join("one"));
+    assert_eq!(fs::read_dir(restored.join("two")).expect("it is restored").count(), 0);
+    let skipped = ear.heard().into_iter().filter(|heard| matches!(heard, Heard::Skipped { .. })).count();
+    assert_eq!(skipped, 40);
+}
+
+#[test]
+fn repositories_with_smaller_chunks_bundle_smaller_files() {
+    let chunker = ChunkerParams::of_average(1 << 10);
+    let lab = Lab::made_with(&InitOptions { chunker, ..init_options() });
+    build(&lab.source());
+    lab.assert_round_trip();
+    let nodes = nodes(&lab);
+    let largest = nodes.iter().filter(|node| bundle_of(node).is_some()).map(size_of).max();
+    assert_eq!(largest, Some(17), "the next larger ones have 400 bytes, the smallest chunk 256");
+    lab.assert_sound();
+}
