@@ -14,8 +14,8 @@ use keepfast_engine::repo::{Repository, SnapshotFilter, Snapshots, open_index};
 use keepfast_testkit::{Ear, Lab, Opened, describe, tree};
 
 const PASSWORD: &[u8] = b"golden";
-/// The folder of the format that this version writes.
-const CURRENT: &str = "v1";
+/// The folder of what this version writes: version 1 of the format, small files in bundles. `v1` has none.
+const CURRENT: &str = "v1-bundles";
 const MANIFEST: &str = "MANIFEST.txt";
 
 fn golden() -> PathBuf {
@@ -107,7 +107,11 @@ fn build(root: &Path, second: bool) {
     for number in 0..1500 {
         tree::write(root.join("many").join(format!("{number}")), "");
     }
+    for number in 0..60 {
+        tree::write(root.join("small").join(format!("{number}")), format!("small {number}\n").repeat(number));
+    }
     if second {
+        tree::write(root.join("small/25"), "another one");
         tree::write(root.join("dir/new.bin"), tree::noise(2, 10_000));
         fs::remove_file(root.join("empty")).expect("it can be removed");
     }

@@ -1,9 +1,11 @@
-//! Random trees, randomly edited: every snapshot of a row restores to what was there.
+//! Random trees, randomly edited: every snapshot of a row restores to what was there, and is what a
+//! snapshot without that row would be.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use keepfast_engine::archive::ParentChoice;
 use keepfast_testkit::{Lab, compare, describe, tree};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof};
@@ -153,6 +155,9 @@ fn every_snapshot_of_a_randomly_edited_tree_restores_to_what_was_there() {
                 compare::assert_described(expected, &describe(&restored));
             }
             lab.assert_sound();
+            let followed = lab.tree_of(&lab.source());
+            lab.backup_with(|options| options.parent = ParentChoice::None);
+            assert_eq!(lab.tree_of(&lab.source()), followed, "whatever came before is the same tree");
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
