@@ -24,7 +24,7 @@ use crate::error::Result;
 pub enum Earlier {
     /// Nothing.
     Nothing,
-    /// It was like this, or may have been changed since.
+    /// This; it may have been changed since.
     Known(Box<Node>),
     /// The same: it is read for its neighbours in a bundle, and was counted before.
     Same,
