@@ -49,7 +49,8 @@ measure() { # PHASE FUNCTION ARGUMENT...: of $program, in $run
 live=$work/live/source
 fresh_copy() { rm -rf "$work/live" && mkdir -p "$work/live" && cp -a "$source" "$live"; }
 change() {
-  find "$live" -type f -size -1M -print0 | sort -z | awk -v RS='\0' -v ORS='\0' 'NR % 100 == 0' |
+  # Less than a MiB: find rounds sizes up to the unit, so that -1M would be the empty ones.
+  find "$live" -type f -size -2048 -print0 | sort -z | awk -v RS='\0' -v ORS='\0' 'NR % 100 == 0' |
     while IFS= read -r -d '' file; do echo "one more line" >>"$file"; done
   local folder
   folder=$(find "$live" -mindepth 1 -maxdepth 1 -type d | sort | head -n 1)
