@@ -20,14 +20,25 @@ use super::worker::Worker;
 use crate::error::Result;
 
 /// What the parent snapshot has of a file that is to be read.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Earlier {
     /// Nothing.
     Nothing,
     /// This; it may have been changed since.
     Known(Box<Node>),
-    /// The same: it is read for its neighbours in a bundle, and was counted before.
-    Same,
+    /// The same: it is read for its neighbours in a bundle.
+    Same(Box<Kept>),
+}
+
+/// An entry that is as the parent has it.
+#[derive(Debug)]
+pub struct Kept {
+    /// The parent's node.
+    pub node: Node,
+    /// Its state now.
+    pub state: State,
+    /// Whether it has other names.
+    pub is_linked: bool,
 }
 
 /// Small files that will share a chunk, in the order of their names.
@@ -36,30 +47,23 @@ pub struct Bundle {
     members: Vec<Member>,
     /// The bytes of those that were read.
     read: Vec<u8>,
-    /// The bytes of all.
+    /// The size of all.
     bytes: u64,
 }
 
 /// A small file.
 struct Member {
     place: Place,
-    node: Node,
-    state: State,
-    origin: Origin,
+    size: u64,
+    found: Found,
 }
 
-/// Where a small file's bytes are.
-enum Origin {
-    /// In the bundle's memory, from here to where the next one's begin.
-    Read(usize, Earlier),
-    /// Where the parent's node says: it hasn't changed.
-    Parent,
-}
-
-impl Member {
-    fn size(&self) -> u64 {
-        if let NodeKind::File { size, .. } = &self.node.kind { *size } else { 0 }
-    }
+/// How a small file was found.
+enum Found {
+    /// It was read: its bytes begin here in the bundle's memory.
+    Read { start: usize, node: Node, state: State, earlier: Earlier },
+    /// It hasn't changed.
+    Kept(Kept),
 }
 
 impl Worker<'_> {
@@ -68,40 +72,46 @@ impl Worker<'_> {
         (1..=self.bundled_bytes()).contains(&size)
     }
 
-    /// The size of the largest file that goes into a bundle. It would be one chunk.
+    /// The size of the largest file that goes into a bundle: cut, it would be one chunk.
     fn bundled_bytes(&self) -> u64 {
         limits::BUNDLED_FILE_BYTES.min(self.shared.chunker.params().min_bytes).into()
     }
 
+    /// The size of the largest bundle.
+    fn bundle_bytes(&self) -> u64 {
+        let files = self.bundled_bytes() * u64::from(limits::BUNDLED_FILES);
+        files.min(self.shared.chunker.params().max_bytes.into())
+    }
+
     /// Takes a small file that is as the parent has it.
-    pub fn bundle_known(&mut self, place: Place, node: Node, state: State) -> Result<()> {
-        self.bundle(Member { place, node, state, origin: Origin::Parent }, &[])
+    pub fn bundle_kept(&mut self, place: &Place, size: u64, kept: Kept) -> Result<()> {
+        self.make_room(size)?;
+        self.bundle(Member { place: place.clone(), size, found: Found::Kept(kept) })
     }
 
     /// Takes a small file that was read; its node has no content yet.
     pub fn bundle_read(
         &mut self,
         place: &Place,
-        node: Node,
-        state: State,
+        (node, state): (Node, State),
         earlier: Earlier,
         bytes: &[u8],
     ) -> Result<()> {
-        let node = Node { kind: file_kind(bytes.len() as u64, Content::empty(), Extents::Dense), ..node };
-        self.bundle(Member { place: place.clone(), node, state, origin: Origin::Read(0, earlier) }, bytes)
+        let size = bytes.len() as u64;
+        self.make_room(size)?;
+        let start = self.bundle.read.len();
+        self.bundle.read.extend_from_slice(bytes);
+        self.bundle(Member { place: place.clone(), size, found: Found::Read { start, node, state, earlier } })
     }
 
-    fn bundle(&mut self, mut member: Member, bytes: &[u8]) -> Result<()> {
-        let size = member.size();
-        if self.bundle.bytes + size > self.bundled_bytes() * u64::from(limits::BUNDLED_FILES) {
-            self.end_bundle()?;
-        }
-        let ends = bundle_ends_after(&member.node.name);
-        if let Origin::Read(start, _) = &mut member.origin {
-            *start = self.bundle.read.len();
-            self.bundle.read.extend_from_slice(bytes);
-        }
-        self.bundle.bytes += size;
+    /// Ends the bundle if a file of this size would be too much.
+    fn make_room(&mut self, size: u64) -> Result<()> {
+        if self.bundle.bytes + size > self.bundle_bytes() { self.end_bundle() } else { Ok(()) }
+    }
+
+    fn bundle(&mut self, member: Member) -> Result<()> {
+        let ends = bundle_ends_after(member.place.name().to_bytes());
+        self.bundle.bytes += member.size;
         self.bundle.members.push(member);
         if ends { self.end_bundle() } else { Ok(()) }
     }
@@ -109,15 +119,17 @@ impl Worker<'_> {
     /// Stores the files that were bundled so far.
     pub fn end_bundle(&mut self) -> Result<()> {
         let Bundle { mut members, mut read, .. } = std::mem::take(&mut self.bundle);
-        let known = members.iter().filter(|member| matches!(member.origin, Origin::Parent)).count();
-        if known == 0 {
-            self.store_bundle(&mut members, &read)?;
-        } else if known == members.len() && is_whole(&members) {
-            for Member { place, node, state, .. } in members.drain(..) {
-                self.fill(&place, Some((node, state)))?;
-            }
-        } else {
+        let kept = members.iter().filter(|member| matches!(member.found, Found::Kept(_))).count();
+        if kept == 0 {
+            self.store_bundle(members.drain(..), &read)?;
+        } else if kept < members.len() || !is_whole(&members) {
             self.read_bundle(members.drain(..), &read)?;
+        } else {
+            for member in members.drain(..) {
+                if let Found::Kept(kept) = member.found {
+                    self.keep(&member.place, kept)?;
+                }
+            }
         }
         // The memory serves the next one.
         read.clear();
@@ -126,40 +138,42 @@ impl Worker<'_> {
     }
 
     /// Stores a bundle whose files were all read.
-    fn store_bundle(&mut self, members: &mut Vec<Member>, read: &[u8]) -> Result<()> {
-        if members.is_empty() {
-            return Ok(());
-        }
-        let alone = members.len() == 1;
+    fn store_bundle(&mut self, members: impl ExactSizeIterator<Item = Member>, read: &[u8]) -> Result<()> {
+        let is_alone = match members.len() {
+            0 => return Ok(()),
+            files => files == 1,
+        };
         let content = Content::Inline(vec![self.store_chunk(read)?]);
-        for Member { place, node, state, origin } in members.drain(..) {
-            let Origin::Read(start, earlier) = origin else { continue };
-            let NodeKind::File { size, .. } = node.kind else { continue };
-            let extents = if alone { Extents::Dense } else { Extents::Bundled { from: start as u32 } };
-            let node = Node { kind: file_kind(size, content.clone(), extents), ..node };
-            self.count_file(&node, &earlier, size);
-            self.fill(&place, Some((node, state)))?;
+        for Member { place, size, found } in members {
+            match found {
+                Found::Read { start, node, state, earlier } => {
+                    let extents =
+                        if is_alone { Extents::Dense } else { Extents::Bundled { from: start as u32 } };
+                    let node = Node { kind: file_kind(size, content.clone(), extents), ..node };
+                    self.count_file(&node, &earlier, size);
+                    self.fill(&place, Some((node, state)))?;
+                }
+                Found::Kept(kept) => self.keep(&place, kept)?,
+            }
         }
         Ok(())
     }
 
     /// Bundles the same files once more, now that all of them have to be read.
     fn read_bundle(&mut self, members: impl Iterator<Item = Member>, read: &[u8]) -> Result<()> {
-        for member in members {
-            let size = member.size() as usize;
-            let Member { place, node, state, origin } = member;
-            match origin {
-                Origin::Read(start, earlier) => {
-                    self.bundle_read(&place, node, state, earlier, &read[start..start + size])?;
+        for Member { place, size, found } in members {
+            match found {
+                Found::Read { start, node, state, earlier } => {
+                    self.bundle_read(&place, (node, state), earlier, &read[start..start + size as usize])?;
                 }
-                Origin::Parent => {
+                Found::Kept(kept) => {
                     let directory = Arc::clone(&place.page.directory);
                     match &directory.handle {
                         Some(handle) => {
-                            self.read_file(&place, handle.as_fd(), place.name(), Earlier::Same)?
+                            let earlier = Earlier::Same(Box::new(kept));
+                            self.read_file(&place, handle.as_fd(), place.name(), earlier)?;
                         }
-                        // What was never walked has no parent.
-                        None => self.fill(&place, None)?,
+                        None => self.keep(&place, kept)?,
                     }
                 }
             }
@@ -172,8 +186,9 @@ impl Worker<'_> {
 fn is_whole(members: &[Member]) -> bool {
     let mut end = 0;
     let mut bundle: Option<ChunkRef> = None;
-    for member in members {
-        let NodeKind::File { size, content: Content::Inline(chunks), extents } = &member.node.kind else {
+    for Member { size, found, .. } in members {
+        let Found::Kept(Kept { node, .. }) = found else { return false };
+        let NodeKind::File { content: Content::Inline(chunks), extents, .. } = &node.kind else {
             return false;
         };
         let here = match extents {

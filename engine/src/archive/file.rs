@@ -46,24 +46,20 @@ impl Worker<'_> {
         });
         let (handle, stat, extents, xattrs) = match opened {
             Ok(opened) => opened,
-            Err(error) => {
-                self.unreadable(&place.page.directory.path_of(name.to_bytes()), error);
-                return self.fill(place, None);
-            }
+            Err(error) => return self.give_up(place, earlier, error),
         };
-        if !matches!(earlier, Earlier::Same) {
-            self.note_link(&stat, place, name);
-        }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let data_bytes = extents.as_ref().map_or(size, |list| list.iter().map(|(_, length)| length).sum());
         let kind = file_kind(size, Content::empty(), self.store_extents(extents.as_deref())?);
         let node = self.node(name.to_bytes(), &stat, xattrs, kind);
         let state = meta::state(&stat);
         if self.frames.is_none() {
+            self.note_link(&stat, place);
             self.count_file(&node, &earlier, data_bytes);
             return self.fill(place, Some((node, state)));
         }
         if data_bytes > SMALL_BYTES {
+            self.note_link(&stat, place);
             let handle = Arc::new(handle);
             let source = Box::new(ExtentReader::new(Arc::clone(&handle), extents.clone(), size));
             let file = Arc::new(StreamFile {
@@ -85,12 +81,15 @@ impl Worker<'_> {
         // What came whole at one stroke was the file at one moment: whoever writes to it later gives
         // it a later time.
         let at_one_stroke = read == Ok(1) && buffer.len() as u64 == size;
-        if !at_one_stroke && read.is_ok() {
-            self.note_if_changed(&handle, &stat, || place.page.directory.path_of(name.to_bytes()));
+        if read.is_ok() {
+            self.note_link(&stat, place);
+            if !at_one_stroke {
+                self.note_if_changed(&handle, &stat, || place.page.directory.path_of(name.to_bytes()));
+            }
         }
         let stored = match read {
             Ok(_) if extents.is_none() && self.is_bundled(buffer.len() as u64) => {
-                self.bundle_read(place, node, state, earlier, &buffer)
+                self.bundle_read(place, (node, state), earlier, &buffer)
             }
             Ok(_) => self.store_bytes(&buffer).and_then(|content| {
                 let bytes = buffer.len() as u64;
@@ -98,13 +97,20 @@ impl Worker<'_> {
                 self.count_file(&node, &earlier, bytes);
                 self.fill(place, Some((node, state)))
             }),
-            Err(error) => {
-                self.unreadable(&place.page.directory.path_of(name.to_bytes()), error);
-                self.fill(place, None)
-            }
+            Err(error) => self.give_up(place, earlier, error),
         };
         self.buffer = buffer;
         stored
+    }
+
+    /// A file that can't be read isn't in the snapshot; but one that wouldn't have been read without
+    /// its neighbours is, as the parent has it and as it was when it was looked at.
+    fn give_up(&mut self, place: &Place, earlier: Earlier, error: Errno) -> Result<()> {
+        if let Earlier::Same(kept) = earlier {
+            return self.keep(place, *kept);
+        }
+        self.unreadable(&place.page.directory.path_of(place.name().to_bytes()), error);
+        self.fill(place, None)
     }
 
     /// Cuts and stores bytes that are a whole file.
@@ -260,24 +266,23 @@ impl Worker<'_> {
 
     /// Counts a file that was read, and so many bytes of it.
     pub fn count_file(&mut self, node: &Node, earlier: &Earlier, bytes: u64) {
-        self.tally.statistics.bytes_read += bytes;
-        if matches!(earlier, Earlier::Same) {
-            return;
-        }
         self.count_kind(node, earlier);
+        self.tally.statistics.bytes_read += bytes;
         self.tally.statistics.bytes_total += bytes;
         self.shared.monitor.progress().add(1, bytes);
     }
 
+    /// A file whose node is another one counts as changed, also where only its bundle has changed: that
+    /// its bytes are the same isn't seen.
     fn count_kind(&mut self, node: &Node, earlier: &Earlier) {
         let statistics = &mut self.tally.statistics;
         let count = match earlier {
+            Earlier::Same(_) => &mut statistics.files_unchanged,
             Earlier::Known(known) if **known == *node => &mut statistics.files_unchanged,
             Earlier::Known(known) if matches!(known.kind, NodeKind::File { .. }) => {
                 &mut statistics.files_changed
             }
             Earlier::Known(_) | Earlier::Nothing => &mut statistics.files_new,
-            Earlier::Same => return,
         };
         *count += 1;
     }

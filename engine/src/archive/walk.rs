@@ -13,7 +13,7 @@ use keepfast_format::state::State;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::bundle::Earlier;
+use super::bundle::{Earlier, Kept};
 use super::parent::ParentDirectory;
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
 use super::worker::{Job, Worker};
@@ -187,23 +187,21 @@ impl Worker<'_> {
         if let Some((node, _)) =
             known.filter(|(node, state)| self.is_unchanged(stat, node, state) && self.is_stored(node))
         {
-            self.note_link(stat, place, name);
-            let (node, state) = (node.clone(), meta::state(stat));
-            self.count_unchanged(&node);
-            return match node.kind {
+            let kept = Kept { node: node.clone(), state: meta::state(stat), is_linked: is_linked(stat) };
+            return match kept.node.kind {
                 NodeKind::File { size, extents: Extents::Dense | Extents::Bundled { .. }, .. }
                     if self.is_bundled(size) && self.frames.is_some() =>
                 {
-                    self.bundle_known(place.clone(), node, state)
+                    self.bundle_kept(place, size, kept)
                 }
-                _ => self.fill(place, Some((node, state))),
+                _ => self.keep(place, kept),
             };
         }
         if meta::file_type(stat) == FileType::RegularFile {
             let earlier = known.map_or(Earlier::Nothing, |(node, _)| Earlier::Known(Box::new(node.clone())));
             return self.read_file(place, handle, name, earlier);
         }
-        self.note_link(stat, place, name);
+        self.note_link(stat, place);
         let entry = self.special_node(handle, name, stat);
         let entry = match entry {
             Ok(node) => Some((node, meta::state(stat))),
@@ -287,7 +285,12 @@ impl Worker<'_> {
             }
     }
 
-    fn count_unchanged(&mut self, node: &Node) {
+    /// Takes an entry over from the parent.
+    pub fn keep(&mut self, place: &Place, kept: Kept) -> Result<()> {
+        let Kept { node, state, is_linked } = kept;
+        if is_linked {
+            self.add_link(place, state.device, state.inode);
+        }
         self.tally.users.insert(node.uid);
         self.tally.groups.insert(node.gid);
         if let NodeKind::File { size, .. } = node.kind {
@@ -295,17 +298,21 @@ impl Worker<'_> {
             self.tally.statistics.bytes_total += size;
             self.shared.monitor.progress().add(1, size);
         }
+        self.fill(place, Some((node, state)))
     }
 
     /// Remembers a path of a file that has others.
-    pub fn note_link(&self, stat: &Stat, place: &Place, name: &CStr) {
-        if stat.st_nlink < 2 {
-            return;
+    pub fn note_link(&self, stat: &Stat, place: &Place) {
+        if is_linked(stat) {
+            self.add_link(place, stat.st_dev, stat.st_ino);
         }
-        let path = place.page.directory.path_of(name.to_bytes());
+    }
+
+    fn add_link(&self, place: &Place, device: u64, inode: u64) {
+        let path = place.page.directory.path_of(place.name().to_bytes());
         let path = path.strip_prefix(b"/").map_or_else(|| path.clone(), <[u8]>::to_vec);
         let mut links = self.shared.links.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        links.entry((stat.st_dev, stat.st_ino)).or_default().push(path);
+        links.entry((device, inode)).or_default().push(path);
     }
 
     /// Whether a directory is left out on purpose: another file system, or the repository itself.
@@ -342,6 +349,11 @@ impl Worker<'_> {
         self.tally.statistics.skipped += 1;
         self.shared.monitor.event(Event::Skipped { path: Path::new(OsStr::from_bytes(path)), why });
     }
+}
+
+/// Whether an entry has other names.
+fn is_linked(stat: &Stat) -> bool {
+    stat.st_nlink > 1
 }
 
 /// The node of an empty file, to be filled with what is read.

@@ -128,6 +128,13 @@ impl<'r> FrameCache<'r> {
         Self { hears: false, ..Self::new(repository, index) }
     }
 
+    /// Keeps so many frames open instead: those of data are large.
+    #[must_use]
+    pub fn keeping(mut self, frames: NonZeroUsize) -> Self {
+        self.frames = Mutex::new(LruCache::new(frames));
+        self
+    }
+
     /// Reads so many bytes together from a store that is far, and keeps so many of these ranges:
     /// for threads that each need most of one.
     #[must_use]

@@ -38,11 +38,6 @@ impl<'f> Trees<'f> {
         self.frames.chunk(ChunkKind::Metadata, id)
     }
 
-    /// A data chunk, verified against its id.
-    pub fn data(&self, id: &ChunkId) -> Result<ChunkBytes> {
-        self.frames.chunk(ChunkKind::Data, id)
-    }
-
     /// A tree object.
     pub fn tree(&self, id: &ChunkId) -> Result<Tree> {
         Tree::decode(&self.metadata(id)?).map_err(EngineError::damaged(format!("tree {id}")))

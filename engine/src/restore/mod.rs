@@ -121,7 +121,7 @@ pub fn restore(
     walk.link_all()?;
     let mut report = walk.target.finish(monitor);
     if options.verify && !options.dry_run {
-        verify::verify(trees, repository, &root, options, monitor, &mut report)?;
+        verify::verify(&frames, &root, options, monitor, &mut report)?;
     }
     Ok(report)
 }

@@ -210,17 +210,19 @@ impl Run<'_, '_> {
         let mut good: Vec<Part> = Vec::with_capacity(parts.len());
         let mut verified = None;
         for part in parts {
+            let length = part.location.len;
             if verified != Some(part.id) {
                 let start = part.location.offset as usize;
-                let chunk = plain.get(start..start + part.location.len as usize);
-                let fits = chunk.is_some_and(|chunk| self.ids.id(ChunkKind::Data, chunk) == part.id)
-                    && part.from + part.take <= part.location.len;
-                if !fits {
-                    let source = FormatError::NotAuthentic { what: "chunk" };
-                    self.give_up(&[*part], EngineError::Damaged { object: pack.to_owned(), source })?;
-                    continue;
-                }
-                verified = Some(part.id);
+                let chunk = plain.get(start..start + length as usize);
+                let is_it = chunk.is_some_and(|chunk| self.ids.id(ChunkKind::Data, chunk) == part.id);
+                verified = is_it.then_some(part.id);
+            }
+            // Each part's place is what its own node says.
+            let is_in_it = part.from <= length && part.take <= length - part.from;
+            if verified.is_none() || !is_in_it {
+                let source = FormatError::NotAuthentic { what: "chunk" };
+                self.give_up(&[*part], EngineError::Damaged { object: pack.to_owned(), source })?;
+                continue;
             }
             good.push(*part);
         }

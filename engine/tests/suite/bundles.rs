@@ -2,11 +2,14 @@
 //! together depends on the directory alone.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::AtomicBool;
 
 use keepfast_engine::archive::{ParentChoice, Source};
 use keepfast_engine::dump::dump;
+use keepfast_engine::monitor::{Event, Monitor, Progress};
 use keepfast_engine::repo::{FrameCache, InitOptions, SnapshotFilter, Trees};
 use keepfast_engine::restore::Overwrite;
 use keepfast_format::chunker::ChunkerParams;
@@ -269,32 +272,90 @@ fn small_files_with_several_names_come_back_linked_after_a_neighbour_changed() {
     assert_eq!(hard_links(&lab), followed);
 }
 
-#[test]
-fn a_neighbour_that_vanishes_before_it_is_read_again_is_no_error() {
-    let lab = Lab::with(build);
-    lab.backup();
-    let before = nodes(&lab);
-    let bundles = together(&before);
-    let bundle = bundles.iter().find(|bundle| bundle.len() > 3).expect("there is one of several");
-    let path = |node: &Node| lab.source().join(std::str::from_utf8(&node.name).expect("names are numbers"));
-    let (first, last) = (path(bundle[0]), path(bundle[bundle.len() - 1]));
-    tree::write(&last, "changed");
-    let gone = first.clone();
-    // Files are counted when they are met, in the order of their names: it goes after its turn.
-    let is_file = |node: &&Node| matches!(node.kind, NodeKind::File { .. });
-    let earlier = before.iter().take_while(|node| node.name != bundle[0].name).filter(is_file).count() as u64;
-    let ear = Ear::with_hook(move |progress| {
-        if progress.files.load(Ordering::Relaxed) > earlier {
-            let _ = fs::remove_file(&gone);
+/// Does something when a backup says that it leaves something out.
+struct Trick<'t> {
+    ear: Ear,
+    on_notice: &'t (dyn Fn() + Sync),
+}
+
+impl Monitor for Trick<'_> {
+    fn event(&self, event: Event<'_>) {
+        if matches!(event, Event::Notice(_)) {
+            (self.on_notice)();
         }
+        self.ear.event(event);
+    }
+
+    fn progress(&self) -> &Progress {
+        self.ear.progress()
+    }
+
+    fn stop(&self) -> &AtomicBool {
+        self.ear.stop()
+    }
+}
+
+/// Backs up five small files, and again with the last one changed. The first one is looked at, found
+/// unchanged, then something is done to it, and then it is read again.
+fn backed_up_while(trick: impl Fn(&Path) + Sync) -> (Lab, Vec<Heard>) {
+    let [first, .., last] = &one_bundle(5)[..] else { panic!("there are five") };
+    let lab = Lab::with(|root| {
+        for name in one_bundle(5) {
+            tree::write(root.join(&name), tree::noise(1, 100));
+        }
+        // Behind the first by its name, and never entered: a backup says so when it comes by.
+        fs::create_dir(root.join(format!("{first} left out"))).expect("it can be made");
+        fs::create_dir(root.join("zz")).expect("it can be made");
+        fs::hard_link(root.join(first), root.join("zz/another name")).expect("it can be linked");
+        tree::settle(root);
     });
-    let report = lab.archive(Source::Paths(&[lab.source()]), &ear, |options| options.threads = 1);
-    assert_eq!(report.expect("the backup works").statistics.skipped, 0);
-    assert_eq!(ear.heard(), [Heard::Vanished(first.clone())]);
-    let after = nodes(&lab);
-    assert!(!first.exists() && after.iter().all(|node| node.name != bundle[0].name));
-    lab.assert_round_trip();
+    let left_out = fs::metadata(lab.source().join(format!("{first} left out"))).expect("it is there");
+    lab.backup();
+    tree::write(lab.source().join(last), tree::noise(2, 100));
+    let path = lab.source().join(first);
+    let monitor = Trick { ear: Ear::default(), on_notice: &|| trick(&path) };
+    let report = lab.archive(Source::Paths(&[lab.source()]), &monitor, |options| {
+        options.threads = 1;
+        options.never_enter = vec![(left_out.dev(), left_out.ino())];
+    });
+    let statistics = report.expect("the backup works").statistics;
+    assert_eq!((statistics.files_unchanged, statistics.files_changed, statistics.skipped), (5, 1, 0));
+    let heard = monitor.ear.heard();
     lab.assert_sound();
+    (lab, heard)
+}
+
+#[test]
+fn a_neighbour_that_cannot_be_read_again_stays_as_the_parent_has_it() {
+    let old = tree::noise(1, 100);
+    let tricks: [&(dyn Fn(&Path) + Sync); 2] =
+        [&|path| fs::remove_file(path).expect("it can be removed"), &|path| {
+            fs::remove_file(path).expect("it can be removed");
+            drop(UnixListener::bind(path).expect("a socket can be there"));
+        }];
+    for trick in tricks {
+        let (lab, heard) = backed_up_while(trick);
+        assert!(matches!(&heard[..], [Heard::Notice(_)]), "nothing is missing: {heard:?}");
+        let restored = lab.restore("latest");
+        for name in &one_bundle(5)[..4] {
+            assert!(fs::read(restored.join(name)).expect("it is restored") == old, "{name}");
+        }
+        lab.assert_round_trip();
+    }
+}
+
+#[test]
+fn a_neighbour_that_is_replaced_before_it_is_read_again_is_no_other_name_of_what_it_was() {
+    let (old, new) = (tree::noise(1, 100), tree::noise(3, 100));
+    let (lab, _) = backed_up_while(|path| {
+        let beside = path.with_extension("new");
+        tree::write(&beside, &new);
+        fs::rename(&beside, path).expect("it can be replaced");
+    });
+    let restored = lab.restore("latest");
+    assert!(fs::read(restored.join(&one_bundle(1)[0])).expect("it is restored") == new);
+    assert!(fs::read(restored.join("zz/another name")).expect("it is restored") == old);
+    lab.assert_round_trip();
 }
 
 #[test]
