@@ -10,15 +10,18 @@ use std::sync::atomic::AtomicBool;
 use keepfast_engine::archive::{ParentChoice, Source};
 use keepfast_engine::dump::dump;
 use keepfast_engine::monitor::{Event, Monitor, Progress};
-use keepfast_engine::repo::{FrameCache, InitOptions, SnapshotFilter, Trees};
+use keepfast_engine::repo::{
+    FrameCache, InitOptions, Session, SessionOptions, SnapshotFilter, Trees, WriterOptions, write_packs,
+};
 use keepfast_engine::restore::Overwrite;
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
+use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
 use keepfast_format::links::LinkGroup;
-use keepfast_format::node::{Extents, Node, NodeKind};
-use keepfast_format::tree::bundle_ends_after;
+use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::tree::{Tree, bundle_ends_after};
 use keepfast_testkit::lab::init_options;
 use keepfast_testkit::{Ear, Heard, Lab, assert_same, store, tree};
 
@@ -388,6 +391,42 @@ fn a_lost_bundle_hits_the_files_in_it_and_no_others() {
     assert_eq!(fs::read_dir(restored.join("two")).expect("it is restored").count(), 0);
     let skipped = ear.heard().into_iter().filter(|heard| matches!(heard, Heard::Skipped { .. })).count();
     assert_eq!(skipped, 40);
+}
+
+/// A writer may say of a chunk that it is longer than it is, and that a file begins behind its end.
+#[test]
+fn a_file_beyond_the_end_of_its_bundle_is_skipped_and_its_neighbours_restored() {
+    let lab = Lab::with(build);
+    lab.backup();
+    let mut nodes = nodes_of(&lab, &lab.source().join("one bundle"));
+    let opened = lab.open();
+    let ear = Ear::default();
+    let options =
+        SessionOptions { program: "testkit", clock: &Timestamp::default, parent: None, ended: None };
+    let session = Session::begin(&opened.repository, &opened.index, &options, &ear).expect("it begins");
+    let NodeKind::File { content: Content::Inline(chunks), extents, .. } = &mut nodes[4].kind else {
+        panic!("the last one is a file")
+    };
+    chunks[0].len = 1 << 20;
+    *extents = Extents::Bundled { from: 1 << 19 };
+    let (tree, _) = write_packs(&session, WriterOptions::default(), |writer| {
+        let mut frames = writer.frames();
+        let (tree, _) = frames.store(ChunkKind::Metadata, &Tree::Page(nodes).encode())?;
+        frames.finish()?;
+        Ok(tree)
+    })
+    .expect("it is stored");
+    let mut snapshot = opened.snapshots.all[0].snapshot.clone();
+    snapshot.body.tree = tree;
+    let target = lab.fresh_target();
+    opened
+        .restore(&snapshot, &ear, |options| options.target.clone_from(&target))
+        .expect("the rest is restored");
+    let heard = ear.heard();
+    assert!(matches!(&heard[..], [Heard::Skipped { why, .. }] if why.contains("chunk")), "{heard:?}");
+    for name in &one_bundle(5)[..4] {
+        assert_eq!(fs::read(target.join(name)).expect("it is restored"), name.as_bytes());
+    }
 }
 
 #[test]
