@@ -17,7 +17,7 @@ use keepfast_format::node::{Extents, Node, NodeKind, extents_to_bytes};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::bundle::Earlier;
+use super::parent::Earlier;
 use super::pending::Place;
 use super::stream::{PieceJob, StreamFile, StreamJob};
 use super::walk::file_kind;
@@ -32,13 +32,8 @@ const SMALL_BYTES: u64 = 2 << 20;
 
 impl Worker<'_> {
     /// Reads a regular file that the parent doesn't have like this.
-    pub fn read_file(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        name: &CStr,
-        earlier: Earlier,
-    ) -> Result<()> {
+    pub fn read_file(&mut self, place: &Place, directory: BorrowedFd<'_>, earlier: Earlier) -> Result<()> {
+        let name = place.name();
         let opened = open_file(directory, name).and_then(|(handle, stat)| {
             let extents = sparse::data_extents(handle.as_fd(), &stat)?;
             let xattrs = meta::xattrs_of(&handle)?;

@@ -5,6 +5,7 @@ mod bundle;
 mod estimate;
 mod file;
 mod jobs;
+mod neighbours;
 mod parent;
 mod pending;
 mod selection;

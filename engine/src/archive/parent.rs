@@ -56,6 +56,28 @@ impl ParentDirectory {
     }
 }
 
+/// What the parent snapshot has of a file that is to be read.
+#[derive(Debug)]
+pub enum Earlier {
+    /// Nothing.
+    Nothing,
+    /// This; it may have been changed since.
+    Known(Box<Node>),
+    /// The same: it is read for its neighbours in a bundle.
+    Same(Box<Kept>),
+}
+
+/// An entry that is as the parent has it.
+#[derive(Debug)]
+pub struct Kept {
+    /// The parent's node.
+    pub node: Node,
+    /// Its state now.
+    pub state: State,
+    /// Whether it has other names.
+    pub is_linked: bool,
+}
+
 /// Walks a parent's directory beside a sorted list of names.
 pub struct ParentCursor<'p> {
     directory: &'p ParentDirectory,

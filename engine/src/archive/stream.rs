@@ -11,7 +11,7 @@ use keepfast_format::node::Node;
 use keepfast_format::state::State;
 use rustix::fs::Stat;
 
-use super::bundle::Earlier;
+use super::parent::Earlier;
 use super::pending::Place;
 use crate::chunk::Piece;
 

@@ -13,8 +13,7 @@ use keepfast_format::state::State;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::bundle::{Earlier, Kept};
-use super::parent::ParentDirectory;
+use super::parent::{Earlier, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
 use super::worker::{Job, Worker};
 use crate::error::Result;
@@ -129,7 +128,7 @@ impl Worker<'_> {
             });
             // What has to be read anyway is opened at once, and looked at then.
             if known.is_none() && directory.names.is_listed_as_file(index) && self.frames.is_some() {
-                self.read_file(&place, handle.as_fd(), name, Earlier::Nothing)?;
+                self.read_file(&place, handle.as_fd(), Earlier::Nothing)?;
                 if shared.should_stop() {
                     return Ok(());
                 }
@@ -165,7 +164,7 @@ impl Worker<'_> {
                 });
                 below.push(Job::Directory(DirectoryJob { place, name: index, parent, selection }));
             } else {
-                self.walk_entry(&place, handle.as_fd(), name, &stat, known)?;
+                self.walk_entry(&place, handle.as_fd(), &stat, known)?;
             }
             if shared.should_stop() {
                 return Ok(());
@@ -180,7 +179,6 @@ impl Worker<'_> {
         &mut self,
         place: &Place,
         handle: BorrowedFd<'_>,
-        name: &CStr,
         stat: &Stat,
         known: Option<(&Node, &State)>,
     ) -> Result<()> {
@@ -199,14 +197,13 @@ impl Worker<'_> {
         }
         if meta::file_type(stat) == FileType::RegularFile {
             let earlier = known.map_or(Earlier::Nothing, |(node, _)| Earlier::Known(Box::new(node.clone())));
-            return self.read_file(place, handle, name, earlier);
+            return self.read_file(place, handle, earlier);
         }
         self.note_link(stat, place);
-        let entry = self.special_node(handle, name, stat);
-        let entry = match entry {
+        let entry = match self.special_node(handle, place.name(), stat) {
             Ok(node) => Some((node, meta::state(stat))),
             Err(error) => {
-                self.unreadable(&place.page.directory.path_of(name.to_bytes()), error);
+                self.unreadable(&place.page.directory.path_of(place.name().to_bytes()), error);
                 None
             }
         };
