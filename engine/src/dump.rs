@@ -38,9 +38,9 @@ pub fn dump(
     let NodeKind::File { size, content, extents } = node.kind else {
         return Err(unusable("isn't a regular file"));
     };
-    // Where the file is in a bundle, others come before it.
-    let mut before = extents.content_start() as usize;
-    let mut file = Dumped { out, extents: trees.extents(&extents, size)?.into_iter(), end: 0, left: 0 };
+    let before = extents.content_start() as usize;
+    let extents = trees.extents(&extents, size)?.into_iter();
+    let mut file = Dumped { out, before, extents, end: 0, left: 0 };
     thread::scope(|scope| {
         let (windows, fetched) = bounded(0);
         let frames = &frames;
@@ -51,9 +51,7 @@ pub fn dump(
                 if monitor.stopped() {
                     return Err(EngineError::Interrupted);
                 }
-                let (others, own) = chunk.split_at(before.min(chunk.len()));
-                before -= others.len();
-                let written = file.content(own).map_err(EngineError::file("standard output"))?;
+                let written = file.content(&chunk).map_err(EngineError::file("standard output"))?;
                 monitor.progress().add(0, written);
             }
         }
@@ -81,6 +79,8 @@ fn fetch_all(frames: &FrameCache<'_>, content: &Content, windows: &Sender<Vec<Ve
 /// A file on its way out: what it has of data, with zeros where it has holes.
 struct Dumped<'o> {
     out: &'o mut dyn Write,
+    /// Bytes of content that come before the file's, where it is in a bundle.
+    before: usize,
     extents: std::vec::IntoIter<(u64, u64)>,
     /// How much of the file is out.
     end: u64,
@@ -91,6 +91,9 @@ struct Dumped<'o> {
 impl Dumped<'_> {
     /// Writes content, as far as it is the file's, and the holes before it. Returns how much of it was.
     fn content(&mut self, mut bytes: &[u8]) -> io::Result<u64> {
+        let skipped = self.before.min(bytes.len());
+        self.before -= skipped;
+        bytes = &bytes[skipped..];
         let all = bytes.len();
         while !bytes.is_empty() {
             if self.left == 0 {

@@ -60,7 +60,7 @@ impl Worker<'_> {
             let file = Arc::new(StreamFile {
                 extents,
                 place: place.clone(),
-                path: place.page.directory.path_of(name.to_bytes()),
+                path: place.path(),
                 node: Mutex::new(Some((node, state))),
                 handle: Some((handle, stat)),
                 earlier,
@@ -79,7 +79,7 @@ impl Worker<'_> {
         if read.is_ok() {
             self.note_link(&stat, place);
             if !at_one_stroke {
-                self.note_if_changed(&handle, &stat, || place.page.directory.path_of(name.to_bytes()));
+                self.note_if_changed(&handle, &stat, || place.path());
             }
         }
         let stored = match read {
@@ -104,7 +104,7 @@ impl Worker<'_> {
         if let Earlier::Same(kept) = earlier {
             return self.keep(place, *kept);
         }
-        self.unreadable(&place.page.directory.path_of(place.name().to_bytes()), error);
+        self.unreadable(&place.path(), error);
         self.fill(place, None)
     }
 

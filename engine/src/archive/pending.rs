@@ -61,6 +61,11 @@ impl Place {
     pub fn name(&self) -> &CStr {
         self.page.directory.names.get(self.page.name_range().start + self.slot)
     }
+
+    /// The entry's absolute path.
+    pub fn path(&self) -> Vec<u8> {
+        self.page.directory.path_of(self.name().to_bytes())
+    }
 }
 
 /// A page that is stored.

@@ -203,7 +203,7 @@ impl Worker<'_> {
         let entry = match self.special_node(handle, place.name(), stat) {
             Ok(node) => Some((node, meta::state(stat))),
             Err(error) => {
-                self.unreadable(&place.page.directory.path_of(place.name().to_bytes()), error);
+                self.unreadable(&place.path(), error);
                 None
             }
         };
@@ -306,7 +306,7 @@ impl Worker<'_> {
     }
 
     fn add_link(&self, place: &Place, device: u64, inode: u64) {
-        let path = place.page.directory.path_of(place.name().to_bytes());
+        let path = place.path();
         let path = path.strip_prefix(b"/").map_or_else(|| path.clone(), <[u8]>::to_vec);
         let mut links = self.shared.links.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         links.entry((device, inode)).or_default().push(path);
