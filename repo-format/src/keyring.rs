@@ -78,19 +78,35 @@ impl Keyring {
         secrets: &DomainSecrets,
         ephemeral: &Zeroizing<[u8; 32]>,
     ) -> Result<Vec<u8>, FormatError> {
-        let holder = Holder::of(owner);
-        let boxed = seal_box(repository, &holder, secrets, ephemeral)?;
-        let ring = Self {
-            n: 0,
-            previous: None,
-            holders: vec![holder],
-            repository,
-            domains: vec![DomainEntry {
+        let holders = vec![Holder::of(owner)];
+        Self::seal(repository, owner, None, holders, &[secrets], || ephemeral.clone())
+    }
+
+    /// A keyring of these holders, each with what its role may have of the domains' secrets: the
+    /// first one, or the one after `previous`, which is that one's number and hash. Each call of
+    /// `ephemeral` must give fresh random bytes. Returns the stored bytes.
+    pub fn seal(
+        repository: RepositoryId,
+        owner: &Identity,
+        previous: Option<(u32, ObjectHash)>,
+        holders: Vec<Holder>,
+        secrets: &[&DomainSecrets],
+        mut ephemeral: impl FnMut() -> Zeroizing<[u8; 32]>,
+    ) -> Result<Vec<u8>, FormatError> {
+        let n = match previous {
+            None => 0,
+            Some((n, _)) => n.checked_add(1).ok_or(FormatError::OverLimit { what: WHAT, field: "number" })?,
+        };
+        let mut domains = Vec::with_capacity(secrets.len());
+        for secrets in secrets {
+            let boxes = holders.iter().map(|holder| seal_box(repository, holder, secrets, &ephemeral()));
+            domains.push(DomainEntry {
                 key: secrets.key,
                 sealing_public: secrets.sealing_public,
-                boxes: vec![boxed],
-            }],
-        };
+                boxes: boxes.collect::<Result<_, _>>()?,
+            });
+        }
+        let ring = Self { n, previous: previous.map(|(_, hash)| hash), holders, repository, domains };
         Ok(signed::seal_envelope(SignedKind::Keyring, repository, owner, &ring.payload()))
     }
 

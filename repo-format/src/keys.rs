@@ -72,11 +72,17 @@ impl Identity {
     /// A first owner, from 64 fresh random bytes. It pins itself as the only owner.
     #[must_use]
     pub fn first_owner(random: &Zeroizing<[u8; 64]>) -> Self {
-        let mut identity =
-            Self { role: Role::Owner, agreement: [0; 32], signing: [0; 32], owners: Vec::new() };
+        let mut identity = Self::new(Role::Owner, random, Vec::new());
+        identity.owners = vec![identity.verifying_key()];
+        identity
+    }
+
+    /// A further holder, from 64 fresh random bytes, who believes these owners and no others.
+    #[must_use]
+    pub fn new(role: Role, random: &Zeroizing<[u8; 64]>, owners: Vec<[u8; 32]>) -> Self {
+        let mut identity = Self { role, agreement: [0; 32], signing: [0; 32], owners };
         identity.agreement.copy_from_slice(&random[..32]);
         identity.signing.copy_from_slice(&random[32..]);
-        identity.owners = vec![identity.verifying_key()];
         identity
     }
 
@@ -205,13 +211,19 @@ impl DomainSecrets {
     /// A new domain's secrets, version 1, from 160 fresh random bytes.
     #[must_use]
     pub fn new(domain: DomainId, random: &Zeroizing<[u8; 160]>) -> Self {
+        Self::of_version(KeyRef { domain, version: 1 }, random)
+    }
+
+    /// A domain's secrets in any version, from 160 fresh random bytes.
+    #[must_use]
+    pub fn of_version(key: KeyRef, random: &Zeroizing<[u8; 160]>) -> Self {
         let part = |n: usize| {
             let mut key = [0; 32];
             key.copy_from_slice(&random[32 * n..32 * (n + 1)]);
             key
         };
         Self {
-            key: KeyRef { domain, version: 1 },
+            key,
             id_key: part(0),
             gear_key: part(1),
             index_key: part(2),

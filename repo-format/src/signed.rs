@@ -160,8 +160,10 @@ impl Envelope {
     }
 }
 
-/// Signs a payload and wraps it up.
-pub(crate) fn seal_envelope(
+/// Signs a payload and wraps it up. The payload is what it is: what a kind of object has to say,
+/// its own type knows.
+#[must_use]
+pub fn seal_envelope(
     kind: SignedKind,
     repository: RepositoryId,
     signer: &Identity,

@@ -1,9 +1,11 @@
 //! What tests build with: a laboratory with a source tree and a repository, trees, a strict
-//! comparison of trees, and backends and monitors that record, fail or listen.
+//! comparison of trees, backends and monitors that record, fail or listen, and a crafter of hostile
+//! objects.
 //!
 //! Everything here panics where it can't go on: a test that can't be set up has failed.
 
 pub mod compare;
+pub mod craft;
 pub mod faulty;
 pub mod lab;
 pub mod monitor;
@@ -15,6 +17,7 @@ pub mod store;
 pub mod tree;
 
 pub use compare::{assert_same, describe};
+pub use craft::{Crafted, CraftedPack, Crafter};
 pub use faulty::{Fault, FaultyBackend};
 pub use lab::{Lab, Opened};
 pub use monitor::{Ear, Heard};

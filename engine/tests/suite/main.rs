@@ -14,6 +14,7 @@ mod errors;
 mod far;
 mod golden;
 mod holding;
+mod hostile;
 mod index;
 mod packs;
 mod property;

@@ -1,0 +1,5 @@
+//! Malice: objects that are signed and sealed as they should be, or as nobody should, and what a
+//! repository with them still does. Each file is one kind of attack; `testkit`'s crafter makes the
+//! objects.
+
+mod honest;

@@ -1,0 +1,338 @@
+//! A crafter: makes objects that are signed and sealed as they should be, and say what they shouldn't.
+//!
+//! It has what an attacker may have: keys of a writer, or those of an owner. What it puts into the
+//! store is what a test hands it; nothing is looked at.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use keepfast_backend::{Backend, Created};
+use keepfast_engine::repo::Repository;
+use keepfast_format::compress::Compressor;
+use keepfast_format::content::Content;
+use keepfast_format::frame::OpenFrame;
+use keepfast_format::ids::{ChunkId, ObjectHash, PackId, RepositoryId, SessionId, SlotId};
+use keepfast_format::keyring::{Holder, Keyring};
+use keepfast_format::keys::{ChunkKind, DomainSecrets, Identity, Role};
+use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::pack::{ChunkEntry, FrameEntry, PackCipher, PackTable};
+use keepfast_format::segment::{self, PackRecord};
+use keepfast_format::session::Session;
+use keepfast_format::slot::{KeySlot, PasswordCost};
+use keepfast_format::snapshot::{Snapshot, SnapshotBody, SnapshotHead, Statistics};
+use keepfast_format::tree::Tree;
+use keepfast_format::{limits, names};
+use zeroize::Zeroizing;
+
+use crate::lab::Lab;
+
+/// Makes objects of one repository.
+pub struct Crafter {
+    /// Where they go.
+    pub backend: Arc<dyn Backend>,
+    /// The repository.
+    pub repository: RepositoryId,
+    /// An owner's keys.
+    pub owner: Identity,
+    /// The keys that new data goes under.
+    pub secrets: DomainSecrets,
+    /// Everything "random" is a hash of how many were drawn before.
+    drawn: AtomicU64,
+}
+
+/// A pack that was made, and is stored or not.
+#[derive(Debug, Clone)]
+pub struct CraftedPack {
+    /// Data or metadata.
+    pub kind: ChunkKind,
+    /// Its stored bytes.
+    pub bytes: Vec<u8>,
+    /// What it holds.
+    pub table: PackTable,
+}
+
+/// What a crafted session commits.
+#[derive(Debug, Clone, Default)]
+pub struct Crafted {
+    /// Plaintexts of data chunks.
+    pub data: Vec<Vec<u8>>,
+    /// Plaintexts of metadata chunks.
+    pub metadata: Vec<Vec<u8>>,
+}
+
+impl CraftedPack {
+    /// The id that its bytes have.
+    #[must_use]
+    pub fn id(&self) -> PackId {
+        PackId::of(&self.bytes)
+    }
+
+    /// What a segment that tells the truth says of it.
+    #[must_use]
+    pub fn record(&self) -> PackRecord {
+        PackRecord {
+            id: self.id(),
+            kind: self.kind,
+            stored_bytes: self.bytes.len() as u64,
+            table: self.table.clone(),
+        }
+    }
+}
+
+impl Crafter {
+    /// Takes the keys of a laboratory's repository.
+    #[must_use]
+    pub fn of(lab: &Lab) -> Self {
+        let opened = Repository::open(Arc::clone(&lab.backend), &lab.password).expect("it opens");
+        Self {
+            backend: Arc::clone(&lab.backend),
+            repository: opened.id(),
+            owner: opened.identity().clone(),
+            secrets: opened.current().clone(),
+            drawn: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes that no other call gives.
+    pub fn random<const N: usize>(&self) -> Zeroizing<[u8; N]> {
+        let number = self.drawn.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = Zeroizing::new([0; N]);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"crafter").update(self.repository.as_bytes()).update(&number.to_le_bytes());
+        hasher.finalize_xof().fill(bytes.as_mut());
+        bytes
+    }
+
+    /// Creates an object, which must be new.
+    #[track_caller]
+    pub fn put(&self, name: &str, bytes: &[u8]) {
+        let created = self.backend.create(name, &[bytes]).expect("objects can be created");
+        assert_eq!(created, Created::New, "{name} is there already");
+    }
+
+    /// An object's bytes.
+    #[must_use]
+    #[track_caller]
+    pub fn get(&self, name: &str) -> Vec<u8> {
+        self.backend.read(name, u64::MAX).expect("the object can be read")
+    }
+
+    /// The names of all objects below a prefix, sorted.
+    #[must_use]
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        self.backend.list(prefix, &mut |listed| found.push(listed.name)).expect("objects can be listed");
+        found.sort_unstable();
+        found
+    }
+
+    /// The newest keyring's number, hash and holders.
+    fn keyring(&self) -> (u32, ObjectHash, Vec<Holder>) {
+        let newest = self.names(names::KEYRING).pop().expect("there is a keyring");
+        let bytes = self.get(&newest);
+        let ring = Keyring::open(&bytes, self.repository, self.owner.owners()).expect("it opens");
+        (ring.n, ObjectHash::of(&bytes), ring.holders)
+    }
+
+    /// Writes a keyring with these holders instead, as an owner does who adds or revokes somebody.
+    pub fn set_holders(&self, holders: Vec<Holder>) {
+        let (n, hash, _) = self.keyring();
+        let ephemeral = || self.random();
+        let secrets = [&self.secrets];
+        let ring =
+            Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
+        self.put(&names::keyring(n + 1), &ring.expect("the keyring can be sealed"));
+    }
+
+    /// Adds a holder with a role and a password, as an owner does: a keyring and a key slot.
+    pub fn enrol(&self, role: Role, password: &[u8]) -> Identity {
+        let holder = Identity::new(role, &self.random(), self.owner.owners().to_vec());
+        let (_, _, mut holders) = self.keyring();
+        holders.push(Holder::of(&holder));
+        self.set_holders(holders);
+        let cost = PasswordCost { memory_kib: 8, passes: 1, lanes: 1 };
+        let (salt, nonce) = (*self.random(), *self.random());
+        let slot = KeySlot::wrap(&holder, self.repository, password, cost, salt, nonce);
+        let slot = slot.expect("the slot can be made");
+        self.put(&names::slot(SlotId::of(&slot)), &slot);
+        holder
+    }
+
+    /// Revokes a holder, as an owner does: a keyring without it.
+    pub fn revoke(&self, holder: &Identity) {
+        let (_, _, mut holders) = self.keyring();
+        holders.retain(|known| known.id() != holder.holder());
+        self.set_holders(holders);
+    }
+
+    /// Announces a session.
+    pub fn begin(&self, writer: &Identity) -> SessionId {
+        let id = SessionId { writer: writer.holder(), random: *self.random() };
+        let session = Session {
+            id,
+            config_n: 0,
+            program: "crafter".to_owned(),
+            begun_unix_s: None,
+            is_collector: false,
+        };
+        self.put(&names::session(id), &session.seal(self.repository, writer));
+        id
+    }
+
+    /// The id of a chunk.
+    #[must_use]
+    pub fn chunk_id(&self, kind: ChunkKind, plain: &[u8]) -> ChunkId {
+        self.secrets.chunk_ids().id(kind, plain)
+    }
+
+    /// A pack of these chunks, a frame for each inner list, that tells the truth.
+    #[must_use]
+    pub fn pack(&self, kind: ChunkKind, frames: &[Vec<Vec<u8>>]) -> CraftedPack {
+        self.lying_pack(kind, frames, |_| {})
+    }
+
+    /// A pack of these chunks whose directory is changed before it is sealed.
+    #[must_use]
+    pub fn lying_pack(
+        &self,
+        kind: ChunkKind,
+        frames: &[Vec<Vec<u8>>],
+        lie: impl FnOnce(&mut PackTable),
+    ) -> CraftedPack {
+        let cipher = PackCipher::create(self.repository, &self.secrets, kind, &self.random())
+            .expect("the sealing key is a good one");
+        let ids = self.secrets.chunk_ids();
+        let mut bytes = cipher.header().to_vec();
+        let mut table = PackTable::default();
+        for (number, chunks) in (0..).zip(frames) {
+            let mut frame = OpenFrame::default();
+            chunks.iter().for_each(|chunk| frame.push(chunk));
+            let closed = frame.close(&mut Compressor::new(3), Vec::new());
+            let plain_bytes = closed.plain_bytes();
+            let sealed = closed.seal(&cipher, number);
+            table.frames.push(FrameEntry {
+                offset: bytes.len() as u32,
+                sealed_bytes: sealed.len() as u32,
+                plain_bytes,
+                chunks: chunks.len() as u32,
+            });
+            bytes.extend_from_slice(&sealed);
+            let entry = |chunk: &Vec<u8>| ChunkEntry { id: ids.id(kind, chunk), bytes: chunk.len() as u32 };
+            table.chunks.extend(chunks.iter().map(entry));
+        }
+        lie(&mut table);
+        bytes.extend(cipher.tail(&table, limits::PACK_BYTES_MIN));
+        CraftedPack { kind, bytes, table }
+    }
+
+    /// Stores a pack under a session's name.
+    pub fn put_pack(&self, session: SessionId, pack: &CraftedPack) {
+        self.put(&names::pack(pack.id(), session), &pack.bytes);
+    }
+
+    /// Stores a segment, the session's `n`th.
+    pub fn put_segment(&self, writer: &Identity, session: SessionId, n: u32, packs: &[PackRecord]) {
+        let salt = *self.random();
+        let bytes = segment::seal(self.repository, &self.secrets, writer, session, n, packs, salt);
+        self.put(&names::segment(session, n), &bytes);
+    }
+
+    /// The head and the body of a snapshot of this root tree, both plain.
+    #[must_use]
+    pub fn snapshot_of(&self, session: SessionId, tree: ChunkId) -> Snapshot {
+        let head = SnapshotHead {
+            id: session,
+            sequence: 0,
+            previous: None,
+            config_n: 0,
+            epoch: 0,
+            segments: 1,
+            pack_list: Snapshot::pack_list_hash(&[]),
+            heads: Vec::new(),
+            key: self.secrets.key(),
+        };
+        let time = Timestamp { seconds: 4_200_000_000, nanos: 0 };
+        let body = SnapshotBody {
+            start: time,
+            end: time,
+            host: "crafted".to_owned(),
+            user: "crafter".to_owned(),
+            paths: vec![b"/crafted".to_vec()],
+            tags: Vec::new(),
+            parent: None,
+            tree,
+            state: None,
+            hard_links: Content::empty(),
+            users: Vec::new(),
+            groups: Vec::new(),
+            statistics: Statistics::default(),
+            program: "crafter".to_owned(),
+        };
+        Snapshot::new(head, body)
+    }
+
+    /// Seals and stores a snapshot.
+    pub fn put_snapshot(&self, writer: &Identity, snapshot: &Snapshot) {
+        let bytes = snapshot.seal(self.repository, &self.secrets, writer);
+        self.put(&names::snapshot(snapshot.head.id), &bytes);
+    }
+
+    /// Runs a whole session: stores these chunks with a segment that tells the truth, and commits a
+    /// snapshot of `tree` that `change` may make a lie.
+    pub fn commit(
+        &self,
+        writer: &Identity,
+        content: &Crafted,
+        tree: ChunkId,
+        change: impl FnOnce(&mut Snapshot),
+    ) -> SessionId {
+        let session = self.begin(writer);
+        let mut records = Vec::new();
+        for (kind, chunks) in [(ChunkKind::Data, &content.data), (ChunkKind::Metadata, &content.metadata)] {
+            if !chunks.is_empty() {
+                let pack = self.pack(kind, std::slice::from_ref(chunks));
+                self.put_pack(session, &pack);
+                records.push(pack.record());
+            }
+        }
+        self.put_segment(writer, session, 0, &records);
+        let mut snapshot = self.snapshot_of(session, tree);
+        snapshot.head.pack_list = Snapshot::pack_list_hash(records.iter().map(|record| &record.id));
+        change(&mut snapshot);
+        self.put_snapshot(writer, &snapshot);
+        session
+    }
+}
+
+/// A regular file's node, for crafted trees.
+#[must_use]
+pub fn file(name: &str, size: u64, content: Content, extents: Extents) -> Node {
+    node(name, NodeKind::File { size, content, extents })
+}
+
+/// A directory's node, for crafted trees.
+#[must_use]
+pub fn directory(name: &str, tree: ChunkId) -> Node {
+    node(name, NodeKind::Directory { tree })
+}
+
+/// A node of any kind, for crafted trees.
+#[must_use]
+pub fn node(name: &str, kind: NodeKind) -> Node {
+    Node {
+        name: name.into(),
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        mtime: Timestamp { seconds: 1_700_000_000, nanos: 0 },
+        xattrs: Vec::new(),
+        kind,
+        unknown: None,
+    }
+}
+
+/// The plaintext of a directory of one page.
+#[must_use]
+pub fn page(nodes: Vec<Node>) -> Vec<u8> {
+    Tree::Page(nodes).encode()
+}
