@@ -83,7 +83,7 @@ fn refer_to_all(
     };
     let walked = Reach::new(&frames, monitor).walk([&forgotten.snapshot.body], &seen, &mut |id, _| {
         session.poll_if_due()?;
-        if index.refer(id) { Ok(()) } else { Err(gone()) }
+        if session.refer(id) { Ok(()) } else { Err(gone()) }
     });
     match walked {
         Err(EngineError::Missing { .. }) => Err(gone()),

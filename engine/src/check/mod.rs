@@ -11,9 +11,10 @@ mod hits;
 mod packs;
 mod trees;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use keepfast_backend::Listed;
+use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{ChunkId, ObjectHash, PackId, SessionId};
 use keepfast_format::pack::PackTable;
 use keepfast_format::session::Session;
@@ -130,10 +131,10 @@ struct Check<'a> {
     report: CheckReport,
 }
 
-/// Packs in the store: their sessions and sizes.
-type StoredPacks = HashMap<PackId, (SessionId, u64)>;
-/// Packs that segments list: their sessions, sizes and contents.
-type ListedPacks = HashMap<PackId, (SessionId, u64, PackTable)>;
+/// Packs in the store, and their sizes.
+type StoredPacks = HashMap<PackName, u64>;
+/// Packs that segments list: their sizes and contents.
+type ListedPacks = HashMap<PackName, (u64, PackTable)>;
 
 impl Check<'_> {
     fn finding(&mut self, object: String, what: impl Into<String>) {
@@ -241,7 +242,7 @@ impl Check<'_> {
         self.repository.backend().list(
             names::PACKS,
             &mut |Listed { name, bytes }| match names::parse_pack(&name) {
-                Some((id, session)) => drop(stored.insert(id, (session, bytes))),
+                Some((id, session)) => drop(stored.insert(PackName { id, session }, bytes)),
                 None => strange.push(name),
             },
         )?;
@@ -276,18 +277,19 @@ impl Check<'_> {
             };
             for (pack, table) in segment.packs {
                 by_session.entry(segment.session).or_default().push(pack.id);
-                if index.was_buried(&pack.id)? {
+                let pack_name = pack.pack_name();
+                if index.was_buried(&pack_name)? {
                     continue;
                 }
-                match stored.get(&pack.id) {
+                match stored.get(&pack_name) {
                     None => self.finding(pack.name(), "it is missing"),
-                    Some((_, bytes)) if *bytes != pack.stored_bytes => self.finding(
+                    Some(bytes) if *bytes != pack.stored_bytes => self.finding(
                         pack.name(),
                         format!("it has {bytes} bytes where {} were written", pack.stored_bytes),
                     ),
                     Some(_) => {}
                 }
-                listed.insert(pack.id, (segment.session, pack.stored_bytes, table));
+                listed.insert(pack_name, (pack.stored_bytes, table));
             }
         }
         for stored in &snapshots.all {
@@ -320,32 +322,31 @@ impl Check<'_> {
         options: &CheckOptions,
     ) -> Result<HashSet<ChunkId>> {
         let mut bad = HashSet::new();
-        for (id, (_, bytes, table)) in listed {
-            if stored.get(id).is_none_or(|(_, found)| found < bytes) {
+        for (name, (bytes, table)) in listed {
+            if stored.get(name).is_none_or(|found| found < bytes) {
                 bad.extend(table.chunks.iter().map(|chunk| chunk.id));
             }
         }
         // Packs that no segment lists hold nothing that anybody counts on, unless the
         // index had to be rebuilt from them.
-        let mut unlisted = ListedPacks::new();
+        let mut unlisted = BTreeSet::new();
         index.for_each_pack(|number, pack| {
-            if !listed.contains_key(&pack.id) && !index.is_dead(number) {
-                let table = PackTable { frames: pack.frames.clone(), chunks: Vec::new() };
-                unlisted.insert(pack.id, (pack.session, pack.stored_bytes, table));
+            if !listed.contains_key(&pack.pack_name()) && !index.is_dead(number) {
+                unlisted.insert(pack.pack_name());
             }
         })?;
-        for (id, (session, _, _)) in &unlisted {
-            if !stored.contains_key(id) {
-                self.finding(names::pack(*id, *session), "it is missing");
+        for name in unlisted {
+            if !stored.contains_key(&name) {
+                self.finding(name.to_string(), "it is missing");
             }
         }
-        let mut to_read: Vec<(PackId, SessionId, u64)> = stored
+        let mut to_read: Vec<(PackName, u64)> = stored
             .iter()
-            .filter(|(id, _)| options.read.includes(id))
-            .map(|(id, (session, bytes))| (*id, *session, *bytes))
+            .filter(|(name, _)| options.read.includes(&name.id))
+            .map(|(name, bytes)| (*name, *bytes))
             .collect();
         to_read.sort_unstable();
-        self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, _, bytes)| bytes).sum());
+        self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, bytes)| bytes).sum());
         let mut reading =
             Reading::new(self.repository, self.monitor, listed, &to_read, bad).run(options.threads)?;
         self.report.packs_read = (to_read.len() - reading.gone.len()) as u64;
@@ -354,10 +355,10 @@ impl Check<'_> {
         if !reading.gone.is_empty() {
             self.verdicts(index)?;
         }
-        for (id, session) in reading.gone {
-            if !index.was_buried(&id)? {
-                self.finding(names::pack(id, session), "it is missing");
-                let table = listed.get(&id).map(|(_, _, table)| table);
+        for name in reading.gone {
+            if !index.was_buried(&name)? {
+                self.finding(name.to_string(), "it is missing");
+                let table = listed.get(&name).map(|(_, table)| table);
                 reading.bad.extend(table.into_iter().flat_map(|table| &table.chunks).map(|chunk| chunk.id));
             }
         }

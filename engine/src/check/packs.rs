@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::frame::FrameReader;
-use keepfast_format::ids::{ChunkId, PackId, SessionId};
-use keepfast_format::names;
+use keepfast_format::epoch::PackName;
+use keepfast_format::ids::ChunkId;
 
 use super::ListedPacks;
 use crate::error::{EngineError, Result};
@@ -21,7 +21,7 @@ pub struct ReadPacks {
     /// Chunks that can't be had.
     pub bad: HashSet<ChunkId>,
     /// Packs that weren't there any more.
-    pub gone: Vec<(PackId, SessionId)>,
+    pub gone: Vec<PackName>,
 }
 
 /// Threads that read packs.
@@ -29,12 +29,12 @@ pub struct Reading<'a> {
     repository: &'a Repository,
     monitor: &'a dyn Monitor,
     listed: &'a ListedPacks,
-    to_read: &'a [(PackId, SessionId, u64)],
+    to_read: &'a [(PackName, u64)],
     next: AtomicUsize,
     bytes: AtomicU64,
     findings: AtomicU64,
     bad: Mutex<HashSet<ChunkId>>,
-    gone: Mutex<Vec<(PackId, SessionId)>>,
+    gone: Mutex<Vec<PackName>>,
     error: Mutex<Option<EngineError>>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Reading<'a> {
         repository: &'a Repository,
         monitor: &'a dyn Monitor,
         listed: &'a ListedPacks,
-        to_read: &'a [(PackId, SessionId, u64)],
+        to_read: &'a [(PackName, u64)],
         bad: HashSet<ChunkId>,
     ) -> Self {
         Self {
@@ -77,11 +77,11 @@ impl<'a> Reading<'a> {
 
     fn work(&self) {
         let (mut reader, mut bytes) = (FrameReader::default(), Vec::new());
-        while let Some((id, session, _)) = self.to_read.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((name, _)) = self.to_read.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let read = if self.monitor.stopped() {
                 Err(EngineError::Interrupted)
             } else {
-                self.read(*id, *session, &mut reader, &mut bytes)
+                self.read(*name, &mut reader, &mut bytes)
             };
             if let Err(error) = read {
                 self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -91,20 +91,14 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads one pack; `bytes` is memory for it.
-    fn read(
-        &self,
-        id: PackId,
-        session: SessionId,
-        reader: &mut FrameReader,
-        bytes: &mut Vec<u8>,
-    ) -> Result<()> {
-        let name = names::pack(id, session);
-        let table = self.listed.get(&id).map(|(_, _, table)| table);
-        let findings = match verify_stored_pack(self.repository, (id, session), table, reader, bytes) {
+    fn read(&self, pack: PackName, reader: &mut FrameReader, bytes: &mut Vec<u8>) -> Result<()> {
+        let name = pack.to_string();
+        let table = self.listed.get(&pack).map(|(_, table)| table);
+        let findings = match verify_stored_pack(self.repository, pack, table, reader, bytes) {
             Ok(findings) => findings,
             Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
             Err(EngineError::Backend(error)) if error.is_not_found() => {
-                self.gone.lock().unwrap_or_else(PoisonError::into_inner).push((id, session));
+                self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
                 self.monitor.progress().add(1, 0);
                 return Ok(());
             }

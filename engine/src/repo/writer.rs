@@ -214,7 +214,7 @@ impl PackWriter<'_> {
     /// Refers to a chunk, if the repository is known to have it.
     #[must_use]
     pub fn refer(&self, id: &ChunkId) -> bool {
-        self.index.refer(id)
+        self.session.is_some_and(|session| session.refer(id))
     }
 
     /// Looks for a garbage collection, if that is due.
@@ -456,7 +456,7 @@ impl FrameWriter<'_> {
     /// Stores a chunk unless the repository has it. Returns its id, and whether it was new.
     pub fn store(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<(ChunkId, bool)> {
         let id = self.writer.ids.id(kind, plain);
-        if self.writer.index.refer(&id) || !self.writer.claims.take(id) {
+        if self.writer.refer(&id) || !self.writer.claims.take(id) {
             return Ok((id, false));
         }
         self.add(kind, id, plain)?;

@@ -21,7 +21,7 @@ use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 use super::cache::CacheSlot;
 use super::listings::list_packs;
-use super::marks::PackMarks;
+use super::marks::{PackMarks, SessionMarks};
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
 use database::{Database, LAYOUT, unlogged};
@@ -65,6 +65,12 @@ pub struct StoredPack {
 }
 
 impl StoredPack {
+    /// Its full name: an id may stand in the store under several sessions.
+    #[must_use]
+    pub fn pack_name(&self) -> PackName {
+        PackName { id: self.id, session: self.session }
+    }
+
     /// Its object's name.
     #[must_use]
     pub fn name(&self) -> String {
@@ -151,17 +157,17 @@ impl Index {
         self.next_pack.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether a chunk is known, in a pack that may be referred to. Damage counts as unknown:
-    /// storing a chunk twice is safe.
+    /// Whether a chunk is known, in a pack that can be expected to be stored. Damage counts as
+    /// unknown: storing a chunk twice is safe.
     #[must_use]
     pub fn contains(&self, id: &ChunkId) -> bool {
-        self.any_location(id, |pack| self.marks.is_usable(pack))
+        self.any_location(id, |pack| self.marks.is_readable(pack))
     }
 
-    /// As [`Index::contains`], and from then on this process's session refers to the pack.
+    /// As [`Index::contains`], of packs that a session may refer to. From then on it does.
     #[must_use]
-    pub fn refer(&self, id: &ChunkId) -> bool {
-        self.any_location(id, |pack| self.marks.refer(pack))
+    pub(super) fn refer(&self, session: &SessionMarks, id: &ChunkId) -> bool {
+        self.any_location(id, |pack| session.refer(&self.marks, pack))
     }
 
     fn any_location(&self, id: &ChunkId, fits: impl Fn(u32) -> bool) -> bool {
@@ -185,7 +191,7 @@ impl Index {
         self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this process knows of each pack.
+    /// What is known of each pack.
     pub(super) fn marks(&self) -> &PackMarks {
         &self.marks
     }
@@ -215,8 +221,7 @@ impl Index {
     pub fn miss_all_but(&self, is_stored: impl Fn(&PackName) -> bool) -> Result<()> {
         let mut missing = false;
         self.for_each_pack(|number, pack| {
-            let name = PackName { id: pack.id, session: pack.session };
-            if !is_stored(&name) && !self.marks.is_dead(number) {
+            if !is_stored(&pack.pack_name()) && !self.marks.is_dead(number) {
                 self.marks.miss(number);
                 missing = true;
             }
@@ -264,11 +269,12 @@ impl Index {
     }
 
     /// The numbers of these packs, as far as they are known; a pack may have several.
-    pub fn numbers_of(&self, packs: &HashSet<PackId>) -> Result<HashMap<u32, PackId>> {
+    pub fn numbers_of(&self, packs: &HashSet<PackName>) -> Result<HashMap<u32, PackName>> {
         let mut numbers = HashMap::new();
         self.for_each_pack(|number, pack| {
-            if packs.contains(&pack.id) {
-                numbers.insert(number, pack.id);
+            let name = pack.pack_name();
+            if packs.contains(&name) {
+                numbers.insert(number, name);
             }
         })?;
         Ok(numbers)
@@ -308,8 +314,8 @@ impl Index {
     }
 
     /// Whether a verdict has named a pack, whether it was ever seen here or not.
-    pub fn was_buried(&self, id: &PackId) -> Result<bool> {
-        Ok(self.database.db.get_pinned(dead_key(id)).map_err(|error| self.failed(&error))?.is_some())
+    pub fn was_buried(&self, pack: &PackName) -> Result<bool> {
+        Ok(self.database.db.get_pinned(dead_key(pack)).map_err(|error| self.failed(&error))?.is_some())
     }
 
     /// Epochs whose verdicts were heard.
@@ -323,10 +329,10 @@ impl Index {
     }
 
     /// Hears a verdict: these packs are dead, wherever and whenever they appear.
-    pub fn bury(&self, epoch: u32, packs: &[PackId]) -> Result<()> {
+    pub fn bury(&self, epoch: u32, packs: &[PackName]) -> Result<()> {
         let mut batch = WriteBatch::default();
-        for id in packs {
-            batch.put(dead_key(id), []);
+        for pack in packs {
+            batch.put(dead_key(pack), []);
         }
         if !packs.is_empty() {
             for number in self.numbers_of(&packs.iter().copied().collect())?.into_keys() {
@@ -349,9 +355,9 @@ impl Index {
         for (pack, table) in packs {
             let number = self.next_pack.fetch_add(1, Ordering::Relaxed);
             numbers.push(number);
-            adding.add(&pack.id, number);
+            adding.add(&pack.pack_name(), number);
             batch.put(number_key(space::PACK, number), encode_pack(pack));
-            if self.was_buried(&pack.id)? {
+            if self.was_buried(&pack.pack_name())? {
                 batch.put(number_key(space::GRAVE, number), []);
                 self.marks.bury(number);
                 continue;
