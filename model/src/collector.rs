@@ -494,9 +494,10 @@ fn without_live_chunks(store: &Store, rules: &Rules) -> Packs {
     }
 }
 
-/// Step 2: what of the possible is chosen. An id that another known or stored name holds alive stays.
+/// Step 2: what of the possible is chosen. An id stays that another name holds alive, one that a segment has:
+/// a twin, which none has, could otherwise keep its pack for ever.
 fn may_condemn(packs: Packs, possible: Packs, store: &Store, rules: &Rules) -> bool {
-    let known = store.packs.with(store.indexed).without(store.dead_packs());
+    let known = store.indexed.without(store.dead_packs());
     let held = |chosen: Packs| match () {
         () if rules.bounds.twins_condemned_alone => Packs::default(),
         () => known.without(chosen).of_same_ids(),

@@ -37,8 +37,8 @@
 //!   sessions and snapshots for the next epoch.
 //! - 1, 2: [`Mark`](collector::CollectorStep::Mark) reads states and catalogue *then*, and chooses packs
 //!   without live chunks and with a decided owner; a live chunk counts in a pack that a segment names. No name
-//!   is chosen whose id another known or stored name holds alive. For live packs it opens a session, writes
-//!   and indexes a new pack, fences that session
+//!   is chosen whose id another name holds alive that a segment has. For live packs it opens a session,
+//!   writes and indexes a new pack, fences that session
 //!   ([`FenceOwnSession`](collector::CollectorStep::FenceOwnSession)) and condemns the old ones
 //!   ([`CondemnRewritten`](collector::CollectorStep::CondemnRewritten)).
 //! - 3: [`CreateCondemned`](collector::CollectorStep::CreateCondemned), on conflict all over.

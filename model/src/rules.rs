@@ -35,8 +35,8 @@ pub struct Bounds {
     pub twins: u8,
     /// Twins may also be copies of the packs whose ids they have.
     pub copies: bool,
-    /// Collectors may condemn a name though another one holds its id alive. The protocol forbids that, but
-    /// its safety doesn't rest on it.
+    /// Collectors may condemn a name though another one, which a segment has, holds its id alive. The protocol
+    /// forbids that, but its safety doesn't rest on it.
     pub twins_condemned_alone: bool,
     /// Acks name pack ids, as those of older programs do.
     pub objections_by_id: bool,
