@@ -4,7 +4,7 @@
 
 use crate::mutant::Mutant;
 use crate::rules::{Answer, Rules, Step};
-use crate::store::{Condemned, EPOCHS_MAX, Epoch, Pack, Packs, Register, Sid, Sids, Store};
+use crate::store::{Condemned, EPOCHS_MAX, Epoch, Pack, Packs, Place, Register, Sid, Sids, Store};
 
 /// What a collector knows between its steps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -127,11 +127,11 @@ impl Collector {
             CollectorStep::FenceOwnSession => self.fence_own_session(store, rules),
             CollectorStep::CondemnRewritten(packs) => self.condemn_rewritten(packs, store, rules),
             CollectorStep::CreateCondemned(answer) => self.create_condemned(answer, store, rules),
-            CollectorStep::ListSessions => self.list_sessions(store),
+            CollectorStep::ListSessions => self.list_sessions(store, rules),
             CollectorStep::Fence(sid) => self.fence(sid, store, rules),
             CollectorStep::ListAgain => self.list_again(store, rules),
             CollectorStep::CreateDone(answer) => self.create_done(answer, store, rules),
-            CollectorStep::Remove(pack) => self.remove(pack, store),
+            CollectorStep::Remove(pack) => self.remove(pack, store, rules),
             CollectorStep::SweepDead => self.sweep_dead(store),
             CollectorStep::Crash => self.crash(),
         }
@@ -143,6 +143,9 @@ impl Collector {
         if self.turn != Turn::Idle {
             return Step::Impossible;
         }
+        if !store.can_hear_epochs() {
+            return Step::Impossible;
+        }
         let newest = store.newest_epoch();
         if newest > store.newest_verdict() {
             self.turn = if rules.lacks(Mutant::TakeoverWithoutWaiting) {
@@ -152,7 +155,7 @@ impl Collector {
             };
             return Step::Done;
         }
-        if newest >= rules.bounds.epochs {
+        if newest >= rules.bounds.epochs || !store.can_read_registers() {
             return Step::Impossible;
         }
         let (snapshots, decided) = (store.snapshots, store.snapshots.with(store.fences));
@@ -165,7 +168,11 @@ impl Collector {
     fn mark(&mut self, packs: Packs, store: &mut Store, rules: &Rules) -> Step {
         let Turn::Listed { epoch, snapshots, decided } = self.turn else { return Step::Impossible };
         let live = snapshots.without(store.forgotten).without(store.catalogue);
-        if !live.is_empty() || !may_condemn(packs, decided, store, rules) {
+        let mut possible = condemnable(decided, store, rules);
+        if !live.is_empty() {
+            possible = possible.among(without_live_chunks(store, rules));
+        }
+        if !may_condemn(packs, possible, store, rules) {
             return Step::Impossible;
         }
         if rules.lacks(Mutant::RemovalBeforeVerdict) {
@@ -234,7 +241,7 @@ impl Collector {
         if !indexed || !closed || !store.packs.has(own) || packs.has(own) {
             return Step::Impossible;
         }
-        if !may_condemn(packs, decided, store, rules) {
+        if !may_condemn(packs, condemnable(decided, store, rules), store, rules) {
             return Step::Impossible;
         }
         let condemned = Condemned { packs, snapshots };
@@ -248,6 +255,10 @@ impl Collector {
         if rules.lacks(Mutant::EpochNamesFreed) && store.epoch(epoch).done.is_some() {
             let objects = store.epoch_mut(epoch);
             (objects.condemned, objects.done) = (None, None);
+        }
+        if store.junk.has(Place::Condemned(epoch)) {
+            self.turn = Turn::Idle;
+            return Step::Done;
         }
         let name = &mut store.epoch_mut(epoch).condemned;
         match (*name, answer) {
@@ -275,9 +286,13 @@ impl Collector {
 
     /// Step 4: sessions are listed *after* `condemned` exists, registers and the catalogue after the
     /// sessions.
-    fn list_sessions(&mut self, store: &Store) -> Step {
+    fn list_sessions(&mut self, store: &Store, rules: &Rules) -> Step {
         let Turn::Published { epoch, session } = self.turn else { return Step::Impossible };
-        self.turn = Turn::Waiting { epoch, silent: silent(store.sessions, epoch, store), session };
+        let mut silent = silent(store.sessions, epoch, store);
+        if rules.lacks(Mutant::JunkDecides) {
+            silent = silent.without(store.junk_registers());
+        }
+        self.turn = Turn::Waiting { epoch, silent, session };
         Step::Done
     }
 
@@ -328,35 +343,54 @@ impl Collector {
         if rules.lacks(Mutant::ForgottenNotSpared) {
             newer = newer.without(store.forgotten);
         }
-        let mut verdict = condemned.packs.without(objects.objections);
+        let objections = match () {
+            () if rules.bounds.objections_by_id => objects.objections.of_same_ids(),
+            () => objects.objections,
+        };
+        let mut verdict = condemned.packs.without(objections);
         if !newer.is_empty() && !rules.lacks(Mutant::NoSecondListing) {
+            verdict = verdict.twins();
+        }
+        if rules.lacks(Mutant::VerdictById) {
+            verdict = verdict.of_same_ids();
+        }
+        if !store.can_read_registers() {
             verdict = Packs::default();
         }
         self.turn = Turn::ListedAgain { epoch, verdict };
         Step::Done
     }
 
-    /// Step 6: the verdict is a register; who finds one there takes it instead of its own.
+    /// Step 6: the verdict is a register; who finds one there takes it instead of its own. Who finds there
+    /// what isn't authentic stops.
     fn create_done(&mut self, answer: Answer, store: &mut Store, rules: &Rules) -> Step {
         let Turn::ListedAgain { epoch, verdict } = self.turn else { return Step::Impossible };
+        if store.junk.has(Place::Done(epoch)) {
+            self.remove_next(if rules.lacks(Mutant::JunkOverruled) { verdict } else { Packs::default() });
+            return Step::Done;
+        }
+        let condemned = store.epoch(epoch).condemned.map(|condemned| condemned.packs).unwrap_or_default();
         let name = &mut store.epoch_mut(epoch).done;
         if answer == Answer::Lost && name.is_some() {
             return Step::Impossible;
         }
         let found = *name.get_or_insert(verdict);
         if answer == Answer::Heard {
-            self.remove_next(if rules.lacks(Mutant::NoVerdict) { verdict } else { found });
+            let named = if rules.lacks(Mutant::NoVerdict) { verdict } else { found };
+            self.remove_next(named.among(condemned));
         }
         Step::Done
     }
 
     /// Step 7: exactly what the verdict names.
-    fn remove(&mut self, pack: Pack, store: &mut Store) -> Step {
+    fn remove(&mut self, pack: Pack, store: &mut Store, rules: &Rules) -> Step {
         let Turn::Removing { mut packs } = self.turn else { return Step::Impossible };
         if !packs.remove(pack) {
             return Step::Impossible;
         }
-        store.packs.remove(pack);
+        let named = Packs::only(pack);
+        let names = if rules.lacks(Mutant::RemovalById) { named.of_same_ids() } else { named };
+        store.packs = store.packs.without(names);
         self.remove_next(packs);
         Step::Done
     }
@@ -442,11 +476,35 @@ fn kept_early(early: Sids, rules: &Rules) -> Sids {
 }
 
 /// Step 2: packs that exist, aren't dead, and whose owner was decided in the listing.
-fn may_condemn(packs: Packs, decided: Sids, store: &Store, rules: &Rules) -> bool {
-    let mut possible = store.packs.without(store.dead_packs());
-    if !rules.lacks(Mutant::CondemnsUndecided) {
-        possible = possible.among(decided.with(store.catalogue).packs());
+fn condemnable(decided: Sids, store: &Store, rules: &Rules) -> Packs {
+    let undead = store.packs.without(store.dead_packs());
+    match () {
+        () if rules.lacks(Mutant::CondemnsUndecided) => undead,
+        () => undead.among(decided.with(store.catalogue).names()),
     }
-    let whole = packs == possible || rules.bounds.any_subset;
-    !packs.is_empty() && packs.is_within(possible) && whole
+}
+
+/// Step 2, while a snapshot is live: names that no segment has. In any of the others the chunk may count, or
+/// another one that is live.
+fn without_live_chunks(store: &Store, rules: &Rules) -> Packs {
+    let copies = store.copies.among(store.packs).without(store.dead_packs());
+    match () {
+        () if rules.lacks(Mutant::UnlistedCounts) && !copies.is_empty() => store.packs.without(copies),
+        () => store.packs.twins(),
+    }
+}
+
+/// Step 2: what of the possible is chosen. An id stays that another name holds alive, one that a segment has:
+/// a twin, which none has, could otherwise keep its pack for ever.
+fn may_condemn(packs: Packs, possible: Packs, store: &Store, rules: &Rules) -> bool {
+    let known = store.indexed.without(store.dead_packs());
+    let held = |chosen: Packs| match () {
+        () if rules.bounds.twins_condemned_alone => Packs::default(),
+        () => known.without(chosen).of_same_ids(),
+    };
+    let chosen = match () {
+        () if rules.bounds.any_subset => packs.without(held(packs)),
+        () => possible.without(held(possible)),
+    };
+    !packs.is_empty() && packs.is_within(possible) && packs == chosen
 }

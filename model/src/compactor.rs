@@ -2,7 +2,7 @@
 
 use crate::mutant::Mutant;
 use crate::rules::{Rules, Step};
-use crate::store::{Register, Sid, Store};
+use crate::store::{Place, Register, Sid, Store};
 
 /// What a compactor knows between its steps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -47,6 +47,7 @@ impl Compactor {
             (CompactorStep::RemoveRegister, Self::Removing { sid, register: true, session }) => {
                 store.snapshots.remove(sid);
                 store.fences.remove(sid);
+                store.junk.remove(Place::Register(sid));
                 self.removing(sid, false, session)
             }
             (CompactorStep::RemoveSession, Self::Removing { sid, register, session: true }) => {
@@ -71,7 +72,7 @@ impl Compactor {
             .filter(|epoch| epoch.done.is_some())
             .any(|epoch| epoch.condemned.is_some_and(|condemned| condemned.snapshots.has(sid)));
         let may = match store.register(sid) {
-            Register::Empty => false,
+            Register::Empty | Register::Junk => false,
             Register::Fence => true,
             Register::Snapshot => {
                 let dead = store.forgotten.has(sid);
@@ -104,11 +105,7 @@ impl Compactor {
     /// With the names of two sessions, and of their packs, exchanged.
     #[must_use]
     pub fn swapped(&self, one: u8, other: u8) -> Self {
-        let sid = |sid: Sid| match sid.0 {
-            number if number == one => Sid(other),
-            number if number == other => Sid(one),
-            number => Sid(number),
-        };
+        let sid = |sid: Sid| sid.swapped(one, other);
         match *self {
             Self::Idle => Self::Idle,
             Self::Chosen(it) => Self::Chosen(sid(it)),

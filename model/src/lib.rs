@@ -5,7 +5,9 @@
 //!
 //! The store has objects that are created if absent, read, listed and removed; a finished create is seen by
 //! all ([`store`]). Two kinds of objects are registers, decided by the first create: `snapshots/<sid>` holds
-//! a snapshot or a FENCE, and `epochs/<g>/done` holds a verdict.
+//! a snapshot or a FENCE, and `epochs/<g>/done` holds a verdict. A pack's name has two parts, the pack id and
+//! the id of the session that wrote it; references, objections, what is condemned, verdicts, dead packs and
+//! removals all go by the whole name ([`Pack`](store::Pack)).
 //!
 //! **A writer** ([`writer`]) is one session.
 //! 1. [`CreateSession`](writer::WriterStep::CreateSession): `sessions/<sid>`.
@@ -34,9 +36,11 @@
 //! - 0, 1: [`Begin`](collector::CollectorStep::Begin) takes an epoch without verdict over at step 4, or lists
 //!   sessions and snapshots for the next epoch.
 //! - 1, 2: [`Mark`](collector::CollectorStep::Mark) reads states and catalogue *then*, and chooses packs
-//!   without live chunks and with a decided owner. For live ones it opens a session, writes and indexes a new
-//!   pack, fences that session ([`FenceOwnSession`](collector::CollectorStep::FenceOwnSession)) and condemns
-//!   the old ones ([`CondemnRewritten`](collector::CollectorStep::CondemnRewritten)).
+//!   without live chunks and with a decided owner; a live chunk counts in a pack that a segment names. No name
+//!   is chosen whose id another name holds alive that a segment has. For live packs it opens a session,
+//!   writes and indexes a new pack, fences that session
+//!   ([`FenceOwnSession`](collector::CollectorStep::FenceOwnSession)) and condemns the old ones
+//!   ([`CondemnRewritten`](collector::CollectorStep::CondemnRewritten)).
 //! - 3: [`CreateCondemned`](collector::CollectorStep::CreateCondemned), on conflict all over.
 //! - 4: [`ListSessions`](collector::CollectorStep::ListSessions); whoever is undecided must ack, or gets a
 //!   [`Fence`](collector::CollectorStep::Fence), which may also come at any other time.
@@ -49,9 +53,24 @@
 //!
 //! **A compactor** ([`compactor`]) writes a decided session into the catalogue, and removes after that. What
 //! is found in the register of such a session is a ghost, ignored by all: they list first, and read the
-//! catalogue after. Its packs stay what they are. **A reader** ([`reader`]) chooses a snapshot with an index from any time before, and reloads
-//! it when packs are missing. **Users** forget snapshots. Undelete is a writer that dedups the chunk of a
-//! forgotten snapshot against the index.
+//! catalogue after. Its packs stay what they are. **A reader** ([`reader`]) chooses a snapshot with an index
+//! from any time before, and reloads it when packs are missing. **Users** forget snapshots. Undelete is a
+//! writer that dedups the chunk of a forgotten snapshot against the index.
+//!
+//! **A creator** ([`creator`]) may create any object and has no key. It makes *twins*: names with the id of one
+//! session's pack and the id of another session. A twin is junk or a copy of the pack; no segment names it, so
+//! that no index has it and nothing comes to rest on it; collectors list it, condemn and remove it like any
+//! other name. It may also make *junk*, bytes that nobody has signed, under names of registers and epochs:
+//!
+//! - In a session's register, junk decides nothing: the session isn't decided, but can't commit. Its writer
+//!   finds the name taken and gives up; collectors begin no epoch, and a second listing spares everything.
+//! - As `condemned` of the next epoch or `done` of an epoch that exists, it stops all who would read that
+//!   epoch. Who was about to create the object finds the name taken, and stops. Under later numbers it waits
+//!   until that number is the next one.
+//!
+//! **An operator** removes junk ([`RemoveJunk`](creator::CreatorStep::RemoveJunk)) once, at any moment, and all
+//! go on from what is stored. A removal that takes effect again, when the name has been used, would undo what
+//! all rely on ([`JunkRemovedTwice`](mutant::Mutant::JunkRemovedTwice)): nothing may run before it is answered.
 //!
 //! # What goes wrong at every step
 //!
@@ -64,6 +83,8 @@
 //!   sends it again. *Late and duplicate creates:* packs that were ever sent may appear again at any time,
 //!   also after their removal; so may segments of dead packs, and snapshots whose name compaction has made
 //!   free. (Other creates that come late are those of a paused process.)
+//! - *A hostile create:* twins and junk, as above, at any moment and in front of any process; a twin also again
+//!   and again, and after its removal.
 //! - *Stale local state:* a writer's index has what it loaded at any moment before its session began, or
 //!   nothing.
 //!
@@ -78,7 +99,25 @@
 //! - *More than one pack per session, more than two sessions.* The rules never compare packs of one session,
 //!   nor two sessions with each other but through the store. This is a bound, not a proof; so is the number
 //!   of epochs.
-//! - *Who made an object.* Ill-signed objects are ignored, so they aren't here. Trust isn't modelled.
+//! - *Other objects that nobody has signed.* Below `states/` and `index/` they are ignored, and their numbers
+//!   are never waited for; below `catalogue/`, `config/` and `keyring/` they may stop a process, which is a
+//!   crash. A session object that nobody opened is a silent session, which gets a FENCE. Junk under the name of
+//!   an ack is no answer ([`JunkAnswers`](mutant::Mutant::JunkAnswers)), and the session's own ack goes under
+//!   another name of its own: others see the same ack as without the junk, later. All authentic acks of a
+//!   session count; that a second one could only object to more spares more.
+//! - *Junk under a session's own pack's name.* A pack's id is a hash of its bytes, so nobody makes the name up
+//!   before the pack is sent; after that the session finds other bytes there and is lost, as if it crashed.
+//! - *Damage.* Junk lies only where nothing was. That collectors stop and spare everything for a register that
+//!   they can't read is for a damaged snapshot, which they can't tell from junk.
+//! - *Whom to trust.* Writers and owners here do what the protocol says.
+//! - *Objections and verdicts of older programs,* which name pack ids. Such an objection spares all names with
+//!   that id ([`objections_by_id`](Bounds::objections_by_id)): more than it has to, as if less had been
+//!   condemned. Such a verdict is read as the names of its own epoch's `condemned` that have the id; all who
+//!   read it so agree on them.
+//! - *Indexes that are rebuilt from packs.* They find packs that no segment names, copies among them. Such a
+//!   pack may be read from. It must not be a support ([`UnlistedSupports`](mutant::Mutant::UnlistedSupports)),
+//!   nor may a live chunk count in it ([`UnlistedCounts`](mutant::Mutant::UnlistedCounts)): others don't know
+//!   of it. So all that a rebuilt index is good for in the protocol is what the segments give.
 //! - *Steps 0 and 1 at two moments.* If an epoch appears between them, step 3 finds its name taken.
 //! - *The two listings of step 5 at two moments.* By then every session that could refer to a condemned pack
 //!   has acked, committed or been fenced, and none of that ever ends.
@@ -95,6 +134,7 @@
 
 pub mod collector;
 pub mod compactor;
+pub mod creator;
 pub mod mutant;
 pub mod properties;
 pub mod protocol;

@@ -64,6 +64,27 @@ pub enum Mutant {
     RepackNotIndexed,
     /// A pack is removed when it is condemned; the epoch follows.
     RemovalBeforeVerdict,
+    // ---- who may only create ----
+    /// A verdict buries every pack that has the id of one that it names.
+    VerdictById,
+    /// What a verdict names is removed together with all names of the same id.
+    RemovalById,
+    /// Objections name a pack by its id and the session that a listing last had beside that id.
+    OneNamePerId,
+    /// An index that was rebuilt from packs lets a reference rest on a pack that no segment names.
+    UnlistedSupports,
+    /// A live chunk counts in a pack that no segment names.
+    UnlistedCounts,
+    /// Whatever lies under a session's name below `acks/` is an answer.
+    JunkAnswers,
+    /// Whatever lies in a session's register decides it.
+    JunkDecides,
+    /// A verdict that isn't authentic counts as one that names nothing.
+    JunkSparesAll,
+    /// Who can't read the verdict that is there goes by its own opinion.
+    JunkOverruled,
+    /// The removal of what isn't authentic takes effect once more, when the name has been used again.
+    JunkRemovedTwice,
     // ---- compaction ----
     /// Registers are removed first, the catalogue is written after (6).
     RemovalBeforeCatalogue,

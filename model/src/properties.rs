@@ -3,7 +3,7 @@
 use crate::collector::Collector;
 use crate::reader::Reader;
 use crate::state::State;
-use crate::store::{Condemned, EpochObjects, Pack, Packs, Register, Sid, Store};
+use crate::store::{Condemned, EpochObjects, Pack, Packs, Sid, Store};
 use crate::writer::{Phase, Reference, Upload, Writer};
 
 /// I1, in the store: a snapshot that is neither forgotten nor dead has its chunk in a pack that is there,
@@ -53,6 +53,15 @@ pub const FENCED_PACK: &str = "a session refers to a pack of a fenced and compac
 /// Segments of dead packs.
 pub const SEGMENT_REMOVED: &str = "a segment is removed";
 
+/// What a creator makes is removed like all that nobody needs.
+pub const TWIN_REMOVED: &str = "a twin is removed, and the pack of its id stays";
+/// Both names are condemned, and a session needs one of them.
+pub const TWIN_NOT_SPARED: &str = "a pack is spared, and its condemned twin is dead";
+/// Bytes that nobody has signed cost a session a second attempt.
+pub const REGISTER_TAKEN: &str = "a session finds junk in its register, and is lost";
+/// Bytes that nobody has signed stop collectors as long as they are there.
+pub const JUNK_OVERCOME: &str = "a verdict is given where junk was removed";
+
 /// A name, and what it says of a state.
 pub type Property = (&'static str, fn(&State) -> bool);
 
@@ -71,7 +80,7 @@ pub const ALWAYS: [Property; 10] = [
 ];
 
 /// What must happen in some state, if the bounds allow it.
-pub const SOMETIMES: [Property; 12] = [
+pub const SOMETIMES: [Property; 16] = [
     (PACK_REMOVED, |state| !gone(&state.store).is_empty()),
     (TAKEOVER, |state| {
         let [one, other] = state.collectors.map(|collector| Collector::swept_epoch(&collector));
@@ -124,7 +133,27 @@ pub const SOMETIMES: [Property; 12] = [
     }),
     (SEGMENT_REMOVED, |state| {
         let store = &state.store;
-        !store.dead_packs().among(store.packs_sent).without(store.indexed).is_empty()
+        let dead = store.dead_packs().without_twins();
+        !dead.among(store.packs_sent).without(store.indexed).is_empty()
+    }),
+    (TWIN_REMOVED, |state| {
+        let store = &state.store;
+        let removed = store.packs_sent.twins().without(store.packs).of_same_ids();
+        !store.live_snapshots().is_empty() && !store.sound_packs().among(removed).is_empty()
+    }),
+    (TWIN_NOT_SPARED, |state| {
+        let buried = |verdict: Packs| verdict.twins().of_same_ids();
+        finished(&state.store).any(|(condemned, _, verdict)| {
+            !condemned.packs.without(verdict).among(buried(verdict)).without_twins().is_empty()
+        })
+    }),
+    (REGISTER_TAKEN, |state| {
+        let taken = state.store.junk_registers();
+        !taken.is_empty() && writers(state).any(|(sid, writer)| writer.phase == Phase::Lost && taken.has(sid))
+    }),
+    (JUNK_OVERCOME, |state| {
+        let store = &state.store;
+        store.junk_made > 0 && store.junk.is_empty() && store.newest_verdict() > 0
     }),
 ];
 
@@ -138,7 +167,8 @@ fn finished(store: &Store) -> impl Iterator<Item = (Condemned, &EpochObjects, Pa
 
 /// Packs that were there once.
 fn gone(store: &Store) -> Packs {
-    store.indexed.with(store.dead_packs()).without(store.packs)
+    let stored_once = store.indexed.with(store.packs_sent.twins()).with(store.dead_packs());
+    stored_once.without(store.packs)
 }
 
 fn chunk_is_stored(store: &Store) -> bool {
@@ -169,10 +199,9 @@ fn reports_are_true(state: &State) -> bool {
 fn references_are_stored(state: &State) -> bool {
     let store = &state.store;
     writers(state).all(|(sid, writer)| {
-        let decided = store.register(sid) != Register::Empty || store.catalogue.has(sid);
         let stored = matches!(writer.pack, Upload::Stored | Upload::Indexed);
         let own = stored && store.packs.without(store.dead_packs()).has(sid.pack());
-        writer.refers == Reference::None || decided || own || chunk_is_stored(store)
+        writer.refers == Reference::None || store.decided().has(sid) || own || chunk_is_stored(store)
     })
 }
 

@@ -104,6 +104,10 @@ impl Model for Protocol {
             event::<9>(),
             event::<10>(),
             event::<11>(),
+            event::<12>(),
+            event::<13>(),
+            event::<14>(),
+            event::<15>(),
         ]
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::mutant::Mutant;
 use crate::rules::{Rules, Step};
-use crate::store::{Epoch, Pack, Packs, Sid, Sids, Store};
+use crate::store::{Epoch, Pack, Packs, Sid, Store};
 
 /// What a reader knows between its steps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -96,7 +96,7 @@ impl Reader {
     /// With the names of two sessions, and of their packs, exchanged.
     #[must_use]
     pub fn swapped(&self, one: u8, other: u8) -> Self {
-        let sid = |sid: Sid| Sids::only(sid).swapped(one, other).iter().next().unwrap_or(sid);
+        let sid = |sid: Sid| sid.swapped(one, other);
         let loaded = |index: Loaded| Loaded { packs: index.packs.swapped(one, other), ..index };
         match *self {
             Self::Idle | Self::Restored => *self,

@@ -14,7 +14,8 @@ pub struct Bounds {
     pub reader: bool,
     /// Epochs, at most [`EPOCHS_MAX`](crate::store::EPOCHS_MAX).
     pub epochs: Epoch,
-    /// Sessions for collectors that rewrite packs, numbered after the writers'.
+    /// Sessions for collectors that rewrite packs, numbered after the writers'. With the writers and the first
+    /// session there are [`SIDS_MAX`](crate::store::SIDS_MAX) at most.
     pub repacks: u8,
     /// Sessions that a compactor may compact; 0 for none.
     pub compactions: u8,
@@ -30,6 +31,18 @@ pub struct Bounds {
     pub early_fences: bool,
     /// Segments of dead packs may be removed, and come back.
     pub segments_removed: bool,
+    /// Names that a creator uses for twins of packs; 0 for none. Each may come back at any time.
+    pub twins: u8,
+    /// Twins may also be copies of the packs whose ids they have.
+    pub copies: bool,
+    /// Collectors may condemn a name though another one, which a segment has, holds its id alive. The protocol
+    /// forbids that, but its safety doesn't rest on it.
+    pub twins_condemned_alone: bool,
+    /// Acks name pack ids, as those of older programs do.
+    pub objections_by_id: bool,
+    /// Objects that nobody has signed, under the names of registers and epochs; 0 for none. An operator may
+    /// remove each of them at any time.
+    pub junk: u8,
 }
 
 impl Default for Bounds {
@@ -47,6 +60,11 @@ impl Default for Bounds {
             uploads: true,
             early_fences: true,
             segments_removed: true,
+            twins: 0,
+            copies: false,
+            twins_condemned_alone: false,
+            objections_by_id: false,
+            junk: 0,
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::collector::{Collector, CollectorStep};
 use crate::compactor::{Compactor, CompactorStep};
+use crate::creator::{Content, CreatorStep};
 use crate::mutant::Mutant;
 use crate::reader::{Reader, ReaderStep};
-use crate::rules::{Answer, Rules, Step};
-use crate::store::{Pack, Packs, Register, Sid, Store};
+use crate::rules::{Answer, Bounds, Rules, Step};
+use crate::store::{Pack, Packs, Place, Register, Sid, Store};
 use crate::writer::{Writer, WriterStep};
 
 /// Everything at one moment of a history.
@@ -34,6 +35,8 @@ pub enum Action {
     Reader(ReaderStep),
     /// The compactor.
     Compactor(CompactorStep),
+    /// Someone who has no key, or the operator who removes what it made.
+    Creator(CreatorStep),
     /// A pack create that was sent takes effect: for the first time, or late, or again.
     PackArrives(Pack),
     /// The create of a snapshot takes effect once more, under a name that compaction has made free.
@@ -69,6 +72,7 @@ impl State {
             Action::Collector(which, step) => self.collectors[which].step(step, store, rules),
             Action::Reader(step) => self.reader.step(step, store, rules),
             Action::Compactor(step) => self.compactor.step(step, store, rules),
+            Action::Creator(step) => step.run(store, rules),
             Action::PackArrives(pack) => {
                 if store.packs_sent.has(pack) && store.packs.insert(pack) {
                     Step::Done
@@ -77,7 +81,7 @@ impl State {
                 }
             }
             Action::SnapshotArrivesAgain(sid) => {
-                let free = store.catalogue.has(sid) && !store.fences.has(sid);
+                let free = store.catalogue.has(sid) && store.register(sid) == Register::Empty;
                 if free && store.snapshots_sent.has(sid) && store.snapshots.insert(sid) {
                     Step::Done
                 } else {
@@ -165,7 +169,9 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
     let writers = 1..=bounds.writers;
     let sids = || (0..=bounds.writers + bounds.repacks).map(Sid);
     let packs = || sids().map(Sid::pack);
-    let sets = || (1..1 << (1 + bounds.writers + bounds.repacks)).map(Packs::from_bits);
+    let twins = twins(bounds);
+    let names = || packs().chain(twins.iter().copied());
+    let sets = sets(&names().collect::<Vec<_>>(), bounds);
     let answers = || [Answer::Heard, Answer::Lost].into_iter().take(if bounds.lost_answers { 2 } else { 1 });
     let mut actions = Vec::new();
 
@@ -179,10 +185,10 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
             WriterStep::CheckRegister,
         ];
         steps.extend(bounds.early_fences.then_some(WriterStep::GiveUp));
-        steps.extend(packs().map(WriterStep::ReferToKnownChunk));
+        steps.extend(names().map(WriterStep::ReferToKnownChunk));
         if bounds.parents {
             steps.extend([WriterStep::ListParent, WriterStep::TakeOverSubtree]);
-            steps.extend(packs().map(WriterStep::LookUpSubtree));
+            steps.extend(names().map(WriterStep::LookUpSubtree));
         }
         if bounds.uploads {
             let upload = [WriterStep::SendPack, WriterStep::HearThatPackIsStored, WriterStep::WriteSegment];
@@ -202,7 +208,7 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
             CollectorStep::SweepDead,
             CollectorStep::Crash,
         ];
-        steps.extend(sets().map(CollectorStep::Mark));
+        steps.extend(sets.iter().copied().map(CollectorStep::Mark));
         if bounds.repacks > 0 {
             steps.extend([
                 CollectorStep::OpenRewritingSession,
@@ -210,12 +216,12 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
                 CollectorStep::IndexPack,
                 CollectorStep::FenceOwnSession,
             ]);
-            steps.extend(sets().map(CollectorStep::CondemnRewritten));
+            steps.extend(sets.iter().copied().map(CollectorStep::CondemnRewritten));
         }
         steps.extend(answers().map(CollectorStep::CreateCondemned));
         steps.extend(sids().map(CollectorStep::Fence));
         steps.extend(answers().map(CollectorStep::CreateDone));
-        steps.extend(packs().map(CollectorStep::Remove));
+        steps.extend(names().map(CollectorStep::Remove));
         actions.extend(steps.into_iter().map(|step| Action::Collector(which, step)));
     }
     if bounds.reader {
@@ -234,7 +240,8 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
         actions.extend(steps.map(Action::Compactor));
         actions.extend(sids().map(Action::SnapshotArrivesAgain));
     }
-    actions.extend(packs().map(Action::PackArrives));
+    actions.extend(names().map(Action::PackArrives));
+    actions.extend(creators_steps(rules, &twins).into_iter().map(Action::Creator));
     if bounds.segments_removed {
         actions.extend(packs().map(Action::RemoveSegment));
         actions.extend(packs().map(Action::SegmentArrives));
@@ -244,4 +251,43 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
         actions.extend(sids().map(Action::TakeForgettingBack));
     }
     actions
+}
+
+/// The names that a creator may use, of any session's pack.
+fn twins(bounds: &Bounds) -> Vec<Pack> {
+    let sids = || (0..=bounds.writers + bounds.repacks).map(Sid);
+    let names = sids().flat_map(|writer| sids().map(move |owner| Pack::named(writer, owner)));
+    if bounds.twins == 0 { Vec::new() } else { names.filter(|name| name.is_twin()).collect() }
+}
+
+/// All sets of these names that can be stored at once, but for the empty one.
+fn sets(names: &[Pack], bounds: &Bounds) -> Vec<Packs> {
+    let mut sets = vec![Packs::default()];
+    for name in names {
+        let others: Vec<Packs> = sets.iter().map(|set| set.with(Packs::only(*name))).collect();
+        sets.extend(others.into_iter().filter(|set| set.twins().iter().count() <= usize::from(bounds.twins)));
+    }
+    sets.remove(0);
+    sets
+}
+
+fn creators_steps(rules: &Rules, twins: &[Pack]) -> Vec<CreatorStep> {
+    let bounds = &rules.bounds;
+    let contents = || [Content::Junk, Content::Copy].into_iter().take(if bounds.copies { 2 } else { 1 });
+    let twins =
+        twins.iter().flat_map(|twin| contents().map(|content| CreatorStep::CreateTwin(*twin, content)));
+    let mut steps: Vec<CreatorStep> = twins.collect();
+    if bounds.junk > 0 {
+        let sids = || (0..=bounds.writers + bounds.repacks).map(Sid);
+        let mut places: Vec<Place> = sids().map(Place::Register).collect();
+        for epoch in 1..=bounds.epochs {
+            places.extend([Place::Condemned(epoch), Place::Done(epoch)]);
+            if rules.lacks(Mutant::JunkAnswers) {
+                steps.extend(sids().map(|sid| CreatorStep::CreateJunkAck(epoch, sid)));
+            }
+        }
+        steps.extend(places.iter().copied().map(CreatorStep::CreateJunk));
+        steps.extend(places.iter().copied().map(CreatorStep::RemoveJunk));
+    }
+    steps
 }

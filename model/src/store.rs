@@ -9,9 +9,12 @@ use std::marker::PhantomData;
 /// Epochs that a history may have at most; [`Bounds`](crate::Bounds) allow these or fewer.
 pub const EPOCHS_MAX: usize = 3;
 
+/// Sessions that a history may have at most, the first one included.
+pub const SIDS_MAX: u8 = 4;
+
 /// A small number that sets can hold.
 pub trait Member: Copy {
-    /// From 0 to 7.
+    /// From 0 to 15.
     fn number(self) -> u8;
     /// The inverse of [`Member::number`].
     fn numbered(number: u8) -> Self;
@@ -21,27 +24,20 @@ pub trait Member: Copy {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sid(pub u8);
 
-/// A pack. A session writes one at most, and the pack has its session's number. Each holds the one chunk
-/// of the model.
+/// The name of a pack: a pack id and a session id. A session writes one pack at most, whose id has the
+/// session's number, and which holds the one chunk of the model. A name with the id of one session's pack and
+/// the id of another session is a twin, made by a [creator](crate::creator).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pack(pub u8);
+pub struct Pack(u8);
 
 impl Sid {
     /// The pack that this session may write.
     #[must_use]
     pub fn pack(self) -> Pack {
-        Pack(self.0)
-    }
-}
-
-impl Pack {
-    /// The session that the pack's name ends with.
-    #[must_use]
-    pub fn owner(self) -> Sid {
-        Sid(self.0)
+        Pack::named(self, self)
     }
 
-    /// With two packs' names exchanged.
+    /// With two sessions' names exchanged.
     #[must_use]
     pub fn swapped(self, one: u8, other: u8) -> Self {
         match self.0 {
@@ -49,6 +45,38 @@ impl Pack {
             number if number == other => Self(one),
             number => Self(number),
         }
+    }
+}
+
+impl Pack {
+    /// The name with the id of the pack that `writer` writes, and with the id of the session `owner`.
+    #[must_use]
+    pub fn named(writer: Sid, owner: Sid) -> Self {
+        Self(writer.0 * SIDS_MAX + owner.0)
+    }
+
+    /// The session that writes the pack with this id.
+    #[must_use]
+    pub fn writer(self) -> Sid {
+        Sid(self.0 / SIDS_MAX)
+    }
+
+    /// The session that the pack's name ends with.
+    #[must_use]
+    pub fn owner(self) -> Sid {
+        Sid(self.0 % SIDS_MAX)
+    }
+
+    /// Whether the session that the name ends with isn't the one that writes the pack.
+    #[must_use]
+    pub fn is_twin(self) -> bool {
+        self.writer() != self.owner()
+    }
+
+    /// With two sessions' names exchanged.
+    #[must_use]
+    pub fn swapped(self, one: u8, other: u8) -> Self {
+        Self::named(self.writer().swapped(one, other), self.owner().swapped(one, other))
     }
 }
 
@@ -78,14 +106,17 @@ impl fmt::Debug for Sid {
 
 impl fmt::Debug for Pack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "P{}", self.0)
+        match (self.writer(), self.owner()) {
+            (writer, owner) if writer == owner => write!(f, "P{}", writer.0),
+            (writer, owner) => write!(f, "P{}.{owner:?}", writer.0),
+        }
     }
 }
 
-/// A set of sessions or packs, in one byte.
+/// A set of sessions, packs or places.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Set<T> {
-    bits: u8,
+    bits: u16,
     of: PhantomData<T>,
 }
 
@@ -103,7 +134,7 @@ impl<T> Default for Set<T> {
 impl<T> Set<T> {
     /// Member n is in it if bit n is set.
     #[must_use]
-    pub const fn from_bits(bits: u8) -> Self {
+    pub const fn from_bits(bits: u16) -> Self {
         Self { bits, of: PhantomData }
     }
 
@@ -137,10 +168,9 @@ impl<T> Set<T> {
         self.without(other).is_empty()
     }
 
-    /// With two members' names exchanged.
-    #[must_use]
-    pub fn swapped(self, one: u8, other: u8) -> Self {
-        let differ = (self.bits >> one ^ self.bits >> other) & 1;
+    /// With the bits of `mask` exchanged between two places.
+    fn exchanged(self, mask: u16, one: u8, other: u8) -> Self {
+        let differ = (self.bits >> one ^ self.bits >> other) & mask;
         Self::from_bits(self.bits ^ (differ << one | differ << other))
     }
 }
@@ -174,16 +204,61 @@ impl<T: Member> Set<T> {
 
     /// In order of their numbers.
     pub fn iter(self) -> impl Iterator<Item = T> {
-        (0..8).filter(move |number| self.bits >> number & 1 == 1).map(T::numbered)
+        (0..16).filter(move |number| self.bits >> number & 1 == 1).map(T::numbered)
     }
 }
 
-/// Packs have their sessions' numbers.
+/// In a set of packs, four bits in a row are the names with one pack id.
+const ONE_ID: u16 = 0b1111;
+/// Every fourth bit: the names that end with one session.
+const ONE_OWNER: u16 = 0b0001_0001_0001_0001;
+/// Names that aren't twins.
+const WRITTEN: u16 = 0b1000_0100_0010_0001;
+
 impl Sids {
     /// The packs that these sessions may have written.
     #[must_use]
     pub fn packs(self) -> Packs {
-        Packs::from_bits(self.bits)
+        self.names().without_twins()
+    }
+
+    /// All packs' names that end with these sessions.
+    #[must_use]
+    pub fn names(self) -> Packs {
+        Packs::from_bits(self.bits * ONE_OWNER)
+    }
+
+    /// With two sessions' names exchanged.
+    #[must_use]
+    pub fn swapped(self, one: u8, other: u8) -> Self {
+        self.exchanged(1, one, other)
+    }
+}
+
+impl Packs {
+    /// Those that no session has written.
+    #[must_use]
+    pub fn twins(self) -> Self {
+        Self::from_bits(self.bits & !WRITTEN)
+    }
+
+    /// Those that sessions may have written.
+    #[must_use]
+    pub fn without_twins(self) -> Self {
+        Self::from_bits(self.bits & WRITTEN)
+    }
+
+    /// All names that have the id of one of these.
+    #[must_use]
+    pub fn of_same_ids(self) -> Self {
+        let ids = (self.bits | self.bits >> 1 | self.bits >> 2 | self.bits >> 3) & ONE_OWNER;
+        Self::from_bits(ids * ONE_ID)
+    }
+
+    /// With two sessions' names exchanged.
+    #[must_use]
+    pub fn swapped(self, one: u8, other: u8) -> Self {
+        self.exchanged(ONE_ID, one * SIDS_MAX, other * SIDS_MAX).exchanged(ONE_OWNER, one, other)
     }
 }
 
@@ -227,6 +302,37 @@ pub enum Register {
     Snapshot,
     /// It can't commit any more.
     Fence,
+    /// Bytes that nobody has signed. They decide nothing; but the name is taken, until an operator removes
+    /// them.
+    Junk,
+}
+
+/// A name under which what isn't authentic matters to others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Place {
+    /// `snapshots/<sid>`.
+    Register(Sid),
+    /// `epochs/<g>/condemned`. It matters as soon as g is the next epoch.
+    Condemned(Epoch),
+    /// `epochs/<g>/done`. It matters as soon as the epoch exists.
+    Done(Epoch),
+}
+
+impl Member for Place {
+    fn number(self) -> u8 {
+        match self {
+            Self::Register(sid) => sid.0,
+            Self::Condemned(epoch) => 4 + epoch,
+            Self::Done(epoch) => 8 + epoch,
+        }
+    }
+    fn numbered(number: u8) -> Self {
+        match number {
+            0..4 => Self::Register(Sid(number)),
+            4..8 => Self::Condemned(number - 4),
+            _ => Self::Done(number - 8),
+        }
+    }
 }
 
 /// All objects.
@@ -242,6 +348,8 @@ pub struct Store {
     pub forgotten: Sids,
     /// `packs/…`.
     pub packs: Packs,
+    /// Of the twins, those that have the bytes of the pack whose id they have; the others are junk.
+    pub copies: Packs,
     /// Packs named in index segments.
     pub indexed: Packs,
     /// Epoch g is at g − 1.
@@ -253,6 +361,10 @@ pub struct Store {
     pub packs_sent: Packs,
     /// The same for snapshots; only compaction makes their names free.
     pub snapshots_sent: Sids,
+    /// Names taken by bytes that nobody has signed.
+    pub junk: Set<Place>,
+    /// Nobody reads this: how many such objects were ever made.
+    pub junk_made: u8,
     /// Nobody reads this: every snapshot that a user has ever forgotten.
     pub ever_forgotten: Sids,
 }
@@ -261,18 +373,21 @@ impl Store {
     /// Session 0 has committed a snapshot of the chunk, which lies in its pack.
     #[must_use]
     pub fn with_one_snapshot() -> Self {
-        let (first, pack) = (Sids::only(Sid(0)), Packs::only(Pack(0)));
+        let (first, pack) = (Sids::only(Sid(0)), Packs::only(Sid(0).pack()));
         Self {
             sessions: first,
             snapshots: first,
             fences: Sids::default(),
             forgotten: Sids::default(),
             packs: pack,
+            copies: Packs::default(),
             indexed: pack,
             epochs: [EpochObjects::default(); EPOCHS_MAX],
             catalogue: Sids::default(),
             packs_sent: pack,
             snapshots_sent: Sids::default(),
+            junk: Set::default(),
+            junk_made: 0,
             ever_forgotten: Sids::default(),
         }
     }
@@ -283,8 +398,33 @@ impl Store {
         match () {
             () if self.snapshots.has(sid) => Register::Snapshot,
             () if self.fences.has(sid) => Register::Fence,
+            () if self.junk.has(Place::Register(sid)) => Register::Junk,
             () => Register::Empty,
         }
+    }
+
+    /// Whether all that stands under `epochs/` up to the newest epoch can be read, and nothing takes the next
+    /// name: else nobody begins to write or to remove, or goes on to the next epoch.
+    #[must_use]
+    pub fn can_hear_epochs(&self) -> bool {
+        let newest = self.newest_epoch();
+        !self.junk.iter().any(|place| match place {
+            Place::Register(_) => false,
+            Place::Condemned(epoch) => epoch == newest + 1,
+            Place::Done(epoch) => epoch <= newest,
+        })
+    }
+
+    /// Registers that can't be read.
+    #[must_use]
+    pub fn junk_registers(&self) -> Sids {
+        Sids::from_bits(self.junk.bits & ONE_ID)
+    }
+
+    /// Whether all registers can be read; those of compacted sessions needn't be.
+    #[must_use]
+    pub fn can_read_registers(&self) -> bool {
+        self.junk_registers().is_within(self.catalogue)
     }
 
     /// Sessions that have committed or been fenced, the compacted ones among them.
@@ -353,6 +493,7 @@ impl Store {
             fences: sids(self.fences),
             forgotten: sids(self.forgotten),
             packs: packs(self.packs),
+            copies: packs(self.copies),
             indexed: packs(self.indexed),
             epochs: self.epochs.map(|epoch| EpochObjects {
                 condemned: epoch.condemned.map(|condemned| Condemned {
@@ -366,6 +507,8 @@ impl Store {
             catalogue: sids(self.catalogue),
             packs_sent: packs(self.packs_sent),
             snapshots_sent: sids(self.snapshots_sent),
+            junk: self.junk.exchanged(1, one, other),
+            junk_made: self.junk_made,
             ever_forgotten: sids(self.ever_forgotten),
         }
     }

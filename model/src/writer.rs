@@ -82,6 +82,12 @@ fn filters_once(rules: &Rules) -> bool {
     rules.lacks(Mutant::LateSegmentsUnfiltered) || rules.lacks(Mutant::CacheAheadOfItsContent)
 }
 
+/// What an index that is rebuilt finds in the packs themselves: they verify against their ids, junk doesn't.
+fn rebuilt(store: &Store, rules: &Rules) -> Packs {
+    let readable = store.packs.without_twins().with(store.packs.among(store.copies));
+    if rules.lacks(Mutant::UnlistedSupports) { readable } else { Packs::default() }
+}
+
 /// What a writer can do next, in the order of the design's steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WriterStep {
@@ -159,7 +165,7 @@ impl Writer {
         if !matches!(self.phase, Phase::Idle | Phase::Open) {
             return Step::Impossible;
         }
-        let new = store.indexed.without(self.index);
+        let new = store.indexed.with(rebuilt(store, rules)).without(self.index);
         self.index = self.index.with(new);
         if rules.lacks(Mutant::OneLocationPerChunk) && self.support.is_some() {
             self.support = new.iter().next().or(self.support);
@@ -189,7 +195,7 @@ impl Writer {
             None => self.phase == Phase::Open,
             Some(seen) => self.phase == Phase::Open && self.acked == self.seen && newest > seen,
         };
-        if !right_time {
+        if !right_time || !store.can_hear_epochs() {
             return Step::Impossible;
         }
         let first = self.seen.is_none();
@@ -315,6 +321,10 @@ impl Writer {
         };
         self.objections = Some(match self.support {
             _ if rules.lacks(Mutant::AckWithoutObjections) => Packs::default(),
+            Some(pack) if rules.lacks(Mutant::OneNamePerId) => {
+                let listed = condemned.among(Set::only(pack).of_same_ids());
+                listed.iter().last().map(Set::only).unwrap_or_default()
+            }
             Some(pack) => condemned.among(Set::only(pack)),
             None if unknown && !rules.lacks(Mutant::UnknownNotObjected) => condemned,
             None => Packs::default(),
@@ -449,7 +459,7 @@ impl Writer {
             store.fences.remove(sid);
         }
         match store.register(sid) {
-            Register::Fence => {
+            Register::Fence | Register::Junk => {
                 self.end(Phase::Lost);
                 return Step::Done;
             }
@@ -483,7 +493,9 @@ impl Writer {
         if self.phase != Phase::Open {
             return Step::Impossible;
         }
-        store.fences.insert(sid);
+        if store.register(sid) == Register::Empty {
+            store.fences.insert(sid);
+        }
         self.end(Phase::Lost);
         Step::Done
     }

@@ -2,13 +2,14 @@
 
 #![allow(clippy::print_stdout, reason = "tests tell the history that they found")]
 
+use keepfast_model::creator::{Content, CreatorStep};
 use keepfast_model::properties::{
     I1_CHUNKS, I1_READERS, I2_COMPLETE, I2_REPORTED, I3_REFERENCES, I4_VERDICTS, I5_TIMEOUTS, I6_CACHES,
     NO_SELF_WAIT,
 };
 use keepfast_model::rules::Answer;
 use keepfast_model::state::Action;
-use keepfast_model::store::Sid;
+use keepfast_model::store::{Pack, Sid};
 use keepfast_model::writer::WriterStep;
 use keepfast_model::{Bounds, Mutant, Protocol};
 
@@ -67,6 +68,22 @@ fn committed(sid: Sid) -> Vec<Action> {
     steps
 }
 
+/// A session that has given up, so that it is decided.
+fn ended(sid: Sid) -> Vec<Action> {
+    let steps = [WriterStep::CreateSession(Answer::Heard), WriterStep::GiveUp];
+    steps.map(|step| Action::Writer(sid, step)).to_vec()
+}
+
+/// The id of the first pack beside the id of this session.
+fn twin_of_the_first_pack(owner: Sid, content: Content) -> Vec<Action> {
+    vec![Action::Creator(CreatorStep::CreateTwin(Pack::named(Sid(0), owner), content))]
+}
+
+/// A creator beside a writer and a session that has ended; a name is condemned whatever other names hold.
+fn twins() -> Bounds {
+    Bounds { writers: 2, twins: 1, twins_condemned_alone: true, uploads: false, ..small() }
+}
+
 macro_rules! caught {
     ($($test:ident: $mutant:ident with $bounds:expr => $invariant:ident $(after $given:expr)?;)+) => {
         $(#[test]
@@ -114,6 +131,23 @@ caught! {
     a_repack_not_indexed: RepackNotIndexed
         with Bounds { writers: 0, repacks: 1, reader: true, ..small() } => I1_READERS;
     a_removal_before_the_verdict: RemovalBeforeVerdict with small() => I4_VERDICTS;
+
+    a_verdict_by_id: VerdictById with Bounds { twins: 1, twins_condemned_alone: true, ..small() } => I1_CHUNKS;
+    a_verdict_by_id_of_what_nothing_held_alive: VerdictById
+        with Bounds { twins_condemned_alone: false, ..twins() } => I3_REFERENCES
+        after [ended(Sid(2)), twin_of_the_first_pack(Sid(2), Content::Junk)].concat();
+    a_removal_by_id: RemovalById with Bounds { twins: 1, twins_condemned_alone: true, ..small() } => I4_VERDICTS;
+    one_name_per_id: OneNamePerId with twins() => I3_REFERENCES
+        after [ended(Sid(2)), twin_of_the_first_pack(Sid(2), Content::Junk)].concat();
+    a_support_that_no_segment_names: UnlistedSupports
+        with Bounds { twins: 1, copies: true, ..small() } => I3_REFERENCES;
+    a_pack_that_counts_and_that_no_segment_names: UnlistedCounts
+        with Bounds { twins: 1, copies: true, twins_condemned_alone: true, ..small() } => I1_CHUNKS;
+    junk_that_answers: JunkAnswers with Bounds { junk: 1, ..small() } => I3_REFERENCES;
+    junk_that_decides: JunkDecides with Bounds { junk: 1, ..small() } => I3_REFERENCES;
+    junk_that_spares_all: JunkSparesAll with Bounds { junk: 1, ..small() } => I3_REFERENCES;
+    junk_overruled: JunkOverruled with Bounds { junk: 1, ..small() } => I4_VERDICTS;
+    junk_removed_twice: JunkRemovedTwice with Bounds { junk: 1, ..small() } => I4_VERDICTS;
 
     a_removal_before_the_catalogue: RemovalBeforeCatalogue
         with Bounds { compactions: 1, ..small() } => I2_REPORTED;

@@ -7,8 +7,9 @@
 #![allow(clippy::print_stdout, reason = "tests say how far they went")]
 
 use keepfast_model::properties::{
-    FENCED_PACK, FENCED_WRITER, FREED_NAME, LATE_COMMIT, LISTING_SPARES, OBJECTION_SPARES, PACK_REMOVED,
-    READER_RELOADS, SEGMENT_REMOVED, STALE_COMMIT, SUBTREE_MOVED, TAKEOVER,
+    FENCED_PACK, FENCED_WRITER, FREED_NAME, JUNK_OVERCOME, LATE_COMMIT, LISTING_SPARES, OBJECTION_SPARES,
+    PACK_REMOVED, READER_RELOADS, REGISTER_TAKEN, SEGMENT_REMOVED, STALE_COMMIT, SUBTREE_MOVED, TAKEOVER,
+    TWIN_NOT_SPARED, TWIN_REMOVED,
 };
 use keepfast_model::{Bounds, Protocol};
 
@@ -194,4 +195,138 @@ fn compaction_beside_two_writers_that_share_packs() {
         bounds,
         &[PACK_REMOVED, LISTING_SPARES, OBJECTION_SPARES, FENCED_WRITER, FREED_NAME, FENCED_PACK],
     );
+}
+
+/// Twins of packs, in the tests that say so, come at any time, with the id of any pack and of any session.
+/// Safety doesn't rest on the rule that an id which is held alive isn't condemned, so it isn't in force.
+fn with_twins(bounds: Bounds) -> Bounds {
+    Bounds { twins: 1, twins_condemned_alone: true, ..bounds }
+}
+
+#[test]
+fn a_twin_beside_a_writer_and_a_collector() {
+    let bounds = with_twins(Bounds { copies: true, ..Bounds::default() });
+    assert_sound(bounds, &[PACK_REMOVED, TWIN_REMOVED, OBJECTION_SPARES, LATE_COMMIT]);
+}
+
+#[test]
+fn a_twin_beside_two_writers_and_a_collector() {
+    let bounds = with_twins(Bounds { writers: 2, uploads: false, ..plain() });
+    assert_sound(bounds, &[PACK_REMOVED, TWIN_NOT_SPARED, OBJECTION_SPARES, FENCED_WRITER]);
+}
+
+/// The rule is in force, beside two creates.
+#[test]
+fn two_twins_where_what_is_held_alive_is_not_condemned() {
+    let bounds = Bounds { twins: 2, any_subset: true, early_fences: true, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, STALE_COMMIT, FENCED_WRITER]);
+}
+
+/// An objection by pack id spares too much, never too little.
+#[test]
+fn a_twin_and_objections_by_pack_id() {
+    let bounds = with_twins(Bounds { objections_by_id: true, ..Bounds::default() });
+    assert_sound(bounds, &[PACK_REMOVED, TWIN_REMOVED, OBJECTION_SPARES]);
+}
+
+#[test]
+fn a_twin_beside_a_repack_and_a_reader() {
+    let bounds = Bounds { writers: 0, repacks: 1, epochs: 2, reader: true, copies: true, ..plain() };
+    assert_sound(with_twins(bounds), &[PACK_REMOVED, TWIN_REMOVED, READER_RELOADS]);
+}
+
+#[test]
+fn junk_beside_a_writer_and_a_collector() {
+    let bounds = Bounds { junk: 1, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, OBJECTION_SPARES, REGISTER_TAKEN, JUNK_OVERCOME]);
+}
+
+#[test]
+fn junk_beside_a_writer_and_two_collectors() {
+    let bounds = Bounds { junk: 1, collectors: 2, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, REGISTER_TAKEN, JUNK_OVERCOME]);
+}
+
+#[test]
+#[ignore = "five seconds; for soaking"]
+fn junk_twice_beside_a_writer_and_two_collectors() {
+    let bounds = Bounds { junk: 2, collectors: 2, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, REGISTER_TAKEN, JUNK_OVERCOME]);
+}
+
+#[test]
+#[ignore = "ten seconds; for soaking"]
+fn junk_twice_beside_a_writer_two_collectors_and_two_epochs() {
+    let bounds = Bounds { junk: 2, collectors: 2, epochs: 2, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, REGISTER_TAKEN, JUNK_OVERCOME]);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn junk_beside_a_compaction_and_a_writer() {
+    let bounds = Bounds { junk: 1, compactions: 1, ..Bounds::default() };
+    assert_sound(bounds, &[PACK_REMOVED, FREED_NAME, REGISTER_TAKEN, JUNK_OVERCOME]);
+}
+
+#[test]
+#[ignore = "five seconds; for soaking"]
+fn junk_beside_two_writers_with_early_fences() {
+    let bounds = Bounds { junk: 1, writers: 2, uploads: false, early_fences: true, ..plain() };
+    assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, REGISTER_TAKEN, JUNK_OVERCOME]);
+}
+
+#[test]
+fn a_twin_and_junk_beside_a_writer_and_a_collector() {
+    let bounds = with_twins(Bounds { junk: 1, ..Bounds::default() });
+    assert_sound(bounds, &[PACK_REMOVED, TWIN_REMOVED, REGISTER_TAKEN, JUNK_OVERCOME]);
+}
+
+#[test]
+#[ignore = "five seconds; for soaking"]
+fn two_twins_beside_a_writer_and_a_collector() {
+    let bounds = Bounds { twins: 2, ..with_twins(Bounds { copies: true, ..Bounds::default() }) };
+    assert_sound(bounds, &[PACK_REMOVED, TWIN_REMOVED, OBJECTION_SPARES, LATE_COMMIT]);
+}
+
+#[test]
+#[ignore = "half a minute; for soaking"]
+fn a_twin_beside_two_writers_and_two_collectors() {
+    let bounds = Bounds { writers: 2, collectors: 2, uploads: false, any_subset: true, ..plain() };
+    let events = [PACK_REMOVED, TAKEOVER, TWIN_NOT_SPARED, OBJECTION_SPARES, FENCED_WRITER];
+    assert_sound(with_twins(bounds), &events);
+}
+
+#[test]
+#[ignore = "two minutes; for soaking"]
+fn a_twin_beside_two_writers_with_uploads() {
+    let bounds = Bounds { writers: 2, ..plain() };
+    assert_sound(with_twins(bounds), &[PACK_REMOVED, TWIN_NOT_SPARED, FENCED_WRITER]);
+}
+
+#[test]
+#[ignore = "a minute; for soaking"]
+fn a_twin_beside_a_writer_two_collectors_and_two_epochs() {
+    let bounds = Bounds { collectors: 2, epochs: 2, any_subset: true, ..plain() };
+    assert_sound(with_twins(bounds), &[PACK_REMOVED, TAKEOVER, TWIN_REMOVED, OBJECTION_SPARES]);
+}
+
+#[test]
+#[ignore = "two minutes; for soaking"]
+fn a_twin_beside_a_repack_a_writer_and_a_reader() {
+    let bounds = Bounds { repacks: 1, reader: true, copies: true, any_subset: true, ..plain() };
+    assert_sound(with_twins(bounds), &[PACK_REMOVED, TWIN_REMOVED, READER_RELOADS]);
+}
+
+#[test]
+#[ignore = "ten seconds; for soaking"]
+fn a_twin_beside_two_repacks_and_a_reader() {
+    let bounds = Bounds { writers: 0, repacks: 2, epochs: 2, reader: true, copies: true, ..plain() };
+    assert_sound(with_twins(bounds), &[PACK_REMOVED, TWIN_REMOVED, READER_RELOADS]);
+}
+
+#[test]
+#[ignore = "two minutes; for soaking"]
+fn a_twin_beside_a_compaction_and_a_writer() {
+    let bounds = with_twins(Bounds { compactions: 1, ..Bounds::default() });
+    assert_sound(bounds, &[PACK_REMOVED, TWIN_REMOVED, FREED_NAME]);
 }
