@@ -274,7 +274,7 @@ impl Worker<'_> {
             return true;
         }
         let refer =
-            |content: &Content| trees.all_chunks(content, &mut |id| writer.refer(id)).unwrap_or(false);
+            |content: &Content| trees.all_chunks(content, &mut |wanted| writer.refer(wanted)).unwrap_or(false);
         refer(content)
             && match extents {
                 Extents::Blob(blob) => refer(blob),

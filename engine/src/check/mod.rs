@@ -6,15 +6,18 @@
 //! Others back up, forget and prune meanwhile. What isn't there is therefore a suspicion first: it
 //! is a finding if no verdict and no decision that came since explains it.
 
+mod chunks;
 mod collection;
 mod hits;
 mod packs;
 mod trees;
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 
 use keepfast_backend::Listed;
-use keepfast_format::ids::{ChunkId, ObjectHash, PackId, SessionId};
+use keepfast_format::epoch::PackName;
+use keepfast_format::ids::{ObjectHash, PackId, SessionId};
 use keepfast_format::pack::PackTable;
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
@@ -26,9 +29,13 @@ use crate::repo::{
     FrameCache, Index, Repository, Snapshots, Trees, is_forgotten, list_catalogue, list_segments, names_dead,
     read_segment, refresh_index, until,
 };
+use chunks::{Bad, BadFrames, Chunks, Suspects};
 use hits::Hits;
 use packs::Reading;
 use trees::TreeWalk;
+
+/// Frames of data that are kept open while chunks are read that may be damaged.
+const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// How to check.
 #[derive(Debug, Clone, Copy)]
@@ -118,8 +125,11 @@ pub fn check(
     }
     check.report.packs = stored.len() as u64;
     let listed = check.segments(segments, index, snapshots, &stored)?;
-    let bad = check.packs(&stored, &listed, index, options)?;
-    let hit = check.trees(index, snapshots, &bad, options.threads)?;
+    index.miss_all_but(|pack| stored.contains_key(pack))?;
+    let found = check.packs(&stored, &listed, index, options)?;
+    let suspects = Suspects::of(index, found.bad)?;
+    let hit = check.trees(index, snapshots, &suspects, options.threads)?;
+    check.report.findings += index.report_demoted(monitor, |pack| found.named.contains(pack));
     check.report.files_hit = hit;
     Ok(check.report)
 }
@@ -130,10 +140,17 @@ struct Check<'a> {
     report: CheckReport,
 }
 
-/// Packs in the store: their sessions and sizes.
-type StoredPacks = HashMap<PackId, (SessionId, u64)>;
-/// Packs that segments list: their sessions, sizes and contents.
-type ListedPacks = HashMap<PackId, (SessionId, u64, PackTable)>;
+/// Packs in the store, and their sizes, in bytes.
+type StoredPacks = HashMap<PackName, u64>;
+/// Packs that segments list: their sizes and contents.
+type ListedPacks = HashMap<PackName, (u64, PackTable)>;
+
+/// What reading packs has found.
+struct FoundInPacks {
+    bad: BadFrames,
+    /// Packs of which it was said.
+    named: HashSet<String>,
+}
 
 impl Check<'_> {
     fn finding(&mut self, object: String, what: impl Into<String>) {
@@ -241,7 +258,7 @@ impl Check<'_> {
         self.repository.backend().list(
             names::PACKS,
             &mut |Listed { name, bytes }| match names::parse_pack(&name) {
-                Some((id, session)) => drop(stored.insert(id, (session, bytes))),
+                Some((id, session)) => drop(stored.insert(PackName { id, session }, bytes)),
                 None => strange.push(name),
             },
         )?;
@@ -279,15 +296,16 @@ impl Check<'_> {
                 if index.was_buried(&pack.id)? {
                     continue;
                 }
-                match stored.get(&pack.id) {
+                let name = PackName { id: pack.id, session: pack.session };
+                match stored.get(&name) {
                     None => self.finding(pack.name(), "it is missing"),
-                    Some((_, bytes)) if *bytes != pack.stored_bytes => self.finding(
+                    Some(bytes) if *bytes != pack.stored_bytes => self.finding(
                         pack.name(),
                         format!("it has {bytes} bytes where {} were written", pack.stored_bytes),
                     ),
                     Some(_) => {}
                 }
-                listed.insert(pack.id, (segment.session, pack.stored_bytes, table));
+                listed.insert(name, (pack.stored_bytes, table));
             }
         }
         for stored in &snapshots.all {
@@ -311,57 +329,56 @@ impl Check<'_> {
         Ok(listed)
     }
 
-    /// Reads packs in full, as far as asked for. Returns the chunks that can't be had.
+    /// Reads packs in full, as far as asked for. Returns those in which something is wrong.
     fn packs(
         &mut self,
         stored: &StoredPacks,
         listed: &ListedPacks,
         index: &Index,
         options: &CheckOptions,
-    ) -> Result<HashSet<ChunkId>> {
-        let mut bad = HashSet::new();
-        for (id, (_, bytes, table)) in listed {
-            if stored.get(id).is_none_or(|(_, found)| found < bytes) {
-                bad.extend(table.chunks.iter().map(|chunk| chunk.id));
+    ) -> Result<FoundInPacks> {
+        let mut bad = BadFrames::new();
+        for (name, (bytes, _)) in listed {
+            if stored.get(name).is_some_and(|found| found < bytes) {
+                bad.insert(*name, Bad::Whole);
             }
         }
         // Packs that no segment lists hold nothing that anybody counts on, unless the
         // index had to be rebuilt from them.
-        let mut unlisted = ListedPacks::new();
+        let mut unlisted = HashSet::new();
         index.for_each_pack(|number, pack| {
-            if !listed.contains_key(&pack.id) && !index.is_dead(number) {
-                let table = PackTable { frames: pack.frames.clone(), chunks: Vec::new() };
-                unlisted.insert(pack.id, (pack.session, pack.stored_bytes, table));
+            let name = PackName { id: pack.id, session: pack.session };
+            if !listed.contains_key(&name) && !index.is_dead(number) {
+                unlisted.insert(name);
             }
         })?;
-        for (id, (session, _, _)) in &unlisted {
-            if !stored.contains_key(id) {
-                self.finding(names::pack(*id, *session), "it is missing");
+        for pack in &unlisted {
+            if !stored.contains_key(pack) {
+                self.finding(names::pack(pack.id, pack.session), "it is missing");
             }
         }
-        let mut to_read: Vec<(PackId, SessionId, u64)> = stored
+        let mut to_read: Vec<(PackName, u64)> = stored
             .iter()
-            .filter(|(id, _)| options.read.includes(id))
-            .map(|(id, (session, bytes))| (*id, *session, *bytes))
+            .filter(|(pack, _)| options.read.includes(&pack.id))
+            .map(|(pack, bytes)| (*pack, *bytes))
             .collect();
         to_read.sort_unstable();
-        self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, _, bytes)| bytes).sum());
-        let mut reading =
+        self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, bytes)| bytes).sum());
+        let reading =
             Reading::new(self.repository, self.monitor, listed, &to_read, bad).run(options.threads)?;
         self.report.packs_read = (to_read.len() - reading.gone.len()) as u64;
         self.report.bytes_read = reading.bytes;
         self.report.findings += reading.findings;
         if !reading.gone.is_empty() {
             self.verdicts(index)?;
+            index.miss_all_but(|pack| stored.contains_key(pack) && !reading.gone.contains(pack))?;
         }
-        for (id, session) in reading.gone {
-            if !index.was_buried(&id)? {
-                self.finding(names::pack(id, session), "it is missing");
-                let table = listed.get(&id).map(|(_, _, table)| table);
-                reading.bad.extend(table.into_iter().flat_map(|table| &table.chunks).map(|chunk| chunk.id));
+        for pack in reading.gone {
+            if !index.was_buried(&pack.id)? {
+                self.finding(names::pack(pack.id, pack.session), "it is missing");
             }
         }
-        Ok(reading.bad)
+        Ok(FoundInPacks { bad: reading.bad, named: reading.named })
     }
 
     /// Walks all snapshots; each tree once. Then names what is hit, in an order that is always the
@@ -370,19 +387,22 @@ impl Check<'_> {
         &mut self,
         index: &Index,
         snapshots: &Snapshots,
-        bad: &HashSet<ChunkId>,
+        suspects: &Suspects,
         threads: usize,
     ) -> Result<u64> {
         let frames = FrameCache::new(self.repository, index);
+        let data = FrameCache::new(self.repository, index).keeping(DATA_FRAMES);
         let trees = Trees::new(&frames);
-        let walked = TreeWalk::new(trees, index, bad, self.monitor).run(snapshots, threads)?;
+        let chunks = Chunks::new(&data, suspects);
+        let walked = TreeWalk::new(trees, &chunks, self.monitor).run(snapshots, threads)?;
         (self.report.trees, self.report.files) = (walked.trees, walked.files);
         if !walked.damaged.is_empty() {
             // What was moved while others were looked at is where it is now.
             self.verdicts(index)?;
             refresh_index(self.repository, index)?;
+            chunks.look_again();
         }
-        let mut hits = Hits::new(trees, index, bad, &walked.damaged, self.monitor);
+        let mut hits = Hits::new(trees, &chunks, &walked.damaged, self.monitor);
         let mut count = 0;
         for snapshot in snapshots.all.iter().rev().map(|stored| &stored.snapshot) {
             let hit = hits.of(snapshot, count)?;

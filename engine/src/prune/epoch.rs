@@ -221,8 +221,9 @@ impl Prune<'_> {
         let numbers = self.index.numbers_of(&condemned.pack_ids())?;
         let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
-        Reach::new(&frames, self.monitor).walk(snapshots.iter().copied(), &seen, &mut |id, place| {
-            if place.is_none_or(|place| !self.index.is_readable(place.pack)) {
+        Reach::new(&frames, self.monitor).walk(snapshots.iter().copied(), &seen, &mut |reached| {
+            let id = &reached.wanted.id;
+            if !reached.places.first().is_some_and(|place| self.index.is_readable(place.pack)) {
                 return Err(FrameCache::missing(id));
             }
             for place in self.index.locations(id)? {

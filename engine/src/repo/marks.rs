@@ -19,6 +19,14 @@ const MISSING: u8 = 2;
 const CONDEMNED: u8 = 4;
 /// This session refers to something in it.
 const REFERRED: u8 = 8;
+/// Something in it wasn't what an index segment or its directory says, when this process read it.
+const DEMOTED: u8 = 16;
+/// It is known whether an owner lists it.
+const CLASSED: u8 = 32;
+/// An owner lists it.
+const OWNERS: u8 = 64;
+/// What stays when a session begins.
+const LASTING: u8 = DEAD | MISSING | DEMOTED | CLASSED | OWNERS;
 
 const BLOCK: usize = 1 << 16;
 const BLOCKS: usize = 1 << 12;
@@ -66,20 +74,53 @@ impl PackMarks {
 
     /// Refers to a pack, unless it may not be.
     pub fn refer(&self, pack: u32) -> bool {
+        self.refer_unless(pack, DEAD | MISSING | DEMOTED)
+    }
+
+    /// Refers to a pack that is referred to already, by what was taken over: that something in it is
+    /// wrong is no reason to let go of the rest.
+    pub fn hold(&self, pack: u32) -> bool {
+        self.refer_unless(pack, DEAD | MISSING)
+    }
+
+    fn refer_unless(&self, pack: u32, unusable: u8) -> bool {
         let Some(mark) = self.mark(pack) else { return false };
-        let refer = |marks: u8| may_refer(marks).then_some(marks | REFERRED);
-        mark.load(Ordering::SeqCst) & (REFERRED | DEAD | MISSING) == REFERRED
+        let refer = |marks: u8| may_refer(marks, unusable).then_some(marks | REFERRED);
+        mark.load(Ordering::SeqCst) & (REFERRED | unusable) == REFERRED
             || mark.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refer).is_ok()
     }
 
     /// Whether a pack may be referred to.
     pub fn is_usable(&self, pack: u32) -> bool {
-        may_refer(self.get(pack))
+        may_refer(self.get(pack), DEAD | MISSING | DEMOTED)
     }
 
     /// Whether a pack can be expected to be stored.
     pub fn is_readable(&self, pack: u32) -> bool {
         self.get(pack) & (DEAD | MISSING) == 0
+    }
+
+    /// Whether a pack can be expected to be stored, and to hold what it is said to hold.
+    pub fn is_sound(&self, pack: u32) -> bool {
+        self.get(pack) & (DEAD | MISSING | DEMOTED) == 0
+    }
+
+    /// Whether something in it was found to be wrong.
+    pub fn is_demoted(&self, pack: u32) -> bool {
+        self.get(pack) & DEMOTED != 0
+    }
+
+    /// Whether an owner lists it; `find_out` is asked once.
+    pub fn is_owners(&self, pack: u32, find_out: impl FnOnce() -> bool) -> bool {
+        let known = self.get(pack);
+        if known & CLASSED != 0 {
+            return known & OWNERS != 0;
+        }
+        let is_owners = find_out();
+        if let Some(mark) = self.mark(pack) {
+            mark.fetch_or(if is_owners { CLASSED | OWNERS } else { CLASSED }, Ordering::SeqCst);
+        }
+        is_owners
     }
 
     /// Whether a verdict has named it.
@@ -124,18 +165,23 @@ impl PackMarks {
         }
     }
 
+    /// Something in it is wrong. Returns whether nobody has said so before.
+    pub fn demote(&self, pack: u32) -> bool {
+        self.mark(pack).is_some_and(|mark| mark.fetch_or(DEMOTED, Ordering::SeqCst) & DEMOTED == 0)
+    }
+
     /// Another session begins: it refers to nothing yet, and has heard of no epoch.
     pub fn begin_session(&self) {
         self.condemned.write().unwrap_or_else(PoisonError::into_inner).clear();
         for mark in self.blocks.iter().filter_map(OnceLock::get).flatten() {
-            mark.fetch_and(DEAD | MISSING, Ordering::SeqCst);
+            mark.fetch_and(LASTING, Ordering::SeqCst);
         }
     }
 }
 
 /// What was referred to before it was condemned stays in use: the session objects to its removal.
-fn may_refer(marks: u8) -> bool {
-    marks & (DEAD | MISSING) == 0 && (marks & CONDEMNED == 0 || marks & REFERRED != 0)
+fn may_refer(marks: u8, unusable: u8) -> bool {
+    marks & unusable == 0 && (marks & CONDEMNED == 0 || marks & REFERRED != 0)
 }
 
 #[cfg(test)]
@@ -165,6 +211,24 @@ mod tests {
         adding.add(&other, 6);
         drop(adding);
         assert!(!marks.refer(5) && marks.refer(6));
+    }
+
+    #[test]
+    fn what_was_found_wrong_is_held_but_not_referred_to() {
+        let marks = PackMarks::default();
+        assert!(marks.refer(1) && marks.demote(1) && !marks.demote(1), "it is said once");
+        assert!(!marks.refer(1) && !marks.is_usable(1) && !marks.is_sound(1));
+        assert!(marks.hold(1) && marks.is_readable(1));
+        assert!(marks.condemn(1), "what is held is objected to");
+    }
+
+    #[test]
+    fn whose_a_pack_is_is_found_out_once() {
+        let marks = PackMarks::default();
+        assert!(marks.is_owners(1, || true) && !marks.is_owners(2, || false));
+        marks.begin_session();
+        assert!(marks.is_owners(1, || false) && !marks.is_owners(2, || true));
+        assert!(marks.is_sound(1) && marks.is_usable(2));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use keepfast_backend::Created;
 use keepfast_format::epoch::{Ack, Condemned};
 use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::keys::KeyRef;
 use keepfast_format::node::Timestamp;
 use keepfast_format::session::Session as SessionObject;
 use keepfast_format::snapshot::{Register, Snapshot, SnapshotBody, SnapshotHead};
@@ -79,6 +80,8 @@ pub struct WriterTotals {
 pub struct CommitRequest<'a> {
     /// What is sealed into the snapshot.
     pub body: SnapshotBody,
+    /// The keys of the chunks that it refers to, and its own.
+    pub key: KeyRef,
     /// What the session wrote.
     pub totals: &'a WriterTotals,
     /// The snapshots that were there when it began.
@@ -279,11 +282,8 @@ impl<'r> Session<'r> {
         let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
         let mut all = true;
-        let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |id, _| {
-            let locations = self.index.locations(id)?;
-            let (rather_not, rather): (Vec<u32>, Vec<u32>) =
-                locations.iter().map(|place| place.pack).partition(|pack| numbers.contains_key(pack));
-            all &= rather.into_iter().chain(rather_not).any(|pack| self.index.marks().refer(pack));
+        let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |reached| {
+            all &= self.index.hold(&reached.wanted, |pack| numbers.contains_key(&pack))?;
             Ok(())
         });
         match walked {
@@ -346,6 +346,7 @@ impl<'r> Session<'r> {
             self.answer_newer_than(&mut acked)?;
             *acked
         };
+        let secrets = repository.secrets_under(request.key)?;
         let (sequence, previous) = request.snapshots.next_of(self.id.writer);
         let head = SnapshotHead {
             id: self.id,
@@ -356,10 +357,10 @@ impl<'r> Session<'r> {
             segments: request.totals.segments,
             pack_list: Snapshot::pack_list_hash(&request.totals.packs),
             heads: request.snapshots.heads(),
-            key: repository.current().key(),
+            key: request.key,
         };
         let snapshot = Snapshot::new(head, request.body);
-        let bytes = snapshot.seal(repository.id(), repository.current(), repository.identity());
+        let bytes = snapshot.seal(repository.id(), secrets, repository.identity());
         let backend = repository.backend();
         backend.sync()?;
         let name = names::snapshot(self.id);

@@ -5,6 +5,7 @@ mod database;
 mod entries;
 mod load;
 mod lookup;
+mod trust;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -30,7 +31,9 @@ use entries::{
     encode_pack, locations, number_key, number_of_key, source_key, space,
 };
 pub(super) use load::Loading;
-pub use lookup::Located;
+pub use lookup::{Located, Places, Wanted};
+use trust::Demoted;
+pub(super) use trust::{LookedInto, Trust};
 
 /// Where a chunk is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,11 +92,18 @@ pub struct Index {
     doubtful: AtomicBool,
     marks: PackMarks,
     loading: Mutex<()>,
+    /// Whose word counts for how much.
+    trust: Trust,
+    /// Whether there is anything that no segment lists.
+    has_unlisted: AtomicBool,
+    /// Packs in which something is wrong.
+    demoted: Mutex<Demoted>,
+    looked_into: Mutex<LookedInto>,
 }
 
 impl Index {
     /// Opens the index in its folder, empty if there is none or it can't be used.
-    pub(super) fn open(slot: CacheSlot) -> Result<Self> {
+    pub(super) fn open(slot: CacheSlot, trust: Trust) -> Result<Self> {
         if slot.is_damaged() {
             slot.wipe()?;
         }
@@ -118,7 +128,12 @@ impl Index {
             doubtful: AtomicBool::new(false),
             marks: PackMarks::default(),
             loading: Mutex::default(),
+            trust,
+            has_unlisted: AtomicBool::new(false),
+            demoted: Mutex::default(),
+            looked_into: Mutex::default(),
         };
+        index.has_unlisted.store(index.has_any(space::UNLISTED)?, Ordering::Relaxed);
         index.for_each_key(space::GRAVE, |number, _| {
             index.marks.bury(number_of_key(number)?);
             Some(())
@@ -133,10 +148,10 @@ impl Index {
 
     /// Forgets everything.
     pub(super) fn reset(self) -> Result<Self> {
-        let Self { database, slot, .. } = self;
+        let Self { database, slot, trust, .. } = self;
         drop(database);
         slot.wipe()?;
-        Self::open(slot)
+        Self::open(slot, trust)
     }
 
     /// Where the index is.
@@ -155,23 +170,19 @@ impl Index {
     /// storing a chunk twice is safe.
     #[must_use]
     pub fn contains(&self, id: &ChunkId) -> bool {
-        self.any_location(id, |pack| self.marks.is_usable(pack))
+        self.any_of(id, |value| {
+            decode_locations(value)
+                .is_some_and(|mut found| found.any(|place| self.marks.is_usable(place.pack)))
+        })
     }
 
-    /// As [`Index::contains`], and from then on this process's session refers to the pack.
-    #[must_use]
-    pub fn refer(&self, id: &ChunkId) -> bool {
-        self.any_location(id, |pack| self.marks.refer(pack))
-    }
-
-    fn any_location(&self, id: &ChunkId, fits: impl Fn(u32) -> bool) -> bool {
+    /// Asks what is known of a chunk in packs that a segment lists.
+    fn any_of(&self, id: &ChunkId, holds: impl FnOnce(&[u8]) -> bool) -> bool {
         if self.is_empty() {
             return false;
         }
         match self.database.db.get_pinned(chunk_key(space::CHUNK, id)) {
-            Ok(Some(value)) => {
-                decode_locations(&value).is_some_and(|mut found| found.any(|place| fits(place.pack)))
-            }
+            Ok(Some(value)) => holds(&value),
             Ok(None) => false,
             Err(_) => {
                 self.slot.mark_damaged();
@@ -183,6 +194,11 @@ impl Index {
     /// Waits until nobody else loads segments.
     pub(super) fn loading(&self) -> MutexGuard<'_, ()> {
         self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which packs' own directories this process has read.
+    pub(super) fn looked_into(&self) -> MutexGuard<'_, LookedInto> {
+        self.looked_into.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What this process knows of each pack.
@@ -272,6 +288,14 @@ impl Index {
             }
         })?;
         Ok(numbers)
+    }
+
+    /// Whether there is any key of a kind.
+    fn has_any(&self, space: u8) -> Result<bool> {
+        match self.database.db.iterator(IteratorMode::From(&[space], Direction::Forward)).next() {
+            Some(entry) => Ok(entry.map_err(|error| self.failed(&error))?.0.first() == Some(&space)),
+            None => Ok(false),
+        }
     }
 
     /// Calls `visit` with every key of a kind and its value; `None` says that they are malformed.
@@ -364,6 +388,9 @@ impl Index {
             }
         }
         batch.put(source_key(source), encode_numbers(&numbers));
+        if space == space::UNLISTED {
+            self.has_unlisted.store(true, Ordering::Relaxed);
+        }
         self.database.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))?;
         self.database.fit_cache();
         Ok(())
