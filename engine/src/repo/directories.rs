@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::epoch::PackName;
 use keepfast_format::names;
@@ -53,9 +54,18 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
     wanted.sort_unstable();
     let next = AtomicUsize::new(0);
     let threads = if repository.backend().is_far() { READ_AT_A_TIME.min(wanted.len()) } else { 1 };
+    // Whole packs are read one at a time: they are large.
+    let whole = Mutex::new(());
+    let read = |pack: PackName, bytes| match read_directory(repository, pack, bytes)? {
+        Some(read) => Ok(read),
+        None => {
+            let _alone = whole.lock().unwrap_or_else(PoisonError::into_inner);
+            read_contents(repository, pack.id, pack.session)
+        }
+    };
     let work = || -> Result<()> {
         while let Some((pack, bytes)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match read_directory(repository, *pack, *bytes) {
+            match read(*pack, *bytes) {
                 Ok((stored, table)) => index.add(&names::pack(pack.id, pack.session), &[(stored, &table)])?,
                 // It helps nobody. That it is damaged is for a check to say.
                 Err(EngineError::Damaged { .. }) => {}
@@ -78,9 +88,13 @@ fn unlisted(index: &Index, stored: impl Iterator<Item = PackName>) -> Result<Vec
     Ok(stored.filter(|pack| !known.contains(pack)).collect())
 }
 
-/// What a pack of this size says that it holds: by its directory, or where that is damaged, by its
-/// frames.
-fn read_directory(repository: &Repository, pack: PackName, bytes: u64) -> Result<(StoredPack, PackTable)> {
+/// What the directory of a pack of this size says that it holds; nothing if it is damaged, and the
+/// frames may say it.
+fn read_directory(
+    repository: &Repository,
+    pack: PackName,
+    bytes: u64,
+) -> Result<Option<(StoredPack, PackTable)>> {
     let name = names::pack(pack.id, pack.session);
     let damaged = || EngineError::damaged(name.clone());
     if bytes > limits::PACK_STORED_BYTES_MAX {
@@ -113,9 +127,9 @@ fn read_directory(repository: &Repository, pack: PackName, bytes: u64) -> Result
                 stored_bytes: bytes,
                 frames: table.frames.clone(),
             };
-            Ok((stored, table))
+            Ok(Some((stored, table)))
         }
-        Err(EngineError::Damaged { .. }) => read_contents(repository, pack.id, pack.session),
+        Err(EngineError::Damaged { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

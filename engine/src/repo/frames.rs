@@ -224,7 +224,7 @@ impl<'r> FrameCache<'r> {
         let start = place.offset as usize;
         let range = start..start + place.len as usize;
         let hasher = self.hashers.under(pack.key);
-        let is_it = |bytes| hasher.is_some_and(|hasher| hasher.id(kind, bytes) == *id);
+        let is_it = |bytes: &[u8]| hasher.is_some_and(|hasher| hasher.id(kind, bytes) == *id);
         if frame.get(range.clone()).is_some_and(is_it) {
             return Ok(ChunkBytes { frame, range });
         }

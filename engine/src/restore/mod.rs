@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
+use keepfast_format::{FormatError, names};
 
 use crate::error::{EngineError, Result};
 use crate::fs::select::Patterns;
@@ -139,7 +140,10 @@ fn restore_snapshot(
     walk.link_all()?;
     let mut report = walk.target.finish(monitor);
     if options.verify && !options.dry_run {
-        let ids = repository.secrets_under(snapshot.head.key)?.chunk_ids();
+        let ids = frames.hashers().under(snapshot.head.key).ok_or_else(|| {
+            let name = names::snapshot(snapshot.head.id);
+            EngineError::damaged(name)(FormatError::NoKey { what: "snapshot" })
+        })?;
         let comparison = verify::Comparison { trees, data: &data, ids };
         verify::verify(&comparison, &root, options, monitor, &mut report)?;
     }

@@ -67,7 +67,7 @@ pub struct Comparison<'f> {
     /// Its data, for files in bundles, which mostly come in the same order.
     pub data: &'f FrameCache<'f>,
     /// The hasher under the snapshot's keys.
-    pub ids: ChunkIds,
+    pub ids: &'f ChunkIds,
 }
 
 impl Comparison<'_> {

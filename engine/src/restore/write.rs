@@ -219,7 +219,9 @@ impl Run<'_, '_> {
             if verified != Some(part.id) {
                 let start = part.location.offset as usize;
                 let chunk = plain.get(start..start + part.location.len as usize);
-                let is_it = |chunk| hasher.is_some_and(|hasher| hasher.id(ChunkKind::Data, chunk) == part.id);
+                let is_it = |chunk: &[u8]| {
+                    hasher.is_some_and(|hasher| hasher.id(ChunkKind::Data, chunk) == part.id)
+                };
                 verified = chunk.is_some_and(is_it).then_some(part.id);
             }
             if verified.is_some() { &mut good } else { &mut wrong }.push(*part);

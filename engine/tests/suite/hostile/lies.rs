@@ -106,7 +106,7 @@ impl Scene {
         let victims = self.victims();
         for fresh in [false, true] {
             if fresh {
-                self.lab.cache = self.lab.path(&format!("fresh cache {}", self.lab.fresh_target().display()));
+                self.lab.cache = self.lab.path(&format!("fresh cache {}", u64::from_le_bytes(*self.crafter.random())));
             }
             assert_restores(&self.lab, &victims, &self.lab.source());
             let opened = self.lab.open();
@@ -208,7 +208,8 @@ fn an_empty_lie_is_no_reason_not_to_store() {
 /// A prune counts a chunk wherever a writer says that it is: what is right isn't given up for a lie.
 #[test]
 fn a_lie_never_makes_the_right_copy_garbage() {
-    for len in [|_| 0, |len| len] as [fn(u32) -> u32; 2] {
+    let lengths: [fn(u32) -> u32; 2] = [|_| 0, |len| len];
+    for len in lengths {
         for victim in [Victim::Owner, Victim::Writer] {
             let mut scene = Scene::of(victim);
             drop(scene.lab.open());
