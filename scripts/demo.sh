@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/keep
 step() { printf '\n== %s\n' "$*"; }
 
 step "building (a first build takes some minutes: RocksDB is in it)"
-cargo build --release --workspace
+cargo build --release --package keepfast
 keepfast=$CARGO_TARGET_DIR/release/keepfast
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/keepfast-demo.XXXXXX")

@@ -85,7 +85,7 @@ fn refer_to_all(
     };
     let walked = Reach::new(&frames, monitor).walk([&forgotten.snapshot.body], &seen, &mut |reached| {
         session.poll_if_due()?;
-        if index.hold(&reached.wanted, |_| false)? { Ok(()) } else { Err(gone()) }
+        if session.hold(&reached.wanted, |_| false)? { Ok(()) } else { Err(gone()) }
     });
     match walked {
         Err(EngineError::Missing { .. }) => Err(gone()),

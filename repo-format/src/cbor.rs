@@ -110,6 +110,11 @@ impl Taker {
         FormatError::Malformed { what: self.what, why }
     }
 
+    /// Whether a field is there that wasn't taken.
+    pub fn has(&self, key: i128) -> bool {
+        self.map.contains_key(&Value::Integer(key))
+    }
+
     pub fn optional(&mut self, key: i128) -> Option<Value> {
         self.map.remove(&Value::Integer(key))
     }
@@ -141,7 +146,7 @@ impl Taker {
     }
 
     pub fn optional_fixed<const N: usize>(&mut self, key: i128) -> Result<Option<[u8; N]>, FormatError> {
-        if self.map.contains_key(&Value::Integer(key)) { self.fixed(key).map(Some) } else { Ok(None) }
+        if self.has(key) { self.fixed(key).map(Some) } else { Ok(None) }
     }
 
     pub fn text(&mut self, key: i128) -> Result<String, FormatError> {

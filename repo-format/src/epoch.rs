@@ -1,16 +1,20 @@
 //! Garbage collection's epochs: what is condemned, what sessions object to, and the verdict.
 //!
+//! All of them speak of packs by their full names. An id alone says which bytes are meant, and not
+//! which object: anybody who may create objects can put another one beside it under the same id.
+//!
 //! An epoch is published by `condemned`, which an owner signs. Each running session answers
 //! with an ack, which its writer signs; `done` is the verdict, an owner's again. All three are
 //! created once and never change.
 
-use std::collections::HashSet;
+use std::fmt;
 
 use crate::FormatError;
 use crate::cbor::{Fields, Taker};
 use crate::ids::{HolderId, PackId, RepositoryId, SessionId};
 use crate::keys::Identity;
 use crate::limits;
+use crate::names;
 use crate::signed::{self, Envelope, SignedKind};
 
 const CONDEMNED: &str = "condemned";
@@ -29,6 +33,32 @@ pub struct PackName {
 impl PackName {
     /// Length of the binary form: pack id, then session id.
     pub const SIZE: usize = PackId::SIZE + SessionId::SIZE;
+
+    /// The binary form.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let (id, session) = bytes.split_at_mut(PackId::SIZE);
+        id.copy_from_slice(self.id.as_bytes());
+        session.copy_from_slice(&self.session.to_bytes());
+        bytes
+    }
+
+    /// The name that a binary form stands for.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+        let (mut id, mut session) = ([0; PackId::SIZE], [0; SessionId::SIZE]);
+        id.copy_from_slice(&bytes[..PackId::SIZE]);
+        session.copy_from_slice(&bytes[PackId::SIZE..]);
+        Self { id: PackId::new(id), session: SessionId::from_bytes(&session) }
+    }
+}
+
+impl fmt::Display for PackName {
+    /// The name of the pack's object.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&names::pack(self.id, self.session))
+    }
 }
 
 /// What an epoch would remove.
@@ -43,20 +73,10 @@ pub struct Condemned {
 }
 
 impl Condemned {
-    /// The packs' ids.
-    #[must_use]
-    pub fn pack_ids(&self) -> HashSet<PackId> {
-        self.packs.iter().map(|pack| pack.id).collect()
-    }
-
     /// The stored bytes: encoded and signed by an owner.
     #[must_use]
     pub fn seal(&self, repository: RepositoryId, owner: &Identity) -> Vec<u8> {
-        let packs: Vec<u8> = self
-            .packs
-            .iter()
-            .flat_map(|pack| pack.id.as_bytes().iter().copied().chain(pack.session.to_bytes()))
-            .collect();
+        let packs = joined(&self.packs);
         let snapshots: Vec<u8> = self.snapshots.iter().flat_map(SessionId::to_bytes).collect();
         let payload = Fields::new()
             .bytes(0, repository.as_bytes())
@@ -79,13 +99,7 @@ impl Condemned {
         let mut fields = Taker::decode(CONDEMNED, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = fields.u32(1)?;
-        let packs = ascending(CONDEMNED, &fields.bytes(2)?, |record: &[u8; PackName::SIZE]| {
-            let (id, session) = record.split_at(PackId::SIZE);
-            PackName {
-                id: PackId::new(id.try_into().unwrap_or_default()),
-                session: SessionId::from_bytes(session.try_into().unwrap_or(&[0; SessionId::SIZE])),
-            }
-        })?;
+        let packs = ascending(CONDEMNED, &fields.bytes(2)?, PackName::from_bytes)?;
         let snapshots = ascending(CONDEMNED, &fields.bytes(3)?, SessionId::from_bytes)?;
         fields.finish()?;
         if !in_repository || found != epoch {
@@ -104,7 +118,7 @@ pub struct Ack {
     /// The session.
     pub session: SessionId,
     /// Condemned packs that the session refers to already, in ascending order.
-    pub objections: Vec<PackId>,
+    pub objections: Vec<PackName>,
 }
 
 impl Ack {
@@ -115,7 +129,7 @@ impl Ack {
             .bytes(0, repository.as_bytes())
             .uint(1, self.epoch.into())
             .bytes(2, &self.session.to_bytes())
-            .bytes(3, &joined(&self.objections))
+            .bytes(4, &joined(&self.objections))
             .encode();
         signed::seal_envelope(SignedKind::Ack, repository, writer, &payload)
     }
@@ -135,7 +149,7 @@ impl Ack {
         let mut fields = Taker::decode(ACK, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = (fields.u32(1)?, SessionId::from_bytes(&fields.fixed(2)?));
-        let objections = ascending(ACK, &fields.bytes(3)?, |id| PackId::new(*id))?;
+        let objections = ascending(ACK, &fields.bytes(4)?, PackName::from_bytes)?;
         fields.finish()?;
         if !in_repository || found != (epoch, session) {
             return Err(not_authentic);
@@ -150,7 +164,16 @@ pub struct Verdict {
     /// The epoch.
     pub epoch: u32,
     /// The packs, in ascending order.
-    pub packs: Vec<PackId>,
+    pub packs: Vec<PackName>,
+}
+
+/// A verdict as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredVerdict {
+    /// It names packs.
+    Named(Verdict),
+    /// It is from before names counted, and gives ids, in ascending order.
+    ByIds(Vec<PackId>),
 }
 
 impl Verdict {
@@ -160,11 +183,13 @@ impl Verdict {
         let payload = Fields::new()
             .bytes(0, repository.as_bytes())
             .uint(1, self.epoch.into())
-            .bytes(2, &joined(&self.packs))
+            .bytes(3, &joined(&self.packs))
             .encode();
         signed::seal_envelope(SignedKind::Verdict, repository, owner, &payload)
     }
+}
 
+impl StoredVerdict {
     /// Reads the verdict of epoch `epoch`, if an owner has signed it.
     pub fn open(
         bytes: &[u8],
@@ -177,17 +202,35 @@ impl Verdict {
         let mut fields = Taker::decode(VERDICT, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = fields.u32(1)?;
-        let packs = ascending(VERDICT, &fields.bytes(2)?, |id| PackId::new(*id))?;
+        let stored = if fields.has(2) {
+            Self::ByIds(ascending(VERDICT, &fields.bytes(2)?, |id| PackId::new(*id))?)
+        } else {
+            let packs = ascending(VERDICT, &fields.bytes(3)?, PackName::from_bytes)?;
+            Self::Named(Verdict { epoch, packs })
+        };
         fields.finish()?;
         if !in_repository || found != epoch {
             return Err(FormatError::NotAuthentic { what: VERDICT });
         }
-        Ok(Self { epoch, packs })
+        Ok(stored)
+    }
+
+    /// What the verdict names, given what its epoch condemns. Of one that gives ids, that is each
+    /// condemned pack of such an id.
+    #[must_use]
+    pub fn among(self, condemned: &Condemned) -> Verdict {
+        match self {
+            Self::Named(verdict) => verdict,
+            Self::ByIds(ids) => {
+                let packs = condemned.packs.iter().filter(|pack| ids.binary_search(&pack.id).is_ok());
+                Verdict { epoch: condemned.epoch, packs: packs.copied().collect() }
+            }
+        }
     }
 }
 
-fn joined(packs: &[PackId]) -> Vec<u8> {
-    packs.iter().flat_map(|pack| *pack.as_bytes()).collect()
+fn joined(packs: &[PackName]) -> Vec<u8> {
+    packs.iter().flat_map(PackName::to_bytes).collect()
 }
 
 /// Splits a byte string into records of one size, which must ascend strictly: so each set has

@@ -3,6 +3,7 @@
 //! It has what an attacker may have: keys of a writer, or those of an owner. What it puts into the
 //! store is what a test hands it; nothing is looked at.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +19,7 @@ use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::session::Session;
+use keepfast_format::signed::{self, SignedKind};
 use keepfast_format::slot::{KeySlot, PasswordCost};
 use keepfast_format::snapshot::{Snapshot, SnapshotBody, SnapshotHead, Statistics};
 use keepfast_format::tree::Tree;
@@ -87,7 +89,8 @@ impl Crafter {
     pub fn of(lab: &Lab) -> Self {
         let opened = Repository::open(Arc::clone(&lab.backend), &lab.password).expect("it opens");
         let current = opened.current().key();
-        let earlier = (1..current.version).filter_map(|version| opened.secrets(KeyRef { version, ..current }));
+        let earlier =
+            (1..current.version).filter_map(|version| opened.secrets(KeyRef { version, ..current }));
         Self {
             backend: Arc::clone(&lab.backend),
             repository: opened.id(),
@@ -144,8 +147,7 @@ impl Crafter {
         let (n, hash, _) = self.keyring();
         let ephemeral = || self.random();
         let secrets: Vec<&DomainSecrets> = self.earlier.iter().chain([&self.secrets]).collect();
-        let ring =
-            Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
+        let ring = Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
         self.put(&names::keyring(n + 1), &ring.expect("the keyring can be sealed"));
     }
 
@@ -290,6 +292,20 @@ impl Crafter {
     pub fn put_snapshot(&self, writer: &Identity, snapshot: &Snapshot) {
         let bytes = snapshot.seal(self.repository, &self.secrets, writer);
         self.put(&names::snapshot(snapshot.head.id), &bytes);
+    }
+
+    /// The verdict of an epoch as programs wrote it before names counted: by the ids of packs.
+    #[must_use]
+    pub fn verdict_by_ids(&self, epoch: u32, ids: impl IntoIterator<Item = PackId>) -> Vec<u8> {
+        let ids: BTreeSet<PackId> = ids.into_iter().collect();
+        let joined: Vec<u8> = ids.iter().flat_map(|id| *id.as_bytes()).collect();
+        let mut payload = Vec::new();
+        let mut out = minicbor::Encoder::new(&mut payload);
+        out.map(3)
+            .and_then(|out| out.u8(0)?.bytes(self.repository.as_bytes()))
+            .and_then(|out| out.u8(1)?.u32(epoch)?.u8(2)?.bytes(&joined))
+            .expect("writing to memory doesn't fail");
+        signed::seal_envelope(SignedKind::Verdict, self.repository, &self.owner, &payload)
     }
 
     /// Runs a whole session: stores these chunks with a segment that tells the truth, and commits a

@@ -4,6 +4,7 @@
 //!
 //! Everything here panics where it can't go on: a test that can't be set up has failed.
 
+pub mod agree;
 pub mod compare;
 pub mod craft;
 pub mod faulty;
@@ -16,6 +17,7 @@ pub mod sim;
 pub mod store;
 pub mod tree;
 
+pub use agree::{Verdicts, assert_agreement};
 pub use compare::{assert_same, describe};
 pub use craft::{Crafted, CraftedPack, Crafter};
 pub use faulty::{Fault, FaultyBackend};

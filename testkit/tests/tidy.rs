@@ -389,3 +389,23 @@ fn a_golden_repository_without_a_manifest_is_found() {
     assert!(golden_without_manifest(&[folder(&["manifest.txt", "repository"])]).is_empty());
     assert_eq!(golden_without_manifest(&[folder(&["repository"])]).len(), 1);
 }
+
+/// Cargo gives every crate that it builds together the features that any of them asks for: the program
+/// must be built alone, or it has the engine in which tests can plant faults.
+#[test]
+fn the_program_is_built_without_the_features_of_tests() {
+    let makefile = fs::read_to_string(workspace().join("Makefile")).expect("there is a Makefile");
+    let defines = |variable: &str| {
+        let line = makefile.lines().find_map(|line| line.strip_prefix(variable)?.trim().strip_prefix(":="));
+        line.unwrap_or_else(|| panic!("{variable} isn't defined")).trim().to_owned()
+    };
+    assert_eq!(defines("PROGRAM"), "--release --package keepfast");
+    assert_eq!(defines("OTHERS"), "--release --workspace --exclude keepfast");
+    for line in makefile.lines().filter(|line| line.contains("cargo ")) {
+        let apart = line.contains("$(PROGRAM)") || line.contains("$(OTHERS)");
+        let needs = ["build", "nextest", "clippy"].iter().any(|verb| line.contains(&format!("cargo {verb}")));
+        assert!(apart || !needs, "{line}");
+    }
+    let script = fs::read_to_string(workspace().join("scripts/demo.sh")).expect("there is a demo");
+    assert!(script.contains("cargo build --release --package keepfast\n"), "the demo builds it alone too");
+}

@@ -325,3 +325,11 @@ fn a_doctor_leaves_nothing_where_no_repository_is() {
     assert!(run.out.contains("promises    all kept") && run.out.contains("none yet"), "{run:?}");
     assert!(!desk.repo().exists());
 }
+
+/// The program is built with an engine that can't be told to break a rule. It is if it is built alone,
+/// as `make build` does; a build of the whole workspace takes the engine of the engine's own tests.
+#[test]
+fn the_program_has_no_planted_faults() {
+    let can_be_broken = keepfast_engine::repo::RULES_CAN_BE_BROKEN;
+    assert!(!can_be_broken, "build and test it with `--package keepfast`, and everything else without it");
+}

@@ -43,8 +43,7 @@ impl Suspects {
         let mut suspects = HashMap::new();
         if !bad.is_empty() {
             index.for_each_pack(|number, pack| {
-                let name = PackName { id: pack.id, session: pack.session };
-                suspects.extend(bad.get(&name).map(|bad| (number, bad.clone())));
+                suspects.extend(bad.get(&pack.pack_name()).map(|bad| (number, bad.clone())));
             })?;
         }
         for number in suspects.keys() {

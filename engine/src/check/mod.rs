@@ -12,7 +12,7 @@ mod hits;
 mod packs;
 mod trees;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 
 use keepfast_backend::Listed;
@@ -293,11 +293,11 @@ impl Check<'_> {
             };
             for (pack, table) in segment.packs {
                 by_session.entry(segment.session).or_default().push(pack.id);
-                if index.was_buried(&pack.id)? {
+                let pack_name = pack.pack_name();
+                if index.was_buried(&pack_name)? {
                     continue;
                 }
-                let name = PackName { id: pack.id, session: pack.session };
-                match stored.get(&name) {
+                match stored.get(&pack_name) {
                     None => self.finding(pack.name(), "it is missing"),
                     Some(bytes) if *bytes != pack.stored_bytes => self.finding(
                         pack.name(),
@@ -305,7 +305,7 @@ impl Check<'_> {
                     ),
                     Some(_) => {}
                 }
-                listed.insert(name, (pack.stored_bytes, table));
+                listed.insert(pack_name, (pack.stored_bytes, table));
             }
         }
         for stored in &snapshots.all {
@@ -345,16 +345,15 @@ impl Check<'_> {
         }
         // Packs that no segment lists hold nothing that anybody counts on, unless the
         // index had to be rebuilt from them.
-        let mut unlisted = HashSet::new();
+        let mut unlisted = BTreeSet::new();
         index.for_each_pack(|number, pack| {
-            let name = PackName { id: pack.id, session: pack.session };
-            if !listed.contains_key(&name) && !index.is_dead(number) {
-                unlisted.insert(name);
+            if !listed.contains_key(&pack.pack_name()) && !index.is_dead(number) {
+                unlisted.insert(pack.pack_name());
             }
         })?;
-        for pack in &unlisted {
-            if !stored.contains_key(pack) {
-                self.finding(names::pack(pack.id, pack.session), "it is missing");
+        for pack in unlisted {
+            if !stored.contains_key(&pack) {
+                self.finding(pack.to_string(), "it is missing");
             }
         }
         let mut to_read: Vec<(PackName, u64)> = stored
@@ -374,8 +373,8 @@ impl Check<'_> {
             index.miss_all_but(|pack| stored.contains_key(pack) && !reading.gone.contains(pack))?;
         }
         for pack in reading.gone {
-            if !index.was_buried(&pack.id)? {
-                self.finding(names::pack(pack.id, pack.session), "it is missing");
+            if !index.was_buried(&pack)? {
+                self.finding(pack.to_string(), "it is missing");
             }
         }
         Ok(FoundInPacks { bad: reading.bad, named: reading.named })

@@ -6,7 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
-use keepfast_format::names;
 
 use super::ListedPacks;
 use super::chunks::{Bad, BadFrames};
@@ -98,10 +97,9 @@ impl<'a> Reading<'a> {
 
     /// Reads one pack; `bytes` is memory for it.
     fn read(&self, pack: PackName, reader: &mut FrameReader, bytes: &mut Vec<u8>) -> Result<()> {
-        let name = names::pack(pack.id, pack.session);
+        let name = pack.to_string();
         let table = self.listed.get(&pack).map(|(_, table)| table);
-        let findings = match verify_stored_pack(self.repository, (pack.id, pack.session), table, reader, bytes)
-        {
+        let findings = match verify_stored_pack(self.repository, pack, table, reader, bytes) {
             Ok(findings) => findings,
             Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
             Err(EngineError::Backend(error)) if error.is_not_found() => {

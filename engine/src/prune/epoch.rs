@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use keepfast_backend::Created;
 use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
-use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::ids::SessionId;
 use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart};
 use keepfast_format::snapshot::SnapshotBody;
 
-use super::{Prune, name_of};
+use super::Prune;
 use crate::error::{EngineError, Result};
 use crate::monitor::Event;
 use crate::repo::{
     Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, list_packs, list_sessions,
-    open_verdict, read_condemned, read_session, refresh_index, until_sound,
+    read_condemned, read_session, read_verdict, refresh_index, until_sound,
 };
 use crate::threads::in_threads;
 
@@ -58,7 +58,7 @@ impl Prune<'_> {
 
     /// Step 4: waits until each session that is listed now, after the epoch was published, is
     /// decided or has answered. Returns the objections; none if somebody else has given the verdict.
-    fn wait_for_answers(&mut self, epoch: u32) -> Result<Option<HashSet<PackId>>> {
+    fn wait_for_answers(&mut self, epoch: u32) -> Result<Option<HashSet<PackName>>> {
         // Who was decided before this was published has nothing to say about it.
         let mut open = self.sessions_not_known_decided()?;
         let nobody = open.is_empty();
@@ -172,7 +172,7 @@ impl Prune<'_> {
 
     /// Steps 5 and 6: spares what objections name and what newer snapshots refer to, forgotten
     /// or not. The verdict is a register: who finds one there takes it instead.
-    fn give_verdict(&mut self, condemned: &Condemned, objections: &HashSet<PackId>) -> Result<Verdict> {
+    fn give_verdict(&mut self, condemned: &Condemned, objections: &HashSet<PackName>) -> Result<Verdict> {
         let snapshots = Snapshots::load(self.repository)?;
         let newer: Vec<&SnapshotBody> = snapshots
             .all
@@ -193,10 +193,10 @@ impl Prune<'_> {
             }
             Err(error) => return Err(error),
         };
-        let removed = |id: &PackId| {
-            !objections.contains(id) && spared.as_ref().is_some_and(|spared| !spared.contains(id))
+        let removed = |pack: &&PackName| {
+            !objections.contains(*pack) && spared.as_ref().is_some_and(|spared| !spared.contains(*pack))
         };
-        let packs = condemned.packs.iter().map(|pack| pack.id).filter(removed).collect();
+        let packs = condemned.packs.iter().filter(removed).copied().collect();
         self.known.snapshots = Some(snapshots);
         let verdict = Verdict { epoch: condemned.epoch, packs };
         let bytes = verdict.seal(self.repository.id(), self.repository.identity());
@@ -207,18 +207,17 @@ impl Prune<'_> {
         if created == Created::New {
             return Ok(verdict);
         }
-        let bytes = backend.read(&object, limits::EPOCH_OBJECT_BYTES_MAX)?;
-        open_verdict(self.repository, condemned.epoch, &bytes).map_err(EngineError::damaged(object))
+        read_verdict(self.repository, condemned.epoch)
     }
 
     /// Condemned packs in which lies anything that these snapshots refer to.
-    fn needed_by(&self, snapshots: &[&SnapshotBody], condemned: &Condemned) -> Result<HashSet<PackId>> {
+    fn needed_by(&self, snapshots: &[&SnapshotBody], condemned: &Condemned) -> Result<HashSet<PackName>> {
         let mut needed = HashSet::new();
         if snapshots.is_empty() || self.repository.has(Flaw::NoSecondListing) {
             return Ok(needed);
         }
         refresh_index(self.repository, self.index)?;
-        let numbers = self.index.numbers_of(&condemned.pack_ids())?;
+        let numbers = self.index.numbers_of(&condemned.packs.iter().copied().collect())?;
         let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
         Reach::new(&frames, self.monitor).walk(snapshots.iter().copied(), &seen, &mut |reached| {
@@ -240,7 +239,7 @@ impl Prune<'_> {
             .packs
             .iter()
             .filter(|pack| {
-                verdict.packs.binary_search(&pack.id).is_ok() || self.repository.has(Flaw::VerdictIgnored)
+                verdict.packs.binary_search(pack).is_ok() || self.repository.has(Flaw::VerdictIgnored)
             })
             .collect();
         if !packs.iter().all(|pack| self.known.stored.contains_key(pack)) {
@@ -248,7 +247,7 @@ impl Prune<'_> {
         }
         let there: Vec<&PackName> =
             packs.into_iter().filter(|pack| self.known.stored.contains_key(pack)).collect();
-        self.remove_all(&there.iter().map(|pack| name_of(pack)).collect::<Vec<_>>())?;
+        self.remove_all(&there.iter().map(|pack| pack.to_string()).collect::<Vec<_>>())?;
         self.report.packs_removed += there.len() as u64;
         self.report.bytes_removed += there.iter().filter_map(|pack| self.known.stored.get(pack)).sum::<u64>();
         Ok(())

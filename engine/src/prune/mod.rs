@@ -275,8 +275,3 @@ impl<'a> Prune<'a> {
         if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) }
     }
 }
-
-/// The name of a pack's object.
-fn name_of(pack: &PackName) -> String {
-    names::pack(pack.id, pack.session)
-}

@@ -1,9 +1,9 @@
 //! What a prune is going to do, as a value.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use keepfast_format::epoch::PackName;
-use keepfast_format::ids::SessionId;
+use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::limits;
 
 use super::PruneOptions;
@@ -58,6 +58,8 @@ pub struct PrunePlan {
     pub open_bytes: u64,
     /// Sessions whose outcome is open.
     pub open_sessions: u64,
+    /// Objects under the id of a pack that is needed, and of another session: they stay.
+    pub doubles: u64,
 }
 
 impl PrunePlan {
@@ -109,8 +111,7 @@ pub fn make(
     let mut known: HashMap<PackName, Known> = HashMap::new();
     index.for_each_pack(|number, pack| {
         let plain: u64 = pack.frames.iter().map(|frame| u64::from(frame.plain_bytes)).sum();
-        let name = PackName { id: pack.id, session: pack.session };
-        let known = known.entry(name).or_default();
+        let known = known.entry(pack.pack_name()).or_default();
         known.plain = plain;
         known.dead |= index.is_dead(number);
         if live.plain_bytes_in(number) > 0 || has_live_chunks(live, number) {
@@ -118,6 +119,10 @@ pub fn make(
             known.live.push(number);
         }
     })?;
+    // A second object under the id of a pack that is needed is somebody's mischief: it stays, so that
+    // nothing that is said of it can be taken for said of the pack.
+    let needed_ids: HashSet<PackId> =
+        known.iter().filter(|(_, pack)| !pack.live.is_empty()).map(|(name, _)| name.id).collect();
     let mut partial = Vec::new();
     for (name, pack) in &known {
         // Others are gone, or about to be.
@@ -126,6 +131,8 @@ pub fn make(
         if !is_decided(&name.session) {
             plan.open_packs += 1;
             plan.open_bytes += stored;
+        } else if pack.live.is_empty() && needed_ids.contains(&name.id) {
+            plan.doubles += 1;
         } else if pack.live.is_empty() {
             plan.unused.push(*name);
             plan.unused_bytes += stored;
@@ -137,7 +144,9 @@ pub fn make(
     // Packs that no segment lists: nobody but their owner can ever have referred to them.
     for (name, stored) in &live.stored {
         if !known.contains_key(name) {
-            if is_decided(&name.session) {
+            if needed_ids.contains(&name.id) {
+                plan.doubles += 1;
+            } else if is_decided(&name.session) {
                 plan.unused.push(*name);
                 plan.unused_bytes += stored;
             } else {

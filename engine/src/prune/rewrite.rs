@@ -111,7 +111,7 @@ impl Job<'_> {
                 break;
             }
             let pack = self.prune.index.pack(piece.number)?;
-            let name = PackName { id: pack.id, session: pack.session };
+            let name = pack.pack_name();
             if self.outcome().stay.contains(&name) {
                 continue;
             }

@@ -7,7 +7,7 @@ use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
-use super::{Prune, name_of};
+use super::Prune;
 use crate::error::Result;
 use crate::repo::{Epochs, Snapshots, list_segments};
 
@@ -33,7 +33,7 @@ impl Prune<'_> {
         dead.sort_unstable();
         self.report.packs_removed += dead.len() as u64;
         self.report.bytes_removed += dead.iter().filter_map(|pack| self.known.stored.get(pack)).sum::<u64>();
-        let dead: Vec<String> = dead.iter().map(name_of).collect();
+        let dead: Vec<String> = dead.iter().map(PackName::to_string).collect();
         self.remove_all(&dead)
     }
 
@@ -44,7 +44,7 @@ impl Prune<'_> {
     ) -> Result<Vec<PackName>> {
         let mut buried = Vec::new();
         for pack in packs {
-            if self.index.was_buried(&pack.id)? {
+            if self.index.was_buried(pack)? {
                 buried.push(*pack);
             }
         }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::epoch::PackName;
-use keepfast_format::names;
 use keepfast_format::pack::{DirectoryPlace, FOOTER_BYTES, HEADER_BYTES, PackTable};
 use keepfast_format::{FormatError, limits};
 
@@ -33,7 +32,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
     let mut packs: HashSet<PackName> = HashSet::new();
     for number in index.take_unread() {
         let pack = index.pack(number)?;
-        packs.insert(PackName { id: pack.id, session: pack.session });
+        packs.insert(pack.pack_name());
     }
     let stored = match &mut looked_into.stored {
         Some(stored) => stored,
@@ -47,7 +46,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
     let mut wanted = Vec::new();
     for pack in packs {
         let Some(bytes) = stored.get(&pack) else { continue };
-        if !index.was_buried(&pack.id)? && !sources.contains_key(&names::pack(pack.id, pack.session)) {
+        if !index.was_buried(&pack)? && !sources.contains_key(&pack.to_string()) {
             wanted.push((pack, *bytes));
         }
     }
@@ -60,13 +59,13 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
         Some(read) => Ok(read),
         None => {
             let _alone = whole.lock().unwrap_or_else(PoisonError::into_inner);
-            read_contents(repository, pack.id, pack.session)
+            read_contents(repository, pack)
         }
     };
     let work = || -> Result<()> {
         while let Some((pack, bytes)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
             match read(*pack, *bytes) {
-                Ok((stored, table)) => index.add(&names::pack(pack.id, pack.session), &[(stored, &table)])?,
+                Ok((stored, table)) => index.add(&pack.to_string(), &[(stored, &table)])?,
                 // It helps nobody. That it is damaged is for a check to say.
                 Err(EngineError::Damaged { .. }) => {}
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
@@ -83,7 +82,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
 fn unlisted(index: &Index, stored: impl Iterator<Item = PackName>) -> Result<Vec<PackName>> {
     let mut known = HashSet::new();
     index.for_each_pack(|_, pack| {
-        known.insert(PackName { id: pack.id, session: pack.session });
+        known.insert(pack.pack_name());
     })?;
     Ok(stored.filter(|pack| !known.contains(pack)).collect())
 }
@@ -95,12 +94,13 @@ fn read_directory(
     pack: PackName,
     bytes: u64,
 ) -> Result<Option<(StoredPack, PackTable)>> {
-    let name = names::pack(pack.id, pack.session);
+    let name = pack.to_string();
     let damaged = || EngineError::damaged(name.clone());
     if bytes > limits::PACK_STORED_BYTES_MAX {
         return Err(damaged()(FormatError::OverLimit { what: "pack", field: "size" }));
     }
-    let range = |offset, length| Ok::<_, EngineError>(repository.backend().read_range(&name, offset, length)?);
+    let range =
+        |offset, length| Ok::<_, EngineError>(repository.backend().read_range(&name, offset, length)?);
     // What isn't sealed with this repository's keys isn't read any further.
     let (header, cipher) = until_sound(|| {
         if bytes < (HEADER_BYTES + FOOTER_BYTES) as u64 {

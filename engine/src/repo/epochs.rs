@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use keepfast_format::epoch::{Condemned, Verdict};
+use keepfast_format::epoch::{Condemned, StoredVerdict, Verdict};
 use keepfast_format::names::{self, EpochPart};
 use keepfast_format::{FormatError, limits};
 
@@ -125,19 +125,28 @@ pub fn read_condemned(repository: &Repository, n: u32) -> Result<Condemned> {
 pub fn find_verdict(repository: &Repository, n: u32) -> Result<Option<Verdict>> {
     let name = names::epoch(n, EpochPart::Done);
     let Some(bytes) = find(repository, &name)? else { return Ok(None) };
-    open_verdict(repository, n, &bytes).map(Some).map_err(EngineError::damaged(name))
+    let stored = open_stored(repository, n, &bytes).map_err(EngineError::damaged(name))?;
+    by_names(repository, n, stored).map(Some)
 }
 
-/// Opens the bytes of a verdict.
-pub fn open_verdict(repository: &Repository, n: u32, bytes: &[u8]) -> Result<Verdict, FormatError> {
-    Verdict::open(bytes, repository.id(), n, repository.identity().owners())
-}
-
-fn read_verdict(repository: &Repository, n: u32) -> Result<Verdict> {
+/// An epoch's verdict, which must be there.
+pub fn read_verdict(repository: &Repository, n: u32) -> Result<Verdict> {
     let name = names::epoch(n, EpochPart::Done);
-    repository
-        .objects()
-        .read(&name, limits::EPOCH_OBJECT_BYTES_MAX, |bytes| open_verdict(repository, n, bytes))
+    let open = |bytes: &[u8]| open_stored(repository, n, bytes);
+    let stored = repository.objects().read(&name, limits::EPOCH_OBJECT_BYTES_MAX, open)?;
+    by_names(repository, n, stored)
+}
+
+fn open_stored(repository: &Repository, n: u32, bytes: &[u8]) -> Result<StoredVerdict, FormatError> {
+    StoredVerdict::open(bytes, repository.id(), n, repository.identity().owners())
+}
+
+/// A verdict from before names counted says which packs it means together with what its epoch condemns.
+fn by_names(repository: &Repository, n: u32, stored: StoredVerdict) -> Result<Verdict> {
+    match stored {
+        StoredVerdict::Named(verdict) => Ok(verdict),
+        by_ids @ StoredVerdict::ByIds(_) => Ok(by_ids.among(&read_condemned(repository, n)?)),
+    }
 }
 
 fn find(repository: &Repository, name: &str) -> Result<Option<Vec<u8>>> {

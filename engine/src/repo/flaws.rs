@@ -1,6 +1,9 @@
 //! Faults of the protocol that tests plant on purpose, to see that the simulator finds them.
 //! A program without the feature `flaws` has none of this.
 
+/// Whether this build of the engine can be told to break a rule. A program's never can.
+pub const RULES_CAN_BE_BROKEN: bool = cfg!(feature = "flaws");
+
 /// A rule that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {

@@ -27,8 +27,8 @@ mod writer;
 
 pub use cache::{clear_cache, describe_cache};
 pub use catalogue::{dead_sessions, list_catalogue, names_dead, read_catalogue};
-pub use epochs::{Epochs, find_condemned, find_verdict, open_verdict, read_condemned};
-pub use flaws::Flaw;
+pub use epochs::{Epochs, find_condemned, find_verdict, read_condemned, read_verdict};
+pub use flaws::{Flaw, RULES_CAN_BE_BROKEN};
 pub use frames::{ChunkBytes, FrameCache, windows};
 pub use gather::gather;
 pub use index::{Index, Located, Location, Places, StoredPack, Wanted};

@@ -1,11 +1,12 @@
 //! Reading packs: their keys, their directories, and all of them when they are damaged.
 
 use keepfast_format::frame::FrameReader;
-use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::epoch::PackName;
+use keepfast_format::ids::PackId;
 use keepfast_format::pack::{
     ChunkEntry, DirectoryPlace, FrameEntry, HEADER_BYTES, PackCipher, PackHeader, PackTable,
 };
-use keepfast_format::{FormatError, limits, names};
+use keepfast_format::{FormatError, limits};
 
 use super::index::StoredPack;
 use super::repository::Repository;
@@ -22,12 +23,9 @@ pub fn open_cipher(repository: &Repository, header: &[u8]) -> Result<(PackHeader
 
 /// Reads what a pack holds from the pack itself: from its directory, or where that is
 /// damaged, from its frames.
-pub fn read_contents(
-    repository: &Repository,
-    id: PackId,
-    session: SessionId,
-) -> Result<(StoredPack, PackTable)> {
-    let name = names::pack(id, session);
+pub fn read_contents(repository: &Repository, pack: PackName) -> Result<(StoredPack, PackTable)> {
+    let PackName { id, session } = pack;
+    let name = pack.to_string();
     let read = || repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX);
     let bytes = until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == id))?;
     let read = || {
@@ -87,12 +85,12 @@ fn frame_entry(offset: usize, length: usize, plain_bytes: u32, chunks: u32) -> F
 /// index says that it holds; of a pack that it doesn't know, only the name is compared.
 pub fn verify_stored_pack(
     repository: &Repository,
-    (id, session): (PackId, SessionId),
+    pack: PackName,
     expected: Option<&PackTable>,
     reader: &mut FrameReader,
     bytes: &mut Vec<u8>,
 ) -> Result<Vec<PackFinding>> {
-    let name = names::pack(id, session);
+    let (name, id) = (pack.to_string(), pack.id);
     let read = || {
         repository.backend().read_into(&name, limits::PACK_STORED_BYTES_MAX, bytes)?;
         Ok(match expected {

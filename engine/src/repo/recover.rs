@@ -138,17 +138,15 @@ fn has_more_than(
 fn add_unlisted_packs(repository: &Repository, index: &Index, monitor: &dyn Monitor) -> Result<bool> {
     let mut known = HashSet::new();
     index.for_each_pack(|_, pack| {
-        // By name: a segment that lists a pack of others as its own session's doesn't hide it.
-        known.insert(PackName { id: pack.id, session: pack.session });
+        known.insert(pack.pack_name());
     })?;
     let mut unlisted: Vec<PackName> = list_packs(repository)?.into_keys().collect();
     unlisted.retain(|pack| !known.contains(pack));
     unlisted.sort_unstable();
     for batch in unlisted.chunks(READ_AT_A_TIME) {
-        let read: Vec<_> =
-            batch.par_iter().map(|pack| read_contents(repository, pack.id, pack.session)).collect();
+        let read: Vec<_> = batch.par_iter().map(|pack| read_contents(repository, *pack)).collect();
         for (pack, contents) in batch.iter().zip(read) {
-            let name = names::pack(pack.id, pack.session);
+            let name = pack.to_string();
             match contents {
                 Ok((pack, table)) => index.add(&name, &[(pack, &table)])?,
                 Err(error) => monitor.event(Event::Finding { object: name, what: error.to_string() }),

@@ -2,11 +2,12 @@
 //! commit. The rules are those of SPEC, "Order of writing, reading and removing"; `model/`
 //! explores them.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepfast_backend::Created;
-use keepfast_format::epoch::{Ack, Condemned};
+use keepfast_format::epoch::{Ack, Condemned, PackName};
 use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::keys::KeyRef;
 use keepfast_format::node::Timestamp;
@@ -18,8 +19,9 @@ use super::catalogue::names_dead;
 use super::epochs::{Epochs, find_condemned};
 use super::flaws::Flaw;
 use super::frames::FrameCache;
-use super::index::Index;
+use super::index::{Index, Wanted};
 use super::listings::list_sessions;
+use super::marks::SessionMarks;
 use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
 use super::repository::Repository;
@@ -45,6 +47,8 @@ pub struct Session<'r> {
     id: SessionId,
     repository: &'r Repository,
     index: &'r Index,
+    /// What it refers to, and what it may not refer to.
+    marks: Arc<SessionMarks>,
     monitor: &'r dyn Monitor,
     clock: &'r (dyn Fn() -> Timestamp + Sync),
     /// When it last looked for epochs, in seconds since 1970.
@@ -121,12 +125,12 @@ impl<'r> Session<'r> {
         monitor: &'r dyn Monitor,
     ) -> Result<Self> {
         let id = announce(repository, options.program, (options.clock)(), false)?;
-        index.marks().begin_session();
         let session = Self {
             id,
             repository,
             index,
             monitor,
+            marks: index.marks().begin_session(),
             clock: options.clock,
             polled_at: AtomicI64::new((options.clock)().seconds),
             parent: options.parent.map(|parent| parent.body.clone()),
@@ -177,6 +181,18 @@ impl<'r> Session<'r> {
             refresh_index(self.repository, self.index)?;
         }
         Ok(())
+    }
+
+    /// Refers to a chunk, if the index knows it in a pack that this session may refer to.
+    #[must_use]
+    pub fn refer(&self, wanted: Wanted) -> bool {
+        self.index.refer(&self.marks, wanted)
+    }
+
+    /// Holds on to a chunk that something taken over refers to, if possible in none of those packs that
+    /// it rather shouldn't. Returns whether all that is needed for that could be held.
+    pub fn hold(&self, wanted: &Wanted, rather_not: impl Fn(u32) -> bool) -> Result<bool> {
+        self.index.hold(&self.marks, wanted, rather_not)
     }
 
     /// Whether content of the parent may be referred to without looking its chunks up. From
@@ -249,19 +265,19 @@ impl<'r> Session<'r> {
 
     /// *First* nothing new refers to what an epoch condemned, *then* it is known what already
     /// does: both in one step for each pack. Returns the packs that this session objects to.
-    fn stop_referring_to(&self, condemned: &Condemned) -> Result<Vec<PackId>> {
-        let ids = condemned.pack_ids();
+    fn stop_referring_to(&self, condemned: &Condemned) -> Result<Vec<PackName>> {
+        let packs: HashSet<PackName> = condemned.packs.iter().copied().collect();
         let mut objections = Vec::new();
-        self.index.marks().condemn_all(ids.iter().copied(), |_| -> Result<()> {
-            for (number, id) in self.index.numbers_of(&ids)? {
-                if self.index.marks().condemn(number) {
-                    objections.push(id);
+        self.index.marks().condemn_all(&self.marks, packs.iter().copied(), || -> Result<()> {
+            for (number, pack) in self.index.numbers_of(&packs)? {
+                if self.marks.condemn(number) {
+                    objections.push(pack);
                 }
             }
             Ok(())
         })?;
         if self.unresolved.load(Ordering::SeqCst) {
-            objections = ids.into_iter().collect();
+            objections = packs.into_iter().collect();
         }
         objections.sort_unstable();
         objections.dedup();
@@ -278,12 +294,12 @@ impl<'r> Session<'r> {
         // What was taken over without being looked up may lie anywhere, also in packs that this
         // index has never heard of.
         refresh_index(self.repository, self.index)?;
-        let numbers = self.index.numbers_of(&condemned.pack_ids())?;
+        let numbers = self.index.numbers_of(&condemned.packs.iter().copied().collect())?;
         let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
         let mut all = true;
         let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |reached| {
-            all &= self.index.hold(&reached.wanted, |pack| numbers.contains_key(&pack))?;
+            all &= self.hold(&reached.wanted, |pack| numbers.contains_key(&pack))?;
             Ok(())
         });
         match walked {
@@ -303,7 +319,7 @@ impl<'r> Session<'r> {
         self.parent_id.map_or(Ok(true), |parent| Ok(!is_forgotten(self.repository, parent)?))
     }
 
-    fn create_ack(&self, epoch: u32, mut objections: Vec<PackId>) -> Result<()> {
+    fn create_ack(&self, epoch: u32, mut objections: Vec<PackName>) -> Result<()> {
         if self.repository.has(Flaw::AckWithoutObjections) {
             objections.clear();
         }

@@ -225,7 +225,7 @@ impl PackWriter<'_> {
     /// Refers to a chunk, if the repository is known to have it.
     #[must_use]
     pub fn refer(&self, wanted: Wanted) -> bool {
-        self.index.refer(&wanted.id, wanted.len)
+        self.session.is_some_and(|session| session.refer(wanted))
     }
 
     /// Looks for a garbage collection, if that is due.
@@ -466,7 +466,8 @@ impl FrameWriter<'_> {
     /// Stores a chunk unless the repository has it. Returns its id, and whether it was new.
     pub fn store(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<(ChunkId, bool)> {
         let id = self.writer.ids.id(kind, plain);
-        if self.writer.index.refer(&id, Some(plain.len() as u32)) || !self.writer.claims.take(id) {
+        let wanted = Wanted { id, len: Some(plain.len() as u32) };
+        if self.writer.refer(wanted) || !self.writer.claims.take(id) {
             return Ok((id, false));
         }
         self.add(kind, id, plain)?;

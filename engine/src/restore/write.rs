@@ -200,7 +200,8 @@ impl Run<'_, '_> {
             let Some(wanted) = parts.first().map(Part::wanted) else { continue };
             match self.frames.chunk(ChunkKind::Data, wanted) {
                 Ok(plain) => {
-                    let here = |part: &Part| Part { location: Location { offset: 0, ..part.location }, ..*part };
+                    let here =
+                        |part: &Part| Part { location: Location { offset: 0, ..part.location }, ..*part };
                     self.write_all(parts.iter().map(here).collect(), &plain)?;
                 }
                 Err(error) => self.give_up(parts, error)?,
@@ -219,9 +220,8 @@ impl Run<'_, '_> {
             if verified != Some(part.id) {
                 let start = part.location.offset as usize;
                 let chunk = plain.get(start..start + part.location.len as usize);
-                let is_it = |chunk: &[u8]| {
-                    hasher.is_some_and(|hasher| hasher.id(ChunkKind::Data, chunk) == part.id)
-                };
+                let is_it =
+                    |chunk: &[u8]| hasher.is_some_and(|hasher| hasher.id(ChunkKind::Data, chunk) == part.id);
                 verified = chunk.is_some_and(is_it).then_some(part.id);
             }
             if verified.is_some() { &mut good } else { &mut wrong }.push(*part);

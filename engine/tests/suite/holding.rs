@@ -6,12 +6,12 @@ use std::thread;
 
 use keepfast_backend::{MemoryBackend, Operation};
 use keepfast_engine::repo::{
-    FrameCache, FrameWriter, Reach, Reached, Repository, Seen, Session, SessionOptions, Snapshots, WriterOptions,
-    open_index, refresh_index, write_packs,
+    FrameCache, FrameWriter, Reach, Reached, Repository, Seen, Session, SessionOptions, Snapshots,
+    WriterOptions, open_index, refresh_index, write_packs,
 };
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::epoch::{Ack, Condemned, PackName};
-use keepfast_format::ids::{ChunkId, PackId};
+use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart};
@@ -21,8 +21,8 @@ use keepfast_format::tree::Tree;
 use keepfast_testkit::lab::PASSWORD;
 use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, Opened, tree};
 
-/// Publishes an epoch that condemns every pack that there is. Returns their ids.
-fn condemn_everything(lab: &Lab) -> Vec<PackId> {
+/// Publishes an epoch that condemns every pack that there is. Returns their names.
+fn condemn_everything(lab: &Lab) -> Vec<PackName> {
     let opened = lab.open();
     let mut packs = Vec::new();
     let mut add = |listed: keepfast_backend::Listed| {
@@ -30,17 +30,17 @@ fn condemn_everything(lab: &Lab) -> Vec<PackId> {
     };
     lab.backend.list(names::PACKS, &mut add).expect("a listing");
     packs.sort_unstable();
-    let ids = packs.iter().map(|pack| pack.id).collect();
+    let names = packs.clone();
     let snapshots = opened.snapshots.all.iter().map(|stored| stored.snapshot.head.id).collect();
     let bytes =
         Condemned { epoch: 1, packs, snapshots }.seal(opened.repository.id(), opened.repository.identity());
     lab.backend.create(&names::epoch(1, EpochPart::Condemned), &[&bytes]).expect("it is new");
-    ids
+    names
 }
 
 /// Polls twice, in a session that has taken something over from its parent, on a store that fails
 /// once. Returns what it objects to, if it is the first poll that failed.
-fn objections_after_failure(lab: &Lab, operation: Operation, call: u64) -> Option<Vec<PackId>> {
+fn objections_after_failure(lab: &Lab, operation: Operation, call: u64) -> Option<Vec<PackName>> {
     let store = FaultyBackend::new(Arc::clone(&lab.backend), Fault::Once { operation, call });
     let ear = Ear::default();
     let repository = Repository::open(store.clone(), PASSWORD).ok()?;

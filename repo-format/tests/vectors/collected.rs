@@ -41,13 +41,17 @@ fn sorted<T: Ord>(items: impl Into<Vec<T>>) -> Vec<T> {
     items
 }
 
-pub fn pack_ids() -> Vec<PackId> {
-    sorted([PackId::new(bytes("pack 0")), PackId::new(bytes("pack 1"))])
+fn name(label: &str, session: SessionId) -> PackName {
+    PackName { id: PackId::new(bytes(label)), session }
+}
+
+/// What is objected to, and what goes: of the id that two sessions have, one name.
+pub fn packs() -> Vec<PackName> {
+    sorted([name("pack 0", session_id()), name("pack 1", writers_session_id())])
 }
 
 /// One of the packs stands there under two sessions: their names are what ascends.
 pub fn condemned() -> Condemned {
-    let name = |label: &str, session| PackName { id: PackId::new(bytes(label)), session };
     let (own, writers) = (session_id(), writers_session_id());
     Condemned {
         epoch: EPOCH,
@@ -61,7 +65,7 @@ pub fn condemned_bytes() -> Vec<u8> {
 }
 
 pub fn ack() -> Ack {
-    Ack { epoch: EPOCH, session: writers_session_id(), objections: pack_ids() }
+    Ack { epoch: EPOCH, session: writers_session_id(), objections: packs() }
 }
 
 pub fn ack_bytes() -> Vec<u8> {
@@ -69,7 +73,17 @@ pub fn ack_bytes() -> Vec<u8> {
 }
 
 pub fn verdict() -> Verdict {
-    Verdict { epoch: EPOCH, packs: pack_ids() }
+    Verdict { epoch: EPOCH, packs: packs() }
+}
+
+/// What programs wrote before names counted: field 2 has ids.
+pub fn verdict_by_ids_bytes() -> Vec<u8> {
+    let ids: Vec<u8> = sorted([bytes("pack 0"), bytes::<32>("pack 1")]).concat();
+    let payload = craft::cbor(|out| {
+        let out = out.map(3).and_then(|out| out.u8(0)?.bytes(repository().as_bytes()));
+        out.and_then(|out| out.u8(1)?.u32(EPOCH)?.u8(2)?.bytes(&ids)).expect("memory");
+    });
+    craft::sign("owner", craft::VERDICT, &payload)
 }
 
 pub fn verdict_bytes() -> Vec<u8> {

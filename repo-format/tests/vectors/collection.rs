@@ -1,12 +1,12 @@
 //! What garbage collection stores: written, read back, limited, and encoded as SPEC says.
 
 use keepfast_format::catalogue::Catalogue;
-use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
+use keepfast_format::epoch::{Ack, Condemned, PackName, StoredVerdict, Verdict};
 use keepfast_format::ids::{PackId, RepositoryId, SessionId};
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Register;
 use keepfast_format::standing::{Decision, Standing};
-use keepfast_format::{Category, limits};
+use keepfast_format::{Category, FormatError, limits};
 use proptest::collection::btree_set;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{prop_assert_eq, prop_oneof, proptest};
@@ -16,10 +16,6 @@ use crate::collected::{self, identity, writers_session_id};
 use crate::craft::{self, SESSION, blob, cbor, key, resign};
 use crate::decoders::writers_register;
 use crate::fixtures::{self, owner, repository};
-
-fn packs() -> impl Strategy<Value = Vec<PackId>> {
-    btree_set(any::<[u8; 32]>(), 0..9).prop_map(|ids| ids.into_iter().map(PackId::new).collect())
-}
 
 fn session_id() -> impl Strategy<Value = SessionId> {
     any::<[u8; 24]>().prop_map(|bytes| SessionId::from_bytes(&bytes))
@@ -49,7 +45,7 @@ proptest! {
     }
 
     #[test]
-    fn every_ack_comes_back(epoch in any::<u32>(), random in any::<[u8; 16]>(), objections in packs()) {
+    fn every_ack_comes_back(epoch in any::<u32>(), random in any::<[u8; 16]>(), objections in pack_names()) {
         let session = SessionId { writer: owner().holder(), random };
         let ack = Ack { epoch, session, objections };
         let bytes = ack.seal(repository(), &owner());
@@ -59,10 +55,11 @@ proptest! {
     }
 
     #[test]
-    fn every_verdict_comes_back(epoch in any::<u32>(), packs in packs()) {
+    fn every_verdict_comes_back(epoch in any::<u32>(), packs in pack_names()) {
         let verdict = Verdict { epoch, packs };
         let bytes = verdict.seal(repository(), &owner());
-        prop_assert_eq!(Verdict::open(&bytes, repository(), epoch, owner().owners()), Ok(verdict));
+        let found = StoredVerdict::open(&bytes, repository(), epoch, owner().owners());
+        prop_assert_eq!(found, Ok(StoredVerdict::Named(verdict)));
     }
 
     #[test]
@@ -91,16 +88,30 @@ proptest! {
 fn lists_have_a_limit() {
     let open = |items: usize| {
         let list: Vec<u8> =
-            (0..items as u64).flat_map(|n| [[0; 24].as_slice(), &n.to_be_bytes()].concat()).collect();
+            (0..items as u64).flat_map(|n| [[0; 48].as_slice(), &n.to_be_bytes()].concat()).collect();
         let map =
-            [(key(0), blob(repository().as_bytes())), (key(1), Value::Integer(1)), (key(2), blob(&list))];
+            [(key(0), blob(repository().as_bytes())), (key(1), Value::Integer(1)), (key(3), blob(&list))];
         let payload = serde_cbor::to_vec(&Value::Map(map.into())).expect("plain values encode");
         let bytes = craft::sign("owner", craft::VERDICT, &payload);
         assert!(bytes.len() as u64 <= limits::EPOCH_OBJECT_BYTES_MAX);
-        Verdict::open(&bytes, repository(), 1, owner().owners())
+        match StoredVerdict::open(&bytes, repository(), 1, owner().owners())? {
+            StoredVerdict::Named(verdict) => Ok(verdict.packs.len()),
+            StoredVerdict::ByIds(_) => panic!("it names packs"),
+        }
     };
-    assert_eq!(open(limits::EPOCH_ITEMS_MAX).map(|verdict| verdict.packs.len()), Ok(limits::EPOCH_ITEMS_MAX));
-    assert_eq!(open(limits::EPOCH_ITEMS_MAX + 1).map_err(|error| error.category()), Err(Category::Limit));
+    assert_eq!(open(limits::EPOCH_ITEMS_MAX), Ok(limits::EPOCH_ITEMS_MAX));
+    assert_eq!(open(limits::EPOCH_ITEMS_MAX + 1).map_err(|error: FormatError| error.category()), Err(Category::Limit));
+}
+
+/// A verdict that gives ids names each pack that its epoch condemns under one of them.
+#[test]
+fn a_verdict_by_ids_names_the_condemned_packs_of_these_ids() {
+    let stored =
+        StoredVerdict::open(&collected::verdict_by_ids_bytes(), repository(), collected::EPOCH, owner().owners());
+    let verdict = stored.expect("it is authentic").among(&collected::condemned());
+    assert_eq!(verdict.packs, collected::condemned().packs);
+    let named = StoredVerdict::Named(collected::verdict());
+    assert_eq!(named.among(&collected::condemned()), collected::verdict());
 }
 
 /// The longest `condemned` that decoders take is one that a reader reads.
@@ -208,13 +219,11 @@ fn objects_are_encoded_as_spec_says() {
     let repository = repository();
     let id = repository.as_bytes().as_slice();
     let sid = writers_session_id().to_bytes();
-    let ids: Vec<u8> = collected::pack_ids().iter().flat_map(|id| *id.as_bytes()).collect();
+    let joined = |packs: &[PackName]| -> Vec<u8> {
+        packs.iter().flat_map(|pack| [&pack.id.as_bytes()[..], &pack.session.to_bytes()].concat()).collect()
+    };
     let condemned = collected::condemned();
-    let names: Vec<u8> = condemned
-        .packs
-        .iter()
-        .flat_map(|pack| [&pack.id.as_bytes()[..], &pack.session.to_bytes()].concat())
-        .collect();
+    let (names, some) = (joined(&condemned.packs), joined(&collected::packs()));
     let snapshots: Vec<u8> = condemned.snapshots.iter().flat_map(SessionId::to_bytes).collect();
     let epoch = collected::EPOCH;
     let payload = cbor(|out| {
@@ -224,11 +233,11 @@ fn objects_are_encoded_as_spec_says() {
     assert_eq!(craft::sign("owner", craft::CONDEMNED, &payload), collected::condemned_bytes());
     let payload = cbor(|out| {
         let out = out.map(4).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(epoch)?.u8(2)?.bytes(&sid));
-        out.and_then(|out| out.u8(3)?.bytes(&ids)).expect("memory");
+        out.and_then(|out| out.u8(4)?.bytes(&some)).expect("memory");
     });
     assert_eq!(craft::sign("writer", craft::ACK, &payload), collected::ack_bytes());
     let payload = cbor(|out| {
-        let out = out.map(3).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(epoch)?.u8(2)?.bytes(&ids));
+        let out = out.map(3).and_then(|out| out.u8(0)?.bytes(id)?.u8(1)?.u32(epoch)?.u8(3)?.bytes(&some));
         out.expect("memory");
     });
     assert_eq!(craft::sign("owner", craft::VERDICT, &payload), collected::verdict_bytes());

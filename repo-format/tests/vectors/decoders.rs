@@ -7,7 +7,7 @@ use keepfast_format::FormatError;
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::config::Config;
 use keepfast_format::content::List;
-use keepfast_format::epoch::{Ack, Condemned, Verdict};
+use keepfast_format::epoch::{Ack, Condemned, StoredVerdict};
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::{HolderId, SessionId};
 use keepfast_format::keyring::Keyring;
@@ -56,6 +56,7 @@ pub const ALL: &[(&str, Decode, fn() -> Vec<u8>)] = &[
     ("state", |b| StateTree::decode(b).map(drop), || fixtures::state().encode()),
     ("tree", |b| Tree::decode(b).map(drop), || fixtures::tree().encode()),
     ("verdict", open_verdict, collected::verdict_bytes),
+    ("verdict_by_ids", open_verdict, collected::verdict_by_ids_bytes),
 ];
 
 /// The decoder of a structure.
@@ -150,7 +151,7 @@ fn open_ack(bytes: &[u8]) -> Result<(), FormatError> {
 }
 
 fn open_verdict(bytes: &[u8]) -> Result<(), FormatError> {
-    Verdict::open(bytes, repository(), EPOCH, owner().owners()).map(drop)
+    StoredVerdict::open(bytes, repository(), EPOCH, owner().owners()).map(drop)
 }
 
 fn open_decision(bytes: &[u8]) -> Result<(), FormatError> {

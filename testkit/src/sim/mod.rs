@@ -55,6 +55,7 @@ mod files;
 mod history;
 mod log;
 mod machine;
+mod mischief;
 mod nature;
 mod objects;
 mod process;

@@ -186,5 +186,5 @@ fn try_assert_whole(objects: &Objects, scene: &Scene, cache: &Path, read: ReadDa
     if let Some(lost) = scene.known.done().iter().find(|tag| !tags.contains(tag)) {
         return Err(format!("there is no snapshot of backup {lost}, which was reported as done"));
     }
-    check_whole(&opened, read)
+    check_whole(&opened, read, &scene.known)
 }

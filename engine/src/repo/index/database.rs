@@ -10,7 +10,7 @@ use rocksdb::{
 use super::entries::{self, join, space};
 
 /// Changes whenever the layout of entries does; an index of another layout is rebuilt.
-pub const LAYOUT: &[u8] = b"keepfast index 3";
+pub const LAYOUT: &[u8] = b"keepfast index 4";
 /// Blocks in memory: so much, and for each byte of the index on disk a part of one, up to a
 /// limit. Filters are a fiftieth of an index; when they fit, new chunks are refused without a read.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;

@@ -1,5 +1,6 @@
 //! The entries of the local index: keys and values, to bytes and back.
 
+use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::pack::{FrameEntry, PackTable};
@@ -19,7 +20,7 @@ pub mod space {
     pub const SEGMENT: u8 = b's';
     /// An epoch whose verdict was heard.
     pub const EPOCH: u8 = b'e';
-    /// A pack that a verdict has named, by its id: it may never have been seen here.
+    /// A pack that a verdict has named, by its full name: it may never have been seen here.
     pub const DEAD: u8 = b'd';
     /// The number of a dead pack.
     pub const GRAVE: u8 = b'g';
@@ -50,9 +51,9 @@ pub fn number_of_key(key: &[u8]) -> Option<u32> {
 }
 
 /// The key of a dead pack.
-pub fn dead_key(id: &PackId) -> [u8; 1 + PackId::SIZE] {
-    let mut key = [space::DEAD; 1 + PackId::SIZE];
-    key[1..].copy_from_slice(id.as_bytes());
+pub fn dead_key(pack: &PackName) -> [u8; 1 + PackName::SIZE] {
+    let mut key = [space::DEAD; 1 + PackName::SIZE];
+    key[1..].copy_from_slice(&pack.to_bytes());
     key
 }
 

@@ -65,8 +65,8 @@ impl<'i> Loading<'i> {
         for (pack, table) in packs {
             let number = self.index.next_pack.fetch_add(1, Ordering::Relaxed);
             numbers.push(number);
-            self.adding.add(&pack.id, number);
-            if self.index.was_buried(&pack.id)? {
+            self.adding.add(&pack.pack_name(), number);
+            if self.index.was_buried(&pack.pack_name())? {
                 self.dead.push(number);
                 self.index.marks.bury(number);
             } else {

@@ -188,9 +188,8 @@ impl Index {
         if readable.listed.len() + readable.unlisted.len() > 1 {
             // A pack that was read before its segment was has several numbers.
             let mut names = HashSet::new();
-            let mut is_new = |place: &Location| {
-                self.pack(place.pack).map_or(true, |pack| names.insert((pack.id, pack.session)))
-            };
+            let mut is_new =
+                |place: &Location| self.pack(place.pack).map_or(true, |pack| names.insert(pack.pack_name()));
             readable.listed.retain(&mut is_new);
             readable.unlisted.retain(&mut is_new);
         }
@@ -220,10 +219,13 @@ impl Index {
         let entries = entries.map_err(|error| self.failed(&error))?.unwrap_or(u64::MAX);
         let are_many = wanted.len() as u64 >= entries / ENTRIES_PER_CHUNK;
         let look_up = |wanted| {
-            if are_many { self.look_up_in_passing(wanted, &pick) } else { self.look_up_together(wanted, &pick) }
+            if are_many {
+                self.look_up_in_passing(wanted, &pick)
+            } else {
+                self.look_up_together(wanted, &pick)
+            }
         };
-        let batches: Vec<Vec<T>> =
-            wanted.par_chunks(LOOKUP_BATCH).map(look_up).collect::<Result<_>>()?;
+        let batches: Vec<Vec<T>> = wanted.par_chunks(LOOKUP_BATCH).map(look_up).collect::<Result<_>>()?;
         Ok(Located(wanted.into_iter().zip(batches.into_iter().flatten()).collect()))
     }
 

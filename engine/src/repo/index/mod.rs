@@ -68,6 +68,12 @@ pub struct StoredPack {
 }
 
 impl StoredPack {
+    /// Its full name: an id may stand in the store under several sessions.
+    #[must_use]
+    pub fn pack_name(&self) -> PackName {
+        PackName { id: self.id, session: self.session }
+    }
+
     /// Its object's name.
     #[must_use]
     pub fn name(&self) -> String {
@@ -166,13 +172,13 @@ impl Index {
         self.next_pack.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether a chunk is known, in a pack that may be referred to. Damage counts as unknown:
-    /// storing a chunk twice is safe.
+    /// Whether a chunk is known, in a pack that can be expected to be stored. Damage counts as
+    /// unknown: storing a chunk twice is safe.
     #[must_use]
     pub fn contains(&self, id: &ChunkId) -> bool {
         self.any_of(id, |value| {
             decode_locations(value)
-                .is_some_and(|mut found| found.any(|place| self.marks.is_usable(place.pack)))
+                .is_some_and(|mut found| found.any(|place| self.marks.is_sound(place.pack)))
         })
     }
 
@@ -201,7 +207,7 @@ impl Index {
         self.looked_into.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this process knows of each pack.
+    /// What is known of each pack.
     pub(super) fn marks(&self) -> &PackMarks {
         &self.marks
     }
@@ -231,8 +237,7 @@ impl Index {
     pub fn miss_all_but(&self, is_stored: impl Fn(&PackName) -> bool) -> Result<()> {
         let mut missing = false;
         self.for_each_pack(|number, pack| {
-            let name = PackName { id: pack.id, session: pack.session };
-            if !is_stored(&name) && !self.marks.is_dead(number) {
+            if !is_stored(&pack.pack_name()) && !self.marks.is_dead(number) {
                 self.marks.miss(number);
                 missing = true;
             }
@@ -280,11 +285,12 @@ impl Index {
     }
 
     /// The numbers of these packs, as far as they are known; a pack may have several.
-    pub fn numbers_of(&self, packs: &HashSet<PackId>) -> Result<HashMap<u32, PackId>> {
+    pub fn numbers_of(&self, packs: &HashSet<PackName>) -> Result<HashMap<u32, PackName>> {
         let mut numbers = HashMap::new();
         self.for_each_pack(|number, pack| {
-            if packs.contains(&pack.id) {
-                numbers.insert(number, pack.id);
+            let name = pack.pack_name();
+            if packs.contains(&name) {
+                numbers.insert(number, name);
             }
         })?;
         Ok(numbers)
@@ -332,8 +338,8 @@ impl Index {
     }
 
     /// Whether a verdict has named a pack, whether it was ever seen here or not.
-    pub fn was_buried(&self, id: &PackId) -> Result<bool> {
-        Ok(self.database.db.get_pinned(dead_key(id)).map_err(|error| self.failed(&error))?.is_some())
+    pub fn was_buried(&self, pack: &PackName) -> Result<bool> {
+        Ok(self.database.db.get_pinned(dead_key(pack)).map_err(|error| self.failed(&error))?.is_some())
     }
 
     /// Epochs whose verdicts were heard.
@@ -347,10 +353,10 @@ impl Index {
     }
 
     /// Hears a verdict: these packs are dead, wherever and whenever they appear.
-    pub fn bury(&self, epoch: u32, packs: &[PackId]) -> Result<()> {
+    pub fn bury(&self, epoch: u32, packs: &[PackName]) -> Result<()> {
         let mut batch = WriteBatch::default();
-        for id in packs {
-            batch.put(dead_key(id), []);
+        for pack in packs {
+            batch.put(dead_key(pack), []);
         }
         if !packs.is_empty() {
             for number in self.numbers_of(&packs.iter().copied().collect())?.into_keys() {
@@ -373,9 +379,9 @@ impl Index {
         for (pack, table) in packs {
             let number = self.next_pack.fetch_add(1, Ordering::Relaxed);
             numbers.push(number);
-            adding.add(&pack.id, number);
+            adding.add(&pack.pack_name(), number);
             batch.put(number_key(space::PACK, number), encode_pack(pack));
-            if self.was_buried(&pack.id)? {
+            if self.was_buried(&pack.pack_name())? {
                 batch.put(number_key(space::GRAVE, number), []);
                 self.marks.bury(number);
                 continue;

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
 
 use keepfast_format::epoch::PackName;
-use keepfast_format::ids::{ChunkId, HolderId};
+use keepfast_format::ids::HolderId;
 use keepfast_format::keys::holder_of;
 
+use super::super::marks::SessionMarks;
 use super::super::repository::Repository;
 use super::entries::decode_locations;
 use super::{Index, Location, Wanted};
@@ -99,18 +100,17 @@ impl Index {
         (!self.marks.is_readable(place.pack), self.marks.is_demoted(place.pack), speaker, order)
     }
 
-    /// Whether a chunk of this length, if it is given, is known in a pack that may be referred to;
-    /// if so, this process's session refers to that pack from then on.
+    /// Whether a chunk is known in a pack that a session may refer to. From then on it does.
     #[must_use]
-    pub fn refer(&self, id: &ChunkId, len: Option<u32>) -> bool {
-        self.any_of(id, |value| {
+    pub(in crate::repo) fn refer(&self, session: &SessionMarks, wanted: Wanted) -> bool {
+        self.any_of(&wanted.id, |value| {
             let Some(found) = decode_locations(value) else { return false };
-            let fitting = found.filter(|place| len.is_none_or(|len| len == place.len));
+            let fitting = found.filter(|place| wanted.len.is_none_or(|len| len == place.len));
             let mut several = fitting.clone();
             match (several.next(), several.next()) {
                 (None, _) => false,
-                (Some(only), None) => self.marks.refer(only.pack),
-                _ => self.refer_to_one_of(fitting.collect()),
+                (Some(only), None) => session.refer(&self.marks, only.pack),
+                _ => self.refer_to_one_of(session, fitting.collect()),
             }
         })
     }
@@ -118,7 +118,7 @@ impl Index {
     /// Refers to the best of several packs. Where a pack of the session's writer or of an owner has
     /// the chunk, the word of another writer doesn't replace it: if it may not be referred to, the
     /// chunk is stored again.
-    fn refer_to_one_of(&self, mut places: Vec<Location>) -> bool {
+    fn refer_to_one_of(&self, session: &SessionMarks, mut places: Vec<Location>) -> bool {
         places.retain(|place| self.marks.is_readable(place.pack));
         let support = |place: &Location| {
             if self.is_of(place.pack, |writer| writer == self.trust.own) {
@@ -132,24 +132,29 @@ impl Index {
         places.sort_by_cached_key(|place| (support(place), place.pack));
         let Some(best) = places.first().map(support) else { return false };
         let replaces = |place: &&Location| best == Support::Other || support(place) < Support::Other;
-        places.iter().take_while(replaces).any(|place| self.marks.refer(place.pack))
+        places.iter().take_while(replaces).any(|place| session.refer(&self.marks, place.pack))
     }
 
     /// Holds on to a chunk that something taken over refers to: to one pack of an owner that has it,
     /// or if there is none to every pack that has it. `rather_not` are packs that are only held if
     /// there is no other of an owner. Returns whether all that is needed could be held.
-    pub fn hold(&self, wanted: &Wanted, rather_not: impl Fn(u32) -> bool) -> Result<bool> {
+    pub(in crate::repo) fn hold(
+        &self,
+        session: &SessionMarks,
+        wanted: &Wanted,
+        rather_not: impl Fn(u32) -> bool,
+    ) -> Result<bool> {
         let mut places = self.readable_places(wanted)?;
         let is_owners = |place: &Location| !self.marks.is_demoted(place.pack) && self.is_owners(place.pack);
         let mut owners: Vec<Location> = places.listed.iter().copied().filter(is_owners).collect();
         if !owners.is_empty() {
             owners.sort_unstable_by_key(|place| (rather_not(place.pack), u32::MAX - place.pack));
-            return Ok(owners.iter().any(|place| self.marks.hold(place.pack)));
+            return Ok(owners.iter().any(|place| session.hold(&self.marks, place.pack)));
         }
         places.listed.append(&mut places.unlisted);
         let mut all = !places.listed.is_empty();
         for place in &places.listed {
-            all &= self.marks.hold(place.pack);
+            all &= session.hold(&self.marks, place.pack);
         }
         Ok(all)
     }

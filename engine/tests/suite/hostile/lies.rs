@@ -13,7 +13,7 @@ use keepfast_format::keys::{ChunkKind, Identity, Role};
 use keepfast_format::names;
 use keepfast_format::node::Extents;
 use keepfast_format::pack::ChunkEntry;
-use keepfast_testkit::{CraftedPack, Crafted, Crafter, Ear, Lab, Opened, assert_same, craft, store, tree};
+use keepfast_testkit::{Crafted, CraftedPack, Crafter, Ear, Lab, Opened, assert_same, craft, store, tree};
 
 /// The password of the writer whose backups are lied about.
 const VICTIM: &[u8] = b"victim";
@@ -106,7 +106,8 @@ impl Scene {
         let victims = self.victims();
         for fresh in [false, true] {
             if fresh {
-                self.lab.cache = self.lab.path(&format!("fresh cache {}", u64::from_le_bytes(*self.crafter.random())));
+                self.lab.cache =
+                    self.lab.path(&format!("fresh cache {}", u64::from_le_bytes(*self.crafter.random())));
             }
             assert_restores(&self.lab, &victims, &self.lab.source());
             let opened = self.lab.open();
@@ -285,7 +286,11 @@ fn damage_to_one_of_two_copies_hits_nothing() {
             let ear = Ear::default();
             let report = lab.try_check(&ear).expect("check runs");
             assert_eq!(report.files_hit, 0, "{what}: {:#?}", ear.findings());
-            assert!(ear.findings().iter().any(|finding| finding.contains(name)), "{what}: {:#?}", ear.findings());
+            assert!(
+                ear.findings().iter().any(|finding| finding.contains(name)),
+                "{what}: {:#?}",
+                ear.findings()
+            );
             // Nor does a prune give up the good copy for the bad one: it is there after rewriting.
             lab.prune_with_cache(&lab.path("pruner's"), &Ear::default(), |_| {}).expect("the prune works");
             lab.cache = lab.path("another cache");
@@ -317,10 +322,8 @@ fn where_a_segment_is_wrong_the_packs_own_directory_is_asked() {
     crafter.put_pack(session, &data);
     crafter.put_pack(session, &metadata);
     crafter.put_segment(&writer, session, 0, &[lie, metadata.record()]);
-    crafter.put_snapshot(
-        &writer,
-        &crafter.snapshot_of(session, crafter.chunk_id(ChunkKind::Metadata, &root)),
-    );
+    crafter
+        .put_snapshot(&writer, &crafter.snapshot_of(session, crafter.chunk_id(ChunkKind::Metadata, &root)));
     for cache in ["cold", "warm"] {
         if cache == "cold" {
             lab.cache = lab.path("cold");

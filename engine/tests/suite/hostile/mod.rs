@@ -4,3 +4,4 @@
 
 mod honest;
 mod lies;
+mod names;

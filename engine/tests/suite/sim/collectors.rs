@@ -1,4 +1,5 @@
-//! Everybody at once: backups, forgetting, pruning twice over, bringing back, restoring, checking.
+//! Everybody at once: backups, forgetting, pruning twice over, bringing back, restoring, checking; and
+//! in half of the histories somebody who puts rubbish between all of that.
 
 use std::path::Path;
 
@@ -49,6 +50,14 @@ fn play(stage: &mut Stage, seed: u64, flaw: Option<Flaw>) -> Outcome {
         let mut machine = scene.machine(process, "auditor").with_flaw(flaw);
         machine.run("check", Machine::check)
     });
+    let history = if seed % 2 == 0 {
+        history
+    } else {
+        history.process("stranger", |process| {
+            let mut machine = scene.machine(process, "stranger");
+            (0..4).try_for_each(|_| machine.run("mischief", Machine::put_rubbish))
+        })
+    };
     stage.play(&scene, history)
 }
 

@@ -19,7 +19,7 @@ struct Signed {
 }
 
 pub fn all() -> Vec<Cases> {
-    vec![condemned(), ack(), verdict(), decision(), catalogue(), fence_by_writer()]
+    vec![condemned(), ack(), verdict(), verdict_by_ids(), decision(), catalogue(), fence_by_writer()]
 }
 
 impl Signed {
@@ -143,9 +143,14 @@ fn ack() -> Cases {
     signed.by("owner", "signed_by_owner", "its signer is an owner, but not the session's writer");
     signed.number(1, collected::EPOCH + 1);
     signed.session(2);
+    let by_ids = signed.change(|map| {
+        map.remove(&key(4));
+        map.insert(key(3), blob(&[7; 32]));
+    });
+    signed.cases.add("objections_by_ids", "malformed", "it objects to ids and names no pack", by_ids);
     signed.list(
-        3,
-        32,
+        4,
+        56,
         [
             "objections_within_an_item",
             "objections_descend",
@@ -154,15 +159,24 @@ fn ack() -> Cases {
             "no_objections",
         ],
     );
-    signed.critical(4)
+    signed.critical(5)
 }
 
 fn verdict() -> Cases {
     let mut signed = Signed::of("verdict", "owner", VERDICT, CONDEMNED, collected::verdict_bytes());
     signed.by_others_than_the_owner();
     signed.number(1, collected::EPOCH + 1);
-    signed.list(2, 32, ["packs_within_an_item", "packs_descend", "pack_twice", "packs_are_text", "no_packs"]);
-    signed.critical(3)
+    signed.list(3, 56, ["packs_within_an_item", "packs_descend", "pack_twice", "packs_are_text", "no_packs"]);
+    signed.put(2, blob(&[7; 32]), "names_and_ids", "unsupported", "it has names and ids of packs");
+    signed.critical(4)
+}
+
+/// As programs wrote it before names counted.
+fn verdict_by_ids() -> Cases {
+    let valid = collected::verdict_by_ids_bytes();
+    let mut signed = Signed::of("verdict_by_ids", "owner", VERDICT, CONDEMNED, valid);
+    signed.list(2, 32, ["ids_within_an_item", "ids_descend", "id_twice", "ids_are_text", "no_ids"]);
+    signed.cases
 }
 
 fn decision() -> Cases {
