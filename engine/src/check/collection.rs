@@ -3,7 +3,7 @@
 //! named before that happens.
 
 use keepfast_format::catalogue::Catalogue;
-use keepfast_format::epoch::{Ack, Condemned, Verdict};
+use keepfast_format::epoch::{Ack, Condemned, StoredVerdict};
 use keepfast_format::names::{self, EpochPart};
 use keepfast_format::standing::Decision;
 use keepfast_format::{FormatError, limits};
@@ -53,7 +53,7 @@ impl Check<'_> {
         Ok(if let Some((epoch, part)) = names::parse_epoch(name) {
             match part {
                 EpochPart::Condemned => Condemned::open(&bytes, id, epoch, owners).map(drop),
-                EpochPart::Done => Verdict::open(&bytes, id, epoch, owners).map(drop),
+                EpochPart::Done => StoredVerdict::open(&bytes, id, epoch, owners).map(drop),
             }
         } else if let Some((epoch, session)) = names::parse_ack(name) {
             Ack::open(&bytes, id, epoch, session, |holder| self.repository.writer_key(holder)).map(drop)

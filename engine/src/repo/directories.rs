@@ -42,6 +42,9 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
             nothing.insert(stored)
         }
     };
+    if packs.is_empty() {
+        return Ok(false);
+    }
     let sources = index.sources()?;
     let mut wanted = Vec::new();
     for pack in packs {

@@ -152,7 +152,7 @@ fn nothing_is_taken_from_another_repository() {
     let epoch = collected::EPOCH;
     let sid = writers_session_id();
     assert!(Condemned::open(&collected::condemned_bytes(), other, epoch, owners).is_err());
-    assert!(Verdict::open(&collected::verdict_bytes(), other, epoch, owners).is_err());
+    assert!(StoredVerdict::open(&collected::verdict_bytes(), other, epoch, owners).is_err());
     assert!(Decision::open(&collected::decision_bytes(), other, sid, collected::DECISION_N, owners).is_err());
     assert!(Catalogue::open(&collected::catalogue_bytes(), other, collected::CATALOGUE_N, owners).is_err());
     let key = craft::verifying_key("writer");
