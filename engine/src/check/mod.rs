@@ -389,8 +389,8 @@ impl Check<'_> {
         suspects: &Suspects,
         threads: usize,
     ) -> Result<u64> {
-        let frames = FrameCache::new(self.repository, index);
-        let data = FrameCache::new(self.repository, index).keeping(DATA_FRAMES);
+        let frames = FrameCache::new(self.repository, index).without_dead();
+        let data = FrameCache::new(self.repository, index).without_dead().keeping(DATA_FRAMES);
         let trees = Trees::new(&frames);
         let chunks = Chunks::new(&data, suspects);
         let walked = TreeWalk::new(trees, &chunks, self.monitor).run(snapshots, threads)?;

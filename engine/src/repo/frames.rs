@@ -73,6 +73,7 @@ pub struct FrameCache<'r> {
     /// pack, where a chunk was in none.
     heard_for: Mutex<HashSet<Option<u32>>>,
     hears: bool,
+    reads_dead: bool,
 }
 
 /// The search for a chunk that isn't where it was looked for first.
@@ -150,6 +151,7 @@ impl<'r> FrameCache<'r> {
             ahead_kept_bytes: AHEAD_KEPT_BYTES,
             heard_for: Mutex::default(),
             hears: true,
+            reads_dead: true,
         }
     }
 
@@ -158,6 +160,12 @@ impl<'r> FrameCache<'r> {
     #[must_use]
     pub fn deaf(repository: &'r Repository, index: &'r Index) -> Self {
         Self { hears: false, ..Self::new(repository, index) }
+    }
+
+    /// Takes nothing from packs that a verdict has named: they are there for a moment only.
+    #[must_use]
+    pub fn without_dead(self) -> Self {
+        Self { reads_dead: false, ..self }
     }
 
     /// Keeps so many frames open instead: those of data are large.
@@ -219,8 +227,14 @@ impl<'r> FrameCache<'r> {
 
     /// A chunk's plaintext from one place.
     fn chunk_at(&self, kind: ChunkKind, id: &ChunkId, place: &Location) -> Result<ChunkBytes> {
-        let frame = self.frame(place.pack, place.frame)?;
         let pack = self.index.pack(place.pack)?;
+        if !self.reads_dead && self.index.is_dead(place.pack) {
+            return Err(EngineError::Missing {
+                object: pack.name(),
+                consequence: "a garbage collection has removed it, or is about to",
+            });
+        }
+        let frame = self.frame(place.pack, place.frame)?;
         let start = place.offset as usize;
         let range = start..start + place.len as usize;
         let hasher = self.hashers.under(pack.key);
@@ -265,8 +279,11 @@ impl<'r> FrameCache<'r> {
     fn note_failure(&self, search: &mut Search, place: Location, error: EngineError) -> Result<()> {
         search.tried.push(place);
         match &error {
-            // This role can't open any.
-            EngineError::Damaged { source: FormatError::NoKey { .. }, .. } => return Err(error),
+            EngineError::Damaged { source: FormatError::NoKey { .. }, .. }
+                if !self.repository.current().can_open() =>
+            {
+                return Err(error);
+            }
             EngineError::Damaged { .. } => self.index.demote(place.pack, &error)?,
             EngineError::Missing { .. } => drop(self.may_have_moved(place.pack, &mut search.gone)?),
             EngineError::Backend(_) => {}

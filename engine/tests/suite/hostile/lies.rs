@@ -118,8 +118,7 @@ impl Scene {
                 .expect("it can be dumped");
             assert_eq!(out, tree::noise(9, 3 << 20), "the dumped file is another");
             drop(opened);
-            let report = self.lab.try_check(&Ear::default()).expect("check runs");
-            assert_eq!(report.files_hit, 0, "check says that files are hit");
+            assert_nothing_lost(&self.lab, "");
         }
     }
 
@@ -130,6 +129,14 @@ impl Scene {
         let mut all = opened.snapshots.all.iter().map(|stored| stored.snapshot.head.id);
         all.rfind(|id| !is_liars(*id)).expect("the victim has one").to_string()
     }
+}
+
+/// A check and restores agree, and nothing is lost. Returns what the check found.
+#[track_caller]
+fn assert_nothing_lost(lab: &Lab, what: &str) -> Vec<String> {
+    let verdicts = assert_agreement(lab);
+    assert!(verdicts.lost.is_empty(), "{what}: {verdicts:#?}");
+    verdicts.findings
 }
 
 /// A snapshot restores to what is in a folder. Returns what was found on the way.
@@ -230,8 +237,7 @@ fn a_lie_never_makes_the_right_copy_garbage() {
             assert_restores(&scene.lab, &victims, &scene.lab.source());
             scene.lab.cache = scene.lab.path("another cache");
             assert_restores(&scene.lab, &victims, &scene.lab.source());
-            let report = scene.lab.try_check(&Ear::default()).expect("check runs");
-            assert_eq!(report.files_hit, 0);
+            assert_nothing_lost(&scene.lab, "pruned");
         }
     }
 }
@@ -335,11 +341,9 @@ fn where_a_segment_is_wrong_the_packs_own_directory_is_asked() {
         for (name, plain) in [("one", &one), ("other", &other)] {
             assert_eq!(&std::fs::read(target.join(name)).expect("it is there"), plain, "{cache}");
         }
-        let ear = Ear::default();
-        let report = lab.try_check(&ear).expect("check runs");
-        assert_eq!(report.files_hit, 0, "{cache}: {:#?}", ear.findings());
+        let findings = assert_nothing_lost(&lab, cache);
         let id = data.id().to_string();
-        assert!(ear.findings().iter().any(|finding| finding.contains(&id)), "{:#?}", ear.findings());
+        assert!(findings.iter().any(|finding| finding.contains(&id)), "{findings:#?}");
     }
 }
 
@@ -363,12 +367,10 @@ fn a_pack_under_another_sessions_name_is_missed_and_read() {
             lab.cache = lab.path("fresh");
         }
         assert_restores(&lab, "latest", &lab.source());
-        let ear = Ear::default();
-        let report = lab.try_check(&ear).expect("check runs");
-        assert_eq!(report.files_hit, 0, "{:#?}", ear.findings());
+        let findings = assert_nothing_lost(&lab, "misnamed");
         for name in &packs {
             let missing = format!("{name}: it is missing");
-            assert!(ear.findings().contains(&missing), "{:#?}", ear.findings());
+            assert!(findings.contains(&missing), "{findings:#?}");
         }
     }
     // A segment that lists packs of others as its own hides nothing either, where theirs are lost.
