@@ -1,5 +1,5 @@
-//! What packs say of themselves: the last resort of who reads a chunk that is in none of the places
-//! that segments name. Segments may be lost, or lie; a pack may have got another session's name.
+//! What packs say of themselves. A reader comes here last, for a chunk that is in none of the places
+//! that segments name: segments may be lost or lie, and a pack may stand under another session's name.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,10 +23,10 @@ const READ_AT_A_TIME: usize = 4;
 const DIRECTORY_BYTES_MAX: usize =
     PackTable::encoded_bytes(limits::FRAMES_PER_PACK as usize, limits::CHUNKS_PER_PACK as usize) + 16;
 
-/// Reads what packs say of themselves, as far as nobody has: once those that no segment lists, and
-/// those in which something was found to be wrong. Returns whether there were any.
+/// Reads what packs say of themselves and this process hasn't read yet: the packs that no segment
+/// lists, once, and the packs in which something was found to be wrong. Returns whether there were any.
 ///
-/// Threads of a pool mustn't call this: whoever comes second waits for the first.
+/// Tasks of a thread pool mustn't call this, because the second caller waits for the first.
 pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
     let mut looked_into = index.looked_into();
     let mut packs: HashSet<PackName> = HashSet::new();
@@ -69,7 +69,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
         while let Some((pack, bytes)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
             match read(*pack, *bytes) {
                 Ok((stored, table)) => index.add(&pack.to_string(), &[(stored, &table)])?,
-                // It helps nobody. That it is damaged is for a check to say.
+                // It has nothing for a reader. A check says that it is damaged.
                 Err(EngineError::Damaged { .. }) => {}
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
                 Err(error) => return Err(error),

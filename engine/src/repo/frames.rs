@@ -88,8 +88,8 @@ struct Search {
 }
 
 impl Search {
-    /// Why it has failed. A pack that couldn't be reached may have the chunk; one that is gone may
-    /// have been moved, which isn't damage yet for who doesn't hear of it.
+    /// Why it has failed. A pack that couldn't be reached may have the chunk. A chunk of a pack that is
+    /// gone may have moved: for a cache that doesn't hear of that, this comes before damage elsewhere.
     fn into_error(self, id: &ChunkId) -> EngineError {
         let gravity = |error: &EngineError| match error {
             EngineError::Backend(_) => 0,
@@ -306,7 +306,7 @@ impl<'r> FrameCache<'r> {
         Ok(!std::mem::replace(&mut search.has_looked, true) && self.look_into_packs()?)
     }
 
-    /// Reads what packs say of themselves, as far as nobody has. Returns whether there was anything.
+    /// Reads what packs say of themselves and this process hasn't read yet. Returns whether there was any.
     pub fn look_into_packs(&self) -> Result<bool> {
         look_into_packs(self.repository, self.index)
     }
@@ -323,7 +323,7 @@ impl<'r> FrameCache<'r> {
         Ok(true)
     }
 
-    /// Hears what garbage collections have done, if nobody has since this pack was found missing.
+    /// Hears what garbage collections have done, unless that was done for this pack before.
     fn hear_once(&self, pack: Option<u32>) -> Result<()> {
         // One thread hears it for all.
         let mut heard_for = lock(&self.heard_for);

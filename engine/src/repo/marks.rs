@@ -108,7 +108,7 @@ impl PackMarks {
         self.marks.get(pack) & DEMOTED != 0
     }
 
-    /// Something in it is wrong. Returns whether nobody has said so before.
+    /// Something in it is wrong. Returns whether that is new.
     pub fn demote(&self, pack: u32) -> bool {
         self.marks.set(pack, DEMOTED) & DEMOTED == 0
     }

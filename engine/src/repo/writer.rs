@@ -139,7 +139,7 @@ pub fn rewrite_packs<T>(
     write_as(repository, index, Writing { id, session: None, secrets }, options, work)
 }
 
-/// Who writes, and under which keys.
+/// The session that writes, and its keys.
 struct Writing<'r> {
     id: SessionId,
     session: Option<&'r Session<'r>>,

@@ -203,7 +203,7 @@ impl Index {
 
     /// As [`Index::locate_all`], and finds all places in which each chunk counts: one pack of an
     /// owner that has it, the newest; or if there is none, every pack that has it. What an owner has
-    /// moved was verified; of what others say, nobody knows who is right.
+    /// moved was verified; what writers say can't be decided without reading it.
     pub fn count_all(&self, wanted: Vec<Wanted>) -> Result<Located<Places>> {
         self.look_up(wanted, |wanted, found| self.places_of(wanted, found))
     }

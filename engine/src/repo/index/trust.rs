@@ -19,7 +19,7 @@ use crate::monitor::{Event, Monitor};
 /// Whose word counts for how much.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    /// Who writes in this process.
+    /// The holder that writes in this process.
     own: HolderId,
     /// The owners that this holder was told of.
     owners: Vec<HolderId>,
@@ -36,9 +36,9 @@ impl Trust {
 /// Packs in which something is wrong.
 #[derive(Default)]
 pub(super) struct Demoted {
-    /// Their names and what is wrong, as far as nobody has been told.
+    /// The names of those that no user was told of, and what is wrong.
     untold: Vec<(String, String)>,
-    /// Their numbers, as far as nobody has looked what they themselves say.
+    /// The numbers of those whose own directories weren't read.
     unread: Vec<u32>,
     /// How many there are.
     count: u64,
@@ -54,7 +54,7 @@ pub struct LookedInto {
 /// Which of several places is tried first: the least.
 pub(super) type Rank = (bool, bool, Speaker, u32);
 
-/// Who says that a chunk is in a place.
+/// What says that a chunk is in a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Speaker {
     /// A segment of an owner.
@@ -179,7 +179,7 @@ impl Index {
         Ok(())
     }
 
-    /// As [`Index::demote`], and nobody is told. Returns whether it is the first time.
+    /// As [`Index::demote`], for what the user is told elsewhere. Returns whether it is the first time.
     pub fn avoid(&self, number: u32) -> bool {
         if !self.marks.demote(number) {
             return false;

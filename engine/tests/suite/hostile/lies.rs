@@ -18,7 +18,7 @@ use keepfast_testkit::{Crafted, CraftedPack, Crafter, Ear, Lab, Opened, assert_s
 /// The password of the writer whose backups are lied about.
 const VICTIM: &[u8] = b"victim";
 
-/// Who has made the backups that are lied about.
+/// The holder that made the backups that are lied about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Victim {
     Owner,
@@ -197,7 +197,7 @@ fn a_pack_that_lied_is_named_and_read_no_more() {
     assert_eq!(findings.len(), 2, "nothing else is named: {findings:#?}");
 }
 
-/// A chunk that somebody claims to have without bytes is stored by who really has it.
+/// A chunk that a writer claims to have without bytes is stored by the next backup that has it.
 #[test]
 fn an_empty_lie_is_no_reason_not_to_store() {
     let mut scene = Scene::of(Victim::Owner);
