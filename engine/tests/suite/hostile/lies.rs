@@ -242,18 +242,25 @@ fn a_lie_never_makes_the_right_copy_garbage() {
     }
 }
 
-/// A repository with one file, whose chunks two sessions of a writer have stored; and the packs of both.
-fn stored_twice(lab: &Lab) -> (SessionId, Vec<u8>, Vec<String>) {
+/// A repository with one file, whose chunks two sessions have stored, each with one that nothing needs;
+/// and the packs of both.
+fn stored_twice(lab: &Lab, by: Victim) -> (SessionId, Vec<u8>, Vec<String>) {
     let crafter = Crafter::of(lab);
-    let writer = crafter.enrol(Role::Writer, b"writer");
+    let writer = match by {
+        Victim::Owner => crafter.owner.clone(),
+        Victim::Writer => crafter.enrol(Role::Writer, b"writer"),
+    };
     let plain = tree::noise(5, 50_000);
     let id = crafter.chunk_id(ChunkKind::Data, &plain);
     let content = Content::Inline(vec![ChunkRef { id, len: plain.len() as u32 }]);
     let root = craft::page(vec![craft::file("file", plain.len() as u64, content, Extents::Dense)]);
     let tree = crafter.chunk_id(ChunkKind::Metadata, &root);
-    let made = Crafted { data: vec![plain.clone()], metadata: vec![root] };
-    let session = crafter.commit(&writer, &made, tree, |_| {});
-    crafter.commit(&writer, &made, tree, |_| {});
+    let made = |waste| Crafted {
+        data: vec![plain.clone(), tree::noise(waste, 50_000)],
+        metadata: vec![root.clone()],
+    };
+    let session = crafter.commit(&writer, &made(70), tree, |_| {});
+    crafter.commit(&writer, &made(71), tree, |_| {});
     let packs = crafter.names(names::PACKS);
     assert_eq!(packs.len(), 4, "each chunk is stored twice");
     (session, plain, packs)
@@ -273,7 +280,7 @@ fn assert_restores_file(lab: &Lab, session: SessionId, plain: &[u8], what: &str)
 #[test]
 fn damage_to_one_of_two_copies_hits_nothing() {
     let whole = Lab::on(Arc::new(MemoryBackend::default()));
-    let (session, plain, packs) = stored_twice(&whole);
+    let (session, plain, packs) = stored_twice(&whole, Victim::Writer);
     for name in &packs {
         for damage in [
             store::Damage::Flip { thousandths: 0 },
@@ -297,10 +304,32 @@ fn damage_to_one_of_two_copies_hits_nothing() {
                 "{what}: {:#?}",
                 ear.findings()
             );
-            // Nor does a prune give up the good copy for the bad one: it is there after rewriting.
+            // Nor does a prune give up the good copy for the bad one.
             lab.prune_with_cache(&lab.path("pruner's"), &Ear::default(), |_| {}).expect("the prune works");
             lab.cache = lab.path("another cache");
             assert_restores_file(&lab, session, &plain, &format!("{what}, pruned"));
+        }
+    }
+}
+
+/// A prune counts a chunk in one pack of an owner. Where it finds that one damaged, while it reads trees
+/// or rewrites packs, the other copy stays.
+#[test]
+fn a_prune_that_finds_one_of_two_copies_damaged_keeps_the_other() {
+    let whole = Lab::on(Arc::new(MemoryBackend::default()));
+    let (session, plain, packs) = stored_twice(&whole, Victim::Owner);
+    for name in &packs {
+        let backend = Arc::new(MemoryBackend::default());
+        store::copy(&*whole.backend, &*backend);
+        store::damage(&*backend, name, store::Damage::Flip { thousandths: 300 });
+        let mut lab = Lab::on(Arc::new(MemoryBackend::default()));
+        lab.backend = backend;
+        for run in 0..2 {
+            let pruned = lab.prune_with_cache(&lab.path("pruner's"), &Ear::default(), |_| {});
+            pruned.unwrap_or_else(|error| panic!("{name}, prune {run}: {error}"));
+            lab.cache = lab.path(&format!("cache {run}"));
+            assert_restores_file(&lab, session, &plain, &format!("{name} is damaged, prune {run}"));
+            assert_nothing_lost(&lab, name);
         }
     }
 }
