@@ -1,7 +1,7 @@
 //! Whether chunks of data can be had. A chunk is damaged only if no copy of it is left that is
 //! right; so one that may be, is read, wherever a restore would find it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::content::ChunkRef;
@@ -34,29 +34,35 @@ impl Bad {
     }
 }
 
-/// Packs in which something is wrong, by the numbers that the index knows them by.
-pub struct Suspects(HashMap<u32, Bad>);
+/// Packs in which something is wrong.
+pub struct Suspects {
+    /// By the numbers that the index knows them by.
+    known: HashMap<u32, Bad>,
+    /// By their names: the index may learn of them again, by what they say of themselves.
+    names: HashSet<PackName>,
+}
 
 impl Suspects {
     /// Looks the packs up. Nothing new refers to them from now on, and others are read first.
-    pub fn of(index: &Index, bad: BadFrames) -> Result<Self> {
-        let mut suspects = HashMap::new();
+    pub fn of(index: &Index, bad: &BadFrames) -> Result<Self> {
+        let mut known = HashMap::new();
         if !bad.is_empty() {
             index.for_each_pack(|number, pack| {
-                suspects.extend(bad.get(&pack.pack_name()).map(|bad| (number, bad.clone())));
+                known.extend(bad.get(&pack.pack_name()).map(|bad| (number, bad.clone())));
             })?;
         }
-        for number in suspects.keys() {
+        for number in known.keys() {
             index.avoid(*number);
         }
-        Ok(Self(suspects))
+        Ok(Self { known, names: bad.keys().copied().collect() })
     }
 
-    fn contains(&self, place: &Location) -> bool {
-        match self.0.get(&place.pack) {
+    fn contains(&self, index: &Index, place: &Location) -> bool {
+        match self.known.get(&place.pack) {
             Some(Bad::Whole) => true,
             Some(Bad::Frames(frames)) => frames.contains(&place.frame),
-            None => false,
+            None if self.names.is_empty() => false,
+            None => index.pack(place.pack).is_ok_and(|pack| self.names.contains(&pack.pack_name())),
         }
     }
 }
@@ -96,7 +102,9 @@ impl<'a> Chunks<'a> {
     /// Whether a chunk that is looked for here first may be one that can't be had.
     pub fn is_doubtful(&self, place: Option<Location>) -> bool {
         // Where a verdict or a missing pack leaves only a place that is gone, there is no chunk.
-        place.is_none_or(|place| !self.index().is_readable(place.pack) || self.suspects.contains(&place))
+        place.is_none_or(|place| {
+            !self.index().is_readable(place.pack) || self.suspects.contains(self.index(), &place)
+        })
     }
 
     /// What keeps a chunk from being had, if anything does.

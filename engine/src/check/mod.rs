@@ -127,7 +127,7 @@ pub fn check(
     let listed = check.segments(segments, index, snapshots, &stored)?;
     index.miss_all_but(|pack| stored.contains_key(pack))?;
     let found = check.packs(&stored, &listed, index, options)?;
-    let suspects = Suspects::of(index, found.bad)?;
+    let suspects = Suspects::of(index, &found.bad)?;
     let hit = check.trees(index, snapshots, &suspects, options.threads)?;
     check.report.findings += index.report_demoted(monitor, |pack| found.named.contains(pack));
     check.report.files_hit = hit;

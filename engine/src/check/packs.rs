@@ -121,7 +121,10 @@ impl<'a> Reading<'a> {
                 None => name.clone(),
             };
             self.finding(&name, object, finding.what);
-            if let Some(frame) = finding.frame {
+            if table.is_none() {
+                // What it holds wasn't looked at.
+                self.bad().insert(pack, Bad::Whole);
+            } else if let Some(frame) = finding.frame {
                 self.bad().entry(pack).or_insert_with(|| Bad::Frames(BTreeSet::new())).add(frame);
             }
         }
