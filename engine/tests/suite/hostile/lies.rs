@@ -312,6 +312,47 @@ fn damage_to_one_of_two_copies_hits_nothing() {
     }
 }
 
+/// What no copy of is right is lost; a check says so of the same files as a restore.
+#[test]
+fn damage_to_both_copies_is_named_with_what_it_hits() {
+    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    let (_, _, packs) = stored_twice(&lab, Victim::Writer);
+    let is_data = |name: &&String| store::bytes(&*lab.backend, name).len() > 50_000;
+    for name in packs.iter().filter(is_data) {
+        store::damage(&*lab.backend, name, store::Damage::Flip { thousandths: 300 });
+    }
+    let verdicts = assert_agreement(&lab);
+    assert_eq!((verdicts.lost.len(), verdicts.restored), (1, 0), "{verdicts:#?}");
+}
+
+/// Packs that have got another session's name and are damaged, too, hit what can't be restored.
+#[test]
+fn a_damaged_pack_under_another_sessions_name_hits_what_was_in_it() {
+    let mut lab = Lab::on(Arc::new(MemoryBackend::default()));
+    tree::small(&lab.source());
+    tree::write(lab.source().join("large"), tree::noise(9, 3 << 20));
+    lab.backup();
+    let crafter = Crafter::of(&lab);
+    let other = SessionId { writer: crafter.owner.holder(), random: *crafter.random() };
+    for name in crafter.names(names::PACKS) {
+        let (id, _) = names::parse_pack(&name).expect("it is a pack");
+        let mut bytes = crafter.get(&name);
+        lab.backend.remove(&name).expect("it can be removed");
+        if bytes.len() > 1 << 20 {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        }
+        crafter.put(&names::pack(id, other), &bytes);
+    }
+    for cache in ["cold", "warm"] {
+        if cache == "cold" {
+            lab.cache = lab.path("cold");
+        }
+        let verdicts = assert_agreement(&lab);
+        assert_eq!(verdicts.lost.len(), 1, "{cache}: {verdicts:#?}");
+    }
+}
+
 /// A prune counts a chunk in one pack of an owner. Where it finds that one damaged, while it reads trees
 /// or rewrites packs, the other copy stays.
 #[test]
