@@ -13,7 +13,9 @@ use keepfast_format::keys::{ChunkKind, Identity, Role};
 use keepfast_format::names;
 use keepfast_format::node::Extents;
 use keepfast_format::pack::ChunkEntry;
-use keepfast_testkit::{Crafted, CraftedPack, Crafter, Ear, Lab, Opened, assert_same, craft, store, tree};
+use keepfast_testkit::{
+    Crafted, CraftedPack, Crafter, Ear, Lab, Opened, assert_agreement, assert_same, craft, store, tree,
+};
 
 /// The password of the writer whose backups are lied about.
 const VICTIM: &[u8] = b"victim";
