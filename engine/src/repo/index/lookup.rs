@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use keepfast_format::content::{ChunkRef, ListItem};
 use keepfast_format::ids::ChunkId;
 use rayon::iter::ParallelIterator;
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
@@ -11,42 +10,13 @@ use rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
 
 use super::entries::{chunk_key, decode_locations, space};
 use super::trust::Rank;
-use super::{Index, Location};
+use super::{Index, Location, Wanted};
 use crate::error::Result;
 
 /// Chunks that one thread looks up together.
 const LOOKUP_BATCH: usize = 512;
 /// To read over so many entries takes as long as to look one of them up: 0.3 µs each, and 2.6.
 const ENTRIES_PER_CHUNK: u64 = 8;
-
-/// A chunk that is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Wanted {
-    /// Its id.
-    pub id: ChunkId,
-    /// Its length in bytes, if the reference to it says one: a place with another one is none.
-    pub len: Option<u32>,
-}
-
-impl Wanted {
-    /// An item of a list. No chunk is as long as the longest length that there is.
-    #[must_use]
-    pub fn listed(item: &ListItem) -> Self {
-        Self { id: item.id, len: Some(u32::try_from(item.bytes).unwrap_or(u32::MAX)) }
-    }
-}
-
-impl From<ChunkRef> for Wanted {
-    fn from(chunk: ChunkRef) -> Self {
-        Self { id: chunk.id, len: Some(chunk.len) }
-    }
-}
-
-impl From<ChunkId> for Wanted {
-    fn from(id: ChunkId) -> Self {
-        Self { id, len: None }
-    }
-}
 
 /// What is known of chunks that were looked up together, in order of their ids.
 pub struct Located<T = Option<Location>>(Vec<(Wanted, T)>);

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use keepfast_format::FormatError;
+use keepfast_format::content::{ChunkRef, ListItem};
 use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
@@ -31,7 +32,7 @@ use entries::{
     encode_pack, locations, number_key, number_of_key, source_key, space,
 };
 pub(super) use load::Loading;
-pub use lookup::{Located, Places, Wanted};
+pub use lookup::{Located, Places};
 use trust::Demoted;
 pub(super) use trust::{LookedInto, Trust};
 
@@ -48,6 +49,35 @@ pub struct Location {
     pub offset: u32,
     /// Its length, in bytes.
     pub len: u32,
+}
+
+/// A chunk that is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Its id.
+    pub id: ChunkId,
+    /// Its length in bytes, if the reference to it says one: a place with another one is none.
+    pub len: Option<u32>,
+}
+
+impl Wanted {
+    /// An item of a list. No chunk is as long as the longest length that there is.
+    #[must_use]
+    pub fn listed(item: &ListItem) -> Self {
+        Self { id: item.id, len: Some(u32::try_from(item.bytes).unwrap_or(u32::MAX)) }
+    }
+}
+
+impl From<ChunkRef> for Wanted {
+    fn from(chunk: ChunkRef) -> Self {
+        Self { id: chunk.id, len: Some(chunk.len) }
+    }
+}
+
+impl From<ChunkId> for Wanted {
+    fn from(id: ChunkId) -> Self {
+        Self { id, len: None }
+    }
 }
 
 /// A pack that the index knows.
