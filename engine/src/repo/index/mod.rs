@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use keepfast_format::FormatError;
 use keepfast_format::content::{ChunkRef, ListItem};
 use keepfast_format::epoch::PackName;
-use keepfast_format::ids::{ChunkId, PackId, SessionId};
+use keepfast_format::ids::{ChunkId, HolderId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::names;
 use keepfast_format::pack::{FrameEntry, PackTable};
@@ -29,7 +29,7 @@ use crate::error::{EngineError, Result};
 use database::{Database, LAYOUT, unlogged};
 use entries::{
     chunk_key, dead_key, decode_locations, decode_numbers, decode_pack, encode_location, encode_numbers,
-    encode_pack, locations, number_key, number_of_key, source_key, space,
+    encode_pack, locations, number_key, number_of_key, session_of_pack, source_key, space,
 };
 pub(super) use load::Loading;
 pub use lookup::{Located, Places};
@@ -304,6 +304,12 @@ impl Index {
         let pack = Arc::new(pack);
         self.packs.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&pack));
         Ok(pack)
+    }
+
+    /// The holder in whose session's name a pack is. It doesn't stay in memory for this.
+    fn writer_of(&self, number: u32) -> Option<HolderId> {
+        let value = self.database.db.get_pinned(number_key(space::PACK, number)).ok().flatten()?;
+        session_of_pack(&value).map(|session| session.writer)
     }
 
     /// Calls `visit` with every pack and its number, dead ones too.

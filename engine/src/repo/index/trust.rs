@@ -84,7 +84,7 @@ impl Index {
     }
 
     fn is_of(&self, pack: u32, is_it: impl Fn(HolderId) -> bool) -> bool {
-        self.pack(pack).is_ok_and(|pack| is_it(pack.session.writer))
+        self.writer_of(pack).is_some_and(is_it)
     }
 
     /// How soon a place is tried. Among owners' packs the newest comes first, because what moves a
