@@ -1,6 +1,7 @@
 //! Writing one file of a snapshot to a stream.
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
@@ -16,8 +17,24 @@ use crate::repo::{FrameCache, Index, Repository, Trees, gather};
 /// chunks are scattered; three windows are in memory.
 const WINDOW_BYTES: u64 = 24 << 20;
 
+/// Frames of data that are kept open where chunks have to be looked for one by one.
+const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+
 /// Writes the file at `path`, with zeros for its holes. Returns its size in bytes.
 pub fn dump(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    path: &[u8],
+    out: &mut dyn Write,
+    monitor: &dyn Monitor,
+) -> Result<u64> {
+    let dumped = dump_file(repository, index, snapshot, path, out, monitor);
+    index.report_demoted(monitor, |_| false);
+    dumped
+}
+
+fn dump_file(
     repository: &Repository,
     index: &Index,
     snapshot: &Snapshot,
@@ -43,8 +60,8 @@ pub fn dump(
     let mut file = Dumped { out, before, extents, end: 0, left: 0 };
     thread::scope(|scope| {
         let (windows, fetched) = bounded(0);
-        let frames = &frames;
-        let fetching = scope.spawn(move || fetch_all(frames, &content, &windows));
+        let data = FrameCache::new(repository, index).keeping(DATA_FRAMES);
+        let fetching = scope.spawn(move || fetch_all(trees, &data, &content, &windows));
         // If writing fails, the other side notices that nobody takes its windows.
         for window in fetched {
             for chunk in window {
@@ -62,18 +79,24 @@ pub fn dump(
 }
 
 /// Fetches a content's chunks window by window: while one is written, the next is on its way.
-fn fetch_all(frames: &FrameCache<'_>, content: &Content, windows: &Sender<Vec<Vec<u8>>>) -> Result<()> {
-    let (mut ids, mut bytes) = (Vec::new(), 0);
-    Trees::new(frames).for_each_chunk(content, &mut |chunk| {
-        ids.push(chunk.id);
+fn fetch_all(
+    trees: Trees<'_>,
+    data: &FrameCache<'_>,
+    content: &Content,
+    windows: &Sender<Vec<Vec<u8>>>,
+) -> Result<()> {
+    let (mut chunks, mut bytes) = (Vec::new(), 0);
+    trees.for_each_chunk(content, &mut |chunk| {
+        chunks.push(chunk);
         bytes += u64::from(chunk.len);
         if bytes >= WINDOW_BYTES {
             bytes = 0;
-            windows.send(gather(frames, &std::mem::take(&mut ids))?).map_err(|_| EngineError::Interrupted)?;
+            let gathered = gather(data, &std::mem::take(&mut chunks))?;
+            windows.send(gathered).map_err(|_| EngineError::Interrupted)?;
         }
         Ok(())
     })?;
-    windows.send(gather(frames, &ids)?).map_err(|_| EngineError::Interrupted)
+    windows.send(gather(data, &chunks)?).map_err(|_| EngineError::Interrupted)
 }
 
 /// A file on its way out: what it has of data, with zeros where it has holes.

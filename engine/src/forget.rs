@@ -56,8 +56,10 @@ pub fn undelete(
     let session = Session::begin(repository, index, &begun, monitor)?;
     let committed = refer_to_all(repository, index, &session, forgotten, monitor).and_then(|()| {
         let body = SnapshotBody { parent: None, ..forgotten.snapshot.body.clone() };
-        session.commit(CommitRequest { body, totals: &WriterTotals::default(), snapshots })
+        let key = forgotten.snapshot.head.key;
+        session.commit(CommitRequest { body, key, totals: &WriterTotals::default(), snapshots })
     });
+    index.report_demoted(monitor, |_| false);
     // A snapshot that was sent may yet arrive, where the store has failed.
     if !matches!(committed, Ok(_) | Err(EngineError::Backend(_) | EngineError::Fenced)) {
         session.give_up();
@@ -81,9 +83,9 @@ fn refer_to_all(
             &forgotten.snapshot.head.id.short()[..8]
         ))
     };
-    let walked = Reach::new(&frames, monitor).walk([&forgotten.snapshot.body], &seen, &mut |id, _| {
+    let walked = Reach::new(&frames, monitor).walk([&forgotten.snapshot.body], &seen, &mut |reached| {
         session.poll_if_due()?;
-        if session.refer(id) { Ok(()) } else { Err(gone()) }
+        if session.hold(&reached.wanted, |_| false)? { Ok(()) } else { Err(gone()) }
     });
     match walked {
         Err(EngineError::Missing { .. }) => Err(gone()),
@@ -119,7 +121,7 @@ pub fn freed_by(
     let bodies = |stored: Vec<&'_ StoredSnapshot>| -> Vec<SnapshotBody> {
         stored.into_iter().map(|stored| stored.snapshot.body.clone()).collect()
     };
-    Reach::new(&frames, monitor).walk(&bodies(staying), &seen, &mut |_, _| Ok(()))?;
+    Reach::new(&frames, monitor).walk(&bodies(staying), &seen, &mut |_| Ok(()))?;
     let stays = |pack: u32| -> u64 { seen.in_frames(pack).iter().map(|chunks| u64::from(*chunks)).sum() };
     let mut live_before = Vec::new();
     index.for_each_pack(|number, _| {
@@ -128,18 +130,21 @@ pub fn freed_by(
     })?;
     let mut freed = Freed::default();
     let mut hit: HashSet<u32> = HashSet::new();
-    Reach::new(&frames, monitor).walk(&bodies(going), &seen, &mut |id, place| {
-        let place = place.ok_or_else(|| FrameCache::missing(id))?;
-        let pack = index.pack(place.pack)?;
-        let frame = pack.frame(place.frame)?;
+    Reach::new(&frames, monitor).walk(&bodies(going), &seen, &mut |reached| {
+        let first = reached.places.first().ok_or_else(|| FrameCache::missing(&reached.wanted.id))?;
         freed.chunks += 1;
-        freed.bytes += u64::from(place.len);
-        // Summed in plaintext per frame first would be exact to the byte; this is to a byte a chunk.
-        freed.stored_bytes +=
-            u64::from(place.len) * u64::from(frame.sealed_bytes) / u64::from(frame.plain_bytes.max(1));
-        hit.insert(place.pack);
+        freed.bytes += u64::from(first.len);
+        for place in reached.places {
+            let pack = index.pack(place.pack)?;
+            let frame = pack.frame(place.frame)?;
+            // Summed in plaintext per frame first would be exact to the byte; this is to a byte a chunk.
+            freed.stored_bytes +=
+                u64::from(place.len) * u64::from(frame.sealed_bytes) / u64::from(frame.plain_bytes.max(1));
+            hit.insert(place.pack);
+        }
         Ok(())
     })?;
+    index.report_demoted(monitor, |_| false);
     for number in hit {
         if live_before.get(number as usize).copied().unwrap_or(0) == 0 {
             freed.packs_bytes += index.pack(number)?.stored_bytes;

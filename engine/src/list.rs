@@ -19,6 +19,19 @@ pub fn list(
     monitor: &dyn Monitor,
     found: &mut dyn FnMut(&[u8], &Node) -> Result<()>,
 ) -> Result<()> {
+    let listed = list_entries(repository, index, snapshot, (path, recursive), monitor, found);
+    index.report_demoted(monitor, |_| false);
+    listed
+}
+
+fn list_entries(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    (path, recursive): (&[u8], bool),
+    monitor: &dyn Monitor,
+    found: &mut dyn FnMut(&[u8], &Node) -> Result<()>,
+) -> Result<()> {
     let frames = FrameCache::new(repository, index);
     let trees = Trees::new(&frames);
     let mut stack = Vec::new();

@@ -151,7 +151,12 @@ impl PackCipher {
             .checked_add(place.sealed_bytes as usize)
             .and_then(|end| pack.get(start..end))
             .ok_or(FormatError::Truncated { what })?;
-        let mut sealed = sealed.to_vec();
+        self.directory_at(place, sealed.to_vec())
+    }
+
+    /// Opens a directory that was read by itself from this place of its pack.
+    pub fn directory_at(&self, place: DirectoryPlace, mut sealed: Vec<u8>) -> Result<PackTable, FormatError> {
+        let what = "pack directory";
         let plain = self.open(NonceSpace::Directory, 0, &place.offset.to_le_bytes(), &mut sealed, what)?;
         let table = PackTable::decode(what, plain)?;
         let frames_end: u64 =

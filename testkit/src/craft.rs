@@ -14,7 +14,7 @@ use keepfast_format::content::Content;
 use keepfast_format::frame::OpenFrame;
 use keepfast_format::ids::{ChunkId, ObjectHash, PackId, RepositoryId, SessionId, SlotId};
 use keepfast_format::keyring::{Holder, Keyring};
-use keepfast_format::keys::{ChunkKind, DomainSecrets, Identity, Role};
+use keepfast_format::keys::{ChunkKind, DomainSecrets, Identity, KeyRef, Role};
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
@@ -38,6 +38,8 @@ pub struct Crafter {
     pub owner: Identity,
     /// The keys that new data goes under.
     pub secrets: DomainSecrets,
+    /// The keys of earlier versions.
+    pub earlier: Vec<DomainSecrets>,
     /// Everything "random" is a hash of how many were drawn before.
     drawn: AtomicU64,
 }
@@ -86,11 +88,15 @@ impl Crafter {
     #[must_use]
     pub fn of(lab: &Lab) -> Self {
         let opened = Repository::open(Arc::clone(&lab.backend), &lab.password).expect("it opens");
+        let current = opened.current().key();
+        let earlier =
+            (1..current.version).filter_map(|version| opened.secrets(KeyRef { version, ..current }));
         Self {
             backend: Arc::clone(&lab.backend),
             repository: opened.id(),
             owner: opened.identity().clone(),
             secrets: opened.current().clone(),
+            earlier: earlier.cloned().collect(),
             drawn: AtomicU64::new(0),
         }
     }
@@ -140,9 +146,8 @@ impl Crafter {
     pub fn set_holders(&self, holders: Vec<Holder>) {
         let (n, hash, _) = self.keyring();
         let ephemeral = || self.random();
-        let secrets = [&self.secrets];
-        let ring =
-            Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
+        let secrets: Vec<&DomainSecrets> = self.earlier.iter().chain([&self.secrets]).collect();
+        let ring = Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
         self.put(&names::keyring(n + 1), &ring.expect("the keyring can be sealed"));
     }
 
@@ -164,6 +169,16 @@ impl Crafter {
     pub fn revoke(&self, holder: &Identity) {
         let (_, _, mut holders) = self.keyring();
         holders.retain(|known| known.id() != holder.holder());
+        self.set_holders(holders);
+    }
+
+    /// Gives the domain another version of its keys, as an owner does: from then on all that is new goes
+    /// under it.
+    pub fn rotate(&mut self) {
+        let key = KeyRef { version: self.secrets.key().version + 1, ..self.secrets.key() };
+        let next = DomainSecrets::of_version(key, &self.random());
+        self.earlier.push(std::mem::replace(&mut self.secrets, next));
+        let (_, _, holders) = self.keyring();
         self.set_holders(holders);
     }
 

@@ -217,8 +217,8 @@ fn main() -> Result<(), EngineError> {
     report("known chunks, one by one, at random", known.len() as u64, begun);
 
     let begun = Instant::now();
-    let found = index.locate_all(known.clone())?;
-    assert!(known.iter().all(|id| found.get(id).flatten().is_some()), "not all chunks are in the index");
+    let found = index.locate_all(known.iter().map(|id| (*id).into()).collect())?;
+    assert!(known.iter().all(|id| found.get(*id).flatten().is_some()), "not all chunks are in the index");
     report("known chunks, all together", known.len() as u64, begun);
 
     let begun = Instant::now();

@@ -148,7 +148,15 @@ pub fn archive(
 ) -> Result<ArchiveReport> {
     let start = (options.clock)();
     let paths = paths_of(&source);
-    let parent = choose_parent(snapshots, options, &source, &paths)?;
+    let chosen = choose_parent(snapshots, options, &source, &paths)?;
+    let parent = chosen.filter(|parent| parent.snapshot.head.key == repository.current().key());
+    if chosen.is_some() && parent.is_none() {
+        monitor.event(Event::Notice(
+            "the repository's keys have changed since the last backup: everything is read, and stored again \
+             under the new ones"
+                .to_owned(),
+        ));
+    }
     let again = match &source {
         Source::Paths(paths) => Some(*paths),
         Source::Stream(_) => None,
@@ -156,6 +164,7 @@ pub fn archive(
     let once = Once { repository, index, snapshots, options, monitor, start, paths: &paths, parent };
     let mut done = once.archive(source);
     for _ in 1..ATTEMPTS {
+        index.report_demoted(monitor, |_| false);
         match (done, again) {
             (Err(EngineError::Fenced), Some(paths)) => {
                 monitor.event(Event::Notice(
@@ -252,7 +261,8 @@ impl Once<'_> {
             statistics,
             program: options.program.clone(),
         };
-        let snapshot = session.commit(CommitRequest { body, totals, snapshots: self.snapshots })?;
+        let key = self.repository.current().key();
+        let snapshot = session.commit(CommitRequest { body, key, totals, snapshots: self.snapshots })?;
         let tally = Tally { statistics, ..walked.tally };
         Ok(report(Some(snapshot), tally, totals, self.parent))
     }

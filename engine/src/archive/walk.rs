@@ -273,8 +273,9 @@ impl Worker<'_> {
         if writer.may_take_over() {
             return true;
         }
-        let refer =
-            |content: &Content| trees.all_chunks(content, &mut |id| writer.refer(id)).unwrap_or(false);
+        let refer = |content: &Content| {
+            trees.all_chunks(content, &mut |wanted| writer.refer(wanted)).unwrap_or(false)
+        };
         refer(content)
             && match extents {
                 Extents::Blob(blob) => refer(blob),

@@ -7,10 +7,11 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
+use super::chunks::Chunks;
 use super::trees::{TreeKind, TreeRef, file_damage, states_below};
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
-use crate::repo::{Index, Trees};
+use crate::repo::Trees;
 
 /// Damaged files that are named one by one; of more, only their number and their snapshots are told.
 const FILES_NAMED: u64 = 1000;
@@ -18,8 +19,7 @@ const FILES_NAMED: u64 = 1000;
 /// Finds the names of what is hit.
 pub struct Hits<'w> {
     trees: Trees<'w>,
-    index: &'w Index,
-    bad: &'w HashSet<ChunkId>,
+    chunks: &'w Chunks<'w>,
     damaged: &'w HashSet<TreeRef>,
     monitor: &'w dyn Monitor,
     /// State trees that were named, and those of them that were for the newest hit.
@@ -40,16 +40,15 @@ pub struct Hit {
 }
 
 impl<'w> Hits<'w> {
-    /// `bad` are chunks that can't be had, `damaged` trees with damage in them or below them.
+    /// `damaged` are trees with damage in them or below them.
     pub fn new(
         trees: Trees<'w>,
-        index: &'w Index,
-        bad: &'w HashSet<ChunkId>,
+        chunks: &'w Chunks<'w>,
         damaged: &'w HashSet<TreeRef>,
         monitor: &'w dyn Monitor,
     ) -> Self {
         let (named_states, newly_named, hit) = (HashSet::new(), Vec::new(), Hit::default());
-        Self { trees, index, bad, damaged, monitor, named_states, newly_named, hit, nameable: 0 }
+        Self { trees, chunks, damaged, monitor, named_states, newly_named, hit, nameable: 0 }
     }
 
     /// What is hit in a snapshot, after so many files and directories in others.
@@ -107,22 +106,8 @@ impl<'w> Hits<'w> {
     }
 
     fn file(&mut self, snapshot: &str, node: &Node, path: &[u8]) -> Result<()> {
-        let (index, bad) = (self.index, self.bad);
-        let damage = file_damage(self.trees, node, &mut |chunk| {
-            if bad.contains(&chunk.id) {
-                return Ok(Some(format!("chunk {} is damaged", chunk.id)));
-            }
-            Ok(match index.locate(&chunk.id)? {
-                None => Some(format!("chunk {} is in no pack", chunk.id)),
-                Some(place) if !index.is_readable(place.pack) => {
-                    Some(format!("chunk {} is in no pack that is left", chunk.id))
-                }
-                Some(place) if place.len != chunk.len => {
-                    Some(format!("chunk {} isn't as long as the file says", chunk.id))
-                }
-                Some(_) => None,
-            })
-        })?;
+        let chunks = self.chunks;
+        let damage = file_damage(self.trees, node, &mut |chunk| chunks.damage(chunk))?;
         if let Some(what) = damage {
             self.hit(snapshot, path, &what);
         }

@@ -6,16 +6,18 @@
 //! Others back up, forget and prune meanwhile. What isn't there is therefore a suspicion first: it
 //! is a finding if no verdict and no decision that came since explains it.
 
+mod chunks;
 mod collection;
 mod hits;
 mod packs;
 mod trees;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::num::NonZeroUsize;
 
 use keepfast_backend::Listed;
 use keepfast_format::epoch::PackName;
-use keepfast_format::ids::{ChunkId, ObjectHash, PackId, SessionId};
+use keepfast_format::ids::{ObjectHash, PackId, SessionId};
 use keepfast_format::pack::PackTable;
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
@@ -27,9 +29,13 @@ use crate::repo::{
     FrameCache, Index, Repository, Snapshots, Trees, is_forgotten, list_catalogue, list_segments, names_dead,
     read_segment, refresh_index, until,
 };
+use chunks::{Bad, BadFrames, Chunks, Suspects};
 use hits::Hits;
 use packs::Reading;
 use trees::TreeWalk;
+
+/// Frames of data that are kept open while chunks are read that may be damaged.
+const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// How to check.
 #[derive(Debug, Clone, Copy)]
@@ -119,8 +125,11 @@ pub fn check(
     }
     check.report.packs = stored.len() as u64;
     let listed = check.segments(segments, index, snapshots, &stored)?;
-    let bad = check.packs(&stored, &listed, index, options)?;
-    let hit = check.trees(index, snapshots, &bad, options.threads)?;
+    index.miss_all_but(|pack| stored.contains_key(pack))?;
+    let found = check.packs(&stored, &listed, index, options)?;
+    let suspects = Suspects::of(index, &found.bad)?;
+    let hit = check.trees(index, snapshots, &suspects, options.threads)?;
+    check.report.findings += index.report_demoted(monitor, |pack| found.named.contains(pack));
     check.report.files_hit = hit;
     Ok(check.report)
 }
@@ -131,10 +140,17 @@ struct Check<'a> {
     report: CheckReport,
 }
 
-/// Packs in the store, and their sizes.
+/// Packs in the store, and their sizes, in bytes.
 type StoredPacks = HashMap<PackName, u64>;
 /// Packs that segments list: their sizes and contents.
 type ListedPacks = HashMap<PackName, (u64, PackTable)>;
+
+/// What reading packs has found.
+struct FoundInPacks {
+    bad: BadFrames,
+    /// Packs of which it was said.
+    named: HashSet<String>,
+}
 
 impl Check<'_> {
     fn finding(&mut self, object: String, what: impl Into<String>) {
@@ -313,18 +329,18 @@ impl Check<'_> {
         Ok(listed)
     }
 
-    /// Reads packs in full, as far as asked for. Returns the chunks that can't be had.
+    /// Reads packs in full, as far as asked for. Returns those in which something is wrong.
     fn packs(
         &mut self,
         stored: &StoredPacks,
         listed: &ListedPacks,
         index: &Index,
         options: &CheckOptions,
-    ) -> Result<HashSet<ChunkId>> {
-        let mut bad = HashSet::new();
-        for (name, (bytes, table)) in listed {
-            if stored.get(name).is_none_or(|found| found < bytes) {
-                bad.extend(table.chunks.iter().map(|chunk| chunk.id));
+    ) -> Result<FoundInPacks> {
+        let mut bad = BadFrames::new();
+        for (name, (bytes, _)) in listed {
+            if stored.get(name).is_some_and(|found| found < bytes) {
+                bad.insert(*name, Bad::Whole);
             }
         }
         // Packs that no segment lists hold nothing that anybody counts on, unless the
@@ -335,34 +351,33 @@ impl Check<'_> {
                 unlisted.insert(pack.pack_name());
             }
         })?;
-        for name in unlisted {
-            if !stored.contains_key(&name) {
-                self.finding(name.to_string(), "it is missing");
+        for pack in unlisted {
+            if !stored.contains_key(&pack) {
+                self.finding(pack.to_string(), "it is missing");
             }
         }
         let mut to_read: Vec<(PackName, u64)> = stored
             .iter()
-            .filter(|(name, _)| options.read.includes(&name.id))
-            .map(|(name, bytes)| (*name, *bytes))
+            .filter(|(pack, _)| options.read.includes(&pack.id))
+            .map(|(pack, bytes)| (*pack, *bytes))
             .collect();
         to_read.sort_unstable();
         self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, bytes)| bytes).sum());
-        let mut reading =
+        let reading =
             Reading::new(self.repository, self.monitor, listed, &to_read, bad).run(options.threads)?;
         self.report.packs_read = (to_read.len() - reading.gone.len()) as u64;
         self.report.bytes_read = reading.bytes;
         self.report.findings += reading.findings;
         if !reading.gone.is_empty() {
             self.verdicts(index)?;
+            index.miss_all_but(|pack| stored.contains_key(pack) && !reading.gone.contains(pack))?;
         }
-        for name in reading.gone {
-            if !index.was_buried(&name)? {
-                self.finding(name.to_string(), "it is missing");
-                let table = listed.get(&name).map(|(_, table)| table);
-                reading.bad.extend(table.into_iter().flat_map(|table| &table.chunks).map(|chunk| chunk.id));
+        for pack in reading.gone {
+            if !index.was_buried(&pack)? {
+                self.finding(pack.to_string(), "it is missing");
             }
         }
-        Ok(reading.bad)
+        Ok(FoundInPacks { bad: reading.bad, named: reading.named })
     }
 
     /// Walks all snapshots; each tree once. Then names what is hit, in an order that is always the
@@ -371,19 +386,22 @@ impl Check<'_> {
         &mut self,
         index: &Index,
         snapshots: &Snapshots,
-        bad: &HashSet<ChunkId>,
+        suspects: &Suspects,
         threads: usize,
     ) -> Result<u64> {
-        let frames = FrameCache::new(self.repository, index);
+        let frames = FrameCache::new(self.repository, index).without_dead();
+        let data = FrameCache::new(self.repository, index).without_dead().keeping(DATA_FRAMES);
         let trees = Trees::new(&frames);
-        let walked = TreeWalk::new(trees, index, bad, self.monitor).run(snapshots, threads)?;
+        let chunks = Chunks::new(&data, suspects);
+        let walked = TreeWalk::new(trees, &chunks, self.monitor).run(snapshots, threads)?;
         (self.report.trees, self.report.files) = (walked.trees, walked.files);
         if !walked.damaged.is_empty() {
             // What was moved while others were looked at is where it is now.
             self.verdicts(index)?;
             refresh_index(self.repository, index)?;
+            chunks.look_again();
         }
-        let mut hits = Hits::new(trees, index, bad, &walked.damaged, self.monitor);
+        let mut hits = Hits::new(trees, &chunks, &walked.damaged, self.monitor);
         let mut count = 0;
         for snapshot in snapshots.all.iter().rev().map(|stored| &stored.snapshot) {
             let hit = hits.of(snapshot, count)?;

@@ -1,14 +1,14 @@
 //! Reading packs in full, by many threads.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keepfast_format::frame::FrameReader;
 use keepfast_format::epoch::PackName;
-use keepfast_format::ids::ChunkId;
+use keepfast_format::frame::FrameReader;
 
 use super::ListedPacks;
+use super::chunks::{Bad, BadFrames};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{Repository, verify_stored_pack};
@@ -18,8 +18,10 @@ use crate::threads::in_threads;
 pub struct ReadPacks {
     pub bytes: u64,
     pub findings: u64,
-    /// Chunks that can't be had.
-    pub bad: HashSet<ChunkId>,
+    /// What is wrong in them.
+    pub bad: BadFrames,
+    /// The names of packs of which something was said.
+    pub named: HashSet<String>,
     /// Packs that weren't there any more.
     pub gone: Vec<PackName>,
 }
@@ -33,19 +35,20 @@ pub struct Reading<'a> {
     next: AtomicUsize,
     bytes: AtomicU64,
     findings: AtomicU64,
-    bad: Mutex<HashSet<ChunkId>>,
+    bad: Mutex<BadFrames>,
+    named: Mutex<HashSet<String>>,
     gone: Mutex<Vec<PackName>>,
     error: Mutex<Option<EngineError>>,
 }
 
 impl<'a> Reading<'a> {
-    /// Will read the packs of `to_read`; `bad` are the chunks that can't be had anyway.
+    /// Will read the packs of `to_read`; `bad` is what is known to be wrong before.
     pub fn new(
         repository: &'a Repository,
         monitor: &'a dyn Monitor,
         listed: &'a ListedPacks,
         to_read: &'a [(PackName, u64)],
-        bad: HashSet<ChunkId>,
+        bad: BadFrames,
     ) -> Self {
         Self {
             repository,
@@ -56,6 +59,7 @@ impl<'a> Reading<'a> {
             bytes: AtomicU64::new(0),
             findings: AtomicU64::new(0),
             bad: Mutex::new(bad),
+            named: Mutex::default(),
             gone: Mutex::default(),
             error: Mutex::new(None),
         }
@@ -71,17 +75,18 @@ impl<'a> Reading<'a> {
             bytes: self.bytes.into_inner(),
             findings: self.findings.into_inner(),
             bad: self.bad.into_inner().unwrap_or_else(PoisonError::into_inner),
+            named: self.named.into_inner().unwrap_or_else(PoisonError::into_inner),
             gone: self.gone.into_inner().unwrap_or_else(PoisonError::into_inner),
         })
     }
 
     fn work(&self) {
         let (mut reader, mut bytes) = (FrameReader::default(), Vec::new());
-        while let Some((name, _)) = self.to_read.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((pack, _)) = self.to_read.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let read = if self.monitor.stopped() {
                 Err(EngineError::Interrupted)
             } else {
-                self.read(*name, &mut reader, &mut bytes)
+                self.read(*pack, &mut reader, &mut bytes)
             };
             if let Err(error) = read {
                 self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -103,10 +108,8 @@ impl<'a> Reading<'a> {
                 return Ok(());
             }
             Err(error) => {
-                self.finding(name, error.to_string());
-                if let Some(table) = table {
-                    self.mark_bad(table.chunks.iter().map(|chunk| chunk.id));
-                }
+                self.finding(&name, name.clone(), error.to_string());
+                self.bad().insert(pack, Bad::Whole);
                 return Ok(());
             }
         };
@@ -117,23 +120,24 @@ impl<'a> Reading<'a> {
                 Some(frame) => format!("{name}, frame {frame}"),
                 None => name.clone(),
             };
-            self.finding(object, finding.what);
-            if let (Some(frame), Some(table)) = (finding.frame, table) {
-                let before: usize =
-                    table.frames.iter().take(frame as usize).map(|frame| frame.chunks as usize).sum();
-                let count = table.frames.get(frame as usize).map_or(0, |frame| frame.chunks as usize);
-                self.mark_bad(table.chunks.iter().skip(before).take(count).map(|chunk| chunk.id));
+            self.finding(&name, object, finding.what);
+            if table.is_none() {
+                // What it holds wasn't looked at.
+                self.bad().insert(pack, Bad::Whole);
+            } else if let Some(frame) = finding.frame {
+                self.bad().entry(pack).or_insert_with(|| Bad::Frames(BTreeSet::new())).add(frame);
             }
         }
         Ok(())
     }
 
-    fn finding(&self, object: String, what: String) {
+    fn finding(&self, pack: &str, object: String, what: String) {
         self.findings.fetch_add(1, Ordering::Relaxed);
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(pack.to_owned());
         self.monitor.event(Event::Finding { object, what });
     }
 
-    fn mark_bad(&self, chunks: impl Iterator<Item = ChunkId>) {
-        self.bad.lock().unwrap_or_else(PoisonError::into_inner).extend(chunks);
+    fn bad(&self) -> MutexGuard<'_, BadFrames> {
+        self.bad.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,9 +13,10 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::state::StateTree;
 
+use super::chunks::Chunks;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
-use crate::repo::{Index, Snapshots, Trees};
+use crate::repo::{Snapshots, Trees, Wanted};
 use crate::threads::in_threads;
 
 /// Chunks that a thread looks up together.
@@ -46,8 +47,7 @@ pub struct WalkedTrees {
 /// A walk over trees that looks at each of them once.
 pub struct TreeWalk<'w> {
     trees: Trees<'w>,
-    index: &'w Index,
-    bad: &'w HashSet<ChunkId>,
+    chunks: &'w Chunks<'w>,
     monitor: &'w dyn Monitor,
     found: Mutex<Found>,
     changed: Condvar,
@@ -85,14 +85,9 @@ impl Found {
 }
 
 impl<'w> TreeWalk<'w> {
-    /// A walk that looks chunks up in `index` and takes those of `bad` for damaged.
-    pub fn new(
-        trees: Trees<'w>,
-        index: &'w Index,
-        bad: &'w HashSet<ChunkId>,
-        monitor: &'w dyn Monitor,
-    ) -> Self {
-        Self { trees, index, bad, monitor, found: Mutex::default(), changed: Condvar::new() }
+    /// A walk that looks at data through `chunks`.
+    pub fn new(trees: Trees<'w>, chunks: &'w Chunks<'w>, monitor: &'w dyn Monitor) -> Self {
+        Self { trees, chunks, monitor, found: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Walks the trees of all snapshots.
@@ -214,7 +209,7 @@ impl Walker<'_> {
     }
 
     fn tree(&mut self, id: &ChunkId, number: u32) -> Result<Below> {
-        let (trees, bad) = (self.walk.trees, self.walk.bad);
+        let trees = self.walk.trees;
         let mut below = Below::default();
         let read = trees.for_each_node(id, &mut |node| {
             match &node.kind {
@@ -223,7 +218,7 @@ impl Walker<'_> {
                     below.files += 1;
                     let damage = file_damage(trees, &node, &mut |chunk| {
                         self.chunks.push((chunk, number));
-                        Ok(bad.contains(&chunk.id).then(String::new))
+                        Ok(None)
                     })?;
                     below.is_damaged |= damage.is_some();
                 }
@@ -247,15 +242,15 @@ impl Walker<'_> {
         if self.chunks.len() < at_least {
             return Ok(());
         }
-        let located = self.walk.index.locate_all(self.chunks.iter().map(|(chunk, _)| chunk.id).collect())?;
-        let is_lost = |(chunk, _): &(ChunkRef, u32)| {
-            let place = located.get(&chunk.id).flatten();
-            // Where a verdict or a missing pack leaves only a place that is gone, there is no chunk.
-            place.is_none_or(|place| place.len != chunk.len || !self.walk.index.is_readable(place.pack))
-        };
-        let lost: Vec<(ChunkRef, u32)> = self.chunks.drain(..).filter(is_lost).collect();
-        if !lost.is_empty() {
-            self.walk.found().damaged.extend(lost.into_iter().map(|(_, number)| number));
+        let chunks = self.walk.chunks;
+        let wanted = self.chunks.iter().map(|(chunk, _)| Wanted::from(*chunk)).collect();
+        let located = chunks.index().locate_all(wanted)?;
+        let is_doubtful = |(chunk, _): &(ChunkRef, u32)| chunks.is_doubtful(located.get(*chunk).flatten());
+        let doubtful: Vec<(ChunkRef, u32)> = self.chunks.drain(..).filter(is_doubtful).collect();
+        for (chunk, number) in doubtful {
+            if chunks.read(chunk)?.is_some() {
+                self.walk.found().damaged.insert(number);
+            }
         }
         Ok(())
     }

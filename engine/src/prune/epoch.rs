@@ -18,7 +18,7 @@ use crate::error::{EngineError, Result};
 use crate::monitor::Event;
 use crate::repo::{
     Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, list_packs, list_sessions,
-    read_condemned, read_verdict, read_session, refresh_index, until_sound,
+    read_condemned, read_session, read_verdict, refresh_index, until_sound,
 };
 use crate::threads::in_threads;
 
@@ -220,8 +220,9 @@ impl Prune<'_> {
         let numbers = self.index.numbers_of(&condemned.packs.iter().copied().collect())?;
         let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
-        Reach::new(&frames, self.monitor).walk(snapshots.iter().copied(), &seen, &mut |id, place| {
-            if place.is_none_or(|place| !self.index.is_readable(place.pack)) {
+        Reach::new(&frames, self.monitor).walk(snapshots.iter().copied(), &seen, &mut |reached| {
+            let id = &reached.wanted.id;
+            if !reached.places.first().is_some_and(|place| self.index.is_readable(place.pack)) {
                 return Err(FrameCache::missing(id));
             }
             for place in self.index.locations(id)? {

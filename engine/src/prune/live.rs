@@ -50,9 +50,26 @@ pub struct Live {
 }
 
 impl Live {
-    /// Step 1: marks everything that snapshots refer to that aren't forgotten. If anything of
-    /// it is missing, nothing may be removed: it could be what the repair needs.
+    /// Step 1: marks everything that snapshots refer to that aren't forgotten: each chunk in one pack of
+    /// an owner, or if there is none in every pack that has it. If anything of it is missing, nothing
+    /// may be removed: it could be what the repair needs.
     pub fn mark(
+        repository: &Repository,
+        index: &Index,
+        snapshots: &Snapshots,
+        monitor: &dyn Monitor,
+    ) -> Result<Self> {
+        loop {
+            let demotions = index.demotions();
+            let live = Self::mark_once(repository, index, snapshots, monitor)?;
+            // What was found wrong on the way may be all that some chunks were counted in.
+            if index.demotions() == demotions {
+                return Ok(live);
+            }
+        }
+    }
+
+    fn mark_once(
         repository: &Repository,
         index: &Index,
         snapshots: &Snapshots,
@@ -64,19 +81,21 @@ impl Live {
         let seen = Seen::of(index)?;
         let mut plain_bytes = Vec::new();
         let live = snapshots.all.iter().map(|stored| &stored.snapshot.body);
-        Reach::new(&frames, monitor).walk(live, &seen, &mut |id, place| {
-            let Some(place) = place.filter(|place| index.is_readable(place.pack)) else {
+        Reach::new(&frames, monitor).walk(live, &seen, &mut |reached| {
+            if !reached.places.first().is_some_and(|place| index.is_readable(place.pack)) {
                 return Err(EngineError::Missing {
-                    object: format!("chunk {id}"),
+                    object: format!("chunk {}", reached.wanted.id),
                     consequence: "a snapshot needs it, and no pack has it; nothing was removed. Run `keepfast \
                                   check` to see which snapshots it hits, and forget those",
                 });
-            };
-            let number = place.pack as usize;
-            if plain_bytes.len() <= number {
-                plain_bytes.resize(number + 1, 0);
             }
-            plain_bytes[number] += u64::from(place.len);
+            for place in reached.places {
+                let number = place.pack as usize;
+                if plain_bytes.len() <= number {
+                    plain_bytes.resize(number + 1, 0);
+                }
+                plain_bytes[number] += u64::from(place.len);
+            }
             Ok(())
         })?;
         Ok(Self { seen, plain_bytes, stored })

@@ -104,8 +104,9 @@ pub fn prune(
     monitor: &dyn Monitor,
 ) -> Result<PruneReport> {
     let mut prune = Prune::new(repository, index, options, monitor)?;
-    prune.run()?;
-    Ok(prune.report)
+    let pruned = prune.run();
+    index.report_demoted(monitor, |_| false);
+    pruned.map(|()| prune.report)
 }
 
 struct Prune<'a> {
@@ -204,8 +205,13 @@ impl<'a> Prune<'a> {
         self.report.plan = plan;
         self.known.decided.extend(&listing.decided);
         self.known.left_over = self.buried_among(live.stored.keys())?;
+        let demotions = self.index.demotions();
         let mut packs = self.report.plan.unused.clone();
         packs.extend(self.rewrite(&live)?);
+        if self.index.demotions() > demotions {
+            // What is needed was counted in packs that don't have it: other copies must stay.
+            return self.turn();
+        }
         packs.sort_unstable();
         packs.dedup();
         let snapshots = listing.snapshot_ids();

@@ -1,13 +1,14 @@
 //! Rewriting: what is needed of packs moves into new ones, which are indexed before the old
 //! ones are condemned. So whoever reads finds it, before, meanwhile and after.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
+use keepfast_format::keys::KeyRef;
 
 use super::Prune;
 use super::live::Live;
@@ -21,21 +22,31 @@ const PIECE_BYTES: u64 = 8 << 20;
 const FAR_PIECE_BYTES: u64 = 17 << 20;
 
 impl Prune<'_> {
-    /// Step 2: rewrites what the plan says, in a session of its own that commits nothing and is
-    /// ended here. Returns the packs that can be condemned.
+    /// Step 2: rewrites what the plan says, in sessions of its own that commit nothing and are ended
+    /// here: one for each version of the keys, since chunks stay under theirs. Returns the packs that
+    /// can be condemned.
     pub(super) fn rewrite(&mut self, live: &Live) -> Result<Vec<PackName>> {
-        let numbers = self.report.plan.rewrite.clone();
-        if numbers.is_empty() {
-            return Ok(Vec::new());
+        let mut under: BTreeMap<KeyRef, Vec<u32>> = BTreeMap::new();
+        for number in &self.report.plan.rewrite {
+            under.entry(self.index.pack(*number)?.key).or_default().push(*number);
         }
+        let mut moved = Vec::new();
+        for (key, numbers) in under {
+            moved.extend(self.rewrite_under(key, &numbers, live)?);
+        }
+        Ok(moved)
+    }
+
+    fn rewrite_under(&mut self, key: KeyRef, numbers: &[u32], live: &Live) -> Result<Vec<PackName>> {
         let far = self.repository.backend().is_far();
         let together = if far { FAR_PIECE_BYTES } else { PIECE_BYTES };
         let mut pieces = Vec::new();
         for number in numbers {
-            let pack = self.index.pack(number)?;
-            pieces.extend(windows(&pack.frames, together).map(|frames| Piece { number, frames }));
+            let pack = self.index.pack(*number)?;
+            pieces.extend(windows(&pack.frames, together).map(|frames| Piece { number: *number, frames }));
         }
-        let rewriting = Rewriting::begin(self.repository, &self.options.program, (self.options.clock)())?;
+        let now = (self.options.clock)();
+        let rewriting = Rewriting::begin(self.repository, key, &self.options.program, now)?;
         let job = Job {
             prune: self,
             frames: FrameCache::new(self.repository, self.index)
@@ -108,6 +119,9 @@ impl Job<'_> {
                 Ok(()) => drop(self.outcome().moved.insert(name)),
                 // It stays as it is, for `check` to report.
                 Err(error @ (EngineError::Damaged { .. } | EngineError::Missing { .. })) => {
+                    if matches!(error, EngineError::Damaged { .. }) {
+                        self.prune.index.demote(piece.number, &error)?;
+                    }
                     if self.outcome().stay.insert(name) {
                         self.prune.say(format!("{} isn't rewritten: {error}", pack.name()));
                     }
@@ -139,14 +153,13 @@ impl Job<'_> {
                 if !self.seen.contains(number, frame, ordinal) {
                     continue;
                 }
-                let id = writer.store_again(pack.kind, plain)?;
+                let id = writer.id(pack.kind, plain);
                 // Somebody may have written another chunk under the id that snapshots know.
                 let known = self.prune.index.locations(&id)?;
                 if !known.iter().any(|at| (at.pack, at.frame, at.ordinal) == (number, frame, ordinal)) {
-                    return Err(EngineError::damaged(pack.name())(
-                        keepfast_format::FormatError::NotAuthentic { what: "chunk" },
-                    ));
+                    return Err(FrameCache::not_it(pack));
                 }
+                writer.store_again(pack.kind, id, plain)?;
             }
         }
         Ok(())

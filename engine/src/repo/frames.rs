@@ -1,7 +1,7 @@
 //! Reading single chunks: frames are opened whole, and the last ones are kept. For chunks of
 //! metadata, that is: those of one directory mostly lie together. Data is read by the frame.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Deref, Range};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,15 +10,16 @@ use keepfast_backend::BackendError;
 use keepfast_format::FormatError;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::ChunkId;
-use keepfast_format::keys::{ChunkIds, ChunkKind};
+use keepfast_format::keys::ChunkKind;
 use keepfast_format::pack::{FrameEntry, HEADER_BYTES, PackCipher};
 use lru::LruCache;
 
+use super::directories::look_into_packs;
 use super::epochs::Epochs;
-use super::index::{Index, Location, StoredPack};
+use super::index::{Index, Location, StoredPack, Wanted};
 use super::packs::open_cipher;
 use super::recover::refresh_index;
-use super::repository::Repository;
+use super::repository::{Hashers, Repository};
 use super::soundness::until_sound;
 use crate::error::{EngineError, Result};
 
@@ -30,6 +31,8 @@ const AHEAD_BYTES: u64 = 8 << 20;
 /// Bytes of sealed frames that are kept, if they are read with their neighbours: a directory's
 /// metadata is in the packs of all runs that changed something in it.
 const AHEAD_KEPT_BYTES: u64 = 32 << 20;
+/// Frames that don't open and that are remembered, so that they aren't read for each of their chunks.
+const FAILED_FRAMES_MAX: usize = 1 << 12;
 /// Packs whose keys are kept.
 const CIPHERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
@@ -52,9 +55,11 @@ impl Deref for ChunkBytes {
 pub struct FrameCache<'r> {
     repository: &'r Repository,
     index: &'r Index,
-    ids: ChunkIds,
+    hashers: Hashers,
     ciphers: Mutex<LruCache<u32, Arc<PackCipher>>>,
     frames: Mutex<LruCache<(u32, u32), Arc<Vec<u8>>>>,
+    /// Frames that don't open, and why.
+    failed: Mutex<HashMap<(u32, u32), FormatError>>,
     /// Readers that nobody uses at the moment.
     readers: Mutex<Vec<FrameReader>>,
     ahead: Mutex<Ahead>,
@@ -64,9 +69,36 @@ pub struct FrameCache<'r> {
     ahead_bytes: u64,
     /// Bytes of such ranges that are kept.
     ahead_kept_bytes: u64,
-    /// Packs that weren't there, and for which what garbage collections have done was heard.
-    heard_for: Mutex<HashSet<u32>>,
+    /// Packs that weren't there, and for which what garbage collections have done was heard; and no
+    /// pack, where a chunk was in none.
+    heard_for: Mutex<HashSet<Option<u32>>>,
     hears: bool,
+    reads_dead: bool,
+}
+
+/// The search for a chunk that isn't where it was looked for first.
+#[derive(Default)]
+struct Search {
+    tried: Vec<Location>,
+    errors: Vec<EngineError>,
+    /// Packs that weren't there.
+    gone: Vec<u32>,
+    has_heard: bool,
+    has_looked: bool,
+}
+
+impl Search {
+    /// Why it has failed. A pack that couldn't be reached may have the chunk. A chunk of a pack that is
+    /// gone may have moved: for a cache that doesn't hear of that, this comes before damage elsewhere.
+    fn into_error(self, id: &ChunkId) -> EngineError {
+        let gravity = |error: &EngineError| match error {
+            EngineError::Backend(_) => 0,
+            EngineError::Missing { .. } if self.gone.is_empty() => 1,
+            EngineError::Damaged { .. } => 2,
+            _ => 3,
+        };
+        self.errors.into_iter().min_by_key(gravity).unwrap_or_else(|| FrameCache::missing(id))
+    }
 }
 
 /// Sealed frames that were read ahead.
@@ -108,9 +140,10 @@ impl<'r> FrameCache<'r> {
         Self {
             repository,
             index,
-            ids: repository.chunk_ids(),
+            hashers: repository.hashers(),
             ciphers: Mutex::new(LruCache::new(CIPHERS)),
             frames: Mutex::new(LruCache::new(FRAMES)),
+            failed: Mutex::default(),
             readers: Mutex::default(),
             ahead: Mutex::default(),
             arrived: Condvar::new(),
@@ -118,6 +151,7 @@ impl<'r> FrameCache<'r> {
             ahead_kept_bytes: AHEAD_KEPT_BYTES,
             heard_for: Mutex::default(),
             hears: true,
+            reads_dead: true,
         }
     }
 
@@ -126,6 +160,12 @@ impl<'r> FrameCache<'r> {
     #[must_use]
     pub fn deaf(repository: &'r Repository, index: &'r Index) -> Self {
         Self { hears: false, ..Self::new(repository, index) }
+    }
+
+    /// Takes nothing from packs that a verdict has named: they are there for a moment only.
+    #[must_use]
+    pub fn without_dead(self) -> Self {
+        Self { reads_dead: false, ..self }
     }
 
     /// Keeps so many frames open instead: those of data are large.
@@ -160,9 +200,10 @@ impl<'r> FrameCache<'r> {
         self.index
     }
 
-    /// Where a chunk is; an error that says so if it is nowhere.
-    pub fn locate(&self, id: &ChunkId) -> Result<Location> {
-        self.index.locate(id)?.ok_or_else(|| Self::missing(id))
+    /// The hashers of chunk ids.
+    #[must_use]
+    pub fn hashers(&self) -> &Hashers {
+        &self.hashers
     }
 
     /// What is said of a chunk that is nowhere.
@@ -173,28 +214,101 @@ impl<'r> FrameCache<'r> {
         }
     }
 
-    /// A chunk's plaintext, verified against its id.
-    pub fn chunk(&self, kind: ChunkKind, id: &ChunkId) -> Result<ChunkBytes> {
-        let mut gone = Vec::new();
-        let (place, frame) = loop {
-            let place = self.locate(id)?;
-            match self.frame(place.pack, place.frame) {
-                Ok(frame) => break (place, frame),
-                Err(EngineError::Missing { .. }) if self.may_have_moved(place.pack, &mut gone)? => {}
-                Err(error) => return Err(error),
-            }
-        };
-        let start = place.offset as usize;
-        let range = start..start + place.len as usize;
-        let intact = frame.get(range.clone()).is_some_and(|bytes| self.ids.id(kind, bytes) == *id);
-        if !intact {
-            let pack = self.index.pack(place.pack)?;
-            return Err(EngineError::Damaged {
+    /// A chunk's plaintext, verified against its id, from wherever it can be had.
+    pub fn chunk(&self, kind: ChunkKind, wanted: impl Into<Wanted>) -> Result<ChunkBytes> {
+        let wanted = wanted.into();
+        match self.index.locate(&wanted.id, wanted.len)? {
+            Some(place) => self
+                .chunk_at(kind, &wanted.id, &place)
+                .or_else(|error| self.chunk_elsewhere(kind, &wanted, Some((place, error)))),
+            None => self.chunk_elsewhere(kind, &wanted, None),
+        }
+    }
+
+    /// A chunk's plaintext from one place.
+    fn chunk_at(&self, kind: ChunkKind, id: &ChunkId, place: &Location) -> Result<ChunkBytes> {
+        let pack = self.index.pack(place.pack)?;
+        if !self.reads_dead && self.index.is_dead(place.pack) {
+            return Err(EngineError::Missing {
                 object: pack.name(),
-                source: FormatError::NotAuthentic { what: "chunk" },
+                consequence: "a garbage collection has removed it, or is about to",
             });
         }
-        Ok(ChunkBytes { frame, range })
+        let frame = self.frame(place.pack, place.frame)?;
+        let start = place.offset as usize;
+        let range = start..start + place.len as usize;
+        let hasher = self.hashers.under(pack.key);
+        let is_it = |bytes: &[u8]| hasher.is_some_and(|hasher| hasher.id(kind, bytes) == *id);
+        if frame.get(range.clone()).is_some_and(is_it) {
+            return Ok(ChunkBytes { frame, range });
+        }
+        Err(Self::not_it(&pack))
+    }
+
+    /// What is said of a pack that has something else where a chunk should be.
+    pub fn not_it(pack: &StoredPack) -> EngineError {
+        EngineError::damaged(pack.name())(FormatError::NotAuthentic { what: "chunk" })
+    }
+
+    /// A chunk that can't be had where it was looked for first. All places that are known are tried,
+    /// then what garbage collections have moved is heard, then the packs themselves are asked.
+    fn chunk_elsewhere(
+        &self,
+        kind: ChunkKind,
+        wanted: &Wanted,
+        failed: Option<(Location, EngineError)>,
+    ) -> Result<ChunkBytes> {
+        let mut search = Search::default();
+        if let Some((place, error)) = failed {
+            self.note_failure(&mut search, place, error)?;
+        }
+        loop {
+            let untried = |place: &Location| !search.tried.contains(place);
+            match self.index.places(wanted)?.into_iter().find(untried) {
+                Some(place) => match self.chunk_at(kind, &wanted.id, &place) {
+                    Ok(chunk) => return Ok(chunk),
+                    Err(error) => self.note_failure(&mut search, place, error)?,
+                },
+                None if self.has_more_places(&mut search)? => {}
+                None => return Err(search.into_error(&wanted.id)),
+            }
+        }
+    }
+
+    /// A place where a chunk can't be had. What hits more than this place ends the search.
+    fn note_failure(&self, search: &mut Search, place: Location, error: EngineError) -> Result<()> {
+        search.tried.push(place);
+        match &error {
+            EngineError::Damaged { source: FormatError::NoKey { .. }, .. }
+                if !self.repository.current().can_open() =>
+            {
+                return Err(error);
+            }
+            EngineError::Damaged { .. } => self.index.demote(place.pack, &error)?,
+            EngineError::Missing { .. } => drop(self.may_have_moved(place.pack, &mut search.gone)?),
+            EngineError::Backend(_) => {}
+            _ => return Err(error),
+        }
+        search.errors.push(error);
+        Ok(())
+    }
+
+    /// Looks for further places of a chunk, once all known ones were tried in vain.
+    fn has_more_places(&self, search: &mut Search) -> Result<bool> {
+        // Where one couldn't be reached, it isn't known that the chunk isn't there.
+        if !self.hears || search.errors.iter().any(|error| matches!(error, EngineError::Backend(_))) {
+            return Ok(false);
+        }
+        if search.tried.is_empty() && !std::mem::replace(&mut search.has_heard, true) {
+            self.hear_once(None)?;
+            return Ok(true);
+        }
+        Ok(!std::mem::replace(&mut search.has_looked, true) && self.look_into_packs()?)
+    }
+
+    /// Reads what packs say of themselves and this process hasn't read yet. Returns whether there was any.
+    pub fn look_into_packs(&self) -> Result<bool> {
+        look_into_packs(self.repository, self.index)
     }
 
     /// A pack that isn't there: a garbage collection may have moved what is needed of it. What
@@ -205,13 +319,21 @@ impl<'r> FrameCache<'r> {
             return Ok(false);
         }
         gone.push(pack);
+        self.hear_once(Some(pack))?;
+        Ok(true)
+    }
+
+    /// Hears what garbage collections have done, unless that was done for this pack before.
+    fn hear_once(&self, pack: Option<u32>) -> Result<()> {
         // One thread hears it for all.
         let mut heard_for = lock(&self.heard_for);
         if heard_for.insert(pack) {
-            self.index.marks().miss(pack);
+            if let Some(pack) = pack {
+                self.index.marks().miss(pack);
+            }
             self.hear()?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// A frame's plaintext.
@@ -220,12 +342,18 @@ impl<'r> FrameCache<'r> {
         if let Some(frame) = lock(&self.frames).get(&key) {
             return Ok(Arc::clone(frame));
         }
-        let mut reader = lock(&self.readers).pop().unwrap_or_default();
-        if self.repository.backend().is_far() {
-            self.open_ahead(&mut reader, pack_number, number)?;
-        } else {
-            self.open(&mut reader, pack_number, number)?;
+        if let Some(source) = lock(&self.failed).get(&key) {
+            return Err(EngineError::damaged(self.index.pack(pack_number)?.name())(source.clone()));
         }
+        let mut reader = lock(&self.readers).pop().unwrap_or_default();
+        self.open_neighbours(&mut reader, pack_number, number).inspect_err(|error| {
+            if let EngineError::Damaged { source, .. } = error {
+                let mut failed = lock(&self.failed);
+                if failed.len() < FAILED_FRAMES_MAX {
+                    failed.insert(key, source.clone());
+                }
+            }
+        })?;
         let frame = Arc::new(reader.plain().to_vec());
         lock(&self.readers).push(reader);
         lock(&self.frames).put(key, Arc::clone(&frame));

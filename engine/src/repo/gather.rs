@@ -1,91 +1,64 @@
 //! Reading many chunks at once: all are looked up together, and each frame that has some of
-//! them is read and opened once, by all threads.
+//! them is read and opened once, by all threads. What can't be had there is looked for one by one.
 
 use std::ops::Range;
 
-use keepfast_format::FormatError;
+use keepfast_format::content::ChunkRef;
 use keepfast_format::frame::FrameReader;
-use keepfast_format::ids::ChunkId;
-use keepfast_format::keys::{ChunkIds, ChunkKind};
+use keepfast_format::keys::ChunkKind;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
 use super::frames::FrameCache;
-use super::index::Location;
+use super::index::{Location, Wanted};
 use crate::error::{EngineError, Result};
 
-/// Where each chunk of `ids` is, and its number there; a chunk that is nowhere is an error.
-fn locate(frames: &FrameCache<'_>, ids: &[ChunkId]) -> Result<Vec<(Location, usize)>> {
-    let found = frames.index().locate_all(ids.to_vec())?;
-    let place = |(number, id)| match found.get(id).flatten() {
-        Some(location) => Ok((location, number)),
-        None => Err(FrameCache::missing(id)),
-    };
-    ids.iter().enumerate().map(place).collect()
-}
-
 /// The plaintext of data chunks, in their order, each verified against its id.
-pub fn gather(frames: &FrameCache<'_>, ids: &[ChunkId]) -> Result<Vec<Vec<u8>>> {
-    let mut gone = Vec::new();
-    loop {
-        match gather_once(frames, ids) {
-            Err(Failure { pack: Some(pack), error: EngineError::Missing { .. } })
-                if frames.may_have_moved(pack, &mut gone)? => {}
-            other => return other.map_err(|failure| failure.error),
-        }
-    }
-}
-
-/// An error, and the pack that it is about.
-struct Failure {
-    pack: Option<u32>,
-    error: EngineError,
-}
-
-impl From<EngineError> for Failure {
-    fn from(error: EngineError) -> Self {
-        Self { pack: None, error }
-    }
-}
-
-fn gather_once(frames: &FrameCache<'_>, ids: &[ChunkId]) -> Result<Vec<Vec<u8>>, Failure> {
-    let mut located = locate(frames, ids)?;
+pub fn gather(frames: &FrameCache<'_>, wanted: &[ChunkRef]) -> Result<Vec<Vec<u8>>> {
+    let found = frames.index().locate_all(wanted.iter().map(|chunk| Wanted::from(*chunk)).collect())?;
+    let place = |(number, chunk): (usize, &ChunkRef)| Some((found.get(*chunk)??, number));
+    let mut located: Vec<(Location, usize)> = wanted.iter().enumerate().filter_map(place).collect();
     located.par_sort_unstable();
     let groups: Vec<&[(Location, usize)]> =
         located.chunk_by(|(a, _), (b, _)| (a.pack, a.frame) == (b.pack, b.frame)).collect();
-    let hasher = frames.repository().chunk_ids();
     let opened: Vec<Vec<(usize, Vec<u8>)>> = groups
         .par_iter()
-        .map_init(FrameReader::default, |reader, group| {
-            let pack = group.first().map(|(place, _)| place.pack);
-            open_group(frames, &hasher, reader, group, ids).map_err(|error| Failure { pack, error })
-        })
-        .collect::<Result<_, Failure>>()?;
-    let mut chunks = vec![Vec::new(); ids.len()];
-    for (index, bytes) in opened.into_iter().flatten() {
-        chunks[index] = bytes;
+        .map_init(FrameReader::default, |reader, group| open_group(frames, reader, group, wanted))
+        .collect::<Result<_>>()?;
+    let mut chunks: Vec<Option<Vec<u8>>> = vec![None; wanted.len()];
+    for (number, bytes) in opened.into_iter().flatten() {
+        chunks[number] = Some(bytes);
     }
-    Ok(chunks)
+    let elsewhere = |(bytes, chunk): (Option<Vec<u8>>, &ChunkRef)| match bytes {
+        Some(bytes) => Ok(bytes),
+        None => frames.chunk(ChunkKind::Data, *chunk).map(|bytes| bytes.to_vec()),
+    };
+    chunks.into_iter().zip(wanted).map(elsewhere).collect()
 }
 
-/// The chunks of one frame, with their places among the wanted ones.
+/// The chunks of one frame, with their places among the wanted ones; those that aren't there are
+/// left out.
 fn open_group(
     frames: &FrameCache<'_>,
-    hasher: &ChunkIds,
     reader: &mut FrameReader,
     group: &[(Location, usize)],
-    ids: &[ChunkId],
+    wanted: &[ChunkRef],
 ) -> Result<Vec<(usize, Vec<u8>)>> {
     let Some((first, _)) = group.first() else { return Ok(Vec::new()) };
-    let pack = frames.open(reader, first.pack, first.frame)?;
+    let pack = match frames.open(reader, first.pack, first.frame) {
+        Ok(pack) => pack,
+        Err(EngineError::Damaged { .. } | EngineError::Missing { .. } | EngineError::Backend(_)) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let hasher = frames.hashers().under(pack.key);
     let mut chunks = Vec::with_capacity(group.len());
-    for (location, index) in group {
-        let chunk = reader
-            .plain()
-            .get(place(location))
-            .filter(|chunk| hasher.id(ChunkKind::Data, chunk) == ids[*index])
-            .ok_or_else(|| EngineError::damaged(pack.name())(FormatError::NotAuthentic { what: "chunk" }))?;
-        chunks.push((*index, chunk.to_vec()));
+    for (location, number) in group {
+        let chunk = reader.plain().get(place(location)).filter(|chunk| {
+            hasher.is_some_and(|hasher| hasher.id(ChunkKind::Data, chunk) == wanted[*number].id)
+        });
+        chunks.extend(chunk.map(|chunk| (*number, chunk.to_vec())));
     }
     Ok(chunks)
 }

@@ -16,6 +16,12 @@ use keepfast_format::epoch::PackName;
 const DEAD: u8 = 1;
 /// Of the index: it isn't stored, though no verdict has named it.
 const MISSING: u8 = 2;
+/// Of the index: something in it wasn't what an index segment or its directory says, when it was read.
+const DEMOTED: u8 = 4;
+/// Of the index: it is known whether an owner lists it.
+const CLASSED: u8 = 8;
+/// Of the index: an owner lists it.
+const OWNERS: u8 = 16;
 /// Of a session: an epoch without a verdict would remove it.
 const CONDEMNED: u8 = 1;
 /// Of a session: it refers to something in it.
@@ -47,10 +53,9 @@ impl Table {
         block.and_then(|block| block.get(pack as usize % BLOCK)).map_or(0, |mark| mark.load(Ordering::SeqCst))
     }
 
-    fn set(&self, pack: u32, what: u8) {
-        if let Some(mark) = self.mark(pack) {
-            mark.fetch_or(what, Ordering::SeqCst);
-        }
+    /// Sets marks, and returns which there were before. What is beyond the table counts as marked.
+    fn set(&self, pack: u32, what: u8) -> u8 {
+        self.mark(pack).map_or(what, |mark| mark.fetch_or(what, Ordering::SeqCst))
     }
 }
 
@@ -91,6 +96,32 @@ impl PackMarks {
     /// Whether a pack can be expected to be stored.
     pub fn is_readable(&self, pack: u32) -> bool {
         self.marks.get(pack) & (DEAD | MISSING) == 0
+    }
+
+    /// Whether a pack can be expected to be stored, and to hold what it is said to hold.
+    pub fn is_sound(&self, pack: u32) -> bool {
+        self.marks.get(pack) & (DEAD | MISSING | DEMOTED) == 0
+    }
+
+    /// Whether something in it was found to be wrong.
+    pub fn is_demoted(&self, pack: u32) -> bool {
+        self.marks.get(pack) & DEMOTED != 0
+    }
+
+    /// Something in it is wrong. Returns whether that is new.
+    pub fn demote(&self, pack: u32) -> bool {
+        self.marks.set(pack, DEMOTED) & DEMOTED == 0
+    }
+
+    /// Whether an owner lists it; `find_out` is asked once.
+    pub fn is_owners(&self, pack: u32, find_out: impl FnOnce() -> bool) -> bool {
+        let known = self.marks.get(pack);
+        if known & CLASSED != 0 {
+            return known & OWNERS != 0;
+        }
+        let is_owners = find_out();
+        self.marks.set(pack, if is_owners { CLASSED | OWNERS } else { CLASSED });
+        is_owners
     }
 
     /// Whether a verdict has named it.
@@ -144,22 +175,25 @@ impl SessionMarks {
     /// before: the session has either heard of that, and refuses here, or hasn't acked that epoch, and
     /// so is fenced and can't commit.
     pub fn refer(&self, index: &PackMarks, pack: u32) -> bool {
-        if !index.is_readable(pack) {
-            return false;
-        }
+        index.is_sound(pack) && self.refer_unless_condemned(pack)
+    }
+
+    /// Refers to a pack that is referred to already, by what was taken over: that something in it is
+    /// wrong is no reason to let go of the rest.
+    pub fn hold(&self, index: &PackMarks, pack: u32) -> bool {
+        index.is_readable(pack) && self.refer_unless_condemned(pack)
+    }
+
+    fn refer_unless_condemned(&self, pack: u32) -> bool {
         let Some(mark) = self.marks.mark(pack) else { return false };
-        let refer = |marks: u8| {
-            (marks & CONDEMNED == 0 || marks & REFERRED != 0).then_some(marks | REFERRED)
-        };
+        let refer = |marks: u8| (marks & CONDEMNED == 0 || marks & REFERRED != 0).then_some(marks | REFERRED);
         mark.load(Ordering::SeqCst) & REFERRED != 0
             || mark.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refer).is_ok()
     }
 
     /// From now on nothing of the session refers to it that hasn't before. Returns whether something has.
     pub fn condemn(&self, pack: u32) -> bool {
-        self.marks
-            .mark(pack)
-            .is_some_and(|mark| mark.fetch_or(CONDEMNED, Ordering::SeqCst) & REFERRED != 0)
+        self.marks.mark(pack).is_some_and(|mark| mark.fetch_or(CONDEMNED, Ordering::SeqCst) & REFERRED != 0)
     }
 
     fn condemned(&self) -> MutexGuard<'_, HashSet<PackName>> {
@@ -189,6 +223,24 @@ mod tests {
         assert!(!session.refer(&marks, 70_000) && !session.refer(&marks, 70_000), "however often one asks");
         assert!(!session.condemn(70_000), "asking was no reference");
         assert!(marks.is_readable(70_000), "it can be read for all that");
+    }
+
+    #[test]
+    fn what_was_found_wrong_is_held_but_not_referred_to() {
+        let marks = PackMarks::default();
+        let session = marks.begin_session();
+        assert!(session.refer(&marks, 1) && marks.demote(1) && !marks.demote(1), "it is said once");
+        assert!(!session.refer(&marks, 1) && !marks.is_sound(1));
+        assert!(session.hold(&marks, 1) && marks.is_readable(1));
+        assert!(session.condemn(1), "what is held is objected to");
+    }
+
+    #[test]
+    fn whose_a_pack_is_is_found_out_once() {
+        let marks = PackMarks::default();
+        assert!(marks.is_owners(1, || true) && !marks.is_owners(2, || false));
+        assert!(marks.is_owners(1, || false) && !marks.is_owners(2, || true));
+        assert!(marks.is_sound(1) && marks.is_sound(2));
     }
 
     #[test]

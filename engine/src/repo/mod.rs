@@ -3,6 +3,7 @@
 mod cache;
 mod catalogue;
 mod claims;
+mod directories;
 mod epochs;
 mod flaws;
 mod frames;
@@ -30,12 +31,12 @@ pub use epochs::{Epochs, find_condemned, find_verdict, read_condemned, read_verd
 pub use flaws::{Flaw, RULES_CAN_BE_BROKEN};
 pub use frames::{ChunkBytes, FrameCache, windows};
 pub use gather::gather;
-pub use index::{Index, Located, Location, StoredPack};
+pub use index::{Index, Located, Location, Places, StoredPack, Wanted};
 pub use listings::{list_packs, list_sessions};
 pub use packs::{PackFinding, verify_stored_pack};
-pub use reach::{Reach, Seen};
+pub use reach::{Reach, Reached, Seen};
 pub use recover::{open_index, refresh_index};
-pub use repository::{Entropy, FoundRepository, InitOptions, Repository};
+pub use repository::{Entropy, FoundRepository, Hashers, InitOptions, Repository};
 pub use rewriting::Rewriting;
 pub use segments::{ReadSegment, list_segments, read_segment};
 pub use session::{CommitRequest, Session, SessionOptions, WriterTotals, fence, read_session};

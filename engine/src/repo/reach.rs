@@ -15,7 +15,7 @@ use keepfast_format::tree::Tree;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::frames::FrameCache;
-use super::index::{Index, Location, StoredPack};
+use super::index::{Index, Location, Places, StoredPack, Wanted};
 use super::trees::Trees;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
@@ -120,8 +120,18 @@ impl Seen {
     }
 }
 
-/// A chunk that is reachable, and where it is, if anywhere.
-pub type Visit<'v> = dyn FnMut(&ChunkId, Option<Location>) -> Result<()> + 'v;
+/// A chunk that is reachable.
+#[derive(Debug, Clone, Copy)]
+pub struct Reached<'p> {
+    /// Its id, and its length as far as the reference says it.
+    pub wanted: Wanted,
+    /// The places in which it counts and that weren't seen before, the best first; none if it is
+    /// nowhere. The first may be gone, if there is no place that is left.
+    pub places: &'p [Location],
+}
+
+/// What is done with a chunk that is reachable.
+pub type Visit<'v> = dyn FnMut(Reached<'_>) -> Result<()> + 'v;
 
 /// Walks over what snapshots refer to.
 pub struct Reach<'a> {
@@ -129,7 +139,9 @@ pub struct Reach<'a> {
     monitor: &'a dyn Monitor,
     /// What is still to be read; the deepest last.
     todo: Vec<Metadata>,
-    leaves: Vec<ChunkId>,
+    leaves: Vec<Wanted>,
+    /// Memory for the places of one chunk.
+    places: Vec<Location>,
 }
 
 /// A chunk of metadata, by what is in it.
@@ -151,19 +163,19 @@ enum Is {
 #[derive(Default)]
 struct Below {
     metadata: Vec<Metadata>,
-    leaves: Vec<ChunkId>,
+    leaves: Vec<Wanted>,
 }
 
 impl<'a> Reach<'a> {
     /// A walk that reads through this cache of frames.
     #[must_use]
     pub fn new(frames: &'a FrameCache<'a>, monitor: &'a dyn Monitor) -> Self {
-        Self { frames, monitor, todo: Vec::new(), leaves: Vec::new() }
+        Self { frames, monitor, todo: Vec::new(), leaves: Vec::new(), places: Vec::new() }
     }
 
-    /// Calls `visit` with every chunk that these snapshots refer to and that hasn't been `seen`.
-    /// One that is nowhere is visited with no place, perhaps several times, and if `visit` goes
-    /// on, what is below it isn't reached.
+    /// Calls `visit` with every chunk that these snapshots refer to and that hasn't been `seen`
+    /// wherever it counts. One that is nowhere is visited with no place, perhaps several times, and
+    /// if `visit` goes on, what is below it isn't reached.
     pub fn walk<'s>(
         &mut self,
         snapshots: impl IntoIterator<Item = &'s SnapshotBody>,
@@ -194,14 +206,12 @@ impl<'a> Reach<'a> {
             return Err(EngineError::Interrupted);
         }
         let batch = self.todo.split_off(self.todo.len().saturating_sub(BATCH));
-        let located = self.frames.index().locate_all(batch.iter().map(|item| item.id).collect())?;
+        let counted = self.frames.index().count_all(batch.iter().map(|item| item.id.into()).collect())?;
         let mut new: Vec<(Location, Metadata)> = Vec::with_capacity(batch.len());
         for item in batch {
-            let place = located.get(&item.id).flatten();
-            if place.is_none_or(|place| seen.insert(&place)) {
-                visit(&item.id, place)?;
-            }
-            new.extend(place.filter(|place| seen.descend(place)).map(|place| (place, item)));
+            let Some(places) = counted.find(item.id.into()) else { continue };
+            see(&item.id.into(), places, seen, &mut self.places, visit)?;
+            new.extend(places.first.filter(|place| seen.descend(place)).map(|place| (place, item)));
         }
         // In the order of their places, so that each frame is opened once.
         new.sort_unstable_by_key(|(place, _)| *place);
@@ -223,13 +233,27 @@ impl<'a> Reach<'a> {
 
     fn look_leaves_up(&mut self, seen: &Seen, visit: &mut Visit<'_>) -> Result<()> {
         let leaves = std::mem::take(&mut self.leaves);
-        for (id, place) in self.frames.index().locate_all(leaves)?.iter() {
-            if place.is_none_or(|place| seen.insert(&place)) {
-                visit(id, place)?;
-            }
+        for (wanted, places) in self.frames.index().count_all(leaves)?.iter() {
+            see(wanted, places, seen, &mut self.places, visit)?;
         }
         Ok(())
     }
+}
+
+/// Sees a chunk in all places in which it counts, and visits it if any of them is new.
+fn see(
+    wanted: &Wanted,
+    places: &Places,
+    seen: &Seen,
+    new: &mut Vec<Location>,
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    new.clear();
+    new.extend(places.iter().filter(|place| seen.insert(place)));
+    if new.is_empty() && places.first.is_some() {
+        return Ok(());
+    }
+    visit(Reached { wanted: *wanted, places: new })
 }
 
 fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
@@ -262,7 +286,7 @@ fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
             }
             for listed in list.items {
                 if level <= 1 {
-                    below.leaves.push(listed.id);
+                    below.leaves.push(Wanted::listed(&listed));
                 } else {
                     below.metadata.push(Metadata { id: listed.id, is: Is::List(level - 1) });
                 }
@@ -289,7 +313,7 @@ impl Below {
     /// The chunks of a content, or of a blob: whichever, nothing is below them.
     fn content(&mut self, content: &Content) {
         match content {
-            Content::Inline(chunks) => self.leaves.extend(chunks.iter().map(|chunk| chunk.id)),
+            Content::Inline(chunks) => self.leaves.extend(chunks.iter().map(|chunk| Wanted::from(*chunk))),
             Content::List { level, id } => self.metadata.push(Metadata { id: *id, is: Is::List(*level) }),
         }
     }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use keepfast_format::epoch::PackName;
-use keepfast_format::names;
+use keepfast_format::{FormatError, names};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::cache::CacheSlot;
 use super::epochs::{Epochs, Told};
-use super::index::{Index, Loading};
+use super::index::{Index, Loading, Trust};
 use super::listings::list_packs;
 use super::packs::read_contents;
 use super::repository::Repository;
@@ -30,7 +30,7 @@ pub fn open_index(
     snapshots: &Snapshots,
     monitor: &dyn Monitor,
 ) -> Result<Index> {
-    let mut index = Index::open(CacheSlot::take(cache, repository.id())?)?;
+    let mut index = Index::open(CacheSlot::take(cache, repository.id())?, Trust::of(repository))?;
     let mut listed = list_segments(repository)?;
     let mut known = index.sources()?;
     if has_more_than(repository, &index, &known, &listed)? {
@@ -91,6 +91,8 @@ fn add_segments(
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
                 // A store that fails says nothing about the segment.
                 Err(EngineError::Backend(error)) => return Err(error.into()),
+                // Nobody with these keys could read what it lists either.
+                Err(EngineError::Damaged { source: FormatError::NoKey { .. }, .. }) => {}
                 Err(error) => {
                     damaged = true;
                     monitor.event(Event::Finding { object: (*name).clone(), what: error.to_string() });
@@ -142,8 +144,7 @@ fn add_unlisted_packs(repository: &Repository, index: &Index, monitor: &dyn Moni
     unlisted.retain(|pack| !known.contains(pack));
     unlisted.sort_unstable();
     for batch in unlisted.chunks(READ_AT_A_TIME) {
-        let read: Vec<_> =
-            batch.par_iter().map(|pack| read_contents(repository, *pack)).collect();
+        let read: Vec<_> = batch.par_iter().map(|pack| read_contents(repository, *pack)).collect();
         for (pack, contents) in batch.iter().zip(read) {
             let name = pack.to_string();
             match contents {

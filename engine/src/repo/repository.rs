@@ -250,6 +250,11 @@ impl Repository {
         self.secrets.iter().find(|secrets| secrets.key() == key)
     }
 
+    /// As [`Repository::secrets`], for what can't be done without them.
+    pub fn secrets_under(&self, key: KeyRef) -> Result<&DomainSecrets> {
+        self.secrets(key).ok_or(EngineError::NotAllowed { action: "write under keys of that version" })
+    }
+
     /// The Ed25519 public key of a holder who may write.
     #[must_use]
     pub fn writer_key(&self, holder: HolderId) -> Option<&[u8; 32]> {
@@ -260,6 +265,12 @@ impl Repository {
     #[must_use]
     pub fn chunk_ids(&self) -> ChunkIds {
         self.current().chunk_ids()
+    }
+
+    /// The hashers of chunk ids under all keys that this role has.
+    #[must_use]
+    pub fn hashers(&self) -> Hashers {
+        Hashers(self.secrets.iter().map(|secrets| (secrets.key(), secrets.chunk_ids())).collect())
     }
 
     /// The chunker under the current keys.
@@ -313,6 +324,17 @@ impl Repository {
             }
         }
         Ok((count, findings))
+    }
+}
+
+/// Hashers of chunk ids. An id belongs to the key version of the pack that the chunk is in.
+pub struct Hashers(Vec<(KeyRef, ChunkIds)>);
+
+impl Hashers {
+    /// The hasher under these keys, if this role has them.
+    #[must_use]
+    pub fn under(&self, key: KeyRef) -> Option<&ChunkIds> {
+        self.0.iter().find(|(known, _)| *known == key).map(|(_, ids)| ids)
     }
 }
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepfast_backend::Created;
 use keepfast_format::epoch::{Ack, Condemned, PackName};
-use keepfast_format::ids::{ChunkId, PackId, SessionId};
+use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::keys::KeyRef;
 use keepfast_format::node::Timestamp;
 use keepfast_format::session::Session as SessionObject;
 use keepfast_format::snapshot::{Register, Snapshot, SnapshotBody, SnapshotHead};
@@ -18,7 +19,7 @@ use super::catalogue::names_dead;
 use super::epochs::{Epochs, find_condemned};
 use super::flaws::Flaw;
 use super::frames::FrameCache;
-use super::index::Index;
+use super::index::{Index, Wanted};
 use super::listings::list_sessions;
 use super::marks::SessionMarks;
 use super::reach::{Reach, Seen};
@@ -83,6 +84,8 @@ pub struct WriterTotals {
 pub struct CommitRequest<'a> {
     /// What is sealed into the snapshot.
     pub body: SnapshotBody,
+    /// The keys of the chunks that it refers to, and its own.
+    pub key: KeyRef,
     /// What the session wrote.
     pub totals: &'a WriterTotals,
     /// The snapshots that were there when it began.
@@ -182,8 +185,14 @@ impl<'r> Session<'r> {
 
     /// Refers to a chunk, if the index knows it in a pack that this session may refer to.
     #[must_use]
-    pub fn refer(&self, id: &ChunkId) -> bool {
-        self.index.refer(&self.marks, id)
+    pub fn refer(&self, wanted: Wanted) -> bool {
+        self.index.refer(&self.marks, wanted)
+    }
+
+    /// Holds on to a chunk that something taken over refers to, if possible in none of those packs that
+    /// it rather shouldn't. Returns whether all that is needed for that could be held.
+    pub fn hold(&self, wanted: &Wanted, rather_not: impl Fn(u32) -> bool) -> Result<bool> {
+        self.index.hold(&self.marks, wanted, rather_not)
     }
 
     /// Whether content of the parent may be referred to without looking its chunks up. From
@@ -289,11 +298,8 @@ impl<'r> Session<'r> {
         let frames = FrameCache::deaf(self.repository, self.index);
         let seen = Seen::of(self.index)?;
         let mut all = true;
-        let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |id, _| {
-            let locations = self.index.locations(id)?;
-            let (rather_not, rather): (Vec<u32>, Vec<u32>) =
-                locations.iter().map(|place| place.pack).partition(|pack| numbers.contains_key(pack));
-            all &= rather.into_iter().chain(rather_not).any(|pack| self.marks.refer(self.index.marks(), pack));
+        let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |reached| {
+            all &= self.hold(&reached.wanted, |pack| numbers.contains_key(&pack))?;
             Ok(())
         });
         match walked {
@@ -356,6 +362,7 @@ impl<'r> Session<'r> {
             self.answer_newer_than(&mut acked)?;
             *acked
         };
+        let secrets = repository.secrets_under(request.key)?;
         let (sequence, previous) = request.snapshots.next_of(self.id.writer);
         let head = SnapshotHead {
             id: self.id,
@@ -366,10 +373,10 @@ impl<'r> Session<'r> {
             segments: request.totals.segments,
             pack_list: Snapshot::pack_list_hash(&request.totals.packs),
             heads: request.snapshots.heads(),
-            key: repository.current().key(),
+            key: request.key,
         };
         let snapshot = Snapshot::new(head, request.body);
-        let bytes = snapshot.seal(repository.id(), repository.current(), repository.identity());
+        let bytes = snapshot.seal(repository.id(), secrets, repository.identity());
         let backend = repository.backend();
         backend.sync()?;
         let name = names::snapshot(self.id);

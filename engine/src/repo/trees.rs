@@ -10,6 +10,7 @@ use keepfast_format::state::StateTree;
 use keepfast_format::tree::{PageRef, Tree, decode_blob};
 
 use super::frames::{ChunkBytes, FrameCache};
+use super::index::Wanted;
 use crate::error::{EngineError, Result};
 
 /// Reads metadata chunks. Shared by many threads.
@@ -35,7 +36,7 @@ impl<'f> Trees<'f> {
     }
 
     fn metadata(&self, id: &ChunkId) -> Result<ChunkBytes> {
-        self.frames.chunk(ChunkKind::Metadata, id)
+        self.frames.chunk(ChunkKind::Metadata, *id)
     }
 
     /// A tree object.
@@ -100,16 +101,16 @@ impl<'f> Trees<'f> {
     }
 
     /// Whether `holds` is true of every chunk of a content, and of its lists of chunks.
-    pub fn all_chunks(&self, content: &Content, holds: &mut dyn FnMut(&ChunkId) -> bool) -> Result<bool> {
+    pub fn all_chunks(&self, content: &Content, holds: &mut dyn FnMut(Wanted) -> bool) -> Result<bool> {
         match content {
-            Content::Inline(chunks) => Ok(chunks.iter().all(|chunk| holds(&chunk.id))),
+            Content::Inline(chunks) => Ok(chunks.iter().all(|chunk| holds((*chunk).into()))),
             Content::List { level, id } => {
-                if !holds(id) {
+                if !holds((*id).into()) {
                     return Ok(false);
                 }
                 for item in self.list(id)?.items {
                     let all = match level {
-                        0 | 1 => holds(&item.id),
+                        0 | 1 => holds(Wanted::listed(&item)),
                         _ => self.all_chunks(&Content::List { level: level - 1, id: item.id }, holds)?,
                     };
                     if !all {
@@ -152,7 +153,7 @@ impl<'f> Trees<'f> {
     pub fn blob(&self, content: &Content) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.for_each_chunk(content, &mut |chunk| {
-            let plain = self.metadata(&chunk.id)?;
+            let plain = self.frames.chunk(ChunkKind::Metadata, chunk)?;
             let piece = decode_blob(&plain).map_err(EngineError::damaged(format!("blob {}", chunk.id)))?;
             bytes.extend_from_slice(piece);
             Ok(())

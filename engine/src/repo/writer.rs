@@ -14,7 +14,7 @@ use keepfast_backend::Created;
 use keepfast_format::compress::Compressor;
 use keepfast_format::frame::{ClosedFrame, FrameReader, OpenFrame};
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
-use keepfast_format::keys::{ChunkIds, ChunkKind};
+use keepfast_format::keys::{ChunkIds, ChunkKind, DomainSecrets};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::{limits, names};
@@ -22,7 +22,7 @@ use keepfast_format::{limits, names};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::claims::Claims;
-use super::index::{Index, StoredPack};
+use super::index::{Index, StoredPack, Wanted};
 use super::repository::Repository;
 use super::session::{Session, Stores, WriterTotals};
 use crate::error::{EngineError, Result};
@@ -61,6 +61,8 @@ pub struct PackWriter<'r> {
     id: SessionId,
     session: Option<&'r Session<'r>>,
     options: WriterOptions,
+    /// The keys that everything goes under.
+    secrets: &'r DomainSecrets,
     ids: ChunkIds,
     claims: Claims,
     open: [Mutex<Option<Arc<FillingPack>>>; 2],
@@ -121,25 +123,33 @@ pub fn write_packs<T>(
     work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
 ) -> Result<(T, WriterTotals)> {
     let Stores { repository, index } = session.stores();
-    write_as(repository, index, session.id(), Some(session), options, work)
+    let writing = Writing { id: session.id(), session: Some(session), secrets: repository.current() };
+    write_as(repository, index, writing, options, work)
 }
 
-/// As [`write_packs`], for a session that refers to nothing but what it writes, and commits nothing.
+/// As [`write_packs`], for a session that refers to nothing but what it writes, and commits nothing;
+/// all goes under these keys.
 pub fn rewrite_packs<T>(
     repository: &Repository,
     index: &Index,
-    id: SessionId,
+    (id, secrets): (SessionId, &DomainSecrets),
     options: WriterOptions,
     work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
 ) -> Result<(T, WriterTotals)> {
-    write_as(repository, index, id, None, options, work)
+    write_as(repository, index, Writing { id, session: None, secrets }, options, work)
+}
+
+/// The session that writes, and its keys.
+struct Writing<'r> {
+    id: SessionId,
+    session: Option<&'r Session<'r>>,
+    secrets: &'r DomainSecrets,
 }
 
 fn write_as<T>(
     repository: &Repository,
     index: &Index,
-    id: SessionId,
-    session: Option<&Session<'_>>,
+    Writing { id, session, secrets }: Writing<'_>,
     options: WriterOptions,
     work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
 ) -> Result<(T, WriterTotals)> {
@@ -150,7 +160,8 @@ fn write_as<T>(
         id,
         session,
         options,
-        ids: repository.chunk_ids(),
+        secrets,
+        ids: secrets.chunk_ids(),
         claims: Claims::default(),
         open: [Mutex::new(None), Mutex::new(None)],
         full: (options.uploads > 0).then_some(full),
@@ -173,7 +184,7 @@ fn write_as<T>(
     });
     let mut log = writer.log.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Also after a failure or an interruption: what is listed needn't be uploaded again.
-    let listed = list_packs(repository, index, id, &writer.claims, &mut log);
+    let listed = list_packs(repository, index, (id, secrets), &writer.claims, &mut log);
     let flushed = index.flush();
     if let Some(error) = log.error.take() {
         return Err(error);
@@ -213,8 +224,8 @@ impl PackWriter<'_> {
 
     /// Refers to a chunk, if the repository is known to have it.
     #[must_use]
-    pub fn refer(&self, id: &ChunkId) -> bool {
-        self.session.is_some_and(|session| session.refer(id))
+    pub fn refer(&self, wanted: Wanted) -> bool {
+        self.session.is_some_and(|session| session.refer(wanted))
     }
 
     /// Looks for a garbage collection, if that is due.
@@ -279,7 +290,7 @@ impl PackWriter<'_> {
 
     fn new_pack(&self, kind: ChunkKind) -> Result<FillingPack> {
         let repository = self.repository;
-        let cipher = PackCipher::create(repository.id(), repository.current(), kind, &repository.random()?)
+        let cipher = PackCipher::create(repository.id(), self.secrets, kind, &repository.random()?)
             .map_err(EngineError::damaged("sealing key"))?;
         let mut bytes = lock(&self.spare).pop().unwrap_or_default();
         if bytes.is_empty() {
@@ -373,7 +384,7 @@ impl PackWriter<'_> {
         let chunks: usize = log.unlisted.iter().map(|pack| pack.table.chunks.len()).sum();
         let packs_due = self.packs_due(log.totals.segments as usize);
         if log.unlisted.len() >= packs_due || chunks >= CHUNKS_PER_CHECKPOINT {
-            list_packs(self.repository, self.index, self.id, &self.claims, &mut log)?;
+            list_packs(self.repository, self.index, (self.id, self.secrets), &self.claims, &mut log)?;
             drop(log);
             self.session.map_or(Ok(()), Session::look_around)?;
         }
@@ -385,7 +396,7 @@ impl PackWriter<'_> {
 fn list_packs(
     repository: &Repository,
     index: &Index,
-    session: SessionId,
+    (session, secrets): (SessionId, &DomainSecrets),
     claims: &Claims,
     log: &mut Log,
 ) -> Result<()> {
@@ -393,7 +404,6 @@ fn list_packs(
         return Ok(());
     }
     let n = log.totals.segments;
-    let secrets = repository.current();
     let (id, identity) = (repository.id(), repository.identity());
     let bytes = segment::seal(id, secrets, identity, session, n, &log.unlisted, *repository.random()?);
     let name = names::segment(session, n);
@@ -456,20 +466,23 @@ impl FrameWriter<'_> {
     /// Stores a chunk unless the repository has it. Returns its id, and whether it was new.
     pub fn store(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<(ChunkId, bool)> {
         let id = self.writer.ids.id(kind, plain);
-        if self.writer.refer(&id) || !self.writer.claims.take(id) {
+        let wanted = Wanted { id, len: Some(plain.len() as u32) };
+        if self.writer.refer(wanted) || !self.writer.claims.take(id) {
             return Ok((id, false));
         }
         self.add(kind, id, plain)?;
         Ok((id, true))
     }
 
-    /// Stores a chunk wherever else it may be: it moves. Returns its id.
-    pub fn store_again(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<ChunkId> {
-        let id = self.writer.ids.id(kind, plain);
-        if self.writer.claims.take(id) {
-            self.add(kind, id, plain)?;
-        }
-        Ok(id)
+    /// The id of a chunk.
+    #[must_use]
+    pub fn id(&self, kind: ChunkKind, plain: &[u8]) -> ChunkId {
+        self.writer.ids.id(kind, plain)
+    }
+
+    /// Stores a chunk, whose id this is, wherever else it may be: it moves.
+    pub fn store_again(&mut self, kind: ChunkKind, id: ChunkId, plain: &[u8]) -> Result<()> {
+        if self.writer.claims.take(id) { self.add(kind, id, plain) } else { Ok(()) }
     }
 
     fn add(&mut self, kind: ChunkKind, id: ChunkId, plain: &[u8]) -> Result<()> {

@@ -8,11 +8,13 @@ mod verify;
 mod write;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
+use keepfast_format::{FormatError, names};
 
 use crate::error::{EngineError, Result};
 use crate::fs::select::Patterns;
@@ -95,7 +97,24 @@ pub fn restore(
     options: &RestoreOptions<'_>,
     monitor: &dyn Monitor,
 ) -> Result<RestoreReport> {
+    let restored = restore_snapshot(repository, index, snapshot, options, monitor);
+    index.report_demoted(monitor, |_| false);
+    restored
+}
+
+/// Frames of data that are kept open where chunks are looked for one by one: what comes after another
+/// mostly lies beside it.
+const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+
+fn restore_snapshot(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    options: &RestoreOptions<'_>,
+    monitor: &dyn Monitor,
+) -> Result<RestoreReport> {
     let frames = FrameCache::new(repository, index);
+    let data = FrameCache::new(repository, index).keeping(DATA_FRAMES);
     let trees = Trees::new(&frames);
     let folder = find_folder(trees, snapshot, &options.folder)?;
     let root = folder.as_ref().map_or(snapshot.body.tree, |(_, tree)| *tree);
@@ -114,14 +133,19 @@ pub fn restore(
         target,
         plan: RestorePlan::default(),
         links: Links::new(trees, snapshot, monitor)?,
-        frames: &frames,
+        data: &data,
     };
     walk.directory(&root, 0, Picked::from(&options.paths, &options.include))?;
     walk.run_plan()?;
     walk.link_all()?;
     let mut report = walk.target.finish(monitor);
     if options.verify && !options.dry_run {
-        verify::verify(&frames, &root, options, monitor, &mut report)?;
+        let ids = frames.hashers().under(snapshot.head.key).ok_or_else(|| {
+            let name = names::snapshot(snapshot.head.id);
+            EngineError::damaged(name)(FormatError::NoKey { what: "snapshot" })
+        })?;
+        let comparison = verify::Comparison { trees, data: &data, ids };
+        verify::verify(&comparison, &root, options, monitor, &mut report)?;
     }
     Ok(report)
 }
@@ -197,7 +221,7 @@ struct Walk<'a> {
     target: Target<'a>,
     plan: RestorePlan,
     links: Links,
-    frames: &'a FrameCache<'a>,
+    data: &'a FrameCache<'a>,
 }
 
 impl Walk<'_> {
@@ -319,7 +343,7 @@ impl Walk<'_> {
                 }
                 let plan = &mut self.plan;
                 places.take(chunk.len, |from, take, at| {
-                    plan.need(number, chunk.id, from, take, at);
+                    plan.need(number, chunk, from, take, at);
                 });
                 Ok(())
             })
@@ -336,7 +360,7 @@ impl Walk<'_> {
 
     fn run_plan(&mut self) -> Result<()> {
         let mut plan = std::mem::take(&mut self.plan);
-        write::run(&mut plan, &mut self.target, self.frames, self.options, self.monitor)
+        write::run(&mut plan, &mut self.target, self.data, self.options, self.monitor)
     }
 
     /// Runs what is planned so far of a large file, and goes on with the file in a new plan.
@@ -344,7 +368,7 @@ impl Walk<'_> {
     fn run_plan_within(&mut self, number: u32) -> Result<u32> {
         let mut plan = std::mem::take(&mut self.plan);
         plan.files[number as usize].continues = true;
-        write::run(&mut plan, &mut self.target, self.frames, self.options, self.monitor)?;
+        write::run(&mut plan, &mut self.target, self.data, self.options, self.monitor)?;
         let mut file = plan.files.swap_remove(number as usize);
         file.continues = false;
         Ok(self.plan.begin_file(file))

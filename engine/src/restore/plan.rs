@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
-use keepfast_format::content::Content;
+use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::limits;
 use keepfast_format::node::{Extents, Node, NodeKind};
@@ -12,7 +12,7 @@ use keepfast_format::pack::FrameEntry;
 use rayon::slice::ParallelSliceMut;
 
 use crate::error::Result;
-use crate::repo::{Index, Location};
+use crate::repo::{Index, Location, Wanted};
 
 /// A plan is run when it has this many parts, and a new one begun: about 40 MB of memory.
 const PARTS_MAX: usize = 1 << 19;
@@ -66,7 +66,7 @@ impl FilePlan {
 /// A part of a chunk that goes to one place of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
-    /// Where the chunk is.
+    /// Where the chunk is, and how long its reference says that it is.
     pub location: Location,
     /// The file's number in the plan.
     pub file: u32,
@@ -78,6 +78,13 @@ pub struct Part {
     pub take: u32,
     /// The chunk, to verify it.
     pub id: ChunkId,
+}
+
+impl Part {
+    /// The chunk that it is of.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { id: self.id, len: Some(self.location.len) }
+    }
 }
 
 /// Files, and the parts that they are made of.
@@ -125,17 +132,18 @@ impl RestorePlan {
     }
 
     /// Adds a part of a file: `take` bytes of a chunk from `from` on go to `at` in the file.
-    pub fn need(&mut self, file: u32, id: ChunkId, from: u32, take: u32, at: u64) {
+    pub fn need(&mut self, file: u32, chunk: ChunkRef, from: u32, take: u32, at: u64) {
         self.files[file as usize].parts += 1;
-        self.parts.push(Part { location: Location::default(), file, at, from, take, id });
+        let location = Location { len: chunk.len, ..Location::default() };
+        self.parts.push(Part { location, file, at, from, take, id: chunk.id });
     }
 
     /// Looks up where the parts' chunks are. Parts of chunks that are nowhere are returned, and
     /// aren't in the plan any more.
     pub fn locate(&mut self, index: &Index) -> Result<Vec<Part>> {
-        let found = index.locate_all(self.parts.iter().map(|part| part.id).collect())?;
+        let found = index.locate_all(self.parts.iter().map(Part::wanted).collect())?;
         let mut lost = Vec::new();
-        self.parts.retain_mut(|part| match found.get(&part.id).flatten() {
+        self.parts.retain_mut(|part| match found.get(part.wanted()).flatten() {
             Some(location) => {
                 part.location = location;
                 true

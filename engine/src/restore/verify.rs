@@ -1,7 +1,6 @@
 //! Reading back what was restored, and comparing it with the snapshot chunk by chunk.
 
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 
 use keepfast_format::content::{ChunkRef, Content};
@@ -15,24 +14,15 @@ use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{FrameCache, Trees};
 
-/// Frames of data that are kept open for files in bundles, which mostly come in the same order.
-const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
-
 /// Compares every regular file that is in the target with the snapshot. Files that aren't
 /// there were left out or have been reported.
 pub fn verify(
-    frames: &FrameCache<'_>,
+    comparison: &Comparison<'_>,
     root: &ChunkId,
     options: &RestoreOptions<'_>,
     monitor: &dyn Monitor,
     report: &mut RestoreReport,
 ) -> Result<()> {
-    let repository = frames.repository();
-    let comparison = Comparison {
-        trees: Trees::new(frames),
-        data: FrameCache::new(repository, frames.index()).keeping(DATA_FRAMES),
-        ids: repository.chunk_ids(),
-    };
     let trees = comparison.trees;
     let mut stack = vec![(*root, Vec::new())];
     while let Some((tree, path)) = stack.pop() {
@@ -71,10 +61,13 @@ pub fn verify(
 }
 
 /// What restored files are compared by.
-struct Comparison<'f> {
-    trees: Trees<'f>,
-    data: FrameCache<'f>,
-    ids: ChunkIds,
+pub struct Comparison<'f> {
+    /// The snapshot's trees.
+    pub trees: Trees<'f>,
+    /// Its data, for files in bundles, which mostly come in the same order.
+    pub data: &'f FrameCache<'f>,
+    /// The hasher under the snapshot's keys.
+    pub ids: &'f ChunkIds,
 }
 
 impl Comparison<'_> {
@@ -118,7 +111,7 @@ impl Comparison<'_> {
     /// Whether a file is as it is in its bundle: an id tells that of a whole chunk only.
     fn is_part(&self, bundle: &[ChunkRef], from: usize, size: usize, file: &File) -> Result<bool> {
         let Some(chunk) = bundle.first() else { return Ok(false) };
-        let expected = self.data.chunk(ChunkKind::Data, &chunk.id)?;
+        let expected = self.data.chunk(ChunkKind::Data, *chunk)?;
         let mut found = vec![0; size];
         Ok(file.read_exact_at(&mut found, 0).is_ok() && expected.get(from..from + size) == Some(&found[..]))
     }

@@ -5,9 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keepfast_format::FormatError;
 use keepfast_format::frame::FrameReader;
-use keepfast_format::keys::{ChunkIds, ChunkKind};
+use keepfast_format::keys::ChunkKind;
 use keepfast_format::pack::HEADER_BYTES;
 use rustix::io::Errno;
 
@@ -17,7 +16,7 @@ use super::plan::{FilePlan, FileState, FrameRead, Part, Reading, RestorePlan};
 use super::target::Target;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
-use crate::repo::FrameCache;
+use crate::repo::{FrameCache, Location, StoredPack};
 use crate::threads::in_threads;
 
 /// Files that stay open between two of their parts.
@@ -31,11 +30,11 @@ pub fn run(
     options: &RestoreOptions<'_>,
     monitor: &dyn Monitor,
 ) -> Result<()> {
-    for part in plan.locate(frames.index())? {
-        let file = &plan.files[part.file as usize];
-        give_up_file(file, target, &FrameCache::missing(&part.id), monitor);
-    }
+    let nowhere = plan.locate(frames.index())?;
     if options.dry_run {
+        for part in nowhere {
+            give_up_file(&plan.files[part.file as usize], target, &FrameCache::missing(&part.id), monitor);
+        }
         for file in plan.files.iter().filter(|file| !file.continues && !lock(&file.state).failed) {
             target.count_file(file.size);
         }
@@ -48,13 +47,13 @@ pub fn run(
         plan,
         target,
         frames,
-        ids: frames.repository().chunk_ids(),
         reading,
         monitor,
         next: AtomicUsize::new(0),
         open: AtomicUsize::new(0),
         error: Mutex::new(None),
     };
+    run.place_elsewhere(nowhere)?;
     in_threads(options.threads, || run.work(&reads));
     match run.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
@@ -66,7 +65,6 @@ struct Run<'a, 't> {
     plan: &'a RestorePlan,
     target: &'a Target<'t>,
     frames: &'a FrameCache<'a>,
-    ids: ChunkIds,
     reading: Reading,
     monitor: &'a dyn Monitor,
     next: AtomicUsize,
@@ -124,7 +122,7 @@ impl Run<'_, '_> {
         } else if cipher.is_none() {
             match self.frames.cipher(read.pack, &pack, None) {
                 Ok(known) => cipher = Some(known),
-                Err(error) => return self.place_moved(parts, read.pack, error, memory),
+                Err(error) => return self.place_failed(parts.to_vec(), read.pack, error),
             }
         }
         let mut rest = parts;
@@ -153,7 +151,7 @@ impl Run<'_, '_> {
                         again.push(awaited);
                         return ControlFlow::Continue(());
                     }
-                    arrived = self.place(awaited.parts, reader.plain(), &pack.name());
+                    arrived = self.place(awaited.parts, reader.plain(), read.pack, &pack);
                     if arrived.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })
             });
@@ -164,70 +162,78 @@ impl Run<'_, '_> {
         }
         for Awaited { frame, parts, .. } in again {
             match self.frames.open(reader, read.pack, *frame) {
-                Ok(pack) => self.place(parts, reader.plain(), &pack.name())?,
-                Err(error) => self.give_up(parts, error)?,
+                Ok(pack) => self.place(parts, reader.plain(), read.pack, &pack)?,
+                Err(error) => self.place_failed(parts.to_vec(), read.pack, error)?,
             }
         }
         match read_all {
             Ok(()) => Ok(()),
             Err(error) => {
-                let parts: Vec<Part> = missing.iter().flat_map(|awaited| awaited.parts).copied().collect();
-                self.place_moved(&parts, read.pack, error, memory)
+                let parts = missing.iter().flat_map(|awaited| awaited.parts).copied().collect();
+                self.place_failed(parts, read.pack, error)
             }
         }
     }
 
-    /// Parts of a pack that can't be read. If it isn't there any more, a garbage collection has
-    /// moved what is needed of it, and the parts are read where they are now.
-    fn place_moved(&self, parts: &[Part], pack: u32, error: EngineError, memory: &mut Memory) -> Result<()> {
-        let mut waiting = vec![(pack, parts.to_vec(), error, Vec::new())];
-        while let Some((pack, parts, error, mut gone)) = waiting.pop() {
-            let moved = matches!(error, EngineError::Missing { .. })
-                && self.frames.may_have_moved(pack, &mut gone)?;
-            if !moved {
-                self.give_up(&parts, error)?;
-                continue;
+    /// Parts that can't be had from the pack that they were planned to come from. If it isn't there any
+    /// more, a garbage collection has moved what is needed of it; if it isn't what it should be, others
+    /// may have the same.
+    fn place_failed(&self, parts: Vec<Part>, pack: u32, error: EngineError) -> Result<()> {
+        match &error {
+            EngineError::Missing { .. } => drop(self.frames.may_have_moved(pack, &mut Vec::new())?),
+            EngineError::Damaged { .. } => self.frames.index().demote(pack, &error)?,
+            EngineError::Backend(_) => {}
+            _ => return Err(error),
+        }
+        self.place_elsewhere(parts)
+    }
+
+    /// Parts whose chunks are looked for one by one, in all places that there are.
+    fn place_elsewhere(&self, mut parts: Vec<Part>) -> Result<()> {
+        let found = self.frames.index().locate_all(parts.iter().map(Part::wanted).collect())?;
+        // In the order in which they will be found, so that each frame is opened once.
+        parts.sort_by_cached_key(|part| (found.get(part.wanted()).flatten(), part.wanted()));
+        for parts in parts.chunk_by(|a, b| a.wanted() == b.wanted()) {
+            if self.monitor.stopped() {
+                return Err(EngineError::Interrupted);
             }
-            let found = self.frames.index().locate_all(parts.iter().map(|part| part.id).collect())?;
-            let place = |part: &Part| Some(Part { location: found.get(&part.id)??, ..*part });
-            let mut placed: Vec<Part> = parts.iter().filter_map(place).collect();
-            placed.sort_unstable_by_key(|part| part.location);
-            for parts in placed
-                .chunk_by(|a, b| (a.location.pack, a.location.frame) == (b.location.pack, b.location.frame))
-            {
-                let place = parts[0].location;
-                match self.frames.open(&mut memory.reader, place.pack, place.frame) {
-                    Ok(pack) => self.place(parts, memory.reader.plain(), &pack.name())?,
-                    Err(error) => waiting.push((place.pack, parts.to_vec(), error, gone.clone())),
+            let Some(wanted) = parts.first().map(Part::wanted) else { continue };
+            match self.frames.chunk(ChunkKind::Data, wanted) {
+                Ok(plain) => {
+                    let here =
+                        |part: &Part| Part { location: Location { offset: 0, ..part.location }, ..*part };
+                    self.write_all(parts.iter().map(here).collect(), &plain)?;
                 }
+                Err(error) => self.give_up(parts, error)?,
             }
         }
         Ok(())
     }
 
     /// Verifies the chunks of one frame, and writes each file's parts at once.
-    fn place(&self, parts: &[Part], plain: &[u8], pack: &str) -> Result<()> {
+    fn place(&self, parts: &[Part], plain: &[u8], number: u32, pack: &StoredPack) -> Result<()> {
+        let hasher = self.frames.hashers().under(pack.key);
         let mut good: Vec<Part> = Vec::with_capacity(parts.len());
+        let mut wrong: Vec<Part> = Vec::new();
         let mut verified = None;
         for part in parts {
-            let length = part.location.len;
             if verified != Some(part.id) {
                 let start = part.location.offset as usize;
-                let chunk = plain.get(start..start + length as usize);
-                let is_it = chunk.is_some_and(|chunk| self.ids.id(ChunkKind::Data, chunk) == part.id);
-                verified = is_it.then_some(part.id);
+                let chunk = plain.get(start..start + part.location.len as usize);
+                let is_it =
+                    |chunk: &[u8]| hasher.is_some_and(|hasher| hasher.id(ChunkKind::Data, chunk) == part.id);
+                verified = chunk.is_some_and(is_it).then_some(part.id);
             }
-            // Each part's place is what its own node says.
-            let is_in_it = part.from <= length && part.take <= length - part.from;
-            if verified.is_none() || !is_in_it {
-                let source = FormatError::NotAuthentic { what: "chunk" };
-                self.give_up(&[*part], EngineError::Damaged { object: pack.to_owned(), source })?;
-                continue;
-            }
-            good.push(*part);
+            if verified.is_some() { &mut good } else { &mut wrong }.push(*part);
         }
-        good.sort_unstable_by_key(|part| (part.file, part.at));
-        for parts in good.chunk_by(|a, b| a.file == b.file) {
+        self.write_all(good, plain)?;
+        if wrong.is_empty() { Ok(()) } else { self.place_failed(wrong, number, FrameCache::not_it(pack)) }
+    }
+
+    /// Writes parts of verified chunks, each file's at once.
+    fn write_all(&self, mut parts: Vec<Part>, plain: &[u8]) -> Result<()> {
+        parts.sort_unstable_by_key(|part| (part.file, part.at));
+        for parts in parts.chunk_by(|a, b| a.file == b.file) {
             self.write(&self.plan.files[parts[0].file as usize], parts, plain)?;
         }
         Ok(())

@@ -21,7 +21,8 @@ fn backup(lab: &Lab, opened: &Opened) -> SessionId {
 }
 
 fn collector(lab: &Lab, opened: &Opened) -> SessionId {
-    Rewriting::begin(&opened.repository, "testkit", lab.now()).expect("it begins").id()
+    let key = opened.repository.current().key();
+    Rewriting::begin(&opened.repository, key, "testkit", lab.now()).expect("it begins").id()
 }
 
 /// Prunes beside a session that ends after the third rest. Returns how long each rest was.

@@ -6,8 +6,8 @@ use std::thread;
 
 use keepfast_backend::{MemoryBackend, Operation};
 use keepfast_engine::repo::{
-    FrameCache, FrameWriter, Reach, Repository, Seen, Session, SessionOptions, Snapshots, WriterOptions,
-    open_index, refresh_index, write_packs,
+    FrameCache, FrameWriter, Reach, Reached, Repository, Seen, Session, SessionOptions, Snapshots,
+    WriterOptions, open_index, refresh_index, write_packs,
 };
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::epoch::{Ack, Condemned, PackName};
@@ -142,8 +142,8 @@ fn a_tree_that_was_met_as_content_is_walked_all_the_same() {
     let seen = Seen::of(&opened.index).expect("the index is read");
     let mut visited = BTreeSet::new();
     for tree in [pretender, honest] {
-        let mut visit = |id: &ChunkId, _| {
-            visited.insert(*id);
+        let mut visit = |reached: Reached<'_>| {
+            visited.insert(reached.wanted.id);
             Ok(())
         };
         Reach::new(&frames, &ear).walk([&body_of(&opened, tree)], &seen, &mut visit).expect("it is walked");

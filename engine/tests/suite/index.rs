@@ -237,9 +237,10 @@ fn i6_an_index_of_very_many_chunks_is_loaded_once_and_knows_them_all() {
         assert_eq!(segments > 0, opening == 1, "{segments} segments were read when it was opened");
         let known: Vec<ChunkId> =
             (0..160_000_u64).map(|number| ids.id(ChunkKind::Data, &number.to_le_bytes())).collect();
-        let located = opened.index.locate_all(known.clone()).expect("the index answers");
+        let wanted = known.iter().map(|id| (*id).into()).collect();
+        let located = opened.index.locate_all(wanted).expect("the index answers");
         for id in &known {
-            let place = located.get(id).flatten().expect("it was stored");
+            let place = located.get(*id).flatten().expect("it was stored");
             assert_eq!(place.len, 8);
             assert!(opened.index.pack(place.pack).expect("its pack is known").frame(place.frame).is_ok());
         }
@@ -301,11 +302,12 @@ fn chunks_are_found_together_where_they_are_found_one_by_one() {
     // All of them, every third, so few that they are looked up each by itself, and none.
     for step in [1, 3, everything.len() / 4, usize::MAX] {
         let asked: Vec<ChunkId> = everything.iter().copied().skip(step / 2).step_by(step).rev().collect();
-        let located = index.locate_all(asked.clone()).expect("the index works");
+        let wanted = asked.iter().map(|id| (*id).into()).collect();
+        let located = index.locate_all(wanted).expect("the index works");
         for id in asked {
-            let alone = index.locate(&id).expect("the index works");
+            let alone = index.locate(&id, None).expect("the index works");
             assert_eq!(alone.is_some(), all.contains(&id));
-            assert_eq!(located.get(&id), Some(alone), "every {step}th");
+            assert_eq!(located.get(id), Some(alone), "every {step}th");
         }
     }
 }

@@ -16,6 +16,7 @@ mod golden;
 mod holding;
 mod hostile;
 mod index;
+mod key_versions;
 mod packs;
 mod property;
 mod prune;

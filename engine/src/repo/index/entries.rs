@@ -146,6 +146,12 @@ pub fn encode_pack(pack: &StoredPack) -> Vec<u8> {
     value
 }
 
+/// The session of a pack, read back alone.
+pub fn session_of_pack(value: &[u8]) -> Option<SessionId> {
+    let (session, _) = value.get(PackId::SIZE..)?.split_first_chunk::<{ SessionId::SIZE }>()?;
+    Some(SessionId::from_bytes(session))
+}
+
 /// A pack, read back.
 pub fn decode_pack(value: &[u8]) -> Option<StoredPack> {
     let (id, rest) = value.split_first_chunk::<32>()?;

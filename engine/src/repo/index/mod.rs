@@ -5,6 +5,7 @@ mod database;
 mod entries;
 mod load;
 mod lookup;
+mod trust;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -12,8 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use keepfast_format::FormatError;
+use keepfast_format::content::{ChunkRef, ListItem};
 use keepfast_format::epoch::PackName;
-use keepfast_format::ids::{ChunkId, PackId, SessionId};
+use keepfast_format::ids::{ChunkId, HolderId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::names;
 use keepfast_format::pack::{FrameEntry, PackTable};
@@ -21,16 +23,18 @@ use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 use super::cache::CacheSlot;
 use super::listings::list_packs;
-use super::marks::{PackMarks, SessionMarks};
+use super::marks::PackMarks;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
 use database::{Database, LAYOUT, unlogged};
 use entries::{
     chunk_key, dead_key, decode_locations, decode_numbers, decode_pack, encode_location, encode_numbers,
-    encode_pack, locations, number_key, number_of_key, source_key, space,
+    encode_pack, locations, number_key, number_of_key, session_of_pack, source_key, space,
 };
 pub(super) use load::Loading;
-pub use lookup::Located;
+pub use lookup::{Located, Places};
+use trust::Demoted;
+pub(super) use trust::{LookedInto, Trust};
 
 /// Where a chunk is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +49,35 @@ pub struct Location {
     pub offset: u32,
     /// Its length, in bytes.
     pub len: u32,
+}
+
+/// A chunk that is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Its id.
+    pub id: ChunkId,
+    /// Its length in bytes, if the reference to it says one: a place with another one is none.
+    pub len: Option<u32>,
+}
+
+impl Wanted {
+    /// An item of a list. No chunk is as long as the longest length that there is.
+    #[must_use]
+    pub fn listed(item: &ListItem) -> Self {
+        Self { id: item.id, len: Some(u32::try_from(item.bytes).unwrap_or(u32::MAX)) }
+    }
+}
+
+impl From<ChunkRef> for Wanted {
+    fn from(chunk: ChunkRef) -> Self {
+        Self { id: chunk.id, len: Some(chunk.len) }
+    }
+}
+
+impl From<ChunkId> for Wanted {
+    fn from(id: ChunkId) -> Self {
+        Self { id, len: None }
+    }
 }
 
 /// A pack that the index knows.
@@ -95,11 +128,18 @@ pub struct Index {
     doubtful: AtomicBool,
     marks: PackMarks,
     loading: Mutex<()>,
+    /// Whose word counts for how much.
+    trust: Trust,
+    /// Whether there is anything that no segment lists.
+    has_unlisted: AtomicBool,
+    /// Packs in which something is wrong.
+    demoted: Mutex<Demoted>,
+    looked_into: Mutex<LookedInto>,
 }
 
 impl Index {
     /// Opens the index in its folder, empty if there is none or it can't be used.
-    pub(super) fn open(slot: CacheSlot) -> Result<Self> {
+    pub(super) fn open(slot: CacheSlot, trust: Trust) -> Result<Self> {
         if slot.is_damaged() {
             slot.wipe()?;
         }
@@ -124,7 +164,12 @@ impl Index {
             doubtful: AtomicBool::new(false),
             marks: PackMarks::default(),
             loading: Mutex::default(),
+            trust,
+            has_unlisted: AtomicBool::new(false),
+            demoted: Mutex::default(),
+            looked_into: Mutex::default(),
         };
+        index.has_unlisted.store(index.has_any(space::UNLISTED)?, Ordering::Relaxed);
         index.for_each_key(space::GRAVE, |number, _| {
             index.marks.bury(number_of_key(number)?);
             Some(())
@@ -139,10 +184,10 @@ impl Index {
 
     /// Forgets everything.
     pub(super) fn reset(self) -> Result<Self> {
-        let Self { database, slot, .. } = self;
+        let Self { database, slot, trust, .. } = self;
         drop(database);
         slot.wipe()?;
-        Self::open(slot)
+        Self::open(slot, trust)
     }
 
     /// Where the index is.
@@ -161,23 +206,19 @@ impl Index {
     /// unknown: storing a chunk twice is safe.
     #[must_use]
     pub fn contains(&self, id: &ChunkId) -> bool {
-        self.any_location(id, |pack| self.marks.is_readable(pack))
+        self.any_of(id, |value| {
+            decode_locations(value)
+                .is_some_and(|mut found| found.any(|place| self.marks.is_sound(place.pack)))
+        })
     }
 
-    /// As [`Index::contains`], of packs that a session may refer to. From then on it does.
-    #[must_use]
-    pub(super) fn refer(&self, session: &SessionMarks, id: &ChunkId) -> bool {
-        self.any_location(id, |pack| session.refer(&self.marks, pack))
-    }
-
-    fn any_location(&self, id: &ChunkId, fits: impl Fn(u32) -> bool) -> bool {
+    /// Asks what is known of a chunk in packs that a segment lists.
+    fn any_of(&self, id: &ChunkId, holds: impl FnOnce(&[u8]) -> bool) -> bool {
         if self.is_empty() {
             return false;
         }
         match self.database.db.get_pinned(chunk_key(space::CHUNK, id)) {
-            Ok(Some(value)) => {
-                decode_locations(&value).is_some_and(|mut found| found.any(|place| fits(place.pack)))
-            }
+            Ok(Some(value)) => holds(&value),
             Ok(None) => false,
             Err(_) => {
                 self.slot.mark_damaged();
@@ -189,6 +230,11 @@ impl Index {
     /// Waits until nobody else loads segments.
     pub(super) fn loading(&self) -> MutexGuard<'_, ()> {
         self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which packs' own directories this process has read.
+    pub(super) fn looked_into(&self) -> MutexGuard<'_, LookedInto> {
+        self.looked_into.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known of each pack.
@@ -260,6 +306,12 @@ impl Index {
         Ok(pack)
     }
 
+    /// The holder in whose session's name a pack is. It doesn't stay in memory for this.
+    fn writer_of(&self, number: u32) -> Option<HolderId> {
+        let value = self.database.db.get_pinned(number_key(space::PACK, number)).ok().flatten()?;
+        session_of_pack(&value).map(|session| session.writer)
+    }
+
     /// Calls `visit` with every pack and its number, dead ones too.
     pub fn for_each_pack(&self, mut visit: impl FnMut(u32, StoredPack)) -> Result<()> {
         self.for_each_key(space::PACK, |key, value| {
@@ -278,6 +330,14 @@ impl Index {
             }
         })?;
         Ok(numbers)
+    }
+
+    /// Whether there is any key of a kind.
+    fn has_any(&self, space: u8) -> Result<bool> {
+        match self.database.db.iterator(IteratorMode::From(&[space], Direction::Forward)).next() {
+            Some(entry) => Ok(entry.map_err(|error| self.failed(&error))?.0.first() == Some(&space)),
+            None => Ok(false),
+        }
     }
 
     /// Calls `visit` with every key of a kind and its value; `None` says that they are malformed.
@@ -370,6 +430,9 @@ impl Index {
             }
         }
         batch.put(source_key(source), encode_numbers(&numbers));
+        if space == space::UNLISTED {
+            self.has_unlisted.store(true, Ordering::Relaxed);
+        }
         self.database.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))?;
         self.database.fit_cache();
         Ok(())

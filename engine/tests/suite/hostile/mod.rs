@@ -3,4 +3,5 @@
 //! objects.
 
 mod honest;
+mod lies;
 mod names;

@@ -1,0 +1,221 @@
+//! Whose word counts for how much. A segment says which pack has which chunk, and its writer may
+//! be mistaken or lie. What owners say comes first, since what they have moved was verified; a pack
+//! in which something was found to be wrong comes last.
+
+use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
+
+use keepfast_format::epoch::PackName;
+use keepfast_format::ids::HolderId;
+use keepfast_format::keys::holder_of;
+
+use super::super::marks::SessionMarks;
+use super::super::repository::Repository;
+use super::entries::decode_locations;
+use super::{Index, Location, Wanted};
+use crate::error::{EngineError, Result};
+use crate::monitor::{Event, Monitor};
+
+/// Whose word counts for how much.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// The holder that writes in this process.
+    own: HolderId,
+    /// The owners that this holder was told of.
+    owners: Vec<HolderId>,
+}
+
+impl Trust {
+    /// As the holder of the repository's keys sees it.
+    pub fn of(repository: &Repository) -> Self {
+        let identity = repository.identity();
+        Self { own: identity.holder(), owners: identity.owners().iter().map(holder_of).collect() }
+    }
+}
+
+/// Packs in which something is wrong.
+#[derive(Default)]
+pub(super) struct Demoted {
+    /// The names of those that no user was told of, and what is wrong.
+    untold: Vec<(String, String)>,
+    /// The numbers of those whose own directories weren't read.
+    unread: Vec<u32>,
+    /// How many there are.
+    count: u64,
+}
+
+/// Which packs' own directories this process has read.
+#[derive(Default)]
+pub struct LookedInto {
+    /// The packs that were stored when those that no segment lists were read, and their sizes in bytes.
+    pub stored: Option<HashMap<PackName, u64>>,
+}
+
+/// Which of several places is tried first: the least.
+pub(super) type Rank = (bool, bool, Speaker, u32);
+
+/// What says that a chunk is in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Speaker {
+    /// A segment of an owner.
+    Owner,
+    /// A segment of a writer.
+    Writer,
+    /// The pack itself, and no segment.
+    Pack,
+}
+
+/// Where a session finds support for a reference: the least is preferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Support {
+    /// In a pack of the session's own writer.
+    Own,
+    /// In one of an owner.
+    Owner,
+    /// In one of another writer.
+    Other,
+}
+
+impl Index {
+    /// Whether an owner lists a pack. A name alone proves nothing: a pack that no segment lists is
+    /// nobody's.
+    pub(super) fn is_owners(&self, pack: u32) -> bool {
+        self.marks.is_owners(pack, || self.is_of(pack, |writer| self.trust.owners.contains(&writer)))
+    }
+
+    fn is_of(&self, pack: u32, is_it: impl Fn(HolderId) -> bool) -> bool {
+        self.writer_of(pack).is_some_and(is_it)
+    }
+
+    /// How soon a place is tried. Among owners' packs the newest comes first, because what moves a
+    /// chunk is about to remove it from where it was; among writers' the oldest, because nobody can
+    /// lie about a chunk before it is there.
+    pub(super) fn rank(&self, place: &Location, is_listed: bool) -> Rank {
+        let newest_first = u32::MAX - place.pack;
+        let (speaker, order) = match is_listed {
+            false => (Speaker::Pack, newest_first),
+            true if self.is_owners(place.pack) => (Speaker::Owner, newest_first),
+            true => (Speaker::Writer, place.pack),
+        };
+        (!self.marks.is_readable(place.pack), self.marks.is_demoted(place.pack), speaker, order)
+    }
+
+    /// Whether a chunk is known in a pack that a session may refer to. From then on it does.
+    #[must_use]
+    pub(in crate::repo) fn refer(&self, session: &SessionMarks, wanted: Wanted) -> bool {
+        self.any_of(&wanted.id, |value| {
+            let Some(found) = decode_locations(value) else { return false };
+            let fitting = found.filter(|place| wanted.len.is_none_or(|len| len == place.len));
+            let mut several = fitting.clone();
+            match (several.next(), several.next()) {
+                (None, _) => false,
+                (Some(only), None) => session.refer(&self.marks, only.pack),
+                _ => self.refer_to_one_of(session, fitting.collect()),
+            }
+        })
+    }
+
+    /// Refers to the best of several packs. Where a pack of the session's writer or of an owner has
+    /// the chunk, the word of another writer doesn't replace it: if it may not be referred to, the
+    /// chunk is stored again.
+    fn refer_to_one_of(&self, session: &SessionMarks, mut places: Vec<Location>) -> bool {
+        places.retain(|place| self.marks.is_readable(place.pack));
+        let support = |place: &Location| {
+            if self.is_of(place.pack, |writer| writer == self.trust.own) {
+                Support::Own
+            } else if self.is_owners(place.pack) {
+                Support::Owner
+            } else {
+                Support::Other
+            }
+        };
+        places.sort_by_cached_key(|place| (support(place), place.pack));
+        let Some(best) = places.first().map(support) else { return false };
+        let replaces = |place: &&Location| best == Support::Other || support(place) < Support::Other;
+        places.iter().take_while(replaces).any(|place| session.refer(&self.marks, place.pack))
+    }
+
+    /// Holds on to a chunk that something taken over refers to: to one pack of an owner that has it,
+    /// or if there is none to every pack that has it. `rather_not` are packs that are only held if
+    /// there is no other of an owner. Returns whether all that is needed could be held.
+    pub(in crate::repo) fn hold(
+        &self,
+        session: &SessionMarks,
+        wanted: &Wanted,
+        rather_not: impl Fn(u32) -> bool,
+    ) -> Result<bool> {
+        let mut places = self.readable_places(wanted)?;
+        let is_owners = |place: &Location| !self.marks.is_demoted(place.pack) && self.is_owners(place.pack);
+        let mut owners: Vec<Location> = places.listed.iter().copied().filter(is_owners).collect();
+        if !owners.is_empty() {
+            owners.sort_unstable_by_key(|place| (rather_not(place.pack), u32::MAX - place.pack));
+            return Ok(owners.iter().any(|place| session.hold(&self.marks, place.pack)));
+        }
+        places.listed.append(&mut places.unlisted);
+        let mut all = !places.listed.is_empty();
+        for place in &places.listed {
+            all &= session.hold(&self.marks, place.pack);
+        }
+        Ok(all)
+    }
+
+    /// Says that something in a pack isn't what it should be: it is tried last from now on, and
+    /// nothing new refers to it. Whoever works with the index is told of it once.
+    pub fn demote(&self, number: u32, error: &EngineError) -> Result<()> {
+        if !self.avoid(number) {
+            return Ok(());
+        }
+        let object = self.pack(number)?.name();
+        let what = match error {
+            EngineError::Damaged { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        let mut demoted = self.demoted();
+        // A pack may have several numbers.
+        if !demoted.untold.iter().any(|(known, _)| *known == object) {
+            let what = format!("{what}; where other packs hold the same, those are used instead");
+            demoted.untold.push((object, what));
+        }
+        Ok(())
+    }
+
+    /// As [`Index::demote`], for what the user is told elsewhere. Returns whether it is the first time.
+    pub fn avoid(&self, number: u32) -> bool {
+        if !self.marks.demote(number) {
+            return false;
+        }
+        self.doubt();
+        let mut demoted = self.demoted();
+        demoted.unread.push(number);
+        demoted.count += 1;
+        true
+    }
+
+    fn demoted(&self) -> MutexGuard<'_, Demoted> {
+        self.demoted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// In how many packs something was found to be wrong so far.
+    #[must_use]
+    pub fn demotions(&self) -> u64 {
+        self.demoted().count
+    }
+
+    /// Packs that were demoted since this was called last.
+    pub(in crate::repo) fn take_unread(&self) -> Vec<u32> {
+        std::mem::take(&mut self.demoted().unread)
+    }
+
+    /// Tells of the packs in which something was found to be wrong since this was called last, but
+    /// for those of which somebody `knows`. Returns how many these are.
+    pub fn report_demoted(&self, monitor: &dyn Monitor, knows: impl Fn(&str) -> bool) -> u64 {
+        let mut untold = std::mem::take(&mut self.demoted().untold);
+        untold.retain(|(object, _)| !knows(object));
+        untold.sort_unstable();
+        let count = untold.len() as u64;
+        for (object, what) in untold {
+            monitor.event(Event::Finding { object, what });
+        }
+        count
+    }
+}
