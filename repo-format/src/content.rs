@@ -172,7 +172,11 @@ impl Content {
                 let mut refs = Vec::with_capacity(items / 2);
                 for _ in 0..items / 2 {
                     let id = read_id(input, what)?;
-                    refs.push(ChunkRef { id, len: decoded(input.u32(), what)? });
+                    let len = decoded(input.u32(), what)?;
+                    if len == 0 {
+                        return Err(FormatError::Malformed { what, why: "a reference is to no bytes" });
+                    }
+                    refs.push(ChunkRef { id, len });
                 }
                 Ok(Self::Inline(refs))
             }
@@ -239,10 +243,17 @@ impl List {
         let mut items = Vec::with_capacity(count / 2);
         for _ in 0..count / 2 {
             let id = read_id(&mut input, WHAT)?;
-            items.push(ListItem { id, bytes: decoded(input.u64(), WHAT)? });
+            let bytes = decoded(input.u64(), WHAT)?;
+            if bytes == 0 {
+                return Err(FormatError::Malformed { what: WHAT, why: "a reference is to no bytes" });
+            }
+            items.push(ListItem { id, bytes });
         }
         let list = Self { level, items };
         require_canonical(bytes, &list.encode(), WHAT)?;
+        if list.items.is_empty() {
+            return Err(FormatError::Malformed { what: WHAT, why: "it lists nothing" });
+        }
         Ok(list)
     }
 }

@@ -325,3 +325,24 @@ fn a_doctor_leaves_nothing_where_no_repository_is() {
     assert!(run.out.contains("promises    all kept") && run.out.contains("none yet"), "{run:?}");
     assert!(!desk.repo().exists());
 }
+
+#[test]
+fn a_restore_without_privileges_drops_setuid_and_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    fs::set_permissions(desk.src("a.txt"), fs::Permissions::from_mode(0o4755)).unwrap();
+    desk.backup();
+    let restore = |name: &str, more: &[&str]| {
+        let target = desk.path(name);
+        let snapshot = format!("latest:{}", desk.path("src").display());
+        let arguments = ["restore", "--snapshot", &snapshot, "--target", target.to_str().unwrap()];
+        let run = desk.run([&arguments, more].concat()).succeeds();
+        (run.out, fs::metadata(target.join("a.txt")).unwrap().permissions().mode() & 0o7777)
+    };
+    let (out, mode) = restore("all", &[]);
+    assert!(mode == 0o4755 && !out.contains("privileges"), "{mode:o} {out}");
+    let (out, mode) = restore("less", &["--no-privileges"]);
+    assert!(mode == 0o755 && out.contains("dropped privileges of 1 entries, left out 0 devices"), "{out}");
+    let (out, _) = restore("as json", &["--no-privileges", "--json"]);
+    assert!(out.contains("\"privileges_dropped\":1") && out.contains("\"devices_left_out\":0"), "{out}");
+}

@@ -23,7 +23,7 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn content() -> impl Strategy<Value = Content> {
-    let chunk = (id(), any::<u32>()).prop_map(|(id, len)| ChunkRef { id, len });
+    let chunk = (id(), 1..=u32::MAX).prop_map(|(id, len)| ChunkRef { id, len });
     prop_oneof![
         vec(chunk, 0..=32).prop_map(Content::Inline),
         (1..=12_u8, id()).prop_map(|(level, id)| Content::List { level, id }),
@@ -66,7 +66,7 @@ fn kind() -> BoxedStrategy<NodeKind> {
             .prop_map(|(size, content, extents)| NodeKind::File { size, content, extents }),
         1 => bundled(),
         1 => id().prop_map(|tree| NodeKind::Directory { tree }),
-        1 => vec(any::<u8>(), 0..30).prop_map(|target| NodeKind::Symlink { target }),
+        1 => vec(1..=255_u8, 1..30).prop_map(|target| NodeKind::Symlink { target }),
         1 => prop_oneof![Just(NodeKind::Fifo), Just(NodeKind::Socket)],
         1 => numbers().prop_map(|(major, minor)| NodeKind::CharDevice { major, minor }),
         1 => numbers().prop_map(|(major, minor)| NodeKind::BlockDevice { major, minor }),
@@ -96,7 +96,7 @@ pub fn tree() -> impl Strategy<Value = Tree> {
         };
         nodes.into_iter().map(node).collect()
     });
-    let pages = btree_map(name(), id(), 0..9)
+    let pages = btree_map(name(), id(), 1..9)
         .prop_map(|pages| pages.into_iter().map(|(first, id)| PageRef { first, id }).collect());
     prop_oneof![nodes.prop_map(Tree::Page), pages.prop_map(Tree::Index)]
 }
@@ -108,8 +108,8 @@ pub fn state() -> impl Strategy<Value = StateTree> {
 }
 
 pub fn list() -> impl Strategy<Value = List> {
-    let item = (id(), any::<u64>()).prop_map(|(id, bytes)| ListItem { id, bytes });
-    (1..=12_u8, vec(item, 0..=256)).prop_map(|(level, items)| List { level, items })
+    let item = (id(), 1..=u64::MAX).prop_map(|(id, bytes)| ListItem { id, bytes });
+    (1..=12_u8, vec(item, 1..=256)).prop_map(|(level, items)| List { level, items })
 }
 
 pub fn link_groups() -> impl Strategy<Value = Vec<Vec<Vec<u8>>>> {

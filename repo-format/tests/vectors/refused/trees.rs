@@ -129,6 +129,9 @@ fn tree() -> Cases {
     cases.add("index_names_equal", "malformed", "two pages begin with the same name", {
         pages(&[byte_string(b"a"), id("0"), byte_string(b"a"), id("1")])
     });
+    cases.add("index_of_no_page", "malformed", "an index lists no page", {
+        [head(2, 2), array(&[])].concat()
+    });
     cases.add("index_without_an_id", "canonical", "the last page has no id", {
         pages(&[byte_string(b"a"), id("0"), byte_string(b"b")])
     });
@@ -224,6 +227,12 @@ fn kinds() -> Cases {
     cases.add("kind_7", "malformed", "the kind is none of 0 to 6", one(7, &[]));
     cases.add("directory_without_tree", "malformed", "a directory has no tree", one(1, &[]));
     cases.add("link_without_target", "malformed", "a symbolic link has no target", one(2, &[]));
+    cases.add("link_to_nothing", "malformed", "a symbolic link's target is empty", {
+        one(2, &[(12, byte_string(b""))])
+    });
+    cases.add("link_nul", "malformed", "a symbolic link's target has a zero byte", {
+        one(2, &[(12, byte_string(b"a\0b"))])
+    });
     cases.add("device_without_numbers", "malformed", "a device has no numbers", one(5, &[]));
     cases.add(
         "device_of_one_number",
@@ -258,6 +267,9 @@ fn contents() -> Cases {
         "a reference has no length",
         content(&[uint(0), id("a")]),
     );
+    cases.add("content_of_no_bytes", "malformed", "a reference is to no bytes", {
+        content(&[uint(0), id("a"), uint(9), id("b"), uint(0)])
+    });
     cases.add("content_33_references", "limit", "33 references stand inline", {
         let refs = (0..33).flat_map(|_| [id("a"), uint(1)]);
         content(&std::iter::once(uint(0)).chain(refs).collect::<Vec<_>>())
@@ -403,6 +415,10 @@ fn list() -> Cases {
     });
     cases.add("items_257", "limit", "it has 257 items", {
         list(1, &(0..257).flat_map(|_| [id("a"), uint(1)]).collect::<Vec<_>>())
+    });
+    cases.add("of_nothing", "malformed", "it has no item", list(1, &[]));
+    cases.add("item_of_no_bytes", "malformed", "its last item stands for no bytes", {
+        list(2, &[id("a"), uint(1), id("b"), uint(0)])
     });
     cases.add("item_without_bytes", "canonical", "its last item has no length", list(1, &[id("a")]));
     cases.add("short_id", "malformed", "an id has 31 bytes", list(1, &[byte_string(&[0; 31]), uint(1)]));
