@@ -255,6 +255,10 @@ fn the_password_comes_from_a_file_or_a_command() {
     };
     run(&["--password-file", desk.path("pw").to_str().unwrap()]).succeeds();
     run(&["--password-command", "printf 'correct horse\\n'"]).succeeds();
+    // The end of the line is no part of it, whichever system has written it; a space is.
+    run(&["--password-command", "printf 'correct horse\\r\\n'"]).succeeds();
+    run(&["--password-command", "printf 'correct horse'"]).succeeds();
+    run(&["--password-command", "printf 'correct horse \\n'"]).fails(12, &["wrong password"]);
     run(&["--password-command", "false"]).fails(1, &["password command", "failed"]);
     run(&["--password-file", "/nowhere"]).fails(1, &["/nowhere"]);
     let output = desk

@@ -207,7 +207,7 @@ fn valid_objects() -> Vec<Valid> {
         config.seal(&fixtures::owner()).expect("valid sizes"),
     ));
     let owners = [craft::verifying_key("owner")];
-    let plain = Config { n: 0, previous: None, ..Config::new(repository, 1_700_000_000) };
+    let plain = Config::new(repository, 1_700_000_000);
     objects.push(("config_without_features", "config", plain.seal(&owner()).expect("valid sizes")));
     objects.push(("keyring_without_its_signer", "keyring", craft::keyring_without_its_signer()));
     objects.push(("keyring_of_two_versions", "keyring", fixtures::keyring_of_two_versions()));

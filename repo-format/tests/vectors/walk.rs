@@ -264,7 +264,8 @@ pub fn from_password_to_file(objects: &Objects, password: &[u8]) -> Vec<Named> {
     notes.add("table in section 2", table);
     let page = map(&read_chunk(&keys, pack, table, "metadata", &mut notes));
     let node = only_map(array_at(&page, 1));
-    let [_, Value::Bytes(id), _] = &array_at(&node, 8)[..] else { panic!("one inline reference") };
+    let content = array_at(&node, 8);
+    let [_, Value::Bytes(id), _] = content.as_slice() else { panic!("one inline reference") };
     let (pack, table) = has(id);
     read_chunk(&keys, pack, table, "data", &mut notes);
     notes.0
@@ -290,10 +291,10 @@ pub fn listed_in(spec: &str) -> Vec<Named> {
     let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
     let mut listed: Vec<(String, String)> = Vec::new();
     for line in section.lines().filter_map(|line| line.strip_prefix("    ")) {
-        match (line.split_once(" ="), line.strip_prefix("    "), listed.last_mut()) {
-            (Some((name, rest)), _, _) => listed.push((name.to_owned(), rest.to_owned())),
-            (None, Some(hex), Some((_, value))) => value.push_str(hex),
-            other => panic!("neither a name nor a value: {other:?}"),
+        if let Some((name, rest)) = line.split_once(" =") {
+            listed.push((name.to_owned(), rest.to_owned()));
+        } else if let Some((_, value)) = listed.last_mut() {
+            value.push_str(line);
         }
     }
     let parse = |(name, hex): (String, String)| {

@@ -64,7 +64,7 @@ fn restore(lab: &Lab, which: &str, target: &Path, no_privileges: bool) -> (Resto
 /// and nothing is an error.
 #[test]
 fn a_restore_without_privileges_sets_no_bit_makes_no_device_and_gives_no_label() {
-    let lab = Lab::with(|source| keepfast_testkit::tree::write(source.join("own.txt"), "own"));
+    let lab = Lab::with(keepfast_testkit::tree::small);
     let session = crafted(&lab);
     let target = lab.fresh_target();
     let (report, ear) = restore(&lab, &session, &target, true);
@@ -89,7 +89,7 @@ fn a_restore_without_privileges_sets_no_bit_makes_no_device_and_gives_no_label()
 /// one's own machine needs that.
 #[test]
 fn a_restore_gives_all_bits_unless_told_otherwise() {
-    let lab = Lab::with(|source| keepfast_testkit::tree::write(source.join("own.txt"), "own"));
+    let lab = Lab::with(keepfast_testkit::tree::small);
     let session = crafted(&lab);
     let target = lab.fresh_target();
     let (report, _) = restore(&lab, &session, &target, false);
