@@ -366,7 +366,8 @@ fn a_password_is_its_bytes_and_nothing_is_done_to_them() {
 
 #[test]
 fn a_keyring_counts_by_its_signer_and_its_boxes_not_by_who_stands_in_it() {
-    let open = |bytes: &[u8]| Keyring::open(bytes, repository(), owner().owners()).expect("an owner signed it");
+    let open =
+        |bytes: &[u8]| Keyring::open(bytes, repository(), owner().owners()).expect("an owner signed it");
     let ring = open(&craft::keyring_without_its_signer());
     assert_eq!(ring.secrets(&owner()).expect("its box opens").len(), 1);
     // An owner that isn't a holder signs as an owner, and has no sessions of its own.
@@ -400,7 +401,8 @@ fn a_keyring_has_the_secrets_of_all_versions_the_newest_last() {
 fn a_hook_that_no_table_has_is_read_as_any_other() {
     let bytes = craft::segment_with_a_stray_hook();
     let key = owner().verifying_key();
-    let head = SegmentHead::open(&bytes, repository(), session_id(), SEGMENT_N, writer(&key)).expect("a head");
+    let head =
+        SegmentHead::open(&bytes, repository(), session_id(), SEGMENT_N, writer(&key)).expect("a head");
     let (at, length) = head.hooks_place();
     let hooks = head.open_hooks(repository(), &secrets(), &bytes[at..at + length]).expect("hooks");
     let (at, length) = head.table_place(0).expect("a place");

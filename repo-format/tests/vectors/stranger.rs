@@ -242,7 +242,8 @@ fn a_right_guess_beside_a_secret_makes_a_shorter_pack() {
             format!("password = {letters}\n").into_bytes()
         })
         .collect();
-    let log: String = (0..500).map(|line| format!("{line}: {} requests served\n", line * line % 97)).collect();
+    let log: String =
+        (0..500).map(|line| format!("{line}: {} requests served\n", line * line % 97)).collect();
     let lengths = |guess: &[u8], noise: usize| {
         let others = [log.clone().into_bytes(), stream("noise", noise)];
         pack_lengths(&[&[secret.to_vec(), guess.to_vec()][..], &others].concat())

@@ -273,7 +273,8 @@ pub fn from_password_to_file(objects: &Objects, password: &[u8]) -> Vec<Named> {
 
 /// The file's bytes among what was noted.
 pub fn file_of(notes: &[Named]) -> &[u8] {
-    let (_, body) = notes.iter().find(|(name, _)| name == "frame body of the data pack").expect("it is noted");
+    let (_, body) =
+        notes.iter().find(|(name, _)| name == "frame body of the data pack").expect("it is noted");
     &body[4..]
 }
 

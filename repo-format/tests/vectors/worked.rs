@@ -46,8 +46,7 @@ fn pack(kind: ChunkKind, ephemeral: &str, plain: &[u8]) -> (Vec<u8>, PackRecord)
     let chunk = ChunkEntry { id: chunk_id(kind, plain), bytes: length(plain) };
     let table = PackTable { frames: vec![entry], chunks: vec![chunk] };
     let stored = [cipher.header().as_slice(), &sealed, &cipher.tail(&table, 4 << 20)].concat();
-    let record =
-        PackRecord { id: PackId::of(&stored), kind, stored_bytes: stored.len() as u64, table };
+    let record = PackRecord { id: PackId::of(&stored), kind, stored_bytes: stored.len() as u64, table };
     (stored, record)
 }
 
