@@ -243,17 +243,10 @@ impl List {
         let mut items = Vec::with_capacity(count / 2);
         for _ in 0..count / 2 {
             let id = read_id(&mut input, WHAT)?;
-            let bytes = decoded(input.u64(), WHAT)?;
-            if bytes == 0 {
-                return Err(FormatError::Malformed { what: WHAT, why: "a reference is to no bytes" });
-            }
-            items.push(ListItem { id, bytes });
+            items.push(ListItem { id, bytes: decoded(input.u64(), WHAT)? });
         }
         let list = Self { level, items };
         require_canonical(bytes, &list.encode(), WHAT)?;
-        if list.items.is_empty() {
-            return Err(FormatError::Malformed { what: WHAT, why: "it lists nothing" });
-        }
         Ok(list)
     }
 }

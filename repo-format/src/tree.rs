@@ -140,9 +140,6 @@ impl Tree {
             Self::Page(nodes)
         };
         require_canonical(bytes, &tree.encode(), WHAT)?;
-        if matches!(&tree, Self::Index(pages) if pages.is_empty()) {
-            return Err(FormatError::Malformed { what: WHAT, why: "its index lists no page" });
-        }
         Ok(tree)
     }
 }

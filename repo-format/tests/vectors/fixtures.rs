@@ -171,13 +171,12 @@ pub fn newer_secrets() -> DomainSecrets {
 
 /// A keyring after a change of keys: the older version is still there, for what is stored under it.
 pub fn keyring_of_two_versions() -> Vec<u8> {
-    let previous = (0, ObjectHash::of(&keyring_bytes()));
     let holders = vec![Holder::of(&owner())];
     // In no order that a reader could rely on.
     let secrets = [&newer_secrets(), &secrets()];
     let mut labels = ["newer keyring ephemeral", "keyring ephemeral"].into_iter();
     let ephemeral = || Zeroizing::new(bytes(labels.next().expect("one for each version")));
-    Keyring::seal(repository(), &owner(), Some(previous), holders, &secrets, ephemeral)
+    Keyring::seal(repository(), &owner(), None, holders, &secrets, ephemeral)
         .expect("the owner's key is a good one")
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use keepfast_format::chunker::ChunkerParams;
-use keepfast_format::config::Config;
+use keepfast_format::config::Features;
 use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::ids::{ObjectHash, PackId, SlotId};
 use keepfast_format::keys::ChunkKind;
@@ -207,7 +207,8 @@ fn valid_objects() -> Vec<Valid> {
         config.seal(&fixtures::owner()).expect("valid sizes"),
     ));
     let owners = [craft::verifying_key("owner")];
-    let plain = Config::new(repository, 1_700_000_000);
+    let mut plain = fixtures::config();
+    plain.features = Features::default();
     objects.push(("config_without_features", "config", plain.seal(&owner()).expect("valid sizes")));
     objects.push(("keyring_without_its_signer", "keyring", craft::keyring_without_its_signer()));
     objects.push(("keyring_of_two_versions", "keyring", fixtures::keyring_of_two_versions()));

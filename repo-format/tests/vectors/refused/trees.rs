@@ -129,9 +129,6 @@ fn tree() -> Cases {
     cases.add("index_names_equal", "malformed", "two pages begin with the same name", {
         pages(&[byte_string(b"a"), id("0"), byte_string(b"a"), id("1")])
     });
-    cases.add("index_of_no_page", "malformed", "an index lists no page", {
-        [head(2, 2), array(&[])].concat()
-    });
     cases.add("index_without_an_id", "canonical", "the last page has no id", {
         pages(&[byte_string(b"a"), id("0"), byte_string(b"b")])
     });
@@ -415,10 +412,6 @@ fn list() -> Cases {
     });
     cases.add("items_257", "limit", "it has 257 items", {
         list(1, &(0..257).flat_map(|_| [id("a"), uint(1)]).collect::<Vec<_>>())
-    });
-    cases.add("of_nothing", "malformed", "it has no item", list(1, &[]));
-    cases.add("item_of_no_bytes", "malformed", "its last item stands for no bytes", {
-        list(2, &[id("a"), uint(1), id("b"), uint(0)])
     });
     cases.add("item_without_bytes", "canonical", "its last item has no length", list(1, &[id("a")]));
     cases.add("short_id", "malformed", "an id has 31 bytes", list(1, &[byte_string(&[0; 31]), uint(1)]));
