@@ -349,6 +349,10 @@ pub struct Restore {
     /// Give owners by number, even where their names are known here
     #[arg(long)]
     pub numeric_owners: bool,
+    /// Leave out devices, and drop setuid, setgid, capabilities and all other attributes that the
+    /// kernel trusts: for snapshots of machines that you don't trust
+    #[arg(long)]
+    pub no_privileges: bool,
 }
 
 /// When to replace a file.

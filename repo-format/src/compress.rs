@@ -92,6 +92,15 @@ fn looks_random(plain: &[u8]) -> bool {
 pub(crate) const MALFORMED: FormatError =
     FormatError::Malformed { what: "frame", why: "its payload doesn't decompress" };
 
+const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+
+/// Whether a payload is one zstd frame to its end. zstd itself would take several of them, frames
+/// to be skipped, and those of its older formats; not every implementation does.
+fn is_one_frame(payload: &[u8]) -> bool {
+    payload.starts_with(&ZSTD_MAGIC)
+        && zstd::zstd_safe::find_frame_compressed_size(payload) == Ok(payload.len())
+}
+
 /// A reusable decompressor.
 pub struct Decompressor(bulk::Decompressor<'static>);
 
@@ -111,6 +120,9 @@ impl Decompressor {
         plain: &mut Vec<u8>,
     ) -> Result<(), FormatError> {
         plain.clear();
+        if !is_one_frame(payload) {
+            return Err(MALFORMED);
+        }
         plain.reserve(length);
         let done = self.0.decompress_to_buffer(payload, plain);
         if done.is_ok() && plain.len() == length { Ok(()) } else { Err(MALFORMED) }

@@ -172,7 +172,11 @@ impl Content {
                 let mut refs = Vec::with_capacity(items / 2);
                 for _ in 0..items / 2 {
                     let id = read_id(input, what)?;
-                    refs.push(ChunkRef { id, len: decoded(input.u32(), what)? });
+                    let len = decoded(input.u32(), what)?;
+                    if len == 0 {
+                        return Err(FormatError::Malformed { what, why: "a reference is to no bytes" });
+                    }
+                    refs.push(ChunkRef { id, len });
                 }
                 Ok(Self::Inline(refs))
             }

@@ -292,7 +292,7 @@ impl RawFields {
             key::EXTENTS_BLOB => self.extents = Some(Extents::Blob(Content::read(input, WHAT)?)),
             key::BUNDLED => self.extents = Some(Extents::Bundled { from: decoded(input.u32(), WHAT)? }),
             key::TREE => self.tree = Some(read_id(input, WHAT)?),
-            key::TARGET => self.target = Some(decoded(input.bytes(), WHAT)?.to_vec()),
+            key::TARGET => self.target = Some(read_target(input)?),
             key::DEVICE => {
                 if read_array(input, 2, WHAT)? != 2 {
                     return Err(malformed("a device isn't a pair"));
@@ -384,6 +384,13 @@ fn read_name(input: &mut Decoder<'_>) -> Result<Vec<u8>, FormatError> {
     }
     let unusable = matches!(name, b"" | b"." | b"..") || name.iter().any(|byte| matches!(byte, b'/' | 0));
     if unusable { Err(malformed("its name can't be a file's name")) } else { Ok(name.to_vec()) }
+}
+
+/// A target that a symbolic link can have.
+fn read_target(input: &mut Decoder<'_>) -> Result<Vec<u8>, FormatError> {
+    let target = decoded(input.bytes(), WHAT)?;
+    let unusable = target.is_empty() || target.contains(&0);
+    if unusable { Err(malformed("its target can't be a link's")) } else { Ok(target.to_vec()) }
 }
 
 fn read_extents(input: &mut Decoder<'_>) -> Result<Vec<(u64, u64)>, FormatError> {

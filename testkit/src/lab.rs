@@ -424,6 +424,7 @@ impl Opened {
             dry_run: false,
             verify: true,
             numeric_owners: true,
+            no_privileges: false,
             threads: THREADS,
             user_id: &|_| None,
             group_id: &|_| None,

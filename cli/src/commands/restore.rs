@@ -45,6 +45,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         dry_run: options.dry_run,
         verify: options.verify,
         numeric_owners: options.numeric_owners,
+        no_privileges: options.no_privileges,
         // Until it is known how large packs are.
         threads: 1,
         user_id: &settings::user_id,
@@ -68,7 +69,9 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
             "dry_run": options.dry_run,
             "files": report.files, "dirs": report.dirs, "others": report.others,
             "hard_links": report.hard_links, "unchanged": report.unchanged, "deleted": report.deleted,
-            "skipped": report.skipped, "verified": report.verified, "bytes": report.bytes,
+            "skipped": report.skipped, "privileges_dropped": report.privileges_dropped,
+            "devices_left_out": report.devices_left_out,
+            "verified": report.verified, "bytes": report.bytes,
             "traffic": render::traffic_json(traffic),
             "seconds": begun.elapsed().as_secs_f64(),
         }));
@@ -96,6 +99,13 @@ fn print(
         render::count(report.unchanged),
         render::count(report.skipped),
     ));
+    if options.no_privileges {
+        render::line(&format!(
+            "dropped privileges of {} entries, left out {} devices",
+            render::count(report.privileges_dropped),
+            render::count(report.devices_left_out),
+        ));
+    }
     if report.deleted > 0 {
         render::line(&format!(
             "removed {} entries that the snapshot doesn't have",

@@ -255,6 +255,10 @@ fn the_password_comes_from_a_file_or_a_command() {
     };
     run(&["--password-file", desk.path("pw").to_str().unwrap()]).succeeds();
     run(&["--password-command", "printf 'correct horse\\n'"]).succeeds();
+    // The end of the line is no part of it, whichever system has written it; a space is.
+    run(&["--password-command", "printf 'correct horse\\r\\n'"]).succeeds();
+    run(&["--password-command", "printf 'correct horse'"]).succeeds();
+    run(&["--password-command", "printf 'correct horse \\n'"]).fails(12, &["wrong password"]);
     run(&["--password-command", "false"]).fails(1, &["password command", "failed"]);
     run(&["--password-file", "/nowhere"]).fails(1, &["/nowhere"]);
     let output = desk
@@ -332,4 +336,25 @@ fn a_doctor_leaves_nothing_where_no_repository_is() {
 fn the_program_has_no_planted_faults() {
     let can_be_broken = keepfast_engine::repo::RULES_CAN_BE_BROKEN;
     assert!(!can_be_broken, "build and test it with `--package keepfast`, and everything else without it");
+}
+
+#[test]
+fn a_restore_without_privileges_drops_setuid_and_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    fs::set_permissions(desk.src("a.txt"), fs::Permissions::from_mode(0o4755)).unwrap();
+    desk.backup();
+    let restore = |name: &str, more: &[&str]| {
+        let target = desk.path(name);
+        let snapshot = format!("latest:{}", desk.path("src").display());
+        let arguments = ["restore", "--snapshot", &snapshot, "--target", target.to_str().unwrap()];
+        let run = desk.run([&arguments, more].concat()).succeeds();
+        (run.out, fs::metadata(target.join("a.txt")).unwrap().permissions().mode() & 0o7777)
+    };
+    let (out, mode) = restore("all", &[]);
+    assert!(mode == 0o4755 && !out.contains("privileges"), "{mode:o} {out}");
+    let (out, mode) = restore("less", &["--no-privileges"]);
+    assert!(mode == 0o755 && out.contains("dropped privileges of 1 entries, left out 0 devices"), "{out}");
+    let (out, _) = restore("as json", &["--no-privileges", "--json"]);
+    assert!(out.contains("\"privileges_dropped\":1") && out.contains("\"devices_left_out\":0"), "{out}");
 }

@@ -3,5 +3,6 @@
 pub mod apply;
 pub mod dir;
 pub mod meta;
+pub mod privileges;
 pub mod select;
 pub mod sparse;

@@ -17,6 +17,7 @@ use keepfast_format::snapshot::Snapshot;
 use keepfast_format::{FormatError, names};
 
 use crate::error::{EngineError, Result};
+use crate::fs::privileges;
 use crate::fs::select::Patterns;
 use crate::monitor::{Event, Monitor};
 use crate::repo::{FrameCache, Index, Repository, Trees};
@@ -58,6 +59,8 @@ pub struct RestoreOptions<'a> {
     pub verify: bool,
     /// Give owners by number, not by name.
     pub numeric_owners: bool,
+    /// Leave out devices, and give nothing setuid, setgid or attributes that the kernel trusts.
+    pub no_privileges: bool,
     /// Threads that read and write.
     pub threads: usize,
     /// The id of a user's name here.
@@ -83,6 +86,10 @@ pub struct RestoreReport {
     pub deleted: u64,
     /// Entries that couldn't be restored, or not in full.
     pub skipped: u64,
+    /// Entries restored without privileges that they had, as asked for.
+    pub privileges_dropped: u64,
+    /// Devices that weren't restored, as asked for.
+    pub devices_left_out: u64,
     /// Bytes written.
     pub bytes: u64,
     /// Files read back and found right.
@@ -269,6 +276,11 @@ impl Walk<'_> {
             return Ok(number.map(|number| (tree, number, picked)));
         }
         if picked != Picked::All {
+            return Ok(None);
+        }
+        // Before it could become the first name of a group of links.
+        if self.options.no_privileges && privileges::is_device(&node) {
+            self.target.count_device_left_out();
             return Ok(None);
         }
         let in_group = in_snapshot.strip_prefix(b"/").unwrap_or(&in_snapshot);

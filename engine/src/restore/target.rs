@@ -1,6 +1,7 @@
 //! The directory that is restored into. Everything in it is reached from its handle by
 //! names that are no links, so that nothing outside of it can be written to.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::num::NonZeroUsize;
@@ -18,7 +19,7 @@ use rustix::io::Errno;
 use super::{Overwrite, RestoreOptions, RestoreReport, as_path};
 use crate::error::{EngineError, Result};
 use crate::fs::apply::{self, Owner};
-use crate::fs::{dir, meta};
+use crate::fs::{dir, meta, privileges};
 use crate::monitor::{Event, Monitor};
 
 /// Directories whose handles are kept.
@@ -53,6 +54,8 @@ struct Counts {
     unchanged: AtomicU64,
     deleted: AtomicU64,
     skipped: AtomicU64,
+    privileges_dropped: AtomicU64,
+    devices_left_out: AtomicU64,
 }
 
 impl<'a> Target<'a> {
@@ -239,7 +242,24 @@ impl<'a> Target<'a> {
 
     /// Gives a complete file its metadata.
     pub fn finish_file(&self, file: BorrowedFd<'_>, node: &Node) -> Vec<String> {
-        apply::apply_to_open(file, node, self.owner(node))
+        apply::apply_to_open(file, &self.given(node), self.owner(node))
+    }
+
+    /// An entry as it is to be: without privileges, if none are to be restored.
+    fn given<'n>(&self, node: &'n Node) -> Cow<'n, Node> {
+        if !self.options.no_privileges {
+            return Cow::Borrowed(node);
+        }
+        let mut given = node.clone();
+        if privileges::take_from(&mut given) {
+            self.counts.privileges_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Cow::Owned(given)
+    }
+
+    /// Counts a device that isn't restored, as asked for.
+    pub fn count_device_left_out(&self) {
+        self.counts.devices_left_out.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Removes a file that can't be completed.
@@ -262,7 +282,7 @@ impl<'a> Target<'a> {
         let made = self.handle(above).and_then(|handle| {
             let name = c_name(&node.name)?;
             self.replacing(&handle, &node.name, || make_special(&handle, &name, node))?;
-            Ok(apply::apply_by_name(handle.as_fd(), &name, node, self.owner(node)))
+            Ok(apply::apply_by_name(handle.as_fd(), &name, &self.given(node), self.owner(node)))
         });
         match made {
             Ok(problems) => {
@@ -378,7 +398,7 @@ impl<'a> Target<'a> {
             }
             let problems = self.handle(number).map_or_else(
                 |error| vec![std::io::Error::from(error).to_string()],
-                |handle| apply::apply_to_open(handle.as_fd(), node, self.owner(node)),
+                |handle| apply::apply_to_open(handle.as_fd(), &self.given(node), self.owner(node)),
             );
             for problem in problems {
                 self.incomplete(directory.above, &node.name, problem, monitor);
@@ -393,6 +413,8 @@ impl<'a> Target<'a> {
             unchanged: counts.unchanged.into_inner(),
             deleted: counts.deleted.into_inner(),
             skipped: counts.skipped.into_inner(),
+            privileges_dropped: counts.privileges_dropped.into_inner(),
+            devices_left_out: counts.devices_left_out.into_inner(),
             bytes: counts.bytes.into_inner(),
             verified: 0,
         }

@@ -24,7 +24,11 @@ fn golden() -> PathBuf {
 
 /// Opens a copy: a test changes nothing in the golden folders, not even by a cache.
 fn open(folder: &Path, scratch: &Path) -> Opened {
-    let repository = Repository::open(Arc::new(LocalBackend::new(folder)), PASSWORD)
+    open_with(folder, PASSWORD, scratch)
+}
+
+fn open_with(folder: &Path, password: &[u8], scratch: &Path) -> Opened {
+    let repository = Repository::open(Arc::new(LocalBackend::new(folder)), password)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let snapshots = Snapshots::load(&repository).expect("snapshots load");
     let index = open_index(&repository, &scratch.join("cache"), &snapshots, &Ear::default())
@@ -180,4 +184,22 @@ fn every_golden_repository_opens_checks_and_restores() {
         assert_eq!(manifest.lines().count(), found.lines().count(), "{}", folder.display());
         opened.snapshots.find("latest", &SnapshotFilter::default()).expect("there is one");
     }
+}
+
+/// SPEC's worked example is a repository as any other.
+#[test]
+fn the_repository_of_the_worked_example_checks_and_restores() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../repo-format/tests/vectors/worked");
+    let scratch = tempfile::tempdir().expect("a temporary folder can be made");
+    let opened = open_with(&folder, b"correct horse", scratch.path());
+    let ear = Ear::default();
+    let options = CheckOptions { read: ReadData::All, threads: 2 };
+    check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear).expect("check runs");
+    let newest = opened.snapshots.find("latest", &SnapshotFilter::default()).expect("there is one");
+    let target = scratch.path().join("restored");
+    opened
+        .restore(&newest.snapshot, &ear, |options| options.target.clone_from(&target))
+        .expect("the restore works");
+    ear.assert_content();
+    assert_eq!(fs::read(target.join("hello")).expect("it is there"), b"Hello, stranger!\n");
 }

@@ -270,6 +270,14 @@ pub fn segment(sections: &[Vec<u8>], chunks: u32, change: impl FnOnce(&mut Vec<u
     segment_with_head(&sign("owner", SEGMENT, &payload), &sealed.concat())
 }
 
+/// A segment one of whose hooks is a chunk that its pack's table doesn't have.
+pub fn segment_with_a_stray_hook() -> Vec<u8> {
+    let mut hook: [u8; 32] = bytes("hook 0");
+    hook[0] = 0xc0;
+    let hooks = [&hook[..], &0_u32.to_le_bytes()].concat();
+    segment(&[hooks, table([1, 1], &[[112, 99, 7, 1]], &[("chunk", 7)])], 1, |_| {})
+}
+
 pub fn segment_with_head(head: &[u8], sections: &[u8]) -> Vec<u8> {
     [b"KEEPINDX".as_slice(), &(head.len() as u32).to_le_bytes(), head, sections].concat()
 }
@@ -354,6 +362,13 @@ pub fn holder_entry(label: &str, role: u8) -> Value {
         ]
         .into(),
     )
+}
+
+/// A keyring of a writer alone, which has a box for the owner all the same: the owner signs it.
+pub fn keyring_without_its_signer() -> Vec<u8> {
+    resign(KEYRING, &fixtures::keyring_bytes(), |map| {
+        *items(map, 3) = vec![holder_entry("writer", 1)];
+    })
 }
 
 /// The payload of a FENCE for this session.

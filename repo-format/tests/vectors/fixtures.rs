@@ -8,8 +8,8 @@ use keepfast_format::config::Config;
 use keepfast_format::content::{ChunkRef, Content, List, ListItem};
 use keepfast_format::frame::{ClosedFrame, OpenFrame};
 use keepfast_format::ids::{ChunkId, DomainId, HolderId, ObjectHash, PackId, RepositoryId, SessionId};
-use keepfast_format::keyring::Keyring;
-use keepfast_format::keys::{ChunkKind, DomainSecrets, Identity};
+use keepfast_format::keyring::{Holder, Keyring};
+use keepfast_format::keys::{ChunkKind, DomainSecrets, Identity, KeyRef};
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
@@ -160,6 +160,23 @@ pub fn config_bytes() -> Vec<u8> {
 
 pub fn keyring_bytes() -> Vec<u8> {
     Keyring::create(repository(), &owner(), &secrets(), &Zeroizing::new(bytes("keyring ephemeral")))
+        .expect("the owner's key is a good one")
+}
+
+/// The domain's secrets after they were changed.
+pub fn newer_secrets() -> DomainSecrets {
+    let key = KeyRef { version: 2, ..secrets().key() };
+    DomainSecrets::of_version(key, &Zeroizing::new(bytes("newer domain secrets")))
+}
+
+/// A keyring after a change of keys: the older version is still there, for what is stored under it.
+pub fn keyring_of_two_versions() -> Vec<u8> {
+    let holders = vec![Holder::of(&owner())];
+    // In no order that a reader could rely on.
+    let secrets = [&newer_secrets(), &secrets()];
+    let mut labels = ["newer keyring ephemeral", "keyring ephemeral"].into_iter();
+    let ephemeral = || Zeroizing::new(bytes(labels.next().expect("one for each version")));
+    Keyring::seal(repository(), &owner(), None, holders, &secrets, ephemeral)
         .expect("the owner's key is a good one")
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::config::Features;
 use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::ids::{ObjectHash, PackId, SlotId};
 use keepfast_format::keys::ChunkKind;
@@ -206,6 +207,12 @@ fn valid_objects() -> Vec<Valid> {
         config.seal(&fixtures::owner()).expect("valid sizes"),
     ));
     let owners = [craft::verifying_key("owner")];
+    let mut plain = fixtures::config();
+    plain.features = Features::default();
+    objects.push(("config_without_features", "config", plain.seal(&owner()).expect("valid sizes")));
+    objects.push(("keyring_without_its_signer", "keyring", craft::keyring_without_its_signer()));
+    objects.push(("keyring_of_two_versions", "keyring", fixtures::keyring_of_two_versions()));
+    objects.push(("segment_with_a_stray_hook", "segment", craft::segment_with_a_stray_hook()));
     objects.push(("slot_of_a_writer", "slot", craft::slot_with(&craft::slot_secrets("writer", 1, &owners))));
     objects
 }

@@ -17,3 +17,5 @@ mod reject;
 mod roundtrip;
 mod stranger;
 mod strategies;
+mod walk;
+mod worked;

@@ -346,3 +346,66 @@ fn names_of_objects_are_read_back_and_near_misses_are_not() {
     assert_eq!(names::parse_epoch("epochs/00000000/condemned"), None);
     assert_eq!(names::parse_epoch("epochs/00000000/done"), None);
 }
+
+#[test]
+fn a_password_is_its_bytes_and_nothing_is_done_to_them() {
+    let wrap = |password: &[u8]| {
+        let (salt, nonce) = (fixtures::bytes("slot salt"), fixtures::bytes("slot nonce"));
+        let slot = KeySlot::wrap(&owner(), repository(), password, fixtures::COST, salt, nonce);
+        KeySlot::decode(&slot.expect("any bytes are a password")).expect("a slot")
+    };
+    let passwords: [&[u8]; 7] =
+        ["é".as_bytes(), "e\u{301}".as_bytes(), b"\xe9", b"", b" ", b"correct horse", b"correct horse\n"];
+    for (number, password) in passwords.iter().enumerate() {
+        let slot = wrap(password);
+        for (other, tried) in passwords.iter().enumerate() {
+            assert_eq!(slot.unwrap(tried).is_ok(), number == other, "{password:?} and {tried:?}");
+        }
+    }
+}
+
+#[test]
+fn a_keyring_counts_by_its_signer_and_its_boxes_not_by_who_stands_in_it() {
+    let open =
+        |bytes: &[u8]| Keyring::open(bytes, repository(), owner().owners()).expect("an owner signed it");
+    let ring = open(&craft::keyring_without_its_signer());
+    assert_eq!(ring.secrets(&owner()).expect("its box opens").len(), 1);
+    // An owner that isn't a holder signs as an owner, and has no sessions of its own.
+    assert_eq!(ring.writer(owner().holder()), None);
+    assert!(ring.writer(identity("writer", 1).holder()).is_some());
+}
+
+#[test]
+fn of_several_holders_with_one_id_and_several_boxes_for_one_the_first_counts() {
+    let twice = resign(KEYRING, &fixtures::keyring_bytes(), |map| {
+        items(map, 3).insert(0, craft::holder_entry("owner", 2));
+        let Some(Value::Map(domain)) = items(map, 4).first_mut() else { panic!("a domain") };
+        items(domain, 3).push(craft::keyring_box("owner", b"rubbish"));
+    });
+    let ring = Keyring::open(&twice, repository(), owner().owners()).expect("the owner signed it");
+    assert_eq!(ring.writer(owner().holder()), None, "it is a reader first");
+    assert_eq!(ring.secrets(&owner()).expect("the first box opens").len(), 1);
+}
+
+#[test]
+fn a_keyring_has_the_secrets_of_all_versions_the_newest_last() {
+    let bytes = fixtures::keyring_of_two_versions();
+    let ring = Keyring::open(&bytes, repository(), owner().owners()).expect("the owner signed it");
+    let versions: Vec<_> = ring.secrets(&owner()).expect("its boxes open");
+    let versions: Vec<_> = versions.iter().map(|secrets| (secrets.key(), *secrets.gear())).collect();
+    let expected = [secrets(), fixtures::newer_secrets()].map(|secrets| (secrets.key(), *secrets.gear()));
+    assert_eq!(versions, expected);
+}
+
+#[test]
+fn a_hook_that_no_table_has_is_read_as_any_other() {
+    let bytes = craft::segment_with_a_stray_hook();
+    let key = owner().verifying_key();
+    let head =
+        SegmentHead::open(&bytes, repository(), session_id(), SEGMENT_N, writer(&key)).expect("a head");
+    let (at, length) = head.hooks_place();
+    let hooks = head.open_hooks(repository(), &secrets(), &bytes[at..at + length]).expect("hooks");
+    let (at, length) = head.table_place(0).expect("a place");
+    let table = head.open_table(repository(), &secrets(), 0, &bytes[at..at + length]).expect("a table");
+    assert!(hooks.len() == 1 && table.chunks.iter().all(|chunk| chunk.id != hooks[0].0));
+}

@@ -220,3 +220,42 @@ fn both_chunk_id_keys_are_derived_as_spec_says() {
         );
     }
 }
+
+/// Of a pack of one frame with these chunks: its length without padding, and with it.
+fn pack_lengths(chunks: &[Vec<u8>]) -> (u32, usize) {
+    let (pack, table) = fixtures::pack_of(&[chunks.to_vec()], 4 << 20);
+    let frame = table.frames[0];
+    let directory = 16 + 8 + 16 + 36 * frame.chunks;
+    (frame.offset + frame.sealed_bytes + directory + 24, pack.len())
+}
+
+/// What SPEC says plainly: compression beside a secret confirms a guess at it, and padding hides that
+/// only until somebody adds noise.
+#[test]
+fn a_right_guess_beside_a_secret_makes_a_shorter_pack() {
+    let secret = b"[client]\nuser = backup\npassword = Tr0ub4dor&3-9f81c2d7a4\nhost = db.example.org\n";
+    let right = b"password = Tr0ub4dor&3-9f81c2d7a4\n".to_vec();
+    let wrong: Vec<Vec<u8>> = (0..200)
+        .map(|number| {
+            let letters = stream(&format!("guess {number}"), 22);
+            let letters = letters.iter().map(|byte| char::from(b'A' + byte % 26)).collect::<String>();
+            format!("password = {letters}\n").into_bytes()
+        })
+        .collect();
+    let log: String =
+        (0..500).map(|line| format!("{line}: {} requests served\n", line * line % 97)).collect();
+    let lengths = |guess: &[u8], noise: usize| {
+        let others = [log.clone().into_bytes(), stream("noise", noise)];
+        pack_lengths(&[&[secret.to_vec(), guess.to_vec()][..], &others].concat())
+    };
+    let alone = pack_lengths(&[secret.to_vec(), right.clone()]);
+    let alone_wrong: Vec<_> =
+        wrong.iter().map(|guess| pack_lengths(&[secret.to_vec(), guess.clone()])).collect();
+    assert!(alone_wrong.iter().all(|(bare, padded)| *bare > alone.0 && *padded > alone.1), "{alone:?}");
+    // With noise, there is always some that puts the right guess below a step and the others over it.
+    let tells = |noise: &usize| {
+        let right = lengths(&right, *noise).1;
+        wrong[..20].iter().all(|guess| lengths(guess, *noise).1 > right)
+    };
+    assert!((0..600).any(|noise| tells(&noise)));
+}

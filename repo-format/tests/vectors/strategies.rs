@@ -23,7 +23,7 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn content() -> impl Strategy<Value = Content> {
-    let chunk = (id(), any::<u32>()).prop_map(|(id, len)| ChunkRef { id, len });
+    let chunk = (id(), 1..=u32::MAX).prop_map(|(id, len)| ChunkRef { id, len });
     prop_oneof![
         vec(chunk, 0..=32).prop_map(Content::Inline),
         (1..=12_u8, id()).prop_map(|(level, id)| Content::List { level, id }),
@@ -66,7 +66,7 @@ fn kind() -> BoxedStrategy<NodeKind> {
             .prop_map(|(size, content, extents)| NodeKind::File { size, content, extents }),
         1 => bundled(),
         1 => id().prop_map(|tree| NodeKind::Directory { tree }),
-        1 => vec(any::<u8>(), 0..30).prop_map(|target| NodeKind::Symlink { target }),
+        1 => vec(1..=255_u8, 1..30).prop_map(|target| NodeKind::Symlink { target }),
         1 => prop_oneof![Just(NodeKind::Fifo), Just(NodeKind::Socket)],
         1 => numbers().prop_map(|(major, minor)| NodeKind::CharDevice { major, minor }),
         1 => numbers().prop_map(|(major, minor)| NodeKind::BlockDevice { major, minor }),

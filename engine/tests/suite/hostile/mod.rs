@@ -5,3 +5,4 @@
 mod honest;
 mod lies;
 mod names;
+mod privileges;

@@ -262,6 +262,12 @@ fn config() -> Cases {
             inner(map, 6).insert(key(3), Value::Array(Vec::new()));
         }),
     );
+    cases.add(
+        "feature_class_missing",
+        "malformed",
+        "there is no array of features needed to write",
+        changed(&|map| drop(inner(map, 6).remove(&key(1)))),
+    );
     cases.add("no_time", "malformed", "key 7 is missing", changed(&|map| drop(map.remove(&key(7)))));
     cases.add("critical_field", "unsupported", "key 8 is critical and unknown", number(8, 0));
     cases

@@ -204,5 +204,21 @@ fn frame() -> Cases {
     };
     cases.add("zstd_payload_short", "malformed", "its payload decompresses to 39 bytes", zstd(&[7; 39]));
     cases.add("zstd_payload_long", "malformed", "its payload decompresses to 41 bytes", zstd(&[7; 41]));
+    let payload = |payload: &[u8]| {
+        let body = [&body[..8], payload].concat();
+        craft::frame(&frame_head([body.len() as u32 + 16, 2, 40, 1]), &body)
+    };
+    let compress = |plain: &[u8]| zstd::bulk::compress(plain, 3).expect("a short input");
+    cases.add("zstd_two_frames", "malformed", "its payload is two zstd frames, of 40 bytes together", {
+        payload(&[compress(&[7; 20]), compress(&[7; 20])].concat())
+    });
+    // A frame to be skipped, of four bytes.
+    let skipped = [&0x184d_2a50_u32.to_le_bytes()[..], &4_u32.to_le_bytes(), b"skip"].concat();
+    cases.add("zstd_skippable_frame", "malformed", "a frame that zstd skips follows its zstd frame", {
+        payload(&[compress(&[7; 40]), skipped].concat())
+    });
+    cases.add("zstd_byte_behind", "malformed", "a byte follows its zstd frame", {
+        payload(&[compress(&[7; 40]), vec![0]].concat())
+    });
     cases
 }

@@ -224,6 +224,12 @@ fn kinds() -> Cases {
     cases.add("kind_7", "malformed", "the kind is none of 0 to 6", one(7, &[]));
     cases.add("directory_without_tree", "malformed", "a directory has no tree", one(1, &[]));
     cases.add("link_without_target", "malformed", "a symbolic link has no target", one(2, &[]));
+    cases.add("link_to_nothing", "malformed", "a symbolic link's target is empty", {
+        one(2, &[(12, byte_string(b""))])
+    });
+    cases.add("link_nul", "malformed", "a symbolic link's target has a zero byte", {
+        one(2, &[(12, byte_string(b"a\0b"))])
+    });
     cases.add("device_without_numbers", "malformed", "a device has no numbers", one(5, &[]));
     cases.add(
         "device_of_one_number",
@@ -258,6 +264,9 @@ fn contents() -> Cases {
         "a reference has no length",
         content(&[uint(0), id("a")]),
     );
+    cases.add("content_of_no_bytes", "malformed", "a reference is to no bytes", {
+        content(&[uint(0), id("a"), uint(9), id("b"), uint(0)])
+    });
     cases.add("content_33_references", "limit", "33 references stand inline", {
         let refs = (0..33).flat_map(|_| [id("a"), uint(1)]);
         content(&std::iter::once(uint(0)).chain(refs).collect::<Vec<_>>())
