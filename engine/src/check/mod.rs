@@ -9,12 +9,14 @@
 mod collection;
 mod hits;
 mod packs;
+mod survey;
 mod trees;
+mod trouble;
 
 use std::collections::{HashMap, HashSet};
 
-use keepfast_backend::Listed;
-use keepfast_format::ids::{ChunkId, ObjectHash, PackId, SessionId};
+use keepfast_format::epoch::PackName;
+use keepfast_format::ids::{ObjectHash, PackId, SessionId};
 use keepfast_format::pack::PackTable;
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
@@ -28,7 +30,9 @@ use crate::repo::{
 };
 use hits::Hits;
 use packs::Reading;
+use survey::Survey;
 use trees::TreeWalk;
+use trouble::{BadChunks, Outage, Trouble};
 
 /// How to check.
 #[derive(Debug, Clone, Copy)]
@@ -83,10 +87,14 @@ pub struct CheckReport {
     pub trees: u64,
     /// Files, in trees counted once.
     pub files: u64,
-    /// Damaged or missing objects.
+    /// Damaged or missing objects, and what nothing explains.
     pub findings: u64,
     /// Files of snapshots that can't be restored in full.
     pub files_hit: u64,
+    /// Objects that can't be read now, and what needs them. They may be sound.
+    pub unreachable: u64,
+    /// Files of snapshots that need one of these, and of which nothing is known to be damaged.
+    pub files_unreachable: u64,
 }
 
 /// Checks a repository. Findings are events; the report counts them.
@@ -97,30 +105,33 @@ pub fn check(
     options: &CheckOptions,
     monitor: &dyn Monitor,
 ) -> Result<CheckReport> {
-    let mut check = Check { repository, monitor, report: CheckReport::default() };
+    let mut check = Check {
+        repository,
+        monitor,
+        report: CheckReport::default(),
+        named: HashSet::new(),
+        outage: Outage::new(repository.backend().is_far()),
+    };
     check.parameters()?;
     check.snapshots(snapshots);
     check.sessions(snapshots)?;
     check.collection()?;
-    let (segments, (stored, strange)) = loop {
+    let (segments, survey) = loop {
         let before = check.verdicts(index)?;
         // Segments first: whatever they list was stored before them.
         let segments = list_segments(repository)?;
         refresh_index(repository, index)?;
-        let stored = check.stored_packs()?;
+        let survey = Survey::take(repository)?;
         // If a prune has ended meanwhile, it has moved and removed what was just listed.
         if check.verdicts(index)? == before {
-            break (segments, stored);
+            break (segments, survey);
         }
     };
-    for name in strange {
-        check.finding(name, "its name isn't a pack's");
-    }
-    check.report.packs = stored.len() as u64;
-    let listed = check.segments(segments, index, snapshots, &stored)?;
-    let bad = check.packs(&stored, &listed, index, options)?;
-    let hit = check.trees(index, snapshots, &bad, options.threads)?;
-    check.report.files_hit = hit;
+    check.report.packs = survey.packs.len() as u64;
+    let listed = check.segments(segments, index, snapshots, &survey)?;
+    check.strange(&survey, &listed, snapshots)?;
+    let bad = check.packs(&survey, &listed, index, options)?;
+    check.trees(index, snapshots, &bad, options.threads)?;
     Ok(check.report)
 }
 
@@ -128,17 +139,50 @@ struct Check<'a> {
     repository: &'a Repository,
     monitor: &'a dyn Monitor,
     report: CheckReport,
+    /// Objects that something was found about.
+    named: HashSet<String>,
+    outage: Outage,
 }
 
-/// Packs in the store: their sessions and sizes.
-type StoredPacks = HashMap<PackId, (SessionId, u64)>;
 /// Packs that segments list: their sessions, sizes and contents.
 type ListedPacks = HashMap<PackId, (SessionId, u64, PackTable)>;
 
 impl Check<'_> {
     fn finding(&mut self, object: String, what: impl Into<String>) {
         self.report.findings += 1;
+        self.named.insert(object.clone());
         self.monitor.event(Event::Finding { object, what: what.into() });
+    }
+
+    /// As [`Check::finding`], unless something else was found about the object.
+    fn finding_once(&mut self, object: String, what: impl Into<String>) {
+        if !self.named.contains(&object) {
+            self.finding(object, what);
+        }
+    }
+
+    /// Something can't be read now, which says nothing about whether it is sound.
+    fn unreachable(&mut self, object: String, what: String) {
+        self.report.unreachable += 1;
+        self.monitor.event(Event::Unreachable { object, what });
+    }
+
+    /// An object that couldn't be read and opened, for whatever reason.
+    fn unread(&mut self, object: String, error: EngineError) -> Result<()> {
+        let error = if error.is_unreachable() { self.outage.goes_on(error)? } else { error };
+        let trouble = Trouble::of(error)?;
+        if trouble.is_unreachable || !self.named.contains(&object) {
+            self.trouble(object, trouble);
+        }
+        Ok(())
+    }
+
+    fn trouble(&mut self, object: String, trouble: Trouble) {
+        if trouble.is_unreachable {
+            self.unreachable(object, trouble.what);
+        } else {
+            self.finding(object, trouble.what);
+        }
     }
 
     /// Whether all that a snapshot refers to has to be there: it isn't forgotten, not even since
@@ -168,7 +212,7 @@ impl Check<'_> {
 
     /// Snapshots that others saw and that aren't there. A damaged one may be one of these.
     fn missed_snapshots(&mut self, snapshots: &Snapshots) {
-        if !snapshots.damaged.is_empty() {
+        if snapshots.unreadable().next().is_some() {
             return;
         }
         let known = || snapshots.all.iter().chain(&snapshots.forgotten);
@@ -204,11 +248,8 @@ impl Check<'_> {
             }
         }
         for name in found {
+            let Some(id) = names::parse_session(names::SESSIONS, &name) else { continue };
             self.report.objects += 1;
-            let Some(id) = names::parse_session(names::SESSIONS, &name) else {
-                self.finding(name, "its name isn't a session's");
-                continue;
-            };
             let read = || {
                 let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
                 let writer = self.repository.writer_key(id.writer);
@@ -220,8 +261,13 @@ impl Check<'_> {
                 {
                     continue;
                 }
-                other => other?,
+                Err(error) => {
+                    self.unread(name, error)?;
+                    continue;
+                }
+                Ok(opened) => opened,
             };
+            self.outage.is_over();
             match opened {
                 None => self.finding(name, "no holder of keys may have written it"),
                 Some(Err(error)) => self.finding(name, error.to_string()),
@@ -234,28 +280,15 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The packs in the store, and names among theirs that aren't a pack's.
-    fn stored_packs(&self) -> Result<(StoredPacks, Vec<String>)> {
-        let mut stored = StoredPacks::new();
-        let mut strange = Vec::new();
-        self.repository.backend().list(
-            names::PACKS,
-            &mut |Listed { name, bytes }| match names::parse_pack(&name) {
-                Some((id, session)) => drop(stored.insert(id, (session, bytes))),
-                None => strange.push(name),
-            },
-        )?;
-        Ok((stored, strange))
-    }
-
     /// Every segment must be readable, and the packs that it lists must be there in full size.
     fn segments(
         &mut self,
         names: Vec<String>,
         index: &Index,
         snapshots: &Snapshots,
-        stored: &StoredPacks,
+        survey: &Survey,
     ) -> Result<ListedPacks> {
+        let before = (self.report.findings, self.report.unreachable);
         let mut segments = Vec::with_capacity(names.len());
         let mut listed = ListedPacks::new();
         let mut by_session: HashMap<SessionId, Vec<PackId>> = HashMap::new();
@@ -270,18 +303,22 @@ impl Check<'_> {
             let segment = match read {
                 Ok(segment) => segment,
                 Err(error) => {
-                    self.finding(name, error.to_string());
+                    self.unread(name, error)?;
                     continue;
                 }
             };
+            self.outage.is_over();
             for (pack, table) in segment.packs {
                 by_session.entry(segment.session).or_default().push(pack.id);
                 if index.was_buried(&pack.id)? {
                     continue;
                 }
-                match stored.get(&pack.id) {
+                let stored = PackName { id: pack.id, session: pack.session };
+                match survey.packs.get(&stored) {
+                    // It is named with what there is in its place.
+                    None if survey.has_instead_of_object(&pack.name()) => {}
                     None => self.finding(pack.name(), "it is missing"),
-                    Some((_, bytes)) if *bytes != pack.stored_bytes => self.finding(
+                    Some(bytes) if *bytes != pack.stored_bytes => self.finding(
                         pack.name(),
                         format!("it has {bytes} bytes where {} were written", pack.stored_bytes),
                     ),
@@ -301,7 +338,8 @@ impl Check<'_> {
             let head = &stored.snapshot.head;
             let packs = by_session.remove(&head.id).unwrap_or_default();
             let complete = stored.lacks_segments(&segments).next().is_none();
-            if complete && self.report.findings == 0 && Snapshot::pack_list_hash(&packs) != head.pack_list {
+            let all_read = (self.report.findings, self.report.unreachable) == before;
+            if complete && all_read && Snapshot::pack_list_hash(&packs) != head.pack_list {
                 self.finding(
                     names::snapshot(head.id),
                     "its list of packs and its index segments don't agree",
@@ -314,15 +352,17 @@ impl Check<'_> {
     /// Reads packs in full, as far as asked for. Returns the chunks that can't be had.
     fn packs(
         &mut self,
-        stored: &StoredPacks,
+        survey: &Survey,
         listed: &ListedPacks,
         index: &Index,
         options: &CheckOptions,
-    ) -> Result<HashSet<ChunkId>> {
-        let mut bad = HashSet::new();
-        for (id, (_, bytes, table)) in listed {
-            if stored.get(id).is_none_or(|(_, found)| found < bytes) {
-                bad.extend(table.chunks.iter().map(|chunk| chunk.id));
+    ) -> Result<BadChunks> {
+        let stored = &survey.packs;
+        let mut bad = BadChunks::default();
+        for (id, (session, bytes, table)) in listed {
+            let found = stored.get(&PackName { id: *id, session: *session });
+            if found.is_none_or(|found| found < bytes) {
+                bad.damaged.extend(table.chunks.iter().map(|chunk| chunk.id));
             }
         }
         // Packs that no segment lists hold nothing that anybody counts on, unless the
@@ -335,22 +375,28 @@ impl Check<'_> {
             }
         })?;
         for (id, (session, _, _)) in &unlisted {
-            if !stored.contains_key(id) {
-                self.finding(names::pack(*id, *session), "it is missing");
+            let name = names::pack(*id, *session);
+            let is_there = stored.contains_key(&PackName { id: *id, session: *session });
+            if !is_there && !survey.has_instead_of_object(&name) {
+                self.finding(name, "it is missing");
             }
         }
         let mut to_read: Vec<(PackId, SessionId, u64)> = stored
             .iter()
-            .filter(|(id, _)| options.read.includes(id))
-            .map(|(id, (session, bytes))| (*id, *session, *bytes))
+            .filter(|(pack, _)| options.read.includes(&pack.id))
+            .map(|(pack, bytes)| (pack.id, pack.session, *bytes))
             .collect();
         to_read.sort_unstable();
         self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, _, bytes)| bytes).sum());
         let mut reading =
             Reading::new(self.repository, self.monitor, listed, &to_read, bad).run(options.threads)?;
-        self.report.packs_read = (to_read.len() - reading.gone.len()) as u64;
+        let unread = reading.gone.len() + reading.unreachable.len();
+        self.report.packs_read = (to_read.len() - unread) as u64;
         self.report.bytes_read = reading.bytes;
         self.report.findings += reading.findings;
+        for (name, what) in std::mem::take(&mut reading.unreachable) {
+            self.unreachable(name, what);
+        }
         if !reading.gone.is_empty() {
             self.verdicts(index)?;
         }
@@ -358,24 +404,21 @@ impl Check<'_> {
             if !index.was_buried(&id)? {
                 self.finding(names::pack(id, session), "it is missing");
                 let table = listed.get(&id).map(|(_, _, table)| table);
-                reading.bad.extend(table.into_iter().flat_map(|table| &table.chunks).map(|chunk| chunk.id));
+                reading
+                    .bad
+                    .damaged
+                    .extend(table.into_iter().flat_map(|table| &table.chunks).map(|chunk| chunk.id));
             }
         }
         Ok(reading.bad)
     }
 
     /// Walks all snapshots; each tree once. Then names what is hit, in an order that is always the
-    /// same. Returns how many files are.
-    fn trees(
-        &mut self,
-        index: &Index,
-        snapshots: &Snapshots,
-        bad: &HashSet<ChunkId>,
-        threads: usize,
-    ) -> Result<u64> {
+    /// same.
+    fn trees(&mut self, index: &Index, snapshots: &Snapshots, bad: &BadChunks, threads: usize) -> Result<()> {
         let frames = FrameCache::new(self.repository, index);
         let trees = Trees::new(&frames);
-        let walked = TreeWalk::new(trees, index, bad, self.monitor).run(snapshots, threads)?;
+        let walked = TreeWalk::new(trees, index, bad, &self.outage, self.monitor).run(snapshots, threads)?;
         (self.report.trees, self.report.files) = (walked.trees, walked.files);
         if !walked.damaged.is_empty() {
             // What was moved while others were looked at is where it is now.
@@ -383,19 +426,19 @@ impl Check<'_> {
             refresh_index(self.repository, index)?;
         }
         let mut hits = Hits::new(trees, index, bad, &walked.damaged, self.monitor);
-        let mut count = 0;
         for snapshot in snapshots.all.iter().rev().map(|stored| &stored.snapshot) {
-            let hit = hits.of(snapshot, count)?;
+            let hit = hits.of(snapshot, self.report.files_hit + self.report.files_unreachable)?;
             if hit.named.is_empty() {
                 continue;
             }
             if self.is_promised(snapshot.head.id)? {
-                count += hit.count;
-                hit.named.into_iter().for_each(|(object, what)| self.finding(object, what));
+                self.report.files_hit += hit.damaged;
+                self.report.files_unreachable += hit.unreachable;
+                hit.named.into_iter().for_each(|(object, trouble)| self.trouble(object, trouble));
             } else {
                 hits.take_back();
             }
         }
-        Ok(count)
+        Ok(())
     }
 }

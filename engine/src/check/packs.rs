@@ -1,6 +1,6 @@
 //! Reading packs in full, by many threads.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,6 +9,7 @@ use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::names;
 
 use super::ListedPacks;
+use super::trouble::{BadChunks, Outage};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{Repository, verify_stored_pack};
@@ -19,7 +20,9 @@ pub struct ReadPacks {
     pub bytes: u64,
     pub findings: u64,
     /// Chunks that can't be had.
-    pub bad: HashSet<ChunkId>,
+    pub bad: BadChunks,
+    /// Packs that can't be read now, and why.
+    pub unreachable: BTreeMap<String, String>,
     /// Packs that weren't there any more.
     pub gone: Vec<(PackId, SessionId)>,
 }
@@ -33,7 +36,9 @@ pub struct Reading<'a> {
     next: AtomicUsize,
     bytes: AtomicU64,
     findings: AtomicU64,
-    bad: Mutex<HashSet<ChunkId>>,
+    bad: Mutex<BadChunks>,
+    unreachable: Mutex<BTreeMap<String, String>>,
+    outage: Outage,
     gone: Mutex<Vec<(PackId, SessionId)>>,
     error: Mutex<Option<EngineError>>,
 }
@@ -45,7 +50,7 @@ impl<'a> Reading<'a> {
         monitor: &'a dyn Monitor,
         listed: &'a ListedPacks,
         to_read: &'a [(PackId, SessionId, u64)],
-        bad: HashSet<ChunkId>,
+        bad: BadChunks,
     ) -> Self {
         Self {
             repository,
@@ -56,6 +61,8 @@ impl<'a> Reading<'a> {
             bytes: AtomicU64::new(0),
             findings: AtomicU64::new(0),
             bad: Mutex::new(bad),
+            unreachable: Mutex::default(),
+            outage: Outage::new(repository.backend().is_far()),
             gone: Mutex::default(),
             error: Mutex::new(None),
         }
@@ -71,6 +78,7 @@ impl<'a> Reading<'a> {
             bytes: self.bytes.into_inner(),
             findings: self.findings.into_inner(),
             bad: self.bad.into_inner().unwrap_or_else(PoisonError::into_inner),
+            unreachable: self.unreachable.into_inner().unwrap_or_else(PoisonError::into_inner),
             gone: self.gone.into_inner().unwrap_or_else(PoisonError::into_inner),
         })
     }
@@ -99,12 +107,23 @@ impl<'a> Reading<'a> {
         bytes: &mut Vec<u8>,
     ) -> Result<()> {
         let name = names::pack(id, session);
-        let table = self.listed.get(&id).map(|(_, _, table)| table);
+        // Only of the pack that the segment is about: anybody may have put something under another name.
+        let listed = self.listed.get(&id).filter(|(owner, ..)| *owner == session);
+        let table = listed.map(|(_, _, table)| table);
         let findings = match verify_stored_pack(self.repository, (id, session), table, reader, bytes) {
             Ok(findings) => findings,
             Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
             Err(EngineError::Backend(error)) if error.is_not_found() => {
                 self.gone.lock().unwrap_or_else(PoisonError::into_inner).push((id, session));
+                self.monitor.progress().add(1, 0);
+                return Ok(());
+            }
+            Err(error) if error.is_unreachable() => {
+                let what = self.outage.goes_on(error)?.to_string();
+                self.unreachable.lock().unwrap_or_else(PoisonError::into_inner).insert(name, what);
+                let chunks = table.into_iter().flat_map(|table| &table.chunks);
+                let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+                bad.unreachable.extend(chunks.map(|chunk| chunk.id));
                 self.monitor.progress().add(1, 0);
                 return Ok(());
             }
@@ -116,6 +135,7 @@ impl<'a> Reading<'a> {
                 return Ok(());
             }
         };
+        self.outage.is_over();
         self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.monitor.progress().add(1, bytes.len() as u64);
         for finding in findings {
@@ -140,6 +160,6 @@ impl<'a> Reading<'a> {
     }
 
     fn mark_bad(&self, chunks: impl Iterator<Item = ChunkId>) {
-        self.bad.lock().unwrap_or_else(PoisonError::into_inner).extend(chunks);
+        self.bad.lock().unwrap_or_else(PoisonError::into_inner).damaged.extend(chunks);
     }
 }

@@ -68,8 +68,10 @@ impl Live {
             let Some(place) = place.filter(|place| index.is_readable(place.pack)) else {
                 return Err(EngineError::Missing {
                     object: format!("chunk {id}"),
-                    consequence: "a snapshot needs it, and no pack has it; nothing was removed. Run `keepfast \
-                                  check` to see which snapshots it hits, and forget those",
+                    consequence: "a snapshot needs it, and no pack that is there has it; nothing was removed. \
+                                  Run `keepfast check` to see which packs are missing and which snapshots \
+                                  that hits. Restore the packs from a copy of the repository, or, if they \
+                                  are lost for good, forget those snapshots",
                 });
             };
             let number = place.pack as usize;

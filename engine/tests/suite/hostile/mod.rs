@@ -3,3 +3,5 @@
 //! objects.
 
 mod honest;
+mod odds;
+mod unreachable;
