@@ -33,6 +33,58 @@ impl fmt::Display for Operation {
     }
 }
 
+/// What stands under a name in a store and isn't an object: nothing that a [`Backend`] makes.
+///
+/// [`Backend`]: crate::Backend
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.why())]
+pub enum NotAnObject {
+    /// A directory.
+    Directory,
+    /// A directory that lies deeper than any object. Listings don't look into it.
+    TooDeep,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A device.
+    Device,
+    /// A symbolic link. None below the repository's own directory is followed.
+    SymbolicLink,
+    /// An object of an S3 store whose name ends with a slash: some programs make these, to show a folder.
+    FolderMarker,
+    /// Its name has more than [`NAME_BYTES_MAX`] bytes, or isn't UTF-8.
+    StrangeName,
+}
+
+impl NotAnObject {
+    /// What is said of it.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Directory => "it is a directory, not an object",
+            Self::TooDeep => {
+                "it is a directory that lies deeper than objects do; what is in it isn't looked at"
+            }
+            Self::Fifo => "it is a named pipe (fifo), not an object",
+            Self::Socket => "it is a socket, not an object",
+            Self::Device => "it is a device, not an object",
+            Self::SymbolicLink => "it is a symbolic link, which isn't followed inside of a repository",
+            Self::FolderMarker => "its name ends with a slash: it is a folder's marker, not an object",
+            Self::StrangeName => "its name is longer than an object's can be, or isn't text",
+        }
+    }
+
+    /// Whether it stands at the name that it is told with, so that no object can be created there, and
+    /// isn't a folder, in which there may be objects.
+    pub(crate) fn has_taken_its_name(self) -> bool {
+        matches!(self, Self::Fifo | Self::Socket | Self::Device | Self::SymbolicLink)
+    }
+}
+
+/// The longest name of an object, in bytes. A listing leaves out what has a longer one.
+pub const NAME_BYTES_MAX: usize = 1024;
+
 /// An operation that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {operation} {object}: {}", advice(.source))]
@@ -52,11 +104,31 @@ impl BackendError {
         self.source.kind() == io::ErrorKind::NotFound
     }
 
+    /// Whether the store works, and what it has under this name can't be used: it isn't an object, or is
+    /// larger than one of its kind can be. Reading it again gives the same.
+    #[must_use]
+    pub fn is_unusable(&self) -> bool {
+        let why = self.not_an_object().is_some() || self.source.kind() == io::ErrorKind::FileTooLarge;
+        self.operation == Operation::Read && why
+    }
+
+    /// What stands there instead of an object, if that is the reason.
+    #[must_use]
+    pub fn not_an_object(&self) -> Option<NotAnObject> {
+        self.source.get_ref()?.downcast_ref().copied()
+    }
+
     /// Whether it failed only because the caller wanted to end.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         // A call that the system interrupted says so too, but is no backend's own error.
         self.source.kind() == io::ErrorKind::Interrupted && self.source.get_ref().is_some()
+    }
+}
+
+impl From<NotAnObject> for io::Error {
+    fn from(what: NotAnObject) -> Self {
+        Self::new(io::ErrorKind::InvalidData, what)
     }
 }
 

@@ -15,7 +15,7 @@ mod traffic;
 
 use std::ops::ControlFlow;
 
-pub use error::{BackendError, Operation};
+pub use error::{BackendError, NAME_BYTES_MAX, NotAnObject, Operation};
 pub use limited::LimitedBackend;
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
@@ -39,6 +39,24 @@ pub struct Listed {
     pub name: String,
     /// Its size, in bytes.
     pub bytes: u64,
+}
+
+/// What a survey of a store finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// An object.
+    Object(Listed),
+    /// Something that isn't one.
+    Odd(Odd),
+}
+
+/// Something in a store that isn't an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Odd {
+    /// Its name, for messages: one that is too long is cut, and what isn't UTF-8 in it is replaced.
+    pub name: String,
+    /// What it is.
+    pub what: NotAnObject,
 }
 
 /// A store of immutable objects. The promises are what the repository's safety rests on:
@@ -97,8 +115,17 @@ pub trait Backend: Send + Sync {
     }
 
     /// Calls `found` with every object whose name begins with `prefix`, in no particular order.
-    /// `prefix` is the name of a folder with a slash at its end, or what such names begin with.
+    /// `prefix` is the name of a folder with a slash at its end, or what such names begin with; the
+    /// empty prefix is everything. Names of more than [`NAME_BYTES_MAX`] bytes are left out. What has
+    /// taken a name and isn't an object, such as a named pipe, is listed with no bytes: whoever reads
+    /// it is told what it is ([`BackendError::not_an_object`]).
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError>;
+
+    /// Calls `found` with everything that there is, in no particular order: all objects, and all that
+    /// isn't an object, directories included. Costs as much as a listing of everything.
+    fn survey(&self, found: &mut dyn FnMut(Found)) -> Result<(), BackendError> {
+        self.list("", &mut |listed| found(Found::Object(listed)))
+    }
 
     /// Removes an object; one that isn't there is fine.
     fn remove(&self, name: &str) -> Result<(), BackendError>;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::pace::Pace;
-use crate::{Backend, BackendError, Created, Listed, Traffic};
+use crate::{Backend, BackendError, Created, Found, Listed, Traffic};
 
 /// How often a wait looks whether it is to end.
 const TICK: Duration = Duration::from_millis(100);
@@ -75,6 +75,10 @@ impl Backend for LimitedBackend {
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
         self.inner.list(prefix, found)
+    }
+
+    fn survey(&self, found: &mut dyn FnMut(Found)) -> Result<(), BackendError> {
+        self.inner.survey(found)
     }
 
     fn remove(&self, name: &str) -> Result<(), BackendError> {

@@ -9,19 +9,25 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::direct::FileWriter;
-use crate::{Backend, BackendError, Created, Listed, Operation};
+use crate::{Backend, BackendError, Created, Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd, Operation};
 
 /// Names that begin so are files being written.
 const TEMPORARY: &str = ".writing-";
+/// What file systems keep for themselves in their topmost directory, where a repository may be.
+const OF_THE_FILE_SYSTEM: &str = "lost+found";
+/// Listings go no deeper: names of objects have far fewer parts.
+const PARTS_MAX: usize = 16;
+/// Characters of a name that is too long to be an object's, in messages.
+const NAME_SHOWN: usize = 100;
 
 /// A repository's directory.
 #[derive(Debug)]
@@ -33,6 +39,7 @@ pub struct LocalBackend {
     /// Tells temporary names from those of other processes, on this machine or another.
     nonce: u64,
     writer: FileWriter,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl LocalBackend {
@@ -47,7 +54,14 @@ impl LocalBackend {
             counter: AtomicU64::new(0),
             nonce,
             writer: FileWriter::default(),
+            stop: None,
         }
+    }
+
+    /// Ends listings early, as interrupted, once `stop` is set.
+    #[must_use]
+    pub fn stopping_at(self, stop: Arc<AtomicBool>) -> Self {
+        Self { stop: Some(stop), ..self }
     }
 
     fn failed(&self, operation: Operation, name: &str, source: impl Into<io::Error>) -> BackendError {
@@ -130,14 +144,12 @@ impl LocalBackend {
     /// The folders whose names begin with `prefix`.
     fn folders_of(&self, prefix: &str) -> io::Result<Vec<PathBuf>> {
         let (above, beginning) = prefix.rsplit_once('/').unwrap_or(("", prefix));
+        self.refuse_links(above)?;
         let above = self.root.join(above);
         if beginning.is_empty() {
             return Ok(vec![above]);
         }
-        let entries = match fs::read_dir(above) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other?,
-        };
+        let Some(entries) = read_folder(&above)? else { return Ok(Vec::new()) };
         let mut folders = Vec::new();
         for entry in entries {
             let entry = entry?;
@@ -149,31 +161,104 @@ impl LocalBackend {
         Ok(folders)
     }
 
-    fn list_folder(&self, folder: &Path, found: &mut dyn FnMut(Listed)) -> io::Result<()> {
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        };
+    /// Fails if a part of a folder's name is a symbolic link: it might lead anywhere. The repository's
+    /// own directory may be reached by links.
+    fn refuse_links(&self, folder: &str) -> io::Result<()> {
+        let mut path = self.root.clone();
+        for part in folder.split('/').filter(|part| !part.is_empty()) {
+            path.push(part);
+            if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+                return Err(NotAnObject::SymbolicLink.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything below a folder, which has so many parts in its name.
+    fn walk(&self, folder: &Path, parts: usize, found: &mut dyn FnMut(Found)) -> io::Result<()> {
+        let Some(entries) = read_folder(folder)? else { return Ok(()) };
         for entry in entries {
+            if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted"));
+            }
             let entry = entry?;
-            let path = entry.path();
-            if entry.file_type()?.is_dir() {
-                self.list_folder(&path, found)?;
+            let (path, file_name, kind) = (entry.path(), entry.file_name(), entry.file_type()?);
+            let below = path.strip_prefix(&self.root).unwrap_or(&path);
+            let Some(name) = below.to_str().filter(|name| name.len() <= NAME_BYTES_MAX) else {
+                let name = below.to_string_lossy().chars().take(NAME_SHOWN).collect();
+                found(Found::Odd(Odd { name, what: NotAnObject::StrangeName }));
+                continue;
+            };
+            let odd = |what| Found::Odd(Odd { name: name.to_owned(), what });
+            if kind.is_dir() {
+                if parts == 0 && file_name == OF_THE_FILE_SYSTEM {
+                    continue;
+                }
+                if parts + 1 >= PARTS_MAX {
+                    found(odd(NotAnObject::TooDeep));
+                    continue;
+                }
+                found(odd(NotAnObject::Directory));
+                self.walk(&path, parts + 1, found)?;
                 continue;
             }
-            // What isn't UTF-8 can't be an object's name.
-            let Some(name) = path.strip_prefix(&self.root).ok().and_then(Path::to_str) else { continue };
-            if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+            if file_name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
                 continue;
             }
             match entry.metadata() {
-                Ok(metadata) => found(Listed { name: name.to_owned(), bytes: metadata.len() }),
+                Ok(metadata) if metadata.is_file() => {
+                    found(Found::Object(Listed { name: name.to_owned(), bytes: metadata.len() }));
+                }
+                Ok(metadata) => {
+                    let kind = FileType::from_raw_mode(metadata.mode());
+                    found(odd(what_instead(kind).unwrap_or(NotAnObject::Device)));
+                }
                 // Removed since the directory was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Opens an object, without waiting for whoever would write into a named pipe. Returns its size, too.
+    fn open(&self, name: &str) -> io::Result<(File, u64)> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(self.root.join(name), flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::LOOP) => return Err(NotAnObject::SymbolicLink.into()),
+            Err(Errno::NXIO) => return Err(NotAnObject::Socket.into()),
+            // Where a file stands in a folder's place, there is no object.
+            Err(Errno::NOTDIR) => return Err(io::ErrorKind::NotFound.into()),
+            Err(error) => return Err(error.into()),
+        };
+        let metadata = file.metadata()?;
+        match what_instead(FileType::from_raw_mode(metadata.mode())) {
+            None => Ok((file, metadata.len())),
+            Some(what) => Err(what.into()),
+        }
+    }
+}
+
+/// What a file of this type is, if not an object.
+fn what_instead(kind: FileType) -> Option<NotAnObject> {
+    Some(match kind {
+        FileType::RegularFile => return None,
+        FileType::Directory => NotAnObject::Directory,
+        FileType::Fifo => NotAnObject::Fifo,
+        FileType::Socket => NotAnObject::Socket,
+        FileType::Symlink => NotAnObject::SymbolicLink,
+        _ => NotAnObject::Device,
+    })
+}
+
+/// A folder's entries; none if there is no such folder.
+fn read_folder(folder: &Path) -> io::Result<Option<fs::ReadDir>> {
+    match fs::read_dir(folder) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }
 
@@ -209,8 +294,7 @@ impl Backend for LocalBackend {
 
     fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         let mut read = || -> io::Result<()> {
-            let file = File::open(self.root.join(name))?;
-            let size = file.metadata()?.len();
+            let (file, size) = self.open(name)?;
             if size > bytes_max {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
@@ -226,21 +310,34 @@ impl Backend for LocalBackend {
         length: usize,
         bytes: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
-        File::open(self.root.join(name))
-            .and_then(|file| fill(&file, offset, length, bytes))
+        self.open(name)
+            .and_then(|(file, _)| fill(&file, offset, length, bytes))
             .map_err(|error| self.failed(Operation::Read, name, error))
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
         let failed = |error| self.failed(Operation::List, prefix, error);
         for folder in self.folders_of(prefix).map_err(failed)? {
-            self.list_folder(&folder, found).map_err(failed)?;
+            let parts = folder.strip_prefix(&self.root).map_or(0, |below| below.components().count());
+            let mut take = |entry| match entry {
+                Found::Object(listed) => found(listed),
+                // Their names are taken. Nobody can have asked for the others.
+                Found::Odd(Odd { name, what }) if what.has_taken_its_name() => {
+                    found(Listed { name, bytes: 0 })
+                }
+                Found::Odd(_) => {}
+            };
+            self.walk(&folder, parts, &mut take).map_err(failed)?;
             // What was listed may be relied upon, and whoever made it may not have flushed its name.
             if folder.exists() {
                 self.mark_dirty([folder]);
             }
         }
         Ok(())
+    }
+
+    fn survey(&self, found: &mut dyn FnMut(Found)) -> Result<(), BackendError> {
+        self.walk(&self.root, 0, found).map_err(|error| self.failed(Operation::List, "", error))
     }
 
     fn remove(&self, name: &str) -> Result<(), BackendError> {

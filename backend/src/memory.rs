@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::{Backend, BackendError, Created, Listed, Operation};
+use crate::{Backend, BackendError, Created, Listed, NAME_BYTES_MAX, Operation};
 
 /// A store that ends with the process.
 #[derive(Debug, Default)]
@@ -68,6 +68,7 @@ impl Backend for MemoryBackend {
             .objects()
             .range(prefix.to_owned()..)
             .take_while(|(name, _)| name.starts_with(prefix))
+            .filter(|(name, _)| name.len() <= NAME_BYTES_MAX)
             .map(|(name, bytes)| Listed { name: name.clone(), bytes: bytes.len() as u64 })
             .collect();
         listed.into_iter().for_each(found);

@@ -143,6 +143,10 @@ impl Monitor for Console {
                 self.findings.fetch_add(1, Ordering::Relaxed);
                 self.tell("damaged", &object, &what);
             }
+            Event::Unreachable { object, what } => {
+                self.findings.fetch_add(1, Ordering::Relaxed);
+                self.tell("unreachable", &object, &what);
+            }
             Event::Vanished { path } if !self.quiet => {
                 self.tell("gone", &path.display().to_string(), "it was removed before it could be read");
             }

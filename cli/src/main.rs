@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<EngineError>() {
         Some(EngineError::NoRepository { .. }) => 10,
-        Some(EngineError::Fenced) => 11,
+        Some(EngineError::Fenced | EngineError::NameTaken { .. }) => 11,
         Some(EngineError::WrongPassword { .. }) => 12,
         Some(EngineError::Interrupted) => 130,
         Some(_) => 1,

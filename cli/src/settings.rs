@@ -44,7 +44,11 @@ fn store(common: &Common, stop: Option<StopFlag>, to_probe: bool) -> Result<Arc<
     }
     let path = local_path(place);
     // The directory above a relative path may have no name to open it by.
-    let local: Arc<dyn Backend> = Arc::new(LocalBackend::new(std::path::absolute(&path).unwrap_or(path)));
+    let mut local = LocalBackend::new(std::path::absolute(&path).unwrap_or(path));
+    if let Some(stop) = &stop {
+        local = local.stopping_at(Arc::clone(stop));
+    }
+    let local: Arc<dyn Backend> = Arc::new(local);
     let (up, down) = (common.upload_bytes_per_s(), common.download_bytes_per_s());
     if up.is_none() && down.is_none() {
         return Ok(local);

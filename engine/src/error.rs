@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use keepfast_backend::BackendError;
+use keepfast_backend::{BackendError, NotAnObject};
 use keepfast_format::FormatError;
 
 /// Result of most of the engine's functions.
@@ -66,6 +66,16 @@ pub enum EngineError {
         "this backup was fenced by a garbage collection because it was silent for too long: run it again"
     )]
     Fenced,
+    /// The session lost its right to commit: a name of its own is taken by bytes that it didn't write, and
+    /// that aren't a FENCE.
+    #[error(
+        "{object} is taken by something that this run didn't write, so it can't commit: run it again, and \
+         find out who else writes into the repository; `keepfast check` says what is there"
+    )]
+    NameTaken {
+        /// The name.
+        object: String,
+    },
     /// A role that may not do this.
     #[error("the keys of this role can't {action}: use the password of a role that can")]
     NotAllowed {
@@ -103,11 +113,41 @@ pub enum EngineError {
 
 impl From<BackendError> for EngineError {
     fn from(error: BackendError) -> Self {
-        if error.is_interrupted() { Self::Interrupted } else { Self::Backend(error) }
+        if error.is_interrupted() {
+            return Self::Interrupted;
+        }
+        // The store works. What it has under this name is of no more use than damaged bytes are.
+        if error.is_unusable() {
+            let source = unusable(error.not_an_object());
+            return Self::Damaged { object: error.object, source };
+        }
+        Self::Backend(error)
+    }
+}
+
+/// What is said of a stored thing that is no object, or is larger than one of its kind can be.
+fn unusable(instead: Option<NotAnObject>) -> FormatError {
+    let what = "object";
+    match instead {
+        Some(instead) => FormatError::Malformed { what, why: instead.why() },
+        None => FormatError::OverLimit { what, field: "size" },
     }
 }
 
 impl EngineError {
+    /// Whether a session can't commit any more, for whatever reason. What it stored is used when it is
+    /// begun again.
+    #[must_use]
+    pub fn is_lost_session(&self) -> bool {
+        matches!(self, Self::Fenced | Self::NameTaken { .. })
+    }
+
+    /// Whether the store failed, or may not be read: that says nothing about what is stored.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Backend(error) if !error.is_not_found())
+    }
+
     /// A maker of [`EngineError::Damaged`] for `map_err`.
     pub fn damaged(object: impl Into<String>) -> impl FnOnce(FormatError) -> Self {
         let object = object.into();

@@ -17,7 +17,12 @@ use crate::repo::{
 
 /// Forgets snapshots: from the next prune on, what only they need is removed. All of them are
 /// looked at first; if one is protected, none is forgotten.
-pub fn forget(repository: &Repository, snapshots: &Snapshots, ids: &[SessionId]) -> Result<()> {
+pub fn forget(
+    repository: &Repository,
+    snapshots: &Snapshots,
+    ids: &[SessionId],
+    monitor: &dyn Monitor,
+) -> Result<()> {
     if let Some(id) = ids.iter().find(|id| snapshots.protected.contains(id)) {
         return Err(EngineError::Unusable(format!(
             "snapshot {} is protected: `keepfast forget --unprotect {}` first",
@@ -25,13 +30,18 @@ pub fn forget(repository: &Repository, snapshots: &Snapshots, ids: &[SessionId])
             &id.short()[..8],
         )));
     }
-    ids.par_iter().try_for_each(|id| decide(repository, *id, Standing::Forgotten))
+    ids.par_iter().try_for_each(|id| decide(repository, *id, Standing::Forgotten, monitor))
 }
 
 /// Protects snapshots from being forgotten, or ends that.
-pub fn protect(repository: &Repository, ids: &[SessionId], protected: bool) -> Result<()> {
+pub fn protect(
+    repository: &Repository,
+    ids: &[SessionId],
+    protected: bool,
+    monitor: &dyn Monitor,
+) -> Result<()> {
     let standing = if protected { Standing::Protected } else { Standing::Unprotected };
-    ids.iter().try_for_each(|id| decide(repository, *id, standing))
+    ids.iter().try_for_each(|id| decide(repository, *id, standing, monitor))
 }
 
 /// How to undelete.

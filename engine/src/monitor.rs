@@ -30,6 +30,13 @@ pub enum Event<'a> {
         /// What is wrong.
         what: String,
     },
+    /// A stored object that can't be read now, and what needs it: it may be there all the same.
+    Unreachable {
+        /// The object, or the snapshot and file that needs it.
+        object: String,
+        /// Why it can't be read.
+        what: String,
+    },
     /// Something worth a line, without consequence for the result.
     Notice(String),
 }

@@ -58,6 +58,12 @@ pub fn ack(epoch: u32, session: SessionId) -> String {
     format!("{ACKS}{epoch:08x}/{session}")
 }
 
+/// `acks/<epoch>/<session id>.<tail>`: where a session's ack is when its own name was taken.
+#[must_use]
+pub fn ack_beside(epoch: u32, session: SessionId, tail: u64) -> String {
+    format!("{ACKS}{epoch:08x}/{session}.{tail:016x}")
+}
+
 /// `states/<session id>/`, the prefix of all decisions about a snapshot.
 #[must_use]
 pub fn states_of(snapshot: SessionId) -> String {
@@ -169,11 +175,39 @@ pub fn parse_epoch(name: &str) -> Option<(u32, EpochPart)> {
     Some((n, part))
 }
 
-/// Reads an ack's name.
+/// What an ack's name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AckName {
+    /// The epoch that it answers. Epochs are counted from 1.
+    pub epoch: u32,
+    /// The session that answers.
+    pub session: SessionId,
+    /// What stands behind the session, if the session's own name was taken.
+    pub tail: Option<u64>,
+}
+
+impl AckName {
+    /// The object's name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.tail {
+            None => ack(self.epoch, self.session),
+            Some(tail) => ack_beside(self.epoch, self.session, tail),
+        }
+    }
+}
+
+/// Reads an ack's name, of either form.
 #[must_use]
-pub fn parse_ack(name: &str) -> Option<(u32, SessionId)> {
-    let (epoch, session) = name.strip_prefix(ACKS)?.split_once('/')?;
-    Some((parse_u32(epoch)?, SessionId::from_name(session)?))
+pub fn parse_ack(name: &str) -> Option<AckName> {
+    let (epoch, rest) = name.strip_prefix(ACKS)?.split_once('/')?;
+    let (session, tail) = match rest.split_once('.') {
+        None => (rest, None),
+        Some((session, tail)) => (session, Some(parse_u64(tail)?)),
+    };
+    // No session answers the time before the first epoch.
+    let epoch = parse_u32(epoch).filter(|n| *n > 0)?;
+    Some(AckName { epoch, session: SessionId::from_name(session)?, tail })
 }
 
 /// Reads the name of a decision about a snapshot.
@@ -183,15 +217,71 @@ pub fn parse_state(name: &str) -> Option<(SessionId, u32)> {
     Some((SessionId::from_name(snapshot)?, parse_u32(n)?))
 }
 
+/// What an object is, as its name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectName {
+    /// The config of this number.
+    Config(u32),
+    /// A key slot.
+    Slot(SlotId),
+    /// The keyring of this number.
+    Keyring(u32),
+    /// A pack, and the session that wrote it.
+    Pack(PackId, SessionId),
+    /// A session's index segment of this number.
+    Segment(SessionId, u32),
+    /// A session object.
+    Session(SessionId),
+    /// A snapshot or FENCE.
+    Snapshot(SessionId),
+    /// A decision about a snapshot, of this number.
+    State(SessionId, u32),
+    /// One of the two objects of an epoch.
+    Epoch(u32, EpochPart),
+    /// A session's answer to an epoch.
+    Ack(AckName),
+    /// The object of the catalogue of this number.
+    Catalogue(u32),
+}
+
+impl ObjectName {
+    /// Reads a name; `None` if it isn't one of the format's to the letter.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let folder = name.split_inclusive('/').next()?;
+        match folder {
+            CONFIG => parse_numbered(CONFIG, name).map(Self::Config),
+            KEYS => parse_slot(name).map(Self::Slot),
+            KEYRING => parse_numbered(KEYRING, name).map(Self::Keyring),
+            PACKS => parse_pack(name).map(|(id, session)| Self::Pack(id, session)),
+            INDEX => parse_segment(name).map(|(session, n)| Self::Segment(session, n)),
+            SESSIONS => parse_session(SESSIONS, name).map(Self::Session),
+            SNAPSHOTS => parse_session(SNAPSHOTS, name).map(Self::Snapshot),
+            STATES => parse_state(name).map(|(snapshot, n)| Self::State(snapshot, n)),
+            EPOCHS => parse_epoch(name).map(|(n, part)| Self::Epoch(n, part)),
+            ACKS => parse_ack(name).map(Self::Ack),
+            CATALOGUE => parse_numbered(CATALOGUE, name).map(Self::Catalogue),
+            _ => None,
+        }
+    }
+}
+
 fn parse_u32(text: &str) -> Option<u32> {
-    let lower_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (text.len() == 8 && lower_hex).then(|| u32::from_str_radix(text, 16).ok())?
+    (text.len() == 8 && is_lower_hex(text)).then(|| u32::from_str_radix(text, 16).ok())?
+}
+
+fn parse_u64(text: &str) -> Option<u64> {
+    (text.len() == 16 && is_lower_hex(text)).then(|| u64::from_str_radix(text, 16).ok())?
+}
+
+fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{AckName, ObjectName, ack, ack_beside, epoch, parse_ack, parse_epoch, parse_state, state};
     use super::{EpochPart, pack, parse_numbered, parse_pack, parse_segment, segment};
-    use super::{ack, epoch, parse_ack, parse_epoch, parse_state, state};
     use crate::ids::{HolderId, PackId, SessionId};
 
     #[test]
@@ -208,9 +298,31 @@ mod tests {
         assert_eq!(parse_epoch(&epoch(7, EpochPart::Done)), Some((7, EpochPart::Done)));
         assert_eq!(parse_epoch("epochs/00000007/don"), None);
         assert_eq!(parse_epoch("epochs/7/done"), None);
-        assert_eq!(parse_ack(&ack(0xff, sid)), Some((0xff, sid)));
+        assert_eq!(parse_ack(&ack(0xff, sid)), Some(AckName { epoch: 0xff, session: sid, tail: None }));
         assert_eq!(parse_ack(&ack(1, sid).replace("/0", "/+")), None);
+        let beside = ack_beside(2, sid, 0xa);
+        let read = parse_ack(&beside).expect("it is an ack's");
+        assert_eq!((read.tail, read.name()), (Some(0xa), beside.clone()));
+        for near_miss in [&beside[..beside.len() - 1], &format!("{beside}0"), &beside.to_uppercase()] {
+            assert_eq!(parse_ack(near_miss), None, "{near_miss}");
+        }
+        assert_eq!(parse_ack(&beside.replace('.', "-")), None);
+        assert_eq!(parse_ack(&format!("{}.", ack(2, sid))), None);
         assert_eq!(parse_state(&state(sid, 3)), Some((sid, 3)));
         assert_eq!(parse_state(&state(sid, 3).replace('-', "/")), None);
+    }
+
+    #[test]
+    fn a_name_is_of_one_kind_or_of_none() {
+        let sid = SessionId { writer: HolderId::new([1; 8]), random: [2; 16] };
+        let id = PackId::new([0xfe; 32]);
+        assert_eq!(ObjectName::parse("config/0000000a"), Some(ObjectName::Config(10)));
+        assert_eq!(ObjectName::parse(&pack(id, sid)), Some(ObjectName::Pack(id, sid)));
+        assert_eq!(ObjectName::parse(&state(sid, 3)), Some(ObjectName::State(sid, 3)));
+        let strange = ["", "config", "config/", "/config/0000000a", "config/0000000a/", "config//0000000a"];
+        let others = ["keyring/0000000A", "other/0000000a", "acks/00000000", "README", "index/0000000a"];
+        for name in strange.iter().chain(&others) {
+            assert_eq!(ObjectName::parse(name), None, "{name}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use keepfast_backend::{Backend, BackendError, Created, Listed, Operation};
+use keepfast_backend::{Backend, BackendError, Created, Found, Listed, Operation};
 
 /// How a backend fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +134,10 @@ impl Backend for FaultyBackend {
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
         self.run(Operation::List, prefix, || self.inner.list(prefix, found))
+    }
+
+    fn survey(&self, found: &mut dyn FnMut(Found)) -> Result<(), BackendError> {
+        self.run(Operation::List, "", || self.inner.survey(found))
     }
 
     fn remove(&self, name: &str) -> Result<(), BackendError> {

@@ -346,7 +346,7 @@ impl Lab {
             found.expect("there is such a snapshot").snapshot.head.id
         };
         let ids: Vec<_> = which.iter().map(find).collect();
-        forget(&repository, &snapshots, &ids).expect("they can be forgotten");
+        forget(&repository, &snapshots, &ids, &Ear::default()).expect("they can be forgotten");
     }
 
     /// Prunes as another machine would, with options changed by `change`.

@@ -27,6 +27,13 @@ pub enum Heard {
         /// What is wrong.
         what: String,
     },
+    /// Something stored can't be read now.
+    Unreachable {
+        /// The object.
+        object: String,
+        /// Why.
+        what: String,
+    },
     /// A line without consequence.
     Notice(String),
 }
@@ -70,6 +77,17 @@ impl Ear {
             .collect()
     }
 
+    /// What can't be read now, as `object: what`.
+    pub fn unreachable(&self) -> Vec<String> {
+        self.heard()
+            .into_iter()
+            .filter_map(|heard| match heard {
+                Heard::Unreachable { object, what } => Some(format!("{object}: {what}")),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// The entries that were skipped, as `path: why`.
     pub fn skipped(&self) -> Vec<String> {
         self.heard()
@@ -98,6 +116,7 @@ impl Monitor for Ear {
             Event::Vanished { path } => Heard::Vanished(owned(path)),
             Event::Changed { path } => Heard::Changed(owned(path)),
             Event::Finding { object, what } => Heard::Finding { object, what },
+            Event::Unreachable { object, what } => Heard::Unreachable { object, what },
             Event::Notice(text) => Heard::Notice(text),
         };
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keepfast_backend::{Backend, BackendError, Created, Listed, Operation};
+use keepfast_backend::{Backend, BackendError, Created, Found, Listed, Operation};
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +97,11 @@ impl Backend for RecordingBackend {
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
         self.note(Operation::List, prefix, 0);
         self.inner.list(prefix, found)
+    }
+
+    fn survey(&self, found: &mut dyn FnMut(Found)) -> Result<(), BackendError> {
+        self.note(Operation::List, "", 0);
+        self.inner.survey(found)
     }
 
     fn remove(&self, name: &str) -> Result<(), BackendError> {

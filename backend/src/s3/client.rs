@@ -19,6 +19,7 @@ use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::bounded::BoundedAnswers;
 use super::options::S3Options;
 
 /// The region of stores that have none.
@@ -66,7 +67,8 @@ pub(super) async fn client(options: &S3Options) -> io::Result<Client> {
         ));
     }
     let path_style = options.path_style.unwrap_or(options.endpoint.is_some());
-    let mut config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style);
+    let mut config =
+        aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style).interceptor(BoundedAnswers);
     // An address that the profile has for S3 would otherwise win over the one that was given.
     if let Some(endpoint) = &options.endpoint {
         config = config.endpoint_url(endpoint);

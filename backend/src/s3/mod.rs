@@ -7,6 +7,7 @@
 
 mod arrival;
 mod body;
+mod bounded;
 mod client;
 mod create;
 mod digest;
@@ -38,7 +39,7 @@ use self::limit::{Budget, Limit};
 use self::read::{PieceByPiece, Range};
 use self::stop::Stop;
 use crate::traffic::{Counters, Traffic, add};
-use crate::{Backend, BackendError, Created, Listed, Operation};
+use crate::{Backend, BackendError, Created, Found, Listed, Operation};
 
 pub use self::options::{Notice, S3Credentials, S3Options};
 
@@ -177,7 +178,15 @@ impl Backend for S3Backend {
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
-        self.run(Operation::List, prefix, self.store.list(prefix, found))
+        let mut take = |entry| match entry {
+            Found::Object(listed) => found(listed),
+            Found::Odd(_) => {}
+        };
+        self.run(Operation::List, prefix, self.store.list(prefix, &mut take))
+    }
+
+    fn survey(&self, found: &mut dyn FnMut(Found)) -> Result<(), BackendError> {
+        self.run(Operation::List, "", self.store.list("", found))
     }
 
     fn remove(&self, name: &str) -> Result<(), BackendError> {

@@ -10,11 +10,15 @@ use super::Store;
 use super::body::{Progress, unless_stalled};
 use super::failure::{Class, Failure};
 use super::patience::Patience;
-use crate::Listed;
+use super::stop::stopped;
 use crate::traffic::add;
+use crate::{Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd};
 
 /// Room that is made before anything has come, at most.
 const RESERVED_BYTES_MAX: u64 = 256 << 20;
+
+/// Characters of a name that is too long to be an object's, in messages.
+const NAME_SHOWN: usize = 100;
 
 /// A part of an object.
 #[derive(Debug, Clone, Copy)]
@@ -210,10 +214,15 @@ impl Store {
 
     /// All objects whose names begin with `prefix`. Only tokens lead from page to page: a
     /// name isn't a safe place to go on from where names aren't listed in their order.
-    pub(super) async fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), Failure> {
+    pub(super) async fn list(&self, prefix: &str, found: &mut dyn FnMut(Found)) -> Result<(), Failure> {
         let own = self.key("");
         let mut token: Option<String> = None;
+        let mut tokens = Tokens::default();
         loop {
+            // Pages may follow one another without end.
+            if self.stop.is_set(&self.options) {
+                return Err(stopped());
+            }
             let mut patience = Patience::new(self);
             let page = loop {
                 let request = self
@@ -237,23 +246,24 @@ impl Store {
                 }
             };
             for object in page.contents() {
-                let name = object.key().and_then(|key| key.strip_prefix(own.as_str()));
-                let Some(name) = name.filter(|name| name.starts_with(prefix) && !name.ends_with('/')) else {
+                let Some(name) = object.key().and_then(|key| key.strip_prefix(own.as_str())) else {
                     continue;
                 };
-                let bytes = object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-                found(Listed { name: name.to_owned(), bytes });
-            }
-            let next = page.next_continuation_token;
-            match (page.is_truncated == Some(true), next) {
-                (false, _) => return Ok(()),
-                (true, Some(next)) if token.as_ref() != Some(&next) => token = Some(next),
-                (true, _) => {
-                    return Err(Failure::new(
-                        Class::Final(io::ErrorKind::InvalidData),
-                        "the store says that a listing goes on and not where: it can't be trusted with a repository",
-                    ));
+                if !name.starts_with(prefix) || name.is_empty() {
+                    continue;
                 }
+                let bytes = object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+                found(entry(name, bytes));
+            }
+            if page.is_truncated != Some(true) {
+                return Ok(());
+            }
+            token = page.next_continuation_token.filter(|next| tokens.is_new(next));
+            if token.is_none() {
+                return Err(Failure::new(
+                    Class::Final(io::ErrorKind::InvalidData),
+                    "the store says that a listing goes on and not where: it can't be trusted with a repository",
+                ));
             }
         }
     }
@@ -270,6 +280,41 @@ impl Store {
                 Err(failure) => patience.wait(failure).await?,
             }
         }
+    }
+}
+
+/// What a page names.
+fn entry(name: &str, bytes: u64) -> Found {
+    if name.len() > NAME_BYTES_MAX {
+        let name = name.chars().take(NAME_SHOWN).collect();
+        Found::Odd(Odd { name, what: NotAnObject::StrangeName })
+    } else if name.ends_with('/') {
+        Found::Odd(Odd { name: name.to_owned(), what: NotAnObject::FolderMarker })
+    } else {
+        Found::Object(Listed { name: name.to_owned(), bytes })
+    }
+}
+
+/// The tokens of a listing's pages. One that comes again would make the listing go round for ever. One
+/// token is kept, a later one after ever more pages: so any circle is noticed in a few turns.
+#[derive(Debug, Default)]
+struct Tokens {
+    kept: Option<String>,
+    pages: u64,
+    keep_next_at: u64,
+}
+
+impl Tokens {
+    fn is_new(&mut self, token: &str) -> bool {
+        if self.kept.as_deref() == Some(token) {
+            return false;
+        }
+        self.pages += 1;
+        if self.pages > self.keep_next_at {
+            self.kept = Some(token.to_owned());
+            self.keep_next_at = self.pages * 2;
+        }
+        true
     }
 }
 
@@ -291,4 +336,24 @@ fn first_and_count(content_range: &str) -> Option<(u64, u64)> {
     let (first, rest) = content_range.strip_prefix("bytes ")?.split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, rest.split('/').next()?.parse().ok()?);
     Some((first, last.checked_sub(first)?.checked_add(1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tokens;
+
+    #[test]
+    fn a_circle_of_pages_is_noticed_and_a_long_listing_is_none() {
+        for circle in [1_u64, 2, 3, 7, 100] {
+            for before in [0, 1, 5, 50] {
+                let token = |page: u64| if page < before { page } else { before + (page - before) % circle };
+                let mut tokens = Tokens::default();
+                let noticed = (0..10_000).find(|page| !tokens.is_new(&token(*page).to_string()));
+                let limit = 4 * (before + circle) + 4;
+                assert!(noticed.is_some_and(|page| page <= limit), "{circle} after {before}: {noticed:?}");
+            }
+        }
+        let mut tokens = Tokens::default();
+        assert!((0..100_000).all(|page: u64| tokens.is_new(&page.to_string())));
+    }
 }

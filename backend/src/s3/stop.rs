@@ -76,6 +76,7 @@ impl Stop {
     }
 }
 
-fn stopped() -> Failure {
+/// What is said of an operation that ends early.
+pub(super) fn stopped() -> Failure {
     Failure::new(Class::Stopped, "interrupted")
 }

@@ -5,6 +5,7 @@
 mod conformance;
 mod creates;
 mod limited;
+mod odd;
 mod probe;
 mod reads;
 mod s3;

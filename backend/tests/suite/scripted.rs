@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +47,8 @@ pub enum Answer {
     Is(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// An answer that promises more bytes than come before the connection ends.
     Short(usize, Vec<u8>),
+    /// An answer of this status that never ends; what was sent is counted.
+    Endless(u16, Arc<AtomicU64>),
     /// No answer: the connection ends.
     Lost,
     /// No answer, and the connection stays.
@@ -142,6 +145,15 @@ fn serve(stream: TcpStream, asked: &Mutex<Vec<Asked>>, script: &dyn Fn(usize, &A
             Answer::Short(promised, body) => {
                 let head = format!("HTTP/1.1 200 x\r\ncontent-length: {promised}\r\n\r\n");
                 let _ = out.write_all(head.as_bytes()).and_then(|()| out.write_all(&body));
+                return;
+            }
+            Answer::Endless(status, sent) => {
+                let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", u64::MAX >> 1);
+                let mut written = out.write_all(head.as_bytes());
+                while written.is_ok() {
+                    written = out.write_all(&[b' '; 1 << 16]);
+                    sent.fetch_add(1 << 16, Ordering::Relaxed);
+                }
                 return;
             }
             Answer::Lost => return,

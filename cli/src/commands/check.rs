@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use keepfast_engine::check::{CheckOptions, ReadData, check};
+use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
 use serde_json::json;
 
 use super::{Opened, outcome};
@@ -38,6 +38,7 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
             "objects": report.objects, "packs": report.packs, "packs_read": report.packs_read,
             "bytes_read": report.bytes_read, "trees": report.trees, "files": report.files,
             "findings": report.findings, "files_hit": report.files_hit,
+            "unreachable": report.unreachable, "files_unreachable": report.files_unreachable,
             "traffic": render::traffic_json(traffic),
             "seconds": time.as_secs_f64(),
         }));
@@ -64,16 +65,31 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
         }
         render::line(&format!("time    {:.1} s", time.as_secs_f64()));
     }
-    if report.findings == 0 && !super::outcome(&console).eq(&Outcome::WithFindings) {
-        render::line("no damage found");
-    } else {
+    conclude(&report, &console);
+    Ok(outcome(&console))
+}
+
+/// The last lines: what was found, and what couldn't be looked at.
+fn conclude(report: &CheckReport, console: &Console) {
+    let findings = report.findings > 0 || (report.unreachable == 0 && console.has_findings());
+    if findings {
         render::line(&format!(
             "{} findings; {} files of snapshots can't be restored in full",
             render::count(report.findings),
             render::count(report.files_hit)
         ));
+    } else if report.unreachable == 0 {
+        render::line("no damage found");
     }
-    Ok(outcome(&console))
+    if report.unreachable > 0 {
+        let found = if findings { "" } else { "no damage found in what could be read; " };
+        render::line(&format!(
+            "{found}{} objects, files and directories can't be read now; {} files of snapshots need them. They \
+             may be sound: run the check again when the store can be reached and read",
+            render::count(report.unreachable),
+            render::count(report.files_unreachable)
+        ));
+    }
 }
 
 /// Reads `n/m` or `P%`. A percentage picks one of as many parts as it goes into a hundred,

@@ -39,7 +39,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let named: Vec<SessionId> = named.into_iter().map(|stored| stored.snapshot.head.id).collect();
     if options.protect || options.unprotect {
         if !options.dry_run {
-            protect(&repository, &named, options.protect)?;
+            protect(&repository, &named, options.protect, &console)?;
         }
         let what = if options.protect { "protected" } else { "no longer protected" };
         return Ok(tell(common, options, what, &named, &console));
@@ -55,7 +55,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         let groups = decide_in(&TimeZone::system(), &candidates, &options.keep, settings::now())?;
         let going: Vec<SessionId> = groups.iter().flat_map(Group::forgotten).collect();
         if !options.dry_run {
-            forget(&repository, &all, &going)?;
+            forget(&repository, &all, &going, &console)?;
         }
         if common.json {
             render::document(&json!({ "dry_run": options.dry_run, "groups": to_json(&groups) }));
@@ -65,7 +65,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         going
     } else {
         if !options.dry_run {
-            forget(&repository, &all, &named)?;
+            forget(&repository, &all, &named, &console)?;
         }
         if !options.prune || !common.json {
             tell(common, options, "forgotten", &named, &console);

@@ -166,12 +166,16 @@ pub fn archive(
     for _ in 1..ATTEMPTS {
         index.report_demoted(monitor, |_| false);
         match (done, again) {
-            (Err(EngineError::Fenced), Some(paths)) => {
-                monitor.event(Event::Notice(
-                    "a garbage collection took this run for dead, as it was silent for too long: it begins \
-                     again, and what it has stored is used"
+            (Err(error), Some(paths)) if error.is_lost_session() => {
+                let why = match error {
+                    EngineError::NameTaken { object } => {
+                        format!("{object} is taken by something that this run didn't write")
+                    }
+                    _ => "a garbage collection took this run for dead, as it was silent for too long"
                         .to_owned(),
-                ));
+                };
+                monitor
+                    .event(Event::Notice(format!("{why}: it begins again, and what it has stored is used")));
                 refresh_index(repository, index)?;
                 done = once.archive(Source::Paths(paths));
             }

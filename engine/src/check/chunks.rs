@@ -10,6 +10,7 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::names;
 
+use super::trouble::Trouble;
 use crate::error::{EngineError, Result};
 use crate::repo::{FrameCache, Index, Location};
 
@@ -68,16 +69,21 @@ impl Suspects {
 }
 
 /// Why a chunk can't be had.
-fn why_lost(chunk: &ChunkRef, error: EngineError) -> String {
+fn why_lost(chunk: &ChunkRef, error: EngineError) -> Result<Trouble> {
     let ChunkRef { id, len } = chunk;
-    match error {
-        EngineError::Damaged { object, source } => format!("chunk {id} is damaged: {object}: {source}"),
-        EngineError::Missing { object, .. } if object.starts_with(names::PACKS) => {
-            format!("chunk {id} is in no pack that is left: {object} is missing")
+    Ok(match error {
+        EngineError::Damaged { object, source } => {
+            Trouble::damage(format!("chunk {id} is damaged: {object}: {source}"))
         }
-        EngineError::Missing { .. } => format!("chunk {id} of {len} bytes is in no pack"),
-        other => format!("chunk {id} can't be read: {other}"),
-    }
+        EngineError::Missing { object, .. } if object.starts_with(names::PACKS) => {
+            Trouble::damage(format!("chunk {id} is in no pack that is left: {object} is missing"))
+        }
+        EngineError::Missing { .. } => Trouble::damage(format!("chunk {id} of {len} bytes is in no pack")),
+        other => Trouble::of(other)?.saying(|why, is_unreachable| {
+            let now = if is_unreachable { " now" } else { "" };
+            format!("chunk {id} can't be read{now}: {why}")
+        }),
+    })
 }
 
 /// Looks at chunks of data.
@@ -85,7 +91,7 @@ pub struct Chunks<'a> {
     data: &'a FrameCache<'a>,
     suspects: &'a Suspects,
     /// What reading those that may be damaged has found: why they can't be had.
-    read: Mutex<HashMap<(ChunkId, u32), Option<String>>>,
+    read: Mutex<HashMap<(ChunkId, u32), Option<Trouble>>>,
 }
 
 impl<'a> Chunks<'a> {
@@ -108,7 +114,7 @@ impl<'a> Chunks<'a> {
     }
 
     /// What keeps a chunk from being had, if anything does.
-    pub fn damage(&self, chunk: ChunkRef) -> Result<Option<String>> {
+    pub fn damage(&self, chunk: ChunkRef) -> Result<Option<Trouble>> {
         if self.is_doubtful(self.index().locate(&chunk.id, Some(chunk.len))?) {
             self.read(chunk)
         } else {
@@ -122,21 +128,20 @@ impl<'a> Chunks<'a> {
     }
 
     /// Reads a chunk, once.
-    pub fn read(&self, chunk: ChunkRef) -> Result<Option<String>> {
+    pub fn read(&self, chunk: ChunkRef) -> Result<Option<Trouble>> {
         let key = (chunk.id, chunk.len);
         if let Some(known) = self.known().get(&key) {
             return Ok(known.clone());
         }
         let damage = match self.data.chunk(ChunkKind::Data, chunk) {
             Ok(_) => None,
-            Err(error @ (EngineError::Cache { .. } | EngineError::Interrupted)) => return Err(error),
-            Err(error) => Some(why_lost(&chunk, error)),
+            Err(error) => Some(why_lost(&chunk, error)?),
         };
         self.known().insert(key, damage.clone());
         Ok(damage)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<(ChunkId, u32), Option<String>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<(ChunkId, u32), Option<Trouble>>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@
 
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::epoch::{Ack, Condemned, StoredVerdict};
-use keepfast_format::names::{self, EpochPart};
+use keepfast_format::names::{self, EpochPart, ObjectName};
 use keepfast_format::standing::Decision;
 use keepfast_format::{FormatError, limits};
 
@@ -32,15 +32,17 @@ impl Check<'_> {
         for prefix in [names::EPOCHS, names::ACKS, names::STATES, names::CATALOGUE] {
             let mut found = Vec::new();
             self.repository.backend().list(prefix, &mut |listed| found.push(listed.name))?;
+            // Names that aren't the format's are told of with all others.
+            found.retain(|name| ObjectName::parse(name).is_some());
             for name in found {
                 self.report.objects += 1;
                 let opened = until(|| self.open(&name), |opened| !matches!(opened, Ok(Err(_))));
                 match opened {
                     // Removed since it was listed, as answers and decisions are.
                     Err(EngineError::Backend(error)) if error.is_not_found() => {}
-                    Err(error) => return Err(error),
-                    Ok(Err(error)) => self.finding(name, error.to_string()),
-                    Ok(Ok(())) => {}
+                    Err(error) => self.unread(name, error)?,
+                    Ok(Err(error)) => self.finding_once(name, error.to_string()),
+                    Ok(Ok(())) => self.outage.is_over(),
                 }
             }
         }
@@ -55,8 +57,9 @@ impl Check<'_> {
                 EpochPart::Condemned => Condemned::open(&bytes, id, epoch, owners).map(drop),
                 EpochPart::Done => StoredVerdict::open(&bytes, id, epoch, owners).map(drop),
             }
-        } else if let Some((epoch, session)) = names::parse_ack(name) {
-            Ack::open(&bytes, id, epoch, session, |holder| self.repository.writer_key(holder)).map(drop)
+        } else if let Some(ack) = names::parse_ack(name) {
+            let writer = |holder| self.repository.writer_key(holder);
+            Ack::open(&bytes, id, ack.epoch, ack.session, writer).map(drop)
         } else if let Some((snapshot, n)) = names::parse_state(name) {
             Decision::open(&bytes, id, snapshot, n, owners).map(drop)
         } else if let Some(n) = names::parse_numbered(names::CATALOGUE, name) {

@@ -9,6 +9,7 @@ use keepfast_format::snapshot::Snapshot;
 
 use super::chunks::Chunks;
 use super::trees::{TreeKind, TreeRef, file_damage, states_below};
+use super::trouble::Trouble;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
 use crate::repo::Trees;
@@ -34,9 +35,11 @@ pub struct Hits<'w> {
 #[derive(Default)]
 pub struct Hit {
     /// Objects and files, and what is wrong with them.
-    pub named: Vec<(String, String)>,
-    /// Files and directories, those that aren't named included.
-    pub count: u64,
+    pub named: Vec<(String, Trouble)>,
+    /// Files and directories that are damaged, those that aren't named included.
+    pub damaged: u64,
+    /// Files and directories that can't be read now, likewise.
+    pub unreachable: u64,
 }
 
 impl<'w> Hits<'w> {
@@ -61,7 +64,11 @@ impl<'w> Hits<'w> {
             self.state(&snapshot, state)?;
         }
         if let Err(error) = self.trees.hard_links(stored) {
-            self.name(format!("snapshot {snapshot}"), format!("its hard links are lost: {error}"));
+            let trouble = Trouble::of(error)?.saying(|why, is_unreachable| {
+                let lost = if is_unreachable { "can't be read now" } else { "are lost" };
+                format!("its hard links {lost}: {why}")
+            });
+            self.name(format!("snapshot {snapshot}"), trouble);
         }
         Ok(std::mem::take(&mut self.hit))
     }
@@ -97,8 +104,11 @@ impl<'w> Hits<'w> {
                 }
             }
             match read {
-                Err(error @ EngineError::Cache { .. }) => return Err(error),
-                Err(error) => self.hit(snapshot, &path, &format!("the directory can't be read: {error}")),
+                Err(error) => {
+                    let trouble = Trouble::of(error)?;
+                    let trouble = trouble.saying(|why, _| format!("the directory can't be read: {why}"));
+                    self.hit(snapshot, &path, trouble);
+                }
                 Ok(()) => {}
             }
         }
@@ -108,8 +118,8 @@ impl<'w> Hits<'w> {
     fn file(&mut self, snapshot: &str, node: &Node, path: &[u8]) -> Result<()> {
         let chunks = self.chunks;
         let damage = file_damage(self.trees, node, &mut |chunk| chunks.damage(chunk))?;
-        if let Some(what) = damage {
-            self.hit(snapshot, path, &what);
+        if let Some(trouble) = damage {
+            self.hit(snapshot, path, trouble);
         }
         Ok(())
     }
@@ -124,29 +134,31 @@ impl<'w> Hits<'w> {
             self.newly_named.push(id);
             match self.trees.state(&id) {
                 Ok(state) => stack.extend(states_below(state)),
-                Err(error @ EngineError::Cache { .. }) => return Err(error),
-                Err(error) => self.name(
-                    format!("snapshot {snapshot}"),
-                    format!("the next backup reads more than it had to: {error}"),
-                ),
+                Err(error) => {
+                    let trouble = Trouble::of(error)?;
+                    let trouble =
+                        trouble.saying(|why, _| format!("the next backup reads more than it had to: {why}"));
+                    self.name(format!("snapshot {snapshot}"), trouble);
+                }
             }
         }
         Ok(())
     }
 
-    fn hit(&mut self, snapshot: &str, path: &[u8], what: &str) {
-        self.hit.count += 1;
-        if self.hit.count <= self.nameable {
+    fn hit(&mut self, snapshot: &str, path: &[u8], trouble: Trouble) {
+        *if trouble.is_unreachable { &mut self.hit.unreachable } else { &mut self.hit.damaged } += 1;
+        let count = self.hit.damaged + self.hit.unreachable;
+        if count <= self.nameable {
             let path = String::from_utf8_lossy(path).into_owned();
-            self.name(format!("snapshot {snapshot}: {path}"), what.to_owned());
-        } else if self.hit.count == self.nameable + 1 {
-            let what = "more files are hit than can be named here".to_owned();
-            self.name(format!("snapshot {snapshot}"), what);
+            self.name(format!("snapshot {snapshot}: {path}"), trouble);
+        } else if count == self.nameable + 1 {
+            let trouble = trouble.saying(|_, _| "more files are hit than can be named here".to_owned());
+            self.name(format!("snapshot {snapshot}"), trouble);
         }
     }
 
-    fn name(&mut self, object: String, what: String) {
-        self.hit.named.push((object, what));
+    fn name(&mut self, object: String, trouble: Trouble) {
+        self.hit.named.push((object, trouble));
     }
 }
 

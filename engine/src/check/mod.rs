@@ -10,12 +10,13 @@ mod chunks;
 mod collection;
 mod hits;
 mod packs;
+mod survey;
 mod trees;
+mod trouble;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 
-use keepfast_backend::Listed;
 use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{ObjectHash, PackId, SessionId};
 use keepfast_format::pack::PackTable;
@@ -32,7 +33,9 @@ use crate::repo::{
 use chunks::{Bad, BadFrames, Chunks, Suspects};
 use hits::Hits;
 use packs::Reading;
+use survey::Survey;
 use trees::TreeWalk;
+use trouble::{Outage, Trouble};
 
 /// Frames of data that are kept open while chunks are read that may be damaged.
 const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
@@ -90,10 +93,14 @@ pub struct CheckReport {
     pub trees: u64,
     /// Files, in trees counted once.
     pub files: u64,
-    /// Damaged or missing objects.
+    /// Damaged or missing objects, and what nothing explains.
     pub findings: u64,
     /// Files of snapshots that can't be restored in full.
     pub files_hit: u64,
+    /// Objects that can't be read now, and what needs them. They may be sound.
+    pub unreachable: u64,
+    /// Files of snapshots that need one of these, and of which nothing is known to be damaged.
+    pub files_unreachable: u64,
 }
 
 /// Checks a repository. Findings are events; the report counts them.
@@ -104,33 +111,36 @@ pub fn check(
     options: &CheckOptions,
     monitor: &dyn Monitor,
 ) -> Result<CheckReport> {
-    let mut check = Check { repository, monitor, report: CheckReport::default() };
+    let mut check = Check {
+        repository,
+        monitor,
+        report: CheckReport::default(),
+        named: HashSet::new(),
+        outage: Outage::new(repository.backend().is_far()),
+    };
     check.parameters()?;
     check.snapshots(snapshots);
     check.sessions(snapshots)?;
     check.collection()?;
-    let (segments, (stored, strange)) = loop {
+    let (segments, survey) = loop {
         let before = check.verdicts(index)?;
         // Segments first: whatever they list was stored before them.
         let segments = list_segments(repository)?;
         refresh_index(repository, index)?;
-        let stored = check.stored_packs()?;
+        let survey = Survey::take(repository)?;
         // If a prune has ended meanwhile, it has moved and removed what was just listed.
         if check.verdicts(index)? == before {
-            break (segments, stored);
+            break (segments, survey);
         }
     };
-    for name in strange {
-        check.finding(name, "its name isn't a pack's");
-    }
-    check.report.packs = stored.len() as u64;
-    let listed = check.segments(segments, index, snapshots, &stored)?;
-    index.miss_all_but(|pack| stored.contains_key(pack))?;
-    let found = check.packs(&stored, &listed, index, options)?;
+    check.report.packs = survey.packs.len() as u64;
+    let listed = check.segments(segments, index, snapshots, &survey)?;
+    check.strange(&survey, &listed, snapshots)?;
+    index.miss_all_but(|pack| survey.packs.contains_key(pack))?;
+    let found = check.packs(&survey, &listed, index, options)?;
     let suspects = Suspects::of(index, &found.bad)?;
-    let hit = check.trees(index, snapshots, &suspects, options.threads)?;
+    check.trees(index, snapshots, &suspects, options.threads)?;
     check.report.findings += index.report_demoted(monitor, |pack| found.named.contains(pack));
-    check.report.files_hit = hit;
     Ok(check.report)
 }
 
@@ -138,10 +148,11 @@ struct Check<'a> {
     repository: &'a Repository,
     monitor: &'a dyn Monitor,
     report: CheckReport,
+    /// Objects that something was found about.
+    named: HashSet<String>,
+    outage: Outage,
 }
 
-/// Packs in the store, and their sizes, in bytes.
-type StoredPacks = HashMap<PackName, u64>;
 /// Packs that segments list: their sizes and contents.
 type ListedPacks = HashMap<PackName, (u64, PackTable)>;
 
@@ -155,7 +166,39 @@ struct FoundInPacks {
 impl Check<'_> {
     fn finding(&mut self, object: String, what: impl Into<String>) {
         self.report.findings += 1;
+        self.named.insert(object.clone());
         self.monitor.event(Event::Finding { object, what: what.into() });
+    }
+
+    /// As [`Check::finding`], unless something else was found about the object.
+    fn finding_once(&mut self, object: String, what: impl Into<String>) {
+        if !self.named.contains(&object) {
+            self.finding(object, what);
+        }
+    }
+
+    /// Something can't be read now, which says nothing about whether it is sound.
+    fn unreachable(&mut self, object: String, what: String) {
+        self.report.unreachable += 1;
+        self.monitor.event(Event::Unreachable { object, what });
+    }
+
+    /// An object that couldn't be read and opened, for whatever reason.
+    fn unread(&mut self, object: String, error: EngineError) -> Result<()> {
+        let error = if error.is_unreachable() { self.outage.goes_on(error)? } else { error };
+        let trouble = Trouble::of(error)?;
+        if trouble.is_unreachable || !self.named.contains(&object) {
+            self.trouble(object, trouble);
+        }
+        Ok(())
+    }
+
+    fn trouble(&mut self, object: String, trouble: Trouble) {
+        if trouble.is_unreachable {
+            self.unreachable(object, trouble.what);
+        } else {
+            self.finding(object, trouble.what);
+        }
     }
 
     /// Whether all that a snapshot refers to has to be there: it isn't forgotten, not even since
@@ -185,7 +228,7 @@ impl Check<'_> {
 
     /// Snapshots that others saw and that aren't there. A damaged one may be one of these.
     fn missed_snapshots(&mut self, snapshots: &Snapshots) {
-        if !snapshots.damaged.is_empty() {
+        if snapshots.unreadable().next().is_some() {
             return;
         }
         let known = || snapshots.all.iter().chain(&snapshots.forgotten);
@@ -221,11 +264,8 @@ impl Check<'_> {
             }
         }
         for name in found {
+            let Some(id) = names::parse_session(names::SESSIONS, &name) else { continue };
             self.report.objects += 1;
-            let Some(id) = names::parse_session(names::SESSIONS, &name) else {
-                self.finding(name, "its name isn't a session's");
-                continue;
-            };
             let read = || {
                 let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
                 let writer = self.repository.writer_key(id.writer);
@@ -237,8 +277,13 @@ impl Check<'_> {
                 {
                     continue;
                 }
-                other => other?,
+                Err(error) => {
+                    self.unread(name, error)?;
+                    continue;
+                }
+                Ok(opened) => opened,
             };
+            self.outage.is_over();
             match opened {
                 None => self.finding(name, "no holder of keys may have written it"),
                 Some(Err(error)) => self.finding(name, error.to_string()),
@@ -251,28 +296,15 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The packs in the store, and names among theirs that aren't a pack's.
-    fn stored_packs(&self) -> Result<(StoredPacks, Vec<String>)> {
-        let mut stored = StoredPacks::new();
-        let mut strange = Vec::new();
-        self.repository.backend().list(
-            names::PACKS,
-            &mut |Listed { name, bytes }| match names::parse_pack(&name) {
-                Some((id, session)) => drop(stored.insert(PackName { id, session }, bytes)),
-                None => strange.push(name),
-            },
-        )?;
-        Ok((stored, strange))
-    }
-
     /// Every segment must be readable, and the packs that it lists must be there in full size.
     fn segments(
         &mut self,
         names: Vec<String>,
         index: &Index,
         snapshots: &Snapshots,
-        stored: &StoredPacks,
+        survey: &Survey,
     ) -> Result<ListedPacks> {
+        let before = (self.report.findings, self.report.unreachable);
         let mut segments = Vec::with_capacity(names.len());
         let mut listed = ListedPacks::new();
         let mut by_session: HashMap<SessionId, Vec<PackId>> = HashMap::new();
@@ -287,17 +319,20 @@ impl Check<'_> {
             let segment = match read {
                 Ok(segment) => segment,
                 Err(error) => {
-                    self.finding(name, error.to_string());
+                    self.unread(name, error)?;
                     continue;
                 }
             };
+            self.outage.is_over();
             for (pack, table) in segment.packs {
                 by_session.entry(segment.session).or_default().push(pack.id);
                 let pack_name = pack.pack_name();
                 if index.was_buried(&pack_name)? {
                     continue;
                 }
-                match stored.get(&pack_name) {
+                match survey.packs.get(&pack_name) {
+                    // It is named with what there is in its place.
+                    None if survey.has_instead_of_object(&pack.name()) => {}
                     None => self.finding(pack.name(), "it is missing"),
                     Some(bytes) if *bytes != pack.stored_bytes => self.finding(
                         pack.name(),
@@ -319,7 +354,8 @@ impl Check<'_> {
             let head = &stored.snapshot.head;
             let packs = by_session.remove(&head.id).unwrap_or_default();
             let complete = stored.lacks_segments(&segments).next().is_none();
-            if complete && self.report.findings == 0 && Snapshot::pack_list_hash(&packs) != head.pack_list {
+            let all_read = (self.report.findings, self.report.unreachable) == before;
+            if complete && all_read && Snapshot::pack_list_hash(&packs) != head.pack_list {
                 self.finding(
                     names::snapshot(head.id),
                     "its list of packs and its index segments don't agree",
@@ -332,11 +368,12 @@ impl Check<'_> {
     /// Reads packs in full, as far as asked for. Returns those in which something is wrong.
     fn packs(
         &mut self,
-        stored: &StoredPacks,
+        survey: &Survey,
         listed: &ListedPacks,
         index: &Index,
         options: &CheckOptions,
     ) -> Result<FoundInPacks> {
+        let stored = &survey.packs;
         let mut bad = BadFrames::new();
         for (name, (bytes, _)) in listed {
             if stored.get(name).is_some_and(|found| found < bytes) {
@@ -352,8 +389,9 @@ impl Check<'_> {
             }
         })?;
         for pack in unlisted {
-            if !stored.contains_key(&pack) {
-                self.finding(pack.to_string(), "it is missing");
+            let name = pack.to_string();
+            if !stored.contains_key(&pack) && !survey.has_instead_of_object(&name) {
+                self.finding(name, "it is missing");
             }
         }
         let mut to_read: Vec<(PackName, u64)> = stored
@@ -363,11 +401,15 @@ impl Check<'_> {
             .collect();
         to_read.sort_unstable();
         self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, bytes)| bytes).sum());
-        let reading =
+        let mut reading =
             Reading::new(self.repository, self.monitor, listed, &to_read, bad).run(options.threads)?;
-        self.report.packs_read = (to_read.len() - reading.gone.len()) as u64;
+        let unread = reading.gone.len() + reading.unreachable.len();
+        self.report.packs_read = (to_read.len() - unread) as u64;
         self.report.bytes_read = reading.bytes;
         self.report.findings += reading.findings;
+        for (name, what) in std::mem::take(&mut reading.unreachable) {
+            self.unreachable(name, what);
+        }
         if !reading.gone.is_empty() {
             self.verdicts(index)?;
             index.miss_all_but(|pack| stored.contains_key(pack) && !reading.gone.contains(pack))?;
@@ -381,19 +423,19 @@ impl Check<'_> {
     }
 
     /// Walks all snapshots; each tree once. Then names what is hit, in an order that is always the
-    /// same. Returns how many files are.
+    /// same.
     fn trees(
         &mut self,
         index: &Index,
         snapshots: &Snapshots,
         suspects: &Suspects,
         threads: usize,
-    ) -> Result<u64> {
+    ) -> Result<()> {
         let frames = FrameCache::new(self.repository, index).without_dead();
         let data = FrameCache::new(self.repository, index).without_dead().keeping(DATA_FRAMES);
         let trees = Trees::new(&frames);
         let chunks = Chunks::new(&data, suspects);
-        let walked = TreeWalk::new(trees, &chunks, self.monitor).run(snapshots, threads)?;
+        let walked = TreeWalk::new(trees, &chunks, &self.outage, self.monitor).run(snapshots, threads)?;
         (self.report.trees, self.report.files) = (walked.trees, walked.files);
         if !walked.damaged.is_empty() {
             // What was moved while others were looked at is where it is now.
@@ -402,19 +444,19 @@ impl Check<'_> {
             chunks.look_again();
         }
         let mut hits = Hits::new(trees, &chunks, &walked.damaged, self.monitor);
-        let mut count = 0;
         for snapshot in snapshots.all.iter().rev().map(|stored| &stored.snapshot) {
-            let hit = hits.of(snapshot, count)?;
+            let hit = hits.of(snapshot, self.report.files_hit + self.report.files_unreachable)?;
             if hit.named.is_empty() {
                 continue;
             }
             if self.is_promised(snapshot.head.id)? {
-                count += hit.count;
-                hit.named.into_iter().for_each(|(object, what)| self.finding(object, what));
+                self.report.files_hit += hit.damaged;
+                self.report.files_unreachable += hit.unreachable;
+                hit.named.into_iter().for_each(|(object, trouble)| self.trouble(object, trouble));
             } else {
                 hits.take_back();
             }
         }
-        Ok(count)
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Reading packs in full, by many threads.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +9,7 @@ use keepfast_format::frame::FrameReader;
 
 use super::ListedPacks;
 use super::chunks::{Bad, BadFrames};
+use super::trouble::Outage;
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{Repository, verify_stored_pack};
@@ -18,10 +19,12 @@ use crate::threads::in_threads;
 pub struct ReadPacks {
     pub bytes: u64,
     pub findings: u64,
-    /// What is wrong in them.
+    /// What is wrong in them, or may be.
     pub bad: BadFrames,
     /// The names of packs of which something was said.
     pub named: HashSet<String>,
+    /// Packs that can't be read now, and why.
+    pub unreachable: BTreeMap<String, String>,
     /// Packs that weren't there any more.
     pub gone: Vec<PackName>,
 }
@@ -37,6 +40,8 @@ pub struct Reading<'a> {
     findings: AtomicU64,
     bad: Mutex<BadFrames>,
     named: Mutex<HashSet<String>>,
+    unreachable: Mutex<BTreeMap<String, String>>,
+    outage: Outage,
     gone: Mutex<Vec<PackName>>,
     error: Mutex<Option<EngineError>>,
 }
@@ -60,6 +65,8 @@ impl<'a> Reading<'a> {
             findings: AtomicU64::new(0),
             bad: Mutex::new(bad),
             named: Mutex::default(),
+            unreachable: Mutex::default(),
+            outage: Outage::new(repository.backend().is_far()),
             gone: Mutex::default(),
             error: Mutex::new(None),
         }
@@ -76,6 +83,7 @@ impl<'a> Reading<'a> {
             findings: self.findings.into_inner(),
             bad: self.bad.into_inner().unwrap_or_else(PoisonError::into_inner),
             named: self.named.into_inner().unwrap_or_else(PoisonError::into_inner),
+            unreachable: self.unreachable.into_inner().unwrap_or_else(PoisonError::into_inner),
             gone: self.gone.into_inner().unwrap_or_else(PoisonError::into_inner),
         })
     }
@@ -107,12 +115,20 @@ impl<'a> Reading<'a> {
                 self.monitor.progress().add(1, 0);
                 return Ok(());
             }
+            Err(error) if error.is_unreachable() => {
+                let what = self.outage.goes_on(error)?.to_string();
+                self.unreachable.lock().unwrap_or_else(PoisonError::into_inner).insert(name, what);
+                self.bad().insert(pack, Bad::Whole);
+                self.monitor.progress().add(1, 0);
+                return Ok(());
+            }
             Err(error) => {
                 self.finding(&name, name.clone(), error.to_string());
                 self.bad().insert(pack, Bad::Whole);
                 return Ok(());
             }
         };
+        self.outage.is_over();
         self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.monitor.progress().add(1, bytes.len() as u64);
         for finding in findings {

@@ -14,6 +14,7 @@ use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::state::StateTree;
 
 use super::chunks::Chunks;
+use super::trouble::{Outage, Trouble};
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
 use crate::repo::{Snapshots, Trees, Wanted};
@@ -48,6 +49,7 @@ pub struct WalkedTrees {
 pub struct TreeWalk<'w> {
     trees: Trees<'w>,
     chunks: &'w Chunks<'w>,
+    outage: &'w Outage,
     monitor: &'w dyn Monitor,
     found: Mutex<Found>,
     changed: Condvar,
@@ -86,8 +88,13 @@ impl Found {
 
 impl<'w> TreeWalk<'w> {
     /// A walk that looks at data through `chunks`.
-    pub fn new(trees: Trees<'w>, chunks: &'w Chunks<'w>, monitor: &'w dyn Monitor) -> Self {
-        Self { trees, chunks, monitor, found: Mutex::default(), changed: Condvar::new() }
+    pub fn new(
+        trees: Trees<'w>,
+        chunks: &'w Chunks<'w>,
+        outage: &'w Outage,
+        monitor: &'w dyn Monitor,
+    ) -> Self {
+        Self { trees, chunks, outage, monitor, found: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Walks the trees of all snapshots.
@@ -226,15 +233,26 @@ impl Walker<'_> {
             }
             Ok(())
         });
-        below.is_damaged |= failed(read)?;
+        below.is_damaged |= self.failed(read)?;
         Ok(below)
     }
 
     fn state(&self, id: &ChunkId) -> Result<Below> {
         let mut below = Below::default();
         let read = self.walk.trees.state(id).map(|state| below.trees = states_below(state));
-        below.is_damaged = failed(read)?;
+        below.is_damaged = self.failed(read)?;
         Ok(below)
+    }
+
+    /// Whether something is damaged or can't be read now: which of the two, is found out when what it hits
+    /// is named.
+    fn failed(&self, read: Result<()>) -> Result<bool> {
+        let Err(error) = read else {
+            self.walk.outage.is_over();
+            return Ok(false);
+        };
+        let error = if error.is_unreachable() { self.walk.outage.goes_on(error)? } else { error };
+        Trouble::of(error).map(|_| true)
     }
 
     /// Looks up the chunks that wait for it, if there are so many of them.
@@ -275,34 +293,28 @@ pub fn states_below(state: StateTree) -> Vec<TreeRef> {
     below.into_iter().map(|id| (TreeKind::State, id)).collect()
 }
 
-/// Whether something can't be read. That the local index can't is no damage of the repository.
-fn failed(read: Result<()>) -> Result<bool> {
-    match read {
-        Ok(()) => Ok(false),
-        Err(error @ EngineError::Cache { .. }) => Err(error),
-        Err(_) => Ok(true),
-    }
-}
-
-/// What keeps a file from being restored in full, if anything; `look` says it of one chunk.
+/// What keeps a file from being restored in full, if anything; `look` says it of one chunk. Damage counts
+/// for more than what can't be read now.
 pub fn file_damage(
     trees: Trees<'_>,
     node: &Node,
-    look: &mut dyn FnMut(ChunkRef) -> Result<Option<String>>,
-) -> Result<Option<String>> {
+    look: &mut dyn FnMut(ChunkRef) -> Result<Option<Trouble>>,
+) -> Result<Option<Trouble>> {
     let NodeKind::File { size, content, extents } = &node.kind else { return Ok(None) };
-    let (mut bytes, mut damage) = (0, None);
+    let (mut bytes, mut damage): (u64, Option<Trouble>) = (0, None);
     let read = trees.for_each_chunk(content, &mut |chunk| {
         bytes += u64::from(chunk.len);
-        if let Some(what) = look(chunk)? {
-            damage = Some(what);
+        if let Some(trouble) = look(chunk)?
+            && damage.as_ref().is_none_or(|known| known.is_unreachable)
+        {
+            damage = Some(trouble);
         }
         Ok(())
     });
-    match read {
-        Err(error @ EngineError::Cache { .. }) => return Err(error),
-        Err(error) => damage = Some(error.to_string()),
-        Ok(()) => {}
+    if let Err(error) = read {
+        // How many bytes there would have been, nobody knows.
+        let trouble = Trouble::of(error)?;
+        return Ok(damage.filter(|known| !known.is_unreachable).or(Some(trouble)));
     }
     let expected = match extents {
         Extents::Dense => Ok(*size),
@@ -312,9 +324,9 @@ pub fn file_damage(
     };
     match expected {
         Ok(expected) if expected != bytes && damage.is_none() => {
-            damage = Some("its chunks don't add up to its size".to_owned());
+            damage = Some(Trouble::damage("its chunks don't add up to its size"));
         }
-        Err(error) => damage = Some(error.to_string()),
+        Err(error) => damage = Some(Trouble::of(error)?),
         Ok(_) => {}
     }
     Ok(damage)

@@ -10,7 +10,7 @@ use keepfast_backend::Created;
 use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
 use keepfast_format::ids::SessionId;
 use keepfast_format::limits;
-use keepfast_format::names::{self, EpochPart};
+use keepfast_format::names::{self, AckName, EpochPart};
 use keepfast_format::snapshot::SnapshotBody;
 
 use super::Prune;
@@ -27,6 +27,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A writer that is alive looks for epochs twice a minute. One whose session is older than the
 /// timeout gets this long to answer.
 const GRACE: Duration = Duration::from_secs(90);
+
+/// A register that can't be created, and isn't listed either: nobody can find out what it decides.
+fn register_is_unusable(session: SessionId) -> EngineError {
+    EngineError::Unusable(format!(
+        "{}: something that isn't an object stands there, so the session can't be ended, and nothing is \
+         removed: remove what is there and run the command again",
+        names::snapshot(session)
+    ))
+}
 
 impl Prune<'_> {
     /// Steps 4 to 7 of an epoch that somebody has published.
@@ -62,13 +71,16 @@ impl Prune<'_> {
         // Who was decided before this was published has nothing to say about it.
         let mut open = self.sessions_not_known_decided()?;
         let nobody = open.is_empty();
-        let mut acks: BTreeMap<SessionId, Option<Ack>> = BTreeMap::new();
+        let mut acks: BTreeMap<AckName, Option<Ack>> = BTreeMap::new();
         let mut patience: HashMap<SessionId, Duration> = HashMap::new();
         let mut waited = Duration::ZERO;
+        // Sessions whose registers were taken when they were to be fenced.
+        let mut not_fenced: HashSet<SessionId> = HashSet::new();
         loop {
             self.hear_acks(epoch, &mut acks)?;
-            let answered = |session: &SessionId| acks.get(session).is_some_and(Option::is_some);
-            open.retain(|session| !answered(session));
+            let authentic = acks.iter().filter(|(_, ack)| ack.is_some());
+            let answered: HashSet<SessionId> = authentic.map(|(name, _)| name.session).collect();
+            open.retain(|session| !answered.contains(session));
             self.drop_decided(&mut open)?;
             if open.is_empty() || self.repository.has(Flaw::NobodyWaitedFor) {
                 // Once more: a session that is decided by now may have objected before.
@@ -90,6 +102,8 @@ impl Prune<'_> {
                 } else {
                     if fence(self.repository, *session)? == Created::New {
                         self.report.sessions_fenced += 1;
+                    } else if !not_fenced.insert(*session) {
+                        return Err(register_is_unusable(*session));
                     }
                     fenced = true;
                 }
@@ -122,20 +136,20 @@ impl Prune<'_> {
         timeout.saturating_sub(age).max(GRACE.min(timeout))
     }
 
-    /// Reads acks that weren't read before. One that isn't authentic is no answer.
-    fn hear_acks(&self, epoch: u32, acks: &mut BTreeMap<SessionId, Option<Ack>>) -> Result<()> {
+    /// Reads acks that weren't read before. One that isn't authentic is no answer, and hides none: a
+    /// session whose name was taken answers under another one.
+    fn hear_acks(&self, epoch: u32, acks: &mut BTreeMap<AckName, Option<Ack>>) -> Result<()> {
         let backend = self.repository.backend();
         let mut new = Vec::new();
         backend.list(&names::acks_to(epoch), &mut |listed| {
-            let session = names::parse_ack(&listed.name).map(|(_, session)| session);
-            new.extend(session.filter(|session| !acks.contains_key(session)));
+            new.extend(names::parse_ack(&listed.name).filter(|ack| !acks.contains_key(ack)));
         })?;
-        for session in new {
-            let object = names::ack(epoch, session);
+        for ack in new {
+            let object = ack.name();
             let read = || {
                 let bytes = backend.read(&object, limits::EPOCH_OBJECT_BYTES_MAX)?;
                 let writer = |holder| self.repository.writer_key(holder);
-                Ack::open(&bytes, self.repository.id(), epoch, session, writer)
+                Ack::open(&bytes, self.repository.id(), epoch, ack.session, writer)
                     .map_err(EngineError::damaged(&object))
             };
             let opened = match until_sound(read) {
@@ -147,7 +161,7 @@ impl Prune<'_> {
                 }
                 other => Ok(other?),
             };
-            acks.insert(session, opened.ok());
+            acks.insert(ack, opened.ok());
         }
         Ok(())
     }
@@ -182,7 +196,7 @@ impl Prune<'_> {
             .map(|stored| &stored.snapshot.body)
             .collect();
         let spared = match self.needed_by(&newer, condemned) {
-            Ok(spared) if snapshots.damaged.is_empty() => Some(spared),
+            Ok(spared) if snapshots.unreadable().next().is_none() => Some(spared),
             Ok(_) | Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => {
                 self.say(
                     "a snapshot that is newer than this garbage collection can't be read, so nothing is \

@@ -85,8 +85,10 @@ impl Live {
             if !reached.places.first().is_some_and(|place| index.is_readable(place.pack)) {
                 return Err(EngineError::Missing {
                     object: format!("chunk {}", reached.wanted.id),
-                    consequence: "a snapshot needs it, and no pack has it; nothing was removed. Run `keepfast \
-                                  check` to see which snapshots it hits, and forget those",
+                    consequence: "a snapshot needs it, and no pack that is there has it; nothing was removed. \
+                                  Run `keepfast check` to see which packs are missing and which snapshots \
+                                  that hits. Restore the packs from a copy of the repository, or, if they \
+                                  are lost for good, forget those snapshots",
                 });
             }
             for place in reached.places {

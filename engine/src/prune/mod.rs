@@ -238,7 +238,7 @@ impl<'a> Prune<'a> {
 
     /// Steps 1 and 2: what is live, and what could go.
     fn look(&self, listing: &Listing) -> Result<(Live, PrunePlan)> {
-        if let Some((object, what)) = listing.snapshots.damaged.first() {
+        if let Some((object, what)) = listing.snapshots.unreadable().next() {
             return Err(EngineError::Unusable(format!(
                 "{object}: {what}; as long as it can't be read, nobody knows what it needs, and nothing is \
                  removed: restore it from a copy of the repository, or remove the object if the snapshot \

@@ -56,7 +56,7 @@ impl Prune<'_> {
         let mut read = Vec::new();
         let open = epochs.unfinished();
         self.repository.backend().list(names::ACKS, &mut |listed| {
-            let epoch = names::parse_ack(&listed.name).map(|(epoch, _)| epoch);
+            let epoch = names::parse_ack(&listed.name).map(|ack| ack.epoch);
             if epoch.is_some_and(|epoch| epoch <= epochs.newest() && Some(epoch) != open) {
                 read.push(listed.name);
             }

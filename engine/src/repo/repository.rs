@@ -429,7 +429,10 @@ fn read_slots<'n>(
     for name in listed {
         let Some(id) = names::parse_slot(name) else { continue };
         let read = || {
-            let bytes = read_small(backend, name)?;
+            let bytes = match read_small(backend, name) {
+                Err(EngineError::Damaged { source, .. }) => return Ok(Err(source)),
+                read => read?,
+            };
             Ok(if SlotId::of(&bytes) == id {
                 KeySlot::decode(&bytes)
             } else {

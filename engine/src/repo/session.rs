@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepfast_backend::Created;
 use keepfast_format::epoch::{Ack, Condemned, PackName};
-use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::ids::{ObjectHash, PackId, SessionId};
 use keepfast_format::keys::KeyRef;
 use keepfast_format::node::Timestamp;
 use keepfast_format::session::Session as SessionObject;
@@ -325,13 +325,59 @@ impl<'r> Session<'r> {
         }
         let ack = Ack { epoch, session: self.id, objections };
         let bytes = ack.seal(self.repository.id(), self.repository.identity());
-        let backend = self.repository.backend();
-        let name = names::ack(epoch, self.id);
-        if backend.create(&name, &[&bytes])? == Created::AlreadyThere && !self.holds(&name, &bytes)? {
-            return Err(EngineError::Fenced);
+        let own = names::ack(epoch, self.id);
+        if !self.create_own(&own, &bytes)? {
+            // Whoever can create objects may have taken the name. Another answer of this session is one
+            // that a garbage collection may have heard, and it heard no other.
+            if self.may_be_answer(&own, epoch)? {
+                return Err(self.lost(own));
+            }
+            // Nobody can foresee this name. An attempt whose answer was lost is found under it.
+            let beside = names::ack_beside(epoch, self.id, tail_of(&bytes));
+            if !self.create_own(&beside, &bytes)? {
+                return Err(self.lost(beside));
+            }
         }
         // Who waits for it must find it after a power cut too: it decides what is removed.
-        Ok(backend.sync()?)
+        Ok(self.repository.backend().sync()?)
+    }
+
+    /// Creates an object under a name of the session's own. `false` if something else is there.
+    fn create_own(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        let created = self.repository.backend().create(name, &[bytes])?;
+        Ok(created == Created::New || self.holds(name, bytes)?)
+    }
+
+    /// Whether an object is an answer of this session, or was one and is gone.
+    fn may_be_answer(&self, name: &str, epoch: u32) -> Result<bool> {
+        let repository = self.repository;
+        match repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX) {
+            Ok(bytes) => {
+                let writer = |holder| repository.writer_key(holder);
+                Ok(Ack::open(&bytes, repository.id(), epoch, self.id, writer).is_ok())
+            }
+            Err(error) if error.is_not_found() => Ok(true),
+            Err(error) if error.is_unusable() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Why a session can't go on whose name `taken` is taken: somebody has ended it with a FENCE, or
+    /// somebody has written what is no business of theirs.
+    fn lost(&self, taken: String) -> EngineError {
+        let (repository, register) = (self.repository, names::snapshot(self.id));
+        let is_fence = match repository.backend().read(&register, limits::SNAPSHOT_BYTES_MAX) {
+            Ok(bytes) => {
+                let writer = |holder| repository.writer_key(holder);
+                let owners = repository.identity().owners();
+                let secrets = |key| repository.secrets(key);
+                let opened = Register::open(&bytes, repository.id(), self.id, writer, owners, secrets);
+                matches!(opened, Ok(Register::Fence(_)))
+            }
+            // A FENCE that was compacted since.
+            Err(error) => error.is_not_found() && taken == register,
+        };
+        if is_fence { EngineError::Fenced } else { EngineError::NameTaken { object: taken } }
     }
 
     /// Whether an object that is there has these bytes. One that is gone by now was somebody
@@ -339,15 +385,17 @@ impl<'r> Session<'r> {
     fn holds(&self, name: &str, bytes: &[u8]) -> Result<bool> {
         match self.repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX) {
             Ok(found) => Ok(found == bytes),
-            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) if error.is_not_found() || error.is_unusable() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Fails if the session's register is taken.
     fn find_fence(&self) -> Result<()> {
-        match self.repository.backend().read(&names::snapshot(self.id), limits::SNAPSHOT_BYTES_MAX) {
-            Ok(_) => Err(EngineError::Fenced),
+        let register = names::snapshot(self.id);
+        match self.repository.backend().read(&register, limits::SNAPSHOT_BYTES_MAX) {
+            Ok(_) => Err(self.lost(register)),
+            Err(error) if error.is_unusable() => Err(self.lost(register)),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -384,7 +432,7 @@ impl<'r> Session<'r> {
             && !self.holds(&name, &bytes)?
             && !repository.has(Flaw::FenceIgnored)
         {
-            return Err(EngineError::Fenced);
+            return Err(self.lost(name));
         }
         backend.sync()?;
         repository.objects().remember(&name, &bytes);
@@ -400,6 +448,12 @@ impl<'r> Session<'r> {
     pub fn give_up(&self) {
         let _ = fence(self.repository, self.id);
     }
+}
+
+/// What sets an ack's name apart from all that others can have thought of: it follows from a signature.
+fn tail_of(ack: &[u8]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *ObjectHash::of(ack).as_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// Whether there are sessions of which nobody knows that they have ended.

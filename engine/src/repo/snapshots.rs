@@ -161,6 +161,12 @@ impl Snapshots {
         self.all.iter().map(|stored| stored.snapshot.head.id).chain(self.ended())
     }
 
+    /// Registers that can't be read: nobody knows what they need. Objects in the place of decisions
+    /// aren't among them, since those count for nothing.
+    pub fn unreadable(&self) -> impl Iterator<Item = &(String, String)> {
+        self.damaged.iter().filter(|(name, _)| name.starts_with(names::SNAPSHOTS))
+    }
+
     /// Sessions of which nothing counts any more.
     pub fn ended(&self) -> impl Iterator<Item = SessionId> {
         let forgotten = self.forgotten.iter().map(|stored| stored.snapshot.head.id);

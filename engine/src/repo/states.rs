@@ -12,6 +12,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use super::catalogue::names_dead;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
 
 /// Decisions about snapshots, as far as they are authentic.
 #[derive(Debug, Default)]
@@ -49,7 +50,7 @@ impl Standings {
                 }
                 // Compaction may have removed it since it was listed; the catalogue says the rest.
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
-                Err(EngineError::Backend(error)) => return Err(error.into()),
+                Err(error @ (EngineError::Backend(_) | EngineError::Interrupted)) => return Err(error),
                 Err(error) => standings.damaged.push((names::state(id, n), error.to_string())),
             }
         }
@@ -63,8 +64,13 @@ fn read_decision(repository: &Repository, snapshot: SessionId, n: u32) -> Result
     })
 }
 
-/// Decisions about one snapshot, by their numbers; damaged ones decide nothing.
+/// The objects that say something about one snapshot, by their numbers. Those that aren't authentic
+/// decide nothing, and only their names are taken.
 type Decisions = BTreeMap<u32, Option<Standing>>;
+
+/// A decision is tried under this many numbers. Each failure is a number that somebody else took after
+/// it was listed.
+const TRIES_MAX: u32 = 64;
 
 /// The decisions about a snapshot; none if it is so dead that compaction has begun to remove them.
 fn decisions(repository: &Repository, snapshot: SessionId) -> Result<Option<Decisions>> {
@@ -94,7 +100,12 @@ pub fn is_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool
 }
 
 /// Decides about a snapshot. Nothing happens if that is decided already.
-pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) -> Result<()> {
+pub fn decide(
+    repository: &Repository,
+    snapshot: SessionId,
+    standing: Standing,
+    monitor: &dyn Monitor,
+) -> Result<()> {
     if repository.identity().role() != Role::Owner {
         return Err(EngineError::NotAllowed { action: "decide about snapshots" });
     }
@@ -104,7 +115,7 @@ pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) 
         Standing::Unprotected => decisions(repository, snapshot)?,
         Standing::Forgotten | Standing::Protected => Some(Decisions::new()),
     };
-    loop {
+    for _ in 0..TRIES_MAX {
         let Some(known) = decided else {
             return match standing {
                 Standing::Forgotten | Standing::Unprotected => Ok(()),
@@ -123,7 +134,10 @@ pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) 
         if done {
             return Ok(());
         }
-        let n = known.last_key_value().map_or(0, |(n, _)| n.saturating_add(1));
+        if monitor.stopped() {
+            return Err(EngineError::Interrupted);
+        }
+        let n = free_number(&known).ok_or_else(|| cannot_decide(snapshot, "no number is free"))?;
         let bytes = Decision { snapshot, n, standing }.seal(repository.id(), repository.identity());
         // If somebody else decides at the same time, that decision is looked at first.
         let name = names::state(snapshot, n);
@@ -133,5 +147,49 @@ pub fn decide(repository: &Repository, snapshot: SessionId, standing: Standing) 
             return Ok(());
         }
         decided = decisions(repository, snapshot)?;
+        // A name that is taken and isn't listed: a directory stands there, or the like.
+        if let Some(known) = &mut decided {
+            known.entry(n).or_insert(None);
+        }
+    }
+    Err(cannot_decide(snapshot, "each number was taken by somebody else first, again and again"))
+}
+
+/// The lowest number above all decisions that is free; none if there isn't any. Objects that decide
+/// nothing are stepped over: anybody who can create objects may have put them there.
+fn free_number(known: &Decisions) -> Option<u32> {
+    let newest = known.iter().rev().find(|(_, standing)| standing.is_some());
+    let mut n = newest.map_or(Some(0), |(n, _)| n.checked_add(1))?;
+    while known.contains_key(&n) {
+        n = n.checked_add(1)?;
+    }
+    Some(n)
+}
+
+fn cannot_decide(snapshot: SessionId, why: &str) -> EngineError {
+    EngineError::Unusable(format!(
+        "nothing can be decided about snapshot {}: {why}; run `keepfast check`, and remove the objects below \
+         {} that it names",
+        snapshot.short(),
+        names::states_of(snapshot)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Decisions, free_number};
+    use keepfast_format::standing::Standing;
+
+    #[test]
+    fn a_decision_gets_the_lowest_free_number_above_all_decisions() {
+        let (decided, junk) = (Some(Standing::Protected), None);
+        let free =
+            |known: &[(u32, Option<Standing>)]| free_number(&known.iter().copied().collect::<Decisions>());
+        assert_eq!(free(&[]), Some(0));
+        assert_eq!(free(&[(0, junk), (1, junk), (u32::MAX, junk)]), Some(2));
+        assert_eq!(free(&[(0, junk), (1, decided), (2, junk), (4, junk)]), Some(3));
+        assert_eq!(free(&[(5, decided)]), Some(6));
+        assert_eq!(free(&[(u32::MAX - 1, decided), (u32::MAX, junk)]), None);
+        assert_eq!(free(&[(u32::MAX, decided)]), None);
     }
 }

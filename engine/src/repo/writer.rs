@@ -410,9 +410,7 @@ fn list_packs(
     // Others rely on a pack as soon as a segment lists it: it must survive a power cut by then.
     repository.backend().sync()?;
     if repository.backend().create(&name, &[&bytes])? == Created::AlreadyThere {
-        return Err(EngineError::Unusable(format!(
-            "{name} is there already, perhaps from an attempt that seemed to fail: run the command again"
-        )));
+        return Err(EngineError::NameTaken { object: name });
     }
     // Whoever has seen the segment counts on it, and can't make its name durable.
     repository.backend().sync()?;

@@ -336,7 +336,11 @@ pub fn give_up_file(file: &FilePlan, target: &Target<'_>, error: &EngineError, m
     if !std::mem::replace(&mut state.failed, true) {
         state.handle = None;
         target.remove_partial(file.directory, &file.node.name, state.created);
-        target.skipped(file.directory, &file.node.name, error.to_string(), monitor);
+        let mut why = error.to_string();
+        if error.is_unreachable() {
+            why.push_str("; it may be sound: restore it again when the store can be reached and read");
+        }
+        target.skipped(file.directory, &file.node.name, why, monitor);
     }
 }
 

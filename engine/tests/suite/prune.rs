@@ -141,15 +141,17 @@ fn protected_snapshots_are_not_forgotten() {
     lab.backup();
     let opened = lab.open();
     let id = opened.snapshots.all[0].snapshot.head.id;
-    protect(&opened.repository, &[id], true).expect("it can be protected");
+    protect(&opened.repository, &[id], true, &Ear::default()).expect("it can be protected");
     let opened = lab.open();
     assert!(opened.snapshots.protected.contains(&id));
-    let error =
-        forget(&opened.repository, &opened.snapshots, &[id]).expect_err("it is protected").to_string();
+    let error = forget(&opened.repository, &opened.snapshots, &[id], &Ear::default())
+        .expect_err("it is protected")
+        .to_string();
     assert!(error.contains("is protected"), "{error}");
-    protect(&opened.repository, &[id], false).expect("the protection can end");
+    protect(&opened.repository, &[id], false, &Ear::default()).expect("the protection can end");
     let opened = lab.open();
-    forget(&opened.repository, &opened.snapshots, &[id]).expect("it isn't protected any more");
+    forget(&opened.repository, &opened.snapshots, &[id], &Ear::default())
+        .expect("it isn't protected any more");
     assert!(lab.open().snapshots.all.is_empty());
 }
 

@@ -124,6 +124,7 @@ fn collection() -> Vec<Value> {
         value("condemned.name", names::epoch(epoch, EpochPart::Condemned)),
         value("condemned.hash", hash(collected::condemned_bytes())),
         value("ack.name", names::ack(epoch, sid)),
+        value("ack.name beside", names::ack_beside(epoch, sid, 0x0123_4567_89ab_cdef)),
         value("ack.hash", hash(collected::ack_bytes())),
         value("verdict.name", names::epoch(epoch, EpochPart::Done)),
         value("verdict.hash", hash(collected::verdict_bytes())),

@@ -168,7 +168,7 @@ proptest! {
         let epoch = names::parse_epoch(&name);
         prop_assert!(epoch.is_none_or(|(n, part)| n > 0 && names::epoch(n, part) == name));
         let ack = names::parse_ack(&name);
-        prop_assert!(ack.is_none_or(|(n, sid)| names::ack(n, sid) == name));
+        prop_assert!(ack.is_none_or(|ack| ack.name() == name));
         let state = names::parse_state(&name);
         prop_assert!(state.is_none_or(|(sid, n)| names::state(sid, n) == name));
     }

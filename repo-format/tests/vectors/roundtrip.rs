@@ -330,7 +330,9 @@ fn names_of_objects_are_read_back_and_near_misses_are_not() {
     let (condemned, done) = (names::epoch(9, EpochPart::Condemned), names::epoch(u32::MAX, EpochPart::Done));
     assert_eq!(names::parse_epoch(&condemned), Some((9, EpochPart::Condemned)));
     assert_eq!(names::parse_epoch(&done), Some((u32::MAX, EpochPart::Done)));
-    assert_eq!(names::parse_ack(&names::ack(9, sid)), Some((9, sid)));
+    let ack = |tail| names::AckName { epoch: 9, session: sid, tail };
+    assert_eq!(names::parse_ack(&names::ack(9, sid)), Some(ack(None)));
+    assert_eq!(names::parse_ack(&names::ack_beside(9, sid, 7)), Some(ack(Some(7))));
     assert_eq!(names::parse_state(&names::state(sid, 9)), Some((sid, 9)));
     assert_eq!(names::parse_numbered(names::CATALOGUE, &names::catalogue(9)), Some(9));
     assert!(names::ack(9, sid).starts_with(&names::acks_to(9)));
@@ -339,6 +341,7 @@ fn names_of_objects_are_read_back_and_near_misses_are_not() {
         assert_eq!(names::parse_epoch(&near_miss), None, "{near_miss}");
     }
     assert!(near_misses(names::ack(10, sid)).iter().all(|n| names::parse_ack(n).is_none()));
+    assert!(near_misses(names::ack_beside(10, sid, 10)).iter().all(|n| names::parse_ack(n).is_none()));
     assert!(near_misses(names::state(sid, 10)).iter().all(|n| names::parse_state(n).is_none()));
     let catalogue = near_misses(names::catalogue(10));
     assert!(catalogue.iter().all(|n| names::parse_numbered(names::CATALOGUE, n).is_none()));

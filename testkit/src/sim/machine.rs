@@ -225,7 +225,7 @@ impl<'p> Machine<'p> {
         drop(known);
         let ids: Vec<_> = chosen.iter().map(|snapshot| snapshot.head.id).collect();
         self.process.note(format_args!("{} snapshots are to be forgotten", ids.len()));
-        forget(&repository, &snapshots, &ids)
+        forget(&repository, &snapshots, &ids, &Ear::default())
     }
 
     /// Brings some forgotten snapshot back, if that is possible.

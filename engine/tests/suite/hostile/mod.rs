@@ -6,3 +6,5 @@ mod honest;
 mod lies;
 mod names;
 mod privileges;
+mod odds;
+mod unreachable;

@@ -1,0 +1,196 @@
+//! Everything that the store has, from one listing: the packs, names that nothing explains, and what its
+//! name explains and nothing else does. Nothing of the latter does harm; somebody has put it there who
+//! isn't a program of this format, or what it belongs to was removed.
+//!
+//! What a crash leaves is no finding: packs that no segment lists, sessions without a snapshot, answers
+//! to epochs that have their verdict, objects of sessions that the catalogue names.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use keepfast_backend::{Found, NotAnObject};
+use keepfast_format::epoch::PackName;
+use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::names::{self, AckName, EpochPart, ObjectName};
+
+use super::{Check, ListedPacks};
+use crate::error::{EngineError, Result};
+use crate::repo::{Repository, Snapshots, names_dead};
+
+/// Strange objects that are named one by one; of more, only their number is told.
+const STRANGE_NAMED: usize = 1000;
+
+/// What is in the store.
+#[derive(Default)]
+pub struct Survey {
+    /// Packs, and their sizes in bytes.
+    pub packs: HashMap<PackName, u64>,
+    strange: Strange,
+    /// Names of the format under which something stands that isn't an object.
+    not_objects: HashSet<String>,
+    sessions: HashSet<SessionId>,
+    segments: BTreeSet<(SessionId, u32)>,
+    decisions: BTreeSet<(SessionId, u32)>,
+    acks: BTreeSet<AckName>,
+    epochs: HashSet<u32>,
+}
+
+/// Names, and what is wrong with each.
+#[derive(Default)]
+struct Strange {
+    /// The first in their order.
+    named: BTreeMap<String, &'static str>,
+    count: usize,
+}
+
+impl Strange {
+    fn add(&mut self, name: String, what: &'static str) {
+        self.count += 1;
+        self.named.insert(name, what);
+        if self.named.len() > STRANGE_NAMED {
+            self.named.pop_last();
+        }
+    }
+}
+
+impl Survey {
+    /// Lists everything.
+    pub fn take(repository: &Repository) -> Result<Self> {
+        let mut survey = Self::default();
+        repository.backend().survey(&mut |found| survey.add(found))?;
+        Ok(survey)
+    }
+
+    fn add(&mut self, found: Found) {
+        let listed = match found {
+            Found::Object(listed) => listed,
+            Found::Odd(odd) => {
+                let explained = ObjectName::parse(&odd.name).is_some();
+                // A directory elsewhere may be empty, or else what is in it is named.
+                if explained || odd.what != NotAnObject::Directory {
+                    self.strange.add(odd.name.clone(), odd.what.why());
+                }
+                if explained {
+                    self.not_objects.insert(odd.name);
+                }
+                return;
+            }
+        };
+        match ObjectName::parse(&listed.name) {
+            None => self.strange.add(listed.name, "its name isn't one of the format's"),
+            Some(ObjectName::Pack(id, session)) => {
+                self.packs.insert(PackName { id, session }, listed.bytes);
+            }
+            Some(ObjectName::Session(session)) => {
+                self.sessions.insert(session);
+            }
+            Some(ObjectName::Segment(session, n)) => {
+                self.segments.insert((session, n));
+            }
+            Some(ObjectName::State(snapshot, n)) => {
+                self.decisions.insert((snapshot, n));
+            }
+            Some(ObjectName::Epoch(n, EpochPart::Condemned)) => {
+                self.epochs.insert(n);
+            }
+            Some(ObjectName::Ack(ack)) => {
+                self.acks.insert(ack);
+            }
+            Some(
+                ObjectName::Config(_)
+                | ObjectName::Slot(_)
+                | ObjectName::Keyring(_)
+                | ObjectName::Snapshot(_)
+                | ObjectName::Epoch(..)
+                | ObjectName::Catalogue(_),
+            ) => {}
+        }
+    }
+
+    /// Whether something stands under this name that isn't an object.
+    pub fn has_instead_of_object(&self, name: &str) -> bool {
+        self.not_objects.contains(name)
+    }
+
+    /// Packs whose id another pack has, too.
+    fn copies(&self) -> BTreeSet<PackName> {
+        let mut first: HashMap<PackId, PackName> = HashMap::with_capacity(self.packs.len());
+        let mut copies = BTreeSet::new();
+        for pack in self.packs.keys() {
+            if let Some(other) = first.insert(pack.id, *pack) {
+                copies.extend([other, *pack]);
+            }
+        }
+        copies
+    }
+}
+
+impl Check<'_> {
+    /// Names what nothing explains.
+    pub(super) fn strange(
+        &mut self,
+        survey: &Survey,
+        listed: &ListedPacks,
+        snapshots: &Snapshots,
+    ) -> Result<()> {
+        for (name, what) in &survey.strange.named {
+            self.finding_once(name.clone(), *what);
+        }
+        let more = survey.strange.count - survey.strange.named.len();
+        if more > 0 {
+            self.finding(format!("{more} more objects"), "their names aren't the format's either");
+        }
+        for pack in survey.copies() {
+            if !listed.contains_key(&pack) {
+                let what = "another session's pack has the same id, and no index segment lists this one";
+                self.finding_once(pack.to_string(), what);
+            }
+        }
+        self.strays(survey, snapshots)
+    }
+
+    /// Names what belongs to nothing. The survey is no picture of one moment: whatever looks so in it is
+    /// looked at once more.
+    fn strays(&mut self, survey: &Survey, snapshots: &Snapshots) -> Result<()> {
+        for ack in survey.acks.iter().filter(|ack| !survey.epochs.contains(&ack.epoch)) {
+            let published = names::epoch(ack.epoch, EpochPart::Condemned);
+            if !self.named.contains(&ack.name()) && !self.is_there(&published)? {
+                self.finding_once(ack.name(), "it answers a garbage collection that there never was");
+            }
+        }
+        let decided: HashSet<SessionId> = snapshots.decided().collect();
+        for (snapshot, n) in survey.decisions.iter().filter(|(snapshot, _)| !decided.contains(snapshot)) {
+            let name = names::state(*snapshot, *n);
+            if !self.named.contains(&name) && self.is_nowhere(*snapshot, false)? {
+                self.finding_once(name, "it is a decision about a snapshot that isn't there");
+            }
+        }
+        let unannounced =
+            |session: &SessionId| !survey.sessions.contains(session) && !decided.contains(session);
+        for (session, n) in survey.segments.iter().filter(|(session, _)| unannounced(session)) {
+            let name = names::segment(*session, *n);
+            if !self.named.contains(&name) && self.is_nowhere(*session, true)? {
+                self.finding_once(
+                    name,
+                    "it is of a session that has neither a session object nor a snapshot",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a session has no register, isn't in the catalogue, and, if that matters, was never announced.
+    fn is_nowhere(&self, session: SessionId, unannounced: bool) -> Result<bool> {
+        Ok(!self.is_there(&names::snapshot(session))?
+            && !(unannounced && self.is_there(&names::session(session))?)
+            && !names_dead(self.repository, session)?)
+    }
+
+    fn is_there(&self, name: &str) -> Result<bool> {
+        match self.repository.backend().read_range(name, 0, 1) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) if error.is_unusable() => Ok(true),
+            Err(error) => Err(EngineError::from(error)),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! A backend in which somebody else acts just before a call has its effect, or that fails where a test
+//! says so.
+
+use std::io;
+use std::sync::Arc;
+
+use keepfast_backend::{Backend, BackendError, Created, Found, Listed, Operation};
+
+/// What happens before a call: it gets the store that is behind, the operation and the name.
+type Before = dyn Fn(&dyn Backend, Operation, &str) -> Option<io::ErrorKind> + Send + Sync;
+
+/// Passes calls on, unless what comes before them says how they fail.
+pub struct MeddledBackend {
+    inner: Arc<dyn Backend>,
+    before: Box<Before>,
+    far: bool,
+}
+
+impl MeddledBackend {
+    /// Calls `before` ahead of each call to `inner`; if it gives a kind of error, the call fails so.
+    #[must_use]
+    pub fn new(
+        inner: Arc<dyn Backend>,
+        before: impl Fn(&dyn Backend, Operation, &str) -> Option<io::ErrorKind> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { far: inner.is_far(), inner, before: Box::new(before) })
+    }
+
+    /// As [`MeddledBackend::new`]; it says that it is beyond a network.
+    #[must_use]
+    pub fn far(
+        inner: Arc<dyn Backend>,
+        before: impl Fn(&dyn Backend, Operation, &str) -> Option<io::ErrorKind> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { far: true, inner, before: Box::new(before) })
+    }
+
+    fn meddle(&self, operation: Operation, name: &str) -> Result<(), BackendError> {
+        match (self.before)(&*self.inner, operation, name) {
+            None => Ok(()),
+            Some(kind) => Err(BackendError { operation, object: name.to_owned(), source: kind.into() }),
+        }
+    }
+}
+
+impl Backend for MeddledBackend {
+    fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
+        self.meddle(Operation::Create, name)?;
+        self.inner.create(name, parts)
+    }
+
+    fn sync(&self) -> Result<(), BackendError> {
+        self.meddle(Operation::Sync, "")?;
+        self.inner.sync()
+    }
+
+    fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        self.meddle(Operation::Read, name)?;
+        self.inner.read_into(name, bytes_max, bytes)
+    }
+
+    fn read_range_into(
+        &self,
+        name: &str,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        self.meddle(Operation::Read, name)?;
+        self.inner.read_range_into(name, offset, length, bytes)
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
+        self.meddle(Operation::List, prefix)?;
+        self.inner.list(prefix, found)
+    }
+
+    fn survey(&self, found: &mut dyn FnMut(Found)) -> Result<(), BackendError> {
+        self.meddle(Operation::List, "")?;
+        self.inner.survey(found)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), BackendError> {
+        self.meddle(Operation::Remove, name)?;
+        self.inner.remove(name)
+    }
+
+    fn is_far(&self) -> bool {
+        self.far
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
