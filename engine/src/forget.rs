@@ -55,7 +55,11 @@ pub fn undelete(
     let begun = SessionOptions { program: &options.program, clock: options.clock, parent: None, ended: None };
     let session = Session::begin(repository, index, &begun, monitor)?;
     let committed = refer_to_all(repository, index, &session, forgotten, monitor).and_then(|()| {
-        let body = SnapshotBody { parent: None, ..forgotten.snapshot.body.clone() };
+        // It stays part of its writer's history, whoever brings it back.
+        let id = forgotten.snapshot.head.id;
+        let is_own = forgotten.writer == id.writer;
+        let origin = forgotten.snapshot.body.origin.filter(|_| !is_own).or(Some(id));
+        let body = SnapshotBody { parent: None, origin, ..forgotten.snapshot.body.clone() };
         session.commit(CommitRequest { body, totals: &WriterTotals::default(), snapshots })
     });
     // A snapshot that was sent may yet arrive, where the store has failed.

@@ -8,7 +8,7 @@ use crate::cbor::{Fields, Taker};
 use crate::ids::{DomainId, HolderId, ObjectHash, RepositoryId};
 use crate::keys::{self, DomainSecrets, Identity, KeyRef, Role};
 use crate::signed::{self, Envelope, SignedKind};
-use crate::{FORMAT_VERSION, FormatError};
+use crate::{FORMAT_VERSION, FormatError, limits};
 
 const WHAT: &str = "keyring";
 
@@ -21,16 +21,20 @@ pub struct Holder {
     pub agreement: [u8; 32],
     /// Its Ed25519 public key.
     pub verifying: [u8; 32],
+    /// The holders whose history it continues, as an owner says: at most
+    /// [`limits::CONTINUED_HOLDERS_MAX`].
+    pub continues: Vec<HolderId>,
 }
 
 impl Holder {
-    /// The public side of an identity.
+    /// The public side of an identity, which continues nobody's history.
     #[must_use]
     pub fn of(identity: &Identity) -> Self {
         Self {
             role: identity.role(),
             agreement: identity.agreement_key(),
             verifying: identity.verifying_key(),
+            continues: Vec::new(),
         }
     }
 
@@ -93,6 +97,9 @@ impl Keyring {
         secrets: &[&DomainSecrets],
         mut ephemeral: impl FnMut() -> Zeroizing<[u8; 32]>,
     ) -> Result<Vec<u8>, FormatError> {
+        if holders.iter().any(|holder| holder.continues.len() > limits::CONTINUED_HOLDERS_MAX) {
+            return Err(FormatError::OverLimit { what: WHAT, field: "continued holders" });
+        }
         let n = match previous {
             None => 0,
             Some((n, _)) => n.checked_add(1).ok_or(FormatError::OverLimit { what: WHAT, field: "number" })?,
@@ -155,6 +162,7 @@ impl Keyring {
                 .uint(0, holder.role.code().into())
                 .bytes(1, &holder.agreement)
                 .bytes(2, &holder.verifying)
+                .maybe(ids_value(&holder.continues), |fields, ids| fields.with(CONTINUES, ids))
                 .value()
         });
         let domains = self.domains.iter().map(|domain| {
@@ -184,9 +192,31 @@ impl Keyring {
 
 fn read_holder(mut fields: Taker) -> Result<Holder, FormatError> {
     let role = Role::from_code(fields.uint(0)?).ok_or_else(|| fields.malformed("a role is unknown"))?;
-    let holder = Holder { role, agreement: fields.fixed(1)?, verifying: fields.fixed(2)? };
+    let continues = fields.optional(CONTINUES).as_ref().and_then(read_continued).unwrap_or_default();
+    let holder = Holder { role, agreement: fields.fixed(1)?, verifying: fields.fixed(2)?, continues };
     fields.finish()?;
     Ok(holder)
+}
+
+/// The ignorable field of a holder with the ids of those that it continues.
+const CONTINUES: i128 = -1;
+
+fn ids_value(ids: &[HolderId]) -> Option<Value> {
+    let items = || ids.iter().map(|id| Value::Bytes(id.as_bytes().to_vec())).collect();
+    (!ids.is_empty()).then(|| Value::Array(items()))
+}
+
+/// The ids in a value; a value of another shape has none.
+fn read_continued(value: &Value) -> Option<Vec<HolderId>> {
+    let Value::Array(items) = value else { return None };
+    if items.len() > limits::CONTINUED_HOLDERS_MAX {
+        return None;
+    }
+    let read = |item: &Value| match item {
+        Value::Bytes(bytes) => bytes.as_slice().try_into().ok().map(HolderId::new),
+        _ => None,
+    };
+    items.iter().map(read).collect()
 }
 
 fn read_domain(mut fields: Taker) -> Result<DomainEntry, FormatError> {

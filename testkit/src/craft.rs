@@ -139,8 +139,7 @@ impl Crafter {
         let (n, hash, _) = self.keyring();
         let ephemeral = || self.random();
         let secrets = [&self.secrets];
-        let ring =
-            Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
+        let ring = Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
         self.put(&names::keyring(n + 1), &ring.expect("the keyring can be sealed"));
     }
 
@@ -267,6 +266,7 @@ impl Crafter {
             groups: Vec::new(),
             statistics: Statistics::default(),
             program: "crafter".to_owned(),
+            origin: None,
         };
         Snapshot::new(head, body)
     }

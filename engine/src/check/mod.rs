@@ -14,7 +14,7 @@ mod trees;
 use std::collections::{HashMap, HashSet};
 
 use keepfast_backend::Listed;
-use keepfast_format::ids::{ChunkId, ObjectHash, PackId, SessionId};
+use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::pack::PackTable;
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
@@ -23,8 +23,8 @@ use keepfast_format::{limits, names};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    FrameCache, Index, Repository, Snapshots, Trees, is_forgotten, list_catalogue, list_segments, names_dead,
-    read_segment, refresh_index, until,
+    FrameCache, Index, MissingSnapshot, Repository, Snapshots, Trees, is_forgotten, list_catalogue,
+    list_segments, names_dead, read_segment, refresh_index, until,
 };
 use hits::Hits;
 use packs::Reading;
@@ -166,35 +166,39 @@ impl Check<'_> {
         }
     }
 
-    /// Snapshots that others saw and that aren't there. A damaged one may be one of these.
-    fn missed_snapshots(&mut self, snapshots: &Snapshots) {
-        if !snapshots.damaged.is_empty() {
-            return;
+    /// Snapshots that others saw and that aren't there.
+    fn missed_snapshots(&mut self, snapshots: &Snapshots) -> Result<()> {
+        for MissingSnapshot { id, sequence, witness } in snapshots.surely_missing(self.repository)? {
+            self.finding(
+                names::snapshot(id),
+                format!(
+                    "it is missing: snapshot {} of writer {} names it as number {sequence} of its writer; the store \
+                     hides or has lost it, or that writer is lying",
+                    &witness.short()[..8],
+                    witness.writer
+                ),
+            );
         }
-        let known = || snapshots.all.iter().chain(&snapshots.forgotten);
-        let mut there: HashSet<ObjectHash> = known().map(|stored| stored.hash).collect();
-        for witness in known().map(|stored| &stored.snapshot.head) {
-            for seen in &witness.heads {
-                if there.insert(seen.hash) {
-                    self.finding(
-                        names::snapshot(witness.id),
-                        format!(
-                            "snapshot number {} of writer {}, which was there when this one was made, is missing",
-                            seen.sequence, seen.writer
-                        ),
-                    );
-                }
+        // Heads that don't name sessions: a damaged snapshot may be one of these, and where sessions
+        // were compacted, snapshots are missing for good reasons.
+        if snapshots.damaged.is_empty() && list_catalogue(self.repository)?.is_empty() {
+            for (witness, seen) in snapshots.missing_by_hash() {
+                self.finding(
+                    names::snapshot(witness),
+                    format!(
+                        "snapshot number {} of writer {}, which was there when this one was made, is missing",
+                        seen.sequence, seen.writer
+                    ),
+                );
             }
         }
+        Ok(())
     }
 
     fn sessions(&mut self, snapshots: &Snapshots) -> Result<()> {
         let mut found = Vec::new();
         self.repository.backend().list(names::SESSIONS, &mut |listed| found.push(listed.name))?;
-        // Where sessions were compacted, snapshots are missing for good reasons.
-        if list_catalogue(self.repository)?.is_empty() {
-            self.missed_snapshots(snapshots);
-        }
+        self.missed_snapshots(snapshots)?;
         let listed: HashSet<&String> = found.iter().collect();
         for stored in &snapshots.all {
             let id = stored.snapshot.head.id;

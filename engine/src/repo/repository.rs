@@ -14,6 +14,7 @@ use keepfast_format::{FormatError, limits, names};
 use zeroize::Zeroizing;
 
 use super::flaws::Flaw;
+use super::lineage::Lineages;
 use super::objects::Objects;
 use super::soundness::until;
 use crate::error::{EngineError, Result};
@@ -254,6 +255,12 @@ impl Repository {
     #[must_use]
     pub fn writer_key(&self, holder: HolderId) -> Option<&[u8; 32]> {
         self.keyring.writer(holder)
+    }
+
+    /// Which writers continue which, as the newest keyring says.
+    #[must_use]
+    pub fn lineages(&self) -> Lineages {
+        Lineages::of(&self.keyring.holders)
     }
 
     /// The hasher of chunk ids under the current keys.
