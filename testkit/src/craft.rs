@@ -11,7 +11,7 @@ use keepfast_engine::repo::Repository;
 use keepfast_format::compress::Compressor;
 use keepfast_format::content::Content;
 use keepfast_format::frame::OpenFrame;
-use keepfast_format::ids::{ChunkId, ObjectHash, PackId, RepositoryId, SessionId, SlotId};
+use keepfast_format::ids::{ChunkId, HolderId, ObjectHash, PackId, RepositoryId, SessionId, SlotId};
 use keepfast_format::keyring::{Holder, Keyring};
 use keepfast_format::keys::{ChunkKind, DomainSecrets, Identity, Role};
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
@@ -155,6 +155,14 @@ impl Crafter {
         let slot = slot.expect("the slot can be made");
         self.put(&names::slot(SlotId::of(&slot)), &slot);
         holder
+    }
+
+    /// Says that a holder continues the history of others, as an owner does who has replaced a key.
+    pub fn continues(&self, holder: &Identity, others: &[HolderId]) {
+        let (_, _, mut holders) = self.keyring();
+        let entry = holders.iter_mut().find(|known| known.id() == holder.holder());
+        entry.expect("it is a holder").continues = others.to_vec();
+        self.set_holders(holders);
     }
 
     /// Revokes a holder, as an owner does: a keyring without it.

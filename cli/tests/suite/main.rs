@@ -13,3 +13,4 @@ mod s3_many;
 mod signals;
 mod streams;
 mod unhappy;
+mod writers;
