@@ -53,7 +53,7 @@ pub fn run_in(
         max_unused: pruning.max_unused,
         max_rewrite_bytes: pruning.max_repack,
         session_timeout: pruning.session_timeout,
-        accept_missing: &pruning.accept_missing,
+        accept_missing: pruning.accept_missing.clone(),
         compact_from: COMPACT_FROM,
         step_back: !pruning.full_speed,
         threads: share.threads,

@@ -215,7 +215,7 @@ impl Check<'_> {
             };
             let read = || {
                 let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
-                let writer = self.repository.writer_key(id.writer);
+                let writer = self.repository.writer_ever(id.writer);
                 Ok(writer.map(|writer| Session::open(&bytes, self.repository.id(), writer)))
             };
             let opened = match until(read, |opened: &Result<_>| !matches!(opened, Ok(Some(Err(_))))) {

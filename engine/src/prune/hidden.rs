@@ -19,7 +19,7 @@ impl Prune<'_> {
         let snapshots = &listing.snapshots;
         let missing = snapshots.surely_missing(self.repository)?;
         let mut given_up = Vec::new();
-        for text in self.options.accept_missing {
+        for text in &self.options.accept_missing {
             given_up.extend(find_accepted(text, &missing, snapshots)?);
         }
         let hidden: Vec<&MissingSnapshot> =
@@ -32,14 +32,19 @@ impl Prune<'_> {
         Ok(given_up)
     }
 
-    /// Moves missing snapshots into the catalogue: nothing of them counts from now on, even if they
-    /// appear again.
-    pub(super) fn give_up(&self, missing: &[SessionId]) -> Result<()> {
-        if missing.is_empty() { Ok(()) } else { self.write_catalogue(missing) }
+    /// Lists what there is. Missing snapshots that are given up go into the catalogue before: nothing
+    /// of them counts from now on, even if they appear again.
+    pub(super) fn take_listing(&self) -> Result<Listing> {
+        let listing = Listing::take(self.repository)?;
+        let given_up = self.find_given_up(&listing)?;
+        if given_up.is_empty() {
+            return Ok(listing);
+        }
+        self.write_catalogue(&given_up)?;
+        Listing::take(self.repository)
     }
 
-    /// Whether newer snapshots name one that is missing. That says nothing about the epoch if it was
-    /// given up meanwhile.
+    /// Whether any of these snapshots names one that is missing.
     pub(super) fn misses_any(&self, snapshots: &Snapshots) -> Result<bool> {
         Ok(!snapshots.surely_missing(self.repository)?.is_empty())
     }

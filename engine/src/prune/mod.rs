@@ -45,7 +45,7 @@ pub struct PruneOptions<'a> {
     pub session_timeout: Duration,
     /// Missing snapshots that are given up, by the starts of their ids: others name them, and prune
     /// refuses while one is missing that isn't given up. They are moved into the catalogue.
-    pub accept_missing: &'a [String],
+    pub accept_missing: Vec<String>,
     /// Dead sessions that one run moves into the catalogue at least; fewer stay as they are.
     pub compact_from: usize,
     /// Whether to rest while backups run into a repository that isn't far.
@@ -198,8 +198,7 @@ impl<'a> Prune<'a> {
             return self.turn();
         }
         let epoch = epochs.newest() + 1;
-        let listing = Listing::take(self.repository)?;
-        self.give_up(&self.find_given_up(&listing)?)?;
+        let listing = self.take_listing()?;
         let (live, plan) = match self.look(&listing) {
             // Somebody else has forgotten and removed since then what was listed here.
             Err(EngineError::Missing { .. }) if Epochs::list(self.repository)?.newest() >= epoch => {

@@ -257,6 +257,17 @@ impl Repository {
         self.keyring.writer(holder)
     }
 
+    /// The Ed25519 public key of a holder who may write, or could once.
+    #[must_use]
+    pub fn writer_ever(&self, holder: HolderId) -> Option<&[u8; 32]> {
+        self.keyring.writer_ever(holder)
+    }
+
+    /// The newest keyring.
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     /// Which writers continue which, as the newest keyring says.
     #[must_use]
     pub fn lineages(&self) -> Lineages {

@@ -258,14 +258,15 @@ impl Snapshots {
 pub(super) fn load_one(repository: &Repository, id: SessionId) -> Result<(Register, ObjectHash)> {
     let name = names::snapshot(id);
     repository.objects().read(&name, limits::SNAPSHOT_BYTES_MAX, |bytes| {
+        let hash = ObjectHash::of(bytes);
         let register = Register::open(
             bytes,
             repository.id(),
             id,
-            |holder| repository.writer_key(holder),
+            |writer| repository.keyring().register_signer(SessionId { writer, ..id }, hash),
             repository.identity().owners(),
             |key| repository.secrets(key),
         )?;
-        Ok((register, ObjectHash::of(bytes)))
+        Ok((register, hash))
     })
 }

@@ -4,8 +4,8 @@
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
 use keepfast_format::ids::{HolderId, ObjectHash, PackId, SessionId};
-use keepfast_format::keyring::{Holder, Keyring};
-use keepfast_format::keys::Identity;
+use keepfast_format::keyring::{Holder, KeptRegister, Keyring};
+use keepfast_format::keys::{Identity, Role};
 use keepfast_format::slot::KeySlot;
 use keepfast_format::snapshot::{Register, Snapshot};
 use keepfast_format::standing::{Decision, Standing};
@@ -47,6 +47,22 @@ pub fn keyring_of_a_successor_bytes() -> Vec<u8> {
     let holders = vec![Holder::of(&owner()), Holder { continues, ..Holder::of(&writer) }];
     let previous = Some((0, ObjectHash::of(&fixtures::keyring_bytes())));
     let ephemeral = || Zeroizing::new(bytes("keyring ephemeral"));
+    Keyring::seal(repository(), &owner(), previous, holders, &[&fixtures::secrets()], ephemeral)
+        .expect("the holders' keys are good ones")
+}
+
+/// A keyring with a writer that may not write any more, of which one snapshot and one FENCE count.
+pub fn keyring_of_a_retired_writer_bytes() -> Vec<u8> {
+    let kept =
+        |label, segments| KeptRegister { random: bytes(label), segments, hash: ObjectHash::of(b"kept") };
+    let retired = Holder {
+        role: Role::Reader,
+        kept: sorted([kept("writer session", 4), kept("another session", 0)]),
+        ..Holder::of(&identity("writer", 1))
+    };
+    let previous = Some((0, ObjectHash::of(&fixtures::keyring_bytes())));
+    let ephemeral = || Zeroizing::new(bytes("keyring ephemeral"));
+    let holders = vec![Holder::of(&owner()), retired];
     Keyring::seal(repository(), &owner(), previous, holders, &[&fixtures::secrets()], ephemeral)
         .expect("the holders' keys are good ones")
 }

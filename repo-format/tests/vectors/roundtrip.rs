@@ -3,7 +3,7 @@
 use keepfast_format::FormatError;
 use keepfast_format::config::Config;
 use keepfast_format::frame::FrameReader;
-use keepfast_format::ids::{HolderId, PackId, RepositoryId, SessionId, SlotId};
+use keepfast_format::ids::{HolderId, ObjectHash, PackId, RepositoryId, SessionId, SlotId};
 use keepfast_format::keyring::{Holder, Keyring};
 use keepfast_format::keys::{ChunkKind, Role};
 use keepfast_format::names::EpochPart;
@@ -173,6 +173,34 @@ fn a_keyring_says_whose_history_a_holder_continues() {
             holder.insert(key(-1), odd);
         });
         assert_eq!(holders_of(&odd)[1].continues, []);
+    }
+}
+
+#[test]
+fn of_a_writer_that_may_not_write_any_more_counts_what_the_keyring_keeps() {
+    let bytes = collected::keyring_of_a_retired_writer_bytes();
+    let open =
+        |bytes: &[u8]| Keyring::open(bytes, repository(), owner().owners()).expect("the owner signed it");
+    let ring = open(&bytes);
+    let writer = identity("writer", 1);
+    let key = writer.verifying_key();
+    let (session, hash) = (collected::writers_session_id(), ObjectHash::of(b"kept"));
+    assert_eq!(ring.writer(session.writer), None);
+    assert_eq!(ring.writer_ever(session.writer), Some(&key));
+    assert!(ring.secrets(&writer).expect("it has no box").is_empty());
+    assert_eq!(ring.register_signer(session, hash), Some(&key));
+    assert_eq!(ring.register_signer(session, ObjectHash::of(b"forged later")), None);
+    assert_eq!(ring.register_signer(SessionId { random: [7; 16], ..session }, hash), None);
+    assert_eq!((ring.segment_signer(session, 3), ring.segment_signer(session, 4)), (Some(&key), None));
+    // A holder that may write has no need of it, and a value of another shape keeps nothing.
+    let own = session_id();
+    assert!(ring.register_signer(own, hash).is_some() && ring.segment_signer(own, 9).is_some());
+    for odd in [blob(&[7; 104]), blob(&[7; 51]), Value::Null, Value::Array(Vec::new())] {
+        let odd = resign(KEYRING, &bytes, |map| {
+            let Some(Value::Map(holder)) = items(map, 3).last_mut() else { panic!("a holder") };
+            holder.insert(craft::key(-2), odd);
+        });
+        assert_eq!(open(&odd).register_signer(session, hash), None);
     }
 }
 

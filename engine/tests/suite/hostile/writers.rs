@@ -277,7 +277,7 @@ fn hide(crafter: &Crafter, id: SessionId) -> Vec<u8> {
 /// Runs a prune that gives these up; says why it refuses.
 fn prune_accepting(lab: &Lab, accepted: &[String]) -> Result<(), String> {
     let ear = Ear::default();
-    let pruned = lab.prune_with_cache(&lab.cache, &ear, |options| options.accept_missing = accepted);
+    let pruned = lab.prune_with_cache(&lab.cache, &ear, |options| options.accept_missing = accepted.to_vec());
     pruned.map(drop).map_err(|error| error.to_string())
 }
 
@@ -293,7 +293,7 @@ fn findings(lab: &Lab) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Three snapshots of files that have nothing in common, the first one forgotten.
+/// Three snapshots of files that have nothing in common.
 fn three_versions() -> (Lab, Crafter, [SessionId; 3]) {
     let lab = Lab::new();
     let ids = [1, 2, 3].map(|seed| {
@@ -328,7 +328,7 @@ fn prune_refuses_while_a_snapshot_is_hidden() {
     lab.assert_sound();
 }
 
-/// A forgotten snapshot is a witness as well, and the hidden one's own successor needs not be there.
+/// A forgotten snapshot is a witness as well.
 #[test]
 fn a_forgotten_snapshot_witnesses_too() {
     let (lab, crafter, [_, second, third]) = three_versions();
@@ -470,4 +470,46 @@ fn runs_with_one_key_at_once_are_both_named() {
         assert!(prune_accepting(&lab, &[]).expect_err("it is hidden").contains(&hidden.short()));
         crafter.put(&names::snapshot(hidden), &bytes);
     }
+}
+
+/// A key that may be stolen is taken the right to write. What it had committed restores, checks and is
+/// pruned as before; what is signed with it later doesn't count, be it a snapshot or a segment.
+#[test]
+fn of_a_writer_that_may_not_write_any_more_counts_what_it_had_committed() {
+    let mut lab = victim();
+    let crafter = Crafter::of(&lab);
+    let retired = crafter.enrol(Role::Owner, b"retired");
+    let password = std::mem::replace(&mut lab.password, b"retired".to_vec());
+    let kept = [1, 2].map(|seed| {
+        fs::write(lab.source().join("file"), keepfast_testkit::tree::noise(seed, 50_000)).expect("written");
+        lab.backup().snapshot.expect("a snapshot").head.id
+    });
+    let open = lab.open();
+    let own: Vec<_> = open.snapshots.all.iter().filter(|stored| stored.writer == retired.holder()).collect();
+    crafter.retire(&retired, &own);
+    lab.try_backup(&Ear::default()).expect_err("its password opens nothing any more");
+
+    lab.password = password;
+    lab.assert_sound();
+    assert_same(&lab.source(), &lab.restore(&kept[1].to_string()));
+    lab.forget(&[&kept[0].to_string()]);
+    assert!(lab.prune().packs_removed > 0);
+    lab.assert_sound();
+
+    // Under its old name too: a segment that the kept session hasn't written.
+    let lie = crafter.pack(ChunkKind::Data, &[vec![OWN.to_vec()]]);
+    crafter.put_segment(&retired, kept[1], 7, &[lie.record()]);
+    let root = craft::page(Vec::new());
+    let tree = crafter.chunk_id(ChunkKind::Metadata, &root);
+    let made = Crafted { data: Vec::new(), metadata: vec![root] };
+    let forged = crafter.commit(&retired, &made, tree, |_| {});
+    let opened = lab.open();
+    assert!(opened.snapshots.all.iter().all(|stored| stored.snapshot.head.id != forged));
+    let named: BTreeSet<String> = findings(&lab).into_iter().map(|(object, _)| object).collect();
+    let expected = [names::snapshot(forged), names::segment(forged, 0), names::segment(kept[1], 7)];
+    assert_eq!(named, expected.into());
+    let error = prune_accepting(&lab, &[]).expect_err("nobody knows what it needs");
+    assert!(error.contains(&names::snapshot(forged)), "{error}");
+    fs::write(lab.source().join("file"), OWN).expect("written");
+    lab.assert_round_trip();
 }
