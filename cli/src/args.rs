@@ -189,7 +189,8 @@ pub struct Backup {
     /// Don't take a changed inode number for a changed file
     #[arg(long)]
     pub ignore_inode: bool,
-    /// Compare with this snapshot [default: the newest of the same machine and paths]
+    /// Compare with this snapshot [default: the newest of the same writer, machine
+    /// and paths]
     #[arg(long, value_name = "SNAPSHOT")]
     pub parent: Option<String>,
     /// Read all files again, whatever the parent snapshot says
@@ -278,6 +279,10 @@ pub struct Pruning {
     /// Take a backup for dead that has been silent for this long: it begins again if it wasn't
     #[arg(long, value_name = "TIME", default_value = "2h", value_parser = units::duration)]
     pub session_timeout: Duration,
+    /// Go on though this snapshot is missing, which another one names: it is given up for good. By
+    /// the start of its id; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub accept_missing: Vec<String>,
     /// Don't step back while backups run
     #[arg(long)]
     pub full_speed: bool,
@@ -294,6 +299,9 @@ pub struct Stats {
 /// Which snapshots.
 #[derive(Debug, Args, Default)]
 pub struct Filter {
+    /// Only of this writer, by the start of its id, and of those that it continues
+    #[arg(long, value_name = "ID")]
+    pub writer: Option<String>,
     /// Only of this machine
     #[arg(long)]
     pub host: Option<String>,
@@ -319,6 +327,9 @@ pub struct Restore {
     /// The directory to restore into
     #[arg(long, value_name = "DIR")]
     pub target: PathBuf,
+    /// Only snapshots of this writer, by the start of its id, and of those that it continues
+    #[arg(long, value_name = "ID")]
+    pub writer: Option<String>,
     /// Only snapshots of this machine
     #[arg(long)]
     pub host: Option<String>,
@@ -400,6 +411,9 @@ pub struct Dump {
 /// Which snapshots, where paths mean something else.
 #[derive(Debug, Args)]
 pub struct HostFilter {
+    /// Only snapshots of this writer, by the start of its id, and of those that it continues
+    #[arg(long, value_name = "ID")]
+    pub writer: Option<String>,
     /// Only snapshots of this machine
     #[arg(long)]
     pub host: Option<String>,

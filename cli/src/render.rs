@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{HumanBytes, HumanCount};
 use jiff::tz::TimeZone;
 use keepfast_backend::Traffic;
+use keepfast_format::ids::HolderId;
 use keepfast_format::node::Timestamp;
 use serde_json::{Value, json};
 
@@ -87,6 +88,11 @@ pub fn document(value: &Value) {
 pub fn rfc3339(time: Timestamp) -> String {
     jiff::Timestamp::new(time.seconds, time.nanos as i32)
         .map_or_else(|_| time.seconds.to_string(), |time| time.to_string())
+}
+
+/// A writer for people: the start of its id, which `--writer` takes.
+pub fn short_writer(writer: HolderId) -> String {
+    writer.to_string().chars().take(8).collect()
 }
 
 /// A time for people, in their time zone, to the second.

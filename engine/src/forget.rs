@@ -65,9 +65,13 @@ pub fn undelete(
     let begun = SessionOptions { program: &options.program, clock: options.clock, parent: None, ended: None };
     let session = Session::begin(repository, index, &begun, monitor)?;
     let committed = refer_to_all(repository, index, &session, forgotten, monitor).and_then(|()| {
-        let body = SnapshotBody { parent: None, ..forgotten.snapshot.body.clone() };
-        let key = forgotten.snapshot.head.key;
-        session.commit(CommitRequest { body, key, totals: &WriterTotals::default(), snapshots })
+        // It stays part of its writer's history, whoever brings it back.
+        let head = &forgotten.snapshot.head;
+        let is_own = forgotten.writer == head.id.writer;
+        let origin = forgotten.snapshot.body.origin.filter(|_| !is_own).or(Some(head.id));
+        let body = SnapshotBody { parent: None, origin, ..forgotten.snapshot.body.clone() };
+        let totals = &WriterTotals::default();
+        session.commit(CommitRequest { body, key: head.key, totals, snapshots })
     });
     index.report_demoted(monitor, |_| false);
     // A snapshot that was sent may yet arrive, where the store has failed.

@@ -5,10 +5,10 @@ use zeroize::Zeroizing;
 
 use crate::aead::{self, Cipher, NonceSpace};
 use crate::cbor::{Fields, Taker};
-use crate::ids::{DomainId, HolderId, ObjectHash, RepositoryId};
+use crate::ids::{DomainId, HolderId, ObjectHash, RepositoryId, SessionId};
 use crate::keys::{self, DomainSecrets, Identity, KeyRef, Role};
 use crate::signed::{self, Envelope, SignedKind};
-use crate::{FORMAT_VERSION, FormatError};
+use crate::{FORMAT_VERSION, FormatError, limits};
 
 const WHAT: &str = "keyring";
 
@@ -21,16 +21,55 @@ pub struct Holder {
     pub agreement: [u8; 32],
     /// Its Ed25519 public key.
     pub verifying: [u8; 32],
+    /// The holders whose history it continues, as an owner says: at most
+    /// [`limits::CONTINUED_HOLDERS_MAX`].
+    pub continues: Vec<HolderId>,
+    /// What counts of a holder that has written and whose role may not write any more. It gets no
+    /// secrets.
+    pub kept: Vec<KeptRegister>,
+}
+
+/// A snapshot or a FENCE that counts, of a holder that may not write any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeptRegister {
+    /// The random part of its session id.
+    pub random: [u8; 16],
+    /// How many index segments the session wrote.
+    pub segments: u32,
+    /// The hash of its stored bytes.
+    pub hash: ObjectHash,
+}
+
+impl KeptRegister {
+    /// Length of the binary form: random part, number of segments, hash.
+    const SIZE: usize = 16 + 4 + ObjectHash::SIZE;
+
+    fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..16].copy_from_slice(&self.random);
+        bytes[16..20].copy_from_slice(&self.segments.to_le_bytes());
+        bytes[20..].copy_from_slice(self.hash.as_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (random, rest) = bytes.split_first_chunk()?;
+        let (segments, hash) = rest.split_first_chunk()?;
+        let hash = ObjectHash::new(hash.try_into().ok()?);
+        Some(Self { random: *random, segments: u32::from_le_bytes(*segments), hash })
+    }
 }
 
 impl Holder {
-    /// The public side of an identity.
+    /// The public side of an identity, which continues nobody's history.
     #[must_use]
     pub fn of(identity: &Identity) -> Self {
         Self {
             role: identity.role(),
             agreement: identity.agreement_key(),
             verifying: identity.verifying_key(),
+            continues: Vec::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -93,13 +132,19 @@ impl Keyring {
         secrets: &[&DomainSecrets],
         mut ephemeral: impl FnMut() -> Zeroizing<[u8; 32]>,
     ) -> Result<Vec<u8>, FormatError> {
+        if holders.iter().any(|holder| holder.continues.len() > limits::CONTINUED_HOLDERS_MAX) {
+            return Err(FormatError::OverLimit { what: WHAT, field: "continued holders" });
+        }
         let n = match previous {
             None => 0,
             Some((n, _)) => n.checked_add(1).ok_or(FormatError::OverLimit { what: WHAT, field: "number" })?,
         };
         let mut domains = Vec::with_capacity(secrets.len());
         for secrets in secrets {
-            let boxes = holders.iter().map(|holder| seal_box(repository, holder, secrets, &ephemeral()));
+            let boxes = holders
+                .iter()
+                .filter(|holder| holder.kept.is_empty())
+                .map(|holder| seal_box(repository, holder, secrets, &ephemeral()));
             domains.push(DomainEntry {
                 key: secrets.key,
                 sealing_public: secrets.sealing_public,
@@ -136,6 +181,34 @@ impl Keyring {
         holder.role.writes().then_some(&holder.verifying)
     }
 
+    /// The Ed25519 public key that a register's bytes with this hash have to be signed with, if one of
+    /// this session's writer may count.
+    #[must_use]
+    pub fn register_signer(&self, session: SessionId, hash: ObjectHash) -> Option<&[u8; 32]> {
+        self.signer(session, |kept| kept.hash == hash)
+    }
+
+    /// The Ed25519 public key that a session's `n`th index segment has to be signed with, if it may
+    /// count.
+    #[must_use]
+    pub fn segment_signer(&self, session: SessionId, n: u32) -> Option<&[u8; 32]> {
+        self.signer(session, |kept| n < kept.segments)
+    }
+
+    /// The Ed25519 public key of a holder that may write, or could once: what decides nothing may be
+    /// of either.
+    #[must_use]
+    pub fn writer_ever(&self, id: HolderId) -> Option<&[u8; 32]> {
+        let holder = self.holders.iter().find(|holder| holder.id() == id)?;
+        (holder.role.writes() || !holder.kept.is_empty()).then_some(&holder.verifying)
+    }
+
+    fn signer(&self, session: SessionId, counts: impl Fn(&KeptRegister) -> bool) -> Option<&[u8; 32]> {
+        let holder = self.holders.iter().find(|holder| holder.id() == session.writer)?;
+        let is_kept = || holder.kept.iter().any(|kept| kept.random == session.random && counts(kept));
+        (holder.role.writes() || is_kept()).then_some(&holder.verifying)
+    }
+
     /// The domains' secrets that are sealed to this holder, newest version last.
     pub fn secrets(&self, identity: &Identity) -> Result<Vec<DomainSecrets>, FormatError> {
         let me = identity.holder();
@@ -155,6 +228,8 @@ impl Keyring {
                 .uint(0, holder.role.code().into())
                 .bytes(1, &holder.agreement)
                 .bytes(2, &holder.verifying)
+                .maybe(ids_value(&holder.continues), |fields, ids| fields.with(CONTINUES, ids))
+                .maybe(kept_bytes(&holder.kept), |fields, kept| fields.bytes(KEPT, &kept))
                 .value()
         });
         let domains = self.domains.iter().map(|domain| {
@@ -184,9 +259,54 @@ impl Keyring {
 
 fn read_holder(mut fields: Taker) -> Result<Holder, FormatError> {
     let role = Role::from_code(fields.uint(0)?).ok_or_else(|| fields.malformed("a role is unknown"))?;
-    let holder = Holder { role, agreement: fields.fixed(1)?, verifying: fields.fixed(2)? };
+    let continues = fields.optional(CONTINUES).as_ref().and_then(read_continued).unwrap_or_default();
+    let kept = fields.optional(KEPT).as_ref().and_then(read_kept).unwrap_or_default();
+    let holder = Holder { role, agreement: fields.fixed(1)?, verifying: fields.fixed(2)?, continues, kept };
     fields.finish()?;
     Ok(holder)
+}
+
+/// The ignorable field of a holder with the ids of those that it continues.
+const CONTINUES: i128 = -1;
+
+fn ids_value(ids: &[HolderId]) -> Option<Value> {
+    let items = || ids.iter().map(|id| Value::Bytes(id.as_bytes().to_vec())).collect();
+    (!ids.is_empty()).then(|| Value::Array(items()))
+}
+
+/// The ignorable field of a holder with what counts of it though it may not write any more.
+const KEPT: i128 = -2;
+
+fn kept_bytes(kept: &[KeptRegister]) -> Option<Vec<u8>> {
+    let mut items: Vec<[u8; KeptRegister::SIZE]> = kept.iter().map(|kept| kept.to_bytes()).collect();
+    items.sort_unstable();
+    items.dedup();
+    (!items.is_empty()).then(|| items.concat())
+}
+
+/// The registers in a value; a value of another shape has none.
+fn read_kept(value: &Value) -> Option<Vec<KeptRegister>> {
+    match value {
+        Value::Bytes(bytes) if bytes.len().is_multiple_of(KeptRegister::SIZE) => {
+            let items: Vec<&[u8]> = bytes.chunks(KeptRegister::SIZE).collect();
+            let ascends = items.is_sorted_by(|before, after| before < after);
+            items.into_iter().map(KeptRegister::from_bytes).collect::<Option<_>>().filter(|_| ascends)
+        }
+        _ => None,
+    }
+}
+
+/// The ids in a value; a value of another shape has none.
+fn read_continued(value: &Value) -> Option<Vec<HolderId>> {
+    let Value::Array(items) = value else { return None };
+    if items.len() > limits::CONTINUED_HOLDERS_MAX {
+        return None;
+    }
+    let read = |item: &Value| match item {
+        Value::Bytes(bytes) => bytes.as_slice().try_into().ok().map(HolderId::new),
+        _ => None,
+    };
+    items.iter().map(read).collect()
 }
 
 fn read_domain(mut fields: Taker) -> Result<DomainEntry, FormatError> {

@@ -70,3 +70,5 @@ pub const LINKS_PER_GROUP: u32 = 1 << 24;
 pub const EPOCH_ITEMS_MAX: usize = 1 << 20;
 /// Largest object of an epoch, ack or catalogue, in bytes.
 pub const EPOCH_OBJECT_BYTES_MAX: u64 = 128 << 20;
+/// Most holders that one holder continues.
+pub const CONTINUED_HOLDERS_MAX: usize = 16;

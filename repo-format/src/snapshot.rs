@@ -15,6 +15,10 @@ use crate::node::Timestamp;
 use crate::signed::{self, Envelope, SignedKind};
 
 const WHAT: &str = "snapshot";
+/// The ignorable field of a head with the random part of its session id.
+const HEAD_SESSION: i128 = -1;
+/// The ignorable field of a body with the session id of the snapshot that was brought back.
+const ORIGIN: i128 = -1;
 
 /// What a run counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,6 +52,16 @@ pub struct Head {
     pub sequence: u64,
     /// The hash of its stored bytes.
     pub hash: ObjectHash,
+    /// The random part of its session id; old programs don't say it.
+    pub random: Option<[u8; 16]>,
+}
+
+impl Head {
+    /// The session that committed it, if the head says so.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.random.map(|random| SessionId { writer: self.writer, random })
+    }
 }
 
 /// The public side of a snapshot.
@@ -104,6 +118,8 @@ pub struct SnapshotBody {
     pub statistics: Statistics,
     /// The program's name and version.
     pub program: String,
+    /// The forgotten snapshot that this one brings back. It counts if an owner has signed this one.
+    pub origin: Option<SessionId>,
 }
 
 /// A snapshot: both sides.
@@ -149,6 +165,7 @@ impl Snapshot {
                 .bytes(0, head.writer.as_bytes())
                 .uint(1, head.sequence)
                 .bytes(2, head.hash.as_bytes())
+                .maybe(head.random, |fields, random| fields.bytes(HEAD_SESSION, &random))
                 .value()
         });
         let payload = Fields::new()
@@ -249,6 +266,7 @@ fn read_head(fields: &mut Taker) -> Result<SnapshotHead, FormatError> {
                 writer: HolderId::new(fields.fixed(0)?),
                 sequence: fields.uint(1)?,
                 hash: ObjectHash::new(fields.fixed(2)?),
+                random: fields.optional(HEAD_SESSION).and_then(bytes_of),
             };
             fields.finish()?;
             Ok(head)
@@ -309,6 +327,7 @@ impl SnapshotBody {
             .with(12, statistics.value())
             .text(13, &self.program)
             .ignorable(ignorable)
+            .maybe(self.origin, |fields, origin| fields.bytes(ORIGIN, &origin.to_bytes()))
             .encode()
     }
 
@@ -340,9 +359,24 @@ impl SnapshotBody {
                 bytes_stored: counts.uint(8)?,
             },
             program: fields.text(13)?,
+            origin: None,
         };
         counts.finish()?;
-        Ok((body, fields.finish()?))
+        let mut ignorable = fields.finish()?;
+        // A value of another shape is one that this program doesn't know.
+        let origin = ignorable.get(&ORIGIN).cloned().and_then(bytes_of);
+        if origin.is_some() {
+            ignorable.remove(&ORIGIN);
+        }
+        Ok((Self { origin: origin.map(|bytes| SessionId::from_bytes(&bytes)), ..body }, ignorable))
+    }
+}
+
+/// A byte string of this length, if the value is one.
+fn bytes_of<const N: usize>(value: Value) -> Option<[u8; N]> {
+    match value {
+        Value::Bytes(bytes) => bytes.try_into().ok(),
+        _ => None,
     }
 }
 

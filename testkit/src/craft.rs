@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keepfast_backend::{Backend, Created};
-use keepfast_engine::repo::Repository;
+use keepfast_engine::repo::{Repository, StoredSnapshot};
 use keepfast_format::compress::Compressor;
 use keepfast_format::content::Content;
 use keepfast_format::frame::OpenFrame;
-use keepfast_format::ids::{ChunkId, ObjectHash, PackId, RepositoryId, SessionId, SlotId};
-use keepfast_format::keyring::{Holder, Keyring};
+use keepfast_format::ids::{ChunkId, HolderId, ObjectHash, PackId, RepositoryId, SessionId, SlotId};
+use keepfast_format::keyring::{Holder, KeptRegister, Keyring};
 use keepfast_format::keys::{ChunkKind, DomainSecrets, Identity, KeyRef, Role};
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, PackCipher, PackTable};
@@ -165,6 +165,30 @@ impl Crafter {
         holder
     }
 
+    /// Says that a holder continues the history of others, as an owner does who has replaced a key.
+    pub fn continues(&self, holder: &Identity, others: &[HolderId]) {
+        let (_, _, mut holders) = self.keyring();
+        let entry = holders.iter_mut().find(|known| known.id() == holder.holder());
+        entry.expect("it is a holder").continues = others.to_vec();
+        self.set_holders(holders);
+    }
+
+    /// Takes the right to write from a holder, as an owner does whose writer's key may be stolen: what
+    /// it has committed so far counts, and nothing that is signed later.
+    pub fn retire(&self, holder: &Identity, registers: &[&StoredSnapshot]) {
+        let (_, _, mut holders) = self.keyring();
+        let entry = holders.iter_mut().find(|known| known.id() == holder.holder());
+        let entry = entry.expect("it is a holder");
+        entry.role = Role::Reader;
+        let kept = registers.iter().map(|stored| KeptRegister {
+            random: stored.snapshot.head.id.random,
+            segments: stored.snapshot.head.segments,
+            hash: stored.hash,
+        });
+        entry.kept = kept.collect();
+        self.set_holders(holders);
+    }
+
     /// Revokes a holder, as an owner does: a keyring without it.
     pub fn revoke(&self, holder: &Identity) {
         let (_, _, mut holders) = self.keyring();
@@ -284,6 +308,7 @@ impl Crafter {
             groups: Vec::new(),
             statistics: Statistics::default(),
             program: "crafter".to_owned(),
+            origin: None,
         };
         Snapshot::new(head, body)
     }

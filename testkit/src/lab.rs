@@ -373,6 +373,7 @@ impl Lab {
             max_unused: Share::Thousandths(0),
             max_rewrite_bytes: u64::MAX,
             session_timeout: Duration::ZERO,
+            accept_missing: Vec::new(),
             compact_from: usize::MAX,
             step_back: true,
             threads: THREADS,

@@ -167,6 +167,7 @@ fn prune_options() -> PruneOptions<'static> {
         max_unused: Share::Thousandths(50),
         max_rewrite_bytes: u64::MAX,
         session_timeout: Duration::ZERO,
+        accept_missing: Vec::new(),
         compact_from: 1000,
         step_back: true,
         threads: 2,

@@ -54,7 +54,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     let ended = AtomicBool::new(false);
     let report = std::thread::scope(|scope| {
         // Without a parent snapshot nobody knows how much there is, and only a bar wants to.
-        let unknown = !has_parent(&opened.snapshots, &archive_options, &paths);
+        let unknown = !has_parent(&opened.repository, &opened.snapshots, &archive_options, &paths);
         if console.is_watched() && unknown && !is_stream {
             scope.spawn(|| estimate(&paths, &archive_options, &ended, console.progress()));
         }

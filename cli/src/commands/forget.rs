@@ -9,7 +9,7 @@ use keepfast_engine::retention::{Candidate, Group};
 use keepfast_format::ids::SessionId;
 use serde_json::json;
 
-use super::{Opened, outcome, prune, snapshots};
+use super::{Opened, choose, outcome, prune, snapshots};
 use crate::Outcome;
 use crate::args::{Common, Forget, Undelete};
 use crate::console::Console;
@@ -34,7 +34,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let named: Vec<&StoredSnapshot> = options
         .ids
         .iter()
-        .map(|id| all.find(id, &SnapshotFilter::default()))
+        .map(|id| choose(&all, id, &SnapshotFilter::default(), &console))
         .collect::<Result<_, EngineError>>()?;
     let named: Vec<SessionId> = named.into_iter().map(|stored| stored.snapshot.head.id).collect();
     if options.protect || options.unprotect {
@@ -44,12 +44,15 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         let what = if options.protect { "protected" } else { "no longer protected" };
         return Ok(tell(common, options, what, &named, &console));
     }
-    let filter = snapshots::filter_of(&options.filter);
+    let filter = snapshots::filter_of(&options.filter, &all)?;
     let candidates: Vec<Candidate<'_>> = all
         .all
         .iter()
-        .filter(|stored| filter.matches(&stored.snapshot))
-        .map(|stored| Candidate::of(&stored.snapshot, all.protected.contains(&stored.snapshot.head.id)))
+        .filter(|stored| filter.matches(stored))
+        .map(|stored| {
+            let protected = all.protected.contains(&stored.snapshot.head.id);
+            Candidate::of(&stored.snapshot, all.lineages.line(stored.writer), protected)
+        })
         .collect();
     let going = if options.keep.any() {
         let groups = decide_in(&TimeZone::system(), &candidates, &options.keep, settings::now())?;

@@ -8,7 +8,7 @@ use keepfast_engine::{dump as dumping, list, stats as sums};
 use keepfast_format::node::{Node, NodeKind};
 use serde_json::{Value, json};
 
-use super::{Opened, filter_of, outcome};
+use super::{Opened, outcome};
 use crate::Outcome;
 use crate::args::{CacheAction, Common, Dump, Ls};
 use crate::console::Console;
@@ -18,7 +18,8 @@ use crate::{render, settings};
 pub fn ls(common: &Common, options: &Ls) -> Result<Outcome> {
     let console = Console::new(common)?;
     let opened = Opened::with_warnings(common, &console)?;
-    let snapshot = &opened.snapshots.find(&options.snapshot, &filter_of(&options.filter))?.snapshot;
+    let snapshot =
+        &super::choose_by(&opened.snapshots, &options.snapshot, &options.filter, &console)?.snapshot;
     let path = options.path.as_os_str().as_bytes();
     let mut entries = Vec::new();
     list::list(
@@ -106,7 +107,8 @@ fn long_line(path: &[u8], node: &Node) -> String {
 pub fn dump(common: &Common, options: &Dump) -> Result<Outcome> {
     let console = Console::new(common)?;
     let opened = Opened::with_warnings(common, &console)?;
-    let snapshot = &opened.snapshots.find(&options.snapshot, &filter_of(&options.filter))?.snapshot;
+    let snapshot =
+        &super::choose_by(&opened.snapshots, &options.snapshot, &options.filter, &console)?.snapshot;
     let path = options.path.as_os_str().as_bytes();
     let mut out = std::io::stdout().lock();
     dumping::dump(&opened.repository, &opened.index, snapshot, path, &mut out, &console)?;

@@ -10,14 +10,19 @@ mod prune;
 mod restore;
 mod snapshots;
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use clap::CommandFactory;
+use keepfast_engine::EngineError;
 use keepfast_engine::monitor::{Event, Monitor};
-use keepfast_engine::repo::{Index, Repository, SnapshotFilter, Snapshots, open_index};
+use keepfast_engine::repo::{Index, Repository, SnapshotFilter, Snapshots, StoredSnapshot, open_index};
+use keepfast_format::ids::HolderId;
 
 use crate::Outcome;
 use crate::args::{Arguments, Command, Common, HostFilter};
 use crate::console::Console;
+use crate::render::short_writer;
 use crate::settings;
 
 /// Runs a command.
@@ -88,7 +93,55 @@ fn outcome(console: &Console) -> Outcome {
     if console.has_findings() { Outcome::WithFindings } else { Outcome::Complete }
 }
 
-/// The engine's filter for `latest`.
-fn filter_of(filter: &HostFilter) -> SnapshotFilter {
-    SnapshotFilter { host: filter.host.clone(), tags: filter.tags.clone(), ..SnapshotFilter::default() }
+/// The writers that `--writer` means.
+fn writers_of(
+    writer: Option<&str>,
+    snapshots: &Snapshots,
+) -> Result<Option<BTreeSet<HolderId>>, EngineError> {
+    writer.map(|writer| snapshots.lineage_of(writer)).transpose()
 }
+
+/// The snapshot that a text names, among those that pass a filter if it is `latest`.
+fn choose_by<'s>(
+    snapshots: &'s Snapshots,
+    text: &str,
+    filter: &HostFilter,
+    console: &Console,
+) -> Result<&'s StoredSnapshot, EngineError> {
+    let filter = SnapshotFilter {
+        writers: writers_of(filter.writer.as_deref(), snapshots)?,
+        host: filter.host.clone(),
+        tags: filter.tags.clone(),
+        ..SnapshotFilter::default()
+    };
+    choose(snapshots, text, &filter, console)
+}
+
+/// As [`choose_by`]. Says so if `latest` is among snapshots of several writers: each can say any host
+/// and paths of itself, and any time.
+fn choose<'s>(
+    snapshots: &'s Snapshots,
+    text: &str,
+    filter: &SnapshotFilter,
+    console: &Console,
+) -> Result<&'s StoredSnapshot, EngineError> {
+    let found = snapshots.find(text, filter)?;
+    let writers = if text.starts_with("latest") { snapshots.writers(filter) } else { Vec::new() };
+    if writers.len() > 1 {
+        let short: Vec<String> = writers.iter().take(WRITERS_NAMED).copied().map(short_writer).collect();
+        let others = writers.len() - short.len();
+        let others = if others > 0 { format!(" and {others} others") } else { String::new() };
+        console.event(Event::Notice(format!(
+            "{text} was chosen among snapshots of {} writers ({}{others}): snapshot {} is of writer {}; --writer ID \
+             chooses among those of one",
+            writers.len(),
+            short.join(", "),
+            &found.snapshot.head.id.short()[..8],
+            short_writer(found.writer),
+        )));
+    }
+    Ok(found)
+}
+
+/// So many writers a notice names.
+const WRITERS_NAMED: usize = 8;

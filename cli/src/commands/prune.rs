@@ -53,6 +53,7 @@ pub fn run_in(
         max_unused: pruning.max_unused,
         max_rewrite_bytes: pruning.max_repack,
         session_timeout: pruning.session_timeout,
+        accept_missing: pruning.accept_missing.clone(),
         compact_from: COMPACT_FROM,
         step_back: !pruning.full_speed,
         threads: share.threads,
@@ -178,7 +179,8 @@ pub fn freed(common: &Common, ids: &[String]) -> Result<Outcome> {
     let opened = Opened::with_warnings(common, &console)?;
     let mut chosen: HashSet<SessionId> = HashSet::new();
     for id in ids {
-        chosen.insert(opened.snapshots.find(id, &SnapshotFilter::default())?.snapshot.head.id);
+        let filter = SnapshotFilter::default();
+        chosen.insert(super::choose(&opened.snapshots, id, &filter, &console)?.snapshot.head.id);
     }
     let freed = freed_by(&opened.repository, &opened.index, &opened.snapshots, &chosen, &console)?;
     if common.json {

@@ -14,7 +14,7 @@ use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore
 use keepfast_format::node::Timestamp;
 use serde_json::json;
 
-use super::{Opened, outcome};
+use super::{Opened, choose, outcome, writers_of};
 use crate::Outcome;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
@@ -54,9 +54,14 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
     let opened = Opened::with_warnings(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadFrames)?;
     restore_options.threads = share.threads;
-    let filter =
-        SnapshotFilter { host: options.host.clone(), tags: options.tags.clone(), paths: Vec::new(), until };
-    let snapshot = &opened.snapshots.find(wanted, &filter)?.snapshot;
+    let filter = SnapshotFilter {
+        writers: writers_of(options.writer.as_deref(), &opened.snapshots)?,
+        host: options.host.clone(),
+        tags: options.tags.clone(),
+        paths: Vec::new(),
+        until,
+    };
+    let snapshot = &choose(&opened.snapshots, wanted, &filter, &console)?.snapshot;
     let report = console.during("restored", || {
         restore(&opened.repository, &opened.index, snapshot, &restore_options, &console)
     })?;

@@ -1,10 +1,13 @@
 //! `keepfast snapshots`.
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
+use keepfast_engine::EngineError;
 use keepfast_engine::monitor::{Event, Monitor};
-use keepfast_engine::repo::{SnapshotFilter, Snapshots};
+use keepfast_engine::repo::{SnapshotFilter, Snapshots, StoredSnapshot};
+use keepfast_format::ids::HolderId;
 use keepfast_format::snapshot::{Snapshot, Statistics};
 use serde_json::{Value, json};
 
@@ -21,14 +24,14 @@ pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
     for (object, what) in &snapshots.damaged {
         console.event(Event::Finding { object: object.clone(), what: what.clone() });
     }
-    let filter = filter_of(&options.filter);
+    let filter = filter_of(&options.filter, &snapshots)?;
     let listed = if options.forgotten { &snapshots.forgotten } else { &snapshots.all };
-    let chosen: Vec<&Snapshot> =
-        listed.iter().map(|stored| &stored.snapshot).filter(|snapshot| filter.matches(snapshot)).collect();
+    let chosen: Vec<&StoredSnapshot> = listed.iter().filter(|stored| filter.matches(stored)).collect();
     if common.json {
-        let to_json = |snapshot: &&Snapshot| {
-            let mut value = to_json(snapshot);
-            value["protected"] = json!(snapshots.protected.contains(&snapshot.head.id));
+        let to_json = |stored: &&StoredSnapshot| {
+            let mut value = to_json(&stored.snapshot);
+            value["writer"] = json!(stored.writer.to_string());
+            value["protected"] = json!(snapshots.protected.contains(&stored.snapshot.head.id));
             value
         };
         render::document(&Value::Array(chosen.iter().map(to_json).collect()));
@@ -39,31 +42,44 @@ pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
 }
 
 /// The engine's filter.
-pub fn filter_of(filter: &Filter) -> SnapshotFilter {
-    SnapshotFilter {
+pub fn filter_of(filter: &Filter, snapshots: &Snapshots) -> Result<SnapshotFilter, EngineError> {
+    Ok(SnapshotFilter {
+        writers: super::writers_of(filter.writer.as_deref(), snapshots)?,
         host: filter.host.clone(),
         tags: filter.tags.clone(),
         paths: filter.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
         until: None,
-    }
+    })
 }
 
-fn print_table(snapshots: &[&Snapshot], all: &Snapshots) {
-    if snapshots.is_empty() {
+/// A table for people. Writers have a column where there are several.
+fn print_table(listed: &[&StoredSnapshot], all: &Snapshots) {
+    if listed.is_empty() {
         return render::line("no snapshots");
     }
-    let host_width = snapshots.iter().map(|snapshot| snapshot.body.host.len()).max().unwrap_or(0).max(4);
-    render::line(&format!("{:8}  {:19}  {:host_width$}  {:>11}  PATHS", "ID", "TIME", "HOST", "SIZE"));
-    for snapshot in snapshots {
+    let host_width = listed.iter().map(|stored| stored.snapshot.body.host.len()).max().unwrap_or(0).max(4);
+    let writers: BTreeSet<HolderId> = listed.iter().map(|stored| stored.writer).collect();
+    let writer_cell = |text: &str| if writers.len() > 1 { format!("{text:8}  ") } else { String::new() };
+    render::line(&format!(
+        "{:8}  {:19}  {}{:host_width$}  {:>11}  PATHS",
+        "ID",
+        "TIME",
+        writer_cell("WRITER"),
+        "HOST",
+        "SIZE"
+    ));
+    for stored in listed {
+        let snapshot = &stored.snapshot;
         let body = &snapshot.body;
         let paths: Vec<String> =
             body.paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         let tags = if body.tags.is_empty() { String::new() } else { format!("  [{}]", body.tags.join(", ")) };
         let protected = if all.protected.contains(&snapshot.head.id) { "  protected" } else { "" };
         render::line(&format!(
-            "{:8}  {:19}  {:host_width$}  {:>11}  {}{tags}{protected}",
+            "{:8}  {:19}  {}{:host_width$}  {:>11}  {}{tags}{protected}",
             &snapshot.head.id.short()[..8],
             render::local_time(body.start),
+            writer_cell(&render::short_writer(stored.writer)),
             body.host,
             render::bytes(body.statistics.bytes_total),
             paths.join(" "),

@@ -49,8 +49,9 @@ pub struct Keep {
     /// All with this label; with several, such as a,b, all that have each of them
     #[arg(long = "keep-tag", value_name = "TAG[,TAG]…", value_parser = tags)]
     pub keep_tags: Vec<Tags>,
-    /// Judge snapshots apart by these: host, paths, tags, or nothing
-    #[arg(long, value_name = "WHAT", value_parser = group_by, default_value = "host,paths")]
+    /// Judge snapshots apart by these: writer, host, paths, tags, or nothing. Without `writer`, a
+    /// writer that says another's host and paths can make a policy forget that one's snapshots
+    #[arg(long, value_name = "WHAT", value_parser = group_by, default_value = "writer,host,paths")]
     pub group_by: GroupBy,
 }
 
@@ -100,13 +101,14 @@ fn tags(text: &str) -> Result<Tags, Usage> {
 }
 
 fn group_by(text: &str) -> Result<GroupBy, Usage> {
-    let mut by = GroupBy { host: false, paths: false, tags: false };
+    let mut by = GroupBy { writer: false, host: false, paths: false, tags: false };
     for name in text.split(',').filter(|_| !text.is_empty()) {
         match name {
+            "writer" | "writers" => by.writer = true,
             "host" | "hosts" => by.host = true,
             "path" | "paths" => by.paths = true,
             "tag" | "tags" => by.tags = true,
-            _ => return Err(Usage(format!("{name:?} is none of host, paths and tags"))),
+            _ => return Err(Usage(format!("{name:?} is none of writer, host, paths and tags"))),
         }
     }
     Ok(by)
@@ -157,7 +159,7 @@ mod tests {
                 ..Policy::default()
             }
         );
-        assert_eq!(keep.group_by, GroupBy { host: true, paths: false, tags: true });
+        assert_eq!(keep.group_by, GroupBy { writer: false, host: true, paths: false, tags: true });
     }
 
     /// Each flag fills its own rule: a number that is its place tells a mix-up.
@@ -181,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_there_is_no_policy_and_groups_are_of_host_and_paths() {
+    fn without_flags_there_is_no_policy_and_groups_are_of_writer_host_and_paths() {
         let keep = read("").expect("no flag is needed");
         assert!(!keep.any());
-        assert_eq!(keep.group_by, GroupBy { host: true, paths: true, tags: false });
+        assert_eq!(keep.group_by, GroupBy { writer: true, host: true, paths: true, tags: false });
         assert!(!read("--group-by host").expect("a grouping").any());
         assert!(read("--keep-tag a").expect("a label").any());
         let none = read("--group-by=").expect("no grouping");
-        assert_eq!(none.group_by, GroupBy { host: false, paths: false, tags: false });
+        assert_eq!(none.group_by, GroupBy { writer: false, host: false, paths: false, tags: false });
     }
 
     #[test]

@@ -1,28 +1,37 @@
 //! The verdicts of retention: a table for each group for people, JSON for scripts.
 
+use std::collections::HashSet;
+
 use keepfast_engine::retention::{Candidate, Decision, Group, GroupKey, Miss, Reach, Reason, Verdict};
+use keepfast_format::ids::HolderId;
 use keepfast_format::node::Timestamp;
 use serde_json::{Value, json};
 
-use crate::render::rfc3339;
+use crate::render::{rfc3339, short_writer};
 
 /// A table for each group, oldest snapshots first, with why each stays or goes. `time` writes a
 /// time for people. What a group has in common stands above its table, not in every line.
+/// Writers are named where there are several.
 pub fn table(groups: &[Group<'_>], time: &dyn Fn(Timestamp) -> String) -> String {
-    let tables: Vec<String> = groups.iter().map(|group| group_table(group, time)).collect();
+    let snapshots = groups.iter().flat_map(|group| &group.decisions);
+    let writers: HashSet<HolderId> = snapshots.map(|decision| decision.snapshot.id.writer).collect();
+    let tables: Vec<String> =
+        groups.iter().map(|group| group_table(group, time, writers.len() > 1)).collect();
     tables.join("\n\n")
 }
 
-fn group_table(group: &Group<'_>, time: &dyn Fn(Timestamp) -> String) -> String {
+fn group_table(group: &Group<'_>, time: &dyn Fn(Timestamp) -> String, with_writers: bool) -> String {
     let key = &group.key;
     let columns: Vec<(&str, Box<dyn Fn(&Candidate<'_>) -> String + '_>)> = vec![
         ("ID", Box::new(short_id)),
         ("TIME", Box::new(|snapshot| time(snapshot.time))),
+        ("WRITER", Box::new(|snapshot| short_writer(snapshot.writer))),
         ("HOST", Box::new(|snapshot| snapshot.host.to_owned())),
         ("TAGS", Box::new(|snapshot| snapshot.tags.join(","))),
         ("PATHS", Box::new(|snapshot| texts(snapshot.paths).join(" "))),
     ];
     let above = |name: &str| match name {
+        "WRITER" => key.writer.is_some() || !with_writers,
         "HOST" => key.host.is_some(),
         "TAGS" => key.tags.is_some(),
         "PATHS" => key.paths.is_some(),
@@ -52,22 +61,24 @@ fn group_table(group: &Group<'_>, time: &dyn Fn(Timestamp) -> String) -> String 
         line(columns.iter().map(|(_, cells)| cells[row].as_str()).collect(), &verdict(&decision.verdict))
     });
     let (keep, forget) = counts(group);
-    let lines: Vec<String> = heading(key).into_iter().chain([header]).chain(lines).collect();
+    let lines: Vec<String> = heading(key, with_writers).into_iter().chain([header]).chain(lines).collect();
     format!("{}\n{keep} kept, {forget} forgotten", lines.join("\n"))
 }
 
 /// What the snapshots of a group have in common; nothing if they needn't.
-fn heading(key: &GroupKey<'_>) -> Option<String> {
+fn heading(key: &GroupKey<'_>, with_writers: bool) -> Option<String> {
     let none_or = |texts: Vec<String>, between| {
         if texts.is_empty() { "none".to_owned() } else { texts.join(between) }
     };
+    let writer = key.writer.filter(|_| with_writers);
+    let writer = writer.map(|writer| format!("writer {}", short_writer(writer)));
     let host = key.host.map(|host| format!("host {host}"));
     let paths = key.paths.as_ref().map(|paths| format!("paths {}", none_or(texts(paths), " ")));
     let tags = key
         .tags
         .as_ref()
         .map(|tags| format!("tags {}", none_or(tags.iter().map(|tag| (*tag).to_owned()).collect(), ",")));
-    let parts: Vec<String> = [host, paths, tags].into_iter().flatten().collect();
+    let parts: Vec<String> = [writer, host, paths, tags].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
@@ -88,6 +99,7 @@ fn group_json(group: &Group<'_>) -> Value {
     let key = &group.key;
     let (keep, forget) = counts(group);
     json!({
+        "writer": key.writer.map(|writer| writer.to_string()),
         "host": key.host,
         "paths": key.paths.as_ref().map(|paths| texts(paths)),
         "tags": key.tags,
@@ -106,6 +118,7 @@ fn decision_json(decision: &Decision<'_>) -> Value {
     json!({
         "id": snapshot.id.short(),
         "time": rfc3339(snapshot.time),
+        "writer": snapshot.writer.to_string(),
         "host": snapshot.host,
         "paths": texts(snapshot.paths),
         "tags": snapshot.tags,
@@ -198,6 +211,7 @@ mod tests {
             let seconds = time.parse::<jiff::Timestamp>().expect(time).as_second();
             Candidate {
                 id: SessionId { writer: HolderId::new([9; 8]), random: [number; 16] },
+                writer: HolderId::new([9; 8]),
                 time: Timestamp { seconds, nanos: 0 },
                 host,
                 paths: &self.paths,
@@ -247,7 +261,7 @@ b1b1b1b1  2026-11-20T10:00:00Z  keep: daily 2026-11-20
             sample.at(0xa1, "2026-11-20T08:00:00Z", "ännchen"),
             sample.at(0xb1, "2026-11-20T10:00:00Z", "bob"),
         ];
-        let by = GroupBy { host: false, paths: false, tags: false };
+        let by = GroupBy { writer: false, host: false, paths: false, tags: false };
         let keep = Keep { keep_last: Some(Count::Number(1)), group_by: by, ..Keep::default() };
         assert_eq!(
             table(&decided(&candidates, &keep), &rfc3339),
@@ -261,6 +275,32 @@ b1b1b1b1  2026-11-20T10:00:00Z  bob      /home /etc  keep: last 1 of 1
         let text = table(&decided(&candidates, &by_tags), &rfc3339);
         assert!(text.starts_with("tags none\nID "), "{text}");
         assert_eq!(table(&[], &rfc3339), "");
+    }
+
+    #[test]
+    fn writers_are_named_where_there_are_several() {
+        let sample = Sample::new();
+        let mut other = sample.at(0xb1, "2026-11-20T10:00:00Z", "ann");
+        other.writer = HolderId::new([0xf0; 8]);
+        other.id.writer = other.writer;
+        let candidates = [sample.at(0xa1, "2026-11-20T08:00:00Z", "ann"), other];
+        let keep = Keep { keep_last: Some(Count::Number(1)), ..Keep::default() };
+        assert_eq!(
+            table(&decided(&candidates, &keep), &rfc3339),
+            "\
+writer 09090909, host ann, paths /etc /home
+ID        TIME                  VERDICT
+a1a1a1a1  2026-11-20T08:00:00Z  keep: last 1 of 1
+1 kept, 0 forgotten
+
+writer f0f0f0f0, host ann, paths /etc /home
+ID        TIME                  VERDICT
+b1b1b1b1  2026-11-20T10:00:00Z  keep: last 1 of 1
+1 kept, 0 forgotten"
+        );
+        let by = GroupBy { writer: false, ..GroupBy::default() };
+        let together = table(&decided(&candidates, &Keep { group_by: by, ..keep }), &rfc3339);
+        assert!(together.contains("ID        TIME                  WRITER    VERDICT"), "{together}");
     }
 
     #[test]
@@ -294,6 +334,7 @@ b1b1b1b1  2026-11-20T10:00:00Z  bob      /home /etc  keep: last 1 of 1
             json!({
                 "id": id,
                 "time": "2026-11-20T08:00:00Z",
+                "writer": "09".repeat(8),
                 "host": "ann",
                 "paths": ["/home", "/etc"],
                 "tags": [],

@@ -14,3 +14,4 @@ mod s3_many;
 mod signals;
 mod streams;
 mod unhappy;
+mod writers;

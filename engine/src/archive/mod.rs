@@ -86,7 +86,8 @@ pub struct ArchiveOptions<'a> {
     pub ignore_ctime: bool,
     /// Don't look at inode numbers for change detection.
     pub ignore_inode: bool,
-    /// The snapshot to compare with: a given one, the newest of the same machine and paths, or none.
+    /// The snapshot to compare with: a given one, the newest of the same writer, machine and paths, or
+    /// none. Those of writers that the keyring says are continued count as the same writer's.
     pub parent: ParentChoice,
     /// Only say what would be done.
     pub dry_run: bool,
@@ -110,9 +111,9 @@ pub struct ArchiveOptions<'a> {
 /// The snapshot to compare with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParentChoice {
-    /// The newest with the same machine and paths.
+    /// The newest in the writer's lineage with the same machine and paths.
     Newest,
-    /// This one, in the words of the command line.
+    /// This one, in the words of the command line; it must be in the writer's lineage.
     Named(String),
     /// None: read everything.
     None,
@@ -148,7 +149,7 @@ pub fn archive(
 ) -> Result<ArchiveReport> {
     let start = (options.clock)();
     let paths = paths_of(&source);
-    let chosen = choose_parent(snapshots, options, &source, &paths)?;
+    let chosen = choose_parent(repository, snapshots, options, &source, &paths)?;
     let parent = chosen.filter(|parent| parent.snapshot.head.key == repository.current().key());
     if chosen.is_some() && parent.is_none() {
         monitor.event(Event::Notice(
@@ -264,6 +265,7 @@ impl Once<'_> {
             groups: names(&walked.tally.groups, &options.group_name),
             statistics,
             program: options.program.clone(),
+            origin: None,
         };
         let key = self.repository.current().key();
         let snapshot = session.commit(CommitRequest { body, key, totals, snapshots: self.snapshots })?;
@@ -293,9 +295,15 @@ fn with_heartbeat<T>(session: &Session<'_>, every: Duration, work: impl FnOnce()
 
 /// Whether there is a snapshot that these paths would be compared with.
 #[must_use]
-pub fn has_parent(snapshots: &Snapshots, options: &ArchiveOptions<'_>, paths: &[PathBuf]) -> bool {
+pub fn has_parent(
+    repository: &Repository,
+    snapshots: &Snapshots,
+    options: &ArchiveOptions<'_>,
+    paths: &[PathBuf],
+) -> bool {
     let source = Source::Paths(paths);
-    choose_parent(snapshots, options, &source, &paths_of(&source)).is_ok_and(|parent| parent.is_some())
+    choose_parent(repository, snapshots, options, &source, &paths_of(&source))
+        .is_ok_and(|parent| parent.is_some())
 }
 
 fn report(
@@ -326,6 +334,7 @@ fn paths_of(source: &Source<'_>) -> Vec<Vec<u8>> {
 }
 
 fn choose_parent<'s>(
+    repository: &Repository,
     snapshots: &'s Snapshots,
     options: &ArchiveOptions<'_>,
     source: &Source<'_>,
@@ -335,10 +344,11 @@ fn choose_parent<'s>(
         // A stream is always read: it has no times that could say that it is unchanged.
         return Ok(None);
     }
+    let writer = repository.identity().holder();
     match &options.parent {
         ParentChoice::None => Ok(None),
-        ParentChoice::Newest => Ok(snapshots.parent_for(&options.host, paths)),
-        ParentChoice::Named(text) => snapshots.find(text, &crate::repo::SnapshotFilter::default()).map(Some),
+        ParentChoice::Newest => Ok(snapshots.parent_for(writer, &options.host, paths)),
+        ParentChoice::Named(text) => snapshots.find_parent(writer, text).map(Some),
     }
 }
 

@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 
 use keepfast_format::epoch::PackName;
-use keepfast_format::ids::{ObjectHash, PackId, SessionId};
+use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::pack::PackTable;
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
@@ -27,8 +27,8 @@ use keepfast_format::{limits, names};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    FrameCache, Index, Repository, Snapshots, Trees, is_forgotten, list_catalogue, list_segments, names_dead,
-    read_segment, refresh_index, until,
+    FrameCache, Index, MissingSnapshot, Repository, Snapshots, Trees, is_forgotten, list_catalogue,
+    list_segments, names_dead, read_segment, refresh_index, until,
 };
 use chunks::{Bad, BadFrames, Chunks, Suspects};
 use hits::Hits;
@@ -226,35 +226,39 @@ impl Check<'_> {
         }
     }
 
-    /// Snapshots that others saw and that aren't there. A damaged one may be one of these.
-    fn missed_snapshots(&mut self, snapshots: &Snapshots) {
-        if snapshots.unreadable().next().is_some() {
-            return;
+    /// Snapshots that others saw and that aren't there.
+    fn missed_snapshots(&mut self, snapshots: &Snapshots) -> Result<()> {
+        for MissingSnapshot { id, sequence, witness } in snapshots.surely_missing(self.repository)? {
+            self.finding(
+                names::snapshot(id),
+                format!(
+                    "it is missing: snapshot {} of writer {} names it as number {sequence} of its writer; the store \
+                     hides or has lost it, or that writer is lying",
+                    &witness.short()[..8],
+                    witness.writer
+                ),
+            );
         }
-        let known = || snapshots.all.iter().chain(&snapshots.forgotten);
-        let mut there: HashSet<ObjectHash> = known().map(|stored| stored.hash).collect();
-        for witness in known().map(|stored| &stored.snapshot.head) {
-            for seen in &witness.heads {
-                if there.insert(seen.hash) {
-                    self.finding(
-                        names::snapshot(witness.id),
-                        format!(
-                            "snapshot number {} of writer {}, which was there when this one was made, is missing",
-                            seen.sequence, seen.writer
-                        ),
-                    );
-                }
+        // Heads that don't name sessions: a damaged snapshot may be one of these, and where sessions
+        // were compacted, snapshots are missing for good reasons.
+        if snapshots.unreadable().next().is_none() && list_catalogue(self.repository)?.is_empty() {
+            for (witness, seen) in snapshots.missing_by_hash() {
+                self.finding(
+                    names::snapshot(witness),
+                    format!(
+                        "snapshot number {} of writer {}, which was there when this one was made, is missing",
+                        seen.sequence, seen.writer
+                    ),
+                );
             }
         }
+        Ok(())
     }
 
     fn sessions(&mut self, snapshots: &Snapshots) -> Result<()> {
         let mut found = Vec::new();
         self.repository.backend().list(names::SESSIONS, &mut |listed| found.push(listed.name))?;
-        // Where sessions were compacted, snapshots are missing for good reasons.
-        if list_catalogue(self.repository)?.is_empty() {
-            self.missed_snapshots(snapshots);
-        }
+        self.missed_snapshots(snapshots)?;
         let listed: HashSet<&String> = found.iter().collect();
         for stored in &snapshots.all {
             let id = stored.snapshot.head.id;
@@ -268,7 +272,7 @@ impl Check<'_> {
             self.report.objects += 1;
             let read = || {
                 let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
-                let writer = self.repository.writer_key(id.writer);
+                let writer = self.repository.writer_ever(id.writer);
                 Ok(writer.map(|writer| Session::open(&bytes, self.repository.id(), writer)))
             };
             let opened = match until(read, |opened: &Result<_>| !matches!(opened, Ok(Some(Err(_))))) {

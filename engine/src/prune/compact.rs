@@ -56,7 +56,7 @@ impl Prune<'_> {
         Ok(sessions)
     }
 
-    fn write_catalogue(&self, sessions: &[SessionId]) -> Result<()> {
+    pub(super) fn write_catalogue(&self, sessions: &[SessionId]) -> Result<()> {
         loop {
             let last = list_catalogue(self.repository)?.last().copied();
             let Some(n) = last.map_or(Some(0), |n| n.checked_add(1)) else {

@@ -196,7 +196,9 @@ impl Prune<'_> {
             .map(|stored| &stored.snapshot.body)
             .collect();
         let spared = match self.needed_by(&newer, condemned) {
-            Ok(spared) if snapshots.unreadable().next().is_none() => Some(spared),
+            Ok(spared) if snapshots.unreadable().next().is_none() && !self.misses_any(&snapshots)? => {
+                Some(spared)
+            }
             Ok(_) | Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => {
                 self.say(
                     "a snapshot that is newer than this garbage collection can't be read, so nothing is \

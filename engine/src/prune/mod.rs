@@ -8,6 +8,7 @@
 mod compact;
 mod courtesy;
 mod epoch;
+mod hidden;
 mod live;
 mod plan;
 mod rewrite;
@@ -42,6 +43,9 @@ pub struct PruneOptions<'a> {
     pub max_rewrite_bytes: u64,
     /// How long a writer may be silent before its session is ended.
     pub session_timeout: Duration,
+    /// Missing snapshots that are given up, by the starts of their ids: others name them, and prune
+    /// refuses while one is missing that isn't given up. They are moved into the catalogue.
+    pub accept_missing: Vec<String>,
     /// Dead sessions that one run moves into the catalogue at least; fewer stay as they are.
     pub compact_from: usize,
     /// Whether to rest while backups run into a repository that isn't far.
@@ -93,6 +97,7 @@ pub fn plan_prune(
     let prune = Prune::new(repository, index, options, monitor)?;
     Epochs::list(repository)?.tell_all(repository, index)?;
     let listing = Listing::take(repository)?;
+    prune.find_given_up(&listing)?;
     Ok(prune.look(&listing)?.1)
 }
 
@@ -194,7 +199,7 @@ impl<'a> Prune<'a> {
             return self.turn();
         }
         let epoch = epochs.newest() + 1;
-        let listing = Listing::take(self.repository)?;
+        let listing = self.take_listing()?;
         let (live, plan) = match self.look(&listing) {
             // Somebody else has forgotten and removed since then what was listed here.
             Err(EngineError::Missing { .. }) if Epochs::list(self.repository)?.newest() >= epoch => {

@@ -14,6 +14,7 @@ use keepfast_format::{FormatError, limits, names};
 use zeroize::Zeroizing;
 
 use super::flaws::Flaw;
+use super::lineage::Lineages;
 use super::objects::Objects;
 use super::soundness::until;
 use crate::error::{EngineError, Result};
@@ -259,6 +260,23 @@ impl Repository {
     #[must_use]
     pub fn writer_key(&self, holder: HolderId) -> Option<&[u8; 32]> {
         self.keyring.writer(holder)
+    }
+
+    /// The Ed25519 public key of a holder who may write, or could once.
+    #[must_use]
+    pub fn writer_ever(&self, holder: HolderId) -> Option<&[u8; 32]> {
+        self.keyring.writer_ever(holder)
+    }
+
+    /// The newest keyring.
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Which writers continue which, as the newest keyring says.
+    #[must_use]
+    pub fn lineages(&self) -> Lineages {
+        Lineages::of(&self.keyring.holders)
     }
 
     /// The hasher of chunk ids under the current keys.

@@ -44,7 +44,9 @@ fn open_segment(repository: &Repository, name: &str, bytes: &[u8]) -> Result<Rea
     let (session, n) = names::parse_segment(name)
         .ok_or(FormatError::Malformed { what, why: "its name isn't a segment's" })?;
     let id = repository.id();
-    let head = SegmentHead::open(bytes, id, session, n, |holder| repository.writer_key(holder))?;
+    let head = SegmentHead::open(bytes, id, session, n, |writer| {
+        repository.keyring().segment_signer(SessionId { writer, ..session }, n)
+    })?;
     if bytes.len() != head.total_bytes() {
         return Err(if bytes.len() < head.total_bytes() {
             FormatError::Truncated { what }

@@ -470,7 +470,7 @@ fn in_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>
 /// What a session says of itself, if that can be read: hints, all of it.
 pub fn read_session(repository: &Repository, id: SessionId) -> Option<SessionObject> {
     let bytes = repository.backend().read(&names::session(id), limits::SMALL_OBJECT_BYTES_MAX).ok()?;
-    SessionObject::open(&bytes, repository.id(), repository.writer_key(id.writer)?).ok()
+    SessionObject::open(&bytes, repository.id(), repository.writer_ever(id.writer)?).ok()
 }
 
 /// Creates a session object, under a fresh id.

@@ -1,14 +1,16 @@
 //! The snapshots of a repository, and choosing among them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use keepfast_format::ids::{HolderId, ObjectHash, SessionId};
+use keepfast_format::keys::holder_of;
 use keepfast_format::node::Timestamp;
-use keepfast_format::snapshot::{Head, Register, Snapshot};
+use keepfast_format::snapshot::{Register, Snapshot};
 use keepfast_format::{limits, names};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::catalogue::dead_sessions;
+use super::lineage::Lineages;
 use super::listings::list_sessions;
 use super::repository::Repository;
 use super::states::Standings;
@@ -21,9 +23,19 @@ pub struct StoredSnapshot {
     pub snapshot: Snapshot,
     /// The hash of its object.
     pub hash: ObjectHash,
+    /// The writer whose history it is part of: the one that has signed it, or, if an owner has
+    /// brought it back, the one that had made it.
+    pub writer: HolderId,
 }
 
 impl StoredSnapshot {
+    fn new(snapshot: Snapshot, hash: ObjectHash, owners: &HashSet<HolderId>) -> Self {
+        let signer = snapshot.head.id.writer;
+        // Nobody but an owner can speak for another writer.
+        let origin = snapshot.body.origin.filter(|_| owners.contains(&signer));
+        Self { snapshot, hash, writer: origin.map_or(signer, |origin| origin.writer) }
+    }
+
     /// Names of index segments that it counts on and a sorted listing doesn't have.
     pub fn lacks_segments<'l>(&self, listed: &'l [String]) -> impl Iterator<Item = String> + use<'l> {
         let head = &self.snapshot.head;
@@ -32,6 +44,9 @@ impl StoredSnapshot {
         names.filter(|name| listed.binary_search(name).is_err())
     }
 }
+
+/// The word for the newest snapshot.
+const LATEST: &str = "latest";
 
 /// All snapshots, in the order of their times.
 #[derive(Debug, Default)]
@@ -46,6 +61,8 @@ pub struct Snapshots {
     pub fenced: Vec<SessionId>,
     /// Sessions that the catalogue names: nothing of them counts.
     pub dead: HashSet<SessionId>,
+    /// Which writers continue which.
+    pub lineages: Lineages,
     /// Those that can't be read, and what else should say something about snapshots: object and
     /// what is wrong with it.
     pub damaged: Vec<(String, String)>,
@@ -54,6 +71,8 @@ pub struct Snapshots {
 /// Narrows a choice among snapshots.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotFilter {
+    /// Only of these writers.
+    pub writers: Option<BTreeSet<HolderId>>,
     /// Only of this machine.
     pub host: Option<String>,
     /// Only with all of these labels.
@@ -67,9 +86,10 @@ pub struct SnapshotFilter {
 impl SnapshotFilter {
     /// Whether a snapshot passes.
     #[must_use]
-    pub fn matches(&self, snapshot: &Snapshot) -> bool {
-        let body = &snapshot.body;
-        self.host.as_ref().is_none_or(|host| *host == body.host)
+    pub fn matches(&self, stored: &StoredSnapshot) -> bool {
+        let body = &stored.snapshot.body;
+        self.writers.as_ref().is_none_or(|writers| writers.contains(&stored.writer))
+            && self.host.as_ref().is_none_or(|host| *host == body.host)
             && self.tags.iter().all(|tag| body.tags.contains(tag))
             && self.paths.iter().all(|path| body.paths.contains(path))
             && self.until.is_none_or(|until| body.start <= until)
@@ -90,12 +110,17 @@ impl Snapshots {
         let read: Vec<_> = ids.par_iter().map(|id| (*id, load_one(repository, *id))).collect();
         let standings = Standings::load(repository)?;
         let dead = dead_sessions(repository)?;
-        let mut snapshots =
-            Self { protected: standings.protected, damaged: standings.damaged, ..Self::default() };
+        let mut snapshots = Self {
+            protected: standings.protected,
+            damaged: standings.damaged,
+            lineages: repository.lineages(),
+            ..Self::default()
+        };
+        let owners = repository.identity().owners().iter().map(holder_of).collect();
         for (id, register) in read.into_iter().filter(|(id, _)| !dead.contains(id)) {
             match register {
                 Ok((Register::Snapshot(snapshot), hash)) => {
-                    let stored = StoredSnapshot { snapshot: *snapshot, hash };
+                    let stored = StoredSnapshot::new(*snapshot, hash, &owners);
                     let forgotten = standings.forgotten.contains(&id);
                     if forgotten { &mut snapshots.forgotten } else { &mut snapshots.all }.push(stored);
                 }
@@ -117,13 +142,13 @@ impl Snapshots {
 
     /// The snapshot that `text` names: `latest`, `latest~N`, or the start of an id.
     pub fn find(&self, text: &str, filter: &SnapshotFilter) -> Result<&StoredSnapshot> {
-        let back = match text.strip_prefix("latest") {
+        let back = match text.strip_prefix(LATEST) {
             Some("") => Some(0),
             Some(rest) => rest.strip_prefix('~').and_then(|n| n.parse::<usize>().ok()),
             None => None,
         };
         if let Some(back) = back {
-            let mut matching = self.all.iter().rev().filter(|stored| filter.matches(&stored.snapshot));
+            let mut matching = self.all.iter().rev().filter(|stored| filter.matches(stored));
             return matching.nth(back).ok_or_else(|| {
                 EngineError::Unusable(format!(
                     "there is no snapshot {text:?} that fits; `keepfast snapshots` lists what there is"
@@ -173,53 +198,81 @@ impl Snapshots {
         forgotten.chain(self.fenced.iter().copied()).chain(self.dead.iter().copied())
     }
 
-    /// The newest snapshot of this machine with exactly these paths.
+    /// The newest snapshot in a writer's lineage of this machine with exactly these paths. That
+    /// another writer says the same host of itself proves nothing.
     #[must_use]
-    pub fn parent_for(&self, host: &str, paths: &[Vec<u8>]) -> Option<&StoredSnapshot> {
+    pub fn parent_for(&self, writer: HolderId, host: &str, paths: &[Vec<u8>]) -> Option<&StoredSnapshot> {
+        let lineage = self.lineages.lineage(writer);
         self.all.iter().rev().find(|stored| {
             let body = &stored.snapshot.body;
-            body.host == host && body.paths == paths
+            lineage.contains(&stored.writer) && body.host == host && body.paths == paths
         })
     }
 
-    /// The newest snapshot of each writer, forgotten or not.
-    #[must_use]
-    pub fn heads(&self) -> Vec<Head> {
-        let mut heads: Vec<Head> = Vec::new();
-        for stored in self.all.iter().chain(&self.forgotten) {
-            let head = &stored.snapshot.head;
-            let seen = Head { writer: head.id.writer, sequence: head.sequence, hash: stored.hash };
-            match heads.iter_mut().find(|known| known.writer == seen.writer) {
-                Some(known) if known.sequence < seen.sequence => *known = seen,
-                Some(_) => {}
-                None => heads.push(seen),
-            }
+    /// The snapshot that `text` names, if a backup of this writer may take files over from it: if it
+    /// is in the writer's lineage. `latest` is the latest there.
+    pub fn find_parent(&self, writer: HolderId, text: &str) -> Result<&StoredSnapshot> {
+        let lineage = self.lineages.lineage(writer);
+        let is_relative = text.starts_with(LATEST);
+        let writers = is_relative.then(|| lineage.clone());
+        let found = self.find(text, &SnapshotFilter { writers, ..SnapshotFilter::default() })?;
+        if lineage.contains(&found.writer) {
+            return Ok(found);
         }
-        heads.sort_unstable_by_key(|head| head.writer);
-        heads
+        Err(EngineError::Unusable(format!(
+            "snapshot {} is of writer {}, and this backup's writer {writer} doesn't continue that one's history: \
+             what another writer has stored can't be taken over; choose a snapshot of the own writer, or none",
+            &found.snapshot.head.id.short()[..8],
+            found.writer
+        )))
     }
 
-    /// The sequence number for a writer's next snapshot, and the hash of its last one.
+    /// The writers whose snapshots fit a filter; of a lineage only the one that continues the others.
     #[must_use]
-    pub fn next_of(&self, writer: HolderId) -> (u64, Option<ObjectHash>) {
-        self.heads()
-            .iter()
-            .find(|head| head.writer == writer)
-            .map_or((0, None), |head| (head.sequence + 1, Some(head.hash)))
+    pub fn writers(&self, filter: &SnapshotFilter) -> Vec<HolderId> {
+        let writers: BTreeSet<HolderId> =
+            self.all.iter().filter(|stored| filter.matches(stored)).map(|stored| stored.writer).collect();
+        let mut continued: HashSet<HolderId> = HashSet::new();
+        for writer in &writers {
+            let lineage = self.lineages.lineage(*writer);
+            // In a circle each continues the other: the first one stands for both.
+            continued.extend(lineage.into_iter().filter(|other| {
+                let is_mutual = self.lineages.lineage(*other).contains(writer);
+                other != writer && (!is_mutual || writer < other)
+            }));
+        }
+        writers.into_iter().filter(|writer| !continued.contains(writer)).collect()
+    }
+
+    /// The lineage of the one writer among those of the snapshots whose id begins with `text`.
+    pub fn lineage_of(&self, text: &str) -> Result<BTreeSet<HolderId>> {
+        let all = self.all.iter().chain(&self.forgotten).map(|stored| stored.writer);
+        let fitting: BTreeSet<HolderId> = all.filter(|writer| writer.to_string().starts_with(text)).collect();
+        let mut fitting = fitting.into_iter();
+        match (fitting.next(), fitting.next()) {
+            (Some(writer), None) if !text.is_empty() => Ok(self.lineages.lineage(writer)),
+            (None, _) => Err(EngineError::Unusable(format!(
+                "no snapshot is of a writer whose id begins with {text:?}; `keepfast snapshots --json` names writers"
+            ))),
+            _ => Err(EngineError::Unusable(format!(
+                "{text:?} is the start of several writers' ids: give more of it"
+            ))),
+        }
     }
 }
 
 pub(super) fn load_one(repository: &Repository, id: SessionId) -> Result<(Register, ObjectHash)> {
     let name = names::snapshot(id);
     repository.objects().read(&name, limits::SNAPSHOT_BYTES_MAX, |bytes| {
+        let hash = ObjectHash::of(bytes);
         let register = Register::open(
             bytes,
             repository.id(),
             id,
-            |holder| repository.writer_key(holder),
+            |writer| repository.keyring().register_signer(SessionId { writer, ..id }, hash),
             repository.identity().owners(),
             |key| repository.secrets(key),
         )?;
-        Ok((register, ObjectHash::of(bytes)))
+        Ok((register, hash))
     })
 }

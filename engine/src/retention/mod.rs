@@ -32,7 +32,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use keepfast_format::ids::SessionId;
+use keepfast_format::ids::{HolderId, SessionId};
 use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::Snapshot;
 
@@ -45,6 +45,9 @@ pub use verdict::{Miss, Reason, Verdict};
 pub struct Candidate<'a> {
     /// Its id.
     pub id: SessionId,
+    /// The writer that its history is counted under: the first one that its own writer continues, or
+    /// else its own writer.
+    pub writer: HolderId,
     /// When its run began.
     pub time: Timestamp,
     /// The machine.
@@ -58,12 +61,13 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// What the rules look at in this snapshot.
+    /// What the rules look at in this snapshot, whose history is counted under this writer.
     #[must_use]
-    pub fn of(snapshot: &'a Snapshot, protected: bool) -> Self {
+    pub fn of(snapshot: &'a Snapshot, writer: HolderId, protected: bool) -> Self {
         let body = &snapshot.body;
         Self {
             id: snapshot.head.id,
+            writer,
             time: body.start,
             host: &body.host,
             paths: &body.paths,
@@ -76,6 +80,8 @@ impl<'a> Candidate<'a> {
 /// What the snapshots of a group have in common; `None` where they needn't.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupKey<'a> {
+    /// The writer that their history is counted under.
+    pub writer: Option<HolderId>,
     /// The machine.
     pub host: Option<&'a str>,
     /// The backed-up paths, sorted: their order on a command line means nothing.
@@ -87,6 +93,7 @@ pub struct GroupKey<'a> {
 impl<'a> GroupKey<'a> {
     fn of(candidate: &Candidate<'a>, by: GroupBy) -> Self {
         Self {
+            writer: by.writer.then_some(candidate.writer),
             host: by.host.then_some(candidate.host),
             paths: by.paths.then(|| sorted(candidate.paths.iter().map(Vec::as_slice))),
             tags: by.tags.then(|| sorted(candidate.tags.iter().map(String::as_str))),

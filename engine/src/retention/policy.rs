@@ -200,6 +200,9 @@ impl Policy {
 /// What snapshots must have in common for the rules to count them together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupBy {
+    /// The writer: without it, one writer's snapshots may push out those of another, by saying the
+    /// same machine and paths.
+    pub writer: bool,
     /// The machine.
     pub host: bool,
     /// The set of backed-up paths.
@@ -210,6 +213,6 @@ pub struct GroupBy {
 
 impl Default for GroupBy {
     fn default() -> Self {
-        Self { host: true, paths: true, tags: false }
+        Self { writer: true, host: true, paths: true, tags: false }
     }
 }

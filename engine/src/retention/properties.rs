@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keepfast_format::ids::SessionId;
+use keepfast_format::ids::{HolderId, SessionId};
 use keepfast_format::node::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
@@ -28,15 +28,17 @@ fn snapshots() -> impl Strategy<Value = Vec<Made>> {
         subsequence(words, 0..=words.len())
             .prop_map(|words| words.into_iter().map(ToOwned::to_owned).collect::<Vec<String>>())
     };
-    let one = (seconds, 0..2_u8, text(&["/etc", "/home"]), text(&["a", "b"]), any::<bool>(), 0..8_u8);
+    let one =
+        (seconds, (0..2_u8, 0..2_u8), text(&["/etc", "/home"]), text(&["a", "b"]), any::<bool>(), 0..8_u8);
     vec(one, 0..40).prop_map(|made| {
         (0..)
             .zip(made)
-            .map(|(number, (seconds, host, mut paths, tags, turned, protected))| {
+            .map(|(number, (seconds, (host, writer), mut paths, tags, turned, protected))| {
                 if turned {
                     paths.reverse();
                 }
                 Made {
+                    writer: HolderId::new([writer; 8]),
                     host: format!("host{host}"),
                     paths: paths.into_iter().map(String::into_bytes).collect(),
                     tags,
@@ -89,7 +91,12 @@ fn policies() -> impl Strategy<Value = Policy> {
 }
 
 fn groupings() -> impl Strategy<Value = GroupBy> {
-    any::<(bool, bool, bool)>().prop_map(|(host, paths, tags)| GroupBy { host, paths, tags })
+    any::<(bool, bool, bool, bool)>().prop_map(|(writer, host, paths, tags)| GroupBy {
+        writer,
+        host,
+        paths,
+        tags,
+    })
 }
 
 fn groups<'a>(made: &'a [Made], policy: &Policy, by: GroupBy) -> Vec<Group<'a>> {
@@ -305,6 +312,7 @@ proptest! {
             prop_assert!(group.decisions.is_sorted_by_key(|decision| (decision.snapshot.time, decision.snapshot.id)));
             for decision in &group.decisions {
                 prop_assert!(seen.insert(decision.snapshot.id));
+                prop_assert!(!by.writer || group.key.writer == Some(decision.snapshot.writer));
                 prop_assert!(!by.host || group.key.host == Some(decision.snapshot.host));
             }
         }
@@ -333,7 +341,7 @@ proptest! {
 
     #[test]
     fn smaller_groups_never_forget_more(made in snapshots(), policy in policies(), by in groupings()) {
-        let finest = forgotten(&made, &policy, GroupBy { host: true, paths: true, tags: true });
+        let finest = forgotten(&made, &policy, GroupBy { writer: true, host: true, paths: true, tags: true });
         prop_assert!(finest.is_subset(&forgotten(&made, &policy, by)));
     }
 

@@ -13,6 +13,7 @@ pub const DAY: i64 = 24 * HOUR;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     pub number: u8,
+    pub writer: HolderId,
     pub time: Timestamp,
     pub host: String,
     pub paths: Vec<Vec<u8>>,
@@ -24,12 +25,17 @@ impl Made {
     pub fn new(number: u8, seconds: i64) -> Self {
         Self {
             number,
+            writer: HolderId::new([1; 8]),
             time: Timestamp { seconds, nanos: 0 },
             host: "ann".to_owned(),
             paths: vec![b"/home".to_vec()],
             tags: Vec::new(),
             protected: false,
         }
+    }
+
+    pub fn writer(self, number: u8) -> Self {
+        Self { writer: HolderId::new([number; 8]), ..self }
     }
 
     pub fn host(self, host: &str) -> Self {
@@ -51,6 +57,7 @@ impl Made {
     pub fn candidate(&self) -> Candidate<'_> {
         Candidate {
             id: id(self.number),
+            writer: self.writer,
             time: self.time,
             host: &self.host,
             paths: &self.paths,

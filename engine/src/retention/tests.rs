@@ -271,7 +271,8 @@ fn groups_are_judged_apart_and_the_order_of_paths_means_nothing() {
     ];
     let last = Policy { last: n(1), ..Policy::default() };
     let groups = |host, paths, tags| {
-        let groups = decide_at(&made, &last, GroupBy { host, paths, tags }, LATE).expect("a policy");
+        let by = GroupBy { writer: false, host, paths, tags };
+        let groups = decide_at(&made, &last, by, LATE).expect("a policy");
         let numbers = |decisions: &[Decision<'_>]| -> Vec<u8> {
             decisions.iter().map(|decision| decision.snapshot.id.random[0]).collect()
         };
@@ -291,6 +292,21 @@ fn groups_are_judged_apart_and_the_order_of_paths_means_nothing() {
     assert_eq!(keys[0].key.host, Some("ann"));
     assert_eq!(keys[0].key.paths, Some(vec![&b"/etc"[..], b"/home"]));
     assert_eq!(keys[0].key.tags, None);
+}
+
+#[test]
+fn what_another_writer_says_of_itself_pushes_nothing_out() {
+    let forged = (1..4).map(|number| Made::new(number, i64::from(number)).writer(2));
+    let made: Vec<Made> = [Made::new(0, 0)].into_iter().chain(forged).collect();
+    let last = Policy { last: n(3), ..Policy::default() };
+    let groups = decide_at(&made, &last, GroupBy::default(), LATE).expect("a policy");
+    assert_eq!(
+        groups.iter().map(|group| kept(&group.decisions)).collect::<Vec<_>>(),
+        [vec![0], vec![1, 2, 3]]
+    );
+    let by = GroupBy { writer: false, ..GroupBy::default() };
+    let together = decide_at(&made, &last, by, LATE).expect("a policy");
+    assert_eq!(kept(&together[0].decisions), [1, 2, 3], "unless the owner says so");
 }
 
 #[test]

@@ -3,14 +3,16 @@
 
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
-use keepfast_format::ids::{PackId, SessionId};
-use keepfast_format::keys::Identity;
+use keepfast_format::ids::{HolderId, ObjectHash, PackId, SessionId};
+use keepfast_format::keyring::{Holder, KeptRegister, Keyring};
+use keepfast_format::keys::{Identity, Role};
 use keepfast_format::slot::KeySlot;
-use keepfast_format::snapshot::Register;
+use keepfast_format::snapshot::{Register, Snapshot};
 use keepfast_format::standing::{Decision, Standing};
+use zeroize::Zeroizing;
 
 use crate::craft;
-use crate::fixtures::{PASSWORD, bytes, owner, repository, session_id};
+use crate::fixtures::{self, PASSWORD, bytes, owner, repository, session_id};
 
 /// The fixture's epoch.
 pub const EPOCH: u32 = 5;
@@ -28,6 +30,41 @@ pub fn identity(label: &str, role: u8) -> Identity {
 /// A session of a writer who is no owner.
 pub fn writers_session_id() -> SessionId {
     SessionId { writer: identity("writer", 1).holder(), random: bytes("writer session") }
+}
+
+/// A snapshot that an owner has brought back, with a head that says its session.
+pub fn snapshot_brought_back_bytes() -> Vec<u8> {
+    let Snapshot { mut head, mut body, .. } = fixtures::snapshot();
+    head.heads[0].random = Some(bytes("session of another writer"));
+    body.origin = Some(writers_session_id());
+    Snapshot::new(head, body).seal(repository(), &fixtures::secrets(), &owner())
+}
+
+/// A keyring with a writer that continues two others.
+pub fn keyring_of_a_successor_bytes() -> Vec<u8> {
+    let writer = identity("writer", 1);
+    let continues = vec![HolderId::new(bytes("another writer")), HolderId::new(bytes("one more writer"))];
+    let holders = vec![Holder::of(&owner()), Holder { continues, ..Holder::of(&writer) }];
+    let previous = Some((0, ObjectHash::of(&fixtures::keyring_bytes())));
+    let ephemeral = || Zeroizing::new(bytes("keyring ephemeral"));
+    Keyring::seal(repository(), &owner(), previous, holders, &[&fixtures::secrets()], ephemeral)
+        .expect("the holders' keys are good ones")
+}
+
+/// A keyring with a writer that may not write any more, of which one snapshot and one FENCE count.
+pub fn keyring_of_a_retired_writer_bytes() -> Vec<u8> {
+    let kept =
+        |label, segments| KeptRegister { random: bytes(label), segments, hash: ObjectHash::of(b"kept") };
+    let retired = Holder {
+        role: Role::Reader,
+        kept: sorted([kept("writer session", 4), kept("another session", 0)]),
+        ..Holder::of(&identity("writer", 1))
+    };
+    let previous = Some((0, ObjectHash::of(&fixtures::keyring_bytes())));
+    let ephemeral = || Zeroizing::new(bytes("keyring ephemeral"));
+    let holders = vec![Holder::of(&owner()), retired];
+    Keyring::seal(repository(), &owner(), previous, holders, &[&fixtures::secrets()], ephemeral)
+        .expect("the holders' keys are good ones")
 }
 
 /// What the session's own writer puts in its snapshot's place, who is no owner.

@@ -212,6 +212,7 @@ pub fn snapshot() -> Snapshot {
             writer: HolderId::new(bytes("another writer")),
             sequence: 2,
             hash: ObjectHash::of(b"another snapshot"),
+            random: None,
         }],
         key: secrets().key(),
     };
@@ -230,6 +231,7 @@ pub fn snapshot() -> Snapshot {
         groups: vec![(0, b"root".to_vec())],
         statistics: Statistics { files_new: 1, dirs: 2, bytes_stored: u64::MAX, ..Statistics::default() },
         program: "keepfast 0.1.0".into(),
+        origin: None,
     };
     Snapshot::new(head, body)
 }

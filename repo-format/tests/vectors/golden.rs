@@ -183,6 +183,10 @@ fn valid_objects() -> Vec<Valid> {
     let fence = Register::seal_fence(repository, collected::writers_session_id(), &owner());
     objects.push(("fence_of_a_writers_session_by_an_owner", "fence_by_writer", fence));
     objects.push(("session_with_begin", "session", fixtures::session_with_begin_bytes()));
+    objects.push(("keyring_of_a_successor", "keyring", collected::keyring_of_a_successor_bytes()));
+    let retired = collected::keyring_of_a_retired_writer_bytes();
+    objects.push(("keyring_of_a_retired_writer", "keyring", retired));
+    objects.push(("snapshot_brought_back", "snapshot", collected::snapshot_brought_back_bytes()));
     let nothing = Condemned { packs: Vec::new(), snapshots: Vec::new(), ..collected::condemned() };
     objects.push(("condemned_of_nothing", "condemned", nothing.seal(repository, &owner())));
     let agrees = Ack { objections: Vec::new(), ..collected::ack() };

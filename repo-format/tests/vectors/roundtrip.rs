@@ -3,8 +3,8 @@
 use keepfast_format::FormatError;
 use keepfast_format::config::Config;
 use keepfast_format::frame::FrameReader;
-use keepfast_format::ids::{PackId, RepositoryId, SlotId};
-use keepfast_format::keyring::Keyring;
+use keepfast_format::ids::{HolderId, ObjectHash, PackId, RepositoryId, SessionId, SlotId};
+use keepfast_format::keyring::{Holder, Keyring};
 use keepfast_format::keys::{ChunkKind, Role};
 use keepfast_format::names::EpochPart;
 use keepfast_format::node::{self, Node};
@@ -17,8 +17,9 @@ use keepfast_format::state::StateTree;
 use keepfast_format::tree::{PageWriter, Tree, bundle_ends_after, decode_blob, encode_blob, page_ends_after};
 use keepfast_format::{content::List, limits, links, names};
 use serde_cbor::Value;
+use zeroize::Zeroizing;
 
-use crate::collected::identity;
+use crate::collected::{self, identity};
 use crate::craft::{self, CONFIG, KEYRING, SESSION, blob, items, key, resign};
 use crate::decoders::register;
 use crate::fixtures::{self, PASSWORD, SEGMENT_N, owner, repository, secrets, session_id, writer};
@@ -125,6 +126,93 @@ fn a_snapshot_keeps_sealed_fields_that_nobody_knows() {
     let Ok(Register::Snapshot(found)) = register(&newer) else { panic!("a snapshot") };
     assert_eq!(found.body, fixtures::snapshot().body);
     assert_eq!(found.seal(repository(), &secrets(), &owner()), newer);
+}
+
+#[test]
+fn a_snapshot_says_which_sessions_its_heads_are_and_what_it_brings_back() {
+    let bytes = collected::snapshot_brought_back_bytes();
+    let Ok(Register::Snapshot(found)) = register(&bytes) else { panic!("a snapshot") };
+    let random = fixtures::bytes("session of another writer");
+    let head = &found.head.heads[0];
+    assert_eq!(head.session(), Some(SessionId { writer: head.writer, random }));
+    let origin = found.body.origin.expect("it brings one back");
+    assert_eq!(
+        (origin.writer, origin.random),
+        (identity("writer", 1).holder(), fixtures::bytes("writer session"))
+    );
+    assert_eq!(found.seal(repository(), &secrets(), &owner()), bytes);
+    // A value of another shape is one that this program doesn't know.
+    let odd = resign(craft::SNAPSHOT, &fixtures::snapshot_bytes(), |map| {
+        let Some(Value::Map(head)) = items(map, 8).first_mut() else { panic!("a head") };
+        head.insert(key(-1), blob(&[7; 15]));
+    });
+    let Ok(Register::Snapshot(found)) = register(&odd) else { panic!("a snapshot") };
+    assert_eq!(found.head.heads[0].session(), None);
+}
+
+#[test]
+fn a_keyring_says_whose_history_a_holder_continues() {
+    let holders_of = |bytes: &[u8]| {
+        Keyring::open(bytes, repository(), owner().owners()).expect("the owner signed it").holders
+    };
+    let bytes = collected::keyring_of_a_successor_bytes();
+    let holders = holders_of(&bytes);
+    assert_eq!(holders[0].continues, []);
+    let others = ["another writer", "one more writer"].map(|label| HolderId::new(fixtures::bytes(label)));
+    assert_eq!(holders[1].continues, others);
+    // A value of another shape says nothing, and so does one that is too long.
+    for odd in [
+        Value::Array(vec![blob(&[7; 7])]),
+        Value::Array(vec![blob(&[7; 8]), Value::Integer(1)]),
+        Value::Array(vec![blob(&[7; 8]); limits::CONTINUED_HOLDERS_MAX + 1]),
+        blob(&[7; 8]),
+        Value::Null,
+    ] {
+        let odd = resign(KEYRING, &bytes, |map| {
+            let Some(Value::Map(holder)) = items(map, 3).last_mut() else { panic!("a holder") };
+            holder.insert(key(-1), odd);
+        });
+        assert_eq!(holders_of(&odd)[1].continues, []);
+    }
+}
+
+#[test]
+fn of_a_writer_that_may_not_write_any_more_counts_what_the_keyring_keeps() {
+    let bytes = collected::keyring_of_a_retired_writer_bytes();
+    let open =
+        |bytes: &[u8]| Keyring::open(bytes, repository(), owner().owners()).expect("the owner signed it");
+    let ring = open(&bytes);
+    let writer = identity("writer", 1);
+    let key = writer.verifying_key();
+    let (session, hash) = (collected::writers_session_id(), ObjectHash::of(b"kept"));
+    assert_eq!(ring.writer(session.writer), None);
+    assert_eq!(ring.writer_ever(session.writer), Some(&key));
+    assert!(ring.secrets(&writer).expect("it has no box").is_empty());
+    assert_eq!(ring.register_signer(session, hash), Some(&key));
+    assert_eq!(ring.register_signer(session, ObjectHash::of(b"forged later")), None);
+    assert_eq!(ring.register_signer(SessionId { random: [7; 16], ..session }, hash), None);
+    assert_eq!((ring.segment_signer(session, 3), ring.segment_signer(session, 4)), (Some(&key), None));
+    // A holder that may write has no need of it, and a value of another shape keeps nothing.
+    let own = session_id();
+    assert!(ring.register_signer(own, hash).is_some() && ring.segment_signer(own, 9).is_some());
+    for odd in [blob(&[7; 104]), blob(&[7; 51]), Value::Null, Value::Array(Vec::new())] {
+        let odd = resign(KEYRING, &bytes, |map| {
+            let Some(Value::Map(holder)) = items(map, 3).last_mut() else { panic!("a holder") };
+            holder.insert(craft::key(-2), odd);
+        });
+        assert_eq!(open(&odd).register_signer(session, hash), None);
+    }
+}
+
+#[test]
+fn a_holder_cannot_continue_more_than_decoders_take() {
+    let holder = Holder {
+        continues: vec![HolderId::new([7; 8]); limits::CONTINUED_HOLDERS_MAX + 1],
+        ..Holder::of(&owner())
+    };
+    let ephemeral = || Zeroizing::new([7; 32]);
+    let sealed = Keyring::seal(repository(), &owner(), None, vec![holder], &[&secrets()], ephemeral);
+    assert_eq!(sealed, Err(FormatError::OverLimit { what: "keyring", field: "continued holders" }));
 }
 
 #[test]

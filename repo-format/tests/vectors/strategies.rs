@@ -136,9 +136,15 @@ pub fn config() -> impl Strategy<Value = Config> {
 }
 
 fn snapshot_head() -> impl Strategy<Value = SnapshotHead> {
-    let seen = (any::<[u8; 8]>(), any::<u64>(), any::<[u8; 32]>()).prop_map(|(writer, sequence, hash)| {
-        Head { writer: HolderId::new(writer), sequence, hash: ObjectHash::new(hash) }
-    });
+    let session = option::of(any::<[u8; 16]>());
+    let seen = (any::<[u8; 8]>(), any::<u64>(), any::<[u8; 32]>(), session).prop_map(
+        |(writer, sequence, hash, random)| Head {
+            writer: HolderId::new(writer),
+            sequence,
+            hash: ObjectHash::new(hash),
+            random,
+        },
+    );
     let numbers = (any::<u64>(), any::<u32>(), any::<u64>(), any::<u32>());
     (numbers, option::of(any::<[u8; 32]>()), any::<[u8; 32]>(), vec(seen, 0..4)).prop_map(
         |((sequence, config_n, epoch, segments), previous, pack_list, heads)| SnapshotHead {
@@ -157,7 +163,8 @@ fn snapshot_head() -> impl Strategy<Value = SnapshotHead> {
 
 pub fn snapshot() -> impl Strategy<Value = Snapshot> {
     let texts = (".{0,9}", ".{0,9}", ".{0,9}", vec(".{0,9}", 0..3));
-    let roots = (id(), option::of(id()), content(), option::of(any::<[u8; 24]>()));
+    let session = || option::of(any::<[u8; 24]>());
+    let roots = (id(), option::of(id()), content(), session(), session());
     let names = || vec((any::<u32>(), vec(any::<u8>(), 0..9)), 0..4);
     let lists = (vec(vec(any::<u8>(), 0..9), 0..3), names(), names());
     let body = (time(), time(), texts, roots, lists, any::<[u64; 9]>()).prop_map(
@@ -186,6 +193,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
                 bytes_stored: n[8],
             },
             program,
+            origin: roots.4.map(|bytes| SessionId::from_bytes(&bytes)),
         },
     );
     (snapshot_head(), body).prop_map(|(head, body)| Snapshot::new(head, body))

@@ -101,6 +101,7 @@ fn snapshot(packs: &[PackRecord]) -> Snapshot {
         groups: vec![(100, b"users".to_vec())],
         statistics: Statistics { files_new: 1, bytes_total: PLAIN.len() as u64, ..Statistics::default() },
         program: "keepfast 0.1.0".into(),
+        origin: None,
     };
     Snapshot::new(head, body)
 }

@@ -251,6 +251,7 @@ impl<'p> Machine<'p> {
             max_unused: [Share::Thousandths(0), Share::Thousandths(300), Share::Unlimited][process.below(3)],
             max_rewrite_bytes: if process.below(4) == 0 { 100_000 } else { u64::MAX },
             session_timeout: Duration::from_secs([0, 30, 3600, 100_000][process.below(4)]),
+            accept_missing: Vec::new(),
             compact_from: 1 + process.below(4),
             step_back: true,
             threads: 1,

@@ -8,3 +8,4 @@ mod names;
 mod privileges;
 mod odds;
 mod unreachable;
+mod writers;
