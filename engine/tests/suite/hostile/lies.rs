@@ -324,7 +324,7 @@ fn damage_to_both_copies_is_named_with_what_it_hits() {
         store::damage(&*lab.backend, name, store::Damage::Flip { thousandths: 300 });
     }
     let verdicts = assert_agreement(&lab);
-    assert_eq!((verdicts.lost.len(), verdicts.restored), (1, 0), "{verdicts:#?}");
+    assert_eq!((verdicts.lost.len(), verdicts.restored), (2, 0), "both snapshots: {verdicts:#?}");
 }
 
 /// Packs that have got another session's name and are damaged, too, hit what can't be restored.
