@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use keepfast_backend::LocalBackend;
+use keepfast_backend::{Backend, LocalBackend, MemoryBackend};
 use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::repo::{Repository, SnapshotFilter, Snapshots, open_index};
 use keepfast_testkit::{Ear, Lab, Opened, describe, tree};
@@ -22,13 +22,21 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Opens a copy: a test changes nothing in the golden folders, not even by a cache.
+/// Opens a copy: a test changes nothing in the golden folders, not even by a cache. The manifest lies
+/// beside the objects, and isn't one.
 fn open(folder: &Path, scratch: &Path) -> Opened {
     open_with(folder, PASSWORD, scratch)
 }
 
 fn open_with(folder: &Path, password: &[u8], scratch: &Path) -> Opened {
-    let repository = Repository::open(Arc::new(LocalBackend::new(folder)), password)
+    let (stored, copy) = (LocalBackend::new(folder), MemoryBackend::default());
+    let mut names = Vec::new();
+    stored.list("", &mut |listed| names.push(listed.name)).expect("the folder can be listed");
+    for name in names.iter().filter(|name| *name != MANIFEST) {
+        let bytes = stored.read(name, u64::MAX).expect("the object can be read");
+        copy.create(name, &[&bytes]).expect("it can be copied");
+    }
+    let repository = Repository::open(Arc::new(copy), password)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let snapshots = Snapshots::load(&repository).expect("snapshots load");
     let index = open_index(&repository, &scratch.join("cache"), &snapshots, &Ear::default())
