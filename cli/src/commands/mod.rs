@@ -13,7 +13,9 @@ mod snapshots;
 use anyhow::Result;
 use clap::CommandFactory;
 use keepfast_engine::monitor::{Event, Monitor};
-use keepfast_engine::repo::{Index, Repository, SnapshotFilter, Snapshots, open_index};
+use keepfast_engine::repo::{
+    Ignored, Index, Repository, SnapshotFilter, Snapshots, older, open_index, remember,
+};
 
 use crate::Outcome;
 use crate::args::{Arguments, Command, Common, HostFilter};
@@ -58,10 +60,11 @@ struct Opened {
 }
 
 impl Opened {
-    /// Opens for a check: everything is read from the store.
+    /// Opens for a check: everything is read from the store, and what is wrong is for the check to say.
     fn afresh(common: &Common, console: &Console) -> Result<Self> {
         let repository = settings::open_afresh(common, Some(console.stop_flag()))?;
         let snapshots = Snapshots::load(&repository)?;
+        remember_snapshots(&repository, &snapshots, console)?;
         Self::of(repository, snapshots, common, console)
     }
 
@@ -73,14 +76,42 @@ impl Opened {
 
     /// Opens, and names damaged snapshots: `latest` may not be the latest that there was.
     fn with_warnings(common: &Common, console: &Console) -> Result<Self> {
-        let repository = settings::open(common, Some(console.stop_flag()))?;
-        let snapshots = Snapshots::load(&repository)?;
+        let (repository, snapshots) = look(common, console)?;
         let opened = Self::of(repository, snapshots, common, console)?;
         for (object, what) in &opened.snapshots.damaged {
             console.event(Event::Finding { object: object.clone(), what: what.clone() });
         }
         Ok(opened)
     }
+}
+
+/// Opens the repository and reads its snapshots. Says what counts for nothing, and what was seen before
+/// and isn't there.
+fn look(common: &Common, console: &Console) -> Result<(Repository, Snapshots)> {
+    let repository = settings::open(common, Some(console.stop_flag()))?;
+    let snapshots = Snapshots::load(&repository)?;
+    for Ignored { object, why } in repository.ignored().iter().chain(&snapshots.ignored) {
+        console.event(Event::Notice(format!("{object} counts for nothing: {why}")));
+    }
+    for older in older(&repository, &snapshots)? {
+        console.event(Event::Notice(format!(
+            "the store shows an older state: {}: {older}; if it was set back on purpose, `keepfast cache accept` \
+             takes it as it is",
+            older.object()
+        )));
+    }
+    remember_snapshots(&repository, &snapshots, console)?;
+    Ok((repository, snapshots))
+}
+
+fn remember_snapshots(repository: &Repository, snapshots: &Snapshots, console: &Console) -> Result<()> {
+    if let Err(error) = remember(repository, snapshots)? {
+        console.event(Event::Notice(format!(
+            "what was seen of this repository can't be remembered: {error}; the next command can't tell \
+             whether it is the same"
+        )));
+    }
+    Ok(())
 }
 
 /// Whether a command that ended well had something to report.

@@ -23,8 +23,8 @@ use keepfast_format::{limits, names};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    FrameCache, Index, Repository, Snapshots, Trees, is_forgotten, list_catalogue, list_segments, names_dead,
-    read_segment, refresh_index, until,
+    FrameCache, Ignored, Index, Repository, Snapshots, Trees, is_named_dead, list_segments, older,
+    read_segment, refresh_index, seems_forgotten, until,
 };
 use hits::Hits;
 use packs::Reading;
@@ -97,8 +97,9 @@ pub fn check(
     options: &CheckOptions,
     monitor: &dyn Monitor,
 ) -> Result<CheckReport> {
-    let mut check = Check { repository, monitor, report: CheckReport::default() };
+    let mut check = Check { repository, monitor, report: CheckReport::default(), is_set_back: false };
     check.parameters()?;
+    check.compare_with_memory(snapshots)?;
     check.snapshots(snapshots);
     check.sessions(snapshots)?;
     check.collection()?;
@@ -128,6 +129,8 @@ struct Check<'a> {
     repository: &'a Repository,
     monitor: &'a dyn Monitor,
     report: CheckReport,
+    /// It was found that epochs are gone.
+    is_set_back: bool,
 }
 
 /// Packs in the store: their sessions and sizes.
@@ -144,14 +147,22 @@ impl Check<'_> {
     /// Whether all that a snapshot refers to has to be there: it isn't forgotten, not even since
     /// the check began.
     fn is_promised(&self, snapshot: SessionId) -> Result<bool> {
-        Ok(!is_forgotten(self.repository, snapshot)?)
+        Ok(!seems_forgotten(self.repository, snapshot)?)
     }
 
     fn parameters(&mut self) -> Result<()> {
         let (count, findings) = self.repository.check_parameters()?;
         self.report.objects += count;
-        for (object, what) in findings {
-            self.finding(object, what);
+        for Ignored { object, why } in findings {
+            self.finding(object, why);
+        }
+        Ok(())
+    }
+
+    /// What this machine has seen before and the store doesn't show now.
+    fn compare_with_memory(&mut self, snapshots: &Snapshots) -> Result<()> {
+        for older in older(self.repository, snapshots)? {
+            self.finding(older.object(), older.to_string());
         }
         Ok(())
     }
@@ -192,7 +203,7 @@ impl Check<'_> {
         let mut found = Vec::new();
         self.repository.backend().list(names::SESSIONS, &mut |listed| found.push(listed.name))?;
         // Where sessions were compacted, snapshots are missing for good reasons.
-        if list_catalogue(self.repository)?.is_empty() {
+        if snapshots.dead.is_empty() {
             self.missed_snapshots(snapshots);
         }
         let listed: HashSet<&String> = found.iter().collect();
@@ -216,7 +227,7 @@ impl Check<'_> {
             };
             let opened = match until(read, |opened: &Result<_>| !matches!(opened, Ok(Some(Err(_))))) {
                 Err(EngineError::Backend(error))
-                    if error.is_not_found() && names_dead(self.repository, id)? =>
+                    if error.is_not_found() && is_named_dead(self.repository, id)? =>
                 {
                     continue;
                 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepfast_backend::Created;
 use keepfast_format::epoch::{Ack, Condemned};
-use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::ids::{ObjectHash, PackId, SessionId};
 use keepfast_format::node::Timestamp;
 use keepfast_format::session::Session as SessionObject;
 use keepfast_format::snapshot::{Register, Snapshot, SnapshotBody, SnapshotHead};
@@ -19,6 +19,7 @@ use super::flaws::Flaw;
 use super::frames::FrameCache;
 use super::index::Index;
 use super::listings::list_sessions;
+use super::memory::SeenHead;
 use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
 use super::repository::Repository;
@@ -117,6 +118,9 @@ impl<'r> Session<'r> {
         options: &SessionOptions<'r>,
         monitor: &'r dyn Monitor,
     ) -> Result<Self> {
+        if let Some(snapshots) = options.ended {
+            snapshots.must_be_known()?;
+        }
         let id = announce(repository, options.program, (options.clock)(), false)?;
         index.marks().begin_session();
         let session = Self {
@@ -133,6 +137,21 @@ impl<'r> Session<'r> {
             unresolved: AtomicBool::new(false),
             acked: Mutex::new(0),
         };
+        match session.hear_epochs() {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                // Where it can't go on, nobody has to wait for it; a store that fails wouldn't hear that.
+                if !matches!(error, EngineError::Backend(_) | EngineError::Fenced) {
+                    session.give_up();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What follows the session's creation: it hears what is dead, and answers the newest epoch.
+    fn hear_epochs(&self) -> Result<()> {
+        let (repository, index) = (self.repository, self.index);
         let epochs = Epochs::list(repository)?;
         epochs.tell_all(repository, index)?;
         let newest = epochs.newest();
@@ -140,16 +159,16 @@ impl<'r> Session<'r> {
             if let Some(condemned) =
                 epochs.unfinished().map_or(Ok(None), |n| find_condemned(repository, n))?
             {
-                session.stop_referring_to(&condemned)?;
+                self.stop_referring_to(&condemned)?;
             }
-            session.create_ack(newest, Vec::new())?;
+            self.create_ack(newest, Vec::new())?;
         }
-        *lock(&session.acked) = newest;
+        *lock(&self.acked) = newest;
         // Before the first epoch nothing was ever removed, whatever was forgotten.
-        if newest == 0 || session.parent_stands()? {
-            session.takeover.store(takeover::OPEN, Ordering::SeqCst);
+        if newest == 0 || self.parent_stands()? {
+            self.takeover.store(takeover::OPEN, Ordering::SeqCst);
         }
-        Ok(session)
+        Ok(())
     }
 
     /// The session's id, and its snapshot's.
@@ -341,6 +360,7 @@ impl<'r> Session<'r> {
     /// made durable too. Returns the snapshot as it is stored.
     pub fn commit(&self, request: CommitRequest<'_>) -> Result<Snapshot> {
         let repository = self.repository;
+        request.snapshots.must_be_known()?;
         let epoch = {
             let mut acked = lock(&self.acked);
             self.answer_newer_than(&mut acked)?;
@@ -375,6 +395,8 @@ impl<'r> Session<'r> {
         if !repository.has(Flaw::CatalogueNotRead) && names_dead(repository, self.id)? {
             return Err(EngineError::Fenced);
         }
+        let head = SeenHead { sequence, session: self.id, hash: ObjectHash::of(&bytes) };
+        repository.remember_own(|shown| shown.add_head(head));
         Ok(snapshot)
     }
 

@@ -26,20 +26,20 @@ use crate::fixtures::{self, PASSWORD, SEGMENT_N, owner, repository, secrets, ses
 #[test]
 fn a_config_is_read_back_with_fields_that_nobody_knows() {
     assert_eq!(
-        Config::open(&fixtures::config_bytes(), repository(), owner().owners()),
+        Config::open(&fixtures::config_bytes(), repository(), 1, owner().owners()),
         Ok(fixtures::config())
     );
     let newer = resign(CONFIG, &fixtures::config_bytes(), |map| {
         map.insert(key(-1), Value::Text("kept".into()));
     });
-    let config = Config::open(&newer, repository(), owner().owners()).expect("key -1 is ignorable");
+    let config = Config::open(&newer, repository(), 1, owner().owners()).expect("key -1 is ignorable");
     assert_eq!(config.seal(&owner()).as_ref(), Ok(&newer));
 }
 
 #[test]
 fn a_config_of_another_repository_is_refused() {
     let other = RepositoryId::new([1; 16]);
-    let found = Config::open(&fixtures::config_bytes(), other, owner().owners());
+    let found = Config::open(&fixtures::config_bytes(), other, 1, owner().owners());
     assert_eq!(found, Err(FormatError::NotAuthentic { what: "config" }));
 }
 
@@ -65,7 +65,7 @@ fn keyring_of_three() -> Keyring {
         items(domain, 3).push(craft::keyring_box("writer", &craft::box_secrets(false)));
         items(domain, 3).push(craft::keyring_box("reader", &craft::box_secrets(true)));
     });
-    Keyring::open(&bytes, repository(), owner().owners()).expect("the owner signed it")
+    Keyring::open(&bytes, repository(), 0, owner().owners()).expect("the owner signed it")
 }
 
 #[test]

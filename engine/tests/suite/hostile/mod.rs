@@ -3,3 +3,4 @@
 //! objects.
 
 mod honest;
+mod parameters;
