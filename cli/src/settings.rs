@@ -131,12 +131,12 @@ fn open_with(
     // Ask for a password only where there is something to open.
     let found = Repository::find(backend)?;
     let opened = found.open_with(password(common, false)?.as_bytes(), &options);
-    if let Err(EngineError::WrongPassword { left, .. }) = &opened {
-        if left.can_be_tried() {
-            let line = "--slot-memory SIZE tries every key slot that asks for up to that much memory; one that \
-                        nobody of yours has made may be there to keep you busy";
-            render::note("note", line, common.json);
-        }
+    if let Err(EngineError::WrongPassword { left, .. }) = &opened
+        && left.can_be_tried()
+    {
+        let line = "--slot-memory SIZE tries every key slot that asks for up to that much memory; some of them may be \
+                    there to keep you busy";
+        render::note("note", line, common.json);
     }
     let repository = opened?;
     if let (Some(why), Some(memory)) = (repository.memory_flaw(), &memory) {

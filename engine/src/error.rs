@@ -163,7 +163,11 @@ impl fmt::Display for SlotsLeft {
             write!(f, "; {} were not tried, because they ask for too much memory", self.too_large)?;
         }
         if self.too_many > 0 {
-            write!(f, "; {} were not tried, because others that ask for less work came first", self.too_many)?;
+            write!(
+                f,
+                "; {} were not tried, because others that ask for less work came first",
+                self.too_many
+            )?;
         }
         match &self.unreadable[..] {
             [] => Ok(()),

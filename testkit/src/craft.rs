@@ -141,8 +141,7 @@ impl Crafter {
         let (n, hash, _) = self.keyring();
         let ephemeral = || self.random();
         let secrets = [&self.secrets];
-        let ring =
-            Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
+        let ring = Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
         self.put(&names::keyring(n + 1), &ring.expect("the keyring can be sealed"));
     }
 

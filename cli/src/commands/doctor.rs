@@ -4,7 +4,7 @@
 use anyhow::Result;
 use keepfast_backend::{Latency, ProbeReport};
 use keepfast_engine::EngineError;
-use keepfast_engine::repo::{Epochs, Snapshots, older};
+use keepfast_engine::repo::{Epochs, Snapshots, find_condemned, older};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -78,6 +78,11 @@ fn look(common: &Common) -> Result<Found> {
         strange.into_iter().map(|ignored| (ignored.object, ignored.why)).collect();
     let epochs = Epochs::list(&repository)?;
     flaws.extend(epochs.flaws().iter().map(|flaw| (flaw.object.clone(), flaw.why.clone())));
+    if let Some(EngineError::Blocked { object, why, .. }) =
+        epochs.unfinished().and_then(|n| find_condemned(&repository, n).err())
+    {
+        flaws.push((object, why));
+    }
     flaws.extend(older(&repository, &snapshots)?.iter().map(|older| (older.object(), older.to_string())));
     Ok(Found {
         repository: repository.id().to_string(),

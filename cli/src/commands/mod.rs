@@ -14,7 +14,7 @@ use anyhow::Result;
 use clap::CommandFactory;
 use keepfast_engine::monitor::{Event, Monitor};
 use keepfast_engine::repo::{
-    Ignored, Index, Repository, SnapshotFilter, Snapshots, older, open_index, remember,
+    Ignored, Index, Older, Recollection, Repository, SnapshotFilter, Snapshots, open_index, remember,
 };
 
 use crate::Outcome;
@@ -93,25 +93,30 @@ fn look(common: &Common, console: &Console) -> Result<(Repository, Snapshots)> {
     for Ignored { object, why } in repository.ignored().iter().chain(&snapshots.ignored) {
         console.event(Event::Notice(format!("{object} counts for nothing: {why}")));
     }
-    for older in older(&repository, &snapshots)? {
+    for older in remember_snapshots(&repository, &snapshots, console)? {
         console.event(Event::Notice(format!(
             "the store shows an older state: {}: {older}; if it was set back on purpose, `keepfast cache accept` \
              takes it as it is",
             older.object()
         )));
     }
-    remember_snapshots(&repository, &snapshots, console)?;
     Ok((repository, snapshots))
 }
 
-fn remember_snapshots(repository: &Repository, snapshots: &Snapshots, console: &Console) -> Result<()> {
-    if let Err(error) = remember(repository, snapshots)? {
+/// Remembers what the store shows; returns what was seen before and isn't there.
+fn remember_snapshots(
+    repository: &Repository,
+    snapshots: &Snapshots,
+    console: &Console,
+) -> Result<Vec<Older>> {
+    let Recollection { older, written } = remember(repository, snapshots)?;
+    if let Err(error) = written {
         console.event(Event::Notice(format!(
             "what was seen of this repository can't be remembered: {error}; the next command can't tell \
              whether it is the same"
         )));
     }
-    Ok(())
+    Ok(older)
 }
 
 /// Whether a command that ended well had something to report.

@@ -11,5 +11,6 @@ mod s3;
 mod s3_access;
 mod s3_many;
 mod signals;
+mod strangers;
 mod streams;
 mod unhappy;

@@ -47,10 +47,8 @@ impl DeadSessions {
 /// All sessions that the catalogue names. Whoever lists sessions or snapshots reads this
 /// *afterwards*: what is removed was named here before.
 pub fn dead_sessions(repository: &Repository) -> Result<DeadSessions> {
-    let objects: Vec<Result<Catalogue>> = list_catalogue(repository)?
-        .into_par_iter()
-        .map(|n| read_catalogue(repository, n))
-        .collect();
+    let objects: Vec<Result<Catalogue>> =
+        list_catalogue(repository)?.into_par_iter().map(|n| read_catalogue(repository, n)).collect();
     let mut dead = DeadSessions::default();
     for object in objects {
         match object {
@@ -89,6 +87,7 @@ fn search(repository: &Repository, session: SessionId) -> Result<(bool, Option<I
 }
 
 fn in_the_way(ignored: Ignored) -> EngineError {
-    let remedy = "it is restored from a copy of the repository, or, if no owner has ever put it there, removed";
+    let remedy =
+        "it is restored from a copy of the repository, or, if no owner has ever put it there, removed";
     ignored.blocks(remedy.to_owned())
 }

@@ -140,10 +140,10 @@ impl Remembered {
             self.repository, self.config, self.keyring, self.verdict
         );
         if let Some(slot) = self.slot {
-            text.push_str(&format!("slot {slot}\n"));
+            text += &format!("slot {slot}\n");
         }
         for head in self.heads.values().take(HEADS_MAX) {
-            text.push_str(&format!("head {} {} {}\n", head.session, head.sequence, head.hash));
+            text += &format!("head {} {} {}\n", head.session, head.sequence, head.hash);
         }
         let sum = ObjectHash::of(text.as_bytes());
         text + &format!("{SUM}{sum}\n")
@@ -364,6 +364,25 @@ mod tests {
         assert_eq!(memory.recall(), Recalled::Seen(Box::new(both)));
         memory.replace(&other).expect("it is written");
         assert_eq!(memory.recall(), Recalled::Seen(Box::new(other)));
+    }
+
+    /// Each open file has its own lock, whichever process or thread opened it.
+    #[test]
+    fn what_many_see_at_once_is_all_remembered() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let memory = Memory::at(folder.path(), "/somewhere");
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let memory = &memory;
+                scope.spawn(move || {
+                    for sequence in 0..20 {
+                        memory.add(&seen(4, &[head(writer, sequence)])).expect("it is written");
+                    }
+                });
+            }
+        });
+        let all: Vec<SeenHead> = (0..8).map(|writer| head(writer, 19)).collect();
+        assert_eq!(memory.recall(), Recalled::Seen(Box::new(seen(4, &all))));
     }
 
     #[test]

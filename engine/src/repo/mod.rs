@@ -41,7 +41,7 @@ pub use listings::{list_packs, list_sessions};
 pub use memory::{Memory, Older, Remembered, SeenHead};
 pub use packs::{PackFinding, verify_stored_pack};
 pub use reach::{Reach, Seen};
-pub use recall::{accept, older, remember};
+pub use recall::{Recollection, accept, older, remember};
 pub use recover::{open_index, refresh_index};
 pub use repository::{Entropy, FoundRepository, InitOptions, OpenOptions, Repository};
 pub use rewriting::Rewriting;

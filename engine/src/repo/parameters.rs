@@ -151,10 +151,9 @@ pub(super) fn cut_off_error<T: Numbered>(n: u32) -> EngineError {
 
 fn cut_off<T: Numbered>(lower: Option<u32>) -> String {
     match lower {
-        Some(lower) => format!(
-            "it doesn't follow {}: the object that it follows is missing or damaged",
-            T::name(lower)
-        ),
+        Some(lower) => {
+            format!("it doesn't follow {}: the object that it follows is missing or damaged", T::name(lower))
+        }
         None => "it isn't the first, and the object that it follows is missing or damaged".to_owned(),
     }
 }
@@ -169,10 +168,9 @@ fn look<T: Numbered>(
 ) -> Result<Result<(T, ObjectHash), EngineError>> {
     let name = T::name(n);
     let limit = limits::SMALL_OBJECT_BYTES_MAX;
-    let open = |bytes: &[u8]| {
-        Ok((T::open(bytes, trust.repository, n, trust.owners)?, ObjectHash::of(bytes)))
-    };
-    let read = if afresh { objects.read_stored(&name, limit, open) } else { objects.read(&name, limit, open) };
+    let open = |bytes: &[u8]| Ok((T::open(bytes, trust.repository, n, trust.owners)?, ObjectHash::of(bytes)));
+    let read =
+        if afresh { objects.read_stored(&name, limit, open) } else { objects.read(&name, limit, open) };
     let (object, source) = match read {
         Ok(opened) => return Ok(Ok(opened)),
         Err(EngineError::Damaged { object, source }) => (object, source),

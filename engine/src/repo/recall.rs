@@ -12,26 +12,45 @@ use super::repository::Repository;
 use super::snapshots::Snapshots;
 use crate::error::{EngineError, Result};
 
+/// A comparison with what was seen before, and whether it is remembered what is seen now.
+#[derive(Debug)]
+pub struct Recollection {
+    /// What was seen before and isn't there any more.
+    pub older: Vec<Older>,
+    /// Why what is shown now can't be remembered. Nothing but the next comparison depends on it.
+    pub written: io::Result<()>,
+}
+
 /// What was seen before of this repository, at this place, and isn't there any more. Nothing, if
 /// nothing was remembered.
 pub fn older(repository: &Repository, snapshots: &Snapshots) -> Result<Vec<Older>> {
-    let Some(seen) = repository.seen() else { return Ok(Vec::new()) };
-    let there: HashMap<SessionId, ObjectHash> = known(snapshots).map(|head| (head.session, head.hash)).collect();
-    let is_accounted_for = |head: &SeenHead| {
+    match repository.seen() {
+        Some(seen) => Ok(compare(seen, &shown(repository, snapshots)?, snapshots)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Compares as [`older`] does, and remembers what the store shows, if the repository was opened with a
+/// memory.
+pub fn remember(repository: &Repository, snapshots: &Snapshots) -> Result<Recollection> {
+    let Some(memory) = repository.memory() else {
+        return Ok(Recollection { older: Vec::new(), written: Ok(()) });
+    };
+    let shown = shown(repository, snapshots)?;
+    let older = repository.seen().map_or_else(Vec::new, |seen| compare(seen, &shown, snapshots));
+    Ok(Recollection { older, written: memory.add(&shown) })
+}
+
+fn compare(seen: &Remembered, shown: &Remembered, snapshots: &Snapshots) -> Vec<Older> {
+    let there: HashMap<SessionId, ObjectHash> =
+        known(snapshots).map(|head| (head.session, head.hash)).collect();
+    seen.missing_in(shown, |head| {
         // A damaged one is named as such.
         let name = names::snapshot(head.session);
         there.get(&head.session) == Some(&head.hash)
             || snapshots.dead.contains(&head.session)
             || snapshots.damaged.iter().any(|(object, _)| *object == name)
-    };
-    Ok(seen.missing_in(&shown(repository, snapshots)?, is_accounted_for))
-}
-
-/// Remembers what the store shows, if this repository was opened with a memory. The inner error is why
-/// that can't be written: nothing but the next comparison depends on it.
-pub fn remember(repository: &Repository, snapshots: &Snapshots) -> Result<io::Result<()>> {
-    let shown = shown(repository, snapshots)?;
-    Ok(repository.memory().map_or(Ok(()), |memory| memory.add(&shown)))
+    })
 }
 
 /// Takes what the store shows for right, whatever was seen before at this place.

@@ -150,8 +150,8 @@ impl Repository {
             return Err(EngineError::RepositoryExists { location });
         }
         backend.sync()?;
-        let keyring =
-            Keyring::open(&ring, id, 0, identity.owners()).map_err(EngineError::damaged(names::keyring(0)))?;
+        let keyring = Keyring::open(&ring, id, 0, identity.owners())
+            .map_err(EngineError::damaged(names::keyring(0)))?;
         Ok(Self {
             objects: Objects::new(backend, None, id),
             entropy,

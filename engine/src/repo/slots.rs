@@ -89,7 +89,8 @@ pub(super) fn unlock(
             }
             Err(error) => {
                 attempt.left.unreadable.push(names::slot(id));
-                damaged.get_or_insert(EngineError::Damaged { object: names::slot(id), source: error });
+                let error = EngineError::Damaged { object: names::slot(id), source: error };
+                damaged = damaged.or(Some(error));
             }
         }
     }
@@ -97,7 +98,7 @@ pub(super) fn unlock(
         match attempt.on(id, &slot) {
             Ok(Some(unlocked)) => return Ok(unlocked),
             Ok(None) => {}
-            Err(error) => drop(damaged.get_or_insert(error)),
+            Err(error) => damaged = damaged.or(Some(error)),
         }
     }
     match damaged {

@@ -94,12 +94,8 @@ impl Snapshots {
         let read: Vec<_> = ids.par_iter().map(|id| (*id, load_one(repository, *id))).collect();
         let standings = Standings::load(repository)?;
         let DeadSessions { sessions: dead, ignored } = dead_sessions(repository)?;
-        let mut snapshots = Self {
-            protected: standings.protected,
-            damaged: standings.damaged,
-            ignored,
-            ..Self::default()
-        };
+        let mut snapshots =
+            Self { protected: standings.protected, damaged: standings.damaged, ignored, ..Self::default() };
         for (id, register) in read.into_iter().filter(|(id, _)| !dead.contains(id)) {
             match register {
                 Ok((Register::Snapshot(snapshot), hash)) => {

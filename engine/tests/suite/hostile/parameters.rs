@@ -3,12 +3,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keepfast_engine::EngineError;
+use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::forget;
+use keepfast_engine::prune::{self, PruneOptions, Share};
 use keepfast_engine::repo::{
-    Memory, Older, OpenOptions, Repository, SlotLimits, Snapshots, accept, older, remember,
+    Memory, Older, OpenOptions, Repository, SlotLimits, Snapshots, WriterOptions, accept, older, open_index,
+    remember,
 };
 use keepfast_format::config::Config;
 use keepfast_format::ids::{ObjectHash, SlotId};
@@ -231,7 +235,7 @@ fn look(lab: &Lab, memory: &Memory) -> Result<(Repository, Snapshots, Vec<Older>
 fn see(lab: &Lab, memory: &Memory) {
     let (repository, snapshots, older) = look(lab, memory).expect("it opens");
     assert_eq!(older, []);
-    remember(&repository, &snapshots).expect("the store answers").expect("it is remembered");
+    remember(&repository, &snapshots).expect("the store answers").written.expect("it is remembered");
 }
 
 /// The names of what isn't shown any more.
@@ -239,7 +243,7 @@ fn see(lab: &Lab, memory: &Memory) {
 fn missed(lab: &Lab, memory: &Memory) -> Vec<String> {
     let (repository, snapshots, older) = look(lab, memory).expect("it opens");
     // To see less makes no memory smaller.
-    remember(&repository, &snapshots).expect("the store answers").expect("it is remembered");
+    remember(&repository, &snapshots).expect("the store answers").written.expect("it is remembered");
     older.iter().map(Older::object).collect()
 }
 
@@ -276,9 +280,8 @@ fn each_thing_that_was_seen_and_is_gone_is_named() {
     crafter.enrol(Role::Reader, b"reader");
     see(&lab, &memory);
     let keyring = crafter.names(names::KEYRING).pop().expect("there is a keyring");
-    let head = lab.open().snapshots.heads()[0];
-    let newest = lab.open().snapshots.all.iter().find(|stored| stored.hash == head.hash).expect("it is there");
-    let snapshot = names::snapshot(newest.snapshot.head.id);
+    let newest = lab.open().snapshots.all.last().expect("there is one").snapshot.head.id;
+    let snapshot = names::snapshot(newest);
     let verdict = names::epoch(1, EpochPart::Done);
     for name in [config, keyring, snapshot, verdict.clone()] {
         let bytes = crafter.get(&name);
@@ -287,14 +290,9 @@ fn each_thing_that_was_seen_and_is_gone_is_named() {
         if name != verdict {
             let ear = Ear::default();
             let (repository, snapshots, _) = look(&lab, &memory).expect("it opens");
-            let index = keepfast_engine::repo::open_index(&repository, &lab.cache, &snapshots, &ear);
-            let index = index.expect("the index opens");
-            let options = keepfast_engine::check::CheckOptions {
-                read: keepfast_engine::check::ReadData::No,
-                threads: 1,
-            };
-            let report =
-                keepfast_engine::check::check(&repository, &index, &snapshots, &options, &ear);
+            let index = open_index(&repository, &lab.cache, &snapshots, &ear).expect("the index opens");
+            let options = CheckOptions { read: ReadData::No, threads: 1 };
+            let report = check(&repository, &index, &snapshots, &options, &ear);
             assert!(report.expect("the check runs").findings > 0);
             assert!(ear.findings().iter().any(|finding| finding.contains(&name)), "{:?}", ear.findings());
         }
@@ -345,23 +343,22 @@ fn a_prune_that_is_shown_less_than_was_seen_removes_nothing() {
 }
 
 fn prune_with(lab: &Lab, memory: &Memory) -> Result<()> {
-    use keepfast_engine::prune::{PruneOptions, Share, prune};
     let (repository, snapshots, _) = look(lab, memory)?;
-    let index = keepfast_engine::repo::open_index(&repository, &lab.cache, &snapshots, &Ear::default())?;
+    let index = open_index(&repository, &lab.cache, &snapshots, &Ear::default())?;
     let clock = || lab.now();
     let options = PruneOptions {
         max_unused: Share::Thousandths(0),
         max_rewrite_bytes: u64::MAX,
-        session_timeout: std::time::Duration::ZERO,
+        session_timeout: Duration::ZERO,
         compact_from: usize::MAX,
         step_back: false,
         threads: 1,
-        writer: keepfast_engine::repo::WriterOptions::default(),
+        writer: WriterOptions::default(),
         program: "test".to_owned(),
         clock: &clock,
         sleep: &|_| {},
     };
-    prune(&repository, &index, &options, &Ear::default()).map(drop)
+    prune::prune(&repository, &index, &options, &Ear::default()).map(drop)
 }
 
 /// What somebody has written over the memory does no more than that nothing is remembered.
@@ -431,7 +428,7 @@ fn a_flood_of_cheap_slots_ends_and_can_be_outlasted() {
     let memory = memory(&lab);
     let options = OpenOptions { memory: Some(&memory), ..OpenOptions::default() };
     let repository = find().open_with(b"dear", &options).expect("it opens");
-    remember(&repository, &Snapshots::default()).expect("it answers").expect("it is remembered");
+    remember(&repository, &Snapshots::default()).expect("it answers").written.expect("it is remembered");
     (0..100).for_each(|_| put_slot(&crafter, &slot(&crafter, b"nobody's", 8)));
 
     let error = find().open(b"dear", None).err().expect("others came first");
