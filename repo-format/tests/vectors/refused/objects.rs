@@ -174,14 +174,6 @@ fn config() -> Cases {
             map.insert(key(0), blob(&[0; 16]));
         }),
     );
-    cases.add(
-        "other_number",
-        "authentic",
-        "its number isn't its name's",
-        changed(&|map| {
-            map.insert(key(1), Value::Integer(7));
-        }),
-    );
     cases.add("payload_cut_short", "truncated", "the payload's last byte is missing", {
         sign("owner", CONFIG, &plain[..plain.len() - 1])
     });

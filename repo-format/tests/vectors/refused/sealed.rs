@@ -115,14 +115,6 @@ fn keyring() -> Cases {
         }),
     );
     cases.add(
-        "other_number",
-        "authentic",
-        "its number isn't its name's",
-        changed(&|map| {
-            map.insert(key(1), Value::Integer(7));
-        }),
-    );
-    cases.add(
         "holders_not_maps",
         "malformed",
         "a holder is a number",
