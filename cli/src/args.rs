@@ -33,7 +33,8 @@ pub struct Common {
     /// Run this command and read the password from the first line of its output
     #[arg(long, global = true, env = "KEEPFAST_PASSWORD_COMMAND", value_name = "COMMAND")]
     pub password_command: Option<String>,
-    /// Where the local index is kept; deleting it costs time only
+    /// Where the local index is kept, and what was seen of repositories; deleting it costs time, and the
+    /// next command can't tell whether a repository is the one that it was
     #[arg(long, global = true, env = "KEEPFAST_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
     /// Print results as JSON, and progress as JSON Lines on standard error
@@ -48,6 +49,9 @@ pub struct Common {
     /// Use no more memory than this, in MiB: with fewer threads, if need be
     #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
     pub memory: Option<u32>,
+    /// Try all key slots that ask for no more memory than this [default: the 64 cheapest, up to 1G each]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = units::size)]
+    pub slot_memory: Option<u64>,
     /// Leave processor and disk to other programs
     #[arg(long, global = true)]
     pub nice: bool,
@@ -128,7 +132,7 @@ pub enum Command {
     Check(Check),
     /// Show how much is stored
     Stats(Stats),
-    /// Show or remove the local index
+    /// Show or remove the local index, or take what is in the store for what was seen before
     Cache(Cache),
     /// Print a completion script for a shell
     Completions(Completions),
@@ -450,6 +454,9 @@ pub enum CacheAction {
     Clear,
     /// Remove it and build it from the repository
     Rebuild,
+    /// Take what the store shows now for right: another repository in the old one's place, or an
+    /// older state of it
+    Accept,
 }
 
 /// Options of `completions`.

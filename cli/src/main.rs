@@ -55,6 +55,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(EngineError::NoRepository { .. }) => 10,
         Some(EngineError::Fenced | EngineError::NameTaken { .. }) => 11,
         Some(EngineError::WrongPassword { .. }) => 12,
+        Some(EngineError::Swapped { .. } | EngineError::Older { .. }) => 13,
+        Some(EngineError::Blocked { .. }) => 14,
         Some(EngineError::Interrupted) => 130,
         Some(_) => 1,
         None if error.is::<usage::Usage>() => 2,

@@ -11,7 +11,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use keepfast_backend::{Backend, LimitedBackend, LocalBackend, Notice, ProbeOptions, ProbeReport};
-use keepfast_engine::repo::Repository;
+use keepfast_engine::EngineError;
+use keepfast_engine::repo::{Memory, OpenOptions, Repository, SlotLimits};
 use keepfast_format::node::Timestamp;
 use zeroize::Zeroizing;
 
@@ -80,7 +81,7 @@ pub fn probe(common: &Common) -> Result<ProbeReport> {
     let backend = store(common, None, true)?;
     let place = local_path(common.repo.as_deref().unwrap_or_default());
     let was_there = place.exists();
-    let report = keepfast_backend::probe(&*backend, &options).map_err(keepfast_engine::EngineError::from)?;
+    let report = keepfast_backend::probe(&*backend, &options).map_err(EngineError::from)?;
     if !is_remote(common) {
         // Directories that the probe's files were in; one that isn't empty stays.
         let own = ["list/0", "list/2", "list/4", "list", ""].map(|folder| format!("probe/{tag}/{folder}"));
@@ -102,24 +103,70 @@ pub fn local_path(place: &str) -> PathBuf {
 /// Opens the repository.
 pub fn open(common: &Common, stop: Option<StopFlag>) -> Result<Repository> {
     // Commands that need a cache say so when there is no place for one.
-    open_with(common, stop, cache_dir(common).ok())
+    open_with(common, stop, cache_dir(common).ok(), Seen::Compared)
 }
 
 /// Opens the repository so that everything is read from the store.
 pub fn open_afresh(common: &Common, stop: Option<StopFlag>) -> Result<Repository> {
-    open_with(common, stop, None)
+    open_with(common, stop, None, Seen::Compared)
 }
 
-fn open_with(common: &Common, stop: Option<StopFlag>, cache: Option<PathBuf>) -> Result<Repository> {
+/// Opens the repository whatever was seen before in its place.
+pub fn open_unseen(common: &Common, stop: Option<StopFlag>) -> Result<Repository> {
+    open_with(common, stop, None, Seen::Ignored)
+}
+
+/// What is done with what was seen before at the same place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Compared,
+    Ignored,
+}
+
+fn open_with(
+    common: &Common,
+    stop: Option<StopFlag>,
+    cache: Option<PathBuf>,
+    seen: Seen,
+) -> Result<Repository> {
+    let backend = backend(common, stop)?;
+    let memory = memory(common, &backend.location()).filter(|_| seen == Seen::Compared);
+    let options = OpenOptions { cache: cache.as_deref(), memory: memory.as_ref(), slots: slots(common) };
     // Ask for a password only where there is something to open.
-    let found = Repository::find(backend(common, stop)?)?;
-    let repository = found.open(password(common, false)?.as_bytes(), cache.as_deref())?;
+    let found = Repository::find(backend)?;
+    let opened = found.open_with(password(common, false)?.as_bytes(), &options);
+    if let Err(EngineError::WrongPassword { left, .. }) = &opened
+        && left.can_be_tried()
+    {
+        let line = "--slot-memory SIZE tries every key slot that asks for up to that much memory; some of them may be \
+                    there to keep you busy";
+        render::note("note", line, common.json);
+    }
+    let repository = opened?;
+    if let (Some(why), Some(memory)) = (repository.memory_flaw(), &memory) {
+        let line = format!(
+            "{}: {why}: what was seen of this repository before is forgotten, so nobody can tell whether it is \
+             the same",
+            memory.path().display()
+        );
+        render::note("warning", &line, common.json);
+    }
     if repository.config().is_single_writer() && !common.quiet {
         let line = "this store lets writers overwrite each other's objects: never run two commands that write \
                     at the same time, and never from two machines";
         render::note("warning", line, common.json);
     }
     Ok(repository)
+}
+
+/// Where it is remembered what was seen at a place, if there is a place for that.
+pub fn memory(common: &Common, location: &str) -> Option<Memory> {
+    cache_dir(common).ok().map(|cache| Memory::at(&cache.join("seen"), location))
+}
+
+/// Which key slots are tried.
+fn slots(common: &Common) -> SlotLimits {
+    common.slot_memory.map_or_else(SlotLimits::default, SlotLimits::of_memory)
 }
 
 /// The password, from wherever it is given. A new one is asked for twice.

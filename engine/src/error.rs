@@ -1,10 +1,12 @@
 //! Why a verb failed.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use keepfast_backend::{BackendError, NotAnObject};
 use keepfast_format::FormatError;
+use keepfast_format::ids::RepositoryId;
 
 /// Result of most of the engine's functions.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
@@ -33,11 +35,46 @@ pub enum EngineError {
         /// Where.
         location: String,
     },
-    /// No key slot opens with this password.
-    #[error("wrong password for {location}: no key slot opens with it")]
+    /// No key slot that was tried opens with this password.
+    #[error("wrong password for {location}: no key slot opens with it{left}")]
     WrongPassword {
         /// Where.
         location: String,
+        /// Key slots that weren't tried.
+        left: SlotsLeft,
+    },
+    /// Another repository is where one was seen before.
+    #[error(
+        "{location} holds repository {shown}, and held repository {seen} before: nothing was read or written. If \
+         you have put another in its place, take it with `keepfast cache accept`; if not, find out who has"
+    )]
+    Swapped {
+        /// Where.
+        location: String,
+        /// The repository that was seen there before.
+        seen: RepositoryId,
+        /// The one that is there now.
+        shown: RepositoryId,
+    },
+    /// The store shows an older state than was seen before, and this is no moment for that.
+    #[error(
+        "the store shows an older state of the repository than this machine has seen: {what}. A garbage collection \
+         that is shown less than there is removes what the rest needs, so nothing was removed. Find out why; if \
+         the repository was set back on purpose, take it as it is with `keepfast cache accept`"
+    )]
+    Older {
+        /// What is older, or gone.
+        what: String,
+    },
+    /// An object, or the lack of one, makes it unsafe to write or to remove.
+    #[error("{object}: {why}. Reading commands still work, but nothing is written or removed until {remedy}")]
+    Blocked {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        why: String,
+        /// What has to happen.
+        remedy: String,
     },
     /// A stored object can't be used.
     #[error("{object}: {source}; run `keepfast check` to see what else is damaged")]
@@ -109,6 +146,45 @@ pub enum EngineError {
     /// The user or the system asked to stop.
     #[error("interrupted; what was uploaded so far will be used by the next run")]
     Interrupted,
+}
+
+/// Key slots that no password was tried on.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct SlotsLeft {
+    /// How many would take more memory than is allowed.
+    pub too_large: u64,
+    /// How many came after as many, or as much work, as is allowed.
+    pub too_many: u64,
+    /// Objects that aren't key slots, or not any more.
+    pub unreadable: Vec<String>,
+}
+
+impl SlotsLeft {
+    /// Whether there are slots that more memory or more patience would try.
+    #[must_use]
+    pub fn can_be_tried(&self) -> bool {
+        self.too_large + self.too_many > 0
+    }
+}
+
+impl fmt::Display for SlotsLeft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.too_large > 0 {
+            write!(f, "; {} were not tried, because they ask for too much memory", self.too_large)?;
+        }
+        if self.too_many > 0 {
+            write!(
+                f,
+                "; {} were not tried, because others that ask for less work came first",
+                self.too_many
+            )?;
+        }
+        match &self.unreadable[..] {
+            [] => Ok(()),
+            [one] => write!(f, "; {one} can't be read"),
+            [one, others @ ..] => write!(f, "; {one} and {} others can't be read", others.len()),
+        }
+    }
 }
 
 impl From<BackendError> for EngineError {

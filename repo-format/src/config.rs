@@ -74,12 +74,17 @@ impl Config {
         Ok(signed::seal_envelope(SignedKind::Config, self.repository, owner, &self.payload()))
     }
 
-    /// Reads a config and checks that one of `owners` signed it for this repository.
-    pub fn open(bytes: &[u8], repository: RepositoryId, owners: &[[u8; 32]]) -> Result<Self, FormatError> {
+    /// Reads config `n` and checks that one of `owners` signed it for this repository and this number.
+    pub fn open(
+        bytes: &[u8],
+        repository: RepositoryId,
+        n: u32,
+        owners: &[[u8; 32]],
+    ) -> Result<Self, FormatError> {
         let envelope = Envelope::decode(bytes)?;
         let payload = envelope.verify_by_owner(SignedKind::Config, repository, owners)?;
         let mut fields = Taker::decode(WHAT, payload)?;
-        if fields.fixed(0)? != *repository.as_bytes() {
+        if fields.fixed(0)? != *repository.as_bytes() || fields.u32(1)? != n {
             return Err(FormatError::NotAuthentic { what: WHAT });
         }
         let mut chunker = fields.map(3)?;
@@ -87,7 +92,7 @@ impl Config {
         let mut features = fields.map(6)?;
         let config = Self {
             repository,
-            n: fields.u32(1)?,
+            n,
             previous: fields.optional_fixed(2)?.map(ObjectHash::new),
             chunker: ChunkerParams {
                 min_bytes: read_algorithm(&mut chunker)?,

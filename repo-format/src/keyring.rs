@@ -155,16 +155,21 @@ impl Keyring {
         Ok(signed::seal_envelope(SignedKind::Keyring, repository, owner, &ring.payload()))
     }
 
-    /// Reads a keyring and checks that one of `owners` signed it for this repository.
-    pub fn open(bytes: &[u8], repository: RepositoryId, owners: &[[u8; 32]]) -> Result<Self, FormatError> {
+    /// Reads keyring `n` and checks that one of `owners` signed it for this repository and this number.
+    pub fn open(
+        bytes: &[u8],
+        repository: RepositoryId,
+        n: u32,
+        owners: &[[u8; 32]],
+    ) -> Result<Self, FormatError> {
         let envelope = Envelope::decode(bytes)?;
         let payload = envelope.verify_by_owner(SignedKind::Keyring, repository, owners)?;
         let mut fields = Taker::decode(WHAT, payload)?;
-        if fields.fixed(0)? != *repository.as_bytes() {
+        if fields.fixed(0)? != *repository.as_bytes() || fields.u32(1)? != n {
             return Err(FormatError::NotAuthentic { what: WHAT });
         }
         let ring = Self {
-            n: fields.u32(1)?,
+            n,
             previous: fields.optional_fixed(2)?.map(ObjectHash::new),
             holders: fields.maps(3)?.into_iter().map(read_holder).collect::<Result<_, _>>()?,
             domains: fields.maps(4)?.into_iter().map(read_domain).collect::<Result<_, _>>()?,

@@ -24,7 +24,9 @@ pub const PACK_STORED_BYTES_MAX: u64 = (PACK_BYTES_MAX as u64) + 2 * (FRAME_PLAI
 pub const PACKS_PER_SEGMENT: u32 = 1 << 12;
 /// Largest index segment, in bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-/// Largest of the small CBOR objects (config, key slot, keyring, session), in bytes.
+/// Largest key slot, in bytes.
+pub const SLOT_BYTES_MAX: u64 = 64 << 10;
+/// Largest of the other small CBOR objects (config, keyring, session), in bytes.
 pub const SMALL_OBJECT_BYTES_MAX: u64 = 4 << 20;
 /// Largest snapshot object, in bytes.
 pub const SNAPSHOT_BYTES_MAX: u64 = 64 << 20;

@@ -25,6 +25,12 @@ pub struct PasswordCost {
 }
 
 impl PasswordCost {
+    /// The work of one password, in KiB of memory times passes.
+    #[must_use]
+    pub fn work_kib(self) -> u64 {
+        u64::from(self.memory_kib) * u64::from(self.passes)
+    }
+
     /// About 0.1 s on one core of 2026.
     pub const DEFAULT: Self = Self { memory_kib: 64 << 10, passes: 2, lanes: 1 };
 }
@@ -94,6 +100,12 @@ impl KeySlot {
         };
         fields.finish()?;
         Ok(slot)
+    }
+
+    /// The work that trying a password takes: what the slot says, which nobody has signed.
+    #[must_use]
+    pub fn cost(&self) -> PasswordCost {
+        self.cost
     }
 
     /// Opens the slot. A password that isn't the slot's gives [`FormatError::WrongPassword`].

@@ -136,10 +136,12 @@ impl Crafter {
 
     /// The newest keyring's number, hash and holders.
     fn keyring(&self) -> (u32, ObjectHash, Vec<Holder>) {
-        let newest = self.names(names::KEYRING).pop().expect("there is a keyring");
-        let bytes = self.get(&newest);
-        let ring = Keyring::open(&bytes, self.repository, self.owner.owners()).expect("it opens");
-        (ring.n, ObjectHash::of(&bytes), ring.holders)
+        let opened = self.names(names::KEYRING).into_iter().rev().find_map(|name| {
+            let (bytes, n) = (self.get(&name), names::parse_numbered(names::KEYRING, &name)?);
+            let ring = Keyring::open(&bytes, self.repository, n, self.owner.owners()).ok()?;
+            Some((ring.n, ObjectHash::of(&bytes), ring.holders))
+        });
+        opened.expect("there is an authentic keyring")
     }
 
     /// Writes a keyring with these holders instead, as an owner does who adds or revokes somebody.

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use keepfast_backend::{Latency, ProbeReport};
 use keepfast_engine::EngineError;
-use keepfast_engine::repo::Snapshots;
+use keepfast_engine::repo::{Epochs, Snapshots, find_condemned, older};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -17,6 +17,8 @@ struct Found {
     single_writer: bool,
     snapshots: usize,
     damaged: usize,
+    /// Objects that count for nothing, and those that are missing: name and reason.
+    flaws: Vec<(String, String)>,
 }
 
 /// Probes the store, then opens what is there.
@@ -43,6 +45,7 @@ pub fn run(common: &Common) -> Result<Outcome> {
             "repository": found.as_ref().map(|found| json!({
                 "id": found.repository, "single_writer": found.single_writer,
                 "snapshots": found.snapshots, "snapshots_damaged": found.damaged,
+                "strange": found.flaws.iter().map(|(object, why)| json!({ "object": object, "why": why })).collect::<Vec<_>>(),
             })),
         }));
     } else {
@@ -57,18 +60,36 @@ pub fn run(common: &Common) -> Result<Outcome> {
             ),
         });
     }
-    let is_well = probed.is_sound() && found.is_none_or(|found| found.damaged == 0);
+    if let Some(found) = found.as_ref().filter(|_| !common.json) {
+        for (object, why) in &found.flaws {
+            render::line(&format!("strange     {object}: {why}"));
+        }
+    }
+    let is_well = probed.is_sound() && found.is_none_or(|found| found.damaged == 0 && found.flaws.is_empty());
     Ok(if is_well { Outcome::Complete } else { Outcome::WithFindings })
 }
 
 fn look(common: &Common) -> Result<Found> {
     let repository = settings::open_afresh(common, None)?;
     let snapshots = Snapshots::load(&repository)?;
+    let (_, mut strange) = repository.check_parameters()?;
+    strange.extend(snapshots.ignored.iter().cloned());
+    let mut flaws: Vec<(String, String)> =
+        strange.into_iter().map(|ignored| (ignored.object, ignored.why)).collect();
+    let epochs = Epochs::list(&repository)?;
+    flaws.extend(epochs.flaws().iter().map(|flaw| (flaw.object.clone(), flaw.why.clone())));
+    if let Some(EngineError::Blocked { object, why, .. }) =
+        epochs.unfinished().and_then(|n| find_condemned(&repository, n).err())
+    {
+        flaws.push((object, why));
+    }
+    flaws.extend(older(&repository, &snapshots)?.iter().map(|older| (older.object(), older.to_string())));
     Ok(Found {
         repository: repository.id().to_string(),
         single_writer: repository.config().is_single_writer(),
         snapshots: snapshots.all.len(),
         damaged: snapshots.damaged.len(),
+        flaws,
     })
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use jiff::tz::TimeZone;
 use keepfast_engine::error::EngineError;
 use keepfast_engine::forget::{UndeleteOptions, forget, protect, undelete as bring_back};
-use keepfast_engine::repo::{SnapshotFilter, Snapshots, StoredSnapshot};
+use keepfast_engine::repo::{SnapshotFilter, StoredSnapshot};
 use keepfast_engine::retention::{Candidate, Group};
 use keepfast_format::ids::SessionId;
 use serde_json::json;
@@ -20,8 +20,7 @@ use crate::{render, settings};
 /// Forgets snapshots.
 pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let repository = settings::open(common, Some(console.stop_flag()))?;
-    let all = Snapshots::load(&repository)?;
+    let (repository, all) = super::look(common, &console)?;
     if options.keep.any() && !options.ids.is_empty() {
         return Err(Usage("give ids or a policy, not both".to_owned()).into());
     }

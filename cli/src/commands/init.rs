@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use keepfast_backend::ProbeReport;
-use keepfast_engine::repo::{InitOptions, Repository};
+use keepfast_engine::repo::{InitOptions, OpenOptions, Repository, Snapshots, accept};
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::slot::PasswordCost;
 use serde_json::json;
@@ -45,7 +45,12 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
     Repository::init(Arc::clone(&backend), password.as_bytes(), &init)?;
     // It shall open as every later command opens it.
     let cache = settings::cache_dir(common).ok();
-    let repository = Repository::find(backend)?.open(password.as_bytes(), cache.as_deref())?;
+    let options = OpenOptions { cache: cache.as_deref(), ..OpenOptions::default() };
+    let repository = Repository::find(backend)?.open_with(password.as_bytes(), &options)?;
+    // What was seen here before is gone: from now on it is this repository that is expected.
+    if let Some(memory) = settings::memory(common, &location) {
+        accept(&repository, &Snapshots::default(), &memory)?;
+    }
     if common.json {
         render::document(&json!({
             "repository": repository.id().to_string(), "location": location,

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
-use keepfast_engine::repo::{Snapshots, clear_cache, describe_cache, open_index};
+use keepfast_engine::repo::{Snapshots, accept as take, clear_cache, describe_cache, open_index};
 use keepfast_engine::{dump as dumping, list, stats as sums};
 use keepfast_format::node::{Node, NodeKind};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use super::{Opened, outcome};
 use crate::Outcome;
 use crate::args::{CacheAction, Common, Dump, Ls};
 use crate::console::Console;
+use crate::usage::Usage;
 use crate::{render, settings};
 
 /// Lists what is in a snapshot.
@@ -165,10 +166,13 @@ pub fn stats(common: &Common) -> Result<Outcome> {
 /// Shows, removes or rebuilds what this machine keeps of a repository.
 pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
     let console = Console::new(common)?;
+    if matches!(action, CacheAction::Accept) {
+        return accept(common, &console);
+    }
     let repository = settings::open(common, Some(console.stop_flag()))?;
     let cache = settings::cache_dir(common)?;
     match action {
-        CacheAction::Info => {}
+        CacheAction::Info | CacheAction::Accept => {}
         CacheAction::Clear => drop(clear_cache(&cache, repository.id())?),
         CacheAction::Rebuild => {
             clear_cache(&cache, repository.id())?;
@@ -191,4 +195,27 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
         }
     }
     Ok(outcome(&console))
+}
+
+/// Takes what the store shows now for right, whatever was seen before in its place.
+fn accept(common: &Common, console: &Console) -> Result<Outcome> {
+    let repository = settings::open_unseen(common, Some(console.stop_flag()))?;
+    let snapshots = Snapshots::load(&repository)?;
+    let location = repository.backend().location();
+    let memory = settings::memory(common, &location)
+        .ok_or_else(|| Usage("no place for what was seen: use --cache-dir".to_owned()))?;
+    take(&repository, &snapshots, &memory)?;
+    if common.json {
+        render::document(&json!({
+            "repository": repository.id().to_string(), "location": location,
+            "config": repository.config().n, "snapshots": snapshots.all.len(),
+        }));
+    } else if !common.quiet {
+        render::line(&format!(
+            "from now on repository {} is expected in {location}, with the {} snapshots that it has",
+            repository.id(),
+            render::count(snapshots.all.len() as u64)
+        ));
+    }
+    Ok(outcome(console))
 }

@@ -16,7 +16,10 @@ use anyhow::Result;
 use clap::CommandFactory;
 use keepfast_engine::EngineError;
 use keepfast_engine::monitor::{Event, Monitor};
-use keepfast_engine::repo::{Index, Repository, SnapshotFilter, Snapshots, StoredSnapshot, open_index};
+use keepfast_engine::repo::{
+    Ignored, Index, Older, Recollection, Repository, SnapshotFilter, Snapshots, StoredSnapshot, open_index,
+    remember,
+};
 use keepfast_format::ids::HolderId;
 
 use crate::Outcome;
@@ -63,10 +66,11 @@ struct Opened {
 }
 
 impl Opened {
-    /// Opens for a check: everything is read from the store.
+    /// Opens for a check: everything is read from the store, and what is wrong is for the check to say.
     fn afresh(common: &Common, console: &Console) -> Result<Self> {
         let repository = settings::open_afresh(common, Some(console.stop_flag()))?;
         let snapshots = Snapshots::load(&repository)?;
+        remember_snapshots(&repository, &snapshots, console)?;
         Self::of(repository, snapshots, common, console)
     }
 
@@ -78,14 +82,47 @@ impl Opened {
 
     /// Opens, and names damaged snapshots: `latest` may not be the latest that there was.
     fn with_warnings(common: &Common, console: &Console) -> Result<Self> {
-        let repository = settings::open(common, Some(console.stop_flag()))?;
-        let snapshots = Snapshots::load(&repository)?;
+        let (repository, snapshots) = look(common, console)?;
         let opened = Self::of(repository, snapshots, common, console)?;
         for (object, what) in &opened.snapshots.damaged {
             console.event(Event::Finding { object: object.clone(), what: what.clone() });
         }
         Ok(opened)
     }
+}
+
+/// Opens the repository and reads its snapshots. Says what counts for nothing, and what was seen before
+/// and isn't there.
+fn look(common: &Common, console: &Console) -> Result<(Repository, Snapshots)> {
+    let repository = settings::open(common, Some(console.stop_flag()))?;
+    let snapshots = Snapshots::load(&repository)?;
+    for Ignored { object, why } in repository.ignored().iter().chain(&snapshots.ignored) {
+        console.event(Event::Notice(format!("{object} counts for nothing: {why}")));
+    }
+    for older in remember_snapshots(&repository, &snapshots, console)? {
+        console.event(Event::Notice(format!(
+            "the store shows an older state: {}: {older}; if it was set back on purpose, `keepfast cache accept` \
+             takes it as it is",
+            older.object()
+        )));
+    }
+    Ok((repository, snapshots))
+}
+
+/// Remembers what the store shows; returns what was seen before and isn't there.
+fn remember_snapshots(
+    repository: &Repository,
+    snapshots: &Snapshots,
+    console: &Console,
+) -> Result<Vec<Older>> {
+    let Recollection { older, written } = remember(repository, snapshots)?;
+    if let Err(error) = written {
+        console.event(Event::Notice(format!(
+            "what was seen of this repository can't be remembered: {error}; the next command can't tell \
+             whether it is the same"
+        )));
+    }
+    Ok(older)
 }
 
 /// Whether a command that ended well had something to report.

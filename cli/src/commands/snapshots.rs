@@ -14,13 +14,12 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::args::{Common, Filter, ListSnapshots};
 use crate::console::Console;
-use crate::{render, settings};
+use crate::render;
 
 /// Lists snapshots.
 pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let repository = settings::open(common, Some(console.stop_flag()))?;
-    let snapshots = Snapshots::load(&repository)?;
+    let (_, snapshots) = super::look(common, &console)?;
     for (object, what) in &snapshots.damaged {
         console.event(Event::Finding { object: object.clone(), what: what.clone() });
     }

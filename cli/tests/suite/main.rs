@@ -12,6 +12,7 @@ mod s3;
 mod s3_access;
 mod s3_many;
 mod signals;
+mod strangers;
 mod streams;
 mod unhappy;
 mod writers;

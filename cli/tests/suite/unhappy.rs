@@ -321,7 +321,9 @@ fn garbage_in_the_cache_is_no_problem() {
         fs::read_dir(desk.object("config").ancestors().nth(2).unwrap().parent().unwrap().join("cache"))
             .unwrap()
     {
-        for file in fs::read_dir(entry.unwrap().path().join("index-0")).unwrap() {
+        let folder = entry.unwrap().path();
+        let folder = if folder.ends_with("seen") { folder } else { folder.join("index-0") };
+        for file in fs::read_dir(folder).unwrap() {
             fs::write(file.unwrap().path(), b"garbage").unwrap();
         }
     }

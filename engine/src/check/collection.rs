@@ -2,6 +2,8 @@
 //! catalogue. Whoever obeys one of them verifies it, and refuses it if it is damaged; here it is
 //! named before that happens.
 
+use std::io::ErrorKind;
+
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::epoch::{Ack, Condemned, StoredVerdict};
 use keepfast_format::names::{self, EpochPart, ObjectName};
@@ -10,24 +12,27 @@ use keepfast_format::{FormatError, limits};
 
 use super::Check;
 use crate::error::{EngineError, Result};
-use crate::repo::{Epochs, Index, until};
+use crate::repo::{Epochs, Index, Told, until};
 
 impl Check<'_> {
-    /// Hears all verdicts, so that what they name isn't missed. Returns the newest epoch with one.
+    /// Hears all verdicts that are authentic, so that what they name isn't missed. Returns the newest
+    /// epoch with one. What is wrong with the others is said where objects are looked at one by one.
     pub(super) fn verdicts(&mut self, index: &Index) -> Result<u32> {
-        let told = Epochs::list(self.repository)
-            .and_then(|epochs| epochs.tell_all(self.repository, index).map(|()| epochs.newest_finished()));
-        match told {
-            // That there is such a hole is found once, with the objects that are looked at one by one.
-            Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => Ok(0),
-            other => other,
+        let epochs = Epochs::list(self.repository)?;
+        let told = epochs.tell_authentic(self.repository, index)?;
+        if told == Told::IndexIsAhead && !self.is_set_back {
+            self.is_set_back = true;
+            let what = "epochs are gone that this machine knows of: the repository was set back to an earlier \
+                        state, or somebody has removed them";
+            self.finding(names::EPOCHS.to_owned(), what);
         }
+        Ok(epochs.newest_finished())
     }
 
     /// Opens each object, and looks whether any is missing.
     pub(super) fn collection(&mut self) -> Result<()> {
-        if let Err(EngineError::Missing { object, .. }) = Epochs::list(self.repository) {
-            self.finding(object, "it is missing");
+        for flaw in Epochs::list(self.repository)?.flaws().iter().filter(|flaw| flaw.is_missing) {
+            self.finding(flaw.object.clone(), flaw.why.clone());
         }
         for prefix in [names::EPOCHS, names::ACKS, names::STATES, names::CATALOGUE] {
             let mut found = Vec::new();
@@ -50,7 +55,12 @@ impl Check<'_> {
     }
 
     fn open(&self, name: &str) -> Result<Result<(), FormatError>> {
-        let bytes = self.repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX)?;
+        let bytes = match self.repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX) {
+            Err(error) if error.source.kind() == ErrorKind::FileTooLarge => {
+                return Ok(Err(FormatError::OverLimit { what: "object", field: "size" }));
+            }
+            read => read?,
+        };
         let (id, owners) = (self.repository.id(), self.repository.identity().owners());
         Ok(if let Some((epoch, part)) = names::parse_epoch(name) {
             match part {

@@ -27,8 +27,8 @@ use keepfast_format::{limits, names};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
-    FrameCache, Index, MissingSnapshot, Repository, Snapshots, Trees, is_forgotten, list_catalogue,
-    list_segments, names_dead, read_segment, refresh_index, until,
+    FrameCache, Ignored, Index, MissingSnapshot, Repository, Snapshots, Trees, is_named_dead, list_segments,
+    older, read_segment, refresh_index, seems_forgotten, until,
 };
 use chunks::{Bad, BadFrames, Chunks, Suspects};
 use hits::Hits;
@@ -117,8 +117,10 @@ pub fn check(
         report: CheckReport::default(),
         named: HashSet::new(),
         outage: Outage::new(repository.backend().is_far()),
+        is_set_back: false,
     };
     check.parameters()?;
+    check.compare_with_memory(snapshots)?;
     check.snapshots(snapshots);
     check.sessions(snapshots)?;
     check.collection()?;
@@ -151,6 +153,8 @@ struct Check<'a> {
     /// Objects that something was found about.
     named: HashSet<String>,
     outage: Outage,
+    /// It was found that epochs are gone.
+    is_set_back: bool,
 }
 
 /// Packs that segments list: their sizes and contents.
@@ -204,14 +208,22 @@ impl Check<'_> {
     /// Whether all that a snapshot refers to has to be there: it isn't forgotten, not even since
     /// the check began.
     fn is_promised(&self, snapshot: SessionId) -> Result<bool> {
-        Ok(!is_forgotten(self.repository, snapshot)?)
+        Ok(!seems_forgotten(self.repository, snapshot)?)
     }
 
     fn parameters(&mut self) -> Result<()> {
         let (count, findings) = self.repository.check_parameters()?;
         self.report.objects += count;
-        for (object, what) in findings {
-            self.finding(object, what);
+        for Ignored { object, why } in findings {
+            self.finding(object, why);
+        }
+        Ok(())
+    }
+
+    /// What this machine has seen before and the store doesn't show now.
+    fn compare_with_memory(&mut self, snapshots: &Snapshots) -> Result<()> {
+        for older in older(self.repository, snapshots)? {
+            self.finding(older.object(), older.to_string());
         }
         Ok(())
     }
@@ -241,7 +253,7 @@ impl Check<'_> {
         }
         // Heads that don't name sessions: a damaged snapshot may be one of these, and where sessions
         // were compacted, snapshots are missing for good reasons.
-        if snapshots.unreadable().next().is_none() && list_catalogue(self.repository)?.is_empty() {
+        if snapshots.unreadable().next().is_none() && snapshots.dead.is_empty() {
             for (witness, seen) in snapshots.missing_by_hash() {
                 self.finding(
                     names::snapshot(witness),
@@ -277,7 +289,7 @@ impl Check<'_> {
             };
             let opened = match until(read, |opened: &Result<_>| !matches!(opened, Ok(Some(Err(_))))) {
                 Err(EngineError::Backend(error))
-                    if error.is_not_found() && names_dead(self.repository, id)? =>
+                    if error.is_not_found() && is_named_dead(self.repository, id)? =>
                 {
                     continue;
                 }

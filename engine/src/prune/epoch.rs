@@ -18,7 +18,7 @@ use crate::error::{EngineError, Result};
 use crate::monitor::Event;
 use crate::repo::{
     Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, list_packs, list_sessions,
-    read_condemned, read_session, read_verdict, refresh_index, until_sound,
+    read_condemned, read_session, refresh_index, until_sound,
 };
 use crate::threads::in_threads;
 
@@ -60,6 +60,7 @@ impl Prune<'_> {
     /// Step 7, and what is to be remembered of the verdict.
     pub(super) fn carry_out(&mut self, condemned: &Condemned, verdict: &Verdict) -> Result<()> {
         self.index.bury(condemned.epoch, &verdict.packs)?;
+        self.repository.remember_verdict(condemned.epoch);
         self.report.epochs.push(condemned.epoch);
         self.report.packs_spared += condemned.packs.len().saturating_sub(verdict.packs.len()) as u64;
         self.remove(condemned, verdict)
@@ -179,7 +180,9 @@ impl Prune<'_> {
             return Ok(());
         }
         let mut decided = list_sessions(self.repository, names::SNAPSHOTS)?;
-        decided.extend(dead_sessions(self.repository)?);
+        let dead = dead_sessions(self.repository)?;
+        dead.must_be_all()?;
+        decided.extend(dead.sessions);
         open.retain(|session| !decided.contains(session));
         Ok(())
     }
@@ -188,6 +191,7 @@ impl Prune<'_> {
     /// or not. The verdict is a register: who finds one there takes it instead.
     fn give_verdict(&mut self, condemned: &Condemned, objections: &HashSet<PackName>) -> Result<Verdict> {
         let snapshots = Snapshots::load(self.repository)?;
+        self.must_be_all_there(&snapshots)?;
         let newer: Vec<&SnapshotBody> = snapshots
             .all
             .iter()
@@ -223,7 +227,10 @@ impl Prune<'_> {
         if created == Created::New {
             return Ok(verdict);
         }
-        read_verdict(self.repository, condemned.epoch)
+        find_verdict(self.repository, condemned.epoch)?.ok_or_else(|| EngineError::Missing {
+            object,
+            consequence: "it was there a moment ago: the store doesn't keep its promises; see `keepfast doctor`",
+        })
     }
 
     /// Condemned packs in which lies anything that these snapshots refer to.

@@ -27,7 +27,7 @@ use keepfast_format::node::Timestamp;
 
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
-use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, refresh_index};
+use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, older, refresh_index};
 use courtesy::Courtesy;
 use live::{Listing, Live};
 pub use plan::{PrunePlan, Share};
@@ -95,7 +95,9 @@ pub fn plan_prune(
     monitor: &dyn Monitor,
 ) -> Result<PrunePlan> {
     let prune = Prune::new(repository, index, options, monitor)?;
-    Epochs::list(repository)?.tell_all(repository, index)?;
+    let epochs = Epochs::list(repository)?;
+    epochs.can_be_collected_under()?;
+    epochs.tell_all(repository, index)?;
     let listing = Listing::take(repository)?;
     prune.find_given_up(&listing)?;
     Ok(prune.look(&listing)?.1)
@@ -193,6 +195,7 @@ impl<'a> Prune<'a> {
     /// One turn. Step numbers are those of SPEC, "Removing".
     fn turn(&mut self) -> Result<Turn> {
         let epochs = Epochs::list(self.repository)?;
+        epochs.can_be_collected_under()?;
         epochs.tell_all(self.repository, self.index)?;
         if let Some(unfinished) = epochs.unfinished() {
             self.finish_published(unfinished)?;
@@ -250,6 +253,7 @@ impl<'a> Prune<'a> {
                  can be given up"
             )));
         }
+        self.must_be_all_there(&listing.snapshots)?;
         // Everything that a committed snapshot refers to was listed in segments before its commit.
         refresh_index(self.repository, self.index)?;
         let live = Live::mark(self.repository, self.index, &listing.snapshots, self.monitor)?;
@@ -270,6 +274,18 @@ impl<'a> Prune<'a> {
             || backend.read(&name, limits::EPOCH_OBJECT_BYTES_MAX)? == bytes;
         backend.sync()?;
         Ok(published)
+    }
+
+    /// Fails if the store shows less than there is, as far as that can be seen: a catalogue that can't be
+    /// read, or something that this machine has seen before and that is gone.
+    fn must_be_all_there(&self, snapshots: &Snapshots) -> Result<()> {
+        snapshots.must_be_known()?;
+        let older = older(self.repository, snapshots)?;
+        if older.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<String> = older.iter().map(|older| format!("{}: {older}", older.object())).collect();
+        Err(EngineError::Older { what: named.join("; ") })
     }
 
     fn say(&self, what: String) {

@@ -15,6 +15,7 @@ impl Prune<'_> {
     /// Removes what is left over of this epoch and of earlier ones, and compacts.
     pub(super) fn sweep(&mut self) -> Result<()> {
         let epochs = Epochs::list(self.repository)?;
+        epochs.can_be_collected_under()?;
         epochs.tell_all(self.repository, self.index)?;
         self.sweep_packs()?;
         self.sweep_acks(&epochs)?;
@@ -22,6 +23,7 @@ impl Prune<'_> {
             Some(snapshots) => snapshots,
             None => Snapshots::load(self.repository)?,
         };
+        self.must_be_all_there(&snapshots)?;
         self.sweep_segments(&snapshots)?;
         self.compact(&epochs, &snapshots)
     }

@@ -7,8 +7,9 @@ use keepfast_format::ids::SessionId;
 use keepfast_format::{limits, names};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use super::ignored::Ignored;
 use super::repository::Repository;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 
 /// Numbers of the catalogue's objects, in ascending order.
 pub fn list_catalogue(repository: &Repository) -> Result<Vec<u32>> {
@@ -27,23 +28,66 @@ pub fn read_catalogue(repository: &Repository, n: u32) -> Result<Catalogue> {
     })
 }
 
-/// All sessions that the catalogue names. Whoever lists sessions or snapshots reads this
-/// *afterwards*: what is removed was named here before.
-pub fn dead_sessions(repository: &Repository) -> Result<HashSet<SessionId>> {
-    let objects: Vec<Catalogue> = list_catalogue(repository)?
-        .into_par_iter()
-        .map(|n| read_catalogue(repository, n))
-        .collect::<Result<_>>()?;
-    Ok(objects.into_iter().flat_map(|object| object.sessions).collect())
+/// The sessions that the catalogue names.
+#[derive(Debug, Default)]
+pub struct DeadSessions {
+    /// The sessions.
+    pub sessions: HashSet<SessionId>,
+    /// Objects of the catalogue that aren't authentic. Nobody knows which sessions they named.
+    pub ignored: Vec<Ignored>,
 }
 
-/// Whether the catalogue names a session.
-pub fn names_dead(repository: &Repository, session: SessionId) -> Result<bool> {
-    // The newest first: that is where one's own session would be.
-    for n in list_catalogue(repository)?.into_iter().rev() {
-        if read_catalogue(repository, n)?.sessions.binary_search(&session).is_ok() {
-            return Ok(true);
+impl DeadSessions {
+    /// Fails unless these are all of them: for programs that write or remove.
+    pub fn must_be_all(&self) -> Result<()> {
+        self.ignored.first().map_or(Ok(()), |ignored| Err(in_the_way(ignored.clone())))
+    }
+}
+
+/// All sessions that the catalogue names. Whoever lists sessions or snapshots reads this
+/// *afterwards*: what is removed was named here before.
+pub fn dead_sessions(repository: &Repository) -> Result<DeadSessions> {
+    let objects: Vec<Result<Catalogue>> =
+        list_catalogue(repository)?.into_par_iter().map(|n| read_catalogue(repository, n)).collect();
+    let mut dead = DeadSessions::default();
+    for object in objects {
+        match object {
+            Ok(object) => dead.sessions.extend(object.sessions),
+            Err(error) => dead.ignored.push(Ignored::from_damage(error)?),
         }
     }
-    Ok(false)
+    Ok(dead)
+}
+
+/// Whether the catalogue names a session. Fails if it may: an object of it isn't authentic.
+pub fn names_dead(repository: &Repository, session: SessionId) -> Result<bool> {
+    let (is_named, ignored) = search(repository, session)?;
+    match ignored {
+        Some(ignored) if !is_named => Err(in_the_way(ignored)),
+        _ => Ok(is_named),
+    }
+}
+
+/// Whether the catalogue names a session, as far as it is authentic: for readers.
+pub fn is_named_dead(repository: &Repository, session: SessionId) -> Result<bool> {
+    search(repository, session).map(|(is_named, _)| is_named)
+}
+
+fn search(repository: &Repository, session: SessionId) -> Result<(bool, Option<Ignored>)> {
+    let mut ignored = None;
+    // The newest first: that is where one's own session would be.
+    for n in list_catalogue(repository)?.into_iter().rev() {
+        match read_catalogue(repository, n) {
+            Ok(object) if object.sessions.binary_search(&session).is_ok() => return Ok((true, ignored)),
+            Ok(_) => {}
+            Err(error) => ignored = Some(Ignored::from_damage(error)?),
+        }
+    }
+    Ok((false, ignored))
+}
+
+fn in_the_way(ignored: Ignored) -> EngineError {
+    let remedy =
+        "it is restored from a copy of the repository, or, if no owner has ever put it there, removed";
+    ignored.blocks(remedy.to_owned())
 }

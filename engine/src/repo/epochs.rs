@@ -8,6 +8,7 @@ use keepfast_format::names::{self, EpochPart};
 use keepfast_format::{FormatError, limits};
 
 use super::flaws::Flaw;
+use super::ignored::Ignored;
 use super::index::Index;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
@@ -17,11 +18,36 @@ use crate::error::{EngineError, Result};
 pub struct Epochs {
     condemned: BTreeSet<u32>,
     done: BTreeSet<u32>,
+    flaws: Vec<EpochFlaw>,
+}
+
+/// An object below `epochs/` that isn't there, or isn't what its name says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpochFlaw {
+    /// Its name.
+    pub object: String,
+    /// What is wrong with it.
+    pub why: String,
+    /// Whether it isn't there at all.
+    pub is_missing: bool,
+    /// Whom it stops.
+    stops: Stops,
+}
+
+/// Whom a flaw stops. Readers go on whatever there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stops {
+    /// It is beyond everything that any program looks at.
+    Nobody,
+    /// It takes the name of a verdict that is yet to come.
+    Collectors,
+    /// Nobody knows which packs are dead, or about to be.
+    Everybody,
 }
 
 impl Epochs {
-    /// Lists them. Each epoch but the newest must have its verdict: without it nobody would
-    /// know what is dead.
+    /// Lists them. Only what can't be explained by names alone is read: whatever follows the
+    /// first epoch that isn't complete.
     pub fn list(repository: &Repository) -> Result<Self> {
         let mut epochs = Self::default();
         repository.backend().list(names::EPOCHS, &mut |listed| match names::parse_epoch(&listed.name) {
@@ -33,20 +59,89 @@ impl Epochs {
             }
             None => {}
         })?;
-        let newest = epochs.newest();
-        let missing = |name| EngineError::Missing {
-            object: name,
-            consequence: "nobody can tell which packs are dead without it; restore it from a copy of the repository",
-        };
-        for n in 1..=newest {
-            if !epochs.condemned.contains(&n) {
-                return Err(missing(names::epoch(n, EpochPart::Condemned)));
-            }
-            if n < newest && !epochs.done.contains(&n) {
-                return Err(missing(names::epoch(n, EpochPart::Done)));
-            }
+        let is_complete = |n: &u32| epochs.condemned.contains(n) && epochs.done.contains(n);
+        let complete = (1..=u32::MAX).take_while(is_complete).last().unwrap_or(0);
+        let unfinished = complete.saturating_add(1);
+        let goes_beyond = epochs.condemned.last().is_some_and(|n| *n > unfinished)
+            || epochs.done.last().is_some_and(|n| *n > complete);
+        if goes_beyond {
+            epochs.judge_from(unfinished, repository)?;
         }
         Ok(epochs)
+    }
+
+    /// Opens everything from this epoch on, and drops what is beyond the last one of which anything
+    /// is authentic.
+    fn judge_from(&mut self, first: u32, repository: &Repository) -> Result<()> {
+        let mut newest = first - 1;
+        let mut bad: Vec<(u32, EpochPart, Ignored)> = Vec::new();
+        for (part, numbers) in [(EpochPart::Condemned, &self.condemned), (EpochPart::Done, &self.done)] {
+            for n in numbers.range(first..) {
+                match open_part(repository, *n, part) {
+                    Ok(()) => newest = newest.max(*n),
+                    Err(error) => bad.push((*n, part, Ignored::from_damage(error)?)),
+                }
+            }
+        }
+        self.condemned.retain(|n| *n <= newest);
+        self.done.retain(|n| *n <= newest);
+        let mut missing = |n: u32, part: EpochPart| {
+            self.flaws.push(EpochFlaw {
+                object: names::epoch(n, part),
+                why: "it is missing".to_owned(),
+                is_missing: true,
+                stops: Stops::Everybody,
+            });
+        };
+        for n in first..=newest {
+            if !self.condemned.contains(&n) {
+                missing(n, EpochPart::Condemned);
+            }
+            if n < newest && !self.done.contains(&n) {
+                missing(n, EpochPart::Done);
+            }
+        }
+        for (n, part, Ignored { object, why }) in bad {
+            let stops = match part {
+                _ if n <= newest => Stops::Everybody,
+                EpochPart::Condemned if n - 1 == newest => Stops::Everybody,
+                EpochPart::Done if n - 1 == newest => Stops::Collectors,
+                _ => Stops::Nobody,
+            };
+            self.flaws.push(EpochFlaw { object, why, is_missing: false, stops });
+        }
+        Ok(())
+    }
+
+    /// What is wrong with epochs, as far as it was looked at.
+    #[must_use]
+    pub fn flaws(&self) -> &[EpochFlaw] {
+        &self.flaws
+    }
+
+    /// Fails if nobody can tell what is dead or about to be: then nothing new may be referred to.
+    pub fn can_be_written_under(&self) -> Result<()> {
+        self.fail_at(Stops::Everybody)
+    }
+
+    /// Fails if nobody can tell what is dead, or if there is no way to the next verdict.
+    pub fn can_be_collected_under(&self) -> Result<()> {
+        self.fail_at(Stops::Collectors)
+    }
+
+    fn fail_at(&self, least: Stops) -> Result<()> {
+        match self.flaws.iter().find(|flaw| flaw.stops >= least) {
+            None => Ok(()),
+            Some(flaw) if flaw.is_missing => Err(EngineError::Blocked {
+                object: flaw.object.clone(),
+                why: flaw.why.clone(),
+                remedy: "it is restored from a copy of the repository".to_owned(),
+            }),
+            Some(flaw) => {
+                let (object, why) = (flaw.object.clone(), flaw.why.clone());
+                Err(in_the_way(Ignored { object, why }))
+            }
+        }
     }
 
     /// The newest epoch's number; 0 if there is none.
@@ -67,9 +162,11 @@ impl Epochs {
         self.done.last().copied().unwrap_or(0)
     }
 
-    /// Tells the index of every verdict that it hasn't heard.
+    /// Tells the index of every verdict that it hasn't heard, for a program that writes or removes: it
+    /// fails unless all of them are there and authentic.
     pub fn tell_all(&self, repository: &Repository, index: &Index) -> Result<()> {
-        match self.tell(repository, index)? {
+        self.can_be_written_under()?;
+        match self.tell(repository, index, Verdicts::All)? {
             Told::All => Ok(()),
             Told::IndexIsAhead => Err(EngineError::Unusable(
                 "the repository has lost epochs that this machine knows of: it was set back to an earlier \
@@ -79,9 +176,13 @@ impl Epochs {
         }
     }
 
-    /// Tells the index of every verdict that it hasn't heard. An index that has heard more than
-    /// there is, is one of another time: then this says so.
-    pub(super) fn tell(&self, repository: &Repository, index: &Index) -> Result<Told> {
+    /// Tells the index of every authentic verdict that it hasn't heard. An index that has heard more
+    /// than there is, is one of another time: then this says so.
+    pub fn tell_authentic(&self, repository: &Repository, index: &Index) -> Result<Told> {
+        self.tell(repository, index, Verdicts::Authentic)
+    }
+
+    fn tell(&self, repository: &Repository, index: &Index, which: Verdicts) -> Result<Told> {
         if repository.has(Flaw::VerdictsNotHeard) {
             return Ok(Told::All);
         }
@@ -90,15 +191,43 @@ impl Epochs {
             return Ok(Told::IndexIsAhead);
         }
         for n in self.done.iter().filter(|n| !heard.contains(n)) {
-            index.bury(*n, &read_verdict(repository, *n)?.packs)?;
+            match (read_verdict(repository, *n), which) {
+                (Err(EngineError::Damaged { .. }), Verdicts::Authentic) => {}
+                (Err(error), Verdicts::All) => return Err(blocked(error)),
+                (verdict, _) => index.bury(*n, &verdict?.packs)?,
+            }
         }
         Ok(Told::All)
     }
 }
 
+/// Which verdicts have to be heard.
+#[derive(Debug, Clone, Copy)]
+enum Verdicts {
+    /// All of them.
+    All,
+    /// What can be.
+    Authentic,
+}
+
+/// The newest epoch with an authentic verdict, above `known`, which was one before; 0 if there is none.
+pub(super) fn newest_verdict(repository: &Repository, epochs: &Epochs, known: u32) -> Result<u32> {
+    for n in epochs.done.iter().rev() {
+        if *n <= known {
+            return Ok(*n);
+        }
+        match read_verdict(repository, *n) {
+            Ok(_) => return Ok(*n),
+            Err(EngineError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(0)
+}
+
 /// Whether an index could be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub enum Told {
     /// It has heard every verdict.
     All,
     /// It has heard verdicts that aren't there.
@@ -107,10 +236,8 @@ pub(super) enum Told {
 
 /// What an epoch condemns; nothing if there is no such epoch.
 pub fn find_condemned(repository: &Repository, n: u32) -> Result<Option<Condemned>> {
-    let name = names::epoch(n, EpochPart::Condemned);
-    let Some(bytes) = find(repository, &name)? else { return Ok(None) };
     let owners = repository.identity().owners();
-    Condemned::open(&bytes, repository.id(), n, owners).map(Some).map_err(EngineError::damaged(name))
+    find(repository, n, EpochPart::Condemned, |bytes| Condemned::open(bytes, repository.id(), n, owners))
 }
 
 /// What an epoch condemns.
@@ -123,14 +250,11 @@ pub fn read_condemned(repository: &Repository, n: u32) -> Result<Condemned> {
 
 /// An epoch's verdict; nothing if it has none yet.
 pub fn find_verdict(repository: &Repository, n: u32) -> Result<Option<Verdict>> {
-    let name = names::epoch(n, EpochPart::Done);
-    let Some(bytes) = find(repository, &name)? else { return Ok(None) };
-    let stored = open_stored(repository, n, &bytes).map_err(EngineError::damaged(name))?;
-    by_names(repository, n, stored).map(Some)
+    let stored = find(repository, n, EpochPart::Done, |bytes| open_stored(repository, n, bytes))?;
+    stored.map(|stored| by_names(repository, n, stored)).transpose()
 }
 
-/// An epoch's verdict, which must be there.
-pub fn read_verdict(repository: &Repository, n: u32) -> Result<Verdict> {
+fn read_verdict(repository: &Repository, n: u32) -> Result<Verdict> {
     let name = names::epoch(n, EpochPart::Done);
     let open = |bytes: &[u8]| open_stored(repository, n, bytes);
     let stored = repository.objects().read(&name, limits::EPOCH_OBJECT_BYTES_MAX, open)?;
@@ -149,10 +273,43 @@ fn by_names(repository: &Repository, n: u32, stored: StoredVerdict) -> Result<Ve
     }
 }
 
-fn find(repository: &Repository, name: &str) -> Result<Option<Vec<u8>>> {
-    match repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.into()),
+fn open_part(repository: &Repository, n: u32, part: EpochPart) -> Result<()> {
+    let (id, owners) = (repository.id(), repository.identity().owners());
+    repository.objects().read(&names::epoch(n, part), limits::EPOCH_OBJECT_BYTES_MAX, |bytes| match part {
+        EpochPart::Condemned => Condemned::open(bytes, id, n, owners).map(drop),
+        EpochPart::Done => StoredVerdict::open(bytes, id, n, owners).map(drop),
+    })
+}
+
+/// Reads an object of an epoch for a program that writes or removes. If it is there and isn't authentic,
+/// that program can't go on: whatever it was may have named packs that are dead by now.
+fn find<T>(
+    repository: &Repository,
+    n: u32,
+    part: EpochPart,
+    open: impl Fn(&[u8]) -> Result<T, FormatError>,
+) -> Result<Option<T>> {
+    let name = names::epoch(n, part);
+    match repository.objects().read_stored(&name, limits::EPOCH_OBJECT_BYTES_MAX, open) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(EngineError::Backend(error)) if error.is_not_found() => Ok(None),
+        Err(error) => Err(blocked(error)),
     }
+}
+
+/// The error for programs that write or remove.
+fn blocked(error: EngineError) -> EngineError {
+    match Ignored::from_damage(error) {
+        Ok(ignored) => in_the_way(ignored),
+        Err(other) => other,
+    }
+}
+
+fn in_the_way(ignored: Ignored) -> EngineError {
+    let acks = names::parse_epoch(&ignored.object).map_or_else(String::new, |(n, _)| names::acks_to(n));
+    let remedy = format!(
+        "it is restored from a copy of the repository; or, if no owner has ever put it there, until it and \
+         everything in {acks} are removed, while no keepfast is running"
+    );
+    ignored.blocks(remedy)
 }

@@ -184,7 +184,7 @@ impl<'r> FrameCache<'r> {
 
     /// Hears what garbage collections have done, and where things are now.
     pub fn hear(&self) -> Result<()> {
-        Epochs::list(self.repository)?.tell_all(self.repository, self.index)?;
+        Epochs::list(self.repository)?.tell_authentic(self.repository, self.index)?;
         refresh_index(self.repository, self.index).map(drop)
     }
 

@@ -2,6 +2,7 @@
 //! on this machine when the store is far. Which ones there are, the store's listings say.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,11 +46,30 @@ impl Objects {
         if let Some(Ok(opened)) = copy.map(|bytes| open(&bytes)) {
             return Ok(opened);
         }
-        until_sound(|| {
-            let bytes = self.backend.read(name, limit)?;
-            let opened = open(&bytes).map_err(EngineError::damaged(name))?;
-            self.remember(name, &bytes);
+        self.read_stored(name, limit, |bytes| {
+            let opened = open(bytes)?;
+            self.remember(name, bytes);
             Ok(opened)
+        })
+    }
+
+    /// As [`Self::read`], from the store whatever copies there are.
+    pub fn read_stored<T>(
+        &self,
+        name: &str,
+        limit: u64,
+        open: impl Fn(&[u8]) -> Result<T, FormatError>,
+    ) -> Result<T> {
+        until_sound(|| {
+            let bytes = match self.backend.read(name, limit) {
+                // Nothing that is so large can be what the name says; the store itself is well.
+                Err(error) if error.source.kind() == io::ErrorKind::FileTooLarge => {
+                    let too_large = FormatError::OverLimit { what: "object", field: "size" };
+                    return Err(EngineError::damaged(name)(too_large));
+                }
+                read => read?,
+            };
+            open(&bytes).map_err(EngineError::damaged(name))
         })
     }
 

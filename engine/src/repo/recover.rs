@@ -41,10 +41,10 @@ pub fn open_index(
         // Verdicts are heard before segments are loaded, so that nothing that is dead is taken for
         // stored; and segments are listed after that, because what has moved is in later ones.
         let epochs = Epochs::list(repository)?;
-        if epochs.tell(repository, &index)? == Told::IndexIsAhead {
+        if epochs.tell_authentic(repository, &index)? == Told::IndexIsAhead {
             index = index.reset()?;
             known.clear();
-            epochs.tell(repository, &index)?;
+            epochs.tell_authentic(repository, &index)?;
         }
         listed = list_segments(repository)?;
     }
@@ -116,7 +116,7 @@ fn has_more_than(
     let gone = |name: &String| is_segment(name) && listed.binary_search(name).is_err();
     if known.iter().any(|(name, dead)| gone(name) && !dead) {
         // A verdict that this index hasn't heard may be the reason.
-        if Epochs::list(repository)?.tell(repository, index)? == Told::IndexIsAhead {
+        if Epochs::list(repository)?.tell_authentic(repository, index)? == Told::IndexIsAhead {
             return Ok(true);
         }
         if index.sources()?.iter().any(|(name, dead)| gone(name) && !dead) {

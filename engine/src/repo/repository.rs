@@ -1,22 +1,26 @@
 //! The handle of a repository: where it is, its parameters and its keys.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use keepfast_backend::{Backend, Created};
 use keepfast_format::chunker::{Chunker, ChunkerParams};
 use keepfast_format::config::{Config, SINGLE_WRITER};
-use keepfast_format::ids::{DomainId, HolderId, ObjectHash, RepositoryId, SlotId};
+use keepfast_format::ids::{DomainId, HolderId, RepositoryId, SlotId};
 use keepfast_format::keyring::Keyring;
 use keepfast_format::keys::{ChunkIds, DomainSecrets, Identity, KeyRef};
 use keepfast_format::slot::{KeySlot, PasswordCost};
-use keepfast_format::{FormatError, limits, names};
+use keepfast_format::{FormatError, names};
 use zeroize::Zeroizing;
 
 use super::flaws::Flaw;
+use super::ignored::Ignored;
 use super::lineage::Lineages;
+use super::memory::{Memory, Recalled, Remembered};
 use super::objects::Objects;
-use super::soundness::until;
+use super::parameters::{self, Trust};
+use super::slots::{self, SlotLimits, Unlocked};
 use crate::error::{EngineError, Result};
 
 /// What `init` can choose.
@@ -46,6 +50,13 @@ pub struct Repository {
     identity: Identity,
     keyring: Keyring,
     secrets: Vec<DomainSecrets>,
+    /// The key slot that opened.
+    slot: Option<SlotId>,
+    ignored: Vec<Ignored>,
+    cut_off: CutOff,
+    seen: Option<Remembered>,
+    memory: Option<Memory>,
+    memory_flaw: Option<String>,
     #[cfg(feature = "flaws")]
     pub(super) flaw: Option<Flaw>,
 }
@@ -53,15 +64,39 @@ pub struct Repository {
 /// A repository that is there, still closed.
 pub struct FoundRepository {
     backend: Arc<dyn Backend>,
-    /// The number of its newest config.
-    config_n: u32,
+    /// The numbers of its configs, authentic or not, in ascending order.
+    configs: Vec<u32>,
+}
+
+/// How to open a repository.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenOptions<'a> {
+    /// Where copies of small objects are kept if the store is far.
+    pub cache: Option<&'a Path>,
+    /// Where it is remembered what was seen at this place before.
+    pub memory: Option<&'a Memory>,
+    /// Which key slots are tried.
+    pub slots: SlotLimits,
+}
+
+/// Whether the newest config and keyring don't follow the ones below them.
+#[derive(Debug, Clone, Copy, Default)]
+struct CutOff {
+    config: bool,
+    keyring: bool,
 }
 
 impl FoundRepository {
     /// Opens it with a password. If the store is far, small objects that never change are read
     /// from copies below `cache`, as far as there are some.
     pub fn open(self, password: &[u8], cache: Option<&Path>) -> Result<Repository> {
-        Repository::open_found(self, password, cache, Arc::new(system_entropy))
+        self.open_with(password, &OpenOptions { cache, ..OpenOptions::default() })
+    }
+
+    /// Opens it with a password, and in other ways as these options say. With a memory, another
+    /// repository than the one that was seen at this place is refused.
+    pub fn open_with(self, password: &[u8], options: &OpenOptions<'_>) -> Result<Repository> {
+        Repository::open_found(self, password, options, Arc::new(system_entropy))
     }
 }
 
@@ -116,8 +151,8 @@ impl Repository {
             return Err(EngineError::RepositoryExists { location });
         }
         backend.sync()?;
-        let keyring =
-            Keyring::open(&ring, id, identity.owners()).map_err(EngineError::damaged(names::keyring(0)))?;
+        let keyring = Keyring::open(&ring, id, 0, identity.owners())
+            .map_err(EngineError::damaged(names::keyring(0)))?;
         Ok(Self {
             objects: Objects::new(backend, None, id),
             entropy,
@@ -125,6 +160,12 @@ impl Repository {
             identity,
             keyring,
             secrets: vec![secrets],
+            slot: Some(SlotId::of(&slot)),
+            ignored: Vec::new(),
+            cut_off: CutOff::default(),
+            seen: None,
+            memory: None,
+            memory_flaw: None,
             #[cfg(feature = "flaws")]
             flaw: None,
         })
@@ -137,58 +178,67 @@ impl Repository {
 
     /// As [`Repository::open`], with random bytes from elsewhere than the operating system.
     pub fn open_with(backend: Arc<dyn Backend>, password: &[u8], entropy: Arc<Entropy>) -> Result<Self> {
-        Self::open_found(Self::find(backend)?, password, None, entropy)
+        Self::open_found(Self::find(backend)?, password, &OpenOptions::default(), entropy)
     }
 
     /// Looks for a repository, before anybody is asked for its password.
     pub fn find(backend: Arc<dyn Backend>) -> Result<FoundRepository> {
-        match list_numbers(&*backend, names::CONFIG)?.last() {
-            Some(newest) => Ok(FoundRepository { backend, config_n: *newest }),
-            None => {
-                refuse_without_config(&*backend)?;
-                Err(EngineError::NoRepository { location: backend.location() })
-            }
+        let configs = list_numbers(&*backend, names::CONFIG)?;
+        if configs.is_empty() {
+            refuse_without_config(&*backend)?;
+            return Err(EngineError::NoRepository { location: backend.location() });
         }
+        Ok(FoundRepository { backend, configs })
     }
 
     fn open_found(
         found: FoundRepository,
         password: &[u8],
-        cache: Option<&Path>,
+        options: &OpenOptions<'_>,
         entropy: Arc<Entropy>,
     ) -> Result<Self> {
-        let FoundRepository { backend, config_n } = found;
+        let FoundRepository { backend, configs } = found;
         let keys = list_names(&*backend, names::KEY_OBJECTS)?;
-        let (id, identity) = unlock(&*backend, &keys, password)?;
-        let objects = Objects::new(Arc::clone(&backend), cache, id);
-        let config = objects.read(&names::config(config_n), limits::SMALL_OBJECT_BYTES_MAX, |bytes| {
-            Config::open(bytes, id, identity.owners())
-        })?;
-        if let Some(feature) = config.features.read.first() {
+        let (mut seen, mut memory_flaw) = (None, None);
+        match options.memory.map_or(Recalled::Nothing, Memory::recall) {
+            Recalled::Nothing => {}
+            Recalled::Seen(remembered) => seen = Some(*remembered),
+            Recalled::Damaged(why) => memory_flaw = Some(why),
+        }
+        let hint = seen.as_ref().and_then(|seen| seen.slot);
+        let Unlocked { slot, repository: id, identity } =
+            slots::unlock(&*backend, &keys, password, options.slots, hint)?;
+        if let Some(seen) = seen.as_ref().filter(|seen| seen.repository != id) {
+            let (location, seen) = (backend.location(), seen.repository);
+            return Err(EngineError::Swapped { location, seen, shown: id });
+        }
+        let objects = Objects::new(Arc::clone(&backend), options.cache, id);
+        let trust = Trust { repository: id, owners: identity.owners() };
+        let config = parameters::newest::<Config>(&objects, trust, &configs)?;
+        if let Some(feature) = config.object.features.read.first() {
             return Err(EngineError::UnknownFeature { feature: feature.clone() });
         }
-        let rings = keys.iter().filter_map(|name| names::parse_numbered(names::KEYRING, name));
-        let Some(newest) = rings.max() else {
-            return Err(EngineError::Missing {
-                object: names::keyring(0),
-                consequence: "no data can be opened without it; restore it from a copy of the repository",
-            });
-        };
-        let name = names::keyring(newest);
-        let keyring = objects.read(&name, limits::SMALL_OBJECT_BYTES_MAX, |bytes| {
-            Keyring::open(bytes, id, identity.owners())
-        })?;
-        let secrets = keyring.secrets(&identity).map_err(EngineError::damaged(&name))?;
+        let keyring = parameters::newest::<Keyring>(&objects, trust, &numbers_among(names::KEYRING, &keys))?;
+        let name = names::keyring(keyring.object.n);
+        let secrets = keyring.object.secrets(&identity).map_err(EngineError::damaged(name))?;
         if secrets.is_empty() {
             return Err(EngineError::NotAllowed { action: "open this repository's keyring" });
         }
+        let mut ignored = config.ignored;
+        ignored.extend(keyring.ignored);
         Ok(Self {
             objects,
             entropy,
-            config,
+            cut_off: CutOff { config: config.is_cut_off, keyring: keyring.is_cut_off },
+            config: config.object,
             identity,
-            keyring,
+            keyring: keyring.object,
             secrets,
+            slot: Some(slot),
+            ignored,
+            seen,
+            memory: options.memory.cloned(),
+            memory_flaw,
             #[cfg(feature = "flaws")]
             flaw: None,
         })
@@ -216,8 +266,15 @@ impl Repository {
         self.config.repository
     }
 
-    /// Fails if writing takes a feature that this version doesn't know.
+    /// Fails if writing takes a feature that this version doesn't know, or if nobody can tell whether
+    /// the parameters are the newest: what the newest config or keyring follows isn't there.
     pub fn can_be_written(&self) -> Result<()> {
+        if self.cut_off.config {
+            return Err(parameters::cut_off_error::<Config>(self.config.n));
+        }
+        if self.cut_off.keyring {
+            return Err(parameters::cut_off_error::<Keyring>(self.keyring.n));
+        }
         all_known(&self.config.features.write)
     }
 
@@ -296,52 +353,68 @@ impl Repository {
         Chunker::new(self.config.chunker, self.current()).map_err(EngineError::damaged("config"))
     }
 
+    /// Objects among configs and keyrings that count for nothing, because they aren't authentic, as
+    /// far as they were looked at to find the newest.
+    #[must_use]
+    pub fn ignored(&self) -> &[Ignored] {
+        &self.ignored
+    }
+
     /// Checks every config, keyring and key slot, and the chains between them. Returns how
-    /// many objects there are, and each damaged one with what is wrong.
-    pub fn check_parameters(&self) -> Result<(u64, Vec<(String, String)>)> {
-        let mut findings = Vec::new();
-        let mut count = 0;
-        let owners = self.identity.owners();
-        for (prefix, name_of) in
-            [(names::CONFIG, names::config as fn(u32) -> String), (names::KEYRING, names::keyring)]
-        {
-            let mut before = None;
-            for (expected, n) in (0..).zip(list_numbers(self.backend(), prefix)?) {
-                let name = name_of(n);
-                count += 1;
-                if n != expected {
-                    findings.push((name_of(expected), "it is missing from its chain".to_owned()));
-                }
-                let (hash, opened) = until(
-                    || {
-                        let bytes = read_small(self.backend(), &name)?;
-                        let opened = if prefix == names::CONFIG {
-                            Config::open(&bytes, self.id(), owners).map(|config| (config.n, config.previous))
-                        } else {
-                            Keyring::open(&bytes, self.id(), owners).map(|ring| (ring.n, ring.previous))
-                        };
-                        Ok((ObjectHash::of(&bytes), opened))
-                    },
-                    |read: &Result<_>| !matches!(read, Ok((_, Err(_)))),
-                )?;
-                match opened {
-                    Err(error) => findings.push((name, error.to_string())),
-                    Ok((found, previous)) if found != n || previous != before => {
-                        findings.push((name, "it doesn't follow the one before it".to_owned()));
-                    }
-                    Ok(_) => {}
-                }
-                before = Some(hash);
-            }
+    /// many objects there are, and each that is damaged or a stranger's, with what is wrong.
+    pub fn check_parameters(&self) -> Result<(u64, Vec<Ignored>)> {
+        let configs = list_numbers(self.backend(), names::CONFIG)?;
+        let keys = list_names(self.backend(), names::KEY_OBJECTS)?;
+        let keyrings = numbers_among(names::KEYRING, &keys);
+        let trust = Trust { repository: self.id(), owners: self.identity.owners() };
+        let (slots, slot_flaws) = slots::flaws(self.backend(), &keys)?;
+        let mut findings = parameters::flaws::<Config>(&self.objects, trust, &configs)?;
+        findings.extend(parameters::flaws::<Keyring>(&self.objects, trust, &keyrings)?);
+        findings.extend(slot_flaws);
+        Ok((slots + configs.len() as u64 + keyrings.len() as u64, findings))
+    }
+
+    /// What was remembered of this repository when it was opened.
+    pub(super) fn seen(&self) -> Option<&Remembered> {
+        self.seen.as_ref()
+    }
+
+    /// Where what is seen of this repository is remembered.
+    pub(super) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
+    }
+
+    /// What of this repository is to be remembered as long as nothing else of it is known.
+    pub(super) fn shown(&self) -> Remembered {
+        Remembered {
+            repository: self.id(),
+            config: self.config.n,
+            keyring: self.keyring.n,
+            verdict: 0,
+            slot: self.slot,
+            heads: BTreeMap::new(),
         }
-        let slots = list_names(self.backend(), names::KEYS)?;
-        for (name, slot) in read_slots(self.backend(), &slots)? {
-            count += 1;
-            if let Err(error) = slot {
-                findings.push((name.clone(), error.to_string()));
-            }
+    }
+
+    /// Remembers what this program has itself just made. If that can't be written, the next program
+    /// that opens the repository says so.
+    pub(super) fn remember_own(&self, change: impl FnOnce(&mut Remembered)) {
+        if let Some(memory) = &self.memory {
+            let mut shown = self.shown();
+            change(&mut shown);
+            let _ = memory.add(&shown);
         }
-        Ok((count, findings))
+    }
+
+    /// Remembers that an epoch has its verdict.
+    pub(crate) fn remember_verdict(&self, epoch: u32) {
+        self.remember_own(|shown| shown.verdict = epoch);
+    }
+
+    /// Why what was seen before at this place isn't known, if it should be.
+    #[must_use]
+    pub fn memory_flaw(&self) -> Option<&str> {
+        self.memory_flaw.as_deref()
     }
 }
 
@@ -405,10 +478,6 @@ fn draw<const N: usize>(entropy: &Entropy) -> Result<Zeroizing<[u8; N]>> {
     Ok(bytes)
 }
 
-fn read_small(backend: &dyn Backend, name: &str) -> Result<Vec<u8>> {
-    Ok(backend.read(name, limits::SMALL_OBJECT_BYTES_MAX)?)
-}
-
 fn list_numbers(backend: &dyn Backend, prefix: &str) -> Result<Vec<u32>> {
     let mut numbers = Vec::new();
     backend.list(prefix, &mut |listed| numbers.extend(names::parse_numbered(prefix, &listed.name)))?;
@@ -430,57 +499,18 @@ fn refuse_without_config(backend: &dyn Backend) -> Result<()> {
     Ok(())
 }
 
+/// The numbers of objects with this prefix among others, in ascending order.
+fn numbers_among(prefix: &str, names: &[String]) -> Vec<u32> {
+    let mut numbers: Vec<u32> = names.iter().filter_map(|name| names::parse_numbered(prefix, name)).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 fn list_names(backend: &dyn Backend, prefix: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     backend.list(prefix, &mut |listed| found.push(listed.name))?;
     found.sort_unstable();
     Ok(found)
-}
-
-/// The key slots among these objects; one whose bytes don't fit its name, or don't decode, with
-/// what is wrong.
-fn read_slots<'n>(
-    backend: &dyn Backend,
-    listed: &'n [String],
-) -> Result<Vec<(&'n String, Result<KeySlot, FormatError>)>> {
-    let mut slots = Vec::new();
-    for name in listed {
-        let Some(id) = names::parse_slot(name) else { continue };
-        let read = || {
-            let bytes = match read_small(backend, name) {
-                Err(EngineError::Damaged { source, .. }) => return Ok(Err(source)),
-                read => read?,
-            };
-            Ok(if SlotId::of(&bytes) == id {
-                KeySlot::decode(&bytes)
-            } else {
-                Err(FormatError::NotAuthentic { what: "key slot" })
-            })
-        };
-        let slot = until(read, |slot: &Result<_>| !matches!(slot, Ok(Err(_))))?;
-        slots.push((name, slot));
-    }
-    Ok(slots)
-}
-
-/// Opens the first of the key slots among these objects that the password fits.
-fn unlock(backend: &dyn Backend, keys: &[String], password: &[u8]) -> Result<(RepositoryId, Identity)> {
-    let slots = read_slots(backend, keys)?;
-    if slots.is_empty() {
-        return Err(EngineError::Missing {
-            object: format!("{}: every key slot", names::KEYS),
-            consequence: "without a key slot nothing can be opened; restore it from a copy of the repository",
-        });
-    }
-    let mut damaged = None;
-    for (name, slot) in slots {
-        match slot.and_then(|slot| slot.unwrap(password)) {
-            Ok(opened) => return Ok(opened),
-            Err(FormatError::WrongPassword) => {}
-            Err(error) => damaged = Some(EngineError::Damaged { object: name.clone(), source: error }),
-        }
-    }
-    Err(damaged.unwrap_or_else(|| EngineError::WrongPassword { location: backend.location() }))
 }
 
 fn all_known(features: &[String]) -> Result<()> {

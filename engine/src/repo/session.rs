@@ -22,6 +22,7 @@ use super::frames::FrameCache;
 use super::index::{Index, Wanted};
 use super::listings::list_sessions;
 use super::marks::SessionMarks;
+use super::memory::SeenHead;
 use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
 use super::repository::Repository;
@@ -124,6 +125,9 @@ impl<'r> Session<'r> {
         options: &SessionOptions<'r>,
         monitor: &'r dyn Monitor,
     ) -> Result<Self> {
+        if let Some(snapshots) = options.ended {
+            snapshots.must_be_known()?;
+        }
         let id = announce(repository, options.program, (options.clock)(), false)?;
         let session = Self {
             id,
@@ -140,6 +144,21 @@ impl<'r> Session<'r> {
             unresolved: AtomicBool::new(false),
             acked: Mutex::new(0),
         };
+        match session.hear_epochs() {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                // Where it can't go on, nobody has to wait for it; a store that fails wouldn't hear that.
+                if !matches!(error, EngineError::Backend(_) | EngineError::Fenced) {
+                    session.give_up();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What follows the session's creation: it hears what is dead, and answers the newest epoch.
+    fn hear_epochs(&self) -> Result<()> {
+        let (repository, index) = (self.repository, self.index);
         let epochs = Epochs::list(repository)?;
         epochs.tell_all(repository, index)?;
         let newest = epochs.newest();
@@ -147,16 +166,16 @@ impl<'r> Session<'r> {
             if let Some(condemned) =
                 epochs.unfinished().map_or(Ok(None), |n| find_condemned(repository, n))?
             {
-                session.stop_referring_to(&condemned)?;
+                self.stop_referring_to(&condemned)?;
             }
-            session.create_ack(newest, Vec::new())?;
+            self.create_ack(newest, Vec::new())?;
         }
-        *lock(&session.acked) = newest;
+        *lock(&self.acked) = newest;
         // Before the first epoch nothing was ever removed, whatever was forgotten.
-        if newest == 0 || session.parent_stands()? {
-            session.takeover.store(takeover::OPEN, Ordering::SeqCst);
+        if newest == 0 || self.parent_stands()? {
+            self.takeover.store(takeover::OPEN, Ordering::SeqCst);
         }
-        Ok(session)
+        Ok(())
     }
 
     /// The session's id, and its snapshot's.
@@ -405,6 +424,7 @@ impl<'r> Session<'r> {
     /// made durable too. Returns the snapshot as it is stored.
     pub fn commit(&self, request: CommitRequest<'_>) -> Result<Snapshot> {
         let repository = self.repository;
+        request.snapshots.must_be_known()?;
         let epoch = {
             let mut acked = lock(&self.acked);
             self.answer_newer_than(&mut acked)?;
@@ -440,6 +460,8 @@ impl<'r> Session<'r> {
         if !repository.has(Flaw::CatalogueNotRead) && names_dead(repository, self.id)? {
             return Err(EngineError::Fenced);
         }
+        let head = SeenHead { sequence, session: self.id, hash: ObjectHash::of(&bytes) };
+        repository.remember_own(|shown| shown.add_head(head));
         Ok(snapshot)
     }
 

@@ -9,7 +9,8 @@ use keepfast_format::snapshot::{Register, Snapshot};
 use keepfast_format::{limits, names};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::catalogue::dead_sessions;
+use super::catalogue::{DeadSessions, dead_sessions};
+use super::ignored::Ignored;
 use super::lineage::Lineages;
 use super::listings::list_sessions;
 use super::repository::Repository;
@@ -66,6 +67,8 @@ pub struct Snapshots {
     /// Those that can't be read, and what else should say something about snapshots: object and
     /// what is wrong with it.
     pub damaged: Vec<(String, String)>,
+    /// Objects of the catalogue that aren't authentic: nobody knows which sessions they named.
+    pub ignored: Vec<Ignored>,
 }
 
 /// Narrows a choice among snapshots.
@@ -102,18 +105,20 @@ impl Snapshots {
         let ids = list_sessions(repository, names::SNAPSHOTS)?;
         if ids.is_empty() {
             // There is nothing that anything could have been decided about.
-            return Ok(Self::default());
+            let DeadSessions { sessions, ignored } = dead_sessions(repository)?;
+            return Ok(Self { dead: sessions, ignored, ..Self::default() });
         }
         repository.objects().keep_only(names::SNAPSHOTS, |name| {
             names::parse_session(names::SNAPSHOTS, name).is_some_and(|id| ids.contains(&id))
         });
         let read: Vec<_> = ids.par_iter().map(|id| (*id, load_one(repository, *id))).collect();
         let standings = Standings::load(repository)?;
-        let dead = dead_sessions(repository)?;
+        let DeadSessions { sessions: dead, ignored } = dead_sessions(repository)?;
         let mut snapshots = Self {
             protected: standings.protected,
             damaged: standings.damaged,
             lineages: repository.lineages(),
+            ignored,
             ..Self::default()
         };
         let owners = repository.identity().owners().iter().map(holder_of).collect();
@@ -138,6 +143,12 @@ impl Snapshots {
         snapshots.forgotten.sort_by_key(by_time);
         snapshots.damaged.sort_unstable();
         Ok(snapshots)
+    }
+
+    /// Fails unless it is known of each session whether it is dead: for programs that write or remove.
+    pub fn must_be_known(&self) -> Result<()> {
+        let known = DeadSessions { ignored: self.ignored.clone(), ..DeadSessions::default() };
+        known.must_be_all()
     }
 
     /// The snapshot that `text` names: `latest`, `latest~N`, or the start of an id.

@@ -9,7 +9,7 @@ use keepfast_format::standing::{Decision, Standing};
 use keepfast_format::{limits, names};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::catalogue::names_dead;
+use super::catalogue::{is_named_dead, names_dead};
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
@@ -92,11 +92,19 @@ fn decisions(repository: &Repository, snapshot: SessionId) -> Result<Option<Deci
     Ok(Some(decisions))
 }
 
-/// Whether a snapshot is forgotten, or so dead that nothing of it is left.
+/// Whether a snapshot is forgotten, or so dead that nothing of it is left. Fails if nobody can tell.
 pub fn is_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool> {
-    let forgotten = decisions(repository, snapshot)?
-        .is_none_or(|decisions| decisions.values().any(|standing| *standing == Some(Standing::Forgotten)));
-    Ok(forgotten || names_dead(repository, snapshot)?)
+    Ok(is_decided_forgotten(repository, snapshot)? || names_dead(repository, snapshot)?)
+}
+
+/// As [`is_forgotten`], as far as what is stored is authentic: for readers.
+pub fn seems_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool> {
+    Ok(is_decided_forgotten(repository, snapshot)? || is_named_dead(repository, snapshot)?)
+}
+
+fn is_decided_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool> {
+    Ok(decisions(repository, snapshot)?
+        .is_none_or(|decisions| decisions.values().any(|standing| *standing == Some(Standing::Forgotten))))
 }
 
 /// Decides about a snapshot. Nothing happens if that is decided already.

@@ -37,7 +37,7 @@ pub const ALL: &[(&str, Decode, fn() -> Vec<u8>)] = &[
     ("blob", |b| decode_blob(b).map(drop), || keepfast_format::tree::encode_blob(b"piece")),
     ("catalogue", open_catalogue, collected::catalogue_bytes),
     ("condemned", open_condemned, collected::condemned_bytes),
-    ("config", |b| Config::open(b, repository(), owner().owners()).map(drop), fixtures::config_bytes),
+    ("config", |b| Config::open(b, repository(), 1, owner().owners()).map(drop), fixtures::config_bytes),
     ("decision", open_decision, collected::decision_bytes),
     ("envelope", |b| Envelope::decode(b).map(drop), fixtures::session_bytes),
     ("extents", |b| node::extents_from_bytes(b).map(drop), || node::extents_to_bytes(&[(1, 2), (3, 4)])),
@@ -66,7 +66,7 @@ pub fn decoder(structure: &str) -> Option<Decode> {
 
 fn open_keyring(bytes: &[u8]) -> Result<(), FormatError> {
     let owner = owner();
-    Keyring::open(bytes, repository(), owner.owners())?.secrets(&owner).map(drop)
+    Keyring::open(bytes, repository(), 0, owner.owners())?.secrets(&owner).map(drop)
 }
 
 fn open_pack(bytes: &[u8]) -> Result<(), FormatError> {

@@ -202,7 +202,7 @@ proptest! {
     fn every_config_comes_back(config in strategies::config()) {
         let owner = fixtures::owner();
         let bytes = config.seal(&owner).expect("the sizes are valid");
-        prop_assert_eq!(Config::open(&bytes, fixtures::repository(), owner.owners()), Ok(config));
+        prop_assert_eq!(Config::open(&bytes, fixtures::repository(), config.n, owner.owners()), Ok(config));
     }
 
     #[test]

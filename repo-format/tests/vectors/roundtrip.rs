@@ -27,20 +27,20 @@ use crate::fixtures::{self, PASSWORD, SEGMENT_N, owner, repository, secrets, ses
 #[test]
 fn a_config_is_read_back_with_fields_that_nobody_knows() {
     assert_eq!(
-        Config::open(&fixtures::config_bytes(), repository(), owner().owners()),
+        Config::open(&fixtures::config_bytes(), repository(), 1, owner().owners()),
         Ok(fixtures::config())
     );
     let newer = resign(CONFIG, &fixtures::config_bytes(), |map| {
         map.insert(key(-1), Value::Text("kept".into()));
     });
-    let config = Config::open(&newer, repository(), owner().owners()).expect("key -1 is ignorable");
+    let config = Config::open(&newer, repository(), 1, owner().owners()).expect("key -1 is ignorable");
     assert_eq!(config.seal(&owner()).as_ref(), Ok(&newer));
 }
 
 #[test]
 fn a_config_of_another_repository_is_refused() {
     let other = RepositoryId::new([1; 16]);
-    let found = Config::open(&fixtures::config_bytes(), other, owner().owners());
+    let found = Config::open(&fixtures::config_bytes(), other, 1, owner().owners());
     assert_eq!(found, Err(FormatError::NotAuthentic { what: "config" }));
 }
 
@@ -66,7 +66,7 @@ fn keyring_of_three() -> Keyring {
         items(domain, 3).push(craft::keyring_box("writer", &craft::box_secrets(false)));
         items(domain, 3).push(craft::keyring_box("reader", &craft::box_secrets(true)));
     });
-    Keyring::open(&bytes, repository(), owner().owners()).expect("the owner signed it")
+    Keyring::open(&bytes, repository(), 0, owner().owners()).expect("the owner signed it")
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_snapshot_says_which_sessions_its_heads_are_and_what_it_brings_back() {
 #[test]
 fn a_keyring_says_whose_history_a_holder_continues() {
     let holders_of = |bytes: &[u8]| {
-        Keyring::open(bytes, repository(), owner().owners()).expect("the owner signed it").holders
+        Keyring::open(bytes, repository(), 0, owner().owners()).expect("the owner signed it").holders
     };
     let bytes = collected::keyring_of_a_successor_bytes();
     let holders = holders_of(&bytes);
@@ -180,7 +180,7 @@ fn a_keyring_says_whose_history_a_holder_continues() {
 fn of_a_writer_that_may_not_write_any_more_counts_what_the_keyring_keeps() {
     let bytes = collected::keyring_of_a_retired_writer_bytes();
     let open =
-        |bytes: &[u8]| Keyring::open(bytes, repository(), owner().owners()).expect("the owner signed it");
+        |bytes: &[u8]| Keyring::open(bytes, repository(), 0, owner().owners()).expect("the owner signed it");
     let ring = open(&bytes);
     let writer = identity("writer", 1);
     let key = writer.verifying_key();
@@ -458,7 +458,7 @@ fn a_password_is_its_bytes_and_nothing_is_done_to_them() {
 #[test]
 fn a_keyring_counts_by_its_signer_and_its_boxes_not_by_who_stands_in_it() {
     let open =
-        |bytes: &[u8]| Keyring::open(bytes, repository(), owner().owners()).expect("an owner signed it");
+        |bytes: &[u8]| Keyring::open(bytes, repository(), 0, owner().owners()).expect("an owner signed it");
     let ring = open(&craft::keyring_without_its_signer());
     assert_eq!(ring.secrets(&owner()).expect("its box opens").len(), 1);
     // An owner that isn't a holder signs as an owner, and has no sessions of its own.
@@ -473,7 +473,7 @@ fn of_several_holders_with_one_id_and_several_boxes_for_one_the_first_counts() {
         let Some(Value::Map(domain)) = items(map, 4).first_mut() else { panic!("a domain") };
         items(domain, 3).push(craft::keyring_box("owner", b"rubbish"));
     });
-    let ring = Keyring::open(&twice, repository(), owner().owners()).expect("the owner signed it");
+    let ring = Keyring::open(&twice, repository(), 0, owner().owners()).expect("the owner signed it");
     assert_eq!(ring.writer(owner().holder()), None, "it is a reader first");
     assert_eq!(ring.secrets(&owner()).expect("the first box opens").len(), 1);
 }
@@ -481,7 +481,7 @@ fn of_several_holders_with_one_id_and_several_boxes_for_one_the_first_counts() {
 #[test]
 fn a_keyring_has_the_secrets_of_all_versions_the_newest_last() {
     let bytes = fixtures::keyring_of_two_versions();
-    let ring = Keyring::open(&bytes, repository(), owner().owners()).expect("the owner signed it");
+    let ring = Keyring::open(&bytes, repository(), 0, owner().owners()).expect("the owner signed it");
     let versions: Vec<_> = ring.secrets(&owner()).expect("its boxes open");
     let versions: Vec<_> = versions.iter().map(|secrets| (secrets.key(), *secrets.gear())).collect();
     let expected = [secrets(), fixtures::newer_secrets()].map(|secrets| (secrets.key(), *secrets.gear()));

@@ -9,3 +9,4 @@ mod privileges;
 mod odds;
 mod unreachable;
 mod writers;
+mod parameters;
