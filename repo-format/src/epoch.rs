@@ -79,14 +79,14 @@ impl Condemned {
         let mut fields = Taker::decode(CONDEMNED, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = fields.u32(1)?;
-        let packs = ascending(CONDEMNED, &fields.bytes(2)?, |record: &[u8; PackName::SIZE]| {
+        let packs = ascending(CONDEMNED, fields.bytes(2)?, |record: &[u8; PackName::SIZE]| {
             let (id, session) = record.split_at(PackId::SIZE);
             PackName {
                 id: PackId::new(id.try_into().unwrap_or_default()),
                 session: SessionId::from_bytes(session.try_into().unwrap_or(&[0; SessionId::SIZE])),
             }
         })?;
-        let snapshots = ascending(CONDEMNED, &fields.bytes(3)?, SessionId::from_bytes)?;
+        let snapshots = ascending(CONDEMNED, fields.bytes(3)?, SessionId::from_bytes)?;
         fields.finish()?;
         if !in_repository || found != epoch {
             return Err(FormatError::NotAuthentic { what: CONDEMNED });
@@ -135,7 +135,7 @@ impl Ack {
         let mut fields = Taker::decode(ACK, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = (fields.u32(1)?, SessionId::from_bytes(&fields.fixed(2)?));
-        let objections = ascending(ACK, &fields.bytes(3)?, |id| PackId::new(*id))?;
+        let objections = ascending(ACK, fields.bytes(3)?, |id| PackId::new(*id))?;
         fields.finish()?;
         if !in_repository || found != (epoch, session) {
             return Err(not_authentic);
@@ -177,7 +177,7 @@ impl Verdict {
         let mut fields = Taker::decode(VERDICT, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = fields.u32(1)?;
-        let packs = ascending(VERDICT, &fields.bytes(2)?, |id| PackId::new(*id))?;
+        let packs = ascending(VERDICT, fields.bytes(2)?, |id| PackId::new(*id))?;
         fields.finish()?;
         if !in_repository || found != epoch {
             return Err(FormatError::NotAuthentic { what: VERDICT });

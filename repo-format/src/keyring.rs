@@ -121,8 +121,8 @@ impl Keyring {
         let ring = Self {
             n: fields.u32(1)?,
             previous: fields.optional_fixed(2)?.map(ObjectHash::new),
-            holders: fields.maps(3)?.into_iter().map(read_holder).collect::<Result<_, _>>()?,
-            domains: fields.maps(4)?.into_iter().map(read_domain).collect::<Result<_, _>>()?,
+            holders: fields.maps(3, read_holder)?,
+            domains: fields.maps(4, read_domain)?,
             repository,
         };
         fields.finish()?;
@@ -182,29 +182,25 @@ impl Keyring {
     }
 }
 
-fn read_holder(mut fields: Taker) -> Result<Holder, FormatError> {
+fn read_holder(mut fields: Taker<'_>) -> Result<Holder, FormatError> {
     let role = Role::from_code(fields.uint(0)?).ok_or_else(|| fields.malformed("a role is unknown"))?;
     let holder = Holder { role, agreement: fields.fixed(1)?, verifying: fields.fixed(2)? };
     fields.finish()?;
     Ok(holder)
 }
 
-fn read_domain(mut fields: Taker) -> Result<DomainEntry, FormatError> {
+fn read_domain(mut fields: Taker<'_>) -> Result<DomainEntry, FormatError> {
     let key = KeyRef { domain: DomainId::new(fields.fixed(0)?), version: fields.u32(1)? };
     let sealing_public = fields.fixed(2)?;
-    let boxes = fields
-        .maps(3)?
-        .into_iter()
-        .map(|mut fields| {
-            let sealed = KeyBox {
-                holder: HolderId::new(fields.fixed(0)?),
-                ephemeral: fields.fixed(1)?,
-                sealed: fields.bytes(2)?,
-            };
-            fields.finish()?;
-            Ok(sealed)
-        })
-        .collect::<Result<_, FormatError>>()?;
+    let boxes = fields.maps(3, |mut fields| {
+        let sealed = KeyBox {
+            holder: HolderId::new(fields.fixed(0)?),
+            ephemeral: fields.fixed(1)?,
+            sealed: fields.bytes(2)?.to_vec(),
+        };
+        fields.finish()?;
+        Ok(sealed)
+    })?;
     fields.finish()?;
     Ok(DomainEntry { key, sealing_public, boxes })
 }
