@@ -52,6 +52,12 @@ impl BackendError {
         self.source.kind() == io::ErrorKind::NotFound
     }
 
+    /// Whether the object was refused, unread, because it is larger than the caller takes.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.source.kind() == io::ErrorKind::FileTooLarge
+    }
+
     /// Whether it failed only because the caller wanted to end.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {

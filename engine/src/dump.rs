@@ -39,12 +39,13 @@ pub fn dump(
         return Err(unusable("isn't a regular file"));
     };
     let before = extents.content_start() as usize;
-    let extents = trees.extents(&extents, size)?.into_iter();
-    let mut file = Dumped { out, before, extents, end: 0, left: 0 };
+    let layout = trees.layout(size, &content, &extents)?;
+    let content_bytes = layout.content_bytes;
+    let mut file = Dumped { out, before, extents: layout.extents.into_iter(), end: 0, left: 0 };
     thread::scope(|scope| {
         let (windows, fetched) = bounded(0);
         let frames = &frames;
-        let fetching = scope.spawn(move || fetch_all(frames, &content, &windows));
+        let fetching = scope.spawn(move || fetch_all(frames, &content, content_bytes, &windows));
         // If writing fails, the other side notices that nobody takes its windows.
         for window in fetched {
             for chunk in window {
@@ -62,9 +63,14 @@ pub fn dump(
 }
 
 /// Fetches a content's chunks window by window: while one is written, the next is on its way.
-fn fetch_all(frames: &FrameCache<'_>, content: &Content, windows: &Sender<Vec<Vec<u8>>>) -> Result<()> {
+fn fetch_all(
+    frames: &FrameCache<'_>,
+    content: &Content,
+    content_bytes: u64,
+    windows: &Sender<Vec<Vec<u8>>>,
+) -> Result<()> {
     let (mut ids, mut bytes) = (Vec::new(), 0);
-    Trees::new(frames).for_each_chunk(content, &mut |chunk| {
+    Trees::new(frames).for_each_chunk(content, content_bytes, &mut |chunk| {
         ids.push(chunk.id);
         bytes += u64::from(chunk.len);
         if bytes >= WINDOW_BYTES {

@@ -7,10 +7,10 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
-use super::trees::{TreeKind, TreeRef, file_damage, states_below};
+use super::trees::{TreeKind, TreeRef, file_damage, list_tree, states_below};
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
-use crate::repo::{Index, Trees};
+use crate::repo::{Index, ListRef, Trees};
 
 /// Damaged files that are named one by one; of more, only their number and their snapshots are told.
 const FILES_NAMED: u64 = 1000;
@@ -108,7 +108,9 @@ impl<'w> Hits<'w> {
 
     fn file(&mut self, snapshot: &str, node: &Node, path: &[u8]) -> Result<()> {
         let (index, bad) = (self.index, self.bad);
-        let damage = file_damage(self.trees, node, &mut |chunk| {
+        let damaged = self.damaged;
+        let mut enter = |list: ListRef| list.level == 1 || damaged.contains(&list_tree(list));
+        let damage = file_damage(self.trees, node, &mut enter, &mut |chunk| {
             if bad.contains(&chunk.id) {
                 return Ok(Some(format!("chunk {} is damaged", chunk.id)));
             }

@@ -24,7 +24,7 @@ use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
     FrameCache, Index, Repository, Snapshots, Trees, is_forgotten, list_catalogue, list_segments, names_dead,
-    read_segment, refresh_index, until,
+    read_object, read_segment, refresh_index, until,
 };
 use hits::Hits;
 use packs::Reading;
@@ -210,7 +210,11 @@ impl Check<'_> {
                 continue;
             };
             let read = || {
-                let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
+                let read = read_object(self.repository.backend(), &name, limits::SMALL_OBJECT_BYTES_MAX);
+                let bytes = match read {
+                    Err(EngineError::Damaged { source, .. }) => return Ok(Some(Err(source))),
+                    read => read?,
+                };
                 let writer = self.repository.writer_key(id.writer);
                 Ok(writer.map(|writer| Session::open(&bytes, self.repository.id(), writer)))
             };

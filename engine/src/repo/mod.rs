@@ -32,6 +32,7 @@ pub use frames::{ChunkBytes, FrameCache, windows};
 pub use gather::gather;
 pub use index::{Index, Located, Location, StoredPack};
 pub use listings::{list_packs, list_sessions};
+pub(crate) use objects::read_object;
 pub use packs::{PackFinding, verify_stored_pack};
 pub use reach::{Reach, Seen};
 pub use recover::{open_index, refresh_index};
@@ -42,5 +43,5 @@ pub use session::{CommitRequest, Session, SessionOptions, WriterTotals, fence, r
 pub use snapshots::{SnapshotFilter, Snapshots, StoredSnapshot};
 pub use soundness::{until, until_sound};
 pub use states::{decide, is_forgotten};
-pub use trees::{DirectoryPages, Trees};
+pub use trees::{DirectoryPages, FileLayout, ListRef, Trees};
 pub use writer::{FrameWriter, PackWriter, WriterOptions, write_packs};

@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keepfast_backend::Backend;
 use keepfast_format::FormatError;
@@ -18,14 +18,20 @@ use crate::error::{EngineError, Result};
 pub(super) struct Objects {
     backend: Arc<dyn Backend>,
     copies: Option<Copies>,
+    /// Held while a large object is in memory and may turn out to be nothing.
+    large: Mutex<()>,
 }
+
+/// Larger objects are read one at a time, however many threads there are: nobody knows before their
+/// signature is checked who has put them there, and how many.
+const LARGE_BYTES: u64 = 1 << 20;
 
 impl Objects {
     /// Reads from a store; if it is far, with copies below `cache`.
     pub fn new(backend: Arc<dyn Backend>, cache: Option<&Path>, repository: RepositoryId) -> Self {
         let cache = cache.filter(|_| backend.is_far());
         let copies = cache.map(|cache| Copies::new(copies_folder(cache, repository)));
-        Self { backend, copies }
+        Self { backend, copies, large: Mutex::default() }
     }
 
     /// The store.
@@ -46,7 +52,13 @@ impl Objects {
             return Ok(opened);
         }
         until_sound(|| {
-            let bytes = self.backend.read(name, limit)?;
+            let (bytes, _alone) = match self.backend.read(name, limit.min(LARGE_BYTES)) {
+                Err(error) if error.is_too_large() => {
+                    let alone = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+                    (read_object(&*self.backend, name, limit)?, Some(alone))
+                }
+                read => (read?, None),
+            };
             let opened = open(&bytes).map_err(EngineError::damaged(name))?;
             self.remember(name, &bytes);
             Ok(opened)
@@ -66,6 +78,18 @@ impl Objects {
             copies.keep_only(prefix, is_stored);
         }
     }
+}
+
+/// Reads an object of no more than `limit` bytes. A larger one isn't read; that is no failure of the
+/// store but of the object.
+pub fn read_object(backend: &dyn Backend, name: &str, limit: u64) -> Result<Vec<u8>> {
+    backend.read(name, limit).map_err(|error| {
+        if error.is_too_large() {
+            EngineError::damaged(name)(FormatError::OverLimit { what: "object", field: "size" })
+        } else {
+            error.into()
+        }
+    })
 }
 
 /// Copies of objects, each a file. That one can't be read or written is no more than slow.
