@@ -9,7 +9,7 @@ use keepfast_testkit::{Crafted, Crafter, Ear, Lab, craft};
 /// A crafted snapshot of a new writer checks clean and restores, and the next backup goes on.
 #[test]
 fn a_crafted_snapshot_that_tells_the_truth_is_like_any_other() {
-    let lab = Lab::with(|source| keepfast_testkit::tree::write(source.join("own.txt"), "own"));
+    let lab = Lab::with(|source| drop(keepfast_testkit::tree::write(source.join("own.txt"), "own")));
     lab.backup();
     let crafter = Crafter::of(&lab);
     let writer = crafter.enrol(Role::Writer, b"writer");
