@@ -108,7 +108,7 @@ impl BackendError {
     /// larger than one of its kind can be. Reading it again gives the same.
     #[must_use]
     pub fn is_unusable(&self) -> bool {
-        let why = self.not_an_object().is_some() || self.source.kind() == io::ErrorKind::FileTooLarge;
+        let why = self.not_an_object().is_some() || self.is_too_large();
         self.operation == Operation::Read && why
     }
 
@@ -116,6 +116,12 @@ impl BackendError {
     #[must_use]
     pub fn not_an_object(&self) -> Option<NotAnObject> {
         self.source.get_ref()?.downcast_ref().copied()
+    }
+
+    /// Whether the object was refused, unread, because it is larger than the caller takes.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.source.kind() == io::ErrorKind::FileTooLarge
     }
 
     /// Whether it failed only because the caller wanted to end.

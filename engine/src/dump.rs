@@ -56,12 +56,13 @@ fn dump_file(
         return Err(unusable("isn't a regular file"));
     };
     let before = extents.content_start() as usize;
-    let extents = trees.extents(&extents, size)?.into_iter();
-    let mut file = Dumped { out, before, extents, end: 0, left: 0 };
+    let layout = trees.layout(size, &content, &extents)?;
+    let content_bytes = layout.content_bytes;
+    let mut file = Dumped { out, before, extents: layout.extents.into_iter(), end: 0, left: 0 };
     thread::scope(|scope| {
         let (windows, fetched) = bounded(0);
         let data = FrameCache::new(repository, index).keeping(DATA_FRAMES);
-        let fetching = scope.spawn(move || fetch_all(trees, &data, &content, &windows));
+        let fetching = scope.spawn(move || fetch_all(trees, &data, &content, content_bytes, &windows));
         // If writing fails, the other side notices that nobody takes its windows.
         for window in fetched {
             for chunk in window {
@@ -83,10 +84,11 @@ fn fetch_all(
     trees: Trees<'_>,
     data: &FrameCache<'_>,
     content: &Content,
+    content_bytes: u64,
     windows: &Sender<Vec<Vec<u8>>>,
 ) -> Result<()> {
     let (mut chunks, mut bytes) = (Vec::new(), 0);
-    trees.for_each_chunk(content, &mut |chunk| {
+    trees.for_each_chunk(content, content_bytes, &mut |chunk| {
         chunks.push(chunk);
         bytes += u64::from(chunk.len);
         if bytes >= WINDOW_BYTES {

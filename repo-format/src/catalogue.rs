@@ -45,7 +45,7 @@ impl Catalogue {
         let mut fields = Taker::decode(WHAT, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = fields.u32(1)?;
-        let sessions = ascending(WHAT, &fields.bytes(2)?, SessionId::from_bytes)?;
+        let sessions = ascending(WHAT, fields.bytes(2)?, SessionId::from_bytes)?;
         fields.finish()?;
         if !in_repository || found != n {
             return Err(FormatError::NotAuthentic { what: WHAT });

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use serde_cbor::Value;
 
-use crate::FormatError;
+use crate::item::Items;
+use crate::{FormatError, limits};
 
-/// Fields that this program doesn't know and may ignore, kept for writing back.
-pub type Ignorable = BTreeMap<i128, Value>;
+/// Fields that this program doesn't know and may ignore, encoded, kept for writing back.
+pub type Ignorable = BTreeMap<i128, Vec<u8>>;
 
 /// Builds an object field by field.
 #[derive(Default)]
@@ -52,8 +53,8 @@ impl Fields {
 
     /// Adds the fields that were read but not understood.
     pub fn ignorable(mut self, fields: &Ignorable) -> Self {
-        for (key, value) in fields {
-            self.0.insert(Value::Integer(*key), value.clone());
+        for (key, encoded) in fields {
+            self.0.extend(serde_cbor::from_slice(encoded).map(|value| (Value::Integer(*key), value)));
         }
         self
     }
@@ -73,37 +74,35 @@ pub fn encode(value: &Value) -> Vec<u8> {
 }
 
 /// An object being read: fields are taken out one by one, and `finish` looks at the rest.
-pub struct Taker {
-    map: BTreeMap<Value, Value>,
+///
+/// It borrows what it reads: a field costs memory only when it is taken out, and then no more than
+/// its type does.
+pub struct Taker<'a> {
+    fields: BTreeMap<i128, &'a [u8]>,
     what: &'static str,
 }
 
-impl Taker {
-    /// Decodes `bytes`; they must be the one encoding of a map.
-    pub fn decode(what: &'static str, bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut input = serde_cbor::Deserializer::from_slice(bytes).into_iter::<Value>();
-        let value = input.next().ok_or(FormatError::Truncated { what })?.map_err(|error| {
-            if error.is_eof() {
-                FormatError::Truncated { what }
-            } else {
-                FormatError::Malformed { what, why: "it isn't CBOR" }
-            }
-        })?;
-        if input.byte_offset() < bytes.len() {
-            return Err(FormatError::TrailingBytes { what });
-        }
-        if encode(&value) != bytes {
-            return Err(FormatError::NotCanonical { what });
-        }
-        Self::of(what, value)
+impl<'a> Taker<'a> {
+    /// Reads `bytes`; they must be the one encoding of a map.
+    pub fn decode(what: &'static str, bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let mut items = Items::of(what, bytes);
+        let whole = items.item()?;
+        items.finish()?;
+        Self::of(what, whole)
     }
 
-    /// Reads a map that stands inside another object.
-    pub fn of(what: &'static str, value: Value) -> Result<Self, FormatError> {
-        match value {
-            Value::Map(map) => Ok(Self { map, what }),
-            _ => Err(FormatError::Malformed { what, why: "it isn't a map" }),
+    /// Reads a map that stands inside another object, which was walked over.
+    fn of(what: &'static str, item: &'a [u8]) -> Result<Self, FormatError> {
+        let mut items = Items::of(what, item);
+        let count = items.map()?;
+        if count > limits::FIELDS_PER_MAP {
+            return Err(FormatError::OverLimit { what, field: "number of fields" });
         }
+        let mut fields = BTreeMap::new();
+        for _ in 0..count {
+            fields.insert(items.key()?, items.item()?);
+        }
+        Ok(Self { fields, what })
     }
 
     pub fn malformed(&self, why: &'static str) -> FormatError {
@@ -112,20 +111,29 @@ impl Taker {
 
     /// Whether a field is there that wasn't taken.
     pub fn has(&self, key: i128) -> bool {
-        self.map.contains_key(&Value::Integer(key))
+        self.fields.contains_key(&key)
     }
 
+    /// The bytes of an ignorable field, if it is there and is a byte string.
+    pub fn optional_bytes(&mut self, key: i128) -> Option<&'a [u8]> {
+        let encoded = self.fields.remove(&key)?;
+        Items::of(self.what, encoded).bytes().ok()
+    }
+
+    /// The value of a field that may be missing: of an ignorable one, which has any type. One that
+    /// is too long to mean anything to this program counts as missing.
     pub fn optional(&mut self, key: i128) -> Option<Value> {
-        self.map.remove(&Value::Integer(key))
+        let encoded = self.fields.remove(&key)?;
+        (encoded.len() <= OPTIONAL_BYTES_MAX).then(|| serde_cbor::from_slice(encoded).ok())?
     }
 
-    pub fn required(&mut self, key: i128) -> Result<Value, FormatError> {
-        self.optional(key).ok_or(FormatError::Malformed { what: self.what, why: "a field is missing" })
+    fn required(&mut self, key: i128) -> Result<Items<'a>, FormatError> {
+        let missing = FormatError::Malformed { what: self.what, why: "a field is missing" };
+        self.fields.remove(&key).map(|item| Items::of(self.what, item)).ok_or(missing)
     }
 
     pub fn uint(&mut self, key: i128) -> Result<u64, FormatError> {
-        let value = self.required(key)?;
-        as_uint(&value).ok_or_else(|| self.malformed("a field isn't an unsigned integer"))
+        self.required(key)?.uint()
     }
 
     pub fn u32(&mut self, key: i128) -> Result<u32, FormatError> {
@@ -133,11 +141,8 @@ impl Taker {
         value.try_into().map_err(|_| self.malformed("a number is too large"))
     }
 
-    pub fn bytes(&mut self, key: i128) -> Result<Vec<u8>, FormatError> {
-        match self.required(key)? {
-            Value::Bytes(bytes) => Ok(bytes),
-            _ => Err(self.malformed("a field isn't a byte string")),
-        }
+    pub fn bytes(&mut self, key: i128) -> Result<&'a [u8], FormatError> {
+        self.required(key)?.bytes()
     }
 
     pub fn fixed<const N: usize>(&mut self, key: i128) -> Result<[u8; N], FormatError> {
@@ -150,73 +155,76 @@ impl Taker {
     }
 
     pub fn text(&mut self, key: i128) -> Result<String, FormatError> {
-        match self.required(key)? {
-            Value::Text(text) => Ok(text),
-            _ => Err(self.malformed("a field isn't text")),
-        }
+        Ok(self.required(key)?.text()?.to_owned())
     }
 
-    pub fn array(&mut self, key: i128) -> Result<Vec<Value>, FormatError> {
-        match self.required(key)? {
-            Value::Array(values) => Ok(values),
-            _ => Err(self.malformed("a field isn't an array")),
+    /// An array: each of its items is read by `read`, which gets those that are left.
+    pub fn array<T>(
+        &mut self,
+        key: i128,
+        read: impl Fn(&mut Items<'a>) -> Result<T, FormatError>,
+    ) -> Result<Vec<T>, FormatError> {
+        let mut items = self.required(key)?;
+        let count = items.array()?;
+        if count > limits::ITEMS_PER_ARRAY {
+            return Err(FormatError::OverLimit { what: self.what, field: "number of items" });
         }
+        // Not in advance: what a count promises may not be there.
+        (0..count).map(|_| read(&mut items)).collect()
     }
 
     /// An array whose items are maps of their own.
-    pub fn maps(&mut self, key: i128) -> Result<Vec<Taker>, FormatError> {
+    pub fn maps<T>(
+        &mut self,
+        key: i128,
+        read: impl Fn(Taker<'a>) -> Result<T, FormatError>,
+    ) -> Result<Vec<T>, FormatError> {
         let what = self.what;
-        self.array(key)?.into_iter().map(|item| Taker::of(what, item)).collect()
+        self.array(key, |items| read(Taker::of(what, items.item()?)?))
     }
 
     pub fn texts(&mut self, key: i128) -> Result<Vec<String>, FormatError> {
-        let items = self.array(key)?;
-        items
-            .into_iter()
-            .map(|item| match item {
-                Value::Text(text) => Ok(text),
-                _ => Err(self.malformed("an item isn't text")),
-            })
-            .collect()
+        self.array(key, |items| Ok(items.text()?.to_owned()))
     }
 
     pub fn byte_strings(&mut self, key: i128) -> Result<Vec<Vec<u8>>, FormatError> {
-        let items = self.array(key)?;
-        items
-            .into_iter()
-            .map(|item| match item {
-                Value::Bytes(bytes) => Ok(bytes),
-                _ => Err(self.malformed("an item isn't a byte string")),
-            })
-            .collect()
+        self.array(key, |items| Ok(items.bytes()?.to_vec()))
+    }
+
+    /// An array of pairs in one: first, second, first, second.
+    pub fn pairs<T>(
+        &mut self,
+        key: i128,
+        read: impl Fn(&mut Items<'a>) -> Result<T, FormatError>,
+    ) -> Result<Vec<T>, FormatError> {
+        let mut items = self.required(key)?;
+        let count = items.array()?;
+        if count % 2 != 0 {
+            return Err(self.malformed("an array isn't one of pairs"));
+        }
+        if count > 2 * limits::ITEMS_PER_ARRAY {
+            return Err(FormatError::OverLimit { what: self.what, field: "number of items" });
+        }
+        (0..count / 2).map(|_| read(&mut items)).collect()
     }
 
     /// A map inside this one.
-    pub fn map(&mut self, key: i128) -> Result<Taker, FormatError> {
-        let value = self.required(key)?;
-        Taker::of(self.what, value)
+    pub fn map(&mut self, key: i128) -> Result<Taker<'a>, FormatError> {
+        let item = self.required(key)?.item()?;
+        Taker::of(self.what, item)
     }
 
     /// Refuses critical fields that were not taken, and returns the ignorable ones.
     pub fn finish(self) -> Result<Ignorable, FormatError> {
-        self.map
-            .into_iter()
-            .map(|(key, value)| match key {
-                Value::Integer(key) if key < 0 => Ok((key, value)),
-                Value::Integer(key) => Err(FormatError::UnknownField { what: self.what, key }),
-                _ => Err(FormatError::Malformed { what: self.what, why: "a key isn't an integer" }),
-            })
-            .collect()
+        match self.fields.last_key_value() {
+            Some((key, _)) if *key >= 0 => Err(FormatError::UnknownField { what: self.what, key: *key }),
+            _ => Ok(self.fields.into_iter().map(|(key, item)| (key, item.to_vec())).collect()),
+        }
     }
 }
 
-/// An unsigned integer, if the value is one.
-pub fn as_uint(value: &Value) -> Option<u64> {
-    match value {
-        Value::Integer(number) => u64::try_from(*number).ok(),
-        _ => None,
-    }
-}
+/// Longest value of an optional field that a program makes something of, in bytes.
+const OPTIONAL_BYTES_MAX: usize = 64 << 10;
 
 /// A signed integer, if the value is one.
 pub fn as_int(value: &Value) -> Option<i64> {

@@ -175,7 +175,7 @@ impl Config {
 const ALGORITHM_FASTCDC_2020: u64 = 1;
 
 /// Checks the algorithm's number and reads the first of its parameters.
-fn read_algorithm(chunker: &mut Taker) -> Result<u32, FormatError> {
+fn read_algorithm(chunker: &mut Taker<'_>) -> Result<u32, FormatError> {
     let algorithm = chunker.uint(0)?;
     if algorithm != ALGORITHM_FASTCDC_2020 {
         return Err(FormatError::UnknownVersion {

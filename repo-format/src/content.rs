@@ -229,8 +229,16 @@ impl List {
         })
     }
 
-    /// Reads a list chunk's plaintext.
+    /// Bytes of content that all of its items stand for.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.items.iter().map(|item| item.bytes).fold(0, u64::saturating_add)
+    }
+
+    /// Reads a list chunk's plaintext. It has items, each stands for some bytes, and their sum has 64
+    /// bits: so who expands a list is done after as many steps as there are bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let malformed = |why| FormatError::Malformed { what: WHAT, why };
         let mut input = Decoder::new(bytes);
         read_tag(&mut input, 3, tag::LIST, WHAT)?;
         read_key(&mut input, 1, WHAT)?;
@@ -241,9 +249,21 @@ impl List {
         read_key(&mut input, 2, WHAT)?;
         let count = read_array(&mut input, 2 * limits::REFS_PER_LIST, WHAT)?;
         let mut items = Vec::with_capacity(count / 2);
+        let mut sum = 0_u64;
         for _ in 0..count / 2 {
             let id = read_id(&mut input, WHAT)?;
-            items.push(ListItem { id, bytes: decoded(input.u64(), WHAT)? });
+            let bytes = decoded(input.u64(), WHAT)?;
+            if bytes == 0 {
+                return Err(malformed("an item stands for no bytes"));
+            }
+            if level == 1 && bytes > limits::CHUNK_BYTES_MAX.into() {
+                return Err(FormatError::OverLimit { what: WHAT, field: "length of a chunk" });
+            }
+            sum = sum.checked_add(bytes).ok_or(malformed("its sum is over 2^64"))?;
+            items.push(ListItem { id, bytes });
+        }
+        if count == 0 {
+            return Err(malformed("it has no items"));
         }
         let list = Self { level, items };
         require_canonical(bytes, &list.encode(), WHAT)?;

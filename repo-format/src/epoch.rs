@@ -99,8 +99,8 @@ impl Condemned {
         let mut fields = Taker::decode(CONDEMNED, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = fields.u32(1)?;
-        let packs = ascending(CONDEMNED, &fields.bytes(2)?, PackName::from_bytes)?;
-        let snapshots = ascending(CONDEMNED, &fields.bytes(3)?, SessionId::from_bytes)?;
+        let packs = ascending(CONDEMNED, fields.bytes(2)?, PackName::from_bytes)?;
+        let snapshots = ascending(CONDEMNED, fields.bytes(3)?, SessionId::from_bytes)?;
         fields.finish()?;
         if !in_repository || found != epoch {
             return Err(FormatError::NotAuthentic { what: CONDEMNED });
@@ -149,7 +149,7 @@ impl Ack {
         let mut fields = Taker::decode(ACK, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = (fields.u32(1)?, SessionId::from_bytes(&fields.fixed(2)?));
-        let objections = ascending(ACK, &fields.bytes(4)?, PackName::from_bytes)?;
+        let objections = ascending(ACK, fields.bytes(4)?, PackName::from_bytes)?;
         fields.finish()?;
         if !in_repository || found != (epoch, session) {
             return Err(not_authentic);
@@ -203,9 +203,9 @@ impl StoredVerdict {
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let found = fields.u32(1)?;
         let stored = if fields.has(2) {
-            Self::ByIds(ascending(VERDICT, &fields.bytes(2)?, |id| PackId::new(*id))?)
+            Self::ByIds(ascending(VERDICT, fields.bytes(2)?, |id| PackId::new(*id))?)
         } else {
-            let packs = ascending(VERDICT, &fields.bytes(3)?, PackName::from_bytes)?;
+            let packs = ascending(VERDICT, fields.bytes(3)?, PackName::from_bytes)?;
             Self::Named(Verdict { epoch, packs })
         };
         fields.finish()?;

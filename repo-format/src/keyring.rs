@@ -171,8 +171,8 @@ impl Keyring {
         let ring = Self {
             n,
             previous: fields.optional_fixed(2)?.map(ObjectHash::new),
-            holders: fields.maps(3)?.into_iter().map(read_holder).collect::<Result<_, _>>()?,
-            domains: fields.maps(4)?.into_iter().map(read_domain).collect::<Result<_, _>>()?,
+            holders: fields.maps(3, read_holder)?,
+            domains: fields.maps(4, read_domain)?,
             repository,
         };
         fields.finish()?;
@@ -262,10 +262,10 @@ impl Keyring {
     }
 }
 
-fn read_holder(mut fields: Taker) -> Result<Holder, FormatError> {
+fn read_holder(mut fields: Taker<'_>) -> Result<Holder, FormatError> {
     let role = Role::from_code(fields.uint(0)?).ok_or_else(|| fields.malformed("a role is unknown"))?;
     let continues = fields.optional(CONTINUES).as_ref().and_then(read_continued).unwrap_or_default();
-    let kept = fields.optional(KEPT).as_ref().and_then(read_kept).unwrap_or_default();
+    let kept = fields.optional_bytes(KEPT).and_then(read_kept).unwrap_or_default();
     let holder = Holder { role, agreement: fields.fixed(1)?, verifying: fields.fixed(2)?, continues, kept };
     fields.finish()?;
     Ok(holder)
@@ -289,16 +289,14 @@ fn kept_bytes(kept: &[KeptRegister]) -> Option<Vec<u8>> {
     (!items.is_empty()).then(|| items.concat())
 }
 
-/// The registers in a value; a value of another shape has none.
-fn read_kept(value: &Value) -> Option<Vec<KeptRegister>> {
-    match value {
-        Value::Bytes(bytes) if bytes.len().is_multiple_of(KeptRegister::SIZE) => {
-            let items: Vec<&[u8]> = bytes.chunks(KeptRegister::SIZE).collect();
-            let ascends = items.is_sorted_by(|before, after| before < after);
-            items.into_iter().map(KeptRegister::from_bytes).collect::<Option<_>>().filter(|_| ascends)
-        }
-        _ => None,
+/// The registers in a byte string; one of another shape has none.
+fn read_kept(bytes: &[u8]) -> Option<Vec<KeptRegister>> {
+    if !bytes.len().is_multiple_of(KeptRegister::SIZE) {
+        return None;
     }
+    let items: Vec<&[u8]> = bytes.chunks(KeptRegister::SIZE).collect();
+    let ascends = items.is_sorted_by(|before, after| before < after);
+    items.into_iter().map(KeptRegister::from_bytes).collect::<Option<_>>().filter(|_| ascends)
 }
 
 /// The ids in a value; a value of another shape has none.
@@ -314,22 +312,18 @@ fn read_continued(value: &Value) -> Option<Vec<HolderId>> {
     items.iter().map(read).collect()
 }
 
-fn read_domain(mut fields: Taker) -> Result<DomainEntry, FormatError> {
+fn read_domain(mut fields: Taker<'_>) -> Result<DomainEntry, FormatError> {
     let key = KeyRef { domain: DomainId::new(fields.fixed(0)?), version: fields.u32(1)? };
     let sealing_public = fields.fixed(2)?;
-    let boxes = fields
-        .maps(3)?
-        .into_iter()
-        .map(|mut fields| {
-            let sealed = KeyBox {
-                holder: HolderId::new(fields.fixed(0)?),
-                ephemeral: fields.fixed(1)?,
-                sealed: fields.bytes(2)?,
-            };
-            fields.finish()?;
-            Ok(sealed)
-        })
-        .collect::<Result<_, FormatError>>()?;
+    let boxes = fields.maps(3, |mut fields| {
+        let sealed = KeyBox {
+            holder: HolderId::new(fields.fixed(0)?),
+            ephemeral: fields.fixed(1)?,
+            sealed: fields.bytes(2)?.to_vec(),
+        };
+        fields.finish()?;
+        Ok(sealed)
+    })?;
     fields.finish()?;
     Ok(DomainEntry { key, sealing_public, boxes })
 }

@@ -31,6 +31,7 @@ pub mod tree;
 
 mod aead;
 mod cbor;
+mod item;
 mod sealing;
 mod wire;
 

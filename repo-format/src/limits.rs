@@ -24,12 +24,20 @@ pub const PACK_STORED_BYTES_MAX: u64 = (PACK_BYTES_MAX as u64) + 2 * (FRAME_PLAI
 pub const PACKS_PER_SEGMENT: u32 = 1 << 12;
 /// Largest index segment, in bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Largest sealed section of an index segment, in bytes: the table of the fullest pack has 37 MiB.
+pub const SECTION_BYTES_MAX: u32 = 64 << 20;
 /// Largest key slot, in bytes.
 pub const SLOT_BYTES_MAX: u64 = 64 << 10;
 /// Largest of the other small CBOR objects (config, keyring, session), in bytes.
 pub const SMALL_OBJECT_BYTES_MAX: u64 = 4 << 20;
 /// Largest snapshot object, in bytes.
 pub const SNAPSHOT_BYTES_MAX: u64 = 64 << 20;
+/// Most fields of one map in a small object, ignorable ones included.
+pub const FIELDS_PER_MAP: u64 = 1 << 10;
+/// Most items of one array in a small object: paths, labels, names of users, holders.
+pub const ITEMS_PER_ARRAY: u64 = 1 << 20;
+/// Most maps and arrays inside of one another in a small object.
+pub const CBOR_DEPTH: u32 = 127;
 /// Most entries in one page of a directory.
 pub const ENTRIES_PER_PAGE: usize = 4096;
 /// A page also ends once its nodes' encoding reaches this many bytes.
@@ -54,6 +62,14 @@ pub const LIST_LEVELS: u8 = 12;
 pub const INLINE_EXTENTS: usize = 32;
 /// Bytes of a blob (extents, hard-link groups) in one metadata chunk.
 pub const BLOB_PIECE_BYTES: usize = 128 << 10;
+/// Most bytes of the chunks of a file's blob of extents: 2^24 extents.
+pub const EXTENTS_BLOB_BYTES_MAX: u64 = (16 << 24) + (1 << 20);
+/// Most data extents of one file.
+pub const EXTENTS_PER_FILE: usize = 1 << 24;
+/// Most bytes of the chunks of a snapshot's blob of hard-link groups.
+pub const LINKS_BLOB_BYTES_MAX: u64 = 1 << 30;
+/// Most bytes of hard-link groups that a writer stores; the rest is for the CBOR around their pieces.
+pub const LINKS_BYTES_MAX: u64 = LINKS_BLOB_BYTES_MAX - (1 << 20);
 /// Longest name of a directory entry, in bytes.
 pub const NAME_BYTES_MAX: usize = 4096;
 /// Largest value of one extended attribute, in bytes.

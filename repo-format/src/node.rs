@@ -401,14 +401,21 @@ fn read_extents(input: &mut Decoder<'_>) -> Result<Vec<(u64, u64)>, FormatError>
     let mut extents = Vec::with_capacity(count / 2);
     let mut end = 0;
     for _ in 0..count / 2 {
-        let (offset, length) = (decoded(input.u64(), WHAT)?, decoded(input.u64(), WHAT)?);
-        if offset < end || offset.checked_add(length).is_none() {
-            return Err(malformed("its extents aren't ascending"));
-        }
-        end = offset + length;
-        extents.push((offset, length));
+        let extent = (decoded(input.u64(), WHAT)?, decoded(input.u64(), WHAT)?);
+        end = end_of_next(end, extent).map_err(malformed)?;
+        extents.push(extent);
     }
     Ok(extents)
+}
+
+/// The end of an extent that comes after one that ends at `end`. Those of one file may touch, as
+/// they do where it was written to while it was looked at.
+fn end_of_next(end: u64, (offset, length): (u64, u64)) -> Result<u64, &'static str> {
+    match offset.checked_add(length) {
+        _ if length == 0 => Err("an extent is empty"),
+        Some(next) if offset >= end => Ok(next),
+        _ => Err("its extents aren't ascending"),
+    }
 }
 
 fn read_xattrs(input: &mut Decoder<'_>) -> Result<Vec<Xattr>, FormatError> {
@@ -460,16 +467,14 @@ pub fn extents_to_bytes(extents: &[(u64, u64)]) -> Vec<u8> {
 
 /// Reads a blob's bytes back as extents.
 pub fn extents_from_bytes(bytes: &[u8]) -> Result<Vec<(u64, u64)>, FormatError> {
-    let mut input = crate::wire::Reader::new("extents", bytes);
+    let what = "extents";
+    let mut input = crate::wire::Reader::new(what, bytes);
     let mut extents = Vec::with_capacity(bytes.len() / 16);
     let mut end = 0;
     while input.left() > 0 {
-        let (offset, length) = (input.u64()?, input.u64()?);
-        if offset < end || offset.checked_add(length).is_none() {
-            return Err(FormatError::Malformed { what: "extents", why: "they aren't ascending" });
-        }
-        end = offset + length;
-        extents.push((offset, length));
+        let extent = (input.u64()?, input.u64()?);
+        end = end_of_next(end, extent).map_err(|why| FormatError::Malformed { what, why })?;
+        extents.push(extent);
     }
     Ok(extents)
 }

@@ -281,7 +281,7 @@ fn encode_section(section: &Section, out: &mut Vec<u8>) {
 }
 
 fn decode_section(input: &mut Reader<'_>) -> Result<Section, FormatError> {
-    let sealed_bytes = input.u32_at_most(limits::SEGMENT_BYTES_MAX as u32, "section length")?;
+    let sealed_bytes = input.u32_at_most(limits::SECTION_BYTES_MAX, "section length")?;
     if (sealed_bytes as usize) < TAG_BYTES {
         return Err(FormatError::Truncated { what: WHAT });
     }

@@ -1,7 +1,8 @@
 //! The envelope of every signed object: kind, payload, signer, signature.
 
-use crate::cbor::{Fields, Taker};
+use crate::cbor::Fields;
 use crate::ids::{HolderId, RepositoryId};
+use crate::item::Items;
 use crate::keys::{self, Identity};
 use crate::{FORMAT_VERSION, FormatError};
 
@@ -83,41 +84,56 @@ impl SignedKind {
     }
 }
 
-/// A signed object whose signature hasn't been looked at yet.
-#[derive(Debug, Clone)]
-pub struct Envelope {
+/// A signed object whose signature hasn't been looked at yet. It borrows the object's bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
     kind: SignedKind,
     signer: HolderId,
-    payload: Vec<u8>,
+    payload: &'a [u8],
     signature: [u8; 64],
 }
 
-impl Envelope {
-    /// Reads an envelope. Nothing in it is to be believed before [`Self::verify`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        const WHAT: &str = "signed object";
-        let mut fields = Taker::decode(WHAT, bytes)?;
-        let version = fields.uint(0)?;
-        if version != u64::from(FORMAT_VERSION) {
-            return Err(FormatError::UnknownVersion {
-                what: WHAT,
-                found: version,
-                newest: FORMAT_VERSION.into(),
-            });
+/// The fields of an envelope as they come.
+#[derive(Default)]
+struct RawEnvelope<'a> {
+    version: Option<u64>,
+    kind: Option<u64>,
+    payload: Option<&'a [u8]>,
+    signer: Option<&'a [u8]>,
+    signature: Option<&'a [u8]>,
+}
+
+const WHAT: &str = "signed object";
+
+impl<'a> Envelope<'a> {
+    /// Reads an envelope, without a look at what is in its payload. Nothing in it is to be believed
+    /// before [`Self::verify`].
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let malformed = |why| FormatError::Malformed { what: WHAT, why };
+        let mut items = Items::of(WHAT, bytes);
+        let mut raw = RawEnvelope::default();
+        let mut last = -1;
+        for _ in 0..items.map()? {
+            let key = items.key()?;
+            if key < 0 {
+                // The envelope itself isn't signed, so nothing may ride along in it.
+                return Err(malformed("it has fields that aren't signed"));
+            }
+            if key <= last {
+                return Err(FormatError::NotCanonical { what: WHAT });
+            }
+            last = key;
+            match key {
+                0 => raw.version = Some(items.uint()?),
+                1 => raw.kind = Some(items.uint()?),
+                2 => raw.payload = Some(items.bytes()?),
+                3 => raw.signer = Some(items.bytes()?),
+                4 => raw.signature = Some(items.bytes()?),
+                _ => return Err(FormatError::UnknownField { what: WHAT, key }),
+            }
         }
-        let kind =
-            SignedKind::from_code(fields.uint(1)?).ok_or_else(|| fields.malformed("the kind is unknown"))?;
-        let envelope = Self {
-            kind,
-            payload: fields.bytes(2)?,
-            signer: HolderId::new(fields.fixed(3)?),
-            signature: fields.fixed(4)?,
-        };
-        if !fields.finish()?.is_empty() {
-            // The envelope itself isn't signed, so nothing may ride along in it.
-            return Err(FormatError::Malformed { what: WHAT, why: "it has fields that aren't signed" });
-        }
-        Ok(envelope)
+        items.finish()?;
+        raw.into_envelope()
     }
 
     /// What the object says it is.
@@ -138,12 +154,16 @@ impl Envelope {
         kind: SignedKind,
         repository: RepositoryId,
         verifying_key: &[u8; 32],
-    ) -> Result<&[u8], FormatError> {
-        let message = signed_message(self.kind, repository, &self.payload);
+    ) -> Result<&'a [u8], FormatError> {
+        // The message is a copy of the payload: only of what may fit.
         let fits = self.kind == kind
             && keys::holder_of(verifying_key) == self.signer
-            && keys::signature_fits(verifying_key, &message, &self.signature);
-        if fits { Ok(&self.payload) } else { Err(FormatError::NotAuthentic { what: kind.name() }) }
+            && keys::signature_fits(
+                verifying_key,
+                &signed_message(self.kind, repository, self.payload),
+                &self.signature,
+            );
+        if fits { Ok(self.payload) } else { Err(FormatError::NotAuthentic { what: kind.name() }) }
     }
 
     /// The payload, if one of these owners signed it.
@@ -152,11 +172,32 @@ impl Envelope {
         kind: SignedKind,
         repository: RepositoryId,
         owners: &[[u8; 32]],
-    ) -> Result<&[u8], FormatError> {
+    ) -> Result<&'a [u8], FormatError> {
         owners
             .iter()
             .find_map(|owner| self.verify(kind, repository, owner).ok())
             .ok_or(FormatError::NotAuthentic { what: kind.name() })
+    }
+}
+
+impl<'a> RawEnvelope<'a> {
+    fn into_envelope(self) -> Result<Envelope<'a>, FormatError> {
+        let malformed = |why| FormatError::Malformed { what: WHAT, why };
+        let missing = || malformed("a field is missing");
+        let wrong_length = |_| malformed("a byte string has the wrong length");
+        let version = self.version.ok_or_else(missing)?;
+        if version != u64::from(FORMAT_VERSION) {
+            let newest = FORMAT_VERSION.into();
+            return Err(FormatError::UnknownVersion { what: WHAT, found: version, newest });
+        }
+        let kind = SignedKind::from_code(self.kind.ok_or_else(missing)?);
+        let signer = self.signer.ok_or_else(missing)?.try_into().map_err(wrong_length)?;
+        Ok(Envelope {
+            kind: kind.ok_or_else(|| malformed("the kind is unknown"))?,
+            payload: self.payload.ok_or_else(missing)?,
+            signer: HolderId::new(signer),
+            signature: self.signature.ok_or_else(missing)?.try_into().map_err(wrong_length)?,
+        })
     }
 }
 

@@ -96,7 +96,7 @@ impl KeySlot {
             salt,
             nonce: fields.fixed(3)?,
             commitment: fields.fixed(4)?,
-            sealed: fields.bytes(5)?,
+            sealed: fields.bytes(5)?.to_vec(),
         };
         fields.finish()?;
         Ok(slot)

@@ -7,9 +7,10 @@ use serde_cbor::Value;
 
 use crate::FormatError;
 use crate::aead::NonceSpace;
-use crate::cbor::{self, Fields, Ignorable, Taker};
+use crate::cbor::{Fields, Ignorable, Taker};
 use crate::content::Content;
 use crate::ids::{ChunkId, DomainId, HolderId, ObjectHash, RepositoryId, SessionId};
+use crate::item::Items;
 use crate::keys::{DomainSecrets, Identity, KeyRef};
 use crate::node::Timestamp;
 use crate::signed::{self, Envelope, SignedKind};
@@ -239,7 +240,7 @@ impl Register {
         let mut fields = Taker::decode(WHAT, payload)?;
         let in_repository = fields.fixed(0)? == *repository.as_bytes();
         let head = read_head(&mut fields)?;
-        let mut sealed = fields.bytes(11)?;
+        let mut sealed = fields.bytes(11)?.to_vec();
         fields.finish()?;
         if !in_repository || head.id != id || id.writer != envelope.signer() {
             return Err(not_authentic);
@@ -257,21 +258,17 @@ impl Register {
     }
 }
 
-fn read_head(fields: &mut Taker) -> Result<SnapshotHead, FormatError> {
-    let heads = fields
-        .maps(8)?
-        .into_iter()
-        .map(|mut fields| {
-            let head = Head {
-                writer: HolderId::new(fields.fixed(0)?),
-                sequence: fields.uint(1)?,
-                hash: ObjectHash::new(fields.fixed(2)?),
-                random: fields.optional(HEAD_SESSION).and_then(bytes_of),
-            };
-            fields.finish()?;
-            Ok(head)
-        })
-        .collect::<Result<_, FormatError>>()?;
+fn read_head(fields: &mut Taker<'_>) -> Result<SnapshotHead, FormatError> {
+    let heads = fields.maps(8, |mut fields| {
+        let head = Head {
+            writer: HolderId::new(fields.fixed(0)?),
+            sequence: fields.uint(1)?,
+            hash: ObjectHash::new(fields.fixed(2)?),
+            random: fields.optional_bytes(HEAD_SESSION).and_then(|bytes| bytes.try_into().ok()),
+        };
+        fields.finish()?;
+        Ok(head)
+    })?;
     Ok(SnapshotHead {
         id: SessionId::from_bytes(&fields.fixed(1)?),
         sequence: fields.uint(2)?,
@@ -344,7 +341,7 @@ impl SnapshotBody {
             parent: fields.optional_fixed(6)?.map(|bytes| SessionId::from_bytes(&bytes)),
             tree: ChunkId::new(fields.fixed(7)?),
             state: fields.optional_fixed(8)?.map(ChunkId::new),
-            hard_links: Content::decode(&fields.bytes(9)?, WHAT)?,
+            hard_links: Content::decode(fields.bytes(9)?, WHAT)?,
             users: read_names(&mut fields, 10)?,
             groups: read_names(&mut fields, 11)?,
             statistics: Statistics {
@@ -359,47 +356,32 @@ impl SnapshotBody {
                 bytes_stored: counts.uint(8)?,
             },
             program: fields.text(13)?,
-            origin: None,
+            origin: fields
+                .optional_bytes(ORIGIN)
+                .and_then(|bytes| bytes.try_into().ok())
+                .map(SessionId::from_bytes),
         };
         counts.finish()?;
-        let mut ignorable = fields.finish()?;
-        // A value of another shape is one that this program doesn't know.
-        let origin = ignorable.get(&ORIGIN).cloned().and_then(bytes_of);
-        if origin.is_some() {
-            ignorable.remove(&ORIGIN);
-        }
-        Ok((Self { origin: origin.map(|bytes| SessionId::from_bytes(&bytes)), ..body }, ignorable))
+        Ok((body, fields.finish()?))
     }
 }
 
-/// A byte string of this length, if the value is one.
-fn bytes_of<const N: usize>(value: Value) -> Option<[u8; N]> {
-    match value {
-        Value::Bytes(bytes) => bytes.try_into().ok(),
-        _ => None,
-    }
-}
-
-fn read_time(fields: &mut Taker, key: i128) -> Result<Timestamp, FormatError> {
-    let items = fields.array(key)?;
-    match items.as_slice() {
-        [seconds, nanos] => cbor::as_int(seconds)
-            .zip(cbor::as_uint(nanos).and_then(|nanos| u32::try_from(nanos).ok()))
-            .and_then(|(seconds, nanos)| Timestamp::new(seconds, nanos))
+fn read_time(fields: &mut Taker<'_>, key: i128) -> Result<Timestamp, FormatError> {
+    let numbers = fields.array(key, Items::int)?;
+    match numbers.as_slice() {
+        [seconds, nanos] => u32::try_from(*nanos)
+            .ok()
+            .and_then(|nanos| Timestamp::new(*seconds, nanos))
             .ok_or_else(|| fields.malformed("a time is out of range")),
         _ => Err(fields.malformed("a time isn't a pair")),
     }
 }
 
-fn read_names(fields: &mut Taker, key: i128) -> Result<Vec<(u32, Vec<u8>)>, FormatError> {
-    let flat = fields.array(key)?;
-    flat.chunks(2)
-        .map(|pair| match pair {
-            [id, Value::Bytes(name)] => cbor::as_uint(id)
-                .and_then(|id| u32::try_from(id).ok())
-                .map(|id| (id, name.clone()))
-                .ok_or_else(|| fields.malformed("a user or group id is out of range")),
-            _ => Err(fields.malformed("names of users or groups aren't pairs")),
-        })
-        .collect()
+fn read_names(fields: &mut Taker<'_>, key: i128) -> Result<Vec<(u32, Vec<u8>)>, FormatError> {
+    fields.pairs(key, |items| {
+        let id = u32::try_from(items.uint()?);
+        let id =
+            id.map_err(|_| FormatError::Malformed { what: WHAT, why: "a user or group id is out of range" })?;
+        Ok((id, items.bytes()?.to_vec()))
+    })
 }

@@ -126,6 +126,9 @@ impl Tree {
                 let first = decoded(input.bytes(), WHAT)?.to_vec();
                 pages.push(PageRef { first, id: read_id(&mut input, WHAT)? });
             }
+            if pages.is_empty() {
+                return Err(FormatError::Malformed { what: WHAT, why: "it is an index without pages" });
+            }
             require_ascending(pages.iter().map(|page| page.first.as_slice()))?;
             Self::Index(pages)
         } else {

@@ -4,6 +4,7 @@
 
 mod commands;
 mod manners;
+mod memory;
 mod odd;
 mod program;
 mod prune;

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
+use keepfast_format::limits;
 use keepfast_format::links::{self, LinkGroup};
 use keepfast_format::node::{Extents, Node, Timestamp};
 use keepfast_format::snapshot::{Snapshot, SnapshotBody, Statistics};
@@ -493,5 +494,13 @@ fn link_groups(shared: &Shared<'_>) -> Vec<LinkGroup> {
         })
         .collect();
     groups.sort_unstable();
+    // What is beyond the limit can't be read back: these are restored as files of their own.
+    let mut room = limits::LINKS_BYTES_MAX;
+    groups.retain(|group| {
+        let bytes = group.iter().fold(4, |bytes, path| bytes + 4 + path.len() as u64);
+        let fits = bytes <= room;
+        room -= if fits { bytes } else { 0 };
+        fits
+    });
     groups
 }

@@ -109,7 +109,7 @@ impl ParentCursor<'_> {
         let Some(wanted) = (from + ahead).checked_sub(1) else { return Ok(()) };
         let Some(trees) = self.trees.filter(|_| self.number != Some(wanted)) else { return Ok(()) };
         let state = &self.directory.states[wanted];
-        let nodes = trees.page(&pages[wanted].id)?;
+        let nodes = trees.page(pages, wanted)?;
         let StateTree::Page(states) = trees.state(state)? else { return Err(mismatch(state)) };
         self.page = Some(Arc::new(pair(state, nodes, states)?));
         self.number = Some(wanted);

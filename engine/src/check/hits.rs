@@ -8,11 +8,11 @@ use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
 use super::chunks::Chunks;
-use super::trees::{TreeKind, TreeRef, file_damage, states_below};
+use super::trees::{TreeKind, TreeRef, file_damage, list_tree, states_below};
 use super::trouble::Trouble;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
-use crate::repo::Trees;
+use crate::repo::{ListRef, Trees};
 
 /// Damaged files that are named one by one; of more, only their number and their snapshots are told.
 const FILES_NAMED: u64 = 1000;
@@ -116,8 +116,9 @@ impl<'w> Hits<'w> {
     }
 
     fn file(&mut self, snapshot: &str, node: &Node, path: &[u8]) -> Result<()> {
-        let chunks = self.chunks;
-        let damage = file_damage(self.trees, node, &mut |chunk| chunks.damage(chunk))?;
+        let (chunks, damaged) = (self.chunks, self.damaged);
+        let mut enter = |list: ListRef| list.level == 1 || damaged.contains(&list_tree(list));
+        let damage = file_damage(self.trees, node, &mut enter, &mut |chunk| chunks.damage(chunk))?;
         if let Some(trouble) = damage {
             self.hit(snapshot, path, trouble);
         }

@@ -28,7 +28,7 @@ use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
     FrameCache, Ignored, Index, MissingSnapshot, Repository, Snapshots, Trees, is_named_dead, list_segments,
-    older, read_segment, refresh_index, seems_forgotten, until,
+    older, read_object, read_segment, refresh_index, seems_forgotten, until,
 };
 use chunks::{Bad, BadFrames, Chunks, Suspects};
 use hits::Hits;
@@ -283,7 +283,11 @@ impl Check<'_> {
             let Some(id) = names::parse_session(names::SESSIONS, &name) else { continue };
             self.report.objects += 1;
             let read = || {
-                let bytes = self.repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX)?;
+                let read = read_object(self.repository.backend(), &name, limits::SMALL_OBJECT_BYTES_MAX);
+                let bytes = match read {
+                    Err(EngineError::Damaged { source, .. }) => return Ok(Some(Err(source))),
+                    read => read?,
+                };
                 let writer = self.repository.writer_ever(id.writer);
                 Ok(writer.map(|writer| Session::open(&bytes, self.repository.id(), writer)))
             };

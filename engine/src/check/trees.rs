@@ -8,16 +8,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use keepfast_format::content::ChunkRef;
+use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
-use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::state::StateTree;
 
 use super::chunks::Chunks;
 use super::trouble::{Outage, Trouble};
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
-use crate::repo::{Snapshots, Trees, Wanted};
+use crate::repo::{ListRef, Snapshots, Trees, Wanted};
 use crate::threads::in_threads;
 
 /// Chunks that a thread looks up together.
@@ -30,6 +30,13 @@ pub enum TreeKind {
     Tree,
     /// A state tree, or a page of it.
     State,
+    /// A list of chunks, as what refers to it says.
+    List {
+        /// Its level; one of level 1 is looked at with what refers to it.
+        level: u8,
+        /// The sum of its items.
+        bytes: u64,
+    },
 }
 
 /// A tree of a snapshot.
@@ -192,6 +199,7 @@ impl Walker<'_> {
             let below = match kind {
                 TreeKind::Tree => self.tree(&id, number),
                 TreeKind::State => self.state(&id),
+                TreeKind::List { level, bytes } => self.list(ListRef { id, level, bytes }, number),
             };
             match below.and_then(|below| self.look_up(CHUNKS_LOOKED_UP).map(|()| below)) {
                 Ok(below) => self.add(number, below),
@@ -223,7 +231,16 @@ impl Walker<'_> {
                 NodeKind::Directory { tree } => below.trees.push((TreeKind::Tree, *tree)),
                 NodeKind::File { .. } => {
                     below.files += 1;
-                    let damage = file_damage(trees, &node, &mut |chunk| {
+                    let lists = &mut below.trees;
+                    // Longer lists are looked at by themselves, each once, in whatever files it is.
+                    let mut enter = |list: ListRef| {
+                        let is_short = list.level == 1;
+                        if !is_short {
+                            lists.push(list_tree(list));
+                        }
+                        is_short
+                    };
+                    let damage = file_damage(trees, &node, &mut enter, &mut |chunk| {
                         self.chunks.push((chunk, number));
                         Ok(None)
                     })?;
@@ -234,6 +251,26 @@ impl Walker<'_> {
             Ok(())
         });
         below.is_damaged |= self.failed(read)?;
+        Ok(below)
+    }
+
+    fn list(&mut self, list: ListRef, number: u32) -> Result<Below> {
+        let trees = self.walk.trees;
+        let mut below = Below::default();
+        let content = Content::List { level: list.level, id: list.id };
+        let lists = &mut below.trees;
+        let mut enter = |found: ListRef| {
+            let is_looked_at = found == list || found.level == 1;
+            if !is_looked_at {
+                lists.push(list_tree(found));
+            }
+            is_looked_at
+        };
+        let read = trees.for_each_chunk_once(&content, list.bytes, &mut enter, &mut |chunk| {
+            self.chunks.push((chunk, number));
+            Ok(())
+        });
+        below.is_damaged = self.failed(read)?;
         Ok(below)
     }
 
@@ -284,6 +321,11 @@ impl Drop for Looking<'_> {
     }
 }
 
+/// A list as something that the walk looks at.
+pub fn list_tree(list: ListRef) -> TreeRef {
+    (TreeKind::List { level: list.level, bytes: list.bytes }, list.id)
+}
+
 /// The trees that a state tree refers to.
 pub fn states_below(state: StateTree) -> Vec<TreeRef> {
     let below: Vec<ChunkId> = match state {
@@ -293,41 +335,32 @@ pub fn states_below(state: StateTree) -> Vec<TreeRef> {
     below.into_iter().map(|id| (TreeKind::State, id)).collect()
 }
 
-/// What keeps a file from being restored in full, if anything; `look` says it of one chunk. Damage counts
-/// for more than what can't be read now.
+/// What keeps a file from being restored in full, if anything. `enter` says whether to go below a
+/// list of its chunks, and `look` what is wrong with a chunk. Damage counts for more than what can't be
+/// read now.
 pub fn file_damage(
     trees: Trees<'_>,
     node: &Node,
+    enter: &mut dyn FnMut(ListRef) -> bool,
     look: &mut dyn FnMut(ChunkRef) -> Result<Option<Trouble>>,
 ) -> Result<Option<Trouble>> {
     let NodeKind::File { size, content, extents } = &node.kind else { return Ok(None) };
-    let (mut bytes, mut damage): (u64, Option<Trouble>) = (0, None);
-    let read = trees.for_each_chunk(content, &mut |chunk| {
-        bytes += u64::from(chunk.len);
-        if let Some(trouble) = look(chunk)?
-            && damage.as_ref().is_none_or(|known| known.is_unreachable)
-        {
-            damage = Some(trouble);
-        }
-        Ok(())
+    let mut damage: Option<Trouble> = None;
+    let read = trees.layout(*size, content, extents).and_then(|layout| {
+        trees.for_each_chunk_once(content, layout.content_bytes, enter, &mut |chunk| {
+            if let Some(trouble) = look(chunk)?
+                && damage.as_ref().is_none_or(|known| known.is_unreachable)
+            {
+                damage = Some(trouble);
+            }
+            Ok(())
+        })
     });
-    if let Err(error) = read {
-        // How many bytes there would have been, nobody knows.
-        let trouble = Trouble::of(error)?;
-        return Ok(damage.filter(|known| !known.is_unreachable).or(Some(trouble)));
-    }
-    let expected = match extents {
-        Extents::Dense => Ok(*size),
-        // A bundle is longer than the file; where the file is in it was looked at with the node.
-        Extents::Bundled { .. } => Ok(bytes),
-        _ => trees.extents(extents, *size).map(|list| list.iter().map(|(_, length)| length).sum()),
-    };
-    match expected {
-        Ok(expected) if expected != bytes && damage.is_none() => {
-            damage = Some(Trouble::damage("its chunks don't add up to its size"));
+    match read {
+        Ok(()) => Ok(damage),
+        Err(error) => {
+            let trouble = Trouble::of(error)?;
+            Ok(damage.filter(|known| !known.is_unreachable).or(Some(trouble)))
         }
-        Err(error) => damage = Some(Trouble::of(error)?),
-        Ok(_) => {}
     }
-    Ok(damage)
 }

@@ -2,6 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use keepfast_format::limits;
 use rustix::fs::{SeekFrom, Stat, seek};
 use rustix::io::Errno;
 
@@ -13,7 +14,7 @@ pub fn data_extents(file: BorrowedFd<'_>, stat: &Stat) -> Result<Option<Vec<(u64
     if size == 0 || allocated >= size {
         return Ok(None);
     }
-    let mut extents = Vec::new();
+    let mut extents: Vec<(u64, u64)> = Vec::new();
     let mut at = 0;
     while at < size {
         let start = match seek(file, SeekFrom::Data(at)) {
@@ -31,7 +32,15 @@ pub fn data_extents(file: BorrowedFd<'_>, stat: &Stat) -> Result<Option<Vec<(u64
         if end <= start {
             break;
         }
-        extents.push((start, end - start));
+        match extents.last_mut() {
+            // Written to since the last hole was found: no hole is between them any more.
+            Some((offset, length)) if *offset + *length == start => *length += end - start,
+            _ => extents.push((start, end - start)),
+        }
+        // More than a node may have: its holes are read and stored as zeros.
+        if extents.len() > limits::EXTENTS_PER_FILE {
+            return Ok(None);
+        }
         at = end;
     }
     Ok(if extents == [(0, size)] { None } else { Some(extents) })

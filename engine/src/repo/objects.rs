@@ -2,10 +2,9 @@
 //! on this machine when the store is far. Which ones there are, the store's listings say.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keepfast_backend::Backend;
 use keepfast_format::FormatError;
@@ -19,14 +18,20 @@ use crate::error::{EngineError, Result};
 pub(super) struct Objects {
     backend: Arc<dyn Backend>,
     copies: Option<Copies>,
+    /// Held while a large object is in memory and may turn out to be nothing.
+    large: Mutex<()>,
 }
+
+/// Larger objects are read one at a time, however many threads there are: nobody knows before their
+/// signature is checked who has put them there, and how many.
+const LARGE_BYTES: u64 = 1 << 20;
 
 impl Objects {
     /// Reads from a store; if it is far, with copies below `cache`.
     pub fn new(backend: Arc<dyn Backend>, cache: Option<&Path>, repository: RepositoryId) -> Self {
         let cache = cache.filter(|_| backend.is_far());
         let copies = cache.map(|cache| Copies::new(copies_folder(cache, repository)));
-        Self { backend, copies }
+        Self { backend, copies, large: Mutex::default() }
     }
 
     /// The store.
@@ -61,13 +66,12 @@ impl Objects {
         open: impl Fn(&[u8]) -> Result<T, FormatError>,
     ) -> Result<T> {
         until_sound(|| {
-            let bytes = match self.backend.read(name, limit) {
-                // Nothing that is so large can be what the name says; the store itself is well.
-                Err(error) if error.source.kind() == io::ErrorKind::FileTooLarge => {
-                    let too_large = FormatError::OverLimit { what: "object", field: "size" };
-                    return Err(EngineError::damaged(name)(too_large));
+            let (bytes, _alone) = match self.backend.read(name, limit.min(LARGE_BYTES)) {
+                Err(error) if error.is_too_large() => {
+                    let alone = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+                    (read_object(&*self.backend, name, limit)?, Some(alone))
                 }
-                read => read?,
+                read => (read?, None),
             };
             open(&bytes).map_err(EngineError::damaged(name))
         })
@@ -86,6 +90,18 @@ impl Objects {
             copies.keep_only(prefix, is_stored);
         }
     }
+}
+
+/// Reads an object of no more than `limit` bytes. A larger one isn't read; that is no failure of the
+/// store but of the object.
+pub fn read_object(backend: &dyn Backend, name: &str, limit: u64) -> Result<Vec<u8>> {
+    backend.read(name, limit).map_err(|error| {
+        if error.is_too_large() {
+            EngineError::damaged(name)(FormatError::OverLimit { what: "object", field: "size" })
+        } else {
+            error.into()
+        }
+    })
 }
 
 /// Copies of objects, each a file. That one can't be read or written is no more than slow.

@@ -1,5 +1,7 @@
 //! Reading index segments.
 
+use std::cmp::Ordering;
+
 use keepfast_backend::Listed;
 use keepfast_format::ids::SessionId;
 use keepfast_format::pack::PackTable;
@@ -31,29 +33,51 @@ pub fn list_segments(repository: &Repository) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Reads a segment and checks its signature and every section.
+/// Read at first of a segment, in bytes: all of most.
+const FRONT_READ: usize = 1 << 20;
+
+/// Reads a segment and checks its signature and every section. What its head doesn't justify isn't
+/// read: whatever is stored under a segment's name, without a signature that fits it costs 4 MiB.
 pub fn read_segment(repository: &Repository, name: &str) -> Result<ReadSegment> {
     until_sound(|| {
-        let bytes = repository.backend().read(name, limits::SEGMENT_BYTES_MAX)?;
-        open_segment(repository, name, &bytes).map_err(EngineError::damaged(name))
+        let (backend, what) = (repository.backend(), "index segment");
+        let damaged = |source| EngineError::damaged(name)(source);
+        let mut bytes = backend.read_range(name, 0, FRONT_READ)?;
+        let head_bytes = SegmentHead::head_bytes(&bytes).map_err(damaged)?;
+        if head_bytes > bytes.len() && bytes.len() == FRONT_READ {
+            bytes = backend.read_range(name, 0, head_bytes)?;
+        }
+        let head = open_head(repository, name, &bytes).map_err(damaged)?;
+        let total = head.total_bytes();
+        if total as u64 > limits::SEGMENT_BYTES_MAX {
+            return Err(damaged(FormatError::OverLimit { what, field: "length" }));
+        }
+        if bytes.len() >= FRONT_READ {
+            // One more than there should be, to see whether there is more.
+            bytes = backend.read_range(name, 0, total + 1)?;
+        }
+        match bytes.len().cmp(&total) {
+            Ordering::Less => Err(damaged(FormatError::Truncated { what })),
+            Ordering::Equal => open_sections(repository, &head, &bytes).map_err(damaged),
+            Ordering::Greater => Err(damaged(FormatError::TrailingBytes { what })),
+        }
     })
 }
 
-fn open_segment(repository: &Repository, name: &str, bytes: &[u8]) -> Result<ReadSegment, FormatError> {
-    let what = "index segment";
+fn open_head(repository: &Repository, name: &str, bytes: &[u8]) -> Result<SegmentHead, FormatError> {
     let (session, n) = names::parse_segment(name)
-        .ok_or(FormatError::Malformed { what, why: "its name isn't a segment's" })?;
-    let id = repository.id();
-    let head = SegmentHead::open(bytes, id, session, n, |writer| {
+        .ok_or(FormatError::Malformed { what: "index segment", why: "its name isn't a segment's" })?;
+    SegmentHead::open(bytes, repository.id(), session, n, |writer| {
         repository.keyring().segment_signer(SessionId { writer, ..session }, n)
-    })?;
-    if bytes.len() != head.total_bytes() {
-        return Err(if bytes.len() < head.total_bytes() {
-            FormatError::Truncated { what }
-        } else {
-            FormatError::TrailingBytes { what }
-        });
-    }
+    })
+}
+
+fn open_sections(
+    repository: &Repository,
+    head: &SegmentHead,
+    bytes: &[u8],
+) -> Result<ReadSegment, FormatError> {
+    let (what, id, session) = ("index segment", repository.id(), head.session);
     let secrets = repository.secrets(head.key).ok_or(FormatError::NoKey { what })?;
     let section = |(offset, length): (usize, usize)| {
         bytes.get(offset..offset + length).ok_or(FormatError::Truncated { what })

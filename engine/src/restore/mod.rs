@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use keepfast_format::content::ChunkRef;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
@@ -344,12 +345,15 @@ impl Walk<'_> {
     fn file(&mut self, above: usize, node: Node) -> Result<()> {
         let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
         let (size, content, start) = (*size, content.clone(), extents.content_start());
-        let extents = self.trees.extents(extents, size);
+        let (layout, dry_run) = (self.trees.layout(size, &content, extents), self.options.dry_run);
         let mut number = self.plan.begin_file(FilePlan::new(above, node, size));
-        let planned = extents.and_then(|extents| {
-            let mut places = plan::Places::new(start, &extents);
+        let planned = layout.and_then(|layout| {
+            let mut places = plan::Places::new(start, &layout.extents);
             let trees = self.trees;
-            trees.for_each_chunk(&content, &mut |chunk| {
+            let mut visit = |chunk: ChunkRef| {
+                if self.monitor.stopped() {
+                    return Err(EngineError::Interrupted);
+                }
                 if self.plan.has_all_parts() {
                     number = self.run_plan_within(number)?;
                 }
@@ -358,7 +362,14 @@ impl Walk<'_> {
                     plan.need(number, chunk, from, take, at);
                 });
                 Ok(())
-            })
+            };
+            let bytes = layout.content_bytes;
+            if dry_run {
+                // Whether its chunks are there is all that counts: a list may be in it many times.
+                trees.for_each_chunk_once(&content, bytes, &mut |_| true, &mut visit)
+            } else {
+                trees.for_each_chunk(&content, bytes, &mut visit)
+            }
         });
         match planned {
             Ok(()) => {}

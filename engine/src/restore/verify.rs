@@ -84,18 +84,23 @@ impl Comparison<'_> {
                         other => other?,
                     }
                 }
-                _ => self.has_chunks(content, extents, *size, file)?,
+                _ => match self.has_chunks(content, extents, *size, file) {
+                    Err(error) if is_local(&error) => {
+                        return Ok(Some(format!("there is nothing to compare it with: {error}")));
+                    }
+                    other => other?,
+                },
             };
         Ok((!same).then(|| "it differs from the snapshot when read back".to_owned()))
     }
 
     /// Whether a file is made of the chunks that it should be made of.
     fn has_chunks(&self, content: &Content, extents: &Extents, size: u64, file: &File) -> Result<bool> {
-        let extents = self.trees.extents(extents, size)?;
-        let mut places = Places::new(0, &extents);
+        let layout = self.trees.layout(size, content, extents)?;
+        let mut places = Places::new(0, &layout.extents);
         let mut same = true;
         let mut chunk_bytes = Vec::new();
-        self.trees.for_each_chunk(content, &mut |chunk| {
+        self.trees.for_each_chunk(content, layout.content_bytes, &mut |chunk| {
             chunk_bytes.clear();
             chunk_bytes.resize(chunk.len as usize, 0);
             places.take(chunk.len, |from, take, at| {

@@ -45,9 +45,8 @@ pub fn keyring_of_a_successor_bytes() -> Vec<u8> {
     let writer = identity("writer", 1);
     let continues = vec![HolderId::new(bytes("another writer")), HolderId::new(bytes("one more writer"))];
     let holders = vec![Holder::of(&owner()), Holder { continues, ..Holder::of(&writer) }];
-    let previous = Some((0, ObjectHash::of(&fixtures::keyring_bytes())));
     let ephemeral = || Zeroizing::new(bytes("keyring ephemeral"));
-    Keyring::seal(repository(), &owner(), previous, holders, &[&fixtures::secrets()], ephemeral)
+    Keyring::seal(repository(), &owner(), None, holders, &[&fixtures::secrets()], ephemeral)
         .expect("the holders' keys are good ones")
 }
 
@@ -60,10 +59,9 @@ pub fn keyring_of_a_retired_writer_bytes() -> Vec<u8> {
         kept: sorted([kept("writer session", 4), kept("another session", 0)]),
         ..Holder::of(&identity("writer", 1))
     };
-    let previous = Some((0, ObjectHash::of(&fixtures::keyring_bytes())));
     let ephemeral = || Zeroizing::new(bytes("keyring ephemeral"));
     let holders = vec![Holder::of(&owner()), retired];
-    Keyring::seal(repository(), &owner(), previous, holders, &[&fixtures::secrets()], ephemeral)
+    Keyring::seal(repository(), &owner(), None, holders, &[&fixtures::secrets()], ephemeral)
         .expect("the holders' keys are good ones")
 }
 

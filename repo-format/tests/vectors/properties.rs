@@ -352,6 +352,7 @@ fn every_flipped_bit_of_a_key_slot_is_noticed() {
 
 #[test]
 fn the_signer_of_an_envelope_is_who_it_says() {
-    let envelope = Envelope::decode(&fixtures::session_bytes()).expect("an envelope");
+    let bytes = fixtures::session_bytes();
+    let envelope = Envelope::decode(&bytes).expect("an envelope");
     assert_eq!(envelope.signer(), fixtures::owner().holder());
 }

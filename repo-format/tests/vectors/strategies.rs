@@ -32,7 +32,7 @@ fn content() -> impl Strategy<Value = Content> {
 
 /// Ascending pairs that don't overlap, from the gaps and lengths between them.
 fn extents(most: usize) -> impl Strategy<Value = Vec<(u64, u64)>> {
-    vec((any::<u32>(), any::<u32>()), 0..=most).prop_map(|steps| {
+    vec((any::<u32>(), 1..=u32::MAX), 0..=most).prop_map(|steps| {
         let mut end = 0;
         let place = |(gap, length): (u32, u32)| {
             let offset = end + u64::from(gap);
@@ -96,7 +96,7 @@ pub fn tree() -> impl Strategy<Value = Tree> {
         };
         nodes.into_iter().map(node).collect()
     });
-    let pages = btree_map(name(), id(), 0..9)
+    let pages = btree_map(name(), id(), 1..9)
         .prop_map(|pages| pages.into_iter().map(|(first, id)| PageRef { first, id }).collect());
     prop_oneof![nodes.prop_map(Tree::Page), pages.prop_map(Tree::Index)]
 }
@@ -108,8 +108,8 @@ pub fn state() -> impl Strategy<Value = StateTree> {
 }
 
 pub fn list() -> impl Strategy<Value = List> {
-    let item = (id(), any::<u64>()).prop_map(|(id, bytes)| ListItem { id, bytes });
-    (1..=12_u8, vec(item, 0..=256)).prop_map(|(level, items)| List { level, items })
+    let item = (id(), 1..=16_u64 << 20).prop_map(|(id, bytes)| ListItem { id, bytes });
+    (1..=12_u8, vec(item, 1..=256)).prop_map(|(level, items)| List { level, items })
 }
 
 pub fn link_groups() -> impl Strategy<Value = Vec<Vec<Vec<u8>>>> {

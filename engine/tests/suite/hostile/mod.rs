@@ -2,6 +2,7 @@
 //! repository with them still does. Each file is one kind of attack; `testkit`'s crafter makes the
 //! objects.
 
+mod bombs;
 mod honest;
 mod lies;
 mod names;

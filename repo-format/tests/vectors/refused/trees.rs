@@ -129,6 +129,7 @@ fn tree() -> Cases {
     cases.add("index_names_equal", "malformed", "two pages begin with the same name", {
         pages(&[byte_string(b"a"), id("0"), byte_string(b"a"), id("1")])
     });
+    cases.add("index_without_pages", "malformed", "an index has no pages", pages(&[]));
     cases.add("index_without_an_id", "canonical", "the last page has no id", {
         pages(&[byte_string(b"a"), id("0"), byte_string(b"b")])
     });
@@ -290,6 +291,7 @@ fn contents() -> Cases {
         "an extent begins inside of the one before",
         extents(&[0, 5, 4, 1]),
     );
+    cases.add("extent_empty", "malformed", "an extent has no bytes", extents(&[0, 0]));
     cases.add("extents_beyond_64_bits", "malformed", "an extent ends over 2^64", extents(&[u64::MAX, 1]));
     cases.add("extents_33", "limit", "33 extents stand inline", extents(&[0; 66]));
     cases.add("extents_twice", "canonical", "extents stand inline and as a blob", {
@@ -414,6 +416,16 @@ fn list() -> Cases {
         list(1, &(0..257).flat_map(|_| [id("a"), uint(1)]).collect::<Vec<_>>())
     });
     cases.add("item_without_bytes", "canonical", "its last item has no length", list(1, &[id("a")]));
+    cases.add("empty", "malformed", "it has no items", list(1, &[]));
+    cases.add("item_of_no_bytes", "malformed", "an item stands for no bytes", {
+        list(2, &[id("a"), uint(1), id("b"), uint(0)])
+    });
+    cases.add("chunk_over_16_mib", "limit", "a chunk has 2^24 + 1 bytes", {
+        list(1, &[id("a"), uint((1 << 24) + 1)])
+    });
+    cases.add("sum_over_64_bits", "malformed", "its items' sum is 2^64", {
+        list(2, &[id("a"), uint(u64::MAX), id("b"), uint(1)])
+    });
     cases.add("short_id", "malformed", "an id has 31 bytes", list(1, &[byte_string(&[0; 31]), uint(1)]));
     cases.add("bytes_two_bytes", "canonical", "a length takes two bytes where one would do", {
         list(1, &[id("a"), vec![0x18, 1]])
@@ -460,6 +472,7 @@ fn extents() -> Cases {
     let valid = bytes(&[(1, 2), (3, 4)]);
     cases.add("cut_short", "truncated", "the last byte is missing", valid[..31].to_vec());
     cases.add("overlap", "malformed", "an extent begins inside of the one before", bytes(&[(0, 5), (4, 1)]));
+    cases.add("empty", "malformed", "an extent has no bytes", bytes(&[(0, 1), (9, 0)]));
     cases.add("descend", "malformed", "an extent begins before the one before", bytes(&[(9, 1), (0, 1)]));
     cases.add("beyond_64_bits", "malformed", "an extent ends over 2^64", bytes(&[(1, u64::MAX)]));
     cases
