@@ -114,10 +114,20 @@ impl<'a> Taker<'a> {
         self.fields.contains_key(&key)
     }
 
-    /// The bytes of an ignorable field, if it is there and is a byte string.
-    pub fn optional_bytes(&mut self, key: i128) -> Option<&'a [u8]> {
-        let encoded = self.fields.remove(&key)?;
-        Items::of(self.what, encoded).bytes().ok()
+    /// The bytes of an ignorable field, if it is there and is a byte string. Another value stays: it is
+    /// one that this program doesn't know.
+    pub fn ignorable_bytes(&mut self, key: i128) -> Option<&'a [u8]> {
+        let bytes = Items::of(self.what, self.fields.get(&key)?).bytes().ok()?;
+        self.fields.remove(&key);
+        Some(bytes)
+    }
+
+    /// As [`Self::ignorable_bytes`], for a byte string of this length and no other.
+    pub fn ignorable_fixed<const N: usize>(&mut self, key: i128) -> Option<[u8; N]> {
+        let bytes = Items::of(self.what, self.fields.get(&key)?).bytes().ok()?;
+        let fixed = bytes.try_into().ok()?;
+        self.fields.remove(&key);
+        Some(fixed)
     }
 
     /// The value of a field that may be missing: of an ignorable one, which has any type. One that

@@ -265,7 +265,7 @@ impl Keyring {
 fn read_holder(mut fields: Taker<'_>) -> Result<Holder, FormatError> {
     let role = Role::from_code(fields.uint(0)?).ok_or_else(|| fields.malformed("a role is unknown"))?;
     let continues = fields.optional(CONTINUES).as_ref().and_then(read_continued).unwrap_or_default();
-    let kept = fields.optional_bytes(KEPT).and_then(read_kept).unwrap_or_default();
+    let kept = fields.ignorable_bytes(KEPT).and_then(read_kept).unwrap_or_default();
     let holder = Holder { role, agreement: fields.fixed(1)?, verifying: fields.fixed(2)?, continues, kept };
     fields.finish()?;
     Ok(holder)

@@ -264,7 +264,7 @@ fn read_head(fields: &mut Taker<'_>) -> Result<SnapshotHead, FormatError> {
             writer: HolderId::new(fields.fixed(0)?),
             sequence: fields.uint(1)?,
             hash: ObjectHash::new(fields.fixed(2)?),
-            random: fields.optional_bytes(HEAD_SESSION).and_then(|bytes| bytes.try_into().ok()),
+            random: fields.ignorable_fixed(HEAD_SESSION),
         };
         fields.finish()?;
         Ok(head)
@@ -356,10 +356,7 @@ impl SnapshotBody {
                 bytes_stored: counts.uint(8)?,
             },
             program: fields.text(13)?,
-            origin: fields
-                .optional_bytes(ORIGIN)
-                .and_then(|bytes| bytes.try_into().ok())
-                .map(SessionId::from_bytes),
+            origin: fields.ignorable_fixed(ORIGIN).map(|bytes| SessionId::from_bytes(&bytes)),
         };
         counts.finish()?;
         Ok((body, fields.finish()?))

@@ -336,7 +336,7 @@ fn metadata_chunks_are_read_back() {
     let piece = fixtures::stream("piece", limits::BLOB_PIECE_BYTES);
     assert_eq!(decode_blob(&encode_blob(&piece)), Ok(piece.as_slice()));
     assert_eq!(links::decode(&links::encode(&fixtures::links())), Ok(fixtures::links()));
-    let extents = [(0, 4096), (4096, 0), (1 << 40, 1)];
+    let extents = [(0, 4096), (4096, 5), (1 << 40, 1)];
     assert_eq!(node::extents_from_bytes(&node::extents_to_bytes(&extents)), Ok(extents.to_vec()));
 }
 
