@@ -17,7 +17,8 @@ use super::Prune;
 use crate::error::{EngineError, Result};
 use crate::monitor::Event;
 use crate::repo::{
-    Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, list_packs, list_sessions,
+    Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, is_decided, list_packs,
+    list_sessions,
     read_condemned, read_session, refresh_index, until_sound,
 };
 use crate::threads::in_threads;
@@ -179,7 +180,17 @@ impl Prune<'_> {
         if open.is_empty() {
             return Ok(());
         }
+        // Only a register that opens decides: rubbish in its place may be removed, and then its session
+        // commits. And only those are read that may.
         let mut decided = list_sessions(self.repository, names::SNAPSHOTS)?;
+        decided.retain(|session| open.contains(session));
+        let mut opened = BTreeSet::new();
+        for session in decided {
+            if is_decided(self.repository, session)? {
+                opened.insert(session);
+            }
+        }
+        let mut decided = opened;
         let dead = dead_sessions(self.repository)?;
         dead.must_be_all()?;
         decided.extend(dead.sessions);

@@ -54,7 +54,7 @@ pub use rewriting::Rewriting;
 pub use segments::{ReadSegment, list_segments, read_segment};
 pub use session::{CommitRequest, Session, SessionOptions, WriterTotals, fence, read_session};
 pub use slots::SlotLimits;
-pub use snapshots::{SnapshotFilter, Snapshots, StoredSnapshot};
+pub use snapshots::{SnapshotFilter, Snapshots, StoredSnapshot, is_decided};
 pub use soundness::{until, until_sound};
 pub use states::{decide, is_forgotten, seems_forgotten};
 pub use trees::{DirectoryPages, FileLayout, ListRef, Trees};

@@ -51,7 +51,9 @@ pub fn open_index(
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
     let damaged = add_segments(repository, &index, &new, monitor)?;
     let mut changed = !new.is_empty();
-    if damaged || snapshots.all.iter().any(|stored| stored.lacks_segments(&listed).next().is_some()) {
+    // What no snapshot counts on may be anybody's rubbish: nothing is missed without it.
+    listed.retain(|name| !damaged.contains(name));
+    if snapshots.all.iter().any(|stored| stored.lacks_segments(&listed).next().is_some()) {
         index.doubt();
         changed |= add_unlisted_packs(repository, &index, monitor)?;
     }
@@ -73,14 +75,14 @@ pub fn refresh_index(repository: &Repository, index: &Index) -> Result<bool> {
     Ok(!new.is_empty())
 }
 
-/// Adds segments to the index. Returns whether any of them is damaged.
+/// Adds segments to the index. Returns the names of those that are damaged.
 fn add_segments(
     repository: &Repository,
     index: &Index,
     new: &[&String],
     monitor: &dyn Monitor,
-) -> Result<bool> {
-    let mut damaged = false;
+) -> Result<Vec<String>> {
+    let mut damaged = Vec::new();
     let mut loading = Loading::begin(index);
     for batch in new.chunks(READ_AT_A_TIME) {
         let read: Vec<_> = batch.par_iter().map(|name| read_segment(repository, name)).collect();
@@ -94,7 +96,7 @@ fn add_segments(
                 // Nobody with these keys could read what it lists either.
                 Err(EngineError::Damaged { source: FormatError::NoKey { .. }, .. }) => {}
                 Err(error) => {
-                    damaged = true;
+                    damaged.push((*name).clone());
                     monitor.event(Event::Finding { object: (*name).clone(), what: error.to_string() });
                 }
             }

@@ -272,6 +272,17 @@ impl Snapshots {
     }
 }
 
+/// Whether a session's register decides it: it is there, and opens. One that went a moment ago was
+/// compacted; the catalogue says so.
+pub fn is_decided(repository: &Repository, id: SessionId) -> Result<bool> {
+    match load_one(repository, id) {
+        Ok(_) => Ok(true),
+        Err(EngineError::Damaged { .. }) => Ok(false),
+        Err(EngineError::Backend(error)) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 pub(super) fn load_one(repository: &Repository, id: SessionId) -> Result<(Register, ObjectHash)> {
     let name = names::snapshot(id);
     repository.objects().read(&name, limits::SNAPSHOT_BYTES_MAX, |bytes| {
