@@ -294,7 +294,7 @@ impl Crafter {
             heads: Vec::new(),
             key: self.secrets.key(),
         };
-        let time = Timestamp { seconds: 4_200_000_000, nanos: 0 };
+        let time = Timestamp { seconds: 4_000_000_000, nanos: 0 };
         let body = SnapshotBody {
             start: time,
             end: time,

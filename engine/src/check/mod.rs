@@ -142,7 +142,8 @@ pub fn check(
     let found = check.packs(&survey, &listed, index, options)?;
     let suspects = Suspects::of(index, &found.bad)?;
     check.trees(index, snapshots, &suspects, options.threads)?;
-    check.report.findings += index.report_demoted(monitor, |pack| found.named.contains(pack));
+    let named = |pack: &str| found.named.contains(pack) || check.named.contains(pack);
+    check.report.findings += index.report_demoted(monitor, named);
     Ok(check.report)
 }
 

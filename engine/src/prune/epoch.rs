@@ -18,8 +18,7 @@ use crate::error::{EngineError, Result};
 use crate::monitor::Event;
 use crate::repo::{
     Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, is_decided, list_packs,
-    list_sessions,
-    read_condemned, read_session, refresh_index, until_sound,
+    list_sessions, read_condemned, read_session, refresh_index, until_sound,
 };
 use crate::threads::in_threads;
 

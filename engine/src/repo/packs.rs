@@ -1,7 +1,7 @@
 //! Reading packs: their keys, their directories, and all of them when they are damaged.
 
-use keepfast_format::frame::FrameReader;
 use keepfast_format::epoch::PackName;
+use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::PackId;
 use keepfast_format::pack::{
     ChunkEntry, DirectoryPlace, FrameEntry, HEADER_BYTES, PackCipher, PackHeader, PackTable,

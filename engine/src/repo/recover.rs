@@ -17,7 +17,7 @@ use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
 use super::snapshots::Snapshots;
 use crate::error::{EngineError, Result};
-use crate::monitor::{Event, Monitor, Unheard};
+use crate::monitor::{Event, Monitor};
 
 /// Segments or packs read at a time, and so held in memory.
 const READ_AT_A_TIME: usize = 8;
@@ -49,11 +49,20 @@ pub fn open_index(
         listed = list_segments(repository)?;
     }
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
-    let damaged = add_segments(repository, &index, &new, monitor)?;
+    let damaged = add_segments(repository, &index, &new)?;
     let mut changed = !new.is_empty();
-    // What no snapshot counts on may be anybody's rubbish: nothing is missed without it.
-    listed.retain(|name| !damaged.contains(name));
-    if snapshots.all.iter().any(|stored| stored.lacks_segments(&listed).next().is_some()) {
+    listed.retain(|name| !damaged.contains_key(name));
+    let lacking: HashSet<String> =
+        snapshots.all.iter().flat_map(|stored| stored.lacks_segments(&listed)).collect();
+    for (object, what) in damaged {
+        // What no snapshot counts on may be anybody's rubbish: nothing is missed without it.
+        monitor.event(if lacking.contains(&object) {
+            Event::Finding { object, what }
+        } else {
+            Event::Notice(format!("{what}; no snapshot counts on it"))
+        });
+    }
+    if !lacking.is_empty() {
         index.doubt();
         changed |= add_unlisted_packs(repository, &index, monitor)?;
     }
@@ -71,18 +80,13 @@ pub fn refresh_index(repository: &Repository, index: &Index) -> Result<bool> {
     let listed = list_segments(repository)?;
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
     // Whoever opens the index next reports what is damaged.
-    add_segments(repository, index, &new, &Unheard::default())?;
+    add_segments(repository, index, &new)?;
     Ok(!new.is_empty())
 }
 
-/// Adds segments to the index. Returns the names of those that are damaged.
-fn add_segments(
-    repository: &Repository,
-    index: &Index,
-    new: &[&String],
-    monitor: &dyn Monitor,
-) -> Result<Vec<String>> {
-    let mut damaged = Vec::new();
+/// Adds segments to the index. Returns those that are damaged, and what is wrong with each.
+fn add_segments(repository: &Repository, index: &Index, new: &[&String]) -> Result<BTreeMap<String, String>> {
+    let mut damaged = BTreeMap::new();
     let mut loading = Loading::begin(index);
     for batch in new.chunks(READ_AT_A_TIME) {
         let read: Vec<_> = batch.par_iter().map(|name| read_segment(repository, name)).collect();
@@ -96,8 +100,7 @@ fn add_segments(
                 // Nobody with these keys could read what it lists either.
                 Err(EngineError::Damaged { source: FormatError::NoKey { .. }, .. }) => {}
                 Err(error) => {
-                    damaged.push((*name).clone());
-                    monitor.event(Event::Finding { object: (*name).clone(), what: error.to_string() });
+                    damaged.insert((*name).clone(), error.to_string());
                 }
             }
         }

@@ -54,7 +54,8 @@ fn what_a_wrong_verdict_has_named_is_lost() {
     let opened = lab.open();
     let (repository, owner) = (opened.repository.id(), opened.repository.identity());
     let packs = vec![PackName { id, session }];
-    let condemned = Condemned { epoch: 1, packs: packs.clone(), snapshots: Vec::new() }.seal(repository, owner);
+    let condemned =
+        Condemned { epoch: 1, packs: packs.clone(), snapshots: Vec::new() }.seal(repository, owner);
     let verdict = Verdict { epoch: 1, packs: packs.clone() }.seal(repository, owner);
     for (part, bytes) in [(EpochPart::Condemned, condemned), (EpochPart::Done, verdict)] {
         lab.backend.create(&names::epoch(1, part), &[&bytes]).expect("it is new");

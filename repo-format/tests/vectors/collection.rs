@@ -100,14 +100,21 @@ fn lists_have_a_limit() {
         }
     };
     assert_eq!(open(limits::EPOCH_ITEMS_MAX), Ok(limits::EPOCH_ITEMS_MAX));
-    assert_eq!(open(limits::EPOCH_ITEMS_MAX + 1).map_err(|error: FormatError| error.category()), Err(Category::Limit));
+    assert_eq!(
+        open(limits::EPOCH_ITEMS_MAX + 1).map_err(|error: FormatError| error.category()),
+        Err(Category::Limit)
+    );
 }
 
 /// A verdict that gives ids names each pack that its epoch condemns under one of them.
 #[test]
 fn a_verdict_by_ids_names_the_condemned_packs_of_these_ids() {
-    let stored =
-        StoredVerdict::open(&collected::verdict_by_ids_bytes(), repository(), collected::EPOCH, owner().owners());
+    let stored = StoredVerdict::open(
+        &collected::verdict_by_ids_bytes(),
+        repository(),
+        collected::EPOCH,
+        owner().owners(),
+    );
     let verdict = stored.expect("it is authentic").among(&collected::condemned());
     assert_eq!(verdict.packs, collected::condemned().packs);
     let named = StoredVerdict::Named(collected::verdict());

@@ -18,8 +18,8 @@ use keepfast_engine::repo::{Repository, Snapshots, WriterOptions, open_index};
 use keepfast_format::snapshot::Snapshot;
 
 use super::cache::Cache;
-use super::mischief;
 use super::files::{Files, any_stream, change, read_tree, write_tree};
+use super::mischief;
 use super::process::{CLOCK_START_S, SimProcess};
 use crate::lab::{Opened, PASSWORD};
 use crate::monitor::{Ear, Heard};

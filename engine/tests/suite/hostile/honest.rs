@@ -22,7 +22,8 @@ fn a_crafted_snapshot_that_tells_the_truth_is_like_any_other() {
     let tree = crafter.chunk_id(ChunkKind::Metadata, &root);
     let made = Crafted { data: vec![plain.clone()], metadata: vec![root] };
     // Older than what the laboratory makes, so that its own snapshots stay the latest.
-    let session = crafter.commit(&writer, &made, tree, |snapshot| snapshot.body.start.seconds = 1_700_000_000);
+    let session =
+        crafter.commit(&writer, &made, tree, |snapshot| snapshot.body.start.seconds = 1_700_000_000);
 
     lab.assert_sound();
     let target = lab.fresh_target();

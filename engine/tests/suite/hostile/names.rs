@@ -91,10 +91,7 @@ fn a_verdict_by_ids_buries_what_its_epoch_condemns_and_nothing_else() {
     let crafter = Crafter::of(&lab);
     let doubles = put_doubles(&lab, &crafter);
     let condemned = Condemned { epoch: 1, packs: doubles.clone(), snapshots: Vec::new() };
-    crafter.put(
-        &names::epoch(1, EpochPart::Condemned),
-        &condemned.seal(crafter.repository, &crafter.owner),
-    );
+    crafter.put(&names::epoch(1, EpochPart::Condemned), &condemned.seal(crafter.repository, &crafter.owner));
     let ids = doubles.iter().map(|double| double.id);
     crafter.put(&names::epoch(1, EpochPart::Done), &crafter.verdict_by_ids(1, ids));
     lab.prune();
