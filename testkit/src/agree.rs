@@ -5,10 +5,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
+use keepfast_backend::Backend;
 use keepfast_engine::EngineError;
+use keepfast_engine::check::{CheckOptions, ReadData, check};
+use keepfast_engine::repo::{Repository, Snapshots, open_index};
+use tempfile::TempDir;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, Opened};
 use crate::monitor::{Ear, Heard};
 
 /// What a check found and what restores came to.
@@ -26,8 +31,20 @@ pub struct Verdicts {
 /// whatever is in the store.
 #[track_caller]
 pub fn assert_agreement(lab: &Lab) -> Verdicts {
+    assert_agreement_in(&lab.backend, &lab.password)
+}
+
+/// As [`assert_agreement`], of a repository in this store, as somebody sees it who comes new.
+#[track_caller]
+pub fn assert_agreement_in(backend: &Arc<dyn Backend>, password: &[u8]) -> Verdicts {
+    let scratch = TempDir::new().expect("a temporary folder can be made");
+    let repository = Repository::open(Arc::clone(backend), password).expect("it opens, whatever is in it");
+    let snapshots = Snapshots::load(&repository).expect("snapshots load, whatever is among them");
+    let index = open_index(&repository, &scratch.path().join("cache"), &snapshots, &Ear::default())
+        .expect("the index opens");
     let ear = Ear::default();
-    let report = lab.try_check(&ear).expect("a check runs, whatever it finds");
+    let options = CheckOptions { read: ReadData::All, threads: 2 };
+    let report = check(&repository, &index, &snapshots, &options, &ear).expect("a check runs");
     let findings = ear.findings();
     // Findings about a file or directory of a snapshot; others are about objects.
     let hit: BTreeSet<String> = ear
@@ -39,11 +56,11 @@ pub fn assert_agreement(lab: &Lab) -> Verdicts {
         })
         .filter(|object| object.contains(": "))
         .collect();
-    let opened = lab.open();
+    let opened = Opened { repository, snapshots, index };
     let (mut lost, mut restored) = (BTreeSet::new(), 0);
-    for stored in &opened.snapshots.all {
+    for (number, stored) in opened.snapshots.all.iter().enumerate() {
         let snapshot = stored.snapshot.head.id.short();
-        let (target, ear) = (lab.fresh_target(), Ear::default());
+        let (target, ear) = (scratch.path().join(format!("restored-{number}")), Ear::default());
         match opened.restore(&stored.snapshot, &ear, |options| options.target.clone_from(&target)) {
             Ok(report) => restored += report.files,
             // A root that can't be read.

@@ -1,11 +1,12 @@
 //! A crafter: makes objects that are signed and sealed as they should be, and say what they shouldn't.
 //!
 //! It has what an attacker may have: keys of a writer, or those of an owner. What it puts into the
-//! store is what a test hands it; nothing is looked at.
+//! store is what a test hands it; nothing is looked at. When it is dropped, the repository that it has
+//! put something into is looked at once more: `check` and `restore` must say the same of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use keepfast_backend::{Backend, Created};
 use keepfast_engine::repo::{Repository, StoredSnapshot};
@@ -26,6 +27,7 @@ use keepfast_format::tree::Tree;
 use keepfast_format::{limits, names};
 use zeroize::Zeroizing;
 
+use crate::agree::assert_agreement_in;
 use crate::lab::Lab;
 
 /// Makes objects of one repository.
@@ -42,6 +44,18 @@ pub struct Crafter {
     pub earlier: Vec<DomainSecrets>,
     /// Everything "random" is a hash of how many were drawn before.
     drawn: AtomicU64,
+    /// The laboratory's password.
+    password: Vec<u8>,
+    /// Whether `check` and `restore` are to be compared in the end.
+    compares: AtomicBool,
+}
+
+impl Drop for Crafter {
+    fn drop(&mut self) {
+        if *self.compares.get_mut() && !std::thread::panicking() {
+            assert_agreement_in(&self.backend, &self.password);
+        }
+    }
 }
 
 /// A pack that was made, and is stored or not.
@@ -98,7 +112,17 @@ impl Crafter {
             secrets: opened.current().clone(),
             earlier: earlier.cloned().collect(),
             drawn: AtomicU64::new(0),
+            password: lab.password.clone(),
+            compares: AtomicBool::new(false),
         }
+    }
+
+    /// What is in the repository in the end can't be restored, and not because it is damaged: so there is
+    /// nothing to compare.
+    pub fn compares_nothing(mut self) -> Self {
+        self.compares = AtomicBool::new(false);
+        self.password.clear();
+        self
     }
 
     /// Bytes that no other call gives.
@@ -116,6 +140,7 @@ impl Crafter {
     pub fn put(&self, name: &str, bytes: &[u8]) {
         let created = self.backend.create(name, &[bytes]).expect("objects can be created");
         assert_eq!(created, Created::New, "{name} is there already");
+        self.compares.store(!self.password.is_empty(), Ordering::Relaxed);
     }
 
     /// An object's bytes.

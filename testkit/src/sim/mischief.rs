@@ -47,7 +47,8 @@ fn choose(process: &SimProcess) -> Result<Option<String>> {
         4 => sessions(names::SNAPSHOTS)?.map(|session| names::state(session, number)),
         // Where something newer would be.
         5 => Some([names::config(1 + number / 2), names::keyring(1 + number / 2)][process.below(2)].clone()),
-        6 => Some(names::epoch(newest + 2 + process.below(9) as u32, EpochPart::Done)),
+        // Far beyond what a history reaches: the next ones stop collectors, as they have to.
+        6 => Some(names::epoch(newest + 1000 + number / 2, EpochPart::Done)),
         // In nobody's name.
         _ => sessions(names::SESSIONS)?.map(|session| names::segment(session, 7_000_000 + number / 2)),
     })
