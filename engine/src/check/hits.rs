@@ -103,13 +103,10 @@ impl<'w> Hits<'w> {
                     _ => {}
                 }
             }
-            match read {
-                Err(error) => {
-                    let trouble = Trouble::of(error)?;
-                    let trouble = trouble.saying(|why, _| format!("the directory can't be read: {why}"));
-                    self.hit(snapshot, &path, trouble);
-                }
-                Ok(()) => {}
+            if let Err(error) = read {
+                let trouble = Trouble::of(error)?;
+                let trouble = trouble.saying(|why, _| format!("the directory can't be read: {why}"));
+                self.hit(snapshot, &path, trouble);
             }
         }
         Ok(())

@@ -180,9 +180,12 @@ impl Check<'_> {
 
     /// Whether a session has no register, isn't in the catalogue, and, if that matters, was never announced.
     fn is_nowhere(&self, session: SessionId, unannounced: bool) -> Result<bool> {
-        Ok(!self.is_there(&names::snapshot(session))?
-            && !(unannounced && self.is_there(&names::session(session))?)
-            && !names_dead(self.repository, session)?)
+        if self.is_there(&names::snapshot(session))?
+            || unannounced && self.is_there(&names::session(session))?
+        {
+            return Ok(false);
+        }
+        Ok(!names_dead(self.repository, session)?)
     }
 
     fn is_there(&self, name: &str) -> Result<bool> {

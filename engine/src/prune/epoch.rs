@@ -237,7 +237,7 @@ impl Prune<'_> {
         if created == Created::New {
             return Ok(verdict);
         }
-        find_verdict(self.repository, condemned.epoch)?.ok_or_else(|| EngineError::Missing {
+        find_verdict(self.repository, condemned.epoch)?.ok_or(EngineError::Missing {
             object,
             consequence: "it was there a moment ago: the store doesn't keep its promises; see `keepfast doctor`",
         })

@@ -37,7 +37,7 @@ fn choose(process: &SimProcess) -> Result<Option<String>> {
     let number = [0, 1, 2, u32::MAX][process.below(4)];
     Ok(match process.below(8) {
         // Beside a pack, under its id: of a session that is decided, or of one that isn't.
-        0 | 1 | 2 => {
+        0..=2 => {
             let prefix = [names::SNAPSHOTS, names::SESSIONS][process.below(2)];
             let pack = any(&listed(names::PACKS)?).and_then(|name| names::parse_pack(&name));
             pack.zip(sessions(prefix)?).map(|((id, _), session)| names::pack(id, session))

@@ -227,7 +227,10 @@ fn a_lie_never_makes_the_right_copy_garbage() {
             // Something to rewrite: a part of what the victim has stored is needed no more.
             std::fs::remove_file(scene.lab.source().join("large")).expect("it can be removed");
             scene.back_up_as(victim);
-            let oldest = scene.lab.open().snapshots.all[0].snapshot.head.id.to_string();
+            let opened = scene.lab.open();
+            let mut own = opened.snapshots.all.iter().map(|stored| stored.snapshot.head.id);
+            let oldest = own.find(|id| *id != session).expect("the victim has backed up").to_string();
+            drop(opened);
             scene.lab.forget(&[&oldest]);
             scene.lab.prune_with_cache(&scene.lab.cache, &Ear::default(), |_| {}).expect("it prunes");
             scene.lab.forget(&[&session.to_string()]);

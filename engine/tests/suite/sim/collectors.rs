@@ -50,7 +50,7 @@ fn play(stage: &mut Stage, seed: u64, flaw: Option<Flaw>) -> Outcome {
         let mut machine = scene.machine(process, "auditor").with_flaw(flaw);
         machine.run("check", Machine::check)
     });
-    let history = if seed % 2 == 0 {
+    let history = if seed.is_multiple_of(2) {
         history
     } else {
         history.process("stranger", |process| {
