@@ -41,7 +41,7 @@ fn a_pack_that_may_not_be_read_is_unreachable() {
     for folder in fs::read_dir(desk.repo().join("packs")).unwrap() {
         packs.extend(fs::read_dir(folder.unwrap().path()).unwrap().map(|entry| entry.unwrap().path()));
     }
-    packs.iter().for_each(|pack| fs::set_permissions(pack, fs::Permissions::from_mode(0)).unwrap());
+    packs.iter().for_each(|pack| fs::set_permissions(pack, fs::Permissions::from_mode(0o000)).unwrap());
     // Another user may not reach the program where it is.
     let own = desk.command();
     fs::copy(own.get_program(), desk.path("program")).unwrap();
@@ -77,6 +77,8 @@ fn a_check_names_what_isnt_an_object() {
     assert!(desk.restores_identical());
 }
 
+/// A backup of a stream that has announced itself, and its session.
+#[allow(clippy::zombie_processes, reason = "the caller waits for it")]
 fn begin_stream(desk: &Desk) -> (Child, String) {
     let child = desk
         .command()

@@ -137,7 +137,7 @@ pub fn check(
     };
     check.report.packs = survey.packs.len() as u64;
     let listed = check.segments(segments, index, snapshots, &survey)?;
-    check.strange(&survey, &listed, snapshots)?;
+    check.strange(&survey, &listed, snapshots, index)?;
     index.miss_all_but(|pack| survey.packs.contains_key(pack))?;
     let found = check.packs(&survey, &listed, index, options)?;
     let suspects = Suspects::of(index, &found.bad)?;

@@ -14,7 +14,7 @@ use keepfast_format::names::{self, AckName, EpochPart, ObjectName};
 
 use super::{Check, ListedPacks};
 use crate::error::{EngineError, Result};
-use crate::repo::{Repository, Snapshots, names_dead};
+use crate::repo::{Index, Repository, Snapshots, names_dead};
 
 /// Strange objects that are named one by one; of more, only their number is told.
 const STRANGE_NAMED: usize = 1000;
@@ -131,6 +131,7 @@ impl Check<'_> {
         survey: &Survey,
         listed: &ListedPacks,
         snapshots: &Snapshots,
+        index: &Index,
     ) -> Result<()> {
         for (name, what) in &survey.strange.named {
             self.finding_once(name.clone(), *what);
@@ -139,8 +140,14 @@ impl Check<'_> {
         if more > 0 {
             self.finding(format!("{more} more objects"), "their names aren't the format's either");
         }
-        for pack in survey.copies() {
-            if !listed.contains_key(&pack) {
+        let copies: Vec<PackName> =
+            survey.copies().into_iter().filter(|pack| !listed.contains_key(pack)).collect();
+        if !copies.is_empty() {
+            // A prune may have ended since, and have removed the segment with the pack.
+            self.verdicts(index)?;
+        }
+        for pack in copies {
+            if !index.was_buried(&pack)? && self.is_there(&pack.to_string())? {
                 let what = "another session's pack has the same id, and no index segment lists this one";
                 self.finding_once(pack.to_string(), what);
             }
