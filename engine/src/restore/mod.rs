@@ -356,6 +356,11 @@ impl Walk<'_> {
                 }
                 if self.plan.has_all_parts() {
                     number = self.run_plan_within(number)?;
+                    // What is planned of a file that was given up is written nowhere, and it may claim to be
+                    // of any length.
+                    if self.plan.files[number as usize].was_given_up() {
+                        return Err(FrameCache::missing(&chunk.id));
+                    }
                 }
                 let plan = &mut self.plan;
                 places.take(chunk.len, |from, take, at| {
@@ -373,6 +378,7 @@ impl Walk<'_> {
         });
         match planned {
             Ok(()) => {}
+            // One that was given up before isn't told of again.
             Err(error) if is_local(&error) => {
                 write::give_up_file(&self.plan.files[number as usize], &self.target, &error, self.monitor);
             }

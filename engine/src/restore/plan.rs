@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::os::fd::OwnedFd;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
@@ -60,6 +60,11 @@ impl FilePlan {
             continues: false,
             state: Mutex::default(),
         }
+    }
+
+    /// Whether a part of it couldn't be had.
+    pub fn was_given_up(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).failed
     }
 }
 
