@@ -354,7 +354,9 @@ fn a_damaged_pack_under_another_sessions_name_hits_what_was_in_it() {
             lab.cache = lab.path("cold");
         }
         let verdicts = assert_agreement(&lab);
-        assert_eq!(verdicts.lost.len(), 1, "{cache}: {verdicts:#?}");
+        // Whatever shares the frame with the middle of the large file.
+        let large = lab.source().join("large").display().to_string();
+        assert!(verdicts.lost.iter().any(|lost| lost.ends_with(&large)), "{cache}: {verdicts:#?}");
     }
 }
 
