@@ -15,6 +15,7 @@ use keepfast_engine::prune::{PruneOptions, Share, prune};
 #[cfg(feature = "flaws")]
 use keepfast_engine::repo::Flaw;
 use keepfast_engine::repo::{Repository, Snapshots, WriterOptions, open_index};
+use keepfast_format::names;
 use keepfast_format::snapshot::Snapshot;
 
 use super::cache::Cache;
@@ -73,7 +74,10 @@ impl Known {
     /// Whether a finding of a check is about what somebody without a key has put into the store.
     #[must_use]
     pub fn is_rubbish(&self, object: &str) -> bool {
-        self.lock().rubbish.iter().any(|name| name == object)
+        // Of two packs with one id that no segment lists, nobody can tell by names which one is rubbish.
+        let id = |name: &str| names::parse_pack(name).map(|(id, _)| id);
+        let is_it = |name: &String| name == object || id(name).is_some_and(|found| id(object) == Some(found));
+        self.lock().rubbish.iter().any(is_it)
     }
 
     /// Whether somebody set out to forget a snapshot: a reader may miss it from then on.
