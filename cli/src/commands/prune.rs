@@ -106,6 +106,12 @@ fn print_plan(plan: &PrunePlan, pack_bytes: u32) {
             render::count(plan.open_sessions)
         ));
     }
+    if plan.doubles > 0 {
+        render::line(&format!(
+            "doubles    {} objects under the id of a pack that is needed: they stay, and 'keepfast check' names them",
+            render::count(plan.doubles)
+        ));
+    }
     render::line(&format!(
         "after      {}, of which {} unused; about {} requests",
         render::bytes(plan.bytes_after()),
@@ -159,7 +165,7 @@ fn to_json(
             "rewrite_packs": plan.rewrite.len(), "rewrite_bytes": plan.rewrite_bytes,
             "rewrite_needed_bytes": plan.rewrite_live_bytes,
             "running_sessions": plan.open_sessions, "running_packs": plan.open_packs,
-            "running_bytes": plan.open_bytes,
+            "running_bytes": plan.open_bytes, "doubles": plan.doubles,
             "bytes_after": plan.bytes_after(), "waste_bytes": plan.waste_bytes,
             "requests": plan.requests(pack_bytes),
         },

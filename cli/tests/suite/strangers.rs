@@ -52,6 +52,41 @@ fn what_makes_writing_unsafe_stops_it_with_its_name_and_restores_go_on() {
 }
 
 #[test]
+fn a_byte_under_the_id_of_a_needed_pack_stays_beside_it_and_is_named() {
+    let desk = Desk::new();
+    desk.backup();
+    let packs = pack_names(&desk);
+    fs::write(desk.path("src/later"), "later").unwrap();
+    desk.backup();
+    // The second backup's session has ended: packs under its name are the collector's to judge.
+    let (_, later) = pack_names(&desk).into_iter().find(|name| !packs.contains(name)).unwrap();
+    let doubles: Vec<String> =
+        packs.iter().map(|(id, _)| format!("packs/{}/{id}.{later}", &id[..2])).collect();
+    doubles.iter().for_each(|name| put(&desk, name, b"x"));
+    for arguments in [vec!["prune", "--dry-run"], vec!["prune"]] {
+        let run = desk.run(&arguments).succeeds();
+        assert!(run.out.contains(&format!("doubles    {} objects", doubles.len())), "{run:?}");
+    }
+    assert!(doubles.iter().all(|name| desk.repo().join(name).exists()));
+    assert!(desk.restores_identical());
+    let names: Vec<&str> = doubles.iter().map(String::as_str).collect();
+    desk.run(["check"]).fails(3, &names);
+}
+
+/// Ids and sessions of all packs that the repository stores.
+fn pack_names(desk: &Desk) -> Vec<(String, String)> {
+    let folders = fs::read_dir(desk.repo().join("packs")).unwrap().map(|entry| entry.unwrap().path());
+    let names = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
+    names
+        .map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let (id, session) = name.split_once('.').unwrap();
+            (id.to_owned(), session.to_owned())
+        })
+        .collect()
+}
+
+#[test]
 fn another_repository_in_the_same_place_is_refused_until_it_is_accepted() {
     let desk = Desk::new();
     desk.backup();
