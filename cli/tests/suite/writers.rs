@@ -6,7 +6,7 @@ use std::process::Command;
 use keepfast_format::content::Content;
 use keepfast_format::ids::{ObjectHash, SessionId};
 use keepfast_format::keys::{ChunkKind, Identity, Role};
-use keepfast_format::node::Extents;
+use keepfast_format::node::{Extents, Timestamp};
 use keepfast_format::snapshot::Head;
 use keepfast_testkit::{Crafted, Crafter, Lab, craft};
 
@@ -14,9 +14,10 @@ use crate::program::{Desk, Run};
 
 /// A repository with a snapshot of its owner and a newer one of another writer.
 struct Two {
+    /// First, as it looks at the laboratory's repository when it is dropped.
+    crafter: Crafter,
     lab: Lab,
     desk: Desk,
-    crafter: Crafter,
     other: Identity,
     newest: SessionId,
 }
@@ -31,8 +32,13 @@ impl Two {
         let root = craft::page(vec![craft::file("other", 0, Content::empty(), Extents::Dense)]);
         let tree = crafter.chunk_id(ChunkKind::Metadata, &root);
         let made = Crafted { data: Vec::new(), metadata: vec![root] };
-        let newest = crafter.commit(&other, &made, tree, |snapshot| snapshot.head.heads = heads);
-        Self { lab, desk: Desk::bare(), crafter, other, newest }
+        let newest = crafter.commit(&other, &made, tree, |snapshot| {
+            snapshot.head.heads = heads;
+            // After the laboratory's clock.
+            let time = Timestamp { seconds: 4_200_000_000, nanos: 0 };
+            (snapshot.body.start, snapshot.body.end) = (time, time);
+        });
+        Self { crafter, lab, desk: Desk::bare(), other, newest }
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
