@@ -10,7 +10,7 @@ use std::sync::Arc;
 use keepfast_backend::Backend;
 use keepfast_engine::EngineError;
 use keepfast_engine::check::{CheckOptions, ReadData, check};
-use keepfast_engine::repo::{Repository, Snapshots, open_index};
+use keepfast_engine::repo::{OpenOptions, Repository, SlotLimits, Snapshots, open_index};
 use tempfile::TempDir;
 
 use crate::lab::{Lab, Opened};
@@ -38,7 +38,11 @@ pub fn assert_agreement(lab: &Lab) -> Verdicts {
 #[track_caller]
 pub fn assert_agreement_in(backend: &Arc<dyn Backend>, password: &[u8]) -> Verdicts {
     let scratch = TempDir::new().expect("a temporary folder can be made");
-    let repository = Repository::open(Arc::clone(backend), password).expect("it opens, whatever is in it");
+    // However many key slots are in the way.
+    let options = OpenOptions { slots: SlotLimits::of_memory(1 << 30), ..OpenOptions::default() };
+    let repository = Repository::find(Arc::clone(backend))
+        .and_then(|found| found.open_with(password, &options))
+        .expect("it opens, whatever is in it");
     let snapshots = Snapshots::load(&repository).expect("snapshots load, whatever is among them");
     let index = open_index(&repository, &scratch.path().join("cache"), &snapshots, &Ear::default())
         .expect("the index opens");
