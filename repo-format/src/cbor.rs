@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_cbor::Value;
 
-use crate::item::Items;
+use crate::item::{Items, encode};
 use crate::{FormatError, limits};
 
 /// Fields that this program doesn't know and may ignore, encoded, kept for writing back.
@@ -66,11 +66,6 @@ impl Fields {
     pub fn encode(self) -> Vec<u8> {
         encode(&self.value())
     }
-}
-
-/// The one encoding of a value.
-pub fn encode(value: &Value) -> Vec<u8> {
-    serde_cbor::to_vec(value).expect("values made of integers, bytes, text, arrays and maps encode")
 }
 
 /// An object being read: fields are taken out one by one, and `finish` looks at the rest.

@@ -19,6 +19,11 @@ mod major {
     pub const SIMPLE: u8 = 7;
 }
 
+/// The one encoding of a value.
+pub fn encode(value: &Value) -> Vec<u8> {
+    serde_cbor::to_vec(value).expect("values made of integers, bytes, text, arrays and maps encode")
+}
+
 /// Items on their way: reads one after the other off the front of some bytes.
 #[derive(Clone, Copy)]
 pub struct Items<'a> {
@@ -193,10 +198,6 @@ impl<'a> Items<'a> {
         };
         let item = self.take(size)?;
         let value: Value = serde_cbor::from_slice(item).map_err(|_| self.malformed("it isn't CBOR"))?;
-        if crate::cbor::encode(&value) == item {
-            Ok(())
-        } else {
-            Err(FormatError::NotCanonical { what: self.what })
-        }
+        if encode(&value) == item { Ok(()) } else { Err(FormatError::NotCanonical { what: self.what }) }
     }
 }
