@@ -1,5 +1,7 @@
 //! The simulator itself: what it promises to do to processes, it does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use keepfast_backend::Created;
@@ -89,22 +91,41 @@ fn a_create_makes_the_object_once_however_many_ask_for_it() {
     }
 }
 
+/// The other process has the baton, so the torn one is within a call: then it makes a second one.
 #[test]
 fn two_calls_at_once_and_panics_are_failures() {
+    let (has_begun, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (to_second, go_on) = mpsc::channel();
+    let (second_call, has_ended) = mpsc::channel::<()>();
     let mut threads = Threads::default();
     let ended = History::new(1, &Objects::default())
         .calm()
         .process("torn", |process| {
             let backend = process.backend();
             std::thread::scope(|scope| {
-                for _ in 0..8 {
-                    scope.spawn(|| (0..50).map(|_| drop(backend.sync())).count());
+                let second = &backend;
+                scope.spawn(move || {
+                    let _until_here = second_call;
+                    go_on.recv().expect("the other process says when");
+                    drop(second.sync());
+                });
+                has_begun.store(true, Ordering::SeqCst);
+                while !is_over.load(Ordering::SeqCst) {
+                    drop(backend.sync());
                 }
             });
             Ok(())
         })
         .process("other", |process| {
-            (0..50).try_for_each(|_| process.backend().sync().map_err(|error| error.to_string()))
+            while !has_begun.load(Ordering::SeqCst) {
+                process.backend().sync().map_err(|error| error.to_string())?;
+            }
+            to_second.send(()).expect("the torn process is there");
+            let has_ended = has_ended;
+            let waited = has_ended.recv_timeout(Duration::from_secs(60));
+            is_over.store(true, Ordering::SeqCst);
+            assert_eq!(waited, Err(RecvTimeoutError::Disconnected), "the second call waits");
+            Ok(())
         })
         .play(&mut threads);
     assert_eq!(ended.failures.len(), 1, "{:?}", ended.failures);
