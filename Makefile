@@ -41,14 +41,18 @@ build: setup ## Build the program: $CARGO_TARGET_DIR/release/keepfast
 demo: setup ## Back up a real tree twice, restore it, compare, check
 	@scripts/demo.sh
 
-# Doc tests first, so that the summary of the test runner comes last. Both halves run, so that one run
-# tells all.
+# Both halves run, so that one run tells all.
+define nextest
+failed=0; \
+cargo nextest run $(PROGRAM) --no-fail-fast $(1) || failed=1; \
+cargo nextest run $(OTHERS) --no-fail-fast $(1) || failed=1; \
+exit $$failed
+endef
+
+# Doc tests first, so that the summary of the test runner comes last.
 test: setup ## Run all tests
 	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src; then cargo test $(OTHERS) --doc; fi
-	@failed=0; \
-	cargo nextest run $(PROGRAM) --no-fail-fast || failed=1; \
-	cargo nextest run $(OTHERS) --no-fail-fast || failed=1; \
-	exit $$failed
+	@$(call nextest)
 
 lint: setup ## Check formatting and lints
 	cargo fmt --check
@@ -59,9 +63,8 @@ fuzz: setup ## Fuzz the decoders: FUZZ_SECONDS=60 FUZZ_TARGETS="frame tree" (def
 	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 soak: build ## All tests with SOAK_CASES=20000 cases of each property and as many simulated histories; SOAK_KILLS=100 killed backups of SOAK_TREE
-	cargo nextest run $(PROGRAM) --no-fail-fast --run-ignored all
-	PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) KEEPFAST_SIM_HISTORIES=$(SOAK_CASES) \
-	  cargo nextest run $(OTHERS) --no-fail-fast --run-ignored all
+	@export PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) KEEPFAST_SIM_HISTORIES=$(SOAK_CASES); \
+	$(call nextest,--profile soak --run-ignored all)
 	scripts/soak-kill.sh $(SOAK_TREE) $(SOAK_KILLS)
 
 bench: bench-parts bench-peers ## Both of the next two, into BENCH_RUN=benches/runs/<date>

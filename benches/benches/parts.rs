@@ -190,7 +190,7 @@ fn find_known_chunks(bencher: Bencher<'_, '_>) {
     let (index, ids) = index_of(INDEXED, cache.path());
     let mut next = (0..ids.len()).cycle().step_by(7919);
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
-        let found = index.locate(&ids[next.next().unwrap_or(0)], None);
+        let found = index.locate(&ids[next.next().unwrap_or(0)].into());
         assert!(found.is_ok_and(|place| place.is_some()));
     });
 }

@@ -1,7 +1,6 @@
 //! Writing one file of a snapshot to a stream.
 
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
@@ -16,9 +15,6 @@ use crate::repo::{FrameCache, Index, Repository, Trees, gather};
 /// Content that is fetched at once. The larger, the fewer frames are read twice when a file's
 /// chunks are scattered; three windows are in memory.
 const WINDOW_BYTES: u64 = 24 << 20;
-
-/// Frames of data that are kept open where chunks have to be looked for one by one.
-const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// Writes the file at `path`, with zeros for its holes. Returns its size in bytes.
 pub fn dump(
@@ -61,7 +57,7 @@ fn dump_file(
     let mut file = Dumped { out, before, extents: layout.extents.into_iter(), end: 0, left: 0 };
     thread::scope(|scope| {
         let (windows, fetched) = bounded(0);
-        let data = FrameCache::new(repository, index).keeping(DATA_FRAMES);
+        let data = FrameCache::of_data(repository, index);
         let fetching = scope.spawn(move || fetch_all(trees, &data, &content, content_bytes, &windows));
         // If writing fails, the other side notices that nobody takes its windows.
         for window in fetched {

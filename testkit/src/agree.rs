@@ -31,10 +31,10 @@ pub struct Verdicts {
 /// whatever is in the store.
 #[track_caller]
 pub fn assert_agreement(lab: &Lab) -> Verdicts {
-    assert_agreement_in(&lab.backend, &lab.password)
+    agreement(&lab.open())
 }
 
-/// As [`assert_agreement`], of a repository in this store, as somebody sees it who comes new.
+/// As [`assert_agreement`], of a repository in this store, for a machine that has never seen it.
 #[track_caller]
 pub fn assert_agreement_in(backend: &Arc<dyn Backend>, password: &[u8]) -> Verdicts {
     let scratch = TempDir::new().expect("a temporary folder can be made");
@@ -46,9 +46,15 @@ pub fn assert_agreement_in(backend: &Arc<dyn Backend>, password: &[u8]) -> Verdi
     let snapshots = Snapshots::load(&repository).expect("snapshots load, whatever is among them");
     let index = open_index(&repository, &scratch.path().join("cache"), &snapshots, &Ear::default())
         .expect("the index opens");
+    agreement(&Opened { repository, snapshots, index })
+}
+
+#[track_caller]
+fn agreement(opened: &Opened) -> Verdicts {
+    let Opened { repository, snapshots, index } = opened;
     let ear = Ear::default();
     let options = CheckOptions { read: ReadData::All, threads: 2 };
-    let report = check(&repository, &index, &snapshots, &options, &ear).expect("a check runs");
+    let report = check(repository, index, snapshots, &options, &ear).expect("a check runs");
     let findings = ear.findings();
     // Findings about a file or directory of a snapshot; others are about objects.
     let hit: BTreeSet<String> = ear
@@ -60,9 +66,9 @@ pub fn assert_agreement_in(backend: &Arc<dyn Backend>, password: &[u8]) -> Verdi
         })
         .filter(|object| object.contains(": "))
         .collect();
-    let opened = Opened { repository, snapshots, index };
+    let scratch = TempDir::new().expect("a temporary folder can be made");
     let (mut lost, mut restored) = (BTreeSet::new(), 0);
-    for (number, stored) in opened.snapshots.all.iter().enumerate() {
+    for (number, stored) in snapshots.all.iter().enumerate() {
         let snapshot = stored.snapshot.head.id.short();
         let (target, ear) = (scratch.path().join(format!("restored-{number}")), Ear::default());
         match opened.restore(&stored.snapshot, &ear, |options| options.target.clone_from(&target)) {

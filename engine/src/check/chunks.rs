@@ -115,11 +115,7 @@ impl<'a> Chunks<'a> {
 
     /// What keeps a chunk from being had, if anything does.
     pub fn damage(&self, chunk: ChunkRef) -> Result<Option<Trouble>> {
-        if self.is_doubtful(self.index().locate(&chunk.id, Some(chunk.len))?) {
-            self.read(chunk)
-        } else {
-            Ok(None)
-        }
+        if self.is_doubtful(self.index().locate(&chunk.into())?) { self.read(chunk) } else { Ok(None) }
     }
 
     /// Forgets which chunks couldn't be had: they may have moved.

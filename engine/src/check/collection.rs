@@ -2,8 +2,6 @@
 //! catalogue. Whoever obeys one of them verifies it, and refuses it if it is damaged; here it is
 //! named before that happens.
 
-use std::io::ErrorKind;
-
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::epoch::{Ack, Condemned, StoredVerdict};
 use keepfast_format::names::{self, EpochPart, ObjectName};
@@ -12,7 +10,7 @@ use keepfast_format::{FormatError, limits};
 
 use super::Check;
 use crate::error::{EngineError, Result};
-use crate::repo::{Epochs, Index, Told, until};
+use crate::repo::{Epochs, Index, Told, read_object, until};
 
 impl Check<'_> {
     /// Hears all verdicts that are authentic, so that what they name isn't missed. Returns the newest
@@ -55,10 +53,8 @@ impl Check<'_> {
     }
 
     fn open(&self, name: &str) -> Result<Result<(), FormatError>> {
-        let bytes = match self.repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX) {
-            Err(error) if error.source.kind() == ErrorKind::FileTooLarge => {
-                return Ok(Err(FormatError::OverLimit { what: "object", field: "size" }));
-            }
+        let bytes = match read_object(self.repository.backend(), name, limits::EPOCH_OBJECT_BYTES_MAX) {
+            Err(EngineError::Damaged { source, .. }) => return Ok(Err(source)),
             read => read?,
         };
         let (id, owners) = (self.repository.id(), self.repository.identity().owners());

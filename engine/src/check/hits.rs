@@ -1,5 +1,5 @@
-//! The files that damage hits, by name: snapshot by snapshot, and only through trees that are
-//! known to be damaged.
+//! The files that damage hits, by name: snapshot by snapshot, and only through trees that aren't
+//! known to be sound.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
 use super::chunks::Chunks;
-use super::trees::{TreeKind, TreeRef, file_damage, list_tree, states_below};
+use super::trees::{TreeKind, WalkedTrees, file_damage, list_tree, states_below};
 use super::trouble::Trouble;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
@@ -21,7 +21,7 @@ const FILES_NAMED: u64 = 1000;
 pub struct Hits<'w> {
     trees: Trees<'w>,
     chunks: &'w Chunks<'w>,
-    damaged: &'w HashSet<TreeRef>,
+    walked: &'w WalkedTrees,
     monitor: &'w dyn Monitor,
     /// State trees that were named, and those of them that were for the newest hit.
     named_states: HashSet<ChunkId>,
@@ -43,15 +43,15 @@ pub struct Hit {
 }
 
 impl<'w> Hits<'w> {
-    /// `damaged` are trees with damage in them or below them.
+    /// `walked` says which trees are sound.
     pub fn new(
         trees: Trees<'w>,
         chunks: &'w Chunks<'w>,
-        damaged: &'w HashSet<TreeRef>,
+        walked: &'w WalkedTrees,
         monitor: &'w dyn Monitor,
     ) -> Self {
         let (named_states, newly_named, hit) = (HashSet::new(), Vec::new(), Hit::default());
-        Self { trees, chunks, damaged, monitor, named_states, newly_named, hit, nameable: 0 }
+        Self { trees, chunks, walked, monitor, named_states, newly_named, hit, nameable: 0 }
     }
 
     /// What is hit in a snapshot, after so many files and directories in others.
@@ -87,7 +87,7 @@ impl<'w> Hits<'w> {
             if self.monitor.stopped() {
                 return Err(EngineError::Interrupted);
             }
-            if !self.damaged.contains(&(TreeKind::Tree, tree)) || !seen.insert(tree) {
+            if self.walked.is_sound(&(TreeKind::Tree, tree)) || !seen.insert(tree) {
                 continue;
             }
             let mut nodes = Vec::new();
@@ -113,8 +113,8 @@ impl<'w> Hits<'w> {
     }
 
     fn file(&mut self, snapshot: &str, node: &Node, path: &[u8]) -> Result<()> {
-        let (chunks, damaged) = (self.chunks, self.damaged);
-        let mut enter = |list: ListRef| list.level == 1 || damaged.contains(&list_tree(list));
+        let (chunks, walked) = (self.chunks, self.walked);
+        let mut enter = |list: ListRef| list.level == 1 || !walked.is_sound(&list_tree(list));
         let damage = file_damage(self.trees, node, &mut enter, &mut |chunk| chunks.damage(chunk))?;
         if let Some(trouble) = damage {
             self.hit(snapshot, path, trouble);
@@ -126,7 +126,7 @@ impl<'w> Hits<'w> {
     fn state(&mut self, snapshot: &str, root: &ChunkId) -> Result<()> {
         let mut stack = vec![(TreeKind::State, *root)];
         while let Some(tree @ (_, id)) = stack.pop() {
-            if !self.damaged.contains(&tree) || !self.named_states.insert(id) {
+            if self.walked.is_sound(&tree) || !self.named_states.insert(id) {
                 continue;
             }
             self.newly_named.push(id);

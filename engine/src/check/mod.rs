@@ -15,7 +15,6 @@ mod trees;
 mod trouble;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::num::NonZeroUsize;
 
 use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{PackId, SessionId};
@@ -36,9 +35,6 @@ use packs::Reading;
 use survey::Survey;
 use trees::TreeWalk;
 use trouble::{Outage, Trouble};
-
-/// Frames of data that are kept open while chunks are read that may be damaged.
-const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// How to check.
 #[derive(Debug, Clone, Copy)]
@@ -453,18 +449,18 @@ impl Check<'_> {
         threads: usize,
     ) -> Result<()> {
         let frames = FrameCache::new(self.repository, index).without_dead();
-        let data = FrameCache::new(self.repository, index).without_dead().keeping(DATA_FRAMES);
+        let data = FrameCache::of_data(self.repository, index).without_dead();
         let trees = Trees::new(&frames);
         let chunks = Chunks::new(&data, suspects);
         let walked = TreeWalk::new(trees, &chunks, &self.outage, self.monitor).run(snapshots, threads)?;
         (self.report.trees, self.report.files) = (walked.trees, walked.files);
-        if !walked.damaged.is_empty() {
+        if !walked.all_sound() {
             // What was moved while others were looked at is where it is now.
             self.verdicts(index)?;
             refresh_index(self.repository, index)?;
             chunks.look_again();
         }
-        let mut hits = Hits::new(trees, &chunks, &walked.damaged, self.monitor);
+        let mut hits = Hits::new(trees, &chunks, &walked, self.monitor);
         for snapshot in snapshots.all.iter().rev().map(|stored| &stored.snapshot) {
             let hit = hits.of(snapshot, self.report.files_hit + self.report.files_unreachable)?;
             if hit.named.is_empty() {

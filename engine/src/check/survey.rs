@@ -14,7 +14,7 @@ use keepfast_format::names::{self, AckName, EpochPart, ObjectName};
 
 use super::{Check, ListedPacks};
 use crate::error::{EngineError, Result};
-use crate::repo::{Index, Repository, Snapshots, names_dead};
+use crate::repo::{Index, Repository, Snapshots, is_named_dead};
 
 /// Strange objects that are named one by one; of more, only their number is told.
 const STRANGE_NAMED: usize = 1000;
@@ -192,7 +192,7 @@ impl Check<'_> {
         {
             return Ok(false);
         }
-        Ok(!names_dead(self.repository, session)?)
+        Ok(!is_named_dead(self.repository, session)?)
     }
 
     fn is_there(&self, name: &str) -> Result<bool> {

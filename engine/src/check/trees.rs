@@ -48,8 +48,23 @@ pub struct WalkedTrees {
     pub trees: u64,
     /// Files in them.
     pub files: u64,
-    /// Trees with damage in them or below them.
-    pub damaged: HashSet<TreeRef>,
+    /// Trees that were looked at, by their numbers.
+    numbers: HashMap<TreeRef, u32>,
+    /// Those with damage in them or below them.
+    damaged: HashSet<u32>,
+}
+
+impl WalkedTrees {
+    /// Whether all trees are sound.
+    pub fn all_sound(&self) -> bool {
+        self.damaged.is_empty()
+    }
+
+    /// Whether a tree was looked at and has no damage, nor anything below it. What is below a tree that
+    /// couldn't be read wasn't looked at.
+    pub fn is_sound(&self, tree: &TreeRef) -> bool {
+        self.numbers.get(tree).is_some_and(|number| !self.damaged.contains(number))
+    }
 }
 
 /// A walk over trees that looks at each of them once.
@@ -167,13 +182,7 @@ impl Found {
                 }
             }
         }
-        let damaged = &self.damaged;
-        let is_damaged = |(tree, number): (TreeRef, u32)| damaged.contains(&number).then_some(tree);
-        WalkedTrees {
-            trees: self.trees,
-            files: self.files,
-            damaged: self.numbers.into_iter().filter_map(is_damaged).collect(),
-        }
+        WalkedTrees { trees: self.trees, files: self.files, numbers: self.numbers, damaged: self.damaged }
     }
 }
 

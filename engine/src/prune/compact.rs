@@ -44,7 +44,7 @@ impl Prune<'_> {
             newest => read_condemned(self.repository, newest)?.snapshots,
         };
         let mut newest_of: BTreeMap<HolderId, (u64, SessionId)> = BTreeMap::new();
-        for head in snapshots.all.iter().chain(&snapshots.forgotten).map(|stored| &stored.snapshot.head) {
+        for head in snapshots.with_forgotten().map(|stored| &stored.snapshot.head) {
             let newest = newest_of.entry(head.id.writer).or_insert((head.sequence, head.id));
             *newest = (*newest).max((head.sequence, head.id));
         }

@@ -181,15 +181,12 @@ impl Prune<'_> {
         }
         // Only a register that opens decides: rubbish in its place may be removed, and then its session
         // commits. And only those are read that may.
-        let mut decided = list_sessions(self.repository, names::SNAPSHOTS)?;
-        decided.retain(|session| open.contains(session));
-        let mut opened = BTreeSet::new();
-        for session in decided {
-            if is_decided(self.repository, session)? {
-                opened.insert(session);
+        let mut decided = BTreeSet::new();
+        for session in list_sessions(self.repository, names::SNAPSHOTS)?.intersection(open) {
+            if is_decided(self.repository, *session)? {
+                decided.insert(*session);
             }
         }
-        let mut decided = opened;
         let dead = dead_sessions(self.repository)?;
         dead.must_be_all()?;
         decided.extend(dead.sessions);
@@ -203,9 +200,7 @@ impl Prune<'_> {
         let snapshots = Snapshots::load(self.repository)?;
         self.must_be_all_there(&snapshots)?;
         let newer: Vec<&SnapshotBody> = snapshots
-            .all
-            .iter()
-            .chain(&snapshots.forgotten)
+            .with_forgotten()
             .filter(|stored| condemned.snapshots.binary_search(&stored.snapshot.head.id).is_err())
             .map(|stored| &stored.snapshot.body)
             .collect();

@@ -33,7 +33,7 @@ impl Listing {
 
     /// The snapshots that were listed, forgotten or not, in ascending order.
     pub fn snapshot_ids(&self) -> Vec<SessionId> {
-        let all = self.snapshots.all.iter().chain(&self.snapshots.forgotten);
+        let all = self.snapshots.with_forgotten();
         let ids: BTreeSet<SessionId> = all.map(|stored| stored.snapshot.head.id).collect();
         ids.into_iter().collect()
     }

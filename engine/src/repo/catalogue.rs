@@ -40,8 +40,13 @@ pub struct DeadSessions {
 impl DeadSessions {
     /// Fails unless these are all of them: for programs that write or remove.
     pub fn must_be_all(&self) -> Result<()> {
-        self.ignored.first().map_or(Ok(()), |ignored| Err(in_the_way(ignored.clone())))
+        must_be_authentic(&self.ignored)
     }
+}
+
+/// Fails if any object of the catalogue isn't authentic.
+pub(super) fn must_be_authentic(ignored: &[Ignored]) -> Result<()> {
+    ignored.first().map_or(Ok(()), |ignored| Err(in_the_way(ignored.clone())))
 }
 
 /// All sessions that the catalogue names. Whoever lists sessions or snapshots reads this

@@ -24,10 +24,10 @@ const DIRECTORY_BYTES_MAX: usize =
     PackTable::encoded_bytes(limits::FRAMES_PER_PACK as usize, limits::CHUNKS_PER_PACK as usize) + 16;
 
 /// Reads what packs say of themselves and this process hasn't read yet: the packs that no segment
-/// lists, once, and the packs in which something was found to be wrong. Returns whether there were any.
+/// lists, once, and the packs in which something was found to be wrong.
 ///
 /// Tasks of a thread pool mustn't call this, because the second caller waits for the first.
-pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
+pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<()> {
     let mut looked_into = index.looked_into();
     let mut packs: HashSet<PackName> = HashSet::new();
     for number in index.take_unread() {
@@ -38,12 +38,12 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
         Some(stored) => stored,
         nothing => {
             let stored = list_packs(repository)?;
-            packs.extend(unlisted(index, stored.keys().copied())?);
+            packs.extend(index.unknown_among(&stored)?);
             nothing.insert(stored)
         }
     };
     if packs.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     let sources = index.sources()?;
     let mut wanted = Vec::new();
@@ -77,17 +77,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<bool> {
         }
         Ok(())
     };
-    in_threads(threads, work).into_iter().collect::<Result<()>>()?;
-    Ok(!wanted.is_empty())
-}
-
-/// Those of these packs that the index doesn't know.
-fn unlisted(index: &Index, stored: impl Iterator<Item = PackName>) -> Result<Vec<PackName>> {
-    let mut known = HashSet::new();
-    index.for_each_pack(|_, pack| {
-        known.insert(pack.pack_name());
-    })?;
-    Ok(stored.filter(|pack| !known.contains(pack)).collect())
+    in_threads(threads, work).into_iter().collect()
 }
 
 /// What the directory of a pack of this size says that it holds; nothing if it is damaged, and the

@@ -130,18 +130,13 @@ impl Epochs {
     }
 
     fn fail_at(&self, least: Stops) -> Result<()> {
-        match self.flaws.iter().find(|flaw| flaw.stops >= least) {
-            None => Ok(()),
-            Some(flaw) if flaw.is_missing => Err(EngineError::Blocked {
-                object: flaw.object.clone(),
-                why: flaw.why.clone(),
-                remedy: "it is restored from a copy of the repository".to_owned(),
-            }),
-            Some(flaw) => {
-                let (object, why) = (flaw.object.clone(), flaw.why.clone());
-                Err(in_the_way(Ignored { object, why }))
-            }
-        }
+        let Some(flaw) = self.flaws.iter().find(|flaw| flaw.stops >= least) else { return Ok(()) };
+        let ignored = Ignored { object: flaw.object.clone(), why: flaw.why.clone() };
+        Err(if flaw.is_missing {
+            ignored.blocks("it is restored from a copy of the repository".to_owned())
+        } else {
+            in_the_way(ignored)
+        })
     }
 
     /// The newest epoch's number; 0 if there is none.

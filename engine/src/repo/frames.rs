@@ -33,6 +33,9 @@ const AHEAD_BYTES: u64 = 8 << 20;
 const AHEAD_KEPT_BYTES: u64 = 32 << 20;
 /// Frames that don't open and that are remembered, so that they aren't read for each of their chunks.
 const FAILED_FRAMES_MAX: usize = 1 << 12;
+/// Frames of data that are kept open where chunks are looked for one by one: what comes after another
+/// mostly lies beside it.
+const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 /// Packs whose keys are kept.
 const CIPHERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
@@ -168,9 +171,13 @@ impl<'r> FrameCache<'r> {
         Self { reads_dead: false, ..self }
     }
 
-    /// Keeps so many frames open instead: those of data are large.
+    /// Reads chunks of data. Of those no more than a few frames are kept: they are large.
     #[must_use]
-    pub fn keeping(mut self, frames: NonZeroUsize) -> Self {
+    pub fn of_data(repository: &'r Repository, index: &'r Index) -> Self {
+        Self::new(repository, index).keeping(DATA_FRAMES)
+    }
+
+    fn keeping(mut self, frames: NonZeroUsize) -> Self {
         self.frames = Mutex::new(LruCache::new(frames));
         self
     }
@@ -217,7 +224,7 @@ impl<'r> FrameCache<'r> {
     /// A chunk's plaintext, verified against its id, from wherever it can be had.
     pub fn chunk(&self, kind: ChunkKind, wanted: impl Into<Wanted>) -> Result<ChunkBytes> {
         let wanted = wanted.into();
-        match self.index.locate(&wanted.id, wanted.len)? {
+        match self.index.locate(&wanted)? {
             Some(place) => self
                 .chunk_at(kind, &wanted.id, &place)
                 .or_else(|error| self.chunk_elsewhere(kind, &wanted, Some((place, error)))),
@@ -303,12 +310,13 @@ impl<'r> FrameCache<'r> {
             self.hear_once(None)?;
             return Ok(true);
         }
-        Ok(!std::mem::replace(&mut search.has_looked, true) && self.look_into_packs()?)
-    }
-
-    /// Reads what packs say of themselves and this process hasn't read yet. Returns whether there was any.
-    pub fn look_into_packs(&self) -> Result<bool> {
-        look_into_packs(self.repository, self.index)
+        if std::mem::replace(&mut search.has_looked, true) {
+            return Ok(false);
+        }
+        // Even if there was nothing left to read: another thread may have read it since the places of
+        // this chunk were looked up.
+        look_into_packs(self.repository, self.index)?;
+        Ok(true)
     }
 
     /// A pack that isn't there: a garbage collection may have moved what is needed of it. What

@@ -105,11 +105,6 @@ impl Snapshots {
         old.filter(|(_, seen)| there.insert(seen.hash)).map(|(witness, seen)| (witness, *seen)).collect()
     }
 
-    /// All readable snapshots, forgotten ones too, oldest first within both.
-    fn with_forgotten(&self) -> impl Iterator<Item = &StoredSnapshot> {
-        self.all.iter().chain(&self.forgotten)
-    }
-
     /// What each readable snapshot says of the newest ones that it has seen, oldest first.
     fn claims(&self) -> impl Iterator<Item = (SessionId, &Head)> {
         let mut witnesses: Vec<&StoredSnapshot> = self.with_forgotten().collect();

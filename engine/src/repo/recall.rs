@@ -68,7 +68,7 @@ fn shown(repository: &Repository, snapshots: &Snapshots) -> Result<Remembered> {
 }
 
 fn known(snapshots: &Snapshots) -> impl Iterator<Item = SeenHead> {
-    snapshots.all.iter().chain(&snapshots.forgotten).map(|stored| SeenHead {
+    snapshots.with_forgotten().map(|stored| SeenHead {
         sequence: stored.snapshot.head.sequence,
         session: stored.snapshot.head.id,
         hash: stored.hash,

@@ -141,12 +141,7 @@ fn has_more_than(
 
 /// Adds packs that no readable segment lists.
 fn add_unlisted_packs(repository: &Repository, index: &Index, monitor: &dyn Monitor) -> Result<bool> {
-    let mut known = HashSet::new();
-    index.for_each_pack(|_, pack| {
-        known.insert(pack.pack_name());
-    })?;
-    let mut unlisted: Vec<PackName> = list_packs(repository)?.into_keys().collect();
-    unlisted.retain(|pack| !known.contains(pack));
+    let mut unlisted = index.unknown_among(&list_packs(repository)?)?;
     unlisted.sort_unstable();
     for batch in unlisted.chunks(READ_AT_A_TIME) {
         let read: Vec<_> = batch.par_iter().map(|pack| read_contents(repository, *pack)).collect();

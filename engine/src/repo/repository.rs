@@ -479,10 +479,7 @@ fn draw<const N: usize>(entropy: &Entropy) -> Result<Zeroizing<[u8; N]>> {
 }
 
 fn list_numbers(backend: &dyn Backend, prefix: &str) -> Result<Vec<u32>> {
-    let mut numbers = Vec::new();
-    backend.list(prefix, &mut |listed| numbers.extend(names::parse_numbered(prefix, &listed.name)))?;
-    numbers.sort_unstable();
-    Ok(numbers)
+    Ok(numbers_among(prefix, &list_names(backend, prefix)?))
 }
 
 /// Refuses a store without a config that somebody has backed up into: that is a damaged

@@ -26,7 +26,7 @@ use super::memory::SeenHead;
 use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
 use super::repository::Repository;
-use super::snapshots::Snapshots;
+use super::snapshots::{Snapshots, load_one};
 use super::states::is_forgotten;
 use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
@@ -384,17 +384,11 @@ impl<'r> Session<'r> {
     /// Why a session can't go on whose name `taken` is taken: somebody has ended it with a FENCE, or
     /// somebody has written what is no business of theirs.
     fn lost(&self, taken: String) -> EngineError {
-        let (repository, register) = (self.repository, names::snapshot(self.id));
-        let is_fence = match repository.backend().read(&register, limits::SNAPSHOT_BYTES_MAX) {
-            Ok(bytes) => {
-                let writer = |holder| repository.writer_key(holder);
-                let owners = repository.identity().owners();
-                let secrets = |key| repository.secrets(key);
-                let opened = Register::open(&bytes, repository.id(), self.id, writer, owners, secrets);
-                matches!(opened, Ok(Register::Fence(_)))
-            }
+        let is_fence = match load_one(self.repository, self.id) {
+            Ok((register, _)) => matches!(register, Register::Fence(_)),
             // A FENCE that was compacted since.
-            Err(error) => error.is_not_found() && taken == register,
+            Err(EngineError::Backend(error)) => error.is_not_found() && taken == names::snapshot(self.id),
+            Err(_) => false,
         };
         if is_fence { EngineError::Fenced } else { EngineError::NameTaken { object: taken } }
     }

@@ -9,7 +9,7 @@ use keepfast_format::snapshot::{Register, Snapshot};
 use keepfast_format::{limits, names};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::catalogue::{DeadSessions, dead_sessions};
+use super::catalogue::{DeadSessions, dead_sessions, must_be_authentic};
 use super::ignored::Ignored;
 use super::lineage::Lineages;
 use super::listings::list_sessions;
@@ -104,7 +104,7 @@ impl Snapshots {
     pub fn load(repository: &Repository) -> Result<Self> {
         let ids = list_sessions(repository, names::SNAPSHOTS)?;
         if ids.is_empty() {
-            // There is nothing that anything could have been decided about.
+            // There is nothing that anything could have been decided about, but for the catalogue's say.
             let DeadSessions { sessions, ignored } = dead_sessions(repository)?;
             return Ok(Self { dead: sessions, ignored, ..Self::default() });
         }
@@ -147,8 +147,7 @@ impl Snapshots {
 
     /// Fails unless it is known of each session whether it is dead: for programs that write or remove.
     pub fn must_be_known(&self) -> Result<()> {
-        let known = DeadSessions { ignored: self.ignored.clone(), ..DeadSessions::default() };
-        known.must_be_all()
+        must_be_authentic(&self.ignored)
     }
 
     /// The snapshot that `text` names: `latest`, `latest~N`, or the start of an id.
@@ -201,6 +200,11 @@ impl Snapshots {
     /// aren't among them, since those count for nothing.
     pub fn unreadable(&self) -> impl Iterator<Item = &(String, String)> {
         self.damaged.iter().filter(|(name, _)| name.starts_with(names::SNAPSHOTS))
+    }
+
+    /// All readable snapshots, forgotten ones too, oldest first within both.
+    pub(crate) fn with_forgotten(&self) -> impl Iterator<Item = &StoredSnapshot> {
+        self.all.iter().chain(&self.forgotten)
     }
 
     /// Sessions of which nothing counts any more.
@@ -257,7 +261,7 @@ impl Snapshots {
 
     /// The lineage of the one writer among those of the snapshots whose id begins with `text`.
     pub fn lineage_of(&self, text: &str) -> Result<BTreeSet<HolderId>> {
-        let all = self.all.iter().chain(&self.forgotten).map(|stored| stored.writer);
+        let all = self.with_forgotten().map(|stored| stored.writer);
         let fitting: BTreeSet<HolderId> = all.filter(|writer| writer.to_string().starts_with(text)).collect();
         let mut fitting = fitting.into_iter();
         match (fitting.next(), fitting.next()) {

@@ -8,7 +8,6 @@ mod verify;
 mod write;
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use keepfast_format::content::ChunkRef;
@@ -110,10 +109,6 @@ pub fn restore(
     restored
 }
 
-/// Frames of data that are kept open where chunks are looked for one by one: what comes after another
-/// mostly lies beside it.
-const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
-
 fn restore_snapshot(
     repository: &Repository,
     index: &Index,
@@ -122,7 +117,7 @@ fn restore_snapshot(
     monitor: &dyn Monitor,
 ) -> Result<RestoreReport> {
     let frames = FrameCache::new(repository, index);
-    let data = FrameCache::new(repository, index).keeping(DATA_FRAMES);
+    let data = FrameCache::of_data(repository, index);
     let trees = Trees::new(&frames);
     let folder = find_folder(trees, snapshot, &options.folder)?;
     let root = folder.as_ref().map_or(snapshot.body.tree, |(_, tree)| *tree);

@@ -305,7 +305,7 @@ fn chunks_are_found_together_where_they_are_found_one_by_one() {
         let wanted = asked.iter().map(|id| (*id).into()).collect();
         let located = index.locate_all(wanted).expect("the index works");
         for id in asked {
-            let alone = index.locate(&id, None).expect("the index works");
+            let alone = index.locate(&id.into()).expect("the index works");
             assert_eq!(alone.is_some(), all.contains(&id));
             assert_eq!(located.get(id), Some(alone), "every {step}th");
         }

@@ -71,21 +71,21 @@ pub(super) struct Readable {
     pub unlisted: Vec<Location>,
 }
 
-/// The places of a chunk of this length, if one is given.
-fn fitting(value: &[u8], len: Option<u32>) -> Option<impl Iterator<Item = Location> + Clone + '_> {
-    Some(decode_locations(value)?.filter(move |place| len.is_none_or(|len| len == place.len)))
+/// The places of a chunk; nothing if they are malformed.
+fn fitting<'v>(wanted: &Wanted, value: &'v [u8]) -> Option<impl Iterator<Item = Location> + Clone + 'v> {
+    let wanted = *wanted;
+    Some(decode_locations(value)?.filter(move |place| wanted.fits(place)))
 }
 
 impl Index {
     /// Where a chunk is; `None` if no known pack has it, in this length if one is given.
-    pub fn locate(&self, id: &ChunkId, len: Option<u32>) -> Result<Option<Location>> {
+    pub fn locate(&self, wanted: &Wanted) -> Result<Option<Location>> {
         let mut best: Option<(Rank, Location)> = None;
         for space in self.spaces() {
-            let found =
-                self.database.db.get_pinned(chunk_key(*space, id)).map_err(|error| self.failed(&error))?;
-            let Some(value) = found else { continue };
+            let found = self.database.db.get_pinned(chunk_key(*space, &wanted.id));
+            let Some(value) = found.map_err(|error| self.failed(&error))? else { continue };
             let is_listed = *space == space::CHUNK;
-            let found = self.best_of(&value, len, is_listed).ok_or_else(|| self.malformed())?;
+            let found = self.best_of(wanted, &value, is_listed).ok_or_else(|| self.malformed())?;
             let Some(place) = found else { continue };
             if self.marks.is_sound(place.pack) {
                 return Ok(Some(place));
@@ -99,8 +99,8 @@ impl Index {
     }
 
     /// Of several places the one to try first; the outer `None` says that they are malformed.
-    fn best_of(&self, value: &[u8], len: Option<u32>, is_listed: bool) -> Option<Option<Location>> {
-        let fitting = fitting(value, len)?;
+    fn best_of(&self, wanted: &Wanted, value: &[u8], is_listed: bool) -> Option<Option<Location>> {
+        let fitting = fitting(wanted, value)?;
         let sound = fitting.clone().filter(|place| self.marks.is_sound(place.pack));
         let mut several = sound.clone();
         Some(match (several.next(), several.next()) {
@@ -120,7 +120,7 @@ impl Index {
     pub fn places(&self, wanted: &Wanted) -> Result<Vec<Location>> {
         let mut ranked = Vec::new();
         self.for_each_place(&wanted.id, |place, is_listed| {
-            if wanted.len.is_none_or(|len| len == place.len) {
+            if wanted.fits(&place) {
                 ranked.push((self.rank(&place, is_listed), place));
             }
         })?;
@@ -151,7 +151,7 @@ impl Index {
     pub(super) fn readable_places(&self, wanted: &Wanted) -> Result<Readable> {
         let mut readable = Readable { listed: Vec::new(), unlisted: Vec::new() };
         self.for_each_place(&wanted.id, |place, is_listed| {
-            if wanted.len.is_none_or(|len| len == place.len) && self.marks.is_readable(place.pack) {
+            if wanted.fits(&place) && self.marks.is_readable(place.pack) {
                 if is_listed { &mut readable.listed } else { &mut readable.unlisted }.push(place);
             }
         })?;
@@ -239,16 +239,16 @@ impl Index {
 
     /// The place of a chunk for which this was found.
     fn place_of(&self, wanted: &Wanted, found: Option<&[u8]>) -> Result<Option<Location>> {
-        match found.and_then(|value| self.best_of(value, wanted.len, true)).flatten() {
+        match found.and_then(|value| self.best_of(wanted, value, true)).flatten() {
             Some(place) if self.marks.is_sound(place.pack) => Ok(Some(place)),
             // Rare enough for a lookup of its own.
-            _ => self.locate(&wanted.id, wanted.len),
+            _ => self.locate(wanted),
         }
     }
 
     /// The place of a chunk that is nowhere else.
-    fn only_place(&self, value: &[u8], len: Option<u32>) -> Option<Location> {
-        let mut fitting = fitting(value, len)?;
+    fn only_place(&self, wanted: &Wanted, value: &[u8]) -> Option<Location> {
+        let mut fitting = fitting(wanted, value)?;
         let only = fitting.next().filter(|place| self.marks.is_sound(place.pack))?;
         (fitting.next().is_none() && !self.has_unlisted.load(Ordering::Relaxed)).then_some(only)
     }
@@ -256,10 +256,10 @@ impl Index {
     /// The places in which a chunk counts for which this was found.
     fn places_of(&self, wanted: &Wanted, found: Option<&[u8]>) -> Result<Places> {
         if let Some(value) = found {
-            let fitting = fitting(value, wanted.len).ok_or_else(|| self.malformed())?;
+            let fitting = fitting(wanted, value).ok_or_else(|| self.malformed())?;
             let owners = fitting.filter(|place| self.marks.is_sound(place.pack));
             let owners = owners.filter(|place| self.is_owners(place.pack)).max_by_key(|place| place.pack);
-            if let Some(place) = owners.or_else(|| self.only_place(value, wanted.len)) {
+            if let Some(place) = owners.or_else(|| self.only_place(wanted, value)) {
                 return Ok(Places::one(place));
             }
         }
@@ -269,7 +269,7 @@ impl Index {
         let mut places = listed.into_iter().chain(unlisted);
         match places.next() {
             Some(first) => Ok(Places { first: Some(first), others: places.collect() }),
-            None => Ok(Places { first: self.locate(&wanted.id, wanted.len)?, others: Vec::new() }),
+            None => Ok(Places { first: self.locate(wanted)?, others: Vec::new() }),
         }
     }
 }

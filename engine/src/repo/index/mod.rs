@@ -66,6 +66,11 @@ impl Wanted {
     pub fn listed(item: &ListItem) -> Self {
         Self { id: item.id, len: Some(u32::try_from(item.bytes).unwrap_or(u32::MAX)) }
     }
+
+    /// Whether a place that is said to have this chunk has it in the right length.
+    fn fits(&self, place: &Location) -> bool {
+        self.len.is_none_or(|len| len == place.len)
+    }
 }
 
 impl From<ChunkRef> for Wanted {
@@ -318,6 +323,15 @@ impl Index {
             visit(number_of_key(key)?, decode_pack(value)?);
             Some(())
         })
+    }
+
+    /// Those of the packs in a listing, with their sizes, that are unknown here.
+    pub(super) fn unknown_among(&self, listed: &HashMap<PackName, u64>) -> Result<Vec<PackName>> {
+        let mut known = HashSet::new();
+        self.for_each_pack(|_, pack| {
+            known.insert(pack.pack_name());
+        })?;
+        Ok(listed.keys().filter(|pack| !known.contains(pack)).copied().collect())
     }
 
     /// The numbers of these packs, as far as they are known; a pack may have several.

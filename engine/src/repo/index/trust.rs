@@ -105,7 +105,7 @@ impl Index {
     pub(in crate::repo) fn refer(&self, session: &SessionMarks, wanted: Wanted) -> bool {
         self.any_of(&wanted.id, |value| {
             let Some(found) = decode_locations(value) else { return false };
-            let fitting = found.filter(|place| wanted.len.is_none_or(|len| len == place.len));
+            let fitting = found.filter(|place| wanted.fits(place));
             let mut several = fitting.clone();
             match (several.next(), several.next()) {
                 (None, _) => false,

@@ -2,11 +2,13 @@
 //! snapshots need isn't given up for a lie. The same cures damage to one of two copies.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
 
-use keepfast_backend::MemoryBackend;
+use keepfast_backend::{MemoryBackend, Operation};
 use keepfast_engine::dump::dump;
-use keepfast_engine::repo::{SnapshotFilter, list_segments, read_segment};
+use keepfast_engine::repo::{FrameCache, SnapshotFilter, list_segments, read_segment};
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::{ChunkKind, Identity, Role};
@@ -14,7 +16,8 @@ use keepfast_format::names;
 use keepfast_format::node::Extents;
 use keepfast_format::pack::ChunkEntry;
 use keepfast_testkit::{
-    Crafted, CraftedPack, Crafter, Ear, Lab, Opened, assert_agreement, assert_same, craft, store, tree,
+    Crafted, CraftedPack, Crafter, Ear, Lab, MeddledBackend, Opened, assert_agreement, assert_same, craft,
+    store, tree,
 };
 
 /// The password of the writer whose backups are lied about.
@@ -358,6 +361,45 @@ fn a_damaged_pack_under_another_sessions_name_hits_what_was_in_it() {
         let large = lab.source().join("large").display().to_string();
         assert!(verdicts.lost.iter().any(|lost| lost.ends_with(&large)), "{cache}: {verdicts:#?}");
     }
+}
+
+/// Threads that miss chunks at once ask the packs themselves, one thread for all: the others find what
+/// that has found.
+#[test]
+fn threads_that_ask_packs_at_once_find_the_same() {
+    let mut lab = Lab::with(tree::small);
+    lab.backup();
+    let crafter = Crafter::of(&lab);
+    let other = SessionId { writer: crafter.owner.holder(), random: *crafter.random() };
+    for name in crafter.names(names::PACKS) {
+        let (id, _) = names::parse_pack(&name).expect("it is a pack");
+        let bytes = crafter.get(&name);
+        lab.backend.remove(&name).expect("it can be removed");
+        crafter.put(&names::pack(id, other), &bytes);
+    }
+    let honest = Arc::clone(&lab.backend);
+    // Long enough for every thread to have found nothing in the index.
+    lab.backend = MeddledBackend::new(Arc::clone(&honest), |_, operation, name| {
+        if operation == Operation::Read && name.starts_with(names::PACKS) {
+            thread::sleep(Duration::from_millis(200));
+        }
+        None
+    });
+    let Opened { repository, snapshots, index } = lab.open();
+    let body = &snapshots.all[0].snapshot.body;
+    let frames = FrameCache::new(&repository, &index);
+    let wanted = [body.tree, body.state.expect("it has a state tree"), body.tree];
+    let begin = Barrier::new(wanted.len());
+    thread::scope(|scope| {
+        for id in wanted {
+            let (frames, begin) = (&frames, &begin);
+            scope.spawn(move || {
+                begin.wait();
+                frames.chunk(ChunkKind::Metadata, id).map(drop).expect("its pack is there");
+            });
+        }
+    });
+    lab.backend = honest;
 }
 
 /// A prune counts a chunk in one pack of an owner. Where it finds that one damaged, while it reads trees

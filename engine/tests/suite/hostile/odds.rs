@@ -382,7 +382,11 @@ fn what_belongs_to_nothing_is_told_of_and_what_a_crash_leaves_is_not() {
     let (id, _): (PackId, _) = names::parse_pack(&pack).expect("it is a pack's name");
     let copy = names::pack(id, crashed);
     crafter.put(&copy, &crafter.get(&pack));
-    let strays = [names::ack(9, committed), names::state(nobody, 0), names::segment(nobody, 0), copy];
+    let mut strays = vec![names::ack(9, committed), names::state(nobody, 0), names::segment(nobody, 0), copy];
+    assert_check_names_each_once(&lab, &strays);
+    // Nor does a catalogue that can't be read keep a check from saying so.
+    crafter.put(&names::catalogue(0), b"junk");
+    strays.push(names::catalogue(0));
     assert_check_names_each_once(&lab, &strays);
     assert_same(&lab.source(), &lab.restore("latest"));
 }

@@ -4,8 +4,9 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
 use keepfast_backend::{Backend, Operation};
+use keepfast_engine::check::{CheckOptions, ReadData, check as engine_check};
 use keepfast_format::names;
-use keepfast_testkit::{Crafter, Ear, Lab, MeddledBackend, tree};
+use keepfast_testkit::{Crafter, Ear, Lab, MeddledBackend, Opened, tree};
 
 use super::odds::{check, small_lab};
 
@@ -61,6 +62,30 @@ fn a_pack_that_cant_be_read_is_unreachable_and_not_damaged() {
         lab.backend = honest;
         lab.assert_sound();
     }
+}
+
+/// A directory that can't be read when its turn comes, and a moment later can: what is below it is looked
+/// at then.
+#[test]
+fn what_is_below_a_directory_that_could_not_be_read_for_a_moment_is_checked() {
+    let mut lab = small_lab();
+    let mut packs = Crafter::of(&lab).names(names::PACKS);
+    packs.sort_by_key(|name| lab.backend.read(name, u64::MAX).map_or(0, |bytes| bytes.len()));
+    let [metadata, data] = &packs[..] else { panic!("one pack of each kind: {packs:?}") };
+    lab.backend.remove(data).expect("it can be removed");
+    let (metadata, failures) = (metadata.clone(), Arc::new(Mutex::new(0)));
+    let counted = Arc::clone(&failures);
+    lab.backend = MeddledBackend::new(Arc::clone(&lab.backend), move |_, operation, name| {
+        let mut failures = counted.lock().expect("no panic");
+        let fails = operation == Operation::Read && name == metadata && *failures == 0;
+        *failures += u32::from(fails);
+        fails.then_some(ErrorKind::PermissionDenied)
+    });
+    let Opened { repository, snapshots, index } = lab.open();
+    let (options, ear) = (CheckOptions { read: ReadData::No, threads: 1 }, Ear::default());
+    let report = engine_check(&repository, &index, &snapshots, &options, &ear).expect("the check runs");
+    assert_eq!(*failures.lock().expect("no panic"), 1, "it failed once");
+    assert_eq!((report.files_hit, report.files_unreachable), (2, 0), "{:#?}", ear.findings());
 }
 
 /// A store far away that answers nothing any more ends a check: each object would take minutes.
