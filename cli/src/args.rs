@@ -184,9 +184,13 @@ pub struct Backup {
     /// Leave out directories that are marked as caches by a CACHEDIR.TAG
     #[arg(long)]
     pub exclude_caches: bool,
-    /// Stay within the file systems of the paths
-    #[arg(long)]
+    /// Stay within the file systems of the paths; where others begin, empty directories are kept
+    #[arg(short = 'x', long)]
     pub one_file_system: bool,
+    /// Back up what PATHs that are symbolic links point to, not the links; `link/` does so for one
+    /// that points to a directory
+    #[arg(long, conflicts_with_all = ["stdin", "command"])]
+    pub follow_sources: bool,
     /// Don't take a changed ctime for a changed file
     #[arg(long)]
     pub ignore_ctime: bool,

@@ -97,7 +97,9 @@ pub fn probe(common: &Common) -> Result<ProbeReport> {
 
 /// The directory that a place names.
 pub fn local_path(place: &str) -> PathBuf {
-    PathBuf::from(place.strip_prefix("file://").unwrap_or(place))
+    let path = Path::new(place.strip_prefix("file://").unwrap_or(place));
+    // Threads that read attributes have current directories of their own, for moments others.
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Opens the repository.
@@ -223,7 +225,7 @@ fn first_line(content: &Zeroizing<String>, what: &str) -> Result<Zeroizing<Strin
 /// Where indexes are kept.
 pub fn cache_dir(common: &Common) -> Result<PathBuf> {
     if let Some(dir) = &common.cache_dir {
-        return Ok(dir.clone());
+        return absolute(dir);
     }
     let from_env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     from_env("XDG_CACHE_HOME")
@@ -281,7 +283,19 @@ pub fn group_id(name: &[u8]) -> Option<u32> {
 
 /// A path from the root down, without `.` and `..`.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
-    let has_dots = path.components().any(|part| matches!(part, std::path::Component::ParentDir));
-    let absolute = if has_dots { path.canonicalize() } else { std::path::absolute(path) };
+    let is_dots = |part| matches!(part, std::path::Component::ParentDir);
+    let absolute = match (path.parent(), path.file_name()) {
+        _ if !path.components().any(is_dots) => std::path::absolute(path),
+        // A link at the end stays one, unless a slash says that what it points to is meant.
+        (Some(above), Some(name)) => above.canonicalize().map(|above| {
+            let mut absolute = above.join(name);
+            let bytes = path.as_os_str().as_encoded_bytes();
+            if bytes.ends_with(b"/") || bytes.ends_with(b"/.") {
+                absolute.push("");
+            }
+            absolute
+        }),
+        _ => path.canonicalize(),
+    };
     absolute.with_context(|| format!("{} can't be used", path.display()))
 }

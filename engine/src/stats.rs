@@ -37,7 +37,10 @@ pub struct RepositoryStats {
 pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> Result<RepositoryStats> {
     let mut stats = RepositoryStats {
         snapshots: snapshots.all.len() as u64,
-        bytes_total: snapshots.all.iter().map(|stored| stored.snapshot.body.statistics.bytes_total).sum(),
+        bytes_total: snapshots
+            .all
+            .iter()
+            .fold(0, |sum, stored| sum.saturating_add(stored.snapshot.body.statistics.bytes_total)),
         ..RepositoryStats::default()
     };
     let mut known = HashSet::new();

@@ -44,6 +44,14 @@ pub struct Statistics {
     pub bytes_stored: u64,
 }
 
+impl Statistics {
+    /// Files in all.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        self.files_new.saturating_add(self.files_changed).saturating_add(self.files_unchanged)
+    }
+}
+
 /// The newest snapshot of a writer that another writer has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {

@@ -75,7 +75,7 @@ pub fn init_options() -> InitOptions {
 }
 
 /// How laboratories back up.
-fn archive_options(clock: &(dyn Fn() -> Timestamp + Sync)) -> ArchiveOptions<'_> {
+pub fn archive_options(clock: &(dyn Fn() -> Timestamp + Sync)) -> ArchiveOptions<'_> {
     ArchiveOptions {
         host: "lab".to_owned(),
         user: "tester".to_owned(),
@@ -84,6 +84,7 @@ fn archive_options(clock: &(dyn Fn() -> Timestamp + Sync)) -> ArchiveOptions<'_>
         exclude: Patterns::default(),
         exclude_caches: false,
         one_file_system: false,
+        follow_sources: false,
         ignore_ctime: false,
         ignore_inode: false,
         parent: ParentChoice::Newest,

@@ -7,6 +7,7 @@
 pub mod agree;
 pub mod compare;
 pub mod craft;
+pub mod disk;
 pub mod faulty;
 pub mod lab;
 pub mod meddling;
@@ -21,6 +22,7 @@ pub mod tree;
 pub use agree::{Verdicts, assert_agreement};
 pub use compare::{assert_same, describe};
 pub use craft::{Crafted, CraftedPack, Crafter};
+pub use disk::Disk;
 pub use faulty::{Fault, FaultyBackend};
 pub use lab::{Lab, Opened};
 pub use meddling::MeddledBackend;

@@ -89,6 +89,7 @@ fn archive_options(common: &Common, options: &Backup) -> Result<ArchiveOptions<'
         exclude: Patterns::new(&patterns)?,
         exclude_caches: options.exclude_caches,
         one_file_system: options.one_file_system,
+        follow_sources: options.follow_sources,
         ignore_ctime: options.ignore_ctime,
         ignore_inode: options.ignore_inode,
         parent: match (&options.parent, options.force) {
@@ -119,11 +120,12 @@ fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf>> {
     for path in &options.paths {
         match std::fs::symlink_metadata(path) {
             Ok(metadata) => {
-                if metadata.is_symlink() && path.is_dir() {
-                    console.say(&format!(
-                        "note: {} is a symbolic link: the link is backed up, not the directory it points to",
+                if metadata.is_symlink() && !options.follow_sources {
+                    console.event(Event::Notice(format!(
+                        "{} is a symbolic link, and the link is backed up; --follow-sources, or a slash behind the \
+                         name of a directory, backs up what it points to",
                         path.display()
-                    ));
+                    )));
                 }
                 paths.push(settings::absolute(path)?);
             }

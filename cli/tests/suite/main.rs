@@ -15,5 +15,6 @@ mod s3_many;
 mod signals;
 mod strangers;
 mod streams;
+mod surroundings;
 mod unhappy;
 mod writers;

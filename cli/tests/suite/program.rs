@@ -2,6 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -60,6 +62,25 @@ impl Desk {
             .env("KEEPFAST_REPOSITORY", self.repo())
             .env("KEEPFAST_CACHE_DIR", self.path("cache"))
             .env("KEEPFAST_PASSWORD", "correct horse");
+        command
+    }
+
+    /// The program as another user runs it, who may use the repository and little else. Needs root.
+    pub fn command_as_another_user(&self) -> Command {
+        let everyone = Command::new("chmod").args(["-R", "a+rwX"]).arg(self.repo()).status().unwrap();
+        assert!(everyone.success());
+        let cache = self.path("cache of another");
+        fs::create_dir_all(&cache).unwrap();
+        std::os::unix::fs::chown(&cache, Some(65534), Some(65534)).unwrap();
+        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        // A copy of the program where others may run it.
+        let (mine, copy) = (self.command(), self.path("keepfast"));
+        fs::copy(mine.get_program(), &copy).unwrap();
+        let mut command = Command::new(copy);
+        for (name, value) in mine.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.env("KEEPFAST_CACHE_DIR", cache).uid(65534).gid(65534);
         command
     }
 

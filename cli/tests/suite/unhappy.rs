@@ -5,34 +5,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use keepfast_testkit::Disk;
+use keepfast_testkit::tree::is_root;
+
 use crate::program::{Desk, Run, same};
-
-fn is_root() -> bool {
-    Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
-}
-
-/// A small file system of its own, for as long as the value lives. Needs root.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path, options: &str) -> Self {
-        fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(at).status();
-        assert!(mounted.unwrap().success());
-        Self(at)
-    }
-
-    fn remount(&self, options: &str) {
-        let done = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.0).status();
-        assert!(done.unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0).status();
-    }
-}
 
 fn noise(length: usize) -> Vec<u8> {
     (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
@@ -98,23 +74,8 @@ fn unreadable_files_and_directories_are_skipped_and_named() {
     fs::set_permissions(desk.src("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let mut command = desk.command();
     if is_root() {
-        // Root can read everything, so somebody else backs up.
-        use std::os::unix::process::CommandExt;
-        let everyone = Command::new("chmod").args(["-R", "a+rwX"]).arg(desk.repo()).status().unwrap();
-        assert!(everyone.success());
-        fs::create_dir_all(desk.path("cache")).unwrap();
-        for folder in [desk.path("cache"), desk.folder.path().to_owned()] {
-            fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
-        }
-        // A copy of the program where others may run it.
-        let program = desk.path("keepfast");
-        fs::copy(command.get_program(), &program).unwrap();
-        let mut elsewhere = Command::new(program);
-        for (name, value) in command.get_envs() {
-            elsewhere.env(name, value.unwrap_or_default());
-        }
-        command = elsewhere;
-        command.uid(65534).gid(65534);
+        // Root can read everything, so another user backs up.
+        command = desk.command_as_another_user();
     }
     let run = Run::of(command.arg("backup").arg(desk.path("src")).output().unwrap());
     let run = run.fails(3, &["src/secret: Permission denied", "src/closed: Permission denied"]);
@@ -203,7 +164,7 @@ fn a_full_disk_ends_a_backup_and_leaves_the_repository_sound() {
     }
     let desk = Desk::bare();
     let repo = desk.repo();
-    let disk = SmallDisk::mount(&repo, "size=12m");
+    let disk = Disk::mount(&repo, "size=12m").expect("root may mount");
     fs::write(desk.src("small"), "small").unwrap();
     desk.run(["init", "--pack-size", "4"]).succeeds();
     desk.backup();
@@ -235,7 +196,7 @@ fn a_read_only_disk_ends_a_backup_and_can_be_restored_from() {
     }
     let desk = Desk::bare();
     let repo = desk.repo();
-    let disk = SmallDisk::mount(&repo, "size=50m");
+    let disk = Disk::mount(&repo, "size=50m").expect("root may mount");
     fs::write(desk.src("small"), "small").unwrap();
     desk.run(["init"]).succeeds();
     desk.backup();
@@ -255,7 +216,7 @@ fn a_full_disk_ends_a_restore_with_a_clear_message() {
     fs::write(desk.src("large"), noise(8 << 20)).unwrap();
     desk.backup();
     let target = desk.path("out");
-    let _disk = SmallDisk::mount(&target, "size=2m");
+    let _disk = Disk::mount(&target, "size=2m").expect("root may mount");
     desk.run(["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()])
         .fails(1, &["No space left", "large"]);
 }

@@ -1,58 +1,100 @@
 //! Counting what a backup will look at, so that a progress bar can say when it will be done.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::ArchiveOptions;
-use crate::fs::{dir, meta};
+use super::selection::{Sources, Wanted};
+use crate::fs::dir::{self, Names};
+use crate::fs::meta;
 use crate::monitor::Progress;
 
+/// Directories with longer paths aren't counted: however deep they are, the count stays small.
+const PATH_BYTES_MAX: usize = 4096;
+
 /// Walks `paths` as a backup would, without reading any file, and says at the end how much
-/// there is. Gives up without a word when `ended` is set: then nobody wants to know any more.
+/// there is. Gives up without a word when `ended` is set: then no one wants to know any more.
 pub fn estimate(paths: &[PathBuf], options: &ArchiveOptions<'_>, ended: &AtomicBool, progress: &Progress) {
-    let (mut files, mut bytes) = (0, 0);
-    let mut stack: Vec<(OwnedFd, Vec<u8>, u64)> = Vec::new();
-    for path in paths {
-        use std::os::unix::ffi::OsStrExt;
-        let Ok(stat) = rustix::fs::lstat(path) else { continue };
-        if meta::file_type(&stat) == FileType::RegularFile {
-            files += 1;
-            bytes += u64::try_from(stat.st_size).unwrap_or(0);
-        } else if let Ok(handle) = super::walk::open_followed(path.as_os_str().as_bytes()) {
-            stack.push((handle, path.as_os_str().as_bytes().to_vec(), stat.st_dev));
+    // What can't be walked is the backup's to tell.
+    let Ok(sources) = Sources::new(paths, options.follow_sources) else { return };
+    let Ok(root) = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { return };
+    let Ok(stat) = rustix::fs::fstat(&root) else { return };
+    let mut counting = Counting { options, sources: &sources, stack: Vec::new(), files: 0, bytes: 0 };
+    counting.stack.push(Pending {
+        above: Rc::new(root),
+        name: c".".to_owned(),
+        path: Vec::new(),
+        wanted: sources.root(),
+        device: stat.st_dev,
+    });
+    while let Some(next) = counting.stack.pop() {
+        if ended.load(Ordering::Relaxed) {
+            return;
         }
+        // One that can't be opened or listed has nothing in it that could be read.
+        let _ = counting.directory(&next, ended);
     }
-    while let Some((handle, path, device)) = stack.pop() {
-        let Ok(names) = dir::list(&handle) else { continue };
+    progress.expect(counting.files, counting.bytes);
+}
+
+/// A directory that is to be counted.
+struct Pending {
+    above: Rc<OwnedFd>,
+    name: CString,
+    path: Vec<u8>,
+    wanted: Wanted,
+    device: u64,
+}
+
+struct Counting<'a> {
+    options: &'a ArchiveOptions<'a>,
+    sources: &'a Sources,
+    stack: Vec<Pending>,
+    files: u64,
+    bytes: u64,
+}
+
+impl Counting<'_> {
+    fn directory(&mut self, pending: &Pending, ended: &AtomicBool) -> Result<(), Errno> {
+        let Pending { above, name, path, wanted, device } = pending;
+        let handle = Rc::new(dir::open_directory_as(&**above, name, wanted.opening())?);
+        let names = match wanted {
+            Wanted::Below(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
+            Wanted::All { .. } => self.options.names_in(&handle, || path.clone())?,
+            Wanted::Itself => return Ok(()),
+        };
         for name in (0..names.len()).map(|index| names.get(index)) {
             if ended.load(Ordering::Relaxed) {
-                return;
+                return Ok(());
             }
-            let below = [path.as_slice(), b"/", name.to_bytes()].concat();
-            if options.exclude.matches(&below, name.to_bytes()) {
-                continue;
-            }
-            let Ok(stat) = meta::stat(handle.as_fd(), name) else { continue };
+            let here = wanted.of(name.to_bytes());
+            let Ok(stat) = rustix::fs::statat(handle.as_fd(), name, here.stat_flags()) else { continue };
             match meta::file_type(&stat) {
                 FileType::RegularFile => {
-                    files += 1;
-                    bytes += u64::try_from(stat.st_size).unwrap_or(0);
+                    self.files += 1;
+                    self.bytes = self.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
                 }
-                FileType::Directory => {
-                    let elsewhere = options.one_file_system && stat.st_dev != device;
-                    let own = options.never_enter.contains(&(stat.st_dev, stat.st_ino));
-                    if let Some(opened) =
-                        dir::open_directory(&handle, name).ok().filter(|_| !elsewhere && !own)
-                    {
-                        stack.push((opened, below, stat.st_dev));
+                FileType::Directory if path.len() < PATH_BYTES_MAX => {
+                    let below = [path.as_slice(), b"/", name.to_bytes()].concat();
+                    if self.options.is_own(&stat) {
+                        continue;
                     }
+                    let wanted = match wanted {
+                        Wanted::Below(_) => here,
+                        _ => self.options.wanted_of(&stat, *device, self.sources, || below.clone()),
+                    };
+                    let (above, name) = (Rc::clone(&handle), name.to_owned());
+                    self.stack.push(Pending { above, name, path: below, wanted, device: stat.st_dev });
                 }
                 _ => {}
             }
         }
+        Ok(())
     }
-    progress.expect(files, bytes);
 }

@@ -9,11 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use keepfast_format::content::{ChunkRef, Content, ContentBuilder};
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
 use keepfast_format::node::{Extents, Node, NodeKind, extents_to_bytes};
+use keepfast_format::state::State;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -29,73 +31,122 @@ use crate::monitor::Event;
 
 /// Files longer than this are read in pieces.
 const SMALL_BYTES: u64 = 2 << 20;
+/// What is read at once behind the size that a file is said to have.
+const BEHIND_BYTES: u64 = 64 << 10;
+/// How long a file is waited for that another program has a lease on: longer than the kernel waits.
+const LEASE_WAIT: Duration = Duration::from_secs(60);
+const LEASE_PAUSE: Duration = Duration::from_millis(20);
+
+/// A regular file that was opened.
+struct Found {
+    stat: Stat,
+    /// Where its data are, if it has holes.
+    extents: Option<Vec<(u64, u64)>>,
+    data_bytes: u64,
+    /// Its node has no content yet.
+    node: Node,
+    state: State,
+    earlier: Earlier,
+}
 
 impl Worker<'_> {
     /// Reads a regular file that the parent doesn't have like this.
-    pub fn read_file(&mut self, place: &Place, directory: BorrowedFd<'_>, earlier: Earlier) -> Result<()> {
-        let name = place.name();
-        let opened = open_file(directory, name).and_then(|(handle, stat)| {
+    pub fn read_file(&mut self, place: &Place, directory: &Arc<OwnedFd>, earlier: Earlier) -> Result<()> {
+        let opened = self.open_file(directory.as_fd(), place.name()).and_then(|(handle, stat)| {
             let extents = sparse::data_extents(handle.as_fd(), &stat)?;
-            let xattrs = meta::xattrs_of(&handle)?;
-            Ok((handle, stat, extents, xattrs))
+            Ok((handle, stat, extents))
         });
-        let (handle, stat, extents, xattrs) = match opened {
+        let (handle, stat, extents) = match opened {
             Ok(opened) => opened,
             Err(error) => return self.give_up(place, earlier, error),
         };
+        let attributes = meta::xattrs_of(&handle);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let data_bytes = extents.as_ref().map_or(size, |list| list.iter().map(|(_, length)| length).sum());
         let kind = file_kind(size, Content::empty(), self.store_extents(extents.as_deref())?);
-        let node = self.node(name.to_bytes(), &stat, xattrs, kind);
-        let state = meta::state(&stat);
+        let (node, state) = self.node(place, &stat, attributes, kind);
         if self.frames.is_none() {
             self.note_link(&stat, place);
             self.count_file(&node, &earlier, data_bytes);
             return self.fill(place, Some((node, state)));
         }
+        let found = Found { stat, extents, data_bytes, node, state, earlier };
         if data_bytes > SMALL_BYTES {
-            self.note_link(&stat, place);
-            let handle = Arc::new(handle);
-            let source = Box::new(ExtentReader::new(Arc::clone(&handle), extents.clone(), size));
-            let file = Arc::new(StreamFile {
-                extents,
-                place: place.clone(),
-                path: place.path(),
-                node: Mutex::new(Some((node, state))),
-                handle: Some((handle, stat)),
-                earlier,
-                assembly: Mutex::default(),
-                outstanding: AtomicUsize::new(1),
-                failed: AtomicBool::new(false),
-            });
-            self.shared.jobs.push([Job::Stream(StreamJob { file, source })]);
-            return Ok(());
+            return self.begin_large(place, handle, found);
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let read = read_small(&handle, extents.as_deref(), size, &mut buffer);
-        // What came whole at one stroke was the file at one moment: whoever writes to it later gives
-        // it a later time.
-        let at_one_stroke = read == Ok(1) && buffer.len() as u64 == size;
-        if read.is_ok() {
-            self.note_link(&stat, place);
-            if !at_one_stroke {
-                self.note_if_changed(&handle, &stat, || place.path());
-            }
-        }
+        let read = read_small(&handle, found.extents.as_deref(), size, &mut buffer);
         let stored = match read {
-            Ok(_) if extents.is_none() && self.is_bundled(buffer.len() as u64) => {
-                self.bundle_read(place, (node, state), earlier, &buffer)
+            Ok(SmallRead::Whole { strokes }) => {
+                self.note_link(&stat, place);
+                // What came whole at one stroke was the file at one moment: whoever writes to it later
+                // gives it a later time.
+                if strokes != 1 || buffer.len() as u64 != size {
+                    self.note_if_changed(&handle, &stat, || place.path());
+                }
+                self.store_small(place, found, directory, &buffer)
             }
-            Ok(_) => self.store_bytes(&buffer).and_then(|content| {
-                let bytes = buffer.len() as u64;
-                let node = self.finish_node(node, content, bytes, data_bytes, extents.as_deref())?;
-                self.count_file(&node, &earlier, bytes);
-                self.fill(place, Some((node, state)))
-            }),
-            Err(error) => self.give_up(place, earlier, error),
+            Ok(SmallRead::Larger) => self.begin_large(place, handle, found),
+            Err(error) => self.give_up(place, found.earlier, error),
         };
         self.buffer = buffer;
         stored
+    }
+
+    /// Stores a file that was read whole.
+    fn store_small(
+        &mut self,
+        place: &Place,
+        found: Found,
+        directory: &Arc<OwnedFd>,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let Found { extents, data_bytes, node, state, earlier, .. } = found;
+        if extents.is_none() && self.is_bundled(bytes.len() as u64) {
+            return self.bundle_read(place, (node, state), earlier, bytes, directory);
+        }
+        let content = self.store_bytes(bytes)?;
+        let read_bytes = bytes.len() as u64;
+        let node = self.finish_node(node, content, read_bytes, data_bytes, extents.as_deref())?;
+        self.count_file(&node, &earlier, read_bytes);
+        self.fill(place, Some((node, state)))
+    }
+
+    /// Hands a file out to be read in pieces.
+    fn begin_large(&mut self, place: &Place, handle: OwnedFd, found: Found) -> Result<()> {
+        let Found { stat, extents, node, state, earlier, .. } = found;
+        self.note_link(&stat, place);
+        let handle = Arc::new(handle);
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let source = Box::new(ExtentReader::new(Arc::clone(&handle), extents.as_deref(), size));
+        let file = Arc::new(StreamFile {
+            extents,
+            place: place.clone(),
+            path: place.path(),
+            node: Mutex::new(Some((node, state))),
+            handle: Some((handle, stat)),
+            earlier,
+            assembly: Mutex::default(),
+            outstanding: AtomicUsize::new(1),
+            failed: AtomicBool::new(false),
+        });
+        self.shared.jobs.push([Job::Stream(StreamJob { file, source })]);
+        Ok(())
+    }
+
+    /// Opens a regular file. One that another program has a lease on (a file server, for its clients) is
+    /// given back by it when it is asked to; the kernel takes it after 45 seconds by default.
+    fn open_file(&self, directory: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, Stat), Errno> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match open_file(directory, name) {
+                Err(Errno::AGAIN) if waited < LEASE_WAIT && !self.shared.should_stop() => {
+                    std::thread::sleep(LEASE_PAUSE);
+                    waited += LEASE_PAUSE;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// A file that can't be read isn't in the snapshot; but one that wouldn't have been read without
@@ -104,7 +155,7 @@ impl Worker<'_> {
         if let Earlier::Same(kept) = earlier {
             return self.keep(place, *kept);
         }
-        self.unreadable(&place.path(), error);
+        self.lost(place, error);
         self.fill(place, None)
     }
 
@@ -212,13 +263,13 @@ impl Worker<'_> {
             self.note_if_changed(handle, stat, || file.path.clone());
         }
         self.count_kind(&node, &file.earlier);
-        self.tally.statistics.bytes_read += assembly.bytes;
-        self.tally.statistics.bytes_total += assembly.bytes;
+        self.tally.count_bytes(assembly.bytes, assembly.bytes);
         self.shared.monitor.progress().add(1, 0);
         self.fill(&file.place, Some((node, state)))
     }
 
-    /// Puts what was read into a node. A file that has become shorter ends where it ended.
+    /// Puts what was read into a node. A file that has become shorter ends where it ended, and one that
+    /// has become longer where it ended when all of it was read.
     fn finish_node(
         &mut self,
         node: Node,
@@ -229,13 +280,18 @@ impl Worker<'_> {
     ) -> Result<Node> {
         let NodeKind::File { size, extents: stored, .. } = &node.kind else { return Ok(node) };
         let kind = match extents {
-            None if stored == &Extents::Dense => file_kind(read_bytes, content, Extents::Dense),
+            None => file_kind(read_bytes, content, Extents::Dense),
+            Some(_) if read_bytes == expected_bytes => file_kind(*size, content, stored.clone()),
             Some(list) if read_bytes < expected_bytes => {
                 let cut = cut_extents(list, read_bytes);
                 let end = cut.last().map_or(0, |(offset, length)| offset + length);
                 file_kind(end, content, self.store_extents(Some(&cut))?)
             }
-            _ => file_kind(*size, content, stored.clone()),
+            Some(list) => {
+                let behind = read_bytes - expected_bytes;
+                let longer = longer_extents(list, *size, behind);
+                file_kind(size.saturating_add(behind), content, self.store_extents(Some(&longer))?)
+            }
         };
         Ok(Node { kind, ..node })
     }
@@ -262,8 +318,7 @@ impl Worker<'_> {
     /// Counts a file that was read, and so many bytes of it.
     pub fn count_file(&mut self, node: &Node, earlier: &Earlier, bytes: u64) {
         self.count_kind(node, earlier);
-        self.tally.statistics.bytes_read += bytes;
-        self.tally.statistics.bytes_total += bytes;
+        self.tally.count_bytes(bytes, bytes);
         self.shared.monitor.progress().add(1, bytes);
     }
 
@@ -299,38 +354,67 @@ fn open_file(directory: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, Stat), 
     Ok((handle, stat))
 }
 
-/// Reads the data of a small file as long as it was when it was opened, so that a log that
-/// grows ends at a moment that it had; one of size 0 (as in `/proc`) up to its end. Returns in
-/// how many strokes.
+/// How the reading of a small file has ended.
+#[derive(Debug, PartialEq, Eq)]
+enum SmallRead {
+    /// All of it is there, read in this many strokes.
+    Whole { strokes: u32 },
+    /// It isn't small.
+    Larger,
+}
+
+/// Reads the data of a small file up to its end, which may be elsewhere than its size says: that is 0
+/// in `/proc`, too little where a file is being written to, and a guess on some file systems.
 fn read_small(
     handle: &OwnedFd,
     extents: Option<&[(u64, u64)]>,
     size: u64,
     buffer: &mut Vec<u8>,
-) -> Result<u32, Errno> {
+) -> Result<SmallRead, Errno> {
     buffer.clear();
     let mut strokes = 0;
-    let whole = [(0, if size == 0 { SMALL_BYTES } else { size })];
-    for (offset, length) in extents.unwrap_or(&whole) {
-        let start = buffer.len();
-        buffer.resize(start + *length as usize, 0);
-        let mut filled = start;
-        while filled < buffer.len() {
-            let at = offset + (filled - start) as u64;
-            match rustix::io::pread(handle, &mut buffer[filled..], at) {
-                Ok(0) => break,
-                Ok(count) => (filled, strokes) = (filled + count, strokes + 1),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
+    for (offset, length) in extents.unwrap_or_default() {
+        let mut done = 0;
+        while done < *length {
+            let read = read_at(handle, offset + done, length - done, buffer)?;
+            if read == 0 {
+                return Ok(SmallRead::Whole { strokes });
             }
-        }
-        let short = filled < buffer.len();
-        buffer.truncate(filled);
-        if short {
-            break;
+            (done, strokes) = (done + read, strokes + 1);
         }
     }
-    Ok(strokes)
+    let mut at = if extents.is_some() { size } else { 0 };
+    loop {
+        // One byte more than should be there: if it doesn't come, the file ends there, and no further
+        // read has to tell.
+        let wanted = if at < size { size - at + 1 } else { BEHIND_BYTES };
+        let read = read_at(handle, at, wanted, buffer)?;
+        if read == 0 {
+            break;
+        }
+        (at, strokes) = (at + read, strokes + 1);
+        if at == size && read < wanted {
+            break;
+        }
+        if buffer.len() as u64 > SMALL_BYTES {
+            return Ok(SmallRead::Larger);
+        }
+    }
+    Ok(SmallRead::Whole { strokes })
+}
+
+/// Reads up to this many bytes from a place on to the end of `buffer`; returns how many came.
+fn read_at(handle: &OwnedFd, at: u64, bytes: u64, buffer: &mut Vec<u8>) -> Result<u64, Errno> {
+    let start = buffer.len();
+    buffer.resize(start.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX)), 0);
+    let read = loop {
+        match rustix::io::pread(handle, &mut buffer[start..], at) {
+            Err(Errno::INTR) => {}
+            other => break other,
+        }
+    };
+    buffer.truncate(start + *read.as_ref().unwrap_or(&0));
+    read.map(|read| read as u64)
 }
 
 /// The first `bytes` bytes of data of a list of extents.
@@ -348,7 +432,17 @@ fn cut_extents(extents: &[(u64, u64)], bytes: u64) -> Vec<(u64, u64)> {
     cut
 }
 
-/// Reads the data of a large file, extent by extent.
+/// Extents with this many bytes that were written behind the file's end since they were listed.
+fn longer_extents(extents: &[(u64, u64)], size: u64, behind: u64) -> Vec<(u64, u64)> {
+    let mut longer = extents.to_vec();
+    match longer.last_mut() {
+        Some((offset, length)) if *offset + *length == size => *length += behind,
+        _ => longer.push((size, behind)),
+    }
+    longer
+}
+
+/// Reads the data of a large file, extent by extent, and then what is behind its size.
 struct ExtentReader {
     handle: Arc<OwnedFd>,
     extents: std::vec::IntoIter<(u64, u64)>,
@@ -356,9 +450,10 @@ struct ExtentReader {
 }
 
 impl ExtentReader {
-    fn new(handle: Arc<OwnedFd>, extents: Option<Vec<(u64, u64)>>, size: u64) -> Self {
-        let extents = extents.unwrap_or_else(|| vec![(0, size)]).into_iter();
-        Self { handle, extents, current: (0, 0) }
+    fn new(handle: Arc<OwnedFd>, extents: Option<&[(u64, u64)]>, size: u64) -> Self {
+        let mut all = extents.map_or_else(|| vec![(0, size)], <[_]>::to_vec);
+        all.push((size, u64::MAX - size));
+        Self { handle, extents: all.into_iter(), current: (0, 0) }
     }
 }
 
@@ -374,7 +469,7 @@ impl Read for ExtentReader {
         let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let read = rustix::io::pread(&self.handle, &mut buffer[..wanted], offset)?;
         if read == 0 {
-            // The file has become shorter: there is nothing behind this either.
+            // The end; if it is before the size, there is nothing behind it either.
             self.extents = Vec::new().into_iter();
             self.current = (0, 0);
         } else {
@@ -390,7 +485,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::cut_extents;
+    use std::io::{Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::sync::Arc;
+
+    use super::{ExtentReader, SMALL_BYTES, SmallRead, cut_extents, longer_extents, read_small};
+
+    fn file_of(bytes: &[u8]) -> OwnedFd {
+        let mut file = tempfile::tempfile().expect("a file can be made");
+        file.write_all(bytes).expect("it can be written");
+        file.into()
+    }
 
     #[test]
     fn extents_end_where_the_data_did() {
@@ -398,5 +503,40 @@ mod tests {
         assert_eq!(cut_extents(&extents, 30), extents);
         assert_eq!(cut_extents(&extents, 15), [(0, 10), (100, 5)]);
         assert_eq!(cut_extents(&extents, 0), []);
+        assert_eq!(longer_extents(&extents, 210, 5), [(0, 10), (100, 10), (200, 15)]);
+        assert_eq!(longer_extents(&extents, 300, 5), [(0, 10), (100, 10), (200, 10), (300, 5)]);
+    }
+
+    #[test]
+    fn files_are_read_to_their_end_whatever_their_size_says() {
+        let bytes: Vec<u8> = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
+        let file = Arc::new(file_of(&bytes));
+        for size in [0, 1, 299_999, 300_000, 300_001, 2_000_000] {
+            let mut buffer = Vec::new();
+            let read = read_small(&file, None, size, &mut buffer).expect("it can be read");
+            assert!(buffer == bytes, "said to be {size}");
+            if size == 300_000 {
+                assert_eq!(read, SmallRead::Whole { strokes: 1 }, "the usual file costs one read");
+            }
+            let mut whole = Vec::new();
+            let mut reader = ExtentReader::new(Arc::clone(&file), None, size);
+            reader.read_to_end(&mut whole).expect("it can be read");
+            assert!(whole == bytes, "said to be {size}");
+        }
+        let extents = [(0, 100_000), (200_000, 50_000)];
+        let expected = [&bytes[..100_000], &bytes[200_000..250_000], &bytes[260_000..]].concat();
+        let mut buffer = Vec::new();
+        read_small(&file, Some(&extents), 260_000, &mut buffer).expect("it can be read");
+        assert!(buffer == expected);
+        let mut whole = Vec::new();
+        let mut reader = ExtentReader::new(file, Some(&extents), 260_000);
+        reader.read_to_end(&mut whole).expect("it can be read");
+        assert!(whole == expected);
+    }
+
+    #[test]
+    fn what_turns_out_to_be_large_is_left_to_be_read_in_pieces() {
+        let file = file_of(&vec![1; SMALL_BYTES as usize + 1]);
+        assert_eq!(read_small(&file, None, 0, &mut Vec::new()), Ok(SmallRead::Larger));
     }
 }

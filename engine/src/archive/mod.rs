@@ -4,6 +4,7 @@
 mod bundle;
 mod estimate;
 mod file;
+mod filter;
 mod jobs;
 mod neighbours;
 mod parent;
@@ -17,7 +18,7 @@ mod worker;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use keepfast_format::content::Content;
@@ -28,8 +29,10 @@ use keepfast_format::node::{Extents, Node, Timestamp};
 use keepfast_format::snapshot::{Snapshot, SnapshotBody, Statistics};
 use keepfast_format::state::State;
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::error::{EngineError, Result};
-use crate::fs::dir::Names;
+use crate::fs::dir::{Names, open_directory_as};
 use crate::fs::select::Patterns;
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
@@ -40,6 +43,7 @@ use crate::threads::in_threads;
 pub use estimate::estimate;
 use parent::ParentDirectory;
 use pending::{Directory, DirectoryStart, PagesJob, Place};
+use selection::{Sources, Wanted};
 use stream::{StreamFile, StreamJob};
 use walk::file_kind;
 use worker::{Job, Shared, Tally, Worker};
@@ -50,7 +54,8 @@ const RACY_SECONDS: i64 = 2;
 
 /// What to back up.
 pub enum Source<'a> {
-    /// Files and directories, by absolute paths.
+    /// Files and directories, by absolute paths. One that ends with `/` or `/.` means what a link in its
+    /// place points to.
     Paths(&'a [PathBuf]),
     /// A stream that becomes one file.
     Stream(Stream<'a>),
@@ -81,8 +86,12 @@ pub struct ArchiveOptions<'a> {
     pub exclude: Patterns,
     /// Leave out what is in directories marked as caches.
     pub exclude_caches: bool,
-    /// Don't cross into other file systems.
+    /// Don't cross into other file systems, unless one is named; where they begin, their directories are
+    /// kept empty.
     pub one_file_system: bool,
+    /// Take what links point to that are named as sources. Those that end with a slash are followed
+    /// without it.
+    pub follow_sources: bool,
     /// Don't look at ctime for change detection.
     pub ignore_ctime: bool,
     /// Don't look at inode numbers for change detection.
@@ -149,7 +158,8 @@ pub fn archive(
     monitor: &dyn Monitor,
 ) -> Result<ArchiveReport> {
     let start = (options.clock)();
-    let paths = paths_of(&source);
+    let sources = sources_of(&source, options)?;
+    let paths = paths_of(&source, &sources);
     let chosen = choose_parent(repository, snapshots, options, &source, &paths)?;
     let parent = chosen.filter(|parent| parent.snapshot.head.key == repository.current().key());
     if chosen.is_some() && parent.is_none() {
@@ -163,7 +173,7 @@ pub fn archive(
         Source::Paths(paths) => Some(*paths),
         Source::Stream(_) => None,
     };
-    let once = Once { repository, index, snapshots, options, monitor, start, paths: &paths, parent };
+    let once = Once { repository, index, snapshots, options, monitor, start, sources, paths: &paths, parent };
     let mut done = once.archive(source);
     for _ in 1..ATTEMPTS {
         index.report_demoted(monitor, |_| false);
@@ -198,23 +208,22 @@ struct Once<'a> {
     options: &'a ArchiveOptions<'a>,
     monitor: &'a dyn Monitor,
     start: Timestamp,
+    sources: Sources,
     paths: &'a [Vec<u8>],
     parent: Option<&'a StoredSnapshot>,
 }
 
 impl Once<'_> {
     fn archive(&self, source: Source<'_>) -> Result<ArchiveReport> {
-        let Self { repository, index, options, monitor, parent, .. } = *self;
+        let Self { repository, index, options, monitor, parent, ref sources, .. } = *self;
         index.compare_with_store(repository)?;
         let frames = FrameCache::new(repository, index);
         if let Some(parent) = parent {
             let seen = &parent.snapshot.body.statistics;
-            monitor
-                .progress()
-                .expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
+            monitor.progress().expect(seen.files(), seen.bytes_total);
         }
         let trees = parent.map(|_| Trees::new(&frames));
-        let run = Run { repository, source, parent, trees, options, monitor };
+        let run = Run { repository, source, sources, parent, trees, options, monitor };
         if options.dry_run {
             let walked = run.walk(None)?;
             return Ok(report(None, walked.tally, &WriterTotals::default(), parent));
@@ -303,8 +312,10 @@ pub fn has_parent(
     paths: &[PathBuf],
 ) -> bool {
     let source = Source::Paths(paths);
-    choose_parent(repository, snapshots, options, &source, &paths_of(&source))
-        .is_ok_and(|parent| parent.is_some())
+    let chosen = sources_of(&source, options).and_then(|sources| {
+        choose_parent(repository, snapshots, options, &source, &paths_of(&source, &sources))
+    });
+    chosen.is_ok_and(|parent| parent.is_some())
 }
 
 fn report(
@@ -322,14 +333,18 @@ fn report(
     }
 }
 
-fn paths_of(source: &Source<'_>) -> Vec<Vec<u8>> {
-    use std::os::unix::ffi::OsStrExt;
+fn sources_of(source: &Source<'_>, options: &ArchiveOptions<'_>) -> Result<Sources> {
+    let paths = match source {
+        Source::Paths(paths) => paths,
+        Source::Stream(_) => [].as_slice(),
+    };
+    Sources::new(paths, options.follow_sources)
+}
+
+/// The paths as a snapshot has them.
+fn paths_of(source: &Source<'_>, sources: &Sources) -> Vec<Vec<u8>> {
     match source {
-        Source::Paths(paths) => {
-            let sorted: BTreeSet<Vec<u8>> =
-                paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
-            sorted.into_iter().collect()
-        }
+        Source::Paths(_) => sources.paths(),
         Source::Stream(stream) => vec![stream.name.clone()],
     }
 }
@@ -357,6 +372,7 @@ fn choose_parent<'s>(
 struct Run<'a> {
     repository: &'a Repository,
     source: Source<'a>,
+    sources: &'a Sources,
     parent: Option<&'a StoredSnapshot>,
     trees: Option<Trees<'a>>,
     options: &'a ArchiveOptions<'a>,
@@ -377,11 +393,12 @@ impl Run<'_> {
             seconds: parent.snapshot.body.start.seconds.saturating_sub(RACY_SECONDS),
             ..parent.snapshot.body.start
         });
-        let shared = Shared::new(self.options, writer, self.trees, racy_from, &chunker, self.monitor);
+        let shared =
+            Shared::new(self.options, self.sources, writer, self.trees, racy_from, &chunker, self.monitor);
         let ended = match self.source {
-            Source::Paths(paths) => {
+            Source::Paths(_) => {
                 let parent = root_of_parent(&shared, self.parent);
-                shared.jobs.push([begin_paths(paths, parent)?]);
+                shared.jobs.push([begin_paths(&shared, parent)?]);
                 None
             }
             Source::Stream(stream) => {
@@ -420,25 +437,19 @@ fn root_of_parent(shared: &Shared<'_>, parent: Option<&StoredSnapshot>) -> Paren
 }
 
 /// The root directory, with the way to each path that was asked for.
-fn begin_paths(paths: &[PathBuf], parent: ParentDirectory) -> Result<Job> {
-    let selection = selection::select(paths)?;
-    let handle = walk::open_followed(b"/").map_err(EngineError::file("/"))?;
-    let names = match &selection {
-        Some(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
-        None => crate::fs::dir::list(&handle).map_err(EngineError::file("/"))?,
+fn begin_paths(shared: &Shared<'_>, parent: ParentDirectory) -> Result<Job> {
+    let wanted = shared.sources.root();
+    let above = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let opened = above.and_then(|above| open_directory_as(above, c".", wanted.opening()));
+    let handle = opened.map_err(EngineError::file("/"))?;
+    let names = match &wanted {
+        Wanted::Below(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
+        _ => shared.options.names_in(&handle, || b"/".to_vec()).map_err(EngineError::file("/"))?,
     };
     let device = rustix::fs::fstat(&handle).map_err(EngineError::file("/"))?.st_dev;
-    let directory = Directory::begin(DirectoryStart {
-        path: b"/".to_vec(),
-        handle: Some(handle),
-        names,
-        parent,
-        selection,
-        device,
-        own: None,
-        place: None,
-    });
-    Ok(Job::Pages(PagesJob { directory, from: 0 }))
+    let directory =
+        Directory::begin(DirectoryStart { names, parent, wanted, device, own: None, place: None });
+    Ok(Job::Pages(PagesJob { directory, handle: Arc::new(handle), from: 0 }))
 }
 
 /// A root directory with one file, whose content is a stream.
@@ -453,11 +464,9 @@ fn begin_stream(
         return Err(EngineError::Unusable("a stream's name must be a file name without slashes".to_owned()));
     }
     let directory = Directory::begin(DirectoryStart {
-        path: Vec::new(),
-        handle: None,
         names: Names::of([name]),
         parent: ParentDirectory::default(),
-        selection: None,
+        wanted: Wanted::ALL,
         device: 0,
         own: None,
         place: None,

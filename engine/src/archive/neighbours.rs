@@ -4,7 +4,7 @@
 //! them, so that the same directory is the same tree whatever came before it. So when one of them has
 //! changed, its neighbours are read again.
 
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use keepfast_format::content::Content;
@@ -38,9 +38,15 @@ impl Worker<'_> {
     }
 
     /// Takes a small file that is as the parent has it.
-    pub fn bundle_kept(&mut self, place: &Place, size: u64, kept: Kept) -> Result<()> {
-        self.make_room(size)?;
-        self.bundle(Member { place: place.clone(), size, found: Found::Kept(kept) })
+    pub fn bundle_kept(
+        &mut self,
+        place: &Place,
+        size: u64,
+        kept: Kept,
+        directory: &Arc<OwnedFd>,
+    ) -> Result<()> {
+        self.make_room(size, directory)?;
+        self.bundle(Member { place: place.clone(), size, found: Found::Kept(kept) }, directory)
     }
 
     /// Takes a small file that was read; its node has no content yet.
@@ -50,34 +56,36 @@ impl Worker<'_> {
         (node, state): (Node, State),
         earlier: Earlier,
         bytes: &[u8],
+        directory: &Arc<OwnedFd>,
     ) -> Result<()> {
         let size = bytes.len() as u64;
-        self.make_room(size)?;
+        self.make_room(size, directory)?;
         let start = self.bundle.read.len();
         self.bundle.read.extend_from_slice(bytes);
-        self.bundle(Member { place: place.clone(), size, found: Found::Read { start, node, state, earlier } })
+        let found = Found::Read { start, node, state, earlier };
+        self.bundle(Member { place: place.clone(), size, found }, directory)
     }
 
     /// Ends the bundle if a file of this size would be too much.
-    fn make_room(&mut self, size: u64) -> Result<()> {
-        if self.bundle.bytes + size > self.bundle_bytes() { self.end_bundle() } else { Ok(()) }
+    fn make_room(&mut self, size: u64, directory: &Arc<OwnedFd>) -> Result<()> {
+        if self.bundle.bytes + size > self.bundle_bytes() { self.end_bundle(directory) } else { Ok(()) }
     }
 
-    fn bundle(&mut self, member: Member) -> Result<()> {
+    fn bundle(&mut self, member: Member, directory: &Arc<OwnedFd>) -> Result<()> {
         let ends = bundle_ends_after(member.place.name().to_bytes());
         self.bundle.bytes += member.size;
         self.bundle.members.push(member);
-        if ends { self.end_bundle() } else { Ok(()) }
+        if ends { self.end_bundle(directory) } else { Ok(()) }
     }
 
-    /// Stores the files that were bundled so far.
-    pub fn end_bundle(&mut self) -> Result<()> {
+    /// Stores the files of a directory that were bundled so far.
+    pub fn end_bundle(&mut self, directory: &Arc<OwnedFd>) -> Result<()> {
         let Bundle { mut members, mut read, .. } = std::mem::take(&mut self.bundle);
         let kept = members.iter().filter(|member| matches!(member.found, Found::Kept(_))).count();
         if kept == 0 {
             self.store_bundle(members.drain(..), &read)?;
         } else if kept < members.len() || !is_whole(&members) {
-            self.read_bundle(members.drain(..), &read)?;
+            self.read_bundle(members.drain(..), &read, directory)?;
         } else {
             for member in members.drain(..) {
                 if let Found::Kept(kept) = member.found {
@@ -114,24 +122,23 @@ impl Worker<'_> {
     }
 
     /// Bundles the same files once more, now that all of them have to be read.
-    fn read_bundle(&mut self, members: impl Iterator<Item = Member>, read: &[u8]) -> Result<()> {
+    fn read_bundle(
+        &mut self,
+        members: impl Iterator<Item = Member>,
+        read: &[u8],
+        directory: &Arc<OwnedFd>,
+    ) -> Result<()> {
         for Member { place, size, found } in members {
             match found {
                 Found::Read { start, node, state, earlier } => {
-                    self.bundle_read(&place, (node, state), earlier, &read[start..start + size as usize])?;
+                    let bytes = &read[start..start + size as usize];
+                    self.bundle_read(&place, (node, state), earlier, bytes, directory)?;
                 }
                 Found::Kept(kept) => {
-                    let directory = Arc::clone(&place.page.directory);
-                    match &directory.handle {
-                        Some(handle) => {
-                            let earlier = Earlier::Same(Box::new(kept));
-                            self.read_file(&place, handle.as_fd(), earlier)?;
-                        }
-                        None => self.keep(&place, kept)?,
-                    }
+                    self.read_file(&place, directory, Earlier::Same(Box::new(kept)))?;
                 }
             }
         }
-        self.end_bundle()
+        self.end_bundle(directory)
     }
 }

@@ -11,7 +11,7 @@ use keepfast_format::state::State;
 use keepfast_format::tree::page_ends_after;
 
 use super::parent::ParentDirectory;
-use super::selection::Selection;
+use super::selection::Wanted;
 use crate::fs::dir::Names;
 
 /// What becomes of an entry: its node and state, or nothing if it was skipped.
@@ -19,16 +19,12 @@ pub type Entry = Option<(Node, State)>;
 
 /// A directory whose entries are being backed up.
 pub struct Directory {
-    /// Its absolute path.
-    pub path: Vec<u8>,
-    /// Its handle; none for the root of a stream.
-    pub handle: Option<OwnedFd>,
     /// The names of its entries.
     pub names: Names,
     /// What the parent snapshot has of it.
     pub parent: ParentDirectory,
-    /// Which entries were asked for; all, if none.
-    pub selection: Option<Arc<Selection>>,
+    /// Which entries were asked for.
+    pub wanted: Wanted,
     /// The device that it is on.
     pub device: u64,
     pub(super) own: Mutex<Option<(Node, State)>>,
@@ -77,11 +73,9 @@ pub(super) struct StoredPage {
 
 /// What a directory needs to be begun.
 pub struct DirectoryStart {
-    pub path: Vec<u8>,
-    pub handle: Option<OwnedFd>,
     pub names: Names,
     pub parent: ParentDirectory,
-    pub selection: Option<Arc<Selection>>,
+    pub wanted: Wanted,
     pub device: u64,
     /// Its own node and state, without trees; the root has none.
     pub own: Option<(Node, State)>,
@@ -102,11 +96,9 @@ impl Directory {
         }
         let pages = page_starts.len();
         Arc::new(Self {
-            path: start.path,
-            handle: start.handle,
             names: start.names,
             parent: start.parent,
-            selection: start.selection,
+            wanted: start.wanted,
             device: start.device,
             own: Mutex::new(start.own),
             place: start.place,
@@ -121,9 +113,26 @@ impl Directory {
         self.page_starts.len()
     }
 
+    /// Its absolute path. It isn't kept: those of directories in each other would take memory by the
+    /// square of how deep they are.
+    pub fn path(&self) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut directory = self;
+        while let Some(place) = &directory.place {
+            names.push(place.name().to_bytes());
+            directory = &place.page.directory;
+        }
+        let mut path = Vec::with_capacity(1 + names.iter().map(|name| name.len() + 1).sum::<usize>());
+        for name in names.into_iter().rev() {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        if path.is_empty() { b"/".to_vec() } else { path }
+    }
+
     /// The absolute path of an entry.
     pub fn path_of(&self, name: &[u8]) -> Vec<u8> {
-        let mut path = self.path.clone();
+        let mut path = self.path();
         if path.last() != Some(&b'/') {
             path.push(b'/');
         }
@@ -148,6 +157,19 @@ impl Directory {
     }
 }
 
+impl Drop for Directory {
+    /// Directories end one after the other: each would end the one above within its own end, as deep on
+    /// the stack as they are in each other.
+    fn drop(&mut self) {
+        let mut above = self.place.take();
+        while let Some(place) = above {
+            let page = Arc::into_inner(place.page);
+            let directory = page.and_then(|page| Arc::into_inner(page.directory));
+            above = directory.and_then(|mut directory| directory.place.take());
+        }
+    }
+}
+
 impl Page {
     /// The numbers of its names in the directory's list.
     pub fn name_range(&self) -> std::ops::Range<usize> {
@@ -159,18 +181,21 @@ impl Page {
 pub struct DirectoryJob {
     /// Where its node goes.
     pub place: Place,
-    /// Its name's number in the directory above.
-    pub name: usize,
+    /// The directory that it is in. A handle is open for as long as there is something to open from it:
+    /// directories in each other are as many as anyone likes to make.
+    pub above: Arc<OwnedFd>,
     /// What the parent snapshot has of it.
     pub parent: ParentDirectory,
-    /// Which of its entries were asked for; all, if none.
-    pub selection: Option<Arc<Selection>>,
+    /// Which of its entries were asked for.
+    pub wanted: Wanted,
 }
 
 /// A directory whose pages, from a number on, are to be walked.
 pub struct PagesJob {
     /// The directory.
     pub directory: Arc<Directory>,
+    /// Its handle.
+    pub handle: Arc<OwnedFd>,
     /// The first page.
     pub from: usize,
 }

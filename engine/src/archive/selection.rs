@@ -5,51 +5,171 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use rustix::fs::AtFlags;
+
 use crate::error::{EngineError, Result};
+use crate::fs::dir::Opening;
+
+/// What a backup takes of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// All that is in it.
+    All {
+        /// Whether a link in its place is followed.
+        followed: bool,
+    },
+    /// What leads to the paths that were asked for.
+    Below(Arc<Selection>),
+    /// Nothing but itself: another file system begins here.
+    Itself,
+}
+
+impl Wanted {
+    /// All, of a directory that no one has named.
+    pub const ALL: Self = Self::All { followed: false };
+
+    /// Whether it only leads to what was asked for.
+    pub fn is_way(&self) -> bool {
+        matches!(self, Self::Below(_))
+    }
+
+    /// What is wanted of one of the directory's entries.
+    pub fn of(&self, name: &[u8]) -> Self {
+        match self {
+            Self::Below(selection) => selection.entries.get(name).cloned().unwrap_or(Self::ALL),
+            Self::All { .. } | Self::Itself => Self::ALL,
+        }
+    }
+
+    /// How a directory is opened of which this is wanted. On the way to what was asked for links are
+    /// followed, as the user's shell would, and nothing but the way has to be permitted.
+    pub fn opening(&self) -> Opening {
+        match self {
+            Self::All { followed: false } => Opening::Listed,
+            Self::All { followed: true } => Opening::Followed,
+            Self::Below(_) => Opening::Passed,
+            Self::Itself => Opening::Reached,
+        }
+    }
+
+    /// How an entry is looked at of which this is wanted.
+    pub fn stat_flags(&self) -> AtFlags {
+        match self {
+            Self::All { followed: false } | Self::Itself => AtFlags::SYMLINK_NOFOLLOW,
+            Self::All { followed: true } | Self::Below(_) => AtFlags::empty(),
+        }
+    }
+}
 
 /// Entries of a directory that lead to what was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// By name: what below it was asked for; everything, if none.
-    pub entries: BTreeMap<Vec<u8>, Option<Arc<Selection>>>,
+    /// What is wanted of each, by name.
+    pub entries: BTreeMap<Vec<u8>, Wanted>,
 }
 
-/// The selection of absolute paths; `None` if one of them is the root itself.
-pub fn select(paths: &[impl AsRef<Path>]) -> Result<Option<Arc<Selection>>> {
-    let mut split = Vec::new();
-    for path in paths {
-        let path = path.as_ref();
-        let mut names = Vec::new();
-        for component in path.components() {
-            match component {
-                Component::RootDir => {}
-                Component::Normal(name) => names.push(name.as_bytes()),
-                Component::CurDir | Component::ParentDir | Component::Prefix(_) => {
-                    return Err(not_absolute(path));
+/// The paths that a backup was asked for.
+#[derive(Debug)]
+pub struct Sources {
+    split: Vec<Source>,
+}
+
+#[derive(Debug)]
+struct Source {
+    names: Vec<Vec<u8>>,
+    followed: bool,
+}
+
+impl Sources {
+    /// Absolute paths. One that ends with `/` or `/.` means what a link in that place points to, as does
+    /// every one if `follow` is set.
+    pub fn new(paths: &[impl AsRef<Path>], follow: bool) -> Result<Self> {
+        let mut split = Vec::with_capacity(paths.len());
+        for path in paths {
+            let path = path.as_ref();
+            let mut names = Vec::new();
+            for component in path.components() {
+                match component {
+                    Component::RootDir => {}
+                    Component::Normal(name) => names.push(name.as_bytes().to_vec()),
+                    Component::CurDir | Component::ParentDir | Component::Prefix(_) => {
+                        return Err(not_absolute(path));
+                    }
                 }
             }
+            if !path.is_absolute() {
+                return Err(not_absolute(path));
+            }
+            let bytes = path.as_os_str().as_bytes();
+            let followed = follow || bytes.ends_with(b"/") || bytes.ends_with(b"/.");
+            split.push(Source { names, followed });
         }
-        if !path.is_absolute() {
-            return Err(not_absolute(path));
-        }
-        split.push(names);
+        Ok(Self { split })
     }
-    Ok(group(&split))
+
+    /// What is wanted of the root.
+    pub fn root(&self) -> Wanted {
+        let all: Vec<Rest<'_>> = self.split.iter().map(Source::rest).collect();
+        group(&all)
+    }
+
+    /// What is wanted of the directory at this absolute path, if it was named or leads to what was.
+    pub fn at(&self, path: &[u8]) -> Option<Wanted> {
+        let at: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+        let leads =
+            |source: &Source| source.names.iter().map(Vec::as_slice).take(at.len()).eq(at.iter().copied());
+        let below: Vec<Rest<'_>> = self
+            .split
+            .iter()
+            .filter(|source| leads(source))
+            .map(|source| Rest { names: &source.names[at.len()..], followed: false })
+            .collect();
+        (!below.is_empty()).then(|| group(&below))
+    }
+
+    /// The paths in order, each once, without what only says how they are taken.
+    pub fn paths(&self) -> Vec<Vec<u8>> {
+        let path = |source: &Source| {
+            let mut path = b"/".to_vec();
+            path.extend(source.names.join(&b'/'));
+            path
+        };
+        let mut paths: Vec<Vec<u8>> = self.split.iter().map(path).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+}
+
+impl Source {
+    fn rest(&self) -> Rest<'_> {
+        Rest { names: &self.names, followed: self.followed }
+    }
+}
+
+/// What is left of a path from a directory on.
+struct Rest<'s> {
+    names: &'s [Vec<u8>],
+    followed: bool,
 }
 
 /// Groups paths by their first name; one that ends here asks for everything.
-fn group(paths: &[Vec<&[u8]>]) -> Option<Arc<Selection>> {
-    if paths.iter().any(Vec::is_empty) {
-        return None;
-    }
-    let mut by_name: BTreeMap<&[u8], Vec<Vec<&[u8]>>> = BTreeMap::new();
-    for path in paths {
-        if let Some((first, rest)) = path.split_first() {
-            by_name.entry(first).or_default().push(rest.to_vec());
+fn group(paths: &[Rest<'_>]) -> Wanted {
+    let mut by_name: BTreeMap<&[u8], Vec<Rest<'_>>> = BTreeMap::new();
+    let mut ends: Option<bool> = None;
+    for Rest { names, followed } in paths {
+        match names.split_first() {
+            Some((first, names)) => {
+                by_name.entry(first).or_default().push(Rest { names, followed: *followed });
+            }
+            None => ends = Some(ends.unwrap_or(false) || *followed),
         }
     }
+    if let Some(followed) = ends {
+        return Wanted::All { followed };
+    }
     let entries = by_name.into_iter().map(|(name, rest)| (name.to_vec(), group(&rest))).collect();
-    Some(Arc::new(Selection { entries }))
+    Wanted::Below(Arc::new(Selection { entries }))
 }
 
 fn not_absolute(path: &Path) -> EngineError {
@@ -58,13 +178,41 @@ fn not_absolute(path: &Path) -> EngineError {
 
 #[cfg(test)]
 mod tests {
-    use super::select;
+    use super::{Sources, Wanted};
+
+    fn sources(paths: &[&str]) -> Sources {
+        Sources::new(paths, false).expect("absolute")
+    }
 
     #[test]
     fn a_path_above_another_covers_it() {
-        let both = select(&["/usr/bin", "/usr", "/home/ann"]).expect("absolute");
-        assert_eq!(both, select(&["/home/ann", "/usr"]).expect("absolute"));
-        assert_eq!(select(&["/", "/usr"]).expect("absolute"), None);
-        assert!(select(&["usr"]).is_err() && select(&["/a/../b"]).is_err());
+        let both = sources(&["/usr/bin", "/usr", "/home/ann"]).root();
+        assert_eq!(both, sources(&["/home/ann", "/usr"]).root());
+        assert!(matches!(sources(&["/", "/usr"]).root(), Wanted::All { .. }));
+        assert!(Sources::new(&["usr"], false).is_err() && Sources::new(&["/a/../b"], false).is_err());
+    }
+
+    #[test]
+    fn a_slash_at_the_end_follows_and_is_no_part_of_the_path() {
+        for (path, followed) in [("/a/link", false), ("/a/link/", true), ("/a/link/.", true)] {
+            let sources = sources(&[path]);
+            assert_eq!(sources.paths(), [b"/a/link".to_vec()], "{path}");
+            assert_eq!(sources.at(b"/a/link"), Some(Wanted::ALL), "{path}");
+            let Wanted::Below(root) = sources.root() else { panic!("{path} isn't the root") };
+            let Wanted::Below(above) = &root.entries[b"a".as_slice()] else { panic!("{path} is below /a") };
+            assert_eq!(above.entries[b"link".as_slice()], Wanted::All { followed }, "{path}");
+        }
+        let Ok(all) = Sources::new(&["/x"], true) else { panic!("absolute") };
+        let Wanted::Below(root) = all.root() else { panic!("below the root") };
+        assert_eq!(root.entries[b"x".as_slice()], Wanted::All { followed: true });
+    }
+
+    #[test]
+    fn what_was_named_below_a_directory_is_found_from_there() {
+        let sources = sources(&["/a", "/a/m", "/a/n/below/one"]);
+        assert_eq!(sources.at(b"/a/m"), Some(Wanted::ALL));
+        assert!(sources.at(b"/a/n").is_some_and(|wanted| wanted.is_way()));
+        assert_eq!(sources.at(b"/a/mm"), None);
+        assert_eq!(sources.at(b"/a/n/below/one/more"), None);
     }
 }

@@ -1,48 +1,42 @@
 //! Walking directories: listing, comparing with the parent snapshot, reading what is new.
 
-use std::ffi::{CStr, OsStr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
-use keepfast_format::node::{Extents, Node, NodeKind, Xattr};
+use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::state::State;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::parent::{Earlier, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
+use super::selection::Wanted;
 use super::worker::{Job, Worker};
 use crate::error::Result;
-use crate::fs::{dir, meta};
+use crate::fs::dir::{self, Opening};
+use crate::fs::meta::{self, Attributes};
 use crate::monitor::Event;
-
-/// What a directory must begin with to be a cache (Cache Directory Tagging Specification).
-const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
-const CACHE_TAG_NAME: &CStr = c"CACHEDIR.TAG";
 
 impl Worker<'_> {
     /// Opens and lists a directory.
     pub fn run_directory(&mut self, job: DirectoryJob) -> Result<()> {
-        let above = Arc::clone(&job.place.page.directory);
-        let name = above.names.get(job.name);
-        let path = above.path_of(name.to_bytes());
-        let opened = match (&above.handle, &job.selection) {
-            // On the way to what was asked for, links are followed, as the user's shell would.
-            (_, Some(_)) | (None, _) => open_followed(&path),
-            (Some(handle), None) => dir::open_directory(handle, name),
-        };
-        let begun = opened.and_then(|handle| self.begin_directory(&job, handle, &path));
+        let opening = job.wanted.opening();
+        let begun = dir::open_directory_as(&*job.above, job.place.name(), opening)
+            .and_then(|handle| self.begin_directory(&job, handle));
         match begun {
-            Ok(directory) => {
+            Ok((directory, handle)) => {
                 self.tally.statistics.dirs += 1;
-                self.run_pages(PagesJob { directory, from: 0 })
+                drop(job);
+                self.run_pages(PagesJob { directory, handle: Arc::new(handle), from: 0 })
             }
             Err(error) => {
-                self.unreadable(&path, error);
+                self.lost(&job.place, error);
+                self.tell_of_missing(&job.above);
                 self.fill(&job.place, None)
             }
         }
@@ -52,108 +46,83 @@ impl Worker<'_> {
         &mut self,
         job: &DirectoryJob,
         handle: OwnedFd,
-        path: &[u8],
-    ) -> Result<Arc<Directory>, Errno> {
+    ) -> Result<(Arc<Directory>, OwnedFd), Errno> {
         let stat = rustix::fs::fstat(&handle)?;
-        let name = job.place.page.directory.names.get(job.name).to_bytes();
-        let kind = NodeKind::Directory { tree: ChunkId::new([0; ChunkId::SIZE]) };
-        let node = self.node(name, &stat, meta::xattrs_of(&handle)?, kind);
-        let names = match &job.selection {
-            Some(selection) => dir::Names::of(selection.entries.keys().map(Vec::as_slice)),
-            None => self.list(&handle, path)?,
+        let attributes = match job.wanted.opening() {
+            Opening::Listed | Opening::Followed => meta::xattrs_of(&handle),
+            Opening::Passed | Opening::Reached => meta::xattrs_at(&handle, c".")?,
         };
-        Ok(Directory::begin(DirectoryStart {
-            path: path.to_vec(),
-            handle: Some(handle),
+        let names = match &job.wanted {
+            Wanted::Below(selection) => dir::Names::of(selection.entries.keys().map(Vec::as_slice)),
+            Wanted::All { .. } => self.shared.options.names_in(&handle, || job.place.path())?,
+            Wanted::Itself => dir::Names::default(),
+        };
+        let kind = NodeKind::Directory { tree: ChunkId::new([0; ChunkId::SIZE]) };
+        let own = self.node(&job.place, &stat, attributes, kind);
+        let start = DirectoryStart {
             names,
             parent: job.parent.clone(),
-            selection: job.selection.clone(),
+            wanted: job.wanted.clone(),
             device: stat.st_dev,
-            own: Some((node, meta::state(&stat))),
+            own: Some(own),
             place: Some(job.place.clone()),
-        }))
-    }
-
-    /// The names in a directory, without those that are excluded.
-    pub fn list(&self, handle: &OwnedFd, path: &[u8]) -> Result<dir::Names, Errno> {
-        let mut names =
-            dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        let options = self.shared.options;
-        if options.exclude_caches && is_cache(handle) {
-            names.retain(|name| name == CACHE_TAG_NAME.to_bytes());
-        }
-        if !options.exclude.is_empty() {
-            let mut whole = path.to_vec();
-            if whole.last() != Some(&b'/') {
-                whole.push(b'/');
-            }
-            let folder = whole.len();
-            names.retain(|name| {
-                whole.truncate(folder);
-                whole.extend_from_slice(name);
-                !options.exclude.matches(&whole, name)
-            });
-        }
-        Ok(names)
+        };
+        Ok((Directory::begin(start), handle))
     }
 
     /// Walks one page; the following ones go onto the stack first, for other threads to take.
     pub fn run_pages(&mut self, job: PagesJob) -> Result<()> {
-        if job.from + 1 < job.directory.pages() {
-            let rest = PagesJob { directory: Arc::clone(&job.directory), from: job.from + 1 };
-            self.shared.jobs.push([Job::Pages(rest)]);
+        let PagesJob { directory, handle, from } = job;
+        if from + 1 < directory.pages() {
+            let (directory, handle) = (Arc::clone(&directory), Arc::clone(&handle));
+            self.shared.jobs.push([Job::Pages(PagesJob { directory, handle, from: from + 1 })]);
         }
-        let page = job.directory.page(job.from);
-        self.walk_page(&page)?;
-        self.end_bundle()?;
+        let page = directory.page(from);
+        self.walk_page(&page, &handle)?;
+        self.end_bundle(&handle)?;
+        self.tell_of_missing(&handle);
         self.end_walk_of(&page)
     }
 
-    fn walk_page(&mut self, page: &Arc<Page>) -> Result<()> {
+    fn walk_page(&mut self, page: &Arc<Page>, handle: &Arc<OwnedFd>) -> Result<()> {
         let directory = Arc::clone(&page.directory);
-        let Some(handle) = &directory.handle else { return Ok(()) };
         let shared = self.shared;
         let mut parent = directory.parent.cursor(shared.trees);
         let mut below = Vec::new();
         for (slot, index) in page.name_range().enumerate() {
             let name = directory.names.get(index);
             let place = Place { page: Arc::clone(page), slot };
-            let selection = directory
-                .selection
-                .as_ref()
-                .and_then(|selection| selection.entries.get(name.to_bytes()).cloned().flatten());
+            let wanted = directory.wanted.of(name.to_bytes());
             let known = parent.find(name.to_bytes()).unwrap_or_else(|error| {
                 shared.report_parent(&error);
                 None
             });
             // What has to be read anyway is opened at once, and looked at then.
             if known.is_none() && directory.names.is_listed_as_file(index) && self.frames.is_some() {
-                self.read_file(&place, handle.as_fd(), Earlier::Nothing)?;
+                self.read_file(&place, handle, Earlier::Nothing)?;
                 if shared.should_stop() {
                     return Ok(());
                 }
                 continue;
             }
-            let flags = if selection.is_some() { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-            let stat = match rustix::fs::statat(handle, name, flags) {
+            let stat = match rustix::fs::statat(&**handle, name, wanted.stat_flags()) {
                 Ok(stat) => stat,
                 Err(error) => {
-                    let path = directory.path_of(name.to_bytes());
-                    if directory.selection.is_some() {
+                    if directory.wanted.is_way() {
                         // It was asked for by name: that it isn't there is no accident of timing.
-                        self.skipped(&path, std::io::Error::from(error).to_string());
+                        self.skipped(&place.path(), std::io::Error::from(error).to_string());
                     } else {
-                        self.unreadable(&path, error);
+                        self.lost(&place, error);
                     }
                     self.fill(&place, None)?;
                     continue;
                 }
             };
             if meta::file_type(&stat) == FileType::Directory {
-                if self.is_left_out(&directory, &stat, name) {
+                let Some(wanted) = self.enter(&directory, &place, &stat, wanted) else {
                     self.fill(&place, None)?;
                     continue;
-                }
+                };
                 let parent = shared.trees.map_or_else(
                     || Ok(ParentDirectory::default()),
                     |trees| ParentDirectory::below(trees, known),
@@ -162,9 +131,10 @@ impl Worker<'_> {
                     shared.report_parent(&error);
                     ParentDirectory::default()
                 });
-                below.push(Job::Directory(DirectoryJob { place, name: index, parent, selection }));
+                let above = Arc::clone(handle);
+                below.push(Job::Directory(DirectoryJob { place, above, parent, wanted }));
             } else {
-                self.walk_entry(&place, handle.as_fd(), &stat, known)?;
+                self.walk_entry(&place, handle, &stat, known)?;
             }
             if shared.should_stop() {
                 return Ok(());
@@ -178,19 +148,19 @@ impl Worker<'_> {
     fn walk_entry(
         &mut self,
         place: &Place,
-        handle: BorrowedFd<'_>,
+        handle: &Arc<OwnedFd>,
         stat: &Stat,
         known: Option<(&Node, &State)>,
     ) -> Result<()> {
         if let Some((node, _)) =
             known.filter(|(node, state)| self.is_unchanged(stat, node, state) && self.is_stored(node))
         {
-            let kept = Kept { node: node.clone(), state: meta::state(stat), is_linked: is_linked(stat) };
+            let kept = self.kept(place, handle, stat, node);
             return match kept.node.kind {
                 NodeKind::File { size, extents: Extents::Dense | Extents::Bundled { .. }, .. }
                     if self.is_bundled(size) && self.frames.is_some() =>
                 {
-                    self.bundle_kept(place, size, kept)
+                    self.bundle_kept(place, size, kept, handle)
                 }
                 _ => self.keep(place, kept),
             };
@@ -200,18 +170,33 @@ impl Worker<'_> {
             return self.read_file(place, handle, earlier);
         }
         self.note_link(stat, place);
-        let entry = match self.special_node(handle, place.name(), stat) {
-            Ok(node) => Some((node, meta::state(stat))),
+        let entry = match self.special_node(handle, place, stat) {
+            Ok(entry) => Some(entry),
             Err(error) => {
-                self.unreadable(&place.path(), error);
+                self.lost(place, error);
                 None
             }
         };
         self.fill(place, entry)
     }
 
-    /// The node of a link, fifo, socket or device.
-    fn special_node(&mut self, handle: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<Node, Errno> {
+    /// What is taken over from the parent. ctime tells of other attributes; where it isn't looked at, the
+    /// attributes themselves are.
+    fn kept(&mut self, place: &Place, handle: &OwnedFd, stat: &Stat, node: &Node) -> Kept {
+        let (mut node, mut state) = (node.clone(), meta::state(stat));
+        if self.shared.options.ignore_ctime {
+            // One that is gone by now has those that it had.
+            if let Ok(attributes) = meta::xattrs_at(handle, place.name()) {
+                self.note_missed(place, &attributes, &mut state);
+                node.xattrs = attributes.read;
+            }
+        }
+        Kept { node, state, is_linked: is_linked(stat) }
+    }
+
+    /// The node of a link, fifo, socket or device, and its state.
+    fn special_node(&mut self, handle: &OwnedFd, place: &Place, stat: &Stat) -> Result<(Node, State), Errno> {
+        let (handle, name) = (handle.as_fd(), place.name());
         let major = rustix::fs::major(stat.st_rdev);
         let minor = rustix::fs::minor(stat.st_rdev);
         let kind = match meta::file_type(stat) {
@@ -222,23 +207,41 @@ impl Worker<'_> {
             FileType::BlockDevice => NodeKind::BlockDevice { major, minor },
             FileType::RegularFile | FileType::Directory | FileType::Unknown => return Err(Errno::INVAL),
         };
-        let xattrs = meta::xattrs_at(handle, name)?;
-        Ok(self.node(name.to_bytes(), stat, xattrs, kind))
+        let attributes = meta::xattrs_at(handle, name)?;
+        Ok(self.node(place, stat, attributes, kind))
     }
 
-    /// A node from what the file system says.
-    pub fn node(&mut self, name: &[u8], stat: &Stat, xattrs: Vec<Xattr>, kind: NodeKind) -> Node {
+    /// A node and its state, from what the file system says.
+    pub fn node(
+        &mut self,
+        place: &Place,
+        stat: &Stat,
+        attributes: Attributes,
+        kind: NodeKind,
+    ) -> (Node, State) {
         self.tally.users.insert(stat.st_uid);
         self.tally.groups.insert(stat.st_gid);
-        Node {
-            name: name.to_vec(),
+        let mut state = meta::state(stat);
+        self.note_missed(place, &attributes, &mut state);
+        let node = Node {
+            name: place.name().to_bytes().to_vec(),
             mode: meta::permissions(stat),
             uid: stat.st_uid,
             gid: stat.st_gid,
             mtime: meta::mtime(stat),
-            xattrs,
+            xattrs: attributes.read,
             kind,
             unknown: None,
+        };
+        (node, state)
+    }
+
+    /// Reports attributes that can't be read. The entry gets a ctime that it never has, so that the next
+    /// backup looks again.
+    fn note_missed(&mut self, place: &Place, attributes: &Attributes, state: &mut State) {
+        if let Some(why) = &attributes.missed {
+            state.ctime = Timestamp::default();
+            self.skipped(&place.path(), format!("{why}; it is backed up without what can't be read"));
         }
     }
 
@@ -291,10 +294,17 @@ impl Worker<'_> {
         }
         self.tally.users.insert(node.uid);
         self.tally.groups.insert(node.gid);
-        if let NodeKind::File { size, .. } = node.kind {
+        if let NodeKind::File { size, content, extents } = &node.kind {
+            let bytes = match (extents, self.shared.trees) {
+                (Extents::Dense | Extents::Bundled { .. }, _) | (_, None) => *size,
+                // It was read when it was compared, or it will be told of when it is needed.
+                (_, Some(trees)) => {
+                    trees.layout(*size, content, extents).map_or(0, |layout| layout.content_bytes)
+                }
+            };
             self.tally.statistics.files_unchanged += 1;
-            self.tally.statistics.bytes_total += size;
-            self.shared.monitor.progress().add(1, size);
+            self.tally.count_bytes(0, bytes);
+            self.shared.monitor.progress().add(1, bytes);
         }
         self.fill(place, Some((node, state)))
     }
@@ -313,19 +323,52 @@ impl Worker<'_> {
         links.entry((device, inode)).or_default().push(path);
     }
 
-    /// Whether a directory is left out on purpose: another file system, or the repository itself.
-    fn is_left_out(&self, above: &Directory, stat: &Stat, name: &CStr) -> bool {
+    /// What is wanted of a directory that was found; nothing of the repository itself.
+    fn enter(&self, above: &Directory, place: &Place, stat: &Stat, wanted: Wanted) -> Option<Wanted> {
         let options = self.shared.options;
-        if options.never_enter.contains(&(stat.st_dev, stat.st_ino)) {
-            let path = above.path_of(name.to_bytes());
+        if options.is_own(stat) {
             self.shared.monitor.event(Event::Notice(format!(
                 "{}: left out, because it is the repository or its cache",
-                Path::new(OsStr::from_bytes(&path)).display()
+                Path::new(OsStr::from_bytes(&place.path())).display()
             )));
-            return true;
+            return None;
         }
         // The paths on the way to what was asked for may well be on other file systems.
-        options.one_file_system && above.selection.is_none() && stat.st_dev != above.device
+        if above.wanted.is_way() {
+            return Some(wanted);
+        }
+        Some(options.wanted_of(stat, above.device, self.shared.sources, || place.path()))
+    }
+
+    /// Reports an entry that can't be opened or looked at; one that isn't there at the end of its page.
+    pub fn lost(&mut self, place: &Place, error: Errno) {
+        if error == Errno::NOENT {
+            self.missing.push(place.clone());
+        } else {
+            self.unreadable(&place.path(), error);
+        }
+    }
+
+    /// Tells entries that were listed and couldn't be found from those that are gone: what is still
+    /// listed and still can't be found is no accident of timing. Servers show names like that.
+    fn tell_of_missing(&mut self, handle: &OwnedFd) {
+        if self.missing.is_empty() {
+            return;
+        }
+        let listed = dir::list(handle).unwrap_or_default();
+        for place in std::mem::take(&mut self.missing) {
+            let path = place.path();
+            let is_hidden = listed.contains(place.name().to_bytes())
+                && matches!(meta::stat(handle.as_fd(), place.name()), Err(Errno::NOENT));
+            if is_hidden {
+                self.skipped(
+                    &path,
+                    "it is listed in its directory, but can't be found by its name".to_owned(),
+                );
+            } else {
+                self.unreadable(&path, Errno::NOENT);
+            }
+        }
     }
 
     /// Reports an entry that can't be read; one that is gone by now is no loss.
@@ -357,17 +400,4 @@ fn is_linked(stat: &Stat) -> bool {
 /// The node of an empty file, to be filled with what is read.
 pub fn file_kind(size: u64, content: Content, extents: Extents) -> NodeKind {
     NodeKind::File { size, content, extents }
-}
-
-/// Opens a directory by path, following links.
-pub fn open_followed(path: &[u8]) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-}
-
-fn is_cache(handle: &OwnedFd) -> bool {
-    let mut begin = [0; CACHE_TAG.len()];
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    rustix::fs::openat(handle, CACHE_TAG_NAME, flags, Mode::empty())
-        .and_then(|file| rustix::io::pread(&file, &mut begin, 0))
-        .is_ok_and(|read| read == CACHE_TAG.len() && begin == CACHE_TAG)
 }

@@ -12,7 +12,8 @@ use keepfast_format::snapshot::Statistics;
 use super::ArchiveOptions;
 use super::bundle::Bundle;
 use super::jobs::{Jobs, Next};
-use super::pending::{DirectoryJob, PagesJob};
+use super::pending::{DirectoryJob, PagesJob, Place};
+use super::selection::Sources;
 use super::stream::{PieceJob, StreamJob};
 use crate::chunk::Piece;
 use crate::error::{EngineError, Result};
@@ -31,8 +32,10 @@ pub enum Job {
 
 /// What the threads of a backup share.
 pub struct Shared<'a> {
-    /// What was asked for.
+    /// How to back up.
     pub options: &'a ArchiveOptions<'a>,
+    /// What was asked for.
+    pub sources: &'a Sources,
     /// Where chunks go; nowhere on a dry run.
     pub writer: Option<&'a PackWriter<'a>>,
     /// The parent snapshot's trees, if there is a parent.
@@ -80,12 +83,15 @@ pub struct Worker<'a> {
     pub buffer: Vec<u8>,
     /// Small files of the page that is being walked.
     pub bundle: Bundle,
+    /// Its entries that were listed and couldn't be found.
+    pub missing: Vec<Place>,
 }
 
 impl<'a> Shared<'a> {
     /// Nothing done yet.
     pub fn new(
         options: &'a ArchiveOptions<'a>,
+        sources: &'a Sources,
         writer: Option<&'a PackWriter<'a>>,
         trees: Option<Trees<'a>>,
         racy_from: Timestamp,
@@ -94,6 +100,7 @@ impl<'a> Shared<'a> {
     ) -> Self {
         Self {
             options,
+            sources,
             writer,
             trees,
             racy_from,
@@ -145,7 +152,14 @@ impl<'a> Worker<'a> {
     /// A thread that has done nothing yet.
     pub fn new(shared: &'a Shared<'a>) -> Self {
         let frames = shared.writer.map(PackWriter::frames);
-        Self { shared, frames, tally: Tally::default(), buffer: Vec::new(), bundle: Bundle::default() }
+        Self {
+            shared,
+            frames,
+            tally: Tally::default(),
+            buffer: Vec::new(),
+            bundle: Bundle::default(),
+            missing: Vec::new(),
+        }
     }
 
     /// Works until all is done, and returns what was counted.
@@ -173,16 +187,23 @@ impl<'a> Worker<'a> {
 }
 
 impl Tally {
+    /// Counts bytes. Sparse files may be as large as they like, and many.
+    pub fn count_bytes(&mut self, read: u64, total: u64) {
+        let sum = &mut self.statistics;
+        sum.bytes_read = sum.bytes_read.saturating_add(read);
+        sum.bytes_total = sum.bytes_total.saturating_add(total);
+    }
+
     /// Adds what another thread has counted.
     pub fn add(&mut self, other: Self) {
-        let (sum, more) = (&mut self.statistics, &other.statistics);
+        let more = other.statistics;
+        let sum = &mut self.statistics;
         sum.files_new += more.files_new;
         sum.files_changed += more.files_changed;
         sum.files_unchanged += more.files_unchanged;
         sum.skipped += more.skipped;
         sum.dirs += more.dirs;
-        sum.bytes_total += more.bytes_total;
-        sum.bytes_read += more.bytes_read;
+        self.count_bytes(more.bytes_read, more.bytes_total);
         self.changed_while_read += other.changed_while_read;
         self.users.extend(other.users);
         self.groups.extend(other.groups);

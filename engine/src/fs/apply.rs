@@ -1,11 +1,13 @@
 //! Giving restored entries their metadata.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use keepfast_format::node::{Node, NodeKind, Timestamp};
 use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
+
+use super::beside;
 
 /// Owner and group that an entry gets.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +38,10 @@ pub fn apply_by_name(directory: BorrowedFd<'_>, name: &CStr, node: &Node, owner:
     let nofollow = AtFlags::SYMLINK_NOFOLLOW;
     let chowned = rustix::fs::chownat(directory, name, uid(owner), gid(owner), nofollow);
     note(&mut problems, "owner", allow_unprivileged(chowned));
-    let mut path = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
-    path.extend_from_slice(name.to_bytes());
     for (attribute, value) in &node.xattrs {
-        let set = rustix::fs::lsetxattr(path.as_slice(), attribute.as_slice(), value, XattrFlags::empty());
+        let set = beside::at(directory, name, |path| {
+            rustix::fs::lsetxattr(path, attribute.as_slice(), value, XattrFlags::empty())
+        });
         note_xattr(&mut problems, attribute, set);
     }
     if !matches!(node.kind, NodeKind::Symlink { .. }) {

@@ -55,6 +55,16 @@ impl Names {
         self.bytes.get(end + 1) == Some(&1)
     }
 
+    /// Whether a name is among them.
+    #[must_use]
+    pub fn contains(&self, name: &[u8]) -> bool {
+        let found = self.starts.binary_search_by(|start| {
+            let here = CStr::from_bytes_until_nul(&self.bytes[*start as usize..]).unwrap_or_default();
+            here.to_bytes().cmp(name)
+        });
+        found.is_ok()
+    }
+
     /// Keeps the names that `keep` wants.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
         let bytes = &self.bytes;
@@ -78,10 +88,33 @@ impl Names {
     }
 }
 
+/// What is done with a link in a directory's place, and what the directory is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// To be listed; a link is refused.
+    Listed,
+    /// To be listed; a link is followed.
+    Followed,
+    /// To reach what is in it by name: it need not be readable. A link is followed.
+    Passed,
+    /// For what it is itself; a link is refused.
+    Reached,
+}
+
+/// Opens a directory below another.
+pub fn open_directory_as(parent: impl AsFd, name: &CStr, opening: Opening) -> Result<OwnedFd, Errno> {
+    let flags = match opening {
+        Opening::Listed => OFlags::RDONLY | OFlags::NOFOLLOW,
+        Opening::Followed => OFlags::RDONLY,
+        Opening::Passed => OFlags::PATH,
+        Opening::Reached => OFlags::PATH | OFlags::NOFOLLOW,
+    };
+    rustix::fs::openat(parent, name, flags | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
 /// Opens a directory below another, refusing symbolic links.
 pub fn open_directory(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(parent, name, flags, Mode::empty())
+    open_directory_as(parent, name, Opening::Listed)
 }
 
 /// Lists an open directory, without `.` and `..`.
@@ -114,5 +147,6 @@ mod tests {
         let names = Names::of([b"b".as_slice(), b"a-b", b"a", b"a/", b"\xff"]);
         let sorted: Vec<&[u8]> = (0..names.len()).map(|i| names.get(i).to_bytes()).collect();
         assert_eq!(sorted, [b"a".as_slice(), b"a-b", b"a/", b"b", b"\xff"]);
+        assert!(sorted.iter().all(|name| names.contains(name)) && !names.contains(b"a-"));
     }
 }

@@ -1,12 +1,14 @@
 //! What the file system says about an entry, as a node and a state.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use keepfast_format::node::{Timestamp, Xattr};
 use keepfast_format::state::State;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
+
+use super::beside;
 
 /// Linux ends values and lists at 64 KiB; other file systems may not.
 const ATTRIBUTE_BUFFER_BYTES_MAX: usize = 4 << 20;
@@ -54,8 +56,17 @@ pub fn link_target(directory: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>, Er
     rustix::fs::readlinkat(directory, name, Vec::new()).map(|target| target.into_bytes())
 }
 
-/// All extended attributes of an open file or directory, sorted by name.
-pub fn xattrs_of(file: impl AsFd) -> Result<Vec<Xattr>, Errno> {
+/// Extended attributes, as far as they can be read.
+#[derive(Debug, Default)]
+pub struct Attributes {
+    /// Those that can, sorted by name.
+    pub read: Vec<Xattr>,
+    /// Why this isn't all.
+    pub missed: Option<String>,
+}
+
+/// The extended attributes of an open file or directory.
+pub fn xattrs_of(file: impl AsFd) -> Attributes {
     let file = file.as_fd();
     read_xattrs(
         |buffer| rustix::fs::flistxattr(file, buffer),
@@ -63,15 +74,29 @@ pub fn xattrs_of(file: impl AsFd) -> Result<Vec<Xattr>, Errno> {
     )
 }
 
-/// All extended attributes of an entry that can't be opened (a link, a fifo, a device).
-pub fn xattrs_at(directory: BorrowedFd<'_>, name: &CStr) -> Result<Vec<Xattr>, Errno> {
-    let mut path = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
-    path.extend_from_slice(name.to_bytes());
-    let path = path.as_slice();
-    read_xattrs(
-        |buffer| rustix::fs::llistxattr(path, buffer),
-        |name, buffer| rustix::fs::lgetxattr(path, name, buffer),
-    )
+/// The extended attributes of an entry that can't be opened (a link, a fifo, a device), or of the
+/// directory itself, which is `.`, where it may not be read. `NOENT` if the entry isn't there.
+pub fn xattrs_at(directory: impl AsFd, name: &CStr) -> Result<Attributes, Errno> {
+    let mut is_gone = false;
+    let read = beside::at(directory, name, |path| {
+        Ok(read_xattrs(
+            |buffer| {
+                let listed = rustix::fs::llistxattr(path, buffer);
+                is_gone = listed == Err(Errno::NOENT);
+                listed
+            },
+            |name, buffer| rustix::fs::lgetxattr(path, name, buffer),
+        ))
+    });
+    match read {
+        _ if is_gone => Err(Errno::NOENT),
+        Ok(attributes) => Ok(attributes),
+        Err(error) => Ok(Attributes { read: Vec::new(), missed: Some(unlisted(error)) }),
+    }
+}
+
+fn unlisted(error: Errno) -> String {
+    format!("its attributes can't be listed: {}", std::io::Error::from(error))
 }
 
 /// Asks with a small buffer first, and with larger ones for as long as they are too small.
@@ -102,22 +127,63 @@ fn read_sized(mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result
 fn read_xattrs(
     list: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
     get: impl Fn(&CStr, &mut [u8]) -> Result<usize, Errno>,
-) -> Result<Vec<Xattr>, Errno> {
+) -> Attributes {
+    let mut attributes = Attributes::default();
     let names = match read_sized(list) {
+        Ok(names) => names,
         // The file system has none.
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(Vec::new()),
-        other => other?,
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => return attributes,
+        Err(error) => return Attributes { missed: Some(unlisted(error)), ..attributes },
     };
-    let mut xattrs = Vec::new();
     for name in names.split_inclusive(|byte| *byte == 0) {
         let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
         match read_sized(|buffer| get(name, buffer)) {
-            Ok(value) => xattrs.push((name.to_bytes().to_vec(), value)),
-            // Removed meanwhile, or listed for others than us.
-            Err(Errno::NODATA | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(error),
+            Ok(value) => attributes.read.push((name.to_bytes().to_vec(), value)),
+            // Removed meanwhile, or no attribute that has a value to keep.
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+            Err(error) => {
+                attributes.missed.get_or_insert_with(|| {
+                    format!(
+                        "its attribute {} can't be read: {}",
+                        name.to_string_lossy(),
+                        std::io::Error::from(error)
+                    )
+                });
+            }
         }
     }
-    xattrs.sort_unstable();
-    Ok(xattrs)
+    attributes.read.sort_unstable();
+    attributes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_xattrs;
+    use rustix::io::Errno;
+
+    #[test]
+    fn attributes_that_cannot_be_read_cost_no_others() {
+        let list = |buffer: &mut [u8]| {
+            let names = b"user.b\0user.a\0user.away\0user.c\0";
+            buffer[..names.len()].copy_from_slice(names);
+            Ok(names.len())
+        };
+        let read = read_xattrs(list, |name, buffer| match name.to_bytes() {
+            b"user.a" => Err(Errno::IO),
+            b"user.away" => Err(Errno::NODATA),
+            name => {
+                buffer[0] = name[5];
+                Ok(1)
+            }
+        });
+        assert_eq!(read.read, [(b"user.b".to_vec(), b"b".to_vec()), (b"user.c".to_vec(), b"c".to_vec())]);
+        assert!(
+            read.missed.is_some_and(|why| why.contains("user.a ")),
+            "the one that can't be read is named"
+        );
+        let unlisted = read_xattrs(|_| Err(Errno::IO), |_, _| Ok(0));
+        assert!(unlisted.read.is_empty() && unlisted.missed.is_some());
+        let without = read_xattrs(|_| Err(Errno::OPNOTSUPP), |_, _| Ok(0));
+        assert!(without.read.is_empty() && without.missed.is_none());
+    }
 }

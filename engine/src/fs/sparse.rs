@@ -37,8 +37,9 @@ pub fn data_extents(file: BorrowedFd<'_>, stat: &Stat) -> Result<Option<Vec<(u64
             Some((offset, length)) if *offset + *length == start => *length += end - start,
             _ => extents.push((start, end - start)),
         }
-        // More than a node may have: its holes are read and stored as zeros.
-        if extents.len() > limits::EXTENTS_PER_FILE {
+        // More than a node may have, with one for what is written behind the end meanwhile: its holes are
+        // read and stored as zeros.
+        if extents.len() >= limits::EXTENTS_PER_FILE {
             return Ok(None);
         }
         at = end;

@@ -127,7 +127,7 @@ fn restore_snapshot(
         }
     }
     let seen = &snapshot.body.statistics;
-    monitor.progress().expect(seen.files_new + seen.files_changed + seen.files_unchanged, seen.bytes_total);
+    monitor.progress().expect(seen.files(), seen.bytes_total);
     let target = Target::open(options, snapshot, folder.map(|(node, _)| node))?;
     let mut walk = Walk {
         trees,

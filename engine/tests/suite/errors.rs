@@ -1,8 +1,7 @@
 //! What goes wrong is told: which object, which file, and what to do.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 
 use keepfast_backend::{LocalBackend, MemoryBackend};
@@ -11,7 +10,7 @@ use keepfast_engine::archive::Source;
 use keepfast_engine::repo::Repository;
 use keepfast_engine::restore::Overwrite;
 use keepfast_testkit::lab::{PASSWORD, init_options};
-use keepfast_testkit::{Ear, Heard, Lab, assert_same, store, tree};
+use keepfast_testkit::{Disk, Ear, Heard, Lab, assert_same, store, tree};
 
 #[test]
 fn a_wrong_password_is_called_so() {
@@ -168,34 +167,13 @@ fn a_snapshot_that_is_not_there_is_told() {
     }
 }
 
-/// A file system of two mebibytes, for as long as the value lives.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: PathBuf) -> Option<Self> {
-        fs::create_dir_all(&at).expect("the folder can be made");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(&at).status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(at));
-        }
-        eprintln!("skipped: this user can't mount a small file system");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_target_that_fills_up_ends_the_restore_with_the_file_s_name() {
     let lab = Lab::with(|root| drop(tree::write(root.join("too big"), tree::noise(1, 5 << 20))));
     lab.backup();
-    let Some(disk) = SmallDisk::mount(lab.path("small")) else { return };
+    let Some(disk) = Disk::mount(lab.path("small"), "size=2m") else { return };
     let error = lab
-        .try_restore("latest", &Ear::default(), |options| options.target.clone_from(&disk.0))
+        .try_restore("latest", &Ear::default(), |options| options.target = disk.path().to_owned())
         .expect_err("it doesn't fit");
     let EngineError::File { path, source } = &error else { panic!("{error}") };
     assert!(path.ends_with("too big"), "{error}");
@@ -205,8 +183,8 @@ fn a_target_that_fills_up_ends_the_restore_with_the_file_s_name() {
 #[test]
 fn a_repository_on_a_disk_that_fills_up_stays_sound() {
     let lab = Lab::new();
-    let Some(disk) = SmallDisk::mount(lab.path("small")) else { return };
-    let mut lab = Lab::on(Arc::new(LocalBackend::new(disk.0.join("repository"))));
+    let Some(disk) = Disk::mount(lab.path("small"), "size=2m") else { return };
+    let mut lab = Lab::on(Arc::new(LocalBackend::new(disk.path().join("repository"))));
     tree::small(&lab.source());
     lab.backup();
     tree::write(lab.source().join("too big"), tree::noise(1, 9 << 20));

@@ -24,5 +24,6 @@ mod round_trip;
 mod s3_faults;
 mod selection;
 mod sim;
+mod sources;
 mod streams;
 mod unchanged;

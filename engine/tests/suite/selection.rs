@@ -59,25 +59,6 @@ fn directories_marked_as_caches_are_left_out_but_for_the_mark() {
 }
 
 #[test]
-fn other_file_systems_are_left_out_on_demand() {
-    let lab = Lab::with(build);
-    let disk = lab.source().join("mounted");
-    fs::create_dir(&disk).expect("it can be made");
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&disk).status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: this user can't mount a file system");
-        return;
-    }
-    tree::write(disk.join("inside"), "elsewhere");
-    let one = lab.backup_with(|options| options.one_file_system = true);
-    let inside = restored_files(&lab).contains("mounted/inside");
-    lab.backup();
-    let with_it = restored_files(&lab).contains("mounted/inside");
-    let _ = std::process::Command::new("umount").arg(&disk).status();
-    assert_eq!((inside, with_it, one.statistics.skipped), (false, true, 0));
-}
-
-#[test]
 fn the_repository_itself_is_never_entered() {
     let lab = Lab::with(build);
     let inner = fs::metadata(lab.source().join("a")).expect("it is there");

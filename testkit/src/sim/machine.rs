@@ -201,6 +201,7 @@ impl<'p> Machine<'p> {
             exclude: Patterns::default(),
             exclude_caches: false,
             one_file_system: false,
+            follow_sources: false,
             // These are the kernel's, and differ from run to run.
             ignore_ctime: true,
             ignore_inode: true,

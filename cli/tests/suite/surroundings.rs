@@ -1,0 +1,58 @@
+//! Machines that aren't as usual: without `/proc`, with directories that may only be passed through.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use keepfast_testkit::{assert_same, tree};
+
+use crate::program::{Desk, Run};
+
+/// A program's command line in a mount namespace in which `/proc` is empty.
+fn without_proc(inner: &Command) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", "mount -t tmpfs none /proc; exec \"$@\"", "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args()).env_clear();
+    for (name, value) in inner.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    command
+}
+
+#[test]
+fn links_fifos_and_sockets_are_backed_up_without_proc() {
+    if !tree::is_root() {
+        return;
+    }
+    let desk = Desk::new();
+    let source = desk.path("src");
+    symlink("nowhere", source.join("dangling")).unwrap();
+    assert!(Command::new("mkfifo").arg(source.join("fifo")).status().unwrap().success());
+    drop(std::os::unix::net::UnixListener::bind(source.join("socket")).unwrap());
+    tree::set_xattr(source.join("fifo"), "trusted.note", b"kept");
+    let mut backup = desk.command();
+    backup.arg("backup").arg(&source);
+    let run = Run::of(without_proc(&backup).output().unwrap()).succeeds();
+    assert!(run.out.contains(" 0 skipped") && !run.err.contains("gone"), "{run:?}");
+    let target = desk.path("restored");
+    let mut restore = desk.command();
+    restore.args(["restore", "--snapshot", &format!("latest:{}", source.display()), "--target"]).arg(&target);
+    Run::of(without_proc(&restore).output().unwrap()).succeeds();
+    assert_same(&source, &target);
+    desk.run(["check", "--read-data"]).succeeds();
+}
+
+#[test]
+fn a_directory_that_may_only_be_passed_through_leads_to_what_is_below_it() {
+    if !tree::is_root() {
+        return;
+    }
+    let desk = Desk::new();
+    let above = desk.src("closed");
+    tree::write(above.join("open/file"), "content");
+    fs::set_permissions(&above, fs::Permissions::from_mode(0o711)).unwrap();
+    let mut command = desk.command_as_another_user();
+    let run = Run::of(command.arg("backup").arg(above.join("open")).output().unwrap()).succeeds();
+    assert!(run.out.contains("1 new") && run.out.contains(" 0 skipped"), "{run:?}");
+    assert!(desk.run(["ls", "-R", "latest"]).succeeds().out.contains("open/file"));
+}

@@ -1,0 +1,270 @@
+//! Sources as people have them: the root directory, mounts, links, files whose sizes are wrong, trees
+//! deeper than a stack, attributes.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use keepfast_engine::archive::{ArchiveOptions, Source, estimate};
+use keepfast_engine::fs::select::Patterns;
+use keepfast_engine::monitor::Progress;
+use keepfast_testkit::lab::archive_options;
+use keepfast_testkit::{Disk, Ear, Lab, assert_same, tree};
+use rustix::fs::{CWD, Mode, OFlags};
+
+fn patterns(list: &[&str]) -> Patterns {
+    Patterns::new(&list.iter().map(|&pattern| pattern.to_owned()).collect::<Vec<_>>()).expect("they compile")
+}
+
+/// Backs up paths; nothing may be left out.
+#[track_caller]
+fn back_up(lab: &Lab, paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptions<'_>)) {
+    let ear = Ear::default();
+    lab.archive(Source::Paths(paths), &ear, change).expect("the backup works");
+    assert_eq!(ear.skipped(), Vec::<String>::new());
+}
+
+/// Restores the newest snapshot whole; returns where the directory or file at this path lies.
+#[track_caller]
+fn restored(lab: &Lab, path: &Path) -> PathBuf {
+    let target = lab.fresh_target();
+    lab.try_restore("latest", &Ear::default(), |options| options.target.clone_from(&target))
+        .expect("the restore works");
+    target.join(path.strip_prefix("/").expect("it is absolute"))
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("it is a directory");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("it can be listed").file_name().into_string().expect("names are plain"))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn what_is_excluded_directly_below_the_root_is_left_out() {
+    let lab = Lab::new();
+    let options = |options: &mut ArchiveOptions<'_>| {
+        options.exclude = patterns(&["/*"]);
+        options.dry_run = true;
+    };
+    let root = [PathBuf::from("/")];
+    let report = lab.archive(Source::Paths(&root), &Ear::default(), options).expect("the backup works");
+    assert_eq!((report.statistics.files(), report.statistics.dirs), (0, 0));
+    assert_eq!(estimated(&lab, &root, options), (0, 0));
+}
+
+/// The progress that an estimate of the laboratory's source expects.
+fn estimated(lab: &Lab, paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptions<'_>)) -> (u64, u64) {
+    let clock = || lab.now();
+    let mut options = archive_options(&clock);
+    change(&mut options);
+    let progress = Progress::default();
+    estimate(paths, &options, &AtomicBool::new(false), &progress);
+    let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    (read(&progress.files_expected), read(&progress.bytes_expected))
+}
+
+#[test]
+fn what_is_estimated_is_what_is_backed_up() {
+    let lab = Lab::with(tree::small);
+    tree::write(lab.source().join("cache/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55");
+    tree::write(lab.source().join("cache/much"), tree::noise(1, 100_000));
+    tree::write(lab.source().join("left out/file"), "content");
+    symlink(lab.source().join("cache"), lab.path("link")).expect("it can be made");
+    let change = |options: &mut ArchiveOptions<'_>| {
+        options.exclude_caches = true;
+        options.exclude = patterns(&["left out"]);
+    };
+    // One path is within another, one ends with a slash.
+    let paths = [lab.source(), lab.source().join("cache"), lab.path("link/")];
+    let report = lab.archive(Source::Paths(&paths), &Ear::default(), change).expect("the backup works");
+    let statistics = report.statistics;
+    assert_eq!(estimated(&lab, &paths, change), (statistics.files(), statistics.bytes_total));
+}
+
+#[test]
+fn a_mount_is_entered_if_it_is_named_and_kept_as_an_empty_directory_if_not() {
+    let lab = Lab::with(|root| drop(tree::write(root.join("file"), "here")));
+    let at = lab.source().join("mounted");
+    let Some(disk) = Disk::mount(&at, "size=2m,mode=751") else { return };
+    for name in ["inside", "deep/below/file", "deep/beside"] {
+        tree::write(disk.path().join(name), "elsewhere");
+    }
+    let one = |options: &mut ArchiveOptions<'_>| options.one_file_system = true;
+
+    back_up(&lab, &[lab.source()], one);
+    let found = restored(&lab, &lab.source());
+    assert_eq!(names_in(&found), ["file", "mounted"]);
+    assert_eq!(names_in(&found.join("mounted")), Vec::<String>::new());
+    let mode = fs::metadata(found.join("mounted")).expect("it is there").mode();
+    assert_eq!(mode & 0o7777, 0o751);
+
+    back_up(&lab, &[lab.source(), at.clone()], one);
+    assert_same(&lab.source(), &restored(&lab, &lab.source()));
+    assert_eq!(estimated(&lab, &[lab.source(), at.clone()], one).0, 4);
+
+    back_up(&lab, &[lab.source(), at.join("deep/below")], one);
+    let found = restored(&lab, &lab.source());
+    assert_eq!(names_in(&found.join("mounted")), ["deep"]);
+    assert_eq!(names_in(&found.join("mounted/deep")), ["below"]);
+    assert_eq!(names_in(&found.join("mounted/deep/below")), ["file"]);
+
+    back_up(&lab, &[lab.source()], |_| {});
+    assert_same(&lab.source(), &restored(&lab, &lab.source()));
+}
+
+#[test]
+fn what_a_link_points_to_is_backed_up_where_a_slash_asks_for_it() {
+    let lab = Lab::with(|root| drop(tree::write(root.join("real/file"), "content")));
+    let (real, link) = (lab.source().join("real"), lab.source().join("link"));
+    symlink("real", &link).expect("it can be made");
+    let slash = |path: &Path, end: &str| PathBuf::from(format!("{}{end}", path.display()));
+
+    back_up(&lab, std::slice::from_ref(&link), |_| {});
+    assert_eq!(fs::read_link(restored(&lab, &link)).expect("it is a link"), Path::new("real"));
+    for end in ["/", "/."] {
+        back_up(&lab, &[slash(&link, end)], |_| {});
+        assert_same(&real, &restored(&lab, &link));
+    }
+    back_up(&lab, std::slice::from_ref(&link), |options| options.follow_sources = true);
+    assert_same(&real, &restored(&lab, &link));
+
+    // However it is written, it is one path with one history.
+    let mut parents = Vec::new();
+    for end in ["", "/", "//", "/.", "/./"] {
+        let paths = [slash(&real, end)];
+        let done = lab.archive(Source::Paths(&paths), &Ear::default(), |_| {}).expect("the backup works");
+        let snapshot = done.snapshot.expect("one is made");
+        assert_eq!(snapshot.body.paths, [real.to_str().expect("it is text").as_bytes().to_vec()], "{end:?}");
+        parents.push(done.parent.is_some());
+    }
+    assert_eq!(parents, [false, true, true, true, true]);
+}
+
+#[test]
+fn a_file_without_a_size_is_read_to_its_end() {
+    let file = Path::new("/proc/kallsyms");
+    let whole = fs::read(file).expect("it can be read");
+    assert!(whole.len() > 4 << 20, "{} bytes: it shows nothing", whole.len());
+    let lab = Lab::new();
+    lab.archive(Source::Paths(&[file.to_owned()]), &Ear::default(), |_| {}).expect("the backup works");
+    assert!(fs::read(restored(&lab, file)).expect("it is there") == whole);
+    lab.assert_sound();
+}
+
+/// Appends to a file while it is backed up: whenever the backup counts something.
+#[test]
+fn what_is_written_behind_the_end_meanwhile_is_read_or_left_out_as_a_whole() {
+    for size in [10_000, 5 << 20] {
+        let lab = Lab::new();
+        let log = lab.source().join("log");
+        tree::write(&log, tree::noise(1, size));
+        let copy = log.clone();
+        let ear = Ear::with_hook(move |_| {
+            use std::io::Write;
+            let mut file = fs::OpenOptions::new().append(true).open(&copy).expect("it opens");
+            file.write_all(b"one more line\n").expect("it can be written");
+        });
+        lab.archive(Source::Paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
+        let found = fs::read(restored(&lab, &log)).expect("it is there");
+        let now = fs::read(&log).expect("it is there");
+        assert!(found.len() >= size && now.starts_with(&found), "{} of {} bytes", found.len(), now.len());
+        lab.backup();
+        assert_same(&lab.source(), &restored(&lab, &lab.source()));
+    }
+}
+
+#[test]
+fn attributes_are_compared_where_ctime_is_not() {
+    let lab = Lab::with(|root| {
+        for name in ["file", "small", "neighbour"] {
+            tree::write(root.join(name), format!("content of {name}"));
+        }
+        tree::write(root.join("large"), tree::noise(1, 3_000_000));
+    });
+    let set = |name: &str, value: &[u8]| {
+        assert!(tree::set_xattr(lab.source().join(name), "user.note", value), "attributes can be set");
+    };
+    set("file", b"first");
+    tree::settle(&lab.source());
+    lab.backup();
+    set("file", b"second");
+    set("large", b"new");
+    let report = lab.backup_with(|options| options.ignore_ctime = true);
+    assert_eq!(report.statistics.files_unchanged, 4);
+    assert_same(&lab.source(), &restored(&lab, &lab.source()));
+}
+
+/// Directories in each other, each with this name, and a file in the last one.
+fn nest(root: &Path, name: &str, depth: usize) {
+    let mut here: OwnedFd = rustix::fs::openat(CWD, root, OFlags::PATH, Mode::empty()).expect("it opens");
+    for _ in 0..depth {
+        rustix::fs::mkdirat(&here, name, Mode::RWXU).expect("it can be made");
+        here = rustix::fs::openat(&here, name, OFlags::PATH, Mode::empty()).expect("it opens");
+    }
+    let file = rustix::fs::openat(&here, "file", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR | Mode::WUSR);
+    rustix::io::write(file.expect("it can be made"), b"at the bottom").expect("it can be written");
+}
+
+/// Takes such a tree away: the standard library would go as deep on the stack as that is.
+struct Nested(PathBuf);
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        let _ = Command::new("rm").arg("-rf").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn directories_in_each_other_are_backed_up_however_deep() {
+    let lab = Lab::with(tree::small);
+    let _nested = Nested(lab.source().join("nest"));
+    fs::create_dir(lab.source().join("nest")).expect("it can be made");
+    nest(&lab.source().join("nest"), "a", 15_000);
+    let first = lab.backup();
+    assert!(first.statistics.dirs > 15_000, "{:?}", first.statistics);
+    let again = lab.backup();
+    assert_eq!(again.statistics.files(), again.statistics.files_unchanged);
+    lab.assert_sound();
+    lab.forget(&["latest~1"]);
+    lab.prune();
+    lab.assert_sound();
+}
+
+#[test]
+fn a_file_that_a_server_has_a_lease_on_is_waited_for() {
+    let lab = Lab::with(|root| drop(tree::write(root.join("leased"), "content")));
+    // Takes a write lease (F_SETLEASE), says so, and gives it back a while after it is asked to.
+    let holder = "use strict; open(my $file, '+<', $ARGV[0]) or die; my $asked = 0; \
+                  $SIG{IO} = sub { $asked = 1 }; fcntl($file, 1024, 1) or die \"no lease: $!\"; \
+                  $| = 1; print \"held\\n\"; select(undef, undef, undef, 0.05) until $asked; \
+                  select(undef, undef, undef, 0.3); fcntl($file, 1024, 2);";
+    let mut command = Command::new("perl");
+    command.args(["-e", holder]).arg(lab.source().join("leased")).stdout(std::process::Stdio::piped());
+    let mut holder = command.spawn().expect("perl runs");
+    let mut line = [0; 5];
+    let output = holder.stdout.as_mut().expect("it is piped");
+    std::io::Read::read_exact(output, &mut line).expect("it says that it has the lease");
+    lab.backup();
+    assert!(holder.wait().expect("it ends").success());
+    assert_same(&lab.source(), &restored(&lab, &lab.source()));
+}
+
+#[test]
+fn bytes_of_sparse_files_are_those_that_are_there() {
+    let lab = Lab::new();
+    for number in 0..3 {
+        let file = fs::File::create(lab.source().join(format!("sparse {number}"))).expect("it can be made");
+        file.set_len(1 << 43).expect("it can be as long");
+    }
+    tree::write(lab.source().join("data"), tree::noise(1, 10_000));
+    tree::settle(&lab.source());
+    assert_eq!(lab.backup().statistics.bytes_total, 10_000);
+    let again = lab.backup();
+    assert_eq!((again.statistics.files_unchanged, again.statistics.bytes_total), (4, 10_000));
+}
