@@ -112,6 +112,12 @@ impl BackendError {
         self.operation == Operation::Read && why
     }
 
+    /// Whether the store has no room left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
     /// What stands there instead of an object, if that is the reason.
     #[must_use]
     pub fn not_an_object(&self) -> Option<NotAnObject> {
@@ -146,7 +152,8 @@ fn advice(source: &io::Error) -> String {
     }
     let advice = match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space there and run the command again; what is stored is sound"
+            "free some space there (`keepfast prune` removes what failed runs have left) and run the command \
+             again; what is stored is sound"
         }
         io::ErrorKind::ReadOnlyFilesystem => "mount it for writing and run the command again",
         io::ErrorKind::PermissionDenied => "run the command as a user who may use the repository",

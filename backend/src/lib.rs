@@ -10,6 +10,7 @@ mod local;
 mod memory;
 mod pace;
 mod probe;
+mod reserve;
 mod s3;
 mod traffic;
 

@@ -18,6 +18,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::direct::FileWriter;
+use crate::reserve::Reserve;
 use crate::{Backend, BackendError, Created, Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd, Operation};
 
 /// Names that begin so are files being written.
@@ -40,6 +41,7 @@ pub struct LocalBackend {
     nonce: u64,
     writer: FileWriter,
     stop: Option<Arc<AtomicBool>>,
+    reserve: Reserve,
 }
 
 impl LocalBackend {
@@ -48,8 +50,10 @@ impl LocalBackend {
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let nonce = RandomState::new().build_hasher().finish();
+        let root = root.into();
         Self {
-            root: root.into(),
+            reserve: Reserve::of(&root),
+            root,
             dirty: Mutex::default(),
             counter: AtomicU64::new(0),
             nonce,
@@ -266,9 +270,18 @@ impl Backend for LocalBackend {
     fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
         let path = self.root.join(name);
         let directory = path.parent().unwrap_or(&self.root).to_owned();
-        let created = self
-            .try_create(&path, &directory, parts)
-            .map_err(|error| self.failed(Operation::Create, name, error))?;
+        let created = match self.try_create(&path, &directory, parts) {
+            Err(error)
+                if is_full(&error)
+                    && self.reserve.give_back_for(parts.iter().map(|part| part.len()).sum()) =>
+            {
+                self.try_create(&path, &directory, parts)
+            }
+            other => other,
+        };
+        let created = created.map_err(|error| self.failed(Operation::Create, name, error))?;
+        // Not before there is anything, and so a directory, to keep room in.
+        self.reserve.make();
         // Also when it was there, and the directories above: whoever made them may not have
         // flushed their names yet.
         let own = directory.ancestors().take_while(|directory| directory.starts_with(&self.root));
@@ -366,6 +379,10 @@ fn fill(file: &File, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Res
     }
     bytes.truncate(filled);
     Ok(())
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn open_new(path: &Path) -> io::Result<OwnedFd> {

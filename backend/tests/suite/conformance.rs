@@ -236,12 +236,13 @@ fn removing_is_final_and_removing_nothing_is_fine(store: &Tested) {
     assert_eq!(store.create("packs/x", &[b"y"]).expect("it is made again"), Created::New);
 }
 
+/// All files but the room that is kept for a full disk.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("it can be listed").flatten() {
         if entry.path().is_dir() {
             found.extend(files_below(&entry.path()))
-        } else {
+        } else if entry.file_name() != ".writing-reserve" {
             found.push(entry.path())
         }
     }
@@ -292,6 +293,39 @@ fn a_full_disk_is_told_as_such_and_leaves_nothing_behind() {
     assert!(error.to_string().contains("free some space"), "{error}");
     assert_eq!(files_below(folder.path()), [folder.path().join("packs/fits")]);
     store.create("packs/fits too", &[&[3; 500_000]]).expect("what failed takes no room");
+}
+
+#[test]
+fn on_a_full_disk_there_is_room_for_small_objects() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
+        .arg(folder.path())
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this user can't mount a small file system");
+        return;
+    }
+    let _mount = Mounted(folder.path());
+    LocalBackend::new(folder.path()).create("packs/fits", &[&[1; 100_000]]).expect("there is room");
+    // Another program takes all the rest.
+    let rest = vec![2; 3 << 20];
+    std::fs::write(folder.path().join("rest"), &rest).expect_err("it is more than there is");
+    let store = LocalBackend::new(folder.path());
+    store.create("packs/large", &[&[3; 1_000_000]]).expect_err("there is no room for packs");
+    for number in 0..4 {
+        store
+            .create(&format!("snapshots/{number}"), &[&[4; 100_000]])
+            .expect("there is room for small objects");
+    }
+    // As soon as there is room again, it is kept for the next time.
+    std::fs::remove_file(folder.path().join("rest")).expect("it can be removed");
+    LocalBackend::new(folder.path()).create("packs/again", &[b"x"]).expect("there is room");
+    let kept = folder.path().join(".writing-reserve");
+    assert_eq!(kept.metadata().expect("it is kept").len(), 1 << 20);
+    let mut listed = Vec::new();
+    store.list("", &mut |object| listed.push(object.name)).expect("it can be listed");
+    assert_eq!(listed.len(), 6, "{listed:?}");
 }
 
 struct Mounted<'a>(&'a Path);

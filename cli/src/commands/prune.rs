@@ -100,7 +100,8 @@ fn print_plan(plan: &PrunePlan, pack_bytes: u32) {
     ));
     if plan.open_sessions > 0 {
         render::line(&format!(
-            "running    {} in {} packs of {} backups that have neither ended nor failed: they stay",
+            "running    {} in {} packs of {} backups that have neither ended nor failed: they stay until those end, \
+             or have been silent for the --session-timeout",
             render::bytes(plan.open_bytes),
             render::count(plan.open_packs),
             render::count(plan.open_sessions)

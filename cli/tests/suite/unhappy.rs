@@ -156,6 +156,15 @@ fn directories_that_become_links_meanwhile_arent_followed() {
     assert!(desk.is_sound());
 }
 
+/// What lies in a folder, in bytes.
+fn used_bytes(folder: &Path) -> u64 {
+    let sum = |entry: fs::DirEntry| match entry.metadata().unwrap() {
+        metadata if metadata.is_dir() => used_bytes(&entry.path()),
+        metadata => metadata.len(),
+    };
+    fs::read_dir(folder).unwrap().map(|entry| sum(entry.unwrap())).sum()
+}
+
 #[test]
 fn a_full_disk_ends_a_backup_and_leaves_the_repository_sound() {
     if !is_root() {
@@ -180,8 +189,17 @@ fn a_full_disk_ends_a_backup_and_leaves_the_repository_sound() {
     });
     fs::write(desk.src("large"), &noise_file).unwrap();
     desk.run(["backup", desk.path("src").to_str().unwrap()])
-        .fails(1, &["No space left", "free some space", "repo"]);
+        .fails(1, &["No space left", "free some space", "keepfast prune", "repo"]);
     assert!(desk.is_sound());
+    // Another program takes what is left, to the last byte; what the run has left can be removed at once.
+    let left = used_bytes(&repo);
+    fs::write(repo.join("of another program"), vec![1; 12 << 20]).expect_err("it doesn't fit");
+    let pruned = desk.run(["prune"]).succeeds();
+    assert!(!pruned.err.contains("waiting"), "{pruned:?}");
+    fs::remove_file(repo.join("of another program")).unwrap();
+    assert!(used_bytes(&repo) + (4 << 20) < left, "{} of {left} bytes are still used", used_bytes(&repo));
+    fs::write(desk.src("fits"), &noise_file[..5 << 20]).unwrap();
+    desk.run(["backup", desk.src("fits").to_str().unwrap()]).succeeds();
     assert_eq!(desk.run(["dump", "latest", desk.src("small").to_str().unwrap()]).succeeds().out, "small");
     disk.remount("size=100m");
     desk.backup();

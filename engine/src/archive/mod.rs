@@ -244,8 +244,10 @@ impl Once<'_> {
         });
         let committed = written.and_then(|(walked, totals)| self.commit(&session, walked, &totals));
         match &committed {
-            // Nobody has to wait for it. A store that fails wouldn't take this either.
-            Err(EngineError::Backend(_) | EngineError::Fenced) | Ok(_) => {}
+            // No garbage collection waits for it. A store that fails wouldn't take more; one that is full
+            // has room for this.
+            Err(EngineError::Backend(error)) if !error.is_full() => {}
+            Err(EngineError::Fenced) | Ok(_) => {}
             Err(_) => session.give_up(),
         }
         committed

@@ -37,6 +37,11 @@ fn register_is_unusable(session: SessionId) -> EngineError {
     ))
 }
 
+/// A number of things in words.
+fn counted(number: u64, one: &str, several: &str) -> String {
+    if number == 1 { one.to_owned() } else { format!("{number} {several}") }
+}
+
 impl Prune<'_> {
     /// Steps 4 to 7 of an epoch that somebody has published.
     pub(super) fn finish_published(&mut self, epoch: u32) -> Result<()> {
@@ -111,19 +116,23 @@ impl Prune<'_> {
             }
             if !fenced {
                 if waited.is_zero() {
+                    let longest = patience.values().max().map_or(0, Duration::as_secs);
                     self.say(format!(
-                        "waiting for {} that may still be running; backups go on meanwhile",
-                        if open.len() == 1 {
-                            "a backup".to_owned()
-                        } else {
-                            format!("{} backups", open.len())
-                        }
+                        "waiting for {} that may still be running, for {} at most: those that don't answer are \
+                         ended then; backups go on meanwhile",
+                        counted(open.len() as u64, "a backup", "backups"),
+                        counted(longest.div_ceil(60), "a minute", "minutes"),
                     ));
                 }
                 (self.options.sleep)(left);
                 waited += left;
             }
         }
+    }
+
+    /// Whether a session is older than the timeout, and so as likely dead as silent.
+    pub(super) fn is_silent(&self, session: SessionId) -> bool {
+        self.patience_with(session) <= GRACE.min(self.options.session_timeout)
     }
 
     /// How long to wait for a session's answer. When it began is what its machine's clock said;

@@ -225,7 +225,9 @@ impl<'a> Prune<'a> {
         let snapshots = listing.snapshot_ids();
         self.known.stored = live.stored;
         self.known.snapshots = Some(listing.snapshots);
-        if packs.is_empty() {
+        // An epoch that condemns nothing ends sessions that are silent for too long: what they have left
+        // can be condemned then.
+        if packs.is_empty() && !listing.open.iter().any(|session| self.is_silent(*session)) {
             return Ok(Turn::Idle);
         }
         if snapshots.len() > limits::EPOCH_ITEMS_MAX {

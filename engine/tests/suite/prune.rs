@@ -7,14 +7,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keepfast_backend::{Backend, MemoryBackend};
+use keepfast_backend::{Backend, MemoryBackend, Operation};
 use keepfast_engine::archive::{Source, Stream};
 use keepfast_engine::dump::dump;
 use keepfast_engine::forget::{UndeleteOptions, forget, freed_by, protect, undelete};
 use keepfast_engine::prune::Share;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::{EngineError, error};
-use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, assert_same, tree};
+use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, assert_same, store, tree};
 
 /// Objects below a prefix.
 fn count(lab: &Lab, prefix: &str) -> usize {
@@ -338,10 +338,7 @@ fn i3_a_running_backup_objects_and_keeps_what_it_refers_to() {
         let report = report.expect("the prune works");
         assert!(*slept.lock().expect("no panic") > 0, "nobody was waited for");
         // The forgotten snapshot's trees may go; the backup refers to the bytes alone.
-        assert!(
-            keepfast_testkit::store::names(&*lab.backend, "packs/").contains(&pack_of_shared),
-            "{report:?}"
-        );
+        assert!(store::names(&*lab.backend, "packs/").contains(&pack_of_shared), "{report:?}");
         assert_eq!(report.sessions_fenced, 0, "{report:?}");
         assert!(report.packs_spared > 0, "{report:?}");
     });
@@ -363,6 +360,36 @@ fn i3_a_silent_backup_is_ended_and_says_so() {
     assert!(matches!(ended, Err(EngineError::Fenced)), "{ended:?}");
     lab.assert_sound();
     assert_eq!(lab.open().snapshots.all.len(), 1);
+}
+
+/// Nothing else can go, and what a killed backup has left goes all the same, once it is silent for too
+/// long.
+#[test]
+fn what_a_killed_backup_has_left_goes_though_nothing_else_does() {
+    let mut lab = Lab::on(Arc::new(MemoryBackend::default()));
+    tree::small(&lab.source());
+    lab.backup();
+    let before = store::names(&*lab.backend, "packs/");
+    tree::write(lab.source().join("large"), tree::noise(4, 40 << 20));
+    let whole = Arc::clone(&lab.backend);
+    lab.backend = FaultyBackend::new(
+        Arc::clone(&whole),
+        Fault::Only { operation: Operation::Create, good: 2, kind: std::io::ErrorKind::ConnectionReset },
+    );
+    lab.try_backup(&Ear::default()).expect_err("it is killed");
+    lab.backend = whole;
+    assert!(store::names(&*lab.backend, "packs/").len() > before.len(), "it has stored nothing");
+    let cache = lab.path("the pruner's cache");
+    let patient = lab.prune_with_cache(&cache, &Ear::default(), |options| {
+        options.session_timeout = Duration::from_secs(1 << 40);
+    });
+    let patient = patient.expect("the prune works");
+    assert_eq!((patient.packs_removed, patient.sessions_fenced), (0, 0), "{patient:?}");
+    let report = lab.prune();
+    assert_eq!(report.sessions_fenced, 1, "{report:?}");
+    assert_eq!(store::names(&*lab.backend, "packs/"), before);
+    lab.assert_sound();
+    lab.assert_round_trip();
 }
 
 /// A backup of files is ended in the middle, and begins again by itself.

@@ -7,12 +7,13 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use keepfast_engine::archive::{ArchiveOptions, Source, estimate};
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::monitor::Progress;
 use keepfast_testkit::lab::archive_options;
-use keepfast_testkit::{Disk, Ear, Lab, assert_same, tree};
+use keepfast_testkit::{Disk, Ear, Lab, assert_same, describe, tree};
 use rustix::fs::{CWD, Mode, OFlags};
 
 fn patterns(list: &[&str]) -> Patterns {
@@ -267,4 +268,89 @@ fn bytes_of_sparse_files_are_those_that_are_there() {
     assert_eq!(lab.backup().statistics.bytes_total, 10_000);
     let again = lab.backup();
     assert_eq!((again.statistics.files_unchanged, again.statistics.bytes_total), (4, 10_000));
+}
+
+/// Bytes that say of which file they are, line by line.
+fn content_of(number: u32, lines: usize) -> Vec<u8> {
+    format!("file {number}\n").repeat(lines).into_bytes()
+}
+
+/// Does something to a tree: files are renamed, truncated, written to, swapped for links and back.
+fn disturb(root: &Path, secret: &Path, round: u32) {
+    let pick =
+        |salt: u32, of: u32| round.wrapping_mul(2_654_435_761).wrapping_add(salt).rotate_left(salt) % of;
+    let folder = |salt| root.join(format!("folder {}", pick(salt, 4)));
+    let number = pick(3, 40);
+    let file = folder(5).join(format!("{number}"));
+    // Most of this fails now and then, as others have been there before.
+    let _ = match pick(7, 8) {
+        0 => fs::rename(&file, folder(9).join(format!("{number}"))),
+        1 => fs::write(&file, content_of(number, 1 + pick(11, 2000) as usize)),
+        2 => fs::OpenOptions::new().write(true).open(&file).and_then(|file| file.set_len(0)),
+        3 => fs::remove_file(&file).and_then(|()| symlink(secret.join("file"), &file)),
+        4 => fs::remove_file(&file).and_then(|()| fs::write(&file, content_of(number, 300_000))),
+        5 => fs::rename(folder(13), root.join("aside")).and_then(|()| symlink(secret, folder(13))),
+        6 => fs::remove_file(folder(13)).and_then(|()| fs::rename(root.join("aside"), folder(13))),
+        _ => fs::create_dir(folder(15)).or_else(|_| fs::write(&file, content_of(number, 10))),
+    };
+}
+
+/// What others do to a tree while it is backed up hits what they touch, and nothing is in a snapshot under
+/// a name whose content it never was.
+fn disturbed_for(time: Duration) {
+    let lab = Lab::new();
+    let secret = lab.path("secret");
+    tree::write(secret.join("file"), "secret\n".repeat(5_000));
+    for number in 0..40 {
+        let file = lab.source().join(format!("folder {}/{number}", number % 4));
+        tree::write(file, content_of(number, 100 + number as usize * 200));
+    }
+    let (source, over, begun) = (lab.source(), AtomicBool::new(false), Instant::now());
+    let (mut backups, mut noticed) = (0, 0);
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let (source, secret, over) = (&source, &secret, &over);
+            scope.spawn(move || {
+                let mut round = thread;
+                while !over.load(Ordering::Relaxed) {
+                    disturb(source, secret, round);
+                    round += 2;
+                }
+            });
+        }
+        while begun.elapsed() < time {
+            let ear = Ear::default();
+            lab.archive(Source::Paths(&[source.clone()]), &ear, |_| {}).expect("the backup works");
+            backups += 1;
+            noticed += ear.heard().len();
+            let found = restored(&lab, &source);
+            for (path, described) in describe(&found) {
+                if described.mode & 0o170_000 != 0o100_000 {
+                    continue;
+                }
+                let path = String::from_utf8(path).expect("names are plain");
+                let name = path.rsplit('/').next().unwrap_or_default();
+                let bytes = fs::read(found.join(&path)).expect("it is there");
+                // Where it ends in the middle of a line, it was cut while it was read.
+                let line = format!("file {name}\n");
+                let is_right = bytes.chunks(line.len()).all(|part| line.as_bytes().starts_with(part));
+                assert!(is_right, "backup {backups}: {path} has other bytes than its own");
+            }
+            fs::remove_dir_all(found).expect("it can be removed");
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert!(backups > 2 && noticed > 0, "{backups} backups that noticed {noticed} disturbances show little");
+    lab.assert_sound();
+}
+
+#[test]
+fn what_others_do_to_a_tree_meanwhile_hits_nothing_else() {
+    disturbed_for(Duration::from_secs(5));
+}
+
+#[test]
+#[ignore = "a campaign of a minute"]
+fn what_others_do_to_a_tree_for_a_minute_hits_nothing_else() {
+    disturbed_for(Duration::from_secs(60));
 }
