@@ -102,10 +102,7 @@ fn unreadable_files_and_directories_are_skipped_and_named() {
         use std::os::unix::process::CommandExt;
         let everyone = Command::new("chmod").args(["-R", "a+rwX"]).arg(desk.repo()).status().unwrap();
         assert!(everyone.success());
-        fs::create_dir_all(desk.path("cache")).unwrap();
-        for folder in [desk.path("cache"), desk.folder.path().to_owned()] {
-            fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
-        }
+        fs::set_permissions(desk.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         // A copy of the program where others may run it.
         let program = desk.path("keepfast");
         fs::copy(command.get_program(), &program).unwrap();
@@ -113,6 +110,7 @@ fn unreadable_files_and_directories_are_skipped_and_named() {
         for (name, value) in command.get_envs() {
             elsewhere.env(name, value.unwrap_or_default());
         }
+        elsewhere.env("KEEPFAST_CACHE_DIR", desk.path("another cache"));
         command = elsewhere;
         command.uid(65534).gid(65534);
     }
