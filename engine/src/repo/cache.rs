@@ -27,8 +27,8 @@ impl CacheSlot {
     /// Takes the first free folder for this repository below `cache`.
     pub fn take(cache: &Path, repository: RepositoryId) -> Result<Self> {
         let parent = repository_folder(cache, repository);
-        private::make(cache).map_err(|error| unusable(cache, &error.to_string()))?;
-        private::make_hidden(&parent).map_err(|error| unusable(&parent, &error.to_string()))?;
+        private::make(cache).map_err(refused(cache))?;
+        private::make_hidden(&parent).map_err(refused(&parent))?;
         for slot in 0..SLOTS {
             let path = parent.join(format!("index-{slot}.lock"));
             let lock = private::open_lock(&path).map_err(|error| unusable(&path, &error.to_string()))?;
@@ -97,10 +97,15 @@ fn unusable(path: &Path, why: &str) -> EngineError {
     EngineError::Cache { path: path.to_owned(), why: why.to_owned() }
 }
 
+/// A folder that the system or its state doesn't let be used.
+fn refused(path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
+    move |error| EngineError::UnsafeCache { path: path.to_owned(), why: error.to_string() }
+}
+
 /// Fails if something is in a cache's place that this user alone can't change, or that is a link.
 pub fn check_cache(cache: &Path) -> Result<()> {
     match private::check(cache) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable(cache, &error.to_string())),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(refused(cache)(error)),
         _ => Ok(()),
     }
 }

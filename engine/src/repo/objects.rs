@@ -160,3 +160,44 @@ const SEPARATOR: &str = "+";
 fn flat(name: &str) -> String {
     name.replace('/', SEPARATOR)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use keepfast_format::ids::RepositoryId;
+
+    use super::{Copies, copies_folder};
+
+    #[test]
+    fn copies_are_for_their_user_alone_and_no_larger_than_their_objects() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (cache, id) = (home.path().join("cache"), RepositoryId::new([1; 16]));
+        let copies = Copies::below(&cache, id).expect("nothing is in the way");
+        copies.put("keyring/00000001", b"ring");
+        assert_eq!(copies.get("keyring/00000001", 4), Some(b"ring".to_vec()));
+        assert_eq!(copies.get("keyring/00000001", 3), None);
+        let file = copies_folder(&cache, id).join("keyring+00000001");
+        let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").mode() & 0o777;
+        assert_eq!((mode(&file), mode(&copies_folder(&cache, id)), mode(&cache)), (0o600, 0o700, 0o700));
+        // What somebody may have put there is neither waited for nor followed.
+        fs::rename(&file, home.path().join("elsewhere")).expect("it can be moved");
+        symlink(home.path().join("elsewhere"), &file).expect("it can be made");
+        assert_eq!(copies.get("keyring/00000001", 4), None);
+    }
+
+    #[test]
+    fn there_are_no_copies_behind_a_link() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (cache, id) = (home.path().join("cache"), RepositoryId::new([1; 16]));
+        fs::create_dir(home.path().join("elsewhere")).expect("it can be made");
+        for linked in [cache.clone(), cache.join(id.to_string()), copies_folder(&cache, id)] {
+            fs::create_dir_all(linked.parent().expect("it has one")).expect("it can be made");
+            symlink(home.path().join("elsewhere"), &linked).expect("it can be made");
+            assert!(Copies::below(&cache, id).is_none(), "{}", linked.display());
+            fs::remove_file(&linked).expect("it can be removed");
+        }
+        assert!(Copies::below(&cache, id).is_some());
+    }
+}

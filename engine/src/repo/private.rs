@@ -52,7 +52,7 @@ pub fn check(folder: &Path) -> io::Result<()> {
     }
     if found.mode() & OTHERS_WRITE != 0 {
         return Err(io::Error::other(format!(
-            "other users may write into it (mode {:04o}): take that from them with chmod go-w",
+            "other users may write into it (mode {:04o}): make a folder of your own, or take that from them (chmod go-w)",
             found.mode() & 0o7777
         )));
     }
