@@ -1,5 +1,6 @@
 //! The command line: names and flags that scripts may rely on.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,17 +26,30 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 pub struct Common {
     /// The repository: a directory, or s3://bucket/prefix
-    #[arg(short, long, global = true, env = "KEEPFAST_REPOSITORY", value_name = "PLACE")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "KEEPFAST_REPOSITORY",
+        hide_env_values = true,
+        value_name = "PLACE"
+    )]
     pub repo: Option<String>,
     /// Read the password from the first line of this file
-    #[arg(long, global = true, env = "KEEPFAST_PASSWORD_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "KEEPFAST_PASSWORD_FILE", hide_env_values = true, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// Run this command and read the password from the first line of its output
-    #[arg(long, global = true, env = "KEEPFAST_PASSWORD_COMMAND", value_name = "COMMAND")]
+    #[arg(
+        long,
+        global = true,
+        env = "KEEPFAST_PASSWORD_COMMAND",
+        hide_env_values = true,
+        value_name = "COMMAND"
+    )]
     pub password_command: Option<String>,
     /// Where the local index is kept, and what was seen of repositories; deleting it costs time, and the
     /// next command can't tell whether a repository is the one that it was
-    #[arg(long, global = true, env = "KEEPFAST_CACHE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "KEEPFAST_CACHE_DIR", hide_env_values = true, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
     /// Print results as JSON, and progress as JSON Lines on standard error
     #[arg(long, global = true)]
@@ -92,7 +106,7 @@ pub struct S3 {
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub s3_path_style: Option<bool>,
     /// Trust the authorities in this file too: certificates in PEM
-    #[arg(long, global = true, env = "AWS_CA_BUNDLE", value_name = "FILE")]
+    #[arg(long, global = true, env = "AWS_CA_BUNDLE", hide_env_values = true, value_name = "FILE")]
     pub s3_ca_file: Option<PathBuf>,
     /// Put packs into this storage class, such as STANDARD_IA or GLACIER_IR
     #[arg(long, global = true, value_name = "CLASS")]
@@ -138,6 +152,27 @@ pub enum Command {
     Completions(Completions),
 }
 
+impl Command {
+    /// Whether it is there for what it prints and nothing else: without that it was for nothing.
+    pub fn only_shows(&self) -> bool {
+        match self {
+            Self::Init(_) | Self::Undelete(_) => false,
+            Self::Backup(options) => options.dry_run,
+            Self::Restore(options) => options.dry_run,
+            Self::Forget(options) => options.dry_run,
+            Self::Prune(options) => options.dry_run,
+            Self::Cache(options) => matches!(options.action, CacheAction::Info),
+            Self::Snapshots(_)
+            | Self::Ls(_)
+            | Self::Dump(_)
+            | Self::Doctor
+            | Self::Check(_)
+            | Self::Stats(_)
+            | Self::Completions(_) => true,
+        }
+    }
+}
+
 /// Options of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
@@ -169,16 +204,20 @@ pub struct Backup {
     /// Back up the output of the command that follows `--`; if it fails, there is no snapshot
     #[arg(long, requires = "stdin_name")]
     pub command: bool,
-    /// Label the snapshot
-    #[arg(long = "tag", value_name = "TAG")]
+    /// Make a snapshot of an empty standard input or output too; without this it is taken for a failure
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// Label the snapshot; commas separate labels, as several --tag do
+    #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
     pub tags: Vec<String>,
     /// The machine's name in the snapshot [default: this machine's]
     #[arg(long)]
     pub host: Option<String>,
-    /// Leave out what matches: a name, or with a slash a path; `*`, `**`, `?`, `[…]`, `{a,b}`
+    /// Leave out what matches: a name, or with a slash a path; `*`, `**`, `?`, `[…]`, `{a,b}`. With a
+    /// `!` before it, keep what an earlier one matches
     #[arg(long, value_name = "GLOB")]
-    pub exclude: Vec<String>,
-    /// Leave out what matches a line of this file
+    pub exclude: Vec<OsString>,
+    /// Leave out what matches a line of this file, in addition to --exclude
     #[arg(long, value_name = "FILE")]
     pub exclude_from: Vec<PathBuf>,
     /// Leave out directories that are marked as caches by a CACHEDIR.TAG
@@ -313,8 +352,8 @@ pub struct Filter {
     /// Only of this machine
     #[arg(long)]
     pub host: Option<String>,
-    /// Only with this label; several must all be there
-    #[arg(long = "tag", value_name = "TAG")]
+    /// Only with this label; several, by commas or several --tag, must all be there
+    #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
     pub tags: Vec<String>,
     /// Only with this path
     #[arg(long = "path", value_name = "PATH")]
@@ -329,7 +368,8 @@ pub struct Restore {
     /// folder's contents
     #[arg(long, value_name = "ID", required_unless_present = "at")]
     pub snapshot: Option<String>,
-    /// The newest snapshot at this time, such as "2026-01-15 14:30"
+    /// The newest snapshot at this time, such as "2026-01-15 14:30": up to the end of that minute, day
+    /// or second
     #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
     pub at: Option<String>,
     /// The directory to restore into
@@ -341,8 +381,8 @@ pub struct Restore {
     /// Only snapshots of this machine
     #[arg(long)]
     pub host: Option<String>,
-    /// Only snapshots with this label
-    #[arg(long = "tag", value_name = "TAG")]
+    /// Only snapshots with this label; several, by commas or several --tag, must all be there
+    #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
     pub tags: Vec<String>,
     /// Only this path of the snapshot, and what is below it
     #[arg(long = "path", value_name = "PATH")]
@@ -425,8 +465,8 @@ pub struct HostFilter {
     /// Only snapshots of this machine
     #[arg(long)]
     pub host: Option<String>,
-    /// Only snapshots with this label
-    #[arg(long = "tag", value_name = "TAG")]
+    /// Only snapshots with this label; several, by commas or several --tag, must all be there
+    #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
     pub tags: Vec<String>,
 }
 
@@ -452,7 +492,7 @@ pub struct Cache {
 /// What to do with the index.
 #[derive(Debug, Subcommand)]
 pub enum CacheAction {
-    /// Show where it is and how large
+    /// Show where it is and how large, and what is there of other repositories
     Info,
     /// Remove it
     Clear,

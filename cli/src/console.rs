@@ -1,7 +1,5 @@
 //! Talking to a person or a script while a command runs: progress, skipped files, findings.
 
-#![allow(clippy::print_stderr, reason = "this is where the program speaks")]
-
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +13,7 @@ use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::Common;
+use crate::{lines, render};
 
 const REDRAW: Duration = Duration::from_millis(100);
 const JSON_PROGRESS: Duration = Duration::from_secs(1);
@@ -67,7 +66,14 @@ impl Console {
     /// A line for a person.
     pub fn say(&self, line: &str) {
         if !self.quiet && !self.json {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| lines::message(line));
+        }
+    }
+
+    /// A warning: something that is most likely not as it was meant.
+    pub fn warn(&self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| render::note("warning", text, self.json));
         }
     }
 
@@ -96,7 +102,7 @@ impl Console {
                     "type": "progress", "seconds": begun.elapsed().as_secs_f64(), "files": files, "bytes": bytes,
                     "files_expected": files_expected, "bytes_expected": bytes_expected,
                 });
-                eprintln!("{line}");
+                lines::message_document(&line);
             }
             if self.bar.is_hidden() {
                 continue;
@@ -115,9 +121,9 @@ impl Console {
 
     fn tell(&self, kind: &str, object: &str, what: &str) {
         if self.json {
-            eprintln!("{}", json!({ "type": kind, "object": object, "message": what }));
+            lines::message_document(&json!({ "type": kind, "object": object, "message": what }));
         } else {
-            self.bar.suspend(|| eprintln!("{kind}: {object}: {what}"));
+            self.bar.suspend(|| lines::message(&format!("{kind}: {object}: {what}")));
         }
     }
 }

@@ -3,14 +3,20 @@
 mod args;
 mod commands;
 mod console;
+mod lines;
 mod manners;
+mod patterns;
 mod render;
 mod retention;
 mod s3;
+mod secrets;
 mod settings;
+mod streams;
+mod times;
 mod units;
 mod usage;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,7 +34,10 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(said) => return ExitCode::from(explain(&said)),
+    };
     raise_open_files();
     if arguments.common.nice {
         manners::be_nice();
@@ -38,15 +47,40 @@ fn main() -> ExitCode {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
     }
     let json = arguments.common.json;
-    match commands::run(arguments) {
-        Ok(Outcome::Complete) => ExitCode::SUCCESS,
-        Ok(Outcome::WithFindings) => ExitCode::from(3),
+    let only_shows = arguments.command.only_shows();
+    let code = match commands::run(arguments) {
+        Ok(Outcome::Complete) => complete(only_shows, json),
+        Ok(Outcome::WithFindings) => 3,
         Err(error) => {
             let code = exit_code(&error);
             render::error(&error, code, json);
-            ExitCode::from(code)
+            code
         }
+    };
+    ExitCode::from(code)
+}
+
+/// Says what is wrong with the command line, or prints the help that it asks for.
+fn explain(said: &clap::Error) -> u8 {
+    let printed = said.print();
+    match said.exit_code() {
+        0 if printed.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) => 1,
+        0 => complete(true, false),
+        _ => 2,
     }
+}
+
+/// The exit code of a command that has nothing to report. Lost results are an error of one that only shows;
+/// what the others have done is done.
+fn complete(only_shows: bool, json: bool) -> u8 {
+    let Some(error) = lines::loss() else { return 0 };
+    let error = anyhow::Error::new(error).context("the results can't be written to standard output");
+    if only_shows {
+        render::error(&error, 1, json);
+        return 1;
+    }
+    render::note("warning", &format!("{error:#}"), json);
+    0
 }
 
 /// Exit codes that scripts may rely on; README lists them.

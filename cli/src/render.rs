@@ -1,6 +1,4 @@
-//! Results on standard output, for people or as JSON.
-
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks")]
+//! How values look in results and messages, for people or as JSON.
 
 use std::time::Duration;
 
@@ -10,6 +8,8 @@ use keepfast_backend::Traffic;
 use keepfast_format::ids::HolderId;
 use keepfast_format::node::Timestamp;
 use serde_json::{Value, json};
+
+use crate::lines;
 
 /// Prints an error.
 pub fn error(error: &anyhow::Error, code: u8, json: bool) {
@@ -21,18 +21,18 @@ pub fn error(error: &anyhow::Error, code: u8, json: bool) {
         }
     }
     if json {
-        eprintln!("{}", json!({ "type": "error", "message": message, "exit_code": code }));
+        lines::message_document(&json!({ "type": "error", "message": message, "exit_code": code }));
     } else {
-        eprintln!("keepfast: {message}");
+        lines::message(&format!("keepfast: {message}"));
     }
 }
 
 /// Prints a line on standard error that is no result: a note, a warning.
 pub fn note(kind: &str, text: &str, json: bool) {
     if json {
-        eprintln!("{}", json!({ "type": kind, "object": "keepfast", "message": text }));
+        lines::message_document(&json!({ "type": kind, "object": "keepfast", "message": text }));
     } else {
-        eprintln!("{kind}: {text}");
+        lines::message(&format!("{kind}: {text}"));
     }
 }
 
@@ -72,16 +72,12 @@ pub fn traffic_json(traffic: Option<Traffic>) -> Value {
 
 /// Prints a line of a result.
 pub fn line(text: &str) {
-    use std::io::Write;
-    // Whoever closes the pipe has seen enough.
-    if writeln!(std::io::stdout(), "{text}").is_err() {
-        std::process::exit(0);
-    }
+    lines::result(text);
 }
 
 /// Prints a result as one JSON document.
 pub fn document(value: &Value) {
-    line(&value.to_string());
+    lines::document(value);
 }
 
 /// A time as RFC 3339 in UTC.

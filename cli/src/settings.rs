@@ -1,22 +1,22 @@
-//! What comes from outside of the command line: the password, the cache directory, the
+//! What comes from outside of the command line: the repository, the cache directory, the
 //! machine's and the user's names, the time.
 
-use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use keepfast_backend::{Backend, LimitedBackend, LocalBackend, Notice, ProbeOptions, ProbeReport};
 use keepfast_engine::EngineError;
-use keepfast_engine::repo::{Memory, OpenOptions, Repository, SlotLimits};
+use keepfast_engine::repo::{Memory, OpenOptions, Repository, SlotLimits, check_cache};
 use keepfast_format::node::Timestamp;
-use zeroize::Zeroizing;
+
+use uzers::os::unix::UserExt;
 
 use crate::args::Common;
+use crate::secrets::{self, Purpose};
 use crate::usage::Usage;
 use crate::{render, s3};
 
@@ -104,8 +104,17 @@ pub fn local_path(place: &str) -> PathBuf {
 
 /// Opens the repository.
 pub fn open(common: &Common, stop: Option<StopFlag>) -> Result<Repository> {
-    // Commands that need a cache say so when there is no place for one.
-    open_with(common, stop, cache_dir(common).ok(), Seen::Compared)
+    let cache = cache_dir(common);
+    check_cache(&cache)?;
+    if lasting_cache_dir(common).is_none() && !common.quiet {
+        let line = format!(
+            "without a home directory, the local index is kept in {}: HOME, KEEPFAST_CACHE_DIR or --cache-dir says \
+             where it lasts",
+            cache.display()
+        );
+        render::note("note", &line, common.json);
+    }
+    open_with(common, stop, Some(cache), Seen::Compared)
 }
 
 /// Opens the repository so that everything is read from the store.
@@ -132,11 +141,12 @@ fn open_with(
     seen: Seen,
 ) -> Result<Repository> {
     let backend = backend(common, stop)?;
-    let memory = memory(common, &backend.location()).filter(|_| seen == Seen::Compared);
+    let memory = Some(memory(common, &backend.location())).filter(|_| seen == Seen::Compared);
     let options = OpenOptions { cache: cache.as_deref(), memory: memory.as_ref(), slots: slots(common) };
     // Ask for a password only where there is something to open.
     let found = Repository::find(backend)?;
-    let opened = found.open_with(password(common, false)?.as_bytes(), &options);
+    let password = secrets::password(common, Purpose::Open)?;
+    let opened = found.open_with(password.as_bytes(), &options);
     if let Err(EngineError::WrongPassword { left, .. }) = &opened
         && left.can_be_tried()
     {
@@ -144,7 +154,7 @@ fn open_with(
                     there to keep you busy";
         render::note("note", line, common.json);
     }
-    let repository = opened?;
+    let repository = opened.map_err(|error| secrets::explain(error, &password))?;
     if let (Some(why), Some(memory)) = (repository.memory_flaw(), &memory) {
         let line = format!(
             "{}: {why}: what was seen of this repository before is forgotten, so nobody can tell whether it is \
@@ -161,9 +171,9 @@ fn open_with(
     Ok(repository)
 }
 
-/// Where it is remembered what was seen at a place, if there is a place for that.
-pub fn memory(common: &Common, location: &str) -> Option<Memory> {
-    cache_dir(common).ok().map(|cache| Memory::at(&cache.join("seen"), location))
+/// Where it is remembered what was seen at a place.
+pub fn memory(common: &Common, location: &str) -> Memory {
+    Memory::at(&cache_dir(common).join("seen"), location)
 }
 
 /// Which key slots are tried.
@@ -171,72 +181,29 @@ fn slots(common: &Common) -> SlotLimits {
     common.slot_memory.map_or_else(SlotLimits::default, SlotLimits::of_memory)
 }
 
-/// The password, from wherever it is given. A new one is asked for twice.
-pub fn password(common: &Common, new: bool) -> Result<Zeroizing<String>> {
-    if let Some(file) = &common.password_file {
-        let content = std::fs::read_to_string(file)
-            .with_context(|| format!("the password file {} can't be read", file.display()))?;
-        return first_line(&Zeroizing::new(content), &format!("the password file {}", file.display()));
-    }
-    if let Some(command) = &common.password_command {
-        let output = Command::new("/bin/sh")
-            .args(["-c", command])
-            .stdin(Stdio::inherit())
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("the password command {command:?} can't be run"))?;
-        if !output.status.success() {
-            bail!("the password command {command:?} failed: {}", output.status);
-        }
-        let printed = String::from_utf8(output.stdout).map_err(|_| {
-            anyhow::anyhow!("the password command {command:?} printed something that isn't UTF-8")
-        })?;
-        return first_line(&Zeroizing::new(printed), "the password command's output");
-    }
-    if let Ok(password) = std::env::var("KEEPFAST_PASSWORD") {
-        return Ok(Zeroizing::new(password));
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(Usage(
-            "no password given: set KEEPFAST_PASSWORD, or use --password-file or --password-command"
-                .to_owned(),
-        )
-        .into());
-    }
-    let ask = |prompt: &str| rpassword::prompt_password(prompt).map(Zeroizing::new);
-    let password = ask("Password: ").context("the password can't be read")?;
-    if new && password != ask("Password again: ").context("the password can't be read")? {
-        bail!("the two passwords differ: run the command again");
-    }
-    if new && password.is_empty() {
-        bail!("the password is empty: without one anybody who can read the repository can read your data");
-    }
-    Ok(password)
-}
-
-fn first_line(content: &Zeroizing<String>, what: &str) -> Result<Zeroizing<String>> {
-    let line = content.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        bail!("{what} has no password in its first line");
-    }
-    Ok(Zeroizing::new(line.to_owned()))
-}
-
 /// Where indexes are kept.
-pub fn cache_dir(common: &Common) -> Result<PathBuf> {
+pub fn cache_dir(common: &Common) -> PathBuf {
+    lasting_cache_dir(common).unwrap_or_else(|| {
+        // In a folder that all users share. What another one has put there isn't used.
+        std::env::temp_dir().join(format!("keepfast-{}", rustix::process::geteuid().as_raw()))
+    })
+}
+
+/// Where they are kept if there is a place for what shall last: without HOME, the one that the system
+/// knows the user to have.
+fn lasting_cache_dir(common: &Common) -> Option<PathBuf> {
     if let Some(dir) = &common.cache_dir {
-        return absolute(dir);
+        return Some(std::path::absolute(dir).unwrap_or_else(|_| dir.clone()));
     }
     let from_env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || {
+        let user = uzers::get_user_by_uid(rustix::process::geteuid().as_raw())?;
+        // Users that are no people have homes that aren't there, or the root.
+        Some(user.home_dir().to_owned()).filter(|home| home.parent().is_some() && home.is_dir())
+    };
     from_env("XDG_CACHE_HOME")
-        .or_else(|| from_env("HOME").map(|home| home.join(".cache")))
+        .or_else(|| from_env("HOME").or_else(home).map(|home| home.join(".cache")))
         .map(|cache| cache.join("keepfast"))
-        .ok_or_else(|| {
-            Usage(
-                "no place for the local index: set HOME or KEEPFAST_CACHE_DIR, or use --cache-dir".to_owned(),
-            )
-            .into()
-        })
 }
 
 /// The machine's name.

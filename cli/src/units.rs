@@ -1,4 +1,4 @@
-//! Sizes, shares and times as people write them on the command line.
+//! Sizes, shares, times and labels as people write them on the command line.
 
 use std::time::Duration;
 
@@ -53,9 +53,25 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
+/// One label. Lists of them are cut at commas before, so none has a comma; spaces around it are no part of it.
+pub fn tag(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a label can't be empty".to_owned()),
+        label => Ok(label.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Share, duration, share, size};
+    use super::{Duration, Share, duration, share, size, tag};
+
+    #[test]
+    fn labels_have_no_spaces_around_them_and_arent_empty() {
+        assert_eq!(tag(" before upgrade "), Ok("before upgrade".to_owned()));
+        for wrong in ["", " "] {
+            assert!(tag(wrong).is_err(), "{wrong:?} is no label");
+        }
+    }
 
     #[test]
     fn sizes_are_powers_of_1024() {

@@ -132,6 +132,14 @@ pub enum EngineError {
         /// What RocksDB or the system said.
         why: String,
     },
+    /// A folder of the cache that another user can change, that is a link, or that can't be made.
+    #[error("{path} isn't used as a cache: {why}")]
+    UnsafeCache {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file or directory that the verb can't do without.
     #[error("{path}: {source}")]
     File {

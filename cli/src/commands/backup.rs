@@ -1,32 +1,29 @@
 //! `keepfast backup`.
 
-use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use keepfast_backend::Traffic;
 use keepfast_engine::archive::{
-    ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream, archive, estimate, has_parent,
+    ArchiveOptions, ArchiveReport, ParentChoice, Source, archive, estimate, has_parent,
 };
-use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::monitor::{Event, Monitor};
 use keepfast_engine::repo::WriterOptions;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
-use super::{Opened, outcome, snapshots};
+use super::{Opened, outcome, snapshots, tell_if_ahead};
 use crate::Outcome;
 use crate::args::{Backup, Common};
 use crate::console::Console;
 use crate::manners::{self, Work};
+use crate::patterns;
 use crate::render;
 use crate::settings;
+use crate::streams::{self, Empty};
 use crate::usage::Usage;
 
 /// How often a backup that waits for its input looks for garbage collections.
@@ -36,19 +33,23 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     let begun = Instant::now();
     let console = Console::new(common)?;
-    let mut archive_options = archive_options(common, options)?;
+    let mut archive_options = archive_options(common, options, &console)?;
     let is_stream = options.stdin || options.command;
     if options.stdin_name.is_some() && !is_stream {
         return Err(Usage("--stdin-name goes with --stdin or --command".to_owned()).into());
     }
+    if options.allow_empty && !is_stream {
+        return Err(Usage("--allow-empty goes with --stdin or --command".to_owned()).into());
+    }
+    let empty = if options.allow_empty { Empty::Allowed } else { Empty::Refused };
     let paths = if is_stream { Vec::new() } else { existing_paths(options, &console)? };
     let opened = Opened::with_warnings(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::Write)?;
     archive_options.threads = share.threads;
     archive_options.writer.uploads = share.uploads;
     let source = match (&options.stdin_name, options.stdin, options.command) {
-        (Some(name), true, _) => Source::Stream(standard_input(name, &console)?),
-        (Some(name), _, true) => Source::Stream(output_of(name, &options.paths, &console)?),
+        (Some(name), true, _) => Source::Stream(streams::standard_input(name, empty, &console)?),
+        (Some(name), _, true) => Source::Stream(streams::output_of(name, &options.paths, empty, &console)?),
         _ => Source::Paths(&paths),
     };
     let ended = AtomicBool::new(false);
@@ -64,21 +65,22 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         ended.store(true, Ordering::Relaxed);
         report
     })?;
+    let mut all = opened.snapshots.all.iter();
+    if let Some(parent) = all.find(|stored| Some(stored.snapshot.head.id.short()) == report.parent) {
+        tell_if_ahead(parent, "unchanged files were taken over from it", &console);
+    }
     print(common, options, &report, opened.repository.backend().traffic(), begun);
     Ok(outcome(&console))
 }
 
-fn archive_options(common: &Common, options: &Backup) -> Result<ArchiveOptions<'static>> {
-    let mut patterns = options.exclude.clone();
+fn archive_options(common: &Common, options: &Backup, console: &Console) -> Result<ArchiveOptions<'static>> {
+    let mut exclude: Vec<Vec<u8>> = options.exclude.iter().map(|glob| glob.as_bytes().to_vec()).collect();
     for file in &options.exclude_from {
-        let lines = std::fs::read_to_string(file)
-            .with_context(|| format!("the exclude file {} can't be read", file.display()))?;
-        let is_pattern = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
-        patterns.extend(lines.lines().filter(is_pattern).map(str::to_owned));
+        exclude.extend(patterns::lines_of(file, console)?);
     }
     let mut never_enter = Vec::new();
     let repository = common.repo.as_deref().map(settings::local_path);
-    for own in repository.into_iter().chain(settings::cache_dir(common).ok()) {
+    for own in repository.into_iter().chain([settings::cache_dir(common)]) {
         never_enter.extend(own.metadata().map(|metadata| (metadata.dev(), metadata.ino())));
     }
     Ok(ArchiveOptions {
@@ -86,7 +88,7 @@ fn archive_options(common: &Common, options: &Backup) -> Result<ArchiveOptions<'
         user: settings::user(),
         tags: options.tags.clone(),
         program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned(),
-        exclude: Patterns::new(&patterns)?,
+        exclude: patterns::compile(&exclude, console)?,
         exclude_caches: options.exclude_caches,
         one_file_system: options.one_file_system,
         follow_sources: options.follow_sources,
@@ -120,12 +122,27 @@ fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf>> {
     for path in &options.paths {
         match std::fs::symlink_metadata(path) {
             Ok(metadata) => {
-                if metadata.is_symlink() && !options.follow_sources {
+                let kind = metadata.file_type();
+                if kind.is_symlink() && streams::is_descriptor(path) {
+                    return Err(Usage(format!(
+                        "{} is an open file of this program, as a shell makes one of `<(command)`: use --stdin to \
+                         back up what comes from it, or --command -- COMMAND",
+                        path.display()
+                    ))
+                    .into());
+                }
+                if kind.is_symlink() && !options.follow_sources {
                     console.event(Event::Notice(format!(
                         "{} is a symbolic link, and the link is backed up; --follow-sources, or a slash behind the \
                          name of a directory, backs up what it points to",
                         path.display()
                     )));
+                }
+                if kind.is_fifo() || kind.is_block_device() || kind.is_char_device() {
+                    console.say(&format!(
+                        "note: {} is a pipe or device, which is backed up as that: --stdin backs up what comes from it",
+                        path.display()
+                    ));
                 }
                 paths.push(settings::absolute(path)?);
             }
@@ -142,75 +159,6 @@ fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf>> {
             Err(anyhow::Error::new(error).context(format!("{} can't be backed up", path.display())))
         }
         _ => Ok(paths),
-    }
-}
-
-fn standard_input(name: &str, console: &Console) -> Result<Stream<'static>> {
-    let input = io::stdin().as_fd().try_clone_to_owned().context("standard input can't be read")?;
-    Ok(Stream {
-        name: name.as_bytes().to_vec(),
-        reader: Box::new(Interruptible { input, stop: console.stop_flag() }),
-        ended: Box::new(|| Ok(())),
-    })
-}
-
-/// Starts a command, to read its output. However it ends other than well, nothing is committed.
-fn output_of(name: &str, command: &[PathBuf], console: &Console) -> Result<Stream<'static>> {
-    let (program, arguments) = command.split_first().context("no command given after `--`")?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{} can't be run", program.display()))?;
-    let input = child.stdout.take().map(OwnedFd::from).context("the command has no output")?;
-    let program = program.clone();
-    let mut child = ChildGuard(child);
-    Ok(Stream {
-        name: name.as_bytes().to_vec(),
-        reader: Box::new(Interruptible { input, stop: console.stop_flag() }),
-        ended: Box::new(move || match child.0.wait() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!(
-                "the command {} failed ({status}): no snapshot was made; see what it printed, and run the backup again",
-                program.display()
-            )),
-            Err(error) => Err(format!("how {} ended can't be told: {error}", program.display())),
-        }),
-    })
-}
-
-/// Ends the command when the backup ends before it does.
-struct ChildGuard(Child);
-
-impl Drop for ChildGuard {
-    fn drop(&mut self) {
-        // After a `wait` both of these do nothing.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A pipe or terminal whose reading ends when the program is asked to stop.
-struct Interruptible {
-    input: OwnedFd,
-    stop: Arc<AtomicBool>,
-}
-
-impl Read for Interruptible {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-        loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(io::Error::other("interrupted"));
-            }
-            let mut fds = [PollFd::new(&self.input, PollFlags::IN)];
-            match poll(&mut fds, Some(&pause)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(rustix::io::read(&self.input, buffer)?),
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 }
 

@@ -112,13 +112,14 @@ fn print_probe(location: &str, probed: &ProbeReport) {
     if probed.is_sound() {
         render::line("promises    all kept: any number of machines may write here at the same time");
     } else {
-        render::line(&format!("promises    broken:{}", flaws(probed)));
+        render::line("promises    broken:");
+        flaws(probed).iter().for_each(|flaw| render::line(&format!("  - {flaw}")));
     }
 }
 
-/// The flaws, each on a line of its own, with what was seen.
-pub fn flaws(probed: &ProbeReport) -> String {
-    probed.flaws.iter().map(|(flaw, seen)| format!("\n  - {flaw} ({seen})")).collect()
+/// The flaws, with what was seen.
+pub fn flaws(probed: &ProbeReport) -> Vec<String> {
+    probed.flaws.iter().map(|(flaw, seen)| format!("{flaw} ({seen})")).collect()
 }
 
 fn milliseconds(time: std::time::Duration) -> f64 {

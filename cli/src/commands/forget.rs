@@ -62,7 +62,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         if common.json {
             render::document(&json!({ "dry_run": options.dry_run, "groups": to_json(&groups) }));
         } else if !common.quiet {
-            render::line(table(&groups, &render::local_time).trim_end());
+            table(&groups, &render::local_time).iter().for_each(|line| render::line(line));
         }
         going
     } else {

@@ -13,6 +13,7 @@ use super::doctor;
 use crate::Outcome;
 use crate::args::{Common, Init};
 use crate::render;
+use crate::secrets::{self, Purpose};
 use crate::settings;
 use crate::usage::Usage;
 
@@ -41,16 +42,14 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
         init.single_writer =
             must_be_single_writer(&settings::probe(common)?, &location, options.unsafe_store)?;
     }
-    let password = settings::password(common, true)?;
+    let password = secrets::password(common, Purpose::Make)?;
     Repository::init(Arc::clone(&backend), password.as_bytes(), &init)?;
     // It shall open as every later command opens it.
-    let cache = settings::cache_dir(common).ok();
-    let options = OpenOptions { cache: cache.as_deref(), ..OpenOptions::default() };
+    let cache = settings::cache_dir(common);
+    let options = OpenOptions { cache: Some(&cache), ..OpenOptions::default() };
     let repository = Repository::find(backend)?.open_with(password.as_bytes(), &options)?;
     // What was seen here before is gone: from now on it is this repository that is expected.
-    if let Some(memory) = settings::memory(common, &location) {
-        accept(&repository, &Snapshots::default(), &memory)?;
-    }
+    accept(&repository, &Snapshots::default(), &settings::memory(common, &location))?;
     if common.json {
         render::document(&json!({
             "repository": repository.id().to_string(), "location": location,
@@ -77,15 +76,15 @@ fn must_be_single_writer(probed: &ProbeReport, location: &str, unsafe_store: boo
     if probed.is_sound() {
         return Ok(false);
     }
-    let flaws = doctor::flaws(probed);
+    let flaws = doctor::flaws(probed).join("; ");
     if !probed.is_safe_for_one_writer() {
-        bail!("{location} can't hold a repository:{flaws}\nUse another store.");
+        bail!("{location} can't hold a repository: {flaws}. Use another store");
     }
     if !unsafe_store {
         bail!(
-            "{location} can't be trusted with a repository:{flaws}\nTwo runs that write at the same time would \
+            "{location} can't be trusted with a repository: {flaws}. Two runs that write at the same time would \
              destroy each other's work without noticing. Use another store; or, if never more than one run writes, \
-             take it with --unsafe-store."
+             take it with --unsafe-store"
         );
     }
     Ok(true)

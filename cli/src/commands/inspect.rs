@@ -3,8 +3,10 @@
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
-use keepfast_engine::repo::{Snapshots, accept as take, clear_cache, describe_cache, open_index};
-use keepfast_engine::{dump as dumping, list, stats as sums};
+use keepfast_engine::repo::{
+    Snapshots, accept as take, clear_cache, describe_cache, open_index, other_caches,
+};
+use keepfast_engine::{EngineError, dump as dumping, list, stats as sums};
 use keepfast_format::node::{Node, NodeKind};
 use serde_json::{Value, json};
 
@@ -12,8 +14,7 @@ use super::{Opened, outcome};
 use crate::Outcome;
 use crate::args::{CacheAction, Common, Dump, Ls};
 use crate::console::Console;
-use crate::usage::Usage;
-use crate::{render, settings};
+use crate::{lines, render, settings};
 
 /// Lists what is in a snapshot.
 pub fn ls(common: &Common, options: &Ls) -> Result<Outcome> {
@@ -23,7 +24,7 @@ pub fn ls(common: &Common, options: &Ls) -> Result<Outcome> {
         &super::choose_by(&opened.snapshots, &options.snapshot, &options.filter, &console)?.snapshot;
     let path = options.path.as_os_str().as_bytes();
     let mut entries = Vec::new();
-    list::list(
+    let listed = list::list(
         &opened.repository,
         &opened.index,
         snapshot,
@@ -38,9 +39,14 @@ pub fn ls(common: &Common, options: &Ls) -> Result<Outcome> {
             } else {
                 render::line(&String::from_utf8_lossy(path));
             }
-            Ok(())
+            if lines::is_lost() { Err(EngineError::Interrupted) } else { Ok(()) }
         },
-    )?;
+    );
+    match listed {
+        // There is nobody to list the rest for.
+        Err(EngineError::Interrupted) if lines::is_lost() => {}
+        listed => listed?,
+    }
     if common.json {
         render::document(&json!({ "snapshot": snapshot.head.id.short(), "entries": entries }));
     }
@@ -170,7 +176,7 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
         return accept(common, &console);
     }
     let repository = settings::open(common, Some(console.stop_flag()))?;
-    let cache = settings::cache_dir(common)?;
+    let cache = settings::cache_dir(common);
     match action {
         CacheAction::Info | CacheAction::Accept => {}
         CacheAction::Clear => drop(clear_cache(&cache, repository.id())?),
@@ -181,18 +187,40 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
         }
     }
     let folders = describe_cache(&cache, repository.id());
+    let others = other_caches(&cache, repository.id());
     if common.json {
         let folders: Vec<Value> = folders
             .iter()
             .map(|(path, bytes)| json!({ "path": path.display().to_string(), "bytes": bytes }))
             .collect();
-        render::document(&json!({ "cache": cache.display().to_string(), "folders": folders }));
-    } else if folders.is_empty() {
+        let others: Vec<Value> = others
+            .iter()
+            .map(|other| {
+                json!({
+                    "repository": other.repository.to_string(), "path": other.folder.display().to_string(),
+                    "bytes": other.bytes, "used": render::rfc3339(other.used),
+                })
+            })
+            .collect();
+        render::document(
+            &json!({ "cache": cache.display().to_string(), "folders": folders, "others": others }),
+        );
+        return Ok(outcome(&console));
+    }
+    if folders.is_empty() {
         render::line(&format!("nothing below {}", cache.display()));
-    } else {
-        for (path, bytes) in folders {
-            render::line(&format!("{}  {}", path.display(), render::bytes(bytes)));
-        }
+    }
+    for (path, bytes) in folders {
+        render::line(&format!("{}  {}", path.display(), render::bytes(bytes)));
+    }
+    for other in others {
+        render::line(&format!(
+            "{}  {}, of repository {}, last used {}: remove it if that repository is gone",
+            other.folder.display(),
+            render::bytes(other.bytes),
+            other.repository,
+            render::local_time(other.used),
+        ));
     }
     Ok(outcome(&console))
 }
@@ -202,9 +230,7 @@ fn accept(common: &Common, console: &Console) -> Result<Outcome> {
     let repository = settings::open_unseen(common, Some(console.stop_flag()))?;
     let snapshots = Snapshots::load(&repository)?;
     let location = repository.backend().location();
-    let memory = settings::memory(common, &location)
-        .ok_or_else(|| Usage("no place for what was seen: use --cache-dir".to_owned()))?;
-    take(&repository, &snapshots, &memory)?;
+    take(&repository, &snapshots, &settings::memory(common, &location))?;
     if common.json {
         render::document(&json!({
             "repository": repository.id().to_string(), "location": location,

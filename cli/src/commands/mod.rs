@@ -25,8 +25,8 @@ use keepfast_format::ids::HolderId;
 use crate::Outcome;
 use crate::args::{Arguments, Command, Common, HostFilter};
 use crate::console::Console;
-use crate::render::short_writer;
-use crate::settings;
+use crate::render::{local_time, short_writer};
+use crate::{lines, settings, times};
 
 /// Runs a command.
 pub fn run(arguments: Arguments) -> Result<Outcome> {
@@ -47,12 +47,9 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Stats(_) => inspect::stats(&common),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Completions(options) => {
-            clap_complete::generate(
-                options.shell,
-                &mut Arguments::command(),
-                "keepfast",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(options.shell, &mut Arguments::command(), "keepfast", &mut script);
+            lines::raw(&script);
             Ok(Outcome::Complete)
         }
     }
@@ -75,7 +72,7 @@ impl Opened {
     }
 
     fn of(repository: Repository, snapshots: Snapshots, common: &Common, console: &Console) -> Result<Self> {
-        let cache = settings::cache_dir(common)?;
+        let cache = settings::cache_dir(common);
         let index = open_index(&repository, &cache, &snapshots, console)?;
         Ok(Self { repository, snapshots, index })
     }
@@ -163,7 +160,11 @@ fn choose<'s>(
     console: &Console,
 ) -> Result<&'s StoredSnapshot, EngineError> {
     let found = snapshots.find(text, filter)?;
-    let writers = if text.starts_with("latest") { snapshots.writers(filter) } else { Vec::new() };
+    if !text.starts_with(LATEST) {
+        return Ok(found);
+    }
+    tell_if_ahead(found, "it is the latest until then; `keepfast snapshots` lists the others", console);
+    let writers = snapshots.writers(filter);
     if writers.len() > 1 {
         let short: Vec<String> = writers.iter().take(WRITERS_NAMED).copied().map(short_writer).collect();
         let others = writers.len() - short.len();
@@ -180,5 +181,22 @@ fn choose<'s>(
     Ok(found)
 }
 
+/// The word for the newest snapshot.
+const LATEST: &str = "latest";
 /// So many writers a notice names.
 const WRITERS_NAMED: usize = 8;
+
+/// Says so if a snapshot that is used is later than the present: it isn't what its time says, and others
+/// that were made since may be newer.
+fn tell_if_ahead(used: &StoredSnapshot, consequence: &str, console: &Console) {
+    let body = &used.snapshot.body;
+    if times::is_ahead(body.start, settings::now()) {
+        console.event(Event::Notice(format!(
+            "snapshot {} of {} says that it was made at {}, which is in the future: the clock here or there is \
+             wrong; {consequence}",
+            &used.snapshot.head.id.short()[..8],
+            body.host,
+            local_time(body.start),
+        )));
+    }
+}

@@ -4,14 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 use anyhow::Result;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use keepfast_backend::Traffic;
-use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::list;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
-use keepfast_format::node::Timestamp;
 use serde_json::json;
 
 use super::{Opened, choose, outcome, writers_of};
@@ -19,22 +15,23 @@ use crate::Outcome;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
 use crate::manners::{self, Work};
+use crate::patterns;
 use crate::render;
 use crate::settings;
-use crate::usage::Usage;
+use crate::times;
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
     let begun = Instant::now();
     let console = Console::new(common)?;
-    let until = options.at.as_deref().map(parse_time).transpose()?;
+    let until = options.at.as_deref().map(times::end_of).transpose()?;
     let (wanted, folder) = split(options.snapshot.as_deref().unwrap_or("latest"));
     let mut restore_options = RestoreOptions {
         target: settings::absolute(&options.target)?,
         folder: folder.to_vec(),
         paths: options.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
-        include: Patterns::new(&options.include)?,
-        exclude: Patterns::new(&options.exclude)?,
+        include: patterns::compile(&options.include, &console)?,
+        exclude: patterns::compile(&options.exclude, &console)?,
         overwrite: match options.overwrite {
             None => Overwrite::Refuse,
             Some(OverwriteWhen::Always) => Overwrite::Always,
@@ -134,17 +131,4 @@ fn split(text: &str) -> (&str, &[u8]) {
         Some((id, folder)) => (id, folder.as_bytes()),
         None => (text, b""),
     }
-}
-
-/// Reads a point in time: RFC 3339, or a date and time in the machine's time zone.
-fn parse_time(text: &str) -> Result<Timestamp> {
-    let parsed = text.parse::<jiff::Timestamp>().or_else(|_| {
-        text.parse::<DateTime>()
-            .and_then(|civil| civil.to_zoned(TimeZone::system()))
-            .map(|zoned| zoned.timestamp())
-    });
-    let time = parsed.map_err(|_| {
-        Usage(format!("{text:?} isn't a time: write it like \"2026-01-15 14:30\" or 2026-01-15T14:30:00Z"))
-    })?;
-    Ok(Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond().max(0) as u32 })
 }

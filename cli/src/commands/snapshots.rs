@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::args::{Common, Filter, ListSnapshots};
 use crate::console::Console;
-use crate::render;
+use crate::lines::visible;
+use crate::{render, settings, times};
 
 /// Lists snapshots.
 pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
@@ -56,7 +57,9 @@ fn print_table(listed: &[&StoredSnapshot], all: &Snapshots) {
     if listed.is_empty() {
         return render::line("no snapshots");
     }
-    let host_width = listed.iter().map(|stored| stored.snapshot.body.host.len()).max().unwrap_or(0).max(4);
+    let host = |stored: &StoredSnapshot| visible(&stored.snapshot.body.host).into_owned();
+    let host_width = listed.iter().map(|stored| host(stored).chars().count()).max().unwrap_or(0).max(4);
+    let now = settings::now();
     let writers: BTreeSet<HolderId> = listed.iter().map(|stored| stored.writer).collect();
     let writer_cell = |text: &str| if writers.len() > 1 { format!("{text:8}  ") } else { String::new() };
     render::line(&format!(
@@ -74,12 +77,13 @@ fn print_table(listed: &[&StoredSnapshot], all: &Snapshots) {
             body.paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         let tags = if body.tags.is_empty() { String::new() } else { format!("  [{}]", body.tags.join(", ")) };
         let protected = if all.protected.contains(&snapshot.head.id) { "  protected" } else { "" };
+        let ahead = if times::is_ahead(body.start, now) { "  in the future" } else { "" };
         render::line(&format!(
-            "{:8}  {:19}  {}{:host_width$}  {:>11}  {}{tags}{protected}",
+            "{:8}  {:19}  {}{:host_width$}  {:>11}  {}{tags}{protected}{ahead}",
             &snapshot.head.id.short()[..8],
             render::local_time(body.start),
             writer_cell(&render::short_writer(stored.writer)),
-            body.host,
+            host(stored),
             render::bytes(body.statistics.bytes_total),
             paths.join(" "),
         ));

@@ -4,6 +4,7 @@ use clap::Args;
 use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
 
 use crate::retention::span;
+use crate::units;
 use crate::usage::Usage;
 
 /// What `forget` keeps. A snapshot stays if any of these keeps it.
@@ -46,7 +47,8 @@ pub struct Keep {
     /// The newest of each year within this span
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     pub keep_within_yearly: Option<Span>,
-    /// All with this label; with several, such as a,b, all that have each of them
+    /// All with this label; with several, such as a,b, all that have each of them; a second --keep-tag
+    /// keeps more
     #[arg(long = "keep-tag", value_name = "TAG[,TAG]…", value_parser = tags)]
     pub keep_tags: Vec<Tags>,
     /// Judge snapshots apart by these: writer, host, paths, tags, or nothing. Without `writer`, a
@@ -93,11 +95,7 @@ fn count(text: &str) -> Result<Count, Usage> {
 }
 
 fn tags(text: &str) -> Result<Tags, Usage> {
-    let tags: Vec<String> = text.split(',').map(ToOwned::to_owned).collect();
-    if tags.iter().any(String::is_empty) {
-        return Err(Usage("a label can't be empty".to_owned()));
-    }
-    Ok(Tags(tags))
+    text.split(',').map(units::tag).collect::<Result<_, _>>().map(Tags).map_err(Usage)
 }
 
 fn group_by(text: &str) -> Result<GroupBy, Usage> {

@@ -5,6 +5,8 @@ use jiff::{Timestamp as Instant, Zoned};
 use keepfast_engine::retention::{Civil, Span};
 use keepfast_format::node::Timestamp;
 
+use crate::times;
+
 /// What calendar and clock show in a zone. Times beyond the calendar are taken for its edges.
 pub fn civil(zone: &TimeZone, time: Timestamp) -> Civil {
     let zoned = zoned(zone, time);
@@ -34,13 +36,7 @@ pub fn before(zone: &TimeZone, time: Timestamp, span: Span) -> Timestamp {
     };
     // Before the calendar's first day there is only the earliest time.
     let earlier = earlier().map_or(Instant::MIN, |zoned| zoned.timestamp());
-    let nanos = earlier.subsec_nanosecond();
-    // Before 1970 they count backwards there.
-    let borrowed = if nanos < 0 { 1 } else { 0 };
-    Timestamp {
-        seconds: earlier.as_second() - borrowed,
-        nanos: (nanos + borrowed as i32 * 1_000_000_000).unsigned_abs(),
-    }
+    times::stamp(earlier)
 }
 
 fn zoned(zone: &TimeZone, time: Timestamp) -> Zoned {

@@ -7,20 +7,26 @@ use keepfast_format::ids::HolderId;
 use keepfast_format::node::Timestamp;
 use serde_json::{Value, json};
 
+use crate::lines::visible;
 use crate::render::{rfc3339, short_writer};
 
-/// A table for each group, oldest snapshots first, with why each stays or goes. `time` writes a
+/// The lines of a table for each group, oldest snapshots first, with why each stays or goes. `time` writes a
 /// time for people. What a group has in common stands above its table, not in every line.
 /// Writers are named where there are several.
-pub fn table(groups: &[Group<'_>], time: &dyn Fn(Timestamp) -> String) -> String {
+pub fn table(groups: &[Group<'_>], time: &dyn Fn(Timestamp) -> String) -> Vec<String> {
     let snapshots = groups.iter().flat_map(|group| &group.decisions);
     let writers: HashSet<HolderId> = snapshots.map(|decision| decision.snapshot.id.writer).collect();
-    let tables: Vec<String> =
-        groups.iter().map(|group| group_table(group, time, writers.len() > 1)).collect();
-    tables.join("\n\n")
+    let mut lines = Vec::new();
+    for group in groups {
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines.extend(group_table(group, time, writers.len() > 1));
+    }
+    lines
 }
 
-fn group_table(group: &Group<'_>, time: &dyn Fn(Timestamp) -> String, with_writers: bool) -> String {
+fn group_table(group: &Group<'_>, time: &dyn Fn(Timestamp) -> String, with_writers: bool) -> Vec<String> {
     let key = &group.key;
     let columns: Vec<(&str, Box<dyn Fn(&Candidate<'_>) -> String + '_>)> = vec![
         ("ID", Box::new(short_id)),
@@ -41,8 +47,11 @@ fn group_table(group: &Group<'_>, time: &dyn Fn(Timestamp) -> String, with_write
         .into_iter()
         .filter(|(name, _)| !above(name))
         .map(|(name, cell)| {
-            let cells: Vec<String> =
-                group.decisions.iter().map(|decision| cell(&decision.snapshot)).collect();
+            let cells: Vec<String> = group
+                .decisions
+                .iter()
+                .map(|decision| visible(&cell(&decision.snapshot)).into_owned())
+                .collect();
             (name, cells)
         })
         // Most people never use labels.
@@ -61,8 +70,8 @@ fn group_table(group: &Group<'_>, time: &dyn Fn(Timestamp) -> String, with_write
         line(columns.iter().map(|(_, cells)| cells[row].as_str()).collect(), &verdict(&decision.verdict))
     });
     let (keep, forget) = counts(group);
-    let lines: Vec<String> = heading(key, with_writers).into_iter().chain([header]).chain(lines).collect();
-    format!("{}\n{keep} kept, {forget} forgotten", lines.join("\n"))
+    let counts = format!("{keep} kept, {forget} forgotten");
+    heading(key, with_writers).into_iter().chain([header]).chain(lines).chain([counts]).collect()
 }
 
 /// What the snapshots of a group have in common; nothing if they needn't.
@@ -221,6 +230,10 @@ mod tests {
         }
     }
 
+    fn text(groups: &[Group<'_>]) -> String {
+        table(groups, &rfc3339).join("\n")
+    }
+
     fn decided<'a>(candidates: &[Candidate<'a>], keep: &Keep) -> Vec<Group<'a>> {
         let now = Timestamp { seconds: 1_800_000_000, nanos: 0 };
         decide_in(&TimeZone::UTC, candidates, keep, now).expect("a policy")
@@ -238,7 +251,7 @@ mod tests {
         ];
         let keep = Keep { keep_daily: Some(Count::Number(1)), ..Keep::default() };
         assert_eq!(
-            table(&decided(&candidates, &keep), &rfc3339),
+            text(&decided(&candidates, &keep)),
             "\
 host ann, paths /etc /home
 ID        TIME                  TAGS            VERDICT
@@ -264,7 +277,7 @@ b1b1b1b1  2026-11-20T10:00:00Z  keep: daily 2026-11-20
         let by = GroupBy { writer: false, host: false, paths: false, tags: false };
         let keep = Keep { keep_last: Some(Count::Number(1)), group_by: by, ..Keep::default() };
         assert_eq!(
-            table(&decided(&candidates, &keep), &rfc3339),
+            text(&decided(&candidates, &keep)),
             "\
 ID        TIME                  HOST     PATHS       VERDICT
 a1a1a1a1  2026-11-20T08:00:00Z  ännchen  /home /etc  forget: last: 1 are newer
@@ -272,9 +285,9 @@ b1b1b1b1  2026-11-20T10:00:00Z  bob      /home /etc  keep: last 1 of 1
 1 kept, 1 forgotten"
         );
         let by_tags = Keep { group_by: GroupBy { tags: true, ..by }, ..keep };
-        let text = table(&decided(&candidates, &by_tags), &rfc3339);
+        let text = text(&decided(&candidates, &by_tags));
         assert!(text.starts_with("tags none\nID "), "{text}");
-        assert_eq!(table(&[], &rfc3339), "");
+        assert!(table(&[], &rfc3339).is_empty());
     }
 
     #[test]
@@ -286,7 +299,7 @@ b1b1b1b1  2026-11-20T10:00:00Z  bob      /home /etc  keep: last 1 of 1
         let candidates = [sample.at(0xa1, "2026-11-20T08:00:00Z", "ann"), other];
         let keep = Keep { keep_last: Some(Count::Number(1)), ..Keep::default() };
         assert_eq!(
-            table(&decided(&candidates, &keep), &rfc3339),
+            text(&decided(&candidates, &keep)),
             "\
 writer 09090909, host ann, paths /etc /home
 ID        TIME                  VERDICT
@@ -299,7 +312,7 @@ b1b1b1b1  2026-11-20T10:00:00Z  keep: last 1 of 1
 1 kept, 0 forgotten"
         );
         let by = GroupBy { writer: false, ..GroupBy::default() };
-        let together = table(&decided(&candidates, &Keep { group_by: by, ..keep }), &rfc3339);
+        let together = text(&decided(&candidates, &Keep { group_by: by, ..keep }));
         assert!(together.contains("ID        TIME                  WRITER    VERDICT"), "{together}");
     }
 

@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests")]
 
+mod caches;
+mod choosing;
 mod commands;
 mod manners;
 mod memory;
 mod odd;
+mod output;
+mod passwords;
+mod patterns;
 mod program;
 mod prune;
 mod remote;

@@ -2,6 +2,7 @@
 //! objects, and objects that may not be read.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -51,6 +52,7 @@ fn a_pack_that_may_not_be_read_is_unreachable() {
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
+        command.env("KEEPFAST_CACHE_DIR", desk.path("another cache"));
         Run::of(command.args(["check", "--read-data"]).current_dir("/").output().unwrap())
     };
     let run = check().fails(3, &["unreachable: packs/", "ermission denied"]);
@@ -104,7 +106,7 @@ fn a_taken_register_is_told_from_a_fence() {
     let (mut child, session) = begin_stream(&desk);
     fs::create_dir_all(desk.repo().join("snapshots")).unwrap();
     fs::write(desk.repo().join("snapshots").join(&session), "rubbish").unwrap();
-    drop(child.stdin.take());
+    child.stdin.take().unwrap().write_all(b"dump").unwrap();
     let run = Run::of(child.wait_with_output().unwrap());
     let run = run.fails(11, &[&format!("snapshots/{session} is taken"), "run it again"]);
     assert!(!run.err.contains("silent"), "{run:?}");

@@ -1,7 +1,7 @@
 //! Dump streams: standard input, and the output of commands.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::program::{Desk, Run};
 
@@ -38,11 +38,55 @@ fn a_second_stream_of_the_same_name_and_length_isnt_taken_for_unchanged() {
     assert_eq!(desk.run(["dump", "latest~1", "dump.sql"]).succeeds().out, "first contents");
 }
 
+/// Mostly an empty dump is one that has failed.
 #[test]
-fn an_empty_stream_is_an_empty_file() {
+fn an_empty_stream_makes_no_snapshot_unless_that_is_allowed() {
     let desk = Desk::new();
-    backup_stdin(&desk, b"").succeeds();
+    let dump = ["--stdin-name", "dump.sql"];
+    let stdin = |more: &[&str]| {
+        let mut command = desk.command();
+        Run::of(command.arg("backup").args(dump).args(more).stdin(Stdio::null()).output().unwrap())
+    };
+    let command = |more: &[&str]| {
+        desk.run([&["backup"], &dump[..], more, &["--command", "--", "sh", "-c", "exit 0"]].concat())
+    };
+    stdin(&["--stdin"]).fails(1, &["standard input was empty", "no snapshot was made", "--allow-empty"]);
+    command(&[]).fails(1, &["the command sh printed nothing", "no snapshot was made", "--allow-empty"]);
+    assert!(desk.run(["snapshots"]).out.contains("no snapshots"));
+    stdin(&["--stdin", "--allow-empty"]).succeeds();
     assert_eq!(desk.run(["dump", "latest", "dump.sql"]).succeeds().out, "");
+    command(&["--allow-empty"]).succeeds();
+    assert_eq!(desk.run(["snapshots", "--json"]).succeeds().out.matches("\"id\":").count(), 2);
+    desk.run(["backup", "--allow-empty", desk.path("src").to_str().unwrap()])
+        .fails(2, &["--stdin or --command"]);
+    assert!(desk.is_sound());
+}
+
+/// What a shell makes of `<(command)` is a link to a pipe, and the link would be all of the backup.
+#[test]
+fn a_path_that_is_an_open_pipe_is_refused_with_the_way_to_read_it() {
+    let desk = Desk::new();
+    for path in ["/dev/fd/0", "/proc/self/fd/0", "/dev/stdin"] {
+        let mut command = desk.command();
+        command.args(["backup", path, desk.path("src").to_str().unwrap()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may have ended before.
+        let _ = child.stdin.take().unwrap().write_all(b"what is meant");
+        let run = Run::of(child.wait_with_output().unwrap());
+        run.fails(2, &[path, "--stdin", "--command"]);
+    }
+    let mut shell = Command::new("bash");
+    shell.env_clear().envs(desk.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let script = format!("exec {} backup <(echo text)", desk.command().get_program().to_str().unwrap());
+    let run = Run::of(shell.args(["-c", &script]).output().unwrap());
+    run.fails(2, &["/dev/fd/", "--stdin", "--command"]);
+    assert!(desk.run(["snapshots"]).out.contains("no snapshots"));
+    // A pipe that has a name is kept as one, with a note.
+    let pipe = desk.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let run = desk.run(["backup", pipe.to_str().unwrap()]).succeeds();
+    assert!(run.err.contains("is a pipe or device") && run.err.contains("--stdin"), "{run:?}");
 }
 
 #[test]

@@ -1,81 +1,290 @@
-//! Which entries a backup leaves out.
+//! Which entries a backup leaves out, and which a restore picks.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::error::{EngineError, Result};
 
 /// Patterns of paths to leave out, or to pick.
 #[derive(Debug, Clone, Default)]
 pub struct Patterns {
-    paths: GlobSet,
-    names: GlobSet,
+    names: Globs,
+    paths: Globs,
+    /// Of patterns that aren't UTF-8: these see each byte as a letter of its own.
+    byte_names: Globs,
+    byte_paths: Globs,
+    /// By the pattern's number, whether it takes back what earlier ones match; empty if none does.
+    takes_back: Vec<bool>,
+    doubts: Vec<String>,
+}
+
+/// Globs that are matched together.
+#[derive(Debug, Clone, Default)]
+struct Globs {
+    set: GlobSet,
+    /// For each glob the number of its pattern, in ascending order.
+    numbers: Vec<usize>,
+}
+
+/// Globs that are being gathered.
+struct Gathered {
+    set: GlobSetBuilder,
+    numbers: Vec<usize>,
 }
 
 impl Patterns {
     /// Compiles patterns. One without a slash is matched against the name alone; any other
     /// against the whole path, from anywhere in it unless it begins with a slash.
-    /// `*` doesn't cross a slash, `**` does.
-    pub fn new(patterns: &[String]) -> Result<Self> {
-        let mut paths = GlobSetBuilder::new();
-        let mut names = GlobSetBuilder::new();
-        for pattern in patterns {
-            let trimmed = pattern.strip_suffix('/').unwrap_or(pattern);
-            let (set, text) = match trimmed {
+    /// `*` doesn't cross a slash, `**` does. One that begins with `!` takes back what those before
+    /// it match: the last one that matches decides. `\!` stands for the letter.
+    ///
+    /// Patterns are bytes, as paths are. What isn't UTF-8 is compared byte by byte.
+    pub fn new<P: AsRef<[u8]>>(patterns: &[P]) -> Result<Self> {
+        let mut sets = [(); 4].map(|()| Gathered { set: GlobSetBuilder::new(), numbers: Vec::new() });
+        let mut takes_back = Vec::with_capacity(patterns.len());
+        let mut doubts = Vec::new();
+        for (number, pattern) in patterns.iter().map(AsRef::as_ref).enumerate() {
+            let (plain, is_negated) = match pattern.strip_prefix(b"!") {
+                Some(plain) => (plain, true),
+                None => (pattern, false),
+            };
+            takes_back.push(is_negated);
+            let why = if is_negated && number == 0 {
+                Some("it takes back what a pattern before it matches, and there is none".to_owned())
+            } else {
+                doubt(plain)
+            };
+            doubts.extend(why.map(|why| doubtful(pattern, &why)));
+            let (text, is_bytes) = match str::from_utf8(plain) {
+                Ok(text) => (text.to_owned(), false),
+                Err(_) => (each_byte(plain), true),
+            };
+            let (text, is_path) = match text.strip_suffix('/').unwrap_or(&text) {
                 "" => return Err(unusable(pattern, "it is empty")),
-                path if path.starts_with('/') => (&mut paths, path.to_owned()),
-                path if path.contains('/') => (&mut paths, format!("**/{path}")),
-                name => (&mut names, name.to_owned()),
+                path if path.starts_with('/') => (path.to_owned(), true),
+                path if path.contains('/') => (format!("**/{path}"), true),
+                name => (name.to_owned(), false),
             };
             let glob = GlobBuilder::new(&text)
                 .literal_separator(true)
                 .backslash_escape(true)
                 .build()
                 .map_err(|error| unusable(pattern, &error.kind().to_string()))?;
-            set.add(glob);
+            let set = &mut sets[usize::from(is_bytes) * 2 + usize::from(is_path)];
+            set.set.add(glob);
+            set.numbers.push(number);
         }
-        let build = |set: GlobSetBuilder| set.build().map_err(|error| unusable("", &error.to_string()));
-        Ok(Self { paths: build(paths)?, names: build(names)? })
+        if !takes_back.contains(&true) {
+            takes_back.clear();
+        }
+        let [names, paths, byte_names, byte_paths] = sets.map(Gathered::build);
+        let mut compiled = Self {
+            names: names?,
+            paths: paths?,
+            byte_names: byte_names?,
+            byte_paths: byte_paths?,
+            takes_back,
+            doubts,
+        };
+        let hidden: Vec<String> =
+            patterns.iter().filter_map(|pattern| compiled.doubt_of_exception(pattern.as_ref())).collect();
+        compiled.doubts.extend(hidden);
+        Ok(compiled)
     }
 
     /// Whether there are no patterns at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.paths.is_empty() && self.names.is_empty()
+        [&self.names, &self.paths, &self.byte_names, &self.byte_paths]
+            .iter()
+            .all(|globs| globs.set.is_empty())
+    }
+
+    /// Sentences about patterns that most likely don't do what was meant, and what that was.
+    #[must_use]
+    pub fn doubts(&self) -> &[String] {
+        &self.doubts
     }
 
     /// Whether an entry matches, given its whole path and its name.
     #[must_use]
     pub fn matches(&self, path: &[u8], name: &[u8]) -> bool {
-        use std::ffi::OsStr;
-        use std::os::unix::ffi::OsStrExt;
-        self.names.is_match(OsStr::from_bytes(name)) || self.paths.is_match(OsStr::from_bytes(path))
+        // Asked for every entry: most patterns are UTF-8, and take nothing back.
+        let has_bytes = !self.byte_names.set.is_empty() || !self.byte_paths.set.is_empty();
+        if self.takes_back.is_empty() {
+            return self.names.matches(name)
+                || self.paths.matches(path)
+                || (has_bytes
+                    && (self.byte_names.matches(each_byte(name).as_bytes())
+                        || self.byte_paths.matches(each_byte(path).as_bytes())));
+        }
+        let mut last = self.names.last(name).max(self.paths.last(path));
+        if has_bytes {
+            last = last.max(self.byte_names.last(each_byte(name).as_bytes()));
+            last = last.max(self.byte_paths.last(each_byte(path).as_bytes()));
+        }
+        last.is_some_and(|number| !self.takes_back[number])
+    }
+
+    /// Why an exception for one path has no effect, if it has none: what is left out isn't looked into.
+    fn doubt_of_exception(&self, pattern: &[u8]) -> Option<String> {
+        let path = pattern.strip_prefix(b"!").filter(|path| path.starts_with(b"/"))?;
+        if path.iter().any(|byte| b"*?[{\\".contains(byte)) {
+            return None;
+        }
+        let ends = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+        let mut above = ends.filter(|end| end + 1 < path.len()).map(|end| &path[..end]);
+        let whole = above.find(|above| {
+            self.matches(above, above.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+        })?;
+        let whole = String::from_utf8_lossy(whole);
+        Some(doubtful(
+            pattern,
+            &format!("{whole} matches as a whole, with all below it; write {whole}/* there"),
+        ))
     }
 }
 
-fn unusable(pattern: &str, why: &str) -> EngineError {
-    EngineError::Unusable(format!("the pattern {pattern:?} can't be used: {why}"))
+impl Globs {
+    fn matches(&self, text: &[u8]) -> bool {
+        self.set.is_match_candidate(&Candidate::from_bytes(text))
+    }
+
+    /// The number of the last pattern that matches.
+    fn last(&self, text: &[u8]) -> Option<usize> {
+        let candidate = Candidate::from_bytes(text);
+        // Most entries match nothing, and that takes no memory.
+        if !self.set.is_match_candidate(&candidate) {
+            return None;
+        }
+        self.set.matches_candidate(&candidate).into_iter().max().map(|place| self.numbers[place])
+    }
+}
+
+impl Gathered {
+    fn build(self) -> Result<Globs> {
+        let set = self.set.build().map_err(|error| unusable(b"", &error.to_string()))?;
+        Ok(Globs { set, numbers: self.numbers })
+    }
+}
+
+/// A text with one letter for each byte.
+fn each_byte(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// Why a pattern most likely matches nothing, and what was probably meant.
+fn doubt(plain: &[u8]) -> Option<String> {
+    let is_space = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
+    let is_escaped = plain.len() > 1 && plain[plain.len() - 2] == b'\\';
+    let mut names = plain.split(|byte| *byte == b'/');
+    if plain.starts_with(b"\xef\xbb\xbf") {
+        return Some("it begins with a byte-order mark, which no name does: leave that out".to_owned());
+    }
+    if is_space(plain.first()) || (is_space(plain.last()) && !is_escaped) {
+        return Some("it begins or ends with white space, which is a part of it: leave that out".to_owned());
+    }
+    if plain.contains(&b'/') && (plain.starts_with(b"~") || plain.starts_with(b"$HOME/")) {
+        return Some("only a shell puts the home directory there: write its path".to_owned());
+    }
+    if names.any(|name| matches!(name, b"." | b"..")) {
+        return Some(
+            "paths are whole and have no `.` and `..`: write the path from the root down, or its last names \
+             alone to match them anywhere"
+                .to_owned(),
+        );
+    }
+    plain
+        .windows(2)
+        .any(|pair| pair == b"//")
+        .then(|| "no path has two slashes in a row: write one".to_owned())
+}
+
+fn doubtful(pattern: &[u8], why: &str) -> String {
+    format!("the pattern {:?} has most likely no effect: {why}", String::from_utf8_lossy(pattern))
+}
+
+fn unusable(pattern: &[u8], why: &str) -> EngineError {
+    EngineError::Unusable(format!("the pattern {:?} can't be used: {why}", String::from_utf8_lossy(pattern)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::Patterns;
 
+    fn compiled(patterns: &[&[u8]]) -> Patterns {
+        Patterns::new(patterns).expect("compiles")
+    }
+
+    fn matches(patterns: &Patterns, path: &[u8]) -> bool {
+        patterns.matches(path, path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+    }
+
     #[test]
     fn no_patterns_are_empty_however_they_were_made() {
         assert!(Patterns::default().is_empty());
-        assert!(Patterns::new(&[]).expect("compiles").is_empty());
-        assert!(!Patterns::new(&["a".to_owned()]).expect("compiles").is_empty());
+        assert!(compiled(&[]).is_empty());
+        assert!(!compiled(&[b"a"]).is_empty() && !compiled(&[b"\xff"]).is_empty());
     }
 
     #[test]
     fn names_and_paths_match_as_users_expect() {
-        let patterns = ["*.o", "/home/*/cache", "build/tmp/"].map(str::to_owned);
-        let patterns = Patterns::new(&patterns).expect("compiles");
-        let matches = |path: &str| {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            patterns.matches(path.as_bytes(), name.as_bytes())
-        };
-        assert!(matches("/src/a.o") && matches("/home/ann/cache") && matches("/x/build/tmp"));
-        assert!(!matches("/src/a.oo") && !matches("/home/ann/x/cache") && !matches("/x/tmp"));
+        let patterns = compiled(&[b"*.o", b"/home/*/cache", b"build/tmp/"]);
+        for path in ["/src/a.o", "/home/ann/cache", "/x/build/tmp"] {
+            assert!(matches(&patterns, path.as_bytes()), "{path}");
+        }
+        for path in ["/src/a.oo", "/home/ann/x/cache", "/x/tmp"] {
+            assert!(!matches(&patterns, path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_last_pattern_that_matches_decides() {
+        let patterns = compiled(&[b"*.log", b"/srv/*", b"!keep.log", b"!/srv/ann", b"old-*"]);
+        for path in ["/x/a.log", "/srv/bob", "/srv/bob.log", "/x/old-keep.log"] {
+            assert!(matches(&patterns, path.as_bytes()), "{path}");
+        }
+        for path in ["/x/keep.log", "/srv/ann", "/srv/ann/file", "/x/other"] {
+            assert!(!matches(&patterns, path.as_bytes()), "{path}");
+        }
+        assert!(patterns.doubts().is_empty(), "{:?}", patterns.doubts());
+        assert!(matches(&compiled(&[b"\\!x"]), b"/a/!x"));
+    }
+
+    #[test]
+    fn what_isnt_utf_8_is_compared_byte_by_byte() {
+        let patterns = compiled(&[b"caf\xe9*", b"r\xe9sum\xe9/*.bak", b"!caf\xe9.txt", "ü.o".as_bytes()]);
+        for path in [&b"/x/caf\xe9.pdf"[..], b"/a/r\xe9sum\xe9/\xfc.bak", "/x/ü.o".as_bytes()] {
+            assert!(matches(&patterns, path), "{path:?}");
+        }
+        for path in [&b"/x/caf\xe9.txt"[..], "/x/café.pdf".as_bytes(), b"/x/caf\xe8.pdf", b"/x/\xfc.o"] {
+            assert!(!matches(&patterns, path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_match_nothing_are_doubted() {
+        for (list, said) in [
+            (&["./build"][..], "have no `.`"),
+            (&["a/../b"], "have no `.`"),
+            (&["~/cache"], "home directory"),
+            (&["~ann/cache"], "home directory"),
+            (&["$HOME/cache"], "home directory"),
+            (&["//tmp"], "two slashes"),
+            (&["a//b"], "two slashes"),
+            (&["  *.o"], "white space"),
+            (&["*.o\t"], "white space"),
+            (&["\u{feff}*.o"], "byte-order mark"),
+            (&["!x"], "there is none"),
+            (&["*.o", "! x"], "white space"),
+            (&["/home", "!/home/ann/x"], "write /home/* there"),
+        ] {
+            let patterns = Patterns::new(list).expect("compiles");
+            let [doubt] = patterns.doubts() else { panic!("{list:?}: {:?}", patterns.doubts()) };
+            assert!(doubt.contains(said) && doubt.contains("most likely no effect"), "{list:?}: {doubt}");
+        }
+        for list in [&["*~", "..x", "a.b/c", "$RECYCLE.BIN", "x\\ "][..], &["/home/*", "!/home/ann"]] {
+            let patterns = Patterns::new(list).expect("compiles");
+            assert!(patterns.doubts().is_empty(), "{:?}", patterns.doubts());
+        }
     }
 }

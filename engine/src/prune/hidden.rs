@@ -74,15 +74,15 @@ fn find_accepted(
 
 fn refusal(hidden: &[&MissingSnapshot]) -> String {
     let mut text = String::from(if hidden.len() == 1 {
-        "a snapshot is missing that another one names, so nobody knows what it needs, and nothing is removed:"
+        "a snapshot is missing that another one names, so nobody knows what it needs, and nothing is removed: "
     } else {
-        "snapshots are missing that others name, so nobody knows what they need, and nothing is removed:"
+        "snapshots are missing that others name, so nobody knows what they need, and nothing is removed: "
     });
     for MissingSnapshot { id, sequence, witness } in hidden.iter().take(NAMED_MAX) {
         // Writing to a string can't fail.
         let _ = write!(
             text,
-            "\n  {}: number {sequence} of writer {}, named by snapshot {} of writer {}",
+            "{}, number {sequence} of writer {}, named by snapshot {} of writer {}; ",
             id.short(),
             id.writer,
             &witness.short()[..8],
@@ -90,10 +90,10 @@ fn refusal(hidden: &[&MissingSnapshot]) -> String {
         );
     }
     if let Some(others @ 1..) = hidden.len().checked_sub(NAMED_MAX) {
-        let _ = write!(text, "\n  and {others} others");
+        let _ = write!(text, "and {others} others; ");
     }
     text.push_str(
-        "\nThe store hides or has lost it, or the writer that names it is lying. Bring it back from a copy of the \
+        "the store hides or has lost it, or the writer that names it is lying. Bring it back from a copy of the \
          repository; or, if it can be given up for good, say so by `keepfast prune --accept-missing ID`",
     );
     text

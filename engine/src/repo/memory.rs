@@ -8,12 +8,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use keepfast_format::ids::{HolderId, ObjectHash, RepositoryId, SessionId, SlotId};
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::FlockOperation;
+
+use super::private;
 
 /// The newest snapshot of a writer that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -235,20 +237,12 @@ impl Memory {
         }
     }
 
-    /// Whatever somebody has put in its place, this neither waits nor takes more memory than the
-    /// largest such file.
     fn read(&self) -> io::Result<String> {
-        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&self.path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it isn't a file"));
+        if let Some(folder) = self.path.parent() {
+            private::check(folder)?;
         }
-        let mut text = String::new();
-        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > FILE_BYTES_MAX {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(text)
+        let bytes = private::read(&self.path, FILE_BYTES_MAX)?;
+        String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// Adds what is shown now. Other processes may do so at the same time. What they remember of
@@ -278,16 +272,9 @@ impl Memory {
 
     fn lock(&self) -> io::Result<File> {
         if let Some(folder) = self.path.parent() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            private::make_hidden(folder)?;
         }
-        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let lock = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(flags.bits().cast_signed())
-            .open(self.path.with_extension("lock"))?;
+        let lock = private::open_lock(&self.path.with_extension("lock"))?;
         rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
         Ok(lock)
     }
@@ -299,7 +286,7 @@ impl Memory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(private::FILE_MODE).open(&new)?;
         file.write_all(seen.encode().as_bytes())?;
         file.sync_all()?;
         fs::rename(new, &self.path)

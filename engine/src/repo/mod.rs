@@ -18,6 +18,7 @@ mod memory;
 mod objects;
 mod packs;
 mod parameters;
+mod private;
 mod reach;
 mod recall;
 mod recover;
@@ -32,7 +33,7 @@ mod states;
 mod trees;
 mod writer;
 
-pub use cache::{clear_cache, describe_cache};
+pub use cache::{CachedRepository, check_cache, clear_cache, describe_cache, other_caches};
 pub use catalogue::{DeadSessions, dead_sessions, is_named_dead, list_catalogue, names_dead, read_catalogue};
 pub use epochs::{EpochFlaw, Epochs, Told, find_condemned, find_verdict, read_condemned};
 pub use flaws::{Flaw, RULES_CAN_BE_BROKEN};

@@ -1,7 +1,9 @@
 //! Small objects that are created once and never change: read from the store, or from copies
 //! on this machine when the store is far. Which ones there are, the store's listings say.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +13,7 @@ use keepfast_format::FormatError;
 use keepfast_format::ids::RepositoryId;
 
 use super::cache::copies_folder;
+use super::private;
 use super::soundness::until_sound;
 use crate::error::{EngineError, Result};
 
@@ -30,7 +33,7 @@ impl Objects {
     /// Reads from a store; if it is far, with copies below `cache`.
     pub fn new(backend: Arc<dyn Backend>, cache: Option<&Path>, repository: RepositoryId) -> Self {
         let cache = cache.filter(|_| backend.is_far());
-        let copies = cache.map(|cache| Copies::new(copies_folder(cache, repository)));
+        let copies = cache.and_then(|cache| Copies::below(cache, repository));
         Self { backend, copies, large: Mutex::default() }
     }
 
@@ -47,7 +50,7 @@ impl Objects {
         limit: u64,
         open: impl Fn(&[u8]) -> Result<T, FormatError>,
     ) -> Result<T> {
-        let copy = self.copies.as_ref().and_then(|copies| copies.get(name));
+        let copy = self.copies.as_ref().and_then(|copies| copies.get(name, limit));
         if let Some(Ok(opened)) = copy.map(|bytes| open(&bytes)) {
             return Ok(opened);
         }
@@ -112,22 +115,29 @@ struct Copies {
 }
 
 impl Copies {
-    fn new(folder: PathBuf) -> Self {
-        Self { folder, next: AtomicU64::new(0) }
+    /// Nothing, where another user can change what is read and removed there.
+    fn below(cache: &Path, repository: RepositoryId) -> Option<Self> {
+        let folder = copies_folder(cache, repository);
+        let ours = folder.ancestors().take_while(|folder| folder.starts_with(cache)).all(private::is_safe);
+        ours.then(|| Self { folder, next: AtomicU64::new(0) })
     }
 
-    fn get(&self, name: &str) -> Option<Vec<u8>> {
-        fs::read(self.folder.join(flat(name))).ok()
+    fn get(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
+        private::read(&self.folder.join(flat(name)), limit).ok()
     }
 
     fn put(&self, name: &str, bytes: &[u8]) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let new = self.folder.join(format!("new-{}-{number}", std::process::id()));
         let path = self.folder.join(flat(name));
-        let written = fs::create_dir_all(&self.folder)
-            .and_then(|()| fs::write(&new, bytes))
-            .and_then(|()| fs::rename(&new, path));
-        if written.is_err() {
+        let write = || {
+            private::make_hidden(&self.folder)?;
+            let mut file =
+                OpenOptions::new().create_new(true).write(true).mode(private::FILE_MODE).open(&new)?;
+            file.write_all(bytes)?;
+            fs::rename(&new, path)
+        };
+        if write().is_err() {
             let _ = fs::remove_file(new);
         }
     }
@@ -149,4 +159,45 @@ const SEPARATOR: &str = "+";
 /// The file name for an object: its folders become a part of it.
 fn flat(name: &str) -> String {
     name.replace('/', SEPARATOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use keepfast_format::ids::RepositoryId;
+
+    use super::{Copies, copies_folder};
+
+    #[test]
+    fn copies_are_for_their_user_alone_and_no_larger_than_their_objects() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (cache, id) = (home.path().join("cache"), RepositoryId::new([1; 16]));
+        let copies = Copies::below(&cache, id).expect("nothing is in the way");
+        copies.put("keyring/00000001", b"ring");
+        assert_eq!(copies.get("keyring/00000001", 4), Some(b"ring".to_vec()));
+        assert_eq!(copies.get("keyring/00000001", 3), None);
+        let file = copies_folder(&cache, id).join("keyring+00000001");
+        let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").mode() & 0o777;
+        assert_eq!((mode(&file), mode(&copies_folder(&cache, id)), mode(&cache)), (0o600, 0o700, 0o700));
+        // What somebody may have put there is neither waited for nor followed.
+        fs::rename(&file, home.path().join("elsewhere")).expect("it can be moved");
+        symlink(home.path().join("elsewhere"), &file).expect("it can be made");
+        assert_eq!(copies.get("keyring/00000001", 4), None);
+    }
+
+    #[test]
+    fn there_are_no_copies_behind_a_link() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (cache, id) = (home.path().join("cache"), RepositoryId::new([1; 16]));
+        fs::create_dir(home.path().join("elsewhere")).expect("it can be made");
+        for linked in [cache.clone(), cache.join(id.to_string()), copies_folder(&cache, id)] {
+            fs::create_dir_all(linked.parent().expect("it has one")).expect("it can be made");
+            symlink(home.path().join("elsewhere"), &linked).expect("it can be made");
+            assert!(Copies::below(&cache, id).is_none(), "{}", linked.display());
+            fs::remove_file(&linked).expect("it can be removed");
+        }
+        assert!(Copies::below(&cache, id).is_some());
+    }
 }

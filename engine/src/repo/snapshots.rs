@@ -16,6 +16,7 @@ use super::listings::list_sessions;
 use super::repository::Repository;
 use super::states::Standings;
 use crate::error::{EngineError, Result};
+use crate::retention::has_tag;
 
 /// A snapshot, and the hash of its stored bytes.
 #[derive(Debug, Clone)]
@@ -82,7 +83,7 @@ pub struct SnapshotFilter {
     pub tags: Vec<String>,
     /// Only with all of these paths.
     pub paths: Vec<Vec<u8>>,
-    /// Only what ended at this time or before.
+    /// Only what began at this time or before.
     pub until: Option<Timestamp>,
 }
 
@@ -93,7 +94,7 @@ impl SnapshotFilter {
         let body = &stored.snapshot.body;
         self.writers.as_ref().is_none_or(|writers| writers.contains(&stored.writer))
             && self.host.as_ref().is_none_or(|host| *host == body.host)
-            && self.tags.iter().all(|tag| body.tags.contains(tag))
+            && self.tags.iter().all(|tag| has_tag(&body.tags, tag))
             && self.paths.iter().all(|path| body.paths.contains(path))
             && self.until.is_none_or(|until| body.start <= until)
     }

@@ -278,7 +278,7 @@ impl Tally<'_, '_> {
     fn tags(&mut self, policy: &Policy) {
         let lists: Vec<_> = policy.tag_lists().collect();
         for (snapshot, answers) in self.past.iter().zip(&mut self.answers) {
-            let has_all = |list: &&&Vec<String>| list.iter().all(|tag| snapshot.tags.contains(tag));
+            let has_all = |list: &&&Vec<String>| list.iter().all(|tag| has_tag(snapshot.tags, tag));
             let before = answers.reasons.len();
             answers.reasons.extend(lists.iter().filter(has_all).map(|list| Reason::Tags((*list).clone())));
             if !lists.is_empty() && answers.reasons.len() == before {
@@ -286,6 +286,13 @@ impl Tally<'_, '_> {
             }
         }
     }
+}
+
+/// Whether one of a snapshot's labels is this one. Labels have no commas, but for those that were made
+/// before commas separated labels: such a one stands for itself and for each of its parts.
+#[must_use]
+pub fn has_tag(tags: &[String], tag: &str) -> bool {
+    tags.iter().any(|own| own == tag || own.split(',').any(|part| part.trim() == tag))
 }
 
 fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {

@@ -3,7 +3,7 @@
 use keepfast_format::node::Timestamp;
 
 use super::testing::{DAY, HOUR, LATE, Made, before, civil, decide_at, id, judged, row, seconds};
-use super::{Calendar, Civil, Count, Decision, GroupBy, Policy, PolicyError, Span, Verdict, decide};
+use super::{Calendar, Civil, Count, Decision, GroupBy, Policy, PolicyError, Span, Verdict, decide, has_tag};
 
 /// `+` and its reasons or `-` and what it missed, for each snapshot from old to new.
 fn said(decisions: &[Decision<'_>]) -> Vec<String> {
@@ -339,4 +339,24 @@ fn spans_are_written_as_they_are_read() {
     assert_eq!(span.to_string(), "1y6m2w3d12h");
     assert_eq!(Span { days: 30, ..Span::default() }.to_string(), "30d");
     assert_eq!(Span::default().to_string(), "0h");
+}
+
+/// `--tag db,weekly` made one label once, and `--keep-tag db,weekly` has always meant two.
+#[test]
+fn a_label_with_commas_stands_for_its_parts() {
+    let tags = |list: &[&str]| list.iter().map(|&tag| tag.to_owned()).collect::<Vec<_>>();
+    for (own, tag, has) in [
+        (&["db,weekly"][..], "db", true),
+        (&["db, weekly"], "weekly", true),
+        (&["db,weekly"], "db,weekly", true),
+        (&["db", "weekly"], "weekly", true),
+        (&["db,weekly"], "week", false),
+        (&[], "db", false),
+    ] {
+        assert_eq!(has_tag(&tags(own), tag), has, "{own:?} {tag}");
+    }
+    let mut made = row(&["2026-11-18", "2026-11-19", "2026-11-20"]);
+    made[0].tags = tags(&["db,weekly"]);
+    let policy = Policy { tags: vec![tags(&["db", "weekly"])], ..Policy::default() };
+    assert_eq!(kept(&judged(&made, &policy)), [0, 2]);
 }

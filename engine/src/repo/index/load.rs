@@ -12,6 +12,7 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::{IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
 use super::super::marks::Adding;
+use super::super::private;
 use super::database::unlogged;
 use super::entries::{
     chunk_key, encode_location, encode_numbers, encode_pack, locations, number_key, source_key, space,
@@ -136,7 +137,7 @@ impl<'i> Loading<'i> {
         let io = |error: std::io::Error| self.index.unusable(&error.to_string());
         // A run that was killed may have left some.
         fs::remove_dir_all(&folder).or_else(not_found_is_fine).map_err(io)?;
-        fs::create_dir_all(&folder).map_err(io)?;
+        private::make(&folder).map_err(io)?;
         self.sort();
         // All locations of a chunk are one entry: a file has each key once.
         let chunks: Vec<&[(ChunkId, Location)]> = self.located.chunk_by(|(a, _), (b, _)| a == b).collect();
