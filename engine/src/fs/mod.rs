@@ -1,6 +1,7 @@
 //! The file system as the engine uses it: by directory handle, never following a link.
 
 pub mod apply;
+pub mod compare;
 pub mod dir;
 pub mod meta;
 pub mod privileges;
