@@ -9,6 +9,7 @@ mod odd;
 mod program;
 mod prune;
 mod remote;
+mod restore;
 mod s3;
 mod s3_access;
 mod s3_many;
