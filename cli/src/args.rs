@@ -396,13 +396,18 @@ pub struct Restore {
     /// What to do with files that are there already
     #[arg(long, value_enum, value_name = "WHEN")]
     pub overwrite: Option<OverwriteWhen>,
-    /// Remove what is in restored directories and not in the snapshot
+    /// Go on with a restore into the same target that was cut short: keep files that are complete,
+    /// remove what was begun of others, and write the rest
+    #[arg(long)]
+    pub resume: bool,
+    /// Remove what is in restored directories and not in the snapshot; not in directories that only
+    /// lead to what was backed up, and not on other file systems below
     #[arg(long, requires = "overwrite")]
     pub delete: bool,
-    /// Say what would be restored, and write nothing
+    /// Say what would be restored, name what would be removed, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Read everything back afterwards and compare it with the snapshot
+    /// Read everything back afterwards and compare content and metadata with the snapshot
     #[arg(long)]
     pub verify: bool,
     /// Give owners by number, even where their names are known here
@@ -419,7 +424,7 @@ pub struct Restore {
 pub enum OverwriteWhen {
     /// Always
     Always,
-    /// If its size or modification time differs
+    /// If its size or modification time differs; if not, its mode, owner and attributes are put right
     IfChanged,
     /// Never
     Never,

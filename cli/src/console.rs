@@ -163,6 +163,13 @@ impl Monitor for Console {
                     "it was written to while it was read; the next backup reads it again",
                 );
             }
+            // It is what a dry run was asked for.
+            Event::WouldRemove { path } if self.json => {
+                self.tell("would_remove", &path.display().to_string(), "the snapshot doesn't have it");
+            }
+            Event::WouldRemove { path } => {
+                self.bar.suspend(|| eprintln!("would remove {}", path.display()));
+            }
             Event::Notice(line) if !self.quiet => self.tell("note", "keepfast", &line),
             Event::Vanished { .. } | Event::Changed { .. } | Event::Notice(_) => {}
         }

@@ -91,7 +91,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(EngineError::WrongPassword { .. }) => 12,
         Some(EngineError::Swapped { .. } | EngineError::Older { .. }) => 13,
         Some(EngineError::Blocked { .. }) => 14,
-        Some(EngineError::Interrupted) => 130,
+        Some(EngineError::Interrupted | EngineError::RestoreInterrupted) => 130,
         Some(_) => 1,
         None if error.is::<usage::Usage>() => 2,
         None => 1,

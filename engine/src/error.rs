@@ -154,6 +154,9 @@ pub enum EngineError {
     /// The user or the system asked to stop.
     #[error("interrupted; what was uploaded so far will be used by the next run")]
     Interrupted,
+    /// The user or the system asked a restore to stop.
+    #[error("the restore was interrupted; what has its name in the target is complete")]
+    RestoreInterrupted,
 }
 
 /// Key slots that no password was tried on.

@@ -37,6 +37,11 @@ pub enum Event<'a> {
         /// Why it can't be read.
         what: String,
     },
+    /// An entry that a restore would remove, if it weren't a dry run.
+    WouldRemove {
+        /// Which.
+        path: &'a Path,
+    },
     /// Something worth a line, without consequence for the result.
     Notice(String),
 }

@@ -422,6 +422,7 @@ impl Opened {
             include: Patterns::default(),
             exclude: Patterns::default(),
             overwrite: Overwrite::Refuse,
+            resume: false,
             delete: false,
             dry_run: false,
             verify: true,

@@ -34,6 +34,8 @@ pub enum Heard {
         /// Why.
         what: String,
     },
+    /// An entry would be removed.
+    WouldRemove(PathBuf),
     /// A line without consequence.
     Notice(String),
 }
@@ -117,6 +119,7 @@ impl Monitor for Ear {
             Event::Changed { path } => Heard::Changed(owned(path)),
             Event::Finding { object, what } => Heard::Finding { object, what },
             Event::Unreachable { object, what } => Heard::Unreachable { object, what },
+            Event::WouldRemove { path } => Heard::WouldRemove(owned(path)),
             Event::Notice(text) => Heard::Notice(text),
         };
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use keepfast_backend::Traffic;
-use keepfast_engine::list;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
+use keepfast_engine::{EngineError, list};
 use serde_json::json;
 
 use super::{Opened, choose, outcome, writers_of};
@@ -38,6 +38,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
             Some(OverwriteWhen::IfChanged) => Overwrite::IfChanged,
             Some(OverwriteWhen::Never) => Overwrite::Never,
         },
+        resume: options.resume,
         delete: options.delete,
         dry_run: options.dry_run,
         verify: options.verify,
@@ -59,9 +60,11 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         until,
     };
     let snapshot = &choose(&opened.snapshots, wanted, &filter, &console)?.snapshot;
-    let report = console.during("restored", || {
-        restore(&opened.repository, &opened.index, snapshot, &restore_options, &console)
-    })?;
+    let report = console
+        .during("restored", || {
+            restore(&opened.repository, &opened.index, snapshot, &restore_options, &console)
+        })
+        .map_err(|error| advise(error, &restore_options))?;
     let id = snapshot.head.id.short();
     let traffic = opened.repository.backend().traffic();
     if common.json {
@@ -70,8 +73,8 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
             "target": restore_options.target.display().to_string(),
             "dry_run": options.dry_run,
             "files": report.files, "dirs": report.dirs, "others": report.others,
-            "hard_links": report.hard_links, "unchanged": report.unchanged, "deleted": report.deleted,
-            "skipped": report.skipped, "privileges_dropped": report.privileges_dropped,
+            "hard_links": report.hard_links, "unchanged": report.unchanged, "corrected": report.corrected,
+            "deleted": report.deleted, "skipped": report.skipped, "privileges_dropped": report.privileges_dropped,
             "devices_left_out": report.devices_left_out,
             "verified": report.verified, "bytes": report.bytes,
             "traffic": render::traffic_json(traffic),
@@ -81,6 +84,15 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         print(&id, &restore_options, &report, traffic, begun);
     }
     Ok(outcome(&console))
+}
+
+/// What to do after a restore that was stopped.
+fn advise(error: EngineError, options: &RestoreOptions<'_>) -> anyhow::Error {
+    if !matches!(error, EngineError::RestoreInterrupted) || options.dry_run {
+        return error.into();
+    }
+    let advice = format!("{error}; the same command with --resume goes on in {}", options.target.display());
+    anyhow::Error::new(error).context(advice)
 }
 
 fn print(
@@ -101,6 +113,12 @@ fn print(
         render::count(report.unchanged),
         render::count(report.skipped),
     ));
+    if report.corrected > 0 {
+        render::line(&format!(
+            "put the metadata of {} files right whose content was unchanged",
+            render::count(report.corrected)
+        ));
+    }
     if options.no_privileges {
         render::line(&format!(
             "dropped privileges of {} entries, left out {} devices",
@@ -110,7 +128,8 @@ fn print(
     }
     if report.deleted > 0 {
         render::line(&format!(
-            "removed {} entries that the snapshot doesn't have",
+            "{} {} entries that the snapshot doesn't have",
+            if options.dry_run { "would remove" } else { "removed" },
             render::count(report.deleted)
         ));
     }

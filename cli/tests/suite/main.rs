@@ -14,6 +14,7 @@ mod patterns;
 mod program;
 mod prune;
 mod remote;
+mod restore;
 mod s3;
 mod s3_access;
 mod s3_many;

@@ -65,6 +65,13 @@ pub struct Attributes {
     pub missed: Option<String>,
 }
 
+impl Attributes {
+    /// All of them, or why they can't be read.
+    pub fn all(self) -> Result<Vec<Xattr>, String> {
+        self.missed.map_or(Ok(self.read), Err)
+    }
+}
+
 /// The extended attributes of an open file or directory.
 pub fn xattrs_of(file: impl AsFd) -> Attributes {
     let file = file.as_fd();

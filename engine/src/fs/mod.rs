@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod beside;
+pub mod compare;
 pub mod dir;
 pub mod meta;
 pub mod privileges;

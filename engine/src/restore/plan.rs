@@ -11,6 +11,8 @@ use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::pack::FrameEntry;
 use rayon::slice::ParallelSliceMut;
 
+use super::folders::Identity;
+use super::temporary::Temporary;
 use crate::error::Result;
 use crate::repo::{Index, Location, Wanted};
 
@@ -25,6 +27,8 @@ pub struct FilePlan {
     pub directory: usize,
     /// Its node; the content is in the plan.
     pub node: Node,
+    /// The group of links that this is the first name of.
+    pub group: Option<usize>,
     /// Its size, in bytes.
     pub size: u64,
     /// How many parts it has, in this plan and those before it.
@@ -40,8 +44,10 @@ pub struct FilePlan {
 pub struct FileState {
     /// The open file, between two of its parts.
     pub handle: Option<OwnedFd>,
-    /// Whether it has been made.
-    pub created: bool,
+    /// The name that it has from when it is made until it is complete.
+    pub temporary: Option<Temporary>,
+    /// Which file was made, from when it is closed between two of its parts.
+    pub identity: Option<Identity>,
     /// Whether it has been given up.
     pub failed: bool,
     /// How many of its parts are written.
@@ -50,11 +56,12 @@ pub struct FileState {
 
 impl FilePlan {
     /// A file without parts.
-    pub fn new(directory: usize, node: Node, size: u64) -> Self {
+    pub fn new(directory: usize, node: Node, size: u64, group: Option<usize>) -> Self {
         let kind = NodeKind::File { size, content: Content::empty(), extents: Extents::Dense };
         Self {
             directory,
             node: Node { kind, ..node },
+            group,
             size,
             parts: 0,
             continues: false,
@@ -286,7 +293,7 @@ mod tests {
             unknown: None,
         };
         let mut plan = RestorePlan::default();
-        let file = plan.begin_file(FilePlan::new(0, node, 0));
+        let file = plan.begin_file(FilePlan::new(0, node, 0, None));
         for frame in frames {
             let location = Location { pack: 7, frame: *frame, ordinal: 0, offset: 0, len: 9 };
             plan.parts.push(Part { location, file, at: 0, from: 0, take: 9, id: ChunkId::new([0; 32]) });

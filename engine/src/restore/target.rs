@@ -1,98 +1,141 @@
 //! The directory that is restored into. Everything in it is reached from its handle by
-//! names that are no links, so that nothing outside of it can be written to.
+//! names that are no links, so that nothing outside of it can be written to. Directories of other
+//! users are taken over while something is restored into them, so that nobody changes what a name
+//! stands for; they get what is theirs in the end.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
-use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use keepfast_format::node::{Node, NodeKind};
+use keepfast_format::node::Node;
 use keepfast_format::snapshot::Snapshot;
-use lru::LruCache;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use super::{Overwrite, RestoreOptions, RestoreReport, as_path};
+use super::denied::Denied;
+use super::folders::{Folders, Identity, ROOT};
+use super::temporary::TemporaryNames;
+use super::{Overwrite, RestoreOptions, RestoreReport, as_path, mounts};
 use crate::error::{EngineError, Result};
-use crate::fs::apply::{self, Owner};
+use crate::fs::apply::{self, Foreign, Owner};
 use crate::fs::{dir, meta, privileges};
 use crate::monitor::{Event, Monitor};
 
-/// Directories whose handles are kept.
-const HANDLES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
-
 /// The target and what has been done in it.
 pub struct Target<'a> {
-    options: &'a RestoreOptions<'a>,
-    root: Option<OwnedFd>,
-    directories: Vec<Directory>,
-    handles: Mutex<LruCache<usize, Arc<OwnedFd>>>,
+    pub(super) options: &'a RestoreOptions<'a>,
+    /// What is done to files that are there.
+    pub(super) overwrite: Overwrite,
+    pub(super) folders: Folders,
+    pub(super) directories: Vec<Directory>,
+    pub(super) temporary: TemporaryNames,
+    pub(super) counts: Counts,
+    /// Whether the target is there, to be looked at.
+    is_there: bool,
     users: HashMap<u32, u32>,
     groups: HashMap<u32, u32>,
-    counts: Counts,
+    firsts: Mutex<HashMap<usize, First>>,
 }
 
-struct Directory {
-    /// Its path below the target.
-    path: Vec<u8>,
-    above: usize,
-    /// What it is to become at the end; none for a target that was there before.
-    node: Option<Node>,
-    made: bool,
+/// A directory that is restored into, or may be.
+#[derive(Default)]
+pub struct Directory {
+    /// What it is to become at the end, but for its name; none for a target that was there before.
+    pub(super) node: Option<Node>,
+    /// Whether it is there.
+    pub(super) made: bool,
+    /// In a dry run: whether it isn't there, and so nothing is in it.
+    pub(super) absent: bool,
+    /// Whether this restore has made it, so that all in it is of this restore.
+    pub(super) fresh: bool,
+    /// Whether what is made in it inherits an access list.
+    pub(super) hands_down: bool,
+    /// Whether it or one above it is on another file system than the target.
+    pub(super) elsewhere: bool,
+    /// Whose it was before it was taken over, and its mode.
+    before: Option<Before>,
+    /// Whether it takes names for one that differ in upper and lower case.
+    pub(super) ignores_case: OnceLock<bool>,
+}
+
+struct Before {
+    uid: u32,
+    mode: u32,
+}
+
+/// The first name of a file with several.
+#[derive(Clone)]
+pub struct First {
+    /// Its directory's number.
+    pub directory: usize,
+    /// Its name there.
+    pub name: Vec<u8>,
+    /// Which file it is; none in a dry run.
+    pub identity: Option<Identity>,
 }
 
 #[derive(Default)]
-struct Counts {
-    files: AtomicU64,
-    bytes: AtomicU64,
-    others: AtomicU64,
-    hard_links: AtomicU64,
-    unchanged: AtomicU64,
-    deleted: AtomicU64,
-    skipped: AtomicU64,
-    privileges_dropped: AtomicU64,
-    devices_left_out: AtomicU64,
+pub struct Counts {
+    pub(super) files: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) others: AtomicU64,
+    pub(super) hard_links: AtomicU64,
+    pub(super) unchanged: AtomicU64,
+    pub(super) corrected: AtomicU64,
+    pub(super) deleted: AtomicU64,
+    pub(super) skipped: AtomicU64,
+    pub(super) privileges_dropped: AtomicU64,
+    pub(super) devices_left_out: AtomicU64,
 }
 
 impl<'a> Target<'a> {
     /// Opens the target. One that isn't there is made, and becomes what `folder` was.
     pub fn open(options: &'a RestoreOptions<'a>, snapshot: &Snapshot, folder: Option<Node>) -> Result<Self> {
-        let own = folder.filter(|_| !options.target.exists());
-        let root = if options.dry_run { None } else { Some(open_root(options)?) };
+        let (root, existed) = open_root(options)?;
         let here = |names: &[(u32, Vec<u8>)], id: &dyn Fn(&[u8]) -> Option<u32>| -> HashMap<u32, u32> {
             if options.numeric_owners {
                 return HashMap::new();
             }
             names.iter().filter_map(|(there, name)| id(name).map(|here| (*there, here))).collect()
         };
-        Ok(Self {
+        let root = root.map(Arc::new);
+        let is_empty = options.overwrite == Overwrite::Refuse && !options.resume;
+        let own = Directory {
+            node: folder.filter(|_| !existed),
+            made: true,
+            absent: root.is_none(),
+            fresh: is_empty || !existed,
+            ..Directory::default()
+        };
+        let mut target = Self {
             options,
-            root,
-            directories: vec![Directory { path: Vec::new(), above: 0, node: own, made: true }],
-            handles: Mutex::new(LruCache::new(HANDLES)),
+            overwrite: options.overwrite_files(),
+            folders: Folders::new(root.clone()),
+            directories: vec![own],
+            temporary: TemporaryNames::new()?,
+            counts: Counts::default(),
+            is_there: root.is_some(),
             users: here(&snapshot.body.users, &options.user_id),
             groups: here(&snapshot.body.groups, &options.group_id),
-            counts: Counts::default(),
-        })
-    }
-
-    /// The path below the target of an entry.
-    pub fn path_of(&self, directory: usize, name: &[u8]) -> Vec<u8> {
-        let mut path = self.directories[directory].path.clone();
-        if !path.is_empty() {
-            path.push(b'/');
+            firsts: Mutex::default(),
+        };
+        if let Some(root) = root.filter(|_| !options.dry_run) {
+            target.enter(ROOT, root.as_fd()).map_err(EngineError::file(&options.target))?;
         }
-        path.extend_from_slice(name);
-        path
+        Ok(target)
     }
 
     /// The whole path of an entry, for messages.
     pub fn whole_path(&self, directory: usize, name: &[u8]) -> PathBuf {
-        self.options.target.join(as_path(&self.path_of(directory, name)))
+        self.options.target.join(as_path(&self.folders.path_of(directory, name)))
+    }
+
+    /// The whole path of a directory, for messages.
+    pub fn whole_path_of(&self, directory: usize) -> PathBuf {
+        self.options.target.join(as_path(&self.folders.path(directory)))
     }
 
     /// Begins a directory and returns its number; none if there is something else in its place.
@@ -100,273 +143,198 @@ impl<'a> Target<'a> {
     pub fn directory(
         &mut self,
         above: usize,
-        node: Node,
+        mut node: Node,
         make: bool,
         monitor: &dyn Monitor,
     ) -> Result<Option<usize>> {
-        let path = self.path_of(above, &node.name);
-        self.directories.push(Directory { path, above, node: Some(node), made: false });
-        let number = self.directories.len() - 1;
-        let made = if make { self.make(number) } else { Ok(()) };
-        if let Err(error) = made {
-            self.fatal_or_skip(number, error, monitor)?;
-            self.directories.pop();
-            return Ok(None);
+        let name = std::mem::take(&mut node.name);
+        let made = self.folders.add(above, &name).map_err(Denied::from).and_then(|number| {
+            self.directories.push(Directory { node: Some(node), ..Directory::default() });
+            let made = if make { self.make(number) } else { Ok(()) };
+            made.map(|()| number).inspect_err(|_| {
+                self.folders.take_back();
+                self.directories.pop();
+            })
+        });
+        match made {
+            Ok(number) => Ok(Some(number)),
+            Err(denied) => self.fatal_or_skip(above, &name, denied, monitor).map(|()| None),
         }
-        Ok(Some(number))
     }
 
     /// Makes a directory and those above it.
-    fn make(&mut self, number: usize) -> Result<(), Errno> {
-        if self.directories[number].made {
-            return Ok(());
+    pub fn make(&mut self, number: usize) -> Result<(), Denied> {
+        let mut way = Vec::new();
+        let mut at = number;
+        while !self.directories[at].made {
+            way.push(at);
+            at = self.folders.above(at);
         }
-        let above = self.directories[number].above;
-        self.make(above)?;
-        if self.root.is_some() {
-            let handle = self.handle(above)?;
-            let name = self.name_of(number)?;
-            match rustix::fs::mkdirat(&*handle, &*name, Mode::RWXU) {
-                Err(Errno::EXIST) if self.options.overwrite != Overwrite::Refuse => {
-                    let stat = meta::stat(handle.as_fd(), &name)?;
-                    if meta::file_type(&stat) != FileType::Directory {
-                        if self.options.overwrite == Overwrite::Never {
-                            return Err(Errno::EXIST);
-                        }
-                        rustix::fs::unlinkat(&*handle, &*name, AtFlags::empty())?;
-                        rustix::fs::mkdirat(&*handle, &*name, Mode::RWXU)?;
-                    }
+        way.into_iter().rev().try_for_each(|number| self.make_one(number))
+    }
+
+    fn make_one(&mut self, number: usize) -> Result<(), Denied> {
+        let above = self.folders.above(number);
+        if self.options.dry_run {
+            return self.look_for(number, above);
+        }
+        let handle = self.folders.handle(above)?;
+        let name = self.folders.name(number);
+        let mut fresh = true;
+        match rustix::fs::mkdirat(&*handle, name, Mode::RWXU) {
+            Err(Errno::EXIST) if self.directories[above].fresh => return Err(Denied::ONE_NAME),
+            Err(Errno::EXIST) if self.overwrite != Overwrite::Refuse => {
+                let stat = meta::stat(handle.as_fd(), name)?;
+                fresh = meta::file_type(&stat) != FileType::Directory;
+                if fresh && self.overwrite == Overwrite::Never {
+                    return Err(Errno::EXIST.into());
+                } else if fresh {
+                    rustix::fs::unlinkat(&*handle, name, AtFlags::empty())?;
+                    rustix::fs::mkdirat(&*handle, name, Mode::RWXU)?;
                 }
-                other => other?,
             }
+            other => other?,
+        }
+        let opened = self.folders.handle(number)?;
+        self.directories[number].fresh = fresh;
+        self.directories[number].elsewhere = self.directories[above].elsewhere;
+        if !fresh {
+            self.enter(number, opened.as_fd())?;
+        } else if self.directories[above].hands_down {
+            apply::disinherit(opened.as_fd())?;
         }
         self.directories[number].made = true;
         Ok(())
     }
 
-    fn name_of(&self, number: usize) -> Result<CString, Errno> {
-        let name = self.directories[number].node.as_ref().map_or(b".".as_slice(), |node| &node.name);
-        CString::new(name).map_err(|_| Errno::INVAL)
-    }
-
-    /// The handle of a directory that is made.
-    fn handle(&self, number: usize) -> Result<Arc<OwnedFd>, Errno> {
-        if let Some(handle) = self.handles.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
-            return Ok(Arc::clone(handle));
-        }
-        let root = self.root.as_ref().ok_or(Errno::BADF)?;
-        let opened = if number == 0 {
-            root.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?
-        } else {
-            let above = self.handle(self.directories[number].above)?;
-            dir::open_directory(&*above, &self.name_of(number)?)?
-        };
-        let opened = Arc::new(opened);
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner).put(number, Arc::clone(&opened));
-        Ok(opened)
-    }
-
-    /// Whether an entry is to be written, after making room for it.
-    pub fn may_write(&mut self, above: usize, node: &Node, monitor: &dyn Monitor) -> Result<bool> {
-        if self.root.is_none() {
-            return Ok(true);
-        }
-        let ready = self.make(above).and_then(|()| self.make_room(above, node));
-        match ready {
-            Ok(ready) => {
-                if !ready {
-                    self.counts.unchanged.fetch_add(1, Ordering::Relaxed);
+    /// In a dry run: whether a directory is there.
+    fn look_for(&mut self, number: usize, above: usize) -> Result<(), Denied> {
+        let mut absent = self.directories[above].absent;
+        if !absent {
+            match self.folders.handle(number) {
+                Ok(handle) => self.directories[number].elsewhere = self.is_elsewhere(number, handle.as_fd()),
+                Err(Denied::System(Errno::NOTDIR | Errno::LOOP)) if self.overwrite == Overwrite::Never => {
+                    return Err(Errno::EXIST.into());
                 }
-                Ok(ready)
-            }
-            Err(error) => {
-                let why = match error {
-                    Errno::ISDIR => "there is a directory in its place".to_owned(),
-                    error if is_fatal(error) => {
-                        return Err(EngineError::file(self.whole_path(above, &node.name))(error));
-                    }
-                    error => std::io::Error::from(error).to_string(),
-                };
-                self.skipped(above, &node.name, why, monitor);
-                Ok(false)
+                Err(_) => absent = true,
             }
         }
+        self.directories[number].absent = absent;
+        self.directories[number].made = true;
+        Ok(())
     }
 
-    fn make_room(&self, above: usize, node: &Node) -> Result<bool, Errno> {
-        if self.options.overwrite == Overwrite::Refuse {
-            return Ok(true);
+    /// Looks at a directory that was there before, and takes it over.
+    fn enter(&mut self, number: usize, handle: BorrowedFd<'_>) -> Result<(), Denied> {
+        self.directories[number].hands_down = apply::hands_down(handle);
+        self.directories[number].elsewhere = self.is_elsewhere(number, handle);
+        if number == ROOT && self.directories[ROOT].node.is_some() && self.directories[ROOT].hands_down {
+            apply::disinherit(handle)?;
+            self.directories[ROOT].hands_down = false;
         }
-        let handle = self.handle(above)?;
-        let name = c_name(&node.name)?;
-        let stat = match meta::stat(handle.as_fd(), &name) {
-            Err(Errno::NOENT) => return Ok(true),
-            other => other?,
-        };
-        match self.options.overwrite {
-            Overwrite::Never => return Ok(false),
-            Overwrite::IfChanged if is_same(&stat, node) => return Ok(false),
-            _ => {}
-        }
-        // It is removed when what replaces it is at hand, and not before.
-        if meta::file_type(&stat) == FileType::Directory { Err(Errno::ISDIR) } else { Ok(true) }
-    }
-
-    /// Runs `make` for a name; if something is there that may be replaced, it makes room and
-    /// runs it again.
-    fn replacing<T>(
-        &self,
-        handle: &OwnedFd,
-        name: &[u8],
-        make: impl Fn() -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
-        match make() {
-            Err(Errno::EXIST) if self.options.overwrite != Overwrite::Refuse => {
-                rustix::fs::unlinkat(handle, name, AtFlags::empty())?;
-                make()
-            }
-            other => other,
-        }
-    }
-
-    /// Opens a file for writing; a new one must not be there yet.
-    pub fn open_file(&self, directory: usize, name: &[u8], new: bool) -> Result<OwnedFd, Errno> {
-        let handle = self.handle(directory)?;
-        let mut flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        if new {
-            flags |= OFlags::CREATE | OFlags::EXCL;
-        }
-        let open = || rustix::fs::openat(&*handle, name, flags, Mode::RUSR | Mode::WUSR);
-        if new { self.replacing(&handle, name, open) } else { open() }
-    }
-
-    /// Gives a complete file its metadata.
-    pub fn finish_file(&self, file: BorrowedFd<'_>, node: &Node) -> Vec<String> {
-        apply::apply_to_open(file, &self.given(node), self.owner(node))
-    }
-
-    /// An entry as it is to be: without privileges, if none are to be restored.
-    fn given<'n>(&self, node: &'n Node) -> Cow<'n, Node> {
-        if !self.options.no_privileges {
-            return Cow::Borrowed(node);
-        }
-        let mut given = node.clone();
-        if privileges::take_from(&mut given) {
-            self.counts.privileges_dropped.fetch_add(1, Ordering::Relaxed);
-        }
-        Cow::Owned(given)
-    }
-
-    /// Counts a device that isn't restored, as asked for.
-    pub fn count_device_left_out(&self) {
-        self.counts.devices_left_out.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Removes a file that can't be completed.
-    pub fn remove_partial(&self, directory: usize, name: &[u8], created: bool) {
-        if !created {
-            return;
-        }
-        if let Ok(handle) = self.handle(directory) {
-            // If this fails too, the file is named as skipped all the same.
-            let _ = rustix::fs::unlinkat(&*handle, name, AtFlags::empty());
-        }
-    }
-
-    /// Makes a link, fifo, socket or device.
-    pub fn special(&self, above: usize, node: &Node, monitor: &dyn Monitor) -> Result<()> {
-        self.counts.others.fetch_add(1, Ordering::Relaxed);
-        if self.root.is_none() {
+        if !rustix::process::geteuid().is_root() {
             return Ok(());
         }
-        let made = self.handle(above).and_then(|handle| {
-            let name = c_name(&node.name)?;
-            self.replacing(&handle, &node.name, || make_special(&handle, &name, node))?;
-            Ok(apply::apply_by_name(handle.as_fd(), &name, &self.given(node), self.owner(node)))
-        });
-        match made {
-            Ok(problems) => {
-                for problem in problems {
-                    self.incomplete(above, &node.name, problem, monitor);
-                }
-                Ok(())
-            }
-            Err(error) if is_fatal(error) => {
-                Err(EngineError::file(self.whole_path(above, &node.name))(error))
-            }
-            Err(error) => {
-                self.counts.others.fetch_sub(1, Ordering::Relaxed);
-                self.skipped(above, &node.name, std::io::Error::from(error).to_string(), monitor);
-                Ok(())
-            }
+        let stat = rustix::fs::fstat(handle)?;
+        let (is_ours, is_sticky) = (stat.st_uid == 0, stat.st_mode & 0o1000 != 0);
+        // In a sticky directory of ours, others can't touch what is ours.
+        if is_ours && (is_sticky || stat.st_mode & 0o022 == 0) {
+            return Ok(());
         }
-    }
-
-    /// Makes a further name of a file that is restored. Both paths are below the target.
-    pub fn link(&mut self, first: &[u8], later: &[u8], monitor: &dyn Monitor) -> Result<()> {
-        self.counts.hard_links.fetch_add(1, Ordering::Relaxed);
-        let Some(root) = &self.root else { return Ok(()) };
-        let link = || {
-            let (from, from_name) = self.reach(root, first)?;
-            let (to, to_name) = self.reach(root, later)?;
-            self.replacing(&to, to_name, || {
-                rustix::fs::linkat(&from, from_name, &to, to_name, AtFlags::empty())
-            })
-        };
-        let linked = link();
-        if let Err(error) = linked {
-            let path = self.options.target.join(as_path(later));
-            self.counts.hard_links.fetch_sub(1, Ordering::Relaxed);
-            self.counts.skipped.fetch_add(1, Ordering::Relaxed);
-            let why = format!(
-                "it can't be linked to {}: {}",
-                as_path(first).display(),
-                std::io::Error::from(error)
-            );
-            monitor.event(Event::Skipped { path: &path, why });
+        let before = Before { uid: stat.st_uid, mode: stat.st_mode & 0o7777 };
+        // Who may read it now may do so: the others have work to do too.
+        let mode = Mode::from_raw_mode((before.mode & 0o7755) | 0o700);
+        // Where a file system has no owners, nothing is gained and nothing is lost.
+        if rustix::fs::fchown(handle, Some(Uid::ROOT), None::<Gid>).is_ok() {
+            self.directories[number].before = Some(before);
+            rustix::fs::fchmod(handle, mode)?;
         }
         Ok(())
     }
 
-    /// The directory of a path below the target, reached step by step through no link, and
-    /// the last name.
-    fn reach<'p>(&self, root: &OwnedFd, path: &'p [u8]) -> Result<(OwnedFd, &'p [u8]), Errno> {
-        let mut handle =
-            root.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        let mut parts = path.split(|byte| *byte == b'/').peekable();
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                return Ok((handle, part));
-            }
-            handle = dir::open_directory(&handle, &c_name(part)?)?;
+    fn is_elsewhere(&self, number: usize, handle: BorrowedFd<'_>) -> bool {
+        if number == ROOT || !self.options.delete {
+            return false;
         }
-        Err(Errno::INVAL)
+        let above = self.folders.above(number);
+        self.directories[above].elsewhere
+            || self.folders.handle(above).is_ok_and(|above| mounts::differ(above.as_fd(), handle))
+    }
+
+    /// The handle of a directory that is there.
+    pub fn handle(&self, number: usize) -> Result<Arc<OwnedFd>, Denied> {
+        self.folders.handle(number)
+    }
+
+    /// Whether an entry that is there may be replaced in this directory. What is in a directory that
+    /// this restore has made is of this restore.
+    pub(super) fn replaces(&self, directory: usize) -> bool {
+        matches!(self.overwrite, Overwrite::Always | Overwrite::IfChanged)
+            && !self.directories[directory].fresh
+    }
+
+    /// What new entries of a directory may have got by themselves.
+    pub(super) fn foreign_in(&self, directory: usize) -> Foreign {
+        if self.directories[directory].hands_down { Foreign::AccessList } else { Foreign::Nothing }
+    }
+
+    /// An entry as it is to be: without privileges, if none are to be restored.
+    pub fn given<'n>(&self, node: &'n Node) -> Cow<'n, Node> {
+        if !self.options.no_privileges {
+            return Cow::Borrowed(node);
+        }
+        let mut given = node.clone();
+        privileges::take_from(&mut given);
+        Cow::Owned(given)
+    }
+
+    /// As [`Target::given`], and counts what has been taken from it.
+    pub(super) fn give<'n>(&self, node: &'n Node) -> Cow<'n, Node> {
+        let given = self.given(node);
+        if given.mode != node.mode || given.xattrs.len() != node.xattrs.len() {
+            self.counts.privileges_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        given
+    }
+
+    /// Whose an entry becomes.
+    pub fn owner(&self, node: &Node) -> Owner {
+        Owner {
+            uid: self.users.get(&node.uid).copied().unwrap_or(node.uid),
+            gid: self.groups.get(&node.gid).copied().unwrap_or(node.gid),
+        }
+    }
+
+    /// The first name of a group of links, if it is in the target.
+    pub fn first(&self, group: usize) -> Option<First> {
+        self.firsts().get(&group).cloned()
+    }
+
+    /// Says that a group of links has its first name.
+    pub(super) fn set_first(&self, group: usize, first: First) {
+        self.firsts().entry(group).or_insert(first);
+    }
+
+    fn firsts(&self) -> MutexGuard<'_, HashMap<usize, First>> {
+        self.firsts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anything is in this directory that was there before.
+    pub(super) fn has_others(&self, directory: usize) -> bool {
+        let directory = &self.directories[directory];
+        self.is_there && directory.made && !directory.fresh && !directory.absent
     }
 
     /// Reports a directory of which not everything is known.
     pub fn unreadable(&self, number: usize, error: &EngineError, monitor: &dyn Monitor) {
         self.counts.skipped.fetch_add(1, Ordering::Relaxed);
-        let path = self.options.target.join(as_path(&self.directories[number].path));
+        let path = self.whole_path_of(number);
         monitor.event(Event::Skipped { path: &path, why: format!("not all of it can be restored: {error}") });
     }
 
-    /// Removes what is in a directory and not among these names.
-    pub fn delete_others(&self, directory: usize, names: &[Vec<u8>], monitor: &dyn Monitor) {
-        let Ok(handle) = self.handle(directory) else { return };
-        let Ok(found) = dir::list(&*handle) else { return };
-        for name in (0..found.len()).map(|index| found.get(index).to_bytes()) {
-            if names.iter().any(|kept| kept == name) {
-                continue;
-            }
-            let path = self.whole_path(directory, name);
-            let is_directory = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
-            let removed =
-                if is_directory { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-            match removed {
-                Ok(()) => drop(self.counts.deleted.fetch_add(1, Ordering::Relaxed)),
-                Err(error) => self.skipped(directory, name, format!("it can't be removed: {error}"), monitor),
-            }
-        }
+    /// Counts a device that isn't restored, as asked for.
+    pub fn count_device_left_out(&self) {
+        self.counts.devices_left_out.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a regular file.
@@ -375,35 +343,70 @@ impl<'a> Target<'a> {
         self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Reports an entry that isn't restored.
+    /// Reports an entry that isn't restored, or not in full.
     pub fn skipped(&self, directory: usize, name: &[u8], why: String, monitor: &dyn Monitor) {
         self.counts.skipped.fetch_add(1, Ordering::Relaxed);
         monitor.event(Event::Skipped { path: &self.whole_path(directory, name), why });
     }
 
-    /// Reports an entry whose metadata isn't all there.
-    pub fn incomplete(&self, directory: usize, name: &[u8], why: String, monitor: &dyn Monitor) {
-        self.skipped(directory, name, why, monitor);
+    /// As [`Target::skipped`], unless nothing else will work either.
+    pub(super) fn fatal_or_skip(
+        &self,
+        directory: usize,
+        name: &[u8],
+        denied: Denied,
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
+        if denied.is_fatal() {
+            return Err(EngineError::file(self.whole_path(directory, name))(denied));
+        }
+        self.skipped(directory, name, denied.why(), monitor);
+        Ok(())
     }
 
-    /// Gives the directories their metadata, the deepest first, and sums up.
-    pub fn finish(self, monitor: &dyn Monitor) -> RestoreReport {
+    /// Gives the directories their metadata, the deepest first. Returns how many there are.
+    pub fn finish(&mut self, monitor: &dyn Monitor) -> u64 {
         let mut dirs = 0;
         for number in (0..self.directories.len()).rev() {
             let directory = &self.directories[number];
-            let Some(node) = directory.node.as_ref().filter(|_| directory.made) else { continue };
-            dirs += u64::from(number > 0);
-            if self.root.is_none() {
+            let Some(node) = directory.node.as_ref().filter(|_| directory.made) else {
+                self.give_back(number);
+                continue;
+            };
+            dirs += u64::from(number != ROOT);
+            if self.options.dry_run {
                 continue;
             }
+            let foreign =
+                if directory.fresh && number != ROOT { Foreign::Nothing } else { Foreign::Attributes };
             let problems = self.handle(number).map_or_else(
-                |error| vec![std::io::Error::from(error).to_string()],
-                |handle| apply::apply_to_open(handle.as_fd(), &self.given(node), self.owner(node)),
+                |denied| vec![denied.why()],
+                |handle| apply::apply_to_open(handle.as_fd(), &self.give(node), self.owner(node), foreign),
             );
-            for problem in problems {
-                self.incomplete(directory.above, &node.name, problem, monitor);
+            for why in problems {
+                self.counts.skipped.fetch_add(1, Ordering::Relaxed);
+                monitor.event(Event::Skipped { path: &self.whole_path_of(number), why });
             }
         }
+        dirs
+    }
+
+    /// Gives all directories that were taken over back as they were: the restore has failed.
+    pub fn abandon(&mut self) {
+        (0..self.directories.len()).rev().for_each(|number| self.give_back(number));
+    }
+
+    fn give_back(&self, number: usize) {
+        let Some(before) = &self.directories[number].before else { return };
+        if let Ok(handle) = self.handle(number) {
+            // It was possible a moment ago. If it isn't now, nothing else can be done.
+            let _ = rustix::fs::fchown(&*handle, Some(Uid::from_raw(before.uid)), None::<Gid>);
+            let _ = rustix::fs::fchmod(&*handle, Mode::from_raw_mode(before.mode));
+        }
+    }
+
+    /// Sums up.
+    pub fn report(self, dirs: u64) -> RestoreReport {
         let counts = self.counts;
         RestoreReport {
             files: counts.files.into_inner(),
@@ -411,6 +414,7 @@ impl<'a> Target<'a> {
             others: counts.others.into_inner(),
             hard_links: counts.hard_links.into_inner(),
             unchanged: counts.unchanged.into_inner(),
+            corrected: counts.corrected.into_inner(),
             deleted: counts.deleted.into_inner(),
             skipped: counts.skipped.into_inner(),
             privileges_dropped: counts.privileges_dropped.into_inner(),
@@ -419,71 +423,39 @@ impl<'a> Target<'a> {
             verified: 0,
         }
     }
-
-    fn owner(&self, node: &Node) -> Owner {
-        Owner {
-            uid: self.users.get(&node.uid).copied().unwrap_or(node.uid),
-            gid: self.groups.get(&node.gid).copied().unwrap_or(node.gid),
-        }
-    }
-
-    fn fatal_or_skip(&self, number: usize, error: Errno, monitor: &dyn Monitor) -> Result<()> {
-        let path = self.options.target.join(as_path(&self.directories[number].path));
-        if is_fatal(error) {
-            return Err(EngineError::file(path)(error));
-        }
-        self.counts.skipped.fetch_add(1, Ordering::Relaxed);
-        monitor.event(Event::Skipped { path: &path, why: std::io::Error::from(error).to_string() });
-        Ok(())
-    }
 }
 
-fn open_root(options: &RestoreOptions<'_>) -> Result<OwnedFd> {
+/// The target's handle, and whether it was there; no handle in a dry run without a target.
+fn open_root(options: &RestoreOptions<'_>) -> Result<(Option<OwnedFd>, bool)> {
     let target = &options.target;
-    std::fs::create_dir_all(target).map_err(EngineError::file(target))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(CWD, target, flags, Mode::empty()).map_err(EngineError::file(target))?;
-    let names = dir::list(&root).map_err(EngineError::file(target))?;
-    if options.overwrite == Overwrite::Refuse && !names.is_empty() {
-        return Err(EngineError::Unusable(format!(
-            "{} isn't empty: choose another target, or say with --overwrite what to do with files that are there",
-            target.display()
-        )));
-    }
-    Ok(root)
-}
-
-fn make_special(handle: &OwnedFd, name: &CStr, node: &Node) -> Result<(), Errno> {
-    let mode = Mode::RUSR | Mode::WUSR;
-    let (kind, device) = match &node.kind {
-        NodeKind::Symlink { target } => return rustix::fs::symlinkat(target.as_slice(), handle, name),
-        NodeKind::Fifo => (FileType::Fifo, 0),
-        NodeKind::Socket => (FileType::Socket, 0),
-        NodeKind::CharDevice { major, minor } => {
-            (FileType::CharacterDevice, rustix::fs::makedev(*major, *minor))
+    let open = || rustix::fs::openat(CWD, target, flags, Mode::empty());
+    let (root, existed) = match open() {
+        Err(Errno::NOENT) if options.dry_run => return Ok((None, false)),
+        Err(Errno::NOENT) => {
+            std::fs::create_dir_all(target).map_err(EngineError::file(target))?;
+            (open(), false)
         }
-        NodeKind::BlockDevice { major, minor } => {
-            (FileType::BlockDevice, rustix::fs::makedev(*major, *minor))
-        }
-        NodeKind::File { .. } | NodeKind::Directory { .. } => return Err(Errno::INVAL),
+        other => (other, true),
     };
-    rustix::fs::mknodat(handle, name, kind, mode, device)
-}
-
-fn is_same(stat: &Stat, node: &Node) -> bool {
-    match (&node.kind, meta::file_type(stat)) {
-        (NodeKind::File { size, .. }, FileType::RegularFile) => {
-            *size == stat.st_size as u64 && node.mtime == meta::mtime(stat)
+    let root = root.map_err(EngineError::file(target))?;
+    if options.overwrite == Overwrite::Refuse && !options.resume {
+        let names = dir::list(&root).map_err(EngineError::file(target))?;
+        if !names.is_empty() {
+            return Err(EngineError::Unusable(format!(
+                "{} isn't empty: choose another target, or say with --overwrite what to do with files that are there",
+                target.display()
+            )));
         }
-        _ => false,
     }
-}
-
-/// Errors after which nothing else in the target will work either.
-fn is_fatal(error: Errno) -> bool {
-    matches!(error, Errno::NOSPC | Errno::DQUOT | Errno::ROFS)
-}
-
-fn c_name(name: &[u8]) -> Result<CString, Errno> {
-    CString::new(name).map_err(|_| Errno::INVAL)
+    if options.delete && options.restores_all() {
+        let top = rustix::fs::stat("/").map_err(EngineError::file("/"))?;
+        if Identity::of_open(&root).map_err(EngineError::file(target))? == Identity::of(&top) {
+            return Err(EngineError::Unusable(
+                "nothing is removed from / for a whole snapshot: say which of its folders or paths are restored"
+                    .to_owned(),
+            ));
+        }
+    }
+    Ok((Some(root), existed))
 }

@@ -1,58 +1,85 @@
-//! Reading back what was restored, and comparing it with the snapshot chunk by chunk.
+//! Reading back what was restored, and comparing it with the snapshot: metadata, and content chunk
+//! by chunk.
 
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::{ChunkIds, ChunkKind};
-use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::node::{Extents, Node, NodeKind, Xattr};
+use rustix::fs::{Mode, OFlags, Stat};
+use rustix::io::Errno;
 
+use super::denied::Denied;
+use super::folders::{Folders, Identity, ROOT};
+use super::is_local;
 use super::plan::Places;
-use super::{RestoreOptions, RestoreReport, as_path, is_local};
+use super::selection::{Picked, Selection};
+use super::target::Target;
 use crate::error::{EngineError, Result};
+use crate::fs::{compare, meta, privileges};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{FrameCache, Trees};
 
-/// Compares every regular file that is in the target with the snapshot. Files that aren't
-/// there were left out or have been reported.
-pub fn verify(
-    comparison: &Comparison<'_>,
-    root: &ChunkId,
-    options: &RestoreOptions<'_>,
-    monitor: &dyn Monitor,
-    report: &mut RestoreReport,
-) -> Result<()> {
-    let trees = comparison.trees;
-    let mut stack = vec![(*root, Vec::new())];
-    while let Some((tree, path)) = stack.pop() {
-        let read = trees.for_each_node(&tree, &mut |node| {
+/// What came of reading everything back.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Regular files that are right.
+    pub files: u64,
+    /// Entries that aren't.
+    pub wrong: u64,
+}
+
+/// Compares every entry that was picked and is in the target with the snapshot. What isn't there was
+/// left out or has been reported.
+pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, monitor: &dyn Monitor) -> Result<Verified> {
+    let target = comparison.target;
+    let mut verified = Verified::default();
+    // With numbers of their own: these directories were opened afresh.
+    let mut folders =
+        Folders::new(Some(target.handle(ROOT).map_err(EngineError::file(&target.options.target))?));
+    let mut stack = vec![(*root, ROOT, comparison.selection.at_the_top())];
+    while let Some((tree, number, picked)) = stack.pop() {
+        let mut path = comparison.selection.path_in_snapshot(&folders.path(number));
+        let prefix = path.len();
+        let handle = match folders.handle(number) {
+            Ok(handle) => handle,
+            // Said of the directory itself.
+            Err(_) => continue,
+        };
+        let read = comparison.trees.for_each_node(&tree, &mut |node| {
             if monitor.stopped() {
                 return Err(EngineError::Interrupted);
             }
-            let mut path: Vec<u8> = path.clone();
-            if !path.is_empty() {
-                path.push(b'/');
-            }
+            path.truncate(prefix);
             path.extend_from_slice(&node.name);
-            match &node.kind {
-                NodeKind::Directory { tree } => stack.push((*tree, path)),
-                NodeKind::File { .. } => {
-                    let whole = options.target.join(as_path(&path));
-                    let problem = match File::open(&whole) {
-                        Ok(file) => comparison.problem(&node, &file)?,
-                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-                        Err(error) => Some(format!("it can't be read back: {error}")),
-                    };
-                    match problem {
-                        None => report.verified += 1,
-                        Some(why) => {
-                            report.skipped += 1;
-                            monitor.event(Event::Skipped { path: &whole, why });
-                        }
-                    }
+            let Some(picked) = comparison.selection.pick(&path, &node, picked) else { return Ok(()) };
+            let tree = if let NodeKind::Directory { tree } = &node.kind { Some(*tree) } else { None };
+            let left_out = target.options.no_privileges && privileges::is_device(&node);
+            if left_out || (tree.is_none() && picked != Picked::All) {
+                return Ok(());
+            }
+            let node = target.given(&node);
+            match comparison.problems(handle.as_fd(), &node) {
+                Ok(None) => return Ok(()),
+                Ok(Some(problems)) if problems.is_empty() => {
+                    verified.files += u64::from(matches!(node.kind, NodeKind::File { .. }));
                 }
-                _ => {}
+                Ok(Some(problems)) => {
+                    verified.wrong += 1;
+                    let path =
+                        target.options.target.join(super::as_path(&folders.path_of(number, &node.name)));
+                    monitor.event(Event::Skipped { path: &path, why: problems.join("; ") });
+                }
+                Err(error) => return Err(error),
+            }
+            if let Some(tree) = tree {
+                let below = folders.add(number, &node.name).map_err(|error| {
+                    EngineError::file(target.whole_path(ROOT, &node.name))(Denied::from(error))
+                })?;
+                stack.push((tree, below, picked));
             }
             Ok(())
         });
@@ -62,7 +89,7 @@ pub fn verify(
             other => other?,
         }
     }
-    Ok(())
+    Ok(verified)
 }
 
 /// What restored files are compared by.
@@ -73,9 +100,55 @@ pub struct Comparison<'f> {
     pub data: &'f FrameCache<'f>,
     /// The hasher under the snapshot's keys.
     pub ids: &'f ChunkIds,
+    /// Where it was restored.
+    pub target: &'f Target<'f>,
+    /// What of it was.
+    pub selection: &'f Selection<'f>,
+}
+
+/// An entry as it is in the target.
+struct Found {
+    stat: Stat,
+    xattrs: Result<Vec<Xattr>, String>,
+    /// A regular file, open.
+    file: Option<File>,
 }
 
 impl Comparison<'_> {
+    /// What is wrong with an entry; `None` if it isn't there.
+    fn problems(&self, directory: BorrowedFd<'_>, node: &Node) -> Result<Option<Vec<String>>> {
+        let found = match look(directory, node) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => {
+                let error = std::io::Error::from(error);
+                return Ok(Some(vec![format!("it can't be read back: {error}")]));
+            }
+        };
+        let Some(Found { stat, xattrs, file }) = found else {
+            return Ok(Some(vec!["it is of another kind than in the snapshot".to_owned()]));
+        };
+        let privileged = rustix::process::geteuid().is_root();
+        let mut problems = Vec::new();
+        match xattrs {
+            Ok(xattrs) => {
+                let owner = self.target.owner(node);
+                problems = compare::differences(&stat, &xattrs, node, owner, privileged);
+            }
+            Err(why) => problems.push(why),
+        }
+        if let NodeKind::Symlink { target } = &node.kind {
+            let name = std::ffi::CString::new(node.name.as_slice()).unwrap_or_default();
+            if !meta::link_target(directory, &name).is_ok_and(|found| found == *target) {
+                problems.push("it points elsewhere".to_owned());
+            }
+        }
+        if let Some(file) = file {
+            problems.extend(self.problem(node, &file)?);
+        }
+        Ok(Some(problems))
+    }
+
     /// What is wrong with a restored file, if anything.
     fn problem(&self, node: &Node, file: &File) -> Result<Option<String>> {
         let NodeKind::File { size, content, extents } = &node.kind else { return Ok(None) };
@@ -125,4 +198,27 @@ impl Comparison<'_> {
         let mut found = vec![0; size];
         Ok(file.read_exact_at(&mut found, 0).is_ok() && expected.get(from..from + size) == Some(&found[..]))
     }
+}
+
+/// Looks at an entry; nothing if it is of another kind than its node.
+fn look(directory: BorrowedFd<'_>, node: &Node) -> Result<Option<Found>, Errno> {
+    let name = std::ffi::CString::new(node.name.as_slice()).map_err(|_| Errno::INVAL)?;
+    let stat = meta::stat(directory, &name)?;
+    if meta::file_type(&stat) != compare::type_of(node) {
+        return Ok(None);
+    }
+    let is_file = matches!(node.kind, NodeKind::File { .. });
+    if !is_file && !matches!(node.kind, NodeKind::Directory { .. }) {
+        let attributes = meta::xattrs_at(directory, &name)?;
+        return Ok(Some(Found { stat, xattrs: attributes.all(), file: None }));
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(directory, &name, flags, Mode::empty())?;
+    // What was looked at and what was opened are one.
+    let again = rustix::fs::fstat(&opened)?;
+    if Identity::of(&again) != Identity::of(&stat) {
+        return Ok(None);
+    }
+    let xattrs = meta::xattrs_of(&opened).all();
+    Ok(Some(Found { stat: again, xattrs, file: is_file.then(|| File::from(opened)) }))
 }

@@ -1,7 +1,7 @@
 //! Running a plan: frames are opened by all threads, and written where they belong.
 
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +12,8 @@ use rustix::io::Errno;
 
 use super::RestoreOptions;
 use super::arriving::{Arriving, Awaited};
+use super::denied::Denied;
+use super::folders::Identity;
 use super::plan::{FilePlan, FileState, FrameRead, Part, Reading, RestorePlan};
 use super::target::Target;
 use crate::error::{EngineError, Result};
@@ -25,7 +27,21 @@ const OPEN_FILES_MAX: usize = 256;
 /// Runs a plan with all threads.
 pub fn run(
     plan: &mut RestorePlan,
-    target: &mut Target<'_>,
+    target: &Target<'_>,
+    frames: &FrameCache<'_>,
+    options: &RestoreOptions<'_>,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    let ran = run_all(plan, target, frames, options, monitor);
+    if ran.is_err() {
+        abandon(plan, target);
+    }
+    ran
+}
+
+fn run_all(
+    plan: &mut RestorePlan,
+    target: &Target<'_>,
     frames: &FrameCache<'_>,
     options: &RestoreOptions<'_>,
     monitor: &dyn Monitor,
@@ -58,6 +74,13 @@ pub fn run(
     match run.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(()),
+    }
+}
+
+/// Removes what has been written of files that aren't complete: the restore has failed.
+pub fn abandon(plan: &RestorePlan, target: &Target<'_>) {
+    for file in &plan.files {
+        target.discard(file.directory, &mut lock(&file.state));
     }
 }
 
@@ -245,18 +268,17 @@ impl Run<'_, '_> {
         if state.failed {
             return Ok(());
         }
-        let written = self.write_parts(file, &mut state, parts, plain);
-        match written {
+        match self.write_parts(file, &mut state, parts, plain) {
             Ok(()) => Ok(()),
             // No other file will fare better.
-            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::ROFS)) => {
-                Err(EngineError::file(self.target.whole_path(file.directory, &file.node.name))(error))
+            Err(denied) if denied.is_fatal() => {
+                Err(EngineError::file(self.target.whole_path(file.directory, &file.node.name))(denied))
             }
-            Err(error) => {
+            Err(denied) => {
                 state.failed = true;
                 self.close(&mut state);
-                let why = std::io::Error::from(error).to_string();
-                self.target.skipped(file.directory, &file.node.name, why, self.monitor);
+                self.target.discard(file.directory, &mut state);
+                self.target.skipped(file.directory, &file.node.name, denied.why(), self.monitor);
                 Ok(())
             }
         }
@@ -268,20 +290,31 @@ impl Run<'_, '_> {
         state: &mut FileState,
         parts: &[Part],
         plain: &[u8],
-    ) -> Result<(), Errno> {
-        if state.handle.is_none() {
-            state.handle = Some(self.target.open_file(file.directory, &file.node.name, !state.created)?);
-            self.open.fetch_add(1, Ordering::Relaxed);
-        }
-        let Some(handle) = state.handle.as_ref() else { return Ok(()) };
-        if !state.created {
-            let here: u64 = parts.iter().map(|part| u64::from(part.take)).sum();
-            if here < file.size {
-                // The rest comes later, or is a hole.
-                rustix::fs::ftruncate(handle, file.size)?;
+    ) -> Result<(), Denied> {
+        let temporary = match (state.temporary, &state.handle) {
+            (Some(temporary), Some(_)) => temporary,
+            (Some(temporary), None) => {
+                state.handle = Some(self.target.reopen_file(file.directory, temporary, state.identity)?);
+                self.open.fetch_add(1, Ordering::Relaxed);
+                temporary
             }
-            state.created = true;
-        }
+            (None, _) => {
+                let (handle, temporary) = self.target.create_file(file.directory)?;
+                state.temporary = Some(temporary);
+                let here: u64 = parts.iter().map(|part| u64::from(part.take)).sum();
+                let stretched = if here < file.size {
+                    // The rest comes later, or is a hole.
+                    rustix::fs::ftruncate(&handle, file.size)
+                } else {
+                    Ok(())
+                };
+                state.handle = Some(handle);
+                self.open.fetch_add(1, Ordering::Relaxed);
+                stretched?;
+                temporary
+            }
+        };
+        let Some(handle) = state.handle.as_ref() else { return Ok(()) };
         // Parts that are neighbours in the frame and in the file go out in one write.
         let joined = |a: &Part, b: &Part| {
             a.at + u64::from(a.take) == b.at && start_of(a) + a.take as usize == start_of(b)
@@ -294,13 +327,15 @@ impl Run<'_, '_> {
         }
         state.written += parts.len() as u32;
         if state.written == file.parts && !file.continues {
-            for problem in self.target.finish_file(handle.as_fd(), &file.node) {
-                self.target.incomplete(file.directory, &file.node.name, problem, self.monitor);
+            for problem in self.target.complete_file(file, handle, temporary)? {
+                self.target.skipped(file.directory, &file.node.name, problem, self.monitor);
             }
+            state.temporary = None;
             self.target.count_file(file.size);
             self.monitor.progress().add(1, 0);
             self.close(state);
         } else if self.open.load(Ordering::Relaxed) > OPEN_FILES_MAX {
+            state.identity = Some(Identity::of_open(handle)?);
             self.close(state);
         }
         Ok(())
@@ -334,8 +369,7 @@ impl Run<'_, '_> {
 pub fn give_up_file(file: &FilePlan, target: &Target<'_>, error: &EngineError, monitor: &dyn Monitor) {
     let mut state = lock(&file.state);
     if !std::mem::replace(&mut state.failed, true) {
-        state.handle = None;
-        target.remove_partial(file.directory, &file.node.name, state.created);
+        target.discard(file.directory, &mut state);
         let mut why = error.to_string();
         if error.is_unreachable() {
             why.push_str("; it may be sound: restore it again when the store can be reached and read");

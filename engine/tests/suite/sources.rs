@@ -320,7 +320,8 @@ fn disturbed_for(time: Duration) {
         }
         while begun.elapsed() < time {
             let ear = Ear::default();
-            lab.archive(Source::Paths(&[source.clone()]), &ear, |_| {}).expect("the backup works");
+            lab.archive(Source::Paths(std::slice::from_ref(&source)), &ear, |_| {})
+                .expect("the backup works");
             backups += 1;
             noticed += ear.heard().len();
             let found = restored(&lab, &source);

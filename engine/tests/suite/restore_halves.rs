@@ -1,0 +1,169 @@
+//! Restores that are cut short: what has its name is complete, and the next one goes on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use keepfast_engine::EngineError;
+use keepfast_engine::restore::Overwrite;
+use keepfast_testkit::{Ear, Lab, assert_same, tree};
+
+const FILES: u64 = 12;
+
+fn large_files(root: &Path) {
+    for number in 0..FILES {
+        tree::write(root.join(format!("dir {}/file {number}", number % 3)), tree::noise(number, 3 << 20));
+    }
+    tree::settle(root);
+}
+
+/// The regular files below a directory, as far as they are there, by path.
+fn files_in(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut stack = vec![root.to_owned()];
+    while let Some(folder) = stack.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.expect("it can be listed").path()) {
+            if path.is_dir() {
+                stack.push(path);
+            } else if let Ok(bytes) = fs::read(&path) {
+                found.insert(path, bytes);
+            }
+        }
+    }
+    found
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".keepfast-restore-"))
+}
+
+#[test]
+fn while_a_restore_runs_what_has_its_name_is_complete() {
+    let lab = Lab::with(large_files);
+    lab.backup();
+    let target = lab.fresh_target();
+    let (source, restored) = (lab.source(), lab.restored_source(&target));
+    // Looked at in the middle of the restore, by one thread at a time.
+    let seen = std::sync::Arc::new(Mutex::new((0, Vec::new())));
+    let (noted, looked_at) = (std::sync::Arc::clone(&seen), restored.clone());
+    let ear = Ear::with_hook(move |_| {
+        let mut seen = noted.lock().expect("nobody panics with it");
+        for (path, bytes) in files_in(&looked_at) {
+            if is_temporary(&path) {
+                seen.0 += 1;
+            } else {
+                let name = path.strip_prefix(&looked_at).expect("it is below");
+                if fs::read(source.join(name)).expect("the source is there") != bytes {
+                    seen.1.push(path);
+                }
+            }
+        }
+    });
+    lab.try_restore("latest", &ear, |options| {
+        options.target.clone_from(&target);
+        options.verify = false;
+    })
+    .expect("it works");
+    ear.assert_content();
+    let seen = seen.lock().expect("nobody panics with it");
+    assert_eq!(seen.1, Vec::<PathBuf>::new(), "half files had their names");
+    assert!(seen.0 > 0, "the look came in the middle");
+    assert_same(&lab.source(), &restored);
+}
+
+/// What a restore that is stopped leaves is complete, and so `never` finishes it.
+#[test]
+fn a_stopped_restore_leaves_no_half_file() {
+    let lab = Lab::with(large_files);
+    lab.backup();
+    let target = lab.fresh_target();
+    let error = lab
+        .try_restore("latest", &Ear::stopping_after(9 << 20), |options| options.target.clone_from(&target))
+        .expect_err("it is stopped");
+    assert!(matches!(error, EngineError::RestoreInterrupted), "{error}");
+    assert!(!error.to_string().contains("upload"), "{error}");
+    let left = files_in(&target);
+    assert!(!left.keys().any(|path| is_temporary(path)), "{:?}", left.keys());
+    assert!((1..FILES as usize).contains(&left.len()), "{:?}", left.keys());
+    let ear = Ear::default();
+    let report = lab
+        .try_restore("latest", &ear, |options| {
+            options.target.clone_from(&target);
+            options.overwrite = Overwrite::Never;
+        })
+        .expect("it works");
+    ear.assert_content();
+    assert_eq!((report.unchanged, report.files), (left.len() as u64, FILES - left.len() as u64));
+    assert_same(&lab.source(), &lab.restored_source(&target));
+}
+
+#[test]
+fn a_killed_restore_is_gone_on_with() {
+    let own = ".keepfast-restore-of the user's own";
+    let lab = Lab::with(|root| {
+        large_files(root);
+        tree::write(root.join("dir 0").join(own), "backed up under such a name");
+        tree::settle(root);
+    });
+    lab.backup();
+    let target = lab.fresh_target();
+    lab.try_restore("latest", &Ear::stopping_after(9 << 20), |options| options.target.clone_from(&target))
+        .expect_err("it is stopped");
+    let here = lab.restored_source(&target);
+    // As a process leaves it that is killed.
+    let leftover = tree::write(here.join("dir 1/.keepfast-restore-0123456789ab-7"), tree::noise(1, 1 << 20));
+    let half = tree::write(here.join("dir 2/file 2"), "of another version of the program");
+    let inodes = |files: &BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<PathBuf, u64> {
+        let inode = |path: &PathBuf| fs::metadata(path).expect("it is there").ino();
+        files.keys().map(|path| (path.clone(), inode(path))).collect()
+    };
+    let mut complete = files_in(&target);
+    complete.remove(&leftover);
+    complete.remove(&half);
+    let before = inodes(&complete);
+    let ear = Ear::default();
+    let report = lab
+        .try_restore("latest", &ear, |options| {
+            options.target.clone_from(&target);
+            options.resume = true;
+        })
+        .expect("it goes on");
+    ear.assert_content();
+    assert_eq!(report.unchanged, before.len() as u64, "{report:?}");
+    assert_eq!(inodes(&complete), before, "complete files aren't written again");
+    assert!(!leftover.exists() && here.join("dir 0").join(own).exists());
+    assert_same(&lab.source(), &here);
+}
+
+/// A target that has filled up has no half file either, and nothing under a temporary name.
+#[test]
+fn a_full_disk_leaves_what_is_complete() {
+    let lab = Lab::with(large_files);
+    lab.backup();
+    let disk = lab.path("small disk");
+    fs::create_dir(&disk).expect("it can be made");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
+        .arg(&disk)
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this user can't mount a file system");
+        return;
+    }
+    let restored = lab.try_restore("latest", &Ear::default(), |options| {
+        options.target = disk.join("target");
+        options.verify = false;
+    });
+    let left = files_in(&disk);
+    let _ = std::process::Command::new("umount").arg(&disk).status();
+    assert!(matches!(restored, Err(EngineError::File { .. })), "{restored:?}");
+    let here = lab.restored_source(&disk.join("target"));
+    assert!(!left.is_empty(), "some fit");
+    for (path, bytes) in left {
+        let name = path.strip_prefix(&here).expect("it is one of the source");
+        assert!(fs::read(lab.source().join(name)).expect("it is there") == bytes, "{}", path.display());
+    }
+}
