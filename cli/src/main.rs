@@ -16,7 +16,6 @@ mod times;
 mod units;
 mod usage;
 
-use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -54,6 +53,13 @@ fn main() -> ExitCode {
         Err(error) => {
             let code = exit_code(&error);
             render::error(&error, code, json);
+            if let Some(EngineError::UnsafeCache { .. }) = error.downcast_ref() {
+                render::note(
+                    "note",
+                    "--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache",
+                    json,
+                );
+            }
             code
         }
     };
@@ -62,12 +68,13 @@ fn main() -> ExitCode {
 
 /// Says what is wrong with the command line, or prints the help that it asks for.
 fn explain(said: &clap::Error) -> u8 {
-    let printed = said.print();
-    match said.exit_code() {
-        0 if printed.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) => 1,
-        0 => complete(true, false),
-        _ => 2,
+    if said.use_stderr() {
+        // A shell's pattern may have put anybody's file names there.
+        said.to_string().lines().for_each(lines::message);
+        return 2;
     }
+    lines::raw(said.to_string().as_bytes());
+    complete(true, false)
 }
 
 /// The exit code of a command that has nothing to report. Lost results are an error of one that only shows;

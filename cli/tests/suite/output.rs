@@ -53,6 +53,8 @@ fn nobody_s_names_move_the_cursor_or_forge_a_line() {
     for arguments in [&["ls", "latest", &missing][..], &["ls", NASTY], &["dump", "latest", folder]] {
         assert_harmless(&desk.run(arguments).fails(1, &[]));
     }
+    let option = format!("--{}", NASTY.replace('\n', ""));
+    assert_harmless(&desk.run(["backup", &option]).fails(2, &["\\x1b[2J"]));
     // What scripts and other programs get is what is there.
     let listed = desk.run(["ls", "--json", "latest", folder]).succeeds().out;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
