@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::restore::Overwrite;
 use keepfast_testkit::{Ear, Lab, compare, describe, tree};
 use rustix::fs::{CWD, FileType, Mode};
@@ -14,21 +15,26 @@ use rustix::fs::{CWD, FileType, Mode};
 /// The other user.
 const ANN: u32 = 65_534;
 
-/// Swaps each name in the directory for a link to what has this name in the other one, and back, until
-/// the file `stop` is there. Says how often it could.
+/// Puts links to what has this name in the other directory in the place of each name, and directories
+/// back, until the file `stop` is there. Says how often it could.
 const SWAPPER: &str = r#"
 my ($here, $there, $stop) = @ARGV;
 my ($swaps, $number) = (0, 0);
 while (!-e $stop) {
-    for my $name ('file', 'dir', 'fifo', 'extra', 'dir/file', 'dir/extra', 'dir/fifo', 'kept') {
-        $number++;
-        my ($at, $away) = ("$here/$name", "$here/.away$number");
-        if (rename($at, $away)) {
-            $swaps++ if symlink("$there/$name", $at);
-            unlink($at);
-            rename($away, $at) or rename($away, "$here/.left$number");
-        } elsif (symlink("$there/$name", $at)) {
-            $swaps++;
+    for my $name ('fifo', 'dir', 'file', 'dir/fifo', 'fifo', 'extra', 'kept', 'dir') {
+        my ($at, $to) = ("$here/$name", "$there/$name");
+        for my $turn (1..60) {
+            my $link = "$here/.link" . $number++;
+            symlink($to, $link) or next;
+            if (rename($link, $at)) {
+                $swaps++;
+            } elsif (rename($at, "$link.away")) {
+                $swaps++ if rename($link, $at);
+                select(undef, undef, undef, 0.00002);
+                unlink($at);
+                rename("$link.away", $at);
+            }
+            unlink($link);
         }
     }
 }
@@ -51,8 +57,18 @@ fn build(root: &Path) {
     }
 }
 
-fn start_swapping(here: &Path, there: &Path, stop: &Path) -> Child {
-    Command::new("perl")
+/// The other user's process, ended with the test.
+struct Swapper(Child);
+
+impl Drop for Swapper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start_swapping(here: &Path, there: &Path, stop: &Path) -> Swapper {
+    let child = Command::new("perl")
         .args(["-e", SWAPPER])
         .args([here, there, stop])
         .current_dir("/")
@@ -60,7 +76,8 @@ fn start_swapping(here: &Path, there: &Path, stop: &Path) -> Child {
         .gid(ANN)
         .stdout(Stdio::piped())
         .spawn()
-        .expect("perl is on every system")
+        .expect("perl is on every system");
+    Swapper(child)
 }
 
 /// Restores again and again while the other user swaps, and says how often that was.
@@ -84,7 +101,9 @@ fn race(time: Duration) {
     std::os::unix::fs::chown(&target, Some(ANN), Some(ANN)).expect("root gives files away");
     let stop = lab.path("stop");
     let folder = lab.in_snapshot("");
-    let child = start_swapping(&target, &victim, &stop);
+    let opened = lab.open();
+    let latest = opened.snapshots.find("latest", &SnapshotFilter::default()).expect("there is one");
+    let mut swapper = start_swapping(&target, &victim, &stop);
     let (begun, mut restores) = (Instant::now(), 0_usize);
     while begun.elapsed() < time {
         for name in ["extra", "dir/extra"] {
@@ -98,15 +117,16 @@ fn race(time: Duration) {
             let _ = fs::rename(&made, target.join(name));
         }
         let overwrite = [Overwrite::Always, Overwrite::IfChanged][restores % 2];
-        lab.try_restore("latest", &Ear::default(), |options| {
-            options.target.clone_from(&target);
-            options.folder.clone_from(&folder);
-            options.overwrite = overwrite;
-            options.delete = restores % 3 > 0;
-            options.verify = false;
-            options.threads = 1;
-        })
-        .expect("a restore goes on");
+        opened
+            .restore(&latest.snapshot, &Ear::default(), |options| {
+                options.target.clone_from(&target);
+                options.folder.clone_from(&folder);
+                options.overwrite = overwrite;
+                options.delete = restores % 3 > 0;
+                options.verify = false;
+                options.threads = 1;
+            })
+            .expect("a restore goes on");
         restores += 1;
         if restores.is_multiple_of(20) {
             compare::assert_described(&before, &describe(&victim));
@@ -115,8 +135,10 @@ fn race(time: Duration) {
         assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (ANN, 0o755), "the target is given back");
     }
     fs::write(&stop, "").expect("it can be written");
-    let output = child.wait_with_output().expect("it ends");
-    let swaps: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("it counts");
+    let mut said = String::new();
+    let out = swapper.0.stdout.as_mut().expect("it is piped");
+    std::io::Read::read_to_string(out, &mut said).expect("it says something");
+    let swaps: u64 = said.trim().parse().expect("it counts");
     eprintln!("{restores} restores, {swaps} swaps");
     assert!(swaps > 0 && restores > 0, "there was a race");
     compare::assert_described(&before, &describe(&victim));
