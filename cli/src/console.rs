@@ -168,7 +168,7 @@ impl Monitor for Console {
                 self.tell("would_remove", &path.display().to_string(), "the snapshot doesn't have it");
             }
             Event::WouldRemove { path } => {
-                self.bar.suspend(|| eprintln!("would remove {}", path.display()));
+                self.bar.suspend(|| lines::message(&format!("would remove {}", path.display())));
             }
             Event::Notice(line) if !self.quiet => self.tell("note", "keepfast", &line),
             Event::Vanished { .. } | Event::Changed { .. } | Event::Notice(_) => {}
