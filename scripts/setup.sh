@@ -21,6 +21,7 @@ need pkg-config       command_there pkg-config     # build scripts ask it for li
 need rsync            command_there rsync          # the demo compares trees with it
 need attr             command_there getfattr       # extended attributes in tests, made from outside
 need acl              command_there setfacl        # POSIX ACLs in tests, made from outside
+need ntfs-3g          command_there lowntfs-3g     # a file system that ignores case, to restore into
 need e2fsprogs        test -x /sbin/mkfs.ext4      # a small ext4 to test with
 need xz-utils         command_there xz             # packed test and benchmark data
 need time             test -x /usr/bin/time        # peak memory in benches/run-peers.sh

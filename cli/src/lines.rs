@@ -2,7 +2,7 @@
 //!
 //! Names, hosts, tags and messages may come from a stranger. In lines for people their control characters
 //! are escaped, so that none of them moves the cursor, hides text or forges a line; JSON has its own escapes.
-//! And nothing here fails: a command goes on when nobody can read what it says, and its exit code says how
+//! And nothing here fails: a command goes on when no one can read what it says, and its exit code says how
 //! it ended. That a result was lost is an error only where nothing worse happened.
 
 use std::borrow::Cow;
@@ -41,7 +41,7 @@ pub fn message_document(value: &Value) {
     let _ = writeln!(io::stderr(), "{value}");
 }
 
-/// Whether standard output takes nothing any more, so that there is nobody to list anything for.
+/// Whether standard output takes nothing any more, so that there is no one to list anything for.
 pub fn is_lost() -> bool {
     LOST.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }

@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 /// Says what is wrong with the command line, or prints the help that it asks for.
 fn explain(said: &clap::Error) -> u8 {
     if said.use_stderr() {
-        // A shell's pattern may have put anybody's file names there.
+        // A shell's pattern may have put anyone's file names there.
         said.to_string().lines().for_each(lines::message);
         return 2;
     }

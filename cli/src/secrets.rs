@@ -81,7 +81,7 @@ fn ask(purpose: Purpose) -> Result<Zeroizing<String>> {
         bail!("the two passwords differ: run the command again");
     }
     if password.is_empty() {
-        bail!("the password is empty: without one anybody who can read the repository can read your data");
+        bail!("the password is empty: without one anyone who can read the repository can read your data");
     }
     Ok(password)
 }
@@ -98,11 +98,11 @@ fn first_line(content: &Zeroizing<Vec<u8>>, what: &str, purpose: Purpose) -> Res
     checked(Zeroizing::new(line.to_owned()), what, purpose)
 }
 
-/// No new repository gets a password that nobody can type.
+/// No new repository gets a password that no one can type.
 fn checked(password: Zeroizing<String>, what: &str, purpose: Purpose) -> Result<Zeroizing<String>> {
     if purpose == Purpose::Make && password.starts_with(BYTE_ORDER_MARK) {
         bail!(
-            "{what} begins with a byte-order mark (U+FEFF), which an editor has put there and nobody can type: write \
+            "{what} begins with a byte-order mark (U+FEFF), which an editor has put there and no one can type: write \
              it without the mark"
         );
     }

@@ -43,7 +43,7 @@ pub fn ls(common: &Common, options: &Ls) -> Result<Outcome> {
         },
     );
     match listed {
-        // There is nobody to list the rest for.
+        // There is no one to list the rest for.
         Err(EngineError::Interrupted) if lines::is_lost() => {}
         listed => listed?,
     }

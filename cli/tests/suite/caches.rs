@@ -85,7 +85,7 @@ fn a_cache_that_others_can_change_is_refused_and_another_is_the_way_on() {
             refused(&["belongs to another user", "65534", inner]);
             chown(folder, Some(0), None).unwrap();
         }
-        // A link leads to what somebody else wants to have written or removed.
+        // A link leads to what someone else wants to have written or removed.
         let elsewhere = desk.path("elsewhere");
         fs::rename(folder, &elsewhere).unwrap();
         let mut before = Vec::new();
@@ -127,7 +127,7 @@ fn an_index_that_others_can_change_is_made_again() {
 #[test]
 fn without_a_home_there_is_a_way_on() {
     if !is_root() {
-        eprintln!("not tested: being somebody without a home needs root");
+        eprintln!("not tested: being someone without a home needs root");
         return;
     }
     let desk = Desk::new();

@@ -79,7 +79,7 @@ fn full() -> Stdio {
     Stdio::from(File::options().write(true).open("/dev/full").unwrap())
 }
 
-/// Standard output of which somebody has closed the other end.
+/// Standard output of which someone has closed the other end.
 fn closed_pipe() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

@@ -42,7 +42,7 @@ fn an_empty_password_makes_and_opens_no_repository() {
     refused(&["snapshots"]);
 }
 
-/// An editor's mark would become a part of the password, and nobody could type that.
+/// An editor's mark would become a part of the password, and no one could type that.
 #[test]
 fn a_byte_order_mark_begins_no_new_password_and_opens_what_was_made_with_it() {
     let desk = Desk::bare();

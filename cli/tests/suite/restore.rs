@@ -127,7 +127,7 @@ fn a_user_who_cannot_give_files_away_gets_no_setuid_programs() {
     let target = desk.path("out");
     let mut command = Command::new(desk.path("program"));
     command.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.env("KEEPFAST_CACHE_DIR", desk.path("nobody's cache"));
+    command.env("KEEPFAST_CACHE_DIR", desk.path("no one's cache"));
     command.uid(NOBODY).gid(NOBODY).current_dir("/");
     let snapshot = folder(&desk);
     let arguments = ["restore", "--snapshot", &snapshot, "--target", target.to_str().unwrap()];

@@ -56,3 +56,25 @@ fn a_directory_that_may_only_be_passed_through_leads_to_what_is_below_it() {
     assert!(run.out.contains("1 new") && run.out.contains(" 0 skipped"), "{run:?}");
     assert!(desk.run(["ls", "-R", "latest"]).succeeds().out.contains("open/file"));
 }
+
+#[test]
+fn an_object_that_may_not_be_read_is_not_called_damaged() {
+    if !tree::is_root() {
+        return;
+    }
+    let desk = Desk::new();
+    desk.backup();
+    let mut command = desk.command_as_another_user();
+    let mut packs = 0;
+    for folder in fs::read_dir(desk.repo().join("packs")).unwrap() {
+        for pack in fs::read_dir(folder.unwrap().path()).unwrap() {
+            fs::set_permissions(pack.unwrap().path(), fs::Permissions::from_mode(0)).unwrap();
+            packs += 1;
+        }
+    }
+    assert!(packs > 0);
+    let run = Run::of(command.args(["check", "--read-data"]).output().unwrap());
+    let run = run.fails(3, &["unreachable: ", "Permission denied"]);
+    assert!(run.out.contains("They may be sound") && !run.err.contains("damaged: "), "{run:?}");
+    desk.run(["check", "--read-data"]).succeeds();
+}

@@ -315,7 +315,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Counts a file that was read, and so many bytes of it.
+    /// Counts a file that was read, and this many bytes of it.
     pub fn count_file(&mut self, node: &Node, earlier: &Earlier, bytes: u64) {
         self.count_kind(node, earlier);
         self.tally.count_bytes(bytes, bytes);

@@ -134,7 +134,7 @@ impl<'a> Shared<'a> {
         self.jobs.stop();
     }
 
-    /// Ends the work of all threads if somebody asked for it, or uploading failed.
+    /// Ends the work of all threads if someone asked for it, or uploading failed.
     pub fn should_stop(&self) -> bool {
         if self.monitor.stopped() {
             self.fail(EngineError::Interrupted);

@@ -130,7 +130,7 @@ pub struct Unopened<'d> {
     pub directory: BorrowedFd<'d>,
     /// Its name there.
     pub name: &'d CStr,
-    /// Whether nobody else can change what has a name in this directory.
+    /// Whether no one else can change what has a name in this directory.
     pub directory_is_ours: bool,
 }
 

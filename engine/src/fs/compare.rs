@@ -61,7 +61,7 @@ pub fn device_of(node: &Node) -> u64 {
 }
 
 /// In what the metadata of an entry of the right type differs from its node. Without privileges
-/// nobody gives files away, and so the owner isn't compared.
+/// no one gives files away, and so the owner isn't compared.
 #[must_use]
 pub fn differences(
     stat: &Stat,

@@ -1,4 +1,4 @@
-//! What of an entry would give somebody more rights than they have without it.
+//! What of an entry would give someone more rights than they have without it.
 
 use keepfast_format::node::{Node, NodeKind, Xattr};
 
@@ -17,7 +17,7 @@ pub fn is_device(node: &Node) -> bool {
 
 /// Takes setuid, setgid and trusted attributes from an entry. Returns whether it had any.
 pub fn take_from(node: &mut Node) -> bool {
-    // In a directory, setgid says which group new files get: that gives nobody anything.
+    // In a directory, setgid says which group new files get: that gives no one anything.
     let bits = if matches!(node.kind, NodeKind::Directory { .. }) { 0 } else { SETUID_AND_SETGID };
     let is_trusted = |(name, _): &Xattr| TRUSTED.iter().any(|prefix| name.starts_with(prefix));
     let had = node.mode & bits != 0 || node.xattrs.iter().any(is_trusted);

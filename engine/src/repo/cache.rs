@@ -41,7 +41,7 @@ impl CacheSlot {
         Err(unusable(&parent, "too many processes use it at the same time"))
     }
 
-    /// Makes the folder for this user alone. What somebody else could have put there goes: that costs time.
+    /// Makes the folder for this user alone. What someone else could have put there goes: that costs time.
     fn make_folder(&self) -> Result<()> {
         if private::make_hidden(&self.folder).is_ok() { Ok(()) } else { self.wipe() }
     }

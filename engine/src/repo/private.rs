@@ -15,7 +15,7 @@ const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 
 /// Makes a folder, and those above it that aren't there, for this user alone. One that is there must be
-/// such that nobody else can change it.
+/// such that no one else can change it.
 pub fn make(folder: &Path) -> io::Result<()> {
     match check(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -26,7 +26,7 @@ pub fn make(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// As [`make`], for a folder of which nobody else needs to see anything either.
+/// As [`make`], for a folder of which no one else needs to see anything either.
 pub fn make_hidden(folder: &Path) -> io::Result<()> {
     make(folder)?;
     hide(folder, FOLDER_MODE)
@@ -59,7 +59,7 @@ pub fn check(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether nothing is in a folder's place, or a folder that nobody else can change.
+/// Whether nothing is in a folder's place, or a folder that no one else can change.
 pub fn is_safe(folder: &Path) -> bool {
     match check(folder) {
         Ok(()) => true,
@@ -71,7 +71,7 @@ pub fn is_safe(folder: &Path) -> bool {
 /// modes make files there.
 pub fn hide_files(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        // `metadata` of an entry doesn't follow links. What fails is in a folder that nobody else can enter.
+        // `metadata` of an entry doesn't follow links. What fails is in a folder that no one else can enter.
         if entry.metadata().is_ok_and(|found| found.is_file()) {
             let _ = hide(&entry.path(), FILE_MODE);
         }
@@ -97,7 +97,7 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Reads a file of no more than this many bytes. Whatever somebody has put in its place, this neither
+/// Reads a file of no more than this many bytes. Whatever someone has put in its place, this neither
 /// waits nor takes more memory.
 pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;

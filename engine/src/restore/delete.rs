@@ -44,7 +44,7 @@ struct Removal<'t, 'a> {
 /// A directory that is being emptied.
 struct Level {
     name: CString,
-    /// Of the directory above it: nobody shall have moved it when the way back is taken.
+    /// Of the directory above it: no one shall have moved it when the way back is taken.
     above: Identity,
     /// What was in it.
     below: Names,
@@ -123,7 +123,7 @@ impl Target<'_> {
                     .is_ok_and(|stat| meta::file_type(&stat) == FileType::Directory)
             };
             if is_leftover && !is_directory() {
-                // It is in nobody's way: whoever wants it gone can remove it.
+                // It is in no one's way: whoever wants it gone can remove it.
                 let _ = rustix::fs::unlinkat(&*handle, name, AtFlags::empty());
             }
         }

@@ -108,7 +108,7 @@ impl Target<'_> {
             return Err(Denied::REPLACED);
         }
         let privileged = rustix::process::geteuid().is_root();
-        // What has other names may be somebody else's file too, that a link has brought here.
+        // What has other names may be someone else's file too, that a link has brought here.
         if self.options.dry_run || stat.st_nlink > 1 {
             // What can't be looked at is written: then it is as it should be.
             let is_right = meta::xattrs_of(&file).all().is_ok_and(|xattrs| {

@@ -1,5 +1,5 @@
 //! Directories below the target, by number. Of each there is its name and the number of the one
-//! above: a path is made when somebody asks for it, and handles are kept of a few. Nothing here
+//! above: a path is made when someone asks for it, and handles are kept of a few. Nothing here
 //! goes deeper into the stack where the tree is deeper.
 
 use std::ffi::{CStr, CString};
@@ -49,7 +49,7 @@ pub struct Folders {
 struct Folder {
     name: CString,
     above: usize,
-    /// Known from when it is opened first: by then nobody else may change what is above it.
+    /// Known from when it is opened first: by then no one else may change what is above it.
     identity: OnceLock<Identity>,
 }
 

@@ -111,7 +111,7 @@ pub struct RestorePlan {
 /// How frames are read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Up to so many bytes are asked for at once, or one frame.
+    /// Up to this many bytes are asked for at once, or one frame.
     pub bytes: u64,
     /// Bytes between two frames that are rather read than left out.
     pub gap_bytes: u64,
@@ -228,7 +228,7 @@ pub struct Places<'e> {
 }
 
 impl<'e> Places<'e> {
-    /// From the start of the file, which comes after so many bytes of the content.
+    /// From the start of the file, which comes after this many bytes of the content.
     pub fn new(before: u32, extents: &'e [(u64, u64)]) -> Self {
         Self { before, extents, used: 0 }
     }

@@ -1,6 +1,6 @@
 //! The directory that is restored into. Everything in it is reached from its handle by
 //! names that are no links, so that nothing outside of it can be written to. Directories of other
-//! users are taken over while something is restored into them, so that nobody changes what a name
+//! users are taken over while something is restored into them, so that no one changes what a name
 //! stands for; they get what is theirs in the end.
 
 use std::borrow::Cow;

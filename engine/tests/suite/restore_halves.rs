@@ -50,7 +50,7 @@ fn while_a_restore_runs_what_has_its_name_is_complete() {
     let seen = std::sync::Arc::new(Mutex::new((0, Vec::new())));
     let (noted, looked_at) = (std::sync::Arc::clone(&seen), restored.clone());
     let ear = Ear::with_hook(move |_| {
-        let mut seen = noted.lock().expect("nobody panics with it");
+        let mut seen = noted.lock().expect("no one panics with it");
         for (path, bytes) in files_in(&looked_at) {
             if is_temporary(&path) {
                 seen.0 += 1;
@@ -68,7 +68,7 @@ fn while_a_restore_runs_what_has_its_name_is_complete() {
     })
     .expect("it works");
     ear.assert_content();
-    let seen = seen.lock().expect("nobody panics with it");
+    let seen = seen.lock().expect("no one panics with it");
     assert_eq!(seen.1, Vec::<PathBuf>::new(), "half files had their names");
     assert!(seen.0 > 0, "the look came in the middle");
     assert_same(&lab.source(), &restored);

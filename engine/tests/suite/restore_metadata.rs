@@ -104,7 +104,7 @@ fn what_is_kept_gets_its_mode_owner_list_and_attributes() {
     assert_eq!(report.unchanged, 7 - wrong);
 }
 
-/// A file of somebody else that a link has brought into the target isn't given away.
+/// A file of someone else that a link has brought into the target isn't given away.
 #[test]
 fn a_file_with_a_name_elsewhere_is_replaced_and_not_changed() {
     let lab = Lab::with(one_of_each);
