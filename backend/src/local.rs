@@ -18,6 +18,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::direct::FileWriter;
+use crate::probe::FOLDER as PROBE_FOLDER;
 use crate::reserve::Reserve;
 use crate::{Backend, BackendError, Created, Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd, Operation};
 
@@ -280,8 +281,10 @@ impl Backend for LocalBackend {
             other => other,
         };
         let created = created.map_err(|error| self.failed(Operation::Create, name, error))?;
-        // Not before there is anything, and so a directory, to keep room in.
-        self.reserve.make();
+        // Not before there is a directory to keep room in; and a probe leaves nothing behind.
+        if !name.starts_with(PROBE_FOLDER) {
+            self.reserve.make();
+        }
         // Also when it was there, and the directories above: whoever made them may not have
         // flushed their names yet.
         let own = directory.ancestors().take_while(|directory| directory.starts_with(&self.root));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::{Backend, BackendError, Created};
 
 /// Where the probe's objects are; they are removed when it ends.
-const FOLDER: &str = "probe/";
+pub(crate) const FOLDER: &str = "probe/";
 /// Creates at once.
 const RACERS: usize = 8;
 /// Objects in the listing, so that it has pages where pages are small.

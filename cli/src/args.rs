@@ -193,8 +193,14 @@ pub struct Init {
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Backup {
     /// Files and directories; with --command, the command and its arguments
-    #[arg(value_name = "PATH", required_unless_present = "stdin")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["stdin", "files_from"])]
     pub paths: Vec<PathBuf>,
+    /// Back up the paths in this file too, one a line, as they stand there; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stdin", "command"])]
+    pub files_from: Vec<PathBuf>,
+    /// In the files of --files-from, paths end with NUL, as `find -print0` writes them
+    #[arg(long, requires = "files_from")]
+    pub null: bool,
     /// Back up standard input
     #[arg(long, requires = "stdin_name", conflicts_with_all = ["paths", "command"])]
     pub stdin: bool,
@@ -223,6 +229,12 @@ pub struct Backup {
     /// Leave out directories that are marked as caches by a CACHEDIR.TAG
     #[arg(long)]
     pub exclude_caches: bool,
+    /// Leave out what is in directories that have an entry of this name
+    #[arg(long, value_name = "NAME")]
+    pub exclude_if_present: Vec<OsString>,
+    /// Leave out files that are larger than this, such as 500M
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    pub exclude_larger_than: Option<u64>,
     /// Stay within the file systems of the paths; where others begin, empty directories are kept
     #[arg(short = 'x', long)]
     pub one_file_system: bool,

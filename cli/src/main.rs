@@ -11,6 +11,7 @@ mod retention;
 mod s3;
 mod secrets;
 mod settings;
+mod sources;
 mod streams;
 mod times;
 mod units;

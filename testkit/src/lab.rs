@@ -83,6 +83,8 @@ pub fn archive_options(clock: &(dyn Fn() -> Timestamp + Sync)) -> ArchiveOptions
         program: "testkit".to_owned(),
         exclude: Patterns::default(),
         exclude_caches: false,
+        exclude_if_present: Vec::new(),
+        exclude_larger_than: None,
         one_file_system: false,
         follow_sources: false,
         ignore_ctime: false,

@@ -1,8 +1,7 @@
 //! `keepfast backup`.
 
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,6 +22,7 @@ use crate::manners::{self, Work};
 use crate::patterns;
 use crate::render;
 use crate::settings;
+use crate::sources;
 use crate::streams::{self, Empty};
 use crate::usage::Usage;
 
@@ -42,7 +42,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         return Err(Usage("--allow-empty goes with --stdin or --command".to_owned()).into());
     }
     let empty = if options.allow_empty { Empty::Allowed } else { Empty::Refused };
-    let paths = if is_stream { Vec::new() } else { existing_paths(options, &console)? };
+    let paths = if is_stream { Vec::new() } else { sources::existing_paths(options, &console)? };
     let opened = Opened::with_warnings(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::Write)?;
     archive_options.threads = share.threads;
@@ -90,6 +90,8 @@ fn archive_options(common: &Common, options: &Backup, console: &Console) -> Resu
         program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned(),
         exclude: patterns::compile(&exclude, console)?,
         exclude_caches: options.exclude_caches,
+        exclude_if_present: options.exclude_if_present.iter().map(|name| name.as_bytes().to_vec()).collect(),
+        exclude_larger_than: options.exclude_larger_than,
         one_file_system: options.one_file_system,
         follow_sources: options.follow_sources,
         ignore_ctime: options.ignore_ctime,
@@ -113,53 +115,6 @@ fn archive_options(common: &Common, options: &Backup, console: &Console) -> Resu
         user_name: &settings::user_name,
         group_name: &settings::group_name,
     })
-}
-
-/// The paths that are there; the others are named and skipped, but not all of them can be.
-fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    let mut last_error = None;
-    for path in &options.paths {
-        match std::fs::symlink_metadata(path) {
-            Ok(metadata) => {
-                let kind = metadata.file_type();
-                if kind.is_symlink() && streams::is_descriptor(path) {
-                    return Err(Usage(format!(
-                        "{} is an open file of this program, as a shell makes one of `<(command)`: use --stdin to \
-                         back up what comes from it, or --command -- COMMAND",
-                        path.display()
-                    ))
-                    .into());
-                }
-                if kind.is_symlink() && !options.follow_sources {
-                    console.event(Event::Notice(format!(
-                        "{} is a symbolic link, and the link is backed up; --follow-sources, or a slash behind the \
-                         name of a directory, backs up what it points to",
-                        path.display()
-                    )));
-                }
-                if kind.is_fifo() || kind.is_block_device() || kind.is_char_device() {
-                    console.say(&format!(
-                        "note: {} is a pipe or device, which is backed up as that: --stdin backs up what comes from it",
-                        path.display()
-                    ));
-                }
-                paths.push(settings::absolute(path)?);
-            }
-            Err(error) => {
-                if options.paths.len() > 1 {
-                    console.event(Event::Skipped { path, why: error.to_string() });
-                }
-                last_error = Some((path, error));
-            }
-        }
-    }
-    match last_error {
-        Some((path, error)) if paths.is_empty() => {
-            Err(anyhow::Error::new(error).context(format!("{} can't be backed up", path.display())))
-        }
-        _ => Ok(paths),
-    }
 }
 
 fn print(

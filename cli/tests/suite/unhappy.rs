@@ -200,7 +200,7 @@ fn a_full_disk_ends_a_backup_and_leaves_the_repository_sound() {
     assert!(used_bytes(&repo) + (4 << 20) < left, "{} of {left} bytes are still used", used_bytes(&repo));
     fs::write(desk.src("fits"), &noise_file[..5 << 20]).unwrap();
     desk.run(["backup", desk.src("fits").to_str().unwrap()]).succeeds();
-    assert_eq!(desk.run(["dump", "latest", desk.src("small").to_str().unwrap()]).succeeds().out, "small");
+    assert_eq!(desk.run(["dump", "latest~1", desk.src("small").to_str().unwrap()]).succeeds().out, "small");
     disk.remount("size=100m");
     desk.backup();
     assert!(desk.restores_identical() && desk.is_sound());

@@ -76,6 +76,7 @@ impl Counting<'_> {
             let here = wanted.of(name.to_bytes());
             let Ok(stat) = rustix::fs::statat(handle.as_fd(), name, here.stat_flags()) else { continue };
             match meta::file_type(&stat) {
+                FileType::RegularFile if self.options.is_too_large(&stat) => {}
                 FileType::RegularFile => {
                     self.files += 1;
                     self.bytes = self.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));

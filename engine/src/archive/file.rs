@@ -60,6 +60,9 @@ impl Worker<'_> {
             Ok(opened) => opened,
             Err(error) => return self.give_up(place, earlier, error),
         };
+        if self.shared.options.is_too_large(&stat) {
+            return self.fill(place, None);
+        }
         let attributes = meta::xattrs_of(&handle);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let data_bytes = extents.as_ref().map_or(size, |list| list.iter().map(|(_, length)| length).sum());

@@ -22,6 +22,11 @@ impl ArchiveOptions<'_> {
         if self.exclude_caches && is_cache(handle) {
             names.retain(|name| name == CACHE_TAG_NAME.to_bytes());
         }
+        for mark in &self.exclude_if_present {
+            if names.contains(mark) {
+                names.retain(|name| name == mark.as_slice());
+            }
+        }
         if !self.exclude.is_empty() {
             let mut whole = path();
             if whole.last() != Some(&b'/') {
@@ -35,6 +40,12 @@ impl ArchiveOptions<'_> {
             });
         }
         Ok(names)
+    }
+
+    /// Whether a regular file is too large.
+    pub(super) fn is_too_large(&self, stat: &Stat) -> bool {
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        self.exclude_larger_than.is_some_and(|max| size > max)
     }
 
     /// Whether a directory is the repository itself, or its cache.

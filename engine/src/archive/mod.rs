@@ -86,6 +86,10 @@ pub struct ArchiveOptions<'a> {
     pub exclude: Patterns,
     /// Leave out what is in directories marked as caches.
     pub exclude_caches: bool,
+    /// Leave out what is in directories that have an entry of one of these names, but for that.
+    pub exclude_if_present: Vec<Vec<u8>>,
+    /// Leave out regular files that have more bytes than this.
+    pub exclude_larger_than: Option<u64>,
     /// Don't cross into other file systems, unless one is named; where they begin, their directories are
     /// kept empty.
     pub one_file_system: bool,

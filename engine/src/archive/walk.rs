@@ -152,6 +152,9 @@ impl Worker<'_> {
         stat: &Stat,
         known: Option<(&Node, &State)>,
     ) -> Result<()> {
+        if meta::file_type(stat) == FileType::RegularFile && self.shared.options.is_too_large(stat) {
+            return self.fill(place, None);
+        }
         if let Some((node, _)) =
             known.filter(|(node, state)| self.is_unchanged(stat, node, state) && self.is_stored(node))
         {

@@ -59,6 +59,28 @@ fn directories_marked_as_caches_are_left_out_but_for_the_mark() {
 }
 
 #[test]
+fn what_is_too_large_or_marked_is_left_out() {
+    let lab = Lab::with(build);
+    tree::write(lab.source().join("large"), tree::noise(1, 5_001));
+    tree::write(lab.source().join("a/.nobackup"), "");
+    tree::write(lab.source().join("b/exactly"), tree::noise(2, 5_000));
+    let change = |options: &mut keepfast_engine::archive::ArchiveOptions<'_>| {
+        options.exclude_larger_than = Some(5_000);
+        options.exclude_if_present = vec![b".nobackup".to_vec(), b"none has it".to_vec()];
+    };
+    let expected = set(&["keep.txt", "drop.o", "a/.nobackup", "b/cache/y", "b/exactly"]);
+    for _ in 0..2 {
+        lab.backup_with(change);
+        assert_eq!(restored_files(&lab), expected);
+    }
+    // A parent that has it is no reason to keep it.
+    lab.backup();
+    assert!(restored_files(&lab).contains("large"));
+    lab.backup_with(change);
+    assert_eq!(restored_files(&lab), expected);
+}
+
+#[test]
 fn the_repository_itself_is_never_entered() {
     let lab = Lab::with(build);
     let inner = fs::metadata(lab.source().join("a")).expect("it is there");

@@ -200,6 +200,8 @@ impl<'p> Machine<'p> {
             program: "simulator".to_owned(),
             exclude: Patterns::default(),
             exclude_caches: false,
+            exclude_if_present: Vec::new(),
+            exclude_larger_than: None,
             one_file_system: false,
             follow_sources: false,
             // These are the kernel's, and differ from run to run.
