@@ -10,7 +10,7 @@ use keepfast_backend::Traffic;
 use keepfast_engine::archive::{
     ArchiveOptions, ArchiveReport, ParentChoice, Source, archive, estimate, has_parent,
 };
-use keepfast_engine::monitor::{Event, Monitor};
+use keepfast_engine::monitor::Monitor;
 use keepfast_engine::repo::WriterOptions;
 use serde_json::json;
 
