@@ -68,7 +68,7 @@ fn an_object_that_may_not_be_read_is_not_called_damaged() {
     let mut packs = 0;
     for folder in fs::read_dir(desk.repo().join("packs")).unwrap() {
         for pack in fs::read_dir(folder.unwrap().path()).unwrap() {
-            fs::set_permissions(pack.unwrap().path(), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(pack.unwrap().path(), fs::Permissions::from_mode(0o000)).unwrap();
             packs += 1;
         }
     }
