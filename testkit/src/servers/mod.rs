@@ -187,8 +187,8 @@ impl Server {
         match self.kind {
             Kind::SeaweedFs => self.seaweedfs(),
             Kind::Moto => {
-                let mut command = Command::new(installed("python/bin/moto_server"));
-                command.args(["-H", "127.0.0.1", "-p", &port]);
+                let mut command = Command::new(installed("python/bin/python"));
+                command.args(["-c", include_str!("moto.py"), "-H", "127.0.0.1", "-p", &port]);
                 command
             }
             Kind::S3rver => {
