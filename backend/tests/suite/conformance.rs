@@ -277,15 +277,7 @@ fn a_create_that_fails_leaves_nothing_behind() {
 #[test]
 fn a_full_disk_is_told_as_such_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-        .arg(folder.path())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: this user can't mount a small file system");
-        return;
-    }
-    let _mount = Mounted(folder.path());
+    let Some(_mount) = Mounted::on(folder.path(), "size=1m") else { return };
     let store = LocalBackend::new(folder.path());
     store.create("packs/fits", &[&[1; 100_000]]).expect("there is room");
     let error = store.create("packs/too big", &[&[2; 3_000_000]]).expect_err("there is no room");
@@ -298,15 +290,7 @@ fn a_full_disk_is_told_as_such_and_leaves_nothing_behind() {
 #[test]
 fn on_a_full_disk_there_is_room_for_small_objects() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
-        .arg(folder.path())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: this user can't mount a small file system");
-        return;
-    }
-    let _mount = Mounted(folder.path());
+    let Some(_mount) = Mounted::on(folder.path(), "size=3m") else { return };
     LocalBackend::new(folder.path()).create("packs/fits", &[&[1; 100_000]]).expect("there is room");
     // Another program takes all the rest.
     let rest = vec![2; 3 << 20];
@@ -328,7 +312,20 @@ fn on_a_full_disk_there_is_room_for_small_objects() {
     assert_eq!(listed.len(), 6, "{listed:?}");
 }
 
+/// A small file system, for as long as the value lives.
 struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    fn on(folder: &'a Path, options: &str) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder).status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(folder));
+        }
+        eprintln!("skipped: this user can't mount a small file system");
+        None
+    }
+}
 
 impl Drop for Mounted<'_> {
     fn drop(&mut self) {
