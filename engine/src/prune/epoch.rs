@@ -87,6 +87,7 @@ impl Prune<'_> {
             let authentic = acks.iter().filter(|(_, ack)| ack.is_some());
             let answered: HashSet<SessionId> = authentic.map(|(name, _)| name.session).collect();
             open.retain(|session| !answered.contains(session));
+            self.known.answered.extend(answered);
             self.drop_decided(&mut open)?;
             if open.is_empty() || self.repository.has(Flaw::NobodyWaitedFor) {
                 // Once more: a session that is decided by now may have objected before.

@@ -137,6 +137,8 @@ struct Known {
     left_over: Vec<PackName>,
     /// The snapshots, as they were listed last.
     snapshots: Option<Snapshots>,
+    /// Sessions that have answered this run, and so are alive.
+    answered: HashSet<SessionId>,
 }
 
 /// How a turn ended.
@@ -226,8 +228,9 @@ impl<'a> Prune<'a> {
         self.known.stored = live.stored;
         self.known.snapshots = Some(listing.snapshots);
         // An epoch that condemns nothing ends sessions that are silent for too long: what they have left
-        // can be condemned then.
-        if packs.is_empty() && !listing.open.iter().any(|session| self.is_silent(*session)) {
+        // can be condemned then. Who has answered a moment ago isn't asked again.
+        let mut unheard = listing.open.iter().filter(|session| !self.known.answered.contains(*session));
+        if packs.is_empty() && !unheard.any(|session| self.is_silent(*session)) {
             return Ok(Turn::Idle);
         }
         if snapshots.len() > limits::EPOCH_ITEMS_MAX {
