@@ -8,28 +8,12 @@ use keepfast_format::node::{Node, NodeKind, Timestamp, Xattr};
 use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
+use super::compare::Owner;
 use super::{beside, compare, meta};
 
 /// What new entries of a directory inherit, as the kernel keeps it.
 const DEFAULT_ACCESS_LIST: &CStr = c"system.posix_acl_default";
 const ACCESS_LISTS: [&CStr; 2] = [c"system.posix_acl_access", DEFAULT_ACCESS_LIST];
-
-/// Owner and group that an entry gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner {
-    /// The user.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-}
-
-impl Owner {
-    /// The owner that an entry has.
-    #[must_use]
-    pub fn of(stat: &Stat) -> Self {
-        Self { uid: stat.st_uid, gid: stat.st_gid }
-    }
-}
 
 /// What an entry may have that its node doesn't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,24 @@
 use keepfast_format::node::{Node, NodeKind, Xattr};
 use rustix::fs::{FileType, Stat};
 
-use super::apply::Owner;
 use super::meta;
+
+/// Owner and group that an entry gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+impl Owner {
+    /// The owner that an entry has.
+    #[must_use]
+    pub fn of(stat: &Stat) -> Self {
+        Self { uid: stat.st_uid, gid: stat.st_gid }
+    }
+}
 
 const SETUID_AND_SETGID: u16 = 0o6000;
 

@@ -20,7 +20,8 @@ use super::folders::{Folders, Identity, ROOT};
 use super::temporary::TemporaryNames;
 use super::{Overwrite, RestoreOptions, RestoreReport, as_path, mounts};
 use crate::error::{EngineError, Result};
-use crate::fs::apply::{self, Foreign, Owner};
+use crate::fs::apply::{self, Foreign};
+use crate::fs::compare::Owner;
 use crate::fs::{dir, meta, privileges};
 use crate::monitor::{Event, Monitor};
 
