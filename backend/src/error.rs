@@ -115,7 +115,7 @@ impl BackendError {
     /// Whether the store has no room left.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        is_full(&self.source)
     }
 
     /// What stands there instead of an object, if that is the reason.
@@ -142,6 +142,11 @@ impl From<NotAnObject> for io::Error {
     fn from(what: NotAnObject) -> Self {
         Self::new(io::ErrorKind::InvalidData, what)
     }
+}
+
+/// Whether there was no room left.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The cause, and what to do about the causes that users can help.

@@ -18,6 +18,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::direct::FileWriter;
+use crate::error::is_full;
 use crate::probe::FOLDER as PROBE_FOLDER;
 use crate::reserve::Reserve;
 use crate::{Backend, BackendError, Created, Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd, Operation};
@@ -382,10 +383,6 @@ fn fill(file: &File, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Res
     }
     bytes.truncate(filled);
     Ok(())
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn open_new(path: &Path) -> io::Result<OwnedFd> {

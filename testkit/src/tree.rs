@@ -292,13 +292,18 @@ fn attributes(root: &Path, left_out: &mut Vec<&'static str>) {
 
 /// A POSIX access list as the kernel keeps it, with one further user who has `permissions`.
 fn acl(permissions: u16) -> Vec<u8> {
-    let entries: [(u16, u16, u32); 5] = [
+    access_list(&[
         (0x01, 6, u32::MAX),
         (0x02, permissions, 1234),
         (0x04, 4, u32::MAX),
         (0x10, 7, u32::MAX),
         (0x20, 0, u32::MAX),
-    ];
+    ])
+}
+
+/// A POSIX access list as the kernel keeps it, of entries' tags, permissions and ids.
+#[must_use]
+pub fn access_list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
     let mut bytes = 2_u32.to_le_bytes().to_vec();
     for (tag, permissions, id) in entries {
         bytes.extend_from_slice(&tag.to_le_bytes());

@@ -11,8 +11,7 @@ use rustix::io::Errno;
 
 use super::ArchiveOptions;
 use super::selection::{Sources, Wanted};
-use crate::fs::dir::{self, Names};
-use crate::fs::meta;
+use crate::fs::{dir, meta};
 use crate::monitor::Progress;
 
 /// Directories with longer paths aren't counted: however deep they are, the count stays small.
@@ -64,11 +63,7 @@ impl Counting<'_> {
     fn directory(&mut self, pending: &Pending, ended: &AtomicBool) -> Result<(), Errno> {
         let Pending { above, name, path, wanted, device } = pending;
         let handle = Rc::new(dir::open_directory_as(&**above, name, wanted.opening())?);
-        let names = match wanted {
-            Wanted::Below(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
-            Wanted::All { .. } => self.options.names_in(&handle, || path.clone())?,
-            Wanted::Itself => return Ok(()),
-        };
+        let names = self.options.names_in(wanted, &handle, || path.clone())?;
         for name in (0..names.len()).map(|index| names.get(index)) {
             if ended.load(Ordering::Relaxed) {
                 return Ok(());

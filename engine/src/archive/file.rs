@@ -51,8 +51,8 @@ struct Found {
 
 impl Worker<'_> {
     /// Reads a regular file that the parent doesn't have like this.
-    pub fn read_file(&mut self, place: &Place, directory: &Arc<OwnedFd>, earlier: Earlier) -> Result<()> {
-        let opened = self.open_file(directory.as_fd(), place.name()).and_then(|(handle, stat)| {
+    pub fn read_file(&mut self, place: &Place, directory: BorrowedFd<'_>, earlier: Earlier) -> Result<()> {
+        let opened = self.open_file(directory, place.name()).and_then(|(handle, stat)| {
             let extents = sparse::data_extents(handle.as_fd(), &stat)?;
             Ok((handle, stat, extents))
         });
@@ -101,7 +101,7 @@ impl Worker<'_> {
         &mut self,
         place: &Place,
         found: Found,
-        directory: &Arc<OwnedFd>,
+        directory: BorrowedFd<'_>,
         bytes: &[u8],
     ) -> Result<()> {
         let Found { extents, data_bytes, node, state, earlier, .. } = found;

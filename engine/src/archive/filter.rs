@@ -15,8 +15,22 @@ const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 const CACHE_TAG_NAME: &CStr = c"CACHEDIR.TAG";
 
 impl ArchiveOptions<'_> {
-    /// The names in a directory, without those that are excluded. `path` is the directory's.
-    pub(super) fn names_in(&self, handle: &OwnedFd, path: impl FnOnce() -> Vec<u8>) -> Result<Names, Errno> {
+    /// The names in a directory of which this is wanted, without those that are excluded. `path` is the
+    /// directory's.
+    pub(super) fn names_in(
+        &self,
+        wanted: &Wanted,
+        handle: &OwnedFd,
+        path: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Names, Errno> {
+        match wanted {
+            Wanted::All { .. } => self.all_names_in(handle, path),
+            Wanted::Below(selection) => Ok(Names::of(selection.entries.keys().map(Vec::as_slice))),
+            Wanted::Itself => Ok(Names::default()),
+        }
+    }
+
+    fn all_names_in(&self, handle: &OwnedFd, path: impl FnOnce() -> Vec<u8>) -> Result<Names, Errno> {
         let mut names =
             dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         if self.exclude_caches && is_cache(handle) {

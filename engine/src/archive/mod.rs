@@ -29,7 +29,7 @@ use keepfast_format::node::{Extents, Node, Timestamp};
 use keepfast_format::snapshot::{Snapshot, SnapshotBody, Statistics};
 use keepfast_format::state::State;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::CWD;
 
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, open_directory_as};
@@ -445,13 +445,9 @@ fn root_of_parent(shared: &Shared<'_>, parent: Option<&StoredSnapshot>) -> Paren
 /// The root directory, with the way to each path that was asked for.
 fn begin_paths(shared: &Shared<'_>, parent: ParentDirectory) -> Result<Job> {
     let wanted = shared.sources.root();
-    let above = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let opened = above.and_then(|above| open_directory_as(above, c".", wanted.opening()));
-    let handle = opened.map_err(EngineError::file("/"))?;
-    let names = match &wanted {
-        Wanted::Below(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
-        _ => shared.options.names_in(&handle, || b"/".to_vec()).map_err(EngineError::file("/"))?,
-    };
+    let handle = open_directory_as(CWD, c"/", wanted.opening()).map_err(EngineError::file("/"))?;
+    let names =
+        shared.options.names_in(&wanted, &handle, || b"/".to_vec()).map_err(EngineError::file("/"))?;
     let device = rustix::fs::fstat(&handle).map_err(EngineError::file("/"))?.st_dev;
     let directory =
         Directory::begin(DirectoryStart { names, parent, wanted, device, own: None, place: None });

@@ -4,8 +4,7 @@
 //! them, so that the same directory is the same tree whatever came before it. So when one of them has
 //! changed, its neighbours are read again.
 
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::os::fd::BorrowedFd;
 
 use keepfast_format::content::Content;
 use keepfast_format::limits;
@@ -43,7 +42,7 @@ impl Worker<'_> {
         place: &Place,
         size: u64,
         kept: Kept,
-        directory: &Arc<OwnedFd>,
+        directory: BorrowedFd<'_>,
     ) -> Result<()> {
         self.make_room(size, directory)?;
         self.bundle(Member { place: place.clone(), size, found: Found::Kept(kept) }, directory)
@@ -56,7 +55,7 @@ impl Worker<'_> {
         (node, state): (Node, State),
         earlier: Earlier,
         bytes: &[u8],
-        directory: &Arc<OwnedFd>,
+        directory: BorrowedFd<'_>,
     ) -> Result<()> {
         let size = bytes.len() as u64;
         self.make_room(size, directory)?;
@@ -67,11 +66,11 @@ impl Worker<'_> {
     }
 
     /// Ends the bundle if a file of this size would be too much.
-    fn make_room(&mut self, size: u64, directory: &Arc<OwnedFd>) -> Result<()> {
+    fn make_room(&mut self, size: u64, directory: BorrowedFd<'_>) -> Result<()> {
         if self.bundle.bytes + size > self.bundle_bytes() { self.end_bundle(directory) } else { Ok(()) }
     }
 
-    fn bundle(&mut self, member: Member, directory: &Arc<OwnedFd>) -> Result<()> {
+    fn bundle(&mut self, member: Member, directory: BorrowedFd<'_>) -> Result<()> {
         let ends = bundle_ends_after(member.place.name().to_bytes());
         self.bundle.bytes += member.size;
         self.bundle.members.push(member);
@@ -79,7 +78,7 @@ impl Worker<'_> {
     }
 
     /// Stores the files of a directory that were bundled so far.
-    pub fn end_bundle(&mut self, directory: &Arc<OwnedFd>) -> Result<()> {
+    pub fn end_bundle(&mut self, directory: BorrowedFd<'_>) -> Result<()> {
         let Bundle { mut members, mut read, .. } = std::mem::take(&mut self.bundle);
         let kept = members.iter().filter(|member| matches!(member.found, Found::Kept(_))).count();
         if kept == 0 {
@@ -126,7 +125,7 @@ impl Worker<'_> {
         &mut self,
         members: impl Iterator<Item = Member>,
         read: &[u8],
-        directory: &Arc<OwnedFd>,
+        directory: BorrowedFd<'_>,
     ) -> Result<()> {
         for Member { place, size, found } in members {
             match found {

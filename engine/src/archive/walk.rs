@@ -1,7 +1,7 @@
 //! Walking directories: listing, comparing with the parent snapshot, reading what is new.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,11 +52,7 @@ impl Worker<'_> {
             Opening::Listed | Opening::Followed => meta::xattrs_of(&handle),
             Opening::Passed | Opening::Reached => meta::xattrs_at(&handle, c".")?,
         };
-        let names = match &job.wanted {
-            Wanted::Below(selection) => dir::Names::of(selection.entries.keys().map(Vec::as_slice)),
-            Wanted::All { .. } => self.shared.options.names_in(&handle, || job.place.path())?,
-            Wanted::Itself => dir::Names::default(),
-        };
+        let names = self.shared.options.names_in(&job.wanted, &handle, || job.place.path())?;
         let kind = NodeKind::Directory { tree: ChunkId::new([0; ChunkId::SIZE]) };
         let own = self.node(&job.place, &stat, attributes, kind);
         let start = DirectoryStart {
@@ -79,7 +75,7 @@ impl Worker<'_> {
         }
         let page = directory.page(from);
         self.walk_page(&page, &handle)?;
-        self.end_bundle(&handle)?;
+        self.end_bundle(handle.as_fd())?;
         self.tell_of_missing(&handle);
         self.end_walk_of(&page)
     }
@@ -99,7 +95,7 @@ impl Worker<'_> {
             });
             // What has to be read anyway is opened at once, and looked at then.
             if known.is_none() && directory.names.is_listed_as_file(index) && self.frames.is_some() {
-                self.read_file(&place, handle, Earlier::Nothing)?;
+                self.read_file(&place, handle.as_fd(), Earlier::Nothing)?;
                 if shared.should_stop() {
                     return Ok(());
                 }
@@ -134,7 +130,7 @@ impl Worker<'_> {
                 let above = Arc::clone(handle);
                 below.push(Job::Directory(DirectoryJob { place, above, parent, wanted }));
             } else {
-                self.walk_entry(&place, handle, &stat, known)?;
+                self.walk_entry(&place, handle.as_fd(), &stat, known)?;
             }
             if shared.should_stop() {
                 return Ok(());
@@ -148,7 +144,7 @@ impl Worker<'_> {
     fn walk_entry(
         &mut self,
         place: &Place,
-        handle: &Arc<OwnedFd>,
+        handle: BorrowedFd<'_>,
         stat: &Stat,
         known: Option<(&Node, &State)>,
     ) -> Result<()> {
@@ -185,7 +181,7 @@ impl Worker<'_> {
 
     /// What is taken over from the parent. ctime tells of other attributes; where it isn't looked at, the
     /// attributes themselves are.
-    fn kept(&mut self, place: &Place, handle: &OwnedFd, stat: &Stat, node: &Node) -> Kept {
+    fn kept(&mut self, place: &Place, handle: BorrowedFd<'_>, stat: &Stat, node: &Node) -> Kept {
         let (mut node, mut state) = (node.clone(), meta::state(stat));
         if self.shared.options.ignore_ctime {
             // One that is gone by now has those that it had.
@@ -198,8 +194,13 @@ impl Worker<'_> {
     }
 
     /// The node of a link, fifo, socket or device, and its state.
-    fn special_node(&mut self, handle: &OwnedFd, place: &Place, stat: &Stat) -> Result<(Node, State), Errno> {
-        let (handle, name) = (handle.as_fd(), place.name());
+    fn special_node(
+        &mut self,
+        handle: BorrowedFd<'_>,
+        place: &Place,
+        stat: &Stat,
+    ) -> Result<(Node, State), Errno> {
+        let name = place.name();
         let major = rustix::fs::major(stat.st_rdev);
         let minor = rustix::fs::minor(stat.st_rdev);
         let kind = match meta::file_type(stat) {

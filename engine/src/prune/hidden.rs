@@ -74,9 +74,9 @@ fn find_accepted(
 
 fn refusal(hidden: &[&MissingSnapshot]) -> String {
     let mut text = String::from(if hidden.len() == 1 {
-        "a snapshot is missing that another one names, so nobody knows what it needs, and nothing is removed: "
+        "a snapshot is missing that another one names, so no one knows what it needs, and nothing is removed: "
     } else {
-        "snapshots are missing that others name, so nobody knows what they need, and nothing is removed: "
+        "snapshots are missing that others name, so no one knows what they need, and nothing is removed: "
     });
     for MissingSnapshot { id, sequence, witness } in hidden.iter().take(NAMED_MAX) {
         // Writing to a string can't fail.

@@ -181,7 +181,7 @@ mod tests {
         let file = copies_folder(&cache, id).join("keyring+00000001");
         let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").mode() & 0o777;
         assert_eq!((mode(&file), mode(&copies_folder(&cache, id)), mode(&cache)), (0o600, 0o700, 0o700));
-        // What somebody may have put there is neither waited for nor followed.
+        // What someone may have put there is neither waited for nor followed.
         fs::rename(&file, home.path().join("elsewhere")).expect("it can be moved");
         symlink(home.path().join("elsewhere"), &file).expect("it can be made");
         assert_eq!(copies.get("keyring/00000001", 4), None);

@@ -8,11 +8,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use lru::LruCache;
-use rustix::fs::{Mode, OFlags, Stat};
+use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use super::denied::Denied;
-use crate::fs::dir;
+use crate::fs::dir::{self, Opening};
 
 /// Directories whose handles are kept.
 const HANDLES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
@@ -141,10 +141,7 @@ impl Folders {
 /// One that may be passed and not read is opened for what is below it.
 fn open(above: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     match dir::open_directory(above, name) {
-        Err(Errno::ACCESS) => {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::openat(above, name, flags, Mode::empty())
-        }
+        Err(Errno::ACCESS) => dir::open_directory_as(above, name, Opening::Reached),
         other => other,
     }
 }

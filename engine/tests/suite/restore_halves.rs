@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use keepfast_engine::EngineError;
 use keepfast_engine::restore::Overwrite;
-use keepfast_testkit::{Ear, Lab, assert_same, tree};
+use keepfast_testkit::{Disk, Ear, Lab, assert_same, tree};
 
 const FILES: u64 = 12;
 
@@ -143,24 +143,14 @@ fn a_killed_restore_is_gone_on_with() {
 fn a_full_disk_leaves_what_is_complete() {
     let lab = Lab::with(large_files);
     lab.backup();
-    let disk = lab.path("small disk");
-    fs::create_dir(&disk).expect("it can be made");
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
-        .arg(&disk)
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: this user can't mount a file system");
-        return;
-    }
+    let Some(disk) = Disk::mount(lab.path("small disk"), "size=16m") else { return };
     let restored = lab.try_restore("latest", &Ear::default(), |options| {
-        options.target = disk.join("target");
+        options.target = disk.path().join("target");
         options.verify = false;
     });
-    let left = files_in(&disk);
-    let _ = std::process::Command::new("umount").arg(&disk).status();
+    let left = files_in(disk.path());
     assert!(matches!(restored, Err(EngineError::File { .. })), "{restored:?}");
-    let here = lab.restored_source(&disk.join("target"));
+    let here = lab.restored_source(&disk.path().join("target"));
     assert!(!left.is_empty(), "some fit");
     for (path, bytes) in left {
         let name = path.strip_prefix(&here).expect("it is one of the source");

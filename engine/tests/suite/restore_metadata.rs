@@ -10,15 +10,13 @@ use rustix::fs::{CWD, FileType, Mode};
 
 /// An access list that gives one more user all rights.
 fn open_to_another() -> Vec<u8> {
-    let entries: [(u16, u16, u32); 5] =
-        [(0x01, 7, u32::MAX), (0x02, 7, 4321), (0x04, 7, u32::MAX), (0x10, 7, u32::MAX), (0x20, 5, u32::MAX)];
-    let mut bytes = 2_u32.to_le_bytes().to_vec();
-    for (tag, permissions, id) in entries {
-        bytes.extend_from_slice(&tag.to_le_bytes());
-        bytes.extend_from_slice(&permissions.to_le_bytes());
-        bytes.extend_from_slice(&id.to_le_bytes());
-    }
-    bytes
+    tree::access_list(&[
+        (0x01, 7, u32::MAX),
+        (0x02, 7, 4321),
+        (0x04, 7, u32::MAX),
+        (0x10, 7, u32::MAX),
+        (0x20, 5, u32::MAX),
+    ])
 }
 
 fn one_of_each(root: &Path) {

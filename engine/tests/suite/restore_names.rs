@@ -8,7 +8,7 @@ use std::process::Command;
 
 use keepfast_engine::restore::Overwrite;
 use keepfast_format::keys::{ChunkKind, Role};
-use keepfast_testkit::{Crafted, Crafter, Ear, Lab, craft, describe, tree};
+use keepfast_testkit::{Crafted, Crafter, Disk, Ear, Lab, craft, describe, tree};
 use rustix::fs::{CWD, Mode, OFlags};
 
 /// More than a stack holds if a function calls itself for each.
@@ -63,13 +63,7 @@ fn a_further_name_on_another_file_system_is_a_file_of_its_own() {
     });
     lab.backup();
     let (target, folder) = (lab.fresh_target(), lab.in_snapshot(""));
-    let disk = target.join("disk");
-    fs::create_dir_all(&disk).expect("it can be made");
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&disk).status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: this user can't mount a file system");
-        return;
-    }
+    let Some(_disk) = Disk::mount(target.join("disk"), "size=2m") else { return };
     let ear = Ear::default();
     let restored = lab.try_restore("latest", &ear, |options| {
         options.target.clone_from(&target);
@@ -78,7 +72,6 @@ fn a_further_name_on_another_file_system_is_a_file_of_its_own() {
         options.verify = false;
     });
     let found = ["1", "disk/2"].map(|name| fs::read(target.join(name)).ok());
-    let _ = Command::new("umount").arg(&disk).status();
     restored.expect("it works");
     assert_eq!(found, [Some(b"the same file".to_vec()), Some(b"the same file".to_vec())]);
     let skipped = ear.skipped();

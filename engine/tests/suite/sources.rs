@@ -16,10 +16,6 @@ use keepfast_testkit::lab::archive_options;
 use keepfast_testkit::{Disk, Ear, Lab, assert_same, describe, tree};
 use rustix::fs::{CWD, Mode, OFlags};
 
-fn patterns(list: &[&str]) -> Patterns {
-    Patterns::new(&list.iter().map(|&pattern| pattern.to_owned()).collect::<Vec<_>>()).expect("they compile")
-}
-
 /// Backs up paths; nothing may be left out.
 #[track_caller]
 fn back_up(lab: &Lab, paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptions<'_>)) {
@@ -50,7 +46,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 fn what_is_excluded_directly_below_the_root_is_left_out() {
     let lab = Lab::new();
     let options = |options: &mut ArchiveOptions<'_>| {
-        options.exclude = patterns(&["/*"]);
+        options.exclude = Patterns::new(&["/*"]).expect("they compile");
         options.dry_run = true;
     };
     let root = [PathBuf::from("/")];
@@ -79,7 +75,7 @@ fn what_is_estimated_is_what_is_backed_up() {
     symlink(lab.source().join("cache"), lab.path("link")).expect("it can be made");
     let change = |options: &mut ArchiveOptions<'_>| {
         options.exclude_caches = true;
-        options.exclude = patterns(&["left out"]);
+        options.exclude = Patterns::new(&["left out"]).expect("they compile");
     };
     // One path is within another, one ends with a slash.
     let paths = [lab.source(), lab.source().join("cache"), lab.path("link/")];
