@@ -232,6 +232,13 @@ pub struct Backup {
     /// Leave out what is in directories that have an entry of this name
     #[arg(long, value_name = "NAME")]
     pub exclude_if_present: Vec<OsString>,
+    /// Leave out files and directories that `chattr +d` has marked, unless PATH names them
+    #[arg(long)]
+    pub exclude_nodump: bool,
+    /// Leave nothing out for a file named `.keepfastignore`: without this, each has patterns like those
+    /// of --exclude-from for the directory that it is in, which stands for `/` there
+    #[arg(long)]
+    pub no_ignore_files: bool,
     /// Leave out files that are larger than this, such as 500M
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     pub exclude_larger_than: Option<u64>,
@@ -242,6 +249,17 @@ pub struct Backup {
     /// that points to a directory
     #[arg(long, conflicts_with_all = ["stdin", "command"])]
     pub follow_sources: bool,
+    /// Back up what symbolic links point to, wherever they are, and not the links; but keep those that
+    /// lead in a circle, or nowhere, or with -x to directories on other file systems
+    #[arg(long, conflicts_with_all = ["stdin", "command"])]
+    pub follow: bool,
+    /// Back up the content of block devices and named pipes that are PATHs, as regular files
+    #[arg(long, conflicts_with_all = ["stdin", "command"])]
+    pub read_special: bool,
+    /// Back up the one directory that is PATH as if it were at this path: such as a file system's own
+    /// snapshot, mounted elsewhere. Excludes and messages mean paths as the snapshot has them
+    #[arg(long = "as", value_name = "PATH", conflicts_with_all = ["stdin", "command"])]
+    pub stored_as: Option<PathBuf>,
     /// Don't take a changed ctime for a changed file
     #[arg(long)]
     pub ignore_ctime: bool,
@@ -255,6 +273,9 @@ pub struct Backup {
     /// Read all files again, whatever the parent snapshot says
     #[arg(long, conflicts_with = "parent")]
     pub force: bool,
+    /// Make no snapshot if nothing has changed since the one that it is compared with
+    #[arg(long, conflicts_with_all = ["stdin", "command", "dry_run"])]
+    pub skip_if_unchanged: bool,
     /// Say what would be read, and store nothing
     #[arg(long, conflicts_with_all = ["stdin", "command"])]
     pub dry_run: bool,

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use keepfast_engine::fs::pattern_lines::PatternLines;
 use keepfast_engine::fs::select::Patterns;
 
 use crate::console::Console;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Compiles patterns, and warns about those that most likely have no effect.
 pub fn compile<P: AsRef<[u8]>>(patterns: &[P], console: &Console) -> Result<Patterns> {
@@ -16,25 +15,17 @@ pub fn compile<P: AsRef<[u8]>>(patterns: &[P], console: &Console) -> Result<Patt
     Ok(compiled)
 }
 
-/// The patterns in a file: a line each, without empty lines and those that begin with `#`. Lines are bytes,
-/// in whatever encoding the names of files are.
+/// The patterns in a file: a line each.
 pub fn lines_of(file: &Path, console: &Console) -> Result<Vec<Vec<u8>>> {
     let content =
         std::fs::read(file).with_context(|| format!("the exclude file {} can't be read", file.display()))?;
-    if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
-        bail!("the exclude file {} is in UTF-16: save it in UTF-8", file.display());
+    let lines = PatternLines::of(&content)
+        .with_context(|| format!("the exclude file {} can't be used", file.display()))?;
+    if lines.has_byte_order_mark {
+        console.warn(&format!(
+            "the exclude file {} begins with a byte-order mark, which is left out",
+            file.display()
+        ));
     }
-    let text = match content.strip_prefix(BYTE_ORDER_MARK) {
-        Some(text) => {
-            console.warn(&format!(
-                "the exclude file {} begins with a byte-order mark, which is left out",
-                file.display()
-            ));
-            text
-        }
-        None => &content,
-    };
-    let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let is_pattern = |line: &&[u8]| !line.trim_ascii().is_empty() && !line.starts_with(b"#");
-    Ok(lines.filter(is_pattern).map(<[u8]>::to_vec).collect())
+    Ok(lines.patterns.into_iter().map(<[u8]>::to_vec).collect())
 }

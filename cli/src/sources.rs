@@ -1,6 +1,7 @@
 //! What a backup is to take: the paths of the command line, and those in the files that it names.
 
 use std::ffi::OsStr;
+use std::fs::{FileType, Metadata};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -35,18 +36,24 @@ pub fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf
                     ))
                     .into());
                 }
-                if kind.is_symlink() && !options.follow_sources {
+                let is_taken = |target: &Metadata| options.read_special && is_special(target.file_type());
+                let is_followed = options.follow
+                    || options.follow_sources
+                    || options.stored_as.is_some()
+                    || std::fs::metadata(path).is_ok_and(|target| is_taken(&target));
+                if kind.is_symlink() && !is_followed {
                     console.event(Event::Notice(format!(
                         "{} is a symbolic link, and the link is backed up; --follow-sources, or a slash behind the \
                          name of a directory, backs up what it points to",
                         path.display()
                     )));
                 }
-                if kind.is_fifo() || kind.is_block_device() || kind.is_char_device() {
-                    console.say(&format!(
-                        "note: {} is a pipe or device, which is backed up as that: --stdin backs up what comes from it",
+                if kind.is_char_device() || (is_special(kind) && !options.read_special) {
+                    let how = if kind.is_char_device() { "--stdin" } else { "--read-special" };
+                    console.event(Event::Notice(format!(
+                        "{} is a pipe or device, and is backed up as that; {how} backs up what comes from it",
                         path.display()
-                    ));
+                    )));
                 }
                 paths.push(settings::absolute(path)?);
             }
@@ -65,6 +72,11 @@ pub fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf
         _ if paths.is_empty() => Err(Usage("the files of --files-from name no path".to_owned()).into()),
         _ => Ok(paths),
     }
+}
+
+/// Whether there is content that --read-special reads.
+fn is_special(kind: FileType) -> bool {
+    kind.is_fifo() || kind.is_block_device()
 }
 
 /// The paths in a file, or in standard input if that is `-`: as they stand there, one a line or one before

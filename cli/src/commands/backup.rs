@@ -92,8 +92,14 @@ fn archive_options(common: &Common, options: &Backup, console: &Console) -> Resu
         exclude_caches: options.exclude_caches,
         exclude_if_present: options.exclude_if_present.iter().map(|name| name.as_bytes().to_vec()).collect(),
         exclude_larger_than: options.exclude_larger_than,
+        ignore_files: !options.no_ignore_files,
+        exclude_nodump: options.exclude_nodump,
         one_file_system: options.one_file_system,
         follow_sources: options.follow_sources,
+        follow: options.follow,
+        read_special: options.read_special,
+        stored_as: options.stored_as.clone(),
+        skip_if_unchanged: options.skip_if_unchanged,
         ignore_ctime: options.ignore_ctime,
         ignore_inode: options.ignore_inode,
         parent: match (&options.parent, options.force) {
@@ -131,7 +137,9 @@ fn print(
             "snapshot": report.snapshot.as_ref().map(snapshots::to_json),
             "dry_run": options.dry_run,
             "summary": snapshots::statistics(counts),
+            "unchanged": report.is_unchanged,
             "changed_while_read": report.changed_while_read,
+            "ignored": report.ignored,
             "packs": report.packs,
             "traffic": render::traffic_json(traffic),
             "seconds": time.as_secs_f64(),
@@ -144,6 +152,7 @@ fn print(
     }
     match &report.snapshot {
         Some(snapshot) => render::line(&format!("snapshot {} saved", &snapshot.head.id.short()[..8])),
+        None if report.is_unchanged => render::line("nothing has changed: no snapshot was made"),
         None => render::line("dry run: nothing was stored"),
     }
     let parent = report
@@ -157,6 +166,9 @@ fn print(
         render::count(counts.files_unchanged),
         render::count(counts.skipped),
     ));
+    if report.ignored > 0 {
+        render::line(&format!("ignored {} entries, by .keepfastignore", render::count(report.ignored)));
+    }
     let verb = if options.dry_run { "to read" } else { "read" };
     let stored = if options.dry_run {
         String::new()

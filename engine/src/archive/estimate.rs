@@ -1,16 +1,20 @@
 //! Counting what a backup will look at, so that a progress bar can say when it will be done.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::ArchiveOptions;
-use super::selection::{Sources, Wanted};
+use super::ignores::Ignores;
+use super::selection::{Sources, Wanted, sources};
+use super::special::has_stream;
 use crate::fs::{dir, meta};
 use crate::monitor::Progress;
 
@@ -21,16 +25,23 @@ const PATH_BYTES_MAX: usize = 4096;
 /// there is. Gives up without a word when `ended` is set: then no one wants to know any more.
 pub fn estimate(paths: &[PathBuf], options: &ArchiveOptions<'_>, ended: &AtomicBool, progress: &Progress) {
     // What can't be walked is the backup's to tell.
-    let Ok(sources) = Sources::new(paths, options.follow_sources) else { return };
-    let Ok(root) = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { return };
+    let Ok(sources) = sources(paths, options) else { return };
+    let begun = match (&options.stored_as, paths) {
+        (Some(path), [directory]) => (directory.as_path(), path.as_os_str().as_bytes(), Wanted::ALL),
+        _ => (Path::new("/"), b"".as_slice(), sources.root()),
+    };
+    let (from, path, wanted) = begun;
+    let Ok(root) = rustix::fs::open(from, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { return };
     let Ok(stat) = rustix::fs::fstat(&root) else { return };
     let mut counting = Counting { options, sources: &sources, stack: Vec::new(), files: 0, bytes: 0 };
     counting.stack.push(Pending {
         above: Rc::new(root),
         name: c".".to_owned(),
-        path: Vec::new(),
-        wanted: sources.root(),
+        path: path.strip_suffix(b"/").unwrap_or(path).to_vec(),
+        wanted,
         device: stat.st_dev,
+        within: Rc::default(),
+        ignores: None,
     });
     while let Some(next) = counting.stack.pop() {
         if ended.load(Ordering::Relaxed) {
@@ -49,6 +60,10 @@ struct Pending {
     path: Vec<u8>,
     wanted: Wanted,
     device: u64,
+    /// The directories that it is in, by device and inode, where links are followed.
+    within: Rc<Vec<(u64, u64)>>,
+    /// What files in those say.
+    ignores: Option<Arc<Ignores>>,
 }
 
 struct Counting<'a> {
@@ -61,36 +76,66 @@ struct Counting<'a> {
 
 impl Counting<'_> {
     fn directory(&mut self, pending: &Pending, ended: &AtomicBool) -> Result<(), Errno> {
-        let Pending { above, name, path, wanted, device } = pending;
+        let Pending { above, name, path, wanted, device, .. } = pending;
+        let options = self.options;
         let handle = Rc::new(dir::open_directory_as(&**above, name, wanted.opening())?);
-        let names = self.options.names_in(wanted, &handle, || path.clone())?;
-        for name in (0..names.len()).map(|index| names.get(index)) {
+        let listing = options.listing_of(wanted, &handle, pending.ignores.as_ref(), || path.clone())?;
+        let mut within = Rc::clone(&pending.within);
+        if options.follow {
+            let own = rustix::fs::fstat(&handle)?;
+            Rc::make_mut(&mut within).push((own.st_dev, own.st_ino));
+        }
+        for name in (0..listing.names.len()).map(|index| listing.names.get(index)) {
             if ended.load(Ordering::Relaxed) {
                 return Ok(());
             }
             let here = wanted.of(name.to_bytes());
-            let Ok(stat) = rustix::fs::statat(handle.as_fd(), name, here.stat_flags()) else { continue };
-            match meta::file_type(&stat) {
-                FileType::RegularFile if self.options.is_too_large(&stat) => {}
+            let below = || [path.as_slice(), b"/", name.to_bytes()].concat();
+            let keep = |target: &rustix::fs::Stat| {
+                within.contains(&(target.st_dev, target.st_ino))
+                    || (options.one_file_system && target.st_dev != *device && !wanted.is_way())
+            };
+            let is_named = || self.sources.name(&below());
+            let Ok(looked) = options.look_at(handle.as_fd(), name, &here, keep, is_named) else { continue };
+            let stat = &looked.stat;
+            match meta::file_type(stat) {
+                FileType::RegularFile if options.is_too_large(stat) => {}
                 FileType::RegularFile => {
                     self.files += 1;
                     self.bytes = self.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
                 }
                 FileType::Directory if path.len() < PATH_BYTES_MAX => {
-                    let below = [path.as_slice(), b"/", name.to_bytes()].concat();
-                    if self.options.is_own(&stat) {
+                    if options.is_own(stat) {
                         continue;
                     }
                     let wanted = match wanted {
                         Wanted::Below(_) => here,
-                        _ => self.options.wanted_of(&stat, *device, self.sources, || below.clone()),
+                        _ => options.wanted_of(&looked, *device, self.sources, below),
                     };
-                    let (above, name) = (Rc::clone(&handle), name.to_owned());
-                    self.stack.push(Pending { above, name, path: below, wanted, device: stat.st_dev });
+                    self.stack.push(Pending {
+                        above: Rc::clone(&handle),
+                        name: name.to_owned(),
+                        path: below(),
+                        wanted,
+                        device: stat.st_dev,
+                        within: Rc::clone(&within),
+                        ignores: listing.ignores.clone(),
+                    });
+                }
+                _ if options.read_special && has_stream(stat) && self.sources.name(&below()) => {
+                    self.files += 1;
+                    self.bytes = self.bytes.saturating_add(size_of_device(&below()));
                 }
                 _ => {}
             }
         }
         Ok(())
     }
+}
+
+/// How much there is to read from a block device; how much comes from a fifo, nothing tells.
+fn size_of_device(path: &[u8]) -> u64 {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(OsStr::from_bytes(path), flags, Mode::empty());
+    opened.and_then(|device| rustix::fs::seek(device, SeekFrom::End(0))).unwrap_or(0)
 }

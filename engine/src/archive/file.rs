@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use rustix::io::Errno;
 
 use super::parent::Earlier;
 use super::pending::Place;
-use super::stream::{PieceJob, StreamFile, StreamJob};
+use super::special::FifoReader;
+use super::stream::{Bytes, PieceJob, StreamFile, StreamJob};
 use super::walk::file_kind;
 use super::worker::{Job, Worker};
 use crate::chunk::PieceReader;
@@ -51,8 +52,14 @@ struct Found {
 
 impl Worker<'_> {
     /// Reads a regular file that the parent doesn't have like this.
-    pub fn read_file(&mut self, place: &Place, directory: BorrowedFd<'_>, earlier: Earlier) -> Result<()> {
-        let opened = self.open_file(directory, place.name()).and_then(|(handle, stat)| {
+    pub fn read_file(
+        &mut self,
+        place: &Place,
+        directory: BorrowedFd<'_>,
+        earlier: Earlier,
+        followed: bool,
+    ) -> Result<()> {
+        let opened = self.open_file(directory, place.name(), followed).and_then(|(handle, stat)| {
             let extents = sparse::data_extents(handle.as_fd(), &stat)?;
             Ok((handle, stat, extents))
         });
@@ -121,28 +128,24 @@ impl Worker<'_> {
         self.note_link(&stat, place);
         let handle = Arc::new(handle);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let source = Box::new(ExtentReader::new(Arc::clone(&handle), extents.as_deref(), size));
-        let file = Arc::new(StreamFile {
-            extents,
-            place: place.clone(),
-            path: place.path(),
-            node: Mutex::new(Some((node, state))),
-            handle: Some((handle, stat)),
-            earlier,
-            assembly: Mutex::default(),
-            outstanding: AtomicUsize::new(1),
-            failed: AtomicBool::new(false),
-        });
+        let reader = ExtentReader::new(Arc::clone(&handle), extents.as_deref(), size);
+        let source = Bytes::Reader(Box::new(reader));
+        let file = StreamFile::of_file(place, (node, state), extents, (handle, stat), earlier);
         self.shared.jobs.push([Job::Stream(StreamJob { file, source })]);
         Ok(())
     }
 
     /// Opens a regular file. One that another program has a lease on (a file server, for its clients) is
     /// given back by it when it is asked to; the kernel takes it after 45 seconds by default.
-    fn open_file(&self, directory: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, Stat), Errno> {
+    fn open_file(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &CStr,
+        followed: bool,
+    ) -> Result<(OwnedFd, Stat), Errno> {
         let mut waited = Duration::ZERO;
         loop {
-            match open_file(directory, name) {
+            match open_file(directory, name, followed) {
                 Err(Errno::AGAIN) if waited < LEASE_WAIT && !self.shared.should_stop() => {
                     std::thread::sleep(LEASE_PAUSE);
                     waited += LEASE_PAUSE;
@@ -189,6 +192,10 @@ impl Worker<'_> {
     pub fn run_stream(&mut self, job: StreamJob) -> Result<()> {
         let StreamJob { file, source } = job;
         let shared = self.shared;
+        let source = match source {
+            Bytes::Reader(reader) => reader,
+            Bytes::Fifo(handle) => Box::new(FifoReader { handle, monitor: shared.monitor }) as Box<dyn Read>,
+        };
         let mut reader = PieceReader::new(shared.chunker, source);
         for number in 0.. {
             if shared.should_stop() {
@@ -263,7 +270,12 @@ impl Worker<'_> {
             None => Node { kind: file_kind(assembly.bytes, content, Extents::Dense), ..node },
         };
         if let Some((handle, stat)) = &file.handle {
-            self.note_if_changed(handle, stat, || file.path.clone());
+            if meta::file_type(stat) != FileType::Fifo {
+                self.note_if_changed(handle, stat, || file.path.clone());
+            } else if assembly.bytes == 0 {
+                self.skipped(&file.path, "nothing was written into it".to_owned());
+                return self.fill(&file.place, None);
+            }
         }
         self.count_kind(&node, &file.earlier);
         self.tally.count_bytes(assembly.bytes, assembly.bytes);
@@ -342,18 +354,29 @@ impl Worker<'_> {
 }
 
 /// Opens a regular file for reading; what isn't one any more is refused.
-fn open_file(directory: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, Stat), Errno> {
-    // NONBLOCK, so that a fifo put in the file's place doesn't hold the thread.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+fn open_file(directory: BorrowedFd<'_>, name: &CStr, followed: bool) -> Result<(OwnedFd, Stat), Errno> {
+    let (handle, stat) = open_to_read(directory, name, followed)?;
+    if meta::file_type(&stat) != FileType::RegularFile {
+        return Err(Errno::LOOP);
+    }
+    Ok((handle, stat))
+}
+
+/// Opens an entry for reading, or what a link in its place points to.
+pub fn open_to_read(
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    followed: bool,
+) -> Result<(OwnedFd, Stat), Errno> {
+    // NONBLOCK, so that a fifo put in a file's place doesn't hold the thread.
+    let links = if followed { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | links;
     let handle = match rustix::fs::openat(directory, name, flags | OFlags::NOATIME, Mode::empty()) {
         // Only a file's owner may leave its access time alone.
         Err(Errno::PERM) => rustix::fs::openat(directory, name, flags, Mode::empty()),
         other => other,
     }?;
     let stat = rustix::fs::fstat(&handle)?;
-    if meta::file_type(&stat) != FileType::RegularFile {
-        return Err(Errno::LOOP);
-    }
     Ok((handle, stat))
 }
 
@@ -446,14 +469,15 @@ fn longer_extents(extents: &[(u64, u64)], size: u64, behind: u64) -> Vec<(u64, u
 }
 
 /// Reads the data of a large file, extent by extent, and then what is behind its size.
-struct ExtentReader {
+pub struct ExtentReader {
     handle: Arc<OwnedFd>,
     extents: std::vec::IntoIter<(u64, u64)>,
     current: (u64, u64),
 }
 
 impl ExtentReader {
-    fn new(handle: Arc<OwnedFd>, extents: Option<&[(u64, u64)]>, size: u64) -> Self {
+    /// From the first of these extents on, or from the beginning where there are none.
+    pub fn new(handle: Arc<OwnedFd>, extents: Option<&[(u64, u64)]>, size: u64) -> Self {
         let mut all = extents.map_or_else(|| vec![(0, size)], <[_]>::to_vec);
         all.push((size, u64::MAX - size));
         Self { handle, extents: all.into_iter(), current: (0, 0) }

@@ -1,59 +1,142 @@
-//! What a backup leaves out, for the walk that reads and for the one that only counts.
+//! What a backup leaves out, and where it follows links: for the walk that reads and for the one that only
+//! counts.
 
 use std::ffi::CStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::ArchiveOptions;
+use super::ignores::{IGNORE_FILE, Ignores};
 use super::selection::{Sources, Wanted};
 use crate::fs::dir::{self, Names};
+use crate::fs::meta;
 
 /// What a directory must begin with to be a cache (Cache Directory Tagging Specification).
 const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 const CACHE_TAG_NAME: &CStr = c"CACHEDIR.TAG";
 
+/// What is to be backed up of a directory.
+#[derive(Default)]
+pub(super) struct Listing {
+    /// The names of its entries.
+    pub names: Names,
+    /// What is said of it by files in it and above it.
+    pub ignores: Option<Arc<Ignores>>,
+    /// How many entries these have left out.
+    pub ignored: u64,
+    /// What is wrong with the file in it.
+    pub flaws: Vec<String>,
+}
+
+/// An entry as it is to be backed up.
+pub(super) struct Looked {
+    /// What the file system says of it.
+    pub stat: Stat,
+    /// Whether that is what a link in its place points to.
+    pub followed: bool,
+}
+
 impl ArchiveOptions<'_> {
-    /// The names in a directory of which this is wanted, without those that are excluded. `path` is the
-    /// directory's.
-    pub(super) fn names_in(
+    /// What is wanted of the entries of a directory of which this is wanted. `path` is the directory's,
+    /// `above` what is said of the one that it is in.
+    pub(super) fn listing_of(
         &self,
         wanted: &Wanted,
         handle: &OwnedFd,
+        above: Option<&Arc<Ignores>>,
         path: impl FnOnce() -> Vec<u8>,
-    ) -> Result<Names, Errno> {
-        match wanted {
-            Wanted::All { .. } => self.all_names_in(handle, path),
-            Wanted::Below(selection) => Ok(Names::of(selection.entries.keys().map(Vec::as_slice))),
-            Wanted::Itself => Ok(Names::default()),
-        }
+    ) -> Result<Listing, Errno> {
+        let names = match wanted {
+            Wanted::All { .. } => return self.all_of(handle, above, path),
+            Wanted::Below(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
+            Wanted::Itself => Names::default(),
+        };
+        Ok(Listing { names, ..Listing::default() })
     }
 
-    fn all_names_in(&self, handle: &OwnedFd, path: impl FnOnce() -> Vec<u8>) -> Result<Names, Errno> {
-        let mut names =
-            dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    fn all_of(
+        &self,
+        handle: &OwnedFd,
+        above: Option<&Arc<Ignores>>,
+        path: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Listing, Errno> {
+        let names = dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let mut listing = Listing { names, ignores: above.cloned(), ..Listing::default() };
+        let has_file = self.ignore_files && listing.names.contains(IGNORE_FILE.to_bytes());
         if self.exclude_caches && is_cache(handle) {
-            names.retain(|name| name == CACHE_TAG_NAME.to_bytes());
+            listing.names.retain(|name| name == CACHE_TAG_NAME);
         }
         for mark in &self.exclude_if_present {
-            if names.contains(mark) {
-                names.retain(|name| name == mark.as_slice());
+            if listing.names.contains(mark) {
+                listing.names.retain(|name| name.to_bytes() == mark.as_slice());
             }
         }
-        if !self.exclude.is_empty() {
-            let mut whole = path();
-            if whole.last() != Some(&b'/') {
-                whole.push(b'/');
-            }
-            let folder = whole.len();
-            names.retain(|name| {
-                whole.truncate(folder);
-                whole.extend_from_slice(name);
-                !self.exclude.matches(&whole, name)
-            });
+        if has_file || listing.ignores.is_some() || !self.exclude.is_empty() {
+            self.match_names(&mut listing, has_file.then_some(handle), path());
         }
-        Ok(names)
+        if self.exclude_nodump {
+            listing.names.retain(|name| !is_nodump(handle.as_fd(), name));
+        }
+        Ok(listing)
+    }
+
+    /// Takes names out that match; with a handle, also those that the directory's own file names.
+    fn match_names(&self, listing: &mut Listing, own_file: Option<&OwnedFd>, mut whole: Vec<u8>) {
+        if whole.last() != Some(&b'/') {
+            whole.push(b'/');
+        }
+        let folder = whole.len();
+        if let Some(handle) = own_file {
+            match Ignores::read(handle, listing.ignores.as_ref(), folder - 1) {
+                Ok(ignores) => {
+                    listing.flaws.extend_from_slice(ignores.doubts());
+                    listing.ignores = Some(Arc::new(ignores));
+                }
+                Err(error) => listing.flaws.push(format!("{error}; nothing is left out by it")),
+            }
+        }
+        let Listing { names, ignores, ignored, .. } = listing;
+        names.retain(|name| {
+            let name = name.to_bytes();
+            whole.truncate(folder);
+            whole.extend_from_slice(name);
+            if self.exclude.matches(&whole, name) {
+                return false;
+            }
+            let is_ignored = ignores.as_ref().is_some_and(|ignores| ignores.leave_out(&whole, name));
+            *ignored += u64::from(is_ignored);
+            !is_ignored
+        });
+    }
+
+    /// Looks at an entry, and at what a link in its place points to where that is wanted. `keep` says
+    /// of a directory whether the link that leads to it is kept; `is_named` of a block device or fifo whether it
+    /// was named as a source.
+    pub(super) fn look_at(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &CStr,
+        wanted: &Wanted,
+        keep: impl FnOnce(&Stat) -> bool,
+        is_named: impl FnOnce() -> bool,
+    ) -> Result<Looked, Errno> {
+        let flags = wanted.stat_flags();
+        let stat = rustix::fs::statat(directory, name, flags)?;
+        let itself = Looked { stat, followed: flags.is_empty() };
+        if meta::file_type(&stat) != FileType::Symlink || !(self.follow || self.read_special) {
+            return Ok(itself);
+        }
+        // One that leads nowhere, or in a circle of links, is a link.
+        let Ok(target) = rustix::fs::statat(directory, name, AtFlags::empty()) else { return Ok(itself) };
+        let is_followed = match meta::file_type(&target) {
+            FileType::Directory => self.follow && !keep(&target),
+            FileType::BlockDevice | FileType::Fifo => self.follow || is_named(),
+            _ => self.follow,
+        };
+        Ok(if is_followed { Looked { stat: target, followed: true } } else { itself })
     }
 
     /// Whether a regular file is too large.
@@ -71,15 +154,15 @@ impl ArchiveOptions<'_> {
     /// where another file system begins that is to be left alone, unless that was named.
     pub(super) fn wanted_of(
         &self,
-        stat: &Stat,
+        looked: &Looked,
         device: u64,
         sources: &Sources,
         path: impl FnOnce() -> Vec<u8>,
     ) -> Wanted {
-        if self.one_file_system && stat.st_dev != device {
+        if self.one_file_system && looked.stat.st_dev != device {
             sources.at(&path()).unwrap_or(Wanted::Itself)
         } else {
-            Wanted::ALL
+            Wanted::All { followed: looked.followed }
         }
     }
 }
@@ -90,4 +173,11 @@ fn is_cache(handle: &OwnedFd) -> bool {
     rustix::fs::openat(handle, CACHE_TAG_NAME, flags, Mode::empty())
         .and_then(|file| rustix::io::pread(&file, &mut begin, 0))
         .is_ok_and(|read| read == CACHE_TAG.len() && begin == CACHE_TAG)
+}
+
+/// Whether an entry has the attribute that `dump` goes by. Where the file system can't tell, it hasn't.
+fn is_nodump(directory: BorrowedFd<'_>, name: &CStr) -> bool {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
+    rustix::fs::statx(directory, name, flags, StatxFlags::TYPE)
+        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::NODUMP))
 }

@@ -5,11 +5,15 @@ mod bundle;
 mod estimate;
 mod file;
 mod filter;
+mod ignores;
 mod jobs;
 mod neighbours;
+mod options;
 mod parent;
 mod pending;
 mod selection;
+mod special;
+mod stand_in;
 mod store;
 mod stream;
 mod walk;
@@ -18,6 +22,7 @@ mod worker;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -26,127 +31,31 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::limits;
 use keepfast_format::links::{self, LinkGroup};
 use keepfast_format::node::{Extents, Node, Timestamp};
-use keepfast_format::snapshot::{Snapshot, SnapshotBody, Statistics};
+use keepfast_format::snapshot::{Snapshot, SnapshotBody};
 use keepfast_format::state::State;
 
 use rustix::fs::CWD;
 
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, open_directory_as};
-use crate::fs::select::Patterns;
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
-    StoredSnapshot, Trees, WriterOptions, WriterTotals, refresh_index, write_packs,
+    StoredSnapshot, Trees, WriterTotals, refresh_index, write_packs,
 };
 use crate::threads::in_threads;
 pub use estimate::estimate;
+pub use options::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream};
 use parent::ParentDirectory;
 use pending::{Directory, DirectoryStart, PagesJob, Place};
 use selection::{Sources, Wanted};
-use stream::{StreamFile, StreamJob};
+use stream::{Bytes, StreamFile, StreamJob};
 use walk::file_kind;
 use worker::{Job, Shared, Tally, Worker};
 
 /// A file that was changed less than this before the parent began is read again: the file
 /// system's clock may be coarser than ours, or behind it.
 const RACY_SECONDS: i64 = 2;
-
-/// What to back up.
-pub enum Source<'a> {
-    /// Files and directories, by absolute paths. One that ends with `/` or `/.` means what a link in its
-    /// place points to.
-    Paths(&'a [PathBuf]),
-    /// A stream that becomes one file.
-    Stream(Stream<'a>),
-}
-
-/// A stream, and how it ended.
-pub struct Stream<'a> {
-    /// The file's name in the snapshot.
-    pub name: Vec<u8>,
-    /// Its bytes.
-    pub reader: Box<dyn Read + Send>,
-    /// Called when all bytes were read and before anything is committed; a reason given here
-    /// (the command that wrote the stream has failed) means that there will be no snapshot.
-    pub ended: Box<dyn FnOnce() -> std::result::Result<(), String> + 'a>,
-}
-
-/// How to back up.
-pub struct ArchiveOptions<'a> {
-    /// The machine's name.
-    pub host: String,
-    /// The user's name.
-    pub user: String,
-    /// Labels for the snapshot.
-    pub tags: Vec<String>,
-    /// The program's name and version.
-    pub program: String,
-    /// What to leave out.
-    pub exclude: Patterns,
-    /// Leave out what is in directories marked as caches.
-    pub exclude_caches: bool,
-    /// Leave out what is in directories that have an entry of one of these names, but for that.
-    pub exclude_if_present: Vec<Vec<u8>>,
-    /// Leave out regular files that have more bytes than this.
-    pub exclude_larger_than: Option<u64>,
-    /// Don't cross into other file systems, unless one is named; where they begin, their directories are
-    /// kept empty.
-    pub one_file_system: bool,
-    /// Take what links point to that are named as sources. Those that end with a slash are followed
-    /// without it.
-    pub follow_sources: bool,
-    /// Don't look at ctime for change detection.
-    pub ignore_ctime: bool,
-    /// Don't look at inode numbers for change detection.
-    pub ignore_inode: bool,
-    /// The snapshot to compare with: a given one, the newest of the same writer, machine and paths, or
-    /// none. Those of writers that the keyring says are continued count as the same writer's.
-    pub parent: ParentChoice,
-    /// Only say what would be done.
-    pub dry_run: bool,
-    /// Threads that walk, read and compress.
-    pub threads: usize,
-    /// How to write.
-    pub writer: WriterOptions,
-    /// How often the session looks for garbage collections while its threads wait for something,
-    /// such as a stream that is slow to come. With zero it looks only as they go on.
-    pub heartbeat: Duration,
-    /// Directories to leave out by device and inode: the repository itself.
-    pub never_enter: Vec<(u64, u64)>,
-    /// The time.
-    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
-    /// The name of a user id.
-    pub user_name: &'a (dyn Fn(u32) -> Option<Vec<u8>> + Sync),
-    /// The name of a group id.
-    pub group_name: &'a (dyn Fn(u32) -> Option<Vec<u8>> + Sync),
-}
-
-/// The snapshot to compare with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ParentChoice {
-    /// The newest in the writer's lineage with the same machine and paths.
-    Newest,
-    /// This one, in the words of the command line; it must be in the writer's lineage.
-    Named(String),
-    /// None: read everything.
-    None,
-}
-
-/// What a backup did.
-#[derive(Debug)]
-pub struct ArchiveReport {
-    /// The snapshot; none on a dry run.
-    pub snapshot: Option<Snapshot>,
-    /// What was counted.
-    pub statistics: Statistics,
-    /// Files that changed while they were read.
-    pub changed_while_read: u64,
-    /// How many packs and segments were stored.
-    pub packs: u64,
-    /// The snapshot that it was compared with, in short.
-    pub parent: Option<String>,
-}
 
 /// Backs up `source`.
 ///
@@ -246,7 +155,14 @@ impl Once<'_> {
         let written = with_heartbeat(&session, options.heartbeat, || {
             write_packs(&session, options.writer, |writer| run.walk(Some(writer)))
         });
-        let committed = written.and_then(|(walked, totals)| self.commit(&session, walked, &totals));
+        let committed = written.and_then(|(walked, totals)| {
+            if options.skip_if_unchanged && self.is_unchanged(&walked) {
+                session.give_up();
+                let report = report(None, walked.tally, &totals, parent);
+                return Ok(ArchiveReport { is_unchanged: true, ..report });
+            }
+            self.commit(&session, walked, &totals)
+        });
         match &committed {
             // No garbage collection waits for it. A store that fails wouldn't take more; one that is full
             // has room for this.
@@ -255,6 +171,18 @@ impl Once<'_> {
             Err(_) => session.give_up(),
         }
         committed
+    }
+
+    /// Whether a snapshot would be as its parent, but for the directories that lead to what was named.
+    fn is_unchanged(&self, walked: &Walked) -> bool {
+        self.parent.is_some_and(|parent| {
+            let body = &parent.snapshot.body;
+            let leads = self.sources.root().is_way();
+            body.paths == self.paths
+                && body.tags == self.options.tags
+                && body.hard_links == walked.hard_links
+                && (body.tree == walked.root.0 || (leads && !walked.is_changed))
+        })
     }
 
     fn commit(&self, session: &Session<'_>, walked: Walked, totals: &WriterTotals) -> Result<ArchiveReport> {
@@ -332,8 +260,10 @@ fn report(
 ) -> ArchiveReport {
     ArchiveReport {
         snapshot,
+        is_unchanged: false,
         statistics: tally.statistics,
         changed_while_read: tally.changed_while_read,
+        ignored: tally.ignored,
         packs: totals.packs.len() as u64,
         parent: parent.map(|parent| parent.snapshot.head.id.short()),
     }
@@ -344,7 +274,7 @@ fn sources_of(source: &Source<'_>, options: &ArchiveOptions<'_>) -> Result<Sourc
         Source::Paths(paths) => paths,
         Source::Stream(_) => [].as_slice(),
     };
-    Sources::new(paths, options.follow_sources)
+    selection::sources(paths, options)
 }
 
 /// The paths as a snapshot has them.
@@ -390,6 +320,8 @@ struct Walked {
     root: (ChunkId, ChunkId),
     hard_links: Content,
     tally: Tally,
+    /// Something of what was named isn't as the parent has it.
+    is_changed: bool,
 }
 
 impl Run<'_> {
@@ -401,10 +333,14 @@ impl Run<'_> {
         });
         let shared =
             Shared::new(self.options, self.sources, writer, self.trees, racy_from, &chunker, self.monitor);
+        let mut tally = Tally::default();
         let ended = match self.source {
-            Source::Paths(_) => {
+            Source::Paths(paths) => {
                 let parent = root_of_parent(&shared, self.parent);
-                shared.jobs.push([begin_paths(&shared, parent)?]);
+                tally.add(match (&self.options.stored_as, paths) {
+                    (Some(_), [directory]) => stand_in::begin(&shared, directory, parent)?,
+                    _ => begin_paths(&shared, parent)?,
+                });
                 None
             }
             Source::Stream(stream) => {
@@ -413,7 +349,6 @@ impl Run<'_> {
                 Some(ended)
             }
         };
-        let mut tally = Tally::default();
         for counted in in_threads(self.options.threads, || Worker::new(&shared).run()) {
             tally.add(counted);
         }
@@ -421,11 +356,12 @@ impl Run<'_> {
         let mut worker = Worker::new(&shared);
         let hard_links = worker.store_blob(&links::encode(&groups))?;
         tally.add(worker.run());
+        let is_changed = shared.is_changed.load(Ordering::Relaxed);
         let root = shared.into_root()?;
         if let Some(Err(why)) = ended.map(|ended| ended()) {
             return Err(EngineError::Unusable(why));
         }
-        Ok(Walked { root, hard_links, tally })
+        Ok(Walked { root, hard_links, tally, is_changed })
     }
 }
 
@@ -443,15 +379,13 @@ fn root_of_parent(shared: &Shared<'_>, parent: Option<&StoredSnapshot>) -> Paren
 }
 
 /// The root directory, with the way to each path that was asked for.
-fn begin_paths(shared: &Shared<'_>, parent: ParentDirectory) -> Result<Job> {
+fn begin_paths(shared: &Shared<'_>, parent: ParentDirectory) -> Result<Tally> {
     let wanted = shared.sources.root();
     let handle = open_directory_as(CWD, c"/", wanted.opening()).map_err(EngineError::file("/"))?;
-    let names =
-        shared.options.names_in(&wanted, &handle, || b"/".to_vec()).map_err(EngineError::file("/"))?;
-    let device = rustix::fs::fstat(&handle).map_err(EngineError::file("/"))?.st_dev;
-    let directory =
-        Directory::begin(DirectoryStart { names, parent, wanted, device, own: None, place: None });
-    Ok(Job::Pages(PagesJob { directory, handle: Arc::new(handle), from: 0 }))
+    let mut worker = Worker::new(shared);
+    let directory = worker.begin_root(&handle, parent, wanted).map_err(EngineError::file("/"))?;
+    shared.jobs.push([Job::Pages(PagesJob { directory, handle: Arc::new(handle), from: 0 })]);
+    Ok(worker.tally)
 }
 
 /// A root directory with one file, whose content is a stream.
@@ -470,6 +404,8 @@ fn begin_stream(
         parent: ParentDirectory::default(),
         wanted: Wanted::ALL,
         device: 0,
+        inode: 0,
+        ignores: None,
         own: None,
         place: None,
     });
@@ -487,7 +423,7 @@ fn begin_stream(
     };
     let state = State { ctime: now, inode: 0, device: 0, children: None };
     let file = StreamFile::of_stream(Place { page: page.clone(), slot: 0 }, node, state);
-    shared.jobs.push([Job::Stream(StreamJob { file, source: reader })]);
+    shared.jobs.push([Job::Stream(StreamJob { file, source: Bytes::Reader(reader) })]);
     // The page's own walk is over: there is nothing to look at but the stream.
     Worker::new(shared).end_walk_of(&page)
 }

@@ -134,7 +134,8 @@ impl Worker<'_> {
                     self.bundle_read(&place, (node, state), earlier, bytes, directory)?;
                 }
                 Found::Kept(kept) => {
-                    self.read_file(&place, directory, Earlier::Same(Box::new(kept)))?;
+                    let followed = kept.followed;
+                    self.read_file(&place, directory, Earlier::Same(Box::new(kept)), followed)?;
                 }
             }
         }

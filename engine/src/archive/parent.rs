@@ -76,6 +76,8 @@ pub struct Kept {
     pub state: State,
     /// Whether it has other names.
     pub is_linked: bool,
+    /// Whether a link in its place is followed to it.
+    pub followed: bool,
 }
 
 /// Walks a parent's directory beside a sorted list of names.

@@ -10,6 +10,7 @@ use keepfast_format::node::Node;
 use keepfast_format::state::State;
 use keepfast_format::tree::page_ends_after;
 
+use super::ignores::Ignores;
 use super::parent::ParentDirectory;
 use super::selection::Wanted;
 use crate::fs::dir::Names;
@@ -27,6 +28,10 @@ pub struct Directory {
     pub wanted: Wanted,
     /// The device that it is on.
     pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// What files in it and above it say of its entries.
+    pub ignores: Option<Arc<Ignores>>,
     pub(super) own: Mutex<Option<(Node, State)>>,
     pub(super) place: Option<Place>,
     page_starts: Vec<usize>,
@@ -77,6 +82,8 @@ pub struct DirectoryStart {
     pub parent: ParentDirectory,
     pub wanted: Wanted,
     pub device: u64,
+    pub inode: u64,
+    pub ignores: Option<Arc<Ignores>>,
     /// Its own node and state, without trees; the root has none.
     pub own: Option<(Node, State)>,
     pub place: Option<Place>,
@@ -100,6 +107,8 @@ impl Directory {
             parent: start.parent,
             wanted: start.wanted,
             device: start.device,
+            inode: start.inode,
+            ignores: start.ignores,
             own: Mutex::new(start.own),
             place: start.place,
             page_starts,
@@ -128,6 +137,20 @@ impl Directory {
             path.extend_from_slice(name);
         }
         if path.is_empty() { b"/".to_vec() } else { path }
+    }
+
+    /// Whether this is it, or one that it is in.
+    pub fn is_within(&self, device: u64, inode: u64) -> bool {
+        let mut directory = self;
+        loop {
+            if (directory.device, directory.inode) == (device, inode) {
+                return true;
+            }
+            match &directory.place {
+                Some(place) => directory = &place.page.directory,
+                None => return false,
+            }
+        }
     }
 
     /// The absolute path of an entry.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::AtFlags;
 
+use super::ArchiveOptions;
 use crate::error::{EngineError, Result};
 use crate::fs::dir::Opening;
 
@@ -127,6 +128,11 @@ impl Sources {
         (!below.is_empty()).then(|| group(&below))
     }
 
+    /// Whether this absolute path was named.
+    pub fn name(&self, path: &[u8]) -> bool {
+        matches!(self.at(path), Some(Wanted::All { .. }))
+    }
+
     /// The paths in order, each once, without what only says how they are taken.
     pub fn paths(&self) -> Vec<Vec<u8>> {
         let path = |source: &Source| {
@@ -138,6 +144,19 @@ impl Sources {
         paths.sort_unstable();
         paths.dedup();
         paths
+    }
+}
+
+/// The paths that a backup is asked for; if they shall be stored elsewhere, where they are stored.
+pub fn sources(paths: &[PathBuf], options: &ArchiveOptions<'_>) -> Result<Sources> {
+    match (&options.stored_as, paths) {
+        (None, _) => Sources::new(paths, options.follow_sources || options.follow),
+        (Some(path), [_]) => Sources::new(&[path], false),
+        (Some(path), _) => Err(EngineError::Unusable(format!(
+            "one directory can be stored as {}, and {} were named",
+            path.display(),
+            paths.len()
+        ))),
     }
 }
 

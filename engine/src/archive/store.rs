@@ -19,8 +19,23 @@ use crate::error::Result;
 impl Worker<'_> {
     /// Says what became of an entry.
     pub fn fill(&mut self, place: &Place, entry: Entry) -> Result<()> {
-        lock(&place.page.entries)[place.slot] = entry;
+        self.put(place, entry);
         self.count_down(&place.page)
+    }
+
+    fn put(&self, place: &Place, entry: Entry) {
+        let shared = self.shared;
+        if shared.options.skip_if_unchanged && is_named(place) && !self.is_in_parent(place, entry.as_ref()) {
+            shared.is_changed.store(true, Ordering::Relaxed);
+        }
+        lock(&place.page.entries)[place.slot] = entry;
+    }
+
+    /// Whether the parent has the same, or nothing either.
+    fn is_in_parent(&self, place: &Place, entry: Option<&(Node, State)>) -> bool {
+        let mut parent = place.page.directory.parent.cursor(self.shared.trees);
+        let known = parent.find(place.name().to_bytes());
+        known.is_ok_and(|known| known.map(|(node, _)| node) == entry.map(|(node, _)| node))
     }
 
     /// Says that all entries of a page have been looked at.
@@ -50,7 +65,7 @@ impl Worker<'_> {
                 let node = Node { kind: NodeKind::Directory { tree }, ..node };
                 (node, State { children: Some(state), ..own })
             });
-            lock(&place.page.entries)[place.slot] = own;
+            self.put(place, own);
             page = Arc::clone(&place.page);
         }
     }
@@ -123,6 +138,12 @@ impl Worker<'_> {
         }
         builder.finish(&mut |list| self.store_metadata(&list))
     }
+}
+
+/// Whether this was named as a source, or is gone from where one leads.
+fn is_named(place: &Place) -> bool {
+    let wanted = &place.page.directory.wanted;
+    wanted.is_way() && !wanted.of(place.name().to_bytes()).is_way()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -20,7 +20,15 @@ pub struct StreamJob {
     /// What its pieces come together in.
     pub file: Arc<StreamFile>,
     /// Where its bytes come from.
-    pub source: Box<dyn Read + Send>,
+    pub source: Bytes,
+}
+
+/// Where bytes come from.
+pub enum Bytes {
+    /// From this.
+    Reader(Box<dyn Read + Send>),
+    /// From a fifo, which is waited for.
+    Fifo(Arc<OwnedFd>),
 }
 
 /// A piece of a large file.
@@ -56,6 +64,27 @@ pub struct Assembly {
 }
 
 impl StreamFile {
+    /// A large file, or something else that is read like one.
+    pub fn of_file(
+        place: &Place,
+        node: (Node, State),
+        extents: Option<Vec<(u64, u64)>>,
+        handle: (Arc<OwnedFd>, Stat),
+        earlier: Earlier,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            extents,
+            place: place.clone(),
+            path: place.path(),
+            node: Mutex::new(Some(node)),
+            handle: Some(handle),
+            earlier,
+            assembly: Mutex::default(),
+            outstanding: AtomicUsize::new(1),
+            failed: AtomicBool::new(false),
+        })
+    }
+
     /// A stream that becomes the file `node`.
     pub fn of_stream(place: Place, node: Node, state: State) -> Arc<Self> {
         let path = node.name.clone();

@@ -1,6 +1,6 @@
 //! Walking directories: listing, comparing with the parent snapshot, reading what is new.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -13,10 +13,13 @@ use keepfast_format::state::State;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use super::filter::{Listing, Looked};
+use super::ignores::{IGNORE_FILE, Ignores};
 use super::parent::{Earlier, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
 use super::selection::Wanted;
-use super::worker::{Job, Worker};
+use super::special::has_stream;
+use super::worker::{Job, Shared, Worker};
 use crate::error::Result;
 use crate::fs::dir::{self, Opening};
 use crate::fs::meta::{self, Attributes};
@@ -26,8 +29,10 @@ impl Worker<'_> {
     /// Opens and lists a directory.
     pub fn run_directory(&mut self, job: DirectoryJob) -> Result<()> {
         let opening = job.wanted.opening();
-        let begun = dir::open_directory_as(&*job.above, job.place.name(), opening)
-            .and_then(|handle| self.begin_directory(&job, handle));
+        let begun = dir::open_directory_as(&*job.above, job.place.name(), opening).and_then(|handle| {
+            let directory = self.begin_directory(&job, &handle, &job.place.page.directory)?;
+            Ok((directory, handle))
+        });
         match begun {
             Ok((directory, handle)) => {
                 self.tally.statistics.dirs += 1;
@@ -42,28 +47,77 @@ impl Worker<'_> {
         }
     }
 
-    fn begin_directory(
+    /// Begins a directory that was opened, in the one `above`.
+    pub fn begin_directory(
         &mut self,
         job: &DirectoryJob,
-        handle: OwnedFd,
-    ) -> Result<(Arc<Directory>, OwnedFd), Errno> {
-        let stat = rustix::fs::fstat(&handle)?;
+        handle: &OwnedFd,
+        above: &Directory,
+    ) -> Result<Arc<Directory>, Errno> {
+        let stat = rustix::fs::fstat(handle)?;
+        let is_followed = job.wanted == (Wanted::All { followed: true }) && !above.wanted.is_way();
+        if is_followed && above.is_within(stat.st_dev, stat.st_ino) {
+            // It was another one when it was looked at.
+            return Err(Errno::LOOP);
+        }
         let attributes = match job.wanted.opening() {
-            Opening::Listed | Opening::Followed => meta::xattrs_of(&handle),
-            Opening::Passed | Opening::Reached => meta::xattrs_at(&handle, c".")?,
+            Opening::Listed | Opening::Followed => meta::xattrs_of(handle),
+            Opening::Passed | Opening::Reached => meta::xattrs_at(handle, c".")?,
         };
-        let names = self.shared.options.names_in(&job.wanted, &handle, || job.place.path())?;
+        let listing = self.listing_of(&job.wanted, handle, above.ignores.as_ref(), || job.place.path())?;
         let kind = NodeKind::Directory { tree: ChunkId::new([0; ChunkId::SIZE]) };
         let own = self.node(&job.place, &stat, attributes, kind);
         let start = DirectoryStart {
-            names,
+            names: listing.names,
             parent: job.parent.clone(),
             wanted: job.wanted.clone(),
             device: stat.st_dev,
+            inode: stat.st_ino,
+            ignores: listing.ignores,
             own: Some(own),
             place: Some(job.place.clone()),
         };
-        Ok((Directory::begin(start), handle))
+        Ok(Directory::begin(start))
+    }
+
+    /// Begins the root directory: it has no place, and nothing of its own in a snapshot.
+    pub fn begin_root(
+        &mut self,
+        handle: &OwnedFd,
+        parent: ParentDirectory,
+        wanted: Wanted,
+    ) -> Result<Arc<Directory>, Errno> {
+        let stat = rustix::fs::fstat(handle)?;
+        let listing = self.listing_of(&wanted, handle, None, || b"/".to_vec())?;
+        Ok(Directory::begin(DirectoryStart {
+            names: listing.names,
+            parent,
+            wanted,
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            ignores: listing.ignores,
+            own: None,
+            place: None,
+        }))
+    }
+
+    /// What is wanted of a directory's entries. Says what is wrong with a file in it that names some.
+    pub fn listing_of(
+        &mut self,
+        wanted: &Wanted,
+        handle: &OwnedFd,
+        above: Option<&Arc<Ignores>>,
+        path: impl Fn() -> Vec<u8>,
+    ) -> Result<Listing, Errno> {
+        let listing = self.shared.options.listing_of(wanted, handle, above, &path)?;
+        self.tally.ignored += listing.ignored;
+        for flaw in &listing.flaws {
+            let file = IGNORE_FILE.to_string_lossy();
+            let path = path();
+            let folder = Path::new(OsStr::from_bytes(&path));
+            self.shared.monitor.event(Event::Notice(format!("{}: {flaw}", folder.join(&*file).display())));
+        }
+        Ok(listing)
     }
 
     /// Walks one page; the following ones go onto the stack first, for other threads to take.
@@ -95,14 +149,14 @@ impl Worker<'_> {
             });
             // What has to be read anyway is opened at once, and looked at then.
             if known.is_none() && directory.names.is_listed_as_file(index) && self.frames.is_some() {
-                self.read_file(&place, handle.as_fd(), Earlier::Nothing)?;
+                self.read_file(&place, handle.as_fd(), Earlier::Nothing, false)?;
                 if shared.should_stop() {
                     return Ok(());
                 }
                 continue;
             }
-            let stat = match rustix::fs::statat(&**handle, name, wanted.stat_flags()) {
-                Ok(stat) => stat,
+            let looked = match self.look_at(&directory, &place, handle.as_fd(), &wanted) {
+                Ok(looked) => looked,
                 Err(error) => {
                     if directory.wanted.is_way() {
                         // It was asked for by name: that it isn't there is no accident of timing.
@@ -114,8 +168,8 @@ impl Worker<'_> {
                     continue;
                 }
             };
-            if meta::file_type(&stat) == FileType::Directory {
-                let Some(wanted) = self.enter(&directory, &place, &stat, wanted) else {
+            if meta::file_type(&looked.stat) == FileType::Directory {
+                let Some(wanted) = self.enter(&directory, &place, &looked, wanted) else {
                     self.fill(&place, None)?;
                     continue;
                 };
@@ -130,7 +184,7 @@ impl Worker<'_> {
                 let above = Arc::clone(handle);
                 below.push(Job::Directory(DirectoryJob { place, above, parent, wanted }));
             } else {
-                self.walk_entry(&place, handle.as_fd(), &stat, known)?;
+                self.walk_entry(&place, handle.as_fd(), &looked, known)?;
             }
             if shared.should_stop() {
                 return Ok(());
@@ -141,20 +195,48 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// Looks at an entry. Says so where a link is kept that would lead in a circle.
+    fn look_at(
+        &self,
+        directory: &Directory,
+        place: &Place,
+        handle: BorrowedFd<'_>,
+        wanted: &Wanted,
+    ) -> Result<Looked, Errno> {
+        let Shared { options, sources, monitor, .. } = self.shared;
+        let keep = |target: &Stat| {
+            if directory.is_within(target.st_dev, target.st_ino) {
+                monitor.event(Event::Notice(format!(
+                    "{}: it leads back to a directory that it is in, and is kept as a link",
+                    Path::new(OsStr::from_bytes(&place.path())).display()
+                )));
+                return true;
+            }
+            options.one_file_system && target.st_dev != directory.device && !directory.wanted.is_way()
+        };
+        options.look_at(handle, place.name(), wanted, keep, || sources.name(&place.path()))
+    }
+
     fn walk_entry(
         &mut self,
         place: &Place,
         handle: BorrowedFd<'_>,
-        stat: &Stat,
+        looked: &Looked,
         known: Option<(&Node, &State)>,
     ) -> Result<()> {
+        let Looked { ref stat, followed } = *looked;
+        let Shared { options, sources, .. } = self.shared;
+        let earlier = || known.map_or(Earlier::Nothing, |(node, _)| Earlier::Known(Box::new(node.clone())));
+        if options.read_special && has_stream(stat) && sources.name(&place.path()) {
+            return self.read_special(place, handle, earlier(), followed);
+        }
         if meta::file_type(stat) == FileType::RegularFile && self.shared.options.is_too_large(stat) {
             return self.fill(place, None);
         }
         if let Some((node, _)) =
             known.filter(|(node, state)| self.is_unchanged(stat, node, state) && self.is_stored(node))
         {
-            let kept = self.kept(place, handle, stat, node);
+            let kept = self.kept(place, handle, looked, node);
             return match kept.node.kind {
                 NodeKind::File { size, extents: Extents::Dense | Extents::Bundled { .. }, .. }
                     if self.is_bundled(size) && self.frames.is_some() =>
@@ -165,11 +247,10 @@ impl Worker<'_> {
             };
         }
         if meta::file_type(stat) == FileType::RegularFile {
-            let earlier = known.map_or(Earlier::Nothing, |(node, _)| Earlier::Known(Box::new(node.clone())));
-            return self.read_file(place, handle, earlier);
+            return self.read_file(place, handle, earlier(), followed);
         }
         self.note_link(stat, place);
-        let entry = match self.special_node(handle, place, stat) {
+        let entry = match self.special_node(handle, place, looked) {
             Ok(entry) => Some(entry),
             Err(error) => {
                 self.lost(place, error);
@@ -181,16 +262,17 @@ impl Worker<'_> {
 
     /// What is taken over from the parent. ctime tells of other attributes; where it isn't looked at, the
     /// attributes themselves are.
-    fn kept(&mut self, place: &Place, handle: BorrowedFd<'_>, stat: &Stat, node: &Node) -> Kept {
+    fn kept(&mut self, place: &Place, handle: BorrowedFd<'_>, looked: &Looked, node: &Node) -> Kept {
+        let Looked { ref stat, followed } = *looked;
         let (mut node, mut state) = (node.clone(), meta::state(stat));
         if self.shared.options.ignore_ctime {
             // One that is gone by now has those that it had.
-            if let Ok(attributes) = meta::xattrs_at(handle, place.name()) {
+            if let Ok(attributes) = attributes_of(handle, place.name(), followed) {
                 self.note_missed(place, &attributes, &mut state);
                 node.xattrs = attributes.read;
             }
         }
-        Kept { node, state, is_linked: is_linked(stat) }
+        Kept { node, state, is_linked: is_linked(stat), followed }
     }
 
     /// The node of a link, fifo, socket or device, and its state.
@@ -198,8 +280,9 @@ impl Worker<'_> {
         &mut self,
         handle: BorrowedFd<'_>,
         place: &Place,
-        stat: &Stat,
+        looked: &Looked,
     ) -> Result<(Node, State), Errno> {
+        let Looked { ref stat, followed } = *looked;
         let name = place.name();
         let major = rustix::fs::major(stat.st_rdev);
         let minor = rustix::fs::minor(stat.st_rdev);
@@ -211,7 +294,7 @@ impl Worker<'_> {
             FileType::BlockDevice => NodeKind::BlockDevice { major, minor },
             FileType::RegularFile | FileType::Directory | FileType::Unknown => return Err(Errno::INVAL),
         };
-        let attributes = meta::xattrs_at(handle, name)?;
+        let attributes = attributes_of(handle, name, followed)?;
         Ok(self.node(place, stat, attributes, kind))
     }
 
@@ -292,7 +375,7 @@ impl Worker<'_> {
 
     /// Takes an entry over from the parent.
     pub fn keep(&mut self, place: &Place, kept: Kept) -> Result<()> {
-        let Kept { node, state, is_linked } = kept;
+        let Kept { node, state, is_linked, .. } = kept;
         if is_linked {
             self.add_link(place, state.device, state.inode);
         }
@@ -328,9 +411,9 @@ impl Worker<'_> {
     }
 
     /// What is wanted of a directory that was found; nothing of the repository itself.
-    fn enter(&self, above: &Directory, place: &Place, stat: &Stat, wanted: Wanted) -> Option<Wanted> {
+    fn enter(&self, above: &Directory, place: &Place, looked: &Looked, wanted: Wanted) -> Option<Wanted> {
         let options = self.shared.options;
-        if options.is_own(stat) {
+        if options.is_own(&looked.stat) {
             self.shared.monitor.event(Event::Notice(format!(
                 "{}: left out, because it is the repository or its cache",
                 Path::new(OsStr::from_bytes(&place.path())).display()
@@ -341,7 +424,7 @@ impl Worker<'_> {
         if above.wanted.is_way() {
             return Some(wanted);
         }
-        Some(options.wanted_of(stat, above.device, self.shared.sources, || place.path()))
+        Some(options.wanted_of(looked, above.device, self.shared.sources, || place.path()))
     }
 
     /// Reports an entry that can't be opened or looked at; one that isn't there at the end of its page.
@@ -390,10 +473,16 @@ impl Worker<'_> {
         self.skipped(path, why);
     }
 
-    fn skipped(&mut self, path: &[u8], why: String) {
+    /// Reports an entry that isn't in the snapshot.
+    pub fn skipped(&mut self, path: &[u8], why: String) {
         self.tally.statistics.skipped += 1;
         self.shared.monitor.event(Event::Skipped { path: Path::new(OsStr::from_bytes(path)), why });
     }
+}
+
+/// The attributes of an entry that isn't opened, or of what a link in its place points to.
+fn attributes_of(directory: BorrowedFd<'_>, name: &CStr, followed: bool) -> Result<Attributes, Errno> {
+    if followed { meta::xattrs_behind(directory, name) } else { meta::xattrs_at(directory, name) }
 }
 
 /// Whether an entry has other names.

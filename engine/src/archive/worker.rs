@@ -52,6 +52,8 @@ pub struct Shared<'a> {
     pub buffers: Mutex<Vec<Piece>>,
     /// Paths of files with several links, by device and inode.
     pub links: Mutex<HashMap<(u64, u64), Vec<Vec<u8>>>>,
+    /// Something of what was named isn't as the parent has it.
+    pub is_changed: AtomicBool,
     /// Whether a damaged parent has been reported.
     pub parent_reported: AtomicBool,
     root: Mutex<Option<(ChunkId, ChunkId)>>,
@@ -65,6 +67,8 @@ pub struct Tally {
     pub statistics: Statistics,
     /// Files that changed while they were read.
     pub changed_while_read: u64,
+    /// Entries that files in the tree have left out.
+    pub ignored: u64,
     /// User ids that were seen.
     pub users: BTreeSet<u32>,
     /// Group ids that were seen.
@@ -109,6 +113,7 @@ impl<'a> Shared<'a> {
             jobs: Jobs::new(options.threads + 1),
             buffers: Mutex::default(),
             links: Mutex::default(),
+            is_changed: AtomicBool::new(false),
             parent_reported: AtomicBool::new(false),
             root: Mutex::default(),
             error: Mutex::default(),
@@ -205,6 +210,7 @@ impl Tally {
         sum.dirs += more.dirs;
         self.count_bytes(more.bytes_read, more.bytes_total);
         self.changed_while_read += other.changed_while_read;
+        self.ignored += other.ignored;
         self.users.extend(other.users);
         self.groups.extend(other.groups);
     }

@@ -1,7 +1,8 @@
 //! Listing a directory into one allocation, in the order that trees have.
 
 use std::ffi::CStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -66,11 +67,10 @@ impl Names {
     }
 
     /// Keeps the names that `keep` wants.
-    pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
+    pub fn retain(&mut self, mut keep: impl FnMut(&CStr) -> bool) {
         let bytes = &self.bytes;
-        self.starts.retain(|start| {
-            CStr::from_bytes_until_nul(&bytes[*start as usize..]).is_ok_and(|name| keep(name.to_bytes()))
-        });
+        self.starts
+            .retain(|start| CStr::from_bytes_until_nul(&bytes[*start as usize..]).is_ok_and(&mut keep));
     }
 
     fn push(&mut self, name: &[u8], is_file: bool) {
@@ -115,6 +115,22 @@ pub fn open_directory_as(parent: impl AsFd, name: &CStr, opening: Opening) -> Re
 /// Opens a directory below another, refusing symbolic links.
 pub fn open_directory(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     open_directory_as(parent, name, Opening::Listed)
+}
+
+/// Reads a regular file in a directory that has no more than this many bytes. Whatever is in its place,
+/// this neither waits nor takes more memory, nor follows a link.
+pub fn read_file(directory: impl AsFd, name: &CStr, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it isn't a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
 }
 
 /// Lists an open directory, without `.` and `..`.

@@ -84,15 +84,33 @@ pub fn xattrs_of(file: impl AsFd) -> Attributes {
 /// The extended attributes of an entry that can't be opened (a link, a fifo, a device), or of the
 /// directory itself, which is `.`, where it may not be read. `NOENT` if the entry isn't there.
 pub fn xattrs_at(directory: impl AsFd, name: &CStr) -> Result<Attributes, Errno> {
+    let list = |path: &[u8], buffer: &mut [u8]| rustix::fs::llistxattr(path, buffer);
+    let get = |path: &[u8], name: &CStr, buffer: &mut [u8]| rustix::fs::lgetxattr(path, name, buffer);
+    xattrs_by(directory.as_fd(), name, list, get)
+}
+
+/// As [`xattrs_at`], of what a link in the entry's place points to.
+pub fn xattrs_behind(directory: impl AsFd, name: &CStr) -> Result<Attributes, Errno> {
+    let list = |path: &[u8], buffer: &mut [u8]| rustix::fs::listxattr(path, buffer);
+    let get = |path: &[u8], name: &CStr, buffer: &mut [u8]| rustix::fs::getxattr(path, name, buffer);
+    xattrs_by(directory.as_fd(), name, list, get)
+}
+
+fn xattrs_by(
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    list: impl Fn(&[u8], &mut [u8]) -> Result<usize, Errno>,
+    get: impl Fn(&[u8], &CStr, &mut [u8]) -> Result<usize, Errno>,
+) -> Result<Attributes, Errno> {
     let mut is_gone = false;
     let read = beside::at(directory, name, |path| {
         Ok(read_xattrs(
             |buffer| {
-                let listed = rustix::fs::llistxattr(path, buffer);
+                let listed = list(path, buffer);
                 is_gone = listed == Err(Errno::NOENT);
                 listed
             },
-            |name, buffer| rustix::fs::lgetxattr(path, name, buffer),
+            |name, buffer| get(path, name, buffer),
         ))
     });
     match read {

@@ -5,6 +5,7 @@ pub mod beside;
 pub mod compare;
 pub mod dir;
 pub mod meta;
+pub mod pattern_lines;
 pub mod privileges;
 pub mod select;
 pub mod sparse;

@@ -17,6 +17,15 @@ pub struct Patterns {
     doubts: Vec<String>,
 }
 
+/// What patterns say of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It matches.
+    Matches,
+    /// A pattern with a `!` takes it back.
+    TakenBack,
+}
+
 /// Globs that are matched together.
 #[derive(Debug, Clone, Default)]
 struct Globs {
@@ -108,21 +117,28 @@ impl Patterns {
     /// Whether an entry matches, given its whole path and its name.
     #[must_use]
     pub fn matches(&self, path: &[u8], name: &[u8]) -> bool {
+        self.verdict(path, name) == Some(Verdict::Matches)
+    }
+
+    /// What the last pattern that fits an entry says of it, if one does.
+    #[must_use]
+    pub fn verdict(&self, path: &[u8], name: &[u8]) -> Option<Verdict> {
         // Asked for every entry: most patterns are UTF-8, and take nothing back.
         let has_bytes = !self.byte_names.set.is_empty() || !self.byte_paths.set.is_empty();
         if self.takes_back.is_empty() {
-            return self.names.matches(name)
+            let fits = self.names.matches(name)
                 || self.paths.matches(path)
                 || (has_bytes
                     && (self.byte_names.matches(each_byte(name).as_bytes())
                         || self.byte_paths.matches(each_byte(path).as_bytes())));
+            return fits.then_some(Verdict::Matches);
         }
         let mut last = self.names.last(name).max(self.paths.last(path));
         if has_bytes {
             last = last.max(self.byte_names.last(each_byte(name).as_bytes()));
             last = last.max(self.byte_paths.last(each_byte(path).as_bytes()));
         }
-        last.is_some_and(|number| !self.takes_back[number])
+        last.map(|number| if self.takes_back[number] { Verdict::TakenBack } else { Verdict::Matches })
     }
 
     /// Why an exception for one path has no effect, if it has none: what is left out isn't looked into.

@@ -6,11 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use keepfast_engine::EngineError;
-use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream, archive};
+use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, Source, Stream, archive};
 use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
-use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::prune::{PruneOptions, Share, prune};
 #[cfg(feature = "flaws")]
 use keepfast_engine::repo::Flaw;
@@ -22,7 +21,7 @@ use super::cache::Cache;
 use super::files::{Files, any_stream, change, read_tree, write_tree};
 use super::mischief;
 use super::process::{CLOCK_START_S, SimProcess};
-use crate::lab::{Opened, PASSWORD};
+use crate::lab::{Opened, PASSWORD, archive_options};
 use crate::monitor::{Ear, Heard};
 
 /// The name of the file that a stream becomes.
@@ -193,29 +192,18 @@ impl<'p> Machine<'p> {
         let tag = format!("{} {} {}", process.name(), self.name, self.backups);
         self.known.lock().files.insert(tag.clone(), files);
         let Opened { repository, snapshots, index } = self.open()?;
+        let clock = || process.now();
         let options = ArchiveOptions {
             host: self.name.clone(),
             user: "user".to_owned(),
             tags: vec![tag.clone()],
             program: "simulator".to_owned(),
-            exclude: Patterns::default(),
-            exclude_caches: false,
-            exclude_if_present: Vec::new(),
-            exclude_larger_than: None,
-            one_file_system: false,
-            follow_sources: false,
             // These are the kernel's, and differ from run to run.
             ignore_ctime: true,
             ignore_inode: true,
-            parent: ParentChoice::Newest,
-            dry_run: false,
             threads: 1,
             writer: WriterOptions { compression_level: 1, verify: true, uploads: 0 },
-            heartbeat: Duration::ZERO,
-            never_enter: Vec::new(),
-            clock: &|| process.now(),
-            user_name: &|_| None,
-            group_name: &|_| None,
+            ..archive_options(&clock)
         };
         let report = archive(&repository, &index, &snapshots, source, &options, &Ear::default())?;
         self.known.lock().done.push(tag);

@@ -1,0 +1,125 @@
+//! What a backup is asked for, and what it says of what it did.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use keepfast_format::node::Timestamp;
+use keepfast_format::snapshot::{Snapshot, Statistics};
+
+use crate::fs::select::Patterns;
+use crate::repo::WriterOptions;
+
+/// What to back up.
+pub enum Source<'a> {
+    /// Files and directories, by absolute paths. One that ends with `/` or `/.` means what a link in its
+    /// place points to.
+    Paths(&'a [PathBuf]),
+    /// A stream that becomes one file.
+    Stream(Stream<'a>),
+}
+
+/// A stream, and how it ended.
+pub struct Stream<'a> {
+    /// The file's name in the snapshot.
+    pub name: Vec<u8>,
+    /// Its bytes.
+    pub reader: Box<dyn Read + Send>,
+    /// Called when all bytes were read and before anything is committed; a reason given here
+    /// (the command that wrote the stream has failed) means that there will be no snapshot.
+    pub ended: Box<dyn FnOnce() -> std::result::Result<(), String> + 'a>,
+}
+
+/// How to back up.
+pub struct ArchiveOptions<'a> {
+    /// The machine's name.
+    pub host: String,
+    /// The user's name.
+    pub user: String,
+    /// Labels for the snapshot.
+    pub tags: Vec<String>,
+    /// The program's name and version.
+    pub program: String,
+    /// What to leave out.
+    pub exclude: Patterns,
+    /// Leave out what is in directories marked as caches.
+    pub exclude_caches: bool,
+    /// Leave out what is in directories that have an entry of one of these names, but for that.
+    pub exclude_if_present: Vec<Vec<u8>>,
+    /// Leave out regular files that have more bytes than this.
+    pub exclude_larger_than: Option<u64>,
+    /// Leave out what files named `.keepfastignore` say of the directories that they are in.
+    pub ignore_files: bool,
+    /// Leave out what has the attribute that `chattr +d` sets, unless it was named as a source.
+    pub exclude_nodump: bool,
+    /// Don't cross into other file systems, unless one is named; where they begin, their directories are
+    /// kept empty.
+    pub one_file_system: bool,
+    /// Take what links point to that are named as sources. Those that end with a slash are followed
+    /// without it.
+    pub follow_sources: bool,
+    /// Take what links point to in their place, wherever they are; but not one that leads back to a
+    /// directory that it is in, nor, with `one_file_system`, to a directory on another file system.
+    pub follow: bool,
+    /// Take the content of block devices and fifos that were named as sources, as regular files.
+    pub read_special: bool,
+    /// The absolute path at which the snapshot has the one directory that was named; whatever is said of
+    /// paths (what to leave out, what was skipped) means them as the snapshot has them.
+    pub stored_as: Option<PathBuf>,
+    /// Make no snapshot if nothing of what was named has changed since the parent, nor the labels.
+    pub skip_if_unchanged: bool,
+    /// Don't look at ctime for change detection.
+    pub ignore_ctime: bool,
+    /// Don't look at inode numbers for change detection.
+    pub ignore_inode: bool,
+    /// The snapshot to compare with: a given one, the newest of the same writer, machine and paths, or
+    /// none. Those of writers that the keyring says are continued count as the same writer's.
+    pub parent: ParentChoice,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Threads that walk, read and compress.
+    pub threads: usize,
+    /// How to write.
+    pub writer: WriterOptions,
+    /// How often the session looks for garbage collections while its threads wait for something,
+    /// such as a stream that is slow to come. With zero it looks only as they go on.
+    pub heartbeat: Duration,
+    /// Directories to leave out by device and inode: the repository itself.
+    pub never_enter: Vec<(u64, u64)>,
+    /// The time.
+    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
+    /// The name of a user id.
+    pub user_name: &'a (dyn Fn(u32) -> Option<Vec<u8>> + Sync),
+    /// The name of a group id.
+    pub group_name: &'a (dyn Fn(u32) -> Option<Vec<u8>> + Sync),
+}
+
+/// The snapshot to compare with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParentChoice {
+    /// The newest in the writer's lineage with the same machine and paths.
+    Newest,
+    /// This one, in the words of the command line; it must be in the writer's lineage.
+    Named(String),
+    /// None: read everything.
+    None,
+}
+
+/// What a backup did.
+#[derive(Debug)]
+pub struct ArchiveReport {
+    /// The snapshot; none on a dry run, or if nothing has changed and none was wanted then.
+    pub snapshot: Option<Snapshot>,
+    /// Nothing has changed since the parent, and so no snapshot was made.
+    pub is_unchanged: bool,
+    /// What was counted.
+    pub statistics: Statistics,
+    /// Files that changed while they were read.
+    pub changed_while_read: u64,
+    /// Entries that files named `.keepfastignore` have left out, each without what is below it.
+    pub ignored: u64,
+    /// How many packs and segments were stored.
+    pub packs: u64,
+    /// The snapshot that it was compared with, in short.
+    pub parent: Option<String>,
+}

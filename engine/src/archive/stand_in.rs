@@ -1,0 +1,126 @@
+//! A directory that the snapshot has at another path: mostly a file system's own snapshot, which is
+//! mounted elsewhere than what it is of.
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use keepfast_format::ids::ChunkId;
+use keepfast_format::node::{Node, NodeKind};
+use keepfast_format::state::State;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::parent::ParentDirectory;
+use super::pending::{Directory, DirectoryJob, DirectoryStart, PagesJob, Place};
+use super::selection::Wanted;
+use super::worker::{Job, Shared, Tally, Worker};
+use crate::error::{EngineError, Result};
+use crate::fs::dir::{Names, Opening, open_directory_as};
+use crate::fs::meta;
+
+/// The mode of a directory that leads to the path and isn't there.
+const WAY_MODE: u16 = 0o755;
+
+/// Begins the walk over `directory`, and the way to its path in the snapshot. The directories on that way
+/// are as they are here, as far as they are.
+pub fn begin(shared: &Shared<'_>, directory: &Path, parent: ParentDirectory) -> Result<Tally> {
+    let handle = open(directory).map_err(EngineError::file(directory))?;
+    let mut worker = Worker::new(shared);
+    let begun = worker.begin_stand_in(Arc::new(handle), parent).map_err(EngineError::file(directory))?;
+    let Begun { directory, handle, way } = begun;
+    shared.jobs.push([Job::Pages(PagesJob { directory, handle, from: 0 })]);
+    for place in way {
+        worker.end_walk_of(&place.page)?;
+    }
+    Ok(worker.tally)
+}
+
+fn open(directory: &Path) -> Result<OwnedFd, Errno> {
+    let name = CString::new(directory.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+    // It may well be a link: to the newest of several.
+    open_directory_as(CWD, &name, Opening::Followed)
+}
+
+struct Begun {
+    directory: Arc<Directory>,
+    handle: Arc<OwnedFd>,
+    /// The places that lead to it.
+    way: Vec<Place>,
+}
+
+impl Worker<'_> {
+    fn begin_stand_in(&mut self, handle: Arc<OwnedFd>, parent: ParentDirectory) -> Result<Begun, Errno> {
+        let shared = self.shared;
+        let mut live = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
+        let (mut wanted, mut parent) = (shared.sources.root(), parent);
+        let mut way: Vec<Place> = Vec::new();
+        while let Wanted::Below(selection) = &wanted {
+            let Some((name, next)) = selection.entries.iter().next() else { break };
+            let next = next.clone();
+            let name = CString::new(name.as_slice()).map_err(|_| Errno::INVAL)?;
+            let own = way.last().map(|place| self.way_node(place, live.as_ref(), &handle)).transpose()?;
+            let directory = Directory::begin(DirectoryStart {
+                names: Names::of([name.to_bytes()]),
+                parent: std::mem::take(&mut parent),
+                wanted,
+                device: 0,
+                inode: 0,
+                ignores: None,
+                own,
+                place: way.last().cloned(),
+            });
+            parent = self.parent_below(&directory, name.to_bytes());
+            way.push(Place { page: directory.page(0), slot: 0 });
+            live = live.and_then(|live| open_directory_as(&live, &name, Opening::Passed).ok());
+            wanted = next;
+        }
+        self.tally.statistics.dirs += way.len() as u64;
+        let directory = match way.last() {
+            Some(place) => {
+                let job = DirectoryJob { place: place.clone(), above: Arc::clone(&handle), parent, wanted };
+                self.begin_directory(&job, &handle, &place.page.directory)?
+            }
+            None => self.begin_root(&handle, parent, wanted)?,
+        };
+        Ok(Begun { directory, handle, way })
+    }
+
+    fn parent_below(&self, directory: &Directory, name: &[u8]) -> ParentDirectory {
+        let Some(trees) = self.shared.trees else { return ParentDirectory::default() };
+        let mut cursor = directory.parent.cursor(Some(trees));
+        let below = cursor.find(name).and_then(|known| ParentDirectory::below(trees, known));
+        below.unwrap_or_else(|error| {
+            self.shared.report_parent(&error);
+            ParentDirectory::default()
+        })
+    }
+
+    /// The node of a directory that leads to the path: as it is here, or as system directories are.
+    fn way_node(
+        &mut self,
+        place: &Place,
+        live: Option<&OwnedFd>,
+        stand_in: &OwnedFd,
+    ) -> Result<(Node, State), Errno> {
+        let kind = NodeKind::Directory { tree: ChunkId::new([0; ChunkId::SIZE]) };
+        if let Some(live) = live {
+            let attributes = meta::xattrs_at(live, c".")?;
+            return Ok(self.node(place, &rustix::fs::fstat(live)?, attributes, kind));
+        }
+        let stat = rustix::fs::fstat(stand_in)?;
+        let node = Node {
+            name: place.name().to_bytes().to_vec(),
+            mode: WAY_MODE,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            mtime: meta::mtime(&stat),
+            xattrs: Vec::new(),
+            kind,
+            unknown: None,
+        };
+        Ok((node, State { ctime: meta::mtime(&stat), inode: 0, device: 0, children: None }))
+    }
+}
