@@ -51,6 +51,21 @@ pub struct Common {
     /// next command can't tell whether a repository is the one that it was
     #[arg(long, global = true, env = "KEEPFAST_CACHE_DIR", hide_env_values = true, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// Remove what is in the local cache of other repositories, longest unused first, while it is larger
+    /// than this, such as 5G; what the repository at hand needs stays
+    #[arg(
+        long,
+        global = true,
+        env = "KEEPFAST_CACHE_SIZE",
+        hide_env_values = true,
+        value_name = "SIZE",
+        value_parser = units::size
+    )]
+    pub cache_size: Option<u64>,
+    /// Keep nothing on this machine: the index is built in memory, about 60 bytes for each chunk of the
+    /// repository, and no one can tell whether the repository is the one that it was
+    #[arg(long, global = true, conflicts_with = "cache_size")]
+    pub no_cache: bool,
     /// Print results as JSON, and progress as JSON Lines on standard error
     #[arg(long, global = true)]
     pub json: bool,

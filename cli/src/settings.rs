@@ -104,8 +104,16 @@ pub fn local_path(place: &str) -> PathBuf {
 
 /// Opens the repository.
 pub fn open(common: &Common, stop: Option<StopFlag>) -> Result<Repository> {
+    if common.no_cache {
+        return open_with(common, stop, None, Seen::Ignored);
+    }
     let cache = cache_dir(common);
-    check_cache(&cache)?;
+    let cache = match check_cache(&cache) {
+        Ok(()) => cache,
+        // The index is told of where it is opened.
+        Err(EngineError::Cache { .. }) => return open_with(common, stop, None, Seen::Compared),
+        Err(error) => return Err(error.into()),
+    };
     if lasting_cache_dir(common).is_none() && !common.quiet {
         let line = format!(
             "without a home directory, the local index is kept in {}: HOME, KEEPFAST_CACHE_DIR or --cache-dir says \

@@ -254,6 +254,12 @@ impl DomainSecrets {
         }
     }
 
+    /// What proves the entries of a local index. It isn't stored, and no object depends on it.
+    #[must_use]
+    pub fn local_index_key(&self) -> Zeroizing<[u8; 32]> {
+        aead::derive("keepfast v1 local index", &[&self.id_key])
+    }
+
     /// The gear table: 256 numbers of 64 bits, from an extendable hash of `K_gear`.
     #[must_use]
     pub fn gear(&self) -> Box<[u64; 256]> {

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use keepfast_backend::Traffic;
+use keepfast_engine::EngineError;
 use keepfast_engine::archive::{
     ArchiveOptions, ArchiveReport, ParentChoice, Source, archive, estimate, has_parent,
 };
 use keepfast_engine::monitor::Monitor;
-use keepfast_engine::repo::WriterOptions;
+use keepfast_engine::repo::{WriterOptions, open_index_in_memory};
 use serde_json::json;
 
 use super::{Opened, outcome, snapshots, tell_if_ahead};
@@ -60,7 +61,17 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
             scope.spawn(|| estimate(&paths, &archive_options, &ended, console.progress()));
         }
         let report = console.during("backed up", || {
-            archive(&opened.repository, &opened.index, &opened.snapshots, source, &archive_options, &console)
+            let Opened { repository, snapshots, index } = &opened;
+            match archive(repository, index, snapshots, source, &archive_options, &console) {
+                // A stream can't be read again.
+                Err(error @ EngineError::Cache { .. }) if !is_stream => {
+                    console.warn(&format!("{error}. The backup begins again, with an index in memory"));
+                    let index = open_index_in_memory(repository, snapshots, &console)?;
+                    let source = Source::Paths(&paths);
+                    archive(repository, &index, snapshots, source, &archive_options, &console)
+                }
+                report => report,
+            }
         });
         ended.store(true, Ordering::Relaxed);
         report

@@ -18,7 +18,7 @@ use keepfast_engine::EngineError;
 use keepfast_engine::monitor::{Event, Monitor};
 use keepfast_engine::repo::{
     Ignored, Index, Older, Recollection, Repository, SnapshotFilter, Snapshots, StoredSnapshot, open_index,
-    remember,
+    open_index_in_memory, remember, trim_cache,
 };
 use keepfast_format::ids::HolderId;
 
@@ -72,8 +72,7 @@ impl Opened {
     }
 
     fn of(repository: Repository, snapshots: Snapshots, common: &Common, console: &Console) -> Result<Self> {
-        let cache = settings::cache_dir(common);
-        let index = open_index(&repository, &cache, &snapshots, console)?;
+        let index = open_best_index(&repository, &snapshots, common, console)?;
         Ok(Self { repository, snapshots, index })
     }
 
@@ -85,6 +84,31 @@ impl Opened {
             console.event(Event::Finding { object: object.clone(), what: what.clone() });
         }
         Ok(opened)
+    }
+}
+
+/// Opens the index where it lasts; if that can't be used, in memory: it costs time and no command.
+fn open_best_index(
+    repository: &Repository,
+    snapshots: &Snapshots,
+    common: &Common,
+    console: &Console,
+) -> Result<Index, EngineError> {
+    if common.no_cache {
+        return open_index_in_memory(repository, snapshots, console);
+    }
+    let cache = settings::cache_dir(common);
+    if let Some(bytes_max) = common.cache_size
+        && let Err(error) = trim_cache(&cache, repository.id(), bytes_max)
+    {
+        console.warn(&format!("the cache can't be made smaller: {error}"));
+    }
+    match open_index(repository, &cache, snapshots, console) {
+        Err(error @ EngineError::Cache { .. }) => {
+            console.warn(&format!("{error}. Until then it is built in memory, which takes time"));
+            open_index_in_memory(repository, snapshots, console)
+        }
+        opened => opened,
     }
 }
 

@@ -6,6 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use keepfast_testkit::Disk;
+
 use crate::program::{Desk, Run};
 
 /// A user who isn't the super-user, and whose home isn't there.
@@ -153,6 +155,108 @@ fn without_a_home_there_is_a_way_on() {
     fs::create_dir(&cache).unwrap();
     run().fails(1, &["belongs to another user", "--cache-dir"]);
     assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
+}
+
+/// Whatever becomes of the cache, every command does its work, and says what it lacks.
+#[track_caller]
+fn works_without_a_cache(desk: &Desk, why: &str) {
+    for arguments in [
+        vec!["backup", desk.path("src").to_str().unwrap()],
+        vec!["check", "--read-data"],
+        vec!["ls", "latest"],
+        vec!["forget", "--keep-last", "1"],
+        vec!["prune"],
+    ] {
+        let run = desk.run(&arguments).fails(0, &[]);
+        if arguments[0] != "forget" {
+            assert!(run.err.contains(why) && run.err.contains("--cache-dir"), "{run:?}");
+        }
+    }
+    assert!(desk.restores_identical());
+}
+
+#[test]
+fn a_full_or_read_only_cache_costs_time_and_no_backup() {
+    let desk = Desk::new();
+    desk.backup();
+    let kept = desk.path("kept");
+    fs::rename(desk.path("cache"), &kept).unwrap();
+    let Some(disk) = Disk::mount(desk.path("cache"), "size=1m,mode=700") else {
+        eprintln!("not tested: mounting needs root");
+        return;
+    };
+    works_without_a_cache(&desk, "is full");
+    disk.remount("size=100m");
+    let copied = Command::new("cp").arg("-a").arg(kept.join(".")).arg(disk.path()).status().unwrap();
+    assert!(copied.success());
+    disk.remount("ro");
+    works_without_a_cache(&desk, "Read-only file system");
+    drop(disk);
+    // Where there was none, none can be made.
+    fs::remove_dir(desk.path("cache")).unwrap();
+    let Some(disk) = Disk::mount(desk.path("cache"), "mode=700,ro") else { panic!("it was mounted before") };
+    works_without_a_cache(&desk, "Read-only file system");
+    drop(disk);
+}
+
+#[test]
+fn without_a_cache_nothing_is_kept_on_the_machine() {
+    let desk = Desk::new();
+    fs::remove_dir_all(desk.path("cache")).unwrap();
+    for arguments in [
+        vec!["backup", desk.path("src").to_str().unwrap()],
+        vec!["snapshots"],
+        vec!["check"],
+        vec!["forget", "--keep-last", "1", "--prune"],
+        vec!["stats"],
+    ] {
+        let run = desk.run([&arguments[..], &["--no-cache"]].concat()).succeeds();
+        assert!(!run.err.contains("warning"), "{run:?}");
+        assert!(!desk.path("cache").exists(), "{arguments:?}");
+    }
+    let again = desk.run(["backup", "--no-cache", "--json", desk.path("src").to_str().unwrap()]).succeeds();
+    let report: serde_json::Value = serde_json::from_str(&again.out).unwrap();
+    assert_eq!(report["summary"]["bytes_new"], 0, "{again:?}");
+    assert!(desk.restores_identical());
+}
+
+#[test]
+fn a_cache_can_be_bounded() {
+    let desk = Desk::new();
+    desk.backup();
+    let own = repository_folder(&desk);
+    let mut others = Vec::new();
+    for name in ["one", "two"] {
+        let place = desk.path(name);
+        let place = place.to_str().unwrap();
+        desk.run(["-r", place, "init"]).succeeds();
+        let before: Vec<PathBuf> =
+            fs::read_dir(desk.path("cache")).unwrap().map(|e| e.unwrap().path()).collect();
+        desk.run(["-r", place, "backup", desk.path("src").to_str().unwrap()]).succeeds();
+        let after = fs::read_dir(desk.path("cache")).unwrap().map(|entry| entry.unwrap().path());
+        others.push(after.into_iter().find(|path| !before.contains(path)).unwrap());
+    }
+    let index = |folder: &Path| folder.join("index-0");
+    let bytes = |folder: &Path| -> u64 {
+        fs::read_dir(index(folder)).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    };
+    desk.run(["ls", "latest", "--cache-size", "1G"]).succeeds();
+    assert!(others.iter().all(|other| index(other).is_dir()));
+    // Room for two of three: the one that was used first goes.
+    Command::new("touch").args(["-d", "2020-01-01"]).arg(index(&others[1])).status().unwrap();
+    let room = bytes(&own) + bytes(&others[0]) + 200;
+    desk.run(["ls", "latest", "--cache-size", &format!("{room}")]).succeeds();
+    assert!(index(&own).is_dir() && index(&others[0]).is_dir() && !index(&others[1]).exists());
+    desk.run(["ls", "latest", "--cache-size", "1K"]).succeeds();
+    assert!(index(&own).is_dir() && !index(&others[0]).exists());
+    // One that a process uses stays.
+    desk.run(["-r", desk.path("one").to_str().unwrap(), "ls", "latest"]).succeeds();
+    let lock = fs::File::open(others[0].join("index-0.lock")).unwrap();
+    lock.lock().unwrap();
+    desk.run(["ls", "latest", "--cache-size", "1K"]).succeeds();
+    assert!(index(&others[0]).is_dir());
+    drop(lock);
+    assert!(desk.is_sound());
 }
 
 #[test]

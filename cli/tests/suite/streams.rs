@@ -86,7 +86,7 @@ fn a_path_that_is_an_open_pipe_is_refused_with_the_way_to_read_it() {
     let pipe = desk.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let run = desk.run(["backup", pipe.to_str().unwrap()]).succeeds();
-    assert!(run.err.contains("is a pipe or device") && run.err.contains("--stdin"), "{run:?}");
+    assert!(run.err.contains("is a pipe or device") && run.err.contains("--read-special"), "{run:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! own for its index, so that none waits for another.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -17,9 +17,73 @@ use crate::error::{EngineError, Result};
 /// How many processes can share a cache directory before one of them has to give up.
 const SLOTS: u32 = 64;
 
+/// The least that must be free on the cache's file system: an index begins with buffers of this size.
+const FREE_BYTES_MIN: u64 = 32 << 20;
+
+/// Where an index is.
+pub(super) enum Slot {
+    /// In a folder of the cache.
+    Disk(CacheSlot),
+    /// In memory, for as long as it is open.
+    Memory,
+}
+
+impl Slot {
+    /// Whether it is in memory.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self, Self::Memory)
+    }
+
+    /// Its folder; in memory nothing else is.
+    pub fn folder(&self) -> PathBuf {
+        match self {
+            Self::Disk(slot) => slot.folder.clone(),
+            Self::Memory => PathBuf::from("/index in memory"),
+        }
+    }
+
+    /// Empties it.
+    pub fn wipe(&self) -> Result<()> {
+        match self {
+            Self::Disk(slot) => slot.wipe(),
+            // Each that is opened begins empty.
+            Self::Memory => Ok(()),
+        }
+    }
+
+    /// An empty folder in it.
+    pub fn empty_folder(&self, name: &str) -> io::Result<PathBuf> {
+        let folder = self.folder().join(name);
+        if self.is_in_memory() {
+            return Ok(folder);
+        }
+        // A run that was killed may have left something there.
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => private::make(&folder)?,
+        }
+        Ok(folder)
+    }
+
+    /// Remembers that the next run shall start with an empty folder.
+    pub fn mark_damaged(&self) {
+        if let Self::Disk(slot) = self {
+            slot.mark_damaged();
+        }
+    }
+
+    /// Whether an earlier run found the folder damaged.
+    pub fn is_damaged(&self) -> bool {
+        match self {
+            Self::Disk(slot) => slot.folder.join(DAMAGED).exists(),
+            Self::Memory => false,
+        }
+    }
+}
+
 /// A folder that this process alone uses, for as long as the value lives.
 pub(super) struct CacheSlot {
-    pub folder: PathBuf,
+    folder: PathBuf,
     _lock: File,
 }
 
@@ -29,6 +93,10 @@ impl CacheSlot {
         let parent = repository_folder(cache, repository);
         private::make(cache).map_err(refused(cache))?;
         private::make_hidden(&parent).map_err(refused(&parent))?;
+        let free = rustix::fs::statvfs(&parent).map_or(u64::MAX, |found| found.f_bavail * found.f_frsize);
+        if free < FREE_BYTES_MIN {
+            return Err(unusable(&parent, "its file system is full, or nearly"));
+        }
         for slot in 0..SLOTS {
             let path = parent.join(format!("index-{slot}.lock"));
             let lock = private::open_lock(&path).map_err(|error| unusable(&path, &error.to_string()))?;
@@ -47,7 +115,7 @@ impl CacheSlot {
     }
 
     /// Empties the folder.
-    pub fn wipe(&self) -> Result<()> {
+    fn wipe(&self) -> Result<()> {
         // A link in its place goes, and nothing that it leads to.
         let removed = match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotADirectory => fs::remove_file(&self.folder),
@@ -60,15 +128,9 @@ impl CacheSlot {
         .map_err(|error| unusable(&self.folder, &error.to_string()))
     }
 
-    /// Remembers that the next run shall start with an empty folder.
-    pub fn mark_damaged(&self) {
+    fn mark_damaged(&self) {
         // If even this can't be written, the next run finds the damage as this one did.
         let _ = private::open_lock(&self.folder.join(DAMAGED));
-    }
-
-    /// Whether an earlier run found the folder damaged.
-    pub fn is_damaged(&self) -> bool {
-        self.folder.join(DAMAGED).exists()
     }
 }
 
@@ -80,6 +142,9 @@ impl Drop for CacheSlot {
 }
 
 const DAMAGED: &str = "damaged";
+
+/// The index that a process takes if no other one has it.
+const FIRST_INDEX: &str = "index-0";
 
 /// The folder of copies of small objects, beside those of the index.
 const COPIES: &str = "objects";
@@ -97,9 +162,12 @@ fn unusable(path: &Path, why: &str) -> EngineError {
     EngineError::Cache { path: path.to_owned(), why: why.to_owned() }
 }
 
-/// A folder that the system or its state doesn't let be used.
-fn refused(path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
-    move |error| EngineError::UnsafeCache { path: path.to_owned(), why: error.to_string() }
+/// A folder that the system doesn't let be used, or that isn't safe to use.
+fn refused(path: &Path) -> impl FnOnce(io::Error) -> EngineError {
+    move |error| match error.raw_os_error() {
+        Some(_) => unusable(path, &error.to_string()),
+        None => EngineError::UnsafeCache { path: path.to_owned(), why: error.to_string() },
+    }
 }
 
 /// Fails if something is in a cache's place that this user alone can't change, or that is a link.
@@ -117,12 +185,57 @@ pub fn clear_cache(cache: &Path, repository: RepositoryId) -> Result<u64> {
     check_cache(&repository_folder(cache, repository))?;
     let mut freed = 0;
     for (folder, bytes) in describe_cache(cache, repository) {
-        // Copies of objects are of use one by one; whoever misses one reads it from the store.
-        let free = folder.ends_with(COPIES)
-            || private::open_lock(&folder.with_extension("lock"))
-                .is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok());
-        if free {
-            fs::remove_dir_all(&folder).map_err(|error| unusable(&folder, &error.to_string()))?;
+        if remove_unused(&folder)? {
+            freed += bytes;
+        }
+    }
+    Ok(freed)
+}
+
+/// Removes a folder of a repository unless a process uses it as its index. Returns whether it did.
+fn remove_unused(folder: &Path) -> Result<bool> {
+    // Copies of objects are of use one by one; a program that misses one reads it from the store.
+    let lock = if folder.ends_with(COPIES) {
+        None
+    } else {
+        let Ok(lock) = private::open_lock(&folder.with_extension("lock")) else { return Ok(false) };
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(false);
+        }
+        Some(lock)
+    };
+    let removed = fs::remove_dir_all(folder).map_err(|error| unusable(folder, &error.to_string()));
+    drop(lock);
+    removed.map(|()| true)
+}
+
+/// Removes what is kept of other repositories, and indexes of this one that only several processes at a time
+/// need, while all together is larger than `bytes_max`: what was longest not used first. Returns the bytes
+/// freed.
+pub fn trim_cache(cache: &Path, repository: RepositoryId, bytes_max: u64) -> Result<u64> {
+    check_cache(cache)?;
+    let own = repository_folder(cache, repository);
+    let is_repository = |folder: &PathBuf| {
+        let name = folder.file_name().and_then(|name| name.to_str());
+        name.and_then(RepositoryId::from_hex).is_some()
+    };
+    let (mut total, mut found) = (0, Vec::new());
+    for folder in folders_in(cache).filter(is_repository).flat_map(|folder| folders_in(&folder)) {
+        let bytes = bytes_in(&folder);
+        total += bytes;
+        let stays = folder.starts_with(&own) && (folder.ends_with(COPIES) || folder.ends_with(FIRST_INDEX));
+        if !stays && let Ok(metadata) = folder.symlink_metadata() {
+            found.push((metadata.mtime(), folder, bytes));
+        }
+    }
+    found.sort_unstable();
+    let mut freed = 0;
+    for (_, folder, bytes) in found {
+        if total <= bytes_max {
+            break;
+        }
+        if check_cache(&folder).is_ok() && remove_unused(&folder)? {
+            total -= bytes;
             freed += bytes;
         }
     }
@@ -178,7 +291,7 @@ pub fn other_caches(cache: &Path, repository: RepositoryId) -> Vec<CachedReposit
 }
 
 /// The folders in a folder, without links to some.
-fn folders_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
+fn folders_in(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }

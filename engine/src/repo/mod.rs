@@ -33,7 +33,7 @@ mod states;
 mod trees;
 mod writer;
 
-pub use cache::{CachedRepository, check_cache, clear_cache, describe_cache, other_caches};
+pub use cache::{CachedRepository, check_cache, clear_cache, describe_cache, other_caches, trim_cache};
 pub use catalogue::{DeadSessions, dead_sessions, is_named_dead, list_catalogue, names_dead, read_catalogue};
 pub use epochs::{EpochFlaw, Epochs, Told, find_condemned, find_verdict, read_condemned};
 pub use flaws::{Flaw, RULES_CAN_BE_BROKEN};
@@ -49,7 +49,7 @@ pub(crate) use objects::read_object;
 pub use packs::{PackFinding, verify_stored_pack};
 pub use reach::{Reach, Reached, Seen};
 pub use recall::{Recollection, accept, older, remember};
-pub use recover::{open_index, refresh_index};
+pub use recover::{open_index, open_index_in_memory, refresh_index};
 pub use repository::{Entropy, FoundRepository, Hashers, InitOptions, OpenOptions, Repository};
 pub use rewriting::Rewriting;
 pub use segments::{ReadSegment, list_segments, read_segment};

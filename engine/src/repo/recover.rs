@@ -8,9 +8,9 @@ use keepfast_format::epoch::PackName;
 use keepfast_format::{FormatError, names};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::cache::CacheSlot;
+use super::cache::{CacheSlot, Slot};
 use super::epochs::{Epochs, Told};
-use super::index::{Index, Loading, Trust};
+use super::index::{Index, Loading};
 use super::listings::list_packs;
 use super::packs::read_contents;
 use super::repository::Repository;
@@ -30,11 +30,29 @@ pub fn open_index(
     snapshots: &Snapshots,
     monitor: &dyn Monitor,
 ) -> Result<Index> {
-    let mut index = Index::open(CacheSlot::take(cache, repository.id())?, Trust::of(repository))?;
+    open_in(Slot::Disk(CacheSlot::take(cache, repository.id())?), repository, snapshots, monitor)
+}
+
+/// As [`open_index`], in memory: about 60 bytes for each chunk of the repository.
+pub fn open_index_in_memory(
+    repository: &Repository,
+    snapshots: &Snapshots,
+    monitor: &dyn Monitor,
+) -> Result<Index> {
+    open_in(Slot::Memory, repository, snapshots, monitor)
+}
+
+fn open_in(
+    slot: Slot,
+    repository: &Repository,
+    snapshots: &Snapshots,
+    monitor: &dyn Monitor,
+) -> Result<Index> {
+    let mut index = Index::open(slot, repository)?;
     let mut listed = list_segments(repository)?;
     let mut known = index.sources()?;
     if has_more_than(repository, &index, &known, &listed)? {
-        index = index.reset()?;
+        index = index.reset(repository)?;
         known.clear();
     }
     if listed.iter().any(|name| !known.contains_key(name)) {
@@ -42,7 +60,7 @@ pub fn open_index(
         // stored; and segments are listed after that, because what has moved is in later ones.
         let epochs = Epochs::list(repository)?;
         if epochs.tell_authentic(repository, &index)? == Told::IndexIsAhead {
-            index = index.reset()?;
+            index = index.reset(repository)?;
             known.clear();
             epochs.tell_authentic(repository, &index)?;
         }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use keepfast_backend::{Backend, LocalBackend, MemoryBackend, Operation};
 use keepfast_engine::EngineError;
 use keepfast_engine::repo::{
-    Session, SessionOptions, WriterOptions, list_segments, open_index, read_segment, write_packs,
+    Repository, Session, SessionOptions, Snapshots, WriterOptions, list_segments, open_index,
+    open_index_in_memory, read_segment, write_packs,
 };
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
@@ -310,4 +311,105 @@ fn chunks_are_found_together_where_they_are_found_one_by_one() {
             assert_eq!(located.get(id), Some(alone), "every {step}th");
         }
     }
+}
+
+/// The folder of the laboratory's only index.
+fn index_folder(lab: &Lab) -> PathBuf {
+    let lock = files_below(&lab.cache).into_iter().find(|file| file.ends_with("index-0.lock"));
+    lock.expect("there is one").with_extension("")
+}
+
+/// The index's database, as any program can open it.
+fn database(folder: &Path) -> rocksdb::DB {
+    let mut options = rocksdb::Options::default();
+    options.set_merge_operator_associative("join", |_, before, added| {
+        Some(before.into_iter().chain(added).flatten().copied().collect())
+    });
+    rocksdb::DB::open(&options, folder).expect("it opens")
+}
+
+fn entries(folder: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let database = database(folder);
+    let all = database.iterator(rocksdb::IteratorMode::Start);
+    all.map(|entry| entry.expect("it can be read")).map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+/// Says of content that was never stored that it is where something else is.
+#[test]
+fn i6_what_an_index_is_made_to_say_of_a_chunk_is_not_believed() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    lab.backup();
+    let content = tree::noise(77, 3_000);
+    let id = lab.open().repository.chunk_ids().id(ChunkKind::Data, &content);
+    let folder = index_folder(&lab);
+    let known = entries(&folder);
+    let (_, place) = known.iter().find(|(key, _)| key[0] == b'c').expect("a chunk is known");
+    let database = database(&folder);
+    database.put([b"c".as_slice(), id.as_bytes()].concat(), place).expect("it is put");
+    database.flush().expect("it is flushed");
+    drop(database);
+    tree::write(lab.source().join("alone/new"), &content);
+    assert_works(&lab);
+}
+
+/// Entries in each other's places, changed, or of an index of the same repository that was here before.
+#[test]
+fn i6_entries_that_were_made_or_moved_are_not_believed() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    let folder = index_folder(&lab);
+    let before = entries(&folder);
+    fs::remove_dir_all(&lab.cache).expect("it can be removed");
+    tree::write(lab.source().join("more"), tree::noise(5, 50_000));
+    lab.backup();
+    lab.backup();
+    let kept = lab.path("cache as it was");
+    copy_folder(&lab.cache, &kept);
+    let now = entries(&folder);
+    let mut forged = 0;
+    for space in [b'c', b'p', b's', b'v'] {
+        let of_space = |entries: &[(Vec<u8>, Vec<u8>)]| -> Vec<(Vec<u8>, Vec<u8>)> {
+            entries.iter().filter(|(key, _)| key[0] == space).cloned().collect()
+        };
+        let (now, before) = (of_space(&now), of_space(&before));
+        let (key, value) = now.last().expect("there is one").clone();
+        let mut changed = value.clone();
+        changed[0] ^= 1;
+        let other = now.first().map(|(_, value)| value.clone()).filter(|other| *other != value);
+        let old = before.iter().map(|(_, value)| value.clone()).next();
+        for value in [Some(changed), other, old, Some(Vec::new())].into_iter().flatten() {
+            fs::remove_dir_all(&lab.cache).expect("it can be removed");
+            copy_folder(&kept, &lab.cache);
+            let database = database(&folder);
+            database.put(&key, &value).expect("it is put");
+            database.flush().expect("it is flushed");
+            drop(database);
+            tree::write(lab.source().join("changing"), tree::noise(3000 + forged, 5000));
+            assert_works(&lab);
+            forged += 1;
+        }
+    }
+    assert!(forged > 12, "only {forged}");
+}
+
+#[test]
+fn an_index_in_memory_does_the_same_work() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    fs::remove_dir_all(&lab.cache).expect("it can be removed");
+    let repository = Repository::open(Arc::clone(&lab.backend), &lab.password).expect("it opens");
+    let snapshots = Snapshots::load(&repository).expect("they can be read");
+    let index = open_index_in_memory(&repository, &snapshots, &Ear::default()).expect("it opens");
+    let known = lab.open();
+    let mut chunks = 0;
+    known
+        .index
+        .for_each_pack(|number, pack| {
+            assert_eq!(index.pack(number).expect("it is known").pack_name(), pack.pack_name());
+            chunks += pack.frames.iter().map(|frame| frame.chunks).sum::<u32>();
+        })
+        .expect("they can be read");
+    assert!(chunks > 10);
+    assert_same(&lab.source(), &lab.restore("latest"));
 }

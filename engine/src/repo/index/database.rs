@@ -1,16 +1,17 @@
 //! The RocksDB that the index is: how its files are made, and how much of them is in memory.
 
-use std::path::Path;
-
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DEFAULT_COLUMN_FAMILY_NAME, Direction, Error, IteratorMode, Options, WriteOptions,
+    DEFAULT_COLUMN_FAMILY_NAME, Direction, Env, Error, IteratorMode, Options, WriteBatch, WriteOptions,
 };
 
+use super::super::cache::Slot;
 use super::entries::{self, join, space};
+use super::seal::{GENERATION_BYTES, Generation, IndexSecret, Seal};
 
 /// Changes whenever the layout of entries does; an index of another layout is rebuilt.
-pub const LAYOUT: &[u8] = b"keepfast index 4";
+const LAYOUT: &[u8] = b"keepfast index 5";
+const LAYOUT_KEY: [u8; 1] = [space::LAYOUT];
 /// Blocks in memory: so much, and for each byte of the index on disk a part of one, up to a
 /// limit. Filters are a fiftieth of an index; when they fit, new chunks are refused without a read.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
@@ -28,19 +29,38 @@ pub struct Database {
     pub db: DB,
     pub options: Options,
     cache: Cache,
+    /// Proves its entries.
+    pub seal: Seal,
+    generation: Generation,
 }
 
 impl Database {
-    /// Opens the database in a folder, or makes it.
-    pub fn open(folder: &Path) -> Result<Self, Error> {
+    /// Opens the database in its place, or makes it; a new one becomes the index `fresh`. None if what is
+    /// there is no index, or not one of this repository.
+    pub fn open(slot: &Slot, secret: &IndexSecret, fresh: Generation) -> Result<Option<Self>, Error> {
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let options = options(&cache);
+        let mut options = options(&cache);
+        if slot.is_in_memory() {
+            options.set_env(&Env::mem_env()?);
+        }
         // By name, because only then does it give a handle for lookups in batches.
         let table = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
-        let db = DB::open_cf_descriptors(&options, folder, [table])?;
-        let opened = Self { db, options, cache };
+        let db = DB::open_cf_descriptors(&options, slot.folder(), [table])?;
+        let Some(generation) = generation_of(&db, secret, fresh) else { return Ok(None) };
+        let opened = Self { db, options, cache, seal: secret.seal(&generation), generation };
         opened.fit_cache();
-        Ok(opened)
+        Ok(Some(opened))
+    }
+
+    /// Says which index it is.
+    pub fn put_layout(&self) -> Result<(), Error> {
+        let layout = [LAYOUT, &self.generation].concat();
+        self.db.put_opt(LAYOUT_KEY, self.seal.close(&LAYOUT_KEY, layout), &unlogged())
+    }
+
+    /// Puts an entry into a batch, with its tag.
+    pub fn put(&self, batch: &mut WriteBatch, key: &[u8], value: Vec<u8>) {
+        batch.put(key, self.seal.close(key, value));
     }
 
     /// Gives the cache the size that fits the database: one that grows needs more of it.
@@ -52,11 +72,8 @@ impl Database {
         self.cache.clone().set_capacity(bytes);
     }
 
-    /// The number for the next pack, if this is an index that can be read.
+    /// The number for the next pack, if that can be read.
     pub fn next_pack(&self) -> Option<u32> {
-        if !self.has_layout() {
-            return None;
-        }
         match self.db.iterator(IteratorMode::From(&[space::PACK + 1], Direction::Reverse)).next() {
             Some(Ok((key, _))) if key.first() == Some(&space::PACK) => {
                 entries::number_of_key(&key)?.checked_add(1)
@@ -65,13 +82,16 @@ impl Database {
             Some(Err(_)) => None,
         }
     }
+}
 
-    fn has_layout(&self) -> bool {
-        match self.db.get_pinned([space::LAYOUT]) {
-            Ok(Some(layout)) => *layout == *LAYOUT,
-            // A new one: nothing in it yet.
-            Ok(None) => self.db.iterator(IteratorMode::Start).next().is_none(),
-            Err(_) => false,
+/// Which index a database is, if it is one of this repository; `fresh` if there is nothing in it yet.
+fn generation_of(db: &DB, secret: &IndexSecret, fresh: Generation) -> Option<Generation> {
+    match db.get_pinned(LAYOUT_KEY).ok()? {
+        None => db.iterator(IteratorMode::Start).next().is_none().then_some(fresh),
+        Some(value) => {
+            let after = value.strip_prefix(LAYOUT)?;
+            let (generation, _) = after.split_first_chunk::<GENERATION_BYTES>()?;
+            secret.seal(generation).open(&LAYOUT_KEY, &value).map(|_| *generation)
         }
     }
 }

@@ -5,6 +5,7 @@ use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::pack::{FrameEntry, PackTable};
 
+use super::seal::{Seal, TAG_BYTES};
 use super::{Location, StoredPack};
 
 /// First bytes of keys: what the rest of the key names.
@@ -28,8 +29,10 @@ pub mod space {
     pub const LAYOUT: u8 = b'v';
 }
 
+/// Bytes of one location, without its tag.
+const PLACE_BYTES: usize = 16;
 /// Bytes of one location.
-pub const LOCATION_BYTES: usize = 16;
+pub const LOCATION_BYTES: usize = PLACE_BYTES + TAG_BYTES;
 
 /// The key of a chunk's locations.
 pub fn chunk_key(space: u8, id: &ChunkId) -> [u8; 1 + ChunkId::SIZE] {
@@ -88,31 +91,48 @@ pub fn locations(pack: u32, table: &PackTable) -> Vec<(ChunkId, Location)> {
     located
 }
 
-/// A location's value; a chunk with several has them one after the other.
-pub fn encode_location(location: Location) -> [u8; LOCATION_BYTES] {
+/// A location's value under this key, with a tag of its own; a chunk with several has them one after the
+/// other.
+pub fn encode_location(seal: &Seal, key: &[u8], location: Location) -> [u8; LOCATION_BYTES] {
     let mut value = [0; LOCATION_BYTES];
     value[..4].copy_from_slice(&location.pack.to_le_bytes());
     value[4..6].copy_from_slice(&(location.frame as u16).to_le_bytes());
     value[6..8].copy_from_slice(&(location.ordinal as u16).to_le_bytes());
     value[8..12].copy_from_slice(&location.offset.to_le_bytes());
-    value[12..].copy_from_slice(&location.len.to_le_bytes());
+    value[12..PLACE_BYTES].copy_from_slice(&location.len.to_le_bytes());
+    let tag = seal.tag(key, &value[..PLACE_BYTES]);
+    value[PLACE_BYTES..].copy_from_slice(&tag);
     value
 }
 
-/// The locations of a chunk; none if the value is malformed.
-pub fn decode_locations(value: &[u8]) -> Option<impl Iterator<Item = Location> + Clone + '_> {
-    let (locations, rest) = value.as_chunks::<LOCATION_BYTES>();
-    let decode = |value: &[u8; LOCATION_BYTES]| {
+/// The locations of a chunk, in one of its values.
+#[derive(Clone)]
+pub struct Locations<'v>(std::slice::Iter<'v, [u8; LOCATION_BYTES]>);
+
+impl<'v> Locations<'v> {
+    /// None if the value is malformed, or wasn't written under this key here.
+    pub fn of(seal: &Seal, key: &[u8], value: &'v [u8]) -> Option<Self> {
+        let (locations, rest) = value.as_chunks::<LOCATION_BYTES>();
+        let is_ours = |location: &[u8; LOCATION_BYTES]| seal.open(key, location).is_some();
+        let are_whole = rest.is_empty() && !locations.is_empty() && locations.iter().all(is_ours);
+        are_whole.then(|| Self(locations.iter()))
+    }
+}
+
+impl Iterator for Locations<'_> {
+    type Item = Location;
+
+    fn next(&mut self) -> Option<Location> {
+        let value = self.0.next()?;
         let word = |n: usize| u32::from_le_bytes(value[4 * n..4 * n + 4].try_into().unwrap_or_default());
-        Location {
+        Some(Location {
             pack: word(0),
             frame: word(1) & 0xffff,
             ordinal: word(1) >> 16,
             offset: word(2),
             len: word(3),
-        }
-    };
-    (rest.is_empty() && !locations.is_empty()).then(|| locations.iter().map(decode))
+        })
+    }
 }
 
 /// Joins what was added under one key at different times: the locations of a chunk.

@@ -1,7 +1,6 @@
 //! Adding very many chunks: sorted into files of their own, which RocksDB then takes over as
 //! they are and merges once, instead of taking in chunk by chunk and merging again and again.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -12,11 +11,11 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::{IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
 use super::super::marks::Adding;
-use super::super::private;
 use super::database::unlogged;
 use super::entries::{
     chunk_key, encode_location, encode_numbers, encode_pack, locations, number_key, source_key, space,
 };
+use super::seal::Seal;
 use super::{Index, Location, StoredPack};
 use crate::error::Result;
 
@@ -110,7 +109,15 @@ impl<'i> Loading<'i> {
             (number_key(space::PACK, *number).to_vec(), encode_pack(pack))
         };
         let source = |(name, numbers): &(String, Vec<u32>)| (source_key(name), encode_numbers(numbers));
-        dead.chain(self.packs.iter().map(pack)).chain(self.sources.iter().map(source))
+        let entries = dead.chain(self.packs.iter().map(pack)).chain(self.sources.iter().map(source));
+        entries.map(|(key, value)| {
+            let value = self.seal().close(&key, value);
+            (key, value)
+        })
+    }
+
+    fn seal(&self) -> &Seal {
+        &self.index.database.seal
     }
 
     /// Writes what there is into memory.
@@ -118,7 +125,8 @@ impl<'i> Loading<'i> {
         self.sort();
         let mut batch = WriteBatch::default();
         for (id, location) in &self.located {
-            batch.merge(chunk_key(space::CHUNK, id), encode_location(*location));
+            let key = chunk_key(space::CHUNK, id);
+            batch.merge(key, encode_location(self.seal(), &key, *location));
         }
         for (key, value) in self.others() {
             batch.put(key, value);
@@ -129,15 +137,12 @@ impl<'i> Loading<'i> {
 
     /// Writes what there is into files, and hands them over in one step.
     fn write_files(&mut self) -> Result<()> {
-        let folder = self.index.slot.folder.join(FOLDER);
         if !self.has_files {
             self.set_merging(false)?;
             self.has_files = true;
         }
-        let io = |error: std::io::Error| self.index.unusable(&error.to_string());
-        // A run that was killed may have left some.
-        fs::remove_dir_all(&folder).or_else(not_found_is_fine).map_err(io)?;
-        private::make(&folder).map_err(io)?;
+        let folder = self.index.slot.empty_folder(FOLDER);
+        let folder = folder.map_err(|error| self.index.unusable(&error.to_string()))?;
         self.sort();
         // All locations of a chunk are one entry: a file has each key once.
         let chunks: Vec<&[(ChunkId, Location)]> = self.located.chunk_by(|(a, _), (b, _)| a == b).collect();
@@ -149,9 +154,11 @@ impl<'i> Loading<'i> {
                 self.write_file(path, |writer| {
                     chunks.iter().try_for_each(|located| {
                         let Some((id, _)) = located.first() else { return Ok(()) };
-                        let locations: Vec<u8> =
-                            located.iter().flat_map(|(_, location)| encode_location(*location)).collect();
-                        writer.merge(chunk_key(space::CHUNK, id), locations)
+                        let key = chunk_key(space::CHUNK, id);
+                        let encode =
+                            |(_, location): &(_, Location)| encode_location(self.seal(), &key, *location);
+                        let locations: Vec<u8> = located.iter().flat_map(encode).collect();
+                        writer.merge(key, locations)
                     })
                 })
             })
@@ -193,8 +200,4 @@ impl<'i> Loading<'i> {
         let set = database.db.set_options(&[("disable_auto_compactions", off)]);
         set.map_err(|error| self.index.failed(&error))
     }
-}
-
-fn not_found_is_fine(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }

@@ -8,7 +8,7 @@ use rayon::iter::ParallelIterator;
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
 
-use super::entries::{chunk_key, decode_locations, space};
+use super::entries::{Locations, chunk_key, space};
 use super::trust::Rank;
 use super::{Index, Location, Wanted};
 use crate::error::Result;
@@ -71,13 +71,19 @@ pub(super) struct Readable {
     pub unlisted: Vec<Location>,
 }
 
-/// The places of a chunk; nothing if they are malformed.
-fn fitting<'v>(wanted: &Wanted, value: &'v [u8]) -> Option<impl Iterator<Item = Location> + Clone + 'v> {
-    let wanted = *wanted;
-    Some(decode_locations(value)?.filter(move |place| wanted.fits(place)))
-}
-
 impl Index {
+    /// The places of a chunk that were found in a space; nothing if they are malformed.
+    fn fitting<'v>(
+        &self,
+        wanted: &Wanted,
+        value: &'v [u8],
+        space: u8,
+    ) -> Option<impl Iterator<Item = Location> + Clone + use<'v>> {
+        let wanted = *wanted;
+        let places = Locations::of(&self.database.seal, &chunk_key(space, &wanted.id), value)?;
+        Some(places.filter(move |place| wanted.fits(place)))
+    }
+
     /// Where a chunk is; `None` if no known pack has it, in this length if one is given.
     pub fn locate(&self, wanted: &Wanted) -> Result<Option<Location>> {
         let mut best: Option<(Rank, Location)> = None;
@@ -100,7 +106,8 @@ impl Index {
 
     /// Of several places the one to try first; the outer `None` says that they are malformed.
     fn best_of(&self, wanted: &Wanted, value: &[u8], is_listed: bool) -> Option<Option<Location>> {
-        let fitting = fitting(wanted, value)?;
+        let space = if is_listed { space::CHUNK } else { space::UNLISTED };
+        let fitting = self.fitting(wanted, value, space)?;
         let sound = fitting.clone().filter(|place| self.marks.is_sound(place.pack));
         let mut several = sound.clone();
         Some(match (several.next(), several.next()) {
@@ -137,10 +144,11 @@ impl Index {
 
     fn for_each_place(&self, id: &ChunkId, mut visit: impl FnMut(Location, bool)) -> Result<()> {
         for space in self.spaces() {
-            let found =
-                self.database.db.get_pinned(chunk_key(*space, id)).map_err(|error| self.failed(&error))?;
+            let key = chunk_key(*space, id);
+            let found = self.database.db.get_pinned(key).map_err(|error| self.failed(&error))?;
             if let Some(value) = found {
-                let places = decode_locations(&value).ok_or_else(|| self.malformed())?;
+                let places = Locations::of(&self.database.seal, &key, &value);
+                let places = places.ok_or_else(|| self.malformed())?;
                 places.for_each(|place| visit(place, *space == space::CHUNK));
             }
         }
@@ -248,7 +256,7 @@ impl Index {
 
     /// The place of a chunk that is nowhere else.
     fn only_place(&self, wanted: &Wanted, value: &[u8]) -> Option<Location> {
-        let mut fitting = fitting(wanted, value)?;
+        let mut fitting = self.fitting(wanted, value, space::CHUNK)?;
         let only = fitting.next().filter(|place| self.marks.is_sound(place.pack))?;
         (fitting.next().is_none() && !self.has_unlisted.load(Ordering::Relaxed)).then_some(only)
     }
@@ -256,7 +264,7 @@ impl Index {
     /// The places in which a chunk counts for which this was found.
     fn places_of(&self, wanted: &Wanted, found: Option<&[u8]>) -> Result<Places> {
         if let Some(value) = found {
-            let fitting = fitting(wanted, value).ok_or_else(|| self.malformed())?;
+            let fitting = self.fitting(wanted, value, space::CHUNK).ok_or_else(|| self.malformed())?;
             let owners = fitting.filter(|place| self.marks.is_sound(place.pack));
             let owners = owners.filter(|place| self.is_owners(place.pack)).max_by_key(|place| place.pack);
             if let Some(place) = owners.or_else(|| self.only_place(wanted, value)) {

@@ -5,6 +5,7 @@ mod database;
 mod entries;
 mod load;
 mod lookup;
+mod seal;
 mod trust;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -21,18 +22,19 @@ use keepfast_format::names;
 use keepfast_format::pack::{FrameEntry, PackTable};
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 
-use super::cache::CacheSlot;
+use super::cache::Slot;
 use super::listings::list_packs;
 use super::marks::PackMarks;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
-use database::{Database, LAYOUT, unlogged};
+use database::{Database, unlogged};
 use entries::{
-    chunk_key, dead_key, decode_locations, decode_numbers, decode_pack, encode_location, encode_numbers,
+    Locations, chunk_key, dead_key, decode_numbers, decode_pack, encode_location, encode_numbers,
     encode_pack, locations, number_key, number_of_key, session_of_pack, source_key, space,
 };
 pub(super) use load::Loading;
 pub use lookup::{Located, Places};
+use seal::IndexSecret;
 use trust::Demoted;
 pub(super) use trust::{LookedInto, Trust};
 
@@ -127,7 +129,7 @@ impl StoredPack {
 /// The index, opened by this process alone.
 pub struct Index {
     database: Database,
-    slot: CacheSlot,
+    slot: Slot,
     packs: RwLock<HashMap<u32, Arc<StoredPack>>>,
     next_pack: AtomicU32,
     doubtful: AtomicBool,
@@ -144,21 +146,21 @@ pub struct Index {
 
 impl Index {
     /// Opens the index in its folder, empty if there is none or it can't be used.
-    pub(super) fn open(slot: CacheSlot, trust: Trust) -> Result<Self> {
+    pub(super) fn open(slot: Slot, repository: &Repository) -> Result<Self> {
         if slot.is_damaged() {
             slot.wipe()?;
         }
-        let opened = Database::open(&slot.folder).ok();
+        let secret = IndexSecret::of(repository.current());
+        let fresh = *repository.random()?;
+        let opened = Database::open(&slot, &secret, fresh).ok().flatten();
         let opened = opened.and_then(|opened| opened.next_pack().map(|next| (opened, next)));
         let (database, next_pack) = match opened {
             Some(opened) => opened,
             None => {
                 slot.wipe()?;
-                let made = Database::open(&slot.folder).map_err(|error| EngineError::Cache {
-                    path: slot.folder.clone(),
-                    why: error.into_string(),
-                })?;
-                (made, 0)
+                let failed = |why: &str| EngineError::Cache { path: slot.folder(), why: why.to_owned() };
+                let made = Database::open(&slot, &secret, fresh).map_err(|error| failed(error.as_ref()))?;
+                (made.ok_or_else(|| failed("what was there can't be removed"))?, 0)
             }
         };
         let index = Self {
@@ -169,7 +171,7 @@ impl Index {
             doubtful: AtomicBool::new(false),
             marks: PackMarks::default(),
             loading: Mutex::default(),
-            trust,
+            trust: Trust::of(repository),
             has_unlisted: AtomicBool::new(false),
             demoted: Mutex::default(),
             looked_into: Mutex::default(),
@@ -179,26 +181,22 @@ impl Index {
             index.marks.bury(number_of_key(number)?);
             Some(())
         })?;
-        index
-            .database
-            .db
-            .put_opt([space::LAYOUT], LAYOUT, &unlogged())
-            .map_err(|error| index.failed(&error))?;
+        index.database.put_layout().map_err(|error| index.failed(&error))?;
         Ok(index)
     }
 
     /// Forgets everything.
-    pub(super) fn reset(self) -> Result<Self> {
-        let Self { database, slot, trust, .. } = self;
+    pub(super) fn reset(self, repository: &Repository) -> Result<Self> {
+        let Self { database, slot, .. } = self;
         drop(database);
         slot.wipe()?;
-        Self::open(slot, trust)
+        Self::open(slot, repository)
     }
 
     /// Where the index is.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
-        self.slot.folder.clone()
+        self.slot.folder()
     }
 
     /// Whether nothing was ever added.
@@ -211,25 +209,29 @@ impl Index {
     /// unknown: storing a chunk twice is safe.
     #[must_use]
     pub fn contains(&self, id: &ChunkId) -> bool {
-        self.any_of(id, |value| {
-            decode_locations(value)
-                .is_some_and(|mut found| found.any(|place| self.marks.is_sound(place.pack)))
-        })
+        self.any_of(id, |mut found| found.any(|place| self.marks.is_sound(place.pack)))
     }
 
     /// Asks what is known of a chunk in packs that a segment lists.
-    fn any_of(&self, id: &ChunkId, holds: impl FnOnce(&[u8]) -> bool) -> bool {
+    fn any_of(&self, id: &ChunkId, holds: impl FnOnce(Locations<'_>) -> bool) -> bool {
         if self.is_empty() {
             return false;
         }
-        match self.database.db.get_pinned(chunk_key(space::CHUNK, id)) {
-            Ok(Some(value)) => holds(&value),
-            Ok(None) => false,
-            Err(_) => {
-                self.slot.mark_damaged();
-                false
-            }
-        }
+        let key = chunk_key(space::CHUNK, id);
+        let found = match self.database.db.get_pinned(key) {
+            Ok(None) => return false,
+            Ok(Some(value)) => Locations::of(&self.database.seal, &key, &value).map(holds),
+            Err(_) => None,
+        };
+        found.unwrap_or_else(|| {
+            self.slot.mark_damaged();
+            false
+        })
+    }
+
+    /// The value of an entry, which this program has written.
+    fn opened<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8]> {
+        self.database.seal.open(key, value).ok_or_else(|| self.malformed())
     }
 
     /// Waits until nobody else loads segments.
@@ -300,12 +302,10 @@ impl Index {
         if let Some(pack) = self.packs.read().unwrap_or_else(PoisonError::into_inner).get(&number) {
             return Ok(Arc::clone(pack));
         }
-        let value = self
-            .database
-            .db
-            .get_pinned(number_key(space::PACK, number))
-            .map_err(|error| self.failed(&error))?;
-        let pack = value.and_then(|value| decode_pack(&value)).ok_or_else(|| self.malformed())?;
+        let key = number_key(space::PACK, number);
+        let value = self.database.db.get_pinned(key).map_err(|error| self.failed(&error))?;
+        let value = value.ok_or_else(|| self.malformed())?;
+        let pack = decode_pack(self.opened(&key, &value)?).ok_or_else(|| self.malformed())?;
         let pack = Arc::new(pack);
         self.packs.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&pack));
         Ok(pack)
@@ -313,8 +313,9 @@ impl Index {
 
     /// The holder in whose session's name a pack is. It doesn't stay in memory for this.
     fn writer_of(&self, number: u32) -> Option<HolderId> {
-        let value = self.database.db.get_pinned(number_key(space::PACK, number)).ok().flatten()?;
-        session_of_pack(&value).map(|session| session.writer)
+        let key = number_key(space::PACK, number);
+        let value = self.database.db.get_pinned(key).ok().flatten()?;
+        session_of_pack(self.opened(&key, &value).ok()?).map(|session| session.writer)
     }
 
     /// Calls `visit` with every pack and its number, dead ones too.
@@ -361,7 +362,7 @@ impl Index {
             if key.first() != Some(&space) {
                 break;
             }
-            visit(&key, &value).ok_or_else(|| self.malformed())?;
+            visit(&key, self.opened(&key, &value)?).ok_or_else(|| self.malformed())?;
         }
         Ok(())
     }
@@ -389,7 +390,9 @@ impl Index {
 
     /// Whether a verdict has named a pack, whether it was ever seen here or not.
     pub fn was_buried(&self, pack: &PackName) -> Result<bool> {
-        Ok(self.database.db.get_pinned(dead_key(pack)).map_err(|error| self.failed(&error))?.is_some())
+        let key = dead_key(pack);
+        let found = self.database.db.get_pinned(key).map_err(|error| self.failed(&error))?;
+        found.map_or(Ok(false), |value| self.opened(&key, &value).map(|_| true))
     }
 
     /// Epochs whose verdicts were heard.
@@ -406,15 +409,15 @@ impl Index {
     pub fn bury(&self, epoch: u32, packs: &[PackName]) -> Result<()> {
         let mut batch = WriteBatch::default();
         for pack in packs {
-            batch.put(dead_key(pack), []);
+            self.database.put(&mut batch, &dead_key(pack), Vec::new());
         }
         if !packs.is_empty() {
             for number in self.numbers_of(&packs.iter().copied().collect())?.into_keys() {
-                batch.put(number_key(space::GRAVE, number), []);
+                self.database.put(&mut batch, &number_key(space::GRAVE, number), Vec::new());
                 self.marks.bury(number);
             }
         }
-        batch.put(number_key(space::EPOCH, epoch), []);
+        self.database.put(&mut batch, &number_key(space::EPOCH, epoch), Vec::new());
         self.database.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))
     }
 
@@ -430,9 +433,9 @@ impl Index {
             let number = self.next_pack.fetch_add(1, Ordering::Relaxed);
             numbers.push(number);
             adding.add(&pack.pack_name(), number);
-            batch.put(number_key(space::PACK, number), encode_pack(pack));
+            self.database.put(&mut batch, &number_key(space::PACK, number), encode_pack(pack));
             if self.was_buried(&pack.pack_name())? {
-                batch.put(number_key(space::GRAVE, number), []);
+                self.database.put(&mut batch, &number_key(space::GRAVE, number), Vec::new());
                 self.marks.bury(number);
                 continue;
             }
@@ -440,10 +443,11 @@ impl Index {
             // RocksDB takes keys in their order with a fraction of the effort.
             located.sort_unstable_by_key(|(id, _)| *id);
             for (id, location) in located {
-                batch.merge(chunk_key(space, &id), encode_location(location));
+                let key = chunk_key(space, &id);
+                batch.merge(key, encode_location(&self.database.seal, &key, location));
             }
         }
-        batch.put(source_key(source), encode_numbers(&numbers));
+        self.database.put(&mut batch, &source_key(source), encode_numbers(&numbers));
         if space == space::UNLISTED {
             self.has_unlisted.store(true, Ordering::Relaxed);
         }
@@ -467,9 +471,6 @@ impl Index {
 
     fn unusable(&self, why: &str) -> EngineError {
         self.slot.mark_damaged();
-        EngineError::Cache {
-            path: self.slot.folder.clone(),
-            why: format!("{why}; the next command rebuilds it"),
-        }
+        EngineError::Cache { path: self.slot.folder(), why: format!("{why}; the next command rebuilds it") }
     }
 }

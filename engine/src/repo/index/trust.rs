@@ -11,7 +11,6 @@ use keepfast_format::keys::holder_of;
 
 use super::super::marks::SessionMarks;
 use super::super::repository::Repository;
-use super::entries::decode_locations;
 use super::{Index, Location, Wanted};
 use crate::error::{EngineError, Result};
 use crate::monitor::{Event, Monitor};
@@ -103,8 +102,7 @@ impl Index {
     /// Whether a chunk is known in a pack that a session may refer to. From then on it does.
     #[must_use]
     pub(in crate::repo) fn refer(&self, session: &SessionMarks, wanted: Wanted) -> bool {
-        self.any_of(&wanted.id, |value| {
-            let Some(found) = decode_locations(value) else { return false };
+        self.any_of(&wanted.id, |found| {
             let fitting = found.filter(|place| wanted.fits(place));
             let mut several = fitting.clone();
             match (several.next(), several.next()) {
