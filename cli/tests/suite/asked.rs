@@ -42,7 +42,7 @@ fn a_snapshot_of_a_file_system_is_backed_up_under_its_real_path() {
         desk.run(["backup", "--as", "/srv/real/place", night]).succeeds();
     }
     let listed = json(&desk.run(["snapshots", "--json"]).succeeds().out);
-    let snapshots = listed["snapshots"].as_array().unwrap();
+    let snapshots = listed.as_array().unwrap();
     assert_eq!(snapshots.len(), 2);
     assert!(snapshots.iter().all(|snapshot| snapshot["paths"] == serde_json::json!(["/srv/real/place"])));
     let target = desk.path("out");
