@@ -89,13 +89,8 @@ fn what_is_listed_and_cant_be_found_is_named_and_what_is_gone_is_no_loss() {
     lab.archive(Source::Paths(std::slice::from_ref(&at)), &ear, |_| {}).expect("the backup works");
     let mut skipped = ear.skipped();
     skipped.sort_unstable();
-    let hidden = [
-        "dir/unfindable",
-        "unfindable",
-        "unfindable folder",
-        "unfindable in the parent",
-        "unfindable link",
-    ];
+    let hidden =
+        ["dir/unfindable", "unfindable", "unfindable folder", "unfindable in the parent", "unfindable link"];
     let why = "it is listed in its directory, but can't be found by its name";
     assert_eq!(skipped, hidden.map(|name| format!("{}: {why}", at.join(name).display())));
     let gone = ear.heard().into_iter().filter_map(|heard| match heard {
@@ -108,7 +103,10 @@ fn what_is_listed_and_cant_be_found_is_named_and_what_is_gone_is_no_loss() {
     drop(disk);
 
     let found = restored(&lab, &at);
-    assert_eq!((names_in(&found), names_in(&found.join("dir"))), (vec!["a".into(), "dir".into(), "z".into()], vec!["b".into()]));
+    assert_eq!(
+        (names_in(&found), names_in(&found.join("dir"))),
+        (vec!["a".into(), "dir".into(), "z".into()], vec!["b".into()])
+    );
     for name in ["a", "dir/b", "z"] {
         assert_eq!(fs::read(found.join(name)).expect("it is there"), b"content");
     }
