@@ -1,7 +1,7 @@
 //! Gives files that are complete their names, so that of any number of files one gets each name.
 //!
-//! A link does that, and a rename that doesn't replace. Some file systems can do neither (exFAT, many that
-//! are served by programs): there a name is given only if nothing else writes to the store meanwhile.
+//! A link does that, and a rename that doesn't replace. Some file systems that programs serve can do
+//! neither: there a name is given only if nothing else writes to the store meanwhile.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Directories on file systems that lack most of what Linux's own have (sshfs, exFAT).
+//! Directories on file systems that lack most of what Linux's own have (sshfs, exfat-fuse).
 
 use std::fs;
 use std::io::ErrorKind;

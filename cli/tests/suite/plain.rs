@@ -1,4 +1,4 @@
-//! A file system without most of what Linux's own have (sshfs, exFAT), as a store and as a source.
+//! A file system without most of what Linux's own have (sshfs, exfat-fuse), as a store and as a source.
 
 use std::fs;
 use std::path::Path;

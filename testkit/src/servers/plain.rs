@@ -1,5 +1,5 @@
-//! A file system without most of what Linux's own have, as sshfs, exFAT and some servers' are: a program
-//! serves it (FUSE), which passes everything else on to a folder. `plain.py` says what it can't do, and
+//! A file system without most of what Linux's own have, as those of some servers are: a program serves
+//! it (FUSE), which passes everything else on to a folder. `plain.py` says what it can't do, and
 //! which names it treats in ways of its own.
 
 use std::fs;
