@@ -22,11 +22,12 @@ need rsync            command_there rsync          # the demo compares trees wit
 need attr             command_there getfattr       # extended attributes in tests, made from outside
 need acl              command_there setfacl        # POSIX ACLs in tests, made from outside
 need ntfs-3g          command_there lowntfs-3g     # a file system that ignores case, to restore into
+need fuse3            command_there fusermount3  # a file system that lacks much, served by a test
 need e2fsprogs        test -x /sbin/mkfs.ext4      # a small ext4 to test with
 need xz-utils         command_there xz             # packed test and benchmark data
 need time             test -x /usr/bin/time        # peak memory in benches/run-peers.sh
 need git              command_there git            # fetches the project
-need python3-venv     python3 -c 'import ensurepip, venv' # S3 servers to test against
+need python3-venv     python3 -c 'import ensurepip, venv' # servers to test against
 need nodejs           command_there node           # another one, to be refused
 need npm              command_there npm            # which installs it
 need util-linux       command_there setpriv        # no server outlives its test
@@ -74,7 +75,7 @@ wanted_python=scripts/servers.txt
 wanted_npm=s3rver@3.7.1
 cd "$(dirname "$0")/.."
 if ! cmp -s "$wanted_python" "$servers/python/installed.txt"; then
-  echo "setup: installing S3 servers for tests" >&2
+  echo "setup: installing servers for tests" >&2
   rm -rf "$servers/python"
   python3 -m venv "$servers/python"
   "$servers/python/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted_python"

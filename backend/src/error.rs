@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::NoExclusiveNames;
+
 /// What was asked of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -121,6 +123,12 @@ impl BackendError {
     /// What stands there instead of an object, if that is the reason.
     #[must_use]
     pub fn not_an_object(&self) -> Option<NotAnObject> {
+        self.source.get_ref()?.downcast_ref().copied()
+    }
+
+    /// What the store's file system can't do, if that is the reason: only a single writer may create there.
+    #[must_use]
+    pub fn no_exclusive_names(&self) -> Option<NoExclusiveNames> {
         self.source.get_ref()?.downcast_ref().copied()
     }
 

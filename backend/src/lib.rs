@@ -8,6 +8,7 @@ mod error;
 mod limited;
 mod local;
 mod memory;
+mod naming;
 mod pace;
 mod probe;
 mod reserve;
@@ -20,6 +21,7 @@ pub use error::{BackendError, NAME_BYTES_MAX, NotAnObject, Operation};
 pub use limited::LimitedBackend;
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
+pub use naming::NoExclusiveNames;
 pub use probe::{Flaw, Latency, ProbeOptions, ProbeReport, probe};
 pub use s3::{Notice, S3Backend, S3Credentials, S3Options};
 pub use traffic::Traffic;
@@ -130,6 +132,11 @@ pub trait Backend: Send + Sync {
 
     /// Removes an object; one that isn't there is fine.
     fn remove(&self, name: &str) -> Result<(), BackendError>;
+
+    /// Says that nothing else writes to the store for as long as this value is used, as the owners of some
+    /// repositories declare. A store that can't create if absent otherwise, and refuses to, looks first and
+    /// creates then.
+    fn expect_one_writer(&self) {}
 
     /// Whether each answer takes its time, and may have its price: then few large reads are
     /// better than many small ones.

@@ -85,6 +85,10 @@ impl Backend for LimitedBackend {
         self.inner.remove(name)
     }
 
+    fn expect_one_writer(&self) {
+        self.inner.expect_one_writer();
+    }
+
     fn is_far(&self) -> bool {
         self.inner.is_far()
     }

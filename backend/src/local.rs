@@ -1,8 +1,8 @@
 //! Objects as files below a directory.
 //!
 //! A file gets its name only after its bytes are on disk: it is written without a name
-//! (`O_TMPFILE`), flushed, and linked in, which fails if the name is taken. File systems
-//! without that get a temporary name instead. Directories are flushed in `sync`, all at once.
+//! (`O_TMPFILE`), flushed, and linked in, which fails if the name is taken. On file systems
+//! without that it gets a temporary name first. Directories are flushed in `sync`, all at once.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::direct::FileWriter;
 use crate::error::is_full;
+use crate::naming::{Naming, is_lack};
 use crate::probe::FOLDER as PROBE_FOLDER;
 use crate::reserve::Reserve;
 use crate::{Backend, BackendError, Created, Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd, Operation};
@@ -42,6 +43,7 @@ pub struct LocalBackend {
     /// Tells temporary names from those of other processes, on this machine or another.
     nonce: u64,
     writer: FileWriter,
+    naming: Naming,
     stop: Option<Arc<AtomicBool>>,
     reserve: Reserve,
 }
@@ -60,6 +62,7 @@ impl LocalBackend {
             counter: AtomicU64::new(0),
             nonce,
             writer: FileWriter::default(),
+            naming: Naming::default(),
             stop: None,
         }
     }
@@ -111,37 +114,32 @@ impl LocalBackend {
                     Ok(()) => Ok(Created::New),
                     Err(Errno::EXIST) => Ok(Created::AlreadyThere),
                     // No /proc, or a file system that can't link nameless files.
-                    Err(Errno::NOENT | Errno::OPNOTSUPP | Errno::PERM | Errno::XDEV) => {
-                        self.create_by_renaming(path, directory, parts)
+                    Err(error) if error == Errno::NOENT || is_lack(error) => {
+                        self.create_under_another_name(path, directory, parts)
                     }
                     Err(error) => Err(error.into()),
                 }
             }
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-                self.create_by_renaming(path, directory, parts)
+                self.create_under_another_name(path, directory, parts)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// For file systems without nameless files: write under a temporary name, then link or
-    /// rename it to the name unless that is taken.
-    fn create_by_renaming(&self, path: &Path, directory: &Path, parts: &[&[u8]]) -> io::Result<Created> {
+    /// For file systems without nameless files: writes under a temporary name, and then gives it the right
+    /// one unless that is taken.
+    fn create_under_another_name(
+        &self,
+        path: &Path,
+        directory: &Path,
+        parts: &[&[u8]],
+    ) -> io::Result<Created> {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let temporary = directory.join(format!("{TEMPORARY}{:016x}-{number}", self.nonce));
         let file = open_new(&temporary)?;
-        let written = self.writer.write(&mut File::from(file), parts).and_then(|()| {
-            match rustix::fs::link(&temporary, path) {
-                Ok(()) => Ok(Created::New),
-                Err(Errno::EXIST) => Ok(Created::AlreadyThere),
-                Err(_) => match rustix::fs::renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE)
-                {
-                    Ok(()) => Ok(Created::New),
-                    Err(Errno::EXIST) => Ok(Created::AlreadyThere),
-                    Err(error) => Err(error.into()),
-                },
-            }
-        });
+        let written = self.writer.write(&mut File::from(file), parts);
+        let written = written.and_then(|()| self.naming.give(&temporary, path));
         // After a rename the temporary name is gone already.
         let _ = fs::remove_file(&temporary);
         written
@@ -296,7 +294,7 @@ impl Backend for LocalBackend {
     fn sync(&self) -> Result<(), BackendError> {
         let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
         let flushed = dirty.iter().try_for_each(|directory| {
-            File::open(directory).and_then(|file| file.sync_all()).map_err(|source| BackendError {
+            flush(directory).map_err(|source| BackendError {
                 operation: Operation::Sync,
                 object: directory.display().to_string(),
                 source,
@@ -364,8 +362,21 @@ impl Backend for LocalBackend {
         }
     }
 
+    fn expect_one_writer(&self) {
+        self.naming.expect_one_writer();
+    }
+
     fn location(&self) -> String {
         self.root.display().to_string()
+    }
+}
+
+/// Flushes a directory's names. A file system that can't do that for one directory flushes all that it has.
+fn flush(directory: &Path) -> io::Result<()> {
+    let directory = File::open(directory)?;
+    match rustix::fs::fsync(&directory) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(rustix::fs::syncfs(&directory)?),
+        other => Ok(other?),
     }
 }
 

@@ -20,6 +20,8 @@ const OBJECTS: usize = 5;
 /// What a store fails at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flaw {
+    /// It can't create an object so that another one of its name is safe, and refuses to.
+    NoExclusiveNames,
     /// A second create of a name isn't refused.
     OverwritesObjects,
     /// Of creates at once not exactly one makes the object.
@@ -40,13 +42,16 @@ impl Flaw {
     /// Whether a single writer can live with it. All others make a store useless.
     #[must_use]
     pub fn is_safe_for_one_writer(self) -> bool {
-        matches!(self, Self::OverwritesObjects | Self::RacesHaveNoWinner)
+        matches!(self, Self::NoExclusiveNames | Self::OverwritesObjects | Self::RacesHaveNoWinner)
     }
 }
 
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NoExclusiveNames => {
+                "its file system can neither link files nor rename them without replacing others"
+            }
             Self::OverwritesObjects => {
                 "it lets an object be overwritten though it was told to create it only if there is none \
                  (`If-None-Match: *`)"
@@ -114,7 +119,8 @@ pub struct ProbeOptions<'a> {
     pub clock: fn() -> Instant,
 }
 
-/// Probes a store. An error means that it couldn't be used at all. What was made is removed.
+/// Probes a store. An error means that it couldn't be used at all. What was made is removed. Where only a
+/// single writer can create, the probe is that one: use another value for other work.
 pub fn probe(backend: &dyn Backend, options: &ProbeOptions<'_>) -> Result<ProbeReport, BackendError> {
     let mut probe = Probe {
         backend,
@@ -193,7 +199,14 @@ impl Probe<'_> {
 
     fn two_creates(&mut self) -> Result<(), BackendError> {
         let (name, flaw) = ("twice", Flaw::OverwritesObjects);
-        if self.create(name, b"first")? != Created::New {
+        let mut first = self.create(name, b"first");
+        if let Some(lack) = first.as_ref().err().and_then(BackendError::no_exclusive_names) {
+            self.flaw(Flaw::NoExclusiveNames, lack.seen());
+            // Whether it can do all the rest is still to be seen.
+            self.backend.expect_one_writer();
+            first = self.create(name, b"first");
+        }
+        if first? != Created::New {
             self.flaw(flaw, "the first create of a new name was answered as if it were taken");
         }
         let refused = self.create(name, b"second")? == Created::AlreadyThere;

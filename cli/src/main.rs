@@ -54,17 +54,27 @@ fn main() -> ExitCode {
         Err(error) => {
             let code = exit_code(&error);
             render::error(&error, code, json);
-            if let Some(EngineError::UnsafeCache { .. }) = error.downcast_ref() {
-                render::note(
-                    "note",
-                    "--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache",
-                    json,
-                );
+            if let Some(way_on) = way_on(&error) {
+                render::note("note", way_on, json);
             }
             code
         }
     };
     ExitCode::from(code)
+}
+
+/// What can be done about an error whose message doesn't say it, because that is the program's matter.
+fn way_on(error: &anyhow::Error) -> Option<&'static str> {
+    match error.downcast_ref::<EngineError>()? {
+        EngineError::UnsafeCache { .. } => {
+            Some("--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache")
+        }
+        EngineError::Backend(error) if error.no_exclusive_names().is_some() => Some(
+            "nothing was overwritten, and what is stored can be read; use another store, or, if never more than one \
+             run writes, a repository that was made on this one with `keepfast init --unsafe-store`",
+        ),
+        _ => None,
+    }
 }
 
 /// Says what is wrong with the command line, or prints the help that it asks for.

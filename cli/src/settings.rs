@@ -80,7 +80,7 @@ pub fn probe(common: &Common) -> Result<ProbeReport> {
     let options = ProbeOptions { tag: &tag, large_bytes: s3::PROBE_LARGE_BYTES, clock: Instant::now };
     let backend = store(common, None, true)?;
     let place = local_path(common.repo.as_deref().unwrap_or_default());
-    let was_there = place.exists();
+    let missing: Vec<&Path> = place.ancestors().take_while(|above| !above.exists()).collect();
     let report = keepfast_backend::probe(&*backend, &options).map_err(EngineError::from)?;
     if !is_remote(common) {
         // Directories that the probe's files were in; one that isn't empty stays.
@@ -88,8 +88,8 @@ pub fn probe(common: &Common) -> Result<ProbeReport> {
         for folder in own.iter().map(String::as_str).chain(["probe"]) {
             let _ = std::fs::remove_dir(place.join(folder));
         }
-        if !was_there {
-            let _ = std::fs::remove_dir(&place);
+        for folder in missing {
+            let _ = std::fs::remove_dir(folder);
         }
     }
     Ok(report)

@@ -109,6 +109,10 @@ impl Backend for RecordingBackend {
         self.inner.remove(name)
     }
 
+    fn expect_one_writer(&self) {
+        self.inner.expect_one_writer();
+    }
+
     fn is_far(&self) -> bool {
         self.far
     }

@@ -6,6 +6,7 @@ mod conformance;
 mod creates;
 mod limited;
 mod odd;
+mod plain;
 mod probe;
 mod reads;
 mod s3;

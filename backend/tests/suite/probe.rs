@@ -12,7 +12,7 @@ use keepfast_testkit::servers::{Kind, Server};
 
 use crate::s3;
 
-fn probed(store: &dyn Backend) -> ProbeReport {
+pub fn probed(store: &dyn Backend) -> ProbeReport {
     let options = ProbeOptions { tag: "test", large_bytes: 300_000, clock: Instant::now };
     probe(store, &options).expect("the store can be used")
 }

@@ -38,10 +38,7 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
     if exists {
         return Err(keepfast_engine::EngineError::RepositoryExists { location }.into());
     }
-    if settings::is_remote(common) {
-        init.single_writer =
-            must_be_single_writer(&settings::probe(common)?, &location, options.unsafe_store)?;
-    }
+    init.single_writer = must_be_single_writer(&settings::probe(common)?, &location, options.unsafe_store)?;
     let password = secrets::password(common, Purpose::Make)?;
     Repository::init(Arc::clone(&backend), password.as_bytes(), &init)?;
     // It shall open as every later command opens it.

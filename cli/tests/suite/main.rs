@@ -13,6 +13,7 @@ mod odd;
 mod output;
 mod passwords;
 mod patterns;
+mod plain;
 mod program;
 mod prune;
 mod remote;

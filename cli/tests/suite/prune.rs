@@ -31,7 +31,7 @@ fn json(run: &Run) -> serde_json::Value {
     serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {run:?}"))
 }
 
-fn ids(desk: &Desk, options: &[&str]) -> Vec<String> {
+pub fn ids(desk: &Desk, options: &[&str]) -> Vec<String> {
     let run = desk.run([&["snapshots", "--json"], options].concat()).succeeds();
     let snapshots = json(&run);
     let snapshots = snapshots.as_array().expect("an array");

@@ -123,6 +123,7 @@ impl Repository {
         config.pack_bytes = options.pack_bytes;
         if options.single_writer {
             config.declare_single_writer();
+            backend.expect_one_writer();
         }
         config.validate().map_err(|error| EngineError::Unusable(error.to_string()))?;
         refuse_without_config(&*backend)?;
@@ -217,6 +218,9 @@ impl Repository {
         let config = parameters::newest::<Config>(&objects, trust, &configs)?;
         if let Some(feature) = config.object.features.read.first() {
             return Err(EngineError::UnknownFeature { feature: feature.clone() });
+        }
+        if config.object.is_single_writer() {
+            backend.expect_one_writer();
         }
         let keyring = parameters::newest::<Keyring>(&objects, trust, &numbers_among(names::KEYRING, &keys))?;
         let name = names::keyring(keyring.object.n);

@@ -13,7 +13,8 @@ use keepfast_engine::archive::{ArchiveOptions, Source, estimate};
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::monitor::Progress;
 use keepfast_testkit::lab::archive_options;
-use keepfast_testkit::{Disk, Ear, Lab, assert_same, describe, tree};
+use keepfast_testkit::servers::{Links, PlainDisk};
+use keepfast_testkit::{Disk, Ear, Heard, Lab, assert_same, describe, tree};
 use rustix::fs::{CWD, Mode, OFlags};
 
 /// Backs up paths; nothing may be left out.
@@ -64,6 +65,53 @@ fn estimated(lab: &Lab, paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptio
     estimate(paths, &options, &AtomicBool::new(false), &progress);
     let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
     (read(&progress.files_expected), read(&progress.bytes_expected))
+}
+
+/// Servers show names that they can't find: those that no client can write (SMB). What is removed meanwhile
+/// looks the same at first.
+#[test]
+fn what_is_listed_and_cant_be_found_is_named_and_what_is_gone_is_no_loss() {
+    let lab = Lab::new();
+    let (at, behind) = (lab.path("served"), lab.path("served.behind"));
+    for top in [&at, &behind] {
+        for name in ["a", "dir/b", "unfindable in the parent", "z"] {
+            tree::write(top.join(name), "content");
+        }
+    }
+    back_up(&lab, std::slice::from_ref(&at), |_| {});
+    for name in ["dir/unfindable", "dir/vanishing", "unfindable", "unfindable folder/file", "vanishing"] {
+        tree::write(behind.join(name), "content");
+    }
+    symlink("a", behind.join("unfindable link")).expect("it can be made");
+    let disk = PlainDisk::mount(&at, Links::Refused);
+
+    let ear = Ear::default();
+    lab.archive(Source::Paths(std::slice::from_ref(&at)), &ear, |_| {}).expect("the backup works");
+    let mut skipped = ear.skipped();
+    skipped.sort_unstable();
+    let why = "it is listed in its directory, but can't be found by its name";
+    let mut hidden =
+        ["dir/unfindable", "unfindable", "unfindable folder", "unfindable in the parent", "unfindable link"]
+            .map(|name| format!("{}: {why}", at.join(name).display()));
+    hidden.sort_unstable();
+    assert_eq!(skipped, hidden);
+    let gone = ear.heard().into_iter().filter_map(|heard| match heard {
+        Heard::Vanished(path) => Some(path),
+        _ => None,
+    });
+    let mut gone: Vec<PathBuf> = gone.collect();
+    gone.sort_unstable();
+    assert_eq!(gone, ["dir/vanishing", "vanishing"].map(|name| at.join(name)));
+    drop(disk);
+
+    let found = restored(&lab, &at);
+    assert_eq!(
+        (names_in(&found), names_in(&found.join("dir"))),
+        (vec!["a".into(), "dir".into(), "z".into()], vec!["b".into()])
+    );
+    for name in ["a", "dir/b", "z"] {
+        assert_eq!(fs::read(found.join(name)).expect("it is there"), b"content");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Real S3 servers on loopback, each with ports and a data folder of its own.
+//! Real S3 servers on loopback, each with ports and a data folder of its own; and one that serves a file
+//! system ([`PlainDisk`]).
 //!
 //! `scripts/setup.sh` installs them. A server takes 0.3 s (moto, s3rver) or 2.4 s (SeaweedFS, nearly all of
 //! it waiting) to start, so each test process starts its own; [`Server::shared`] lets tests of one
@@ -13,11 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 pub use keys::KeyServer;
+pub use plain::{Links, PlainDisk};
 
 use process::{Folder, Kept};
 
 mod http;
 mod keys;
+mod plain;
 mod process;
 
 const START_MAX: Duration = Duration::from_secs(60);
