@@ -3,6 +3,7 @@
 //! A backend knows nothing of what the objects mean. Names are `folder/rest`, in ASCII
 //! letters, digits, `/`, `.` and `-`.
 
+mod access;
 mod direct;
 mod error;
 mod limited;
@@ -17,6 +18,7 @@ mod traffic;
 
 use std::ops::ControlFlow;
 
+pub use access::share_with_group;
 pub use error::{BackendError, NAME_BYTES_MAX, NotAnObject, Operation};
 pub use limited::LimitedBackend;
 pub use local::LocalBackend;

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::access::{Access, open_directory_to_group, open_file_to_group};
 use crate::direct::FileWriter;
 use crate::error::is_full;
 use crate::naming::{Naming, is_lack};
@@ -44,6 +45,7 @@ pub struct LocalBackend {
     nonce: u64,
     writer: FileWriter,
     naming: Naming,
+    access: Access,
     stop: Option<Arc<AtomicBool>>,
     reserve: Reserve,
 }
@@ -63,6 +65,7 @@ impl LocalBackend {
             nonce,
             writer: FileWriter::default(),
             naming: Naming::default(),
+            access: Access::default(),
             stop: None,
         }
     }
@@ -80,16 +83,22 @@ impl LocalBackend {
 
     /// Makes a directory and those above it that are missing, and remembers to flush them.
     fn make_directory(&self, directory: &Path) -> io::Result<()> {
-        let mut missing = directory;
-        let mut touched = Vec::new();
-        while !missing.exists() {
-            let Some(above) = missing.parent() else { break };
-            touched.push(above.to_owned());
-            missing = above;
-        }
+        let missing: Vec<&Path> = directory.ancestors().take_while(|folder| !folder.exists()).collect();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        self.mark_dirty(touched);
+        if self.access.is_for_group(&self.root) {
+            // From the top down: the group finds nothing that it can't read.
+            missing.iter().rev().try_for_each(|folder| open_directory_to_group(folder))?;
+        }
+        self.mark_dirty(missing.into_iter().filter_map(Path::parent).map(Path::to_owned));
         Ok(())
+    }
+
+    /// Writes a file that was just made.
+    fn write(&self, file: &mut File, parts: &[&[u8]]) -> io::Result<()> {
+        if self.access.is_for_group(&self.root) {
+            open_file_to_group(file)?;
+        }
+        self.writer.write(file, parts)
     }
 
     fn mark_dirty(&self, directories: impl IntoIterator<Item = PathBuf>) {
@@ -108,7 +117,7 @@ impl LocalBackend {
         match nameless {
             Ok(fd) => {
                 let mut file = File::from(fd);
-                self.writer.write(&mut file, parts)?;
+                self.write(&mut file, parts)?;
                 let source = format!("/proc/self/fd/{}", file.as_raw_fd());
                 match rustix::fs::linkat(CWD, source, CWD, path, AtFlags::SYMLINK_FOLLOW) {
                     Ok(()) => Ok(Created::New),
@@ -138,7 +147,7 @@ impl LocalBackend {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let temporary = directory.join(format!("{TEMPORARY}{:016x}-{number}", self.nonce));
         let file = open_new(&temporary)?;
-        let written = self.writer.write(&mut File::from(file), parts);
+        let written = self.write(&mut File::from(file), parts);
         let written = written.and_then(|()| self.naming.give(&temporary, path));
         // After a rename the temporary name is gone already.
         let _ = fs::remove_file(&temporary);

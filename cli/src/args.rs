@@ -201,6 +201,10 @@ pub struct Init {
     /// write at a time then, and every command says so
     #[arg(long)]
     pub unsafe_store: bool,
+    /// Let the group of the repository's directory read what is stored there; to restore, its members need
+    /// the password too
+    #[arg(long)]
+    pub group_readable: bool,
 }
 
 /// Options of `backup`.

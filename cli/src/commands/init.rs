@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use keepfast_backend::ProbeReport;
 use keepfast_engine::repo::{InitOptions, OpenOptions, Repository, Snapshots, accept};
 use keepfast_format::chunker::ChunkerParams;
@@ -38,15 +38,20 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
     if exists {
         return Err(keepfast_engine::EngineError::RepositoryExists { location }.into());
     }
+    if options.group_readable {
+        share(common)?;
+    }
     init.single_writer = must_be_single_writer(&settings::probe(common)?, &location, options.unsafe_store)?;
     let password = secrets::password(common, Purpose::Make)?;
     Repository::init(Arc::clone(&backend), password.as_bytes(), &init)?;
     // It shall open as every later command opens it.
-    let cache = settings::cache_dir(common);
-    let options = OpenOptions { cache: Some(&cache), ..OpenOptions::default() };
+    let cache = Some(settings::cache_dir(common)).filter(|_| !common.no_cache);
+    let options = OpenOptions { cache: cache.as_deref(), ..OpenOptions::default() };
     let repository = Repository::find(backend)?.open_with(password.as_bytes(), &options)?;
     // What was seen here before is gone: from now on it is this repository that is expected.
-    accept(&repository, &Snapshots::default(), &settings::memory(common, &location))?;
+    if !common.no_cache {
+        accept(&repository, &Snapshots::default(), &settings::memory(common, &location))?;
+    }
     if common.json {
         render::document(&json!({
             "repository": repository.id().to_string(), "location": location,
@@ -65,6 +70,20 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
         );
     }
     Ok(Outcome::Complete)
+}
+
+/// Lets the group of the repository's directory read what will be in it.
+fn share(common: &Common) -> Result<()> {
+    if settings::is_remote(common) {
+        return Err(Usage(
+            "--group-readable goes with a repository in a directory: who may read a bucket, its policy says"
+                .to_owned(),
+        )
+        .into());
+    }
+    let place = settings::local_path(common.repo.as_deref().unwrap_or_default());
+    keepfast_backend::share_with_group(&place)
+        .with_context(|| format!("{} can't be made readable for a group", place.display()))
 }
 
 /// Refuses a store that can't be trusted. One that a single writer can live with is taken if

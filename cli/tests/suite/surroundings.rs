@@ -1,7 +1,9 @@
-//! Machines that aren't as usual: without `/proc`, with directories that may only be passed through.
+//! Machines that aren't as usual: without `/proc`, with directories that may only be passed through, with
+//! users of one group.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use keepfast_testkit::{assert_same, tree};
@@ -77,4 +79,58 @@ fn an_object_that_may_not_be_read_is_not_called_damaged() {
     let run = run.fails(3, &["unreachable: ", "Permission denied"]);
     assert!(run.out.contains("They may be sound") && !run.err.contains("damaged: "), "{run:?}");
     desk.run(["check", "--read-data"]).succeeds();
+}
+
+/// Whatever umask the writer has, and whatever commands make folders and files later.
+#[test]
+fn a_repository_that_its_group_may_read_is_read_by_its_group_and_no_one_else() {
+    if !tree::is_root() {
+        eprintln!("not tested: being several users needs root");
+        return;
+    }
+    const GROUP: u32 = 61_234;
+    let desk = Desk::bare();
+    fs::write(desk.src("file"), "content").unwrap();
+    fs::set_permissions(desk.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = "umask 077; exec \"$0\" \"$@\"";
+    let run = |arguments: &[&str]| {
+        let mut shell = Command::new("/bin/sh");
+        shell.env_clear().envs(desk.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.arg("-c").arg(script).arg(desk.command().get_program()).args(arguments);
+        Run::of(shell.output().unwrap()).succeeds()
+    };
+    // As whoever prepares the place does it.
+    fs::create_dir(desk.repo()).unwrap();
+    std::os::unix::fs::chown(desk.repo(), None, Some(GROUP)).unwrap();
+    run(&["init", "--group-readable"]);
+    let source = desk.path("src");
+    let source = source.to_str().unwrap();
+    run(&["backup", source]);
+    fs::write(desk.src("file"), "other content").unwrap();
+    run(&["backup", source]);
+    run(&["forget", "--keep-last", "1", "--prune"]);
+
+    let (program, target) = (desk.path("program"), desk.path("out"));
+    fs::copy(desk.command().get_program(), &program).unwrap();
+    let as_user = |group: u32, arguments: &[&str]| {
+        let cache = desk.path(&format!("cache of {group}"));
+        fs::create_dir_all(&cache).unwrap();
+        std::os::unix::fs::chown(&cache, Some(61_000), Some(group)).unwrap();
+        let mut command = Command::new(&program);
+        command.env_clear().envs(desk.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("KEEPFAST_CACHE_DIR", cache).uid(61_000).gid(group).current_dir("/");
+        Run::of(command.args(arguments).output().unwrap())
+    };
+    fs::create_dir(&target).unwrap();
+    std::os::unix::fs::chown(&target, Some(61_000), Some(GROUP)).unwrap();
+    as_user(GROUP, &["check", "--read-data"]).succeeds();
+    let snapshot = format!("latest:{source}");
+    as_user(GROUP, &["restore", "--snapshot", &snapshot, "--target", target.to_str().unwrap()]);
+    assert_eq!(fs::read(target.join("file")).unwrap(), b"other content");
+    as_user(GROUP, &["backup", "/usr/bin/env"]).fails(1, &["Permission denied"]);
+    as_user(61_235, &["snapshots"]).fails(1, &["Permission denied"]);
+    assert!(desk.is_sound());
+    // In a directory with something in it, it is too late; and there are no groups in S3.
+    desk.run(["-r", source, "init", "--group-readable"]).fails(1, &["isn't empty"]);
+    desk.run(["-r", "s3://bucket", "init", "--group-readable"]).fails(2, &["--group-readable"]);
 }
