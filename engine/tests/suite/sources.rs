@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -314,29 +315,74 @@ fn bytes_of_sparse_files_are_those_that_are_there() {
     assert_eq!((again.statistics.files_unchanged, again.statistics.bytes_total), (4, 10_000));
 }
 
+/// A user who isn't root.
+const ANOTHER_USER: u32 = 65_534;
+
 /// Bytes that say of which file they are, line by line.
 fn content_of(number: u32, lines: usize) -> Vec<u8> {
     format!("file {number}\n").repeat(lines).into_bytes()
 }
 
-/// Does something to a tree: files are renamed, truncated, written to, swapped for links and back.
-fn disturb(root: &Path, secret: &Path, round: u32) {
-    let pick =
-        |salt: u32, of: u32| round.wrapping_mul(2_654_435_761).wrapping_add(salt).rotate_left(salt) % of;
-    let folder = |salt| root.join(format!("folder {}", pick(salt, 4)));
-    let number = pick(3, 40);
-    let file = folder(5).join(format!("{number}"));
-    // Most of this fails now and then, as others have been there before.
-    let _ = match pick(7, 8) {
-        0 => fs::rename(&file, folder(9).join(format!("{number}"))),
-        1 => fs::write(&file, content_of(number, 1 + pick(11, 2000) as usize)),
-        2 => fs::OpenOptions::new().write(true).open(&file).and_then(|file| file.set_len(0)),
-        3 => fs::remove_file(&file).and_then(|()| symlink(secret.join("file"), &file)),
-        4 => fs::remove_file(&file).and_then(|()| fs::write(&file, content_of(number, 300_000))),
-        5 => fs::rename(folder(13), root.join("aside")).and_then(|()| symlink(secret, folder(13))),
-        6 => fs::remove_file(folder(13)).and_then(|()| fs::rename(root.join("aside"), folder(13))),
-        _ => fs::create_dir(folder(15)).or_else(|_| fs::write(&file, content_of(number, 10))),
-    };
+/// Does things to a tree until it is killed: files are renamed, truncated, written to, swapped for links and
+/// back. Most of it fails now and then, as others have been there before.
+const DISTURBER: &str = r#"
+import os, random, sys
+root, secret, seed = sys.argv[1:]
+chance = random.Random(seed)
+folder = lambda: f"{root}/folder {chance.randrange(4)}"
+def write(file, number, lines):
+    with open(file, "w") as opened:
+        opened.write(f"file {number}\n" * lines)
+while True:
+    number, aside, here = chance.randrange(40), f"{root}/aside", folder()
+    file = f"{folder()}/{number}"
+    try:
+        match chance.randrange(8):
+            case 0: os.rename(file, f"{here}/{number}")
+            case 1: write(file, number, 1 + chance.randrange(2000))
+            case 2: os.truncate(file, 0)
+            case 3: os.remove(file); os.symlink(f"{secret}/file", file)
+            case 4: os.remove(file); write(file, number, 300000)
+            case 5: os.rename(here, aside); os.symlink(secret, here)
+            case 6: os.remove(here); os.rename(aside, here)
+            case 7: os.mkdir(here)
+    except OSError:
+        pass
+"#;
+
+/// A program that disturbs a tree for as long as the value lives; as another user, if this one is root.
+struct Disturber(std::process::Child);
+
+impl Disturber {
+    fn start(source: &Path, secret: &Path, seed: u32) -> Self {
+        let mut command = Command::new("python3");
+        command.args(["-c", DISTURBER]).args([source, secret]).arg(seed.to_string()).current_dir("/");
+        if tree::is_root() {
+            command.uid(ANOTHER_USER).gid(ANOTHER_USER);
+        }
+        Self(command.spawn().expect("python3 runs"))
+    }
+}
+
+impl Drop for Disturber {
+    fn drop(&mut self) {
+        self.0.kill().expect("it runs until now");
+        self.0.wait().expect("it ends");
+    }
+}
+
+/// Lets another user change a tree, and reach where the secret is, which root alone may read.
+fn give_away(lab: &Lab, secret: &Path) {
+    if !tree::is_root() {
+        return;
+    }
+    for folder in [lab.source().parent(), secret.parent(), Some(secret)].into_iter().flatten() {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    fs::set_permissions(secret.join("file"), fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let owner = format!("{ANOTHER_USER}:{ANOTHER_USER}");
+    let given = Command::new("chown").args(["-R", &owner]).arg(lab.source()).status();
+    assert!(given.expect("chown runs").success());
 }
 
 /// What others do to a tree while it is backed up hits what they touch, and nothing is in a snapshot under
@@ -349,19 +395,11 @@ fn disturbed_for(time: Duration) {
         let file = lab.source().join(format!("folder {}/{number}", number % 4));
         tree::write(file, content_of(number, 100 + number as usize * 200));
     }
-    let (source, over, begun) = (lab.source(), AtomicBool::new(false), Instant::now());
+    give_away(&lab, &secret);
+    let (source, begun) = (lab.source(), Instant::now());
     let (mut backups, mut noticed) = (0, 0);
-    std::thread::scope(|scope| {
-        for thread in 0..2 {
-            let (source, secret, over) = (&source, &secret, &over);
-            scope.spawn(move || {
-                let mut round = thread;
-                while !over.load(Ordering::Relaxed) {
-                    disturb(source, secret, round);
-                    round += 2;
-                }
-            });
-        }
+    {
+        let _disturbers = [1, 2].map(|seed| Disturber::start(&source, &secret, seed));
         while begun.elapsed() < time {
             let ear = Ear::default();
             lab.archive(Source::Paths(std::slice::from_ref(&source)), &ear, |_| {})
@@ -383,8 +421,7 @@ fn disturbed_for(time: Duration) {
             }
             fs::remove_dir_all(found).expect("it can be removed");
         }
-        over.store(true, Ordering::Relaxed);
-    });
+    }
     assert!(backups > 2 && noticed > 0, "{backups} backups that noticed {noticed} disturbances show little");
     lab.assert_sound();
 }
