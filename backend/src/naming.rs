@@ -69,20 +69,20 @@ impl Naming {
         };
         let rename = match rustix::fs::renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(Created::New),
+            // Some servers refuse a link whose name was just taken as they refuse what they can't do (SFTP).
             Err(Errno::EXIST) => return Ok(Created::AlreadyThere),
             Err(error) if !is_lack(error) => return Err(error.into()),
             Err(error) => error,
         };
-        let _giving = self.giving.lock().unwrap_or_else(PoisonError::into_inner);
-        // Some servers refuse a link whose name is taken as they refuse all that they can't do (SFTP).
-        if is_there(path)? {
-            return Ok(Created::AlreadyThere);
-        }
         if !is_lack(link) {
             return Err(link.into());
         }
         if !self.one_writer.load(Ordering::Relaxed) {
             return Err(NoExclusiveNames { link, rename }.into());
+        }
+        let _giving = self.giving.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_there(path)? {
+            return Ok(Created::AlreadyThere);
         }
         rustix::fs::rename(temporary, path)?;
         Ok(Created::New)

@@ -32,9 +32,9 @@ class Plain(Operations):
         if name.startswith("unfindable"):
             fail(errno.ENOENT)
         stat = os.lstat(behind(path))
-        fields = {f"st_{name}": getattr(stat, f"st_{name}") for name in ("mode", "ino", "nlink", "uid", "gid", "size", "blocks")}
-        times = {f"st_{name}": getattr(stat, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")}
-        return fields | times
+        fields = ("st_mode", "st_ino", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
+        times = ("st_atime", "st_mtime", "st_ctime")
+        return {name: getattr(stat, name) for name in fields} | {name: getattr(stat, f"{name}_ns") for name in times}
 
     def readdir(self, path, handle):
         for entry in os.scandir(behind(path)):

@@ -72,7 +72,7 @@ impl PlainDisk {
 impl Drop for PlainDisk {
     fn drop(&mut self) {
         // Before its server ends: nothing waits for it then.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.at).status();
+        let _ = Command::new("fusermount3").args(["-u", "-z"]).arg(&self.at).status();
     }
 }
 
