@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::ArchiveOptions;
 use super::selection::{Sources, Wanted};
+use crate::fs::select::Reached;
 use crate::fs::{dir, meta};
 use crate::monitor::Progress;
 
@@ -29,6 +30,7 @@ pub fn estimate(paths: &[PathBuf], options: &ArchiveOptions<'_>, ended: &AtomicB
         above: Rc::new(root),
         name: c".".to_owned(),
         path: Vec::new(),
+        reached: options.exclude.top(),
         wanted: sources.root(),
         device: stat.st_dev,
     });
@@ -47,6 +49,8 @@ struct Pending {
     above: Rc<OwnedFd>,
     name: CString,
     path: Vec<u8>,
+    /// What the path has matched of the patterns.
+    reached: Reached,
     wanted: Wanted,
     device: u64,
 }
@@ -61,9 +65,9 @@ struct Counting<'a> {
 
 impl Counting<'_> {
     fn directory(&mut self, pending: &Pending, ended: &AtomicBool) -> Result<(), Errno> {
-        let Pending { above, name, path, wanted, device } = pending;
+        let Pending { above, name, path, reached, wanted, device } = pending;
         let handle = Rc::new(dir::open_directory_as(&**above, name, wanted.opening())?);
-        let names = self.options.names_in(wanted, &handle, || path.clone())?;
+        let names = self.options.names_in(wanted, &handle, reached, || path.clone())?;
         for name in (0..names.len()).map(|index| names.get(index)) {
             if ended.load(Ordering::Relaxed) {
                 return Ok(());
@@ -85,8 +89,9 @@ impl Counting<'_> {
                         Wanted::Below(_) => here,
                         _ => self.options.wanted_of(&stat, *device, self.sources, || below.clone()),
                     };
-                    let (above, name) = (Rc::clone(&handle), name.to_owned());
-                    self.stack.push(Pending { above, name, path: below, wanted, device: stat.st_dev });
+                    let reached = self.options.exclude.below(reached, name.to_bytes());
+                    let (above, name, device) = (Rc::clone(&handle), name.to_owned(), stat.st_dev);
+                    self.stack.push(Pending { above, name, path: below, reached, wanted, device });
                 }
                 _ => {}
             }

@@ -1,5 +1,6 @@
 //! What a backup leaves out, for the walk that reads and for the one that only counts.
 
+use std::cell::{Cell, OnceCell};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
@@ -9,28 +10,35 @@ use rustix::io::Errno;
 use super::ArchiveOptions;
 use super::selection::{Sources, Wanted};
 use crate::fs::dir::{self, Names};
+use crate::fs::select::Reached;
 
 /// What a directory must begin with to be a cache (Cache Directory Tagging Specification).
 const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 const CACHE_TAG_NAME: &CStr = c"CACHEDIR.TAG";
 
 impl ArchiveOptions<'_> {
-    /// The names in a directory of which this is wanted, without those that are excluded. `path` is the
-    /// directory's.
+    /// The names in a directory of which this is wanted, without those that are excluded. `reached` is what
+    /// the directory's path has matched of the patterns, and `path` the path itself.
     pub(super) fn names_in(
         &self,
         wanted: &Wanted,
         handle: &OwnedFd,
+        reached: &Reached,
         path: impl FnOnce() -> Vec<u8>,
     ) -> Result<Names, Errno> {
         match wanted {
-            Wanted::All { .. } => self.all_names_in(handle, path),
+            Wanted::All { .. } => self.all_names_in(handle, reached, path),
             Wanted::Below(selection) => Ok(Names::of(selection.entries.keys().map(Vec::as_slice))),
             Wanted::Itself => Ok(Names::default()),
         }
     }
 
-    fn all_names_in(&self, handle: &OwnedFd, path: impl FnOnce() -> Vec<u8>) -> Result<Names, Errno> {
+    fn all_names_in(
+        &self,
+        handle: &OwnedFd,
+        reached: &Reached,
+        path: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Names, Errno> {
         let mut names =
             dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         if self.exclude_caches && is_cache(handle) {
@@ -42,15 +50,15 @@ impl ArchiveOptions<'_> {
             }
         }
         if !self.exclude.is_empty() {
-            let mut whole = path();
-            if whole.last() != Some(&b'/') {
-                whole.push(b'/');
-            }
-            let folder = whole.len();
+            // Few patterns ask for paths, and a path is as long as its directory is deep.
+            let folder = OnceCell::new();
+            let path = Cell::new(Some(path));
             names.retain(|name| {
-                whole.truncate(folder);
-                whole.extend_from_slice(name);
-                !self.exclude.matches(&whole, name)
+                let whole = || {
+                    let folder: &Vec<u8> = folder.get_or_init(|| as_folder(path.take().map(|path| path())));
+                    [folder.as_slice(), name].concat()
+                };
+                !self.exclude.matches_in(reached, name, whole)
             });
         }
         Ok(names)
@@ -82,6 +90,15 @@ impl ArchiveOptions<'_> {
             Wanted::ALL
         }
     }
+}
+
+/// With a slash at its end.
+fn as_folder(path: Option<Vec<u8>>) -> Vec<u8> {
+    let mut folder = path.unwrap_or_default();
+    if folder.last() != Some(&b'/') {
+        folder.push(b'/');
+    }
+    folder
 }
 
 fn is_cache(handle: &OwnedFd) -> bool {

@@ -5,7 +5,6 @@ mod bundle;
 mod estimate;
 mod file;
 mod filter;
-mod jobs;
 mod neighbours;
 mod parent;
 mod pending;
@@ -33,7 +32,7 @@ use rustix::fs::CWD;
 
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, open_directory_as};
-use crate::fs::select::Patterns;
+use crate::fs::select::{Patterns, Reached};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
@@ -446,11 +445,14 @@ fn root_of_parent(shared: &Shared<'_>, parent: Option<&StoredSnapshot>) -> Paren
 fn begin_paths(shared: &Shared<'_>, parent: ParentDirectory) -> Result<Job> {
     let wanted = shared.sources.root();
     let handle = open_directory_as(CWD, c"/", wanted.opening()).map_err(EngineError::file("/"))?;
-    let names =
-        shared.options.names_in(&wanted, &handle, || b"/".to_vec()).map_err(EngineError::file("/"))?;
+    let reached = shared.options.exclude.top();
+    let names = shared
+        .options
+        .names_in(&wanted, &handle, &reached, || b"/".to_vec())
+        .map_err(EngineError::file("/"))?;
     let device = rustix::fs::fstat(&handle).map_err(EngineError::file("/"))?.st_dev;
-    let directory =
-        Directory::begin(DirectoryStart { names, parent, wanted, device, own: None, place: None });
+    let start = DirectoryStart { names, parent, wanted, reached, device, own: None, place: None };
+    let directory = Directory::begin(start);
     Ok(Job::Pages(PagesJob { directory, handle: Arc::new(handle), from: 0 }))
 }
 
@@ -469,6 +471,7 @@ fn begin_stream(
         names: Names::of([name]),
         parent: ParentDirectory::default(),
         wanted: Wanted::ALL,
+        reached: Reached::default(),
         device: 0,
         own: None,
         place: None,

@@ -13,6 +13,7 @@ use keepfast_format::tree::page_ends_after;
 use super::parent::ParentDirectory;
 use super::selection::Wanted;
 use crate::fs::dir::Names;
+use crate::fs::select::Reached;
 
 /// What becomes of an entry: its node and state, or nothing if it was skipped.
 pub type Entry = Option<(Node, State)>;
@@ -25,6 +26,8 @@ pub struct Directory {
     pub parent: ParentDirectory,
     /// Which entries were asked for.
     pub wanted: Wanted,
+    /// What its path has matched of the patterns of what is left out.
+    pub reached: Reached,
     /// The device that it is on.
     pub device: u64,
     pub(super) own: Mutex<Option<(Node, State)>>,
@@ -76,6 +79,7 @@ pub struct DirectoryStart {
     pub names: Names,
     pub parent: ParentDirectory,
     pub wanted: Wanted,
+    pub reached: Reached,
     pub device: u64,
     /// Its own node and state, without trees; the root has none.
     pub own: Option<(Node, State)>,
@@ -99,6 +103,7 @@ impl Directory {
             names: start.names,
             parent: start.parent,
             wanted: start.wanted,
+            reached: start.reached,
             device: start.device,
             own: Mutex::new(start.own),
             place: start.place,

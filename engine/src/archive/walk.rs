@@ -52,13 +52,16 @@ impl Worker<'_> {
             Opening::Listed | Opening::Followed => meta::xattrs_of(&handle),
             Opening::Passed | Opening::Reached => meta::xattrs_at(&handle, c".")?,
         };
-        let names = self.shared.options.names_in(&job.wanted, &handle, || job.place.path())?;
+        let options = self.shared.options;
+        let reached = options.exclude.below(&job.place.page.directory.reached, job.place.name().to_bytes());
+        let names = options.names_in(&job.wanted, &handle, &reached, || job.place.path())?;
         let kind = NodeKind::Directory { tree: ChunkId::new([0; ChunkId::SIZE]) };
         let own = self.node(&job.place, &stat, attributes, kind);
         let start = DirectoryStart {
             names,
             parent: job.parent.clone(),
             wanted: job.wanted.clone(),
+            reached,
             device: stat.st_dev,
             own: Some(own),
             place: Some(job.place.clone()),

@@ -8,3 +8,4 @@ pub mod meta;
 pub mod privileges;
 pub mod select;
 pub mod sparse;
+mod steps;

@@ -18,6 +18,7 @@ mod hostile;
 mod index;
 mod key_versions;
 mod packs;
+mod patterns;
 mod property;
 mod prune;
 mod restore_delete;
