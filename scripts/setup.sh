@@ -24,6 +24,7 @@ need acl              command_there setfacl        # POSIX ACLs in tests, made f
 need ntfs-3g          command_there lowntfs-3g     # a file system that ignores case, to restore into
 need fuse3            command_there fusermount3  # a file system that lacks much, served by a test
 need e2fsprogs        test -x /sbin/mkfs.ext4      # a small ext4 to test with
+need strace           command_there strace         # system calls that fail when a test wants them to
 need xz-utils         command_there xz             # packed test and benchmark data
 need time             test -x /usr/bin/time        # peak memory in benches/run-peers.sh
 need git              command_there git            # fetches the project

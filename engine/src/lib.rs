@@ -11,6 +11,7 @@ pub mod dump;
 pub mod error;
 pub mod forget;
 pub mod fs;
+mod jobs;
 pub mod list;
 pub mod monitor;
 pub mod prune;

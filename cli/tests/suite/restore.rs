@@ -72,6 +72,48 @@ fn assert_complete(desk: &Desk, target: &Path) -> usize {
     complete.len()
 }
 
+/// Small files are made without a name and linked in. Where that isn't permitted, for containers and on
+/// older kernels, they get a name that says that they aren't complete, and then their own.
+#[test]
+fn where_a_file_without_a_name_gets_none_it_is_written_under_another() {
+    let desk = Desk::new();
+    for number in 0..50 {
+        let file = desk.src(&format!("docs/{number}"));
+        fs::write(&file, format!("content of {number}")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    }
+    desk.backup();
+    for error in ["EPERM", "ENOENT", "ENOSYS"] {
+        let target = desk.path(error);
+        let calls = desk.path(&format!("calls {error}"));
+        let program = desk.command();
+        let run = Command::new("strace")
+            .args(["-f", "-qq", "-e", "trace=linkat,renameat,renameat2", "-e"])
+            .arg(format!("inject=linkat:error={error}"))
+            .arg("-o")
+            .args([calls.as_os_str(), program.get_program()])
+            .args(["restore", "--snapshot", &folder(&desk), "--target", target.to_str().unwrap(), "--verify"])
+            .env_clear()
+            .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .output();
+        let Ok(output) = run else {
+            eprintln!("skipped: there is no strace");
+            return;
+        };
+        let run = Run::of(output);
+        if run.err.contains("ptrace") {
+            eprintln!("skipped: no process may be traced here");
+            return;
+        }
+        run.succeeds();
+        assert!(same(&desk.path("src"), &target), "{error}");
+        assert!(named(&target.join("docs"), ".keepfast").is_empty(), "{error}");
+        let calls = fs::read_to_string(&calls).unwrap();
+        assert!(calls.contains("(INJECTED)"), "a link was tried: {calls}");
+        assert!(calls.lines().filter(|line| line.contains("renameat")).count() >= 50, "{calls}");
+    }
+}
+
 #[test]
 fn a_restore_that_is_stopped_says_how_to_go_on_and_leaves_no_half_file() {
     let desk = desk_with_noise();

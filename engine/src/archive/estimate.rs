@@ -5,14 +5,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::ArchiveOptions;
-use super::ignores::Ignores;
+use super::filter::Said;
 use super::selection::{Sources, Wanted, sources};
 use super::special::has_stream;
 use crate::fs::{dir, meta};
@@ -41,7 +40,7 @@ pub fn estimate(paths: &[PathBuf], options: &ArchiveOptions<'_>, ended: &AtomicB
         wanted,
         device: stat.st_dev,
         within: Rc::default(),
-        ignores: None,
+        said: said_of(path, options),
     });
     while let Some(next) = counting.stack.pop() {
         if ended.load(Ordering::Relaxed) {
@@ -62,8 +61,8 @@ struct Pending {
     device: u64,
     /// The directories that it is in, by device and inode, where links are followed.
     within: Rc<Vec<(u64, u64)>>,
-    /// What files in those say.
-    ignores: Option<Arc<Ignores>>,
+    /// What is said of its entries from above.
+    said: Said,
 }
 
 struct Counting<'a> {
@@ -79,7 +78,7 @@ impl Counting<'_> {
         let Pending { above, name, path, wanted, device, .. } = pending;
         let options = self.options;
         let handle = Rc::new(dir::open_directory_as(&**above, name, wanted.opening())?);
-        let listing = options.listing_of(wanted, &handle, pending.ignores.as_ref(), || path.clone())?;
+        let listing = options.listing_of(wanted, &handle, pending.said.clone(), || path.clone())?;
         let mut within = Rc::clone(&pending.within);
         if options.follow {
             let own = rustix::fs::fstat(&handle)?;
@@ -119,7 +118,7 @@ impl Counting<'_> {
                         wanted,
                         device: stat.st_dev,
                         within: Rc::clone(&within),
-                        ignores: listing.ignores.clone(),
+                        said: options.said_below(&listing.said, name.to_bytes()),
                     });
                 }
                 _ if options.read_special && has_stream(stat) && self.sources.name(&below()) => {
@@ -131,6 +130,12 @@ impl Counting<'_> {
         }
         Ok(())
     }
+}
+
+/// What is said of a directory with this path by those above.
+fn said_of(path: &[u8], options: &ArchiveOptions<'_>) -> Said {
+    let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+    names.fold(options.said_of_root(), |above, name| options.said_below(&above, name))
 }
 
 /// How much there is to read from a block device; how much comes from a fifo, nothing tells.

@@ -1,9 +1,9 @@
 //! What a backup leaves out, and where it follows links: for the walk that reads and for the one that only
 //! counts.
 
+use std::cell::{Cell, OnceCell};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
@@ -13,19 +13,29 @@ use super::ignores::{IGNORE_FILE, Ignores};
 use super::selection::{Sources, Wanted};
 use crate::fs::dir::{self, Names};
 use crate::fs::meta;
+use crate::fs::select::Reached;
 
 /// What a directory must begin with to be a cache (Cache Directory Tagging Specification).
 const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 const CACHE_TAG_NAME: &CStr = c"CACHEDIR.TAG";
+
+/// What is said of the entries of a directory.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Said {
+    /// What its path has matched of the patterns of what is left out.
+    reached: Reached,
+    /// What files in it and above it say.
+    ignores: Ignores,
+}
 
 /// What is to be backed up of a directory.
 #[derive(Default)]
 pub(super) struct Listing {
     /// The names of its entries.
     pub names: Names,
-    /// What is said of it by files in it and above it.
-    pub ignores: Option<Arc<Ignores>>,
-    /// How many entries these have left out.
+    /// What is said of them.
+    pub said: Said,
+    /// How many entries files in the tree have left out.
     pub ignored: u64,
     /// What is wrong with the file in it.
     pub flaws: Vec<String>,
@@ -40,31 +50,36 @@ pub(super) struct Looked {
 }
 
 impl ArchiveOptions<'_> {
-    /// What is wanted of the entries of a directory of which this is wanted. `path` is the directory's,
-    /// `above` what is said of the one that it is in.
+    /// What is said of the root.
+    pub(super) fn said_of_root(&self) -> Said {
+        Said { reached: self.exclude.top(), ignores: Ignores::default() }
+    }
+
+    /// What is said of a directory by the one above.
+    pub(super) fn said_below(&self, above: &Said, name: &[u8]) -> Said {
+        Said { reached: self.exclude.below(&above.reached, name), ignores: above.ignores.below(name) }
+    }
+
+    /// What is wanted of the entries of a directory of which this is wanted, and of which this is said from
+    /// above. `path` is the directory's.
     pub(super) fn listing_of(
         &self,
         wanted: &Wanted,
         handle: &OwnedFd,
-        above: Option<&Arc<Ignores>>,
+        said: Said,
         path: impl FnOnce() -> Vec<u8>,
     ) -> Result<Listing, Errno> {
         let names = match wanted {
-            Wanted::All { .. } => return self.all_of(handle, above, path),
+            Wanted::All { .. } => return self.all_of(handle, said, path),
             Wanted::Below(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
             Wanted::Itself => Names::default(),
         };
-        Ok(Listing { names, ..Listing::default() })
+        Ok(Listing { names, said, ..Listing::default() })
     }
 
-    fn all_of(
-        &self,
-        handle: &OwnedFd,
-        above: Option<&Arc<Ignores>>,
-        path: impl FnOnce() -> Vec<u8>,
-    ) -> Result<Listing, Errno> {
+    fn all_of(&self, handle: &OwnedFd, said: Said, path: impl FnOnce() -> Vec<u8>) -> Result<Listing, Errno> {
         let names = dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        let mut listing = Listing { names, ignores: above.cloned(), ..Listing::default() };
+        let mut listing = Listing { names, said, ..Listing::default() };
         let has_file = self.ignore_files && listing.names.contains(IGNORE_FILE.to_bytes());
         if self.exclude_caches && is_cache(handle) {
             listing.names.retain(|name| name == CACHE_TAG_NAME);
@@ -74,8 +89,17 @@ impl ArchiveOptions<'_> {
                 listing.names.retain(|name| name.to_bytes() == mark.as_slice());
             }
         }
-        if has_file || listing.ignores.is_some() || !self.exclude.is_empty() {
-            self.match_names(&mut listing, has_file.then_some(handle), path());
+        if has_file || !listing.said.ignores.is_empty() || !self.exclude.is_empty() {
+            // Few patterns ask for paths, and a path is as long as its directory is deep.
+            let (folder, path) = (OnceCell::new(), Cell::new(Some(path)));
+            let folder = || folder.get_or_init(|| as_folder(path.take().map(|path| path())));
+            if has_file {
+                match listing.said.ignores.add(handle, folder().len() - 1) {
+                    Ok(doubts) => listing.flaws = doubts,
+                    Err(error) => listing.flaws.push(format!("{error}; nothing is left out by it")),
+                }
+            }
+            self.match_names(&mut listing, folder);
         }
         if self.exclude_nodump {
             listing.names.retain(|name| !is_nodump(handle.as_fd(), name));
@@ -83,30 +107,16 @@ impl ArchiveOptions<'_> {
         Ok(listing)
     }
 
-    /// Takes names out that match; with a handle, also those that the directory's own file names.
-    fn match_names(&self, listing: &mut Listing, own_file: Option<&OwnedFd>, mut whole: Vec<u8>) {
-        if whole.last() != Some(&b'/') {
-            whole.push(b'/');
-        }
-        let folder = whole.len();
-        if let Some(handle) = own_file {
-            match Ignores::read(handle, listing.ignores.as_ref(), folder - 1) {
-                Ok(ignores) => {
-                    listing.flaws.extend_from_slice(ignores.doubts());
-                    listing.ignores = Some(Arc::new(ignores));
-                }
-                Err(error) => listing.flaws.push(format!("{error}; nothing is left out by it")),
-            }
-        }
-        let Listing { names, ignores, ignored, .. } = listing;
+    /// Takes names out that match. `folder` is the directory's path, with a slash at its end.
+    fn match_names<'f>(&self, listing: &mut Listing, folder: impl Fn() -> &'f Vec<u8>) {
+        let Listing { names, said: Said { reached, ignores }, ignored, .. } = listing;
         names.retain(|name| {
             let name = name.to_bytes();
-            whole.truncate(folder);
-            whole.extend_from_slice(name);
-            if self.exclude.matches(&whole, name) {
+            let whole = || [folder().as_slice(), name].concat();
+            if self.exclude.matches_in(reached, name, whole) {
                 return false;
             }
-            let is_ignored = ignores.as_ref().is_some_and(|ignores| ignores.leave_out(&whole, name));
+            let is_ignored = ignores.leave_out(name, whole);
             *ignored += u64::from(is_ignored);
             !is_ignored
         });
@@ -165,6 +175,15 @@ impl ArchiveOptions<'_> {
             Wanted::All { followed: looked.followed }
         }
     }
+}
+
+/// With a slash at its end.
+fn as_folder(path: Option<Vec<u8>>) -> Vec<u8> {
+    let mut folder = path.unwrap_or_default();
+    if folder.last() != Some(&b'/') {
+        folder.push(b'/');
+    }
+    folder
 }
 
 fn is_cache(handle: &OwnedFd) -> bool {

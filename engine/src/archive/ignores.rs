@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::error::{EngineError, Result};
 use crate::fs::dir;
 use crate::fs::pattern_lines::PatternLines;
-use crate::fs::select::{Patterns, Verdict};
+use crate::fs::select::{Patterns, Reached, Verdict};
 
 /// The files' name.
 pub const IGNORE_FILE: &CStr = c".keepfastignore";
@@ -22,46 +22,58 @@ const BYTES_MAX: u64 = 64 << 10;
 /// Those above each other that count: every entry below is compared with all of them.
 const NESTED_MAX: usize = 8;
 
-/// The files that say something of a directory.
-#[derive(Debug)]
-pub struct Ignores {
-    above: Option<Arc<Self>>,
-    patterns: Patterns,
+/// The files that say something of a directory, the deepest last.
+#[derive(Debug, Clone, Default)]
+pub struct Ignores(Vec<IgnoreFile>);
+
+#[derive(Debug, Clone)]
+struct IgnoreFile {
+    patterns: Arc<Patterns>,
+    /// What the path from the file's directory to this one has matched.
+    reached: Reached,
     /// Bytes of the path of the file's directory, which is the root of what it says.
     folder_bytes: usize,
-    nested: usize,
 }
 
 impl Ignores {
-    /// Reads the file in a directory whose path has this many bytes without a slash at its end.
-    pub fn read(handle: &OwnedFd, above: Option<&Arc<Self>>, folder_bytes: usize) -> Result<Self> {
-        let nested = above.map_or(1, |above| above.nested + 1);
-        if nested > NESTED_MAX {
+    /// Whether no file says anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What the same files say of a directory below.
+    pub fn below(&self, name: &[u8]) -> Self {
+        let below = |file: &IgnoreFile| IgnoreFile {
+            reached: file.patterns.below(&file.reached, name),
+            ..file.clone()
+        };
+        Self(self.0.iter().map(below).collect())
+    }
+
+    /// Reads the file in a directory whose path has this many bytes without a slash at its end. Returns what
+    /// is most likely not as it was meant in it; below another one there is no telling, as it may take back
+    /// what that leaves out.
+    pub fn add(&mut self, handle: &OwnedFd, folder_bytes: usize) -> Result<Vec<String>> {
+        if self.0.len() == NESTED_MAX {
             let why = format!("{NESTED_MAX} others of its name are above it, and no more count");
             return Err(EngineError::Unusable(why));
         }
         let content = dir::read_file(handle, IGNORE_FILE, BYTES_MAX)
             .map_err(|error| EngineError::Unusable(format!("it can't be read: {error}")))?;
         let patterns = Patterns::new(&PatternLines::of(&content)?.patterns)?;
-        Ok(Self { above: above.cloned(), patterns, folder_bytes, nested })
+        let doubts = if self.is_empty() { patterns.doubts().to_vec() } else { Vec::new() };
+        let reached = patterns.top();
+        self.0.push(IgnoreFile { patterns: Arc::new(patterns), reached, folder_bytes });
+        Ok(doubts)
     }
 
-    /// What is most likely not as it was meant in the deepest file. Below another one there is no telling:
-    /// it may take back what that leaves out.
-    pub fn doubts(&self) -> &[String] {
-        if self.above.is_none() { self.patterns.doubts() } else { &[] }
-    }
-
-    /// Whether an entry is left out, given its whole path and its name.
-    pub fn leave_out(&self, path: &[u8], name: &[u8]) -> bool {
-        let mut next = Some(self);
-        while let Some(ignores) = next {
-            let below = path.get(ignores.folder_bytes..).unwrap_or_default();
-            if let Some(verdict) = ignores.patterns.verdict(below, name) {
-                return verdict == Verdict::Matches;
-            }
-            next = ignores.above.as_deref();
-        }
-        false
+    /// Whether an entry of the directory is left out.
+    pub fn leave_out(&self, name: &[u8], path: impl Fn() -> Vec<u8>) -> bool {
+        let deepest_first = self.0.iter().rev();
+        let mut verdicts = deepest_first.filter_map(|file| {
+            let below = || path().get(file.folder_bytes..).unwrap_or_default().to_vec();
+            file.patterns.verdict_in(&file.reached, name, below)
+        });
+        verdicts.next() == Some(Verdict::Matches)
     }
 }

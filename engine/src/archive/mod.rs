@@ -6,7 +6,6 @@ mod estimate;
 mod file;
 mod filter;
 mod ignores;
-mod jobs;
 mod neighbours;
 mod options;
 mod parent;
@@ -405,7 +404,7 @@ fn begin_stream(
         wanted: Wanted::ALL,
         device: 0,
         inode: 0,
-        ignores: None,
+        said: shared.options.said_of_root(),
         own: None,
         place: None,
     });

@@ -10,7 +10,7 @@ use keepfast_format::node::Node;
 use keepfast_format::state::State;
 use keepfast_format::tree::page_ends_after;
 
-use super::ignores::Ignores;
+use super::filter::Said;
 use super::parent::ParentDirectory;
 use super::selection::Wanted;
 use crate::fs::dir::Names;
@@ -30,8 +30,8 @@ pub struct Directory {
     pub device: u64,
     /// Its number there.
     pub inode: u64,
-    /// What files in it and above it say of its entries.
-    pub ignores: Option<Arc<Ignores>>,
+    /// What is said of its entries.
+    pub(super) said: Said,
     pub(super) own: Mutex<Option<(Node, State)>>,
     pub(super) place: Option<Place>,
     page_starts: Vec<usize>,
@@ -83,7 +83,7 @@ pub struct DirectoryStart {
     pub wanted: Wanted,
     pub device: u64,
     pub inode: u64,
-    pub ignores: Option<Arc<Ignores>>,
+    pub(super) said: Said,
     /// Its own node and state, without trees; the root has none.
     pub own: Option<(Node, State)>,
     pub place: Option<Place>,
@@ -108,7 +108,7 @@ impl Directory {
             wanted: start.wanted,
             device: start.device,
             inode: start.inode,
-            ignores: start.ignores,
+            said: start.said,
             own: Mutex::new(start.own),
             place: start.place,
             page_starts,

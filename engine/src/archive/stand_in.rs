@@ -57,10 +57,12 @@ impl Worker<'_> {
         let mut live = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
         let (mut wanted, mut parent) = (shared.sources.root(), parent);
         let mut way: Vec<Place> = Vec::new();
+        let mut said = shared.options.said_of_root();
         while let Wanted::Below(selection) = &wanted {
             let Some((name, next)) = selection.entries.iter().next() else { break };
             let next = next.clone();
             let name = CString::new(name.as_slice()).map_err(|_| Errno::INVAL)?;
+            let below = shared.options.said_below(&said, name.to_bytes());
             let own = way.last().map(|place| self.way_node(place, live.as_ref(), &handle)).transpose()?;
             let directory = Directory::begin(DirectoryStart {
                 names: Names::of([name.to_bytes()]),
@@ -68,14 +70,14 @@ impl Worker<'_> {
                 wanted,
                 device: 0,
                 inode: 0,
-                ignores: None,
+                said,
                 own,
                 place: way.last().cloned(),
             });
             parent = self.parent_below(&directory, name.to_bytes());
             way.push(Place { page: directory.page(0), slot: 0 });
             live = live.and_then(|live| open_directory_as(&live, &name, Opening::Passed).ok());
-            wanted = next;
+            (wanted, said) = (next, below);
         }
         self.tally.statistics.dirs += way.len() as u64;
         let directory = match way.last() {

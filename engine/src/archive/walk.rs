@@ -13,8 +13,8 @@ use keepfast_format::state::State;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use super::filter::{Listing, Looked};
-use super::ignores::{IGNORE_FILE, Ignores};
+use super::filter::{Listing, Looked, Said};
+use super::ignores::IGNORE_FILE;
 use super::parent::{Earlier, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
 use super::selection::Wanted;
@@ -64,7 +64,8 @@ impl Worker<'_> {
             Opening::Listed | Opening::Followed => meta::xattrs_of(handle),
             Opening::Passed | Opening::Reached => meta::xattrs_at(handle, c".")?,
         };
-        let listing = self.listing_of(&job.wanted, handle, above.ignores.as_ref(), || job.place.path())?;
+        let said = self.shared.options.said_below(&above.said, job.place.name().to_bytes());
+        let listing = self.listing_of(&job.wanted, handle, said, || job.place.path())?;
         let kind = NodeKind::Directory { tree: ChunkId::new([0; ChunkId::SIZE]) };
         let own = self.node(&job.place, &stat, attributes, kind);
         let start = DirectoryStart {
@@ -73,7 +74,7 @@ impl Worker<'_> {
             wanted: job.wanted.clone(),
             device: stat.st_dev,
             inode: stat.st_ino,
-            ignores: listing.ignores,
+            said: listing.said,
             own: Some(own),
             place: Some(job.place.clone()),
         };
@@ -88,14 +89,15 @@ impl Worker<'_> {
         wanted: Wanted,
     ) -> Result<Arc<Directory>, Errno> {
         let stat = rustix::fs::fstat(handle)?;
-        let listing = self.listing_of(&wanted, handle, None, || b"/".to_vec())?;
+        let said = self.shared.options.said_of_root();
+        let listing = self.listing_of(&wanted, handle, said, || b"/".to_vec())?;
         Ok(Directory::begin(DirectoryStart {
             names: listing.names,
             parent,
             wanted,
             device: stat.st_dev,
             inode: stat.st_ino,
-            ignores: listing.ignores,
+            said: listing.said,
             own: None,
             place: None,
         }))
@@ -106,10 +108,10 @@ impl Worker<'_> {
         &mut self,
         wanted: &Wanted,
         handle: &OwnedFd,
-        above: Option<&Arc<Ignores>>,
+        said: Said,
         path: impl Fn() -> Vec<u8>,
     ) -> Result<Listing, Errno> {
-        let listing = self.shared.options.listing_of(wanted, handle, above, &path)?;
+        let listing = self.shared.options.listing_of(wanted, handle, said, &path)?;
         self.tally.ignored += listing.ignored;
         for flaw in &listing.flaws {
             let file = IGNORE_FILE.to_string_lossy();

@@ -39,10 +39,18 @@ pub fn disinherit(directory: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 /// Gives an open file or directory its owner, attributes, mode and times, in the order in
-/// which none undoes another. Returns what couldn't be given.
-pub fn apply_to_open(file: BorrowedFd<'_>, node: &Node, owner: Owner, foreign: Foreign) -> Vec<String> {
+/// which none undoes another. What `seen` shows to be right of a new one isn't given again. Returns what
+/// couldn't be given.
+pub fn apply_to_open(
+    file: BorrowedFd<'_>,
+    node: &Node,
+    owner: Owner,
+    foreign: Foreign,
+    seen: Option<&Stat>,
+) -> Vec<String> {
     let mut problems = Vec::new();
-    let chowned = rustix::fs::fchown(file, uid(owner), gid(owner));
+    let was_owned = seen.is_some_and(|stat| Owner::of(stat) == owner);
+    let chowned = if was_owned { Ok(()) } else { rustix::fs::fchown(file, uid(owner), gid(owner)) };
     let owned = chowned.is_ok();
     note(&mut problems, "owner", allow_unprivileged(chowned));
     let by_handle = Attributes {
@@ -59,7 +67,14 @@ pub fn apply_to_open(file: BorrowedFd<'_>, node: &Node, owner: Owner, foreign: F
         Foreign::Nothing => by_handle.give(&mut problems, &node.xattrs),
     }
     let mode = mode_to_give(&mut problems, node, owned);
-    note(&mut problems, "mode", rustix::fs::fchmod(file, mode));
+    // Attributes may have changed it. Giving a file away has not, but for bits that it hasn't yet.
+    let is_right = foreign == Foreign::Nothing
+        && node.xattrs.is_empty()
+        && seen.is_some_and(|stat| u32::from(meta::permissions(stat)) == mode.as_raw_mode())
+        && (was_owned || mode.as_raw_mode() & 0o6000 == 0);
+    if !is_right {
+        note(&mut problems, "mode", rustix::fs::fchmod(file, mode));
+    }
     note(&mut problems, "times", rustix::fs::futimens(file, &times(node.mtime)));
     problems
 }

@@ -9,3 +9,4 @@ pub mod pattern_lines;
 pub mod privileges;
 pub mod select;
 pub mod sparse;
+mod steps;

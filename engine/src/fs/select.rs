@@ -1,17 +1,16 @@
 //! Which entries a backup leaves out, and which a restore picks.
 
-use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::steps::{GatheredSteps, Step, Steps};
 use crate::error::{EngineError, Result};
 
 /// Patterns of paths to leave out, or to pick.
 #[derive(Debug, Clone, Default)]
 pub struct Patterns {
-    names: Globs,
-    paths: Globs,
+    text: Kinds,
     /// Of patterns that aren't UTF-8: these see each byte as a letter of its own.
-    byte_names: Globs,
-    byte_paths: Globs,
+    bytes: Kinds,
     /// By the pattern's number, whether it takes back what earlier ones match; empty if none does.
     takes_back: Vec<bool>,
     doubts: Vec<String>,
@@ -26,12 +25,38 @@ pub enum Verdict {
     TakenBack,
 }
 
+/// Patterns by what they are matched against.
+#[derive(Debug, Clone, Default)]
+struct Kinds {
+    /// The name.
+    names: Globs,
+    /// The path, name by name.
+    steps: Steps,
+    /// The path as a whole: they can't be cut at their slashes.
+    paths: Globs,
+}
+
+/// What the path of a directory has matched, for what is in it.
+#[derive(Debug, Clone, Default)]
+pub struct Reached {
+    text: Step,
+    bytes: Step,
+}
+
 /// Globs that are matched together.
 #[derive(Debug, Clone, Default)]
 struct Globs {
     set: GlobSet,
     /// For each glob the number of its pattern, in ascending order.
     numbers: Vec<usize>,
+}
+
+/// Patterns that are being gathered.
+#[derive(Default)]
+struct GatheredKinds {
+    names: Gathered,
+    steps: GatheredSteps,
+    paths: Gathered,
 }
 
 /// Globs that are being gathered.
@@ -48,7 +73,7 @@ impl Patterns {
     ///
     /// Patterns are bytes, as paths are. What isn't UTF-8 is compared byte by byte.
     pub fn new<P: AsRef<[u8]>>(patterns: &[P]) -> Result<Self> {
-        let mut sets = [(); 4].map(|()| Gathered { set: GlobSetBuilder::new(), numbers: Vec::new() });
+        let (mut of_text, mut of_bytes) = (GatheredKinds::default(), GatheredKinds::default());
         let mut takes_back = Vec::with_capacity(patterns.len());
         let mut doubts = Vec::new();
         for (number, pattern) in patterns.iter().map(AsRef::as_ref).enumerate() {
@@ -78,22 +103,17 @@ impl Patterns {
                 .backslash_escape(true)
                 .build()
                 .map_err(|error| unusable(pattern, &error.kind().to_string()))?;
-            let set = &mut sets[usize::from(is_bytes) * 2 + usize::from(is_path)];
-            set.set.add(glob);
-            set.numbers.push(number);
+            let kinds = if is_bytes { &mut of_bytes } else { &mut of_text };
+            if !is_path {
+                kinds.names.add(glob, number);
+            } else if !kinds.steps.add(&text, number) {
+                kinds.paths.add(glob, number);
+            }
         }
         if !takes_back.contains(&true) {
             takes_back.clear();
         }
-        let [names, paths, byte_names, byte_paths] = sets.map(Gathered::build);
-        let mut compiled = Self {
-            names: names?,
-            paths: paths?,
-            byte_names: byte_names?,
-            byte_paths: byte_paths?,
-            takes_back,
-            doubts,
-        };
+        let mut compiled = Self { text: of_text.build()?, bytes: of_bytes.build()?, takes_back, doubts };
         let hidden: Vec<String> =
             patterns.iter().filter_map(|pattern| compiled.doubt_of_exception(pattern.as_ref())).collect();
         compiled.doubts.extend(hidden);
@@ -103,9 +123,7 @@ impl Patterns {
     /// Whether there are no patterns at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        [&self.names, &self.paths, &self.byte_names, &self.byte_paths]
-            .iter()
-            .all(|globs| globs.set.is_empty())
+        self.text.is_empty() && self.bytes.is_empty()
     }
 
     /// Sentences about patterns that most likely don't do what was meant, and what that was.
@@ -114,31 +132,71 @@ impl Patterns {
         &self.doubts
     }
 
-    /// Whether an entry matches, given its whole path and its name.
+    /// What the path of the root has matched.
     #[must_use]
-    pub fn matches(&self, path: &[u8], name: &[u8]) -> bool {
-        self.verdict(path, name) == Some(Verdict::Matches)
+    pub fn top(&self) -> Reached {
+        Reached { text: self.text.steps.top(), bytes: self.bytes.steps.top() }
     }
 
-    /// What the last pattern that fits an entry says of it, if one does.
+    /// What the path of a directory has matched, by that of the one above and its name.
     #[must_use]
-    pub fn verdict(&self, path: &[u8], name: &[u8]) -> Option<Verdict> {
+    pub fn below(&self, above: &Reached, name: &[u8]) -> Reached {
+        let bytes = above
+            .bytes
+            .as_ref()
+            .and_then(|_| self.bytes.steps.below(&above.bytes, each_byte(name).as_bytes()));
+        Reached { text: self.text.steps.below(&above.text, name), bytes }
+    }
+
+    /// Whether an entry matches, given what the path of its directory has matched, its name, and its whole
+    /// path, which few patterns ask for.
+    pub fn matches_in<P: AsRef<[u8]>>(
+        &self,
+        directory: &Reached,
+        name: &[u8],
+        path: impl FnOnce() -> P,
+    ) -> bool {
+        self.verdict_in(directory, name, path) == Some(Verdict::Matches)
+    }
+
+    /// As [`Patterns::matches_in`], what the last pattern that fits an entry says of it, if one does.
+    pub fn verdict_in<P: AsRef<[u8]>>(
+        &self,
+        directory: &Reached,
+        name: &[u8],
+        path: impl FnOnce() -> P,
+    ) -> Option<Verdict> {
+        let is_whole = !self.text.paths.set.is_empty() || !self.bytes.paths.set.is_empty();
+        let path = is_whole.then(path);
+        let path = path.as_ref().map_or(&b""[..], AsRef::as_ref);
         // Asked for every entry: most patterns are UTF-8, and take nothing back.
-        let has_bytes = !self.byte_names.set.is_empty() || !self.byte_paths.set.is_empty();
+        let has_bytes = !self.bytes.is_empty();
         if self.takes_back.is_empty() {
-            let fits = self.names.matches(name)
-                || self.paths.matches(path)
+            let fits = self.text.matches(&directory.text, name, path)
                 || (has_bytes
-                    && (self.byte_names.matches(each_byte(name).as_bytes())
-                        || self.byte_paths.matches(each_byte(path).as_bytes())));
+                    && self.bytes.matches(
+                        &directory.bytes,
+                        each_byte(name).as_bytes(),
+                        each_byte(path).as_bytes(),
+                    ));
             return fits.then_some(Verdict::Matches);
         }
-        let mut last = self.names.last(name).max(self.paths.last(path));
+        let mut last = self.text.last(&directory.text, name, path);
         if has_bytes {
-            last = last.max(self.byte_names.last(each_byte(name).as_bytes()));
-            last = last.max(self.byte_paths.last(each_byte(path).as_bytes()));
+            let (name, path) = (each_byte(name), each_byte(path));
+            last = last.max(self.bytes.last(&directory.bytes, name.as_bytes(), path.as_bytes()));
         }
         last.map(|number| if self.takes_back[number] { Verdict::TakenBack } else { Verdict::Matches })
+    }
+
+    /// Whether an entry matches, given its whole path.
+    #[must_use]
+    pub fn matches(&self, path: &[u8]) -> bool {
+        let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or_default();
+        let (above, name) = (&path[..end], path.get(end + 1..).unwrap_or_default());
+        let names = above.split(|byte| *byte == b'/').skip(1);
+        let directory = names.fold(self.top(), |above, name| self.below(&above, name));
+        self.matches_in(&directory, name, || path)
     }
 
     /// Why an exception for one path has no effect, if it has none: what is left out isn't looked into.
@@ -149,14 +207,27 @@ impl Patterns {
         }
         let ends = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
         let mut above = ends.filter(|end| end + 1 < path.len()).map(|end| &path[..end]);
-        let whole = above.find(|above| {
-            self.matches(above, above.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
-        })?;
+        let whole = above.find(|above| self.matches(above))?;
         let whole = String::from_utf8_lossy(whole);
         Some(doubtful(
             pattern,
             &format!("{whole} matches as a whole, with all below it; write {whole}/* there"),
         ))
+    }
+}
+
+impl Kinds {
+    fn is_empty(&self) -> bool {
+        self.names.set.is_empty() && self.steps.is_empty() && self.paths.set.is_empty()
+    }
+
+    fn matches(&self, directory: &Step, name: &[u8], path: &[u8]) -> bool {
+        self.names.matches(name) || self.steps.matches(directory, name) || self.paths.matches(path)
+    }
+
+    /// The number of the last pattern that matches.
+    fn last(&self, directory: &Step, name: &[u8], path: &[u8]) -> Option<usize> {
+        self.names.last(name).max(self.steps.last(directory, name)).max(self.paths.last(path))
     }
 }
 
@@ -176,7 +247,25 @@ impl Globs {
     }
 }
 
+impl GatheredKinds {
+    fn build(self) -> Result<Kinds> {
+        let steps = self.steps.build().map_err(|error| unusable(b"", &error.to_string()))?;
+        Ok(Kinds { names: self.names.build()?, steps, paths: self.paths.build()? })
+    }
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self { set: GlobSetBuilder::new(), numbers: Vec::new() }
+    }
+}
+
 impl Gathered {
+    fn add(&mut self, glob: Glob, number: usize) {
+        self.set.add(glob);
+        self.numbers.push(number);
+    }
+
     fn build(self) -> Result<Globs> {
         let set = self.set.build().map_err(|error| unusable(b"", &error.to_string()))?;
         Ok(Globs { set, numbers: self.numbers })
@@ -232,7 +321,7 @@ mod tests {
     }
 
     fn matches(patterns: &Patterns, path: &[u8]) -> bool {
-        patterns.matches(path, path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+        patterns.matches(path)
     }
 
     #[test]

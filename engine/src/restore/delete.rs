@@ -18,6 +18,7 @@ use super::{mounts, temporary};
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{self, Names};
 use crate::fs::meta;
+use crate::fs::select::Reached;
 use crate::monitor::{Event, Monitor};
 
 /// What a directory of the snapshot has.
@@ -29,14 +30,22 @@ pub struct Listing {
     pub spellings: Spellings,
 }
 
+/// A directory in which what isn't in the snapshot is removed.
+pub struct Emptied<'t> {
+    /// Its number.
+    pub number: usize,
+    /// Its path in the snapshot, with a slash at its end.
+    pub path: &'t [u8],
+    /// What that has matched of the patterns of what is left out.
+    pub excluded: &'t Reached,
+}
+
 /// One entry after the other, from the bottom up.
 struct Removal<'t, 'a> {
     target: &'t Target<'a>,
     monitor: &'t dyn Monitor,
-    /// The path in the snapshot of the directory that it begins in, with a slash at its end.
-    prefix: &'t [u8],
-    /// The number of that directory.
-    directory: usize,
+    /// The directory that it begins in.
+    top: &'t Emptied<'t>,
     /// From there down to the directory that is being emptied.
     levels: Vec<Level>,
 }
@@ -44,6 +53,8 @@ struct Removal<'t, 'a> {
 /// A directory that is being emptied.
 struct Level {
     name: CString,
+    /// What its path has matched of the patterns of what is left out.
+    excluded: Reached,
     /// Of the directory above it: no one shall have moved it when the way back is taken.
     above: Identity,
     /// What was in it.
@@ -55,15 +66,14 @@ struct Level {
 }
 
 impl Target<'_> {
-    /// Removes what is in a directory and not in this listing; `prefix` is the directory's path in the
-    /// snapshot, with a slash at its end. In a dry run it names what would be removed.
+    /// Removes what is in a directory and not in this listing. In a dry run it names what would be removed.
     pub fn delete_others(
         &self,
-        directory: usize,
-        prefix: &[u8],
+        emptied: &Emptied<'_>,
         listing: &mut Listing,
         monitor: &dyn Monitor,
     ) -> Result<()> {
+        let directory = emptied.number;
         if !self.has_others(directory) {
             return Ok(());
         }
@@ -85,7 +95,7 @@ impl Target<'_> {
             return Ok(());
         }
         listing.names.sort_unstable();
-        let removal = &mut Removal { target: self, monitor, prefix, directory, levels: Vec::new() };
+        let removal = &mut Removal { target: self, monitor, top: emptied, levels: Vec::new() };
         for name in (0..found.len()).map(|index| found.get(index)) {
             let bytes = name.to_bytes();
             let is_kept = listing.names.binary_search_by(|kept| kept.as_slice().cmp(bytes)).is_ok()
@@ -176,7 +186,9 @@ impl Removal<'_, '_> {
     /// Removes an entry; a directory is entered instead, and its handle returned.
     fn take(&mut self, above: &OwnedFd, name: &CStr) -> Option<Arc<OwnedFd>> {
         let exclude = &self.target.options.exclude;
-        if !exclude.is_empty() && exclude.matches(&self.in_snapshot(name), name.to_bytes()) {
+        let is_excluded =
+            || exclude.matches_in(self.excluded_here(), name.to_bytes(), || self.in_snapshot(name));
+        if !exclude.is_empty() && is_excluded() {
             // It stays as it would if the snapshot had it.
             self.mark_kept();
             return None;
@@ -205,7 +217,8 @@ impl Removal<'_, '_> {
         }
         let below = dir::list(&handle).map_err(|error| Denied::Because(error.to_string().into()))?;
         let above = Identity::of_open(above)?;
-        self.levels.push(Level { name: name.to_owned(), above, below, done: 0, stays: false });
+        let excluded = self.target.options.exclude.below(self.excluded_here(), name.to_bytes());
+        self.levels.push(Level { name: name.to_owned(), excluded, above, below, done: 0, stays: false });
         Ok(Arc::new(handle))
     }
 
@@ -263,6 +276,11 @@ impl Removal<'_, '_> {
         }
     }
 
+    /// What the path of the directory that is being emptied has matched.
+    fn excluded_here(&self) -> &Reached {
+        self.levels.last().map_or(self.top.excluded, |level| &level.excluded)
+    }
+
     /// The path of an entry below the directory that it begins in.
     fn below(&self, name: &CStr) -> Vec<u8> {
         let names: Vec<&[u8]> = self
@@ -276,10 +294,10 @@ impl Removal<'_, '_> {
     }
 
     fn in_snapshot(&self, name: &CStr) -> Vec<u8> {
-        [self.prefix, &self.below(name)].concat()
+        [self.top.path, &self.below(name)].concat()
     }
 
     fn whole_path(&self, name: &CStr) -> PathBuf {
-        self.target.whole_path(self.directory, &self.below(name))
+        self.target.whole_path(self.top.number, &self.below(name))
     }
 }

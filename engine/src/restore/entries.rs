@@ -139,6 +139,67 @@ impl Target<'_> {
         Ok((made, temporary))
     }
 
+    /// Makes a file that has no name yet; nothing where it couldn't get one, or where it may have to replace
+    /// something.
+    pub fn create_nameless(&self, file: &FilePlan) -> Result<Option<OwnedFd>, Denied> {
+        if self.replaces(file.directory) || !self.makes_nameless.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let handle = self.handle(file.directory)?;
+        // With the mode that it is to have: no one else reaches it before it has a name.
+        let mode = Mode::from_raw_mode(u32::from(file.node.mode) & 0o777);
+        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(&*handle, c".", flags, mode);
+        if let Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::NOENT) = made {
+            self.makes_nameless.store(false, Ordering::Relaxed);
+        }
+        // Any other error comes again with a name.
+        Ok(made.ok())
+    }
+
+    /// Gives a complete file that has no name its metadata and its name. Returns what couldn't be given;
+    /// nothing if the name couldn't.
+    pub fn complete_nameless(
+        &self,
+        file: &FilePlan,
+        handle: &OwnedFd,
+    ) -> Result<Option<Vec<String>>, Denied> {
+        let node = &file.node;
+        let given = self.given(node);
+        let stat = rustix::fs::fstat(handle)?;
+        let (owner, foreign) = (self.owner(node), self.foreign_in(file.directory));
+        let problems = apply::apply_to_open(handle.as_fd(), &given, owner, foreign, Some(&stat));
+        let directory = self.handle(file.directory)?;
+        match rustix::fs::linkat(handle, c"", &*directory, node.name.as_slice(), AtFlags::EMPTY_PATH) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(self.in_the_way(file.directory)),
+            Err(error) => {
+                // Not permitted, in most cases; older kernels let only root do that.
+                if matches!(
+                    error,
+                    Errno::NOENT | Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::XDEV
+                ) {
+                    self.makes_nameless.store(false, Ordering::Relaxed);
+                }
+                return Ok(None);
+            }
+        }
+        self.count_dropped(node, &given);
+        self.is_first(file, &stat);
+        Ok(Some(problems))
+    }
+
+    /// Says that a file is the first name of its group of links.
+    fn is_first(&self, file: &FilePlan, stat: &Stat) {
+        if let Some(group) = file.group {
+            let identity = Some(Identity::of(stat));
+            self.set_first(
+                group,
+                First { directory: file.directory, name: file.node.name.clone(), identity },
+            );
+        }
+    }
+
     fn under_temporary_name<T>(
         &self,
         make: impl Fn(&CStr) -> Result<T, Errno>,
@@ -175,14 +236,12 @@ impl Target<'_> {
         temporary: Temporary,
     ) -> Result<Vec<String>, Denied> {
         let node = &file.node;
-        let foreign = self.foreign_in(file.directory);
-        let problems = apply::apply_to_open(handle.as_fd(), &self.give(node), self.owner(node), foreign);
+        let stat = rustix::fs::fstat(handle)?;
+        let (owner, foreign) = (self.owner(node), self.foreign_in(file.directory));
+        let problems = apply::apply_to_open(handle.as_fd(), &self.give(node), owner, foreign, Some(&stat));
         let directory = self.handle(file.directory)?;
         self.place(file.directory, &directory, temporary, &node.name)?;
-        if let Some(group) = file.group {
-            let identity = Some(Identity::of_open(handle)?);
-            self.set_first(group, First { directory: file.directory, name: node.name.clone(), identity });
-        }
+        self.is_first(file, &stat);
         Ok(problems)
     }
 

@@ -53,6 +53,31 @@ struct Folder {
     identity: OnceLock<Identity>,
 }
 
+/// The way up from a directory whose handle is kept to one that another is in too.
+struct Climb {
+    from: usize,
+    /// How far up it has come,
+    up: usize,
+    /// in so many steps.
+    ups: usize,
+    /// How far up from the other one.
+    to: usize,
+}
+
+impl Climb {
+    /// Takes a step from where it is deeper: directories have higher numbers than those that they are in.
+    /// Returns whether both have met.
+    fn meets(&mut self, list: &[Folder]) -> bool {
+        if self.up > self.to {
+            self.up = list[self.up].above;
+            self.ups += 1;
+        } else {
+            self.to = list[self.to].above;
+        }
+        self.up == self.to
+    }
+}
+
 impl Folders {
     /// The target alone; without a handle of it nothing is opened.
     pub fn new(root: Option<Arc<OwnedFd>>) -> Self {
@@ -108,6 +133,8 @@ impl Folders {
     /// The handle of a directory that is there: the very one that was opened first.
     pub fn handle(&self, number: usize) -> Result<Arc<OwnedFd>, Denied> {
         let root = self.root.as_ref().ok_or(Errno::BADF)?;
+        let mut climb = self.last_used().map(|from| Climb { from, up: from, ups: 0, to: number });
+        // What has to be opened, the last first.
         let mut way = Vec::new();
         let mut at = number;
         let mut handle = loop {
@@ -116,6 +143,14 @@ impl Folders {
             }
             if let Some(handle) = self.kept().get(&at) {
                 break Arc::clone(handle);
+            }
+            // From the one that was used last it may be less far, as on the way up from deep below. Both
+            // ways are looked at step by step, so that neither is walked for longer than the other takes.
+            if climb.as_mut().is_some_and(|climb| climb.meets(&self.list))
+                && let Some((met, handle)) = climb.take().and_then(|climb| self.climb(&climb, root))
+            {
+                way = self.way_between(met, number);
+                break handle;
             }
             way.push(at);
             at = self.list[at].above;
@@ -133,6 +168,42 @@ impl Folders {
         Ok(handle)
     }
 
+    fn last_used(&self) -> Option<usize> {
+        self.kept().iter().next().map(|(number, _)| *number)
+    }
+
+    /// Opens the directories above one another, from one whose handle is kept. Each has to be the one that
+    /// was opened there before: whoever moves a directory changes what is above it. Nothing if that can't
+    /// be, or isn't so.
+    fn climb(&self, climb: &Climb, root: &Arc<OwnedFd>) -> Option<(usize, Arc<OwnedFd>)> {
+        let mut handle = Arc::clone(self.kept().get(&climb.from)?);
+        let mut at = climb.from;
+        for _ in 0..climb.ups {
+            at = self.list[at].above;
+            if at == ROOT {
+                return Some((at, Arc::clone(root)));
+            }
+            let opened = Arc::new(open(&handle, c"..").ok()?);
+            if self.list[at].identity.get() != Some(&Identity::of_open(&*opened).ok()?) {
+                return None;
+            }
+            self.kept().put(at, Arc::clone(&opened));
+            handle = opened;
+        }
+        Some((at, handle))
+    }
+
+    /// The directories from below one down to another that is in it, the last first.
+    fn way_between(&self, above: usize, number: usize) -> Vec<usize> {
+        let mut way = Vec::new();
+        let mut at = number;
+        while at != above {
+            way.push(at);
+            at = self.list[at].above;
+        }
+        way
+    }
+
     fn kept(&self) -> MutexGuard<'_, LruCache<usize, Arc<OwnedFd>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,5 +214,127 @@ fn open(above: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     match dir::open_directory(above, name) {
         Err(Errno::ACCESS) => dir::open_directory_as(above, name, Opening::Reached),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::fs;
+    use std::os::fd::OwnedFd;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+
+    use super::{Denied, Folders, HANDLES, Identity, ROOT};
+
+    /// Levels: twice as many as handles are kept.
+    const DEPTH: usize = 2 * HANDLES.get();
+
+    fn path_of(root: &Path, level: usize) -> PathBuf {
+        root.join(vec!["d"; level].join("/"))
+    }
+
+    /// Directories in each other, the last of which has been opened.
+    fn nested(root: &Path) -> Folders {
+        fs::create_dir_all(path_of(root, DEPTH)).expect("they can be made");
+        let handle = rustix::fs::openat(CWD, root, OFlags::DIRECTORY, Mode::empty()).expect("it opens");
+        let mut folders = Folders::new(Some(Arc::new(handle)));
+        let mut last = ROOT;
+        for _ in 0..DEPTH {
+            last = folders.add(last, b"d").expect("it is a name");
+        }
+        folders.handle(last).expect("it is there");
+        folders
+    }
+
+    fn identity(handle: &OwnedFd) -> Identity {
+        Identity::of_open(handle).expect("it can be looked at")
+    }
+
+    fn identity_at(path: &Path) -> Identity {
+        Identity::of(&rustix::fs::stat(path).expect("it can be looked at"))
+    }
+
+    #[test]
+    fn the_way_back_up_leads_through_each_directory_once() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folders = nested(folder.path());
+        // Without their names: whoever begins at the top again finds nothing.
+        fs::rename(folder.path().join("d"), folder.path().join("moved")).expect("it can be moved");
+        for level in (1..DEPTH).rev() {
+            let handle = folders.handle(level).expect("it is reached from the one below");
+            assert_eq!(folders.list[level].identity.get(), Some(&identity(&handle)), "level {level}");
+        }
+    }
+
+    /// A directory that was moved elsewhere leads to what it is in there, which isn't taken for the one above.
+    #[test]
+    fn a_directory_that_was_moved_away_leads_nowhere_else() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let (root, elsewhere) = (folder.path().join("root"), folder.path().join("elsewhere"));
+        fs::create_dir(&elsewhere).expect("it can be made");
+        let folders = nested(&root);
+        let level = DEPTH - HANDLES.get();
+        let expected = identity_at(&path_of(&root, level));
+        folders.handle(level + 1).expect("its handle is kept, and now the last one used");
+        fs::rename(path_of(&root, level + 1), elsewhere.join("d")).expect("it can be moved");
+        assert_eq!(identity(&folders.handle(level).expect("it is where it was")), expected);
+        // And what has its place isn't taken for it either.
+        let above = path_of(&root, level - 1);
+        fs::rename(above.join("d"), above.join("moved")).expect("it can be moved");
+        fs::create_dir(above.join("d")).expect("it can be made");
+        folders.kept().clear();
+        assert!(matches!(folders.handle(level), Err(Denied::Because(_))), "another one has its place");
+    }
+
+    /// Another thread swaps a directory on the way for one elsewhere, and back, all the time.
+    #[test]
+    fn while_directories_are_swapped_each_handle_is_the_right_one_or_none() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let (root, other) = (folder.path().join("root"), folder.path().join("other"));
+        let folders = nested(&root);
+        fs::create_dir_all(path_of(&other, DEPTH)).expect("they can be made");
+        let level = DEPTH - HANDLES.get();
+        let (here, there) = (path_of(&root, level), path_of(&other, level));
+        let stop = AtomicBool::new(false);
+        let (mut right, mut none) = (0, 0);
+        let swaps = std::thread::scope(|scope| {
+            let swapping = scope.spawn(|| {
+                // By the handles of what they are in: the long way there takes its time.
+                let open = |path: &Path| {
+                    let above = path.parent().expect("it is below");
+                    rustix::fs::openat(CWD, above, OFlags::DIRECTORY, Mode::empty()).expect("it opens")
+                };
+                let (above, above_other) = (open(&here), open(&there));
+                let name = CString::new("d").expect("it is a name");
+                let mut swaps = 0_u32;
+                while !stop.load(Ordering::Relaxed) {
+                    let swap = RenameFlags::EXCHANGE;
+                    rustix::fs::renameat_with(&above, &name, &above_other, &name, swap).expect("it swaps");
+                    swaps += 1;
+                }
+                swaps
+            });
+            for _ in 0..300 {
+                folders.kept().clear();
+                // Down, and back up past what is swapped.
+                let _ = folders.handle(level + HANDLES.get() / 2);
+                for number in (level - 3..level + 3).rev() {
+                    match folders.handle(number) {
+                        Ok(handle) => {
+                            assert_eq!(folders.list[number].identity.get(), Some(&identity(&handle)));
+                            right += 1;
+                        }
+                        Err(_) => none += 1,
+                    }
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+            swapping.join().expect("it swaps to the end")
+        });
+        assert!(swaps > 0 && right > 0 && none > 0, "{swaps} swaps, {right} handles, {none} refused");
     }
 }

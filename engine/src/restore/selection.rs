@@ -4,6 +4,7 @@ use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
 use super::RestoreOptions;
+use crate::fs::select::Reached;
 
 /// Whether an entry was picked by a path or pattern above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,42 @@ pub enum Picked {
     All,
     /// Only what paths or patterns say.
     BySelection,
+}
+
+/// A directory, as far as it matters to what is picked in it.
+#[derive(Clone)]
+pub struct Spot {
+    /// Whether it was picked itself.
+    pub picked: Picked,
+    /// What its path has matched of the patterns of what is left out.
+    pub excluded: Reached,
+    /// What its path has matched of the patterns of what is picked.
+    included: Reached,
+}
+
+/// The path in the snapshot of the directory that a walk is in. Only the end of it is written again from
+/// one to the next, as long as the walk goes deep before it goes wide.
+pub struct Trail(Vec<u8>);
+
+impl Trail {
+    /// Turns to a directory: with so much of the path that it was for what the directory is in.
+    pub fn turn_to(&mut self, above: usize, name: &[u8]) {
+        self.0.truncate(above);
+        self.0.extend_from_slice(name);
+        self.0.push(b'/');
+    }
+
+    /// How long the path is.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The path of an entry of the directory. `directory` is the length of the directory's.
+    pub fn of_entry(&mut self, directory: usize, name: &[u8]) -> &[u8] {
+        self.0.truncate(directory);
+        self.0.extend_from_slice(name);
+        &self.0
+    }
 }
 
 /// What the options say of paths.
@@ -30,17 +67,27 @@ impl<'a> Selection<'a> {
         Self { options, folder: as_folder(&options.folder), backed_up }
     }
 
-    /// Whether all is restored.
-    pub fn at_the_top(&self) -> Picked {
+    /// The directory that is restored.
+    pub fn at_the_top(&self) -> Spot {
         let all = self.options.paths.is_empty() && self.options.include.is_empty();
-        if all { Picked::All } else { Picked::BySelection }
+        let picked = if all { Picked::All } else { Picked::BySelection };
+        let top = Spot { picked, excluded: self.options.exclude.top(), included: self.options.include.top() };
+        let names = self.folder.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        names.fold(top, |above, name| self.below(&above, name, picked))
     }
 
-    /// The path in the snapshot of a directory given by its path below the target, with a slash at
-    /// its end.
-    pub fn path_in_snapshot(&self, below: &[u8]) -> Vec<u8> {
-        let slash: &[u8] = if below.is_empty() { b"" } else { b"/" };
-        [&self.folder, below, slash].concat()
+    /// A directory that was picked, by the one above.
+    pub fn below(&self, above: &Spot, name: &[u8], picked: Picked) -> Spot {
+        Spot {
+            picked,
+            excluded: self.options.exclude.below(&above.excluded, name),
+            included: self.options.include.below(&above.included, name),
+        }
+    }
+
+    /// The path of the directory that is restored.
+    pub fn trail(&self) -> Trail {
+        Trail(self.folder.clone())
     }
 
     /// Whether the snapshot has all that was in a directory, given by its path with a slash at its end:
@@ -49,20 +96,21 @@ impl<'a> Selection<'a> {
         self.backed_up.iter().any(|path| directory.starts_with(path))
     }
 
-    /// Whether an entry is restored, or, for a directory, may have something in it that is.
-    pub fn pick(&self, path: &[u8], node: &Node, above: Picked) -> Option<Picked> {
+    /// Whether an entry is restored, or, for a directory, may have something in it that is, given the
+    /// directory that it is in and its path.
+    pub fn pick(&self, path: &[u8], node: &Node, above: &Spot) -> Option<Picked> {
         let options = self.options;
-        if !options.exclude.is_empty() && options.exclude.matches(path, &node.name) {
+        if !options.exclude.is_empty() && options.exclude.matches_in(&above.excluded, &node.name, || path) {
             return None;
         }
-        if above == Picked::All {
+        if above.picked == Picked::All {
             return Some(Picked::All);
         }
         let below = |path: &[u8], above: &[u8]| {
             path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
         };
-        if options.include.matches(path, &node.name) || options.paths.iter().any(|wanted| below(path, wanted))
-        {
+        let is_included = options.include.matches_in(&above.included, &node.name, || path);
+        if is_included || options.paths.iter().any(|wanted| below(path, wanted)) {
             return Some(Picked::All);
         }
         let leads_there =

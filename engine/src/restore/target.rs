@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use keepfast_format::node::Node;
@@ -33,6 +33,8 @@ pub struct Target<'a> {
     pub(super) folders: Folders,
     pub(super) directories: Vec<Directory>,
     pub(super) temporary: TemporaryNames,
+    /// Whether files are made without a name, as far as is known.
+    pub(super) makes_nameless: AtomicBool,
     pub(super) counts: Counts,
     /// Whether the target is there, to be looked at.
     is_there: bool,
@@ -117,6 +119,7 @@ impl<'a> Target<'a> {
             folders: Folders::new(root.clone()),
             directories: vec![own],
             temporary: TemporaryNames::new()?,
+            makes_nameless: AtomicBool::new(true),
             counts: Counts::default(),
             is_there: root.is_some(),
             users: here(&snapshot.body.users, &options.user_id),
@@ -292,10 +295,15 @@ impl<'a> Target<'a> {
     /// As [`Target::given`], and counts what has been taken from it.
     pub(super) fn give<'n>(&self, node: &'n Node) -> Cow<'n, Node> {
         let given = self.given(node);
+        self.count_dropped(node, &given);
+        given
+    }
+
+    /// Counts an entry that is given less than it had.
+    pub(super) fn count_dropped(&self, node: &Node, given: &Node) {
         if given.mode != node.mode || given.xattrs.len() != node.xattrs.len() {
             self.counts.privileges_dropped.fetch_add(1, Ordering::Relaxed);
         }
-        given
     }
 
     /// Whose an entry becomes.
@@ -382,7 +390,9 @@ impl<'a> Target<'a> {
                 if directory.fresh && number != ROOT { Foreign::Nothing } else { Foreign::Attributes };
             let problems = self.handle(number).map_or_else(
                 |denied| vec![denied.why()],
-                |handle| apply::apply_to_open(handle.as_fd(), &self.give(node), self.owner(node), foreign),
+                |handle| {
+                    apply::apply_to_open(handle.as_fd(), &self.give(node), self.owner(node), foreign, None)
+                },
             );
             for why in problems {
                 self.counts.skipped.fetch_add(1, Ordering::Relaxed);

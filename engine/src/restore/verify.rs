@@ -40,10 +40,13 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, monitor: &dyn Monitor
     // With numbers of their own: these directories were opened afresh.
     let mut folders =
         Folders::new(Some(target.handle(ROOT).map_err(EngineError::file(&target.options.target))?));
-    let mut stack = vec![(*root, ROOT, comparison.selection.at_the_top())];
-    while let Some((tree, number, picked)) = stack.pop() {
-        let mut path = comparison.selection.path_in_snapshot(&folders.path(number));
-        let prefix = path.len();
+    let mut trail = comparison.selection.trail();
+    let mut stack = vec![(*root, ROOT, trail.len(), comparison.selection.at_the_top())];
+    while let Some((tree, number, above, spot)) = stack.pop() {
+        if number != ROOT {
+            trail.turn_to(above, folders.name(number).to_bytes());
+        }
+        let prefix = trail.len();
         let handle = match folders.handle(number) {
             Ok(handle) => handle,
             // Said of the directory itself.
@@ -53,9 +56,8 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, monitor: &dyn Monitor
             if monitor.stopped() {
                 return Err(EngineError::Interrupted);
             }
-            path.truncate(prefix);
-            path.extend_from_slice(&node.name);
-            let Some(picked) = comparison.selection.pick(&path, &node, picked) else { return Ok(()) };
+            let path = trail.of_entry(prefix, &node.name);
+            let Some(picked) = comparison.selection.pick(path, &node, &spot) else { return Ok(()) };
             let tree = if let NodeKind::Directory { tree } = &node.kind { Some(*tree) } else { None };
             let left_out = target.options.no_privileges && privileges::is_device(&node);
             if left_out || (tree.is_none() && picked != Picked::All) {
@@ -79,7 +81,7 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, monitor: &dyn Monitor
                 let below = folders.add(number, &node.name).map_err(|error| {
                     EngineError::file(target.whole_path(ROOT, &node.name))(Denied::from(error))
                 })?;
-                stack.push((tree, below, picked));
+                stack.push((tree, below, prefix, comparison.selection.below(&spot, &node.name, picked)));
             }
             Ok(())
         });

@@ -8,12 +8,12 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
-use super::delete::Listing;
+use super::delete::{Emptied, Listing};
 use super::denied::Denied;
 use super::entries::{Linked, Room};
 use super::folders::ROOT;
 use super::plan::{self, FilePlan, RestorePlan};
-use super::selection::{Picked, Selection};
+use super::selection::{Picked, Selection, Spot, Trail};
 use super::target::{First, Target};
 use super::{Overwrite, RestoreOptions, is_local, temporary, write};
 use crate::error::{EngineError, Result};
@@ -82,20 +82,28 @@ pub struct Walk<'a, 't> {
 struct Place {
     /// The directory's number.
     directory: usize,
-    /// Its path in the snapshot, with a slash at its end, and then the name of an entry.
-    path: Vec<u8>,
+    /// Its path in the snapshot, or that of an entry.
+    trail: Trail,
     /// How much of that is the directory's.
     prefix: usize,
-    picked: Picked,
+    spot: Spot,
     listing: Listing,
 }
 
 impl Place {
     fn path_of(&mut self, name: &[u8]) -> &[u8] {
-        self.path.truncate(self.prefix);
-        self.path.extend_from_slice(name);
-        &self.path
+        self.trail.of_entry(self.prefix, name)
     }
+}
+
+/// A directory that is to be walked.
+struct Pending {
+    tree: ChunkId,
+    /// Its number.
+    directory: usize,
+    /// How long the path of the directory above is.
+    above: usize,
+    spot: Spot,
 }
 
 impl Walk<'_, '_> {
@@ -109,11 +117,15 @@ impl Walk<'_, '_> {
     }
 
     fn directories(&mut self, root: &ChunkId) -> Result<()> {
-        let mut stack = vec![(*root, ROOT, self.selection.at_the_top())];
-        while let Some((tree, directory, picked)) = stack.pop() {
-            let path = self.selection.path_in_snapshot(&self.target.folders.path(directory));
-            let prefix = path.len();
-            let mut place = Place { directory, path, prefix, picked, listing: Listing::default() };
+        let spot = self.selection.at_the_top();
+        let mut trail = self.selection.trail();
+        let mut stack = vec![Pending { tree: *root, directory: ROOT, above: trail.len(), spot }];
+        while let Some(Pending { tree, directory, above, spot }) = stack.pop() {
+            if directory != ROOT {
+                trail.turn_to(above, self.target.folders.name(directory).to_bytes());
+            }
+            let prefix = trail.len();
+            let mut place = Place { directory, trail, prefix, spot, listing: Listing::default() };
             let mut below = Vec::new();
             let trees = self.trees;
             let read = trees.for_each_node(&tree, &mut |node| {
@@ -127,32 +139,35 @@ impl Walk<'_, '_> {
             }
             below.reverse();
             stack.extend(below);
+            trail = place.trail;
         }
         Ok(())
     }
 
     /// Removes what isn't in the snapshot, where all names are known that are.
     fn tidy(&mut self, place: &mut Place) -> Result<()> {
-        let Place { directory, path, prefix, picked, listing } = place;
+        let Place { directory, trail, prefix, spot, listing } = place;
         if self.options.resume {
             self.target.remove_leftovers(*directory, &listing.names);
         }
-        let path = &path[..*prefix];
-        if self.options.delete && *picked == Picked::All && self.selection.is_listed(path) {
-            self.target.delete_others(*directory, path, listing, self.monitor)?;
+        let path = trail.of_entry(*prefix, b"");
+        if self.options.delete && spot.picked == Picked::All && self.selection.is_listed(path) {
+            let emptied = Emptied { number: *directory, path, excluded: &spot.excluded };
+            self.target.delete_others(&emptied, listing, self.monitor)?;
         }
         Ok(())
     }
 
     /// One entry; a directory is returned, to be walked.
-    fn entry(&mut self, place: &mut Place, node: Node) -> Result<Option<(ChunkId, usize, Picked)>> {
+    fn entry(&mut self, place: &mut Place, node: Node) -> Result<Option<Pending>> {
         let wanted = self.options.delete || (self.options.resume && temporary::is_one(&node.name));
         if wanted {
             place.listing.names.push(node.name.clone());
         }
         let is_spelled_again = place.listing.spellings.add(&node.name);
-        let (above, picked) = (place.directory, place.picked);
-        let Some(picked) = self.selection.pick(place.path_of(&node.name), &node, picked) else {
+        let above = place.directory;
+        let path = place.trail.of_entry(place.prefix, &node.name);
+        let Some(picked) = self.selection.pick(path, &node, &place.spot) else {
             return Ok(None);
         };
         let is_restored = picked == Picked::All || matches!(node.kind, NodeKind::Directory { .. });
@@ -161,8 +176,9 @@ impl Walk<'_, '_> {
             return Ok(None);
         }
         if let NodeKind::Directory { tree } = node.kind {
+            let spot = self.selection.below(&place.spot, &node.name, picked);
             let number = self.target.directory(above, node, picked == Picked::All, self.monitor)?;
-            return Ok(number.map(|number| (tree, number, picked)));
+            return Ok(number.map(|directory| Pending { tree, directory, above: place.prefix, spot }));
         }
         if picked != Picked::All {
             return Ok(None);

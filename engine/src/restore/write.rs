@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::frame::FrameReader;
 use keepfast_format::keys::ChunkKind;
@@ -17,12 +17,18 @@ use super::folders::Identity;
 use super::plan::{FilePlan, FileState, FrameRead, Part, Reading, RestorePlan};
 use super::target::Target;
 use crate::error::{EngineError, Result};
+use crate::jobs::{Jobs, Next};
 use crate::monitor::Monitor;
 use crate::repo::{FrameCache, Location, StoredPack};
 use crate::threads::in_threads;
 
 /// Files that stay open between two of their parts.
 const OPEN_FILES_MAX: usize = 256;
+/// Files, or parts of them, that a thread writes without asking what else there is to do. A frame with
+/// twice as many is written by all threads: it may be all that there is to read.
+const PARTS_AT_ONCE: usize = 128;
+/// Only frames up to this size are shared: each is kept until all of it is written.
+const SHARED_BYTES_MAX: usize = 4 << 20;
 
 /// Runs a plan with all threads.
 pub fn run(
@@ -59,18 +65,23 @@ fn run_all(
     let far = frames.repository().backend().is_far();
     let reading = if far { Reading::FAR } else { Reading::NEAR };
     let reads = plan.reads(reading, |pack, frame| frames.index().pack(pack)?.frame(frame).copied())?;
+    let empty: Vec<&FilePlan> = plan.files.iter().filter(|file| file.parts == 0).collect();
     let run = Run {
         plan,
         target,
         frames,
         reading,
         monitor,
-        next: AtomicUsize::new(0),
+        jobs: Jobs::new(options.threads + 1),
+        is_shared: options.threads > 1,
         open: AtomicUsize::new(0),
         error: Mutex::new(None),
     };
+    // What is pushed last is done first.
+    run.jobs.push(empty.chunks(PARTS_AT_ONCE).map(Job::Empty));
+    run.jobs.push(reads.iter().rev().map(Job::Read));
     run.place_elsewhere(nowhere)?;
-    in_threads(options.threads, || run.work(&reads));
+    in_threads(options.threads, || run.work());
     match run.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(()),
@@ -90,9 +101,25 @@ struct Run<'a, 't> {
     frames: &'a FrameCache<'a>,
     reading: Reading,
     monitor: &'a dyn Monitor,
-    next: AtomicUsize,
+    jobs: Jobs<Job<'a>, Batch>,
+    /// Whether there is more than one thread.
+    is_shared: bool,
     open: AtomicUsize,
     error: Mutex<Option<EngineError>>,
+}
+
+/// One thing to do.
+enum Job<'a> {
+    /// Neighbouring frames.
+    Read(&'a FrameRead),
+    /// Files without content.
+    Empty(&'a [&'a FilePlan]),
+}
+
+/// Verified parts of one frame, by file.
+struct Batch {
+    plain: Arc<[u8]>,
+    parts: Vec<Part>,
 }
 
 /// What a thread uses again from read to read.
@@ -106,25 +133,19 @@ struct Memory {
 }
 
 impl Run<'_, '_> {
-    fn work(&self, reads: &[FrameRead]) {
+    fn work(&self) {
         let mut memory = Memory::default();
-        // Files without content first: they are made by whoever comes by.
-        let empty = self.plan.files.iter().filter(|file| file.parts == 0);
-        let jobs = reads.len();
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let done = if number < jobs {
-                self.read(&reads[number], &mut memory)
-            } else if number == jobs {
-                empty.clone().try_for_each(|file| self.write(file, &[], &[]))
-            } else {
-                return;
+        while let Some(next) = self.jobs.next() {
+            let _doing = self.jobs.doing();
+            let done = match next {
+                Next::Job(Job::Read(read)) => self.read(read, &mut memory),
+                Next::Job(Job::Empty(files)) => files.iter().try_for_each(|file| self.write(file, &[], &[])),
+                Next::Piece(batch) => self.write_by_file(&batch.parts, &batch.plain),
             };
             let stopped = if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) };
             if let Err(error) = done.and(stopped) {
                 lock(&self.error).get_or_insert(error);
-                self.next.store(usize::MAX / 2, Ordering::Relaxed);
-                return;
+                self.jobs.stop();
             }
         }
     }
@@ -253,9 +274,41 @@ impl Run<'_, '_> {
         if wrong.is_empty() { Ok(()) } else { self.place_failed(wrong, number, FrameCache::not_it(pack)) }
     }
 
-    /// Writes parts of verified chunks, each file's at once.
+    /// Writes parts of verified chunks, each file's at once. Many are handed to all threads.
     fn write_all(&self, mut parts: Vec<Part>, plain: &[u8]) -> Result<()> {
         parts.sort_unstable_by_key(|part| (part.file, part.at));
+        if !self.is_shared || parts.len() < 2 * PARTS_AT_ONCE || plain.len() > SHARED_BYTES_MAX {
+            return self.write_by_file(&parts, plain);
+        }
+        let plain: Arc<[u8]> = plain.into();
+        let mut rest = parts.as_slice();
+        while !rest.is_empty() {
+            let (here, after) = rest.split_at(self.end_of_batch(rest));
+            rest = after;
+            let batch = Batch { plain: Arc::clone(&plain), parts: here.to_vec() };
+            // If more wait than the threads can take, this one takes part at once.
+            if let Some(oldest) = self.jobs.push_piece(batch) {
+                self.write_by_file(&oldest.parts, &oldest.plain)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many parts one thread gets: all of a file, and the rest of a directory if it isn't large, since
+    /// two threads get in each other's way there.
+    fn end_of_batch(&self, parts: &[Part]) -> usize {
+        let Some(last) = parts.get(PARTS_AT_ONCE) else { return parts.len() };
+        let directory = |part: &Part| self.plan.files[part.file as usize].directory;
+        let near = &parts[PARTS_AT_ONCE..parts.len().min(2 * PARTS_AT_ONCE)];
+        let is_next_one = |part: &Part| directory(part) != directory(last);
+        let found = near.iter().position(is_next_one).map(|more| PARTS_AT_ONCE + more);
+        found.unwrap_or_else(|| {
+            let same = parts[PARTS_AT_ONCE..].iter().take_while(|part| part.file == last.file);
+            PARTS_AT_ONCE + same.count()
+        })
+    }
+
+    fn write_by_file(&self, parts: &[Part], plain: &[u8]) -> Result<()> {
         for parts in parts.chunk_by(|a, b| a.file == b.file) {
             self.write(&self.plan.files[parts[0].file as usize], parts, plain)?;
         }
@@ -299,15 +352,12 @@ impl Run<'_, '_> {
                 temporary
             }
             (None, _) => {
+                if self.write_whole(file, parts, plain)? {
+                    return Ok(());
+                }
                 let (handle, temporary) = self.target.create_file(file.directory)?;
                 state.temporary = Some(temporary);
-                let here: u64 = parts.iter().map(|part| u64::from(part.take)).sum();
-                let stretched = if here < file.size {
-                    // The rest comes later, or is a hole.
-                    rustix::fs::ftruncate(&handle, file.size)
-                } else {
-                    Ok(())
-                };
+                let stretched = stretch(&handle, file, parts);
                 state.handle = Some(handle);
                 self.open.fetch_add(1, Ordering::Relaxed);
                 stretched?;
@@ -315,30 +365,41 @@ impl Run<'_, '_> {
             }
         };
         let Some(handle) = state.handle.as_ref() else { return Ok(()) };
-        // Parts that are neighbours in the frame and in the file go out in one write.
-        let joined = |a: &Part, b: &Part| {
-            a.at + u64::from(a.take) == b.at && start_of(a) + a.take as usize == start_of(b)
-        };
-        for run in parts.chunk_by(joined) {
-            let start = start_of(&run[0]);
-            let length: usize = run.iter().map(|part| part.take as usize).sum();
-            write_at(handle, &plain[start..start + length], run[0].at)?;
-            self.monitor.progress().add(0, length as u64);
-        }
+        write_runs(handle, parts, plain)?;
+        self.monitor.progress().add(0, bytes_of(parts));
         state.written += parts.len() as u32;
         if state.written == file.parts && !file.continues {
-            for problem in self.target.complete_file(file, handle, temporary)? {
-                self.target.skipped(file.directory, &file.node.name, problem, self.monitor);
-            }
+            let problems = self.target.complete_file(file, handle, temporary)?;
             state.temporary = None;
-            self.target.count_file(file.size);
-            self.monitor.progress().add(1, 0);
+            self.completed(file, problems);
             self.close(state);
         } else if self.open.load(Ordering::Relaxed) > OPEN_FILES_MAX {
             state.identity = Some(Identity::of_open(handle)?);
             self.close(state);
         }
         Ok(())
+    }
+
+    /// Writes a file of which all is here, if it can be made without a name. Returns whether it could.
+    fn write_whole(&self, file: &FilePlan, parts: &[Part], plain: &[u8]) -> Result<bool, Denied> {
+        if parts.len() as u64 != u64::from(file.parts) || file.continues {
+            return Ok(false);
+        }
+        let Some(handle) = self.target.create_nameless(file)? else { return Ok(false) };
+        stretch(&handle, file, parts)?;
+        write_runs(&handle, parts, plain)?;
+        let Some(problems) = self.target.complete_nameless(file, &handle)? else { return Ok(false) };
+        self.monitor.progress().add(0, bytes_of(parts));
+        self.completed(file, problems);
+        Ok(true)
+    }
+
+    fn completed(&self, file: &FilePlan, problems: Vec<String>) {
+        for problem in problems {
+            self.target.skipped(file.directory, &file.node.name, problem, self.monitor);
+        }
+        self.target.count_file(file.size);
+        self.monitor.progress().add(1, 0);
     }
 
     fn close(&self, state: &mut FileState) {
@@ -381,6 +442,27 @@ pub fn give_up_file(file: &FilePlan, target: &Target<'_>, error: &EngineError, m
 /// Where a part begins in its frame.
 fn start_of(part: &Part) -> usize {
     part.location.offset as usize + part.from as usize
+}
+
+fn bytes_of(parts: &[Part]) -> u64 {
+    parts.iter().map(|part| u64::from(part.take)).sum()
+}
+
+/// Gives a new file its length, if not all of it is here: the rest comes later, or is a hole.
+fn stretch(handle: &OwnedFd, file: &FilePlan, parts: &[Part]) -> Result<(), Errno> {
+    if bytes_of(parts) < file.size { rustix::fs::ftruncate(handle, file.size) } else { Ok(()) }
+}
+
+/// Writes parts of a file. Those that are neighbours in the frame and in the file go out in one write.
+fn write_runs(handle: &OwnedFd, parts: &[Part], plain: &[u8]) -> Result<(), Errno> {
+    let joined =
+        |a: &Part, b: &Part| a.at + u64::from(a.take) == b.at && start_of(a) + a.take as usize == start_of(b);
+    for run in parts.chunk_by(joined) {
+        let start = start_of(&run[0]);
+        let length: usize = run.iter().map(|part| part.take as usize).sum();
+        write_at(handle, &plain[start..start + length], run[0].at)?;
+    }
+    Ok(())
 }
 
 fn write_at(handle: &OwnedFd, mut bytes: &[u8], mut at: u64) -> Result<(), Errno> {

@@ -20,6 +20,7 @@ mod ignore_files;
 mod index;
 mod key_versions;
 mod packs;
+mod patterns;
 mod property;
 mod prune;
 mod restore_delete;

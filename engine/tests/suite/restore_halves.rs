@@ -1,14 +1,15 @@
 //! Restores that are cut short: what has its name is complete, and the next one goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keepfast_engine::EngineError;
 use keepfast_engine::restore::Overwrite;
-use keepfast_testkit::{Disk, Ear, Lab, assert_same, tree};
+use keepfast_testkit::{Disk, Ear, Lab, assert_same, compare, describe, tree};
 
 const FILES: u64 = 12;
 
@@ -72,6 +73,72 @@ fn while_a_restore_runs_what_has_its_name_is_complete() {
     assert_eq!(seen.1, Vec::<PathBuf>::new(), "half files had their names");
     assert!(seen.0 > 0, "the look came in the middle");
     assert_same(&lab.source(), &restored);
+}
+
+/// Small files come fast: another thread lists their directory as often as it can.
+#[test]
+fn a_small_file_has_its_name_when_it_has_all_its_metadata_and_not_before() {
+    let lab = Lab::with(|root| {
+        for number in 0..3_000 {
+            let file = tree::write(root.join(format!("file {number}")), format!("content of {number}"));
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o4751)).expect("it can be set");
+            tree::set_mtime(&file, 1_000_000_000 + number, 5);
+        }
+        if tree::is_root() {
+            for number in (0..3_000).step_by(2) {
+                let file = root.join(format!("file {number}"));
+                std::os::unix::fs::chown(&file, Some(4321), Some(1234)).expect("root gives files away");
+                fs::set_permissions(&file, fs::Permissions::from_mode(0o4751)).expect("it can be set");
+            }
+        }
+        tree::settle(root);
+    });
+    lab.backup();
+    let look = |path: &Path| {
+        fs::metadata(path).map(|found| (found.len(), found.mode(), found.uid(), found.gid(), found.mtime()))
+    };
+    let expected: BTreeMap<_, _> = fs::read_dir(lab.source())
+        .expect("it can be listed")
+        .map(|entry| entry.expect("it can be listed"))
+        .map(|entry| (entry.file_name(), look(&entry.path()).expect("it is there")))
+        .collect();
+    let (target, folder) = (lab.fresh_target(), lab.in_snapshot(""));
+    fs::create_dir(&target).expect("it can be made");
+    let ended = AtomicBool::new(false);
+    let (seen, early) = std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let (mut seen, mut early) = (BTreeSet::new(), 0_u32);
+            while !ended.load(Ordering::Relaxed) {
+                let entries = fs::read_dir(&target).expect("it can be listed");
+                for entry in entries.map(|entry| entry.expect("it can be listed")) {
+                    if !is_temporary(&entry.path()) && !seen.contains(&entry.file_name()) {
+                        let found = look(&entry.path()).expect("it stays");
+                        assert_eq!(Some(&found), expected.get(&entry.file_name()), "{:?}", entry.path());
+                        seen.insert(entry.file_name());
+                        early += u32::from(!ended.load(Ordering::Relaxed));
+                    }
+                }
+            }
+            (seen, early)
+        });
+        let ear = Ear::default();
+        let restored = lab.try_restore("latest", &ear, |options| {
+            options.target.clone_from(&target);
+            options.folder = folder;
+            options.verify = false;
+            options.threads = 3;
+        });
+        ended.store(true, Ordering::Relaxed);
+        restored.expect("it works");
+        ear.assert_content();
+        looking.join().expect("no file was there half")
+    });
+    assert!(early > 0 && seen.len() <= expected.len(), "the look came in the middle");
+    let (mut source, mut restored) = (describe(&lab.source()), describe(&target));
+    // The target was there before, and keeps its own metadata.
+    source.remove(b"".as_slice());
+    restored.remove(b"".as_slice());
+    compare::assert_described(&source, &restored);
 }
 
 /// What a restore that is stopped leaves is complete, and so `never` finishes it.

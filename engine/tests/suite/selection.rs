@@ -119,6 +119,59 @@ fn picked_paths_and_patterns_are_restored_alone() {
     assert_eq!(restored(vec![lab.in_snapshot("a")], &[], &["cache*", "*.o"]), set(&["a/keep.txt"]));
 }
 
+/// Patterns of paths mean the same at every depth, for a backup, a restore and what a restore removes.
+#[test]
+fn patterns_of_paths_say_the_same_of_backups_restores_and_removals() {
+    let names =
+        ["top/a/b", "top/x/a/b/c", "top/x/a/bb", "x/top/y/z/end", "x/top/end", "x/top/y/other", "x/ab"];
+    let lab = Lab::with(|root| names.iter().for_each(|name| drop(tree::write(root.join(name), *name))));
+    lab.backup();
+    let top = String::from_utf8(lab.in_snapshot("x/top")).expect("it is plain");
+    for (list, left_out) in [
+        (vec!["a/b"], &["top/a/b", "top/x/a/b/c"][..]),
+        (vec!["top/**/end"], &["x/top/y/z/end", "x/top/end"]),
+        (vec!["/**/a/*"], &["top/a/b", "top/x/a/b/c", "top/x/a/bb"]),
+        (vec!["y/**"], &["x/top/y/z/end", "x/top/y/other"]),
+        (vec![top.as_str(), "/top"], &["x/top/y/z/end", "x/top/end", "x/top/y/other"]),
+        (vec!["top/[!xz]*", "!top/y"], &["top/a/b", "x/top/end"]),
+    ] {
+        let kept: Vec<&str> = names.iter().copied().filter(|name| !left_out.contains(name)).collect();
+        lab.backup_with(|options| options.exclude = patterns(&list));
+        assert_eq!(restored_files(&lab), set(&kept), "a backup without {list:?}");
+        let restored = |overwrite, delete, include: &[&str], exclude: &[&str], target: &std::path::Path| {
+            lab.try_restore("latest~1", &Ear::default(), |options| {
+                options.target = target.to_owned();
+                options.overwrite = overwrite;
+                options.delete = delete;
+                options.include = patterns(include);
+                options.exclude = patterns(exclude);
+            })
+            .expect("the restore works");
+            files(&lab.restored_source(target))
+        };
+        let target = lab.fresh_target();
+        assert_eq!(restored(Overwrite::Refuse, false, &[], &list, &target), set(&kept), "without {list:?}");
+        // What is left out stays where there is something else than the snapshot has.
+        for name in names {
+            tree::write(lab.restored_source(&target).join(format!("own/{name}")), "of the target's own");
+        }
+        let is_left_out = |name: &String| patterns(&list).matches(&lab.in_snapshot(name));
+        let below_left_out = |name: &str| {
+            let ends = name.char_indices().filter(|(_, letter)| *letter == '/').map(|(end, _)| end);
+            ends.chain([name.len()]).any(|end| is_left_out(&name[..end].to_owned()))
+        };
+        let own = names.map(|name| format!("own/{name}"));
+        let stays = own.iter().filter(|name| below_left_out(name)).map(String::as_str);
+        let expected: Vec<&str> = kept.iter().copied().chain(stays).collect();
+        assert_eq!(restored(Overwrite::IfChanged, true, &[], &list, &target), set(&expected), "{list:?}");
+        if !list.iter().any(|pattern| pattern.starts_with('!')) {
+            let picked = restored(Overwrite::Refuse, false, &list, &[], &lab.fresh_target());
+            assert_eq!(picked, set(left_out), "only {list:?}");
+        }
+        lab.forget(&["latest"]);
+    }
+}
+
 /// A lab with a snapshot, and a target with one file changed, one removed and one of its own.
 fn with_used_target() -> (Lab, std::path::PathBuf) {
     let lab = Lab::with(tree::small);

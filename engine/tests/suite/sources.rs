@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use keepfast_engine::archive::{ArchiveOptions, Source, estimate};
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::monitor::Progress;
+use keepfast_engine::restore::Overwrite;
 use keepfast_testkit::lab::archive_options;
 use keepfast_testkit::servers::{Links, PlainDisk};
 use keepfast_testkit::{Disk, Ear, Heard, Lab, assert_same, describe, tree};
@@ -280,6 +281,45 @@ fn directories_in_each_other_are_backed_up_however_deep() {
     lab.forget(&["latest~1"]);
     lab.prune();
     lab.assert_sound();
+}
+
+/// And restored, read back, put right and removed, with patterns of paths for all of it.
+#[test]
+fn directories_in_each_other_are_put_right_and_read_back_however_deep() {
+    const LEVELS: usize = 4_000;
+    let lab = Lab::with(tree::small);
+    let (nest_in, folder) = (lab.source().join("nest"), lab.in_snapshot("nest"));
+    let target = lab.fresh_target();
+    let _nested = (Nested(nest_in.clone()), Nested(target.clone()));
+    fs::create_dir(&nest_in).expect("it can be made");
+    nest(&nest_in, "a", LEVELS);
+    lab.backup_with(|options| options.exclude = Patterns::new(&["a/b", "/x/**/y"]).expect("they compile"));
+    let restore = |overwrite, delete, dry_run, verify| {
+        let ear = Ear::default();
+        let report = lab
+            .try_restore("latest", &ear, |options| {
+                options.target.clone_from(&target);
+                options.folder.clone_from(&folder);
+                options.overwrite = overwrite;
+                options.delete = delete;
+                options.dry_run = dry_run;
+                options.verify = verify;
+                options.exclude = Patterns::new(&["b/a/c"]).expect("they compile");
+            })
+            .expect("it works");
+        ear.assert_content();
+        report
+    };
+    let report = restore(Overwrite::Refuse, false, false, true);
+    assert_eq!((report.dirs, report.files, report.verified, report.skipped), (LEVELS as u64, 1, 1, 0));
+    nest(&target, "other", LEVELS);
+    let report = restore(Overwrite::IfChanged, true, false, true);
+    assert_eq!(
+        (report.unchanged, report.deleted, report.verified, report.skipped),
+        (1, LEVELS as u64 + 1, 1, 0)
+    );
+    let report = restore(Overwrite::Always, true, true, false);
+    assert_eq!((report.dirs, report.files, report.deleted, report.skipped), (LEVELS as u64, 1, 0, 0));
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! What the threads of a backup do next.
+//! What the threads of a backup or restore do next.
 //!
-//! Directories are a stack, so that the walk goes deep before it goes wide and few of them
-//! are open at a time; pieces of large files come before everything, so that memory is freed.
+//! Jobs are a stack: the walk of a backup goes deep before it goes wide, and has few directories open at a
+//! time. Pieces, of a large file or of a frame with many files, come before everything, so that memory is
+//! freed.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ struct State<J, P> {
 pub enum Next<J, P> {
     /// A job from the stack.
     Job(J),
-    /// A piece of a large file.
+    /// A piece of what a job has to do.
     Piece(P),
 }
 
@@ -88,7 +89,7 @@ impl<J, P> Jobs<J, P> {
         }
     }
 
-    /// Ends everybody's work.
+    /// Ends the work of all threads.
     pub fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
