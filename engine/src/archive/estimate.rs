@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::ArchiveOptions;
-use super::selection::{Sources, Wanted};
+use crate::fs::sources::{Sources, Wanted};
 use crate::fs::{dir, meta};
 use crate::monitor::Progress;
 

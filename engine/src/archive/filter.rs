@@ -7,8 +7,8 @@ use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::ArchiveOptions;
-use super::selection::{Sources, Wanted};
 use crate::fs::dir::{self, Names};
+use crate::fs::sources::{Sources, Wanted};
 
 /// What a directory must begin with to be a cache (Cache Directory Tagging Specification).
 const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";

@@ -9,7 +9,6 @@ mod jobs;
 mod neighbours;
 mod parent;
 mod pending;
-mod selection;
 mod store;
 mod stream;
 mod walk;
@@ -34,6 +33,7 @@ use rustix::fs::CWD;
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, open_directory_as};
 use crate::fs::select::Patterns;
+use crate::fs::sources::{Sources, Wanted};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
@@ -43,7 +43,6 @@ use crate::threads::in_threads;
 pub use estimate::estimate;
 use parent::ParentDirectory;
 use pending::{Directory, DirectoryStart, PagesJob, Place};
-use selection::{Sources, Wanted};
 use stream::{StreamFile, StreamJob};
 use walk::file_kind;
 use worker::{Job, Shared, Tally, Worker};
@@ -284,7 +283,13 @@ impl Once<'_> {
             origin: None,
         };
         let key = self.repository.current().key();
-        let snapshot = session.commit(CommitRequest { body, key, totals, snapshots: self.snapshots })?;
+        let snapshot = session.commit(CommitRequest {
+            body,
+            key,
+            totals,
+            snapshots: self.snapshots,
+            made_from: None,
+        })?;
         let tally = Tally { statistics, ..walked.tally };
         Ok(report(Some(snapshot), tally, totals, self.parent))
     }

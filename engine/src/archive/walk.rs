@@ -15,11 +15,11 @@ use rustix::io::Errno;
 
 use super::parent::{Earlier, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
-use super::selection::Wanted;
 use super::worker::{Job, Worker};
 use crate::error::Result;
 use crate::fs::dir::{self, Opening};
 use crate::fs::meta::{self, Attributes};
+use crate::fs::sources::Wanted;
 use crate::monitor::Event;
 
 impl Worker<'_> {

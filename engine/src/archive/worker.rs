@@ -13,10 +13,10 @@ use super::ArchiveOptions;
 use super::bundle::Bundle;
 use super::jobs::{Jobs, Next};
 use super::pending::{DirectoryJob, PagesJob, Place};
-use super::selection::Sources;
 use super::stream::{PieceJob, StreamJob};
 use crate::chunk::Piece;
 use crate::error::{EngineError, Result};
+use crate::fs::sources::Sources;
 use crate::monitor::Monitor;
 use crate::repo::{FrameWriter, PackWriter, Trees};
 

@@ -7,4 +7,5 @@ pub mod dir;
 pub mod meta;
 pub mod privileges;
 pub mod select;
+pub mod sources;
 pub mod sparse;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use rustix::fs::AtFlags;
 
+use super::dir::Opening;
 use crate::error::{EngineError, Result};
-use crate::fs::dir::Opening;
 
 /// What a backup takes of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
