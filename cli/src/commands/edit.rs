@@ -25,12 +25,7 @@ pub fn tag(common: &Common, options: &Tag) -> Result<Outcome> {
         LabelChange::Set(options.set.iter().flat_map(|tags| tags.0.clone()).collect())
     };
     let Opened { repository, mut snapshots, index } = Opened::with_warnings(common, &console)?;
-    let editor = Editor {
-        repository: &repository,
-        index: &index,
-        options: edit_options(common, &repository)?,
-        monitor: &console,
-    };
+    let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, &console);
     editor.may_edit()?;
     let chosen = chosen(&options.ids, &options.filter, &snapshots, &console)?;
     // All of them are looked at first: if one is protected, none is changed.
@@ -76,12 +71,7 @@ pub fn rewrite(common: &Common, options: &Rewrite) -> Result<Outcome> {
         return Err(Usage("there is no pattern: say by --exclude what to leave out".to_owned()).into());
     }
     let Opened { repository, mut snapshots, index } = Opened::with_warnings(common, &console)?;
-    let editor = Editor {
-        repository: &repository,
-        index: &index,
-        options: edit_options(common, &repository)?,
-        monitor: &console,
-    };
+    let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, &console);
     if !options.dry_run {
         editor.may_edit()?;
     }

@@ -5,6 +5,7 @@
 mod caches;
 mod choosing;
 mod commands;
+mod edits;
 mod lists;
 mod manners;
 mod memory;

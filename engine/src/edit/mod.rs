@@ -14,6 +14,8 @@ mod pages;
 mod rebuild;
 mod scan;
 
+use std::cell::Cell;
+
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::node::Timestamp;
@@ -45,14 +47,12 @@ pub struct EditOptions<'a> {
 
 /// What edits work with.
 pub struct Editor<'a> {
-    /// The repository.
-    pub repository: &'a Repository,
-    /// Its index.
-    pub index: &'a Index,
-    /// How to edit.
-    pub options: EditOptions<'a>,
-    /// Who listens.
-    pub monitor: &'a dyn Monitor,
+    repository: &'a Repository,
+    index: &'a Index,
+    options: EditOptions<'a>,
+    monitor: &'a dyn Monitor,
+    /// Whether it was looked which packs are stored.
+    is_compared: Cell<bool>,
 }
 
 /// What became of a snapshot.
@@ -97,7 +97,18 @@ enum Ended {
     Found(SessionId),
 }
 
-impl Editor<'_> {
+impl<'a> Editor<'a> {
+    /// Edits snapshots of this repository.
+    #[must_use]
+    pub fn new(
+        repository: &'a Repository,
+        index: &'a Index,
+        options: EditOptions<'a>,
+        monitor: &'a dyn Monitor,
+    ) -> Self {
+        Self { repository, index, options, monitor, is_compared: Cell::new(false) }
+    }
+
     /// Fails unless snapshots may be edited here: the new one has to count as the old one's writer's, and
     /// the old one has to be forgotten. Both is an owner's to say.
     pub fn may_edit(&self) -> Result<()> {
@@ -192,8 +203,11 @@ impl Editor<'_> {
         original: &StoredSnapshot,
         make: impl FnOnce(&Session<'_>) -> Result<Made>,
     ) -> Result<Ended> {
-        let Self { repository, index, ref options, monitor } = *self;
-        index.compare_with_store(repository)?;
+        let Self { repository, index, ref options, monitor, .. } = *self;
+        // Once for all edits of a run: where there are many packs, this is most of one's work.
+        if !self.is_compared.replace(true) {
+            index.compare_with_store(repository)?;
+        }
         let begun = SessionOptions {
             program: &options.program,
             clock: options.clock,
@@ -255,7 +269,7 @@ impl Editor<'_> {
         removal: &Removal,
         has_states: bool,
     ) -> Result<Made> {
-        let Self { repository, index, ref options, monitor } = *self;
+        let Self { repository, index, ref options, monitor, .. } = *self;
         let snapshot = &original.snapshot;
         let fates = exclusion.fates(&snapshot.body);
         let (trees, data) = (FrameCache::new(repository, index), FrameCache::of_data(repository, index));
