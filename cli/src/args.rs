@@ -134,7 +134,7 @@ pub enum Command {
     Forget(Forget),
     /// Change the labels of snapshots
     Tag(Tag),
-    /// Make snapshots anew without some of their files
+    /// Take files out of snapshots that are there
     Rewrite(Rewrite),
     /// Bring forgotten snapshots back, as long as no prune has removed what they need
     Undelete(Undelete),

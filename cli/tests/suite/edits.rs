@@ -144,7 +144,11 @@ fn both_snapshots_stay_unless_the_old_one_is_to_be_forgotten() {
     let path = desk.src("docs/b.txt");
     desk.run(["dump", "latest", path.to_str().unwrap()]).fails(1, &["isn't in snapshot"]);
     desk.run(["dump", "latest~1", path.to_str().unwrap()]).succeeds();
-    // What was named stays, and that is said.
+    // What was named stays, empty if need be, and that is said.
+    let all = desk.run(["rewrite", "--exclude", "*", "--forget", "latest"]).succeeds();
+    assert!(all.err.contains("matches, and stays"), "{all:?}");
+    let list = desk.run(["ls", "-R", "latest", desk.path("src").to_str().unwrap()]).succeeds();
+    assert_eq!(list.out, "");
     let named = desk.run(["rewrite", "--exclude", "src", "latest"]).succeeds();
     assert!(
         named.err.contains("matches, and stays in snapshot") && named.err.contains("warning"),

@@ -307,8 +307,8 @@ impl<'a> Editor<'a> {
         Ok(Made { body, totals, is_taken_over })
     }
 
-    /// A snapshot that an earlier run has made for the same edit. Only this owner's own counts: nobody else
-    /// can have it forget the original for one that isn't what it says.
+    /// A snapshot that an earlier run has made for the same edit. Only this owner's own counts: a
+    /// writer must not be able to have the original forgotten for a snapshot that isn't what it says.
     fn find_same(
         &self,
         snapshots: &Snapshots,
@@ -339,9 +339,9 @@ fn find(snapshots: &Snapshots, id: SessionId) -> Result<StoredSnapshot> {
         .ok_or_else(|| EngineError::Unusable(format!("there is no snapshot {} any more", &id.short()[..8])))
 }
 
-/// The counts of a run without what is left out. What it has read and stored stays: it did. Of the files
-/// that go nobody knows any more how they were counted: first they are taken for unchanged ones, of which
-/// there are most.
+/// The counts of a run without what is left out. What it has read and stored stays: it did. How the
+/// files that go were counted isn't known any more: they are taken off the unchanged ones first, of which there
+/// are most.
 fn without(counts: Statistics, removal: &Removal) -> Statistics {
     let mut left = removal.files;
     let mut take = |count: u64| {

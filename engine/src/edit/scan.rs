@@ -12,9 +12,9 @@ use crate::fs::sources::Wanted;
 use crate::monitor::Monitor;
 use crate::repo::Trees;
 
-/// So many paths are named that match and stay.
+/// This many paths are named that match and stay.
 const NAMED_MAX: usize = 16;
-/// So many directories without a match are remembered, at 40 bytes each.
+/// This many directories without a match are remembered, at 40 bytes each.
 const KNOWN_MAX: usize = 1 << 18;
 
 /// What is left out of a snapshot.

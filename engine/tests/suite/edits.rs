@@ -249,6 +249,14 @@ fn hard_links_stay_links_when_the_first_name_goes() {
     fs::hard_link(path("d/one"), path("d/other")).expect("a link");
     lab.backup();
     let (_, by) = rewrite(&lab, "latest", &["a", "other"], true);
+    {
+        let snapshot = stored(&lab, by).snapshot;
+        let Opened { repository, index, .. } = lab.open();
+        let frames = FrameCache::new(&repository, &index);
+        let groups = Trees::new(&frames).hard_links(&snapshot).expect("they are readable");
+        let path = |name: &str| lab.in_snapshot(name)[1..].to_vec();
+        assert_eq!(groups, [[path("b"), path("c")]], "not even the names are left");
+    }
     fs::remove_dir_all(path("a")).expect("it can go");
     fs::remove_file(path("d/other")).expect("it can go");
     assert_restores(&lab, by);

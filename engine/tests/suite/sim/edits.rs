@@ -6,7 +6,7 @@ use std::path::Path;
 use keepfast_testkit::sim::{Campaign, Machine, Outcome, Stage};
 
 /// How many are played if nothing else is asked for.
-const HISTORIES: u64 = 1_000;
+const HISTORIES: u64 = 400;
 const MACHINES: &[&str] = &["one", "two"];
 
 fn stage(folder: &Path) -> Stage {
