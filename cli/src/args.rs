@@ -147,6 +147,10 @@ pub enum Command {
     Snapshots(ListSnapshots),
     /// Forget snapshots, by their ids or by a policy
     Forget(Forget),
+    /// Change the labels of snapshots
+    Tag(Tag),
+    /// Take files out of snapshots that are there
+    Rewrite(Rewrite),
     /// Bring forgotten snapshots back, as long as no prune has removed what they need
     Undelete(Undelete),
     /// Remove what no snapshot needs, beside running backups and restores
@@ -171,10 +175,11 @@ impl Command {
     /// Whether it is there for what it prints and nothing else: without that it was for nothing.
     pub fn only_shows(&self) -> bool {
         match self {
-            Self::Init(_) | Self::Undelete(_) => false,
+            Self::Init(_) | Self::Tag(_) | Self::Undelete(_) => false,
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
             Self::Forget(options) => options.dry_run,
+            Self::Rewrite(options) => options.dry_run,
             Self::Prune(options) => options.dry_run,
             Self::Cache(options) => matches!(options.action, CacheAction::Info),
             Self::Snapshots(_)
@@ -344,6 +349,49 @@ pub struct Forget {
     /// How to prune.
     #[command(flatten)]
     pub pruning: Pruning,
+}
+
+/// Options of `tag`.
+#[derive(Debug, Args)]
+pub struct Tag {
+    /// Snapshots: `latest`, `latest~N`, or the start of an id; without one, all that a filter lets through
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Which snapshots, or which ones `latest` is among.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Add these labels
+    #[arg(long, value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag, required_unless_present_any = ["remove", "set"])]
+    pub add: Vec<String>,
+    /// Remove these labels
+    #[arg(long, value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
+    pub remove: Vec<String>,
+    /// Make these the only labels; `--set ''` removes all
+    #[arg(long, value_name = "TAG[,TAG]…", value_parser = units::tags, conflicts_with_all = ["add", "remove"])]
+    pub set: Vec<units::Tags>,
+}
+
+/// Options of `rewrite`.
+#[derive(Debug, Args)]
+pub struct Rewrite {
+    /// Snapshots: `latest`, `latest~N`, or the start of an id; without one, all that a filter lets through
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Which snapshots, or which ones `latest` is among.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Leave out what matches, as `backup --exclude` would have
+    #[arg(long, value_name = "GLOB", required_unless_present = "exclude_from")]
+    pub exclude: Vec<OsString>,
+    /// Leave out what matches a line of this file, in addition to --exclude
+    #[arg(long, value_name = "FILE")]
+    pub exclude_from: Vec<PathBuf>,
+    /// Forget the old snapshots; without this, both stay
+    #[arg(long)]
+    pub forget: bool,
+    /// Say what would be left out, and change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
 }
 
 /// Options of `undelete`.

@@ -1,6 +1,8 @@
 //! Patterns of the command line, and of the files that it names.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use keepfast_engine::fs::pattern_lines::PatternLines;
@@ -15,8 +17,17 @@ pub fn compile<P: AsRef<[u8]>>(patterns: &[P], console: &Console) -> Result<Patt
     Ok(compiled)
 }
 
+/// The patterns of `--exclude` and of the files of `--exclude-from`.
+pub fn excluded(globs: &[OsString], files: &[PathBuf], console: &Console) -> Result<Patterns> {
+    let mut all: Vec<Vec<u8>> = globs.iter().map(|glob| glob.as_bytes().to_vec()).collect();
+    for file in files {
+        all.extend(lines_of(file, console)?);
+    }
+    compile(&all, console)
+}
+
 /// The patterns in a file: a line each.
-pub fn lines_of(file: &Path, console: &Console) -> Result<Vec<Vec<u8>>> {
+fn lines_of(file: &Path, console: &Console) -> Result<Vec<Vec<u8>>> {
     let content =
         std::fs::read(file).with_context(|| format!("the exclude file {} can't be read", file.display()))?;
     let lines = PatternLines::of(&content)

@@ -61,9 +61,21 @@ pub fn tag(text: &str) -> Result<String, String> {
     }
 }
 
+/// Labels in one value, or none at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tags(pub Vec<String>);
+
+/// Labels, separated by commas; nothing is no label.
+pub fn tags(text: &str) -> Result<Tags, String> {
+    if text.trim().is_empty() {
+        return Ok(Tags(Vec::new()));
+    }
+    text.split(',').map(tag).collect::<Result<_, _>>().map(Tags)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Share, duration, share, size, tag};
+    use super::{Duration, Share, Tags, duration, share, size, tag, tags};
 
     #[test]
     fn labels_have_no_spaces_around_them_and_arent_empty() {
@@ -71,6 +83,9 @@ mod tests {
         for wrong in ["", " "] {
             assert!(tag(wrong).is_err(), "{wrong:?} is no label");
         }
+        assert_eq!(tags("a, b"), Ok(Tags(vec!["a".to_owned(), "b".to_owned()])));
+        assert_eq!(tags(""), Ok(Tags(Vec::new())));
+        assert!(tags("a,,b").is_err() && tags(",").is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::error::{EngineError, Result};
 use crate::monitor::Monitor;
 use crate::repo::{
     CommitRequest, FrameCache, Index, Reach, Repository, Seen, Session, SessionOptions, Snapshots,
-    StoredSnapshot, WriterTotals, decide,
+    StoredSnapshot, WriterTotals, decide, hold_all,
 };
 
 /// Forgets snapshots: from the next prune on, what only they need is removed. All of them are
@@ -23,13 +23,7 @@ pub fn forget(
     ids: &[SessionId],
     monitor: &dyn Monitor,
 ) -> Result<()> {
-    if let Some(id) = ids.iter().find(|id| snapshots.protected.contains(id)) {
-        return Err(EngineError::Unusable(format!(
-            "snapshot {} is protected: `keepfast forget --unprotect {}` first",
-            &id.short()[..8],
-            &id.short()[..8],
-        )));
-    }
+    snapshots.must_be_unprotected(ids)?;
     ids.par_iter().try_for_each(|id| decide(repository, *id, Standing::Forgotten, monitor))
 }
 
@@ -64,14 +58,20 @@ pub fn undelete(
 ) -> Result<Snapshot> {
     let begun = SessionOptions { program: &options.program, clock: options.clock, parent: None, ended: None };
     let session = Session::begin(repository, index, &begun, monitor)?;
-    let committed = refer_to_all(repository, index, &session, forgotten, monitor).and_then(|()| {
+    let held = index.compare_with_store(repository).and_then(|()| refer_to_all(&session, forgotten, monitor));
+    let committed = held.and_then(|()| {
+        let snapshot = &forgotten.snapshot;
         // It stays part of its writer's history, whoever brings it back.
-        let head = &forgotten.snapshot.head;
-        let is_own = forgotten.writer == head.id.writer;
-        let origin = forgotten.snapshot.body.origin.filter(|_| !is_own).or(Some(head.id));
-        let body = SnapshotBody { parent: None, origin, ..forgotten.snapshot.body.clone() };
+        let origin = Some(forgotten.origin_of_next());
+        let body = SnapshotBody { parent: None, origin, ..snapshot.body.clone() };
         let totals = &WriterTotals::default();
-        session.commit(CommitRequest { body, key: head.key, totals, snapshots })
+        session.commit(CommitRequest {
+            body,
+            key: snapshot.head.key,
+            totals,
+            snapshots,
+            made_from: Some(snapshot),
+        })
     });
     index.report_demoted(monitor, |_| false);
     // A snapshot that was sent may yet arrive, where the store has failed.
@@ -81,30 +81,14 @@ pub fn undelete(
     committed
 }
 
-fn refer_to_all(
-    repository: &Repository,
-    index: &Index,
-    session: &Session<'_>,
-    forgotten: &StoredSnapshot,
-    monitor: &dyn Monitor,
-) -> Result<()> {
-    index.compare_with_store(repository)?;
-    let frames = FrameCache::deaf(repository, index);
-    let seen = Seen::of(index)?;
-    let gone = || {
-        EngineError::Unusable(format!(
-            "snapshot {} can't be brought back: a prune has removed parts of it, or is about to",
-            &forgotten.snapshot.head.id.short()[..8]
-        ))
-    };
-    let walked = Reach::new(&frames, monitor).walk([&forgotten.snapshot.body], &seen, &mut |reached| {
-        session.poll_if_due()?;
-        if session.hold(&reached.wanted, |_| false)? { Ok(()) } else { Err(gone()) }
-    });
-    match walked {
-        Err(EngineError::Missing { .. }) => Err(gone()),
-        other => other,
+fn refer_to_all(session: &Session<'_>, forgotten: &StoredSnapshot, monitor: &dyn Monitor) -> Result<()> {
+    if hold_all(session, &forgotten.snapshot.body, monitor)? {
+        return Ok(());
     }
+    Err(EngineError::Unusable(format!(
+        "snapshot {} can't be brought back: a prune has removed parts of it, or is about to",
+        &forgotten.snapshot.head.id.short()[..8]
+    )))
 }
 
 /// What forgetting some snapshots would free.

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod check;
 pub mod chunk;
 pub mod dump;
+pub mod edit;
 pub mod error;
 pub mod forget;
 pub mod fs;

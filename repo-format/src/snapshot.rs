@@ -18,7 +18,7 @@ use crate::signed::{self, Envelope, SignedKind};
 const WHAT: &str = "snapshot";
 /// The ignorable field of a head with the random part of its session id.
 const HEAD_SESSION: i128 = -1;
-/// The ignorable field of a body with the session id of the snapshot that was brought back.
+/// The ignorable field of a body with the session id of the snapshot in whose place this one stands.
 const ORIGIN: i128 = -1;
 
 /// What a run counted.
@@ -127,7 +127,8 @@ pub struct SnapshotBody {
     pub statistics: Statistics,
     /// The program's name and version.
     pub program: String,
-    /// The forgotten snapshot that this one brings back. It counts if an owner has signed this one.
+    /// The snapshot in whose place this one stands: a forgotten one that it brings back, or one of which it
+    /// is a changed copy. It counts if an owner has signed this one.
     pub origin: Option<SessionId>,
 }
 
@@ -155,6 +156,13 @@ impl Snapshot {
     #[must_use]
     pub fn new(head: SnapshotHead, body: SnapshotBody) -> Self {
         Self { head, body, ignorable: Ignorable::new() }
+    }
+
+    /// A snapshot of these two sides that is made from another one: what that one says in fields that this
+    /// program doesn't know is kept.
+    #[must_use]
+    pub fn made_from(head: SnapshotHead, body: SnapshotBody, other: &Self) -> Self {
+        Self { head, body, ignorable: other.ignorable.clone() }
     }
 
     /// The stored bytes: encoded, its private side sealed, signed by the writer.

@@ -33,7 +33,7 @@ const FLOORS: &[&[&str]] = &[
     &["error"],
     &["fs", "chunk", "monitor", "retention", "threads"],
     &["repo"],
-    &["archive", "restore", "check", "dump", "list", "stats", "forget", "prune"],
+    &["archive", "restore", "check", "dump", "edit", "list", "stats", "forget", "prune"],
 ];
 
 /// Crates that know no terminal, environment or clock, and what they so don't call.

@@ -85,10 +85,6 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
 }
 
 fn archive_options(common: &Common, options: &Backup, console: &Console) -> Result<ArchiveOptions<'static>> {
-    let mut exclude: Vec<Vec<u8>> = options.exclude.iter().map(|glob| glob.as_bytes().to_vec()).collect();
-    for file in &options.exclude_from {
-        exclude.extend(patterns::lines_of(file, console)?);
-    }
     let mut never_enter = Vec::new();
     let repository = common.repo.as_deref().map(settings::local_path);
     for own in repository.into_iter().chain([settings::cache_dir(common)]) {
@@ -99,7 +95,7 @@ fn archive_options(common: &Common, options: &Backup, console: &Console) -> Resu
         user: settings::user(),
         tags: options.tags.clone(),
         program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned(),
-        exclude: patterns::compile(&exclude, console)?,
+        exclude: patterns::excluded(&options.exclude, &options.exclude_from, console)?,
         exclude_caches: options.exclude_caches,
         exclude_if_present: options.exclude_if_present.iter().map(|name| name.as_bytes().to_vec()).collect(),
         exclude_larger_than: options.exclude_larger_than,

@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod doctor;
+mod edit;
 mod forget;
 mod init;
 mod inspect;
@@ -37,6 +38,8 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Restore(options) => restore::run(&common, &options),
         Command::Snapshots(options) => snapshots::run(&common, &options),
         Command::Forget(options) => forget::run(&common, &options),
+        Command::Tag(options) => edit::tag(&common, &options),
+        Command::Rewrite(options) => edit::rewrite(&common, &options),
         Command::Undelete(options) => forget::undelete(&common, &options),
         Command::Prune(options) => prune::run(&common, &options),
         Command::Ls(options) => inspect::ls(&common, &options),

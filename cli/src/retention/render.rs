@@ -222,6 +222,7 @@ mod tests {
                 id: SessionId { writer: HolderId::new([9; 8]), random: [number; 16] },
                 writer: HolderId::new([9; 8]),
                 time: Timestamp { seconds, nanos: 0 },
+                edition: 0,
                 host,
                 paths: &self.paths,
                 tags: &[],

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 
 use super::ArchiveOptions;
 use super::filter::Said;
-use super::selection::{Sources, Wanted, sources};
 use super::special::has_stream;
+use crate::fs::sources::{Sources, Wanted};
 use crate::fs::{dir, meta};
 use crate::monitor::Progress;
 
@@ -24,7 +24,7 @@ const PATH_BYTES_MAX: usize = 4096;
 /// there is. Gives up without a word when `ended` is set: then no one wants to know any more.
 pub fn estimate(paths: &[PathBuf], options: &ArchiveOptions<'_>, ended: &AtomicBool, progress: &Progress) {
     // What can't be walked is the backup's to tell.
-    let Ok(sources) = sources(paths, options) else { return };
+    let Ok(sources) = options.sources(paths) else { return };
     let begun = match (&options.stored_as, paths) {
         (Some(path), [directory]) => (directory.as_path(), path.as_os_str().as_bytes(), Wanted::ALL),
         _ => (Path::new("/"), b"".as_slice(), sources.root()),

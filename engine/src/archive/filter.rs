@@ -10,10 +10,10 @@ use rustix::io::Errno;
 
 use super::ArchiveOptions;
 use super::ignores::{IGNORE_FILE, Ignores};
-use super::selection::{Sources, Wanted};
 use crate::fs::dir::{self, Names};
 use crate::fs::meta;
 use crate::fs::select::Reached;
+use crate::fs::sources::{Sources, Wanted};
 
 /// What a directory must begin with to be a cache (Cache Directory Tagging Specification).
 const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";

@@ -10,7 +10,6 @@ mod neighbours;
 mod options;
 mod parent;
 mod pending;
-mod selection;
 mod special;
 mod stand_in;
 mod store;
@@ -37,6 +36,7 @@ use rustix::fs::CWD;
 
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, open_directory_as};
+use crate::fs::sources::{Sources, Wanted};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
@@ -47,7 +47,6 @@ pub use estimate::estimate;
 pub use options::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream};
 use parent::ParentDirectory;
 use pending::{Directory, DirectoryStart, PagesJob, Place};
-use selection::{Sources, Wanted};
 use stream::{Bytes, StreamFile, StreamJob};
 use walk::file_kind;
 use worker::{Job, Shared, Tally, Worker};
@@ -211,7 +210,13 @@ impl Once<'_> {
             origin: None,
         };
         let key = self.repository.current().key();
-        let snapshot = session.commit(CommitRequest { body, key, totals, snapshots: self.snapshots })?;
+        let snapshot = session.commit(CommitRequest {
+            body,
+            key,
+            totals,
+            snapshots: self.snapshots,
+            made_from: None,
+        })?;
         let tally = Tally { statistics, ..walked.tally };
         Ok(report(Some(snapshot), tally, totals, self.parent))
     }
@@ -273,7 +278,7 @@ fn sources_of(source: &Source<'_>, options: &ArchiveOptions<'_>) -> Result<Sourc
         Source::Paths(paths) => paths,
         Source::Stream(_) => [].as_slice(),
     };
-    selection::sources(paths, options)
+    options.sources(paths)
 }
 
 /// The paths as a snapshot has them.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Snapshot, Statistics};
 
+use crate::error::{EngineError, Result};
 use crate::fs::select::Patterns;
+use crate::fs::sources::Sources;
 use crate::repo::WriterOptions;
 
 /// What to back up.
@@ -122,4 +124,19 @@ pub struct ArchiveReport {
     pub packs: u64,
     /// The snapshot that it was compared with, in short.
     pub parent: Option<String>,
+}
+
+impl ArchiveOptions<'_> {
+    /// The paths that a backup is asked for; if they shall be stored elsewhere, where they are stored.
+    pub(super) fn sources(&self, paths: &[PathBuf]) -> Result<Sources> {
+        match (&self.stored_as, paths) {
+            (None, _) => Sources::new(paths, self.follow_sources || self.follow),
+            (Some(path), [_]) => Sources::new(&[path], false),
+            (Some(path), _) => Err(EngineError::Unusable(format!(
+                "one directory can be stored as {}, and {} were named",
+                path.display(),
+                paths.len()
+            ))),
+        }
+    }
 }

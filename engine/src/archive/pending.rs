@@ -12,8 +12,8 @@ use keepfast_format::tree::page_ends_after;
 
 use super::filter::Said;
 use super::parent::ParentDirectory;
-use super::selection::Wanted;
 use crate::fs::dir::Names;
+use crate::fs::sources::Wanted;
 
 /// What becomes of an entry: its node and state, or nothing if it was skipped.
 pub type Entry = Option<(Node, State)>;

@@ -15,11 +15,11 @@ use rustix::io::Errno;
 
 use super::parent::ParentDirectory;
 use super::pending::{Directory, DirectoryJob, DirectoryStart, PagesJob, Place};
-use super::selection::Wanted;
 use super::worker::{Job, Shared, Tally, Worker};
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, Opening, open_directory_as};
 use crate::fs::meta;
+use crate::fs::sources::Wanted;
 
 /// The mode of a directory that leads to the path and isn't there.
 const WAY_MODE: u16 = 0o755;

@@ -17,12 +17,12 @@ use super::filter::{Listing, Looked, Said};
 use super::ignores::IGNORE_FILE;
 use super::parent::{Earlier, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
-use super::selection::Wanted;
 use super::special::has_stream;
 use super::worker::{Job, Shared, Worker};
 use crate::error::Result;
 use crate::fs::dir::{self, Opening};
 use crate::fs::meta::{self, Attributes};
+use crate::fs::sources::Wanted;
 use crate::monitor::Event;
 
 impl Worker<'_> {

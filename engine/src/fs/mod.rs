@@ -8,5 +8,6 @@ pub mod meta;
 pub mod pattern_lines;
 pub mod privileges;
 pub mod select;
+pub mod sources;
 pub mod sparse;
 mod steps;

@@ -91,6 +91,8 @@ pub struct CommitRequest<'a> {
     pub totals: &'a WriterTotals,
     /// The snapshots that were there when it began.
     pub snapshots: &'a Snapshots,
+    /// The snapshot that this one is made from, if it isn't a backup's.
+    pub made_from: Option<&'a Snapshot>,
 }
 
 /// How a session begins.
@@ -437,7 +439,10 @@ impl<'r> Session<'r> {
             heads: request.snapshots.heads(),
             key: request.key,
         };
-        let snapshot = Snapshot::new(head, request.body);
+        let snapshot = match request.made_from {
+            Some(other) => Snapshot::made_from(head, request.body, other),
+            None => Snapshot::new(head, request.body),
+        };
         let bytes = snapshot.seal(repository.id(), secrets, repository.identity());
         let backend = repository.backend();
         backend.sync()?;

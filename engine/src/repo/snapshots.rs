@@ -16,7 +16,7 @@ use super::listings::list_sessions;
 use super::repository::Repository;
 use super::states::Standings;
 use crate::error::{EngineError, Result};
-use crate::retention::has_tag;
+use crate::retention::{edition, has_tag};
 
 /// A snapshot, and the hash of its stored bytes.
 #[derive(Debug, Clone)]
@@ -36,6 +36,20 @@ impl StoredSnapshot {
         // Nobody but an owner can speak for another writer.
         let origin = snapshot.body.origin.filter(|_| owners.contains(&signer));
         Self { snapshot, hash, writer: origin.map_or(signer, |origin| origin.writer) }
+    }
+
+    /// What a snapshot says that stands in this one's place: by it a snapshot that an owner makes stays
+    /// part of the history of the writer whose snapshot it is made from.
+    #[must_use]
+    pub fn origin_of_next(&self) -> SessionId {
+        let id = self.snapshot.head.id;
+        let is_own = self.writer == id.writer;
+        self.snapshot.body.origin.filter(|_| !is_own).unwrap_or(id)
+    }
+
+    /// Where it stands among the others: by its time, and behind the one that it was made from.
+    fn place(&self) -> (Timestamp, u64, SessionId) {
+        (self.snapshot.body.start, edition(&self.snapshot), self.snapshot.head.id)
     }
 
     /// Names of index segments that it counts on and a sorted listing doesn't have.
@@ -122,7 +136,7 @@ impl Snapshots {
             ignored,
             ..Self::default()
         };
-        let owners = repository.identity().owners().iter().map(holder_of).collect();
+        let owners = owners_of(repository);
         for (id, register) in read.into_iter().filter(|(id, _)| !dead.contains(id)) {
             match register {
                 Ok((Register::Snapshot(snapshot), hash)) => {
@@ -138,12 +152,39 @@ impl Snapshots {
                 Err(error) => snapshots.damaged.push((names::snapshot(id), error.to_string())),
             }
         }
-        let by_time = |stored: &StoredSnapshot| (stored.snapshot.body.start, stored.snapshot.head.id);
         snapshots.dead = dead;
-        snapshots.all.sort_by_key(by_time);
-        snapshots.forgotten.sort_by_key(by_time);
+        snapshots.all.sort_by_key(StoredSnapshot::place);
+        snapshots.forgotten.sort_by_key(StoredSnapshot::place);
         snapshots.damaged.sort_unstable();
         Ok(snapshots)
+    }
+
+    /// Fails if one of these is protected, and so can't be forgotten.
+    pub fn must_be_unprotected(&self, ids: &[SessionId]) -> Result<()> {
+        let Some(id) = ids.iter().find(|id| self.protected.contains(id)) else { return Ok(()) };
+        let short = &id.short()[..8];
+        Err(EngineError::Unusable(format!(
+            "snapshot {short} is protected: `keepfast forget --unprotect {short}` first"
+        )))
+    }
+
+    /// Takes up a snapshot that was committed since.
+    pub fn add(&mut self, repository: &Repository, id: SessionId) -> Result<()> {
+        if let (Register::Snapshot(snapshot), hash) = load_one(repository, id)? {
+            let stored = StoredSnapshot::new(*snapshot, hash, &owners_of(repository));
+            let at = self.all.partition_point(|other| other.place() < stored.place());
+            self.all.insert(at, stored);
+        }
+        Ok(())
+    }
+
+    /// Notes that a snapshot was forgotten since.
+    pub fn move_to_forgotten(&mut self, id: SessionId) {
+        let (gone, all) =
+            std::mem::take(&mut self.all).into_iter().partition(|stored| stored.snapshot.head.id == id);
+        self.all = all;
+        self.forgotten.extend::<Vec<StoredSnapshot>>(gone);
+        self.forgotten.sort_by_key(StoredSnapshot::place);
     }
 
     /// Fails unless it is known of each session whether it is dead: for programs that write or remove.
@@ -275,6 +316,10 @@ impl Snapshots {
             ))),
         }
     }
+}
+
+fn owners_of(repository: &Repository) -> HashSet<HolderId> {
+    repository.identity().owners().iter().map(holder_of).collect()
 }
 
 /// Whether a session's register decides it: it is there, and opens. One that went a moment ago was

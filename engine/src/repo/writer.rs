@@ -14,7 +14,7 @@ use keepfast_backend::Created;
 use keepfast_format::compress::Compressor;
 use keepfast_format::frame::{ClosedFrame, FrameReader, OpenFrame};
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
-use keepfast_format::keys::{ChunkIds, ChunkKind, DomainSecrets};
+use keepfast_format::keys::{ChunkIds, ChunkKind, DomainSecrets, KeyRef};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::{limits, names};
@@ -122,8 +122,21 @@ pub fn write_packs<T>(
     options: WriterOptions,
     work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
 ) -> Result<(T, WriterTotals)> {
+    let key = session.stores().repository.current().key();
+    write_packs_under(session, key, options, work)
+}
+
+/// As [`write_packs`], for a session that writes under these keys: what is made from a snapshot goes under
+/// that one's.
+pub fn write_packs_under<T>(
+    session: &Session<'_>,
+    key: KeyRef,
+    options: WriterOptions,
+    work: impl FnOnce(&PackWriter<'_>) -> Result<T>,
+) -> Result<(T, WriterTotals)> {
     let Stores { repository, index } = session.stores();
-    let writing = Writing { id: session.id(), session: Some(session), secrets: repository.current() };
+    let writing =
+        Writing { id: session.id(), session: Some(session), secrets: repository.secrets_under(key)? };
     write_as(repository, index, writing, options, work)
 }
 

@@ -50,6 +50,8 @@ pub struct Candidate<'a> {
     pub writer: HolderId,
     /// When its run began.
     pub time: Timestamp,
+    /// Which it is of those of one time: see [`edition`].
+    pub edition: u64,
     /// The machine.
     pub host: &'a str,
     /// What was backed up.
@@ -69,12 +71,20 @@ impl<'a> Candidate<'a> {
             id: snapshot.head.id,
             writer,
             time: body.start,
+            edition: edition(snapshot),
             host: &body.host,
             paths: &body.paths,
             tags: &body.tags,
             protected,
         }
     }
+}
+
+/// A number that is higher for a snapshot that stands in another one's place than for that one: they have
+/// the same time.
+#[must_use]
+pub fn edition(snapshot: &Snapshot) -> u64 {
+    snapshot.body.origin.map_or(0, |_| snapshot.head.sequence.saturating_add(1))
 }
 
 /// What the snapshots of a group have in common; `None` where they needn't.
@@ -146,7 +156,7 @@ pub fn decide<'a>(
         groups.entry(GroupKey::of(candidate, by)).or_default().push(*candidate);
     }
     let judged = groups.into_iter().map(|(key, mut snapshots)| {
-        snapshots.sort_unstable_by_key(|snapshot| (snapshot.time, snapshot.id));
+        snapshots.sort_unstable_by_key(|snapshot| (snapshot.time, snapshot.edition, snapshot.id));
         Group { key, decisions: judge(&snapshots, policy, calendar, now) }
     });
     Ok(judged.collect())

@@ -15,6 +15,7 @@ pub struct Made {
     pub number: u8,
     pub writer: HolderId,
     pub time: Timestamp,
+    pub edition: u64,
     pub host: String,
     pub paths: Vec<Vec<u8>>,
     pub tags: Vec<String>,
@@ -27,11 +28,16 @@ impl Made {
             number,
             writer: HolderId::new([1; 8]),
             time: Timestamp { seconds, nanos: 0 },
+            edition: 0,
             host: "ann".to_owned(),
             paths: vec![b"/home".to_vec()],
             tags: Vec::new(),
             protected: false,
         }
+    }
+
+    pub fn edition(self, edition: u64) -> Self {
+        Self { edition, ..self }
     }
 
     pub fn writer(self, number: u8) -> Self {
@@ -59,6 +65,7 @@ impl Made {
             id: id(self.number),
             writer: self.writer,
             time: self.time,
+            edition: self.edition,
             host: &self.host,
             paths: &self.paths,
             tags: &self.tags,

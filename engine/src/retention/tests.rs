@@ -46,6 +46,14 @@ fn the_last_ones_are_the_newest() {
     assert_eq!(said(&judged(&made, &all)), ["+ last 3 of all", "+ last 2 of all", "+ last 1 of all"]);
 }
 
+/// An edit has the time of what it is made from, and an id that says nothing.
+#[test]
+fn of_one_time_the_one_that_was_made_from_another_is_the_newer() {
+    let at = |number, edition| Made::new(number, seconds("2026-11-20")).edition(edition);
+    let policy = Policy { last: n(1), daily: n(1), ..Policy::default() };
+    assert_eq!(kept(&judged(&[at(9, 0), at(5, 3), at(7, 2)], &policy)), [5]);
+}
+
 #[test]
 fn the_newest_of_a_day_stands_for_it_and_empty_days_do_not_count() {
     let made = row(&[

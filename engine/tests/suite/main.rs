@@ -10,6 +10,7 @@ mod courtesy;
 mod crash;
 mod damage;
 mod dedup;
+mod edits;
 mod errors;
 mod far;
 mod following;

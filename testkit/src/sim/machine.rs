@@ -8,12 +8,14 @@ use std::time::Duration;
 use keepfast_engine::EngineError;
 use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, Source, Stream, archive};
 use keepfast_engine::check::{CheckOptions, ReadData, check};
+use keepfast_engine::edit::{EditOptions, Editor, Exclusion, LabelChange};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
 use keepfast_engine::prune::{PruneOptions, Share, prune};
 #[cfg(feature = "flaws")]
 use keepfast_engine::repo::Flaw;
-use keepfast_engine::repo::{Repository, Snapshots, WriterOptions, open_index};
+use keepfast_engine::repo::{Repository, SnapshotFilter, Snapshots, WriterOptions, open_index};
+use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 use keepfast_format::snapshot::Snapshot;
 
@@ -42,6 +44,8 @@ struct Inner {
     done: Vec<String>,
     /// Tags of backups that somebody set out to forget.
     forgotten: Vec<String>,
+    /// What snapshots with a tag may bring back as well, as somebody has set out to leave files out of one.
+    rewritten: std::collections::BTreeMap<String, Vec<Files>>,
     /// Names under which somebody without a key has put something, or has tried to.
     rubbish: Vec<String>,
 }
@@ -57,10 +61,26 @@ impl Known {
         Self(Mutex::new(self.lock().clone()))
     }
 
-    /// What a snapshot has to bring back.
-    pub fn of(&self, snapshot: &Snapshot) -> Result<Files, String> {
-        let known = snapshot.body.tags.first().and_then(|tag| self.lock().files.get(tag).cloned());
-        known.ok_or_else(|| format!("nobody made snapshot {:?}", snapshot.body.tags))
+    /// What a snapshot may bring back, one or another: as it was backed up, or without what somebody set
+    /// out to leave out.
+    pub fn of(&self, snapshot: &Snapshot) -> Result<Vec<Files>, String> {
+        let known = self.lock();
+        let tag = snapshot.body.tags.first();
+        let whole = tag.and_then(|tag| known.files.get(tag)).cloned();
+        let whole = whole.ok_or_else(|| format!("nobody made snapshot {:?}", snapshot.body.tags))?;
+        let rewritten = tag.and_then(|tag| known.rewritten.get(tag)).into_iter().flatten();
+        Ok(rewritten.cloned().chain([whole]).collect())
+    }
+
+    /// Somebody sets out to leave the files of this name out of a snapshot.
+    fn leave_out(&self, snapshot: &Snapshot, name: &str) -> Result<(), String> {
+        let end = format!("/{name}");
+        let without = |files: Files| files.into_iter().filter(|(path, _)| !path.ends_with(&end)).collect();
+        let more: Vec<Files> = self.of(snapshot)?.into_iter().map(without).collect();
+        if let Some(tag) = snapshot.body.tags.first() {
+            self.lock().rewritten.entry(tag.clone()).or_default().extend(more);
+        }
+        Ok(())
     }
 
     /// Tags of the backups that were reported as done, and that nobody set out to forget.
@@ -79,11 +99,13 @@ impl Known {
         self.lock().rubbish.iter().any(is_it)
     }
 
-    /// Whether somebody set out to forget a snapshot: a reader may miss it from then on.
+    /// Whether somebody set out to forget a snapshot, or to put another in its place: a reader may miss it
+    /// from then on.
     #[must_use]
     pub fn is_forgotten(&self, snapshot: &Snapshot) -> bool {
         let known = self.lock();
-        snapshot.body.tags.iter().any(|tag| known.forgotten.contains(tag))
+        let is_gone = |tag: &String| known.forgotten.contains(tag) || known.rewritten.contains_key(tag);
+        snapshot.body.tags.first().is_some_and(is_gone)
     }
 }
 
@@ -216,7 +238,7 @@ impl<'p> Machine<'p> {
         let all: Vec<&Snapshot> = snapshots.all.iter().map(|stored| &stored.snapshot).collect();
         let chosen: Vec<&Snapshot> = all.into_iter().filter(|_| self.process.below(2) == 0).collect();
         let mut known = self.known.lock();
-        known.forgotten.extend(chosen.iter().flat_map(|snapshot| snapshot.body.tags.clone()));
+        known.forgotten.extend(chosen.iter().filter_map(|snapshot| snapshot.body.tags.first().cloned()));
         drop(known);
         let ids: Vec<_> = chosen.iter().map(|snapshot| snapshot.head.id).collect();
         self.process.note(format_args!("{} snapshots are to be forgotten", ids.len()));
@@ -235,6 +257,51 @@ impl<'p> Machine<'p> {
             // Parts of it are gone.
             Err(EngineError::Unusable(_)) => Ok(()),
             other => other.map(drop),
+        }
+    }
+
+    /// Gives some snapshot another label.
+    pub fn relabel_any(&mut self) -> Result<()> {
+        let label = format!("label {}", self.process.below(3));
+        let change = LabelChange::Alter { add: vec![label], remove: Vec::new() };
+        self.edit_any(|editor, snapshots, id| editor.relabel(snapshots, id, &change).map(drop))
+    }
+
+    /// Leaves the files of some name out of some snapshot.
+    pub fn rewrite_any(&mut self) -> Result<()> {
+        let name = format!("f{}", self.process.below(5));
+        let patterns = Patterns::new(&[&name])?;
+        let known = self.known;
+        self.edit_any(|editor, snapshots, id| {
+            let stored = snapshots.find(&id.to_string(), &SnapshotFilter::default())?.clone();
+            known.leave_out(&stored.snapshot, &name).map_err(EngineError::Unusable)?;
+            let mut exclusion = Exclusion::new(&patterns);
+            let removal = editor.find_matches(&stored, &mut exclusion)?;
+            editor.rewrite(snapshots, id, &exclusion, &removal, true).map(drop)
+        })
+    }
+
+    fn edit_any(
+        &mut self,
+        edit: impl FnOnce(&Editor<'_>, &mut Snapshots, SessionId) -> Result<()>,
+    ) -> Result<()> {
+        let process = self.process;
+        let Opened { repository, mut snapshots, index } = self.open()?;
+        if snapshots.all.is_empty() {
+            return Ok(());
+        }
+        let id = snapshots.all[process.below(snapshots.all.len())].snapshot.head.id;
+        let options = EditOptions {
+            program: "simulator".to_owned(),
+            clock: &|| process.now(),
+            writer: WriterOptions { compression_level: 1, verify: true, uploads: 0 },
+        };
+        let ear = Ear::default();
+        let editor = Editor::new(&repository, &index, options, &ear);
+        match edit(&editor, &mut snapshots, id) {
+            // Somebody has forgotten or changed it meanwhile, and what it needs may be gone.
+            Err(EngineError::Unusable(_) | EngineError::Missing { .. }) => Ok(()),
+            other => other,
         }
     }
 
@@ -333,8 +400,9 @@ pub fn assert_restores(
     if report.skipped > 0 {
         return Err(format!("{what} restores in part: {report:?} {:?}", ear.heard()));
     }
-    if found != expected {
-        let (found, expected): (Vec<_>, Vec<_>) = (found.keys().collect(), expected.keys().collect());
+    if !expected.contains(&found) {
+        let expected: Vec<Vec<_>> = expected.iter().map(|files| files.keys().collect()).collect();
+        let found: Vec<_> = found.keys().collect();
         return Err(format!("{what} restores to other content: {found:?}, not {expected:?}"));
     }
     Ok(())

@@ -2,5 +2,6 @@
 //! store does with calls, and whenever processes stop.
 
 mod collectors;
+mod edits;
 mod replay;
 mod writers;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 use rustix::fs::AtFlags;
 
-use super::ArchiveOptions;
+use super::dir::Opening;
 use crate::error::{EngineError, Result};
-use crate::fs::dir::Opening;
 
 /// What a backup takes of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,19 +143,6 @@ impl Sources {
         paths.sort_unstable();
         paths.dedup();
         paths
-    }
-}
-
-/// The paths that a backup is asked for; if they shall be stored elsewhere, where they are stored.
-pub fn sources(paths: &[PathBuf], options: &ArchiveOptions<'_>) -> Result<Sources> {
-    match (&options.stored_as, paths) {
-        (None, _) => Sources::new(paths, options.follow_sources || options.follow),
-        (Some(path), [_]) => Sources::new(&[path], false),
-        (Some(path), _) => Err(EngineError::Unusable(format!(
-            "one directory can be stored as {}, and {} were named",
-            path.display(),
-            paths.len()
-        ))),
     }
 }
 

@@ -1,0 +1,385 @@
+//! Edits: another snapshot in the place of one that is there, with other labels or without some files.
+//!
+//! A snapshot never changes. An edit is a session like a backup's, whose parent is the snapshot that it
+//! edits: it refers to what that one refers to, and so keeps it from being removed, and commits a snapshot
+//! of the same time, machine and paths, which belongs to the same writer's history. Only then the old one
+//! is forgotten. Between the two both are there, which harms nothing, and the same edit once more finds the
+//! new one and ends what it has begun.
+
+mod bundles;
+mod fate;
+mod labels;
+mod links;
+mod pages;
+mod rebuild;
+mod scan;
+
+use std::cell::Cell;
+
+use keepfast_format::ids::SessionId;
+use keepfast_format::keys::Role;
+use keepfast_format::node::Timestamp;
+use keepfast_format::snapshot::{SnapshotBody, Statistics};
+use keepfast_format::standing::Standing;
+
+use crate::error::{EngineError, Result};
+use crate::fs::select::Patterns;
+use crate::monitor::{Event, Monitor};
+use crate::repo::{
+    CommitRequest, FrameCache, Index, Repository, Session, SessionOptions, Snapshots, StoredSnapshot, Trees,
+    WriterOptions, WriterTotals, decide, hold_all, is_forgotten, may_take_over, write_packs_under,
+};
+use fate::Fates;
+pub use labels::LabelChange;
+use rebuild::{Rebuild, Rebuilt};
+use scan::Known;
+pub use scan::Removal;
+
+/// How to edit.
+pub struct EditOptions<'a> {
+    /// The program's name and version.
+    pub program: String,
+    /// The time.
+    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
+    /// How to write.
+    pub writer: WriterOptions,
+}
+
+/// What edits work with.
+pub struct Editor<'a> {
+    repository: &'a Repository,
+    index: &'a Index,
+    options: EditOptions<'a>,
+    monitor: &'a dyn Monitor,
+    /// Whether it was looked which packs are stored.
+    is_compared: Cell<bool>,
+}
+
+/// What became of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    /// It is as it should be already.
+    Unchanged,
+    /// This one stands in its place.
+    Replaced(SessionId),
+}
+
+/// Files to leave out of snapshots, and what is known of where there are none.
+pub struct Exclusion<'a> {
+    patterns: &'a Patterns,
+    known: Known,
+}
+
+impl<'a> Exclusion<'a> {
+    /// Leaves out what `backup` would leave out by these patterns.
+    #[must_use]
+    pub fn new(patterns: &'a Patterns) -> Self {
+        Self { patterns, known: Known::default() }
+    }
+
+    fn fates(&self, body: &SnapshotBody) -> Fates<'a> {
+        Fates::new(self.patterns, &body.paths)
+    }
+}
+
+/// What is to be committed.
+struct Made {
+    body: SnapshotBody,
+    totals: WriterTotals,
+    /// Whether all that it has of its original was taken over by the rules. If not, it has to be looked up.
+    is_taken_over: bool,
+}
+
+/// What an edit ended with.
+enum Ended {
+    Committed(SessionId),
+    /// Somebody has committed the same before.
+    Found(SessionId),
+}
+
+impl<'a> Editor<'a> {
+    /// Edits snapshots of this repository.
+    #[must_use]
+    pub fn new(
+        repository: &'a Repository,
+        index: &'a Index,
+        options: EditOptions<'a>,
+        monitor: &'a dyn Monitor,
+    ) -> Self {
+        Self { repository, index, options, monitor, is_compared: Cell::new(false) }
+    }
+
+    /// Fails unless snapshots may be edited here: the new one has to count as the old one's writer's, and
+    /// the old one has to be forgotten. Both is an owner's to say.
+    pub fn may_edit(&self) -> Result<()> {
+        if self.repository.identity().role() != Role::Owner {
+            return Err(EngineError::NotAllowed { action: "change snapshots" });
+        }
+        self.repository.can_be_written()
+    }
+
+    /// Gives a snapshot other labels: another one stands in its place, and it is forgotten.
+    pub fn relabel(&self, snapshots: &mut Snapshots, id: SessionId, change: &LabelChange) -> Result<Edited> {
+        self.may_edit()?;
+        let original = find(snapshots, id)?;
+        let before = &original.snapshot.body;
+        let tags = change.applied_to(&before.tags);
+        if tags == before.tags {
+            return Ok(Edited::Unchanged);
+        }
+        snapshots.must_be_unprotected(&[id])?;
+        let origin = Some(original.origin_of_next());
+        let body = SnapshotBody { tags, origin, ..before.clone() };
+        let by = match self.find_same(snapshots, &original, &body) {
+            Some(found) => found,
+            None => self.replace(snapshots, &original, |session| {
+                let is_taken_over = may_take_over(session);
+                Ok(Made { body, totals: WriterTotals::default(), is_taken_over })
+            })?,
+        };
+        self.forget(snapshots, id)?;
+        Ok(Edited::Replaced(by))
+    }
+
+    /// Says what a snapshot has that is to be left out. Everything that isn't is read for that, but for
+    /// files' content.
+    pub fn find_matches(&self, stored: &StoredSnapshot, exclusion: &mut Exclusion<'_>) -> Result<Removal> {
+        let frames = FrameCache::new(self.repository, self.index);
+        let body = &stored.snapshot.body;
+        let fates = exclusion.fates(body);
+        let found = scan::scan(Trees::new(&frames), &fates, &body.tree, &mut exclusion.known, self.monitor);
+        self.index.report_demoted(self.monitor, |_| false);
+        found
+    }
+
+    /// Makes a snapshot without what is to be left out of this one, of which `removal` says how much that
+    /// is. With `forget` the old one is forgotten then.
+    pub fn rewrite(
+        &self,
+        snapshots: &mut Snapshots,
+        id: SessionId,
+        exclusion: &Exclusion<'_>,
+        removal: &Removal,
+        forget: bool,
+    ) -> Result<Edited> {
+        self.may_edit()?;
+        if removal.is_nothing() {
+            return Ok(Edited::Unchanged);
+        }
+        if forget {
+            snapshots.must_be_unprotected(&[id])?;
+        }
+        let original = find(snapshots, id)?;
+        let by = self.replace(snapshots, &original, |session| {
+            let has_states = original.snapshot.body.state.is_some();
+            self.rebuild(session, &original, exclusion, removal, has_states)
+        })?;
+        if forget {
+            self.forget(snapshots, id)?;
+        }
+        Ok(Edited::Replaced(by))
+    }
+
+    /// Runs a session that commits what `make` makes of the original.
+    fn replace(
+        &self,
+        snapshots: &mut Snapshots,
+        original: &StoredSnapshot,
+        make: impl FnOnce(&Session<'_>) -> Result<Made>,
+    ) -> Result<SessionId> {
+        match self.run_session(snapshots, original, make)? {
+            Ended::Found(id) => Ok(id),
+            Ended::Committed(id) => {
+                // What is edited next is numbered behind it, and names it.
+                snapshots.add(self.repository, id)?;
+                Ok(id)
+            }
+        }
+    }
+
+    fn run_session(
+        &self,
+        snapshots: &Snapshots,
+        original: &StoredSnapshot,
+        make: impl FnOnce(&Session<'_>) -> Result<Made>,
+    ) -> Result<Ended> {
+        let Self { repository, index, ref options, monitor, .. } = *self;
+        // Once for all edits of a run: where there are many packs, this is most of one's work.
+        if !self.is_compared.replace(true) {
+            index.compare_with_store(repository)?;
+        }
+        let begun = SessionOptions {
+            program: &options.program,
+            clock: options.clock,
+            parent: Some(&original.snapshot),
+            ended: Some(snapshots),
+        };
+        let session = Session::begin(repository, index, &begun, monitor)?;
+        let ended = make(&session).and_then(|made| self.commit(&session, snapshots, original, made));
+        index.report_demoted(monitor, |_| false);
+        match &ended {
+            // A snapshot that was sent may yet arrive, where the store has failed; one that is full has
+            // room for this.
+            Err(EngineError::Backend(error)) if !error.is_full() => {}
+            Err(EngineError::Fenced) | Ok(Ended::Committed(_)) => {}
+            Err(_) | Ok(Ended::Found(_)) => session.give_up(),
+        }
+        ended
+    }
+
+    fn commit(
+        &self,
+        session: &Session<'_>,
+        snapshots: &Snapshots,
+        original: &StoredSnapshot,
+        made: Made,
+    ) -> Result<Ended> {
+        let Made { body, totals, is_taken_over } = made;
+        let short = &original.snapshot.head.id.short()[..8];
+        if let Some(found) = self.find_same(snapshots, original, &body) {
+            return Ok(Ended::Found(found));
+        }
+        if !is_taken_over && !hold_all(session, &body, self.monitor)? {
+            return Err(EngineError::Unusable(format!(
+                "snapshot {short} can't be changed: parts of it are missing, or a prune is about to remove them; \
+                 run `keepfast check`"
+            )));
+        }
+        if is_forgotten(self.repository, original.snapshot.head.id)? {
+            return Err(EngineError::Unusable(format!(
+                "snapshot {short} was forgotten meanwhile, or changed by another run: it was left as it is"
+            )));
+        }
+        let committed = session.commit(CommitRequest {
+            body,
+            key: original.snapshot.head.key,
+            totals: &totals,
+            snapshots,
+            made_from: Some(&original.snapshot),
+        })?;
+        Ok(Ended::Committed(committed.head.id))
+    }
+
+    /// Makes the trees of a snapshot without what is to be left out.
+    fn rebuild(
+        &self,
+        session: &Session<'_>,
+        original: &StoredSnapshot,
+        exclusion: &Exclusion<'_>,
+        removal: &Removal,
+        has_states: bool,
+    ) -> Result<Made> {
+        let Self { repository, index, ref options, monitor, .. } = *self;
+        let snapshot = &original.snapshot;
+        let fates = exclusion.fates(&snapshot.body);
+        let (trees, data) = (FrameCache::new(repository, index), FrameCache::of_data(repository, index));
+        let ((rebuilt, is_taken_over), totals) = write_packs_under(
+            session,
+            snapshot.head.key,
+            options.writer,
+            |writer| {
+                let mut rebuild =
+                    Rebuild::new(Trees::new(&trees), &data, &fates, &exclusion.known, writer, monitor);
+                let rebuilt = match rebuild.run(snapshot, has_states) {
+                    // They only save the next backup work: without them it reads every file once.
+                    Err(error) if rebuild.lacks_states() => {
+                        monitor.event(Event::Notice(format!(
+                            "what change detection needs of snapshot {} is left out, as it can't be read: {error}; \
+                             a backup that is compared with it reads all files again",
+                            &snapshot.head.id.short()[..8]
+                        )));
+                        rebuild.run(snapshot, false)
+                    }
+                    other => other,
+                }?;
+                Ok((rebuilt, rebuild.finish()?))
+            },
+        )?;
+        let Rebuilt { tops, hard_links } = rebuilt;
+        let body = SnapshotBody {
+            tree: tops.tree,
+            state: tops.state,
+            hard_links,
+            statistics: without(snapshot.body.statistics, removal),
+            origin: Some(original.origin_of_next()),
+            ..snapshot.body.clone()
+        };
+        Ok(Made { body, totals, is_taken_over })
+    }
+
+    /// A snapshot that an earlier run has made for the same edit. Only this owner's own counts: a
+    /// writer must not be able to have the original forgotten for a snapshot that isn't what it says.
+    fn find_same(
+        &self,
+        snapshots: &Snapshots,
+        original: &StoredSnapshot,
+        body: &SnapshotBody,
+    ) -> Option<SessionId> {
+        let own = self.repository.identity().holder();
+        let is_same = |stored: &&StoredSnapshot| {
+            let snapshot = &stored.snapshot;
+            snapshot.head.id.writer == own
+                && snapshot.head.key == original.snapshot.head.key
+                && snapshot.body == *body
+        };
+        snapshots.all.iter().find(is_same).map(|stored| stored.snapshot.head.id)
+    }
+
+    fn forget(&self, snapshots: &mut Snapshots, id: SessionId) -> Result<()> {
+        decide(self.repository, id, Standing::Forgotten, self.monitor)?;
+        snapshots.move_to_forgotten(id);
+        Ok(())
+    }
+}
+
+fn find(snapshots: &Snapshots, id: SessionId) -> Result<StoredSnapshot> {
+    let found = snapshots.all.iter().find(|stored| stored.snapshot.head.id == id);
+    found
+        .cloned()
+        .ok_or_else(|| EngineError::Unusable(format!("there is no snapshot {} any more", &id.short()[..8])))
+}
+
+/// The counts of a run without what is left out. What it has read and stored stays: it did. How the
+/// files that go were counted isn't known any more: they are taken off the unchanged ones first, of which there
+/// are most.
+fn without(counts: Statistics, removal: &Removal) -> Statistics {
+    let mut left = removal.files;
+    let mut take = |count: u64| {
+        let taken = count.min(left);
+        left -= taken;
+        count - taken
+    };
+    Statistics {
+        files_unchanged: take(counts.files_unchanged),
+        files_changed: take(counts.files_changed),
+        files_new: take(counts.files_new),
+        dirs: counts.dirs.saturating_sub(removal.dirs),
+        bytes_total: counts.bytes_total.saturating_sub(removal.bytes),
+        ..counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Removal, Statistics, without};
+
+    #[test]
+    fn what_goes_is_taken_off_the_counts() {
+        let counts = Statistics {
+            files_new: 2,
+            files_changed: 3,
+            files_unchanged: 4,
+            dirs: 5,
+            bytes_total: 1000,
+            bytes_read: 600,
+            ..Statistics::default()
+        };
+        let removal = Removal { files: 5, dirs: 2, bytes: 300, ..Removal::default() };
+        let left = without(counts, &removal);
+        assert_eq!((left.files_new, left.files_changed, left.files_unchanged), (2, 2, 0));
+        assert_eq!((left.dirs, left.bytes_total, left.bytes_read), (3, 700, 600));
+        let all = Removal { files: u64::MAX, dirs: u64::MAX, bytes: u64::MAX, ..Removal::default() };
+        let none = without(counts, &all);
+        assert_eq!((none.files(), none.dirs, none.bytes_total), (0, 0, 0), "lies are no reason to fail");
+    }
+}

@@ -1,0 +1,35 @@
+//! What a session needs of a snapshot that it makes another one from: all of it, or without looking.
+
+use keepfast_format::snapshot::SnapshotBody;
+
+use super::frames::FrameCache;
+use super::reach::{Reach, Seen};
+use super::session::{Session, Stores};
+use crate::error::{EngineError, Result};
+use crate::monitor::Monitor;
+
+/// Holds every chunk that a snapshot refers to, state trees included. `false` if one can't be held: a
+/// garbage collection has removed it, or is about to.
+pub fn hold_all(session: &Session<'_>, body: &SnapshotBody, monitor: &dyn Monitor) -> Result<bool> {
+    let Stores { repository, index } = session.stores();
+    let frames = FrameCache::deaf(repository, index);
+    let seen = Seen::of(index)?;
+    let mut all = true;
+    let walked = Reach::new(&frames, monitor).walk([body], &seen, &mut |reached| {
+        session.poll_if_due()?;
+        all = session.hold(&reached.wanted, |_| false)?;
+        // The rest is of no use.
+        if all { Ok(()) } else { Err(FrameCache::missing(&reached.wanted.id)) }
+    });
+    match walked {
+        Err(EngineError::Missing { .. }) => Ok(false),
+        other => other.map(|()| all),
+    }
+}
+
+/// Whether content of the session's parent may be referred to without looking its chunks up: if all
+/// that snapshots refer to is known to be stored.
+#[must_use]
+pub fn may_take_over(session: &Session<'_>) -> bool {
+    !session.stores().index.is_doubtful() && session.may_take_over()
+}
