@@ -31,7 +31,7 @@ const LADDER: &[(&str, &[&str])] = &[
 /// below. On the last one, that of the verbs, not even from its own.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["fs", "chunk", "monitor", "retention", "threads"],
+    &["fs", "chunk", "jobs", "monitor", "retention", "threads"],
     &["repo"],
     &["archive", "restore", "check", "dump", "edit", "list", "stats", "forget", "prune"],
 ];
