@@ -11,6 +11,7 @@ use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::edit::{EditOptions, Editor, Exclusion, LabelChange};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
+use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::prune::{PruneOptions, Share, prune};
 #[cfg(feature = "flaws")]
 use keepfast_engine::repo::Flaw;
