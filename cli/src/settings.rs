@@ -105,7 +105,7 @@ pub fn local_path(place: &str) -> PathBuf {
 /// Opens the repository.
 pub fn open(common: &Common, stop: Option<StopFlag>) -> Result<Repository> {
     if common.no_cache {
-        return open_with(common, stop, None, Seen::Ignored);
+        return open_afresh(common, stop);
     }
     let cache = cache_dir(common);
     let cache = match check_cache(&cache) {
@@ -149,7 +149,8 @@ fn open_with(
     seen: Seen,
 ) -> Result<Repository> {
     let backend = backend(common, stop)?;
-    let memory = Some(memory(common, &backend.location())).filter(|_| seen == Seen::Compared);
+    let is_compared = seen == Seen::Compared && !common.no_cache;
+    let memory = is_compared.then(|| memory(common, &backend.location()));
     let options = OpenOptions { cache: cache.as_deref(), memory: memory.as_ref(), slots: slots(common) };
     // Ask for a password only where there is something to open.
     let found = Repository::find(backend)?;
