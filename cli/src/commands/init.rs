@@ -19,6 +19,13 @@ use crate::usage::Usage;
 
 /// Makes a repository.
 pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
+    if options.group_readable && settings::is_remote(common) {
+        return Err(Usage(
+            "--group-readable goes with a repository in a directory: who may read a bucket, its policy says"
+                .to_owned(),
+        )
+        .into());
+    }
     let backend = settings::backend(common, None)?;
     let location = backend.location();
     let too_large = |what: &str| Usage(format!("the {what} is too large"));
@@ -74,13 +81,6 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
 
 /// Lets the group of the repository's directory read what will be in it.
 fn share(common: &Common) -> Result<()> {
-    if settings::is_remote(common) {
-        return Err(Usage(
-            "--group-readable goes with a repository in a directory: who may read a bucket, its policy says"
-                .to_owned(),
-        )
-        .into());
-    }
     let place = settings::local_path(common.repo.as_deref().unwrap_or_default());
     keepfast_backend::share_with_group(&place)
         .with_context(|| format!("{} can't be made readable for a group", place.display()))
