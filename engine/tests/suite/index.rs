@@ -37,8 +37,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 fn assert_works(lab: &Lab) {
     let report = at_the_second_time(|ear| lab.try_backup(ear));
     assert_eq!(report.statistics.skipped, 0);
-    let target = lab.fresh_target();
-    at_the_second_time(|ear| lab.try_restore("latest", ear, |options| options.target.clone_from(&target)));
+    at_the_second_time(|ear| lab.try_restore("latest", ear, |options| options.target = lab.fresh_target()));
     at_the_second_time(|ear| lab.try_check(ear));
     assert_same(&lab.source(), &lab.restore("latest"));
     lab.assert_sound();
