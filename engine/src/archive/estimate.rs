@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::ArchiveOptions;
 use super::filter::Said;
-use super::special::has_stream;
+use super::reading::has_stream;
 use crate::fs::sources::{Sources, Wanted};
 use crate::fs::{dir, meta};
 use crate::monitor::Progress;

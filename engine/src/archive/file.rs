@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -16,14 +16,13 @@ use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
 use keepfast_format::node::{Extents, Node, NodeKind, extents_to_bytes};
 use keepfast_format::state::State;
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::parent::Earlier;
 use super::pending::Place;
-use super::special::FifoReader;
+use super::reading::{ExtentReader, FifoReader, file_kind, open_to_read};
 use super::stream::{Bytes, PieceJob, StreamFile, StreamJob};
-use super::walk::file_kind;
 use super::worker::{Job, Worker};
 use crate::chunk::PieceReader;
 use crate::error::{EngineError, Result};
@@ -362,24 +361,6 @@ fn open_file(directory: BorrowedFd<'_>, name: &CStr, followed: bool) -> Result<(
     Ok((handle, stat))
 }
 
-/// Opens an entry for reading, or what a link in its place points to.
-pub fn open_to_read(
-    directory: BorrowedFd<'_>,
-    name: &CStr,
-    followed: bool,
-) -> Result<(OwnedFd, Stat), Errno> {
-    // NONBLOCK, so that a fifo put in a file's place doesn't hold the thread.
-    let links = if followed { OFlags::empty() } else { OFlags::NOFOLLOW };
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | links;
-    let handle = match rustix::fs::openat(directory, name, flags | OFlags::NOATIME, Mode::empty()) {
-        // Only a file's owner may leave its access time alone.
-        Err(Errno::PERM) => rustix::fs::openat(directory, name, flags, Mode::empty()),
-        other => other,
-    }?;
-    let stat = rustix::fs::fstat(&handle)?;
-    Ok((handle, stat))
-}
-
 /// How the reading of a small file has ended.
 #[derive(Debug, PartialEq, Eq)]
 enum SmallRead {
@@ -466,44 +447,6 @@ fn longer_extents(extents: &[(u64, u64)], size: u64, behind: u64) -> Vec<(u64, u
         _ => longer.push((size, behind)),
     }
     longer
-}
-
-/// Reads the data of a large file, extent by extent, and then what is behind its size.
-pub struct ExtentReader {
-    handle: Arc<OwnedFd>,
-    extents: std::vec::IntoIter<(u64, u64)>,
-    current: (u64, u64),
-}
-
-impl ExtentReader {
-    /// From the first of these extents on, or from the beginning where there are none.
-    pub fn new(handle: Arc<OwnedFd>, extents: Option<&[(u64, u64)]>, size: u64) -> Self {
-        let mut all = extents.map_or_else(|| vec![(0, size)], <[_]>::to_vec);
-        all.push((size, u64::MAX - size));
-        Self { handle, extents: all.into_iter(), current: (0, 0) }
-    }
-}
-
-impl Read for ExtentReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.1 == 0 {
-            match self.extents.next() {
-                Some(extent) => self.current = extent,
-                None => return Ok(0),
-            }
-        }
-        let (offset, left) = self.current;
-        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = rustix::io::pread(&self.handle, &mut buffer[..wanted], offset)?;
-        if read == 0 {
-            // The end; if it is before the size, there is nothing behind it either.
-            self.extents = Vec::new().into_iter();
-            self.current = (0, 0);
-        } else {
-            self.current = (offset + read as u64, left - read as u64);
-        }
-        Ok(read)
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -10,6 +10,7 @@ mod neighbours;
 mod options;
 mod parent;
 mod pending;
+mod reading;
 mod special;
 mod stand_in;
 mod store;
@@ -47,8 +48,8 @@ pub use estimate::estimate;
 pub use options::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream};
 use parent::ParentDirectory;
 use pending::{Directory, DirectoryStart, PagesJob, Place};
+use reading::file_kind;
 use stream::{Bytes, StreamFile, StreamJob};
-use walk::file_kind;
 use worker::{Job, Shared, Tally, Worker};
 
 /// A file that was changed less than this before the parent began is read again: the file

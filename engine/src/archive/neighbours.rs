@@ -15,7 +15,7 @@ use keepfast_format::tree::bundle_ends_after;
 use super::bundle::{Bundle, Found, Member, is_whole};
 use super::parent::{Earlier, Kept};
 use super::pending::Place;
-use super::walk::file_kind;
+use super::reading::file_kind;
 use super::worker::Worker;
 use crate::error::Result;
 

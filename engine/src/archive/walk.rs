@@ -17,7 +17,7 @@ use super::filter::{Listing, Looked, Said};
 use super::ignores::IGNORE_FILE;
 use super::parent::{Earlier, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
-use super::special::has_stream;
+use super::reading::has_stream;
 use super::worker::{Job, Shared, Worker};
 use crate::error::Result;
 use crate::fs::dir::{self, Opening};
@@ -490,9 +490,4 @@ fn attributes_of(directory: BorrowedFd<'_>, name: &CStr, followed: bool) -> Resu
 /// Whether an entry has other names.
 fn is_linked(stat: &Stat) -> bool {
     stat.st_nlink > 1
-}
-
-/// The node of an empty file, to be filled with what is read.
-pub fn file_kind(size: u64, content: Content, extents: Extents) -> NodeKind {
-    NodeKind::File { size, content, extents }
 }

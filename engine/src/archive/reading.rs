@@ -1,0 +1,114 @@
+//! Regular files, block devices and fifos as something that is opened and read, whatever a walk does with
+//! it.
+
+use std::ffi::CStr;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use keepfast_format::content::Content;
+use keepfast_format::node::{Extents, NodeKind};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::fs::meta;
+use crate::monitor::Monitor;
+
+/// How long a fifo is waited for before it is seen whether anyone still wants it.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// The node of an empty file, to be filled with what is read.
+pub fn file_kind(size: u64, content: Content, extents: Extents) -> NodeKind {
+    NodeKind::File { size, content, extents }
+}
+
+/// Whether there is content to be read from it, other than from a regular file. A character device's may
+/// have no end.
+pub fn has_stream(stat: &Stat) -> bool {
+    matches!(meta::file_type(stat), FileType::BlockDevice | FileType::Fifo)
+}
+
+/// Opens an entry for reading, or what a link in its place points to.
+pub fn open_to_read(
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    followed: bool,
+) -> Result<(OwnedFd, Stat), Errno> {
+    // NONBLOCK, so that a fifo put in a file's place doesn't hold the thread.
+    let links = if followed { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | links;
+    let handle = match rustix::fs::openat(directory, name, flags | OFlags::NOATIME, Mode::empty()) {
+        // Only a file's owner may leave its access time alone.
+        Err(Errno::PERM) => rustix::fs::openat(directory, name, flags, Mode::empty()),
+        other => other,
+    }?;
+    let stat = rustix::fs::fstat(&handle)?;
+    Ok((handle, stat))
+}
+
+/// Reads the data of a large file, extent by extent, and then what is behind its size.
+pub struct ExtentReader {
+    handle: Arc<OwnedFd>,
+    extents: std::vec::IntoIter<(u64, u64)>,
+    current: (u64, u64),
+}
+
+impl ExtentReader {
+    /// From the first of these extents on, or from the beginning where there are none.
+    pub fn new(handle: Arc<OwnedFd>, extents: Option<&[(u64, u64)]>, size: u64) -> Self {
+        let mut all = extents.map_or_else(|| vec![(0, size)], <[_]>::to_vec);
+        all.push((size, u64::MAX - size));
+        Self { handle, extents: all.into_iter(), current: (0, 0) }
+    }
+}
+
+impl Read for ExtentReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.1 == 0 {
+            match self.extents.next() {
+                Some(extent) => self.current = extent,
+                None => return Ok(0),
+            }
+        }
+        let (offset, left) = self.current;
+        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = rustix::io::pread(&self.handle, &mut buffer[..wanted], offset)?;
+        if read == 0 {
+            // The end; if it is before the size, there is nothing behind it either.
+            self.extents = Vec::new().into_iter();
+            self.current = (0, 0);
+        } else {
+            self.current = (offset + read as u64, left - read as u64);
+        }
+        Ok(read)
+    }
+}
+
+/// Reads a fifo until the last program that writes into it closes it. Waits for the first.
+pub struct FifoReader<'m> {
+    /// Opened so that nothing waits.
+    pub handle: Arc<OwnedFd>,
+    /// Says when to stop.
+    pub monitor: &'m dyn Monitor,
+}
+
+impl Read for FifoReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // A fifo that no one has opened to write ends at once when it is read; poll waits for one who does.
+            let mut waiting = [PollFd::from_borrowed_fd(self.handle.as_fd(), PollFlags::IN)];
+            match poll(&mut waiting, Some(&PATIENCE)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => match rustix::io::read(&self.handle, &mut *buffer) {
+                    Err(Errno::AGAIN | Errno::INTR) => {}
+                    read => return Ok(read?),
+                },
+                Err(error) => return Err(error.into()),
+            }
+            if self.monitor.stopped() {
+                return Err(io::Error::other("interrupted"));
+            }
+        }
+    }
+}
