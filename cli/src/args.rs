@@ -188,8 +188,8 @@ pub struct Backup {
     /// Read all files again, whatever the parent snapshot says
     #[arg(long, conflicts_with = "parent")]
     pub force: bool,
-    /// Make no snapshot if nothing has changed since the one that it is compared with
-    #[arg(long, conflicts_with_all = ["stdin", "command", "dry_run"])]
+    /// Make no snapshot if nothing has changed since the one that it is compared with, labels included
+    #[arg(long, conflicts_with_all = ["stdin", "command", "dry_run", "force"])]
     pub skip_if_unchanged: bool,
     /// Say what would be read, and store nothing
     #[arg(long, conflicts_with_all = ["stdin", "command"])]

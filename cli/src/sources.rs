@@ -5,7 +5,7 @@ use std::fs::{FileType, Metadata};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 use keepfast_engine::monitor::{Event, Monitor};
@@ -21,6 +21,17 @@ pub fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf
     let mut wanted = options.paths.clone();
     for list in &options.files_from {
         wanted.extend(paths_in(list, options.null)?);
+    }
+    if let Some(path) = &options.stored_as {
+        let is_whole =
+            path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        if !path.is_absolute() || !is_whole {
+            let line = format!("--as {}: say an absolute path, without `.` and `..`", path.display());
+            return Err(Usage(line).into());
+        }
+        if wanted.len() != 1 {
+            return Err(Usage(format!("--as {} takes one directory", path.display())).into());
+        }
     }
     let mut paths = Vec::new();
     let mut last_error = None;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use keepfast_backend::ProbeReport;
-use keepfast_engine::repo::{InitOptions, OpenOptions, Repository, Snapshots, accept};
+use keepfast_engine::EngineError;
+use keepfast_engine::repo::{InitOptions, OpenOptions, Repository, Snapshots, accept, check_cache};
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::slot::PasswordCost;
 use serde_json::json;
@@ -26,6 +27,11 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
         )
         .into());
     }
+    if !common.no_cache
+        && let Err(error @ EngineError::UnsafeCache { .. }) = check_cache(&settings::cache_dir(common))
+    {
+        return Err(error.into());
+    }
     let backend = settings::backend(common, None)?;
     let location = backend.location();
     let too_large = |what: &str| Usage(format!("the {what} is too large"));
@@ -39,11 +45,9 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
         now_unix_s: u64::try_from(settings::now().seconds).unwrap_or(0),
     };
     let mut exists = false;
-    backend
-        .list(keepfast_format::names::CONFIG, &mut |_| exists = true)
-        .map_err(keepfast_engine::EngineError::from)?;
+    backend.list(keepfast_format::names::CONFIG, &mut |_| exists = true).map_err(EngineError::from)?;
     if exists {
-        return Err(keepfast_engine::EngineError::RepositoryExists { location }.into());
+        return Err(EngineError::RepositoryExists { location }.into());
     }
     if options.group_readable {
         share(common)?;
@@ -56,8 +60,13 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
     let options = OpenOptions { cache: cache.as_deref(), ..OpenOptions::default() };
     let repository = Repository::find(backend)?.open_with(password.as_bytes(), &options)?;
     // What was seen here before is gone: from now on it is this repository that is expected.
-    if !common.no_cache {
-        accept(&repository, &Snapshots::default(), &settings::memory(common, &location))?;
+    let memory = settings::memory(common, &location);
+    if !common.no_cache
+        && let Err(error) = accept(&repository, &Snapshots::default(), &memory)
+    {
+        let line =
+            format!("it can't be remembered in the cache that this repository is expected here: {error}");
+        render::note("warning", &line, common.json);
     }
     if common.json {
         render::document(&json!({

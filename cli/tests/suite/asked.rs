@@ -49,8 +49,12 @@ fn a_snapshot_of_a_file_system_is_backed_up_under_its_real_path() {
     let snapshot = "latest:/srv/real/place";
     desk.run(["restore", "--snapshot", snapshot, "--target", target.to_str().unwrap()]).succeeds();
     assert!(crate::program::same(&desk.path("src"), &target));
-    desk.run(["backup", "--as", "place", night]).fails(1, &["place", "absolute path"]);
-    desk.run(["backup", "--as", "/x", night, night]).fails(1, &["/x", "one directory"]);
+    for path in ["place", ".", "/a/../b"] {
+        desk.run(["backup", "--as", path, night]).fails(2, &["--as", path, "absolute path"]);
+    }
+    desk.run(["backup", "--as", "/x", night, night]).fails(2, &["--as /x", "one directory"]);
+    let repository = desk.repo();
+    desk.run(["backup", "--as", "/x", repository.to_str().unwrap()]).fails(1, &["is the repository"]);
     let file = desk.src("a.txt");
     desk.run(["backup", "--as", "/x", file.to_str().unwrap()]).fails(1, &["a.txt", "Not a directory"]);
 }
@@ -70,6 +74,7 @@ fn what_has_not_changed_makes_no_snapshot_if_none_is_wanted() {
     fs::write(desk.src("a.txt"), "other").unwrap();
     assert!(run(&[source]).succeeds().out.contains("saved"));
     run(&["--dry-run", source]).fails(2, &["--dry-run"]);
+    run(&["--force", source]).fails(2, &["--force"]);
     assert!(desk.is_sound());
 }
 

@@ -64,6 +64,15 @@ fn a_cache_that_others_can_change_is_refused_and_another_is_the_way_on() {
     let cache = desk.path("cache");
     let inner = repository_folder(&desk);
     let refused = |said: &[&str]| {
+        let unmade = desk.path("unmade");
+        if !said.contains(&"inner") {
+            let init = desk.run(["-r", unmade.to_str().unwrap(), "init"]);
+            init.fails(
+                1,
+                said.iter().copied().filter(|word| !word.is_empty()).collect::<Vec<_>>().as_slice(),
+            );
+            assert!(!unmade.exists());
+        }
         for arguments in [vec!["snapshots"], vec!["ls", "latest"], vec!["check"], vec!["cache", "clear"]] {
             // Those that need no index don't look below the cache's own folder.
             let run = desk.run(&arguments);
@@ -186,6 +195,10 @@ fn a_full_or_read_only_cache_costs_time_and_no_backup() {
         return;
     };
     works_without_a_cache(&desk, "is full");
+    // A repository can be made, too.
+    let other = desk.path("made without a cache");
+    let run = desk.run(["-r", other.to_str().unwrap(), "init"]).succeeds();
+    assert!(run.err.contains("can't be remembered"), "{run:?}");
     disk.remount("size=100m");
     let copied = Command::new("cp").arg("-a").arg(kept.join(".")).arg(disk.path()).status().unwrap();
     assert!(copied.success());

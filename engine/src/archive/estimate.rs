@@ -78,7 +78,8 @@ impl Counting<'_> {
         let Pending { above, name, path, wanted, device, .. } = pending;
         let options = self.options;
         let handle = Rc::new(dir::open_directory_as(&**above, name, wanted.opening())?);
-        let listing = options.listing_of(wanted, &handle, pending.said.clone(), || path.clone())?;
+        let listing =
+            options.listing_of(wanted, &handle, pending.said.clone(), self.sources, || path.clone())?;
         let mut within = Rc::clone(&pending.within);
         if options.follow {
             let own = rustix::fs::fstat(&handle)?;
@@ -88,7 +89,8 @@ impl Counting<'_> {
             if ended.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let here = wanted.of(name.to_bytes());
+            let despite = listing.despite.get(name.to_bytes()).cloned();
+            let here = despite.clone().unwrap_or_else(|| wanted.of(name.to_bytes()));
             let below = || [path.as_slice(), b"/", name.to_bytes()].concat();
             let keep = |target: &rustix::fs::Stat| {
                 within.contains(&(target.st_dev, target.st_ino))
@@ -108,6 +110,7 @@ impl Counting<'_> {
                         continue;
                     }
                     let wanted = match wanted {
+                        _ if despite.is_some() => here,
                         Wanted::Below(_) => here,
                         _ => options.wanted_of(&looked, *device, self.sources, below),
                     };

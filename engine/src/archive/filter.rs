@@ -2,6 +2,7 @@
 //! counts.
 
 use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -35,6 +36,8 @@ pub(super) struct Listing {
     pub names: Names,
     /// What is said of them.
     pub said: Said,
+    /// What is wanted of those that stay though something leaves them out.
+    pub despite: BTreeMap<Vec<u8>, Wanted>,
     /// How many entries files in the tree have left out.
     pub ignored: u64,
     /// What is wrong with the file in it.
@@ -67,59 +70,74 @@ impl ArchiveOptions<'_> {
         wanted: &Wanted,
         handle: &OwnedFd,
         said: Said,
+        sources: &Sources,
         path: impl FnOnce() -> Vec<u8>,
     ) -> Result<Listing, Errno> {
         let names = match wanted {
-            Wanted::All { .. } => return self.all_of(handle, said, path),
+            Wanted::All { .. } => return self.all_of(handle, said, sources, path),
             Wanted::Below(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
             Wanted::Itself => Names::default(),
         };
         Ok(Listing { names, said, ..Listing::default() })
     }
 
-    fn all_of(&self, handle: &OwnedFd, said: Said, path: impl FnOnce() -> Vec<u8>) -> Result<Listing, Errno> {
-        let names = dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        let mut listing = Listing { names, said, ..Listing::default() };
-        let has_file = self.ignore_files && listing.names.contains(IGNORE_FILE.to_bytes());
+    fn all_of(
+        &self,
+        handle: &OwnedFd,
+        said: Said,
+        sources: &Sources,
+        path: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Listing, Errno> {
+        let mut names =
+            dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let Said { reached, mut ignores } = said;
+        let (mut flaws, mut ignored) = (Vec::new(), 0);
+        // Few patterns ask for paths, and a path is as long as its directory is deep.
+        let (folder, path) = (OnceCell::new(), Cell::new(Some(path)));
+        let folder = || folder.get_or_init(|| as_folder(path.take().map(|path| path())));
+        let whole = |name: &CStr| [folder().as_slice(), name.to_bytes()].concat();
+        if self.ignore_files && names.contains(IGNORE_FILE.to_bytes()) {
+            match ignores.add(handle, folder().len() - 1) {
+                Ok(doubts) => flaws = doubts,
+                Err(error) => flaws.push(format!("{error}; nothing is left out by this file")),
+            }
+        }
+        let mut despite = BTreeMap::new();
+        let mut leave_out = |names: &mut Names, is_out: &mut dyn FnMut(&CStr) -> bool| {
+            names.retain(|name| {
+                if !is_out(name) {
+                    return true;
+                }
+                let wanted = sources.despite(|| whole(name));
+                let stays = wanted.is_some();
+                despite.extend(wanted.map(|wanted| (name.to_bytes().to_vec(), wanted)));
+                stays
+            });
+        };
         if self.exclude_caches && is_cache(handle) {
-            listing.names.retain(|name| name == CACHE_TAG_NAME);
+            leave_out(&mut names, &mut |name| name != CACHE_TAG_NAME);
         }
         for mark in &self.exclude_if_present {
-            if listing.names.contains(mark) {
-                listing.names.retain(|name| name.to_bytes() == mark.as_slice());
+            if names.contains(mark) {
+                leave_out(&mut names, &mut |name| name.to_bytes() != mark.as_slice());
             }
         }
-        if has_file || !listing.said.ignores.is_empty() || !self.exclude.is_empty() {
-            // Few patterns ask for paths, and a path is as long as its directory is deep.
-            let (folder, path) = (OnceCell::new(), Cell::new(Some(path)));
-            let folder = || folder.get_or_init(|| as_folder(path.take().map(|path| path())));
-            if has_file {
-                match listing.said.ignores.add(handle, folder().len() - 1) {
-                    Ok(doubts) => listing.flaws = doubts,
-                    Err(error) => listing.flaws.push(format!("{error}; nothing is left out by it")),
-                }
-            }
-            self.match_names(&mut listing, folder);
+        if !self.exclude.is_empty() {
+            leave_out(&mut names, &mut |name| {
+                self.exclude.matches_in(&reached, name.to_bytes(), || whole(name))
+            });
+        }
+        if !ignores.is_empty() {
+            leave_out(&mut names, &mut |name| {
+                let is_ignored = ignores.leave_out(name.to_bytes(), || whole(name));
+                ignored += u64::from(is_ignored);
+                is_ignored
+            });
         }
         if self.exclude_nodump {
-            listing.names.retain(|name| !is_nodump(handle.as_fd(), name));
+            leave_out(&mut names, &mut |name| is_nodump(handle.as_fd(), name));
         }
-        Ok(listing)
-    }
-
-    /// Takes names out that match. `folder` is the directory's path, with a slash at its end.
-    fn match_names<'f>(&self, listing: &mut Listing, folder: impl Fn() -> &'f Vec<u8>) {
-        let Listing { names, said: Said { reached, ignores }, ignored, .. } = listing;
-        names.retain(|name| {
-            let name = name.to_bytes();
-            let whole = || [folder().as_slice(), name].concat();
-            if self.exclude.matches_in(reached, name, whole) {
-                return false;
-            }
-            let is_ignored = ignores.leave_out(name, whole);
-            *ignored += u64::from(is_ignored);
-            !is_ignored
-        });
+        Ok(Listing { names, said: Said { reached, ignores }, despite, ignored, flaws })
     }
 
     /// Looks at an entry, and at what a link in its place points to where that is wanted. `keep` says

@@ -8,8 +8,11 @@
 //! that can't be used leaves nothing out.
 
 use std::ffi::CStr;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use crate::error::{EngineError, Result};
 use crate::fs::dir;
@@ -58,8 +61,15 @@ impl Ignores {
             let why = format!("{NESTED_MAX} others of its name are above it, and no more count");
             return Err(EngineError::Unusable(why));
         }
-        let content = dir::read_file(handle, IGNORE_FILE, BYTES_MAX)
-            .map_err(|error| EngineError::Unusable(format!("it can't be read: {error}")))?;
+        let content = dir::read_file(handle, IGNORE_FILE, BYTES_MAX).map_err(|error| {
+            EngineError::Unusable(match Errno::from_io_error(&error) {
+                Some(Errno::LOOP) => "it is a symbolic link, which isn't followed".to_owned(),
+                _ if error.kind() == io::ErrorKind::FileTooLarge => {
+                    format!("it is larger than {} KiB", BYTES_MAX >> 10)
+                }
+                _ => format!("it can't be read: {error}"),
+            })
+        })?;
         let patterns = Patterns::new(&PatternLines::of(&content)?.patterns)?;
         let doubts = if self.is_empty() { patterns.doubts().to_vec() } else { Vec::new() };
         let reached = patterns.top();

@@ -18,7 +18,7 @@ mod stream;
 mod walk;
 mod worker;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -411,6 +411,7 @@ fn begin_stream(
         device: 0,
         inode: 0,
         said: shared.options.said_of_root(),
+        despite: BTreeMap::new(),
         own: None,
         place: None,
     });

@@ -1,5 +1,6 @@
 //! Directories that are being backed up, and their pages: what is known of them so far.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicUsize;
@@ -32,6 +33,8 @@ pub struct Directory {
     pub inode: u64,
     /// What is said of its entries.
     pub(super) said: Said,
+    /// What is wanted of those that stay though something leaves them out.
+    despite: BTreeMap<Vec<u8>, Wanted>,
     pub(super) own: Mutex<Option<(Node, State)>>,
     pub(super) place: Option<Place>,
     page_starts: Vec<usize>,
@@ -84,6 +87,7 @@ pub struct DirectoryStart {
     pub device: u64,
     pub inode: u64,
     pub(super) said: Said,
+    pub despite: BTreeMap<Vec<u8>, Wanted>,
     /// Its own node and state, without trees; the root has none.
     pub own: Option<(Node, State)>,
     pub place: Option<Place>,
@@ -109,6 +113,7 @@ impl Directory {
             device: start.device,
             inode: start.inode,
             said: start.said,
+            despite: start.despite,
             own: Mutex::new(start.own),
             place: start.place,
             page_starts,
@@ -137,6 +142,11 @@ impl Directory {
             path.extend_from_slice(name);
         }
         if path.is_empty() { b"/".to_vec() } else { path }
+    }
+
+    /// What is wanted of one of its entries, and nothing less, whatever leaves that out.
+    pub fn wanted_despite(&self, name: &[u8]) -> Option<Wanted> {
+        self.despite.get(name).cloned()
     }
 
     /// Whether this is it, or one that it is in.

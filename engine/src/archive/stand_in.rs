@@ -1,6 +1,7 @@
 //! A directory that the snapshot has at another path: mostly a file system's own snapshot, which is
 //! mounted elsewhere than what it is of.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -28,6 +29,11 @@ const WAY_MODE: u16 = 0o755;
 /// are as they are here, as far as they are.
 pub fn begin(shared: &Shared<'_>, directory: &Path, parent: ParentDirectory) -> Result<Tally> {
     let handle = open(directory).map_err(EngineError::file(directory))?;
+    let stat = rustix::fs::fstat(&handle).map_err(EngineError::file(directory))?;
+    if shared.options.is_own(&stat) {
+        let why = "it is the repository or its cache, which isn't backed up into itself";
+        return Err(EngineError::Unusable(format!("{}: {why}", directory.display())));
+    }
     let mut worker = Worker::new(shared);
     let begun = worker.begin_stand_in(Arc::new(handle), parent).map_err(EngineError::file(directory))?;
     let Begun { directory, handle, way } = begun;
@@ -71,6 +77,7 @@ impl Worker<'_> {
                 device: 0,
                 inode: 0,
                 said,
+                despite: BTreeMap::new(),
                 own,
                 place: way.last().cloned(),
             });

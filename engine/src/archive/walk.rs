@@ -75,6 +75,7 @@ impl Worker<'_> {
             device: stat.st_dev,
             inode: stat.st_ino,
             said: listing.said,
+            despite: listing.despite,
             own: Some(own),
             place: Some(job.place.clone()),
         };
@@ -98,6 +99,7 @@ impl Worker<'_> {
             device: stat.st_dev,
             inode: stat.st_ino,
             said: listing.said,
+            despite: listing.despite,
             own: None,
             place: None,
         }))
@@ -111,7 +113,7 @@ impl Worker<'_> {
         said: Said,
         path: impl Fn() -> Vec<u8>,
     ) -> Result<Listing, Errno> {
-        let listing = self.shared.options.listing_of(wanted, handle, said, &path)?;
+        let listing = self.shared.options.listing_of(wanted, handle, said, self.shared.sources, &path)?;
         self.tally.ignored += listing.ignored;
         for flaw in &listing.flaws {
             let file = IGNORE_FILE.to_string_lossy();
@@ -144,7 +146,8 @@ impl Worker<'_> {
         for (slot, index) in page.name_range().enumerate() {
             let name = directory.names.get(index);
             let place = Place { page: Arc::clone(page), slot };
-            let wanted = directory.wanted.of(name.to_bytes());
+            let despite = directory.wanted_despite(name.to_bytes());
+            let wanted = despite.unwrap_or_else(|| directory.wanted.of(name.to_bytes()));
             let known = parent.find(name.to_bytes()).unwrap_or_else(|error| {
                 shared.report_parent(&error);
                 None
@@ -423,7 +426,7 @@ impl Worker<'_> {
             return None;
         }
         // The paths on the way to what was asked for may well be on other file systems.
-        if above.wanted.is_way() {
+        if above.wanted.is_way() || above.wanted_despite(place.name().to_bytes()).is_some() {
             return Some(wanted);
         }
         Some(options.wanted_of(looked, above.device, self.shared.sources, || place.path()))

@@ -11,7 +11,7 @@ use crate::fs::sources::{Sources, Wanted};
 /// Says what stays and what goes.
 pub struct Fates<'a> {
     patterns: &'a Patterns,
-    root: Wanted,
+    sources: Option<Sources>,
 }
 
 /// What becomes of an entry.
@@ -36,31 +36,41 @@ impl<'a> Fates<'a> {
         let named: Vec<Vec<u8>> =
             whole.filter(|path| Sources::new(&[as_path(path)], false).is_ok()).collect();
         let paths: Vec<&Path> = named.iter().map(|path| as_path(path)).collect();
-        let root = match Sources::new(&paths, false) {
-            Ok(sources) if !paths.is_empty() => sources.root(),
-            _ => Wanted::ALL,
-        };
-        Self { patterns, root }
+        let sources = Sources::new(&paths, false).ok().filter(|_| !paths.is_empty());
+        Self { patterns, sources }
     }
 
     /// What was wanted of the root.
     pub fn root(&self) -> Wanted {
-        self.root.clone()
+        self.sources.as_ref().map_or(Wanted::ALL, Sources::root)
     }
 
     /// The fate of an entry with this path in a directory of which this was wanted.
     pub fn of(&self, wanted: &Wanted, path: &[u8], name: &[u8]) -> Fate {
         let matches = self.patterns.matches(path);
+        let despite = || self.sources.as_ref()?.despite(|| path.to_vec());
         let named = match wanted {
-            Wanted::Below(selection) => selection.entries.get(name),
+            Wanted::Below(selection) => selection.entries.get(name).cloned(),
+            Wanted::All { .. } if matches => despite(),
             Wanted::All { .. } | Wanted::Itself => None,
         };
         match (named, matches) {
-            (Some(wanted), true) => Fate::Named(wanted.clone()),
-            (Some(wanted), false) => Fate::Stays(wanted.clone()),
+            (Some(wanted), true) => Fate::Named(wanted),
+            (Some(wanted), false) => Fate::Stays(wanted),
             (None, true) => Fate::Goes,
+            // Of a directory that matches and leads to what was named, nothing else stays.
+            (None, false) if matches!(wanted, Wanted::Below(_)) && self.is_below_a_match(path) => Fate::Goes,
             (None, false) => Fate::Stays(Wanted::ALL),
         }
+    }
+
+    fn is_below_a_match(&self, path: &[u8]) -> bool {
+        let slashes = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/');
+        let mut above = slashes.map(|(end, _)| &path[..end]);
+        above.any(|above| {
+            let despite = self.sources.as_ref().and_then(|sources| sources.despite(|| above.to_vec()));
+            despite.is_some() && self.patterns.matches(above)
+        })
     }
 
     /// Whether what is at a path goes, or anything above it. The path has no leading slash.
@@ -113,6 +123,17 @@ mod tests {
         }
         let stream = Fates::new(&patterns, &[b"dump.sql".to_vec()]);
         assert!(matches!(stream.of(&stream.root(), b"/dump.sql", b"dump.sql"), Fate::Named(_)));
+    }
+
+    #[test]
+    fn what_was_named_beside_its_directory_stays() {
+        let patterns = patterns(&["*.o", "b"]);
+        let fates = Fates::new(&patterns, &[b"/n".to_vec(), b"/n/a.o".to_vec(), b"/n/b/x".to_vec()]);
+        for (path, goes) in
+            [("n/a.o", false), ("n/c.o", true), ("n/b", false), ("n/b/x", false), ("n/b/y", true)]
+        {
+            assert_eq!(fates.goes(path.as_bytes()), goes, "{path}");
+        }
     }
 
     #[test]

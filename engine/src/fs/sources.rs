@@ -72,6 +72,8 @@ pub struct Selection {
 #[derive(Debug)]
 pub struct Sources {
     split: Vec<Source>,
+    /// Whether one of them is below another.
+    are_nested: bool,
 }
 
 #[derive(Debug)]
@@ -104,7 +106,18 @@ impl Sources {
             let followed = follow || bytes.ends_with(b"/") || bytes.ends_with(b"/.");
             split.push(Source { names, followed });
         }
-        Ok(Self { split })
+        let mut sorted: Vec<&[Vec<u8>]> = split.iter().map(|source| source.names.as_slice()).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        // What is below a path comes next to it in this order.
+        let are_nested = sorted.windows(2).any(|pair| pair[1].starts_with(pair[0]));
+        Ok(Self { split, are_nested })
+    }
+
+    /// What is wanted of the entry at this absolute path if it stays though something leaves it out: it was
+    /// named, or leads to what was, beside a directory that it is in.
+    pub fn despite(&self, path: impl FnOnce() -> Vec<u8>) -> Option<Wanted> {
+        if self.are_nested { self.at(&path()) } else { None }
     }
 
     /// What is wanted of the root.

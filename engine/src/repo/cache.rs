@@ -284,7 +284,7 @@ pub fn other_caches(cache: &Path, repository: RepositoryId) -> Vec<CachedReposit
                 folder,
             })
         })
-        .filter(|other| other.repository != repository)
+        .filter(|other| other.repository != repository && other.bytes > 0)
         .collect();
     others.sort_unstable_by_key(|other| (other.used, other.repository));
     others

@@ -44,6 +44,26 @@ fn excluded_names_and_paths_are_left_out() {
     assert_eq!(restored_files(&lab), set(&["keep.txt", "a/keep.txt", "a/cachet", "b/cache/y"]));
 }
 
+/// A snapshot that says it is of a path has it, whatever is said of the directory that it is in.
+#[test]
+fn what_is_named_beside_its_directory_is_never_left_out() {
+    let lab = Lab::with(build);
+    tree::write(lab.source().join("a/b/.keepfastignore"), "*\n");
+    tree::write(lab.source().join("b/.nobackup"), "");
+    let source = lab.source();
+    let paths = [source.clone(), source.join("drop.o"), source.join("a/b/drop.o"), source.join("b/cache/y")];
+    for _ in 0..2 {
+        let report = lab.archive(Source::Paths(&paths), &Ear::default(), |options| {
+            options.exclude = patterns(&["*.o", "cache", "b"]);
+            options.exclude_if_present = vec![b".nobackup".to_vec()];
+        });
+        report.expect("the backup works");
+        // The directory that a pattern matches leads to what was named, and has nothing else.
+        let expected = ["keep.txt", "drop.o", "a/keep.txt", "a/cachet", "a/b/drop.o", "b/cache/y"];
+        assert_eq!(restored_files(&lab), set(&expected));
+    }
+}
+
 #[test]
 fn directories_marked_as_caches_are_left_out_but_for_the_mark() {
     let lab = Lab::with(build);
