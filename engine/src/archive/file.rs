@@ -193,7 +193,9 @@ impl Worker<'_> {
         let shared = self.shared;
         let source = match source {
             Bytes::Reader(reader) => reader,
-            Bytes::Fifo(handle) => Box::new(FifoReader { handle, monitor: shared.monitor }) as Box<dyn Read>,
+            Bytes::Fifo(handle) => {
+                Box::new(FifoReader::new(handle, &file.path, shared.monitor)) as Box<dyn Read + '_>
+            }
         };
         let mut reader = PieceReader::new(shared.chunker, source);
         for number in 0.. {

@@ -1,9 +1,11 @@
 //! Regular files, block devices and fifos as something that is opened and read, whatever a walk does with
 //! it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use keepfast_format::content::Content;
@@ -13,7 +15,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::fs::meta;
-use crate::monitor::Monitor;
+use crate::monitor::{Event, Monitor};
 
 /// How long a fifo is waited for before it is seen whether anyone still wants it.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -22,6 +24,9 @@ const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 pub fn file_kind(size: u64, content: Content, extents: Extents) -> NodeKind {
     NodeKind::File { size, content, extents }
 }
+
+/// It isn't told of before it was waited for as often as this.
+const WAITS_UNTOLD: u32 = 20;
 
 /// Whether there is content to be read from it, other than from a regular file. A character device's may
 /// have no end.
@@ -88,9 +93,29 @@ impl Read for ExtentReader {
 /// Reads a fifo until the last program that writes into it closes it. Waits for the first.
 pub struct FifoReader<'m> {
     /// Opened so that nothing waits.
-    pub handle: Arc<OwnedFd>,
-    /// Says when to stop.
-    pub monitor: &'m dyn Monitor,
+    handle: Arc<OwnedFd>,
+    path: &'m [u8],
+    /// Says when to stop, and hears what is waited for.
+    monitor: &'m dyn Monitor,
+    /// How often it was waited for the first program.
+    waits: u32,
+}
+
+impl<'m> FifoReader<'m> {
+    /// Reads from this handle, which was opened so that nothing waits.
+    pub fn new(handle: Arc<OwnedFd>, path: &'m [u8], monitor: &'m dyn Monitor) -> Self {
+        Self { handle, path, monitor, waits: 0 }
+    }
+
+    fn tell_of_waiting(&mut self) {
+        self.waits = self.waits.saturating_add(1);
+        if self.waits == WAITS_UNTOLD {
+            self.monitor.event(Event::Notice(format!(
+                "{}: waiting for a program that writes into it",
+                Path::new(OsStr::from_bytes(self.path)).display()
+            )));
+        }
+    }
 }
 
 impl Read for FifoReader<'_> {
@@ -99,10 +124,15 @@ impl Read for FifoReader<'_> {
             // A fifo that no one has opened to write ends at once when it is read; poll waits for one who does.
             let mut waiting = [PollFd::from_borrowed_fd(self.handle.as_fd(), PollFlags::IN)];
             match poll(&mut waiting, Some(&PATIENCE)) {
-                Ok(0) | Err(Errno::INTR) => {}
+                Ok(0) => self.tell_of_waiting(),
+                Err(Errno::INTR) => {}
                 Ok(_) => match rustix::io::read(&self.handle, &mut *buffer) {
                     Err(Errno::AGAIN | Errno::INTR) => {}
-                    read => return Ok(read?),
+                    read => {
+                        // From now on it is a program's own matter how long it takes.
+                        self.waits = WAITS_UNTOLD;
+                        return Ok(read?);
+                    }
                 },
                 Err(error) => return Err(error.into()),
             }

@@ -259,6 +259,11 @@ fn a_backup_that_waits_for_a_fifo_can_be_stopped() {
                 Err(_) => std::thread::yield_now(),
             }
         };
+        let is_told =
+            |heard: &Heard| matches!(heard, Heard::Notice(line) if line.contains("waiting for a program"));
+        while !ear.heard().iter().any(is_told) {
+            std::thread::yield_now();
+        }
         keepfast_engine::monitor::Monitor::stop(&ear).store(true, Ordering::Relaxed);
         let ended = backup.join().expect("it ends");
         assert!(matches!(ended, Err(keepfast_engine::EngineError::Interrupted)), "{ended:?}");
