@@ -1,6 +1,6 @@
 //! Patterns of the command line, and of the files that it names.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,9 @@ use keepfast_engine::fs::pattern_lines::PatternLines;
 use keepfast_engine::fs::select::Patterns;
 
 use crate::console::Console;
+
+/// This many paths a warning names.
+const PLACES_NAMED: usize = 4;
 
 /// Compiles patterns, and warns about those that most likely have no effect.
 pub fn compile<P: AsRef<[u8]>>(patterns: &[P], console: &Console) -> Result<Patterns> {
@@ -24,6 +27,31 @@ pub fn excluded(globs: &[OsString], files: &[PathBuf], console: &Console) -> Res
         all.extend(lines_of(file, console)?);
     }
     compile(&all, console)
+}
+
+/// Warns about patterns from the root down that lead to nothing that is backed up. Only about those of the
+/// command line: a file of patterns may serve several backups.
+pub fn warn_of_elsewhere(globs: &[OsString], places: &[PathBuf], console: &Console) {
+    for glob in globs {
+        let bytes = glob.as_bytes();
+        if !bytes.starts_with(b"/") {
+            continue;
+        }
+        let special = bytes.iter().position(|byte| b"*?[{\\".contains(byte));
+        let plain = special.map_or(bytes, |special| &bytes[..special]);
+        // A name that goes on with something special says nothing yet.
+        let end = special.and_then(|_| plain.iter().rposition(|byte| *byte == b'/'));
+        let plain = Path::new(OsStr::from_bytes(end.map_or(plain, |end| &plain[..=end])));
+        if !places.iter().any(|place| plain.starts_with(place) || place.starts_with(plain)) {
+            let places: Vec<String> =
+                places.iter().take(PLACES_NAMED).map(|place| place.display().to_string()).collect();
+            console.warn(&format!(
+                "the pattern {} matches nothing of what is backed up, which is {}",
+                glob.to_string_lossy(),
+                places.join(", ")
+            ));
+        }
+    }
 }
 
 /// The patterns in a file: a line each.

@@ -44,6 +44,10 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     }
     let empty = if options.allow_empty { Empty::Allowed } else { Empty::Refused };
     let paths = if is_stream { Vec::new() } else { sources::existing_paths(options, &console)? };
+    if !is_stream {
+        let stored = options.stored_as.as_ref().map_or(paths.as_slice(), std::slice::from_ref);
+        patterns::warn_of_elsewhere(&options.exclude, stored, &console);
+    }
     let opened = Opened::with_warnings(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::Write)?;
     archive_options.threads = share.threads;

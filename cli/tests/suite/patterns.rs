@@ -103,3 +103,23 @@ fn lines_that_arent_utf_8_are_bytes_as_names_are() {
     desk.run(given).succeeds();
     assert_eq!(stored(&desk), ["café.txt", "na\u{fffd}ve", "plain"]);
 }
+
+/// What is meant by the path where a directory is mounted, and is stored as another.
+#[test]
+fn patterns_of_other_places_are_warned_about() {
+    let desk = Desk::new();
+    let source = desk.path("src");
+    let source = source.to_str().unwrap();
+    let warned = |arguments: &[&str]| {
+        let run = desk.run([&["backup", "--dry-run"], arguments].concat()).succeeds();
+        run.err.contains("matches nothing of what is backed up")
+    };
+    let below = format!("{source}/docs");
+    for pattern in [&below, "/", "/*", "/tm[p]/x", "*.o", "docs/x", &format!("{source}*")] {
+        assert!(!warned(&["--exclude", pattern, source]), "{pattern}");
+    }
+    assert!(warned(&["--exclude", "/elsewhere/x", source]));
+    assert!(warned(&["--exclude", &format!("{source}2/*"), source]));
+    assert!(warned(&["--exclude", &below, "--as", "/real", source]));
+    assert!(!warned(&["--exclude", "/real/docs", "--as", "/real", source]));
+}
