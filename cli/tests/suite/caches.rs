@@ -195,10 +195,6 @@ fn a_full_or_read_only_cache_costs_time_and_no_backup() {
         return;
     };
     works_without_a_cache(&desk, "is full");
-    // A repository can be made, too.
-    let other = desk.path("made without a cache");
-    let run = desk.run(["-r", other.to_str().unwrap(), "init"]).succeeds();
-    assert!(run.err.contains("can't be remembered"), "{run:?}");
     disk.remount("size=100m");
     let copied = Command::new("cp").arg("-a").arg(kept.join(".")).arg(disk.path()).status().unwrap();
     assert!(copied.success());
@@ -209,6 +205,10 @@ fn a_full_or_read_only_cache_costs_time_and_no_backup() {
     fs::remove_dir(desk.path("cache")).unwrap();
     let Some(disk) = Disk::mount(desk.path("cache"), "mode=700,ro") else { panic!("it was mounted before") };
     works_without_a_cache(&desk, "Read-only file system");
+    // A repository can be made, too.
+    let other = desk.path("made without a cache");
+    let run = desk.run(["-r", other.to_str().unwrap(), "init"]).succeeds();
+    assert!(run.err.contains("can't be remembered"), "{run:?}");
     drop(disk);
 }
 
