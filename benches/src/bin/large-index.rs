@@ -7,6 +7,7 @@
 
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +56,22 @@ struct Imagined {
     segments: u64,
 }
 
+thread_local! {
+    /// The segment that this thread has made last: its head is read first, and then all of it.
+    static LAST: RefCell<(u32, Vec<u8>)> = const { RefCell::new((u32::MAX, Vec::new())) };
+}
+
 impl Imagined {
+    /// Hands a segment to `take`.
+    fn with_segment<T>(&self, n: u32, take: impl FnOnce(&[u8]) -> T) -> T {
+        LAST.with_borrow_mut(|(last, bytes)| {
+            if *last != n {
+                (*last, *bytes) = (n, self.segment(n));
+            }
+            take(bytes)
+        })
+    }
+
     fn segment(&self, n: u32) -> Vec<u8> {
         let ids = self.repository.chunk_ids();
         let pack = |pack: u64| {
@@ -111,7 +127,7 @@ impl Backend for Imagined {
     fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         match names::parse_segment(name) {
             Some((_, n)) => {
-                *bytes = self.segment(n);
+                self.with_segment(n, |segment| segment.clone_into(bytes));
                 Ok(())
             }
             None => self.kept.read_into(name, bytes_max, bytes),
@@ -125,7 +141,14 @@ impl Backend for Imagined {
         length: usize,
         bytes: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
-        self.kept.read_range_into(name, offset, length, bytes)
+        let Some((_, n)) = names::parse_segment(name) else {
+            return self.kept.read_range_into(name, offset, length, bytes);
+        };
+        self.with_segment(n, |segment| {
+            let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(segment.len());
+            segment[begin..segment.len().min(begin.saturating_add(length))].clone_into(bytes);
+        });
+        Ok(())
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {

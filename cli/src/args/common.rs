@@ -46,8 +46,8 @@ pub struct Common {
         value_parser = units::size
     )]
     pub cache_size: Option<u64>,
-    /// Keep nothing on this machine: the index is built in memory, about 60 bytes for each chunk of the
-    /// repository, and no one can tell whether the repository is the one that it was
+    /// Keep nothing on this machine: the index is built in memory for each run, and no one can
+    /// tell whether the repository is the one that it was
     #[arg(long, global = true, conflicts_with = "cache_size")]
     pub no_cache: bool,
     /// Print results as JSON, and progress as JSON Lines on standard error

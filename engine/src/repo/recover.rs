@@ -33,7 +33,7 @@ pub fn open_index(
     open_in(Slot::Disk(CacheSlot::take(cache, repository.id())?), repository, snapshots, monitor)
 }
 
-/// As [`open_index`], in memory: about 60 bytes for each chunk of the repository.
+/// As [`open_index`], in memory, which it takes for each chunk of the repository.
 pub fn open_index_in_memory(
     repository: &Repository,
     snapshots: &Snapshots,

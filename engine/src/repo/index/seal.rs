@@ -15,6 +15,9 @@ pub const TAG_BYTES: usize = 8;
 /// Bytes of the random number of an index.
 pub const GENERATION_BYTES: usize = 16;
 
+/// What BLAKE3 hashes at once.
+const BLOCK_BYTES: usize = 64;
+
 /// Which index of a repository it is.
 pub type Generation = [u8; GENERATION_BYTES];
 
@@ -37,12 +40,25 @@ impl IndexSecret {
 pub struct Seal(Zeroizing<[u8; 32]>);
 
 impl Seal {
-    /// The tag of an entry. Most are hashed as one block of 64 bytes.
+    /// The tag of an entry.
     pub fn tag(&self, key: &[u8], value: &[u8]) -> [u8; TAG_BYTES] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
         // With the key's length, no other key and value are hashed the same.
-        hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);
-        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        let length = (key.len() as u64).to_le_bytes();
+        let bytes = length.len() + key.len() + value.len();
+        let mut block = [0; BLOCK_BYTES];
+        // A chunk's places, of which there are very many, are one block: a hasher takes longer to be made
+        // than that takes to be hashed.
+        let hash = if let Some(input) = block.get_mut(..bytes) {
+            let (first, rest) = input.split_at_mut(length.len());
+            let (second, third) = rest.split_at_mut(key.len());
+            first.copy_from_slice(&length);
+            second.copy_from_slice(key);
+            third.copy_from_slice(value);
+            blake3::keyed_hash(&self.0, input)
+        } else {
+            blake3::Hasher::new_keyed(&self.0).update(&length).update(key).update(value).finalize()
+        };
+        let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
         [a, b, c, d, e, f, g, h]
     }
 
@@ -82,6 +98,10 @@ mod tests {
         assert_eq!(seal.open(b"keyv", &closed[1..]), None);
         assert_eq!(seal.open(b"another", &closed), None);
         assert_eq!(seal.open(b"key", b"short"), None);
+        for bytes in [0, 40, 53, 54, 500] {
+            let closed = seal.close(b"key", vec![7; bytes]);
+            assert_eq!(seal.open(b"key", &closed), Some([7; 500][..bytes].as_ref()));
+        }
         assert_eq!(secret.seal(&[2; 16]).open(b"key", &closed), None, "another index");
         let others = IndexSecret::of(&secrets(2)).seal(&[1; 16]);
         assert_eq!(others.open(b"key", &closed), None, "another repository");
