@@ -9,7 +9,7 @@ use anyhow::Result;
 use keepfast_backend::Traffic;
 use keepfast_engine::EngineError;
 use keepfast_engine::archive::{
-    ArchiveOptions, ArchiveReport, ParentChoice, Source, archive, estimate, has_parent,
+    ArchiveOptions, ArchiveReport, ParentChoice, Source, archive, can_be_read_again, estimate, has_parent,
 };
 use keepfast_engine::monitor::Monitor;
 use keepfast_engine::repo::{WriterOptions, open_index_in_memory};
@@ -67,8 +67,9 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         let report = console.during("backed up", || {
             let Opened { repository, snapshots, index } = &opened;
             match archive(repository, index, snapshots, source, &archive_options, &console) {
-                // A stream can't be read again.
-                Err(error @ EngineError::Cache { .. }) if !is_stream => {
+                Err(error @ EngineError::Cache { .. })
+                    if !is_stream && can_be_read_again(&paths, &archive_options) =>
+                {
                     console.warn(&format!("{error}. The backup begins again, with an index in memory"));
                     let index = open_index_in_memory(repository, snapshots, &console)?;
                     let source = Source::Paths(&paths);

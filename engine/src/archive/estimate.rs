@@ -1,18 +1,19 @@
 //! Counting what a backup will look at, so that a progress bar can say when it will be done.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::ArchiveOptions;
 use super::filter::Said;
 use super::reading::has_stream;
+use super::special::bytes_of_special;
 use crate::fs::sources::{Sources, Wanted};
 use crate::fs::{dir, meta};
 use crate::monitor::Progress;
@@ -126,7 +127,8 @@ impl Counting<'_> {
                 }
                 _ if options.read_special && has_stream(stat) && self.sources.name(&below()) => {
                     self.files += 1;
-                    self.bytes = self.bytes.saturating_add(size_of_device(&below()));
+                    let more = bytes_of_special(handle.as_fd(), name, stat, looked.followed);
+                    self.bytes = self.bytes.saturating_add(more);
                 }
                 _ => {}
             }
@@ -139,11 +141,4 @@ impl Counting<'_> {
 fn said_of(path: &[u8], options: &ArchiveOptions<'_>) -> Said {
     let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
     names.fold(options.said_of_root(), |above, name| options.said_below(&above, name))
-}
-
-/// How much there is to read from a block device; how much comes from a fifo, nothing tells.
-fn size_of_device(path: &[u8]) -> u64 {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(OsStr::from_bytes(path), flags, Mode::empty());
-    opened.and_then(|device| rustix::fs::seek(device, SeekFrom::End(0))).unwrap_or(0)
 }

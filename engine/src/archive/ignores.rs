@@ -21,7 +21,10 @@ use crate::fs::select::{Patterns, Reached, Verdict};
 
 /// The files' name.
 pub const IGNORE_FILE: &CStr = c".keepfastignore";
-const BYTES_MAX: u64 = 64 << 10;
+const BYTES_MAX: u64 = 16 << 10;
+/// A file counts for this many directories in each other: what patterns have matched is kept for each that
+/// is open, and directories are in each other as deep as anyone likes.
+const DEPTH_MAX: u32 = 128;
 /// Those above each other that count: every entry below is compared with all of them.
 const NESTED_MAX: usize = 8;
 
@@ -36,6 +39,8 @@ struct IgnoreFile {
     reached: Reached,
     /// Bytes of the path of the file's directory, which is the root of what it says.
     folder_bytes: usize,
+    /// How many directories below the file's own this one is.
+    depth: u32,
 }
 
 impl Ignores {
@@ -48,9 +53,10 @@ impl Ignores {
     pub fn below(&self, name: &[u8]) -> Self {
         let below = |file: &IgnoreFile| IgnoreFile {
             reached: file.patterns.below(&file.reached, name),
+            depth: file.depth + 1,
             ..file.clone()
         };
-        Self(self.0.iter().map(below).collect())
+        Self(self.0.iter().filter(|file| file.depth < DEPTH_MAX).map(below).collect())
     }
 
     /// Reads the file in a directory whose path has this many bytes without a slash at its end. Returns what
@@ -61,7 +67,7 @@ impl Ignores {
             let why = format!("{NESTED_MAX} others of its name are above it, and no more count");
             return Err(EngineError::Unusable(why));
         }
-        let content = dir::read_file(handle, IGNORE_FILE, BYTES_MAX).map_err(|error| {
+        let (content, owner) = dir::read_file(handle, IGNORE_FILE, BYTES_MAX).map_err(|error| {
             EngineError::Unusable(match Errno::from_io_error(&error) {
                 Some(Errno::LOOP) => "it is a symbolic link, which isn't followed".to_owned(),
                 _ if error.kind() == io::ErrorKind::FileTooLarge => {
@@ -70,10 +76,17 @@ impl Ignores {
                 _ => format!("it can't be read: {error}"),
             })
         })?;
+        // In a directory that many may write into, what someone puts there says nothing of others' files.
+        let folder =
+            rustix::fs::fstat(handle).map_err(EngineError::file(IGNORE_FILE.to_string_lossy().as_ref()))?;
+        if ![0, folder.st_uid, rustix::process::geteuid().as_raw()].contains(&owner) {
+            let why = format!("it belongs to user {owner}, and the directory doesn't");
+            return Err(EngineError::Unusable(why));
+        }
         let patterns = Patterns::new(&PatternLines::of(&content)?.patterns)?;
         let doubts = if self.is_empty() { patterns.doubts().to_vec() } else { Vec::new() };
         let reached = patterns.top();
-        self.0.push(IgnoreFile { patterns: Arc::new(patterns), reached, folder_bytes });
+        self.0.push(IgnoreFile { patterns: Arc::new(patterns), reached, folder_bytes, depth: 0 });
         Ok(doubts)
     }
 

@@ -20,6 +20,7 @@ mod worker;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -41,7 +42,7 @@ use crate::fs::sources::{Sources, Wanted};
 use crate::monitor::{Event, Monitor};
 use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
-    StoredSnapshot, Trees, WriterTotals, refresh_index, write_packs,
+    StoredSnapshot, Trees, WriterTotals, is_forgotten, refresh_index, write_packs,
 };
 use crate::threads::in_threads;
 pub use estimate::estimate;
@@ -82,8 +83,8 @@ pub fn archive(
         ));
     }
     let again = match &source {
-        Source::Paths(paths) => Some(*paths),
-        Source::Stream(_) => None,
+        Source::Paths(paths) if can_be_read_again(paths, options) => Some(*paths),
+        Source::Paths(_) | Source::Stream(_) => None,
     };
     let once = Once { repository, index, snapshots, options, monitor, start, sources, paths: &paths, parent };
     let mut done = once.archive(source);
@@ -155,7 +156,7 @@ impl Once<'_> {
             write_packs(&session, options.writer, |writer| run.walk(Some(writer)))
         });
         let committed = written.and_then(|(walked, totals)| {
-            if options.skip_if_unchanged && self.is_unchanged(&walked) {
+            if options.skip_if_unchanged && self.is_unchanged(&walked)? {
                 session.give_up();
                 let report = report(None, walked.tally, &totals, parent);
                 return Ok(ArchiveReport { is_unchanged: true, ..report });
@@ -173,15 +174,16 @@ impl Once<'_> {
     }
 
     /// Whether a snapshot would be as its parent, but for the directories that lead to what was named.
-    fn is_unchanged(&self, walked: &Walked) -> bool {
-        self.parent.is_some_and(|parent| {
-            let body = &parent.snapshot.body;
-            let leads = self.sources.root().is_way();
-            body.paths == self.paths
-                && body.tags == self.options.tags
-                && body.hard_links == walked.hard_links
-                && (body.tree == walked.root.0 || (leads && !walked.is_changed))
-        })
+    /// One that was forgotten meanwhile stands for nothing.
+    fn is_unchanged(&self, walked: &Walked) -> Result<bool> {
+        let Some(parent) = self.parent else { return Ok(false) };
+        let body = &parent.snapshot.body;
+        let leads = self.sources.root().is_way();
+        let is_same = body.paths == self.paths
+            && body.tags == self.options.tags
+            && body.hard_links == walked.hard_links
+            && (body.tree == walked.root.0 || (leads && !walked.is_changed));
+        Ok(is_same && !is_forgotten(self.repository, parent.snapshot.head.id)?)
     }
 
     fn commit(&self, session: &Session<'_>, walked: Walked, totals: &WriterTotals) -> Result<ArchiveReport> {
@@ -240,6 +242,13 @@ fn with_heartbeat<T>(session: &Session<'_>, every: Duration, work: impl FnOnce()
         drop(working);
         done
     })
+}
+
+/// Whether these paths can be read a second time: what a program has written into a fifo can't.
+#[must_use]
+pub fn can_be_read_again(paths: &[PathBuf], options: &ArchiveOptions<'_>) -> bool {
+    let is_fifo = |path: &PathBuf| path.metadata().is_ok_and(|found| found.file_type().is_fifo());
+    !(options.read_special && paths.iter().any(is_fifo))
 }
 
 /// Whether there is a snapshot that these paths would be compared with.

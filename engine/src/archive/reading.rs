@@ -121,7 +121,7 @@ impl<'m> FifoReader<'m> {
 impl Read for FifoReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            // A fifo that no one has opened to write ends at once when it is read; poll waits for one who does.
+            // A fifo that no one has opened to write ends at once when it is read; poll waits for a program that does.
             let mut waiting = [PollFd::from_borrowed_fd(self.handle.as_fd(), PollFlags::IN)];
             match poll(&mut waiting, Some(&PATIENCE)) {
                 Ok(0) => self.tell_of_waiting(),

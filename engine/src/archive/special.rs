@@ -1,11 +1,12 @@
 //! Block devices and fifos whose content is wanted: they become regular files.
 
+use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use keepfast_format::content::Content;
 use keepfast_format::node::Extents;
-use rustix::fs::{FileType, SeekFrom};
+use rustix::fs::{AtFlags, FileType, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::parent::Earlier;
@@ -14,7 +15,7 @@ use super::reading::{ExtentReader, file_kind, has_stream, open_to_read};
 use super::stream::{Bytes, StreamFile, StreamJob};
 use super::worker::{Job, Worker};
 use crate::error::Result;
-use crate::fs::meta;
+use crate::fs::meta::{self, Attributes};
 
 impl Worker<'_> {
     /// Reads a block device or fifo.
@@ -25,6 +26,9 @@ impl Worker<'_> {
         earlier: Earlier,
         followed: bool,
     ) -> Result<()> {
+        if self.frames.is_none() {
+            return self.count_special(place, directory, &earlier, followed);
+        }
         let opened = open_to_read(directory, place.name(), followed)
             .and_then(|(handle, stat)| if has_stream(&stat) { Ok((handle, stat)) } else { Err(Errno::LOOP) });
         let (handle, stat) = match opened {
@@ -37,12 +41,6 @@ impl Worker<'_> {
         let attributes = meta::xattrs_of(&handle);
         let (node, state) =
             self.node(place, &stat, attributes, file_kind(0, Content::empty(), Extents::Dense));
-        if self.frames.is_none() {
-            // How much comes from a fifo, nothing tells.
-            let bytes = rustix::fs::seek(&handle, SeekFrom::End(0)).unwrap_or(0);
-            self.count_file(&node, &earlier, bytes);
-            return self.fill(place, Some((node, state)));
-        }
         let handle = Arc::new(handle);
         let source = match meta::file_type(&stat) {
             FileType::Fifo => Bytes::Fifo(Arc::clone(&handle)),
@@ -52,4 +50,37 @@ impl Worker<'_> {
         self.shared.jobs.push([Job::Stream(StreamJob { file, source })]);
         Ok(())
     }
+
+    /// Counts one that a dry run doesn't read.
+    fn count_special(
+        &mut self,
+        place: &Place,
+        directory: BorrowedFd<'_>,
+        earlier: &Earlier,
+        followed: bool,
+    ) -> Result<()> {
+        let flags = if followed { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        let stat = match rustix::fs::statat(directory, place.name(), flags) {
+            Ok(stat) => stat,
+            Err(error) => {
+                self.lost(place, error);
+                return self.fill(place, None);
+            }
+        };
+        let kind = file_kind(0, Content::empty(), Extents::Dense);
+        let (node, state) = self.node(place, &stat, Attributes::default(), kind);
+        self.count_file(&node, earlier, bytes_of_special(directory, place.name(), &stat, followed));
+        self.fill(place, Some((node, state)))
+    }
+}
+
+/// How much there is to read from a block device. How much comes from a fifo, nothing tells; and it isn't
+/// opened to learn that: the program that writes into it would take this for the one that reads.
+pub fn bytes_of_special(directory: BorrowedFd<'_>, name: &CStr, stat: &Stat, followed: bool) -> u64 {
+    if meta::file_type(stat) != FileType::BlockDevice {
+        return 0;
+    }
+    let opened = open_to_read(directory, name, followed);
+    let device = opened.ok().filter(|(_, stat)| meta::file_type(stat) == FileType::BlockDevice);
+    device.and_then(|(handle, _)| rustix::fs::seek(handle, SeekFrom::End(0)).ok()).unwrap_or(0)
 }

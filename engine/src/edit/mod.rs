@@ -93,7 +93,7 @@ struct Made {
 /// What an edit ended with.
 enum Ended {
     Committed(SessionId),
-    /// Somebody has committed the same before.
+    /// The same was committed before.
     Found(SessionId),
 }
 

@@ -122,6 +122,8 @@ pub fn scan(
                         continue;
                     }
                     Fate::Named(wanted) => {
+                        // It stays for what this snapshot is of, and may go from another.
+                        level.has_match = true;
                         if removal.named.len() < NAMED_MAX {
                             removal.named.push(path.clone());
                         }

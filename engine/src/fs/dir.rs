@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
@@ -117,12 +118,13 @@ pub fn open_directory(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> 
     open_directory_as(parent, name, Opening::Listed)
 }
 
-/// Reads a regular file in a directory that has no more than this many bytes. Whatever is in its place,
-/// this neither waits nor takes more memory, nor follows a link.
-pub fn read_file(directory: impl AsFd, name: &CStr, bytes_max: u64) -> io::Result<Vec<u8>> {
+/// Reads a regular file in a directory that has no more than this many bytes; returns its owner, too.
+/// Whatever is in its place, this neither waits nor takes more memory, nor follows a link.
+pub fn read_file(directory: impl AsFd, name: &CStr, bytes_max: u64) -> io::Result<(Vec<u8>, u32)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it isn't a file"));
     }
     let mut bytes = Vec::new();
@@ -130,7 +132,7 @@ pub fn read_file(directory: impl AsFd, name: &CStr, bytes_max: u64) -> io::Resul
     if bytes.len() as u64 > bytes_max {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok(bytes)
+    Ok((bytes, metadata.uid()))
 }
 
 /// Lists an open directory, without `.` and `..`.

@@ -142,6 +142,12 @@ pub fn decide(
         if done {
             return Ok(());
         }
+        if standing == Standing::Forgotten && newest == Some(Standing::Protected) {
+            return Err(EngineError::Unusable(format!(
+                "snapshot {} is protected, and was left as it is",
+                &snapshot.short()[..8]
+            )));
+        }
         if monitor.stopped() {
             return Err(EngineError::Interrupted);
         }

@@ -58,7 +58,7 @@ struct Climb {
     from: usize,
     /// How far up it has come,
     up: usize,
-    /// in so many steps.
+    /// in this many steps.
     ups: usize,
     /// How far up from the other one.
     to: usize,

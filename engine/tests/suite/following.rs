@@ -241,6 +241,30 @@ fn what_is_written_into_a_fifo_is_backed_up_if_it_is_named() {
     assert!(std::os::unix::fs::FileTypeExt::is_fifo(&mode), "one that no one has named is a fifo");
 }
 
+/// A program that writes waits until one reads, and ends if that one goes: only the backup itself opens it.
+#[test]
+fn a_dry_run_and_an_estimate_leave_a_fifo_to_the_backup() {
+    let lab = Lab::new();
+    let fifo = lab.source().join("fifo");
+    make_fifo(&fifo);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut file = fs::OpenOptions::new().write(true).open(&fifo)?;
+            file.write_all(&[7; 100_000])
+        });
+        let dry = |options: &mut ArchiveOptions<'_>| {
+            read_special(options);
+            options.dry_run = true;
+        };
+        assert_eq!(back_up(&lab, &fifo, dry), []);
+        assert_eq!(estimated(&lab, &fifo, read_special), (1, 0));
+        assert!(!writer.is_finished(), "something has opened it to read");
+        assert_eq!(back_up(&lab, &fifo, read_special), []);
+        writer.join().expect("it ends").expect("all of it is read");
+    });
+    assert_eq!(fs::read(lab.restore("latest").join("fifo")).expect("it is a file").len(), 100_000);
+}
+
 /// Without someone who writes there is nothing to come.
 #[test]
 fn a_backup_that_waits_for_a_fifo_can_be_stopped() {

@@ -116,6 +116,42 @@ fn a_file_that_cannot_be_used_leaves_nothing_out_and_is_named() {
     }
 }
 
+/// Anyone can put a file into a shared directory, but not for others' files.
+#[test]
+fn a_file_of_another_user_says_nothing_of_what_others_have_in_a_shared_directory() {
+    if !tree::is_root() {
+        eprintln!("not tested: files of other users need root");
+        return;
+    }
+    let lab = Lab::with(|root| build(root, &["shared/of root", "own/x"]));
+    for folder in ["shared", "own"] {
+        let file = tree::write(lab.source().join(folder).join(".keepfastignore"), "*\n");
+        std::os::unix::fs::chown(file, Some(65_534), None).expect("root may");
+    }
+    std::os::unix::fs::chown(lab.source().join("own"), Some(65_534), None).expect("root may");
+    let ear = Ear::default();
+    lab.archive(Source::Paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
+    assert_eq!(backed_up(&lab), set(&["shared/of root"]));
+    let heard = ear.heard();
+    assert!(
+        matches!(&heard[..], [Heard::Notice(line)] if line.contains("belongs to user 65534")),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_file_counts_for_a_bounded_number_of_directories_in_each_other() {
+    let lab = Lab::new();
+    tree::write(lab.source().join(".keepfastignore"), "none\n");
+    let mut folder = lab.source();
+    for _ in 0..130 {
+        folder.push("d");
+        tree::write(folder.join("none"), "");
+    }
+    let report = lab.backup();
+    assert_eq!((report.ignored, backed_up(&lab).len()), (128, 2));
+}
+
 #[test]
 fn very_many_files_in_each_other_are_bounded() {
     let lab = Lab::new();
