@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod dedup;
 mod edits;
+mod edits_named;
 mod errors;
 mod far;
 mod following;
