@@ -112,7 +112,7 @@ fn a_file_that_cannot_be_used_leaves_nothing_out_and_is_named() {
     for (line, folder) in heard.iter().zip(folders) {
         let file = lab.source().join(folder).join(".keepfastignore");
         assert!(line.starts_with(&format!("{}: ", file.display())), "{line}");
-        assert_eq!(line.contains("nothing is left out by it"), folder != "doubtful", "{line}");
+        assert_eq!(line.contains("nothing is left out by this file"), folder != "doubtful", "{line}");
     }
 }
 
