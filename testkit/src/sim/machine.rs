@@ -43,11 +43,11 @@ struct Inner {
     files: std::collections::BTreeMap<String, Files>,
     /// Tags of backups that were reported as done.
     done: Vec<String>,
-    /// Tags of backups that somebody set out to forget.
+    /// Tags of backups that a user set out to forget.
     forgotten: Vec<String>,
-    /// What snapshots with a tag may bring back as well, as somebody has set out to leave files out of one.
+    /// What snapshots with a tag may bring back as well, as a user has set out to leave files out of one.
     rewritten: std::collections::BTreeMap<String, Vec<Files>>,
-    /// Names under which somebody without a key has put something, or has tried to.
+    /// Names under which a user without a key has put something, or has tried to.
     rubbish: Vec<String>,
 }
 
@@ -62,18 +62,18 @@ impl Known {
         Self(Mutex::new(self.lock().clone()))
     }
 
-    /// What a snapshot may bring back, one or another: as it was backed up, or without what somebody set
+    /// What a snapshot may bring back, one or another: as it was backed up, or without what a user set
     /// out to leave out.
     pub fn of(&self, snapshot: &Snapshot) -> Result<Vec<Files>, String> {
         let known = self.lock();
         let tag = snapshot.body.tags.first();
         let whole = tag.and_then(|tag| known.files.get(tag)).cloned();
-        let whole = whole.ok_or_else(|| format!("nobody made snapshot {:?}", snapshot.body.tags))?;
+        let whole = whole.ok_or_else(|| format!("no one made snapshot {:?}", snapshot.body.tags))?;
         let rewritten = tag.and_then(|tag| known.rewritten.get(tag)).into_iter().flatten();
         Ok(rewritten.cloned().chain([whole]).collect())
     }
 
-    /// Somebody sets out to leave the files of this name out of a snapshot.
+    /// A user sets out to leave the files of this name out of a snapshot.
     fn leave_out(&self, snapshot: &Snapshot, name: &str) -> Result<(), String> {
         let end = format!("/{name}");
         let without = |files: Files| files.into_iter().filter(|(path, _)| !path.ends_with(&end)).collect();
@@ -91,7 +91,7 @@ impl Known {
         known.done.iter().filter(|tag| !known.forgotten.contains(tag)).cloned().collect()
     }
 
-    /// Whether a finding of a check is about what somebody without a key has put into the store.
+    /// Whether a finding of a check is about what a user without a key has put into the store.
     #[must_use]
     pub fn is_rubbish(&self, object: &str) -> bool {
         // Of two packs with one id that no segment lists, nobody can tell by names which one is rubbish.
@@ -100,7 +100,7 @@ impl Known {
         self.lock().rubbish.iter().any(is_it)
     }
 
-    /// Whether somebody set out to forget a snapshot, or to put another in its place: a reader may miss it
+    /// Whether a user set out to forget a snapshot, or to put another in its place: a reader may miss it
     /// from then on.
     #[must_use]
     pub fn is_forgotten(&self, snapshot: &Snapshot) -> bool {
@@ -300,7 +300,7 @@ impl<'p> Machine<'p> {
         let ear = Ear::default();
         let editor = Editor::new(&repository, &index, options, &ear);
         match edit(&editor, &mut snapshots, id) {
-            // Somebody has forgotten or changed it meanwhile, and what it needs may be gone.
+            // A user has forgotten or changed it meanwhile, and what it needs may be gone.
             Err(EngineError::Unusable(_) | EngineError::Missing { .. }) => Ok(()),
             other => other,
         }
@@ -341,7 +341,7 @@ impl<'p> Machine<'p> {
         check_whole(&self.open()?, read, self.known).map_err(EngineError::Unusable)
     }
 
-    /// Puts something into the store, as somebody who may only create objects and has no key.
+    /// Puts something into the store, as a user who may only create objects and has no key.
     pub fn put_rubbish(&mut self) -> Result<()> {
         let (process, known) = (self.process, self.known);
         mischief::put_rubbish(process, |name| known.lock().rubbish.push(name.to_owned()))

@@ -1,4 +1,4 @@
-//! Somebody changes labels and takes files out of snapshots while others back up, forget, prune, bring
+//! A user changes labels and takes files out of snapshots while others back up, forget, prune, bring
 //! back, restore and check: whatever is left restores to what it should, and the check is clean.
 
 use std::path::Path;
