@@ -179,7 +179,8 @@ fn print(
         render::count(counts.skipped),
     ));
     if report.ignored > 0 {
-        render::line(&format!("ignored {} entries, by .keepfastignore", render::count(report.ignored)));
+        let entries = if report.ignored == 1 { "entry" } else { "entries" };
+        render::line(&format!("ignored {} {entries}, by .keepfastignore", render::count(report.ignored)));
     }
     let verb = if options.dry_run { "to read" } else { "read" };
     let stored = if options.dry_run {
