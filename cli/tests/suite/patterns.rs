@@ -115,7 +115,7 @@ fn patterns_of_other_places_are_warned_about() {
         run.err.contains("matches nothing of what is backed up")
     };
     let below = format!("{source}/docs");
-    for pattern in [&below, "/", "/*", "/tm[p]/x", "*.o", "docs/x", &format!("{source}*")] {
+    for pattern in [&below, "/*", "/tm[p]/x", "*.o", "docs/x", &format!("{source}*")] {
         assert!(!warned(&["--exclude", pattern, source]), "{pattern}");
     }
     assert!(warned(&["--exclude", "/elsewhere/x", source]));
