@@ -70,7 +70,7 @@ fn what_is_to_be_edited_and_how_has_to_be_said() {
     fs::write(&list, "# nothing\n").unwrap();
     desk.run(["rewrite", "--exclude-from", list.to_str().unwrap(), "latest"])
         .fails(2, &["there is no pattern"]);
-    assert!(desk.run(["tag", "--add", "x", "--host", "nobody"]).succeeds().err.contains("no snapshots"));
+    assert!(desk.run(["tag", "--add", "x", "--host", "nowhere"]).succeeds().err.contains("no snapshots"));
     let id = ids(&desk).remove(0);
     desk.run(["forget", "--protect", &id]).succeeds();
     desk.run(["tag", "--add", "x", &id]).fails(1, &["is protected", "--unprotect"]);

@@ -90,12 +90,12 @@ impl Counting<'_> {
             if ended.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let despite = listing.despite.get(name.to_bytes()).cloned();
-            let here = despite.clone().unwrap_or_else(|| wanted.of(name.to_bytes()));
+            let despite = listing.despite.get(name.to_bytes());
+            let here = despite.cloned().unwrap_or_else(|| wanted.of(name.to_bytes()));
             let below = || [path.as_slice(), b"/", name.to_bytes()].concat();
             let keep = |target: &rustix::fs::Stat| {
                 within.contains(&(target.st_dev, target.st_ino))
-                    || (options.one_file_system && target.st_dev != *device && !wanted.is_way())
+                    || (options.is_elsewhere(target, *device) && !wanted.is_way())
             };
             let is_named = || self.sources.name(&below());
             let Ok(looked) = options.look_at(handle.as_fd(), name, &here, keep, is_named) else { continue };
@@ -110,10 +110,10 @@ impl Counting<'_> {
                     if options.is_own(stat) {
                         continue;
                     }
-                    let wanted = match wanted {
-                        _ if despite.is_some() => here,
-                        Wanted::Below(_) => here,
-                        _ => options.wanted_of(&looked, *device, self.sources, below),
+                    let wanted = if wanted.is_way() || despite.is_some() {
+                        here
+                    } else {
+                        options.wanted_of(&looked, *device, self.sources, below)
                     };
                     self.stack.push(Pending {
                         above: Rc::clone(&handle),
@@ -127,7 +127,7 @@ impl Counting<'_> {
                 }
                 _ if options.read_special && has_stream(stat) && self.sources.name(&below()) => {
                     self.files += 1;
-                    let more = bytes_of_special(handle.as_fd(), name, stat, looked.followed);
+                    let more = bytes_of_special(handle.as_fd(), name, &looked);
                     self.bytes = self.bytes.saturating_add(more);
                 }
                 _ => {}

@@ -178,6 +178,11 @@ impl ArchiveOptions<'_> {
         self.never_enter.contains(&(stat.st_dev, stat.st_ino))
     }
 
+    /// Whether something is on another file system than `device`, and those are left alone.
+    pub(super) fn is_elsewhere(&self, stat: &Stat, device: u64) -> bool {
+        self.one_file_system && stat.st_dev != device
+    }
+
     /// What is wanted of a directory below one on `device` of which all is: nothing but itself if it is
     /// where another file system begins that is to be left alone, unless that was named.
     pub(super) fn wanted_of(
@@ -187,7 +192,7 @@ impl ArchiveOptions<'_> {
         sources: &Sources,
         path: impl FnOnce() -> Vec<u8>,
     ) -> Wanted {
-        if self.one_file_system && looked.stat.st_dev != device {
+        if self.is_elsewhere(&looked.stat, device) {
             sources.at(&path()).unwrap_or(Wanted::Itself)
         } else {
             Wanted::All { followed: looked.followed }

@@ -386,10 +386,7 @@ fn root_of_parent(shared: &Shared<'_>, parent: Option<&StoredSnapshot>) -> Paren
         }
         _ => Ok(ParentDirectory::default()),
     };
-    loaded.unwrap_or_else(|error| {
-        shared.report_parent(&error);
-        ParentDirectory::default()
-    })
+    shared.of_parent(loaded)
 }
 
 /// The root directory, with the way to each path that was asked for.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use keepfast_format::content::Content;
 use keepfast_format::node::Extents;
-use rustix::fs::{AtFlags, FileType, SeekFrom, Stat};
+use rustix::fs::{FileType, SeekFrom};
 use rustix::io::Errno;
 
+use super::filter::Looked;
 use super::parent::Earlier;
 use super::pending::Place;
 use super::reading::{ExtentReader, file_kind, has_stream, open_to_read};
@@ -18,18 +19,21 @@ use crate::error::Result;
 use crate::fs::meta::{self, Attributes};
 
 impl Worker<'_> {
-    /// Reads a block device or fifo.
+    /// Reads a block device or fifo; a dry run only counts it.
     pub fn read_special(
         &mut self,
         place: &Place,
         directory: BorrowedFd<'_>,
         earlier: Earlier,
-        followed: bool,
+        looked: &Looked,
     ) -> Result<()> {
+        let empty = file_kind(0, Content::empty(), Extents::Dense);
         if self.frames.is_none() {
-            return self.count_special(place, directory, &earlier, followed);
+            let (node, state) = self.node(place, &looked.stat, Attributes::default(), empty);
+            self.count_file(&node, &earlier, bytes_of_special(directory, place.name(), looked));
+            return self.fill(place, Some((node, state)));
         }
-        let opened = open_to_read(directory, place.name(), followed)
+        let opened = open_to_read(directory, place.name(), looked.followed)
             .and_then(|(handle, stat)| if has_stream(&stat) { Ok((handle, stat)) } else { Err(Errno::LOOP) });
         let (handle, stat) = match opened {
             Ok(opened) => opened,
@@ -39,8 +43,7 @@ impl Worker<'_> {
             }
         };
         let attributes = meta::xattrs_of(&handle);
-        let (node, state) =
-            self.node(place, &stat, attributes, file_kind(0, Content::empty(), Extents::Dense));
+        let (node, state) = self.node(place, &stat, attributes, empty);
         let handle = Arc::new(handle);
         let source = match meta::file_type(&stat) {
             FileType::Fifo => Bytes::Fifo(Arc::clone(&handle)),
@@ -50,37 +53,15 @@ impl Worker<'_> {
         self.shared.jobs.push([Job::Stream(StreamJob { file, source })]);
         Ok(())
     }
-
-    /// Counts one that a dry run doesn't read.
-    fn count_special(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        earlier: &Earlier,
-        followed: bool,
-    ) -> Result<()> {
-        let flags = if followed { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-        let stat = match rustix::fs::statat(directory, place.name(), flags) {
-            Ok(stat) => stat,
-            Err(error) => {
-                self.lost(place, error);
-                return self.fill(place, None);
-            }
-        };
-        let kind = file_kind(0, Content::empty(), Extents::Dense);
-        let (node, state) = self.node(place, &stat, Attributes::default(), kind);
-        self.count_file(&node, earlier, bytes_of_special(directory, place.name(), &stat, followed));
-        self.fill(place, Some((node, state)))
-    }
 }
 
 /// How much there is to read from a block device. How much comes from a fifo, nothing tells; and it isn't
 /// opened to learn that: the program that writes into it would take this for the one that reads.
-pub fn bytes_of_special(directory: BorrowedFd<'_>, name: &CStr, stat: &Stat, followed: bool) -> u64 {
-    if meta::file_type(stat) != FileType::BlockDevice {
+pub fn bytes_of_special(directory: BorrowedFd<'_>, name: &CStr, looked: &Looked) -> u64 {
+    if meta::file_type(&looked.stat) != FileType::BlockDevice {
         return 0;
     }
-    let opened = open_to_read(directory, name, followed);
+    let opened = open_to_read(directory, name, looked.followed);
     let device = opened.ok().filter(|(_, stat)| meta::file_type(stat) == FileType::BlockDevice);
     device.and_then(|(handle, _)| rustix::fs::seek(handle, SeekFrom::End(0)).ok()).unwrap_or(0)
 }

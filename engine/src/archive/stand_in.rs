@@ -81,7 +81,8 @@ impl Worker<'_> {
                 own,
                 place: way.last().cloned(),
             });
-            parent = self.parent_below(&directory, name.to_bytes());
+            let mut known = directory.parent.cursor(shared.trees);
+            parent = shared.parent_below(shared.of_parent(known.find(name.to_bytes())));
             way.push(Place { page: directory.page(0), slot: 0 });
             live = live.and_then(|live| open_directory_as(&live, &name, Opening::Passed).ok());
             (wanted, said) = (next, below);
@@ -95,16 +96,6 @@ impl Worker<'_> {
             None => self.begin_root(&handle, parent, wanted)?,
         };
         Ok(Begun { directory, handle, way })
-    }
-
-    fn parent_below(&self, directory: &Directory, name: &[u8]) -> ParentDirectory {
-        let Some(trees) = self.shared.trees else { return ParentDirectory::default() };
-        let mut cursor = directory.parent.cursor(Some(trees));
-        let below = cursor.find(name).and_then(|known| ParentDirectory::below(trees, known));
-        below.unwrap_or_else(|error| {
-            self.shared.report_parent(&error);
-            ParentDirectory::default()
-        })
     }
 
     /// The node of a directory that leads to the path: as it is here, or as system directories are.

@@ -4,17 +4,17 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keepfast_format::content::{ChunkRef, Content, ContentBuilder};
+use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
-use keepfast_format::limits;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::state::{State, StatePageWriter, StateTree};
-use keepfast_format::tree::{PageRef, PageWriter, Tree, encode_blob};
+use keepfast_format::tree::{PageRef, PageWriter, Tree};
 
 use super::pending::{Directory, Entry, Page, Place, StoredPage};
 use super::worker::Worker;
 use crate::error::Result;
+use crate::repo::store_blob;
 
 impl Worker<'_> {
     /// Says what became of an entry.
@@ -130,13 +130,7 @@ impl Worker<'_> {
 
     /// Stores bytes as a blob.
     pub fn store_blob(&mut self, bytes: &[u8]) -> Result<Content> {
-        let mut builder = ContentBuilder::default();
-        for piece in bytes.chunks(limits::BLOB_PIECE_BYTES) {
-            let plain = encode_blob(piece);
-            let reference = ChunkRef { id: self.store_metadata(&plain)?, len: plain.len() as u32 };
-            builder.push(reference, &mut |list| self.store_metadata(&list))?;
-        }
-        builder.finish(&mut |list| self.store_metadata(&list))
+        store_blob(bytes, &mut |plain| self.store_metadata(plain))
     }
 }
 

@@ -148,10 +148,7 @@ impl Worker<'_> {
             let place = Place { page: Arc::clone(page), slot };
             let despite = directory.wanted_despite(name.to_bytes());
             let wanted = despite.unwrap_or_else(|| directory.wanted.of(name.to_bytes()));
-            let known = parent.find(name.to_bytes()).unwrap_or_else(|error| {
-                shared.report_parent(&error);
-                None
-            });
+            let known = shared.of_parent(parent.find(name.to_bytes()));
             // What has to be read anyway is opened at once, and looked at then.
             if known.is_none() && directory.names.is_listed_as_file(index) && self.frames.is_some() {
                 self.read_file(&place, handle.as_fd(), Earlier::Nothing, false)?;
@@ -178,15 +175,7 @@ impl Worker<'_> {
                     self.fill(&place, None)?;
                     continue;
                 };
-                let parent = shared.trees.map_or_else(
-                    || Ok(ParentDirectory::default()),
-                    |trees| ParentDirectory::below(trees, known),
-                );
-                let parent = parent.unwrap_or_else(|error| {
-                    shared.report_parent(&error);
-                    ParentDirectory::default()
-                });
-                let above = Arc::clone(handle);
+                let (above, parent) = (Arc::clone(handle), shared.parent_below(known));
                 below.push(Job::Directory(DirectoryJob { place, above, parent, wanted }));
             } else {
                 self.walk_entry(&place, handle.as_fd(), &looked, known)?;
@@ -217,7 +206,7 @@ impl Worker<'_> {
                 )));
                 return true;
             }
-            options.one_file_system && target.st_dev != directory.device && !directory.wanted.is_way()
+            options.is_elsewhere(target, directory.device) && !directory.wanted.is_way()
         };
         options.look_at(handle, place.name(), wanted, keep, || sources.name(&place.path()))
     }
@@ -233,7 +222,7 @@ impl Worker<'_> {
         let Shared { options, sources, .. } = self.shared;
         let earlier = || known.map_or(Earlier::Nothing, |(node, _)| Earlier::Known(Box::new(node.clone())));
         if options.read_special && has_stream(stat) && sources.name(&place.path()) {
-            return self.read_special(place, handle, earlier(), followed);
+            return self.read_special(place, handle, earlier(), looked);
         }
         if meta::file_type(stat) == FileType::RegularFile && self.shared.options.is_too_large(stat) {
             return self.fill(place, None);

@@ -6,18 +6,20 @@ use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::chunker::Chunker;
 use keepfast_format::ids::ChunkId;
-use keepfast_format::node::Timestamp;
+use keepfast_format::node::{Node, Timestamp};
 use keepfast_format::snapshot::Statistics;
+use keepfast_format::state::State;
 
 use super::ArchiveOptions;
 use super::bundle::Bundle;
+use super::parent::ParentDirectory;
 use super::pending::{DirectoryJob, PagesJob, Place};
 use super::stream::{PieceJob, StreamJob};
 use crate::chunk::Piece;
 use crate::error::{EngineError, Result};
 use crate::fs::sources::Sources;
 use crate::jobs::{Jobs, Next};
-use crate::monitor::Monitor;
+use crate::monitor::{Event, Monitor};
 use crate::repo::{FrameWriter, PackWriter, Trees};
 
 /// What there is to do.
@@ -216,14 +218,22 @@ impl Tally {
     }
 }
 
-/// Reports that the parent can't be used, once.
 impl Shared<'_> {
-    /// Says so the first time that a part of the parent snapshot can't be read.
-    pub fn report_parent(&self, error: &EngineError) {
-        if !self.parent_reported.swap(true, Ordering::Relaxed) {
-            self.monitor.event(crate::monitor::Event::Notice(format!(
-                "parts of the parent snapshot can't be read, so files there are read again: {error}"
-            )));
-        }
+    /// What was read of the parent snapshot; nothing if it can't be read, which is said the first time.
+    pub fn of_parent<T: Default>(&self, read: Result<T>) -> T {
+        read.unwrap_or_else(|error| {
+            if !self.parent_reported.swap(true, Ordering::Relaxed) {
+                self.monitor.event(Event::Notice(format!(
+                    "parts of the parent snapshot can't be read, so files there are read again: {error}"
+                )));
+            }
+            T::default()
+        })
+    }
+
+    /// The parent's directory below one, by what is known of its entry.
+    pub fn parent_below(&self, known: Option<(&Node, &State)>) -> ParentDirectory {
+        let Some(trees) = self.trees else { return ParentDirectory::default() };
+        self.of_parent(ParentDirectory::below(trees, known))
     }
 }

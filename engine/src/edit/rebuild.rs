@@ -6,13 +6,11 @@
 
 use std::collections::HashMap;
 
-use keepfast_format::content::{ChunkRef, Content, ContentBuilder};
+use keepfast_format::content::Content;
 use keepfast_format::keys::ChunkKind;
-use keepfast_format::limits;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 use keepfast_format::state::State;
-use keepfast_format::tree::encode_blob;
 
 use super::bundles::Bundles;
 use super::fate::{Fate, Fates};
@@ -22,7 +20,7 @@ use super::scan::Known;
 use crate::error::{EngineError, Result};
 use crate::fs::sources::Wanted;
 use crate::monitor::Monitor;
-use crate::repo::{FrameCache, FrameWriter, PackWriter, Trees};
+use crate::repo::{FrameCache, FrameWriter, PackWriter, Trees, store_blob};
 
 /// Makes trees.
 pub struct Rebuild<'a> {
@@ -293,13 +291,6 @@ impl<'a> Rebuild<'a> {
 
     fn store_blob(&mut self, bytes: &[u8]) -> Result<Content> {
         let frames = &mut self.frames;
-        let mut store = |plain: &[u8]| frames.store(ChunkKind::Metadata, plain).map(|(id, _)| id);
-        let mut builder = ContentBuilder::default();
-        for piece in bytes.chunks(limits::BLOB_PIECE_BYTES) {
-            let plain = encode_blob(piece);
-            let reference = ChunkRef { id: store(&plain)?, len: plain.len() as u32 };
-            builder.push(reference, &mut |list: Vec<u8>| store(&list))?;
-        }
-        builder.finish(&mut |list: Vec<u8>| store(&list))
+        store_blob(bytes, &mut |plain| frames.store(ChunkKind::Metadata, plain).map(|(id, _)| id))
     }
 }

@@ -1,5 +1,6 @@
 //! The repository, and what reads from it and writes into it. No verbs here.
 
+mod blob;
 mod cache;
 mod catalogue;
 mod claims;
@@ -34,6 +35,7 @@ mod states;
 mod trees;
 mod writer;
 
+pub use blob::store_blob;
 pub use cache::{CachedRepository, check_cache, clear_cache, describe_cache, other_caches, trim_cache};
 pub use catalogue::{DeadSessions, dead_sessions, is_named_dead, list_catalogue, names_dead, read_catalogue};
 pub use epochs::{EpochFlaw, Epochs, Told, find_condemned, find_verdict, read_condemned};

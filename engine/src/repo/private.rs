@@ -1,12 +1,16 @@
 //! Folders that only this user can change: what a cache is kept in. Another user who could write there
 //! could make this one read, overwrite or remove what it never meant to.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags};
+
+use crate::fs::dir;
 
 const FOLDER_MODE: u32 = 0o700;
 /// Of files that are made here.
@@ -100,16 +104,8 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 /// Reads a file of no more than this many bytes. Whatever someone has put in its place, this neither
 /// waits nor takes more memory.
 pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it isn't a file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(ErrorKind::FileTooLarge.into());
-    }
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    let (bytes, _) = dir::read_file(CWD, &name, bytes_max)?;
     Ok(bytes)
 }
 
