@@ -4,9 +4,11 @@
 //! letters, digits, `/`, `.` and `-`.
 
 mod access;
+mod cancel;
 mod direct;
 mod error;
 mod limited;
+mod link;
 mod local;
 mod memory;
 mod naming;
@@ -19,8 +21,10 @@ mod traffic;
 use std::ops::ControlFlow;
 
 pub use access::share_with_group;
+pub use cancel::Cancel;
 pub use error::{BackendError, NAME_BYTES_MAX, NotAnObject, Operation};
 pub use limited::LimitedBackend;
+pub use link::{Notices, RateLimits, RunLink};
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
 pub use naming::NoExclusiveNames;
