@@ -6,7 +6,7 @@ use std::sync::Arc;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use keepfast_backend::MemoryBackend;
-use keepfast_benches::{Deaf, random, text};
+use keepfast_benches::{random, run, text};
 use keepfast_engine::repo::{
     Index, InitOptions, Repository, Session, SessionOptions, Snapshots, WriterOptions, open_index,
     write_packs,
@@ -160,14 +160,13 @@ fn index_of(chunks: usize, cache: &std::path::Path) -> (Index, Vec<ChunkId>) {
     let repository = Repository::init(Arc::new(MemoryBackend::default()), b"benchmark", &options)
         .expect("a new repository");
     let load = || {
-        let snapshots = Snapshots::load(&repository).expect("no snapshots");
-        open_index(&repository, cache, &snapshots, &Deaf::default()).expect("an index")
+        let snapshots = Snapshots::load(&repository, &run()).expect("no snapshots");
+        open_index(&repository, cache, &snapshots, &run()).expect("an index")
     };
     let index = load();
-    let deaf = Deaf::default();
-    let options =
-        SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None, ended: None };
-    let session = Session::begin(&repository, &index, &options, &deaf).expect("a session");
+    let run = run();
+    let options = SessionOptions { program: "benchmark", parent: None, ended: None };
+    let session = Session::begin(&repository, &index, &options, &run).expect("a session");
     let (ids, _) = write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();
         let ids: Result<Vec<ChunkId>, _> = (0..chunks)

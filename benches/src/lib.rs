@@ -1,8 +1,12 @@
-//! What benchmarks share: data that is the same in every run, and a monitor.
+//! What benchmarks share: data that is the same in every run, and a run that no one listens to.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
 
-use keepfast_engine::monitor::{Event, Monitor, Progress};
+use keepfast_backend::Cancel;
+use keepfast_engine::run::{Host, RunContext, Unheard};
+use keepfast_format::node::Timestamp;
 
 /// Bytes that don't compress.
 #[must_use]
@@ -38,22 +42,37 @@ pub fn text(label: &str, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A monitor that nobody listens to.
-#[derive(Default)]
-pub struct Deaf {
-    progress: Progress,
-    stop: AtomicBool,
+/// A run with all threads of this machine.
+#[must_use]
+pub fn run() -> RunContext {
+    let threads = available_parallelism().map_or(2, usize::from);
+    RunContext::new(Arc::new(Timeless), Arc::new(Unheard)).with_threads(threads)
 }
 
-impl Monitor for Deaf {
-    fn event(&self, _: Event<'_>) {}
+/// A machine without a clock and without users.
+struct Timeless;
 
-    fn progress(&self) -> &Progress {
-        &self.progress
+impl Host for Timeless {
+    fn now(&self) -> Timestamp {
+        Timestamp::default()
     }
 
-    fn stop(&self) -> &AtomicBool {
-        &self.stop
+    fn sleep(&self, _: Duration, _: &Cancel) {}
+
+    fn user_name(&self, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn group_name(&self, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn user_id(&self, _: &[u8]) -> Option<u32> {
+        None
+    }
+
+    fn group_id(&self, _: &[u8]) -> Option<u32> {
+        None
     }
 }
 

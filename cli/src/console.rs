@@ -2,78 +2,82 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use keepfast_engine::monitor::{Event, Monitor, Progress};
-use serde_json::json;
+use keepfast_backend::Cancel;
+use keepfast_engine::run::{Event, Listener, Progress, RunContext};
+use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::Common;
-use crate::{lines, render};
+use crate::host::SystemHost;
+use crate::{lines, manners, render};
 
 const REDRAW: Duration = Duration::from_millis(100);
 const JSON_PROGRESS: Duration = Duration::from_secs(1);
 
-/// Hears the engine's events, counts in its progress, and carries the wish to stop.
+/// What a command has to talk to: the run that the engine works in, and the person or script that hears of it.
 pub struct Console {
+    run: RunContext,
+    display: Arc<Display>,
+}
+
+/// Where a run's events go.
+struct Display {
     json: bool,
     quiet: bool,
     bar: ProgressBar,
-    progress: Progress,
-    stop: Arc<AtomicBool>,
-    findings: AtomicU64,
 }
 
 impl Console {
-    /// A console that stops at the first SIGINT or SIGTERM, and ends the process at the second.
+    /// A console whose run is cancelled by the first SIGINT or SIGTERM; the second one ends the process.
     pub fn new(common: &Common) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let cancel = Cancel::new();
         for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-            signal_hook::flag::register(signal, Arc::clone(&stop))?;
+            signal_hook::flag::register_conditional_shutdown(signal, 130, cancel.flag())?;
+            signal_hook::flag::register(signal, cancel.flag())?;
         }
         let visible = !common.json && !common.quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Ok(Self {
-            json: common.json,
-            quiet: common.quiet,
-            bar: ProgressBar::with_draw_target(None, target),
-            progress: Progress::default(),
-            stop,
-            findings: AtomicU64::new(0),
-        })
+        let bar = ProgressBar::with_draw_target(None, target);
+        let display = Arc::new(Display { json: common.json, quiet: common.quiet, bar });
+        let listener: Arc<dyn Listener> = Arc::clone(&display) as Arc<dyn Listener>;
+        let run = RunContext::new(Arc::new(SystemHost), listener)
+            .with_cancel(cancel)
+            .with_threads(manners::threads(common));
+        Ok(Self { run, display })
     }
 
-    /// Whether anything was skipped or found.
-    pub fn has_findings(&self) -> bool {
-        self.findings.load(Ordering::Relaxed) > 0
+    /// What the engine works in.
+    pub fn run(&self) -> &RunContext {
+        &self.run
     }
 
     /// The flag that signals set.
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
+        self.run.cancel().flag()
     }
 
-    /// Whether somebody looks at a progress bar.
+    /// Whether someone looks at a progress bar.
     pub fn is_watched(&self) -> bool {
-        !self.bar.is_hidden()
+        !self.display.bar.is_hidden()
     }
 
     /// A line for a person.
     pub fn say(&self, line: &str) {
-        if !self.quiet && !self.json {
-            self.bar.suspend(|| lines::message(line));
+        if !self.display.quiet && !self.display.json {
+            self.display.bar.suspend(|| lines::message(line));
         }
     }
 
     /// A warning: something that is most likely not as it was meant.
     pub fn warn(&self, text: &str) {
-        if !self.quiet {
-            self.bar.suspend(|| render::note("warning", text, self.json));
+        if !self.display.quiet {
+            self.display.bar.suspend(|| render::note("warning", text, self.display.json));
         }
     }
 
@@ -90,42 +94,40 @@ impl Console {
 
     fn draw(&self, what: &'static str, ended: &mpsc::Receiver<()>) {
         let begun = Instant::now();
-        let pause = if self.json { JSON_PROGRESS } else { REDRAW };
+        let Display { json, quiet, bar } = &*self.display;
+        let pause = if *json { JSON_PROGRESS } else { REDRAW };
         let mut styled = None;
         while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
-            let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
-            let (files, bytes) = (read(&self.progress.files), read(&self.progress.bytes));
-            let (files_expected, bytes_expected) =
-                (read(&self.progress.files_expected), read(&self.progress.bytes_expected));
-            if self.json && !self.quiet {
-                let line = json!({
-                    "type": "progress", "seconds": begun.elapsed().as_secs_f64(), "files": files, "bytes": bytes,
-                    "files_expected": files_expected, "bytes_expected": bytes_expected,
-                });
-                lines::message_document(&line);
+            let progress = self.run.counters().progress();
+            if *json && !quiet {
+                let seconds = begun.elapsed().as_secs_f64();
+                lines::message_document(&ProgressLine { kind: "progress", seconds, progress });
             }
-            if self.bar.is_hidden() {
+            if bar.is_hidden() {
                 continue;
             }
-            let total_known = bytes_expected > 0;
+            let total_known = progress.bytes_expected > 0;
             if styled != Some(total_known) {
-                self.bar.set_style(style(total_known));
+                bar.set_style(style(total_known));
                 styled = Some(total_known);
             }
-            self.bar.set_length(bytes_expected.max(bytes));
-            self.bar.set_position(bytes);
-            self.bar.set_message(format!("{what} {} files, {}", HumanCount(files), HumanBytes(bytes)));
+            bar.set_length(progress.bytes_expected.max(progress.bytes));
+            bar.set_position(progress.bytes);
+            let done = (HumanCount(progress.files), HumanBytes(progress.bytes));
+            bar.set_message(format!("{what} {} files, {}", done.0, done.1));
         }
-        self.bar.finish_and_clear();
+        bar.finish_and_clear();
     }
+}
 
-    fn tell(&self, kind: &str, object: &str, what: &str) {
-        if self.json {
-            lines::message_document(&json!({ "type": kind, "object": object, "message": what }));
-        } else {
-            self.bar.suspend(|| lines::message(&format!("{kind}: {object}: {what}")));
-        }
-    }
+/// How far a run is, as scripts see it.
+#[derive(Serialize)]
+struct ProgressLine {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    seconds: f64,
+    #[serde(flatten)]
+    progress: Progress,
 }
 
 /// With a total there is a bar and a time of arrival; without one only a rate.
@@ -138,48 +140,21 @@ fn style(total_known: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-impl Monitor for Console {
-    fn event(&self, event: Event<'_>) {
-        match event {
-            Event::Skipped { path, why } => {
-                self.findings.fetch_add(1, Ordering::Relaxed);
-                self.tell("skipped", &path.display().to_string(), &why);
-            }
-            Event::Finding { object, what } => {
-                self.findings.fetch_add(1, Ordering::Relaxed);
-                self.tell("damaged", &object, &what);
-            }
-            Event::Unreachable { object, what } => {
-                self.findings.fetch_add(1, Ordering::Relaxed);
-                self.tell("unreachable", &object, &what);
-            }
-            Event::Vanished { path } if !self.quiet => {
-                self.tell("gone", &path.display().to_string(), "it was removed before it could be read");
-            }
-            Event::Changed { path } if !self.quiet => {
-                self.tell(
-                    "changed",
-                    &path.display().to_string(),
-                    "it was written to while it was read; the next backup reads it again",
-                );
-            }
-            // It is what a dry run was asked for.
-            Event::WouldRemove { path } if self.json => {
-                self.tell("would_remove", &path.display().to_string(), "the snapshot doesn't have it");
-            }
-            Event::WouldRemove { path } => {
-                self.bar.suspend(|| lines::message(&format!("would remove {}", path.display())));
-            }
-            Event::Notice(line) if !self.quiet => self.tell("note", "keepfast", &line),
-            Event::Vanished { .. } | Event::Changed { .. } | Event::Notice(_) => {}
+impl Listener for Display {
+    fn event(&self, event: &Event) {
+        let is_minor = matches!(event, Event::Gone { .. } | Event::Changed { .. } | Event::Notice(_));
+        // That a phase begins is told to scripts: for people the progress bar says enough.
+        let is_phase = matches!(event, Event::Phase(_));
+        if (self.quiet && (is_minor || is_phase)) || (is_phase && !self.json) {
+            return;
         }
-    }
-
-    fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    fn stop(&self) -> &AtomicBool {
-        &self.stop
+        if self.json {
+            return lines::message_document(event);
+        }
+        self.bar.suspend(|| match event {
+            // It is what a dry run was asked for.
+            Event::WouldRemove { path } => lines::message(&format!("would remove {}", path.display())),
+            _ => lines::message(&format!("{}: {}: {}", event.kind(), event.object(), event.message())),
+        });
     }
 }

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// Why standard output takes nothing any more.
@@ -37,8 +38,11 @@ pub fn message(text: &str) {
 }
 
 /// A message for scripts.
-pub fn message_document(value: &Value) {
-    let _ = writeln!(io::stderr(), "{value}");
+pub fn message_document(value: &impl Serialize) {
+    // Each line goes out whole, whatever other threads write.
+    if let Ok(line) = serde_json::to_string(value) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
 }
 
 /// Whether standard output takes nothing any more, so that there is no one to list anything for.

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod console;
+mod host;
 mod lines;
 mod manners;
 mod patterns;
@@ -41,10 +42,6 @@ fn main() -> ExitCode {
     raise_open_files();
     if arguments.common.nice {
         manners::be_nice();
-    }
-    if let Some(threads) = arguments.common.threads {
-        // It fails where there is a pool already, and here there is none yet.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
     }
     let json = arguments.common.json;
     let only_shows = arguments.command.only_shows();

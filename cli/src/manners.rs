@@ -37,11 +37,14 @@ pub struct Share {
     pub uploads: usize,
 }
 
+/// The threads that a run may have, as far as memory allows.
+pub fn threads(common: &Common) -> usize {
+    common.threads.map_or_else(|| std::thread::available_parallelism().map_or(2, usize::from), usize::from)
+}
+
 /// The share of a command, whose repository has packs of this size.
 pub fn share(common: &Common, pack_bytes: u32, work: Work) -> Result<Share> {
-    let wanted = common
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(2, usize::from), usize::from);
+    let wanted = threads(common);
     let remote = settings::is_remote(common);
     let wanted = if remote && work == Work::ReadFrames { wanted.max(REMOTE_READERS_MIN) } else { wanted };
     let pack_mib = (pack_bytes as usize).div_ceil(1 << 20);

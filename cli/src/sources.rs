@@ -8,7 +8,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
-use keepfast_engine::monitor::{Event, Monitor};
+use keepfast_engine::run::Event;
 
 use crate::args::Backup;
 use crate::console::Console;
@@ -53,24 +53,24 @@ pub fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf
                     || options.stored_as.is_some()
                     || std::fs::metadata(path).is_ok_and(|target| is_taken(&target));
                 if kind.is_symlink() && !is_followed {
-                    console.event(Event::Notice(format!(
+                    console.run().notice(format!(
                         "{} is a symbolic link, and the link is backed up; --follow-sources, or a slash behind the \
                          name of a directory, backs up what it points to",
                         path.display()
-                    )));
+                    ));
                 }
                 if kind.is_char_device() || (is_special(kind) && !options.read_special) {
                     let how = if kind.is_char_device() { "--stdin" } else { "--read-special" };
-                    console.event(Event::Notice(format!(
+                    console.run().notice(format!(
                         "{} is a pipe or device, and is backed up as that; {how} backs up what comes from it",
                         path.display()
-                    )));
+                    ));
                 }
                 paths.push(settings::absolute(path)?);
             }
             Err(error) => {
                 if wanted.len() > 1 {
-                    console.event(Event::Skipped { path, why: error.to_string() });
+                    console.run().tell(&Event::Skipped { path: path.clone(), why: error.to_string() });
                 }
                 last_error = Some((path, error));
             }

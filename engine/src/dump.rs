@@ -9,8 +9,8 @@ use keepfast_format::node::NodeKind;
 use keepfast_format::snapshot::Snapshot;
 
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
 use crate::repo::{FrameCache, Index, Repository, Trees, gather};
+use crate::run::RunContext;
 
 /// Content that is fetched at once. The larger, the fewer frames are read twice when a file's
 /// chunks are scattered; three windows are in memory.
@@ -23,10 +23,10 @@ pub fn dump(
     snapshot: &Snapshot,
     path: &[u8],
     out: &mut dyn Write,
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<u64> {
-    let dumped = dump_file(repository, index, snapshot, path, out, monitor);
-    index.report_demoted(monitor, |_| false);
+    let dumped = dump_file(repository, index, snapshot, path, out, run);
+    run.report_suspects(|_| false);
     dumped
 }
 
@@ -36,9 +36,9 @@ fn dump_file(
     snapshot: &Snapshot,
     path: &[u8],
     out: &mut dyn Write,
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<u64> {
-    let frames = FrameCache::new(repository, index);
+    let frames = FrameCache::new(repository, index, run);
     let trees = Trees::new(&frames);
     let unusable = |what: &str| {
         EngineError::Unusable(format!(
@@ -57,16 +57,16 @@ fn dump_file(
     let mut file = Dumped { out, before, extents: layout.extents.into_iter(), end: 0, left: 0 };
     thread::scope(|scope| {
         let (windows, fetched) = bounded(0);
-        let data = FrameCache::of_data(repository, index);
+        let data = FrameCache::of_data(repository, index, run);
         let fetching = scope.spawn(move || fetch_all(trees, &data, &content, content_bytes, &windows));
         // If writing fails, the other side notices that nobody takes its windows.
         for window in fetched {
             for chunk in window {
-                if monitor.stopped() {
+                if run.is_cancelled() {
                     return Err(EngineError::Interrupted);
                 }
                 let written = file.content(&chunk).map_err(EngineError::file("standard output"))?;
-                monitor.progress().add(0, written);
+                run.count(0, written);
             }
         }
         fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

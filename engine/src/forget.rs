@@ -3,17 +3,15 @@
 use std::collections::HashSet;
 
 use keepfast_format::ids::SessionId;
-use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Snapshot, SnapshotBody};
 use keepfast_format::standing::Standing;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
 use crate::repo::{
     CommitRequest, FrameCache, Index, Reach, Repository, Seen, Session, SessionOptions, Snapshots,
     StoredSnapshot, WriterTotals, decide, hold_all,
 };
+use crate::run::RunContext;
 
 /// Forgets snapshots: from the next prune on, what only they need is removed. All of them are
 /// looked at first; if one is protected, none is forgotten.
@@ -21,29 +19,22 @@ pub fn forget(
     repository: &Repository,
     snapshots: &Snapshots,
     ids: &[SessionId],
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<()> {
     snapshots.must_be_unprotected(ids)?;
-    ids.par_iter().try_for_each(|id| decide(repository, *id, Standing::Forgotten, monitor))
+    run.pool().map(ids, |id| decide(repository, *id, Standing::Forgotten, run)).into_iter().collect()
 }
 
 /// Protects snapshots from being forgotten, or ends that.
-pub fn protect(
-    repository: &Repository,
-    ids: &[SessionId],
-    protected: bool,
-    monitor: &dyn Monitor,
-) -> Result<()> {
+pub fn protect(repository: &Repository, ids: &[SessionId], protected: bool, run: &RunContext) -> Result<()> {
     let standing = if protected { Standing::Protected } else { Standing::Unprotected };
-    ids.iter().try_for_each(|id| decide(repository, *id, standing, monitor))
+    ids.iter().try_for_each(|id| decide(repository, *id, standing, run))
 }
 
 /// How to undelete.
-pub struct UndeleteOptions<'a> {
+pub struct UndeleteOptions {
     /// The program's name and version.
     pub program: String,
-    /// The time.
-    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
 }
 
 /// Brings a forgotten snapshot back: a new session commits the same tree. It fails, and leaves
@@ -53,12 +44,12 @@ pub fn undelete(
     index: &Index,
     snapshots: &Snapshots,
     forgotten: &StoredSnapshot,
-    options: &UndeleteOptions<'_>,
-    monitor: &dyn Monitor,
+    options: &UndeleteOptions,
+    run: &RunContext,
 ) -> Result<Snapshot> {
-    let begun = SessionOptions { program: &options.program, clock: options.clock, parent: None, ended: None };
-    let session = Session::begin(repository, index, &begun, monitor)?;
-    let held = index.compare_with_store(repository).and_then(|()| refer_to_all(&session, forgotten, monitor));
+    let begun = SessionOptions { program: &options.program, parent: None, ended: None };
+    let session = Session::begin(repository, index, &begun, run)?;
+    let held = index.compare_with_store(repository).and_then(|()| refer_to_all(&session, forgotten, run));
     let committed = held.and_then(|()| {
         let snapshot = &forgotten.snapshot;
         // It stays part of its writer's history, whoever brings it back.
@@ -73,7 +64,7 @@ pub fn undelete(
             made_from: Some(snapshot),
         })
     });
-    index.report_demoted(monitor, |_| false);
+    run.report_suspects(|_| false);
     // A snapshot that was sent may yet arrive, where the store has failed.
     if !matches!(committed, Ok(_) | Err(EngineError::Backend(_) | EngineError::Fenced)) {
         session.give_up();
@@ -81,8 +72,8 @@ pub fn undelete(
     committed
 }
 
-fn refer_to_all(session: &Session<'_>, forgotten: &StoredSnapshot, monitor: &dyn Monitor) -> Result<()> {
-    if hold_all(session, &forgotten.snapshot.body, monitor)? {
+fn refer_to_all(session: &Session<'_>, forgotten: &StoredSnapshot, run: &RunContext) -> Result<()> {
+    if hold_all(session, &forgotten.snapshot.body, run)? {
         return Ok(());
     }
     Err(EngineError::Unusable(format!(
@@ -110,16 +101,16 @@ pub fn freed_by(
     index: &Index,
     snapshots: &Snapshots,
     ids: &HashSet<SessionId>,
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<Freed> {
-    let frames = FrameCache::deaf(repository, index);
+    let frames = FrameCache::without_refresh(repository, index, run);
     let seen = Seen::of(index)?;
     let (going, staying): (Vec<&StoredSnapshot>, Vec<&StoredSnapshot>) =
         snapshots.all.iter().partition(|stored| ids.contains(&stored.snapshot.head.id));
     let bodies = |stored: Vec<&'_ StoredSnapshot>| -> Vec<SnapshotBody> {
         stored.into_iter().map(|stored| stored.snapshot.body.clone()).collect()
     };
-    Reach::new(&frames, monitor).walk(&bodies(staying), &seen, &mut |_| Ok(()))?;
+    Reach::new(&frames).walk(&bodies(staying), &seen, &mut |_| Ok(()))?;
     let stays = |pack: u32| -> u64 { seen.in_frames(pack).iter().map(|chunks| u64::from(*chunks)).sum() };
     let mut live_before = Vec::new();
     index.for_each_pack(|number, _| {
@@ -128,7 +119,7 @@ pub fn freed_by(
     })?;
     let mut freed = Freed::default();
     let mut hit: HashSet<u32> = HashSet::new();
-    Reach::new(&frames, monitor).walk(&bodies(going), &seen, &mut |reached| {
+    Reach::new(&frames).walk(&bodies(going), &seen, &mut |reached| {
         let first = reached.places.first().ok_or_else(|| FrameCache::missing(&reached.wanted.id))?;
         freed.chunks += 1;
         freed.bytes += u64::from(first.len);
@@ -142,7 +133,7 @@ pub fn freed_by(
         }
         Ok(())
     })?;
-    index.report_demoted(monitor, |_| false);
+    run.report_suspects(|_| false);
     for number in hit {
         if live_before.get(number as usize).copied().unwrap_or(0) == 0 {
             freed.packs_bytes += index.pack(number)?.stored_bytes;

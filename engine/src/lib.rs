@@ -1,6 +1,6 @@
 //! The engine: backs up, restores and checks, with no terminal, clock or environment in sight.
 //!
-//! Three floors, imports point down only: [`fs`], [`chunk`], [`monitor`], [`retention`] and `threads`
+//! Three floors, imports point down only: [`fs`], [`chunk`], [`run`], [`retention`] and `jobs`
 //! know no repository; [`repo`] is the repository and what reads and writes it; the verbs
 //! ([`archive`], [`restore`], [`check`], …) stand on both and don't know each other.
 
@@ -14,12 +14,11 @@ pub mod forget;
 pub mod fs;
 mod jobs;
 pub mod list;
-pub mod monitor;
 pub mod prune;
 pub mod repo;
 pub mod restore;
 pub mod retention;
+pub mod run;
 pub mod stats;
-mod threads;
 
 pub use error::EngineError;

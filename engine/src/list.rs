@@ -5,8 +5,8 @@ use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
 use crate::repo::{FrameCache, Index, Repository, Trees};
+use crate::run::RunContext;
 
 /// Calls `found` with the absolute path and node of each entry at or below `path`: with
 /// `recursive` of all of them, otherwise of the directory's own entries. Parents come first.
@@ -16,11 +16,11 @@ pub fn list(
     snapshot: &Snapshot,
     path: &[u8],
     recursive: bool,
-    monitor: &dyn Monitor,
+    run: &RunContext,
     found: &mut dyn FnMut(&[u8], &Node) -> Result<()>,
 ) -> Result<()> {
-    let listed = list_entries(repository, index, snapshot, (path, recursive), monitor, found);
-    index.report_demoted(monitor, |_| false);
+    let listed = list_entries(repository, index, snapshot, (path, recursive), run, found);
+    run.report_suspects(|_| false);
     listed
 }
 
@@ -29,10 +29,10 @@ fn list_entries(
     index: &Index,
     snapshot: &Snapshot,
     (path, recursive): (&[u8], bool),
-    monitor: &dyn Monitor,
+    run: &RunContext,
     found: &mut dyn FnMut(&[u8], &Node) -> Result<()>,
 ) -> Result<()> {
-    let frames = FrameCache::new(repository, index);
+    let frames = FrameCache::new(repository, index, run);
     let trees = Trees::new(&frames);
     let mut stack = Vec::new();
     if path.iter().all(|byte| *byte == b'/') {
@@ -61,7 +61,7 @@ fn list_entries(
             if let (NodeKind::Directory { tree }, true) = (&node.kind, recursive) {
                 below.push((*tree, path));
             }
-            if monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) }
+            run.go_on()
         })?;
         below.reverse();
         stack.extend(below);

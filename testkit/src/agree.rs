@@ -11,10 +11,11 @@ use keepfast_backend::Backend;
 use keepfast_engine::EngineError;
 use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::repo::{OpenOptions, Repository, SlotLimits, Snapshots, open_index};
+use keepfast_engine::run::Event;
 use tempfile::TempDir;
 
+use crate::ear::{Ear, quiet};
 use crate::lab::{Lab, Opened};
-use crate::monitor::{Ear, Heard};
 
 /// What a check found and what restores came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,9 +44,9 @@ pub fn assert_agreement_in(backend: &Arc<dyn Backend>, password: &[u8]) -> Verdi
     let repository = Repository::find(Arc::clone(backend))
         .and_then(|found| found.open_with(password, &options))
         .expect("it opens, whatever is in it");
-    let snapshots = Snapshots::load(&repository).expect("snapshots load, whatever is among them");
-    let index = open_index(&repository, &scratch.path().join("cache"), &snapshots, &Ear::default())
-        .expect("the index opens");
+    let snapshots = Snapshots::load(&repository, quiet()).expect("snapshots load, whatever is among them");
+    let index =
+        open_index(&repository, &scratch.path().join("cache"), &snapshots, quiet()).expect("the index opens");
     agreement(&Opened { repository, snapshots, index })
 }
 
@@ -53,7 +54,7 @@ pub fn assert_agreement_in(backend: &Arc<dyn Backend>, password: &[u8]) -> Verdi
 fn agreement(opened: &Opened) -> Verdicts {
     let Opened { repository, snapshots, index } = opened;
     let ear = Ear::default();
-    let options = CheckOptions { read: ReadData::All, threads: 2 };
+    let options = CheckOptions { read: ReadData::All };
     let report = check(repository, index, snapshots, &options, &ear).expect("a check runs");
     let findings = ear.findings();
     // Findings about a file or directory of a snapshot; others are about objects.
@@ -61,7 +62,7 @@ fn agreement(opened: &Opened) -> Verdicts {
         .heard()
         .into_iter()
         .filter_map(|heard| match heard {
-            Heard::Finding { object, .. } => object.strip_prefix("snapshot ").map(str::to_owned),
+            Event::Damaged { object, .. } => object.strip_prefix("snapshot ").map(str::to_owned),
             _ => None,
         })
         .filter(|object| object.contains(": "))
@@ -80,7 +81,7 @@ fn agreement(opened: &Opened) -> Verdicts {
             Err(error) => panic!("snapshot {snapshot} doesn't restore: {error}\n{findings:#?}"),
         }
         for heard in ear.heard() {
-            if let Heard::Skipped { path, .. } = heard {
+            if let Event::Skipped { path, .. } = heard {
                 lost.insert(format!("{snapshot}: {}", below(&target, &path)));
             }
         }

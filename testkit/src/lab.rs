@@ -13,12 +13,12 @@ use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::forget;
 use keepfast_engine::fs::select::Patterns;
-use keepfast_engine::monitor::Monitor;
 use keepfast_engine::prune::{PruneOptions, PruneReport, Share, prune};
 use keepfast_engine::repo::{
     FrameCache, Index, InitOptions, Repository, SnapshotFilter, Snapshots, Trees, WriterOptions, open_index,
 };
 use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
+use keepfast_engine::run::{Host, RunContext};
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::limits;
@@ -27,14 +27,14 @@ use keepfast_format::slot::PasswordCost;
 use keepfast_format::snapshot::Snapshot;
 use tempfile::TempDir;
 
-use crate::monitor::Ear;
+use crate::ear::{Ear, quiet};
+use crate::host::TestHost;
 
 /// The password of every laboratory.
 pub const PASSWORD: &[u8] = b"lab";
 /// Laboratories live in a future in which every file on disk is old.
 const CLOCK_START_S: i64 = 4_102_444_800;
 const CLOCK_STEP_S: i64 = 600;
-const THREADS: usize = 3;
 
 /// Where things are backed up and restored. Change `backend` or `cache` to work with others.
 pub struct Lab {
@@ -48,7 +48,7 @@ pub struct Lab {
     /// The password that it is opened with.
     pub password: Vec<u8>,
     /// What the next backup's clock starts from.
-    clock_s: AtomicI64,
+    clock_s: Arc<AtomicI64>,
     restores: AtomicU64,
 }
 
@@ -75,7 +75,8 @@ pub fn init_options() -> InitOptions {
 }
 
 /// How laboratories back up.
-pub fn archive_options(clock: &(dyn Fn() -> Timestamp + Sync)) -> ArchiveOptions<'_> {
+#[must_use]
+pub fn archive_options() -> ArchiveOptions {
     ArchiveOptions {
         host: "lab".to_owned(),
         user: "tester".to_owned(),
@@ -97,13 +98,9 @@ pub fn archive_options(clock: &(dyn Fn() -> Timestamp + Sync)) -> ArchiveOptions
         ignore_inode: false,
         parent: ParentChoice::Newest,
         dry_run: false,
-        threads: THREADS,
         writer: WriterOptions::default(),
         heartbeat: Duration::ZERO,
         never_enter: Vec::new(),
-        clock,
-        user_name: &|_| None,
-        group_name: &|_| None,
     }
 }
 
@@ -148,7 +145,7 @@ impl Lab {
             backend,
             cache,
             password: PASSWORD.to_vec(),
-            clock_s: AtomicI64::new(CLOCK_START_S),
+            clock_s: Arc::new(AtomicI64::new(CLOCK_START_S)),
             restores: AtomicU64::new(0),
         }
     }
@@ -181,25 +178,40 @@ impl Lab {
 
     /// The time, which advances with every question.
     pub fn now(&self) -> Timestamp {
-        let seconds = self.clock_s.fetch_add(CLOCK_STEP_S, Ordering::Relaxed);
-        Timestamp { seconds, nanos: 1 }
+        self.host().now()
+    }
+
+    /// A machine with the laboratory's clock.
+    #[must_use]
+    pub fn host(&self) -> TestHost {
+        let clock_s = Arc::clone(&self.clock_s);
+        TestHost::new(Arc::new(move || {
+            let seconds = clock_s.fetch_add(CLOCK_STEP_S, Ordering::Relaxed);
+            Timestamp { seconds, nanos: 1 }
+        }))
+    }
+
+    /// The same run, on the laboratory's machine.
+    #[must_use]
+    pub fn run(&self, run: &RunContext) -> RunContext {
+        run.clone().with_host(Arc::new(self.host()))
     }
 
     /// Opens the repository.
-    pub fn try_open(&self, monitor: &dyn Monitor) -> Result<Opened> {
-        self.open_with_cache(&self.cache, monitor)
+    pub fn try_open(&self, run: &RunContext) -> Result<Opened> {
+        self.open_with_cache(&self.cache, run)
     }
 
-    fn open_with_cache(&self, cache: &Path, monitor: &dyn Monitor) -> Result<Opened> {
+    fn open_with_cache(&self, cache: &Path, run: &RunContext) -> Result<Opened> {
         let repository = Repository::open(Arc::clone(&self.backend), &self.password)?;
-        let snapshots = Snapshots::load(&repository)?;
-        let index = open_index(&repository, cache, &snapshots, monitor)?;
+        let snapshots = Snapshots::load(&repository, run)?;
+        let index = open_index(&repository, cache, &snapshots, run)?;
         Ok(Opened { repository, snapshots, index })
     }
 
     /// Opens the repository as another machine would.
-    pub fn try_open_with(&self, cache: &Path, monitor: &dyn Monitor) -> Result<Opened> {
-        self.open_with_cache(cache, monitor)
+    pub fn try_open_with(&self, cache: &Path, run: &RunContext) -> Result<Opened> {
+        self.open_with_cache(cache, run)
     }
 
     /// Opens the repository as another machine would, which must work.
@@ -220,10 +232,10 @@ impl Lab {
     pub fn archive(
         &self,
         source: Source<'_>,
-        monitor: &dyn Monitor,
-        change: impl FnOnce(&mut ArchiveOptions<'_>),
+        run: &RunContext,
+        change: impl FnOnce(&mut ArchiveOptions),
     ) -> Result<ArchiveReport> {
-        self.archive_with_cache(&self.cache, source, monitor, change)
+        self.archive_with_cache(&self.cache, source, run, change)
     }
 
     /// Backs up anything as another machine would: with a cache of its own.
@@ -231,36 +243,39 @@ impl Lab {
         &self,
         cache: &Path,
         source: Source<'_>,
-        monitor: &dyn Monitor,
-        change: impl FnOnce(&mut ArchiveOptions<'_>),
+        run: &RunContext,
+        change: impl FnOnce(&mut ArchiveOptions),
     ) -> Result<ArchiveReport> {
-        let opened = self.open_with_cache(cache, monitor)?;
-        let clock = || self.now();
-        let mut options = archive_options(&clock);
+        let run = &self.run(run);
+        let opened = self.open_with_cache(cache, run)?;
+        let mut options = archive_options();
         change(&mut options);
-        archive(&opened.repository, &opened.index, &opened.snapshots, source, &options, monitor)
+        archive(&opened.repository, &opened.index, &opened.snapshots, source, &options, run)
     }
 
-    /// Backs up by another clock, with one thread.
-    pub fn archive_by_clock(
+    /// Backs up anything on another machine than the laboratory's.
+    pub fn archive_on(
         &self,
+        host: impl Host + 'static,
         source: Source<'_>,
-        monitor: &dyn Monitor,
-        clock: &(dyn Fn() -> Timestamp + Sync),
+        run: &RunContext,
+        change: impl FnOnce(&mut ArchiveOptions),
     ) -> Result<ArchiveReport> {
-        let opened = self.open_with_cache(&self.cache, monitor)?;
-        let options = ArchiveOptions { threads: 1, ..archive_options(clock) };
-        archive(&opened.repository, &opened.index, &opened.snapshots, source, &options, monitor)
+        let run = &run.clone().with_host(Arc::new(host));
+        let opened = self.open_with_cache(&self.cache, run)?;
+        let mut options = archive_options();
+        change(&mut options);
+        archive(&opened.repository, &opened.index, &opened.snapshots, source, &options, run)
     }
 
     /// Backs up the source tree.
-    pub fn try_backup(&self, monitor: &dyn Monitor) -> Result<ArchiveReport> {
-        self.archive(Source::Paths(&[self.source()]), monitor, |_| {})
+    pub fn try_backup(&self, run: &RunContext) -> Result<ArchiveReport> {
+        self.archive(Source::Paths(&[self.source()]), run, |_| {})
     }
 
     /// Backs up the source tree with other options; it must work, and leave nothing out.
     #[track_caller]
-    pub fn backup_with(&self, change: impl FnOnce(&mut ArchiveOptions<'_>)) -> ArchiveReport {
+    pub fn backup_with(&self, change: impl FnOnce(&mut ArchiveOptions)) -> ArchiveReport {
         let ear = Ear::default();
         let report = self.archive(Source::Paths(&[self.source()]), &ear, change).expect("the backup works");
         ear.assert_content();
@@ -283,12 +298,12 @@ impl Lab {
     pub fn try_restore(
         &self,
         which: &str,
-        monitor: &dyn Monitor,
-        change: impl FnOnce(&mut RestoreOptions<'_>),
+        run: &RunContext,
+        change: impl FnOnce(&mut RestoreOptions),
     ) -> Result<RestoreReport> {
-        let opened = self.try_open(monitor)?;
+        let opened = self.try_open(run)?;
         let snapshot = opened.snapshots.find(which, &SnapshotFilter::default())?;
-        opened.restore(&snapshot.snapshot, monitor, change)
+        opened.restore(&snapshot.snapshot, run, change)
     }
 
     /// Restores a snapshot whole; returns where the source tree has come to lie.
@@ -320,7 +335,7 @@ impl Lab {
     #[track_caller]
     pub fn tree_of(&self, folder: &Path) -> ChunkId {
         let Opened { repository, snapshots, index } = self.open();
-        let frames = FrameCache::new(&repository, &index);
+        let frames = FrameCache::new(&repository, &index, quiet());
         let newest = snapshots.find("latest", &SnapshotFilter::default()).expect("there is a snapshot");
         let node = Trees::new(&frames).find(&newest.snapshot.body.tree, folder.as_os_str().as_bytes());
         match node.expect("trees are readable").expect("the folder is in the snapshot").kind {
@@ -330,10 +345,10 @@ impl Lab {
     }
 
     /// Checks the repository, reading everything.
-    pub fn try_check(&self, monitor: &dyn Monitor) -> Result<CheckReport> {
-        let opened = self.try_open(monitor)?;
-        let options = CheckOptions { read: ReadData::All, threads: THREADS };
-        check(&opened.repository, &opened.index, &opened.snapshots, &options, monitor)
+    pub fn try_check(&self, run: &RunContext) -> Result<CheckReport> {
+        let opened = self.try_open(run)?;
+        let options = CheckOptions { read: ReadData::All };
+        check(&opened.repository, &opened.index, &opened.snapshots, &options, run)
     }
 
     /// Checks the repository, which must be sound.
@@ -362,22 +377,22 @@ impl Lab {
     pub fn prune_with_cache(
         &self,
         cache: &Path,
-        monitor: &dyn Monitor,
-        change: impl FnOnce(&mut PruneOptions<'_>),
+        run: &RunContext,
+        change: impl FnOnce(&mut PruneOptions),
     ) -> Result<PruneReport> {
-        self.prune_waiting(cache, monitor, &|_| {}, change)
+        self.prune_on(self.host(), cache, run, change)
     }
 
-    /// As [`Lab::prune_with_cache`], and waits by `sleep`.
-    pub fn prune_waiting(
+    /// As [`Lab::prune_with_cache`], on another machine than the laboratory's.
+    pub fn prune_on(
         &self,
+        host: impl Host + 'static,
         cache: &Path,
-        monitor: &dyn Monitor,
-        sleep: &(dyn Fn(Duration) + Sync),
-        change: impl FnOnce(&mut PruneOptions<'_>),
+        run: &RunContext,
+        change: impl FnOnce(&mut PruneOptions),
     ) -> Result<PruneReport> {
-        let Opened { repository, index, .. } = self.open_with_cache(cache, monitor)?;
-        let clock = || self.now();
+        let run = &run.clone().with_host(Arc::new(host));
+        let Opened { repository, index, .. } = self.open_with_cache(cache, run)?;
         let mut options = PruneOptions {
             max_unused: Share::Thousandths(0),
             max_rewrite_bytes: u64::MAX,
@@ -385,14 +400,11 @@ impl Lab {
             accept_missing: Vec::new(),
             compact_from: usize::MAX,
             step_back: true,
-            threads: THREADS,
             writer: WriterOptions::default(),
             program: "testkit".to_owned(),
-            clock: &clock,
-            sleep,
         };
         change(&mut options);
-        prune(&repository, &index, &options, monitor)
+        prune(&repository, &index, &options, run)
     }
 
     /// Prunes, which must work: nothing unused stays, and nobody is waited for.
@@ -420,8 +432,8 @@ impl Opened {
     pub fn restore(
         &self,
         snapshot: &Snapshot,
-        monitor: &dyn Monitor,
-        change: impl FnOnce(&mut RestoreOptions<'_>),
+        run: &RunContext,
+        change: impl FnOnce(&mut RestoreOptions),
     ) -> Result<RestoreReport> {
         let mut options = RestoreOptions {
             target: PathBuf::new(),
@@ -436,11 +448,8 @@ impl Opened {
             verify: true,
             numeric_owners: true,
             no_privileges: false,
-            threads: THREADS,
-            user_id: &|_| None,
-            group_id: &|_| None,
         };
         change(&mut options);
-        restore(&self.repository, &self.index, snapshot, &options, monitor)
+        restore(&self.repository, &self.index, snapshot, &options, run)
     }
 }

@@ -13,18 +13,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keepfast_backend::{Backend, BackendError, Created, Listed, MemoryBackend};
-use keepfast_benches::Deaf;
 use keepfast_engine::EngineError;
 use keepfast_engine::prune::{PruneOptions, Share, plan_prune};
 use keepfast_engine::repo::{
     Index, InitOptions, Repository, Seen, Session, SessionOptions, Snapshots, WriterOptions, fence,
     open_index, read_segment, write_packs,
 };
+use keepfast_engine::run::RunContext;
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkIds, ChunkKind};
 use keepfast_format::names;
-use keepfast_format::node::Timestamp;
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackTable};
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::slot::PasswordCost;
@@ -174,8 +173,8 @@ impl Backend for Imagined {
     }
 }
 
-fn open(repository: &Repository, folder: &Path) -> Result<Index, EngineError> {
-    open_index(repository, folder, &Snapshots::load(repository)?, &Deaf::default())
+fn open(repository: &Repository, folder: &Path, run: &RunContext) -> Result<Index, EngineError> {
+    open_index(repository, folder, &Snapshots::load(repository, run)?, run)
 }
 
 fn report(what: &str, count: u64, begun: Instant) {
@@ -185,7 +184,7 @@ fn report(what: &str, count: u64, begun: Instant) {
     println!("{what}: {count} in {seconds:.1} s, {:.2} µs each; peak {peak}", seconds * 1e6 / count as f64);
 }
 
-fn prune_options() -> PruneOptions<'static> {
+fn prune_options() -> PruneOptions {
     PruneOptions {
         max_unused: Share::Thousandths(50),
         max_rewrite_bytes: u64::MAX,
@@ -193,11 +192,8 @@ fn prune_options() -> PruneOptions<'static> {
         accept_missing: Vec::new(),
         compact_from: 1000,
         step_back: true,
-        threads: 2,
         writer: WriterOptions::default(),
         program: "benchmark".to_owned(),
-        clock: &Timestamp::default,
-        sleep: &|_| (),
     }
 }
 
@@ -206,6 +202,7 @@ fn main() -> Result<(), EngineError> {
     let millions: u64 = arguments.next().and_then(|number| number.parse().ok()).unwrap_or(1);
     let folder = arguments.next().unwrap_or_else(|| "/var/tmp/keepfast-large-index".to_owned());
     let folder = Path::new(&folder);
+    let run = keepfast_benches::run();
     let options = InitOptions {
         chunker: ChunkerParams::DEFAULT,
         pack_bytes: 16 << 20,
@@ -225,12 +222,12 @@ fn main() -> Result<(), EngineError> {
     read_segment(&repository, &names::segment(session, 0))?;
 
     let begun = Instant::now();
-    let index = open(&repository, folder)?;
+    let index = open(&repository, folder, &run)?;
     report("loaded from segments", chunks, begun);
     drop(index);
 
     let begun = Instant::now();
-    let index = open(&repository, folder)?;
+    let index = open(&repository, folder, &run)?;
     report("opened again", 1, begun);
 
     let begun = Instant::now();
@@ -241,7 +238,7 @@ fn main() -> Result<(), EngineError> {
     report("known chunks, one by one, at random", known.len() as u64, begun);
 
     let begun = Instant::now();
-    let found = index.locate_all(known.iter().map(|id| (*id).into()).collect())?;
+    let found = index.locate_all(known.iter().map(|id| (*id).into()).collect(), run.pool())?;
     assert!(known.iter().all(|id| found.get(*id).flatten().is_some()), "not all chunks are in the index");
     report("known chunks, all together", known.len() as u64, begun);
 
@@ -251,7 +248,6 @@ fn main() -> Result<(), EngineError> {
     assert_eq!(mistaken, 0, "chunks are in the index that were never stored");
     report("new chunks", chunks / LOOKED_UP, begun);
 
-    let deaf = Deaf::default();
     let begun = Instant::now();
     let seen = Seen::of(&index)?;
     let marked = found.iter().filter(|(_, place)| place.is_some_and(|place| seen.insert(&place))).count();
@@ -261,15 +257,14 @@ fn main() -> Result<(), EngineError> {
 
     let begun = Instant::now();
     fence(&repository, session)?;
-    let plan = plan_prune(&repository, &index, &prune_options(), &deaf)?;
+    let plan = plan_prune(&repository, &index, &prune_options(), &run)?;
     assert_eq!(plan.unused.len() as u64, segments * PACKS_PER_SEGMENT, "packs that nobody needs stay");
     report("chunks in packs that a prune would remove", chunks, begun);
     drop(plan);
 
     let begun = Instant::now();
-    let options =
-        SessionOptions { program: "benchmark", clock: &Timestamp::default, parent: None, ended: None };
-    let session = Session::begin(&repository, &index, &options, &deaf)?;
+    let options = SessionOptions { program: "benchmark", parent: None, ended: None };
+    let session = Session::begin(&repository, &index, &options, &run)?;
     write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();
         let mut store = |number: u64| frames.store(ChunkKind::Data, &number.to_le_bytes()).map(drop);

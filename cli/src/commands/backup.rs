@@ -11,7 +11,6 @@ use keepfast_engine::EngineError;
 use keepfast_engine::archive::{
     ArchiveOptions, ArchiveReport, ParentChoice, Source, archive, can_be_read_again, estimate, has_parent,
 };
-use keepfast_engine::monitor::Monitor;
 use keepfast_engine::repo::{WriterOptions, open_index_in_memory};
 use serde_json::json;
 
@@ -50,7 +49,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     }
     let opened = Opened::with_warnings(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::Write)?;
-    archive_options.threads = share.threads;
+    let run = &console.run().clone().with_threads(share.threads);
     archive_options.writer.uploads = share.uploads;
     let source = match (&options.stdin_name, options.stdin, options.command) {
         (Some(name), true, _) => Source::Stream(streams::standard_input(name, empty, &console)?),
@@ -62,18 +61,18 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         // Without a parent snapshot nobody knows how much there is, and only a bar wants to.
         let unknown = !has_parent(&opened.repository, &opened.snapshots, &archive_options, &paths);
         if console.is_watched() && unknown && !is_stream {
-            scope.spawn(|| estimate(&paths, &archive_options, &ended, console.progress()));
+            scope.spawn(|| estimate(&paths, &archive_options, &ended, run));
         }
         let report = console.during("backed up", || {
             let Opened { repository, snapshots, index } = &opened;
-            match archive(repository, index, snapshots, source, &archive_options, &console) {
+            match archive(repository, index, snapshots, source, &archive_options, run) {
                 Err(error @ EngineError::Cache { .. })
                     if !is_stream && can_be_read_again(&paths, &archive_options) =>
                 {
                     console.warn(&format!("{error}. The backup begins again, with an index in memory"));
-                    let index = open_index_in_memory(repository, snapshots, &console)?;
+                    let index = open_index_in_memory(repository, snapshots, run)?;
                     let source = Source::Paths(&paths);
-                    archive(repository, &index, snapshots, source, &archive_options, &console)
+                    archive(repository, &index, snapshots, source, &archive_options, run)
                 }
                 report => report,
             }
@@ -89,7 +88,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     Ok(outcome(&console))
 }
 
-fn archive_options(common: &Common, options: &Backup, console: &Console) -> Result<ArchiveOptions<'static>> {
+fn archive_options(common: &Common, options: &Backup, console: &Console) -> Result<ArchiveOptions> {
     let mut never_enter = Vec::new();
     let repository = common.repo.as_deref().map(settings::local_path);
     for own in repository.into_iter().chain([settings::cache_dir(common)]) {
@@ -120,8 +119,6 @@ fn archive_options(common: &Common, options: &Backup, console: &Console) -> Resu
             (None, false) => ParentChoice::Newest,
         },
         dry_run: options.dry_run,
-        // Until it is known how large packs are.
-        threads: 1,
         writer: WriterOptions {
             compression_level: options.compression,
             verify: !options.no_verify_writes,
@@ -129,9 +126,6 @@ fn archive_options(common: &Common, options: &Backup, console: &Console) -> Resu
         },
         heartbeat: HEARTBEAT,
         never_enter,
-        clock: &settings::now,
-        user_name: &settings::user_name,
-        group_name: &settings::group_name,
     })
 }
 

@@ -26,9 +26,10 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
     };
     let opened = Opened::afresh(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadPacks)?;
-    let check_options = CheckOptions { read, threads: share.threads };
+    let check_options = CheckOptions { read };
+    let run = &console.run().clone().with_threads(share.threads);
     let report = console.during("read", || {
-        check(&opened.repository, &opened.index, &opened.snapshots, &check_options, &console)
+        check(&opened.repository, &opened.index, &opened.snapshots, &check_options, run)
     })?;
     let time = begun.elapsed();
     let traffic = opened.repository.backend().traffic();
@@ -71,7 +72,7 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
 
 /// The last lines: what was found, and what couldn't be looked at.
 fn conclude(report: &CheckReport, console: &Console) {
-    let findings = report.findings > 0 || (report.unreachable == 0 && console.has_findings());
+    let findings = report.findings > 0 || (report.unreachable == 0 && !console.run().troubles().is_empty());
     if findings {
         render::line(&format!(
             "{} findings; {} files of snapshots can't be restored in full",

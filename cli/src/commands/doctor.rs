@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::Common;
+use crate::console::Console;
 use crate::{render, settings};
 
 /// What is at the place.
@@ -23,12 +24,13 @@ struct Found {
 
 /// Probes the store, then opens what is there.
 pub fn run(common: &Common) -> Result<Outcome> {
+    let console = Console::new(common)?;
     let location = settings::backend(common, None)?.location();
     let probed = settings::probe(common)?;
     if !common.json {
         print_probe(&location, &probed);
     }
-    let found = match look(common) {
+    let found = match look(common, &console) {
         Ok(found) => Some(found),
         Err(error) if matches!(error.downcast_ref(), Some(EngineError::NoRepository { .. })) => None,
         Err(error) => return Err(error),
@@ -69,9 +71,9 @@ pub fn run(common: &Common) -> Result<Outcome> {
     Ok(if is_well { Outcome::Complete } else { Outcome::WithFindings })
 }
 
-fn look(common: &Common) -> Result<Found> {
-    let repository = settings::open_afresh(common, None)?;
-    let snapshots = Snapshots::load(&repository)?;
+fn look(common: &Common, console: &Console) -> Result<Found> {
+    let repository = settings::open_afresh(common, Some(console.stop_flag()))?;
+    let snapshots = Snapshots::load(&repository, console.run())?;
     let (_, mut strange) = repository.check_parameters()?;
     strange.extend(snapshots.ignored.iter().cloned());
     let mut flaws: Vec<(String, String)> =

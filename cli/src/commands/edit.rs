@@ -13,7 +13,7 @@ use crate::args::{Common, Filter, Rewrite, Tag};
 use crate::console::Console;
 use crate::manners::{self, Work};
 use crate::usage::Usage;
-use crate::{patterns, render, settings};
+use crate::{patterns, render};
 
 /// Changes the labels of snapshots.
 pub fn tag(common: &Common, options: &Tag) -> Result<Outcome> {
@@ -25,7 +25,7 @@ pub fn tag(common: &Common, options: &Tag) -> Result<Outcome> {
         LabelChange::Set(options.set.iter().flat_map(|tags| tags.0.clone()).collect())
     };
     let Opened { repository, mut snapshots, index } = Opened::with_warnings(common, &console)?;
-    let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, &console);
+    let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, console.run());
     editor.may_edit()?;
     let chosen = chosen(&options.ids, &options.filter, &snapshots, &console)?;
     // All of them are looked at first: if one is protected, none is changed.
@@ -71,7 +71,7 @@ pub fn rewrite(common: &Common, options: &Rewrite) -> Result<Outcome> {
         return Err(Usage("there is no pattern: say by --exclude what to leave out".to_owned()).into());
     }
     let Opened { repository, mut snapshots, index } = Opened::with_warnings(common, &console)?;
-    let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, &console);
+    let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, console.run());
     if !options.dry_run {
         editor.may_edit()?;
     }
@@ -134,14 +134,10 @@ pub fn rewrite(common: &Common, options: &Rewrite) -> Result<Outcome> {
     Ok(outcome(&console))
 }
 
-fn edit_options<'a>(
-    common: &Common,
-    repository: &keepfast_engine::repo::Repository,
-) -> Result<EditOptions<'a>> {
+fn edit_options(common: &Common, repository: &keepfast_engine::repo::Repository) -> Result<EditOptions> {
     let share = manners::share(common, repository.config().pack_bytes, Work::Write)?;
     Ok(EditOptions {
         program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned(),
-        clock: &settings::now,
         writer: WriterOptions { uploads: share.uploads, ..WriterOptions::default() },
     })
 }

@@ -38,7 +38,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let named: Vec<SessionId> = named.into_iter().map(|stored| stored.snapshot.head.id).collect();
     if options.protect || options.unprotect {
         if !options.dry_run {
-            protect(&repository, &named, options.protect, &console)?;
+            protect(&repository, &named, options.protect, console.run())?;
         }
         let what = if options.protect { "protected" } else { "no longer protected" };
         return Ok(tell(common, options, what, &named, &console));
@@ -57,7 +57,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         let groups = decide_in(&TimeZone::system(), &candidates, &options.keep, settings::now())?;
         let going: Vec<SessionId> = groups.iter().flat_map(Group::forgotten).collect();
         if !options.dry_run {
-            forget(&repository, &all, &going, &console)?;
+            forget(&repository, &all, &going, console.run())?;
         }
         if common.json {
             render::document(&json!({ "dry_run": options.dry_run, "groups": to_json(&groups) }));
@@ -67,7 +67,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         going
     } else {
         if !options.dry_run {
-            forget(&repository, &all, &named, &console)?;
+            forget(&repository, &all, &named, console.run())?;
         }
         if !options.prune || !common.json {
             tell(common, options, "forgotten", &named, &console);
@@ -125,10 +125,8 @@ pub fn undelete(common: &Common, options: &Undelete) -> Result<Outcome> {
             }
         }
     }
-    let undelete_options = UndeleteOptions {
-        program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned(),
-        clock: &settings::now,
-    };
+    let undelete_options =
+        UndeleteOptions { program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned() };
     let mut back = Vec::new();
     for stored in chosen {
         let snapshot = bring_back(
@@ -137,7 +135,7 @@ pub fn undelete(common: &Common, options: &Undelete) -> Result<Outcome> {
             &opened.snapshots,
             stored,
             &undelete_options,
-            &console,
+            console.run(),
         )?;
         if !common.json && !common.quiet {
             render::line(&format!(

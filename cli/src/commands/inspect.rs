@@ -30,7 +30,7 @@ pub fn ls(common: &Common, options: &Ls) -> Result<Outcome> {
         snapshot,
         path,
         options.recursive,
-        &console,
+        console.run(),
         &mut |path, node| {
             if common.json {
                 entries.push(entry_json(path, node));
@@ -118,7 +118,7 @@ pub fn dump(common: &Common, options: &Dump) -> Result<Outcome> {
         &super::choose_by(&opened.snapshots, &options.snapshot, &options.filter, &console)?.snapshot;
     let path = options.path.as_os_str().as_bytes();
     let mut out = std::io::stdout().lock();
-    dumping::dump(&opened.repository, &opened.index, snapshot, path, &mut out, &console)?;
+    dumping::dump(&opened.repository, &opened.index, snapshot, path, &mut out, console.run())?;
     Ok(outcome(&console))
 }
 
@@ -182,8 +182,8 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
         CacheAction::Clear => drop(clear_cache(&cache, repository.id())?),
         CacheAction::Rebuild => {
             clear_cache(&cache, repository.id())?;
-            let snapshots = Snapshots::load(&repository)?;
-            open_index(&repository, &cache, &snapshots, &console)?;
+            let snapshots = Snapshots::load(&repository, console.run())?;
+            open_index(&repository, &cache, &snapshots, console.run())?;
         }
     }
     let folders = describe_cache(&cache, repository.id());
@@ -228,7 +228,7 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
 /// Takes what the store shows now for right, whatever was seen before in its place.
 fn accept(common: &Common, console: &Console) -> Result<Outcome> {
     let repository = settings::open_unseen(common, Some(console.stop_flag()))?;
-    let snapshots = Snapshots::load(&repository)?;
+    let snapshots = Snapshots::load(&repository, console.run())?;
     let location = repository.backend().location();
     take(&repository, &snapshots, &settings::memory(common, &location))?;
     if common.json {

@@ -16,11 +16,11 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use clap::CommandFactory;
 use keepfast_engine::EngineError;
-use keepfast_engine::monitor::{Event, Monitor};
 use keepfast_engine::repo::{
     Ignored, Index, Older, Recollection, Repository, SnapshotFilter, Snapshots, StoredSnapshot, open_index,
     open_index_in_memory, remember, trim_cache,
 };
+use keepfast_engine::run::Event;
 use keepfast_format::ids::HolderId;
 
 use crate::Outcome;
@@ -69,7 +69,7 @@ impl Opened {
     /// Opens for a check: everything is read from the store, and what is wrong is for the check to say.
     fn afresh(common: &Common, console: &Console) -> Result<Self> {
         let repository = settings::open_afresh(common, Some(console.stop_flag()))?;
-        let snapshots = Snapshots::load(&repository)?;
+        let snapshots = Snapshots::load(&repository, console.run())?;
         remember_snapshots(&repository, &snapshots, console)?;
         Self::of(repository, snapshots, common, console)
     }
@@ -84,7 +84,7 @@ impl Opened {
         let (repository, snapshots) = look(common, console)?;
         let opened = Self::of(repository, snapshots, common, console)?;
         for (object, what) in &opened.snapshots.damaged {
-            console.event(Event::Finding { object: object.clone(), what: what.clone() });
+            console.run().tell(&Event::Damaged { object: object.clone(), what: what.clone() });
         }
         Ok(opened)
     }
@@ -98,7 +98,7 @@ fn open_best_index(
     console: &Console,
 ) -> Result<Index, EngineError> {
     if common.no_cache {
-        return open_index_in_memory(repository, snapshots, console);
+        return open_index_in_memory(repository, snapshots, console.run());
     }
     let cache = settings::cache_dir(common);
     if let Some(bytes_max) = common.cache_size
@@ -106,10 +106,10 @@ fn open_best_index(
     {
         console.warn(&format!("the cache can't be made smaller: {error}"));
     }
-    match open_index(repository, &cache, snapshots, console) {
+    match open_index(repository, &cache, snapshots, console.run()) {
         Err(error @ EngineError::Cache { .. }) => {
             console.warn(&format!("{error}. Until then it is built in memory, which takes time"));
-            open_index_in_memory(repository, snapshots, console)
+            open_index_in_memory(repository, snapshots, console.run())
         }
         opened => opened,
     }
@@ -119,16 +119,16 @@ fn open_best_index(
 /// and isn't there.
 fn look(common: &Common, console: &Console) -> Result<(Repository, Snapshots)> {
     let repository = settings::open(common, Some(console.stop_flag()))?;
-    let snapshots = Snapshots::load(&repository)?;
+    let snapshots = Snapshots::load(&repository, console.run())?;
     for Ignored { object, why } in repository.ignored().iter().chain(&snapshots.ignored) {
-        console.event(Event::Notice(format!("{object} counts for nothing: {why}")));
+        console.run().notice(format!("{object} counts for nothing: {why}"));
     }
     for older in remember_snapshots(&repository, &snapshots, console)? {
-        console.event(Event::Notice(format!(
+        console.run().notice(format!(
             "the store shows an older state: {}: {older}; if it was set back on purpose, `keepfast cache accept` \
              takes it as it is",
             older.object()
-        )));
+        ));
     }
     Ok((repository, snapshots))
 }
@@ -141,17 +141,17 @@ fn remember_snapshots(
 ) -> Result<Vec<Older>> {
     let Recollection { older, written } = remember(repository, snapshots)?;
     if let Err(error) = written {
-        console.event(Event::Notice(format!(
+        console.run().notice(format!(
             "what was seen of this repository can't be remembered: {error}; the next command can't tell \
              whether it is the same"
-        )));
+        ));
     }
     Ok(older)
 }
 
 /// Whether a command that ended well had something to report.
 fn outcome(console: &Console) -> Outcome {
-    if console.has_findings() { Outcome::WithFindings } else { Outcome::Complete }
+    if !console.run().troubles().is_empty() { Outcome::WithFindings } else { Outcome::Complete }
 }
 
 /// The writers that `--writer` means.
@@ -196,14 +196,14 @@ fn choose<'s>(
         let short: Vec<String> = writers.iter().take(WRITERS_NAMED).copied().map(short_writer).collect();
         let others = writers.len() - short.len();
         let others = if others > 0 { format!(" and {others} others") } else { String::new() };
-        console.event(Event::Notice(format!(
+        console.run().notice(format!(
             "{text} was chosen among snapshots of {} writers ({}{others}): snapshot {} is of writer {}; --writer ID \
              chooses among those of one",
             writers.len(),
             short.join(", "),
             &found.snapshot.head.id.short()[..8],
             short_writer(found.writer),
-        )));
+        ));
     }
     Ok(found)
 }
@@ -218,12 +218,12 @@ const WRITERS_NAMED: usize = 8;
 fn tell_if_ahead(used: &StoredSnapshot, consequence: &str, console: &Console) {
     let body = &used.snapshot.body;
     if times::is_ahead(body.start, settings::now()) {
-        console.event(Event::Notice(format!(
+        console.run().notice(format!(
             "snapshot {} of {} says that it was made at {}, which is in the future: the clock here or there is \
              wrong; {consequence}",
             &used.snapshot.head.id.short()[..8],
             body.host,
             local_time(body.start),
-        )));
+        ));
     }
 }

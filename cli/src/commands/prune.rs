@@ -1,7 +1,6 @@
 //! `keepfast prune`, and `stats --delete`.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -17,12 +16,10 @@ use crate::Outcome;
 use crate::args::{Common, Prune, Pruning};
 use crate::console::Console;
 use crate::manners::{self, Work};
-use crate::{render, settings};
+use crate::render;
 
 /// Dead sessions are moved into the catalogue when there are this many.
 const COMPACT_FROM: usize = 1000;
-/// How long a signal may have to wait.
-const NAP: Duration = Duration::from_millis(100);
 
 /// Prunes, or says what that would do.
 pub fn run(common: &Common, options: &Prune) -> Result<Outcome> {
@@ -42,13 +39,7 @@ pub fn run_in(
     let begun = Instant::now();
     let pack_bytes = opened.repository.config().pack_bytes;
     let share = manners::share(common, pack_bytes, Work::Rewrite)?;
-    let stop = console.stop_flag();
-    let sleep = |time: Duration| {
-        let until = Instant::now() + time;
-        while !stop.load(Ordering::Relaxed) && Instant::now() < until {
-            std::thread::sleep(NAP.min(until.saturating_duration_since(Instant::now())));
-        }
-    };
+    let run = &console.run().clone().with_threads(share.threads);
     let options = PruneOptions {
         max_unused: pruning.max_unused,
         max_rewrite_bytes: pruning.max_repack,
@@ -56,18 +47,15 @@ pub fn run_in(
         accept_missing: pruning.accept_missing.clone(),
         compact_from: COMPACT_FROM,
         step_back: !pruning.full_speed,
-        threads: share.threads,
         writer: WriterOptions { uploads: share.uploads, ..WriterOptions::default() },
         program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned(),
-        clock: &settings::now,
-        sleep: &sleep,
     };
     let (repository, index) = (&opened.repository, &opened.index);
     let report = if dry_run {
-        let plan = plan_prune(repository, index, &options, console)?;
+        let plan = plan_prune(repository, index, &options, run)?;
         PruneReport { plan, ..PruneReport::default() }
     } else {
-        console.during("pruned", || prune(repository, index, &options, console))?
+        console.during("pruned", || prune(repository, index, &options, run))?
     };
     let traffic = repository.backend().traffic();
     if common.json {
@@ -189,7 +177,7 @@ pub fn freed(common: &Common, ids: &[String]) -> Result<Outcome> {
         let filter = SnapshotFilter::default();
         chosen.insert(super::choose(&opened.snapshots, id, &filter, &console)?.snapshot.head.id);
     }
-    let freed = freed_by(&opened.repository, &opened.index, &opened.snapshots, &chosen, &console)?;
+    let freed = freed_by(&opened.repository, &opened.index, &opened.snapshots, &chosen, console.run())?;
     if common.json {
         render::document(&json!({
             "snapshots": chosen.len(), "chunks": freed.chunks, "bytes": freed.bytes,

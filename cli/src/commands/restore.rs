@@ -26,7 +26,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
     let console = Console::new(common)?;
     let until = options.at.as_deref().map(times::end_of).transpose()?;
     let (wanted, folder) = split(options.snapshot.as_deref().unwrap_or("latest"));
-    let mut restore_options = RestoreOptions {
+    let restore_options = RestoreOptions {
         target: settings::absolute(&options.target)?,
         folder: folder.to_vec(),
         paths: options.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
@@ -45,13 +45,10 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         numeric_owners: options.numeric_owners,
         no_privileges: options.no_privileges,
         // Until it is known how large packs are.
-        threads: 1,
-        user_id: &settings::user_id,
-        group_id: &settings::group_id,
     };
     let opened = Opened::with_warnings(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadFrames)?;
-    restore_options.threads = share.threads;
+    let run = &console.run().clone().with_threads(share.threads);
     let filter = SnapshotFilter {
         writers: writers_of(options.writer.as_deref(), &opened.snapshots)?,
         host: options.host.clone(),
@@ -61,9 +58,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
     };
     let snapshot = &choose(&opened.snapshots, wanted, &filter, &console)?.snapshot;
     let report = console
-        .during("restored", || {
-            restore(&opened.repository, &opened.index, snapshot, &restore_options, &console)
-        })
+        .during("restored", || restore(&opened.repository, &opened.index, snapshot, &restore_options, run))
         .map_err(|error| advise(error, &restore_options))?;
     let id = snapshot.head.id.short();
     let traffic = opened.repository.backend().traffic();
@@ -87,7 +82,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
 }
 
 /// What to do after a restore that was stopped.
-fn advise(error: EngineError, options: &RestoreOptions<'_>) -> anyhow::Error {
+fn advise(error: EngineError, options: &RestoreOptions) -> anyhow::Error {
     if !matches!(error, EngineError::RestoreInterrupted) || options.dry_run {
         return error.into();
     }
@@ -97,7 +92,7 @@ fn advise(error: EngineError, options: &RestoreOptions<'_>) -> anyhow::Error {
 
 fn print(
     id: &str,
-    options: &RestoreOptions<'_>,
+    options: &RestoreOptions,
     report: &RestoreReport,
     traffic: Option<Traffic>,
     begun: Instant,

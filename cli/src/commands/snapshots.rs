@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
 use keepfast_engine::EngineError;
-use keepfast_engine::monitor::{Event, Monitor};
 use keepfast_engine::repo::{SnapshotFilter, Snapshots, StoredSnapshot};
+use keepfast_engine::run::Event;
 use keepfast_format::ids::HolderId;
 use keepfast_format::snapshot::{Snapshot, Statistics};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
     let console = Console::new(common)?;
     let (_, snapshots) = super::look(common, &console)?;
     for (object, what) in &snapshots.damaged {
-        console.event(Event::Finding { object: object.clone(), what: what.clone() });
+        console.run().tell(&Event::Damaged { object: object.clone(), what: what.clone() });
     }
     let filter = filter_of(&options.filter, &snapshots)?;
     let listed = if options.forgotten { &snapshots.forgotten } else { &snapshots.all };

@@ -16,14 +16,14 @@ use super::reading::has_stream;
 use super::special::bytes_of_special;
 use crate::fs::sources::{Sources, Wanted};
 use crate::fs::{dir, meta};
-use crate::monitor::Progress;
+use crate::run::RunContext;
 
 /// Directories with longer paths aren't counted: however deep they are, the count stays small.
 const PATH_BYTES_MAX: usize = 4096;
 
 /// Walks `paths` as a backup would, without reading any file, and says at the end how much
 /// there is. Gives up without a word when `ended` is set: then no one wants to know any more.
-pub fn estimate(paths: &[PathBuf], options: &ArchiveOptions<'_>, ended: &AtomicBool, progress: &Progress) {
+pub fn estimate(paths: &[PathBuf], options: &ArchiveOptions, ended: &AtomicBool, run: &RunContext) {
     // What can't be walked is the backup's to tell.
     let Ok(sources) = options.sources(paths) else { return };
     let begun = match (&options.stored_as, paths) {
@@ -50,7 +50,7 @@ pub fn estimate(paths: &[PathBuf], options: &ArchiveOptions<'_>, ended: &AtomicB
         // One that can't be opened or listed has nothing in it that could be read.
         let _ = counting.directory(&next, ended);
     }
-    progress.expect(counting.files, counting.bytes);
+    run.expect(counting.files, counting.bytes);
 }
 
 /// A directory that is to be counted.
@@ -67,7 +67,7 @@ struct Pending {
 }
 
 struct Counting<'a> {
-    options: &'a ArchiveOptions<'a>,
+    options: &'a ArchiveOptions,
     sources: &'a Sources,
     stack: Vec<Pending>,
     files: u64,
@@ -138,7 +138,7 @@ impl Counting<'_> {
 }
 
 /// What is said of a directory with this path by those above.
-fn said_of(path: &[u8], options: &ArchiveOptions<'_>) -> Said {
+fn said_of(path: &[u8], options: &ArchiveOptions) -> Said {
     let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
     names.fold(options.said_of_root(), |above, name| options.said_below(&above, name))
 }

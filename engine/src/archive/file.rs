@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,7 +27,7 @@ use super::worker::{Job, Worker};
 use crate::chunk::PieceReader;
 use crate::error::{EngineError, Result};
 use crate::fs::{meta, sparse};
-use crate::monitor::Event;
+use crate::run::Event;
 
 /// Files longer than this are read in pieces.
 const SMALL_BYTES: u64 = 2 << 20;
@@ -194,7 +194,7 @@ impl Worker<'_> {
         let source = match source {
             Bytes::Reader(reader) => reader,
             Bytes::Fifo(handle) => {
-                Box::new(FifoReader::new(handle, &file.path, shared.monitor)) as Box<dyn Read + '_>
+                Box::new(FifoReader::new(handle, &file.path, shared.run)) as Box<dyn Read + '_>
             }
         };
         let mut reader = PieceReader::new(shared.chunker, source);
@@ -234,7 +234,7 @@ impl Worker<'_> {
         }
         lock(&self.shared.buffers).push(piece);
         let bytes: u64 = references.iter().map(|chunk| u64::from(chunk.len)).sum();
-        self.shared.monitor.progress().add(0, bytes);
+        self.shared.run.count(0, bytes);
         let mut assembly = lock(&file.assembly);
         assembly.bytes += bytes;
         assembly.waiting.insert(number, references);
@@ -280,7 +280,7 @@ impl Worker<'_> {
         }
         self.count_kind(&node, &file.earlier);
         self.tally.count_bytes(assembly.bytes, assembly.bytes);
-        self.shared.monitor.progress().add(1, 0);
+        self.shared.run.count(1, 0);
         self.fill(&file.place, Some((node, state)))
     }
 
@@ -327,7 +327,7 @@ impl Worker<'_> {
         if !same {
             self.tally.changed_while_read += 1;
             let path = path();
-            self.shared.monitor.event(Event::Changed { path: Path::new(OsStr::from_bytes(&path)) });
+            self.shared.run.tell(&Event::Changed { path: PathBuf::from(OsStr::from_bytes(&path)) });
         }
     }
 
@@ -335,7 +335,7 @@ impl Worker<'_> {
     pub fn count_file(&mut self, node: &Node, earlier: &Earlier, bytes: u64) {
         self.count_kind(node, earlier);
         self.tally.count_bytes(bytes, bytes);
-        self.shared.monitor.progress().add(1, bytes);
+        self.shared.run.count(1, bytes);
     }
 
     /// A file whose node is another one counts as changed, also where only its bundle has changed: that

@@ -52,7 +52,7 @@ pub(super) struct Looked {
     pub followed: bool,
 }
 
-impl ArchiveOptions<'_> {
+impl ArchiveOptions {
     /// What is said of the root.
     pub(super) fn said_of_root(&self) -> Said {
         Said { reached: self.exclude.top(), ignores: Ignores::default() }

@@ -39,12 +39,11 @@ use rustix::fs::CWD;
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, open_directory_as};
 use crate::fs::sources::{Sources, Wanted};
-use crate::monitor::{Event, Monitor};
 use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
     StoredSnapshot, Trees, WriterTotals, is_forgotten, refresh_index, write_packs,
 };
-use crate::threads::in_threads;
+use crate::run::{Phase, RunContext, Troubles};
 pub use estimate::estimate;
 pub use options::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream};
 use parent::ParentDirectory;
@@ -67,29 +66,39 @@ pub fn archive(
     index: &Index,
     snapshots: &Snapshots,
     source: Source<'_>,
-    options: &ArchiveOptions<'_>,
-    monitor: &dyn Monitor,
+    options: &ArchiveOptions,
+    run: &RunContext,
 ) -> Result<ArchiveReport> {
-    let start = (options.clock)();
+    let (start, skipped_before) = (run.now(), run.troubles().skipped);
     let sources = sources_of(&source, options)?;
     let paths = paths_of(&source, &sources);
     let chosen = choose_parent(repository, snapshots, options, &source, &paths)?;
     let parent = chosen.filter(|parent| parent.snapshot.head.key == repository.current().key());
     if chosen.is_some() && parent.is_none() {
-        monitor.event(Event::Notice(
+        run.notice(
             "the repository's keys have changed since the last backup: everything is read, and stored again \
-             under the new ones"
-                .to_owned(),
-        ));
+             under the new ones",
+        );
     }
     let again = match &source {
         Source::Paths(paths) if can_be_read_again(paths, options) => Some(*paths),
         Source::Paths(_) | Source::Stream(_) => None,
     };
-    let once = Once { repository, index, snapshots, options, monitor, start, sources, paths: &paths, parent };
+    let once = Once {
+        repository,
+        index,
+        snapshots,
+        options,
+        run,
+        start,
+        skipped_before,
+        sources,
+        paths: &paths,
+        parent,
+    };
     let mut done = once.archive(source);
     for _ in 1..ATTEMPTS {
-        index.report_demoted(monitor, |_| false);
+        run.report_suspects(|_| false);
         match (done, again) {
             (Err(error), Some(paths)) if error.is_lost_session() => {
                 let why = match error {
@@ -99,9 +108,8 @@ pub fn archive(
                     _ => "a garbage collection took this run for dead, as it was silent for too long"
                         .to_owned(),
                 };
-                monitor
-                    .event(Event::Notice(format!("{why}: it begins again, and what it has stored is used")));
-                refresh_index(repository, index)?;
+                run.notice(format!("{why}: it begins again, and what it has stored is used"));
+                refresh_index(repository, index, run)?;
                 done = once.archive(Source::Paths(paths));
             }
             (other, _) => return other,
@@ -118,9 +126,11 @@ struct Once<'a> {
     repository: &'a Repository,
     index: &'a Index,
     snapshots: &'a Snapshots,
-    options: &'a ArchiveOptions<'a>,
-    monitor: &'a dyn Monitor,
+    options: &'a ArchiveOptions,
+    run: &'a RunContext,
     start: Timestamp,
+    /// What was skipped before the first attempt.
+    skipped_before: u64,
     sources: Sources,
     paths: &'a [Vec<u8>],
     parent: Option<&'a StoredSnapshot>,
@@ -128,37 +138,37 @@ struct Once<'a> {
 
 impl Once<'_> {
     fn archive(&self, source: Source<'_>) -> Result<ArchiveReport> {
-        let Self { repository, index, options, monitor, parent, ref sources, .. } = *self;
+        let Self { repository, index, options, run, parent, ref sources, .. } = *self;
+        run.enter(Phase::Storing);
         index.compare_with_store(repository)?;
-        let frames = FrameCache::new(repository, index);
+        let frames = FrameCache::new(repository, index, run);
         if let Some(parent) = parent {
             let seen = &parent.snapshot.body.statistics;
-            monitor.progress().expect(seen.files(), seen.bytes_total);
+            run.expect(seen.files(), seen.bytes_total);
         }
         let trees = parent.map(|_| Trees::new(&frames));
-        let run = Run { repository, source, sources, parent, trees, options, monitor };
+        let walk = SourceWalk { repository, source, sources, parent, trees, options, run };
         if options.dry_run {
-            let walked = run.walk(None)?;
-            return Ok(report(None, walked.tally, &WriterTotals::default(), parent));
+            let walked = walk.walk(None)?;
+            return Ok(self.report(None, &walked.tally, &WriterTotals::default()));
         }
         let session = Session::begin(
             repository,
             index,
             &SessionOptions {
                 program: &options.program,
-                clock: options.clock,
                 parent: parent.map(|parent| &parent.snapshot),
                 ended: Some(self.snapshots),
             },
-            monitor,
+            run,
         )?;
         let written = with_heartbeat(&session, options.heartbeat, || {
-            write_packs(&session, options.writer, |writer| run.walk(Some(writer)))
+            write_packs(&session, options.writer, |writer| walk.walk(Some(writer)))
         });
         let committed = written.and_then(|(walked, totals)| {
             if options.skip_if_unchanged && self.is_unchanged(&walked)? {
                 session.give_up();
-                let report = report(None, walked.tally, &totals, parent);
+                let report = self.report(None, &walked.tally, &totals);
                 return Ok(ArchiveReport { is_unchanged: true, ..report });
             }
             self.commit(&session, walked, &totals)
@@ -171,6 +181,23 @@ impl Once<'_> {
             Err(_) => session.give_up(),
         }
         committed
+    }
+
+    fn report(&self, snapshot: Option<Snapshot>, tally: &Tally, totals: &WriterTotals) -> ArchiveReport {
+        ArchiveReport {
+            snapshot,
+            is_unchanged: false,
+            statistics: tally.statistics,
+            changed_while_read: tally.changed_while_read,
+            ignored: tally.ignored,
+            packs: totals.packs.len() as u64,
+            parent: self.parent.map(|parent| parent.snapshot.head.id.short()),
+            // What an earlier attempt has skipped is told, and may be in the snapshot all the same.
+            troubles: Troubles {
+                skipped: self.skipped_before + tally.statistics.skipped,
+                ..self.run.troubles()
+            },
+        }
     }
 
     /// Whether a snapshot would be as its parent, but for the directories that lead to what was named.
@@ -187,6 +214,7 @@ impl Once<'_> {
     }
 
     fn commit(&self, session: &Session<'_>, walked: Walked, totals: &WriterTotals) -> Result<ArchiveReport> {
+        self.run.enter(Phase::Committing);
         let options = self.options;
         let mut statistics = walked.tally.statistics;
         statistics.bytes_new = totals.bytes_new;
@@ -197,7 +225,7 @@ impl Once<'_> {
         };
         let body = SnapshotBody {
             start: self.start,
-            end: (options.clock)(),
+            end: self.run.now(),
             host: options.host.clone(),
             user: options.user.clone(),
             paths: self.paths.to_vec(),
@@ -206,8 +234,8 @@ impl Once<'_> {
             tree,
             state: Some(state),
             hard_links: walked.hard_links,
-            users: names(&walked.tally.users, &options.user_name),
-            groups: names(&walked.tally.groups, &options.group_name),
+            users: names(&walked.tally.users, &|id| self.run.host().user_name(id)),
+            groups: names(&walked.tally.groups, &|id| self.run.host().group_name(id)),
             statistics,
             program: options.program.clone(),
             origin: None,
@@ -221,7 +249,7 @@ impl Once<'_> {
             made_from: None,
         })?;
         let tally = Tally { statistics, ..walked.tally };
-        Ok(report(Some(snapshot), tally, totals, self.parent))
+        Ok(self.report(Some(snapshot), &tally, totals))
     }
 }
 
@@ -246,7 +274,7 @@ fn with_heartbeat<T>(session: &Session<'_>, every: Duration, work: impl FnOnce()
 
 /// Whether these paths can be read a second time: what a program has written into a fifo can't.
 #[must_use]
-pub fn can_be_read_again(paths: &[PathBuf], options: &ArchiveOptions<'_>) -> bool {
+pub fn can_be_read_again(paths: &[PathBuf], options: &ArchiveOptions) -> bool {
     let is_fifo = |path: &PathBuf| path.metadata().is_ok_and(|found| found.file_type().is_fifo());
     !(options.read_special && paths.iter().any(is_fifo))
 }
@@ -256,7 +284,7 @@ pub fn can_be_read_again(paths: &[PathBuf], options: &ArchiveOptions<'_>) -> boo
 pub fn has_parent(
     repository: &Repository,
     snapshots: &Snapshots,
-    options: &ArchiveOptions<'_>,
+    options: &ArchiveOptions,
     paths: &[PathBuf],
 ) -> bool {
     let source = Source::Paths(paths);
@@ -266,24 +294,7 @@ pub fn has_parent(
     chosen.is_ok_and(|parent| parent.is_some())
 }
 
-fn report(
-    snapshot: Option<Snapshot>,
-    tally: Tally,
-    totals: &WriterTotals,
-    parent: Option<&StoredSnapshot>,
-) -> ArchiveReport {
-    ArchiveReport {
-        snapshot,
-        is_unchanged: false,
-        statistics: tally.statistics,
-        changed_while_read: tally.changed_while_read,
-        ignored: tally.ignored,
-        packs: totals.packs.len() as u64,
-        parent: parent.map(|parent| parent.snapshot.head.id.short()),
-    }
-}
-
-fn sources_of(source: &Source<'_>, options: &ArchiveOptions<'_>) -> Result<Sources> {
+fn sources_of(source: &Source<'_>, options: &ArchiveOptions) -> Result<Sources> {
     let paths = match source {
         Source::Paths(paths) => paths,
         Source::Stream(_) => [].as_slice(),
@@ -302,7 +313,7 @@ fn paths_of(source: &Source<'_>, sources: &Sources) -> Vec<Vec<u8>> {
 fn choose_parent<'s>(
     repository: &Repository,
     snapshots: &'s Snapshots,
-    options: &ArchiveOptions<'_>,
+    options: &ArchiveOptions,
     source: &Source<'_>,
     paths: &[Vec<u8>],
 ) -> Result<Option<&'s StoredSnapshot>> {
@@ -319,14 +330,14 @@ fn choose_parent<'s>(
 }
 
 /// One walk over the source.
-struct Run<'a> {
+struct SourceWalk<'a> {
     repository: &'a Repository,
     source: Source<'a>,
     sources: &'a Sources,
     parent: Option<&'a StoredSnapshot>,
     trees: Option<Trees<'a>>,
-    options: &'a ArchiveOptions<'a>,
-    monitor: &'a dyn Monitor,
+    options: &'a ArchiveOptions,
+    run: &'a RunContext,
 }
 
 /// What a walk found and stored.
@@ -338,7 +349,7 @@ struct Walked {
     is_changed: bool,
 }
 
-impl Run<'_> {
+impl SourceWalk<'_> {
     fn walk(self, writer: Option<&PackWriter<'_>>) -> Result<Walked> {
         let chunker = self.repository.chunker()?;
         let racy_from = self.parent.map_or(Timestamp::default(), |parent| Timestamp {
@@ -346,7 +357,7 @@ impl Run<'_> {
             ..parent.snapshot.body.start
         });
         let shared =
-            Shared::new(self.options, self.sources, writer, self.trees, racy_from, &chunker, self.monitor);
+            Shared::new(self.options, self.sources, writer, self.trees, racy_from, &chunker, self.run);
         let mut tally = Tally::default();
         let ended = match self.source {
             Source::Paths(paths) => {
@@ -359,11 +370,11 @@ impl Run<'_> {
             }
             Source::Stream(stream) => {
                 let Stream { name, reader, ended } = stream;
-                begin_stream(&shared, &name, reader, self.options)?;
+                begin_stream(&shared, &name, reader)?;
                 Some(ended)
             }
         };
-        for counted in in_threads(self.options.threads, || Worker::new(&shared).run()) {
+        for counted in self.run.pool().in_each_thread(|| Worker::new(&shared).run()) {
             tally.add(counted);
         }
         let groups = link_groups(&shared);
@@ -400,12 +411,7 @@ fn begin_paths(shared: &Shared<'_>, parent: ParentDirectory) -> Result<Tally> {
 }
 
 /// A root directory with one file, whose content is a stream.
-fn begin_stream(
-    shared: &Shared<'_>,
-    name: &[u8],
-    reader: Box<dyn Read + Send>,
-    options: &ArchiveOptions<'_>,
-) -> Result<()> {
+fn begin_stream(shared: &Shared<'_>, name: &[u8], reader: Box<dyn Read + Send>) -> Result<()> {
     let unusable = matches!(name, b"" | b"." | b"..") || name.iter().any(|byte| matches!(byte, b'/' | 0));
     if unusable {
         return Err(EngineError::Unusable("a stream's name must be a file name without slashes".to_owned()));
@@ -422,7 +428,7 @@ fn begin_stream(
         place: None,
     });
     let page = directory.page(0);
-    let now = (options.clock)();
+    let now = shared.run.now();
     let node = Node {
         name: name.to_vec(),
         mode: 0o600,

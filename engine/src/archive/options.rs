@@ -4,13 +4,13 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Snapshot, Statistics};
 
 use crate::error::{EngineError, Result};
 use crate::fs::select::Patterns;
 use crate::fs::sources::Sources;
 use crate::repo::WriterOptions;
+use crate::run::Troubles;
 
 /// What to back up.
 pub enum Source<'a> {
@@ -33,7 +33,7 @@ pub struct Stream<'a> {
 }
 
 /// How to back up.
-pub struct ArchiveOptions<'a> {
+pub struct ArchiveOptions {
     /// The machine's name.
     pub host: String,
     /// The user's name.
@@ -79,8 +79,6 @@ pub struct ArchiveOptions<'a> {
     pub parent: ParentChoice,
     /// Only say what would be done.
     pub dry_run: bool,
-    /// Threads that walk, read and compress.
-    pub threads: usize,
     /// How to write.
     pub writer: WriterOptions,
     /// How often the session looks for garbage collections while its threads wait for something,
@@ -88,12 +86,6 @@ pub struct ArchiveOptions<'a> {
     pub heartbeat: Duration,
     /// Directories to leave out by device and inode: the repository itself.
     pub never_enter: Vec<(u64, u64)>,
-    /// The time.
-    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
-    /// The name of a user id.
-    pub user_name: &'a (dyn Fn(u32) -> Option<Vec<u8>> + Sync),
-    /// The name of a group id.
-    pub group_name: &'a (dyn Fn(u32) -> Option<Vec<u8>> + Sync),
 }
 
 /// The snapshot to compare with.
@@ -124,9 +116,11 @@ pub struct ArchiveReport {
     pub packs: u64,
     /// The snapshot that it was compared with, in short.
     pub parent: Option<String>,
+    /// What kept the snapshot from being complete, and what was found damaged.
+    pub troubles: Troubles,
 }
 
-impl ArchiveOptions<'_> {
+impl ArchiveOptions {
     /// The paths that a backup is asked for; if they shall be stored elsewhere, where they are stored.
     pub(super) fn sources(&self, paths: &[PathBuf]) -> Result<Sources> {
         match (&self.stored_as, paths) {

@@ -15,7 +15,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::fs::meta;
-use crate::monitor::{Event, Monitor};
+use crate::run::RunContext;
 
 /// How long a fifo is waited for before it is seen whether anyone still wants it.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -96,24 +96,24 @@ pub struct FifoReader<'m> {
     handle: Arc<OwnedFd>,
     path: &'m [u8],
     /// Says when to stop, and hears what is waited for.
-    monitor: &'m dyn Monitor,
+    run: &'m RunContext,
     /// How often it was waited for the first program.
     waits: u32,
 }
 
 impl<'m> FifoReader<'m> {
     /// Reads from this handle, which was opened so that nothing waits.
-    pub fn new(handle: Arc<OwnedFd>, path: &'m [u8], monitor: &'m dyn Monitor) -> Self {
-        Self { handle, path, monitor, waits: 0 }
+    pub fn new(handle: Arc<OwnedFd>, path: &'m [u8], run: &'m RunContext) -> Self {
+        Self { handle, path, run, waits: 0 }
     }
 
     fn tell_of_waiting(&mut self) {
         self.waits = self.waits.saturating_add(1);
         if self.waits == WAITS_UNTOLD {
-            self.monitor.event(Event::Notice(format!(
+            self.run.notice(format!(
                 "{}: waiting for a program that writes into it",
                 Path::new(OsStr::from_bytes(self.path)).display()
-            )));
+            ));
         }
     }
 }
@@ -136,7 +136,7 @@ impl Read for FifoReader<'_> {
                 },
                 Err(error) => return Err(error.into()),
             }
-            if self.monitor.stopped() {
+            if self.run.is_cancelled() {
                 return Err(io::Error::other("interrupted"));
             }
         }

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keepfast_format::content::Content;
@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::fs::dir::{self, Opening};
 use crate::fs::meta::{self, Attributes};
 use crate::fs::sources::Wanted;
-use crate::monitor::Event;
+use crate::run::Event;
 
 impl Worker<'_> {
     /// Opens and lists a directory.
@@ -119,7 +119,7 @@ impl Worker<'_> {
             let file = IGNORE_FILE.to_string_lossy();
             let path = path();
             let folder = Path::new(OsStr::from_bytes(&path));
-            self.shared.monitor.event(Event::Notice(format!("{}: {flaw}", folder.join(&*file).display())));
+            self.shared.run.notice(format!("{}: {flaw}", folder.join(&*file).display()));
         }
         Ok(listing)
     }
@@ -197,13 +197,13 @@ impl Worker<'_> {
         handle: BorrowedFd<'_>,
         wanted: &Wanted,
     ) -> Result<Looked, Errno> {
-        let Shared { options, sources, monitor, .. } = self.shared;
+        let Shared { options, sources, run, .. } = self.shared;
         let keep = |target: &Stat| {
             if directory.is_within(target.st_dev, target.st_ino) {
-                monitor.event(Event::Notice(format!(
+                run.notice(format!(
                     "{}: it leads back to a directory that it is in, and is kept as a link",
                     Path::new(OsStr::from_bytes(&place.path())).display()
-                )));
+                ));
                 return true;
             }
             options.is_elsewhere(target, directory.device) && !directory.wanted.is_way()
@@ -385,7 +385,7 @@ impl Worker<'_> {
             };
             self.tally.statistics.files_unchanged += 1;
             self.tally.count_bytes(0, bytes);
-            self.shared.monitor.progress().add(1, bytes);
+            self.shared.run.count(1, bytes);
         }
         self.fill(place, Some((node, state)))
     }
@@ -408,10 +408,10 @@ impl Worker<'_> {
     fn enter(&self, above: &Directory, place: &Place, looked: &Looked, wanted: Wanted) -> Option<Wanted> {
         let options = self.shared.options;
         if options.is_own(&looked.stat) {
-            self.shared.monitor.event(Event::Notice(format!(
+            self.shared.run.notice(format!(
                 "{}: left out, because it is the repository or its cache",
                 Path::new(OsStr::from_bytes(&place.path())).display()
-            )));
+            ));
             return None;
         }
         // The paths on the way to what was asked for may well be on other file systems.
@@ -457,7 +457,7 @@ impl Worker<'_> {
         let why = match error {
             Errno::NOENT => {
                 let path = Path::new(OsStr::from_bytes(path));
-                return self.shared.monitor.event(Event::Vanished { path });
+                return self.shared.run.tell(&Event::Gone { path: path.to_owned() });
             }
             Errno::LOOP | Errno::NOTDIR => {
                 "it was replaced by something else while it was backed up".to_owned()
@@ -470,7 +470,7 @@ impl Worker<'_> {
     /// Reports an entry that isn't in the snapshot.
     pub fn skipped(&mut self, path: &[u8], why: String) {
         self.tally.statistics.skipped += 1;
-        self.shared.monitor.event(Event::Skipped { path: Path::new(OsStr::from_bytes(path)), why });
+        self.shared.run.tell(&Event::Skipped { path: PathBuf::from(OsStr::from_bytes(path)), why });
     }
 }
 

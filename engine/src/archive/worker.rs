@@ -19,8 +19,8 @@ use crate::chunk::Piece;
 use crate::error::{EngineError, Result};
 use crate::fs::sources::Sources;
 use crate::jobs::{Jobs, Next};
-use crate::monitor::{Event, Monitor};
 use crate::repo::{FrameWriter, PackWriter, Trees};
+use crate::run::RunContext;
 
 /// What there is to do.
 pub enum Job {
@@ -35,7 +35,7 @@ pub enum Job {
 /// What the threads of a backup share.
 pub struct Shared<'a> {
     /// How to back up.
-    pub options: &'a ArchiveOptions<'a>,
+    pub options: &'a ArchiveOptions,
     /// What was asked for.
     pub sources: &'a Sources,
     /// Where chunks go; nowhere on a dry run.
@@ -47,7 +47,7 @@ pub struct Shared<'a> {
     /// Where data is cut.
     pub chunker: &'a Chunker,
     /// Who hears about it.
-    pub monitor: &'a dyn Monitor,
+    pub run: &'a RunContext,
     /// What there is to do.
     pub jobs: Jobs<Job, PieceJob>,
     /// Buffers of pieces that are done.
@@ -96,13 +96,13 @@ pub struct Worker<'a> {
 impl<'a> Shared<'a> {
     /// Nothing done yet.
     pub fn new(
-        options: &'a ArchiveOptions<'a>,
+        options: &'a ArchiveOptions,
         sources: &'a Sources,
         writer: Option<&'a PackWriter<'a>>,
         trees: Option<Trees<'a>>,
         racy_from: Timestamp,
         chunker: &'a Chunker,
-        monitor: &'a dyn Monitor,
+        run: &'a RunContext,
     ) -> Self {
         Self {
             options,
@@ -111,8 +111,8 @@ impl<'a> Shared<'a> {
             trees,
             racy_from,
             chunker,
-            monitor,
-            jobs: Jobs::new(options.threads + 1),
+            run,
+            jobs: Jobs::new(run.threads() + 1),
             buffers: Mutex::default(),
             links: Mutex::default(),
             is_changed: AtomicBool::new(false),
@@ -143,7 +143,7 @@ impl<'a> Shared<'a> {
 
     /// Ends the work of all threads if someone asked for it, or uploading failed.
     pub fn should_stop(&self) -> bool {
-        if self.monitor.stopped() {
+        if self.run.is_cancelled() {
             self.fail(EngineError::Interrupted);
             return true;
         }
@@ -223,9 +223,9 @@ impl Shared<'_> {
     pub fn of_parent<T: Default>(&self, read: Result<T>) -> T {
         read.unwrap_or_else(|error| {
             if !self.parent_reported.swap(true, Ordering::Relaxed) {
-                self.monitor.event(Event::Notice(format!(
+                self.run.notice(format!(
                     "parts of the parent snapshot can't be read, so files there are read again: {error}"
-                )));
+                ));
             }
             T::default()
         })

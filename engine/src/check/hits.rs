@@ -11,8 +11,8 @@ use super::chunks::Chunks;
 use super::trees::{TreeKind, WalkedTrees, file_damage, list_tree, states_below};
 use super::trouble::Trouble;
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
 use crate::repo::{ListRef, Trees};
+use crate::run::RunContext;
 
 /// Damaged files that are named one by one; of more, only their number and their snapshots are told.
 const FILES_NAMED: u64 = 1000;
@@ -22,7 +22,7 @@ pub struct Hits<'w> {
     trees: Trees<'w>,
     chunks: &'w Chunks<'w>,
     walked: &'w WalkedTrees,
-    monitor: &'w dyn Monitor,
+    run: &'w RunContext,
     /// State trees that were named, and those of them that were for the newest hit.
     named_states: HashSet<ChunkId>,
     newly_named: Vec<ChunkId>,
@@ -48,10 +48,10 @@ impl<'w> Hits<'w> {
         trees: Trees<'w>,
         chunks: &'w Chunks<'w>,
         walked: &'w WalkedTrees,
-        monitor: &'w dyn Monitor,
+        run: &'w RunContext,
     ) -> Self {
         let (named_states, newly_named, hit) = (HashSet::new(), Vec::new(), Hit::default());
-        Self { trees, chunks, walked, monitor, named_states, newly_named, hit, nameable: 0 }
+        Self { trees, chunks, walked, run, named_states, newly_named, hit, nameable: 0 }
     }
 
     /// What is hit in a snapshot, after so many files and directories in others.
@@ -84,7 +84,7 @@ impl<'w> Hits<'w> {
         let mut stack = vec![(*root, Vec::new())];
         let mut seen = HashSet::new();
         while let Some((tree, path)) = stack.pop() {
-            if self.monitor.stopped() {
+            if self.run.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
             if self.walked.is_sound(&(TreeKind::Tree, tree)) || !seen.insert(tree) {

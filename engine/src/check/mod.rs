@@ -24,11 +24,11 @@ use keepfast_format::snapshot::Snapshot;
 use keepfast_format::{limits, names};
 
 use crate::error::{EngineError, Result};
-use crate::monitor::{Event, Monitor};
 use crate::repo::{
     FrameCache, Ignored, Index, MissingSnapshot, Repository, Snapshots, Trees, is_named_dead, list_segments,
     older, read_object, read_segment, refresh_index, seems_forgotten, until,
 };
+use crate::run::{Event, Phase, RunContext};
 use chunks::{Bad, BadFrames, Chunks, Suspects};
 use hits::Hits;
 use packs::Reading;
@@ -41,8 +41,6 @@ use trouble::{Outage, Trouble};
 pub struct CheckOptions {
     /// Which packs to read in full.
     pub read: ReadData,
-    /// Threads that read packs.
-    pub threads: usize,
 }
 
 /// Which packs to read in full.
@@ -105,16 +103,17 @@ pub fn check(
     index: &Index,
     snapshots: &Snapshots,
     options: &CheckOptions,
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<CheckReport> {
     let mut check = Check {
         repository,
-        monitor,
+        run,
         report: CheckReport::default(),
         named: HashSet::new(),
         outage: Outage::new(repository.backend().is_far()),
         is_set_back: false,
     };
+    run.enter(Phase::CheckingObjects);
     check.parameters()?;
     check.compare_with_memory(snapshots)?;
     check.snapshots(snapshots);
@@ -124,8 +123,8 @@ pub fn check(
         let before = check.verdicts(index)?;
         // Segments first: whatever they list was stored before them.
         let segments = list_segments(repository)?;
-        refresh_index(repository, index)?;
-        let survey = Survey::take(repository)?;
+        refresh_index(repository, index, run)?;
+        let survey = Survey::take(repository, index)?;
         // If a prune has ended meanwhile, it has moved and removed what was just listed.
         if check.verdicts(index)? == before {
             break (segments, survey);
@@ -134,18 +133,18 @@ pub fn check(
     check.report.packs = survey.packs.len() as u64;
     let listed = check.segments(segments, index, snapshots, &survey)?;
     check.strange(&survey, &listed, snapshots, index)?;
-    index.miss_all_but(|pack| survey.packs.contains_key(pack))?;
+    index.miss_all_but(survey.before, |pack| survey.packs.contains_key(pack))?;
     let found = check.packs(&survey, &listed, index, options)?;
     let suspects = Suspects::of(index, &found.bad)?;
-    check.trees(index, snapshots, &suspects, options.threads)?;
+    check.trees(index, snapshots, &suspects)?;
     let named = |pack: &str| found.named.contains(pack) || check.named.contains(pack);
-    check.report.findings += index.report_demoted(monitor, named);
+    check.report.findings += run.report_suspects(named);
     Ok(check.report)
 }
 
 struct Check<'a> {
     repository: &'a Repository,
-    monitor: &'a dyn Monitor,
+    run: &'a RunContext,
     report: CheckReport,
     /// Objects that something was found about.
     named: HashSet<String>,
@@ -168,7 +167,7 @@ impl Check<'_> {
     fn finding(&mut self, object: String, what: impl Into<String>) {
         self.report.findings += 1;
         self.named.insert(object.clone());
-        self.monitor.event(Event::Finding { object, what: what.into() });
+        self.run.tell(&Event::Damaged { object, what: what.into() });
     }
 
     /// As [`Check::finding`], unless something else was found about the object.
@@ -181,7 +180,7 @@ impl Check<'_> {
     /// Something can't be read now, which says nothing about whether it is sound.
     fn unreachable(&mut self, object: String, what: String) {
         self.report.unreachable += 1;
-        self.monitor.event(Event::Unreachable { object, what });
+        self.run.tell(&Event::Unreachable { object, what });
     }
 
     /// An object that couldn't be read and opened, for whatever reason.
@@ -237,7 +236,9 @@ impl Check<'_> {
 
     /// Snapshots that others saw and that aren't there.
     fn missed_snapshots(&mut self, snapshots: &Snapshots) -> Result<()> {
-        for MissingSnapshot { id, sequence, witness } in snapshots.surely_missing(self.repository)? {
+        for MissingSnapshot { id, sequence, witness } in
+            snapshots.surely_missing(self.repository, self.run)?
+        {
             self.finding(
                 names::snapshot(id),
                 format!(
@@ -401,7 +402,8 @@ impl Check<'_> {
         // index had to be rebuilt from them.
         let mut unlisted = BTreeSet::new();
         index.for_each_pack(|number, pack| {
-            if !listed.contains_key(&pack.pack_name()) && !index.is_dead(number) {
+            let is_unlisted = survey.before.includes(number) && !listed.contains_key(&pack.pack_name());
+            if is_unlisted && !index.is_dead(number) {
                 unlisted.insert(pack.pack_name());
             }
         })?;
@@ -417,9 +419,9 @@ impl Check<'_> {
             .map(|(pack, bytes)| (*pack, *bytes))
             .collect();
         to_read.sort_unstable();
-        self.monitor.progress().expect(to_read.len() as u64, to_read.iter().map(|(_, bytes)| bytes).sum());
-        let mut reading =
-            Reading::new(self.repository, self.monitor, listed, &to_read, bad).run(options.threads)?;
+        self.run.enter(Phase::ReadingPacks);
+        self.run.expect(to_read.len() as u64, to_read.iter().map(|(_, bytes)| bytes).sum());
+        let mut reading = Reading::new(self.repository, self.run, listed, &to_read, bad).run()?;
         let unread = reading.gone.len() + reading.unreachable.len();
         self.report.packs_read = (to_read.len() - unread) as u64;
         self.report.bytes_read = reading.bytes;
@@ -429,7 +431,9 @@ impl Check<'_> {
         }
         if !reading.gone.is_empty() {
             self.verdicts(index)?;
-            index.miss_all_but(|pack| stored.contains_key(pack) && !reading.gone.contains(pack))?;
+            index.miss_all_but(survey.before, |pack| {
+                stored.contains_key(pack) && !reading.gone.contains(pack)
+            })?;
         }
         for pack in reading.gone {
             if !index.was_buried(&pack)? {
@@ -441,26 +445,21 @@ impl Check<'_> {
 
     /// Walks all snapshots; each tree once. Then names what is hit, in an order that is always the
     /// same.
-    fn trees(
-        &mut self,
-        index: &Index,
-        snapshots: &Snapshots,
-        suspects: &Suspects,
-        threads: usize,
-    ) -> Result<()> {
-        let frames = FrameCache::new(self.repository, index).without_dead();
-        let data = FrameCache::of_data(self.repository, index).without_dead();
+    fn trees(&mut self, index: &Index, snapshots: &Snapshots, suspects: &Suspects) -> Result<()> {
+        self.run.enter(Phase::WalkingTrees);
+        let frames = FrameCache::new(self.repository, index, self.run).without_dead();
+        let data = FrameCache::of_data(self.repository, index, self.run).without_dead();
         let trees = Trees::new(&frames);
         let chunks = Chunks::new(&data, suspects);
-        let walked = TreeWalk::new(trees, &chunks, &self.outage, self.monitor).run(snapshots, threads)?;
+        let walked = TreeWalk::new(trees, &chunks, &self.outage, self.run).run(snapshots)?;
         (self.report.trees, self.report.files) = (walked.trees, walked.files);
         if !walked.all_sound() {
             // What was moved while others were looked at is where it is now.
             self.verdicts(index)?;
-            refresh_index(self.repository, index)?;
+            refresh_index(self.repository, index, self.run)?;
             chunks.look_again();
         }
-        let mut hits = Hits::new(trees, &chunks, &walked, self.monitor);
+        let mut hits = Hits::new(trees, &chunks, &walked, self.run);
         for snapshot in snapshots.all.iter().rev().map(|stored| &stored.snapshot) {
             let hit = hits.of(snapshot, self.report.files_hit + self.report.files_unreachable)?;
             if hit.named.is_empty() {

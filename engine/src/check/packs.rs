@@ -11,9 +11,8 @@ use super::ListedPacks;
 use super::chunks::{Bad, BadFrames};
 use super::trouble::Outage;
 use crate::error::{EngineError, Result};
-use crate::monitor::{Event, Monitor};
 use crate::repo::{Repository, verify_stored_pack};
-use crate::threads::in_threads;
+use crate::run::{Event, RunContext};
 
 /// What reading found.
 pub struct ReadPacks {
@@ -32,7 +31,7 @@ pub struct ReadPacks {
 /// Threads that read packs.
 pub struct Reading<'a> {
     repository: &'a Repository,
-    monitor: &'a dyn Monitor,
+    run: &'a RunContext,
     listed: &'a ListedPacks,
     to_read: &'a [(PackName, u64)],
     next: AtomicUsize,
@@ -50,14 +49,14 @@ impl<'a> Reading<'a> {
     /// Will read the packs of `to_read`; `bad` is what is known to be wrong before.
     pub fn new(
         repository: &'a Repository,
-        monitor: &'a dyn Monitor,
+        run: &'a RunContext,
         listed: &'a ListedPacks,
         to_read: &'a [(PackName, u64)],
         bad: BadFrames,
     ) -> Self {
         Self {
             repository,
-            monitor,
+            run,
             listed,
             to_read,
             next: AtomicUsize::new(0),
@@ -73,8 +72,8 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads them.
-    pub fn run(self, threads: usize) -> Result<ReadPacks> {
-        in_threads(threads, || self.work());
+    pub fn run(self) -> Result<ReadPacks> {
+        self.run.pool().in_each_thread(|| self.work());
         if let Some(error) = self.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
@@ -91,7 +90,7 @@ impl<'a> Reading<'a> {
     fn work(&self) {
         let (mut reader, mut bytes) = (FrameReader::default(), Vec::new());
         while let Some((pack, _)) = self.to_read.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            let read = if self.monitor.stopped() {
+            let read = if self.run.is_cancelled() {
                 Err(EngineError::Interrupted)
             } else {
                 self.read(*pack, &mut reader, &mut bytes)
@@ -112,14 +111,14 @@ impl<'a> Reading<'a> {
             Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
             Err(EngineError::Backend(error)) if error.is_not_found() => {
                 self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(pack);
-                self.monitor.progress().add(1, 0);
+                self.run.count(1, 0);
                 return Ok(());
             }
             Err(error) if error.is_unreachable() => {
                 let what = self.outage.goes_on(error)?.to_string();
                 self.unreachable.lock().unwrap_or_else(PoisonError::into_inner).insert(name, what);
                 self.bad().insert(pack, Bad::Whole);
-                self.monitor.progress().add(1, 0);
+                self.run.count(1, 0);
                 return Ok(());
             }
             Err(error) => {
@@ -130,7 +129,7 @@ impl<'a> Reading<'a> {
         };
         self.outage.is_over();
         self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.monitor.progress().add(1, bytes.len() as u64);
+        self.run.count(1, bytes.len() as u64);
         for finding in findings {
             let object = match finding.frame {
                 Some(frame) => format!("{name}, frame {frame}"),
@@ -150,7 +149,7 @@ impl<'a> Reading<'a> {
     fn finding(&self, pack: &str, object: String, what: String) {
         self.findings.fetch_add(1, Ordering::Relaxed);
         self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(pack.to_owned());
-        self.monitor.event(Event::Finding { object, what });
+        self.run.tell(&Event::Damaged { object, what });
     }
 
     fn bad(&self) -> MutexGuard<'_, BadFrames> {

@@ -14,7 +14,7 @@ use keepfast_format::names::{self, AckName, EpochPart, ObjectName};
 
 use super::{Check, ListedPacks};
 use crate::error::{EngineError, Result};
-use crate::repo::{Index, Repository, Snapshots, is_named_dead};
+use crate::repo::{Horizon, Index, Repository, Snapshots, is_named_dead};
 
 /// Strange objects that are named one by one; of more, only their number is told.
 const STRANGE_NAMED: usize = 1000;
@@ -22,6 +22,9 @@ const STRANGE_NAMED: usize = 1000;
 /// What is in the store.
 #[derive(Default)]
 pub struct Survey {
+    /// The packs that the index knew before. Those that are stored while the survey is taken may be missing in
+    /// it.
+    pub before: Horizon,
     /// Packs, and their sizes in bytes.
     pub packs: HashMap<PackName, u64>,
     strange: Strange,
@@ -54,8 +57,8 @@ impl Strange {
 
 impl Survey {
     /// Lists everything.
-    pub fn take(repository: &Repository) -> Result<Self> {
-        let mut survey = Self::default();
+    pub fn take(repository: &Repository, index: &Index) -> Result<Self> {
+        let mut survey = Self { before: index.horizon(), ..Self::default() };
         repository.backend().survey(&mut |found| survey.add(found))?;
         Ok(survey)
     }

@@ -16,9 +16,8 @@ use keepfast_format::state::StateTree;
 use super::chunks::Chunks;
 use super::trouble::{Outage, Trouble};
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
 use crate::repo::{ListRef, Snapshots, Trees, Wanted};
-use crate::threads::in_threads;
+use crate::run::RunContext;
 
 /// Chunks that a thread looks up together.
 const CHUNKS_LOOKED_UP: usize = 1 << 15;
@@ -72,7 +71,7 @@ pub struct TreeWalk<'w> {
     trees: Trees<'w>,
     chunks: &'w Chunks<'w>,
     outage: &'w Outage,
-    monitor: &'w dyn Monitor,
+    run: &'w RunContext,
     found: Mutex<Found>,
     changed: Condvar,
 }
@@ -110,17 +109,12 @@ impl Found {
 
 impl<'w> TreeWalk<'w> {
     /// A walk that looks at data through `chunks`.
-    pub fn new(
-        trees: Trees<'w>,
-        chunks: &'w Chunks<'w>,
-        outage: &'w Outage,
-        monitor: &'w dyn Monitor,
-    ) -> Self {
-        Self { trees, chunks, outage, monitor, found: Mutex::default(), changed: Condvar::new() }
+    pub fn new(trees: Trees<'w>, chunks: &'w Chunks<'w>, outage: &'w Outage, run: &'w RunContext) -> Self {
+        Self { trees, chunks, outage, run, found: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Walks the trees of all snapshots.
-    pub fn run(self, snapshots: &Snapshots, threads: usize) -> Result<WalkedTrees> {
+    pub fn run(self, snapshots: &Snapshots) -> Result<WalkedTrees> {
         let mut found = self.found();
         for body in snapshots.all.iter().map(|stored| &stored.snapshot.body) {
             if let Some(state) = body.state {
@@ -129,7 +123,7 @@ impl<'w> TreeWalk<'w> {
             found.see((TreeKind::Tree, body.tree));
         }
         drop(found);
-        in_threads(threads, || Walker { walk: &self, chunks: Vec::new() }.run());
+        self.run.pool().in_each_thread(|| Walker { walk: &self, chunks: Vec::new() }.run());
         let found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
         match found.error {
             Some(error) => Err(error),
@@ -141,7 +135,7 @@ impl<'w> TreeWalk<'w> {
     fn next(&self) -> Option<(TreeRef, u32)> {
         let mut found = self.found();
         loop {
-            if self.monitor.stopped() {
+            if self.run.is_cancelled() {
                 found.error.get_or_insert(EngineError::Interrupted);
             }
             if found.error.is_some() {
@@ -308,7 +302,7 @@ impl Walker<'_> {
         }
         let chunks = self.walk.chunks;
         let wanted = self.chunks.iter().map(|(chunk, _)| Wanted::from(*chunk)).collect();
-        let located = chunks.index().locate_all(wanted)?;
+        let located = chunks.index().locate_all(wanted, self.walk.run.pool())?;
         let is_doubtful = |(chunk, _): &(ChunkRef, u32)| chunks.is_doubtful(located.get(*chunk).flatten());
         let doubtful: Vec<(ChunkRef, u32)> = self.chunks.drain(..).filter(is_doubtful).collect();
         for (chunk, number) in doubtful {

@@ -18,17 +18,16 @@ use std::cell::Cell;
 
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
-use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{SnapshotBody, Statistics};
 use keepfast_format::standing::Standing;
 
 use crate::error::{EngineError, Result};
 use crate::fs::select::Patterns;
-use crate::monitor::{Event, Monitor};
 use crate::repo::{
     CommitRequest, FrameCache, Index, Repository, Session, SessionOptions, Snapshots, StoredSnapshot, Trees,
     WriterOptions, WriterTotals, decide, hold_all, is_forgotten, may_take_over, write_packs_under,
 };
+use crate::run::RunContext;
 use fate::Fates;
 pub use labels::LabelChange;
 use rebuild::{Rebuild, Rebuilt};
@@ -36,11 +35,10 @@ use scan::Known;
 pub use scan::Removal;
 
 /// How to edit.
-pub struct EditOptions<'a> {
+pub struct EditOptions {
     /// The program's name and version.
     pub program: String,
     /// The time.
-    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
     /// How to write.
     pub writer: WriterOptions,
 }
@@ -49,8 +47,8 @@ pub struct EditOptions<'a> {
 pub struct Editor<'a> {
     repository: &'a Repository,
     index: &'a Index,
-    options: EditOptions<'a>,
-    monitor: &'a dyn Monitor,
+    options: EditOptions,
+    run: &'a RunContext,
     /// Whether it was looked which packs are stored.
     is_compared: Cell<bool>,
 }
@@ -103,10 +101,10 @@ impl<'a> Editor<'a> {
     pub fn new(
         repository: &'a Repository,
         index: &'a Index,
-        options: EditOptions<'a>,
-        monitor: &'a dyn Monitor,
+        options: EditOptions,
+        run: &'a RunContext,
     ) -> Self {
-        Self { repository, index, options, monitor, is_compared: Cell::new(false) }
+        Self { repository, index, options, run, is_compared: Cell::new(false) }
     }
 
     /// Fails unless snapshots may be edited here: the new one has to count as the old one's writer's, and
@@ -144,11 +142,11 @@ impl<'a> Editor<'a> {
     /// Says what a snapshot has that is to be left out. Everything that isn't is read for that, but for
     /// files' content.
     pub fn find_matches(&self, stored: &StoredSnapshot, exclusion: &mut Exclusion<'_>) -> Result<Removal> {
-        let frames = FrameCache::new(self.repository, self.index);
+        let frames = FrameCache::new(self.repository, self.index, self.run);
         let body = &stored.snapshot.body;
         let fates = exclusion.fates(body);
-        let found = scan::scan(Trees::new(&frames), &fates, &body.tree, &mut exclusion.known, self.monitor);
-        self.index.report_demoted(self.monitor, |_| false);
+        let found = scan::scan(Trees::new(&frames), &fates, &body.tree, &mut exclusion.known, self.run);
+        self.run.report_suspects(|_| false);
         found
     }
 
@@ -203,20 +201,19 @@ impl<'a> Editor<'a> {
         original: &StoredSnapshot,
         make: impl FnOnce(&Session<'_>) -> Result<Made>,
     ) -> Result<Ended> {
-        let Self { repository, index, ref options, monitor, .. } = *self;
+        let Self { repository, index, ref options, run, .. } = *self;
         // Once for all edits of a run: where there are many packs, this is most of one's work.
         if !self.is_compared.replace(true) {
             index.compare_with_store(repository)?;
         }
         let begun = SessionOptions {
             program: &options.program,
-            clock: options.clock,
             parent: Some(&original.snapshot),
             ended: Some(snapshots),
         };
-        let session = Session::begin(repository, index, &begun, monitor)?;
+        let session = Session::begin(repository, index, &begun, run)?;
         let ended = make(&session).and_then(|made| self.commit(&session, snapshots, original, made));
-        index.report_demoted(monitor, |_| false);
+        run.report_suspects(|_| false);
         match &ended {
             // A snapshot that was sent may yet arrive, where the store has failed; one that is full has
             // room for this.
@@ -239,7 +236,7 @@ impl<'a> Editor<'a> {
         if let Some(found) = self.find_same(snapshots, original, &body) {
             return Ok(Ended::Found(found));
         }
-        if !is_taken_over && !hold_all(session, &body, self.monitor)? {
+        if !is_taken_over && !hold_all(session, &body, self.run)? {
             return Err(EngineError::Unusable(format!(
                 "snapshot {short} can't be changed: parts of it are missing, or a prune is about to remove them; \
                  run `keepfast check`"
@@ -269,25 +266,26 @@ impl<'a> Editor<'a> {
         removal: &Removal,
         has_states: bool,
     ) -> Result<Made> {
-        let Self { repository, index, ref options, monitor, .. } = *self;
+        let Self { repository, index, ref options, run, .. } = *self;
         let snapshot = &original.snapshot;
         let fates = exclusion.fates(&snapshot.body);
-        let (trees, data) = (FrameCache::new(repository, index), FrameCache::of_data(repository, index));
+        let (trees, data) =
+            (FrameCache::new(repository, index, run), FrameCache::of_data(repository, index, run));
         let ((rebuilt, is_taken_over), totals) = write_packs_under(
             session,
             snapshot.head.key,
             options.writer,
             |writer| {
                 let mut rebuild =
-                    Rebuild::new(Trees::new(&trees), &data, &fates, &exclusion.known, writer, monitor);
+                    Rebuild::new(Trees::new(&trees), &data, &fates, &exclusion.known, writer, run);
                 let rebuilt = match rebuild.run(snapshot, has_states) {
                     // They only save the next backup work: without them it reads every file once.
                     Err(error) if rebuild.lacks_states() => {
-                        monitor.event(Event::Notice(format!(
+                        run.notice(format!(
                             "what change detection needs of snapshot {} is left out, as it can't be read: {error}; \
                              a backup that is compared with it reads all files again",
                             &snapshot.head.id.short()[..8]
-                        )));
+                        ));
                         rebuild.run(snapshot, false)
                     }
                     other => other,
@@ -326,7 +324,7 @@ impl<'a> Editor<'a> {
     }
 
     fn forget(&self, snapshots: &mut Snapshots, id: SessionId) -> Result<()> {
-        decide(self.repository, id, Standing::Forgotten, self.monitor)?;
+        decide(self.repository, id, Standing::Forgotten, self.run)?;
         snapshots.move_to_forgotten(id);
         Ok(())
     }

@@ -19,8 +19,8 @@ use super::pages::{Pager, Pages, StatePages, StoredPage, Tops};
 use super::scan::Known;
 use crate::error::{EngineError, Result};
 use crate::fs::sources::Wanted;
-use crate::monitor::Monitor;
 use crate::repo::{FrameCache, FrameWriter, PackWriter, Trees, store_blob};
+use crate::run::RunContext;
 
 /// Makes trees.
 pub struct Rebuild<'a> {
@@ -31,7 +31,7 @@ pub struct Rebuild<'a> {
     known: &'a Known,
     writer: &'a PackWriter<'a>,
     frames: FrameWriter<'a>,
-    monitor: &'a dyn Monitor,
+    run: &'a RunContext,
     /// Whether all that was referred to without being looked up could be taken over by the rules.
     is_taken_over: bool,
     lacks_states: bool,
@@ -77,10 +77,10 @@ impl<'a> Rebuild<'a> {
         fates: &'a Fates<'a>,
         known: &'a Known,
         writer: &'a PackWriter<'a>,
-        monitor: &'a dyn Monitor,
+        run: &'a RunContext,
     ) -> Self {
         let frames = writer.frames();
-        Self { trees, data, fates, known, writer, frames, monitor, is_taken_over: true, lacks_states: false }
+        Self { trees, data, fates, known, writer, frames, run, is_taken_over: true, lacks_states: false }
     }
 
     /// Whether it has failed since states can't be read, or don't fit.
@@ -119,7 +119,7 @@ impl<'a> Rebuild<'a> {
         let mut stack = vec![self.open(begin, &mut path)?];
         let mut done = root;
         while let Some(level) = stack.last_mut() {
-            if self.monitor.stopped() {
+            if self.run.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
             path.truncate(level.prefix);

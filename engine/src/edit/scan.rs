@@ -9,8 +9,8 @@ use super::fate::{Fate, Fates};
 use super::pages::Pages;
 use crate::error::{EngineError, Result};
 use crate::fs::sources::Wanted;
-use crate::monitor::Monitor;
 use crate::repo::Trees;
+use crate::run::RunContext;
 
 /// This many paths are named that match and stay.
 const NAMED_MAX: usize = 16;
@@ -87,7 +87,7 @@ pub fn scan(
     fates: &Fates<'_>,
     root: &ChunkId,
     known: &mut Known,
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<Removal> {
     let mut removal = Removal::default();
     let mut path = b"/".to_vec();
@@ -97,7 +97,7 @@ pub fn scan(
     };
     let mut stack = vec![open(*root, fates.root(), path.len())?];
     while let Some(level) = stack.last_mut() {
-        if monitor.stopped() {
+        if run.is_cancelled() {
             return Err(EngineError::Interrupted);
         }
         path.truncate(level.prefix);
@@ -110,7 +110,7 @@ pub fn scan(
         } else if level.at < level.pages.count() {
             let nodes = level.pages.nodes(trees, level.at)?;
             level.at += 1;
-            monitor.progress().add(nodes.len() as u64, 0);
+            run.count(nodes.len() as u64, 0);
             let mut below = Vec::new();
             for node in nodes {
                 path.truncate(level.prefix);
@@ -118,7 +118,7 @@ pub fn scan(
                 let wanted = match fates.of(&level.wanted, &path, &node.name) {
                     Fate::Goes => {
                         level.has_match = true;
-                        count(trees, &node, &mut removal, monitor)?;
+                        count(trees, &node, &mut removal, run)?;
                         continue;
                     }
                     Fate::Named(wanted) => {
@@ -152,11 +152,11 @@ pub fn scan(
 }
 
 /// Counts an entry, and all that is below it.
-fn count(trees: Trees<'_>, node: &Node, removal: &mut Removal, monitor: &dyn Monitor) -> Result<()> {
+fn count(trees: Trees<'_>, node: &Node, removal: &mut Removal, run: &RunContext) -> Result<()> {
     let mut below = Vec::new();
     count_one(trees, node, removal, &mut below)?;
     while let Some(tree) = below.pop() {
-        if monitor.stopped() {
+        if run.is_cancelled() {
             return Err(EngineError::Interrupted);
         }
         trees.for_each_node(&tree, &mut |node| count_one(trees, &node, removal, &mut below))?;

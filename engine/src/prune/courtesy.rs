@@ -75,7 +75,7 @@ impl Prune<'_> {
         }
         // Other threads of this prune wait here, and so rest too.
         let mut state = self.courtesy.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.is_due((self.options.clock)()) {
+        if !state.is_due(self.run.now()) {
             return Ok(());
         }
         while !state.budget.is_zero() && self.is_anybody_writing(&mut state)? {
@@ -84,18 +84,18 @@ impl Prune<'_> {
                 state.told = true;
             }
             let rest = state.next_look_after.min(state.budget);
-            (self.options.sleep)(rest);
+            self.run.host().sleep(rest, self.run.cancel());
             state.budget -= rest;
             self.stop_if_asked()?;
         }
-        state.looked_at = Some((self.options.clock)());
+        state.looked_at = Some(self.run.now());
         Ok(())
     }
 
     /// Whether there is a session that may commit yet. Collectors don't, and one that is older than
     /// the timeout has probably ended without a word.
     fn is_anybody_writing(&self, state: &mut State) -> Result<bool> {
-        let before = (self.options.clock)();
+        let before = self.run.now();
         let mut open = self.sessions_not_known_decided()?;
         self.drop_decided(&mut open)?;
         let timeout = self.options.session_timeout;
@@ -107,7 +107,7 @@ impl Prune<'_> {
             begun.is_some_and(|begun| before.seconds.abs_diff(begun) < timeout.as_secs())
         };
         let found = open.iter().any(is_writing);
-        let look = elapsed(before, (self.options.clock)()).unwrap_or_default().min(WORK_MAX);
+        let look = elapsed(before, self.run.now()).unwrap_or_default().min(WORK_MAX);
         state.next_look_after = TURN.max(LOOK_PART * look);
         Ok(found)
     }

@@ -15,12 +15,11 @@ use keepfast_format::snapshot::SnapshotBody;
 
 use super::Prune;
 use crate::error::{EngineError, Result};
-use crate::monitor::Event;
 use crate::repo::{
     Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, is_decided, list_packs,
     list_sessions, read_condemned, read_session, refresh_index, until_sound,
 };
-use crate::threads::in_threads;
+use crate::run::{Event, Phase};
 
 /// How often to look for answers.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -64,6 +63,7 @@ impl Prune<'_> {
 
     /// Step 7, and what is to be remembered of the verdict.
     pub(super) fn carry_out(&mut self, condemned: &Condemned, verdict: &Verdict) -> Result<()> {
+        self.run.enter(Phase::Removing);
         self.index.bury(condemned.epoch, &verdict.packs)?;
         self.repository.remember_verdict(condemned.epoch);
         self.report.epochs.push(condemned.epoch);
@@ -117,6 +117,7 @@ impl Prune<'_> {
             }
             if !fenced {
                 if waited.is_zero() {
+                    self.run.enter(Phase::Waiting);
                     let longest = patience.values().max().map_or(0, Duration::as_secs);
                     self.say(format!(
                         "waiting for {} that may still be running, for {} at most: those that don't answer are \
@@ -125,7 +126,7 @@ impl Prune<'_> {
                         counted(longest.div_ceil(60), "a minute", "minutes"),
                     ));
                 }
-                (self.options.sleep)(left);
+                self.run.host().sleep(left, self.run.cancel());
                 waited += left;
             }
         }
@@ -141,7 +142,7 @@ impl Prune<'_> {
     fn patience_with(&self, session: SessionId) -> Duration {
         let timeout = self.options.session_timeout;
         let begun = read_session(self.repository, session).and_then(|session| session.begun_unix_s);
-        let now = (self.options.clock)().seconds;
+        let now = self.run.now().seconds;
         let age =
             begun.map_or(Duration::MAX, |begun| Duration::from_secs(now.saturating_sub(begun).max(0) as u64));
         timeout.saturating_sub(age).max(GRACE.min(timeout))
@@ -167,7 +168,7 @@ impl Prune<'_> {
                 // Only after the verdict acks are removed.
                 Err(EngineError::Backend(error)) if error.is_not_found() => continue,
                 Err(EngineError::Damaged { object, source }) => {
-                    self.monitor.event(Event::Finding { object, what: source.to_string() });
+                    self.run.tell(&Event::Damaged { object, what: source.to_string() });
                     Err(())
                 }
                 other => Ok(other?),
@@ -197,7 +198,7 @@ impl Prune<'_> {
                 decided.insert(*session);
             }
         }
-        let dead = dead_sessions(self.repository)?;
+        let dead = dead_sessions(self.repository, self.run.pool())?;
         dead.must_be_all()?;
         decided.extend(dead.sessions);
         open.retain(|session| !decided.contains(session));
@@ -207,7 +208,7 @@ impl Prune<'_> {
     /// Steps 5 and 6: spares what objections name and what newer snapshots refer to, forgotten
     /// or not. The verdict is a register: who finds one there takes it instead.
     fn give_verdict(&mut self, condemned: &Condemned, objections: &HashSet<PackName>) -> Result<Verdict> {
-        let snapshots = Snapshots::load(self.repository)?;
+        let snapshots = Snapshots::load(self.repository, self.run)?;
         self.must_be_all_there(&snapshots)?;
         let newer: Vec<&SnapshotBody> = snapshots
             .with_forgotten()
@@ -254,11 +255,11 @@ impl Prune<'_> {
         if snapshots.is_empty() || self.repository.has(Flaw::NoSecondListing) {
             return Ok(needed);
         }
-        refresh_index(self.repository, self.index)?;
+        refresh_index(self.repository, self.index, self.run)?;
         let numbers = self.index.numbers_of(&condemned.packs.iter().copied().collect())?;
-        let frames = FrameCache::deaf(self.repository, self.index);
+        let frames = FrameCache::without_refresh(self.repository, self.index, self.run);
         let seen = Seen::of(self.index)?;
-        Reach::new(&frames, self.monitor).walk(snapshots.iter().copied(), &seen, &mut |reached| {
+        Reach::new(&frames).walk(snapshots.iter().copied(), &seen, &mut |reached| {
             let id = &reached.wanted.id;
             if !reached.places.first().is_some_and(|place| self.index.is_readable(place.pack)) {
                 return Err(FrameCache::missing(id));
@@ -301,6 +302,6 @@ impl Prune<'_> {
             }
             Ok(())
         };
-        in_threads(self.options.threads.min(names.len()), work).into_iter().collect()
+        self.run.pool().in_threads(names.len(), work).into_iter().collect()
     }
 }

@@ -17,7 +17,7 @@ impl Prune<'_> {
     /// The missing snapshots, all of which are given up. Fails if one isn't.
     pub(super) fn find_given_up(&self, listing: &Listing) -> Result<Vec<SessionId>> {
         let snapshots = &listing.snapshots;
-        let missing = snapshots.surely_missing(self.repository)?;
+        let missing = snapshots.surely_missing(self.repository, self.run)?;
         let mut given_up = Vec::new();
         for text in &self.options.accept_missing {
             given_up.extend(find_accepted(text, &missing, snapshots)?);
@@ -35,18 +35,18 @@ impl Prune<'_> {
     /// Lists what there is. Missing snapshots that are given up go into the catalogue before: nothing
     /// of them counts from now on, even if they appear again.
     pub(super) fn take_listing(&self) -> Result<Listing> {
-        let listing = Listing::take(self.repository)?;
+        let listing = Listing::take(self.repository, self.run)?;
         let given_up = self.find_given_up(&listing)?;
         if given_up.is_empty() {
             return Ok(listing);
         }
         self.write_catalogue(&given_up)?;
-        Listing::take(self.repository)
+        Listing::take(self.repository, self.run)
     }
 
     /// Whether any of these snapshots names one that is missing.
     pub(super) fn misses_any(&self, snapshots: &Snapshots) -> Result<bool> {
-        Ok(!snapshots.surely_missing(self.repository)?.is_empty())
+        Ok(!snapshots.surely_missing(self.repository, self.run)?.is_empty())
     }
 }
 

@@ -7,8 +7,8 @@ use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
 use crate::repo::{FrameCache, Index, Reach, Repository, Seen, Snapshots, list_packs, list_sessions};
+use crate::run::RunContext;
 
 /// Step 1: sessions and snapshots, listed in this order, and what was decided about them, read
 /// after that.
@@ -23,9 +23,9 @@ pub struct Listing {
 
 impl Listing {
     /// Lists them.
-    pub fn take(repository: &Repository) -> Result<Self> {
+    pub fn take(repository: &Repository, run: &RunContext) -> Result<Self> {
         let mut open = list_sessions(repository, names::SESSIONS)?;
-        let snapshots = Snapshots::load(repository)?;
+        let snapshots = Snapshots::load(repository, run)?;
         let decided: HashSet<SessionId> = snapshots.decided().collect();
         open.retain(|session| !decided.contains(session));
         Ok(Self { snapshots, decided, open })
@@ -57,11 +57,11 @@ impl Live {
         repository: &Repository,
         index: &Index,
         snapshots: &Snapshots,
-        monitor: &dyn Monitor,
+        run: &RunContext,
     ) -> Result<Self> {
         loop {
             let demotions = index.demotions();
-            let live = Self::mark_once(repository, index, snapshots, monitor)?;
+            let live = Self::mark_once(repository, index, snapshots, run)?;
             // What was found wrong on the way may be all that some chunks were counted in.
             if index.demotions() == demotions {
                 return Ok(live);
@@ -73,15 +73,16 @@ impl Live {
         repository: &Repository,
         index: &Index,
         snapshots: &Snapshots,
-        monitor: &dyn Monitor,
+        run: &RunContext,
     ) -> Result<Self> {
+        let before = index.horizon();
         let stored = list_packs(repository)?;
-        index.miss_all_but(|pack| stored.contains_key(pack))?;
-        let frames = FrameCache::deaf(repository, index);
+        index.miss_all_but(before, |pack| stored.contains_key(pack))?;
+        let frames = FrameCache::without_refresh(repository, index, run);
         let seen = Seen::of(index)?;
         let mut plain_bytes = Vec::new();
         let live = snapshots.all.iter().map(|stored| &stored.snapshot.body);
-        Reach::new(&frames, monitor).walk(live, &seen, &mut |reached| {
+        Reach::new(&frames).walk(live, &seen, &mut |reached| {
             if !reached.places.first().is_some_and(|place| index.is_readable(place.pack)) {
                 return Err(EngineError::Missing {
                     object: format!("chunk {}", reached.wanted.id),

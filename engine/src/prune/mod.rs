@@ -23,11 +23,10 @@ use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart};
-use keepfast_format::node::Timestamp;
 
 use crate::error::{EngineError, Result};
-use crate::monitor::{Event, Monitor};
 use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, older, refresh_index};
+use crate::run::{Phase, RunContext, Troubles};
 use courtesy::Courtesy;
 use live::{Listing, Live};
 pub use plan::{PrunePlan, Share};
@@ -36,7 +35,7 @@ pub use plan::{PrunePlan, Share};
 const CONFLICTS_MAX: u32 = 16;
 
 /// How to prune.
-pub struct PruneOptions<'a> {
+pub struct PruneOptions {
     /// How much of what is stored may stay though it is unused, rather than be rewritten.
     pub max_unused: Share,
     /// Stored bytes of packs that one run rewrites at most.
@@ -50,16 +49,10 @@ pub struct PruneOptions<'a> {
     pub compact_from: usize,
     /// Whether to rest while backups run into a repository that isn't far.
     pub step_back: bool,
-    /// Threads that read, compress and remove.
-    pub threads: usize,
     /// How to write.
     pub writer: WriterOptions,
     /// The program's name and version.
     pub program: String,
-    /// The time. No rule of safety looks at it.
-    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
-    /// Waits for so long, or until the monitor says stop.
-    pub sleep: &'a (dyn Fn(Duration) + Sync),
 }
 
 /// What a prune did.
@@ -85,20 +78,22 @@ pub struct PruneReport {
     pub sessions_fenced: u64,
     /// Small objects that were removed: acks, segments, sessions, forgotten snapshots.
     pub objects_removed: u64,
+    /// What was found that isn't as it should be.
+    pub troubles: Troubles,
 }
 
 /// What a prune would do now. Nothing is written.
 pub fn plan_prune(
     repository: &Repository,
     index: &Index,
-    options: &PruneOptions<'_>,
-    monitor: &dyn Monitor,
+    options: &PruneOptions,
+    run: &RunContext,
 ) -> Result<PrunePlan> {
-    let prune = Prune::new(repository, index, options, monitor)?;
+    let prune = Prune::new(repository, index, options, run)?;
     let epochs = Epochs::list(repository)?;
     epochs.can_be_collected_under()?;
     epochs.tell_all(repository, index)?;
-    let listing = Listing::take(repository)?;
+    let listing = Listing::take(repository, run)?;
     prune.find_given_up(&listing)?;
     Ok(prune.look(&listing)?.1)
 }
@@ -107,20 +102,20 @@ pub fn plan_prune(
 pub fn prune(
     repository: &Repository,
     index: &Index,
-    options: &PruneOptions<'_>,
-    monitor: &dyn Monitor,
+    options: &PruneOptions,
+    run: &RunContext,
 ) -> Result<PruneReport> {
-    let mut prune = Prune::new(repository, index, options, monitor)?;
+    let mut prune = Prune::new(repository, index, options, run)?;
     let pruned = prune.run();
-    index.report_demoted(monitor, |_| false);
-    pruned.map(|()| prune.report)
+    run.report_suspects(|_| false);
+    pruned.map(|()| PruneReport { troubles: run.troubles(), ..prune.report })
 }
 
 struct Prune<'a> {
     repository: &'a Repository,
     index: &'a Index,
-    options: &'a PruneOptions<'a>,
-    monitor: &'a dyn Monitor,
+    options: &'a PruneOptions,
+    run: &'a RunContext,
     report: PruneReport,
     known: Known,
     courtesy: Courtesy,
@@ -155,8 +150,8 @@ impl<'a> Prune<'a> {
     fn new(
         repository: &'a Repository,
         index: &'a Index,
-        options: &'a PruneOptions<'a>,
-        monitor: &'a dyn Monitor,
+        options: &'a PruneOptions,
+        run: &'a RunContext,
     ) -> Result<Self> {
         if repository.identity().role() != Role::Owner {
             return Err(EngineError::NotAllowed { action: "prune" });
@@ -166,7 +161,7 @@ impl<'a> Prune<'a> {
             repository,
             index,
             options,
-            monitor,
+            run,
             report: PruneReport::default(),
             known: Known::default(),
             courtesy: Courtesy::default(),
@@ -258,10 +253,11 @@ impl<'a> Prune<'a> {
                  can be given up"
             )));
         }
+        self.run.enter(Phase::Marking);
         self.must_be_all_there(&listing.snapshots)?;
         // Everything that a committed snapshot refers to was listed in segments before its commit.
-        refresh_index(self.repository, self.index)?;
-        let live = Live::mark(self.repository, self.index, &listing.snapshots, self.monitor)?;
+        refresh_index(self.repository, self.index, self.run)?;
+        let live = Live::mark(self.repository, self.index, &listing.snapshots, self.run)?;
         let is_decided = |session: &SessionId| {
             listing.decided.contains(session) || self.repository.has(Flaw::OpenSessionsCondemned)
         };
@@ -294,10 +290,10 @@ impl<'a> Prune<'a> {
     }
 
     fn say(&self, what: String) {
-        self.monitor.event(Event::Notice(what));
+        self.run.notice(what);
     }
 
     fn stop_if_asked(&self) -> Result<()> {
-        if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) }
+        self.run.go_on()
     }
 }

@@ -100,7 +100,7 @@ pub fn make(
     live: &Live,
     open_sessions: u64,
     is_decided: &dyn Fn(&SessionId) -> bool,
-    options: &PruneOptions<'_>,
+    options: &PruneOptions,
 ) -> Result<PrunePlan> {
     let mut plan = PrunePlan {
         packs: live.stored.len() as u64,
@@ -168,7 +168,7 @@ fn has_live_chunks(live: &Live, number: u32) -> bool {
 }
 
 /// The packs with the least that is needed first, until what is left unused is little enough.
-fn choose_rewrites(plan: &mut PrunePlan, mut partial: Vec<Partial>, options: &PruneOptions<'_>) {
+fn choose_rewrites(plan: &mut PrunePlan, mut partial: Vec<Partial>, options: &PruneOptions) {
     partial.sort_by_key(|pack| {
         let share = u128::from(pack.live) * 1_000_000 / u128::from(pack.stored.max(1));
         (share, pack.numbers.first().copied())

@@ -14,7 +14,7 @@ use super::Prune;
 use super::live::Live;
 use crate::error::{EngineError, Result};
 use crate::repo::{FrameCache, FrameWriter, PackWriter, Rewriting, Seen, StoredPack, windows};
-use crate::threads::in_threads;
+use crate::run::Phase;
 
 /// Sealed bytes that one thread moves at a time.
 const PIECE_BYTES: u64 = 8 << 20;
@@ -45,12 +45,13 @@ impl Prune<'_> {
             let pack = self.index.pack(*number)?;
             pieces.extend(windows(&pack.frames, together).map(|frames| Piece { number: *number, frames }));
         }
-        let now = (self.options.clock)();
+        self.run.enter(Phase::Rewriting);
+        let now = self.run.now();
         let rewriting = Rewriting::begin(self.repository, key, &self.options.program, now)?;
         let job = Job {
             prune: self,
-            frames: FrameCache::new(self.repository, self.index)
-                .reading_together(together, self.options.threads),
+            frames: FrameCache::new(self.repository, self.index, self.run)
+                .reading_together(together, self.run.threads()),
             seen: &live.seen,
             pieces: &pieces,
             next: AtomicUsize::new(0),
@@ -98,7 +99,7 @@ struct Outcome {
 
 impl Job<'_> {
     fn run(&self, writer: &PackWriter<'_>) -> Result<()> {
-        in_threads(self.prune.options.threads, || self.work(writer)).into_iter().collect()
+        self.prune.run.pool().in_each_thread(|| self.work(writer)).into_iter().collect()
     }
 
     /// What one thread does.
@@ -120,7 +121,7 @@ impl Job<'_> {
                 // It stays as it is, for `check` to report.
                 Err(error @ (EngineError::Damaged { .. } | EngineError::Missing { .. })) => {
                     if matches!(error, EngineError::Damaged { .. }) {
-                        self.prune.index.demote(piece.number, &error)?;
+                        self.prune.index.demote(piece.number, &error, self.prune.run)?;
                     }
                     if self.outcome().stay.insert(name) {
                         self.prune.say(format!("{} isn't rewritten: {error}", pack.name()));

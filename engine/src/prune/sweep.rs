@@ -21,7 +21,7 @@ impl Prune<'_> {
         self.sweep_acks(&epochs)?;
         let snapshots = match self.known.snapshots.take() {
             Some(snapshots) => snapshots,
-            None => Snapshots::load(self.repository)?,
+            None => Snapshots::load(self.repository, self.run)?,
         };
         self.must_be_all_there(&snapshots)?;
         self.sweep_segments(&snapshots)?;

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::ids::SessionId;
 use keepfast_format::{limits, names};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::ignored::Ignored;
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
+use crate::run::Pool;
 
 /// Numbers of the catalogue's objects, in ascending order.
 pub fn list_catalogue(repository: &Repository) -> Result<Vec<u32>> {
@@ -51,9 +51,8 @@ pub(super) fn must_be_authentic(ignored: &[Ignored]) -> Result<()> {
 
 /// All sessions that the catalogue names. Whoever lists sessions or snapshots reads this
 /// *afterwards*: what is removed was named here before.
-pub fn dead_sessions(repository: &Repository) -> Result<DeadSessions> {
-    let objects: Vec<Result<Catalogue>> =
-        list_catalogue(repository)?.into_par_iter().map(|n| read_catalogue(repository, n)).collect();
+pub fn dead_sessions(repository: &Repository, pool: &Pool) -> Result<DeadSessions> {
+    let objects = pool.map(&list_catalogue(repository)?, |n| read_catalogue(repository, *n));
     let mut dead = DeadSessions::default();
     for object in objects {
         match object {

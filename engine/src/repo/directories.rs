@@ -15,7 +15,7 @@ use super::packs::{open_cipher, read_contents};
 use super::repository::Repository;
 use super::soundness::until_sound;
 use crate::error::{EngineError, Result};
-use crate::threads::in_threads;
+use crate::run::in_threads;
 
 /// Directories that are read at a time from a store that is far; each takes up to 40 MB of memory.
 const READ_AT_A_TIME: usize = 4;

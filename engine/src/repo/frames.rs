@@ -22,6 +22,7 @@ use super::recover::refresh_index;
 use super::repository::{Hashers, Repository};
 use super::soundness::until_sound;
 use crate::error::{EngineError, Result};
+use crate::run::RunContext;
 
 /// Frames kept open: 16 MiB of metadata.
 const FRAMES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
@@ -58,6 +59,7 @@ impl Deref for ChunkBytes {
 pub struct FrameCache<'r> {
     repository: &'r Repository,
     index: &'r Index,
+    run: &'r RunContext,
     hashers: Hashers,
     ciphers: Mutex<LruCache<u32, Arc<PackCipher>>>,
     frames: Mutex<LruCache<(u32, u32), Arc<Vec<u8>>>>,
@@ -72,10 +74,10 @@ pub struct FrameCache<'r> {
     ahead_bytes: u64,
     /// Bytes of such ranges that are kept.
     ahead_kept_bytes: u64,
-    /// Packs that weren't there, and for which what garbage collections have done was heard; and no
-    /// pack, where a chunk was in none.
-    heard_for: Mutex<HashSet<Option<u32>>>,
-    hears: bool,
+    /// Packs that weren't there, and for which the index was brought up to date; and no pack, where a chunk
+    /// was in none.
+    refreshed_for: Mutex<HashSet<Option<u32>>>,
+    refreshes: bool,
     reads_dead: bool,
 }
 
@@ -86,7 +88,7 @@ struct Search {
     errors: Vec<EngineError>,
     /// Packs that weren't there.
     gone: Vec<u32>,
-    has_heard: bool,
+    is_refreshed: bool,
     has_looked: bool,
 }
 
@@ -139,10 +141,11 @@ struct SealedRange {
 impl<'r> FrameCache<'r> {
     /// A cache with nothing in it.
     #[must_use]
-    pub fn new(repository: &'r Repository, index: &'r Index) -> Self {
+    pub fn new(repository: &'r Repository, index: &'r Index, run: &'r RunContext) -> Self {
         Self {
             repository,
             index,
+            run,
             hashers: repository.hashers(),
             ciphers: Mutex::new(LruCache::new(CIPHERS)),
             frames: Mutex::new(LruCache::new(FRAMES)),
@@ -152,17 +155,18 @@ impl<'r> FrameCache<'r> {
             arrived: Condvar::new(),
             ahead_bytes: AHEAD_BYTES,
             ahead_kept_bytes: AHEAD_KEPT_BYTES,
-            heard_for: Mutex::default(),
-            hears: true,
+            refreshed_for: Mutex::default(),
+            refreshes: true,
             reads_dead: true,
         }
     }
 
-    /// A cache that doesn't hear by itself what garbage collections have moved: for tasks of a
-    /// thread pool, which must not wait for one another. Who starts them calls [`FrameCache::hear`].
+    /// A cache that doesn't look by itself for what garbage collections have moved: for tasks of a
+    /// thread pool, which must not wait for one another. The code that starts them calls
+    /// [`FrameCache::refresh`].
     #[must_use]
-    pub fn deaf(repository: &'r Repository, index: &'r Index) -> Self {
-        Self { hears: false, ..Self::new(repository, index) }
+    pub fn without_refresh(repository: &'r Repository, index: &'r Index, run: &'r RunContext) -> Self {
+        Self { refreshes: false, ..Self::new(repository, index, run) }
     }
 
     /// Takes nothing from packs that a verdict has named: they are there for a moment only.
@@ -173,8 +177,8 @@ impl<'r> FrameCache<'r> {
 
     /// Reads chunks of data. Of those no more than a few frames are kept: they are large.
     #[must_use]
-    pub fn of_data(repository: &'r Repository, index: &'r Index) -> Self {
-        Self::new(repository, index).keeping(DATA_FRAMES)
+    pub fn of_data(repository: &'r Repository, index: &'r Index, run: &'r RunContext) -> Self {
+        Self::new(repository, index, run).keeping(DATA_FRAMES)
     }
 
     fn keeping(mut self, frames: NonZeroUsize) -> Self {
@@ -189,16 +193,22 @@ impl<'r> FrameCache<'r> {
         Self { ahead_bytes: bytes, ahead_kept_bytes: bytes.saturating_mul(ranges as u64), ..self }
     }
 
-    /// Hears what garbage collections have done, and where things are now.
-    pub fn hear(&self) -> Result<()> {
+    /// Learns what garbage collections have removed, and where everything is now.
+    pub fn refresh(&self) -> Result<()> {
         Epochs::list(self.repository)?.tell_authentic(self.repository, self.index)?;
-        refresh_index(self.repository, self.index).map(drop)
+        refresh_index(self.repository, self.index, self.run).map(drop)
     }
 
     /// The repository.
     #[must_use]
     pub fn repository(&self) -> &'r Repository {
         self.repository
+    }
+
+    /// The run that reads.
+    #[must_use]
+    pub fn run(&self) -> &'r RunContext {
+        self.run
     }
 
     /// The index.
@@ -291,7 +301,7 @@ impl<'r> FrameCache<'r> {
             {
                 return Err(error);
             }
-            EngineError::Damaged { .. } => self.index.demote(place.pack, &error)?,
+            EngineError::Damaged { .. } => self.index.demote(place.pack, &error, self.run)?,
             EngineError::Missing { .. } => drop(self.may_have_moved(place.pack, &mut search.gone)?),
             EngineError::Backend(_) => {}
             _ => return Err(error),
@@ -303,11 +313,11 @@ impl<'r> FrameCache<'r> {
     /// Looks for further places of a chunk, once all known ones were tried in vain.
     fn has_more_places(&self, search: &mut Search) -> Result<bool> {
         // Where one couldn't be reached, it isn't known that the chunk isn't there.
-        if !self.hears || search.errors.iter().any(|error| matches!(error, EngineError::Backend(_))) {
+        if !self.refreshes || search.errors.iter().any(|error| matches!(error, EngineError::Backend(_))) {
             return Ok(false);
         }
-        if search.tried.is_empty() && !std::mem::replace(&mut search.has_heard, true) {
-            self.hear_once(None)?;
+        if search.tried.is_empty() && !std::mem::replace(&mut search.is_refreshed, true) {
+            self.refresh_once(None)?;
             return Ok(true);
         }
         if std::mem::replace(&mut search.has_looked, true) {
@@ -323,23 +333,23 @@ impl<'r> FrameCache<'r> {
     /// was moved was indexed before, so the index hears now where to. `gone` are packs for
     /// which this was tried; for one of these there is nothing more to hear.
     pub fn may_have_moved(&self, pack: u32, gone: &mut Vec<u32>) -> Result<bool> {
-        if !self.hears || gone.contains(&pack) {
+        if !self.refreshes || gone.contains(&pack) {
             return Ok(false);
         }
         gone.push(pack);
-        self.hear_once(Some(pack))?;
+        self.refresh_once(Some(pack))?;
         Ok(true)
     }
 
-    /// Hears what garbage collections have done, unless that was done for this pack before.
-    fn hear_once(&self, pack: Option<u32>) -> Result<()> {
-        // One thread hears it for all.
-        let mut heard_for = lock(&self.heard_for);
-        if heard_for.insert(pack) {
+    /// Brings the index up to date, unless that was done for this pack before.
+    fn refresh_once(&self, pack: Option<u32>) -> Result<()> {
+        // One thread does it for all.
+        let mut refreshed_for = lock(&self.refreshed_for);
+        if refreshed_for.insert(pack) {
             if let Some(pack) = pack {
                 self.index.marks().miss(pack);
             }
-            self.hear()?;
+            self.refresh()?;
         }
         Ok(())
     }

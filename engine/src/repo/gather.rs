@@ -6,8 +6,6 @@ use std::ops::Range;
 use keepfast_format::content::ChunkRef;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::keys::ChunkKind;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use rayon::slice::ParallelSliceMut;
 
 use super::frames::FrameCache;
 use super::index::{Location, Wanted};
@@ -15,15 +13,16 @@ use crate::error::{EngineError, Result};
 
 /// The plaintext of data chunks, in their order, each verified against its id.
 pub fn gather(frames: &FrameCache<'_>, wanted: &[ChunkRef]) -> Result<Vec<Vec<u8>>> {
-    let found = frames.index().locate_all(wanted.iter().map(|chunk| Wanted::from(*chunk)).collect())?;
+    let pool = frames.run().pool();
+    let found = frames.index().locate_all(wanted.iter().map(|chunk| Wanted::from(*chunk)).collect(), pool)?;
     let place = |(number, chunk): (usize, &ChunkRef)| Some((found.get(*chunk)??, number));
     let mut located: Vec<(Location, usize)> = wanted.iter().enumerate().filter_map(place).collect();
-    located.par_sort_unstable();
+    pool.sort(&mut located);
     let groups: Vec<&[(Location, usize)]> =
         located.chunk_by(|(a, _), (b, _)| (a.pack, a.frame) == (b.pack, b.frame)).collect();
-    let opened: Vec<Vec<(usize, Vec<u8>)>> = groups
-        .par_iter()
-        .map_init(FrameReader::default, |reader, group| open_group(frames, reader, group, wanted))
+    let opened: Vec<Vec<(usize, Vec<u8>)>> = pool
+        .map_with(&groups, FrameReader::default, |reader, group| open_group(frames, reader, group, wanted))
+        .into_iter()
         .collect::<Result<_>>()?;
     let mut chunks: Vec<Option<Vec<u8>>> = vec![None; wanted.len()];
     for (number, bytes) in opened.into_iter().flatten() {

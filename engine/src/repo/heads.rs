@@ -10,6 +10,7 @@ use keepfast_format::snapshot::Head;
 use super::repository::Repository;
 use super::snapshots::{Snapshots, StoredSnapshot};
 use crate::error::Result;
+use crate::run::RunContext;
 
 /// Runs that write at once with one key take the same sequence number. A snapshot names as many of
 /// a writer's newest: more are made only to be a burden.
@@ -86,11 +87,11 @@ impl Snapshots {
 
     /// Snapshots that are missing here and also in a listing that began later. A snapshot that is
     /// committed while snapshots are listed may be in a listing that lacks one which it names.
-    pub fn surely_missing(&self, repository: &Repository) -> Result<Vec<MissingSnapshot>> {
+    pub fn surely_missing(&self, repository: &Repository, run: &RunContext) -> Result<Vec<MissingSnapshot>> {
         let mut missing = self.missing();
         if !missing.is_empty() {
             let again: BTreeSet<SessionId> =
-                Self::load(repository)?.missing().iter().map(|missing| missing.id).collect();
+                Self::load(repository, run)?.missing().iter().map(|missing| missing.id).collect();
             missing.retain(|missing| again.contains(&missing.id));
         }
         Ok(missing)

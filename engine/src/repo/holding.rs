@@ -6,16 +6,16 @@ use super::frames::FrameCache;
 use super::reach::{Reach, Seen};
 use super::session::{Session, Stores};
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
+use crate::run::RunContext;
 
 /// Holds every chunk that a snapshot refers to, state trees included. `false` if one can't be held: a
 /// garbage collection has removed it, or is about to.
-pub fn hold_all(session: &Session<'_>, body: &SnapshotBody, monitor: &dyn Monitor) -> Result<bool> {
+pub fn hold_all(session: &Session<'_>, body: &SnapshotBody, run: &RunContext) -> Result<bool> {
     let Stores { repository, index } = session.stores();
-    let frames = FrameCache::deaf(repository, index);
+    let frames = FrameCache::without_refresh(repository, index, run);
     let seen = Seen::of(index)?;
     let mut all = true;
-    let walked = Reach::new(&frames, monitor).walk([body], &seen, &mut |reached| {
+    let walked = Reach::new(&frames).walk([body], &seen, &mut |reached| {
         session.poll_if_due()?;
         all = session.hold(&reached.wanted, |_| false)?;
         // The rest is of no use.

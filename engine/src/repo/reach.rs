@@ -12,13 +12,11 @@ use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::snapshot::SnapshotBody;
 use keepfast_format::state::StateTree;
 use keepfast_format::tree::Tree;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::frames::FrameCache;
 use super::index::{Index, Location, Places, StoredPack, Wanted};
 use super::trees::Trees;
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
 
 /// Metadata chunks that are read together.
 const BATCH: usize = 128;
@@ -136,7 +134,6 @@ pub type Visit<'v> = dyn FnMut(Reached<'_>) -> Result<()> + 'v;
 /// Walks over what snapshots refer to.
 pub struct Reach<'a> {
     frames: &'a FrameCache<'a>,
-    monitor: &'a dyn Monitor,
     /// What is still to be read; the deepest last.
     todo: Vec<Metadata>,
     leaves: Vec<Wanted>,
@@ -169,8 +166,8 @@ struct Below {
 impl<'a> Reach<'a> {
     /// A walk that reads through this cache of frames.
     #[must_use]
-    pub fn new(frames: &'a FrameCache<'a>, monitor: &'a dyn Monitor) -> Self {
-        Self { frames, monitor, todo: Vec::new(), leaves: Vec::new(), places: Vec::new() }
+    pub fn new(frames: &'a FrameCache<'a>) -> Self {
+        Self { frames, todo: Vec::new(), leaves: Vec::new(), places: Vec::new() }
     }
 
     /// Calls `visit` with every chunk that these snapshots refer to and that hasn't been `seen`
@@ -202,11 +199,11 @@ impl<'a> Reach<'a> {
 
     /// Reads the newest of what there is to read.
     fn read_some(&mut self, seen: &Seen, visit: &mut Visit<'_>) -> Result<()> {
-        if self.monitor.stopped() {
-            return Err(EngineError::Interrupted);
-        }
+        self.frames.run().go_on()?;
+        let pool = self.frames.run().pool();
         let batch = self.todo.split_off(self.todo.len().saturating_sub(BATCH));
-        let counted = self.frames.index().count_all(batch.iter().map(|item| item.id.into()).collect())?;
+        let counted =
+            self.frames.index().count_all(batch.iter().map(|item| item.id.into()).collect(), pool)?;
         let mut new: Vec<(Location, Metadata)> = Vec::with_capacity(batch.len());
         for item in batch {
             let Some(places) = counted.find(item.id.into()) else { continue };
@@ -216,11 +213,12 @@ impl<'a> Reach<'a> {
         // In the order of their places, so that each frame is opened once.
         new.sort_unstable_by_key(|(place, _)| *place);
         let trees = Trees::new(self.frames);
-        let read_all = || new.par_iter().map(|(_, item)| read(trees, item)).collect::<Result<Vec<Below>>>();
+        let read_all =
+            || pool.map(&new, |(_, item)| read(trees, item)).into_iter().collect::<Result<Vec<Below>>>();
         let read = match read_all() {
             // A garbage collection has moved something since it was looked up.
             Err(EngineError::Missing { .. }) => {
-                self.frames.hear()?;
+                self.frames.refresh()?;
                 read_all()?
             }
             read => read?,
@@ -233,7 +231,7 @@ impl<'a> Reach<'a> {
 
     fn look_leaves_up(&mut self, seen: &Seen, visit: &mut Visit<'_>) -> Result<()> {
         let leaves = std::mem::take(&mut self.leaves);
-        for (wanted, places) in self.frames.index().count_all(leaves)?.iter() {
+        for (wanted, places) in self.frames.index().count_all(leaves, self.frames.run().pool())?.iter() {
             see(wanted, places, seen, &mut self.places, visit)?;
         }
         Ok(())

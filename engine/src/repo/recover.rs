@@ -6,7 +6,6 @@ use std::path::Path;
 
 use keepfast_format::epoch::PackName;
 use keepfast_format::{FormatError, names};
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::cache::{CacheSlot, Slot};
 use super::epochs::{Epochs, Told};
@@ -17,7 +16,7 @@ use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
 use super::snapshots::Snapshots;
 use crate::error::{EngineError, Result};
-use crate::monitor::{Event, Monitor};
+use crate::run::{Event, Phase, Pool, RunContext};
 
 /// Segments or packs read at a time, and so held in memory.
 const READ_AT_A_TIME: usize = 8;
@@ -28,86 +27,111 @@ pub fn open_index(
     repository: &Repository,
     cache: &Path,
     snapshots: &Snapshots,
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<Index> {
-    open_in(Slot::Disk(CacheSlot::take(cache, repository.id())?), repository, snapshots, monitor)
+    open_in(Slot::Disk(CacheSlot::take(cache, repository.id())?), repository, snapshots, run)
 }
 
 /// As [`open_index`], in memory, which it takes for each chunk of the repository.
 pub fn open_index_in_memory(
     repository: &Repository,
     snapshots: &Snapshots,
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<Index> {
-    open_in(Slot::Memory, repository, snapshots, monitor)
+    open_in(Slot::Memory, repository, snapshots, run)
 }
 
-fn open_in(
-    slot: Slot,
+fn open_in(slot: Slot, repository: &Repository, snapshots: &Snapshots, run: &RunContext) -> Result<Index> {
+    let mut index = Index::open(slot, repository, run.threads())?;
+    // Once at most: an empty index is ahead of nothing.
+    while catch_up(repository, &index, snapshots, run)? == CaughtUp::IndexIsAhead {
+        index = index.reset(repository, run.threads())?;
+    }
+    Ok(index)
+}
+
+/// What bringing an index up to date has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum CaughtUp {
+    /// It knows what the repository has.
+    Yes,
+    /// It knows more than the repository has, and so is of another time. It can't be used.
+    IndexIsAhead,
+}
+
+/// Adds what the repository has that the index doesn't know. Other runs may use the index meanwhile.
+pub fn catch_up(
     repository: &Repository,
+    index: &Index,
     snapshots: &Snapshots,
-    monitor: &dyn Monitor,
-) -> Result<Index> {
-    let mut index = Index::open(slot, repository)?;
+    run: &RunContext,
+) -> Result<CaughtUp> {
+    run.enter(Phase::Indexing);
+    // One run at a time, so that nothing is loaded twice.
+    let _turn = index.loading();
+    // *First* what is known, *then* what is listed: what another run of this process stores meanwhile is in
+    // the store before it is in the index, and so is never known and not listed.
+    let known = index.sources()?;
     let mut listed = list_segments(repository)?;
-    let mut known = index.sources()?;
-    if has_more_than(repository, &index, &known, &listed)? {
-        index = index.reset(repository)?;
-        known.clear();
+    if has_more_than(repository, index, &known, &listed)? {
+        return Ok(CaughtUp::IndexIsAhead);
     }
     if listed.iter().any(|name| !known.contains_key(name)) {
         // Verdicts are heard before segments are loaded, so that nothing that is dead is taken for
         // stored; and segments are listed after that, because what has moved is in later ones.
-        let epochs = Epochs::list(repository)?;
-        if epochs.tell_authentic(repository, &index)? == Told::IndexIsAhead {
-            index = index.reset(repository)?;
-            known.clear();
-            epochs.tell_authentic(repository, &index)?;
+        if Epochs::list(repository)?.tell_authentic(repository, index)? == Told::IndexIsAhead {
+            return Ok(CaughtUp::IndexIsAhead);
         }
         listed = list_segments(repository)?;
     }
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
-    let damaged = add_segments(repository, &index, &new)?;
+    let damaged = add_segments(repository, index, &new, run.pool())?;
     let mut changed = !new.is_empty();
     listed.retain(|name| !damaged.contains_key(name));
     let lacking: HashSet<String> =
         snapshots.all.iter().flat_map(|stored| stored.lacks_segments(&listed)).collect();
     for (object, what) in damaged {
-        // What no snapshot counts on may be anybody's rubbish: nothing is missed without it.
-        monitor.event(if lacking.contains(&object) {
-            Event::Finding { object, what }
+        // What no snapshot counts on may be anyone's rubbish: nothing is missed without it.
+        if lacking.contains(&object) {
+            run.tell(&Event::Damaged { object, what });
         } else {
-            Event::Notice(format!("{what}; no snapshot counts on it"))
-        });
+            run.notice(format!("{what}; no snapshot counts on it"));
+        }
     }
     if !lacking.is_empty() {
         index.doubt();
-        changed |= add_unlisted_packs(repository, &index, monitor)?;
+        changed |= add_unlisted_packs(repository, index, run)?;
     }
     if changed {
         index.flush()?;
     }
-    Ok(index)
+    Ok(CaughtUp::Yes)
 }
 
 /// Adds segments that have come since the index was opened. Returns whether there were any.
-pub fn refresh_index(repository: &Repository, index: &Index) -> Result<bool> {
+pub fn refresh_index(repository: &Repository, index: &Index, run: &RunContext) -> Result<bool> {
     // One at a time, so that nothing is loaded twice.
     let _turn = index.loading();
     let known = index.sources()?;
     let listed = list_segments(repository)?;
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
     // Whoever opens the index next reports what is damaged.
-    add_segments(repository, index, &new)?;
+    add_segments(repository, index, &new, run.pool())?;
     Ok(!new.is_empty())
 }
 
 /// Adds segments to the index. Returns those that are damaged, and what is wrong with each.
-fn add_segments(repository: &Repository, index: &Index, new: &[&String]) -> Result<BTreeMap<String, String>> {
+fn add_segments(
+    repository: &Repository,
+    index: &Index,
+    new: &[&String],
+    pool: &Pool,
+) -> Result<BTreeMap<String, String>> {
     let mut damaged = BTreeMap::new();
-    let mut loading = Loading::begin(index);
+    let mut loading = Loading::begin(index, pool);
     for batch in new.chunks(READ_AT_A_TIME) {
-        let read: Vec<_> = batch.par_iter().map(|name| read_segment(repository, name)).collect();
+        let read: Vec<_> = pool.map(batch, |name| read_segment(repository, name));
         for (name, segment) in batch.iter().zip(read) {
             match segment {
                 Ok(segment) => loading.add(name, segment.packs)?,
@@ -158,16 +182,16 @@ fn has_more_than(
 }
 
 /// Adds packs that no readable segment lists.
-fn add_unlisted_packs(repository: &Repository, index: &Index, monitor: &dyn Monitor) -> Result<bool> {
+fn add_unlisted_packs(repository: &Repository, index: &Index, run: &RunContext) -> Result<bool> {
     let mut unlisted = index.unknown_among(&list_packs(repository)?)?;
     unlisted.sort_unstable();
     for batch in unlisted.chunks(READ_AT_A_TIME) {
-        let read: Vec<_> = batch.par_iter().map(|pack| read_contents(repository, *pack)).collect();
+        let read: Vec<_> = run.pool().map(batch, |pack| read_contents(repository, *pack));
         for (pack, contents) in batch.iter().zip(read) {
             let name = pack.to_string();
             match contents {
                 Ok((pack, table)) => index.add(&name, &[(pack, &table)])?,
-                Err(error) => monitor.event(Event::Finding { object: name, what: error.to_string() }),
+                Err(error) => run.tell(&Event::Damaged { object: name, what: error.to_string() }),
             }
         }
     }

@@ -29,7 +29,7 @@ use super::repository::Repository;
 use super::snapshots::{Snapshots, load_one};
 use super::states::is_forgotten;
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
+use crate::run::RunContext;
 
 /// What may be taken over from the parent snapshot without being looked up.
 mod takeover {
@@ -50,8 +50,7 @@ pub struct Session<'r> {
     index: &'r Index,
     /// What it refers to, and what it may not refer to.
     marks: Arc<SessionMarks>,
-    monitor: &'r dyn Monitor,
-    clock: &'r (dyn Fn() -> Timestamp + Sync),
+    run: &'r RunContext,
     /// When it last looked for epochs, in seconds since 1970.
     polled_at: AtomicI64,
     /// The snapshot that subtrees are taken over from.
@@ -99,8 +98,6 @@ pub struct CommitRequest<'a> {
 pub struct SessionOptions<'r> {
     /// The program's name and version.
     pub program: &'r str,
-    /// The time. That it jumps does no harm but to how often the session looks for epochs.
-    pub clock: &'r (dyn Fn() -> Timestamp + Sync),
     /// The snapshot to take subtrees over from.
     pub parent: Option<&'r Snapshot>,
     /// Sessions that are known to have ended. If there are others, what they store is looked for
@@ -125,20 +122,19 @@ impl<'r> Session<'r> {
         repository: &'r Repository,
         index: &'r Index,
         options: &SessionOptions<'r>,
-        monitor: &'r dyn Monitor,
+        run: &'r RunContext,
     ) -> Result<Self> {
         if let Some(snapshots) = options.ended {
             snapshots.must_be_known()?;
         }
-        let id = announce(repository, options.program, (options.clock)(), false)?;
+        let id = announce(repository, options.program, run.now(), false)?;
         let session = Self {
             id,
             repository,
             index,
-            monitor,
+            run,
             marks: index.marks().begin_session(),
-            clock: options.clock,
-            polled_at: AtomicI64::new((options.clock)().seconds),
+            polled_at: AtomicI64::new(run.now().seconds),
             parent: options.parent.map(|parent| parent.body.clone()),
             parent_id: options.parent.map(|parent| parent.head.id),
             takeover: AtomicU8::new(takeover::CLOSED),
@@ -199,7 +195,7 @@ impl<'r> Session<'r> {
     /// Hears what others have stored meanwhile, if anybody else is writing.
     pub(super) fn look_around(&self) -> Result<()> {
         if self.in_company {
-            refresh_index(self.repository, self.index)?;
+            refresh_index(self.repository, self.index, self.run)?;
         }
         Ok(())
     }
@@ -230,7 +226,7 @@ impl<'r> Session<'r> {
 
     /// Looks for a newer epoch, unless that was done a moment ago.
     pub fn poll_if_due(&self) -> Result<()> {
-        let (now, before) = ((self.clock)().seconds, self.polled_at.load(Ordering::Relaxed));
+        let (now, before) = (self.run.now().seconds, self.polled_at.load(Ordering::Relaxed));
         if now.abs_diff(before) < POLL_SECONDS {
             return Ok(());
         }
@@ -314,12 +310,12 @@ impl<'r> Session<'r> {
         }
         // What was taken over without being looked up may lie anywhere, also in packs that this
         // index has never heard of.
-        refresh_index(self.repository, self.index)?;
+        refresh_index(self.repository, self.index, self.run)?;
         let numbers = self.index.numbers_of(&condemned.packs.iter().copied().collect())?;
-        let frames = FrameCache::deaf(self.repository, self.index);
+        let frames = FrameCache::without_refresh(self.repository, self.index, self.run);
         let seen = Seen::of(self.index)?;
         let mut all = true;
-        let walked = Reach::new(&frames, self.monitor).walk([parent], &seen, &mut |reached| {
+        let walked = Reach::new(&frames).walk([parent], &seen, &mut |reached| {
             all &= self.hold(&reached.wanted, |pack| numbers.contains_key(&pack))?;
             Ok(())
         });

@@ -7,7 +7,6 @@ use keepfast_format::keys::holder_of;
 use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Register, Snapshot};
 use keepfast_format::{limits, names};
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::catalogue::{DeadSessions, dead_sessions, must_be_authentic};
 use super::ignored::Ignored;
@@ -17,6 +16,7 @@ use super::repository::Repository;
 use super::states::Standings;
 use crate::error::{EngineError, Result};
 use crate::retention::{edition, has_tag};
+use crate::run::RunContext;
 
 /// A snapshot, and the hash of its stored bytes.
 #[derive(Debug, Clone)]
@@ -116,19 +116,20 @@ impl SnapshotFilter {
 
 impl Snapshots {
     /// Reads all snapshots, *then* what was decided about them. A damaged one doesn't hide the others.
-    pub fn load(repository: &Repository) -> Result<Self> {
+    pub fn load(repository: &Repository, run: &RunContext) -> Result<Self> {
         let ids = list_sessions(repository, names::SNAPSHOTS)?;
         if ids.is_empty() {
             // There is nothing that anything could have been decided about, but for the catalogue's say.
-            let DeadSessions { sessions, ignored } = dead_sessions(repository)?;
+            let DeadSessions { sessions, ignored } = dead_sessions(repository, run.pool())?;
             return Ok(Self { dead: sessions, ignored, ..Self::default() });
         }
         repository.objects().keep_only(names::SNAPSHOTS, |name| {
             names::parse_session(names::SNAPSHOTS, name).is_some_and(|id| ids.contains(&id))
         });
-        let read: Vec<_> = ids.par_iter().map(|id| (*id, load_one(repository, *id))).collect();
-        let standings = Standings::load(repository)?;
-        let DeadSessions { sessions: dead, ignored } = dead_sessions(repository)?;
+        let ids: Vec<SessionId> = ids.into_iter().collect();
+        let read = run.pool().map(&ids, |id| (*id, load_one(repository, *id)));
+        let standings = Standings::load(repository, run.pool())?;
+        let DeadSessions { sessions: dead, ignored } = dead_sessions(repository, run.pool())?;
         let mut snapshots = Self {
             protected: standings.protected,
             damaged: standings.damaged,

@@ -7,12 +7,11 @@ use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::standing::{Decision, Standing};
 use keepfast_format::{limits, names};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::catalogue::{is_named_dead, names_dead};
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
-use crate::monitor::Monitor;
+use crate::run::{Pool, RunContext};
 
 /// Decisions about snapshots, as far as they are authentic.
 #[derive(Debug, Default)]
@@ -25,7 +24,7 @@ pub(super) struct Standings {
 
 impl Standings {
     /// Reads all of them.
-    pub fn load(repository: &Repository) -> Result<Self> {
+    pub fn load(repository: &Repository, pool: &Pool) -> Result<Self> {
         let mut found = Vec::new();
         repository.backend().list(names::STATES, &mut |listed| {
             found.extend(names::parse_state(&listed.name));
@@ -34,8 +33,7 @@ impl Standings {
         repository.objects().keep_only(names::STATES, |name| {
             names::parse_state(name).is_some_and(|state| found.binary_search(&state).is_ok())
         });
-        let read: Vec<_> =
-            found.into_par_iter().map(|(id, n)| (id, n, read_decision(repository, id, n))).collect();
+        let read = pool.map(&found, |(id, n)| (*id, *n, read_decision(repository, *id, *n)));
         let mut standings = Self::default();
         for (id, n, decision) in read {
             match decision {
@@ -112,7 +110,7 @@ pub fn decide(
     repository: &Repository,
     snapshot: SessionId,
     standing: Standing,
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<()> {
     if repository.identity().role() != Role::Owner {
         return Err(EngineError::NotAllowed { action: "decide about snapshots" });
@@ -148,9 +146,7 @@ pub fn decide(
                 &snapshot.short()[..8]
             )));
         }
-        if monitor.stopped() {
-            return Err(EngineError::Interrupted);
-        }
+        run.go_on()?;
         let n = free_number(&known).ok_or_else(|| cannot_decide(snapshot, "no number is free"))?;
         let bytes = Decision { snapshot, n, standing }.seal(repository.id(), repository.identity());
         // If somebody else decides at the same time, that decision is looked at first.

@@ -19,7 +19,7 @@ use crate::error::{EngineError, Result};
 use crate::fs::dir::{self, Names};
 use crate::fs::meta;
 use crate::fs::select::Reached;
-use crate::monitor::{Event, Monitor};
+use crate::run::{Event, RunContext};
 
 /// What a directory of the snapshot has.
 #[derive(Default)]
@@ -43,7 +43,7 @@ pub struct Emptied<'t> {
 /// One entry after the other, from the bottom up.
 struct Removal<'t, 'a> {
     target: &'t Target<'a>,
-    monitor: &'t dyn Monitor,
+    run: &'t RunContext,
     /// The directory that it begins in.
     top: &'t Emptied<'t>,
     /// From there down to the directory that is being emptied.
@@ -71,7 +71,7 @@ impl Target<'_> {
         &self,
         emptied: &Emptied<'_>,
         listing: &mut Listing,
-        monitor: &dyn Monitor,
+        run: &RunContext,
     ) -> Result<()> {
         let directory = emptied.number;
         if !self.has_others(directory) {
@@ -79,23 +79,23 @@ impl Target<'_> {
         }
         let handle = match self.handle(directory) {
             Ok(handle) => handle,
-            Err(denied) => return self.not_emptied(directory, &denied.why(), monitor),
+            Err(denied) => return self.not_emptied(directory, &denied.why(), run),
         };
         let found = match dir::list(&*handle) {
             Ok(found) => found,
-            Err(error) => return self.not_emptied(directory, &error.to_string(), monitor),
+            Err(error) => return self.not_emptied(directory, &error.to_string(), run),
         };
         if self.directories[directory].elsewhere {
             let above = self.folders.above(directory);
             if !self.directories[above].elsewhere && !found.is_empty() {
                 let why =
                     "it is on another file system than the directory it is in: nothing in it is removed";
-                return self.not_emptied(directory, why, monitor);
+                return self.not_emptied(directory, why, run);
             }
             return Ok(());
         }
         listing.names.sort_unstable();
-        let removal = &mut Removal { target: self, monitor, top: emptied, levels: Vec::new() };
+        let removal = &mut Removal { target: self, run, top: emptied, levels: Vec::new() };
         for name in (0..found.len()).map(|index| found.get(index)) {
             let bytes = name.to_bytes();
             let is_kept = listing.names.binary_search_by(|kept| kept.as_slice().cmp(bytes)).is_ok()
@@ -108,10 +108,10 @@ impl Target<'_> {
         Ok(())
     }
 
-    fn not_emptied(&self, directory: usize, why: &str, monitor: &dyn Monitor) -> Result<()> {
+    fn not_emptied(&self, directory: usize, why: &str, run: &RunContext) -> Result<()> {
         self.counts.skipped.fetch_add(1, Ordering::Relaxed);
         let path = self.whole_path_of(directory);
-        monitor.event(Event::Skipped { path: &path, why: why.to_owned() });
+        run.tell(&Event::Skipped { path, why: why.to_owned() });
         Ok(())
     }
 
@@ -160,7 +160,7 @@ impl Removal<'_, '_> {
             handle = entered;
         }
         while let Some(level) = self.levels.last_mut() {
-            if self.monitor.stopped() {
+            if self.run.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
             if level.done < level.below.len() {
@@ -251,7 +251,7 @@ impl Removal<'_, '_> {
             Ok(()) => {
                 self.target.counts.deleted.fetch_add(1, Ordering::Relaxed);
                 if dry_run {
-                    self.monitor.event(Event::WouldRemove { path: &self.whole_path(name) });
+                    self.run.tell(&Event::WouldRemove { path: self.whole_path(name) });
                 }
             }
             Err(Errno::NOENT) => {}
@@ -266,7 +266,7 @@ impl Removal<'_, '_> {
     fn stays<T>(&mut self, name: &CStr, why: &str) -> Option<T> {
         self.mark_kept();
         self.target.counts.skipped.fetch_add(1, Ordering::Relaxed);
-        self.monitor.event(Event::Skipped { path: &self.whole_path(name), why: why.to_owned() });
+        self.run.tell(&Event::Skipped { path: self.whole_path(name), why: why.to_owned() });
         None
     }
 

@@ -18,7 +18,7 @@ use super::temporary::Temporary;
 use crate::error::Result;
 use crate::fs::apply::{self, Unopened};
 use crate::fs::{compare, meta};
-use crate::monitor::Monitor;
+use crate::run::RunContext;
 
 /// A name is drawn again this often, if it is taken.
 const DRAWS_MAX: usize = 100;
@@ -47,23 +47,23 @@ pub enum Linked {
 
 impl Target<'_> {
     /// Whether an entry is to be written. One that is kept gets the metadata that it lacks.
-    pub fn room(&mut self, above: usize, node: &Node, monitor: &dyn Monitor) -> Result<Room> {
-        let room = self.make(above).and_then(|()| self.look(above, node, monitor));
+    pub fn room(&mut self, above: usize, node: &Node, run: &RunContext) -> Result<Room> {
+        let room = self.make(above).and_then(|()| self.look(above, node, run));
         match room {
             Ok(room) => Ok(room),
-            Err(denied) => self.fatal_or_skip(above, &node.name, denied, monitor).map(|()| Room::Denied),
+            Err(denied) => self.fatal_or_skip(above, &node.name, denied, run).map(|()| Room::Denied),
         }
     }
 
     /// Makes the directory of an entry. Returns whether it could.
-    pub fn way_is_made(&mut self, above: usize, name: &[u8], monitor: &dyn Monitor) -> Result<bool> {
+    pub fn way_is_made(&mut self, above: usize, name: &[u8], run: &RunContext) -> Result<bool> {
         match self.make(above) {
             Ok(()) => Ok(true),
-            Err(denied) => self.fatal_or_skip(above, name, denied, monitor).map(|()| false),
+            Err(denied) => self.fatal_or_skip(above, name, denied, run).map(|()| false),
         }
     }
 
-    fn look(&self, above: usize, node: &Node, monitor: &dyn Monitor) -> Result<Room, Denied> {
+    fn look(&self, above: usize, node: &Node, run: &RunContext) -> Result<Room, Denied> {
         if !self.has_others(above) || self.overwrite == Overwrite::Refuse {
             return Ok(Room::Free);
         }
@@ -78,7 +78,7 @@ impl Target<'_> {
             return Ok(Room::Left);
         }
         if self.overwrite == Overwrite::IfChanged && is_same(&stat, node) {
-            return self.keep(above, &handle, &name, &stat, node, monitor);
+            return self.keep(above, &handle, &name, &stat, node, run);
         }
         // It is replaced when what replaces it is complete, and not before.
         if meta::file_type(&stat) == FileType::Directory { Err(Denied::DIRECTORY) } else { Ok(Room::Free) }
@@ -92,7 +92,7 @@ impl Target<'_> {
         name: &CStr,
         seen: &Stat,
         node: &Node,
-        monitor: &dyn Monitor,
+        run: &RunContext,
     ) -> Result<Room, Denied> {
         let identity = Identity::of(seen);
         let (given, owner) = (self.given(node), self.owner(node));
@@ -124,7 +124,7 @@ impl Target<'_> {
         let count = if corrected.anything { &self.counts.corrected } else { &self.counts.unchanged };
         count.fetch_add(1, Ordering::Relaxed);
         for problem in corrected.problems {
-            self.skipped(above, &node.name, problem, monitor);
+            self.skipped(above, &node.name, problem, run);
         }
         Ok(Room::Kept(identity))
     }
@@ -286,13 +286,7 @@ impl Target<'_> {
     }
 
     /// Makes a link, fifo, socket or device.
-    pub fn special(
-        &self,
-        above: usize,
-        node: &Node,
-        group: Option<usize>,
-        monitor: &dyn Monitor,
-    ) -> Result<()> {
+    pub fn special(&self, above: usize, node: &Node, group: Option<usize>, run: &RunContext) -> Result<()> {
         let made = if self.options.dry_run { Ok((None, Vec::new())) } else { self.make_special(above, node) };
         match made {
             Ok((identity, problems)) => {
@@ -301,11 +295,11 @@ impl Target<'_> {
                     self.set_first(group, First { directory: above, name: node.name.clone(), identity });
                 }
                 for problem in problems {
-                    self.skipped(above, &node.name, problem, monitor);
+                    self.skipped(above, &node.name, problem, run);
                 }
                 Ok(())
             }
-            Err(denied) => self.fatal_or_skip(above, &node.name, denied, monitor),
+            Err(denied) => self.fatal_or_skip(above, &node.name, denied, run),
         }
     }
 
@@ -360,7 +354,7 @@ impl Target<'_> {
     }
 
     /// Makes a further name of a file that is restored.
-    pub fn link(&self, first: &First, above: usize, name: &[u8], monitor: &dyn Monitor) -> Result<Linked> {
+    pub fn link(&self, first: &First, above: usize, name: &[u8], run: &RunContext) -> Result<Linked> {
         let linked = if self.options.dry_run { Ok(()) } else { self.make_link(first, above, name) };
         let shown = || {
             let path = self.folders.path_of(first.directory, &first.name);
@@ -374,10 +368,10 @@ impl Target<'_> {
                 let why = format!("it can't be linked to {}: {}", shown(), std::io::Error::from(error));
                 return Ok(Linked::Impossible(why));
             }
-            Err(denied) if denied.is_fatal() => self.fatal_or_skip(above, name, denied, monitor)?,
+            Err(denied) if denied.is_fatal() => self.fatal_or_skip(above, name, denied, run)?,
             Err(denied) => {
                 let why = format!("it can't be linked to {}: {}", shown(), denied.why());
-                self.skipped(above, name, why, monitor);
+                self.skipped(above, name, why, run);
             }
         }
         Ok(Linked::Done)

@@ -25,8 +25,8 @@ use keepfast_format::{FormatError, names};
 
 use crate::error::{EngineError, Result};
 use crate::fs::select::Patterns;
-use crate::monitor::Monitor;
 use crate::repo::{FrameCache, Index, Repository, Trees};
+use crate::run::{Phase, RunContext, Troubles};
 use plan::RestorePlan;
 use selection::Selection;
 use target::Target;
@@ -46,7 +46,7 @@ pub enum Overwrite {
 }
 
 /// How to restore.
-pub struct RestoreOptions<'a> {
+pub struct RestoreOptions {
     /// Where to.
     pub target: PathBuf,
     /// The folder of the snapshot whose contents go there; the whole snapshot, if empty.
@@ -73,15 +73,9 @@ pub struct RestoreOptions<'a> {
     pub numeric_owners: bool,
     /// Leave out devices, and give nothing setuid, setgid or attributes that the kernel trusts.
     pub no_privileges: bool,
-    /// Threads that read and write.
-    pub threads: usize,
-    /// The id of a user's name here.
-    pub user_id: &'a (dyn Fn(&[u8]) -> Option<u32> + Sync),
-    /// The id of a group's name here.
-    pub group_id: &'a (dyn Fn(&[u8]) -> Option<u32> + Sync),
 }
 
-impl RestoreOptions<'_> {
+impl RestoreOptions {
     /// What is done to files that are there.
     fn overwrite_files(&self) -> Overwrite {
         match self.overwrite {
@@ -123,6 +117,8 @@ pub struct RestoreReport {
     pub bytes: u64,
     /// Files read back and found right.
     pub verified: u64,
+    /// What kept the restore from being complete.
+    pub troubles: Troubles,
 }
 
 /// Restores a snapshot.
@@ -130,29 +126,29 @@ pub fn restore(
     repository: &Repository,
     index: &Index,
     snapshot: &Snapshot,
-    options: &RestoreOptions<'_>,
-    monitor: &dyn Monitor,
+    options: &RestoreOptions,
+    run: &RunContext,
 ) -> Result<RestoreReport> {
-    let restored =
-        restore_snapshot(repository, index, snapshot, options, monitor).map_err(|error| match error {
-            EngineError::Interrupted => EngineError::RestoreInterrupted,
-            other => other,
-        });
-    index.report_demoted(monitor, |_| false);
-    restored
+    let restored = restore_snapshot(repository, index, snapshot, options, run).map_err(|error| match error {
+        EngineError::Interrupted => EngineError::RestoreInterrupted,
+        other => other,
+    });
+    run.report_suspects(|_| false);
+    restored.map(|report| RestoreReport { troubles: run.troubles(), ..report })
 }
 
 fn restore_snapshot(
     repository: &Repository,
     index: &Index,
     snapshot: &Snapshot,
-    options: &RestoreOptions<'_>,
-    monitor: &dyn Monitor,
+    options: &RestoreOptions,
+    run: &RunContext,
 ) -> Result<RestoreReport> {
-    let frames = FrameCache::new(repository, index);
-    let data = FrameCache::of_data(repository, index);
+    let frames = FrameCache::new(repository, index, run);
+    let data = FrameCache::of_data(repository, index, run);
     let trees = Trees::new(&frames);
     let folder = find_folder(trees, snapshot, &options.folder)?;
+    run.enter(Phase::Restoring);
     let root = folder.as_ref().map_or(snapshot.body.tree, |(_, tree)| *tree);
     for path in &options.paths {
         if trees.find(&snapshot.body.tree, path)?.is_none() {
@@ -160,25 +156,26 @@ fn restore_snapshot(
         }
     }
     let seen = &snapshot.body.statistics;
-    monitor.progress().expect(seen.files(), seen.bytes_total);
-    let links = Links::new(trees, snapshot, monitor)?;
+    run.expect(seen.files(), seen.bytes_total);
+    let links = Links::new(trees, snapshot, run)?;
     let selection = &Selection::new(options, snapshot);
-    let mut target = Target::open(options, snapshot, folder.map(|(node, _)| node))?;
+    let mut target = Target::open(options, snapshot, folder.map(|(node, _)| node), run.host())?;
     let plan = RestorePlan::default();
-    let mut walk = Walk { trees, options, selection, monitor, target: &mut target, plan, links, data: &data };
+    let mut walk = Walk { trees, options, selection, run, target: &mut target, plan, links, data: &data };
     if let Err(error) = walk.run(&root) {
         target.abandon();
         return Err(error);
     }
-    let dirs = target.finish(monitor);
+    let dirs = target.finish(run);
     let mut verified = verify::Verified::default();
     if options.verify && !options.dry_run {
+        run.enter(Phase::Verifying);
         let ids = frames.hashers().under(snapshot.head.key).ok_or_else(|| {
             let name = names::snapshot(snapshot.head.id);
             EngineError::damaged(name)(FormatError::NoKey { what: "snapshot" })
         })?;
         let comparison = verify::Comparison { trees, data: &data, ids, target: &target, selection };
-        verified = verify::verify(&comparison, &root, monitor)?;
+        verified = verify::verify(&comparison, &root, run)?;
     }
     let mut report = target.report(dirs);
     report.verified = verified.files;

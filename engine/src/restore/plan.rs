@@ -9,12 +9,12 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::limits;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::pack::FrameEntry;
-use rayon::slice::ParallelSliceMut;
 
 use super::folders::Identity;
 use super::temporary::Temporary;
 use crate::error::Result;
 use crate::repo::{Index, Location, Wanted};
+use crate::run::Pool;
 
 /// A plan is run when it has this many parts, and a new one begun: about 40 MB of memory.
 const PARTS_MAX: usize = 1 << 19;
@@ -152,8 +152,8 @@ impl RestorePlan {
 
     /// Looks up where the parts' chunks are. Parts of chunks that are nowhere are returned, and
     /// aren't in the plan any more.
-    pub fn locate(&mut self, index: &Index) -> Result<Vec<Part>> {
-        let found = index.locate_all(self.parts.iter().map(Part::wanted).collect())?;
+    pub fn locate(&mut self, index: &Index, pool: &Pool) -> Result<Vec<Part>> {
+        let found = index.locate_all(self.parts.iter().map(Part::wanted).collect(), pool)?;
         let mut lost = Vec::new();
         self.parts.retain_mut(|part| match found.get(part.wanted()).flatten() {
             Some(location) => {
@@ -184,8 +184,9 @@ impl RestorePlan {
         &mut self,
         reading: Reading,
         mut frame: impl FnMut(u32, u32) -> Result<FrameEntry>,
+        pool: &Pool,
     ) -> Result<Vec<FrameRead>> {
-        self.parts.par_sort_unstable();
+        pool.sort(&mut self.parts);
         let mut reads: Vec<FrameRead> = Vec::new();
         // Where the last read begins and ends in its pack.
         let (mut start, mut end) = (0, 0);
@@ -259,6 +260,7 @@ impl<'e> Places<'e> {
 mod tests {
     use super::{FilePlan, Part, Places, Reading, RestorePlan};
     use crate::repo::Location;
+    use crate::run::Pool;
     use keepfast_format::content::Content;
     use keepfast_format::ids::ChunkId;
     use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
@@ -301,7 +303,7 @@ mod tests {
         let entry = |_, frame: u32| {
             Ok(FrameEntry { offset: 200 + (frame << 20), sealed_bytes: 1 << 20, plain_bytes: 9, chunks: 1 })
         };
-        let reads = plan.reads(reading, entry).expect("all frames are known");
+        let reads = plan.reads(reading, entry, &Pool::new(1)).expect("all frames are known");
         assert_eq!(reads.iter().map(|read| read.parts.len()).sum::<usize>(), frames.len());
         reads.into_iter().map(|read| read.frames).collect()
     }

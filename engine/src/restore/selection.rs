@@ -53,7 +53,7 @@ impl Trail {
 
 /// What the options say of paths.
 pub struct Selection<'a> {
-    options: &'a RestoreOptions<'a>,
+    options: &'a RestoreOptions,
     /// The folder's path, with a slash at its end.
     folder: Vec<u8>,
     /// What was backed up, each with a slash at its end.
@@ -62,7 +62,7 @@ pub struct Selection<'a> {
 
 impl<'a> Selection<'a> {
     /// Of this snapshot.
-    pub fn new(options: &'a RestoreOptions<'a>, snapshot: &Snapshot) -> Self {
+    pub fn new(options: &'a RestoreOptions, snapshot: &Snapshot) -> Self {
         let backed_up = snapshot.body.paths.iter().map(|path| as_folder(path)).collect();
         Self { options, folder: as_folder(&options.folder), backed_up }
     }

@@ -23,11 +23,11 @@ use crate::error::{EngineError, Result};
 use crate::fs::apply::{self, Foreign};
 use crate::fs::compare::Owner;
 use crate::fs::{dir, meta, privileges};
-use crate::monitor::{Event, Monitor};
+use crate::run::{Event, Host, RunContext, Troubles};
 
 /// The target and what has been done in it.
 pub struct Target<'a> {
-    pub(super) options: &'a RestoreOptions<'a>,
+    pub(super) options: &'a RestoreOptions,
     /// What is done to files that are there.
     pub(super) overwrite: Overwrite,
     pub(super) folders: Folders,
@@ -96,7 +96,12 @@ pub struct Counts {
 
 impl<'a> Target<'a> {
     /// Opens the target. One that isn't there is made, and becomes what `folder` was.
-    pub fn open(options: &'a RestoreOptions<'a>, snapshot: &Snapshot, folder: Option<Node>) -> Result<Self> {
+    pub fn open(
+        options: &'a RestoreOptions,
+        snapshot: &Snapshot,
+        folder: Option<Node>,
+        host: &dyn Host,
+    ) -> Result<Self> {
         let (root, existed) = open_root(options)?;
         let here = |names: &[(u32, Vec<u8>)], id: &dyn Fn(&[u8]) -> Option<u32>| -> HashMap<u32, u32> {
             if options.numeric_owners {
@@ -122,8 +127,8 @@ impl<'a> Target<'a> {
             makes_nameless: AtomicBool::new(true),
             counts: Counts::default(),
             is_there: root.is_some(),
-            users: here(&snapshot.body.users, &options.user_id),
-            groups: here(&snapshot.body.groups, &options.group_id),
+            users: here(&snapshot.body.users, &|name| host.user_id(name)),
+            groups: here(&snapshot.body.groups, &|name| host.group_id(name)),
             firsts: Mutex::default(),
         };
         if let Some(root) = root.filter(|_| !options.dry_run) {
@@ -149,7 +154,7 @@ impl<'a> Target<'a> {
         above: usize,
         mut node: Node,
         make: bool,
-        monitor: &dyn Monitor,
+        run: &RunContext,
     ) -> Result<Option<usize>> {
         let name = std::mem::take(&mut node.name);
         let made = self.folders.add(above, &name).map_err(Denied::from).and_then(|number| {
@@ -162,7 +167,7 @@ impl<'a> Target<'a> {
         });
         match made {
             Ok(number) => Ok(Some(number)),
-            Err(denied) => self.fatal_or_skip(above, &name, denied, monitor).map(|()| None),
+            Err(denied) => self.fatal_or_skip(above, &name, denied, run).map(|()| None),
         }
     }
 
@@ -335,10 +340,10 @@ impl<'a> Target<'a> {
     }
 
     /// Reports a directory of which not everything is known.
-    pub fn unreadable(&self, number: usize, error: &EngineError, monitor: &dyn Monitor) {
+    pub fn unreadable(&self, number: usize, error: &EngineError, run: &RunContext) {
         self.counts.skipped.fetch_add(1, Ordering::Relaxed);
         let path = self.whole_path_of(number);
-        monitor.event(Event::Skipped { path: &path, why: format!("not all of it can be restored: {error}") });
+        run.tell(&Event::Skipped { path, why: format!("not all of it can be restored: {error}") });
     }
 
     /// Counts a device that isn't restored, as asked for.
@@ -353,9 +358,9 @@ impl<'a> Target<'a> {
     }
 
     /// Reports an entry that isn't restored, or not in full.
-    pub fn skipped(&self, directory: usize, name: &[u8], why: String, monitor: &dyn Monitor) {
+    pub fn skipped(&self, directory: usize, name: &[u8], why: String, run: &RunContext) {
         self.counts.skipped.fetch_add(1, Ordering::Relaxed);
-        monitor.event(Event::Skipped { path: &self.whole_path(directory, name), why });
+        run.tell(&Event::Skipped { path: self.whole_path(directory, name), why });
     }
 
     /// As [`Target::skipped`], unless nothing else will work either.
@@ -364,17 +369,17 @@ impl<'a> Target<'a> {
         directory: usize,
         name: &[u8],
         denied: Denied,
-        monitor: &dyn Monitor,
+        run: &RunContext,
     ) -> Result<()> {
         if denied.is_fatal() {
             return Err(EngineError::file(self.whole_path(directory, name))(denied));
         }
-        self.skipped(directory, name, denied.why(), monitor);
+        self.skipped(directory, name, denied.why(), run);
         Ok(())
     }
 
     /// Gives the directories their metadata, the deepest first. Returns how many there are.
-    pub fn finish(&mut self, monitor: &dyn Monitor) -> u64 {
+    pub fn finish(&mut self, run: &RunContext) -> u64 {
         let mut dirs = 0;
         for number in (0..self.directories.len()).rev() {
             let directory = &self.directories[number];
@@ -396,7 +401,7 @@ impl<'a> Target<'a> {
             );
             for why in problems {
                 self.counts.skipped.fetch_add(1, Ordering::Relaxed);
-                monitor.event(Event::Skipped { path: &self.whole_path_of(number), why });
+                run.tell(&Event::Skipped { path: self.whole_path_of(number), why });
             }
         }
         dirs
@@ -420,6 +425,7 @@ impl<'a> Target<'a> {
     pub fn report(self, dirs: u64) -> RestoreReport {
         let counts = self.counts;
         RestoreReport {
+            troubles: Troubles::default(),
             files: counts.files.into_inner(),
             dirs,
             others: counts.others.into_inner(),
@@ -437,7 +443,7 @@ impl<'a> Target<'a> {
 }
 
 /// The target's handle, and whether it was there; no handle in a dry run without a target.
-fn open_root(options: &RestoreOptions<'_>) -> Result<(Option<OwnedFd>, bool)> {
+fn open_root(options: &RestoreOptions) -> Result<(Option<OwnedFd>, bool)> {
     let target = &options.target;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = || rustix::fs::openat(CWD, target, flags, Mode::empty());

@@ -20,8 +20,8 @@ use super::selection::{Picked, Selection};
 use super::target::Target;
 use crate::error::{EngineError, Result};
 use crate::fs::{compare, meta, privileges};
-use crate::monitor::{Event, Monitor};
 use crate::repo::{FrameCache, Trees};
+use crate::run::{Event, RunContext};
 
 /// What came of reading everything back.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub struct Verified {
 
 /// Compares every entry that was picked and is in the target with the snapshot. What isn't there was
 /// left out or has been reported.
-pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, monitor: &dyn Monitor) -> Result<Verified> {
+pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> Result<Verified> {
     let target = comparison.target;
     let mut verified = Verified::default();
     // With numbers of their own: these directories were opened afresh.
@@ -53,7 +53,7 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, monitor: &dyn Monitor
             Err(_) => continue,
         };
         let read = comparison.trees.for_each_node(&tree, &mut |node| {
-            if monitor.stopped() {
+            if run.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
             let path = trail.of_entry(prefix, &node.name);
@@ -73,7 +73,7 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, monitor: &dyn Monitor
                     verified.wrong += 1;
                     let path =
                         target.options.target.join(super::as_path(&folders.path_of(number, &node.name)));
-                    monitor.event(Event::Skipped { path: &path, why: problems.join("; ") });
+                    run.tell(&Event::Skipped { path, why: problems.join("; ") });
                 }
                 Err(error) => return Err(error),
             }

@@ -18,8 +18,8 @@ use super::target::{First, Target};
 use super::{Overwrite, RestoreOptions, is_local, temporary, write};
 use crate::error::{EngineError, Result};
 use crate::fs::privileges;
-use crate::monitor::{Event, Monitor};
 use crate::repo::{FrameCache, Trees};
+use crate::run::{Event, RunContext};
 
 /// Files with several names.
 #[derive(Default)]
@@ -40,13 +40,13 @@ struct Later {
 
 impl Links {
     /// Those of a snapshot.
-    pub fn new(trees: Trees<'_>, snapshot: &Snapshot, monitor: &dyn Monitor) -> Result<Self> {
+    pub fn new(trees: Trees<'_>, snapshot: &Snapshot, run: &RunContext) -> Result<Self> {
         let mut links = Self::default();
         let groups = match trees.hard_links(snapshot) {
             Err(error) if is_local(&error) => {
                 let object = format!("snapshot {}", snapshot.head.id.short());
                 let what = format!("its hard links are restored as files of their own: {error}");
-                monitor.event(Event::Finding { object, what });
+                run.tell(&Event::Damaged { object, what });
                 Vec::new()
             }
             other => other?,
@@ -63,11 +63,11 @@ pub struct Walk<'a, 't> {
     /// The snapshot's trees.
     pub trees: Trees<'a>,
     /// How to restore.
-    pub options: &'a RestoreOptions<'a>,
+    pub options: &'a RestoreOptions,
     /// What is restored of the snapshot.
     pub selection: &'t Selection<'a>,
     /// Who listens.
-    pub monitor: &'a dyn Monitor,
+    pub run: &'a RunContext,
     /// Where to.
     pub target: &'t mut Target<'a>,
     /// What is to be written.
@@ -130,11 +130,11 @@ impl Walk<'_, '_> {
             let trees = self.trees;
             let read = trees.for_each_node(&tree, &mut |node| {
                 below.extend(self.entry(&mut place, node)?);
-                if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) }
+                self.run.go_on()
             });
             match read {
                 Ok(()) => self.tidy(&mut place)?,
-                Err(error) if is_local(&error) => self.target.unreadable(directory, &error, self.monitor),
+                Err(error) if is_local(&error) => self.target.unreadable(directory, &error, self.run),
                 Err(error) => return Err(error),
             }
             below.reverse();
@@ -153,7 +153,7 @@ impl Walk<'_, '_> {
         let path = trail.of_entry(*prefix, b"");
         if self.options.delete && spot.picked == Picked::All && self.selection.is_listed(path) {
             let emptied = Emptied { number: *directory, path, excluded: &spot.excluded };
-            self.target.delete_others(&emptied, listing, self.monitor)?;
+            self.target.delete_others(&emptied, listing, self.run)?;
         }
         Ok(())
     }
@@ -172,12 +172,12 @@ impl Walk<'_, '_> {
         };
         let is_restored = picked == Picked::All || matches!(node.kind, NodeKind::Directory { .. });
         if is_spelled_again && is_restored && self.target.ignores_case(above) {
-            self.target.skipped(above, &node.name, Denied::ONE_NAME.why(), self.monitor);
+            self.target.skipped(above, &node.name, Denied::ONE_NAME.why(), self.run);
             return Ok(None);
         }
         if let NodeKind::Directory { tree } = node.kind {
             let spot = self.selection.below(&place.spot, &node.name, picked);
-            let number = self.target.directory(above, node, picked == Picked::All, self.monitor)?;
+            let number = self.target.directory(above, node, picked == Picked::All, self.run)?;
             return Ok(number.map(|directory| Pending { tree, directory, above: place.prefix, spot }));
         }
         if picked != Picked::All {
@@ -195,8 +195,8 @@ impl Walk<'_, '_> {
         if let Some(group) = group.filter(|group| self.links.begun.contains(group)) {
             // What is there and may not be replaced is left alone.
             let is_made = match self.options.overwrite {
-                Overwrite::Never => self.target.room(above, &node, self.monitor)? == Room::Free,
-                _ => self.target.way_is_made(above, &node.name, self.monitor)?,
+                Overwrite::Never => self.target.room(above, &node, self.run)? == Room::Free,
+                _ => self.target.way_is_made(above, &node.name, self.run)?,
             };
             if is_made {
                 self.links.later.push(Later { group, directory: above, node });
@@ -209,7 +209,7 @@ impl Walk<'_, '_> {
 
     /// Makes an entry that is no directory.
     fn make(&mut self, above: usize, node: Node, group: Option<usize>) -> Result<()> {
-        match self.target.room(above, &node, self.monitor)? {
+        match self.target.room(above, &node, self.run)? {
             Room::Free => {}
             Room::Kept(identity) => {
                 if let Some(group) = group {
@@ -227,7 +227,7 @@ impl Walk<'_, '_> {
         }
         match &node.kind {
             NodeKind::File { .. } => self.file(above, node, group),
-            _ => self.target.special(above, &node, group, self.monitor),
+            _ => self.target.special(above, &node, group, self.run),
         }
     }
 
@@ -242,7 +242,7 @@ impl Walk<'_, '_> {
             let mut places = plan::Places::new(start, &layout.extents);
             let trees = self.trees;
             let mut visit = |chunk: ChunkRef| {
-                if self.monitor.stopped() {
+                if self.run.is_cancelled() {
                     return Err(EngineError::Interrupted);
                 }
                 if self.plan.has_all_parts() {
@@ -271,7 +271,7 @@ impl Walk<'_, '_> {
             Ok(()) => {}
             // One that was given up before isn't told of again.
             Err(error) if is_local(&error) => {
-                write::give_up_file(&self.plan.files[number as usize], self.target, &error, self.monitor);
+                write::give_up_file(&self.plan.files[number as usize], self.target, &error, self.run);
             }
             Err(error) => return Err(error),
         }
@@ -280,7 +280,7 @@ impl Walk<'_, '_> {
 
     fn run_plan(&mut self) -> Result<()> {
         let mut plan = std::mem::take(&mut self.plan);
-        write::run(&mut plan, self.target, self.data, self.options, self.monitor)
+        write::run(&mut plan, self.target, self.data, self.options, self.run)
     }
 
     /// Runs what is planned so far of a large file, and goes on with the file in a new plan.
@@ -288,7 +288,7 @@ impl Walk<'_, '_> {
     fn run_plan_within(&mut self, number: u32) -> Result<u32> {
         let mut plan = std::mem::take(&mut self.plan);
         plan.files[number as usize].continues = true;
-        write::run(&mut plan, self.target, self.data, self.options, self.monitor)?;
+        write::run(&mut plan, self.target, self.data, self.options, self.run)?;
         let mut file = plan.files.swap_remove(number as usize);
         file.continues = false;
         Ok(self.plan.begin_file(file))
@@ -302,15 +302,15 @@ impl Walk<'_, '_> {
             let mut tried = HashSet::new();
             let mut left = Vec::new();
             for Later { group, directory, node } in later {
-                if self.monitor.stopped() {
+                if self.run.is_cancelled() {
                     return Err(EngineError::Interrupted);
                 }
                 if let Some(first) = self.target.first(group) {
-                    match self.target.link(&first, directory, &node.name, self.monitor)? {
+                    match self.target.link(&first, directory, &node.name, self.run)? {
                         Linked::Done => {}
                         Linked::Impossible(why) => {
                             let why = format!("{why}; it is restored as a file of its own");
-                            self.target.skipped(directory, &node.name, why, self.monitor);
+                            self.target.skipped(directory, &node.name, why, self.run);
                             self.make(directory, node, None)?;
                         }
                     }

@@ -18,9 +18,8 @@ use super::plan::{FilePlan, FileState, FrameRead, Part, Reading, RestorePlan};
 use super::target::Target;
 use crate::error::{EngineError, Result};
 use crate::jobs::{Jobs, Next};
-use crate::monitor::Monitor;
 use crate::repo::{FrameCache, Location, StoredPack};
-use crate::threads::in_threads;
+use crate::run::RunContext;
 
 /// Files that stay open between two of their parts.
 const OPEN_FILES_MAX: usize = 256;
@@ -35,10 +34,10 @@ pub fn run(
     plan: &mut RestorePlan,
     target: &Target<'_>,
     frames: &FrameCache<'_>,
-    options: &RestoreOptions<'_>,
-    monitor: &dyn Monitor,
+    options: &RestoreOptions,
+    run: &RunContext,
 ) -> Result<()> {
-    let ran = run_all(plan, target, frames, options, monitor);
+    let ran = run_all(plan, target, frames, options, run);
     if ran.is_err() {
         abandon(plan, target);
     }
@@ -49,13 +48,13 @@ fn run_all(
     plan: &mut RestorePlan,
     target: &Target<'_>,
     frames: &FrameCache<'_>,
-    options: &RestoreOptions<'_>,
-    monitor: &dyn Monitor,
+    options: &RestoreOptions,
+    run: &RunContext,
 ) -> Result<()> {
-    let nowhere = plan.locate(frames.index())?;
+    let nowhere = plan.locate(frames.index(), run.pool())?;
     if options.dry_run {
         for part in nowhere {
-            give_up_file(&plan.files[part.file as usize], target, &FrameCache::missing(&part.id), monitor);
+            give_up_file(&plan.files[part.file as usize], target, &FrameCache::missing(&part.id), run);
         }
         for file in plan.files.iter().filter(|file| !file.continues && !lock(&file.state).failed) {
             target.count_file(file.size);
@@ -64,25 +63,26 @@ fn run_all(
     }
     let far = frames.repository().backend().is_far();
     let reading = if far { Reading::FAR } else { Reading::NEAR };
-    let reads = plan.reads(reading, |pack, frame| frames.index().pack(pack)?.frame(frame).copied())?;
+    let reads =
+        plan.reads(reading, |pack, frame| frames.index().pack(pack)?.frame(frame).copied(), run.pool())?;
     let empty: Vec<&FilePlan> = plan.files.iter().filter(|file| file.parts == 0).collect();
-    let run = Run {
+    let writing = Writing {
         plan,
         target,
         frames,
         reading,
-        monitor,
-        jobs: Jobs::new(options.threads + 1),
-        is_shared: options.threads > 1,
+        run,
+        jobs: Jobs::new(run.threads() + 1),
+        is_shared: run.threads() > 1,
         open: AtomicUsize::new(0),
         error: Mutex::new(None),
     };
     // What is pushed last is done first.
-    run.jobs.push(empty.chunks(PARTS_AT_ONCE).map(Job::Empty));
-    run.jobs.push(reads.iter().rev().map(Job::Read));
-    run.place_elsewhere(nowhere)?;
-    in_threads(options.threads, || run.work());
-    match run.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    writing.jobs.push(empty.chunks(PARTS_AT_ONCE).map(Job::Empty));
+    writing.jobs.push(reads.iter().rev().map(Job::Read));
+    writing.place_elsewhere(nowhere)?;
+    run.pool().in_each_thread(|| writing.work());
+    match writing.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(()),
     }
@@ -95,12 +95,12 @@ pub fn abandon(plan: &RestorePlan, target: &Target<'_>) {
     }
 }
 
-struct Run<'a, 't> {
+struct Writing<'a, 't> {
     plan: &'a RestorePlan,
     target: &'a Target<'t>,
     frames: &'a FrameCache<'a>,
     reading: Reading,
-    monitor: &'a dyn Monitor,
+    run: &'a RunContext,
     jobs: Jobs<Job<'a>, Batch>,
     /// Whether there is more than one thread.
     is_shared: bool,
@@ -132,7 +132,7 @@ struct Memory {
     held: Vec<u8>,
 }
 
-impl Run<'_, '_> {
+impl Writing<'_, '_> {
     fn work(&self) {
         let mut memory = Memory::default();
         while let Some(next) = self.jobs.next() {
@@ -142,7 +142,7 @@ impl Run<'_, '_> {
                 Next::Job(Job::Empty(files)) => files.iter().try_for_each(|file| self.write(file, &[], &[])),
                 Next::Piece(batch) => self.write_by_file(&batch.parts, &batch.plain),
             };
-            let stopped = if self.monitor.stopped() { Err(EngineError::Interrupted) } else { Ok(()) };
+            let stopped = self.run.go_on();
             if let Err(error) = done.and(stopped) {
                 lock(&self.error).get_or_insert(error);
                 self.jobs.stop();
@@ -225,7 +225,7 @@ impl Run<'_, '_> {
     fn place_failed(&self, parts: Vec<Part>, pack: u32, error: EngineError) -> Result<()> {
         match &error {
             EngineError::Missing { .. } => drop(self.frames.may_have_moved(pack, &mut Vec::new())?),
-            EngineError::Damaged { .. } => self.frames.index().demote(pack, &error)?,
+            EngineError::Damaged { .. } => self.frames.index().demote(pack, &error, self.run)?,
             EngineError::Backend(_) => {}
             _ => return Err(error),
         }
@@ -234,11 +234,12 @@ impl Run<'_, '_> {
 
     /// Parts whose chunks are looked for one by one, in all places that there are.
     fn place_elsewhere(&self, mut parts: Vec<Part>) -> Result<()> {
-        let found = self.frames.index().locate_all(parts.iter().map(Part::wanted).collect())?;
+        let found =
+            self.frames.index().locate_all(parts.iter().map(Part::wanted).collect(), self.run.pool())?;
         // In the order in which they will be found, so that each frame is opened once.
         parts.sort_by_cached_key(|part| (found.get(part.wanted()).flatten(), part.wanted()));
         for parts in parts.chunk_by(|a, b| a.wanted() == b.wanted()) {
-            if self.monitor.stopped() {
+            if self.run.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
             let Some(wanted) = parts.first().map(Part::wanted) else { continue };
@@ -331,7 +332,7 @@ impl Run<'_, '_> {
                 state.failed = true;
                 self.close(&mut state);
                 self.target.discard(file.directory, &mut state);
-                self.target.skipped(file.directory, &file.node.name, denied.why(), self.monitor);
+                self.target.skipped(file.directory, &file.node.name, denied.why(), self.run);
                 Ok(())
             }
         }
@@ -366,7 +367,7 @@ impl Run<'_, '_> {
         };
         let Some(handle) = state.handle.as_ref() else { return Ok(()) };
         write_runs(handle, parts, plain)?;
-        self.monitor.progress().add(0, bytes_of(parts));
+        self.run.count(0, bytes_of(parts));
         state.written += parts.len() as u32;
         if state.written == file.parts && !file.continues {
             let problems = self.target.complete_file(file, handle, temporary)?;
@@ -389,17 +390,17 @@ impl Run<'_, '_> {
         stretch(&handle, file, parts)?;
         write_runs(&handle, parts, plain)?;
         let Some(problems) = self.target.complete_nameless(file, &handle)? else { return Ok(false) };
-        self.monitor.progress().add(0, bytes_of(parts));
+        self.run.count(0, bytes_of(parts));
         self.completed(file, problems);
         Ok(true)
     }
 
     fn completed(&self, file: &FilePlan, problems: Vec<String>) {
         for problem in problems {
-            self.target.skipped(file.directory, &file.node.name, problem, self.monitor);
+            self.target.skipped(file.directory, &file.node.name, problem, self.run);
         }
         self.target.count_file(file.size);
-        self.monitor.progress().add(1, 0);
+        self.run.count(1, 0);
     }
 
     fn close(&self, state: &mut FileState) {
@@ -417,7 +418,7 @@ impl Run<'_, '_> {
         for part in parts {
             let file = &self.plan.files[part.file as usize];
             let was_open = lock(&file.state).handle.is_some();
-            give_up_file(file, self.target, &error, self.monitor);
+            give_up_file(file, self.target, &error, self.run);
             if was_open {
                 self.open.fetch_sub(1, Ordering::Relaxed);
             }
@@ -427,7 +428,7 @@ impl Run<'_, '_> {
 }
 
 /// Skips a file, and removes what has been written of it: half a file isn't a restored one.
-pub fn give_up_file(file: &FilePlan, target: &Target<'_>, error: &EngineError, monitor: &dyn Monitor) {
+pub fn give_up_file(file: &FilePlan, target: &Target<'_>, error: &EngineError, run: &RunContext) {
     let mut state = lock(&file.state);
     if !std::mem::replace(&mut state.failed, true) {
         target.discard(file.directory, &mut state);
@@ -435,7 +436,7 @@ pub fn give_up_file(file: &FilePlan, target: &Target<'_>, error: &EngineError, m
         if error.is_unreachable() {
             why.push_str("; it may be sound: restore it again when the store can be reached and read");
         }
-        target.skipped(file.directory, &file.node.name, why, monitor);
+        target.skipped(file.directory, &file.node.name, why, run);
     }
 }
 

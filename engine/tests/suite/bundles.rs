@@ -5,25 +5,24 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use keepfast_engine::archive::{ParentChoice, Source};
 use keepfast_engine::dump::dump;
-use keepfast_engine::monitor::{Event, Monitor, Progress};
 use keepfast_engine::repo::{
     FrameCache, InitOptions, Session, SessionOptions, SnapshotFilter, Trees, WriterOptions, write_packs,
 };
 use keepfast_engine::restore::Overwrite;
+use keepfast_engine::run::Event;
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
 use keepfast_format::links::LinkGroup;
-use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::tree::{Tree, bundle_ends_after};
 use keepfast_testkit::lab::init_options;
-use keepfast_testkit::{Ear, Heard, Lab, assert_same, store, tree};
+use keepfast_testkit::{Ear, Lab, assert_same, quiet, store, tree};
 
 const FILES: usize = 300;
 const LARGEST: usize = limits::BUNDLED_FILE_BYTES as usize;
@@ -62,7 +61,7 @@ fn nodes(lab: &Lab) -> Vec<Node> {
 /// The nodes of a directory in the newest snapshot.
 fn nodes_of(lab: &Lab, folder: &Path) -> Vec<Node> {
     let opened = lab.open();
-    let frames = FrameCache::new(&opened.repository, &opened.index);
+    let frames = FrameCache::new(&opened.repository, &opened.index, quiet());
     let mut nodes = Vec::new();
     let tree = lab.tree_of(folder);
     Trees::new(&frames)
@@ -78,7 +77,7 @@ fn nodes_of(lab: &Lab, folder: &Path) -> Vec<Node> {
 fn hard_links(lab: &Lab) -> Vec<LinkGroup> {
     let opened = lab.open();
     let newest = opened.snapshots.find("latest", &SnapshotFilter::default()).expect("there is one");
-    let frames = FrameCache::new(&opened.repository, &opened.index);
+    let frames = FrameCache::new(&opened.repository, &opened.index, quiet());
     Trees::new(&frames).hard_links(&newest.snapshot).expect("they are readable")
 }
 
@@ -250,7 +249,7 @@ fn a_small_file_is_restored_dumped_and_verified_by_itself() {
     tree::write(&one, bytes);
     let report = restore(Overwrite::Never, &ear);
     assert_eq!((report.verified, report.skipped), (9, 1));
-    assert!(matches!(&ear.heard()[..], [Heard::Skipped { path, .. }] if *path == one), "{:?}", ear.heard());
+    assert!(matches!(&ear.heard()[..], [Event::Skipped { path, .. }] if *path == one), "{:?}", ear.heard());
 }
 
 #[test]
@@ -275,32 +274,9 @@ fn small_files_with_several_names_come_back_linked_after_a_neighbour_changed() {
     assert_eq!(hard_links(&lab), followed);
 }
 
-/// Does something when a backup says that it leaves something out.
-struct Trick<'t> {
-    ear: Ear,
-    on_notice: &'t (dyn Fn() + Sync),
-}
-
-impl Monitor for Trick<'_> {
-    fn event(&self, event: Event<'_>) {
-        if matches!(event, Event::Notice(_)) {
-            (self.on_notice)();
-        }
-        self.ear.event(event);
-    }
-
-    fn progress(&self) -> &Progress {
-        self.ear.progress()
-    }
-
-    fn stop(&self) -> &AtomicBool {
-        self.ear.stop()
-    }
-}
-
 /// Backs up five small files, and again with the last one changed. The first one is looked at, found
 /// unchanged, then something is done to it, and then it is read again.
-fn backed_up_while(trick: impl Fn(&Path) + Sync) -> (Lab, Vec<Heard>) {
+fn backed_up_while(trick: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<Event>) {
     let [first, .., last] = &one_bundle(5)[..] else { panic!("there are five") };
     let lab = Lab::with(|root| {
         for name in one_bundle(5) {
@@ -316,14 +292,18 @@ fn backed_up_while(trick: impl Fn(&Path) + Sync) -> (Lab, Vec<Heard>) {
     lab.backup();
     tree::write(lab.source().join(last), tree::noise(2, 100));
     let path = lab.source().join(first);
-    let monitor = Trick { ear: Ear::default(), on_notice: &|| trick(&path) };
-    let report = lab.archive(Source::Paths(&[lab.source()]), &monitor, |options| {
-        options.threads = 1;
+    // A backup says that it leaves something out: then it is done.
+    let ear = Ear::with_event_hook(move |event| {
+        if matches!(event, Event::Notice(_)) {
+            trick(&path);
+        }
+    });
+    let report = lab.archive(Source::Paths(&[lab.source()]), &ear.run().with_threads(1), |options| {
         options.never_enter = vec![(left_out.dev(), left_out.ino())];
     });
     let statistics = report.expect("the backup works").statistics;
     assert_eq!((statistics.files_unchanged, statistics.files_changed, statistics.skipped), (5, 1, 0));
-    let heard = monitor.ear.heard();
+    let heard = ear.heard();
     lab.assert_sound();
     (lab, heard)
 }
@@ -331,14 +311,16 @@ fn backed_up_while(trick: impl Fn(&Path) + Sync) -> (Lab, Vec<Heard>) {
 #[test]
 fn a_neighbour_that_cannot_be_read_again_stays_as_the_parent_has_it() {
     let old = tree::noise(1, 100);
-    let tricks: [&(dyn Fn(&Path) + Sync); 2] =
-        [&|path| fs::remove_file(path).expect("it can be removed"), &|path| {
+    let tricks: [fn(&Path); 2] = [
+        |path| fs::remove_file(path).expect("it can be removed"),
+        |path| {
             fs::remove_file(path).expect("it can be removed");
             drop(UnixListener::bind(path).expect("a socket can be there"));
-        }];
+        },
+    ];
     for trick in tricks {
         let (lab, heard) = backed_up_while(trick);
-        assert!(matches!(&heard[..], [Heard::Notice(_)]), "nothing is missing: {heard:?}");
+        assert!(matches!(&heard[..], [Event::Notice(_)]), "nothing is missing: {heard:?}");
         let restored = lab.restore("latest");
         for name in &one_bundle(5)[..4] {
             assert!(fs::read(restored.join(name)).expect("it is restored") == old, "{name}");
@@ -350,9 +332,10 @@ fn a_neighbour_that_cannot_be_read_again_stays_as_the_parent_has_it() {
 #[test]
 fn a_neighbour_that_is_replaced_before_it_is_read_again_is_no_other_name_of_what_it_was() {
     let (old, new) = (tree::noise(1, 100), tree::noise(3, 100));
-    let (lab, _) = backed_up_while(|path| {
+    let written = new.clone();
+    let (lab, _) = backed_up_while(move |path| {
         let beside = path.with_extension("new");
-        tree::write(&beside, &new);
+        tree::write(&beside, &written);
         fs::rename(&beside, path).expect("it can be replaced");
     });
     let restored = lab.restore("latest");
@@ -389,7 +372,7 @@ fn a_lost_bundle_hits_the_files_in_it_and_no_others() {
     let restored = lab.restored_source(&target);
     assert_same(&lab.source().join("one"), &restored.join("one"));
     assert_eq!(fs::read_dir(restored.join("two")).expect("it is restored").count(), 0);
-    let skipped = ear.heard().into_iter().filter(|heard| matches!(heard, Heard::Skipped { .. })).count();
+    let skipped = ear.heard().into_iter().filter(|heard| matches!(heard, Event::Skipped { .. })).count();
     assert_eq!(skipped, 40);
 }
 
@@ -401,8 +384,7 @@ fn a_file_beyond_the_end_of_its_bundle_is_skipped_and_its_neighbours_restored() 
     let mut nodes = nodes_of(&lab, &lab.source().join("one bundle"));
     let opened = lab.open();
     let ear = Ear::default();
-    let options =
-        SessionOptions { program: "testkit", clock: &Timestamp::default, parent: None, ended: None };
+    let options = SessionOptions { program: "testkit", parent: None, ended: None };
     let session = Session::begin(&opened.repository, &opened.index, &options, &ear).expect("it begins");
     let NodeKind::File { content: Content::Inline(chunks), extents, .. } = &mut nodes[4].kind else {
         panic!("the last one is a file")
@@ -423,7 +405,7 @@ fn a_file_beyond_the_end_of_its_bundle_is_skipped_and_its_neighbours_restored() 
         .restore(&snapshot, &ear, |options| options.target.clone_from(&target))
         .expect("the rest is restored");
     let heard = ear.heard();
-    assert!(matches!(&heard[..], [Heard::Skipped { why, .. }] if why.contains("chunk")), "{heard:?}");
+    assert!(matches!(&heard[..], [Event::Skipped { why, .. }] if why.contains("chunk")), "{heard:?}");
     for name in &one_bundle(5)[..4] {
         assert_eq!(fs::read(target.join(name)).expect("it is restored"), name.as_bytes());
     }

@@ -29,8 +29,14 @@ fn two_snapshots() -> (Lab, [String; 2]) {
 
 fn check_with(lab: &Lab, read: ReadData, threads: usize) -> (CheckReport, Vec<String>) {
     let (ear, opened) = (Ear::default(), lab.open());
-    let options = CheckOptions { read, threads };
-    let report = check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear);
+    let options = CheckOptions { read };
+    let report = check(
+        &opened.repository,
+        &opened.index,
+        &opened.snapshots,
+        &options,
+        &ear.run().with_threads(threads),
+    );
     (report.expect("the check runs"), ear.findings())
 }
 

@@ -1,22 +1,21 @@
 //! A prune steps back for backups that run, and for nobody else.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keepfast_engine::prune::PruneOptions;
 use keepfast_engine::repo::{Rewriting, Session, SessionOptions, fence};
+use keepfast_engine::run::Event;
 use keepfast_format::ids::SessionId;
-use keepfast_format::node::Timestamp;
-use keepfast_testkit::{Ear, Heard, Lab, Opened, tree};
+use keepfast_testkit::{Ear, Lab, Opened, TestHost, tree};
 
 /// A rest before the next piece of work.
 const REST: Duration = Duration::from_millis(250);
 /// What is waited between two looks for answers, when all work is done.
 const LOOK: Duration = Duration::from_secs(2);
 
-fn backup(lab: &Lab, opened: &Opened) -> SessionId {
-    let clock = || lab.now();
-    let options = SessionOptions { program: "testkit", clock: &clock, parent: None, ended: None };
+fn backup(_: &Lab, opened: &Opened) -> SessionId {
+    let options = SessionOptions { program: "testkit", parent: None, ended: None };
     Session::begin(&opened.repository, &opened.index, &options, &Ear::default()).expect("it begins").id()
 }
 
@@ -28,7 +27,7 @@ fn collector(lab: &Lab, opened: &Opened) -> SessionId {
 /// Prunes beside a session that ends after the third rest. Returns how long each rest was.
 fn rests_beside(
     begin: impl FnOnce(&Lab, &Opened) -> SessionId,
-    change: impl FnOnce(&mut PruneOptions<'_>),
+    change: impl FnOnce(&mut PruneOptions),
 ) -> Vec<Duration> {
     let lab = Lab::with(|_| {});
     for version in 0..2 {
@@ -39,19 +38,20 @@ fn rests_beside(
     lab.forget(&["latest~1"]);
     let opened = lab.open();
     let session = begin(&lab, &opened);
-    let rests = Mutex::new(Vec::new());
-    let sleep = |rest| {
-        let mut rests = rests.lock().expect("nobody panics");
+    let rests = Arc::new(Mutex::new(Vec::new()));
+    let resting = Arc::clone(&rests);
+    let sleep = move |rest| {
+        let mut rests = resting.lock().expect("nobody panics");
         rests.push(rest);
         if rests.len() == 3 {
             fence(&opened.repository, session).expect("it can be ended");
         }
     };
     let ear = Ear::default();
-    let report = lab.prune_waiting(&lab.path("the pruner's cache"), &ear, &sleep, |options| {
+    // Time stands still: looking takes none.
+    let (host, cache) = (TestHost::still().waiting(sleep), lab.path("the pruner's cache"));
+    let report = lab.prune_on(host, &cache, &ear, |options| {
         options.session_timeout = Duration::from_secs(1 << 40);
-        // It stands still: looking takes no time.
-        options.clock = &Timestamp::default;
         change(options);
     });
     let report = report.expect("the prune works");
@@ -59,8 +59,8 @@ fn rests_beside(
     let told = ear
         .heard()
         .into_iter()
-        .filter(|heard| matches!(heard, Heard::Notice(text) if text.contains("steps back")));
-    let rests = rests.into_inner().expect("nobody panics");
+        .filter(|heard| matches!(heard, Event::Notice(text) if text.contains("steps back")));
+    let rests = rests.lock().expect("no one panics").clone();
     assert_eq!(told.count(), usize::from(rests.contains(&REST)), "it says so, once");
     lab.assert_sound();
     rests

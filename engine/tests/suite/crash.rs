@@ -8,7 +8,7 @@ use keepfast_engine::EngineError;
 use keepfast_engine::repo::{Repository, Snapshots};
 use keepfast_testkit::lab::{PASSWORD, init_options};
 use keepfast_testkit::recording::bytes_created;
-use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, RecordingBackend, assert_same, store, tree};
+use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, RecordingBackend, assert_same, quiet, store, tree};
 
 /// More calls than any backup here makes.
 const CALLS_MAX: u64 = 200;
@@ -234,5 +234,5 @@ fn a_commit_whose_answer_was_lost_is_found_by_the_next_listing() {
     let creates = recording.take_created_folders();
     assert_eq!(creates.last().map(String::as_str), Some("snapshots"));
     let repository = Repository::open(store, PASSWORD).expect("it opens");
-    assert_eq!(Snapshots::load(&repository).expect("they load").all.len(), 2);
+    assert_eq!(Snapshots::load(&repository, quiet()).expect("they load").all.len(), 2);
 }

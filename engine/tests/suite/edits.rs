@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use keepfast_backend::{MemoryBackend, Operation};
 use keepfast_engine::EngineError;
@@ -13,11 +12,11 @@ use keepfast_engine::edit::{EditOptions, Edited, Editor, Exclusion, LabelChange,
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::protect;
 use keepfast_engine::fs::select::Patterns;
-use keepfast_engine::monitor::Monitor;
 use keepfast_engine::repo::{
     FrameCache, Index, Repository, SnapshotFilter, Snapshots, StoredPack, StoredSnapshot, Trees,
     WriterOptions,
 };
+use keepfast_engine::run::RunContext;
 use keepfast_format::content::Content;
 use keepfast_format::ids::{ChunkId, SessionId};
 use keepfast_format::keys::{ChunkKind, Role};
@@ -25,26 +24,25 @@ use keepfast_format::names;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::tree::page_ends_after;
 use keepfast_testkit::{
-    Crafted, Crafter, Ear, Lab, MeddledBackend, Opened, RecordingBackend, assert_same, craft, store, tree,
+    Crafted, Crafter, Ear, Lab, MeddledBackend, Opened, RecordingBackend, assert_same, craft, quiet, store,
+    tree,
 };
 
 /// Edits in the laboratory's repository, which is opened for that.
-fn editing<T>(lab: &Lab, monitor: &dyn Monitor, work: impl FnOnce(&Editor<'_>, &mut Snapshots) -> T) -> T {
-    let Opened { repository, mut snapshots, index } = lab.try_open(monitor).expect("it opens");
-    edit_in(lab, (&repository, &index), &mut snapshots, monitor, work)
+fn editing<T>(lab: &Lab, run: &RunContext, work: impl FnOnce(&Editor<'_>, &mut Snapshots) -> T) -> T {
+    let Opened { repository, mut snapshots, index } = lab.try_open(run).expect("it opens");
+    edit_in(lab, (&repository, &index), &mut snapshots, run, work)
 }
 
 fn edit_in<T>(
     lab: &Lab,
     (repository, index): (&Repository, &Index),
     snapshots: &mut Snapshots,
-    monitor: &dyn Monitor,
+    run: &RunContext,
     work: impl FnOnce(&Editor<'_>, &mut Snapshots) -> T,
 ) -> T {
-    let clock = || lab.now();
-    let options =
-        EditOptions { program: "testkit".to_owned(), clock: &clock, writer: WriterOptions::default() };
-    work(&Editor::new(repository, index, options, monitor), snapshots)
+    let options = EditOptions { program: "testkit".to_owned(), writer: WriterOptions::default() };
+    work(&Editor::new(repository, index, options, &lab.run(run)), snapshots)
 }
 
 fn id_of(snapshots: &Snapshots, which: &str) -> SessionId {
@@ -58,10 +56,10 @@ fn try_rewrite(
     which: &str,
     patterns: &[&str],
     forget: bool,
-    monitor: &dyn Monitor,
+    run: &RunContext,
 ) -> Result<(Removal, Edited)> {
     let patterns = Patterns::new(patterns).expect("the patterns compile");
-    editing(lab, monitor, |editor, snapshots| {
+    editing(lab, run, |editor, snapshots| {
         let id = id_of(snapshots, which);
         let mut exclusion = Exclusion::new(&patterns);
         let stored = snapshots.all.iter().find(|stored| stored.snapshot.head.id == id).expect("it is there");
@@ -113,7 +111,7 @@ fn assert_restores(lab: &Lab, id: SessionId) {
 /// The node of something in the source, as a snapshot has it.
 fn node_of(lab: &Lab, id: SessionId, below: &str) -> Option<Node> {
     let Opened { repository, snapshots, index } = lab.open();
-    let frames = FrameCache::new(&repository, &index);
+    let frames = FrameCache::new(&repository, &index, quiet());
     let found = snapshots.find(&id.to_string(), &SnapshotFilter::default()).expect("it is there");
     let path = lab.in_snapshot(below);
     Trees::new(&frames).find(&found.snapshot.body.tree, &path).expect("trees are readable")
@@ -254,7 +252,7 @@ fn hard_links_stay_links_when_the_first_name_goes() {
     {
         let snapshot = stored(&lab, by).snapshot;
         let Opened { repository, index, .. } = lab.open();
-        let frames = FrameCache::new(&repository, &index);
+        let frames = FrameCache::new(&repository, &index, quiet());
         let groups = Trees::new(&frames).hard_links(&snapshot).expect("they are readable");
         let path = |name: &str| lab.in_snapshot(name)[1..].to_vec();
         assert_eq!(groups, [[path("b"), path("c")]], "not even the names are left");
@@ -499,7 +497,7 @@ fn states_that_cannot_be_read_are_left_out_and_said() {
     let body = stored(&lab, by).snapshot.body;
     assert_eq!(body.state, None);
     let Opened { repository, index, .. } = lab.open();
-    let frames = FrameCache::new(&repository, &index);
+    let frames = FrameCache::new(&repository, &index, quiet());
     let found = |name: &[u8]| Trees::new(&frames).find(&body.tree, name).expect("it is readable").is_some();
     assert!(found(b"stays") && !found(b"secret"));
 }
@@ -584,7 +582,7 @@ fn an_edit_that_is_interrupted_changes_nothing() {
         let mut exclusion = Exclusion::new(&patterns);
         let found = snapshots.all[0].clone();
         let removal = editor.find_matches(&found, &mut exclusion).expect("it is readable");
-        ear.stop().store(true, Ordering::Relaxed);
+        ear.cancel().cancel();
         editor.rewrite(snapshots, id, &exclusion, &removal, true).expect_err("it was stopped")
     });
     assert!(matches!(error, EngineError::Interrupted), "{error}");

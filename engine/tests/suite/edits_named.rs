@@ -25,10 +25,10 @@ fn what_one_snapshot_was_asked_for_goes_from_another() {
         lab.archive(Source::Paths(paths), &Ear::default(), |_| {}).expect("the backup works");
     }
     let Opened { repository, mut snapshots, index } = lab.open();
-    let (clock, ear) = (|| lab.now(), Ear::default());
-    let options =
-        EditOptions { program: "testkit".to_owned(), clock: &clock, writer: WriterOptions::default() };
-    let editor = Editor::new(&repository, &index, options, &ear);
+    let ear = Ear::default();
+    let run = lab.run(&ear);
+    let options = EditOptions { program: "testkit".to_owned(), writer: WriterOptions::default() };
+    let editor = Editor::new(&repository, &index, options, &run);
     let patterns = Patterns::new(&["cache"]).expect("it compiles");
     let mut exclusion = Exclusion::new(&patterns);
     let ids = ids(&snapshots);

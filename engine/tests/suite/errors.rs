@@ -9,8 +9,9 @@ use keepfast_engine::EngineError;
 use keepfast_engine::archive::Source;
 use keepfast_engine::repo::Repository;
 use keepfast_engine::restore::Overwrite;
+use keepfast_engine::run::Event;
 use keepfast_testkit::lab::{PASSWORD, init_options};
-use keepfast_testkit::{Disk, Ear, Heard, Lab, assert_same, store, tree};
+use keepfast_testkit::{Disk, Ear, Lab, assert_same, store, tree};
 
 #[test]
 fn a_wrong_password_is_called_so() {
@@ -65,7 +66,7 @@ fn a_path_that_was_asked_for_and_is_not_there_is_skipped_and_counted() {
     let report = lab.archive(Source::Paths(&paths), &ear, |_| {}).expect("the rest is backed up");
     assert_eq!(report.statistics.skipped, 1);
     assert!(
-        matches!(&ear.heard()[..], [Heard::Skipped { path, .. }] if *path == missing),
+        matches!(&ear.heard()[..], [Event::Skipped { path, .. }] if *path == missing),
         "{:?}",
         ear.heard()
     );
@@ -75,7 +76,7 @@ fn a_path_that_was_asked_for_and_is_not_there_is_skipped_and_counted() {
 
 /// Entries that change between being looked at and being opened. The hook runs when the
 /// last file is counted; with one thread, directories are opened after it.
-fn race(change: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<Heard>) {
+fn race(change: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<Event>) {
     let lab = Lab::with(|root| {
         tree::write(root.join("last.txt"), "last");
         tree::write(root.join("folder/secret.txt"), "not what was asked for");
@@ -85,7 +86,7 @@ fn race(change: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<Heard>) {
     let root = lab.source();
     let once = std::sync::Once::new();
     let ear = Ear::with_hook(move |_| once.call_once(|| change(&root)));
-    lab.archive(Source::Paths(&[lab.source()]), &ear, |options| options.threads = 1)
+    lab.archive(Source::Paths(&[lab.source()]), &ear.run().with_threads(1), |_| {})
         .expect("the backup works");
     let heard = ear.heard();
     (lab, heard)
@@ -98,7 +99,7 @@ fn a_directory_replaced_by_a_link_while_backing_up_is_not_followed() {
         std::os::unix::fs::symlink("outside", root.join("folder")).expect("it can be made");
     });
     assert!(
-        matches!(&heard[..], [Heard::Skipped { path, why }] if path.ends_with("folder") && why.contains("replaced")),
+        matches!(&heard[..], [Event::Skipped { path, why }] if path.ends_with("folder") && why.contains("replaced")),
         "{heard:?}"
     );
     assert!(!lab.restore("latest").join("folder").exists());
@@ -108,7 +109,7 @@ fn a_directory_replaced_by_a_link_while_backing_up_is_not_followed() {
 #[test]
 fn a_directory_that_vanishes_while_backing_up_is_no_error() {
     let (lab, heard) = race(|root| fs::remove_dir_all(root.join("folder")).expect("it can be removed"));
-    assert!(matches!(&heard[..], [Heard::Vanished(path)] if path.ends_with("folder")), "{heard:?}");
+    assert!(matches!(&heard[..], [Event::Gone { path }] if path.ends_with("folder")), "{heard:?}");
     lab.assert_sound();
 }
 
@@ -126,8 +127,8 @@ fn a_file_that_shrinks_while_it_is_read_leaves_a_sound_snapshot() {
             tree::write_sparse(&path, extents * 2 * length, &list);
         }
         let once = std::sync::Once::new();
-        let ear = Ear::with_hook(move |progress| {
-            if progress.bytes.load(std::sync::atomic::Ordering::Relaxed) > 1 << 20 {
+        let ear = Ear::with_hook(move |counters| {
+            if counters.progress().bytes > 1 << 20 {
                 once.call_once(|| {
                     let file = fs::File::options().write(true).open(&path).expect("it opens");
                     file.set_len(5 << 20).expect("it can be cut");
@@ -135,7 +136,7 @@ fn a_file_that_shrinks_while_it_is_read_leaves_a_sound_snapshot() {
             }
         });
         let report = lab
-            .archive(Source::Paths(&[lab.source()]), &ear, |options| options.threads = 1)
+            .archive(Source::Paths(&[lab.source()]), &ear.run().with_threads(1), |_| {})
             .expect("it works");
         assert_eq!(report.changed_while_read, 1, "{:?}", ear.heard());
         lab.assert_sound();

@@ -9,7 +9,7 @@ use keepfast_backend::{MemoryBackend, Operation};
 use keepfast_engine::repo::{Repository, Snapshots};
 use keepfast_format::names;
 use keepfast_testkit::lab::PASSWORD;
-use keepfast_testkit::{Lab, RecordingBackend, assert_same, tree};
+use keepfast_testkit::{Lab, RecordingBackend, assert_same, quiet, tree};
 
 fn far_lab() -> (Lab, Arc<RecordingBackend>) {
     let mut lab = Lab::on(Arc::new(MemoryBackend::default()));
@@ -24,7 +24,7 @@ fn snapshots_with(recording: &Arc<RecordingBackend>, cache: &Path) -> (usize, BT
     recording.take();
     let found = Repository::find(recording.clone()).expect("it is there");
     let repository = found.open(PASSWORD, Some(cache)).expect("it opens");
-    let snapshots = Snapshots::load(&repository).expect("snapshots load");
+    let snapshots = Snapshots::load(&repository, quiet()).expect("snapshots load");
     assert!(snapshots.damaged.is_empty(), "{:?}", snapshots.damaged);
     let mut reads = BTreeMap::new();
     for call in recording.take().iter().filter(|call| call.operation == Operation::Read) {

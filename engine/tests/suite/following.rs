@@ -5,37 +5,36 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use keepfast_engine::archive::{ArchiveOptions, Source, estimate};
-use keepfast_engine::monitor::Progress;
+use keepfast_engine::run::Event;
 use keepfast_testkit::lab::archive_options;
-use keepfast_testkit::monitor::Heard;
 use keepfast_testkit::{Disk, Ear, Lab, assert_same, tree};
 use rustix::fs::{CWD, FileType, Mode};
 
-fn follow(options: &mut ArchiveOptions<'_>) {
+fn follow(options: &mut ArchiveOptions) {
     options.follow = true;
 }
 
-fn read_special(options: &mut ArchiveOptions<'_>) {
+fn read_special(options: &mut ArchiveOptions) {
     options.read_special = true;
 }
 
 #[track_caller]
-fn back_up(lab: &Lab, path: &Path, change: impl FnOnce(&mut ArchiveOptions<'_>)) -> Vec<Heard> {
+fn back_up(lab: &Lab, path: &Path, change: impl FnOnce(&mut ArchiveOptions)) -> Vec<Event> {
     let ear = Ear::default();
     lab.archive(Source::Paths(&[path.to_owned()]), &ear, change).expect("the backup works");
     ear.heard()
 }
 
-fn estimated(lab: &Lab, path: &Path, change: impl FnOnce(&mut ArchiveOptions<'_>)) -> (u64, u64) {
-    let clock = || lab.now();
-    let mut options = archive_options(&clock);
+fn estimated(path: &Path, change: impl FnOnce(&mut ArchiveOptions)) -> (u64, u64) {
+    let mut options = archive_options();
     change(&mut options);
-    let progress = Progress::default();
-    estimate(&[path.to_owned()], &options, &AtomicBool::new(false), &progress);
-    (progress.files_expected.load(Ordering::Relaxed), progress.bytes_expected.load(Ordering::Relaxed))
+    let ear = Ear::default();
+    estimate(&[path.to_owned()], &options, &AtomicBool::new(false), &ear);
+    let progress = ear.counters().progress();
+    (progress.files_expected, progress.bytes_expected)
 }
 
 /// What is restored is what `cp -L` makes of the same tree.
@@ -65,7 +64,7 @@ fn what_links_point_to_is_backed_up_in_their_place() {
         assert_eq!(back_up(&lab, &lab.source(), follow), [], "round {round}");
         let found = lab.restore("latest");
         assert_same(&copy, &found);
-        let options = |options: &mut ArchiveOptions<'_>| {
+        let options = |options: &mut ArchiveOptions| {
             follow(options);
             options.ignore_ctime = true;
         };
@@ -83,11 +82,11 @@ fn what_links_point_to_is_backed_up_in_their_place() {
         }
     }
     let counted = back_up_counted(&lab, follow);
-    assert_eq!(estimated(&lab, &lab.source(), follow), counted);
+    assert_eq!(estimated(&lab.source(), follow), counted);
     lab.assert_sound();
 }
 
-fn back_up_counted(lab: &Lab, change: impl FnOnce(&mut ArchiveOptions<'_>)) -> (u64, u64) {
+fn back_up_counted(lab: &Lab, change: impl FnOnce(&mut ArchiveOptions)) -> (u64, u64) {
     let paths = [lab.source()];
     let report = lab.archive(Source::Paths(&paths), &Ear::default(), change).expect("the backup works");
     (report.statistics.files(), report.statistics.bytes_total)
@@ -105,7 +104,7 @@ fn links_that_lead_nowhere_or_in_a_circle_stay_links() {
     let heard = back_up(&lab, &source, follow);
     let told = |name: &str| {
         heard.iter().any(|heard| {
-            matches!(heard, Heard::Notice(line)
+            matches!(heard, Event::Notice(line)
                 if line.starts_with(&format!("{}: ", source.join(name).display())) && line.contains("leads back"))
         })
     };
@@ -116,7 +115,7 @@ fn links_that_lead_nowhere_or_in_a_circle_stay_links() {
         assert!(found.join(name).is_symlink(), "{name}");
     }
     assert_eq!(fs::read(found.join("a/fine/file")).expect("it is there"), b"content");
-    assert_eq!(estimated(&lab, &source, follow), back_up_counted(&lab, follow));
+    assert_eq!(estimated(&source, follow), back_up_counted(&lab, follow));
 }
 
 #[test]
@@ -125,13 +124,13 @@ fn links_to_other_file_systems_are_kept_where_those_are_left_alone() {
     let Some(disk) = Disk::mount(lab.path("disk"), "size=2m") else { return };
     tree::write(disk.path().join("folder/file"), "elsewhere");
     symlink(disk.path().join("folder"), lab.source().join("link")).expect("it can be made");
-    let both = |options: &mut ArchiveOptions<'_>| {
+    let both = |options: &mut ArchiveOptions| {
         options.one_file_system = true;
         options.follow = true;
     };
     back_up(&lab, &lab.source(), both);
     assert!(lab.restore("latest").join("link").is_symlink());
-    assert_eq!(estimated(&lab, &lab.source(), both), (0, 0));
+    assert_eq!(estimated(&lab.source(), both), (0, 0));
     back_up(&lab, &lab.source(), follow);
     assert_eq!(fs::read(lab.restore("latest").join("link/file")).expect("it is there"), b"elsewhere");
 }
@@ -142,7 +141,7 @@ fn a_source_that_is_a_link_to_a_file_is_followed() {
     let lab = Lab::with(|root| drop(tree::write(root.join("file"), "content")));
     let link = lab.source().join("link");
     symlink("file", &link).expect("it can be made");
-    for change in [follow, |options: &mut ArchiveOptions<'_>| options.follow_sources = true] {
+    for change in [follow, |options: &mut ArchiveOptions| options.follow_sources = true] {
         for _ in 0..2 {
             assert_eq!(back_up(&lab, &link, change), []);
             let restored = lab.restore("latest").join("link");
@@ -196,7 +195,7 @@ fn the_content_of_a_block_device_is_backed_up_if_it_is_named() {
             assert!(found.symlink_metadata().expect("it is there").is_file());
             assert!(fs::read(found).expect("it can be read") == content);
         }
-        assert_eq!(estimated(&lab, path, read_special), (1, 5 << 20));
+        assert_eq!(estimated(path, read_special), (1, 5 << 20));
     }
     back_up(&lab, &lab.source(), read_special);
     assert!(restored(&lab.source()).join("volume").is_symlink());
@@ -234,7 +233,7 @@ fn what_is_written_into_a_fifo_is_backed_up_if_it_is_named() {
     std::thread::scope(|scope| {
         scope.spawn(|| write(0));
         let heard = back_up(&lab, &fifo, read_special);
-        assert!(matches!(&heard[..], [Heard::Skipped { path, .. }] if *path == fifo), "{heard:?}");
+        assert!(matches!(&heard[..], [Event::Skipped { path, .. }] if *path == fifo), "{heard:?}");
     });
     back_up(&lab, &lab.source(), read_special);
     let mode = lab.restore("latest").join("fifo").symlink_metadata().expect("it is there").file_type();
@@ -252,12 +251,12 @@ fn a_dry_run_and_an_estimate_leave_a_fifo_to_the_backup() {
             let mut file = fs::OpenOptions::new().write(true).open(&fifo)?;
             file.write_all(&[7; 100_000])
         });
-        let dry = |options: &mut ArchiveOptions<'_>| {
+        let dry = |options: &mut ArchiveOptions| {
             read_special(options);
             options.dry_run = true;
         };
         assert_eq!(back_up(&lab, &fifo, dry), []);
-        assert_eq!(estimated(&lab, &fifo, read_special), (1, 0));
+        assert_eq!(estimated(&fifo, read_special), (1, 0));
         assert!(!writer.is_finished(), "something has opened it to read");
         assert_eq!(back_up(&lab, &fifo, read_special), []);
         writer.join().expect("it ends").expect("all of it is read");
@@ -284,11 +283,11 @@ fn a_backup_that_waits_for_a_fifo_can_be_stopped() {
             }
         };
         let is_told =
-            |heard: &Heard| matches!(heard, Heard::Notice(line) if line.contains("waiting for a program"));
+            |heard: &Event| matches!(heard, Event::Notice(line) if line.contains("waiting for a program"));
         while !ear.heard().iter().any(is_told) {
             std::thread::yield_now();
         }
-        keepfast_engine::monitor::Monitor::stop(&ear).store(true, Ordering::Relaxed);
+        ear.cancel().cancel();
         let ended = backup.join().expect("it ends");
         assert!(matches!(ended, Err(keepfast_engine::EngineError::Interrupted)), "{ended:?}");
         drop(open);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use keepfast_backend::{Backend, LocalBackend, MemoryBackend};
 use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::repo::{Repository, SnapshotFilter, Snapshots, open_index};
-use keepfast_testkit::{Ear, Lab, Opened, describe, tree};
+use keepfast_testkit::{Ear, Lab, Opened, describe, quiet, tree};
 
 const PASSWORD: &[u8] = b"golden";
 /// The folder of what this version writes: version 1 of the format, small files in bundles. `v1` has none.
@@ -38,7 +38,7 @@ fn open_with(folder: &Path, password: &[u8], scratch: &Path) -> Opened {
     }
     let repository = Repository::open(Arc::new(copy), password)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let snapshots = Snapshots::load(&repository).expect("snapshots load");
+    let snapshots = Snapshots::load(&repository, quiet()).expect("snapshots load");
     let index = open_index(&repository, &scratch.join("cache"), &snapshots, &Ear::default())
         .expect("the index opens");
     Opened { repository, snapshots, index }
@@ -181,7 +181,7 @@ fn every_golden_repository_opens_checks_and_restores() {
         let scratch = tempfile::tempdir().expect("a temporary folder can be made");
         let opened = open(&folder, scratch.path());
         let ear = Ear::default();
-        let options = CheckOptions { read: ReadData::All, threads: 2 };
+        let options = CheckOptions { read: ReadData::All };
         let report =
             check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear).expect("check runs");
         ear.assert_content();
@@ -203,7 +203,7 @@ fn the_repository_of_the_worked_example_checks_and_restores() {
     let scratch = tempfile::tempdir().expect("a temporary folder can be made");
     let opened = open_with(&folder, b"correct horse", scratch.path());
     let ear = Ear::default();
-    let options = CheckOptions { read: ReadData::All, threads: 2 };
+    let options = CheckOptions { read: ReadData::All };
     check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear).expect("check runs");
     let newest = opened.snapshots.find("latest", &SnapshotFilter::default()).expect("there is one");
     let target = scratch.path().join("restored");

@@ -19,7 +19,7 @@ use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::snapshot::SnapshotBody;
 use keepfast_format::tree::Tree;
 use keepfast_testkit::lab::PASSWORD;
-use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, Opened, tree};
+use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, Opened, quiet, tree};
 
 /// Publishes an epoch that condemns every pack that there is. Returns their names.
 fn condemn_everything(lab: &Lab) -> Vec<PackName> {
@@ -44,14 +44,10 @@ fn objections_after_failure(lab: &Lab, operation: Operation, call: u64) -> Optio
     let store = FaultyBackend::new(Arc::clone(&lab.backend), Fault::Once { operation, call });
     let ear = Ear::default();
     let repository = Repository::open(store.clone(), PASSWORD).ok()?;
-    let snapshots = Snapshots::load(&repository).ok()?;
+    let snapshots = Snapshots::load(&repository, quiet()).ok()?;
     let index = open_index(&repository, &lab.cache, &snapshots, &ear).ok()?;
-    let options = SessionOptions {
-        program: "testkit",
-        clock: &Timestamp::default,
-        parent: Some(&snapshots.all.first()?.snapshot),
-        ended: None,
-    };
+    let options =
+        SessionOptions { program: "testkit", parent: Some(&snapshots.all.first()?.snapshot), ended: None };
     let session = Session::begin(&repository, &index, &options, &ear).ok()?;
     assert!(session.may_take_over());
     condemn_everything(lab);
@@ -125,8 +121,7 @@ fn a_tree_that_was_met_as_content_is_walked_all_the_same() {
     lab.backup();
     let opened = lab.open();
     let ear = Ear::default();
-    let options =
-        SessionOptions { program: "testkit", clock: &Timestamp::default, parent: None, ended: None };
+    let options = SessionOptions { program: "testkit", parent: None, ended: None };
     let session = Session::begin(&opened.repository, &opened.index, &options, &ear).expect("it begins");
     let ((data, pretender, honest), _) = write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();
@@ -138,7 +133,7 @@ fn a_tree_that_was_met_as_content_is_walked_all_the_same() {
         Ok((data, pretender, honest))
     })
     .expect("all is stored");
-    let frames = FrameCache::deaf(&opened.repository, &opened.index);
+    let frames = FrameCache::without_refresh(&opened.repository, &opened.index, quiet());
     let seen = Seen::of(&opened.index).expect("the index is read");
     let mut visited = BTreeSet::new();
     for tree in [pretender, honest] {
@@ -146,7 +141,7 @@ fn a_tree_that_was_met_as_content_is_walked_all_the_same() {
             visited.insert(reached.wanted.id);
             Ok(())
         };
-        Reach::new(&frames, &ear).walk([&body_of(&opened, tree)], &seen, &mut visit).expect("it is walked");
+        Reach::new(&frames).walk([&body_of(&opened, tree)], &seen, &mut visit).expect("it is walked");
     }
     assert!(visited.contains(&data), "a folder's file isn't reached");
 }
@@ -169,8 +164,9 @@ fn segments_are_loaded_once_whoever_asks() {
         .expect("the backup works");
     }
     thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| refresh_index(&opened.repository, &opened.index))).collect();
+        let threads: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| refresh_index(&opened.repository, &opened.index, quiet())))
+            .collect();
         for thread in threads {
             thread.join().expect("no panic").expect("the index is brought up to date");
         }

@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use keepfast_engine::archive::{Source, estimate};
 use keepfast_engine::fs::select::Patterns;
-use keepfast_engine::monitor::Progress;
+use keepfast_engine::run::Event;
 use keepfast_testkit::lab::archive_options;
-use keepfast_testkit::monitor::Heard;
 use keepfast_testkit::{Ear, Lab, describe, tree};
 use rustix::fs::{CWD, IFlags, Mode, OFlags};
 
@@ -49,9 +48,9 @@ fn a_file_says_what_is_left_out_of_its_directory_and_below() {
     assert_eq!(report.ignored, 5);
     // Again with a parent, and by the walk that only counts.
     assert_eq!(lab.backup().ignored, 5);
-    let (clock, progress) = (|| lab.now(), Progress::default());
-    estimate(&[lab.source()], &archive_options(&clock), &AtomicBool::new(false), &progress);
-    assert_eq!(progress.files_expected.load(Ordering::Relaxed), report.statistics.files());
+    let ear = Ear::default();
+    estimate(&[lab.source()], &archive_options(), &AtomicBool::new(false), &ear);
+    assert_eq!(ear.counters().progress().files_expected, report.statistics.files());
     lab.backup_with(|options| options.ignore_files = false);
     assert_eq!(backed_up(&lab).len(), 7);
 }
@@ -102,7 +101,7 @@ fn a_file_that_cannot_be_used_leaves_nothing_out_and_is_named() {
         .heard()
         .into_iter()
         .map(|heard| match heard {
-            Heard::Notice(line) => line,
+            Event::Notice(line) => line,
             other => panic!("{other:?} is no notice"),
         })
         .collect();
@@ -134,7 +133,7 @@ fn a_file_of_another_user_says_nothing_of_what_others_have_in_a_shared_directory
     assert_eq!(backed_up(&lab), set(&["shared/of root"]));
     let heard = ear.heard();
     assert!(
-        matches!(&heard[..], [Heard::Notice(line)] if line.contains("belongs to user 65534")),
+        matches!(&heard[..], [Event::Notice(line)] if line.contains("belongs to user 65534")),
         "{heard:?}"
     );
 }

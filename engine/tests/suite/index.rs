@@ -14,8 +14,7 @@ use keepfast_engine::repo::{
 };
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
-use keepfast_format::node::Timestamp;
-use keepfast_testkit::{Call, Ear, Lab, Opened, RecordingBackend, assert_same, store, tree};
+use keepfast_testkit::{Call, Ear, Lab, Opened, RecordingBackend, assert_same, quiet, store, tree};
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -247,7 +246,7 @@ fn i6_an_index_of_very_many_chunks_is_loaded_once_and_knows_them_all() {
         let known: Vec<ChunkId> =
             (0..160_000_u64).map(|number| ids.id(ChunkKind::Data, &number.to_le_bytes())).collect();
         let wanted = known.iter().map(|id| (*id).into()).collect();
-        let located = opened.index.locate_all(wanted).expect("the index answers");
+        let located = opened.index.locate_all(wanted, quiet().pool()).expect("the index answers");
         for id in &known {
             let place = located.get(*id).flatten().expect("it was stored");
             assert_eq!(place.len, 8);
@@ -268,7 +267,7 @@ fn is_read_of_segment(call: &Call) -> bool {
 /// Stores chunks of eight bytes: numbers.
 fn store_numbers(opened: &Opened, numbers: Range<u64>) {
     let ear = Ear::default();
-    let options = SessionOptions { program: "test", clock: &Timestamp::default, parent: None, ended: None };
+    let options = SessionOptions { program: "test", parent: None, ended: None };
     let session =
         Session::begin(&opened.repository, &opened.index, &options, &ear).expect("a session begins");
     let written = write_packs(&session, WriterOptions::default(), |writer| {
@@ -312,7 +311,7 @@ fn chunks_are_found_together_where_they_are_found_one_by_one() {
     for step in [1, 3, everything.len() / 4, usize::MAX] {
         let asked: Vec<ChunkId> = everything.iter().copied().skip(step / 2).step_by(step).rev().collect();
         let wanted = asked.iter().map(|id| (*id).into()).collect();
-        let located = index.locate_all(wanted).expect("the index works");
+        let located = index.locate_all(wanted, quiet().pool()).expect("the index works");
         for id in asked {
             let alone = index.locate(&id.into()).expect("the index works");
             assert_eq!(alone.is_some(), all.contains(&id));
@@ -410,7 +409,7 @@ fn an_index_in_memory_does_the_same_work() {
     lab.backup();
     fs::remove_dir_all(&lab.cache).expect("it can be removed");
     let repository = Repository::open(Arc::clone(&lab.backend), &lab.password).expect("it opens");
-    let snapshots = Snapshots::load(&repository).expect("they can be read");
+    let snapshots = Snapshots::load(&repository, quiet()).expect("they can be read");
     let index = open_index_in_memory(&repository, &snapshots, &Ear::default()).expect("it opens");
     let known = lab.open();
     let mut chunks = 0;

@@ -143,7 +143,7 @@ fn a_snapshot_that_is_brought_back_stays_under_its_own_keys() {
     lab.backup();
     lab.forget(&["latest~1"]);
     let opened = lab.open();
-    let options = UndeleteOptions { program: "testkit".to_owned(), clock: &|| lab.now() };
+    let options = UndeleteOptions { program: "testkit".to_owned() };
     let forgotten = &opened.snapshots.forgotten[0];
     undelete(&opened.repository, &opened.index, &opened.snapshots, forgotten, &options, &Ear::default())
         .expect("nothing of it is gone");

@@ -3,7 +3,6 @@
 use keepfast_engine::repo::{InitOptions, Session, SessionOptions, WriterOptions, write_packs};
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
-use keepfast_format::node::Timestamp;
 use keepfast_testkit::lab::init_options;
 use keepfast_testkit::{Ear, Lab, assert_same, store, tree};
 
@@ -24,8 +23,7 @@ fn the_largest_packs_of_the_smallest_chunks_can_be_read() {
     let lab = Lab::made_with(&InitOptions { pack_bytes: limits::PACK_BYTES_MAX, ..init_options() });
     let opened = lab.open();
     let (ear, options) = (Ear::default(), WriterOptions::default());
-    let session =
-        SessionOptions { program: "testkit", clock: &Timestamp::default, parent: None, ended: None };
+    let session = SessionOptions { program: "testkit", parent: None, ended: None };
     let session =
         Session::begin(&opened.repository, &opened.index, &session, &ear).expect("a session begins");
     let (ids, _) = write_packs(&session, options, |writer| {

@@ -14,7 +14,7 @@ use keepfast_engine::forget::{UndeleteOptions, forget, freed_by, protect, undele
 use keepfast_engine::prune::Share;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::{EngineError, error};
-use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, assert_same, store, tree};
+use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, TestHost, assert_same, store, tree};
 
 /// Objects below a prefix.
 fn count(lab: &Lab, prefix: &str) -> usize {
@@ -103,7 +103,7 @@ fn caches_of_before_the_prune_are_as_good_as_new_ones() {
 fn undelete_oldest(lab: &Lab) -> error::Result<()> {
     let opened = lab.open();
     let stored = &opened.snapshots.forgotten[0];
-    let options = UndeleteOptions { program: "testkit".to_owned(), clock: &|| lab.now() };
+    let options = UndeleteOptions { program: "testkit".to_owned() };
     undelete(&opened.repository, &opened.index, &opened.snapshots, stored, &options, &Ear::default())
         .map(drop)
 }
@@ -205,7 +205,7 @@ fn i4_a_prune_that_dies_at_any_call_harms_nothing() {
             }
             counted.backend = FaultyBackend::new(Arc::clone(&store), fault);
             let cache = counted.path(&format!("cache {call} {fault:?}"));
-            let died = counted.prune_with_cache(&cache, &Ear::default(), |options| options.threads = 1);
+            let died = counted.prune_with_cache(&cache, &Ear::default().run().with_threads(1), |_| {});
             counted.backend = store;
             counted.cache = cache;
             counted.assert_sound();
@@ -320,10 +320,11 @@ fn i3_a_running_backup_objects_and_keeps_what_it_refers_to() {
     let pack_of_shared = largest_pack(&lab);
     let ended = back_up_around(&lab, bytes.clone(), |go_on| {
         lab.forget(&["latest~1"]);
-        let slept = Mutex::new(0);
-        let sleep = |_| {
+        let slept = Arc::new(Mutex::new(0));
+        let (counted, go_on) = (Arc::clone(&slept), go_on.clone());
+        let sleep = move |_| {
             // The first time that it has to wait, the backup goes on, and answers.
-            let mut slept = slept.lock().expect("no panic");
+            let mut slept = counted.lock().expect("no panic");
             if *slept == 0 {
                 go_on.send(()).expect("the backup waits");
             }
@@ -331,7 +332,8 @@ fn i3_a_running_backup_objects_and_keeps_what_it_refers_to() {
             assert!(*slept < 100_000, "the backup never answers");
             std::thread::sleep(Duration::from_millis(1));
         };
-        let report = lab.prune_waiting(&lab.path("the pruner's cache"), &Ear::default(), &sleep, |options| {
+        let (host, cache) = (lab.host().waiting(sleep), lab.path("the pruner's cache"));
+        let report = lab.prune_on(host, &cache, &Ear::default(), |options| {
             // The laboratory's clock runs ten minutes with every look at it.
             options.session_timeout = Duration::from_secs(1 << 40);
         });
@@ -395,14 +397,15 @@ fn what_a_killed_backup_has_left_goes_though_nothing_else_does() {
 /// A backup of files is ended in the middle, and begins again by itself.
 #[test]
 fn i3_a_backup_of_files_that_was_ended_begins_again() {
-    let lab = Lab::on(Arc::new(MemoryBackend::default()));
+    let lab = Arc::new(Lab::on(Arc::new(MemoryBackend::default())));
     for version in 0..3 {
         write_version(&lab, version);
         lab.backup();
     }
     write_version(&lab, 3);
-    let asked = Mutex::new(0);
-    let clock = || {
+    let (asked, pruned) = (Mutex::new(0), Arc::clone(&lab));
+    let clock = move || {
+        let lab = &pruned;
         let mut asked = asked.lock().expect("no panic");
         *asked += 1;
         if *asked == 6 {
@@ -413,7 +416,8 @@ fn i3_a_backup_of_files_that_was_ended_begins_again() {
         }
         lab.now()
     };
-    let report = lab.archive_by_clock(Source::Paths(&[lab.source()]), &Ear::default(), &clock);
+    let run = Ear::default().run().with_threads(1);
+    let report = lab.archive_on(TestHost::new(Arc::new(clock)), Source::Paths(&[lab.source()]), &run, |_| {});
     report.expect("the second attempt works");
     lab.assert_sound();
     assert_same(&lab.source(), &lab.restore("latest"));

@@ -7,7 +7,8 @@ use std::process::Command;
 use keepfast_engine::EngineError;
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport};
-use keepfast_testkit::{Ear, Heard, Lab, assert_same, tree};
+use keepfast_engine::run::Event;
+use keepfast_testkit::{Ear, Lab, assert_same, tree};
 
 /// A laboratory, and a target that its snapshot was restored into.
 fn restored() -> (Lab, PathBuf) {
@@ -19,12 +20,7 @@ fn restored() -> (Lab, PathBuf) {
     (lab, target)
 }
 
-fn delete(
-    lab: &Lab,
-    target: &Path,
-    ear: &Ear,
-    change: impl FnOnce(&mut RestoreOptions<'_>),
-) -> RestoreReport {
+fn delete(lab: &Lab, target: &Path, ear: &Ear, change: impl FnOnce(&mut RestoreOptions)) -> RestoreReport {
     lab.try_restore("latest", ear, |options| {
         options.target = target.to_owned();
         options.overwrite = Overwrite::IfChanged;
@@ -102,7 +98,7 @@ fn a_file_system_that_is_mounted_in_the_target_is_left_as_it_is() {
 #[test]
 fn nothing_is_removed_from_the_root_for_a_whole_snapshot() {
     let (lab, _) = restored();
-    let removes = |change: &dyn Fn(&mut RestoreOptions<'_>)| {
+    let removes = |change: &dyn Fn(&mut RestoreOptions)| {
         lab.try_restore("latest", &Ear::default(), |options| {
             options.target = PathBuf::from("/../.");
             options.overwrite = Overwrite::IfChanged;
@@ -130,7 +126,7 @@ fn a_dry_run_names_what_would_be_removed_and_removes_nothing() {
         .heard()
         .into_iter()
         .map(|heard| match heard {
-            Heard::WouldRemove(path) => path,
+            Event::WouldRemove { path } => path,
             other => panic!("{other:?}"),
         })
         .collect();

@@ -126,7 +126,6 @@ fn a_small_file_has_its_name_when_it_has_all_its_metadata_and_not_before() {
             options.target.clone_from(&target);
             options.folder = folder;
             options.verify = false;
-            options.threads = 3;
         });
         ended.store(true, Ordering::Relaxed);
         restored.expect("it works");

@@ -118,13 +118,12 @@ fn race(time: Duration) {
         }
         let overwrite = [Overwrite::Always, Overwrite::IfChanged][restores % 2];
         opened
-            .restore(&latest.snapshot, &Ear::default(), |options| {
+            .restore(&latest.snapshot, &Ear::default().run().with_threads(1), |options| {
                 options.target.clone_from(&target);
                 options.folder.clone_from(&folder);
                 options.overwrite = overwrite;
                 options.delete = restores % 3 > 0;
                 options.verify = false;
-                options.threads = 1;
             })
             .expect("a restore goes on");
         restores += 1;

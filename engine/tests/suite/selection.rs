@@ -84,7 +84,7 @@ fn what_is_too_large_or_marked_is_left_out() {
     tree::write(lab.source().join("large"), tree::noise(1, 5_001));
     tree::write(lab.source().join("a/.nobackup"), "");
     tree::write(lab.source().join("b/exactly"), tree::noise(2, 5_000));
-    let change = |options: &mut keepfast_engine::archive::ArchiveOptions<'_>| {
+    let change = |options: &mut keepfast_engine::archive::ArchiveOptions| {
         options.exclude_larger_than = Some(5_000);
         options.exclude_if_present = vec![b".nobackup".to_vec(), b"none has it".to_vec()];
     };

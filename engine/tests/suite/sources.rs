@@ -7,21 +7,21 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use keepfast_engine::archive::{ArchiveOptions, Source, estimate};
 use keepfast_engine::fs::select::Patterns;
-use keepfast_engine::monitor::Progress;
 use keepfast_engine::restore::Overwrite;
+use keepfast_engine::run::Event;
 use keepfast_testkit::lab::archive_options;
 use keepfast_testkit::servers::{Links, PlainDisk};
-use keepfast_testkit::{Disk, Ear, Heard, Lab, assert_same, describe, tree};
+use keepfast_testkit::{Disk, Ear, Lab, assert_same, describe, tree};
 use rustix::fs::{CWD, Mode, OFlags};
 
 /// Backs up paths; nothing may be left out.
 #[track_caller]
-fn back_up(lab: &Lab, paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptions<'_>)) {
+fn back_up(lab: &Lab, paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptions)) {
     let ear = Ear::default();
     lab.archive(Source::Paths(paths), &ear, change).expect("the backup works");
     assert_eq!(ear.skipped(), Vec::<String>::new());
@@ -48,25 +48,24 @@ fn names_in(folder: &Path) -> Vec<String> {
 #[test]
 fn what_is_excluded_directly_below_the_root_is_left_out() {
     let lab = Lab::new();
-    let options = |options: &mut ArchiveOptions<'_>| {
+    let options = |options: &mut ArchiveOptions| {
         options.exclude = Patterns::new(&["/*"]).expect("they compile");
         options.dry_run = true;
     };
     let root = [PathBuf::from("/")];
     let report = lab.archive(Source::Paths(&root), &Ear::default(), options).expect("the backup works");
     assert_eq!((report.statistics.files(), report.statistics.dirs), (0, 0));
-    assert_eq!(estimated(&lab, &root, options), (0, 0));
+    assert_eq!(estimated(&root, options), (0, 0));
 }
 
 /// The progress that an estimate of the laboratory's source expects.
-fn estimated(lab: &Lab, paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptions<'_>)) -> (u64, u64) {
-    let clock = || lab.now();
-    let mut options = archive_options(&clock);
+fn estimated(paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptions)) -> (u64, u64) {
+    let mut options = archive_options();
     change(&mut options);
-    let progress = Progress::default();
-    estimate(paths, &options, &AtomicBool::new(false), &progress);
-    let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
-    (read(&progress.files_expected), read(&progress.bytes_expected))
+    let ear = Ear::default();
+    estimate(paths, &options, &AtomicBool::new(false), &ear);
+    let progress = ear.counters().progress();
+    (progress.files_expected, progress.bytes_expected)
 }
 
 /// Servers show names that they can't find: those that no client can write (SMB). What is removed meanwhile
@@ -98,7 +97,7 @@ fn what_is_listed_and_cant_be_found_is_named_and_what_is_gone_is_no_loss() {
     hidden.sort_unstable();
     assert_eq!(skipped, hidden);
     let gone = ear.heard().into_iter().filter_map(|heard| match heard {
-        Heard::Vanished(path) => Some(path),
+        Event::Gone { path } => Some(path),
         _ => None,
     });
     let mut gone: Vec<PathBuf> = gone.collect();
@@ -123,7 +122,7 @@ fn what_is_estimated_is_what_is_backed_up() {
     tree::write(lab.source().join("cache/much"), tree::noise(1, 100_000));
     tree::write(lab.source().join("left out/file"), "content");
     symlink(lab.source().join("cache"), lab.path("link")).expect("it can be made");
-    let change = |options: &mut ArchiveOptions<'_>| {
+    let change = |options: &mut ArchiveOptions| {
         options.exclude_caches = true;
         options.exclude = Patterns::new(&["left out"]).expect("they compile");
     };
@@ -131,7 +130,7 @@ fn what_is_estimated_is_what_is_backed_up() {
     let paths = [lab.source(), lab.source().join("cache"), lab.path("link/")];
     let report = lab.archive(Source::Paths(&paths), &Ear::default(), change).expect("the backup works");
     let statistics = report.statistics;
-    assert_eq!(estimated(&lab, &paths, change), (statistics.files(), statistics.bytes_total));
+    assert_eq!(estimated(&paths, change), (statistics.files(), statistics.bytes_total));
 }
 
 #[test]
@@ -142,7 +141,7 @@ fn a_mount_is_entered_if_it_is_named_and_kept_as_an_empty_directory_if_not() {
     for name in ["inside", "deep/below/file", "deep/beside"] {
         tree::write(disk.path().join(name), "elsewhere");
     }
-    let one = |options: &mut ArchiveOptions<'_>| options.one_file_system = true;
+    let one = |options: &mut ArchiveOptions| options.one_file_system = true;
 
     back_up(&lab, &[lab.source()], one);
     let found = restored(&lab, &lab.source());
@@ -153,7 +152,7 @@ fn a_mount_is_entered_if_it_is_named_and_kept_as_an_empty_directory_if_not() {
 
     back_up(&lab, &[lab.source(), at.clone()], one);
     assert_same(&lab.source(), &restored(&lab, &lab.source()));
-    assert_eq!(estimated(&lab, &[lab.source(), at.clone()], one).0, 4);
+    assert_eq!(estimated(&[lab.source(), at.clone()], one).0, 4);
 
     back_up(&lab, &[lab.source(), at.join("deep/below")], one);
     let found = restored(&lab, &lab.source());

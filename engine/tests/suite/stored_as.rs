@@ -3,20 +3,19 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source, estimate};
 use keepfast_engine::fs::select::Patterns;
-use keepfast_engine::monitor::Progress;
 use keepfast_testkit::lab::archive_options;
 use keepfast_testkit::{Ear, Lab, assert_same, tree};
 
-fn stored_as(path: &str) -> impl Fn(&mut ArchiveOptions<'_>) {
+fn stored_as(path: &str) -> impl Fn(&mut ArchiveOptions) {
     move |options| options.stored_as = Some(PathBuf::from(path))
 }
 
 #[track_caller]
-fn back_up(lab: &Lab, from: &Path, change: impl FnOnce(&mut ArchiveOptions<'_>)) -> ArchiveReport {
+fn back_up(lab: &Lab, from: &Path, change: impl FnOnce(&mut ArchiveOptions)) -> ArchiveReport {
     let ear = Ear::default();
     let report = lab.archive(Source::Paths(&[from.to_owned()]), &ear, change).expect("the backup works");
     assert_eq!(ear.skipped(), Vec::<String>::new());
@@ -81,7 +80,7 @@ fn what_is_left_out_is_meant_by_the_paths_of_the_snapshot() {
     for name in ["home/ann/cache/x", "home/ann/file", "home/ben/cache/x", "etc/file"] {
         tree::write(from.join(name), name);
     }
-    let change = |options: &mut ArchiveOptions<'_>| {
+    let change = |options: &mut ArchiveOptions| {
         options.stored_as = Some(PathBuf::from("/"));
         options.exclude = Patterns::new(&["/home/ann/cache", "/mounted here"]).expect("they compile");
     };
@@ -89,11 +88,11 @@ fn what_is_left_out_is_meant_by_the_paths_of_the_snapshot() {
     assert_eq!(report.statistics.files(), 3);
     let found = restored(&lab, "/");
     assert!(found.join("home/ben/cache/x").exists() && !found.join("home/ann/cache").exists());
-    let (clock, progress) = (|| lab.now(), Progress::default());
-    let mut options = archive_options(&clock);
+    let ear = Ear::default();
+    let mut options = archive_options();
     change(&mut options);
-    estimate(std::slice::from_ref(&from), &options, &AtomicBool::new(false), &progress);
-    assert_eq!(progress.files_expected.load(Ordering::Relaxed), 3);
+    estimate(std::slice::from_ref(&from), &options, &AtomicBool::new(false), &ear);
+    assert_eq!(ear.counters().progress().files_expected, 3);
 }
 
 #[test]
@@ -119,7 +118,7 @@ fn only_one_directory_can_stand_for_a_path() {
     assert_eq!(lab.open().snapshots.all.len(), 0);
 }
 
-fn skip(options: &mut ArchiveOptions<'_>) {
+fn skip(options: &mut ArchiveOptions) {
     options.skip_if_unchanged = true;
 }
 

@@ -108,8 +108,8 @@ fn a_large_stream_is_never_far_ahead_of_what_is_stored() {
     let monitor = {
         let (read, ahead) = (Arc::clone(&read), Arc::clone(&ahead));
         // Counted bytes are stored in a frame, so what lies between is memory.
-        Ear::with_hook(move |progress| {
-            let done = progress.bytes.load(Ordering::SeqCst);
+        Ear::with_hook(move |counters| {
+            let done = counters.progress().bytes;
             ahead.fetch_max(read.load(Ordering::SeqCst).saturating_sub(done), Ordering::SeqCst);
         })
     };

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use keepfast_engine::archive::{ArchiveReport, ParentChoice};
+use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source};
 use keepfast_format::node::Timestamp;
-use keepfast_testkit::{Lab, RecordingBackend, assert_same, tree};
+use keepfast_testkit::{Lab, RecordingBackend, TestHost, assert_same, quiet, tree};
 
 /// A second backup of an unchanged tree uploads nothing but its announcement and its snapshot.
 #[test]
@@ -46,14 +46,17 @@ fn unchanged(report: &ArchiveReport) -> u64 {
 fn a_file_modified_just_before_its_backup_is_read_again_by_the_next_one() {
     let lab = Lab::with(|root| drop(tree::write(root.join("racy"), "one")));
     let time = tree::mtime(lab.source().join("racy"));
-    lab.backup_with(|options| options.clock = &real_time);
+    let paths = [lab.source()];
+    let back_up = |ignore_ctime| {
+        let host = TestHost::new(Arc::new(real_time));
+        let change = |options: &mut ArchiveOptions| options.ignore_ctime = ignore_ctime;
+        lab.archive_on(host, Source::Paths(&paths), quiet(), change).expect("the backup works")
+    };
+    back_up(false);
     // The same size, within the granularity of a slow clock: only the content tells.
     tree::write(lab.source().join("racy"), "two");
     tree::set_mtime(lab.source().join("racy"), time.0, time.1);
-    let report = lab.backup_with(|options| {
-        options.clock = &real_time;
-        options.ignore_ctime = true;
-    });
+    let report = back_up(true);
     assert_eq!(unchanged(&report), 0);
     assert_same(&lab.source(), &lab.restore("latest"));
 }

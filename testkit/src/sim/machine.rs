@@ -16,6 +16,7 @@ use keepfast_engine::prune::{PruneOptions, Share, prune};
 #[cfg(feature = "flaws")]
 use keepfast_engine::repo::Flaw;
 use keepfast_engine::repo::{Repository, SnapshotFilter, Snapshots, WriterOptions, open_index};
+use keepfast_engine::run::Event;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 use keepfast_format::snapshot::Snapshot;
@@ -24,8 +25,8 @@ use super::cache::Cache;
 use super::files::{Files, any_stream, change, read_tree, write_tree};
 use super::mischief;
 use super::process::{CLOCK_START_S, SimProcess};
+use crate::ear::Ear;
 use crate::lab::{Opened, PASSWORD, archive_options};
-use crate::monitor::{Ear, Heard};
 
 /// The name of the file that a stream becomes.
 const STREAM: &str = "stream";
@@ -182,12 +183,18 @@ impl<'p> Machine<'p> {
         repository
     }
 
+    /// A run of one thread on this machine.
+    fn ear(&self) -> Ear {
+        Ear::default().with(|run| run.with_threads(1).with_host(self.process.host()))
+    }
+
     /// Opens the repository.
     pub fn open(&self) -> Result<Opened> {
         let repository = Repository::open_with(self.process.backend(), PASSWORD, self.process.entropy())?;
         let repository = self.planted(repository);
-        let snapshots = Snapshots::load(&repository)?;
-        let index = open_index(&repository, &self.cache.path(), &snapshots, &Ear::default())?;
+        let ear = self.ear();
+        let snapshots = Snapshots::load(&repository, &ear)?;
+        let index = open_index(&repository, &self.cache.path(), &snapshots, &ear)?;
         Ok(Opened { repository, snapshots, index })
     }
 
@@ -215,7 +222,6 @@ impl<'p> Machine<'p> {
         let tag = format!("{} {} {}", process.name(), self.name, self.backups);
         self.known.lock().files.insert(tag.clone(), files);
         let Opened { repository, snapshots, index } = self.open()?;
-        let clock = || process.now();
         let options = ArchiveOptions {
             host: self.name.clone(),
             user: "user".to_owned(),
@@ -224,11 +230,10 @@ impl<'p> Machine<'p> {
             // These are the kernel's, and differ from run to run.
             ignore_ctime: true,
             ignore_inode: true,
-            threads: 1,
             writer: WriterOptions { compression_level: 1, verify: true, uploads: 0 },
-            ..archive_options(&clock)
+            ..archive_options()
         };
-        let report = archive(&repository, &index, &snapshots, source, &options, &Ear::default())?;
+        let report = archive(&repository, &index, &snapshots, source, &options, &self.ear())?;
         self.known.lock().done.push(tag);
         Ok(report)
     }
@@ -243,7 +248,7 @@ impl<'p> Machine<'p> {
         drop(known);
         let ids: Vec<_> = chosen.iter().map(|snapshot| snapshot.head.id).collect();
         self.process.note(format_args!("{} snapshots are to be forgotten", ids.len()));
-        forget(&repository, &snapshots, &ids, &Ear::default())
+        forget(&repository, &snapshots, &ids, &self.ear())
     }
 
     /// Brings some forgotten snapshot back, if that is possible.
@@ -253,8 +258,8 @@ impl<'p> Machine<'p> {
             return Ok(());
         }
         let stored = &snapshots.forgotten[self.process.below(snapshots.forgotten.len())];
-        let options = UndeleteOptions { program: "simulator".to_owned(), clock: &|| self.process.now() };
-        match undelete(&repository, &index, &snapshots, stored, &options, &Ear::default()) {
+        let options = UndeleteOptions { program: "simulator".to_owned() };
+        match undelete(&repository, &index, &snapshots, stored, &options, &self.ear()) {
             // Parts of it are gone.
             Err(EngineError::Unusable(_)) => Ok(()),
             other => other.map(drop),
@@ -294,10 +299,9 @@ impl<'p> Machine<'p> {
         let id = snapshots.all[process.below(snapshots.all.len())].snapshot.head.id;
         let options = EditOptions {
             program: "simulator".to_owned(),
-            clock: &|| process.now(),
             writer: WriterOptions { compression_level: 1, verify: true, uploads: 0 },
         };
-        let ear = Ear::default();
+        let ear = self.ear();
         let editor = Editor::new(&repository, &index, options, &ear);
         match edit(&editor, &mut snapshots, id) {
             // A user has forgotten or changed it meanwhile, and what it needs may be gone.
@@ -317,13 +321,10 @@ impl<'p> Machine<'p> {
             accept_missing: Vec::new(),
             compact_from: 1 + process.below(4),
             step_back: true,
-            threads: 1,
             writer: WriterOptions { compression_level: 1, verify: true, uploads: 0 },
             program: "simulator".to_owned(),
-            clock: &|| process.now(),
-            sleep: &|time| process.wait(time),
         };
-        let report = prune(&repository, &index, &options, &Ear::default())?;
+        let report = prune(&repository, &index, &options, &self.ear())?;
         process.note(format_args!(
             "epochs {:?}: {} packs removed, {} spared, {} rewritten, {} sessions fenced",
             report.epochs,
@@ -385,10 +386,9 @@ pub fn assert_restores(
 ) -> Result<(), String> {
     let expected = known.of(snapshot)?;
     let what = format!("snapshot {:?}", snapshot.body.tags);
-    let ear = Ear::default();
+    let ear = Ear::default().with(|run| run.with_threads(1));
     let restored = opened.restore(snapshot, &ear, |options| {
         options.target = target.to_owned();
-        options.threads = 1;
         options.verify = false;
         let path = &snapshot.body.paths[0];
         if path.starts_with(b"/") {
@@ -411,15 +411,15 @@ pub fn assert_restores(
 
 /// Checks a repository in which nothing is damaged. Only rubbish may be found.
 pub fn check_whole(opened: &Opened, read: ReadData, known: &Known) -> Result<(), String> {
-    let ear = Ear::default();
-    let options = CheckOptions { read, threads: 1 };
+    let ear = Ear::default().with(|run| run.with_threads(1));
+    let options = CheckOptions { read };
     let report = check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear)
         .map_err(|error| format!("it can't be checked: {error}"))?;
-    let is_rubbish = |heard: &Heard| match heard {
-        Heard::Finding { object, .. } => known.is_rubbish(object),
-        heard => matches!(heard, Heard::Notice(_)),
+    let is_rubbish = |event: &Event| match event {
+        Event::Damaged { object, .. } => known.is_rubbish(object),
+        event => matches!(event, Event::Notice(_)),
     };
-    let heard: Vec<Heard> = ear.heard().into_iter().filter(|heard| !is_rubbish(heard)).collect();
+    let heard: Vec<Event> = ear.heard().into_iter().filter(|heard| !is_rubbish(heard)).collect();
     if !heard.is_empty() || report.files_hit > 0 {
         return Err(format!("check finds {report:?}: {heard:?}"));
     }

@@ -8,6 +8,8 @@ use keepfast_backend::Backend;
 use keepfast_engine::repo::Entropy;
 use keepfast_format::node::Timestamp;
 
+use crate::host::TestHost;
+
 use super::backend::SimBackend;
 use super::random::Random;
 use super::world::{Number, Rest, World};
@@ -90,27 +92,26 @@ impl SimProcess {
         self.random.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The machine's clock. It jumps, by up to a year.
+    /// The machine that it runs on.
+    #[must_use]
+    pub fn host(&self) -> Arc<TestHost> {
+        let (clock, waiting) = (self.machine(), self.machine());
+        Arc::new(TestHost::new(Arc::new(move || clock.now())).waiting(move |time| waiting.wait(time)))
+    }
+
+    /// The machine's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let mut state = self.world.lock();
-        let rate = state.nature.jumps;
-        if state.random.one_in(rate) {
-            let off = state.random.below(2 * YEAR_S) as i64 - YEAR_S as i64;
-            state.processes[self.number].clock_off_s = off;
-        }
-        let off = state.processes[self.number].clock_off_s;
-        let (seconds, ms) = (state.time_ms / 1000, state.time_ms % 1000);
-        Timestamp { seconds: CLOCK_START_S + seconds as i64 + off, nanos: ms as u32 * 1_000_000 }
+        self.machine().now()
     }
 
     /// Waits, while others act.
     pub fn wait(&self, duration: Duration) {
-        let state = self.world.lock();
-        if !state.processes[self.number].dead {
-            let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-            drop(self.world.turn(state, self.number, Rest::Milliseconds(ms)));
-        }
+        self.machine().wait(duration);
+    }
+
+    fn machine(&self) -> SimMachine {
+        SimMachine { world: Arc::clone(&self.world), number: self.number }
     }
 
     /// Writes a line into the log. It must be the same whenever the seed is played: no paths,
@@ -124,5 +125,35 @@ impl SimProcess {
         let mut state = self.world.lock();
         let step = state.step;
         state.log.aside(step, &self.name, what);
+    }
+}
+
+/// What of the world a process sees as its machine.
+struct SimMachine {
+    world: Arc<World>,
+    number: Number,
+}
+
+impl SimMachine {
+    /// The machine's clock. It jumps, by up to a year.
+    fn now(&self) -> Timestamp {
+        let mut state = self.world.lock();
+        let rate = state.nature.jumps;
+        if state.random.one_in(rate) {
+            let off = state.random.below(2 * YEAR_S) as i64 - YEAR_S as i64;
+            state.processes[self.number].clock_off_s = off;
+        }
+        let off = state.processes[self.number].clock_off_s;
+        let (seconds, ms) = (state.time_ms / 1000, state.time_ms % 1000);
+        Timestamp { seconds: CLOCK_START_S + seconds as i64 + off, nanos: ms as u32 * 1_000_000 }
+    }
+
+    /// Waits, while others act.
+    fn wait(&self, duration: Duration) {
+        let state = self.world.lock();
+        if !state.processes[self.number].dead {
+            let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            drop(self.world.turn(state, self.number, Rest::Milliseconds(ms)));
+        }
     }
 }

@@ -16,8 +16,8 @@ use super::machine::{Known, Machine, assert_restores, cache_of, check_whole, lay
 use super::objects::Objects;
 use super::process::SimProcess;
 use super::random::Random;
+use crate::ear::Ear;
 use crate::lab::{Opened, PASSWORD, init_options};
-use crate::monitor::Ear;
 use crate::tree::set_mtime;
 
 /// Memory that looks like a folder: nothing that a history writes has to reach a disk.
@@ -170,10 +170,10 @@ fn assert_whole(objects: &Objects, scene: &Scene, machine: &str) -> Vec<String> 
 }
 
 fn try_assert_whole(objects: &Objects, scene: &Scene, cache: &Path, read: ReadData) -> Result<(), String> {
-    let ear = Ear::default();
+    let ear = Ear::default().with(|run| run.with_threads(1));
     let opened = (|| {
         let repository = Repository::open(objects.to_store(), PASSWORD)?;
-        let snapshots = Snapshots::load(&repository)?;
+        let snapshots = Snapshots::load(&repository, &ear)?;
         let index = open_index(&repository, cache, &snapshots, &ear)?;
         Ok(Opened { repository, snapshots, index })
     })();

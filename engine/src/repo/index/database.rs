@@ -37,9 +37,14 @@ pub struct Database {
 impl Database {
     /// Opens the database in its place, or makes it; a new one becomes the index `fresh`. None if what is
     /// there is no index, or not one of this repository.
-    pub fn open(slot: &Slot, secret: &IndexSecret, fresh: Generation) -> Result<Option<Self>, Error> {
+    pub fn open(
+        slot: &Slot,
+        secret: &IndexSecret,
+        fresh: Generation,
+        threads: usize,
+    ) -> Result<Option<Self>, Error> {
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let mut options = options(&cache);
+        let mut options = options(&cache, threads);
         if slot.is_in_memory() {
             options.set_env(&Env::mem_env()?);
         }
@@ -96,7 +101,7 @@ fn generation_of(db: &DB, secret: &IndexSecret, fresh: Generation) -> Option<Gen
     }
 }
 
-fn options(cache: &Cache) -> Options {
+fn options(cache: &Cache, threads: usize) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_bloom_filter(10.0, false);
     table.set_block_cache(cache);
@@ -118,7 +123,7 @@ fn options(cache: &Cache) -> Options {
     options.set_max_open_files(OPEN_FILES);
     options.set_compaction_readahead_size(READ_AHEAD_BYTES);
     // Threads that merge files together: all of them when very much was loaded.
-    options.set_max_subcompactions(rayon::current_num_threads().try_into().unwrap_or(1));
+    options.set_max_subcompactions(threads.try_into().unwrap_or(1));
     options.set_paranoid_checks(true);
     options.set_keep_log_file_num(1);
     // What is for servers costs half of opening an index that is used for seconds: sixteen threads

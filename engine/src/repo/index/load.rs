@@ -6,8 +6,6 @@ use std::sync::atomic::Ordering;
 
 use keepfast_format::ids::ChunkId;
 use keepfast_format::pack::PackTable;
-use rayon::iter::{IndexedParallelIterator, ParallelIterator};
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::{IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
 use super::super::marks::Adding;
@@ -18,6 +16,7 @@ use super::entries::{
 use super::seal::Seal;
 use super::{Index, Location, StoredPack};
 use crate::error::Result;
+use crate::run::Pool;
 
 /// Chunks that are sorted together: 48 MiB of them.
 const CHUNKS_SORTED: usize = 1 << 20;
@@ -34,6 +33,7 @@ const FOLDER: &str = "load";
 /// Segments on their way into an index.
 pub struct Loading<'i> {
     index: &'i Index,
+    pool: &'i Pool,
     /// Until the packs can be found, nothing is condemned that would overlook them.
     adding: Adding<'i>,
     located: Vec<(ChunkId, Location)>,
@@ -47,9 +47,10 @@ pub struct Loading<'i> {
 
 impl<'i> Loading<'i> {
     /// Nothing loaded yet.
-    pub fn begin(index: &'i Index) -> Self {
+    pub fn begin(index: &'i Index, pool: &'i Pool) -> Self {
         Self {
             index,
+            pool,
             adding: index.marks.adding(),
             located: Vec::new(),
             packs: Vec::new(),
@@ -63,7 +64,7 @@ impl<'i> Loading<'i> {
     pub fn add(&mut self, segment: &str, packs: Vec<(StoredPack, PackTable)>) -> Result<()> {
         let mut numbers = Vec::with_capacity(packs.len());
         for (pack, table) in packs {
-            let number = self.index.next_pack.fetch_add(1, Ordering::Relaxed);
+            let number = self.index.next_pack.fetch_add(1, Ordering::SeqCst);
             numbers.push(number);
             self.adding.add(&pack.pack_name(), number);
             if self.index.was_buried(&pack.pack_name())? {
@@ -98,7 +99,7 @@ impl<'i> Loading<'i> {
 
     /// Sorts what there is, in the order of keys.
     fn sort(&mut self) {
-        self.located.par_sort_unstable();
+        self.pool.sort(&mut self.located);
         self.sources.sort_unstable();
     }
 
@@ -146,10 +147,10 @@ impl<'i> Loading<'i> {
         self.sort();
         // All locations of a chunk are one entry: a file has each key once.
         let chunks: Vec<&[(ChunkId, Location)]> = self.located.chunk_by(|(a, _), (b, _)| a == b).collect();
-        let mut files: Vec<PathBuf> = chunks
-            .par_chunks(CHUNKS_PER_FILE)
-            .enumerate()
-            .map(|(number, chunks)| {
+        let numbered: Vec<_> = chunks.chunks(CHUNKS_PER_FILE).enumerate().collect();
+        let mut files: Vec<PathBuf> = self
+            .pool
+            .map(&numbered, |(number, chunks)| {
                 let path = folder.join(format!("chunks-{number}"));
                 self.write_file(path, |writer| {
                     chunks.iter().try_for_each(|located| {
@@ -162,7 +163,9 @@ impl<'i> Loading<'i> {
                     })
                 })
             })
+            .into_iter()
             .collect::<Result<_>>()?;
+        drop(numbered);
         drop(chunks);
         files.push(self.write_file(folder.join("others"), |writer| {
             self.others().try_for_each(|(key, value)| writer.put(key, value))

@@ -4,14 +4,13 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use keepfast_format::ids::ChunkId;
-use rayon::iter::ParallelIterator;
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
 
 use super::entries::{Locations, chunk_key, space};
 use super::trust::Rank;
 use super::{Index, Location, Wanted};
 use crate::error::Result;
+use crate::run::Pool;
 
 /// Chunks that one thread looks up together.
 const LOOKUP_BATCH: usize = 512;
@@ -175,35 +174,37 @@ impl Index {
     }
 
     /// Looks many chunks up together, by all threads: neighbours in the index are found with one effort.
-    pub fn locate_all(&self, wanted: Vec<Wanted>) -> Result<Located> {
-        self.look_up(wanted, |wanted, found| self.place_of(wanted, found))
+    pub fn locate_all(&self, wanted: Vec<Wanted>, pool: &Pool) -> Result<Located> {
+        self.look_up(wanted, pool, |wanted, found| self.place_of(wanted, found))
     }
 
     /// As [`Index::locate_all`], and finds all places in which each chunk counts: one pack of an
     /// owner that has it, the newest; or if there is none, every pack that has it. What an owner has
     /// moved was verified; what writers say can't be decided without reading it.
-    pub fn count_all(&self, wanted: Vec<Wanted>) -> Result<Located<Places>> {
-        self.look_up(wanted, |wanted, found| self.places_of(wanted, found))
+    pub fn count_all(&self, wanted: Vec<Wanted>, pool: &Pool) -> Result<Located<Places>> {
+        self.look_up(wanted, pool, |wanted, found| self.places_of(wanted, found))
     }
 
     fn look_up<T: Send>(
         &self,
         mut wanted: Vec<Wanted>,
-        pick: impl Fn(&Wanted, Option<&[u8]>) -> Result<T> + Sync,
+        pool: &Pool,
+        pick: impl Fn(&Wanted, Option<&[u8]>) -> Result<T> + Send + Sync,
     ) -> Result<Located<T>> {
-        wanted.par_sort_unstable();
+        pool.sort(&mut wanted);
         wanted.dedup();
         let entries = self.database.db.property_int_value("rocksdb.estimate-num-keys");
         let entries = entries.map_err(|error| self.failed(&error))?.unwrap_or(u64::MAX);
         let are_many = wanted.len() as u64 >= entries / ENTRIES_PER_CHUNK;
-        let look_up = |wanted| {
+        let look_up = |wanted: &[Wanted]| {
             if are_many {
                 self.look_up_in_passing(wanted, &pick)
             } else {
                 self.look_up_together(wanted, &pick)
             }
         };
-        let batches: Vec<Vec<T>> = wanted.par_chunks(LOOKUP_BATCH).map(look_up).collect::<Result<_>>()?;
+        let batches =
+            pool.map_chunks(&wanted, LOOKUP_BATCH, look_up).into_iter().collect::<Result<Vec<Vec<T>>>>()?;
         Ok(Located(wanted.into_iter().zip(batches.into_iter().flatten()).collect()))
     }
 

@@ -126,6 +126,18 @@ impl StoredPack {
     }
 }
 
+/// The packs that an index knew at one moment: their numbers are below this one.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon(u32);
+
+impl Horizon {
+    /// Whether the pack with this number was known.
+    #[must_use]
+    pub fn includes(self, number: u32) -> bool {
+        number < self.0
+    }
+}
+
 /// The index, opened by this process alone.
 pub struct Index {
     database: Database,
@@ -146,20 +158,21 @@ pub struct Index {
 
 impl Index {
     /// Opens the index in its folder, empty if there is none or it can't be used.
-    pub(super) fn open(slot: Slot, repository: &Repository) -> Result<Self> {
+    pub(super) fn open(slot: Slot, repository: &Repository, threads: usize) -> Result<Self> {
         if slot.is_damaged() {
             slot.wipe()?;
         }
         let secret = IndexSecret::of(repository.current());
         let fresh = *repository.random()?;
-        let opened = Database::open(&slot, &secret, fresh).ok().flatten();
+        let opened = Database::open(&slot, &secret, fresh, threads).ok().flatten();
         let opened = opened.and_then(|opened| opened.next_pack().map(|next| (opened, next)));
         let (database, next_pack) = match opened {
             Some(opened) => opened,
             None => {
                 slot.wipe()?;
                 let failed = |why: &str| EngineError::Cache { path: slot.folder(), why: why.to_owned() };
-                let made = Database::open(&slot, &secret, fresh).map_err(|error| failed(error.as_ref()))?;
+                let made =
+                    Database::open(&slot, &secret, fresh, threads).map_err(|error| failed(error.as_ref()))?;
                 (made.ok_or_else(|| failed("what was there can't be removed"))?, 0)
             }
         };
@@ -186,11 +199,11 @@ impl Index {
     }
 
     /// Forgets everything.
-    pub(super) fn reset(self, repository: &Repository) -> Result<Self> {
+    pub(super) fn reset(self, repository: &Repository, threads: usize) -> Result<Self> {
         let Self { database, slot, .. } = self;
         drop(database);
         slot.wipe()?;
-        Self::open(slot, repository)
+        Self::open(slot, repository, threads)
     }
 
     /// Where the index is.
@@ -266,15 +279,24 @@ impl Index {
         if self.is_empty() {
             return Ok(());
         }
+        let before = self.horizon();
         let stored = list_packs(repository)?;
-        self.miss_all_but(|pack| stored.contains_key(pack))
+        self.miss_all_but(before, |pack| stored.contains_key(pack))
     }
 
-    /// As [`Index::compare_with_store`], with a listing that is there already.
-    pub fn miss_all_but(&self, is_stored: impl Fn(&PackName) -> bool) -> Result<()> {
+    /// Which packs are known now. To be asked *before* packs are listed: another run of this process may
+    /// store packs while they are listed, and the index knows a pack only after the store has it.
+    #[must_use]
+    pub fn horizon(&self) -> Horizon {
+        Horizon(self.next_pack.load(Ordering::SeqCst))
+    }
+
+    /// As [`Index::compare_with_store`], with a listing that is there already: of the packs that were known
+    /// before it began, those that it lacks are missing.
+    pub fn miss_all_but(&self, before: Horizon, is_stored: impl Fn(&PackName) -> bool) -> Result<()> {
         let mut missing = false;
         self.for_each_pack(|number, pack| {
-            if !is_stored(&pack.pack_name()) && !self.marks.is_dead(number) {
+            if before.includes(number) && !is_stored(&pack.pack_name()) && !self.marks.is_dead(number) {
                 self.marks.miss(number);
                 missing = true;
             }
@@ -430,7 +452,7 @@ impl Index {
         // Until the packs can be found, nothing is condemned that would overlook them.
         let adding = self.marks.adding();
         for (pack, table) in packs {
-            let number = self.next_pack.fetch_add(1, Ordering::Relaxed);
+            let number = self.next_pack.fetch_add(1, Ordering::SeqCst);
             numbers.push(number);
             adding.add(&pack.pack_name(), number);
             self.database.put(&mut batch, &number_key(space::PACK, number), encode_pack(pack));

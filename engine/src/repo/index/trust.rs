@@ -13,7 +13,7 @@ use super::super::marks::SessionMarks;
 use super::super::repository::Repository;
 use super::{Index, Location, Wanted};
 use crate::error::{EngineError, Result};
-use crate::monitor::{Event, Monitor};
+use crate::run::RunContext;
 
 /// Whose word counts for how much.
 #[derive(Debug, Clone)]
@@ -35,8 +35,6 @@ impl Trust {
 /// Packs in which something is wrong.
 #[derive(Default)]
 pub(super) struct Demoted {
-    /// The names of those that no user was told of, and what is wrong.
-    untold: Vec<(String, String)>,
     /// The numbers of those whose own directories weren't read.
     unread: Vec<u32>,
     /// How many there are.
@@ -158,8 +156,8 @@ impl Index {
     }
 
     /// Says that something in a pack isn't what it should be: it is tried last from now on, and
-    /// nothing new refers to it. Whoever works with the index is told of it once.
-    pub fn demote(&self, number: u32, error: &EngineError) -> Result<()> {
+    /// nothing new refers to it. The run that finds it tells of it when it ends.
+    pub fn demote(&self, number: u32, error: &EngineError, run: &RunContext) -> Result<()> {
         if !self.avoid(number) {
             return Ok(());
         }
@@ -168,12 +166,7 @@ impl Index {
             EngineError::Damaged { source, .. } => source.to_string(),
             other => other.to_string(),
         };
-        let mut demoted = self.demoted();
-        // A pack may have several numbers.
-        if !demoted.untold.iter().any(|(known, _)| *known == object) {
-            let what = format!("{what}; where other packs hold the same, those are used instead");
-            demoted.untold.push((object, what));
-        }
+        run.suspect(object, format!("{what}; where other packs hold the same, those are used instead"));
         Ok(())
     }
 
@@ -202,18 +195,5 @@ impl Index {
     /// Packs that were demoted since this was called last.
     pub(in crate::repo) fn take_unread(&self) -> Vec<u32> {
         std::mem::take(&mut self.demoted().unread)
-    }
-
-    /// Tells of the packs in which something was found to be wrong since this was called last, but
-    /// for those of which somebody `knows`. Returns how many these are.
-    pub fn report_demoted(&self, monitor: &dyn Monitor, knows: impl Fn(&str) -> bool) -> u64 {
-        let mut untold = std::mem::take(&mut self.demoted().untold);
-        untold.retain(|(object, _)| !knows(object));
-        untold.sort_unstable();
-        let count = untold.len() as u64;
-        for (object, what) in untold {
-            monitor.event(Event::Finding { object, what });
-        }
-        count
     }
 }

@@ -17,7 +17,7 @@ use keepfast_format::node::Extents;
 use keepfast_format::pack::ChunkEntry;
 use keepfast_testkit::{
     Crafted, CraftedPack, Crafter, Ear, Lab, MeddledBackend, Opened, assert_agreement, assert_same, craft,
-    store, tree,
+    quiet, store, tree,
 };
 
 /// The password of the writer whose backups are lied about.
@@ -387,7 +387,7 @@ fn threads_that_ask_packs_at_once_find_the_same() {
     });
     let Opened { repository, snapshots, index } = lab.open();
     let body = &snapshots.all[0].snapshot.body;
-    let frames = FrameCache::new(&repository, &index);
+    let frames = FrameCache::new(&repository, &index, quiet());
     let wanted = [body.tree, body.state.expect("it has a state tree"), body.tree];
     let begin = Barrier::new(wanted.len());
     thread::scope(|scope| {

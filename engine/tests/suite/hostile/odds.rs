@@ -14,17 +14,15 @@ use keepfast_engine::EngineError;
 use keepfast_engine::archive::Source;
 use keepfast_engine::check::CheckReport;
 use keepfast_engine::forget::{UndeleteOptions, forget, protect, undelete};
-use keepfast_engine::monitor::Monitor;
 use keepfast_engine::repo::Session;
 use keepfast_engine::repo::{Repository, SessionOptions, Snapshots, open_index};
 use keepfast_format::epoch::{Ack, Condemned};
 use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::names::{self, EpochPart};
-use keepfast_format::node::Timestamp;
 use keepfast_format::standing::{Decision, Standing};
 use keepfast_testkit::lab::PASSWORD;
-use keepfast_testkit::{Crafter, Ear, Lab, MeddledBackend, RecordingBackend, assert_same, tree};
+use keepfast_testkit::{Crafter, Ear, Lab, MeddledBackend, RecordingBackend, assert_same, quiet, tree};
 
 const RUBBISH: &[u8] = b"nobody has signed this";
 
@@ -97,7 +95,7 @@ fn decisions_step_over_rubbish() {
     let opened = lab.open();
     for protected in [true, false] {
         protect(&opened.repository, &[id], protected, &ear).expect("it can be decided");
-        let now = Snapshots::load(&opened.repository).expect("they are readable");
+        let now = Snapshots::load(&opened.repository, quiet()).expect("they are readable");
         assert_eq!(now.protected.contains(&id), protected);
     }
     // A decision that is there is no reason for another one.
@@ -112,7 +110,7 @@ fn decisions_step_over_rubbish() {
 
     let opened = lab.open();
     assert!(opened.snapshots.all.iter().all(|stored| stored.snapshot.head.id != id));
-    let options = UndeleteOptions { program: "testkit".to_owned(), clock: &|| lab.now() };
+    let options = UndeleteOptions { program: "testkit".to_owned() };
     let forgotten = &opened.snapshots.forgotten[0];
     undelete(&opened.repository, &opened.index, &opened.snapshots, forgotten, &options, &ear)
         .expect("it can be brought back");
@@ -139,7 +137,7 @@ fn deciding_stops_when_asked_to() {
     let id = newest(&lab);
     lab.backend = squatted(&lab, names::STATES, u32::MAX);
     let (opened, ear) = (lab.open(), Ear::default());
-    ear.stop().store(true, Ordering::Relaxed);
+    ear.cancel().cancel();
     let decided = forget(&opened.repository, &opened.snapshots, &[id], &ear);
     assert!(matches!(decided, Err(EngineError::Interrupted)), "{decided:?}");
 }
@@ -210,14 +208,10 @@ fn rubbish_in_an_acks_place_neither_ends_a_backup_nor_hides_its_objections() {
     lab.backup();
     let (crafter, ear) = (Crafter::of(&lab), Ear::default());
     let repository = Repository::open(Arc::clone(&lab.backend), PASSWORD).expect("it opens");
-    let snapshots = Snapshots::load(&repository).expect("they are readable");
+    let snapshots = Snapshots::load(&repository, quiet()).expect("they are readable");
     let index = open_index(&repository, &lab.cache, &snapshots, &ear).expect("it opens");
-    let options = SessionOptions {
-        program: "testkit",
-        clock: &Timestamp::default,
-        parent: Some(&snapshots.all[0].snapshot),
-        ended: None,
-    };
+    let options =
+        SessionOptions { program: "testkit", parent: Some(&snapshots.all[0].snapshot), ended: None };
     let session = Session::begin(&repository, &index, &options, &ear).expect("it begins");
     assert!(session.may_take_over());
     let id = session.id();
@@ -420,8 +414,7 @@ fn a_check_lists_everything_in_place_of_the_packs() {
     recording.take();
     let opened = lab.open();
     recording.take();
-    let options =
-        keepfast_engine::check::CheckOptions { read: keepfast_engine::check::ReadData::No, threads: 1 };
+    let options = keepfast_engine::check::CheckOptions { read: keepfast_engine::check::ReadData::No };
     let ear = Ear::default();
     keepfast_engine::check::check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear)
         .expect("the check runs");

@@ -20,7 +20,7 @@ use keepfast_format::keys::Role;
 use keepfast_format::names::{self, EpochPart};
 use keepfast_format::signed::{SignedKind, seal_envelope};
 use keepfast_format::slot::{KeySlot, PasswordCost};
-use keepfast_testkit::{Crafter, Ear, Lab, assert_same, store, tree};
+use keepfast_testkit::{Crafter, Ear, Lab, assert_same, quiet, store, tree};
 
 /// What ends a backup, if anything does.
 fn backup(lab: &Lab) -> Result<()> {
@@ -227,7 +227,7 @@ fn a_newer_config_that_an_owner_signed_is_never_ignored() {
 fn look(lab: &Lab, memory: &Memory) -> Result<(Repository, Snapshots, Vec<Older>)> {
     let options = OpenOptions { memory: Some(memory), ..OpenOptions::default() };
     let repository = Repository::find(Arc::clone(&lab.backend))?.open_with(&lab.password, &options)?;
-    let snapshots = Snapshots::load(&repository)?;
+    let snapshots = Snapshots::load(&repository, quiet())?;
     let older = older(&repository, &snapshots)?;
     Ok((repository, snapshots, older))
 }
@@ -293,7 +293,7 @@ fn each_thing_that_was_seen_and_is_gone_is_named() {
             let ear = Ear::default();
             let (repository, snapshots, _) = look(&lab, &memory).expect("it opens");
             let index = open_index(&repository, &lab.cache, &snapshots, &ear).expect("the index opens");
-            let options = CheckOptions { read: ReadData::No, threads: 1 };
+            let options = CheckOptions { read: ReadData::No };
             let report = check(&repository, &index, &snapshots, &options, &ear);
             assert!(report.expect("the check runs").findings > 0);
             assert!(ear.findings().iter().any(|finding| finding.contains(&name)), "{:?}", ear.findings());
@@ -347,7 +347,6 @@ fn a_prune_that_is_shown_less_than_was_seen_removes_nothing() {
 fn prune_with(lab: &Lab, memory: &Memory) -> Result<()> {
     let (repository, snapshots, _) = look(lab, memory)?;
     let index = open_index(&repository, &lab.cache, &snapshots, &Ear::default())?;
-    let clock = || lab.now();
     let options = PruneOptions {
         max_unused: Share::Thousandths(0),
         max_rewrite_bytes: u64::MAX,
@@ -355,13 +354,10 @@ fn prune_with(lab: &Lab, memory: &Memory) -> Result<()> {
         accept_missing: Vec::new(),
         compact_from: usize::MAX,
         step_back: false,
-        threads: 1,
         writer: WriterOptions::default(),
         program: "test".to_owned(),
-        clock: &clock,
-        sleep: &|_| {},
     };
-    prune::prune(&repository, &index, &options, &Ear::default()).map(drop)
+    prune::prune(&repository, &index, &options, &lab.run(&Ear::default())).map(drop)
 }
 
 /// What somebody has written over the memory does no more than that nothing is remembered.

@@ -82,7 +82,7 @@ fn what_is_below_a_directory_that_could_not_be_read_for_a_moment_is_checked() {
         fails.then_some(ErrorKind::PermissionDenied)
     });
     let Opened { repository, snapshots, index } = lab.open();
-    let (options, ear) = (CheckOptions { read: ReadData::No, threads: 1 }, Ear::default());
+    let (options, ear) = (CheckOptions { read: ReadData::No }, Ear::default());
     let report = engine_check(&repository, &index, &snapshots, &options, &ear).expect("the check runs");
     assert_eq!(*failures.lock().expect("no panic"), 1, "it failed once");
     assert_eq!((report.files_hit, report.files_unreachable), (2, 0), "{:#?}", ear.findings());

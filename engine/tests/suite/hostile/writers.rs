@@ -1,6 +1,8 @@
 //! A writer that poses as another host, names snapshots that never were, or whose snapshots are
 //! hidden; and what an owner says of writers that continue one another.
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -11,6 +13,7 @@ use keepfast_engine::archive::{ParentChoice, Source};
 use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
 use keepfast_engine::repo::{Snapshots, list_catalogue};
 use keepfast_engine::retention::{Calendar, Candidate, Civil, Count, Group, GroupBy, Policy, decide};
+use keepfast_engine::run::Event;
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::{HolderId, ObjectHash, SessionId};
 use keepfast_format::keys::{ChunkKind, Identity, Role};
@@ -18,7 +21,7 @@ use keepfast_format::names;
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::snapshot::Head;
 use keepfast_format::state::{State, StateTree};
-use keepfast_testkit::{Crafted, Crafter, Ear, Heard, Lab, assert_same, craft};
+use keepfast_testkit::{Crafted, Crafter, Ear, Lab, assert_same, craft};
 
 const OWN: &[u8] = &[b'o'; 10_000];
 const FOREIGN: &[u8] = &[b'f'; 10_000];
@@ -142,7 +145,7 @@ fn a_snapshot_that_is_brought_back_stays_its_writers() {
         let ids = foreign(&opened.snapshots);
         forget(&opened.repository, &opened.snapshots, &ids, &Ear::default()).expect("it is forgotten");
         let opened = lab.open();
-        let options = UndeleteOptions { program: "testkit".to_owned(), clock: &|| lab.now() };
+        let options = UndeleteOptions { program: "testkit".to_owned() };
         let forgotten = opened.snapshots.forgotten.iter().max_by_key(|stored| stored.snapshot.head.sequence);
         let forgotten = forgotten.expect("it is forgotten");
         let back = undelete(
@@ -288,7 +291,7 @@ fn findings(lab: &Lab) -> Vec<(String, String)> {
     let heard = ear.heard().into_iter();
     heard
         .filter_map(|heard| match heard {
-            Heard::Finding { object, what } => Some((object, what)),
+            Event::Damaged { object, what } => Some((object, what)),
             _ => None,
         })
         .collect()
@@ -372,7 +375,7 @@ fn a_hidden_snapshot_is_missed_beside_compacted_and_damaged_ones() {
     let (lab, crafter, [first, second, third]) = three_versions();
     lab.forget(&[&first.to_string()]);
     lab.prune();
-    let compact = |options: &mut keepfast_engine::prune::PruneOptions<'_>| options.compact_from = 1;
+    let compact = |options: &mut keepfast_engine::prune::PruneOptions| options.compact_from = 1;
     lab.prune_with_cache(&lab.cache, &Ear::default(), compact).expect("the prune works");
     assert!(!list_catalogue(&lab.open().repository).expect("it can be listed").is_empty());
     assert!(!crafter.names(names::SNAPSHOTS).contains(&names::snapshot(first)));
@@ -436,12 +439,16 @@ fn a_prune_under_way_spares_all_if_a_newer_snapshot_names_a_hidden_one() {
     let hidden = SessionId { writer: writer.holder(), random: [0xcd; 16] };
     let packs = crafter.names(names::PACKS);
     let done = std::sync::Once::new();
-    let wait = |_| done.call_once(|| commit_naming(&crafter, running, &writer, hidden));
-    let patient = |options: &mut keepfast_engine::prune::PruneOptions<'_>| {
+    let crafter = Arc::new(crafter);
+    let committing = Arc::clone(&crafter);
+    let wait = move |_| done.call_once(|| commit_naming(&committing, running, &writer, hidden));
+    let patient = |options: &mut keepfast_engine::prune::PruneOptions| {
         options.session_timeout = std::time::Duration::from_secs(1 << 40);
         options.step_back = false;
     };
-    let report = lab.prune_waiting(&lab.cache, &Ear::default(), &wait, patient).expect("the prune works");
+    let report = lab
+        .prune_on(lab.host().waiting(wait), &lab.cache, &Ear::default(), patient)
+        .expect("the prune works");
     assert_eq!((report.epochs.as_slice(), report.packs_removed), (&[1][..], 0));
     assert!(report.packs_spared > 0);
     assert!(packs.iter().all(|pack| crafter.names(names::PACKS).contains(pack)));
