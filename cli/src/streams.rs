@@ -24,7 +24,7 @@ pub enum Empty {
 }
 
 /// Standard input.
-pub fn standard_input(name: &str, empty: Empty, console: &Console) -> Result<Stream<'static>> {
+pub fn standard_input(name: &str, empty: Empty, console: &Console) -> Result<Stream> {
     let input = io::stdin().as_fd().try_clone_to_owned().context("standard input can't be read")?;
     let reader = Interruptible::new(input, console);
     let has_bytes = Arc::clone(&reader.has_bytes);
@@ -36,12 +36,7 @@ pub fn standard_input(name: &str, empty: Empty, console: &Console) -> Result<Str
 }
 
 /// Starts a command, to read its output. However it ends other than well, nothing is committed.
-pub fn output_of(
-    name: &str,
-    command: &[PathBuf],
-    empty: Empty,
-    console: &Console,
-) -> Result<Stream<'static>> {
+pub fn output_of(name: &str, command: &[PathBuf], empty: Empty, console: &Console) -> Result<Stream> {
     let (program, arguments) = command.split_first().context("no command given after `--`")?;
     let mut child = secrets::withhold(Command::new(program).args(arguments))
         .stdin(Stdio::null())

@@ -43,6 +43,16 @@ pub enum EngineError {
         /// Key slots that weren't tried.
         left: SlotsLeft,
     },
+    /// A repository that was unlocked, and whose key slot was removed since.
+    #[error(
+        "{location}: {slot}, the key slot that was opened, isn't there any more: unlock the repository again"
+    )]
+    SlotRemoved {
+        /// Where.
+        location: String,
+        /// The key slot.
+        slot: String,
+    },
     /// Another repository is where one was seen before.
     #[error(
         "{location} holds repository {shown}, and held repository {seen} before: nothing was read or written. If \
@@ -151,6 +161,22 @@ pub enum EngineError {
     /// Something in the arguments that only the engine can see.
     #[error("{0}")]
     Unusable(String),
+    /// A stream whose end says that it has failed.
+    #[error("{}: {why}; no snapshot was made", String::from_utf8_lossy(name))]
+    StreamFailed {
+        /// The stream's name in the snapshot.
+        name: Vec<u8>,
+        /// What failed.
+        why: String,
+    },
+    /// A stream can't have its name.
+    #[error("a stream can't be stored as {:?}: {why}", String::from_utf8_lossy(name))]
+    StreamName {
+        /// The name.
+        name: Vec<u8>,
+        /// Why not.
+        why: &'static str,
+    },
     /// The user or the system asked to stop.
     #[error("interrupted; what was uploaded so far will be used by the next run")]
     Interrupted,

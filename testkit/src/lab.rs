@@ -270,14 +270,14 @@ impl Lab {
 
     /// Backs up the source tree.
     pub fn try_backup(&self, run: &RunContext) -> Result<ArchiveReport> {
-        self.archive(Source::Paths(&[self.source()]), run, |_| {})
+        self.archive(Source::paths(&[self.source()]), run, |_| {})
     }
 
     /// Backs up the source tree with other options; it must work, and leave nothing out.
     #[track_caller]
     pub fn backup_with(&self, change: impl FnOnce(&mut ArchiveOptions)) -> ArchiveReport {
         let ear = Ear::default();
-        let report = self.archive(Source::Paths(&[self.source()]), &ear, change).expect("the backup works");
+        let report = self.archive(Source::paths(&[self.source()]), &ear, change).expect("the backup works");
         ear.assert_content();
         report
     }

@@ -52,9 +52,9 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     let run = &console.run().clone().with_threads(share.threads);
     archive_options.writer.uploads = share.uploads;
     let source = match (&options.stdin_name, options.stdin, options.command) {
-        (Some(name), true, _) => Source::Stream(streams::standard_input(name, empty, &console)?),
-        (Some(name), _, true) => Source::Stream(streams::output_of(name, &options.paths, empty, &console)?),
-        _ => Source::Paths(&paths),
+        (Some(name), true, _) => Source::stream(streams::standard_input(name, empty, &console)?),
+        (Some(name), _, true) => Source::stream(streams::output_of(name, &options.paths, empty, &console)?),
+        _ => Source::paths(&paths),
     };
     let ended = AtomicBool::new(false);
     let report = std::thread::scope(|scope| {
@@ -71,7 +71,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
                 {
                     console.warn(&format!("{error}. The backup begins again, with an index in memory"));
                     let index = open_index_in_memory(repository, snapshots, run)?;
-                    let source = Source::Paths(&paths);
+                    let source = Source::paths(&paths);
                     archive(repository, &index, snapshots, source, &archive_options, run)
                 }
                 report => report,

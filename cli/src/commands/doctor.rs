@@ -4,7 +4,7 @@
 use anyhow::Result;
 use keepfast_backend::{Latency, ProbeReport};
 use keepfast_engine::EngineError;
-use keepfast_engine::repo::{Epochs, Snapshots, find_condemned, older};
+use keepfast_engine::repo::{Epochs, Snapshots, check_parameters, find_condemned, older};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -74,7 +74,7 @@ pub fn run(common: &Common) -> Result<Outcome> {
 fn look(common: &Common, console: &Console) -> Result<Found> {
     let repository = settings::open_afresh(common, Some(console.stop_flag()))?;
     let snapshots = Snapshots::load(&repository, console.run())?;
-    let (_, mut strange) = repository.check_parameters()?;
+    let (_, mut strange) = check_parameters(&repository)?;
     strange.extend(snapshots.ignored.iter().cloned());
     let mut flaws: Vec<(String, String)> =
         strange.into_iter().map(|ignored| (ignored.object, ignored.why)).collect();

@@ -19,6 +19,7 @@ use keepfast_format::state::State;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use super::options::Stream;
 use super::parent::Earlier;
 use super::pending::Place;
 use super::reading::{ExtentReader, FifoReader, file_kind, open_to_read};
@@ -128,7 +129,7 @@ impl Worker<'_> {
         let handle = Arc::new(handle);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let reader = ExtentReader::new(Arc::clone(&handle), extents.as_deref(), size);
-        let source = Bytes::Reader(Box::new(reader));
+        let source = Bytes::Extents(reader);
         let file = StreamFile::of_file(place, (node, state), extents, (handle, stat), earlier);
         self.shared.jobs.push([Job::Stream(StreamJob { file, source })]);
         Ok(())
@@ -191,10 +192,11 @@ impl Worker<'_> {
     pub fn run_stream(&mut self, job: StreamJob) -> Result<()> {
         let StreamJob { file, source } = job;
         let shared = self.shared;
-        let source = match source {
-            Bytes::Reader(reader) => reader,
+        let (source, ended) = match source {
+            Bytes::Extents(reader) => (Box::new(reader) as Box<dyn Read + '_>, None),
+            Bytes::Stream(Stream { reader, ended, .. }) => (reader as Box<dyn Read + '_>, Some(ended)),
             Bytes::Fifo(handle) => {
-                Box::new(FifoReader::new(handle, &file.path, shared.run)) as Box<dyn Read + '_>
+                (Box::new(FifoReader::new(handle, &file.path, shared.run)) as Box<dyn Read + '_>, None)
             }
         };
         let mut reader = PieceReader::new(shared.chunker, source);
@@ -221,6 +223,9 @@ impl Worker<'_> {
             if let Some(spilled) = shared.jobs.push_piece(piece) {
                 self.run_piece(spilled)?;
             }
+        }
+        if let Some(Err(why)) = ended.map(|ended| ended()) {
+            return Err(EngineError::StreamFailed { name: file.path.clone(), why });
         }
         self.end_part_of(&file)
     }

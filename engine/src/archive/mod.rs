@@ -15,11 +15,11 @@ mod special;
 mod stand_in;
 mod store;
 mod stream;
+mod streams;
 mod walk;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Read;
+use std::collections::{BTreeSet, HashMap};
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -30,26 +30,23 @@ use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::limits;
 use keepfast_format::links::{self, LinkGroup};
-use keepfast_format::node::{Extents, Node, Timestamp};
+use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Snapshot, SnapshotBody};
-use keepfast_format::state::State;
 
 use rustix::fs::CWD;
 
 use crate::error::{EngineError, Result};
-use crate::fs::dir::{Names, open_directory_as};
-use crate::fs::sources::{Sources, Wanted};
+use crate::fs::dir::open_directory_as;
+use crate::fs::sources::Sources;
 use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
     StoredSnapshot, Trees, WriterTotals, is_forgotten, refresh_index, write_packs,
 };
-use crate::run::{Phase, RunContext, Troubles};
+use crate::run::{Phase, RunContext, Troubles, in_threads};
 pub use estimate::estimate;
 pub use options::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream};
 use parent::ParentDirectory;
-use pending::{Directory, DirectoryStart, PagesJob, Place};
-use reading::file_kind;
-use stream::{Bytes, StreamFile, StreamJob};
+use pending::PagesJob;
 use worker::{Job, Shared, Tally, Worker};
 
 /// A file that was changed less than this before the parent began is read again: the file
@@ -70,7 +67,7 @@ pub fn archive(
     run: &RunContext,
 ) -> Result<ArchiveReport> {
     let (start, skipped_before) = (run.now(), run.troubles().skipped);
-    let sources = sources_of(&source, options)?;
+    let sources = options.sources(source.paths)?;
     let paths = paths_of(&source, &sources);
     let chosen = choose_parent(repository, snapshots, options, &source, &paths)?;
     let parent = chosen.filter(|parent| parent.snapshot.head.key == repository.current().key());
@@ -80,10 +77,8 @@ pub fn archive(
              under the new ones",
         );
     }
-    let again = match &source {
-        Source::Paths(paths) if can_be_read_again(paths, options) => Some(*paths),
-        Source::Paths(_) | Source::Stream(_) => None,
-    };
+    let is_readable_again = source.streams.is_empty() && can_be_read_again(source.paths, options);
+    let again = is_readable_again.then_some(source.paths);
     let once = Once {
         repository,
         index,
@@ -110,7 +105,7 @@ pub fn archive(
                 };
                 run.notice(format!("{why}: it begins again, and what it has stored is used"));
                 refresh_index(repository, index, run)?;
-                done = once.archive(Source::Paths(paths));
+                done = once.archive(Source::paths(paths));
             }
             (other, _) => return other,
         }
@@ -287,27 +282,17 @@ pub fn has_parent(
     options: &ArchiveOptions,
     paths: &[PathBuf],
 ) -> bool {
-    let source = Source::Paths(paths);
-    let chosen = sources_of(&source, options).and_then(|sources| {
+    let source = Source::paths(paths);
+    let chosen = options.sources(paths).and_then(|sources| {
         choose_parent(repository, snapshots, options, &source, &paths_of(&source, &sources))
     });
     chosen.is_ok_and(|parent| parent.is_some())
 }
 
-fn sources_of(source: &Source<'_>, options: &ArchiveOptions) -> Result<Sources> {
-    let paths = match source {
-        Source::Paths(paths) => paths,
-        Source::Stream(_) => [].as_slice(),
-    };
-    options.sources(paths)
-}
-
-/// The paths as a snapshot has them.
+/// The paths as a snapshot has them: those of files, and the names of streams.
 fn paths_of(source: &Source<'_>, sources: &Sources) -> Vec<Vec<u8>> {
-    match source {
-        Source::Paths(_) => sources.paths(),
-        Source::Stream(stream) => vec![stream.name.clone()],
-    }
+    let files = if source.paths.is_empty() { Vec::new() } else { sources.paths() };
+    files.into_iter().chain(source.streams.iter().map(|stream| stream.name.clone())).collect()
 }
 
 fn choose_parent<'s>(
@@ -317,7 +302,7 @@ fn choose_parent<'s>(
     source: &Source<'_>,
     paths: &[Vec<u8>],
 ) -> Result<Option<&'s StoredSnapshot>> {
-    if matches!(source, Source::Stream(_)) {
+    if source.paths.is_empty() {
         // A stream is always read: it has no times that could say that it is unchanged.
         return Ok(None);
     }
@@ -359,22 +344,17 @@ impl SourceWalk<'_> {
         let shared =
             Shared::new(self.options, self.sources, writer, self.trees, racy_from, &chunker, self.run);
         let mut tally = Tally::default();
-        let ended = match self.source {
-            Source::Paths(paths) => {
-                let parent = root_of_parent(&shared, self.parent);
-                tally.add(match (&self.options.stored_as, paths) {
-                    (Some(_), [directory]) => stand_in::begin(&shared, directory, parent)?,
-                    _ => begin_paths(&shared, parent)?,
-                });
-                None
-            }
-            Source::Stream(stream) => {
-                let Stream { name, reader, ended } = stream;
-                begin_stream(&shared, &name, reader)?;
-                Some(ended)
-            }
-        };
-        for counted in self.run.pool().in_each_thread(|| Worker::new(&shared).run()) {
+        // A thread for each stream, since the programs that write them may wait for each other, and one for files.
+        let needed = self.source.streams.len() + usize::from(!self.source.paths.is_empty());
+        let threads = self.run.threads().max(needed);
+        shared.take_streams(self.source.streams)?;
+        let parent = root_of_parent(&shared, self.parent);
+        tally.add(match (&self.options.stored_as, self.source.paths) {
+            (_, []) => streams::begin(&shared)?,
+            (Some(_), [directory]) => stand_in::begin(&shared, directory, parent)?,
+            _ => begin_paths(&shared, parent)?,
+        });
+        for counted in in_threads(threads, || Worker::new(&shared).run()) {
             tally.add(counted);
         }
         let groups = link_groups(&shared);
@@ -383,9 +363,6 @@ impl SourceWalk<'_> {
         tally.add(worker.run());
         let is_changed = shared.is_changed.load(Ordering::Relaxed);
         let root = shared.into_root()?;
-        if let Some(Err(why)) = ended.map(|ended| ended()) {
-            return Err(EngineError::Unusable(why));
-        }
         Ok(Walked { root, hard_links, tally, is_changed })
     }
 }
@@ -405,45 +382,9 @@ fn begin_paths(shared: &Shared<'_>, parent: ParentDirectory) -> Result<Tally> {
     let wanted = shared.sources.root();
     let handle = open_directory_as(CWD, c"/", wanted.opening()).map_err(EngineError::file("/"))?;
     let mut worker = Worker::new(shared);
-    let directory = worker.begin_root(&handle, parent, wanted).map_err(EngineError::file("/"))?;
+    let directory = worker.begin_root(&handle, parent, wanted)?;
     shared.jobs.push([Job::Pages(PagesJob { directory, handle: Arc::new(handle), from: 0 })]);
     Ok(worker.tally)
-}
-
-/// A root directory with one file, whose content is a stream.
-fn begin_stream(shared: &Shared<'_>, name: &[u8], reader: Box<dyn Read + Send>) -> Result<()> {
-    let unusable = matches!(name, b"" | b"." | b"..") || name.iter().any(|byte| matches!(byte, b'/' | 0));
-    if unusable {
-        return Err(EngineError::Unusable("a stream's name must be a file name without slashes".to_owned()));
-    }
-    let directory = Directory::begin(DirectoryStart {
-        names: Names::of([name]),
-        parent: ParentDirectory::default(),
-        wanted: Wanted::ALL,
-        device: 0,
-        inode: 0,
-        said: shared.options.said_of_root(),
-        despite: BTreeMap::new(),
-        own: None,
-        place: None,
-    });
-    let page = directory.page(0);
-    let now = shared.run.now();
-    let node = Node {
-        name: name.to_vec(),
-        mode: 0o600,
-        uid: rustix::process::geteuid().as_raw(),
-        gid: rustix::process::getegid().as_raw(),
-        mtime: now,
-        xattrs: Vec::new(),
-        kind: file_kind(0, Content::empty(), Extents::Dense),
-        unknown: None,
-    };
-    let state = State { ctime: now, inode: 0, device: 0, children: None };
-    let file = StreamFile::of_stream(Place { page: page.clone(), slot: 0 }, node, state);
-    shared.jobs.push([Job::Stream(StreamJob { file, source: Bytes::Reader(reader) })]);
-    // The page's own walk is over: there is nothing to look at but the stream.
-    Worker::new(shared).end_walk_of(&page)
 }
 
 /// Files with several links of which more than one is in the snapshot.

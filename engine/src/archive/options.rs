@@ -12,24 +12,46 @@ use crate::fs::sources::Sources;
 use crate::repo::WriterOptions;
 use crate::run::Troubles;
 
-/// What to back up.
-pub enum Source<'a> {
+/// What one snapshot is of: files, streams, or both. If a stream fails, there is no snapshot.
+#[derive(Default)]
+pub struct Source<'a> {
     /// Files and directories, by absolute paths. One that ends with `/` or `/.` means what a link in its
     /// place points to.
-    Paths(&'a [PathBuf]),
-    /// A stream that becomes one file.
-    Stream(Stream<'a>),
+    pub paths: &'a [PathBuf],
+    /// Streams, each of which becomes a file in the snapshot's root directory.
+    pub streams: Vec<Stream>,
 }
 
 /// A stream, and how it ended.
-pub struct Stream<'a> {
-    /// The file's name in the snapshot.
+pub struct Stream {
+    /// The file's name in the snapshot: one without slashes, that no other stream has, and nothing that is
+    /// backed up from the root directory.
     pub name: Vec<u8>,
-    /// Its bytes.
+    /// Its bytes. A thread of its own reads them.
     pub reader: Box<dyn Read + Send>,
-    /// Called when all bytes were read and before anything is committed; a reason given here
-    /// (the command that wrote the stream has failed) means that there will be no snapshot.
-    pub ended: Box<dyn FnOnce() -> std::result::Result<(), String> + 'a>,
+    /// Called when all its bytes were read; a reason given here (the command that wrote the stream has failed)
+    /// ends the backup, and there will be no snapshot.
+    pub ended: Box<dyn FnOnce() -> std::result::Result<(), String> + Send>,
+}
+
+impl<'a> Source<'a> {
+    /// Files and directories.
+    #[must_use]
+    pub fn paths(paths: &'a [PathBuf]) -> Self {
+        Self { paths, streams: Vec::new() }
+    }
+
+    /// A stream.
+    #[must_use]
+    pub fn stream(stream: Stream) -> Self {
+        Self::streams(vec![stream])
+    }
+
+    /// Several streams.
+    #[must_use]
+    pub fn streams(streams: Vec<Stream>) -> Self {
+        Self { paths: &[], streams }
+    }
 }
 
 /// How to back up.
@@ -124,7 +146,7 @@ impl ArchiveOptions {
     /// The paths that a backup is asked for; if they shall be stored elsewhere, where they are stored.
     pub(super) fn sources(&self, paths: &[PathBuf]) -> Result<Sources> {
         match (&self.stored_as, paths) {
-            (None, _) => Sources::new(paths, self.follow_sources || self.follow),
+            (None, _) | (Some(_), []) => Sources::new(paths, self.follow_sources || self.follow),
             (Some(path), [_]) => Sources::new(&[path], false),
             (Some(path), _) => Err(EngineError::Unusable(format!(
                 "one directory can be stored as {}, and {} were named",

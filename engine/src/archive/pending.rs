@@ -204,6 +204,12 @@ impl Drop for Directory {
 }
 
 impl Page {
+    /// The place of a name on the page; behind the last if it isn't there.
+    pub fn slot_of(&self, name: &CStr) -> usize {
+        let names = self.name_range();
+        names.clone().position(|index| self.directory.names.get(index) == name).unwrap_or(names.len())
+    }
+
     /// The numbers of its names in the directory's list.
     pub fn name_range(&self) -> std::ops::Range<usize> {
         self.directory.page_starts[self.number]..self.directory.page_end(self.number)

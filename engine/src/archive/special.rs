@@ -47,7 +47,7 @@ impl Worker<'_> {
         let handle = Arc::new(handle);
         let source = match meta::file_type(&stat) {
             FileType::Fifo => Bytes::Fifo(Arc::clone(&handle)),
-            _ => Bytes::Reader(Box::new(ExtentReader::new(Arc::clone(&handle), None, 0))),
+            _ => Bytes::Extents(ExtentReader::new(Arc::clone(&handle), None, 0)),
         };
         let file = StreamFile::of_file(place, (node, state), None, (handle, stat), earlier);
         self.shared.jobs.push([Job::Stream(StreamJob { file, source })]);

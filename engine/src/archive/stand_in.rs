@@ -35,9 +35,10 @@ pub fn begin(shared: &Shared<'_>, directory: &Path, parent: ParentDirectory) -> 
         return Err(EngineError::Unusable(format!("{}: {why}", directory.display())));
     }
     let mut worker = Worker::new(shared);
-    let begun = worker.begin_stand_in(Arc::new(handle), parent).map_err(EngineError::file(directory))?;
-    let Begun { directory, handle, way } = begun;
+    let begun = worker.begin_stand_in(directory, Arc::new(handle), parent)?;
+    let Begun { directory, handle, way, streams } = begun;
     shared.jobs.push([Job::Pages(PagesJob { directory, handle, from: 0 })]);
+    shared.jobs.push(streams);
     for place in way {
         worker.end_walk_of(&place.page)?;
     }
@@ -55,23 +56,39 @@ struct Begun {
     handle: Arc<OwnedFd>,
     /// The places that lead to it.
     way: Vec<Place>,
+    /// Streams that are stored in the root directory.
+    streams: Vec<Job>,
 }
 
 impl Worker<'_> {
-    fn begin_stand_in(&mut self, handle: Arc<OwnedFd>, parent: ParentDirectory) -> Result<Begun, Errno> {
+    fn begin_stand_in(
+        &mut self,
+        stand_in: &Path,
+        handle: Arc<OwnedFd>,
+        parent: ParentDirectory,
+    ) -> Result<Begun> {
         let shared = self.shared;
+        let failed = || EngineError::file::<Errno>(stand_in);
         let mut live = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
         let (mut wanted, mut parent) = (shared.sources.root(), parent);
-        let mut way: Vec<Place> = Vec::new();
+        let (mut way, mut streams): (Vec<Place>, Vec<Job>) = (Vec::new(), Vec::new());
         let mut said = shared.options.said_of_root();
         while let Wanted::Below(selection) = &wanted {
             let Some((name, next)) = selection.entries.iter().next() else { break };
             let next = next.clone();
-            let name = CString::new(name.as_slice()).map_err(|_| Errno::INVAL)?;
+            let name = CString::new(name.as_slice()).map_err(|_| failed()(Errno::INVAL))?;
             let below = shared.options.said_below(&said, name.to_bytes());
-            let own = way.last().map(|place| self.way_node(place, live.as_ref(), &handle)).transpose()?;
+            let own = way
+                .last()
+                .map(|place| self.way_node(place, live.as_ref(), &handle))
+                .transpose()
+                .map_err(failed())?;
+            let mut names = Names::of([name.to_bytes()]);
+            if way.is_empty() {
+                names = shared.with_streams(names)?;
+            }
             let directory = Directory::begin(DirectoryStart {
-                names: Names::of([name.to_bytes()]),
+                names,
                 parent: std::mem::take(&mut parent),
                 wanted,
                 device: 0,
@@ -83,7 +100,12 @@ impl Worker<'_> {
             });
             let mut known = directory.parent.cursor(shared.trees);
             parent = shared.parent_below(shared.of_parent(known.find(name.to_bytes())));
-            way.push(Place { page: directory.page(0), slot: 0 });
+            let page = directory.page(0);
+            if way.is_empty() {
+                streams = self.streams_of(&page);
+            }
+            let slot = page.slot_of(&name);
+            way.push(Place { page, slot });
             live = live.and_then(|live| open_directory_as(&live, &name, Opening::Passed).ok());
             (wanted, said) = (next, below);
         }
@@ -91,11 +113,11 @@ impl Worker<'_> {
         let directory = match way.last() {
             Some(place) => {
                 let job = DirectoryJob { place: place.clone(), above: Arc::clone(&handle), parent, wanted };
-                self.begin_directory(&job, &handle, &place.page.directory)?
+                self.begin_directory(&job, &handle, &place.page.directory).map_err(failed())?
             }
             None => self.begin_root(&handle, parent, wanted)?,
         };
-        Ok(Begun { directory, handle, way })
+        Ok(Begun { directory, handle, way, streams })
     }
 
     /// The node of a directory that leads to the path: as it is here, or as system directories are.

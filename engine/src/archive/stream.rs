@@ -1,7 +1,6 @@
 //! A large file or stream whose pieces are being stored by all threads.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -11,8 +10,10 @@ use keepfast_format::node::Node;
 use keepfast_format::state::State;
 use rustix::fs::Stat;
 
+use super::options::Stream;
 use super::parent::Earlier;
 use super::pending::Place;
+use super::reading::ExtentReader;
 use crate::chunk::Piece;
 
 /// A large file or a stream that is to be read.
@@ -25,8 +26,10 @@ pub struct StreamJob {
 
 /// Where bytes come from.
 pub enum Bytes {
-    /// From this.
-    Reader(Box<dyn Read + Send>),
+    /// From a large file, or a device.
+    Extents(ExtentReader),
+    /// From a stream.
+    Stream(Stream),
     /// From a fifo, which is waited for.
     Fifo(Arc<OwnedFd>),
 }

@@ -19,7 +19,7 @@ use super::parent::{Earlier, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryJob, DirectoryStart, Page, PagesJob, Place};
 use super::reading::has_stream;
 use super::worker::{Job, Shared, Worker};
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::fs::dir::{self, Opening};
 use crate::fs::meta::{self, Attributes};
 use crate::fs::sources::Wanted;
@@ -88,12 +88,13 @@ impl Worker<'_> {
         handle: &OwnedFd,
         parent: ParentDirectory,
         wanted: Wanted,
-    ) -> Result<Arc<Directory>, Errno> {
-        let stat = rustix::fs::fstat(handle)?;
+    ) -> Result<Arc<Directory>> {
+        let stat = rustix::fs::fstat(handle).map_err(EngineError::file("/"))?;
         let said = self.shared.options.said_of_root();
-        let listing = self.listing_of(&wanted, handle, said, || b"/".to_vec())?;
+        let listing =
+            self.listing_of(&wanted, handle, said, || b"/".to_vec()).map_err(EngineError::file("/"))?;
         Ok(Directory::begin(DirectoryStart {
-            names: listing.names,
+            names: self.shared.with_streams(listing.names)?,
             parent,
             wanted,
             device: stat.st_dev,
@@ -142,10 +143,16 @@ impl Worker<'_> {
         let directory = Arc::clone(&page.directory);
         let shared = self.shared;
         let mut parent = directory.parent.cursor(shared.trees);
-        let mut below = Vec::new();
+        let (mut below, mut streams) = (Vec::new(), Vec::new());
         for (slot, index) in page.name_range().enumerate() {
             let name = directory.names.get(index);
             let place = Place { page: Arc::clone(page), slot };
+            if directory.place.is_none()
+                && let Some(stream) = self.stream_at(&place)
+            {
+                streams.push(stream);
+                continue;
+            }
             let despite = directory.wanted_despite(name.to_bytes());
             let wanted = despite.unwrap_or_else(|| directory.wanted.of(name.to_bytes()));
             let known = shared.of_parent(parent.find(name.to_bytes()));
@@ -186,6 +193,7 @@ impl Worker<'_> {
         }
         below.reverse();
         shared.jobs.push(below);
+        shared.jobs.push(streams);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! A thread of a backup, and what all of them share.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::chunker::Chunker;
 use keepfast_format::ids::ChunkId;
@@ -12,6 +12,7 @@ use keepfast_format::state::State;
 
 use super::ArchiveOptions;
 use super::bundle::Bundle;
+use super::options::Stream;
 use super::parent::ParentDirectory;
 use super::pending::{DirectoryJob, PagesJob, Place};
 use super::stream::{PieceJob, StreamJob};
@@ -58,6 +59,8 @@ pub struct Shared<'a> {
     pub is_changed: AtomicBool,
     /// Whether a damaged parent has been reported.
     pub parent_reported: AtomicBool,
+    /// Streams that no one reads yet, by their names.
+    streams: Mutex<BTreeMap<Vec<u8>, Stream>>,
     root: Mutex<Option<(ChunkId, ChunkId)>>,
     error: Mutex<Option<EngineError>>,
 }
@@ -117,9 +120,15 @@ impl<'a> Shared<'a> {
             links: Mutex::default(),
             is_changed: AtomicBool::new(false),
             parent_reported: AtomicBool::new(false),
+            streams: Mutex::default(),
             root: Mutex::default(),
             error: Mutex::default(),
         }
+    }
+
+    /// Streams that no one reads yet, by their names.
+    pub fn streams(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Stream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The root has been stored.

@@ -25,8 +25,8 @@ use keepfast_format::{limits, names};
 
 use crate::error::{EngineError, Result};
 use crate::repo::{
-    FrameCache, Ignored, Index, MissingSnapshot, Repository, Snapshots, Trees, is_named_dead, list_segments,
-    older, read_object, read_segment, refresh_index, seems_forgotten, until,
+    FrameCache, Ignored, Index, MissingSnapshot, Repository, Snapshots, Trees, check_parameters,
+    is_named_dead, list_segments, older, read_object, read_segment, refresh_index, seems_forgotten, until,
 };
 use crate::run::{Event, Phase, RunContext};
 use chunks::{Bad, BadFrames, Chunks, Suspects};
@@ -208,7 +208,7 @@ impl Check<'_> {
     }
 
     fn parameters(&mut self) -> Result<()> {
-        let (count, findings) = self.repository.check_parameters()?;
+        let (count, findings) = check_parameters(self.repository)?;
         self.report.objects += count;
         for Ignored { object, why } in findings {
             self.finding(object, why);

@@ -30,6 +30,14 @@ impl Names {
         list
     }
 
+    /// These, and others that aren't among them.
+    #[must_use]
+    pub fn and<'a>(mut self, others: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        others.into_iter().for_each(|name| self.push(name, false));
+        self.sort();
+        self
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

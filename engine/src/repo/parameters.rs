@@ -1,6 +1,7 @@
 //! Configs and keyrings: numbered, chained objects that owners sign. The newest authentic one
 //! counts; what stands under other numbers and isn't authentic counts for nothing.
 
+use keepfast_backend::Backend;
 use keepfast_format::config::Config;
 use keepfast_format::error::Category;
 use keepfast_format::ids::{ObjectHash, RepositoryId};
@@ -185,4 +186,24 @@ fn look<T: Numbered>(
         || matches!(objects.read_stored(&name, limit, is_signed), Err(EngineError::Damaged { .. }));
     let error = EngineError::Damaged { object, source };
     if is_foreign { Ok(Err(error)) } else { Err(error) }
+}
+
+/// The numbers of objects with this prefix, in ascending order.
+pub(super) fn list_numbers(backend: &dyn Backend, prefix: &str) -> Result<Vec<u32>> {
+    Ok(numbers_among(prefix, &list_names(backend, prefix)?))
+}
+
+/// The numbers of objects with this prefix among others, in ascending order.
+pub(super) fn numbers_among(prefix: &str, names: &[String]) -> Vec<u32> {
+    let mut numbers: Vec<u32> = names.iter().filter_map(|name| names::parse_numbered(prefix, name)).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// The names of objects with this prefix, in ascending order.
+pub(super) fn list_names(backend: &dyn Backend, prefix: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    backend.list(prefix, &mut |listed| found.push(listed.name))?;
+    found.sort_unstable();
+    Ok(found)
 }

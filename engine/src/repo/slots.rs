@@ -2,6 +2,7 @@
 //! put slots there that ask for much memory and work, so the cheap ones come first, and there is an end.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use keepfast_backend::Backend;
 use keepfast_format::ids::{RepositoryId, SlotId};
@@ -39,11 +40,18 @@ impl SlotLimits {
     }
 }
 
-/// What a password opened.
-pub(super) struct Unlocked {
-    pub slot: SlotId,
-    pub repository: RepositoryId,
-    pub identity: Identity,
+/// What a password has opened: a holder's keys. They are kept as long as runs need them, so that a password is
+/// stretched once, and are wiped from memory then.
+pub struct Unlocked {
+    pub(super) slot: SlotId,
+    pub(super) repository: RepositoryId,
+    pub(super) identity: Identity,
+}
+
+impl fmt::Debug for Unlocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unlocked({}, {})", self.repository, self.slot)
+    }
 }
 
 /// Opens a key slot among these objects that the password fits: first `hint`, then the cheapest.

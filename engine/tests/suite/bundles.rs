@@ -298,7 +298,7 @@ fn backed_up_while(trick: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<E
             trick(&path);
         }
     });
-    let report = lab.archive(Source::Paths(&[lab.source()]), &ear.run().with_threads(1), |options| {
+    let report = lab.archive(Source::paths(&[lab.source()]), &ear.run().with_threads(1), |options| {
         options.never_enter = vec![(left_out.dev(), left_out.ino())];
     });
     let statistics = report.expect("the backup works").statistics;

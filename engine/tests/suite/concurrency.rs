@@ -33,7 +33,7 @@ fn back_up_all_at_once(backend: Arc<dyn Backend>) {
                 start.wait();
                 lab.archive_with_cache(
                     &cache,
-                    Source::Paths(&[lab.source().join(writer.to_string())]),
+                    Source::paths(&[lab.source().join(writer.to_string())]),
                     &ear,
                     |options| options.host = format!("host {writer}"),
                 )
@@ -89,7 +89,7 @@ fn a_restore_and_a_check_run_while_others_back_up() {
                     let root = lab.path(&format!("files of {writer}"));
                     tree::write(root.join(round.to_string()), tree::noise(writer * 10 + round, 200_000));
                     let cache = lab.path(&format!("cache of {writer}"));
-                    lab.archive_with_cache(&cache, Source::Paths(&[root]), &Ear::default(), |_| {})
+                    lab.archive_with_cache(&cache, Source::paths(&[root]), &Ear::default(), |_| {})
                         .expect("it works");
                 }
             });

@@ -509,7 +509,7 @@ fn what_was_backed_up_by_name_stays_and_is_named() {
     tree::write(lab.source().join("secret"), "secret");
     let named = lab.source().join("secret");
     let ear = Ear::default();
-    lab.archive(Source::Paths(std::slice::from_ref(&named)), &ear, |_| {}).expect("it works");
+    lab.archive(Source::paths(std::slice::from_ref(&named)), &ear, |_| {}).expect("it works");
     let (removal, edited) =
         try_rewrite(&lab, "latest", &["secret"], true, &Ear::default()).expect("it works");
     assert_eq!(edited, Edited::Unchanged);
@@ -517,7 +517,7 @@ fn what_was_backed_up_by_name_stays_and_is_named() {
 
     let reader = Box::new(std::io::Cursor::new(b"rows".to_vec()));
     let stream = Stream { name: b"dump.sql".to_vec(), reader, ended: Box::new(|| Ok(())) };
-    lab.archive(Source::Stream(stream), &Ear::default(), |_| {}).expect("it works");
+    lab.archive(Source::stream(stream), &Ear::default(), |_| {}).expect("it works");
     let (removal, edited) = try_rewrite(&lab, "latest", &["*.sql"], true, &Ear::default()).expect("it works");
     assert_eq!((edited, removal.named.len()), (Edited::Unchanged, 1));
 }

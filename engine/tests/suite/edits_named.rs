@@ -22,7 +22,7 @@ fn what_one_snapshot_was_asked_for_goes_from_another() {
     tree::settle(&lab.source());
     let both = [lab.source(), lab.source().join("cache")];
     for paths in [&both[..], &both[..1]] {
-        lab.archive(Source::Paths(paths), &Ear::default(), |_| {}).expect("the backup works");
+        lab.archive(Source::paths(paths), &Ear::default(), |_| {}).expect("the backup works");
     }
     let Opened { repository, mut snapshots, index } = lab.open();
     let ear = Ear::default();

@@ -63,7 +63,7 @@ fn a_path_that_was_asked_for_and_is_not_there_is_skipped_and_counted() {
     let missing = lab.source().join("no such thing");
     let ear = Ear::default();
     let paths = [lab.source().join("a.txt"), missing.clone()];
-    let report = lab.archive(Source::Paths(&paths), &ear, |_| {}).expect("the rest is backed up");
+    let report = lab.archive(Source::paths(&paths), &ear, |_| {}).expect("the rest is backed up");
     assert_eq!(report.statistics.skipped, 1);
     assert!(
         matches!(&ear.heard()[..], [Event::Skipped { path, .. }] if *path == missing),
@@ -86,7 +86,7 @@ fn race(change: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<Event>) {
     let root = lab.source();
     let once = std::sync::Once::new();
     let ear = Ear::with_hook(move |_| once.call_once(|| change(&root)));
-    lab.archive(Source::Paths(&[lab.source()]), &ear.run().with_threads(1), |_| {})
+    lab.archive(Source::paths(&[lab.source()]), &ear.run().with_threads(1), |_| {})
         .expect("the backup works");
     let heard = ear.heard();
     (lab, heard)
@@ -136,7 +136,7 @@ fn a_file_that_shrinks_while_it_is_read_leaves_a_sound_snapshot() {
             }
         });
         let report = lab
-            .archive(Source::Paths(&[lab.source()]), &ear.run().with_threads(1), |_| {})
+            .archive(Source::paths(&[lab.source()]), &ear.run().with_threads(1), |_| {})
             .expect("it works");
         assert_eq!(report.changed_while_read, 1, "{:?}", ear.heard());
         lab.assert_sound();

@@ -24,7 +24,7 @@ fn read_special(options: &mut ArchiveOptions) {
 #[track_caller]
 fn back_up(lab: &Lab, path: &Path, change: impl FnOnce(&mut ArchiveOptions)) -> Vec<Event> {
     let ear = Ear::default();
-    lab.archive(Source::Paths(&[path.to_owned()]), &ear, change).expect("the backup works");
+    lab.archive(Source::paths(&[path.to_owned()]), &ear, change).expect("the backup works");
     ear.heard()
 }
 
@@ -88,7 +88,7 @@ fn what_links_point_to_is_backed_up_in_their_place() {
 
 fn back_up_counted(lab: &Lab, change: impl FnOnce(&mut ArchiveOptions)) -> (u64, u64) {
     let paths = [lab.source()];
-    let report = lab.archive(Source::Paths(&paths), &Ear::default(), change).expect("the backup works");
+    let report = lab.archive(Source::paths(&paths), &Ear::default(), change).expect("the backup works");
     (report.statistics.files(), report.statistics.bytes_total)
 }
 
@@ -224,7 +224,7 @@ fn what_is_written_into_a_fifo_is_backed_up_if_it_is_named() {
         let writer = scope.spawn(|| write(3));
         let paths = [lab.source(), fifo.clone()];
         let ear = Ear::default();
-        lab.archive(Source::Paths(&paths), &ear, read_special).expect("the backup works");
+        lab.archive(Source::paths(&paths), &ear, read_special).expect("the backup works");
         assert_eq!(ear.heard(), []);
         writer.join().expect("it has written all");
     });
@@ -273,7 +273,7 @@ fn a_backup_that_waits_for_a_fifo_can_be_stopped() {
     let ear = Ear::default();
     std::thread::scope(|scope| {
         let backup =
-            scope.spawn(|| lab.archive(Source::Paths(std::slice::from_ref(&fifo)), &ear, read_special));
+            scope.spawn(|| lab.archive(Source::paths(std::slice::from_ref(&fifo)), &ear, read_special));
         // It has opened it when a program that doesn't wait can open it to write; that one writes nothing.
         let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
         let open = loop {

@@ -157,7 +157,7 @@ fn segments_are_loaded_once_whoever_asks() {
         tree::write(lab.source().join("file"), tree::noise(n, 30_000));
         lab.archive_with_cache(
             &other,
-            keepfast_engine::archive::Source::Paths(&[lab.source()]),
+            keepfast_engine::archive::Source::paths(&[lab.source()]),
             &Ear::default(),
             |_| {},
         )

@@ -65,7 +65,7 @@ fn the_deepest_file_decides_and_a_user_decides_before_it() {
     });
     let ear = Ear::default();
     let paths = [lab.source()];
-    lab.archive(Source::Paths(&paths), &ear, |options| {
+    lab.archive(Source::paths(&paths), &ear, |options| {
         options.exclude = Patterns::new(&["secret"]).expect("it compiles");
     })
     .expect("the backup works");
@@ -94,7 +94,7 @@ fn a_file_that_cannot_be_used_leaves_nothing_out_and_is_named() {
         tree::write(root.join("doubtful/.keepfastignore"), "./x\n");
     });
     let ear = Ear::default();
-    lab.archive(Source::Paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
+    lab.archive(Source::paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
     let names = ["doubtful/x", "elsewhere", "folder/x", "large/x", "link/x", "other", "pipe/x", "wrong/x"];
     assert_eq!(backed_up(&lab), set(&names));
     let mut heard: Vec<String> = ear
@@ -129,7 +129,7 @@ fn a_file_of_another_user_says_nothing_of_what_others_have_in_a_shared_directory
     }
     std::os::unix::fs::chown(lab.source().join("own"), Some(65_534), None).expect("root may");
     let ear = Ear::default();
-    lab.archive(Source::Paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
+    lab.archive(Source::paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
     assert_eq!(backed_up(&lab), set(&["shared/of root"]));
     let heard = ear.heard();
     assert!(
@@ -161,7 +161,7 @@ fn very_many_files_in_each_other_are_bounded() {
         tree::write(folder.join("none"), "");
     }
     let ear = Ear::default();
-    lab.archive(Source::Paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
+    lab.archive(Source::paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
     assert_eq!(ear.heard().len(), 4, "those below the eighth are told of: {:?}", ear.heard());
     assert_eq!(backed_up(&lab), BTreeSet::new(), "what the files above say is true below");
 }
@@ -180,7 +180,7 @@ fn what_chattr_has_marked_is_left_out_unless_it_is_named() {
     lab.backup_with(|options| options.exclude_nodump = true);
     assert_eq!(backed_up(&lab), set(&["plain", "folder/x"]));
     let paths = [lab.source(), lab.source().join("marked folder")];
-    lab.archive(Source::Paths(&paths[1..]), &Ear::default(), |options| options.exclude_nodump = true)
+    lab.archive(Source::paths(&paths[1..]), &Ear::default(), |options| options.exclude_nodump = true)
         .expect("the backup works");
     assert_eq!(backed_up(&lab), set(&["marked folder/x"]));
     lab.backup();

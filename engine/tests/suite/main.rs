@@ -31,6 +31,7 @@ mod restore_metadata;
 mod restore_names;
 mod restore_race;
 mod round_trip;
+mod runs;
 mod s3_faults;
 mod selection;
 mod sim;

@@ -286,7 +286,7 @@ fn back_up_around(lab: &Lab, bytes: Vec<u8>, while_paused: impl FnOnce(&Sender<(
             let reader = Interrupted { bytes, at: 0, reached, go_on: gone_on };
             let stream =
                 Stream { name: b"dump".to_vec(), reader: Box::new(reader), ended: Box::new(|| Ok(())) };
-            lab.archive_with_cache(&cache, Source::Stream(stream), &Ear::default(), |_| {}).map(drop)
+            lab.archive_with_cache(&cache, Source::stream(stream), &Ear::default(), |_| {}).map(drop)
         });
         wait.recv().expect("the backup gets there");
         while_paused(&go_on);
@@ -417,7 +417,7 @@ fn i3_a_backup_of_files_that_was_ended_begins_again() {
         lab.now()
     };
     let run = Ear::default().run().with_threads(1);
-    let report = lab.archive_on(TestHost::new(Arc::new(clock)), Source::Paths(&[lab.source()]), &run, |_| {});
+    let report = lab.archive_on(TestHost::new(Arc::new(clock)), Source::paths(&[lab.source()]), &run, |_| {});
     report.expect("the second attempt works");
     lab.assert_sound();
     assert_same(&lab.source(), &lab.restore("latest"));

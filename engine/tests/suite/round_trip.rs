@@ -57,7 +57,7 @@ fn a_restored_tree_is_backed_up_as_the_same_tree() {
     .expect("the restore works");
     let before = lab.tree_of(&lab.source());
     let ear = Ear::default();
-    lab.archive(Source::Paths(std::slice::from_ref(&target)), &ear, |_| {}).expect("the backup works");
+    lab.archive(Source::paths(std::slice::from_ref(&target)), &ear, |_| {}).expect("the backup works");
     ear.assert_content();
     assert_eq!(lab.tree_of(&target), before);
 }

@@ -53,7 +53,7 @@ fn what_is_named_beside_its_directory_is_never_left_out() {
     let source = lab.source();
     let paths = [source.clone(), source.join("drop.o"), source.join("a/b/drop.o"), source.join("b/cache/y")];
     for _ in 0..2 {
-        let report = lab.archive(Source::Paths(&paths), &Ear::default(), |options| {
+        let report = lab.archive(Source::paths(&paths), &Ear::default(), |options| {
             options.exclude = patterns(&["*.o", "cache", "b"]);
             options.exclude_if_present = vec![b".nobackup".to_vec()];
         });
@@ -112,7 +112,7 @@ fn the_repository_itself_is_never_entered() {
 fn several_paths_are_backed_up_with_the_way_to_each() {
     let lab = Lab::with(build);
     let paths = [lab.source().join("a/b"), lab.source().join("keep.txt"), lab.source().join("a/b/drop.o")];
-    lab.archive(Source::Paths(&paths), &Ear::default(), |_| {}).expect("the backup works");
+    lab.archive(Source::paths(&paths), &Ear::default(), |_| {}).expect("the backup works");
     assert_eq!(restored_files(&lab), set(&["keep.txt", "a/b/drop.o"]));
 }
 

@@ -23,7 +23,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 #[track_caller]
 fn back_up(lab: &Lab, paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptions)) {
     let ear = Ear::default();
-    lab.archive(Source::Paths(paths), &ear, change).expect("the backup works");
+    lab.archive(Source::paths(paths), &ear, change).expect("the backup works");
     assert_eq!(ear.skipped(), Vec::<String>::new());
 }
 
@@ -53,7 +53,7 @@ fn what_is_excluded_directly_below_the_root_is_left_out() {
         options.dry_run = true;
     };
     let root = [PathBuf::from("/")];
-    let report = lab.archive(Source::Paths(&root), &Ear::default(), options).expect("the backup works");
+    let report = lab.archive(Source::paths(&root), &Ear::default(), options).expect("the backup works");
     assert_eq!((report.statistics.files(), report.statistics.dirs), (0, 0));
     assert_eq!(estimated(&root, options), (0, 0));
 }
@@ -87,7 +87,7 @@ fn what_is_listed_and_cant_be_found_is_named_and_what_is_gone_is_no_loss() {
     let disk = PlainDisk::mount(&at, Links::Refused);
 
     let ear = Ear::default();
-    lab.archive(Source::Paths(std::slice::from_ref(&at)), &ear, |_| {}).expect("the backup works");
+    lab.archive(Source::paths(std::slice::from_ref(&at)), &ear, |_| {}).expect("the backup works");
     let mut skipped = ear.skipped();
     skipped.sort_unstable();
     let why = "it is listed in its directory, but can't be found by its name";
@@ -128,7 +128,7 @@ fn what_is_estimated_is_what_is_backed_up() {
     };
     // One path is within another, one ends with a slash.
     let paths = [lab.source(), lab.source().join("cache"), lab.path("link/")];
-    let report = lab.archive(Source::Paths(&paths), &Ear::default(), change).expect("the backup works");
+    let report = lab.archive(Source::paths(&paths), &Ear::default(), change).expect("the backup works");
     let statistics = report.statistics;
     assert_eq!(estimated(&paths, change), (statistics.files(), statistics.bytes_total));
 }
@@ -184,7 +184,7 @@ fn what_a_link_points_to_is_backed_up_where_a_slash_asks_for_it() {
     let mut parents = Vec::new();
     for end in ["", "/", "//", "/.", "/./"] {
         let paths = [slash(&real, end)];
-        let done = lab.archive(Source::Paths(&paths), &Ear::default(), |_| {}).expect("the backup works");
+        let done = lab.archive(Source::paths(&paths), &Ear::default(), |_| {}).expect("the backup works");
         let snapshot = done.snapshot.expect("one is made");
         assert_eq!(snapshot.body.paths, [real.to_str().expect("it is text").as_bytes().to_vec()], "{end:?}");
         parents.push(done.parent.is_some());
@@ -198,7 +198,7 @@ fn a_file_without_a_size_is_read_to_its_end() {
     let whole = fs::read(file).expect("it can be read");
     assert!(whole.len() > 4 << 20, "{} bytes: it shows nothing", whole.len());
     let lab = Lab::new();
-    lab.archive(Source::Paths(&[file.to_owned()]), &Ear::default(), |_| {}).expect("the backup works");
+    lab.archive(Source::paths(&[file.to_owned()]), &Ear::default(), |_| {}).expect("the backup works");
     assert!(fs::read(restored(&lab, file)).expect("it is there") == whole);
     lab.assert_sound();
 }
@@ -216,7 +216,7 @@ fn what_is_written_behind_the_end_meanwhile_is_read_or_left_out_as_a_whole() {
             let mut file = fs::OpenOptions::new().append(true).open(&copy).expect("it opens");
             file.write_all(b"one more line\n").expect("it can be written");
         });
-        lab.archive(Source::Paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
+        lab.archive(Source::paths(&[lab.source()]), &ear, |_| {}).expect("the backup works");
         let found = fs::read(restored(&lab, &log)).expect("it is there");
         let now = fs::read(&log).expect("it is there");
         assert!(found.len() >= size && now.starts_with(&found), "{} of {} bytes", found.len(), now.len());
@@ -442,7 +442,7 @@ fn disturbed_for(time: Duration) {
         // However slow the machine is.
         while begun.elapsed() < time || backups < 3 || noticed == 0 {
             let ear = Ear::default();
-            lab.archive(Source::Paths(std::slice::from_ref(&source)), &ear, |_| {})
+            lab.archive(Source::paths(std::slice::from_ref(&source)), &ear, |_| {})
                 .expect("the backup works");
             backups += 1;
             noticed += ear.heard().len();

@@ -17,7 +17,7 @@ fn stored_as(path: &str) -> impl Fn(&mut ArchiveOptions) {
 #[track_caller]
 fn back_up(lab: &Lab, from: &Path, change: impl FnOnce(&mut ArchiveOptions)) -> ArchiveReport {
     let ear = Ear::default();
-    let report = lab.archive(Source::Paths(&[from.to_owned()]), &ear, change).expect("the backup works");
+    let report = lab.archive(Source::paths(&[from.to_owned()]), &ear, change).expect("the backup works");
     assert_eq!(ear.skipped(), Vec::<String>::new());
     report
 }
@@ -100,7 +100,7 @@ fn only_one_directory_can_stand_for_a_path() {
     let lab = Lab::with(|root| drop(tree::write(root.join("file"), "x")));
     let (source, file) = (lab.source(), lab.source().join("file"));
     let try_it = |paths: &[PathBuf], path: &str| {
-        lab.archive(Source::Paths(paths), &Ear::default(), stored_as(path))
+        lab.archive(Source::paths(paths), &Ear::default(), stored_as(path))
             .map(drop)
             .expect_err("it is refused")
     };
@@ -193,7 +193,7 @@ fn a_file_that_was_named_and_is_gone_is_a_change() {
     let lab = Lab::with(|root| drop(tree::write(root.join("file"), "x")));
     tree::settle(&lab.source());
     let paths = [lab.source().join("file")];
-    let back_up = || lab.archive(Source::Paths(&paths), &Ear::default(), skip).expect("the backup works");
+    let back_up = || lab.archive(Source::paths(&paths), &Ear::default(), skip).expect("the backup works");
     assert!(!back_up().is_unchanged);
     assert!(back_up().is_unchanged);
     fs::remove_file(&paths[0]).expect("it can be removed");

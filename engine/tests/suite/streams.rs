@@ -1,14 +1,16 @@
 //! Streams: read to their end, stored as one file, and only if they ended well.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 
 use keepfast_engine::EngineError;
-use keepfast_engine::archive::{ArchiveReport, Source, Stream};
+use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, Source, Stream};
 use keepfast_engine::dump::dump;
 use keepfast_engine::repo::SnapshotFilter;
-use keepfast_testkit::{Ear, Lab, RecordingBackend};
+use keepfast_testkit::{Ear, Lab, RecordingBackend, tree};
 
 fn stream(
     lab: &Lab,
@@ -17,7 +19,7 @@ fn stream(
 ) -> Result<ArchiveReport, EngineError> {
     let stream =
         Stream { name: b"dump.sql".to_vec(), reader: Box::new(reader), ended: Box::new(move || ended) };
-    lab.archive(Source::Stream(stream), &Ear::default(), |_| {})
+    lab.archive(Source::stream(stream), &Ear::default(), |_| {})
 }
 
 fn dumped(lab: &Lab, which: &str) -> Vec<u8> {
@@ -115,7 +117,7 @@ fn a_large_stream_is_never_far_ahead_of_what_is_stored() {
     };
     let reader = Generated { at: 0, length: LENGTH, read };
     let source = Stream { name: b"dump.sql".to_vec(), reader: Box::new(reader), ended: Box::new(|| Ok(())) };
-    lab.archive(Source::Stream(source), &monitor, |_| {}).expect("it is stored");
+    lab.archive(Source::stream(source), &monitor, |_| {}).expect("it is stored");
     let ahead = ahead.load(Ordering::SeqCst);
     assert!(ahead < 24 << 20, "reading was {ahead} bytes ahead");
     let bytes = dumped(&lab, "latest");
@@ -132,7 +134,126 @@ fn a_stream_s_name_must_be_a_file_name() {
             reader: Box::new(io::empty()),
             ended: Box::new(|| Ok(())),
         };
-        let error = lab.archive(Source::Stream(stream), &Ear::default(), |_| {}).expect_err("it is refused");
+        let error = lab.archive(Source::stream(stream), &Ear::default(), |_| {}).expect_err("it is refused");
         assert!(error.to_string().contains("name"), "{error}");
     }
+}
+
+fn several(streams: &[(&str, &[u8])]) -> Vec<Stream> {
+    let stream = |(name, bytes): &(&str, &[u8])| Stream {
+        name: name.as_bytes().to_vec(),
+        reader: Box::new(io::Cursor::new(bytes.to_vec())),
+        ended: Box::new(|| Ok(())),
+    };
+    streams.iter().map(stream).collect()
+}
+
+fn dumped_as(lab: &Lab, path: &[u8]) -> Vec<u8> {
+    let (opened, mut out) = (lab.open(), Vec::new());
+    let latest = &opened.snapshots.find("latest", &SnapshotFilter::default()).expect("it is there").snapshot;
+    dump(&opened.repository, &opened.index, latest, path, &mut out, &Ear::default()).expect("it is dumped");
+    out
+}
+
+/// Files and several streams are one snapshot, with which the next one is compared; also where files are stored
+/// elsewhere than they are.
+#[test]
+fn files_and_streams_are_one_snapshot() {
+    let lab = Lab::with(|root| drop(tree::write(root.join("folder/file"), tree::noise(1, 100_000))));
+    tree::settle(&lab.source());
+    let (large, paths) = (tree::noise(2, 3 << 20), [lab.source()]);
+    let names = ["0 before all", "~ behind all", "db.sql"];
+    let mut unchanged = Vec::new();
+    for stored_as in [None, None, Some(PathBuf::from("/srv/elsewhere")), Some(PathBuf::from("/"))] {
+        let streams = several(&[(names[0], b""), (names[1], b"roles"), (names[2], &large)]);
+        let source = Source { paths: &paths, streams };
+        let change = |options: &mut ArchiveOptions| options.stored_as.clone_from(&stored_as);
+        let report = lab.archive(source, &Ear::default(), change).expect("it is stored");
+        unchanged.push(report.statistics.files_unchanged);
+        let snapshot = report.snapshot.expect("a snapshot");
+        let at = stored_as.unwrap_or_else(|| lab.source());
+        let mut expected = vec![at.as_os_str().as_bytes().to_vec()];
+        expected.extend(names.map(|name| name.as_bytes().to_vec()));
+        assert_eq!(snapshot.body.paths, expected);
+        assert_eq!(dumped_as(&lab, b"db.sql"), large);
+        assert_eq!(dumped_as(&lab, names[1].as_bytes()), b"roles");
+        let file = at.join("folder/file");
+        assert_eq!(dumped_as(&lab, file.as_os_str().as_bytes()), tree::noise(1, 100_000));
+    }
+    assert_eq!(unchanged, [0, 1, 0, 0], "the second has a parent: its file isn't read again");
+    lab.assert_sound();
+}
+
+/// Programs that write streams may wait for each other: all streams are read at once, and files meanwhile, however
+/// few threads a run has.
+#[test]
+fn streams_that_wait_for_each_other_are_read_at_the_same_time() {
+    struct Meeting(Arc<Barrier>, bool);
+    impl Read for Meeting {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.wait();
+            buffer[0] = b'x';
+            Ok(usize::from(!std::mem::replace(&mut self.1, true)))
+        }
+    }
+    let lab = Lab::with(|root| {
+        for number in 0..50 {
+            tree::write(root.join(format!("folder {number}/file")), tree::noise(number, 100));
+        }
+    });
+    let barrier = Arc::new(Barrier::new(4));
+    let stream = |number: u8| Stream {
+        name: vec![b'a' + number],
+        reader: Box::new(Meeting(Arc::clone(&barrier), false)),
+        ended: Box::new(|| Ok(())),
+    };
+    let (paths, streams) = ([lab.source()], (0..4).map(stream).collect());
+    let run = Ear::default().run().with_threads(1);
+    let report = lab.archive(Source { paths: &paths, streams }, &run, |_| {}).expect("it is stored");
+    assert_eq!(report.statistics.files(), 54);
+    lab.assert_sound();
+}
+
+/// The first stream that fails ends the backup, also where another one would never end.
+#[test]
+fn a_stream_that_fails_ends_the_backup_of_all() {
+    struct Endless;
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            std::thread::yield_now();
+            Ok(buffer.len().min(100))
+        }
+    }
+    let lab = Lab::with(|root| drop(tree::write(root.join("file"), "content")));
+    let mut streams = several(&[("failing", b"half of it")]);
+    streams[0].ended = Box::new(|| Err("it failed with code 7".to_owned()));
+    let ended = Box::new(|| Ok(()));
+    streams.push(Stream { name: b"endless".to_vec(), reader: Box::new(Endless), ended });
+    let paths = [lab.source()];
+    let failed = lab.archive(Source { paths: &paths, streams }, &Ear::default(), |_| {});
+    assert_eq!(
+        failed.expect_err("it fails").to_string(),
+        "failing: it failed with code 7; no snapshot was made"
+    );
+    assert!(lab.open().snapshots.all.is_empty());
+    lab.assert_sound();
+}
+
+#[test]
+fn two_things_in_the_root_directory_cant_have_one_name() {
+    let lab = Lab::with(|root| drop(tree::write(root.join("file"), "content")));
+    let top =
+        lab.source().components().nth(1).expect("a folder").as_os_str().to_str().expect("a name").to_owned();
+    let paths = [lab.source()];
+    for names in [[top.as_str(), "b"], ["a", "a"]] {
+        let streams = several(&names.map(|name| (name, &b"x"[..])));
+        let refused = lab.archive(Source { paths: &paths, streams }, &Ear::default(), |_| {});
+        let message = refused.expect_err("it is refused").to_string();
+        assert!(
+            message.contains(&format!("{:?}", names[0]))
+                && message.contains("have it") | message.contains("has it"),
+            "{message}"
+        );
+    }
+    assert!(lab.open().snapshots.all.is_empty());
 }

@@ -50,7 +50,7 @@ fn a_file_modified_just_before_its_backup_is_read_again_by_the_next_one() {
     let back_up = |ignore_ctime| {
         let host = TestHost::new(Arc::new(real_time));
         let change = |options: &mut ArchiveOptions| options.ignore_ctime = ignore_ctime;
-        lab.archive_on(host, Source::Paths(&paths), quiet(), change).expect("the backup works")
+        lab.archive_on(host, Source::paths(&paths), quiet(), change).expect("the backup works")
     };
     back_up(false);
     // The same size, within the granularity of a slow clock: only the content tells.

@@ -205,7 +205,7 @@ impl<'p> Machine<'p> {
         change(&mut files, &mut |limit| self.process.below(limit));
         // Nothing else but the time may tell the engine that a file has changed.
         write_tree(&source, &files, SOURCE_TIME_S + self.process.below(1 << 30) as i64);
-        self.back_up(Source::Paths(&[source]), files)
+        self.back_up(Source::paths(&[source]), files)
     }
 
     /// Backs up a stream.
@@ -213,7 +213,7 @@ impl<'p> Machine<'p> {
         let bytes = any_stream(self.process);
         let files = Files::from([(STREAM.to_owned(), bytes.clone())]);
         let (name, reader) = (STREAM.as_bytes().to_vec(), Box::new(Cursor::new(bytes)));
-        self.back_up(Source::Stream(Stream { name, reader, ended: Box::new(|| Ok(())) }), files)
+        self.back_up(Source::stream(Stream { name, reader, ended: Box::new(|| Ok(())) }), files)
     }
 
     fn back_up(&mut self, source: Source<'_>, files: Files) -> Result<ArchiveReport> {

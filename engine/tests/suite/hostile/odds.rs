@@ -304,7 +304,7 @@ fn a_stream_whose_name_is_taken_fails_by_that_name() {
             reader: Box::new(std::io::Cursor::new(tree::noise(9, 100_000))),
             ended: Box::new(|| Ok(())),
         };
-        let error = lab.archive(Source::Stream(stream), &Ear::default(), |_| {}).expect_err("it is lost");
+        let error = lab.archive(Source::stream(stream), &Ear::default(), |_| {}).expect_err("it is lost");
         let EngineError::NameTaken { object } = &error else { panic!("{error:?}") };
         assert!(object.starts_with(prefix), "{object}");
         assert!(!error.to_string().contains("silent"), "{error}");

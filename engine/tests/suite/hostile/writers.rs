@@ -104,7 +104,7 @@ fn a_snapshot_of_another_writer_cannot_be_named_as_parent() {
     let forger = crafter.enrol(Role::Writer, b"forger");
     let forged = forge(&lab, &crafter, &forger);
     let named = |text: &str| {
-        lab.archive(Source::Paths(&[lab.source()]), &Ear::default(), |options| {
+        lab.archive(Source::paths(&[lab.source()]), &Ear::default(), |options| {
             options.parent = ParentChoice::Named(text.to_owned());
         })
     };
