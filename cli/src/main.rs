@@ -98,7 +98,7 @@ fn complete(only_shows: bool, json: bool) -> u8 {
     0
 }
 
-/// Exit codes that scripts may rely on; README lists them.
+/// Exit codes that scripts may rely on; docs/reference.md lists them.
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<EngineError>() {
         Some(EngineError::NoRepository { .. }) => 10,
