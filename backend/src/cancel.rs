@@ -50,6 +50,13 @@ impl Cancel {
     }
 }
 
+/// For a flag that someone else keeps, such as a signal handler.
+impl From<Arc<AtomicBool>> for Cancel {
+    fn from(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -7,8 +7,8 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -35,14 +35,14 @@ impl FileWriter {
         } else {
             let mut buffer = self.take_buffer();
             let written = write_direct(file, parts, &mut buffer);
-            self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+            self.spare.lock().push(buffer);
             written?;
         }
         file.sync_data()
     }
 
     fn take_buffer(&self) -> Vec<u8> {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let spare = self.spare.lock().pop();
         spare.unwrap_or_else(|| vec![0; WINDOW_BYTES + ALIGNMENT])
     }
 }

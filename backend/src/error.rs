@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::NoExclusiveNames;
 
 /// What was asked of the store.
@@ -84,92 +86,224 @@ impl NotAnObject {
     }
 }
 
-/// The longest name of an object, in bytes. A listing leaves out what has a longer one.
+/// The longest name of an object, in bytes. A listing leaves out objects whose names are longer.
 pub const NAME_BYTES_MAX: usize = 1024;
+
+/// Why what a store has under a name can't be used, although the store works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// It isn't an object.
+    NotAnObject(NotAnObject),
+    /// It is larger than the caller takes. It was refused, unread.
+    TooLarge,
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendErrorKind {
+    /// The object isn't there.
+    NotFound,
+    /// The run was cancelled. That says nothing about the store.
+    Cancelled,
+    /// The store works; what it has under this name can't be used.
+    Unusable(Unusable),
+    /// The store's file system can't give a name so that another file of that name is safe: only a single
+    /// writer may create there.
+    NoExclusiveNames(NoExclusiveNames),
+    /// The store has no room left.
+    Full,
+    /// The store may not be used like this: the credentials or the user lack a right.
+    Denied,
+    /// The store is mounted for reading only.
+    ReadOnly,
+    /// The way to the store is described wrong: its address, bucket, region, certificates, or the clock.
+    Misconfigured,
+    /// The store lacks a feature that is needed.
+    Unsupported,
+    /// The store couldn't be reached, or didn't answer as it should, for as long as it was tried again.
+    Unreachable,
+    /// The store contradicts itself, or doesn't keep what it was given: no repository is safe in it.
+    Untrustworthy,
+    /// Any other reason.
+    Other,
+}
+
+impl BackendErrorKind {
+    /// What the system's own kind means for a store.
+    fn of_system(kind: io::ErrorKind) -> Self {
+        use io::ErrorKind as System;
+        match kind {
+            System::NotFound => Self::NotFound,
+            System::StorageFull | System::QuotaExceeded => Self::Full,
+            System::PermissionDenied => Self::Denied,
+            System::ReadOnlyFilesystem => Self::ReadOnly,
+            System::ConnectionRefused
+            | System::ConnectionReset
+            | System::ConnectionAborted
+            | System::HostUnreachable
+            | System::NetworkUnreachable
+            | System::NetworkDown
+            | System::NotConnected
+            | System::TimedOut => Self::Unreachable,
+            _ => Self::Other,
+        }
+    }
+}
 
 /// An operation that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("can't {operation} {object}: {}", advice(.source))]
+#[error("can't {operation} {object}: {}", advice(*.kind, .source))]
 pub struct BackendError {
+    /// Why it failed, for programs.
+    pub kind: BackendErrorKind,
     /// What was tried.
     pub operation: Operation,
     /// On which object, with the store's own location.
     pub object: String,
-    /// Why it failed.
+    /// Why it failed, in words.
     pub source: io::Error,
 }
 
 impl BackendError {
+    /// An operation that the system failed at.
+    #[must_use]
+    pub fn of_system(operation: Operation, object: impl Into<String>, source: io::Error) -> Self {
+        Failed::from(source).at(operation, object.into())
+    }
+
+    /// An operation that failed for a reason that needs no more words.
+    #[must_use]
+    pub fn of_kind(operation: Operation, object: impl Into<String>, kind: BackendErrorKind) -> Self {
+        Failed::of(kind).at(operation, object.into())
+    }
+
     /// Whether the object isn't there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.source.kind() == io::ErrorKind::NotFound
+        self.kind == BackendErrorKind::NotFound
     }
 
     /// Whether the store works, and what it has under this name can't be used: it isn't an object, or is
     /// larger than one of its kind can be. Reading it again gives the same.
     #[must_use]
     pub fn is_unusable(&self) -> bool {
-        let why = self.not_an_object().is_some() || self.is_too_large();
-        self.operation == Operation::Read && why
+        self.operation == Operation::Read && matches!(self.kind, BackendErrorKind::Unusable(_))
     }
 
     /// Whether the store has no room left.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        is_full(&self.source)
+        self.kind == BackendErrorKind::Full
     }
 
     /// What stands there instead of an object, if that is the reason.
     #[must_use]
     pub fn not_an_object(&self) -> Option<NotAnObject> {
-        self.source.get_ref()?.downcast_ref().copied()
+        match self.kind {
+            BackendErrorKind::Unusable(Unusable::NotAnObject(what)) => Some(what),
+            _ => None,
+        }
     }
 
     /// What the store's file system can't do, if that is the reason: only a single writer may create there.
     #[must_use]
     pub fn no_exclusive_names(&self) -> Option<NoExclusiveNames> {
-        self.source.get_ref()?.downcast_ref().copied()
+        match self.kind {
+            BackendErrorKind::NoExclusiveNames(lack) => Some(lack),
+            _ => None,
+        }
     }
 
     /// Whether the object was refused, unread, because it is larger than the caller takes.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        self.source.kind() == io::ErrorKind::FileTooLarge
+        self.kind == BackendErrorKind::Unusable(Unusable::TooLarge)
     }
 
-    /// Whether it failed only because the caller wanted to end.
+    /// Whether it failed only because the run was cancelled.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        // A call that the system interrupted says so too, but is no backend's own error.
-        self.source.kind() == io::ErrorKind::Interrupted && self.source.get_ref().is_some()
+        self.kind == BackendErrorKind::Cancelled
     }
 }
 
-impl From<NotAnObject> for io::Error {
+/// Why something failed, before it is known for which operation and object that counts.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub kind: BackendErrorKind,
+    pub source: io::Error,
+}
+
+impl Failed {
+    /// With words of its own.
+    pub(crate) fn new(kind: BackendErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, source: io::Error::other(message.into()) }
+    }
+
+    /// With the words that go with its kind.
+    pub(crate) fn of(kind: BackendErrorKind) -> Self {
+        let source = match kind {
+            BackendErrorKind::NotFound => io::ErrorKind::NotFound.into(),
+            BackendErrorKind::Cancelled => io::Error::other("interrupted"),
+            BackendErrorKind::Unusable(Unusable::NotAnObject(what)) => io::Error::other(what),
+            BackendErrorKind::Unusable(Unusable::TooLarge) => {
+                io::Error::other("it is larger than such an object can be")
+            }
+            BackendErrorKind::NoExclusiveNames(lack) => io::Error::other(lack),
+            BackendErrorKind::Full => io::ErrorKind::StorageFull.into(),
+            BackendErrorKind::Denied => io::ErrorKind::PermissionDenied.into(),
+            BackendErrorKind::ReadOnly => io::ErrorKind::ReadOnlyFilesystem.into(),
+            BackendErrorKind::Misconfigured => io::ErrorKind::InvalidInput.into(),
+            BackendErrorKind::Unsupported => io::ErrorKind::Unsupported.into(),
+            BackendErrorKind::Unreachable => io::ErrorKind::ConnectionAborted.into(),
+            BackendErrorKind::Untrustworthy => io::ErrorKind::InvalidData.into(),
+            BackendErrorKind::Other => io::ErrorKind::Other.into(),
+        };
+        Self { kind, source }
+    }
+
+    pub(crate) fn at(self, operation: Operation, object: String) -> BackendError {
+        BackendError { kind: self.kind, operation, object, source: self.source }
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(source: io::Error) -> Self {
+        Self { kind: BackendErrorKind::of_system(source.kind()), source }
+    }
+}
+
+impl From<Errno> for Failed {
+    fn from(errno: Errno) -> Self {
+        io::Error::from(errno).into()
+    }
+}
+
+impl From<NotAnObject> for Failed {
     fn from(what: NotAnObject) -> Self {
-        Self::new(io::ErrorKind::InvalidData, what)
+        Self::of(BackendErrorKind::Unusable(Unusable::NotAnObject(what)))
     }
 }
 
-/// Whether there was no room left.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+impl From<NoExclusiveNames> for Failed {
+    fn from(lack: NoExclusiveNames) -> Self {
+        Self::of(BackendErrorKind::NoExclusiveNames(lack))
+    }
 }
 
-/// The cause, and what to do about the causes that users can help.
-fn advice(source: &io::Error) -> String {
+/// The cause, and what to do about the causes that users can change.
+fn advice(kind: BackendErrorKind, source: &io::Error) -> String {
     // What isn't the system's own error says itself what to do.
     if source.get_ref().is_some() {
         return source.to_string();
     }
-    let advice = match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+    let advice = match kind {
+        BackendErrorKind::Full => {
             "free some space there (`keepfast prune` removes what failed runs have left) and run the command \
              again; what is stored is sound"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "mount it for writing and run the command again",
-        io::ErrorKind::PermissionDenied => "run the command as a user who may use the repository",
+        BackendErrorKind::ReadOnly => "mount it for writing and run the command again",
+        BackendErrorKind::Denied => "run the command as a user who may use the repository",
         _ => return source.to_string(),
     };
     format!("{source}; {advice}")

@@ -12,24 +12,25 @@ mod link;
 mod local;
 mod memory;
 mod naming;
-mod pace;
 mod probe;
 mod reserve;
 mod s3;
+mod throttle;
 mod traffic;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 pub use access::share_with_group;
 pub use cancel::Cancel;
-pub use error::{BackendError, NAME_BYTES_MAX, NotAnObject, Operation};
+pub use error::{BackendError, BackendErrorKind, NAME_BYTES_MAX, NotAnObject, Operation, Unusable};
 pub use limited::LimitedBackend;
 pub use link::{Notices, RateLimits, RunLink};
-pub use local::LocalBackend;
+pub use local::{LocalBackend, LocalStore};
 pub use memory::MemoryBackend;
 pub use naming::NoExclusiveNames;
 pub use probe::{Flaw, Latency, ProbeOptions, ProbeReport, probe};
-pub use s3::{Notice, S3Backend, S3Credentials, S3Options};
+pub use s3::{S3Backend, S3Credentials, S3Options, S3Store};
 pub use traffic::Traffic;
 
 /// Whether a create made the object.
@@ -68,7 +69,20 @@ pub struct Odd {
     pub what: NotAnObject,
 }
 
-/// A store of immutable objects. The promises are what the repository's safety rests on:
+/// A place for a repository's objects that the runs of a process share, for as long as the process lasts.
+///
+/// A process keeps one value for each repository, so that connections, what is known of the store, and the
+/// locks that a single writer needs are there once ([`Backend::expect_one_writer`]).
+pub trait Store: Send + Sync {
+    /// A handle for one run: what it asks for ends with that run's [`Cancel`], keeps that run's limits, and
+    /// is counted for that run alone. Cheap. A run that is cancelled disturbs no other.
+    fn for_run(&self, link: RunLink) -> Arc<dyn Backend>;
+
+    /// Where this is, for messages.
+    fn location(&self) -> String;
+}
+
+/// One run's handle to a store of immutable objects. The promises are what the repository's safety rests on:
 ///
 /// - *Atomic*: an object is never seen in part, not even after a crash or power cut.
 /// - *Create if absent*: of any number of creates of one name, exactly one makes the object;
@@ -139,9 +153,10 @@ pub trait Backend: Send + Sync {
     /// Removes an object; one that isn't there is fine.
     fn remove(&self, name: &str) -> Result<(), BackendError>;
 
-    /// Says that nothing else writes to the store for as long as this value is used, as the owners of some
-    /// repositories declare. A store that can't create if absent otherwise, and refuses to, looks first and
-    /// creates then.
+    /// Says that no other process writes to the store, as the owners of some repositories declare. It counts
+    /// for all handles of the same [`Store`], from now on: that one keeps its own runs from overwriting each
+    /// other's objects. A store that can't create if absent otherwise, and refuses to, looks first and creates
+    /// then.
     fn expect_one_writer(&self) {}
 
     /// Whether each answer takes its time, and may have its price: then few large reads are

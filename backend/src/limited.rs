@@ -1,52 +1,36 @@
-//! A store to which only so many bytes go in a second, and from which only so many come.
+//! A store that moves at most a number of bytes in a second in each direction.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::pace::Pace;
-use crate::{Backend, BackendError, Created, Found, Listed, Traffic};
+use crate::throttle::Throttle;
+use crate::{Backend, BackendError, Cancel, Created, Found, Listed, RateLimits, Traffic};
 
-/// How often a wait looks whether it is to end.
-const TICK: Duration = Duration::from_millis(100);
-
-/// Limits what goes to a store and comes from it, on average: objects and ranges go whole, and
-/// what comes after them waits.
+/// Limits, on average, what goes to a store and comes from it: objects and ranges go whole, and what comes
+/// after them waits.
 pub struct LimitedBackend {
     inner: Arc<dyn Backend>,
-    up: Pace,
-    down: Pace,
-    stop: Option<Arc<AtomicBool>>,
+    upload: Throttle,
+    download: Throttle,
+    cancel: Cancel,
 }
 
 impl LimitedBackend {
-    /// Limits `inner` to so many bytes in a second each way. Nothing waits any more when `stop` is set.
+    /// Limits `inner`. Nothing waits any more once the run is cancelled.
     #[must_use]
-    pub fn new(
-        inner: Arc<dyn Backend>,
-        up_bytes_per_s: Option<u64>,
-        down_bytes_per_s: Option<u64>,
-        clock: fn() -> Instant,
-        stop: Option<Arc<AtomicBool>>,
-    ) -> Self {
-        Self { inner, up: Pace::new(up_bytes_per_s, clock), down: Pace::new(down_bytes_per_s, clock), stop }
-    }
-
-    fn pass(&self, pace: &Pace, bytes: usize) {
-        let mut left = pace.wait_for(bytes);
-        let stopped = || self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
-        while !left.is_zero() && !stopped() {
-            let nap = left.min(TICK);
-            thread::sleep(nap);
-            left -= nap;
+    pub fn new(inner: Arc<dyn Backend>, limits: RateLimits, cancel: Cancel, clock: fn() -> Instant) -> Self {
+        Self {
+            inner,
+            upload: Throttle::new(limits.upload_bytes_per_s, clock),
+            download: Throttle::new(limits.download_bytes_per_s, clock),
+            cancel,
         }
     }
 }
 
 impl Backend for LimitedBackend {
     fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
-        self.pass(&self.up, parts.iter().map(|part| part.len()).sum());
+        self.upload.wait(parts.iter().map(|part| part.len()).sum(), &self.cancel);
         self.inner.create(name, parts)
     }
 
@@ -56,8 +40,8 @@ impl Backend for LimitedBackend {
 
     fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         self.inner.read_into(name, bytes_max, bytes)?;
-        // How many they are is known only now; what is read next waits for them.
-        self.pass(&self.down, bytes.len());
+        // The number of bytes is known only now; what is read next waits for them.
+        self.download.wait(bytes.len(), &self.cancel);
         Ok(())
     }
 
@@ -69,7 +53,7 @@ impl Backend for LimitedBackend {
         bytes: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
         self.inner.read_range_into(name, offset, length, bytes)?;
-        self.pass(&self.down, bytes.len());
+        self.download.wait(bytes.len(), &self.cancel);
         Ok(())
     }
 

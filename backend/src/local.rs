@@ -11,19 +11,24 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Instant;
 
+use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::access::{Access, open_directory_to_group, open_file_to_group};
 use crate::direct::FileWriter;
-use crate::error::is_full;
+use crate::error::Failed;
 use crate::naming::{Naming, is_lack};
 use crate::probe::FOLDER as PROBE_FOLDER;
 use crate::reserve::Reserve;
-use crate::{Backend, BackendError, Created, Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd, Operation};
+use crate::{
+    Backend, BackendError, BackendErrorKind, Cancel, Created, Found, LimitedBackend, Listed, NAME_BYTES_MAX,
+    NotAnObject, Odd, Operation, RateLimits, RunLink, Store, Unusable,
+};
 
 /// Names that begin so are files being written.
 const TEMPORARY: &str = ".writing-";
@@ -34,58 +39,111 @@ const PARTS_MAX: usize = 16;
 /// Characters of a name that is too long to be an object's, in messages.
 const NAME_SHOWN: usize = 100;
 
-/// A repository's directory.
+/// A repository's directory, for all runs of a process.
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    directory: Arc<Directory>,
+    clock: fn() -> Instant,
+}
+
+/// What all runs share.
 #[derive(Debug)]
-pub struct LocalBackend {
+struct Directory {
     root: PathBuf,
-    /// Directories with names that aren't flushed yet.
-    dirty: Mutex<BTreeSet<PathBuf>>,
+    /// Tells temporary names from one another.
     counter: AtomicU64,
     /// Tells temporary names from those of other processes, on this machine or another.
     nonce: u64,
-    writer: FileWriter,
     naming: Naming,
-    access: Access,
-    stop: Option<Arc<AtomicBool>>,
     reserve: Reserve,
 }
 
-impl LocalBackend {
+/// One run's handle to a repository's directory.
+#[derive(Debug)]
+pub struct LocalBackend {
+    directory: Arc<Directory>,
+    cancel: Cancel,
+    /// Directories with names that this run relies upon and that aren't flushed yet.
+    dirty: Mutex<BTreeSet<PathBuf>>,
+    /// Held by the thread that flushes them: another one that syncs waits for what it has taken.
+    syncing: Mutex<()>,
+    writer: FileWriter,
+    /// Asked by each run, since the directory's owner may change it between them.
+    access: Access,
+    /// The reserve is made at most once by a run: one that had to give it back needs the room itself.
+    reserve_made: Once,
+}
+
+impl LocalStore {
     /// The store in `root`. Nothing is looked at or made yet: a directory that doesn't
-    /// exist lists as empty, and comes into being with the first object.
+    /// exist lists as empty, and comes into being with the first object. The clock, which never
+    /// goes back, is for limits alone.
     #[must_use]
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        let nonce = RandomState::new().build_hasher().finish();
-        let root = root.into();
-        Self {
+    pub fn new(root: impl Into<PathBuf>, clock: fn() -> Instant) -> Self {
+        Self { directory: Directory::new(root.into()), clock }
+    }
+}
+
+impl Store for LocalStore {
+    fn for_run(&self, link: RunLink) -> Arc<dyn Backend> {
+        let RunLink { cancel, limits, notices: _ } = link;
+        let directory = Arc::clone(&self.directory);
+        let backend: Arc<dyn Backend> = Arc::new(LocalBackend::in_directory(directory, cancel.clone()));
+        if limits == RateLimits::default() {
+            return backend;
+        }
+        Arc::new(LimitedBackend::new(backend, limits, cancel, self.clock))
+    }
+
+    fn location(&self) -> String {
+        self.directory.root.display().to_string()
+    }
+}
+
+impl Directory {
+    fn new(root: PathBuf) -> Arc<Self> {
+        Arc::new(Self {
+            counter: AtomicU64::new(0),
+            nonce: RandomState::new().build_hasher().finish(),
+            naming: Naming::default(),
             reserve: Reserve::of(&root),
             root,
+        })
+    }
+}
+
+impl LocalBackend {
+    /// The only handle to the store in `root`, for a run that nothing cancels or limits.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self::in_directory(Directory::new(root.into()), Cancel::new())
+    }
+
+    fn in_directory(directory: Arc<Directory>, cancel: Cancel) -> Self {
+        Self {
+            directory,
+            cancel,
             dirty: Mutex::default(),
-            counter: AtomicU64::new(0),
-            nonce,
+            syncing: Mutex::default(),
             writer: FileWriter::default(),
-            naming: Naming::default(),
             access: Access::default(),
-            stop: None,
+            reserve_made: Once::new(),
         }
     }
 
-    /// Ends listings early, as interrupted, once `stop` is set.
-    #[must_use]
-    pub fn stopping_at(self, stop: Arc<AtomicBool>) -> Self {
-        Self { stop: Some(stop), ..self }
+    fn root(&self) -> &Path {
+        &self.directory.root
     }
 
-    fn failed(&self, operation: Operation, name: &str, source: impl Into<io::Error>) -> BackendError {
-        let object = self.root.join(name).display().to_string();
-        BackendError { operation, object, source: source.into() }
+    fn failed(&self, operation: Operation, name: &str, why: impl Into<Failed>) -> BackendError {
+        why.into().at(operation, self.root().join(name).display().to_string())
     }
 
     /// Makes a directory and those above it that are missing, and remembers to flush them.
     fn make_directory(&self, directory: &Path) -> io::Result<()> {
         let missing: Vec<&Path> = directory.ancestors().take_while(|folder| !folder.exists()).collect();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        if self.access.is_for_group(&self.root) {
+        if self.access.is_for_group(self.root()) {
             // From the top down: the group finds nothing that it can't read.
             missing.iter().rev().try_for_each(|folder| open_directory_to_group(folder))?;
         }
@@ -95,17 +153,17 @@ impl LocalBackend {
 
     /// Writes a file that was just made.
     fn write(&self, file: &mut File, parts: &[&[u8]]) -> io::Result<()> {
-        if self.access.is_for_group(&self.root) {
+        if self.access.is_for_group(self.root()) {
             open_file_to_group(file)?;
         }
         self.writer.write(file, parts)
     }
 
     fn mark_dirty(&self, directories: impl IntoIterator<Item = PathBuf>) {
-        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).extend(directories);
+        self.dirty.lock().extend(directories);
     }
 
-    fn try_create(&self, path: &Path, directory: &Path, parts: &[&[u8]]) -> io::Result<Created> {
+    fn try_create(&self, path: &Path, directory: &Path, parts: &[&[u8]]) -> Result<Created, Failed> {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
         let nameless = match rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
             Err(Errno::NOENT) => {
@@ -143,22 +201,23 @@ impl LocalBackend {
         path: &Path,
         directory: &Path,
         parts: &[&[u8]],
-    ) -> io::Result<Created> {
-        let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let temporary = directory.join(format!("{TEMPORARY}{:016x}-{number}", self.nonce));
+    ) -> Result<Created, Failed> {
+        let number = self.directory.counter.fetch_add(1, Ordering::Relaxed);
+        let temporary = directory.join(format!("{TEMPORARY}{:016x}-{number}", self.directory.nonce));
         let file = open_new(&temporary)?;
         let written = self.write(&mut File::from(file), parts);
-        let written = written.and_then(|()| self.naming.give(&temporary, path));
+        let written =
+            written.map_err(Failed::from).and_then(|()| self.directory.naming.give(&temporary, path));
         // After a rename the temporary name is gone already.
         let _ = fs::remove_file(&temporary);
         written
     }
 
     /// The folders whose names begin with `prefix`.
-    fn folders_of(&self, prefix: &str) -> io::Result<Vec<PathBuf>> {
+    fn folders_of(&self, prefix: &str) -> Result<Vec<PathBuf>, Failed> {
         let (above, beginning) = prefix.rsplit_once('/').unwrap_or(("", prefix));
         self.refuse_links(above)?;
-        let above = self.root.join(above);
+        let above = self.root().join(above);
         if beginning.is_empty() {
             return Ok(vec![above]);
         }
@@ -176,8 +235,8 @@ impl LocalBackend {
 
     /// Fails if a part of a folder's name is a symbolic link: it might lead anywhere. The repository's
     /// own directory may be reached by links.
-    fn refuse_links(&self, folder: &str) -> io::Result<()> {
-        let mut path = self.root.clone();
+    fn refuse_links(&self, folder: &str) -> Result<(), Failed> {
+        let mut path = self.root().to_owned();
         for part in folder.split('/').filter(|part| !part.is_empty()) {
             path.push(part);
             if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
@@ -188,15 +247,15 @@ impl LocalBackend {
     }
 
     /// Everything below a folder, which has so many parts in its name.
-    fn walk(&self, folder: &Path, parts: usize, found: &mut dyn FnMut(Found)) -> io::Result<()> {
+    fn walk(&self, folder: &Path, parts: usize, found: &mut dyn FnMut(Found)) -> Result<(), Failed> {
         let Some(entries) = read_folder(folder)? else { return Ok(()) };
         for entry in entries {
-            if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                return Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted"));
+            if self.cancel.is_cancelled() {
+                return Err(Failed::of(BackendErrorKind::Cancelled));
             }
             let entry = entry?;
             let (path, file_name, kind) = (entry.path(), entry.file_name(), entry.file_type()?);
-            let below = path.strip_prefix(&self.root).unwrap_or(&path);
+            let below = path.strip_prefix(self.root()).unwrap_or(&path);
             let Some(name) = below.to_str().filter(|name| name.len() <= NAME_BYTES_MAX) else {
                 let name = below.to_string_lossy().chars().take(NAME_SHOWN).collect();
                 found(Found::Odd(Odd { name, what: NotAnObject::StrangeName }));
@@ -228,21 +287,21 @@ impl LocalBackend {
                 }
                 // Removed since the directory was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
     /// Opens an object, without waiting for whoever would write into a named pipe. Returns its size, too.
-    fn open(&self, name: &str) -> io::Result<(File, u64)> {
+    fn open(&self, name: &str) -> Result<(File, u64), Failed> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match rustix::fs::open(self.root.join(name), flags, Mode::empty()) {
+        let file = match rustix::fs::open(self.root().join(name), flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
             Err(Errno::LOOP) => return Err(NotAnObject::SymbolicLink.into()),
             Err(Errno::NXIO) => return Err(NotAnObject::Socket.into()),
             // Where a file stands in a folder's place, there is no object.
-            Err(Errno::NOTDIR) => return Err(io::ErrorKind::NotFound.into()),
+            Err(Errno::NOTDIR) => return Err(Failed::of(BackendErrorKind::NotFound)),
             Err(error) => return Err(error.into()),
         };
         let metadata = file.metadata()?;
@@ -277,37 +336,32 @@ fn read_folder(folder: &Path) -> io::Result<Option<fs::ReadDir>> {
 
 impl Backend for LocalBackend {
     fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
-        let path = self.root.join(name);
-        let directory = path.parent().unwrap_or(&self.root).to_owned();
-        let created = match self.try_create(&path, &directory, parts) {
-            Err(error)
-                if is_full(&error)
-                    && self.reserve.give_back_for(parts.iter().map(|part| part.len()).sum()) =>
-            {
-                self.try_create(&path, &directory, parts)
-            }
-            other => other,
-        };
-        let created = created.map_err(|error| self.failed(Operation::Create, name, error))?;
+        let path = self.root().join(name);
+        let directory = path.parent().unwrap_or(self.root()).to_owned();
+        let mut created = self.try_create(&path, &directory, parts);
+        if created.as_ref().is_err_and(|failed| failed.kind == BackendErrorKind::Full) {
+            let bytes = parts.iter().map(|part| part.len()).sum();
+            let again = || self.try_create(&path, &directory, parts);
+            created = self.directory.reserve.give_back_for(bytes, again).unwrap_or(created);
+        }
+        let created = created.map_err(|failed| self.failed(Operation::Create, name, failed))?;
         // Not before there is a directory to keep room in; and a probe leaves nothing behind.
         if !name.starts_with(PROBE_FOLDER) {
-            self.reserve.make();
+            self.reserve_made.call_once(|| self.directory.reserve.make());
         }
         // Also when it was there, and the directories above: whoever made them may not have
         // flushed their names yet.
-        let own = directory.ancestors().take_while(|directory| directory.starts_with(&self.root));
+        let own = directory.ancestors().take_while(|directory| directory.starts_with(self.root()));
         self.mark_dirty(own.map(Path::to_owned));
         Ok(created)
     }
 
     fn sync(&self) -> Result<(), BackendError> {
-        let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        let _syncing = self.syncing.lock();
+        let dirty = std::mem::take(&mut *self.dirty.lock());
         let flushed = dirty.iter().try_for_each(|directory| {
-            flush(directory).map_err(|source| BackendError {
-                operation: Operation::Sync,
-                object: directory.display().to_string(),
-                source,
-            })
+            let object = directory.display().to_string();
+            flush(directory).map_err(|error| BackendError::of_system(Operation::Sync, object, error))
         });
         if flushed.is_err() {
             // None of it counts as durable.
@@ -317,12 +371,14 @@ impl Backend for LocalBackend {
     }
 
     fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
-        let mut read = || -> io::Result<()> {
+        let too_large = || Failed::of(BackendErrorKind::Unusable(Unusable::TooLarge));
+        let mut read = || {
             let (file, size) = self.open(name)?;
             if size > bytes_max {
-                return Err(io::ErrorKind::FileTooLarge.into());
+                return Err(too_large());
             }
-            fill(&file, 0, size as usize, bytes)
+            let size = usize::try_from(size).map_err(|_| too_large())?;
+            Ok(fill(&file, 0, size, bytes)?)
         };
         read().map_err(|error| self.failed(Operation::Read, name, error))
     }
@@ -335,14 +391,14 @@ impl Backend for LocalBackend {
         bytes: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
         self.open(name)
-            .and_then(|(file, _)| fill(&file, offset, length, bytes))
+            .and_then(|(file, _)| Ok(fill(&file, offset, length, bytes)?))
             .map_err(|error| self.failed(Operation::Read, name, error))
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
         let failed = |error| self.failed(Operation::List, prefix, error);
         for folder in self.folders_of(prefix).map_err(failed)? {
-            let parts = folder.strip_prefix(&self.root).map_or(0, |below| below.components().count());
+            let parts = folder.strip_prefix(self.root()).map_or(0, |below| below.components().count());
             let mut take = |entry| match entry {
                 Found::Object(listed) => found(listed),
                 // Their names are taken. Nobody can have asked for the others.
@@ -361,22 +417,22 @@ impl Backend for LocalBackend {
     }
 
     fn survey(&self, found: &mut dyn FnMut(Found)) -> Result<(), BackendError> {
-        self.walk(&self.root, 0, found).map_err(|error| self.failed(Operation::List, "", error))
+        self.walk(self.root(), 0, found).map_err(|error| self.failed(Operation::List, "", error))
     }
 
     fn remove(&self, name: &str) -> Result<(), BackendError> {
-        match fs::remove_file(self.root.join(name)) {
+        match fs::remove_file(self.root().join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other.map_err(|error| self.failed(Operation::Remove, name, error)),
         }
     }
 
     fn expect_one_writer(&self) {
-        self.naming.expect_one_writer();
+        self.directory.naming.expect_one_writer();
     }
 
     fn location(&self) -> String {
-        self.root.display().to_string()
+        self.root().display().to_string()
     }
 }
 

@@ -1,20 +1,24 @@
 //! Objects in memory, for tests.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use crate::{Backend, BackendError, Created, Listed, NAME_BYTES_MAX, Operation};
+use parking_lot::{Mutex, MutexGuard};
 
-/// A store that ends with the process.
-#[derive(Debug, Default)]
+use crate::{
+    Backend, BackendError, BackendErrorKind, Created, Listed, NAME_BYTES_MAX, Operation, RunLink, Store,
+    Unusable,
+};
+
+/// A store that ends with the process. Clones share their objects.
+#[derive(Debug, Default, Clone)]
 pub struct MemoryBackend {
-    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
 }
 
 impl MemoryBackend {
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+        self.objects.lock()
     }
 
     /// Puts bytes in the place of an object, as failing hardware or an attacker would.
@@ -39,8 +43,10 @@ impl Backend for MemoryBackend {
 
     fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         match self.objects().get(name) {
-            None => Err(failed(name, io::ErrorKind::NotFound)),
-            Some(object) if object.len() as u64 > bytes_max => Err(failed(name, io::ErrorKind::FileTooLarge)),
+            None => Err(failed(name, BackendErrorKind::NotFound)),
+            Some(object) if object.len() as u64 > bytes_max => {
+                Err(failed(name, BackendErrorKind::Unusable(Unusable::TooLarge)))
+            }
             Some(object) => {
                 object.clone_into(bytes);
                 Ok(())
@@ -56,7 +62,7 @@ impl Backend for MemoryBackend {
         bytes: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
         let objects = self.objects();
-        let object = objects.get(name).ok_or_else(|| failed(name, io::ErrorKind::NotFound))?;
+        let object = objects.get(name).ok_or_else(|| failed(name, BackendErrorKind::NotFound))?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(object.len());
         let end = start.saturating_add(length).min(object.len());
         object[start..end].clone_into(bytes);
@@ -85,6 +91,17 @@ impl Backend for MemoryBackend {
     }
 }
 
-fn failed(name: &str, kind: io::ErrorKind) -> BackendError {
-    BackendError { operation: Operation::Read, object: name.to_owned(), source: kind.into() }
+/// No call waits for anything, so that there is nothing to cancel, to limit or to tell of.
+impl Store for MemoryBackend {
+    fn for_run(&self, _link: RunLink) -> Arc<dyn Backend> {
+        Arc::new(self.clone())
+    }
+
+    fn location(&self) -> String {
+        Backend::location(self)
+    }
+}
+
+fn failed(name: &str, kind: BackendErrorKind) -> BackendError {
+    BackendError::of_kind(Operation::Read, name, kind)
 }

@@ -8,12 +8,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 use crate::Created;
+use crate::error::Failed;
 
 /// A file system that can't give a name so that another file of that name is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,31 +36,25 @@ impl NoExclusiveNames {
     }
 }
 
-impl From<NoExclusiveNames> for io::Error {
-    fn from(lack: NoExclusiveNames) -> Self {
-        Self::new(io::ErrorKind::Unsupported, lack)
-    }
-}
-
 /// How the names of one store are given.
 #[derive(Debug, Default)]
 pub struct Naming {
-    /// Whether nothing else writes to the store. Set before threads are started that write, so it needs no
-    /// order of its own.
+    /// Whether no other process writes to the store. A run sets it before it starts the threads that create,
+    /// so it needs no order of its own.
     one_writer: AtomicBool,
     /// Held from looking whether a name is free until it is given, where the file system can't do both at
-    /// once: threads of the one writer don't overwrite each other's objects.
+    /// once: the threads of all runs of this process don't overwrite each other's objects.
     giving: Mutex<()>,
 }
 
 impl Naming {
-    /// From now on nothing but this value gives names.
+    /// From now on nothing but this value gives names in the store: it stands for all runs of this process.
     pub fn expect_one_writer(&self) {
         self.one_writer.store(true, Ordering::Relaxed);
     }
 
     /// Gives `temporary` the name `path`, unless there is something of that name. Its own name may stay.
-    pub fn give(&self, temporary: &Path, path: &Path) -> io::Result<Created> {
+    pub fn give(&self, temporary: &Path, path: &Path) -> Result<Created, Failed> {
         let link = match rustix::fs::link(temporary, path) {
             Ok(()) => return Ok(Created::New),
             // The answer may have been lost, and the request sent again (NFS).
@@ -80,7 +75,7 @@ impl Naming {
         if !self.one_writer.load(Ordering::Relaxed) {
             return Err(NoExclusiveNames { link, rename }.into());
         }
-        let _giving = self.giving.lock().unwrap_or_else(PoisonError::into_inner);
+        let _giving = self.giving.lock();
         if is_there(path)? {
             return Ok(Created::AlreadyThere);
         }

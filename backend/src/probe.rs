@@ -3,12 +3,11 @@
 //! then two writers destroy each other's work without noticing.
 
 use std::fmt;
-use std::io;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Backend, BackendError, Created};
+use crate::{Backend, BackendError, BackendErrorKind, Created};
 
 /// Where the probe's objects are; they are removed when it ends.
 pub(crate) const FOLDER: &str = "probe/";
@@ -120,7 +119,8 @@ pub struct ProbeOptions<'a> {
 }
 
 /// Probes a store. An error means that it couldn't be used at all. What was made is removed. Where only a
-/// single writer can create, the probe is that one: use another value for other work.
+/// single writer can create, the probe declares itself to be that one, for all handles to the same store: use
+/// another [`Store`](crate::Store) for other work.
 pub fn probe(backend: &dyn Backend, options: &ProbeOptions<'_>) -> Result<ProbeReport, BackendError> {
     let mut probe = Probe {
         backend,
@@ -365,7 +365,7 @@ impl Probe<'_> {
 
 /// Whether an error says something about the way to the store, not about what it can do.
 fn is_store_itself(error: &BackendError) -> bool {
-    error.source.kind() == io::ErrorKind::PermissionDenied
+    error.kind == BackendErrorKind::Denied
 }
 
 fn latency(mut times: Vec<Duration>) -> Latency {

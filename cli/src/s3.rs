@@ -1,11 +1,9 @@
 //! Repositories in S3: from the options of the command line to the store.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use keepfast_backend::{Notice, S3Backend, S3Options};
+use keepfast_backend::{S3Options, S3Store};
 use keepfast_engine::EngineError;
 use keepfast_format::names;
 
@@ -19,23 +17,15 @@ pub fn is_s3(place: &str) -> bool {
 
 /// Makes ready to talk to the store at `place`. One to be probed gets small pages and parts,
 /// so that few and small objects show how it deals with many and large ones.
-pub fn connect(
-    place: &str,
-    common: &Common,
-    notice: Notice,
-    stop: Option<Arc<AtomicBool>>,
-    to_probe: bool,
-) -> Result<S3Backend> {
+pub fn connect(place: &str, common: &Common, to_probe: bool) -> Result<S3Store> {
     let mut options = options(place, common)?;
-    options.notice = Some(notice);
-    options.stop = stop;
     if to_probe {
         options.page_objects = 2;
         options.uncontested_prefixes = vec![String::new()];
         options.multipart_from_bytes = PROBE_LARGE_BYTES as u64;
         options.retry_for = options.retry_for.min(Duration::from_secs(20));
     }
-    Ok(S3Backend::connect(options).map_err(EngineError::from)?)
+    Ok(S3Store::connect(options).map_err(EngineError::from)?)
 }
 
 /// From this size on a probe's object is sent in parts.
@@ -76,8 +66,6 @@ fn options(place: &str, common: &Common) -> Result<S3Options> {
         retry_for: Duration::from_secs(args.s3_retry),
         // The names of these hold whose they are. Others, those of snapshots too, are where writers meet.
         uncontested_prefixes: [names::PACKS, names::SESSIONS, names::INDEX].map(str::to_owned).to_vec(),
-        upload_limit_bytes_per_s: common.upload_bytes_per_s(),
-        download_limit_bytes_per_s: common.download_bytes_per_s(),
         ..options
     })
 }

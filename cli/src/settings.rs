@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use keepfast_backend::{Backend, LimitedBackend, LocalBackend, Notice, ProbeOptions, ProbeReport};
+use keepfast_backend::{
+    Backend, Cancel, LocalStore, Notices, ProbeOptions, ProbeReport, RateLimits, RunLink, Store,
+};
 use keepfast_engine::EngineError;
 use keepfast_engine::repo::{Memory, OpenOptions, Repository, SlotLimits, check_cache};
 use keepfast_format::node::Timestamp;
@@ -25,17 +27,29 @@ pub type StopFlag = Arc<AtomicBool>;
 
 /// The store that `--repo` names. Once it is to stop, it waits for nothing any more.
 pub fn backend(common: &Common, stop: Option<StopFlag>) -> Result<Arc<dyn Backend>> {
-    store(common, stop, false)
+    Ok(store(common, false)?.for_run(link(common, stop)))
 }
 
-fn store(common: &Common, stop: Option<StopFlag>, to_probe: bool) -> Result<Arc<dyn Backend>> {
+/// What this run brings along to the store.
+fn link(common: &Common, stop: Option<StopFlag>) -> RunLink {
+    RunLink {
+        cancel: stop.map_or_else(Cancel::new, Cancel::from),
+        limits: RateLimits {
+            upload_bytes_per_s: common.upload_bytes_per_s(),
+            download_bytes_per_s: common.download_bytes_per_s(),
+        },
+        notices: Some(notices(common)),
+    }
+}
+
+fn store(common: &Common, to_probe: bool) -> Result<Arc<dyn Store>> {
     let place = common
         .repo
         .as_deref()
         .filter(|place| !place.is_empty())
         .ok_or_else(|| Usage("no repository given: use --repo, or set KEEPFAST_REPOSITORY".to_owned()))?;
     if s3::is_s3(place) {
-        return Ok(Arc::new(s3::connect(place, common, notice(common), stop, to_probe)?));
+        return Ok(Arc::new(s3::connect(place, common, to_probe)?));
     }
     if let Some((scheme, _)) = place.split_once("://").filter(|(scheme, _)| *scheme != "file") {
         return Err(Usage(format!(
@@ -45,16 +59,7 @@ fn store(common: &Common, stop: Option<StopFlag>, to_probe: bool) -> Result<Arc<
     }
     let path = local_path(place);
     // The directory above a relative path may have no name to open it by.
-    let mut local = LocalBackend::new(std::path::absolute(&path).unwrap_or(path));
-    if let Some(stop) = &stop {
-        local = local.stopping_at(Arc::clone(stop));
-    }
-    let local: Arc<dyn Backend> = Arc::new(local);
-    let (up, down) = (common.upload_bytes_per_s(), common.download_bytes_per_s());
-    if up.is_none() && down.is_none() {
-        return Ok(local);
-    }
-    Ok(Arc::new(LimitedBackend::new(local, up, down, Instant::now, stop)))
+    Ok(Arc::new(LocalStore::new(std::path::absolute(&path).unwrap_or(path), Instant::now)))
 }
 
 /// Whether the repository is in a store beyond a network.
@@ -62,7 +67,7 @@ pub fn is_remote(common: &Common) -> bool {
     common.repo.as_deref().is_some_and(s3::is_s3)
 }
 
-fn notice(common: &Common) -> Notice {
+fn notices(common: &Common) -> Notices {
     let (json, quiet) = (common.json, common.quiet);
     Arc::new(move |line| {
         if !quiet {
@@ -78,7 +83,7 @@ pub fn probe(common: &Common) -> Result<ProbeReport> {
         .map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let tag: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
     let options = ProbeOptions { tag: &tag, large_bytes: s3::PROBE_LARGE_BYTES, clock: Instant::now };
-    let backend = store(common, None, true)?;
+    let backend = store(common, true)?.for_run(link(common, None));
     let place = local_path(common.repo.as_deref().unwrap_or_default());
     let missing: Vec<&Path> = place.ancestors().take_while(|above| !above.exists()).collect();
     let report = keepfast_backend::probe(&*backend, &options).map_err(EngineError::from)?;

@@ -96,8 +96,7 @@ impl FaultyBackend {
         name: &str,
         work: impl FnOnce() -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
-        let failed =
-            |kind: io::ErrorKind| BackendError { operation, object: name.to_owned(), source: kind.into() };
+        let failed = |kind: io::ErrorKind| BackendError::of_system(operation, name, kind.into());
         match self.fate(operation) {
             Fate::Works => work(),
             Fate::Fails(kind) => Err(failed(kind)),

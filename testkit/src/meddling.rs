@@ -38,7 +38,7 @@ impl MeddledBackend {
     fn meddle(&self, operation: Operation, name: &str) -> Result<(), BackendError> {
         match (self.before)(&*self.inner, operation, name) {
             None => Ok(()),
-            Some(kind) => Err(BackendError { operation, object: name.to_owned(), source: kind.into() }),
+            Some(kind) => Err(BackendError::of_system(operation, name, kind.into())),
         }
     }
 }

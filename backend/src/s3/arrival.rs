@@ -8,10 +8,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Store;
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+use super::backoff::Backoff;
 use super::digest::{is_same, md5_of};
 use super::failure::{Class, Failure};
-use super::patience::Patience;
+use super::requests::Requests;
+use crate::{BackendErrorKind as Kind, Unusable};
 
 /// What a store says of an object that it has stored.
 #[derive(Debug, Default)]
@@ -32,13 +35,12 @@ pub(super) struct ETags {
 }
 
 /// The MD5 that an ETag looks like.
-fn md5_in(e_tag: &str) -> Option<String> {
+fn md5_in(e_tag: &str) -> Option<[u8; 16]> {
     let hex = e_tag.trim_start_matches("W/").trim_matches('"');
-    let looks_like_it = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-    looks_like_it.then(|| hex.to_ascii_lowercase())
+    HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.try_into().ok()
 }
 
-impl Store {
+impl Requests {
     /// Compares what the store says that it has stored with what was sent; `crc32` is the checksum
     /// that went with it, if it was that one. Where they differ, the object itself decides.
     pub(super) async fn check_arrival(
@@ -55,43 +57,42 @@ impl Store {
             return Ok(());
         }
         let bytes = parts.iter().map(|part| part.len() as u64).sum();
-        let mut patience = Patience::new(self);
+        let mut backoff = Backoff::new(self);
         let mut there = Vec::new();
         loop {
             there.clear();
             match self.get_once(key, bytes, &mut there).await {
                 Ok(()) => break,
                 // Larger than what was sent.
-                Err(failure) if failure.class == Class::Final(std::io::ErrorKind::FileTooLarge) => break,
-                Err(failure) => patience.wait(failure).await?,
+                Err(failure) if failure.class == Class::Final(Kind::Unusable(Unusable::TooLarge)) => break,
+                Err(failure) => backoff.wait(failure).await?,
             }
         }
         if is_same(&there, parts) {
-            self.e_tags.are_others.store(true, Ordering::Relaxed);
+            self.connection.e_tags.are_others.store(true, Ordering::Relaxed);
             return Ok(());
         }
-        Err(Failure::new(Class::StoredSpoilt, "what the store has stored isn't what was sent to it"))
+        Err(Failure::new(Class::StoredDamaged, "what the store has stored isn't what was sent to it"))
     }
 
     /// Whether a part of an upload arrived as it was sent, as far as that can be told.
     pub(super) fn check_part(&self, e_tag: Option<&str>, parts: &[&[u8]]) -> Result<(), Failure> {
         // Parts can't be read back: only ETags that are known to be right say anything.
-        let is_known = self.e_tags.are_md5.load(Ordering::Relaxed);
+        let is_known = self.connection.e_tags.are_md5.load(Ordering::Relaxed);
         if is_known && self.fits_e_tag(e_tag, parts) == Some(false) {
-            return Err(Failure::new(Class::Spoilt, "a part of an upload didn't arrive as it was sent"));
+            return Err(Failure::new(Class::Damaged, "a part of an upload didn't arrive as it was sent"));
         }
         Ok(())
     }
 
     /// Whether an ETag is the MD5 of these bytes; `None` if it isn't any MD5.
     fn fits_e_tag(&self, e_tag: Option<&str>, parts: &[&[u8]]) -> Option<bool> {
-        if self.e_tags.are_others.load(Ordering::Relaxed) {
+        if self.connection.e_tags.are_others.load(Ordering::Relaxed) {
             return None;
         }
-        let fits =
-            md5_in(e_tag?)? == md5_of(parts).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let fits = md5_in(e_tag?)? == md5_of(parts);
         if fits {
-            self.e_tags.are_md5.store(true, Ordering::Relaxed);
+            self.connection.e_tags.are_md5.store(true, Ordering::Relaxed);
         }
         Some(fits)
     }
@@ -99,13 +100,14 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::md5_in;
+    use super::{md5_in, md5_of};
 
     #[test]
     fn only_what_looks_like_an_md5_is_compared() {
-        let md5 = "900150983cd24fb0d6963f7d28e17f72";
-        assert_eq!(md5_in(&format!("\"{md5}\"")).as_deref(), Some(md5));
-        assert_eq!(md5_in(&md5.to_ascii_uppercase()).as_deref(), Some(md5));
+        let hex = "900150983cd24fb0d6963f7d28e17f72";
+        let md5 = Some(md5_of(&[b"abc"]));
+        assert_eq!(md5_in(&format!("\"{hex}\"")), md5);
+        assert_eq!(md5_in(&hex.to_ascii_uppercase()), md5);
         for other in
             ["", "\"\"", "900150983cd24fb0d6963f7d28e17f7", "900150983cd24fb0d6963f7d28e17f72-2", "x"]
         {

@@ -14,8 +14,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::limit::Limit;
-use super::stop::TICK;
+use super::grace::TICK;
 
 /// Bytes that go over at a time.
 const PIECE_BYTES: usize = 256 << 10;
@@ -24,15 +23,32 @@ const PIECES_WAITING: usize = 3;
 
 /// Counts the bytes that a request has moved, so that one that moves none is noticed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Progress(Arc<AtomicU64>);
+pub(super) struct Progress(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    bytes: AtomicU64,
+    /// Moments in which the caller itself kept the request waiting.
+    waits: AtomicU64,
+}
 
 impl Progress {
     pub(super) fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The request waits for its caller, so that it can't move anything.
+    pub(super) fn wait(&self) {
+        self.0.waits.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Another number after each sign that the request goes on.
+    fn mark(&self) -> u64 {
+        self.bytes() + self.0.waits.load(Ordering::Relaxed)
     }
 }
 
@@ -50,11 +66,11 @@ pub(super) async fn unless_stalled<T>(
     let mut work = std::pin::pin!(work);
     let mut idle = Duration::ZERO;
     loop {
-        let before = progress.bytes();
+        let before = progress.mark();
         let wait = (timeout().saturating_sub(idle)).min(TICK);
         match tokio::time::timeout(wait, &mut work).await {
             Ok(value) => return Ok(value),
-            Err(_) if progress.bytes() != before => idle = Duration::ZERO,
+            Err(_) if progress.mark() != before => idle = Duration::ZERO,
             Err(_) => idle += wait,
         }
         if idle >= timeout() {
@@ -106,10 +122,11 @@ pub(super) fn body(bytes: u64, progress: &Progress) -> (ByteStream, mpsc::Sender
     (ByteStream::new(SdkBody::from_body_1_x(body)), sender)
 }
 
-/// Cuts parts into pieces, and sends them off until all is gone or nobody takes them.
-pub(super) async fn feed(parts: &[&[u8]], pieces: mpsc::Sender<Bytes>, limit: &Limit) {
+/// Cuts parts into pieces, and sends them off until all are gone or no one takes them. `pass` waits until a
+/// number of bytes more may go.
+pub(super) async fn feed(parts: &[&[u8]], pieces: mpsc::Sender<Bytes>, pass: impl AsyncFn(usize)) {
     for piece in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
-        limit.pass(piece.len()).await;
+        pass(piece.len()).await;
         if pieces.send(Bytes::copy_from_slice(piece)).await.is_err() {
             return;
         }
@@ -118,11 +135,13 @@ pub(super) async fn feed(parts: &[&[u8]], pieces: mpsc::Sender<Bytes>, limit: &L
 
 /// The bytes from `from` on, `bytes` of them, of what `parts` are together.
 pub(super) fn cut<'p>(parts: &[&'p [u8]], from: u64, bytes: u64) -> Vec<&'p [u8]> {
-    let (mut skip, mut left) = (from as usize, bytes as usize);
+    // What lies beyond all memory lies beyond the parts, too.
+    let in_memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let (mut skip, mut left) = (in_memory(from), in_memory(bytes));
     let mut out = Vec::new();
     for part in parts {
         let start = skip.min(part.len());
-        let end = (start + left).min(part.len());
+        let end = start.saturating_add(left).min(part.len());
         skip -= start;
         left -= end - start;
         if start < end {

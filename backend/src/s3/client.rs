@@ -21,12 +21,14 @@ use rustls_pki_types::pem::PemObject;
 
 use super::bounded::BoundedAnswers;
 use super::options::S3Options;
+use crate::BackendErrorKind;
+use crate::error::Failed;
 
 /// The region of stores that have none.
 const REGION_OF_OTHERS: &str = "us-east-1";
 
 /// A client as the options want it; keys and region come from the usual places if they aren't given.
-pub(super) async fn client(options: &S3Options) -> io::Result<Client> {
+pub(super) async fn client(options: &S3Options) -> Result<Client, Failed> {
     let http = http_client(options)?;
     let region = RegionProviderChain::first_try(options.region.clone().map(Region::new));
     // Machines outside of AWS have no metadata service, and asking for it takes seconds.
@@ -61,8 +63,8 @@ pub(super) async fn client(options: &S3Options) -> io::Result<Client> {
     }
     let shared = loader.load().await;
     if shared.region().is_none() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
+        return Err(Failed::new(
+            BackendErrorKind::Misconfigured,
             "no region for S3 is known: use --s3-region, or set AWS_REGION",
         ));
     }
@@ -76,7 +78,7 @@ pub(super) async fn client(options: &S3Options) -> io::Result<Client> {
     Ok(Client::from_conf(config.build()))
 }
 
-fn http_client(options: &S3Options) -> io::Result<SharedHttpClient> {
+fn http_client(options: &S3Options) -> Result<SharedHttpClient, Failed> {
     // The store may close a connection that has long been idle just when a request sets out.
     let idle = Duration::from_secs(20);
     let builder = aws_smithy_http_client::Builder::new().pool_idle_timeout(idle);
@@ -91,10 +93,10 @@ fn http_client(options: &S3Options) -> io::Result<SharedHttpClient> {
 }
 
 /// The HTTP client would panic over certificates that it can't read.
-fn check_certificates(pem: &[u8]) -> io::Result<()> {
+fn check_certificates(pem: &[u8]) -> Result<(), Failed> {
     let bad = |why: &str| {
         let why = format!("the file of --s3-ca-file {why}: it must hold certificates in PEM");
-        io::Error::new(io::ErrorKind::InvalidInput, why)
+        Failed::new(BackendErrorKind::Misconfigured, why)
     };
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {

@@ -5,19 +5,22 @@
 //! may mean our own earlier try, whose answer was lost; one that doesn't answer may have
 //! written all the same. In both cases the number at the object says whose it is.
 
-use std::io;
+use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use aws_sdk_s3::types::StorageClass;
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use tokio::sync::mpsc;
 
-use super::Store;
 use super::arrival::Stored;
+use super::backoff::Backoff;
 use super::body::{Progress, body, cut, feed};
 use super::digest::{content_md5, crc32_of, is_same};
 use super::failure::{Class, Failure};
-use super::patience::Patience;
-use crate::Created;
+use super::requests::Requests;
 use crate::traffic::add;
+use crate::{BackendErrorKind as Kind, Created};
 
 /// The name of the metadata with the number of the call.
 pub(super) const CREATE_ID: &str = "keepfast-create";
@@ -66,27 +69,27 @@ impl New<'_> {
 /// So often an object that arrived spoilt is removed and made anew.
 const SPOILT_MAX: u32 = 5;
 
-impl Store {
+impl Requests {
     /// Creates an object unless there is one of its name.
     pub(super) async fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, Failure> {
         let bytes = parts.iter().map(|part| part.len() as u64).sum();
         let starts = |prefix: &String| name.starts_with(prefix.as_str());
-        let classes = &self.options.storage_classes;
+        let classes = &self.options().storage_classes;
         let class = classes.iter().find(|(prefix, _)| starts(prefix)).map(|(_, class)| class.as_str());
-        let uncontested = self.options.uncontested_prefixes.iter().any(starts);
+        let uncontested = self.options().uncontested_prefixes.iter().any(starts);
         let key = self.key(name);
         let mut spoilt = 0;
         loop {
             // Another one each time, so that a late arrival of the spoilt one isn't taken for this.
             let id = random_id()?;
             let new = New { key: &key, parts, bytes, id: &id, class };
-            let created = if uncontested && bytes >= self.options.multipart_from_bytes.max(1) {
+            let created = if uncontested && bytes >= self.options().multipart_from_bytes.max(1) {
                 self.create_in_parts(new).await
             } else {
                 self.create_whole(new).await
             };
             let Err(failure) = created else { return created };
-            if failure.class != Class::StoredSpoilt {
+            if failure.class != Class::StoredDamaged {
                 return Err(failure);
             }
             spoilt += 1;
@@ -114,7 +117,7 @@ impl Store {
 
     /// Creates an object with one request, if all goes well.
     async fn create_whole(&self, new: New<'_>) -> Result<Created, Failure> {
-        let mut patience = Patience::new(self);
+        let mut backoff = Backoff::new(self);
         // Whether an earlier try may have made the object.
         let mut in_doubt = false;
         loop {
@@ -124,7 +127,7 @@ impl Store {
                     Ok(Maker::Another) => return Ok(Created::AlreadyThere),
                     Ok(Maker::Nobody) => in_doubt = false,
                     Err(failure) => {
-                        patience.wait(failure).await?;
+                        backoff.wait(failure).await?;
                         continue;
                     }
                 }
@@ -132,15 +135,15 @@ impl Store {
             match self.put(new).await {
                 Ok(()) => return Ok(Created::New),
                 Err(failure) if failure.class == Class::Taken => {
-                    match self.created_by(new, &mut patience).await? {
+                    match self.created_by(new, &mut backoff).await? {
                         Some(created) => return Ok(created),
                         // It is gone again.
-                        None => patience.wait(failure).await?,
+                        None => backoff.wait(failure).await?,
                     }
                 }
                 Err(failure) => {
                     in_doubt = failure.class == Class::Unknown;
-                    patience.wait(failure).await?;
+                    backoff.wait(failure).await?;
                 }
             }
         }
@@ -150,14 +153,14 @@ impl Store {
     pub(super) async fn created_by(
         &self,
         new: New<'_>,
-        patience: &mut Patience<'_>,
+        backoff: &mut Backoff<'_>,
     ) -> Result<Option<Created>, Failure> {
         loop {
             match self.maker(new).await {
                 Ok(Maker::ThisCall) => return Ok(Some(Created::New)),
                 Ok(Maker::Another) => return Ok(Some(Created::AlreadyThere)),
                 Ok(Maker::Nobody) => return Ok(None),
-                Err(failure) => patience.wait(failure).await?,
+                Err(failure) => backoff.wait(failure).await?,
             }
         }
     }
@@ -167,45 +170,42 @@ impl Store {
         let progress = Progress::default();
         let (stream, pieces) = body(new.bytes, &progress);
         let mut request = self
-            .client
+            .client()
             .put_object()
-            .bucket(&self.options.bucket)
+            .bucket(&self.options().bucket)
             .key(new.key)
             .if_none_match("*")
             .metadata(CREATE_ID, new.id)
             .set_storage_class(new.storage_class())
-            .content_length(new.bytes as i64)
+            .content_length(signed(new.bytes))
             .content_type("application/octet-stream")
             .body(stream);
-        let by_md5 = self.checksum.is(Checksum::MD5);
+        let by_md5 = self.connection.checksum.is(Checksum::MD5);
         let crc32 = (!by_md5).then(|| crc32_of(new.parts));
         request = match &crc32 {
             None => request.content_md5(content_md5(new.parts)),
             Some(crc32) => request.checksum_crc32(crc32),
         };
         let sent = self.ask(&self.counters.puts, &progress, request.send());
-        let answer = self.while_feeding(sent, new.parts, pieces).await;
+        let answer = self.while_feeding(sent, new.parts, pieces, &progress).await;
         add(&self.counters.bytes_up, progress.bytes());
         match answer {
             Ok(answer) => {
-                if self.checksum.is(Checksum::UNTRIED) {
+                if self.connection.checksum.is(Checksum::UNTRIED) {
                     let checked = answer.checksum_crc32().is_some();
-                    self.checksum.set(if checked { Checksum::CRC32 } else { Checksum::MD5 });
+                    self.connection.checksum.set(if checked { Checksum::CRC32 } else { Checksum::MD5 });
                 }
                 let stored = Stored { crc32: answer.checksum_crc32, e_tag: answer.e_tag };
                 self.check_arrival(new.key, new.parts, &stored, crc32.as_deref()).await
             }
             // A store may refuse a checksum that it doesn't know.
             Err(failure)
-                if self.checksum.is(Checksum::UNTRIED)
+                if self.connection.checksum.is(Checksum::UNTRIED)
                     && !by_md5
                     && matches!(failure.status, Some(400 | 501))
-                    && matches!(
-                        failure.class,
-                        Class::Final(io::ErrorKind::Other | io::ErrorKind::Unsupported)
-                    ) =>
+                    && matches!(failure.class, Class::Final(Kind::Other | Kind::Unsupported)) =>
             {
-                self.checksum.set(Checksum::MD5);
+                self.connection.checksum.set(Checksum::MD5);
                 Box::pin(self.put(new)).await
             }
             Err(failure) => Err(failure),
@@ -217,10 +217,11 @@ impl Store {
         &self,
         request: impl Future<Output = T>,
         parts: &[&[u8]],
-        pieces: tokio::sync::mpsc::Sender<bytes::Bytes>,
+        pieces: mpsc::Sender<Bytes>,
+        progress: &Progress,
     ) -> T {
         let feeding = async {
-            feed(parts, pieces, &self.up).await;
+            feed(parts, pieces, async |bytes| self.pass(&self.upload, bytes, progress).await).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -231,11 +232,11 @@ impl Store {
 
     /// Whose the object is.
     async fn maker(&self, new: New<'_>) -> Result<Maker, Failure> {
-        let request = self.client.head_object().bucket(&self.options.bucket).key(new.key);
+        let request = self.client().head_object().bucket(&self.options().bucket).key(new.key);
         let found = match self.ask(&self.counters.gets, &Progress::default(), request.send()).await {
             Ok(found) => found,
             Err(failure) if failure.class == Class::NotFound => return Ok(Maker::Nobody),
-            Err(failure) if failure.class == Class::Final(io::ErrorKind::PermissionDenied) => {
+            Err(failure) if failure.class == Class::Final(Kind::Denied) => {
                 return Err(Failure {
                     message: format!(
                         "{}; whether this run made the object can't be told without reading it",
@@ -246,14 +247,14 @@ impl Store {
             }
             Err(failure) => return Err(failure),
         };
-        let same_size = found.content_length() == Some(new.bytes as i64);
+        let same_size = found.content_length() == Some(signed(new.bytes));
         match found.metadata().and_then(|metadata| metadata.get(CREATE_ID)) {
             Some(id) if id == new.id && same_size => {
                 let stored = Stored { crc32: None, e_tag: found.e_tag };
                 self.check_arrival(new.key, new.parts, &stored, None).await.map(|()| Maker::ThisCall)
             }
             Some(id) if id == new.id => Err(Failure::new(
-                Class::Final(io::ErrorKind::InvalidData),
+                Class::Final(Kind::Untrustworthy),
                 "the store took the object and shows it with another size: don't trust it with data",
             )),
             Some(_) => Ok(Maker::Another),
@@ -273,15 +274,20 @@ impl Store {
 
     /// The parts of an object that lie between two places.
     pub(super) fn part<'p>(&self, new: New<'p>, number: u64) -> Vec<&'p [u8]> {
-        cut(new.parts, number * self.options.part_bytes, self.options.part_bytes)
+        cut(new.parts, number * self.options().part_bytes, self.options().part_bytes)
     }
+}
+
+/// A length as the SDK has it. None that is stored comes near the end of its numbers.
+pub(super) fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn random_id() -> Result<String, Failure> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         let message = format!("the system gives no random bytes: {error}");
-        Failure::new(Class::Final(io::ErrorKind::Other), message)
+        Failure::new(Class::Final(Kind::Other), message)
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(&bytes))
 }

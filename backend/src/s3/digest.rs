@@ -1,14 +1,13 @@
 //! Checksums of objects that are in several parts, and their comparison.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use data_encoding::BASE64;
 use md5::{Digest, Md5};
 
 /// The CRC-32 of parts, as S3 writes it.
 pub(super) fn crc32_of(parts: &[&[u8]]) -> String {
     let mut hasher = crc32fast::Hasher::new();
     parts.iter().for_each(|part| hasher.update(part));
-    BASE64.encode(hasher.finalize().to_be_bytes())
+    BASE64.encode(&hasher.finalize().to_be_bytes())
 }
 
 /// The MD5 of parts.
@@ -20,7 +19,7 @@ pub(super) fn md5_of(parts: &[&[u8]]) -> [u8; 16] {
 
 /// What Content-MD5 says of parts.
 pub(super) fn content_md5(parts: &[&[u8]]) -> String {
-    BASE64.encode(md5_of(parts))
+    BASE64.encode(&md5_of(parts))
 }
 
 /// Whether bytes are those of the parts together.

@@ -1,11 +1,12 @@
 //! What a store's answers mean when they aren't what was asked for, and what to do next.
 
 use std::error::Error;
-use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::BackendErrorKind as Kind;
 
 /// What follows from a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,15 +24,33 @@ pub(super) enum Class {
     /// Too many requests: nothing was done.
     Throttled,
     /// The body didn't arrive as it was sent: nothing was done.
-    Spoilt,
+    Damaged,
     /// The body didn't arrive as it was sent, and is stored.
-    StoredSpoilt,
-    /// The caller wants to end.
-    Stopped,
+    StoredDamaged,
+    /// The run was cancelled.
+    Cancelled,
     /// The store or the way to it failed: whether anything was done isn't known.
     Unknown,
     /// It won't work the next time either.
-    Final(io::ErrorKind),
+    Final(Kind),
+}
+
+impl Class {
+    /// What a failed operation tells its caller.
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Self::NotFound => Kind::NotFound,
+            Self::Cancelled => Kind::Cancelled,
+            Self::Damaged | Self::StoredDamaged => Kind::Untrustworthy,
+            Self::Final(kind) => kind,
+            Self::Taken
+            | Self::Conflict
+            | Self::UploadGone
+            | Self::BeyondEnd
+            | Self::Throttled
+            | Self::Unknown => Kind::Unreachable,
+        }
+    }
 }
 
 /// A request that failed.
@@ -87,8 +106,8 @@ fn answered(status: u16, code: &str, said: &str, region: Option<&str>) -> Failur
 
 fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<String>) {
     let say = |class: Class, advice: &str| (class, Some(advice.to_owned()));
-    let denied = Class::Final(io::ErrorKind::PermissionDenied);
-    let other = Class::Final(io::ErrorKind::Other);
+    let denied = Class::Final(Kind::Denied);
+    let misconfigured = Class::Final(Kind::Misconfigured);
     match (status, code) {
         (
             _,
@@ -102,19 +121,19 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
             | "XAmzContentChecksumMismatch"
             | "IncompleteBody"
             | "InvalidDigest",
-        ) => (Class::Spoilt, None),
+        ) => (Class::Damaged, None),
         (_, "RequestTimeout" | "InternalError" | "ServiceUnavailable" | "OperationAborted") | (408, _) => {
             (Class::Unknown, None)
         }
         (_, "RequestTimeTooSkewed") => say(
-            Class::Final(io::ErrorKind::InvalidInput),
+            misconfigured,
             "this machine's clock and the store's differ too much: set this machine's clock",
         ),
         (_, "NoSuchBucket") => say(
-            other,
+            misconfigured,
             "there is no such bucket: make it with the store's own tools, or check the name and the endpoint",
         ),
-        (_, "InvalidBucketName") => say(other, "check the bucket's name"),
+        (_, "InvalidBucketName") => say(misconfigured, "check the bucket's name"),
         (_, "NoSuchUpload") => (Class::UploadGone, None),
         (
             _,
@@ -127,7 +146,7 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
             let where_it_is =
                 region.map_or("its own region".to_owned(), |region| format!("--s3-region {region}"));
             (
-                other,
+                misconfigured,
                 Some(format!("the bucket is in another region or at another endpoint: use {where_it_is}")),
             )
         }
@@ -142,15 +161,15 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
             say(denied, "the credentials have expired: get new ones and run the command again")
         }
         (_, "XMinioStorageFull" | "InsufficientStorage") | (507, _) => say(
-            Class::Final(io::ErrorKind::StorageFull),
+            Class::Final(Kind::Full),
             "make room there and run the command again; what is stored is sound",
         ),
         (_, "QuotaExceeded" | "BucketQuotaExceeded") => say(
-            Class::Final(io::ErrorKind::QuotaExceeded),
+            Class::Final(Kind::Full),
             "raise the quota or make room, and run the command again; what is stored is sound",
         ),
         (_, "InvalidObjectState") => say(
-            other,
+            Class::Final(Kind::Other),
             "the object was moved to a storage class that can't be read at once: restore it there first",
         ),
         (404, _) => (Class::NotFound, None),
@@ -163,12 +182,12 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
              prefix, or use others",
         ),
         (501, _) => say(
-            Class::Final(io::ErrorKind::Unsupported),
+            Class::Final(Kind::Unsupported),
             "the store lacks something that keepfast needs: `keepfast doctor` says what",
         ),
         // An answer that began well and can't be read was cut or garbled on its way.
         (500.. | 200..=299, _) => (Class::Unknown, None),
-        _ => (other, None),
+        _ => (Class::Final(Kind::Other), None),
     }
 }
 
@@ -185,7 +204,7 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
     for inner in &causes {
         if let Some(CredentialsError::CredentialsNotLoaded(_)) = inner.downcast_ref() {
             return Failure::new(
-                Class::Final(io::ErrorKind::PermissionDenied),
+                Class::Final(Kind::Denied),
                 "no credentials for S3 were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
                  AWS_PROFILE to a profile in ~/.aws",
             );
@@ -199,7 +218,7 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
     }
     if all.contains("certificate") || all.contains("corrupt message") {
         return Failure::new(
-            Class::Final(io::ErrorKind::InvalidData),
+            Class::Final(Kind::Misconfigured),
             format!(
                 "no secure connection: {cause}; if the store's certificate is your own, name its authority \
                  with --s3-ca-file; if the store speaks plain HTTP, write http:// before the endpoint"
@@ -208,7 +227,7 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
     }
     match error {
         SdkError::ConstructionFailure(_) => Failure::new(
-            Class::Final(io::ErrorKind::InvalidInput),
+            Class::Final(Kind::Misconfigured),
             format!("the request can't be made: {all}; check the endpoint, the bucket's name and the region"),
         ),
         SdkError::DispatchFailure(failure) if failure.is_user() => {
@@ -228,14 +247,13 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
 
 #[cfg(test)]
 mod tests {
-    use super::{Class, classify};
-    use std::io::ErrorKind;
+    use super::{Class, Kind, classify};
 
     #[test]
     fn a_missing_bucket_is_not_a_missing_object() {
         assert_eq!(classify(404, "NoSuchKey", None).0, Class::NotFound);
         assert_eq!(classify(404, "", None).0, Class::NotFound);
-        assert_eq!(classify(404, "NoSuchBucket", None).0, Class::Final(ErrorKind::Other));
+        assert_eq!(classify(404, "NoSuchBucket", None).0, Class::Final(Kind::Misconfigured));
         assert_eq!(classify(404, "NoSuchUpload", None).0, Class::UploadGone);
     }
 
@@ -249,7 +267,7 @@ mod tests {
         }
         assert_eq!(classify(409, "ConditionalRequestConflict", None).0, Class::Conflict);
         assert_eq!(classify(412, "PreconditionFailed", None).0, Class::Taken);
-        assert_eq!(classify(403, "AccessDenied", None).0, Class::Final(ErrorKind::PermissionDenied));
+        assert_eq!(classify(403, "AccessDenied", None).0, Class::Final(Kind::Denied));
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
-use super::Store;
+use super::backoff::Backoff;
 use super::body::{Progress, body};
-use super::create::{CREATE_ID, New};
+use super::create::{CREATE_ID, New, signed};
 use super::digest::content_md5;
 use super::failure::{Class, Failure};
-use super::patience::Patience;
+use super::requests::Requests;
 use crate::Created;
 use crate::traffic::add;
 
@@ -19,10 +19,10 @@ enum Ended {
     Again(Failure),
 }
 
-impl Store {
-    /// As [`Store::create`]. An upload that isn't completed is aborted, so that nothing is left.
+impl Requests {
+    /// As [`Requests::create`]. An upload that isn't completed is aborted, so that nothing is left.
     pub(super) async fn create_in_parts(&self, new: New<'_>) -> Result<Created, Failure> {
-        let mut patience = Patience::new(self);
+        let mut backoff = Backoff::new(self);
         loop {
             let upload = self.begin_upload(new).await?;
             let ended = self.upload_parts(new, &upload).await;
@@ -31,18 +31,18 @@ impl Store {
             }
             match ended? {
                 Ended::With(created) => return Ok(created),
-                Ended::Again(failure) => patience.wait(failure).await?,
+                Ended::Again(failure) => backoff.wait(failure).await?,
             }
         }
     }
 
     async fn begin_upload(&self, new: New<'_>) -> Result<String, Failure> {
-        let mut patience = Patience::new(self);
+        let mut backoff = Backoff::new(self);
         loop {
             let request = self
-                .client
+                .client()
                 .create_multipart_upload()
-                .bucket(&self.options.bucket)
+                .bucket(&self.options().bucket)
                 .key(new.key)
                 .metadata(CREATE_ID, new.id)
                 .set_storage_class(new.storage_class())
@@ -53,51 +53,56 @@ impl Store {
                     None => {
                         let failure =
                             Failure::new(Class::Unknown, "the store began an upload and didn't name it");
-                        patience.wait(failure).await?;
+                        backoff.wait(failure).await?;
                     }
                 },
-                Err(failure) => patience.wait(failure).await?,
+                Err(failure) => backoff.wait(failure).await?,
             }
         }
     }
 
     async fn upload_parts(&self, new: New<'_>, upload: &str) -> Result<Ended, Failure> {
         let mut done = Vec::new();
-        for number in 0..new.bytes.div_ceil(self.options.part_bytes) {
-            let mut patience = Patience::new(self);
+        // S3 counts from 1.
+        for (number, at) in (1_i32..).zip(0..new.bytes.div_ceil(self.options().part_bytes)) {
+            let parts = self.part(new, at);
+            let mut backoff = Backoff::new(self);
             loop {
-                match self.upload_part(new, upload, number).await {
+                match self.upload_part(new, upload, number, &parts).await {
                     Ok(part) => break done.push(part),
                     Err(failure) if failure.class == Class::UploadGone => return Ok(Ended::Again(failure)),
-                    Err(failure) => patience.wait(failure).await?,
+                    Err(failure) => backoff.wait(failure).await?,
                 }
             }
         }
         self.complete(new, upload, done).await
     }
 
-    async fn upload_part(&self, new: New<'_>, upload: &str, number: u64) -> Result<CompletedPart, Failure> {
-        let parts = self.part(new, number);
+    async fn upload_part(
+        &self,
+        new: New<'_>,
+        upload: &str,
+        number: i32,
+        parts: &[&[u8]],
+    ) -> Result<CompletedPart, Failure> {
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let progress = Progress::default();
         let (stream, pieces) = body(bytes, &progress);
-        // S3 counts from 1.
-        let number = number as i32 + 1;
         let request = self
-            .client
+            .client()
             .upload_part()
-            .bucket(&self.options.bucket)
+            .bucket(&self.options().bucket)
             .key(new.key)
             .upload_id(upload)
             .part_number(number)
-            .content_length(bytes as i64)
-            .content_md5(content_md5(&parts))
+            .content_length(signed(bytes))
+            .content_md5(content_md5(parts))
             .body(stream);
         let sent = self.ask(&self.counters.puts, &progress, request.send());
-        let answer = self.while_feeding(sent, &parts, pieces).await;
+        let answer = self.while_feeding(sent, parts, pieces, &progress).await;
         add(&self.counters.bytes_up, progress.bytes());
         let e_tag = answer?.e_tag;
-        self.check_part(e_tag.as_deref(), &parts)?;
+        self.check_part(e_tag.as_deref(), parts)?;
         Ok(CompletedPart::builder().part_number(number).set_e_tag(e_tag).build())
     }
 
@@ -108,12 +113,12 @@ impl Store {
         parts: Vec<CompletedPart>,
     ) -> Result<Ended, Failure> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let mut patience = Patience::new(self);
+        let mut backoff = Backoff::new(self);
         loop {
             let request = self
-                .client
+                .client()
                 .complete_multipart_upload()
-                .bucket(&self.options.bucket)
+                .bucket(&self.options().bucket)
                 .key(new.key)
                 .upload_id(upload)
                 .if_none_match("*")
@@ -124,7 +129,7 @@ impl Store {
             };
             // All but a plain refusal may come after the upload was completed.
             if matches!(failure.class, Class::Taken | Class::UploadGone | Class::Unknown | Class::NotFound)
-                && let Some(created) = self.created_by(new, &mut patience).await?
+                && let Some(created) = self.created_by(new, &mut backoff).await?
             {
                 return Ok(Ended::With(created));
             }
@@ -132,7 +137,7 @@ impl Store {
                 Class::NotFound => return Ok(Ended::Again(Failure { class: Class::UploadGone, ..failure })),
                 // S3 asks for a new upload after a conflict.
                 Class::Taken | Class::UploadGone | Class::Conflict => return Ok(Ended::Again(failure)),
-                _ => patience.wait(failure).await?,
+                _ => backoff.wait(failure).await?,
             }
         }
     }
@@ -141,9 +146,9 @@ impl Store {
     async fn abort(&self, new: New<'_>, upload: &str) {
         for _ in 0..3 {
             let request = self
-                .client
+                .client()
                 .abort_multipart_upload()
-                .bucket(&self.options.bucket)
+                .bucket(&self.options().bucket)
                 .key(new.key)
                 .upload_id(upload);
             match self.ask(&self.counters.deletes, &Progress::default(), request.send()).await {

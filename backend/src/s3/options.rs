@@ -1,12 +1,7 @@
 //! Where a repository in S3 is, and how to talk to the store.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-
-/// Tells the caller of something worth a line, such as a store that doesn't answer for a while.
-pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Keys that are given, not looked for.
 #[derive(Clone)]
@@ -65,15 +60,6 @@ pub struct S3Options {
     pub part_bytes: u64,
     /// Objects on a page of a listing, at most 1000.
     pub page_objects: u16,
-    /// Bytes of objects to send in a second, at most.
-    pub upload_limit_bytes_per_s: Option<u64>,
-    /// Bytes of objects to receive in a second, at most.
-    pub download_limit_bytes_per_s: Option<u64>,
-    /// Hears of long waits.
-    pub notice: Option<Notice>,
-    /// Set when the caller wants to end: then nothing is waited for any more, and what goes well may
-    /// go on for a moment.
-    pub stop: Option<Arc<AtomicBool>>,
     /// A clock that never goes back; for patience and limits alone.
     pub clock: fn() -> Instant,
 }
@@ -99,10 +85,6 @@ impl S3Options {
             uncontested_prefixes: Vec::new(),
             part_bytes: 16 << 20,
             page_objects: 1000,
-            upload_limit_bytes_per_s: None,
-            download_limit_bytes_per_s: None,
-            notice: None,
-            stop: None,
             clock,
         }
     }

@@ -1,21 +1,20 @@
 //! Reading, listing and removing.
 
-use std::io;
 use std::ops::ControlFlow;
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::ChecksumMode;
 
-use super::Store;
+use super::backoff::Backoff;
 use super::body::{Progress, unless_stalled};
 use super::failure::{Class, Failure};
-use super::patience::Patience;
-use super::stop::stopped;
+use super::grace::cancelled;
+use super::requests::Requests;
 use crate::traffic::add;
-use crate::{Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd};
+use crate::{BackendErrorKind as Kind, Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd, Unusable};
 
 /// Room that is made before anything has come, at most.
-const RESERVED_BYTES_MAX: u64 = 256 << 20;
+const RESERVED_BYTES_MAX: usize = 256 << 20;
 
 /// Characters of a name that is too long to be an object's, in messages.
 const NAME_SHOWN: usize = 100;
@@ -46,7 +45,7 @@ pub(super) trait Sink {
 
 impl Sink for Vec<u8> {
     fn expect(&mut self, bytes: u64) {
-        self.reserve_exact(bytes.min(RESERVED_BYTES_MAX) as usize);
+        self.reserve_exact(at_most(bytes, RESERVED_BYTES_MAX));
     }
 
     fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
@@ -77,10 +76,10 @@ struct Receiving<'s> {
 
 impl Receiving<'_> {
     fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
-        let skipped = (self.skip).min(piece.len() as u64);
-        self.skip -= skipped;
-        let piece = &piece[skipped as usize..];
-        let piece = &piece[..self.left.min(piece.len() as u64) as usize];
+        let skipped = at_most(self.skip, piece.len());
+        self.skip -= skipped as u64;
+        let piece = &piece[skipped..];
+        let piece = &piece[..at_most(self.left, piece.len())];
         self.left -= piece.len() as u64;
         self.done += piece.len() as u64;
         if !piece.is_empty() {
@@ -90,16 +89,16 @@ impl Receiving<'_> {
     }
 }
 
-impl Store {
+impl Requests {
     /// A whole object, into `bytes`.
     pub(super) async fn get(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         let key = self.key(name);
-        let mut patience = Patience::new(self);
+        let mut backoff = Backoff::new(self);
         loop {
             bytes.clear();
             match self.get_once(&key, bytes_max, bytes).await {
                 Ok(()) => return Ok(()),
-                Err(failure) => patience.wait(failure).await?,
+                Err(failure) => backoff.wait(failure).await?,
             }
         }
     }
@@ -123,7 +122,7 @@ impl Store {
         sink: &mut dyn Sink,
     ) -> Result<(), Failure> {
         let key = self.key(name);
-        let mut patience = Patience::new(self);
+        let mut backoff = Backoff::new(self);
         let mut done = 0;
         loop {
             let rest = Range { offset: range.offset + done, bytes: range.bytes - done };
@@ -135,9 +134,9 @@ impl Store {
             };
             if receiving.done > 0 {
                 done += receiving.done;
-                patience = Patience::new(self);
+                backoff = Backoff::new(self);
             }
-            patience.wait(failure).await?;
+            backoff.wait(failure).await?;
         }
     }
 
@@ -150,7 +149,7 @@ impl Store {
         receiving: &mut Receiving<'_>,
     ) -> Result<(), Failure> {
         let progress = Progress::default();
-        let mut request = self.client.get_object().bucket(&self.options.bucket).key(key);
+        let mut request = self.client().get_object().bucket(&self.options().bucket).key(key);
         request = match range {
             Some(Range { offset, bytes }) => {
                 request.range(format!("bytes={offset}-{}", offset.saturating_add(bytes - 1)))
@@ -197,12 +196,12 @@ impl Store {
                         if receiving.take(&piece).is_break() {
                             return Ok(true);
                         }
-                        self.down.pass(piece.len()).await;
+                        self.pass(&self.download, piece.len(), &progress).await;
                     }
                 }
             }
         };
-        let enough = unless_stalled(&progress, || self.stop.stall_timeout(&self.options), receive)
+        let enough = unless_stalled(&progress, || self.stall_timeout(), receive)
             .await
             .map_err(|_| self.stalled())??;
         if !enough && expected.is_some_and(|expected| receiving.done < expected) {
@@ -220,29 +219,29 @@ impl Store {
         let mut tokens = Tokens::default();
         loop {
             // Pages may follow one another without end.
-            if self.stop.is_set(&self.options) {
-                return Err(stopped());
+            if self.grace.is_cancelled() {
+                return Err(cancelled());
             }
-            let mut patience = Patience::new(self);
+            let mut backoff = Backoff::new(self);
             let page = loop {
                 let request = self
-                    .client
+                    .client()
                     .list_objects_v2()
-                    .bucket(&self.options.bucket)
+                    .bucket(&self.options().bucket)
                     .prefix(format!("{own}{prefix}"))
-                    .max_keys(self.options.page_objects.into())
+                    .max_keys(self.options().page_objects.into())
                     .set_continuation_token(token.clone());
                 match self.ask(&self.counters.lists, &Progress::default(), request.send()).await {
                     Ok(page) if is_whole(&page) => break page,
                     Ok(_) => {
                         let why = "a page of a listing came without its end";
-                        patience.wait(Failure::new(Class::Unknown, why)).await?;
+                        backoff.wait(Failure::new(Class::Unknown, why)).await?;
                     }
                     // A listing of nothing is empty; only a bucket can be missing.
                     Err(failure) if failure.class == Class::NotFound => {
-                        return Err(Failure { class: Class::Final(io::ErrorKind::Other), ..failure });
+                        return Err(Failure { class: Class::Final(Kind::Other), ..failure });
                     }
-                    Err(failure) => patience.wait(failure).await?,
+                    Err(failure) => backoff.wait(failure).await?,
                 }
             };
             for object in page.contents() {
@@ -261,7 +260,7 @@ impl Store {
             token = page.next_continuation_token.filter(|next| tokens.is_new(next));
             if token.is_none() {
                 return Err(Failure::new(
-                    Class::Final(io::ErrorKind::InvalidData),
+                    Class::Final(Kind::Untrustworthy),
                     "the store says that a listing goes on and not where: it can't be trusted with a repository",
                 ));
             }
@@ -271,16 +270,21 @@ impl Store {
     /// Removes an object; one that isn't there is fine.
     pub(super) async fn remove(&self, name: &str) -> Result<(), Failure> {
         let key = self.key(name);
-        let mut patience = Patience::new(self);
+        let mut backoff = Backoff::new(self);
         loop {
-            let request = self.client.delete_object().bucket(&self.options.bucket).key(&key);
+            let request = self.client().delete_object().bucket(&self.options().bucket).key(&key);
             match self.ask(&self.counters.deletes, &Progress::default(), request.send()).await {
                 Ok(_) => return Ok(()),
                 Err(failure) if failure.class == Class::NotFound => return Ok(()),
-                Err(failure) => patience.wait(failure).await?,
+                Err(failure) => backoff.wait(failure).await?,
             }
         }
     }
+}
+
+/// The smaller of two numbers of bytes.
+fn at_most(bytes: u64, max: usize) -> usize {
+    usize::try_from(bytes).map_or(max, |bytes| bytes.min(max))
 }
 
 /// What a page names.
@@ -328,7 +332,7 @@ fn is_whole(page: &ListObjectsV2Output) -> bool {
 }
 
 fn too_large() -> Failure {
-    Failure::new(Class::Final(io::ErrorKind::FileTooLarge), "it is larger than such an object can be")
+    Failure::new(Class::Final(Kind::Unusable(Unusable::TooLarge)), "it is larger than such an object can be")
 }
 
 /// Of `bytes 5-9/20`, where it begins and how many bytes that are.

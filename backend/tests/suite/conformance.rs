@@ -1,11 +1,13 @@
 //! What every backend promises, asked of each of them.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use keepfast_backend::{Backend, BackendError, Created, LocalBackend, MemoryBackend, Operation, S3Backend};
+use keepfast_backend::{
+    Backend, BackendError, BackendErrorKind, Created, LocalBackend, MemoryBackend, Operation, RunLink,
+    S3Store, Unusable,
+};
 use keepfast_testkit::servers::{Kind, Server};
 
 use crate::s3;
@@ -73,8 +75,8 @@ fn on_server(kind: Kind, rounds: usize, rounds_in_parts: usize) {
             options.uncontested_prefixes = vec![String::new()];
             options.part_bytes = 5 << 20;
             options.page_objects = 7;
-            let store = S3Backend::connect(options).expect("the options are sound");
-            promise(&Tested { store: Arc::new(store), rounds });
+            let store = S3Store::connect(options).expect("the options are sound");
+            promise(&Tested { store: Arc::new(store.for_run(RunLink::default())), rounds });
         }
     }
 }
@@ -99,10 +101,10 @@ fn listed(store: &dyn Backend, prefix: &str) -> Vec<(String, u64)> {
     found
 }
 
-fn kind<T>(result: Result<T, BackendError>) -> ErrorKind {
+fn kind<T>(result: Result<T, BackendError>) -> BackendErrorKind {
     match result {
         Ok(_) => panic!("it works"),
-        Err(error) => error.source.kind(),
+        Err(error) => error.kind,
     }
 }
 
@@ -216,7 +218,7 @@ fn ranges_end_where_the_object_ends(store: &Tested) {
 fn an_object_over_the_limit_is_refused(store: &Tested) {
     store.create("packs/x", &[b"0123456789"]).expect("it is made");
     assert_eq!(store.read("packs/x", 10).expect("it is there").len(), 10);
-    assert_eq!(kind(store.read("packs/x", 9)), ErrorKind::FileTooLarge);
+    assert_eq!(kind(store.read("packs/x", 9)), BackendErrorKind::Unusable(Unusable::TooLarge));
 }
 
 fn what_is_not_there_is_told_as_not_found(store: &Tested) {
@@ -281,7 +283,7 @@ fn a_full_disk_is_told_as_such_and_leaves_nothing_behind() {
     let store = LocalBackend::new(folder.path());
     store.create("packs/fits", &[&[1; 100_000]]).expect("there is room");
     let error = store.create("packs/too big", &[&[2; 3_000_000]]).expect_err("there is no room");
-    assert_eq!(error.source.kind(), ErrorKind::StorageFull);
+    assert_eq!(error.kind, BackendErrorKind::Full);
     assert!(error.to_string().contains("free some space"), "{error}");
     assert_eq!(files_below(folder.path()), [folder.path().join("packs/fits")]);
     store.create("packs/fits too", &[&[3; 500_000]]).expect("what failed takes no room");

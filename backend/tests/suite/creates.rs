@@ -1,11 +1,10 @@
 //! Creates in S3 whose answers are lost, late, or say less than one would like: each must know
 //! whether it made the object.
 
-use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use keepfast_backend::{Backend, Created};
+use keepfast_backend::{Backend, BackendErrorKind, Created};
 
 use crate::scripted::{Answer, Asked, Scripted, error, md5_etag, status};
 
@@ -132,14 +131,14 @@ fn a_name_that_was_taken_and_is_free_again_is_created() {
 fn an_object_that_was_stored_with_another_size_is_an_error() {
     let store = remembering(|n, _, id| if n == 0 { Answer::Lost } else { made_by(id, 3) });
     let error = store.backend().create("snapshots/x", &[BODY]).expect_err("it can't be trusted");
-    assert_eq!(error.source.kind(), ErrorKind::InvalidData);
+    assert_eq!(error.kind, BackendErrorKind::Untrustworthy);
 }
 
 #[test]
 fn whose_an_object_is_cant_be_told_without_reading() {
     let store = Scripted::new(|n, _| if n == 0 { Answer::Lost } else { status(403) });
     let error = store.backend().create("snapshots/x", &[BODY]).expect_err("nobody knows");
-    assert_eq!(error.source.kind(), ErrorKind::PermissionDenied);
+    assert_eq!(error.kind, BackendErrorKind::Denied);
     assert!(error.to_string().contains("can't be told without reading"), "{error}");
 }
 
@@ -259,7 +258,7 @@ fn what_a_store_keeps_spoilt_is_removed_and_made_anew_where_nobody_fights_over_t
 fn what_is_spoilt_every_time_is_an_error_and_nothing_of_it_stays() {
     let store = odd_store(|_| b"the object's butes".to_vec());
     let error = with_uncontested_packs(&store).create("packs/x", &[BODY]).expect_err("it can't be stored");
-    assert_eq!(error.source.kind(), ErrorKind::InvalidData);
+    assert_eq!(error.kind, BackendErrorKind::Untrustworthy);
     assert!(
         error.to_string().contains("changes what is sent") && error.to_string().contains("https"),
         "{error}"
@@ -272,7 +271,7 @@ fn what_is_spoilt_every_time_is_an_error_and_nothing_of_it_stays() {
 fn a_snapshot_that_is_kept_spoilt_is_an_error_and_is_left() {
     let store = odd_store(|_| b"the object's butes".to_vec());
     let error = with_uncontested_packs(&store).create("snapshots/x", &[BODY]).expect_err("it is spoilt");
-    assert_eq!(error.source.kind(), ErrorKind::InvalidData);
+    assert_eq!(error.kind, BackendErrorKind::Untrustworthy);
     assert!(error.to_string().contains("remove it with the store's own tools"), "{error}");
     assert_eq!(store.verbs(), ["PUT", "GET"]);
 }

@@ -1,15 +1,15 @@
 //! Limits of bandwidth for stores that have none of their own.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use keepfast_backend::{Backend, LimitedBackend, MemoryBackend};
+use keepfast_backend::{Backend, Cancel, LimitedBackend, MemoryBackend, RateLimits};
 
 const BYTES: usize = 100_000;
 
-fn limited(up: Option<u64>, down: Option<u64>, stop: Option<Arc<AtomicBool>>) -> LimitedBackend {
-    LimitedBackend::new(Arc::new(MemoryBackend::default()), up, down, Instant::now, stop)
+fn limited(up: Option<u64>, down: Option<u64>, cancel: &Cancel) -> LimitedBackend {
+    let limits = RateLimits { upload_bytes_per_s: up, download_bytes_per_s: down };
+    LimitedBackend::new(Arc::new(MemoryBackend::default()), limits, cancel.clone(), Instant::now)
 }
 
 fn create_four(backend: &LimitedBackend) -> Duration {
@@ -32,17 +32,19 @@ fn read_four(backend: &LimitedBackend) -> Duration {
 #[test]
 fn what_goes_and_what_comes_are_limited_each_by_itself() {
     // A quarter of a second for each object; the first one doesn't wait.
-    let backend = limited(Some(4 * BYTES as u64), None, None);
+    let backend = limited(Some(4 * BYTES as u64), None, &Cancel::new());
     assert!(create_four(&backend) >= Duration::from_millis(700));
     assert!(read_four(&backend) < Duration::from_millis(700));
-    let backend = limited(None, Some(4 * BYTES as u64), None);
+    let backend = limited(None, Some(4 * BYTES as u64), &Cancel::new());
     assert!(create_four(&backend) < Duration::from_millis(700));
     assert!(read_four(&backend) >= Duration::from_millis(700));
 }
 
 #[test]
-fn nobody_waits_who_is_to_stop() {
-    let backend = limited(Some(1), Some(1), Some(Arc::new(AtomicBool::new(true))));
+fn a_cancelled_run_waits_for_no_limit() {
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let backend = limited(Some(1), Some(1), &cancel);
     create_four(&backend);
     assert!(read_four(&backend) < Duration::from_secs(5));
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "tests say where they are, and what they can't test here")]
 
+mod cancel;
 mod conformance;
 mod creates;
 mod limited;
@@ -9,7 +10,7 @@ mod odd;
 mod plain;
 mod probe;
 mod reads;
+mod runs;
 mod s3;
 mod scripted;
-mod stop;
 mod uploads;

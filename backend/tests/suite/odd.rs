@@ -1,15 +1,17 @@
 //! What stands in a store and isn't an object, and listings and answers that never end.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use keepfast_backend::{Backend, Found, LocalBackend, MemoryBackend, NotAnObject, Odd, Operation, S3Backend};
+use keepfast_backend::{
+    Backend, BackendErrorKind, Cancel, Found, LocalBackend, LocalStore, MemoryBackend, NotAnObject, Odd,
+    Operation, RunLink, S3Backend, Store,
+};
 
 use crate::scripted::{Answer, Scripted};
 
@@ -115,7 +117,7 @@ fn links_inside_of_a_repository_arent_followed() {
     assert_eq!(links, ["epochs", "states/loop"]);
 }
 
-/// However deep directories are, a listing ends; so does one that is to stop.
+/// However deep directories are, a listing ends; so does that of a cancelled run.
 #[test]
 fn listings_of_a_directory_are_bounded() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -123,14 +125,15 @@ fn listings_of_a_directory_are_bounded() {
     fs::create_dir_all(&deep).expect("it can be made");
     fs::write(deep.join("x"), "x").expect("it can be written");
     fs::create_dir_all(folder.path().join("lost+found")).expect("it can be made");
-    let stop = Arc::new(AtomicBool::new(false));
-    let store = LocalBackend::new(folder.path()).stopping_at(Arc::clone(&stop));
-    assert_eq!(listed(&store, "states/"), [""; 0]);
-    let (objects, odd) = surveyed(&store);
+    let cancel = Cancel::new();
+    let link = RunLink { cancel: cancel.clone(), ..RunLink::default() };
+    let store = LocalStore::new(folder.path(), Instant::now).for_run(link);
+    assert_eq!(listed(&*store, "states/"), [""; 0]);
+    let (objects, odd) = surveyed(&*store);
     assert!(objects.is_empty() && odd.len() < 20, "{odd:?}");
     assert_eq!(odd.iter().filter(|(_, what)| *what == NotAnObject::TooDeep).count(), 1, "{odd:?}");
-    stop.store(true, Ordering::Relaxed);
-    assert!(store.list("states/", &mut |_| {}).expect_err("it is to stop").is_interrupted());
+    cancel.cancel();
+    assert!(store.list("states/", &mut |_| {}).expect_err("it is cancelled").is_interrupted());
 }
 
 #[test]
@@ -177,19 +180,22 @@ fn token_of(target: &str) -> Option<u64> {
     rest.split('&').next()?.parse().ok()
 }
 
-/// Pages with ever new names and tokens: only the wish to stop ends that, and it ends it at once.
+/// Pages with ever new names and tokens: only cancelling the run ends that, and it ends it at once.
 #[test]
-fn an_endless_listing_ends_when_it_is_to_stop() {
+fn an_endless_listing_ends_when_the_run_is_cancelled() {
     let store = Scripted::new(|n, _| page(&[format!("states/{n}")], Some(&n.to_string())));
-    let stop = Arc::new(AtomicBool::new(false));
-    let backend = store.backend_with(|options| options.stop = Some(Arc::clone(&stop)));
+    let cancel = Cancel::new();
+    let link = RunLink { cancel: cancel.clone(), ..RunLink::default() };
+    let backend = store.store_with(|_| {}).for_run(link);
     let begun = Instant::now();
     let mut count = 0;
     let listed = backend.list("states/", &mut |_| {
         count += 1;
-        stop.store(count >= 50, Ordering::Relaxed);
+        if count >= 50 {
+            cancel.cancel();
+        }
     });
-    assert!(listed.expect_err("it is to stop").is_interrupted());
+    assert!(listed.expect_err("it is cancelled").is_interrupted());
     assert!(begun.elapsed() < Duration::from_secs(5) && count < 60, "{count} names");
 }
 
@@ -201,7 +207,7 @@ fn a_listing_that_goes_round_in_a_circle_is_refused() {
         page(&[format!("states/{next}")], Some(&next.to_string()))
     });
     let error = store.backend().list("states/", &mut |_| {}).expect_err("it never ends");
-    assert_eq!(error.source.kind(), ErrorKind::InvalidData, "{error}");
+    assert_eq!(error.kind, BackendErrorKind::Untrustworthy, "{error}");
     assert!(store.verbs().len() < 40, "{} pages", store.verbs().len());
 }
 

@@ -1,14 +1,14 @@
 //! Directories on file systems that lack most of what Linux's own have (sshfs, exfat-fuse).
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::thread;
 
-use keepfast_backend::{Backend, Created, Flaw, LimitedBackend, LocalBackend};
+use keepfast_backend::{
+    Backend, BackendErrorKind, Created, Flaw, LocalBackend, LocalStore, RateLimits, RunLink, Store,
+};
 use keepfast_testkit::servers::{Links, PlainDisk};
-use std::sync::Arc;
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -69,12 +69,13 @@ fn what_is_there_can_be_read_listed_and_removed_and_stays_as_it_is() {
     assert!(store.read("packs/x", 100).expect_err("it is gone").is_not_found());
 }
 
-/// The declaration goes through what limits a store.
+/// The declaration goes through what limits a store, and counts for the runs that come after it.
 #[test]
 fn a_single_writer_creates_and_never_overwrites() {
     let (_folder, disk) = disk(Links::Refused);
-    let inner = Arc::new(LocalBackend::new(disk.path()));
-    let store = LimitedBackend::new(inner, Some(1 << 30), None, Instant::now, None);
+    let shared = LocalStore::new(disk.path(), Instant::now);
+    let limits = RateLimits { upload_bytes_per_s: Some(1 << 30), download_bytes_per_s: None };
+    let store = shared.for_run(RunLink { limits, ..RunLink::default() });
     store.expect_one_writer();
     let large = vec![7; 3 << 20];
     assert_eq!(store.create("packs/large", &[&large, b"end"]).expect("it is made"), Created::New);
@@ -83,15 +84,16 @@ fn a_single_writer_creates_and_never_overwrites() {
     let expected = [&large[..], b"end"].concat();
     assert!(store.read("packs/large", 1 << 30).expect("it can be read") == expected);
 
-    // Threads of the one writer meet.
+    // Threads of several runs of the one writer meet.
     let start = Barrier::new(8);
-    let (store, start) = (&store, &start);
+    let (shared, start) = (&shared, &start);
     let winners: Vec<u8> = thread::scope(|scope| {
         let racers: Vec<_> = (0..8)
             .map(|racer| {
                 scope.spawn(move || {
+                    let run = shared.for_run(RunLink::default());
                     start.wait();
-                    let created = store.create("packs/race", &[&[racer]]).expect("it works");
+                    let created = run.create("packs/race", &[&[racer]]).expect("it works");
                     (created == Created::New).then_some(racer)
                 })
             })
@@ -147,7 +149,7 @@ fn what_goes_wrong_otherwise_is_told_as_it_is() {
     fs::write(disk.path().join("packs"), "in the way").expect("it can be written");
     let error = LocalBackend::new(disk.path()).create("packs/x", &[b"x"]).expect_err("it can't be made");
     assert!(error.no_exclusive_names().is_none());
-    assert_eq!(error.source.kind(), ErrorKind::NotADirectory);
+    assert_eq!(error.kind, BackendErrorKind::Other);
 }
 
 #[test]

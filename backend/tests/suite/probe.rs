@@ -1,12 +1,11 @@
 //! Which stores the probe takes and which it refuses.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use keepfast_backend::{
-    Backend, BackendError, Created, Flaw, Listed, LocalBackend, MemoryBackend, Operation, ProbeOptions,
-    ProbeReport, S3Backend, probe,
+    Backend, BackendError, BackendErrorKind, Created, Flaw, Listed, LocalBackend, MemoryBackend, Operation,
+    ProbeOptions, ProbeReport, RunLink, S3Backend, S3Store, probe,
 };
 use keepfast_testkit::servers::{Kind, Server};
 
@@ -33,7 +32,7 @@ fn on_server(kind: Kind) -> S3Backend {
     options.page_objects = 2;
     // The server must outlive the store; the process ends with the test.
     std::mem::forget(server);
-    S3Backend::connect(options).expect("the options are sound")
+    S3Store::connect(options).expect("the options are sound").for_run(RunLink::default())
 }
 
 #[test]
@@ -100,7 +99,7 @@ impl Backend for WrongStore {
     fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         self.0.read_into(name, bytes_max, bytes).map_err(|mut error| {
             if matches!(self.1, Wrong::DeniesMissing) {
-                error.source = io::ErrorKind::PermissionDenied.into();
+                error.kind = BackendErrorKind::Denied;
             }
             error
         })

@@ -1,10 +1,11 @@
 //! Reads and listings in S3 of answers that break off, grow too large, or go on over pages;
 //! and what errors say.
 
-use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use keepfast_backend::{Backend, S3Backend, S3Options};
+use keepfast_backend::{
+    Backend, BackendErrorKind as Kind, RateLimits, RunLink, S3Backend, S3Options, S3Store, Unusable,
+};
 
 use crate::scripted::{Answer, Scripted, error, status};
 
@@ -27,7 +28,7 @@ fn an_object_over_the_limit_is_refused_before_its_bytes_come() {
     let store = Scripted::new(|_, _| Answer::Short(1 << 40, vec![0; 1000]));
     let backend = store.backend();
     let error = backend.read("packs/x", 999).expect_err("it is too large");
-    assert_eq!(error.source.kind(), ErrorKind::FileTooLarge);
+    assert_eq!(error.kind, Kind::Unusable(Unusable::TooLarge));
     assert_eq!(backend.traffic().expect("it counts").bytes_down, 0);
 }
 
@@ -111,21 +112,21 @@ fn a_listing_that_goes_in_circles_is_an_error() {
     for token in [Some("again"), Some("")] {
         let store = Scripted::new(move |_, _| page(&["packs/a"], token));
         let error = store.backend().list("packs/", &mut |_| {}).expect_err("it never ends");
-        assert_eq!(error.source.kind(), ErrorKind::InvalidData, "{error}");
+        assert_eq!(error.kind, Kind::Untrustworthy, "{error}");
     }
 }
 
 #[test]
 fn errors_say_what_to_do() {
     for (answer, kind, words) in [
-        ((403, "InvalidAccessKeyId"), ErrorKind::PermissionDenied, "AWS_ACCESS_KEY_ID"),
-        ((403, "SignatureDoesNotMatch"), ErrorKind::PermissionDenied, "AWS_SECRET_ACCESS_KEY"),
-        ((403, "RequestTimeTooSkewed"), ErrorKind::InvalidInput, "set this machine's clock"),
-        ((403, "AccessDenied"), ErrorKind::PermissionDenied, "allow reading, writing, listing"),
-        ((400, "ExpiredToken"), ErrorKind::PermissionDenied, "have expired"),
-        ((404, "NoSuchBucket"), ErrorKind::Other, "there is no such bucket"),
-        ((301, "PermanentRedirect"), ErrorKind::Other, "another region"),
-        ((507, ""), ErrorKind::StorageFull, "make room"),
+        ((403, "InvalidAccessKeyId"), Kind::Denied, "AWS_ACCESS_KEY_ID"),
+        ((403, "SignatureDoesNotMatch"), Kind::Denied, "AWS_SECRET_ACCESS_KEY"),
+        ((403, "RequestTimeTooSkewed"), Kind::Misconfigured, "set this machine's clock"),
+        ((403, "AccessDenied"), Kind::Denied, "allow reading, writing, listing"),
+        ((400, "ExpiredToken"), Kind::Denied, "have expired"),
+        ((404, "NoSuchBucket"), Kind::Misconfigured, "there is no such bucket"),
+        ((301, "PermanentRedirect"), Kind::Misconfigured, "another region"),
+        ((507, ""), Kind::Full, "make room"),
     ] {
         let store = Scripted::new(move |_, _| error(answer.0, answer.1));
         let backend = store.backend();
@@ -135,7 +136,7 @@ fn errors_say_what_to_do() {
             backend.list("packs/", &mut |_| {}).expect_err("it fails"),
         ];
         for error in errors {
-            assert_eq!(error.source.kind(), kind, "{error}");
+            assert_eq!(error.kind, kind, "{error}");
             let text = error.to_string();
             assert!(text.contains("s3://bucket/packs/") && text.contains(words), "{text}");
         }
@@ -156,7 +157,7 @@ fn an_address_where_nobody_is_ends_soon_and_says_so() {
         ..Scripted::new(|_, _| status(200)).options()
     };
     let begun = Instant::now();
-    let backend = S3Backend::connect(options).expect("nothing is asked yet");
+    let backend = S3Store::connect(options).expect("nothing is asked yet").for_run(RunLink::default());
     let error = backend.read("config/0", 1).expect_err("nobody is there");
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert!(!error.is_not_found() && error.to_string().contains("check the endpoint"), "{error}");
@@ -166,7 +167,7 @@ fn an_address_where_nobody_is_ends_soon_and_says_so() {
 fn certificates_that_arent_any_are_refused() {
     for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let options = S3Options { ca_pem: Some(pem.into()), ..Scripted::new(|_, _| status(200)).options() };
-        let error = S3Backend::connect(options).err().expect("it is refused");
+        let error = S3Store::connect(options).err().expect("it is refused");
         assert!(error.to_string().contains("--s3-ca-file"), "{error}");
     }
 }
@@ -177,10 +178,8 @@ fn a_limit_is_kept_in_both_directions() {
         "GET" => Answer::Is(200, vec![], vec![7; 1 << 20]),
         _ => status(200),
     });
-    let backend = store.backend_with(|options| {
-        options.upload_limit_bytes_per_s = Some(1 << 20);
-        options.download_limit_bytes_per_s = Some(1 << 20);
-    });
+    let limits = RateLimits { upload_bytes_per_s: Some(1 << 20), download_bytes_per_s: Some(1 << 20) };
+    let backend = store.store_with(|_| {}).for_run(RunLink { limits, ..RunLink::default() });
     let timed = |work: &dyn Fn()| {
         let begun = Instant::now();
         work();

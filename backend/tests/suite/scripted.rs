@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keepfast_backend::{S3Backend, S3Credentials, S3Options};
+use keepfast_backend::{RunLink, S3Backend, S3Credentials, S3Options, S3Store};
 use md5::{Digest, Md5};
 
 /// A request as it came.
@@ -116,9 +116,13 @@ impl Scripted {
     }
 
     pub fn backend_with(&self, change: impl FnOnce(&mut S3Options)) -> S3Backend {
+        self.store_with(change).for_run(RunLink::default())
+    }
+
+    pub fn store_with(&self, change: impl FnOnce(&mut S3Options)) -> S3Store {
         let mut options = self.options();
         change(&mut options);
-        S3Backend::connect(options).expect("the options are sound")
+        S3Store::connect(options).expect("the options are sound")
     }
 
     pub fn asked(&self) -> Vec<Asked> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use keepfast_backend::{S3Backend, S3Credentials, S3Options};
+use keepfast_backend::{RunLink, S3Backend, S3Credentials, S3Options, S3Store};
 use keepfast_testkit::proxy::Proxy;
 use keepfast_testkit::servers::{Kind, Server};
 use keepfast_testkit::tree::noise;
@@ -84,7 +84,7 @@ impl Remote {
             }),
             ..S3Options::new(&self.bucket, "some/prefix", Instant::now)
         };
-        S3Backend::connect(options).unwrap()
+        S3Store::connect(options).unwrap().for_run(RunLink::default())
     }
 }
 

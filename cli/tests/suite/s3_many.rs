@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use keepfast_backend::{Backend, S3Backend, S3Credentials, S3Options};
+use keepfast_backend::{RunLink, S3Credentials, S3Options, S3Store};
 use keepfast_testkit::servers::{Kind, Server};
 use keepfast_testkit::store::stored_bytes;
 use keepfast_testkit::tree::noise;
@@ -126,8 +126,8 @@ impl Site {
             }),
             ..S3Options::new(&self.bucket, "all/of/us", Instant::now)
         };
-        let store: Box<dyn Backend> = Box::new(S3Backend::connect(options).unwrap());
-        stored_bytes(&*store, "packs/")
+        let store = S3Store::connect(options).unwrap().for_run(RunLink::default());
+        stored_bytes(&store, "packs/")
     }
 }
 

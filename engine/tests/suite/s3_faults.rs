@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keepfast_backend::{Backend, S3Backend, S3Credentials, S3Options};
+use keepfast_backend::{Backend, RunLink, S3Credentials, S3Options, S3Store};
 use keepfast_engine::EngineError;
 use keepfast_testkit::proxy::{Fault, Plan, Proxy, Requests, Status, When};
 use keepfast_testkit::servers::{Kind, Server};
@@ -72,7 +72,7 @@ impl Place {
             uncontested_prefixes: ["packs/", "sessions/", "index/"].map(str::to_owned).to_vec(),
             ..S3Options::new(&self.bucket, "some/prefix", Instant::now)
         };
-        Arc::new(S3Backend::connect(options).expect("the client can be made"))
+        Arc::new(S3Store::connect(options).expect("the client can be made").for_run(RunLink::default()))
     }
 
     fn direct(&self) -> Arc<dyn Backend> {

@@ -4,10 +4,9 @@
 //! two calls nobody can see, so that an answer that comes late and a next call that comes
 //! late are the same.
 
-use std::io::ErrorKind;
 use std::sync::{Arc, MutexGuard};
 
-use keepfast_backend::{Backend, BackendError, Created, Listed, Operation};
+use keepfast_backend::{Backend, BackendError, BackendErrorKind, Created, Listed, Operation};
 use keepfast_format::names;
 
 use super::world::{Number, Rest, State, World};
@@ -47,8 +46,8 @@ struct Call<'b> {
     name: &'b str,
 }
 
-fn failed(operation: Operation, name: &str, kind: ErrorKind) -> BackendError {
-    BackendError { operation, object: name.to_owned(), source: kind.into() }
+fn failed(operation: Operation, name: &str, kind: BackendErrorKind) -> BackendError {
+    BackendError::of_kind(operation, name, kind)
 }
 
 /// What is made by `init` and never changes.
@@ -66,7 +65,7 @@ impl SimBackend {
     fn begin<'b>(&'b self, operation: Operation, name: &'b str) -> Result<Call<'b>, BackendError> {
         let mut state = self.world.lock();
         if self.is_dead(&state) {
-            return Err(failed(operation, name, ErrorKind::ConnectionReset));
+            return Err(failed(operation, name, BackendErrorKind::Unreachable));
         }
         let me = self.process;
         assert!(
@@ -99,7 +98,7 @@ impl SimBackend {
     fn end<T>(
         &self,
         mut call: Call<'_>,
-        answer: Result<T, ErrorKind>,
+        answer: Result<T, BackendErrorKind>,
         what: &str,
     ) -> Result<T, BackendError> {
         let Call { fate, operation, name, .. } = call;
@@ -121,8 +120,10 @@ impl SimBackend {
         }
         match fate {
             Fate::Works => answer.map_err(|kind| failed(operation, name, kind)),
-            Fate::Fails | Fate::AnswerLost => Err(failed(operation, name, ErrorKind::TimedOut)),
-            Fate::CrashBefore | Fate::CrashAfter => Err(failed(operation, name, ErrorKind::ConnectionReset)),
+            Fate::Fails | Fate::AnswerLost => Err(failed(operation, name, BackendErrorKind::Unreachable)),
+            Fate::CrashBefore | Fate::CrashAfter => {
+                Err(failed(operation, name, BackendErrorKind::Unreachable))
+            }
         }
     }
 
@@ -131,7 +132,7 @@ impl SimBackend {
         let read = call.state.objects.read(name, bytes_max).map(|bytes| take(&bytes));
         let what = match &read {
             Ok(_) => "read",
-            Err(ErrorKind::NotFound) => "not there",
+            Err(BackendErrorKind::NotFound) => "not there",
             Err(_) => "refused",
         };
         self.end(call, read, what)

@@ -1,11 +1,10 @@
 //! The store behind a history: objects in memory, cheap to copy.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use keepfast_backend::{Created, Listed, MemoryBackend};
+use keepfast_backend::{BackendErrorKind, Created, Listed, MemoryBackend, Unusable};
 
 use super::random::Random;
 
@@ -43,10 +42,12 @@ impl Objects {
         Created::New
     }
 
-    pub(super) fn read(&self, name: &str, bytes_max: u64) -> Result<Arc<[u8]>, ErrorKind> {
+    pub(super) fn read(&self, name: &str, bytes_max: u64) -> Result<Arc<[u8]>, BackendErrorKind> {
         match self.by_name.get(name) {
-            None => Err(ErrorKind::NotFound),
-            Some((_, bytes)) if bytes.len() as u64 > bytes_max => Err(ErrorKind::FileTooLarge),
+            None => Err(BackendErrorKind::NotFound),
+            Some((_, bytes)) if bytes.len() as u64 > bytes_max => {
+                Err(BackendErrorKind::Unusable(Unusable::TooLarge))
+            }
             Some((_, bytes)) => Ok(Arc::clone(bytes)),
         }
     }

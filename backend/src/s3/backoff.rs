@@ -3,59 +3,63 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Store;
 use super::failure::{Class, Failure};
+use super::requests::Requests;
 use crate::traffic::add;
 
 /// The first wait is at most this long, each later one at most twice the one before.
 const WAIT_FIRST: Duration = Duration::from_millis(200);
 /// No wait is longer.
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// Waits without anybody being told.
+/// Waits of which no one is told.
 const QUIET: Duration = Duration::from_secs(5);
-/// A body that is spoilt so often isn't spoilt by chance.
-const SPOILT_MAX: u32 = 5;
+/// A body that arrives damaged this often isn't damaged by chance.
+const DAMAGED_MAX: u32 = 5;
 
-/// The patience of one operation.
-pub(super) struct Patience<'s> {
-    store: &'s Store,
+/// The repeats of one operation.
+pub(super) struct Backoff<'r> {
+    requests: &'r Requests,
     began: Option<Instant>,
     tries: u32,
-    spoilt: u32,
+    damaged: u32,
     told: bool,
 }
 
-impl<'s> Patience<'s> {
-    pub(super) fn new(store: &'s Store) -> Self {
-        Self { store, began: None, tries: 0, spoilt: 0, told: false }
+impl<'r> Backoff<'r> {
+    pub(super) fn new(requests: &'r Requests) -> Self {
+        Self { requests, began: None, tries: 0, damaged: 0, told: false }
     }
 
     /// Waits until it is time for the next try; gives the failure back if there is to be none.
     pub(super) async fn wait(&mut self, failure: Failure) -> Result<(), Failure> {
-        let answers = self.store.answered.load(Ordering::Relaxed);
+        let answers = self.requests.connection.has_answered.load(Ordering::Relaxed);
         let overloaded = match failure.class {
             Class::Throttled => true,
             // Only a store that answers can be overloaded; one that is away isn't hit by a knock.
             Class::Unknown => failure.status.is_some(),
             Class::Conflict | Class::Taken | Class::UploadGone => false,
-            Class::Spoilt => {
-                self.spoilt += 1;
-                if self.spoilt >= SPOILT_MAX {
+            Class::Damaged => {
+                self.damaged += 1;
+                if self.damaged >= DAMAGED_MAX {
                     let message = format!(
-                        "{}; this was so {SPOILT_MAX} times: what lies between here and the store changes what is sent",
+                        "{}; this was so {DAMAGED_MAX} times: what lies between here and the store changes what is sent",
                         failure.message
                     );
                     return Err(Failure { message, ..failure });
                 }
                 false
             }
-            Class::NotFound | Class::BeyondEnd | Class::StoredSpoilt | Class::Stopped | Class::Final(_) => {
+            Class::NotFound
+            | Class::BeyondEnd
+            | Class::StoredDamaged
+            | Class::Cancelled
+            | Class::Final(_) => {
                 return Err(failure);
             }
         };
-        let now = (self.store.options.clock)();
+        let now = (self.requests.options().clock)();
         let waited = now - *self.began.get_or_insert(now);
-        let options = &self.store.options;
+        let options = self.requests.options();
         let limit = if answers { options.retry_for } else { options.retry_first_for.min(options.retry_for) };
         if waited >= limit {
             let message = if answers {
@@ -71,18 +75,18 @@ impl<'s> Patience<'s> {
         }
         if waited >= QUIET && !self.told && answers {
             self.told = true;
-            self.store.tell_once(&failure.message, limit);
+            self.requests.tell_once(&failure.message, limit);
         }
         let ceiling = WAIT_FIRST.saturating_mul(1 << self.tries.min(10)).min(WAIT_MAX);
-        let calm = !overloaded || self.store.budget.spend();
+        let calm = !overloaded || self.requests.connection.retry_budget.spend();
         let wait = if calm {
             ceiling.mul_f64(random_fraction())
         } else {
             WAIT_MAX.mul_f64(0.5 + random_fraction() / 2.0)
         };
         self.tries += 1;
-        self.store.stop.sleep(options, wait.min(limit.saturating_sub(waited))).await?;
-        add(&self.store.counters.retries, 1);
+        self.requests.grace.sleep(wait.min(limit.saturating_sub(waited))).await?;
+        add(&self.requests.counters.retries, 1);
         Ok(())
     }
 }

@@ -1,0 +1,152 @@
+//! What the requests of all runs share, and what those of one run have for themselves.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use tokio::runtime::Runtime;
+
+use super::arrival::ETags;
+use super::body::{Progress, unless_stalled};
+use super::budget::RetryBudget;
+use super::create::Checksum;
+use super::failure::{Class, Failure};
+use super::grace::{Grace, TICK};
+use super::options::S3Options;
+use crate::throttle::Throttle;
+use crate::traffic::{Counters, add};
+use crate::{Notices, RunLink};
+
+/// A store that is connected, with what is known of it.
+pub(super) struct Connection {
+    pub client: Client,
+    pub options: S3Options,
+    pub checksum: Checksum,
+    pub e_tags: ETags,
+    pub retry_budget: RetryBudget,
+    /// Whether the store has ever answered.
+    pub has_answered: AtomicBool,
+    /// Always there, until the connection is dropped.
+    pub runtime: Option<Runtime>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Every call waits for its own requests, so that none is under way.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The requests of one run.
+pub(super) struct Requests {
+    pub connection: Arc<Connection>,
+    pub grace: Grace,
+    pub upload: Throttle,
+    pub download: Throttle,
+    pub counters: Counters,
+    notices: Option<Notices>,
+    /// Whether the run was told that the store isn't well, and it hasn't been since.
+    is_told: AtomicBool,
+}
+
+impl Requests {
+    pub(super) fn new(connection: Arc<Connection>, link: RunLink) -> Self {
+        let RunLink { cancel, limits, notices } = link;
+        let clock = connection.options.clock;
+        Self {
+            connection,
+            grace: Grace::new(cancel, clock),
+            upload: Throttle::new(limits.upload_bytes_per_s, clock),
+            download: Throttle::new(limits.download_bytes_per_s, clock),
+            counters: Counters::default(),
+            notices,
+            is_told: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn options(&self) -> &S3Options {
+        &self.connection.options
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.connection.client
+    }
+
+    /// The bucket's name for an object.
+    pub(super) fn key(&self, name: &str) -> String {
+        match self.options().prefix.as_str() {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}/{name}"),
+        }
+    }
+
+    /// How long a request may make no progress.
+    pub(super) fn stall_timeout(&self) -> Duration {
+        self.grace.stall_timeout(self.options().stall_timeout)
+    }
+
+    /// Makes one request and counts it.
+    pub(super) async fn ask<T, E>(
+        &self,
+        count: &AtomicU64,
+        progress: &Progress,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        add(count, 1);
+        // The largest of the SDK's futures; on the heap, it isn't copied from caller to caller.
+        let request = Box::pin(request);
+        let answer = match unless_stalled(progress, || self.stall_timeout(), request).await {
+            Ok(answer) => answer.map_err(|error| Failure::of(&error)),
+            Err(_) => Err(self.stalled()),
+        };
+        let status = answer.as_ref().map_or_else(|failure| failure.status, |_| Some(200));
+        if status.is_some() {
+            self.connection.has_answered.store(true, Ordering::Relaxed);
+        }
+        if status.is_some_and(|status| status < 500) {
+            self.is_told.store(false, Ordering::Relaxed);
+            self.connection.retry_budget.earn();
+        }
+        answer
+    }
+
+    pub(super) fn stalled(&self) -> Failure {
+        let seconds = self.options().stall_timeout.as_secs();
+        Failure::new(Class::Unknown, format!("nothing went on for {seconds} seconds"))
+    }
+
+    /// Waits until `bytes` more may pass. The wait counts as progress: the limit is at fault and not the
+    /// store. Not so once the run is cancelled: its grace is for what goes on, within the limit.
+    pub(super) async fn pass(&self, throttle: &Throttle, bytes: usize, progress: &Progress) {
+        let mut left = throttle.delay_for(bytes);
+        while !left.is_zero() {
+            let nap = left.min(TICK);
+            tokio::time::sleep(nap).await;
+            left -= nap;
+            if !self.grace.is_cancelled() {
+                progress.wait();
+            }
+        }
+    }
+
+    /// Tells the run of trouble, once until the store is well again.
+    pub(super) fn tell_once(&self, message: &str, limit: Duration) {
+        if let Some(notices) = &self.notices
+            && !self.is_told.swap(true, Ordering::Relaxed)
+        {
+            let place = self.options().location();
+            let seconds = limit.as_secs();
+            notices(&format!("{place}: {message}; trying again for up to {seconds} seconds"));
+        }
+    }
+}
