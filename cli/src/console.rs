@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use keepfast_backend::Cancel;
 use keepfast_engine::monitor::{Event, Monitor, Progress};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -24,6 +25,8 @@ pub struct Console {
     quiet: bool,
     bar: ProgressBar,
     progress: Progress,
+    cancel: Cancel,
+    /// The flag of `cancel`.
     stop: Arc<AtomicBool>,
     findings: AtomicU64,
 }
@@ -31,7 +34,8 @@ pub struct Console {
 impl Console {
     /// A console that stops at the first SIGINT or SIGTERM, and ends the process at the second.
     pub fn new(common: &Common) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let cancel = Cancel::new();
+        let stop = cancel.flag();
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
             signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -43,6 +47,7 @@ impl Console {
             quiet: common.quiet,
             bar: ProgressBar::with_draw_target(None, target),
             progress: Progress::default(),
+            cancel,
             stop,
             findings: AtomicU64::new(0),
         })
@@ -51,6 +56,11 @@ impl Console {
     /// Whether anything was skipped or found.
     pub fn has_findings(&self) -> bool {
         self.findings.load(Ordering::Relaxed) > 0
+    }
+
+    /// What signals cancel.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
     /// The flag that signals set.

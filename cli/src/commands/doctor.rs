@@ -2,7 +2,7 @@
 //! is there opens.
 
 use anyhow::Result;
-use keepfast_backend::{Latency, ProbeReport};
+use keepfast_backend::{Cancel, Latency, ProbeReport};
 use keepfast_engine::EngineError;
 use keepfast_engine::repo::{Epochs, Snapshots, find_condemned, older};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ struct Found {
 
 /// Probes the store, then opens what is there.
 pub fn run(common: &Common) -> Result<Outcome> {
-    let location = settings::backend(common, None)?.location();
+    let location = settings::backend(common, Cancel::new())?.location();
     let probed = settings::probe(common)?;
     if !common.json {
         print_probe(&location, &probed);
@@ -70,7 +70,7 @@ pub fn run(common: &Common) -> Result<Outcome> {
 }
 
 fn look(common: &Common) -> Result<Found> {
-    let repository = settings::open_afresh(common, None)?;
+    let repository = settings::open_afresh(common, Cancel::new())?;
     let snapshots = Snapshots::load(&repository)?;
     let (_, mut strange) = repository.check_parameters()?;
     strange.extend(snapshots.ignored.iter().cloned());

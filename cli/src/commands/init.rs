@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use keepfast_backend::ProbeReport;
+use keepfast_backend::{Cancel, ProbeReport};
 use keepfast_engine::EngineError;
 use keepfast_engine::repo::{InitOptions, OpenOptions, Repository, Snapshots, accept, check_cache};
 use keepfast_format::chunker::ChunkerParams;
@@ -20,7 +20,7 @@ use crate::usage::Usage;
 
 /// Makes a repository.
 pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
-    if options.group_readable && settings::is_remote(common) {
+    if options.group_readable && settings::place(common)?.is_remote() {
         return Err(Usage(
             "--group-readable goes with a repository in a directory: who may read a bucket, its policy says"
                 .to_owned(),
@@ -32,7 +32,7 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
     {
         return Err(error.into());
     }
-    let backend = settings::backend(common, None)?;
+    let backend = settings::backend(common, Cancel::new())?;
     let location = backend.location();
     let too_large = |what: &str| Usage(format!("the {what} is too large"));
     let mut init = InitOptions {
@@ -90,8 +90,9 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
 
 /// Lets the group of the repository's directory read what will be in it.
 fn share(common: &Common) -> Result<()> {
-    let place = settings::local_path(common.repo.as_deref().unwrap_or_default());
-    keepfast_backend::share_with_group(&place)
+    let place = settings::place(common)?;
+    let Some(place) = place.directory() else { return Ok(()) };
+    keepfast_backend::share_with_group(place)
         .with_context(|| format!("{} can't be made readable for a group", place.display()))
 }
 

@@ -2,9 +2,8 @@
 
 use clap::Args;
 use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
+use keepfast_operations::{OperationsError, span, units};
 
-use crate::retention::span;
-use crate::units;
 use crate::usage::Usage;
 
 /// What `forget` keeps. A snapshot stays if any of these keeps it.
@@ -94,8 +93,8 @@ fn count(text: &str) -> Result<Count, Usage> {
     }
 }
 
-fn tags(text: &str) -> Result<Tags, Usage> {
-    text.split(',').map(units::tag).collect::<Result<_, _>>().map(Tags).map_err(Usage)
+fn tags(text: &str) -> Result<Tags, OperationsError> {
+    text.split(',').map(units::tag).collect::<Result<_, _>>().map(Tags)
 }
 
 fn group_by(text: &str) -> Result<GroupBy, Usage> {
