@@ -87,6 +87,12 @@ pub enum TextError {
     /// It is an empty label.
     #[error("a label can't be empty")]
     EmptyLabel,
+    /// It doesn't say how many to keep.
+    #[error("give a number, or `all`")]
+    Count,
+    /// It isn't what snapshots can be judged apart by.
+    #[error("{0:?} is none of writer, host, paths and tags")]
+    GroupBy(String),
     /// It is no point in time.
     #[error("{0:?} isn't a time: write it like 2026-01-15, \"2026-01-15 14:30\" or 2026-01-15T14:30:00Z")]
     Time(String),

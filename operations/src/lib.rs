@@ -48,6 +48,7 @@ pub mod host;
 pub mod paths;
 pub mod patterns;
 pub mod place;
+pub mod policy;
 pub mod priority;
 pub mod probe;
 pub mod resources;
