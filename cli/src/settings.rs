@@ -1,6 +1,7 @@
 //! What comes from outside of the command line: the repository, the cache directory, the
 //! machine's and the user's names, the time.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,11 +14,12 @@ use keepfast_operations::cache::{CacheDirectory, CachePlaces, seen_folder};
 use keepfast_operations::host::SystemHost;
 use keepfast_operations::place::{Place, connect};
 use keepfast_operations::probe;
+use keepfast_operations::resources::{RateLimits, Resources};
 
 use crate::args::Common;
 use crate::secrets::{self, Purpose};
 use crate::usage::Usage;
-use crate::{manners, render, s3};
+use crate::{render, s3};
 
 /// Where the repository is.
 pub fn place(common: &Common) -> Result<Place> {
@@ -33,8 +35,21 @@ pub fn backend(common: &Common, cancel: Cancel) -> Result<Arc<dyn Backend>> {
 }
 
 fn link(common: &Common, cancel: Cancel) -> RunLink {
-    let limits = manners::resources(common).limits.for_backend();
+    let limits = resources(common).limits.for_backend();
     RunLink { cancel, limits, notices: Some(notices(common)) }
+}
+
+/// What the command line lets a run use.
+pub fn resources(common: &Common) -> Resources {
+    Resources {
+        threads: common.threads.and_then(NonZeroU16::new),
+        memory_mib: common.memory,
+        limits: RateLimits {
+            upload_bytes_per_s: common.upload_bytes_per_s(),
+            download_bytes_per_s: common.download_bytes_per_s(),
+        },
+        nice: common.nice,
+    }
 }
 
 fn notices(common: &Common) -> Notices {
