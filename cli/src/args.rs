@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use keepfast_engine::prune::Share;
+use keepfast_operations::units;
 
 use crate::retention::Keep;
-use crate::units;
 pub use common::Common;
 
 /// Fast, deduplicating, encrypted backups.

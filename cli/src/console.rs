@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -10,12 +9,12 @@ use anyhow::Result;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keepfast_backend::Cancel;
 use keepfast_engine::run::{Event, Listener, Progress, RunContext};
+use keepfast_operations::host::SystemHost;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::Common;
-use crate::host::SystemHost;
-use crate::{lines, manners, render};
+use crate::{lines, render, settings};
 
 const REDRAW: Duration = Duration::from_millis(100);
 const JSON_PROGRESS: Duration = Duration::from_secs(1);
@@ -44,22 +43,19 @@ impl Console {
         let visible = !common.json && !common.quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
+        let resources = settings::resources(common);
         let display = Arc::new(Display { json: common.json, quiet: common.quiet, bar });
         let listener: Arc<dyn Listener> = Arc::clone(&display) as Arc<dyn Listener>;
         let run = RunContext::new(Arc::new(SystemHost), listener)
             .with_cancel(cancel)
-            .with_threads(manners::threads(common));
+            .with_threads(resources.threads(SystemHost.processors()))
+            .with_limits(resources.limits.for_backend());
         Ok(Self { run, display })
     }
 
     /// What the engine works in.
     pub fn run(&self) -> &RunContext {
         &self.run
-    }
-
-    /// The flag that signals set.
-    pub fn stop_flag(&self) -> Arc<AtomicBool> {
-        self.run.cancel().flag()
     }
 
     /// Whether someone looks at a progress bar.

@@ -3,7 +3,6 @@
 mod args;
 mod commands;
 mod console;
-mod host;
 mod lines;
 mod manners;
 mod patterns;
@@ -14,14 +13,15 @@ mod secrets;
 mod settings;
 mod sources;
 mod streams;
-mod times;
-mod units;
 mod usage;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use keepfast_engine::EngineError;
+use keepfast_operations::OperationsError;
+use keepfast_operations::error::{PlaceError, ResourcesError, SecretError};
+use keepfast_operations::priority::be_nice;
 
 use args::Arguments;
 
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     };
     raise_open_files();
     if arguments.common.nice {
-        manners::be_nice();
+        be_nice();
     }
     let json = arguments.common.json;
     let only_shows = arguments.command.only_shows();
@@ -62,7 +62,21 @@ fn main() -> ExitCode {
 
 /// What can be done about an error whose message doesn't say it, because that is the program's matter.
 fn way_on(error: &anyhow::Error) -> Option<&'static str> {
-    match error.downcast_ref::<EngineError>()? {
+    if let Some(error) = error.downcast_ref::<OperationsError>().filter(|error| error.engine().is_none()) {
+        return match error {
+            OperationsError::Place(PlaceError::Missing) => {
+                Some("--repo or KEEPFAST_REPOSITORY says where it is")
+            }
+            OperationsError::Resources(ResourcesError::Memory { .. }) => {
+                Some("--memory MIB lets the run use more, and without it there is no limit")
+            }
+            OperationsError::Secret(SecretError::Empty { .. }) => {
+                Some("give the variable a value, or unset it to be asked")
+            }
+            _ => None,
+        };
+    }
+    match engine_error(error)? {
         EngineError::UnsafeCache { .. } => {
             Some("--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache")
         }
@@ -100,7 +114,7 @@ fn complete(only_shows: bool, json: bool) -> u8 {
 
 /// Exit codes that scripts may rely on; docs/reference.md lists them.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    match error.downcast_ref::<EngineError>() {
+    match engine_error(error) {
         Some(EngineError::NoRepository { .. }) => 10,
         Some(EngineError::Fenced | EngineError::NameTaken { .. }) => 11,
         Some(EngineError::WrongPassword { .. }) => 12,
@@ -108,7 +122,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(EngineError::Blocked { .. }) => 14,
         Some(EngineError::Interrupted | EngineError::RestoreInterrupted) => 130,
         Some(_) => 1,
-        None if error.is::<usage::Usage>() => 2,
+        None if is_wrong_input(error) => 2,
         None => 1,
     }
 }
@@ -119,4 +133,15 @@ fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     // Where this isn't allowed, the limit that is there does for all but the deepest trees.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// The engine's error, whether it came through an operation or not.
+fn engine_error(error: &anyhow::Error) -> Option<&EngineError> {
+    let through_operation = || error.downcast_ref::<OperationsError>().and_then(OperationsError::engine);
+    error.downcast_ref::<EngineError>().or_else(through_operation)
+}
+
+fn is_wrong_input(error: &anyhow::Error) -> bool {
+    error.is::<usage::Usage>()
+        || error.downcast_ref::<OperationsError>().is_some_and(OperationsError::is_wrong_input)
 }

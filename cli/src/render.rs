@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::lines;
 
-/// Prints an error.
-pub fn error(error: &anyhow::Error, code: u8, json: bool) {
+/// An error with its causes.
+pub fn with_causes(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     // Some errors name their causes themselves.
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -20,6 +20,12 @@ pub fn error(error: &anyhow::Error, code: u8, json: bool) {
             message = format!("{message}: {cause}");
         }
     }
+    message
+}
+
+/// Prints an error.
+pub fn error(error: &anyhow::Error, code: u8, json: bool) {
+    let message = with_causes(error);
     if json {
         lines::message_document(&json!({ "type": "error", "message": message, "exit_code": code }));
     } else {

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-
-use crate::units;
+use keepfast_operations::units;
 
 /// Options of all commands.
 #[derive(Debug, Args)]

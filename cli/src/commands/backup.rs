@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -90,7 +91,8 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
 
 fn archive_options(common: &Common, options: &Backup, console: &Console) -> Result<ArchiveOptions> {
     let mut never_enter = Vec::new();
-    let repository = common.repo.as_deref().map(settings::local_path);
+    let place = settings::place(common)?;
+    let repository = place.directory().map(Path::to_owned);
     for own in repository.into_iter().chain([settings::cache_dir(common)]) {
         never_enter.extend(own.metadata().map(|metadata| (metadata.dev(), metadata.ino())));
     }

@@ -25,8 +25,8 @@ struct Found {
 /// Probes the store, then opens what is there.
 pub fn run(common: &Common) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let location = settings::backend(common, None)?.location();
-    let probed = settings::probe(common)?;
+    let location = settings::backend(common, console.run().link())?.location();
+    let probed = settings::probe(common, console.run().link())?;
     if !common.json {
         print_probe(&location, &probed);
     }
@@ -72,7 +72,7 @@ pub fn run(common: &Common) -> Result<Outcome> {
 }
 
 fn look(common: &Common, console: &Console) -> Result<Found> {
-    let repository = settings::open_afresh(common, Some(console.stop_flag()))?;
+    let repository = settings::open_afresh(common, console.run().link())?;
     let snapshots = Snapshots::load(&repository, console.run())?;
     let (_, mut strange) = check_parameters(&repository)?;
     strange.extend(snapshots.ignored.iter().cloned());

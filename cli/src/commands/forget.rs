@@ -7,13 +7,14 @@ use keepfast_engine::forget::{UndeleteOptions, forget, protect, undelete as brin
 use keepfast_engine::repo::{SnapshotFilter, StoredSnapshot};
 use keepfast_engine::retention::{Candidate, Group};
 use keepfast_format::ids::SessionId;
+use keepfast_operations::calendar::decide_in;
 use serde_json::json;
 
 use super::{Opened, choose, outcome, prune, snapshots};
 use crate::Outcome;
 use crate::args::{Common, Forget, Undelete};
 use crate::console::Console;
-use crate::retention::{decide_in, table, to_json};
+use crate::retention::{table, to_json};
 use crate::usage::Usage;
 use crate::{render, settings};
 
@@ -54,7 +55,13 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         })
         .collect();
     let going = if options.keep.any() {
-        let groups = decide_in(&TimeZone::system(), &candidates, &options.keep, settings::now())?;
+        let groups = decide_in(
+            &TimeZone::system(),
+            &candidates,
+            &options.keep.policy(),
+            options.keep.group_by,
+            settings::now(),
+        )?;
         let going: Vec<SessionId> = groups.iter().flat_map(Group::forgotten).collect();
         if !options.dry_run {
             forget(&repository, &all, &going, console.run())?;

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::doctor;
 use crate::Outcome;
 use crate::args::{Common, Init};
+use crate::console::Console;
 use crate::render;
 use crate::secrets::{self, Purpose};
 use crate::settings;
@@ -20,7 +21,8 @@ use crate::usage::Usage;
 
 /// Makes a repository.
 pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
-    if options.group_readable && settings::is_remote(common) {
+    let console = Console::new(common)?;
+    if options.group_readable && settings::place(common)?.is_remote() {
         return Err(Usage(
             "--group-readable goes with a repository in a directory: who may read a bucket, its policy says"
                 .to_owned(),
@@ -32,7 +34,7 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
     {
         return Err(error.into());
     }
-    let backend = settings::backend(common, None)?;
+    let backend = settings::backend(common, console.run().link())?;
     let location = backend.location();
     let too_large = |what: &str| Usage(format!("the {what} is too large"));
     let mut init = InitOptions {
@@ -52,7 +54,11 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
     if options.group_readable {
         share(common)?;
     }
-    init.single_writer = must_be_single_writer(&settings::probe(common)?, &location, options.unsafe_store)?;
+    init.single_writer = must_be_single_writer(
+        &settings::probe(common, console.run().link())?,
+        &location,
+        options.unsafe_store,
+    )?;
     let password = secrets::password(common, Purpose::Make)?;
     Repository::init(Arc::clone(&backend), password.as_bytes(), &init)?;
     // It shall open as every later command opens it.
@@ -90,8 +96,9 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
 
 /// Lets the group of the repository's directory read what will be in it.
 fn share(common: &Common) -> Result<()> {
-    let place = settings::local_path(common.repo.as_deref().unwrap_or_default());
-    keepfast_backend::share_with_group(&place)
+    let place = settings::place(common)?;
+    let Some(place) = place.directory() else { return Ok(()) };
+    keepfast_backend::share_with_group(place)
         .with_context(|| format!("{} can't be made readable for a group", place.display()))
 }
 

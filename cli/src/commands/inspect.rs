@@ -175,7 +175,7 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
     if matches!(action, CacheAction::Accept) {
         return accept(common, &console);
     }
-    let repository = settings::open(common, Some(console.stop_flag()))?;
+    let repository = settings::open(common, console.run().link())?;
     let cache = settings::cache_dir(common);
     match action {
         CacheAction::Info | CacheAction::Accept => {}
@@ -227,7 +227,7 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
 
 /// Takes what the store shows now for right, whatever was seen before in its place.
 fn accept(common: &Common, console: &Console) -> Result<Outcome> {
-    let repository = settings::open_unseen(common, Some(console.stop_flag()))?;
+    let repository = settings::open_unseen(common, console.run().link())?;
     let snapshots = Snapshots::load(&repository, console.run())?;
     let location = repository.backend().location();
     take(&repository, &snapshots, &settings::memory(common, &location))?;

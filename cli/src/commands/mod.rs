@@ -22,12 +22,13 @@ use keepfast_engine::repo::{
 };
 use keepfast_engine::run::Event;
 use keepfast_format::ids::HolderId;
+use keepfast_operations::times;
 
 use crate::Outcome;
 use crate::args::{Arguments, Command, Common, HostFilter};
 use crate::console::Console;
 use crate::render::{local_time, short_writer};
-use crate::{lines, settings, times};
+use crate::{lines, settings};
 
 /// Runs a command.
 pub fn run(arguments: Arguments) -> Result<Outcome> {
@@ -68,7 +69,7 @@ struct Opened {
 impl Opened {
     /// Opens for a check: everything is read from the store, and what is wrong is for the check to say.
     fn afresh(common: &Common, console: &Console) -> Result<Self> {
-        let repository = settings::open_afresh(common, Some(console.stop_flag()))?;
+        let repository = settings::open_afresh(common, console.run().link())?;
         let snapshots = Snapshots::load(&repository, console.run())?;
         remember_snapshots(&repository, &snapshots, console)?;
         Self::of(repository, snapshots, common, console)
@@ -118,7 +119,7 @@ fn open_best_index(
 /// Opens the repository and reads its snapshots. Says what counts for nothing, and what was seen before
 /// and isn't there.
 fn look(common: &Common, console: &Console) -> Result<(Repository, Snapshots)> {
-    let repository = settings::open(common, Some(console.stop_flag()))?;
+    let repository = settings::open(common, console.run().link())?;
     let snapshots = Snapshots::load(&repository, console.run())?;
     for Ignored { object, why } in repository.ignored().iter().chain(&snapshots.ignored) {
         console.run().notice(format!("{object} counts for nothing: {why}"));

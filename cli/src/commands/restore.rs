@@ -4,10 +4,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 use anyhow::Result;
+use jiff::tz::TimeZone;
 use keepfast_backend::Traffic;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
 use keepfast_engine::{EngineError, list};
+use keepfast_operations::paths::absolute;
+use keepfast_operations::times;
 use serde_json::json;
 
 use super::{Opened, choose, outcome, writers_of};
@@ -17,17 +20,15 @@ use crate::console::Console;
 use crate::manners::{self, Work};
 use crate::patterns;
 use crate::render;
-use crate::settings;
-use crate::times;
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
     let begun = Instant::now();
     let console = Console::new(common)?;
-    let until = options.at.as_deref().map(times::end_of).transpose()?;
+    let until = options.at.as_deref().map(|text| times::end_of(text, &TimeZone::system())).transpose()?;
     let (wanted, folder) = split(options.snapshot.as_deref().unwrap_or("latest"));
     let restore_options = RestoreOptions {
-        target: settings::absolute(&options.target)?,
+        target: absolute(&options.target)?,
         folder: folder.to_vec(),
         paths: options.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
         include: patterns::compile(&options.include, &console)?,

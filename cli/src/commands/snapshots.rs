@@ -9,13 +9,14 @@ use keepfast_engine::repo::{SnapshotFilter, Snapshots, StoredSnapshot};
 use keepfast_engine::run::Event;
 use keepfast_format::ids::HolderId;
 use keepfast_format::snapshot::{Snapshot, Statistics};
+use keepfast_operations::times;
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::{Common, Filter, ListSnapshots};
 use crate::console::Console;
 use crate::lines::visible;
-use crate::{render, settings, times};
+use crate::{render, settings};
 
 /// Lists snapshots.
 pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {

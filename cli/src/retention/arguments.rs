@@ -2,32 +2,29 @@
 
 use clap::Args;
 use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
-
-use crate::retention::span;
-use crate::units;
-use crate::usage::Usage;
+use keepfast_operations::{OperationsError, policy, span};
 
 /// What `forget` keeps. A snapshot stays if any of these keeps it.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "What to keep")]
 pub struct Keep {
     /// The newest N snapshots, or `all`
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = policy::count)]
     pub keep_last: Option<Count>,
     /// The newest of each of the last N hours that have one, or `all`
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = policy::count)]
     pub keep_hourly: Option<Count>,
     /// The same for days
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = policy::count)]
     pub keep_daily: Option<Count>,
     /// The same for weeks, from Monday on
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = policy::count)]
     pub keep_weekly: Option<Count>,
     /// The same for months
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = policy::count)]
     pub keep_monthly: Option<Count>,
     /// The same for years
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = policy::count)]
     pub keep_yearly: Option<Count>,
     /// All that are at most this much older than their group's newest: 12h, 30d, 2w, 1y6m
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
@@ -53,7 +50,7 @@ pub struct Keep {
     pub keep_tags: Vec<Tags>,
     /// Judge snapshots apart by these: writer, host, paths, tags, or nothing. Without `writer`, a
     /// writer that says another's host and paths can make a policy forget that one's snapshots
-    #[arg(long, value_name = "WHAT", value_parser = group_by, default_value = "writer,host,paths")]
+    #[arg(long, value_name = "WHAT", value_parser = policy::group_by, default_value = "writer,host,paths")]
     pub group_by: GroupBy,
 }
 
@@ -87,29 +84,8 @@ impl Keep {
     }
 }
 
-fn count(text: &str) -> Result<Count, Usage> {
-    match text {
-        "all" | "unlimited" => Ok(Count::All),
-        _ => text.parse().map(Count::Number).map_err(|_| Usage("give a number, or `all`".to_owned())),
-    }
-}
-
-fn tags(text: &str) -> Result<Tags, Usage> {
-    text.split(',').map(units::tag).collect::<Result<_, _>>().map(Tags).map_err(Usage)
-}
-
-fn group_by(text: &str) -> Result<GroupBy, Usage> {
-    let mut by = GroupBy { writer: false, host: false, paths: false, tags: false };
-    for name in text.split(',').filter(|_| !text.is_empty()) {
-        match name {
-            "writer" | "writers" => by.writer = true,
-            "host" | "hosts" => by.host = true,
-            "path" | "paths" => by.paths = true,
-            "tag" | "tags" => by.tags = true,
-            _ => return Err(Usage(format!("{name:?} is none of writer, host, paths and tags"))),
-        }
-    }
-    Ok(by)
+fn tags(text: &str) -> Result<Tags, OperationsError> {
+    policy::tags(text).map(Tags)
 }
 
 /// As if each list had been given by a flag.

@@ -200,11 +200,12 @@ mod tests {
     use keepfast_engine::retention::{Candidate, Count, Group, GroupBy, Span};
     use keepfast_format::ids::{HolderId, SessionId};
     use keepfast_format::node::Timestamp;
+    use keepfast_operations::calendar::decide_in;
     use serde_json::json;
 
     use super::{table, to_json};
     use crate::render::rfc3339;
-    use crate::retention::{Keep, decide_in};
+    use crate::retention::Keep;
 
     struct Sample {
         paths: Vec<Vec<u8>>,
@@ -237,7 +238,7 @@ mod tests {
 
     fn decided<'a>(candidates: &[Candidate<'a>], keep: &Keep) -> Vec<Group<'a>> {
         let now = Timestamp { seconds: 1_800_000_000, nanos: 0 };
-        decide_in(&TimeZone::UTC, candidates, keep, now).expect("a policy")
+        decide_in(&TimeZone::UTC, candidates, &keep.policy(), keep.group_by, now).expect("a policy")
     }
 
     #[test]

@@ -38,7 +38,8 @@ fn a_limit_of_memory_is_kept_with_any_number_of_threads() {
     let restored = peak_mib(&desk, &[&limits[..], &what].concat());
     assert!(restored <= 220, "the restore took {restored} MiB");
 
-    desk.run(["backup", "--memory", "100", source]).fails(2, &["--memory 100 is too little", "at least"]);
+    desk.run(["backup", "--memory", "100", source])
+        .fails(2, &["100 MiB of memory is too little", "at least", "--memory"]);
 }
 
 #[test]

@@ -1,29 +1,20 @@
 //! Points in time as people write them, and as the system and other libraries have them.
 
-use anyhow::Result;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp as Instant, Zoned};
 use keepfast_format::node::Timestamp;
 
-use crate::usage::Usage;
+use crate::error::{Result, TextError};
 
-/// How far ahead of this clock another one may be without a word: clocks of machines differ.
+/// How far ahead of this clock another one may be: clocks of machines differ.
 const CLOCKS_DIFFER_S: i64 = 300;
 
-/// The end of the time that a text names, in the machine's time zone unless the text says another. A time is
+/// The end of the time that a text names, in this time zone unless the text says another. A time is
 /// all of its last given unit: a day lasts until midnight, a minute until the next one, and a second, as
 /// `keepfast snapshots` shows it, has its fractions. A fraction is that moment.
-pub fn end_of(text: &str) -> Result<Timestamp, Usage> {
-    end_in(text, &TimeZone::system())
-}
-
-fn end_in(text: &str, zone: &TimeZone) -> Result<Timestamp, Usage> {
-    let wrong = || {
-        Usage(format!(
-            "{text:?} isn't a time: write it like 2026-01-15, \"2026-01-15 14:30\" or 2026-01-15T14:30:00Z"
-        ))
-    };
+pub fn end_of(text: &str, zone: &TimeZone) -> Result<Timestamp> {
+    let wrong = || TextError::Time(text.to_owned());
     let rest = rest_of_unit(text).ok_or_else(wrong)?;
     let end = if let Ok(time) = text.parse::<Instant>() {
         time.checked_add(rest)
@@ -36,7 +27,7 @@ fn end_in(text: &str, zone: &TimeZone) -> Result<Timestamp, Usage> {
         // An hour that a clock shows twice lasts until it has shown it the second time.
         civil.checked_add(rest).and_then(|last| zone.to_ambiguous_timestamp(last).later())
     };
-    end.map(stamp).map_err(|_| wrong())
+    Ok(end.map(stamp).map_err(|_| wrong())?)
 }
 
 /// What of the last given unit is to come after its beginning.
@@ -75,7 +66,7 @@ pub fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
 mod tests {
     use jiff::tz::TimeZone;
 
-    use super::{Timestamp, end_in, is_ahead};
+    use super::{Timestamp, end_of, is_ahead};
 
     /// Central Europe by its present rule, without a database of zones.
     fn berlin() -> TimeZone {
@@ -83,8 +74,10 @@ mod tests {
     }
 
     fn end(text: &str, zone: &TimeZone) -> String {
-        let end = end_in(text, zone).unwrap_or_else(|error| panic!("{text}: {error}"));
-        jiff::Timestamp::new(end.seconds, end.nanos as i32).expect("a time").to_string()
+        let end = end_of(text, zone).unwrap_or_else(|error| panic!("{text}: {error}"));
+        jiff::Timestamp::new(end.seconds, i32::try_from(end.nanos).expect("nanoseconds"))
+            .expect("a time")
+            .to_string()
     }
 
     #[test]
@@ -125,7 +118,7 @@ mod tests {
     #[test]
     fn what_is_no_time_is_refused() {
         for text in ["", "yesterday", "2026", "2026-13-01", "2026-01-15 25:00", "14:30", "2026-01-15 14:3"] {
-            let error = end_in(text, &TimeZone::UTC).expect_err(text);
+            let error = end_of(text, &TimeZone::UTC).expect_err(text);
             assert!(error.to_string().contains("isn't a time"), "{text}: {error}");
         }
     }

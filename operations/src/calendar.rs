@@ -1,14 +1,30 @@
-//! The calendar of a time zone, as retention asks for it.
+//! Retention by the calendar of a time zone.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp as Instant, Zoned};
-use keepfast_engine::retention::{Civil, Span};
+use keepfast_engine::retention::{Calendar, Candidate, Civil, Group, GroupBy, Policy, Span, decide};
 use keepfast_format::node::Timestamp;
 
+use crate::error::Result;
 use crate::times;
 
+/// Decides what becomes of each snapshot by the calendar of a time zone. `now` is the present.
+///
+/// Fails if the policy says nothing about what to keep.
+pub fn decide_in<'a>(
+    zone: &TimeZone,
+    snapshots: &[Candidate<'a>],
+    policy: &Policy,
+    by: GroupBy,
+    now: Timestamp,
+) -> Result<Vec<Group<'a>>> {
+    let calendar =
+        Calendar { civil: &|time| civil(zone, time), before: &|time, span| before(zone, time, span) };
+    Ok(decide(snapshots, policy, by, calendar, now)?)
+}
+
 /// What calendar and clock show in a zone. Times beyond the calendar are taken for its edges.
-pub fn civil(zone: &TimeZone, time: Timestamp) -> Civil {
+fn civil(zone: &TimeZone, time: Timestamp) -> Civil {
     let zoned = zoned(zone, time);
     let week = zoned.date().iso_week_date();
     Civil {
@@ -24,7 +40,7 @@ pub fn civil(zone: &TimeZone, time: Timestamp) -> Civil {
 
 /// The time that lies a span before another. Where a month is too short, it is its last day; days
 /// end at the same hour of the clock, as far as there is one; hours are hours.
-pub fn before(zone: &TimeZone, time: Timestamp, span: Span) -> Timestamp {
+fn before(zone: &TimeZone, time: Timestamp, span: Span) -> Timestamp {
     let earlier = || {
         let span = jiff::Span::new()
             .try_years(span.years)?
@@ -50,7 +66,7 @@ mod tests {
     use keepfast_format::node::Timestamp;
 
     use super::{before, civil};
-    use crate::retention::span;
+    use crate::{span, times};
 
     /// Central Europe by its present rule, without a database of zones.
     fn berlin() -> TimeZone {
@@ -58,10 +74,7 @@ mod tests {
     }
 
     fn time(text: &str) -> Timestamp {
-        let time: jiff::Timestamp = text.parse().expect(text);
-        let nanos = time.as_nanosecond();
-        let seconds = nanos.div_euclid(1_000_000_000);
-        Timestamp { seconds: seconds as i64, nanos: nanos.rem_euclid(1_000_000_000) as u32 }
+        times::stamp(text.parse().expect(text))
     }
 
     #[test]

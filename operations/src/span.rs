@@ -2,22 +2,21 @@
 
 use keepfast_engine::retention::Span;
 
-use crate::usage::Usage;
+use crate::error::{Result, SpanFlaw, TextError};
 
 /// Longer than any calendar reaches, and short enough to be counted in any unit.
 const NUMBER_MAX: u32 = 100_000;
 
 /// Reads a span: numbers with units, each unit at most once, and not zero altogether.
-pub fn parse(text: &str) -> Result<Span, Usage> {
-    let wrong = |why: &str| {
-        Usage(format!(
-            "{text:?} {why}: write a span like 30d, 2w or 1y6m (years, months, weeks, days, hours)"
-        ))
-    };
+pub fn parse(text: &str) -> Result<Span> {
+    Ok(read(text).map_err(|why| TextError::Span { text: text.to_owned(), why })?)
+}
+
+fn read(text: &str) -> Result<Span, SpanFlaw> {
     let mut span = Span::default();
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(|| wrong("lacks a unit"))?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or(SpanFlaw::NoUnit)?;
         let (number, after) = rest.split_at(digits);
         let unit = after.chars().next().unwrap_or_default();
         let field = match unit {
@@ -26,21 +25,24 @@ pub fn parse(text: &str) -> Result<Span, Usage> {
             'w' => &mut span.weeks,
             'd' => &mut span.days,
             'h' => &mut span.hours,
-            _ => return Err(wrong(&format!("has no unit {unit:?} that is known"))),
+            _ => return Err(SpanFlaw::UnknownUnit(unit)),
         };
         if number.is_empty() {
-            return Err(wrong("lacks a number"));
+            return Err(SpanFlaw::NoNumber);
         }
         let number = number.parse().ok().filter(|number| *number <= NUMBER_MAX);
-        let number = number.ok_or_else(|| wrong("is longer than any calendar"))?;
+        let number = number.ok_or(SpanFlaw::TooLong)?;
         // A zero would hide that its unit was there before.
-        if *field != 0 || number == 0 {
-            return Err(wrong(if number == 0 { "has a zero" } else { "has a unit twice" }));
+        if number == 0 {
+            return Err(SpanFlaw::Zero);
+        }
+        if *field != 0 {
+            return Err(SpanFlaw::UnitTwice);
         }
         *field = number;
         rest = &after[unit.len_utf8()..];
     }
-    if span.is_zero() { Err(wrong("is no time at all")) } else { Ok(span) }
+    if span.is_zero() { Err(SpanFlaw::Nothing) } else { Ok(span) }
 }
 
 #[cfg(test)]

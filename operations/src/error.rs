@@ -1,0 +1,446 @@
+//! Why an operation can't begin. Messages name things, never a flag or a command of a front end.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use keepfast_engine::EngineError;
+use keepfast_engine::retention::PolicyError;
+
+/// Result of this crate's functions.
+pub type Result<T, E = OperationsError> = std::result::Result<T, E>;
+
+/// Why an operation can't begin, or why it failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperationsError {
+    /// A text that a person wrote isn't what it should be.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A policy of retention can't be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// There is no such place, or it can't be reached as it was said.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// A secret can't be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A program that was started, or what it printed, can't be used.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A path, or a list of paths or patterns, can't be used.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The machine's share that a run may have isn't enough for it.
+    #[error(transparent)]
+    Resources(#[from] ResourcesError),
+    /// The engine or the store failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl OperationsError {
+    /// Whether the caller's input is wrong, so that the same operation fails again until that is changed.
+    #[must_use]
+    pub fn is_wrong_input(&self) -> bool {
+        match self {
+            Self::Text(_) | Self::Policy(_) | Self::Resources(_) => true,
+            Self::Place(error) => !matches!(error, PlaceError::Certificates { .. } | PlaceError::Random(_)),
+            Self::Source(error) => !matches!(
+                error,
+                SourceError::NotThere { .. }
+                    | SourceError::Unresolvable { .. }
+                    | SourceError::UnreadableList { .. }
+                    | SourceError::UnreadablePatterns { .. }
+                    | SourceError::UnusablePatterns { .. }
+            ),
+            Self::Secret(_) | Self::Stream(_) | Self::Engine(_) => false,
+        }
+    }
+
+    /// The engine's error, if it is one.
+    #[must_use]
+    pub fn engine(&self) -> Option<&EngineError> {
+        match self {
+            Self::Engine(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why a text has no meaning.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// It is no size.
+    #[error("write a size such as 500M, 10GiB or unlimited")]
+    Size,
+    /// It is a size that no number here can hold.
+    #[error("that is more than any store holds")]
+    SizeTooLarge,
+    /// It is no share.
+    #[error("write a percentage below 100, such as 5% or 2.5%, a size, or unlimited")]
+    Share,
+    /// It is no duration.
+    #[error("write a time such as 90s, 30m, 2h or 1d")]
+    Duration,
+    /// It is an empty label.
+    #[error("a label can't be empty")]
+    EmptyLabel,
+    /// It doesn't say how many to keep.
+    #[error("give a number, or `all`")]
+    Count,
+    /// It isn't what snapshots can be judged apart by.
+    #[error("{0:?} is none of writer, host, paths and tags")]
+    GroupBy(String),
+    /// It is no point in time.
+    #[error("{0:?} isn't a time: write it like 2026-01-15, \"2026-01-15 14:30\" or 2026-01-15T14:30:00Z")]
+    Time(String),
+    /// It is no span of the calendar.
+    #[error("{text:?} {why}: write a span like 30d, 2w or 1y6m (years, months, weeks, days, hours)")]
+    Span {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        why: SpanFlaw,
+    },
+}
+
+/// What is wrong with a span of the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SpanFlaw {
+    /// A number without a unit.
+    #[error("lacks a unit")]
+    NoUnit,
+    /// A unit without a number.
+    #[error("lacks a number")]
+    NoNumber,
+    /// A unit that there isn't.
+    #[error("has no unit {0:?} that is known")]
+    UnknownUnit(char),
+    /// A number beyond all calendars.
+    #[error("is longer than any calendar")]
+    TooLong,
+    /// A zero with a unit.
+    #[error("has a zero")]
+    Zero,
+    /// The same unit again.
+    #[error("has a unit twice")]
+    UnitTwice,
+    /// Nothing.
+    #[error("is no time at all")]
+    Nothing,
+}
+
+/// Why a place can't be a repository's, or can't be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The text is empty.
+    #[error("no repository given")]
+    Missing,
+    /// Stores of this kind aren't known.
+    #[error("{scheme}:// isn't supported: this version keeps repositories in directories and in S3")]
+    UnknownScheme {
+        /// What stands before `://`.
+        scheme: String,
+    },
+    /// An address in S3 that names no bucket, or a prefix that can't be one.
+    #[error("{0}")]
+    S3Address(String),
+    /// Packs would be in a storage class that can't be read at once.
+    #[error(
+        "packs can't be in {class}: what is there can't be read at once, and backups, checks and restores must read; \
+         GLACIER_IR can be"
+    )]
+    StorageClass {
+        /// The class.
+        class: String,
+    },
+    /// The file with certificates of authorities can't be read.
+    #[error("the certificates in {} can't be read", file.display())]
+    Certificates {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A probe needs a name that no other probe has.
+    #[error("the system gives no random bytes: {0}")]
+    Random(String),
+}
+
+/// Why a secret can't be had. `what` says what the secret is, such as "password"; no message holds the secret, or
+/// a command, which may hold one.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file, credential or descriptor can't be read.
+    #[error("{place} can't be read")]
+    Unreadable {
+        /// Where the secret should be.
+        place: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The variable isn't set.
+    #[error("{place} isn't there: the variable isn't set")]
+    NotSet {
+        /// Where the secret should be.
+        place: String,
+    },
+    /// The service manager has passed no credentials.
+    #[error("{place} can't be read: the service manager passes no credentials to this program")]
+    NoCredentials {
+        /// Where the secret should be.
+        place: String,
+    },
+    /// The name isn't one that a credential can have.
+    #[error("{place} can't be read: the name of a credential is that of a file, without a slash")]
+    CredentialName {
+        /// Where the secret should be.
+        place: String,
+    },
+    /// The command can't be run or watched.
+    #[error("{place} can't be run")]
+    NotRun {
+        /// The command, without what it is.
+        place: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The command said that it failed.
+    #[error("{place} failed: {status}{}", printed(stderr.as_deref()))]
+    Failed {
+        /// The command, without what it is.
+        place: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last of what it printed to standard error, if that was captured.
+        stderr: Option<String>,
+    },
+    /// It is longer than any secret.
+    #[error("{place} holds more than {bytes_max} bytes: that is no {what}")]
+    TooLarge {
+        /// Where the secret should be.
+        place: String,
+        /// What it should be.
+        what: String,
+        /// How many bytes it may have.
+        bytes_max: usize,
+    },
+    /// It is in another encoding.
+    #[error("{place} is in UTF-16: write it in UTF-8")]
+    Utf16 {
+        /// Where the secret is.
+        place: String,
+    },
+    /// It is no text.
+    #[error("{place} isn't UTF-8")]
+    NotUtf8 {
+        /// Where the secret is.
+        place: String,
+    },
+    /// It begins with an empty line.
+    #[error("{place} has no {what} in its first line")]
+    EmptyLine {
+        /// Where the secret should be.
+        place: String,
+        /// What it should be.
+        what: String,
+    },
+    /// It is empty.
+    #[error("{place} is empty")]
+    Empty {
+        /// Where the secret should be.
+        place: String,
+    },
+    /// A new password would have a mark in it that no one can type.
+    #[error(
+        "{place} begins with a byte-order mark (U+FEFF), which an editor has put there and no one can type: write it \
+         without the mark"
+    )]
+    Marked {
+        /// Where the secret is.
+        place: String,
+    },
+    /// There is nothing behind the mark.
+    #[error("{place} is empty but for a byte-order mark")]
+    OnlyMark {
+        /// Where the secret should be.
+        place: String,
+    },
+}
+
+/// Why a stream can't be backed up.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// There is no program in the command.
+    #[error("the command is empty")]
+    NoCommand,
+    /// The program can't be started.
+    #[error("{program} can't be run")]
+    NotRun {
+        /// The program.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program said that it failed.
+    #[error(
+        "the command {program} failed ({status}): no snapshot was made; see what it printed, and run the backup \
+         again{}",
+        printed(stderr.as_deref())
+    )]
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last of what it printed to standard error, if that was captured.
+        stderr: Option<String>,
+    },
+    /// How the program ended isn't known.
+    #[error("it can't be told how {program} ended")]
+    Unknown {
+        /// The program.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// There was nothing to back up, and mostly that is the end of something that has failed.
+    #[error("{what}: no snapshot was made")]
+    Empty {
+        /// What was empty.
+        what: String,
+    },
+    /// The run was cancelled before the program ended.
+    #[error("the run was cancelled before {program} ended")]
+    Cancelled {
+        /// The program.
+        program: String,
+    },
+}
+
+/// Why a path, or a list of paths or patterns, can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A directory would be stored as what can't be a path in a snapshot.
+    #[error("a directory can't be stored as {}: that must be an absolute path, without `.` and `..`", path.display())]
+    StoredAs {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Several directories would be stored as one.
+    #[error("{count} paths can't be stored as {}: that takes one directory", path.display())]
+    StoredAsOne {
+        /// The path.
+        path: PathBuf,
+        /// How many paths were given.
+        count: usize,
+    },
+    /// The path leads to a descriptor of this program; what comes from it isn't behind the path.
+    #[error("{} is an open file of this program, as a shell makes one of `<(command)`", path.display())]
+    Descriptor {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Of all paths none is there.
+    #[error("{} can't be backed up", path.display())]
+    NotThere {
+        /// The last of them.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no path at all.
+    #[error("no path is named")]
+    NoPath,
+    /// A path can't be made one from the root down.
+    #[error("{} can't be used", path.display())]
+    Unresolvable {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A list of paths can't be read.
+    #[error("the list of paths {} can't be read", list.display())]
+    UnreadableList {
+        /// The list.
+        list: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of patterns can't be read.
+    #[error("the exclude file {} can't be read", file.display())]
+    UnreadablePatterns {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of patterns has no patterns in it that can be read.
+    #[error("the exclude file {} can't be used", file.display())]
+    UnusablePatterns {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: EngineError,
+    },
+}
+
+/// Why a run can't have what it needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResourcesError {
+    /// It may use too little memory.
+    #[error(
+        "{memory_mib} MiB of memory is too little: with packs of {pack_mib} MiB this takes at least {least_mib} MiB"
+    )]
+    Memory {
+        /// What it may use.
+        memory_mib: usize,
+        /// The size of packs.
+        pack_mib: usize,
+        /// What it needs with one thread.
+        least_mib: usize,
+    },
+}
+
+/// The end of a message: what a program printed.
+fn printed(stderr: Option<&str>) -> String {
+    match stderr.map(str::trim) {
+        None => String::new(),
+        Some("") => "; it printed nothing to standard error".to_owned(),
+        Some(text) => format!("; it printed: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use super::{
+        EngineError, OperationsError, PlaceError, ResourcesError, SecretError, SourceError, TextError,
+    };
+
+    #[test]
+    fn input_that_must_be_changed_is_told_from_what_may_work_next_time() {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let wrong: [OperationsError; 5] = [
+            TextError::Size.into(),
+            PlaceError::Missing.into(),
+            SourceError::NoPath.into(),
+            SourceError::Descriptor { path: PathBuf::from("/dev/fd/3") }.into(),
+            ResourcesError::Memory { memory_mib: 1, pack_mib: 32, least_mib: 176 }.into(),
+        ];
+        assert!(wrong.iter().all(OperationsError::is_wrong_input), "{wrong:?}");
+        let failed: [OperationsError; 4] = [
+            PlaceError::Certificates { file: PathBuf::from("ca.pem"), source: gone() }.into(),
+            SourceError::NotThere { path: PathBuf::from("/gone"), source: gone() }.into(),
+            SecretError::Unreadable { place: "the password file x".to_owned(), source: gone() }.into(),
+            EngineError::Interrupted.into(),
+        ];
+        assert!(!failed.iter().any(OperationsError::is_wrong_input), "{failed:?}");
+        assert!(matches!(failed[3].engine(), Some(EngineError::Interrupted)));
+    }
+}
