@@ -34,6 +34,7 @@ mod slots;
 mod snapshots;
 mod soundness;
 mod states;
+mod takeover;
 mod trees;
 mod writer;
 

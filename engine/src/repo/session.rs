@@ -3,7 +3,7 @@
 //! explores them.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepfast_backend::Created;
@@ -28,20 +28,9 @@ use super::recover::refresh_index;
 use super::repository::Repository;
 use super::snapshots::{Snapshots, load_one};
 use super::states::is_forgotten;
+use super::takeover::{Before, Takeover};
 use crate::error::{EngineError, Result};
 use crate::run::RunContext;
-
-/// What may be taken over from the parent snapshot without being looked up.
-mod takeover {
-    /// All of it; nothing has been yet.
-    pub const OPEN: u8 = 0;
-    /// All of it; something has been, and so any chunk below the parent may be referred to.
-    pub const TAKEN: u8 = 1;
-    /// All of it: each of its chunks has been looked up, and is referred to.
-    pub const HELD: u8 = 2;
-    /// Nothing: each chunk has to be looked up.
-    pub const CLOSED: u8 = 3;
-}
 
 /// A session that has announced itself. Shared by the threads that write.
 pub struct Session<'r> {
@@ -56,9 +45,9 @@ pub struct Session<'r> {
     /// The snapshot that subtrees are taken over from.
     parent: Option<SnapshotBody>,
     parent_id: Option<SessionId>,
-    takeover: AtomicU8,
+    takeover: Takeover,
     /// Others were writing when it began.
-    in_company: bool,
+    has_company: bool,
     /// Something was taken over whose chunks couldn't all be found: nobody knows which packs that
     /// refers to, and so it may be any.
     unresolved: AtomicBool,
@@ -137,8 +126,8 @@ impl<'r> Session<'r> {
             polled_at: AtomicI64::new(run.now().seconds),
             parent: options.parent.map(|parent| parent.body.clone()),
             parent_id: options.parent.map(|parent| parent.head.id),
-            takeover: AtomicU8::new(takeover::CLOSED),
-            in_company: in_company(repository, id, options.ended)?,
+            takeover: Takeover::closed(),
+            has_company: has_company(repository, id, options.ended)?,
             unresolved: AtomicBool::new(false),
             acked: Mutex::new(0),
         };
@@ -171,7 +160,7 @@ impl<'r> Session<'r> {
         *lock(&self.acked) = newest;
         // Before the first epoch nothing was ever removed, whatever was forgotten.
         if newest == 0 || self.parent_stands()? {
-            self.takeover.store(takeover::OPEN, Ordering::SeqCst);
+            self.takeover.open();
         }
         Ok(())
     }
@@ -188,13 +177,13 @@ impl<'r> Session<'r> {
 
     /// Whether others were writing when it began.
     #[must_use]
-    pub fn is_in_company(&self) -> bool {
-        self.in_company
+    pub fn has_company(&self) -> bool {
+        self.has_company
     }
 
     /// Hears what others have stored meanwhile, if anybody else is writing.
-    pub(super) fn look_around(&self) -> Result<()> {
-        if self.in_company {
+    pub(super) fn learn_of_others(&self) -> Result<()> {
+        if self.has_company {
             refresh_index(self.repository, self.index, self.run)?;
         }
         Ok(())
@@ -216,12 +205,7 @@ impl<'r> Session<'r> {
     /// then on the session counts as referring to every chunk of the parent.
     #[must_use]
     pub fn may_take_over(&self) -> bool {
-        let take = |state| match state {
-            takeover::OPEN => Some(takeover::TAKEN),
-            takeover::TAKEN | takeover::HELD => Some(state),
-            _ => None,
-        };
-        self.takeover.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+        self.takeover.take()
     }
 
     /// Looks for a newer epoch, unless that was done a moment ago.
@@ -254,14 +238,14 @@ impl<'r> Session<'r> {
                 // It was reached without this session's answer, so somebody has decided for it.
                 self.find_fence()?;
             }
-            let before = self.takeover.swap(takeover::CLOSED, Ordering::SeqCst);
+            let before = self.takeover.close();
             let held = match before {
-                takeover::HELD => true,
-                takeover::TAKEN => self.hold_parent(&condemned).inspect_err(|_| {
+                Before::Held => true,
+                Before::Taken => self.hold_parent(&condemned).inspect_err(|_| {
                     // Whoever tries again doesn't know what was taken over.
                     self.unresolved.store(true, Ordering::SeqCst);
                 })?,
-                _ => false,
+                Before::Nothing => false,
             };
             let objections = self.stop_referring_to(&condemned)?;
             self.create_ack(condemned.epoch, objections)?;
@@ -269,12 +253,12 @@ impl<'r> Session<'r> {
             // Each chunk of a parent that is held is looked up already. One of which nothing was
             // taken has to be listed again.
             if held {
-                self.takeover.store(takeover::HELD, Ordering::SeqCst);
-            } else if before != takeover::TAKEN
+                self.takeover.hold();
+            } else if before != Before::Taken
                 && !self.unresolved.load(Ordering::SeqCst)
                 && self.parent_stands()?
             {
-                self.takeover.store(takeover::OPEN, Ordering::SeqCst);
+                self.takeover.open();
             }
         }
         Ok(())
@@ -474,7 +458,7 @@ fn tail_of(ack: &[u8]) -> u64 {
 }
 
 /// Whether there are sessions of which nobody knows that they have ended.
-fn in_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
+fn has_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
     let Some(ended) = ended else { return Ok(false) };
     let mut others = list_sessions(repository, names::SESSIONS)?;
     others.remove(&own);
