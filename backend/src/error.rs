@@ -5,8 +5,6 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::NoExclusiveNames;
-
 /// What a store was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -81,6 +79,26 @@ impl NotAnObject {
     /// doesn't count: it may contain objects.
     pub(crate) fn has_taken_its_name(self) -> bool {
         matches!(self, Self::Fifo | Self::Socket | Self::Device | Self::SymbolicLink)
+    }
+}
+
+/// A file system that can't give a name without the risk of replacing another file of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the file system can neither link files nor rename them without replacing others, so two writers could overwrite \
+     each other's objects ({})",
+    self.seen()
+)]
+pub struct NoExclusiveNames {
+    pub(crate) link: Errno,
+    pub(crate) rename: Errno,
+}
+
+impl NoExclusiveNames {
+    /// The file system's answers.
+    #[must_use]
+    pub fn seen(self) -> String {
+        format!("link: {}; rename: {}", io::Error::from(self.link), io::Error::from(self.rename))
     }
 }
 

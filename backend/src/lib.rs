@@ -26,12 +26,13 @@ use std::sync::Arc;
 
 pub use access::share_with_group;
 pub use cancel::Cancel;
-pub use error::{BackendError, BackendErrorKind, NAME_BYTES_MAX, NotAnObject, Operation, Unusable};
+pub use error::{
+    BackendError, BackendErrorKind, NAME_BYTES_MAX, NoExclusiveNames, NotAnObject, Operation, Unusable,
+};
 pub use limited::LimitedBackend;
 pub use link::{Notices, RateLimits, RunLink};
 pub use local::{LocalBackend, LocalStore};
 pub use memory::MemoryBackend;
-pub use naming::NoExclusiveNames;
 pub use probe::{Flaw, Latency, ProbeOptions, ProbeReport, probe};
 pub use s3::{S3Backend, S3Credentials, S3Options, S3Store};
 pub use traffic::Traffic;

@@ -14,27 +14,7 @@ use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 use crate::Created;
-use crate::error::Failed;
-
-/// A file system that can't give a name without the risk of replacing another file of that name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the file system can neither link files nor rename them without replacing others, so two writers could overwrite \
-     each other's objects ({})",
-    self.seen()
-)]
-pub struct NoExclusiveNames {
-    link: Errno,
-    rename: Errno,
-}
-
-impl NoExclusiveNames {
-    /// The file system's answers.
-    #[must_use]
-    pub fn seen(self) -> String {
-        format!("link: {}; rename: {}", io::Error::from(self.link), io::Error::from(self.rename))
-    }
-}
+use crate::error::{Failed, NoExclusiveNames};
 
 /// Gives the names of one store.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@
 //! object back once shows that, and ETags aren't compared any more. Such a store is trusted, because the
 //! protocol obliges it to check the checksum that it was sent.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 
@@ -23,15 +23,6 @@ pub(super) struct Stored {
     pub crc32: Option<String>,
     /// Its ETag.
     pub e_tag: Option<String>,
-}
-
-/// What is known about a store's ETags. All runs share it.
-#[derive(Debug, Default)]
-pub(super) struct ETags {
-    /// An ETag was seen that is its object's MD5.
-    are_md5: AtomicBool,
-    /// An ETag was seen that isn't, although the object is correct.
-    are_others: AtomicBool,
 }
 
 /// The MD5 that an ETag looks like.

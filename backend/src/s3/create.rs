@@ -6,7 +6,6 @@
 //! the object. In both cases the object's id says which call made it.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use aws_sdk_s3::types::StorageClass;
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use super::backoff::Backoff;
 use super::body::{Progress, body, cut, feed};
 use super::digest::{content_md5, crc32_of, is_same};
 use super::failure::{Class, Failure};
+use super::knowledge::Checksum;
 use super::requests::Requests;
 use crate::traffic::add;
 use crate::{BackendErrorKind as Kind, Created};
@@ -31,24 +31,6 @@ enum Maker {
     None,
     ThisCall,
     Another,
-}
-
-/// The checksum that uploads carry: the one that the store is found to check. All runs share it.
-#[derive(Debug, Default)]
-pub(super) struct Checksum(AtomicU8);
-
-impl Checksum {
-    const UNTRIED: u8 = 0;
-    const CRC32: u8 = 1;
-    const MD5: u8 = 2;
-
-    fn is(&self, which: u8) -> bool {
-        self.0.load(Ordering::Relaxed) == which
-    }
-
-    fn set(&self, which: u8) {
-        self.0.store(which, Ordering::Relaxed);
-    }
 }
 
 /// What one call creates.

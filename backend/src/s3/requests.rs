@@ -11,12 +11,11 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tokio::runtime::Runtime;
 
-use super::arrival::ETags;
 use super::body::{Progress, unless_stalled};
 use super::budget::RetryBudget;
-use super::create::Checksum;
 use super::failure::{Class, Failure};
 use super::grace::{Grace, TICK};
+use super::knowledge::{Checksum, ETags};
 use super::options::S3Options;
 use crate::throttle::Throttle;
 use crate::traffic::{Counters, add};
