@@ -1,4 +1,5 @@
-//! The config: a repository's parameters. An owner signs it, and each config names the hash of the one before.
+//! The config: a repository's parameters. An owner signs it, and each config names the hash of the one
+//! before.
 
 use serde_cbor::Value;
 
