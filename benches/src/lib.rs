@@ -1,4 +1,6 @@
-//! What benchmarks share: data that is the same in every run, and a monitor.
+//! Common parts of the benchmarks: data that is the same in every run, and a monitor.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use std::sync::atomic::AtomicBool;
 
@@ -22,10 +24,10 @@ pub fn text(label: &str, length: usize) -> Vec<u8> {
     ];
     let mut bytes = Vec::with_capacity(length + 32);
     for (number, choice) in random(label, length).iter().enumerate() {
-        // Small numbers more often than large ones, as words in a text.
+        // Small numbers are more frequent than large ones, like words in a text.
         let word = WORDS[usize::from(choice & 31).min(usize::from(choice >> 3))];
         bytes.extend_from_slice(word.as_bytes());
-        // A name of its own now and then.
+        // Sometimes a name that is almost unique.
         if number % 7 == 0 {
             bytes.extend_from_slice(format!("_{choice}").as_bytes());
         }
@@ -38,14 +40,14 @@ pub fn text(label: &str, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A monitor that nobody listens to.
+/// A monitor that ignores all events.
 #[derive(Default)]
-pub struct Deaf {
+pub struct SilentMonitor {
     progress: Progress,
     stop: AtomicBool,
 }
 
-impl Monitor for Deaf {
+impl Monitor for SilentMonitor {
     fn event(&self, _: Event<'_>) {}
 
     fn progress(&self) -> &Progress {
@@ -62,7 +64,7 @@ mod tests {
     use super::{random, text};
 
     #[test]
-    fn data_is_as_long_as_asked_and_always_the_same() {
+    fn data_has_the_wanted_length_and_is_always_the_same() {
         assert_eq!(text("a", 100_000).len(), 100_000);
         assert_eq!(text("a", 1000), text("a", 1000));
         assert_ne!(random("a", 1000), random("b", 1000));
