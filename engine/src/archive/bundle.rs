@@ -1,12 +1,14 @@
 //! Small files that are neighbours in their directory share a chunk, a bundle: a chunk for each of
 //! them would cost more than the files where there are very many.
 
+use keepfast_format::FormatError;
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::state::State;
 
 use super::parent::{Earlier, Kept};
 use super::pending::Place;
+use crate::error::{EngineError, Result};
 
 /// Small files that will share a chunk, in the order of their names.
 #[derive(Default)]
@@ -32,9 +34,28 @@ pub struct Member {
 /// How a small file was found.
 pub enum Found {
     /// It was read: its bytes begin here in the bundle's memory.
-    Read { start: usize, node: Node, state: State, earlier: Earlier },
+    Read { start: u32, node: Node, state: State, earlier: Earlier },
     /// It hasn't changed.
     Kept(Kept),
+}
+
+impl Bundle {
+    /// Where the bytes of the next file that is read will begin.
+    pub fn read_end(&self) -> Result<u32> {
+        u32::try_from(self.read.len()).map_err(|_| too_long())
+    }
+
+    /// The bytes of a file among those that were read.
+    pub fn part(read: &[u8], start: u32, size: u64) -> Result<&[u8]> {
+        let size = usize::try_from(size).map_err(|_| too_long())?;
+        let bytes = read.get(start as usize..).and_then(|rest| rest.get(..size));
+        bytes.ok_or_else(too_long)
+    }
+}
+
+fn too_long() -> EngineError {
+    let source = FormatError::OverLimit { what: "bundle", field: "length" };
+    EngineError::damaged("a bundle that is being made")(source)
 }
 
 /// Whether these are all the files of one of the parent's bundles, and nothing else was in it.

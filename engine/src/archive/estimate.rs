@@ -14,8 +14,9 @@ use super::ArchiveOptions;
 use super::filter::Said;
 use super::reading::has_stream;
 use super::special::bytes_of_special;
+use crate::fs::dir;
+use crate::fs::meta::{self, FileId};
 use crate::fs::sources::{Sources, Wanted};
-use crate::fs::{dir, meta};
 use crate::run::RunContext;
 
 /// Directories with longer paths aren't counted: however deep they are, the count stays small.
@@ -60,8 +61,8 @@ struct Pending {
     path: Vec<u8>,
     wanted: Wanted,
     device: u64,
-    /// The directories that it is in, by device and inode, where links are followed.
-    within: Rc<Vec<(u64, u64)>>,
+    /// The directories that it is in, if links are followed.
+    within: Rc<Vec<FileId>>,
     /// What is said of its entries from above.
     said: Said,
 }
@@ -84,7 +85,7 @@ impl Counting<'_> {
         let mut within = Rc::clone(&pending.within);
         if options.follow {
             let own = rustix::fs::fstat(&handle)?;
-            Rc::make_mut(&mut within).push((own.st_dev, own.st_ino));
+            Rc::make_mut(&mut within).push(FileId::of(&own));
         }
         for name in (0..listing.names.len()).map(|index| listing.names.get(index)) {
             if ended.load(Ordering::Relaxed) {
@@ -94,7 +95,7 @@ impl Counting<'_> {
             let here = despite.cloned().unwrap_or_else(|| wanted.of(name.to_bytes()));
             let below = || [path.as_slice(), b"/", name.to_bytes()].concat();
             let keep = |target: &rustix::fs::Stat| {
-                within.contains(&(target.st_dev, target.st_ino))
+                within.contains(&FileId::of(target))
                     || (options.is_elsewhere(target, *device) && !wanted.is_way())
             };
             let is_named = || self.sources.name(&below());

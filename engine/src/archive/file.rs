@@ -25,9 +25,10 @@ use super::pending::Place;
 use super::reading::{ExtentReader, FifoReader, file_kind, open_to_read};
 use super::stream::{Bytes, PieceJob, StreamFile, StreamJob};
 use super::worker::{Job, Worker};
-use crate::chunk::PieceReader;
+use crate::chunk::{PieceReader, reference_to};
 use crate::error::{EngineError, Result};
-use crate::fs::{meta, sparse};
+use crate::fs::meta;
+use crate::fs::sparse::{self, DataExtents, Extent};
 use crate::run::Event;
 
 /// Files longer than this are read in pieces.
@@ -42,7 +43,7 @@ const LEASE_PAUSE: Duration = Duration::from_millis(20);
 struct Found {
     stat: Stat,
     /// Where its data are, if it has holes.
-    extents: Option<Vec<(u64, u64)>>,
+    extents: Option<DataExtents>,
     data_bytes: u64,
     /// Its node has no content yet.
     node: Node,
@@ -72,8 +73,8 @@ impl Worker<'_> {
         }
         let attributes = meta::xattrs_of(&handle);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let data_bytes = extents.as_ref().map_or(size, |list| list.iter().map(|(_, length)| length).sum());
-        let kind = file_kind(size, Content::empty(), self.store_extents(extents.as_deref())?);
+        let data_bytes = extents.as_ref().map_or(size, DataExtents::data_bytes);
+        let kind = file_kind(size, Content::empty(), self.store_extents(extents.as_ref())?);
         let (node, state) = self.node(place, &stat, attributes, kind);
         if self.frames.is_none() {
             self.note_link(&stat, place);
@@ -85,7 +86,7 @@ impl Worker<'_> {
             return self.begin_large(place, handle, found);
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let read = read_small(&handle, found.extents.as_deref(), size, &mut buffer);
+        let read = read_small(&handle, found.extents.as_ref(), size, &mut buffer);
         let stored = match read {
             Ok(SmallRead::Whole { strokes }) => {
                 self.note_link(&stat, place);
@@ -117,7 +118,7 @@ impl Worker<'_> {
         }
         let content = self.store_bytes(bytes)?;
         let read_bytes = bytes.len() as u64;
-        let node = self.finish_node(node, content, read_bytes, data_bytes, extents.as_deref())?;
+        let node = self.finish_node(node, content, read_bytes, data_bytes, extents.as_ref())?;
         self.count_file(&node, &earlier, read_bytes);
         self.fill(place, Some((node, state)))
     }
@@ -128,7 +129,7 @@ impl Worker<'_> {
         self.note_link(&stat, place);
         let handle = Arc::new(handle);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let reader = ExtentReader::new(Arc::clone(&handle), extents.as_deref(), size);
+        let reader = ExtentReader::new(Arc::clone(&handle), extents.as_ref(), size);
         let source = Bytes::Extents(reader);
         let file = StreamFile::of_file(place, (node, state), extents, (handle, stat), earlier);
         self.shared.jobs.push([Job::Stream(StreamJob { file, source })]);
@@ -185,7 +186,7 @@ impl Worker<'_> {
             .as_mut()
             .ok_or_else(|| EngineError::Unusable("a dry run reads no files".to_owned()))?;
         let (id, _) = frames.store(ChunkKind::Data, plain)?;
-        Ok(ChunkRef { id, len: plain.len() as u32 })
+        reference_to(id, plain)
     }
 
     /// Reads a stream and hands out its pieces; does some of them itself when many wait.
@@ -267,12 +268,12 @@ impl Worker<'_> {
         let assembly = std::mem::take(&mut *lock(&file.assembly));
         let content = assembly.builder.finish(&mut |list| self.store_metadata(&list))?;
         let expected = match (&file.extents, &node.kind) {
-            (Some(list), _) => list.iter().map(|(_, length)| length).sum(),
+            (Some(extents), _) => extents.data_bytes(),
             (None, NodeKind::File { size, .. }) if file.handle.is_some() => *size,
             _ => assembly.bytes,
         };
         let node = match &file.handle {
-            Some(_) => self.finish_node(node, content, assembly.bytes, expected, file.extents.as_deref())?,
+            Some(_) => self.finish_node(node, content, assembly.bytes, expected, file.extents.as_ref())?,
             None => Node { kind: file_kind(assembly.bytes, content, Extents::Dense), ..node },
         };
         if let Some((handle, stat)) = &file.handle {
@@ -297,20 +298,19 @@ impl Worker<'_> {
         content: Content,
         read_bytes: u64,
         expected_bytes: u64,
-        extents: Option<&[(u64, u64)]>,
+        extents: Option<&DataExtents>,
     ) -> Result<Node> {
         let NodeKind::File { size, extents: stored, .. } = &node.kind else { return Ok(node) };
         let kind = match extents {
             None => file_kind(read_bytes, content, Extents::Dense),
             Some(_) if read_bytes == expected_bytes => file_kind(*size, content, stored.clone()),
             Some(list) if read_bytes < expected_bytes => {
-                let cut = cut_extents(list, read_bytes);
-                let end = cut.last().map_or(0, |(offset, length)| offset + length);
-                file_kind(end, content, self.store_extents(Some(&cut))?)
+                let cut = list.first(read_bytes);
+                file_kind(cut.end(), content, self.store_extents(Some(&cut))?)
             }
             Some(list) => {
                 let behind = read_bytes - expected_bytes;
-                let longer = longer_extents(list, *size, behind);
+                let longer = list.with_appended(*size, behind);
                 file_kind(size.saturating_add(behind), content, self.store_extents(Some(&longer))?)
             }
         };
@@ -318,11 +318,11 @@ impl Worker<'_> {
     }
 
     /// Extents as a node carries them: a long list becomes a blob.
-    fn store_extents(&mut self, extents: Option<&[(u64, u64)]>) -> Result<Extents> {
+    fn store_extents(&mut self, extents: Option<&DataExtents>) -> Result<Extents> {
         match extents {
             None => Ok(Extents::Dense),
-            Some(list) if list.len() <= limits::INLINE_EXTENTS => Ok(Extents::Inline(list.to_vec())),
-            Some(list) => self.store_blob(&extents_to_bytes(list)).map(Extents::Blob),
+            Some(data) if data.list().len() <= limits::INLINE_EXTENTS => Ok(Extents::Inline(data.to_pairs())),
+            Some(data) => self.store_blob(&extents_to_bytes(&data.to_pairs())).map(Extents::Blob),
         }
     }
 
@@ -381,13 +381,13 @@ enum SmallRead {
 /// in `/proc`, too little where a file is being written to, and a guess on some file systems.
 fn read_small(
     handle: &OwnedFd,
-    extents: Option<&[(u64, u64)]>,
+    extents: Option<&DataExtents>,
     size: u64,
     buffer: &mut Vec<u8>,
 ) -> Result<SmallRead, Errno> {
     buffer.clear();
     let mut strokes = 0;
-    for (offset, length) in extents.unwrap_or_default() {
+    for Extent { offset, length } in extents.map(DataExtents::list).unwrap_or_default() {
         let mut done = 0;
         while done < *length {
             let read = read_at(handle, offset + done, length - done, buffer)?;
@@ -431,31 +431,6 @@ fn read_at(handle: &OwnedFd, at: u64, bytes: u64, buffer: &mut Vec<u8>) -> Resul
     read.map(|read| read as u64)
 }
 
-/// The first `bytes` bytes of data of a list of extents.
-fn cut_extents(extents: &[(u64, u64)], bytes: u64) -> Vec<(u64, u64)> {
-    let mut left = bytes;
-    let mut cut = Vec::new();
-    for (offset, length) in extents {
-        let taken = left.min(*length);
-        if taken == 0 {
-            break;
-        }
-        cut.push((*offset, taken));
-        left -= taken;
-    }
-    cut
-}
-
-/// Extents with this many bytes that were written behind the file's end since they were listed.
-fn longer_extents(extents: &[(u64, u64)], size: u64, behind: u64) -> Vec<(u64, u64)> {
-    let mut longer = extents.to_vec();
-    match longer.last_mut() {
-        Some((offset, length)) if *offset + *length == size => *length += behind,
-        _ => longer.push((size, behind)),
-    }
-    longer
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -466,7 +441,7 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::sync::Arc;
 
-    use super::{ExtentReader, SMALL_BYTES, SmallRead, cut_extents, longer_extents, read_small};
+    use super::{DataExtents, Extent, ExtentReader, SMALL_BYTES, SmallRead, read_small};
 
     fn file_of(bytes: &[u8]) -> OwnedFd {
         let mut file = tempfile::tempfile().expect("a file can be made");
@@ -475,18 +450,8 @@ mod tests {
     }
 
     #[test]
-    fn extents_end_where_the_data_did() {
-        let extents = [(0, 10), (100, 10), (200, 10)];
-        assert_eq!(cut_extents(&extents, 30), extents);
-        assert_eq!(cut_extents(&extents, 15), [(0, 10), (100, 5)]);
-        assert_eq!(cut_extents(&extents, 0), []);
-        assert_eq!(longer_extents(&extents, 210, 5), [(0, 10), (100, 10), (200, 15)]);
-        assert_eq!(longer_extents(&extents, 300, 5), [(0, 10), (100, 10), (200, 10), (300, 5)]);
-    }
-
-    #[test]
     fn files_are_read_to_their_end_whatever_their_size_says() {
-        let bytes: Vec<u8> = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..=250).cycle().take(300_000).collect();
         let file = Arc::new(file_of(&bytes));
         for size in [0, 1, 299_999, 300_000, 300_001, 2_000_000] {
             let mut buffer = Vec::new();
@@ -500,7 +465,8 @@ mod tests {
             reader.read_to_end(&mut whole).expect("it can be read");
             assert!(whole == bytes, "said to be {size}");
         }
-        let extents = [(0, 100_000), (200_000, 50_000)];
+        let extent = |offset, length| Extent { offset, length };
+        let extents: DataExtents = [extent(0, 100_000), extent(200_000, 50_000)].into_iter().collect();
         let expected = [&bytes[..100_000], &bytes[200_000..250_000], &bytes[260_000..]].concat();
         let mut buffer = Vec::new();
         read_small(&file, Some(&extents), 260_000, &mut buffer).expect("it can be read");
@@ -513,7 +479,7 @@ mod tests {
 
     #[test]
     fn what_turns_out_to_be_large_is_left_to_be_read_in_pieces() {
-        let file = file_of(&vec![1; SMALL_BYTES as usize + 1]);
+        let file = file_of(&vec![1; usize::try_from(SMALL_BYTES).expect("it fits") + 1]);
         assert_eq!(read_small(&file, None, 0, &mut Vec::new()), Ok(SmallRead::Larger));
     }
 }

@@ -59,7 +59,7 @@ impl Worker<'_> {
     ) -> Result<()> {
         let size = bytes.len() as u64;
         self.make_room(size, directory)?;
-        let start = self.bundle.read.len();
+        let start = self.bundle.read_end()?;
         self.bundle.read.extend_from_slice(bytes);
         let found = Found::Read { start, node, state, earlier };
         self.bundle(Member { place: place.clone(), size, found }, directory)
@@ -108,8 +108,7 @@ impl Worker<'_> {
         for Member { place, size, found } in members {
             match found {
                 Found::Read { start, node, state, earlier } => {
-                    let extents =
-                        if is_alone { Extents::Dense } else { Extents::Bundled { from: start as u32 } };
+                    let extents = if is_alone { Extents::Dense } else { Extents::Bundled { from: start } };
                     let node = Node { kind: file_kind(size, content.clone(), extents), ..node };
                     self.count_file(&node, &earlier, size);
                     self.fill(&place, Some((node, state)))?;
@@ -130,7 +129,7 @@ impl Worker<'_> {
         for Member { place, size, found } in members {
             match found {
                 Found::Read { start, node, state, earlier } => {
-                    let bytes = &read[start..start + size as usize];
+                    let bytes = Bundle::part(read, start, size)?;
                     self.bundle_read(&place, (node, state), earlier, bytes, directory)?;
                 }
                 Found::Kept(kept) => {

@@ -14,6 +14,7 @@ use keepfast_format::tree::page_ends_after;
 use super::filter::Said;
 use super::parent::ParentDirectory;
 use crate::fs::dir::Names;
+use crate::fs::meta::FileId;
 use crate::fs::sources::Wanted;
 
 /// What becomes of an entry: its node and state, or nothing if it was skipped.
@@ -27,10 +28,8 @@ pub struct Directory {
     pub parent: ParentDirectory,
     /// Which entries were asked for.
     pub wanted: Wanted,
-    /// The device that it is on.
-    pub device: u64,
-    /// Its number there.
-    pub inode: u64,
+    /// Which file it is.
+    pub file: FileId,
     /// What is said of its entries.
     pub(super) said: Said,
     /// What is wanted of those that stay though something leaves them out.
@@ -84,8 +83,7 @@ pub struct DirectoryStart {
     pub names: Names,
     pub parent: ParentDirectory,
     pub wanted: Wanted,
-    pub device: u64,
-    pub inode: u64,
+    pub file: FileId,
     pub(super) said: Said,
     pub despite: BTreeMap<Vec<u8>, Wanted>,
     /// Its own node and state, without trees; the root has none.
@@ -110,8 +108,7 @@ impl Directory {
             names: start.names,
             parent: start.parent,
             wanted: start.wanted,
-            device: start.device,
-            inode: start.inode,
+            file: start.file,
             said: start.said,
             despite: start.despite,
             own: Mutex::new(start.own),
@@ -150,10 +147,10 @@ impl Directory {
     }
 
     /// Whether this is it, or one that it is in.
-    pub fn is_within(&self, device: u64, inode: u64) -> bool {
+    pub fn is_within(&self, file: FileId) -> bool {
         let mut directory = self;
         loop {
-            if (directory.device, directory.inode) == (device, inode) {
+            if directory.file == file {
                 return true;
             }
             match &directory.place {

@@ -15,6 +15,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::fs::meta;
+use crate::fs::sparse::{DataExtents, Extent};
 use crate::run::RunContext;
 
 /// How long a fifo is waited for before it is seen whether anyone still wants it.
@@ -52,39 +53,44 @@ pub fn open_to_read(
     Ok((handle, stat))
 }
 
-/// Reads the data of a large file, extent by extent, and then what is behind its size.
+const NOTHING: Extent = Extent { offset: 0, length: 0 };
+
+/// Reads the data of a large file, extent by extent, and then what comes after its size.
 pub struct ExtentReader {
     handle: Arc<OwnedFd>,
-    extents: std::vec::IntoIter<(u64, u64)>,
-    current: (u64, u64),
+    extents: std::vec::IntoIter<Extent>,
+    /// What is left of the extent that is being read.
+    current: Extent,
 }
 
 impl ExtentReader {
     /// From the first of these extents on, or from the beginning where there are none.
-    pub fn new(handle: Arc<OwnedFd>, extents: Option<&[(u64, u64)]>, size: u64) -> Self {
-        let mut all = extents.map_or_else(|| vec![(0, size)], <[_]>::to_vec);
-        all.push((size, u64::MAX - size));
-        Self { handle, extents: all.into_iter(), current: (0, 0) }
+    pub fn new(handle: Arc<OwnedFd>, extents: Option<&DataExtents>, size: u64) -> Self {
+        let whole = Extent { offset: 0, length: size };
+        let mut all = extents.map_or_else(|| vec![whole], |extents| extents.list().to_vec());
+        all.push(Extent { offset: size, length: u64::MAX - size });
+        Self { handle, extents: all.into_iter(), current: NOTHING }
     }
 }
 
 impl Read for ExtentReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.1 == 0 {
+        while self.current.length == 0 {
             match self.extents.next() {
                 Some(extent) => self.current = extent,
                 None => return Ok(0),
             }
         }
-        let (offset, left) = self.current;
-        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let Extent { offset, length } = self.current;
+        let wanted = buffer.len().min(usize::try_from(length).unwrap_or(usize::MAX));
         let read = rustix::io::pread(&self.handle, &mut buffer[..wanted], offset)?;
         if read == 0 {
             // The end; if it is before the size, there is nothing behind it either.
             self.extents = Vec::new().into_iter();
-            self.current = (0, 0);
+            self.current = NOTHING;
         } else {
-            self.current = (offset + read as u64, left - read as u64);
+            let read = read as u64;
+            self.current = Extent { offset: offset + read, length: length - read };
         }
         Ok(read)
     }

@@ -19,7 +19,7 @@ use super::pending::{Directory, DirectoryJob, DirectoryStart, PagesJob, Place};
 use super::worker::{Job, Shared, Tally, Worker};
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, Opening, open_directory_as};
-use crate::fs::meta;
+use crate::fs::meta::{self, FileId};
 use crate::fs::sources::Wanted;
 
 /// The mode of a directory that leads to the path and isn't there.
@@ -91,8 +91,7 @@ impl Worker<'_> {
                 names,
                 parent: std::mem::take(&mut parent),
                 wanted,
-                device: 0,
-                inode: 0,
+                file: FileId { device: 0, inode: 0 },
                 said,
                 despite: BTreeMap::new(),
                 own,

@@ -15,6 +15,7 @@ use super::parent::Earlier;
 use super::pending::Place;
 use super::reading::ExtentReader;
 use crate::chunk::Piece;
+use crate::fs::sparse::DataExtents;
 
 /// A large file or a stream that is to be read.
 pub struct StreamJob {
@@ -47,7 +48,7 @@ pub struct StreamFile {
     pub path: Vec<u8>,
     pub node: Mutex<Option<(Node, State)>>,
     /// Where its data are, if it has holes.
-    pub extents: Option<Vec<(u64, u64)>>,
+    pub extents: Option<DataExtents>,
     /// Its handle and first `fstat`, to see whether it was written to meanwhile.
     pub handle: Option<(Arc<OwnedFd>, Stat)>,
     pub earlier: Earlier,
@@ -71,7 +72,7 @@ impl StreamFile {
     pub fn of_file(
         place: &Place,
         node: (Node, State),
-        extents: Option<Vec<(u64, u64)>>,
+        extents: Option<DataExtents>,
         handle: (Arc<OwnedFd>, Stat),
         earlier: Earlier,
     ) -> Arc<Self> {

@@ -16,6 +16,7 @@ use super::stream::{Bytes, StreamFile, StreamJob};
 use super::worker::{Job, Shared, Tally, Worker};
 use crate::error::{EngineError, Result};
 use crate::fs::dir::Names;
+use crate::fs::meta::FileId;
 use crate::fs::sources::Wanted;
 
 /// A root directory with nothing but streams.
@@ -24,8 +25,7 @@ pub fn begin(shared: &Shared<'_>) -> Result<Tally> {
         names: shared.with_streams(Names::default())?,
         parent: ParentDirectory::default(),
         wanted: Wanted::ALL,
-        device: 0,
-        inode: 0,
+        file: FileId { device: 0, inode: 0 },
         said: shared.options.said_of_root(),
         despite: BTreeMap::new(),
         own: None,

@@ -21,7 +21,7 @@ use super::reading::has_stream;
 use super::worker::{Job, Shared, Worker};
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{self, Opening};
-use crate::fs::meta::{self, Attributes};
+use crate::fs::meta::{self, Attributes, FileId};
 use crate::fs::sources::Wanted;
 use crate::run::Event;
 
@@ -56,7 +56,7 @@ impl Worker<'_> {
     ) -> Result<Arc<Directory>, Errno> {
         let stat = rustix::fs::fstat(handle)?;
         let is_followed = job.wanted == (Wanted::All { followed: true }) && !above.wanted.is_way();
-        if is_followed && above.is_within(stat.st_dev, stat.st_ino) {
+        if is_followed && above.is_within(FileId::of(&stat)) {
             // It was another one when it was looked at.
             return Err(Errno::LOOP);
         }
@@ -72,8 +72,7 @@ impl Worker<'_> {
             names: listing.names,
             parent: job.parent.clone(),
             wanted: job.wanted.clone(),
-            device: stat.st_dev,
-            inode: stat.st_ino,
+            file: FileId::of(&stat),
             said: listing.said,
             despite: listing.despite,
             own: Some(own),
@@ -97,8 +96,7 @@ impl Worker<'_> {
             names: self.shared.with_streams(listing.names)?,
             parent,
             wanted,
-            device: stat.st_dev,
-            inode: stat.st_ino,
+            file: FileId::of(&stat),
             said: listing.said,
             despite: listing.despite,
             own: None,
@@ -207,14 +205,14 @@ impl Worker<'_> {
     ) -> Result<Looked, Errno> {
         let Shared { options, sources, run, .. } = self.shared;
         let keep = |target: &Stat| {
-            if directory.is_within(target.st_dev, target.st_ino) {
+            if directory.is_within(FileId::of(target)) {
                 run.notice(format!(
                     "{}: it leads back to a directory that it is in, and is kept as a link",
                     Path::new(OsStr::from_bytes(&place.path())).display()
                 ));
                 return true;
             }
-            options.is_elsewhere(target, directory.device) && !directory.wanted.is_way()
+            options.is_elsewhere(target, directory.file.device) && !directory.wanted.is_way()
         };
         options.look_at(handle, place.name(), wanted, keep, || sources.name(&place.path()))
     }
@@ -339,7 +337,7 @@ impl Worker<'_> {
         let options = self.shared.options;
         let now = meta::state(stat);
         let same_kind = match (&node.kind, meta::file_type(stat)) {
-            (NodeKind::File { size, .. }, FileType::RegularFile) => *size == stat.st_size as u64,
+            (NodeKind::File { size, .. }, FileType::RegularFile) => u64::try_from(stat.st_size) == Ok(*size),
             (NodeKind::Symlink { .. }, FileType::Symlink)
             | (NodeKind::Fifo, FileType::Fifo)
             | (NodeKind::Socket, FileType::Socket)
@@ -379,7 +377,7 @@ impl Worker<'_> {
     pub fn keep(&mut self, place: &Place, kept: Kept) -> Result<()> {
         let Kept { node, state, is_linked, .. } = kept;
         if is_linked {
-            self.add_link(place, state.device, state.inode);
+            self.add_link(place, FileId { device: state.device, inode: state.inode });
         }
         self.tally.users.insert(node.uid);
         self.tally.groups.insert(node.gid);
@@ -401,15 +399,15 @@ impl Worker<'_> {
     /// Remembers a path of a file that has others.
     pub fn note_link(&self, stat: &Stat, place: &Place) {
         if is_linked(stat) {
-            self.add_link(place, stat.st_dev, stat.st_ino);
+            self.add_link(place, FileId::of(stat));
         }
     }
 
-    fn add_link(&self, place: &Place, device: u64, inode: u64) {
+    fn add_link(&self, place: &Place, file: FileId) {
         let path = place.path();
         let path = path.strip_prefix(b"/").map_or_else(|| path.clone(), <[u8]>::to_vec);
         let mut links = self.shared.links.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        links.entry((device, inode)).or_default().push(path);
+        links.entry(file).or_default().push(path);
     }
 
     /// What is wanted of a directory that was found; nothing of the repository itself.
@@ -426,7 +424,7 @@ impl Worker<'_> {
         if above.wanted.is_way() || above.wanted_despite(place.name().to_bytes()).is_some() {
             return Some(wanted);
         }
-        Some(options.wanted_of(looked, above.device, self.shared.sources, || place.path()))
+        Some(options.wanted_of(looked, above.file.device, self.shared.sources, || place.path()))
     }
 
     /// Reports an entry that can't be opened or looked at; one that isn't there at the end of its page.

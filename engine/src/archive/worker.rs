@@ -18,6 +18,7 @@ use super::pending::{DirectoryJob, PagesJob, Place};
 use super::stream::{PieceJob, StreamJob};
 use crate::chunk::Piece;
 use crate::error::{EngineError, Result};
+use crate::fs::meta::FileId;
 use crate::fs::sources::Sources;
 use crate::jobs::{Jobs, Next};
 use crate::repo::{FrameWriter, PackWriter, Trees};
@@ -53,8 +54,8 @@ pub struct Shared<'a> {
     pub jobs: Jobs<Job, PieceJob>,
     /// Buffers of pieces that are done.
     pub buffers: Mutex<Vec<Piece>>,
-    /// Paths of files with several links, by device and inode.
-    pub links: Mutex<HashMap<(u64, u64), Vec<Vec<u8>>>>,
+    /// Paths of files with several links.
+    pub links: Mutex<HashMap<FileId, Vec<Vec<u8>>>>,
     /// Something of what was named isn't as the parent has it.
     pub is_changed: AtomicBool,
     /// Whether a damaged parent has been reported.
