@@ -78,12 +78,12 @@ impl<'a> Fates<'a> {
     /// The fate of the entry with this name and path in a directory.
     pub fn of(&self, directory: &Scope, name: &[u8], path: &[u8]) -> Fate {
         let matches = self.patterns.matches_in(&directory.reached, name, || path);
-        let despite = || self.sources.as_ref()?.despite(|| path.to_vec());
-        let despite = if matches { despite() } else { None };
-        let is_match = despite.is_some();
+        let exempt = || self.sources.as_ref()?.exempt(|| path.to_vec());
+        let exempt = if matches { exempt() } else { None };
+        let is_match = exempt.is_some();
         let named = match &directory.wanted {
-            Wanted::Below(selection) => selection.entries.get(name).cloned(),
-            Wanted::All { .. } => despite,
+            Wanted::PathsBelow(selection) => selection.entries.get(name).cloned(),
+            Wanted::All { .. } => exempt,
             Wanted::Itself => None,
         };
         match (named, matches) {
@@ -91,7 +91,7 @@ impl<'a> Fates<'a> {
             (Some(wanted), false) => Fate::Stays(Staying { wanted, is_match }),
             (None, true) => Fate::Goes,
             // Of a directory that matches and leads to what was named, nothing else stays.
-            (None, false) if directory.wanted.is_way() && directory.is_in_match => Fate::Goes,
+            (None, false) if directory.wanted.is_on_the_way() && directory.is_in_match => Fate::Goes,
             (None, false) => Fate::Stays(Staying { wanted: Wanted::ALL, is_match }),
         }
     }
