@@ -1,5 +1,7 @@
 //! The file system as the engine uses it: by directory handle, never following a link.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 pub mod apply;
 pub mod beside;
 pub mod compare;

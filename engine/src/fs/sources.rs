@@ -19,7 +19,7 @@ pub enum Wanted {
         followed: bool,
     },
     /// What leads to the paths that were asked for.
-    Below(Arc<Selection>),
+    PathsBelow(Arc<Selection>),
     /// Nothing but itself: another file system begins here.
     Itself,
 }
@@ -29,14 +29,14 @@ impl Wanted {
     pub const ALL: Self = Self::All { followed: false };
 
     /// Whether it only leads to what was asked for.
-    pub fn is_way(&self) -> bool {
-        matches!(self, Self::Below(_))
+    pub fn is_on_the_way(&self) -> bool {
+        matches!(self, Self::PathsBelow(_))
     }
 
     /// What is wanted of one of the directory's entries.
     pub fn of(&self, name: &[u8]) -> Self {
         match self {
-            Self::Below(selection) => selection.entries.get(name).cloned().unwrap_or(Self::ALL),
+            Self::PathsBelow(selection) => selection.entries.get(name).cloned().unwrap_or(Self::ALL),
             Self::All { .. } | Self::Itself => Self::ALL,
         }
     }
@@ -47,7 +47,7 @@ impl Wanted {
         match self {
             Self::All { followed: false } => Opening::Listed,
             Self::All { followed: true } => Opening::Followed,
-            Self::Below(_) => Opening::Passed,
+            Self::PathsBelow(_) => Opening::Passed,
             Self::Itself => Opening::Reached,
         }
     }
@@ -56,7 +56,7 @@ impl Wanted {
     pub fn stat_flags(&self) -> AtFlags {
         match self {
             Self::All { followed: false } | Self::Itself => AtFlags::SYMLINK_NOFOLLOW,
-            Self::All { followed: true } | Self::Below(_) => AtFlags::empty(),
+            Self::All { followed: true } | Self::PathsBelow(_) => AtFlags::empty(),
         }
     }
 }
@@ -116,7 +116,7 @@ impl Sources {
 
     /// What is wanted of the entry at this absolute path if it stays though something leaves it out: it was
     /// named, or leads to what was, beside a directory that it is in.
-    pub fn despite(&self, path: impl FnOnce() -> Vec<u8>) -> Option<Wanted> {
+    pub fn exempt(&self, path: impl FnOnce() -> Vec<u8>) -> Option<Wanted> {
         if self.are_nested { self.at(&path()) } else { None }
     }
 
@@ -187,7 +187,7 @@ fn group(paths: &[Rest<'_>]) -> Wanted {
         return Wanted::All { followed };
     }
     let entries = by_name.into_iter().map(|(name, rest)| (name.to_vec(), group(&rest))).collect();
-    Wanted::Below(Arc::new(Selection { entries }))
+    Wanted::PathsBelow(Arc::new(Selection { entries }))
 }
 
 fn not_absolute(path: &Path) -> EngineError {
@@ -216,12 +216,14 @@ mod tests {
             let sources = sources(&[path]);
             assert_eq!(sources.paths(), [b"/a/link".to_vec()], "{path}");
             assert_eq!(sources.at(b"/a/link"), Some(Wanted::ALL), "{path}");
-            let Wanted::Below(root) = sources.root() else { panic!("{path} isn't the root") };
-            let Wanted::Below(above) = &root.entries[b"a".as_slice()] else { panic!("{path} is below /a") };
+            let Wanted::PathsBelow(root) = sources.root() else { panic!("{path} isn't the root") };
+            let Wanted::PathsBelow(above) = &root.entries[b"a".as_slice()] else {
+                panic!("{path} is below /a")
+            };
             assert_eq!(above.entries[b"link".as_slice()], Wanted::All { followed }, "{path}");
         }
         let Ok(all) = Sources::new(&["/x"], true) else { panic!("absolute") };
-        let Wanted::Below(root) = all.root() else { panic!("below the root") };
+        let Wanted::PathsBelow(root) = all.root() else { panic!("below the root") };
         assert_eq!(root.entries[b"x".as_slice()], Wanted::All { followed: true });
     }
 
@@ -229,7 +231,7 @@ mod tests {
     fn what_was_named_below_a_directory_is_found_from_there() {
         let sources = sources(&["/a", "/a/m", "/a/n/below/one"]);
         assert_eq!(sources.at(b"/a/m"), Some(Wanted::ALL));
-        assert!(sources.at(b"/a/n").is_some_and(|wanted| wanted.is_way()));
+        assert!(sources.at(b"/a/n").is_some_and(|wanted| wanted.is_on_the_way()));
         assert_eq!(sources.at(b"/a/mm"), None);
         assert_eq!(sources.at(b"/a/n/below/one/more"), None);
     }
