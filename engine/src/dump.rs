@@ -59,7 +59,7 @@ fn dump_file(
         let (windows, fetched) = bounded(0);
         let data = FrameCache::of_data(repository, index, run);
         let fetching = scope.spawn(move || fetch_all(trees, &data, &content, content_bytes, &windows));
-        // If writing fails, the other side notices that nobody takes its windows.
+        // If writing fails, `fetched` is dropped, and sending the next window fails: so the other thread ends.
         for window in fetched {
             for chunk in window {
                 if run.is_cancelled() {

@@ -52,7 +52,7 @@ pub fn undelete(
     let held = index.compare_with_store(repository).and_then(|()| refer_to_all(&session, forgotten, run));
     let committed = held.and_then(|()| {
         let snapshot = &forgotten.snapshot;
-        // It stays part of its writer's history, whoever brings it back.
+        // It stays part of its writer's history, even if another writer brings it back.
         let origin = Some(forgotten.origin_of_next());
         let body = SnapshotBody { parent: None, origin, ..snapshot.body.clone() };
         let totals = &WriterTotals::default();

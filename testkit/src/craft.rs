@@ -169,7 +169,7 @@ impl Crafter {
         opened.expect("there is an authentic keyring")
     }
 
-    /// Writes a keyring with these holders instead, as an owner does who adds or revokes somebody.
+    /// Writes a keyring with these holders instead, as an owner does to add or revoke a holder.
     pub fn set_holders(&self, holders: Vec<Holder>) {
         let (n, hash, _) = self.keyring();
         let ephemeral = || self.random();
@@ -192,7 +192,7 @@ impl Crafter {
         holder
     }
 
-    /// Says that a holder continues the history of others, as an owner does who has replaced a key.
+    /// Says that a holder continues the history of others, as an owner does after a key was replaced.
     pub fn continues(&self, holder: &Identity, others: &[HolderId]) {
         let (_, _, mut holders) = self.keyring();
         let entry = holders.iter_mut().find(|known| known.id() == holder.holder());

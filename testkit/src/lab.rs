@@ -162,7 +162,7 @@ impl Lab {
         self.home.path().join("source")
     }
 
-    /// Does `work` again until nobody else has changed the folders above the source meanwhile:
+    /// Does `work` again until no other test has changed the folders above the source meanwhile:
     /// they are in every snapshot, and tests share them.
     pub fn undisturbed<T>(&self, mut work: impl FnMut() -> T) -> T {
         let above = || -> Vec<(i64, i64)> { self.home.path().ancestors().map(crate::tree::mtime).collect() };
@@ -407,7 +407,7 @@ impl Lab {
         prune(&repository, &index, &options, run)
     }
 
-    /// Prunes, which must work: nothing unused stays, and nobody is waited for.
+    /// Prunes, which must work: nothing unused stays, and it waits for no backup.
     #[track_caller]
     pub fn prune(&self) -> PruneReport {
         self.prune_with_cache(&self.cache, &Ear::default(), |_| {}).expect("the prune works")

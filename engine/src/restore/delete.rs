@@ -133,7 +133,7 @@ impl Target<'_> {
                     .is_ok_and(|stat| meta::file_type(&stat) == FileType::Directory)
             };
             if is_leftover && !is_directory() {
-                // It is in no one's way: whoever wants it gone can remove it.
+                // If this fails, the leftover does no harm, and the user can remove it.
                 let _ = rustix::fs::unlinkat(&*handle, name, AtFlags::empty());
             }
         }

@@ -1,6 +1,6 @@
 //! Directories below the target, by number. Of each there is its name and the number of the one
-//! above: a path is made when someone asks for it, and handles are kept of a few. Nothing here
-//! goes deeper into the stack where the tree is deeper.
+//! above: a path is made when it is asked for, and the handles of a few are kept. No function
+//! here recurses: a deep tree needs no more stack than a flat one.
 
 use std::ffi::{CStr, CString};
 use std::num::NonZeroUsize;
@@ -173,8 +173,8 @@ impl Folders {
     }
 
     /// Opens the directories above one another, from one whose handle is kept. Each has to be the one that
-    /// was opened there before: whoever moves a directory changes what is above it. Nothing if that can't
-    /// be, or isn't so.
+    /// was opened there before: a program that moves a directory changes what is above it. `None` if one of
+    /// them can't be opened, or is another directory.
     fn climb(&self, climb: &Climb, root: &Arc<OwnedFd>) -> Option<(usize, Arc<OwnedFd>)> {
         let mut handle = Arc::clone(self.kept().get(&climb.from)?);
         let mut at = climb.from;
@@ -262,7 +262,7 @@ mod tests {
     fn the_way_back_up_leads_through_each_directory_once() {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let folders = nested(folder.path());
-        // Without their names: whoever begins at the top again finds nothing.
+        // The names are gone: a search that begins at the top finds nothing.
         fs::rename(folder.path().join("d"), folder.path().join("moved")).expect("it can be moved");
         for level in (1..DEPTH).rev() {
             let handle = folders.handle(level).expect("it is reached from the one below");

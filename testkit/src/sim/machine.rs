@@ -49,7 +49,7 @@ struct Inner {
     /// What snapshots with a tag may bring back as well, as a user has set out to leave files out of one.
     rewritten: std::collections::BTreeMap<String, Vec<Files>>,
     /// Names under which a user without a key has put something, or has tried to.
-    rubbish: Vec<String>,
+    junk: Vec<String>,
 }
 
 impl Known {
@@ -85,7 +85,7 @@ impl Known {
         Ok(())
     }
 
-    /// Tags of the backups that were reported as done, and that nobody set out to forget.
+    /// Tags of the backups that were reported as done, and that no process set out to forget.
     #[must_use]
     pub fn done(&self) -> Vec<String> {
         let known = self.lock();
@@ -94,11 +94,11 @@ impl Known {
 
     /// Whether a finding of a check is about what a user without a key has put into the store.
     #[must_use]
-    pub fn is_rubbish(&self, object: &str) -> bool {
-        // Of two packs with one id that no segment lists, nobody can tell by names which one is rubbish.
+    pub fn is_junk(&self, object: &str) -> bool {
+        // Of two packs with one id that no segment lists, names don't tell which one is junk.
         let id = |name: &str| names::parse_pack(name).map(|(id, _)| id);
         let is_it = |name: &String| name == object || id(name).is_some_and(|found| id(object) == Some(found));
-        self.lock().rubbish.iter().any(is_it)
+        self.lock().junk.iter().any(is_it)
     }
 
     /// Whether a user set out to forget a snapshot, or to put another in its place: a reader may miss it
@@ -336,16 +336,16 @@ impl<'p> Machine<'p> {
         Ok(())
     }
 
-    /// Checks the repository. Nothing is ever damaged here: whatever is found is a false alarm, or rubbish.
+    /// Checks the repository. Nothing is ever damaged here: whatever is found is a false alarm, or junk.
     pub fn check(&mut self) -> Result<()> {
         let read = [ReadData::No, ReadData::All][self.process.below(2)];
         check_whole(&self.open()?, read, self.known).map_err(EngineError::Unusable)
     }
 
-    /// Puts something into the store, as a user who may only create objects and has no key.
-    pub fn put_rubbish(&mut self) -> Result<()> {
+    /// Puts something into the store, as a user does that may only create objects and has no key.
+    pub fn put_junk(&mut self) -> Result<()> {
         let (process, known) = (self.process, self.known);
-        mischief::put_rubbish(process, |name| known.lock().rubbish.push(name.to_owned()))
+        mischief::put_junk(process, |name| known.lock().junk.push(name.to_owned()))
     }
 
     /// Restores some snapshot, and compares.
@@ -409,17 +409,17 @@ pub fn assert_restores(
     Ok(())
 }
 
-/// Checks a repository in which nothing is damaged. Only rubbish may be found.
+/// Checks a repository in which nothing is damaged. Only junk may be found.
 pub fn check_whole(opened: &Opened, read: ReadData, known: &Known) -> Result<(), String> {
     let ear = Ear::default().with(|run| run.with_threads(1));
     let options = CheckOptions { read };
     let report = check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear)
         .map_err(|error| format!("it can't be checked: {error}"))?;
-    let is_rubbish = |event: &Event| match event {
-        Event::Damaged { object, .. } => known.is_rubbish(object),
+    let is_junk = |event: &Event| match event {
+        Event::Damaged { object, .. } => known.is_junk(object),
         event => matches!(event, Event::Notice(_)),
     };
-    let heard: Vec<Event> = ear.heard().into_iter().filter(|heard| !is_rubbish(heard)).collect();
+    let heard: Vec<Event> = ear.heard().into_iter().filter(|heard| !is_junk(heard)).collect();
     if !heard.is_empty() || report.files_hit > 0 {
         return Err(format!("check finds {report:?}: {heard:?}"));
     }

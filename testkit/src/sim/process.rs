@@ -46,8 +46,8 @@ impl SimProcess {
         Arc::new(SimBackend { world: Arc::clone(&self.world), process: self.number, life })
     }
 
-    /// Starts the process anew, with nothing but what is on its disk; it may have crashed or
-    /// ended in peace. Not if the history has to end: then this is `false`.
+    /// Starts the process again, with nothing but what is on its disk; it may have crashed or
+    /// ended normally. If the history has to end, it isn't started, and this returns `false`.
     pub fn begin(&self) -> bool {
         let mut state = self.world.lock();
         if state.endless {
@@ -120,7 +120,7 @@ impl SimProcess {
         self.world.lock().line(self.number, what);
     }
 
-    /// Writes a line for whoever looks into a failure: it may hold what differs from run to run.
+    /// Writes a line for a person who examines a failure. It may differ from run to run.
     pub fn aside(&self, what: &str) {
         let mut state = self.world.lock();
         let step = state.step;

@@ -57,7 +57,7 @@ fn play(stage: &mut Stage, seed: u64, flaw: Option<Flaw>) -> Outcome {
     } else {
         history.process("stranger", |process| {
             let mut machine = scene.machine(process, "stranger");
-            (0..4).try_for_each(|_| machine.run("mischief", Machine::put_rubbish))
+            (0..4).try_for_each(|_| machine.run("mischief", Machine::put_junk))
         })
     };
     stage.play(&scene, history)
