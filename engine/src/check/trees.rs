@@ -41,6 +41,10 @@ pub enum TreeKind {
 /// A tree of a snapshot.
 pub type TreeRef = (TreeKind, ChunkId);
 
+/// A tree, by the order in which the walk has seen it. There are as many as fit into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct TreeNumber(usize);
+
 /// What a walk over all trees found.
 pub struct WalkedTrees {
     /// Directories, each counted once.
@@ -48,9 +52,9 @@ pub struct WalkedTrees {
     /// Files in them.
     pub files: u64,
     /// Trees that were looked at, by their numbers.
-    numbers: HashMap<TreeRef, u32>,
+    numbers: HashMap<TreeRef, TreeNumber>,
     /// Those with damage in them or below them.
-    damaged: HashSet<u32>,
+    damaged: HashSet<TreeNumber>,
 }
 
 impl WalkedTrees {
@@ -80,15 +84,15 @@ pub struct TreeWalk<'w> {
 #[derive(Default)]
 struct Found {
     /// Trees that were seen, by the order in which they were.
-    numbers: HashMap<TreeRef, u32>,
+    numbers: HashMap<TreeRef, TreeNumber>,
     /// Those of them that nobody has looked at yet; the last one is next, so that the walk goes
     /// deep first and stays in one place of the packs.
-    waiting: Vec<(TreeRef, u32)>,
+    waiting: Vec<(TreeRef, TreeNumber)>,
     /// Threads that look at one.
     active: usize,
     /// Trees (the second) and those that they are in.
-    above: Vec<(u32, u32)>,
-    damaged: HashSet<u32>,
+    above: Vec<(TreeNumber, TreeNumber)>,
+    damaged: HashSet<TreeNumber>,
     trees: u64,
     files: u64,
     error: Option<EngineError>,
@@ -96,8 +100,8 @@ struct Found {
 
 impl Found {
     /// Remembers a tree that is to be looked at, unless it was seen before. Returns its number.
-    fn see(&mut self, tree: TreeRef) -> u32 {
-        let next = self.numbers.len() as u32;
+    fn see(&mut self, tree: TreeRef) -> TreeNumber {
+        let next = TreeNumber(self.numbers.len());
         let number = *self.numbers.entry(tree).or_insert(next);
         if number == next {
             self.waiting.push((tree, number));
@@ -132,7 +136,7 @@ impl<'w> TreeWalk<'w> {
     }
 
     /// The next tree; waits while others may still find some. `None` when all were looked at.
-    fn next(&self) -> Option<(TreeRef, u32)> {
+    fn next(&self) -> Option<(TreeRef, TreeNumber)> {
         let mut found = self.found();
         loop {
             if self.run.is_cancelled() {
@@ -164,7 +168,7 @@ impl<'w> TreeWalk<'w> {
 impl Found {
     /// Damage below a directory is damage of the directory.
     fn into_walked(mut self) -> WalkedTrees {
-        let mut spreading: Vec<u32> = self.damaged.iter().copied().collect();
+        let mut spreading: Vec<TreeNumber> = self.damaged.iter().copied().collect();
         if !spreading.is_empty() {
             self.above.sort_unstable();
         }
@@ -184,7 +188,7 @@ impl Found {
 struct Walker<'w> {
     walk: &'w TreeWalk<'w>,
     /// Chunks to look up, and the trees that refer to them.
-    chunks: Vec<(ChunkRef, u32)>,
+    chunks: Vec<(ChunkRef, TreeNumber)>,
 }
 
 /// What one tree refers to and whether it is damaged itself.
@@ -214,7 +218,7 @@ impl Walker<'_> {
         }
     }
 
-    fn add(&self, number: u32, below: Below) {
+    fn add(&self, number: TreeNumber, below: Below) {
         let mut found = self.walk.found();
         found.files += below.files;
         if below.is_damaged {
@@ -226,7 +230,7 @@ impl Walker<'_> {
         }
     }
 
-    fn tree(&mut self, id: &ChunkId, number: u32) -> Result<Below> {
+    fn tree(&mut self, id: &ChunkId, number: TreeNumber) -> Result<Below> {
         let trees = self.walk.trees;
         let mut below = Below::default();
         let read = trees.for_each_node(id, &mut |node| {
@@ -257,7 +261,7 @@ impl Walker<'_> {
         Ok(below)
     }
 
-    fn list(&mut self, list: ListRef, number: u32) -> Result<Below> {
+    fn list(&mut self, list: ListRef, number: TreeNumber) -> Result<Below> {
         let trees = self.walk.trees;
         let mut below = Below::default();
         let content = Content::List { level: list.level, id: list.id };
@@ -303,8 +307,9 @@ impl Walker<'_> {
         let chunks = self.walk.chunks;
         let wanted = self.chunks.iter().map(|(chunk, _)| Wanted::from(*chunk)).collect();
         let located = chunks.index().locate_all(wanted, self.walk.run.pool())?;
-        let is_doubtful = |(chunk, _): &(ChunkRef, u32)| chunks.is_doubtful(located.get(*chunk).flatten());
-        let doubtful: Vec<(ChunkRef, u32)> = self.chunks.drain(..).filter(is_doubtful).collect();
+        let is_doubtful =
+            |(chunk, _): &(ChunkRef, TreeNumber)| chunks.is_doubtful(located.get(*chunk).flatten());
+        let doubtful: Vec<(ChunkRef, TreeNumber)> = self.chunks.drain(..).filter(is_doubtful).collect();
         for (chunk, number) in doubtful {
             if chunks.read(chunk)?.is_some() {
                 self.walk.found().damaged.insert(number);

@@ -143,8 +143,8 @@ impl Prune<'_> {
         let timeout = self.options.session_timeout;
         let begun = read_session(self.repository, session).and_then(|session| session.begun_unix_s);
         let now = self.run.now().seconds;
-        let age =
-            begun.map_or(Duration::MAX, |begun| Duration::from_secs(now.saturating_sub(begun).max(0) as u64));
+        let age_of = |begun: i64| u64::try_from(now.saturating_sub(begun)).unwrap_or(0);
+        let age = begun.map_or(Duration::MAX, |begun| Duration::from_secs(age_of(begun)));
         timeout.saturating_sub(age).max(GRACE.min(timeout))
     }
 

@@ -7,7 +7,9 @@ use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
 use crate::error::{EngineError, Result};
-use crate::repo::{FrameCache, Index, Reach, Repository, Seen, Snapshots, list_packs, list_sessions};
+use crate::repo::{
+    FrameCache, Index, PackNumber, Reach, Repository, Seen, Snapshots, list_packs, list_sessions,
+};
 use crate::run::RunContext;
 
 /// Step 1: sessions and snapshots, listed in this order, and what was decided about them, read
@@ -93,7 +95,7 @@ impl Live {
                 });
             }
             for place in reached.places {
-                let number = place.pack as usize;
+                let number = place.pack.index();
                 if plain_bytes.len() <= number {
                     plain_bytes.resize(number + 1, 0);
                 }
@@ -105,7 +107,7 @@ impl Live {
     }
 
     /// Bytes of plaintext of a pack's live chunks.
-    pub fn plain_bytes_in(&self, pack: u32) -> u64 {
-        self.plain_bytes.get(pack as usize).copied().unwrap_or(0)
+    pub fn plain_bytes_in(&self, pack: PackNumber) -> u64 {
+        self.plain_bytes.get(pack.index()).copied().unwrap_or(0)
     }
 }

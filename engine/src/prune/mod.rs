@@ -5,6 +5,8 @@
 //! what nobody objects to is removed. No lock is taken, nobody waits for this, and whoever
 //! comes after an interrupted run goes on where it ended. SPEC has the rules, `model/` explores them.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 mod compact;
 mod courtesy;
 mod epoch;

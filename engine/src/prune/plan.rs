@@ -9,7 +9,7 @@ use keepfast_format::limits;
 use super::PruneOptions;
 use super::live::Live;
 use crate::error::Result;
-use crate::repo::Index;
+use crate::repo::{Index, PackNumber};
 
 /// A part of what is stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,11 +25,17 @@ pub enum Share {
 impl Share {
     fn bytes_of(self, whole: u64) -> u64 {
         match self {
-            Self::Thousandths(part) => (u128::from(whole) * u128::from(part) / 1000) as u64,
+            Self::Thousandths(thousandths) => part_of(whole, thousandths.into(), 1000),
             Self::Bytes(bytes) => bytes,
             Self::Unlimited => u64::MAX,
         }
     }
+}
+
+/// `whole` × `part` / `of`, without a product that is too large. Beyond the largest number, that number.
+fn part_of(whole: u64, part: u64, of: u64) -> u64 {
+    let exact = u128::from(whole) * u128::from(part) / u128::from(of.max(1));
+    u64::try_from(exact).unwrap_or(u64::MAX)
 }
 
 /// What goes, what is rewritten, and what stays. Sizes are stored bytes; those of parts of
@@ -45,7 +51,7 @@ pub struct PrunePlan {
     /// Their bytes.
     pub unused_bytes: u64,
     /// Packs with little that is needed, by their numbers in the index.
-    pub rewrite: Vec<u32>,
+    pub rewrite: Vec<PackNumber>,
     /// Their bytes.
     pub rewrite_bytes: u64,
     /// What of that is needed, and stays in new packs.
@@ -84,12 +90,12 @@ struct Known {
     needed: u64,
     dead: bool,
     /// The numbers under which anything in it is needed.
-    live: Vec<u32>,
+    live: Vec<PackNumber>,
 }
 
 /// A pack that is needed in part.
 struct Partial {
-    numbers: Vec<u32>,
+    numbers: Vec<PackNumber>,
     stored: u64,
     live: u64,
 }
@@ -137,7 +143,7 @@ pub fn make(
             plan.unused.push(*name);
             plan.unused_bytes += stored;
         } else if needed < pack.plain {
-            let share = (u128::from(stored) * u128::from(needed) / u128::from(pack.plain)) as u64;
+            let share = part_of(stored, needed, pack.plain);
             partial.push(Partial { numbers: pack.live.clone(), stored, live: share });
         }
     }
@@ -163,7 +169,7 @@ pub fn make(
 }
 
 /// A chunk without bytes makes a pack live all the same.
-fn has_live_chunks(live: &Live, number: u32) -> bool {
+fn has_live_chunks(live: &Live, number: PackNumber) -> bool {
     live.seen.in_frames(number).iter().any(|chunks| *chunks > 0)
 }
 

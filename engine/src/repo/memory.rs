@@ -301,9 +301,9 @@ mod tests {
 
     use super::{Memory, Older, Recalled, Remembered, SeenHead};
 
-    fn head(writer: u8, sequence: u64) -> SeenHead {
-        let session = SessionId { writer: HolderId::new([writer; 8]), random: [sequence as u8; 16] };
-        SeenHead { sequence, session, hash: ObjectHash::of(&[writer, sequence as u8]) }
+    fn head(writer: u8, sequence: u8) -> SeenHead {
+        let session = SessionId { writer: HolderId::new([writer; 8]), random: [sequence; 16] };
+        SeenHead { sequence: sequence.into(), session, hash: ObjectHash::of(&[writer, sequence]) }
     }
 
     fn seen(config: u32, heads: &[SeenHead]) -> Remembered {

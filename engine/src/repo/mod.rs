@@ -1,5 +1,7 @@
 //! The repository, and what reads from it and writes into it. No verbs here.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 mod blob;
 mod cache;
 mod catalogue;
@@ -17,6 +19,7 @@ mod lineage;
 mod listings;
 mod marks;
 mod memory;
+mod numbers;
 mod objects;
 mod opening;
 mod packs;
@@ -51,6 +54,7 @@ pub use index::{Horizon, Index, Located, Location, Places, StoredPack, Wanted};
 pub use lineage::Lineages;
 pub use listings::{list_packs, list_sessions};
 pub use memory::{Memory, Older, Remembered, SeenHead};
+pub use numbers::{FrameNumber, FramePlace, FrameSpan, Ordinal, PackNumber};
 pub(crate) use objects::read_object;
 pub use opening::{FoundRepository, InitOptions, OpenOptions};
 pub use packs::{PackFinding, verify_stored_pack};

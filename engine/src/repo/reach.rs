@@ -15,6 +15,7 @@ use keepfast_format::tree::Tree;
 
 use super::frames::FrameCache;
 use super::index::{Index, Location, Places, StoredPack, Wanted};
+use super::numbers::{FrameNumber, FramePlace, Ordinal, PackNumber};
 use super::trees::Trees;
 use crate::error::{EngineError, Result};
 
@@ -53,13 +54,13 @@ impl PackBits {
     }
 
     /// The bit's word and mask.
-    fn place(&self, frame: u32, ordinal: u32) -> Option<(&AtomicU64, u64)> {
+    fn place(&self, frame: FrameNumber, ordinal: Ordinal) -> Option<(&AtomicU64, u64)> {
         let number = self.number(frame, ordinal)?;
         Some((self.bits.get(number as usize / 64)?, 1 << (number % 64)))
     }
 
-    fn number(&self, frame: u32, ordinal: u32) -> Option<u32> {
-        Some(*self.firsts.get(frame as usize)? + ordinal)
+    fn number(&self, frame: FrameNumber, ordinal: Ordinal) -> Option<u32> {
+        Some(*self.firsts.get(frame.index())? + u32::from(ordinal))
     }
 }
 
@@ -68,15 +69,15 @@ impl Seen {
     pub fn of(index: &Index) -> Result<Self> {
         let mut packs = Vec::new();
         index.for_each_pack(|number, pack| {
-            packs.resize_with(packs.len().max(number as usize + 1), PackBits::default);
-            packs[number as usize] = PackBits::of(&pack);
+            packs.resize_with(packs.len().max(number.index() + 1), PackBits::default);
+            packs[number.index()] = PackBits::of(&pack);
         })?;
         Ok(Self { packs })
     }
 
     /// Sees a chunk; `false` if it was seen before.
     pub fn insert(&self, place: &Location) -> bool {
-        let bits = self.packs.get(place.pack as usize);
+        let bits = self.packs.get(place.pack.index());
         match bits.and_then(|bits| bits.place(place.frame, place.ordinal)) {
             Some((word, mask)) => word.fetch_or(mask, Ordering::Relaxed) & mask == 0,
             // A pack that came later, or an index at odds with itself: seen once too often, if anything.
@@ -86,7 +87,7 @@ impl Seen {
 
     /// Goes below a chunk of metadata; `false` if somebody has.
     fn descend(&self, place: &Location) -> bool {
-        let bits = self.packs.get(place.pack as usize);
+        let bits = self.packs.get(place.pack.index());
         let found = bits.and_then(|bits| Some((bits, bits.number(place.frame, place.ordinal)?)));
         let Some((bits, number)) = found else { return true };
         let mask = 1 << (number % 64);
@@ -98,23 +99,22 @@ impl Seen {
 
     /// Whether a chunk was seen.
     #[must_use]
-    pub fn contains(&self, pack: u32, frame: u32, ordinal: u32) -> bool {
-        let bits = self.packs.get(pack as usize);
+    pub fn contains(&self, FramePlace { pack, frame }: FramePlace, ordinal: Ordinal) -> bool {
+        let bits = self.packs.get(pack.index());
         bits.and_then(|bits| bits.place(frame, ordinal))
             .is_some_and(|(word, mask)| word.load(Ordering::Relaxed) & mask != 0)
     }
 
     /// How many of a pack's chunks were seen, frame by frame.
     #[must_use]
-    pub fn in_frames(&self, pack: u32) -> Vec<u32> {
-        let Some(bits) = self.packs.get(pack as usize) else { return Vec::new() };
-        let frames = bits.firsts.windows(2).map(|ends| ends[1] - ends[0]);
-        (0..)
-            .zip(frames)
-            .map(|(frame, chunks)| {
-                (0..chunks).filter(|ordinal| self.contains(pack, frame, *ordinal)).count() as u32
-            })
-            .collect()
+    pub fn in_frames(&self, pack: PackNumber) -> Vec<u32> {
+        let Some(bits) = self.packs.get(pack.index()) else { return Vec::new() };
+        let is_seen = |number: &u32| {
+            let word = bits.bits.get(*number as usize / 64).map_or(0, |word| word.load(Ordering::Relaxed));
+            word & (1 << (number % 64)) != 0
+        };
+        let in_frame = |ends: &[u32]| (ends[0]..ends[1]).filter(is_seen).map(|_| 1).sum();
+        bits.firsts.windows(2).map(in_frame).collect()
     }
 }
 

@@ -23,6 +23,7 @@ use super::index::{Index, Wanted};
 use super::listings::list_sessions;
 use super::marks::SessionMarks;
 use super::memory::SeenHead;
+use super::numbers::PackNumber;
 use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
 use super::repository::Repository;
@@ -208,7 +209,7 @@ impl<'r> Session<'r> {
 
     /// Holds on to a chunk that something taken over refers to, if possible in none of those packs that
     /// it rather shouldn't. Returns whether all that is needed for that could be held.
-    pub fn hold(&self, wanted: &Wanted, rather_not: impl Fn(u32) -> bool) -> Result<bool> {
+    pub fn hold(&self, wanted: &Wanted, rather_not: impl Fn(PackNumber) -> bool) -> Result<bool> {
         self.index.hold(&self.marks, wanted, rather_not)
     }
 
@@ -287,7 +288,7 @@ impl<'r> Session<'r> {
         let mut objections = Vec::new();
         self.index.marks().condemn_all(&self.marks, packs.iter().copied(), || -> Result<()> {
             for (number, pack) in self.index.numbers_of(&packs)? {
-                if self.marks.condemn(number) {
+                if self.marks.condemn(number.get()) {
                     objections.push(pack);
                 }
             }

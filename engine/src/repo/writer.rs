@@ -17,12 +17,13 @@ use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkIds, ChunkKind, DomainSecrets, KeyRef};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
-use keepfast_format::{limits, names};
+use keepfast_format::{FormatError, limits, names};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::claims::Claims;
 use super::index::{Index, StoredPack, Wanted};
+use super::numbers::{FrameNumber, format_length};
 use super::repository::Repository;
 use super::session::{Session, Stores, WriterTotals};
 use crate::error::{EngineError, Result};
@@ -271,20 +272,24 @@ impl PackWriter<'_> {
         kind: ChunkKind,
         frame: &ClosedFrame,
         chunks: &[ChunkEntry],
-    ) -> Result<(Arc<FillingPack>, u32)> {
+    ) -> Result<(Arc<FillingPack>, FrameNumber)> {
         let mut open = lock(&self.open[usize::from(kind.code())]);
         let pack = match open.as_ref() {
             Some(pack) => Arc::clone(pack),
             None => Arc::clone(open.insert(Arc::new(self.new_pack(kind)?))),
         };
         let mut filling = lock(&pack.state);
-        let number = filling.table.frames.len() as u32;
-        let offset = filling.end as u32;
+        // A number is part of a nonce, so no two frames may get the same. A pack without a free one is full,
+        // and isn't open any more.
+        let number = FrameNumber::after(&filling.table.frames).ok_or_else(|| {
+            EngineError::damaged("new pack")(FormatError::OverLimit { what: "pack", field: "frame count" })
+        })?;
+        let offset = format_length(filling.end);
         filling.table.frames.push(FrameEntry {
             offset,
-            sealed_bytes: frame.sealed_bytes() as u32,
+            sealed_bytes: format_length(frame.sealed_bytes()),
             plain_bytes: frame.plain_bytes(),
-            chunks: chunks.len() as u32,
+            chunks: format_length(chunks.len()),
         });
         filling.table.chunks.extend_from_slice(chunks);
         filling.end += frame.sealed_bytes();
@@ -321,9 +326,9 @@ impl PackWriter<'_> {
     }
 
     /// Puts a sealed frame in its place.
-    fn put(&self, pack: &Arc<FillingPack>, number: u32, sealed: &[u8]) {
+    fn put(&self, pack: &Arc<FillingPack>, number: FrameNumber, sealed: &[u8]) {
         let mut filling = lock(&pack.state);
-        let start = filling.start + filling.table.frames[number as usize].offset as usize;
+        let start = filling.start + filling.table.frames[number.index()].offset as usize;
         filling.bytes[start..start + sealed.len()].copy_from_slice(sealed);
         filling.being_sealed -= 1;
         let complete = filling.closed && filling.being_sealed == 0;
@@ -477,7 +482,7 @@ impl FrameWriter<'_> {
     /// Stores a chunk unless the repository has it. Returns its id, and whether it was new.
     pub fn store(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<(ChunkId, bool)> {
         let id = self.writer.ids.id(kind, plain);
-        let wanted = Wanted { id, len: Some(plain.len() as u32) };
+        let wanted = Wanted { id, len: Some(format_length(plain.len())) };
         if self.writer.refer(wanted) || !self.writer.claims.take(id) {
             return Ok((id, false));
         }
@@ -507,7 +512,7 @@ impl FrameWriter<'_> {
         };
         pending.checksum.update(plain);
         pending.frame.push(plain);
-        pending.chunks.push(ChunkEntry { id, bytes: plain.len() as u32 });
+        pending.chunks.push(ChunkEntry { id, bytes: format_length(plain.len()) });
         if pending.frame.is_full(frame_bytes) { self.close(kind) } else { Ok(()) }
     }
 
@@ -527,10 +532,10 @@ impl FrameWriter<'_> {
         }
         let frame = pending.frame.close(&mut self.compressor, std::mem::take(&mut self.sealed));
         let (pack, number) = self.writer.place(kind, &frame, &pending.chunks)?;
-        let sealed = frame.seal(&pack.cipher, number);
+        let sealed = frame.seal(&pack.cipher, number.into());
         if self.writer.options.verify {
-            let opened = self.check.open(&pack.cipher, number, &sealed);
-            let found = self.check.chunks().map(|chunk| chunk.len() as u32);
+            let opened = self.check.open(&pack.cipher, number.into(), &sealed);
+            let found = self.check.chunks().map(|chunk| format_length(chunk.len()));
             if opened.is_err()
                 || !found.eq(pending.chunks.iter().map(|chunk| chunk.bytes))
                 || xxh3_64(self.check.plain()) != pending.checksum.digest()
