@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keepfast_engine::prune::Share;
+use keepfast_engine::prune::UnusedLimit;
 
 /// A size, such as `500M`, `10GiB` or `unlimited`. Units are powers of 1024.
 pub fn size(text: &str) -> Result<u64, String> {
@@ -25,15 +25,15 @@ pub fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A share of what is stored: `5%`, `2.5%`, a size, or `unlimited`.
-pub fn share(text: &str) -> Result<Share, String> {
+pub fn share(text: &str) -> Result<UnusedLimit, String> {
     let Some(percent) = text.strip_suffix('%') else {
         return size(text)
-            .map(|bytes| if bytes == u64::MAX { Share::Unlimited } else { Share::Bytes(bytes) });
+            .map(|bytes| if bytes == u64::MAX { UnusedLimit::Unlimited } else { UnusedLimit::Bytes(bytes) });
     };
     let (whole, tenth) = percent.split_once('.').unwrap_or((percent, "0"));
     let parsed = whole.parse::<u32>().ok().zip(tenth.parse::<u32>().ok().filter(|_| tenth.len() == 1));
     match parsed {
-        Some((whole, tenth)) if whole < 100 => Ok(Share::Thousandths(whole * 10 + tenth)),
+        Some((whole, tenth)) if whole < 100 => Ok(UnusedLimit::Thousandths(whole * 10 + tenth)),
         _ => Err("write a percentage below 100, such as 5% or 2.5%, a size, or unlimited".to_owned()),
     }
 }
@@ -75,7 +75,7 @@ pub fn tags(text: &str) -> Result<Tags, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Share, Tags, duration, share, size, tag, tags};
+    use super::{Duration, Tags, UnusedLimit, duration, share, size, tag, tags};
 
     #[test]
     fn labels_have_no_spaces_around_them_and_arent_empty() {
@@ -102,11 +102,11 @@ mod tests {
 
     #[test]
     fn shares_are_percentages_or_sizes() {
-        assert_eq!(share("5%"), Ok(Share::Thousandths(50)));
-        assert_eq!(share("0%"), Ok(Share::Thousandths(0)));
-        assert_eq!(share("2.5%"), Ok(Share::Thousandths(25)));
-        assert_eq!(share("3M"), Ok(Share::Bytes(3 << 20)));
-        assert_eq!(share("unlimited"), Ok(Share::Unlimited));
+        assert_eq!(share("5%"), Ok(UnusedLimit::Thousandths(50)));
+        assert_eq!(share("0%"), Ok(UnusedLimit::Thousandths(0)));
+        assert_eq!(share("2.5%"), Ok(UnusedLimit::Thousandths(25)));
+        assert_eq!(share("3M"), Ok(UnusedLimit::Bytes(3 << 20)));
+        assert_eq!(share("unlimited"), Ok(UnusedLimit::Unlimited));
         for wrong in ["%", "100%", "5.25%", "-5%", "five"] {
             assert!(share(wrong).is_err(), "{wrong:?} is no share");
         }

@@ -150,7 +150,7 @@ impl Check<'_> {
             self.verdicts(index)?;
         }
         for pack in copies {
-            if !index.was_buried(&pack)? && self.is_there(&pack.to_string())? {
+            if !index.is_dead_pack(&pack)? && self.is_there(&pack.to_string())? {
                 let what = "another session's pack has the same id, and no index segment lists this one";
                 self.finding_once(pack.to_string(), what);
             }

@@ -193,7 +193,7 @@ struct Walker<'w> {
 
 /// What one tree refers to and whether it is damaged itself.
 #[derive(Default)]
-struct Below {
+struct TreeContents {
     trees: Vec<TreeRef>,
     files: u64,
     is_damaged: bool,
@@ -218,7 +218,7 @@ impl Walker<'_> {
         }
     }
 
-    fn add(&self, number: TreeNumber, below: Below) {
+    fn add(&self, number: TreeNumber, below: TreeContents) {
         let mut found = self.walk.found();
         found.files += below.files;
         if below.is_damaged {
@@ -230,9 +230,9 @@ impl Walker<'_> {
         }
     }
 
-    fn tree(&mut self, id: &ChunkId, number: TreeNumber) -> Result<Below> {
+    fn tree(&mut self, id: &ChunkId, number: TreeNumber) -> Result<TreeContents> {
         let trees = self.walk.trees;
-        let mut below = Below::default();
+        let mut below = TreeContents::default();
         let read = trees.for_each_node(id, &mut |node| {
             match &node.kind {
                 NodeKind::Directory { tree } => below.trees.push((TreeKind::Tree, *tree)),
@@ -261,9 +261,9 @@ impl Walker<'_> {
         Ok(below)
     }
 
-    fn list(&mut self, list: ListRef, number: TreeNumber) -> Result<Below> {
+    fn list(&mut self, list: ListRef, number: TreeNumber) -> Result<TreeContents> {
         let trees = self.walk.trees;
-        let mut below = Below::default();
+        let mut below = TreeContents::default();
         let content = Content::List { level: list.level, id: list.id };
         let lists = &mut below.trees;
         let mut enter = |found: ListRef| {
@@ -281,8 +281,8 @@ impl Walker<'_> {
         Ok(below)
     }
 
-    fn state(&self, id: &ChunkId) -> Result<Below> {
-        let mut below = Below::default();
+    fn state(&self, id: &ChunkId) -> Result<TreeContents> {
+        let mut below = TreeContents::default();
         let read = self.walk.trees.state(id).map(|state| below.trees = states_below(state));
         below.is_damaged = self.failed(read)?;
         Ok(below)

@@ -16,8 +16,8 @@ use keepfast_format::snapshot::SnapshotBody;
 use super::Prune;
 use crate::error::{EngineError, Result};
 use crate::repo::{
-    Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, is_decided, list_packs,
-    list_sessions, read_condemned, read_session, refresh_index, until_sound,
+    Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, is_decided, judge,
+    list_packs, list_sessions, read_condemned, read_session, refresh_index,
 };
 use crate::run::{Event, Phase};
 
@@ -47,13 +47,13 @@ impl Prune<'_> {
         let condemned = read_condemned(self.repository, epoch)?;
         let verdict = match find_verdict(self.repository, epoch)? {
             Some(verdict) => verdict,
-            None => self.find_out(&condemned)?,
+            None => self.reach_verdict(&condemned)?,
         };
         self.carry_out(&condemned, &verdict)
     }
 
     /// Steps 4 to 6.
-    pub(super) fn find_out(&mut self, condemned: &Condemned) -> Result<Verdict> {
+    pub(super) fn reach_verdict(&mut self, condemned: &Condemned) -> Result<Verdict> {
         match self.wait_for_answers(condemned.epoch)? {
             Some(objections) => self.give_verdict(condemned, &objections),
             // Another sweeper was faster.
@@ -64,7 +64,7 @@ impl Prune<'_> {
     /// Step 7, and what is to be remembered of the verdict.
     pub(super) fn carry_out(&mut self, condemned: &Condemned, verdict: &Verdict) -> Result<()> {
         self.run.enter(Phase::Removing);
-        self.index.bury(condemned.epoch, &verdict.packs)?;
+        self.index.apply_verdict(condemned.epoch, &verdict.packs)?;
         self.repository.remember_verdict(condemned.epoch);
         self.report.epochs.push(condemned.epoch);
         self.report.packs_spared += condemned.packs.len().saturating_sub(verdict.packs.len()) as u64;
@@ -83,16 +83,16 @@ impl Prune<'_> {
         // Sessions whose registers were taken when they were to be fenced.
         let mut not_fenced: HashSet<SessionId> = HashSet::new();
         loop {
-            self.hear_acks(epoch, &mut acks)?;
+            self.read_new_acks(epoch, &mut acks)?;
             let authentic = acks.iter().filter(|(_, ack)| ack.is_some());
             let answered: HashSet<SessionId> = authentic.map(|(name, _)| name.session).collect();
             open.retain(|session| !answered.contains(session));
-            self.known.answered.extend(answered);
+            self.observed.answered.extend(answered);
             self.drop_decided(&mut open)?;
-            if open.is_empty() || self.repository.has(Flaw::NobodyWaitedFor) {
+            if open.is_empty() || self.repository.has(Flaw::NoWaiting) {
                 // Once more: a session that is decided by now may have objected before.
                 if !nobody {
-                    self.hear_acks(epoch, &mut acks)?;
+                    self.read_new_acks(epoch, &mut acks)?;
                 }
                 return Ok(Some(acks.into_values().flatten().flat_map(|ack| ack.objections).collect()));
             }
@@ -150,7 +150,7 @@ impl Prune<'_> {
 
     /// Reads acks that weren't read before. One that isn't authentic is no answer, and hides none: a
     /// session whose name was taken answers under another one.
-    fn hear_acks(&self, epoch: u32, acks: &mut BTreeMap<AckName, Option<Ack>>) -> Result<()> {
+    fn read_new_acks(&self, epoch: u32, acks: &mut BTreeMap<AckName, Option<Ack>>) -> Result<()> {
         let backend = self.repository.backend();
         let mut new = Vec::new();
         backend.list(&names::acks_to(epoch), &mut |listed| {
@@ -164,15 +164,14 @@ impl Prune<'_> {
                 Ack::open(&bytes, self.repository.id(), epoch, ack.session, writer)
                     .map_err(EngineError::damaged(&object))
             };
-            let opened = match until_sound(read) {
+            let opened = match judge(read) {
                 // Only after the verdict acks are removed.
                 Err(EngineError::Backend(error)) if error.is_not_found() => continue,
-                Err(EngineError::Damaged { object, source }) => {
-                    self.run.tell(&Event::Damaged { object, what: source.to_string() });
-                    Err(())
-                }
-                other => Ok(other?),
+                opened => opened?,
             };
+            if let Err(source) = &opened {
+                self.run.tell(&Event::Damaged { object, what: source.to_string() });
+            }
             acks.insert(ack, opened.ok());
         }
         Ok(())
@@ -181,7 +180,7 @@ impl Prune<'_> {
     /// The sessions that are listed, without those that this run knows to be decided.
     pub(super) fn sessions_not_known_decided(&self) -> Result<BTreeSet<SessionId>> {
         let mut sessions = list_sessions(self.repository, names::SESSIONS)?;
-        sessions.retain(|session| !self.known.decided.contains(session));
+        sessions.retain(|session| !self.observed.decided.contains(session));
         Ok(sessions)
     }
 
@@ -233,7 +232,7 @@ impl Prune<'_> {
             !objections.contains(*pack) && spared.as_ref().is_some_and(|spared| !spared.contains(*pack))
         };
         let packs = condemned.packs.iter().filter(removed).copied().collect();
-        self.known.snapshots = Some(snapshots);
+        self.observed.snapshots = Some(snapshots);
         let verdict = Verdict { epoch: condemned.epoch, packs };
         let bytes = verdict.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();
@@ -281,14 +280,15 @@ impl Prune<'_> {
                 verdict.packs.binary_search(pack).is_ok() || self.repository.has(Flaw::VerdictIgnored)
             })
             .collect();
-        if !packs.iter().all(|pack| self.known.stored.contains_key(pack)) {
-            self.known.stored = list_packs(self.repository)?;
+        if !packs.iter().all(|pack| self.observed.stored.contains_key(pack)) {
+            self.observed.stored = list_packs(self.repository)?;
         }
         let there: Vec<&PackName> =
-            packs.into_iter().filter(|pack| self.known.stored.contains_key(pack)).collect();
+            packs.into_iter().filter(|pack| self.observed.stored.contains_key(pack)).collect();
         self.remove_all(&there.iter().map(|pack| pack.to_string()).collect::<Vec<_>>())?;
         self.report.packs_removed += there.len() as u64;
-        self.report.bytes_removed += there.iter().filter_map(|pack| self.known.stored.get(pack)).sum::<u64>();
+        self.report.bytes_removed +=
+            there.iter().filter_map(|pack| self.observed.stored.get(pack)).sum::<u64>();
         Ok(())
     }
 

@@ -8,12 +8,12 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 mod compact;
-mod courtesy;
 mod epoch;
 mod hidden;
 mod live;
 mod plan;
 mod rewrite;
+mod step_back;
 mod sweep;
 
 use std::collections::{HashMap, HashSet};
@@ -29,9 +29,9 @@ use keepfast_format::names::{self, EpochPart};
 use crate::error::{EngineError, Result};
 use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, older, refresh_index};
 use crate::run::{Phase, RunContext, Troubles};
-use courtesy::Courtesy;
 use live::{Listing, Live};
-pub use plan::{PrunePlan, Share};
+pub use plan::{PrunePlan, UnusedLimit};
+use step_back::StepBack;
 
 /// Turns that others may take first before this run gives up.
 const CONFLICTS_MAX: u32 = 16;
@@ -39,7 +39,7 @@ const CONFLICTS_MAX: u32 = 16;
 /// How to prune.
 pub struct PruneOptions {
     /// How much of what is stored may stay though it is unused, rather than be rewritten.
-    pub max_unused: Share,
+    pub max_unused: UnusedLimit,
     /// Stored bytes of packs that one run rewrites at most.
     pub max_rewrite_bytes: u64,
     /// How long a writer may be silent before its session is ended.
@@ -94,7 +94,7 @@ pub fn plan_prune(
     let prune = Prune::new(repository, index, options, run)?;
     let epochs = Epochs::list(repository)?;
     epochs.can_be_collected_under()?;
-    epochs.tell_all(repository, index)?;
+    epochs.apply_all_verdicts(repository, index)?;
     let listing = Listing::take(repository, run)?;
     prune.find_given_up(&listing)?;
     Ok(prune.look(&listing)?.1)
@@ -119,13 +119,13 @@ struct Prune<'a> {
     options: &'a PruneOptions,
     run: &'a RunContext,
     report: PruneReport,
-    known: Known,
-    courtesy: Courtesy,
+    observed: Observed,
+    step_back: StepBack,
 }
 
 /// What this run has found out, and what doesn't change any more.
 #[derive(Default)]
-struct Known {
+struct Observed {
     /// Sessions that were decided before the epoch was published that is this run's own.
     decided: HashSet<SessionId>,
     /// Stored sizes of packs, as they were listed last.
@@ -165,8 +165,8 @@ impl<'a> Prune<'a> {
             options,
             run,
             report: PruneReport::default(),
-            known: Known::default(),
-            courtesy: Courtesy::default(),
+            observed: Observed::default(),
+            step_back: StepBack::default(),
         })
     }
 
@@ -195,7 +195,7 @@ impl<'a> Prune<'a> {
     fn turn(&mut self) -> Result<Turn> {
         let epochs = Epochs::list(self.repository)?;
         epochs.can_be_collected_under()?;
-        epochs.tell_all(self.repository, self.index)?;
+        epochs.apply_all_verdicts(self.repository, self.index)?;
         if let Some(unfinished) = epochs.unfinished() {
             self.finish_published(unfinished)?;
             return self.turn();
@@ -210,8 +210,8 @@ impl<'a> Prune<'a> {
             looked => looked?,
         };
         self.report.plan = plan;
-        self.known.decided.extend(&listing.decided);
-        self.known.left_over = self.buried_among(live.stored.keys())?;
+        self.observed.decided.extend(&listing.decided);
+        self.observed.left_over = self.dead_among(live.stored.keys())?;
         let demotions = self.index.demotions();
         let mut packs = self.report.plan.unused.clone();
         packs.extend(self.rewrite(&live)?);
@@ -222,11 +222,11 @@ impl<'a> Prune<'a> {
         packs.sort_unstable();
         packs.dedup();
         let snapshots = listing.snapshot_ids();
-        self.known.stored = live.stored;
-        self.known.snapshots = Some(listing.snapshots);
+        self.observed.stored = live.stored;
+        self.observed.snapshots = Some(listing.snapshots);
         // An epoch that condemns nothing ends sessions that are silent for too long: what they have left
         // can be condemned then. Who has answered a moment ago isn't asked again.
-        let mut unheard = listing.open.iter().filter(|session| !self.known.answered.contains(*session));
+        let mut unheard = listing.open.iter().filter(|session| !self.observed.answered.contains(*session));
         if packs.is_empty() && !unheard.any(|session| self.is_silent(*session)) {
             return Ok(Turn::Idle);
         }
@@ -241,7 +241,7 @@ impl<'a> Prune<'a> {
         if !self.publish(&condemned)? {
             return Ok(Turn::Conflict);
         }
-        let verdict = self.find_out(&condemned)?;
+        let verdict = self.reach_verdict(&condemned)?;
         self.carry_out(&condemned, &verdict)?;
         Ok(Turn::Done)
     }

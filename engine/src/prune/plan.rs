@@ -13,7 +13,7 @@ use crate::repo::{Index, PackNumber};
 
 /// A part of what is stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Share {
+pub enum UnusedLimit {
     /// So many thousandths of what is stored afterwards.
     Thousandths(u32),
     /// So many bytes.
@@ -22,7 +22,7 @@ pub enum Share {
     Unlimited,
 }
 
-impl Share {
+impl UnusedLimit {
     fn bytes_of(self, whole: u64) -> u64 {
         match self {
             Self::Thousandths(thousandths) => part_of(whole, thousandths.into(), 1000),
@@ -85,7 +85,7 @@ impl PrunePlan {
 
 /// A pack that the index knows: by several numbers, if it was read before its segment was.
 #[derive(Default)]
-struct Known {
+struct PackUse {
     plain: u64,
     needed: u64,
     dead: bool,
@@ -114,7 +114,7 @@ pub fn make(
         open_sessions,
         ..PrunePlan::default()
     };
-    let mut known: HashMap<PackName, Known> = HashMap::new();
+    let mut known: HashMap<PackName, PackUse> = HashMap::new();
     index.for_each_pack(|number, pack| {
         let plain: u64 = pack.frames.iter().map(|frame| u64::from(frame.plain_bytes)).sum();
         let known = known.entry(pack.pack_name()).or_default();

@@ -68,7 +68,7 @@ impl Prune<'_> {
         let Outcome { moved, stay } = job.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
         // A pack has moved when each piece has, by each number that the index knows it by.
         let moved: Vec<PackName> = moved.into_iter().filter(|pack| !stay.contains(pack)).collect();
-        self.known.decided.insert(ended);
+        self.observed.decided.insert(ended);
         self.report.packs_rewritten += moved.len() as u64;
         self.report.bytes_read += bytes_read;
         self.report.bytes_written += totals.bytes_stored;

@@ -159,11 +159,11 @@ impl Epochs {
 
     /// Tells the index of every verdict that it hasn't heard, for a program that writes or removes: it
     /// fails unless all of them are there and authentic.
-    pub fn tell_all(&self, repository: &Repository, index: &Index) -> Result<()> {
+    pub fn apply_all_verdicts(&self, repository: &Repository, index: &Index) -> Result<()> {
         self.can_be_written_under()?;
-        match self.tell(repository, index, Verdicts::All)? {
-            Told::All => Ok(()),
-            Told::IndexIsAhead => Err(EngineError::Unusable(
+        match self.apply_verdicts(repository, index, Verdicts::All)? {
+            Applied::All => Ok(()),
+            Applied::IndexIsAhead => Err(EngineError::Unusable(
                 "the repository has lost epochs that this machine knows of: it was set back to an earlier \
                  state; clear this machine's index with `keepfast cache clear` and run the command again"
                     .to_owned(),
@@ -173,26 +173,26 @@ impl Epochs {
 
     /// Tells the index of every authentic verdict that it hasn't heard. An index that has heard more
     /// than there is, is one of another time: then this says so.
-    pub fn tell_authentic(&self, repository: &Repository, index: &Index) -> Result<Told> {
-        self.tell(repository, index, Verdicts::Authentic)
+    pub fn apply_authentic_verdicts(&self, repository: &Repository, index: &Index) -> Result<Applied> {
+        self.apply_verdicts(repository, index, Verdicts::Authentic)
     }
 
-    fn tell(&self, repository: &Repository, index: &Index, which: Verdicts) -> Result<Told> {
-        if repository.has(Flaw::VerdictsNotHeard) {
-            return Ok(Told::All);
+    fn apply_verdicts(&self, repository: &Repository, index: &Index, which: Verdicts) -> Result<Applied> {
+        if repository.has(Flaw::VerdictsNotApplied) {
+            return Ok(Applied::All);
         }
-        let heard = index.epochs()?;
+        let heard = index.applied_epochs()?;
         if heard.iter().any(|n| !self.done.contains(n)) {
-            return Ok(Told::IndexIsAhead);
+            return Ok(Applied::IndexIsAhead);
         }
         for n in self.done.iter().filter(|n| !heard.contains(n)) {
             match (read_verdict(repository, *n), which) {
                 (Err(EngineError::Damaged { .. }), Verdicts::Authentic) => {}
                 (Err(error), Verdicts::All) => return Err(blocked(error)),
-                (verdict, _) => index.bury(*n, &verdict?.packs)?,
+                (verdict, _) => index.apply_verdict(*n, &verdict?.packs)?,
             }
         }
-        Ok(Told::All)
+        Ok(Applied::All)
     }
 }
 
@@ -222,7 +222,7 @@ pub(super) fn newest_verdict(repository: &Repository, epochs: &Epochs, known: u3
 
 /// Whether an index could be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum Applied {
     /// It has heard every verdict.
     All,
     /// It has heard verdicts that aren't there.

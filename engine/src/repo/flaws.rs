@@ -16,11 +16,11 @@ pub enum Flaw {
     /// The catalogue isn't read after the commit.
     CatalogueNotRead,
     /// Nobody hears verdicts, so that what they name is taken for stored.
-    VerdictsNotHeard,
+    VerdictsNotApplied,
     /// Packs of sessions whose outcome is open are condemned too.
     OpenSessionsCondemned,
     /// The verdict is given without waiting for answers.
-    NobodyWaitedFor,
+    NoWaiting,
     /// The second listing spares nothing.
     NoSecondListing,
     /// What is condemned is removed, whatever the verdict says.

@@ -21,7 +21,7 @@ use super::numbers::{FrameNumber, FramePlace, FrameSpan, PackNumber, numbered};
 use super::packs::open_cipher;
 use super::recover::refresh_index;
 use super::repository::{Hashers, Repository};
-use super::soundness::until_sound;
+use super::soundness::read_until_sound;
 use crate::error::{EngineError, Result};
 use crate::run::RunContext;
 
@@ -196,7 +196,7 @@ impl<'r> FrameCache<'r> {
 
     /// Learns what garbage collections have removed, and where everything is now.
     pub fn refresh(&self) -> Result<()> {
-        Epochs::list(self.repository)?.tell_authentic(self.repository, self.index)?;
+        Epochs::list(self.repository)?.apply_authentic_verdicts(self.repository, self.index)?;
         refresh_index(self.repository, self.index, self.run).map(drop)
     }
 
@@ -379,7 +379,7 @@ impl<'r> FrameCache<'r> {
     pub fn open(&self, reader: &mut FrameReader, place: FramePlace) -> Result<Arc<StoredPack>> {
         let pack = self.index.pack(place.pack)?;
         let entry = pack.frame(place.frame)?;
-        until_sound(|| {
+        read_until_sound(|| {
             let cipher = self.cipher(place.pack, &pack, None)?;
             let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
             reader.open(&cipher, place.frame.into(), &sealed).map_err(EngineError::damaged(pack.name()))

@@ -14,7 +14,7 @@ use keepfast_format::ids::RepositoryId;
 
 use super::cache::copies_folder;
 use super::private;
-use super::soundness::until_sound;
+use super::soundness::read_until_sound;
 use crate::error::{EngineError, Result};
 
 /// Reads small objects.
@@ -68,7 +68,7 @@ impl Objects {
         limit: u64,
         open: impl Fn(&[u8]) -> Result<T, FormatError>,
     ) -> Result<T> {
-        until_sound(|| {
+        read_until_sound(|| {
             let (bytes, _alone) = match self.backend.read(name, limit.min(LARGE_BYTES)) {
                 Err(error) if error.is_too_large() => {
                     let alone = self.large.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,7 +11,7 @@ use keepfast_format::{FormatError, limits};
 use super::index::StoredPack;
 use super::numbers::{FrameNumber, format_length, numbered};
 use super::repository::Repository;
-use super::soundness::until;
+use super::soundness::read_until;
 use crate::error::{EngineError, Result};
 
 /// The cipher of a pack, from its header.
@@ -28,7 +28,7 @@ pub fn read_contents(repository: &Repository, pack: PackName) -> Result<(StoredP
     let PackName { id, session } = pack;
     let name = pack.to_string();
     let read = || repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX);
-    let bytes = until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == id))?;
+    let bytes = read_until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == id))?;
     let read = || {
         let header = bytes.get(..HEADER_BYTES).ok_or(FormatError::Truncated { what: "pack" })?;
         let (header, cipher) = open_cipher(repository, header)?;
@@ -101,7 +101,7 @@ pub fn verify_stored_pack(
             None => vec![PackFinding { frame: None, what: MISNAMED.to_owned() }],
         })
     };
-    until(read, |findings: &Result<Vec<_>>| findings.as_ref().map_or(true, Vec::is_empty))
+    read_until(read, |findings: &Result<Vec<_>>| findings.as_ref().map_or(true, Vec::is_empty))
 }
 
 const MISNAMED: &str = "its bytes aren't those it was named after";

@@ -145,11 +145,11 @@ pub struct Reach<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Metadata {
     id: ChunkId,
-    is: Is,
+    kind: MetadataKind,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Is {
+enum MetadataKind {
     Tree,
     State,
     /// A list of chunks, of this level.
@@ -158,7 +158,7 @@ enum Is {
 
 /// What a chunk of metadata refers to.
 #[derive(Default)]
-struct Below {
+struct References {
     metadata: Vec<Metadata>,
     leaves: Vec<Wanted>,
 }
@@ -180,9 +180,9 @@ impl<'a> Reach<'a> {
         visit: &mut Visit<'_>,
     ) -> Result<()> {
         for body in snapshots {
-            let mut below = Below::default();
-            below.metadata.push(Metadata { id: body.tree, is: Is::Tree });
-            below.metadata.extend(body.state.map(|id| Metadata { id, is: Is::State }));
+            let mut below = References::default();
+            below.metadata.push(Metadata { id: body.tree, kind: MetadataKind::Tree });
+            below.metadata.extend(body.state.map(|id| Metadata { id, kind: MetadataKind::State }));
             below.content(&body.hard_links);
             self.add(below);
             while !self.todo.is_empty() {
@@ -192,7 +192,7 @@ impl<'a> Reach<'a> {
         self.look_leaves_up(seen, visit)
     }
 
-    fn add(&mut self, below: Below) {
+    fn add(&mut self, below: References) {
         self.todo.extend(below.metadata);
         self.leaves.extend(below.leaves);
     }
@@ -214,7 +214,7 @@ impl<'a> Reach<'a> {
         new.sort_unstable_by_key(|(place, _)| *place);
         let trees = Trees::new(self.frames);
         let read_all =
-            || pool.map(&new, |(_, item)| read(trees, item)).into_iter().collect::<Result<Vec<Below>>>();
+            || pool.map(&new, |(_, item)| read(trees, item)).into_iter().collect::<Result<Vec<References>>>();
         let read = match read_all() {
             // A garbage collection has moved something since it was looked up.
             Err(EngineError::Missing { .. }) => {
@@ -254,25 +254,27 @@ fn see(
     visit(Reached { wanted: *wanted, places: new })
 }
 
-fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
-    let mut below = Below::default();
-    match item.is {
-        Is::Tree => match trees.tree(&item.id)? {
+fn read(trees: Trees<'_>, item: &Metadata) -> Result<References> {
+    let mut below = References::default();
+    match item.kind {
+        MetadataKind::Tree => match trees.tree(&item.id)? {
             Tree::Page(nodes) => nodes.iter().for_each(|node| below.node(node)),
             Tree::Index(pages) => {
-                below.metadata.extend(pages.iter().map(|page| Metadata { id: page.id, is: Is::Tree }));
+                below
+                    .metadata
+                    .extend(pages.iter().map(|page| Metadata { id: page.id, kind: MetadataKind::Tree }));
             }
         },
-        Is::State => match trees.state(&item.id)? {
+        MetadataKind::State => match trees.state(&item.id)? {
             StateTree::Page(states) => {
                 let children = states.iter().filter_map(|state| state.children);
-                below.metadata.extend(children.map(|id| Metadata { id, is: Is::State }));
+                below.metadata.extend(children.map(|id| Metadata { id, kind: MetadataKind::State }));
             }
             StateTree::Index(pages) => {
-                below.metadata.extend(pages.iter().map(|id| Metadata { id: *id, is: Is::State }));
+                below.metadata.extend(pages.iter().map(|id| Metadata { id: *id, kind: MetadataKind::State }));
             }
         },
-        Is::List(level) => {
+        MetadataKind::List(level) => {
             let list = trees.list(&item.id)?;
             if list.level != level {
                 return Err(EngineError::damaged(format!("chunk list {}", item.id))(
@@ -286,7 +288,7 @@ fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
                 if level <= 1 {
                     below.leaves.push(Wanted::listed(&listed));
                 } else {
-                    below.metadata.push(Metadata { id: listed.id, is: Is::List(level - 1) });
+                    below.metadata.push(Metadata { id: listed.id, kind: MetadataKind::List(level - 1) });
                 }
             }
         }
@@ -294,10 +296,12 @@ fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
     Ok(below)
 }
 
-impl Below {
+impl References {
     fn node(&mut self, node: &Node) {
         match &node.kind {
-            NodeKind::Directory { tree } => self.metadata.push(Metadata { id: *tree, is: Is::Tree }),
+            NodeKind::Directory { tree } => {
+                self.metadata.push(Metadata { id: *tree, kind: MetadataKind::Tree })
+            }
             NodeKind::File { content, extents, .. } => {
                 self.content(content);
                 if let Extents::Blob(blob) = extents {
@@ -312,7 +316,9 @@ impl Below {
     fn content(&mut self, content: &Content) {
         match content {
             Content::Inline(chunks) => self.leaves.extend(chunks.iter().map(|chunk| Wanted::from(*chunk))),
-            Content::List { level, id } => self.metadata.push(Metadata { id: *id, is: Is::List(*level) }),
+            Content::List { level, id } => {
+                self.metadata.push(Metadata { id: *id, kind: MetadataKind::List(*level) })
+            }
         }
     }
 }

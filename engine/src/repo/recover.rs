@@ -8,7 +8,7 @@ use keepfast_format::epoch::PackName;
 use keepfast_format::{FormatError, names};
 
 use super::cache::{CacheSlot, Slot};
-use super::epochs::{Epochs, Told};
+use super::epochs::{Applied, Epochs};
 use super::index::{Index, Loading};
 use super::listings::list_packs;
 use super::packs::read_contents;
@@ -80,7 +80,7 @@ pub fn catch_up(
     if listed.iter().any(|name| !known.contains_key(name)) {
         // Verdicts are heard before segments are loaded, so that nothing that is dead is taken for
         // stored; and segments are listed after that, because what has moved is in later ones.
-        if Epochs::list(repository)?.tell_authentic(repository, index)? == Told::IndexIsAhead {
+        if Epochs::list(repository)?.apply_authentic_verdicts(repository, index)? == Applied::IndexIsAhead {
             return Ok(CaughtUp::IndexIsAhead);
         }
         listed = list_segments(repository)?;
@@ -163,7 +163,7 @@ fn has_more_than(
     let gone = |name: &String| is_segment(name) && listed.binary_search(name).is_err();
     if known.iter().any(|(name, dead)| gone(name) && !dead) {
         // A verdict that this index hasn't heard may be the reason.
-        if Epochs::list(repository)?.tell_authentic(repository, index)? == Told::IndexIsAhead {
+        if Epochs::list(repository)?.apply_authentic_verdicts(repository, index)? == Applied::IndexIsAhead {
             return Ok(true);
         }
         if index.sources()?.iter().any(|(name, dead)| gone(name) && !dead) {

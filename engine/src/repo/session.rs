@@ -59,7 +59,7 @@ pub struct Session<'r> {
     parent_id: Option<SessionId>,
     takeover: AtomicU8,
     /// Others were writing when it began.
-    in_company: bool,
+    others_write: bool,
     /// Something was taken over whose chunks couldn't all be found: nobody knows which packs that
     /// refers to, and so it may be any.
     unresolved: AtomicBool,
@@ -139,7 +139,7 @@ impl<'r> Session<'r> {
             parent: options.parent.map(|parent| parent.body.clone()),
             parent_id: options.parent.map(|parent| parent.head.id),
             takeover: AtomicU8::new(takeover::CLOSED),
-            in_company: in_company(repository, id, options.ended)?,
+            others_write: others_write(repository, id, options.ended)?,
             unresolved: AtomicBool::new(false),
             acked: Mutex::new(0),
         };
@@ -159,7 +159,7 @@ impl<'r> Session<'r> {
     fn hear_epochs(&self) -> Result<()> {
         let (repository, index) = (self.repository, self.index);
         let epochs = Epochs::list(repository)?;
-        epochs.tell_all(repository, index)?;
+        epochs.apply_all_verdicts(repository, index)?;
         let newest = epochs.newest();
         if newest > 0 {
             if let Some(condemned) =
@@ -189,13 +189,13 @@ impl<'r> Session<'r> {
 
     /// Whether others were writing when it began.
     #[must_use]
-    pub fn is_in_company(&self) -> bool {
-        self.in_company
+    pub fn others_write(&self) -> bool {
+        self.others_write
     }
 
     /// Hears what others have stored meanwhile, if anybody else is writing.
-    pub(super) fn look_around(&self) -> Result<()> {
-        if self.in_company {
+    pub(super) fn refresh_if_others_write(&self) -> Result<()> {
+        if self.others_write {
             refresh_index(self.repository, self.index, self.run)?;
         }
         Ok(())
@@ -250,7 +250,7 @@ impl<'r> Session<'r> {
         while let Some(condemned) = find_condemned(self.repository, *acked + 1)? {
             // All verdicts so far: what they name must not come to support anything.
             let epochs = Epochs::list(self.repository)?;
-            epochs.tell_all(self.repository, self.index)?;
+            epochs.apply_all_verdicts(self.repository, self.index)?;
             if epochs.newest_finished() >= condemned.epoch {
                 // It was reached without this session's answer, so somebody has decided for it.
                 self.find_fence()?;
@@ -475,7 +475,7 @@ fn tail_of(ack: &[u8]) -> u64 {
 }
 
 /// Whether there are sessions of which nobody knows that they have ended.
-fn in_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
+fn others_write(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
     let Some(ended) = ended else { return Ok(false) };
     let mut others = list_sessions(repository, names::SESSIONS)?;
     others.remove(&own);

@@ -11,7 +11,7 @@ use keepfast_format::slot::KeySlot;
 use keepfast_format::{FormatError, limits, names};
 
 use super::ignored::Ignored;
-use super::soundness::until;
+use super::soundness::judge;
 use crate::error::{EngineError, Result, SlotsLeft};
 
 /// How much is done to find the key slot of a password.
@@ -170,14 +170,14 @@ pub(super) fn flaws(backend: &dyn Backend, listed: &[String]) -> Result<(u64, Ve
 
 /// Reads a slot. The inner error is that its bytes don't fit its name, or don't decode.
 fn read_slot(backend: &dyn Backend, id: SlotId) -> Result<Result<KeySlot, FormatError>> {
-    let read = || match backend.read(&names::slot(id), limits::SLOT_BYTES_MAX) {
-        Ok(bytes) if SlotId::of(&bytes) == id => Ok(KeySlot::decode(&bytes)),
-        Ok(_) => Ok(Err(FormatError::NotAuthentic { what: "key slot" })),
-        // What isn't an object, or is too large to be a slot, is rubbish like any other.
-        Err(error) => match EngineError::from(error) {
-            EngineError::Damaged { source, .. } => Ok(Err(source)),
-            error => Err(error),
-        },
-    };
-    until(read, |slot: &Result<_>| !matches!(slot, Ok(Err(_))))
+    let name = names::slot(id);
+    judge(|| {
+        // What isn't an object, or is too large to be a slot, is junk like any other: an error that says so is
+        // one of damage.
+        let bytes = backend.read(&name, limits::SLOT_BYTES_MAX)?;
+        if SlotId::of(&bytes) != id {
+            return Err(EngineError::damaged(&name)(FormatError::NotAuthentic { what: "key slot" }));
+        }
+        KeySlot::decode(&bytes).map_err(EngineError::damaged(&name))
+    })
 }

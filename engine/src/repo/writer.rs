@@ -379,8 +379,8 @@ impl PackWriter<'_> {
     /// Packs after which the next segment is due. The first ones come early: others who write
     /// the same find it there, and a run that is interrupted goes on from there.
     fn packs_due(&self, segments: usize) -> usize {
-        let in_company = self.session.is_some_and(Session::is_in_company);
-        PACKS_PER_CHECKPOINT.min((segments + 1) * if in_company { 1 } else { PACKS_BEFORE_FIRST_SEGMENT })
+        let others_write = self.session.is_some_and(Session::others_write);
+        PACKS_PER_CHECKPOINT.min((segments + 1) * if others_write { 1 } else { PACKS_BEFORE_FIRST_SEGMENT })
     }
 
     fn upload(&self, pack: &FillingPack) -> Result<()> {
@@ -404,7 +404,7 @@ impl PackWriter<'_> {
         if log.unlisted.len() >= packs_due || chunks >= CHUNKS_PER_CHECKPOINT {
             list_packs(self.repository, self.index, (self.id, self.secrets), &self.claims, &mut log)?;
             drop(log);
-            self.session.map_or(Ok(()), Session::look_around)?;
+            self.session.map_or(Ok(()), Session::refresh_if_others_write)?;
         }
         Ok(())
     }

@@ -23,9 +23,9 @@ pub mod space {
     /// An epoch whose verdict was heard.
     pub const EPOCH: u8 = b'e';
     /// A pack that a verdict has named, by its full name: it may never have been seen here.
-    pub const DEAD: u8 = b'd';
+    pub const DEAD_NAME: u8 = b'd';
     /// The number of a dead pack.
-    pub const GRAVE: u8 = b'g';
+    pub const DEAD_NUMBER: u8 = b'g';
     /// The layout of all this.
     pub const LAYOUT: u8 = b'v';
 }
@@ -66,7 +66,7 @@ pub fn pack_of_key(key: &[u8]) -> Option<PackNumber> {
 
 /// The key of a dead pack.
 pub fn dead_key(pack: &PackName) -> [u8; 1 + PackName::SIZE] {
-    let mut key = [space::DEAD; 1 + PackName::SIZE];
+    let mut key = [space::DEAD_NAME; 1 + PackName::SIZE];
     key[1..].copy_from_slice(&pack.to_bytes());
     key
 }

@@ -68,7 +68,7 @@ impl<'i> Loading<'i> {
             let number = PackNumber::new(self.index.next_pack.fetch_add(1, Ordering::SeqCst));
             numbers.push(number);
             self.adding.add(&pack.pack_name(), number.get());
-            if self.index.was_buried(&pack.pack_name())? {
+            if self.index.is_dead_pack(&pack.pack_name())? {
                 self.dead.push(number);
                 self.index.marks.bury(number.get());
             } else {
@@ -106,7 +106,8 @@ impl<'i> Loading<'i> {
 
     /// Everything but chunks: keys, in their order, and values.
     fn others(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-        let dead = self.dead.iter().map(|number| (pack_key(space::GRAVE, *number).to_vec(), Vec::new()));
+        let dead =
+            self.dead.iter().map(|number| (pack_key(space::DEAD_NUMBER, *number).to_vec(), Vec::new()));
         let pack = |(number, pack): &(PackNumber, StoredPack)| {
             (pack_key(space::PACK, *number).to_vec(), encode_pack(pack))
         };

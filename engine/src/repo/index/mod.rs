@@ -208,7 +208,7 @@ impl Index {
             looked_into: Mutex::default(),
         };
         index.has_unlisted.store(index.has_any(space::UNLISTED)?, Ordering::Relaxed);
-        index.for_each_key(space::GRAVE, |number, _| {
+        index.for_each_key(space::DEAD_NUMBER, |number, _| {
             index.marks.bury(pack_of_key(number)?.get());
             Some(())
         })?;
@@ -429,14 +429,14 @@ impl Index {
     }
 
     /// Whether a verdict has named a pack, whether it was ever seen here or not.
-    pub fn was_buried(&self, pack: &PackName) -> Result<bool> {
+    pub fn is_dead_pack(&self, pack: &PackName) -> Result<bool> {
         let key = dead_key(pack);
         let found = self.database.db.get_pinned(key).map_err(|error| self.failed(&error))?;
         found.map_or(Ok(false), |value| self.opened(&key, &value).map(|_| true))
     }
 
     /// Epochs whose verdicts were heard.
-    pub(super) fn epochs(&self) -> Result<HashSet<u32>> {
+    pub(super) fn applied_epochs(&self) -> Result<HashSet<u32>> {
         let mut epochs = HashSet::new();
         self.for_each_key(space::EPOCH, |key, _| {
             epochs.insert(number_of_key(key)?);
@@ -446,14 +446,14 @@ impl Index {
     }
 
     /// Hears a verdict: these packs are dead, wherever and whenever they appear.
-    pub fn bury(&self, epoch: u32, packs: &[PackName]) -> Result<()> {
+    pub fn apply_verdict(&self, epoch: u32, packs: &[PackName]) -> Result<()> {
         let mut batch = WriteBatch::default();
         for pack in packs {
             self.database.put(&mut batch, &dead_key(pack), Vec::new());
         }
         if !packs.is_empty() {
             for number in self.numbers_of(&packs.iter().copied().collect())?.into_keys() {
-                self.database.put(&mut batch, &pack_key(space::GRAVE, number), Vec::new());
+                self.database.put(&mut batch, &pack_key(space::DEAD_NUMBER, number), Vec::new());
                 self.marks.bury(number.get());
             }
         }
@@ -474,8 +474,8 @@ impl Index {
             numbers.push(number);
             adding.add(&pack.pack_name(), number.get());
             self.database.put(&mut batch, &pack_key(space::PACK, number), encode_pack(pack));
-            if self.was_buried(&pack.pack_name())? {
-                self.database.put(&mut batch, &pack_key(space::GRAVE, number), Vec::new());
+            if self.is_dead_pack(&pack.pack_name())? {
+                self.database.put(&mut batch, &pack_key(space::DEAD_NUMBER, number), Vec::new());
                 self.marks.bury(number.get());
                 continue;
             }

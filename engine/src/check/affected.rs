@@ -18,7 +18,7 @@ use crate::run::RunContext;
 const FILES_NAMED: u64 = 1000;
 
 /// Finds the names of what is hit.
-pub struct Hits<'w> {
+pub struct AffectedFiles<'w> {
     trees: Trees<'w>,
     chunks: &'w Chunks<'w>,
     walked: &'w WalkedTrees,
@@ -26,14 +26,14 @@ pub struct Hits<'w> {
     /// State trees that were named, and those of them that were for the newest hit.
     named_states: HashSet<ChunkId>,
     newly_named: Vec<ChunkId>,
-    hit: Hit,
+    hit: Affected,
     /// Files and directories that may still be named.
     nameable: u64,
 }
 
 /// What is hit in a snapshot.
 #[derive(Default)]
-pub struct Hit {
+pub struct Affected {
     /// Objects and files, and what is wrong with them.
     pub named: Vec<(String, Trouble)>,
     /// Files and directories that are damaged, those that aren't named included.
@@ -42,7 +42,7 @@ pub struct Hit {
     pub unreachable: u64,
 }
 
-impl<'w> Hits<'w> {
+impl<'w> AffectedFiles<'w> {
     /// `walked` says which trees are sound.
     pub fn new(
         trees: Trees<'w>,
@@ -50,12 +50,12 @@ impl<'w> Hits<'w> {
         walked: &'w WalkedTrees,
         run: &'w RunContext,
     ) -> Self {
-        let (named_states, newly_named, hit) = (HashSet::new(), Vec::new(), Hit::default());
+        let (named_states, newly_named, hit) = (HashSet::new(), Vec::new(), Affected::default());
         Self { trees, chunks, walked, run, named_states, newly_named, hit, nameable: 0 }
     }
 
     /// What is hit in a snapshot, after so many files and directories in others.
-    pub fn of(&mut self, stored: &Snapshot, before: u64) -> Result<Hit> {
+    pub fn of(&mut self, stored: &Snapshot, before: u64) -> Result<Affected> {
         self.nameable = FILES_NAMED.saturating_sub(before);
         self.newly_named.clear();
         let snapshot = stored.head.id.short();

@@ -28,9 +28,9 @@ const WORK_MAX: Duration = Duration::from_secs(10);
 
 /// What a prune remembers of its work and its rests.
 #[derive(Default)]
-pub struct Courtesy(Mutex<State>);
+pub struct StepBack(Mutex<WorkAndRest>);
 
-struct State {
+struct WorkAndRest {
     looked_at: Option<Timestamp>,
     next_look_after: Duration,
     /// How long it may rest.
@@ -40,7 +40,7 @@ struct State {
     begun: HashMap<SessionId, Option<i64>>,
 }
 
-impl Default for State {
+impl Default for WorkAndRest {
     fn default() -> Self {
         Self {
             looked_at: None,
@@ -52,7 +52,7 @@ impl Default for State {
     }
 }
 
-impl State {
+impl WorkAndRest {
     /// Counts the work since the last look. Whether it is time for another one.
     fn is_due(&mut self, now: Timestamp) -> bool {
         let since = self.looked_at.and_then(|before| elapsed(before, now));
@@ -74,7 +74,7 @@ impl Prune<'_> {
             return Ok(());
         }
         // Other threads of this prune wait here, and so rest too.
-        let mut state = self.courtesy.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.step_back.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.is_due(self.run.now()) {
             return Ok(());
         }
@@ -94,7 +94,7 @@ impl Prune<'_> {
 
     /// Whether there is a session that may commit yet. Collectors don't, and one that is older than
     /// the timeout has probably ended without a word.
-    fn is_anybody_writing(&self, state: &mut State) -> Result<bool> {
+    fn is_anybody_writing(&self, state: &mut WorkAndRest) -> Result<bool> {
         let before = self.run.now();
         let mut open = self.sessions_not_known_decided()?;
         self.drop_decided(&mut open)?;
@@ -121,7 +121,7 @@ fn elapsed(from: Timestamp, to: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{REST_AT_FIRST, REST_MAX, REST_PER_WORK, State, TURN, WORK_MAX};
+    use super::{REST_AT_FIRST, REST_MAX, REST_PER_WORK, TURN, WORK_MAX, WorkAndRest};
     use keepfast_format::node::Timestamp;
     use std::time::Duration;
 
@@ -129,13 +129,13 @@ mod tests {
         Timestamp { seconds, nanos }
     }
 
-    fn having_looked_at(time: Timestamp) -> State {
-        State { looked_at: Some(time), ..State::default() }
+    fn having_looked_at(time: Timestamp) -> WorkAndRest {
+        WorkAndRest { looked_at: Some(time), ..WorkAndRest::default() }
     }
 
     #[test]
     fn the_first_look_is_due_and_earns_nothing() {
-        let mut state = State::default();
+        let mut state = WorkAndRest::default();
         assert!(state.is_due(at(1_700_000_000, 0)));
         assert_eq!(state.budget, REST_AT_FIRST);
     }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn however_long_it_has_worked_it_rests_only_so_long() {
-        let mut state = State::default();
+        let mut state = WorkAndRest::default();
         for second in (0..100_000).step_by(5) {
             state.looked_at = Some(at(second, 0));
             assert!(state.is_due(at(second + 5, 0)));
