@@ -31,11 +31,19 @@ pub struct AffectedFiles<'w> {
     nameable: u64,
 }
 
+/// An object or a file, and what is wrong with it.
+pub struct Named {
+    /// The object or the file.
+    pub object: String,
+    /// What is wrong.
+    pub trouble: Trouble,
+}
+
 /// What is hit in a snapshot.
 #[derive(Default)]
 pub struct Affected {
     /// Objects and files, and what is wrong with them.
-    pub named: Vec<(String, Trouble)>,
+    pub named: Vec<Named>,
     /// Files and directories that are damaged, those that aren't named included.
     pub damaged: u64,
     /// Files and directories that can't be read now, likewise.
@@ -156,7 +164,7 @@ impl<'w> AffectedFiles<'w> {
     }
 
     fn name(&mut self, object: String, trouble: Trouble) {
-        self.hit.named.push((object, trouble));
+        self.hit.named.push(Named { object, trouble });
     }
 }
 

@@ -30,7 +30,7 @@ impl Check<'_> {
     /// Opens each object, and looks whether any is missing.
     pub(super) fn collection(&mut self) -> Result<()> {
         for flaw in Epochs::list(self.repository)?.flaws().iter().filter(|flaw| flaw.is_missing) {
-            self.finding(flaw.object.clone(), flaw.why.clone());
+            self.finding(flaw.finding.object.clone(), flaw.finding.what.clone());
         }
         for prefix in [names::EPOCHS, names::ACKS, names::STATES, names::CATALOGUE] {
             let mut found = Vec::new();

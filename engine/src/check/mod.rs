@@ -25,13 +25,13 @@ use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
 use keepfast_format::{limits, names};
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 use crate::repo::{
-    FrameCache, Ignored, Index, MissingSnapshot, Repository, Snapshots, Trees, check_parameters,
-    is_named_dead, judge, list_segments, older, read_object, read_segment, refresh_index, seems_forgotten,
+    FrameCache, Index, MissingSnapshot, Repository, Snapshots, Trees, check_parameters, is_named_dead, judge,
+    list_segments, older, read_object, read_segment, refresh_index, seems_forgotten,
 };
 use crate::run::{Event, Phase, RunContext};
-use affected::AffectedFiles;
+use affected::{AffectedFiles, Named};
 use chunks::{Bad, BadFrames, Chunks, Suspects};
 use packs::PackReader;
 use survey::Survey;
@@ -212,8 +212,8 @@ impl Check<'_> {
     fn parameters(&mut self) -> Result<()> {
         let (count, findings) = check_parameters(self.repository)?;
         self.report.objects += count;
-        for Ignored { object, why } in findings {
-            self.finding(object, why);
+        for Finding { object, what } in findings {
+            self.finding(object, what);
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ impl Check<'_> {
             + snapshots.forgotten.len()
             + snapshots.fenced.len()
             + snapshots.damaged.len()) as u64;
-        for (object, what) in &snapshots.damaged {
+        for Finding { object, what } in &snapshots.damaged {
             self.finding(object.clone(), what.clone());
         }
     }
@@ -426,8 +426,8 @@ impl Check<'_> {
         self.report.packs_read = (to_read.len() - unread) as u64;
         self.report.bytes_read = read.bytes;
         self.report.findings += read.findings;
-        for (name, what) in std::mem::take(&mut read.unreachable) {
-            self.unreachable(name, what);
+        for Finding { object, what } in std::mem::take(&mut read.unreachable) {
+            self.unreachable(object, what);
         }
         if !read.gone.is_empty() {
             self.verdicts(index)?;
@@ -467,7 +467,7 @@ impl Check<'_> {
             if self.is_promised(snapshot.head.id)? {
                 self.report.files_hit += hit.damaged;
                 self.report.files_unreachable += hit.unreachable;
-                hit.named.into_iter().for_each(|(object, trouble)| self.trouble(object, trouble));
+                hit.named.into_iter().for_each(|Named { object, trouble }| self.trouble(object, trouble));
             } else {
                 affected.take_back();
             }

@@ -1,6 +1,6 @@
 //! Reading packs in full, by many threads.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use keepfast_format::frame::FrameReader;
 use super::ListedPacks;
 use super::chunks::{Bad, BadFrames};
 use super::trouble::Outage;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 use crate::repo::{Repository, verify_stored_pack};
 use crate::run::{Event, RunContext};
 
@@ -26,7 +26,7 @@ pub struct ReadPacks {
     /// The names of packs of which something was said.
     pub named: HashSet<String>,
     /// Packs that can't be read now, and why.
-    pub unreachable: BTreeMap<String, String>,
+    pub unreachable: BTreeSet<Finding>,
     /// Packs that weren't there any more.
     pub gone: Vec<PackName>,
 }
@@ -104,7 +104,7 @@ impl<'a> PackReader<'a> {
             Err(error) if error.is_unreachable() => {
                 let what = self.outage.goes_on(error)?.to_string();
                 let mut found = self.found();
-                found.unreachable.insert(name, what);
+                found.unreachable.insert(Finding { object: name, what });
                 found.bad.insert(pack, Bad::Whole);
                 drop(found);
                 self.run.count(1, 0);

@@ -14,7 +14,7 @@ use keepfast_format::names::{self, AckName, EpochPart};
 use keepfast_format::snapshot::SnapshotBody;
 
 use super::Prune;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Loss, PruneError, Result};
 use crate::repo::{
     Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, is_decided, judge,
     list_packs, list_sessions, read_condemned, read_session, refresh_index,
@@ -26,15 +26,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A writer that is alive looks for epochs twice a minute. One whose session is older than the
 /// timeout gets this long to answer.
 const GRACE: Duration = Duration::from_secs(90);
-
-/// A register that can't be created, and isn't listed either: nobody can find out what it decides.
-fn register_is_unusable(session: SessionId) -> EngineError {
-    EngineError::Unusable(format!(
-        "{}: something that isn't an object stands there, so the session can't be ended, and nothing is \
-         removed: remove what is there and run the command again",
-        names::snapshot(session)
-    ))
-}
 
 /// A number of things in words.
 fn counted(number: u64, one: &str, several: &str) -> String {
@@ -110,7 +101,8 @@ impl Prune<'_> {
                     if fence(self.repository, *session)? == Created::New {
                         self.report.sessions_fenced += 1;
                     } else if !not_fenced.insert(*session) {
-                        return Err(register_is_unusable(*session));
+                        let object = names::snapshot(*session);
+                        return Err(PruneError::UnusableRegister { object }.into());
                     }
                     fenced = true;
                 }
@@ -221,7 +213,7 @@ impl Prune<'_> {
             Ok(_) | Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => {
                 self.say(
                     "a snapshot that is newer than this garbage collection can't be read, so nothing is \
-                     removed; run `keepfast check`"
+                     removed; a check says what is wrong with it"
                         .to_owned(),
                 );
                 None
@@ -242,10 +234,8 @@ impl Prune<'_> {
         if created == Created::New {
             return Ok(verdict);
         }
-        find_verdict(self.repository, condemned.epoch)?.ok_or(EngineError::Missing {
-            object,
-            consequence: "it was there a moment ago: the store doesn't keep its promises; see `keepfast doctor`",
-        })
+        find_verdict(self.repository, condemned.epoch)?
+            .ok_or(EngineError::Missing { object, loss: Loss::BrokenPromise })
     }
 
     /// Condemned packs in which lies anything that these snapshots refer to.

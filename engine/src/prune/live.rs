@@ -6,7 +6,7 @@ use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Loss, Result};
 use crate::repo::{
     FrameCache, Index, PackNumber, Reach, Repository, Seen, Snapshots, list_packs, list_sessions,
 };
@@ -88,10 +88,7 @@ impl Live {
             if !reached.places.first().is_some_and(|place| index.is_readable(place.pack)) {
                 return Err(EngineError::Missing {
                     object: format!("chunk {}", reached.wanted.id),
-                    consequence: "a snapshot needs it, and no pack that is there has it; nothing was removed. \
-                                  Run `keepfast check` to see which packs are missing and which snapshots \
-                                  that hits. Restore the packs from a copy of the repository, or, if they \
-                                  are lost for good, forget those snapshots",
+                    loss: Loss::LiveChunk,
                 });
             }
             for place in reached.places {

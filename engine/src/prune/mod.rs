@@ -26,7 +26,7 @@ use keepfast_format::keys::Role;
 use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart};
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, PruneError, Result};
 use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, older, refresh_index};
 use crate::run::{Phase, RunContext, Troubles};
 use live::{Listing, Live};
@@ -176,11 +176,7 @@ impl<'a> Prune<'a> {
             let fenced = self.report.sessions_fenced;
             match self.turn()? {
                 Turn::Conflict if conflicts == CONFLICTS_MAX => {
-                    return Err(EngineError::Unusable(
-                        "other garbage collections were faster, again and again: run `keepfast prune` when \
-                         they have ended"
-                            .to_owned(),
-                    ));
+                    return Err(PruneError::OthersWereFaster.into());
                 }
                 Turn::Conflict => conflicts += 1,
                 // What a session leaves that was only now ended, another turn can remove.
@@ -231,11 +227,7 @@ impl<'a> Prune<'a> {
             return Ok(Turn::Idle);
         }
         if snapshots.len() > limits::EPOCH_ITEMS_MAX {
-            return Err(EngineError::Unusable(format!(
-                "{} snapshots are more than a garbage collection can look at: forget some, and let `keepfast \
-                 prune` move them into the catalogue",
-                snapshots.len()
-            )));
+            return Err(PruneError::TooManySnapshots { count: snapshots.len() }.into());
         }
         let condemned = Condemned { epoch, packs, snapshots };
         if !self.publish(&condemned)? {
@@ -248,12 +240,8 @@ impl<'a> Prune<'a> {
 
     /// Steps 1 and 2: what is live, and what could go.
     fn look(&self, listing: &Listing) -> Result<(Live, PrunePlan)> {
-        if let Some((object, what)) = listing.snapshots.unreadable().next() {
-            return Err(EngineError::Unusable(format!(
-                "{object}: {what}; as long as it can't be read, nobody knows what it needs, and nothing is \
-                 removed: restore it from a copy of the repository, or remove the object if the snapshot \
-                 can be given up"
-            )));
+        if let Some(finding) = listing.snapshots.unreadable().next() {
+            return Err(PruneError::UnreadableSnapshot(finding.clone()).into());
         }
         self.run.enter(Phase::Marking);
         self.must_be_all_there(&listing.snapshots)?;

@@ -8,10 +8,9 @@ use keepfast_format::names::{self, EpochPart};
 use keepfast_format::{FormatError, limits};
 
 use super::flaws::Flaw;
-use super::ignored::Ignored;
 use super::index::Index;
 use super::repository::Repository;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Loss, Result};
 
 /// Which objects of epochs there are.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -24,10 +23,8 @@ pub struct Epochs {
 /// An object below `epochs/` that isn't there, or isn't what its name says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochFlaw {
-    /// Its name.
-    pub object: String,
-    /// What is wrong with it.
-    pub why: String,
+    /// Its name, and what is wrong with it.
+    pub finding: Finding,
     /// Whether it isn't there at all.
     pub is_missing: bool,
     /// Whom it stops.
@@ -74,12 +71,12 @@ impl Epochs {
     /// is authentic.
     fn judge_from(&mut self, first: u32, repository: &Repository) -> Result<()> {
         let mut newest = first - 1;
-        let mut bad: Vec<(u32, EpochPart, Ignored)> = Vec::new();
+        let mut bad: Vec<(u32, EpochPart, Finding)> = Vec::new();
         for (part, numbers) in [(EpochPart::Condemned, &self.condemned), (EpochPart::Done, &self.done)] {
             for n in numbers.range(first..) {
                 match open_part(repository, *n, part) {
                     Ok(()) => newest = newest.max(*n),
-                    Err(error) => bad.push((*n, part, Ignored::from_damage(error)?)),
+                    Err(error) => bad.push((*n, part, Finding::from_damage(error)?)),
                 }
             }
         }
@@ -87,8 +84,7 @@ impl Epochs {
         self.done.retain(|n| *n <= newest);
         let mut missing = |n: u32, part: EpochPart| {
             self.flaws.push(EpochFlaw {
-                object: names::epoch(n, part),
-                why: "it is missing".to_owned(),
+                finding: Finding { object: names::epoch(n, part), what: "it is missing".to_owned() },
                 is_missing: true,
                 stops: Stops::Everybody,
             });
@@ -101,14 +97,14 @@ impl Epochs {
                 missing(n, EpochPart::Done);
             }
         }
-        for (n, part, Ignored { object, why }) in bad {
+        for (n, part, finding) in bad {
             let stops = match part {
                 _ if n <= newest => Stops::Everybody,
                 EpochPart::Condemned if n - 1 == newest => Stops::Everybody,
                 EpochPart::Done if n - 1 == newest => Stops::Collectors,
                 _ => Stops::Nobody,
             };
-            self.flaws.push(EpochFlaw { object, why, is_missing: false, stops });
+            self.flaws.push(EpochFlaw { finding, is_missing: false, stops });
         }
         Ok(())
     }
@@ -131,11 +127,11 @@ impl Epochs {
 
     fn fail_at(&self, least: Stops) -> Result<()> {
         let Some(flaw) = self.flaws.iter().find(|flaw| flaw.stops >= least) else { return Ok(()) };
-        let ignored = Ignored { object: flaw.object.clone(), why: flaw.why.clone() };
+        let finding = flaw.finding.clone();
         Err(if flaw.is_missing {
-            ignored.blocks("it is restored from a copy of the repository".to_owned())
+            finding.blocks("it is restored from a copy of the repository".to_owned())
         } else {
-            in_the_way(ignored)
+            in_the_way(finding)
         })
     }
 
@@ -163,11 +159,7 @@ impl Epochs {
         self.can_be_written_under()?;
         match self.apply_verdicts(repository, index, Verdicts::All)? {
             Applied::All => Ok(()),
-            Applied::IndexIsAhead => Err(EngineError::Unusable(
-                "the repository has lost epochs that this machine knows of: it was set back to an earlier \
-                 state; clear this machine's index with `keepfast cache clear` and run the command again"
-                    .to_owned(),
-            )),
+            Applied::IndexIsAhead => Err(EngineError::IndexIsAhead),
         }
     }
 
@@ -239,7 +231,7 @@ pub fn find_condemned(repository: &Repository, n: u32) -> Result<Option<Condemne
 pub fn read_condemned(repository: &Repository, n: u32) -> Result<Condemned> {
     find_condemned(repository, n)?.ok_or_else(|| EngineError::Missing {
         object: names::epoch(n, EpochPart::Condemned),
-        consequence: "it was listed a moment ago: the store doesn't keep its promises; see `keepfast doctor`",
+        loss: Loss::BrokenPromise,
     })
 }
 
@@ -294,17 +286,17 @@ fn find<T>(
 
 /// The error for programs that write or remove.
 fn blocked(error: EngineError) -> EngineError {
-    match Ignored::from_damage(error) {
-        Ok(ignored) => in_the_way(ignored),
+    match Finding::from_damage(error) {
+        Ok(finding) => in_the_way(finding),
         Err(other) => other,
     }
 }
 
-fn in_the_way(ignored: Ignored) -> EngineError {
-    let acks = names::parse_epoch(&ignored.object).map_or_else(String::new, |(n, _)| names::acks_to(n));
+fn in_the_way(finding: Finding) -> EngineError {
+    let acks = names::parse_epoch(&finding.object).map_or_else(String::new, |(n, _)| names::acks_to(n));
     let remedy = format!(
         "it is restored from a copy of the repository; or, if no owner has ever put it there, until it and \
          everything in {acks} are removed, while no keepfast is running"
     );
-    ignored.blocks(remedy)
+    finding.blocks(remedy)
 }

@@ -22,7 +22,7 @@ use super::packs::open_cipher;
 use super::recover::refresh_index;
 use super::repository::{Hashers, Repository};
 use super::soundness::read_until_sound;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Loss, Result};
 use crate::run::RunContext;
 
 /// Frames kept open: 16 MiB of metadata.
@@ -226,10 +226,7 @@ impl<'r> FrameCache<'r> {
 
     /// What is said of a chunk that is nowhere.
     pub fn missing(id: &ChunkId) -> EngineError {
-        EngineError::Missing {
-            object: format!("chunk {id}"),
-            consequence: "no pack has it; run `keepfast check --read-data` to see which files it hits",
-        }
+        EngineError::Missing { object: format!("chunk {id}"), loss: Loss::Chunk }
     }
 
     /// A chunk's plaintext, verified against its id, from wherever it can be had.
@@ -247,10 +244,7 @@ impl<'r> FrameCache<'r> {
     fn chunk_at(&self, kind: ChunkKind, id: &ChunkId, place: &Location) -> Result<ChunkBytes> {
         let pack = self.index.pack(place.pack)?;
         if !self.reads_dead && self.index.is_dead(place.pack) {
-            return Err(EngineError::Missing {
-                object: pack.name(),
-                consequence: "a garbage collection has removed it, or is about to",
-            });
+            return Err(EngineError::Missing { object: pack.name(), loss: Loss::DeadPack });
         }
         let frame = self.frame(place.frame_place())?;
         let range = place.range();
@@ -498,10 +492,7 @@ impl<'r> FrameCache<'r> {
 
 fn unreadable(pack: &StoredPack, error: BackendError) -> EngineError {
     if error.is_not_found() {
-        return EngineError::Missing {
-            object: pack.name(),
-            consequence: "what it holds can't be restored; run `keepfast check` to see which files that hits",
-        };
+        return EngineError::Missing { object: pack.name(), loss: Loss::Pack };
     }
     error.into()
 }

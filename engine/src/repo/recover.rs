@@ -15,7 +15,7 @@ use super::packs::read_contents;
 use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
 use super::snapshots::Snapshots;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 use crate::run::{Event, Phase, Pool, RunContext};
 
 /// Segments or packs read at a time, and so held in memory.
@@ -88,10 +88,11 @@ pub fn catch_up(
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
     let damaged = add_segments(repository, index, &new, run.pool())?;
     let mut changed = !new.is_empty();
-    listed.retain(|name| !damaged.contains_key(name));
+    let unread: HashSet<&String> = damaged.iter().map(|finding| &finding.object).collect();
+    listed.retain(|name| !unread.contains(name));
     let lacking: HashSet<String> =
         snapshots.all.iter().flat_map(|stored| stored.lacks_segments(&listed)).collect();
-    for (object, what) in damaged {
+    for Finding { object, what } in damaged {
         // What no snapshot counts on may be anyone's rubbish: nothing is missed without it.
         if lacking.contains(&object) {
             run.tell(&Event::Damaged { object, what });
@@ -127,8 +128,8 @@ fn add_segments(
     index: &Index,
     new: &[&String],
     pool: &Pool,
-) -> Result<BTreeMap<String, String>> {
-    let mut damaged = BTreeMap::new();
+) -> Result<Vec<Finding>> {
+    let mut damaged = Vec::new();
     let mut loading = Loading::begin(index, pool);
     for batch in new.chunks(READ_AT_A_TIME) {
         let read: Vec<_> = pool.map(batch, |name| read_segment(repository, name));
@@ -142,7 +143,7 @@ fn add_segments(
                 // Nobody with these keys could read what it lists either.
                 Err(EngineError::Damaged { source: FormatError::NoKey { .. }, .. }) => {}
                 Err(error) => {
-                    damaged.insert((*name).clone(), error.to_string());
+                    damaged.push(Finding { object: (*name).clone(), what: error.to_string() });
                 }
             }
         }

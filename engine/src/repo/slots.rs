@@ -10,9 +10,8 @@ use keepfast_format::keys::Identity;
 use keepfast_format::slot::KeySlot;
 use keepfast_format::{FormatError, limits, names};
 
-use super::ignored::Ignored;
 use super::soundness::judge;
-use crate::error::{EngineError, Result, SlotsLeft};
+use crate::error::{EngineError, Finding, Loss, Result, SlotsLeft};
 
 /// How much is done to find the key slot of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +65,7 @@ pub(super) fn unlock(
     if ids.is_empty() {
         return Err(EngineError::Missing {
             object: format!("{}: every key slot", names::KEYS),
-            consequence: "without a key slot nothing can be opened; restore it from a copy of the repository",
+            loss: Loss::KeySlots,
         });
     }
     let mut attempt = Attempt { password, limits, tried: 0, work_kib: 0, left: SlotsLeft::default() };
@@ -155,14 +154,14 @@ impl Attempt<'_> {
 }
 
 /// What isn't a key slot among these objects, and how many have a slot's name.
-pub(super) fn flaws(backend: &dyn Backend, listed: &[String]) -> Result<(u64, Vec<Ignored>)> {
+pub(super) fn flaws(backend: &dyn Backend, listed: &[String]) -> Result<(u64, Vec<Finding>)> {
     let mut count = 0;
     let mut flaws = Vec::new();
     for name in listed {
         let Some(id) = names::parse_slot(name) else { continue };
         count += 1;
         if let Err(error) = read_slot(backend, id)? {
-            flaws.push(Ignored { object: name.clone(), why: error.to_string() });
+            flaws.push(Finding { object: name.clone(), what: error.to_string() });
         }
     }
     Ok((count, flaws))

@@ -391,9 +391,7 @@ impl PackWriter<'_> {
         let stored_bytes = parts.iter().map(|part| part.len() as u64).sum();
         let name = names::pack(id, self.id);
         if self.repository.backend().create(&name, &parts)? == Created::AlreadyThere {
-            return Err(EngineError::Unusable(format!(
-                "{name} is there already, though it was only just sealed: the store answers for another object"
-            )));
+            return Err(EngineError::AnotherObjectsAnswer { object: name });
         }
         lock(&self.spare).push(filling.bytes);
         let mut log = lock(&self.log);
@@ -540,11 +538,7 @@ impl FrameWriter<'_> {
                 || !found.eq(pending.chunks.iter().map(|chunk| chunk.bytes))
                 || xxh3_64(self.check.plain()) != pending.checksum.digest()
             {
-                return Err(EngineError::Unusable(
-                    "a frame that was just sealed doesn't open to the bytes that went in: \
-                     this machine's memory or processor is faulty; nothing was stored from it"
-                        .to_owned(),
-                ));
+                return Err(EngineError::FaultyMachine);
             }
         }
         pending.chunks.clear();

@@ -305,7 +305,13 @@ impl<'p> Machine<'p> {
         let editor = Editor::new(&repository, &index, options, &ear);
         match edit(&editor, &mut snapshots, id) {
             // A user has forgotten or changed it meanwhile, and what it needs may be gone.
-            Err(EngineError::Unusable(_) | EngineError::Missing { .. }) => Ok(()),
+            Err(
+                EngineError::Unusable(_)
+                | EngineError::Choice(_)
+                | EngineError::Protected { .. }
+                | EngineError::ForgottenMeanwhile { .. }
+                | EngineError::Missing { .. },
+            ) => Ok(()),
             other => other,
         }
     }

@@ -511,6 +511,6 @@ impl Index {
 
     fn unusable(&self, why: &str) -> EngineError {
         self.slot.mark_damaged();
-        EngineError::Cache { path: self.slot.folder(), why: format!("{why}; the next command rebuilds it") }
+        EngineError::Cache { path: self.slot.folder(), why: format!("{why}; the next run rebuilds it") }
     }
 }
