@@ -1,4 +1,4 @@
-//! The files that damage hits, by name: snapshot by snapshot, and only through trees that aren't
+//! The files that damage affects, by name: snapshot by snapshot, and only through trees that aren't
 //! known to be sound.
 
 use std::collections::HashSet;
@@ -14,10 +14,10 @@ use crate::error::{EngineError, Result};
 use crate::repo::{ListRef, Trees};
 use crate::run::RunContext;
 
-/// Damaged files that are named one by one; of more, only their number and their snapshots are told.
+/// Damaged files that are named one by one; of more, only their number and their snapshots are reported.
 const FILES_NAMED: u64 = 1000;
 
-/// Finds the names of what is hit.
+/// Finds the names of what damage affects.
 pub struct AffectedFiles<'w> {
     trees: Trees<'w>,
     chunks: &'w Chunks<'w>,
@@ -39,7 +39,7 @@ pub struct Named {
     pub trouble: Trouble,
 }
 
-/// What is hit in a snapshot.
+/// What damage affects in a snapshot.
 #[derive(Default)]
 pub struct Affected {
     /// Objects and files, and what is wrong with them.
@@ -62,7 +62,7 @@ impl<'w> AffectedFiles<'w> {
         Self { trees, chunks, walked, run, named_states, newly_named, hit, nameable: 0 }
     }
 
-    /// What is hit in a snapshot, after so many files and directories in others.
+    /// What damage affects in a snapshot, after this many files and directories in others.
     pub fn of(&mut self, stored: &Snapshot, before: u64) -> Result<Affected> {
         self.nameable = FILES_NAMED.saturating_sub(before);
         self.newly_named.clear();
@@ -81,7 +81,7 @@ impl<'w> AffectedFiles<'w> {
         Ok(std::mem::take(&mut self.hit))
     }
 
-    /// Says that nobody was told of the newest hit: its state trees are named again.
+    /// Says that the newest result wasn't reported: its state trees are named again.
     pub fn take_back(&mut self) {
         for state in self.newly_named.drain(..) {
             self.named_states.remove(&state);

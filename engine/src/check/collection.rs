@@ -1,6 +1,6 @@
 //! Checking what garbage collection has left in the store: epochs, answers, decisions, the
-//! catalogue. Whoever obeys one of them verifies it, and refuses it if it is damaged; here it is
-//! named before that happens.
+//! catalogue. A program that obeys one of them verifies it, and refuses it if it is damaged; a
+//! check names it before that happens.
 
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::epoch::{Ack, Condemned, StoredVerdict};
@@ -13,15 +13,15 @@ use crate::error::{EngineError, Result};
 use crate::repo::{Applied, Epochs, Index, judge, read_object};
 
 impl Check<'_> {
-    /// Hears all verdicts that are authentic, so that what they name isn't missed. Returns the newest
+    /// Applies all verdicts that are authentic, so that what they name isn't missed. Returns the newest
     /// epoch with one. What is wrong with the others is said where objects are looked at one by one.
     pub(super) fn verdicts(&mut self, index: &Index) -> Result<u32> {
         let epochs = Epochs::list(self.repository)?;
-        let told = epochs.apply_authentic_verdicts(self.repository, index)?;
-        if told == Applied::IndexIsAhead && !self.is_set_back {
+        let applied = epochs.apply_authentic_verdicts(self.repository, index)?;
+        if applied == Applied::IndexIsAhead && !self.is_set_back {
             self.is_set_back = true;
             let what = "epochs are gone that this machine knows of: the repository was set back to an earlier \
-                        state, or somebody has removed them";
+                        state, or someone has removed them";
             self.finding(names::EPOCHS.to_owned(), what);
         }
         Ok(epochs.newest_finished())
@@ -35,7 +35,7 @@ impl Check<'_> {
         for prefix in [names::EPOCHS, names::ACKS, names::STATES, names::CATALOGUE] {
             let mut found = Vec::new();
             self.repository.backend().list(prefix, &mut |listed| found.push(listed.name))?;
-            // Names that aren't the format's are told of with all others.
+            // Names that aren't the format's are reported with all others.
             found.retain(|name| ObjectName::parse(name).is_some());
             for name in found {
                 self.report.objects += 1;

@@ -398,7 +398,7 @@ impl Check<'_> {
                 bad.insert(*name, Bad::Whole);
             }
         }
-        // Packs that no segment lists hold nothing that anybody counts on, unless the
+        // Packs that no segment lists hold nothing that a snapshot counts on, unless the
         // index had to be rebuilt from them.
         let mut unlisted = BTreeSet::new();
         index.for_each_pack(|number, pack| {

@@ -19,7 +19,7 @@ use crate::run::{Event, RunContext};
 pub struct ReadPacks {
     /// Bytes of packs.
     pub bytes: u64,
-    /// How many findings were told.
+    /// How many findings were reported.
     pub findings: u64,
     /// What is wrong in them, or may be.
     pub bad: BadFrames,

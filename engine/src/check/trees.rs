@@ -1,5 +1,5 @@
 //! Which trees of all snapshots are damaged: each tree is looked at once, by many threads and
-//! in no order. The chunks of files are looked up together, so many at a time that neighbours
+//! in no order. The chunks of files are looked up together, enough at a time that neighbours
 //! in the index are found with one effort.
 //!
 //! Memory: an id for each tree, a pair of numbers for each directory in another, and the
@@ -85,7 +85,7 @@ pub struct TreeWalk<'w> {
 struct Found {
     /// Trees that were seen, by the order in which they were.
     numbers: HashMap<TreeRef, TreeNumber>,
-    /// Those of them that nobody has looked at yet; the last one is next, so that the walk goes
+    /// Those of them that no thread has looked at yet; the last one is next, so that the walk goes
     /// deep first and stays in one place of the packs.
     waiting: Vec<(TreeRef, TreeNumber)>,
     /// Threads that look at one.
@@ -299,7 +299,7 @@ impl Walker<'_> {
         Trouble::of(error).map(|_| true)
     }
 
-    /// Looks up the chunks that wait for it, if there are so many of them.
+    /// Looks up the chunks that wait for it, if there are at least this many of them.
     fn look_up(&mut self, at_least: usize) -> Result<()> {
         if self.chunks.len() < at_least {
             return Ok(());
@@ -319,7 +319,7 @@ impl Walker<'_> {
     }
 }
 
-/// Says that a tree has been looked at, also when its thread panics: nobody waits for it then.
+/// Says that a tree has been looked at, also when its thread panics: so no thread waits for it then.
 struct Looking<'w>(&'w TreeWalk<'w>);
 
 impl Drop for Looking<'_> {

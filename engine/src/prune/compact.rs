@@ -57,6 +57,10 @@ impl Prune<'_> {
     }
 
     pub(super) fn write_catalogue(&self, sessions: &[SessionId]) -> Result<()> {
+        debug_assert!(
+            sessions.is_sorted_by(|a, b| a < b),
+            "a catalogue's sessions ascend, each is there once"
+        );
         loop {
             let last = list_catalogue(self.repository)?.last().copied();
             let Some(n) = last.map_or(Some(0), |n| n.checked_add(1)) else {

@@ -33,7 +33,7 @@ fn counted(number: u64, one: &str, several: &str) -> String {
 }
 
 impl Prune<'_> {
-    /// Steps 4 to 7 of an epoch that somebody has published.
+    /// Steps 4 to 7 of an epoch that is published.
     pub(super) fn finish_published(&mut self, epoch: u32) -> Result<()> {
         let condemned = read_condemned(self.repository, epoch)?;
         let verdict = match find_verdict(self.repository, epoch)? {
@@ -54,6 +54,7 @@ impl Prune<'_> {
 
     /// Step 7, and what is to be remembered of the verdict.
     pub(super) fn carry_out(&mut self, condemned: &Condemned, verdict: &Verdict) -> Result<()> {
+        debug_assert_eq!(verdict.epoch, condemned.epoch, "a verdict is given about its own epoch");
         self.run.enter(Phase::Removing);
         self.index.apply_verdict(condemned.epoch, &verdict.packs)?;
         self.repository.remember_verdict(condemned.epoch);
@@ -63,11 +64,11 @@ impl Prune<'_> {
     }
 
     /// Step 4: waits until each session that is listed now, after the epoch was published, is
-    /// decided or has answered. Returns the objections; none if somebody else has given the verdict.
+    /// decided or has answered. Returns the objections; `None` if another prune has given the verdict.
     fn wait_for_answers(&mut self, epoch: u32) -> Result<Option<HashSet<PackName>>> {
-        // Who was decided before this was published has nothing to say about it.
+        // A session that was decided before this was published has nothing to say about it.
         let mut open = self.sessions_not_known_decided()?;
-        let nobody = open.is_empty();
+        let none_open = open.is_empty();
         let mut acks: BTreeMap<AckName, Option<Ack>> = BTreeMap::new();
         let mut patience: HashMap<SessionId, Duration> = HashMap::new();
         let mut waited = Duration::ZERO;
@@ -82,7 +83,7 @@ impl Prune<'_> {
             self.drop_decided(&mut open)?;
             if open.is_empty() || self.repository.has(Flaw::NoWaiting) {
                 // Once more: a session that is decided by now may have objected before.
-                if !nobody {
+                if !none_open {
                     self.read_new_acks(epoch, &mut acks)?;
                 }
                 return Ok(Some(acks.into_values().flatten().flat_map(|ack| ack.objections).collect()));
@@ -181,7 +182,7 @@ impl Prune<'_> {
         if open.is_empty() {
             return Ok(());
         }
-        // Only a register that opens decides: rubbish in its place may be removed, and then its session
+        // Only a register that opens decides: junk in its place may be removed, and then its session
         // commits. And only those are read that may.
         let mut decided = BTreeSet::new();
         for session in list_sessions(self.repository, names::SNAPSHOTS)?.intersection(open) {
@@ -197,7 +198,7 @@ impl Prune<'_> {
     }
 
     /// Steps 5 and 6: spares what objections name and what newer snapshots refer to, forgotten
-    /// or not. The verdict is a register: who finds one there takes it instead.
+    /// or not. The verdict is a register: a prune that finds one there takes it instead.
     fn give_verdict(&mut self, condemned: &Condemned, objections: &HashSet<PackName>) -> Result<Verdict> {
         let snapshots = Snapshots::load(self.repository, self.run)?;
         self.must_be_all_there(&snapshots)?;
@@ -223,7 +224,14 @@ impl Prune<'_> {
         let removed = |pack: &&PackName| {
             !objections.contains(*pack) && spared.as_ref().is_some_and(|spared| !spared.contains(*pack))
         };
-        let packs = condemned.packs.iter().filter(removed).copied().collect();
+        // Filtered, and so in ascending order as the condemned packs are, and none that isn't among them.
+        let packs: Vec<PackName> = condemned.packs.iter().filter(removed).copied().collect();
+        debug_assert!(packs.is_sorted_by(|a, b| a < b), "a verdict's packs ascend, each is there once");
+        debug_assert!(
+            packs
+                .iter()
+                .all(|pack| condemned.packs.binary_search(pack).is_ok() && !objections.contains(pack))
+        );
         self.observed.snapshots = Some(snapshots);
         let verdict = Verdict { epoch: condemned.epoch, packs };
         let bytes = verdict.seal(self.repository.id(), self.repository.identity());
@@ -270,6 +278,12 @@ impl Prune<'_> {
                 verdict.packs.binary_search(pack).is_ok() || self.repository.has(Flaw::VerdictIgnored)
             })
             .collect();
+        // The verdict was created, and applied to the index, before anything of it is removed.
+        debug_assert!(
+            self.repository.has(Flaw::VerdictIgnored)
+                || packs.iter().all(|pack| self.index.is_dead_pack(pack).unwrap_or(true)),
+            "only packs that a verdict has named are removed"
+        );
         if !packs.iter().all(|pack| self.observed.stored.contains_key(pack)) {
             self.observed.stored = list_packs(self.repository)?;
         }

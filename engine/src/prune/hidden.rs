@@ -1,4 +1,4 @@
-//! Snapshots that others name and that the store doesn't show. What they need, nobody knows: so
+//! Snapshots that others name and that the store doesn't show. No one knows what they need: so
 //! nothing is removed until they are back, or an owner gives them up.
 
 use keepfast_format::ids::SessionId;
@@ -8,7 +8,7 @@ use super::live::Listing;
 use crate::error::{ChoiceError, EngineError, PruneError, Result};
 use crate::repo::{MissingSnapshot, Snapshots};
 
-/// So many missing snapshots a message names.
+/// A message names this many missing snapshots.
 const NAMED_MAX: usize = 10;
 
 impl Prune<'_> {

@@ -1,9 +1,9 @@
-//! Prune: removes what no snapshot needs, beside any number of running backups and restores.
+//! Prune: removes what no snapshot needs, while any number of backups and restores run.
 //!
 //! One turn is an epoch: what is live is marked, packs without live chunks are condemned, packs
-//! with few are rewritten first. Then everybody who was writing at that moment answers, and
-//! what nobody objects to is removed. No lock is taken, nobody waits for this, and whoever
-//! comes after an interrupted run goes on where it ended. SPEC has the rules, `model/` explores them.
+//! with few are rewritten first. Then every session that was writing at that moment answers, and
+//! what none objects to is removed. No lock is taken, no one waits for this, and a prune after an
+//! interrupted one goes on where that ended. SPEC has the rules, `model/` explores them.
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
@@ -142,7 +142,7 @@ struct Observed {
 enum Turn {
     /// There was nothing to condemn.
     Idle,
-    /// Somebody else has published an epoch first: nothing that was marked counts any more.
+    /// Another prune has published an epoch first: nothing that was marked counts any more.
     Conflict,
     /// An epoch has its verdict.
     Done,
@@ -199,7 +199,7 @@ impl<'a> Prune<'a> {
         let epoch = epochs.newest() + 1;
         let listing = self.take_listing()?;
         let (live, plan) = match self.look(&listing) {
-            // Somebody else has forgotten and removed since then what was listed here.
+            // What was listed here was forgotten and removed since then.
             Err(EngineError::Missing { .. }) if Epochs::list(self.repository)?.newest() >= epoch => {
                 return Ok(Turn::Conflict);
             }
@@ -221,9 +221,9 @@ impl<'a> Prune<'a> {
         self.observed.stored = live.stored;
         self.observed.snapshots = Some(listing.snapshots);
         // An epoch that condemns nothing ends sessions that are silent for too long: what they have left
-        // can be condemned then. Who has answered a moment ago isn't asked again.
-        let mut unheard = listing.open.iter().filter(|session| !self.observed.answered.contains(*session));
-        if packs.is_empty() && !unheard.any(|session| self.is_silent(*session)) {
+        // can be condemned then. A session that has answered a moment ago isn't asked again.
+        let mut unanswered = listing.open.iter().filter(|session| !self.observed.answered.contains(*session));
+        if packs.is_empty() && !unanswered.any(|session| self.is_silent(*session)) {
             return Ok(Turn::Idle);
         }
         if snapshots.len() > limits::EPOCH_ITEMS_MAX {
@@ -258,6 +258,16 @@ impl<'a> Prune<'a> {
 
     /// Step 3: publishes an epoch. `false` if its number is taken.
     fn publish(&self, condemned: &Condemned) -> Result<bool> {
+        debug_assert!(
+            condemned.packs.is_sorted_by(|a, b| a < b),
+            "condemned packs ascend, each is there once"
+        );
+        debug_assert!(condemned.snapshots.is_sorted_by(|a, b| a < b), "snapshots ascend, each is there once");
+        debug_assert!(
+            self.repository.has(Flaw::OpenSessionsCondemned)
+                || condemned.packs.iter().all(|pack| self.observed.decided.contains(&pack.session)),
+            "packs of sessions whose outcome is open are never condemned"
+        );
         let name = names::epoch(condemned.epoch, EpochPart::Condemned);
         let bytes = condemned.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();

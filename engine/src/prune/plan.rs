@@ -11,12 +11,12 @@ use super::live::Live;
 use crate::error::Result;
 use crate::repo::{Index, PackNumber};
 
-/// A part of what is stored.
+/// How much of what is stored may stay though nothing needs it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum UnusedLimit {
-    /// So many thousandths of what is stored afterwards.
+    /// This many thousandths of what is stored afterwards.
     Thousandths(u32),
-    /// So many bytes.
+    /// This many bytes.
     Bytes(u64),
     /// All of it: nothing is rewritten.
     Unlimited,
@@ -83,7 +83,7 @@ impl PrunePlan {
     }
 }
 
-/// A pack that the index knows: by several numbers, if it was read before its segment was.
+/// What is needed of a pack that the index knows. It has several numbers, if it was read before its segment was.
 #[derive(Default)]
 struct PackUse {
     plain: u64,
@@ -125,7 +125,7 @@ pub fn make(
             known.live.push(number);
         }
     })?;
-    // A second object under the id of a pack that is needed is somebody's mischief: it stays, so that
+    // A second object under the id of a pack that is needed was put there with bad intent: it stays, so that
     // nothing that is said of it can be taken for said of the pack.
     let needed_ids: HashSet<PackId> =
         known.iter().filter(|(_, pack)| !pack.live.is_empty()).map(|(name, _)| name.id).collect();
@@ -147,7 +147,7 @@ pub fn make(
             partial.push(Partial { numbers: pack.live.clone(), stored, live: share });
         }
     }
-    // Packs that no segment lists: nobody but their owner can ever have referred to them.
+    // Packs that no segment lists: only the session that wrote them can ever have referred to them.
     for (name, stored) in &live.stored {
         if !known.contains_key(name) {
             if needed_ids.contains(&name.id) {

@@ -1,5 +1,5 @@
 //! Rewriting: what is needed of packs moves into new ones, which are indexed before the old
-//! ones are condemned. So whoever reads finds it, before, meanwhile and after.
+//! ones are condemned. So a reader finds it before, meanwhile and after.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -61,7 +61,7 @@ impl Prune<'_> {
             outcome: Mutex::default(),
         };
         let written = rewriting.write(self.index, self.options.writer, |writer| job.run(writer));
-        // It is ended whatever has happened: nothing refers to it, and nobody shall wait for it.
+        // It is ended whatever has happened: nothing refers to it, and no one shall wait for it.
         let ended = rewriting.end()?;
         let ((), totals) = written?;
         let bytes_read = job.read_bytes.into_inner();
@@ -157,7 +157,7 @@ impl Job<'_> {
                     continue;
                 }
                 let id = writer.id(pack.kind, plain);
-                // Somebody may have written another chunk under the id that snapshots know.
+                // A writer may have written another chunk under the id that snapshots know.
                 let known = self.prune.index.locations(&id)?;
                 if !known.iter().any(|at| at.frame_place() == place && at.ordinal == ordinal) {
                     return Err(FrameCache::not_it(pack));

@@ -1,5 +1,5 @@
-//! Stepping back: while backups run, a prune leaves disk and processor to them, as far as it gets
-//! done all the same.
+//! Stepping back: while backups run, a prune leaves disk and processor to them, as long as it still gets
+//! done.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,12 +16,12 @@ use crate::repo::read_session;
 const TURN: Duration = Duration::from_millis(250);
 /// Looking takes no more than this part of the time: where there are ten thousand sessions, it isn't for free.
 const LOOK_PART: u32 = 20;
-/// A prune may rest this long at first, and earns so many times as long by working: so one that always
-/// finds somebody writing still has a fifth of the time.
+/// A prune may rest this long at first, and by working earns a rest this many times as long as the work.
+/// So a prune that always finds someone writing still works a fifth of the time.
 const REST_AT_FIRST: Duration = Duration::from_secs(60);
 const REST_PER_WORK: u32 = 4;
-/// Nobody is rested for longer than this at a stretch, however long the work before: a backup may have
-/// died without a word.
+/// A rest is never longer than this at a stretch, however long the work before: a backup may have died
+/// without a word.
 const REST_MAX: Duration = Duration::from_secs(600);
 /// Work between two looks that is counted at most. The clock may have jumped.
 const WORK_MAX: Duration = Duration::from_secs(10);
@@ -35,8 +35,8 @@ struct WorkAndRest {
     next_look_after: Duration,
     /// How long it may rest.
     budget: Duration,
-    told: bool,
-    /// Sessions whose objects were read, and when they began. None: nobody rests for it.
+    has_said_so: bool,
+    /// Sessions whose objects were read, and when they began. `None`: the prune doesn't rest for it.
     begun: HashMap<SessionId, Option<i64>>,
 }
 
@@ -46,7 +46,7 @@ impl Default for WorkAndRest {
             looked_at: None,
             next_look_after: TURN,
             budget: REST_AT_FIRST,
-            told: false,
+            has_said_so: false,
             begun: HashMap::new(),
         }
     }
@@ -66,7 +66,7 @@ impl WorkAndRest {
 }
 
 impl Prune<'_> {
-    /// Between two pieces of work: ends it if that was asked for, and lets backups go first. Only where
+    /// Between two pieces of work: ends the prune if it was cancelled, and lets backups go first. Only where
     /// they share a disk: how a store that is far serves its callers is its own matter.
     pub(super) fn step_back(&self) -> Result<()> {
         self.stop_if_asked()?;
@@ -78,10 +78,10 @@ impl Prune<'_> {
         if !state.is_due(self.run.now()) {
             return Ok(());
         }
-        while !state.budget.is_zero() && self.is_anybody_writing(&mut state)? {
-            if !state.told {
+        while !state.budget.is_zero() && self.is_anyone_writing(&mut state)? {
+            if !state.has_said_so {
                 self.say("a backup seems to be running: this steps back for it".to_owned());
-                state.told = true;
+                state.has_said_so = true;
             }
             let rest = state.next_look_after.min(state.budget);
             self.run.host().sleep(rest, self.run.cancel());
@@ -94,7 +94,7 @@ impl Prune<'_> {
 
     /// Whether there is a session that may commit yet. Collectors don't, and one that is older than
     /// the timeout has probably ended without a word.
-    fn is_anybody_writing(&self, state: &mut WorkAndRest) -> Result<bool> {
+    fn is_anyone_writing(&self, state: &mut WorkAndRest) -> Result<bool> {
         let before = self.run.now();
         let mut open = self.sessions_not_known_decided()?;
         self.drop_decided(&mut open)?;

@@ -1,4 +1,4 @@
-//! What is left over: packs that are dead and came back, answers that nobody will read again,
+//! What is left over: packs that are dead and came back, acks that no one will read again,
 //! index segments of which nothing lives, and objects of dead sessions.
 
 use std::collections::HashSet;
@@ -33,6 +33,10 @@ impl Prune<'_> {
     fn sweep_packs(&mut self) -> Result<()> {
         let mut dead = std::mem::take(&mut self.observed.left_over);
         dead.sort_unstable();
+        debug_assert!(
+            dead.iter().all(|pack| self.index.is_dead_pack(pack).unwrap_or(true)),
+            "only packs that a verdict has named are swept"
+        );
         self.report.packs_removed += dead.len() as u64;
         self.report.bytes_removed +=
             dead.iter().filter_map(|pack| self.observed.stored.get(pack)).sum::<u64>();
@@ -40,7 +44,7 @@ impl Prune<'_> {
         self.remove_all(&dead)
     }
 
-    /// Which of these packs a verdict has named.
+    /// The packs among these that a verdict has named.
     pub(super) fn dead_among<'p>(&self, packs: impl Iterator<Item = &'p PackName>) -> Result<Vec<PackName>> {
         let mut buried = Vec::new();
         for pack in packs {
@@ -51,7 +55,7 @@ impl Prune<'_> {
         Ok(buried)
     }
 
-    /// Answers to epochs that have their verdicts.
+    /// Acks of epochs that have their verdicts.
     fn sweep_acks(&mut self, epochs: &Epochs) -> Result<()> {
         let mut read = Vec::new();
         let open = epochs.unfinished();

@@ -32,7 +32,7 @@ pub fn read_catalogue(repository: &Repository, n: u32) -> Result<Catalogue> {
 pub struct DeadSessions {
     /// The sessions.
     pub sessions: HashSet<SessionId>,
-    /// Objects of the catalogue that aren't authentic. Nobody knows which sessions they named.
+    /// Objects of the catalogue that aren't authentic. No one knows which sessions they named.
     pub ignored: Vec<Finding>,
 }
 
@@ -48,8 +48,8 @@ pub(super) fn must_be_authentic(ignored: &[Finding]) -> Result<()> {
     ignored.first().map_or(Ok(()), |ignored| Err(in_the_way(ignored.clone())))
 }
 
-/// All sessions that the catalogue names. Whoever lists sessions or snapshots reads this
-/// *afterwards*: what is removed was named here before.
+/// All sessions that the catalogue names. A program that lists sessions or snapshots reads this
+/// *afterwards*: compaction names a session here before it removes the session's objects.
 pub fn dead_sessions(repository: &Repository, pool: &Pool) -> Result<DeadSessions> {
     let objects = pool.map(&list_catalogue(repository)?, |n| read_catalogue(repository, *n));
     let mut dead = DeadSessions::default();
@@ -78,7 +78,7 @@ pub fn is_named_dead(repository: &Repository, session: SessionId) -> Result<bool
 
 fn search(repository: &Repository, session: SessionId) -> Result<(bool, Option<Finding>)> {
     let mut ignored = None;
-    // The newest first: that is where one's own session would be.
+    // The newest first: that is where the session of this run would be.
     for n in list_catalogue(repository)?.into_iter().rev() {
         match read_catalogue(repository, n) {
             Ok(object) if object.sessions.binary_search(&session).is_ok() => return Ok((true, ignored)),

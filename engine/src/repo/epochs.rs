@@ -27,19 +27,19 @@ pub struct EpochFlaw {
     pub finding: Finding,
     /// Whether it isn't there at all.
     pub is_missing: bool,
-    /// Whom it stops.
+    /// Which programs it stops.
     stops: Stops,
 }
 
-/// Whom a flaw stops. Readers go on whatever there is.
+/// Which programs a flaw stops. Readers always go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stops {
-    /// It is beyond everything that any program looks at.
-    Nobody,
-    /// It takes the name of a verdict that is yet to come.
+    /// None: it is beyond everything that any program looks at.
+    None,
+    /// Collectors: it takes the name of a verdict that is yet to come.
     Collectors,
-    /// Nobody knows which packs are dead, or about to be.
-    Everybody,
+    /// All that write or remove: no one knows which packs are dead, or about to be.
+    All,
 }
 
 impl Epochs {
@@ -70,6 +70,7 @@ impl Epochs {
     /// Opens everything from this epoch on, and drops what is beyond the last one of which anything
     /// is authentic.
     fn judge_from(&mut self, first: u32, repository: &Repository) -> Result<()> {
+        debug_assert!(first >= 1, "epochs are counted from 1");
         let mut newest = first - 1;
         let mut bad: Vec<(u32, EpochPart, Finding)> = Vec::new();
         for (part, numbers) in [(EpochPart::Condemned, &self.condemned), (EpochPart::Done, &self.done)] {
@@ -86,7 +87,7 @@ impl Epochs {
             self.flaws.push(EpochFlaw {
                 finding: Finding { object: names::epoch(n, part), what: "it is missing".to_owned() },
                 is_missing: true,
-                stops: Stops::Everybody,
+                stops: Stops::All,
             });
         };
         for n in first..=newest {
@@ -99,10 +100,10 @@ impl Epochs {
         }
         for (n, part, finding) in bad {
             let stops = match part {
-                _ if n <= newest => Stops::Everybody,
-                EpochPart::Condemned if n - 1 == newest => Stops::Everybody,
+                _ if n <= newest => Stops::All,
+                EpochPart::Condemned if n - 1 == newest => Stops::All,
                 EpochPart::Done if n - 1 == newest => Stops::Collectors,
-                _ => Stops::Nobody,
+                _ => Stops::None,
             };
             self.flaws.push(EpochFlaw { finding, is_missing: false, stops });
         }
@@ -115,12 +116,12 @@ impl Epochs {
         &self.flaws
     }
 
-    /// Fails if nobody can tell what is dead or about to be: then nothing new may be referred to.
+    /// Fails if no one can tell what is dead or about to be: then nothing new may be referred to.
     pub fn can_be_written_under(&self) -> Result<()> {
-        self.fail_at(Stops::Everybody)
+        self.fail_at(Stops::All)
     }
 
-    /// Fails if nobody can tell what is dead, or if there is no way to the next verdict.
+    /// Fails if no one can tell what is dead, or if there is no way to the next verdict.
     pub fn can_be_collected_under(&self) -> Result<()> {
         self.fail_at(Stops::Collectors)
     }
@@ -153,7 +154,7 @@ impl Epochs {
         self.done.last().copied().unwrap_or(0)
     }
 
-    /// Tells the index of every verdict that it hasn't heard, for a program that writes or removes: it
+    /// Applies every verdict that the index hasn't applied, for a program that writes or removes: it
     /// fails unless all of them are there and authentic.
     pub fn apply_all_verdicts(&self, repository: &Repository, index: &Index) -> Result<()> {
         self.can_be_written_under()?;
@@ -163,8 +164,8 @@ impl Epochs {
         }
     }
 
-    /// Tells the index of every authentic verdict that it hasn't heard. An index that has heard more
-    /// than there is, is one of another time: then this says so.
+    /// Applies every authentic verdict that the index hasn't applied. An index that has applied more than
+    /// there are is of another time: then this says so.
     pub fn apply_authentic_verdicts(&self, repository: &Repository, index: &Index) -> Result<Applied> {
         self.apply_verdicts(repository, index, Verdicts::Authentic)
     }
@@ -173,11 +174,11 @@ impl Epochs {
         if repository.has(Flaw::VerdictsNotApplied) {
             return Ok(Applied::All);
         }
-        let heard = index.applied_epochs()?;
-        if heard.iter().any(|n| !self.done.contains(n)) {
+        let applied = index.applied_epochs()?;
+        if applied.iter().any(|n| !self.done.contains(n)) {
             return Ok(Applied::IndexIsAhead);
         }
-        for n in self.done.iter().filter(|n| !heard.contains(n)) {
+        for n in self.done.iter().filter(|n| !applied.contains(n)) {
             match (read_verdict(repository, *n), which) {
                 (Err(EngineError::Damaged { .. }), Verdicts::Authentic) => {}
                 (Err(error), Verdicts::All) => return Err(blocked(error)),
@@ -188,12 +189,12 @@ impl Epochs {
     }
 }
 
-/// Which verdicts have to be heard.
+/// Which verdicts have to be applied.
 #[derive(Debug, Clone, Copy)]
 enum Verdicts {
     /// All of them.
     All,
-    /// What can be.
+    /// Those that are authentic.
     Authentic,
 }
 
@@ -212,12 +213,12 @@ pub(super) fn newest_verdict(repository: &Repository, epochs: &Epochs, known: u3
     Ok(0)
 }
 
-/// Whether an index could be told.
+/// What applying verdicts to an index has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
-    /// It has heard every verdict.
+    /// It has applied every verdict that had to be.
     All,
-    /// It has heard verdicts that aren't there.
+    /// It has applied verdicts that aren't there.
     IndexIsAhead,
 }
 
@@ -254,10 +255,12 @@ fn open_stored(repository: &Repository, n: u32, bytes: &[u8]) -> Result<StoredVe
 
 /// A verdict from before names counted says which packs it means together with what its epoch condemns.
 fn by_names(repository: &Repository, n: u32, stored: StoredVerdict) -> Result<Verdict> {
-    match stored {
-        StoredVerdict::Named(verdict) => Ok(verdict),
-        by_ids @ StoredVerdict::ByIds(_) => Ok(by_ids.among(&read_condemned(repository, n)?)),
-    }
+    let verdict = match stored {
+        StoredVerdict::Named(verdict) => verdict,
+        by_ids @ StoredVerdict::ByIds(_) => by_ids.among(&read_condemned(repository, n)?),
+    };
+    debug_assert_eq!(verdict.epoch, n, "a verdict is opened as the one of its name's epoch");
+    Ok(verdict)
 }
 
 fn open_part(repository: &Repository, n: u32, part: EpochPart) -> Result<()> {
@@ -296,7 +299,7 @@ fn in_the_way(finding: Finding) -> EngineError {
     let acks = names::parse_epoch(&finding.object).map_or_else(String::new, |(n, _)| names::acks_to(n));
     let remedy = format!(
         "it is restored from a copy of the repository; or, if no owner has ever put it there, until it and \
-         everything in {acks} are removed, while no keepfast is running"
+         everything in {acks} are removed, while no program writes into the repository"
     );
     finding.blocks(remedy)
 }

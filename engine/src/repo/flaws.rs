@@ -15,7 +15,7 @@ pub enum Flaw {
     FenceIgnored,
     /// The catalogue isn't read after the commit.
     CatalogueNotRead,
-    /// Nobody hears verdicts, so that what they name is taken for stored.
+    /// No verdict is applied, so that what verdicts name is assumed to be stored.
     VerdictsNotApplied,
     /// Packs of sessions whose outcome is open are condemned too.
     OpenSessionsCondemned,

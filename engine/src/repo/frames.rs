@@ -1,5 +1,5 @@
-//! Reading single chunks: frames are opened whole, and the last ones are kept. For chunks of
-//! metadata, that is: those of one directory mostly lie together. Data is read by the frame.
+//! Reading single chunks: frames are opened whole, and those used last are kept. This is for chunks of
+//! metadata: those of one directory mostly lie together. Data is read by the frame.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -27,7 +27,7 @@ use crate::run::RunContext;
 
 /// Frames kept open: 16 MiB of metadata.
 const FRAMES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
-/// From a store that is far, frames are read with their neighbours, up to so many bytes: the
+/// From a store that is far, frames are read with their neighbours, up to this many bytes: the
 /// metadata of one directory after the other lies together.
 const AHEAD_BYTES: u64 = 8 << 20;
 /// Bytes of sealed frames that are kept, if they are read with their neighbours: a directory's
@@ -36,7 +36,7 @@ const AHEAD_KEPT_BYTES: u64 = 32 << 20;
 /// Frames that don't open and that are remembered, so that they aren't read for each of their chunks.
 const FAILED_FRAMES_MAX: usize = 1 << 12;
 /// Frames of data that are kept open where chunks are looked for one by one: what comes after another
-/// mostly lies beside it.
+/// mostly lies next to it.
 const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 /// Packs whose keys are kept.
 const CIPHERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -66,10 +66,10 @@ pub struct FrameCache<'r> {
     frames: Mutex<LruCache<FramePlace, Arc<Vec<u8>>>>,
     /// Frames that don't open, and why.
     failed: Mutex<HashMap<FramePlace, FormatError>>,
-    /// Readers that nobody uses at the moment.
+    /// Readers that no thread uses at the moment.
     readers: Mutex<Vec<FrameReader>>,
     ahead: Mutex<Ahead>,
-    /// A range that somebody was reading has come, or hasn't.
+    /// A range that another thread was reading has come, or has failed to.
     arrived: Condvar,
     /// Bytes that are read together from a store that is far.
     ahead_bytes: u64,
@@ -95,7 +95,7 @@ struct Search {
 
 impl Search {
     /// Why it has failed. A pack that couldn't be reached may have the chunk. A chunk of a pack that is
-    /// gone may have moved: for a cache that doesn't hear of that, this comes before damage elsewhere.
+    /// gone may have moved: for a cache that doesn't learn of that, this comes before damage elsewhere.
     fn into_error(self, id: &ChunkId) -> EngineError {
         let gravity = |error: &EngineError| match error {
             EngineError::Backend(_) => 0,
@@ -187,7 +187,7 @@ impl<'r> FrameCache<'r> {
         self
     }
 
-    /// Reads so many bytes together from a store that is far, and keeps so many of these ranges:
+    /// Reads this many bytes together from a store that is far, and keeps this many of these ranges:
     /// for threads that each need most of one.
     #[must_use]
     pub fn reading_together(self, bytes: u64, ranges: usize) -> Self {
@@ -262,7 +262,7 @@ impl<'r> FrameCache<'r> {
     }
 
     /// A chunk that can't be had where it was looked for first. All places that are known are tried,
-    /// then what garbage collections have moved is heard, then the packs themselves are asked.
+    /// then the index learns what garbage collections have moved, then the packs' own directories are read.
     fn chunk_elsewhere(
         &self,
         kind: ChunkKind,
@@ -286,7 +286,7 @@ impl<'r> FrameCache<'r> {
         }
     }
 
-    /// A place where a chunk can't be had. What hits more than this place ends the search.
+    /// A place where a chunk can't be had. An error that concerns more than this place ends the search.
     fn note_failure(&self, search: &mut Search, place: Location, error: EngineError) -> Result<()> {
         search.tried.push(place);
         match &error {
@@ -381,8 +381,8 @@ impl<'r> FrameCache<'r> {
         Ok(pack)
     }
 
-    /// As [`FrameCache::open`], for who opens frames one after the other: from a store that is
-    /// far, neighbours are read together.
+    /// As [`FrameCache::open`], for a caller that opens frames one after the other: from a store that
+    /// is far, neighbours are read together.
     pub fn open_neighbours(&self, reader: &mut FrameReader, place: FramePlace) -> Result<()> {
         if self.repository.backend().is_far() {
             self.open_ahead(reader, place)
@@ -408,7 +408,7 @@ impl<'r> FrameCache<'r> {
         if opened { Ok(()) } else { self.open(reader, place).map(drop) }
     }
 
-    /// The range with a frame: one that was read before, or that somebody is reading, or a new one.
+    /// The range with a frame: one that was read before, or that another thread is reading, or a new one.
     fn ahead_with(&self, place: FramePlace, pack: &StoredPack) -> Result<Arc<SealedRange>> {
         let frames = window(&pack.frames, place.frame, self.ahead_bytes);
         let window = FramePlace { frame: frames.first, ..place };
@@ -497,7 +497,7 @@ fn unreadable(pack: &StoredPack, error: BackendError) -> EngineError {
     error.into()
 }
 
-/// The frames that are read together with one: a pack is cut into windows of up to so many
+/// The frames that are read together with one: a pack is cut into windows of up to this many
 /// bytes, always the same ones, so that nothing is read twice whatever the order.
 fn window(frames: &[FrameEntry], number: FrameNumber, bytes_max: u64) -> FrameSpan {
     let found = windows(frames, bytes_max).find(|window| window.contains(number));

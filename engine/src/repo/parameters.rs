@@ -161,13 +161,13 @@ fn look<T: Numbered>(
     objects: &Objects,
     trust: Trust<'_>,
     n: u32,
-    afresh: bool,
+    from_store: bool,
 ) -> Result<Result<(T, ObjectHash), EngineError>> {
     let name = T::name(n);
     let limit = limits::SMALL_OBJECT_BYTES_MAX;
     let open = |bytes: &[u8]| Ok((T::open(bytes, trust.repository, n, trust.owners)?, ObjectHash::of(bytes)));
     let read =
-        if afresh { objects.read_stored(&name, limit, open) } else { objects.read(&name, limit, open) };
+        if from_store { objects.read_stored(&name, limit, open) } else { objects.read(&name, limit, open) };
     let (object, source) = match read {
         Ok(opened) => return Ok(Ok(opened)),
         Err(EngineError::Damaged { object, source }) => (object, source),

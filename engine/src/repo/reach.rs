@@ -1,4 +1,4 @@
-//! Everything that snapshots refer to: each chunk once, whichever way leads to it.
+//! Everything that snapshots refer to: each chunk once, however many references lead to it.
 //!
 //! What was seen is a bit for each chunk that the index knows, 12 MiB for 100 million chunks.
 
@@ -34,8 +34,8 @@ struct PackBits {
     /// The number of each frame's first chunk in the pack, and at the end the number of chunks.
     firsts: Vec<u32>,
     bits: Vec<AtomicU64>,
-    /// Of metadata: what is below was reached. A chunk may also be referred to as a leaf, by mistake
-    /// or with intent, which must not hide what is below it.
+    /// For metadata: what is below was reached. A chunk may also be referred to as a leaf, by mistake
+    /// or with intent, and that must not hide what is below it.
     descended: Vec<AtomicU64>,
 }
 
@@ -75,17 +75,17 @@ impl Seen {
         Ok(Self { packs })
     }
 
-    /// Sees a chunk; `false` if it was seen before.
+    /// Marks a chunk as seen; `false` if it was seen before.
     pub fn insert(&self, place: &Location) -> bool {
         let bits = self.packs.get(place.pack.index());
         match bits.and_then(|bits| bits.place(place.frame, place.ordinal)) {
             Some((word, mask)) => word.fetch_or(mask, Ordering::Relaxed) & mask == 0,
-            // A pack that came later, or an index at odds with itself: seen once too often, if anything.
+            // A pack that came later, or an index that contradicts itself: at worst it is seen once too often.
             None => true,
         }
     }
 
-    /// Goes below a chunk of metadata; `false` if somebody has.
+    /// Goes below a chunk of metadata; `false` if that was done before.
     fn descend(&self, place: &Location) -> bool {
         let bits = self.packs.get(place.pack.index());
         let found = bits.and_then(|bits| Some((bits, bits.number(place.frame, place.ordinal)?)));
@@ -238,7 +238,7 @@ impl<'a> Reach<'a> {
     }
 }
 
-/// Sees a chunk in all places in which it counts, and visits it if any of them is new.
+/// Marks a chunk as seen in all places in which it counts, and visits it if any of them is new.
 fn see(
     wanted: &Wanted,
     places: &Places,
@@ -312,7 +312,7 @@ impl References {
         }
     }
 
-    /// The chunks of a content, or of a blob: whichever, nothing is below them.
+    /// The chunks of a content, or of a blob: nothing is below either.
     fn content(&mut self, content: &Content) {
         match content {
             Content::Inline(chunks) => self.leaves.extend(chunks.iter().map(|chunk| Wanted::from(*chunk))),

@@ -78,7 +78,7 @@ pub fn catch_up(
         return Ok(CaughtUp::IndexIsAhead);
     }
     if listed.iter().any(|name| !known.contains_key(name)) {
-        // Verdicts are heard before segments are loaded, so that nothing that is dead is taken for
+        // Verdicts are applied before segments are loaded, so that nothing that is dead is assumed to be
         // stored; and segments are listed after that, because what has moved is in later ones.
         if Epochs::list(repository)?.apply_authentic_verdicts(repository, index)? == Applied::IndexIsAhead {
             return Ok(CaughtUp::IndexIsAhead);
@@ -93,7 +93,7 @@ pub fn catch_up(
     let lacking: HashSet<String> =
         snapshots.all.iter().flat_map(|stored| stored.lacks_segments(&listed)).collect();
     for Finding { object, what } in damaged {
-        // What no snapshot counts on may be anyone's rubbish: nothing is missed without it.
+        // What no snapshot counts on may be anyone's junk: nothing is missed without it.
         if lacking.contains(&object) {
             run.tell(&Event::Damaged { object, what });
         } else {
@@ -117,7 +117,7 @@ pub fn refresh_index(repository: &Repository, index: &Index, run: &RunContext) -
     let known = index.sources()?;
     let listed = list_segments(repository)?;
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
-    // Whoever opens the index next reports what is damaged.
+    // The next run that opens the index reports what is damaged.
     add_segments(repository, index, &new, run.pool())?;
     Ok(!new.is_empty())
 }
@@ -140,7 +140,7 @@ fn add_segments(
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
                 // A store that fails says nothing about the segment.
                 Err(EngineError::Backend(error)) => return Err(error.into()),
-                // Nobody with these keys could read what it lists either.
+                // With these keys, what it lists couldn't be read either.
                 Err(EngineError::Damaged { source: FormatError::NoKey { .. }, .. }) => {}
                 Err(error) => {
                     damaged.push(Finding { object: (*name).clone(), what: error.to_string() });
@@ -163,7 +163,7 @@ fn has_more_than(
     let is_segment = |name: &str| name.starts_with(names::INDEX);
     let gone = |name: &String| is_segment(name) && listed.binary_search(name).is_err();
     if known.iter().any(|(name, dead)| gone(name) && !dead) {
-        // A verdict that this index hasn't heard may be the reason.
+        // A verdict that this index hasn't applied may be the reason.
         if Epochs::list(repository)?.apply_authentic_verdicts(repository, index)? == Applied::IndexIsAhead {
             return Ok(true);
         }

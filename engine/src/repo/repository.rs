@@ -90,7 +90,7 @@ impl Repository {
         self.loaded.config.repository
     }
 
-    /// Fails if writing takes a feature that this version doesn't know, or if nobody can tell whether
+    /// Fails if writing takes a feature that this version doesn't know, or if no one can tell whether
     /// the parameters are the newest: what the newest config or keyring follows isn't there.
     pub fn can_be_written(&self) -> Result<()> {
         if self.loaded.cut_off.config {

@@ -1,5 +1,5 @@
-//! Key slots: which are tried with a password, in which order. Anybody who may create objects can
-//! put slots there that ask for much memory and work, so the cheap ones come first, and there is an end.
+//! Key slots: which are tried with a password, in which order. Anyone that may create objects can put
+//! slots there that ask for much memory and work. So the cheap ones are tried first, and not all of them.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -32,7 +32,7 @@ pub struct StoredSnapshot {
 impl StoredSnapshot {
     fn new(snapshot: Snapshot, hash: ObjectHash, owners: &HashSet<HolderId>) -> Self {
         let signer = snapshot.head.id.writer;
-        // Nobody but an owner can speak for another writer.
+        // Only an owner can speak for another writer.
         let origin = snapshot.body.origin.filter(|_| owners.contains(&signer));
         Self { snapshot, hash, writer: origin.map_or(signer, |origin| origin.writer) }
     }
@@ -81,7 +81,7 @@ pub struct Snapshots {
     /// Those that can't be read, and what else should say something about snapshots: object and
     /// what is wrong with it.
     pub damaged: Vec<Finding>,
-    /// Objects of the catalogue that aren't authentic: nobody knows which sessions they named.
+    /// Objects of the catalogue that aren't authentic: no one knows which sessions they named.
     pub ignored: Vec<Finding>,
 }
 
@@ -169,7 +169,7 @@ impl Snapshots {
         }
     }
 
-    /// Takes up a snapshot that was committed since.
+    /// Adds a snapshot that was committed since these were listed.
     pub fn add(&mut self, repository: &Repository, id: SessionId) -> Result<()> {
         if let (Register::Snapshot(snapshot), hash) = load_one(repository, id)? {
             let stored = StoredSnapshot::new(*snapshot, hash, &owners_of(repository));
@@ -179,7 +179,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Notes that a snapshot was forgotten since.
+    /// Notes that a snapshot was forgotten since these were listed.
     pub fn move_to_forgotten(&mut self, id: SessionId) {
         let (gone, all) =
             std::mem::take(&mut self.all).into_iter().partition(|stored| stored.snapshot.head.id == id);
@@ -230,7 +230,7 @@ impl Snapshots {
         self.all.iter().map(|stored| stored.snapshot.head.id).chain(self.ended())
     }
 
-    /// Registers that can't be read: nobody knows what they need. Objects in the place of decisions
+    /// Registers that can't be read: no one knows what they need. Objects in the place of decisions
     /// aren't among them, since those count for nothing.
     pub fn unreadable(&self) -> impl Iterator<Item = &Finding> {
         self.damaged.iter().filter(|finding| finding.object.starts_with(names::SNAPSHOTS))

@@ -68,11 +68,11 @@ fn read_decision(repository: &Repository, snapshot: SessionId, n: u32) -> Result
 /// decide nothing, and only their names are taken.
 type Decisions = BTreeMap<u32, Option<Standing>>;
 
-/// A decision is tried under this many numbers. Each failure is a number that somebody else took after
+/// A decision is tried under this many numbers. Each failure is a number that someone else took after
 /// it was listed.
 const TRIES_MAX: u32 = 64;
 
-/// The decisions about a snapshot; none if it is so dead that compaction has begun to remove them.
+/// The decisions about a snapshot; `None` if compaction has begun to remove them.
 fn decisions(repository: &Repository, snapshot: SessionId) -> Result<Option<Decisions>> {
     let mut numbers = Vec::new();
     repository.backend().list(&names::states_of(snapshot), &mut |listed| {
@@ -92,7 +92,7 @@ fn decisions(repository: &Repository, snapshot: SessionId) -> Result<Option<Deci
     Ok(Some(decisions))
 }
 
-/// Whether a snapshot is forgotten, or so dead that nothing of it is left. Fails if nobody can tell.
+/// Whether a snapshot is forgotten, or compacted, so that nothing of it is left. Fails if no one can tell.
 pub fn is_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool> {
     Ok(is_decided_forgotten(repository, snapshot)? || names_dead(repository, snapshot)?)
 }
@@ -145,7 +145,7 @@ pub fn decide(
         run.go_on()?;
         let n = free_number(&known).ok_or(EngineError::Undecidable { snapshot, why: "no number is free" })?;
         let bytes = Decision { snapshot, n, standing }.seal(repository.id(), repository.identity());
-        // If somebody else decides at the same time, that decision is looked at first.
+        // If someone else decides at the same time, that decision is looked at first.
         let name = names::state(snapshot, n);
         if repository.backend().create(&name, &[&bytes])? == Created::New {
             repository.backend().sync()?;
@@ -165,7 +165,7 @@ pub fn decide(
 }
 
 /// The lowest number above all decisions that is free; none if there isn't any. Objects that decide
-/// nothing are stepped over: anybody who can create objects may have put them there.
+/// nothing are stepped over: anyone that can create objects may have put them there.
 fn free_number(known: &Decisions) -> Option<u32> {
     let newest = known.iter().rev().find(|(_, standing)| standing.is_some());
     let mut n = newest.map_or(Some(0), |(n, _)| n.checked_add(1))?;

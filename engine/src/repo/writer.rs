@@ -1,5 +1,5 @@
-//! Writing chunks: frames are filled by each thread for itself, and sealed into packs that
-//! all share; full packs are uploaded by threads of their own.
+//! Writing chunks: each thread fills frames of its own, and seals them into packs that all threads
+//! share; full packs are uploaded by other threads.
 //!
 //! Memory: each writing thread holds an open frame of each kind, and the frame it is
 //! sealing; packs in memory are those being filled (one of each kind), those being uploaded,
@@ -29,9 +29,9 @@ use super::session::{Session, Stores, WriterTotals};
 use crate::error::{EngineError, Result};
 
 /// A checkpoint comes after this many packs, or this many chunks. The first ones come
-/// sooner, after 1, 2, … packs: a killed run loses little even when it was short.
+/// sooner, after 1, 2, … packs: so a run that is killed early loses little.
 const PACKS_PER_CHECKPOINT: usize = 8;
-/// Packs before the first checkpoint of who writes alone.
+/// Packs before the first checkpoint of a run that writes alone.
 const PACKS_BEFORE_FIRST_SEGMENT: usize = 4;
 const CHUNKS_PER_CHECKPOINT: usize = 1 << 16;
 
@@ -45,7 +45,7 @@ pub struct WriterOptions {
     pub compression_level: i32,
     /// Whether each sealed frame is opened again and compared with what went in before it leaves.
     pub verify: bool,
-    /// Threads that upload packs; with none, whoever fills a pack uploads it.
+    /// Threads that upload packs; with none, the thread that fills a pack uploads it.
     pub uploads: usize,
 }
 
@@ -189,7 +189,7 @@ fn write_as<T>(
             let (writer, waiting) = (&writer, waiting.clone());
             scope.spawn(move || writer.upload_all(&waiting));
         }
-        // Only the threads receive: if they panic, nobody waits for them.
+        // Only the threads receive: if they panic, no thread waits for them.
         drop(waiting);
         let _end = EndOfUploads(&writer);
         let worked = work(&writer);
@@ -330,6 +330,7 @@ impl PackWriter<'_> {
         let mut filling = lock(&pack.state);
         let start = filling.start + filling.table.frames[number.index()].offset as usize;
         filling.bytes[start..start + sealed.len()].copy_from_slice(sealed);
+        debug_assert!(filling.being_sealed > 0, "a frame is put where it was given a place, and once");
         filling.being_sealed -= 1;
         let complete = filling.closed && filling.being_sealed == 0;
         drop(filling);
@@ -366,7 +367,7 @@ impl PackWriter<'_> {
     }
 
     fn upload_or_fail(&self, pack: &FillingPack) {
-        // After a failure packs are only taken, so that nobody waits for room.
+        // After a failure packs are only taken out, so that no thread waits for room.
         if self.has_failed() {
             return;
         }
@@ -376,7 +377,7 @@ impl PackWriter<'_> {
         }
     }
 
-    /// Packs after which the next segment is due. The first ones come early: others who write
+    /// Packs after which the next segment is due. The first ones come early: others that write
     /// the same find it there, and a run that is interrupted goes on from there.
     fn packs_due(&self, segments: usize) -> usize {
         let others_write = self.session.is_some_and(Session::others_write);
@@ -420,6 +421,10 @@ fn list_packs(
         return Ok(());
     }
     let n = log.totals.segments;
+    debug_assert!(
+        log.unlisted.iter().all(|pack| !log.totals.packs.contains(&pack.id)),
+        "no pack is listed twice"
+    );
     let (id, identity) = (repository.id(), repository.identity());
     let bytes = segment::seal(id, secrets, identity, session, n, &log.unlisted, *repository.random()?);
     let name = names::segment(session, n);
@@ -428,7 +433,7 @@ fn list_packs(
     if repository.backend().create(&name, &[&bytes])? == Created::AlreadyThere {
         return Err(EngineError::NameTaken { object: name });
     }
-    // Whoever has seen the segment counts on it, and can't make its name durable.
+    // A session that has seen the segment counts on it, and can't make its name durable.
     repository.backend().sync()?;
     let packs = std::mem::take(&mut log.unlisted);
     log.totals.segments += 1;

@@ -13,14 +13,14 @@ use super::{Location, StoredPack};
 pub mod space {
     /// Locations of a chunk.
     pub const CHUNK: u8 = b'c';
-    /// Chunks of packs that no segment lists: good for reading, but never referred to by a
-    /// new snapshot, since nobody has promised that they stay.
+    /// Chunks of packs that no segment lists: they can be read, but are never referred to by a
+    /// new snapshot, since no one has promised that they stay.
     pub const UNLISTED: u8 = b'u';
     /// A pack, by its number.
     pub const PACK: u8 = b'p';
     /// An object whose packs were added, and the numbers that they got.
     pub const SEGMENT: u8 = b's';
-    /// An epoch whose verdict was heard.
+    /// An epoch whose verdict was applied.
     pub const EPOCH: u8 = b'e';
     /// A pack that a verdict has named, by its full name: it may never have been seen here.
     pub const DEAD_NAME: u8 = b'd';

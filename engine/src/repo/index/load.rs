@@ -25,7 +25,7 @@ const CHUNKS_SORTED: usize = 1 << 20;
 const CHUNKS_IN_MEMORY: usize = 1 << 17;
 /// Chunks of one file: several files are made at a time.
 const CHUNKS_PER_FILE: usize = 1 << 18;
-/// So many files that were taken over, and not merged yet, make lookups slow: they are merged
+/// This many files that were taken over, and not merged yet, make lookups slow: they are merged
 /// at once. RocksDB does it with fewer when it finds the time.
 const FILES_UNMERGED: u64 = 64;
 /// Where the files are made, in the index's folder.

@@ -14,7 +14,7 @@ use crate::run::Pool;
 
 /// Chunks that one thread looks up together.
 const LOOKUP_BATCH: usize = 512;
-/// To read over so many entries takes as long as to look one of them up: 0.3 µs each, and 2.6.
+/// Reading over this many entries takes as long as looking one of them up: 0.3 µs each, and 2.6 µs.
 const ENTRIES_PER_CHUNK: u64 = 8;
 
 /// What is known of chunks that were looked up together, in order of their ids.
@@ -173,7 +173,7 @@ impl Index {
         Ok(readable)
     }
 
-    /// Looks many chunks up together, by all threads: neighbours in the index are found with one effort.
+    /// Looks many chunks up together, by all threads: neighbours in the index are found together.
     pub fn locate_all(&self, wanted: Vec<Wanted>, pool: &Pool) -> Result<Located> {
         self.look_up(wanted, pool, |wanted, found| self.place_of(wanted, found))
     }

@@ -165,7 +165,7 @@ pub struct Index {
     doubtful: AtomicBool,
     marks: PackMarks,
     loading: Mutex<()>,
-    /// Whose word counts for how much.
+    /// Whose segments are preferred.
     trust: Trust,
     /// Whether there is anything that no segment lists.
     has_unlisted: AtomicBool,
@@ -265,7 +265,7 @@ impl Index {
         self.database.seal.open(key, value).ok_or_else(|| self.malformed())
     }
 
-    /// Waits until nobody else loads segments.
+    /// Waits until no one else loads segments.
     pub(super) fn loading(&self) -> MutexGuard<'_, ()> {
         self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -435,7 +435,7 @@ impl Index {
         found.map_or(Ok(false), |value| self.opened(&key, &value).map(|_| true))
     }
 
-    /// Epochs whose verdicts were heard.
+    /// Epochs whose verdicts were applied.
     pub(super) fn applied_epochs(&self) -> Result<HashSet<u32>> {
         let mut epochs = HashSet::new();
         self.for_each_key(space::EPOCH, |key, _| {
@@ -445,8 +445,9 @@ impl Index {
         Ok(epochs)
     }
 
-    /// Hears a verdict: these packs are dead, wherever and whenever they appear.
+    /// Applies a verdict: these packs are dead, wherever and whenever they appear.
     pub fn apply_verdict(&self, epoch: u32, packs: &[PackName]) -> Result<()> {
+        debug_assert!(epoch >= 1, "epochs are counted from 1");
         let mut batch = WriteBatch::default();
         for pack in packs {
             self.database.put(&mut batch, &dead_key(pack), Vec::new());

@@ -1,4 +1,4 @@
-//! Whose word counts for how much. A segment says which pack has which chunk, and its writer may
+//! Whose segments are preferred. A segment says which pack has which chunk, and its writer may
 //! be mistaken or lie. What owners say comes first, since what they have moved was verified; a pack
 //! in which something was found to be wrong comes last.
 
@@ -16,12 +16,12 @@ use super::{Index, Location, Wanted};
 use crate::error::{EngineError, Result};
 use crate::run::RunContext;
 
-/// Whose word counts for how much.
+/// Whose segments are preferred.
 #[derive(Debug, Clone)]
 pub struct Trust {
     /// The holder that writes in this process.
     own: HolderId,
-    /// The owners that this holder was told of.
+    /// The owners that this holder knows.
     owners: Vec<HolderId>,
 }
 
@@ -84,7 +84,7 @@ enum Support {
 
 impl Index {
     /// Whether an owner lists a pack. A name alone proves nothing: a pack that no segment lists is
-    /// nobody's.
+    /// no one's.
     pub(super) fn is_owners(&self, pack: PackNumber) -> bool {
         self.marks.is_owners(pack.get(), || self.is_of(pack, |writer| self.trust.owners.contains(&writer)))
     }
@@ -94,7 +94,7 @@ impl Index {
     }
 
     /// How soon a place is tried. Among owners' packs the newest comes first, because what moves a
-    /// chunk is about to remove it from where it was; among writers' the oldest, because nobody can
+    /// chunk is about to remove it from where it was; among writers' the oldest, because no one can
     /// lie about a chunk before it is there.
     pub(super) fn rank(&self, place: &Location, is_listed: bool) -> Rank {
         let newest_first = place.pack.newest_first();
@@ -126,7 +126,7 @@ impl Index {
     }
 
     /// Refers to the best of several packs. Where a pack of the session's writer or of an owner has
-    /// the chunk, the word of another writer doesn't replace it: if it may not be referred to, the
+    /// the chunk, what another writer lists doesn't replace it: if it may not be referred to, the
     /// chunk is stored again.
     fn refer_to_one_of(&self, session: &SessionMarks, mut places: Vec<Location>) -> bool {
         places.retain(|place| self.is_readable(place.pack));
@@ -171,7 +171,7 @@ impl Index {
     }
 
     /// Says that something in a pack isn't what it should be: it is tried last from now on, and
-    /// nothing new refers to it. The run that finds it tells of it when it ends.
+    /// nothing new refers to it. The run that finds it reports it when it ends.
     pub fn demote(&self, number: PackNumber, error: &EngineError, run: &RunContext) -> Result<()> {
         if !self.avoid(number) {
             return Ok(());
@@ -185,7 +185,7 @@ impl Index {
         Ok(())
     }
 
-    /// As [`Index::demote`], for what the user is told elsewhere. Returns whether it is the first time.
+    /// As [`Index::demote`], for what is reported elsewhere. Returns whether it is the first time.
     pub fn avoid(&self, number: PackNumber) -> bool {
         if !self.marks.demote(number.get()) {
             return false;
