@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use keepfast_engine::prune::Share;
+use keepfast_engine::prune::UnusedLimit;
 use keepfast_operations::units;
 
 use crate::retention::Keep;
@@ -310,7 +310,7 @@ pub struct Prune {
 pub struct Pruning {
     /// How much may stay unused instead of being rewritten: a percentage, a size, or `unlimited`
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = units::share)]
-    pub max_unused: Share,
+    pub max_unused: UnusedLimit,
     /// Rewrite packs of this size at most
     #[arg(long, value_name = "SIZE", default_value = "unlimited", value_parser = units::size)]
     pub max_repack: u64,

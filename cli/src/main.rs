@@ -19,6 +19,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use keepfast_engine::EngineError;
+use keepfast_engine::error::{ChoiceError, Loss, PruneError};
+use keepfast_format::FormatError;
 use keepfast_operations::OperationsError;
 use keepfast_operations::error::{PlaceError, ResourcesError, SecretError};
 use keepfast_operations::priority::be_nice;
@@ -77,6 +79,58 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
         };
     }
     match engine_error(error)? {
+        EngineError::NoRepository { .. } => {
+            Some("check the address, or make a repository with `keepfast init`")
+        }
+        EngineError::RepositoryExists { .. } => {
+            Some("choose another place, or use the repository that is there")
+        }
+        EngineError::HalfMadeRepository { .. } => Some("remove what is there and run `keepfast init` again"),
+        EngineError::Swapped { .. } => Some(
+            "if you have put another repository in its place, take it with `keepfast cache accept`; if not, find out \
+             who has",
+        ),
+        EngineError::Older { .. } => Some(
+            "find out why; if the repository was set back on purpose, take it as it is with `keepfast cache accept`",
+        ),
+        EngineError::IndexIsAhead => {
+            Some("clear this machine's index with `keepfast cache clear` and run the command again")
+        }
+        EngineError::Damaged { source: FormatError::NoKey { .. }, .. } => None,
+        EngineError::Damaged { .. } => Some("`keepfast check` says what else is damaged"),
+        EngineError::Missing { loss, .. } => match loss {
+            Loss::Chunk => Some("`keepfast check --read-data` says which files that hits"),
+            Loss::Pack => Some("`keepfast check` says which files that hits"),
+            Loss::LiveChunk => {
+                Some("`keepfast check` says which packs are missing, and which snapshots that hits")
+            }
+            Loss::BrokenPromise => Some("`keepfast doctor` tests the store"),
+            Loss::Parameters | Loss::KeySlots | Loss::DeadPack => None,
+        },
+        EngineError::UnknownFeature { .. } => Some("use a newer keepfast"),
+        EngineError::NameTaken { .. } => Some("`keepfast check` says what is there"),
+        EngineError::Protected { .. } => {
+            Some("`keepfast forget --unprotect ID` lets a snapshot be forgotten")
+        }
+        EngineError::Undecidable { .. } => {
+            Some("`keepfast check` names the objects that decide nothing: remove them")
+        }
+        EngineError::Choice(ChoiceError::NoSnapshot { .. } | ChoiceError::NoneFits { .. }) => {
+            Some("`keepfast snapshots` lists what there is")
+        }
+        EngineError::Choice(ChoiceError::NoWriter { .. }) => {
+            Some("`keepfast snapshots --json` names writers")
+        }
+        EngineError::Prune(PruneError::OthersWereFaster) => {
+            Some("run `keepfast prune` when the other garbage collections have ended")
+        }
+        EngineError::Prune(PruneError::TooManySnapshots { .. }) => {
+            Some("forget some, and let `keepfast prune` move them into the catalogue")
+        }
+        EngineError::Prune(PruneError::MissingSnapshots { .. }) => {
+            Some("`keepfast prune --accept-missing ID` gives a missing snapshot up for good")
+        }
+        EngineError::Cache { .. } => Some("remove that folder, or choose another with --cache-dir"),
         EngineError::UnsafeCache { .. } => {
             Some("--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache")
         }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use keepfast_backend::{Backend, BackendError, Created, Listed, MemoryBackend};
 use keepfast_engine::EngineError;
-use keepfast_engine::prune::{PruneOptions, Share, plan_prune};
+use keepfast_engine::prune::{PruneOptions, UnusedLimit, plan_prune};
 use keepfast_engine::repo::{
     Index, InitOptions, Repository, Seen, Session, SessionOptions, Snapshots, WriterOptions, fence,
     open_index, read_segment, write_packs,
@@ -189,7 +189,7 @@ fn report(what: &str, count: u64, begun: Instant) {
 
 fn prune_options() -> PruneOptions {
     PruneOptions {
-        max_unused: Share::Thousandths(50),
+        max_unused: UnusedLimit::Thousandths(50),
         max_rewrite_bytes: u64::MAX,
         session_timeout: Duration::ZERO,
         accept_missing: Vec::new(),

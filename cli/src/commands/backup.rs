@@ -70,7 +70,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
                 Err(error @ EngineError::Cache { .. })
                     if !is_stream && can_be_read_again(&paths, &archive_options) =>
                 {
-                    console.warn(&format!("{error}. The backup begins again, with an index in memory"));
+                    console.warn(&format!("{error}; remove that folder, or choose another with --cache-dir. The backup begins again, with an index in memory"));
                     let index = open_index_in_memory(repository, snapshots, run)?;
                     let source = Source::paths(&paths);
                     archive(repository, &index, snapshots, source, &archive_options, run)

@@ -16,8 +16,9 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use clap::CommandFactory;
 use keepfast_engine::EngineError;
+use keepfast_engine::error::Finding;
 use keepfast_engine::repo::{
-    Ignored, Index, Older, Recollection, Repository, SnapshotFilter, Snapshots, StoredSnapshot, open_index,
+    Index, Older, Recollection, Repository, SnapshotFilter, Snapshots, StoredSnapshot, open_index,
     open_index_in_memory, remember, trim_cache,
 };
 use keepfast_engine::run::Event;
@@ -84,7 +85,7 @@ impl Opened {
     fn with_warnings(common: &Common, console: &Console) -> Result<Self> {
         let (repository, snapshots) = look(common, console)?;
         let opened = Self::of(repository, snapshots, common, console)?;
-        for (object, what) in &opened.snapshots.damaged {
+        for Finding { object, what } in &opened.snapshots.damaged {
             console.run().tell(&Event::Damaged { object: object.clone(), what: what.clone() });
         }
         Ok(opened)
@@ -109,7 +110,7 @@ fn open_best_index(
     }
     match open_index(repository, &cache, snapshots, console.run()) {
         Err(error @ EngineError::Cache { .. }) => {
-            console.warn(&format!("{error}. Until then it is built in memory, which takes time"));
+            console.warn(&format!("{error}; remove that folder, or choose another with --cache-dir. Until then the index is built in memory, which takes time"));
             open_index_in_memory(repository, snapshots, console.run())
         }
         opened => opened,
@@ -121,8 +122,8 @@ fn open_best_index(
 fn look(common: &Common, console: &Console) -> Result<(Repository, Snapshots)> {
     let repository = settings::open(common, console.run().link())?;
     let snapshots = Snapshots::load(&repository, console.run())?;
-    for Ignored { object, why } in repository.ignored().iter().chain(&snapshots.ignored) {
-        console.run().notice(format!("{object} counts for nothing: {why}"));
+    for Finding { object, what } in repository.ignored().iter().chain(&snapshots.ignored) {
+        console.run().notice(format!("{object} counts for nothing: {what}"));
     }
     for older in remember_snapshots(&repository, &snapshots, console)? {
         console.run().notice(format!(

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
 use keepfast_engine::EngineError;
+use keepfast_engine::error::Finding;
 use keepfast_engine::repo::{SnapshotFilter, Snapshots, StoredSnapshot};
 use keepfast_engine::run::Event;
 use keepfast_format::ids::HolderId;
@@ -22,7 +23,7 @@ use crate::{render, settings};
 pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
     let console = Console::new(common)?;
     let (_, snapshots) = super::look(common, &console)?;
-    for (object, what) in &snapshots.damaged {
+    for Finding { object, what } in &snapshots.damaged {
         console.run().tell(&Event::Damaged { object: object.clone(), what: what.clone() });
     }
     let filter = filter_of(&options.filter, &snapshots)?;

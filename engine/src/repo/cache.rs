@@ -146,7 +146,7 @@ const DAMAGED: &str = "damaged";
 /// The index that a process takes if no other one has it.
 const FIRST_INDEX: &str = "index-0";
 
-/// The folder of copies of small objects, beside those of the index.
+/// The folder of copies of small objects, next to those of the index.
 const COPIES: &str = "objects";
 
 fn repository_folder(cache: &Path, repository: RepositoryId) -> PathBuf {

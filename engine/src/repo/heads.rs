@@ -74,7 +74,9 @@ impl Snapshots {
         let mut here: HashSet<SessionId> =
             self.with_forgotten().map(|stored| stored.snapshot.head.id).collect();
         here.extend(&self.dead);
-        here.extend(self.damaged.iter().filter_map(|(name, _)| names::parse_session(names::SNAPSHOTS, name)));
+        here.extend(
+            self.damaged.iter().filter_map(|found| names::parse_session(names::SNAPSHOTS, &found.object)),
+        );
         let mut missing: BTreeMap<SessionId, MissingSnapshot> = BTreeMap::new();
         for (witness, seen) in self.claims() {
             let Some(id) = seen.session() else { continue };

@@ -49,7 +49,7 @@ fn compare(seen: &Remembered, shown: &Remembered, snapshots: &Snapshots) -> Vec<
         let name = names::snapshot(head.session);
         there.get(&head.session) == Some(&head.hash)
             || snapshots.dead.contains(&head.session)
-            || snapshots.damaged.iter().any(|(object, _)| *object == name)
+            || snapshots.damaged.iter().any(|finding| finding.object == name)
     })
 }
 

@@ -23,6 +23,7 @@ use super::index::{Index, Wanted};
 use super::listings::list_sessions;
 use super::marks::SessionMarks;
 use super::memory::SeenHead;
+use super::numbers::PackNumber;
 use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
 use super::repository::Repository;
@@ -47,7 +48,7 @@ pub struct Session<'r> {
     parent_id: Option<SessionId>,
     takeover: Takeover,
     /// Others were writing when it began.
-    has_company: bool,
+    others_write: bool,
     /// Something was taken over whose chunks couldn't all be found: nobody knows which packs that
     /// refers to, and so it may be any.
     unresolved: AtomicBool,
@@ -127,7 +128,7 @@ impl<'r> Session<'r> {
             parent: options.parent.map(|parent| parent.body.clone()),
             parent_id: options.parent.map(|parent| parent.head.id),
             takeover: Takeover::closed(),
-            has_company: has_company(repository, id, options.ended)?,
+            others_write: others_write(repository, id, options.ended)?,
             unresolved: AtomicBool::new(false),
             acked: Mutex::new(0),
         };
@@ -147,7 +148,7 @@ impl<'r> Session<'r> {
     fn hear_epochs(&self) -> Result<()> {
         let (repository, index) = (self.repository, self.index);
         let epochs = Epochs::list(repository)?;
-        epochs.tell_all(repository, index)?;
+        epochs.apply_all_verdicts(repository, index)?;
         let newest = epochs.newest();
         if newest > 0 {
             if let Some(condemned) =
@@ -177,13 +178,13 @@ impl<'r> Session<'r> {
 
     /// Whether others were writing when it began.
     #[must_use]
-    pub fn has_company(&self) -> bool {
-        self.has_company
+    pub fn others_write(&self) -> bool {
+        self.others_write
     }
 
     /// Hears what others have stored meanwhile, if anybody else is writing.
-    pub(super) fn learn_of_others(&self) -> Result<()> {
-        if self.has_company {
+    pub(super) fn refresh_if_others_write(&self) -> Result<()> {
+        if self.others_write {
             refresh_index(self.repository, self.index, self.run)?;
         }
         Ok(())
@@ -197,7 +198,7 @@ impl<'r> Session<'r> {
 
     /// Holds on to a chunk that something taken over refers to, if possible in none of those packs that
     /// it rather shouldn't. Returns whether all that is needed for that could be held.
-    pub fn hold(&self, wanted: &Wanted, rather_not: impl Fn(u32) -> bool) -> Result<bool> {
+    pub fn hold(&self, wanted: &Wanted, rather_not: impl Fn(PackNumber) -> bool) -> Result<bool> {
         self.index.hold(&self.marks, wanted, rather_not)
     }
 
@@ -233,7 +234,7 @@ impl<'r> Session<'r> {
         while let Some(condemned) = find_condemned(self.repository, *acked + 1)? {
             // All verdicts so far: what they name must not come to support anything.
             let epochs = Epochs::list(self.repository)?;
-            epochs.tell_all(self.repository, self.index)?;
+            epochs.apply_all_verdicts(self.repository, self.index)?;
             if epochs.newest_finished() >= condemned.epoch {
                 // It was reached without this session's answer, so somebody has decided for it.
                 self.find_fence()?;
@@ -271,7 +272,7 @@ impl<'r> Session<'r> {
         let mut objections = Vec::new();
         self.index.marks().condemn_all(&self.marks, packs.iter().copied(), || -> Result<()> {
             for (number, pack) in self.index.numbers_of(&packs)? {
-                if self.marks.condemn(number) {
+                if self.marks.condemn(number.get()) {
                     objections.push(pack);
                 }
             }
@@ -458,7 +459,7 @@ fn tail_of(ack: &[u8]) -> u64 {
 }
 
 /// Whether there are sessions of which nobody knows that they have ended.
-fn has_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
+fn others_write(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
     let Some(ended) = ended else { return Ok(false) };
     let mut others = list_sessions(repository, names::SESSIONS)?;
     others.remove(&own);

@@ -11,7 +11,7 @@ use keepfast_backend::{Backend, MemoryBackend, Operation};
 use keepfast_engine::archive::{Source, Stream};
 use keepfast_engine::dump::dump;
 use keepfast_engine::forget::{UndeleteOptions, forget, freed_by, protect, undelete};
-use keepfast_engine::prune::Share;
+use keepfast_engine::prune::UnusedLimit;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::{EngineError, error};
 use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, TestHost, assert_same, store, tree};
@@ -70,8 +70,8 @@ fn what_only_forgotten_snapshots_need_goes_and_the_rest_restores() {
 fn a_limit_of_waste_keeps_packs_from_being_rewritten() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     half_forgotten(&lab);
-    let unlimited =
-        lab.prune_with_cache(&lab.cache, &Ear::default(), |options| options.max_unused = Share::Unlimited);
+    let unlimited = lab
+        .prune_with_cache(&lab.cache, &Ear::default(), |options| options.max_unused = UnusedLimit::Unlimited);
     let unlimited = unlimited.expect("the prune works");
     assert_eq!((unlimited.packs_rewritten, unlimited.bytes_written), (0, 0), "{unlimited:?}");
     assert!(unlimited.plan.waste_bytes > 0, "{unlimited:?}");

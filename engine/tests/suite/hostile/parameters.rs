@@ -9,7 +9,7 @@ use keepfast_engine::EngineError;
 use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::forget;
-use keepfast_engine::prune::{self, PruneOptions, Share};
+use keepfast_engine::prune::{self, PruneOptions, UnusedLimit};
 use keepfast_engine::repo::{
     Memory, Older, OpenOptions, Repository, SlotLimits, Snapshots, WriterOptions, accept, older, open_index,
     remember,
@@ -348,7 +348,7 @@ fn prune_with(lab: &Lab, memory: &Memory) -> Result<()> {
     let (repository, snapshots, _) = look(lab, memory)?;
     let index = open_index(&repository, &lab.cache, &snapshots, &Ear::default())?;
     let options = PruneOptions {
-        max_unused: Share::Thousandths(0),
+        max_unused: UnusedLimit::Thousandths(0),
         max_rewrite_bytes: u64::MAX,
         session_timeout: Duration::ZERO,
         accept_missing: Vec::new(),

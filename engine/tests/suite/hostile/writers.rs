@@ -321,7 +321,7 @@ fn prune_refuses_while_a_snapshot_is_hidden() {
     for words in [second.short(), second.writer.to_string(), third.short()[..8].to_owned()] {
         assert!(error.contains(&words), "{error}");
     }
-    assert!(error.contains("number 1") && error.contains("--accept-missing"), "{error}");
+    assert!(error.contains("number 1") && error.contains("give it up for good"), "{error}");
     assert_eq!(crafter.names(names::PACKS), packs);
     let named: Vec<String> = findings(&lab).into_iter().map(|(object, _)| object).collect();
     assert!(named.contains(&names::snapshot(second)), "{named:?}");

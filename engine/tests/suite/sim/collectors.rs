@@ -97,9 +97,9 @@ found! {
     planted_subtrees_that_are_not_held_are_found: SubtreesNotHeld;
     a_planted_commit_over_a_fence_is_found: FenceIgnored;
     a_planted_catalogue_that_is_not_read_is_found: CatalogueNotRead;
-    planted_verdicts_that_nobody_hears_are_found: VerdictsNotHeard;
+    planted_verdicts_that_no_one_applies_are_found: VerdictsNotApplied;
     planted_open_sessions_that_are_condemned_are_found: OpenSessionsCondemned;
-    a_planted_verdict_without_waiting_is_found: NobodyWaitedFor;
+    a_planted_verdict_without_waiting_is_found: NoWaiting;
     a_planted_epoch_without_a_second_listing_is_found: NoSecondListing;
     a_planted_removal_beyond_the_verdict_is_found: VerdictIgnored;
 }

@@ -1,4 +1,4 @@
-//! The files that damage hits, by name: snapshot by snapshot, and only through trees that aren't
+//! The files that damage affects, by name: snapshot by snapshot, and only through trees that aren't
 //! known to be sound.
 
 use std::collections::HashSet;
@@ -14,11 +14,11 @@ use crate::error::{EngineError, Result};
 use crate::repo::{ListRef, Trees};
 use crate::run::RunContext;
 
-/// Damaged files that are named one by one; of more, only their number and their snapshots are told.
+/// Damaged files that are named one by one; of more, only their number and their snapshots are reported.
 const FILES_NAMED: u64 = 1000;
 
-/// Finds the names of what is hit.
-pub struct Hits<'w> {
+/// Finds the names of what damage affects.
+pub struct AffectedFiles<'w> {
     trees: Trees<'w>,
     chunks: &'w Chunks<'w>,
     walked: &'w WalkedTrees,
@@ -26,23 +26,31 @@ pub struct Hits<'w> {
     /// State trees that were named, and those of them that were for the newest hit.
     named_states: HashSet<ChunkId>,
     newly_named: Vec<ChunkId>,
-    hit: Hit,
+    hit: Affected,
     /// Files and directories that may still be named.
     nameable: u64,
 }
 
-/// What is hit in a snapshot.
+/// An object or a file, and what is wrong with it.
+pub struct Named {
+    /// The object or the file.
+    pub object: String,
+    /// What is wrong.
+    pub trouble: Trouble,
+}
+
+/// What damage affects in a snapshot.
 #[derive(Default)]
-pub struct Hit {
+pub struct Affected {
     /// Objects and files, and what is wrong with them.
-    pub named: Vec<(String, Trouble)>,
+    pub named: Vec<Named>,
     /// Files and directories that are damaged, those that aren't named included.
     pub damaged: u64,
     /// Files and directories that can't be read now, likewise.
     pub unreachable: u64,
 }
 
-impl<'w> Hits<'w> {
+impl<'w> AffectedFiles<'w> {
     /// `walked` says which trees are sound.
     pub fn new(
         trees: Trees<'w>,
@@ -50,12 +58,12 @@ impl<'w> Hits<'w> {
         walked: &'w WalkedTrees,
         run: &'w RunContext,
     ) -> Self {
-        let (named_states, newly_named, hit) = (HashSet::new(), Vec::new(), Hit::default());
+        let (named_states, newly_named, hit) = (HashSet::new(), Vec::new(), Affected::default());
         Self { trees, chunks, walked, run, named_states, newly_named, hit, nameable: 0 }
     }
 
-    /// What is hit in a snapshot, after so many files and directories in others.
-    pub fn of(&mut self, stored: &Snapshot, before: u64) -> Result<Hit> {
+    /// What damage affects in a snapshot, after this many files and directories in others.
+    pub fn of(&mut self, stored: &Snapshot, before: u64) -> Result<Affected> {
         self.nameable = FILES_NAMED.saturating_sub(before);
         self.newly_named.clear();
         let snapshot = stored.head.id.short();
@@ -73,7 +81,7 @@ impl<'w> Hits<'w> {
         Ok(std::mem::take(&mut self.hit))
     }
 
-    /// Says that nobody was told of the newest hit: its state trees are named again.
+    /// Says that the newest result wasn't reported: its state trees are named again.
     pub fn take_back(&mut self) {
         for state in self.newly_named.drain(..) {
             self.named_states.remove(&state);
@@ -156,7 +164,7 @@ impl<'w> Hits<'w> {
     }
 
     fn name(&mut self, object: String, trouble: Trouble) {
-        self.hit.named.push((object, trouble));
+        self.hit.named.push(Named { object, trouble });
     }
 }
 
