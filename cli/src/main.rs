@@ -70,6 +70,9 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             OperationsError::Resources(ResourcesError::Memory { .. }) => {
                 Some("--memory MIB lets the run use more, and without it there is no limit")
             }
+            OperationsError::Secret(SecretError::NotGiven { .. }) => {
+                Some("set KEEPFAST_PASSWORD, or use --password-file or --password-command")
+            }
             OperationsError::Secret(SecretError::Empty { .. }) => {
                 Some("give the variable a value, or unset it to be asked")
             }
@@ -80,6 +83,10 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
         EngineError::UnsafeCache { .. } => {
             Some("--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache")
         }
+        EngineError::WrongPassword { left, .. } if left.can_be_tried() => Some(
+            "--slot-memory SIZE tries every key slot that asks for up to that much memory; some of them may be there \
+             to keep you busy",
+        ),
         EngineError::Backend(error) if error.no_exclusive_names().is_some() => Some(
             "nothing was overwritten, and what is stored can be read; use another store, or, if never more than one \
              run writes, a repository that was made on this one with `keepfast init --unsafe-store`",
@@ -136,7 +143,7 @@ fn raise_open_files() {
 }
 
 /// The engine's error, whether it came through an operation or not.
-fn engine_error(error: &anyhow::Error) -> Option<&EngineError> {
+pub fn engine_error(error: &anyhow::Error) -> Option<&EngineError> {
     let through_operation = || error.downcast_ref::<OperationsError>().and_then(OperationsError::engine);
     error.downcast_ref::<EngineError>().or_else(through_operation)
 }

@@ -35,6 +35,11 @@ pub enum OperationsError {
     /// The machine's share that a run may have isn't enough for it.
     #[error(transparent)]
     Resources(#[from] ResourcesError),
+    /// The password opens nothing, and begins with a byte-order mark.
+    #[error(
+        "the password begins with a byte-order mark (U+FEFF), which an editor has put there: write it without"
+    )]
+    MarkedPassword(#[source] EngineError),
     /// The engine or the store failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -55,7 +60,8 @@ impl OperationsError {
                     | SourceError::UnreadablePatterns { .. }
                     | SourceError::UnusablePatterns { .. }
             ),
-            Self::Secret(_) | Self::Stream(_) | Self::Engine(_) => false,
+            Self::Secret(error) => matches!(error, SecretError::NotGiven { .. }),
+            Self::Stream(_) | Self::MarkedPassword(_) | Self::Engine(_) => false,
         }
     }
 
@@ -63,7 +69,7 @@ impl OperationsError {
     #[must_use]
     pub fn engine(&self) -> Option<&EngineError> {
         match self {
-            Self::Engine(error) => Some(error),
+            Self::Engine(error) | Self::MarkedPassword(error) => Some(error),
             _ => None,
         }
     }
@@ -173,6 +179,18 @@ pub enum PlaceError {
 /// a command, which may hold one.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
+    /// No one has said where it is.
+    #[error("no {what} given")]
+    NotGiven {
+        /// What it should be.
+        what: String,
+    },
+    /// A new password was given twice, and not as the same.
+    #[error("the two passwords differ: run the command again")]
+    Differ,
+    /// A new password is empty.
+    #[error("the password is empty: without one anyone who can read the repository can read your data")]
+    NoPassword,
     /// The file, credential or descriptor can't be read.
     #[error("{place} can't be read")]
     Unreadable {

@@ -13,9 +13,10 @@ use keepfast_engine::archive::{
     ArchiveOptions, ArchiveReport, ParentChoice, Source, archive, can_be_read_again, estimate, has_parent,
 };
 use keepfast_engine::repo::{WriterOptions, open_index_in_memory};
+use keepfast_operations::open::Opened;
 use serde_json::json;
 
-use super::{Opened, outcome, snapshots, tell_if_ahead};
+use super::{outcome, snapshots, tell_if_ahead};
 use crate::Outcome;
 use crate::args::{Backup, Common};
 use crate::console::Console;
@@ -48,7 +49,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         let stored = options.stored_as.as_ref().map_or(paths.as_slice(), std::slice::from_ref);
         patterns::warn_of_elsewhere(&options.exclude, stored, &console);
     }
-    let opened = Opened::with_warnings(common, &console)?;
+    let opened = super::open(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::Write)?;
     let run = &console.run().clone().with_threads(share.threads);
     archive_options.writer.uploads = share.uploads;

@@ -5,9 +5,10 @@ use keepfast_engine::edit::{EditOptions, Edited, Editor, Exclusion, LabelChange,
 use keepfast_engine::error::EngineError;
 use keepfast_engine::repo::{Snapshots, StoredSnapshot, WriterOptions};
 use keepfast_format::ids::SessionId;
+use keepfast_operations::open::Opened;
 use serde_json::{Value, json};
 
-use super::{Opened, choose, outcome, snapshots};
+use super::{choose, outcome, snapshots};
 use crate::Outcome;
 use crate::args::{Common, Filter, Rewrite, Tag};
 use crate::console::Console;
@@ -24,7 +25,7 @@ pub fn tag(common: &Common, options: &Tag) -> Result<Outcome> {
     } else {
         LabelChange::Set(options.set.iter().flat_map(|tags| tags.0.clone()).collect())
     };
-    let Opened { repository, mut snapshots, index } = Opened::with_warnings(common, &console)?;
+    let Opened { repository, mut snapshots, index } = super::open(common, &console)?;
     let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, console.run());
     editor.may_edit()?;
     let chosen = chosen(&options.ids, &options.filter, &snapshots, &console)?;
@@ -70,7 +71,7 @@ pub fn rewrite(common: &Common, options: &Rewrite) -> Result<Outcome> {
     if patterns.is_empty() {
         return Err(Usage("there is no pattern: say by --exclude what to leave out".to_owned()).into());
     }
-    let Opened { repository, mut snapshots, index } = Opened::with_warnings(common, &console)?;
+    let Opened { repository, mut snapshots, index } = super::open(common, &console)?;
     let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, console.run());
     if !options.dry_run {
         editor.may_edit()?;

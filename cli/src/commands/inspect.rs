@@ -8,9 +8,10 @@ use keepfast_engine::repo::{
 };
 use keepfast_engine::{EngineError, dump as dumping, list, stats as sums};
 use keepfast_format::node::{Node, NodeKind};
+use keepfast_operations::open::Mode;
 use serde_json::{Value, json};
 
-use super::{Opened, outcome};
+use super::outcome;
 use crate::Outcome;
 use crate::args::{CacheAction, Common, Dump, Ls};
 use crate::console::Console;
@@ -19,7 +20,7 @@ use crate::{lines, render, settings};
 /// Lists what is in a snapshot.
 pub fn ls(common: &Common, options: &Ls) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
+    let opened = super::open(common, &console)?;
     let snapshot =
         &super::choose_by(&opened.snapshots, &options.snapshot, &options.filter, &console)?.snapshot;
     let path = options.path.as_os_str().as_bytes();
@@ -113,7 +114,7 @@ fn long_line(path: &[u8], node: &Node) -> String {
 /// Writes a file of a snapshot to standard output.
 pub fn dump(common: &Common, options: &Dump) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
+    let opened = super::open(common, &console)?;
     let snapshot =
         &super::choose_by(&opened.snapshots, &options.snapshot, &options.filter, &console)?.snapshot;
     let path = options.path.as_os_str().as_bytes();
@@ -125,7 +126,7 @@ pub fn dump(common: &Common, options: &Dump) -> Result<Outcome> {
 /// Shows how much is stored.
 pub fn stats(common: &Common) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
+    let opened = super::open(common, &console)?;
     let sums = sums::stats(&opened.repository, &opened.index, &opened.snapshots)?;
     if common.json {
         render::document(&json!({
@@ -175,7 +176,8 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
     if matches!(action, CacheAction::Accept) {
         return accept(common, &console);
     }
-    let repository = settings::open(common, console.run().link())?;
+    settings::tell_of_cache(common, &console);
+    let repository = settings::shared(common, &console)?.repository(console.run(), Mode::Usual)?;
     let cache = settings::cache_dir(common);
     match action {
         CacheAction::Info | CacheAction::Accept => {}
@@ -227,7 +229,7 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
 
 /// Takes what the store shows now for right, whatever was seen before in its place.
 fn accept(common: &Common, console: &Console) -> Result<Outcome> {
-    let repository = settings::open_unseen(common, console.run().link())?;
+    let repository = settings::shared(common, console)?.repository(console.run(), Mode::Unseen)?;
     let snapshots = Snapshots::load(&repository, console.run())?;
     let location = repository.backend().location();
     take(&repository, &snapshots, &settings::memory(common, &location))?;

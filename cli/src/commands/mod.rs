@@ -16,12 +16,9 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use clap::CommandFactory;
 use keepfast_engine::EngineError;
-use keepfast_engine::repo::{
-    Ignored, Index, Older, Recollection, Repository, SnapshotFilter, Snapshots, StoredSnapshot, open_index,
-    open_index_in_memory, remember, trim_cache,
-};
-use keepfast_engine::run::Event;
+use keepfast_engine::repo::{SnapshotFilter, Snapshots, StoredSnapshot};
 use keepfast_format::ids::HolderId;
+use keepfast_operations::open::{Mode, Opened};
 use keepfast_operations::times;
 
 use crate::Outcome;
@@ -59,95 +56,10 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
     }
 }
 
-/// An opened repository with its snapshots and index: what most commands begin with.
-struct Opened {
-    repository: Repository,
-    snapshots: Snapshots,
-    index: Index,
-}
-
-impl Opened {
-    /// Opens for a check: everything is read from the store, and what is wrong is for the check to say.
-    fn afresh(common: &Common, console: &Console) -> Result<Self> {
-        let repository = settings::open_afresh(common, console.run().link())?;
-        let snapshots = Snapshots::load(&repository, console.run())?;
-        remember_snapshots(&repository, &snapshots, console)?;
-        Self::of(repository, snapshots, common, console)
-    }
-
-    fn of(repository: Repository, snapshots: Snapshots, common: &Common, console: &Console) -> Result<Self> {
-        let index = open_best_index(&repository, &snapshots, common, console)?;
-        Ok(Self { repository, snapshots, index })
-    }
-
-    /// Opens, and names damaged snapshots: `latest` may not be the latest that there was.
-    fn with_warnings(common: &Common, console: &Console) -> Result<Self> {
-        let (repository, snapshots) = look(common, console)?;
-        let opened = Self::of(repository, snapshots, common, console)?;
-        for (object, what) in &opened.snapshots.damaged {
-            console.run().tell(&Event::Damaged { object: object.clone(), what: what.clone() });
-        }
-        Ok(opened)
-    }
-}
-
-/// Opens the index where it lasts; if that can't be used, in memory: it costs time and no command.
-fn open_best_index(
-    repository: &Repository,
-    snapshots: &Snapshots,
-    common: &Common,
-    console: &Console,
-) -> Result<Index, EngineError> {
-    if common.no_cache {
-        return open_index_in_memory(repository, snapshots, console.run());
-    }
-    let cache = settings::cache_dir(common);
-    if let Some(bytes_max) = common.cache_size
-        && let Err(error) = trim_cache(&cache, repository.id(), bytes_max)
-    {
-        console.warn(&format!("the cache can't be made smaller: {error}"));
-    }
-    match open_index(repository, &cache, snapshots, console.run()) {
-        Err(error @ EngineError::Cache { .. }) => {
-            console.warn(&format!("{error}. Until then it is built in memory, which takes time"));
-            open_index_in_memory(repository, snapshots, console.run())
-        }
-        opened => opened,
-    }
-}
-
-/// Opens the repository and reads its snapshots. Says what counts for nothing, and what was seen before
-/// and isn't there.
-fn look(common: &Common, console: &Console) -> Result<(Repository, Snapshots)> {
-    let repository = settings::open(common, console.run().link())?;
-    let snapshots = Snapshots::load(&repository, console.run())?;
-    for Ignored { object, why } in repository.ignored().iter().chain(&snapshots.ignored) {
-        console.run().notice(format!("{object} counts for nothing: {why}"));
-    }
-    for older in remember_snapshots(&repository, &snapshots, console)? {
-        console.run().notice(format!(
-            "the store shows an older state: {}: {older}; if it was set back on purpose, `keepfast cache accept` \
-             takes it as it is",
-            older.object()
-        ));
-    }
-    Ok((repository, snapshots))
-}
-
-/// Remembers what the store shows; returns what was seen before and isn't there.
-fn remember_snapshots(
-    repository: &Repository,
-    snapshots: &Snapshots,
-    console: &Console,
-) -> Result<Vec<Older>> {
-    let Recollection { older, written } = remember(repository, snapshots)?;
-    if let Err(error) = written {
-        console.run().notice(format!(
-            "what was seen of this repository can't be remembered: {error}; the next command can't tell \
-             whether it is the same"
-        ));
-    }
-    Ok(older)
+/// Opens the repository with its snapshots and index: what most commands begin with.
+fn open(common: &Common, console: &Console) -> Result<Opened> {
+    settings::tell_of_cache(common, console);
+    Ok(settings::shared(common, console)?.open(console.run(), Mode::Usual)?)
 }
 
 /// Whether a command that ended well had something to report.

@@ -9,9 +9,10 @@ use keepfast_engine::forget::freed_by;
 use keepfast_engine::prune::{PruneOptions, PrunePlan, PruneReport, plan_prune, prune};
 use keepfast_engine::repo::{SnapshotFilter, WriterOptions};
 use keepfast_format::ids::SessionId;
+use keepfast_operations::open::Opened;
 use serde_json::{Value, json};
 
-use super::{Opened, outcome};
+use super::outcome;
 use crate::Outcome;
 use crate::args::{Common, Prune, Pruning};
 use crate::console::Console;
@@ -24,7 +25,7 @@ const COMPACT_FROM: usize = 1000;
 /// Prunes, or says what that would do.
 pub fn run(common: &Common, options: &Prune) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
+    let opened = super::open(common, &console)?;
     run_in(&opened, common, options.dry_run, &options.pruning, &console)
 }
 
@@ -171,7 +172,7 @@ fn to_json(
 /// Says what forgetting snapshots would free.
 pub fn freed(common: &Common, ids: &[String]) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
+    let opened = super::open(common, &console)?;
     let mut chosen: HashSet<SessionId> = HashSet::new();
     for id in ids {
         let filter = SnapshotFilter::default();

@@ -13,7 +13,7 @@ use keepfast_operations::paths::absolute;
 use keepfast_operations::times;
 use serde_json::json;
 
-use super::{Opened, choose, outcome, writers_of};
+use super::{choose, outcome, writers_of};
 use crate::Outcome;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
@@ -47,7 +47,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         no_privileges: options.no_privileges,
         // Until it is known how large packs are.
     };
-    let opened = Opened::with_warnings(common, &console)?;
+    let opened = super::open(common, &console)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadFrames)?;
     let run = &console.run().clone().with_threads(share.threads);
     let filter = SnapshotFilter {

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use anyhow::Result;
 use keepfast_engine::EngineError;
 use keepfast_engine::repo::{SnapshotFilter, Snapshots, StoredSnapshot};
-use keepfast_engine::run::Event;
 use keepfast_format::ids::HolderId;
 use keepfast_format::snapshot::{Snapshot, Statistics};
+use keepfast_operations::open::{Looked, Mode, tell_damaged};
 use keepfast_operations::times;
 use serde_json::{Value, json};
 
@@ -21,10 +21,9 @@ use crate::{render, settings};
 /// Lists snapshots.
 pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let (_, snapshots) = super::look(common, &console)?;
-    for (object, what) in &snapshots.damaged {
-        console.run().tell(&Event::Damaged { object: object.clone(), what: what.clone() });
-    }
+    settings::tell_of_cache(common, &console);
+    let Looked { snapshots, .. } = settings::shared(common, &console)?.look(console.run(), Mode::Usual)?;
+    tell_damaged(&snapshots, console.run());
     let filter = filter_of(&options.filter, &snapshots)?;
     let listed = if options.forgotten { &snapshots.forgotten } else { &snapshots.all };
     let chosen: Vec<&StoredSnapshot> = listed.iter().filter(|stored| filter.matches(stored)).collect();

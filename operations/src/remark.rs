@@ -1,0 +1,91 @@
+//! What is worth a line about a run, beyond what the engine tells. A front end may say it in its own words, with the
+//! names of its flags.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keepfast_engine::repo::Older;
+use keepfast_engine::run::RunContext;
+
+/// Something worth a line. Nothing of it changes the result of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remark {
+    /// What was seen at this place before can't be read any more.
+    MemoryLost {
+        /// The file where it was.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store lets writers overwrite each other, and the repository was declared to have one writer.
+    SingleWriter,
+    /// The cache stays larger than it may be.
+    CacheTooLarge {
+        /// Why.
+        why: String,
+    },
+    /// The local index can't be used where it should be, and is built in memory.
+    IndexInMemory {
+        /// Why.
+        why: String,
+    },
+    /// The store doesn't show something that was seen there before.
+    Older(Older),
+    /// What the store shows now can't be remembered.
+    NotRemembered {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Hears of remarks, each with the run that it is about.
+pub type Remarks = Arc<dyn Fn(&RunContext, &Remark) + Send + Sync>;
+
+/// Makes notices of the run of all remarks.
+#[must_use]
+pub fn as_notices() -> Remarks {
+    Arc::new(|run, remark| run.notice(remark.to_string()))
+}
+
+impl Remark {
+    /// Whether something is most likely not as it was meant.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        match self {
+            Self::MemoryLost { .. }
+            | Self::SingleWriter
+            | Self::CacheTooLarge { .. }
+            | Self::IndexInMemory { .. } => true,
+            Self::Older(_) | Self::NotRemembered { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MemoryLost { file, why } => write!(
+                f,
+                "{}: {why}: what was seen of this repository before is forgotten, so no one can tell whether it is \
+                 the same",
+                file.display()
+            ),
+            Self::SingleWriter => f.write_str(
+                "this store lets writers overwrite each other's objects: never run two commands that write at the \
+                 same time, and never from two machines",
+            ),
+            Self::CacheTooLarge { why } => write!(f, "the cache can't be made smaller: {why}"),
+            Self::IndexInMemory { why } => {
+                write!(f, "{why}. Until then it is built in memory, which takes time")
+            }
+            Self::Older(older) => write!(f, "the store shows an older state: {}: {older}", older.object()),
+            Self::NotRemembered { why } => write!(
+                f,
+                "what was seen of this repository can't be remembered: {why}; the next command can't tell whether \
+                 it is the same"
+            ),
+        }
+    }
+}
