@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, Progres
 use keepfast_backend::Cancel;
 use keepfast_engine::run::{Event, Listener, Progress, RunContext};
 use keepfast_operations::host::SystemHost;
-use keepfast_operations::remark::Remark;
+use keepfast_operations::remark::{AheadUse, Remark};
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -96,6 +96,20 @@ impl Console {
             Remark::Older(_) => self.run.notice(format!(
                 "{remark}; if it was set back on purpose, `keepfast cache accept` takes it as it is"
             )),
+            Remark::SeveralWriters { .. } => {
+                self.run.notice(format!("{remark}; --writer ID chooses among those of one"));
+            }
+            Remark::Ahead { snapshot, host, time, used } => {
+                let others =
+                    if *used == AheadUse::Latest { "; `keepfast snapshots` lists the others" } else { "" };
+                self.run.notice(format!(
+                    "snapshot {} of {host} says that it was made at {}, which is in the future: the clock here or \
+                     there is wrong; {}{others}",
+                    &snapshot.short()[..8],
+                    render::local_time(*time),
+                    used.consequence(),
+                ));
+            }
             _ if remark.is_warning() => self.warn(&remark.to_string()),
             _ => self.run.notice(remark.to_string()),
         }

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use keepfast_engine::EngineError;
 use keepfast_operations::OperationsError;
-use keepfast_operations::error::{PlaceError, ResourcesError, SecretError};
+use keepfast_operations::error::{ChoiceError, PlaceError, ResourcesError, SecretError};
 use keepfast_operations::priority::be_nice;
 
 use args::Arguments;
@@ -69,6 +69,9 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             }
             OperationsError::Resources(ResourcesError::Memory { .. }) => {
                 Some("--memory MIB lets the run use more, and without it there is no limit")
+            }
+            OperationsError::Choice(ChoiceError::NotForgotten { .. }) => {
+                Some("`keepfast snapshots --forgotten` lists what can be brought back")
             }
             OperationsError::Secret(SecretError::NotGiven { .. }) => {
                 Some("set KEEPFAST_PASSWORD, or use --password-file or --password-command")

@@ -35,6 +35,9 @@ pub enum OperationsError {
     /// The machine's share that a run may have isn't enough for it.
     #[error(transparent)]
     Resources(#[from] ResourcesError),
+    /// It isn't clear which snapshot is meant.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     /// The password opens nothing, and begins with a byte-order mark.
     #[error(
         "the password begins with a byte-order mark (U+FEFF), which an editor has put there: write it without"
@@ -61,7 +64,7 @@ impl OperationsError {
                     | SourceError::UnusablePatterns { .. }
             ),
             Self::Secret(error) => matches!(error, SecretError::NotGiven { .. }),
-            Self::Stream(_) | Self::MarkedPassword(_) | Self::Engine(_) => false,
+            Self::Stream(_) | Self::Choice(_) | Self::MarkedPassword(_) | Self::Engine(_) => false,
         }
     }
 
@@ -403,6 +406,23 @@ pub enum SourceError {
         file: PathBuf,
         /// Why.
         source: EngineError,
+    },
+}
+
+/// Why it isn't clear which snapshot is meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChoiceError {
+    /// No forgotten one is.
+    #[error("no forgotten snapshot's id begins with {text:?}")]
+    NotForgotten {
+        /// What was given of its id.
+        text: String,
+    },
+    /// More than one forgotten one is.
+    #[error("{text:?} is the start of several forgotten snapshots' ids: give more of it")]
+    SeveralForgotten {
+        /// What was given of its id.
+        text: String,
     },
 }
 

@@ -43,6 +43,7 @@
 pub mod cache;
 pub mod calendar;
 pub mod child;
+pub mod choose;
 pub mod error;
 pub mod host;
 pub mod open;

@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use keepfast_engine::repo::Older;
 use keepfast_engine::run::RunContext;
+use keepfast_format::ids::{HolderId, SessionId};
+use keepfast_format::node::Timestamp;
+
+use crate::times;
 
 /// Something worth a line. Nothing of it changes the result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +42,52 @@ pub enum Remark {
         /// Why.
         why: String,
     },
+    /// The newest snapshot was chosen among those of several writers.
+    SeveralWriters {
+        /// The word by which it was chosen.
+        text: String,
+        /// The writers.
+        writers: Vec<HolderId>,
+        /// The snapshot.
+        snapshot: SessionId,
+        /// Its writer.
+        writer: HolderId,
+    },
+    /// A snapshot that is used says that it was made in the future.
+    Ahead {
+        /// The snapshot.
+        snapshot: SessionId,
+        /// The machine that it is of.
+        host: String,
+        /// When it says that it was made.
+        time: Timestamp,
+        /// What it is used as.
+        used: AheadUse,
+    },
 }
+
+/// What a snapshot that is later than the present is used as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AheadUse {
+    /// As the latest.
+    Latest,
+    /// As the one that a backup compares with.
+    Parent,
+}
+
+impl AheadUse {
+    /// What follows from it.
+    #[must_use]
+    pub fn consequence(self) -> &'static str {
+        match self {
+            Self::Latest => "it is the latest until then",
+            Self::Parent => "unchanged files were taken over from it",
+        }
+    }
+}
+
+/// This many writers a remark names.
+const WRITERS_NAMED: usize = 8;
 
 /// Hears of remarks, each with the run that it is about.
 pub type Remarks = Arc<dyn Fn(&RunContext, &Remark) + Send + Sync>;
@@ -58,7 +107,10 @@ impl Remark {
             | Self::SingleWriter
             | Self::CacheTooLarge { .. }
             | Self::IndexInMemory { .. } => true,
-            Self::Older(_) | Self::NotRemembered { .. } => false,
+            Self::Older(_)
+            | Self::NotRemembered { .. }
+            | Self::SeveralWriters { .. }
+            | Self::Ahead { .. } => false,
         }
     }
 }
@@ -86,6 +138,32 @@ impl fmt::Display for Remark {
                 "what was seen of this repository can't be remembered: {why}; the next command can't tell whether \
                  it is the same"
             ),
+            Self::SeveralWriters { text, writers, snapshot, writer } => {
+                let named: Vec<String> = writers.iter().take(WRITERS_NAMED).copied().map(short).collect();
+                let others = writers.len() - named.len();
+                let others = if others > 0 { format!(" and {others} others") } else { String::new() };
+                write!(
+                    f,
+                    "{text} was chosen among snapshots of {} writers ({}{others}): snapshot {} is of writer {}",
+                    writers.len(),
+                    named.join(", "),
+                    &snapshot.short()[..8],
+                    short(*writer),
+                )
+            }
+            Self::Ahead { snapshot, host, time, used } => write!(
+                f,
+                "snapshot {} of {host} says that it was made at {}, which is in the future: the clock here or there \
+                 is wrong; {}",
+                &snapshot.short()[..8],
+                times::rfc3339(*time),
+                used.consequence(),
+            ),
         }
     }
+}
+
+/// A writer for people: the start of its id.
+fn short(writer: HolderId) -> String {
+    writer.to_string().chars().take(8).collect()
 }

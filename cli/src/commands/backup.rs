@@ -13,10 +13,12 @@ use keepfast_engine::archive::{
     ArchiveOptions, ArchiveReport, ParentChoice, Source, archive, can_be_read_again, estimate, has_parent,
 };
 use keepfast_engine::repo::{WriterOptions, open_index_in_memory};
-use keepfast_operations::open::Opened;
+use keepfast_operations::choose::remark_if_ahead;
+use keepfast_operations::open::{Mode, Opened};
+use keepfast_operations::remark::AheadUse;
 use serde_json::json;
 
-use super::{outcome, snapshots, tell_if_ahead};
+use super::{outcome, snapshots};
 use crate::Outcome;
 use crate::args::{Backup, Common};
 use crate::console::Console;
@@ -49,7 +51,8 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         let stored = options.stored_as.as_ref().map_or(paths.as_slice(), std::slice::from_ref);
         patterns::warn_of_elsewhere(&options.exclude, stored, &console);
     }
-    let opened = super::open(common, &console)?;
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::Write)?;
     let run = &console.run().clone().with_threads(share.threads);
     archive_options.writer.uploads = share.uploads;
@@ -84,7 +87,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     })?;
     let mut all = opened.snapshots.all.iter();
     if let Some(parent) = all.find(|stored| Some(stored.snapshot.head.id.short()) == report.parent) {
-        tell_if_ahead(parent, "unchanged files were taken over from it", &console);
+        remark_if_ahead(parent, AheadUse::Parent, &shared, console.run());
     }
     print(common, options, &report, opened.repository.backend().traffic(), begun);
     Ok(outcome(&console))

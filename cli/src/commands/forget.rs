@@ -2,16 +2,17 @@
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
-use keepfast_engine::error::EngineError;
 use keepfast_engine::forget::{UndeleteOptions, forget, protect, undelete as bring_back};
 use keepfast_engine::repo::{SnapshotFilter, StoredSnapshot};
 use keepfast_engine::retention::{Candidate, Group};
 use keepfast_format::ids::SessionId;
+use keepfast_operations::OperationsError;
 use keepfast_operations::calendar::decide_in;
+use keepfast_operations::choose::{choose, find_forgotten};
 use keepfast_operations::open::{Looked, Mode};
 use serde_json::json;
 
-use super::{choose, outcome, prune, snapshots};
+use super::{filter_of, outcome, prune, snapshots};
 use crate::Outcome;
 use crate::args::{Common, Forget, Undelete};
 use crate::console::Console;
@@ -22,8 +23,7 @@ use crate::{render, settings};
 /// Forgets snapshots.
 pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let console = Console::new(common)?;
-    settings::tell_of_cache(common, &console);
-    let shared = settings::shared(common, &console)?;
+    let shared = super::shared(common, &console)?;
     let looked = shared.look(console.run(), Mode::Usual)?;
     let Looked { repository, snapshots: all } = &looked;
     if options.keep.any() && !options.ids.is_empty() {
@@ -38,8 +38,8 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let named: Vec<&StoredSnapshot> = options
         .ids
         .iter()
-        .map(|id| choose(all, id, &SnapshotFilter::default(), &console))
-        .collect::<Result<_, EngineError>>()?;
+        .map(|id| choose(all, id, &SnapshotFilter::default(), &shared, console.run()))
+        .collect::<Result<_, OperationsError>>()?;
     let named: Vec<SessionId> = named.into_iter().map(|stored| stored.snapshot.head.id).collect();
     if options.protect || options.unprotect {
         if !options.dry_run {
@@ -48,7 +48,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         let what = if options.protect { "protected" } else { "no longer protected" };
         return Ok(tell(common, options, what, &named, &console));
     }
-    let filter = snapshots::filter_of(&options.filter, all)?;
+    let filter = filter_of(&options.filter).resolve(all)?;
     let candidates: Vec<Candidate<'_>> = all
         .all
         .iter()
@@ -114,28 +114,10 @@ fn tell(common: &Common, options: &Forget, what: &str, ids: &[SessionId], consol
 /// Brings forgotten snapshots back.
 pub fn undelete(common: &Common, options: &Undelete) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = super::open(common, &console)?;
-    let forgotten = &opened.snapshots.forgotten;
-    let mut chosen = Vec::new();
-    for text in &options.ids {
-        let mut fitting =
-            forgotten.iter().filter(|stored| stored.snapshot.head.id.short().starts_with(text.as_str()));
-        match (fitting.next(), fitting.next()) {
-            (Some(stored), None) if !text.is_empty() => chosen.push(stored),
-            (None, _) => {
-                return Err(EngineError::Unusable(format!(
-                    "no forgotten snapshot's id begins with {text:?}; `keepfast snapshots --forgotten` lists them"
-                ))
-                .into());
-            }
-            _ => {
-                return Err(EngineError::Unusable(format!(
-                    "{text:?} is the start of several forgotten snapshots' ids: give more of it"
-                ))
-                .into());
-            }
-        }
-    }
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
+    let chosen = options.ids.iter().map(|text| find_forgotten(&opened.snapshots, text));
+    let chosen: Vec<&StoredSnapshot> = chosen.collect::<Result<_, OperationsError>>()?;
     let undelete_options =
         UndeleteOptions { program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned() };
     let mut back = Vec::new();
