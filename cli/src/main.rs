@@ -73,6 +73,9 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             OperationsError::Choice(ChoiceError::NotForgotten { .. }) => {
                 Some("`keepfast snapshots --forgotten` lists what can be brought back")
             }
+            OperationsError::Stream(error) if error.is_empty() => {
+                Some("if there is nothing to back up, and that is as it should be, use --allow-empty")
+            }
             OperationsError::Secret(SecretError::NotGiven { .. }) => {
                 Some("set KEEPFAST_PASSWORD, or use --password-file or --password-command")
             }

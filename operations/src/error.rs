@@ -93,6 +93,9 @@ pub enum TextError {
     /// It is no duration.
     #[error("write a time such as 90s, 30m, 2h or 1d")]
     Duration,
+    /// It doesn't name a stream and the command that prints it.
+    #[error("write NAME=COMMAND, such as db.sql='pg_dump mydb'")]
+    Stream,
     /// It is an empty label.
     #[error("a label can't be empty")]
     EmptyLabel,
@@ -294,6 +297,14 @@ pub enum SecretError {
 /// Why a stream can't be backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
+    /// One of the streams of a backup failed.
+    #[error("{name}: {source}")]
+    Of {
+        /// Its name in the snapshot.
+        name: String,
+        /// Why.
+        source: Box<StreamError>,
+    },
     /// There is no program in the command.
     #[error("the command is empty")]
     NoCommand,
@@ -339,6 +350,23 @@ pub enum StreamError {
         /// The program.
         program: String,
     },
+}
+
+impl StreamError {
+    /// As the error of the stream with this name.
+    pub(crate) fn of(self, name: &str) -> Self {
+        Self::Of { name: name.to_owned(), source: Box::new(self) }
+    }
+
+    /// Whether there was nothing to back up.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Of { source, .. } => source.is_empty(),
+            Self::Empty { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// Why a path, or a list of paths or patterns, can't be used.
