@@ -22,7 +22,7 @@ use keepfast_engine::EngineError;
 use keepfast_engine::error::{ChoiceError, Loss, PruneError};
 use keepfast_format::FormatError;
 use keepfast_operations::OperationsError;
-use keepfast_operations::error::{PlaceError, ResourcesError, SecretError};
+use keepfast_operations::error::{ChoiceError as SelectionError, PlaceError, ResourcesError, SecretError};
 use keepfast_operations::priority::be_nice;
 
 use args::Arguments;
@@ -71,6 +71,15 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             }
             OperationsError::Resources(ResourcesError::Memory { .. }) => {
                 Some("--memory MIB lets the run use more, and without it there is no limit")
+            }
+            OperationsError::Choice(SelectionError::NotForgotten { .. }) => {
+                Some("`keepfast snapshots --forgotten` lists what can be brought back")
+            }
+            OperationsError::Stream(error) if error.is_empty() => {
+                Some("if there is nothing to back up, and that is as it should be, use --allow-empty")
+            }
+            OperationsError::Secret(SecretError::NotGiven { .. }) => {
+                Some("set KEEPFAST_PASSWORD, or use --password-file or --password-command")
             }
             OperationsError::Secret(SecretError::Empty { .. }) => {
                 Some("give the variable a value, or unset it to be asked")
@@ -134,6 +143,10 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
         EngineError::UnsafeCache { .. } => {
             Some("--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache")
         }
+        EngineError::WrongPassword { left, .. } if left.can_be_tried() => Some(
+            "--slot-memory SIZE tries every key slot that asks for up to that much memory; some of them may be there \
+             to keep you busy",
+        ),
         EngineError::Backend(error) if error.no_exclusive_names().is_some() => Some(
             "nothing was overwritten, and what is stored can be read; use another store, or, if never more than one \
              run writes, a repository that was made on this one with `keepfast init --unsafe-store`",
@@ -190,7 +203,7 @@ fn raise_open_files() {
 }
 
 /// The engine's error, whether it came through an operation or not.
-fn engine_error(error: &anyhow::Error) -> Option<&EngineError> {
+pub fn engine_error(error: &anyhow::Error) -> Option<&EngineError> {
     let through_operation = || error.downcast_ref::<OperationsError>().and_then(OperationsError::engine);
     error.downcast_ref::<EngineError>().or_else(through_operation)
 }
