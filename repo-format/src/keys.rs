@@ -11,6 +11,15 @@ use crate::ids::{ChunkId, DomainId, HolderId, RepositoryId, SessionId};
 /// The only cipher suite: X25519, BLAKE3, ChaCha20-Poly1305, Ed25519.
 pub const SUITE: u8 = 1;
 
+/// Refuses any other cipher suite.
+pub(crate) fn require_known_suite(suite: u8) -> Result<(), FormatError> {
+    if suite == SUITE {
+        Ok(())
+    } else {
+        Err(FormatError::UnknownVersion { what: "cipher suite", found: suite.into(), newest: SUITE.into() })
+    }
+}
+
 /// What a holder of keys may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

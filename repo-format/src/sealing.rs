@@ -40,13 +40,7 @@ impl PackHeader {
                 newest: FORMAT_VERSION.into(),
             });
         }
-        if suite != SUITE {
-            return Err(FormatError::UnknownVersion {
-                what: "cipher suite",
-                found: suite.into(),
-                newest: SUITE.into(),
-            });
-        }
+        keys::require_known_suite(suite)?;
         let kind = ChunkKind::from_code(kind)
             .ok_or(FormatError::Malformed { what: WHAT, why: "its kind is unknown" })?;
         input.expect(&[0], "a reserved byte isn't zero")?;

@@ -7,7 +7,7 @@
 use crate::FormatError;
 use crate::aead::{Cipher, NonceSpace, TAG_BYTES};
 use crate::ids::{ChunkId, DomainId, HolderId, PackId, RepositoryId, SessionId};
-use crate::keys::{ChunkKind, DomainSecrets, Identity, KeyRef, SUITE};
+use crate::keys::{self, ChunkKind, DomainSecrets, Identity, KeyRef, SUITE};
 use crate::limits;
 use crate::numbers::{u32_of, u64_of, usize_of};
 use crate::pack::PackTable;
@@ -165,14 +165,7 @@ impl SegmentHead {
         if !in_repository || found != session || number != n || session.writer != envelope.signer() {
             return Err(not_authentic);
         }
-        let suite = input.u8()?;
-        if suite != SUITE {
-            return Err(FormatError::UnknownVersion {
-                what: "cipher suite",
-                found: suite.into(),
-                newest: SUITE.into(),
-            });
-        }
+        keys::require_known_suite(input.u8()?)?;
         input.expect(&[HOOK_BITS], "its hooks are of another density")?;
         let domain = DomainId::new(input.array()?);
         let version = input.u32()?;

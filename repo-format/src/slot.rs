@@ -171,7 +171,7 @@ fn wrapping_key(stretched: &Key) -> Key {
     aead::derive("keepfast v1 key slot", &[&**stretched])
 }
 
-/// Commits the slot to its key, so that the same sealed bytes can't open under two passwords.
+/// Commits the slot to its key, so that the same sealed bytes can't open under two keys.
 fn commitment(stretched: &Key) -> Key {
     aead::derive("keepfast v1 key slot commitment", &[&**stretched])
 }

@@ -282,7 +282,7 @@ pub fn file_of(notes: &[Named]) -> &[u8] {
 /// A value as SPEC lists it, in one line or several.
 pub fn line((name, value): &Named) -> String {
     let hex = bless::hex_lines(value).replace('\n', "\n        ");
-    // Keys stand beside their names.
+    // Values up to the length of a key follow their names on the same line.
     let gap = if value.len() <= 32 { " " } else { "\n        " };
     format!("    {name} ={gap}{hex}\n")
 }
