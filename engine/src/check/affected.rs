@@ -8,7 +8,7 @@ use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
 use super::chunks::Chunks;
-use super::trees::{TreeKind, WalkedTrees, file_damage, list_tree, states_below};
+use super::trees::{TreeKind, TreeRef, WalkedTrees, file_damage, list_tree, states_below};
 use super::trouble::Trouble;
 use crate::error::{EngineError, Result};
 use crate::repo::{ListRef, Trees};
@@ -95,7 +95,7 @@ impl<'w> AffectedFiles<'w> {
             if self.run.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
-            if self.walked.is_sound(&(TreeKind::Tree, tree)) || !seen.insert(tree) {
+            if self.walked.is_sound(&TreeRef { kind: TreeKind::Tree, id: tree }) || !seen.insert(tree) {
                 continue;
             }
             let mut nodes = Vec::new();
@@ -132,8 +132,9 @@ impl<'w> AffectedFiles<'w> {
 
     /// What is damaged of a state tree is named for one snapshot only.
     fn state(&mut self, snapshot: &str, root: &ChunkId) -> Result<()> {
-        let mut stack = vec![(TreeKind::State, *root)];
-        while let Some(tree @ (_, id)) = stack.pop() {
+        let mut stack = vec![TreeRef { kind: TreeKind::State, id: *root }];
+        while let Some(tree) = stack.pop() {
+            let id = tree.id;
             if self.walked.is_sound(&tree) || !self.named_states.insert(id) {
                 continue;
             }

@@ -155,8 +155,14 @@ struct Check<'a> {
     is_set_back: bool,
 }
 
-/// Packs that segments list: their sizes and contents.
-type ListedPacks = HashMap<PackName, (u64, PackTable)>;
+/// Packs that segments list.
+type ListedPacks = HashMap<PackName, ListedPack>;
+
+/// What a segment says of a pack.
+struct ListedPack {
+    stored_bytes: u64,
+    table: PackTable,
+}
 
 /// What reading packs has found.
 struct FoundInPacks {
@@ -358,7 +364,7 @@ impl Check<'_> {
                     ),
                     Some(_) => {}
                 }
-                listed.insert(pack_name, (pack.stored_bytes, table));
+                listed.insert(pack_name, ListedPack { stored_bytes: pack.stored_bytes, table });
             }
         }
         for stored in &snapshots.all {
@@ -393,8 +399,8 @@ impl Check<'_> {
     ) -> Result<FoundInPacks> {
         let stored = &survey.packs;
         let mut bad = BadFrames::new();
-        for (name, (bytes, _)) in listed {
-            if stored.get(name).is_some_and(|found| found < bytes) {
+        for (name, pack) in listed {
+            if stored.get(name).is_some_and(|found| *found < pack.stored_bytes) {
                 bad.insert(*name, Bad::Whole);
             }
         }
