@@ -294,8 +294,8 @@ impl Walker<'_> {
         Ok(below)
     }
 
-    /// Whether something is damaged or can't be read now: which of the two, is found out when what it hits
-    /// is named.
+    /// Whether something is damaged or can't be read now: which of the two is told when what it
+    /// affects is named.
     fn failed(&self, read: Result<()>) -> Result<bool> {
         let Err(error) = read else {
             self.walk.outage.is_over();
