@@ -1,7 +1,7 @@
 //! Check: is everything that snapshots refer to there, and is it what it should be?
 //!
 //! Findings name the object that is damaged; a last walk names the snapshots and files
-//! that it hits.
+//! that the damage affects.
 //!
 //! Others back up, forget and prune meanwhile. What isn't there is therefore a suspicion first: it
 //! is a finding if no verdict and no decision that came since explains it.
@@ -155,8 +155,14 @@ struct Check<'a> {
     is_set_back: bool,
 }
 
-/// Packs that segments list: their sizes and contents.
-type ListedPacks = HashMap<PackName, (u64, PackTable)>;
+/// Packs that segments list.
+type ListedPacks = HashMap<PackName, ListedPack>;
+
+/// What a segment says of a pack.
+struct ListedPack {
+    stored_bytes: u64,
+    table: PackTable,
+}
 
 /// What reading packs has found.
 struct FoundInPacks {
@@ -358,7 +364,7 @@ impl Check<'_> {
                     ),
                     Some(_) => {}
                 }
-                listed.insert(pack_name, (pack.stored_bytes, table));
+                listed.insert(pack_name, ListedPack { stored_bytes: pack.stored_bytes, table });
             }
         }
         for stored in &snapshots.all {
@@ -393,8 +399,8 @@ impl Check<'_> {
     ) -> Result<FoundInPacks> {
         let stored = &survey.packs;
         let mut bad = BadFrames::new();
-        for (name, (bytes, _)) in listed {
-            if stored.get(name).is_some_and(|found| found < bytes) {
+        for (name, pack) in listed {
+            if stored.get(name).is_some_and(|found| *found < pack.stored_bytes) {
                 bad.insert(*name, Bad::Whole);
             }
         }
@@ -442,7 +448,7 @@ impl Check<'_> {
         Ok(FoundInPacks { bad: read.bad, named: read.named })
     }
 
-    /// Walks all snapshots; each tree once. Then names what is hit, in an order that is always the
+    /// Walks all snapshots; each tree once. Then names what damage affects, in an order that is always the
     /// same.
     fn trees(&mut self, index: &Index, snapshots: &Snapshots, suspects: &Suspects) -> Result<()> {
         self.run.enter(Phase::WalkingTrees);
@@ -460,14 +466,14 @@ impl Check<'_> {
         }
         let mut affected = AffectedFiles::new(trees, &chunks, &walked, self.run);
         for snapshot in snapshots.all.iter().rev().map(|stored| &stored.snapshot) {
-            let hit = affected.of(snapshot, self.report.files_hit + self.report.files_unreachable)?;
-            if hit.named.is_empty() {
+            let found = affected.of(snapshot, self.report.files_hit + self.report.files_unreachable)?;
+            if found.named.is_empty() {
                 continue;
             }
             if self.is_promised(snapshot.head.id)? {
-                self.report.files_hit += hit.damaged;
-                self.report.files_unreachable += hit.unreachable;
-                hit.named.into_iter().for_each(|Named { object, trouble }| self.trouble(object, trouble));
+                self.report.files_hit += found.damaged;
+                self.report.files_unreachable += found.unreachable;
+                found.named.into_iter().for_each(|Named { object, trouble }| self.trouble(object, trouble));
             } else {
                 affected.take_back();
             }

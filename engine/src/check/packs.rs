@@ -92,7 +92,7 @@ impl<'a> PackReader<'a> {
     /// Reads one pack; `bytes` is memory for it.
     fn read(&self, pack: PackName, reader: &mut FrameReader, bytes: &mut Vec<u8>) -> Result<()> {
         let name = pack.to_string();
-        let table = self.listed.get(&pack).map(|(_, table)| table);
+        let table = self.listed.get(&pack).map(|listed| &listed.table);
         let findings = match verify_stored_pack(self.repository, pack, table, reader, bytes) {
             Ok(findings) => findings,
             Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),

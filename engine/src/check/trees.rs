@@ -39,7 +39,13 @@ pub enum TreeKind {
 }
 
 /// A tree of a snapshot.
-pub type TreeRef = (TreeKind, ChunkId);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TreeRef {
+    /// What it is.
+    pub kind: TreeKind,
+    /// Its chunk.
+    pub id: ChunkId,
+}
 
 /// A tree, by the order in which the walk has seen it. There are as many as fit into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,7 +111,7 @@ impl Found {
         let number = *self.numbers.entry(tree).or_insert(next);
         if number == next {
             self.waiting.push((tree, number));
-            self.trees += u64::from(tree.0 == TreeKind::Tree);
+            self.trees += u64::from(tree.kind == TreeKind::Tree);
         }
         number
     }
@@ -122,9 +128,9 @@ impl<'w> TreeWalk<'w> {
         let mut found = self.found();
         for body in snapshots.all.iter().map(|stored| &stored.snapshot.body) {
             if let Some(state) = body.state {
-                found.see((TreeKind::State, state));
+                found.see(TreeRef { kind: TreeKind::State, id: state });
             }
-            found.see((TreeKind::Tree, body.tree));
+            found.see(TreeRef { kind: TreeKind::Tree, id: body.tree });
         }
         drop(found);
         self.run.pool().in_each_thread(|| Walker { walk: &self, chunks: Vec::new() }.run());
@@ -201,7 +207,7 @@ struct TreeContents {
 
 impl Walker<'_> {
     fn run(mut self) {
-        while let Some(((kind, id), number)) = self.walk.next() {
+        while let Some((TreeRef { kind, id }, number)) = self.walk.next() {
             let _looking = Looking(self.walk);
             let below = match kind {
                 TreeKind::Tree => self.tree(&id, number),
@@ -235,7 +241,7 @@ impl Walker<'_> {
         let mut below = TreeContents::default();
         let read = trees.for_each_node(id, &mut |node| {
             match &node.kind {
-                NodeKind::Directory { tree } => below.trees.push((TreeKind::Tree, *tree)),
+                NodeKind::Directory { tree } => below.trees.push(TreeRef { kind: TreeKind::Tree, id: *tree }),
                 NodeKind::File { .. } => {
                     below.files += 1;
                     let lists = &mut below.trees;
@@ -288,8 +294,8 @@ impl Walker<'_> {
         Ok(below)
     }
 
-    /// Whether something is damaged or can't be read now: which of the two, is found out when what it hits
-    /// is named.
+    /// Whether something is damaged or can't be read now: which of the two is told when what it
+    /// affects is named.
     fn failed(&self, read: Result<()>) -> Result<bool> {
         let Err(error) = read else {
             self.walk.outage.is_over();
@@ -331,7 +337,7 @@ impl Drop for Looking<'_> {
 
 /// A list as something that the walk looks at.
 pub fn list_tree(list: ListRef) -> TreeRef {
-    (TreeKind::List { level: list.level, bytes: list.bytes }, list.id)
+    TreeRef { kind: TreeKind::List { level: list.level, bytes: list.bytes }, id: list.id }
 }
 
 /// The trees that a state tree refers to.
@@ -340,7 +346,7 @@ pub fn states_below(state: StateTree) -> Vec<TreeRef> {
         StateTree::Index(pages) => pages,
         StateTree::Page(states) => states.into_iter().filter_map(|state| state.children).collect(),
     };
-    below.into_iter().map(|id| (TreeKind::State, id)).collect()
+    below.into_iter().map(|id| TreeRef { kind: TreeKind::State, id }).collect()
 }
 
 /// What keeps a file from being restored in full, if anything. `enter` says whether to go below a

@@ -158,7 +158,7 @@ impl Epochs {
     /// fails unless all of them are there and authentic.
     pub fn apply_all_verdicts(&self, repository: &Repository, index: &Index) -> Result<()> {
         self.can_be_written_under()?;
-        match self.apply_verdicts(repository, index, Verdicts::All)? {
+        match self.apply_verdicts(repository, index, Required::All)? {
             Applied::All => Ok(()),
             Applied::IndexIsAhead => Err(EngineError::IndexIsAhead),
         }
@@ -167,10 +167,10 @@ impl Epochs {
     /// Applies every authentic verdict that the index hasn't applied. An index that has applied more than
     /// there are is of another time: then this says so.
     pub fn apply_authentic_verdicts(&self, repository: &Repository, index: &Index) -> Result<Applied> {
-        self.apply_verdicts(repository, index, Verdicts::Authentic)
+        self.apply_verdicts(repository, index, Required::Authentic)
     }
 
-    fn apply_verdicts(&self, repository: &Repository, index: &Index, which: Verdicts) -> Result<Applied> {
+    fn apply_verdicts(&self, repository: &Repository, index: &Index, required: Required) -> Result<Applied> {
         if repository.has(Flaw::VerdictsNotApplied) {
             return Ok(Applied::All);
         }
@@ -179,9 +179,9 @@ impl Epochs {
             return Ok(Applied::IndexIsAhead);
         }
         for n in self.done.iter().filter(|n| !applied.contains(n)) {
-            match (read_verdict(repository, *n), which) {
-                (Err(EngineError::Damaged { .. }), Verdicts::Authentic) => {}
-                (Err(error), Verdicts::All) => return Err(blocked(error)),
+            match (read_verdict(repository, *n), required) {
+                (Err(EngineError::Damaged { .. }), Required::Authentic) => {}
+                (Err(error), Required::All) => return Err(blocked(error)),
                 (verdict, _) => index.apply_verdict(*n, &verdict?.packs)?,
             }
         }
@@ -191,7 +191,7 @@ impl Epochs {
 
 /// Which verdicts have to be applied.
 #[derive(Debug, Clone, Copy)]
-enum Verdicts {
+enum Required {
     /// All of them.
     All,
     /// Those that are authentic.

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lineage_goes_back_through_all_that_are_continued_and_not_forth() {
+    fn a_lineage_goes_back_through_all_that_are_continued_and_not_forward() {
         let chain = said(&[(B, &[A]), (C, &[B])]);
         assert_eq!((chain.lineage(A), chain.lineage(B)), (set([A]), set([A, B])));
         assert_eq!(chain.lineage(C), set([A, B, C]));

@@ -1,4 +1,4 @@
-//! Reading packs: their keys, their directories, and all of them when they are damaged.
+//! Reading packs: their keys, their directories, and the whole pack when its directory is damaged.
 
 use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
@@ -177,7 +177,7 @@ fn verify_pack(
 /// Something wrong with a pack.
 #[derive(Debug, Clone)]
 pub struct PackFinding {
-    /// The frame that is hit; none when only the pack's frame of data around them is.
+    /// The damaged frame; `None` if the damage is outside the frames.
     pub frame: Option<FrameNumber>,
     /// What is wrong.
     pub what: String,

@@ -71,7 +71,7 @@ pub(super) struct Newest<T> {
     pub object: T,
     /// Objects with higher numbers that aren't authentic, and those between it and the one that it follows.
     pub ignored: Vec<Finding>,
-    /// It doesn't follow the next lower one.
+    /// It doesn't follow the next lower one, which is missing or damaged.
     pub is_cut_off: bool,
 }
 
@@ -88,12 +88,12 @@ pub(super) fn newest<T: Numbered>(objects: &Objects, trust: Trust<'_>, numbers: 
                 ignored.push(error);
             }
             (Ok((object, _)), None) if object.previous().is_none() => {
-                return Ok(Newest { object, ignored: gone_by(ignored), is_cut_off: *n != 0 });
+                return Ok(Newest { object, ignored: findings_of(ignored), is_cut_off: *n != 0 });
             }
             (Ok((object, _)), None) => found = Some(object),
             (Ok((_, hash)), Some(object)) => {
                 let is_cut_off = object.previous() != Some(hash);
-                return Ok(Newest { object, ignored: gone_by(ignored), is_cut_off });
+                return Ok(Newest { object, ignored: findings_of(ignored), is_cut_off });
             }
         }
     }
@@ -101,14 +101,14 @@ pub(super) fn newest<T: Numbered>(objects: &Objects, trust: Trust<'_>, numbers: 
         // It says that it follows another.
         (Some(object), lowest) => {
             ignored.extend(lowest);
-            Ok(Newest { object, ignored: gone_by(ignored), is_cut_off: true })
+            Ok(Newest { object, ignored: findings_of(ignored), is_cut_off: true })
         }
         (None, Some(lowest)) => Err(lowest),
         (None, None) => Err(EngineError::Missing { object: T::name(0), loss: Loss::Parameters }),
     }
 }
 
-fn gone_by(errors: Vec<EngineError>) -> Vec<Finding> {
+fn findings_of(errors: Vec<EngineError>) -> Vec<Finding> {
     errors.into_iter().filter_map(|error| Finding::from_damage(error).ok()).collect()
 }
 

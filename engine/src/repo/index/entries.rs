@@ -208,3 +208,31 @@ pub fn decode_pack(value: &[u8]) -> Option<StoredPack> {
         frames: frames.collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use keepfast_format::ids::ChunkId;
+    use keepfast_format::pack::{ChunkEntry, FrameEntry, PackTable};
+
+    use super::super::super::numbers::{FrameNumber, Ordinal, PackNumber};
+    use super::{Location, locations};
+
+    /// Ordinals have 16 bits. Chunks beyond them get no place, and the next frame's keep theirs.
+    #[test]
+    fn a_frame_of_more_chunks_than_ordinals_hides_no_other_frame() {
+        let frame = |chunks| FrameEntry { offset: 112, sealed_bytes: 100, plain_bytes: chunks, chunks };
+        let chunk = |first| ChunkEntry { id: ChunkId::new([first; 32]), bytes: 1 };
+        let mut chunks = vec![chunk(0); (1 << 16) + 1];
+        chunks.push(chunk(1));
+        let located = locations(
+            PackNumber::new(7),
+            &PackTable { frames: vec![frame((1 << 16) + 1), frame(1)], chunks },
+        );
+        assert_eq!(located.len(), (1 << 16) + 1);
+        let last = located.get(1 << 16).map(|(id, location)| (*id, *location));
+        let (pack, frame, ordinal) = (PackNumber::new(7), FrameNumber::new(1), Ordinal::new(0));
+        assert_eq!(last, Some((ChunkId::new([1; 32]), Location { pack, frame, ordinal, offset: 0, len: 1 })));
+        let before = located.get((1 << 16) - 1).map(|(_, location)| location.ordinal);
+        assert_eq!(before, Some(Ordinal::new(u16::MAX)));
+    }
+}
