@@ -12,11 +12,11 @@ use keepfast_format::state::State;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::job::{DirectoryJob, Job, PagesJob};
 use super::parent::ParentDirectory;
 use super::pending::{Directory, DirectoryStart, Metadata, Place};
 use super::sink::Sink;
 use super::tally::Reporter;
-use super::walk::{DirectoryJob, Job, PagesJob};
 use super::walker::Walker;
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, Opening, open_directory_as};

@@ -7,10 +7,10 @@ use keepfast_format::limits;
 use keepfast_format::node::Timestamp;
 use keepfast_format::state::State;
 
+use super::job::Job;
 use super::options::Stream;
 use super::pending::{Metadata, Page, Place};
 use super::pieces::{ByteSource, PieceFile, StreamJob};
-use super::walk::Job;
 use crate::error::{EngineError, Result};
 use crate::fs::dir::Names;
 

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags
 use rustix::io::Errno;
 
 use super::compare::Owner;
-use super::{beside, compare, meta};
+use super::{compare, meta, relative};
 
 /// What new entries of a directory inherit, as the kernel keeps it.
 const DEFAULT_ACCESS_LIST: &CStr = c"system.posix_acl_default";
@@ -144,7 +144,7 @@ pub fn apply_to_unopened(made: &Unopened<'_>, node: &Node, owner: Owner, foreign
     let path = format!("/proc/self/fd/{}", made.entry.as_raw_fd());
     let path = path.as_str();
     let by_name = |error: Errno, call: &dyn Fn(&[u8]) -> Result<(), Errno>| match error {
-        Errno::NOENT if made.directory_is_ours => beside::at(made.directory, made.name, call),
+        Errno::NOENT if made.directory_is_ours => relative::at(made.directory, made.name, call),
         error => Err(error),
     };
     let by_path = Attributes {

@@ -4,12 +4,12 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 pub mod apply;
-pub mod beside;
 pub mod compare;
 pub mod dir;
 pub mod meta;
 pub mod pattern_lines;
 pub mod privileges;
+pub mod relative;
 pub mod select;
 pub mod sources;
 pub mod sparse;
