@@ -74,7 +74,7 @@ pub fn begin<'a, S: Sink<'a>>(
         parent = walk.parent.below(walk.parent.or_default(in_parent.find(name.to_bytes())));
         let page = directory.page(0);
         if above.is_empty() {
-            streams = walk.streams.jobs_on(&page, walk.run.now());
+            streams = walk.streams.jobs_on(&page, walk.run);
         }
         let slot = page.slot_of(&name);
         above.push(Place { page, slot });

@@ -87,7 +87,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
         });
         for number in 0..directory.pages() {
             let page = directory.page(number);
-            walk.jobs.push(walk.streams.jobs_on(&page, walk.run.now()));
+            walk.jobs.push(walk.streams.jobs_on(&page, walk.run));
             // There is nothing to look at but streams.
             self.sink.end_page(&page)?;
         }
@@ -212,7 +212,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
             let name = directory.names.get(index);
             let place = Place { page: Arc::clone(page), slot };
             if directory.place.is_none()
-                && let Some(stream) = walk.streams.job_at(&place, walk.run.now())
+                && let Some(stream) = walk.streams.job_at(&place, walk.run)
             {
                 streams.push(stream);
                 continue;
