@@ -17,6 +17,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::filter::Looked;
+use super::job::Job;
 use super::options::Stream;
 use super::parent::InParent;
 use super::pending::{Metadata, Place};
@@ -27,7 +28,6 @@ use super::reading::{
 };
 use super::sink::Sink;
 use super::storing::{StoringSink, lock};
-use super::walk::Job;
 use crate::chunk::PieceReader;
 use crate::error::{EngineError, Result};
 use crate::fs::meta;

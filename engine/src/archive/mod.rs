@@ -4,11 +4,13 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 mod bundle;
+mod bundling;
 mod estimate;
 mod files;
 mod filter;
 mod hard_links;
 mod ignores;
+mod job;
 mod options;
 mod parent;
 mod pending;
@@ -19,6 +21,7 @@ mod stand_in;
 mod storing;
 mod streams;
 mod tally;
+mod threads;
 mod walk;
 mod walker;
 
@@ -43,7 +46,7 @@ use crate::run::{Phase, RunContext, Troubles};
 pub use estimate::estimate;
 pub use options::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream};
 use parent::Parent;
-use sink::CountingSink;
+use sink::{CountingSink, Sink};
 use storing::{Storage, StoringSink};
 use tally::Tally;
 use walk::Walk;
@@ -146,7 +149,7 @@ impl Backup<'_> {
         }
         let walk = Walk::new(options, &self.sources, Parent::new(parent, &frames, run), run);
         if options.dry_run {
-            let tally = walk.run(source, || CountingSink::new(&walk))?;
+            let tally = threads::run(&walk, source, || CountingSink::new(&walk))?;
             return Ok(self.report(None, &tally, &WriterTotals::default()));
         }
         let session = Session::begin(
@@ -184,10 +187,10 @@ impl Backup<'_> {
     fn store(&self, walk: &Walk<'_>, source: Source<'_>, writer: &PackWriter<'_>) -> Result<Stored> {
         let chunker = self.repository.chunker()?;
         let storage = Storage::new(writer, &chunker);
-        let mut tally = walk.run(source, || StoringSink::new(walk, &storage))?;
+        let mut tally = threads::run(walk, source, || StoringSink::new(walk, &storage))?;
         let mut sink = StoringSink::new(walk, &storage);
         let hard_links = sink.store_blob(&links::encode(&walk.links.take_groups()))?;
-        tally.add(sink::Sink::finish(sink));
+        tally.add(sink.finish());
         walk.check()?;
         let is_changed = storage.is_changed();
         Ok(Stored { root: storage.into_root()?, hard_links, tally, is_changed })

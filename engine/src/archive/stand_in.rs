@@ -12,11 +12,11 @@ use keepfast_format::state::State;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::job::{DirectoryJob, Job, PagesJob};
 use super::parent::ParentDirectory;
 use super::pending::{Directory, DirectoryStart, Metadata, Place};
 use super::sink::Sink;
 use super::tally::Reporter;
-use super::walk::{DirectoryJob, Job, PagesJob};
 use super::walker::Walker;
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, Opening, open_directory_as};
@@ -74,7 +74,7 @@ pub fn begin<'a, S: Sink<'a>>(
         parent = walk.parent.below(walk.parent.or_default(in_parent.find(name.to_bytes())));
         let page = directory.page(0);
         if above.is_empty() {
-            streams = walk.streams.jobs_on(&page, walk.run.now());
+            streams = walk.streams.jobs_on(&page, walk.run);
         }
         let slot = page.slot_of(&name);
         above.push(Place { page, slot });

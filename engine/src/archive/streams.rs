@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::limits;
-use keepfast_format::node::Timestamp;
 use keepfast_format::state::State;
 
+use super::job::Job;
 use super::options::Stream;
 use super::pending::{Metadata, Page, Place};
 use super::pieces::{ByteSource, PieceFile, StreamJob};
-use super::walk::Job;
 use crate::error::{EngineError, Result};
 use crate::fs::dir::Names;
+use crate::run::RunContext;
 
 /// Streams that no thread reads yet, by their names.
 #[derive(Default)]
@@ -52,14 +52,15 @@ impl Streams {
 
     /// Jobs that read the streams whose places are on a page. They have to be pushed after other jobs: then
     /// they begin first, because the programs that write the streams wait.
-    pub fn jobs_on(&self, page: &Arc<Page>, now: Timestamp) -> Vec<Job> {
+    pub fn jobs_on(&self, page: &Arc<Page>, run: &RunContext) -> Vec<Job> {
         let places = (0..page.name_range().len()).map(|slot| Place { page: Arc::clone(page), slot });
-        places.filter_map(|place| self.job_at(&place, now)).collect()
+        places.filter_map(|place| self.job_at(&place, run)).collect()
     }
 
     /// A job that reads the stream whose place this is, if there is one.
-    pub fn job_at(&self, place: &Place, now: Timestamp) -> Option<Job> {
+    pub fn job_at(&self, place: &Place, run: &RunContext) -> Option<Job> {
         let stream = self.lock().remove(place.name().to_bytes())?;
+        let now = run.now();
         let metadata = Metadata {
             name: stream.name.clone(),
             mode: 0o600,

@@ -16,12 +16,13 @@ use rustix::io::Errno;
 use super::filter::{Listing, Looked, Rules};
 use super::hard_links;
 use super::ignores::IGNORE_FILE;
+use super::job::{DirectoryJob, Job, PagesJob};
 use super::parent::{InParent, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryStart, Page, Place};
 use super::reading::has_stream;
 use super::sink::Sink;
 use super::tally::Tally;
-use super::walk::{DirectoryJob, Job, PagesJob, Walk};
+use super::walk::Walk;
 use crate::error::{EngineError, Result};
 use crate::fs::dir::{Names, Opening, open_directory_as};
 use crate::fs::meta::{self, Attributes, FileId};
@@ -86,7 +87,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
         });
         for number in 0..directory.pages() {
             let page = directory.page(number);
-            walk.jobs.push(walk.streams.jobs_on(&page, walk.run.now()));
+            walk.jobs.push(walk.streams.jobs_on(&page, walk.run));
             // There is nothing to look at but streams.
             self.sink.end_page(&page)?;
         }
@@ -211,7 +212,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
             let name = directory.names.get(index);
             let place = Place { page: Arc::clone(page), slot };
             if directory.place.is_none()
-                && let Some(stream) = walk.streams.job_at(&place, walk.run.now())
+                && let Some(stream) = walk.streams.job_at(&place, walk.run)
             {
                 streams.push(stream);
                 continue;

@@ -8,7 +8,7 @@ use keepfast_format::state::State;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
-use super::beside;
+use super::relative;
 
 /// Linux limits values and lists to 64 KiB; other file systems may not.
 const ATTRIBUTE_BUFFER_BYTES_MAX: usize = 4 << 20;
@@ -122,7 +122,7 @@ fn xattrs_by(
     get: impl Fn(&[u8], &CStr, &mut [u8]) -> Result<usize, Errno>,
 ) -> Result<Attributes, Errno> {
     let mut is_gone = false;
-    let read = beside::at(directory, name, |path| {
+    let read = relative::at(directory, name, |path| {
         Ok(read_xattrs(
             |buffer| {
                 let listed = list(path, buffer);

@@ -18,14 +18,14 @@ pub enum Wanted {
         /// Whether a link in its place is followed.
         followed: bool,
     },
-    /// What leads to the paths that were asked for.
+    /// Only the entries that lead to the paths that were asked for.
     PathsBelow(Arc<Selection>),
-    /// Nothing but itself: another file system begins here.
+    /// Nothing but the directory itself: another file system begins here.
     Itself,
 }
 
 impl Wanted {
-    /// All, of a directory that no one has named.
+    /// All that is in a directory that wasn't named itself.
     pub const ALL: Self = Self::All { followed: false };
 
     /// Whether it only leads to what was asked for.
@@ -41,8 +41,8 @@ impl Wanted {
         }
     }
 
-    /// How a directory is opened of which this is wanted. On the way to what was asked for links are
-    /// followed, as the user's shell would, and nothing but the way has to be permitted.
+    /// How a directory is opened of which this is wanted. On the way to what was asked for, links are followed,
+    /// as by the user's shell, and the directories need not be readable.
     pub fn opening(&self) -> Opening {
         match self {
             Self::All { followed: false } => Opening::Listed,
@@ -83,8 +83,8 @@ struct Source {
 }
 
 impl Sources {
-    /// Absolute paths. One that ends with `/` or `/.` means what a link in that place points to, as does
-    /// every one if `follow` is set.
+    /// Absolute paths. A path that ends with `/` or `/.` means what a link in its place points to; with `follow`
+    /// each path does.
     pub fn new(paths: &[impl AsRef<Path>], follow: bool) -> Result<Self> {
         let mut split = Vec::with_capacity(paths.len());
         for path in paths {
@@ -109,13 +109,13 @@ impl Sources {
         let mut sorted: Vec<&[Vec<u8>]> = split.iter().map(|source| source.names.as_slice()).collect();
         sorted.sort_unstable();
         sorted.dedup();
-        // What is below a path comes next to it in this order.
+        // In this order, a path is followed at once by those below it.
         let are_nested = sorted.windows(2).any(|pair| pair[1].starts_with(pair[0]));
         Ok(Self { split, are_nested })
     }
 
-    /// What is wanted of the entry at this absolute path if it stays though something leaves it out: it was
-    /// named, or leads to what was, beside a directory that it is in.
+    /// What is wanted of the entry at this absolute path if no rule may leave it out: it was named, or leads to
+    /// what was, and so was a directory that it is in.
     pub fn exempt(&self, path: impl FnOnce() -> Vec<u8>) -> Option<Wanted> {
         if self.are_nested { self.at(&path()) } else { None }
     }
@@ -145,7 +145,7 @@ impl Sources {
         matches!(self.at(path), Some(Wanted::All { .. }))
     }
 
-    /// The paths in order, each once, without what only says how they are taken.
+    /// The paths in order, each once, without the slash that only asks to follow a link.
     pub fn paths(&self) -> Vec<Vec<u8>> {
         let path = |source: &Source| {
             let mut path = b"/".to_vec();
@@ -171,7 +171,7 @@ struct Rest<'s> {
     followed: bool,
 }
 
-/// Groups paths by their first name; one that ends here asks for everything.
+/// Groups paths by their first name. A path that ends here asks for everything.
 fn group(paths: &[Rest<'_>]) -> Wanted {
     let mut by_name: BTreeMap<&[u8], Vec<Rest<'_>>> = BTreeMap::new();
     let mut ends: Option<bool> = None;
