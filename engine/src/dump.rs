@@ -8,7 +8,7 @@ use keepfast_format::content::Content;
 use keepfast_format::node::NodeKind;
 use keepfast_format::snapshot::Snapshot;
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Mismatch, Result};
 use crate::repo::{FrameCache, Index, Repository, Trees, gather};
 use crate::run::RunContext;
 
@@ -40,16 +40,11 @@ fn dump_file(
 ) -> Result<u64> {
     let frames = FrameCache::new(repository, index, run);
     let trees = Trees::new(&frames);
-    let unusable = |what: &str| {
-        EngineError::Unusable(format!(
-            "{} {what} in snapshot {}; `keepfast ls` shows what there is",
-            String::from_utf8_lossy(path),
-            snapshot.head.id.short()
-        ))
-    };
-    let node = trees.find(&snapshot.body.tree, path)?.ok_or_else(|| unusable("isn't"))?;
+    let not_there =
+        |found| EngineError::NotInSnapshot { path: path.to_vec(), found, snapshot: snapshot.head.id };
+    let node = trees.find(&snapshot.body.tree, path)?.ok_or_else(|| not_there(Mismatch::Nothing))?;
     let NodeKind::File { size, content, extents } = node.kind else {
-        return Err(unusable("isn't a regular file"));
+        return Err(not_there(Mismatch::NoRegularFile));
     };
     let before = extents.content_start() as usize;
     let layout = trees.layout(size, &content, &extents)?;

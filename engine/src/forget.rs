@@ -76,10 +76,7 @@ fn refer_to_all(session: &Session<'_>, forgotten: &StoredSnapshot, run: &RunCont
     if hold_all(session, &forgotten.snapshot.body, run)? {
         return Ok(());
     }
-    Err(EngineError::Unusable(format!(
-        "snapshot {} can't be brought back: a prune has removed parts of it, or is about to",
-        &forgotten.snapshot.head.id.short()[..8]
-    )))
+    Err(EngineError::PartsRemoved { snapshot: forgotten.snapshot.head.id })
 }
 
 /// What forgetting some snapshots would free.

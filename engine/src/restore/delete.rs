@@ -109,7 +109,6 @@ impl Target<'_> {
     }
 
     fn not_emptied(&self, directory: usize, why: &str, run: &RunContext) -> Result<()> {
-        self.counts.skipped.fetch_add(1, Ordering::Relaxed);
         let path = self.whole_path_of(directory);
         run.tell(&Event::Skipped { path, why: why.to_owned() });
         Ok(())
@@ -265,7 +264,6 @@ impl Removal<'_, '_> {
     /// Says why an entry stays.
     fn stays<T>(&mut self, name: &CStr, why: &str) -> Option<T> {
         self.mark_kept();
-        self.target.counts.skipped.fetch_add(1, Ordering::Relaxed);
         self.run.tell(&Event::Skipped { path: self.whole_path(name), why: why.to_owned() });
         None
     }

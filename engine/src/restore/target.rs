@@ -89,7 +89,6 @@ pub struct Counts {
     pub(super) unchanged: AtomicU64,
     pub(super) corrected: AtomicU64,
     pub(super) deleted: AtomicU64,
-    pub(super) skipped: AtomicU64,
     pub(super) privileges_dropped: AtomicU64,
     pub(super) devices_left_out: AtomicU64,
 }
@@ -341,7 +340,6 @@ impl<'a> Target<'a> {
 
     /// Reports a directory of which not everything is known.
     pub fn unreadable(&self, number: usize, error: &EngineError, run: &RunContext) {
-        self.counts.skipped.fetch_add(1, Ordering::Relaxed);
         let path = self.whole_path_of(number);
         run.tell(&Event::Skipped { path, why: format!("not all of it can be restored: {error}") });
     }
@@ -359,7 +357,6 @@ impl<'a> Target<'a> {
 
     /// Reports an entry that isn't restored, or not in full.
     pub fn skipped(&self, directory: usize, name: &[u8], why: String, run: &RunContext) {
-        self.counts.skipped.fetch_add(1, Ordering::Relaxed);
         run.tell(&Event::Skipped { path: self.whole_path(directory, name), why });
     }
 
@@ -400,7 +397,6 @@ impl<'a> Target<'a> {
                 },
             );
             for why in problems {
-                self.counts.skipped.fetch_add(1, Ordering::Relaxed);
                 run.tell(&Event::Skipped { path: self.whole_path_of(number), why });
             }
         }
@@ -433,7 +429,6 @@ impl<'a> Target<'a> {
             unchanged: counts.unchanged.into_inner(),
             corrected: counts.corrected.into_inner(),
             deleted: counts.deleted.into_inner(),
-            skipped: counts.skipped.into_inner(),
             privileges_dropped: counts.privileges_dropped.into_inner(),
             devices_left_out: counts.devices_left_out.into_inner(),
             bytes: counts.bytes.into_inner(),
@@ -459,19 +454,13 @@ fn open_root(options: &RestoreOptions) -> Result<(Option<OwnedFd>, bool)> {
     if options.overwrite == Overwrite::Refuse && !options.resume {
         let names = dir::list(&root).map_err(EngineError::file(target))?;
         if !names.is_empty() {
-            return Err(EngineError::Unusable(format!(
-                "{} isn't empty: choose another target, or say with --overwrite what to do with files that are there",
-                target.display()
-            )));
+            return Err(EngineError::TargetNotEmpty { target: target.clone() });
         }
     }
     if options.delete && options.restores_all() {
         let top = rustix::fs::stat("/").map_err(EngineError::file("/"))?;
         if Identity::of_open(&root).map_err(EngineError::file(target))? == Identity::of(&top) {
-            return Err(EngineError::Unusable(
-                "nothing is removed from / for a whole snapshot: say which of its folders or paths are restored"
-                    .to_owned(),
-            ));
+            return Err(EngineError::DeletesFromTop);
         }
     }
     Ok((Some(root), existed))

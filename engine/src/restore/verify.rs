@@ -23,20 +23,11 @@ use crate::fs::{compare, meta, privileges};
 use crate::repo::{FrameCache, Trees};
 use crate::run::{Event, RunContext};
 
-/// What came of reading everything back.
-#[derive(Debug, Default)]
-pub struct Verified {
-    /// Regular files that are right.
-    pub files: u64,
-    /// Entries that aren't.
-    pub wrong: u64,
-}
-
 /// Compares every entry that was picked and is in the target with the snapshot. What isn't there was
-/// left out or has been reported.
-pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> Result<Verified> {
+/// left out or has been reported. Returns how many regular files are right; entries that aren't are events.
+pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> Result<u64> {
     let target = comparison.target;
-    let mut verified = Verified::default();
+    let mut files_right = 0;
     // With numbers of their own: these directories were opened afresh.
     let mut folders =
         Folders::new(Some(target.handle(ROOT).map_err(EngineError::file(&target.options.target))?));
@@ -67,10 +58,9 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
             match comparison.problems(handle.as_fd(), &node) {
                 Ok(None) => return Ok(()),
                 Ok(Some(problems)) if problems.is_empty() => {
-                    verified.files += u64::from(matches!(node.kind, NodeKind::File { .. }));
+                    files_right += u64::from(matches!(node.kind, NodeKind::File { .. }));
                 }
                 Ok(Some(problems)) => {
-                    verified.wrong += 1;
                     let path =
                         target.options.target.join(super::as_path(&folders.path_of(number, &node.name)));
                     run.tell(&Event::Skipped { path, why: problems.join("; ") });
@@ -91,7 +81,7 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
             other => other?,
         }
     }
-    Ok(verified)
+    Ok(files_right)
 }
 
 /// What restored files are compared by.

@@ -398,7 +398,7 @@ pub fn assert_restores(
     let found = read_tree(target);
     let _ = std::fs::remove_dir_all(target);
     let report = restored.map_err(|error| format!("{what} doesn't restore: {error}"))?;
-    if report.skipped > 0 {
+    if report.troubles.skipped > 0 {
         return Err(format!("{what} restores in part: {report:?} {:?}", ear.heard()));
     }
     if !expected.contains(&found) {
