@@ -1,5 +1,7 @@
 //! Writing one file of a snapshot to a stream.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 use std::io::{self, Write};
 use std::thread;
 
@@ -136,9 +138,9 @@ fn write_zeros(out: &mut dyn Write, count: u64) -> io::Result<()> {
     let zeros = [0; 1 << 16];
     let mut left = count;
     while left > 0 {
-        let take = left.min(zeros.len() as u64);
-        out.write_all(&zeros[..take as usize])?;
-        left -= take;
+        let take = zeros.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        out.write_all(&zeros[..take])?;
+        left -= take as u64;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::denied::Denied;
-use super::folders::Identity;
+use super::folders::{DirectoryNumber, Identity};
 use super::spelling::Spellings;
 use super::target::Target;
 use super::{mounts, temporary};
@@ -33,7 +33,7 @@ pub struct Listing {
 /// A directory in which what isn't in the snapshot is removed.
 pub struct Emptied<'t> {
     /// Its number.
-    pub number: usize,
+    pub number: DirectoryNumber,
     /// Its path in the snapshot, with a slash at its end.
     pub path: &'t [u8],
     /// What that has matched of the patterns of what is left out.
@@ -85,9 +85,9 @@ impl Target<'_> {
             Ok(found) => found,
             Err(error) => return self.not_emptied(directory, &error.to_string(), run),
         };
-        if self.directories[directory].elsewhere {
+        if self.directories[directory.0].elsewhere {
             let above = self.folders.above(directory);
-            if !self.directories[above].elsewhere && !found.is_empty() {
+            if !self.directories[above.0].elsewhere && !found.is_empty() {
                 let why =
                     "it is on another file system than the directory it is in: nothing in it is removed";
                 return self.not_emptied(directory, why, run);
@@ -108,7 +108,7 @@ impl Target<'_> {
         Ok(())
     }
 
-    fn not_emptied(&self, directory: usize, why: &str, run: &RunContext) -> Result<()> {
+    fn not_emptied(&self, directory: DirectoryNumber, why: &str, run: &RunContext) -> Result<()> {
         let path = self.whole_path_of(directory);
         run.tell(&Event::Skipped { path, why: why.to_owned() });
         Ok(())
@@ -116,7 +116,7 @@ impl Target<'_> {
 
     /// Removes files that a restore has left that was killed; not what the snapshot has under such
     /// a name.
-    pub fn remove_leftovers(&self, directory: usize, names: &[Vec<u8>]) {
+    pub fn remove_leftovers(&self, directory: DirectoryNumber, names: &[Vec<u8>]) {
         if self.options.dry_run || !self.has_others(directory) {
             return;
         }

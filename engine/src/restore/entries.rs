@@ -11,9 +11,9 @@ use rustix::io::Errno;
 
 use super::Overwrite;
 use super::denied::Denied;
-use super::folders::Identity;
+use super::folders::{DirectoryNumber, Identity};
 use super::plan::{FilePlan, FileState};
-use super::target::{First, Target};
+use super::target::{First, LinkGroup, Target};
 use super::temporary::Temporary;
 use crate::error::Result;
 use crate::fs::apply::{self, Unopened};
@@ -47,7 +47,7 @@ pub enum Linked {
 
 impl Target<'_> {
     /// Whether an entry is to be written. One that is kept gets the metadata that it lacks.
-    pub fn room(&mut self, above: usize, node: &Node, run: &RunContext) -> Result<Room> {
+    pub fn room(&mut self, above: DirectoryNumber, node: &Node, run: &RunContext) -> Result<Room> {
         let room = self.make(above).and_then(|()| self.look(above, node, run));
         match room {
             Ok(room) => Ok(room),
@@ -56,14 +56,14 @@ impl Target<'_> {
     }
 
     /// Makes the directory of an entry. Returns whether it could.
-    pub fn way_is_made(&mut self, above: usize, name: &[u8], run: &RunContext) -> Result<bool> {
+    pub fn way_is_made(&mut self, above: DirectoryNumber, name: &[u8], run: &RunContext) -> Result<bool> {
         match self.make(above) {
             Ok(()) => Ok(true),
             Err(denied) => self.fatal_or_skip(above, name, denied, run).map(|()| false),
         }
     }
 
-    fn look(&self, above: usize, node: &Node, run: &RunContext) -> Result<Room, Denied> {
+    fn look(&self, above: DirectoryNumber, node: &Node, run: &RunContext) -> Result<Room, Denied> {
         if !self.has_others(above) || self.overwrite == Overwrite::Refuse {
             return Ok(Room::Free);
         }
@@ -87,7 +87,7 @@ impl Target<'_> {
     /// A file whose content is taken to be right.
     fn keep(
         &self,
-        above: usize,
+        above: DirectoryNumber,
         directory: &OwnedFd,
         name: &CStr,
         seen: &Stat,
@@ -130,7 +130,7 @@ impl Target<'_> {
     }
 
     /// Makes a file under a name that says that it isn't complete.
-    pub fn create_file(&self, directory: usize) -> Result<(OwnedFd, Temporary), Denied> {
+    pub fn create_file(&self, directory: DirectoryNumber) -> Result<(OwnedFd, Temporary), Denied> {
         let handle = self.handle(directory)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (made, temporary) = self.under_temporary_name(|name| {
@@ -217,7 +217,7 @@ impl Target<'_> {
     /// Opens a file that was made and isn't complete.
     pub fn reopen_file(
         &self,
-        directory: usize,
+        directory: DirectoryNumber,
         temporary: Temporary,
         identity: Option<Identity>,
     ) -> Result<OwnedFd, Denied> {
@@ -248,7 +248,7 @@ impl Target<'_> {
     /// Gives what is complete its name.
     fn place(
         &self,
-        number: usize,
+        number: DirectoryNumber,
         directory: &OwnedFd,
         temporary: Temporary,
         name: &[u8],
@@ -271,12 +271,12 @@ impl Target<'_> {
         placed.map_err(|error| if error == Errno::EXIST { self.in_the_way(number) } else { error.into() })
     }
 
-    fn in_the_way(&self, directory: usize) -> Denied {
-        if self.directories[directory].fresh { Denied::ONE_NAME } else { Denied::IN_THE_WAY }
+    fn in_the_way(&self, directory: DirectoryNumber) -> Denied {
+        if self.directories[directory.0].fresh { Denied::ONE_NAME } else { Denied::IN_THE_WAY }
     }
 
     /// Removes what has been written of a file that won't be complete.
-    pub fn discard(&self, directory: usize, state: &mut FileState) {
+    pub fn discard(&self, directory: DirectoryNumber, state: &mut FileState) {
         state.handle = None;
         let Some(temporary) = state.temporary.take() else { return };
         if let Ok(handle) = self.handle(directory) {
@@ -286,7 +286,13 @@ impl Target<'_> {
     }
 
     /// Makes a link, fifo, socket or device.
-    pub fn special(&self, above: usize, node: &Node, group: Option<usize>, run: &RunContext) -> Result<()> {
+    pub fn special(
+        &self,
+        above: DirectoryNumber,
+        node: &Node,
+        group: Option<LinkGroup>,
+        run: &RunContext,
+    ) -> Result<()> {
         let made = if self.options.dry_run { Ok((None, Vec::new())) } else { self.make_special(above, node) };
         match made {
             Ok((identity, problems)) => {
@@ -303,7 +309,11 @@ impl Target<'_> {
         }
     }
 
-    fn make_special(&self, above: usize, node: &Node) -> Result<(Option<Identity>, Vec<String>), Denied> {
+    fn make_special(
+        &self,
+        above: DirectoryNumber,
+        node: &Node,
+    ) -> Result<(Option<Identity>, Vec<String>), Denied> {
         let directory = self.handle(above)?;
         let name = c_name(&node.name)?;
         match create_special(&directory, &name, node) {
@@ -327,7 +337,7 @@ impl Target<'_> {
     /// Gives what was just made under a name its metadata.
     fn dress(
         &self,
-        above: usize,
+        above: DirectoryNumber,
         directory: &OwnedFd,
         name: &CStr,
         node: &Node,
@@ -346,7 +356,7 @@ impl Target<'_> {
             stat: &stat,
             directory: directory.as_fd(),
             name,
-            directory_is_ours: self.directories[above].fresh,
+            directory_is_ours: self.directories[above.0].fresh,
         };
         let foreign = self.foreign_in(above);
         let problems = apply::apply_to_unopened(&made, &self.give(node), self.owner(node), foreign);
@@ -354,7 +364,13 @@ impl Target<'_> {
     }
 
     /// Makes a further name of a file that is restored.
-    pub fn link(&self, first: &First, above: usize, name: &[u8], run: &RunContext) -> Result<Linked> {
+    pub fn link(
+        &self,
+        first: &First,
+        above: DirectoryNumber,
+        name: &[u8],
+        run: &RunContext,
+    ) -> Result<Linked> {
         let linked = if self.options.dry_run { Ok(()) } else { self.make_link(first, above, name) };
         let shown = || {
             let path = self.folders.path_of(first.directory, &first.name);
@@ -377,7 +393,7 @@ impl Target<'_> {
         Ok(Linked::Done)
     }
 
-    fn make_link(&self, first: &First, above: usize, name: &[u8]) -> Result<(), Denied> {
+    fn make_link(&self, first: &First, above: DirectoryNumber, name: &[u8]) -> Result<(), Denied> {
         let from = self.handle(first.directory)?;
         let to = self.handle(above)?;
         let to_name = c_name(name)?;
@@ -415,7 +431,7 @@ impl Target<'_> {
     }
 
     /// Whether a directory takes names for one that differ in upper and lower case only.
-    pub fn ignores_case(&mut self, number: usize) -> bool {
+    pub fn ignores_case(&mut self, number: DirectoryNumber) -> bool {
         if self.options.dry_run || self.make(number).is_err() {
             return false;
         }
@@ -430,7 +446,7 @@ impl Target<'_> {
             Ok(is_one)
         };
         // Where nothing can be made, nothing is overwritten either.
-        *self.directories[number].ignores_case.get_or_init(|| find_out().unwrap_or(false))
+        *self.directories[number.0].ignores_case.get_or_init(|| find_out().unwrap_or(false))
     }
 }
 

@@ -18,7 +18,12 @@ use crate::fs::dir::{self, Opening};
 const HANDLES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
 /// The number of the target itself.
-pub const ROOT: usize = 0;
+pub const ROOT: DirectoryNumber = DirectoryNumber(0);
+
+/// A directory, by its place in the order in which directories were added: one is added after the one that
+/// it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DirectoryNumber(pub(super) usize);
 
 /// Which entry it is, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,25 +48,25 @@ impl Identity {
 pub struct Folders {
     list: Vec<Folder>,
     root: Option<Arc<OwnedFd>>,
-    handles: Mutex<LruCache<usize, Arc<OwnedFd>>>,
+    handles: Mutex<LruCache<DirectoryNumber, Arc<OwnedFd>>>,
 }
 
 struct Folder {
     name: CString,
-    above: usize,
+    above: DirectoryNumber,
     /// Known from when it is opened first: by then no one else may change what is above it.
     identity: OnceLock<Identity>,
 }
 
 /// The way up from a directory whose handle is kept to one that another is in too.
 struct Climb {
-    from: usize,
+    from: DirectoryNumber,
     /// How far up it has come,
-    up: usize,
+    up: DirectoryNumber,
     /// in this many steps.
     ups: usize,
     /// How far up from the other one.
-    to: usize,
+    to: DirectoryNumber,
 }
 
 impl Climb {
@@ -69,10 +74,10 @@ impl Climb {
     /// Returns whether both have met.
     fn meets(&mut self, list: &[Folder]) -> bool {
         if self.up > self.to {
-            self.up = list[self.up].above;
+            self.up = list[self.up.0].above;
             self.ups += 1;
         } else {
-            self.to = list[self.to].above;
+            self.to = list[self.to.0].above;
         }
         self.up == self.to
     }
@@ -86,42 +91,42 @@ impl Folders {
     }
 
     /// Adds a directory, and returns its number.
-    pub fn add(&mut self, above: usize, name: &[u8]) -> Result<usize, Errno> {
+    pub fn add(&mut self, above: DirectoryNumber, name: &[u8]) -> Result<DirectoryNumber, Errno> {
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
         self.list.push(Folder { name, above, identity: OnceLock::new() });
-        Ok(self.list.len() - 1)
+        Ok(DirectoryNumber(self.list.len() - 1))
     }
 
     /// Takes back what was added last.
     pub fn take_back(&mut self) {
         self.list.pop();
-        self.kept().pop(&self.list.len());
+        self.kept().pop(&DirectoryNumber(self.list.len()));
     }
 
     /// The number of the directory that this one is in.
-    pub fn above(&self, number: usize) -> usize {
-        self.list[number].above
+    pub fn above(&self, number: DirectoryNumber) -> DirectoryNumber {
+        self.list[number.0].above
     }
 
     /// Its name in the one above.
-    pub fn name(&self, number: usize) -> &CStr {
-        &self.list[number].name
+    pub fn name(&self, number: DirectoryNumber) -> &CStr {
+        &self.list[number.0].name
     }
 
     /// Its path below the target.
-    pub fn path(&self, number: usize) -> Vec<u8> {
+    pub fn path(&self, number: DirectoryNumber) -> Vec<u8> {
         let mut way = Vec::new();
         let mut at = number;
         while at != ROOT {
-            way.push(self.list[at].name.to_bytes());
-            at = self.list[at].above;
+            way.push(self.list[at.0].name.to_bytes());
+            at = self.list[at.0].above;
         }
         way.reverse();
         way.join(&b'/')
     }
 
     /// The path below the target of an entry of a directory.
-    pub fn path_of(&self, number: usize, name: &[u8]) -> Vec<u8> {
+    pub fn path_of(&self, number: DirectoryNumber, name: &[u8]) -> Vec<u8> {
         let mut path = self.path(number);
         if !path.is_empty() {
             path.push(b'/');
@@ -131,7 +136,7 @@ impl Folders {
     }
 
     /// The handle of a directory that is there: the very one that was opened first.
-    pub fn handle(&self, number: usize) -> Result<Arc<OwnedFd>, Denied> {
+    pub fn handle(&self, number: DirectoryNumber) -> Result<Arc<OwnedFd>, Denied> {
         let root = self.root.as_ref().ok_or(Errno::BADF)?;
         let mut climb = self.last_used().map(|from| Climb { from, up: from, ups: 0, to: number });
         // What has to be opened, the last first.
@@ -153,10 +158,10 @@ impl Folders {
                 break handle;
             }
             way.push(at);
-            at = self.list[at].above;
+            at = self.list[at.0].above;
         };
         while let Some(number) = way.pop() {
-            let folder = &self.list[number];
+            let folder = &self.list[number.0];
             let opened = Arc::new(open(&handle, &folder.name)?);
             let found = Identity::of_open(&*opened)?;
             if *folder.identity.get_or_init(|| found) != found {
@@ -168,23 +173,23 @@ impl Folders {
         Ok(handle)
     }
 
-    fn last_used(&self) -> Option<usize> {
+    fn last_used(&self) -> Option<DirectoryNumber> {
         self.kept().iter().next().map(|(number, _)| *number)
     }
 
     /// Opens the directories above one another, from one whose handle is kept. Each has to be the one that
     /// was opened there before: a program that moves a directory changes what is above it. `None` if one of
     /// them can't be opened, or is another directory.
-    fn climb(&self, climb: &Climb, root: &Arc<OwnedFd>) -> Option<(usize, Arc<OwnedFd>)> {
+    fn climb(&self, climb: &Climb, root: &Arc<OwnedFd>) -> Option<(DirectoryNumber, Arc<OwnedFd>)> {
         let mut handle = Arc::clone(self.kept().get(&climb.from)?);
         let mut at = climb.from;
         for _ in 0..climb.ups {
-            at = self.list[at].above;
+            at = self.list[at.0].above;
             if at == ROOT {
                 return Some((at, Arc::clone(root)));
             }
             let opened = Arc::new(open(&handle, c"..").ok()?);
-            if self.list[at].identity.get() != Some(&Identity::of_open(&*opened).ok()?) {
+            if self.list[at.0].identity.get() != Some(&Identity::of_open(&*opened).ok()?) {
                 return None;
             }
             self.kept().put(at, Arc::clone(&opened));
@@ -194,17 +199,17 @@ impl Folders {
     }
 
     /// The directories from below one down to another that is in it, the last first.
-    fn way_between(&self, above: usize, number: usize) -> Vec<usize> {
+    fn way_between(&self, above: DirectoryNumber, number: DirectoryNumber) -> Vec<DirectoryNumber> {
         let mut way = Vec::new();
         let mut at = number;
         while at != above {
             way.push(at);
-            at = self.list[at].above;
+            at = self.list[at.0].above;
         }
         way
     }
 
-    fn kept(&self) -> MutexGuard<'_, LruCache<usize, Arc<OwnedFd>>> {
+    fn kept(&self) -> MutexGuard<'_, LruCache<DirectoryNumber, Arc<OwnedFd>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -228,7 +233,7 @@ mod tests {
 
     use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 
-    use super::{Denied, Folders, HANDLES, Identity, ROOT};
+    use super::{Denied, DirectoryNumber, Folders, HANDLES, Identity, ROOT};
 
     /// Levels: twice as many as handles are kept.
     const DEPTH: usize = 2 * HANDLES.get();
@@ -265,7 +270,7 @@ mod tests {
         // The names are gone: a search that begins at the top finds nothing.
         fs::rename(folder.path().join("d"), folder.path().join("moved")).expect("it can be moved");
         for level in (1..DEPTH).rev() {
-            let handle = folders.handle(level).expect("it is reached from the one below");
+            let handle = folders.handle(DirectoryNumber(level)).expect("it is reached from the one below");
             assert_eq!(folders.list[level].identity.get(), Some(&identity(&handle)), "level {level}");
         }
     }
@@ -279,15 +284,18 @@ mod tests {
         let folders = nested(&root);
         let level = DEPTH - HANDLES.get();
         let expected = identity_at(&path_of(&root, level));
-        folders.handle(level + 1).expect("its handle is kept, and now the last one used");
+        folders.handle(DirectoryNumber(level + 1)).expect("its handle is kept, and now the last one used");
         fs::rename(path_of(&root, level + 1), elsewhere.join("d")).expect("it can be moved");
-        assert_eq!(identity(&folders.handle(level).expect("it is where it was")), expected);
+        assert_eq!(identity(&folders.handle(DirectoryNumber(level)).expect("it is where it was")), expected);
         // And what has its place isn't taken for it either.
         let above = path_of(&root, level - 1);
         fs::rename(above.join("d"), above.join("moved")).expect("it can be moved");
         fs::create_dir(above.join("d")).expect("it can be made");
         folders.kept().clear();
-        assert!(matches!(folders.handle(level), Err(Denied::Because(_))), "another one has its place");
+        assert!(
+            matches!(folders.handle(DirectoryNumber(level)), Err(Denied::Because(_))),
+            "another one has its place"
+        );
     }
 
     /// Another thread swaps a directory on the way for one elsewhere, and back, all the time.
@@ -321,9 +329,9 @@ mod tests {
             for _ in 0..300 {
                 folders.kept().clear();
                 // Down, and back up past what is swapped.
-                let _ = folders.handle(level + HANDLES.get() / 2);
+                let _ = folders.handle(DirectoryNumber(level + HANDLES.get() / 2));
                 for number in (level - 3..level + 3).rev() {
-                    match folders.handle(number) {
+                    match folders.handle(DirectoryNumber(number)) {
                         Ok(handle) => {
                             assert_eq!(folders.list[number].identity.get(), Some(&identity(&handle)));
                             right += 1;

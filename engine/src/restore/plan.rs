@@ -10,7 +10,8 @@ use keepfast_format::limits;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::pack::FrameEntry;
 
-use super::folders::Identity;
+use super::folders::{DirectoryNumber, Identity};
+use super::target::LinkGroup;
 use super::temporary::Temporary;
 use crate::error::Result;
 use crate::repo::{Index, Location, Wanted};
@@ -21,18 +22,22 @@ const PARTS_MAX: usize = 1 << 19;
 /// A plan is run when it has this many files.
 const FILES_MAX: usize = 1 << 17;
 
+/// A file, by its place in a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileNumber(u32);
+
 /// A file to be written.
 pub struct FilePlan {
     /// The number of its directory.
-    pub directory: usize,
+    pub directory: DirectoryNumber,
     /// Its node; the content is in the plan.
     pub node: Node,
     /// The group of links that this is the first name of.
-    pub group: Option<usize>,
+    pub group: Option<LinkGroup>,
     /// Its size, in bytes.
     pub size: u64,
     /// How many parts it has, in this plan and those before it.
-    pub parts: u32,
+    pub parts: u64,
     /// Whether the next plan has more of it.
     pub continues: bool,
     /// How far writing has come.
@@ -51,12 +56,12 @@ pub struct FileState {
     /// Whether it has been given up.
     pub failed: bool,
     /// How many of its parts are written.
-    pub written: u32,
+    pub written: u64,
 }
 
 impl FilePlan {
     /// A file without parts.
-    pub fn new(directory: usize, node: Node, size: u64, group: Option<usize>) -> Self {
+    pub fn new(directory: DirectoryNumber, node: Node, size: u64, group: Option<LinkGroup>) -> Self {
         let kind = NodeKind::File { size, content: Content::empty(), extents: Extents::Dense };
         Self {
             directory,
@@ -80,8 +85,8 @@ impl FilePlan {
 pub struct Part {
     /// Where the chunk is, and how long its reference says that it is.
     pub location: Location,
-    /// The file's number in the plan.
-    pub file: u32,
+    /// The file.
+    pub file: FileNumber,
     /// Where in the file the part goes, in bytes.
     pub at: u64,
     /// Where in the chunk the part begins.
@@ -138,14 +143,30 @@ pub struct FrameRead {
 
 impl RestorePlan {
     /// Adds a file and returns its number.
-    pub fn begin_file(&mut self, file: FilePlan) -> u32 {
+    pub fn begin_file(&mut self, file: FilePlan) -> FileNumber {
+        let number = u32::try_from(self.files.len());
         self.files.push(file);
-        (self.files.len() - 1) as u32
+        number.map(FileNumber).unwrap_or_else(|_| unreachable!("a plan is run when it has FILES_MAX files"))
+    }
+
+    /// A file of the plan.
+    pub fn file(&self, number: FileNumber) -> &FilePlan {
+        &self.files[number.0 as usize]
+    }
+
+    /// A file of the plan.
+    pub fn file_mut(&mut self, number: FileNumber) -> &mut FilePlan {
+        &mut self.files[number.0 as usize]
+    }
+
+    /// Takes a file out of a plan that has been run. The numbers of others aren't valid any more.
+    pub fn take_file(&mut self, number: FileNumber) -> FilePlan {
+        self.files.swap_remove(number.0 as usize)
     }
 
     /// Adds a part of a file: `take` bytes of a chunk from `from` on go to `at` in the file.
-    pub fn need(&mut self, file: u32, chunk: ChunkRef, from: u32, take: u32, at: u64) {
-        self.files[file as usize].parts += 1;
+    pub fn need(&mut self, file: FileNumber, chunk: ChunkRef, from: u32, take: u32, at: u64) {
+        self.file_mut(file).parts += 1;
         let location = Location { len: chunk.len, ..Location::default() };
         self.parts.push(Part { location, file, at, from, take, id: chunk.id });
     }
@@ -248,7 +269,7 @@ impl<'e> Places<'e> {
                 self.used = 0;
                 continue;
             }
-            let take = u64::from(length - from).min(left) as u32;
+            let take = u32::try_from(left).map_or(length - from, |left| left.min(length - from));
             place(from, take, offset + self.used);
             from += take;
             self.used += u64::from(take);
@@ -258,6 +279,7 @@ impl<'e> Places<'e> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::folders::ROOT;
     use super::{FilePlan, Part, Places, Reading, RestorePlan};
     use crate::repo::Location;
     use crate::run::Pool;
@@ -295,7 +317,7 @@ mod tests {
             unknown: None,
         };
         let mut plan = RestorePlan::default();
-        let file = plan.begin_file(FilePlan::new(0, node, 0, None));
+        let file = plan.begin_file(FilePlan::new(ROOT, node, 0, None));
         for frame in frames {
             let location = Location { pack: 7, frame: *frame, ordinal: 0, offset: 0, len: 9 };
             plan.parts.push(Part { location, file, at: 0, from: 0, take: 9, id: ChunkId::new([0; 32]) });

@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::denied::Denied;
-use super::folders::{Folders, Identity, ROOT};
+use super::folders::{DirectoryNumber, Folders, Identity, ROOT};
 use super::temporary::TemporaryNames;
 use super::{Overwrite, RestoreOptions, RestoreReport, as_path, mounts};
 use crate::error::{EngineError, Result};
@@ -40,7 +40,7 @@ pub struct Target<'a> {
     is_there: bool,
     users: HashMap<u32, u32>,
     groups: HashMap<u32, u32>,
-    firsts: Mutex<HashMap<usize, First>>,
+    firsts: Mutex<HashMap<LinkGroup, First>>,
 }
 
 /// A directory that is restored into, or may be.
@@ -69,11 +69,15 @@ struct Before {
     mode: u32,
 }
 
+/// Names of one file in a snapshot, by the group's place in the snapshot's list of hard links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkGroup(pub usize);
+
 /// The first name of a file with several.
 #[derive(Clone)]
 pub struct First {
     /// Its directory's number.
-    pub directory: usize,
+    pub directory: DirectoryNumber,
     /// Its name there.
     pub name: Vec<u8>,
     /// Which file it is; none in a dry run.
@@ -137,12 +141,12 @@ impl<'a> Target<'a> {
     }
 
     /// The whole path of an entry, for messages.
-    pub fn whole_path(&self, directory: usize, name: &[u8]) -> PathBuf {
+    pub fn whole_path(&self, directory: DirectoryNumber, name: &[u8]) -> PathBuf {
         self.options.target.join(as_path(&self.folders.path_of(directory, name)))
     }
 
     /// The whole path of a directory, for messages.
-    pub fn whole_path_of(&self, directory: usize) -> PathBuf {
+    pub fn whole_path_of(&self, directory: DirectoryNumber) -> PathBuf {
         self.options.target.join(as_path(&self.folders.path(directory)))
     }
 
@@ -150,11 +154,11 @@ impl<'a> Target<'a> {
     /// One that may turn out to have nothing picked in it is only made once something is.
     pub fn directory(
         &mut self,
-        above: usize,
+        above: DirectoryNumber,
         mut node: Node,
         make: bool,
         run: &RunContext,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Option<DirectoryNumber>> {
         let name = std::mem::take(&mut node.name);
         let made = self.folders.add(above, &name).map_err(Denied::from).and_then(|number| {
             self.directories.push(Directory { node: Some(node), ..Directory::default() });
@@ -171,17 +175,17 @@ impl<'a> Target<'a> {
     }
 
     /// Makes a directory and those above it.
-    pub fn make(&mut self, number: usize) -> Result<(), Denied> {
+    pub fn make(&mut self, number: DirectoryNumber) -> Result<(), Denied> {
         let mut way = Vec::new();
         let mut at = number;
-        while !self.directories[at].made {
+        while !self.directories[at.0].made {
             way.push(at);
             at = self.folders.above(at);
         }
         way.into_iter().rev().try_for_each(|number| self.make_one(number))
     }
 
-    fn make_one(&mut self, number: usize) -> Result<(), Denied> {
+    fn make_one(&mut self, number: DirectoryNumber) -> Result<(), Denied> {
         let above = self.folders.above(number);
         if self.options.dry_run {
             return self.look_for(number, above);
@@ -190,7 +194,7 @@ impl<'a> Target<'a> {
         let name = self.folders.name(number);
         let mut fresh = true;
         match rustix::fs::mkdirat(&*handle, name, Mode::RWXU) {
-            Err(Errno::EXIST) if self.directories[above].fresh => return Err(Denied::ONE_NAME),
+            Err(Errno::EXIST) if self.directories[above.0].fresh => return Err(Denied::ONE_NAME),
             Err(Errno::EXIST) if self.overwrite != Overwrite::Refuse => {
                 let stat = meta::stat(handle.as_fd(), name)?;
                 fresh = meta::file_type(&stat) != FileType::Directory;
@@ -204,41 +208,43 @@ impl<'a> Target<'a> {
             other => other?,
         }
         let opened = self.folders.handle(number)?;
-        self.directories[number].fresh = fresh;
-        self.directories[number].elsewhere = self.directories[above].elsewhere;
+        self.directories[number.0].fresh = fresh;
+        self.directories[number.0].elsewhere = self.directories[above.0].elsewhere;
         if !fresh {
             self.enter(number, opened.as_fd())?;
-        } else if self.directories[above].hands_down {
+        } else if self.directories[above.0].hands_down {
             apply::disinherit(opened.as_fd())?;
         }
-        self.directories[number].made = true;
+        self.directories[number.0].made = true;
         Ok(())
     }
 
     /// In a dry run: whether a directory is there.
-    fn look_for(&mut self, number: usize, above: usize) -> Result<(), Denied> {
-        let mut absent = self.directories[above].absent;
+    fn look_for(&mut self, number: DirectoryNumber, above: DirectoryNumber) -> Result<(), Denied> {
+        let mut absent = self.directories[above.0].absent;
         if !absent {
             match self.folders.handle(number) {
-                Ok(handle) => self.directories[number].elsewhere = self.is_elsewhere(number, handle.as_fd()),
+                Ok(handle) => {
+                    self.directories[number.0].elsewhere = self.is_elsewhere(number, handle.as_fd())
+                }
                 Err(Denied::System(Errno::NOTDIR | Errno::LOOP)) if self.overwrite == Overwrite::Never => {
                     return Err(Errno::EXIST.into());
                 }
                 Err(_) => absent = true,
             }
         }
-        self.directories[number].absent = absent;
-        self.directories[number].made = true;
+        self.directories[number.0].absent = absent;
+        self.directories[number.0].made = true;
         Ok(())
     }
 
     /// Looks at a directory that was there before, and takes it over.
-    fn enter(&mut self, number: usize, handle: BorrowedFd<'_>) -> Result<(), Denied> {
-        self.directories[number].hands_down = apply::hands_down(handle);
-        self.directories[number].elsewhere = self.is_elsewhere(number, handle);
-        if number == ROOT && self.directories[ROOT].node.is_some() && self.directories[ROOT].hands_down {
+    fn enter(&mut self, number: DirectoryNumber, handle: BorrowedFd<'_>) -> Result<(), Denied> {
+        self.directories[number.0].hands_down = apply::hands_down(handle);
+        self.directories[number.0].elsewhere = self.is_elsewhere(number, handle);
+        if number == ROOT && self.directories[ROOT.0].node.is_some() && self.directories[ROOT.0].hands_down {
             apply::disinherit(handle)?;
-            self.directories[ROOT].hands_down = false;
+            self.directories[ROOT.0].hands_down = false;
         }
         if !rustix::process::geteuid().is_root() {
             return Ok(());
@@ -254,36 +260,36 @@ impl<'a> Target<'a> {
         let mode = Mode::from_raw_mode((before.mode & 0o7755) | 0o700);
         // Where a file system has no owners, nothing is gained and nothing is lost.
         if rustix::fs::fchown(handle, Some(Uid::ROOT), None::<Gid>).is_ok() {
-            self.directories[number].before = Some(before);
+            self.directories[number.0].before = Some(before);
             rustix::fs::fchmod(handle, mode)?;
         }
         Ok(())
     }
 
-    fn is_elsewhere(&self, number: usize, handle: BorrowedFd<'_>) -> bool {
+    fn is_elsewhere(&self, number: DirectoryNumber, handle: BorrowedFd<'_>) -> bool {
         if number == ROOT || !self.options.delete {
             return false;
         }
         let above = self.folders.above(number);
-        self.directories[above].elsewhere
+        self.directories[above.0].elsewhere
             || self.folders.handle(above).is_ok_and(|above| mounts::differ(above.as_fd(), handle))
     }
 
     /// The handle of a directory that is there.
-    pub fn handle(&self, number: usize) -> Result<Arc<OwnedFd>, Denied> {
+    pub fn handle(&self, number: DirectoryNumber) -> Result<Arc<OwnedFd>, Denied> {
         self.folders.handle(number)
     }
 
     /// Whether an entry that is there may be replaced in this directory. What is in a directory that
     /// this restore has made is of this restore.
-    pub(super) fn replaces(&self, directory: usize) -> bool {
+    pub(super) fn replaces(&self, directory: DirectoryNumber) -> bool {
         matches!(self.overwrite, Overwrite::Always | Overwrite::IfChanged)
-            && !self.directories[directory].fresh
+            && !self.directories[directory.0].fresh
     }
 
     /// What new entries of a directory may have got by themselves.
-    pub(super) fn foreign_in(&self, directory: usize) -> Foreign {
-        if self.directories[directory].hands_down { Foreign::AccessList } else { Foreign::Nothing }
+    pub(super) fn foreign_in(&self, directory: DirectoryNumber) -> Foreign {
+        if self.directories[directory.0].hands_down { Foreign::AccessList } else { Foreign::Nothing }
     }
 
     /// An entry as it is to be: without privileges, if none are to be restored.
@@ -319,27 +325,27 @@ impl<'a> Target<'a> {
     }
 
     /// The first name of a group of links, if it is in the target.
-    pub fn first(&self, group: usize) -> Option<First> {
+    pub fn first(&self, group: LinkGroup) -> Option<First> {
         self.firsts().get(&group).cloned()
     }
 
     /// Says that a group of links has its first name.
-    pub(super) fn set_first(&self, group: usize, first: First) {
+    pub(super) fn set_first(&self, group: LinkGroup, first: First) {
         self.firsts().entry(group).or_insert(first);
     }
 
-    fn firsts(&self) -> MutexGuard<'_, HashMap<usize, First>> {
+    fn firsts(&self) -> MutexGuard<'_, HashMap<LinkGroup, First>> {
         self.firsts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anything is in this directory that was there before.
-    pub(super) fn has_others(&self, directory: usize) -> bool {
-        let directory = &self.directories[directory];
+    pub(super) fn has_others(&self, directory: DirectoryNumber) -> bool {
+        let directory = &self.directories[directory.0];
         self.is_there && directory.made && !directory.fresh && !directory.absent
     }
 
     /// Reports a directory of which not everything is known.
-    pub fn unreadable(&self, number: usize, error: &EngineError, run: &RunContext) {
+    pub fn unreadable(&self, number: DirectoryNumber, error: &EngineError, run: &RunContext) {
         let path = self.whole_path_of(number);
         run.tell(&Event::Skipped { path, why: format!("not all of it can be restored: {error}") });
     }
@@ -356,14 +362,14 @@ impl<'a> Target<'a> {
     }
 
     /// Reports an entry that isn't restored, or not in full.
-    pub fn skipped(&self, directory: usize, name: &[u8], why: String, run: &RunContext) {
+    pub fn skipped(&self, directory: DirectoryNumber, name: &[u8], why: String, run: &RunContext) {
         run.tell(&Event::Skipped { path: self.whole_path(directory, name), why });
     }
 
     /// As [`Target::skipped`], unless nothing else will work either.
     pub(super) fn fatal_or_skip(
         &self,
-        directory: usize,
+        directory: DirectoryNumber,
         name: &[u8],
         denied: Denied,
         run: &RunContext,
@@ -378,8 +384,8 @@ impl<'a> Target<'a> {
     /// Gives the directories their metadata, the deepest first. Returns how many there are.
     pub fn finish(&mut self, run: &RunContext) -> u64 {
         let mut dirs = 0;
-        for number in (0..self.directories.len()).rev() {
-            let directory = &self.directories[number];
+        for number in self.deepest_first() {
+            let directory = &self.directories[number.0];
             let Some(node) = directory.node.as_ref().filter(|_| directory.made) else {
                 self.give_back(number);
                 continue;
@@ -405,11 +411,16 @@ impl<'a> Target<'a> {
 
     /// Gives all directories that were taken over back as they were: the restore has failed.
     pub fn abandon(&mut self) {
-        (0..self.directories.len()).rev().for_each(|number| self.give_back(number));
+        self.deepest_first().for_each(|number| self.give_back(number));
     }
 
-    fn give_back(&self, number: usize) {
-        let Some(before) = &self.directories[number].before else { return };
+    /// The numbers of all directories, so that each comes before the one that it is in.
+    fn deepest_first(&self) -> impl Iterator<Item = DirectoryNumber> + use<> {
+        (0..self.directories.len()).rev().map(DirectoryNumber)
+    }
+
+    fn give_back(&self, number: DirectoryNumber) {
+        let Some(before) = &self.directories[number.0].before else { return };
         if let Ok(handle) = self.handle(number) {
             // It was possible a moment ago. If it isn't now, nothing else can be done.
             let _ = rustix::fs::fchown(&*handle, Some(Uid::from_raw(before.uid)), None::<Gid>);

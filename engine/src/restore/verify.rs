@@ -147,7 +147,7 @@ impl Comparison<'_> {
         let same = file.metadata().map_or(0, |metadata| metadata.len()) == *size
             && match (extents, content) {
                 (Extents::Bundled { from }, Content::Inline(chunks)) => {
-                    match self.is_part(chunks, *from as usize, *size as usize, file) {
+                    match self.is_part(chunks, *from, *size, file) {
                         Err(error) if is_local(&error) => {
                             return Ok(Some(format!("there is nothing to compare it with: {error}")));
                         }
@@ -184,8 +184,9 @@ impl Comparison<'_> {
     }
 
     /// Whether a file is as it is in its bundle: an id tells that of a whole chunk only.
-    fn is_part(&self, bundle: &[ChunkRef], from: usize, size: usize, file: &File) -> Result<bool> {
-        let Some(chunk) = bundle.first() else { return Ok(false) };
+    fn is_part(&self, bundle: &[ChunkRef], from: u32, size: u64, file: &File) -> Result<bool> {
+        let (Some(chunk), Ok(size)) = (bundle.first(), usize::try_from(size)) else { return Ok(false) };
+        let from = from as usize;
         let expected = self.data.chunk(ChunkKind::Data, *chunk)?;
         let mut found = vec![0; size];
         Ok(file.read_exact_at(&mut found, 0).is_ok() && expected.get(from..from + size) == Some(&found[..]))

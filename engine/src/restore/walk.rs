@@ -11,10 +11,10 @@ use keepfast_format::snapshot::Snapshot;
 use super::delete::{Emptied, Listing};
 use super::denied::Denied;
 use super::entries::{Linked, Room};
-use super::folders::ROOT;
-use super::plan::{self, FilePlan, RestorePlan};
+use super::folders::{DirectoryNumber, ROOT};
+use super::plan::{self, FileNumber, FilePlan, RestorePlan};
 use super::selection::{Picked, Selection, Spot, Trail};
-use super::target::{First, Target};
+use super::target::{First, LinkGroup, Target};
 use super::{Overwrite, RestoreOptions, is_local, temporary, write};
 use crate::error::{EngineError, Result};
 use crate::fs::privileges;
@@ -25,16 +25,16 @@ use crate::run::{Event, RunContext};
 #[derive(Default)]
 pub struct Links {
     /// The group of each path in the snapshot, without a slash at its beginning.
-    groups: HashMap<Vec<u8>, usize>,
+    groups: HashMap<Vec<u8>, LinkGroup>,
     /// Groups whose first name is planned, or is there.
-    begun: HashSet<usize>,
+    begun: HashSet<LinkGroup>,
     later: Vec<Later>,
 }
 
 /// A further name.
 struct Later {
-    group: usize,
-    directory: usize,
+    group: LinkGroup,
+    directory: DirectoryNumber,
     node: Node,
 }
 
@@ -52,7 +52,7 @@ impl Links {
             other => other?,
         };
         for (number, group) in groups.into_iter().enumerate() {
-            links.groups.extend(group.into_iter().map(|path| (path, number)));
+            links.groups.extend(group.into_iter().map(|path| (path, LinkGroup(number))));
         }
         Ok(links)
     }
@@ -81,7 +81,7 @@ pub struct Walk<'a, 't> {
 /// Where the walk is.
 struct Place {
     /// The directory's number.
-    directory: usize,
+    directory: DirectoryNumber,
     /// Its path in the snapshot, or that of an entry.
     trail: Trail,
     /// How much of that is the directory's.
@@ -100,9 +100,9 @@ impl Place {
 struct Pending {
     tree: ChunkId,
     /// Its number.
-    directory: usize,
-    /// How long the path of the directory above is.
-    above: usize,
+    directory: DirectoryNumber,
+    /// How long the path of the directory is that it is in, in bytes.
+    path_bytes_above: usize,
     spot: Spot,
 }
 
@@ -119,10 +119,10 @@ impl Walk<'_, '_> {
     fn directories(&mut self, root: &ChunkId) -> Result<()> {
         let spot = self.selection.at_the_top();
         let mut trail = self.selection.trail();
-        let mut stack = vec![Pending { tree: *root, directory: ROOT, above: trail.len(), spot }];
-        while let Some(Pending { tree, directory, above, spot }) = stack.pop() {
+        let mut stack = vec![Pending { tree: *root, directory: ROOT, path_bytes_above: trail.len(), spot }];
+        while let Some(Pending { tree, directory, path_bytes_above, spot }) = stack.pop() {
             if directory != ROOT {
-                trail.turn_to(above, self.target.folders.name(directory).to_bytes());
+                trail.turn_to(path_bytes_above, self.target.folders.name(directory).to_bytes());
             }
             let prefix = trail.len();
             let mut place = Place { directory, trail, prefix, spot, listing: Listing::default() };
@@ -178,7 +178,12 @@ impl Walk<'_, '_> {
         if let NodeKind::Directory { tree } = node.kind {
             let spot = self.selection.below(&place.spot, &node.name, picked);
             let number = self.target.directory(above, node, picked == Picked::All, self.run)?;
-            return Ok(number.map(|directory| Pending { tree, directory, above: place.prefix, spot }));
+            return Ok(number.map(|directory| Pending {
+                tree,
+                directory,
+                path_bytes_above: place.prefix,
+                spot,
+            }));
         }
         if picked != Picked::All {
             return Ok(None);
@@ -208,7 +213,7 @@ impl Walk<'_, '_> {
     }
 
     /// Makes an entry that is no directory.
-    fn make(&mut self, above: usize, node: Node, group: Option<usize>) -> Result<()> {
+    fn make(&mut self, above: DirectoryNumber, node: Node, group: Option<LinkGroup>) -> Result<()> {
         match self.target.room(above, &node, self.run)? {
             Room::Free => {}
             Room::Kept(identity) => {
@@ -233,7 +238,7 @@ impl Walk<'_, '_> {
 
     /// Plans a file. One whose list of parts can't be read is skipped; what is planned of it
     /// isn't written.
-    fn file(&mut self, above: usize, node: Node, group: Option<usize>) -> Result<()> {
+    fn file(&mut self, above: DirectoryNumber, node: Node, group: Option<LinkGroup>) -> Result<()> {
         let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
         let (size, content, start) = (*size, content.clone(), extents.content_start());
         let (layout, dry_run) = (self.trees.layout(size, &content, extents), self.options.dry_run);
@@ -249,7 +254,7 @@ impl Walk<'_, '_> {
                     number = self.run_plan_within(number)?;
                     // What is planned of a file that was given up is written nowhere, and it may claim to be
                     // of any length.
-                    if self.plan.files[number as usize].was_given_up() {
+                    if self.plan.file(number).was_given_up() {
                         return Err(FrameCache::missing(&chunk.id));
                     }
                 }
@@ -271,7 +276,7 @@ impl Walk<'_, '_> {
             Ok(()) => {}
             // One that was given up before isn't told of again.
             Err(error) if is_local(&error) => {
-                write::give_up_file(&self.plan.files[number as usize], self.target, &error, self.run);
+                write::give_up_file(self.plan.file(number), self.target, &error, self.run);
             }
             Err(error) => return Err(error),
         }
@@ -285,11 +290,11 @@ impl Walk<'_, '_> {
 
     /// Runs what is planned so far of a large file, and goes on with the file in a new plan.
     /// Returns its number there.
-    fn run_plan_within(&mut self, number: u32) -> Result<u32> {
+    fn run_plan_within(&mut self, number: FileNumber) -> Result<FileNumber> {
         let mut plan = std::mem::take(&mut self.plan);
-        plan.files[number as usize].continues = true;
+        plan.file_mut(number).continues = true;
         write::run(&mut plan, self.target, self.data, self.options, self.run)?;
-        let mut file = plan.files.swap_remove(number as usize);
+        let mut file = plan.take_file(number);
         file.continues = false;
         Ok(self.plan.begin_file(file))
     }

@@ -54,7 +54,7 @@ fn run_all(
     let nowhere = plan.locate(frames.index(), run.pool())?;
     if options.dry_run {
         for part in nowhere {
-            give_up_file(&plan.files[part.file as usize], target, &FrameCache::missing(&part.id), run);
+            give_up_file(plan.file(part.file), target, &FrameCache::missing(&part.id), run);
         }
         for file in plan.files.iter().filter(|file| !file.continues && !lock(&file.state).failed) {
             target.count_file(file.size);
@@ -299,7 +299,7 @@ impl Writing<'_, '_> {
     /// two threads get in each other's way there.
     fn end_of_batch(&self, parts: &[Part]) -> usize {
         let Some(last) = parts.get(PARTS_AT_ONCE) else { return parts.len() };
-        let directory = |part: &Part| self.plan.files[part.file as usize].directory;
+        let directory = |part: &Part| self.plan.file(part.file).directory;
         let near = &parts[PARTS_AT_ONCE..parts.len().min(2 * PARTS_AT_ONCE)];
         let is_next_one = |part: &Part| directory(part) != directory(last);
         let found = near.iter().position(is_next_one).map(|more| PARTS_AT_ONCE + more);
@@ -311,7 +311,7 @@ impl Writing<'_, '_> {
 
     fn write_by_file(&self, parts: &[Part], plain: &[u8]) -> Result<()> {
         for parts in parts.chunk_by(|a, b| a.file == b.file) {
-            self.write(&self.plan.files[parts[0].file as usize], parts, plain)?;
+            self.write(self.plan.file(parts[0].file), parts, plain)?;
         }
         Ok(())
     }
@@ -368,7 +368,7 @@ impl Writing<'_, '_> {
         let Some(handle) = state.handle.as_ref() else { return Ok(()) };
         write_runs(handle, parts, plain)?;
         self.run.count(0, bytes_of(parts));
-        state.written += parts.len() as u32;
+        state.written += parts.len() as u64;
         if state.written == file.parts && !file.continues {
             let problems = self.target.complete_file(file, handle, temporary)?;
             state.temporary = None;
@@ -383,7 +383,7 @@ impl Writing<'_, '_> {
 
     /// Writes a file of which all is here, if it can be made without a name. Returns whether it could.
     fn write_whole(&self, file: &FilePlan, parts: &[Part], plain: &[u8]) -> Result<bool, Denied> {
-        if parts.len() as u64 != u64::from(file.parts) || file.continues {
+        if parts.len() as u64 != file.parts || file.continues {
             return Ok(false);
         }
         let Some(handle) = self.target.create_nameless(file)? else { return Ok(false) };
@@ -416,7 +416,7 @@ impl Writing<'_, '_> {
             return Err(error);
         }
         for part in parts {
-            let file = &self.plan.files[part.file as usize];
+            let file = self.plan.file(part.file);
             let was_open = lock(&file.state).handle.is_some();
             give_up_file(file, self.target, &error, self.run);
             if was_open {
