@@ -25,21 +25,21 @@ const DRAWS_MAX: usize = 100;
 
 /// What is to happen to an entry of the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum Action {
     /// It is written.
-    Free,
+    Write,
     /// It is there already, as it is to be.
-    Kept(Identity),
+    Keep(Identity),
     /// What is there is left alone.
-    Left,
-    /// It can't be written, and that was said.
-    Denied,
+    Leave,
+    /// It can't be written; an event has said so.
+    Failed,
 }
 
 /// What became of a further name.
 #[derive(Debug)]
 pub enum Linked {
-    /// It is one, or it can't be restored, and that was said.
+    /// It is made, or it can't be restored and an event has said so.
     Done,
     /// Files can't have two names there, or not these two.
     Impossible(String),
@@ -47,41 +47,46 @@ pub enum Linked {
 
 impl Target<'_> {
     /// Whether an entry is to be written. One that is kept gets the metadata that it lacks.
-    pub fn room(&mut self, above: DirectoryNumber, node: &Node, run: &RunContext) -> Result<Room> {
-        let room = self.make(above).and_then(|()| self.look(above, node, run));
-        match room {
-            Ok(room) => Ok(room),
-            Err(denied) => self.fatal_or_skip(above, &node.name, denied, run).map(|()| Room::Denied),
+    pub fn action_for(&mut self, above: DirectoryNumber, node: &Node, run: &RunContext) -> Result<Action> {
+        let action = self.make(above).and_then(|()| self.look(above, node, run));
+        match action {
+            Ok(action) => Ok(action),
+            Err(denied) => self.fatal_or_skip(above, &node.name, denied, run).map(|()| Action::Failed),
         }
     }
 
     /// Makes the directory of an entry. Returns whether it could.
-    pub fn way_is_made(&mut self, above: DirectoryNumber, name: &[u8], run: &RunContext) -> Result<bool> {
+    pub fn make_directory_of(
+        &mut self,
+        above: DirectoryNumber,
+        name: &[u8],
+        run: &RunContext,
+    ) -> Result<bool> {
         match self.make(above) {
             Ok(()) => Ok(true),
             Err(denied) => self.fatal_or_skip(above, name, denied, run).map(|()| false),
         }
     }
 
-    fn look(&self, above: DirectoryNumber, node: &Node, run: &RunContext) -> Result<Room, Denied> {
+    fn look(&self, above: DirectoryNumber, node: &Node, run: &RunContext) -> Result<Action, Denied> {
         if !self.has_others(above) || self.overwrite == Overwrite::Refuse {
-            return Ok(Room::Free);
+            return Ok(Action::Write);
         }
         let handle = self.handle(above)?;
         let name = c_name(&node.name)?;
         let stat = match meta::stat(handle.as_fd(), &name) {
-            Err(Errno::NOENT) => return Ok(Room::Free),
+            Err(Errno::NOENT) => return Ok(Action::Write),
             other => other?,
         };
         if self.overwrite == Overwrite::Never {
             self.counts.unchanged.fetch_add(1, Ordering::Relaxed);
-            return Ok(Room::Left);
+            return Ok(Action::Leave);
         }
         if self.overwrite == Overwrite::IfChanged && is_same(&stat, node) {
             return self.keep(above, &handle, &name, &stat, node, run);
         }
         // It is replaced when what replaces it is complete, and not before.
-        if meta::file_type(&stat) == FileType::Directory { Err(Denied::DIRECTORY) } else { Ok(Room::Free) }
+        if meta::file_type(&stat) == FileType::Directory { Err(Denied::DIRECTORY) } else { Ok(Action::Write) }
     }
 
     /// A file whose content is taken to be right.
@@ -93,14 +98,14 @@ impl Target<'_> {
         seen: &Stat,
         node: &Node,
         run: &RunContext,
-    ) -> Result<Room, Denied> {
+    ) -> Result<Action, Denied> {
         let identity = Identity::of(seen);
         let (given, owner) = (self.given(node), self.owner(node));
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
             Ok(file) => file,
-            // What can't be looked at is written: then it is as it should be.
-            Err(Errno::ACCESS) => return Ok(Room::Free),
+            // A file that can't be opened can't be compared, so it is written again.
+            Err(Errno::ACCESS) => return Ok(Action::Write),
             Err(error) => return Err(error.into()),
         };
         let stat = rustix::fs::fstat(&file)?;
@@ -108,17 +113,17 @@ impl Target<'_> {
             return Err(Denied::REPLACED);
         }
         let privileged = rustix::process::geteuid().is_root();
-        // What has other names may be someone else's file too, that a link has brought here.
+        // A file with other names may be one of another user, to which a link was made here.
         if self.options.dry_run || stat.st_nlink > 1 {
-            // What can't be looked at is written: then it is as it should be.
+            // A file whose attributes can't be read can't be compared, so it is written again.
             let is_right = meta::xattrs_of(&file).all().is_ok_and(|xattrs| {
                 compare::differences(&stat, &xattrs, &given, owner, privileged).is_empty()
             });
             if !is_right {
-                return Ok(Room::Free);
+                return Ok(Action::Write);
             }
             self.counts.unchanged.fetch_add(1, Ordering::Relaxed);
-            return Ok(Room::Kept(identity));
+            return Ok(Action::Keep(identity));
         }
         let corrected = apply::put_right(file.as_fd(), &stat, &given, owner);
         let count = if corrected.anything { &self.counts.corrected } else { &self.counts.unchanged };
@@ -126,7 +131,7 @@ impl Target<'_> {
         for problem in corrected.problems {
             self.skipped(above, &node.name, problem, run);
         }
-        Ok(Room::Kept(identity))
+        Ok(Action::Keep(identity))
     }
 
     /// Makes a file under a name that says that it isn't complete.
@@ -139,8 +144,8 @@ impl Target<'_> {
         Ok((made, temporary))
     }
 
-    /// Makes a file that has no name yet; nothing where it couldn't get one, or where it may have to replace
-    /// something.
+    /// Makes a file that has no name yet. `None` where it couldn't be given one later, or where it may have to
+    /// replace something.
     pub fn create_nameless(&self, file: &FilePlan) -> Result<Option<OwnedFd>, Denied> {
         if self.replaces(file.directory) || !self.makes_nameless.load(Ordering::Relaxed) {
             return Ok(None);
@@ -157,8 +162,8 @@ impl Target<'_> {
         Ok(made.ok())
     }
 
-    /// Gives a complete file that has no name its metadata and its name. Returns what couldn't be given;
-    /// nothing if the name couldn't.
+    /// Gives a complete file that has no name its metadata and its name. Returns which metadata couldn't be
+    /// given; `None` if it couldn't get its name.
     pub fn complete_nameless(
         &self,
         file: &FilePlan,
@@ -185,15 +190,15 @@ impl Target<'_> {
             }
         }
         self.count_dropped(node, &given);
-        self.is_first(file, &stat);
+        self.record_first(file, &stat);
         Ok(Some(problems))
     }
 
     /// Says that a file is the first name of its group of links.
-    fn is_first(&self, file: &FilePlan, stat: &Stat) {
+    fn record_first(&self, file: &FilePlan, stat: &Stat) {
         if let Some(group) = file.group {
             let identity = Some(Identity::of(stat));
-            self.set_first(
+            self.set_first_name(
                 group,
                 First { directory: file.directory, name: file.node.name.clone(), identity },
             );
@@ -241,7 +246,7 @@ impl Target<'_> {
         let problems = apply::apply_to_open(handle.as_fd(), &self.give(node), owner, foreign, Some(&stat));
         let directory = self.handle(file.directory)?;
         self.place(file.directory, &directory, temporary, &node.name)?;
-        self.is_first(file, &stat);
+        self.record_first(file, &stat);
         Ok(problems)
     }
 
@@ -280,7 +285,7 @@ impl Target<'_> {
         state.handle = None;
         let Some(temporary) = state.temporary.take() else { return };
         if let Ok(handle) = self.handle(directory) {
-            // If this fails too, the next restore that goes on with this one removes it.
+            // If this fails too, a restore that resumes this one removes it.
             let _ = rustix::fs::unlinkat(&*handle, self.temporary.name(temporary), AtFlags::empty());
         }
     }
@@ -298,7 +303,7 @@ impl Target<'_> {
             Ok((identity, problems)) => {
                 self.counts.others.fetch_add(1, Ordering::Relaxed);
                 if let Some(group) = group {
-                    self.set_first(group, First { directory: above, name: node.name.clone(), identity });
+                    self.set_first_name(group, First { directory: above, name: node.name.clone(), identity });
                 }
                 for problem in problems {
                     self.skipped(above, &node.name, problem, run);
@@ -317,14 +322,15 @@ impl Target<'_> {
         let directory = self.handle(above)?;
         let name = c_name(&node.name)?;
         match create_special(&directory, &name, node) {
-            Ok(()) => self.dress(above, &directory, &name, node),
+            Ok(()) => self.apply_to_special(above, &directory, &name, node),
             Err(Errno::EXIST) if self.replaces(above) => {
                 let ((), temporary) =
                     self.under_temporary_name(|name| create_special(&directory, name, node))?;
                 let temporary_name = self.temporary.name(temporary);
-                let done = self.dress(above, &directory, &temporary_name, node).and_then(|dressed| {
-                    self.place(above, &directory, temporary, &node.name).map(|()| dressed)
-                });
+                let done =
+                    self.apply_to_special(above, &directory, &temporary_name, node).and_then(|applied| {
+                        self.place(above, &directory, temporary, &node.name).map(|()| applied)
+                    });
                 done.inspect_err(|_| {
                     let _ = rustix::fs::unlinkat(&*directory, &temporary_name, AtFlags::empty());
                 })
@@ -335,7 +341,7 @@ impl Target<'_> {
     }
 
     /// Gives what was just made under a name its metadata.
-    fn dress(
+    fn apply_to_special(
         &self,
         above: DirectoryNumber,
         directory: &OwnedFd,
@@ -430,12 +436,12 @@ impl Target<'_> {
         }
     }
 
-    /// Whether a directory takes names for one that differ in upper and lower case only.
+    /// Whether a directory doesn't distinguish upper and lower case.
     pub fn ignores_case(&mut self, number: DirectoryNumber) -> bool {
         if self.options.dry_run || self.make(number).is_err() {
             return false;
         }
-        let find_out = || -> Result<bool, Denied> {
+        let probe = || -> Result<bool, Denied> {
             let handle = self.handle(number)?;
             let (file, temporary) = self.create_file(number)?;
             let name = self.temporary.name(temporary);
@@ -446,7 +452,7 @@ impl Target<'_> {
             Ok(is_one)
         };
         // Where nothing can be made, nothing is overwritten either.
-        *self.directories[number.0].ignores_case.get_or_init(|| find_out().unwrap_or(false))
+        *self.directories[number.0].ignores_case.get_or_init(|| probe().unwrap_or(false))
     }
 }
 

@@ -25,7 +25,7 @@ pub const ROOT: DirectoryNumber = DirectoryNumber(0);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DirectoryNumber(pub(super) usize);
 
-/// Which entry it is, whatever its name.
+/// The identity of an entry, which doesn't depend on its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     device: u64,
@@ -64,7 +64,7 @@ struct Climb {
     /// How far up it has come,
     up: DirectoryNumber,
     /// in this many steps.
-    ups: usize,
+    steps_up: usize,
     /// How far up from the other one.
     to: DirectoryNumber,
 }
@@ -75,7 +75,7 @@ impl Climb {
     fn meets(&mut self, list: &[Folder]) -> bool {
         if self.up > self.to {
             self.up = list[self.up.0].above;
-            self.ups += 1;
+            self.steps_up += 1;
         } else {
             self.to = list[self.to.0].above;
         }
@@ -98,9 +98,9 @@ impl Folders {
     }
 
     /// Takes back what was added last.
-    pub fn take_back(&mut self) {
+    pub fn remove_last(&mut self) {
         self.list.pop();
-        self.kept().pop(&DirectoryNumber(self.list.len()));
+        self.cached().pop(&DirectoryNumber(self.list.len()));
     }
 
     /// The number of the directory that this one is in.
@@ -138,7 +138,7 @@ impl Folders {
     /// The handle of a directory that is there: the very one that was opened first.
     pub fn handle(&self, number: DirectoryNumber) -> Result<Arc<OwnedFd>, Denied> {
         let root = self.root.as_ref().ok_or(Errno::BADF)?;
-        let mut climb = self.last_used().map(|from| Climb { from, up: from, ups: 0, to: number });
+        let mut climb = self.last_used().map(|from| Climb { from, up: from, steps_up: 0, to: number });
         // What has to be opened, the last first.
         let mut way = Vec::new();
         let mut at = number;
@@ -146,11 +146,11 @@ impl Folders {
             if at == ROOT {
                 break Arc::clone(root);
             }
-            if let Some(handle) = self.kept().get(&at) {
+            if let Some(handle) = self.cached().get(&at) {
                 break Arc::clone(handle);
             }
-            // From the one that was used last it may be less far, as on the way up from deep below. Both
-            // ways are looked at step by step, so that neither is walked for longer than the other takes.
+            // The directory that was used last may be nearer than the root, as on the way up from a deep one.
+            // Both ways are followed step by step, so that neither is followed further than the shorter one.
             if climb.as_mut().is_some_and(|climb| climb.meets(&self.list))
                 && let Some((met, handle)) = climb.take().and_then(|climb| self.climb(&climb, root))
             {
@@ -167,23 +167,23 @@ impl Folders {
             if *folder.identity.get_or_init(|| found) != found {
                 return Err(Denied::REPLACED);
             }
-            self.kept().put(number, Arc::clone(&opened));
+            self.cached().put(number, Arc::clone(&opened));
             handle = opened;
         }
         Ok(handle)
     }
 
     fn last_used(&self) -> Option<DirectoryNumber> {
-        self.kept().iter().next().map(|(number, _)| *number)
+        self.cached().iter().next().map(|(number, _)| *number)
     }
 
     /// Opens the directories above one another, from one whose handle is kept. Each has to be the one that
     /// was opened there before: a program that moves a directory changes what is above it. `None` if one of
     /// them can't be opened, or is another directory.
     fn climb(&self, climb: &Climb, root: &Arc<OwnedFd>) -> Option<(DirectoryNumber, Arc<OwnedFd>)> {
-        let mut handle = Arc::clone(self.kept().get(&climb.from)?);
+        let mut handle = Arc::clone(self.cached().get(&climb.from)?);
         let mut at = climb.from;
-        for _ in 0..climb.ups {
+        for _ in 0..climb.steps_up {
             at = self.list[at.0].above;
             if at == ROOT {
                 return Some((at, Arc::clone(root)));
@@ -192,7 +192,7 @@ impl Folders {
             if self.list[at.0].identity.get() != Some(&Identity::of_open(&*opened).ok()?) {
                 return None;
             }
-            self.kept().put(at, Arc::clone(&opened));
+            self.cached().put(at, Arc::clone(&opened));
             handle = opened;
         }
         Some((at, handle))
@@ -209,12 +209,12 @@ impl Folders {
         way
     }
 
-    fn kept(&self) -> MutexGuard<'_, LruCache<DirectoryNumber, Arc<OwnedFd>>> {
+    fn cached(&self) -> MutexGuard<'_, LruCache<DirectoryNumber, Arc<OwnedFd>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One that may be passed and not read is opened for what is below it.
+/// A directory that may be searched and not read is opened for what is below it.
 fn open(above: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     match dir::open_directory(above, name) {
         Err(Errno::ACCESS) => dir::open_directory_as(above, name, Opening::Reached),
@@ -291,7 +291,7 @@ mod tests {
         let above = path_of(&root, level - 1);
         fs::rename(above.join("d"), above.join("moved")).expect("it can be moved");
         fs::create_dir(above.join("d")).expect("it can be made");
-        folders.kept().clear();
+        folders.cached().clear();
         assert!(
             matches!(folders.handle(DirectoryNumber(level)), Err(Denied::Because(_))),
             "another one has its place"
@@ -327,7 +327,7 @@ mod tests {
                 swaps
             });
             for _ in 0..300 {
-                folders.kept().clear();
+                folders.cached().clear();
                 // Down, and back up past what is swapped.
                 let _ = folders.handle(DirectoryNumber(level + HANDLES.get() / 2));
                 for number in (level - 3..level + 3).rev() {

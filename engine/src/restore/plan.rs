@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
-use keepfast_format::limits;
+use keepfast_format::limits as format_limits;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::pack::FrameEntry;
 
@@ -74,7 +74,7 @@ impl FilePlan {
         }
     }
 
-    /// Whether a part of it couldn't be had.
+    /// Whether a part of it couldn't be read or written.
     pub fn was_given_up(&self) -> bool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).failed
     }
@@ -113,21 +113,21 @@ pub struct RestorePlan {
     pub parts: Vec<Part>,
 }
 
-/// How frames are read together.
+/// How many neighbouring frames are read at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
+pub struct ReadLimits {
     /// Up to this many bytes are asked for at once, or one frame.
     pub bytes: u64,
-    /// Bytes between two frames that are rather read than left out.
+    /// Up to this many bytes between two frames are read and thrown away, to save another request.
     pub gap_bytes: u64,
 }
 
-impl Reading {
-    /// From a disk, that answers at once.
+impl ReadLimits {
+    /// For a disk, which answers at once.
     pub const NEAR: Self = Self { bytes: 4 << 20, gap_bytes: 0 };
-    /// From a store that takes its time for each answer, and wants to be paid for it: a pack at
-    /// once, since its frames are opened as they come.
-    pub const FAR: Self = Self { bytes: limits::PACK_STORED_BYTES_MAX, gap_bytes: 1 << 20 };
+    /// For a store in which each request takes long and costs money: a whole pack at once, since its frames
+    /// are opened as they arrive.
+    pub const FAR: Self = Self { bytes: format_limits::PACK_STORED_BYTES_MAX, gap_bytes: 1 << 20 };
 }
 
 /// One read from a pack: neighbouring frames, and the parts that are in them.
@@ -171,8 +171,8 @@ impl RestorePlan {
         self.parts.push(Part { location, file, at, from, take, id: chunk.id });
     }
 
-    /// Looks up where the parts' chunks are. Parts of chunks that are nowhere are returned, and
-    /// aren't in the plan any more.
+    /// Looks up where the parts' chunks are. Parts whose chunks the index doesn't have are removed from the
+    /// plan and returned.
     pub fn locate(&mut self, index: &Index, pool: &Pool) -> Result<Vec<Part>> {
         let found = index.locate_all(self.parts.iter().map(Part::wanted).collect(), pool)?;
         let mut lost = Vec::new();
@@ -203,7 +203,7 @@ impl RestorePlan {
     /// looks up a frame of a pack.
     pub fn reads(
         &mut self,
-        reading: Reading,
+        limits: ReadLimits,
         mut frame: impl FnMut(u32, u32) -> Result<FrameEntry>,
         pool: &Pool,
     ) -> Result<Vec<FrameRead>> {
@@ -221,7 +221,7 @@ impl RestorePlan {
                 }
                 let next = frame(place.pack, place.frame)?;
                 let next_end = u64::from(next.offset) + u64::from(next.sealed_bytes);
-                if u64::from(next.offset) - end <= reading.gap_bytes && next_end - start <= reading.bytes {
+                if u64::from(next.offset) - end <= limits.gap_bytes && next_end - start <= limits.bytes {
                     end = next_end;
                     read.frames.end = place.frame + 1;
                     read.parts.end = index + 1;
@@ -280,7 +280,7 @@ impl<'e> Places<'e> {
 #[cfg(test)]
 mod tests {
     use super::super::folders::ROOT;
-    use super::{FilePlan, Part, Places, Reading, RestorePlan};
+    use super::{FilePlan, Part, Places, ReadLimits, RestorePlan};
     use crate::repo::Location;
     use crate::run::Pool;
     use keepfast_format::content::Content;
@@ -304,7 +304,7 @@ mod tests {
     }
 
     /// Plans one file of parts in these frames of one pack with frames of a MiB.
-    fn reads_of(frames: &[u32], reading: Reading) -> Vec<std::ops::Range<u32>> {
+    fn reads_of(frames: &[u32], limits: ReadLimits) -> Vec<std::ops::Range<u32>> {
         let kind = NodeKind::File { size: 0, content: Content::empty(), extents: Extents::Dense };
         let node = Node {
             name: Vec::new(),
@@ -325,7 +325,7 @@ mod tests {
         let entry = |_, frame: u32| {
             Ok(FrameEntry { offset: 200 + (frame << 20), sealed_bytes: 1 << 20, plain_bytes: 9, chunks: 1 })
         };
-        let reads = plan.reads(reading, entry, &Pool::new(1)).expect("all frames are known");
+        let reads = plan.reads(limits, entry, &Pool::new(1)).expect("all frames are known");
         assert_eq!(reads.iter().map(|read| read.parts.len()).sum::<usize>(), frames.len());
         reads.into_iter().map(|read| read.frames).collect()
     }
@@ -333,9 +333,9 @@ mod tests {
     #[test]
     fn neighbouring_frames_are_read_together_and_small_gaps_too_where_answers_take_long() {
         let frames = [0, 0, 1, 3, 4, 7, 8, 9, 10, 11];
-        assert_eq!(reads_of(&frames, Reading::NEAR), [0..2, 3..5, 7..11, 11..12]);
-        assert_eq!(reads_of(&frames, Reading::FAR), [0..5, 7..12]);
-        let limited = Reading { bytes: 4 << 20, ..Reading::FAR };
+        assert_eq!(reads_of(&frames, ReadLimits::NEAR), [0..2, 3..5, 7..11, 11..12]);
+        assert_eq!(reads_of(&frames, ReadLimits::FAR), [0..5, 7..12]);
+        let limited = ReadLimits { bytes: 4 << 20, ..ReadLimits::FAR };
         assert_eq!(reads_of(&frames, limited), [0..4, 4..5, 7..11, 11..12]);
     }
 }

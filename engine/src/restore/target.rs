@@ -1,7 +1,7 @@
-//! The directory that is restored into. Everything in it is reached from its handle by
-//! names that are no links, so that nothing outside of it can be written to. Directories of other
-//! users are taken over while something is restored into them, so that no one changes what a name
-//! stands for; they get what is theirs in the end.
+//! The directory that is restored into. Everything in it is reached from its handle by names that aren't
+//! symbolic links, so nothing outside of it can be written to. A directory of another user belongs to root
+//! while something is restored into it, so that the user can't replace what a name stands for; it gets its
+//! owner back at the end.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ pub struct Target<'a> {
 /// A directory that is restored into, or may be.
 #[derive(Default)]
 pub struct Directory {
-    /// What it is to become at the end, but for its name; none for a target that was there before.
+    /// The metadata that it gets at the end; `None` for a target that was there before.
     pub(super) node: Option<Node>,
     /// Whether it is there.
     pub(super) made: bool,
@@ -57,14 +57,14 @@ pub struct Directory {
     /// Whether what is made in it inherits an access list.
     pub(super) hands_down: bool,
     /// Whether it or one above it is on another file system than the target.
-    pub(super) elsewhere: bool,
-    /// Whose it was before it was taken over, and its mode.
-    before: Option<Before>,
-    /// Whether it takes names for one that differ in upper and lower case.
+    pub(super) on_other_file_system: bool,
+    /// Its owner and mode before it was taken over.
+    before: Option<FormerOwner>,
+    /// Whether it doesn't distinguish upper and lower case.
     pub(super) ignores_case: OnceLock<bool>,
 }
 
-struct Before {
+struct FormerOwner {
     uid: u32,
     mode: u32,
 }
@@ -135,7 +135,7 @@ impl<'a> Target<'a> {
             firsts: Mutex::default(),
         };
         if let Some(root) = root.filter(|_| !options.dry_run) {
-            target.enter(ROOT, root.as_fd()).map_err(EngineError::file(&options.target))?;
+            target.take_over(ROOT, root.as_fd()).map_err(EngineError::file(&options.target))?;
         }
         Ok(target)
     }
@@ -164,7 +164,7 @@ impl<'a> Target<'a> {
             self.directories.push(Directory { node: Some(node), ..Directory::default() });
             let made = if make { self.make(number) } else { Ok(()) };
             made.map(|()| number).inspect_err(|_| {
-                self.folders.take_back();
+                self.folders.remove_last();
                 self.directories.pop();
             })
         });
@@ -188,7 +188,7 @@ impl<'a> Target<'a> {
     fn make_one(&mut self, number: DirectoryNumber) -> Result<(), Denied> {
         let above = self.folders.above(number);
         if self.options.dry_run {
-            return self.look_for(number, above);
+            return self.look_for_existing(number, above);
         }
         let handle = self.folders.handle(above)?;
         let name = self.folders.name(number);
@@ -209,9 +209,9 @@ impl<'a> Target<'a> {
         }
         let opened = self.folders.handle(number)?;
         self.directories[number.0].fresh = fresh;
-        self.directories[number.0].elsewhere = self.directories[above.0].elsewhere;
+        self.directories[number.0].on_other_file_system = self.directories[above.0].on_other_file_system;
         if !fresh {
-            self.enter(number, opened.as_fd())?;
+            self.take_over(number, opened.as_fd())?;
         } else if self.directories[above.0].hands_down {
             apply::disinherit(opened.as_fd())?;
         }
@@ -220,12 +220,13 @@ impl<'a> Target<'a> {
     }
 
     /// In a dry run: whether a directory is there.
-    fn look_for(&mut self, number: DirectoryNumber, above: DirectoryNumber) -> Result<(), Denied> {
+    fn look_for_existing(&mut self, number: DirectoryNumber, above: DirectoryNumber) -> Result<(), Denied> {
         let mut absent = self.directories[above.0].absent;
         if !absent {
             match self.folders.handle(number) {
                 Ok(handle) => {
-                    self.directories[number.0].elsewhere = self.is_elsewhere(number, handle.as_fd())
+                    self.directories[number.0].on_other_file_system =
+                        self.is_on_other_file_system(number, handle.as_fd())
                 }
                 Err(Denied::System(Errno::NOTDIR | Errno::LOOP)) if self.overwrite == Overwrite::Never => {
                     return Err(Errno::EXIST.into());
@@ -239,9 +240,9 @@ impl<'a> Target<'a> {
     }
 
     /// Looks at a directory that was there before, and takes it over.
-    fn enter(&mut self, number: DirectoryNumber, handle: BorrowedFd<'_>) -> Result<(), Denied> {
+    fn take_over(&mut self, number: DirectoryNumber, handle: BorrowedFd<'_>) -> Result<(), Denied> {
         self.directories[number.0].hands_down = apply::hands_down(handle);
-        self.directories[number.0].elsewhere = self.is_elsewhere(number, handle);
+        self.directories[number.0].on_other_file_system = self.is_on_other_file_system(number, handle);
         if number == ROOT && self.directories[ROOT.0].node.is_some() && self.directories[ROOT.0].hands_down {
             apply::disinherit(handle)?;
             self.directories[ROOT.0].hands_down = false;
@@ -255,10 +256,10 @@ impl<'a> Target<'a> {
         if is_ours && (is_sticky || stat.st_mode & 0o022 == 0) {
             return Ok(());
         }
-        let before = Before { uid: stat.st_uid, mode: stat.st_mode & 0o7777 };
-        // Who may read it now may do so: the others have work to do too.
+        let before = FormerOwner { uid: stat.st_uid, mode: stat.st_mode & 0o7777 };
+        // Users that may read it can still do so meanwhile.
         let mode = Mode::from_raw_mode((before.mode & 0o7755) | 0o700);
-        // Where a file system has no owners, nothing is gained and nothing is lost.
+        // A file system without owners can't be protected so; the restore goes on without.
         if rustix::fs::fchown(handle, Some(Uid::ROOT), None::<Gid>).is_ok() {
             self.directories[number.0].before = Some(before);
             rustix::fs::fchmod(handle, mode)?;
@@ -266,12 +267,12 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    fn is_elsewhere(&self, number: DirectoryNumber, handle: BorrowedFd<'_>) -> bool {
+    fn is_on_other_file_system(&self, number: DirectoryNumber, handle: BorrowedFd<'_>) -> bool {
         if number == ROOT || !self.options.delete {
             return false;
         }
         let above = self.folders.above(number);
-        self.directories[above.0].elsewhere
+        self.directories[above.0].on_other_file_system
             || self.folders.handle(above).is_ok_and(|above| mounts::differ(above.as_fd(), handle))
     }
 
@@ -316,7 +317,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Whose an entry becomes.
+    /// The owner that an entry gets.
     pub fn owner(&self, node: &Node) -> Owner {
         Owner {
             uid: self.users.get(&node.uid).copied().unwrap_or(node.uid),
@@ -330,7 +331,7 @@ impl<'a> Target<'a> {
     }
 
     /// Says that a group of links has its first name.
-    pub(super) fn set_first(&self, group: LinkGroup, first: First) {
+    pub(super) fn set_first_name(&self, group: LinkGroup, first: First) {
         self.firsts().entry(group).or_insert(first);
     }
 
@@ -409,7 +410,7 @@ impl<'a> Target<'a> {
         dirs
     }
 
-    /// Gives all directories that were taken over back as they were: the restore has failed.
+    /// Gives all directories that were taken over their owners back: the restore has failed.
     pub fn abandon(&mut self) {
         self.deepest_first().for_each(|number| self.give_back(number));
     }
@@ -422,7 +423,7 @@ impl<'a> Target<'a> {
     fn give_back(&self, number: DirectoryNumber) {
         let Some(before) = &self.directories[number.0].before else { return };
         if let Ok(handle) = self.handle(number) {
-            // It was possible a moment ago. If it isn't now, nothing else can be done.
+            // It was possible when the directory was taken over. If it isn't now, nothing else can be done.
             let _ = rustix::fs::fchown(&*handle, Some(Uid::from_raw(before.uid)), None::<Gid>);
             let _ = rustix::fs::fchmod(&*handle, Mode::from_raw_mode(before.mode));
         }

@@ -28,27 +28,27 @@ use crate::run::{Event, RunContext};
 pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> Result<u64> {
     let target = comparison.target;
     let mut files_right = 0;
-    // With numbers of their own: these directories were opened afresh.
+    // Numbered on their own, since all directories are opened again.
     let mut folders =
         Folders::new(Some(target.handle(ROOT).map_err(EngineError::file(&target.options.target))?));
-    let mut trail = comparison.selection.trail();
-    let mut stack = vec![(*root, ROOT, trail.len(), comparison.selection.at_the_top())];
-    while let Some((tree, number, above, spot)) = stack.pop() {
+    let mut path_buffer = comparison.selection.path();
+    let mut stack = vec![(*root, ROOT, path_buffer.len(), comparison.selection.at_the_top())];
+    while let Some((tree, number, above, selected)) = stack.pop() {
         if number != ROOT {
-            trail.turn_to(above, folders.name(number).to_bytes());
+            path_buffer.turn_to(above, folders.name(number).to_bytes());
         }
-        let prefix = trail.len();
+        let path_bytes = path_buffer.len();
         let handle = match folders.handle(number) {
             Ok(handle) => handle,
-            // Said of the directory itself.
+            // The directory itself was reported.
             Err(_) => continue,
         };
         let read = comparison.trees.for_each_node(&tree, &mut |node| {
             if run.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
-            let path = trail.of_entry(prefix, &node.name);
-            let Some(picked) = comparison.selection.pick(path, &node, &spot) else { return Ok(()) };
+            let path = path_buffer.of_entry(path_bytes, &node.name);
+            let Some(picked) = comparison.selection.pick(path, &node, &selected) else { return Ok(()) };
             let tree = if let NodeKind::Directory { tree } = &node.kind { Some(*tree) } else { None };
             let left_out = target.options.no_privileges && privileges::is_device(&node);
             if left_out || (tree.is_none() && picked != Picked::All) {
@@ -71,12 +71,17 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
                 let below = folders.add(number, &node.name).map_err(|error| {
                     EngineError::file(target.whole_path(ROOT, &node.name))(Denied::from(error))
                 })?;
-                stack.push((tree, below, prefix, comparison.selection.below(&spot, &node.name, picked)));
+                stack.push((
+                    tree,
+                    below,
+                    path_bytes,
+                    comparison.selection.below(&selected, &node.name, picked),
+                ));
             }
             Ok(())
         });
         match read {
-            // What can't be read of a directory wasn't restored, and that was said.
+            // What can't be read of a directory wasn't restored, and was reported then.
             Err(error) if is_local(&error) => {}
             other => other?,
         }
@@ -207,7 +212,7 @@ fn look(directory: BorrowedFd<'_>, node: &Node) -> Result<Option<Found>, Errno> 
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(directory, &name, flags, Mode::empty())?;
-    // What was looked at and what was opened are one.
+    // The entry may have been replaced between the two calls.
     let again = rustix::fs::fstat(&opened)?;
     if Identity::of(&again) != Identity::of(&stat) {
         return Ok(None);
