@@ -204,7 +204,11 @@ impl<'p> Machine<'p> {
         let mut files = read_tree(&source);
         change(&mut files, &mut |limit| self.process.below(limit));
         // Nothing else but the time may tell the engine that a file has changed.
-        write_tree(&source, &files, SOURCE_TIME_S + self.process.below(1 << 30) as i64);
+        write_tree(
+            &source,
+            &files,
+            SOURCE_TIME_S + i64::try_from(self.process.below(1 << 30)).expect("it is below 2^30"),
+        );
         self.back_up(Source::paths(&[source]), files)
     }
 
