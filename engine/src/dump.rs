@@ -62,13 +62,13 @@ fn dump_file(
                 if run.is_cancelled() {
                     return Err(EngineError::Interrupted);
                 }
-                let written = file.content(&chunk).map_err(EngineError::file("standard output"))?;
+                let written = file.content(&chunk).map_err(EngineError::file("the output"))?;
                 run.count(0, written);
             }
         }
         fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    file.finish(size).map_err(EngineError::file("standard output"))?;
+    file.finish(size).map_err(EngineError::file("the output"))?;
     Ok(size)
 }
 

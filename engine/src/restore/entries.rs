@@ -36,7 +36,16 @@ pub enum Action {
     Failed,
 }
 
-/// What became of a further name.
+/// A link, fifo, socket or device that was made.
+#[derive(Debug, Default)]
+struct Special {
+    /// Which entry it is; `None` in a dry run.
+    identity: Option<Identity>,
+    /// Which metadata it couldn't be given.
+    problems: Vec<String>,
+}
+
+/// The outcome of making a further name of a file.
 #[derive(Debug)]
 pub enum Linked {
     /// It is made, or it can't be restored and an event has said so.
@@ -151,14 +160,14 @@ impl Target<'_> {
             return Ok(None);
         }
         let handle = self.handle(file.directory)?;
-        // With the mode that it is to have: no one else reaches it before it has a name.
+        // With its final mode at once: no other process can open it before it has a name.
         let mode = Mode::from_raw_mode(u32::from(file.node.mode) & 0o777);
         let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
         let made = rustix::fs::openat(&*handle, c".", flags, mode);
         if let Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::NOENT) = made {
             self.makes_nameless.store(false, Ordering::Relaxed);
         }
-        // Any other error comes again with a name.
+        // After any other error the file is made with a name, which fails with the same error.
         Ok(made.ok())
     }
 
@@ -269,7 +278,7 @@ impl Target<'_> {
         }
         let flags = RenameFlags::NOREPLACE;
         let placed = match rustix::fs::renameat_with(directory, &temporary, directory, name, flags) {
-            // A file system that doesn't know how.
+            // A file system that can't rename without replacing.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => place_by_link(directory, &temporary, name),
             other => other,
         };
@@ -298,9 +307,9 @@ impl Target<'_> {
         group: Option<LinkGroup>,
         run: &RunContext,
     ) -> Result<()> {
-        let made = if self.options.dry_run { Ok((None, Vec::new())) } else { self.make_special(above, node) };
+        let made = if self.options.dry_run { Ok(Special::default()) } else { self.make_special(above, node) };
         match made {
-            Ok((identity, problems)) => {
+            Ok(Special { identity, problems }) => {
                 self.counts.others.fetch_add(1, Ordering::Relaxed);
                 if let Some(group) = group {
                     self.set_first_name(group, First { directory: above, name: node.name.clone(), identity });
@@ -314,11 +323,7 @@ impl Target<'_> {
         }
     }
 
-    fn make_special(
-        &self,
-        above: DirectoryNumber,
-        node: &Node,
-    ) -> Result<(Option<Identity>, Vec<String>), Denied> {
+    fn make_special(&self, above: DirectoryNumber, node: &Node) -> Result<Special, Denied> {
         let directory = self.handle(above)?;
         let name = c_name(&node.name)?;
         match create_special(&directory, &name, node) {
@@ -347,7 +352,7 @@ impl Target<'_> {
         directory: &OwnedFd,
         name: &CStr,
         node: &Node,
-    ) -> Result<(Option<Identity>, Vec<String>), Denied> {
+    ) -> Result<Special, Denied> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let entry = rustix::fs::openat(directory, name, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&entry)?;
@@ -366,7 +371,7 @@ impl Target<'_> {
         };
         let foreign = self.foreign_in(above);
         let problems = apply::apply_to_unopened(&made, &self.give(node), self.owner(node), foreign);
-        Ok((Some(Identity::of(&stat)), problems))
+        Ok(Special { identity: Some(Identity::of(&stat)), problems })
     }
 
     /// Makes a further name of a file that is restored.
@@ -451,12 +456,12 @@ impl Target<'_> {
             let _ = rustix::fs::unlinkat(&*handle, &name, AtFlags::empty());
             Ok(is_one)
         };
-        // Where nothing can be made, nothing is overwritten either.
+        // If no file can be made there, no entry can be overwritten either.
         *self.directories[number.0].ignores_case.get_or_init(|| probe().unwrap_or(false))
     }
 }
 
-/// On a file system that can't rename without replacing.
+/// Gives a complete file its name where the file system can't rename without replacing.
 fn place_by_link(directory: &OwnedFd, temporary: &CStr, name: &[u8]) -> Result<(), Errno> {
     match rustix::fs::linkat(directory, temporary, directory, name, AtFlags::empty()) {
         Ok(()) => {
@@ -464,7 +469,7 @@ fn place_by_link(directory: &OwnedFd, temporary: &CStr, name: &[u8]) -> Result<(
             let _ = rustix::fs::unlinkat(directory, temporary, AtFlags::empty());
             Ok(())
         }
-        // Nor has it links. What is put there between the two calls is replaced.
+        // A file system without hard links. An entry that is made between the two calls is replaced.
         Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::INVAL) => {
             match meta::stat(directory.as_fd(), &c_name(name)?) {
                 Err(Errno::NOENT) => rustix::fs::renameat(directory, temporary, directory, name),

@@ -33,7 +33,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The one that a look has shown.
+    /// That of an entry with these attributes.
     pub fn of(stat: &Stat) -> Self {
         Self { device: stat.st_dev, inode: stat.st_ino }
     }
@@ -58,20 +58,20 @@ struct Folder {
     identity: OnceLock<Identity>,
 }
 
-/// The way up from a directory whose handle is kept to one that another is in too.
+/// The way up from a directory whose handle is kept to the first one that another directory is in too.
 struct Climb {
     from: DirectoryNumber,
-    /// How far up it has come,
+    /// The directory that the way up has reached,
     up: DirectoryNumber,
     /// in this many steps.
     steps_up: usize,
-    /// How far up from the other one.
+    /// The directory that the way up from the other one has reached.
     to: DirectoryNumber,
 }
 
 impl Climb {
-    /// Takes a step from where it is deeper: directories have higher numbers than those that they are in.
-    /// Returns whether both have met.
+    /// Takes a step up from the directory with the higher number: it can't be above the other one, since a
+    /// directory has a higher number than the one that it is in. Returns whether both ways have met.
     fn meets(&mut self, list: &[Folder]) -> bool {
         if self.up > self.to {
             self.up = list[self.up.0].above;
@@ -97,7 +97,7 @@ impl Folders {
         Ok(DirectoryNumber(self.list.len() - 1))
     }
 
-    /// Takes back what was added last.
+    /// Removes the directory that was added last.
     pub fn remove_last(&mut self) {
         self.list.pop();
         self.cached().pop(&DirectoryNumber(self.list.len()));
@@ -275,7 +275,7 @@ mod tests {
         }
     }
 
-    /// A directory that was moved elsewhere leads to what it is in there, which isn't taken for the one above.
+    /// The `..` of a directory that was moved leads to another directory, which isn't used as the one above it.
     #[test]
     fn a_directory_that_was_moved_away_leads_nowhere_else() {
         let folder = tempfile::tempdir().expect("a folder can be made");
@@ -287,7 +287,7 @@ mod tests {
         folders.handle(DirectoryNumber(level + 1)).expect("its handle is kept, and now the last one used");
         fs::rename(path_of(&root, level + 1), elsewhere.join("d")).expect("it can be moved");
         assert_eq!(identity(&folders.handle(DirectoryNumber(level)).expect("it is where it was")), expected);
-        // And what has its place isn't taken for it either.
+        // Nor is a directory that was put in its place.
         let above = path_of(&root, level - 1);
         fs::rename(above.join("d"), above.join("moved")).expect("it can be moved");
         fs::create_dir(above.join("d")).expect("it can be made");
@@ -311,7 +311,7 @@ mod tests {
         let (mut right, mut none) = (0, 0);
         let swaps = std::thread::scope(|scope| {
             let swapping = scope.spawn(|| {
-                // By the handles of what they are in: the long way there takes its time.
+                // By handles of the directories above: paths of this length take long to follow.
                 let open = |path: &Path| {
                     let above = path.parent().expect("it is below");
                     rustix::fs::openat(CWD, above, OFlags::DIRECTORY, Mode::empty()).expect("it opens")

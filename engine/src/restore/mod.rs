@@ -150,7 +150,7 @@ fn restore_snapshot(
     let trees = Trees::new(&frames);
     let folder = find_folder(trees, snapshot, &options.folder)?;
     run.enter(Phase::Restoring);
-    let root = folder.as_ref().map_or(snapshot.body.tree, |(_, tree)| *tree);
+    let root = folder.as_ref().map_or(snapshot.body.tree, |folder| folder.tree);
     for path in &options.paths {
         if trees.find(&snapshot.body.tree, path)?.is_none() {
             return Err(not_there(path, Mismatch::Nothing, snapshot));
@@ -160,7 +160,7 @@ fn restore_snapshot(
     run.expect(seen.files(), seen.bytes_total);
     let links = Links::new(trees, snapshot, run)?;
     let selection = &Selection::new(options, snapshot);
-    let mut target = Target::open(options, snapshot, folder.map(|(node, _)| node), run.host())?;
+    let mut target = Target::open(options, snapshot, folder.map(|folder| folder.node), run.host())?;
     let plan = RestorePlan::default();
     let mut walk = Walk { trees, options, selection, run, target: &mut target, plan, links, data: &data };
     if let Err(error) = walk.run(&root) {
@@ -181,14 +181,20 @@ fn restore_snapshot(
     Ok(RestoreReport { verified, ..target.report(dirs) })
 }
 
-/// The folder whose contents are restored, and its tree; none for the whole snapshot.
-fn find_folder(trees: Trees<'_>, snapshot: &Snapshot, folder: &[u8]) -> Result<Option<(Node, ChunkId)>> {
+/// A folder of a snapshot.
+struct Folder {
+    node: Node,
+    tree: ChunkId,
+}
+
+/// The folder whose contents are restored; `None` for the whole snapshot.
+fn find_folder(trees: Trees<'_>, snapshot: &Snapshot, folder: &[u8]) -> Result<Option<Folder>> {
     if folder.iter().all(|byte| *byte == b'/') {
         return Ok(None);
     }
     let found = trees.find(&snapshot.body.tree, folder)?;
     if let Some(Node { kind: NodeKind::Directory { tree }, .. }) = found {
-        return Ok(found.map(|node| (node, tree)));
+        return Ok(found.map(|node| Folder { node, tree }));
     }
     let found = if found.is_some() { Mismatch::NoDirectory } else { Mismatch::Nothing };
     Err(not_there(folder, found, snapshot))

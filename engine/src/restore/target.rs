@@ -33,10 +33,10 @@ pub struct Target<'a> {
     pub(super) folders: Folders,
     pub(super) directories: Vec<Directory>,
     pub(super) temporary: TemporaryNames,
-    /// Whether files are made without a name, as far as is known.
+    /// Whether the target's file system can make files without a name; `false` once it has refused.
     pub(super) makes_nameless: AtomicBool,
     pub(super) counts: Counts,
-    /// Whether the target is there, to be looked at.
+    /// Whether the target exists. In a dry run it need not.
     is_there: bool,
     users: HashMap<u32, u32>,
     groups: HashMap<u32, u32>,
@@ -105,7 +105,7 @@ impl<'a> Target<'a> {
         folder: Option<Node>,
         host: &dyn Host,
     ) -> Result<Self> {
-        let (root, existed) = open_root(options)?;
+        let Root { handle: root, existed } = open_root(options)?;
         let here = |names: &[(u32, Vec<u8>)], id: &dyn Fn(&[u8]) -> Option<u32>| -> HashMap<u32, u32> {
             if options.numeric_owners {
                 return HashMap::new();
@@ -259,7 +259,7 @@ impl<'a> Target<'a> {
         let before = FormerOwner { uid: stat.st_uid, mode: stat.st_mode & 0o7777 };
         // Users that may read it can still do so meanwhile.
         let mode = Mode::from_raw_mode((before.mode & 0o7755) | 0o700);
-        // A file system without owners can't be protected so; the restore goes on without.
+        // This fails on a file system without owners: then the restore goes on without it.
         if rustix::fs::fchown(handle, Some(Uid::ROOT), None::<Gid>).is_ok() {
             self.directories[number.0].before = Some(before);
             rustix::fs::fchmod(handle, mode)?;
@@ -288,7 +288,7 @@ impl<'a> Target<'a> {
             && !self.directories[directory.0].fresh
     }
 
-    /// What new entries of a directory may have got by themselves.
+    /// What new entries of a directory may have inherited from it.
     pub(super) fn foreign_in(&self, directory: DirectoryNumber) -> Foreign {
         if self.directories[directory.0].hands_down { Foreign::AccessList } else { Foreign::Nothing }
     }
@@ -330,7 +330,7 @@ impl<'a> Target<'a> {
         self.firsts().get(&group).cloned()
     }
 
-    /// Says that a group of links has its first name.
+    /// Records the first name of a group of links.
     pub(super) fn set_first_name(&self, group: LinkGroup, first: First) {
         self.firsts().entry(group).or_insert(first);
     }
@@ -345,7 +345,7 @@ impl<'a> Target<'a> {
         self.is_there && directory.made && !directory.fresh && !directory.absent
     }
 
-    /// Reports a directory of which not everything is known.
+    /// Reports a directory whose listing can't be read in full.
     pub fn unreadable(&self, number: DirectoryNumber, error: &EngineError, run: &RunContext) {
         let path = self.whole_path_of(number);
         run.tell(&Event::Skipped { path, why: format!("not all of it can be restored: {error}") });
@@ -429,7 +429,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Sums up.
+    /// The report of all that was done in the target.
     pub fn report(self, dirs: u64) -> RestoreReport {
         let counts = self.counts;
         RestoreReport {
@@ -449,13 +449,20 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The target's handle, and whether it was there; no handle in a dry run without a target.
-fn open_root(options: &RestoreOptions) -> Result<(Option<OwnedFd>, bool)> {
+/// The target, opened.
+struct Root {
+    /// `None` in a dry run, if there is no target.
+    handle: Option<OwnedFd>,
+    /// Whether the target was there before this restore.
+    existed: bool,
+}
+
+fn open_root(options: &RestoreOptions) -> Result<Root> {
     let target = &options.target;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = || rustix::fs::openat(CWD, target, flags, Mode::empty());
     let (root, existed) = match open() {
-        Err(Errno::NOENT) if options.dry_run => return Ok((None, false)),
+        Err(Errno::NOENT) if options.dry_run => return Ok(Root { handle: None, existed: false }),
         Err(Errno::NOENT) => {
             std::fs::create_dir_all(target).map_err(EngineError::file(target))?;
             (open(), false)
@@ -475,5 +482,5 @@ fn open_root(options: &RestoreOptions) -> Result<(Option<OwnedFd>, bool)> {
             return Err(EngineError::DeletesFromTop);
         }
     }
-    Ok((Some(root), existed))
+    Ok(Root { handle: Some(root), existed })
 }

@@ -13,10 +13,10 @@ use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::denied::Denied;
-use super::folders::{Folders, Identity, ROOT};
+use super::folders::{DirectoryNumber, Folders, Identity, ROOT};
 use super::is_local;
 use super::plan::Places;
-use super::selection::{Picked, Selection};
+use super::selection::{Picked, SelectedDirectory, Selection};
 use super::target::Target;
 use crate::error::{EngineError, Result};
 use crate::fs::{compare, meta, privileges};
@@ -32,10 +32,12 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
     let mut folders =
         Folders::new(Some(target.handle(ROOT).map_err(EngineError::file(&target.options.target))?));
     let mut path_buffer = comparison.selection.path();
-    let mut stack = vec![(*root, ROOT, path_buffer.len(), comparison.selection.at_the_top())];
-    while let Some((tree, number, above, selected)) = stack.pop() {
+    let selected = comparison.selection.at_the_top();
+    let mut stack =
+        vec![Pending { tree: *root, number: ROOT, path_bytes_above: path_buffer.len(), selected }];
+    while let Some(Pending { tree, number, path_bytes_above, selected }) = stack.pop() {
         if number != ROOT {
-            path_buffer.turn_to(above, folders.name(number).to_bytes());
+            path_buffer.turn_to(path_bytes_above, folders.name(number).to_bytes());
         }
         let path_bytes = path_buffer.len();
         let handle = match folders.handle(number) {
@@ -71,12 +73,8 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
                 let below = folders.add(number, &node.name).map_err(|error| {
                     EngineError::file(target.whole_path(ROOT, &node.name))(Denied::from(error))
                 })?;
-                stack.push((
-                    tree,
-                    below,
-                    path_bytes,
-                    comparison.selection.below(&selected, &node.name, picked),
-                ));
+                let selected = comparison.selection.below(&selected, &node.name, picked);
+                stack.push(Pending { tree, number: below, path_bytes_above: path_bytes, selected });
             }
             Ok(())
         });
@@ -87,6 +85,16 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
         }
     }
     Ok(files_right)
+}
+
+/// A directory that is to be compared.
+struct Pending {
+    tree: ChunkId,
+    /// Its number.
+    number: DirectoryNumber,
+    /// How long the path of the directory is that it is in, in bytes.
+    path_bytes_above: usize,
+    selected: SelectedDirectory,
 }
 
 /// What restored files are compared by.
