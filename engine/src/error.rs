@@ -223,6 +223,36 @@ pub enum EngineError {
         /// Why not.
         why: &'static str,
     },
+    /// A path doesn't name what was asked for in a snapshot.
+    #[error("{} {found} in snapshot {}", String::from_utf8_lossy(path), snapshot.short())]
+    NotInSnapshot {
+        /// The path, as it was given.
+        path: Vec<u8>,
+        /// What the snapshot has instead.
+        found: Mismatch,
+        /// The snapshot.
+        snapshot: keepfast_format::ids::SessionId,
+    },
+    /// A restore into a directory that isn't empty, with no word about what is there.
+    #[error("{target} isn't empty: choose another target, or what happens to files that are there")]
+    TargetNotEmpty {
+        /// The directory.
+        target: PathBuf,
+    },
+    /// A whole snapshot was to be restored into `/`, and what it doesn't have removed.
+    #[error(
+        "nothing is removed from / for a whole snapshot: choose which of its folders or paths are restored"
+    )]
+    DeletesFromTop,
+    /// A forgotten snapshot, parts of which are gone.
+    #[error(
+        "snapshot {} can't be brought back: a prune has removed parts of it, or is about to",
+        &snapshot.short()[..8]
+    )]
+    PartsRemoved {
+        /// The snapshot.
+        snapshot: keepfast_format::ids::SessionId,
+    },
     /// The user or the system asked to stop.
     #[error("interrupted; what was uploaded so far will be used by the next run")]
     Interrupted,
@@ -409,6 +439,20 @@ impl Finding {
     pub(crate) fn blocks(self, remedy: String) -> EngineError {
         EngineError::Blocked { object: self.object, why: self.what, remedy }
     }
+}
+
+/// What a snapshot has where something else was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// Nothing.
+    #[error("isn't")]
+    Nothing,
+    /// Something that isn't a directory.
+    #[error("isn't a directory")]
+    NoDirectory,
+    /// Something that isn't a regular file.
+    #[error("isn't a regular file")]
+    NoRegularFile,
 }
 
 /// Key slots that no password was tried on.

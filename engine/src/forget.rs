@@ -1,5 +1,7 @@
 //! Forget and undelete: which snapshots count, and taking that back as long as it is possible.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 use std::collections::HashSet;
 
 use keepfast_format::ids::SessionId;
@@ -76,10 +78,7 @@ fn refer_to_all(session: &Session<'_>, forgotten: &StoredSnapshot, run: &RunCont
     if hold_all(session, &forgotten.snapshot.body, run)? {
         return Ok(());
     }
-    Err(EngineError::Unusable(format!(
-        "snapshot {} can't be brought back: a prune has removed parts of it, or is about to",
-        &forgotten.snapshot.head.id.short()[..8]
-    )))
+    Err(EngineError::PartsRemoved { snapshot: forgotten.snapshot.head.id })
 }
 
 /// What forgetting some snapshots would free.

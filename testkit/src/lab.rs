@@ -70,7 +70,7 @@ pub fn init_options() -> InitOptions {
         pack_bytes: limits::PACK_BYTES_MIN,
         single_writer: false,
         password_cost: PasswordCost { memory_kib: 8, passes: 1, lanes: 1 },
-        now_unix_s: CLOCK_START_S as u64,
+        now_unix_s: CLOCK_START_S.unsigned_abs(),
     }
 }
 

@@ -51,7 +51,11 @@ pub fn write_sparse(path: impl AsRef<Path>, size: u64, extents: &[(u64, u64)]) {
     let file = File::create(path).expect("the file can be made");
     file.set_len(size).expect("the file can be stretched");
     for (number, (offset, length)) in (1..).zip(extents) {
-        file.write_all_at(&noise(number, *length as usize), *offset).expect("the data can be written");
+        file.write_all_at(
+            &noise(number, usize::try_from(*length).expect("the data fit into memory")),
+            *offset,
+        )
+        .expect("the data can be written");
     }
 }
 

@@ -73,7 +73,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
             "dry_run": options.dry_run,
             "files": report.files, "dirs": report.dirs, "others": report.others,
             "hard_links": report.hard_links, "unchanged": report.unchanged, "corrected": report.corrected,
-            "deleted": report.deleted, "skipped": report.skipped, "privileges_dropped": report.privileges_dropped,
+            "deleted": report.deleted, "skipped": report.troubles.skipped, "privileges_dropped": report.privileges_dropped,
             "devices_left_out": report.devices_left_out,
             "verified": report.verified, "bytes": report.bytes,
             "traffic": render::traffic_json(traffic),
@@ -110,7 +110,7 @@ fn print(
         render::count(report.others),
         render::count(report.hard_links),
         render::count(report.unchanged),
-        render::count(report.skipped),
+        render::count(report.troubles.skipped),
     ));
     if report.corrected > 0 {
         render::line(&format!(

@@ -153,7 +153,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// No rule keeps anything, so nearly everything would go.
-    #[error("this says nothing about what to keep: give a rule, such as --keep-daily 7")]
+    #[error("the policy has no rule that keeps a snapshot")]
     Empty,
 }
 

@@ -248,7 +248,7 @@ fn a_small_file_is_restored_dumped_and_verified_by_itself() {
     bytes[7] ^= 1;
     tree::write(&one, bytes);
     let report = restore(Overwrite::Never, &ear);
-    assert_eq!((report.verified, report.skipped), (9, 1));
+    assert_eq!((report.verified, report.troubles.skipped), (9, 1));
     assert!(matches!(&ear.heard()[..], [Event::Skipped { path, .. }] if *path == one), "{:?}", ear.heard());
 }
 

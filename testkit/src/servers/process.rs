@@ -74,7 +74,7 @@ impl Folder {
         sweep(&all);
         let blocks = (PORTS.end - PORTS.start) / PORTS_EACH;
         // Processes begin at different places, so that few of them meet.
-        let begin = (std::process::id() % u32::from(blocks)) as u16;
+        let begin = u16::try_from(std::process::id() % u32::from(blocks)).expect("it is below a u16");
         for n in 0..blocks {
             let first_port = PORTS.start + (begin + n) % blocks * PORTS_EACH;
             if let Some(lock) = take(&all, first_port) {

@@ -204,7 +204,11 @@ impl<'p> Machine<'p> {
         let mut files = read_tree(&source);
         change(&mut files, &mut |limit| self.process.below(limit));
         // Nothing else but the time may tell the engine that a file has changed.
-        write_tree(&source, &files, SOURCE_TIME_S + self.process.below(1 << 30) as i64);
+        write_tree(
+            &source,
+            &files,
+            SOURCE_TIME_S + i64::try_from(self.process.below(1 << 30)).expect("it is below 2^30"),
+        );
         self.back_up(Source::paths(&[source]), files)
     }
 
@@ -405,7 +409,7 @@ pub fn assert_restores(
     let found = read_tree(target);
     let _ = std::fs::remove_dir_all(target);
     let report = restored.map_err(|error| format!("{what} doesn't restore: {error}"))?;
-    if report.skipped > 0 {
+    if report.troubles.skipped > 0 {
         return Err(format!("{what} restores in part: {report:?} {:?}", ear.heard()));
     }
     if !expected.contains(&found) {

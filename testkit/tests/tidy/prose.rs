@@ -86,7 +86,7 @@ fn unplain_words_are_found_in_prose_and_names() {
         assert_eq!(count(&format!("/// {over_lines}")), 1, "{word}");
         // Two words of a name are no phrase.
         assert_eq!(count(&format!("fn if_{in_a_name}_comes()")), usize::from(!word.contains(' ')), "{word}");
-        assert_eq!(count(&word.replace(' ', ". So ")), usize::from(!word.contains(' ')), "{word}");
+        assert_eq!(count(&word.replace(' ', ". ")), usize::from(!word.contains(' ')), "{word}");
         assert_eq!(count(&format!("{word}s")), 0, "{word}");
     }
 }

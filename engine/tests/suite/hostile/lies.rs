@@ -150,7 +150,7 @@ fn assert_restores(lab: &Lab, which: &str, expected: &Path) -> Vec<String> {
     let (ear, target) = (Ear::default(), lab.fresh_target());
     let report = lab.try_restore(which, &ear, |options| options.target.clone_from(&target));
     let report = report.unwrap_or_else(|error| panic!("it doesn't restore: {error}"));
-    assert_eq!((report.skipped, ear.skipped()), (0, Vec::new()), "files are skipped");
+    assert_eq!((report.troubles.skipped, ear.skipped()), (0, Vec::new()), "files are skipped");
     assert_same(expected, &lab.restored_source(&target));
     ear.findings()
 }
@@ -280,7 +280,7 @@ fn assert_restores_file(lab: &Lab, session: SessionId, plain: &[u8], what: &str)
     let restored =
         lab.try_restore(&session.to_string(), &Ear::default(), |options| options.target.clone_from(&target));
     let report = restored.unwrap_or_else(|error| panic!("{what}: it doesn't restore: {error}"));
-    assert_eq!((report.files, report.skipped, report.verified), (1, 0, 1), "{what}");
+    assert_eq!((report.files, report.troubles.skipped, report.verified), (1, 0, 1), "{what}");
     assert_eq!(std::fs::read(target.join("file")).expect("it is there"), plain, "{what}");
 }
 
@@ -456,7 +456,7 @@ fn where_a_segment_is_wrong_the_packs_own_directory_is_asked() {
         let (ear, target) = (Ear::default(), lab.fresh_target());
         let restored =
             lab.try_restore(&session.to_string(), &ear, |options| options.target.clone_from(&target));
-        assert_eq!(restored.expect("it restores").skipped, 0, "{cache}: {:?}", ear.skipped());
+        assert_eq!(restored.expect("it restores").troubles.skipped, 0, "{cache}: {:?}", ear.skipped());
         for (name, plain) in [("one", &one), ("other", &other)] {
             assert_eq!(&std::fs::read(target.join(name)).expect("it is there"), plain, "{cache}");
         }

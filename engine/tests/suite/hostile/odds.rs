@@ -51,7 +51,7 @@ pub fn check(lab: &Lab) -> (CheckReport, Ear) {
 fn assert_restores(lab: &Lab) {
     let (target, ear) = (lab.fresh_target(), Ear::default());
     let report = lab.try_restore("latest", &ear, |options| options.target.clone_from(&target));
-    assert_eq!(report.expect("the restore runs").skipped, 0, "{:#?}", ear.skipped());
+    assert_eq!(report.expect("the restore runs").troubles.skipped, 0, "{:#?}", ear.skipped());
     assert_same(&lab.source(), &lab.restored_source(&target));
 }
 

@@ -71,7 +71,7 @@ fn a_restore_without_privileges_sets_no_bit_makes_no_device_and_gives_no_label()
     let (report, ear) = restore(&lab, &session, &target, true);
     ear.assert_content();
     assert_eq!((report.files, report.dirs, report.others, report.hard_links), (1, 1, 1, 0));
-    assert_eq!((report.privileges_dropped, report.devices_left_out, report.skipped), (3, 2, 0));
+    assert_eq!((report.privileges_dropped, report.devices_left_out, report.troubles.skipped), (3, 2, 0));
 
     assert_eq!(mode(&target.join("d program")), 0o755);
     assert_eq!(mode(&target.join("e fifo")), 0o711);
