@@ -15,6 +15,7 @@ mod ignored;
 mod index;
 mod lineage;
 mod listings;
+mod made_by;
 mod marks;
 mod memory;
 mod objects;
