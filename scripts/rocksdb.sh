@@ -1,6 +1,6 @@
 #!/bin/bash
 # Compiles RocksDB: the sources that the crate `librocksdb-sys` brings, with the options of its build script, in a few
-# large units instead of 343 small ones. Most of the work is reading the same headers, so this takes half the time.
+# large units instead of 343 small ones. Most of the work would be reading the same headers, so this takes half the time.
 # The library is kept outside of cargo's target folder: it is compiled once for a machine, and all builds link it.
 # Does nothing when it is there.
 set -euo pipefail
