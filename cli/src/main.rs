@@ -17,7 +17,8 @@ mod usage;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser};
 use keepfast_engine::EngineError;
 use keepfast_engine::error::{ChoiceError, Loss, PruneError};
 use keepfast_format::FormatError;
@@ -39,7 +40,7 @@ enum Outcome {
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(said) => return ExitCode::from(explain(&said)),
+        Err(said) => return ExitCode::from(explain(said)),
     };
     raise_open_files();
     if arguments.common.nice {
@@ -156,14 +157,34 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
 }
 
 /// Says what is wrong with the command line, or prints the help that it asks for.
-fn explain(said: &clap::Error) -> u8 {
+fn explain(mut said: clap::Error) -> u8 {
     if said.use_stderr() {
+        if let Some(usage) = usage_of(&said) {
+            said.insert(ContextKind::Usage, usage);
+        }
         // A shell's pattern may have put anyone's file names there.
         said.to_string().lines().for_each(lines::message);
         return 2;
     }
     lines::raw(said.to_string().as_bytes());
     complete(true, false)
+}
+
+/// The usage of the command that an error is about. The error's own line lists all options that have a value, as if
+/// they were required: also those whose value is in the environment.
+fn usage_of(said: &clap::Error) -> Option<ContextValue> {
+    let ContextValue::StyledStr(line) = said.get(ContextKind::Usage)? else { return None };
+    let line = line.to_string();
+    let mut command = Arguments::command();
+    command.build();
+    let mut found = &mut command;
+    for name in line.trim_start_matches("Usage:").split_whitespace().skip(1) {
+        if found.find_subcommand(name).is_none() {
+            break;
+        }
+        found = found.find_subcommand_mut(name)?;
+    }
+    Some(ContextValue::StyledStr(found.render_usage()))
 }
 
 /// The exit code of a command that has nothing to report. Lost results are an error of one that only shows;

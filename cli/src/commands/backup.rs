@@ -29,7 +29,7 @@ use crate::render;
 use crate::settings;
 use crate::sources;
 use crate::streams;
-use crate::usage::Usage;
+use crate::usage::{Usage, wrong_pattern};
 
 /// How often a backup that waits for its input looks for garbage collections.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -107,7 +107,8 @@ fn archive_options(common: &Common, options: &Backup, console: &Console) -> Resu
         user: settings::user(),
         tags: options.tags.clone(),
         program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned(),
-        exclude: patterns::excluded(&options.exclude, &options.exclude_from, console)?,
+        exclude: patterns::excluded(&options.exclude, &options.exclude_from, console)
+            .map_err(wrong_pattern)?,
         exclude_caches: options.exclude_caches,
         exclude_if_present: options.exclude_if_present.iter().map(|name| name.as_bytes().to_vec()).collect(),
         exclude_larger_than: options.exclude_larger_than,

@@ -22,6 +22,7 @@ use crate::console::Console;
 use crate::manners::{self, Work};
 use crate::patterns;
 use crate::render;
+use crate::usage::wrong_pattern;
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
@@ -33,8 +34,8 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         target: absolute(&options.target)?,
         folder: folder.as_bytes().to_vec(),
         paths: options.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
-        include: patterns::compile(&options.include, &console)?,
-        exclude: patterns::compile(&options.exclude, &console)?,
+        include: patterns::compile(&options.include, &console).map_err(wrong_pattern)?,
+        exclude: patterns::compile(&options.exclude, &console).map_err(wrong_pattern)?,
         overwrite: match options.overwrite {
             None => Overwrite::Refuse,
             Some(OverwriteWhen::Always) => Overwrite::Always,

@@ -7,6 +7,7 @@ mod caches;
 mod choosing;
 mod commands;
 mod edits;
+mod help;
 mod lists;
 mod manners;
 mod memory;

@@ -11,7 +11,7 @@ use keepfast_format::ids::RepositoryId;
 use keepfast_format::node::Timestamp;
 use rustix::fs::FlockOperation;
 
-use super::private;
+use super::{made_by, private};
 use crate::error::{EngineError, Result};
 
 /// How many processes can share a cache directory before one of them has to give up.
@@ -109,9 +109,12 @@ impl CacheSlot {
         Err(unusable(&parent, "too many processes use it at the same time"))
     }
 
-    /// Makes the folder for this user alone. What another user could have put there is removed: that costs time.
+    /// Makes the folder for this user alone. What another user could have put there is removed, and what another
+    /// RocksDB has made: that costs time.
     fn make_folder(&self) -> Result<()> {
-        if private::make_hidden(&self.folder).is_ok() { Ok(()) } else { self.wipe() }
+        let is_usable =
+            private::make_hidden(&self.folder).is_ok() && made_by::is_of_this_version(&self.folder);
+        if is_usable { Ok(()) } else { self.wipe() }
     }
 
     /// Empties the folder.

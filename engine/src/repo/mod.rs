@@ -16,6 +16,7 @@ mod holding;
 mod index;
 mod lineage;
 mod listings;
+mod made_by;
 mod marks;
 mod memory;
 mod numbers;

@@ -423,3 +423,25 @@ fn an_index_in_memory_does_the_same_work() {
     assert!(chunks > 10);
     assert_same(&lab.source(), &lab.restore("latest"));
 }
+
+/// What one version of RocksDB has written, no other one reads.
+#[test]
+fn an_index_of_another_rocksdb_is_built_again() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    let folder = index_folder(&lab);
+    let mark = folder.join("mark");
+    fs::write(&mark, "").expect("written");
+    lab.backup();
+    assert!(mark.exists(), "an index of this version is kept");
+    for options in files_below(&folder) {
+        if options.to_string_lossy().contains("/OPTIONS-") {
+            let text = fs::read_to_string(&options).expect("options");
+            assert!(text.contains("rocksdb_version="), "{text}");
+            fs::write(&options, text.replace("rocksdb_version=", "rocksdb_version=1")).expect("written");
+        }
+    }
+    lab.backup();
+    assert!(!mark.exists(), "nothing is left of another version's index");
+    assert_works(&lab);
+}
