@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use keepfast_engine::prune::Share;
+use keepfast_engine::prune::UnusedLimit;
+use keepfast_operations::streams::StreamSource;
 use keepfast_operations::units;
 
 use crate::retention::Keep;
@@ -108,7 +109,7 @@ pub struct Init {
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Backup {
     /// Files and directories; with --command, the command and its arguments
-    #[arg(value_name = "PATH", required_unless_present_any = ["stdin", "files_from"])]
+    #[arg(value_name = "PATH", required_unless_present_any = ["stdin", "files_from", "streams"])]
     pub paths: Vec<PathBuf>,
     /// Back up the paths in this file too, one a line, as they stand there; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["stdin", "command"])]
@@ -125,6 +126,10 @@ pub struct Backup {
     /// Back up the output of the command that follows `--`; if it fails, there is no snapshot
     #[arg(long, requires = "stdin_name")]
     pub command: bool,
+    /// Back up what COMMAND prints as the file NAME, next to the PATHs or alone; may be repeated. `/bin/sh -c`
+    /// runs the command. If one fails, the others are ended and there is no snapshot
+    #[arg(long = "stream", value_name = "NAME=COMMAND", value_parser = StreamSource::parse, conflicts_with_all = ["stdin", "command", "dry_run", "skip_if_unchanged"])]
+    pub streams: Vec<StreamSource>,
     /// Make a snapshot of an empty standard input or output too; without this it is taken for a failure
     #[arg(long)]
     pub allow_empty: bool,
@@ -310,7 +315,7 @@ pub struct Prune {
 pub struct Pruning {
     /// How much may stay unused instead of being rewritten: a percentage, a size, or `unlimited`
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = units::share)]
-    pub max_unused: Share,
+    pub max_unused: UnusedLimit,
     /// Rewrite packs of this size at most
     #[arg(long, value_name = "SIZE", default_value = "unlimited", value_parser = units::size)]
     pub max_repack: u64,

@@ -10,6 +10,7 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, Progres
 use keepfast_backend::Cancel;
 use keepfast_engine::run::{Event, Listener, Progress, RunContext};
 use keepfast_operations::host::SystemHost;
+use keepfast_operations::remark::{AheadUse, Remark};
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -20,6 +21,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 const JSON_PROGRESS: Duration = Duration::from_secs(1);
 
 /// What a command has to talk to: the run that the engine works in, and the person or script that hears of it.
+#[derive(Clone)]
 pub struct Console {
     run: RunContext,
     display: Arc<Display>,
@@ -74,6 +76,42 @@ impl Console {
     pub fn warn(&self, text: &str) {
         if !self.display.quiet {
             self.display.bar.suspend(|| render::note("warning", text, self.display.json));
+        }
+    }
+
+    /// Something that changes nothing about the result.
+    pub fn say_note(&self, text: &str) {
+        if !self.display.quiet {
+            self.display.bar.suspend(|| render::note("note", text, self.display.json));
+        }
+    }
+
+    /// What an operation has to say, with what can be done about it here.
+    pub fn remark(&self, remark: &Remark) {
+        match remark {
+            // Someone who doesn't hear of this can't tell whether data is gone.
+            Remark::MemoryLost { .. } => {
+                self.display.bar.suspend(|| render::note("warning", &remark.to_string(), self.display.json));
+            }
+            Remark::Older(_) => self.run.notice(format!(
+                "{remark}; if it was set back on purpose, `keepfast cache accept` takes it as it is"
+            )),
+            Remark::SeveralWriters { .. } => {
+                self.run.notice(format!("{remark}; --writer ID chooses among those of one"));
+            }
+            Remark::Ahead { snapshot, host, time, used } => {
+                let others =
+                    if *used == AheadUse::Latest { "; `keepfast snapshots` lists the others" } else { "" };
+                self.run.notice(format!(
+                    "snapshot {} of {host} says that it was made at {}, which is in the future: the clock here or \
+                     there is wrong; {}{others}",
+                    &snapshot.short()[..8],
+                    render::local_time(*time),
+                    used.consequence(),
+                ));
+            }
+            _ if remark.is_warning() => self.warn(&remark.to_string()),
+            _ => self.run.notice(remark.to_string()),
         }
     }
 

@@ -3,16 +3,16 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use keepfast_backend::Cancel;
-use keepfast_engine::EngineError;
+use keepfast_operations::OperationsError;
 use keepfast_operations::child::{ChildGroup, ChildInput, ChildMessages, Children, CommandLine};
+use keepfast_operations::error::SecretError;
 pub use keepfast_operations::secret::Purpose;
-use keepfast_operations::secret::{SecretReader, SecretSource, begins_with_mark};
+use keepfast_operations::secret::{SecretReader, SecretSource};
 use zeroize::Zeroizing;
 
 use crate::args::Common;
-use crate::usage::Usage;
 
 const PASSWORD: &str = "KEEPFAST_PASSWORD";
 /// What no other program inherits: the password, and how to get at it.
@@ -36,18 +36,11 @@ pub fn password(common: &Common, purpose: Purpose) -> Result<Zeroizing<String>> 
         let reader = SecretReader { what: "password", children: &children, cancel: &cancel };
         return Ok(reader.password(&source, purpose)?);
     }
-    if !std::io::stdin().is_terminal() {
-        return Err(Usage(
-            "no password given: set KEEPFAST_PASSWORD, or use --password-file or --password-command"
-                .to_owned(),
-        )
-        .into());
-    }
-    ask(purpose)
+    Ok(ask(purpose)?)
 }
 
 /// Where the password is, if that was said.
-fn source(common: &Common) -> Option<SecretSource> {
+pub fn source(common: &Common) -> Option<SecretSource> {
     if let Some(file) = &common.password_file {
         return Some(SecretSource::File(file.clone()));
     }
@@ -57,29 +50,25 @@ fn source(common: &Common) -> Option<SecretSource> {
     std::env::var_os(PASSWORD).map(|_| SecretSource::Environment(PASSWORD.to_owned()))
 }
 
-fn ask(purpose: Purpose) -> Result<Zeroizing<String>> {
-    let ask = |prompt: &str| rpassword::prompt_password(prompt).map(Zeroizing::new);
-    let password = ask("Password: ").context("the password can't be read")?;
+/// Asks for the password on the terminal.
+pub fn ask(purpose: Purpose) -> Result<Zeroizing<String>, OperationsError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(SecretError::NotGiven { what: "password".to_owned() }.into());
+    }
+    let ask = |prompt: &str| {
+        let unreadable = |source| SecretError::Unreadable { place: "the password".to_owned(), source };
+        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(unreadable)
+    };
+    let password = ask("Password: ")?;
     // One that opens nothing is told so. An empty one may open what was made with an empty one once.
     if purpose == Purpose::Open {
         return Ok(password);
     }
-    if password != ask("Password again: ").context("the password can't be read")? {
-        bail!("the two passwords differ: run the command again");
+    if password != ask("Password again: ")? {
+        return Err(SecretError::Differ.into());
     }
     if password.is_empty() {
-        bail!("the password is empty: without one anyone who can read the repository can read your data");
+        return Err(SecretError::NoPassword.into());
     }
     Ok(password)
-}
-
-/// Why a repository can't be opened with this password. One with a byte-order mark is tried as it is, since
-/// a repository may have been made with it.
-pub fn explain(error: EngineError, password: &str) -> anyhow::Error {
-    if begins_with_mark(password) && matches!(error, EngineError::WrongPassword { .. }) {
-        return anyhow::Error::new(error).context(
-            "the password begins with a byte-order mark (U+FEFF), which an editor has put there: write it without",
-        );
-    }
-    error.into()
 }

@@ -7,20 +7,21 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use keepfast_backend::{Backend, ProbeReport, RunLink};
-use keepfast_engine::EngineError;
-use keepfast_engine::repo::{Memory, OpenOptions, Repository, SlotLimits, check_cache};
+use keepfast_engine::repo::{Memory, check_cache};
 use keepfast_engine::run::Host;
 use keepfast_format::node::Timestamp;
 use keepfast_operations::cache::{CacheDirectory, CachePlaces, seen_folder};
 use keepfast_operations::host::SystemHost;
+use keepfast_operations::open::{Access, SharedRepository, Target};
 use keepfast_operations::place::{Place, connect};
 use keepfast_operations::probe;
 use keepfast_operations::resources::{RateLimits, Resources};
 
 use crate::args::Common;
+use crate::console::Console;
+use crate::s3;
 use crate::secrets::{self, Purpose};
 use crate::usage::Usage;
-use crate::{render, s3};
 
 /// Where the repository is.
 pub fn place(common: &Common) -> Result<Place> {
@@ -53,87 +54,45 @@ pub fn probe(common: &Common, link: RunLink) -> Result<ProbeReport> {
     Ok(probe::probe(&place(common)?, &s3::settings(common), link)?)
 }
 
-/// Opens the repository.
-pub fn open(common: &Common, link: RunLink) -> Result<Repository> {
-    if common.no_cache {
-        return open_afresh(common, link);
-    }
-    let cache = cache_dir(common);
-    let cache = match check_cache(&cache) {
-        Ok(()) => cache,
-        // The index is told of where it is opened.
-        Err(EngineError::Cache { .. }) => return open_with(common, link, None, Seen::Compared),
-        Err(error) => return Err(error.into()),
+/// The repository, and what this machine keeps of it.
+pub fn target(common: &Common) -> Result<Target> {
+    Ok(Target {
+        place: place(common)?,
+        s3: s3::settings(common),
+        password: secrets::source(common),
+        cache: Some(cache_dir(common)).filter(|_| !common.no_cache),
+        cache_bytes_max: common.cache_size,
+        slot_memory_bytes: common.slot_memory,
+    })
+}
+
+/// The repository, ready to be opened.
+pub fn shared(common: &Common, console: &Console) -> Result<SharedRepository> {
+    let hearer = console.clone();
+    let access = Access {
+        children: secrets::children(),
+        ask: Some(Box::new(|| secrets::ask(Purpose::Open))),
+        remarks: Arc::new(move |_, remark| hearer.remark(remark)),
     };
-    if !cache_directory(common).lasts && !common.quiet {
-        let line = format!(
+    Ok(SharedRepository::connect(target(common)?, access)?)
+}
+
+/// Says where the cache is if that is no place that lasts.
+pub fn tell_of_cache(common: &Common, console: &Console) {
+    let CacheDirectory { path, lasts } = cache_directory(common);
+    // One that can't be used is told of where the index is opened.
+    if !common.no_cache && !lasts && check_cache(&path).is_ok() {
+        console.say_note(&format!(
             "without a home directory, the local index is kept in {}: HOME, KEEPFAST_CACHE_DIR or --cache-dir says \
              where it lasts",
-            cache.display()
-        );
-        render::note("note", &line, common.json);
+            path.display()
+        ));
     }
-    open_with(common, link, Some(cache), Seen::Compared)
-}
-
-/// Opens the repository so that everything is read from the store.
-pub fn open_afresh(common: &Common, link: RunLink) -> Result<Repository> {
-    open_with(common, link, None, Seen::Compared)
-}
-
-/// Opens the repository whatever was seen before in its place.
-pub fn open_unseen(common: &Common, link: RunLink) -> Result<Repository> {
-    open_with(common, link, None, Seen::Ignored)
-}
-
-/// What is done with what was seen before at the same place.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Compared,
-    Ignored,
-}
-
-fn open_with(common: &Common, link: RunLink, cache: Option<PathBuf>, seen: Seen) -> Result<Repository> {
-    let backend = backend(common, link)?;
-    let is_compared = seen == Seen::Compared && !common.no_cache;
-    let memory = is_compared.then(|| memory(common, &backend.location()));
-    let options = OpenOptions { cache: cache.as_deref(), memory: memory.as_ref(), slots: slots(common) };
-    // Ask for a password only where there is something to open.
-    let found = Repository::find(backend)?;
-    let password = secrets::password(common, Purpose::Open)?;
-    let opened = found.open_with(password.as_bytes(), &options);
-    if let Err(EngineError::WrongPassword { left, .. }) = &opened
-        && left.can_be_tried()
-    {
-        let line = "--slot-memory SIZE tries every key slot that asks for up to that much memory; some of them may be \
-                    there to keep you busy";
-        render::note("note", line, common.json);
-    }
-    let repository = opened.map_err(|error| secrets::explain(error, &password))?;
-    if let (Some(why), Some(memory)) = (repository.memory_flaw(), &memory) {
-        let line = format!(
-            "{}: {why}: what was seen of this repository before is forgotten, so no one can tell whether it is \
-             the same",
-            memory.path().display()
-        );
-        render::note("warning", &line, common.json);
-    }
-    if repository.config().is_single_writer() && !common.quiet {
-        let line = "this store lets writers overwrite each other's objects: never run two commands that write \
-                    at the same time, and never from two machines";
-        render::note("warning", line, common.json);
-    }
-    Ok(repository)
 }
 
 /// Where it is remembered what was seen at a place.
 pub fn memory(common: &Common, location: &str) -> Memory {
     Memory::at(&seen_folder(&cache_dir(common)), location)
-}
-
-/// Which key slots are tried.
-fn slots(common: &Common) -> SlotLimits {
-    common.slot_memory.map_or_else(SlotLimits::default, SlotLimits::of_memory)
 }
 
 /// Where indexes are kept.

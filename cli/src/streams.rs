@@ -1,40 +1,40 @@
-//! What a backup reads that isn't a file: standard input, and the output of a command.
+//! What a backup reads that isn't a file: standard input, and the output of commands.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use keepfast_engine::archive::Stream;
-use keepfast_operations::OperationsError;
-use keepfast_operations::child::CommandLine;
-use keepfast_operations::error::StreamError;
-pub use keepfast_operations::streams::Empty;
-use keepfast_operations::streams::{self, ByteStream};
+use keepfast_operations::child::{ChildGroup, Children, CommandLine};
+use keepfast_operations::streams::{StreamGroup, StreamSource};
 
-use crate::console::Console;
-use crate::{render, secrets};
+use crate::args::Backup;
+use crate::secrets;
 
-/// Standard input.
-pub fn standard_input(name: &str, empty: Empty, console: &Console) -> Result<Stream> {
-    let input = io::stdin().as_fd().try_clone_to_owned().context("standard input can't be read")?;
-    Ok(named(name, streams::descriptor(input, "standard input", empty, console.run().cancel())))
+/// The streams that the flags name. Commands begin to run.
+pub fn start(options: &Backup, group: &StreamGroup) -> Result<Vec<Stream>> {
+    match (&options.stdin_name, options.stdin, options.command) {
+        (Some(name), true, _) => {
+            let input = io::stdin().as_fd().try_clone_to_owned().context("standard input can't be read")?;
+            Ok(vec![group.descriptor(name, input, "standard input")])
+        }
+        (Some(name), _, true) => {
+            let words = options.paths.iter().map(|word| word.clone().into_os_string());
+            let command = CommandLine::Arguments(words.collect());
+            let source = StreamSource { name: name.clone(), command };
+            Ok(vec![group.command(&source, &secrets::children())?])
+        }
+        _ => {
+            let children = together();
+            let streams = options.streams.iter().map(|source| group.command(source, &children));
+            Ok(streams.collect::<Result<_, _>>()?)
+        }
+    }
 }
 
-/// Starts a command, to read its output. However it ends other than well, nothing is committed.
-pub fn output_of(name: &str, command: &[PathBuf], empty: Empty, console: &Console) -> Result<Stream> {
-    let command = CommandLine::Arguments(command.iter().map(|word| word.clone().into_os_string()).collect());
-    Ok(named(name, streams::output_of(&command, &secrets::children(), empty, console.run().cancel())?))
-}
-
-fn named(name: &str, stream: ByteStream) -> Stream {
-    let ByteStream { reader, finish } = stream;
-    let ended = move || finish().map_err(explained);
-    Stream { name: name.as_bytes().to_vec(), reader, ended: Box::new(ended) }
-}
-
-fn explained(error: OperationsError) -> String {
-    let is_empty = matches!(error, OperationsError::Stream(StreamError::Empty { .. }));
-    let advice = if is_empty { "; if that is as it should be, use --allow-empty" } else { "" };
-    format!("{}{advice}", render::with_causes(&error.into()))
+/// How commands are started that end together. Where someone may answer, they can ask on the terminal; everywhere else
+/// all that they have started ends with them.
+fn together() -> Children {
+    let group = if io::stdin().is_terminal() { ChildGroup::Shared } else { ChildGroup::Own };
+    Children { group, ..secrets::children() }
 }

@@ -129,9 +129,44 @@ pub enum ChildGroup {
     Shared,
 }
 
+/// What ends a program early: the end of its run, or of the others that it is of use with alone.
+#[derive(Debug, Clone, Default)]
+pub struct Ends {
+    /// The run.
+    pub run: Cancel,
+    /// Programs that are started together.
+    pub group: Cancel,
+}
+
+impl Ends {
+    /// Whether it shall end.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.run.is_cancelled() || self.group.is_cancelled()
+    }
+
+    /// Waits this short time, or until it shall end. Returns whether it shall.
+    fn wait(&self, nap: Duration) -> bool {
+        self.is_over() || self.run.wait(nap) || self.is_over()
+    }
+}
+
+/// A program that only its run ends.
+impl From<&Cancel> for Ends {
+    fn from(run: &Cancel) -> Self {
+        Self { run: run.clone(), group: Cancel::new() }
+    }
+}
+
 impl Children {
     /// Starts a program to read what it prints. `input` is what it reads.
-    pub fn start(&self, command: &CommandLine, input: ChildInput, cancel: &Cancel) -> io::Result<Started> {
+    pub fn start(
+        &self,
+        command: &CommandLine,
+        input: ChildInput,
+        ends: impl Into<Ends>,
+    ) -> io::Result<Started> {
+        let ends = ends.into();
         let mut prepared = command.command()?;
         for name in &self.withheld {
             prepared.env_remove(name);
@@ -150,8 +185,8 @@ impl Children {
         let output = process.child.stdout.take().map(OwnedFd::from).ok_or_else(no_output)?;
         let stderr = process.child.stderr.take();
         let messages = stderr.map(|stderr| std::thread::spawn(move || last_of(stderr)));
-        let output = CancellableReader::new(output, cancel.clone());
-        Ok(Started { output, running: Running { process, messages, cancel: cancel.clone() } })
+        let output = CancellableReader::new(output, ends.clone());
+        Ok(Started { output, running: Running { process, messages, ends } })
     }
 }
 
@@ -167,7 +202,7 @@ pub struct Started {
 pub struct Running {
     process: Process,
     messages: Option<JoinHandle<Vec<u8>>>,
-    cancel: Cancel,
+    ends: Ends,
 }
 
 /// How a program ended.
@@ -179,8 +214,7 @@ pub struct Ended {
 }
 
 impl Running {
-    /// Waits until the program ends. If the run is cancelled before, the program is killed, and there is no end to
-    /// tell of.
+    /// Waits until the program ends. If it shall end before, it is killed, and there is no end to tell of.
     pub fn wait(mut self) -> io::Result<Option<Ended>> {
         let mut nap = Duration::from_millis(1);
         let status = loop {
@@ -188,14 +222,14 @@ impl Running {
                 self.process.is_reaped = true;
                 break status;
             }
-            if self.cancel.wait(nap) {
+            if self.ends.wait(nap) {
                 return Ok(None);
             }
             nap = (nap * 2).min(NAP_MAX);
         };
         // A program in the background may keep standard error open for as long as it likes.
         let is_read = |messages: &JoinHandle<Vec<u8>>| {
-            (0..10).any(|_| messages.is_finished() || self.cancel.wait(Duration::from_millis(20)))
+            (0..10).any(|_| messages.is_finished() || self.ends.wait(Duration::from_millis(20)))
         };
         let stderr = self.messages.take().map(|messages| {
             let bytes = if is_read(&messages) { messages.join().unwrap_or_default() } else { Vec::new() };
@@ -237,18 +271,18 @@ fn last_of(mut input: impl Read) -> Vec<u8> {
     kept
 }
 
-/// A pipe or terminal whose reading ends when the run is cancelled.
+/// A pipe or terminal whose reading ends early when it shall.
 #[derive(Debug)]
 pub struct CancellableReader {
     input: OwnedFd,
-    cancel: Cancel,
+    ends: Ends,
 }
 
 impl CancellableReader {
     /// Reads from a descriptor.
     #[must_use]
-    pub fn new(input: OwnedFd, cancel: Cancel) -> Self {
-        Self { input, cancel }
+    pub fn new(input: OwnedFd, ends: impl Into<Ends>) -> Self {
+        Self { input, ends: ends.into() }
     }
 }
 
@@ -256,7 +290,7 @@ impl Read for CancellableReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let pause = Timespec { tv_sec: 0, tv_nsec: LOOK_NS };
         loop {
-            if self.cancel.is_cancelled() {
+            if self.ends.is_over() {
                 return Err(io::Error::other("interrupted"));
             }
             let mut fds = [PollFd::new(&self.input, PollFlags::IN)];

@@ -35,6 +35,14 @@ pub enum OperationsError {
     /// The machine's share that a run may have isn't enough for it.
     #[error(transparent)]
     Resources(#[from] ResourcesError),
+    /// It isn't clear which snapshot is meant.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// The password opens nothing, and begins with a byte-order mark.
+    #[error(
+        "the password begins with a byte-order mark (U+FEFF), which an editor has put there: write it without"
+    )]
+    MarkedPassword(#[source] EngineError),
     /// The engine or the store failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -55,7 +63,8 @@ impl OperationsError {
                     | SourceError::UnreadablePatterns { .. }
                     | SourceError::UnusablePatterns { .. }
             ),
-            Self::Secret(_) | Self::Stream(_) | Self::Engine(_) => false,
+            Self::Secret(error) => matches!(error, SecretError::NotGiven { .. }),
+            Self::Stream(_) | Self::Choice(_) | Self::MarkedPassword(_) | Self::Engine(_) => false,
         }
     }
 
@@ -63,7 +72,7 @@ impl OperationsError {
     #[must_use]
     pub fn engine(&self) -> Option<&EngineError> {
         match self {
-            Self::Engine(error) => Some(error),
+            Self::Engine(error) | Self::MarkedPassword(error) => Some(error),
             _ => None,
         }
     }
@@ -84,6 +93,9 @@ pub enum TextError {
     /// It is no duration.
     #[error("write a time such as 90s, 30m, 2h or 1d")]
     Duration,
+    /// It doesn't name a stream and the command that prints it.
+    #[error("write NAME=COMMAND, such as db.sql='pg_dump mydb'")]
+    Stream,
     /// It is an empty label.
     #[error("a label can't be empty")]
     EmptyLabel,
@@ -173,6 +185,18 @@ pub enum PlaceError {
 /// a command, which may hold one.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
+    /// No one has said where it is.
+    #[error("no {what} given")]
+    NotGiven {
+        /// What it should be.
+        what: String,
+    },
+    /// A new password was given twice, and not as the same.
+    #[error("the two passwords differ: run the command again")]
+    Differ,
+    /// A new password is empty.
+    #[error("the password is empty: without one anyone who can read the repository can read your data")]
+    NoPassword,
     /// The file, credential or descriptor can't be read.
     #[error("{place} can't be read")]
     Unreadable {
@@ -273,6 +297,14 @@ pub enum SecretError {
 /// Why a stream can't be backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
+    /// One of the streams of a backup failed.
+    #[error("{name}: {source}")]
+    Of {
+        /// Its name in the snapshot.
+        name: String,
+        /// Why.
+        source: Box<StreamError>,
+    },
     /// There is no program in the command.
     #[error("the command is empty")]
     NoCommand,
@@ -318,6 +350,23 @@ pub enum StreamError {
         /// The program.
         program: String,
     },
+}
+
+impl StreamError {
+    /// As the error of the stream with this name.
+    pub(crate) fn of(self, name: &str) -> Self {
+        Self::Of { name: name.to_owned(), source: Box::new(self) }
+    }
+
+    /// Whether there was nothing to back up.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Of { source, .. } => source.is_empty(),
+            Self::Empty { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// Why a path, or a list of paths or patterns, can't be used.
@@ -385,6 +434,23 @@ pub enum SourceError {
         file: PathBuf,
         /// Why.
         source: EngineError,
+    },
+}
+
+/// Why it isn't clear which snapshot is meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChoiceError {
+    /// No forgotten one is.
+    #[error("no forgotten snapshot's id begins with {text:?}")]
+    NotForgotten {
+        /// What was given of its id.
+        text: String,
+    },
+    /// More than one forgotten one is.
+    #[error("{text:?} is the start of several forgotten snapshots' ids: give more of it")]
+    SeveralForgotten {
+        /// What was given of its id.
+        text: String,
     },
 }
 

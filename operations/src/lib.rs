@@ -43,14 +43,17 @@
 pub mod cache;
 pub mod calendar;
 pub mod child;
+pub mod choose;
 pub mod error;
 pub mod host;
+pub mod open;
 pub mod paths;
 pub mod patterns;
 pub mod place;
 pub mod policy;
 pub mod priority;
 pub mod probe;
+pub mod remark;
 pub mod resources;
 pub mod secret;
 pub mod sources;

@@ -2,14 +2,16 @@
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keepfast_backend::Cancel;
+use keepfast_engine::EngineError;
+use keepfast_engine::archive::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::child::{CancellableReader, ChildInput, Children, CommandLine, Started};
-use crate::error::{Result, StreamError};
+use crate::child::{CancellableReader, ChildInput, Children, CommandLine, Ends, Started};
+use crate::error::{OperationsError, Result, StreamError, TextError};
 
 /// Whether a stream may have nothing in it. Mostly that is the end of something that has failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,50 +24,112 @@ pub enum Empty {
     Refused,
 }
 
-/// Bytes to back up, and whether they are all that there should be.
-pub struct ByteStream {
-    /// The bytes. Reading fails when the run is cancelled.
-    pub reader: Box<dyn Read + Send>,
-    /// To be called when all bytes were read and before anything is committed: after an error there must be no
-    /// snapshot. Dropped uncalled, it ends the program that writes the bytes.
-    pub finish: Box<dyn FnOnce() -> Result<()> + Send>,
+/// A command whose output becomes a file of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSource {
+    /// The file's name, in the snapshot's root directory.
+    pub name: String,
+    /// What prints its bytes.
+    pub command: CommandLine,
 }
 
-/// What comes from an open descriptor. `what` names it in messages, such as "standard input".
-#[must_use]
-pub fn descriptor(input: OwnedFd, what: &str, empty: Empty, cancel: &Cancel) -> ByteStream {
-    let (reader, has_bytes) = Noting::new(CancellableReader::new(input, cancel.clone()));
-    let what = format!("{what} was empty");
-    ByteStream {
-        reader: Box::new(reader),
-        finish: Box::new(move || Ok(refuse_empty(empty, &has_bytes, what)?)),
-    }
-}
-
-/// Starts a command, to back up what it prints. However it ends other than well, [`ByteStream::finish`] fails.
-pub fn output_of(
-    command: &CommandLine,
-    children: &Children,
-    empty: Empty,
-    cancel: &Cancel,
-) -> Result<ByteStream> {
-    let program = command.program();
-    if program.is_empty() {
-        return Err(StreamError::NoCommand.into());
-    }
-    let started = children.start(command, ChildInput::Empty, cancel);
-    let Started { output, running } =
-        started.map_err(|source| StreamError::NotRun { program: program.clone(), source })?;
-    let (reader, has_bytes) = Noting::new(output);
-    let finish = move || match running.wait() {
-        Ok(Some(ended)) if ended.status.success() => {
-            refuse_empty(empty, &has_bytes, format!("the command {program} printed nothing"))
+impl StreamSource {
+    /// Reads `NAME=COMMAND`. The command is for a shell.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.split_once('=') {
+            Some((name, command)) if !name.is_empty() && !command.trim().is_empty() => {
+                Ok(Self { name: name.to_owned(), command: CommandLine::Shell(command.to_owned()) })
+            }
+            _ => Err(TextError::Stream.into()),
         }
-        Ok(Some(ended)) => Err(StreamError::Failed { program, status: ended.status, stderr: ended.stderr }),
-        Ok(None) => Err(StreamError::Cancelled { program }),
-        Err(source) => Err(StreamError::Unknown { program, source }),
-    };
-    Ok(ByteStream { reader: Box::new(reader), finish: Box::new(move || Ok(finish()?)) })
+    }
+}
+
+/// The streams of one backup, which are of use together: if one fails, the programs that write the others are ended.
+pub struct StreamGroup {
+    empty: Empty,
+    ends: Ends,
+    failure: Arc<Mutex<Option<StreamError>>>,
+}
+
+/// Bytes to back up, and whether they are all that there should be.
+struct ByteStream {
+    reader: Box<dyn Read + Send>,
+    /// Dropped uncalled, it ends the program that writes the bytes.
+    finish: Box<dyn FnOnce() -> Result<(), StreamError> + Send>,
+}
+
+impl StreamGroup {
+    /// For one run; no stream yet.
+    #[must_use]
+    pub fn new(empty: Empty, run: &Cancel) -> Self {
+        Self { empty, ends: run.into(), failure: Arc::default() }
+    }
+
+    /// What comes from an open descriptor, as a file of this name. `what` names it in messages, such as "standard
+    /// input".
+    #[must_use]
+    pub fn descriptor(&self, name: &str, input: OwnedFd, what: &str) -> Stream {
+        let (reader, has_bytes) = Noting::new(CancellableReader::new(input, self.ends.clone()));
+        let (empty, what) = (self.empty, format!("{what} was empty"));
+        let finish = Box::new(move || refuse_empty(empty, &has_bytes, what));
+        self.named(name, ByteStream { reader: Box::new(reader), finish })
+    }
+
+    /// Starts a command, to back up what it prints. However it ends other than well, nothing must be committed.
+    pub fn command(&self, source: &StreamSource, children: &Children) -> Result<Stream> {
+        let stream = self.output_of(&source.command, children);
+        Ok(self.named(&source.name, stream.map_err(|error| error.of(&source.name))?))
+    }
+
+    /// What a failed backup has failed of: the first stream that did, if one did.
+    #[must_use]
+    pub fn explain(&self, error: EngineError) -> OperationsError {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failure {
+            Some(failure) if !matches!(error, EngineError::Interrupted) => failure.into(),
+            _ => error.into(),
+        }
+    }
+
+    fn named(&self, name: &str, stream: ByteStream) -> Stream {
+        let ByteStream { reader, finish } = stream;
+        let (of, ends, failure) = (name.to_owned(), self.ends.clone(), Arc::clone(&self.failure));
+        let ended = move || {
+            finish().map_err(|error| {
+                let why = error.to_string();
+                // First why, then the end of the others: they fail because of it.
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.of(&of));
+                ends.group.cancel();
+                why
+            })
+        };
+        Stream { name: name.as_bytes().to_vec(), reader, ended: Box::new(ended) }
+    }
+
+    fn output_of(&self, command: &CommandLine, children: &Children) -> Result<ByteStream, StreamError> {
+        let program = command.program();
+        if program.is_empty() {
+            return Err(StreamError::NoCommand);
+        }
+        let started = children.start(command, ChildInput::Empty, self.ends.clone());
+        let Started { output, running } =
+            started.map_err(|source| StreamError::NotRun { program: program.clone(), source })?;
+        let (reader, has_bytes) = Noting::new(output);
+        let empty = self.empty;
+        let finish = move || match running.wait() {
+            Ok(Some(ended)) if ended.status.success() => {
+                refuse_empty(empty, &has_bytes, format!("the command {program} printed nothing"))
+            }
+            Ok(Some(ended)) => {
+                Err(StreamError::Failed { program, status: ended.status, stderr: ended.stderr })
+            }
+            Ok(None) => Err(StreamError::Cancelled { program }),
+            Err(source) => Err(StreamError::Unknown { program, source }),
+        };
+        Ok(ByteStream { reader: Box::new(reader), finish: Box::new(finish) })
+    }
 }
 
 fn refuse_empty(empty: Empty, has_bytes: &AtomicBool, what: String) -> Result<(), StreamError> {
@@ -101,16 +165,22 @@ impl Read for Noting {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cancel, Children, CommandLine, Empty, OwnedFd, descriptor, output_of};
+    use std::time::Instant;
+
+    use super::{Cancel, Children, CommandLine, Empty, EngineError, OwnedFd, StreamGroup, StreamSource};
+
+    fn shell(name: &str, script: &str) -> StreamSource {
+        StreamSource { name: name.to_owned(), command: CommandLine::Shell(script.to_owned()) }
+    }
 
     /// What a stream holds and how it ends.
     fn run(script: &str, empty: Empty) -> (String, Result<(), String>) {
-        let command = CommandLine::Shell(script.to_owned());
+        let group = StreamGroup::new(empty, &Cancel::new());
         let mut stream =
-            output_of(&command, &Children::default(), empty, &Cancel::new()).expect("a shell is there");
+            group.command(&shell("dump", script), &Children::default()).expect("a shell is there");
         let mut text = String::new();
         stream.reader.read_to_string(&mut text).expect("text");
-        (text, (stream.finish)().map_err(|error| error.to_string()))
+        (text, (stream.ended)())
     }
 
     #[test]
@@ -130,8 +200,11 @@ mod tests {
         assert!(run("exit 0", Empty::Refused).1.expect_err("empty").contains("printed nothing"));
         assert_eq!(run("exit 0", Empty::Allowed).1, Ok(()));
         let null = || OwnedFd::from(std::fs::File::open("/dev/null").expect("it is there"));
-        let end = |empty| (descriptor(null(), "standard input", empty, &Cancel::new()).finish)();
-        assert!(end(Empty::Refused).expect_err("empty").to_string().contains("standard input was empty"));
+        let end = |empty| {
+            let group = StreamGroup::new(empty, &Cancel::new());
+            (group.descriptor("dump", null(), "standard input").ended)()
+        };
+        assert!(end(Empty::Refused).expect_err("empty").contains("standard input was empty"));
         assert!(end(Empty::Allowed).is_ok());
     }
 
@@ -139,10 +212,38 @@ mod tests {
     fn a_program_that_is_not_there_is_named() {
         let of = |words: &[&str]| {
             let command = CommandLine::Arguments(words.iter().map(Into::into).collect());
-            let stream = output_of(&command, &Children::default(), Empty::Refused, &Cancel::new());
-            stream.map(|_| ()).expect_err("there is none").to_string()
+            let source = StreamSource { name: "dump".to_owned(), command };
+            let group = StreamGroup::new(Empty::Refused, &Cancel::new());
+            group.command(&source, &Children::default()).map(|_| ()).expect_err("there is none").to_string()
         };
-        assert_eq!(of(&["/no/such/program", "secret"]), "/no/such/program can't be run");
-        assert_eq!(of(&[]), "the command is empty");
+        assert_eq!(of(&["/no/such/program", "secret"]), "dump: /no/such/program can't be run");
+        assert_eq!(of(&[]), "dump: the command is empty");
+    }
+
+    /// The one that fails is named, whichever of them the engine hears of first.
+    #[test]
+    fn the_first_that_fails_ends_the_others_and_is_what_is_told() {
+        let group = StreamGroup::new(Empty::Refused, &Cancel::new());
+        let start = |source| group.command(&source, &Children::default()).expect("a shell is there");
+        let (mut endless, failing) =
+            (start(shell("endless", "sleep 3600")), start(shell("failing", "exit 7")));
+        let begun = Instant::now();
+        (failing.ended)().expect_err("it failed");
+        assert!(endless.reader.read(&mut [0; 16]).is_err());
+        (endless.ended)().expect_err("it was ended");
+        assert!(begun.elapsed().as_secs() < 60);
+        let error = group.explain(EngineError::Fenced).to_string();
+        assert!(error.starts_with("failing: the command /bin/sh failed (exit status: 7)"), "{error}");
+        assert!(matches!(group.explain(EngineError::Fenced).engine(), Some(EngineError::Fenced)));
+    }
+
+    #[test]
+    fn a_name_ends_at_the_first_equals_sign() {
+        let parsed = StreamSource::parse("a=b -x=1").expect("a stream");
+        assert_eq!(parsed, shell("a", "b -x=1"));
+        for wrong in ["", "a", "=b", "a=", "a= "] {
+            let error = StreamSource::parse(wrong).expect_err(wrong);
+            assert!(error.is_wrong_input() && error.to_string().contains("NAME=COMMAND"), "{error}");
+        }
     }
 }

@@ -57,6 +57,13 @@ pub fn stamp(time: Instant) -> Timestamp {
     }
 }
 
+/// A time as RFC 3339 in UTC. One beyond the calendar is a number of seconds.
+#[must_use]
+pub fn rfc3339(time: Timestamp) -> String {
+    let nanos = time.nanos.cast_signed();
+    Instant::new(time.seconds, nanos).map_or_else(|_| time.seconds.to_string(), |time| time.to_string())
+}
+
 /// Whether a time is later than the present by more than clocks differ.
 pub fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
     time.seconds.saturating_sub(now.seconds) > CLOCKS_DIFFER_S

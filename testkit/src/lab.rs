@@ -13,7 +13,7 @@ use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::forget;
 use keepfast_engine::fs::select::Patterns;
-use keepfast_engine::prune::{PruneOptions, PruneReport, Share, prune};
+use keepfast_engine::prune::{PruneOptions, PruneReport, UnusedLimit, prune};
 use keepfast_engine::repo::{
     FrameCache, Index, InitOptions, Repository, SnapshotFilter, Snapshots, Trees, WriterOptions, open_index,
 };
@@ -394,7 +394,7 @@ impl Lab {
         let run = &run.clone().with_host(Arc::new(host));
         let Opened { repository, index, .. } = self.open_with_cache(cache, run)?;
         let mut options = PruneOptions {
-            max_unused: Share::Thousandths(0),
+            max_unused: UnusedLimit::Thousandths(0),
             max_rewrite_bytes: u64::MAX,
             session_timeout: Duration::ZERO,
             accept_missing: Vec::new(),

@@ -13,9 +13,13 @@ use keepfast_engine::archive::{
     ArchiveOptions, ArchiveReport, ParentChoice, Source, archive, can_be_read_again, estimate, has_parent,
 };
 use keepfast_engine::repo::{WriterOptions, open_index_in_memory};
+use keepfast_operations::choose::remark_if_ahead;
+use keepfast_operations::open::{Mode, Opened};
+use keepfast_operations::remark::AheadUse;
+use keepfast_operations::streams::{Empty, StreamGroup};
 use serde_json::json;
 
-use super::{Opened, outcome, snapshots, tell_if_ahead};
+use super::{outcome, snapshots};
 use crate::Outcome;
 use crate::args::{Backup, Common};
 use crate::console::Console;
@@ -24,7 +28,7 @@ use crate::patterns;
 use crate::render;
 use crate::settings;
 use crate::sources;
-use crate::streams::{self, Empty};
+use crate::streams;
 use crate::usage::Usage;
 
 /// How often a backup that waits for its input looks for garbage collections.
@@ -35,42 +39,43 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     let begun = Instant::now();
     let console = Console::new(common)?;
     let mut archive_options = archive_options(common, options, &console)?;
-    let is_stream = options.stdin || options.command;
-    if options.stdin_name.is_some() && !is_stream {
+    let is_only_stream = options.stdin || options.command;
+    let has_streams = is_only_stream || !options.streams.is_empty();
+    if options.stdin_name.is_some() && !is_only_stream {
         return Err(Usage("--stdin-name goes with --stdin or --command".to_owned()).into());
     }
-    if options.allow_empty && !is_stream {
-        return Err(Usage("--allow-empty goes with --stdin or --command".to_owned()).into());
+    if options.allow_empty && !has_streams {
+        return Err(Usage("--allow-empty goes with --stdin, --command or --stream".to_owned()).into());
     }
     let empty = if options.allow_empty { Empty::Allowed } else { Empty::Refused };
-    let paths = if is_stream { Vec::new() } else { sources::existing_paths(options, &console)? };
-    if !is_stream {
+    let has_paths = !(is_only_stream || options.paths.is_empty() && options.files_from.is_empty());
+    let paths = if has_paths { sources::existing_paths(options, &console)? } else { Vec::new() };
+    if has_paths {
         let stored = options.stored_as.as_ref().map_or(paths.as_slice(), std::slice::from_ref);
         patterns::warn_of_elsewhere(&options.exclude, stored, &console);
     }
-    let opened = Opened::with_warnings(common, &console)?;
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::Write)?;
     let run = &console.run().clone().with_threads(share.threads);
     archive_options.writer.uploads = share.uploads;
-    let source = match (&options.stdin_name, options.stdin, options.command) {
-        (Some(name), true, _) => Source::stream(streams::standard_input(name, empty, &console)?),
-        (Some(name), _, true) => Source::stream(streams::output_of(name, &options.paths, empty, &console)?),
-        _ => Source::paths(&paths),
-    };
+    // Now that nothing else can keep the backup from beginning.
+    let group = StreamGroup::new(empty, run.cancel());
+    let source = Source { paths: &paths, streams: streams::start(options, &group)? };
     let ended = AtomicBool::new(false);
     let report = std::thread::scope(|scope| {
         // Without a parent snapshot nobody knows how much there is, and only a bar wants to.
         let unknown = !has_parent(&opened.repository, &opened.snapshots, &archive_options, &paths);
-        if console.is_watched() && unknown && !is_stream {
+        if console.is_watched() && unknown && !has_streams {
             scope.spawn(|| estimate(&paths, &archive_options, &ended, run));
         }
         let report = console.during("backed up", || {
             let Opened { repository, snapshots, index } = &opened;
             match archive(repository, index, snapshots, source, &archive_options, run) {
                 Err(error @ EngineError::Cache { .. })
-                    if !is_stream && can_be_read_again(&paths, &archive_options) =>
+                    if !has_streams && can_be_read_again(&paths, &archive_options) =>
                 {
-                    console.warn(&format!("{error}. The backup begins again, with an index in memory"));
+                    console.warn(&format!("{error}; remove that folder, or choose another with --cache-dir. The backup begins again, with an index in memory"));
                     let index = open_index_in_memory(repository, snapshots, run)?;
                     let source = Source::paths(&paths);
                     archive(repository, &index, snapshots, source, &archive_options, run)
@@ -80,10 +85,11 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         });
         ended.store(true, Ordering::Relaxed);
         report
-    })?;
+    })
+    .map_err(|error| group.explain(error))?;
     let mut all = opened.snapshots.all.iter();
     if let Some(parent) = all.find(|stored| Some(stored.snapshot.head.id.short()) == report.parent) {
-        tell_if_ahead(parent, "unchanged files were taken over from it", &console);
+        remark_if_ahead(parent, AheadUse::Parent, &shared, console.run());
     }
     print(common, options, &report, opened.repository.backend().traffic(), begun);
     Ok(outcome(&console))

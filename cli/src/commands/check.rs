@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
+use keepfast_operations::open::Mode;
 use serde_json::json;
 
-use super::{Opened, outcome};
+use super::outcome;
 use crate::Outcome;
 use crate::args::{Check, Common};
 use crate::console::Console;
@@ -24,7 +25,7 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
         (None, true) => ReadData::All,
         (None, false) => ReadData::No,
     };
-    let opened = Opened::afresh(common, &console)?;
+    let opened = settings::shared(common, &console)?.open(console.run(), Mode::Afresh)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadPacks)?;
     let check_options = CheckOptions { read };
     let run = &console.run().clone().with_threads(share.threads);

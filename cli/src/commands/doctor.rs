@@ -5,12 +5,13 @@ use anyhow::Result;
 use keepfast_backend::{Latency, ProbeReport};
 use keepfast_engine::EngineError;
 use keepfast_engine::repo::{Epochs, Snapshots, check_parameters, find_condemned, older};
+use keepfast_operations::open::Mode;
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::Common;
 use crate::console::Console;
-use crate::{render, settings};
+use crate::{engine_error, render, settings};
 
 /// What is at the place.
 struct Found {
@@ -32,7 +33,7 @@ pub fn run(common: &Common) -> Result<Outcome> {
     }
     let found = match look(common, &console) {
         Ok(found) => Some(found),
-        Err(error) if matches!(error.downcast_ref(), Some(EngineError::NoRepository { .. })) => None,
+        Err(error) if matches!(engine_error(&error), Some(EngineError::NoRepository { .. })) => None,
         Err(error) => return Err(error),
     };
     if common.json {
@@ -72,14 +73,14 @@ pub fn run(common: &Common) -> Result<Outcome> {
 }
 
 fn look(common: &Common, console: &Console) -> Result<Found> {
-    let repository = settings::open_afresh(common, console.run().link())?;
+    let repository = settings::shared(common, console)?.repository(console.run(), Mode::Afresh)?;
     let snapshots = Snapshots::load(&repository, console.run())?;
     let (_, mut strange) = check_parameters(&repository)?;
     strange.extend(snapshots.ignored.iter().cloned());
     let mut flaws: Vec<(String, String)> =
-        strange.into_iter().map(|ignored| (ignored.object, ignored.why)).collect();
+        strange.into_iter().map(|ignored| (ignored.object, ignored.what)).collect();
     let epochs = Epochs::list(&repository)?;
-    flaws.extend(epochs.flaws().iter().map(|flaw| (flaw.object.clone(), flaw.why.clone())));
+    flaws.extend(epochs.flaws().iter().map(|flaw| (flaw.finding.object.clone(), flaw.finding.what.clone())));
     if let Some(EngineError::Blocked { object, why, .. }) =
         epochs.unfinished().and_then(|n| find_condemned(&repository, n).err())
     {

@@ -5,9 +5,11 @@ use keepfast_engine::edit::{EditOptions, Edited, Editor, Exclusion, LabelChange,
 use keepfast_engine::error::EngineError;
 use keepfast_engine::repo::{Snapshots, StoredSnapshot, WriterOptions};
 use keepfast_format::ids::SessionId;
+use keepfast_operations::choose::{Choice, find};
+use keepfast_operations::open::{Mode, Opened, SharedRepository};
 use serde_json::{Value, json};
 
-use super::{Opened, choose, outcome, snapshots};
+use super::{filter_of, outcome, snapshots};
 use crate::Outcome;
 use crate::args::{Common, Filter, Rewrite, Tag};
 use crate::console::Console;
@@ -18,16 +20,17 @@ use crate::{patterns, render};
 /// Changes the labels of snapshots.
 pub fn tag(common: &Common, options: &Tag) -> Result<Outcome> {
     let console = Console::new(common)?;
-    must_name_some(&options.ids, &options.filter)?;
+    let choice = choice_of(&options.ids, &options.filter)?;
     let change = if options.set.is_empty() {
         LabelChange::Alter { add: options.add.clone(), remove: options.remove.clone() }
     } else {
         LabelChange::Set(options.set.iter().flat_map(|tags| tags.0.clone()).collect())
     };
-    let Opened { repository, mut snapshots, index } = Opened::with_warnings(common, &console)?;
+    let shared = super::shared(common, &console)?;
+    let Opened { repository, mut snapshots, index } = shared.open(console.run(), Mode::Usual)?;
     let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, console.run());
     editor.may_edit()?;
-    let chosen = chosen(&options.ids, &options.filter, &snapshots, &console)?;
+    let chosen = chosen(&choice, &snapshots, &shared, &console)?;
     // All of them are looked at first: if one is protected, none is changed.
     let changing: Vec<SessionId> = chosen
         .iter()
@@ -65,17 +68,18 @@ pub fn tag(common: &Common, options: &Tag) -> Result<Outcome> {
 /// Makes snapshots without some of their files.
 pub fn rewrite(common: &Common, options: &Rewrite) -> Result<Outcome> {
     let console = Console::new(common)?;
-    must_name_some(&options.ids, &options.filter)?;
+    let choice = choice_of(&options.ids, &options.filter)?;
     let patterns = patterns::excluded(&options.exclude, &options.exclude_from, &console)?;
     if patterns.is_empty() {
         return Err(Usage("there is no pattern: say by --exclude what to leave out".to_owned()).into());
     }
-    let Opened { repository, mut snapshots, index } = Opened::with_warnings(common, &console)?;
+    let shared = super::shared(common, &console)?;
+    let Opened { repository, mut snapshots, index } = shared.open(console.run(), Mode::Usual)?;
     let editor = Editor::new(&repository, &index, edit_options(common, &repository)?, console.run());
     if !options.dry_run {
         editor.may_edit()?;
     }
-    let chosen = chosen(&options.ids, &options.filter, &snapshots, &console)?;
+    let chosen = chosen(&choice, &snapshots, &shared, &console)?;
     let mut exclusion = Exclusion::new(&patterns);
     let found = console.during("looked through", || {
         chosen
@@ -142,43 +146,28 @@ fn edit_options(common: &Common, repository: &keepfast_engine::repo::Repository)
     })
 }
 
-fn must_name_some(ids: &[String], filter: &Filter) -> Result<(), Usage> {
-    let Filter { writer, host, tags, paths } = filter;
-    if ids.is_empty() && writer.is_none() && host.is_none() && tags.is_empty() && paths.is_empty() {
+/// Which snapshots are meant; not all of them by saying nothing.
+fn choice_of(ids: &[String], filter: &Filter) -> Result<Choice, Usage> {
+    let choice = Choice { ids: ids.to_vec(), filter: filter_of(filter) };
+    if choice.is_empty() {
         return Err(Usage(
             "say which snapshots: by their ids, or by --host, --writer, --tag or --path".to_owned(),
         ));
     }
-    Ok(())
+    Ok(choice)
 }
 
-/// The snapshots that are meant, each once.
 fn chosen(
-    ids: &[String],
-    filter: &Filter,
+    choice: &Choice,
     all: &Snapshots,
+    shared: &SharedRepository,
     console: &Console,
-) -> Result<Vec<SessionId>, EngineError> {
-    let filter = snapshots::filter_of(filter, all)?;
-    let mut chosen: Vec<SessionId> = Vec::new();
-    if ids.is_empty() {
-        let fitting = all.all.iter().filter(|stored| filter.matches(stored));
-        chosen.extend(fitting.map(|stored| stored.snapshot.head.id));
-        if chosen.is_empty() {
-            console.say("no snapshots");
-        }
-    }
-    for text in ids {
-        let id = choose(all, text, &filter, console)?.snapshot.head.id;
-        if !chosen.contains(&id) {
-            chosen.push(id);
-        }
+) -> Result<Vec<SessionId>> {
+    let chosen = choice.resolve(all, shared, console.run())?;
+    if chosen.is_empty() {
+        console.say("no snapshots");
     }
     Ok(chosen)
-}
-
-fn find(snapshots: &Snapshots, id: SessionId) -> Option<&StoredSnapshot> {
-    snapshots.all.iter().find(|stored| stored.snapshot.head.id == id)
 }
 
 fn new_of(snapshots: &Snapshots, edited: Edited) -> Option<&StoredSnapshot> {

@@ -2,15 +2,17 @@
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
-use keepfast_engine::error::EngineError;
 use keepfast_engine::forget::{UndeleteOptions, forget, protect, undelete as bring_back};
 use keepfast_engine::repo::{SnapshotFilter, StoredSnapshot};
 use keepfast_engine::retention::{Candidate, Group};
 use keepfast_format::ids::SessionId;
+use keepfast_operations::OperationsError;
 use keepfast_operations::calendar::decide_in;
+use keepfast_operations::choose::{choose, find_forgotten};
+use keepfast_operations::open::{Looked, Mode};
 use serde_json::json;
 
-use super::{Opened, choose, outcome, prune, snapshots};
+use super::{filter_of, outcome, prune, snapshots};
 use crate::Outcome;
 use crate::args::{Common, Forget, Undelete};
 use crate::console::Console;
@@ -21,7 +23,9 @@ use crate::{render, settings};
 /// Forgets snapshots.
 pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let (repository, all) = super::look(common, &console)?;
+    let shared = super::shared(common, &console)?;
+    let looked = shared.look(console.run(), Mode::Usual)?;
+    let Looked { repository, snapshots: all } = &looked;
     if options.keep.any() && !options.ids.is_empty() {
         return Err(Usage("give ids or a policy, not both".to_owned()).into());
     }
@@ -34,17 +38,17 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let named: Vec<&StoredSnapshot> = options
         .ids
         .iter()
-        .map(|id| choose(&all, id, &SnapshotFilter::default(), &console))
-        .collect::<Result<_, EngineError>>()?;
+        .map(|id| choose(all, id, &SnapshotFilter::default(), &shared, console.run()))
+        .collect::<Result<_, OperationsError>>()?;
     let named: Vec<SessionId> = named.into_iter().map(|stored| stored.snapshot.head.id).collect();
     if options.protect || options.unprotect {
         if !options.dry_run {
-            protect(&repository, &named, options.protect, console.run())?;
+            protect(repository, &named, options.protect, console.run())?;
         }
         let what = if options.protect { "protected" } else { "no longer protected" };
         return Ok(tell(common, options, what, &named, &console));
     }
-    let filter = snapshots::filter_of(&options.filter, &all)?;
+    let filter = filter_of(&options.filter).resolve(all)?;
     let candidates: Vec<Candidate<'_>> = all
         .all
         .iter()
@@ -64,7 +68,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         )?;
         let going: Vec<SessionId> = groups.iter().flat_map(Group::forgotten).collect();
         if !options.dry_run {
-            forget(&repository, &all, &going, console.run())?;
+            forget(repository, all, &going, console.run())?;
         }
         if common.json {
             render::document(&json!({ "dry_run": options.dry_run, "groups": to_json(&groups) }));
@@ -74,7 +78,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         going
     } else {
         if !options.dry_run {
-            forget(&repository, &all, &named, console.run())?;
+            forget(repository, all, &named, console.run())?;
         }
         if !options.prune || !common.json {
             tell(common, options, "forgotten", &named, &console);
@@ -83,7 +87,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     };
     if options.prune && !options.dry_run {
         // Prune lists for itself what counts now.
-        let opened = Opened::of(repository, all, common, &console)?;
+        let opened = shared.with_index(looked, console.run())?;
         return prune::run_in(&opened, common, false, &options.pruning, &console);
     }
     if !going.is_empty() && !options.dry_run && !common.json {
@@ -110,28 +114,10 @@ fn tell(common: &Common, options: &Forget, what: &str, ids: &[SessionId], consol
 /// Brings forgotten snapshots back.
 pub fn undelete(common: &Common, options: &Undelete) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
-    let forgotten = &opened.snapshots.forgotten;
-    let mut chosen = Vec::new();
-    for text in &options.ids {
-        let mut fitting =
-            forgotten.iter().filter(|stored| stored.snapshot.head.id.short().starts_with(text.as_str()));
-        match (fitting.next(), fitting.next()) {
-            (Some(stored), None) if !text.is_empty() => chosen.push(stored),
-            (None, _) => {
-                return Err(EngineError::Unusable(format!(
-                    "no forgotten snapshot's id begins with {text:?}; `keepfast snapshots --forgotten` lists them"
-                ))
-                .into());
-            }
-            _ => {
-                return Err(EngineError::Unusable(format!(
-                    "{text:?} is the start of several forgotten snapshots' ids: give more of it"
-                ))
-                .into());
-            }
-        }
-    }
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
+    let chosen = options.ids.iter().map(|text| find_forgotten(&opened.snapshots, text));
+    let chosen: Vec<&StoredSnapshot> = chosen.collect::<Result<_, OperationsError>>()?;
     let undelete_options =
         UndeleteOptions { program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned() };
     let mut back = Vec::new();

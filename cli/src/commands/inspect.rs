@@ -8,9 +8,11 @@ use keepfast_engine::repo::{
 };
 use keepfast_engine::{EngineError, dump as dumping, list, stats as sums};
 use keepfast_format::node::{Node, NodeKind};
+use keepfast_operations::choose::choose;
+use keepfast_operations::open::Mode;
 use serde_json::{Value, json};
 
-use super::{Opened, outcome};
+use super::{host_filter_of, outcome};
 use crate::Outcome;
 use crate::args::{CacheAction, Common, Dump, Ls};
 use crate::console::Console;
@@ -19,9 +21,11 @@ use crate::{lines, render, settings};
 /// Lists what is in a snapshot.
 pub fn ls(common: &Common, options: &Ls) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
-    let snapshot =
-        &super::choose_by(&opened.snapshots, &options.snapshot, &options.filter, &console)?.snapshot;
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
+    let filter = host_filter_of(&options.filter).resolve(&opened.snapshots)?;
+    let chosen = choose(&opened.snapshots, &options.snapshot, &filter, &shared, console.run())?;
+    let snapshot = &chosen.snapshot;
     let path = options.path.as_os_str().as_bytes();
     let mut entries = Vec::new();
     let listed = list::list(
@@ -113,9 +117,11 @@ fn long_line(path: &[u8], node: &Node) -> String {
 /// Writes a file of a snapshot to standard output.
 pub fn dump(common: &Common, options: &Dump) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
-    let snapshot =
-        &super::choose_by(&opened.snapshots, &options.snapshot, &options.filter, &console)?.snapshot;
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
+    let filter = host_filter_of(&options.filter).resolve(&opened.snapshots)?;
+    let chosen = choose(&opened.snapshots, &options.snapshot, &filter, &shared, console.run())?;
+    let snapshot = &chosen.snapshot;
     let path = options.path.as_os_str().as_bytes();
     let mut out = std::io::stdout().lock();
     dumping::dump(&opened.repository, &opened.index, snapshot, path, &mut out, console.run())?;
@@ -125,7 +131,8 @@ pub fn dump(common: &Common, options: &Dump) -> Result<Outcome> {
 /// Shows how much is stored.
 pub fn stats(common: &Common) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
     let sums = sums::stats(&opened.repository, &opened.index, &opened.snapshots)?;
     if common.json {
         render::document(&json!({
@@ -175,7 +182,7 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
     if matches!(action, CacheAction::Accept) {
         return accept(common, &console);
     }
-    let repository = settings::open(common, console.run().link())?;
+    let repository = super::shared(common, &console)?.repository(console.run(), Mode::Usual)?;
     let cache = settings::cache_dir(common);
     match action {
         CacheAction::Info | CacheAction::Accept => {}
@@ -227,7 +234,7 @@ pub fn cache(common: &Common, action: &CacheAction) -> Result<Outcome> {
 
 /// Takes what the store shows now for right, whatever was seen before in its place.
 fn accept(common: &Common, console: &Console) -> Result<Outcome> {
-    let repository = settings::open_unseen(common, console.run().link())?;
+    let repository = settings::shared(common, console)?.repository(console.run(), Mode::Unseen)?;
     let snapshots = Snapshots::load(&repository, console.run())?;
     let location = repository.backend().location();
     take(&repository, &snapshots, &settings::memory(common, &location))?;

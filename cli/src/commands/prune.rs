@@ -9,9 +9,11 @@ use keepfast_engine::forget::freed_by;
 use keepfast_engine::prune::{PruneOptions, PrunePlan, PruneReport, plan_prune, prune};
 use keepfast_engine::repo::{SnapshotFilter, WriterOptions};
 use keepfast_format::ids::SessionId;
+use keepfast_operations::choose::choose;
+use keepfast_operations::open::{Mode, Opened};
 use serde_json::{Value, json};
 
-use super::{Opened, outcome};
+use super::outcome;
 use crate::Outcome;
 use crate::args::{Common, Prune, Pruning};
 use crate::console::Console;
@@ -24,7 +26,8 @@ const COMPACT_FROM: usize = 1000;
 /// Prunes, or says what that would do.
 pub fn run(common: &Common, options: &Prune) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
     run_in(&opened, common, options.dry_run, &options.pruning, &console)
 }
 
@@ -171,11 +174,12 @@ fn to_json(
 /// Says what forgetting snapshots would free.
 pub fn freed(common: &Common, ids: &[String]) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let opened = Opened::with_warnings(common, &console)?;
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
     let mut chosen: HashSet<SessionId> = HashSet::new();
     for id in ids {
         let filter = SnapshotFilter::default();
-        chosen.insert(super::choose(&opened.snapshots, id, &filter, &console)?.snapshot.head.id);
+        chosen.insert(choose(&opened.snapshots, id, &filter, &shared, console.run())?.snapshot.head.id);
     }
     let freed = freed_by(&opened.repository, &opened.index, &opened.snapshots, &chosen, console.run())?;
     if common.json {

@@ -9,11 +9,13 @@ use keepfast_backend::Traffic;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
 use keepfast_engine::{EngineError, list};
+use keepfast_operations::choose::{LATEST, choose, split, writers_of};
+use keepfast_operations::open::Mode;
 use keepfast_operations::paths::absolute;
 use keepfast_operations::times;
 use serde_json::json;
 
-use super::{Opened, choose, outcome, writers_of};
+use super::outcome;
 use crate::Outcome;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
@@ -26,10 +28,10 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
     let begun = Instant::now();
     let console = Console::new(common)?;
     let until = options.at.as_deref().map(|text| times::end_of(text, &TimeZone::system())).transpose()?;
-    let (wanted, folder) = split(options.snapshot.as_deref().unwrap_or("latest"));
+    let (wanted, folder) = split(options.snapshot.as_deref().unwrap_or(LATEST));
     let restore_options = RestoreOptions {
         target: absolute(&options.target)?,
-        folder: folder.to_vec(),
+        folder: folder.as_bytes().to_vec(),
         paths: options.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
         include: patterns::compile(&options.include, &console)?,
         exclude: patterns::compile(&options.exclude, &console)?,
@@ -47,7 +49,8 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         no_privileges: options.no_privileges,
         // Until it is known how large packs are.
     };
-    let opened = Opened::with_warnings(common, &console)?;
+    let shared = super::shared(common, &console)?;
+    let opened = shared.open(console.run(), Mode::Usual)?;
     let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadFrames)?;
     let run = &console.run().clone().with_threads(share.threads);
     let filter = SnapshotFilter {
@@ -57,7 +60,7 @@ pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
         paths: Vec::new(),
         until,
     };
-    let snapshot = &choose(&opened.snapshots, wanted, &filter, &console)?.snapshot;
+    let snapshot = &choose(&opened.snapshots, wanted, &filter, &shared, console.run())?.snapshot;
     let report = console
         .during("restored", || restore(&opened.repository, &opened.index, snapshot, &restore_options, run))
         .map_err(|error| advise(error, &restore_options))?;
@@ -138,12 +141,4 @@ fn print(
         render::line(&render::traffic(traffic));
     }
     render::line(&format!("time    {:.1} s, {}", time.as_secs_f64(), render::rate(report.bytes, time)));
-}
-
-/// Splits `ID:/folder`.
-fn split(text: &str) -> (&str, &[u8]) {
-    match text.split_once(':') {
-        Some((id, folder)) => (id, folder.as_bytes()),
-        None => (text, b""),
-    }
 }

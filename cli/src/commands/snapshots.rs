@@ -1,19 +1,17 @@
 //! `keepfast snapshots`.
 
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
-use keepfast_engine::EngineError;
-use keepfast_engine::repo::{SnapshotFilter, Snapshots, StoredSnapshot};
-use keepfast_engine::run::Event;
+use keepfast_engine::repo::{Snapshots, StoredSnapshot};
 use keepfast_format::ids::HolderId;
 use keepfast_format::snapshot::{Snapshot, Statistics};
+use keepfast_operations::open::{Looked, Mode, tell_damaged};
 use keepfast_operations::times;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::args::{Common, Filter, ListSnapshots};
+use crate::args::{Common, ListSnapshots};
 use crate::console::Console;
 use crate::lines::visible;
 use crate::{render, settings};
@@ -21,11 +19,9 @@ use crate::{render, settings};
 /// Lists snapshots.
 pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let (_, snapshots) = super::look(common, &console)?;
-    for (object, what) in &snapshots.damaged {
-        console.run().tell(&Event::Damaged { object: object.clone(), what: what.clone() });
-    }
-    let filter = filter_of(&options.filter, &snapshots)?;
+    let Looked { snapshots, .. } = super::shared(common, &console)?.look(console.run(), Mode::Usual)?;
+    tell_damaged(&snapshots, console.run());
+    let filter = super::filter_of(&options.filter).resolve(&snapshots)?;
     let listed = if options.forgotten { &snapshots.forgotten } else { &snapshots.all };
     let chosen: Vec<&StoredSnapshot> = listed.iter().filter(|stored| filter.matches(stored)).collect();
     if common.json {
@@ -40,17 +36,6 @@ pub fn run(common: &Common, options: &ListSnapshots) -> Result<Outcome> {
         print_table(&chosen, &snapshots);
     }
     Ok(super::outcome(&console))
-}
-
-/// The engine's filter.
-pub fn filter_of(filter: &Filter, snapshots: &Snapshots) -> Result<SnapshotFilter, EngineError> {
-    Ok(SnapshotFilter {
-        writers: super::writers_of(filter.writer.as_deref(), snapshots)?,
-        host: filter.host.clone(),
-        tags: filter.tags.clone(),
-        paths: filter.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
-        until: None,
-    })
 }
 
 /// A table for people. Writers have a column where there are several.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::program::{Desk, Run};
+use crate::program::{Desk, Run, same};
 
 fn backup_stdin(desk: &Desk, bytes: &[u8]) -> Run {
     let mut child = desk
@@ -58,7 +58,7 @@ fn an_empty_stream_makes_no_snapshot_unless_that_is_allowed() {
     command(&["--allow-empty"]).succeeds();
     assert_eq!(desk.run(["snapshots", "--json"]).succeeds().out.matches("\"id\":").count(), 2);
     desk.run(["backup", "--allow-empty", desk.path("src").to_str().unwrap()])
-        .fails(2, &["--stdin or --command"]);
+        .fails(2, &["--stdin, --command or --stream"]);
     assert!(desk.is_sound());
 }
 
@@ -114,7 +114,71 @@ fn a_command_that_fails_makes_no_snapshot() {
 fn a_stream_needs_a_name_that_can_be_a_files() {
     let desk = Desk::new();
     desk.run(["backup", "--stdin"]).fails(2, &["--stdin-name"]);
-    desk.run(["backup", "--stdin-name", "a/b", "--command", "--", "true"]).fails(1, &["without slashes"]);
+    desk.run(["backup", "--stdin-name", "a/b", "--command", "--", "true"]).fails(1, &["isn't a file name"]);
     desk.run(["backup", "--stdin-name", "a", desk.path("src").to_str().unwrap()])
         .fails(2, &["--stdin or --command"]);
+}
+
+/// Backs up with streams, and paths if there are any.
+fn backup_streams(desk: &Desk, streams: &[&str], more: &[&str]) -> Run {
+    let flags = streams.iter().flat_map(|stream| ["--stream", stream]);
+    desk.run(["backup"].into_iter().chain(flags).chain(more.iter().copied()))
+}
+
+#[test]
+fn files_and_the_output_of_commands_are_one_snapshot() {
+    let desk = Desk::new();
+    let src = desk.path("src");
+    let streams = ["db.sql=seq 1 200000 | sort -n", "roles=printf '%s' \"a=b; $((1 + 1))\""];
+    backup_streams(&desk, &streams, &[src.to_str().unwrap()]).succeeds();
+    let listed = desk.run(["snapshots", "--json"]).succeeds().out;
+    assert_eq!(listed.matches("\"id\":").count(), 1, "{listed}");
+    assert_eq!(desk.run(["dump", "latest", "roles"]).succeeds().out, "a=b; 2");
+    let target = desk.path("target");
+    desk.run(["restore", "--snapshot", "latest", "--target", target.to_str().unwrap()]).succeeds();
+    assert!(same(&src, &target.join(src.strip_prefix("/").unwrap())));
+    let numbers: String = (1..=200_000).map(|number| format!("{number}\n")).collect();
+    assert!(std::fs::read_to_string(target.join("db.sql")).unwrap() == numbers);
+    // Alone, and compared with nothing.
+    backup_streams(&desk, &["only=echo this"], &[]).succeeds();
+    assert_eq!(desk.run(["ls", "latest"]).succeeds().out.trim(), "/only");
+    assert!(desk.is_sound());
+}
+
+#[test]
+fn if_one_command_fails_the_others_are_ended_and_there_is_no_snapshot() {
+    let desk = Desk::new();
+    let src = desk.path("src");
+    let pid = desk.path("pid");
+    // The one that would go on for an hour is a shell with another process.
+    let endless = format!("endless=sleep 3600 & echo $! > {0}; echo begun; wait", pid.display());
+    let failing = format!("db.sql=while [ ! -s {} ]; do sleep 0.05; done; echo half; exit 7", pid.display());
+    let run = backup_streams(&desk, &[&endless, &failing], &[src.to_str().unwrap()]);
+    run.fails(1, &["db.sql: the command /bin/sh failed (exit status: 7)", "no snapshot was made"]);
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(status.is_empty() || status.contains(") Z"), "a process is left: {status}");
+    backup_streams(&desk, &["a=echo x", "b=exit 0"], &[])
+        .fails(1, &["b: ", "printed nothing", "--allow-empty"]);
+    assert!(desk.run(["snapshots"]).out.contains("no snapshots"));
+    backup_streams(&desk, &["a=echo x", "b=exit 0"], &["--allow-empty"]).succeeds();
+    assert!(desk.is_sound());
+}
+
+#[test]
+fn streams_need_names_of_their_own_and_go_with_neither_standard_input_nor_a_dry_run() {
+    let desk = Desk::new();
+    let src = desk.path("src");
+    let top = src.components().nth(1).unwrap().as_os_str().to_str().unwrap().to_owned();
+    backup_streams(&desk, &[&format!("{top}=echo x")], &[src.to_str().unwrap()])
+        .fails(1, &[&format!("{top:?}"), "has it too"]);
+    backup_streams(&desk, &["a=echo x", "a=echo y"], &[]).fails(1, &["two streams have it"]);
+    backup_streams(&desk, &["a/b=echo x"], &[]).fails(1, &["isn't a file name"]);
+    for wrong in ["a", "=echo", "a="] {
+        backup_streams(&desk, &[wrong], &[]).fails(2, &["NAME=COMMAND"]);
+    }
+    for other in [&["--stdin", "--stdin-name", "x"][..], &["--dry-run"], &["--skip-if-unchanged"]] {
+        backup_streams(&desk, &["a=echo x"], other).fails(2, &["cannot be used with"]);
+    }
+    assert!(desk.run(["snapshots"]).out.contains("no snapshots"));
 }

@@ -14,7 +14,7 @@ use super::folders::{DirectoryNumber, Identity};
 use super::target::LinkGroup;
 use super::temporary::Temporary;
 use crate::error::Result;
-use crate::repo::{Index, Location, Wanted};
+use crate::repo::{FrameNumber, Index, Location, PackNumber, Wanted};
 use crate::run::Pool;
 
 /// A plan is run when it has this many parts, and a new one begun: about 40 MB of memory.
@@ -134,7 +134,7 @@ impl ReadLimits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameRead {
     /// The pack.
-    pub pack: u32,
+    pub pack: PackNumber,
     /// Its frames; not every one of them may be needed.
     pub frames: Range<u32>,
     /// The parts.
@@ -204,7 +204,7 @@ impl RestorePlan {
     pub fn reads(
         &mut self,
         limits: ReadLimits,
-        mut frame: impl FnMut(u32, u32) -> Result<FrameEntry>,
+        mut frame: impl FnMut(PackNumber, FrameNumber) -> Result<FrameEntry>,
         pool: &Pool,
     ) -> Result<Vec<FrameRead>> {
         pool.sort(&mut self.parts);
@@ -213,9 +213,10 @@ impl RestorePlan {
         let (mut start, mut end) = (0, 0);
         for (index, part) in self.parts.iter().enumerate() {
             let place = part.location;
+            let number = u32::from(place.frame);
             let last = reads.last_mut().filter(|read| read.pack == place.pack);
             if let Some(read) = last {
-                if read.frames.end == place.frame + 1 {
+                if read.frames.end == number + 1 {
                     read.parts.end = index + 1;
                     continue;
                 }
@@ -223,7 +224,7 @@ impl RestorePlan {
                 let next_end = u64::from(next.offset) + u64::from(next.sealed_bytes);
                 if u64::from(next.offset) - end <= limits.gap_bytes && next_end - start <= limits.bytes {
                     end = next_end;
-                    read.frames.end = place.frame + 1;
+                    read.frames.end = number + 1;
                     read.parts.end = index + 1;
                     continue;
                 }
@@ -231,11 +232,7 @@ impl RestorePlan {
             let first = frame(place.pack, place.frame)?;
             start = u64::from(first.offset);
             end = start + u64::from(first.sealed_bytes);
-            reads.push(FrameRead {
-                pack: place.pack,
-                frames: place.frame..place.frame + 1,
-                parts: index..index + 1,
-            });
+            reads.push(FrameRead { pack: place.pack, frames: number..number + 1, parts: index..index + 1 });
         }
         Ok(reads)
     }
@@ -281,7 +278,7 @@ impl<'e> Places<'e> {
 mod tests {
     use super::super::folders::ROOT;
     use super::{FilePlan, Part, Places, ReadLimits, RestorePlan};
-    use crate::repo::Location;
+    use crate::repo::{FrameNumber, Location, Ordinal, PackNumber};
     use crate::run::Pool;
     use keepfast_format::content::Content;
     use keepfast_format::ids::ChunkId;
@@ -304,7 +301,7 @@ mod tests {
     }
 
     /// Plans one file of parts in these frames of one pack with frames of a MiB.
-    fn reads_of(frames: &[u32], limits: ReadLimits) -> Vec<std::ops::Range<u32>> {
+    fn reads_of(frames: &[u16], limits: ReadLimits) -> Vec<std::ops::Range<u32>> {
         let kind = NodeKind::File { size: 0, content: Content::empty(), extents: Extents::Dense };
         let node = Node {
             name: Vec::new(),
@@ -319,11 +316,22 @@ mod tests {
         let mut plan = RestorePlan::default();
         let file = plan.begin_file(FilePlan::new(ROOT, node, 0, None));
         for frame in frames {
-            let location = Location { pack: 7, frame: *frame, ordinal: 0, offset: 0, len: 9 };
+            let location = Location {
+                pack: PackNumber::new(7),
+                frame: FrameNumber::new(*frame),
+                ordinal: Ordinal::new(0),
+                offset: 0,
+                len: 9,
+            };
             plan.parts.push(Part { location, file, at: 0, from: 0, take: 9, id: ChunkId::new([0; 32]) });
         }
-        let entry = |_, frame: u32| {
-            Ok(FrameEntry { offset: 200 + (frame << 20), sealed_bytes: 1 << 20, plain_bytes: 9, chunks: 1 })
+        let entry = |_, frame: FrameNumber| {
+            Ok(FrameEntry {
+                offset: 200 + (u32::from(frame) << 20),
+                sealed_bytes: 1 << 20,
+                plain_bytes: 9,
+                chunks: 1,
+            })
         };
         let reads = plan.reads(limits, entry, &Pool::new(1)).expect("all frames are known");
         assert_eq!(reads.iter().map(|read| read.parts.len()).sum::<usize>(), frames.len());

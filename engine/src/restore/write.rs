@@ -18,7 +18,7 @@ use super::plan::{FilePlan, FileState, FrameRead, Part, ReadLimits, RestorePlan}
 use super::target::Target;
 use crate::error::{EngineError, Result};
 use crate::jobs::{Jobs, Next};
-use crate::repo::{FrameCache, Location, StoredPack};
+use crate::repo::{FrameCache, Location, PackNumber, StoredPack};
 use crate::run::RunContext;
 
 /// Files that stay open between two of their parts.
@@ -171,7 +171,8 @@ impl Writing<'_, '_> {
         }
         let mut rest = parts;
         for (frame, entry) in (read.frames.start..).zip(entries) {
-            let (here, after) = rest.split_at(rest.partition_point(|part| part.location.frame <= frame));
+            let (here, after) =
+                rest.split_at(rest.partition_point(|part| u32::from(part.location.frame) <= frame));
             rest = after;
             if !here.is_empty() {
                 let from = entry.offset as usize;
@@ -204,8 +205,9 @@ impl Writing<'_, '_> {
         if read_all.is_ok() {
             again.extend(missing.iter().filter(|awaited| !awaited.parts.is_empty()));
         }
-        for Awaited { frame, parts, .. } in again {
-            match self.frames.open(reader, read.pack, *frame) {
+        for Awaited { parts, .. } in again {
+            let Some(first) = parts.first() else { continue };
+            match self.frames.open(reader, first.location.frame_place()) {
                 Ok(pack) => self.place(parts, reader.plain(), read.pack, &pack)?,
                 Err(error) => self.place_failed(parts.to_vec(), read.pack, error)?,
             }
@@ -222,9 +224,9 @@ impl Writing<'_, '_> {
     /// Handles parts that couldn't be read from the pack that they were planned to come from. If the pack is
     /// gone, a garbage collection has moved the chunks that are needed; if it is damaged, other packs may have
     /// the same chunks.
-    fn place_failed(&self, parts: Vec<Part>, pack: u32, error: EngineError) -> Result<()> {
+    fn place_failed(&self, parts: Vec<Part>, pack: PackNumber, error: EngineError) -> Result<()> {
         match &error {
-            EngineError::Missing { .. } => drop(self.frames.may_have_moved(pack, &mut Vec::new())?),
+            EngineError::Missing { .. } => self.frames.refresh_for(pack)?,
             EngineError::Damaged { .. } => self.frames.index().demote(pack, &error, self.run)?,
             EngineError::Backend(_) => {}
             _ => return Err(error),
@@ -256,7 +258,7 @@ impl Writing<'_, '_> {
     }
 
     /// Verifies the chunks of one frame, and writes each file's parts at once.
-    fn place(&self, parts: &[Part], plain: &[u8], number: u32, pack: &StoredPack) -> Result<()> {
+    fn place(&self, parts: &[Part], plain: &[u8], number: PackNumber, pack: &StoredPack) -> Result<()> {
         let hasher = self.frames.hashers().under(pack.key);
         let mut good: Vec<Part> = Vec::with_capacity(parts.len());
         let mut wrong: Vec<Part> = Vec::new();

@@ -12,7 +12,7 @@ use keepfast_engine::edit::{EditOptions, Editor, Exclusion, LabelChange};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
 use keepfast_engine::fs::select::Patterns;
-use keepfast_engine::prune::{PruneOptions, Share, prune};
+use keepfast_engine::prune::{PruneOptions, UnusedLimit, prune};
 #[cfg(feature = "flaws")]
 use keepfast_engine::repo::Flaw;
 use keepfast_engine::repo::{Repository, SnapshotFilter, Snapshots, WriterOptions, open_index};
@@ -309,7 +309,13 @@ impl<'p> Machine<'p> {
         let editor = Editor::new(&repository, &index, options, &ear);
         match edit(&editor, &mut snapshots, id) {
             // A user has forgotten or changed it meanwhile, and what it needs may be gone.
-            Err(EngineError::Unusable(_) | EngineError::Missing { .. }) => Ok(()),
+            Err(
+                EngineError::Unusable(_)
+                | EngineError::Choice(_)
+                | EngineError::Protected { .. }
+                | EngineError::ForgottenMeanwhile { .. }
+                | EngineError::Missing { .. },
+            ) => Ok(()),
             other => other,
         }
     }
@@ -319,7 +325,8 @@ impl<'p> Machine<'p> {
         let process = self.process;
         let Opened { repository, index, .. } = self.open()?;
         let options = PruneOptions {
-            max_unused: [Share::Thousandths(0), Share::Thousandths(300), Share::Unlimited][process.below(3)],
+            max_unused: [UnusedLimit::Thousandths(0), UnusedLimit::Thousandths(300), UnusedLimit::Unlimited]
+                [process.below(3)],
             max_rewrite_bytes: if process.below(4) == 0 { 100_000 } else { u64::MAX },
             session_timeout: Duration::from_secs([0, 30, 3600, 100_000][process.below(4)]),
             accept_missing: Vec::new(),

@@ -1,0 +1,6 @@
+//! Operations on repositories in real directories, as a server runs them.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod desk;
+mod open;
