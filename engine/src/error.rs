@@ -231,7 +231,7 @@ pub enum EngineError {
         /// What the snapshot has instead.
         found: Mismatch,
         /// The snapshot.
-        snapshot: keepfast_format::ids::SessionId,
+        snapshot: SessionId,
     },
     /// A restore into a directory that isn't empty, with no word about what is there.
     #[error("{target} isn't empty: choose another target, or what happens to files that are there")]
@@ -251,7 +251,7 @@ pub enum EngineError {
     )]
     PartsRemoved {
         /// The snapshot.
-        snapshot: keepfast_format::ids::SessionId,
+        snapshot: SessionId,
     },
     /// The user or the system asked to stop.
     #[error("interrupted; what was uploaded so far will be used by the next run")]
@@ -259,6 +259,20 @@ pub enum EngineError {
     /// The user or the system asked a restore to stop.
     #[error("the restore was interrupted; what has its name in the target is complete")]
     RestoreInterrupted,
+}
+
+/// What a snapshot has where something else was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// Nothing.
+    #[error("isn't")]
+    Nothing,
+    /// Something that isn't a directory.
+    #[error("isn't a directory")]
+    NoDirectory,
+    /// Something that isn't a regular file.
+    #[error("isn't a regular file")]
+    NoRegularFile,
 }
 
 /// What it means that an object is missing.
@@ -439,20 +453,6 @@ impl Finding {
     pub(crate) fn blocks(self, remedy: String) -> EngineError {
         EngineError::Blocked { object: self.object, why: self.what, remedy }
     }
-}
-
-/// What a snapshot has where something else was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Mismatch {
-    /// Nothing.
-    #[error("isn't")]
-    Nothing,
-    /// Something that isn't a directory.
-    #[error("isn't a directory")]
-    NoDirectory,
-    /// Something that isn't a regular file.
-    #[error("isn't a regular file")]
-    NoRegularFile,
 }
 
 /// Key slots that no password was tried on.

@@ -24,8 +24,7 @@ impl TemporaryNames {
     /// Names that no other restore gives.
     pub fn new() -> Result<Self> {
         let mut random = [0; 6];
-        getrandom::fill(&mut random)
-            .map_err(|error| EngineError::Unusable(format!("the system gives no random numbers: {error}")))?;
+        getrandom::fill(&mut random).map_err(EngineError::NoRandomBytes)?;
         let own = random.iter().fold(PREFIX.to_owned(), |own, byte| format!("{own}{byte:02x}"));
         Ok(Self { own: own + "-", next: AtomicU64::new(0) })
     }
