@@ -54,6 +54,8 @@ pub mod policy;
 pub mod priority;
 pub mod probe;
 pub mod remark;
+pub mod reports;
+pub mod requests;
 pub mod resources;
 pub mod secret;
 pub mod sources;
