@@ -308,6 +308,14 @@ pub enum StreamError {
         /// Why.
         source: Box<StreamError>,
     },
+    /// What is open already can't be read.
+    #[error("{what} can't be read")]
+    Unreadable {
+        /// What it is.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
     /// There is no program in the command.
     #[error("the command is empty")]
     NoCommand,

@@ -3,12 +3,14 @@
 //! Names and order of the fields are a promise to programs that read them. What kept a result from being complete is in
 //! `troubles`, which isn't part of a document.
 
+mod prune;
 mod snapshot;
 mod traffic;
 
 use keepfast_engine::run::Troubles;
 use serde::Serialize;
 
+pub use prune::{PlanDocument, PruneReport};
 pub use snapshot::{SnapshotDocument, StatisticsDocument};
 pub use traffic::TrafficDocument;
 

@@ -5,12 +5,14 @@
 
 mod backup;
 mod check;
+mod prune;
 mod restore;
 
 use keepfast_engine::run::RunContext;
 
 pub use backup::{Backup, backup, backup_with};
 pub use check::{Check, ReadPacks, check};
+pub use prune::{Prune, prune, prune_in};
 pub use restore::{OverwriteWhen, Restore, restore};
 
 use crate::error::Result;
