@@ -1,8 +1,8 @@
 # What one does with keepfast. `make` alone lists it.
 #
-# RocksDB is most of a cold build, so everything here builds in the release profile, and RocksDB is
-# compiled once. The program is built and tested by itself: together with the engine's tests it would
-# get the engine in which these tests can plant faults.
+# Everything here builds in the release profile, so that all dependencies are compiled once. RocksDB is compiled once
+# for a machine, by scripts/rocksdb.sh. The program is built and tested by itself: together with the engine's tests it
+# would get the engine in which these tests can plant faults.
 
 SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keepfast/target
@@ -27,7 +27,7 @@ PEERS ?= keepfast restic bupstash rustic borg
 # Where results of benchmarks go.
 BENCH_RUN ?= benches/runs/$(shell date +%F)
 
-.PHONY: help setup build demo test lint fuzz soak bench bench-parts bench-peers
+.PHONY: help setup setup-program build demo test lint fuzz soak bench bench-parts bench-peers
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,10 +35,13 @@ help: ## This list
 setup: ## Install what a Debian 12 lacks; does nothing when all is there
 	@scripts/setup.sh
 
-build: setup ## Build the program: $CARGO_TARGET_DIR/release/keepfast
+setup-program: ## Install only what the program and the demo need
+	@scripts/setup.sh program
+
+build: setup-program ## Build the program: $CARGO_TARGET_DIR/release/keepfast
 	cargo build $(PROGRAM)
 
-demo: setup ## Back up a real tree twice, restore it, compare, check
+demo: setup-program ## Back up a real tree twice, restore it, compare, check
 	@scripts/demo.sh
 
 # Both halves run, so that one run tells all.
@@ -62,7 +65,7 @@ lint: setup ## Check formatting and lints
 fuzz: setup ## Fuzz the decoders: FUZZ_SECONDS=60 FUZZ_TARGETS="frame tree" (default: all)
 	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-soak: build ## All tests with SOAK_CASES=20000 cases of each property and as many simulated histories; SOAK_KILLS=100 killed backups of SOAK_TREE
+soak: setup build ## All tests with SOAK_CASES=20000 cases of each property and as many simulated histories; SOAK_KILLS=100 killed backups of SOAK_TREE
 	@export PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) KEEPFAST_SIM_HISTORIES=$(SOAK_CASES); \
 	$(call nextest,--profile soak --run-ignored all)
 	scripts/soak-kill.sh $(SOAK_TREE) $(SOAK_KILLS)
@@ -73,7 +76,7 @@ bench-parts: setup ## Run the benchmarks of the parts: BENCH=part-of-a-name
 	@mkdir -p $(BENCH_RUN)
 	cargo bench --profile release --package keepfast-benches --bench parts -- $(BENCH) | tee $(BENCH_RUN)/parts.txt
 
-bench-peers: build ## Measure against installed peers: PEERS_CORPUS=/dir PEERS_RUNS=3 PEERS="keepfast restic"
+bench-peers: setup build ## Measure against installed peers: PEERS_CORPUS=/dir PEERS_RUNS=3 PEERS="keepfast restic"
 	@mkdir -p $(BENCH_RUN)
 	RESULTS=$(BENCH_RUN)/peers.tsv benches/run-peers.sh $(PEERS_CORPUS) $(PEERS_RUNS) $(PEERS)
 	(echo "# Measured on $$(date +%F)"; echo; \

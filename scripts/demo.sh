@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/keep
 
 step() { printf '\n== %s\n' "$*"; }
 
-step "building (a first build takes some minutes: RocksDB is in it)"
+step "building (a first build takes some minutes)"
 cargo build --release --package keepfast
 keepfast=$CARGO_TARGET_DIR/release/keepfast
 

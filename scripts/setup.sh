@@ -1,7 +1,9 @@
 #!/bin/bash
-# Installs what a fresh Debian 12 lacks to build, test and demonstrate keepfast.
-# Says and does nothing when all is there.
+# Installs what a fresh Debian 12 lacks to build and demonstrate keepfast (`setup.sh program`), or also to test and
+# develop it (`setup.sh`). Says and does nothing when all is there.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+purpose=${1:-all}
 
 missing=()
 # need PACKAGE PROBE...: the package is missing if the probe fails. Probes look for the thing
@@ -14,25 +16,30 @@ need() {
 command_there() { command -v "$1"; }
 libclang_there() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*'; }
 
+# To build the program, and for the demo.
 need clang            command_there clang          # compiles RocksDB and zstd (see .cargo/config.toml)
 need libclang-dev     libclang_there               # RocksDB's bindings are made from its headers
 need build-essential  command_there g++            # the C++ standard library, the linker, make
 need pkg-config       command_there pkg-config     # build scripts ask it for libraries
 need rsync            command_there rsync          # the demo compares trees with it
-need attr             command_there getfattr       # extended attributes in tests, made from outside
-need acl              command_there setfacl        # POSIX ACLs in tests, made from outside
-need ntfs-3g          command_there lowntfs-3g     # a file system that ignores case, to restore into
-need fuse3            command_there fusermount3  # a file system that lacks much, served by a test
-need e2fsprogs        test -x /sbin/mkfs.ext4      # a small ext4 to test with
-need strace           command_there strace         # system calls that fail when a test wants them to
-need xz-utils         command_there xz             # packed test and benchmark data
-need time             test -x /usr/bin/time        # peak memory in benches/run-peers.sh
-need git              command_there git            # fetches the project
-need python3-venv     python3 -c 'import ensurepip, venv' # servers to test against
-need nodejs           command_there node           # another one, to be refused
-need npm              command_there npm            # which installs it
-need util-linux       command_there setpriv        # no server outlives its test
 need ca-certificates  test -s /etc/ssl/certs/ca-certificates.crt # cargo fetches over TLS
+
+# To test, to measure, to develop.
+if [ "$purpose" = all ]; then
+  need attr             command_there getfattr       # extended attributes in tests, made from outside
+  need acl              command_there setfacl        # POSIX ACLs in tests, made from outside
+  need ntfs-3g          command_there lowntfs-3g     # a file system that ignores case, to restore into
+  need fuse3            command_there fusermount3  # a file system that lacks much, served by a test
+  need e2fsprogs        test -x /sbin/mkfs.ext4      # a small ext4 to test with
+  need strace           command_there strace         # system calls that fail when a test wants them to
+  need xz-utils         command_there xz             # packed test and benchmark data
+  need time             test -x /usr/bin/time        # peak memory in benches/run-peers.sh
+  need git              command_there git            # fetches the project
+  need python3-venv     python3 -c 'import ensurepip, venv' # servers to test against
+  need nodejs           command_there node           # another one, to be refused
+  need npm              command_there npm            # which installs it
+  need util-linux       command_there setpriv        # no server outlives its test
+fi
 
 if [ ${#missing[@]} -gt 0 ]; then
   as_root=()
@@ -57,6 +64,10 @@ if [ "$(printf '%s\n' "$rust_wanted" "${rust_found%%-*}" | sort -V | head -n 1)"
   echo "setup: Rust $rust_found is too old, $rust_wanted is needed: rustup update stable" >&2
   exit 1
 fi
+scripts/rocksdb.sh
+
+[ "$purpose" = all ] || exit 0
+
 for component in fmt clippy; do
   cargo $component --version >/dev/null 2>&1 || {
     echo "setup: cargo $component is missing: rustup component add rustfmt clippy" >&2
@@ -74,7 +85,6 @@ fi
 servers=${XDG_CACHE_HOME:-$HOME/.cache}/keepfast/servers
 wanted_python=scripts/servers.txt
 wanted_npm=s3rver@3.7.1
-cd "$(dirname "$0")/.."
 if ! cmp -s "$wanted_python" "$servers/python/installed.txt"; then
   echo "setup: installing servers for tests" >&2
   rm -rf "$servers/python"

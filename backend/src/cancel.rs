@@ -1,15 +1,15 @@
-//! The wish to end a run early.
+//! Asks a run to end early.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often a wait looks whether the run is cancelled. A signal handler may set the flag, and such a handler
-/// can wake no one.
+/// The interval at which a wait checks whether the run is cancelled. A signal handler may set the flag, and it
+/// can't wake a thread.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Says whether one run shall end at the next good moment. Clones share one flag; each run has its own.
+/// Whether one run must end at the next suitable moment. Clones share one flag; each run has its own.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -28,17 +28,17 @@ impl Cancel {
 
     /// Asks the run to end. There is no way back.
     pub fn cancel(&self) {
-        // Nothing is published with the flag: a run that sees it late ends late.
+        // The flag publishes no other data, so that relaxed access is enough: a run that sees it late ends late.
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the run shall end.
+    /// Whether the run must end.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Waits this long, or until the run is cancelled. Returns whether it is.
+    /// Waits this long, or until the run is cancelled. Returns whether it is cancelled.
     pub fn wait(&self, time: Duration) -> bool {
         let mut left = time;
         while !left.is_zero() && !self.is_cancelled() {
@@ -50,7 +50,7 @@ impl Cancel {
     }
 }
 
-/// For a flag that someone else keeps, such as a signal handler.
+/// Uses a flag that other code sets, such as a signal handler.
 impl From<Arc<AtomicBool>> for Cancel {
     fn from(flag: Arc<AtomicBool>) -> Self {
         Self(flag)

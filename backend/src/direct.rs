@@ -1,9 +1,9 @@
-//! Writing large files past the page cache.
+//! Writes large files without the page cache.
 //!
 //! A pack is written once and not read again soon. Copying it into the page cache costs as
-//! much as encrypting it, and pushes out pages that the machine's users need. So large objects
-//! go to the disk directly (`O_DIRECT`), in pieces of aligned memory; file systems that can't
-//! do that get them the usual way.
+//! much as encrypting it, and evicts pages that the machine's users need. So large objects
+//! go to the disk directly (`O_DIRECT`), from aligned memory; on file systems without direct
+//! writes they take the usual way.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -14,13 +14,13 @@ use rustix::io::Errno;
 
 /// Smaller files go through the page cache.
 const DIRECT_BYTES_MIN: usize = 1 << 20;
-/// What is written at once. Disks of all kinds have reached their speed by then.
+/// The size of one write. Disks of all kinds reach their full speed with it.
 const WINDOW_BYTES: usize = 4 << 20;
-/// What addresses, offsets and lengths of direct writes are multiples of: the largest
+/// Addresses, offsets and lengths of direct writes must be multiples of this: the largest
 /// block size of today's disks.
 const ALIGNMENT: usize = 4096;
 
-/// Writes files, with buffers that are used again.
+/// Writes files, and reuses its buffers.
 #[derive(Debug, Default)]
 pub struct FileWriter {
     spare: Mutex<Vec<Vec<u8>>>,
@@ -62,9 +62,9 @@ fn write_buffered(file: &mut File, parts: &[&[u8]]) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies the parts into an aligned window and writes that whenever it is full; whole blocks
-/// that are aligned already are written from where they are. What is left at the end, less than
-/// a block, goes through the page cache.
+/// Copies the parts into an aligned window and writes the window whenever it is full; whole blocks
+/// that are aligned already are written without a copy. The last bytes, less than a block, go through
+/// the page cache.
 fn write_direct(file: &mut File, parts: &[&[u8]], buffer: &mut [u8]) -> io::Result<()> {
     let start = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
     let window = &mut buffer[start..start + WINDOW_BYTES];
@@ -93,7 +93,7 @@ fn write_direct(file: &mut File, parts: &[&[u8]], buffer: &mut [u8]) -> io::Resu
     file.write_all(&window[blocks..filled])
 }
 
-/// Writes whole blocks, directly for as long as the file system goes along.
+/// Writes whole blocks, directly for as long as the file system accepts it.
 fn write_window(file: &mut File, mut bytes: &[u8], direct: &mut bool) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write(bytes) {

@@ -5,12 +5,10 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::NoExclusiveNames;
-
-/// What was asked of the store.
+/// What a store was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Making ready to talk to a store.
+    /// Preparing to talk to a store.
     Connect,
     /// Creating an object.
     Create,
@@ -37,7 +35,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// What stands under a name in a store and isn't an object: nothing that a [`Backend`] makes.
+/// What is under a name in a store instead of an object. A [`Backend`] makes none of these.
 ///
 /// [`Backend`]: crate::Backend
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +43,7 @@ impl fmt::Display for Operation {
 pub enum NotAnObject {
     /// A directory.
     Directory,
-    /// A directory that lies deeper than any object. Listings don't look into it.
+    /// A directory deeper than any object. Listings don't enter it.
     TooDeep,
     /// A named pipe.
     Fifo,
@@ -53,43 +51,61 @@ pub enum NotAnObject {
     Socket,
     /// A device.
     Device,
-    /// A symbolic link. None below the repository's own directory is followed.
+    /// A symbolic link. Links below the repository's own directory aren't followed.
     SymbolicLink,
-    /// An object of an S3 store whose name ends with a slash: some programs make these, to show a folder.
+    /// An object of an S3 store whose name ends with a slash: some programs make such objects to show a folder.
     FolderMarker,
     /// Its name has more than [`NAME_BYTES_MAX`] bytes, or isn't UTF-8.
     StrangeName,
 }
 
 impl NotAnObject {
-    /// What is said of it.
+    /// Describes it in words.
     #[must_use]
     pub fn why(self) -> &'static str {
         match self {
             Self::Directory => "it is a directory, not an object",
-            Self::TooDeep => {
-                "it is a directory that lies deeper than objects do; what is in it isn't looked at"
-            }
+            Self::TooDeep => "it is a directory deeper than any object; its content isn't listed",
             Self::Fifo => "it is a named pipe (fifo), not an object",
             Self::Socket => "it is a socket, not an object",
             Self::Device => "it is a device, not an object",
-            Self::SymbolicLink => "it is a symbolic link, which isn't followed inside of a repository",
+            Self::SymbolicLink => "it is a symbolic link, which isn't followed inside a repository",
             Self::FolderMarker => "its name ends with a slash: it is a folder's marker, not an object",
             Self::StrangeName => "its name is longer than an object's can be, or isn't text",
         }
     }
 
-    /// Whether it stands at the name that it is told with, so that no object can be created there, and
-    /// isn't a folder, in which there may be objects.
+    /// Whether it occupies exactly its own name, so that no object of that name can be created. A folder
+    /// doesn't count: it may contain objects.
     pub(crate) fn has_taken_its_name(self) -> bool {
         matches!(self, Self::Fifo | Self::Socket | Self::Device | Self::SymbolicLink)
+    }
+}
+
+/// A file system that can't give a name without the risk of replacing another file of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the file system can neither link files nor rename them without replacing others, so two writers could overwrite \
+     each other's objects ({})",
+    self.seen()
+)]
+pub struct NoExclusiveNames {
+    pub(crate) link: Errno,
+    pub(crate) rename: Errno,
+}
+
+impl NoExclusiveNames {
+    /// The file system's answers.
+    #[must_use]
+    pub fn seen(self) -> String {
+        format!("link: {}; rename: {}", io::Error::from(self.link), io::Error::from(self.rename))
     }
 }
 
 /// The longest name of an object, in bytes. A listing leaves out objects whose names are longer.
 pub const NAME_BYTES_MAX: usize = 1024;
 
-/// Why what a store has under a name can't be used, although the store works.
+/// Why the content under a name can't be used, although the store works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
     /// It isn't an object.
@@ -105,24 +121,24 @@ pub enum BackendErrorKind {
     NotFound,
     /// The run was cancelled. That says nothing about the store.
     Cancelled,
-    /// The store works; what it has under this name can't be used.
+    /// The store works; the content under this name can't be used.
     Unusable(Unusable),
-    /// The store's file system can't give a name so that another file of that name is safe: only a single
-    /// writer may create there.
+    /// The store's file system can't give a name without the risk of replacing another file of that name: only
+    /// a single writer may create objects there.
     NoExclusiveNames(NoExclusiveNames),
     /// The store has no room left.
     Full,
-    /// The store may not be used like this: the credentials or the user lack a right.
+    /// The credentials or the user lack a permission.
     Denied,
     /// The store is mounted for reading only.
     ReadOnly,
-    /// The way to the store is described wrong: its address, bucket, region, certificates, or the clock.
+    /// A setting is wrong: the store's address, bucket, region or certificates, or this machine's clock.
     Misconfigured,
     /// The store lacks a feature that is needed.
     Unsupported,
-    /// The store couldn't be reached, or didn't answer as it should, for as long as it was tried again.
+    /// The store couldn't be reached, or failed, until the time for repeats was over.
     Unreachable,
-    /// The store contradicts itself, or doesn't keep what it was given: no repository is safe in it.
+    /// The store contradicts itself, or stores other bytes than it was sent: a repository isn't safe there.
     Untrustworthy,
     /// Any other reason.
     Other,
@@ -158,20 +174,20 @@ pub struct BackendError {
     pub kind: BackendErrorKind,
     /// What was tried.
     pub operation: Operation,
-    /// On which object, with the store's own location.
+    /// Which object, with the store's address.
     pub object: String,
     /// Why it failed, in words.
     pub source: io::Error,
 }
 
 impl BackendError {
-    /// An operation that the system failed at.
+    /// An operation that failed with an error of the operating system.
     #[must_use]
     pub fn of_system(operation: Operation, object: impl Into<String>, source: io::Error) -> Self {
         Failed::from(source).at(operation, object.into())
     }
 
-    /// An operation that failed for a reason that needs no more words.
+    /// An operation that failed for a reason that needs no further explanation.
     #[must_use]
     pub fn of_kind(operation: Operation, object: impl Into<String>, kind: BackendErrorKind) -> Self {
         Failed::of(kind).at(operation, object.into())
@@ -183,8 +199,8 @@ impl BackendError {
         self.kind == BackendErrorKind::NotFound
     }
 
-    /// Whether the store works, and what it has under this name can't be used: it isn't an object, or is
-    /// larger than one of its kind can be. Reading it again gives the same.
+    /// Whether the store works, and the content under this name can't be used: it isn't an object, or it is
+    /// larger than an object of its kind can be. Reading it again gives the same result.
     #[must_use]
     pub fn is_unusable(&self) -> bool {
         self.operation == Operation::Read && matches!(self.kind, BackendErrorKind::Unusable(_))
@@ -196,7 +212,7 @@ impl BackendError {
         self.kind == BackendErrorKind::Full
     }
 
-    /// What stands there instead of an object, if that is the reason.
+    /// What is there instead of an object, if that is the reason.
     #[must_use]
     pub fn not_an_object(&self) -> Option<NotAnObject> {
         match self.kind {
@@ -227,7 +243,7 @@ impl BackendError {
     }
 }
 
-/// Why something failed, before it is known for which operation and object that counts.
+/// Why something failed, before the operation and the object are known.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub kind: BackendErrorKind,
@@ -235,12 +251,12 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
-    /// With words of its own.
+    /// With its own message.
     pub(crate) fn new(kind: BackendErrorKind, message: impl Into<String>) -> Self {
         Self { kind, source: io::Error::other(message.into()) }
     }
 
-    /// With the words that go with its kind.
+    /// With the usual message of its kind.
     pub(crate) fn of(kind: BackendErrorKind) -> Self {
         let source = match kind {
             BackendErrorKind::NotFound => io::ErrorKind::NotFound.into(),
@@ -291,16 +307,16 @@ impl From<NoExclusiveNames> for Failed {
     }
 }
 
-/// The cause, and what to do about the causes that users can change.
+/// The cause, and what to do about causes that users can change.
 fn advice(kind: BackendErrorKind, source: &io::Error) -> String {
-    // What isn't the system's own error says itself what to do.
+    // Messages of this crate already say what to do.
     if source.get_ref().is_some() {
         return source.to_string();
     }
     let advice = match kind {
         BackendErrorKind::Full => {
             "free some space there (`keepfast prune` removes what failed runs have left) and run the command \
-             again; what is stored is sound"
+             again; everything stored so far is intact"
         }
         BackendErrorKind::ReadOnly => "mount it for writing and run the command again",
         BackendErrorKind::Denied => "run the command as a user who may use the repository",

@@ -6,8 +6,7 @@ use std::time::Instant;
 use crate::throttle::Throttle;
 use crate::{Backend, BackendError, Cancel, Created, Found, Listed, RateLimits, Traffic};
 
-/// Limits, on average, what goes to a store and comes from it: objects and ranges go whole, and what comes
-/// after them waits.
+/// Limits the average rate in each direction: an object or range passes whole, and the next one waits.
 pub struct LimitedBackend {
     inner: Arc<dyn Backend>,
     upload: Throttle,

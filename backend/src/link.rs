@@ -1,30 +1,30 @@
-//! What one run brings along to a store that many runs share.
+//! What a run brings to a store that many runs share.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::Cancel;
 
-/// Bytes of objects in a second that one run may move, at most; any number where there is no limit.
+/// How many bytes of objects one run may move in a second, at most. `None` means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RateLimits {
-    /// To the store.
+    /// Bytes sent to the store.
     pub upload_bytes_per_s: Option<u64>,
-    /// From the store.
+    /// Bytes received from the store.
     pub download_bytes_per_s: Option<u64>,
 }
 
-/// Hears of something worth a line, such as a store that doesn't answer for a while.
+/// Receives notices for the user, such as one about a store that hasn't answered for a while.
 pub type Notices = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// What ends a run's requests, how fast they may be, and who hears that they are repeated.
+/// What ends a run's requests, what limits them, and what receives notices about repeats.
 #[derive(Clone, Default)]
 pub struct RunLink {
-    /// Ends all waiting of this run, and of no other.
+    /// Ends this run's waiting, and no other run's.
     pub cancel: Cancel,
-    /// How fast this run may be.
+    /// The run's limits.
     pub limits: RateLimits,
-    /// Hears of long waits.
+    /// Receives notices about long waits.
     pub notices: Option<Notices>,
 }
 

@@ -1,8 +1,8 @@
-//! Objects as files below a directory.
+//! Stores objects as files below a directory.
 //!
 //! A file gets its name only after its bytes are on disk: it is written without a name
-//! (`O_TMPFILE`), flushed, and linked in, which fails if the name is taken. On file systems
-//! without that it gets a temporary name first. Directories are flushed in `sync`, all at once.
+//! (`O_TMPFILE`), flushed, and then linked, which fails if the name is taken. On file systems
+//! without nameless files it gets a temporary name first. `sync` flushes the directories.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use crate::access::{Access, open_directory_to_group, open_file_to_group};
 use crate::direct::FileWriter;
 use crate::error::Failed;
-use crate::naming::{Naming, is_lack};
+use crate::naming::{Naming, is_unsupported};
 use crate::probe::FOLDER as PROBE_FOLDER;
 use crate::reserve::Reserve;
 use crate::{
@@ -30,13 +30,13 @@ use crate::{
     NotAnObject, Odd, Operation, RateLimits, RunLink, Store, Unusable,
 };
 
-/// Names that begin so are files being written.
+/// Files being written have names that begin with this.
 const TEMPORARY: &str = ".writing-";
-/// What file systems keep for themselves in their topmost directory, where a repository may be.
+/// A directory that file systems keep for themselves in their root, where a repository may be.
 const OF_THE_FILE_SYSTEM: &str = "lost+found";
-/// Listings go no deeper: names of objects have far fewer parts.
+/// Listings don't go deeper: names of objects have far fewer parts.
 const PARTS_MAX: usize = 16;
-/// Characters of a name that is too long to be an object's, in messages.
+/// Messages show this many characters of a name that is too long for an object.
 const NAME_SHOWN: usize = 100;
 
 /// A repository's directory, for all runs of a process.
@@ -50,12 +50,18 @@ pub struct LocalStore {
 #[derive(Debug)]
 struct Directory {
     root: PathBuf,
-    /// Tells temporary names from one another.
+    /// Makes temporary names unique within this process.
     counter: AtomicU64,
-    /// Tells temporary names from those of other processes, on this machine or another.
+    /// Makes temporary names differ from those of other processes, on this machine or another.
     nonce: u64,
     naming: Naming,
     reserve: Reserve,
+    /// Directories with names that a run relies on and that aren't flushed yet. Runs share what they know of the
+    /// store, so that one run may rely on a name that another one has listed and not flushed.
+    dirty: Mutex<BTreeSet<PathBuf>>,
+    /// Held while directories are flushed. A second thread that syncs must wait for the directories that the
+    /// first one has taken from `dirty`: they may hold names that the second thread relies on.
+    syncing: Mutex<()>,
 }
 
 /// One run's handle to a repository's directory.
@@ -63,21 +69,16 @@ struct Directory {
 pub struct LocalBackend {
     directory: Arc<Directory>,
     cancel: Cancel,
-    /// Directories with names that this run relies upon and that aren't flushed yet.
-    dirty: Mutex<BTreeSet<PathBuf>>,
-    /// Held by the thread that flushes them: another one that syncs waits for what it has taken.
-    syncing: Mutex<()>,
     writer: FileWriter,
-    /// Asked by each run, since the directory's owner may change it between them.
+    /// Determined by each run: the directory's owner may change it between runs.
     access: Access,
-    /// The reserve is made at most once by a run: one that had to give it back needs the room itself.
+    /// Each run makes the reserve at most once: a run that had to free it needs the space itself.
     reserve_made: Once,
 }
 
 impl LocalStore {
-    /// The store in `root`. Nothing is looked at or made yet: a directory that doesn't
-    /// exist lists as empty, and comes into being with the first object. The clock, which never
-    /// goes back, is for limits alone.
+    /// The store in `root`. Nothing is read or made yet: a directory that doesn't exist lists as empty, and is
+    /// made with the first object. Only limits use the clock, which must never go back.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, clock: fn() -> Instant) -> Self {
         Self { directory: Directory::new(root.into()), clock }
@@ -107,6 +108,8 @@ impl Directory {
             nonce: RandomState::new().build_hasher().finish(),
             naming: Naming::default(),
             reserve: Reserve::of(&root),
+            dirty: Mutex::default(),
+            syncing: Mutex::default(),
             root,
         })
     }
@@ -123,8 +126,6 @@ impl LocalBackend {
         Self {
             directory,
             cancel,
-            dirty: Mutex::default(),
-            syncing: Mutex::default(),
             writer: FileWriter::default(),
             access: Access::default(),
             reserve_made: Once::new(),
@@ -139,12 +140,12 @@ impl LocalBackend {
         why.into().at(operation, self.root().join(name).display().to_string())
     }
 
-    /// Makes a directory and those above it that are missing, and remembers to flush them.
+    /// Makes a directory and the missing ones above it, and marks them to be flushed.
     fn make_directory(&self, directory: &Path) -> io::Result<()> {
         let missing: Vec<&Path> = directory.ancestors().take_while(|folder| !folder.exists()).collect();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         if self.access.is_for_group(self.root()) {
-            // From the top down: the group finds nothing that it can't read.
+            // From the top down, so that the group never sees a directory that it can't read.
             missing.iter().rev().try_for_each(|folder| open_directory_to_group(folder))?;
         }
         self.mark_dirty(missing.into_iter().filter_map(Path::parent).map(Path::to_owned));
@@ -160,7 +161,7 @@ impl LocalBackend {
     }
 
     fn mark_dirty(&self, directories: impl IntoIterator<Item = PathBuf>) {
-        self.dirty.lock().extend(directories);
+        self.directory.dirty.lock().extend(directories);
     }
 
     fn try_create(&self, path: &Path, directory: &Path, parts: &[&[u8]]) -> Result<Created, Failed> {
@@ -180,8 +181,8 @@ impl LocalBackend {
                 match rustix::fs::linkat(CWD, source, CWD, path, AtFlags::SYMLINK_FOLLOW) {
                     Ok(()) => Ok(Created::New),
                     Err(Errno::EXIST) => Ok(Created::AlreadyThere),
-                    // No /proc, or a file system that can't link nameless files.
-                    Err(error) if error == Errno::NOENT || is_lack(error) => {
+                    // There is no /proc, or the file system can't link nameless files.
+                    Err(error) if error == Errno::NOENT || is_unsupported(error) => {
                         self.create_under_another_name(path, directory, parts)
                     }
                     Err(error) => Err(error.into()),
@@ -194,8 +195,8 @@ impl LocalBackend {
         }
     }
 
-    /// For file systems without nameless files: writes under a temporary name, and then gives it the right
-    /// one unless that is taken.
+    /// For file systems without nameless files: writes the file under a temporary name, and then gives it its
+    /// own name, unless that is taken.
     fn create_under_another_name(
         &self,
         path: &Path,
@@ -208,7 +209,7 @@ impl LocalBackend {
         let written = self.write(&mut File::from(file), parts);
         let written =
             written.map_err(Failed::from).and_then(|()| self.directory.naming.give(&temporary, path));
-        // After a rename the temporary name is gone already.
+        // A rename has removed the temporary name already.
         let _ = fs::remove_file(&temporary);
         written
     }
@@ -233,8 +234,8 @@ impl LocalBackend {
         Ok(folders)
     }
 
-    /// Fails if a part of a folder's name is a symbolic link: it might lead anywhere. The repository's
-    /// own directory may be reached by links.
+    /// Fails if a part of a folder's name is a symbolic link: a link could lead anywhere. The path of the
+    /// repository's own directory may contain links.
     fn refuse_links(&self, folder: &str) -> Result<(), Failed> {
         let mut path = self.root().to_owned();
         for part in folder.split('/').filter(|part| !part.is_empty()) {
@@ -246,7 +247,7 @@ impl LocalBackend {
         Ok(())
     }
 
-    /// Everything below a folder, which has so many parts in its name.
+    /// Calls `found` with everything below a folder. Its name has this many parts.
     fn walk(&self, folder: &Path, parts: usize, found: &mut dyn FnMut(Found)) -> Result<(), Failed> {
         let Some(entries) = read_folder(folder)? else { return Ok(()) };
         for entry in entries {
@@ -283,9 +284,9 @@ impl LocalBackend {
                 }
                 Ok(metadata) => {
                     let kind = FileType::from_raw_mode(metadata.mode());
-                    found(odd(what_instead(kind).unwrap_or(NotAnObject::Device)));
+                    found(odd(not_an_object(kind).unwrap_or(NotAnObject::Device)));
                 }
-                // Removed since the directory was read.
+                // It was removed after the directory was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error.into()),
             }
@@ -293,19 +294,19 @@ impl LocalBackend {
         Ok(())
     }
 
-    /// Opens an object, without waiting for whoever would write into a named pipe. Returns its size, too.
+    /// Opens an object, and returns its size too. It doesn't wait for a writer if this is a named pipe.
     fn open(&self, name: &str) -> Result<(File, u64), Failed> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match rustix::fs::open(self.root().join(name), flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
             Err(Errno::LOOP) => return Err(NotAnObject::SymbolicLink.into()),
             Err(Errno::NXIO) => return Err(NotAnObject::Socket.into()),
-            // Where a file stands in a folder's place, there is no object.
+            // A file is in the place of a folder, so that there is no such object.
             Err(Errno::NOTDIR) => return Err(Failed::of(BackendErrorKind::NotFound)),
             Err(error) => return Err(error.into()),
         };
         let metadata = file.metadata()?;
-        match what_instead(FileType::from_raw_mode(metadata.mode())) {
+        match not_an_object(FileType::from_raw_mode(metadata.mode())) {
             None => Ok((file, metadata.len())),
             Some(what) => Err(what.into()),
         }
@@ -313,7 +314,7 @@ impl LocalBackend {
 }
 
 /// What a file of this type is, if not an object.
-fn what_instead(kind: FileType) -> Option<NotAnObject> {
+fn not_an_object(kind: FileType) -> Option<NotAnObject> {
     Some(match kind {
         FileType::RegularFile => return None,
         FileType::Directory => NotAnObject::Directory,
@@ -342,14 +343,14 @@ impl Backend for LocalBackend {
         if created.as_ref().is_err_and(|failed| failed.kind == BackendErrorKind::Full) {
             let bytes = parts.iter().map(|part| part.len()).sum();
             let again = || self.try_create(&path, &directory, parts);
-            created = self.directory.reserve.give_back_for(bytes, again).unwrap_or(created);
+            created = self.directory.reserve.free_for(bytes, again).unwrap_or(created);
         }
         let created = created.map_err(|failed| self.failed(Operation::Create, name, failed))?;
-        // Not before there is a directory to keep room in; and a probe leaves nothing behind.
+        // The directory exists only now. A probe must leave nothing behind.
         if !name.starts_with(PROBE_FOLDER) {
             self.reserve_made.call_once(|| self.directory.reserve.make());
         }
-        // Also when it was there, and the directories above: whoever made them may not have
+        // Even if the object was there, and the directories above: the process that made them may not have
         // flushed their names yet.
         let own = directory.ancestors().take_while(|directory| directory.starts_with(self.root()));
         self.mark_dirty(own.map(Path::to_owned));
@@ -357,14 +358,14 @@ impl Backend for LocalBackend {
     }
 
     fn sync(&self) -> Result<(), BackendError> {
-        let _syncing = self.syncing.lock();
-        let dirty = std::mem::take(&mut *self.dirty.lock());
+        let _syncing = self.directory.syncing.lock();
+        let dirty = std::mem::take(&mut *self.directory.dirty.lock());
         let flushed = dirty.iter().try_for_each(|directory| {
             let object = directory.display().to_string();
             flush(directory).map_err(|error| BackendError::of_system(Operation::Sync, object, error))
         });
         if flushed.is_err() {
-            // None of it counts as durable.
+            // None of them counts as durable.
             self.mark_dirty(dirty);
         }
         flushed
@@ -401,14 +402,14 @@ impl Backend for LocalBackend {
             let parts = folder.strip_prefix(self.root()).map_or(0, |below| below.components().count());
             let mut take = |entry| match entry {
                 Found::Object(listed) => found(listed),
-                // Their names are taken. Nobody can have asked for the others.
+                // Their names are taken. Others, such as directories, can't be taken for objects.
                 Found::Odd(Odd { name, what }) if what.has_taken_its_name() => {
                     found(Listed { name, bytes: 0 })
                 }
                 Found::Odd(_) => {}
             };
             self.walk(&folder, parts, &mut take).map_err(failed)?;
-            // What was listed may be relied upon, and whoever made it may not have flushed its name.
+            // The caller may rely on what was listed, and the process that made it may not have flushed its name.
             if folder.exists() {
                 self.mark_dirty([folder]);
             }
@@ -436,7 +437,7 @@ impl Backend for LocalBackend {
     }
 }
 
-/// Flushes a directory's names. A file system that can't do that for one directory flushes all that it has.
+/// Flushes the names in a directory. If the file system can't flush a directory, it flushes everything.
 fn flush(directory: &Path) -> io::Result<()> {
     let directory = File::open(directory)?;
     match rustix::fs::fsync(&directory) {
@@ -445,7 +446,7 @@ fn flush(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces `bytes` by `length` bytes of a file from `offset` on, or fewer if it ends before.
+/// Replaces `bytes` by `length` bytes of a file from `offset` on, or by fewer if the file ends before.
 fn fill(file: &File, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
     bytes.resize(length, 0);
     let mut filled = 0;

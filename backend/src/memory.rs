@@ -1,4 +1,4 @@
-//! Objects in memory, for tests.
+//! Stores objects in memory, for tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl MemoryBackend {
         self.objects.lock()
     }
 
-    /// Puts bytes in the place of an object, as failing hardware or an attacker would.
+    /// Replaces an object's bytes, as failing hardware or an attacker would.
     pub fn tamper(&self, name: &str, bytes: Vec<u8>) {
         self.objects().insert(name.to_owned(), bytes);
     }
@@ -91,7 +91,7 @@ impl Backend for MemoryBackend {
     }
 }
 
-/// No call waits for anything, so that there is nothing to cancel, to limit or to tell of.
+/// No call waits, so that a run's cancellation, limits and notices have no effect.
 impl Store for MemoryBackend {
     fn for_run(&self, _link: RunLink) -> Arc<dyn Backend> {
         Arc::new(self.clone())

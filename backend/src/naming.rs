@@ -1,7 +1,7 @@
-//! Gives files that are complete their names, so that of any number of files one gets each name.
+//! Gives complete files their names, so that of any number of files only one gets each name.
 //!
-//! A link does that, and a rename that doesn't replace. Some file systems that programs serve can do
-//! neither: there a name is given only if nothing else writes to the store meanwhile.
+//! A link does that, and so does a rename that doesn't replace. Some FUSE file systems can do neither: there a
+//! name is safe only if nothing else writes to the store at the same time.
 
 use std::fs;
 use std::io;
@@ -14,62 +14,42 @@ use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 use crate::Created;
-use crate::error::Failed;
+use crate::error::{Failed, NoExclusiveNames};
 
-/// A file system that can't give a name so that another file of that name is safe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the file system can neither link files nor rename them without replacing others, so two writers could overwrite \
-     each other's objects ({})",
-    self.seen()
-)]
-pub struct NoExclusiveNames {
-    link: Errno,
-    rename: Errno,
-}
-
-impl NoExclusiveNames {
-    /// How the file system answered.
-    #[must_use]
-    pub fn seen(self) -> String {
-        format!("link: {}; rename: {}", io::Error::from(self.link), io::Error::from(self.rename))
-    }
-}
-
-/// How the names of one store are given.
+/// Gives the names of one store.
 #[derive(Debug, Default)]
 pub struct Naming {
-    /// Whether no other process writes to the store. A run sets it before it starts the threads that create,
-    /// so it needs no order of its own.
+    /// Whether no other process writes to the store. A run sets the flag before it starts the threads that
+    /// create objects, and starting a thread orders memory: relaxed access is enough.
     one_writer: AtomicBool,
-    /// Held from looking whether a name is free until it is given, where the file system can't do both at
-    /// once: the threads of all runs of this process don't overwrite each other's objects.
+    /// Held from the check that a name is free until the name is given, where the file system can't do both in
+    /// one step. This keeps the threads of all runs of this process from overwriting each other's objects.
     giving: Mutex<()>,
 }
 
 impl Naming {
-    /// From now on nothing but this value gives names in the store: it stands for all runs of this process.
+    /// Declares that only this value gives names in the store from now on. All runs of this process share it.
     pub fn expect_one_writer(&self) {
         self.one_writer.store(true, Ordering::Relaxed);
     }
 
-    /// Gives `temporary` the name `path`, unless there is something of that name. Its own name may stay.
+    /// Gives `temporary` the name `path`, unless something has that name. The temporary name may remain.
     pub fn give(&self, temporary: &Path, path: &Path) -> Result<Created, Failed> {
         let link = match rustix::fs::link(temporary, path) {
             Ok(()) => return Ok(Created::New),
-            // The answer may have been lost, and the request sent again (NFS).
+            // NFS may have lost the answer and sent the request again.
             Err(Errno::EXIST) if is_same(temporary, path) => return Ok(Created::New),
             Err(Errno::EXIST) => return Ok(Created::AlreadyThere),
             Err(error) => error,
         };
         let rename = match rustix::fs::renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(Created::New),
-            // Some servers refuse a link whose name was just taken as they refuse what they can't do (SFTP).
+            // SFTP servers answer alike if the name was just taken and if they can't link at all.
             Err(Errno::EXIST) => return Ok(Created::AlreadyThere),
-            Err(error) if !is_lack(error) => return Err(error.into()),
+            Err(error) if !is_unsupported(error) => return Err(error.into()),
             Err(error) => error,
         };
-        if !is_lack(link) {
+        if !is_unsupported(link) {
             return Err(link.into());
         }
         if !self.one_writer.load(Ordering::Relaxed) {
@@ -84,9 +64,9 @@ impl Naming {
     }
 }
 
-/// Whether an error says of something that can be done elsewhere that it can't be done here. The file that
-/// it concerns has just been made in the same directory, so it is no question of who asks.
-pub fn is_lack(error: Errno) -> bool {
+/// Whether an error means that this file system lacks the operation. The file has just been made in the same
+/// directory by the same user, so that missing permissions can't be the reason.
+pub fn is_unsupported(error: Errno) -> bool {
     matches!(
         error,
         Errno::PERM

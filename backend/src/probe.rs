@@ -1,6 +1,6 @@
-//! Asks a store whether it keeps the promises that a repository rests on. A store can't be
+//! Tests whether a store keeps the promises that a repository rests on. A store can't be
 //! trusted by its name: some that speak S3's protocol ignore the condition of a create, and
-//! then two writers destroy each other's work without noticing.
+//! then two writers destroy each other's work unnoticed.
 
 use std::fmt;
 use std::sync::Barrier;
@@ -9,36 +9,36 @@ use std::time::{Duration, Instant};
 
 use crate::{Backend, BackendError, BackendErrorKind, Created};
 
-/// Where the probe's objects are; they are removed when it ends.
+/// The folder of the probe's objects. They are removed when the probe ends.
 pub(crate) const FOLDER: &str = "probe/";
-/// Creates at once.
-const RACERS: usize = 8;
-/// Objects in the listing, so that it has pages where pages are small.
+/// How many creates of one name run at the same time.
+const RACERS: u8 = 8;
+/// Objects in the listing: enough for several pages where pages are small.
 const OBJECTS: usize = 5;
 
-/// What a store fails at.
+/// A promise that a store breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flaw {
-    /// It can't create an object so that another one of its name is safe, and refuses to.
+    /// It can't create an object without the risk of replacing another, and refuses to create.
     NoExclusiveNames,
     /// A second create of a name isn't refused.
     OverwritesObjects,
-    /// Of creates at once not exactly one makes the object.
+    /// Of creates at the same time, not exactly one makes the object.
     RacesHaveNoWinner,
     /// What was created can't be read back as it was.
     ReadsWrongBytes,
-    /// A range of an object isn't what lies there.
+    /// A range of an object has other bytes than the object.
     ReadsWrongRanges,
-    /// A listing lacks what was created, or has what wasn't.
+    /// A listing lacks an object, or shows one that was never created.
     ListsWrong,
     /// A removed object is still there.
     KeepsRemoved,
-    /// What isn't there isn't told from what can't be read.
+    /// It doesn't distinguish a missing object from one that can't be read.
     HidesWhatIsMissing,
 }
 
 impl Flaw {
-    /// Whether a single writer can live with it. All others make a store useless.
+    /// Whether the store is still safe for a single writer. Any other flaw makes a store useless.
     #[must_use]
     pub fn is_safe_for_one_writer(self) -> bool {
         matches!(self, Self::NoExclusiveNames | Self::OverwritesObjects | Self::RacesHaveNoWinner)
@@ -52,36 +52,36 @@ impl fmt::Display for Flaw {
                 "its file system can neither link files nor rename them without replacing others"
             }
             Self::OverwritesObjects => {
-                "it lets an object be overwritten though it was told to create it only if there is none \
+                "it overwrites an object although it was asked to create it only if there is none \
                  (`If-None-Match: *`)"
             }
             Self::RacesHaveNoWinner => {
-                "of several writers who create one object at once, not exactly one wins"
+                "if several writers create one object at the same time, not exactly one wins"
             }
-            Self::ReadsWrongBytes => "what was written can't be read back as it was",
-            Self::ReadsWrongRanges => "a part of an object can't be read as it was",
-            Self::ListsWrong => "a listing doesn't show exactly what is there",
-            Self::KeepsRemoved => "what was removed is still there",
-            Self::HidesWhatIsMissing => "it doesn't say of a missing object that it is missing",
+            Self::ReadsWrongBytes => "an object that was written reads back with other bytes",
+            Self::ReadsWrongRanges => "a range of an object reads back with other bytes",
+            Self::ListsWrong => "a listing doesn't show exactly the objects that are there",
+            Self::KeepsRemoved => "a removed object is still there",
+            Self::HidesWhatIsMissing => "it doesn't report a missing object as missing",
         })
     }
 }
 
-/// How long the store's answers took.
+/// How long the store took to answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Latency {
-    /// How many there were.
+    /// The number of answers.
     pub count: u32,
-    /// The one in the middle.
+    /// The median time.
     pub median: Duration,
-    /// The slowest.
+    /// The longest time.
     pub max: Duration,
 }
 
 /// What a probe found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProbeReport {
-    /// Each flaw, with what was seen.
+    /// Each flaw, with what the probe saw.
     pub flaws: Vec<(Flaw, String)>,
     /// Creates.
     pub create: Latency,
@@ -100,7 +100,7 @@ impl ProbeReport {
         self.flaws.is_empty()
     }
 
-    /// Whether a single writer may.
+    /// Whether a single writer may use the store.
     #[must_use]
     pub fn is_safe_for_one_writer(&self) -> bool {
         self.flaws.iter().all(|(flaw, _)| flaw.is_safe_for_one_writer())
@@ -110,7 +110,7 @@ impl ProbeReport {
 /// How to probe.
 #[derive(Debug, Clone, Copy)]
 pub struct ProbeOptions<'a> {
-    /// Tells this probe's objects from another's: nobody else uses it.
+    /// Distinguishes this probe's objects from another's. It must be unique.
     pub tag: &'a str,
     /// Size of the large object.
     pub large_bytes: usize,
@@ -118,7 +118,7 @@ pub struct ProbeOptions<'a> {
     pub clock: fn() -> Instant,
 }
 
-/// Probes a store. An error means that it couldn't be used at all. What was made is removed. Where only a
+/// Probes a store. An error means that the store couldn't be used at all. The probe removes its objects. Where only a
 /// single writer can create, the probe declares itself to be that one, for all handles to the same store: use
 /// another [`Store`](crate::Store) for other work.
 pub fn probe(backend: &dyn Backend, options: &ProbeOptions<'_>) -> Result<ProbeReport, BackendError> {
@@ -202,12 +202,12 @@ impl Probe<'_> {
         let mut first = self.create(name, b"first");
         if let Some(lack) = first.as_ref().err().and_then(BackendError::no_exclusive_names) {
             self.flaw(Flaw::NoExclusiveNames, lack.seen());
-            // Whether it can do all the rest is still to be seen.
+            // The probe still has to find out whether the store keeps its other promises.
             self.backend.expect_one_writer();
             first = self.create(name, b"first");
         }
         if first? != Created::New {
-            self.flaw(flaw, "the first create of a new name was answered as if it were taken");
+            self.flaw(flaw, "the first create of a new name was answered as if the name were taken");
         }
         let refused = self.create(name, b"second")? == Created::AlreadyThere;
         if !refused {
@@ -228,15 +228,16 @@ impl Probe<'_> {
         Ok(())
     }
 
-    /// An object of the size of a pack: as large ones are sent.
+    /// A large object, sent as packs are.
     fn large(&mut self, bytes: usize) -> Result<(), BackendError> {
-        let body: Vec<u8> = (0..bytes).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
+        // The lowest byte of the position, mixed with the two above.
+        let mixed = |at: usize| at.to_le_bytes()[..3].iter().fold(0, |mixed, byte| mixed ^ byte);
+        let body: Vec<u8> = (0..bytes).map(mixed).collect();
         self.create("large", &body)?;
         match self.read("large") {
             Ok(found) if found == body => {}
             Ok(found) => {
-                let seen =
-                    format!("{bytes} bytes were written, and other ones read: {} of them", found.len());
+                let seen = format!("{bytes} bytes were written, and {} other bytes were read", found.len());
                 self.flaw(Flaw::ReadsWrongBytes, seen);
             }
             Err(error) if error.is_not_found() => {
@@ -248,13 +249,13 @@ impl Probe<'_> {
     }
 
     fn race(&mut self) -> Result<(), BackendError> {
-        let (backend, name, start) = (self.backend, self.name("race"), Barrier::new(RACERS));
+        let (backend, name, start) = (self.backend, self.name("race"), Barrier::new(RACERS.into()));
         let results: Vec<Result<Created, BackendError>> = thread::scope(|scope| {
             let racers: Vec<_> = (0..RACERS)
-                .map(|racer| {
+                .map(|racer: u8| {
                     let (name, start) = (&name, &start);
                     scope.spawn(move || {
-                        let body = [racer as u8; 1000];
+                        let body = [racer; 1000];
                         start.wait();
                         backend.create(name, &[&body])
                     })
@@ -263,19 +264,19 @@ impl Probe<'_> {
             racers.into_iter().filter_map(|racer| racer.join().ok()).collect()
         });
         let mut winners = Vec::new();
-        for (racer, result) in results.into_iter().enumerate() {
+        for (racer, result) in (0_u8..).zip(results) {
             if result? == Created::New {
                 winners.push(racer);
             }
         }
-        let stored = self.read("race").map(|body| body.first().map(|byte| usize::from(*byte)));
+        let stored = self.read("race").map(|body| body.first().copied());
         match (winners.as_slice(), stored) {
             ([winner], Ok(Some(stored))) if *winner == stored => {}
-            ([_], Ok(_)) => self.flaw(Flaw::RacesHaveNoWinner, "what is stored isn't the winner's"),
+            ([_], Ok(_)) => self.flaw(Flaw::RacesHaveNoWinner, "the stored object isn't the winner's"),
             (winners, Ok(_)) => {
                 self.flaw(
                     Flaw::RacesHaveNoWinner,
-                    format!("{} of {RACERS} were told that they won", winners.len()),
+                    format!("{} of {RACERS} creates were answered as the winner", winners.len()),
                 );
             }
             (_, Err(error)) if error.is_not_found() => {
@@ -290,14 +291,14 @@ impl Probe<'_> {
         let body: Vec<u8> = (0..=255).collect();
         self.create("ranges", &body)?;
         let name = self.name("ranges");
-        for (offset, length) in [(0, 256), (0, 1), (100, 56), (250, 100), (256, 10)] {
+        for (offset, length) in [(0_usize, 256), (0, 1), (100, 56), (250, 100), (256, 10)] {
             let found =
                 self.timed(Timed::Read, |backend| backend.read_range(&name, offset as u64, length))?;
             if found != body[offset..(offset + length).min(256)] {
                 self.flaw(
                     Flaw::ReadsWrongRanges,
                     format!(
-                        "{length} bytes from {offset} on were asked for, {} wrong ones came",
+                        "{length} bytes from offset {offset} were asked for, and {} wrong bytes came",
                         found.len()
                     ),
                 );
@@ -310,7 +311,7 @@ impl Probe<'_> {
     fn listing(&mut self) -> Result<(), BackendError> {
         let mut expected = Vec::new();
         for number in 0..OBJECTS {
-            // A folder and a file whose names differ in their last sign: some stores sort them apart.
+            // A folder and a file whose names differ in one character: some stores sort them differently.
             let name = if number % 2 == 0 { format!("list/{number}/x") } else { format!("list/{number}-x") };
             self.create(&name, &vec![0; number])?;
             expected.push((self.name(&name), number as u64));
@@ -350,7 +351,7 @@ impl Probe<'_> {
         Ok(())
     }
 
-    /// Removes what was made. Names are known, as a store that lists wrong is just what is looked for.
+    /// Removes the probe's objects by their known names: the store's listing may be what is wrong.
     fn clear(&mut self) -> Result<(), BackendError> {
         let fixed = ["twice", "large", "race", "ranges", "removed"].map(str::to_owned);
         let listed =
@@ -363,7 +364,7 @@ impl Probe<'_> {
     }
 }
 
-/// Whether an error says something about the way to the store, not about what it can do.
+/// Whether an error is about the access to the store, and not about what the store can do.
 fn is_store_itself(error: &BackendError) -> bool {
     error.kind == BackendErrorKind::Denied
 }
@@ -371,7 +372,7 @@ fn is_store_itself(error: &BackendError) -> bool {
 fn latency(mut times: Vec<Duration>) -> Latency {
     times.sort_unstable();
     Latency {
-        count: times.len() as u32,
+        count: u32::try_from(times.len()).unwrap_or(u32::MAX),
         median: times.get(times.len() / 2).copied().unwrap_or_default(),
         max: times.last().copied().unwrap_or_default(),
     }

@@ -1,4 +1,4 @@
-//! Bytes at a rate.
+//! Limits bytes to a rate.
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use parking_lot::Mutex;
 
 use crate::Cancel;
 
-/// Says how long to wait so that bytes pass at a rate. All threads of a run share it.
+/// Computes how long to wait so that bytes pass at a rate. All threads of a run share it.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     bytes_per_s: Option<NonZeroU64>,
     clock: fn() -> Instant,
-    /// When all bytes that were accepted so far have passed.
+    /// When all bytes that were accepted so far have passed at this rate.
     free_at: Mutex<Option<Instant>>,
 }
 
@@ -22,13 +22,14 @@ impl Throttle {
         Self { bytes_per_s: bytes_per_s.and_then(NonZeroU64::new), clock, free_at: Mutex::default() }
     }
 
-    /// Accepts `bytes` more, and returns how long the caller must wait before they may pass.
+    /// Accepts `bytes` more, and returns how long the caller must wait before they may pass. A caller waits
+    /// for the bytes before its own, and not for its own.
     pub(crate) fn delay_for(&self, bytes: usize) -> Duration {
         let Some(rate) = self.bytes_per_s else { return Duration::ZERO };
         let now = (self.clock)();
         let mut free_at = self.free_at.lock();
         let begin = free_at.map_or(now, |at| at.max(now));
-        // A time that no clock reaches is no limit worth keeping.
+        // A time beyond the clock's range is ignored.
         *free_at = begin.checked_add(time_of(bytes as u64, rate)).or(Some(begin));
         begin - now
     }

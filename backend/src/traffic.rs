@@ -1,13 +1,14 @@
-//! What a run cost in requests and bytes: stores in a network bill both.
+//! Counts the requests and bytes of a run: network stores bill both.
 
 use std::ops::Sub;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Requests to a store and bytes of objects, up to now. Requests that failed and were made
-/// again count each time, as they are billed.
+/// Requests to a store and bytes of objects so far. A request that failed and was repeated counts each time,
+/// as it is billed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Requests that write: whole objects, parts of them, and what goes with parts.
+    /// Requests that write: whole objects, parts of objects, and the requests that begin and complete uploads
+    /// in parts.
     pub puts: u64,
     /// Requests that read objects, or facts about them.
     pub gets: u64,
@@ -15,7 +16,7 @@ pub struct Traffic {
     pub lists: u64,
     /// Requests that remove.
     pub deletes: u64,
-    /// How many of all these repeated one that failed.
+    /// How many of these requests repeated one that failed.
     pub retries: u64,
     /// Bytes of objects sent.
     pub bytes_up: u64,
@@ -34,7 +35,7 @@ impl Traffic {
 impl Sub for Traffic {
     type Output = Self;
 
-    /// What came since an earlier count.
+    /// The difference to an earlier count.
     fn sub(self, earlier: Self) -> Self {
         Self {
             puts: self.puts - earlier.puts,
@@ -48,7 +49,7 @@ impl Sub for Traffic {
     }
 }
 
-/// The counts of a running program.
+/// The counters of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub puts: AtomicU64,

@@ -1,5 +1,7 @@
-//! The parts that every byte of a backup or restore passes, each on one thread; and a walk and a
+//! The parts through which every byte of a backup or restore passes, each on one thread; and a walk and a
 //! restore of small files.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use keepfast_format::frame::{FrameReader, OpenFrame};
 use keepfast_format::ids::{ChunkId, DomainId, RepositoryId};
 use keepfast_format::keys::{ChunkKind, DomainSecrets};
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::numbers::u64_of;
 use keepfast_format::pack::PackCipher;
 use keepfast_format::slot::PasswordCost;
 use keepfast_format::tree::Tree;
@@ -25,16 +28,16 @@ use keepfast_testkit::{Lab, tree};
 use zeroize::Zeroizing;
 
 const MIB: usize = 1 << 20;
-/// What most chunks are like: the default average.
+/// Length of a typical chunk: the default average.
 const CHUNK_BYTES: usize = 16 << 10;
 /// Entries of a page, on average.
-const PAGE_ENTRIES: usize = 512;
+const PAGE_ENTRIES: u16 = 512;
 
 fn main() {
     divan::main();
 }
 
-/// What is to be compressed.
+/// Data for compression.
 #[derive(Debug, Clone, Copy)]
 enum Data {
     Text,
@@ -112,19 +115,19 @@ fn open_sealed_frame(bencher: Bencher<'_, '_>, kind: Data) {
     let sealed = open_frame(&bytes).close(&mut Compressor::new(3), Vec::new()).seal(&cipher, 0);
     let mut reader = FrameReader::default();
     bencher.counter(BytesCount::new(bytes.len())).bench_local(|| {
-        reader.open(&cipher, 0, &sealed).expect("it was sealed so");
+        reader.open(&cipher, 0, &sealed).expect("it was sealed with this cipher");
         reader.plain().len()
     });
 }
 
-/// A page of files, a little of everything that most of them have.
+/// A page of files with the fields that most files have.
 fn page() -> Tree {
-    let node = |number: usize| Node {
+    let node = |number: u16| Node {
         name: format!("some-file-{number:06}.txt").into_bytes(),
         mode: 0o644,
         uid: 1000,
         gid: 1000,
-        mtime: Timestamp { seconds: 1_700_000_000 + number as i64, nanos: 123_456_789 },
+        mtime: Timestamp { seconds: 1_700_000_000 + i64::from(number), nanos: 123_456_789 },
         xattrs: Vec::new(),
         kind: NodeKind::File {
             size: 9000,
@@ -170,14 +173,14 @@ fn index_of(chunks: usize, cache: &std::path::Path) -> (Index, Vec<ChunkId>) {
     let (ids, _) = write_packs(&session, WriterOptions::default(), |writer| {
         let mut frames = writer.frames();
         let ids: Result<Vec<ChunkId>, _> = (0..chunks)
-            .map(|number| frames.store(ChunkKind::Data, &(number as u64).to_le_bytes()).map(|(id, _)| id))
+            .map(|number| frames.store(ChunkKind::Data, &u64_of(number).to_le_bytes()).map(|(id, _)| id))
             .collect();
         frames.finish()?;
         ids
     })
     .expect("memory takes all");
     drop(index);
-    // Opened again, so that it has read what the segments list.
+    // Open it again, so that it loads the segments.
     (load(), ids)
 }
 
@@ -211,7 +214,7 @@ fn refuse_new_chunks(bencher: Bencher<'_, '_>) {
 /// Files that make a tree.
 const FILES: usize = 4000;
 
-/// A laboratory with a tree of small files in folders of a hundred, and a snapshot of it.
+/// A laboratory with a tree of small files, a hundred in each folder, and a snapshot of it.
 fn lab_with_tree() -> Lab {
     let lab = Lab::with(|root| {
         let bytes = text("tree", FILES + (2 << 10));
@@ -228,7 +231,7 @@ fn walk_unchanged_files(bencher: Bencher<'_, '_>) {
     let lab = lab_with_tree();
     bencher.counter(ItemsCount::new(FILES)).bench_local(|| {
         let report = lab.backup();
-        assert_eq!(report.statistics.files_unchanged, FILES as u64);
+        assert_eq!(report.statistics.files_unchanged, u64_of(FILES));
     });
 }
 

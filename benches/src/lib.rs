@@ -26,10 +26,10 @@ pub fn text(label: &str, length: usize) -> Vec<u8> {
     ];
     let mut bytes = Vec::with_capacity(length + 32);
     for (number, choice) in random(label, length).iter().enumerate() {
-        // Small numbers more often than large ones, as words in a text.
+        // Small numbers are more frequent than large ones, like words in a text.
         let word = WORDS[usize::from(choice & 31).min(usize::from(choice >> 3))];
         bytes.extend_from_slice(word.as_bytes());
-        // A name of its own now and then.
+        // Sometimes a name that is almost unique.
         if number % 7 == 0 {
             bytes.extend_from_slice(format!("_{choice}").as_bytes());
         }
@@ -81,7 +81,7 @@ mod tests {
     use super::{random, text};
 
     #[test]
-    fn data_is_as_long_as_asked_and_always_the_same() {
+    fn data_has_the_wanted_length_and_is_always_the_same() {
         assert_eq!(text("a", 100_000).len(), 100_000);
         assert_eq!(text("a", 1000), text("a", 1000));
         assert_ne!(random("a", 1000), random("b", 1000));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use keepfast_engine::prune::Share;
+use keepfast_engine::prune::UnusedLimit;
 use keepfast_operations::streams::StreamSource;
 use keepfast_operations::units;
 
@@ -41,33 +41,35 @@ pub enum Command {
     Forget(Forget),
     /// Change the labels of snapshots
     Tag(Tag),
-    /// Take files out of snapshots that are there
+    /// Remove files from existing snapshots
     Rewrite(Rewrite),
-    /// Bring forgotten snapshots back, as long as no prune has removed what they need
+    /// Bring back forgotten snapshots whose data no prune has removed yet
     Undelete(Undelete),
-    /// Remove what no snapshot needs, beside running backups and restores
+    /// Remove data that no snapshot needs, while backups and restores may run
     Prune(Prune),
-    /// List what is in a snapshot
+    /// List the contents of a snapshot
     Ls(Ls),
     /// Write a file of a snapshot to standard output
     Dump(Dump),
-    /// Say whether the store can be trusted with a repository, and how fast it answers
+    /// Test whether the store can be trusted with a repository, and how fast it answers
     Doctor,
-    /// Check that everything is there and undamaged
+    /// Check that nothing in the repository is missing or damaged
     Check(Check),
-    /// Show how much is stored
+    /// Show how much data is stored
     Stats(Stats),
-    /// Show or remove the local index, or take what is in the store for what was seen before
+    /// Show, remove or rebuild the local index, or accept the store's present state
     Cache(Cache),
     /// Print a completion script for a shell
     Completions(Completions),
+    /// Write the manual pages into a directory
+    Manual(Manual),
 }
 
 impl Command {
-    /// Whether it is there for what it prints and nothing else: without that it was for nothing.
+    /// Whether the command is run only for what it prints: without the output, the run was for nothing.
     pub fn only_shows(&self) -> bool {
         match self {
-            Self::Init(_) | Self::Tag(_) | Self::Undelete(_) => false,
+            Self::Init(_) | Self::Tag(_) | Self::Undelete(_) | Self::Manual(_) => false,
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
             Self::Forget(options) => options.dry_run,
@@ -88,18 +90,18 @@ impl Command {
 /// Options of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Average size of chunks, in KiB: a power of two
+    /// Average size of a chunk, in KiB: a power of two
     #[arg(long, value_name = "KIB", default_value_t = 16)]
     pub chunk_size: u32,
-    /// Size of packs, in MiB, from 4 to 128
+    /// Size of a pack, in MiB, from 4 to 128
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     pub pack_size: u32,
-    /// Take a store that lets writers overwrite each other's objects: only one run may ever
-    /// write at a time then, and every command says so
+    /// Accept a store in which writers can overwrite each other's objects. Then only one run may
+    /// write at any time, and every command repeats this warning
     #[arg(long)]
     pub unsafe_store: bool,
-    /// Let the group of the repository's directory read what is stored there; to restore, its members need
-    /// the password too
+    /// Let the group of the repository's directory read the stored files. To restore, its members also
+    /// need the password
     #[arg(long)]
     pub group_readable: bool,
 }
@@ -108,101 +110,102 @@ pub struct Init {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Backup {
-    /// Files and directories; with --command, the command and its arguments
+    /// Files and directories to back up; with --command, the command and its arguments
     #[arg(value_name = "PATH", required_unless_present_any = ["stdin", "files_from", "streams"])]
     pub paths: Vec<PathBuf>,
-    /// Back up the paths in this file too, one a line, as they stand there; `-` is standard input
+    /// Also back up the paths in this file, one per line, taken literally; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["stdin", "command"])]
     pub files_from: Vec<PathBuf>,
-    /// In the files of --files-from, paths end with NUL, as `find -print0` writes them
+    /// Paths in the files of --files-from end with a NUL byte, as `find -print0` writes them
     #[arg(long, requires = "files_from")]
     pub null: bool,
     /// Back up standard input
     #[arg(long, requires = "stdin_name", conflicts_with_all = ["paths", "command"])]
     pub stdin: bool,
-    /// The name in the snapshot of what comes from standard input or a command
+    /// The file name in the snapshot for standard input or the command's output
     #[arg(long, value_name = "NAME")]
     pub stdin_name: Option<String>,
-    /// Back up the output of the command that follows `--`; if it fails, there is no snapshot
+    /// Back up the output of the command that follows `--`; if the command fails, no snapshot is made
     #[arg(long, requires = "stdin_name")]
     pub command: bool,
     /// Back up what COMMAND prints as the file NAME, next to the PATHs or alone; may be repeated. `/bin/sh -c`
     /// runs the command. If one fails, the others are ended and there is no snapshot
     #[arg(long = "stream", value_name = "NAME=COMMAND", value_parser = StreamSource::parse, conflicts_with_all = ["stdin", "command", "dry_run", "skip_if_unchanged"])]
     pub streams: Vec<StreamSource>,
-    /// Make a snapshot of an empty standard input or output too; without this it is taken for a failure
+    /// Accept empty standard input or empty output; without this option, it counts as a failure
     #[arg(long)]
     pub allow_empty: bool,
-    /// Label the snapshot; commas separate labels, as several --tag do
+    /// Label the snapshot. Separate several labels by commas, or repeat the option
     #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
     pub tags: Vec<String>,
     /// The machine's name in the snapshot [default: this machine's]
     #[arg(long)]
     pub host: Option<String>,
-    /// Leave out what matches: a name, or with a slash a path; `*`, `**`, `?`, `[…]`, `{a,b}`. With a
-    /// `!` before it, keep what an earlier one matches
+    /// Leave out what matches this pattern. A pattern without a slash is compared with names, one with a
+    /// slash with paths; `*`, `**`, `?`, `[…]` and `{a,b}` are special. A pattern that begins with `!` keeps
+    /// what an earlier pattern matches
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<OsString>,
     /// Leave out what matches a line of this file, in addition to --exclude
     #[arg(long, value_name = "FILE")]
     pub exclude_from: Vec<PathBuf>,
-    /// Leave out directories that are marked as caches by a CACHEDIR.TAG
+    /// Leave out directories that a CACHEDIR.TAG file marks as caches
     #[arg(long)]
     pub exclude_caches: bool,
-    /// Leave out what is in directories that have an entry of this name
+    /// Leave out the contents of directories that have an entry of this name
     #[arg(long, value_name = "NAME")]
     pub exclude_if_present: Vec<OsString>,
-    /// Leave out files and directories that `chattr +d` has marked, unless PATH names them
+    /// Leave out files and directories marked by `chattr +d`, unless PATH names them
     #[arg(long)]
     pub exclude_nodump: bool,
-    /// Leave nothing out for a file named `.keepfastignore`: without this, each has patterns like those
-    /// of --exclude-from for the directory that it is in, which stands for `/` there
+    /// Ignore `.keepfastignore` files. Without this option, each such file holds patterns like those of
+    /// --exclude-from for its own directory, and a leading `/` means that directory
     #[arg(long)]
     pub no_ignore_files: bool,
-    /// Leave out files that are larger than this, such as 500M
+    /// Leave out files larger than this, such as 500M
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     pub exclude_larger_than: Option<u64>,
-    /// Stay within the file systems of the paths; where others begin, empty directories are kept
+    /// Stay on the file systems of the PATHs; where another begins, store an empty directory
     #[arg(short = 'x', long)]
     pub one_file_system: bool,
-    /// Back up what PATHs that are symbolic links point to, not the links; `link/` does so for one
-    /// that points to a directory
+    /// If a PATH is a symbolic link, back up what it points to, not the link. Writing `link/` does this
+    /// for one link to a directory
     #[arg(long, conflicts_with_all = ["stdin", "command"])]
     pub follow_sources: bool,
-    /// Back up what symbolic links point to, wherever they are, and not the links; but keep those that
-    /// lead in a circle, or nowhere, or with -x to directories on other file systems
+    /// Back up what all symbolic links point to, not the links. Links that lead in a circle or nowhere stay
+    /// links, and with -x also links to directories on other file systems
     #[arg(long, conflicts_with_all = ["stdin", "command"])]
     pub follow: bool,
-    /// Back up the content of block devices and named pipes that are PATHs, as regular files
+    /// If a PATH is a block device or a named pipe, back up its content as a regular file
     #[arg(long, conflicts_with_all = ["stdin", "command"])]
     pub read_special: bool,
-    /// Back up the one directory that is PATH as if it were at this path: such as a file system's own
-    /// snapshot, mounted elsewhere. Excludes and messages mean paths as the snapshot has them
+    /// Store the directory PATH (only one is allowed) as if it were at this path. Use it for a file system's own
+    /// snapshot that is mounted elsewhere. Patterns and messages then mean the stored paths
     #[arg(long = "as", value_name = "PATH", conflicts_with_all = ["stdin", "command"])]
     pub stored_as: Option<PathBuf>,
-    /// Don't take a changed ctime for a changed file
+    /// A different ctime alone doesn't mean that a file has changed
     #[arg(long)]
     pub ignore_ctime: bool,
-    /// Don't take a changed inode number for a changed file
+    /// A different inode number alone doesn't mean that a file has changed
     #[arg(long)]
     pub ignore_inode: bool,
-    /// Compare with this snapshot [default: the newest of the same writer, machine
+    /// Read only what has changed since this snapshot [default: the newest of the same writer, machine
     /// and paths]
     #[arg(long, value_name = "SNAPSHOT")]
     pub parent: Option<String>,
-    /// Read all files again, whatever the parent snapshot says
+    /// Read all files, even those that look unchanged
     #[arg(long, conflicts_with = "parent")]
     pub force: bool,
-    /// Make no snapshot if nothing has changed since the one that it is compared with, labels included
+    /// Make no snapshot if nothing, labels included, has changed since the parent snapshot
     #[arg(long, conflicts_with_all = ["stdin", "command", "dry_run", "force"])]
     pub skip_if_unchanged: bool,
-    /// Say what would be read, and store nothing
-    #[arg(long, conflicts_with_all = ["stdin", "command"])]
+    /// Show what would be read, and store nothing
+    #[arg(short = 'n', long, conflicts_with_all = ["stdin", "command"])]
     pub dry_run: bool,
-    /// Level of zstd compression
+    /// The zstd compression level, from -7 (fastest) to 19 (smallest)
     #[arg(long, value_name = "LEVEL", default_value_t = 3, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-7..=19))]
     pub compression: i32,
-    /// Don't open what was sealed again before it is stored
+    /// Don't check sealed data by opening it before it is stored
     #[arg(long)]
     pub no_verify_writes: bool,
 }
@@ -213,7 +216,7 @@ pub struct ListSnapshots {
     /// Which of them.
     #[command(flatten)]
     pub filter: Filter,
-    /// Those that are forgotten and may still be brought back
+    /// List forgotten snapshots that can still be brought back
     #[arg(long)]
     pub forgotten: bool,
 }
@@ -224,16 +227,16 @@ pub struct Forget {
     /// Snapshots: `latest`, `latest~N`, or the start of an id
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
-    /// Among which snapshots a policy decides.
+    /// The snapshots that a policy decides about.
     #[command(flatten)]
     pub filter: Filter,
     /// What a policy keeps.
     #[command(flatten)]
     pub keep: Keep,
-    /// Say what stays and what goes, and forget nothing
+    /// Show which snapshots stay and which go, and forget nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// Protect the snapshots with these ids: no policy and no `forget` takes them
+    /// Protect the snapshots with these ids: no policy and no `forget` removes them
     #[arg(long, conflicts_with_all = ["unprotect", "prune"], requires = "ids")]
     pub protect: bool,
     /// End the protection of the snapshots with these ids
@@ -262,7 +265,7 @@ pub struct Tag {
     /// Remove these labels
     #[arg(long, value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
     pub remove: Vec<String>,
-    /// Make these the only labels; `--set ''` removes all
+    /// Replace all labels with these; `--set ''` removes all
     #[arg(long, value_name = "TAG[,TAG]…", value_parser = units::tags, conflicts_with_all = ["add", "remove"])]
     pub set: Vec<units::Tags>,
 }
@@ -276,16 +279,16 @@ pub struct Rewrite {
     /// Which snapshots, or which ones `latest` is among.
     #[command(flatten)]
     pub filter: Filter,
-    /// Leave out what matches, as `backup --exclude` would have
+    /// Leave out what matches this pattern, as `backup --exclude` does
     #[arg(long, value_name = "GLOB", required_unless_present = "exclude_from")]
     pub exclude: Vec<OsString>,
     /// Leave out what matches a line of this file, in addition to --exclude
     #[arg(long, value_name = "FILE")]
     pub exclude_from: Vec<PathBuf>,
-    /// Forget the old snapshots; without this, both stay
+    /// Forget the old snapshots; without this option, the old and the new ones stay
     #[arg(long)]
     pub forget: bool,
-    /// Say what would be left out, and change nothing
+    /// Show what would be left out, and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 }
@@ -293,7 +296,7 @@ pub struct Rewrite {
 /// Options of `undelete`.
 #[derive(Debug, Args)]
 pub struct Undelete {
-    /// Forgotten snapshots: the start of an id; `keepfast snapshots --forgotten` lists them
+    /// Forgotten snapshots, by the start of an id; `keepfast snapshots --forgotten` lists them
     #[arg(value_name = "ID", required = true)]
     pub ids: Vec<String>,
 }
@@ -301,7 +304,7 @@ pub struct Undelete {
 /// Options of `prune`.
 #[derive(Debug, Args)]
 pub struct Prune {
-    /// Say what would be removed and rewritten, and change nothing
+    /// Show what would be removed and rewritten, and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// How to prune.
@@ -311,22 +314,22 @@ pub struct Prune {
 
 /// How to prune.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Pruning")]
+#[command(next_help_heading = "Options for pruning")]
 pub struct Pruning {
-    /// How much may stay unused instead of being rewritten: a percentage, a size, or `unlimited`
+    /// How much unused data may stay in packs that are still needed: a percentage, a size, or `unlimited`
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = units::share)]
-    pub max_unused: Share,
-    /// Rewrite packs of this size at most
+    pub max_unused: UnusedLimit,
+    /// Rewrite at most this much
     #[arg(long, value_name = "SIZE", default_value = "unlimited", value_parser = units::size)]
     pub max_repack: u64,
-    /// Take a backup for dead that has been silent for this long: it begins again if it wasn't
+    /// Treat a backup that has been silent for this long as dead; if it is still alive, it restarts
     #[arg(long, value_name = "TIME", default_value = "2h", value_parser = units::duration)]
     pub session_timeout: Duration,
-    /// Go on though this snapshot is missing, which another one names: it is given up for good. By
+    /// Continue although this snapshot, which another one names, is missing: it is given up for good. Give
     /// the start of its id; may be repeated
     #[arg(long, value_name = "ID")]
     pub accept_missing: Vec<String>,
-    /// Don't step back while backups run
+    /// Don't slow down while backups run
     #[arg(long)]
     pub full_speed: bool,
 }
@@ -334,7 +337,7 @@ pub struct Pruning {
 /// Options of `stats`.
 #[derive(Debug, Args)]
 pub struct Stats {
-    /// How much forgetting these snapshots would free
+    /// Show how much space would be freed if these snapshots were forgotten
     #[arg(long, value_name = "ID", num_args = 1..)]
     pub delete: Vec<String>,
 }
@@ -342,16 +345,16 @@ pub struct Stats {
 /// Which snapshots.
 #[derive(Debug, Args, Default)]
 pub struct Filter {
-    /// Only of this writer, by the start of its id, and of those that it continues
+    /// Only snapshots of this writer, by the start of its id, and of the writers that it continues
     #[arg(long, value_name = "ID")]
     pub writer: Option<String>,
-    /// Only of this machine
+    /// Only snapshots of this machine
     #[arg(long)]
     pub host: Option<String>,
-    /// Only with this label; several, by commas or several --tag, must all be there
+    /// Only snapshots with this label. Of several, by commas or several --tag, each must be there
     #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
     pub tags: Vec<String>,
-    /// Only with this path
+    /// Only snapshots with this path
     #[arg(long = "path", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }
@@ -360,57 +363,57 @@ pub struct Filter {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Restore {
-    /// A snapshot: `latest`, `latest~N`, or the start of its id; with `:/folder`, only that
-    /// folder's contents
+    /// The snapshot: `latest`, `latest~N`, or the start of its id. `latest:/folder` restores only the
+    /// contents of that folder
     #[arg(long, value_name = "ID", required_unless_present = "at")]
     pub snapshot: Option<String>,
-    /// The newest snapshot at this time, such as "2026-01-15 14:30": up to the end of that minute, day
-    /// or second
+    /// The newest snapshot made up to this time, such as "2026-01-15 14:30". The whole of that day, minute or
+    /// second counts
     #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
     pub at: Option<String>,
     /// The directory to restore into
     #[arg(long, value_name = "DIR")]
     pub target: PathBuf,
-    /// Only snapshots of this writer, by the start of its id, and of those that it continues
+    /// Only snapshots of this writer, by the start of its id, and of the writers that it continues
     #[arg(long, value_name = "ID")]
     pub writer: Option<String>,
     /// Only snapshots of this machine
     #[arg(long)]
     pub host: Option<String>,
-    /// Only snapshots with this label; several, by commas or several --tag, must all be there
+    /// Only snapshots with this label. Of several, by commas or several --tag, each must be there
     #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
     pub tags: Vec<String>,
-    /// Only this path of the snapshot, and what is below it
+    /// Restore only this path of the snapshot, and what is below it
     #[arg(long = "path", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Only what matches, and what is below it
+    /// Restore only what matches this pattern, and what is below it
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
-    /// Not what matches
+    /// Leave out what matches this pattern
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
-    /// What to do with files that are there already
+    /// When to replace files that already exist
     #[arg(long, value_enum, value_name = "WHEN")]
     pub overwrite: Option<OverwriteWhen>,
-    /// Go on with a restore into the same target that was cut short: keep files that are complete,
-    /// remove what was begun of others, and write the rest
+    /// Continue an interrupted restore into the same target: keep complete files, remove incomplete ones,
+    /// and write the rest
     #[arg(long)]
     pub resume: bool,
-    /// Remove what is in restored directories and not in the snapshot; not in directories that only
-    /// lead to what was backed up, and not on other file systems below
+    /// Remove what restored directories contain and the snapshot doesn't. Directories that only lead to what
+    /// was backed up, and other file systems below, are left alone
     #[arg(long, requires = "overwrite")]
     pub delete: bool,
-    /// Say what would be restored, name what would be removed, and write nothing
-    #[arg(long)]
+    /// Show what would be restored and removed, and write nothing
+    #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// Read everything back afterwards and compare content and metadata with the snapshot
+    /// Afterwards read everything back, and compare content and metadata with the snapshot
     #[arg(long)]
     pub verify: bool,
-    /// Give owners by number, even where their names are known here
+    /// Restore owners by number, even if their names are known here
     #[arg(long)]
     pub numeric_owners: bool,
     /// Leave out devices, and drop setuid, setgid, capabilities and all other attributes that the
-    /// kernel trusts: for snapshots of machines that you don't trust
+    /// kernel trusts. Use it for snapshots of machines that you don't trust
     #[arg(long)]
     pub no_privileges: bool,
 }
@@ -420,7 +423,7 @@ pub struct Restore {
 pub enum OverwriteWhen {
     /// Always
     Always,
-    /// If its size or modification time differs; if not, its mode, owner and attributes are put right
+    /// If its size or modification time differs; otherwise only correct its mode, owner and attributes
     IfChanged,
     /// Never
     Never,
@@ -431,13 +434,13 @@ pub enum OverwriteWhen {
 pub struct Ls {
     /// A snapshot: `latest`, `latest~N`, or the start of its id
     pub snapshot: String,
-    /// A directory or file in it
+    /// A directory or file in the snapshot
     #[arg(default_value = "/")]
     pub path: PathBuf,
-    /// With modes, owners, sizes and times
+    /// Also show modes, owners, sizes and times
     #[arg(short, long)]
     pub long: bool,
-    /// Also what is in the directories below
+    /// Also list the directories below
     #[arg(short = 'R', long)]
     pub recursive: bool,
     /// Which snapshots `latest` is among.
@@ -450,7 +453,7 @@ pub struct Ls {
 pub struct Dump {
     /// A snapshot: `latest`, `latest~N`, or the start of its id
     pub snapshot: String,
-    /// A file in it: a path, or a stream's name
+    /// The file in the snapshot: a path, or a stream's name
     pub path: PathBuf,
     /// Which snapshots `latest` is among.
     #[command(flatten)]
@@ -460,13 +463,13 @@ pub struct Dump {
 /// Which snapshots, where paths mean something else.
 #[derive(Debug, Args)]
 pub struct HostFilter {
-    /// Only snapshots of this writer, by the start of its id, and of those that it continues
+    /// Only snapshots of this writer, by the start of its id, and of the writers that it continues
     #[arg(long, value_name = "ID")]
     pub writer: Option<String>,
     /// Only snapshots of this machine
     #[arg(long)]
     pub host: Option<String>,
-    /// Only snapshots with this label; several, by commas or several --tag, must all be there
+    /// Only snapshots with this label. Of several, by commas or several --tag, each must be there
     #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
     pub tags: Vec<String>,
 }
@@ -474,10 +477,10 @@ pub struct HostFilter {
 /// Options of `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Read every pack in full
+    /// Read all stored data
     #[arg(long, conflicts_with = "read_data_subset")]
     pub read_data: bool,
-    /// Read the n-th of m parts, or a random part of about this percentage
+    /// Read the n-th of m parts of the stored data, or a random part of about this percentage
     #[arg(long, value_name = "n/m|P%")]
     pub read_data_subset: Option<String>,
 }
@@ -493,14 +496,14 @@ pub struct Cache {
 /// What to do with the index.
 #[derive(Debug, Subcommand)]
 pub enum CacheAction {
-    /// Show where it is and how large, and what is there of other repositories
+    /// Show where the local index is and how large, and what the cache has of other repositories
     Info,
-    /// Remove it
+    /// Remove the local index
     Clear,
-    /// Remove it and build it from the repository
+    /// Remove the local index and build it again from the repository
     Rebuild,
-    /// Take what the store shows now for right: another repository in the old one's place, or an
-    /// older state of it
+    /// Accept what the store shows now: another repository in the old one's place, or an older state
+    /// of it
     Accept,
 }
 
@@ -509,4 +512,12 @@ pub enum CacheAction {
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
+}
+
+/// Options of `manual`.
+#[derive(Debug, Args)]
+pub struct Manual {
+    /// The directory, which is made if it doesn't exist; `man` finds pages in a directory named `man1`
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }

@@ -104,6 +104,12 @@ impl Console {
             Remark::Older(_) => self.run.notice(format!(
                 "{remark}; if it was set back on purpose, `keepfast cache accept` takes it as it is"
             )),
+            Remark::IndexInMemory { why } => {
+                self.warn(&Remark::IndexInMemory { why: other_cache(why) }.to_string());
+            }
+            Remark::BeginsAgain { why } => {
+                self.warn(&Remark::BeginsAgain { why: other_cache(why) }.to_string());
+            }
             Remark::Path(remark) => self.run.notice(sources::note(remark)),
             Remark::SeveralWriters { .. } => {
                 self.run.notice(format!("{remark}; --writer ID chooses among those of one"));
@@ -164,6 +170,11 @@ impl Console {
         }
         bar.finish_and_clear();
     }
+}
+
+/// What can be done about a cache that can't be used.
+fn other_cache(why: &str) -> String {
+    format!("{why}; remove that folder, or choose another with --cache-dir")
 }
 
 /// How far a run is, as scripts see it.

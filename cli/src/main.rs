@@ -17,10 +17,13 @@ mod usage;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser};
 use keepfast_engine::EngineError;
+use keepfast_engine::error::{ChoiceError, Loss, PruneError};
+use keepfast_format::FormatError;
 use keepfast_operations::OperationsError;
-use keepfast_operations::error::{ChoiceError, PlaceError, ResourcesError, SecretError};
+use keepfast_operations::error::{ChoiceError as SelectionError, PlaceError, ResourcesError, SecretError};
 use keepfast_operations::priority::be_nice;
 
 use args::Arguments;
@@ -37,7 +40,7 @@ enum Outcome {
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(said) => return ExitCode::from(explain(&said)),
+        Err(said) => return ExitCode::from(explain(said)),
     };
     raise_open_files();
     if arguments.common.nice {
@@ -70,7 +73,7 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             OperationsError::Resources(ResourcesError::Memory { .. }) => {
                 Some("--memory MIB lets the run use more, and without it there is no limit")
             }
-            OperationsError::Choice(ChoiceError::NotForgotten { .. }) => {
+            OperationsError::Choice(SelectionError::NotForgotten { .. }) => {
                 Some("`keepfast snapshots --forgotten` lists what can be brought back")
             }
             OperationsError::Stream(error) if error.is_empty() => {
@@ -86,6 +89,58 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
         };
     }
     match engine_error(error)? {
+        EngineError::NoRepository { .. } => {
+            Some("check the address, or make a repository with `keepfast init`")
+        }
+        EngineError::RepositoryExists { .. } => {
+            Some("choose another place, or use the repository that is there")
+        }
+        EngineError::HalfMadeRepository { .. } => Some("remove what is there and run `keepfast init` again"),
+        EngineError::Swapped { .. } => Some(
+            "if you have put another repository in its place, take it with `keepfast cache accept`; if not, find out \
+             who has",
+        ),
+        EngineError::Older { .. } => Some(
+            "find out why; if the repository was set back on purpose, take it as it is with `keepfast cache accept`",
+        ),
+        EngineError::IndexIsAhead => {
+            Some("clear this machine's index with `keepfast cache clear` and run the command again")
+        }
+        EngineError::Damaged { source: FormatError::NoKey { .. }, .. } => None,
+        EngineError::Damaged { .. } => Some("`keepfast check` says what else is damaged"),
+        EngineError::Missing { loss, .. } => match loss {
+            Loss::Chunk => Some("`keepfast check --read-data` says which files that hits"),
+            Loss::Pack => Some("`keepfast check` says which files that hits"),
+            Loss::LiveChunk => {
+                Some("`keepfast check` says which packs are missing, and which snapshots that hits")
+            }
+            Loss::BrokenPromise => Some("`keepfast doctor` tests the store"),
+            Loss::Parameters | Loss::KeySlots | Loss::DeadPack => None,
+        },
+        EngineError::UnknownFeature { .. } => Some("use a newer keepfast"),
+        EngineError::NameTaken { .. } => Some("`keepfast check` says what is there"),
+        EngineError::Protected { .. } => {
+            Some("`keepfast forget --unprotect ID` lets a snapshot be forgotten")
+        }
+        EngineError::Undecidable { .. } => {
+            Some("`keepfast check` names the objects that decide nothing: remove them")
+        }
+        EngineError::Choice(ChoiceError::NoSnapshot { .. } | ChoiceError::NoneFits { .. }) => {
+            Some("`keepfast snapshots` lists what there is")
+        }
+        EngineError::Choice(ChoiceError::NoWriter { .. }) => {
+            Some("`keepfast snapshots --json` names writers")
+        }
+        EngineError::Prune(PruneError::OthersWereFaster) => {
+            Some("run `keepfast prune` when the other garbage collections have ended")
+        }
+        EngineError::Prune(PruneError::TooManySnapshots { .. }) => {
+            Some("forget some, and let `keepfast prune` move them into the catalogue")
+        }
+        EngineError::Prune(PruneError::MissingSnapshots { .. }) => {
+            Some("`keepfast prune --accept-missing ID` gives a missing snapshot up for good")
+        }
+        EngineError::Cache { .. } => Some("remove that folder, or choose another with --cache-dir"),
         EngineError::UnsafeCache { .. } => {
             Some("--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache")
         }
@@ -102,14 +157,34 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
 }
 
 /// Says what is wrong with the command line, or prints the help that it asks for.
-fn explain(said: &clap::Error) -> u8 {
+fn explain(mut said: clap::Error) -> u8 {
     if said.use_stderr() {
+        if let Some(usage) = usage_of(&said) {
+            said.insert(ContextKind::Usage, usage);
+        }
         // A shell's pattern may have put anyone's file names there.
         said.to_string().lines().for_each(lines::message);
         return 2;
     }
     lines::raw(said.to_string().as_bytes());
     complete(true, false)
+}
+
+/// The usage of the command that an error is about. The error's own line lists all options that have a value, as if
+/// they were required: also those whose value is in the environment.
+fn usage_of(said: &clap::Error) -> Option<ContextValue> {
+    let ContextValue::StyledStr(line) = said.get(ContextKind::Usage)? else { return None };
+    let line = line.to_string();
+    let mut command = Arguments::command();
+    command.build();
+    let mut found = &mut command;
+    for name in line.trim_start_matches("Usage:").split_whitespace().skip(1) {
+        if found.find_subcommand(name).is_none() {
+            break;
+        }
+        found = found.find_subcommand_mut(name)?;
+    }
+    Some(ContextValue::StyledStr(found.render_usage()))
 }
 
 /// The exit code of a command that has nothing to report. Lost results are an error of one that only shows;

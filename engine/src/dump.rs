@@ -1,5 +1,7 @@
 //! Writing one file of a snapshot to a stream.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 use std::io::{self, Write};
 use std::thread;
 
@@ -8,7 +10,7 @@ use keepfast_format::content::Content;
 use keepfast_format::node::NodeKind;
 use keepfast_format::snapshot::Snapshot;
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Mismatch, Result};
 use crate::repo::{FrameCache, Index, Repository, Trees, gather};
 use crate::run::RunContext;
 
@@ -40,16 +42,11 @@ fn dump_file(
 ) -> Result<u64> {
     let frames = FrameCache::new(repository, index, run);
     let trees = Trees::new(&frames);
-    let unusable = |what: &str| {
-        EngineError::Unusable(format!(
-            "{} {what} in snapshot {}; `keepfast ls` shows what there is",
-            String::from_utf8_lossy(path),
-            snapshot.head.id.short()
-        ))
-    };
-    let node = trees.find(&snapshot.body.tree, path)?.ok_or_else(|| unusable("isn't"))?;
+    let not_there =
+        |found| EngineError::NotInSnapshot { path: path.to_vec(), found, snapshot: snapshot.head.id };
+    let node = trees.find(&snapshot.body.tree, path)?.ok_or_else(|| not_there(Mismatch::Nothing))?;
     let NodeKind::File { size, content, extents } = node.kind else {
-        return Err(unusable("isn't a regular file"));
+        return Err(not_there(Mismatch::NoRegularFile));
     };
     let before = extents.content_start() as usize;
     let layout = trees.layout(size, &content, &extents)?;
@@ -59,19 +56,19 @@ fn dump_file(
         let (windows, fetched) = bounded(0);
         let data = FrameCache::of_data(repository, index, run);
         let fetching = scope.spawn(move || fetch_all(trees, &data, &content, content_bytes, &windows));
-        // If writing fails, the other side notices that nobody takes its windows.
+        // If writing fails, `fetched` is dropped, and sending the next window fails: so the other thread ends.
         for window in fetched {
             for chunk in window {
                 if run.is_cancelled() {
                     return Err(EngineError::Interrupted);
                 }
-                let written = file.content(&chunk).map_err(EngineError::file("standard output"))?;
+                let written = file.content(&chunk).map_err(EngineError::file("the output"))?;
                 run.count(0, written);
             }
         }
         fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    file.finish(size).map_err(EngineError::file("standard output"))?;
+    file.finish(size).map_err(EngineError::file("the output"))?;
     Ok(size)
 }
 
@@ -141,9 +138,9 @@ fn write_zeros(out: &mut dyn Write, count: u64) -> io::Result<()> {
     let zeros = [0; 1 << 16];
     let mut left = count;
     while left > 0 {
-        let take = left.min(zeros.len() as u64);
-        out.write_all(&zeros[..take as usize])?;
-        left -= take;
+        let take = zeros.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        out.write_all(&zeros[..take])?;
+        left -= take as u64;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use keepfast_backend::{BackendError, NotAnObject};
-use keepfast_format::FormatError;
-use keepfast_format::ids::RepositoryId;
+use keepfast_format::ids::{HolderId, RepositoryId, SessionId};
+use keepfast_format::{FormatError, names};
 
 /// Result of most of the engine's functions.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
@@ -15,22 +15,19 @@ pub type Result<T, E = EngineError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The store has no repository.
-    #[error("{location} holds no repository: check the address, or make one with `keepfast init`")]
+    #[error("{location} holds no repository")]
     NoRepository {
         /// Where.
         location: String,
     },
-    /// `init` over a repository.
+    /// A repository was to be made where one is.
     #[error("{location} holds a repository already: choose another place, or use the one that is there")]
     RepositoryExists {
         /// Where.
         location: String,
     },
-    /// `init` over what an earlier, interrupted `init` left.
-    #[error(
-        "{location} holds the beginnings of a repository whose `init` was interrupted: \
-         remove what is there and run `keepfast init` again"
-    )]
+    /// A repository was to be made where an interrupted run has left parts of one.
+    #[error("{location} holds the beginnings of a repository that was never completed")]
     HalfMadeRepository {
         /// Where.
         location: String,
@@ -55,8 +52,7 @@ pub enum EngineError {
     },
     /// Another repository is where one was seen before.
     #[error(
-        "{location} holds repository {shown}, and held repository {seen} before: nothing was read or written. If \
-         you have put another in its place, take it with `keepfast cache accept`; if not, find out who has"
+        "{location} holds repository {shown}, and held repository {seen} before: nothing was read or written"
     )]
     Swapped {
         /// Where.
@@ -69,8 +65,7 @@ pub enum EngineError {
     /// The store shows an older state than was seen before, and this is no moment for that.
     #[error(
         "the store shows an older state of the repository than this machine has seen: {what}. A garbage collection \
-         that is shown less than there is removes what the rest needs, so nothing was removed. Find out why; if \
-         the repository was set back on purpose, take it as it is with `keepfast cache accept`"
+         that is shown less than there is removes what the rest needs, so nothing was removed"
     )]
     Older {
         /// What is older, or gone.
@@ -87,7 +82,7 @@ pub enum EngineError {
         remedy: String,
     },
     /// A stored object can't be used.
-    #[error("{object}: {source}; run `keepfast check` to see what else is damaged")]
+    #[error("{object}: {source}")]
     Damaged {
         /// The object's name.
         object: String,
@@ -95,15 +90,15 @@ pub enum EngineError {
         source: FormatError,
     },
     /// An object that must be there isn't.
-    #[error("{object} is missing: {consequence}")]
+    #[error("{object} is missing: {loss}")]
     Missing {
         /// The object.
         object: String,
-        /// What that means, and what to do.
-        consequence: &'static str,
+        /// What that means.
+        loss: Loss,
     },
     /// A repository that a newer program has changed.
-    #[error("this repository uses {feature}, which this version doesn't know: use a newer keepfast")]
+    #[error("this repository uses {feature}, which this version doesn't know")]
     UnknownFeature {
         /// The feature.
         feature: String,
@@ -117,7 +112,7 @@ pub enum EngineError {
     /// that aren't a FENCE.
     #[error(
         "{object} is taken by something that this run didn't write, so it can't commit: run it again, and \
-         find out who else writes into the repository; `keepfast check` says what is there"
+         find out who else writes into the repository"
     )]
     NameTaken {
         /// The name.
@@ -133,9 +128,7 @@ pub enum EngineError {
     #[error(transparent)]
     Backend(BackendError),
     /// The local index can't be used even after rebuilding it.
-    #[error(
-        "the local index in {path} can't be used: {why}; remove that folder, or choose another with --cache-dir"
-    )]
+    #[error("the local index in {path} can't be used: {why}")]
     Cache {
         /// Its folder.
         path: PathBuf,
@@ -158,6 +151,59 @@ pub enum EngineError {
         /// What the system said.
         source: io::Error,
     },
+    /// A text doesn't name what was to be chosen by it.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// A snapshot can't be forgotten, because an owner has protected it.
+    #[error("snapshot {} is protected, and was left as it is", &snapshot.short()[..8])]
+    Protected {
+        /// The snapshot.
+        snapshot: SessionId,
+    },
+    /// A snapshot can't be protected any more.
+    #[error("snapshot {} was forgotten and removed meanwhile: it can't be protected any more", snapshot.short())]
+    ForgottenMeanwhile {
+        /// The snapshot.
+        snapshot: SessionId,
+    },
+    /// There is no name for another decision about a snapshot.
+    #[error(
+        "nothing can be decided about snapshot {}: {why}; objects below {} that decide nothing are in the way",
+        snapshot.short(),
+        names::states_of(*snapshot)
+    )]
+    Undecidable {
+        /// The snapshot.
+        snapshot: SessionId,
+        /// What is in the way.
+        why: &'static str,
+    },
+    /// The local index has applied verdicts that the store doesn't have.
+    #[error("the repository has lost epochs that this machine knows of: it was set back to an earlier state")]
+    IndexIsAhead,
+    /// A garbage collection can't go on.
+    #[error(transparent)]
+    Prune(#[from] PruneError),
+    /// No repository can be made with these parameters.
+    #[error(transparent)]
+    Parameters(FormatError),
+    /// The operating system gives no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    NoRandomBytes(getrandom::Error),
+    /// A pack that was only just sealed, and so has a name that no one can have known before, is there.
+    #[error(
+        "{object} is there already, though it was only just sealed: the store answers for another object"
+    )]
+    AnotherObjectsAnswer {
+        /// The pack.
+        object: String,
+    },
+    /// What was just sealed isn't what went in.
+    #[error(
+        "a frame that was just sealed doesn't open to the bytes that went in: this machine's memory or processor \
+         is faulty; nothing was stored from it"
+    )]
+    FaultyMachine,
     /// Something in the arguments that only the engine can see.
     #[error("{0}")]
     Unusable(String),
@@ -177,12 +223,236 @@ pub enum EngineError {
         /// Why not.
         why: &'static str,
     },
+    /// A path doesn't name what was asked for in a snapshot.
+    #[error("{} {found} in snapshot {}", String::from_utf8_lossy(path), snapshot.short())]
+    NotInSnapshot {
+        /// The path, as it was given.
+        path: Vec<u8>,
+        /// What the snapshot has instead.
+        found: Mismatch,
+        /// The snapshot.
+        snapshot: keepfast_format::ids::SessionId,
+    },
+    /// A restore into a directory that isn't empty, with no word about what is there.
+    #[error("{target} isn't empty: choose another target, or what happens to files that are there")]
+    TargetNotEmpty {
+        /// The directory.
+        target: PathBuf,
+    },
+    /// A whole snapshot was to be restored into `/`, and what it doesn't have removed.
+    #[error(
+        "nothing is removed from / for a whole snapshot: choose which of its folders or paths are restored"
+    )]
+    DeletesFromTop,
+    /// A forgotten snapshot, parts of which are gone.
+    #[error(
+        "snapshot {} can't be brought back: a prune has removed parts of it, or is about to",
+        &snapshot.short()[..8]
+    )]
+    PartsRemoved {
+        /// The snapshot.
+        snapshot: keepfast_format::ids::SessionId,
+    },
     /// The user or the system asked to stop.
     #[error("interrupted; what was uploaded so far will be used by the next run")]
     Interrupted,
     /// The user or the system asked a restore to stop.
     #[error("the restore was interrupted; what has its name in the target is complete")]
     RestoreInterrupted,
+}
+
+/// What it means that an object is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// A config or a keyring.
+    #[error("nothing can be opened without it; restore it from a copy of the repository")]
+    Parameters,
+    /// All key slots.
+    #[error("without a key slot nothing can be opened; restore it from a copy of the repository")]
+    KeySlots,
+    /// A chunk.
+    #[error("no pack has it")]
+    Chunk,
+    /// A chunk that keeps a garbage collection from going on.
+    #[error(
+        "a snapshot needs it, and no pack that is there has it; nothing was removed. Restore the packs that have \
+         it from a copy of the repository, or, if they are lost for good, forget the snapshots that need it"
+    )]
+    LiveChunk,
+    /// A pack.
+    #[error("what it holds can't be restored")]
+    Pack,
+    /// A pack that a verdict has named.
+    #[error("a garbage collection has removed it, or is about to")]
+    DeadPack,
+    /// An object that the store had a moment ago, and that no program removes.
+    #[error("it was there a moment ago: the store doesn't keep its promises")]
+    BrokenPromise,
+}
+
+/// Why a text doesn't name what was to be chosen by it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChoiceError {
+    /// An id without a character.
+    #[error("a snapshot id can't be empty")]
+    Empty,
+    /// No snapshot has such an id.
+    #[error("there is no snapshot {text:?}")]
+    NoSnapshot {
+        /// The text.
+        text: String,
+    },
+    /// There are fewer snapshots that a filter lets through.
+    #[error("there is no snapshot {text:?} that fits")]
+    NoneFits {
+        /// The text.
+        text: String,
+    },
+    /// Several snapshots' ids begin with it.
+    #[error("{text:?} is the start of {count} snapshots' ids: give more of it")]
+    Ambiguous {
+        /// The text.
+        text: String,
+        /// How many.
+        count: usize,
+    },
+    /// The snapshot can't be read.
+    #[error("{0}; the snapshot can't be used, but others can")]
+    Unreadable(Finding),
+    /// The snapshot is part of another writer's history.
+    #[error(
+        "snapshot {} is of writer {writer}, and this backup's writer {own} doesn't continue that one's history: \
+         what another writer has stored can't be taken over; choose a snapshot of the own writer, or none",
+        &snapshot.short()[..8]
+    )]
+    OtherLineage {
+        /// The snapshot.
+        snapshot: SessionId,
+        /// The writer whose history it is part of.
+        writer: HolderId,
+        /// The writer that was to take something over.
+        own: HolderId,
+    },
+    /// No writer of a snapshot has such an id.
+    #[error("no snapshot is of a writer whose id begins with {text:?}")]
+    NoWriter {
+        /// The text.
+        text: String,
+    },
+    /// Several writers' ids begin with it.
+    #[error("{text:?} is the start of several writers' ids: give more of it")]
+    AmbiguousWriter {
+        /// The text.
+        text: String,
+    },
+    /// No missing snapshot has such an id.
+    #[error("no missing snapshot's id begins with {text:?}, so it can't be given up")]
+    NotMissing {
+        /// The text.
+        text: String,
+    },
+    /// Several missing snapshots' ids begin with it.
+    #[error("{text:?} is the start of several missing snapshots' ids: give more of it")]
+    AmbiguousMissing {
+        /// The text.
+        text: String,
+    },
+}
+
+/// Why a garbage collection can't go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PruneError {
+    /// Others have published epochs first, every time.
+    #[error("other garbage collections were faster, again and again")]
+    OthersWereFaster,
+    /// An epoch has a limit.
+    #[error("{count} snapshots are more than a garbage collection can look at")]
+    TooManySnapshots {
+        /// How many there are.
+        count: usize,
+    },
+    /// A snapshot can't be read.
+    #[error(
+        "{0}; as long as it can't be read, no one knows what it needs, and nothing is removed: restore it from a \
+         copy of the repository, or remove the object if the snapshot can be given up"
+    )]
+    UnreadableSnapshot(Finding),
+    /// Snapshots are missing that others name.
+    #[error("{}", missing_snapshots(named, *others))]
+    MissingSnapshots {
+        /// The first of them, and what names each.
+        named: Vec<String>,
+        /// How many others there are.
+        others: usize,
+    },
+    /// A register can't be created, and isn't listed either: no one can find out what it decides.
+    #[error(
+        "{object}: something that isn't an object stands there, so the session can't be ended, and nothing is \
+         removed: remove what is there, then collect garbage again"
+    )]
+    UnusableRegister {
+        /// The register.
+        object: String,
+    },
+    /// The catalogue can't have another object.
+    #[error("{}: the highest number is taken, so there is none for another object", names::CATALOGUE)]
+    CatalogueFull,
+}
+
+fn missing_snapshots(named: &[String], others: usize) -> String {
+    let mut text = String::from(if named.len() == 1 {
+        "a snapshot is missing that another one names, so no one knows what it needs, and nothing is removed: "
+    } else {
+        "snapshots are missing that others name, so no one knows what they need, and nothing is removed: "
+    });
+    text.push_str(&named.join("; "));
+    if others > 0 {
+        text.push_str(&format!("; and {others} others"));
+    }
+    text.push_str(
+        "; the store hides or has lost it, or the writer that names it is lying. Bring it back from a copy of \
+         the repository, or give it up for good",
+    );
+    text
+}
+
+/// A stored object that isn't as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[error("{object}: {what}")]
+pub struct Finding {
+    /// Its name.
+    pub object: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl Finding {
+    /// The object of an error that damage was the cause of; any other error comes back.
+    pub(crate) fn from_damage(error: EngineError) -> Result<Self> {
+        match error {
+            EngineError::Damaged { object, source } => Ok(Self { object, what: source.to_string() }),
+            other => Err(other),
+        }
+    }
+
+    /// The error of a program that can't go on because the object takes a place that matters.
+    pub(crate) fn blocks(self, remedy: String) -> EngineError {
+        EngineError::Blocked { object: self.object, why: self.what, remedy }
+    }
+}
+
+/// What a snapshot has where something else was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// Nothing.
+    #[error("isn't")]
+    Nothing,
+    /// Something that isn't a directory.
+    #[error("isn't a directory")]
+    NoDirectory,
+    /// Something that isn't a regular file.
+    #[error("isn't a regular file")]
+    NoRegularFile,
 }
 
 /// Key slots that no password was tried on.

@@ -1,5 +1,7 @@
 //! Forget and undelete: which snapshots count, and taking that back as long as it is possible.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 use std::collections::HashSet;
 
 use keepfast_format::ids::SessionId;
@@ -8,8 +10,8 @@ use keepfast_format::standing::Standing;
 
 use crate::error::{EngineError, Result};
 use crate::repo::{
-    CommitRequest, FrameCache, Index, Reach, Repository, Seen, Session, SessionOptions, Snapshots,
-    StoredSnapshot, WriterTotals, decide, hold_all,
+    CommitRequest, FrameCache, Index, PackNumber, Reach, Repository, Seen, Session, SessionOptions,
+    Snapshots, StoredSnapshot, WriterTotals, decide, hold_all,
 };
 use crate::run::RunContext;
 
@@ -52,7 +54,7 @@ pub fn undelete(
     let held = index.compare_with_store(repository).and_then(|()| refer_to_all(&session, forgotten, run));
     let committed = held.and_then(|()| {
         let snapshot = &forgotten.snapshot;
-        // It stays part of its writer's history, whoever brings it back.
+        // It stays part of its writer's history, even if another writer brings it back.
         let origin = Some(forgotten.origin_of_next());
         let body = SnapshotBody { parent: None, origin, ..snapshot.body.clone() };
         let totals = &WriterTotals::default();
@@ -76,10 +78,7 @@ fn refer_to_all(session: &Session<'_>, forgotten: &StoredSnapshot, run: &RunCont
     if hold_all(session, &forgotten.snapshot.body, run)? {
         return Ok(());
     }
-    Err(EngineError::Unusable(format!(
-        "snapshot {} can't be brought back: a prune has removed parts of it, or is about to",
-        &forgotten.snapshot.head.id.short()[..8]
-    )))
+    Err(EngineError::PartsRemoved { snapshot: forgotten.snapshot.head.id })
 }
 
 /// What forgetting some snapshots would free.
@@ -111,14 +110,15 @@ pub fn freed_by(
         stored.into_iter().map(|stored| stored.snapshot.body.clone()).collect()
     };
     Reach::new(&frames).walk(&bodies(staying), &seen, &mut |_| Ok(()))?;
-    let stays = |pack: u32| -> u64 { seen.in_frames(pack).iter().map(|chunks| u64::from(*chunks)).sum() };
+    let stays =
+        |pack: PackNumber| -> u64 { seen.in_frames(pack).iter().map(|chunks| u64::from(*chunks)).sum() };
     let mut live_before = Vec::new();
     index.for_each_pack(|number, _| {
-        live_before.resize(live_before.len().max(number as usize + 1), 0);
-        live_before[number as usize] = stays(number);
+        live_before.resize(live_before.len().max(number.index() + 1), 0);
+        live_before[number.index()] = stays(number);
     })?;
     let mut freed = Freed::default();
-    let mut hit: HashSet<u32> = HashSet::new();
+    let mut hit: HashSet<PackNumber> = HashSet::new();
     Reach::new(&frames).walk(&bodies(going), &seen, &mut |reached| {
         let first = reached.places.first().ok_or_else(|| FrameCache::missing(&reached.wanted.id))?;
         freed.chunks += 1;
@@ -135,7 +135,7 @@ pub fn freed_by(
     })?;
     run.report_suspects(|_| false);
     for number in hit {
-        if live_before.get(number as usize).copied().unwrap_or(0) == 0 {
+        if live_before.get(number.index()).copied().unwrap_or(0) == 0 {
             freed.packs_bytes += index.pack(number)?.stored_bytes;
         }
     }

@@ -1,22 +1,23 @@
 //! What the threads of a backup or restore do next.
 //!
 //! Jobs are a stack: the walk of a backup goes deep before it goes wide, and has few directories open at a
-//! time. Pieces, of a large file or of a frame with many files, come before everything, so that memory is
-//! freed.
+//! time. Pieces of a large file, or of a frame with many files, come before all jobs, so that their memory is
+//! freed soon.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Jobs of type `J`, and pieces of type `P` that go first.
 pub struct Jobs<J, P> {
-    state: Mutex<State<J, P>>,
+    queue: Mutex<Queue<J, P>>,
     changed: Condvar,
     pieces_max: usize,
 }
 
-struct State<J, P> {
+struct Queue<J, P> {
     stack: Vec<J>,
     pieces: VecDeque<P>,
+    /// How many things are being done. More may be added as long as there are any.
     active: usize,
     stopped: bool,
 }
@@ -32,45 +33,45 @@ pub enum Next<J, P> {
 impl<J, P> Jobs<J, P> {
     /// No jobs yet; at most `pieces_max` pieces will wait.
     pub fn new(pieces_max: usize) -> Self {
-        let state = State { stack: Vec::new(), pieces: VecDeque::new(), active: 0, stopped: false };
-        Self { state: Mutex::new(state), changed: Condvar::new(), pieces_max }
+        let queue = Queue { stack: Vec::new(), pieces: VecDeque::new(), active: 0, stopped: false };
+        Self { queue: Mutex::new(queue), changed: Condvar::new(), pieces_max }
     }
 
     /// Adds jobs; the last one is done first.
     pub fn push(&self, jobs: impl IntoIterator<Item = J>) {
-        let mut state = self.lock();
-        state.stack.extend(jobs);
-        drop(state);
+        let mut queue = self.lock();
+        queue.stack.extend(jobs);
+        drop(queue);
         self.changed.notify_all();
     }
 
-    /// Adds a piece; gives the oldest one back if too many wait, for the caller to do itself.
+    /// Adds a piece. If too many wait, returns the oldest one: the caller has to do it itself.
     pub fn push_piece(&self, piece: P) -> Option<P> {
-        let mut state = self.lock();
-        state.pieces.push_back(piece);
-        let spilled = if state.pieces.len() > self.pieces_max { state.pieces.pop_front() } else { None };
-        drop(state);
+        let mut queue = self.lock();
+        queue.pieces.push_back(piece);
+        let oldest = if queue.pieces.len() > self.pieces_max { queue.pieces.pop_front() } else { None };
+        drop(queue);
         self.changed.notify_one();
-        spilled
+        oldest
     }
 
-    /// The next thing to do; waits while others may still add some. `None` when all is done.
-    /// Whoever takes one must hold [`Self::doing`] until it is done.
+    /// The next thing to do; waits while other threads may still add some. `None` when all is done. A thread that
+    /// takes a thing must hold [`Self::doing`] until it is done.
     pub fn next(&self) -> Option<Next<J, P>> {
-        let mut state = self.lock();
+        let mut queue = self.lock();
         loop {
-            if state.stopped {
+            if queue.stopped {
                 return None;
             }
-            let piece = state.pieces.pop_front().map(Next::Piece);
-            if let Some(next) = piece.or_else(|| state.stack.pop().map(Next::Job)) {
-                state.active += 1;
+            let piece = queue.pieces.pop_front().map(Next::Piece);
+            if let Some(next) = piece.or_else(|| queue.stack.pop().map(Next::Job)) {
+                queue.active += 1;
                 return Some(next);
             }
-            if state.active == 0 {
+            if queue.active == 0 {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -80,10 +81,10 @@ impl<J, P> Jobs<J, P> {
     }
 
     fn done(&self) {
-        let mut state = self.lock();
-        state.active -= 1;
-        let finished = state.active == 0 && state.stack.is_empty() && state.pieces.is_empty();
-        drop(state);
+        let mut queue = self.lock();
+        queue.active -= 1;
+        let finished = queue.active == 0 && queue.stack.is_empty() && queue.pieces.is_empty();
+        drop(queue);
         if finished {
             self.changed.notify_all();
         }
@@ -95,13 +96,12 @@ impl<J, P> Jobs<J, P> {
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<J, P>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue<J, P>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Says that a thing is done when it is dropped; if that is because of a panic, that there
-/// is no use in going on.
+/// When this is dropped, its thing is done. If a panic drops it, the work of all threads ends.
 pub struct Doing<'j, J, P>(&'j Jobs<J, P>);
 
 impl<J, P> Drop for Doing<'_, J, P> {

@@ -20,5 +20,6 @@ pub mod restore;
 pub mod retention;
 pub mod run;
 pub mod stats;
+mod sync;
 
 pub use error::EngineError;

@@ -1,10 +1,12 @@
 //! Listing what is in a snapshot.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Mismatch, Result};
 use crate::repo::{FrameCache, Index, Repository, Trees};
 use crate::run::RunContext;
 
@@ -19,32 +21,28 @@ pub fn list(
     run: &RunContext,
     found: &mut dyn FnMut(&[u8], &Node) -> Result<()>,
 ) -> Result<()> {
-    let listed = list_entries(repository, index, snapshot, (path, recursive), run, found);
+    let frames = FrameCache::new(repository, index, run);
+    let listed = list_entries(Trees::new(&frames), snapshot, path, recursive, run, found);
     run.report_suspects(|_| false);
     listed
 }
 
 fn list_entries(
-    repository: &Repository,
-    index: &Index,
+    trees: Trees<'_>,
     snapshot: &Snapshot,
-    (path, recursive): (&[u8], bool),
+    path: &[u8],
+    recursive: bool,
     run: &RunContext,
     found: &mut dyn FnMut(&[u8], &Node) -> Result<()>,
 ) -> Result<()> {
-    let frames = FrameCache::new(repository, index, run);
-    let trees = Trees::new(&frames);
     let mut stack = Vec::new();
     if path.iter().all(|byte| *byte == b'/') {
         stack.push((snapshot.body.tree, Vec::new()));
     } else {
         let path = normal(path);
         let Some(node) = trees.find(&snapshot.body.tree, &path)? else {
-            return Err(EngineError::Unusable(format!(
-                "{} isn't in snapshot {}",
-                String::from_utf8_lossy(&path),
-                snapshot.head.id.short()
-            )));
+            let (found, snapshot) = (Mismatch::Nothing, snapshot.head.id);
+            return Err(EngineError::NotInSnapshot { path, found, snapshot });
         };
         match node.kind {
             NodeKind::Directory { tree } => stack.push((tree, path)),

@@ -1,11 +1,12 @@
-//! Every decoder of the format as something to throw bytes at.
+//! Every decoder of the format as a target for fuzzing.
 //!
-//! Some targets take an object as it is stored; few random changes get past its seal or
-//! signature. So the others take what is inside, and seal or sign it themselves, as a
-//! writer gone wrong would.
+//! Some targets take an object as it is stored. Few random changes get past its seal or signature. So the
+//! other targets take the content, and seal or sign it themselves, as a faulty writer would.
 
-// The decoders with their keys, and the tools that seal nonsense, are those of the format's
-// own tests: a decoder that has vectors is fuzzed. Not all of them are needed here.
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
+// The decoders with their keys, and the tools that seal nonsense, are those of the format's own tests. So
+// each decoder that has vectors is fuzzed. Not all of the tools are needed here.
 #[allow(dead_code)]
 #[path = "../../repo-format/tests/vectors/collected.rs"]
 mod collected;
@@ -20,19 +21,20 @@ mod decoders;
 mod fixtures;
 
 use keepfast_format::FormatError;
+use keepfast_format::numbers::u32_of;
 use keepfast_format::slot::KeySlot;
 
-/// Decodes bytes; must neither panic nor take long, whatever they are.
+/// Decodes bytes. It must neither panic nor take long, whatever the bytes are.
 pub type Decode = fn(&[u8]) -> Result<(), FormatError>;
 
 /// A decoder to fuzz.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// Its name; that of a folder of vectors, if it takes whole objects.
+    /// Its name. If it takes whole objects, that is the name of a folder of vectors.
     pub name: &'static str,
     /// The decoder.
     pub decode: Decode,
-    /// An input that it takes.
+    /// An input that it accepts.
     pub valid: fn() -> Vec<u8>,
 }
 
@@ -57,9 +59,9 @@ pub fn all(data: &[u8]) {
     }
 }
 
-/// Decoders of what is inside of seals and signatures.
+/// Decoders of the content of sealed and signed objects.
 const INSIDE: &[Target] = &[
-    // Its password isn't tried: a changed cost may ask for minutes and gigabytes.
+    // It tries no password: a changed cost may take minutes and gigabytes.
     Target { name: "slot", decode: |data| KeySlot::decode(data).map(drop), valid: fixtures::slot_bytes },
     Target {
         name: "slot-secrets",
@@ -157,17 +159,17 @@ fn decode(structure: &str, bytes: &[u8]) -> Result<(), FormatError> {
     decoders::decoder(structure).expect("the vectors know this structure")(bytes)
 }
 
-/// The numbers of a frame's head but its body's length, then its body.
+/// Takes the numbers of a frame's head except the length of the body, then the body.
 fn frame_inside(data: &[u8]) -> Result<(), FormatError> {
     const TAG_BYTES: u32 = 16;
     let Some((numbers, body)) = data.split_first_chunk::<12>() else { return Ok(()) };
-    let body_bytes = body.len() as u32 + TAG_BYTES;
+    let body_bytes = u32_of(body.len()) + TAG_BYTES;
     let head = [body_bytes.to_le_bytes().as_slice(), numbers].concat();
     decode("frame", &craft::frame(&head, body))
 }
 
 fn frame_inside_valid() -> Vec<u8> {
-    // Two chunks of 3 and 1 bytes, stored as they are.
+    // Two chunks of 3 and 1 bytes, uncompressed.
     let numbers = [2_u32, 4, 0, 3, 1];
     let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     bytes.extend_from_slice(b"abcd");

@@ -1,16 +1,20 @@
-//! The short form of fuzzing, part of every test run: the vectors and some thousand changed
-//! copies of them, the same in every run, go through every decoder.
+//! The short form of fuzzing, part of every test run: every decoder gets the vectors and some thousand
+//! changed copies of them, which are the same in every run.
 //!
 //! `KEEPFAST_FUZZ_MUTATIONS` is the number of changed copies for each decoder.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
+use keepfast_format::numbers::u64_of;
 use keepfast_fuzz::{Target, targets};
 
 const MUTATIONS: u64 = 2000;
 
-/// SplitMix64: enough for choosing what to change.
+/// SplitMix64, which is random enough to choose changes.
 struct Random(u64);
 
 impl Random {
@@ -22,27 +26,32 @@ impl Random {
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
+        let number = self.next() % u64_of(limit.max(1));
+        usize::try_from(number).expect("it is below a length")
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
     }
 }
 
-/// Changes one thing: what tears, shifts and lies in lengths look like.
+/// Makes one change: a torn, shifted or overwritten part, or a wrong length.
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(bytes.len());
     let end = (at + 1 + random.below(16)).min(bytes.len());
     match random.below(8) {
         0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
-        1 if !bytes.is_empty() => bytes[at] = random.next() as u8,
+        1 if !bytes.is_empty() => bytes[at] = random.byte(),
         2 => bytes.truncate(at),
-        3 => bytes.insert(at, random.next() as u8),
+        3 => bytes.insert(at, random.byte()),
         4 => drop(bytes.drain(at.min(end)..end)),
         5 => {
             let copy = bytes[at.min(end)..end].to_vec();
             let to = random.below(bytes.len());
             bytes.splice(to..to, copy);
         }
-        6 => bytes.extend(std::iter::repeat_n(random.next() as u8, random.below(40))),
-        // Numbers that lengths and counts overflow with.
+        6 => bytes.extend(std::iter::repeat_n(random.byte(), random.below(40))),
+        // Numbers with which lengths and counts may overflow.
         _ => {
             let number = [0, 1, u64::MAX, 1 << 31, 1 << 32, 1 << 63, 0x7fff_ffff][random.below(7)];
             for (byte, new) in bytes[at.min(end)..end].iter_mut().zip(number.to_le_bytes()) {
@@ -60,15 +69,10 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
         let text = std::fs::read_to_string(entry.expect("a readable entry").path()).expect("a vector");
         let (_, hex) = text.split_once("\nhex:").expect("a vector has hexadecimal");
         let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16);
-        seeds.push(digits.chunks(2).map(|pair| byte(pair).expect("two digits")).collect());
+        seeds.push(HEXLOWER.decode(&digits).expect("pairs of digits"));
     }
     seeds.sort();
     seeds
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -78,7 +82,7 @@ fn no_decoder_panics() {
     for target in targets() {
         let run = |bytes: &[u8]| {
             let decoded = catch_unwind(AssertUnwindSafe(|| (target.decode)(bytes)));
-            assert!(decoded.is_ok(), "{} panics on {}", target.name, hex(bytes));
+            assert!(decoded.is_ok(), "{} panics on {}", target.name, HEXLOWER.encode(bytes));
         };
         let seeds = seeds(&target);
         seeds.iter().for_each(|seed| run(seed));
@@ -93,12 +97,12 @@ fn no_decoder_panics() {
     }
 }
 
-/// Without this, a target could be fuzzed from an example that never got past its front door.
+/// Otherwise a target could be fuzzed from an example that its first check refuses.
 #[test]
 fn examples_are_valid() {
     for target in targets() {
         let found = (target.decode)(&(target.valid)());
-        // These are parts of objects whose other parts don't fit them.
+        // The content of these doesn't match the rest of the object, so the object is refused later.
         let part =
             matches!(target.name, "segment-head" | "segment-hooks" | "segment-table" | "pack-directory");
         assert!(part || found.is_ok(), "{}: {found:?}", target.name);

@@ -1,4 +1,4 @@
-//! Compaction: decided sessions become a line in the catalogue, and their small objects go.
+//! Compaction: decided sessions become entries of the catalogue, and their small objects are removed.
 
 use crate::mutant::Mutant;
 use crate::rules::{Rules, Step};
@@ -7,18 +7,18 @@ use crate::store::{Place, Register, Sid, Store};
 /// What a compactor knows between its steps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Compactor {
-    /// Nothing; after a crash, too.
+    /// Nothing. So it is after a crash, too.
     #[default]
     Idle,
-    /// The session is decided, and dead.
+    /// It has chosen a session that is decided and dead.
     Chosen(Sid),
-    /// The session's objects go, in any order.
+    /// It removes the session's objects, in any order.
     Removing {
         /// The session.
         sid: Sid,
-        /// Whether the register still has to go.
+        /// Whether the register must still be removed.
         register: bool,
-        /// Whether the session object and the states still have to go.
+        /// Whether the session object and the decisions must still be removed.
         session: bool,
     },
 }
@@ -34,7 +34,7 @@ pub enum CompactorStep {
     RemoveRegister,
     /// Remove `sessions/<sid>` and `states/<sid>/…`.
     RemoveSession,
-    /// Any time.
+    /// Crash, at any time.
     Crash,
 }
 
@@ -55,7 +55,7 @@ impl Compactor {
                 store.forgotten.remove(sid);
                 self.removing(sid, register, false)
             }
-            (CompactorStep::Crash, state) if state != Self::Idle => {
+            (CompactorStep::Crash, stage) if stage != Self::Idle => {
                 *self = Self::Idle;
                 Step::Done
             }
@@ -63,24 +63,24 @@ impl Compactor {
         }
     }
 
-    /// A fenced session; or a forgotten snapshot that a finished epoch names, so that every second listing
-    /// yet to come is one for which the snapshot is an old one.
+    /// Chooses a fenced session, or a forgotten snapshot that a finished epoch names. For every later epoch
+    /// such a snapshot is old, so no later second listing needs it.
     fn choose(&mut self, sid: Sid, store: &mut Store, rules: &Rules) -> Step {
         let named = store
             .epochs
             .iter()
             .filter(|epoch| epoch.done.is_some())
-            .any(|epoch| epoch.condemned.is_some_and(|condemned| condemned.snapshots.has(sid)));
+            .any(|epoch| epoch.condemned.is_some_and(|condemned| condemned.snapshots.contains(sid)));
         let may = match store.register(sid) {
             Register::Empty | Register::Junk => false,
             Register::Fence => true,
             Register::Snapshot => {
-                let dead = store.forgotten.has(sid);
+                let dead = store.forgotten.contains(sid);
                 dead && (named || rules.lacks(Mutant::CompactionBeforeEpoch))
             }
         };
         let allowed = store.catalogue.iter().count() < usize::from(rules.bounds.compactions);
-        if !may || !allowed || store.catalogue.has(sid) {
+        if !may || !allowed || store.catalogue.contains(sid) {
             return Step::Impossible;
         }
         if rules.lacks(Mutant::RemovalBeforeCatalogue) {
@@ -91,7 +91,7 @@ impl Compactor {
         Step::Done
     }
 
-    /// The catalogue first, removal after. The session's packs and segments stay what they are.
+    /// The catalogue comes first, removal after it. The session's packs and segments stay unchanged.
     fn write_catalogue(&mut self, sid: Sid, store: &mut Store, rules: &Rules) -> Step {
         store.catalogue.insert(sid);
         self.removing(sid, !rules.lacks(Mutant::RemovalBeforeCatalogue), true)

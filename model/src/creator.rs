@@ -1,17 +1,17 @@
-//! The creator: anyone who may create objects, and has no key. And the operator, who removes what it made
-//! where that stops the others.
+//! The creator: a process that may create objects and has no key. And the operator, who removes what the
+//! creator made where that stops other processes.
 //!
-//! A creator sees every name that is there, so it knows the ids of packs and sessions; it can make up none
-//! that others will use. It has no state: whatever it may do, it may do at any time.
+//! A creator sees every name in the store, so it knows the ids of packs and sessions. It can't guess ids that
+//! others will use. It has no state: it may take each of its steps at any time.
 
 use crate::mutant::Mutant;
 use crate::rules::{Rules, Step};
 use crate::store::{Epoch, Pack, Packs, Place, Register, Sid, Store};
 
-/// What a twin has in it.
+/// The content of a twin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Content {
-    /// Any bytes. They aren't those that the pack id is the hash of.
+    /// Any bytes whose hash isn't the pack id.
     Junk,
     /// The bytes of the pack.
     Copy,
@@ -20,15 +20,15 @@ pub enum Content {
 /// What a creator or an operator can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CreatorStep {
-    /// The id of a pack beside another session's id; from then on that create may take effect again at any
-    /// time, also after a removal.
+    /// Create a name with the id of one pack and the id of another session. From then on that create may take
+    /// effect again at any time, also after a removal.
     CreateTwin(Pack, Content),
-    /// Bytes that nobody has signed.
+    /// Create bytes without a valid signature.
     CreateJunk(Place),
-    /// The same, under `acks/<g>/<sid>`. It is no answer, and the session's own goes under another name: only
-    /// a mutant knows this step.
+    /// The same, under `acks/<g>/<sid>`. It doesn't count as an answer, and the session's own ack gets
+    /// another name. So only a mutant has this step.
     CreateJunkAck(Epoch, Sid),
-    /// The operator removes what a message named.
+    /// The operator removes the junk that a process has reported.
     RemoveJunk(Place),
 }
 
@@ -44,11 +44,12 @@ impl CreatorStep {
     }
 }
 
-/// It may know a pack's id before the pack is stored: others could have seen the create on its way.
+/// It may know a pack's id before the pack is stored: it could have seen the create on its way.
 fn create_twin(twin: Pack, content: Content, store: &mut Store, rules: &Rules) -> Step {
     let written = twin.writer().pack();
-    let known = store.packs_sent.has(written) && store.sessions.with(store.catalogue).has(twin.owner());
-    let readable = content == Content::Junk || store.packs.has(written);
+    let known =
+        store.packs_sent.contains(written) && store.sessions.union(store.catalogue).contains(twin.owner());
+    let readable = content == Content::Junk || store.packs.contains(written);
     let used = store.packs_sent.twins().iter().count() >= usize::from(rules.bounds.twins);
     if !twin.is_twin() || !known || !readable || used || !store.packs_sent.insert(twin) {
         return Step::Impossible;
@@ -63,7 +64,7 @@ fn create_twin(twin: Pack, content: Content, store: &mut Store, rules: &Rules) -
 fn create_junk(place: Place, store: &mut Store, rules: &Rules) -> Step {
     let free = match place {
         Place::Register(sid) => {
-            store.sessions.with(store.catalogue).has(sid) && store.register(sid) == Register::Empty
+            store.sessions.union(store.catalogue).contains(sid) && store.register(sid) == Register::Empty
         }
         Place::Condemned(epoch) => store.epoch(epoch).condemned.is_none(),
         Place::Done(epoch) => store.epoch(epoch).done.is_none(),
@@ -80,7 +81,7 @@ fn create_junk(place: Place, store: &mut Store, rules: &Rules) -> Step {
 }
 
 fn create_junk_ack(epoch: Epoch, sid: Sid, store: &mut Store, rules: &Rules) -> Step {
-    let possible = rules.lacks(Mutant::JunkAnswers) && store.sessions.has(sid);
+    let possible = rules.lacks(Mutant::JunkAnswers) && store.sessions.contains(sid);
     if !possible || !store.epoch_mut(epoch).acks.insert(sid) {
         return Step::Impossible;
     }

@@ -1,36 +1,39 @@
-//! The rules that can be weakened, one at a time, to see that the checker would notice.
+//! The rules that can be weakened, one at a time, to test that the checker notices it.
 
-/// A protocol that lacks one rule. The number is the trap's, where the design's list of traps has it.
+/// A protocol without one rule. A number in parentheses is that of the trap in the design's list of traps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mutant {
     // ---- the writer ----
-    /// Acks say that an epoch was seen, and object to nothing (10).
+    /// Acks confirm that an epoch was seen, and object to nothing (10).
     AckWithoutObjections,
     /// Objections are collected before the session stops referring to what is condemned (4).
     ObjectionsBeforeStopping,
     /// The newest epoch is read before the session object is created (10).
     EpochReadBeforeSession,
-    /// Verdicts filter what is in the index when they are read, not the segments loaded later (2).
+    /// A verdict removes packs from the index when it is read, and not from segments that are loaded later
+    /// (2).
     LateSegmentsUnfiltered,
-    /// A cache's word on which verdicts it has applied is believed although its content was rolled back.
+    /// A session trusts the cache's record of the verdicts that it has applied, although the cache's content
+    /// was rolled back.
     CacheAheadOfItsContent,
-    /// Only the newest epoch counts; what earlier verdicts named is taken for usable again.
+    /// Only the newest epoch counts: packs that earlier verdicts named are used again.
     VerdictsForgotten,
-    /// Whether a pack is usable is told by looking for the object (3).
+    /// A session decides whether a pack is usable by looking for the object (3).
     ProbesForPacks,
-    /// The index keeps one location per chunk, and the newest replaces the one that a reference rests on (7).
+    /// The index keeps one location per chunk, and a newer one replaces the one that a reference depends on
+    /// (7).
     OneLocationPerChunk,
-    /// Chunks below a subtree taken over from the parent aren't objected for (9).
+    /// A session doesn't object for chunks below a subtree that was taken over from the parent (9).
     SubtreesNotObjected,
-    /// A parent listed once serves for the whole session, and isn't looked up when an epoch is seen.
+    /// A parent is listed once for the whole session, and its chunks aren't looked up when an epoch is seen.
     ParentNotLookedUp,
-    /// A parent listed before the session began serves though there is an epoch.
+    /// A parent that was listed before the session began is used even if there is an epoch.
     ParentListedTooEarly,
-    /// A chunk below the parent that the index doesn't know isn't objected for.
+    /// A session doesn't object for a chunk below the parent that the index doesn't know.
     UnknownNotObjected,
-    /// A subtree rests on any pack that the index knows, also on a dead one.
+    /// A subtree may depend on any pack that the index knows, even on a dead one.
     DeadSupport,
-    /// The snapshot is created while the session's own pack is still under way.
+    /// The snapshot is created while the session's own pack is still being uploaded.
     CommitBeforePack,
     /// The commit overwrites whatever the register holds.
     FenceOverwritten,
@@ -43,52 +46,53 @@ pub enum Mutant {
     SessionsListedBeforeCondemned,
     /// Packs of undecided sessions are condemned too (8).
     CondemnsUndecided,
-    /// The names of a finished epoch become free, so that a stale collector can publish under them what
-    /// everyone seems to have acked (6).
+    /// The names of a finished epoch become free, so that a stale collector can publish under them, and every
+    /// session seems to have acked (6).
     EpochNamesFreed,
-    /// A session silent for long is passed over: by the clock it must be gone.
+    /// A collector ignores a session that has been silent for long: according to the clock, it must have
+    /// ended.
     ClockTrusted,
-    /// A silent session's session object is removed, as one breaks a lock; its register stays empty.
+    /// A silent session's session object is removed, as if a lock were broken. Its register stays empty.
     LockBroken,
     /// The verdict is given as soon as all have acked, without the second listing (10).
     NoSecondListing,
-    /// The second listing doesn't spare what snapshots forgotten meanwhile refer to.
+    /// The second listing doesn't spare the packs of snapshots that were forgotten meanwhile.
     ForgottenNotSpared,
-    /// Each sweeper removes what it computed itself (1).
+    /// Each collector removes what it computed itself (1).
     NoVerdict,
-    /// Who takes an epoch over believes that its predecessor waited for the acks.
+    /// A collector that takes over an epoch assumes that its predecessor waited for the acks.
     TakeoverWithoutWaiting,
     /// A rewriting session isn't fenced before `condemned` is created (5).
     RepackNotFenced,
     /// A pack is condemned as rewritten before the new one is indexed.
     RepackNotIndexed,
-    /// A pack is removed when it is condemned; the epoch follows.
+    /// A pack is removed when it is condemned, before the epoch is published.
     RemovalBeforeVerdict,
-    // ---- who may only create ----
-    /// A verdict buries every pack that has the id of one that it names.
+    // ---- creators ----
+    /// A verdict kills every pack that has the id of a pack that it names.
     VerdictById,
-    /// What a verdict names is removed together with all names of the same id.
+    /// A pack that a verdict names is removed together with all names of the same id.
     RemovalById,
-    /// Objections name a pack by its id and the session that a listing last had beside that id.
+    /// An objection names a pack by its id and by the session that a listing had last with that id.
     OneNamePerId,
-    /// An index that was rebuilt from packs lets a reference rest on a pack that no segment names.
+    /// With an index that was rebuilt from packs, a reference may depend on a pack that no segment lists.
     UnlistedSupports,
-    /// A live chunk counts in a pack that no segment names.
+    /// A live chunk counts in a pack that no segment lists.
     UnlistedCounts,
-    /// Whatever lies under a session's name below `acks/` is an answer.
+    /// Any object under a session's name below `acks/` counts as its answer.
     JunkAnswers,
-    /// Whatever lies in a session's register decides it.
+    /// Any object in a session's register decides the session.
     JunkDecides,
-    /// A verdict that isn't authentic counts as one that names nothing.
+    /// A verdict that isn't authentic counts as a verdict that names nothing.
     JunkSparesAll,
-    /// Who can't read the verdict that is there goes by its own opinion.
+    /// A collector that can't read the stored verdict uses the one that it computed.
     JunkOverruled,
-    /// The removal of what isn't authentic takes effect once more, when the name has been used again.
+    /// The removal of an object that isn't authentic takes effect again after the name was used again.
     JunkRemovedTwice,
     // ---- compaction ----
     /// Registers are removed first, the catalogue is written after (6).
     RemovalBeforeCatalogue,
-    /// A forgotten snapshot is compacted though no finished epoch names it.
+    /// A forgotten snapshot is compacted although no finished epoch names it.
     CompactionBeforeEpoch,
     // ---- the others ----
     /// Undelete takes the forgetting back instead of committing the tree in a new session.

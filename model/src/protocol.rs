@@ -17,8 +17,8 @@ pub struct Protocol {
     pub rules: Rules,
     first: State,
     actions: Vec<Action>,
-    /// The checker would replace a property's first and shortest example by each later one; a set bit says
-    /// that there is one already.
+    /// A set bit says that the property has an example already. Without it, the checker would replace the
+    /// first and shortest example of a property by each later one.
     exemplified: Arc<AtomicU32>,
 }
 
@@ -35,7 +35,7 @@ impl Protocol {
         Self::under(Rules { bounds, mutant: Some(mutant) })
     }
 
-    /// The histories that begin with these steps; none, if they can't be taken.
+    /// The histories that begin with these steps. `None` if the steps can't be taken.
     #[must_use]
     pub fn after(mut self, steps: &[Action]) -> Option<Self> {
         let mut taken = steps.iter().map(|action| self.first.step(*action, &self.rules));
@@ -47,7 +47,8 @@ impl Protocol {
         Self { rules, first: State::first(), actions, exemplified: Arc::default() }
     }
 
-    /// Whether this state is the first to exemplify a property: an invariant by breaking it.
+    /// Whether this state is the first example of a property. A state is an example of an invariant if it
+    /// breaks it.
     fn exemplifies(&self, property: usize, state: &State) -> bool {
         let (mask, invariants) = (1 << property, ALWAYS.len());
         if self.exemplified.load(Ordering::Relaxed) & mask != 0 {
@@ -76,7 +77,7 @@ impl Model for Protocol {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut next = *last;
         let step = next.step(action, &self.rules);
-        next.rest(&self.rules);
+        next.forget_irrelevant(&self.rules);
         (step == Step::Done && next != *last).then_some(next)
     }
 
@@ -112,7 +113,7 @@ impl Model for Protocol {
     }
 }
 
-/// The checker wants a plain function for each property, hence the numbers.
+/// The checker takes a plain function for each property, which can't capture a number: so it is a constant.
 fn invariant<const N: usize>() -> Property<Protocol> {
     Property::always(ALWAYS[N].0, |protocol, state| !protocol.exemplifies(N, state))
 }
@@ -121,15 +122,15 @@ fn event<const N: usize>() -> Property<Protocol> {
     Property::sometimes(SOMETIMES[N].0, |protocol, state| protocol.exemplifies(ALWAYS.len() + N, state))
 }
 
-/// What an exploration has found.
+/// The result of an exploration.
 #[derive(Debug)]
 pub struct Exploration {
-    /// Different states, those alike by symmetry counted once.
+    /// Different states; states that are equal by symmetry count once.
     pub states: usize,
-    /// Steps of the longest history that was followed.
+    /// Steps of the longest history that was explored.
     pub depth: usize,
-    /// The properties that have examples: broken invariants, and events that happen. With each the steps to
-    /// it.
+    /// The properties that have examples: broken invariants, and events that happen. Each has the steps that
+    /// lead to its first example.
     pub examples: Vec<(&'static str, Vec<Action>)>,
 }
 
@@ -150,18 +151,19 @@ impl Exploration {
 }
 
 impl Protocol {
-    /// Follows all histories, those that differ by the names of like processes only once.
+    /// Explores all histories. Of histories that differ only by the names of equal processes, it explores
+    /// one.
     #[must_use]
     pub fn explore(self, threads: usize) -> Exploration {
-        let alike = if self.rules.bounds.writers == 2 {
+        let symmetry = if self.rules.bounds.writers == 2 {
             State::representative
         } else {
             State::with_collectors_sorted
         };
-        finish(self.checker().threads(threads).symmetry_fn(alike).spawn_dfs().join())
+        finish(self.checker().threads(threads).symmetry_fn(symmetry).spawn_dfs().join())
     }
 
-    /// Follows the shortest histories first, up to the first that breaks this invariant.
+    /// Explores the shortest histories first, until one breaks this invariant.
     #[must_use]
     pub fn hunt(self, invariant: &'static str, states_max: usize) -> Exploration {
         let found = HasDiscoveries::AllOf([invariant].into());

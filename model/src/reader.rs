@@ -1,4 +1,4 @@
-//! The reader: a restore of one snapshot, with an index that may be old.
+//! The reader: a restore of one snapshot, with an index that may be out of date.
 
 use crate::mutant::Mutant;
 use crate::rules::{Rules, Step};
@@ -10,32 +10,32 @@ pub enum Reader {
     /// Nothing.
     #[default]
     Idle,
-    /// It has an index: a cache, from any time.
-    Loaded(Loaded),
+    /// It has an index: a cache, loaded at any time.
+    Loaded(ReaderIndex),
     /// It restores a snapshot.
     Restoring {
-        /// Which.
+        /// The snapshot.
         snapshot: Sid,
-        /// The locations of the chunk that are left to try.
-        index: Loaded,
-        /// Whether the index is newer than the choice of the snapshot.
+        /// The index, with the locations of the chunk that are left to try.
+        index: ReaderIndex,
+        /// Whether the index was loaded after the snapshot was chosen.
         reloaded: bool,
     },
-    /// It has the chunk, from an index that it had to load again. (Without that, it is idle again.)
+    /// It has the chunk, by an index that it had to load again. (If it had not, it is idle again.)
     Restored,
-    /// It told its user that the chunk is lost.
+    /// It has told its user that the chunk is lost.
     Missing {
-        /// Which snapshot it was.
+        /// The snapshot that has the chunk.
         snapshot: Sid,
     },
 }
 
 /// An index, and when it was loaded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Loaded {
+pub struct ReaderIndex {
     /// Locations of the chunk.
     pub packs: Packs,
-    /// The newest verdict when the loading began.
+    /// The epoch of the newest verdict when loading began.
     pub verdict: Epoch,
 }
 
@@ -46,11 +46,11 @@ pub enum ReaderStep {
     LoadIndex,
     /// Choose one of the snapshots that can be restored.
     Choose(Sid),
-    /// Read the chunk there.
+    /// Read the chunk from this pack.
     Read(Pack),
     /// All known packs are missing: load the index again.
     Reload,
-    /// All known packs are missing, and the index is as new as can be.
+    /// All known packs are missing, and the index is up to date.
     GiveUp,
 }
 
@@ -61,14 +61,14 @@ impl Reader {
             (ReaderStep::LoadIndex, Self::Idle) => Some(Self::Loaded(load(store))),
             (ReaderStep::Choose(snapshot), Self::Loaded(index)) => {
                 let listed = match () {
-                    () if rules.lacks(Mutant::GhostsListed) => store.snapshots.without(store.forgotten),
+                    () if rules.lacks(Mutant::GhostsListed) => store.snapshots.difference(store.forgotten),
                     () => store.live_snapshots(),
                 };
-                listed.has(snapshot).then_some(Self::Restoring { snapshot, index, reloaded: false })
+                listed.contains(snapshot).then_some(Self::Restoring { snapshot, index, reloaded: false })
             }
             (ReaderStep::Read(pack), Self::Restoring { snapshot, mut index, reloaded }) => {
-                // What is read is hashed, so that even a pack that is dead will do.
-                index.packs.remove(pack).then_some(match (store.packs.has(pack), reloaded) {
+                // The reader checks the chunk's hash, so even a dead pack may serve.
+                index.packs.remove(pack).then_some(match (store.packs.contains(pack), reloaded) {
                     (true, true) => Self::Restored,
                     (true, false) => Self::Idle,
                     (false, _) => Self::Restoring { snapshot, index, reloaded },
@@ -79,8 +79,8 @@ impl Reader {
                 again.then(|| Self::Restoring { snapshot, index: load(store), reloaded: true })
             }
             (ReaderStep::GiveUp, Self::Restoring { snapshot, index, reloaded }) => {
-                let lost = index.packs.is_empty() && !may_reload(index, reloaded, store, rules);
-                lost.then_some(Self::Missing { snapshot })
+                let is_lost = index.packs.is_empty() && !may_reload(index, reloaded, store, rules);
+                is_lost.then_some(Self::Missing { snapshot })
             }
             _ => None,
         };
@@ -97,25 +97,27 @@ impl Reader {
     #[must_use]
     pub fn swapped(&self, one: u8, other: u8) -> Self {
         let sid = |sid: Sid| sid.swapped(one, other);
-        let loaded = |index: Loaded| Loaded { packs: index.packs.swapped(one, other), ..index };
+        let swapped_index =
+            |index: ReaderIndex| ReaderIndex { packs: index.packs.swapped(one, other), ..index };
         match *self {
             Self::Idle | Self::Restored => *self,
-            Self::Loaded(index) => Self::Loaded(loaded(index)),
+            Self::Loaded(index) => Self::Loaded(swapped_index(index)),
             Self::Restoring { snapshot, index, reloaded } => {
-                Self::Restoring { snapshot: sid(snapshot), index: loaded(index), reloaded }
+                Self::Restoring { snapshot: sid(snapshot), index: swapped_index(index), reloaded }
             }
             Self::Missing { snapshot } => Self::Missing { snapshot: sid(snapshot) },
         }
     }
 }
 
-fn load(store: &Store) -> Loaded {
-    Loaded { packs: store.indexed, verdict: store.newest_verdict() }
+fn load(store: &Store) -> ReaderIndex {
+    ReaderIndex { packs: store.indexed, verdict: store.newest_verdict() }
 }
 
-/// The index may be older than the snapshot, until it was loaded again. After that a pack can only have gone
-/// by a verdict, and as long as there are newer ones, the index may be too old again.
-fn may_reload(index: Loaded, reloaded: bool, store: &Store, rules: &Rules) -> bool {
+/// Whether another load can help. The index may be older than the snapshot until it was loaded again. After
+/// that only a verdict can have removed a pack, so the index may be too old again while there are verdicts
+/// that are newer than it.
+fn may_reload(index: ReaderIndex, reloaded: bool, store: &Store, rules: &Rules) -> bool {
     match () {
         () if rules.lacks(Mutant::ReaderNeverReloads) => false,
         () if rules.lacks(Mutant::ReaderReloadsOnce) => !reloaded,

@@ -16,11 +16,11 @@ pub struct State {
     pub store: Store,
     /// Sessions 1 and 2.
     pub writers: [Writer; 2],
-    /// Two of them.
+    /// The collectors.
     pub collectors: [Collector; 2],
-    /// One.
+    /// The reader.
     pub reader: Reader,
-    /// One.
+    /// The compactor.
     pub compactor: Compactor,
 }
 
@@ -35,24 +35,24 @@ pub enum Action {
     Reader(ReaderStep),
     /// The compactor.
     Compactor(CompactorStep),
-    /// Someone who has no key, or the operator who removes what it made.
+    /// A creator, which has no key, or the operator, who removes what the creator made.
     Creator(CreatorStep),
-    /// A pack create that was sent takes effect: for the first time, or late, or again.
+    /// The create of a pack, which was sent before, takes effect: for the first time, or late, or again.
     PackArrives(Pack),
     /// The create of a snapshot takes effect once more, under a name that compaction has made free.
     SnapshotArrivesAgain(Sid),
-    /// A segment of dead packs only is removed, by anyone who has read the verdicts.
+    /// A process that has read the verdicts removes a segment that lists only dead packs.
     RemoveSegment(Pack),
-    /// The create of such a segment takes effect late, or again.
+    /// The create of such a segment takes effect late or again.
     SegmentArrives(Pack),
     /// A user forgets a snapshot.
     Forget(Sid),
-    /// For a mutant only.
+    /// A user takes the forgetting back. Only a mutant has this step.
     TakeForgettingBack(Sid),
 }
 
 impl State {
-    /// One committed snapshot, and nobody has done anything.
+    /// There is one committed snapshot, and no process has taken a step.
     #[must_use]
     pub fn first() -> Self {
         Self {
@@ -74,36 +74,36 @@ impl State {
             Action::Compactor(step) => self.compactor.step(step, store, rules),
             Action::Creator(step) => step.run(store, rules),
             Action::PackArrives(pack) => {
-                if store.packs_sent.has(pack) && store.packs.insert(pack) {
+                if store.packs_sent.contains(pack) && store.packs.insert(pack) {
                     Step::Done
                 } else {
                     Step::Impossible
                 }
             }
             Action::SnapshotArrivesAgain(sid) => {
-                let free = store.catalogue.has(sid) && store.register(sid) == Register::Empty;
-                if free && store.snapshots_sent.has(sid) && store.snapshots.insert(sid) {
+                let free = store.catalogue.contains(sid) && store.register(sid) == Register::Empty;
+                if free && store.snapshots_sent.contains(sid) && store.snapshots.insert(sid) {
                     Step::Done
                 } else {
                     Step::Impossible
                 }
             }
             Action::RemoveSegment(pack) => {
-                if store.dead_packs().has(pack) && store.indexed.remove(pack) {
+                if store.dead_packs().contains(pack) && store.indexed.remove(pack) {
                     Step::Done
                 } else {
                     Step::Impossible
                 }
             }
             Action::SegmentArrives(pack) => {
-                if store.dead_packs().has(pack) && store.indexed.insert(pack) {
+                if store.dead_packs().contains(pack) && store.indexed.insert(pack) {
                     Step::Done
                 } else {
                     Step::Impossible
                 }
             }
             Action::Forget(sid) => {
-                if store.live_snapshots().has(sid) {
+                if store.live_snapshots().contains(sid) {
                     store.forgotten.insert(sid);
                     store.ever_forgotten.insert(sid);
                     Step::Done
@@ -121,28 +121,28 @@ impl State {
         }
     }
 
-    /// Forgets what can't matter any more, so that states which differ by that are one.
-    pub fn rest(&mut self, rules: &Rules) {
+    /// Forgets what can't matter any more, so that states that differ only by that become equal.
+    pub fn forget_irrelevant(&mut self, rules: &Rules) {
         let last = rules.bounds.epochs;
-        // Compaction makes registers free again, and mutants don't heed them.
-        let over = rules.mutant.is_none() && rules.bounds.compactions == 0;
-        if !over || self.store.newest_verdict() < last {
+        // Compaction makes registers free again, and mutants may ignore registers: there, it matters.
+        let decided_for_ever = rules.mutant.is_none() && rules.bounds.compactions == 0;
+        if !decided_for_ever || self.store.newest_verdict() < last {
             return;
         }
         for (sid, writer) in (1..).map(Sid).zip(&mut self.writers) {
             if self.store.register(sid) == Register::Fence {
-                writer.rest(last);
+                writer.forget_after_fence(last);
             }
         }
     }
 
-    /// Of all states that differ by the names of like processes only, the same one.
+    /// The same state for all states that differ only by the names of equal processes.
     #[must_use]
     pub fn representative(&self) -> Self {
         self.with_collectors_sorted().min(self.with_writers_swapped().with_collectors_sorted())
     }
 
-    /// The same where session 2 isn't a writer's.
+    /// As [`Self::representative`], where session 2 doesn't belong to a writer.
     #[must_use]
     pub fn with_collectors_sorted(&self) -> Self {
         let mut this = *self;
@@ -162,7 +162,7 @@ impl State {
     }
 }
 
-/// Every action that may ever be possible; each says itself when it is.
+/// Every action that may ever be possible. [`State::step`] decides whether it is possible now.
 #[must_use]
 pub fn possible_actions(rules: &Rules) -> Vec<Action> {
     let bounds = &rules.bounds;
@@ -172,7 +172,8 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
     let twins = twins(bounds);
     let names = || packs().chain(twins.iter().copied());
     let sets = sets(&names().collect::<Vec<_>>(), bounds);
-    let answers = || [Answer::Heard, Answer::Lost].into_iter().take(if bounds.lost_answers { 2 } else { 1 });
+    let answers =
+        || [Answer::Received, Answer::Lost].into_iter().take(if bounds.lost_answers { 2 } else { 1 });
     let mut actions = Vec::new();
 
     for sid in writers.map(Sid) {
@@ -191,7 +192,7 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
             steps.extend(names().map(WriterStep::LookUpSubtree));
         }
         if bounds.uploads {
-            let upload = [WriterStep::SendPack, WriterStep::HearThatPackIsStored, WriterStep::WriteSegment];
+            let upload = [WriterStep::SendPack, WriterStep::LearnThatPackIsStored, WriterStep::WriteSegment];
             steps.extend(upload);
         }
         steps.extend(answers().map(WriterStep::CreateSession));
@@ -253,18 +254,18 @@ pub fn possible_actions(rules: &Rules) -> Vec<Action> {
     actions
 }
 
-/// The names that a creator may use, of any session's pack.
+/// The twins' names that a creator may use, of the packs of all sessions.
 fn twins(bounds: &Bounds) -> Vec<Pack> {
     let sids = || (0..=bounds.writers + bounds.repacks).map(Sid);
     let names = sids().flat_map(|writer| sids().map(move |owner| Pack::named(writer, owner)));
     if bounds.twins == 0 { Vec::new() } else { names.filter(|name| name.is_twin()).collect() }
 }
 
-/// All sets of these names that can be stored at once, but for the empty one.
+/// All sets of these names that can be stored at once, except the empty set.
 fn sets(names: &[Pack], bounds: &Bounds) -> Vec<Packs> {
     let mut sets = vec![Packs::default()];
     for name in names {
-        let others: Vec<Packs> = sets.iter().map(|set| set.with(Packs::only(*name))).collect();
+        let others: Vec<Packs> = sets.iter().map(|set| set.union(Packs::only(*name))).collect();
         sets.extend(others.into_iter().filter(|set| set.twins().iter().count() <= usize::from(bounds.twins)));
     }
     sets.remove(0);

@@ -1,32 +1,33 @@
-//! The object store as the protocol sees it: which objects exist, and what the few with content say.
+//! The object store as the protocol sees it: which objects exist, and the content of those few that have
+//! some.
 //!
-//! Every object is immutable, so that a set of names, or a register's first value, is all there is to know.
+//! Every object is immutable, so a set of names, or the first value of a register, describes it fully.
 
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
-/// Epochs that a history may have at most; [`Bounds`](crate::Bounds) allow these or fewer.
+/// Most epochs of a history. [`Bounds`](crate::Bounds) may allow fewer.
 pub const EPOCHS_MAX: usize = 3;
 
-/// Sessions that a history may have at most, the first one included.
+/// Most sessions of a history, including the first one.
 pub const SIDS_MAX: u8 = 4;
 
-/// A small number that sets can hold.
+/// A value that a [`Set`] can contain.
 pub trait Member: Copy {
-    /// From 0 to 15.
+    /// Its number, from 0 to 15.
     fn number(self) -> u8;
     /// The inverse of [`Member::number`].
     fn numbered(number: u8) -> Self;
 }
 
-/// A session's id, which is also that of its snapshot. Session 0 committed before the history begins.
+/// A session's id, which is also the id of its snapshot. Session 0 committed before the history begins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sid(pub u8);
 
-/// The name of a pack: a pack id and a session id. A session writes one pack at most, whose id has the
-/// session's number, and which holds the one chunk of the model. A name with the id of one session's pack and
-/// the id of another session is a twin, made by a [creator](crate::creator).
+/// The name of a pack: a pack id and a session id. A session writes at most one pack. The pack's id has the
+/// session's number, and the pack has the only chunk of the model. A name with the id of one session's pack
+/// and the id of another session is a twin, which a [creator](crate::creator) makes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pack(u8);
 
@@ -132,43 +133,43 @@ impl<T> Default for Set<T> {
 }
 
 impl<T> Set<T> {
-    /// Member n is in it if bit n is set.
+    /// The set that contains member n if bit n is set.
     #[must_use]
     pub const fn from_bits(bits: u16) -> Self {
         Self { bits, of: PhantomData }
     }
 
-    /// Whether nothing is in it.
+    /// Whether it has no members.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.bits == 0
     }
 
-    /// What is in either.
+    /// The members of either set.
     #[must_use]
-    pub fn with(self, other: Self) -> Self {
+    pub fn union(self, other: Self) -> Self {
         Self::from_bits(self.bits | other.bits)
     }
 
-    /// What is in both.
+    /// The members of both sets.
     #[must_use]
-    pub fn among(self, other: Self) -> Self {
+    pub fn intersection(self, other: Self) -> Self {
         Self::from_bits(self.bits & other.bits)
     }
 
-    /// What is in this one only.
+    /// The members of this set that aren't in the other.
     #[must_use]
-    pub fn without(self, other: Self) -> Self {
+    pub fn difference(self, other: Self) -> Self {
         Self::from_bits(self.bits & !other.bits)
     }
 
-    /// Whether the other has all of this.
+    /// Whether the other set has all members of this one.
     #[must_use]
-    pub fn is_within(self, other: Self) -> bool {
-        self.without(other).is_empty()
+    pub fn is_subset(self, other: Self) -> bool {
+        self.difference(other).is_empty()
     }
 
-    /// With the bits of `mask` exchanged between two places.
+    /// With the bits of `mask`, shifted by `one`, exchanged with those shifted by `other`.
     fn exchanged(self, mask: u16, one: u8, other: u8) -> Self {
         let differ = (self.bits >> one ^ self.bits >> other) & mask;
         Self::from_bits(self.bits ^ (differ << one | differ << other))
@@ -182,35 +183,35 @@ impl<T: Member> Set<T> {
         Self::from_bits(1 << member.number())
     }
 
-    /// Whether it is in the set.
+    /// Whether the set has this member.
     #[must_use]
-    pub fn has(self, member: T) -> bool {
+    pub fn contains(self, member: T) -> bool {
         self.bits >> member.number() & 1 == 1
     }
 
-    /// Adds it; false if it was there.
+    /// Adds a member. False if the set had it already.
     pub fn insert(&mut self, member: T) -> bool {
-        let new = !self.has(member);
+        let new = !self.contains(member);
         self.bits |= 1 << member.number();
         new
     }
 
-    /// Takes it out; false if it wasn't there.
+    /// Removes a member. False if the set didn't have it.
     pub fn remove(&mut self, member: T) -> bool {
-        let was = self.has(member);
+        let was = self.contains(member);
         self.bits &= !(1 << member.number());
         was
     }
 
-    /// In order of their numbers.
+    /// The members in the order of their numbers.
     pub fn iter(self) -> impl Iterator<Item = T> {
         (0..16).filter(move |number| self.bits >> number & 1 == 1).map(T::numbered)
     }
 }
 
-/// In a set of packs, four bits in a row are the names with one pack id.
+/// In a set of packs, four consecutive bits are the names with one pack id.
 const ONE_ID: u16 = 0b1111;
-/// Every fourth bit: the names that end with one session.
+/// Every fourth bit: the names that end with the same session.
 const ONE_OWNER: u16 = 0b0001_0001_0001_0001;
 /// Names that aren't twins.
 const WRITTEN: u16 = 0b1000_0100_0010_0001;
@@ -287,7 +288,7 @@ pub struct EpochObjects {
     pub condemned: Option<Condemned>,
     /// The sessions that have created `acks/<g>/<sid>`.
     pub acks: Sids,
-    /// What all these acks together object to.
+    /// The packs that these acks object to.
     pub objections: Packs,
     /// `epochs/<g>/done`: the verdict.
     pub done: Option<Packs>,
@@ -296,25 +297,25 @@ pub struct EpochObjects {
 /// What a register `snapshots/<sid>` holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Register {
-    /// Nobody has decided this session.
+    /// The session is undecided.
     Empty,
     /// It has committed.
     Snapshot,
     /// It can't commit any more.
     Fence,
-    /// Bytes that nobody has signed. They decide nothing; but the name is taken, until an operator removes
+    /// Bytes without a valid signature. They decide nothing, but the name is taken until an operator removes
     /// them.
     Junk,
 }
 
-/// A name under which what isn't authentic matters to others.
+/// A name under which an object that isn't authentic affects processes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Place {
     /// `snapshots/<sid>`.
     Register(Sid),
-    /// `epochs/<g>/condemned`. It matters as soon as g is the next epoch.
+    /// `epochs/<g>/condemned`. It has an effect as soon as g is the next epoch.
     Condemned(Epoch),
-    /// `epochs/<g>/done`. It matters as soon as the epoch exists.
+    /// `epochs/<g>/done`. It has an effect as soon as the epoch exists.
     Done(Epoch),
 }
 
@@ -335,6 +336,15 @@ impl Member for Place {
     }
 }
 
+/// The number of the last epoch before the first one for which this doesn't hold; 0 if there is none.
+fn last_epoch(epochs: &[EpochObjects], holds: impl Fn(&EpochObjects) -> bool) -> Epoch {
+    (1..).zip(epochs).take_while(|(_, epoch)| holds(epoch)).last().map_or(0, |(number, _)| number)
+}
+
+fn verdicts(epochs: &[EpochObjects]) -> Packs {
+    epochs.iter().filter_map(|epoch| epoch.done).fold(Packs::default(), Packs::union)
+}
+
 /// All objects.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Store {
@@ -344,33 +354,33 @@ pub struct Store {
     pub snapshots: Sids,
     /// Registers `snapshots/<sid>` with a FENCE.
     pub fences: Sids,
-    /// States `states/<sid>/0` that say that the snapshot is forgotten.
+    /// Decisions `states/<sid>/0` that say that the snapshot is forgotten.
     pub forgotten: Sids,
     /// `packs/…`.
     pub packs: Packs,
-    /// Of the twins, those that have the bytes of the pack whose id they have; the others are junk.
+    /// The twins that have the bytes of the pack whose id they have. The other twins are junk.
     pub copies: Packs,
-    /// Packs named in index segments.
+    /// Packs that index segments list.
     pub indexed: Packs,
-    /// Epoch g is at g − 1.
+    /// Epoch g is at index g − 1.
     pub epochs: [EpochObjects; EPOCHS_MAX],
-    /// `catalogue/…`: compacted sessions, fenced or their snapshots forgotten. They are dead for ever; of
-    /// packs it says nothing.
+    /// `catalogue/…`: compacted sessions, which are fenced or whose snapshots are forgotten. They are dead
+    /// for ever. The catalogue says nothing about packs.
     pub catalogue: Sids,
     /// Pack creates that have been sent: each may still take effect, at any time and more than once.
     pub packs_sent: Packs,
-    /// The same for snapshots; only compaction makes their names free.
+    /// The same for snapshots. Only compaction makes their names free.
     pub snapshots_sent: Sids,
-    /// Names taken by bytes that nobody has signed.
+    /// Names that are taken by bytes without a valid signature.
     pub junk: Set<Place>,
-    /// Nobody reads this: how many such objects were ever made.
+    /// The number of such objects that were ever made. No process reads this.
     pub junk_made: u8,
-    /// Nobody reads this: every snapshot that a user has ever forgotten.
+    /// Every snapshot that a user has ever forgotten. No process reads this.
     pub ever_forgotten: Sids,
 }
 
 impl Store {
-    /// Session 0 has committed a snapshot of the chunk, which lies in its pack.
+    /// Session 0 has committed a snapshot of the chunk, which is in its pack.
     #[must_use]
     pub fn with_one_snapshot() -> Self {
         let (first, pack) = (Sids::only(Sid(0)), Packs::only(Sid(0).pack()));
@@ -392,21 +402,21 @@ impl Store {
         }
     }
 
-    /// What a read of the register gives.
+    /// What a read of the register returns.
     #[must_use]
     pub fn register(&self, sid: Sid) -> Register {
         match () {
-            () if self.snapshots.has(sid) => Register::Snapshot,
-            () if self.fences.has(sid) => Register::Fence,
-            () if self.junk.has(Place::Register(sid)) => Register::Junk,
+            () if self.snapshots.contains(sid) => Register::Snapshot,
+            () if self.fences.contains(sid) => Register::Fence,
+            () if self.junk.contains(Place::Register(sid)) => Register::Junk,
             () => Register::Empty,
         }
     }
 
-    /// Whether all that stands under `epochs/` up to the newest epoch can be read, and nothing takes the next
-    /// name: else nobody begins to write or to remove, or goes on to the next epoch.
+    /// Whether all objects under `epochs/` up to the newest epoch can be read, and the next name is free. If
+    /// not, no process begins to write or to remove, or goes on to the next epoch.
     #[must_use]
-    pub fn can_hear_epochs(&self) -> bool {
+    pub fn epochs_are_readable(&self) -> bool {
         let newest = self.newest_epoch();
         !self.junk.iter().any(|place| match place {
             Place::Register(_) => false,
@@ -421,29 +431,28 @@ impl Store {
         Sids::from_bits(self.junk.bits & ONE_ID)
     }
 
-    /// Whether all registers can be read; those of compacted sessions needn't be.
+    /// Whether all registers can be read. Those of compacted sessions don't matter.
     #[must_use]
-    pub fn can_read_registers(&self) -> bool {
-        self.junk_registers().is_within(self.catalogue)
+    pub fn registers_are_readable(&self) -> bool {
+        self.junk_registers().is_subset(self.catalogue)
     }
 
-    /// Sessions that have committed or been fenced, the compacted ones among them.
+    /// Sessions that have committed or been fenced, including the compacted ones.
     #[must_use]
     pub fn decided(&self) -> Sids {
-        self.snapshots.with(self.fences).with(self.catalogue)
+        self.snapshots.union(self.fences).union(self.catalogue)
     }
 
-    /// Snapshots that can be restored: listed, not forgotten, and not dead in the catalogue, which is read
-    /// last.
+    /// Snapshots that can be restored: listed, not forgotten, and not in the catalogue, which is read last.
     #[must_use]
     pub fn live_snapshots(&self) -> Sids {
-        self.snapshots.without(self.forgotten).without(self.catalogue)
+        self.snapshots.difference(self.forgotten).difference(self.catalogue)
     }
 
     /// The newest epoch, 0 if there is none.
     #[must_use]
     pub fn newest_epoch(&self) -> Epoch {
-        self.epochs.iter().take_while(|epoch| epoch.condemned.is_some()).count() as Epoch
+        last_epoch(&self.epochs, |epoch| epoch.condemned.is_some())
     }
 
     /// The objects of an epoch from 1.
@@ -452,7 +461,7 @@ impl Store {
         &self.epochs[usize::from(epoch) - 1]
     }
 
-    /// For creating an object of an epoch from 1.
+    /// The objects of an epoch from 1, to create one.
     pub fn epoch_mut(&mut self, epoch: Epoch) -> &mut EpochObjects {
         &mut self.epochs[usize::from(epoch) - 1]
     }
@@ -460,26 +469,25 @@ impl Store {
     /// The newest epoch that has a verdict.
     #[must_use]
     pub fn newest_verdict(&self) -> Epoch {
-        self.epochs.iter().take_while(|epoch| epoch.done.is_some()).count() as Epoch
+        last_epoch(&self.epochs, |epoch| epoch.done.is_some())
     }
 
-    /// What the verdicts of the epochs up to this one name.
+    /// The packs that the verdicts of the epochs up to this one name.
     #[must_use]
     pub fn verdicts_up_to(&self, epoch: Epoch) -> Packs {
-        let verdicts = self.epochs.iter().take(usize::from(epoch)).filter_map(|epoch| epoch.done);
-        verdicts.fold(Packs::default(), Packs::with)
+        verdicts(&self.epochs[..usize::from(epoch)])
     }
 
-    /// Packs that are dead for ever: those that verdicts name, and no others.
+    /// Packs that are dead for ever: exactly those that verdicts name.
     #[must_use]
     pub fn dead_packs(&self) -> Packs {
-        self.verdicts_up_to(EPOCHS_MAX as Epoch)
+        verdicts(&self.epochs)
     }
 
-    /// Packs in which anyone who loads the whole index finds the chunk.
+    /// Packs in which a process that loads the whole index finds the chunk.
     #[must_use]
     pub fn sound_packs(&self) -> Packs {
-        self.packs.among(self.indexed).without(self.dead_packs())
+        self.packs.intersection(self.indexed).difference(self.dead_packs())
     }
 
     /// With the names of two sessions, and of their packs, exchanged.

@@ -7,18 +7,19 @@ use crate::store::{Epoch, Pack, Packs, Register, Set, Sid, Store};
 /// How far a session is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Phase {
-    /// No session object yet; the cache may already be filled.
+    /// There is no session object yet. The cache may already be filled.
     #[default]
     Idle,
     /// The session object exists.
     Open,
-    /// The create of the snapshot has been sent; whatever its answer, only the same bytes may follow.
+    /// The create of the snapshot has been sent. Whatever the answer is, only the same bytes may be sent
+    /// again.
     Committing,
-    /// The register holds this session's snapshot; the catalogue is still to be read.
+    /// The register holds this session's snapshot. The catalogue must still be read.
     Committed,
     /// The user was told that the backup succeeded.
     Reported,
-    /// Fenced, by others or by itself; the user was told that this session failed.
+    /// Fenced, by another process or by itself. The user was told that this session failed.
     Lost,
 }
 
@@ -28,9 +29,9 @@ pub enum Upload {
     /// Not written.
     #[default]
     Unsent,
-    /// A create has been sent and not been answered.
+    /// A create has been sent, and no answer has arrived.
     InFlight,
-    /// The store has said that the pack is there.
+    /// The store has answered that the pack exists.
     Stored,
     /// Its segment is written.
     Indexed,
@@ -42,13 +43,13 @@ pub enum Reference {
     /// It doesn't.
     #[default]
     None,
-    /// By its id: found in the index, or written.
+    /// By the chunk's id: it found the chunk in the index, or wrote it.
     Chunk,
     /// As part of a subtree taken over from the parent.
     Subtree,
 }
 
-/// A writer and its local state. Its cache and its memory are one: all of `index` may be old.
+/// A writer and its local state. Its cache and its memory are the same: all of `index` may be old.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Writer {
     /// How far it is.
@@ -65,33 +66,36 @@ pub struct Writer {
     pub index: Packs,
     /// Whether it refers to the chunk.
     pub refers: Reference,
-    /// The pack that the reference rests on. Once chosen it stays, whatever the index learns later.
+    /// The pack that the reference depends on. Once chosen, it stays, whatever is loaded into the index
+    /// later.
     pub support: Option<Pack>,
-    /// It has stopped referring to what the newest seen epoch condemns.
+    /// Whether it has stopped referring to packs that the newest seen epoch condemns.
     pub stopped: bool,
-    /// A parent was listed in time, so that its subtrees may be taken over.
+    /// Whether a parent was listed in time, so that its subtrees may be taken over.
     pub parent: bool,
     /// Its own pack.
     pub pack: Upload,
-    /// Nobody reads this: its cache was old, rolled back or lost when it read its first epoch.
+    /// Whether its cache was old, rolled back or lost when it read its first epoch. No process reads this.
     pub stale_cache: bool,
 }
 
-/// These mutants take verdicts out of the index when they are learned, instead of asking them each time.
+/// Whether the mutant removes the packs of a verdict from the index when it reads the verdict, instead of
+/// applying all verdicts to each lookup.
 fn filters_once(rules: &Rules) -> bool {
     rules.lacks(Mutant::LateSegmentsUnfiltered) || rules.lacks(Mutant::CacheAheadOfItsContent)
 }
 
-/// What an index that is rebuilt finds in the packs themselves: they verify against their ids, junk doesn't.
+/// The packs that a rebuilt index finds by reading the packs themselves: their ids are the hashes of their
+/// bytes. The id of junk isn't.
 fn rebuilt(store: &Store, rules: &Rules) -> Packs {
-    let readable = store.packs.without_twins().with(store.packs.among(store.copies));
+    let readable = store.packs.without_twins().union(store.packs.intersection(store.copies));
     if rules.lacks(Mutant::UnlistedSupports) { readable } else { Packs::default() }
 }
 
 /// What a writer can do next, in the order of the design's steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WriterStep {
-    /// Any time.
+    /// At any time.
     LoadIndex,
     /// (1)
     CreateSession(Answer),
@@ -118,14 +122,14 @@ pub enum WriterStep {
     /// (3)
     SendPack,
     /// (3)
-    HearThatPackIsStored,
+    LearnThatPackIsStored,
     /// (3)
     WriteSegment,
     /// (5)
     CreateSnapshot(Answer),
     /// (5)
     ReadCatalogue,
-    /// Until (5)
+    /// At any time until (5)
     GiveUp,
 }
 
@@ -146,7 +150,7 @@ impl Writer {
             WriterStep::ListParent => self.list_parent(store, rules),
             WriterStep::TakeOverSubtree => self.take_over_subtree(),
             WriterStep::SendPack => self.send_pack(sid, store, rules),
-            WriterStep::HearThatPackIsStored => self.hear_that_pack_is_stored(sid, store),
+            WriterStep::LearnThatPackIsStored => self.learn_that_pack_is_stored(sid, store),
             WriterStep::WriteSegment => self.write_segment(sid, store),
             WriterStep::CreateSnapshot(answer) => self.create_snapshot(sid, answer, store, rules),
             WriterStep::ReadCatalogue => self.read_catalogue(sid, store, rules),
@@ -159,14 +163,14 @@ impl Writer {
         self.phase == Phase::Open && self.acked.is_some()
     }
 
-    /// The index takes up all segments there are. It may do so long before the session begins, and never
-    /// again: that is a stale cache, and one rolled back.
+    /// The index loads all segments. It may do so long before the session begins, and never again: that is
+    /// a stale cache, or one that was rolled back.
     fn load_index(&mut self, store: &Store, rules: &Rules) -> Step {
         if !matches!(self.phase, Phase::Idle | Phase::Open) {
             return Step::Impossible;
         }
-        let new = store.indexed.with(rebuilt(store, rules)).without(self.index);
-        self.index = self.index.with(new);
+        let new = store.indexed.union(rebuilt(store, rules)).difference(self.index);
+        self.index = self.index.union(new);
         if rules.lacks(Mutant::OneLocationPerChunk) && self.support.is_some() {
             self.support = new.iter().next().or(self.support);
         }
@@ -180,7 +184,7 @@ impl Writer {
             return Step::Impossible;
         }
         store.sessions.insert(sid);
-        if answer == Answer::Heard {
+        if answer == Answer::Received {
             self.phase = Phase::Open;
         }
         Step::Done
@@ -195,15 +199,15 @@ impl Writer {
             None => self.phase == Phase::Open,
             Some(seen) => self.phase == Phase::Open && self.acked == self.seen && newest > seen,
         };
-        if !right_time || !store.can_hear_epochs() {
+        if !right_time || !store.epochs_are_readable() {
             return Step::Impossible;
         }
         let first = self.seen.is_none();
         if first {
-            self.stale_cache = self.index != store.indexed.without(store.dead_packs());
+            self.stale_cache = self.index != store.indexed.difference(store.dead_packs());
         }
         self.seen = Some(newest);
-        // There is no thread yet that could refer to anything.
+        // There is no other thread yet that could refer to a chunk.
         self.stopped = first;
         if first && rules.lacks(Mutant::CacheAheadOfItsContent) {
             self.verdicts = store.newest_verdict();
@@ -211,14 +215,15 @@ impl Writer {
             self.learn_verdicts(store.newest_verdict(), store, rules);
         }
         if newest == 0 {
-            // Nobody reads acks of the time before the first epoch.
+            // No process reads acks of the time before the first epoch.
             self.acked = Some(0);
         }
         Step::Done
     }
 
-    /// Step 4, for a chunk below the parent that nobody has looked up: which known pack it may rest on. One
-    /// that the epoch doesn't condemn is preferred, because no objection keeps it from being removed.
+    /// Step 4, for a chunk below the parent that was never looked up: the known packs on which it may depend.
+    /// Packs that the epoch doesn't condemn are preferred, because an objection keeps a condemned pack from
+    /// being removed.
     fn supports(&self, store: &Store, rules: &Rules) -> Packs {
         let looks = match self.refers {
             Reference::Subtree => !rules.lacks(Mutant::SubtreesNotObjected),
@@ -232,15 +237,15 @@ impl Writer {
             () if rules.lacks(Mutant::DeadSupport) => self.index,
             () => self.undead(store, rules),
         };
-        let others = known.without(self.condemned(store));
+        let others = known.difference(self.condemned(store));
         if others.is_empty() { known } else { others }
     }
 
-    /// Step 4: *first*, while other threads may still refer to what the epoch condemns. The index may have
+    /// Step 4, *first*: other threads may still refer to packs that the epoch condemns. The index may have
     /// been loaded just before.
     fn look_up_subtree(&mut self, pack: Pack, store: &Store, rules: &Rules) -> Step {
         let seen = self.phase == Phase::Open && self.acked != self.seen && !self.stopped;
-        if !seen || !self.supports(store, rules).has(pack) {
+        if !seen || !self.supports(store, rules).contains(pack) {
             return Step::Impossible;
         }
         self.support = Some(pack);
@@ -257,7 +262,7 @@ impl Writer {
         Step::Done
     }
 
-    /// An epoch that was unfinished has its verdict: what it spared can be used again.
+    /// An epoch that was unfinished has a verdict now: packs that it spared can be used again.
     fn read_verdict(&mut self, store: &Store, rules: &Rules) -> Step {
         let newest = store.newest_verdict();
         if !self.is_working() || self.seen != Some(newest) || self.verdicts == newest {
@@ -269,32 +274,34 @@ impl Writer {
 
     fn learn_verdicts(&mut self, newest: Epoch, store: &Store, rules: &Rules) {
         if filters_once(rules) {
-            self.index = self.index.without(store.verdicts_up_to(newest));
+            self.index = self.index.difference(store.verdicts_up_to(newest));
         }
         self.verdicts = newest;
     }
 
-    /// What the newest seen epoch condemns.
+    /// The packs that the newest seen epoch condemns.
     fn condemned(&self, store: &Store) -> Packs {
         let epoch = self.seen.filter(|epoch| *epoch > 0);
         let condemned = epoch.and_then(|epoch| store.epoch(epoch).condemned);
         condemned.map(|condemned| condemned.packs).unwrap_or_default()
     }
 
-    /// Known locations without those that are dead by the verdicts known.
+    /// Known locations, except those that are dead according to the known verdicts.
     fn undead(&self, store: &Store, rules: &Rules) -> Packs {
         match () {
-            () if rules.lacks(Mutant::ProbesForPacks) => self.index.among(store.packs),
+            () if rules.lacks(Mutant::ProbesForPacks) => self.index.intersection(store.packs),
             () if rules.lacks(Mutant::VerdictsForgotten) => match self.seen {
-                Some(epoch) if epoch > 0 => self.index.without(store.epoch(epoch).done.unwrap_or_default()),
+                Some(epoch) if epoch > 0 => {
+                    self.index.difference(store.epoch(epoch).done.unwrap_or_default())
+                }
                 _ => self.index,
             },
             () if filters_once(rules) => self.index,
-            () => self.index.without(store.verdicts_up_to(self.verdicts)),
+            () => self.index.difference(store.verdicts_up_to(self.verdicts)),
         }
     }
 
-    /// Known locations that may be referred to: not dead, and not condemned by an unfinished epoch.
+    /// Known locations to which the session may refer: neither dead nor condemned by an unfinished epoch.
     #[must_use]
     pub fn usable_packs(&self, store: &Store, rules: &Rules) -> Packs {
         let stopped = self.stopped && !rules.lacks(Mutant::ObjectionsBeforeStopping);
@@ -302,11 +309,11 @@ impl Writer {
             Some(epoch) if epoch > self.verdicts => store.epoch(epoch).condemned.map(|it| it.packs),
             _ => None,
         };
-        self.undead(store, rules).without(condemned.unwrap_or_default())
+        self.undead(store, rules).difference(condemned.unwrap_or_default())
     }
 
-    /// Step 4, *then*: the pack that the reference rests on, if it is condemned. For a chunk below the parent
-    /// that no known pack has, every condemned pack.
+    /// Step 4, *then*: object to the removal of the pack that the reference depends on, if it is condemned.
+    /// For a chunk below the parent that no known pack has, object to the removal of every condemned pack.
     fn collect_objections(&mut self, store: &Store, rules: &Rules) -> Step {
         let due = self.seen.is_some() && self.acked != self.seen && self.objections.is_none();
         let early = rules.lacks(Mutant::ObjectionsBeforeStopping);
@@ -322,34 +329,34 @@ impl Writer {
         self.objections = Some(match self.support {
             _ if rules.lacks(Mutant::AckWithoutObjections) => Packs::default(),
             Some(pack) if rules.lacks(Mutant::OneNamePerId) => {
-                let listed = condemned.among(Set::only(pack).of_same_ids());
+                let listed = condemned.intersection(Set::only(pack).of_same_ids());
                 listed.iter().last().map(Set::only).unwrap_or_default()
             }
-            Some(pack) => condemned.among(Set::only(pack)),
+            Some(pack) => condemned.intersection(Set::only(pack)),
             None if unknown && !rules.lacks(Mutant::UnknownNotObjected) => condemned,
             None => Packs::default(),
         });
         Step::Done
     }
 
-    /// Steps 2 and 4, *then*. A retry carries the same bytes, as the objections are kept until it is
-    /// answered.
+    /// Steps 2 and 4, *then*. A retry sends the same bytes, because the objections are kept until an answer
+    /// arrives.
     fn create_ack(&mut self, sid: Sid, answer: Answer, store: &mut Store) -> Step {
         let (Some(epoch), Some(objections), Phase::Open) = (self.seen, self.objections, self.phase) else {
             return Step::Impossible;
         };
         let objects = store.epoch_mut(epoch);
         if objects.acks.insert(sid) {
-            objects.objections = objects.objections.with(objections);
+            objects.objections = objects.objections.union(objections);
         }
-        if answer == Answer::Heard {
+        if answer == Answer::Received {
             self.acked = self.seen;
             self.objections = None;
         }
         Step::Done
     }
 
-    /// Step 4: a verdict without an ack of this session can only mean that it was fenced.
+    /// Step 4: a verdict without an ack of this session can only mean that the session was fenced.
     fn check_register(&mut self, sid: Sid, store: &Store) -> Step {
         let newest = store.newest_verdict();
         let missed = self.acked.is_some_and(|epoch| epoch < newest);
@@ -361,14 +368,14 @@ impl Writer {
         Step::Done
     }
 
-    /// Step 3: dedup against the index, with any of the usable packs as support. Undelete does no more than
+    /// Step 3: deduplicate against the index, with any of the usable packs as support. Undelete does exactly
     /// this for every chunk of the forgotten tree.
     fn refer_to_known_chunk(&mut self, pack: Pack, store: &Store, rules: &Rules) -> Step {
         let possible = match self.support {
             Some(support) => Set::only(support),
             None => self.usable_packs(store, rules),
         };
-        if !self.is_working() || self.refers != Reference::None || !possible.has(pack) {
+        if !self.is_working() || self.refers != Reference::None || !possible.contains(pack) {
             return Step::Impossible;
         }
         self.refers = Reference::Chunk;
@@ -376,14 +383,14 @@ impl Writer {
         Step::Done
     }
 
-    /// Step 3: a listing made after the *newest* ack, and with no newer epoch in sight. A session that finds
-    /// that there is no epoch yet may use a listing from before it began: of session 0, say, which nobody had
-    /// forgotten then.
+    /// Step 3: a listing made after the *newest* ack, when no newer epoch was seen. A session that finds no
+    /// epoch at all may use a listing from before it began: for example of session 0, which was not forgotten
+    /// then.
     fn list_parent(&mut self, store: &Store, rules: &Rules) -> Step {
         let working = self.is_working() && self.acked == self.seen;
         let before = self.seen == Some(0) || rules.lacks(Mutant::ParentListedTooEarly);
         let listed = match () {
-            () if rules.lacks(Mutant::GhostsListed) => store.snapshots.without(store.forgotten),
+            () if rules.lacks(Mutant::GhostsListed) => store.snapshots.difference(store.forgotten),
             () => store.live_snapshots(),
         };
         let live = before || !listed.is_empty();
@@ -406,7 +413,7 @@ impl Writer {
         Step::Done
     }
 
-    /// Step 3: the upload runs beside everything else, so that a poll may fall between this and its answer.
+    /// Step 3: the upload runs in parallel, so a poll may come between this step and its answer.
     fn send_pack(&mut self, sid: Sid, store: &mut Store, rules: &Rules) -> Step {
         if !self.is_working() || self.refers != Reference::None || self.pack != Upload::Unsent {
             return Step::Impossible;
@@ -419,9 +426,9 @@ impl Writer {
         Step::Done
     }
 
-    /// Step 3: created, or there already with one's own bytes.
-    fn hear_that_pack_is_stored(&mut self, sid: Sid, store: &Store) -> Step {
-        if self.phase != Phase::Open || self.pack != Upload::InFlight || !store.packs.has(sid.pack()) {
+    /// Step 3: the pack was created, or exists already with the session's own bytes.
+    fn learn_that_pack_is_stored(&mut self, sid: Sid, store: &Store) -> Step {
+        if self.phase != Phase::Open || self.pack != Upload::InFlight || !store.packs.contains(sid.pack()) {
             return Step::Impossible;
         }
         self.pack = Upload::Stored;
@@ -472,23 +479,24 @@ impl Writer {
         match answer {
             Answer::Lost => self.phase = Phase::Committing,
             // Without compaction the catalogue stays empty.
-            Answer::Heard if rules.bounds.compactions > 0 => self.end(Phase::Committed),
-            Answer::Heard => self.end(Phase::Reported),
+            Answer::Received if rules.bounds.compactions > 0 => self.end(Phase::Committed),
+            Answer::Received => self.end(Phase::Reported),
         }
         Step::Done
     }
 
-    /// Step 5, then: one's own id named dead in the catalogue counts as a FENCE.
+    /// Step 5, then: the session's own id in the catalogue counts as a FENCE.
     fn read_catalogue(&mut self, sid: Sid, store: &Store, rules: &Rules) -> Step {
         if self.phase != Phase::Committed {
             return Step::Impossible;
         }
-        let dead = store.catalogue.has(sid) && !rules.lacks(Mutant::CatalogueNotRead);
+        let dead = store.catalogue.contains(sid) && !rules.lacks(Mutant::CatalogueNotRead);
         self.phase = if dead { Phase::Lost } else { Phase::Reported };
         Step::Done
     }
 
-    /// After an error, until the snapshot is sent: its own FENCE, so that no prune waits for it.
+    /// After an error, until the snapshot is sent: the session creates its own FENCE, so that no prune waits
+    /// for it.
     fn give_up(&mut self, sid: Sid, store: &mut Store) -> Step {
         if self.phase != Phase::Open {
             return Step::Impossible;
@@ -500,9 +508,9 @@ impl Writer {
         Step::Done
     }
 
-    /// Fenced, when the last epoch of a history has its verdict: all that others can still see of it is its
-    /// pack.
-    pub fn rest(&mut self, last: Epoch) {
+    /// For a fenced session, when the last epoch of a history has its verdict: other processes can see only
+    /// its pack.
+    pub fn forget_after_fence(&mut self, last: Epoch) {
         *self = match self.phase {
             Phase::Idle | Phase::Open => Self {
                 phase: Phase::Open,
@@ -519,7 +527,7 @@ impl Writer {
         };
     }
 
-    /// Nothing else of the local state matters any more.
+    /// Ends the session: the rest of the local state doesn't matter any more.
     fn end(&mut self, phase: Phase) {
         *self = Self { phase, stale_cache: self.stale_cache, ..Self::default() };
     }

@@ -1,6 +1,7 @@
-//! Every weakened rule is caught, and by the invariant that it endangers.
+//! Every weakened rule breaks the invariant that it protects.
 
-#![allow(clippy::print_stdout, reason = "tests tell the history that they found")]
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+#![allow(clippy::print_stdout, reason = "tests print the history that they found")]
 
 use keepfast_model::creator::{Content, CreatorStep};
 use keepfast_model::properties::{
@@ -13,17 +14,17 @@ use keepfast_model::store::{Pack, Sid};
 use keepfast_model::writer::WriterStep;
 use keepfast_model::{Bounds, Mutant, Protocol};
 
-/// Steps to follow until a hunt is given up; the longest here needs a third of them.
+/// States after which a search is given up. The longest search here needs a third of them.
 const STATES_MAX: usize = 20_000_000;
 
-/// The smallest world in which most rules matter: one writer, one collector, one epoch.
+/// The smallest bounds in which most rules matter: one writer, one collector, one epoch.
 fn small() -> Bounds {
     Bounds { lost_answers: false, any_subset: false, ..Bounds::default() }
 }
 
 #[track_caller]
 fn assert_caught(mutant: Mutant, bounds: Bounds, given: &[Action], invariant: &'static str) {
-    let protocol = Protocol::lacking(mutant, bounds).after(given).expect("what is given can happen");
+    let protocol = Protocol::lacking(mutant, bounds).after(given).expect("the given steps can be taken");
     let found = protocol.hunt(invariant, STATES_MAX);
     let Some(steps) = found.example(invariant) else {
         panic!("{mutant:?} isn't caught by {invariant:?} in {} states", found.states);
@@ -35,9 +36,9 @@ fn assert_caught(mutant: Mutant, bounds: Bounds, given: &[Action], invariant: &'
     }
 }
 
-/// A session that exists, and has read that there is no epoch.
+/// A session that exists and has found that there is no epoch.
 fn opened(sid: Sid) -> Vec<Action> {
-    let steps = [WriterStep::CreateSession(Answer::Heard), WriterStep::ReadNewestEpoch];
+    let steps = [WriterStep::CreateSession(Answer::Received), WriterStep::ReadNewestEpoch];
     steps.map(|step| Action::Writer(sid, step)).to_vec()
 }
 
@@ -51,35 +52,35 @@ fn forgotten(sids: &[Sid]) -> Vec<Action> {
     sids.iter().map(|sid| Action::Forget(*sid)).collect()
 }
 
-/// A session that also has stored a pack, and hasn't indexed it yet.
+/// A session that has also stored a pack and hasn't indexed it yet.
 fn uploaded(sid: Sid) -> Vec<Action> {
     let mut steps = opened(sid);
     steps.push(Action::Writer(sid, WriterStep::SendPack));
     steps.push(Action::PackArrives(sid.pack()));
-    steps.push(Action::Writer(sid, WriterStep::HearThatPackIsStored));
+    steps.push(Action::Writer(sid, WriterStep::LearnThatPackIsStored));
     steps
 }
 
 /// A session that has committed, with a pack of its own.
 fn committed(sid: Sid) -> Vec<Action> {
     let mut steps = uploaded(sid);
-    let last = [WriterStep::WriteSegment, WriterStep::CreateSnapshot(Answer::Heard)];
+    let last = [WriterStep::WriteSegment, WriterStep::CreateSnapshot(Answer::Received)];
     steps.extend(last.map(|step| Action::Writer(sid, step)));
     steps
 }
 
 /// A session that has given up, so that it is decided.
 fn ended(sid: Sid) -> Vec<Action> {
-    let steps = [WriterStep::CreateSession(Answer::Heard), WriterStep::GiveUp];
+    let steps = [WriterStep::CreateSession(Answer::Received), WriterStep::GiveUp];
     steps.map(|step| Action::Writer(sid, step)).to_vec()
 }
 
-/// The id of the first pack beside the id of this session.
+/// A twin: a name with the id of the first pack and the id of this session.
 fn twin_of_the_first_pack(owner: Sid, content: Content) -> Vec<Action> {
     vec![Action::Creator(CreatorStep::CreateTwin(Pack::named(Sid(0), owner), content))]
 }
 
-/// A creator beside a writer and a session that has ended; a name is condemned whatever other names hold.
+/// A creator, a writer and a session that has ended. A name may be condemned whatever other names keep alive.
 fn twins() -> Bounds {
     Bounds { writers: 2, twins: 1, twins_condemned_alone: true, uploads: false, ..small() }
 }
@@ -123,8 +124,9 @@ caught! {
     a_clock_that_is_trusted: ClockTrusted with small() => I1_CHUNKS;
     a_broken_lock: LockBroken with small() => I5_TIMEOUTS;
     no_second_listing: NoSecondListing with small() => I1_CHUNKS;
-    a_forgotten_snapshot_not_spared: ForgottenNotSpared with Bounds { writers: 2, ..small() } => I3_REFERENCES;
-    sweepers_that_disagree: NoVerdict
+    a_forgotten_snapshot_not_spared: ForgottenNotSpared
+        with Bounds { writers: 2, ..small() } => I3_REFERENCES;
+    collectors_that_disagree: NoVerdict
         with Bounds { writers: 2, collectors: 2, parents: false, uploads: false, ..small() } => I3_REFERENCES;
     a_takeover_that_does_not_wait: TakeoverWithoutWaiting with small() => I3_REFERENCES;
     a_repack_that_waits_for_itself: RepackNotFenced with Bounds { repacks: 1, ..small() } => NO_SELF_WAIT;
@@ -132,16 +134,18 @@ caught! {
         with Bounds { writers: 0, repacks: 1, reader: true, ..small() } => I1_READERS;
     a_removal_before_the_verdict: RemovalBeforeVerdict with small() => I4_VERDICTS;
 
-    a_verdict_by_id: VerdictById with Bounds { twins: 1, twins_condemned_alone: true, ..small() } => I1_CHUNKS;
-    a_verdict_by_id_of_what_nothing_held_alive: VerdictById
+    a_verdict_by_id: VerdictById
+        with Bounds { twins: 1, twins_condemned_alone: true, ..small() } => I1_CHUNKS;
+    a_verdict_by_id_where_no_name_keeps_the_id_alive: VerdictById
         with Bounds { twins_condemned_alone: false, ..twins() } => I3_REFERENCES
         after [ended(Sid(2)), twin_of_the_first_pack(Sid(2), Content::Junk)].concat();
-    a_removal_by_id: RemovalById with Bounds { twins: 1, twins_condemned_alone: true, ..small() } => I4_VERDICTS;
+    a_removal_by_id: RemovalById
+        with Bounds { twins: 1, twins_condemned_alone: true, ..small() } => I4_VERDICTS;
     one_name_per_id: OneNamePerId with twins() => I3_REFERENCES
         after [ended(Sid(2)), twin_of_the_first_pack(Sid(2), Content::Junk)].concat();
-    a_support_that_no_segment_names: UnlistedSupports
+    a_support_that_no_segment_lists: UnlistedSupports
         with Bounds { twins: 1, copies: true, ..small() } => I3_REFERENCES;
-    a_pack_that_counts_and_that_no_segment_names: UnlistedCounts
+    a_counting_pack_that_no_segment_lists: UnlistedCounts
         with Bounds { twins: 1, copies: true, twins_condemned_alone: true, ..small() } => I1_CHUNKS;
     junk_that_answers: JunkAnswers with Bounds { junk: 1, ..small() } => I3_REFERENCES;
     junk_that_decides: JunkDecides with Bounds { junk: 1, ..small() } => I3_REFERENCES;

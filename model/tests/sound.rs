@@ -1,10 +1,11 @@
-//! The protocol as it is: in every history within these bounds all invariants hold, and what makes a bound
-//! worth exploring does happen.
+//! The complete protocol: all invariants hold in every history within these bounds, and the events for which
+//! a bound is explored do happen.
 //!
-//! Processes may crash, pause and be late at every step of each of them; only the number of processes and
-//! epochs is bounded. The short ones run with all tests, the long ones are for soaking.
+//! Processes may crash, pause and be late at every step; only the numbers of processes and epochs are
+//! bounded. The short tests always run, the long ones are for soaking.
 
-#![allow(clippy::print_stdout, reason = "tests say how far they went")]
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+#![allow(clippy::print_stdout, reason = "tests report how far they explored")]
 
 use keepfast_model::properties::{
     FENCED_PACK, FENCED_WRITER, FREED_NAME, JUNK_OVERCOME, LATE_COMMIT, LISTING_SPARES, OBJECTION_SPARES,
@@ -13,7 +14,7 @@ use keepfast_model::properties::{
 };
 use keepfast_model::{Bounds, Protocol};
 
-/// Explores all, and finds no broken invariant; the events must have happened.
+/// Explores all histories. No invariant may break, and the events must happen.
 #[track_caller]
 fn assert_sound(bounds: Bounds, events: &[&str]) {
     let found = Protocol::new(bounds.clone()).explore(1);
@@ -30,7 +31,7 @@ fn assert_sound(bounds: Bounds, events: &[&str]) {
     }
 }
 
-/// One choice each where a bound isn't about choices.
+/// The bounds of a test that isn't about choices: each choice has one option.
 fn plain() -> Bounds {
     Bounds {
         lost_answers: false,
@@ -49,7 +50,7 @@ fn one_writer_two_collectors_two_epochs() {
     assert_sound(bounds, &events);
 }
 
-/// Segments of dead packs, and whatever an index was loaded with, for one epoch.
+/// Segments of dead packs, and an index that may have been loaded with any of them, for one epoch.
 #[test]
 fn one_writer_and_a_collector_that_removes_segments() {
     let bounds = Bounds::default();
@@ -62,7 +63,8 @@ fn two_writers_with_uploads_and_a_collector() {
     assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT]);
 }
 
-/// Everyone at once; the writers find their chunks in the index and in the parent, and upload none.
+/// All kinds of processes at once. The writers find their chunks in the index and in the parent, and upload
+/// none.
 #[test]
 fn two_writers_two_collectors_and_a_reader() {
     let bounds = Bounds { writers: 2, collectors: 2, reader: true, uploads: false, ..plain() };
@@ -70,17 +72,17 @@ fn two_writers_two_collectors_and_a_reader() {
     assert_sound(bounds, &events);
 }
 
-/// Without the reader, who changes nothing; instead any create may go unanswered.
+/// Without the reader, which changes nothing. Instead, the answer to any create may be lost.
 #[test]
 #[ignore = "ten seconds; for soaking"]
-fn two_writers_and_two_collectors_that_hear_no_answers() {
+fn two_writers_and_two_collectors_with_lost_answers() {
     let bounds = Bounds { writers: 2, collectors: 2, uploads: false, lost_answers: true, ..plain() };
     let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER];
     assert_sound(bounds, &events);
 }
 
 #[test]
-fn a_repack_beside_a_writer_and_a_reader() {
+fn a_repack_alongside_a_writer_and_a_reader() {
     let bounds = Bounds { repacks: 1, reader: true, early_fences: true, ..plain() };
     let events = [PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT, READER_RELOADS, SUBTREE_MOVED];
     assert_sound(bounds, &events);
@@ -93,13 +95,13 @@ fn two_repacks_by_two_collectors_while_a_reader_reads() {
 }
 
 #[test]
-fn compaction_beside_a_writer_and_a_collector() {
+fn compaction_alongside_a_writer_and_a_collector() {
     let bounds = Bounds { compactions: 1, segments_removed: false, ..Bounds::default() };
     assert_sound(bounds, &[PACK_REMOVED, FENCED_WRITER, LATE_COMMIT, FREED_NAME]);
 }
 
 #[test]
-fn compaction_beside_two_writers_that_share_subtrees() {
+fn compaction_alongside_two_writers_that_share_subtrees() {
     let bounds = Bounds { writers: 2, compactions: 1, uploads: false, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, FREED_NAME]);
 }
@@ -113,7 +115,7 @@ fn one_writer_two_collectors_two_epochs_and_removed_segments() {
 
 #[test]
 #[ignore = "half a minute; for soaking"]
-fn a_repack_with_every_choice_beside_a_writer_and_a_reader() {
+fn a_repack_with_every_choice_alongside_a_writer_and_a_reader() {
     let bounds = Bounds { repacks: 1, reader: true, ..Bounds::default() };
     let events = [PACK_REMOVED, LISTING_SPARES, FENCED_WRITER, STALE_COMMIT, READER_RELOADS, SUBTREE_MOVED];
     assert_sound(bounds, &[&events[..], &[SEGMENT_REMOVED]].concat());
@@ -129,7 +131,7 @@ fn two_repacks_with_every_choice_by_two_collectors_while_a_reader_reads() {
 
 #[test]
 #[ignore = "half a minute; for soaking"]
-fn two_compactions_beside_a_writer_and_a_collector() {
+fn two_compactions_alongside_a_writer_and_a_collector() {
     let bounds = Bounds { compactions: 2, ..Bounds::default() };
     assert_sound(bounds, &[PACK_REMOVED, FENCED_WRITER, LATE_COMMIT, FREED_NAME, SEGMENT_REMOVED]);
 }
@@ -144,14 +146,14 @@ fn two_writers_and_two_collectors_with_early_fences() {
 
 #[test]
 #[ignore = "ten seconds; for soaking"]
-fn compaction_beside_a_repack_and_a_writer() {
+fn compaction_alongside_a_repack_and_a_writer() {
     let bounds = Bounds { epochs: 2, repacks: 1, compactions: 1, uploads: false, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, FENCED_WRITER, SUBTREE_MOVED, FENCED_PACK]);
 }
 
 #[test]
 #[ignore = "two minutes; for soaking"]
-fn two_writers_two_collectors_and_a_reader_that_hear_no_answers() {
+fn two_writers_two_collectors_and_a_reader_with_lost_answers() {
     let bounds = Bounds { writers: 2, collectors: 2, reader: true, uploads: false, ..Bounds::default() };
     let events = [PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, LATE_COMMIT, FENCED_WRITER];
     assert_sound(bounds, &events);
@@ -175,21 +177,21 @@ fn two_writers_and_a_collector_with_every_choice() {
 
 #[test]
 #[ignore = "half a minute; for soaking"]
-fn a_repack_by_two_collectors_beside_a_writer_and_a_reader() {
+fn a_repack_by_two_collectors_alongside_a_writer_and_a_reader() {
     let bounds = Bounds { collectors: 2, repacks: 1, reader: true, any_subset: true, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, LISTING_SPARES, FENCED_WRITER, READER_RELOADS]);
 }
 
 #[test]
 #[ignore = "half a minute; for soaking"]
-fn a_repack_by_two_collectors_in_two_epochs_beside_a_writer() {
+fn a_repack_by_two_collectors_in_two_epochs_alongside_a_writer() {
     let bounds = Bounds { collectors: 2, epochs: 2, repacks: 1, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, LISTING_SPARES, FENCED_WRITER]);
 }
 
 #[test]
 #[ignore = "a minute; for soaking"]
-fn compaction_beside_two_writers_that_share_packs() {
+fn compaction_alongside_two_writers_that_share_packs() {
     let bounds = Bounds { writers: 2, compactions: 1, parents: false, ..plain() };
     assert_sound(
         bounds,
@@ -197,27 +199,27 @@ fn compaction_beside_two_writers_that_share_packs() {
     );
 }
 
-/// Twins of packs, in the tests that say so, come at any time, with the id of any pack and of any session.
-/// Safety doesn't rest on the rule that an id which is held alive isn't condemned, so it isn't in force.
+/// With twins of packs, which appear at any time, with the id of any pack and of any session. Safety doesn't
+/// depend on the rule that a name isn't condemned while another name keeps its id alive, so the rule is off.
 fn with_twins(bounds: Bounds) -> Bounds {
     Bounds { twins: 1, twins_condemned_alone: true, ..bounds }
 }
 
 #[test]
-fn a_twin_beside_a_writer_and_a_collector() {
+fn a_twin_alongside_a_writer_and_a_collector() {
     let bounds = with_twins(Bounds { copies: true, ..Bounds::default() });
     assert_sound(bounds, &[PACK_REMOVED, TWIN_REMOVED, OBJECTION_SPARES, LATE_COMMIT]);
 }
 
 #[test]
-fn a_twin_beside_two_writers_and_a_collector() {
+fn a_twin_alongside_two_writers_and_a_collector() {
     let bounds = with_twins(Bounds { writers: 2, uploads: false, ..plain() });
     assert_sound(bounds, &[PACK_REMOVED, TWIN_NOT_SPARED, OBJECTION_SPARES, FENCED_WRITER]);
 }
 
-/// The rule is in force, beside two creates.
+/// Here the rule is on, with two twins.
 #[test]
-fn two_twins_where_what_is_held_alive_is_not_condemned() {
+fn two_twins_where_an_id_kept_alive_is_not_condemned() {
     let bounds = Bounds { twins: 2, any_subset: true, early_fences: true, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, STALE_COMMIT, FENCED_WRITER]);
 }
@@ -230,67 +232,67 @@ fn a_twin_and_objections_by_pack_id() {
 }
 
 #[test]
-fn a_twin_beside_a_repack_and_a_reader() {
+fn a_twin_alongside_a_repack_and_a_reader() {
     let bounds = Bounds { writers: 0, repacks: 1, epochs: 2, reader: true, copies: true, ..plain() };
     assert_sound(with_twins(bounds), &[PACK_REMOVED, TWIN_REMOVED, READER_RELOADS]);
 }
 
 #[test]
-fn junk_beside_a_writer_and_a_collector() {
+fn junk_alongside_a_writer_and_a_collector() {
     let bounds = Bounds { junk: 1, ..Bounds::default() };
     assert_sound(bounds, &[PACK_REMOVED, OBJECTION_SPARES, REGISTER_TAKEN, JUNK_OVERCOME]);
 }
 
 #[test]
-fn junk_beside_a_writer_and_two_collectors() {
+fn junk_alongside_a_writer_and_two_collectors() {
     let bounds = Bounds { junk: 1, collectors: 2, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, REGISTER_TAKEN, JUNK_OVERCOME]);
 }
 
 #[test]
 #[ignore = "five seconds; for soaking"]
-fn junk_twice_beside_a_writer_and_two_collectors() {
+fn junk_twice_alongside_a_writer_and_two_collectors() {
     let bounds = Bounds { junk: 2, collectors: 2, ..Bounds::default() };
     assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, OBJECTION_SPARES, REGISTER_TAKEN, JUNK_OVERCOME]);
 }
 
 #[test]
 #[ignore = "ten seconds; for soaking"]
-fn junk_twice_beside_a_writer_two_collectors_and_two_epochs() {
+fn junk_twice_alongside_a_writer_two_collectors_and_two_epochs() {
     let bounds = Bounds { junk: 2, collectors: 2, epochs: 2, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, TAKEOVER, REGISTER_TAKEN, JUNK_OVERCOME]);
 }
 
 #[test]
 #[ignore = "half a minute; for soaking"]
-fn junk_beside_a_compaction_and_a_writer() {
+fn junk_alongside_a_compaction_and_a_writer() {
     let bounds = Bounds { junk: 1, compactions: 1, ..Bounds::default() };
     assert_sound(bounds, &[PACK_REMOVED, FREED_NAME, REGISTER_TAKEN, JUNK_OVERCOME]);
 }
 
 #[test]
 #[ignore = "five seconds; for soaking"]
-fn junk_beside_two_writers_with_early_fences() {
+fn junk_alongside_two_writers_with_early_fences() {
     let bounds = Bounds { junk: 1, writers: 2, uploads: false, early_fences: true, ..plain() };
     assert_sound(bounds, &[PACK_REMOVED, LISTING_SPARES, REGISTER_TAKEN, JUNK_OVERCOME]);
 }
 
 #[test]
-fn a_twin_and_junk_beside_a_writer_and_a_collector() {
+fn a_twin_and_junk_alongside_a_writer_and_a_collector() {
     let bounds = with_twins(Bounds { junk: 1, ..Bounds::default() });
     assert_sound(bounds, &[PACK_REMOVED, TWIN_REMOVED, REGISTER_TAKEN, JUNK_OVERCOME]);
 }
 
 #[test]
 #[ignore = "five seconds; for soaking"]
-fn two_twins_beside_a_writer_and_a_collector() {
+fn two_twins_alongside_a_writer_and_a_collector() {
     let bounds = Bounds { twins: 2, ..with_twins(Bounds { copies: true, ..Bounds::default() }) };
     assert_sound(bounds, &[PACK_REMOVED, TWIN_REMOVED, OBJECTION_SPARES, LATE_COMMIT]);
 }
 
 #[test]
 #[ignore = "half a minute; for soaking"]
-fn a_twin_beside_two_writers_and_two_collectors() {
+fn a_twin_alongside_two_writers_and_two_collectors() {
     let bounds = Bounds { writers: 2, collectors: 2, uploads: false, any_subset: true, ..plain() };
     let events = [PACK_REMOVED, TAKEOVER, TWIN_NOT_SPARED, OBJECTION_SPARES, FENCED_WRITER];
     assert_sound(with_twins(bounds), &events);
@@ -298,35 +300,35 @@ fn a_twin_beside_two_writers_and_two_collectors() {
 
 #[test]
 #[ignore = "two minutes; for soaking"]
-fn a_twin_beside_two_writers_with_uploads() {
+fn a_twin_alongside_two_writers_with_uploads() {
     let bounds = Bounds { writers: 2, ..plain() };
     assert_sound(with_twins(bounds), &[PACK_REMOVED, TWIN_NOT_SPARED, FENCED_WRITER]);
 }
 
 #[test]
 #[ignore = "a minute; for soaking"]
-fn a_twin_beside_a_writer_two_collectors_and_two_epochs() {
+fn a_twin_alongside_a_writer_two_collectors_and_two_epochs() {
     let bounds = Bounds { collectors: 2, epochs: 2, any_subset: true, ..plain() };
     assert_sound(with_twins(bounds), &[PACK_REMOVED, TAKEOVER, TWIN_REMOVED, OBJECTION_SPARES]);
 }
 
 #[test]
 #[ignore = "two minutes; for soaking"]
-fn a_twin_beside_a_repack_a_writer_and_a_reader() {
+fn a_twin_alongside_a_repack_a_writer_and_a_reader() {
     let bounds = Bounds { repacks: 1, reader: true, copies: true, any_subset: true, ..plain() };
     assert_sound(with_twins(bounds), &[PACK_REMOVED, TWIN_REMOVED, READER_RELOADS]);
 }
 
 #[test]
 #[ignore = "ten seconds; for soaking"]
-fn a_twin_beside_two_repacks_and_a_reader() {
+fn a_twin_alongside_two_repacks_and_a_reader() {
     let bounds = Bounds { writers: 0, repacks: 2, epochs: 2, reader: true, copies: true, ..plain() };
     assert_sound(with_twins(bounds), &[PACK_REMOVED, TWIN_REMOVED, READER_RELOADS]);
 }
 
 #[test]
 #[ignore = "two minutes; for soaking"]
-fn a_twin_beside_a_compaction_and_a_writer() {
+fn a_twin_alongside_a_compaction_and_a_writer() {
     let bounds = with_twins(Bounds { compactions: 1, ..Bounds::default() });
     assert_sound(bounds, &[PACK_REMOVED, TWIN_REMOVED, FREED_NAME]);
 }

@@ -93,6 +93,9 @@ pub enum TextError {
     /// It is no duration.
     #[error("write a time such as 90s, 30m, 2h or 1d")]
     Duration,
+    /// It is no pattern.
+    #[error("{0}")]
+    Pattern(String),
     /// It is no part of all packs.
     #[error("{0:?} isn't a part: write 1/10 for the first of ten, or 10%")]
     Part(String),

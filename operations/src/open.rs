@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use keepfast_backend::{Backend, Store};
 use keepfast_engine::EngineError;
+use keepfast_engine::error::Finding;
 use keepfast_engine::repo::{
-    CaughtUp, Ignored, Index, Memory, OpenOptions, Recollection, Repository, SlotLimits, Snapshots, Unlocked,
+    CaughtUp, Index, Memory, OpenOptions, Recollection, Repository, SlotLimits, Snapshots, Unlocked,
     catch_up, check_cache, open_index, open_index_in_memory, remember, trim_cache,
 };
 use keepfast_engine::run::{Event, RunContext};
@@ -189,7 +190,7 @@ impl SharedRepository {
         let Recollection { older, written } = remember(&repository, &snapshots)?;
         let is_told = mode != Mode::Afresh;
         if is_told {
-            for Ignored { object, why } in repository.ignored().iter().chain(&snapshots.ignored) {
+            for Finding { object, what: why } in repository.ignored().iter().chain(&snapshots.ignored) {
                 run.notice(format!("{object} counts for nothing: {why}"));
             }
         }
@@ -322,7 +323,7 @@ impl SharedRepository {
 
 /// Tells of snapshots that can't be read.
 pub fn tell_damaged(snapshots: &Snapshots, run: &RunContext) {
-    for (object, what) in &snapshots.damaged {
+    for Finding { object, what } in &snapshots.damaged {
         run.tell(&Event::Damaged { object: object.clone(), what: what.clone() });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keepfast_engine::prune::Share;
+use keepfast_engine::prune::UnusedLimit;
 
 use crate::error::{Result, TextError};
 
@@ -26,15 +26,15 @@ pub fn size(text: &str) -> Result<u64> {
 }
 
 /// A share of what is stored: `5%`, `2.5%`, a size, or `unlimited`.
-pub fn share(text: &str) -> Result<Share> {
+pub fn share(text: &str) -> Result<UnusedLimit> {
     let Some(percent) = text.strip_suffix('%') else {
         return size(text)
-            .map(|bytes| if bytes == u64::MAX { Share::Unlimited } else { Share::Bytes(bytes) });
+            .map(|bytes| if bytes == u64::MAX { UnusedLimit::Unlimited } else { UnusedLimit::Bytes(bytes) });
     };
     let (whole, tenth) = percent.split_once('.').unwrap_or((percent, "0"));
     let parsed = whole.parse::<u32>().ok().zip(tenth.parse::<u32>().ok().filter(|_| tenth.len() == 1));
     match parsed {
-        Some((whole, tenth)) if whole < 100 => Ok(Share::Thousandths(whole * 10 + tenth)),
+        Some((whole, tenth)) if whole < 100 => Ok(UnusedLimit::Thousandths(whole * 10 + tenth)),
         _ => Err(TextError::Share.into()),
     }
 }
@@ -75,7 +75,7 @@ pub fn tags(text: &str) -> Result<Tags> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Share, Tags, duration, share, size, tag, tags};
+    use super::{Duration, Tags, UnusedLimit, duration, share, size, tag, tags};
 
     #[test]
     fn labels_have_no_spaces_around_them_and_arent_empty() {
@@ -102,11 +102,11 @@ mod tests {
 
     #[test]
     fn shares_are_percentages_or_sizes() {
-        assert_eq!(share("5%").expect("5%"), Share::Thousandths(50));
-        assert_eq!(share("0%").expect("0%"), Share::Thousandths(0));
-        assert_eq!(share("2.5%").expect("2.5%"), Share::Thousandths(25));
-        assert_eq!(share("3M").expect("3M"), Share::Bytes(3 << 20));
-        assert_eq!(share("unlimited").expect("unlimited"), Share::Unlimited);
+        assert_eq!(share("5%").expect("5%"), UnusedLimit::Thousandths(50));
+        assert_eq!(share("0%").expect("0%"), UnusedLimit::Thousandths(0));
+        assert_eq!(share("2.5%").expect("2.5%"), UnusedLimit::Thousandths(25));
+        assert_eq!(share("3M").expect("3M"), UnusedLimit::Bytes(3 << 20));
+        assert_eq!(share("unlimited").expect("unlimited"), UnusedLimit::Unlimited);
         for wrong in ["%", "100%", "5.25%", "-5%", "five"] {
             assert!(share(wrong).is_err(), "{wrong:?} is no share");
         }

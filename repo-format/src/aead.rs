@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::FormatError;
 
-/// Bytes that sealing adds.
+/// Length of the tag that sealing appends.
 pub const TAG_BYTES: usize = 16;
 
 /// A 256-bit symmetric key.
@@ -15,21 +15,32 @@ pub type Key = Zeroizing<[u8; 32]>;
 
 /// Separate number spaces for nonces under one key.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum NonceSpace {
     /// Heads of frames, numbered by frame.
-    FrameHead = 0,
+    FrameHead,
     /// Bodies of frames, numbered by frame.
-    FrameBody = 1,
+    FrameBody,
     /// The directory of a pack, number 0.
-    Directory = 2,
+    Directory,
     /// Sections of an index segment, numbered by section.
-    Section = 3,
-    /// A record that is alone under its key, number 0.
-    Record = 4,
+    Section,
+    /// The only record under its key, number 0.
+    Record,
 }
 
-/// An opened-up key: seals and opens messages, each under its own nonce.
+impl NonceSpace {
+    const fn code(self) -> u8 {
+        match self {
+            Self::FrameHead => 0,
+            Self::FrameBody => 1,
+            Self::Directory => 2,
+            Self::Section => 3,
+            Self::Record => 4,
+        }
+    }
+}
+
+/// An expanded key: seals and opens messages, each under its own nonce.
 pub struct Cipher(ChaCha20Poly1305);
 
 impl Cipher {
@@ -64,7 +75,7 @@ impl Cipher {
         Ok(message)
     }
 
-    /// Opens `sealed` and replaces `plain` by its plaintext. After a failure `plain` is empty.
+    /// Opens `sealed` and replaces the content of `plain` by its plaintext. After a failure `plain` is empty.
     pub fn open_into(
         &self,
         space: NonceSpace,
@@ -117,7 +128,7 @@ pub fn open_random_nonce(
     Ok(buffer)
 }
 
-/// BLAKE3 derive-key: `context` says what for, `parts` are fixed-length and follow one another.
+/// BLAKE3 derive-key. `context` names the purpose; `parts` have fixed lengths and are concatenated.
 pub fn derive(context: &'static str, parts: &[&[u8]]) -> Key {
     let mut hasher = blake3::Hasher::new_derive_key(context);
     for part in parts {
@@ -128,7 +139,7 @@ pub fn derive(context: &'static str, parts: &[&[u8]]) -> Key {
 
 fn nonce(space: NonceSpace, number: u64) -> [u8; 12] {
     let mut nonce = [0; 12];
-    nonce[0] = space as u8;
+    nonce[0] = space.code();
     nonce[4..].copy_from_slice(&number.to_le_bytes());
     nonce
 }

@@ -1,7 +1,7 @@
-//! Small objects as CBOR maps with integer keys, in their one deterministic encoding.
+//! Small objects as CBOR maps with integer keys, in the deterministic encoding: each value has one.
 //!
 //! Keys from 0 up are critical: a decoder that doesn't know one refuses the object.
-//! Negative keys are ignorable: a decoder that doesn't know one keeps it as it is.
+//! Negative keys are ignorable: a decoder that doesn't know one keeps its value unchanged.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_cbor::Value;
 use crate::item::{Items, encode};
 use crate::{FormatError, limits};
 
-/// Fields that this program doesn't know and may ignore, encoded, kept for writing back.
+/// Encoded fields that this program doesn't know and may ignore. They are kept to be written again.
 pub type Ignorable = BTreeMap<i128, Vec<u8>>;
 
 /// Builds an object field by field.
@@ -51,7 +51,7 @@ impl Fields {
         }
     }
 
-    /// Adds the fields that were read but not understood.
+    /// Adds the fields that were read and aren't known.
     pub fn ignorable(mut self, fields: &Ignorable) -> Self {
         for (key, encoded) in fields {
             self.0.extend(serde_cbor::from_slice(encoded).map(|value| (Value::Integer(*key), value)));
@@ -68,17 +68,17 @@ impl Fields {
     }
 }
 
-/// An object being read: fields are taken out one by one, and `finish` looks at the rest.
+/// Reads an object: fields are removed one by one, and `finish` checks those that are left.
 ///
-/// It borrows what it reads: a field costs memory only when it is taken out, and then no more than
-/// its type does.
-pub struct Taker<'a> {
+/// It borrows the object's bytes. A field takes memory only when it is removed, and then no more than its
+/// type needs.
+pub struct FieldReader<'a> {
     fields: BTreeMap<i128, &'a [u8]>,
     what: &'static str,
 }
 
-impl<'a> Taker<'a> {
-    /// Reads `bytes`; they must be the one encoding of a map.
+impl<'a> FieldReader<'a> {
+    /// Reads `bytes`, which must be the canonical encoding of a map.
     pub fn decode(what: &'static str, bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut items = Items::of(what, bytes);
         let whole = items.item()?;
@@ -86,7 +86,7 @@ impl<'a> Taker<'a> {
         Self::of(what, whole)
     }
 
-    /// Reads a map that stands inside another object, which was walked over.
+    /// Reads a map inside another object, which was already checked to its end.
     fn of(what: &'static str, item: &'a [u8]) -> Result<Self, FormatError> {
         let mut items = Items::of(what, item);
         let count = items.map()?;
@@ -104,20 +104,20 @@ impl<'a> Taker<'a> {
         FormatError::Malformed { what: self.what, why }
     }
 
-    /// Whether a field is there that wasn't taken.
+    /// Whether a field is present and wasn't removed yet.
     pub fn has(&self, key: i128) -> bool {
         self.fields.contains_key(&key)
     }
 
-    /// The bytes of an ignorable field, if it is there and is a byte string. Another value stays: it is
-    /// one that this program doesn't know.
+    /// The bytes of an ignorable field, if it is present and is a byte string. A value of another type is
+    /// one that this program doesn't know, so it is kept.
     pub fn ignorable_bytes(&mut self, key: i128) -> Option<&'a [u8]> {
         let bytes = Items::of(self.what, self.fields.get(&key)?).bytes().ok()?;
         self.fields.remove(&key);
         Some(bytes)
     }
 
-    /// As [`Self::ignorable_bytes`], for a byte string of this length and no other.
+    /// As [`Self::ignorable_bytes`], for a byte string of exactly `N` bytes.
     pub fn ignorable_fixed<const N: usize>(&mut self, key: i128) -> Option<[u8; N]> {
         let bytes = Items::of(self.what, self.fields.get(&key)?).bytes().ok()?;
         let fixed = bytes.try_into().ok()?;
@@ -125,8 +125,8 @@ impl<'a> Taker<'a> {
         Some(fixed)
     }
 
-    /// The value of a field that may be missing: of an ignorable one, which has any type. One that
-    /// is too long to mean anything to this program counts as missing.
+    /// The value of an ignorable field, which may be missing and has any type. A value that is longer than
+    /// every value that this program knows counts as missing.
     pub fn optional(&mut self, key: i128) -> Option<Value> {
         let encoded = self.fields.remove(&key)?;
         (encoded.len() <= OPTIONAL_BYTES_MAX).then(|| serde_cbor::from_slice(encoded).ok())?
@@ -163,7 +163,7 @@ impl<'a> Taker<'a> {
         Ok(self.required(key)?.text()?.to_owned())
     }
 
-    /// An array: each of its items is read by `read`, which gets those that are left.
+    /// An array. `read` reads one item from the front of those that are left.
     pub fn array<T>(
         &mut self,
         key: i128,
@@ -174,7 +174,7 @@ impl<'a> Taker<'a> {
         if count > limits::ITEMS_PER_ARRAY {
             return Err(FormatError::OverLimit { what: self.what, field: "number of items" });
         }
-        // Not in advance: what a count promises may not be there.
+        // No memory in advance: the items that the count promises may not exist.
         (0..count).map(|_| read(&mut items)).collect()
     }
 
@@ -182,10 +182,10 @@ impl<'a> Taker<'a> {
     pub fn maps<T>(
         &mut self,
         key: i128,
-        read: impl Fn(Taker<'a>) -> Result<T, FormatError>,
+        read: impl Fn(FieldReader<'a>) -> Result<T, FormatError>,
     ) -> Result<Vec<T>, FormatError> {
         let what = self.what;
-        self.array(key, |items| read(Taker::of(what, items.item()?)?))
+        self.array(key, |items| read(FieldReader::of(what, items.item()?)?))
     }
 
     pub fn texts(&mut self, key: i128) -> Result<Vec<String>, FormatError> {
@@ -196,7 +196,7 @@ impl<'a> Taker<'a> {
         self.array(key, |items| Ok(items.bytes()?.to_vec()))
     }
 
-    /// An array of pairs in one: first, second, first, second.
+    /// A flat array of pairs: first, second, first, second. `read` reads one pair.
     pub fn pairs<T>(
         &mut self,
         key: i128,
@@ -205,7 +205,7 @@ impl<'a> Taker<'a> {
         let mut items = self.required(key)?;
         let count = items.array()?;
         if count % 2 != 0 {
-            return Err(self.malformed("an array isn't one of pairs"));
+            return Err(self.malformed("an array doesn't consist of pairs"));
         }
         if count > 2 * limits::ITEMS_PER_ARRAY {
             return Err(FormatError::OverLimit { what: self.what, field: "number of items" });
@@ -214,12 +214,12 @@ impl<'a> Taker<'a> {
     }
 
     /// A map inside this one.
-    pub fn map(&mut self, key: i128) -> Result<Taker<'a>, FormatError> {
+    pub fn map(&mut self, key: i128) -> Result<FieldReader<'a>, FormatError> {
         let item = self.required(key)?.item()?;
-        Taker::of(self.what, item)
+        FieldReader::of(self.what, item)
     }
 
-    /// Refuses critical fields that were not taken, and returns the ignorable ones.
+    /// Refuses critical fields that are left, and returns the ignorable ones.
     pub fn finish(self) -> Result<Ignorable, FormatError> {
         match self.fields.last_key_value() {
             Some((key, _)) if *key >= 0 => Err(FormatError::UnknownField { what: self.what, key: *key }),
@@ -228,7 +228,7 @@ impl<'a> Taker<'a> {
     }
 }
 
-/// Longest value of an optional field that a program makes something of, in bytes.
+/// Length of the longest value of an optional field that a program decodes, in bytes.
 const OPTIONAL_BYTES_MAX: usize = 64 << 10;
 
 /// A signed integer, if the value is one.

@@ -4,30 +4,31 @@ use fastcdc::v2020::{self, Normalization};
 use zeroize::Zeroize;
 
 use crate::keys::DomainSecrets;
+use crate::numbers::usize_of;
 use crate::{FormatError, limits};
 
 /// Sizes of data chunks, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkerParams {
-    /// No chunk is shorter, but the last of a stream.
+    /// No chunk is shorter, except the last one of a stream.
     pub min_bytes: u32,
-    /// What cutting aims at; a power of two.
+    /// The target for the average, a power of two.
     pub avg_bytes: u32,
     /// No chunk is longer.
     pub max_bytes: u32,
 }
 
 impl ChunkerParams {
-    /// 4, 16 and 64 KiB: `docs/decisions` has the measurements.
+    /// 4, 16 and 64 KiB. `docs/decisions` has the measurements.
     pub const DEFAULT: Self = Self::of_average(16 << 10);
 
-    /// A quarter and four times of the average.
+    /// A quarter of the average as minimum, and four times the average as maximum.
     #[must_use]
     pub const fn of_average(avg_bytes: u32) -> Self {
         Self { min_bytes: avg_bytes / 4, avg_bytes, max_bytes: avg_bytes.saturating_mul(4) }
     }
 
-    /// Refuses sizes that the algorithm isn't defined for.
+    /// Refuses sizes for which the algorithm isn't defined.
     pub fn validate(&self) -> Result<(), FormatError> {
         let average_fits = self.avg_bytes.is_power_of_two()
             && (limits::CHUNK_AVG_BYTES_MIN..=limits::CHUNK_AVG_BYTES_MAX).contains(&self.avg_bytes);
@@ -39,12 +40,12 @@ impl ChunkerParams {
         if average_fits && ordered && even {
             Ok(())
         } else {
-            Err(FormatError::Malformed { what: "chunker", why: "its chunk sizes are unusable" })
+            Err(FormatError::Malformed { what: "chunker", why: "its chunk sizes are outside of the limits" })
         }
     }
 }
 
-/// Finds where chunks end.
+/// Finds the ends of chunks.
 pub struct Chunker {
     params: ChunkerParams,
     gear: Box<[u64; 256]>,
@@ -59,7 +60,8 @@ impl Chunker {
         params.validate()?;
         let gear = secrets.gear();
         let gear_shifted = Box::new(gear.map(|entry| entry << 1));
-        let (mask_strict, mask_loose) = v2020::select_masks(params.avg_bytes as usize, Normalization::Level1);
+        let (mask_strict, mask_loose) =
+            v2020::select_masks(usize_of(params.avg_bytes), Normalization::Level1);
         Ok(Self { params, gear, gear_shifted, mask_strict, mask_loose })
     }
 
@@ -72,18 +74,18 @@ impl Chunker {
     /// The longest chunk, in bytes.
     #[must_use]
     pub fn max_bytes(&self) -> usize {
-        self.params.max_bytes as usize
+        usize_of(self.params.max_bytes)
     }
 
-    /// The length of the first chunk of `bytes`, which must either be all that is left
-    /// of the stream or hold at least [`Self::max_bytes`].
+    /// The length of the first chunk of `bytes`. `bytes` must be all that is left of the stream, or at
+    /// least [`Self::max_bytes`] of it.
     #[must_use]
     pub fn cut(&self, bytes: &[u8]) -> usize {
         let (_, length) = v2020::cut_gear(
             bytes,
-            self.params.min_bytes as usize,
-            self.params.avg_bytes as usize,
-            self.params.max_bytes as usize,
+            usize_of(self.params.min_bytes),
+            usize_of(self.params.avg_bytes),
+            usize_of(self.params.max_bytes),
             self.mask_strict,
             self.mask_loose,
             self.mask_strict << 1,

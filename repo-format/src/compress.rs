@@ -1,4 +1,4 @@
-//! Compression of frames: zstd (RFC 8878) with contexts that are made once per thread.
+//! Compression of frames: zstd (RFC 8878). Each thread makes its contexts once.
 
 use zstd::bulk;
 
@@ -7,7 +7,7 @@ use crate::FormatError;
 /// How a frame's payload is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// As it is.
+    /// Uncompressed.
     Stored,
     /// One zstd frame.
     Zstd,
@@ -44,8 +44,8 @@ impl Compressor {
         Self { context, scratch: Vec::new() }
     }
 
-    /// The payload for `plain`: compressed if that saves a sixty-fourth or more, since
-    /// opening costs time too.
+    /// The payload for `plain`. It is compressed if that saves at least a sixty-fourth: decompression
+    /// takes time too.
     pub(crate) fn payload<'a>(&'a mut self, plain: &'a [u8]) -> (Compression, &'a [u8]) {
         if looks_random(plain) {
             return (Compression::Stored, plain);
@@ -60,9 +60,9 @@ impl Compressor {
     }
 }
 
-/// Whether all bytes are about equally frequent in samples from all over `plain`, as in what is
-/// compressed or encrypted already: less than 7.98 bits a byte of entropy would be a sign of
-/// something to save. Media and archives aren't run through zstd for nothing.
+/// Whether samples from all parts of `plain` have an entropy of 7.98 bits per byte or more, as compressed
+/// and encrypted data have. Below that, compression may save something. The test spares media and archives
+/// a run of zstd that saves nothing.
 fn looks_random(plain: &[u8]) -> bool {
     const STEP: usize = 8 << 10;
     const SAMPLE: usize = 512;
@@ -73,20 +73,21 @@ fn looks_random(plain: &[u8]) -> bool {
     if samples.len() < SAMPLES_MIN {
         return false;
     }
-    // Two tables, so that equal neighbours don't wait for one another.
+    // Two tables, because the increments of two equal neighbours in one table would wait for each other.
     for pair in samples.flat_map(|sample| sample.as_chunks::<2>().0) {
         counts[0][usize::from(pair[0])] += 1;
         counts[1][usize::from(pair[1])] += 1;
     }
     let [even, odd] = counts;
-    let surprise: f64 = even
+    // Shannon entropy in bits, times the number of sampled bytes: Σ count · log2(sampled / count).
+    let entropy_bits: f64 = even
         .iter()
         .zip(odd)
         .map(|(a, b)| f64::from(a + b))
         .filter(|count| *count > 0.0)
         .map(|count| count * (sampled as f64 / count).log2())
         .sum();
-    surprise >= 7.98 * sampled as f64
+    entropy_bits >= 7.98 * sampled as f64
 }
 
 pub(crate) const MALFORMED: FormatError =
@@ -94,8 +95,8 @@ pub(crate) const MALFORMED: FormatError =
 
 const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 
-/// Whether a payload is one zstd frame to its end. zstd itself would take several of them, frames
-/// to be skipped, and those of its older formats; not every implementation does.
+/// Whether a payload is exactly one zstd frame. zstd itself also accepts several frames, skippable
+/// frames and frames of its older formats. Not every implementation does, so the format excludes them.
 fn is_one_frame(payload: &[u8]) -> bool {
     payload.starts_with(&ZSTD_MAGIC)
         && zstd::zstd_safe::find_frame_compressed_size(payload) == Ok(payload.len())
@@ -111,8 +112,8 @@ impl Default for Decompressor {
 }
 
 impl Decompressor {
-    /// Replaces `plain`'s content by what the zstd frame `payload` holds, which must be `length`
-    /// bytes: a length that was authenticated, never the one in zstd's own header.
+    /// Replaces the content of `plain` by the decompressed `payload`, which must have `length` bytes. The
+    /// length must be authenticated; the one in zstd's own header isn't used.
     pub(crate) fn replace(
         &mut self,
         payload: &[u8],
@@ -133,7 +134,7 @@ impl Decompressor {
 mod tests {
     use super::{Compression, Compressor, looks_random};
 
-    /// Bytes that nobody can compress: a hash's output.
+    /// Bytes that can't be compressed: the output of a hash.
     fn random(length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         blake3::Hasher::new().finalize_xof().fill(&mut bytes);
@@ -141,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_random_everywhere_is_stored_unseen() {
+    fn only_data_that_is_random_everywhere_skips_compression() {
         let mut bytes = random(2 << 20);
         assert!(looks_random(&bytes));
-        assert!(!looks_random(&bytes[..100_000]), "too little to judge by");
+        assert!(!looks_random(&bytes[..100_000]), "too little to decide");
         let letters: Vec<u8> = bytes.iter().map(|byte| byte & 0x7f).collect();
-        assert!(!looks_random(&letters), "seven bits a byte");
+        assert!(!looks_random(&letters), "seven bits per byte");
         bytes[300_000..500_000].fill(b'x');
         assert!(!looks_random(&bytes), "a tenth of it is one letter");
         let mut compressor = Compressor::new(3);

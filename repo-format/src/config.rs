@@ -1,29 +1,30 @@
-//! The config: a repository's parameters, signed by an owner and chained.
+//! The config: a repository's parameters. An owner signs it, and each config names the hash of the one
+//! before.
 
 use serde_cbor::Value;
 
-use crate::cbor::{Fields, Ignorable, Taker};
+use crate::cbor::{FieldReader, Fields, Ignorable};
 use crate::chunker::ChunkerParams;
 use crate::ids::{ObjectHash, RepositoryId};
 use crate::keys::Identity;
-use crate::signed::{self, Envelope, SignedKind};
+use crate::signed::{self, SignedKind};
 use crate::{FormatError, limits};
 
 const WHAT: &str = "config";
 
-/// Names of features that a program must know to work with the repository.
+/// Names of features that a program must support to work with the repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Features {
     /// Needed to read.
     pub read: Vec<String>,
     /// Needed to write.
     pub write: Vec<String>,
-    /// Needed to collect garbage: a collector that misses a kind of reference removes live data.
+    /// Needed to collect garbage: a collector that overlooks a kind of reference removes live data.
     pub collect: Vec<String>,
 }
 
-/// The feature of a repository in a store that lets writers overwrite each other's objects: its
-/// owner has declared that no two runs ever write at once.
+/// The feature of a repository in a store that can't keep writers from overwriting each other's objects:
+/// its owner has declared that no two runs ever write at once.
 pub const SINGLE_WRITER: &str = "single-writer";
 
 /// The repository's parameters.
@@ -45,7 +46,7 @@ pub struct Config {
     pub pack_bytes: u32,
     /// Features in use.
     pub features: Features,
-    /// When the repository was made, in seconds since 1970; for information only.
+    /// When the repository was made, in seconds since 1970. For people only.
     pub created_unix_s: u64,
     ignorable: Ignorable,
 }
@@ -71,7 +72,7 @@ impl Config {
     /// The stored bytes: encoded and signed by an owner.
     pub fn seal(&self, owner: &Identity) -> Result<Vec<u8>, FormatError> {
         self.validate()?;
-        Ok(signed::seal_envelope(SignedKind::Config, self.repository, owner, &self.payload()))
+        Ok(signed::seal_numbered(SignedKind::Config, self.repository, owner, self.n, self.fields()))
     }
 
     /// Reads config `n` and checks that one of `owners` signed it for this repository and this number.
@@ -81,12 +82,7 @@ impl Config {
         n: u32,
         owners: &[[u8; 32]],
     ) -> Result<Self, FormatError> {
-        let envelope = Envelope::decode(bytes)?;
-        let payload = envelope.verify_by_owner(SignedKind::Config, repository, owners)?;
-        let mut fields = Taker::decode(WHAT, payload)?;
-        if fields.fixed(0)? != *repository.as_bytes() || fields.u32(1)? != n {
-            return Err(FormatError::NotAuthentic { what: WHAT });
-        }
+        let mut fields = signed::open_numbered(SignedKind::Config, bytes, repository, n, owners)?;
         let mut chunker = fields.map(3)?;
         let mut frames = fields.map(4)?;
         let mut features = fields.map(6)?;
@@ -126,13 +122,13 @@ impl Config {
         }
     }
 
-    /// Whether that was declared.
+    /// Whether the owner has declared that no two runs ever write at once.
     #[must_use]
     pub fn is_single_writer(&self) -> bool {
         self.features.write.iter().any(|feature| feature == SINGLE_WRITER)
     }
 
-    /// Refuses sizes outside of SPEC's limits.
+    /// Refuses sizes that exceed SPEC's limits.
     pub fn validate(&self) -> Result<(), FormatError> {
         self.chunker.validate()?;
         let frame_fits = |bytes: u32| (1 << 12..=limits::FRAME_PLAIN_BYTES_MAX / 2).contains(&bytes);
@@ -145,7 +141,7 @@ impl Config {
         Ok(())
     }
 
-    fn payload(&self) -> Vec<u8> {
+    fn fields(&self) -> Fields {
         let names = |names: &[String]| names.iter().cloned().map(Value::Text).collect::<Vec<_>>();
         let chunker = Fields::new()
             .uint(0, ALGORITHM_FASTCDC_2020)
@@ -159,8 +155,6 @@ impl Config {
             .array(1, names(&self.features.write))
             .array(2, names(&self.features.collect));
         Fields::new()
-            .bytes(0, self.repository.as_bytes())
-            .uint(1, self.n.into())
             .maybe(self.previous, |fields, hash| fields.bytes(2, hash.as_bytes()))
             .with(3, chunker.value())
             .with(4, frames.value())
@@ -168,14 +162,13 @@ impl Config {
             .with(6, features.value())
             .uint(7, self.created_unix_s)
             .ignorable(&self.ignorable)
-            .encode()
     }
 }
 
 const ALGORITHM_FASTCDC_2020: u64 = 1;
 
 /// Checks the algorithm's number and reads the first of its parameters.
-fn read_algorithm(chunker: &mut Taker<'_>) -> Result<u32, FormatError> {
+fn read_algorithm(chunker: &mut FieldReader<'_>) -> Result<u32, FormatError> {
     let algorithm = chunker.uint(0)?;
     if algorithm != ALGORITHM_FASTCDC_2020 {
         return Err(FormatError::UnknownVersion {

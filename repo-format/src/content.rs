@@ -1,116 +1,20 @@
 //! A file's content: a few chunk references, or a tree of list chunks.
 //!
-//! Lists are cut by the ids' own bits, so that a scattered change rewrites few of them,
-//! and are built with memory for one list per level.
+//! The bits of the ids decide where lists end, so that a scattered change rewrites few lists. Building
+//! them takes memory for one list per level.
 
-use std::convert::Infallible;
-
-use minicbor::{Decoder, Encoder, encode};
+use minicbor::Decoder;
 
 use crate::ids::ChunkId;
+use crate::metadata::{
+    Memory, Written, decoded, encode_with, read_array, read_id, read_key, read_tag, require_canonical, tag,
+};
+use crate::numbers::u64_of;
 use crate::{FormatError, limits};
 
 const WHAT: &str = "chunk list";
 
-/// The first field of every metadata chunk says which structure it is.
-pub(crate) mod tag {
-    pub const PAGE: u8 = 1;
-    pub const PAGE_INDEX: u8 = 2;
-    pub const STATE_PAGE: u8 = 3;
-    pub const STATE_INDEX: u8 = 4;
-    pub const LIST: u8 = 5;
-    pub const BLOB: u8 = 6;
-}
-
-/// An encoder that can't fail, as it writes to memory.
-pub(crate) type Memory<'a> = Encoder<&'a mut Vec<u8>>;
-/// The result of writing to memory.
-pub(crate) type Written = Result<(), encode::Error<Infallible>>;
-
-/// Runs an encoding into memory.
-pub(crate) fn encode_with(write: impl FnOnce(&mut Memory<'_>) -> Written) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    append_with(&mut bytes, write);
-    bytes
-}
-
-/// Runs an encoding onto the end of `bytes`.
-pub(crate) fn append_with(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Memory<'_>) -> Written) {
-    write(&mut Encoder::new(bytes)).expect("writing to memory doesn't fail");
-}
-
-/// Reads the head of a metadata chunk: a map of `fields` fields, the first its tag.
-pub(crate) fn read_tag(
-    input: &mut Decoder<'_>,
-    fields: u64,
-    tag: u8,
-    what: &'static str,
-) -> Result<(), FormatError> {
-    let fits = input.map().ok().flatten() == Some(fields)
-        && input.u8().ok() == Some(0)
-        && input.u8().ok() == Some(tag);
-    if fits { Ok(()) } else { Err(FormatError::Malformed { what, why: "it is of another kind" }) }
-}
-
-/// Reads the key of a field and refuses any other.
-pub(crate) fn read_key(input: &mut Decoder<'_>, key: u8, what: &'static str) -> Result<(), FormatError> {
-    if input.u8().ok() == Some(key) {
-        Ok(())
-    } else {
-        Err(FormatError::Malformed { what, why: "a field is missing" })
-    }
-}
-
-/// An array's length, at most `limit` and justified by the input's own length.
-pub(crate) fn read_array(
-    input: &mut Decoder<'_>,
-    limit: usize,
-    what: &'static str,
-) -> Result<usize, FormatError> {
-    let count =
-        input.array().ok().flatten().ok_or(FormatError::Malformed { what, why: "an array is missing" })?;
-    let left = input.input().len() - input.position();
-    match usize::try_from(count) {
-        Ok(count) if count > limit => Err(FormatError::OverLimit { what, field: "item count" }),
-        Ok(count) if count <= left => Ok(count),
-        _ => Err(FormatError::Truncated { what }),
-    }
-}
-
-/// Turns minicbor's error into ours.
-pub(crate) fn decoded<T>(
-    result: Result<T, minicbor::decode::Error>,
-    what: &'static str,
-) -> Result<T, FormatError> {
-    result.map_err(|error| {
-        if error.is_end_of_input() {
-            FormatError::Truncated { what }
-        } else {
-            FormatError::Malformed { what, why: "a field has the wrong type" }
-        }
-    })
-}
-
-/// Reads a byte string of an id's length.
-pub(crate) fn read_id(input: &mut Decoder<'_>, what: &'static str) -> Result<ChunkId, FormatError> {
-    let bytes = decoded(input.bytes(), what)?;
-    let bytes =
-        bytes.try_into().map_err(|_| FormatError::Malformed { what, why: "an id has the wrong length" })?;
-    Ok(ChunkId::new(bytes))
-}
-
-/// Refuses what isn't the one encoding of the value that was read from it.
-pub(crate) fn require_canonical(input: &[u8], encoded: &[u8], what: &'static str) -> Result<(), FormatError> {
-    if input == encoded {
-        Ok(())
-    } else if input.len() > encoded.len() && input.starts_with(encoded) {
-        Err(FormatError::TrailingBytes { what })
-    } else {
-        Err(FormatError::NotCanonical { what })
-    }
-}
-
-/// A chunk, and how many bytes of plaintext it has.
+/// A reference to a chunk, with the length of its plaintext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkRef {
     /// The chunk.
@@ -134,7 +38,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// Nothing at all.
+    /// The content of an empty file.
     #[must_use]
     pub const fn empty() -> Self {
         Self::Inline(Vec::new())
@@ -149,7 +53,7 @@ impl Content {
     pub(crate) fn write(&self, out: &mut Memory<'_>) -> Written {
         match self {
             Self::Inline(refs) => {
-                out.array(1 + 2 * refs.len() as u64)?.u8(0)?;
+                out.array(1 + 2 * u64_of(refs.len()))?.u8(0)?;
                 for chunk in refs {
                     out.bytes(chunk.id.as_bytes())?.u32(chunk.len)?;
                 }
@@ -174,7 +78,7 @@ impl Content {
                     let id = read_id(input, what)?;
                     let len = decoded(input.u32(), what)?;
                     if len == 0 {
-                        return Err(FormatError::Malformed { what, why: "a reference is to no bytes" });
+                        return Err(FormatError::Malformed { what, why: "a chunk reference has length 0" });
                     }
                     refs.push(ChunkRef { id, len });
                 }
@@ -185,7 +89,7 @@ impl Content {
         }
     }
 
-    /// The encoding by itself, as the snapshot carries it.
+    /// The encoding alone, as a snapshot contains it.
     pub(crate) fn encode(&self) -> Vec<u8> {
         encode_with(|out| self.write(out))
     }
@@ -197,12 +101,12 @@ impl Content {
     }
 }
 
-/// One item of a list chunk: a chunk and the plaintext bytes at or below it.
+/// One item of a list chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListItem {
-    /// A data chunk (level 1) or a list of the level below.
+    /// A data chunk (in a list of level 1) or a list of the level below.
     pub id: ChunkId,
-    /// Bytes of content that it stands for.
+    /// Bytes of the content that it covers.
     pub bytes: u64,
 }
 
@@ -211,7 +115,7 @@ pub struct ListItem {
 pub struct List {
     /// Its level, from 1.
     pub level: u8,
-    /// What it lists.
+    /// Its items, in order.
     pub items: Vec<ListItem>,
 }
 
@@ -221,7 +125,7 @@ impl List {
     pub fn encode(&self) -> Vec<u8> {
         encode_with(|out| {
             out.map(3)?.u8(0)?.u8(tag::LIST)?.u8(1)?.u8(self.level)?;
-            out.u8(2)?.array(2 * self.items.len() as u64)?;
+            out.u8(2)?.array(2 * u64_of(self.items.len()))?;
             for item in &self.items {
                 out.bytes(item.id.as_bytes())?.u64(item.bytes)?;
             }
@@ -229,14 +133,14 @@ impl List {
         })
     }
 
-    /// Bytes of content that all of its items stand for.
+    /// Bytes of the content that all items cover.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.items.iter().map(|item| item.bytes).fold(0, u64::saturating_add)
     }
 
-    /// Reads a list chunk's plaintext. It has items, each stands for some bytes, and their sum has 64
-    /// bits: so who expands a list is done after as many steps as there are bytes.
+    /// Reads a list chunk's plaintext. A list has at least one item, each item covers at least one byte, and
+    /// the sum fits in 64 bits. So expanding a list takes no more steps than it covers bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let malformed = |why| FormatError::Malformed { what: WHAT, why };
         let mut input = Decoder::new(bytes);
@@ -254,12 +158,12 @@ impl List {
             let id = read_id(&mut input, WHAT)?;
             let bytes = decoded(input.u64(), WHAT)?;
             if bytes == 0 {
-                return Err(malformed("an item stands for no bytes"));
+                return Err(malformed("an item covers no bytes"));
             }
             if level == 1 && bytes > limits::CHUNK_BYTES_MAX.into() {
                 return Err(FormatError::OverLimit { what: WHAT, field: "length of a chunk" });
             }
-            sum = sum.checked_add(bytes).ok_or(malformed("its sum is over 2^64"))?;
+            sum = sum.checked_add(bytes).ok_or(malformed("its items cover 2^64 bytes or more"))?;
             items.push(ListItem { id, bytes });
         }
         if count == 0 {
@@ -280,8 +184,8 @@ pub struct ContentBuilder {
 }
 
 impl ContentBuilder {
-    /// Appends a reference. `store` is called with each list chunk that is complete; it
-    /// stores the plaintext and returns its id.
+    /// Appends a reference. Each list chunk that is complete is given to `store`, which stores the plaintext
+    /// and returns its id.
     pub fn push<E>(
         &mut self,
         chunk: ChunkRef,
@@ -307,9 +211,9 @@ impl ContentBuilder {
         loop {
             let is_top = level + 1 >= self.levels.len();
             if is_top && self.levels[level].len() == 1 && level > 0 {
-                // The top has one item only: that item is the root.
+                // The top list has only one item, so that item is the root.
                 let root = self.levels[level][0];
-                return Ok(Content::List { level: level as u8, id: root.id });
+                return Ok(Content::List { level: level_number(level), id: root.id });
             }
             if !self.levels[level].is_empty() {
                 self.flush(level, store)?;
@@ -329,7 +233,7 @@ impl ContentBuilder {
         }
         self.levels[level].push(item);
         let cut = item.id.as_bytes()[31].trailing_zeros() >= limits::LIST_CUT_BITS;
-        // A list of one item would only lengthen the path to it.
+        // A list of one item would only add a level.
         if (cut && self.levels[level].len() > 1) || self.levels[level].len() >= limits::REFS_PER_LIST {
             self.flush(level, store)?;
         }
@@ -343,9 +247,15 @@ impl ContentBuilder {
     ) -> Result<(), E> {
         let items = std::mem::take(&mut self.levels[level]);
         let bytes = items.iter().map(|item| item.bytes).sum();
-        let id = store(List { level: level as u8 + 1, items }.encode())?;
+        let id = store(List { level: level_number(level + 1), items }.encode())?;
         self.add(level + 1, ListItem { id, bytes }, store)
     }
+}
+
+/// The number that is stored for a level. Levels are few: every list but the last one of its level has two
+/// items or more, so that even 2^64 chunks would need only 65 levels.
+fn level_number(level: usize) -> u8 {
+    u8::try_from(level).expect("a file has few levels of lists")
 }
 
 #[cfg(test)]
@@ -385,14 +295,16 @@ mod tests {
         list.items
             .iter()
             .flat_map(|item| match level {
-                1 => vec![ChunkRef { id: item.id, len: item.bytes as u32 }],
+                1 => {
+                    vec![ChunkRef { id: item.id, len: u32::try_from(item.bytes).expect("a chunk's length") }]
+                }
                 _ => flatten(&Content::List { level: level - 1, id: item.id }, stored),
             })
             .collect()
     }
 
     #[test]
-    fn any_number_of_references_comes_back_in_order() {
+    fn any_number_of_references_is_read_back_in_order() {
         for count in [0, 1, 32, 33, 34, 100, 1000, 20_000] {
             let refs: Vec<ChunkRef> = (0..count).map(numbered).collect();
             let (content, stored) = build(&refs);

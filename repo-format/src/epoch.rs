@@ -1,27 +1,26 @@
-//! Garbage collection's epochs: what is condemned, what sessions object to, and the verdict.
+//! The objects of garbage collection's epochs: what is condemned, what sessions object to, the verdict.
 //!
-//! All of them speak of packs by their full names. An id alone says which bytes are meant, and not
-//! which object: anybody who may create objects can put another one beside it under the same id.
+//! All of them identify packs by their full names. An id alone identifies bytes, not an object: anyone
+//! who may create objects can create another object with the same id.
 //!
-//! An epoch is published by `condemned`, which an owner signs. Each running session answers
-//! with an ack, which its writer signs; `done` is the verdict, an owner's again. All three are
-//! created once and never change.
+//! `condemned` publishes an epoch; an owner signs it. Each running session answers with an ack, which its
+//! writer signs. `done` is the verdict, which an owner signs. All three are created once and never change.
 
 use std::fmt;
 
 use crate::FormatError;
-use crate::cbor::{Fields, Taker};
+use crate::cbor::Fields;
 use crate::ids::{HolderId, PackId, RepositoryId, SessionId};
 use crate::keys::Identity;
-use crate::limits;
 use crate::names;
+use crate::records;
 use crate::signed::{self, Envelope, SignedKind};
 
 const CONDEMNED: &str = "condemned";
 const ACK: &str = "ack";
 const VERDICT: &str = "verdict";
 
-/// A pack, as it is stored: the two halves of its name.
+/// The name of a stored pack, in its two parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackName {
     /// Its id.
@@ -68,7 +67,8 @@ pub struct Condemned {
     pub epoch: u32,
     /// The packs, in ascending order.
     pub packs: Vec<PackName>,
-    /// The snapshots that were listed before, in ascending order: what they refer to was looked at.
+    /// The snapshots that the collector had listed when it marked, in ascending order: it has marked what
+    /// they refer to.
     pub snapshots: Vec<SessionId>,
 }
 
@@ -76,15 +76,10 @@ impl Condemned {
     /// The stored bytes: encoded and signed by an owner.
     #[must_use]
     pub fn seal(&self, repository: RepositoryId, owner: &Identity) -> Vec<u8> {
-        let packs = joined(&self.packs);
-        let snapshots: Vec<u8> = self.snapshots.iter().flat_map(SessionId::to_bytes).collect();
-        let payload = Fields::new()
-            .bytes(0, repository.as_bytes())
-            .uint(1, self.epoch.into())
-            .bytes(2, &packs)
-            .bytes(3, &snapshots)
-            .encode();
-        signed::seal_envelope(SignedKind::Condemned, repository, owner, &payload)
+        let fields = Fields::new()
+            .bytes(2, &records::join(&self.packs, PackName::to_bytes))
+            .bytes(3, &records::join(&self.snapshots, SessionId::to_bytes));
+        signed::seal_numbered(SignedKind::Condemned, repository, owner, self.epoch, fields)
     }
 
     /// Reads what epoch `epoch` condemns, if an owner has signed it.
@@ -94,23 +89,16 @@ impl Condemned {
         epoch: u32,
         owners: &[[u8; 32]],
     ) -> Result<Self, FormatError> {
-        let envelope = Envelope::decode(bytes)?;
-        let payload = envelope.verify_by_owner(SignedKind::Condemned, repository, owners)?;
-        let mut fields = Taker::decode(CONDEMNED, payload)?;
-        let in_repository = fields.fixed(0)? == *repository.as_bytes();
-        let found = fields.u32(1)?;
-        let packs = ascending(CONDEMNED, fields.bytes(2)?, PackName::from_bytes)?;
-        let snapshots = ascending(CONDEMNED, fields.bytes(3)?, SessionId::from_bytes)?;
+        let mut fields = signed::open_numbered(SignedKind::Condemned, bytes, repository, epoch, owners)?;
+        let packs = records::split_ascending(CONDEMNED, fields.bytes(2)?, PackName::from_bytes)?;
+        let snapshots = records::split_ascending(CONDEMNED, fields.bytes(3)?, SessionId::from_bytes)?;
         fields.finish()?;
-        if !in_repository || found != epoch {
-            return Err(FormatError::NotAuthentic { what: CONDEMNED });
-        }
         Ok(Self { epoch, packs, snapshots })
     }
 }
 
-/// A session's answer to an epoch: from now on it refers to nothing that is condemned, but for
-/// the packs that it names.
+/// A session's answer to an epoch: from now on it refers to no condemned pack except those that the
+/// answer names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
     /// The epoch.
@@ -125,16 +113,13 @@ impl Ack {
     /// The stored bytes: encoded and signed by the session's writer.
     #[must_use]
     pub fn seal(&self, repository: RepositoryId, writer: &Identity) -> Vec<u8> {
-        let payload = Fields::new()
-            .bytes(0, repository.as_bytes())
-            .uint(1, self.epoch.into())
+        let fields = Fields::new()
             .bytes(2, &self.session.to_bytes())
-            .bytes(4, &joined(&self.objections))
-            .encode();
-        signed::seal_envelope(SignedKind::Ack, repository, writer, &payload)
+            .bytes(4, &records::join(&self.objections, PackName::to_bytes));
+        signed::seal_numbered(SignedKind::Ack, repository, writer, self.epoch, fields)
     }
 
-    /// Reads the ack of `session` to `epoch`. `writer` looks up the key of a holder who may write.
+    /// Reads the ack of `session` to `epoch`. `writer` looks up the key of a holder that may write.
     pub fn open<'k>(
         bytes: &[u8],
         repository: RepositoryId,
@@ -142,23 +127,21 @@ impl Ack {
         session: SessionId,
         writer: impl FnOnce(HolderId) -> Option<&'k [u8; 32]>,
     ) -> Result<Self, FormatError> {
-        let not_authentic = FormatError::NotAuthentic { what: ACK };
+        let not_authentic = SignedKind::Ack.not_authentic();
         let envelope = Envelope::decode(bytes)?;
         let key = writer(session.writer).ok_or(not_authentic.clone())?;
-        let payload = envelope.verify(SignedKind::Ack, repository, key)?;
-        let mut fields = Taker::decode(ACK, payload)?;
-        let in_repository = fields.fixed(0)? == *repository.as_bytes();
+        let mut fields = envelope.fields(SignedKind::Ack, repository, key)?;
         let found = (fields.u32(1)?, SessionId::from_bytes(&fields.fixed(2)?));
-        let objections = ascending(ACK, fields.bytes(4)?, PackName::from_bytes)?;
+        let objections = records::split_ascending(ACK, fields.bytes(4)?, PackName::from_bytes)?;
         fields.finish()?;
-        if !in_repository || found != (epoch, session) {
+        if found != (epoch, session) {
             return Err(not_authentic);
         }
         Ok(Self { epoch, session, objections })
     }
 }
 
-/// What an epoch removes: a part of what it condemned. These packs are dead for ever.
+/// What an epoch removes: some or all of what it condemned. These packs are dead for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// The epoch.
@@ -172,7 +155,7 @@ pub struct Verdict {
 pub enum StoredVerdict {
     /// It names packs.
     Named(Verdict),
-    /// It is from before names counted, and gives ids, in ascending order.
+    /// An older program wrote it: it has pack ids instead of names, in ascending order.
     ByIds(Vec<PackId>),
 }
 
@@ -180,12 +163,8 @@ impl Verdict {
     /// The stored bytes: encoded and signed by an owner.
     #[must_use]
     pub fn seal(&self, repository: RepositoryId, owner: &Identity) -> Vec<u8> {
-        let payload = Fields::new()
-            .bytes(0, repository.as_bytes())
-            .uint(1, self.epoch.into())
-            .bytes(3, &joined(&self.packs))
-            .encode();
-        signed::seal_envelope(SignedKind::Verdict, repository, owner, &payload)
+        let fields = Fields::new().bytes(3, &records::join(&self.packs, PackName::to_bytes));
+        signed::seal_numbered(SignedKind::Verdict, repository, owner, self.epoch, fields)
     }
 }
 
@@ -197,26 +176,19 @@ impl StoredVerdict {
         epoch: u32,
         owners: &[[u8; 32]],
     ) -> Result<Self, FormatError> {
-        let envelope = Envelope::decode(bytes)?;
-        let payload = envelope.verify_by_owner(SignedKind::Verdict, repository, owners)?;
-        let mut fields = Taker::decode(VERDICT, payload)?;
-        let in_repository = fields.fixed(0)? == *repository.as_bytes();
-        let found = fields.u32(1)?;
+        let mut fields = signed::open_numbered(SignedKind::Verdict, bytes, repository, epoch, owners)?;
         let stored = if fields.has(2) {
-            Self::ByIds(ascending(VERDICT, fields.bytes(2)?, |id| PackId::new(*id))?)
+            Self::ByIds(records::split_ascending(VERDICT, fields.bytes(2)?, |id| PackId::new(*id))?)
         } else {
-            let packs = ascending(VERDICT, fields.bytes(3)?, PackName::from_bytes)?;
+            let packs = records::split_ascending(VERDICT, fields.bytes(3)?, PackName::from_bytes)?;
             Self::Named(Verdict { epoch, packs })
         };
         fields.finish()?;
-        if !in_repository || found != epoch {
-            return Err(FormatError::NotAuthentic { what: VERDICT });
-        }
         Ok(stored)
     }
 
-    /// What the verdict names, given what its epoch condemns. Of one that gives ids, that is each
-    /// condemned pack of such an id.
+    /// What the verdict names, given what its epoch condemns. A verdict with ids names each condemned pack
+    /// that has one of the ids.
     #[must_use]
     pub fn among(self, condemned: &Condemned) -> Verdict {
         match self {
@@ -226,31 +198,5 @@ impl StoredVerdict {
                 Verdict { epoch: condemned.epoch, packs: packs.copied().collect() }
             }
         }
-    }
-}
-
-fn joined(packs: &[PackName]) -> Vec<u8> {
-    packs.iter().flat_map(PackName::to_bytes).collect()
-}
-
-/// Splits a byte string into records of one size, which must ascend strictly: so each set has
-/// one encoding, and looking something up in it needs no more than its order.
-pub(crate) fn ascending<const N: usize, T: Ord>(
-    what: &'static str,
-    bytes: &[u8],
-    read: impl Fn(&[u8; N]) -> T,
-) -> Result<Vec<T>, FormatError> {
-    let (records, rest) = bytes.as_chunks::<N>();
-    if !rest.is_empty() {
-        return Err(FormatError::Malformed { what, why: "a list ends within an item" });
-    }
-    if records.len() > limits::EPOCH_ITEMS_MAX {
-        return Err(FormatError::OverLimit { what, field: "list" });
-    }
-    let items: Vec<T> = records.iter().map(read).collect();
-    if items.is_sorted_by(|a, b| a < b) {
-        Ok(items)
-    } else {
-        Err(FormatError::Malformed { what, why: "its items don't ascend" })
     }
 }

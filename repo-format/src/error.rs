@@ -1,4 +1,4 @@
-//! What can be wrong with bytes that claim to be part of a repository.
+//! Errors of decoding: why bytes that claim to be part of a repository are refused.
 
 use thiserror::Error;
 
@@ -17,7 +17,7 @@ pub enum FormatError {
         /// The structure.
         what: &'static str,
     },
-    /// A count or length is over SPEC's table of limits.
+    /// A count or length exceeds its limit in SPEC's table.
     #[error("{what}: {field} is over its limit")]
     OverLimit {
         /// The structure.
@@ -25,7 +25,7 @@ pub enum FormatError {
         /// The field that is too large.
         field: &'static str,
     },
-    /// A field is missing, of the wrong type, or has a value that means nothing.
+    /// A field is missing, has the wrong type, or has a value without a meaning.
     #[error("{what} is malformed: {why}")]
     Malformed {
         /// The structure.
@@ -33,7 +33,7 @@ pub enum FormatError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The bytes aren't the one encoding that their value has.
+    /// The bytes aren't the canonical encoding of their value.
     #[error("{what} isn't encoded canonically")]
     NotCanonical {
         /// The structure.
@@ -57,29 +57,29 @@ pub enum FormatError {
         /// The field's key.
         key: i128,
     },
-    /// A seal, signature, hash or commitment doesn't fit.
+    /// A seal, signature, hash or commitment doesn't match.
     #[error("{what} isn't authentic: it was changed, or made under other keys")]
     NotAuthentic {
         /// The structure.
         what: &'static str,
     },
-    /// The keys at hand can't open this.
+    /// The available keys can't open this.
     #[error("{what} can't be opened with the keys of this role")]
     NoKey {
         /// The structure.
         what: &'static str,
     },
-    /// A password that opens no key slot.
+    /// The password doesn't open the key slot.
     #[error("the password doesn't open this key slot")]
     WrongPassword,
 }
 
-/// The coarse kind of a [`FormatError`], as test vectors name it.
+/// The category of a [`FormatError`], as test vectors name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Category {
     /// Cut short.
     Truncated,
-    /// Followed by more.
+    /// Followed by more bytes.
     Trailing,
     /// Over a limit.
     Limit,
@@ -89,14 +89,14 @@ pub enum Category {
     Canonical,
     /// Newer than this program.
     Unsupported,
-    /// Changed or foreign.
+    /// Changed, or made under other keys.
     Authentic,
-    /// No key for it.
+    /// No key opens it.
     Key,
 }
 
 impl FormatError {
-    /// The error's coarse kind.
+    /// The error's category.
     #[must_use]
     pub fn category(&self) -> Category {
         match self {

@@ -1,10 +1,11 @@
 //! Frames: consecutive chunks, compressed together and sealed together.
 //!
-//! A frame describes itself: a sealed head says how long it is, and the sealed body
-//! begins with the lengths of its chunks. So a pack gives up its chunks without its directory.
+//! A frame describes itself: its sealed head has its length, and its sealed body begins with the lengths
+//! of its chunks. So the chunks of a pack can be read without the pack's directory.
 
 use crate::aead::{NonceSpace, TAG_BYTES};
 use crate::compress::{self, Compression, Compressor, Decompressor};
+use crate::numbers::{u32_of, usize_of};
 use crate::sealing::PackCipher;
 use crate::wire::Reader;
 use crate::{FormatError, limits};
@@ -25,7 +26,7 @@ impl OpenFrame {
     /// Appends a chunk's plaintext.
     pub fn push(&mut self, chunk: &[u8]) {
         self.plain.extend_from_slice(chunk);
-        self.lengths.push(chunk.len() as u32);
+        self.lengths.push(u32_of(chunk.len()));
     }
 
     /// Bytes of plaintext so far.
@@ -40,14 +41,14 @@ impl OpenFrame {
         self.lengths.len()
     }
 
-    /// Whether the frame should be closed: it has its size, or the most chunks that may be in one.
+    /// Whether the frame should be closed: it has reached its size, or the most chunks that a frame may
+    /// have.
     #[must_use]
     pub fn is_full(&self, frame_bytes: u32) -> bool {
-        self.plain.len() >= frame_bytes as usize || self.lengths.len() >= limits::CHUNKS_PER_FRAME as usize
+        self.plain.len() >= usize_of(frame_bytes) || self.lengths.len() >= usize_of(limits::CHUNKS_PER_FRAME)
     }
 
-    /// Compresses what was pushed into `buffer`, whose content is lost, and empties the frame
-    /// for the next one.
+    /// Compresses the chunks into `buffer`, whose content is lost, and empties the frame for the next one.
     pub fn close(&mut self, compressor: &mut Compressor, mut buffer: Vec<u8>) -> ClosedFrame {
         let (compression, payload) = compressor.payload(&self.plain);
         let lists = HEAD_BYTES + 4 * self.lengths.len();
@@ -61,8 +62,8 @@ impl OpenFrame {
         let closed = ClosedFrame {
             buffer,
             compression,
-            plain_bytes: self.plain.len() as u32,
-            chunks: self.lengths.len() as u32,
+            plain_bytes: u32_of(self.plain.len()),
+            chunks: u32_of(self.lengths.len()),
         };
         self.plain.clear();
         self.lengths.clear();
@@ -70,7 +71,7 @@ impl OpenFrame {
     }
 }
 
-/// A frame that is compressed, but not sealed: sealing needs its place in a pack.
+/// A frame that is compressed but not sealed: sealing needs its number in a pack.
 pub struct ClosedFrame {
     buffer: Vec<u8>,
     compression: Compression,
@@ -91,11 +92,11 @@ impl ClosedFrame {
         self.plain_bytes
     }
 
-    /// Seals the frame as number `number` of a pack and returns its stored bytes.
+    /// Seals the frame as frame `number` of a pack and returns its stored bytes.
     #[must_use]
     pub fn seal(mut self, pack: &PackCipher, number: u32) -> Vec<u8> {
         let mut head = [0; HEAD_PLAIN_BYTES];
-        let body_bytes = (self.sealed_bytes() - HEAD_BYTES) as u32;
+        let body_bytes = u32_of(self.sealed_bytes() - HEAD_BYTES);
         for (field, value) in
             head.chunks_exact_mut(4).zip([body_bytes, self.chunks, self.plain_bytes, self.compression.code()])
         {
@@ -109,7 +110,7 @@ impl ClosedFrame {
     }
 }
 
-/// What a frame's head says.
+/// The content of a frame's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHead {
     /// Length of the sealed body that follows the head.
@@ -142,11 +143,11 @@ impl FrameHead {
     }
 }
 
-/// A frame's plaintext, with buffers that are used again for the next frame.
+/// Opens frames one after the other and holds the plaintext of the last one. It reuses its buffers.
 #[derive(Default)]
 pub struct FrameReader {
     decompressor: Decompressor,
-    /// What was sealed: the lengths of the chunks, and the payload.
+    /// The opened body: the lengths of the chunks, then the payload.
     body: Vec<u8>,
     lengths: Vec<u32>,
     place: PlainPlace,
@@ -158,7 +159,7 @@ pub struct FrameReader {
 enum PlainPlace {
     #[default]
     Nowhere,
-    /// In the body, from there on: its payload is stored as it is.
+    /// In the body, from this offset on: the payload isn't compressed.
     Body(usize),
     Decompressed,
 }
@@ -184,8 +185,8 @@ impl FrameReader {
     fn try_open(&mut self, pack: &PackCipher, number: u32, frame: &[u8]) -> Result<PlainPlace, FormatError> {
         let head = FrameHead::open(pack, number, frame)?;
         let sealed = &frame[HEAD_BYTES..];
-        if sealed.len() != head.body_bytes as usize {
-            return Err(FormatError::Malformed { what: WHAT, why: "it isn't as long as its head says" });
+        if sealed.len() != usize_of(head.body_bytes) {
+            return Err(FormatError::Malformed { what: WHAT, why: "its length isn't the one in its head" });
         }
         pack.open_into(NonceSpace::FrameBody, number, &head.plain, sealed, &mut self.body, WHAT)?;
         let mut input = Reader::new(WHAT, &self.body);
@@ -196,10 +197,13 @@ impl FrameReader {
             self.lengths.push(length);
         }
         if total != u64::from(head.plain_bytes) {
-            return Err(FormatError::Malformed { what: WHAT, why: "its chunks don't add up" });
+            return Err(FormatError::Malformed {
+                what: WHAT,
+                why: "the lengths of its chunks don't add up to its own",
+            });
         }
         let payload = input.bytes(input.left())?;
-        let plain_bytes = head.plain_bytes as usize;
+        let plain_bytes = usize_of(head.plain_bytes);
         match head.compression {
             Compression::Stored if payload.len() == plain_bytes => {
                 Ok(PlainPlace::Body(self.body.len() - plain_bytes))
@@ -226,7 +230,7 @@ impl FrameReader {
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.plain();
         self.lengths.iter().map(move |length| {
-            let (chunk, after) = rest.split_at(*length as usize);
+            let (chunk, after) = rest.split_at(usize_of(*length));
             rest = after;
             chunk
         })

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
+
 /// Defines a fixed-size identifier with hexadecimal text.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $size:literal) => {
@@ -34,7 +36,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                HEXLOWER.encode_display(&self.0).fmt(f)
             }
         }
 
@@ -47,15 +49,15 @@ macro_rules! id {
 }
 
 id!(
-    /// A chunk's name: keyed BLAKE3-256 of its plaintext.
+    /// A chunk's id: keyed BLAKE3-256 of its plaintext.
     ChunkId, 32
 );
 id!(
-    /// A pack's name: BLAKE3-256 of its stored bytes, which anyone can verify.
+    /// A pack's id: BLAKE3-256 of its stored bytes, which anyone can verify.
     PackId, 32
 );
 id!(
-    /// The hash of another object's stored bytes (chains of configs, keyrings, snapshots).
+    /// The hash of another object's stored bytes: configs, keyrings and snapshots form chains.
     ObjectHash, 32
 );
 id!(
@@ -67,7 +69,7 @@ id!(
     DomainId, 16
 );
 id!(
-    /// A key slot's name: the first half of BLAKE3-256 of its stored bytes.
+    /// A key slot's id: the first half of BLAKE3-256 of its stored bytes.
     SlotId, 16
 );
 id!(
@@ -75,11 +77,11 @@ id!(
     HolderId, 8
 );
 
-/// One writing run, and the snapshot that it commits: the writer's id, then a random
-/// number, so that a bucket policy can confine each writer to its own names.
+/// One writing run, and the snapshot that it commits. The writer's id comes first, so that a bucket policy
+/// can confine each writer to its own names; a random number follows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
-    /// Who writes.
+    /// The writer.
     pub writer: HolderId,
     /// A number drawn for this run.
     pub random: [u8; 16],
@@ -115,16 +117,16 @@ impl SessionId {
         Some(Self { writer: HolderId::from_hex(writer)?, random: decode_hex(random)? })
     }
 
-    /// The short text form that people use: the random number alone.
+    /// The short text form for people: the random number alone.
     #[must_use]
     pub fn short(&self) -> String {
-        self.random.iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&self.random)
     }
 }
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.writer, self.short())
+        write!(f, "{}-{}", self.writer, HEXLOWER.encode_display(&self.random))
     }
 }
 
@@ -143,7 +145,7 @@ impl ObjectHash {
 }
 
 impl PackId {
-    /// The name of a pack with these stored bytes.
+    /// The id of a pack with these stored bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self::new(*blake3::hash(bytes).as_bytes())
@@ -151,7 +153,7 @@ impl PackId {
 }
 
 impl SlotId {
-    /// The name of a key slot with these stored bytes.
+    /// The id of a key slot with these stored bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let mut half = [0; Self::SIZE];
@@ -160,20 +162,13 @@ impl SlotId {
     }
 }
 
-fn decode_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let text = text.as_bytes();
+/// Reads lower-case hexadecimal of exactly `N` bytes; `None` for anything else.
+pub(crate) fn decode_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N {
         return None;
     }
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
+    HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -182,7 +177,7 @@ mod tests {
     use super::{ChunkId, HolderId, SessionId};
 
     #[test]
-    fn session_ids_survive_their_text_and_binary_forms() {
+    fn session_ids_are_read_back_from_their_text_and_binary_forms() {
         let sid = SessionId { writer: HolderId::new([0xab; 8]), random: [7; 16] };
         assert_eq!(SessionId::from_name(&sid.to_string()), Some(sid));
         assert_eq!(SessionId::from_bytes(&sid.to_bytes()), sid);

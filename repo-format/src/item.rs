@@ -1,13 +1,13 @@
-//! CBOR items, looked at where they lie: what is stored is walked over, never built.
+//! CBOR items, read in place: the stored bytes are traversed, and no tree of values is built.
 //!
 //! So reading an object takes no memory before its signature has been checked, and no more than
-//! its own size after that, whatever nests in it.
+//! its own size after that, however deeply its items nest.
 
 use serde_cbor::Value;
 
 use crate::{FormatError, limits};
 
-/// Kinds of items, as the first three bits of their heads say.
+/// Major types of items: the first three bits of their heads.
 mod major {
     pub const UINT: u8 = 0;
     pub const NEGATIVE: u8 = 1;
@@ -19,28 +19,28 @@ mod major {
     pub const SIMPLE: u8 = 7;
 }
 
-/// The one encoding of a value.
+/// The canonical encoding of a value.
 pub fn encode(value: &Value) -> Vec<u8> {
     serde_cbor::to_vec(value).expect("values made of integers, bytes, text, arrays and maps encode")
 }
 
-/// Items on their way: reads one after the other off the front of some bytes.
+/// Reads items one after the other from the front of some bytes.
 #[derive(Clone, Copy)]
 pub struct Items<'a> {
     rest: &'a [u8],
     what: &'static str,
 }
 
-/// What an item begins with.
+/// The head of an item.
 #[derive(Clone, Copy)]
 struct Head {
     major: u8,
-    /// A number, or how many bytes, items or pairs follow.
+    /// A number, or the count of bytes, items or pairs that follow.
     argument: u64,
 }
 
 impl<'a> Items<'a> {
-    /// Items of a structure in these bytes.
+    /// The items in these bytes, which belong to the structure `what`.
     pub const fn of(what: &'static str, bytes: &'a [u8]) -> Self {
         Self { rest: bytes, what }
     }
@@ -61,7 +61,7 @@ impl<'a> Items<'a> {
         Ok(taken)
     }
 
-    /// The next item's head, which must be the shortest.
+    /// The next item's head, which must be in its shortest form.
     fn head(&mut self) -> Result<Head, FormatError> {
         let first = self.take(1)?[0];
         let (major, short) = (first >> 5, first & 0x1f);
@@ -72,7 +72,7 @@ impl<'a> Items<'a> {
                 let bytes = self.take(1 << (short - 24))?;
                 bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
             }
-            // Without a length; or a tag's or number's head that means nothing.
+            // 31 means an item without a length here. For other types it has no meaning.
             31 if (major::BYTES..=major::MAP).contains(&major) => return Err(not_canonical),
             _ => return Err(self.malformed("it isn't CBOR")),
         };
@@ -85,12 +85,12 @@ impl<'a> Items<'a> {
         if argument < least { Err(not_canonical) } else { Ok(Head { major, argument }) }
     }
 
-    /// How many pairs the map that comes next has.
+    /// The number of pairs of the next item, a map.
     pub fn map(&mut self) -> Result<u64, FormatError> {
         self.expect(major::MAP, "it isn't a map")
     }
 
-    /// How many items the array that comes next has.
+    /// The number of items of the next item, an array.
     pub fn array(&mut self) -> Result<u64, FormatError> {
         self.expect(major::ARRAY, "a field isn't an array")
     }
@@ -131,7 +131,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// The next item as it lies there, after a walk over all of it.
+    /// The bytes of the next item, after a check of all of it.
     pub fn item(&mut self) -> Result<&'a [u8], FormatError> {
         let start = self.rest;
         self.skip(0)?;
@@ -155,7 +155,7 @@ impl<'a> Items<'a> {
         std::str::from_utf8(text).map_err(|_| self.malformed("its text isn't UTF-8"))
     }
 
-    /// Walks over an item inside of so many others.
+    /// Skips and checks an item that is nested in `depth` others.
     fn skip(&mut self, depth: u32) -> Result<(), FormatError> {
         let first = *self.rest.first().ok_or(FormatError::Truncated { what: self.what })?;
         if first >> 5 == major::SIMPLE {
@@ -167,7 +167,7 @@ impl<'a> Items<'a> {
             major::BYTES => self.take(argument).map(drop),
             major::TEXT => self.utf8(argument).map(drop),
             major::TAG => Err(FormatError::NotCanonical { what: self.what }),
-            _ if depth == limits::CBOR_DEPTH => Err(self.malformed("it nests too deep")),
+            _ if depth == limits::CBOR_DEPTH => Err(self.malformed("its maps and arrays nest too deeply")),
             major::ARRAY => (0..argument).try_for_each(|_| self.skip(depth + 1)),
             _ => {
                 let mut last: &[u8] = &[];
@@ -175,7 +175,7 @@ impl<'a> Items<'a> {
                     let start = self.rest;
                     self.skip(depth + 1)?;
                     let key = &start[..start.len() - self.rest.len()];
-                    // No item is empty, so the first key is beyond that.
+                    // No item is empty, so the first key is greater than the empty `last`.
                     if key <= last {
                         return Err(FormatError::NotCanonical { what: self.what });
                     }
@@ -187,7 +187,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// Walks over a truth value, null, or a number with a fraction, each in its shortest form.
+    /// Skips and checks a truth value, null, or a floating-point number, each in its shortest form.
     fn skip_simple(&mut self, short: u8) -> Result<(), FormatError> {
         let size = match short {
             20..=23 => 1,

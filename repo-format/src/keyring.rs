@@ -1,13 +1,13 @@
-//! The keyring: who holds keys, and each trust domain's secrets sealed to each holder.
+//! The keyring: the holders of keys, and each trust domain's secrets sealed to each holder.
 
 use serde_cbor::Value;
 use zeroize::Zeroizing;
 
 use crate::aead::{self, Cipher, NonceSpace};
-use crate::cbor::{Fields, Taker};
+use crate::cbor::{FieldReader, Fields};
 use crate::ids::{DomainId, HolderId, ObjectHash, RepositoryId, SessionId};
 use crate::keys::{self, DomainSecrets, Identity, KeyRef, Role};
-use crate::signed::{self, Envelope, SignedKind};
+use crate::signed::{self, SignedKind};
 use crate::{FORMAT_VERSION, FormatError, limits};
 
 const WHAT: &str = "keyring";
@@ -21,15 +21,15 @@ pub struct Holder {
     pub agreement: [u8; 32],
     /// Its Ed25519 public key.
     pub verifying: [u8; 32],
-    /// The holders whose history it continues, as an owner says: at most
+    /// The holders whose history this one continues, as an owner has decided: at most
     /// [`limits::CONTINUED_HOLDERS_MAX`].
     pub continues: Vec<HolderId>,
-    /// What counts of a holder that has written and whose role may not write any more. It gets no
-    /// secrets.
+    /// For a holder that has written and whose role may not write any more: the registers of it that
+    /// still count. Such a holder gets no secrets.
     pub kept: Vec<KeptRegister>,
 }
 
-/// A snapshot or a FENCE that counts, of a holder that may not write any more.
+/// A snapshot or a FENCE that still counts, of a holder that may not write any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeptRegister {
     /// The random part of its session id.
@@ -61,7 +61,7 @@ impl KeptRegister {
 }
 
 impl Holder {
-    /// The public side of an identity, which continues nobody's history.
+    /// The public side of an identity that continues no other holder's history.
     #[must_use]
     pub fn of(identity: &Identity) -> Self {
         Self {
@@ -102,7 +102,7 @@ pub struct Keyring {
     pub n: u32,
     /// The hash of the keyring before it.
     pub previous: Option<ObjectHash>,
-    /// Everyone who holds keys.
+    /// All holders of keys.
     pub holders: Vec<Holder>,
     repository: RepositoryId,
     domains: Vec<DomainEntry>,
@@ -121,9 +121,9 @@ impl Keyring {
         Self::seal(repository, owner, None, holders, &[secrets], || ephemeral.clone())
     }
 
-    /// A keyring of these holders, each with what its role may have of the domains' secrets: the
-    /// first one, or the one after `previous`, which is that one's number and hash. Each call of
-    /// `ephemeral` must give fresh random bytes. Returns the stored bytes.
+    /// A keyring of these holders. Each holder gets the secrets that its role may have. `previous` is the
+    /// number and hash of the keyring before it; the first keyring has none. Each call of `ephemeral` must
+    /// give fresh random bytes. Returns the stored bytes.
     pub fn seal(
         repository: RepositoryId,
         owner: &Identity,
@@ -152,7 +152,7 @@ impl Keyring {
             });
         }
         let ring = Self { n, previous: previous.map(|(_, hash)| hash), holders, repository, domains };
-        Ok(signed::seal_envelope(SignedKind::Keyring, repository, owner, &ring.payload()))
+        Ok(signed::seal_numbered(SignedKind::Keyring, repository, owner, n, ring.fields()))
     }
 
     /// Reads keyring `n` and checks that one of `owners` signed it for this repository and this number.
@@ -162,12 +162,7 @@ impl Keyring {
         n: u32,
         owners: &[[u8; 32]],
     ) -> Result<Self, FormatError> {
-        let envelope = Envelope::decode(bytes)?;
-        let payload = envelope.verify_by_owner(SignedKind::Keyring, repository, owners)?;
-        let mut fields = Taker::decode(WHAT, payload)?;
-        if fields.fixed(0)? != *repository.as_bytes() || fields.u32(1)? != n {
-            return Err(FormatError::NotAuthentic { what: WHAT });
-        }
+        let mut fields = signed::open_numbered(SignedKind::Keyring, bytes, repository, n, owners)?;
         let ring = Self {
             n,
             previous: fields.optional_fixed(2)?.map(ObjectHash::new),
@@ -179,29 +174,29 @@ impl Keyring {
         Ok(ring)
     }
 
-    /// The Ed25519 public key of a holder that may write, if there is such a one.
+    /// The Ed25519 public key of this holder, if it may write.
     #[must_use]
     pub fn writer(&self, id: HolderId) -> Option<&[u8; 32]> {
         let holder = self.holders.iter().find(|holder| holder.id() == id)?;
         holder.role.writes().then_some(&holder.verifying)
     }
 
-    /// The Ed25519 public key that a register's bytes with this hash have to be signed with, if one of
-    /// this session's writer may count.
+    /// The Ed25519 public key that must have signed the register of this session. `None` if no register
+    /// with this hash of its stored bytes can count.
     #[must_use]
     pub fn register_signer(&self, session: SessionId, hash: ObjectHash) -> Option<&[u8; 32]> {
         self.signer(session, |kept| kept.hash == hash)
     }
 
-    /// The Ed25519 public key that a session's `n`th index segment has to be signed with, if it may
-    /// count.
+    /// The Ed25519 public key that must have signed the session's index segment `n`. `None` if that
+    /// segment can't count.
     #[must_use]
     pub fn segment_signer(&self, session: SessionId, n: u32) -> Option<&[u8; 32]> {
         self.signer(session, |kept| n < kept.segments)
     }
 
-    /// The Ed25519 public key of a holder that may write, or could once: what decides nothing may be
-    /// of either.
+    /// The Ed25519 public key of a holder that may write or could write earlier. It is for objects that
+    /// decide nothing.
     #[must_use]
     pub fn writer_ever(&self, id: HolderId) -> Option<&[u8; 32]> {
         let holder = self.holders.iter().find(|holder| holder.id() == id)?;
@@ -214,7 +209,7 @@ impl Keyring {
         (holder.role.writes() || is_kept()).then_some(&holder.verifying)
     }
 
-    /// The domains' secrets that are sealed to this holder, newest version last.
+    /// The domains' secrets that are sealed to this holder; the newest version is last.
     pub fn secrets(&self, identity: &Identity) -> Result<Vec<DomainSecrets>, FormatError> {
         let me = identity.holder();
         let mut opened = Vec::new();
@@ -227,7 +222,7 @@ impl Keyring {
         Ok(opened)
     }
 
-    fn payload(&self) -> Vec<u8> {
+    fn fields(&self) -> Fields {
         let holders = self.holders.iter().map(|holder| {
             Fields::new()
                 .uint(0, holder.role.code().into())
@@ -253,16 +248,13 @@ impl Keyring {
                 .value()
         });
         Fields::new()
-            .bytes(0, self.repository.as_bytes())
-            .uint(1, self.n.into())
             .maybe(self.previous, |fields, hash| fields.bytes(2, hash.as_bytes()))
             .array(3, holders.collect())
             .array(4, domains.collect())
-            .encode()
     }
 }
 
-fn read_holder(mut fields: Taker<'_>) -> Result<Holder, FormatError> {
+fn read_holder(mut fields: FieldReader<'_>) -> Result<Holder, FormatError> {
     let role = Role::from_code(fields.uint(0)?).ok_or_else(|| fields.malformed("a role is unknown"))?;
     let continues = fields.optional(CONTINUES).as_ref().and_then(read_continued).unwrap_or_default();
     let kept = fields.ignorable_bytes(KEPT).and_then(read_kept).unwrap_or_default();
@@ -271,7 +263,7 @@ fn read_holder(mut fields: Taker<'_>) -> Result<Holder, FormatError> {
     Ok(holder)
 }
 
-/// The ignorable field of a holder with the ids of those that it continues.
+/// The ignorable field of a holder that has the ids of the holders that it continues.
 const CONTINUES: i128 = -1;
 
 fn ids_value(ids: &[HolderId]) -> Option<Value> {
@@ -279,7 +271,7 @@ fn ids_value(ids: &[HolderId]) -> Option<Value> {
     (!ids.is_empty()).then(|| Value::Array(items()))
 }
 
-/// The ignorable field of a holder with what counts of it though it may not write any more.
+/// The ignorable field of a holder that may not write any more: its registers that still count.
 const KEPT: i128 = -2;
 
 fn kept_bytes(kept: &[KeptRegister]) -> Option<Vec<u8>> {
@@ -289,7 +281,7 @@ fn kept_bytes(kept: &[KeptRegister]) -> Option<Vec<u8>> {
     (!items.is_empty()).then(|| items.concat())
 }
 
-/// The registers in a byte string; one of another shape has none.
+/// The registers in a byte string. A byte string of another form has none.
 fn read_kept(bytes: &[u8]) -> Option<Vec<KeptRegister>> {
     if !bytes.len().is_multiple_of(KeptRegister::SIZE) {
         return None;
@@ -299,7 +291,7 @@ fn read_kept(bytes: &[u8]) -> Option<Vec<KeptRegister>> {
     items.into_iter().map(KeptRegister::from_bytes).collect::<Option<_>>().filter(|_| ascends)
 }
 
-/// The ids in a value; a value of another shape has none.
+/// The ids in a value. A value of another form has none.
 fn read_continued(value: &Value) -> Option<Vec<HolderId>> {
     let Value::Array(items) = value else { return None };
     if items.len() > limits::CONTINUED_HOLDERS_MAX {
@@ -312,7 +304,7 @@ fn read_continued(value: &Value) -> Option<Vec<HolderId>> {
     items.iter().map(read).collect()
 }
 
-fn read_domain(mut fields: Taker<'_>) -> Result<DomainEntry, FormatError> {
+fn read_domain(mut fields: FieldReader<'_>) -> Result<DomainEntry, FormatError> {
     let key = KeyRef { domain: DomainId::new(fields.fixed(0)?), version: fields.u32(1)? };
     let sealing_public = fields.fixed(2)?;
     let boxes = fields.maps(3, |mut fields| {
@@ -328,7 +320,7 @@ fn read_domain(mut fields: Taker<'_>) -> Result<DomainEntry, FormatError> {
     Ok(DomainEntry { key, sealing_public, boxes })
 }
 
-/// Seals what `holder`'s role may have of `secrets`.
+/// Seals to `holder` those of `secrets` that its role may have.
 fn seal_box(
     repository: RepositoryId,
     holder: &Holder,
@@ -370,7 +362,7 @@ fn open_box(
     );
     let mut buffer = Zeroizing::new(sealed.sealed.clone());
     let plain = cipher.open(NonceSpace::Record, 0, &[], &mut buffer, WHAT)?;
-    let mut fields = Taker::decode(WHAT, plain)?;
+    let mut fields = FieldReader::decode(WHAT, plain)?;
     let secrets = DomainSecrets {
         key: domain.key,
         id_key: fields.fixed(0)?,
@@ -382,7 +374,10 @@ fn open_box(
     };
     fields.finish()?;
     if secrets.sealing_secret.is_some_and(|secret| keys::public_of(&secret) != domain.sealing_public) {
-        return Err(FormatError::Malformed { what: WHAT, why: "a sealing key pair doesn't fit together" });
+        return Err(FormatError::Malformed {
+            what: WHAT,
+            why: "a secret sealing key isn't that of the public key",
+        });
     }
     Ok(secrets)
 }

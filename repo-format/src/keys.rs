@@ -1,4 +1,4 @@
-//! Who holds which secrets, and what is derived from them (SPEC, "Keys and sealing").
+//! The secrets of holders and trust domains, and what is derived from them (SPEC, "Keys and sealing").
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -8,15 +8,24 @@ use crate::FormatError;
 use crate::aead::{self, Cipher, Key};
 use crate::ids::{ChunkId, DomainId, HolderId, RepositoryId, SessionId};
 
-/// The one cipher suite so far: X25519, BLAKE3, ChaCha20-Poly1305, Ed25519.
+/// The only cipher suite: X25519, BLAKE3, ChaCha20-Poly1305, Ed25519.
 pub const SUITE: u8 = 1;
+
+/// Refuses any other cipher suite.
+pub(crate) fn require_known_suite(suite: u8) -> Result<(), FormatError> {
+    if suite == SUITE {
+        Ok(())
+    } else {
+        Err(FormatError::UnknownVersion { what: "cipher suite", found: suite.into(), newest: SUITE.into() })
+    }
+}
 
 /// What a holder of keys may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Everything.
     Owner,
-    /// Back up, but not read data back.
+    /// Back up, but not read backed-up data.
     Writer,
     /// Restore and check, but not write.
     Reader,
@@ -44,7 +53,7 @@ impl Role {
         }
     }
 
-    /// Whether this role may open what is sealed to the domain.
+    /// Whether this role may open packs, which are sealed to the domain.
     #[must_use]
     pub const fn reads_data(self) -> bool {
         matches!(self, Self::Owner | Self::Reader)
@@ -69,7 +78,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A first owner, from 64 fresh random bytes. It pins itself as the only owner.
+    /// The first owner, from 64 fresh random bytes. It trusts itself as the only owner.
     #[must_use]
     pub fn first_owner(random: &Zeroizing<[u8; 64]>) -> Self {
         let mut identity = Self::new(Role::Owner, random, Vec::new());
@@ -77,7 +86,7 @@ impl Identity {
         identity
     }
 
-    /// A further holder, from 64 fresh random bytes, who believes these owners and no others.
+    /// Another holder, from 64 fresh random bytes. It trusts these owners and no others.
     #[must_use]
     pub fn new(role: Role, random: &Zeroizing<[u8; 64]>, owners: Vec<[u8; 32]>) -> Self {
         let mut identity = Self { role, agreement: [0; 32], signing: [0; 32], owners };
@@ -92,7 +101,7 @@ impl Identity {
         self.role
     }
 
-    /// This holder's name, from its Ed25519 public key.
+    /// This holder's id, from its Ed25519 public key.
     #[must_use]
     pub fn holder(&self) -> HolderId {
         holder_of(&self.verifying_key())
@@ -110,7 +119,7 @@ impl Identity {
         PublicKey::from(&StaticSecret::from(self.agreement)).to_bytes()
     }
 
-    /// The owners' Ed25519 public keys that this holder was given with its slot.
+    /// The Ed25519 public keys of the owners that this holder trusts. They are stored in its key slot.
     #[must_use]
     pub fn owners(&self) -> &[[u8; 32]] {
         &self.owners
@@ -125,7 +134,7 @@ impl Identity {
     }
 }
 
-/// A holder's name: the first bytes of a hash of its Ed25519 public key.
+/// A holder's id: the first bytes of a hash of its Ed25519 public key.
 #[must_use]
 pub fn holder_of(verifying_key: &[u8; 32]) -> HolderId {
     let mut id = [0; HolderId::SIZE];
@@ -134,13 +143,13 @@ pub fn holder_of(verifying_key: &[u8; 32]) -> HolderId {
     HolderId::new(id)
 }
 
-/// Whether `signature` is `verifying_key`'s over `message`.
+/// Whether `signature` is a valid signature of `message` by `verifying_key`.
 pub(crate) fn signature_fits(verifying_key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     VerifyingKey::from_bytes(verifying_key)
         .is_ok_and(|key| key.verify_strict(message, &signature.into()).is_ok())
 }
 
-/// X25519; a shared secret of zero (a public key of small order) is refused.
+/// X25519. It refuses a shared secret of zero, which a public key of small order leads to.
 pub(crate) fn agree(secret: &[u8; 32], public: &[u8; 32], what: &'static str) -> Result<Key, FormatError> {
     let shared = StaticSecret::from(*secret).diffie_hellman(&PublicKey::from(*public));
     if !shared.was_contributory() {
@@ -154,7 +163,7 @@ pub(crate) fn public_of(secret: &[u8; 32]) -> [u8; 32] {
     PublicKey::from(&StaticSecret::from(*secret)).to_bytes()
 }
 
-/// Names one generation of a trust domain's secrets.
+/// Identifies one version of a trust domain's secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyRef {
     /// The trust domain.
@@ -163,7 +172,7 @@ pub struct KeyRef {
     pub version: u32,
 }
 
-/// What a chunk is: both kinds have ids of their own, and packs of their own.
+/// The kind of a chunk. The two kinds have separate ids and separate packs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChunkKind {
     /// Bytes of files and streams.
@@ -193,7 +202,7 @@ impl ChunkKind {
     }
 }
 
-/// The secrets of one trust domain in one version, as far as a role has them.
+/// Those secrets of one trust domain in one version that a role has.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct DomainSecrets {
     #[zeroize(skip)]
@@ -233,13 +242,13 @@ impl DomainSecrets {
         }
     }
 
-    /// Which generation this is.
+    /// The domain and version of these secrets.
     #[must_use]
     pub fn key(&self) -> KeyRef {
         self.key
     }
 
-    /// Whether packs can be opened with these secrets.
+    /// Whether these secrets open packs.
     #[must_use]
     pub fn can_open(&self) -> bool {
         self.sealing_secret.is_some()
@@ -254,7 +263,8 @@ impl DomainSecrets {
         }
     }
 
-    /// What proves the entries of a local index. It isn't stored, and no object depends on it.
+    /// The key that authenticates the entries of a local index. It isn't stored, and no object depends on
+    /// it.
     #[must_use]
     pub fn local_index_key(&self) -> Zeroizing<[u8; 32]> {
         aead::derive("keepfast v1 local index", &[&self.id_key])

@@ -1,8 +1,10 @@
-//! The repository format: bytes to values and back, as `SPEC.md` says it.
+//! The repository format: bytes to values and back, as `SPEC.md` defines it.
 //!
-//! This crate does no I/O and knows no clock, thread, environment or source of
-//! randomness: nonces, salts and fresh keys are arguments. It is enough by itself
-//! to write a reader of repositories in another program.
+//! This crate does no I/O and uses no clock, thread, environment or source of
+//! randomness: nonces, salts and fresh keys are arguments. Another program needs no other
+//! crate of this project to read repositories.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 pub mod catalogue;
 pub mod chunker;
@@ -19,6 +21,7 @@ pub mod limits;
 pub mod links;
 pub mod names;
 pub mod node;
+pub mod numbers;
 pub mod pack;
 pub mod segment;
 pub mod session;
@@ -32,6 +35,8 @@ pub mod tree;
 mod aead;
 mod cbor;
 mod item;
+mod metadata;
+mod records;
 mod sealing;
 mod wire;
 

@@ -1,8 +1,8 @@
-//! SPEC's table of limits. A decoder refuses what exceeds them before it allocates.
+//! SPEC's table of limits. A decoder refuses a value over its limit before it allocates memory for it.
 
-/// Smallest average chunk size that `init` takes, in bytes.
+/// Smallest average chunk size of a repository, in bytes.
 pub const CHUNK_AVG_BYTES_MIN: u32 = 1 << 10;
-/// Largest average chunk size that `init` takes, in bytes.
+/// Largest average chunk size of a repository, in bytes.
 pub const CHUNK_AVG_BYTES_MAX: u32 = 4 << 20;
 /// Largest chunk of any kind, in bytes of plaintext.
 pub const CHUNK_BYTES_MAX: u32 = 16 << 20;
@@ -14,17 +14,17 @@ pub const CHUNKS_PER_FRAME: u32 = 1 << 16;
 pub const FRAMES_PER_PACK: u32 = 1 << 16;
 /// Most chunks in one pack.
 pub const CHUNKS_PER_PACK: u32 = 1 << 20;
-/// Smallest pack size that `init` takes, in bytes.
+/// Smallest pack size of a repository, in bytes.
 pub const PACK_BYTES_MIN: u32 = 4 << 20;
-/// Largest pack size that `init` takes, in bytes.
+/// Largest pack size of a repository, in bytes.
 pub const PACK_BYTES_MAX: u32 = 128 << 20;
-/// Largest stored pack: the largest pack size and one frame that didn't fit.
+/// Largest stored pack, in bytes: the largest pack size, and room for the frame that exceeds it.
 pub const PACK_STORED_BYTES_MAX: u64 = (PACK_BYTES_MAX as u64) + 2 * (FRAME_PLAIN_BYTES_MAX as u64);
 /// Most packs in one index segment.
 pub const PACKS_PER_SEGMENT: u32 = 1 << 12;
 /// Largest index segment, in bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-/// Largest sealed section of an index segment, in bytes: the table of the fullest pack has 37 MiB.
+/// Largest sealed section of an index segment, in bytes. The largest table of a pack has 37 MiB.
 pub const SECTION_BYTES_MAX: u32 = 64 << 20;
 /// Largest key slot, in bytes.
 pub const SLOT_BYTES_MAX: u64 = 64 << 10;
@@ -36,7 +36,7 @@ pub const SNAPSHOT_BYTES_MAX: u64 = 64 << 20;
 pub const FIELDS_PER_MAP: u64 = 1 << 10;
 /// Most items of one array in a small object: paths, labels, names of users, holders.
 pub const ITEMS_PER_ARRAY: u64 = 1 << 20;
-/// Most maps and arrays inside of one another in a small object.
+/// Deepest nesting of maps and arrays in a small object.
 pub const CBOR_DEPTH: u32 = 127;
 /// Most entries in one page of a directory.
 pub const ENTRIES_PER_PAGE: usize = 4096;
@@ -46,7 +46,7 @@ pub const PAGE_BYTES: usize = 1 << 20;
 pub const PAGE_CUT_BITS: u32 = 9;
 /// A bundle ends after a name whose hash has this many low zero bits: 8 files on average.
 pub const BUNDLE_CUT_BITS: u32 = 3;
-/// Largest file that writers put into a bundle, in bytes; smaller where the smallest chunk is.
+/// Largest file that writers put into a bundle, in bytes. If the smallest chunk is smaller, it is the limit.
 pub const BUNDLED_FILE_BYTES: u32 = 4 << 10;
 /// Files of the largest size that writers put into one bundle.
 pub const BUNDLED_FILES: u32 = 16;
@@ -68,7 +68,7 @@ pub const EXTENTS_BLOB_BYTES_MAX: u64 = (16 << 24) + (1 << 20);
 pub const EXTENTS_PER_FILE: usize = 1 << 24;
 /// Most bytes of the chunks of a snapshot's blob of hard-link groups.
 pub const LINKS_BLOB_BYTES_MAX: u64 = 1 << 30;
-/// Most bytes of hard-link groups that a writer stores; the rest is for the CBOR around their pieces.
+/// Most bytes of hard-link groups that a writer stores. The rest is for the CBOR around their pieces.
 pub const LINKS_BYTES_MAX: u64 = LINKS_BLOB_BYTES_MAX - (1 << 20);
 /// Longest name of a directory entry, in bytes.
 pub const NAME_BYTES_MAX: usize = 4096;

@@ -1,6 +1,6 @@
 //! Names of stored objects (SPEC, "Names of objects").
 
-use crate::ids::{PackId, SessionId, SlotId};
+use crate::ids::{PackId, SessionId, SlotId, decode_hex};
 
 /// Prefix of configs.
 pub const CONFIG: &str = "config/";
@@ -8,7 +8,7 @@ pub const CONFIG: &str = "config/";
 pub const KEYS: &str = "keys/";
 /// Prefix of keyrings.
 pub const KEYRING: &str = "keyring/";
-/// What both of these begin with: they can be listed together.
+/// The common beginning of the names of key slots and keyrings, to list both at once.
 pub const KEY_OBJECTS: &str = "key";
 /// Prefix of packs.
 pub const PACKS: &str = "packs/";
@@ -20,7 +20,6 @@ pub const SESSIONS: &str = "sessions/";
 pub const SNAPSHOTS: &str = "snapshots/";
 /// Prefix of garbage collection's epochs.
 pub const EPOCHS: &str = "epochs/";
-
 /// Prefix of sessions' answers to epochs.
 pub const ACKS: &str = "acks/";
 /// Prefix of decisions about snapshots.
@@ -31,9 +30,9 @@ pub const CATALOGUE: &str = "catalogue/";
 /// The two objects of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EpochPart {
-    /// What it would remove.
+    /// What the epoch would remove.
     Condemned,
-    /// What it removes.
+    /// What the epoch removes: its verdict.
     Done,
 }
 
@@ -58,7 +57,8 @@ pub fn ack(epoch: u32, session: SessionId) -> String {
     format!("{ACKS}{epoch:08x}/{session}")
 }
 
-/// `acks/<epoch>/<session id>.<tail>`: where a session's ack is when its own name was taken.
+/// `acks/<epoch>/<session id>.<tail>`: the name of a session's ack when another object had taken its first
+/// name.
 #[must_use]
 pub fn ack_beside(epoch: u32, session: SessionId, tail: u64) -> String {
     format!("{ACKS}{epoch:08x}/{session}.{tail:016x}")
@@ -125,7 +125,7 @@ pub fn snapshot(session: SessionId) -> String {
     format!("{SNAPSHOTS}{session}")
 }
 
-/// Reads the number at the end of a config's or keyring's name.
+/// Reads the number at the end of the name of a config, a keyring or an object of the catalogue.
 #[must_use]
 pub fn parse_numbered(prefix: &str, name: &str) -> Option<u32> {
     parse_u32(name.strip_prefix(prefix)?)
@@ -137,7 +137,7 @@ pub fn parse_slot(name: &str) -> Option<SlotId> {
     SlotId::from_hex(name.strip_prefix(KEYS)?)
 }
 
-/// Reads a pack's name; the two-digit folder must fit the id.
+/// Reads a pack's name. The two-digit folder must match the id.
 #[must_use]
 pub fn parse_pack(name: &str) -> Option<(PackId, SessionId)> {
     let (folder, rest) = name.strip_prefix(PACKS)?.split_once('/')?;
@@ -155,7 +155,7 @@ pub fn parse_segment(name: &str) -> Option<(SessionId, u32)> {
     Some((SessionId::from_name(session)?, parse_u32(n)?))
 }
 
-/// Reads the name of a session object or snapshot, whichever the prefix says.
+/// Reads the name of a session object or of a snapshot, according to the prefix.
 #[must_use]
 pub fn parse_session(prefix: &str, name: &str) -> Option<SessionId> {
     SessionId::from_name(name.strip_prefix(prefix)?)
@@ -170,19 +170,19 @@ pub fn parse_epoch(name: &str) -> Option<(u32, EpochPart)> {
         "done" => EpochPart::Done,
         _ => return None,
     };
-    // 0 is the time before the first epoch, and no epoch.
+    // 0 means the time before the first epoch. It isn't an epoch.
     let n = parse_u32(n).filter(|n| *n > 0)?;
     Some((n, part))
 }
 
-/// What an ack's name says.
+/// The parts of an ack's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AckName {
     /// The epoch that it answers. Epochs are counted from 1.
     pub epoch: u32,
     /// The session that answers.
     pub session: SessionId,
-    /// What stands behind the session, if the session's own name was taken.
+    /// The number after the session id, if another object had taken the name without it.
     pub tail: Option<u64>,
 }
 
@@ -197,7 +197,7 @@ impl AckName {
     }
 }
 
-/// Reads an ack's name, of either form.
+/// Reads an ack's name in either form.
 #[must_use]
 pub fn parse_ack(name: &str) -> Option<AckName> {
     let (epoch, rest) = name.strip_prefix(ACKS)?.split_once('/')?;
@@ -217,7 +217,7 @@ pub fn parse_state(name: &str) -> Option<(SessionId, u32)> {
     Some((SessionId::from_name(snapshot)?, parse_u32(n)?))
 }
 
-/// What an object is, as its name says.
+/// What an object is, according to its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectName {
     /// The config of this number.
@@ -245,7 +245,7 @@ pub enum ObjectName {
 }
 
 impl ObjectName {
-    /// Reads a name; `None` if it isn't one of the format's to the letter.
+    /// Reads a name. `None` if it isn't exactly a name of the format.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let folder = name.split_inclusive('/').next()?;
@@ -267,15 +267,11 @@ impl ObjectName {
 }
 
 fn parse_u32(text: &str) -> Option<u32> {
-    (text.len() == 8 && is_lower_hex(text)).then(|| u32::from_str_radix(text, 16).ok())?
+    decode_hex(text).map(u32::from_be_bytes)
 }
 
 fn parse_u64(text: &str) -> Option<u64> {
-    (text.len() == 16 && is_lower_hex(text)).then(|| u64::from_str_radix(text, 16).ok())?
-}
-
-fn is_lower_hex(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    decode_hex(text).map(u64::from_be_bytes)
 }
 
 #[cfg(test)]
@@ -300,20 +296,20 @@ mod tests {
         assert_eq!(parse_epoch("epochs/7/done"), None);
         assert_eq!(parse_ack(&ack(0xff, sid)), Some(AckName { epoch: 0xff, session: sid, tail: None }));
         assert_eq!(parse_ack(&ack(1, sid).replace("/0", "/+")), None);
-        let beside = ack_beside(2, sid, 0xa);
-        let read = parse_ack(&beside).expect("it is an ack's");
-        assert_eq!((read.tail, read.name()), (Some(0xa), beside.clone()));
-        for near_miss in [&beside[..beside.len() - 1], &format!("{beside}0"), &beside.to_uppercase()] {
+        let tailed = ack_beside(2, sid, 0xa);
+        let read = parse_ack(&tailed).expect("it is the name of an ack");
+        assert_eq!((read.tail, read.name()), (Some(0xa), tailed.clone()));
+        for near_miss in [&tailed[..tailed.len() - 1], &format!("{tailed}0"), &tailed.to_uppercase()] {
             assert_eq!(parse_ack(near_miss), None, "{near_miss}");
         }
-        assert_eq!(parse_ack(&beside.replace('.', "-")), None);
+        assert_eq!(parse_ack(&tailed.replace('.', "-")), None);
         assert_eq!(parse_ack(&format!("{}.", ack(2, sid))), None);
         assert_eq!(parse_state(&state(sid, 3)), Some((sid, 3)));
         assert_eq!(parse_state(&state(sid, 3).replace('-', "/")), None);
     }
 
     #[test]
-    fn a_name_is_of_one_kind_or_of_none() {
+    fn a_name_has_one_kind_or_none() {
         let sid = SessionId { writer: HolderId::new([1; 8]), random: [2; 16] };
         let id = PackId::new([0xfe; 32]);
         assert_eq!(ObjectName::parse("config/0000000a"), Some(ObjectName::Config(10)));

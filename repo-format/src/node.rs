@@ -1,10 +1,13 @@
-//! Nodes: what is kept of one directory entry.
+//! Nodes: what the repository stores of one directory entry.
 
 use minicbor::Decoder;
 use minicbor::data::Type;
 
-use crate::content::{Content, Memory, Written, append_with, decoded, read_array, read_id};
+use crate::content::Content;
 use crate::ids::ChunkId;
+use crate::metadata::{Memory, Written, append_with, decoded, read_array, read_id};
+use crate::numbers::u64_of;
+use crate::wire::Reader;
 use crate::{FormatError, limits};
 
 const WHAT: &str = "node";
@@ -29,25 +32,25 @@ impl Timestamp {
 /// An extended attribute: name and value.
 pub type Xattr = (Vec<u8>, Vec<u8>);
 
-/// Where the bytes of a file's content lie in the file.
+/// Where in a file the bytes of its content are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extents {
     /// No holes: one extent from start to end.
     Dense,
-    /// The content is a bundle: one chunk with the bytes of several files, none of which has holes.
+    /// The content is a bundle: one chunk with the bytes of several files without holes.
     Bundled {
-        /// Where in the chunk the file begins; it has as many bytes as its size.
+        /// The offset of the file's bytes in the chunk. Their number is the file's size.
         from: u32,
     },
     /// The data extents of a sparse file as (offset, length), ascending, at most
-    /// [`limits::INLINE_EXTENTS`]: the content is their bytes alone.
+    /// [`limits::INLINE_EXTENTS`]. The content is their bytes alone.
     Inline(Vec<(u64, u64)>),
-    /// Extents as a blob of such pairs.
+    /// Such extents as a blob.
     Blob(Content),
 }
 
 impl Extents {
-    /// Bytes of the content before the file's own: those of others, where the content is a bundle.
+    /// The offset of the file's bytes in its content: not 0 if other files precede it in a bundle.
     #[must_use]
     pub const fn content_start(&self) -> u32 {
         match self {
@@ -56,8 +59,8 @@ impl Extents {
         }
     }
 
-    /// Whether a file of this size may have these extents for this content: a bundle is one chunk,
-    /// and longer than the file.
+    /// Whether a file of this size and content may have these extents: a bundle must be one chunk that is
+    /// longer than the file.
     fn fits(&self, size: u64, content: &Content) -> bool {
         let Self::Bundled { from } = self else { return true };
         match content {
@@ -70,7 +73,7 @@ impl Extents {
     }
 }
 
-/// What an entry is, with what only that kind has.
+/// The kind of an entry, with the fields that only this kind has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeKind {
     /// A regular file.
@@ -79,10 +82,10 @@ pub enum NodeKind {
         size: u64,
         /// Its bytes.
         content: Content,
-        /// Where they lie.
+        /// Where in the file they are.
         extents: Extents,
     },
-    /// A directory, by its tree.
+    /// A directory.
     Directory {
         /// Its page, or its page index.
         tree: ChunkId,
@@ -112,7 +115,7 @@ pub enum NodeKind {
     },
 }
 
-/// One directory entry: what can be restored of it.
+/// One directory entry: everything that can be restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Its name, as raw bytes.
@@ -127,13 +130,13 @@ pub struct Node {
     pub mtime: Timestamp,
     /// Extended attributes, sorted by name.
     pub xattrs: Vec<Xattr>,
-    /// What it is.
+    /// Its kind.
     pub kind: NodeKind,
-    /// Ignorable fields that this program doesn't know, encoded; kept as they are.
+    /// Encoded ignorable fields that this program doesn't know. They are kept unchanged.
     pub unknown: Option<Box<Unknown>>,
 }
 
-/// Fields with negative keys, encoded in the order of their keys: -1, -2 and so on.
+/// Encoded fields with negative keys, in the order -1, -2 and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     count: u64,
@@ -201,10 +204,10 @@ impl Node {
                     content.write(out.i8(key::CONTENT)?)?;
                 }
                 match extents {
-                    // Behind the attributes: fields ascend by their keys.
+                    // A bundle's field has the highest key, so it follows the attributes below.
                     Extents::Dense | Extents::Bundled { .. } => {}
                     Extents::Inline(list) => {
-                        out.i8(key::EXTENTS)?.array(2 * list.len() as u64)?;
+                        out.i8(key::EXTENTS)?.array(2 * u64_of(list.len()))?;
                         for (offset, length) in list {
                             out.u64(*offset)?.u64(*length)?;
                         }
@@ -224,7 +227,7 @@ impl Node {
             NodeKind::Fifo | NodeKind::Socket => {}
         }
         if !self.xattrs.is_empty() {
-            out.i8(key::XATTRS)?.array(2 * self.xattrs.len() as u64)?;
+            out.i8(key::XATTRS)?.array(2 * u64_of(self.xattrs.len()))?;
             for (name, value) in &self.xattrs {
                 out.bytes(name)?.bytes(value)?;
             }
@@ -255,7 +258,7 @@ impl Node {
     }
 }
 
-/// Fields of a node before it is known whether they fit together.
+/// Fields of a node before the check that they fit together.
 #[derive(Default)]
 struct RawFields {
     name: Option<Vec<u8>>,
@@ -305,8 +308,8 @@ impl RawFields {
         Ok(())
     }
 
-    /// Keeps a field's one encoding, not the bytes that were read: so the comparison of the
-    /// whole object with its encoding holds for fields that nobody knows, too.
+    /// Keeps a field's canonical encoding, not the bytes that were read. So the comparison of the whole
+    /// object with its encoding also checks the fields that this program doesn't know.
     fn keep_unknown(&mut self, key: i64, input: &mut Decoder<'_>) -> Result<(), FormatError> {
         if self.unknown_key.is_some_and(|last| key >= last) {
             return Err(FormatError::NotCanonical { what: WHAT });
@@ -376,21 +379,21 @@ fn malformed(why: &'static str) -> FormatError {
     FormatError::Malformed { what: WHAT, why }
 }
 
-/// A name that can be created in a directory and nowhere else.
+/// Reads a name that a file in a directory can have. It can't refer to a place outside of the directory.
 fn read_name(input: &mut Decoder<'_>) -> Result<Vec<u8>, FormatError> {
     let name = decoded(input.bytes(), WHAT)?;
     if name.len() > limits::NAME_BYTES_MAX {
         return Err(FormatError::OverLimit { what: WHAT, field: "name length" });
     }
     let unusable = matches!(name, b"" | b"." | b"..") || name.iter().any(|byte| matches!(byte, b'/' | 0));
-    if unusable { Err(malformed("its name can't be a file's name")) } else { Ok(name.to_vec()) }
+    if unusable { Err(malformed("its name can't be that of a file")) } else { Ok(name.to_vec()) }
 }
 
-/// A target that a symbolic link can have.
+/// Reads a target that a symbolic link can have.
 fn read_target(input: &mut Decoder<'_>) -> Result<Vec<u8>, FormatError> {
     let target = decoded(input.bytes(), WHAT)?;
     let unusable = target.is_empty() || target.contains(&0);
-    if unusable { Err(malformed("its target can't be a link's")) } else { Ok(target.to_vec()) }
+    if unusable { Err(malformed("its target can't be that of a link")) } else { Ok(target.to_vec()) }
 }
 
 fn read_extents(input: &mut Decoder<'_>) -> Result<Vec<(u64, u64)>, FormatError> {
@@ -408,13 +411,13 @@ fn read_extents(input: &mut Decoder<'_>) -> Result<Vec<(u64, u64)>, FormatError>
     Ok(extents)
 }
 
-/// The end of an extent that comes after one that ends at `end`. Those of one file may touch, as
-/// they do where it was written to while it was looked at.
+/// The end of an extent that follows one that ends at `end`. Extents of one file may touch: a file that is
+/// written to while its extents are listed can have such.
 fn end_of_next(end: u64, (offset, length): (u64, u64)) -> Result<u64, &'static str> {
     match offset.checked_add(length) {
         _ if length == 0 => Err("an extent is empty"),
         Some(next) if offset >= end => Ok(next),
-        _ => Err("its extents aren't ascending"),
+        _ => Err("its extents don't ascend"),
     }
 }
 
@@ -435,7 +438,7 @@ fn read_xattrs(input: &mut Decoder<'_>) -> Result<Vec<Xattr>, FormatError> {
     if count % 2 == 0 { Ok(xattrs) } else { Err(malformed("its extended attributes aren't pairs")) }
 }
 
-/// Copies the value of an unknown field: a number, text or byte string; nothing nested.
+/// Copies the value of an unknown field: a number, a text or a byte string, nothing nested.
 fn copy_flat(input: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), FormatError> {
     match decoded(input.datatype(), WHAT)? {
         Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::I8 | Type::I16 | Type::I32 | Type::I64 => {
@@ -450,12 +453,12 @@ fn copy_flat(input: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), FormatErr
             let text = decoded(input.str(), WHAT)?;
             append_with(out, |out| out.str(text).map(drop));
         }
-        _ => return Err(malformed("an unknown field has a value that isn't flat")),
+        _ => return Err(malformed("an unknown field has a value that isn't a number, text or byte string")),
     }
     Ok(())
 }
 
-/// Writes a long list of extents as a blob's bytes: pairs of little-endian numbers.
+/// Encodes a long list of extents as a blob's bytes: pairs of little-endian numbers.
 #[must_use]
 pub fn extents_to_bytes(extents: &[(u64, u64)]) -> Vec<u8> {
     extents
@@ -465,10 +468,10 @@ pub fn extents_to_bytes(extents: &[(u64, u64)]) -> Vec<u8> {
         .collect()
 }
 
-/// Reads a blob's bytes back as extents.
+/// Reads a blob's bytes as extents.
 pub fn extents_from_bytes(bytes: &[u8]) -> Result<Vec<(u64, u64)>, FormatError> {
     let what = "extents";
-    let mut input = crate::wire::Reader::new(what, bytes);
+    let mut input = Reader::new(what, bytes);
     let mut extents = Vec::with_capacity(bytes.len() / 16);
     let mut end = 0;
     while input.left() > 0 {

@@ -1,4 +1,4 @@
-//! A pack's header and key: what its frames and its directory are sealed with.
+//! A pack's header, and the key that seals its frames and its directory.
 
 use zeroize::Zeroizing;
 
@@ -13,12 +13,12 @@ const MAGIC: &[u8; 8] = b"KEEPPACK";
 /// Length of a pack's header.
 pub const HEADER_BYTES: usize = 112;
 
-/// The readable front of a pack.
+/// The public beginning of a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackHeader {
     /// Data or metadata.
     pub kind: ChunkKind,
-    /// The keys that it is sealed with.
+    /// The version of the domain's secrets that it is sealed with.
     pub key: KeyRef,
     /// The repository that it belongs to.
     pub repository: RepositoryId,
@@ -40,13 +40,7 @@ impl PackHeader {
                 newest: FORMAT_VERSION.into(),
             });
         }
-        if suite != SUITE {
-            return Err(FormatError::UnknownVersion {
-                what: "cipher suite",
-                found: suite.into(),
-                newest: SUITE.into(),
-            });
-        }
+        keys::require_known_suite(suite)?;
         let kind = ChunkKind::from_code(kind)
             .ok_or(FormatError::Malformed { what: WHAT, why: "its kind is unknown" })?;
         input.expect(&[0], "a reserved byte isn't zero")?;
@@ -76,7 +70,7 @@ impl PackHeader {
     }
 }
 
-/// A pack's key at work: seals and opens its frames and its directory.
+/// Seals and opens the frames and the directory of one pack.
 pub struct PackCipher {
     cipher: Cipher,
     header: [u8; HEADER_BYTES],
@@ -103,7 +97,7 @@ impl PackCipher {
         Ok(Self { cipher: Cipher::new(&key), header: header.encode() })
     }
 
-    /// The cipher of a stored pack, from its header and the secrets that it names.
+    /// The cipher of a stored pack, from its header and the secrets that the header names.
     pub fn open_pack(
         header: &PackHeader,
         repository: RepositoryId,
@@ -161,7 +155,7 @@ impl PackCipher {
         self.cipher.open_into(space, number.into(), &self.associated(number, more), sealed, plain, what)
     }
 
-    /// Binds each message to the pack's header and to its number in the pack.
+    /// The associated data, which binds a message to the pack's header and to its number in the pack.
     fn associated(&self, number: u32, more: &[u8]) -> Vec<u8> {
         let mut data = Vec::with_capacity(HEADER_BYTES + 4 + more.len());
         data.extend_from_slice(&self.header);

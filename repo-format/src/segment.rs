@@ -1,14 +1,15 @@
-//! Index segments: the tables of many packs in one object, readable by range.
+//! Index segments: the tables of many packs in one object, which can be read in parts.
 //!
-//! A public head, signed by the writer, names the packs and the hash of every section;
-//! behind it come the hooks (a sample of chunk ids), then one table per pack, each
-//! sealed under the index key.
+//! A public head, which the writer signs, names the packs and the hash of every section. The sections
+//! follow: first the hooks (a sample of chunk ids), then one table per pack. Each section is sealed under
+//! the index key.
 
 use crate::FormatError;
 use crate::aead::{Cipher, NonceSpace, TAG_BYTES};
 use crate::ids::{ChunkId, DomainId, HolderId, PackId, RepositoryId, SessionId};
-use crate::keys::{ChunkKind, DomainSecrets, Identity, KeyRef, SUITE};
+use crate::keys::{self, ChunkKind, DomainSecrets, Identity, KeyRef, SUITE};
 use crate::limits;
+use crate::numbers::{u32_of, u64_of, usize_of};
 use crate::pack::PackTable;
 use crate::signed::{self, Envelope, SignedKind};
 use crate::wire::Reader;
@@ -17,7 +18,7 @@ const WHAT: &str = "index segment";
 const MAGIC: &[u8; 8] = b"KEEPINDX";
 /// Ids with this many low zero bits are hooks: one in 64.
 const HOOK_BITS: u8 = 6;
-/// Length of the front that says how long the signed head is.
+/// Length of the beginning of a segment, which has the length of the signed head.
 pub const FRONT_BYTES: usize = 12;
 
 /// One pack, as a segment's head lists it.
@@ -29,7 +30,7 @@ pub struct SegmentPack {
     pub kind: ChunkKind,
     /// Its stored size, in bytes.
     pub stored_bytes: u64,
-    /// How many chunks it holds.
+    /// The number of its chunks.
     pub chunks: u32,
     section: Section,
 }
@@ -40,7 +41,7 @@ struct Section {
     hash: [u8; 32],
 }
 
-/// A pack on its way into a segment.
+/// A pack that is to be put into a segment.
 #[derive(Debug, Clone)]
 pub struct PackRecord {
     /// The pack.
@@ -49,18 +50,18 @@ pub struct PackRecord {
     pub kind: ChunkKind,
     /// Its stored size, in bytes.
     pub stored_bytes: u64,
-    /// What it holds.
+    /// Its frames and chunks.
     pub table: PackTable,
 }
 
-/// A segment whose signature was checked.
+/// The head of a segment whose signature was checked.
 #[derive(Debug, Clone)]
 pub struct SegmentHead {
-    /// The session that wrote it, and its packs.
+    /// The session that wrote the segment and its packs.
     pub session: SessionId,
     /// Its number in the session.
     pub n: u32,
-    /// The keys that it is sealed with.
+    /// The version of the domain's secrets that it is sealed with.
     pub key: KeyRef,
     /// Its packs.
     pub packs: Vec<SegmentPack>,
@@ -85,15 +86,15 @@ pub fn seal(
     let mut add = |number: usize, fill: &dyn Fn(&mut Vec<u8>)| {
         let start = sections.len();
         fill(&mut sections);
-        cipher.seal(NonceSpace::Section, number as u64, &[], &mut sections, start);
+        cipher.seal(NonceSpace::Section, u64_of(number), &[], &mut sections, start);
         let sealed = &sections[start..];
-        Section { sealed_bytes: sealed.len() as u32, hash: *blake3::hash(sealed).as_bytes() }
+        Section { sealed_bytes: u32_of(sealed.len()), hash: *blake3::hash(sealed).as_bytes() }
     };
     let hooks = add(0, &|out| {
         for (ordinal, pack) in packs.iter().enumerate() {
             for chunk in pack.table.chunks.iter().filter(|chunk| is_hook(&chunk.id)) {
                 out.extend_from_slice(chunk.id.as_bytes());
-                out.extend_from_slice(&(ordinal as u32).to_le_bytes());
+                out.extend_from_slice(&u32_of(ordinal).to_le_bytes());
             }
         }
     });
@@ -113,33 +114,37 @@ pub fn seal(
     payload.extend_from_slice(&secrets.key().version.to_le_bytes());
     payload.extend_from_slice(&salt);
     encode_section(&hooks, &mut payload);
-    payload.extend_from_slice(&(packs.len() as u32).to_le_bytes());
+    payload.extend_from_slice(&u32_of(packs.len()).to_le_bytes());
     for (pack, section) in packs.iter().zip(&tables) {
         payload.extend_from_slice(pack.id.as_bytes());
         payload.push(pack.kind.code());
         payload.extend_from_slice(&pack.stored_bytes.to_le_bytes());
-        payload.extend_from_slice(&(pack.table.chunks.len() as u32).to_le_bytes());
+        payload.extend_from_slice(&u32_of(pack.table.chunks.len()).to_le_bytes());
         encode_section(section, &mut payload);
     }
     let head = signed::seal_envelope(SignedKind::Segment, repository, writer, &payload);
     let mut segment = Vec::with_capacity(FRONT_BYTES + head.len() + sections.len());
     segment.extend_from_slice(MAGIC);
-    segment.extend_from_slice(&(head.len() as u32).to_le_bytes());
+    segment.extend_from_slice(&u32_of(head.len()).to_le_bytes());
     segment.extend_from_slice(&head);
     segment.extend_from_slice(&sections);
     segment
 }
 
 impl SegmentHead {
-    /// How many bytes from the start hold the head, given at least the first [`FRONT_BYTES`].
+    /// The length of the segment up to the end of its head, from its first [`FRONT_BYTES`] or more.
     pub fn head_bytes(front: &[u8]) -> Result<usize, FormatError> {
         let mut input = Reader::new(WHAT, front);
         input.expect(MAGIC, "it doesn't begin like an index segment")?;
-        let length = input.u32_at_most(limits::SMALL_OBJECT_BYTES_MAX as u32, "head length")?;
-        Ok(FRONT_BYTES + length as usize)
+        let length = input.u32()?;
+        if u64::from(length) > limits::SMALL_OBJECT_BYTES_MAX {
+            return Err(FormatError::OverLimit { what: WHAT, field: "head length" });
+        }
+        Ok(FRONT_BYTES + usize_of(length))
     }
 
-    /// Reads the head of segment `n` of `session` and checks that a writer signed it.
+    /// Reads the head of segment `n` of `session` and checks that the session's writer signed it. `writer`
+    /// looks up the key of a holder that may write.
     pub fn open<'k>(
         bytes: &[u8],
         repository: RepositoryId,
@@ -160,14 +165,7 @@ impl SegmentHead {
         if !in_repository || found != session || number != n || session.writer != envelope.signer() {
             return Err(not_authentic);
         }
-        let suite = input.u8()?;
-        if suite != SUITE {
-            return Err(FormatError::UnknownVersion {
-                what: "cipher suite",
-                found: suite.into(),
-                newest: SUITE.into(),
-            });
-        }
+        keys::require_known_suite(input.u8()?)?;
         input.expect(&[HOOK_BITS], "its hooks are of another density")?;
         let domain = DomainId::new(input.array()?);
         let version = input.u32()?;
@@ -191,27 +189,27 @@ impl SegmentHead {
         Ok(Self { session, n, key: KeyRef { domain, version }, packs, salt, hooks, sections_at })
     }
 
-    /// Where the table of a pack lies in the segment: offset and length.
+    /// The place of a pack's table in the segment: offset and length.
     #[must_use]
     pub fn table_place(&self, ordinal: usize) -> Option<(usize, usize)> {
         let before: usize =
-            self.packs.iter().take(ordinal).map(|pack| pack.section.sealed_bytes as usize).sum();
+            self.packs.iter().take(ordinal).map(|pack| usize_of(pack.section.sealed_bytes)).sum();
         let pack = self.packs.get(ordinal)?;
-        let offset = self.sections_at + self.hooks.sealed_bytes as usize + before;
-        Some((offset, pack.section.sealed_bytes as usize))
+        let offset = self.sections_at + usize_of(self.hooks.sealed_bytes) + before;
+        Some((offset, usize_of(pack.section.sealed_bytes)))
     }
 
-    /// Where the hooks lie in the segment: offset and length.
+    /// The place of the hooks in the segment: offset and length.
     #[must_use]
     pub fn hooks_place(&self) -> (usize, usize) {
-        (self.sections_at, self.hooks.sealed_bytes as usize)
+        (self.sections_at, usize_of(self.hooks.sealed_bytes))
     }
 
-    /// The whole segment's length, as the head says.
+    /// The length of the whole segment, according to the head.
     #[must_use]
     pub fn total_bytes(&self) -> usize {
-        let tables: usize = self.packs.iter().map(|pack| pack.section.sealed_bytes as usize).sum();
-        self.sections_at + self.hooks.sealed_bytes as usize + tables
+        let tables: usize = self.packs.iter().map(|pack| usize_of(pack.section.sealed_bytes)).sum();
+        self.sections_at + usize_of(self.hooks.sealed_bytes) + tables
     }
 
     /// Opens the table of a pack from its sealed bytes.
@@ -225,13 +223,16 @@ impl SegmentHead {
         let pack = self.packs.get(ordinal).ok_or(FormatError::Truncated { what: WHAT })?;
         let plain = self.open_section(repository, secrets, ordinal + 1, pack.section, sealed)?;
         let table = PackTable::decode(WHAT, &plain)?;
-        if table.chunks.len() != pack.chunks as usize {
-            return Err(FormatError::Malformed { what: WHAT, why: "a table isn't as long as it says" });
+        if table.chunks.len() != usize_of(pack.chunks) {
+            return Err(FormatError::Malformed {
+                what: WHAT,
+                why: "a table has another number of chunks than the head says",
+            });
         }
         Ok(table)
     }
 
-    /// Opens the hooks from their sealed bytes: chunk ids, and the pack each is in.
+    /// Opens the hooks from their sealed bytes: chunk ids, each with the ordinal of the pack that has it.
     pub fn open_hooks(
         &self,
         repository: RepositoryId,
@@ -244,8 +245,11 @@ impl SegmentHead {
         while input.left() > 0 {
             let id = ChunkId::new(input.array()?);
             let ordinal = input.u32()?;
-            if !is_hook(&id) || ordinal as usize >= self.packs.len() {
-                return Err(FormatError::Malformed { what: WHAT, why: "a hook isn't one" });
+            if !is_hook(&id) || usize_of(ordinal) >= self.packs.len() {
+                return Err(FormatError::Malformed {
+                    what: WHAT,
+                    why: "a hook has an id that is none, or a pack that the head doesn't list",
+                });
             }
             hooks.push((id, ordinal));
         }
@@ -260,12 +264,13 @@ impl SegmentHead {
         section: Section,
         sealed: &[u8],
     ) -> Result<Vec<u8>, FormatError> {
-        if sealed.len() != section.sealed_bytes as usize || *blake3::hash(sealed).as_bytes() != section.hash {
+        if sealed.len() != usize_of(section.sealed_bytes) || *blake3::hash(sealed).as_bytes() != section.hash
+        {
             return Err(FormatError::NotAuthentic { what: WHAT });
         }
         let cipher = section_cipher(repository, secrets, self.session, self.n, &self.salt);
         let mut buffer = sealed.to_vec();
-        let length = cipher.open(NonceSpace::Section, number as u64, &[], &mut buffer, WHAT)?.len();
+        let length = cipher.open(NonceSpace::Section, u64_of(number), &[], &mut buffer, WHAT)?.len();
         buffer.truncate(length);
         Ok(buffer)
     }
@@ -282,7 +287,7 @@ fn encode_section(section: &Section, out: &mut Vec<u8>) {
 
 fn decode_section(input: &mut Reader<'_>) -> Result<Section, FormatError> {
     let sealed_bytes = input.u32_at_most(limits::SECTION_BYTES_MAX, "section length")?;
-    if (sealed_bytes as usize) < TAG_BYTES {
+    if usize_of(sealed_bytes) < TAG_BYTES {
         return Err(FormatError::Truncated { what: WHAT });
     }
     Ok(Section { sealed_bytes, hash: input.array()? })

@@ -1,12 +1,12 @@
 //! The envelope of every signed object: kind, payload, signer, signature.
 
-use crate::cbor::Fields;
+use crate::cbor::{FieldReader, Fields};
 use crate::ids::{HolderId, RepositoryId};
 use crate::item::Items;
 use crate::keys::{self, Identity};
 use crate::{FORMAT_VERSION, FormatError};
 
-/// What a signed object is; part of what is signed.
+/// What a signed object is. The signature covers the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignedKind {
     /// The repository's parameters.
@@ -27,9 +27,9 @@ pub enum SignedKind {
     Ack,
     /// What the epoch removes.
     Verdict,
-    /// A decision about a snapshot: forgotten, protected.
-    State,
-    /// Dead sessions whose objects may be gone.
+    /// A decision about a snapshot: it is forgotten, or protected.
+    Decision,
+    /// Dead sessions whose objects may have been removed.
     Catalogue,
 }
 
@@ -45,7 +45,7 @@ impl SignedKind {
             Self::Condemned => 7,
             Self::Ack => 8,
             Self::Verdict => 9,
-            Self::State => 10,
+            Self::Decision => 10,
             Self::Catalogue => 11,
         }
     }
@@ -61,7 +61,7 @@ impl SignedKind {
             7 => Some(Self::Condemned),
             8 => Some(Self::Ack),
             9 => Some(Self::Verdict),
-            10 => Some(Self::State),
+            10 => Some(Self::Decision),
             11 => Some(Self::Catalogue),
             _ => None,
         }
@@ -78,13 +78,18 @@ impl SignedKind {
             Self::Condemned => "condemned",
             Self::Ack => "ack",
             Self::Verdict => "verdict",
-            Self::State => "state",
+            Self::Decision => "decision",
             Self::Catalogue => "catalogue",
         }
     }
+
+    /// The error for an object of this kind that isn't what its place says.
+    pub(crate) const fn not_authentic(self) -> FormatError {
+        FormatError::NotAuthentic { what: self.name() }
+    }
 }
 
-/// A signed object whose signature hasn't been looked at yet. It borrows the object's bytes.
+/// A signed object whose signature hasn't been checked yet. It borrows the object's bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {
     kind: SignedKind,
@@ -93,7 +98,7 @@ pub struct Envelope<'a> {
     signature: [u8; 64],
 }
 
-/// The fields of an envelope as they come.
+/// The fields of an envelope, as they were read.
 #[derive(Default)]
 struct RawEnvelope<'a> {
     version: Option<u64>,
@@ -106,8 +111,7 @@ struct RawEnvelope<'a> {
 const WHAT: &str = "signed object";
 
 impl<'a> Envelope<'a> {
-    /// Reads an envelope, without a look at what is in its payload. Nothing in it is to be believed
-    /// before [`Self::verify`].
+    /// Reads an envelope, but not its payload. Nothing in it can be trusted before [`Self::verify`].
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let malformed = |why| FormatError::Malformed { what: WHAT, why };
         let mut items = Items::of(WHAT, bytes);
@@ -116,7 +120,7 @@ impl<'a> Envelope<'a> {
         for _ in 0..items.map()? {
             let key = items.key()?;
             if key < 0 {
-                // The envelope itself isn't signed, so nothing may ride along in it.
+                // The signature doesn't cover the envelope itself, so the envelope carries nothing else.
                 return Err(malformed("it has fields that aren't signed"));
             }
             if key <= last {
@@ -136,13 +140,13 @@ impl<'a> Envelope<'a> {
         raw.into_envelope()
     }
 
-    /// What the object says it is.
+    /// What the object claims to be.
     #[must_use]
     pub fn kind(&self) -> SignedKind {
         self.kind
     }
 
-    /// Who says to have signed it.
+    /// The holder that claims to have signed it.
     #[must_use]
     pub fn signer(&self) -> HolderId {
         self.signer
@@ -155,7 +159,7 @@ impl<'a> Envelope<'a> {
         repository: RepositoryId,
         verifying_key: &[u8; 32],
     ) -> Result<&'a [u8], FormatError> {
-        // The message is a copy of the payload: only of what may fit.
+        // The message copies the payload, so it is made last, for objects that may fit.
         let fits = self.kind == kind
             && keys::holder_of(verifying_key) == self.signer
             && keys::signature_fits(
@@ -163,7 +167,7 @@ impl<'a> Envelope<'a> {
                 &signed_message(self.kind, repository, self.payload),
                 &self.signature,
             );
-        if fits { Ok(self.payload) } else { Err(FormatError::NotAuthentic { what: kind.name() }) }
+        if fits { Ok(self.payload) } else { Err(kind.not_authentic()) }
     }
 
     /// The payload, if one of these owners signed it.
@@ -173,11 +177,78 @@ impl<'a> Envelope<'a> {
         repository: RepositoryId,
         owners: &[[u8; 32]],
     ) -> Result<&'a [u8], FormatError> {
-        owners
-            .iter()
-            .find_map(|owner| self.verify(kind, repository, owner).ok())
-            .ok_or(FormatError::NotAuthentic { what: kind.name() })
+        owners.iter().find_map(|owner| self.verify(kind, repository, owner).ok()).ok_or(kind.not_authentic())
     }
+
+    /// The fields of the payload, if the object is of this kind, signed with this key, and names this
+    /// repository.
+    pub(crate) fn fields(
+        &self,
+        kind: SignedKind,
+        repository: RepositoryId,
+        verifying_key: &[u8; 32],
+    ) -> Result<FieldReader<'a>, FormatError> {
+        fields_in(kind, repository, self.verify(kind, repository, verifying_key)?)
+    }
+
+    /// The fields of the payload, if one of these owners signed it and it names this repository.
+    pub(crate) fn fields_by_owner(
+        &self,
+        kind: SignedKind,
+        repository: RepositoryId,
+        owners: &[[u8; 32]],
+    ) -> Result<FieldReader<'a>, FormatError> {
+        fields_in(kind, repository, self.verify_by_owner(kind, repository, owners)?)
+    }
+}
+
+/// The field of every payload that is a map: the repository that the object belongs to.
+const REPOSITORY: i128 = 0;
+/// The field of an owner's object that repeats the number in the object's name.
+const NUMBER: i128 = 1;
+
+fn fields_in(
+    kind: SignedKind,
+    repository: RepositoryId,
+    payload: &[u8],
+) -> Result<FieldReader<'_>, FormatError> {
+    let mut fields = FieldReader::decode(kind.name(), payload)?;
+    if fields.fixed(REPOSITORY)? == *repository.as_bytes() { Ok(fields) } else { Err(kind.not_authentic()) }
+}
+
+/// The fields of the object that has number `n` in its name, if one of these owners signed it for this
+/// repository and this number. It refuses an object that was moved to another name.
+pub(crate) fn open_numbered<'a>(
+    kind: SignedKind,
+    bytes: &'a [u8],
+    repository: RepositoryId,
+    n: u32,
+    owners: &[[u8; 32]],
+) -> Result<FieldReader<'a>, FormatError> {
+    let mut fields = Envelope::decode(bytes)?.fields_by_owner(kind, repository, owners)?;
+    if fields.u32(NUMBER)? == n { Ok(fields) } else { Err(kind.not_authentic()) }
+}
+
+/// Signs a payload of these fields and of field 0, which names the repository.
+pub(crate) fn seal_fields(
+    kind: SignedKind,
+    repository: RepositoryId,
+    signer: &Identity,
+    fields: Fields,
+) -> Vec<u8> {
+    let payload = fields.bytes(REPOSITORY, repository.as_bytes()).encode();
+    seal_envelope(kind, repository, signer, &payload)
+}
+
+/// As [`seal_fields`], with field 1, which repeats the number in the object's name.
+pub(crate) fn seal_numbered(
+    kind: SignedKind,
+    repository: RepositoryId,
+    signer: &Identity,
+    n: u32,
+    fields: Fields,
+) -> Vec<u8> {
+    seal_fields(kind, repository, signer, fields.uint(NUMBER, n.into()))
 }
 
 impl<'a> RawEnvelope<'a> {
@@ -201,8 +272,8 @@ impl<'a> RawEnvelope<'a> {
     }
 }
 
-/// Signs a payload and wraps it up. The payload is what it is: what a kind of object has to say,
-/// its own type knows.
+/// Signs a payload and puts it into an envelope. It doesn't check the payload: the type of each kind of
+/// object makes its own.
 #[must_use]
 pub fn seal_envelope(
     kind: SignedKind,
@@ -219,7 +290,7 @@ pub fn seal_envelope(
         .encode()
 }
 
-/// What the signature is over.
+/// The message that is signed.
 pub(crate) fn signed_message(kind: SignedKind, repository: RepositoryId, payload: &[u8]) -> Vec<u8> {
     let mut message = b"keepfast v1 signed object\0".to_vec();
     message.push(kind.code());

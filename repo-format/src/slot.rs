@@ -1,10 +1,10 @@
-//! Key slots: a holder's identity, wrapped under a password.
+//! Key slots: a holder's identity, encrypted under a password.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::aead::{self, Key};
-use crate::cbor::{Fields, Taker};
+use crate::cbor::{FieldReader, Fields};
 use crate::ids::RepositoryId;
 use crate::keys::{Identity, Role};
 use crate::{FormatError, limits};
@@ -25,7 +25,7 @@ pub struct PasswordCost {
 }
 
 impl PasswordCost {
-    /// The work of one password, in KiB of memory times passes.
+    /// The work for one password: KiB of memory times passes.
     #[must_use]
     pub fn work_kib(self) -> u64 {
         u64::from(self.memory_kib) * u64::from(self.passes)
@@ -46,7 +46,7 @@ pub struct KeySlot {
 }
 
 impl KeySlot {
-    /// Wraps an identity under a password and returns the slot's stored bytes.
+    /// Encrypts an identity under a password and returns the slot's stored bytes.
     /// `salt` and `nonce` must be fresh random bytes.
     pub fn wrap(
         identity: &Identity,
@@ -74,7 +74,7 @@ impl KeySlot {
 
     /// Reads a slot's stored bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut fields = Taker::decode(WHAT, bytes)?;
+        let mut fields = FieldReader::decode(WHAT, bytes)?;
         let version = fields.uint(0)?;
         let kind = fields.uint(1)?;
         if version != VERSION || kind != KIND_PASSWORD {
@@ -102,13 +102,14 @@ impl KeySlot {
         Ok(slot)
     }
 
-    /// The work that trying a password takes: what the slot says, which nobody has signed.
+    /// The work that one attempt with a password takes. It is what the slot claims: nothing authenticates it
+    /// before the slot is open.
     #[must_use]
     pub fn cost(&self) -> PasswordCost {
         self.cost
     }
 
-    /// Opens the slot. A password that isn't the slot's gives [`FormatError::WrongPassword`].
+    /// Opens the slot. A wrong password gives [`FormatError::WrongPassword`].
     pub fn unwrap(&self, password: &[u8]) -> Result<(RepositoryId, Identity), FormatError> {
         let key = stretch(password, self.cost, &self.salt)?;
         if *commitment(&key) != self.commitment {
@@ -116,7 +117,7 @@ impl KeySlot {
         }
         let secrets =
             aead::open_random_nonce(&wrapping_key(&key), &self.nonce, &self.head(), &self.sealed, WHAT)?;
-        let mut fields = Taker::decode(WHAT, &secrets)?;
+        let mut fields = FieldReader::decode(WHAT, &secrets)?;
         let repository = RepositoryId::new(fields.fixed(0)?);
         let role = Role::from_code(fields.uint(1)?).ok_or_else(|| fields.malformed("the role is unknown"))?;
         let agreement = fields.fixed(2)?;
@@ -130,7 +131,7 @@ impl KeySlot {
         Ok((repository, Identity { role, agreement, signing, owners }))
     }
 
-    /// The fields before the sealed part; also its associated data.
+    /// The fields before the sealed part. They are also its associated data.
     fn fields(&self) -> Fields {
         let kdf = Fields::new()
             .uint(0, self.cost.memory_kib.into())
@@ -156,7 +157,7 @@ fn cbor_bytes(bytes: &[u8]) -> serde_cbor::Value {
 
 /// Argon2id, version 1.3.
 fn stretch(password: &[u8], cost: PasswordCost, salt: &[u8; 16]) -> Result<Key, FormatError> {
-    let unusable = FormatError::Malformed { what: WHAT, why: "its password cost is unusable" };
+    let unusable = FormatError::Malformed { what: WHAT, why: "Argon2id isn't defined for its password cost" };
     let params =
         Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(|_| unusable.clone())?;
     let mut key = Zeroizing::new([0; 32]);
@@ -170,7 +171,7 @@ fn wrapping_key(stretched: &Key) -> Key {
     aead::derive("keepfast v1 key slot", &[&**stretched])
 }
 
-/// Says which key the slot was sealed under, so that no sealed bytes open under two.
+/// Commits the slot to its key, so that the same sealed bytes can't open under two keys.
 fn commitment(stretched: &Key) -> Key {
     aead::derive("keepfast v1 key slot commitment", &[&**stretched])
 }

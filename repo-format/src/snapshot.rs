@@ -1,13 +1,13 @@
 //! The snapshot: the commit point of a backup.
 //!
-//! Its public side (who, which packs, what came before) is signed and readable by
-//! anyone; what it says about the backed-up machine is sealed under the index key.
+//! Its public side (writer, packs, earlier snapshots) is signed and readable by anyone. What it says
+//! about the backed-up machine is sealed under the index key.
 
 use serde_cbor::Value;
 
 use crate::FormatError;
 use crate::aead::NonceSpace;
-use crate::cbor::{Fields, Ignorable, Taker};
+use crate::cbor::{FieldReader, Fields, Ignorable};
 use crate::content::Content;
 use crate::ids::{ChunkId, DomainId, HolderId, ObjectHash, RepositoryId, SessionId};
 use crate::item::Items;
@@ -18,41 +18,41 @@ use crate::signed::{self, Envelope, SignedKind};
 const WHAT: &str = "snapshot";
 /// The ignorable field of a head with the random part of its session id.
 const HEAD_SESSION: i128 = -1;
-/// The ignorable field of a body with the session id of the snapshot in whose place this one stands.
+/// The ignorable field of a body with the session id of the snapshot that this one replaces.
 const ORIGIN: i128 = -1;
 
-/// What a run counted.
+/// The counts of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Files that the parent snapshot doesn't have.
+    /// Files that the parent snapshot doesn't contain.
     pub files_new: u64,
     /// Files that differ from the parent snapshot's.
     pub files_changed: u64,
-    /// Files taken over from the parent snapshot.
+    /// Files taken from the parent snapshot unchanged.
     pub files_unchanged: u64,
     /// Files and directories that couldn't be read.
     pub skipped: u64,
     /// Directories.
     pub dirs: u64,
-    /// Bytes of all files, holes left out.
+    /// Bytes of all files, without holes.
     pub bytes_total: u64,
     /// Bytes read.
     pub bytes_read: u64,
-    /// Bytes of chunks that the repository didn't have.
+    /// Bytes of chunks that were new to the repository.
     pub bytes_new: u64,
-    /// Bytes stored for them, with metadata.
+    /// Bytes stored for them, including metadata.
     pub bytes_stored: u64,
 }
 
 impl Statistics {
-    /// Files in all.
+    /// The number of all files.
     #[must_use]
     pub fn files(&self) -> u64 {
         self.files_new.saturating_add(self.files_changed).saturating_add(self.files_unchanged)
     }
 }
 
-/// The newest snapshot of a writer that another writer has seen.
+/// The newest snapshot of one writer that another writer has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The writer.
@@ -61,12 +61,12 @@ pub struct Head {
     pub sequence: u64,
     /// The hash of its stored bytes.
     pub hash: ObjectHash,
-    /// The random part of its session id; old programs don't say it.
+    /// The random part of its session id. Old programs don't store it.
     pub random: Option<[u8; 16]>,
 }
 
 impl Head {
-    /// The session that committed it, if the head says so.
+    /// The session that committed it, if the head has its random part.
     #[must_use]
     pub fn session(&self) -> Option<SessionId> {
         self.random.map(|random| SessionId { writer: self.writer, random })
@@ -82,17 +82,17 @@ pub struct SnapshotHead {
     pub sequence: u64,
     /// The hash of the writer's previous snapshot.
     pub previous: Option<ObjectHash>,
-    /// The config that it was made under.
+    /// The number of the config that it was made under.
     pub config_n: u32,
     /// The garbage-collection epoch that the session last acknowledged.
     pub epoch: u64,
     /// How many index segments the session wrote.
     pub segments: u32,
-    /// The hash of the ids of the session's packs, in the order of its segments.
+    /// The hash of the concatenated ids of the session's packs, in the order of its segments.
     pub pack_list: ObjectHash,
-    /// The newest snapshots that were seen, by writer.
+    /// The newest snapshot that was seen of each writer.
     pub heads: Vec<Head>,
-    /// The keys that its chunks are under.
+    /// The keys of its chunks.
     pub key: KeyRef,
 }
 
@@ -111,7 +111,7 @@ pub struct SnapshotBody {
     pub paths: Vec<Vec<u8>>,
     /// Labels.
     pub tags: Vec<String>,
-    /// The snapshot that it was compared with.
+    /// The snapshot that files were compared with.
     pub parent: Option<SessionId>,
     /// The root tree.
     pub tree: ChunkId,
@@ -123,12 +123,12 @@ pub struct SnapshotBody {
     pub users: Vec<(u32, Vec<u8>)>,
     /// Names of group ids.
     pub groups: Vec<(u32, Vec<u8>)>,
-    /// What the run counted.
+    /// The counts of the run.
     pub statistics: Statistics,
     /// The program's name and version.
     pub program: String,
-    /// The snapshot in whose place this one stands: a forgotten one that it brings back, or one of which it
-    /// is a changed copy. It counts if an owner has signed this one.
+    /// The snapshot that this one replaces: a forgotten one that it restores to the list, or one of which
+    /// it is a changed copy. The field counts only if an owner has signed this snapshot.
     pub origin: Option<SessionId>,
 }
 
@@ -152,20 +152,20 @@ pub enum Register {
 }
 
 impl Snapshot {
-    /// A snapshot of these two sides.
+    /// A snapshot with these two sides.
     #[must_use]
     pub fn new(head: SnapshotHead, body: SnapshotBody) -> Self {
         Self { head, body, ignorable: Ignorable::new() }
     }
 
-    /// A snapshot of these two sides that is made from another one: what that one says in fields that this
-    /// program doesn't know is kept.
+    /// A snapshot with these two sides that is made from another one. It keeps the fields of that one that
+    /// this program doesn't know.
     #[must_use]
     pub fn made_from(head: SnapshotHead, body: SnapshotBody, other: &Self) -> Self {
         Self { head, body, ignorable: other.ignorable.clone() }
     }
 
-    /// The stored bytes: encoded, its private side sealed, signed by the writer.
+    /// The stored bytes: encoded, with the private side sealed, and signed by the writer.
     #[must_use]
     pub fn seal(&self, repository: RepositoryId, secrets: &DomainSecrets, writer: &Identity) -> Vec<u8> {
         let head = &self.head;
@@ -185,8 +185,7 @@ impl Snapshot {
                 .maybe(head.random, |fields, random| fields.bytes(HEAD_SESSION, &random))
                 .value()
         });
-        let payload = Fields::new()
-            .bytes(0, repository.as_bytes())
+        let fields = Fields::new()
             .bytes(1, &head.id.to_bytes())
             .uint(2, head.sequence)
             .maybe(head.previous, |fields, hash| fields.bytes(3, hash.as_bytes()))
@@ -197,9 +196,8 @@ impl Snapshot {
             .array(8, heads.collect())
             .bytes(9, head.key.domain.as_bytes())
             .uint(10, head.key.version.into())
-            .bytes(11, &sealed)
-            .encode();
-        signed::seal_envelope(SignedKind::Snapshot, repository, writer, &payload)
+            .bytes(11, &sealed);
+        signed::seal_fields(SignedKind::Snapshot, repository, writer, fields)
     }
 
     /// The hash of the session's pack list.
@@ -214,16 +212,15 @@ impl Snapshot {
 }
 
 impl Register {
-    /// The stored bytes of a FENCE for session `id`: signed by an owner, or by the session's
-    /// own writer, who gives it up.
+    /// The stored bytes of a FENCE for session `id`. The signer is an owner, or the session's own writer
+    /// when it gives up.
     #[must_use]
     pub fn seal_fence(repository: RepositoryId, id: SessionId, signer: &Identity) -> Vec<u8> {
-        let payload = Fields::new().bytes(0, repository.as_bytes()).bytes(1, &id.to_bytes()).encode();
-        signed::seal_envelope(SignedKind::Fence, repository, signer, &payload)
+        signed::seal_fields(SignedKind::Fence, repository, signer, Fields::new().bytes(1, &id.to_bytes()))
     }
 
-    /// Reads the register of session `id`. `verifying_key` looks up the key of a holder who
-    /// may write; a FENCE must be an owner's or of that session's writer.
+    /// Reads the register of session `id`. `writer` looks up the key of a holder that may write. An owner
+    /// or that session's writer must have signed a FENCE.
     pub fn open<'k>(
         bytes: &[u8],
         repository: RepositoryId,
@@ -234,31 +231,28 @@ impl Register {
     ) -> Result<Self, FormatError> {
         let envelope = Envelope::decode(bytes)?;
         if envelope.kind() == SignedKind::Fence {
-            // A writer may give its own session up; anybody else's only an owner can end.
-            let payload = if envelope.signer() == id.writer
+            // A writer may give up its own session. Only an owner can end the session of another writer.
+            let mut fields = if envelope.signer() == id.writer
                 && let Some(key) = writer(id.writer)
             {
-                envelope.verify(SignedKind::Fence, repository, key)?
+                envelope.fields(SignedKind::Fence, repository, key)?
             } else {
-                envelope.verify_by_owner(SignedKind::Fence, repository, owners)?
+                envelope.fields_by_owner(SignedKind::Fence, repository, owners)?
             };
-            let mut fields = Taker::decode(WHAT, payload)?;
             let fenced = SessionId::from_bytes(&fields.fixed(1)?);
-            if fields.fixed(0)? != *repository.as_bytes() || fenced != id {
-                return Err(FormatError::NotAuthentic { what: "fence" });
+            if fenced != id {
+                return Err(SignedKind::Fence.not_authentic());
             }
             fields.finish()?;
             return Ok(Self::Fence(fenced));
         }
-        let not_authentic = FormatError::NotAuthentic { what: WHAT };
+        let not_authentic = SignedKind::Snapshot.not_authentic();
         let key = writer(envelope.signer()).ok_or(not_authentic.clone())?;
-        let payload = envelope.verify(SignedKind::Snapshot, repository, key)?;
-        let mut fields = Taker::decode(WHAT, payload)?;
-        let in_repository = fields.fixed(0)? == *repository.as_bytes();
+        let mut fields = envelope.fields(SignedKind::Snapshot, repository, key)?;
         let head = read_head(&mut fields)?;
         let mut sealed = fields.bytes(11)?.to_vec();
         fields.finish()?;
-        if !in_repository || head.id != id || id.writer != envelope.signer() {
+        if head.id != id || id.writer != envelope.signer() {
             return Err(not_authentic);
         }
         let secrets = secrets(head.key).ok_or(FormatError::NoKey { what: WHAT })?;
@@ -274,7 +268,7 @@ impl Register {
     }
 }
 
-fn read_head(fields: &mut Taker<'_>) -> Result<SnapshotHead, FormatError> {
+fn read_head(fields: &mut FieldReader<'_>) -> Result<SnapshotHead, FormatError> {
     let heads = fields.maps(8, |mut fields| {
         let head = Head {
             writer: HolderId::new(fields.fixed(0)?),
@@ -345,7 +339,7 @@ impl SnapshotBody {
     }
 
     fn decode(plain: &[u8]) -> Result<(Self, Ignorable), FormatError> {
-        let mut fields = Taker::decode(WHAT, plain)?;
+        let mut fields = FieldReader::decode(WHAT, plain)?;
         let mut counts = fields.map(12)?;
         let body = Self {
             start: read_time(&mut fields, 0)?,
@@ -379,7 +373,7 @@ impl SnapshotBody {
     }
 }
 
-fn read_time(fields: &mut Taker<'_>, key: i128) -> Result<Timestamp, FormatError> {
+fn read_time(fields: &mut FieldReader<'_>, key: i128) -> Result<Timestamp, FormatError> {
     let numbers = fields.array(key, Items::int)?;
     match numbers.as_slice() {
         [seconds, nanos] => u32::try_from(*nanos)
@@ -390,7 +384,7 @@ fn read_time(fields: &mut Taker<'_>, key: i128) -> Result<Timestamp, FormatError
     }
 }
 
-fn read_names(fields: &mut Taker<'_>, key: i128) -> Result<Vec<(u32, Vec<u8>)>, FormatError> {
+fn read_names(fields: &mut FieldReader<'_>, key: i128) -> Result<Vec<(u32, Vec<u8>)>, FormatError> {
     fields.pairs(key, |items| {
         let id = u32::try_from(items.uint()?);
         let id =

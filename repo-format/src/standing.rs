@@ -1,21 +1,20 @@
-//! What was decided about a snapshot after it was committed: that it is forgotten, or protected.
+//! Decisions about a committed snapshot: it is forgotten, or protected.
 
 use crate::FormatError;
-use crate::cbor::{Fields, Taker};
+use crate::cbor::Fields;
 use crate::ids::{RepositoryId, SessionId};
 use crate::keys::Identity;
 use crate::signed::{self, Envelope, SignedKind};
 
-const WHAT: &str = "state";
-
-/// What a state object says.
+/// What a decision says about its snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The snapshot is dead from the next garbage collection on. Nothing takes this back.
+    /// The snapshot is dead from the next garbage collection on. No later decision revokes this.
     Forgotten,
-    /// It isn't forgotten by policies or by mistake; the newest of these two counts.
+    /// Policies and mistakes don't forget it. Of the two decisions `Protected` and `Unprotected`, the newer
+    /// one counts.
     Protected,
-    /// It is as any other again.
+    /// It isn't protected any more.
     Unprotected,
 }
 
@@ -24,7 +23,7 @@ pub enum Standing {
 pub struct Decision {
     /// The snapshot.
     pub snapshot: SessionId,
-    /// How many decisions about it came before.
+    /// The number of earlier decisions about it.
     pub n: u32,
     /// What was decided.
     pub standing: Standing,
@@ -34,13 +33,11 @@ impl Decision {
     /// The stored bytes: encoded and signed by an owner.
     #[must_use]
     pub fn seal(&self, repository: RepositoryId, owner: &Identity) -> Vec<u8> {
-        let payload = Fields::new()
-            .bytes(0, repository.as_bytes())
+        let fields = Fields::new()
             .bytes(1, &self.snapshot.to_bytes())
             .uint(2, self.n.into())
-            .uint(3, self.standing.code())
-            .encode();
-        signed::seal_envelope(SignedKind::State, repository, owner, &payload)
+            .uint(3, self.standing.code());
+        signed::seal_fields(SignedKind::Decision, repository, owner, fields)
     }
 
     /// Reads decision `n` about `snapshot`, if an owner has signed it.
@@ -52,16 +49,14 @@ impl Decision {
         owners: &[[u8; 32]],
     ) -> Result<Self, FormatError> {
         let envelope = Envelope::decode(bytes)?;
-        let payload = envelope.verify_by_owner(SignedKind::State, repository, owners)?;
-        let mut fields = Taker::decode(WHAT, payload)?;
-        let in_repository = fields.fixed(0)? == *repository.as_bytes();
+        let mut fields = envelope.fields_by_owner(SignedKind::Decision, repository, owners)?;
         let found = (SessionId::from_bytes(&fields.fixed(1)?), fields.u32(2)?);
         let code = fields.uint(3)?;
         let standing =
-            Standing::from_code(code).ok_or_else(|| fields.malformed("it decides nothing known"))?;
+            Standing::from_code(code).ok_or_else(|| fields.malformed("its decision is unknown"))?;
         fields.finish()?;
-        if !in_repository || found != (snapshot, n) {
-            return Err(FormatError::NotAuthentic { what: WHAT });
+        if found != (snapshot, n) {
+            return Err(SignedKind::Decision.not_authentic());
         }
         Ok(Self { snapshot, n, standing })
     }

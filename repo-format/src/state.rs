@@ -1,20 +1,21 @@
-//! The state tree: what serves change detection alone, parallel to the tree.
+//! The state tree: what only change detection needs, parallel to the tree.
 //!
-//! A state page has one entry for each node of the tree page beside it, in the same
-//! order, without names; so touching a file's inode rewrites no tree.
+//! A state page has one entry for each node of its tree page, in the same order and without names.
+//! So a file whose inode alone has changed rewrites no tree.
 
 use minicbor::Decoder;
 
-use crate::content::{
-    append_with, decoded, encode_with, read_array, read_id, read_key, read_tag, require_canonical, tag,
-};
+use crate::FormatError;
 use crate::ids::ChunkId;
+use crate::metadata::{
+    Memory, PageBuffer, PageHead, Written, decoded, encode_index, read_array, read_id, read_page_head,
+    require_canonical, tag,
+};
 use crate::node::Timestamp;
-use crate::{FormatError, limits};
 
 const WHAT: &str = "state tree";
 
-/// What the file system said about an entry that can't be restored.
+/// What the file system says about an entry that can't be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
     /// When its inode was last changed.
@@ -28,7 +29,7 @@ pub struct State {
 }
 
 impl State {
-    fn write(&self, out: &mut crate::content::Memory<'_>) -> crate::content::Written {
+    fn write(&self, out: &mut Memory<'_>) -> Written {
         out.array(4 + u64::from(self.children.is_some()))?;
         out.i64(self.ctime.seconds)?.u32(self.ctime.nanos)?.u64(self.inode)?.u64(self.device)?;
         if let Some(children) = &self.children {
@@ -55,30 +56,18 @@ impl State {
 
 /// A state page under construction.
 #[derive(Debug, Default)]
-pub struct StatePageWriter {
-    entries: u64,
-    encoded: Vec<u8>,
-}
+pub struct StatePageWriter(PageBuffer);
 
 impl StatePageWriter {
     /// Appends an entry.
     pub fn push(&mut self, state: &State) {
-        append_with(&mut self.encoded, |out| state.write(out));
-        self.entries += 1;
+        self.0.push(|out| state.write(out));
     }
 
-    /// The page's plaintext; the writer is empty again afterwards.
+    /// The page's plaintext. The writer is empty again afterwards.
     #[must_use]
     pub fn finish(&mut self) -> Vec<u8> {
-        let mut page = Vec::with_capacity(self.encoded.len() + 12);
-        append_with(&mut page, |out| {
-            out.map(2)?.u8(0)?.u8(tag::STATE_PAGE)?.u8(1)?.array(self.entries)?;
-            Ok(())
-        });
-        page.extend_from_slice(&self.encoded);
-        self.encoded.clear();
-        self.entries = 0;
-        page
+        self.0.finish(tag::STATE_PAGE)
     }
 }
 
@@ -103,8 +92,7 @@ impl StateTree {
                 }
                 writer.finish()
             }
-            Self::Index(pages) => encode_with(|out| {
-                out.map(2)?.u8(0)?.u8(tag::STATE_INDEX)?.u8(1)?.array(pages.len() as u64)?;
+            Self::Index(pages) => encode_index(tag::STATE_INDEX, pages.len(), |out| {
                 for page in pages {
                     out.bytes(page.as_bytes())?;
                 }
@@ -113,20 +101,16 @@ impl StateTree {
         }
     }
 
-    /// Reads a chunk's plaintext; the encoding must be canonical.
+    /// Reads a chunk's plaintext. The encoding must be canonical.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let mut input = Decoder::new(bytes);
-        let mut probe = Decoder::new(bytes);
-        let tree = if read_tag(&mut probe, 2, tag::STATE_INDEX, WHAT).is_ok() {
-            read_tag(&mut input, 2, tag::STATE_INDEX, WHAT)?;
-            read_key(&mut input, 1, WHAT)?;
-            let count = read_array(&mut input, usize::MAX, WHAT)?;
-            Self::Index((0..count).map(|_| read_id(&mut input, WHAT)).collect::<Result<_, _>>()?)
-        } else {
-            read_tag(&mut input, 2, tag::STATE_PAGE, WHAT)?;
-            read_key(&mut input, 1, WHAT)?;
-            let count = read_array(&mut input, limits::ENTRIES_PER_PAGE, WHAT)?;
-            Self::Page((0..count).map(|_| State::read(&mut input)).collect::<Result<_, _>>()?)
+        let tree = match read_page_head(&mut input, tag::STATE_PAGE, tag::STATE_INDEX, WHAT)? {
+            PageHead::Index(count) => {
+                Self::Index((0..count).map(|_| read_id(&mut input, WHAT)).collect::<Result<_, _>>()?)
+            }
+            PageHead::Page(count) => {
+                Self::Page((0..count).map(|_| State::read(&mut input)).collect::<Result<_, _>>()?)
+            }
         };
         require_canonical(bytes, &tree.encode(), WHAT)?;
         Ok(tree)

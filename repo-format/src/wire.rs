@@ -1,15 +1,15 @@
-//! Fixed-width little-endian tables: the only place that slices untrusted bytes.
+//! Fixed-width little-endian fields. Untrusted bytes are sliced only here.
 
 use crate::FormatError;
 
-/// Reads fields off the front of some bytes, and knows what structure they are of.
+/// Reads fields one after the other from the front of some bytes, which belong to the structure `what`.
 pub struct Reader<'a> {
     rest: &'a [u8],
     what: &'static str,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of `bytes`, which claim to be a `what`.
+    /// A reader of `bytes`, which claim to be the structure `what`.
     pub fn new(what: &'static str, bytes: &'a [u8]) -> Self {
         Self { rest: bytes, what }
     }
@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// Four bytes, little-endian, refused when over `limit`.
+    /// Four bytes, little-endian. A number over `limit` is refused.
     pub fn u32_at_most(&mut self, limit: u32, field: &'static str) -> Result<u32, FormatError> {
         let value = self.u32()?;
         if value > limit {
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// How many bytes are left.
+    /// The number of bytes that are left.
     pub fn left(&self) -> usize {
         self.rest.len()
     }

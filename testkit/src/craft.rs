@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 
 use crate::agree::assert_agreement_in;
 use crate::lab::Lab;
+use crate::store;
 
 /// Makes objects of one repository.
 pub struct Crafter {
@@ -153,10 +154,7 @@ impl Crafter {
     /// The names of all objects below a prefix, sorted.
     #[must_use]
     pub fn names(&self, prefix: &str) -> Vec<String> {
-        let mut found = Vec::new();
-        self.backend.list(prefix, &mut |listed| found.push(listed.name)).expect("objects can be listed");
-        found.sort_unstable();
-        found
+        store::names(&*self.backend, prefix)
     }
 
     /// The newest keyring's number, hash and holders.
@@ -169,7 +167,7 @@ impl Crafter {
         opened.expect("there is an authentic keyring")
     }
 
-    /// Writes a keyring with these holders instead, as an owner does who adds or revokes somebody.
+    /// Writes a keyring with these holders instead, as an owner does to add or revoke a holder.
     pub fn set_holders(&self, holders: Vec<Holder>) {
         let (n, hash, _) = self.keyring();
         let ephemeral = || self.random();
@@ -192,7 +190,7 @@ impl Crafter {
         holder
     }
 
-    /// Says that a holder continues the history of others, as an owner does who has replaced a key.
+    /// Says that a holder continues the history of others, as an owner does after a key was replaced.
     pub fn continues(&self, holder: &Identity, others: &[HolderId]) {
         let (_, _, mut holders) = self.keyring();
         let entry = holders.iter_mut().find(|known| known.id() == holder.holder());
@@ -279,13 +277,13 @@ impl Crafter {
             let plain_bytes = closed.plain_bytes();
             let sealed = closed.seal(&cipher, number);
             table.frames.push(FrameEntry {
-                offset: bytes.len() as u32,
-                sealed_bytes: sealed.len() as u32,
+                offset: short(bytes.len()),
+                sealed_bytes: short(sealed.len()),
                 plain_bytes,
-                chunks: chunks.len() as u32,
+                chunks: short(chunks.len()),
             });
             bytes.extend_from_slice(&sealed);
-            let entry = |chunk: &Vec<u8>| ChunkEntry { id: ids.id(kind, chunk), bytes: chunk.len() as u32 };
+            let entry = |chunk: &Vec<u8>| ChunkEntry { id: ids.id(kind, chunk), bytes: short(chunk.len()) };
             table.chunks.extend(chunks.iter().map(entry));
         }
         lie(&mut table);
@@ -418,4 +416,9 @@ pub fn node(name: &str, kind: NodeKind) -> Node {
 #[must_use]
 pub fn page(nodes: Vec<Node>) -> Vec<u8> {
     Tree::Page(nodes).encode()
+}
+
+/// A length of what a test crafts, which is never long.
+fn short(length: usize) -> u32 {
+    u32::try_from(length).expect("a crafted pack is small")
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 pub struct Disk(PathBuf);
 
 impl Disk {
-    /// Mounts one with these options, such as `size=2m`; the folder is made. None for a user who may not
+    /// Mounts one with these options, such as `size=2m`; the folder is made. `None` if this user may not
     /// mount.
     #[must_use]
     pub fn mount(at: impl Into<PathBuf>, options: &str) -> Option<Self> {

@@ -13,7 +13,7 @@ use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::forget;
 use keepfast_engine::fs::select::Patterns;
-use keepfast_engine::prune::{PruneOptions, PruneReport, Share, prune};
+use keepfast_engine::prune::{PruneOptions, PruneReport, UnusedLimit, prune};
 use keepfast_engine::repo::{
     FrameCache, Index, InitOptions, Repository, SnapshotFilter, Snapshots, Trees, WriterOptions, open_index,
 };
@@ -70,7 +70,7 @@ pub fn init_options() -> InitOptions {
         pack_bytes: limits::PACK_BYTES_MIN,
         single_writer: false,
         password_cost: PasswordCost { memory_kib: 8, passes: 1, lanes: 1 },
-        now_unix_s: CLOCK_START_S as u64,
+        now_unix_s: CLOCK_START_S.unsigned_abs(),
     }
 }
 
@@ -162,7 +162,7 @@ impl Lab {
         self.home.path().join("source")
     }
 
-    /// Does `work` again until nobody else has changed the folders above the source meanwhile:
+    /// Does `work` again until no other test has changed the folders above the source meanwhile:
     /// they are in every snapshot, and tests share them.
     pub fn undisturbed<T>(&self, mut work: impl FnMut() -> T) -> T {
         let above = || -> Vec<(i64, i64)> { self.home.path().ancestors().map(crate::tree::mtime).collect() };
@@ -394,7 +394,7 @@ impl Lab {
         let run = &run.clone().with_host(Arc::new(host));
         let Opened { repository, index, .. } = self.open_with_cache(cache, run)?;
         let mut options = PruneOptions {
-            max_unused: Share::Thousandths(0),
+            max_unused: UnusedLimit::Thousandths(0),
             max_rewrite_bytes: u64::MAX,
             session_timeout: Duration::ZERO,
             accept_missing: Vec::new(),
@@ -407,7 +407,7 @@ impl Lab {
         prune(&repository, &index, &options, run)
     }
 
-    /// Prunes, which must work: nothing unused stays, and nobody is waited for.
+    /// Prunes, which must work: nothing unused stays, and it waits for no backup.
     #[track_caller]
     pub fn prune(&self) -> PruneReport {
         self.prune_with_cache(&self.cache, &Ear::default(), |_| {}).expect("the prune works")

@@ -1,15 +1,15 @@
-//! A backend in which somebody else acts just before a call has its effect, or that fails where a test
-//! says so.
+//! A backend with a hook before each call: a test can act as another writer does at that moment, or make
+//! the call fail.
 
 use std::io;
 use std::sync::Arc;
 
 use keepfast_backend::{Backend, BackendError, Created, Found, Listed, Operation};
 
-/// What happens before a call: it gets the store that is behind, the operation and the name.
+/// What happens before a call. It gets the inner store, the operation and the object's name.
 type Before = dyn Fn(&dyn Backend, Operation, &str) -> Option<io::ErrorKind> + Send + Sync;
 
-/// Passes calls on, unless what comes before them says how they fail.
+/// Calls the hook before each call, and passes the call on unless the hook makes it fail.
 pub struct MeddledBackend {
     inner: Arc<dyn Backend>,
     before: Box<Before>,
@@ -17,7 +17,7 @@ pub struct MeddledBackend {
 }
 
 impl MeddledBackend {
-    /// Calls `before` ahead of each call to `inner`; if it gives a kind of error, the call fails so.
+    /// Calls `before` ahead of each call to `inner`. If it returns a kind of error, the call fails with it.
     #[must_use]
     pub fn new(
         inner: Arc<dyn Backend>,

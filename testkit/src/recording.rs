@@ -35,7 +35,7 @@ impl RecordingBackend {
         Arc::new(Self { far: true, inner, calls: Mutex::default() })
     }
 
-    /// Takes the calls so far; recording begins anew.
+    /// Takes the calls so far; the record is empty afterwards.
     pub fn take(&self) -> Vec<Call> {
         std::mem::take(&mut *self.lock())
     }

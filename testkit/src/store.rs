@@ -1,6 +1,7 @@
 //! Looking into a store and damaging it, through nothing but the backend's own calls.
 
 use keepfast_backend::{Backend, Listed};
+use keepfast_format::names;
 
 /// A way to damage an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,24 +10,51 @@ pub enum Damage {
     Remove,
     /// Its second half is gone.
     Truncate,
-    /// One bit is another, at this many thousandths of its length.
+    /// One bit is flipped, at this many thousandths of its length.
     Flip {
         /// Where.
         thousandths: usize,
     },
 }
 
-/// The names of all objects below `prefix`, sorted. `""` is everything.
+/// All folders of a repository.
+const FOLDERS: [&str; 11] = [
+    names::CONFIG,
+    names::KEYS,
+    names::KEYRING,
+    names::PACKS,
+    names::INDEX,
+    names::SESSIONS,
+    names::SNAPSHOTS,
+    names::EPOCHS,
+    names::ACKS,
+    names::STATES,
+    names::CATALOGUE,
+];
+
+/// The objects below `prefix`, sorted by name. `""` is all folders of a repository, and nothing outside of
+/// them.
+#[must_use]
+pub fn listed(backend: &dyn Backend, prefix: &str) -> Vec<Listed> {
+    let mut found = Vec::new();
+    let prefixes = if prefix.is_empty() { &FOLDERS[..] } else { &[prefix] };
+    for prefix in prefixes {
+        backend.list(prefix, &mut |listed| found.push(listed)).expect("the store lists");
+    }
+    found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    found
+}
+
+/// The names of the objects below `prefix`, sorted. `""` is as in [`listed`].
 #[must_use]
 pub fn names(backend: &dyn Backend, prefix: &str) -> Vec<String> {
-    let folders = ["config/", "keys/", "keyring/", "packs/", "index/", "sessions/", "snapshots/"];
-    let mut found = Vec::new();
-    for folder in folders.iter().filter(|folder| prefix.is_empty() || prefix.starts_with(**folder)) {
-        let folder = if prefix.is_empty() { folder } else { prefix };
-        backend.list(folder, &mut |Listed { name, .. }| found.push(name)).expect("the store lists");
-    }
-    found.sort_unstable();
-    found
+    listed(backend, prefix).into_iter().map(|listed| listed.name).collect()
+}
+
+/// How many objects there are below `prefix`. `""` is as in [`listed`].
+#[must_use]
+pub fn count(backend: &dyn Backend, prefix: &str) -> usize {
+    listed(backend, prefix).len()
 }
 
 /// The bytes of an object.
@@ -38,9 +66,7 @@ pub fn bytes(backend: &dyn Backend, name: &str) -> Vec<u8> {
 /// All bytes stored below `prefix`.
 #[must_use]
 pub fn stored_bytes(backend: &dyn Backend, prefix: &str) -> u64 {
-    let mut sum = 0;
-    backend.list(prefix, &mut |Listed { bytes, .. }| sum += bytes).expect("the store lists");
-    sum
+    listed(backend, prefix).iter().map(|listed| listed.bytes).sum()
 }
 
 /// Puts other bytes in an object's place.

@@ -51,7 +51,11 @@ pub fn write_sparse(path: impl AsRef<Path>, size: u64, extents: &[(u64, u64)]) {
     let file = File::create(path).expect("the file can be made");
     file.set_len(size).expect("the file can be stretched");
     for (number, (offset, length)) in (1..).zip(extents) {
-        file.write_all_at(&noise(number, *length as usize), *offset).expect("the data can be written");
+        file.write_all_at(
+            &noise(number, usize::try_from(*length).expect("the data fit into memory")),
+            *offset,
+        )
+        .expect("the data can be written");
     }
 }
 
@@ -240,9 +244,11 @@ fn links_and_specials(root: &Path, left_out: &mut Vec<&'static str>) {
         left_out.push("devices");
     }
     if is_root() {
-        for (name, uid, gid) in
-            [("owned", 1234, 5678), ("owned by nobody", 65_534, 65_534), ("owned high", 4_000_000_000, 1)]
-        {
+        for (name, uid, gid) in [
+            ("owned", 1234, 5678),
+            ("owned by an unnamed user", 65_534, 65_534),
+            ("owned high", 4_000_000_000, 1),
+        ] {
             let path = write(root.join(name), name);
             std::os::unix::fs::chown(&path, Some(uid), Some(gid)).expect("root gives files away");
             // Giving a file away clears these bits, so a restore must set them afterwards.
@@ -290,7 +296,7 @@ fn attributes(root: &Path, left_out: &mut Vec<&'static str>) {
     }
 }
 
-/// A POSIX access list as the kernel keeps it, with one further user who has `permissions`.
+/// A POSIX access list as the kernel keeps it, with `permissions` for one further user.
 fn acl(permissions: u16) -> Vec<u8> {
     access_list(&[
         (0x01, 6, u32::MAX),

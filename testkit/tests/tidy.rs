@@ -1,5 +1,5 @@
-//! The house rules, kept by test: short files that say what they are for, imports that point
-//! down the ladder only and never in a circle, libraries that stay silent.
+//! The project's own rules, kept by test: short files that say what they are for, imports that point
+//! down the ladder only and never in a circle, libraries that never print or ask the system, plain words.
 //!
 //! Each rule is a function from sources to findings; a test shows that the project has no
 //! finding, and another that the rule finds what it should.
@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
 
-use paths::{Module, imports_by_module, module_of, names, without_tests, words};
+use paths::{Module, Names, Tests, imports_by_module, module_of};
+use prose::{is_checked, unplain_words};
 
 #[path = "tidy/paths.rs"]
 mod paths;
+#[path = "tidy/prose.rs"]
+mod prose;
 
 const LINES_PER_FILE: usize = 600;
 
@@ -32,12 +35,15 @@ const LADDER: &[(&str, &[&str])] = &[
 /// below. On the last one, that of the verbs, not even from its own.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["fs", "chunk", "jobs", "monitor", "retention", "threads"],
+    &["fs", "chunk", "jobs", "run", "retention"],
     &["repo"],
     &["archive", "restore", "check", "dump", "edit", "list", "stats", "forget", "prune"],
 ];
 
-/// Crates that know no terminal, environment or clock, and what they so don't call.
+/// The only file of the engine that may name `rayon`: all threads of a run come from its own pool.
+const POOL: &str = "engine/src/run/pool.rs";
+
+/// Crates that know no terminal, environment or clock, and what they must not call therefore.
 const SILENT: &[&str] = &["repo-format", "backend", "engine", "operations", "model"];
 const LOUD_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 const LOUD_PATHS: &[&[&str]] = &[&["std", "env"], &["SystemTime", "now"], &["Instant", "now"]];
@@ -49,6 +55,7 @@ const ASKS_THE_SYSTEM: &[(&str, &[&str])] = &[
 ];
 
 /// A file of the project, its path relative to the workspace.
+#[derive(Clone)]
 struct Source {
     path: String,
     text: String,
@@ -107,18 +114,17 @@ fn without_purpose(sources: &[Source]) -> Vec<String> {
 fn glob_imports(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources {
-        let all = words(&source.text);
-        let mut check = |words: &[String], in_tests: bool| {
-            for (path, ..) in names(words).imports {
-                // `raised` has turned the `super` of an inline module into `self`.
+        let mut check = |names: Names, in_tests: bool| {
+            for path in names.imports.iter().map(|import| &import.path) {
+                // The `super` of an inline module reads as `self`.
                 let own_file = path.len() == 2 && (path[0] == "self" || path[0] == "super");
                 if path.last().is_some_and(|last| last == "*") && !(in_tests && own_file) {
                     found.push(format!("{} imports {}: list what it uses", source.path, path.join("::")));
                 }
             }
         };
-        check(&without_tests(&all), tests_only(&source.path));
-        check(&all, true);
+        check(Names::of(&source.text, Tests::LeftOut), tests_only(&source.path));
+        check(Names::of(&source.text, Tests::Read), true);
     }
     found.sort();
     found.dedup();
@@ -218,13 +224,11 @@ fn loud_libraries(sources: &[Source]) -> Vec<String> {
         if !module_of(&source.path).is_some_and(|(krate, _)| SILENT.contains(&krate.as_str())) {
             continue;
         }
-        let words = without_tests(&words(&source.text));
-        for pair in words.windows(2).filter(|pair| pair[1] == "!" && LOUD_MACROS.contains(&pair[0].as_str()))
-        {
-            found.push(format!("{} calls {}!", source.path, pair[0]));
+        let names = Names::of(&source.text, Tests::LeftOut);
+        for name in names.macros.iter().filter(|name| LOUD_MACROS.contains(&name.as_str())) {
+            found.push(format!("{} calls {name}!", source.path));
         }
-        let names = names(&words);
-        let imports = names.imports.iter().map(|(path, ..)| path);
+        let imports = names.imports.iter().map(|import| &import.path);
         let is_allowed = |loud: &[&str]| ASKS_THE_SYSTEM.contains(&(source.path.as_str(), loud));
         for path in imports.chain(&names.paths) {
             let loud = LOUD_PATHS.iter().filter(|loud| !is_allowed(loud));
@@ -236,7 +240,23 @@ fn loud_libraries(sources: &[Source]) -> Vec<String> {
     found
 }
 
-/// Folders with what they hold: a golden repository is of no use if nobody says what is in it.
+/// Files of the engine that take threads from `rayon` themselves: its global pool is shared by all runs.
+fn threads_of_others(sources: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|source| source.path.starts_with("engine/src/")) {
+        if source.path == POOL {
+            continue;
+        }
+        let names = Names::of(&source.text, Tests::Read);
+        let imports = names.imports.iter().map(|import| &import.path);
+        for path in imports.chain(&names.paths).filter(|path| path[0] == "rayon") {
+            found.push(format!("{} uses {}: use the run's pool", source.path, path.join("::")));
+        }
+    }
+    found
+}
+
+/// Folders with what they hold: a golden repository is of no use without a manifest of what is in it.
 fn golden_without_manifest(folders: &[(String, Vec<String>)]) -> Vec<String> {
     let has_one = |names: &[String]| names.iter().any(|name| name.to_lowercase().starts_with("manifest"));
     let without = folders.iter().filter(|(_, names)| !has_one(names));
@@ -285,6 +305,18 @@ fn crates_depend_downward() {
 #[test]
 fn libraries_know_no_terminal_environment_or_clock() {
     assert_tidy(&loud_libraries(&project(".rs")));
+}
+
+#[test]
+fn the_engine_takes_threads_from_the_pool_of_its_run() {
+    assert_tidy(&threads_of_others(&project(".rs")));
+}
+
+#[test]
+fn words_are_plain() {
+    let sources = [project(".rs"), project(".md")].concat();
+    let checked = sources.iter().filter(|source| is_checked(&source.path));
+    assert_tidy(&checked.flat_map(|source| unplain_words(&source.path, &source.text)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -396,6 +428,27 @@ fn a_loud_library_is_found() {
     assert_eq!(count("operations/src/place.rs", asks), 1);
     assert_eq!(count("operations/src/host.rs", asks), 1, "it is for the clock and names");
     assert_eq!(count("operations/src/secret.rs", "fn f() { println!(\"x\"); }"), 1);
+}
+
+#[test]
+fn paths_in_arguments_of_macros_are_found() {
+    let count = |text| loud_libraries(&[source("engine/src/a.rs", text)]).len();
+    assert_eq!(count("fn f() { assert!(std::env::args().count() > 0); }"), 1);
+    assert_eq!(count("fn f() { vec![{ println!(\"x\"); }]; }"), 1);
+    assert_eq!(count("macro_rules! m { () => { std::time::Instant::now() } }"), 1);
+    assert_eq!(count("fn f() { assert!(\"std::env\" != \"println!\"); }"), 0);
+    assert_eq!(count("#[cfg(test)]\nmod tests { fn f() { println!(); } }"), 0);
+    assert_eq!(count("struct A; impl A { #[cfg(test)] fn f() { println!(); } }"), 0);
+}
+
+#[test]
+fn a_thread_outside_of_the_pool_is_found() {
+    let count = |path, text| threads_of_others(&[source(path, text)]).len();
+    assert_eq!(count("engine/src/a.rs", "use rayon::prelude::ParallelIterator;"), 1);
+    assert_eq!(count("engine/src/a.rs", "fn f() { rayon::join(g, h); }"), 1);
+    assert_eq!(count("engine/src/a.rs", "//! rayon::join\nfn f() { crate::rayon(); }"), 0);
+    assert_eq!(count(POOL, "use rayon::ThreadPool;"), 0);
+    assert_eq!(count("testkit/src/a.rs", "use rayon::ThreadPool;"), 0);
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! Whether what arrived is what was sent. Stores should check that by the checksum that goes with
-//! an upload, but not all do, and a spoilt pack would be noticed only when it is read.
+//! Checks that an object arrived as it was sent. Stores should do that with the checksum of the upload, but
+//! not all do, and a damaged pack would be noticed only when it is read.
 //!
-//! A store that answers with our CRC-32 has it for its own. Otherwise the ETag is compared, which
-//! for an object sent in one piece is nearly everywhere its MD5. Where it is something else,
-//! reading the object back once tells that, and it isn't compared any more: such a store is
-//! believed, as it was given a checksum that it must check by the protocol.
+//! A store that answers with the CRC-32 of the upload has computed it. Otherwise the ETag is compared: in
+//! nearly all stores the ETag of an object that was sent whole is its MD5. If it is something else, reading the
+//! object back once shows that, and ETags aren't compared any more. Such a store is trusted, because the
+//! protocol obliges it to check the checksum that it was sent.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 
@@ -16,22 +16,13 @@ use super::failure::{Class, Failure};
 use super::requests::Requests;
 use crate::{BackendErrorKind as Kind, Unusable};
 
-/// What a store says of an object that it has stored.
+/// A store's answer about an object that it has stored.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     /// Its CRC-32, in Base64.
     pub crc32: Option<String>,
     /// Its ETag.
     pub e_tag: Option<String>,
-}
-
-/// What is known of a store's ETags.
-#[derive(Debug, Default)]
-pub(super) struct ETags {
-    /// One was seen that is its object's MD5.
-    are_md5: AtomicBool,
-    /// One was seen that isn't, though the object is right.
-    are_others: AtomicBool,
 }
 
 /// The MD5 that an ETag looks like.
@@ -41,8 +32,8 @@ fn md5_in(e_tag: &str) -> Option<[u8; 16]> {
 }
 
 impl Requests {
-    /// Compares what the store says that it has stored with what was sent; `crc32` is the checksum
-    /// that went with it, if it was that one. Where they differ, the object itself decides.
+    /// Compares the store's answer with what was sent. `crc32` is the checksum that was sent, if it was a
+    /// CRC-32. If they differ, the stored object itself decides.
     pub(super) async fn check_arrival(
         &self,
         key: &str,
@@ -63,7 +54,7 @@ impl Requests {
             there.clear();
             match self.get_once(key, bytes, &mut there).await {
                 Ok(()) => break,
-                // Larger than what was sent.
+                // It is larger than what was sent.
                 Err(failure) if failure.class == Class::Final(Kind::Unusable(Unusable::TooLarge)) => break,
                 Err(failure) => backoff.wait(failure).await?,
             }
@@ -72,12 +63,12 @@ impl Requests {
             self.connection.e_tags.are_others.store(true, Ordering::Relaxed);
             return Ok(());
         }
-        Err(Failure::new(Class::StoredDamaged, "what the store has stored isn't what was sent to it"))
+        Err(Failure::new(Class::StoredDamaged, "the store has stored other bytes than it was sent"))
     }
 
-    /// Whether a part of an upload arrived as it was sent, as far as that can be told.
+    /// Checks that a part of an upload arrived as it was sent, as far as that is possible.
     pub(super) fn check_part(&self, e_tag: Option<&str>, parts: &[&[u8]]) -> Result<(), Failure> {
-        // Parts can't be read back: only ETags that are known to be right say anything.
+        // Parts can't be read back, so that only ETags that are known to be MD5s mean anything.
         let is_known = self.connection.e_tags.are_md5.load(Ordering::Relaxed);
         if is_known && self.fits_e_tag(e_tag, parts) == Some(false) {
             return Err(Failure::new(Class::Damaged, "a part of an upload didn't arrive as it was sent"));
@@ -85,7 +76,7 @@ impl Requests {
         Ok(())
     }
 
-    /// Whether an ETag is the MD5 of these bytes; `None` if it isn't any MD5.
+    /// Whether an ETag is the MD5 of these bytes. `None` if the store's ETags aren't MD5s.
     fn fits_e_tag(&self, e_tag: Option<&str>, parts: &[&[u8]]) -> Option<bool> {
         if self.connection.e_tags.are_others.load(Ordering::Relaxed) {
             return None;

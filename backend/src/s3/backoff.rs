@@ -1,4 +1,4 @@
-//! Trying again: how often, how soon, and when to give up.
+//! Decides whether and when a failed request is repeated.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -7,13 +7,13 @@ use super::failure::{Class, Failure};
 use super::requests::Requests;
 use crate::traffic::add;
 
-/// The first wait is at most this long, each later one at most twice the one before.
+/// The first wait is at most this long, and the maximum doubles with each wait.
 const WAIT_FIRST: Duration = Duration::from_millis(200);
-/// No wait is longer.
+/// No wait is longer than this.
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// Waits of which no one is told.
+/// An operation that has waited for this long sends a notice.
 const QUIET: Duration = Duration::from_secs(5);
-/// A body that arrives damaged this often isn't damaged by chance.
+/// If a body arrives damaged this many times, that isn't chance.
 const DAMAGED_MAX: u32 = 5;
 
 /// The repeats of one operation.
@@ -22,27 +22,28 @@ pub(super) struct Backoff<'r> {
     began: Option<Instant>,
     tries: u32,
     damaged: u32,
-    told: bool,
+    /// Whether this operation has sent its notice.
+    notified: bool,
 }
 
 impl<'r> Backoff<'r> {
     pub(super) fn new(requests: &'r Requests) -> Self {
-        Self { requests, began: None, tries: 0, damaged: 0, told: false }
+        Self { requests, began: None, tries: 0, damaged: 0, notified: false }
     }
 
-    /// Waits until it is time for the next try; gives the failure back if there is to be none.
+    /// Waits until the next try. Returns the failure if there must be no other try.
     pub(super) async fn wait(&mut self, failure: Failure) -> Result<(), Failure> {
         let answers = self.requests.connection.has_answered.load(Ordering::Relaxed);
         let overloaded = match failure.class {
             Class::Throttled => true,
-            // Only a store that answers can be overloaded; one that is away isn't hit by a knock.
+            // Only a store that answers can be overloaded. One that can't be reached doesn't get the repeats.
             Class::Unknown => failure.status.is_some(),
             Class::Conflict | Class::Taken | Class::UploadGone => false,
             Class::Damaged => {
                 self.damaged += 1;
                 if self.damaged >= DAMAGED_MAX {
                     let message = format!(
-                        "{}; this was so {DAMAGED_MAX} times: what lies between here and the store changes what is sent",
+                        "{}; this happened {DAMAGED_MAX} times: something between this machine and the store changes what is sent",
                         failure.message
                     );
                     return Err(Failure { message, ..failure });
@@ -64,7 +65,7 @@ impl<'r> Backoff<'r> {
         if waited >= limit {
             let message = if answers {
                 format!(
-                    "{}; so for {} seconds: run the command again when the store is well; what is stored is sound",
+                    "{}; tried again for {} seconds: run the command again when the store works; everything stored so far is intact",
                     failure.message,
                     waited.as_secs()
                 )
@@ -73,13 +74,14 @@ impl<'r> Backoff<'r> {
             };
             return Err(Failure { message, ..failure });
         }
-        if waited >= QUIET && !self.told && answers {
-            self.told = true;
-            self.requests.tell_once(&failure.message, limit);
+        if waited >= QUIET && !self.notified && answers {
+            self.notified = true;
+            self.requests.notify_once(&failure.message, limit);
         }
         let ceiling = WAIT_FIRST.saturating_mul(1 << self.tries.min(10)).min(WAIT_MAX);
-        let calm = !overloaded || self.requests.connection.retry_budget.spend();
-        let wait = if calm {
+        let may_be_soon = !overloaded || self.requests.connection.retry_budget.spend();
+        // Random, so that threads that failed together don't repeat together.
+        let wait = if may_be_soon {
             ceiling.mul_f64(random_fraction())
         } else {
             WAIT_MAX.mul_f64(0.5 + random_fraction() / 2.0)
@@ -91,8 +93,8 @@ impl<'r> Backoff<'r> {
     }
 }
 
-/// From 0 to 1.
+/// A random number from 0 to 1.
 fn random_fraction() -> f64 {
-    // Without random numbers all wait as long as they may.
+    // Without random numbers all wait for the longest time.
     getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
 }

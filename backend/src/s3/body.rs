@@ -1,5 +1,5 @@
-//! Bodies of requests and answers, in pieces: an upload holds a few pieces in memory, never a
-//! copy of the object.
+//! Sends bodies in pieces, and notices requests that stall. An upload holds a few pieces in memory, and
+//! never a copy of the object.
 
 use std::future::Future;
 use std::io;
@@ -16,19 +16,19 @@ use tokio::sync::mpsc;
 
 use super::grace::TICK;
 
-/// Bytes that go over at a time.
+/// The size of a piece.
 const PIECE_BYTES: usize = 256 << 10;
-/// Pieces between who cuts them and who sends them.
+/// Pieces that wait to be sent.
 const PIECES_WAITING: usize = 3;
 
-/// Counts the bytes that a request has moved, so that one that moves none is noticed.
+/// Counts the bytes that a request has moved: a request that moves none is stalled.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
     bytes: AtomicU64,
-    /// Moments in which the caller itself kept the request waiting.
+    /// Waits that the caller itself caused.
     waits: AtomicU64,
 }
 
@@ -37,8 +37,8 @@ impl Progress {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The request waits for its caller, so that it can't move anything.
-    pub(super) fn wait(&self) {
+    /// Counts a wait that the caller itself caused.
+    pub(super) fn add_wait(&self) {
         self.0.waits.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -46,18 +46,18 @@ impl Progress {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Another number after each sign that the request goes on.
+    /// A number that changes with all progress.
     fn mark(&self) -> u64 {
         self.bytes() + self.0.waits.load(Ordering::Relaxed)
     }
 }
 
-/// A request made no progress for the whole of its timeout.
+/// A request made no progress for its whole timeout.
 #[derive(Debug)]
 pub(super) struct Stalled;
 
-/// Runs `work` for as long as it ends, or moves bytes, within each `timeout`. That may get shorter
-/// meanwhile.
+/// Runs `work` to its end, unless it makes no progress for `timeout`. The timeout may get shorter during the
+/// wait.
 pub(super) async fn unless_stalled<T>(
     progress: &Progress,
     timeout: impl Fn() -> Duration,
@@ -98,7 +98,7 @@ impl Body for Pieces {
             return Poll::Ready(None);
         }
         self.pieces.poll_recv(context).map(|piece| {
-            // Whoever feeds has given up: the connection must break, not end as if all were said.
+            // The feeding side has given up: the connection must break, and not end as if the body were complete.
             let Some(piece) = piece else { return Some(Err(io::ErrorKind::UnexpectedEof.into())) };
             self.bytes_left = self.bytes_left.saturating_sub(piece.len() as u64);
             self.progress.add(piece.len());
@@ -115,15 +115,15 @@ impl Body for Pieces {
     }
 }
 
-/// A body of so many bytes, and where its pieces go in.
+/// A body of this many bytes, and the sender for its pieces.
 pub(super) fn body(bytes: u64, progress: &Progress) -> (ByteStream, mpsc::Sender<Bytes>) {
     let (sender, pieces) = mpsc::channel(PIECES_WAITING);
     let body = Pieces { pieces, bytes_left: bytes, progress: progress.clone() };
     (ByteStream::new(SdkBody::from_body_1_x(body)), sender)
 }
 
-/// Cuts parts into pieces, and sends them off until all are gone or no one takes them. `pass` waits until a
-/// number of bytes more may go.
+/// Cuts parts into pieces, and sends them until all are sent or the receiver is gone. `pass` waits until this
+/// many bytes more may pass.
 pub(super) async fn feed(parts: &[&[u8]], pieces: mpsc::Sender<Bytes>, pass: impl AsyncFn(usize)) {
     for piece in parts.iter().flat_map(|part| part.chunks(PIECE_BYTES)) {
         pass(piece.len()).await;
@@ -133,9 +133,9 @@ pub(super) async fn feed(parts: &[&[u8]], pieces: mpsc::Sender<Bytes>, pass: imp
     }
 }
 
-/// The bytes from `from` on, `bytes` of them, of what `parts` are together.
+/// Cuts `bytes` bytes from `from` on out of the concatenation of `parts`.
 pub(super) fn cut<'p>(parts: &[&'p [u8]], from: u64, bytes: u64) -> Vec<&'p [u8]> {
-    // What lies beyond all memory lies beyond the parts, too.
+    // An offset beyond the address space is beyond the parts too.
     let in_memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let (mut skip, mut left) = (in_memory(from), in_memory(bytes));
     let mut out = Vec::new();

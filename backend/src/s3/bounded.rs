@@ -1,6 +1,6 @@
-//! A bound for answers that the SDK takes into memory whole: listings, errors, and what comes back from
-//! a create. A store that never ends one of them must not take all memory; objects themselves are taken
-//! piece by piece, and their readers know how long they may be.
+//! Bounds the answers that the SDK reads into memory as a whole: listings, errors, and answers to creates. A
+//! store that never ends such an answer must not use up all memory. Objects are read in pieces, and their
+//! readers know how long they may be.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,11 +13,11 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
-/// A page of a listing has at most 1000 names of 1 KiB, each byte of which may be written as six.
+/// A page of a listing has at most 1000 names of 1 KiB, and XML may write each byte as six.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
-/// Cuts answers that are longer than any that is right. What is cut is then read like an answer that
-/// broke off: by its status, or as a page without its end.
+/// Cuts answers that are longer than any correct answer. A cut answer is then treated like one that broke
+/// off: by its status, or as a page without its end.
 #[derive(Debug)]
 pub(super) struct BoundedAnswers;
 
@@ -42,7 +42,7 @@ impl Intercept for BoundedAnswers {
     }
 }
 
-/// A body that ends after so many bytes.
+/// A body that ends after a number of bytes.
 struct Bounded {
     body: SdkBody,
     left: u64,

@@ -1,14 +1,14 @@
-//! How many requests to a store may be repeats.
+//! Limits how many requests to a store are repeats.
 
 use parking_lot::Mutex;
 
-/// Repeats that a store takes at once before they are spaced out.
+/// Repeats that may come in a row before they are spaced out.
 const BURST: f64 = 50.0;
-/// The part of a repeat that each success pays for.
+/// The part of a repeat that each success earns.
 const EARNED: f64 = 0.1;
 
-/// What keeps the threads of all runs from hammering at a store that is overloaded: a repeat costs one, a
-/// success earns a tenth. With nothing left, a repeat waits as long as any may.
+/// Keeps the threads of all runs from sending too many repeats to an overloaded store: a repeat costs 1, a
+/// success earns a tenth. When the budget is empty, a repeat waits for the longest time.
 #[derive(Debug)]
 pub(super) struct RetryBudget(Mutex<f64>);
 
@@ -24,7 +24,7 @@ impl RetryBudget {
         *left = (*left + EARNED).min(BURST);
     }
 
-    /// Whether a repeat may come as soon as it likes.
+    /// Takes one repeat from the budget. Returns whether the budget had it.
     pub(super) fn spend(&self) -> bool {
         let mut left = self.0.lock();
         let is_enough = *left >= 1.0;

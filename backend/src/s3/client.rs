@@ -1,4 +1,4 @@
-//! Makes the SDK's client: its own retries and checks are off, since those here know more.
+//! Makes the SDK's client. The SDK's own repeats and checks are off: this module's know more about the store.
 
 use std::io;
 use std::time::Duration;
@@ -24,14 +24,14 @@ use super::options::S3Options;
 use crate::BackendErrorKind;
 use crate::error::Failed;
 
-/// The region of stores that have none.
+/// The region for stores without regions.
 const REGION_OF_OTHERS: &str = "us-east-1";
 
-/// A client as the options want it; keys and region come from the usual places if they aren't given.
+/// Makes a client from the options. Keys and region come from the usual sources if the options lack them.
 pub(super) async fn client(options: &S3Options) -> Result<Client, Failed> {
     let http = http_client(options)?;
     let region = RegionProviderChain::first_try(options.region.clone().map(Region::new));
-    // Machines outside of AWS have no metadata service, and asking for it takes seconds.
+    // Machines outside AWS have no metadata service, and a request to it takes seconds to fail.
     let region = match &options.endpoint {
         Some(_) => region
             .or_else(EnvironmentVariableRegionProvider::new())
@@ -71,7 +71,7 @@ pub(super) async fn client(options: &S3Options) -> Result<Client, Failed> {
     let path_style = options.path_style.unwrap_or(options.endpoint.is_some());
     let mut config =
         aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style).interceptor(BoundedAnswers);
-    // An address that the profile has for S3 would otherwise win over the one that was given.
+    // Otherwise an address for S3 in the profile would override the given one.
     if let Some(endpoint) = &options.endpoint {
         config = config.endpoint_url(endpoint);
     }
@@ -79,7 +79,7 @@ pub(super) async fn client(options: &S3Options) -> Result<Client, Failed> {
 }
 
 fn http_client(options: &S3Options) -> Result<SharedHttpClient, Failed> {
-    // The store may close a connection that has long been idle just when a request sets out.
+    // The store may close a connection that has been idle for long at the moment when a request uses it.
     let idle = Duration::from_secs(20);
     let builder = aws_smithy_http_client::Builder::new().pool_idle_timeout(idle);
     let mut trust = TrustStore::default();
@@ -92,7 +92,7 @@ fn http_client(options: &S3Options) -> Result<SharedHttpClient, Failed> {
     Ok(builder.tls_provider(provider).tls_context(context).build_https())
 }
 
-/// The HTTP client would panic over certificates that it can't read.
+/// Checks certificates: the HTTP client panics if it can't read one.
 fn check_certificates(pem: &[u8]) -> Result<(), Failed> {
     let bad = |why: &str| {
         let why = format!("the file of --s3-ca-file {why}: it must hold certificates in PEM");

@@ -1,12 +1,11 @@
-//! Creating objects, so that exactly one create of a name makes the object and each knows
-//! whether it was its own.
+//! Creates objects so that exactly one create of a name makes the object, and each create knows whether it was
+//! the one.
 //!
-//! Every object carries a random number of the call that made it. A store that says "taken"
-//! may mean our own earlier try, whose answer was lost; one that doesn't answer may have
-//! written all the same. In both cases the number at the object says whose it is.
+//! Every object carries a random id of the call that made it. If a store says that a name is taken, that may
+//! be by an earlier try of the same call whose answer was lost; if it doesn't answer, it may still have written
+//! the object. In both cases the object's id says which call made it.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use aws_sdk_s3::types::StorageClass;
 use bytes::Bytes;
@@ -18,41 +17,25 @@ use super::backoff::Backoff;
 use super::body::{Progress, body, cut, feed};
 use super::digest::{content_md5, crc32_of, is_same};
 use super::failure::{Class, Failure};
+use super::knowledge::Checksum;
 use super::requests::Requests;
 use crate::traffic::add;
 use crate::{BackendErrorKind as Kind, Created};
 
-/// The name of the metadata with the number of the call.
+/// The name of the metadata with the id of the call.
 pub(super) const CREATE_ID: &str = "keepfast-create";
 
-/// Whose an object is.
+/// Which call made the object of a name.
 enum Maker {
-    Nobody,
+    /// There is no object.
+    None,
     ThisCall,
     Another,
 }
 
-/// Which checksum goes with an upload: what a store is found to check.
-#[derive(Debug, Default)]
-pub(super) struct Checksum(AtomicU8);
-
-impl Checksum {
-    const UNTRIED: u8 = 0;
-    const CRC32: u8 = 1;
-    const MD5: u8 = 2;
-
-    fn is(&self, which: u8) -> bool {
-        self.0.load(Ordering::Relaxed) == which
-    }
-
-    fn set(&self, which: u8) {
-        self.0.store(which, Ordering::Relaxed);
-    }
-}
-
 /// What one call creates.
 #[derive(Clone, Copy)]
-pub(super) struct New<'a> {
+pub(super) struct NewObject<'a> {
     pub key: &'a str,
     pub parts: &'a [&'a [u8]],
     pub bytes: u64,
@@ -60,14 +43,14 @@ pub(super) struct New<'a> {
     pub class: Option<&'a str>,
 }
 
-impl New<'_> {
+impl NewObject<'_> {
     pub(super) fn storage_class(&self) -> Option<StorageClass> {
         self.class.map(StorageClass::from)
     }
 }
 
-/// So often an object that arrived spoilt is removed and made anew.
-const SPOILT_MAX: u32 = 5;
+/// An object that arrives damaged is created again, up to this many creates.
+const DAMAGED_MAX: u32 = 5;
 
 impl Requests {
     /// Creates an object unless there is one of its name.
@@ -78,11 +61,11 @@ impl Requests {
         let class = classes.iter().find(|(prefix, _)| starts(prefix)).map(|(_, class)| class.as_str());
         let uncontested = self.options().uncontested_prefixes.iter().any(starts);
         let key = self.key(name);
-        let mut spoilt = 0;
+        let mut damaged = 0;
         loop {
-            // Another one each time, so that a late arrival of the spoilt one isn't taken for this.
+            // A new id each time, so that a late arrival of the damaged object isn't taken for this one.
             let id = random_id()?;
-            let new = New { key: &key, parts, bytes, id: &id, class };
+            let new = NewObject { key: &key, parts, bytes, id: &id, class };
             let created = if uncontested && bytes >= self.options().multipart_from_bytes.max(1) {
                 self.create_in_parts(new).await
             } else {
@@ -92,21 +75,22 @@ impl Requests {
             if failure.class != Class::StoredDamaged {
                 return Err(failure);
             }
-            spoilt += 1;
-            // Of another name somebody may have heard that it is taken: that must stay true.
+            damaged += 1;
+            // Another writer may already have been told that a contested name is taken. That must stay true.
             if !uncontested {
                 let message = format!(
-                    "{}: remove it with the store's own tools and run the command again; something between here \
-                     and the store changes what is sent, and the store doesn't check",
+                    "{}: remove it with the store's own tools and run the command again; something between this \
+                     machine and the store changes what is sent, and the store doesn't check it",
                     failure.message
                 );
                 return Err(Failure { message, ..failure });
             }
             self.remove(name).await?;
-            if spoilt == SPOILT_MAX {
+            if damaged == DAMAGED_MAX {
                 let message = format!(
-                    "{}; this was so {SPOILT_MAX} times, and nothing of it was left there: something between here \
-                     and the store changes what is sent, and the store doesn't check: use https, or another way",
+                    "{}; this happened {DAMAGED_MAX} times, and each such object was removed: something between \
+                     this machine and the store changes what is sent, and the store doesn't check it: use https, \
+                     or another network",
                     failure.message
                 );
                 return Err(Failure { message, ..failure });
@@ -115,8 +99,8 @@ impl Requests {
         }
     }
 
-    /// Creates an object with one request, if all goes well.
-    async fn create_whole(&self, new: New<'_>) -> Result<Created, Failure> {
+    /// Creates an object with one request, if no try fails.
+    async fn create_whole(&self, new: NewObject<'_>) -> Result<Created, Failure> {
         let mut backoff = Backoff::new(self);
         // Whether an earlier try may have made the object.
         let mut in_doubt = false;
@@ -125,7 +109,7 @@ impl Requests {
                 match self.maker(new).await {
                     Ok(Maker::ThisCall) => return Ok(Created::New),
                     Ok(Maker::Another) => return Ok(Created::AlreadyThere),
-                    Ok(Maker::Nobody) => in_doubt = false,
+                    Ok(Maker::None) => in_doubt = false,
                     Err(failure) => {
                         backoff.wait(failure).await?;
                         continue;
@@ -137,7 +121,7 @@ impl Requests {
                 Err(failure) if failure.class == Class::Taken => {
                     match self.created_by(new, &mut backoff).await? {
                         Some(created) => return Ok(created),
-                        // It is gone again.
+                        // The object has been removed since.
                         None => backoff.wait(failure).await?,
                     }
                 }
@@ -149,24 +133,24 @@ impl Requests {
         }
     }
 
-    /// Who made the object that is there, as the answer to a create; `None` if there is none.
+    /// Answers a create by the call that made the object. `None` if there is no object.
     pub(super) async fn created_by(
         &self,
-        new: New<'_>,
+        new: NewObject<'_>,
         backoff: &mut Backoff<'_>,
     ) -> Result<Option<Created>, Failure> {
         loop {
             match self.maker(new).await {
                 Ok(Maker::ThisCall) => return Ok(Some(Created::New)),
                 Ok(Maker::Another) => return Ok(Some(Created::AlreadyThere)),
-                Ok(Maker::Nobody) => return Ok(None),
+                Ok(Maker::None) => return Ok(None),
                 Err(failure) => backoff.wait(failure).await?,
             }
         }
     }
 
     /// One try to write the whole object.
-    async fn put(&self, new: New<'_>) -> Result<(), Failure> {
+    async fn put(&self, new: NewObject<'_>) -> Result<(), Failure> {
         let progress = Progress::default();
         let (stream, pieces) = body(new.bytes, &progress);
         let mut request = self
@@ -198,10 +182,10 @@ impl Requests {
                 let stored = Stored { crc32: answer.checksum_crc32, e_tag: answer.e_tag };
                 self.check_arrival(new.key, new.parts, &stored, crc32.as_deref()).await
             }
-            // A store may refuse a checksum that it doesn't know.
+            // A store may refuse a checksum that it doesn't know. Another thread may have found that out since.
             Err(failure)
-                if self.connection.checksum.is(Checksum::UNTRIED)
-                    && !by_md5
+                if !by_md5
+                    && !self.connection.checksum.is(Checksum::CRC32)
                     && matches!(failure.status, Some(400 | 501))
                     && matches!(failure.class, Class::Final(Kind::Other | Kind::Unsupported)) =>
             {
@@ -212,7 +196,7 @@ impl Requests {
         }
     }
 
-    /// Runs a request while its body is fed.
+    /// Runs a request, and feeds its body at the same time.
     pub(super) async fn while_feeding<T>(
         &self,
         request: impl Future<Output = T>,
@@ -230,16 +214,16 @@ impl Requests {
         }
     }
 
-    /// Whose the object is.
-    async fn maker(&self, new: New<'_>) -> Result<Maker, Failure> {
+    /// Finds out which call made the object.
+    async fn maker(&self, new: NewObject<'_>) -> Result<Maker, Failure> {
         let request = self.client().head_object().bucket(&self.options().bucket).key(new.key);
         let found = match self.ask(&self.counters.gets, &Progress::default(), request.send()).await {
             Ok(found) => found,
-            Err(failure) if failure.class == Class::NotFound => return Ok(Maker::Nobody),
+            Err(failure) if failure.class == Class::NotFound => return Ok(Maker::None),
             Err(failure) if failure.class == Class::Final(Kind::Denied) => {
                 return Err(Failure {
                     message: format!(
-                        "{}; whether this run made the object can't be told without reading it",
+                        "{}; without permission to read the object it is impossible to know whether this run made it",
                         failure.message
                     ),
                     ..failure
@@ -255,30 +239,30 @@ impl Requests {
             }
             Some(id) if id == new.id => Err(Failure::new(
                 Class::Final(Kind::Untrustworthy),
-                "the store took the object and shows it with another size: don't trust it with data",
+                "the store accepted the object and reports another size: don't trust this store with data",
             )),
             Some(_) => Ok(Maker::Another),
-            // A store that drops metadata: only the bytes can tell.
+            // The store drops metadata, so that only the bytes can decide.
             None if !same_size => Ok(Maker::Another),
             None => {
                 let mut there = Vec::new();
                 match self.get_once(new.key, new.bytes, &mut there).await {
                     Ok(()) if is_same(&there, new.parts) => Ok(Maker::ThisCall),
                     Ok(()) => Ok(Maker::Another),
-                    Err(failure) if failure.class == Class::NotFound => Ok(Maker::Nobody),
+                    Err(failure) if failure.class == Class::NotFound => Ok(Maker::None),
                     Err(failure) => Err(failure),
                 }
             }
         }
     }
 
-    /// The parts of an object that lie between two places.
-    pub(super) fn part<'p>(&self, new: New<'p>, number: u64) -> Vec<&'p [u8]> {
+    /// The bytes of one part of an upload.
+    pub(super) fn part<'p>(&self, new: NewObject<'p>, number: u64) -> Vec<&'p [u8]> {
         cut(new.parts, number * self.options().part_bytes, self.options().part_bytes)
     }
 }
 
-/// A length as the SDK has it. None that is stored comes near the end of its numbers.
+/// A length as the SDK's type. No object's length comes near its maximum.
 pub(super) fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Checksums of objects that are in several parts, and their comparison.
+//! Computes checksums of objects that are in several parts, and compares such objects.
 
 use data_encoding::BASE64;
 use md5::{Digest, Md5};
@@ -17,12 +17,12 @@ pub(super) fn md5_of(parts: &[&[u8]]) -> [u8; 16] {
     hasher.finalize().into()
 }
 
-/// What Content-MD5 says of parts.
+/// The value of Content-MD5 for parts.
 pub(super) fn content_md5(parts: &[&[u8]]) -> String {
     BASE64.encode(&md5_of(parts))
 }
 
-/// Whether bytes are those of the parts together.
+/// Whether `bytes` equals the concatenation of the parts.
 pub(super) fn is_same(bytes: &[u8], parts: &[&[u8]]) -> bool {
     let mut rest = bytes;
     for part in parts {

@@ -1,4 +1,4 @@
-//! What a store's answers mean when they aren't what was asked for, and what to do next.
+//! Classifies failed requests by what to do next.
 
 use std::error::Error;
 
@@ -8,35 +8,35 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::BackendErrorKind as Kind;
 
-/// What follows from a failure.
+/// What a failure means for the operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// There is no such object.
     NotFound,
     /// There is an object of this name (412).
     Taken,
-    /// Somebody else is creating this name just now (409): nothing was done.
+    /// Another writer is creating this name at the same time (409): nothing was done.
     Conflict,
-    /// There is no such upload in parts: it was completed or aborted.
+    /// The upload in parts doesn't exist: it was completed or aborted.
     UploadGone,
-    /// The range begins where the object has ended.
+    /// The range begins at or after the object's end.
     BeyondEnd,
     /// Too many requests: nothing was done.
     Throttled,
     /// The body didn't arrive as it was sent: nothing was done.
     Damaged,
-    /// The body didn't arrive as it was sent, and is stored.
+    /// The body didn't arrive as it was sent, and the store has stored it.
     StoredDamaged,
     /// The run was cancelled.
     Cancelled,
-    /// The store or the way to it failed: whether anything was done isn't known.
+    /// The store or the connection failed: it isn't known whether anything was done.
     Unknown,
-    /// It won't work the next time either.
+    /// A repeat would fail too.
     Final(Kind),
 }
 
 impl Class {
-    /// What a failed operation tells its caller.
+    /// The kind of error that the caller gets.
     pub(super) fn kind(self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
@@ -56,11 +56,11 @@ impl Class {
 /// A request that failed.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// What follows.
+    /// What it means for the operation.
     pub class: Class,
     /// The answer's HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// The cause, and for causes that users can help the next step.
+    /// The cause, and the next step if users can do something about the cause.
     pub message: String,
 }
 
@@ -69,7 +69,7 @@ impl Failure {
         Self { class, status: None, message: message.into() }
     }
 
-    /// Reads what the SDK says of a request.
+    /// Classifies the SDK's error of a request.
     pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -131,7 +131,7 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
         ),
         (_, "NoSuchBucket") => say(
             misconfigured,
-            "there is no such bucket: make it with the store's own tools, or check the name and the endpoint",
+            "there is no such bucket: make it with the store's own tools, or check its name and the endpoint",
         ),
         (_, "InvalidBucketName") => say(misconfigured, "check the bucket's name"),
         (_, "NoSuchUpload") => (Class::UploadGone, None),
@@ -155,22 +155,22 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
         }
         (_, "SignatureDoesNotMatch") => say(
             denied,
-            "the secret key doesn't fit the access key: check AWS_SECRET_ACCESS_KEY or the profile",
+            "the secret key doesn't belong to the access key: check AWS_SECRET_ACCESS_KEY or the profile",
         ),
         (_, "ExpiredToken" | "TokenRefreshRequired") => {
             say(denied, "the credentials have expired: get new ones and run the command again")
         }
         (_, "XMinioStorageFull" | "InsufficientStorage") | (507, _) => say(
             Class::Final(Kind::Full),
-            "make room there and run the command again; what is stored is sound",
+            "make room there and run the command again; everything stored so far is intact",
         ),
         (_, "QuotaExceeded" | "BucketQuotaExceeded") => say(
             Class::Final(Kind::Full),
-            "raise the quota or make room, and run the command again; what is stored is sound",
+            "raise the quota or make room, and run the command again; everything stored so far is intact",
         ),
         (_, "InvalidObjectState") => say(
             Class::Final(Kind::Other),
-            "the object was moved to a storage class that can't be read at once: restore it there first",
+            "the object is in a storage class that can't be read immediately: restore it in the store first",
         ),
         (404, _) => (Class::NotFound, None),
         (409, _) => (Class::Conflict, None),
@@ -179,13 +179,13 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
         (401 | 403, _) => say(
             denied,
             "these credentials may not do this: allow reading, writing, listing and removing below the \
-             prefix, or use others",
+             prefix, or use other credentials",
         ),
         (501, _) => say(
             Class::Final(Kind::Unsupported),
-            "the store lacks something that keepfast needs: `keepfast doctor` says what",
+            "the store lacks a feature that keepfast needs: `keepfast doctor` says which",
         ),
-        // An answer that began well and can't be read was cut or garbled on its way.
+        // A successful answer that can't be read was cut or damaged on its way.
         (500.. | 200..=299, _) => (Class::Unknown, None),
         _ => (Class::Final(Kind::Other), None),
     }
@@ -212,7 +212,9 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
         if inner.downcast_ref::<CredentialsError>().is_some() {
             return Failure::new(
                 Class::Unknown,
-                format!("credentials for S3 can't be had: {all}; check the profile or role that gives them"),
+                format!(
+                    "credentials for S3 can't be had: {all}; check the profile or role that provides them"
+                ),
             );
         }
     }
@@ -220,7 +222,7 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
         return Failure::new(
             Class::Final(Kind::Misconfigured),
             format!(
-                "no secure connection: {cause}; if the store's certificate is your own, name its authority \
+                "no secure connection: {cause}; if the store has a certificate of your own, name its authority \
                  with --s3-ca-file; if the store speaks plain HTTP, write http:// before the endpoint"
             ),
         );
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_told_from_what_wont() {
+    fn temporary_failures_are_distinguished_from_final_ones() {
         for (status, code) in [(500, ""), (502, ""), (503, "ServiceUnavailable"), (200, "InternalError")] {
             assert_eq!(classify(status, code, None).0, Class::Unknown, "{status} {code}");
         }

@@ -1,5 +1,5 @@
-//! What a cancelled run may still do: nothing is waited for any more, and what goes well may go on for a
-//! moment.
+//! Limits what a cancelled run may still do: it waits for nothing any more, and requests that make progress may
+//! go on for a moment.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use super::failure::{Class, Failure};
 use crate::Cancel;
 
-/// How often a wait looks whether the run is cancelled.
+/// The interval at which a wait checks whether the run is cancelled.
 pub(super) const TICK: Duration = Duration::from_millis(100);
-/// What still goes well may take this long, counted from when a request first saw that the run is cancelled:
-/// what was uploaded by then needn't be uploaded again.
+/// Requests that make progress may take this long, counted from when a request first saw that the run is
+/// cancelled: what they upload needn't be uploaded again by the next run.
 const GRACE: Duration = Duration::from_secs(10);
-/// A request of a cancelled run that makes no progress for this long doesn't go well.
+/// A request of a cancelled run ends if it makes no progress for this long.
 const STALL: Duration = Duration::from_secs(2);
 
-/// One run's cancellation, as its requests to a store see it.
+/// One run's cancellation, as its requests to a store see it. The grace is counted once for all of them.
 #[derive(Debug)]
 pub(super) struct Grace {
     cancel: Cancel,
@@ -39,12 +39,12 @@ impl Grace {
         is_cancelled
     }
 
-    /// How long a request may make no progress, if it is `usual` otherwise.
+    /// How long a request may make no progress: `usual`, or less once the run is cancelled.
     pub(super) fn stall_timeout(&self, usual: Duration) -> Duration {
         if self.is_cancelled() { STALL.min(usual) } else { usual }
     }
 
-    /// Runs an operation to its end, or until the run's grace is over.
+    /// Runs an operation until it ends, or until the run's grace is over.
     pub(super) async fn within<T>(
         &self,
         work: impl Future<Output = Result<T, Failure>>,
@@ -78,7 +78,7 @@ impl Grace {
     }
 }
 
-/// The failure of an operation that ends early.
+/// The failure of an operation that ends because the run is cancelled.
 pub(super) fn cancelled() -> Failure {
     Failure::new(Class::Cancelled, "interrupted")
 }

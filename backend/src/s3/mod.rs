@@ -1,12 +1,12 @@
-//! Objects in S3, or in any store that speaks its protocol.
+//! Stores objects in S3, or in any store that speaks its protocol.
 //!
-//! A create carries `If-None-Match: *`, so that the store itself lets exactly one win. The SDK is
-//! asynchronous; its runtime stays in here, and callers' threads wait. All repeating is done here and none by
-//! the SDK: only then is it known what may have been done already, and what a run costs. What was stored is
-//! durable when the store has said so.
+//! A create carries `If-None-Match: *`, so that the store itself lets exactly one create win. The SDK is
+//! asynchronous; its runtime stays in this module, and callers' threads wait. This module repeats failed
+//! requests, and the SDK doesn't: only then is it known what a request may already have done, and what a run
+//! costs. An object is durable as soon as the store has confirmed it.
 //!
-//! [`S3Store`] is connected once and shared. Each run has a handle ([`S3Backend`]) that ends, limits and
-//! counts its own requests.
+//! [`S3Store`] is connected once and shared. Each run has a handle ([`S3Backend`]) that cancels, limits and
+//! counts the run's own requests.
 
 mod arrival;
 mod backoff;
@@ -18,6 +18,7 @@ mod create;
 mod digest;
 mod failure;
 mod grace;
+mod knowledge;
 mod multipart;
 mod options;
 mod read;
@@ -29,10 +30,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use self::arrival::ETags;
 use self::budget::RetryBudget;
-use self::create::Checksum;
 use self::failure::{Class, Failure};
+use self::knowledge::{Checksum, ETags};
 use self::read::{PieceByPiece, Range};
 use self::requests::{Connection, Requests};
 use crate::error::Failed;
@@ -41,7 +41,7 @@ use crate::{Backend, BackendError, Created, Found, Listed, Operation, RunLink, S
 
 pub use self::options::{S3Credentials, S3Options};
 
-/// Threads that move bytes; callers' threads only wait.
+/// The number of threads that move bytes. Callers' threads only wait.
 const RUNTIME_THREADS: usize = 2;
 
 /// A repository's part of a bucket, for all runs of a process. Clones share one pool of connections.
@@ -52,7 +52,7 @@ pub struct S3Store(Arc<Connection>);
 pub struct S3Backend(Requests);
 
 impl S3Store {
-    /// Makes ready to talk to a store. Nothing is asked of it yet.
+    /// Prepares to talk to a store. No request is made yet.
     pub fn connect(options: S3Options) -> Result<Self, BackendError> {
         let failed = |why: Failed| why.at(Operation::Connect, options.location());
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -73,7 +73,7 @@ impl S3Store {
         })))
     }
 
-    /// A handle for one run.
+    /// Makes a handle for one run.
     #[must_use]
     pub fn for_run(&self, link: RunLink) -> S3Backend {
         S3Backend(Requests::new(Arc::clone(&self.0), link))

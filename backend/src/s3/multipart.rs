@@ -1,27 +1,28 @@
-//! Creating large objects in parts: what is lost on the way is sent again, not everything.
+//! Creates large objects in parts: only the part that failed is sent again.
 
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
 use super::backoff::Backoff;
 use super::body::{Progress, body};
-use super::create::{CREATE_ID, New, signed};
+use super::create::{CREATE_ID, NewObject, signed};
 use super::digest::content_md5;
 use super::failure::{Class, Failure};
 use super::requests::Requests;
 use crate::Created;
 use crate::traffic::add;
 
-/// How an upload ended that didn't fail.
+/// How an upload ended without a failure.
 enum Ended {
-    /// It was completed, by this call or another.
+    /// The object exists, made by this call or another.
     With(Created),
-    /// The upload is gone, or was in another's way: a new one may work.
+    /// The upload is gone, or conflicted with another one: a new upload may work.
     Again(Failure),
 }
 
 impl Requests {
-    /// As [`Requests::create`]. An upload that isn't completed is aborted, so that nothing is left.
-    pub(super) async fn create_in_parts(&self, new: New<'_>) -> Result<Created, Failure> {
+    /// Creates an object as [`Requests::create`] does. An upload that fails is aborted, so that no parts are
+    /// left.
+    pub(super) async fn create_in_parts(&self, new: NewObject<'_>) -> Result<Created, Failure> {
         let mut backoff = Backoff::new(self);
         loop {
             let upload = self.begin_upload(new).await?;
@@ -36,7 +37,7 @@ impl Requests {
         }
     }
 
-    async fn begin_upload(&self, new: New<'_>) -> Result<String, Failure> {
+    async fn begin_upload(&self, new: NewObject<'_>) -> Result<String, Failure> {
         let mut backoff = Backoff::new(self);
         loop {
             let request = self
@@ -51,8 +52,7 @@ impl Requests {
                 Ok(begun) => match begun.upload_id {
                     Some(upload) => return Ok(upload),
                     None => {
-                        let failure =
-                            Failure::new(Class::Unknown, "the store began an upload and didn't name it");
+                        let failure = Failure::new(Class::Unknown, "the store began an upload without an id");
                         backoff.wait(failure).await?;
                     }
                 },
@@ -61,7 +61,7 @@ impl Requests {
         }
     }
 
-    async fn upload_parts(&self, new: New<'_>, upload: &str) -> Result<Ended, Failure> {
+    async fn upload_parts(&self, new: NewObject<'_>, upload: &str) -> Result<Ended, Failure> {
         let mut done = Vec::new();
         // S3 counts from 1.
         for (number, at) in (1_i32..).zip(0..new.bytes.div_ceil(self.options().part_bytes)) {
@@ -80,7 +80,7 @@ impl Requests {
 
     async fn upload_part(
         &self,
-        new: New<'_>,
+        new: NewObject<'_>,
         upload: &str,
         number: i32,
         parts: &[&[u8]],
@@ -108,7 +108,7 @@ impl Requests {
 
     async fn complete(
         &self,
-        new: New<'_>,
+        new: NewObject<'_>,
         upload: &str,
         parts: Vec<CompletedPart>,
     ) -> Result<Ended, Failure> {
@@ -127,7 +127,7 @@ impl Requests {
                 Ok(_) => return Ok(Ended::With(Created::New)),
                 Err(failure) => failure,
             };
-            // All but a plain refusal may come after the upload was completed.
+            // Every failure but a plain refusal may come after the upload was completed.
             if matches!(failure.class, Class::Taken | Class::UploadGone | Class::Unknown | Class::NotFound)
                 && let Some(created) = self.created_by(new, &mut backoff).await?
             {
@@ -142,8 +142,8 @@ impl Requests {
         }
     }
 
-    /// Removes what was uploaded. It may fail: then the bucket's own rules have to do it.
-    async fn abort(&self, new: New<'_>, upload: &str) {
+    /// Removes the uploaded parts. If that fails, the bucket's own rules must remove them.
+    async fn abort(&self, new: NewObject<'_>, upload: &str) {
         for _ in 0..3 {
             let request = self
                 .client()

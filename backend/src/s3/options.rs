@@ -1,16 +1,16 @@
-//! Where a repository in S3 is, and how to talk to the store.
+//! Describes where a repository in S3 is, and how to talk to the store.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Keys that are given, not looked for.
+/// Keys that the caller gives, instead of keys from the usual sources.
 #[derive(Clone)]
 pub struct S3Credentials {
     /// The access key's id.
     pub access_key: String,
     /// The secret that goes with it.
     pub secret_key: String,
-    /// A token, with keys that are valid for a time.
+    /// The session token of temporary keys.
     pub session_token: Option<String>,
 }
 
@@ -20,52 +20,51 @@ impl fmt::Debug for S3Credentials {
     }
 }
 
-/// How to reach a bucket, and how patient to be with it.
+/// How to reach a bucket, and how long to wait for it.
 #[derive(Clone)]
 pub struct S3Options {
     /// The bucket.
     pub bucket: String,
-    /// What all names begin with: empty, or without a slash at either end.
+    /// The prefix of all names: empty, or without a slash at either end.
     pub prefix: String,
-    /// The store's address, such as `https://s3.example.com:9000`; AWS if there is none.
+    /// The store's address, such as `https://s3.example.com:9000`. `None` means AWS.
     pub endpoint: Option<String>,
-    /// The region; else from the usual places.
+    /// The region. `None` means the region from the usual sources.
     pub region: Option<String>,
-    /// Whether the bucket stands in the path and not in the host's name. If it isn't said, it
-    /// does exactly where there is an `endpoint`.
+    /// Whether the bucket's name is part of the path, and not of the host's name. `None` means that it is part
+    /// of the path exactly if there is an `endpoint`.
     pub path_style: Option<bool>,
-    /// Keys; else from the usual places: environment, profile, web identity, container,
-    /// instance.
+    /// Keys. `None` means keys from the usual sources: environment, profile, web identity, container, instance.
     pub credentials: Option<S3Credentials>,
-    /// Certificates in PEM, of authorities to trust beside the system's.
+    /// Certificates in PEM of authorities to trust in addition to the system's.
     pub ca_pem: Option<Vec<u8>>,
-    /// Storage classes for objects whose names begin so; the first that fits. Others get the
-    /// bucket's own.
+    /// Pairs of a name's prefix and a storage class. The first prefix that fits counts. Other objects get the
+    /// bucket's own class.
     pub storage_classes: Vec<(String, String)>,
-    /// How long a connection may take to be made.
+    /// How long it may take to make a connection.
     pub connect_timeout: Duration,
-    /// How long a request may make no progress at all, not a byte in either direction.
+    /// How long a request may move no byte in either direction.
     pub stall_timeout: Duration,
-    /// How long what may pass is tried again, counted from its first failure.
+    /// How long a request is repeated after failures that may be temporary, counted from the first one.
     pub retry_for: Duration,
-    /// The same for a store that has never answered: its address may be wrong.
+    /// The same for a store that has never answered: the address may be wrong.
     pub retry_first_for: Duration,
-    /// Objects of this size and more are sent in parts, if [`Self::uncontested_prefixes`] lets them.
+    /// Objects of at least this size are sent in parts, if [`Self::uncontested_prefixes`] has their names.
     pub multipart_from_bytes: u64,
-    /// What the names of objects begin with over which nobody fights. They may be sent in parts: not
-    /// all stores complete such uploads so that exactly one wins, and it must not matter who does.
-    /// And they are made anew when they arrived spoilt: nobody has seen them before.
+    /// Prefixes of names that only one writer ever creates. Objects of these names may be sent in parts: not all
+    /// stores complete such uploads so that exactly one wins, and with one writer there is no race. And such an
+    /// object is removed and created again if it arrived damaged: no other writer can have seen it.
     pub uncontested_prefixes: Vec<String>,
-    /// The size of a part; S3 wants 5 MiB at least, except of the last.
+    /// The size of a part. S3 demands at least 5 MiB, except for the last part.
     pub part_bytes: u64,
     /// Objects on a page of a listing, at most 1000.
     pub page_objects: u16,
-    /// A clock that never goes back; for patience and limits alone.
+    /// A clock that never goes back. Only waits and limits use it.
     pub clock: fn() -> Instant,
 }
 
 impl S3Options {
-    /// A bucket, with what `prefix` says before all names; everything else as usual.
+    /// A bucket, with `prefix` before all names, and the defaults for everything else.
     #[must_use]
     pub fn new(bucket: impl Into<String>, prefix: impl Into<String>, clock: fn() -> Instant) -> Self {
         Self {
@@ -89,7 +88,7 @@ impl S3Options {
         }
     }
 
-    /// The bucket and prefix of an address such as `s3://bucket/some/prefix`, or what is wrong with it.
+    /// Reads an address such as `s3://bucket/some/prefix`. The error says what is wrong with it.
     pub fn parse(address: &str, clock: fn() -> Instant) -> Result<Self, String> {
         let place = address.strip_prefix("s3://").unwrap_or(address);
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));

@@ -1,4 +1,4 @@
-//! Reading, listing and removing.
+//! Reads, lists and removes objects.
 
 use std::ops::ControlFlow;
 
@@ -13,10 +13,10 @@ use super::requests::Requests;
 use crate::traffic::add;
 use crate::{BackendErrorKind as Kind, Found, Listed, NAME_BYTES_MAX, NotAnObject, Odd, Unusable};
 
-/// Room that is made before anything has come, at most.
+/// At most this much memory is reserved before any bytes have arrived.
 const RESERVED_BYTES_MAX: usize = 256 << 20;
 
-/// Characters of a name that is too long to be an object's, in messages.
+/// Messages show this many characters of a name that is too long for an object.
 const NAME_SHOWN: usize = 100;
 
 /// A part of an object.
@@ -28,18 +28,18 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// There is no empty range in HTTP; that the object is there must be asked all the same.
+    /// HTTP has no empty range, and even an empty read must check that the object exists.
     pub(super) fn of(offset: u64, length: usize) -> Self {
         Self { offset, bytes: length.max(1) as u64 }
     }
 }
 
-/// Takes an answer's bytes as they come.
+/// Takes an answer's bytes as they arrive.
 pub(super) trait Sink {
-    /// So many are to come.
+    /// Announces this many bytes.
     fn expect(&mut self, _bytes: u64) {}
 
-    /// Some of them; it may have enough.
+    /// Takes a piece. `Break` means that it has enough.
     fn take(&mut self, piece: &[u8]) -> ControlFlow<()>;
 }
 
@@ -54,7 +54,7 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// Hands on what comes.
+/// Passes pieces on.
 pub(super) struct PieceByPiece<'t>(pub &'t mut dyn FnMut(&[u8]) -> ControlFlow<()>);
 
 impl Sink for PieceByPiece<'_> {
@@ -63,10 +63,10 @@ impl Sink for PieceByPiece<'_> {
     }
 }
 
-/// What one request for bytes is about, and how far it has come.
+/// The state of one request for bytes.
 struct Receiving<'s> {
     sink: &'s mut dyn Sink,
-    /// Bytes at the front that weren't asked for.
+    /// Bytes at the beginning that weren't asked for.
     skip: u64,
     /// Bytes that are still wanted.
     left: u64,
@@ -90,7 +90,7 @@ impl Receiving<'_> {
 }
 
 impl Requests {
-    /// A whole object, into `bytes`.
+    /// Reads a whole object into `bytes`.
     pub(super) async fn get(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         let key = self.key(name);
         let mut backoff = Backoff::new(self);
@@ -103,7 +103,7 @@ impl Requests {
         }
     }
 
-    /// One try to read a whole object; `bytes` is empty.
+    /// One try to read a whole object. `bytes` must be empty.
     pub(super) async fn get_once(
         &self,
         key: &str,
@@ -114,7 +114,8 @@ impl Requests {
         self.receive(key, None, bytes_max, &mut receiving).await
     }
 
-    /// A range of an object, or as much as there is of it. What broke off goes on from there.
+    /// Reads a range of an object, or as much of it as there is. After a failure the next request asks for the
+    /// bytes that are still missing.
     pub(super) async fn get_range(
         &self,
         name: &str,
@@ -154,12 +155,12 @@ impl Requests {
             Some(Range { offset, bytes }) => {
                 request.range(format!("bytes={offset}-{}", offset.saturating_add(bytes - 1)))
             }
-            // Stores that keep a checksum send it, and the SDK compares.
+            // A store that keeps a checksum sends it, and the SDK compares it.
             None => request.checksum_mode(ChecksumMode::Enabled),
         };
         let mut answer = self.ask(&self.counters.gets, &progress, request.send()).await?;
         let announced = answer.content_length().and_then(|length| u64::try_from(length).ok());
-        // A store that doesn't know ranges sends everything.
+        // A store that doesn't support ranges sends the whole object.
         let sent = answer.content_range().map(|sent| (sent, first_and_count(sent)));
         receiving.skip = match (range, sent) {
             (None, _) => 0,
@@ -184,7 +185,7 @@ impl Requests {
                     None => return Ok(false),
                     Some(Err(error)) => {
                         let done = receiving.done;
-                        let why = format!("the answer broke off or was spoilt after {done} bytes: {error}");
+                        let why = format!("the answer broke off or was damaged after {done} bytes: {error}");
                         return Err(Failure::new(Class::Unknown, why));
                     }
                     Some(Ok(piece)) => {
@@ -211,14 +212,14 @@ impl Requests {
         Ok(())
     }
 
-    /// All objects whose names begin with `prefix`. Only tokens lead from page to page: a
-    /// name isn't a safe place to go on from where names aren't listed in their order.
+    /// Lists all objects whose names begin with `prefix`. Only tokens lead from page to page: the last name isn't
+    /// a safe place to continue from, because some stores don't list names in order.
     pub(super) async fn list(&self, prefix: &str, found: &mut dyn FnMut(Found)) -> Result<(), Failure> {
         let own = self.key("");
         let mut token: Option<String> = None;
         let mut tokens = Tokens::default();
         loop {
-            // Pages may follow one another without end.
+            // A store may send pages without end.
             if self.grace.is_cancelled() {
                 return Err(cancelled());
             }
@@ -234,10 +235,10 @@ impl Requests {
                 match self.ask(&self.counters.lists, &Progress::default(), request.send()).await {
                     Ok(page) if is_whole(&page) => break page,
                     Ok(_) => {
-                        let why = "a page of a listing came without its end";
+                        let why = "a page of a listing arrived incomplete";
                         backoff.wait(Failure::new(Class::Unknown, why)).await?;
                     }
-                    // A listing of nothing is empty; only a bucket can be missing.
+                    // A listing without objects is empty. Only a bucket can be missing.
                     Err(failure) if failure.class == Class::NotFound => {
                         return Err(Failure { class: Class::Final(Kind::Other), ..failure });
                     }
@@ -261,13 +262,13 @@ impl Requests {
             if token.is_none() {
                 return Err(Failure::new(
                     Class::Final(Kind::Untrustworthy),
-                    "the store says that a listing goes on and not where: it can't be trusted with a repository",
+                    "the store says that a listing continues and not where: this store can't be trusted with a repository",
                 ));
             }
         }
     }
 
-    /// Removes an object; one that isn't there is fine.
+    /// Removes an object. It isn't an error if the object isn't there.
     pub(super) async fn remove(&self, name: &str) -> Result<(), Failure> {
         let key = self.key(name);
         let mut backoff = Backoff::new(self);
@@ -287,7 +288,7 @@ fn at_most(bytes: u64, max: usize) -> usize {
     usize::try_from(bytes).map_or(max, |bytes| bytes.min(max))
 }
 
-/// What a page names.
+/// An entry of a page.
 fn entry(name: &str, bytes: u64) -> Found {
     if name.len() > NAME_BYTES_MAX {
         let name = name.chars().take(NAME_SHOWN).collect();
@@ -299,8 +300,9 @@ fn entry(name: &str, bytes: u64) -> Found {
     }
 }
 
-/// The tokens of a listing's pages. One that comes again would make the listing go round for ever. One
-/// token is kept, a later one after ever more pages: so any circle is noticed in a few turns.
+/// The tokens of a listing's pages. A token that comes again would make the listing endless. One token is
+/// kept, and replaced by a later one after a growing number of pages: so a circle of any length is noticed after
+/// a few rounds.
 #[derive(Debug, Default)]
 struct Tokens {
     kept: Option<String>,
@@ -322,8 +324,8 @@ impl Tokens {
     }
 }
 
-/// Whether a page has come to its end. The SDK takes a document that is cut off as one that
-/// has no more to say, and a listing that lacks objects would be believed.
+/// Whether a page is complete. The SDK accepts a document that is cut off as if it had ended, and a listing
+/// that lacks objects would be believed.
 fn is_whole(page: &ListObjectsV2Output) -> bool {
     let listed = page.contents().len() + page.common_prefixes().len();
     page.is_truncated().is_some()
@@ -335,7 +337,7 @@ fn too_large() -> Failure {
     Failure::new(Class::Final(Kind::Unusable(Unusable::TooLarge)), "it is larger than such an object can be")
 }
 
-/// Of `bytes 5-9/20`, where it begins and how many bytes that are.
+/// The offset and the number of bytes of a range such as `bytes 5-9/20`.
 fn first_and_count(content_range: &str) -> Option<(u64, u64)> {
     let (first, rest) = content_range.strip_prefix("bytes ")?.split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, rest.split('/').next()?.parse().ok()?);

@@ -1,4 +1,4 @@
-//! What the requests of all runs share, and what those of one run have for themselves.
+//! Makes requests: what all runs share, and what each run has for itself.
 
 use std::error::Error;
 use std::future::Future;
@@ -11,18 +11,17 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tokio::runtime::Runtime;
 
-use super::arrival::ETags;
 use super::body::{Progress, unless_stalled};
 use super::budget::RetryBudget;
-use super::create::Checksum;
 use super::failure::{Class, Failure};
 use super::grace::{Grace, TICK};
+use super::knowledge::{Checksum, ETags};
 use super::options::S3Options;
 use crate::throttle::Throttle;
 use crate::traffic::{Counters, add};
 use crate::{Notices, RunLink};
 
-/// A store that is connected, with what is known of it.
+/// A connected store and what is known about it. All runs share it.
 pub(super) struct Connection {
     pub client: Client,
     pub options: S3Options,
@@ -31,13 +30,13 @@ pub(super) struct Connection {
     pub retry_budget: RetryBudget,
     /// Whether the store has ever answered.
     pub has_answered: AtomicBool,
-    /// Always there, until the connection is dropped.
+    /// `None` only while the connection is dropped.
     pub runtime: Option<Runtime>,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // Every call waits for its own requests, so that none is under way.
+        // Every call waits for its own requests, so that no request is running now.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -52,8 +51,8 @@ pub(super) struct Requests {
     pub download: Throttle,
     pub counters: Counters,
     notices: Option<Notices>,
-    /// Whether the run was told that the store isn't well, and it hasn't been since.
-    is_told: AtomicBool,
+    /// Whether the run was notified of trouble, and no request has succeeded since.
+    is_notified: AtomicBool,
 }
 
 impl Requests {
@@ -67,7 +66,7 @@ impl Requests {
             download: Throttle::new(limits.download_bytes_per_s, clock),
             counters: Counters::default(),
             notices,
-            is_told: AtomicBool::new(false),
+            is_notified: AtomicBool::new(false),
         }
     }
 
@@ -103,7 +102,7 @@ impl Requests {
         E: ProvideErrorMetadata + Error + 'static,
     {
         add(count, 1);
-        // The largest of the SDK's futures; on the heap, it isn't copied from caller to caller.
+        // This is the largest of the SDK's futures. On the heap, it isn't copied from caller to caller.
         let request = Box::pin(request);
         let answer = match unless_stalled(progress, || self.stall_timeout(), request).await {
             Ok(answer) => answer.map_err(|error| Failure::of(&error)),
@@ -114,7 +113,7 @@ impl Requests {
             self.connection.has_answered.store(true, Ordering::Relaxed);
         }
         if status.is_some_and(|status| status < 500) {
-            self.is_told.store(false, Ordering::Relaxed);
+            self.is_notified.store(false, Ordering::Relaxed);
             self.connection.retry_budget.earn();
         }
         answer
@@ -122,11 +121,12 @@ impl Requests {
 
     pub(super) fn stalled(&self) -> Failure {
         let seconds = self.options().stall_timeout.as_secs();
-        Failure::new(Class::Unknown, format!("nothing went on for {seconds} seconds"))
+        Failure::new(Class::Unknown, format!("there was no progress for {seconds} seconds"))
     }
 
-    /// Waits until `bytes` more may pass. The wait counts as progress: the limit is at fault and not the
-    /// store. Not so once the run is cancelled: its grace is for what goes on, within the limit.
+    /// Waits until `bytes` more may pass. The wait counts as progress, since the limit causes it and not the
+    /// store. Once the run is cancelled it doesn't: the grace is only for requests that move bytes within the
+    /// limit.
     pub(super) async fn pass(&self, throttle: &Throttle, bytes: usize, progress: &Progress) {
         let mut left = throttle.delay_for(bytes);
         while !left.is_zero() {
@@ -134,15 +134,15 @@ impl Requests {
             tokio::time::sleep(nap).await;
             left -= nap;
             if !self.grace.is_cancelled() {
-                progress.wait();
+                progress.add_wait();
             }
         }
     }
 
-    /// Tells the run of trouble, once until the store is well again.
-    pub(super) fn tell_once(&self, message: &str, limit: Duration) {
+    /// Notifies the run of trouble, once until a request succeeds again.
+    pub(super) fn notify_once(&self, message: &str, limit: Duration) {
         if let Some(notices) = &self.notices
-            && !self.is_told.swap(true, Ordering::Relaxed)
+            && !self.is_notified.swap(true, Ordering::Relaxed)
         {
             let place = self.options().location();
             let seconds = limit.as_secs();

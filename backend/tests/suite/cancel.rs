@@ -7,11 +7,11 @@ use keepfast_backend::{Backend, BackendError, Cancel, Created, RateLimits, RunLi
 
 use crate::scripted::{Answer, Scripted, error, status};
 
-/// Much less than stalls and repeats may take otherwise.
+/// Much less than stalls and repeats may take without a cancellation.
 const SOON: Duration = Duration::from_secs(4);
 
-/// Does something with a store, and cancels the run after a moment. Says how it ended, and how long that
-/// took from there.
+/// Does something with a store, and cancels the run after a moment. Returns the result, and how long it took
+/// from then on.
 fn cancelled<T: Send>(
     store: &Scripted,
     work: impl FnOnce(&S3Backend) -> Result<T, BackendError> + Send,
@@ -41,7 +41,7 @@ fn limited_and_cancelled<T: Send>(
 }
 
 #[test]
-fn a_store_that_says_nothing_any_more_isnt_waited_for() {
+fn a_store_that_has_gone_silent_isnt_waited_for() {
     let store = Scripted::new(|_, _| Answer::Never);
     let (read, took) = cancelled(&store, |backend| backend.read("packs/x", 100));
     assert!(read.is_err_and(|error| error.is_interrupted()) && took < SOON, "{took:?}");
@@ -58,9 +58,9 @@ fn nothing_is_tried_again() {
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
-/// What is uploaded when a backup is cancelled is to be of use.
+/// An upload that is running when a backup is cancelled must not be lost.
 #[test]
-fn what_goes_well_may_go_on() {
+fn requests_that_make_progress_may_go_on() {
     let store = Scripted::new(|_, _| {
         thread::sleep(Duration::from_millis(800));
         status(200)
@@ -74,7 +74,7 @@ fn what_goes_well_may_go_on() {
 
 #[test]
 fn it_may_not_go_on_forever() {
-    // A body that never ends, and never rests.
+    // Reads follow one another without end, and make progress all the time.
     let store = Scripted::new(|_, _| Answer::Is(200, vec![], vec![0; 64 << 20]));
     let (read, took) = cancelled::<()>(&store, |backend| {
         loop {

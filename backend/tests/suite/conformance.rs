@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Instant;
 
 use keepfast_backend::{
-    Backend, BackendError, BackendErrorKind, Created, LocalBackend, MemoryBackend, Operation, RunLink,
-    S3Store, Unusable,
+    Backend, BackendError, BackendErrorKind, Created, LocalBackend, LocalStore, MemoryBackend, Operation,
+    RunLink, S3Store, Store, Unusable,
 };
 use keepfast_testkit::servers::{Kind, Server};
 
 use crate::s3;
 
-/// A fresh store, and how often a race is run in it.
+/// A new store, and how many times a race is run in it.
 struct Tested {
     store: Arc<dyn Backend>,
     rounds: usize,
@@ -59,11 +60,11 @@ promises!(
 fn in_memory_and_on_disk(promise: fn(&Tested)) {
     promise(&Tested { store: Arc::new(MemoryBackend::default()), rounds: 20 });
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    // The store's own directory comes into being with the first object.
+    // The store's own directory is made with the first object.
     promise(&Tested { store: Arc::new(LocalBackend::new(folder.path().join("not/there/yet"))), rounds: 20 });
 }
 
-/// Every promise, in a bucket or below a prefix of its own: once with whole objects, once with
+/// Tests every promise, in a bucket or below a prefix of its own: once with whole objects, once with
 /// all but the smallest sent in parts.
 fn on_server(kind: Kind, rounds: usize, rounds_in_parts: usize) {
     let server = Server::start(kind);
@@ -81,9 +82,9 @@ fn on_server(kind: Kind, rounds: usize, rounds_in_parts: usize) {
     }
 }
 
-// Both servers look whether there is an object before they complete an upload in parts, not
-// while they do: of many at once several win. So only what can't be fought over is sent in
-// parts, and no races are run with it.
+// Both servers check whether there is an object before they complete an upload in parts, and not
+// in the same step: of many uploads at the same time several win. So only uncontested objects are
+// sent in parts, and no races are run with them.
 #[test]
 fn s3_on_seaweedfs() {
     on_server(Kind::SeaweedFs, 1, 0);
@@ -119,14 +120,14 @@ fn what_was_created_is_read_back_and_listed(store: &Tested) {
 }
 
 fn an_object_of_many_parts_and_megabytes_comes_back_whole(store: &Tested) {
-    let parts: Vec<Vec<u8>> = (0..3000_usize).map(|n| vec![n as u8; n % 5000]).collect();
+    let parts: Vec<Vec<u8>> = (0..3000_usize).map(|n| vec![n.to_le_bytes()[0]; n % 5000]).collect();
     let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     store.create("packs/big", &slices).expect("it is made");
     assert!(store.read("packs/big", 1 << 30).expect("it is there") == parts.concat());
 }
 
 fn parts_of_whole_pages_and_parts_of_odd_lengths_follow_one_another(store: &Tested) {
-    let memory: Vec<u8> = (0..12_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let memory: Vec<u8> = (0..251).cycle().take(12_000_000).collect();
     let page = memory.as_ptr().align_offset(4096);
     for (number, cuts) in
         [vec![5 << 20], vec![(5 << 20) + 123, 1 << 20], vec![1, 9_000_001]].iter().enumerate()
@@ -152,19 +153,19 @@ fn a_create_never_overwrites(store: &Tested) {
 }
 
 fn of_many_creates_of_one_name_at_once_exactly_one_wins(store: &Tested) {
-    const THREADS: usize = 20;
+    const THREADS: u8 = 20;
     for round in 0..store.rounds {
         let name = format!("snapshots/{round}");
-        let start = Barrier::new(THREADS);
+        let start = Barrier::new(THREADS.into());
         let winners: Vec<Vec<u8>> = thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS)
                 .map(|thread| {
                     let (start, name) = (&start, &name);
                     scope.spawn(move || {
-                        let body = vec![thread as u8; 10_000 + thread];
+                        let body = vec![thread; 10_000 + usize::from(thread)];
                         start.wait();
                         let created = store.create(name, &[&body]).expect("it answers");
-                        // Whoever won: from now on everybody sees it, whole.
+                        // Whichever create won: from now on every reader sees the whole object.
                         let seen = store.read(name, 1 << 20).expect("it is there");
                         assert_eq!(seen.len(), 10_000 + usize::from(seen[0]));
                         (created == Created::New).then_some(body)
@@ -189,7 +190,7 @@ fn a_listing_has_what_begins_with_its_prefix_and_nothing_else(store: &Tested) {
 }
 
 fn a_listing_of_many_objects_has_each_once(store: &Tested) {
-    // Not in the order of their bytes where a slash counts as less than everything else.
+    // Their order isn't the order of their bytes in stores where a slash sorts before everything else.
     let mut names: Vec<String> = (0..20).map(|n| format!("packs/{:02x}/{n}", n % 5)).collect();
     names.extend((0..5).map(|n| format!("packs/{n:02x}-{n}")));
     for name in &names {
@@ -238,7 +239,7 @@ fn removing_is_final_and_removing_nothing_is_fine(store: &Tested) {
     assert_eq!(store.create("packs/x", &[b"y"]).expect("it is made again"), Created::New);
 }
 
-/// All files but the room that is kept for a full disk.
+/// All files but the reserve for a full disk.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("it can be listed").flatten() {
@@ -293,25 +294,29 @@ fn a_full_disk_is_told_as_such_and_leaves_nothing_behind() {
 fn on_a_full_disk_there_is_room_for_small_objects() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let Some(_mount) = Mounted::on(folder.path(), "size=3m") else { return };
-    LocalBackend::new(folder.path()).create("packs/fits", &[&[1; 100_000]]).expect("there is room");
+    let shared = LocalStore::new(folder.path(), Instant::now);
+    shared.for_run(RunLink::default()).create("packs/fits", &[&[1; 100_000]]).expect("there is room");
     // Another program takes all the rest.
     let rest = vec![2; 3 << 20];
     std::fs::write(folder.path().join("rest"), &rest).expect_err("it is more than there is");
-    let store = LocalBackend::new(folder.path());
+    let store = shared.for_run(RunLink::default());
     store.create("packs/large", &[&[3; 1_000_000]]).expect_err("there is no room for packs");
     for number in 0..4 {
         store
             .create(&format!("snapshots/{number}"), &[&[4; 100_000]])
             .expect("there is room for small objects");
     }
-    // As soon as there is room again, it is kept for the next time.
+    // As soon as there is room again, the next run keeps it for the next time, even in the same process. The run
+    // that had to use the reserve doesn't take the room again.
     std::fs::remove_file(folder.path().join("rest")).expect("it can be removed");
-    LocalBackend::new(folder.path()).create("packs/again", &[b"x"]).expect("there is room");
     let kept = folder.path().join(".writing-reserve");
+    store.create("packs/still the same run", &[b"x"]).expect("there is room");
+    assert!(!kept.exists());
+    shared.for_run(RunLink::default()).create("packs/again", &[b"x"]).expect("there is room");
     assert_eq!(kept.metadata().expect("it is kept").len(), 1 << 20);
     let mut listed = Vec::new();
     store.list("", &mut |object| listed.push(object.name)).expect("it can be listed");
-    assert_eq!(listed.len(), 6, "{listed:?}");
+    assert_eq!(listed.len(), 7, "{listed:?}");
 }
 
 /// A small file system, for as long as the value lives.

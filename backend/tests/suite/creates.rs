@@ -1,5 +1,4 @@
-//! Creates in S3 whose answers are lost, late, or say less than one would like: each must know
-//! whether it made the object.
+//! Creates in S3 whose answers are lost, late, or incomplete: each create must know whether it made the object.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -21,10 +20,10 @@ fn made_by(id: &str, bytes: usize) -> Answer {
 }
 
 fn id_of(request: &Asked) -> String {
-    request.header("x-amz-meta-keepfast-create").expect("every create has a number").to_owned()
+    request.header("x-amz-meta-keepfast-create").expect("every create has an id").to_owned()
 }
 
-/// Remembers the number of the create that comes first, for later answers.
+/// Remembers the id of the first create, for later answers.
 fn remembering(script: impl Fn(usize, &Asked, &str) -> Answer + Send + Sync + 'static) -> Scripted {
     let first = Arc::new(Mutex::new(String::new()));
     Scripted::new(move |n, request| {
@@ -81,22 +80,24 @@ fn a_create_that_lands_late_and_refuses_its_own_repeat_is_new() {
 
 #[test]
 fn what_another_create_made_is_already_there_even_with_the_same_bytes() {
-    let store = Scripted::new(|n, _| {
-        if n == 0 { error(412, "PreconditionFailed") } else { made_by("somebody else", BODY.len()) }
-    });
+    let store =
+        Scripted::new(
+            |n, _| {
+                if n == 0 { error(412, "PreconditionFailed") } else { made_by("another", BODY.len()) }
+            },
+        );
     assert_eq!(create(&store.backend()), Created::AlreadyThere);
     assert_eq!(store.verbs(), ["PUT", "HEAD"]);
 }
 
 #[test]
 fn a_lost_answer_to_a_create_that_lost_is_already_there() {
-    let store =
-        Scripted::new(|n, _| if n == 0 { Answer::Lost } else { made_by("somebody else", BODY.len()) });
+    let store = Scripted::new(|n, _| if n == 0 { Answer::Lost } else { made_by("another", BODY.len()) });
     assert_eq!(create(&store.backend()), Created::AlreadyThere);
 }
 
 #[test]
-fn where_a_store_drops_the_number_the_bytes_decide() {
+fn where_a_store_drops_the_id_the_bytes_decide() {
     for (there, created) in [(BODY, Created::New), (b"the object's butes", Created::AlreadyThere)] {
         let store = Scripted::new(move |n, request| match (n, request.method.as_str()) {
             (0, _) => error(412, "PreconditionFailed"),
@@ -135,11 +136,11 @@ fn an_object_that_was_stored_with_another_size_is_an_error() {
 }
 
 #[test]
-fn whose_an_object_is_cant_be_told_without_reading() {
+fn without_reading_it_isnt_known_whose_an_object_is() {
     let store = Scripted::new(|n, _| if n == 0 { Answer::Lost } else { status(403) });
-    let error = store.backend().create("snapshots/x", &[BODY]).expect_err("nobody knows");
+    let error = store.backend().create("snapshots/x", &[BODY]).expect_err("it isn't known");
     assert_eq!(error.kind, BackendErrorKind::Denied);
-    assert!(error.to_string().contains("can't be told without reading"), "{error}");
+    assert!(error.to_string().contains("without permission to read the object"), "{error}");
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn a_store_that_is_overloaded_is_asked_again_and_each_request_is_counted() {
 }
 
 #[test]
-fn bytes_that_are_always_spoilt_on_the_way_are_given_up() {
+fn bytes_that_are_always_damaged_on_the_way_are_given_up() {
     let store = Scripted::new(|_, _| error(400, "BadDigest"));
     let error = store.backend().create("packs/x", &[BODY]).expect_err("it can't be stored");
     assert!(error.to_string().contains("changes what is sent"), "{error}");
@@ -188,7 +189,7 @@ fn bytes_that_are_always_spoilt_on_the_way_are_given_up() {
 }
 
 #[test]
-fn a_store_that_stays_ill_is_given_up_when_patience_ends() {
+fn a_store_that_keeps_failing_is_given_up_after_the_time_for_repeats() {
     let store = Scripted::new(|_, _| error(500, "InternalError"));
     let backend = store.backend_with(|options| options.retry_for = Duration::from_secs(2));
     let begun = Instant::now();
@@ -199,7 +200,7 @@ fn a_store_that_stays_ill_is_given_up_when_patience_ends() {
 }
 
 #[test]
-fn a_request_that_stands_still_is_made_again() {
+fn a_request_that_stalls_is_repeated() {
     let store = remembering(|n, _, id| match n {
         0 => Answer::Never,
         1 => status(404),
@@ -238,7 +239,7 @@ fn an_etag_that_is_no_md5_costs_one_look_and_is_not_compared_again() {
 }
 
 #[test]
-fn what_a_store_keeps_spoilt_is_removed_and_made_anew_where_nobody_fights_over_the_name() {
+fn an_object_that_is_stored_damaged_is_removed_and_created_again_if_its_name_is_uncontested() {
     let store = Scripted::new(|n, request| match (n, request.method.as_str()) {
         (0, "PUT") => Answer::Is(200, vec![("etag", MD5.to_owned())], vec![]),
         (_, "PUT") => Answer::Is(200, vec![("etag", md5_etag(&request.body))], vec![]),
@@ -249,13 +250,13 @@ fn what_a_store_keeps_spoilt_is_removed_and_made_anew_where_nobody_fights_over_t
     assert_eq!(backend.create("packs/x", &[BODY]).expect("it is made"), Created::New);
     assert_eq!(store.verbs(), ["PUT", "GET", "DELETE", "PUT"]);
     let asked = store.asked();
-    // A late copy of the first isn't to be taken for the second.
+    // A late copy of the first must not be taken for the second.
     assert_ne!(id_of(&asked[0]), id_of(&asked[3]));
     assert_eq!(backend.traffic().expect("it counts").retries, 1);
 }
 
 #[test]
-fn what_is_spoilt_every_time_is_an_error_and_nothing_of_it_stays() {
+fn an_object_that_is_damaged_every_time_is_an_error_and_is_removed() {
     let store = odd_store(|_| b"the object's butes".to_vec());
     let error = with_uncontested_packs(&store).create("packs/x", &[BODY]).expect_err("it can't be stored");
     assert_eq!(error.kind, BackendErrorKind::Untrustworthy);
@@ -266,11 +267,11 @@ fn what_is_spoilt_every_time_is_an_error_and_nothing_of_it_stays() {
     assert_eq!(store.verbs(), ["PUT", "GET", "DELETE"].repeat(5));
 }
 
-/// Somebody may have been told that the name is taken.
+/// Another writer may have been told that the name is taken.
 #[test]
-fn a_snapshot_that_is_kept_spoilt_is_an_error_and_is_left() {
+fn a_snapshot_that_is_stored_damaged_is_an_error_and_is_left() {
     let store = odd_store(|_| b"the object's butes".to_vec());
-    let error = with_uncontested_packs(&store).create("snapshots/x", &[BODY]).expect_err("it is spoilt");
+    let error = with_uncontested_packs(&store).create("snapshots/x", &[BODY]).expect_err("it is damaged");
     assert_eq!(error.kind, BackendErrorKind::Untrustworthy);
     assert!(error.to_string().contains("remove it with the store's own tools"), "{error}");
     assert_eq!(store.verbs(), ["PUT", "GET"]);

@@ -1,4 +1,4 @@
-//! Tests of stores: what each of them promises, and what S3 needs beyond.
+//! Tests of stores: what each of them promises, and what S3 needs in addition.
 
 #![allow(clippy::print_stderr, reason = "tests say where they are, and what they can't test here")]
 

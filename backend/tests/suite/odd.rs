@@ -1,4 +1,4 @@
-//! What stands in a store and isn't an object, and listings and answers that never end.
+//! Things in a store that aren't objects, and listings and answers that never end.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -39,7 +39,7 @@ fn fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, 0o600.into(), 0).expect("a named pipe can be made");
 }
 
-/// A directory with a few objects, and one of each that isn't.
+/// A directory with a few objects, and one of each kind of thing that isn't an object.
 fn odd_folder() -> (tempfile::TempDir, LocalBackend) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let store = LocalBackend::new(folder.path());
@@ -53,7 +53,7 @@ fn odd_folder() -> (tempfile::TempDir, LocalBackend) {
     (folder, store)
 }
 
-/// None of them is waited for; each is told as what it is, and isn't missing.
+/// No read waits, and the error says what is there instead of an object, not that it is missing.
 #[test]
 fn reading_what_isnt_an_object_says_what_it_is_at_once() {
     let (_folder, store) = odd_folder();
@@ -89,12 +89,12 @@ fn a_survey_tells_objects_from_what_isnt_one() {
         ("packs/ab", NotAnObject::Directory),
     ];
     assert_eq!(odd, expected.map(|(name, what)| (name.to_owned(), what)));
-    // What has taken a name is listed, so that nobody takes it for free.
+    // Something that has taken a name is listed, so that no writer assumes that the name is free.
     assert_eq!(listed(&store, "index/"), ["index/fifo", "index/link", "index/socket", "index/x"]);
     assert_eq!(listed(&store, "").len(), 5);
 }
 
-/// Links lead out of the repository, or round in circles: none is followed but to the repository itself.
+/// Links may lead out of the repository, or in circles: only links to the repository itself are followed.
 #[test]
 fn links_inside_of_a_repository_arent_followed() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -137,7 +137,7 @@ fn listings_of_a_directory_are_bounded() {
 }
 
 #[test]
-fn where_a_file_stands_in_a_folders_place_there_is_nothing() {
+fn a_file_in_the_place_of_a_folder_is_an_empty_folder() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let store = LocalBackend::new(folder.path());
     store.create("epochs", &[b"x"]).expect("it is made");
@@ -199,7 +199,7 @@ fn an_endless_listing_ends_when_the_run_is_cancelled() {
     assert!(begun.elapsed() < Duration::from_secs(5) && count < 60, "{count} names");
 }
 
-/// Pages that lead round in a circle are no listing.
+/// Pages that lead in a circle aren't a listing.
 #[test]
 fn a_listing_that_goes_round_in_a_circle_is_refused() {
     let store = Scripted::new(|_, asked| {
@@ -224,7 +224,7 @@ fn names_that_cant_be_objects_are_left_out_of_listings_and_surveyed() {
     assert!(odd[1].1 == NotAnObject::StrangeName && odd[1].0.len() <= 100, "{odd:?}");
 }
 
-/// What the SDK takes into memory whole is cut, however the store goes on.
+/// Answers that the SDK reads into memory as a whole are cut, whatever the store sends after that.
 #[test]
 fn answers_that_never_end_are_cut() {
     let sent = Arc::new(AtomicU64::new(0));

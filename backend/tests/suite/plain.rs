@@ -1,4 +1,4 @@
-//! Directories on file systems that lack most of what Linux's own have (sshfs, exfat-fuse).
+//! Directories on file systems that lack most features of Linux's own (sshfs, exfat-fuse).
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,14 +14,14 @@ use tempfile::TempDir;
 
 use crate::probe::probed;
 
-/// A file system that links so, and the folder that it is in.
+/// A file system with this kind of links, and the folder that it is in.
 fn disk(links: Links) -> (TempDir, PlainDisk) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let disk = PlainDisk::mount(folder.path().join("disk"), links);
     (folder, disk)
 }
 
-/// What is in a folder and below, directories left out.
+/// The files in a folder and below it, without directories.
 fn files_below(folder: PathBuf) -> Vec<String> {
     let mut folders = vec![folder];
     let mut files = Vec::new();
@@ -69,7 +69,7 @@ fn what_is_there_can_be_read_listed_and_removed_and_stays_as_it_is() {
     assert!(store.read("packs/x", 100).expect_err("it is gone").is_not_found());
 }
 
-/// The declaration goes through what limits a store, and counts for the runs that come after it.
+/// The declaration passes through a limit, and holds for later runs too.
 #[test]
 fn a_single_writer_creates_and_never_overwrites() {
     let (_folder, disk) = disk(Links::Refused);
@@ -105,7 +105,7 @@ fn a_single_writer_creates_and_never_overwrites() {
     assert_eq!(files_below(disk.behind().to_owned()), ["large", "race"]);
 }
 
-/// As a directory or another file would be in the way of a link.
+/// A directory or another file would also be in the way of a link.
 #[test]
 fn what_stands_at_a_name_isnt_replaced_whatever_it_is() {
     let (_folder, disk) = disk(Links::Refused);
@@ -142,7 +142,7 @@ fn a_link_that_is_refused_because_its_name_was_just_taken_has_lost() {
     }
 }
 
-/// An object that can't be named for another reason is no lack of the file system's.
+/// If an object can't be named for another reason, the file system isn't to blame.
 #[test]
 fn what_goes_wrong_otherwise_is_told_as_it_is() {
     let (_folder, disk) = disk(Links::Refused);

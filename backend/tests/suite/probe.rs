@@ -1,4 +1,4 @@
-//! Which stores the probe takes and which it refuses.
+//! Which stores the probe accepts and which it refuses.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -146,7 +146,7 @@ fn errors_say_what_to_do() {
 }
 
 #[test]
-fn an_address_where_nobody_is_ends_soon_and_says_so() {
+fn an_address_where_no_store_is_fails_soon_and_says_so() {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         listener.local_addr().expect("it has an address").port()
@@ -158,7 +158,7 @@ fn an_address_where_nobody_is_ends_soon_and_says_so() {
     };
     let begun = Instant::now();
     let backend = S3Store::connect(options).expect("nothing is asked yet").for_run(RunLink::default());
-    let error = backend.read("config/0", 1).expect_err("nobody is there");
+    let error = backend.read("config/0", 1).expect_err("no store is there");
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert!(!error.is_not_found() && error.to_string().contains("check the endpoint"), "{error}");
 }

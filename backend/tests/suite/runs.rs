@@ -1,4 +1,4 @@
-//! Several runs on one store: each is cancelled, told and counted by itself.
+//! Several runs on one store: each is cancelled, notified, limited and counted by itself.
 
 use std::sync::Arc;
 use std::thread;
@@ -18,7 +18,7 @@ fn link(cancel: &Cancel) -> RunLink {
     RunLink { cancel: cancel.clone(), ..RunLink::default() }
 }
 
-/// One run waits for requests that don't go well, on the same connections as the others.
+/// One run waits for requests that don't succeed. All runs share the connections.
 fn a_cancelled_run_disturbs_no_other(kind: Kind, fault: Fault) {
     let server = Server::shared(kind);
     let plan = Plan::new(1).on(Requests { method: "", path: "stuck" }, When::Always, fault);
@@ -68,7 +68,7 @@ fn a_cancelled_run_disturbs_no_other(kind: Kind, fault: Fault) {
     let mut listed = 0;
     third.list("index/", &mut |_| listed += 1).expect("it lists");
     assert_eq!(listed, objects);
-    // And for the cancelled run's handle nothing changes any more.
+    // The handle of the cancelled run stays cancelled.
     let error = cancelled.read("packs/stuck-2", 1).expect_err("it is cancelled");
     assert!(error.is_interrupted(), "{error}");
 
@@ -83,12 +83,12 @@ fn seaweedfs_with_a_run_that_waits_for_its_next_try() {
 }
 
 #[test]
-fn seaweedfs_with_a_run_whose_requests_stand_still() {
+fn seaweedfs_with_a_run_whose_requests_stall() {
     a_cancelled_run_disturbs_no_other(Kind::SeaweedFs, Fault::Delay(Duration::from_secs(30)));
 }
 
 #[test]
-fn moto_with_a_run_whose_uploads_stand_still() {
+fn moto_with_a_run_whose_requests_stall() {
     a_cancelled_run_disturbs_no_other(Kind::Moto, Fault::Delay(Duration::from_secs(30)));
 }
 
@@ -139,7 +139,7 @@ fn each_run_is_told_of_its_own_waits() {
         let until = Instant::now() + Duration::from_secs(40);
         let has_heard = |heard: &Mutex<Vec<String>>| !heard.lock().is_empty();
         while !(has_heard(&one_heard) && has_heard(&two_heard)) && Instant::now() < until {
-            // That another run is well is no reason to tell this one again.
+            // The success of another run must not cause a second notice to this one.
             well.remove("packs/well").expect("it answers");
             thread::sleep(Duration::from_millis(200));
         }
@@ -177,9 +177,9 @@ fn a_limit_is_one_runs() {
     assert!(begun.elapsed() > Duration::from_millis(1200), "{:?}", begun.elapsed());
 }
 
-/// A limit under which a piece waits for longer than a store may be silent is no fault of the store's.
+/// Under a low limit a piece may wait for longer than a store may be silent. The store isn't to blame for it.
 #[test]
-fn waiting_for_a_limit_isnt_standing_still() {
+fn waiting_for_a_limit_isnt_a_stall() {
     let store = Scripted::new(|_, request| match request.method.as_str() {
         "GET" => Answer::Is(200, vec![], vec![7; 1 << 20]),
         _ => status(200),

@@ -1,11 +1,11 @@
-//! Ways to a test server.
+//! Options for test servers.
 
 use std::time::{Duration, Instant};
 
 use keepfast_backend::{S3Credentials, S3Options};
 use keepfast_testkit::servers::Server;
 
-/// A fresh bucket of a server, with less patience than users have.
+/// A new bucket of a server, with shorter waits than the defaults.
 pub fn options(server: &Server, prefix: &str) -> S3Options {
     S3Options {
         endpoint: Some(server.endpoint()),

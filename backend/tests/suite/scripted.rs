@@ -1,5 +1,5 @@
-//! A tiny store that answers each request as a test says, for sequences that no real server
-//! gives on demand.
+//! A small store that answers each request as a test wants, for sequences that no real server
+//! produces on demand.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -25,7 +25,7 @@ impl Asked {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The method, and what tells requests for parts of uploads from others.
+    /// The method, or a word for requests of uploads in parts and listings.
     pub fn verb(&self) -> String {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         let kind = ["uploads", "partNumber=", "uploadId=", "list-type="];
@@ -41,7 +41,7 @@ impl Asked {
     }
 }
 
-/// What the store does about a request.
+/// How the store answers a request.
 pub enum Answer {
     /// A whole answer.
     Is(u16, Vec<(&'static str, String)>, Vec<u8>),
@@ -79,7 +79,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Answers with what `script` says to each request and its number, counted from 0.
+    /// Answers each request as `script` says, given the request's number from 0.
     pub fn new(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it has an address").port();
@@ -95,7 +95,7 @@ impl Scripted {
         Self { port, asked }
     }
 
-    /// Options that lead here, with little patience.
+    /// Options for this store, with short waits.
     pub fn options(&self) -> S3Options {
         S3Options {
             endpoint: Some(format!("http://127.0.0.1:{}", self.port)),

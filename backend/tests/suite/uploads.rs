@@ -6,7 +6,7 @@ use keepfast_backend::{Backend, Created, S3Backend};
 
 use crate::scripted::{Answer, Asked, Scripted, error, md5_etag, status};
 
-/// A store that takes uploads in parts, but for what `but` says of the n-th request of a verb.
+/// A store that takes uploads in parts. `but` may answer the n-th request of a verb instead.
 fn store(but: impl Fn(&str, usize, &str) -> Option<Answer> + Send + Sync + 'static) -> Scripted {
     let state: Arc<Mutex<(Vec<String>, String)>> = Arc::default();
     Scripted::new(move |_, request: &Asked| {
@@ -75,7 +75,7 @@ fn only_the_part_that_failed_is_sent_again() {
 }
 
 #[test]
-fn a_part_that_arrived_spoilt_is_sent_again_where_etags_are_known_to_tell() {
+fn a_part_that_arrived_damaged_is_sent_again_where_etags_are_known_to_be_md5s() {
     for known in [false, true] {
         let store = Scripted::new(move |_, request: &Asked| {
             let etag = |body: &[u8]| Answer::Is(200, vec![("etag", md5_etag(body))], vec![]);
@@ -83,7 +83,7 @@ fn a_part_that_arrived_spoilt_is_sent_again_where_etags_are_known_to_tell() {
                 "BEGIN" => begun(0),
                 "COMPLETE" => Answer::Is(200, vec![], b"<CompleteMultipartUploadResult/>".to_vec()),
                 "PUT" => etag(&request.body),
-                "PART" if request.target.contains("partNumber=2") && first(request) => etag(b"spoilt"),
+                "PART" if request.target.contains("partNumber=2") && first(request) => etag(b"damaged"),
                 _ => etag(&request.body),
             }
         });
@@ -125,7 +125,7 @@ fn a_lost_answer_to_a_completion_that_worked_is_no_failure() {
 fn an_object_that_was_there_is_left_and_the_upload_aborted() {
     let store = store(|verb, _, _| match verb {
         "COMPLETE" => Some(error(412, "PreconditionFailed")),
-        "HEAD" => Some(made_by("somebody else")),
+        "HEAD" => Some(made_by("another")),
         _ => None,
     });
     assert_eq!(create(&backend(&store)), Created::AlreadyThere);

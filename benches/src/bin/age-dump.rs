@@ -1,10 +1,12 @@
-//! A dump as it might look a night later: copies standard input to standard output and changes
-//! one row in a hundred, as lines with tabs in them are taken to be. Which ones, and how, depends
-//! on the night that is given as the argument.
+//! Makes a dump as it might look a night later: copies standard input to standard output and changes one row
+//! in a hundred. A line with tabs is assumed to be a row. The argument is the number of the night, on which
+//! the choice of rows and the changes depend.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use std::io::{self, BufRead, Write};
 
-/// One row in so many is changed.
+/// One row in this many is changed.
 const ROWS: u64 = 100;
 
 fn main() -> io::Result<()> {
@@ -19,9 +21,9 @@ fn main() -> io::Result<()> {
         }
         let chance = mix(night.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
         if chance.is_multiple_of(ROWS) && line.contains(&b'\t') {
-            // Another number in the row's last field that has digits: as long as it was.
+            // Change the last digit of the row, so that its length stays the same.
             if let Some(digit) = line.iter_mut().rev().find(|byte| byte.is_ascii_digit()) {
-                *digit = b'0' + (*digit - b'0' + 1 + (chance >> 32) as u8 % 9) % 10;
+                *digit = b'0' + (*digit - b'0' + 1 + chance.to_le_bytes()[4] % 9) % 10;
             }
         }
         output.write_all(&line)?;
@@ -29,7 +31,7 @@ fn main() -> io::Result<()> {
     output.flush()
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): every bit of the number counts in every bit of the result.
+/// SplitMix64 (Steele, Lea, Flood 2014): every bit of the result depends on every bit of the number.
 fn mix(mut number: u64) -> u64 {
     number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,10 +1,12 @@
-//! What an index of very many chunks takes: loads one from the segments of a repository of N
-//! million chunks, as the first command on another machine does, looks chunks up, marks
-//! them and plans to remove all, as a prune does, and stores a million new ones. Prints times, and the most memory so far.
-//! Arguments: millions of chunks, and a folder for the index; it needs 120 bytes of disk for
-//! each chunk while it loads, and half of that afterwards. The segments are made as they are
-//! read, and packs are thrown away.
+//! Measures an index of very many chunks. It loads one from the segments of a repository of N million chunks,
+//! as the first command on another machine does, looks chunks up, marks them and plans to remove all of them,
+//! as a prune does, and stores a million new chunks. It prints times, and the peak memory so far.
+//!
+//! Arguments: millions of chunks, and a folder for the index. The folder needs 120 bytes of disk for each
+//! chunk while the index loads, and half of that afterwards. Segments are generated when they are read, and
+//! packs are discarded.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::cell::RefCell;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use keepfast_backend::{Backend, BackendError, Created, Listed, MemoryBackend};
 use keepfast_engine::EngineError;
-use keepfast_engine::prune::{PruneOptions, Share, plan_prune};
+use keepfast_engine::prune::{PruneOptions, UnusedLimit, plan_prune};
 use keepfast_engine::repo::{
     Index, InitOptions, Repository, Seen, Session, SessionOptions, Snapshots, WriterOptions, fence,
     open_index, read_segment, write_packs,
@@ -24,43 +26,44 @@ use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkIds, ChunkKind};
 use keepfast_format::names;
+use keepfast_format::numbers::{u32_of, u64_of, usize_of};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackTable};
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::slot::PasswordCost;
 
 const PASSWORD: &[u8] = b"benchmark";
-/// One chunk of so many is looked up afterwards.
-const LOOKED_UP: u64 = 1009;
+/// One chunk of this many is looked up afterwards.
+const LOOKED_UP: u32 = 1009;
 /// Chunks that a backup adds to the index afterwards.
 const ADDED: u64 = 1_000_000;
-/// Segments are as those of a first backup with the default parameters: 8 packs of 32 MiB, in
-/// frames of 2 MiB, in chunks of 16 KiB.
+/// Segments are like those of a first backup with the default parameters: 8 packs of 32 MiB, with frames of
+/// 2 MiB and chunks of 16 KiB.
 const PACKS_PER_SEGMENT: u64 = 8;
 const FRAMES_PER_PACK: u32 = 16;
 const CHUNKS_PER_FRAME: u32 = 128;
 const CHUNK_BYTES: u32 = 16 << 10;
-/// Sealed bytes of a frame: half of what is in it.
+/// Sealed bytes of a frame: half of its plaintext.
 const SEALED_BYTES: u32 = CHUNKS_PER_FRAME * CHUNK_BYTES / 2;
-const PACK_BYTES: u64 = HEADER_BYTES as u64 + FRAMES_PER_PACK as u64 * SEALED_BYTES as u64;
-const CHUNKS_PER_PACK: u64 = FRAMES_PER_PACK as u64 * CHUNKS_PER_FRAME as u64;
+const PACK_BYTES: u64 = u64_of(HEADER_BYTES) + u64_of(usize_of(FRAMES_PER_PACK * SEALED_BYTES));
+const CHUNKS_PER_PACK: u64 = u64_of(usize_of(FRAMES_PER_PACK * CHUNKS_PER_FRAME));
 const CHUNKS_PER_SEGMENT: u64 = PACKS_PER_SEGMENT * CHUNKS_PER_PACK;
 
-/// A store in which segments are made when they are asked for, and packs are nothing.
-struct Imagined {
-    /// Everything else.
+/// A store that generates segments when they are read and has no packs.
+struct GeneratedStore {
+    /// All other objects.
     kept: Arc<MemoryBackend>,
-    /// The repository that the segments are made for.
+    /// The repository of the segments.
     repository: Repository,
     session: SessionId,
-    segments: u64,
+    segments: u32,
 }
 
 thread_local! {
-    /// The segment that this thread has made last: its head is read first, and then all of it.
+    /// The segment that this thread has generated last: readers read its head first, and then all of it.
     static LAST: RefCell<(u32, Vec<u8>)> = const { RefCell::new((u32::MAX, Vec::new())) };
 }
 
-impl Imagined {
+impl GeneratedStore {
     /// Hands a segment to `take`.
     fn with_segment<T>(&self, n: u32, take: impl FnOnce(&[u8]) -> T) -> T {
         LAST.with_borrow_mut(|(last, bytes)| {
@@ -77,7 +80,7 @@ impl Imagined {
             let numbers = pack * CHUNKS_PER_PACK..(pack + 1) * CHUNKS_PER_PACK;
             let chunks = numbers.map(|number| ChunkEntry { id: id_of(&ids, number), bytes: CHUNK_BYTES });
             let frames = (0..FRAMES_PER_PACK).map(|frame| FrameEntry {
-                offset: HEADER_BYTES as u32 + frame * SEALED_BYTES,
+                offset: u32_of(HEADER_BYTES) + frame * SEALED_BYTES,
                 sealed_bytes: SEALED_BYTES,
                 plain_bytes: CHUNKS_PER_FRAME * CHUNK_BYTES,
                 chunks: CHUNKS_PER_FRAME,
@@ -113,7 +116,7 @@ fn id_of(ids: &ChunkIds, number: u64) -> ChunkId {
     ids.id(ChunkKind::Data, &number.to_le_bytes())
 }
 
-impl Backend for Imagined {
+impl Backend for GeneratedStore {
     fn create(&self, name: &str, parts: &[&[u8]]) -> Result<Created, BackendError> {
         let is_kept = !name.starts_with(names::PACKS) && !name.starts_with(names::INDEX);
         if is_kept { self.kept.create(name, parts) } else { Ok(Created::New) }
@@ -152,13 +155,13 @@ impl Backend for Imagined {
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
         if prefix == names::PACKS {
-            for pack in 0..self.segments * PACKS_PER_SEGMENT {
+            for pack in 0..u64::from(self.segments) * PACKS_PER_SEGMENT {
                 found(Listed { name: names::pack(pack_id(pack), self.session), bytes: PACK_BYTES });
             }
         }
         if prefix == names::INDEX {
             for n in 0..self.segments {
-                found(Listed { name: names::segment(self.session, n as u32), bytes: 0 });
+                found(Listed { name: names::segment(self.session, n), bytes: 0 });
             }
         }
         self.kept.list(prefix, found)
@@ -186,7 +189,7 @@ fn report(what: &str, count: u64, begun: Instant) {
 
 fn prune_options() -> PruneOptions {
     PruneOptions {
-        max_unused: Share::Thousandths(50),
+        max_unused: UnusedLimit::Thousandths(50),
         max_rewrite_bytes: u64::MAX,
         session_timeout: Duration::ZERO,
         accept_missing: Vec::new(),
@@ -199,7 +202,7 @@ fn prune_options() -> PruneOptions {
 
 fn main() -> Result<(), EngineError> {
     let mut arguments = std::env::args().skip(1);
-    let millions: u64 = arguments.next().and_then(|number| number.parse().ok()).unwrap_or(1);
+    let millions: u32 = arguments.next().and_then(|number| number.parse().ok()).unwrap_or(1);
     let folder = arguments.next().unwrap_or_else(|| "/var/tmp/keepfast-large-index".to_owned());
     let folder = Path::new(&folder);
     let run = keepfast_benches::run();
@@ -213,12 +216,13 @@ fn main() -> Result<(), EngineError> {
     let kept = Arc::new(MemoryBackend::default());
     let repository = Repository::init(Arc::clone(&kept) as Arc<dyn Backend>, PASSWORD, &options)?;
     let session = SessionId { writer: repository.identity().holder(), random: [0; 16] };
-    let segments = (millions * 1_000_000).div_ceil(CHUNKS_PER_SEGMENT);
-    let chunks = segments * CHUNKS_PER_SEGMENT;
-    let imagined = Imagined { kept, repository, session, segments };
-    let repository = Repository::open(Arc::new(imagined), PASSWORD)?;
+    let segments = (u64::from(millions) * 1_000_000).div_ceil(CHUNKS_PER_SEGMENT);
+    let segments = u32::try_from(segments).expect("segments have numbers of 32 bits");
+    let chunks = u64::from(segments) * CHUNKS_PER_SEGMENT;
+    let store = GeneratedStore { kept, repository, session, segments };
+    let repository = Repository::open(Arc::new(store), PASSWORD)?;
     let ids = repository.chunk_ids();
-    // One that can't be read would only be a finding.
+    // Loading the index only reports a segment that can't be read, so the first one is read here.
     read_segment(&repository, &names::segment(session, 0))?;
 
     let begun = Instant::now();
@@ -232,33 +236,37 @@ fn main() -> Result<(), EngineError> {
 
     let begun = Instant::now();
     let known: Vec<ChunkId> =
-        (0..chunks).step_by(LOOKED_UP as usize).map(|number| id_of(&ids, number)).collect();
+        (0..chunks).step_by(usize_of(LOOKED_UP)).map(|number| id_of(&ids, number)).collect();
     let found = known.iter().filter(|id| index.contains(id)).count();
     assert_eq!(found, known.len(), "not all chunks are in the index");
-    report("known chunks, one by one, at random", known.len() as u64, begun);
+    report("known chunks, one by one, at random", u64_of(known.len()), begun);
 
     let begun = Instant::now();
     let found = index.locate_all(known.iter().map(|id| (*id).into()).collect(), run.pool())?;
     assert!(known.iter().all(|id| found.get(*id).flatten().is_some()), "not all chunks are in the index");
-    report("known chunks, all together", known.len() as u64, begun);
+    report("known chunks, all together", u64_of(known.len()), begun);
 
     let begun = Instant::now();
-    let new = (0..chunks / LOOKED_UP).map(|number| id_of(&ids, chunks + number));
+    let new = (0..chunks / u64::from(LOOKED_UP)).map(|number| id_of(&ids, chunks + number));
     let mistaken = new.filter(|id| index.contains(id)).count();
     assert_eq!(mistaken, 0, "chunks are in the index that were never stored");
-    report("new chunks", chunks / LOOKED_UP, begun);
+    report("new chunks", chunks / u64::from(LOOKED_UP), begun);
 
     let begun = Instant::now();
     let seen = Seen::of(&index)?;
     let marked = found.iter().filter(|(_, place)| place.is_some_and(|place| seen.insert(&place))).count();
     assert_eq!(marked, known.len(), "chunks are marked twice, or not at all");
     drop((found, known, seen));
-    report("known chunks, marked", marked as u64, begun);
+    report("known chunks, marked", u64_of(marked), begun);
 
     let begun = Instant::now();
     fence(&repository, session)?;
     let plan = plan_prune(&repository, &index, &prune_options(), &run)?;
-    assert_eq!(plan.unused.len() as u64, segments * PACKS_PER_SEGMENT, "packs that nobody needs stay");
+    assert_eq!(
+        u64_of(plan.unused.len()),
+        u64::from(segments) * PACKS_PER_SEGMENT,
+        "some packs without live chunks would stay"
+    );
     report("chunks in packs that a prune would remove", chunks, begun);
     drop(plan);
 

@@ -78,9 +78,9 @@ fn look(common: &Common, console: &Console) -> Result<Found> {
     let (_, mut strange) = check_parameters(&repository)?;
     strange.extend(snapshots.ignored.iter().cloned());
     let mut flaws: Vec<(String, String)> =
-        strange.into_iter().map(|ignored| (ignored.object, ignored.why)).collect();
+        strange.into_iter().map(|ignored| (ignored.object, ignored.what)).collect();
     let epochs = Epochs::list(&repository)?;
-    flaws.extend(epochs.flaws().iter().map(|flaw| (flaw.object.clone(), flaw.why.clone())));
+    flaws.extend(epochs.flaws().iter().map(|flaw| (flaw.finding.object.clone(), flaw.finding.what.clone())));
     if let Some(EngineError::Blocked { object, why, .. }) =
         epochs.unfinished().and_then(|n| find_condemned(&repository, n).err())
     {

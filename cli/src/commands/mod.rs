@@ -7,6 +7,7 @@ mod edit;
 mod forget;
 mod init;
 mod inspect;
+mod manual;
 mod prune;
 mod restore;
 mod snapshots;
@@ -48,6 +49,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
             lines::raw(&script);
             Ok(Outcome::Complete)
         }
+        Command::Manual(options) => manual::run(&common, &options),
     }
 }
 

@@ -182,14 +182,18 @@ fn a_target_with_files_in_it_needs_to_be_told_what_to_do_with_them() {
 fn dry_runs_change_nothing() {
     let desk = Desk::new();
     let source = desk.path("src");
-    let run = desk.run(["backup", "--dry-run", source.to_str().unwrap()]).succeeds();
-    assert!(run.out.contains("2 new") && run.out.contains("nothing was stored"), "{run:?}");
+    for dry_run in ["--dry-run", "-n"] {
+        let run = desk.run(["backup", dry_run, source.to_str().unwrap()]).succeeds();
+        assert!(run.out.contains("2 new") && run.out.contains("nothing was stored"), "{run:?}");
+    }
     assert!(desk.run(["snapshots"]).out.contains("no snapshots"));
     desk.backup();
     let target = desk.path("out");
-    desk.run(["restore", "--dry-run", "--snapshot", "latest", "--target", target.to_str().unwrap()])
-        .succeeds();
-    assert!(!target.exists());
+    for dry_run in ["--dry-run", "-n"] {
+        desk.run(["restore", dry_run, "--snapshot", "latest", "--target", target.to_str().unwrap()])
+            .succeeds();
+        assert!(!target.exists());
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod choosing;
 mod commands;
 mod documents;
 mod edits;
+mod help;
 mod lists;
 mod manners;
 mod memory;

@@ -123,3 +123,30 @@ fn patterns_of_other_places_are_warned_about() {
     assert!(warned(&["--exclude", &below, "--as", "/real", source]));
     assert!(!warned(&["--exclude", "/real/docs", "--as", "/real", source]));
 }
+
+/// A pattern that can't be compiled is a wrong command line, and nothing is done for it.
+#[test]
+fn patterns_that_cant_be_used_are_wrong_usage() {
+    let desk = Desk::new();
+    desk.backup();
+    let (source, list, target) = (desk.path("src"), desk.path("list"), desk.path("out"));
+    let (source, list, target) = (source.to_str().unwrap(), list.to_str().unwrap(), target.to_str().unwrap());
+    let before = desk.run(["snapshots", "--json"]).succeeds().out;
+    for pattern in ["[z", "{a,b", "", "/"] {
+        fs::write(list, format!("*.o\n{pattern}x[\n")).unwrap();
+        for arguments in [
+            &["backup", source, "--exclude", pattern][..],
+            &["backup", source, "--exclude-from", list],
+            &["rewrite", "latest", "--exclude", pattern],
+            &["rewrite", "latest", "--exclude-from", list],
+            &["restore", "--snapshot", "latest", "--target", target, "--exclude", pattern],
+            &["restore", "--snapshot", "latest", "--target", target, "--include", pattern],
+        ] {
+            desk.run(arguments).fails(2, &["the pattern", "can't be used"]);
+        }
+    }
+    assert_eq!(desk.run(["snapshots", "--json"]).succeeds().out, before);
+    assert!(!desk.path("out").exists());
+    // That a file can't be read is another matter.
+    desk.run(["backup", source, "--exclude-from", "/nowhere"]).fails(1, &["/nowhere"]);
+}

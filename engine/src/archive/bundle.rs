@@ -1,12 +1,13 @@
-//! Small files that are neighbours in their directory share a chunk, a bundle: a chunk for each of
-//! them would cost more than the files where there are very many.
+//! Small files that will share a chunk.
 
+use keepfast_format::FormatError;
 use keepfast_format::content::{ChunkRef, Content};
-use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::node::{Extents, NodeKind};
 use keepfast_format::state::State;
 
-use super::parent::{Earlier, Kept};
-use super::pending::Place;
+use super::parent::{InParent, Kept};
+use super::pending::{Metadata, Place};
+use crate::error::{EngineError, Result};
 
 /// Small files that will share a chunk, in the order of their names.
 #[derive(Default)]
@@ -15,34 +16,34 @@ pub struct Bundle {
     pub members: Vec<Member>,
     /// The bytes of those that were read.
     pub read: Vec<u8>,
-    /// The size of all.
+    /// The sum of their sizes.
     pub bytes: u64,
 }
 
 /// A small file.
 pub struct Member {
-    /// Where it belongs.
+    /// Where its node goes.
     pub place: Place,
     /// Its size, in bytes.
     pub size: u64,
-    /// How it was found.
-    pub found: Found,
+    /// Where its bytes are.
+    pub origin: Origin,
 }
 
-/// How a small file was found.
-pub enum Found {
-    /// It was read: its bytes begin here in the bundle's memory.
-    Read { start: usize, node: Node, state: State, earlier: Earlier },
-    /// It hasn't changed.
-    Kept(Kept),
+/// Where a member's bytes are.
+pub enum Origin {
+    /// The file was read: its bytes begin here in the bundle's memory.
+    Read { start: u32, metadata: Metadata, state: State, in_parent: InParent },
+    /// It is as the parent has it.
+    Parent(Kept),
 }
 
 /// Whether these are all the files of one of the parent's bundles, and nothing else was in it.
 pub fn is_whole(members: &[Member]) -> bool {
     let mut end = 0;
     let mut bundle: Option<ChunkRef> = None;
-    for Member { size, found, .. } in members {
-        let Found::Kept(Kept { node, .. }) = found else { return false };
+    for Member { size, origin, .. } in members {
+        let Origin::Parent(Kept { node, .. }) = origin else { return false };
         let NodeKind::File { content: Content::Inline(chunks), extents, .. } = &node.kind else {
             return false;
         };
@@ -58,4 +59,17 @@ pub fn is_whole(members: &[Member]) -> bool {
         end += size;
     }
     bundle.is_some_and(|bundle| u64::from(bundle.len) == end)
+}
+
+/// The bytes of a member among those that were read.
+pub fn part(read: &[u8], start: u32, size: u64) -> Result<&[u8]> {
+    let size = usize::try_from(size).map_err(|_| too_long())?;
+    let bytes = read.get(start as usize..).and_then(|rest| rest.get(..size));
+    bytes.ok_or_else(too_long)
+}
+
+/// A bundle has become longer than its files can be.
+pub fn too_long() -> EngineError {
+    let source = FormatError::OverLimit { what: "bundle", field: "length" };
+    EngineError::damaged("a bundle that is being made")(source)
 }

@@ -1,5 +1,4 @@
-//! What a backup leaves out, and where it follows links: for the walk that reads and for the one that only
-//! counts.
+//! What a backup leaves out, and where it follows links. The walk uses this, and so does the estimate.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
@@ -16,16 +15,17 @@ use crate::fs::meta;
 use crate::fs::select::Reached;
 use crate::fs::sources::{Sources, Wanted};
 
-/// What a directory must begin with to be a cache (Cache Directory Tagging Specification).
+/// How a file named `CACHEDIR.TAG` begins that marks its directory as a cache (Cache Directory Tagging
+/// Specification).
 const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 const CACHE_TAG_NAME: &CStr = c"CACHEDIR.TAG";
 
-/// What is said of the entries of a directory.
+/// What decides which entries of a directory are left out.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Said {
+pub(super) struct Rules {
     /// What its path has matched of the patterns of what is left out.
     reached: Reached,
-    /// What files in it and above it say.
+    /// The ignore files in it and above it.
     ignores: Ignores,
 }
 
@@ -34,65 +34,65 @@ pub(super) struct Said {
 pub(super) struct Listing {
     /// The names of its entries.
     pub names: Names,
-    /// What is said of them.
-    pub said: Said,
-    /// What is wanted of those that stay though something leaves them out.
-    pub despite: BTreeMap<Vec<u8>, Wanted>,
-    /// How many entries files in the tree have left out.
+    /// The rules that apply to them.
+    pub rules: Rules,
+    /// What is wanted of entries that stay though a rule leaves them out.
+    pub exempt: BTreeMap<Vec<u8>, Wanted>,
+    /// How many entries ignore files have left out.
     pub ignored: u64,
-    /// What is wrong with the file in it.
+    /// What is wrong with the ignore file in it.
     pub flaws: Vec<String>,
 }
 
 /// An entry as it is to be backed up.
 pub(super) struct Looked {
-    /// What the file system says of it.
+    /// What the file system says about it.
     pub stat: Stat,
-    /// Whether that is what a link in its place points to.
+    /// Whether it is what a link in its place points to.
     pub followed: bool,
 }
 
 impl ArchiveOptions {
-    /// What is said of the root.
-    pub(super) fn said_of_root(&self) -> Said {
-        Said { reached: self.exclude.top(), ignores: Ignores::default() }
+    /// The rules of the root directory.
+    pub(super) fn rules_of_root(&self) -> Rules {
+        Rules { reached: self.exclude.top(), ignores: Ignores::default() }
     }
 
-    /// What is said of a directory by the one above.
-    pub(super) fn said_below(&self, above: &Said, name: &[u8]) -> Said {
-        Said { reached: self.exclude.below(&above.reached, name), ignores: above.ignores.below(name) }
+    /// The rules of a directory, as far as those of the one above make them.
+    pub(super) fn rules_below(&self, above: &Rules, name: &[u8]) -> Rules {
+        Rules { reached: self.exclude.below(&above.reached, name), ignores: above.ignores.below(name) }
     }
 
-    /// What is wanted of the entries of a directory of which this is wanted, and of which this is said from
-    /// above. `path` is the directory's.
+    /// Lists what is to be backed up of a directory of which this is wanted, by the rules from above and by
+    /// what is in it. `path` is the directory's.
     pub(super) fn listing_of(
         &self,
         wanted: &Wanted,
         handle: &OwnedFd,
-        said: Said,
+        rules: Rules,
         sources: &Sources,
         path: impl FnOnce() -> Vec<u8>,
     ) -> Result<Listing, Errno> {
         let names = match wanted {
-            Wanted::All { .. } => return self.all_of(handle, said, sources, path),
-            Wanted::Below(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
+            Wanted::All { .. } => return self.all_of(handle, rules, sources, path),
+            Wanted::PathsBelow(selection) => Names::of(selection.entries.keys().map(Vec::as_slice)),
             Wanted::Itself => Names::default(),
         };
-        Ok(Listing { names, said, ..Listing::default() })
+        Ok(Listing { names, rules, ..Listing::default() })
     }
 
     fn all_of(
         &self,
         handle: &OwnedFd,
-        said: Said,
+        rules: Rules,
         sources: &Sources,
         path: impl FnOnce() -> Vec<u8>,
     ) -> Result<Listing, Errno> {
         let mut names =
             dir::list(handle).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        let Said { reached, mut ignores } = said;
+        let Rules { reached, mut ignores } = rules;
         let (mut flaws, mut ignored) = (Vec::new(), 0);
-        // Few patterns ask for paths, and a path is as long as its directory is deep.
+        // Few patterns need paths, so a path is made only when one does.
         let (folder, path) = (OnceCell::new(), Cell::new(Some(path)));
         let folder = || folder.get_or_init(|| as_folder(path.take().map(|path| path())));
         let whole = |name: &CStr| [folder().as_slice(), name.to_bytes()].concat();
@@ -102,15 +102,15 @@ impl ArchiveOptions {
                 Err(error) => flaws.push(format!("{error}; nothing is left out by this file")),
             }
         }
-        let mut despite = BTreeMap::new();
+        let mut exempt = BTreeMap::new();
         let mut leave_out = |names: &mut Names, is_out: &mut dyn FnMut(&CStr) -> bool| {
             names.retain(|name| {
                 if !is_out(name) {
                     return true;
                 }
-                let wanted = sources.despite(|| whole(name));
+                let wanted = sources.exempt(|| whole(name));
                 let stays = wanted.is_some();
-                despite.extend(wanted.map(|wanted| (name.to_bytes().to_vec(), wanted)));
+                exempt.extend(wanted.map(|wanted| (name.to_bytes().to_vec(), wanted)));
                 stays
             });
         };
@@ -137,12 +137,11 @@ impl ArchiveOptions {
         if self.exclude_nodump {
             leave_out(&mut names, &mut |name| is_nodump(handle.as_fd(), name));
         }
-        Ok(Listing { names, said: Said { reached, ignores }, despite, ignored, flaws })
+        Ok(Listing { names, rules: Rules { reached, ignores }, exempt, ignored, flaws })
     }
 
-    /// Looks at an entry, and at what a link in its place points to where that is wanted. `keep` says
-    /// of a directory whether the link that leads to it is kept; `is_named` of a block device or fifo whether it
-    /// was named as a source.
+    /// Looks at an entry, or at what a link in its place points to if that is wanted. `keep` decides whether a
+    /// link to a directory is kept as a link; `is_named` whether the entry was named as a source.
     pub(super) fn look_at(
         &self,
         directory: BorrowedFd<'_>,
@@ -157,7 +156,7 @@ impl ArchiveOptions {
         if meta::file_type(&stat) != FileType::Symlink || !(self.follow || self.read_special) {
             return Ok(itself);
         }
-        // One that leads nowhere, or in a circle of links, is a link.
+        // A link that leads nowhere, or in a circle of links, is kept as a link.
         let Ok(target) = rustix::fs::statat(directory, name, AtFlags::empty()) else { return Ok(itself) };
         let is_followed = match meta::file_type(&target) {
             FileType::Directory => self.follow && !keep(&target),
@@ -178,13 +177,13 @@ impl ArchiveOptions {
         self.never_enter.contains(&(stat.st_dev, stat.st_ino))
     }
 
-    /// Whether something is on another file system than `device`, and those are left alone.
+    /// Whether something is on another file system than `device`, and other file systems are left out.
     pub(super) fn is_elsewhere(&self, stat: &Stat, device: u64) -> bool {
         self.one_file_system && stat.st_dev != device
     }
 
-    /// What is wanted of a directory below one on `device` of which all is: nothing but itself if it is
-    /// where another file system begins that is to be left alone, unless that was named.
+    /// What is wanted of a directory in one on `device` of which all is wanted. If another file system begins
+    /// there that is to be left out, that is nothing but the directory itself, unless it was named.
     pub(super) fn wanted_of(
         &self,
         looked: &Looked,
@@ -200,7 +199,7 @@ impl ArchiveOptions {
     }
 }
 
-/// With a slash at its end.
+/// A directory's path with a slash at its end.
 fn as_folder(path: Option<Vec<u8>>) -> Vec<u8> {
     let mut folder = path.unwrap_or_default();
     if folder.last() != Some(&b'/') {
@@ -217,7 +216,7 @@ fn is_cache(handle: &OwnedFd) -> bool {
         .is_ok_and(|read| read == CACHE_TAG.len() && begin == CACHE_TAG)
 }
 
-/// Whether an entry has the attribute that `dump` goes by. Where the file system can't tell, it hasn't.
+/// Whether an entry has the attribute that `chattr +d` sets. On a file system without it, no entry has.
 fn is_nodump(directory: BorrowedFd<'_>, name: &CStr) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
     rustix::fs::statx(directory, name, flags, StatxFlags::TYPE)

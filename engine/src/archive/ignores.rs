@@ -1,11 +1,12 @@
-//! Files named `.keepfastignore`: what the directories that they are in say of themselves is left out.
+//! Ignore files, named `.keepfastignore`: each leaves entries of its own directory out, and what is below it.
 //!
-//! Their lines are patterns as everywhere else, with the file's directory in the root's place: `/build` is
-//! the entry of that name beside the file, `build` and `a/build` are anywhere below. The file that is
-//! deepest decides among those that have a pattern which fits; what a user excludes isn't brought back.
+//! Their lines are the same patterns as everywhere else, but the file's directory takes the root's place:
+//! `/build` is the entry of that name next to the file, `build` and `a/build` are anywhere below. If
+//! patterns of several files match an entry, the deepest file decides. It can't bring back what a user
+//! excludes.
 //!
-//! Anyone who can write into a directory can put one there, so they are bounded in size and number. One
-//! that can't be used leaves nothing out.
+//! A program that can write into a directory can put such a file there, so their size and number are limited.
+//! A file that can't be used leaves nothing out.
 
 use std::ffi::CStr;
 use std::io;
@@ -22,13 +23,13 @@ use crate::fs::select::{Patterns, Reached, Verdict};
 /// The files' name.
 pub const IGNORE_FILE: &CStr = c".keepfastignore";
 const BYTES_MAX: u64 = 16 << 10;
-/// A file counts for this many directories in each other: what patterns have matched is kept for each that
-/// is open, and directories are in each other as deep as anyone likes.
+/// A file counts down to this many levels below its directory. What its patterns have matched is kept for
+/// each open directory, and nothing else limits how deep directories are nested.
 const DEPTH_MAX: u32 = 128;
-/// Those above each other that count: every entry below is compared with all of them.
+/// At most this many files count in nested directories: every entry is compared with all files above it.
 const NESTED_MAX: usize = 8;
 
-/// The files that say something of a directory, the deepest last.
+/// The ignore files that count for a directory, the deepest last.
 #[derive(Debug, Clone, Default)]
 pub struct Ignores(Vec<IgnoreFile>);
 
@@ -37,19 +38,19 @@ struct IgnoreFile {
     patterns: Arc<Patterns>,
     /// What the path from the file's directory to this one has matched.
     reached: Reached,
-    /// Bytes of the path of the file's directory, which is the root of what it says.
+    /// The length of its directory's path.
     folder_bytes: usize,
-    /// How many directories below the file's own this one is.
+    /// How many levels this directory is below the file's own.
     depth: u32,
 }
 
 impl Ignores {
-    /// Whether no file says anything.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What the same files say of a directory below.
+    /// The same files, for a directory in this one.
     pub fn below(&self, name: &[u8]) -> Self {
         let below = |file: &IgnoreFile| IgnoreFile {
             reached: file.patterns.below(&file.reached, name),
@@ -59,28 +60,29 @@ impl Ignores {
         Self(self.0.iter().filter(|file| file.depth < DEPTH_MAX).map(below).collect())
     }
 
-    /// Reads the file in a directory whose path has this many bytes without a slash at its end. Returns what
-    /// is most likely not as it was meant in it; below another one there is no telling, as it may take back
-    /// what that leaves out.
+    /// Reads the file in a directory whose path, without a slash at its end, has this many bytes. Returns
+    /// doubts about its patterns; none if there is another file above, because this one may take back what
+    /// that one leaves out.
     pub fn add(&mut self, handle: &OwnedFd, folder_bytes: usize) -> Result<Vec<String>> {
         if self.0.len() == NESTED_MAX {
-            let why = format!("{NESTED_MAX} others of its name are above it, and no more count");
+            let why = format!("it isn't used, because {NESTED_MAX} other ignore files are above it");
             return Err(EngineError::Unusable(why));
         }
         let (content, owner) = dir::read_file(handle, IGNORE_FILE, BYTES_MAX).map_err(|error| {
             EngineError::Unusable(match Errno::from_io_error(&error) {
-                Some(Errno::LOOP) => "it is a symbolic link, which isn't followed".to_owned(),
+                Some(Errno::LOOP) => "it is a symbolic link, and ignore files may not be links".to_owned(),
                 _ if error.kind() == io::ErrorKind::FileTooLarge => {
                     format!("it is larger than {} KiB", BYTES_MAX >> 10)
                 }
                 _ => format!("it can't be read: {error}"),
             })
         })?;
-        // In a directory that many may write into, what someone puts there says nothing of others' files.
+        // In a directory that many users may write into, the file of one user must not leave out the files of
+        // others.
         let folder =
             rustix::fs::fstat(handle).map_err(EngineError::file(IGNORE_FILE.to_string_lossy().as_ref()))?;
         if ![0, folder.st_uid, rustix::process::geteuid().as_raw()].contains(&owner) {
-            let why = format!("it belongs to user {owner}, and the directory doesn't");
+            let why = format!("it belongs to user {owner}, and its directory to another");
             return Err(EngineError::Unusable(why));
         }
         let patterns = Patterns::new(&PatternLines::of(&content)?.patterns)?;

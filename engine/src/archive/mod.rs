@@ -1,63 +1,60 @@
 //! Backup: walks what was asked for, stores what the repository doesn't have, and commits
 //! a snapshot.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 mod bundle;
+mod bundling;
 mod estimate;
-mod file;
+mod files;
 mod filter;
+mod hard_links;
 mod ignores;
-mod neighbours;
+mod job;
 mod options;
 mod parent;
 mod pending;
+mod pieces;
 mod reading;
-mod special;
+mod sink;
 mod stand_in;
-mod store;
-mod stream;
+mod storing;
 mod streams;
+mod tally;
+mod threads;
 mod walk;
-mod worker;
+mod walker;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use keepfast_format::content::Content;
-use keepfast_format::ids::ChunkId;
-use keepfast_format::limits;
-use keepfast_format::links::{self, LinkGroup};
+use keepfast_format::links;
 use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Snapshot, SnapshotBody};
 
-use rustix::fs::CWD;
-
+use crate::chunk::pages::TreeIds;
 use crate::error::{EngineError, Result};
-use crate::fs::dir::open_directory_as;
 use crate::fs::sources::Sources;
 use crate::repo::{
     CommitRequest, FrameCache, Index, PackWriter, Repository, Session, SessionOptions, Snapshots,
-    StoredSnapshot, Trees, WriterTotals, is_forgotten, refresh_index, write_packs,
+    StoredSnapshot, WriterTotals, is_forgotten, refresh_index, write_packs,
 };
-use crate::run::{Phase, RunContext, Troubles, in_threads};
+use crate::run::{Phase, RunContext, Troubles};
 pub use estimate::estimate;
 pub use options::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream};
-use parent::ParentDirectory;
-use pending::PagesJob;
-use worker::{Job, Shared, Tally, Worker};
-
-/// A file that was changed less than this before the parent began is read again: the file
-/// system's clock may be coarser than ours, or behind it.
-const RACY_SECONDS: i64 = 2;
+use parent::Parent;
+use sink::{CountingSink, Sink};
+use storing::{Storage, StoringSink};
+use tally::Tally;
+use walk::Walk;
 
 /// Backs up `source`.
 ///
-/// A run that a garbage collection has taken for dead, because it was silent for too long, has
-/// lost its session, and begins again with a new one; but not with a stream, which can't be
-/// read twice.
+/// If a prune has assumed that this run is dead, because it was silent for too long, the run has lost its
+/// session, and begins again with a new one. It doesn't if it reads a stream, which can't be read twice.
 pub fn archive(
     repository: &Repository,
     index: &Index,
@@ -73,13 +70,13 @@ pub fn archive(
     let parent = chosen.filter(|parent| parent.snapshot.head.key == repository.current().key());
     if chosen.is_some() && parent.is_none() {
         run.notice(
-            "the repository's keys have changed since the last backup: everything is read, and stored again \
-             under the new ones",
+            "the repository's keys have changed since the last backup: everything is read again, and stored \
+             again under the new keys",
         );
     }
     let is_readable_again = source.streams.is_empty() && can_be_read_again(source.paths, options);
     let again = is_readable_again.then_some(source.paths);
-    let once = Once {
+    let backup = Backup {
         repository,
         index,
         snapshots,
@@ -91,21 +88,21 @@ pub fn archive(
         paths: &paths,
         parent,
     };
-    let mut done = once.archive(source);
+    let mut done = backup.attempt(source);
     for _ in 1..ATTEMPTS {
         run.report_suspects(|_| false);
         match (done, again) {
             (Err(error), Some(paths)) if error.is_lost_session() => {
                 let why = match error {
                     EngineError::NameTaken { object } => {
-                        format!("{object} is taken by something that this run didn't write")
+                        format!("{object} is taken by something that this backup didn't write")
                     }
-                    _ => "a garbage collection took this run for dead, as it was silent for too long"
+                    _ => "a prune assumed that this backup had died, because it was silent for too long"
                         .to_owned(),
                 };
-                run.notice(format!("{why}: it begins again, and what it has stored is used"));
+                run.notice(format!("{why}: restarting it. Everything uploaded so far is reused"));
                 refresh_index(repository, index, run)?;
-                done = once.archive(Source::paths(paths));
+                done = backup.attempt(Source::paths(paths));
             }
             (other, _) => return other,
         }
@@ -113,39 +110,47 @@ pub fn archive(
     done
 }
 
-/// How often a run begins before it fails as fenced.
+/// A run begins at most this many times before it fails because it lost its session.
 const ATTEMPTS: u32 = 3;
 
-/// What all attempts of a run have in common.
-struct Once<'a> {
+/// A backup, which may need several attempts.
+struct Backup<'a> {
     repository: &'a Repository,
     index: &'a Index,
     snapshots: &'a Snapshots,
     options: &'a ArchiveOptions,
     run: &'a RunContext,
     start: Timestamp,
-    /// What was skipped before the first attempt.
+    /// How many entries were skipped before the first attempt.
     skipped_before: u64,
     sources: Sources,
     paths: &'a [Vec<u8>],
     parent: Option<&'a StoredSnapshot>,
 }
 
-impl Once<'_> {
-    fn archive(&self, source: Source<'_>) -> Result<ArchiveReport> {
-        let Self { repository, index, options, run, parent, ref sources, .. } = *self;
+/// What one attempt has stored.
+struct Stored {
+    root: TreeIds,
+    hard_links: Content,
+    tally: Tally,
+    /// Whether something of what was named isn't as the parent has it.
+    is_changed: bool,
+}
+
+impl Backup<'_> {
+    fn attempt(&self, source: Source<'_>) -> Result<ArchiveReport> {
+        let Self { repository, index, options, run, parent, .. } = *self;
         run.enter(Phase::Storing);
         index.compare_with_store(repository)?;
         let frames = FrameCache::new(repository, index, run);
         if let Some(parent) = parent {
-            let seen = &parent.snapshot.body.statistics;
-            run.expect(seen.files(), seen.bytes_total);
+            let before = &parent.snapshot.body.statistics;
+            run.expect(before.files(), before.bytes_total);
         }
-        let trees = parent.map(|_| Trees::new(&frames));
-        let walk = SourceWalk { repository, source, sources, parent, trees, options, run };
+        let walk = Walk::new(options, &self.sources, Parent::new(parent, &frames, run), run);
         if options.dry_run {
-            let walked = walk.walk(None)?;
-            return Ok(self.report(None, &walked.tally, &WriterTotals::default()));
+            let tally = threads::run(&walk, source, || CountingSink::new(&walk))?;
+            return Ok(self.report(None, &tally, &WriterTotals::default()));
         }
         let session = Session::begin(
             repository,
@@ -158,24 +163,37 @@ impl Once<'_> {
             run,
         )?;
         let written = with_heartbeat(&session, options.heartbeat, || {
-            write_packs(&session, options.writer, |writer| walk.walk(Some(writer)))
+            write_packs(&session, options.writer, |writer| self.store(&walk, source, writer))
         });
-        let committed = written.and_then(|(walked, totals)| {
-            if options.skip_if_unchanged && self.is_unchanged(&walked)? {
+        let committed = written.and_then(|(stored, totals)| {
+            if options.skip_if_unchanged && self.is_unchanged(&stored)? {
                 session.give_up();
-                let report = self.report(None, &walked.tally, &totals);
+                let report = self.report(None, &stored.tally, &totals);
                 return Ok(ArchiveReport { is_unchanged: true, ..report });
             }
-            self.commit(&session, walked, &totals)
+            self.commit(&session, stored, &totals)
         });
         match &committed {
-            // No garbage collection waits for it. A store that fails wouldn't take more; one that is full
-            // has room for this.
+            // Giving a session up writes an object, so that no prune waits for the session. A store that fails
+            // would refuse that; a full store still has room for it.
             Err(EngineError::Backend(error)) if !error.is_full() => {}
             Err(EngineError::Fenced) | Ok(_) => {}
             Err(_) => session.give_up(),
         }
         committed
+    }
+
+    /// Walks the source and stores what the repository doesn't have.
+    fn store(&self, walk: &Walk<'_>, source: Source<'_>, writer: &PackWriter<'_>) -> Result<Stored> {
+        let chunker = self.repository.chunker()?;
+        let storage = Storage::new(writer, &chunker);
+        let mut tally = threads::run(walk, source, || StoringSink::new(walk, &storage))?;
+        let mut sink = StoringSink::new(walk, &storage);
+        let hard_links = sink.store_blob(&links::encode(&walk.links.take_groups()))?;
+        tally.add(sink.finish());
+        walk.check()?;
+        let is_changed = storage.is_changed();
+        Ok(Stored { root: storage.into_root()?, hard_links, tally, is_changed })
     }
 
     fn report(&self, snapshot: Option<Snapshot>, tally: &Tally, totals: &WriterTotals) -> ArchiveReport {
@@ -187,7 +205,7 @@ impl Once<'_> {
             ignored: tally.ignored,
             packs: totals.packs.len() as u64,
             parent: self.parent.map(|parent| parent.snapshot.head.id.short()),
-            // What an earlier attempt has skipped is told, and may be in the snapshot all the same.
+            // What an earlier attempt has skipped was reported, and may be in the snapshot all the same.
             troubles: Troubles {
                 skipped: self.skipped_before + tally.statistics.skipped,
                 ..self.run.troubles()
@@ -195,26 +213,25 @@ impl Once<'_> {
         }
     }
 
-    /// Whether a snapshot would be as its parent, but for the directories that lead to what was named.
-    /// One that was forgotten meanwhile stands for nothing.
-    fn is_unchanged(&self, walked: &Walked) -> Result<bool> {
+    /// Whether a snapshot would be like its parent, not counting the directories that lead to what was named.
+    /// A parent that was forgotten meanwhile doesn't count: the new snapshot has to be made.
+    fn is_unchanged(&self, stored: &Stored) -> Result<bool> {
         let Some(parent) = self.parent else { return Ok(false) };
         let body = &parent.snapshot.body;
-        let leads = self.sources.root().is_way();
+        let leads = self.sources.root().is_on_the_way();
         let is_same = body.paths == self.paths
             && body.tags == self.options.tags
-            && body.hard_links == walked.hard_links
-            && (body.tree == walked.root.0 || (leads && !walked.is_changed));
+            && body.hard_links == stored.hard_links
+            && (body.tree == stored.root.tree || (leads && !stored.is_changed));
         Ok(is_same && !is_forgotten(self.repository, parent.snapshot.head.id)?)
     }
 
-    fn commit(&self, session: &Session<'_>, walked: Walked, totals: &WriterTotals) -> Result<ArchiveReport> {
+    fn commit(&self, session: &Session<'_>, stored: Stored, totals: &WriterTotals) -> Result<ArchiveReport> {
         self.run.enter(Phase::Committing);
         let options = self.options;
-        let mut statistics = walked.tally.statistics;
+        let mut statistics = stored.tally.statistics;
         statistics.bytes_new = totals.bytes_new;
         statistics.bytes_stored = totals.bytes_stored;
-        let (tree, state) = walked.root;
         let names = |ids: &BTreeSet<u32>, name: &dyn Fn(u32) -> Option<Vec<u8>>| {
             ids.iter().filter_map(|id| name(*id).map(|name| (*id, name))).collect()
         };
@@ -226,11 +243,11 @@ impl Once<'_> {
             paths: self.paths.to_vec(),
             tags: options.tags.clone(),
             parent: self.parent.map(|parent| parent.snapshot.head.id),
-            tree,
-            state: Some(state),
-            hard_links: walked.hard_links,
-            users: names(&walked.tally.users, &|id| self.run.host().user_name(id)),
-            groups: names(&walked.tally.groups, &|id| self.run.host().group_name(id)),
+            tree: stored.root.tree,
+            state: stored.root.state,
+            hard_links: stored.hard_links,
+            users: names(&stored.tally.users, &|id| self.run.host().user_name(id)),
+            groups: names(&stored.tally.groups, &|id| self.run.host().group_name(id)),
             statistics,
             program: options.program.clone(),
             origin: None,
@@ -243,12 +260,12 @@ impl Once<'_> {
             snapshots: self.snapshots,
             made_from: None,
         })?;
-        let tally = Tally { statistics, ..walked.tally };
+        let tally = Tally { statistics, ..stored.tally };
         Ok(self.report(Some(snapshot), &tally, totals))
     }
 }
 
-/// Runs `work`, and lets the session answer garbage collections meanwhile.
+/// Runs `work`. Meanwhile the session answers prunes, so that none assumes that it is dead.
 fn with_heartbeat<T>(session: &Session<'_>, every: Duration, work: impl FnOnce() -> T) -> T {
     if every.is_zero() {
         return work();
@@ -257,7 +274,7 @@ fn with_heartbeat<T>(session: &Session<'_>, every: Duration, work: impl FnOnce()
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while ended.recv_timeout(every).is_err_and(|error| error.is_timeout()) {
-                // What fails here, fails again where it ends the run.
+                // If this fails, the next poll by a working thread fails too, and ends the run.
                 let _ = session.poll();
             }
         });
@@ -267,7 +284,7 @@ fn with_heartbeat<T>(session: &Session<'_>, every: Duration, work: impl FnOnce()
     })
 }
 
-/// Whether these paths can be read a second time: what a program has written into a fifo can't.
+/// Whether these paths can be read a second time. What a program has written into a fifo can't.
 #[must_use]
 pub fn can_be_read_again(paths: &[PathBuf], options: &ArchiveOptions) -> bool {
     let is_fifo = |path: &PathBuf| path.metadata().is_ok_and(|found| found.file_type().is_fifo());
@@ -303,7 +320,7 @@ fn choose_parent<'s>(
     paths: &[Vec<u8>],
 ) -> Result<Option<&'s StoredSnapshot>> {
     if source.paths.is_empty() {
-        // A stream is always read: it has no times that could say that it is unchanged.
+        // A stream is always read: it has no times that would show that it is unchanged.
         return Ok(None);
     }
     let writer = repository.identity().holder();
@@ -312,101 +329,4 @@ fn choose_parent<'s>(
         ParentChoice::Newest => Ok(snapshots.parent_for(writer, &options.host, paths)),
         ParentChoice::Named(text) => snapshots.find_parent(writer, text).map(Some),
     }
-}
-
-/// One walk over the source.
-struct SourceWalk<'a> {
-    repository: &'a Repository,
-    source: Source<'a>,
-    sources: &'a Sources,
-    parent: Option<&'a StoredSnapshot>,
-    trees: Option<Trees<'a>>,
-    options: &'a ArchiveOptions,
-    run: &'a RunContext,
-}
-
-/// What a walk found and stored.
-struct Walked {
-    root: (ChunkId, ChunkId),
-    hard_links: Content,
-    tally: Tally,
-    /// Something of what was named isn't as the parent has it.
-    is_changed: bool,
-}
-
-impl SourceWalk<'_> {
-    fn walk(self, writer: Option<&PackWriter<'_>>) -> Result<Walked> {
-        let chunker = self.repository.chunker()?;
-        let racy_from = self.parent.map_or(Timestamp::default(), |parent| Timestamp {
-            seconds: parent.snapshot.body.start.seconds.saturating_sub(RACY_SECONDS),
-            ..parent.snapshot.body.start
-        });
-        let shared =
-            Shared::new(self.options, self.sources, writer, self.trees, racy_from, &chunker, self.run);
-        let mut tally = Tally::default();
-        // A thread for each stream, since the programs that write them may wait for each other, and one for files.
-        let needed = self.source.streams.len() + usize::from(!self.source.paths.is_empty());
-        let threads = self.run.threads().max(needed);
-        shared.take_streams(self.source.streams)?;
-        let parent = root_of_parent(&shared, self.parent);
-        tally.add(match (&self.options.stored_as, self.source.paths) {
-            (_, []) => streams::begin(&shared)?,
-            (Some(_), [directory]) => stand_in::begin(&shared, directory, parent)?,
-            _ => begin_paths(&shared, parent)?,
-        });
-        for counted in in_threads(threads, || Worker::new(&shared).run()) {
-            tally.add(counted);
-        }
-        let groups = link_groups(&shared);
-        let mut worker = Worker::new(&shared);
-        let hard_links = worker.store_blob(&links::encode(&groups))?;
-        tally.add(worker.run());
-        let is_changed = shared.is_changed.load(Ordering::Relaxed);
-        let root = shared.into_root()?;
-        Ok(Walked { root, hard_links, tally, is_changed })
-    }
-}
-
-fn root_of_parent(shared: &Shared<'_>, parent: Option<&StoredSnapshot>) -> ParentDirectory {
-    let loaded = match (shared.trees, parent.map(|parent| &parent.snapshot.body)) {
-        (Some(trees), Some(SnapshotBody { tree, state: Some(state), .. })) => {
-            ParentDirectory::load(trees, tree, state)
-        }
-        _ => Ok(ParentDirectory::default()),
-    };
-    shared.of_parent(loaded)
-}
-
-/// The root directory, with the way to each path that was asked for.
-fn begin_paths(shared: &Shared<'_>, parent: ParentDirectory) -> Result<Tally> {
-    let wanted = shared.sources.root();
-    let handle = open_directory_as(CWD, c"/", wanted.opening()).map_err(EngineError::file("/"))?;
-    let mut worker = Worker::new(shared);
-    let directory = worker.begin_root(&handle, parent, wanted)?;
-    shared.jobs.push([Job::Pages(PagesJob { directory, handle: Arc::new(handle), from: 0 })]);
-    Ok(worker.tally)
-}
-
-/// Files with several links of which more than one is in the snapshot.
-fn link_groups(shared: &Shared<'_>) -> Vec<LinkGroup> {
-    let links: HashMap<_, Vec<Vec<u8>>> =
-        std::mem::take(&mut *shared.links.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut groups: Vec<LinkGroup> = links
-        .into_values()
-        .filter(|paths| paths.len() > 1)
-        .map(|mut paths| {
-            paths.sort_unstable();
-            paths
-        })
-        .collect();
-    groups.sort_unstable();
-    // What is beyond the limit can't be read back: these are restored as files of their own.
-    let mut room = limits::LINKS_BYTES_MAX;
-    groups.retain(|group| {
-        let bytes = group.iter().fold(4, |bytes, path| bytes + 4 + path.len() as u64);
-        let fits = bytes <= room;
-        room -= if fits { bytes } else { 0 };
-        fits
-    });
-    groups
 }

@@ -1,22 +1,127 @@
-//! The parent snapshot's directory beside the one that is being backed up.
+//! The parent snapshot: what a backup compares the source with.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keepfast_format::FormatError;
+use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
-use keepfast_format::node::{Node, NodeKind};
+use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::snapshot::SnapshotBody;
 use keepfast_format::state::{State, StateTree};
 use keepfast_format::tree::{PageRef, Tree};
+use rustix::fs::{FileType, Stat};
 
+use super::ArchiveOptions;
 use crate::error::{EngineError, Result};
-use crate::repo::Trees;
+use crate::fs::meta;
+use crate::repo::{FrameCache, StoredSnapshot, Trees};
+use crate::run::RunContext;
+
+/// A file that was changed less than this before the parent began is read again: the file system's clock may
+/// be coarser than the parent's, or behind it.
+const RACY_SECONDS: i64 = 2;
+
+/// The parent snapshot, if there is one.
+pub struct Parent<'a> {
+    snapshot: Option<&'a StoredSnapshot>,
+    /// None if there is no parent.
+    trees: Option<Trees<'a>>,
+    /// Files that were changed at this time or later are read again, whatever the parent has of them.
+    racy_from: Timestamp,
+    /// Whether damage was reported.
+    is_reported: AtomicBool,
+    run: &'a RunContext,
+}
+
+impl<'a> Parent<'a> {
+    /// This snapshot, whose trees are read through this cache.
+    pub fn new(
+        snapshot: Option<&'a StoredSnapshot>,
+        frames: &'a FrameCache<'a>,
+        run: &'a RunContext,
+    ) -> Self {
+        let racy_from = snapshot.map_or(Timestamp::default(), |parent| Timestamp {
+            seconds: parent.snapshot.body.start.seconds.saturating_sub(RACY_SECONDS),
+            ..parent.snapshot.body.start
+        });
+        let trees = snapshot.map(|_| Trees::new(frames));
+        Self { snapshot, trees, racy_from, is_reported: AtomicBool::new(false), run }
+    }
+
+    /// Its trees.
+    pub fn trees(&self) -> Option<Trees<'a>> {
+        self.trees
+    }
+
+    /// Its root directory; an empty one if there is none.
+    pub fn root(&self) -> ParentDirectory {
+        let loaded = match (self.trees, self.snapshot.map(|parent| &parent.snapshot.body)) {
+            (Some(trees), Some(SnapshotBody { tree, state: Some(state), .. })) => {
+                ParentDirectory::load(trees, tree, state)
+            }
+            _ => Ok(ParentDirectory::default()),
+        };
+        self.or_default(loaded)
+    }
+
+    /// Its directory that this entry of it is.
+    pub fn below(&self, entry: Option<(&Node, &State)>) -> ParentDirectory {
+        let Some(trees) = self.trees else { return ParentDirectory::default() };
+        self.or_default(ParentDirectory::below(trees, entry))
+    }
+
+    /// What was read of it; nothing if that failed, which is reported the first time.
+    pub fn or_default<T: Default>(&self, read: Result<T>) -> T {
+        read.unwrap_or_else(|error| {
+            if !self.is_reported.swap(true, Ordering::Relaxed) {
+                self.run.notice(format!(
+                    "parts of the parent snapshot can't be read, so files there are read again: {error}"
+                ));
+            }
+            T::default()
+        })
+    }
+
+    /// Whether an entry is as the parent has it, so that it needn't be read.
+    pub fn is_same(&self, stat: &Stat, node: &Node, state: &State, options: &ArchiveOptions) -> bool {
+        let now = meta::state(stat);
+        let same_kind = match (&node.kind, meta::file_type(stat)) {
+            (NodeKind::File { size, .. }, FileType::RegularFile) => u64::try_from(stat.st_size) == Ok(*size),
+            (NodeKind::Symlink { .. }, FileType::Symlink)
+            | (NodeKind::Fifo, FileType::Fifo)
+            | (NodeKind::Socket, FileType::Socket)
+            | (NodeKind::CharDevice { .. }, FileType::CharacterDevice)
+            | (NodeKind::BlockDevice { .. }, FileType::BlockDevice) => true,
+            _ => false,
+        };
+        same_kind
+            && node.mtime == meta::mtime(stat)
+            && (options.ignore_ctime || state.ctime == now.ctime)
+            && (options.ignore_inode || state.inode == now.inode)
+            && node.mode == meta::permissions(stat)
+            && node.uid == stat.st_uid
+            && node.gid == stat.st_gid
+            && node.mtime < self.racy_from
+            && (options.ignore_ctime || now.ctime < self.racy_from)
+    }
+
+    /// How many bytes of content a file of it has, holes left out.
+    pub fn content_bytes(&self, size: u64, content: &Content, extents: &Extents) -> u64 {
+        match (extents, self.trees) {
+            (Extents::Dense | Extents::Bundled { .. }, _) | (_, None) => size,
+            // If this fails, it failed when the file was compared too, or fails again when it is needed.
+            (_, Some(trees)) => trees.layout(size, content, extents).map_or(0, |layout| layout.content_bytes),
+        }
+    }
+}
 
 /// A directory of the parent snapshot: its nodes and their states.
 #[derive(Debug, Clone, Default)]
 pub struct ParentDirectory {
     pages: Vec<PageRef>,
     states: Vec<ChunkId>,
-    /// The only page, if there is only one: it was read to learn that.
+    /// The page, if there is only one: it was read to find that out.
     single: Option<Arc<ParentPage>>,
 }
 
@@ -40,8 +145,7 @@ impl ParentDirectory {
         }
     }
 
-    /// The directory below, as the parent has it.
-    pub fn below(trees: Trees<'_>, entry: Option<(&Node, &State)>) -> Result<Self> {
+    fn below(trees: Trees<'_>, entry: Option<(&Node, &State)>) -> Result<Self> {
         match entry {
             Some((Node { kind: NodeKind::Directory { tree }, .. }, State { children: Some(state), .. })) => {
                 Self::load(trees, tree, state)
@@ -58,29 +162,29 @@ impl ParentDirectory {
 
 /// What the parent snapshot has of a file that is to be read.
 #[derive(Debug)]
-pub enum Earlier {
+pub enum InParent {
     /// Nothing.
-    Nothing,
-    /// This; it may have been changed since.
-    Known(Box<Node>),
-    /// The same: it is read for its neighbours in a bundle.
+    Absent,
+    /// An entry that may have been changed since.
+    Earlier(Box<Node>),
+    /// The same file: it is read only because its bundle has changed.
     Same(Box<Kept>),
 }
 
-/// An entry that is as the parent has it.
+/// An entry that is as the parent has it, and can be taken over.
 #[derive(Debug)]
 pub struct Kept {
     /// The parent's node.
     pub node: Node,
     /// Its state now.
     pub state: State,
-    /// Whether it has other names.
+    /// Whether it has several names.
     pub is_linked: bool,
     /// Whether a link in its place is followed to it.
     pub followed: bool,
 }
 
-/// Walks a parent's directory beside a sorted list of names.
+/// Walks a parent's directory in step with a sorted list of names.
 pub struct ParentCursor<'p> {
     directory: &'p ParentDirectory,
     trees: Option<Trees<'p>>,
@@ -127,6 +231,6 @@ fn pair(state: &ChunkId, nodes: Vec<Node>, states: Vec<State>) -> Result<ParentP
 fn mismatch(state: &ChunkId) -> EngineError {
     EngineError::Damaged {
         object: format!("state tree {state}"),
-        source: FormatError::Malformed { what: "state tree", why: "it doesn't fit the tree beside it" },
+        source: FormatError::Malformed { what: "state tree", why: "it doesn't fit its tree" },
     }
 }

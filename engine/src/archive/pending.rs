@@ -1,23 +1,47 @@
-//! Directories that are being backed up, and their pages: what is known of them so far.
+//! Directories that are being backed up, and their pages, as far as they are complete.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
-use keepfast_format::ids::ChunkId;
-use keepfast_format::node::Node;
+use keepfast_format::node::{Node, NodeKind, Timestamp, Xattr};
 use keepfast_format::state::State;
 use keepfast_format::tree::page_ends_after;
 
-use super::filter::Said;
+use super::filter::Rules;
 use super::parent::ParentDirectory;
+use crate::chunk::pages::StoredPage;
 use crate::fs::dir::Names;
+use crate::fs::meta::FileId;
 use crate::fs::sources::Wanted;
 
 /// What becomes of an entry: its node and state, or nothing if it was skipped.
 pub type Entry = Option<(Node, State)>;
+
+/// What a node says of an entry of any kind.
+pub struct Metadata {
+    /// The entry's name.
+    pub name: Vec<u8>,
+    /// Permissions with setuid, setgid and sticky bits.
+    pub mode: u16,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// When its content was last changed.
+    pub mtime: Timestamp,
+    /// Its extended attributes.
+    pub xattrs: Vec<Xattr>,
+}
+
+impl Metadata {
+    /// The node of an entry of this kind.
+    pub fn into_node(self, kind: NodeKind) -> Node {
+        let Self { name, mode, uid, gid, mtime, xattrs } = self;
+        Node { name, mode, uid, gid, mtime, xattrs, kind, unknown: None }
+    }
+}
 
 /// A directory whose entries are being backed up.
 pub struct Directory {
@@ -27,15 +51,14 @@ pub struct Directory {
     pub parent: ParentDirectory,
     /// Which entries were asked for.
     pub wanted: Wanted,
-    /// The device that it is on.
-    pub device: u64,
-    /// Its number there.
-    pub inode: u64,
-    /// What is said of its entries.
-    pub(super) said: Said,
-    /// What is wanted of those that stay though something leaves them out.
-    despite: BTreeMap<Vec<u8>, Wanted>,
-    pub(super) own: Mutex<Option<(Node, State)>>,
+    /// Which file it is.
+    pub file: FileId,
+    /// What decides which of its entries are left out.
+    pub(super) rules: Rules,
+    /// What is wanted of entries that stay though a rule leaves them out.
+    exempt: BTreeMap<Vec<u8>, Wanted>,
+    /// What its own node and state say, without trees. The root has neither.
+    pub(super) own: Mutex<Option<(Metadata, State)>>,
     pub(super) place: Option<Place>,
     page_starts: Vec<usize>,
     pub(super) stored: Mutex<Vec<Vec<StoredPage>>>,
@@ -72,24 +95,16 @@ impl Place {
     }
 }
 
-/// A page that is stored.
-pub(super) struct StoredPage {
-    pub first: Vec<u8>,
-    pub tree: ChunkId,
-    pub state: ChunkId,
-}
-
 /// What a directory needs to be begun.
 pub struct DirectoryStart {
     pub names: Names,
     pub parent: ParentDirectory,
     pub wanted: Wanted,
-    pub device: u64,
-    pub inode: u64,
-    pub(super) said: Said,
-    pub despite: BTreeMap<Vec<u8>, Wanted>,
-    /// Its own node and state, without trees; the root has none.
-    pub own: Option<(Node, State)>,
+    pub file: FileId,
+    pub(super) rules: Rules,
+    pub exempt: BTreeMap<Vec<u8>, Wanted>,
+    /// What its own node and state say, without trees; the root has neither.
+    pub own: Option<(Metadata, State)>,
     pub place: Option<Place>,
 }
 
@@ -110,10 +125,9 @@ impl Directory {
             names: start.names,
             parent: start.parent,
             wanted: start.wanted,
-            device: start.device,
-            inode: start.inode,
-            said: start.said,
-            despite: start.despite,
+            file: start.file,
+            rules: start.rules,
+            exempt: start.exempt,
             own: Mutex::new(start.own),
             place: start.place,
             page_starts,
@@ -127,8 +141,8 @@ impl Directory {
         self.page_starts.len()
     }
 
-    /// Its absolute path. It isn't kept: those of directories in each other would take memory by the
-    /// square of how deep they are.
+    /// Its absolute path. It isn't kept: the paths of nested directories would take memory that grows with the
+    /// square of their depth.
     pub fn path(&self) -> Vec<u8> {
         let mut names = Vec::new();
         let mut directory = self;
@@ -144,16 +158,16 @@ impl Directory {
         if path.is_empty() { b"/".to_vec() } else { path }
     }
 
-    /// What is wanted of one of its entries, and nothing less, whatever leaves that out.
-    pub fn wanted_despite(&self, name: &[u8]) -> Option<Wanted> {
-        self.despite.get(name).cloned()
+    /// What is wanted of one of its entries that stays though a rule leaves it out.
+    pub fn exempt(&self, name: &[u8]) -> Option<Wanted> {
+        self.exempt.get(name).cloned()
     }
 
-    /// Whether this is it, or one that it is in.
-    pub fn is_within(&self, device: u64, inode: u64) -> bool {
+    /// Whether this file is the directory, or one that it is in.
+    pub fn is_within(&self, file: FileId) -> bool {
         let mut directory = self;
         loop {
-            if (directory.device, directory.inode) == (device, inode) {
+            if directory.file == file {
                 return true;
             }
             match &directory.place {
@@ -191,8 +205,8 @@ impl Directory {
 }
 
 impl Drop for Directory {
-    /// Directories end one after the other: each would end the one above within its own end, as deep on
-    /// the stack as they are in each other.
+    /// Drops the directories above in a loop. Otherwise each would drop the one above from within its own
+    /// drop, as deep on the stack as they are nested.
     fn drop(&mut self) {
         let mut above = self.place.take();
         while let Some(place) = above {
@@ -204,7 +218,7 @@ impl Drop for Directory {
 }
 
 impl Page {
-    /// The place of a name on the page; behind the last if it isn't there.
+    /// The place of a name on the page; the one after the last if it isn't there.
     pub fn slot_of(&self, name: &CStr) -> usize {
         let names = self.name_range();
         names.clone().position(|index| self.directory.names.get(index) == name).unwrap_or(names.len())
@@ -214,27 +228,4 @@ impl Page {
     pub fn name_range(&self) -> std::ops::Range<usize> {
         self.directory.page_starts[self.number]..self.directory.page_end(self.number)
     }
-}
-
-/// A directory to open.
-pub struct DirectoryJob {
-    /// Where its node goes.
-    pub place: Place,
-    /// The directory that it is in. A handle is open for as long as there is something to open from it:
-    /// directories in each other are as many as anyone likes to make.
-    pub above: Arc<OwnedFd>,
-    /// What the parent snapshot has of it.
-    pub parent: ParentDirectory,
-    /// Which of its entries were asked for.
-    pub wanted: Wanted,
-}
-
-/// A directory whose pages, from a number on, are to be walked.
-pub struct PagesJob {
-    /// The directory.
-    pub directory: Arc<Directory>,
-    /// Its handle.
-    pub handle: Arc<OwnedFd>,
-    /// The first page.
-    pub from: usize,
 }

@@ -6,13 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::content::ChunkRef;
 use keepfast_format::epoch::PackName;
-use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::names;
 
 use super::trouble::Trouble;
 use crate::error::{EngineError, Result};
-use crate::repo::{FrameCache, Index, Location};
+use crate::repo::{FrameCache, FrameNumber, Index, Location, PackNumber, Wanted};
 
 /// What is wrong in packs.
 pub type BadFrames = HashMap<PackName, Bad>;
@@ -23,12 +22,12 @@ pub enum Bad {
     /// Perhaps all of it.
     Whole,
     /// These frames.
-    Frames(BTreeSet<u32>),
+    Frames(BTreeSet<FrameNumber>),
 }
 
 impl Bad {
     /// Adds a frame.
-    pub fn add(&mut self, frame: u32) {
+    pub fn add(&mut self, frame: FrameNumber) {
         if let Self::Frames(frames) = self {
             frames.insert(frame);
         }
@@ -38,7 +37,7 @@ impl Bad {
 /// Packs in which something is wrong.
 pub struct Suspects {
     /// By the numbers that the index knows them by.
-    known: HashMap<u32, Bad>,
+    known: HashMap<PackNumber, Bad>,
     /// By their names: the index may learn of them again, by what they say of themselves.
     names: HashSet<PackName>,
 }
@@ -91,7 +90,7 @@ pub struct Chunks<'a> {
     data: &'a FrameCache<'a>,
     suspects: &'a Suspects,
     /// What reading those that may be damaged has found: why they can't be had.
-    read: Mutex<HashMap<(ChunkId, u32), Option<Trouble>>>,
+    read: Mutex<HashMap<Wanted, Option<Trouble>>>,
 }
 
 impl<'a> Chunks<'a> {
@@ -125,7 +124,7 @@ impl<'a> Chunks<'a> {
 
     /// Reads a chunk, once.
     pub fn read(&self, chunk: ChunkRef) -> Result<Option<Trouble>> {
-        let key = (chunk.id, chunk.len);
+        let key = Wanted::from(chunk);
         if let Some(known) = self.known().get(&key) {
             return Ok(known.clone());
         }
@@ -137,7 +136,7 @@ impl<'a> Chunks<'a> {
         Ok(damage)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<(ChunkId, u32), Option<Trouble>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Wanted, Option<Trouble>>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Checking what garbage collection has left in the store: epochs, answers, decisions, the
-//! catalogue. Whoever obeys one of them verifies it, and refuses it if it is damaged; here it is
-//! named before that happens.
+//! catalogue. A program that obeys one of them verifies it, and refuses it if it is damaged; a
+//! check names it before that happens.
 
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::epoch::{Ack, Condemned, StoredVerdict};
@@ -10,18 +10,18 @@ use keepfast_format::{FormatError, limits};
 
 use super::Check;
 use crate::error::{EngineError, Result};
-use crate::repo::{Epochs, Index, Told, read_object, until};
+use crate::repo::{Applied, Epochs, Index, judge, read_object};
 
 impl Check<'_> {
-    /// Hears all verdicts that are authentic, so that what they name isn't missed. Returns the newest
+    /// Applies all verdicts that are authentic, so that what they name isn't missed. Returns the newest
     /// epoch with one. What is wrong with the others is said where objects are looked at one by one.
     pub(super) fn verdicts(&mut self, index: &Index) -> Result<u32> {
         let epochs = Epochs::list(self.repository)?;
-        let told = epochs.tell_authentic(self.repository, index)?;
-        if told == Told::IndexIsAhead && !self.is_set_back {
+        let applied = epochs.apply_authentic_verdicts(self.repository, index)?;
+        if applied == Applied::IndexIsAhead && !self.is_set_back {
             self.is_set_back = true;
             let what = "epochs are gone that this machine knows of: the repository was set back to an earlier \
-                        state, or somebody has removed them";
+                        state, or someone has removed them";
             self.finding(names::EPOCHS.to_owned(), what);
         }
         Ok(epochs.newest_finished())
@@ -30,17 +30,16 @@ impl Check<'_> {
     /// Opens each object, and looks whether any is missing.
     pub(super) fn collection(&mut self) -> Result<()> {
         for flaw in Epochs::list(self.repository)?.flaws().iter().filter(|flaw| flaw.is_missing) {
-            self.finding(flaw.object.clone(), flaw.why.clone());
+            self.finding(flaw.finding.object.clone(), flaw.finding.what.clone());
         }
         for prefix in [names::EPOCHS, names::ACKS, names::STATES, names::CATALOGUE] {
             let mut found = Vec::new();
             self.repository.backend().list(prefix, &mut |listed| found.push(listed.name))?;
-            // Names that aren't the format's are told of with all others.
+            // Names that aren't the format's are reported with all others.
             found.retain(|name| ObjectName::parse(name).is_some());
             for name in found {
                 self.report.objects += 1;
-                let opened = until(|| self.open(&name), |opened| !matches!(opened, Ok(Err(_))));
-                match opened {
+                match judge(|| self.open(&name)) {
                     // Removed since it was listed, as answers and decisions are.
                     Err(EngineError::Backend(error)) if error.is_not_found() => {}
                     Err(error) => self.unread(name, error)?,
@@ -52,13 +51,10 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn open(&self, name: &str) -> Result<Result<(), FormatError>> {
-        let bytes = match read_object(self.repository.backend(), name, limits::EPOCH_OBJECT_BYTES_MAX) {
-            Err(EngineError::Damaged { source, .. }) => return Ok(Err(source)),
-            read => read?,
-        };
+    fn open(&self, name: &str) -> Result<()> {
+        let bytes = read_object(self.repository.backend(), name, limits::EPOCH_OBJECT_BYTES_MAX)?;
         let (id, owners) = (self.repository.id(), self.repository.identity().owners());
-        Ok(if let Some((epoch, part)) = names::parse_epoch(name) {
+        let opened = if let Some((epoch, part)) = names::parse_epoch(name) {
             match part {
                 EpochPart::Condemned => Condemned::open(&bytes, id, epoch, owners).map(drop),
                 EpochPart::Done => StoredVerdict::open(&bytes, id, epoch, owners).map(drop),
@@ -72,6 +68,7 @@ impl Check<'_> {
             Catalogue::open(&bytes, id, n, owners).map(drop)
         } else {
             Err(FormatError::Malformed { what: "object", why: "its name isn't one of the format's" })
-        })
+        };
+        opened.map_err(EngineError::damaged(name))
     }
 }

@@ -1,14 +1,16 @@
 //! Check: is everything that snapshots refer to there, and is it what it should be?
 //!
 //! Findings name the object that is damaged; a last walk names the snapshots and files
-//! that it hits.
+//! that the damage affects.
 //!
 //! Others back up, forget and prune meanwhile. What isn't there is therefore a suspicion first: it
 //! is a finding if no verdict and no decision that came since explains it.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
+mod affected;
 mod chunks;
 mod collection;
-mod hits;
 mod packs;
 mod survey;
 mod trees;
@@ -23,15 +25,15 @@ use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
 use keepfast_format::{limits, names};
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 use crate::repo::{
-    FrameCache, Ignored, Index, MissingSnapshot, Repository, Snapshots, Trees, check_parameters,
-    is_named_dead, list_segments, older, read_object, read_segment, refresh_index, seems_forgotten, until,
+    FrameCache, Index, MissingSnapshot, Repository, Snapshots, Trees, check_parameters, is_named_dead, judge,
+    list_segments, older, read_object, read_segment, refresh_index, seems_forgotten,
 };
 use crate::run::{Event, Phase, RunContext};
+use affected::{AffectedFiles, Named};
 use chunks::{Bad, BadFrames, Chunks, Suspects};
-use hits::Hits;
-use packs::Reading;
+use packs::PackReader;
 use survey::Survey;
 use trees::TreeWalk;
 use trouble::{Outage, Trouble};
@@ -153,8 +155,14 @@ struct Check<'a> {
     is_set_back: bool,
 }
 
-/// Packs that segments list: their sizes and contents.
-type ListedPacks = HashMap<PackName, (u64, PackTable)>;
+/// Packs that segments list.
+type ListedPacks = HashMap<PackName, ListedPack>;
+
+/// What a segment says of a pack.
+struct ListedPack {
+    stored_bytes: u64,
+    table: PackTable,
+}
 
 /// What reading packs has found.
 struct FoundInPacks {
@@ -210,8 +218,8 @@ impl Check<'_> {
     fn parameters(&mut self) -> Result<()> {
         let (count, findings) = check_parameters(self.repository)?;
         self.report.objects += count;
-        for Ignored { object, why } in findings {
-            self.finding(object, why);
+        for Finding { object, what } in findings {
+            self.finding(object, what);
         }
         Ok(())
     }
@@ -229,7 +237,7 @@ impl Check<'_> {
             + snapshots.forgotten.len()
             + snapshots.fenced.len()
             + snapshots.damaged.len()) as u64;
-        for (object, what) in &snapshots.damaged {
+        for Finding { object, what } in &snapshots.damaged {
             self.finding(object.clone(), what.clone());
         }
     }
@@ -281,15 +289,13 @@ impl Check<'_> {
             let Some(id) = names::parse_session(names::SESSIONS, &name) else { continue };
             self.report.objects += 1;
             let read = || {
-                let read = read_object(self.repository.backend(), &name, limits::SMALL_OBJECT_BYTES_MAX);
-                let bytes = match read {
-                    Err(EngineError::Damaged { source, .. }) => return Ok(Some(Err(source))),
-                    read => read?,
-                };
-                let writer = self.repository.writer_ever(id.writer);
-                Ok(writer.map(|writer| Session::open(&bytes, self.repository.id(), writer)))
+                let bytes = read_object(self.repository.backend(), &name, limits::SMALL_OBJECT_BYTES_MAX)?;
+                // None, if the keyring has never had its writer: then there is nothing to verify it with.
+                let Some(writer) = self.repository.writer_ever(id.writer) else { return Ok(None) };
+                let opened = Session::open(&bytes, self.repository.id(), writer);
+                opened.map(Some).map_err(EngineError::damaged(&name))
             };
-            let opened = match until(read, |opened: &Result<_>| !matches!(opened, Ok(Some(Err(_))))) {
+            let opened = match judge(read) {
                 Err(EngineError::Backend(error))
                     if error.is_not_found() && is_named_dead(self.repository, id)? =>
                 {
@@ -303,12 +309,12 @@ impl Check<'_> {
             };
             self.outage.is_over();
             match opened {
-                None => self.finding(name, "no holder of keys may have written it"),
-                Some(Err(error)) => self.finding(name, error.to_string()),
-                Some(Ok(session)) if session.id != id => {
+                Err(error) => self.finding(name, error.to_string()),
+                Ok(None) => self.finding(name, "no holder of keys may have written it"),
+                Ok(Some(session)) if session.id != id => {
                     self.finding(name, "it is another session's object");
                 }
-                Some(Ok(_)) => {}
+                Ok(Some(_)) => {}
             }
         }
         Ok(())
@@ -345,7 +351,7 @@ impl Check<'_> {
             for (pack, table) in segment.packs {
                 by_session.entry(segment.session).or_default().push(pack.id);
                 let pack_name = pack.pack_name();
-                if index.was_buried(&pack_name)? {
+                if index.is_dead_pack(&pack_name)? {
                     continue;
                 }
                 match survey.packs.get(&pack_name) {
@@ -358,7 +364,7 @@ impl Check<'_> {
                     ),
                     Some(_) => {}
                 }
-                listed.insert(pack_name, (pack.stored_bytes, table));
+                listed.insert(pack_name, ListedPack { stored_bytes: pack.stored_bytes, table });
             }
         }
         for stored in &snapshots.all {
@@ -393,12 +399,12 @@ impl Check<'_> {
     ) -> Result<FoundInPacks> {
         let stored = &survey.packs;
         let mut bad = BadFrames::new();
-        for (name, (bytes, _)) in listed {
-            if stored.get(name).is_some_and(|found| found < bytes) {
+        for (name, pack) in listed {
+            if stored.get(name).is_some_and(|found| *found < pack.stored_bytes) {
                 bad.insert(*name, Bad::Whole);
             }
         }
-        // Packs that no segment lists hold nothing that anybody counts on, unless the
+        // Packs that no segment lists hold nothing that a snapshot counts on, unless the
         // index had to be rebuilt from them.
         let mut unlisted = BTreeSet::new();
         index.for_each_pack(|number, pack| {
@@ -421,29 +427,28 @@ impl Check<'_> {
         to_read.sort_unstable();
         self.run.enter(Phase::ReadingPacks);
         self.run.expect(to_read.len() as u64, to_read.iter().map(|(_, bytes)| bytes).sum());
-        let mut reading = Reading::new(self.repository, self.run, listed, &to_read, bad).run()?;
-        let unread = reading.gone.len() + reading.unreachable.len();
+        let mut read = PackReader::new(self.repository, self.run, listed, &to_read, bad).run()?;
+        let unread = read.gone.len() + read.unreachable.len();
         self.report.packs_read = (to_read.len() - unread) as u64;
-        self.report.bytes_read = reading.bytes;
-        self.report.findings += reading.findings;
-        for (name, what) in std::mem::take(&mut reading.unreachable) {
-            self.unreachable(name, what);
+        self.report.bytes_read = read.bytes;
+        self.report.findings += read.findings;
+        for Finding { object, what } in std::mem::take(&mut read.unreachable) {
+            self.unreachable(object, what);
         }
-        if !reading.gone.is_empty() {
+        if !read.gone.is_empty() {
             self.verdicts(index)?;
-            index.miss_all_but(survey.before, |pack| {
-                stored.contains_key(pack) && !reading.gone.contains(pack)
-            })?;
+            index
+                .miss_all_but(survey.before, |pack| stored.contains_key(pack) && !read.gone.contains(pack))?;
         }
-        for pack in reading.gone {
-            if !index.was_buried(&pack)? {
+        for pack in read.gone {
+            if !index.is_dead_pack(&pack)? {
                 self.finding(pack.to_string(), "it is missing");
             }
         }
-        Ok(FoundInPacks { bad: reading.bad, named: reading.named })
+        Ok(FoundInPacks { bad: read.bad, named: read.named })
     }
 
-    /// Walks all snapshots; each tree once. Then names what is hit, in an order that is always the
+    /// Walks all snapshots; each tree once. Then names what damage affects, in an order that is always the
     /// same.
     fn trees(&mut self, index: &Index, snapshots: &Snapshots, suspects: &Suspects) -> Result<()> {
         self.run.enter(Phase::WalkingTrees);
@@ -459,18 +464,18 @@ impl Check<'_> {
             refresh_index(self.repository, index, self.run)?;
             chunks.look_again();
         }
-        let mut hits = Hits::new(trees, &chunks, &walked, self.run);
+        let mut affected = AffectedFiles::new(trees, &chunks, &walked, self.run);
         for snapshot in snapshots.all.iter().rev().map(|stored| &stored.snapshot) {
-            let hit = hits.of(snapshot, self.report.files_hit + self.report.files_unreachable)?;
-            if hit.named.is_empty() {
+            let found = affected.of(snapshot, self.report.files_hit + self.report.files_unreachable)?;
+            if found.named.is_empty() {
                 continue;
             }
             if self.is_promised(snapshot.head.id)? {
-                self.report.files_hit += hit.damaged;
-                self.report.files_unreachable += hit.unreachable;
-                hit.named.into_iter().for_each(|(object, trouble)| self.trouble(object, trouble));
+                self.report.files_hit += found.damaged;
+                self.report.files_unreachable += found.unreachable;
+                found.named.into_iter().for_each(|Named { object, trouble }| self.trouble(object, trouble));
             } else {
-                hits.take_back();
+                affected.take_back();
             }
         }
         Ok(())

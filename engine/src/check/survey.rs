@@ -1,6 +1,6 @@
 //! Everything that the store has, from one listing: the packs, names that nothing explains, and what its
-//! name explains and nothing else does. Nothing of the latter does harm; somebody has put it there who
-//! isn't a program of this format, or what it belongs to was removed.
+//! name explains and nothing else does. None of the latter does harm: something that isn't a program of this
+//! format has put it there, or what it belongs to was removed.
 //!
 //! What a crash leaves is no finding: packs that no segment lists, sessions without a snapshot, answers
 //! to epochs that have their verdict, objects of sessions that the catalogue names.
@@ -14,9 +14,9 @@ use keepfast_format::names::{self, AckName, EpochPart, ObjectName};
 
 use super::{Check, ListedPacks};
 use crate::error::{EngineError, Result};
-use crate::repo::{Horizon, Index, Repository, Snapshots, is_named_dead};
+use crate::repo::{Horizon, Index, Repository, Snapshots, dead_sessions};
 
-/// Strange objects that are named one by one; of more, only their number is told.
+/// Strange objects that are named one by one; of more, only their number is reported.
 const STRANGE_NAMED: usize = 1000;
 
 /// What is in the store.
@@ -127,6 +127,13 @@ impl Survey {
     }
 }
 
+/// An object of a session of which nothing else is there.
+struct Stray {
+    session: SessionId,
+    name: String,
+    what: &'static str,
+}
+
 impl Check<'_> {
     /// Names what nothing explains.
     pub(super) fn strange(
@@ -150,7 +157,7 @@ impl Check<'_> {
             self.verdicts(index)?;
         }
         for pack in copies {
-            if !index.was_buried(&pack)? && self.is_there(&pack.to_string())? {
+            if !index.is_dead_pack(&pack)? && self.is_there(&pack.to_string())? {
                 let what = "another session's pack has the same id, and no index segment lists this one";
                 self.finding_once(pack.to_string(), what);
             }
@@ -167,35 +174,37 @@ impl Check<'_> {
                 self.finding_once(ack.name(), "it answers a garbage collection that there never was");
             }
         }
+        let mut strays = Vec::new();
         let decided: HashSet<SessionId> = snapshots.decided().collect();
         for (snapshot, n) in survey.decisions.iter().filter(|(snapshot, _)| !decided.contains(snapshot)) {
             let name = names::state(*snapshot, *n);
-            if !self.named.contains(&name) && self.is_nowhere(*snapshot, false)? {
-                self.finding_once(name, "it is a decision about a snapshot that isn't there");
+            if !self.named.contains(&name) && !self.is_there(&names::snapshot(*snapshot))? {
+                let what = "it is a decision about a snapshot that isn't there";
+                strays.push(Stray { session: *snapshot, name, what });
             }
         }
         let unannounced =
             |session: &SessionId| !survey.sessions.contains(session) && !decided.contains(session);
         for (session, n) in survey.segments.iter().filter(|(session, _)| unannounced(session)) {
             let name = names::segment(*session, *n);
-            if !self.named.contains(&name) && self.is_nowhere(*session, true)? {
-                self.finding_once(
-                    name,
-                    "it is of a session that has neither a session object nor a snapshot",
-                );
+            if !self.named.contains(&name)
+                && !self.is_there(&names::snapshot(*session))?
+                && !self.is_there(&names::session(*session))?
+            {
+                let what = "it is of a session that has neither a session object nor a snapshot";
+                strays.push(Stray { session: *session, name, what });
             }
         }
-        Ok(())
-    }
-
-    /// Whether a session has no register, isn't in the catalogue, and, if that matters, was never announced.
-    fn is_nowhere(&self, session: SessionId, unannounced: bool) -> Result<bool> {
-        if self.is_there(&names::snapshot(session))?
-            || unannounced && self.is_there(&names::session(session))?
-        {
-            return Ok(false);
+        if strays.is_empty() {
+            return Ok(());
         }
-        Ok(!is_named_dead(self.repository, session)?)
+        // The catalogue is read *after* all of these were looked for: compaction names a session there before it
+        // removes its objects.
+        let dead = dead_sessions(self.repository, self.run.pool())?.sessions;
+        for Stray { name, what, .. } in strays.into_iter().filter(|stray| !dead.contains(&stray.session)) {
+            self.finding_once(name, what);
+        }
+        Ok(())
     }
 
     fn is_there(&self, name: &str) -> Result<bool> {

@@ -1,5 +1,5 @@
 //! Which trees of all snapshots are damaged: each tree is looked at once, by many threads and
-//! in no order. The chunks of files are looked up together, so many at a time that neighbours
+//! in no order. The chunks of files are looked up together, enough at a time that neighbours
 //! in the index are found with one effort.
 //!
 //! Memory: an id for each tree, a pair of numbers for each directory in another, and the
@@ -39,7 +39,17 @@ pub enum TreeKind {
 }
 
 /// A tree of a snapshot.
-pub type TreeRef = (TreeKind, ChunkId);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TreeRef {
+    /// What it is.
+    pub kind: TreeKind,
+    /// Its chunk.
+    pub id: ChunkId,
+}
+
+/// A tree, by the order in which the walk has seen it. There are as many as fit into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct TreeNumber(usize);
 
 /// What a walk over all trees found.
 pub struct WalkedTrees {
@@ -48,9 +58,9 @@ pub struct WalkedTrees {
     /// Files in them.
     pub files: u64,
     /// Trees that were looked at, by their numbers.
-    numbers: HashMap<TreeRef, u32>,
+    numbers: HashMap<TreeRef, TreeNumber>,
     /// Those with damage in them or below them.
-    damaged: HashSet<u32>,
+    damaged: HashSet<TreeNumber>,
 }
 
 impl WalkedTrees {
@@ -80,15 +90,15 @@ pub struct TreeWalk<'w> {
 #[derive(Default)]
 struct Found {
     /// Trees that were seen, by the order in which they were.
-    numbers: HashMap<TreeRef, u32>,
-    /// Those of them that nobody has looked at yet; the last one is next, so that the walk goes
+    numbers: HashMap<TreeRef, TreeNumber>,
+    /// Those of them that no thread has looked at yet; the last one is next, so that the walk goes
     /// deep first and stays in one place of the packs.
-    waiting: Vec<(TreeRef, u32)>,
+    waiting: Vec<(TreeRef, TreeNumber)>,
     /// Threads that look at one.
     active: usize,
     /// Trees (the second) and those that they are in.
-    above: Vec<(u32, u32)>,
-    damaged: HashSet<u32>,
+    above: Vec<(TreeNumber, TreeNumber)>,
+    damaged: HashSet<TreeNumber>,
     trees: u64,
     files: u64,
     error: Option<EngineError>,
@@ -96,12 +106,12 @@ struct Found {
 
 impl Found {
     /// Remembers a tree that is to be looked at, unless it was seen before. Returns its number.
-    fn see(&mut self, tree: TreeRef) -> u32 {
-        let next = self.numbers.len() as u32;
+    fn see(&mut self, tree: TreeRef) -> TreeNumber {
+        let next = TreeNumber(self.numbers.len());
         let number = *self.numbers.entry(tree).or_insert(next);
         if number == next {
             self.waiting.push((tree, number));
-            self.trees += u64::from(tree.0 == TreeKind::Tree);
+            self.trees += u64::from(tree.kind == TreeKind::Tree);
         }
         number
     }
@@ -118,9 +128,9 @@ impl<'w> TreeWalk<'w> {
         let mut found = self.found();
         for body in snapshots.all.iter().map(|stored| &stored.snapshot.body) {
             if let Some(state) = body.state {
-                found.see((TreeKind::State, state));
+                found.see(TreeRef { kind: TreeKind::State, id: state });
             }
-            found.see((TreeKind::Tree, body.tree));
+            found.see(TreeRef { kind: TreeKind::Tree, id: body.tree });
         }
         drop(found);
         self.run.pool().in_each_thread(|| Walker { walk: &self, chunks: Vec::new() }.run());
@@ -132,7 +142,7 @@ impl<'w> TreeWalk<'w> {
     }
 
     /// The next tree; waits while others may still find some. `None` when all were looked at.
-    fn next(&self) -> Option<(TreeRef, u32)> {
+    fn next(&self) -> Option<(TreeRef, TreeNumber)> {
         let mut found = self.found();
         loop {
             if self.run.is_cancelled() {
@@ -164,7 +174,7 @@ impl<'w> TreeWalk<'w> {
 impl Found {
     /// Damage below a directory is damage of the directory.
     fn into_walked(mut self) -> WalkedTrees {
-        let mut spreading: Vec<u32> = self.damaged.iter().copied().collect();
+        let mut spreading: Vec<TreeNumber> = self.damaged.iter().copied().collect();
         if !spreading.is_empty() {
             self.above.sort_unstable();
         }
@@ -184,12 +194,12 @@ impl Found {
 struct Walker<'w> {
     walk: &'w TreeWalk<'w>,
     /// Chunks to look up, and the trees that refer to them.
-    chunks: Vec<(ChunkRef, u32)>,
+    chunks: Vec<(ChunkRef, TreeNumber)>,
 }
 
 /// What one tree refers to and whether it is damaged itself.
 #[derive(Default)]
-struct Below {
+struct TreeContents {
     trees: Vec<TreeRef>,
     files: u64,
     is_damaged: bool,
@@ -197,7 +207,7 @@ struct Below {
 
 impl Walker<'_> {
     fn run(mut self) {
-        while let Some(((kind, id), number)) = self.walk.next() {
+        while let Some((TreeRef { kind, id }, number)) = self.walk.next() {
             let _looking = Looking(self.walk);
             let below = match kind {
                 TreeKind::Tree => self.tree(&id, number),
@@ -214,7 +224,7 @@ impl Walker<'_> {
         }
     }
 
-    fn add(&self, number: u32, below: Below) {
+    fn add(&self, number: TreeNumber, below: TreeContents) {
         let mut found = self.walk.found();
         found.files += below.files;
         if below.is_damaged {
@@ -226,12 +236,12 @@ impl Walker<'_> {
         }
     }
 
-    fn tree(&mut self, id: &ChunkId, number: u32) -> Result<Below> {
+    fn tree(&mut self, id: &ChunkId, number: TreeNumber) -> Result<TreeContents> {
         let trees = self.walk.trees;
-        let mut below = Below::default();
+        let mut below = TreeContents::default();
         let read = trees.for_each_node(id, &mut |node| {
             match &node.kind {
-                NodeKind::Directory { tree } => below.trees.push((TreeKind::Tree, *tree)),
+                NodeKind::Directory { tree } => below.trees.push(TreeRef { kind: TreeKind::Tree, id: *tree }),
                 NodeKind::File { .. } => {
                     below.files += 1;
                     let lists = &mut below.trees;
@@ -257,9 +267,9 @@ impl Walker<'_> {
         Ok(below)
     }
 
-    fn list(&mut self, list: ListRef, number: u32) -> Result<Below> {
+    fn list(&mut self, list: ListRef, number: TreeNumber) -> Result<TreeContents> {
         let trees = self.walk.trees;
-        let mut below = Below::default();
+        let mut below = TreeContents::default();
         let content = Content::List { level: list.level, id: list.id };
         let lists = &mut below.trees;
         let mut enter = |found: ListRef| {
@@ -277,15 +287,15 @@ impl Walker<'_> {
         Ok(below)
     }
 
-    fn state(&self, id: &ChunkId) -> Result<Below> {
-        let mut below = Below::default();
+    fn state(&self, id: &ChunkId) -> Result<TreeContents> {
+        let mut below = TreeContents::default();
         let read = self.walk.trees.state(id).map(|state| below.trees = states_below(state));
         below.is_damaged = self.failed(read)?;
         Ok(below)
     }
 
-    /// Whether something is damaged or can't be read now: which of the two, is found out when what it hits
-    /// is named.
+    /// Whether something is damaged or can't be read now: which of the two is told when what it
+    /// affects is named.
     fn failed(&self, read: Result<()>) -> Result<bool> {
         let Err(error) = read else {
             self.walk.outage.is_over();
@@ -295,7 +305,7 @@ impl Walker<'_> {
         Trouble::of(error).map(|_| true)
     }
 
-    /// Looks up the chunks that wait for it, if there are so many of them.
+    /// Looks up the chunks that wait for it, if there are at least this many of them.
     fn look_up(&mut self, at_least: usize) -> Result<()> {
         if self.chunks.len() < at_least {
             return Ok(());
@@ -303,8 +313,9 @@ impl Walker<'_> {
         let chunks = self.walk.chunks;
         let wanted = self.chunks.iter().map(|(chunk, _)| Wanted::from(*chunk)).collect();
         let located = chunks.index().locate_all(wanted, self.walk.run.pool())?;
-        let is_doubtful = |(chunk, _): &(ChunkRef, u32)| chunks.is_doubtful(located.get(*chunk).flatten());
-        let doubtful: Vec<(ChunkRef, u32)> = self.chunks.drain(..).filter(is_doubtful).collect();
+        let is_doubtful =
+            |(chunk, _): &(ChunkRef, TreeNumber)| chunks.is_doubtful(located.get(*chunk).flatten());
+        let doubtful: Vec<(ChunkRef, TreeNumber)> = self.chunks.drain(..).filter(is_doubtful).collect();
         for (chunk, number) in doubtful {
             if chunks.read(chunk)?.is_some() {
                 self.walk.found().damaged.insert(number);
@@ -314,7 +325,7 @@ impl Walker<'_> {
     }
 }
 
-/// Says that a tree has been looked at, also when its thread panics: nobody waits for it then.
+/// Says that a tree has been looked at, also when its thread panics: so no thread waits for it then.
 struct Looking<'w>(&'w TreeWalk<'w>);
 
 impl Drop for Looking<'_> {
@@ -326,7 +337,7 @@ impl Drop for Looking<'_> {
 
 /// A list as something that the walk looks at.
 pub fn list_tree(list: ListRef) -> TreeRef {
-    (TreeKind::List { level: list.level, bytes: list.bytes }, list.id)
+    TreeRef { kind: TreeKind::List { level: list.level, bytes: list.bytes }, id: list.id }
 }
 
 /// The trees that a state tree refers to.
@@ -335,7 +346,7 @@ pub fn states_below(state: StateTree) -> Vec<TreeRef> {
         StateTree::Index(pages) => pages,
         StateTree::Page(states) => states.into_iter().filter_map(|state| state.children).collect(),
     };
-    below.into_iter().map(|id| (TreeKind::State, id)).collect()
+    below.into_iter().map(|id| TreeRef { kind: TreeKind::State, id }).collect()
 }
 
 /// What keeps a file from being restored in full, if anything. `enter` says whether to go below a

@@ -1,5 +1,5 @@
-//! What is wrong with what a snapshot needs: it is damaged, or it can't be read now. Whoever reads of
-//! damage may give something up; what can't be read now may be sound.
+//! What is wrong with what a snapshot needs: it is damaged, or it can't be read now. A user that
+//! reads of damage may give something up; what can't be read now may be sound.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,16 +1,35 @@
-//! Reading streams as pieces: about a mebibyte each, cut into whole chunks.
+//! What is stored as chunks: streams, which are read in pieces of about a mebibyte and cut into whole
+//! chunks, and the pages of directories.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
+pub mod pages;
 
 use std::io::{self, Read};
 
+use keepfast_format::FormatError;
 use keepfast_format::chunker::Chunker;
+use keepfast_format::content::ChunkRef;
+use keepfast_format::ids::ChunkId;
+
+use crate::error::{EngineError, Result};
 
 /// Bytes that are read before they are cut.
 pub const PIECE_BYTES: usize = 1 << 20;
 
+/// A reference to the chunk of this id that has these bytes.
+pub fn reference_to(id: ChunkId, plain: &[u8]) -> Result<ChunkRef> {
+    let len = u32::try_from(plain.len()).map_err(|_| {
+        let source = FormatError::OverLimit { what: "chunk", field: "length" };
+        EngineError::damaged(format!("chunk {id}"))(source)
+    })?;
+    Ok(ChunkRef { id, len })
+}
+
 /// Consecutive whole chunks of a stream.
 #[derive(Debug, Default)]
 pub struct Piece {
-    /// Their bytes; what lies behind the last end belongs to the next piece.
+    /// Their bytes. Bytes after the last end belong to the next piece.
     pub bytes: Vec<u8>,
     /// Where each chunk ends in `bytes`.
     pub ends: Vec<usize>,

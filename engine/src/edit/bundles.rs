@@ -1,5 +1,5 @@
-//! Bundles that lose a file: the bytes of small files lie in one chunk with those of their neighbours, so
-//! the neighbours that stay get a chunk without what goes. Else a prune could never remove it.
+//! Bundles that lose a file. A bundle is one chunk with the bytes of several small files, so the files that
+//! stay get a new chunk without the bytes of those that go. Otherwise a prune could never remove them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,6 +9,7 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::{Extents, Node, NodeKind};
 
+use crate::chunk::reference_to;
 use crate::error::{EngineError, Result};
 use crate::repo::FrameCache;
 
@@ -31,67 +32,75 @@ impl Part {
     }
 }
 
-/// The bundles of a directory that lose something.
+/// The bundles of a directory that lose a file.
 #[derive(Default)]
 pub struct Bundles {
     losing: HashSet<ChunkId>,
-    /// By where they begin, the files that stay in each, and how long they are.
-    staying: HashMap<ChunkId, (ChunkRef, BTreeMap<u32, u32>)>,
+    staying: HashMap<ChunkId, Staying>,
     moved: HashMap<ChunkId, Moved>,
+}
+
+/// The files that stay of a bundle.
+struct Staying {
+    bundle: ChunkRef,
+    /// Their sizes, by where they begin.
+    sizes: BTreeMap<u32, u32>,
 }
 
 /// What becomes of a bundle.
 struct Moved {
     chunk: ChunkRef,
-    /// Where files begin that began elsewhere; nothing if only one is left, which is a chunk then.
+    /// Where each file begins, by where it began before. Empty if only one file is left, which is a chunk of
+    /// its own then.
     from: HashMap<u32, u32>,
 }
 
 impl Bundles {
-    /// A file goes.
+    /// This file goes.
     pub fn lose(&mut self, node: &Node) {
         self.losing.extend(Part::of(node).map(|part| part.bundle.id));
     }
 
-    /// Whether any bundle loses something.
+    /// Whether any bundle loses a file.
     pub fn lose_any(&self) -> bool {
         !self.losing.is_empty()
     }
 
-    /// A file stays. All that go are known.
+    /// This file stays. [`Bundles::lose`] must have seen all files that go.
     pub fn stay(&mut self, node: &Node) {
         let part = Part::of(node).filter(|part| self.losing.contains(&part.bundle.id));
         if let Some(Part { bundle, from, size }) = part {
-            let (_, parts) = self.staying.entry(bundle.id).or_insert_with(|| (bundle, BTreeMap::new()));
-            // Two that differ overlap, which is found out when they are read.
-            let known = parts.entry(from).or_insert(size);
-            *known = (*known).max(size);
+            let new = || Staying { bundle, sizes: BTreeMap::new() };
+            let staying = self.staying.entry(bundle.id).or_insert_with(new);
+            // If two files begin here and their sizes differ, they overlap; `make` finds that out.
+            let longest = staying.sizes.entry(from).or_insert(size);
+            *longest = (*longest).max(size);
         }
     }
 
-    /// Makes the bundles again of files that stay.
+    /// Stores new bundles of the files that stay.
     pub fn make(
         &mut self,
         data: &FrameCache<'_>,
         store: &mut dyn FnMut(&[u8]) -> Result<ChunkId>,
     ) -> Result<()> {
-        for (id, (bundle, parts)) in std::mem::take(&mut self.staying) {
+        for (id, Staying { bundle, sizes }) in std::mem::take(&mut self.staying) {
             let whole = data.chunk(ChunkKind::Data, bundle)?;
             let mut bytes = Vec::with_capacity(whole.len());
-            let mut moved = HashMap::with_capacity(parts.len());
+            let mut moved = HashMap::with_capacity(sizes.len());
             let mut end = 0;
-            for (from, size) in &parts {
+            for (from, size) in &sizes {
                 let range = *from as usize..*from as usize + *size as usize;
                 let fits = if range.start < end { None } else { whole.get(range.clone()) };
                 let part = fits.ok_or_else(|| overlapping(&id))?;
-                moved.insert(*from, bytes.len() as u32);
+                moved.insert(*from, u32::try_from(bytes.len()).map_err(|_| overlapping(&id))?);
                 bytes.extend_from_slice(part);
                 end = range.end;
             }
-            if parts.len() == 1 {
+            if sizes.len() == 1 {
                 moved.clear();
             }
-            let chunk = ChunkRef { id: store(&bytes)?, len: bytes.len() as u32 };
+            let chunk = reference_to(store(&bytes)?, &bytes)?;
             self.moved.insert(id, Moved { chunk, from: moved });
         }
         Ok(())
@@ -114,7 +123,7 @@ impl Bundles {
 fn overlapping(id: &ChunkId) -> EngineError {
     EngineError::damaged(format!("bundle {id}"))(FormatError::Malformed {
         what: "bundle",
-        why: "files overlap in it, of which some are to be left out",
+        why: "some of its files are to be left out, and they overlap with others",
     })
 }
 
@@ -157,11 +166,11 @@ mod tests {
         let chunk = ChunkRef { id: ChunkId::new([2; 32]), len: 10 };
         let is_moved = Moved { chunk, from: std::collections::HashMap::new() };
         bundles.moved.insert(ChunkId::new([1; 32]), is_moved);
-        let moved = bundles.moved(&node(20, 10)).expect("it is right").expect("it moves");
+        let moved = bundles.moved(&node(20, 10)).expect("it is valid").expect("it moves");
         let alone =
             NodeKind::File { size: 10, content: Content::Inline(vec![chunk]), extents: Extents::Dense };
         assert_eq!(moved.kind, alone);
         assert!(Part::of(&moved).is_none());
-        assert!(bundles.moved(&node(20, 11)).is_err(), "another file of that bundle wasn't seen");
+        assert!(bundles.moved(&node(20, 11)).is_err(), "a bundle of one file has no room for another size");
     }
 }

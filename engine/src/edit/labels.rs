@@ -2,22 +2,22 @@
 
 use crate::retention::has_tag;
 
-/// What becomes of a snapshot's labels.
+/// How a snapshot's labels change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelChange {
-    /// These, and no others.
+    /// It has these labels, and no others.
     Set(Vec<String>),
-    /// First some go, if they are there, then some come, if they aren't.
+    /// First some are removed, if they are there; then some are added, if they aren't.
     Alter {
-        /// Those that come.
+        /// Those that are added.
         add: Vec<String>,
-        /// Those that go.
+        /// Those that are removed.
         remove: Vec<String>,
     },
 }
 
 impl LabelChange {
-    /// The labels that become of these. Each is there once; those that stay keep their order.
+    /// These labels after the change. Each is there once; those that stay keep their order.
     #[must_use]
     pub fn applied_to(&self, labels: &[String]) -> Vec<String> {
         let (mut after, add) = match self {
@@ -35,8 +35,8 @@ impl LabelChange {
     }
 }
 
-/// What is left of a label when others go. One with commas, from before these separated labels, stands for
-/// each of its parts.
+/// What is left of a label when those in `gone` are removed. A label with commas comes from a time when commas
+/// didn't separate labels; it stands for each of its parts.
 fn what_is_left(label: &str, gone: &[String]) -> Vec<String> {
     let is_gone = |part: &str| gone.iter().any(|gone| gone == part);
     if is_gone(label) {
@@ -65,7 +65,7 @@ mod tests {
     fn labels_come_once_go_and_keep_their_order() {
         assert_eq!(altered(&["b", "a"], &["c", "a", "c"], &[]), labels(&["b", "a", "c"]));
         assert_eq!(altered(&["b", "a", "d"], &[], &["a", "x"]), labels(&["b", "d"]));
-        assert_eq!(altered(&["a"], &["a"], &["a"]), labels(&["a"]), "it goes, and comes back");
+        assert_eq!(altered(&["a"], &["a"], &["a"]), labels(&["a"]), "it is removed, and added again");
         let set = LabelChange::Set(labels(&["y", "x", "y"]));
         assert_eq!(set.applied_to(&labels(&["a", "x"])), labels(&["y", "x"]));
         assert!(LabelChange::Set(Vec::new()).applied_to(&labels(&["a"])).is_empty());

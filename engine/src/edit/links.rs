@@ -1,8 +1,8 @@
-//! Groups of hard links without the paths that go.
+//! Groups of hard links, without the paths that go.
 
 use keepfast_format::links::LinkGroup;
 
-/// The groups that are left; none if nothing of them goes. A file of which one name is left has no others.
+/// The groups that are left; `None` if no path of them goes. A file with one name left is in no group.
 pub fn without(groups: Vec<LinkGroup>, goes: impl Fn(&[u8]) -> bool) -> Option<Vec<LinkGroup>> {
     let mut any = false;
     let left = groups.into_iter().filter_map(|mut group| {

@@ -1,10 +1,12 @@
-//! Edits: another snapshot in the place of one that is there, with other labels or without some files.
+//! Edits: a snapshot is replaced by another one that has other labels, or lacks some files.
 //!
 //! A snapshot never changes. An edit is a session like a backup's, whose parent is the snapshot that it
-//! edits: it refers to what that one refers to, and so keeps it from being removed, and commits a snapshot
-//! of the same time, machine and paths, which belongs to the same writer's history. Only then the old one
-//! is forgotten. Between the two both are there, which harms nothing, and the same edit once more finds the
-//! new one and ends what it has begun.
+//! edits. The session refers to what the original refers to, which keeps that from being removed, and
+//! commits a snapshot of the same time, machine and paths, which belongs to the same writer's history. Only
+//! then the original is forgotten. If the edit is interrupted between the two steps, both snapshots are
+//! there, which harms nothing: the same edit, run again, finds the new one and forgets the original.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 mod bundles;
 mod fate;
@@ -31,14 +33,13 @@ use crate::run::RunContext;
 use fate::Fates;
 pub use labels::LabelChange;
 use rebuild::{Rebuild, Rebuilt};
-use scan::Known;
 pub use scan::Removal;
+use scan::WithoutMatches;
 
 /// How to edit.
 pub struct EditOptions {
     /// The program's name and version.
     pub program: String,
-    /// The time.
     /// How to write.
     pub writer: WriterOptions,
 }
@@ -49,30 +50,30 @@ pub struct Editor<'a> {
     index: &'a Index,
     options: EditOptions,
     run: &'a RunContext,
-    /// Whether it was looked which packs are stored.
+    /// Whether the index was compared with what is stored.
     is_compared: Cell<bool>,
 }
 
 /// What became of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edited {
-    /// It is as it should be already.
+    /// It already is as it should be.
     Unchanged,
-    /// This one stands in its place.
+    /// This one replaces it.
     Replaced(SessionId),
 }
 
-/// Files to leave out of snapshots, and what is known of where there are none.
+/// Files to leave out of snapshots, and directories that were found to have none of them.
 pub struct Exclusion<'a> {
     patterns: &'a Patterns,
-    known: Known,
+    without_matches: WithoutMatches,
 }
 
 impl<'a> Exclusion<'a> {
     /// Leaves out what `backup` would leave out by these patterns.
     #[must_use]
     pub fn new(patterns: &'a Patterns) -> Self {
-        Self { patterns, known: Known::default() }
+        Self { patterns, without_matches: WithoutMatches::default() }
     }
 
     fn fates(&self, body: &SnapshotBody) -> Fates<'a> {
@@ -84,14 +85,15 @@ impl<'a> Exclusion<'a> {
 struct Made {
     body: SnapshotBody,
     totals: WriterTotals,
-    /// Whether all that it has of its original was taken over by the rules. If not, it has to be looked up.
+    /// Whether all that it has of its original was taken over, as SPEC allows it. If not, each chunk of it
+    /// has to be looked up.
     is_taken_over: bool,
 }
 
 /// What an edit ended with.
 enum Ended {
     Committed(SessionId),
-    /// The same was committed before.
+    /// An earlier run has committed the same.
     Found(SessionId),
 }
 
@@ -107,8 +109,8 @@ impl<'a> Editor<'a> {
         Self { repository, index, options, run, is_compared: Cell::new(false) }
     }
 
-    /// Fails unless snapshots may be edited here: the new one has to count as the old one's writer's, and
-    /// the old one has to be forgotten. Both is an owner's to say.
+    /// Fails unless snapshots may be edited here. Only an owner may: the new snapshot has to count as one of
+    /// the old one's writer, and the old one has to be forgotten.
     pub fn may_edit(&self) -> Result<()> {
         if self.repository.identity().role() != Role::Owner {
             return Err(EngineError::NotAllowed { action: "change snapshots" });
@@ -116,7 +118,7 @@ impl<'a> Editor<'a> {
         self.repository.can_be_written()
     }
 
-    /// Gives a snapshot other labels: another one stands in its place, and it is forgotten.
+    /// Gives a snapshot other labels: another one replaces it, and it is forgotten.
     pub fn relabel(&self, snapshots: &mut Snapshots, id: SessionId, change: &LabelChange) -> Result<Edited> {
         self.may_edit()?;
         let original = find(snapshots, id)?;
@@ -139,19 +141,20 @@ impl<'a> Editor<'a> {
         Ok(Edited::Replaced(by))
     }
 
-    /// Says what a snapshot has that is to be left out. Everything that isn't is read for that, but for
-    /// files' content.
+    /// Finds out what is to be left out of a snapshot. This reads the trees of all that stays, but no
+    /// content of files.
     pub fn find_matches(&self, stored: &StoredSnapshot, exclusion: &mut Exclusion<'_>) -> Result<Removal> {
         let frames = FrameCache::new(self.repository, self.index, self.run);
         let body = &stored.snapshot.body;
         let fates = exclusion.fates(body);
-        let found = scan::scan(Trees::new(&frames), &fates, &body.tree, &mut exclusion.known, self.run);
+        let found =
+            scan::scan(Trees::new(&frames), &fates, &body.tree, &mut exclusion.without_matches, self.run);
         self.run.report_suspects(|_| false);
         found
     }
 
-    /// Makes a snapshot without what is to be left out of this one, of which `removal` says how much that
-    /// is. With `forget` the old one is forgotten then.
+    /// Makes a snapshot without what is to be left out of this one; `removal` is what
+    /// [`Editor::find_matches`] found. With `forget` the old one is forgotten after that.
     pub fn rewrite(
         &self,
         snapshots: &mut Snapshots,
@@ -188,7 +191,7 @@ impl<'a> Editor<'a> {
         match self.run_session(snapshots, original, make)? {
             Ended::Found(id) => Ok(id),
             Ended::Committed(id) => {
-                // What is edited next is numbered behind it, and names it.
+                // The next edit has to know it: its own snapshot is numbered after it, and names it.
                 snapshots.add(self.repository, id)?;
                 Ok(id)
             }
@@ -202,7 +205,7 @@ impl<'a> Editor<'a> {
         make: impl FnOnce(&Session<'_>) -> Result<Made>,
     ) -> Result<Ended> {
         let Self { repository, index, ref options, run, .. } = *self;
-        // Once for all edits of a run: where there are many packs, this is most of one's work.
+        // Once for all edits of a run: where there are many packs, this is most of the work of an edit.
         if !self.is_compared.replace(true) {
             index.compare_with_store(repository)?;
         }
@@ -215,8 +218,8 @@ impl<'a> Editor<'a> {
         let ended = make(&session).and_then(|made| self.commit(&session, snapshots, original, made));
         run.report_suspects(|_| false);
         match &ended {
-            // A snapshot that was sent may yet arrive, where the store has failed; one that is full has
-            // room for this.
+            // If the store has failed, a snapshot that was sent may still arrive, so the session isn't given up.
+            // A full store still has room for what giving up writes.
             Err(EngineError::Backend(error)) if !error.is_full() => {}
             Err(EngineError::Fenced) | Ok(Ended::Committed(_)) => {}
             Err(_) | Ok(Ended::Found(_)) => session.give_up(),
@@ -238,13 +241,12 @@ impl<'a> Editor<'a> {
         }
         if !is_taken_over && !hold_all(session, &body, self.run)? {
             return Err(EngineError::Unusable(format!(
-                "snapshot {short} can't be changed: parts of it are missing, or a prune is about to remove them; \
-                 run `keepfast check`"
+                "snapshot {short} can't be changed: parts of it are missing, or a prune is about to remove them"
             )));
         }
         if is_forgotten(self.repository, original.snapshot.head.id)? {
             return Err(EngineError::Unusable(format!(
-                "snapshot {short} was forgotten meanwhile, or changed by another run: it was left as it is"
+                "another run has forgotten or changed snapshot {short} meanwhile: this run left it as it is"
             )));
         }
         let committed = session.commit(CommitRequest {
@@ -277,13 +279,14 @@ impl<'a> Editor<'a> {
             options.writer,
             |writer| {
                 let mut rebuild =
-                    Rebuild::new(Trees::new(&trees), &data, &fates, &exclusion.known, writer, run);
+                    Rebuild::new(Trees::new(&trees), &data, &fates, &exclusion.without_matches, writer, run);
                 let rebuilt = match rebuild.run(snapshot, has_states) {
-                    // They only save the next backup work: without them it reads every file once.
+                    // States only save the next backup work: without them it reads every file once.
                     Err(error) if rebuild.lacks_states() => {
                         run.notice(format!(
-                            "what change detection needs of snapshot {} is left out, as it can't be read: {error}; \
-                             a backup that is compared with it reads all files again",
+                            "the snapshot made from {} has no data for change detection, because the \
+                             old one's can't be read: {error}; a backup that is compared with it reads all files \
+                             again",
                             &snapshot.head.id.short()[..8]
                         ));
                         rebuild.run(snapshot, false)
@@ -293,10 +296,10 @@ impl<'a> Editor<'a> {
                 Ok((rebuilt, rebuild.finish()?))
             },
         )?;
-        let Rebuilt { tops, hard_links } = rebuilt;
+        let Rebuilt { ids, hard_links } = rebuilt;
         let body = SnapshotBody {
-            tree: tops.tree,
-            state: tops.state,
+            tree: ids.tree,
+            state: ids.state,
             hard_links,
             statistics: without(snapshot.body.statistics, removal),
             origin: Some(original.origin_of_next()),
@@ -305,8 +308,8 @@ impl<'a> Editor<'a> {
         Ok(Made { body, totals, is_taken_over })
     }
 
-    /// A snapshot that an earlier run has made for the same edit. Only this owner's own counts: a
-    /// writer must not be able to have the original forgotten for a snapshot that isn't what it says.
+    /// A snapshot that an earlier run has made for the same edit. Only one that this owner has made counts:
+    /// otherwise a writer could have the original forgotten for a snapshot that isn't what it claims.
     fn find_same(
         &self,
         snapshots: &Snapshots,
@@ -337,9 +340,9 @@ fn find(snapshots: &Snapshots, id: SessionId) -> Result<StoredSnapshot> {
         .ok_or_else(|| EngineError::Unusable(format!("there is no snapshot {} any more", &id.short()[..8])))
 }
 
-/// The counts of a run without what is left out. What it has read and stored stays: it did. How the
-/// files that go were counted isn't known any more: they are taken off the unchanged ones first, of which there
-/// are most.
+/// The counts of a run without what is left out. What it has read and stored stays: the run did that. No one
+/// knows any more how the files that go were counted, so they are subtracted from the unchanged files first,
+/// because most files are unchanged.
 fn without(counts: Statistics, removal: &Removal) -> Statistics {
     let mut left = removal.files;
     let mut take = |count: u64| {
@@ -362,7 +365,7 @@ mod tests {
     use super::{Removal, Statistics, without};
 
     #[test]
-    fn what_goes_is_taken_off_the_counts() {
+    fn what_goes_is_subtracted_from_the_counts() {
         let counts = Statistics {
             files_new: 2,
             files_changed: 3,
@@ -378,6 +381,6 @@ mod tests {
         assert_eq!((left.dirs, left.bytes_total, left.bytes_read), (3, 700, 600));
         let all = Removal { files: u64::MAX, dirs: u64::MAX, bytes: u64::MAX, ..Removal::default() };
         let none = without(counts, &all);
-        assert_eq!((none.files(), none.dirs, none.bytes_total), (0, 0, 0), "lies are no reason to fail");
+        assert_eq!((none.files(), none.dirs, none.bytes_total), (0, 0, 0), "wrong counts don't fail");
     }
 }

@@ -1,32 +1,19 @@
-//! Directories as pages: those that are read, and those that become of them.
+//! The pages of directories: those of the original are read, those of the new snapshot are stored.
 
 use keepfast_format::FormatError;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::Node;
-use keepfast_format::state::{State, StatePageWriter, StateTree};
-use keepfast_format::tree::{PageRef, PageWriter, Tree, page_ends_after};
+use keepfast_format::state::{State, StateTree};
+use keepfast_format::tree::{PageRef, page_ends_after};
 
+use crate::chunk::pages::{OpenPage, States, StoredPage, TreeIds, end_directory};
 use crate::error::{EngineError, Result};
 use crate::repo::{DirectoryPages, Trees};
 
-/// What a directory hangs on: its tree, and its state tree if states are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tops {
-    pub tree: ChunkId,
-    pub state: Option<ChunkId>,
-}
-
-/// A page of a directory, stored.
-#[derive(Debug, Clone)]
-pub struct StoredPage {
-    pub first: Vec<u8>,
-    pub tops: Tops,
-}
-
-/// The pages of a directory, to be read one after the other, and again.
+/// The pages of a directory. They are read one after the other, and can be read again.
 pub struct Pages {
     tree: ChunkId,
-    /// The only page, if there is one, which was read to learn that. It is handed out once.
+    /// The page, if there is only one: it was read to find that out. It is returned once, and read again then.
     only: Option<Vec<Node>>,
     many: Vec<PageRef>,
     count: usize,
@@ -64,7 +51,7 @@ impl Pages {
     }
 }
 
-/// The state pages beside a directory's pages.
+/// The state pages that belong to a directory's pages.
 pub struct StatePages(Vec<ChunkId>);
 
 impl StatePages {
@@ -94,38 +81,31 @@ impl StatePages {
 fn mismatch(state: ChunkId) -> EngineError {
     EngineError::damaged(format!("state tree {state}"))(FormatError::Malformed {
         what: "state tree",
-        why: "it doesn't fit the tree beside it",
+        why: "it doesn't fit its tree",
     })
 }
 
-/// Puts a metadata chunk into the repository, unless it is there.
-pub type Store<'s> = dyn FnMut(&[u8]) -> Result<ChunkId> + 's;
-
-/// Cuts a directory's entries into pages, where a backup would: so that a backup that comes after and has
-/// the same entries makes the same pages.
-#[derive(Default)]
+/// Cuts a directory's entries into pages where a backup would: a later backup of the same entries makes the
+/// same pages.
 pub struct Pager {
-    nodes: PageWriter,
-    states: StatePageWriter,
-    /// The name of the open page's first entry.
-    first: Vec<u8>,
+    page: OpenPage,
+    states: States,
     /// Entries since a page has ended by a name or by their number.
     since_end: usize,
-    has_states: bool,
     stored: Vec<StoredPage>,
 }
 
 impl Pager {
-    pub fn new(has_states: bool) -> Self {
-        Self { has_states, ..Self::default() }
+    pub fn new(states: States) -> Self {
+        Self { page: OpenPage::new(states), states, since_end: 0, stored: Vec::new() }
     }
 
     /// Whether no page is open.
     pub fn is_between(&self) -> bool {
-        self.nodes.is_empty()
+        self.page.is_empty()
     }
 
-    /// Takes a page as it is; none may be open.
+    /// Takes a stored page as it is; none may be open.
     pub fn keep(&mut self, page: StoredPage, nodes: &[Node]) {
         for node in nodes {
             self.count(&node.name);
@@ -134,15 +114,17 @@ impl Pager {
     }
 
     /// Takes an entry; names ascend.
-    pub fn push(&mut self, node: &Node, state: Option<&State>, store: &mut Store<'_>) -> Result<()> {
-        if self.nodes.is_empty() {
-            self.first.clone_from(&node.name);
+    pub fn push(
+        &mut self,
+        node: &Node,
+        state: Option<&State>,
+        store: &mut impl FnMut(&[u8]) -> Result<ChunkId>,
+    ) -> Result<()> {
+        self.page.push(node, state);
+        if self.count(&node.name) || self.page.is_full() {
+            self.stored.extend(self.page.end(store)?);
         }
-        self.nodes.push(node);
-        if let Some(state) = state {
-            self.states.push(state);
-        }
-        if self.count(&node.name) || self.nodes.is_full() { self.end_page(store) } else { Ok(()) }
+        Ok(())
     }
 
     /// Counts an entry; returns whether a page ends after it.
@@ -155,36 +137,9 @@ impl Pager {
         ends
     }
 
-    fn end_page(&mut self, store: &mut Store<'_>) -> Result<()> {
-        if self.nodes.is_empty() {
-            return Ok(());
-        }
-        let tree = store(&self.nodes.finish())?;
-        let state = if self.has_states { Some(store(&self.states.finish())?) } else { None };
-        self.stored.push(StoredPage { first: std::mem::take(&mut self.first), tops: Tops { tree, state } });
-        Ok(())
-    }
-
-    /// The directory of all that was taken.
-    pub fn finish(mut self, store: &mut Store<'_>) -> Result<Tops> {
-        self.end_page(store)?;
-        let has_states = self.has_states;
-        let state_of = |tree: StateTree, store: &mut Store<'_>| {
-            if has_states { store(&tree.encode()).map(Some) } else { Ok(None) }
-        };
-        match self.stored.as_slice() {
-            [] => {
-                let tree = store(&Tree::Page(Vec::new()).encode())?;
-                Ok(Tops { tree, state: state_of(StateTree::Page(Vec::new()), store)? })
-            }
-            [one] => Ok(one.tops),
-            pages => {
-                let states = pages.iter().filter_map(|page| page.tops.state).collect();
-                let state = state_of(StateTree::Index(states), store)?;
-                let refs =
-                    self.stored.into_iter().map(|page| PageRef { first: page.first, id: page.tops.tree });
-                Ok(Tops { tree: store(&Tree::Index(refs.collect()).encode())?, state })
-            }
-        }
+    /// Stores the directory of all entries that were taken.
+    pub fn finish(mut self, store: &mut impl FnMut(&[u8]) -> Result<ChunkId>) -> Result<TreeIds> {
+        self.stored.extend(self.page.end(store)?);
+        end_directory(self.stored, self.states, store)
     }
 }

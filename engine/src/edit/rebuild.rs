@@ -1,8 +1,8 @@
-//! Makes the trees of a snapshot once more, without what goes. Of a directory in which nothing goes, nor
-//! below it, the new one refers to the tree as it is.
+//! Makes the trees of a snapshot again, without what goes. If nothing goes in a directory and below it, the
+//! new snapshot refers to the directory's tree as it is.
 //!
-//! Memory: of each directory on the way to the one that is at hand, what has become of the directories in
-//! the page that is at hand. Directories may be in each other however deep.
+//! Memory: for the current directory and each one that it is in, what became of the directories in its
+//! current page. Nothing limits how deep directories are nested, so this doesn't recurse.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ use keepfast_format::snapshot::Snapshot;
 use keepfast_format::state::State;
 
 use super::bundles::Bundles;
-use super::fate::{Fate, Fates};
+use super::fate::{Fate, Fates, Scope, Staying};
 use super::links;
-use super::pages::{Pager, Pages, StatePages, StoredPage, Tops};
-use super::scan::Known;
+use super::pages::{Pager, Pages, StatePages};
+use super::scan::WithoutMatches;
+use crate::chunk::pages::{States, StoredPage, TreeIds};
 use crate::error::{EngineError, Result};
-use crate::fs::sources::Wanted;
 use crate::repo::{FrameCache, FrameWriter, PackWriter, Trees, store_blob};
 use crate::run::RunContext;
 
@@ -27,8 +27,7 @@ pub struct Rebuild<'a> {
     trees: Trees<'a>,
     data: &'a FrameCache<'a>,
     fates: &'a Fates<'a>,
-    /// Where nothing goes.
-    known: &'a Known,
+    without_matches: &'a WithoutMatches,
     writer: &'a PackWriter<'a>,
     frames: FrameWriter<'a>,
     run: &'a RunContext,
@@ -37,9 +36,9 @@ pub struct Rebuild<'a> {
     lacks_states: bool,
 }
 
-/// What a snapshot refers to then.
+/// What the new snapshot refers to.
 pub struct Rebuilt {
-    pub tops: Tops,
+    pub ids: TreeIds,
     pub hard_links: Content,
 }
 
@@ -47,27 +46,31 @@ pub struct Rebuilt {
 struct Level {
     /// Its name in the one above.
     name: Vec<u8>,
-    was: Tops,
-    wanted: Wanted,
-    /// Length of its path, with the slash behind it.
+    /// What the original has.
+    original: TreeIds,
+    scope: Scope,
+    /// Length of its path, with the slash after it.
     prefix: usize,
     pages: Pages,
     states: Option<StatePages>,
     bundles: Bundles,
-    at: usize,
-    /// Whether the directories of the page at hand are being made, or were.
+    /// The current page.
+    page: usize,
+    /// Whether the directories of the current page are being made, or were.
     is_begun: bool,
-    below: std::vec::IntoIter<Below>,
-    /// Directories of this page that have become others, by their names.
-    changed: HashMap<Vec<u8>, Tops>,
+    /// Directories of the current page that are still to be made.
+    children: std::vec::IntoIter<Child>,
+    /// Directories of the current page that have changed, by their names.
+    changed: HashMap<Vec<u8>, TreeIds>,
     is_changed: bool,
     made: Pager,
 }
 
-struct Below {
+/// A directory that is to be made again.
+struct Child {
     name: Vec<u8>,
-    was: Tops,
-    wanted: Wanted,
+    original: TreeIds,
+    staying: Staying,
 }
 
 impl<'a> Rebuild<'a> {
@@ -75,15 +78,25 @@ impl<'a> Rebuild<'a> {
         trees: Trees<'a>,
         data: &'a FrameCache<'a>,
         fates: &'a Fates<'a>,
-        known: &'a Known,
+        without_matches: &'a WithoutMatches,
         writer: &'a PackWriter<'a>,
         run: &'a RunContext,
     ) -> Self {
         let frames = writer.frames();
-        Self { trees, data, fates, known, writer, frames, run, is_taken_over: true, lacks_states: false }
+        Self {
+            trees,
+            data,
+            fates,
+            without_matches,
+            writer,
+            frames,
+            run,
+            is_taken_over: true,
+            lacks_states: false,
+        }
     }
 
-    /// Whether it has failed since states can't be read, or don't fit.
+    /// Whether it has failed because states can't be read, or don't fit.
     pub fn lacks_states(&self) -> bool {
         self.lacks_states
     }
@@ -98,8 +111,8 @@ impl<'a> Rebuild<'a> {
     pub fn run(&mut self, snapshot: &Snapshot, has_states: bool) -> Result<Rebuilt> {
         self.lacks_states = false;
         let body = &snapshot.body;
-        let was = Tops { tree: body.tree, state: body.state.filter(|_| has_states) };
-        let tops = self.directories(was)?;
+        let original = TreeIds { tree: body.tree, state: body.state.filter(|_| has_states) };
+        let ids = self.directories(original)?;
         let hard_links = if body.hard_links.is_empty() {
             None
         } else {
@@ -110,61 +123,58 @@ impl<'a> Rebuild<'a> {
             None => body.hard_links.clone(),
         };
         self.is_taken_over &= self.writer.may_take_over();
-        Ok(Rebuilt { tops, hard_links })
+        Ok(Rebuilt { ids, hard_links })
     }
 
-    fn directories(&mut self, root: Tops) -> Result<Tops> {
+    fn directories(&mut self, root: TreeIds) -> Result<TreeIds> {
         let mut path = b"/".to_vec();
-        let begin = Below { name: Vec::new(), was: root, wanted: self.fates.root() };
-        let mut stack = vec![self.open(begin, &mut path)?];
+        let mut stack = vec![self.open(Vec::new(), root, self.fates.root(), &mut path)?];
         let mut done = root;
         while let Some(level) = stack.last_mut() {
-            if self.run.is_cancelled() {
-                return Err(EngineError::Interrupted);
-            }
+            self.run.go_on()?;
             path.truncate(level.prefix);
-            if let Some(below) = level.below.next() {
-                path.extend_from_slice(&below.name);
-                if !self.known.has(&below.wanted, &path, &below.was.tree) {
+            if let Some(Child { name, original, staying }) = level.children.next() {
+                path.extend_from_slice(&name);
+                if !self.without_matches.contains(&staying.wanted, &path, &original.tree) {
                     path.push(b'/');
-                    stack.push(self.open(below, &mut path)?);
+                    let scope = self.fates.below(&level.scope, &name, staying);
+                    stack.push(self.open(name, original, scope, &mut path)?);
                 }
             } else if level.is_begun {
                 self.make_page(level, &mut path)?;
                 self.writer.poll()?;
-            } else if level.at < level.pages.count() {
+            } else if level.page < level.pages.count() {
                 self.begin_page(level, &mut path)?;
-            } else if let Some(Level { name, was, is_changed, made, .. }) = stack.pop() {
-                let tops = if is_changed { self.end(made)? } else { was };
+            } else if let Some(Level { name, original, is_changed, made, .. }) = stack.pop() {
+                let ids = if is_changed { self.end(made)? } else { original };
                 match stack.last_mut() {
-                    Some(above) if is_changed => drop(above.changed.insert(name, tops)),
+                    Some(above) if is_changed => drop(above.changed.insert(name, ids)),
                     Some(_) => {}
-                    None => done = tops,
+                    None => done = ids,
                 }
             }
         }
         Ok(done)
     }
 
-    fn end(&mut self, made: Pager) -> Result<Tops> {
+    fn end(&mut self, made: Pager) -> Result<TreeIds> {
         let frames = &mut self.frames;
         made.finish(&mut |plain| frames.store(ChunkKind::Metadata, plain).map(|(id, _)| id))
     }
 
     /// Opens a directory, and makes its bundles again that lose a file. `path` is the directory's, with a
-    /// slash behind it.
-    fn open(&mut self, below: Below, path: &mut Vec<u8>) -> Result<Level> {
-        let Below { name, was, wanted } = below;
+    /// slash after it.
+    fn open(&mut self, name: Vec<u8>, original: TreeIds, scope: Scope, path: &mut Vec<u8>) -> Result<Level> {
         let prefix = path.len();
-        let mut pages = Pages::open(self.trees, was.tree)?;
-        let states = match was.state {
+        let mut pages = Pages::open(self.trees, original.tree)?;
+        let states = match original.state {
             Some(state) => Some(self.of_states(|trees| StatePages::open(trees, state, pages.count()))?),
             None => None,
         };
         let mut bundles = Bundles::default();
         for at in 0..pages.count() {
             for node in pages.nodes(self.trees, at)? {
-                if self.fate(&wanted, path, prefix, &node.name) == Fate::Goes {
+                if self.fate(&scope, path, prefix, &node.name) == Fate::Goes {
                     bundles.lose(&node);
                 }
             }
@@ -172,7 +182,7 @@ impl<'a> Rebuild<'a> {
         if bundles.lose_any() {
             for at in 0..pages.count() {
                 for node in pages.nodes(self.trees, at)? {
-                    if self.fate(&wanted, path, prefix, &node.name) != Fate::Goes {
+                    if self.fate(&scope, path, prefix, &node.name) != Fate::Goes {
                         bundles.stay(&node);
                     }
                 }
@@ -183,70 +193,70 @@ impl<'a> Rebuild<'a> {
         path.truncate(prefix);
         Ok(Level {
             name,
-            was,
-            wanted,
+            original,
+            scope,
             prefix,
             pages,
             bundles,
-            at: 0,
+            page: 0,
             is_begun: false,
-            below: Vec::new().into_iter(),
+            children: Vec::new().into_iter(),
             changed: HashMap::new(),
             is_changed: false,
-            made: Pager::new(states.is_some()),
+            made: Pager::new(if states.is_some() { States::Kept } else { States::Absent }),
             states,
         })
     }
 
-    fn fate(&self, wanted: &Wanted, path: &mut Vec<u8>, prefix: usize, name: &[u8]) -> Fate {
+    fn fate(&self, scope: &Scope, path: &mut Vec<u8>, prefix: usize, name: &[u8]) -> Fate {
         path.truncate(prefix);
         path.extend_from_slice(name);
-        self.fates.of(wanted, path, name)
+        self.fates.of(scope, name, path)
     }
 
-    /// Reads states. What can't be read of them doesn't keep a snapshot from being made.
+    /// Reads states. If some can't be read, the snapshot is made without states.
     fn of_states<T>(&mut self, read: impl FnOnce(Trees<'a>) -> Result<T>) -> Result<T> {
         let read = read(self.trees);
         self.lacks_states |= matches!(read, Err(EngineError::Damaged { .. } | EngineError::Missing { .. }));
         read
     }
 
-    /// The nodes of the page at hand, each with its state if states are kept.
+    /// The nodes of the current page, each with its state if states are kept.
     fn entries(&mut self, level: &mut Level) -> Result<(Vec<Node>, Option<Vec<State>>)> {
-        let nodes = level.pages.nodes(self.trees, level.at)?;
+        let nodes = level.pages.nodes(self.trees, level.page)?;
         let states = match &level.states {
-            Some(pages) => Some(self.of_states(|trees| pages.states(trees, level.at, nodes.len()))?),
+            Some(pages) => Some(self.of_states(|trees| pages.states(trees, level.page, nodes.len()))?),
             None => None,
         };
         Ok((nodes, states))
     }
 
-    /// Looks which directories of the page at hand have to be made first.
+    /// Finds the directories of the current page, which have to be made before the page.
     fn begin_page(&mut self, level: &mut Level, path: &mut Vec<u8>) -> Result<()> {
         let (nodes, states) = self.entries(level)?;
-        let mut below = Vec::new();
+        let mut children = Vec::new();
         for (number, node) in nodes.into_iter().enumerate() {
             let NodeKind::Directory { tree } = node.kind else { continue };
-            let wanted = match self.fate(&level.wanted, path, level.prefix, &node.name) {
+            let staying = match self.fate(&level.scope, path, level.prefix, &node.name) {
                 Fate::Goes => continue,
-                Fate::Stays(wanted) | Fate::Named(wanted) => wanted,
+                Fate::Stays(staying) | Fate::Named(staying) => staying,
             };
             let state = states.as_ref().and_then(|states| states[number].children);
             if states.is_some() && state.is_none() {
-                // A directory without states can't be in one with.
+                // Where states are kept, each directory has some.
                 self.lacks_states = true;
                 return Err(EngineError::damaged(format!("state tree of tree {tree}"))(
-                    keepfast_format::FormatError::Malformed { what: "state tree", why: "it isn't there" },
+                    keepfast_format::FormatError::Malformed { what: "state tree", why: "it is missing" },
                 ));
             }
-            below.push(Below { name: node.name, was: Tops { tree, state }, wanted });
+            children.push(Child { name: node.name, original: TreeIds { tree, state }, staying });
         }
-        level.below = below.into_iter();
+        level.children = children.into_iter();
         level.is_begun = true;
         Ok(())
     }
 
-    /// Makes the page at hand, now that the directories in it are made.
+    /// Makes the current page, now that the directories in it are made.
     fn make_page(&mut self, level: &mut Level, path: &mut Vec<u8>) -> Result<()> {
         let (nodes, states) = self.entries(level)?;
         let changed = std::mem::take(&mut level.changed);
@@ -254,28 +264,28 @@ impl<'a> Rebuild<'a> {
         let mut is_changed = false;
         for (number, mut node) in nodes.iter().cloned().enumerate() {
             let mut state = states.as_ref().map(|states| states[number]);
-            if self.fate(&level.wanted, path, level.prefix, &node.name) == Fate::Goes {
+            if self.fate(&level.scope, path, level.prefix, &node.name) == Fate::Goes {
                 is_changed = true;
                 continue;
             }
-            if let Some(tops) = changed.get(&node.name) {
+            if let Some(ids) = changed.get(&node.name) {
                 is_changed = true;
-                node.kind = NodeKind::Directory { tree: tops.tree };
-                state = state.map(|state| State { children: tops.state, ..state });
+                node.kind = NodeKind::Directory { tree: ids.tree };
+                state = state.map(|state| State { children: ids.state, ..state });
             } else if let Some(moved) = level.bundles.moved(&node)? {
                 is_changed = true;
                 node = moved;
             }
             entries.push((node, state));
         }
-        // All of it refers to what the original refers to.
+        // The page refers to what the original refers to.
         self.is_taken_over &= self.writer.may_take_over();
         level.is_changed |= is_changed;
         if !is_changed && level.made.is_between() {
             if let Some(first) = nodes.first() {
-                let state = level.states.as_ref().and_then(|pages| pages.state_of(level.at));
-                let tops = Tops { tree: level.pages.tree_of(level.at), state };
-                level.made.keep(StoredPage { first: first.name.clone(), tops }, &nodes);
+                let state = level.states.as_ref().and_then(|pages| pages.state_of(level.page));
+                let ids = TreeIds { tree: level.pages.tree_of(level.page), state };
+                level.made.keep(StoredPage { first: first.name.clone(), ids }, &nodes);
             }
         } else {
             let frames = &mut self.frames;
@@ -284,7 +294,7 @@ impl<'a> Rebuild<'a> {
                 level.made.push(node, state.as_ref(), store)?;
             }
         }
-        level.at += 1;
+        level.page += 1;
         level.is_begun = false;
         Ok(())
     }

@@ -1,21 +1,21 @@
-//! Looks for what is to be left out of a snapshot, and counts it.
+//! Searches a snapshot for what is to be left out of it, and counts that.
 
 use std::collections::HashSet;
 
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Extents, Node, NodeKind};
 
-use super::fate::{Fate, Fates};
+use super::fate::{Fate, Fates, Scope, Staying};
 use super::pages::Pages;
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 use crate::fs::sources::Wanted;
 use crate::repo::Trees;
 use crate::run::RunContext;
 
-/// This many paths are named that match and stay.
+/// At most this many paths that match and stay are reported.
 const NAMED_MAX: usize = 16;
-/// This many directories without a match are remembered, at 40 bytes each.
-const KNOWN_MAX: usize = 1 << 18;
+/// At most this many directories without a match are remembered, at 40 bytes each.
+const WITHOUT_MATCHES_MAX: usize = 1 << 18;
 
 /// What is left out of a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,11 +24,11 @@ pub struct Removal {
     pub files: u64,
     /// Directories.
     pub dirs: u64,
-    /// Links, devices, and the like.
+    /// Links, devices, fifos and sockets.
     pub others: u64,
     /// Bytes of the files, holes left out.
     pub bytes: u64,
-    /// Paths that match and stay, since they were backed up by name, or lead to what was; not all, if
+    /// Paths that match and stay, because they were backed up by name, or lead to what was; not all, if
     /// there are many.
     pub named: Vec<Vec<u8>>,
 }
@@ -43,104 +43,106 @@ impl Removal {
 
 /// Directories in which nothing matches, by path and tree: most snapshots have most of them in common.
 #[derive(Default)]
-pub struct Known(HashSet<[u8; 32]>);
+pub struct WithoutMatches(HashSet<[u8; 32]>);
 
-impl Known {
+impl WithoutMatches {
     fn key(path: &[u8], tree: &ChunkId) -> [u8; 32] {
         *blake3::Hasher::new().update(tree.as_bytes()).update(path).finalize().as_bytes()
     }
 
     /// Whether nothing matches in a directory of which all was wanted.
-    pub fn has(&self, wanted: &Wanted, path: &[u8], tree: &ChunkId) -> bool {
+    pub fn contains(&self, wanted: &Wanted, path: &[u8], tree: &ChunkId) -> bool {
         matches!(wanted, Wanted::All { .. }) && self.0.contains(&Self::key(path, tree))
     }
 
     fn add(&mut self, wanted: &Wanted, path: &[u8], tree: &ChunkId) {
-        if matches!(wanted, Wanted::All { .. }) && self.0.len() < KNOWN_MAX {
+        if matches!(wanted, Wanted::All { .. }) && self.0.len() < WITHOUT_MATCHES_MAX {
             self.0.insert(Self::key(path, tree));
         }
     }
 }
 
-/// A directory that is being looked through.
+/// A directory that is being searched.
 struct Level {
     tree: ChunkId,
-    wanted: Wanted,
-    /// Length of its path, with the slash behind it.
+    scope: Scope,
+    /// Length of its path, with the slash after it.
     prefix: usize,
     pages: Pages,
-    at: usize,
+    /// The page that comes next.
+    next_page: usize,
     /// Directories of the last page that was read.
-    below: std::vec::IntoIter<Below>,
+    children: std::vec::IntoIter<Child>,
     has_match: bool,
 }
 
-struct Below {
+/// A directory that is to be searched.
+struct Child {
     name: Vec<u8>,
     tree: ChunkId,
-    wanted: Wanted,
+    staying: Staying,
 }
 
-/// Looks through a tree.
+/// Searches a tree.
 pub fn scan(
     trees: Trees<'_>,
     fates: &Fates<'_>,
     root: &ChunkId,
-    known: &mut Known,
+    without_matches: &mut WithoutMatches,
     run: &RunContext,
 ) -> Result<Removal> {
     let mut removal = Removal::default();
     let mut path = b"/".to_vec();
-    let open = |tree: ChunkId, wanted: Wanted, prefix: usize| -> Result<Level> {
+    let open = |tree: ChunkId, scope: Scope, prefix: usize| -> Result<Level> {
         let pages = Pages::open(trees, tree)?;
-        Ok(Level { tree, wanted, prefix, pages, at: 0, below: Vec::new().into_iter(), has_match: false })
+        let children = Vec::new().into_iter();
+        Ok(Level { tree, scope, prefix, pages, next_page: 0, children, has_match: false })
     };
     let mut stack = vec![open(*root, fates.root(), path.len())?];
     while let Some(level) = stack.last_mut() {
-        if run.is_cancelled() {
-            return Err(EngineError::Interrupted);
-        }
+        run.go_on()?;
         path.truncate(level.prefix);
-        if let Some(Below { name, tree, wanted }) = level.below.next() {
+        if let Some(Child { name, tree, staying }) = level.children.next() {
             path.extend_from_slice(&name);
-            if !known.has(&wanted, &path, &tree) {
+            if !without_matches.contains(&staying.wanted, &path, &tree) {
                 path.push(b'/');
-                stack.push(open(tree, wanted, path.len())?);
+                let scope = fates.below(&level.scope, &name, staying);
+                stack.push(open(tree, scope, path.len())?);
             }
-        } else if level.at < level.pages.count() {
-            let nodes = level.pages.nodes(trees, level.at)?;
-            level.at += 1;
+        } else if level.next_page < level.pages.count() {
+            let nodes = level.pages.nodes(trees, level.next_page)?;
+            level.next_page += 1;
             run.count(nodes.len() as u64, 0);
-            let mut below = Vec::new();
+            let mut children = Vec::new();
             for node in nodes {
                 path.truncate(level.prefix);
                 path.extend_from_slice(&node.name);
-                let wanted = match fates.of(&level.wanted, &path, &node.name) {
+                let staying = match fates.of(&level.scope, &node.name, &path) {
                     Fate::Goes => {
                         level.has_match = true;
                         count(trees, &node, &mut removal, run)?;
                         continue;
                     }
-                    Fate::Named(wanted) => {
-                        // It stays for what this snapshot is of, and may go from another.
+                    Fate::Named(staying) => {
+                        // It stays because of what was named here; in another snapshot it may go.
                         level.has_match = true;
                         if removal.named.len() < NAMED_MAX {
                             removal.named.push(path.clone());
                         }
-                        wanted
+                        staying
                     }
-                    Fate::Stays(wanted) => wanted,
+                    Fate::Stays(staying) => staying,
                 };
                 if let NodeKind::Directory { tree } = node.kind {
-                    below.push(Below { name: node.name, tree, wanted });
+                    children.push(Child { name: node.name, tree, staying });
                 }
             }
-            level.below = below.into_iter();
+            level.children = children.into_iter();
         } else {
             let is_match = level.has_match;
             if !is_match {
                 let path = path.strip_suffix(b"/").unwrap_or(&path);
-                known.add(&level.wanted, path, &level.tree);
+                without_matches.add(&level.scope.wanted, path, &level.tree);
             }
             stack.pop();
             if let Some(above) = stack.last_mut() {
@@ -156,9 +158,7 @@ fn count(trees: Trees<'_>, node: &Node, removal: &mut Removal, run: &RunContext)
     let mut below = Vec::new();
     count_one(trees, node, removal, &mut below)?;
     while let Some(tree) = below.pop() {
-        if run.is_cancelled() {
-            return Err(EngineError::Interrupted);
-        }
+        run.go_on()?;
         trees.for_each_node(&tree, &mut |node| count_one(trees, &node, removal, &mut below))?;
     }
     Ok(())

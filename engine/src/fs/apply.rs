@@ -1,5 +1,5 @@
-//! Giving restored entries their metadata. After that they have what their node says and nothing
-//! else, or what they lack is named.
+//! Gives restored entries their metadata. After that an entry has what its node says and nothing else, or a
+//! problem says what is missing.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -9,16 +9,16 @@ use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags
 use rustix::io::Errno;
 
 use super::compare::Owner;
-use super::{beside, compare, meta};
+use super::{compare, meta, relative};
 
 /// What new entries of a directory inherit, as the kernel keeps it.
 const DEFAULT_ACCESS_LIST: &CStr = c"system.posix_acl_default";
 const ACCESS_LISTS: [&CStr; 2] = [c"system.posix_acl_access", DEFAULT_ACCESS_LIST];
 
-/// What an entry may have that its node doesn't.
+/// What an entry may have that its node doesn't have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
-    /// Nothing: it was made where nothing is inherited.
+    /// Nothing: it was made in a directory from which it inherits nothing.
     Nothing,
     /// An access list that it has inherited.
     AccessList,
@@ -33,14 +33,13 @@ pub fn hands_down(directory: BorrowedFd<'_>) -> bool {
     matches!(rustix::fs::fgetxattr(directory, DEFAULT_ACCESS_LIST, &mut start), Ok(_) | Err(Errno::RANGE))
 }
 
-/// Takes from a new directory what it has inherited, so that nothing in it inherits it.
+/// Removes the access lists that a new directory has inherited, so that its entries don't inherit them.
 pub fn disinherit(directory: BorrowedFd<'_>) -> Result<(), Errno> {
     ACCESS_LISTS.into_iter().try_for_each(|name| removed(rustix::fs::fremovexattr(directory, name)))
 }
 
-/// Gives an open file or directory its owner, attributes, mode and times, in the order in
-/// which none undoes another. What `seen` shows to be right of a new one isn't given again. Returns what
-/// couldn't be given.
+/// Gives an open file or directory its owner, attributes, mode and times, in an order in which no step undoes
+/// another. What `seen` shows to be right already isn't set again. Returns what couldn't be set.
 pub fn apply_to_open(
     file: BorrowedFd<'_>,
     node: &Node,
@@ -67,7 +66,8 @@ pub fn apply_to_open(
         Foreign::Nothing => by_handle.give(&mut problems, &node.xattrs),
     }
     let mode = mode_to_give(&mut problems, node, owned);
-    // Attributes may have changed it. Giving a file away has not, but for bits that it hasn't yet.
+    // Attributes may have changed the mode. A new owner only clears setuid and setgid, which a new file hasn't
+    // got yet.
     let is_right = foreign == Foreign::Nothing
         && node.xattrs.is_empty()
         && seen.is_some_and(|stat| u32::from(meta::permissions(stat)) == mode.as_raw_mode())
@@ -84,12 +84,12 @@ pub fn apply_to_open(
 pub struct Corrected {
     /// Whether anything was.
     pub anything: bool,
-    /// What couldn't be put right.
+    /// What couldn't be corrected.
     pub problems: Vec<String>,
 }
 
-/// Puts the owner, attributes and mode of an open file right that is kept as it is.
-/// Touches nothing that is right.
+/// Corrects the owner, attributes and mode of an open file whose content is kept. Changes nothing that is
+/// right.
 pub fn put_right(file: BorrowedFd<'_>, stat: &Stat, node: &Node, owner: Owner) -> Corrected {
     let (mut problems, mut anything) = (Vec::new(), false);
     let mut owned = Owner::of(stat) == owner;
@@ -98,7 +98,7 @@ pub fn put_right(file: BorrowedFd<'_>, stat: &Stat, node: &Node, owner: Owner) -
         let chowned = rustix::fs::fchown(file, uid(owner), gid(owner));
         owned = chowned.is_ok();
         anything |= owned;
-        // It may have taken bits away.
+        // It may have cleared setuid and setgid.
         mode_is_sure = false;
         note(&mut problems, "owner", allow_unprivileged(chowned));
     }
@@ -121,7 +121,7 @@ pub fn put_right(file: BorrowedFd<'_>, stat: &Stat, node: &Node, owner: Owner) -
 
 /// An entry that can't be opened for reading (a link, fifo, socket or device), and was just made.
 pub struct Unopened<'d> {
-    /// A handle that only says which entry it is.
+    /// A handle that only identifies the entry.
     pub entry: BorrowedFd<'d>,
     /// What was seen through the handle.
     pub stat: &'d Stat,
@@ -139,12 +139,12 @@ pub fn apply_to_unopened(made: &Unopened<'_>, node: &Node, owner: Owner, foreign
     let chowned = rustix::fs::chownat(made.entry, c"", uid(owner), gid(owner), AtFlags::EMPTY_PATH);
     let owned = chowned.is_ok();
     note(&mut problems, "owner", allow_unprivileged(chowned));
-    // Attributes of what can't be opened are reached by handle through this folder alone. Where it isn't
-    // there they are reached by name, if no one else can have put something else in its place.
+    // Only through /proc can attributes of an entry that can't be opened be reached by handle. Without /proc
+    // they are reached by name, if no one else can have put something else in the entry's place.
     let path = format!("/proc/self/fd/{}", made.entry.as_raw_fd());
     let path = path.as_str();
     let by_name = |error: Errno, call: &dyn Fn(&[u8]) -> Result<(), Errno>| match error {
-        Errno::NOENT if made.directory_is_ours => beside::at(made.directory, made.name, call),
+        Errno::NOENT if made.directory_is_ours => relative::at(made.directory, made.name, call),
         error => Err(error),
     };
     let by_path = Attributes {
@@ -170,7 +170,7 @@ pub fn apply_to_unopened(made: &Unopened<'_>, node: &Node, owner: Owner, foreign
         let is_right = foreign == Foreign::Nothing
             && node.xattrs.is_empty()
             && mode.as_raw_mode() == u32::from(meta::permissions(made.stat))
-            // Giving it away takes these bits.
+            // A new owner clears these bits.
             && mode.as_raw_mode() & 0o6000 == 0;
         if !is_right {
             note(&mut problems, "mode", change_mode(made, path, mode));
@@ -178,7 +178,7 @@ pub fn apply_to_unopened(made: &Unopened<'_>, node: &Node, owner: Owner, foreign
     }
     let set = rustix::fs::utimensat(made.entry, c"", &times(node.mtime), AtFlags::EMPTY_PATH);
     let set = match set {
-        // A kernel that knows no times by handle. In the worst case another entry gets a time.
+        // This kernel can't set times by handle. In the worst case another entry gets this time.
         Err(Errno::INVAL | Errno::NOENT) => {
             let nofollow = AtFlags::SYMLINK_NOFOLLOW;
             rustix::fs::utimensat(made.directory, made.name, &times(node.mtime), nofollow)
@@ -189,7 +189,8 @@ pub fn apply_to_unopened(made: &Unopened<'_>, node: &Node, owner: Owner, foreign
     problems
 }
 
-/// A mode goes by handle where /proc is, and by name only where the name can't have become a link.
+/// Changes a mode by handle through /proc. Without /proc it is changed by name, if the name can't have become
+/// a link.
 fn change_mode(made: &Unopened<'_>, path: &str, mode: Mode) -> Result<(), Errno> {
     match rustix::fs::chmod(path, mode) {
         Err(Errno::NOENT) if made.directory_is_ours => {
@@ -220,7 +221,7 @@ impl Attributes<'_> {
         self.give(problems, &node.xattrs);
     }
 
-    /// Removes what a node doesn't have, and sets what differs. Returns whether there was any.
+    /// Removes what a node doesn't have, and sets what differs. Returns whether it changed anything.
     fn make_right(&self, problems: &mut Vec<String>, found: &[Xattr], node: &Node) -> bool {
         let mut wrong = false;
         for (name, _) in found.iter().filter(|(name, _)| compare::is_foreign(name, node)) {
@@ -235,7 +236,7 @@ impl Attributes<'_> {
     }
 }
 
-/// What isn't there, or can't be, is removed.
+/// An attribute that isn't there, or that the file system doesn't have, counts as removed.
 fn removed(result: Result<(), Errno>) -> Result<(), Errno> {
     match result {
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
@@ -243,7 +244,7 @@ fn removed(result: Result<(), Errno>) -> Result<(), Errno> {
     }
 }
 
-/// The mode of an entry. One that isn't its owner's gets no bits that lend the owner's rights.
+/// The mode of an entry. If its owner couldn't be set, it gets no bits that lend its owner's rights.
 fn mode_to_give(problems: &mut Vec<String>, node: &Node, owned: bool) -> Mode {
     let mode = compare::mode_of(node, owned);
     if mode != node.mode {
@@ -268,7 +269,7 @@ fn times(mtime: Timestamp) -> Timestamps {
     }
 }
 
-/// Whoever isn't root can't give files away; what they restore is theirs, as with any archiver.
+/// Only root can give files away. What another user restores belongs to that user, as with any archiver.
 fn allow_unprivileged(result: Result<(), Errno>) -> Result<(), Errno> {
     match result {
         Err(Errno::PERM) if !rustix::process::geteuid().is_root() => Ok(()),
@@ -279,7 +280,7 @@ fn allow_unprivileged(result: Result<(), Errno>) -> Result<(), Errno> {
 fn note(problems: &mut Vec<String>, what: &str, result: Result<(), Errno>) {
     let error = match result {
         Ok(()) => return,
-        // A directory that may be passed and not read has a handle that changes nothing.
+        // A directory that may be searched but not read is open with a handle that can't change it.
         Err(Errno::BADF) => Errno::ACCESS,
         Err(error) => error,
     };

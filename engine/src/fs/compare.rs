@@ -1,4 +1,4 @@
-//! Comparing the metadata of an entry with what its node says.
+//! Compares the metadata of an entry with what its node says.
 
 use keepfast_format::node::{Node, NodeKind, Xattr};
 use rustix::fs::{FileType, Stat};
@@ -24,8 +24,8 @@ impl Owner {
 
 const SETUID_AND_SETGID: u16 = 0o6000;
 
-/// Attributes that the system gives each entry by itself, or keeps elsewhere than with the entry: an
-/// entry that has one and whose node doesn't is as it should be.
+/// Attributes that the system gives entries by itself, or keeps elsewhere than with the entry. An entry may
+/// have one of them though its node has none.
 const OF_THE_SYSTEM: [&[u8]; 6] = [
     b"security.selinux",
     b"security.SMACK64",
@@ -35,7 +35,7 @@ const OF_THE_SYSTEM: [&[u8]; 6] = [
     b"system.",
 ];
 
-/// Whether an attribute that was found has no business there: the node doesn't have it.
+/// Whether an entry has an attribute that it shouldn't have, because its node has none of this name.
 #[must_use]
 pub fn is_foreign(name: &[u8], node: &Node) -> bool {
     let is_access_list = name.starts_with(b"system.posix_acl_");
@@ -43,8 +43,8 @@ pub fn is_foreign(name: &[u8], node: &Node) -> bool {
     (is_access_list || !is_of_the_system) && !node.xattrs.iter().any(|(own, _)| own == name)
 }
 
-/// The mode that an entry gets: if it can't be given to its owner, without the bits that lend the
-/// owner's rights. In a directory they only say which group new files get.
+/// The mode that an entry gets. If its owner can't be set, setuid and setgid are left out, because they lend
+/// the owner's rights. In a directory they only decide which group new files get.
 #[must_use]
 pub fn mode_of(node: &Node, owned: bool) -> u16 {
     let lends = !owned && !matches!(node.kind, NodeKind::Directory { .. });
@@ -65,7 +65,7 @@ pub fn type_of(node: &Node) -> FileType {
     }
 }
 
-/// The device that a node stands for; 0 if it isn't one.
+/// The device number of a node; 0 if it isn't a device.
 #[must_use]
 pub fn device_of(node: &Node) -> u64 {
     match node.kind {
@@ -76,8 +76,8 @@ pub fn device_of(node: &Node) -> u64 {
     }
 }
 
-/// In what the metadata of an entry of the right type differs from its node. Without privileges
-/// no one gives files away, and so the owner isn't compared.
+/// How the metadata of an entry of the right type differs from its node. The owner is compared only with
+/// privileges, because without them it can't be set.
 #[must_use]
 pub fn differences(
     stat: &Stat,
@@ -95,7 +95,7 @@ pub fn differences(
         ));
     }
     let (mode, has) = (mode_of(node, owned), meta::permissions(stat));
-    // A link has the mode that the system gives it.
+    // The system decides the mode of a link.
     if mode != has && !matches!(node.kind, NodeKind::Symlink { .. }) {
         found.push(format!("its mode is {has:04o} and not {mode:04o}"));
     }
@@ -111,7 +111,7 @@ pub fn differences(
         found.push(format!("it has an attribute {}", shown(name)));
     }
     for xattr in node.xattrs.iter().filter(|xattr| !xattrs.contains(xattr)) {
-        // What only root may see, others don't find missing.
+        // Only root sees these, so others can't know whether they are missing.
         if privileged || !xattr.0.starts_with(b"trusted.") {
             found.push(format!("its attribute {} is missing or another", shown(&xattr.0)));
         }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_its_owner_s_lends_no_rights() {
+    fn an_entry_of_another_owner_lends_no_rights() {
         let directory = node(NodeKind::Directory { tree: ChunkId::new([0; 32]) });
         assert_eq!(
             (mode_of(&node(NodeKind::Fifo), false), mode_of(&node(NodeKind::Fifo), true)),

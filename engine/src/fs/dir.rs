@@ -10,10 +10,10 @@ use std::os::unix::fs::MetadataExt;
 use rustix::fs::{FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 
-/// Names of a directory's entries, sorted by their bytes.
+/// The names of a directory's entries, sorted by their bytes.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// Each name with a zero byte, and then 1 if it was listed as a regular file.
+    /// Each name, a zero byte, and 1 if the entry was listed as a regular file, otherwise 0.
     bytes: Vec<u8>,
     starts: Vec<u32>,
 }
@@ -30,7 +30,7 @@ impl Names {
         list
     }
 
-    /// These, and others that aren't among them.
+    /// These names, and others that aren't among them.
     #[must_use]
     pub fn and<'a>(mut self, others: impl IntoIterator<Item = &'a [u8]>) -> Self {
         others.into_iter().for_each(|name| self.push(name, false));
@@ -83,7 +83,8 @@ impl Names {
     }
 
     fn push(&mut self, name: &[u8], is_file: bool) {
-        self.starts.push(self.bytes.len() as u32);
+        let start = u32::try_from(self.bytes.len());
+        self.starts.push(start.unwrap_or_else(|_| unreachable!("`list` refuses names of 4 GiB together")));
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(&[0, is_file.into()]);
     }
@@ -97,16 +98,16 @@ impl Names {
     }
 }
 
-/// What is done with a link in a directory's place, and what the directory is opened for.
+/// What a directory is opened for, and whether a symbolic link in its place is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// To be listed; a link is refused.
+    /// To list it; a link is refused.
     Listed,
-    /// To be listed; a link is followed.
+    /// To list it; a link is followed.
     Followed,
-    /// To reach what is in it by name: it need not be readable. A link is followed.
+    /// To reach its entries by name: it need not be readable. A link is followed.
     Passed,
-    /// For what it is itself; a link is refused.
+    /// For its own metadata alone; a link is refused.
     Reached,
 }
 
@@ -126,8 +127,8 @@ pub fn open_directory(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> 
     open_directory_as(parent, name, Opening::Listed)
 }
 
-/// Reads a regular file in a directory that has no more than this many bytes; returns its owner, too.
-/// Whatever is in its place, this neither waits nor takes more memory, nor follows a link.
+/// Reads a regular file of at most this many bytes; returns its owner, too. Whatever is in the file's place,
+/// this doesn't wait, takes no more memory than that, and follows no link.
 pub fn read_file(directory: impl AsFd, name: &CStr, bytes_max: u64) -> io::Result<(Vec<u8>, u32)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);

@@ -1,4 +1,4 @@
-//! What the file system says about an entry, as a node and a state.
+//! What the file system says about an entry, in the terms of nodes and states.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,10 +8,27 @@ use keepfast_format::state::State;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
-use super::beside;
+use super::relative;
 
-/// Linux ends values and lists at 64 KiB; other file systems may not.
+/// Linux limits values and lists to 64 KiB; other file systems may not.
 const ATTRIBUTE_BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// Which file an entry is, whatever name it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The device that it is on.
+    pub device: u64,
+    /// Its inode number there.
+    pub inode: u64,
+}
+
+impl FileId {
+    /// The file that was looked at.
+    #[must_use]
+    pub fn of(stat: &Stat) -> Self {
+        Self { device: stat.st_dev, inode: stat.st_ino }
+    }
+}
 
 /// `fstatat` without following links.
 pub fn stat(directory: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
@@ -27,7 +44,8 @@ pub fn file_type(stat: &Stat) -> FileType {
 /// Permissions with setuid, setgid and sticky bits.
 #[must_use]
 pub fn permissions(stat: &Stat) -> u16 {
-    (stat.st_mode & 0o7777) as u16
+    let bits = stat.st_mode & 0o7777;
+    u16::try_from(bits).unwrap_or_else(|_| unreachable!("twelve bits fit into sixteen"))
 }
 
 /// When the content was last changed.
@@ -48,7 +66,8 @@ pub fn state(stat: &Stat) -> State {
 }
 
 fn timestamp(seconds: i64, nanos: u64) -> Timestamp {
-    Timestamp::new(seconds, nanos as u32).unwrap_or(Timestamp { seconds, nanos: 0 })
+    let nanos = u32::try_from(nanos).ok();
+    nanos.and_then(|nanos| Timestamp::new(seconds, nanos)).unwrap_or(Timestamp { seconds, nanos: 0 })
 }
 
 /// The target of a symbolic link.
@@ -59,9 +78,9 @@ pub fn link_target(directory: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>, Er
 /// Extended attributes, as far as they can be read.
 #[derive(Debug, Default)]
 pub struct Attributes {
-    /// Those that can, sorted by name.
+    /// Those that were read, sorted by name.
     pub read: Vec<Xattr>,
-    /// Why this isn't all.
+    /// Why some are missing here.
     pub missed: Option<String>,
 }
 
@@ -103,7 +122,7 @@ fn xattrs_by(
     get: impl Fn(&[u8], &CStr, &mut [u8]) -> Result<usize, Errno>,
 ) -> Result<Attributes, Errno> {
     let mut is_gone = false;
-    let read = beside::at(directory, name, |path| {
+    let read = relative::at(directory, name, |path| {
         Ok(read_xattrs(
             |buffer| {
                 let listed = list(path, buffer);

@@ -1,12 +1,15 @@
-//! The file system as the engine uses it: by directory handle, never following a link.
+//! The file system as the engine uses it: by handles of directories, following only links that it was told to
+//! follow.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 pub mod apply;
-pub mod beside;
 pub mod compare;
 pub mod dir;
 pub mod meta;
 pub mod pattern_lines;
 pub mod privileges;
+pub mod relative;
 pub mod select;
 pub mod sources;
 pub mod sparse;

@@ -1,4 +1,4 @@
-//! Files of patterns: a line each.
+//! Files of patterns, one in each line.
 
 use crate::error::{EngineError, Result};
 
@@ -7,14 +7,14 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The patterns in a file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PatternLines<'c> {
-    /// Each, as bytes: in whatever encoding the names of files are.
+    /// The patterns, as bytes: in the encoding that the names of files have.
     pub patterns: Vec<&'c [u8]>,
-    /// The file begins with a byte-order mark, which is no part of the first pattern.
+    /// Whether the file begins with a byte-order mark, which is no part of the first pattern.
     pub has_byte_order_mark: bool,
 }
 
 impl<'c> PatternLines<'c> {
-    /// Takes a file's content apart: what is empty and what begins with `#` is no pattern.
+    /// Splits a file's content into lines. Empty lines and those that begin with `#` are no patterns.
     pub fn of(content: &'c [u8]) -> Result<Self> {
         if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
             return Err(EngineError::Unusable("it is in UTF-16: save it in UTF-8".to_owned()));

@@ -1,4 +1,4 @@
-//! What of an entry would give someone more rights than they have without it.
+//! What an entry may have that gives users more rights than they have without it.
 
 use keepfast_format::node::{Node, NodeKind, Xattr};
 
@@ -8,8 +8,8 @@ const SETUID_AND_SETGID: u16 = 0o6000;
 /// signatures, whiteouts of overlays.
 const TRUSTED: [&[u8]; 2] = [b"security.", b"trusted."];
 
-/// Whether an entry is a device: whoever may open it reaches what it stands for, past all
-/// permissions of files.
+/// Whether an entry is a device. A user who may open it reaches the device itself, where the permissions of
+/// files don't count.
 #[must_use]
 pub fn is_device(node: &Node) -> bool {
     matches!(node.kind, NodeKind::CharDevice { .. } | NodeKind::BlockDevice { .. })
@@ -17,7 +17,7 @@ pub fn is_device(node: &Node) -> bool {
 
 /// Takes setuid, setgid and trusted attributes from an entry. Returns whether it had any.
 pub fn take_from(node: &mut Node) -> bool {
-    // In a directory, setgid says which group new files get: that gives no one anything.
+    // In a directory, setgid only decides which group new files get: that gives no one more rights.
     let bits = if matches!(node.kind, NodeKind::Directory { .. }) { 0 } else { SETUID_AND_SETGID };
     let is_trusted = |(name, _): &Xattr| TRUSTED.iter().any(|prefix| name.starts_with(prefix));
     let had = node.mode & bits != 0 || node.xattrs.iter().any(is_trusted);

@@ -1,27 +1,27 @@
-//! Which entries a backup leaves out, and which a restore picks.
+//! Patterns: which entries a backup leaves out, and which a restore selects.
 
 use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::steps::{GatheredSteps, Step, Steps};
 use crate::error::{EngineError, Result};
 
-/// Patterns of paths to leave out, or to pick.
+/// Patterns of the paths to leave out, or to select.
 #[derive(Debug, Clone, Default)]
 pub struct Patterns {
     text: Kinds,
-    /// Of patterns that aren't UTF-8: these see each byte as a letter of its own.
+    /// Patterns that aren't UTF-8: for these each byte is a letter of its own.
     bytes: Kinds,
-    /// By the pattern's number, whether it takes back what earlier ones match; empty if none does.
+    /// For each pattern, by its number, whether it takes back what earlier ones match; empty if none does.
     takes_back: Vec<bool>,
     doubts: Vec<String>,
 }
 
-/// What patterns say of an entry.
+/// What patterns decide about an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It matches.
     Matches,
-    /// A pattern with a `!` takes it back.
+    /// It matched an earlier pattern, and a later one with `!` takes that back.
     TakenBack,
 }
 
@@ -32,7 +32,7 @@ struct Kinds {
     names: Globs,
     /// The path, name by name.
     steps: Steps,
-    /// The path as a whole: they can't be cut at their slashes.
+    /// The path as a whole: these can't be cut at their slashes.
     paths: Globs,
 }
 
@@ -148,8 +148,8 @@ impl Patterns {
         Reached { text: self.text.steps.below(&above.text, name), bytes }
     }
 
-    /// Whether an entry matches, given what the path of its directory has matched, its name, and its whole
-    /// path, which few patterns ask for.
+    /// Whether an entry matches, by what the path of its directory has matched, its name, and its whole path,
+    /// which few patterns need.
     pub fn matches_in<P: AsRef<[u8]>>(
         &self,
         directory: &Reached,
@@ -159,7 +159,7 @@ impl Patterns {
         self.verdict_in(directory, name, path) == Some(Verdict::Matches)
     }
 
-    /// As [`Patterns::matches_in`], what the last pattern that fits an entry says of it, if one does.
+    /// As [`Patterns::matches_in`]: what the last pattern that fits an entry decides about it, if one does.
     pub fn verdict_in<P: AsRef<[u8]>>(
         &self,
         directory: &Reached,
@@ -169,7 +169,7 @@ impl Patterns {
         let is_whole = !self.text.paths.set.is_empty() || !self.bytes.paths.set.is_empty();
         let path = is_whole.then(path);
         let path = path.as_ref().map_or(&b""[..], AsRef::as_ref);
-        // Asked for every entry: most patterns are UTF-8, and take nothing back.
+        // This runs for every entry, so the usual case comes first: all patterns are UTF-8 and take nothing back.
         let has_bytes = !self.bytes.is_empty();
         if self.takes_back.is_empty() {
             let fits = self.text.matches(&directory.text, name, path)
@@ -199,7 +199,7 @@ impl Patterns {
         self.matches_in(&directory, name, || path)
     }
 
-    /// Why an exception for one path has no effect, if it has none: what is left out isn't looked into.
+    /// Why an exception for one path has no effect, if it has none: a directory that is left out isn't listed.
     fn doubt_of_exception(&self, pattern: &[u8]) -> Option<String> {
         let path = pattern.strip_prefix(b"!").filter(|path| path.starts_with(b"/"))?;
         if path.iter().any(|byte| b"*?[{\\".contains(byte)) {
@@ -239,7 +239,7 @@ impl Globs {
     /// The number of the last pattern that matches.
     fn last(&self, text: &[u8]) -> Option<usize> {
         let candidate = Candidate::from_bytes(text);
-        // Most entries match nothing, and that takes no memory.
+        // Most entries match nothing, and this check allocates nothing.
         if !self.set.is_match_candidate(&candidate) {
             return None;
         }
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_match_nothing_are_doubted() {
+    fn patterns_that_match_nothing_raise_a_doubt() {
         for (list, said) in [
             (&["./build"][..], "have no `.`"),
             (&["a/../b"], "have no `.`"),

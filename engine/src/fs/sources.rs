@@ -18,36 +18,36 @@ pub enum Wanted {
         /// Whether a link in its place is followed.
         followed: bool,
     },
-    /// What leads to the paths that were asked for.
-    Below(Arc<Selection>),
-    /// Nothing but itself: another file system begins here.
+    /// Only the entries that lead to the paths that were asked for.
+    PathsBelow(Arc<Selection>),
+    /// Nothing but the directory itself: another file system begins here.
     Itself,
 }
 
 impl Wanted {
-    /// All, of a directory that no one has named.
+    /// All that is in a directory that wasn't named itself.
     pub const ALL: Self = Self::All { followed: false };
 
     /// Whether it only leads to what was asked for.
-    pub fn is_way(&self) -> bool {
-        matches!(self, Self::Below(_))
+    pub fn is_on_the_way(&self) -> bool {
+        matches!(self, Self::PathsBelow(_))
     }
 
     /// What is wanted of one of the directory's entries.
     pub fn of(&self, name: &[u8]) -> Self {
         match self {
-            Self::Below(selection) => selection.entries.get(name).cloned().unwrap_or(Self::ALL),
+            Self::PathsBelow(selection) => selection.entries.get(name).cloned().unwrap_or(Self::ALL),
             Self::All { .. } | Self::Itself => Self::ALL,
         }
     }
 
-    /// How a directory is opened of which this is wanted. On the way to what was asked for links are
-    /// followed, as the user's shell would, and nothing but the way has to be permitted.
+    /// How a directory is opened of which this is wanted. On the way to what was asked for, links are followed,
+    /// as by the user's shell, and the directories need not be readable.
     pub fn opening(&self) -> Opening {
         match self {
             Self::All { followed: false } => Opening::Listed,
             Self::All { followed: true } => Opening::Followed,
-            Self::Below(_) => Opening::Passed,
+            Self::PathsBelow(_) => Opening::Passed,
             Self::Itself => Opening::Reached,
         }
     }
@@ -56,7 +56,7 @@ impl Wanted {
     pub fn stat_flags(&self) -> AtFlags {
         match self {
             Self::All { followed: false } | Self::Itself => AtFlags::SYMLINK_NOFOLLOW,
-            Self::All { followed: true } | Self::Below(_) => AtFlags::empty(),
+            Self::All { followed: true } | Self::PathsBelow(_) => AtFlags::empty(),
         }
     }
 }
@@ -83,8 +83,8 @@ struct Source {
 }
 
 impl Sources {
-    /// Absolute paths. One that ends with `/` or `/.` means what a link in that place points to, as does
-    /// every one if `follow` is set.
+    /// Absolute paths. A path that ends with `/` or `/.` means what a link in its place points to; with `follow`
+    /// each path does.
     pub fn new(paths: &[impl AsRef<Path>], follow: bool) -> Result<Self> {
         let mut split = Vec::with_capacity(paths.len());
         for path in paths {
@@ -109,14 +109,14 @@ impl Sources {
         let mut sorted: Vec<&[Vec<u8>]> = split.iter().map(|source| source.names.as_slice()).collect();
         sorted.sort_unstable();
         sorted.dedup();
-        // What is below a path comes next to it in this order.
+        // In this order, a path is followed at once by those below it.
         let are_nested = sorted.windows(2).any(|pair| pair[1].starts_with(pair[0]));
         Ok(Self { split, are_nested })
     }
 
-    /// What is wanted of the entry at this absolute path if it stays though something leaves it out: it was
-    /// named, or leads to what was, beside a directory that it is in.
-    pub fn despite(&self, path: impl FnOnce() -> Vec<u8>) -> Option<Wanted> {
+    /// What is wanted of the entry at this absolute path if no rule may leave it out: it was named, or leads to
+    /// what was, and so was a directory that it is in.
+    pub fn exempt(&self, path: impl FnOnce() -> Vec<u8>) -> Option<Wanted> {
         if self.are_nested { self.at(&path()) } else { None }
     }
 
@@ -145,7 +145,7 @@ impl Sources {
         matches!(self.at(path), Some(Wanted::All { .. }))
     }
 
-    /// The paths in order, each once, without what only says how they are taken.
+    /// The paths in order, each once, without the slash that only asks to follow a link.
     pub fn paths(&self) -> Vec<Vec<u8>> {
         let path = |source: &Source| {
             let mut path = b"/".to_vec();
@@ -171,7 +171,7 @@ struct Rest<'s> {
     followed: bool,
 }
 
-/// Groups paths by their first name; one that ends here asks for everything.
+/// Groups paths by their first name. A path that ends here asks for everything.
 fn group(paths: &[Rest<'_>]) -> Wanted {
     let mut by_name: BTreeMap<&[u8], Vec<Rest<'_>>> = BTreeMap::new();
     let mut ends: Option<bool> = None;
@@ -187,7 +187,7 @@ fn group(paths: &[Rest<'_>]) -> Wanted {
         return Wanted::All { followed };
     }
     let entries = by_name.into_iter().map(|(name, rest)| (name.to_vec(), group(&rest))).collect();
-    Wanted::Below(Arc::new(Selection { entries }))
+    Wanted::PathsBelow(Arc::new(Selection { entries }))
 }
 
 fn not_absolute(path: &Path) -> EngineError {
@@ -216,12 +216,14 @@ mod tests {
             let sources = sources(&[path]);
             assert_eq!(sources.paths(), [b"/a/link".to_vec()], "{path}");
             assert_eq!(sources.at(b"/a/link"), Some(Wanted::ALL), "{path}");
-            let Wanted::Below(root) = sources.root() else { panic!("{path} isn't the root") };
-            let Wanted::Below(above) = &root.entries[b"a".as_slice()] else { panic!("{path} is below /a") };
+            let Wanted::PathsBelow(root) = sources.root() else { panic!("{path} isn't the root") };
+            let Wanted::PathsBelow(above) = &root.entries[b"a".as_slice()] else {
+                panic!("{path} is below /a")
+            };
             assert_eq!(above.entries[b"link".as_slice()], Wanted::All { followed }, "{path}");
         }
         let Ok(all) = Sources::new(&["/x"], true) else { panic!("absolute") };
-        let Wanted::Below(root) = all.root() else { panic!("below the root") };
+        let Wanted::PathsBelow(root) = all.root() else { panic!("below the root") };
         assert_eq!(root.entries[b"x".as_slice()], Wanted::All { followed: true });
     }
 
@@ -229,7 +231,7 @@ mod tests {
     fn what_was_named_below_a_directory_is_found_from_there() {
         let sources = sources(&["/a", "/a/m", "/a/n/below/one"]);
         assert_eq!(sources.at(b"/a/m"), Some(Wanted::ALL));
-        assert!(sources.at(b"/a/n").is_some_and(|wanted| wanted.is_way()));
+        assert!(sources.at(b"/a/n").is_some_and(|wanted| wanted.is_on_the_way()));
         assert_eq!(sources.at(b"/a/mm"), None);
         assert_eq!(sources.at(b"/a/n/below/one/more"), None);
     }

@@ -1,5 +1,5 @@
-//! Patterns of paths that are matched name by name, on the way down: what a directory's path has matched
-//! of them is kept with the directory, so that an entry costs the same however long its path is.
+//! Patterns of paths that are matched name by name, from the root down. What a directory's path has matched
+//! of them is kept with the directory, so that the cost of an entry doesn't depend on the length of its path.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ pub struct Steps {
     names: GlobSet,
 }
 
-/// Such patterns, while they are gathered.
+/// Such patterns before they are compiled.
 #[derive(Debug, Default)]
 pub struct GatheredSteps {
     patterns: Vec<Pattern>,
     names: Vec<String>,
-    /// The numbers of the same.
+    /// Their numbers.
     numbers: HashMap<String, usize>,
 }
 
@@ -46,16 +46,16 @@ pub type Step = Option<Arc<Matched>>;
 #[derive(Debug)]
 pub struct Matched {
     /// In ascending order.
-    states: Vec<State>,
-    /// What an entry has to match to match a whole pattern.
+    positions: Vec<Position>,
+    /// What an entry has to match so that a whole pattern matches.
     ends: Vec<End>,
     /// The last pattern that every entry matches.
     all: Option<usize>,
 }
 
-/// How far a path has come in a pattern.
+/// How much of a pattern a path has matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct State {
+struct Position {
     /// The pattern's place in the list.
     pattern: usize,
     /// How many of its parts are matched.
@@ -72,8 +72,8 @@ struct End {
 }
 
 impl GatheredSteps {
-    /// Takes a pattern that begins with a slash or `**/`; `false` if it can't be matched name by name.
-    /// The whole has been found to be a glob.
+    /// Adds a pattern that begins with a slash or `**/`; `false` if it can't be matched name by name. The caller
+    /// has checked that the whole pattern is a valid glob.
     pub fn add(&mut self, text: &str, number: usize) -> bool {
         let Some(names) = cut(text) else { return false };
         let mut parts = Vec::with_capacity(names.len());
@@ -93,7 +93,7 @@ impl GatheredSteps {
         true
     }
 
-    /// Compiles what was gathered.
+    /// Compiles the patterns.
     pub fn build(self) -> Result<Steps, globset::Error> {
         let mut names = GlobSetBuilder::new();
         for name in &self.names {
@@ -114,12 +114,12 @@ impl Steps {
         if self.patterns.is_empty() {
             return None;
         }
-        let mut states = Vec::new();
+        let mut positions = Vec::new();
         for pattern in 0..self.patterns.len() {
-            self.enter(State { pattern, parts: 0 }, &mut states);
+            self.enter(Position { pattern, parts: 0 }, &mut positions);
         }
-        // A path begins with a slash, and so there is an empty name before that.
-        let before = self.matched(states);
+        // A path begins with a slash, so its first name, before that slash, is empty.
+        let before = self.matched(positions);
         Some(self.advanced(&before, b"").unwrap_or_else(|| Arc::new(before)))
     }
 
@@ -154,7 +154,7 @@ impl Steps {
     /// The numbers of the globs that a name matches, in ascending order.
     fn names_of(&self, name: &[u8]) -> Vec<usize> {
         let candidate = Candidate::from_bytes(name);
-        // Most names match nothing, and that takes no memory.
+        // Most names match nothing, and this check allocates nothing.
         if self.names.is_match_candidate(&candidate) {
             self.names.matches_candidate(&candidate)
         } else {
@@ -162,54 +162,53 @@ impl Steps {
         }
     }
 
-    /// What is matched with one more name; nothing if that is the same.
+    /// What is matched after one more name; `None` if that is the same as before.
     fn advanced(&self, above: &Matched, name: &[u8]) -> Option<Arc<Matched>> {
-        if above.states.is_empty() {
+        if above.positions.is_empty() {
             return None;
         }
         let here = self.names_of(name);
-        let mut states = Vec::with_capacity(above.states.len());
-        for state in &above.states {
-            match self.patterns[state.pattern].parts[state.parts] {
-                Part::Gap => self.enter(*state, &mut states),
+        let mut positions = Vec::with_capacity(above.positions.len());
+        for position in &above.positions {
+            match self.patterns[position.pattern].parts[position.parts] {
+                Part::Gap => self.enter(*position, &mut positions),
                 Part::Name(wanted) if here.binary_search(&wanted).is_ok() => {
-                    self.enter(State { parts: state.parts + 1, ..*state }, &mut states);
+                    self.enter(Position { parts: position.parts + 1, ..*position }, &mut positions);
                 }
                 Part::Name(_) => {}
             }
         }
-        states.sort_unstable();
-        states.dedup();
-        (states != above.states).then(|| Arc::new(self.matched(states)))
+        positions.sort_unstable();
+        positions.dedup();
+        (positions != above.positions).then(|| Arc::new(self.matched(positions)))
     }
 
-    /// Comes to a part of a pattern, and to the next one too where the part may be nothing.
-    fn enter(&self, state: State, states: &mut Vec<State>) {
-        let parts = &self.patterns[state.pattern].parts;
-        if state.parts < parts.len() {
-            states.push(state);
+    /// Adds a position, and the one after it too if the part at the position may match nothing.
+    fn enter(&self, position: Position, positions: &mut Vec<Position>) {
+        let parts = &self.patterns[position.pattern].parts;
+        if position.parts < parts.len() {
+            positions.push(position);
         }
-        if parts.get(state.parts) == Some(&Part::Gap) && state.parts + 1 < parts.len() {
-            states.push(State { parts: state.parts + 1, ..state });
+        if parts.get(position.parts) == Some(&Part::Gap) && position.parts + 1 < parts.len() {
+            positions.push(Position { parts: position.parts + 1, ..position });
         }
     }
 
-    fn matched(&self, states: Vec<State>) -> Matched {
+    fn matched(&self, positions: Vec<Position>) -> Matched {
         let (mut ends, mut all) = (Vec::new(), None);
-        for state in &states {
-            let Pattern { number, parts } = &self.patterns[state.pattern];
-            match parts[state.parts] {
-                _ if state.parts + 1 < parts.len() => {}
+        for position in &positions {
+            let Pattern { number, parts } = &self.patterns[position.pattern];
+            match parts[position.parts] {
+                _ if position.parts + 1 < parts.len() => {}
                 Part::Name(name) => ends.push(End { name, number: *number }),
                 Part::Gap => all = all.max(Some(*number)),
             }
         }
-        Matched { states, ends, all }
+        Matched { positions, ends, all }
     }
 }
 
-/// What stands between the slashes of a pattern; nothing where a part of it may match a slash, or where
-/// that isn't sure.
+/// The parts of a pattern between its slashes; `None` if a part may match a slash, or if that isn't certain.
 fn cut(text: &str) -> Option<Vec<&str>> {
     let bytes = text.as_bytes();
     let (mut names, mut start, mut at, mut braces) = (Vec::new(), 0, 0, 0_usize);
@@ -235,12 +234,12 @@ fn cut(text: &str) -> Option<Vec<&str>> {
         at += 1;
     }
     names.push(&text[start..]);
-    // No path has two slashes in a row, but `**/` at the end may stand for anything.
+    // No path has two slashes in a row, but `**/` at the end may match anything.
     let is_sure = names.iter().skip(1).all(|name| !name.is_empty());
     is_sure.then_some(names)
 }
 
-/// Where a class ends that has no slash in it, neither by itself nor in a range. A negated one has.
+/// Where a class ends that can't match a slash, neither by a letter nor by a range. A negated class can.
 fn end_of_class(bytes: &[u8], open: usize) -> Option<usize> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let mut at = open + 1;
@@ -248,7 +247,7 @@ fn end_of_class(bytes: &[u8], open: usize) -> Option<usize> {
         match *bytes.get(at)? {
             b']' if at > open + 1 => return Some(at),
             byte if is_plain(byte) => {}
-            // All that is plain is above the slash, and so are the ranges that begin with it.
+            // All plain letters come after the slash, and so do all letters of ranges that begin with them.
             b'-' if at == open + 1 || is_plain(bytes[at - 1]) => {}
             _ => return None,
         }

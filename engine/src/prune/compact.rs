@@ -9,7 +9,7 @@ use keepfast_format::ids::{HolderId, SessionId};
 use keepfast_format::{limits, names};
 
 use super::Prune;
-use crate::error::{EngineError, Result};
+use crate::error::{PruneError, Result};
 use crate::repo::{Epochs, Snapshots, list_catalogue, read_condemned};
 
 impl Prune<'_> {
@@ -57,13 +57,14 @@ impl Prune<'_> {
     }
 
     pub(super) fn write_catalogue(&self, sessions: &[SessionId]) -> Result<()> {
+        debug_assert!(
+            sessions.is_sorted_by(|a, b| a < b),
+            "a catalogue's sessions ascend, each is there once"
+        );
         loop {
             let last = list_catalogue(self.repository)?.last().copied();
             let Some(n) = last.map_or(Some(0), |n| n.checked_add(1)) else {
-                return Err(EngineError::Unusable(format!(
-                    "{}: there is no number after it",
-                    names::CATALOGUE
-                )));
+                return Err(PruneError::CatalogueFull.into());
             };
             let catalogue = Catalogue { n, sessions: sessions.to_vec() };
             let bytes = catalogue.seal(self.repository.id(), self.repository.identity());

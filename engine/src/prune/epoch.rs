@@ -14,10 +14,10 @@ use keepfast_format::names::{self, AckName, EpochPart};
 use keepfast_format::snapshot::SnapshotBody;
 
 use super::Prune;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Loss, PruneError, Result};
 use crate::repo::{
-    Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, is_decided, list_packs,
-    list_sessions, read_condemned, read_session, refresh_index, until_sound,
+    Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, is_decided, judge,
+    list_packs, list_sessions, read_condemned, read_session, refresh_index,
 };
 use crate::run::{Event, Phase};
 
@@ -27,33 +27,24 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// timeout gets this long to answer.
 const GRACE: Duration = Duration::from_secs(90);
 
-/// A register that can't be created, and isn't listed either: nobody can find out what it decides.
-fn register_is_unusable(session: SessionId) -> EngineError {
-    EngineError::Unusable(format!(
-        "{}: something that isn't an object stands there, so the session can't be ended, and nothing is \
-         removed: remove what is there and run the command again",
-        names::snapshot(session)
-    ))
-}
-
 /// A number of things in words.
 fn counted(number: u64, one: &str, several: &str) -> String {
     if number == 1 { one.to_owned() } else { format!("{number} {several}") }
 }
 
 impl Prune<'_> {
-    /// Steps 4 to 7 of an epoch that somebody has published.
+    /// Steps 4 to 7 of an epoch that is published.
     pub(super) fn finish_published(&mut self, epoch: u32) -> Result<()> {
         let condemned = read_condemned(self.repository, epoch)?;
         let verdict = match find_verdict(self.repository, epoch)? {
             Some(verdict) => verdict,
-            None => self.find_out(&condemned)?,
+            None => self.reach_verdict(&condemned)?,
         };
         self.carry_out(&condemned, &verdict)
     }
 
     /// Steps 4 to 6.
-    pub(super) fn find_out(&mut self, condemned: &Condemned) -> Result<Verdict> {
+    pub(super) fn reach_verdict(&mut self, condemned: &Condemned) -> Result<Verdict> {
         match self.wait_for_answers(condemned.epoch)? {
             Some(objections) => self.give_verdict(condemned, &objections),
             // Another sweeper was faster.
@@ -63,8 +54,9 @@ impl Prune<'_> {
 
     /// Step 7, and what is to be remembered of the verdict.
     pub(super) fn carry_out(&mut self, condemned: &Condemned, verdict: &Verdict) -> Result<()> {
+        debug_assert_eq!(verdict.epoch, condemned.epoch, "a verdict is given about its own epoch");
         self.run.enter(Phase::Removing);
-        self.index.bury(condemned.epoch, &verdict.packs)?;
+        self.index.apply_verdict(condemned.epoch, &verdict.packs)?;
         self.repository.remember_verdict(condemned.epoch);
         self.report.epochs.push(condemned.epoch);
         self.report.packs_spared += condemned.packs.len().saturating_sub(verdict.packs.len()) as u64;
@@ -72,27 +64,27 @@ impl Prune<'_> {
     }
 
     /// Step 4: waits until each session that is listed now, after the epoch was published, is
-    /// decided or has answered. Returns the objections; none if somebody else has given the verdict.
+    /// decided or has answered. Returns the objections; `None` if another prune has given the verdict.
     fn wait_for_answers(&mut self, epoch: u32) -> Result<Option<HashSet<PackName>>> {
-        // Who was decided before this was published has nothing to say about it.
+        // A session that was decided before this was published has nothing to say about it.
         let mut open = self.sessions_not_known_decided()?;
-        let nobody = open.is_empty();
+        let none_open = open.is_empty();
         let mut acks: BTreeMap<AckName, Option<Ack>> = BTreeMap::new();
         let mut patience: HashMap<SessionId, Duration> = HashMap::new();
         let mut waited = Duration::ZERO;
         // Sessions whose registers were taken when they were to be fenced.
         let mut not_fenced: HashSet<SessionId> = HashSet::new();
         loop {
-            self.hear_acks(epoch, &mut acks)?;
+            self.read_new_acks(epoch, &mut acks)?;
             let authentic = acks.iter().filter(|(_, ack)| ack.is_some());
             let answered: HashSet<SessionId> = authentic.map(|(name, _)| name.session).collect();
             open.retain(|session| !answered.contains(session));
-            self.known.answered.extend(answered);
+            self.observed.answered.extend(answered);
             self.drop_decided(&mut open)?;
-            if open.is_empty() || self.repository.has(Flaw::NobodyWaitedFor) {
+            if open.is_empty() || self.repository.has(Flaw::NoWaiting) {
                 // Once more: a session that is decided by now may have objected before.
-                if !nobody {
-                    self.hear_acks(epoch, &mut acks)?;
+                if !none_open {
+                    self.read_new_acks(epoch, &mut acks)?;
                 }
                 return Ok(Some(acks.into_values().flatten().flat_map(|ack| ack.objections).collect()));
             }
@@ -110,7 +102,8 @@ impl Prune<'_> {
                     if fence(self.repository, *session)? == Created::New {
                         self.report.sessions_fenced += 1;
                     } else if !not_fenced.insert(*session) {
-                        return Err(register_is_unusable(*session));
+                        let object = names::snapshot(*session);
+                        return Err(PruneError::UnusableRegister { object }.into());
                     }
                     fenced = true;
                 }
@@ -143,14 +136,14 @@ impl Prune<'_> {
         let timeout = self.options.session_timeout;
         let begun = read_session(self.repository, session).and_then(|session| session.begun_unix_s);
         let now = self.run.now().seconds;
-        let age =
-            begun.map_or(Duration::MAX, |begun| Duration::from_secs(now.saturating_sub(begun).max(0) as u64));
+        let age_of = |begun: i64| u64::try_from(now.saturating_sub(begun)).unwrap_or(0);
+        let age = begun.map_or(Duration::MAX, |begun| Duration::from_secs(age_of(begun)));
         timeout.saturating_sub(age).max(GRACE.min(timeout))
     }
 
     /// Reads acks that weren't read before. One that isn't authentic is no answer, and hides none: a
     /// session whose name was taken answers under another one.
-    fn hear_acks(&self, epoch: u32, acks: &mut BTreeMap<AckName, Option<Ack>>) -> Result<()> {
+    fn read_new_acks(&self, epoch: u32, acks: &mut BTreeMap<AckName, Option<Ack>>) -> Result<()> {
         let backend = self.repository.backend();
         let mut new = Vec::new();
         backend.list(&names::acks_to(epoch), &mut |listed| {
@@ -164,15 +157,14 @@ impl Prune<'_> {
                 Ack::open(&bytes, self.repository.id(), epoch, ack.session, writer)
                     .map_err(EngineError::damaged(&object))
             };
-            let opened = match until_sound(read) {
+            let opened = match judge(read) {
                 // Only after the verdict acks are removed.
                 Err(EngineError::Backend(error)) if error.is_not_found() => continue,
-                Err(EngineError::Damaged { object, source }) => {
-                    self.run.tell(&Event::Damaged { object, what: source.to_string() });
-                    Err(())
-                }
-                other => Ok(other?),
+                opened => opened?,
             };
+            if let Err(source) = &opened {
+                self.run.tell(&Event::Damaged { object, what: source.to_string() });
+            }
             acks.insert(ack, opened.ok());
         }
         Ok(())
@@ -181,7 +173,7 @@ impl Prune<'_> {
     /// The sessions that are listed, without those that this run knows to be decided.
     pub(super) fn sessions_not_known_decided(&self) -> Result<BTreeSet<SessionId>> {
         let mut sessions = list_sessions(self.repository, names::SESSIONS)?;
-        sessions.retain(|session| !self.known.decided.contains(session));
+        sessions.retain(|session| !self.observed.decided.contains(session));
         Ok(sessions)
     }
 
@@ -190,7 +182,7 @@ impl Prune<'_> {
         if open.is_empty() {
             return Ok(());
         }
-        // Only a register that opens decides: rubbish in its place may be removed, and then its session
+        // Only a register that opens decides: junk in its place may be removed, and then its session
         // commits. And only those are read that may.
         let mut decided = BTreeSet::new();
         for session in list_sessions(self.repository, names::SNAPSHOTS)?.intersection(open) {
@@ -206,7 +198,7 @@ impl Prune<'_> {
     }
 
     /// Steps 5 and 6: spares what objections name and what newer snapshots refer to, forgotten
-    /// or not. The verdict is a register: who finds one there takes it instead.
+    /// or not. The verdict is a register: a prune that finds one there takes it instead.
     fn give_verdict(&mut self, condemned: &Condemned, objections: &HashSet<PackName>) -> Result<Verdict> {
         let snapshots = Snapshots::load(self.repository, self.run)?;
         self.must_be_all_there(&snapshots)?;
@@ -222,7 +214,7 @@ impl Prune<'_> {
             Ok(_) | Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => {
                 self.say(
                     "a snapshot that is newer than this garbage collection can't be read, so nothing is \
-                     removed; run `keepfast check`"
+                     removed; a check says what is wrong with it"
                         .to_owned(),
                 );
                 None
@@ -232,8 +224,15 @@ impl Prune<'_> {
         let removed = |pack: &&PackName| {
             !objections.contains(*pack) && spared.as_ref().is_some_and(|spared| !spared.contains(*pack))
         };
-        let packs = condemned.packs.iter().filter(removed).copied().collect();
-        self.known.snapshots = Some(snapshots);
+        // Filtered, and so in ascending order as the condemned packs are, and none that isn't among them.
+        let packs: Vec<PackName> = condemned.packs.iter().filter(removed).copied().collect();
+        debug_assert!(packs.is_sorted_by(|a, b| a < b), "a verdict's packs ascend, each is there once");
+        debug_assert!(
+            packs
+                .iter()
+                .all(|pack| condemned.packs.binary_search(pack).is_ok() && !objections.contains(pack))
+        );
+        self.observed.snapshots = Some(snapshots);
         let verdict = Verdict { epoch: condemned.epoch, packs };
         let bytes = verdict.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();
@@ -243,10 +242,8 @@ impl Prune<'_> {
         if created == Created::New {
             return Ok(verdict);
         }
-        find_verdict(self.repository, condemned.epoch)?.ok_or(EngineError::Missing {
-            object,
-            consequence: "it was there a moment ago: the store doesn't keep its promises; see `keepfast doctor`",
-        })
+        find_verdict(self.repository, condemned.epoch)?
+            .ok_or(EngineError::Missing { object, loss: Loss::BrokenPromise })
     }
 
     /// Condemned packs in which lies anything that these snapshots refer to.
@@ -281,14 +278,21 @@ impl Prune<'_> {
                 verdict.packs.binary_search(pack).is_ok() || self.repository.has(Flaw::VerdictIgnored)
             })
             .collect();
-        if !packs.iter().all(|pack| self.known.stored.contains_key(pack)) {
-            self.known.stored = list_packs(self.repository)?;
+        // The verdict was created, and applied to the index, before anything of it is removed.
+        debug_assert!(
+            self.repository.has(Flaw::VerdictIgnored)
+                || packs.iter().all(|pack| self.index.is_dead_pack(pack).unwrap_or(true)),
+            "only packs that a verdict has named are removed"
+        );
+        if !packs.iter().all(|pack| self.observed.stored.contains_key(pack)) {
+            self.observed.stored = list_packs(self.repository)?;
         }
         let there: Vec<&PackName> =
-            packs.into_iter().filter(|pack| self.known.stored.contains_key(pack)).collect();
+            packs.into_iter().filter(|pack| self.observed.stored.contains_key(pack)).collect();
         self.remove_all(&there.iter().map(|pack| pack.to_string()).collect::<Vec<_>>())?;
         self.report.packs_removed += there.len() as u64;
-        self.report.bytes_removed += there.iter().filter_map(|pack| self.known.stored.get(pack)).sum::<u64>();
+        self.report.bytes_removed +=
+            there.iter().filter_map(|pack| self.observed.stored.get(pack)).sum::<u64>();
         Ok(())
     }
 

@@ -1,16 +1,14 @@
-//! Snapshots that others name and that the store doesn't show. What they need, nobody knows: so
+//! Snapshots that others name and that the store doesn't show. No one knows what they need: so
 //! nothing is removed until they are back, or an owner gives them up.
-
-use std::fmt::Write;
 
 use keepfast_format::ids::SessionId;
 
 use super::Prune;
 use super::live::Listing;
-use crate::error::{EngineError, Result};
+use crate::error::{ChoiceError, EngineError, PruneError, Result};
 use crate::repo::{MissingSnapshot, Snapshots};
 
-/// So many missing snapshots a message names.
+/// A message names this many missing snapshots.
 const NAMED_MAX: usize = 10;
 
 impl Prune<'_> {
@@ -25,7 +23,7 @@ impl Prune<'_> {
         let hidden: Vec<&MissingSnapshot> =
             missing.iter().filter(|missing| !given_up.contains(&missing.id)).collect();
         if !hidden.is_empty() {
-            return Err(EngineError::Unusable(refusal(&hidden)));
+            return Err(refusal(&hidden));
         }
         given_up.sort_unstable();
         given_up.dedup();
@@ -63,38 +61,23 @@ fn find_accepted(
     match (fitting.next(), fitting.next()) {
         (Some(id), None) => Ok(Some(id)),
         (None, _) if snapshots.dead.iter().any(fits) => Ok(None),
-        (None, _) => Err(EngineError::Unusable(format!(
-            "no missing snapshot's id begins with {text:?}, so it can't be given up"
-        ))),
-        _ => Err(EngineError::Unusable(format!(
-            "{text:?} is the start of several missing snapshots' ids: give more of it"
-        ))),
+        (None, _) => Err(ChoiceError::NotMissing { text: text.to_owned() }.into()),
+        _ => Err(ChoiceError::AmbiguousMissing { text: text.to_owned() }.into()),
     }
 }
 
-fn refusal(hidden: &[&MissingSnapshot]) -> String {
-    let mut text = String::from(if hidden.len() == 1 {
-        "a snapshot is missing that another one names, so no one knows what it needs, and nothing is removed: "
-    } else {
-        "snapshots are missing that others name, so no one knows what they need, and nothing is removed: "
-    });
-    for MissingSnapshot { id, sequence, witness } in hidden.iter().take(NAMED_MAX) {
-        // Writing to a string can't fail.
-        let _ = write!(
-            text,
-            "{}, number {sequence} of writer {}, named by snapshot {} of writer {}; ",
+/// The error of a prune that doesn't remove anything while these are missing.
+fn refusal(hidden: &[&MissingSnapshot]) -> EngineError {
+    let name = |MissingSnapshot { id, sequence, witness }: &&MissingSnapshot| {
+        format!(
+            "{}, number {sequence} of writer {}, named by snapshot {} of writer {}",
             id.short(),
             id.writer,
             &witness.short()[..8],
             witness.writer
-        );
-    }
-    if let Some(others @ 1..) = hidden.len().checked_sub(NAMED_MAX) {
-        let _ = write!(text, "and {others} others; ");
-    }
-    text.push_str(
-        "the store hides or has lost it, or the writer that names it is lying. Bring it back from a copy of the \
-         repository; or, if it can be given up for good, say so by `keepfast prune --accept-missing ID`",
-    );
-    text
+        )
+    };
+    let named: Vec<String> = hidden.iter().take(NAMED_MAX).map(name).collect();
+    let others = hidden.len() - named.len();
+    PruneError::MissingSnapshots { named, others }.into()
 }

@@ -6,8 +6,10 @@ use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
 use keepfast_format::names;
 
-use crate::error::{EngineError, Result};
-use crate::repo::{FrameCache, Index, Reach, Repository, Seen, Snapshots, list_packs, list_sessions};
+use crate::error::{EngineError, Loss, Result};
+use crate::repo::{
+    FrameCache, Index, PackNumber, Reach, Repository, Seen, Snapshots, list_packs, list_sessions,
+};
 use crate::run::RunContext;
 
 /// Step 1: sessions and snapshots, listed in this order, and what was decided about them, read
@@ -86,14 +88,11 @@ impl Live {
             if !reached.places.first().is_some_and(|place| index.is_readable(place.pack)) {
                 return Err(EngineError::Missing {
                     object: format!("chunk {}", reached.wanted.id),
-                    consequence: "a snapshot needs it, and no pack that is there has it; nothing was removed. \
-                                  Run `keepfast check` to see which packs are missing and which snapshots \
-                                  that hits. Restore the packs from a copy of the repository, or, if they \
-                                  are lost for good, forget those snapshots",
+                    loss: Loss::LiveChunk,
                 });
             }
             for place in reached.places {
-                let number = place.pack as usize;
+                let number = place.pack.index();
                 if plain_bytes.len() <= number {
                     plain_bytes.resize(number + 1, 0);
                 }
@@ -105,7 +104,7 @@ impl Live {
     }
 
     /// Bytes of plaintext of a pack's live chunks.
-    pub fn plain_bytes_in(&self, pack: u32) -> u64 {
-        self.plain_bytes.get(pack as usize).copied().unwrap_or(0)
+    pub fn plain_bytes_in(&self, pack: PackNumber) -> u64 {
+        self.plain_bytes.get(pack.index()).copied().unwrap_or(0)
     }
 }

@@ -1,17 +1,19 @@
-//! Prune: removes what no snapshot needs, beside any number of running backups and restores.
+//! Prune: removes what no snapshot needs, while any number of backups and restores run.
 //!
 //! One turn is an epoch: what is live is marked, packs without live chunks are condemned, packs
-//! with few are rewritten first. Then everybody who was writing at that moment answers, and
-//! what nobody objects to is removed. No lock is taken, nobody waits for this, and whoever
-//! comes after an interrupted run goes on where it ended. SPEC has the rules, `model/` explores them.
+//! with few are rewritten first. Then every session that was writing at that moment answers, and
+//! what none objects to is removed. No lock is taken, no one waits for this, and a prune after an
+//! interrupted one goes on where that ended. SPEC has the rules, `model/` explores them.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 mod compact;
-mod courtesy;
 mod epoch;
 mod hidden;
 mod live;
 mod plan;
 mod rewrite;
+mod step_back;
 mod sweep;
 
 use std::collections::{HashMap, HashSet};
@@ -24,12 +26,12 @@ use keepfast_format::keys::Role;
 use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart};
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, PruneError, Result};
 use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, older, refresh_index};
 use crate::run::{Phase, RunContext, Troubles};
-use courtesy::Courtesy;
 use live::{Listing, Live};
-pub use plan::{PrunePlan, Share};
+pub use plan::{PrunePlan, UnusedLimit};
+use step_back::StepBack;
 
 /// Turns that others may take first before this run gives up.
 const CONFLICTS_MAX: u32 = 16;
@@ -37,7 +39,7 @@ const CONFLICTS_MAX: u32 = 16;
 /// How to prune.
 pub struct PruneOptions {
     /// How much of what is stored may stay though it is unused, rather than be rewritten.
-    pub max_unused: Share,
+    pub max_unused: UnusedLimit,
     /// Stored bytes of packs that one run rewrites at most.
     pub max_rewrite_bytes: u64,
     /// How long a writer may be silent before its session is ended.
@@ -92,7 +94,7 @@ pub fn plan_prune(
     let prune = Prune::new(repository, index, options, run)?;
     let epochs = Epochs::list(repository)?;
     epochs.can_be_collected_under()?;
-    epochs.tell_all(repository, index)?;
+    epochs.apply_all_verdicts(repository, index)?;
     let listing = Listing::take(repository, run)?;
     prune.find_given_up(&listing)?;
     Ok(prune.look(&listing)?.1)
@@ -117,13 +119,13 @@ struct Prune<'a> {
     options: &'a PruneOptions,
     run: &'a RunContext,
     report: PruneReport,
-    known: Known,
-    courtesy: Courtesy,
+    observed: Observed,
+    step_back: StepBack,
 }
 
 /// What this run has found out, and what doesn't change any more.
 #[derive(Default)]
-struct Known {
+struct Observed {
     /// Sessions that were decided before the epoch was published that is this run's own.
     decided: HashSet<SessionId>,
     /// Stored sizes of packs, as they were listed last.
@@ -140,7 +142,7 @@ struct Known {
 enum Turn {
     /// There was nothing to condemn.
     Idle,
-    /// Somebody else has published an epoch first: nothing that was marked counts any more.
+    /// Another prune has published an epoch first: nothing that was marked counts any more.
     Conflict,
     /// An epoch has its verdict.
     Done,
@@ -163,8 +165,8 @@ impl<'a> Prune<'a> {
             options,
             run,
             report: PruneReport::default(),
-            known: Known::default(),
-            courtesy: Courtesy::default(),
+            observed: Observed::default(),
+            step_back: StepBack::default(),
         })
     }
 
@@ -174,11 +176,7 @@ impl<'a> Prune<'a> {
             let fenced = self.report.sessions_fenced;
             match self.turn()? {
                 Turn::Conflict if conflicts == CONFLICTS_MAX => {
-                    return Err(EngineError::Unusable(
-                        "other garbage collections were faster, again and again: run `keepfast prune` when \
-                         they have ended"
-                            .to_owned(),
-                    ));
+                    return Err(PruneError::OthersWereFaster.into());
                 }
                 Turn::Conflict => conflicts += 1,
                 // What a session leaves that was only now ended, another turn can remove.
@@ -193,7 +191,7 @@ impl<'a> Prune<'a> {
     fn turn(&mut self) -> Result<Turn> {
         let epochs = Epochs::list(self.repository)?;
         epochs.can_be_collected_under()?;
-        epochs.tell_all(self.repository, self.index)?;
+        epochs.apply_all_verdicts(self.repository, self.index)?;
         if let Some(unfinished) = epochs.unfinished() {
             self.finish_published(unfinished)?;
             return self.turn();
@@ -201,15 +199,15 @@ impl<'a> Prune<'a> {
         let epoch = epochs.newest() + 1;
         let listing = self.take_listing()?;
         let (live, plan) = match self.look(&listing) {
-            // Somebody else has forgotten and removed since then what was listed here.
+            // What was listed here was forgotten and removed since then.
             Err(EngineError::Missing { .. }) if Epochs::list(self.repository)?.newest() >= epoch => {
                 return Ok(Turn::Conflict);
             }
             looked => looked?,
         };
         self.report.plan = plan;
-        self.known.decided.extend(&listing.decided);
-        self.known.left_over = self.buried_among(live.stored.keys())?;
+        self.observed.decided.extend(&listing.decided);
+        self.observed.left_over = self.dead_among(live.stored.keys())?;
         let demotions = self.index.demotions();
         let mut packs = self.report.plan.unused.clone();
         packs.extend(self.rewrite(&live)?);
@@ -220,38 +218,30 @@ impl<'a> Prune<'a> {
         packs.sort_unstable();
         packs.dedup();
         let snapshots = listing.snapshot_ids();
-        self.known.stored = live.stored;
-        self.known.snapshots = Some(listing.snapshots);
+        self.observed.stored = live.stored;
+        self.observed.snapshots = Some(listing.snapshots);
         // An epoch that condemns nothing ends sessions that are silent for too long: what they have left
-        // can be condemned then. Who has answered a moment ago isn't asked again.
-        let mut unheard = listing.open.iter().filter(|session| !self.known.answered.contains(*session));
-        if packs.is_empty() && !unheard.any(|session| self.is_silent(*session)) {
+        // can be condemned then. A session that has answered a moment ago isn't asked again.
+        let mut unanswered = listing.open.iter().filter(|session| !self.observed.answered.contains(*session));
+        if packs.is_empty() && !unanswered.any(|session| self.is_silent(*session)) {
             return Ok(Turn::Idle);
         }
         if snapshots.len() > limits::EPOCH_ITEMS_MAX {
-            return Err(EngineError::Unusable(format!(
-                "{} snapshots are more than a garbage collection can look at: forget some, and let `keepfast \
-                 prune` move them into the catalogue",
-                snapshots.len()
-            )));
+            return Err(PruneError::TooManySnapshots { count: snapshots.len() }.into());
         }
         let condemned = Condemned { epoch, packs, snapshots };
         if !self.publish(&condemned)? {
             return Ok(Turn::Conflict);
         }
-        let verdict = self.find_out(&condemned)?;
+        let verdict = self.reach_verdict(&condemned)?;
         self.carry_out(&condemned, &verdict)?;
         Ok(Turn::Done)
     }
 
     /// Steps 1 and 2: what is live, and what could go.
     fn look(&self, listing: &Listing) -> Result<(Live, PrunePlan)> {
-        if let Some((object, what)) = listing.snapshots.unreadable().next() {
-            return Err(EngineError::Unusable(format!(
-                "{object}: {what}; as long as it can't be read, nobody knows what it needs, and nothing is \
-                 removed: restore it from a copy of the repository, or remove the object if the snapshot \
-                 can be given up"
-            )));
+        if let Some(finding) = listing.snapshots.unreadable().next() {
+            return Err(PruneError::UnreadableSnapshot(finding.clone()).into());
         }
         self.run.enter(Phase::Marking);
         self.must_be_all_there(&listing.snapshots)?;
@@ -268,6 +258,16 @@ impl<'a> Prune<'a> {
 
     /// Step 3: publishes an epoch. `false` if its number is taken.
     fn publish(&self, condemned: &Condemned) -> Result<bool> {
+        debug_assert!(
+            condemned.packs.is_sorted_by(|a, b| a < b),
+            "condemned packs ascend, each is there once"
+        );
+        debug_assert!(condemned.snapshots.is_sorted_by(|a, b| a < b), "snapshots ascend, each is there once");
+        debug_assert!(
+            self.repository.has(Flaw::OpenSessionsCondemned)
+                || condemned.packs.iter().all(|pack| self.observed.decided.contains(&pack.session)),
+            "packs of sessions whose outcome is open are never condemned"
+        );
         let name = names::epoch(condemned.epoch, EpochPart::Condemned);
         let bytes = condemned.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();

@@ -9,27 +9,33 @@ use keepfast_format::limits;
 use super::PruneOptions;
 use super::live::Live;
 use crate::error::Result;
-use crate::repo::Index;
+use crate::repo::{Index, PackNumber};
 
-/// A part of what is stored.
+/// How much of what is stored may stay though nothing needs it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Share {
-    /// So many thousandths of what is stored afterwards.
+pub enum UnusedLimit {
+    /// This many thousandths of what is stored afterwards.
     Thousandths(u32),
-    /// So many bytes.
+    /// This many bytes.
     Bytes(u64),
     /// All of it: nothing is rewritten.
     Unlimited,
 }
 
-impl Share {
+impl UnusedLimit {
     fn bytes_of(self, whole: u64) -> u64 {
         match self {
-            Self::Thousandths(part) => (u128::from(whole) * u128::from(part) / 1000) as u64,
+            Self::Thousandths(thousandths) => part_of(whole, thousandths.into(), 1000),
             Self::Bytes(bytes) => bytes,
             Self::Unlimited => u64::MAX,
         }
     }
+}
+
+/// `whole` × `part` / `of`, without a product that is too large. Beyond the largest number, that number.
+fn part_of(whole: u64, part: u64, of: u64) -> u64 {
+    let exact = u128::from(whole) * u128::from(part) / u128::from(of.max(1));
+    u64::try_from(exact).unwrap_or(u64::MAX)
 }
 
 /// What goes, what is rewritten, and what stays. Sizes are stored bytes; those of parts of
@@ -45,7 +51,7 @@ pub struct PrunePlan {
     /// Their bytes.
     pub unused_bytes: u64,
     /// Packs with little that is needed, by their numbers in the index.
-    pub rewrite: Vec<u32>,
+    pub rewrite: Vec<PackNumber>,
     /// Their bytes.
     pub rewrite_bytes: u64,
     /// What of that is needed, and stays in new packs.
@@ -77,19 +83,19 @@ impl PrunePlan {
     }
 }
 
-/// A pack that the index knows: by several numbers, if it was read before its segment was.
+/// What is needed of a pack that the index knows. It has several numbers, if it was read before its segment was.
 #[derive(Default)]
-struct Known {
+struct PackUse {
     plain: u64,
     needed: u64,
     dead: bool,
     /// The numbers under which anything in it is needed.
-    live: Vec<u32>,
+    live: Vec<PackNumber>,
 }
 
 /// A pack that is needed in part.
 struct Partial {
-    numbers: Vec<u32>,
+    numbers: Vec<PackNumber>,
     stored: u64,
     live: u64,
 }
@@ -108,7 +114,7 @@ pub fn make(
         open_sessions,
         ..PrunePlan::default()
     };
-    let mut known: HashMap<PackName, Known> = HashMap::new();
+    let mut known: HashMap<PackName, PackUse> = HashMap::new();
     index.for_each_pack(|number, pack| {
         let plain: u64 = pack.frames.iter().map(|frame| u64::from(frame.plain_bytes)).sum();
         let known = known.entry(pack.pack_name()).or_default();
@@ -119,7 +125,7 @@ pub fn make(
             known.live.push(number);
         }
     })?;
-    // A second object under the id of a pack that is needed is somebody's mischief: it stays, so that
+    // A second object under the id of a pack that is needed was put there with bad intent: it stays, so that
     // nothing that is said of it can be taken for said of the pack.
     let needed_ids: HashSet<PackId> =
         known.iter().filter(|(_, pack)| !pack.live.is_empty()).map(|(name, _)| name.id).collect();
@@ -137,11 +143,11 @@ pub fn make(
             plan.unused.push(*name);
             plan.unused_bytes += stored;
         } else if needed < pack.plain {
-            let share = (u128::from(stored) * u128::from(needed) / u128::from(pack.plain)) as u64;
+            let share = part_of(stored, needed, pack.plain);
             partial.push(Partial { numbers: pack.live.clone(), stored, live: share });
         }
     }
-    // Packs that no segment lists: nobody but their owner can ever have referred to them.
+    // Packs that no segment lists: only the session that wrote them can ever have referred to them.
     for (name, stored) in &live.stored {
         if !known.contains_key(name) {
             if needed_ids.contains(&name.id) {
@@ -163,7 +169,7 @@ pub fn make(
 }
 
 /// A chunk without bytes makes a pack live all the same.
-fn has_live_chunks(live: &Live, number: u32) -> bool {
+fn has_live_chunks(live: &Live, number: PackNumber) -> bool {
     live.seen.in_frames(number).iter().any(|chunks| *chunks > 0)
 }
 

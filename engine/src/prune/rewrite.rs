@@ -1,8 +1,7 @@
 //! Rewriting: what is needed of packs moves into new ones, which are indexed before the old
-//! ones are condemned. So whoever reads finds it, before, meanwhile and after.
+//! ones are condemned. So a reader finds it before, meanwhile and after.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +12,10 @@ use keepfast_format::keys::KeyRef;
 use super::Prune;
 use super::live::Live;
 use crate::error::{EngineError, Result};
-use crate::repo::{FrameCache, FrameWriter, PackWriter, Rewriting, Seen, StoredPack, windows};
+use crate::repo::{
+    FrameCache, FrameNumber, FramePlace, FrameSpan, FrameWriter, Ordinal, PackNumber, PackWriter, Rewriting,
+    Seen, StoredPack, windows,
+};
 use crate::run::Phase;
 
 /// Sealed bytes that one thread moves at a time.
@@ -26,7 +28,7 @@ impl Prune<'_> {
     /// here: one for each version of the keys, since chunks stay under theirs. Returns the packs that
     /// can be condemned.
     pub(super) fn rewrite(&mut self, live: &Live) -> Result<Vec<PackName>> {
-        let mut under: BTreeMap<KeyRef, Vec<u32>> = BTreeMap::new();
+        let mut under: BTreeMap<KeyRef, Vec<PackNumber>> = BTreeMap::new();
         for number in &self.report.plan.rewrite {
             under.entry(self.index.pack(*number)?.key).or_default().push(*number);
         }
@@ -37,7 +39,7 @@ impl Prune<'_> {
         Ok(moved)
     }
 
-    fn rewrite_under(&mut self, key: KeyRef, numbers: &[u32], live: &Live) -> Result<Vec<PackName>> {
+    fn rewrite_under(&mut self, key: KeyRef, numbers: &[PackNumber], live: &Live) -> Result<Vec<PackName>> {
         let far = self.repository.backend().is_far();
         let together = if far { FAR_PIECE_BYTES } else { PIECE_BYTES };
         let mut pieces = Vec::new();
@@ -59,14 +61,14 @@ impl Prune<'_> {
             outcome: Mutex::default(),
         };
         let written = rewriting.write(self.index, self.options.writer, |writer| job.run(writer));
-        // It is ended whatever has happened: nothing refers to it, and nobody shall wait for it.
+        // It is ended whatever has happened: nothing refers to it, and no one shall wait for it.
         let ended = rewriting.end()?;
         let ((), totals) = written?;
         let bytes_read = job.read_bytes.into_inner();
         let Outcome { moved, stay } = job.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
         // A pack has moved when each piece has, by each number that the index knows it by.
         let moved: Vec<PackName> = moved.into_iter().filter(|pack| !stay.contains(pack)).collect();
-        self.known.decided.insert(ended);
+        self.observed.decided.insert(ended);
         self.report.packs_rewritten += moved.len() as u64;
         self.report.bytes_read += bytes_read;
         self.report.bytes_written += totals.bytes_stored;
@@ -76,8 +78,8 @@ impl Prune<'_> {
 
 /// What one thread moves at a time: frames of a pack that are read together.
 struct Piece {
-    number: u32,
-    frames: Range<u32>,
+    number: PackNumber,
+    frames: FrameSpan,
 }
 
 struct Job<'a> {
@@ -144,20 +146,20 @@ impl Job<'_> {
         writer: &mut FrameWriter<'_>,
         reader: &mut FrameReader,
     ) -> Result<()> {
-        let number = piece.number;
-        let live = self.seen.in_frames(number);
-        let is_live = |frame: &u32| live.get(*frame as usize).is_some_and(|chunks| *chunks > 0);
-        for frame in piece.frames.clone().filter(is_live) {
-            self.frames.open_neighbours(reader, number, frame)?;
+        let live = self.seen.in_frames(piece.number);
+        let is_live = |frame: &FrameNumber| live.get(frame.index()).is_some_and(|chunks| *chunks > 0);
+        for frame in piece.frames.iter().filter(is_live) {
+            let place = FramePlace { pack: piece.number, frame };
+            self.frames.open_neighbours(reader, place)?;
             self.read_bytes.fetch_add(pack.frame(frame)?.sealed_bytes.into(), Ordering::Relaxed);
-            for (ordinal, plain) in (0..).zip(reader.chunks()) {
-                if !self.seen.contains(number, frame, ordinal) {
+            for (ordinal, plain) in Ordinal::all().zip(reader.chunks()) {
+                if !self.seen.contains(place, ordinal) {
                     continue;
                 }
                 let id = writer.id(pack.kind, plain);
-                // Somebody may have written another chunk under the id that snapshots know.
+                // A writer may have written another chunk under the id that snapshots know.
                 let known = self.prune.index.locations(&id)?;
-                if !known.iter().any(|at| (at.pack, at.frame, at.ordinal) == (number, frame, ordinal)) {
+                if !known.iter().any(|at| at.frame_place() == place && at.ordinal == ordinal) {
                     return Err(FrameCache::not_it(pack));
                 }
                 writer.store_again(pack.kind, id, plain)?;

@@ -1,4 +1,4 @@
-//! What is left over: packs that are dead and came back, answers that nobody will read again,
+//! What is left over: packs that are dead and came back, acks that no one will read again,
 //! index segments of which nothing lives, and objects of dead sessions.
 
 use std::collections::HashSet;
@@ -16,10 +16,10 @@ impl Prune<'_> {
     pub(super) fn sweep(&mut self) -> Result<()> {
         let epochs = Epochs::list(self.repository)?;
         epochs.can_be_collected_under()?;
-        epochs.tell_all(self.repository, self.index)?;
+        epochs.apply_all_verdicts(self.repository, self.index)?;
         self.sweep_packs()?;
         self.sweep_acks(&epochs)?;
-        let snapshots = match self.known.snapshots.take() {
+        let snapshots = match self.observed.snapshots.take() {
             Some(snapshots) => snapshots,
             None => Snapshots::load(self.repository, self.run)?,
         };
@@ -31,29 +31,31 @@ impl Prune<'_> {
     /// Packs that a verdict had named and that were listed all the same: an interrupted removal, or
     /// a create that took effect late.
     fn sweep_packs(&mut self) -> Result<()> {
-        let mut dead = std::mem::take(&mut self.known.left_over);
+        let mut dead = std::mem::take(&mut self.observed.left_over);
         dead.sort_unstable();
+        debug_assert!(
+            dead.iter().all(|pack| self.index.is_dead_pack(pack).unwrap_or(true)),
+            "only packs that a verdict has named are swept"
+        );
         self.report.packs_removed += dead.len() as u64;
-        self.report.bytes_removed += dead.iter().filter_map(|pack| self.known.stored.get(pack)).sum::<u64>();
+        self.report.bytes_removed +=
+            dead.iter().filter_map(|pack| self.observed.stored.get(pack)).sum::<u64>();
         let dead: Vec<String> = dead.iter().map(PackName::to_string).collect();
         self.remove_all(&dead)
     }
 
-    /// Which of these packs a verdict has named.
-    pub(super) fn buried_among<'p>(
-        &self,
-        packs: impl Iterator<Item = &'p PackName>,
-    ) -> Result<Vec<PackName>> {
+    /// The packs among these that a verdict has named.
+    pub(super) fn dead_among<'p>(&self, packs: impl Iterator<Item = &'p PackName>) -> Result<Vec<PackName>> {
         let mut buried = Vec::new();
         for pack in packs {
-            if self.index.was_buried(pack)? {
+            if self.index.is_dead_pack(pack)? {
                 buried.push(*pack);
             }
         }
         Ok(buried)
     }
 
-    /// Answers to epochs that have their verdicts.
+    /// Acks of epochs that have their verdicts.
     fn sweep_acks(&mut self, epochs: &Epochs) -> Result<()> {
         let mut read = Vec::new();
         let open = epochs.unfinished();

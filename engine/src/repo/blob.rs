@@ -5,6 +5,7 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::limits;
 use keepfast_format::tree::encode_blob;
 
+use super::numbers::format_length;
 use crate::error::Result;
 
 /// Stores bytes as a blob; `store` puts a metadata chunk into the repository.
@@ -12,7 +13,7 @@ pub fn store_blob(bytes: &[u8], store: &mut dyn FnMut(&[u8]) -> Result<ChunkId>)
     let mut builder = ContentBuilder::default();
     for piece in bytes.chunks(limits::BLOB_PIECE_BYTES) {
         let plain = encode_blob(piece);
-        let reference = ChunkRef { id: store(&plain)?, len: plain.len() as u32 };
+        let reference = ChunkRef { id: store(&plain)?, len: format_length(plain.len()) };
         builder.push(reference, &mut |list: Vec<u8>| store(&list))?;
     }
     builder.finish(&mut |list: Vec<u8>| store(&list))

@@ -11,7 +11,7 @@ use keepfast_format::ids::RepositoryId;
 use keepfast_format::node::Timestamp;
 use rustix::fs::FlockOperation;
 
-use super::private;
+use super::{made_by, private};
 use crate::error::{EngineError, Result};
 
 /// How many processes can share a cache directory before one of them has to give up.
@@ -109,9 +109,12 @@ impl CacheSlot {
         Err(unusable(&parent, "too many processes use it at the same time"))
     }
 
-    /// Makes the folder for this user alone. What someone else could have put there goes: that costs time.
+    /// Makes the folder for this user alone. What another user could have put there is removed, and what another
+    /// RocksDB has made: that costs time.
     fn make_folder(&self) -> Result<()> {
-        if private::make_hidden(&self.folder).is_ok() { Ok(()) } else { self.wipe() }
+        let is_usable =
+            private::make_hidden(&self.folder).is_ok() && made_by::is_of_this_version(&self.folder);
+        if is_usable { Ok(()) } else { self.wipe() }
     }
 
     /// Empties the folder.
@@ -146,7 +149,7 @@ const DAMAGED: &str = "damaged";
 /// The index that a process takes if no other one has it.
 const FIRST_INDEX: &str = "index-0";
 
-/// The folder of copies of small objects, beside those of the index.
+/// The folder of copies of small objects, next to those of the index.
 const COPIES: &str = "objects";
 
 fn repository_folder(cache: &Path, repository: RepositoryId) -> PathBuf {
@@ -210,8 +213,8 @@ fn remove_unused(folder: &Path) -> Result<bool> {
 }
 
 /// Removes what is kept of other repositories, and indexes of this one that only several processes at a time
-/// need, while all together is larger than `bytes_max`: what was longest not used first. Returns the bytes
-/// freed.
+/// need, until all together is no larger than `bytes_max`: first what was not used for longest. Returns the
+/// bytes freed.
 pub fn trim_cache(cache: &Path, repository: RepositoryId, bytes_max: u64) -> Result<u64> {
     check_cache(cache)?;
     let own = repository_folder(cache, repository);

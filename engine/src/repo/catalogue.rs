@@ -6,9 +6,8 @@ use keepfast_format::catalogue::Catalogue;
 use keepfast_format::ids::SessionId;
 use keepfast_format::{limits, names};
 
-use super::ignored::Ignored;
 use super::repository::Repository;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 use crate::run::Pool;
 
 /// Numbers of the catalogue's objects, in ascending order.
@@ -33,8 +32,8 @@ pub fn read_catalogue(repository: &Repository, n: u32) -> Result<Catalogue> {
 pub struct DeadSessions {
     /// The sessions.
     pub sessions: HashSet<SessionId>,
-    /// Objects of the catalogue that aren't authentic. Nobody knows which sessions they named.
-    pub ignored: Vec<Ignored>,
+    /// Objects of the catalogue that aren't authentic. No one knows which sessions they named.
+    pub ignored: Vec<Finding>,
 }
 
 impl DeadSessions {
@@ -45,19 +44,19 @@ impl DeadSessions {
 }
 
 /// Fails if any object of the catalogue isn't authentic.
-pub(super) fn must_be_authentic(ignored: &[Ignored]) -> Result<()> {
+pub(super) fn must_be_authentic(ignored: &[Finding]) -> Result<()> {
     ignored.first().map_or(Ok(()), |ignored| Err(in_the_way(ignored.clone())))
 }
 
-/// All sessions that the catalogue names. Whoever lists sessions or snapshots reads this
-/// *afterwards*: what is removed was named here before.
+/// All sessions that the catalogue names. A program that lists sessions or snapshots reads this
+/// *afterwards*: compaction names a session here before it removes the session's objects.
 pub fn dead_sessions(repository: &Repository, pool: &Pool) -> Result<DeadSessions> {
     let objects = pool.map(&list_catalogue(repository)?, |n| read_catalogue(repository, *n));
     let mut dead = DeadSessions::default();
     for object in objects {
         match object {
             Ok(object) => dead.sessions.extend(object.sessions),
-            Err(error) => dead.ignored.push(Ignored::from_damage(error)?),
+            Err(error) => dead.ignored.push(Finding::from_damage(error)?),
         }
     }
     Ok(dead)
@@ -77,20 +76,20 @@ pub fn is_named_dead(repository: &Repository, session: SessionId) -> Result<bool
     search(repository, session).map(|(is_named, _)| is_named)
 }
 
-fn search(repository: &Repository, session: SessionId) -> Result<(bool, Option<Ignored>)> {
+fn search(repository: &Repository, session: SessionId) -> Result<(bool, Option<Finding>)> {
     let mut ignored = None;
-    // The newest first: that is where one's own session would be.
+    // The newest first: that is where the session of this run would be.
     for n in list_catalogue(repository)?.into_iter().rev() {
         match read_catalogue(repository, n) {
             Ok(object) if object.sessions.binary_search(&session).is_ok() => return Ok((true, ignored)),
             Ok(_) => {}
-            Err(error) => ignored = Some(Ignored::from_damage(error)?),
+            Err(error) => ignored = Some(Finding::from_damage(error)?),
         }
     }
     Ok((false, ignored))
 }
 
-fn in_the_way(ignored: Ignored) -> EngineError {
+fn in_the_way(ignored: Finding) -> EngineError {
     let remedy =
         "it is restored from a copy of the repository, or, if no owner has ever put it there, removed";
     ignored.blocks(remedy.to_owned())

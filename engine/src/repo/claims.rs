@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::ids::ChunkId;
+
+use crate::sync::{Mutex, PoisonError};
 
 const SHARDS: usize = 64;
 
@@ -20,7 +21,7 @@ impl Default for Claims {
 }
 
 impl Claims {
-    /// Takes a chunk; `false` if somebody has taken it already.
+    /// Takes a chunk; `false` if another thread has taken it already.
     pub fn take(&self, id: ChunkId) -> bool {
         self.shard(&id).lock().unwrap_or_else(PoisonError::into_inner).insert(id)
     }

@@ -13,7 +13,7 @@ use super::index::{Index, StoredPack};
 use super::listings::list_packs;
 use super::packs::{open_cipher, read_contents};
 use super::repository::Repository;
-use super::soundness::until_sound;
+use super::soundness::read_until_sound;
 use crate::error::{EngineError, Result};
 use crate::run::in_threads;
 
@@ -49,7 +49,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<()> {
     let mut wanted = Vec::new();
     for pack in packs {
         let Some(bytes) = stored.get(&pack) else { continue };
-        if !index.was_buried(&pack)? && !sources.contains_key(&pack.to_string()) {
+        if !index.is_dead_pack(&pack)? && !sources.contains_key(&pack.to_string()) {
             wanted.push((pack, *bytes));
         }
     }
@@ -95,13 +95,13 @@ fn read_directory(
     let range =
         |offset, length| Ok::<_, EngineError>(repository.backend().read_range(&name, offset, length)?);
     // What isn't sealed with this repository's keys isn't read any further.
-    let (header, cipher) = until_sound(|| {
+    let (header, cipher) = read_until_sound(|| {
         if bytes < (HEADER_BYTES + FOOTER_BYTES) as u64 {
             return Err(damaged()(FormatError::Truncated { what: "pack" }));
         }
         open_cipher(repository, &range(0, HEADER_BYTES)?).map_err(damaged())
     })?;
-    let table = until_sound(|| {
+    let table = read_until_sound(|| {
         let footer = range(bytes - FOOTER_BYTES as u64, FOOTER_BYTES)?;
         let place = DirectoryPlace::decode(&footer, bytes).map_err(damaged())?;
         let length = place.sealed_bytes as usize;

@@ -8,10 +8,9 @@ use keepfast_format::names::{self, EpochPart};
 use keepfast_format::{FormatError, limits};
 
 use super::flaws::Flaw;
-use super::ignored::Ignored;
 use super::index::Index;
 use super::repository::Repository;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Loss, Result};
 
 /// Which objects of epochs there are.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -24,25 +23,23 @@ pub struct Epochs {
 /// An object below `epochs/` that isn't there, or isn't what its name says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochFlaw {
-    /// Its name.
-    pub object: String,
-    /// What is wrong with it.
-    pub why: String,
+    /// Its name, and what is wrong with it.
+    pub finding: Finding,
     /// Whether it isn't there at all.
     pub is_missing: bool,
-    /// Whom it stops.
+    /// Which programs it stops.
     stops: Stops,
 }
 
-/// Whom a flaw stops. Readers go on whatever there is.
+/// Which programs a flaw stops. Readers always go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stops {
-    /// It is beyond everything that any program looks at.
-    Nobody,
-    /// It takes the name of a verdict that is yet to come.
+    /// None: it is beyond everything that any program looks at.
+    None,
+    /// Collectors: it takes the name of a verdict that is yet to come.
     Collectors,
-    /// Nobody knows which packs are dead, or about to be.
-    Everybody,
+    /// All that write or remove: no one knows which packs are dead, or about to be.
+    All,
 }
 
 impl Epochs {
@@ -73,13 +70,14 @@ impl Epochs {
     /// Opens everything from this epoch on, and drops what is beyond the last one of which anything
     /// is authentic.
     fn judge_from(&mut self, first: u32, repository: &Repository) -> Result<()> {
+        debug_assert!(first >= 1, "epochs are counted from 1");
         let mut newest = first - 1;
-        let mut bad: Vec<(u32, EpochPart, Ignored)> = Vec::new();
+        let mut bad: Vec<(u32, EpochPart, Finding)> = Vec::new();
         for (part, numbers) in [(EpochPart::Condemned, &self.condemned), (EpochPart::Done, &self.done)] {
             for n in numbers.range(first..) {
                 match open_part(repository, *n, part) {
                     Ok(()) => newest = newest.max(*n),
-                    Err(error) => bad.push((*n, part, Ignored::from_damage(error)?)),
+                    Err(error) => bad.push((*n, part, Finding::from_damage(error)?)),
                 }
             }
         }
@@ -87,10 +85,9 @@ impl Epochs {
         self.done.retain(|n| *n <= newest);
         let mut missing = |n: u32, part: EpochPart| {
             self.flaws.push(EpochFlaw {
-                object: names::epoch(n, part),
-                why: "it is missing".to_owned(),
+                finding: Finding { object: names::epoch(n, part), what: "it is missing".to_owned() },
                 is_missing: true,
-                stops: Stops::Everybody,
+                stops: Stops::All,
             });
         };
         for n in first..=newest {
@@ -101,14 +98,14 @@ impl Epochs {
                 missing(n, EpochPart::Done);
             }
         }
-        for (n, part, Ignored { object, why }) in bad {
+        for (n, part, finding) in bad {
             let stops = match part {
-                _ if n <= newest => Stops::Everybody,
-                EpochPart::Condemned if n - 1 == newest => Stops::Everybody,
+                _ if n <= newest => Stops::All,
+                EpochPart::Condemned if n - 1 == newest => Stops::All,
                 EpochPart::Done if n - 1 == newest => Stops::Collectors,
-                _ => Stops::Nobody,
+                _ => Stops::None,
             };
-            self.flaws.push(EpochFlaw { object, why, is_missing: false, stops });
+            self.flaws.push(EpochFlaw { finding, is_missing: false, stops });
         }
         Ok(())
     }
@@ -119,23 +116,23 @@ impl Epochs {
         &self.flaws
     }
 
-    /// Fails if nobody can tell what is dead or about to be: then nothing new may be referred to.
+    /// Fails if no one can tell what is dead or about to be: then nothing new may be referred to.
     pub fn can_be_written_under(&self) -> Result<()> {
-        self.fail_at(Stops::Everybody)
+        self.fail_at(Stops::All)
     }
 
-    /// Fails if nobody can tell what is dead, or if there is no way to the next verdict.
+    /// Fails if no one can tell what is dead, or if there is no way to the next verdict.
     pub fn can_be_collected_under(&self) -> Result<()> {
         self.fail_at(Stops::Collectors)
     }
 
     fn fail_at(&self, least: Stops) -> Result<()> {
         let Some(flaw) = self.flaws.iter().find(|flaw| flaw.stops >= least) else { return Ok(()) };
-        let ignored = Ignored { object: flaw.object.clone(), why: flaw.why.clone() };
+        let finding = flaw.finding.clone();
         Err(if flaw.is_missing {
-            ignored.blocks("it is restored from a copy of the repository".to_owned())
+            finding.blocks("it is restored from a copy of the repository".to_owned())
         } else {
-            in_the_way(ignored)
+            in_the_way(finding)
         })
     }
 
@@ -157,51 +154,47 @@ impl Epochs {
         self.done.last().copied().unwrap_or(0)
     }
 
-    /// Tells the index of every verdict that it hasn't heard, for a program that writes or removes: it
+    /// Applies every verdict that the index hasn't applied, for a program that writes or removes: it
     /// fails unless all of them are there and authentic.
-    pub fn tell_all(&self, repository: &Repository, index: &Index) -> Result<()> {
+    pub fn apply_all_verdicts(&self, repository: &Repository, index: &Index) -> Result<()> {
         self.can_be_written_under()?;
-        match self.tell(repository, index, Verdicts::All)? {
-            Told::All => Ok(()),
-            Told::IndexIsAhead => Err(EngineError::Unusable(
-                "the repository has lost epochs that this machine knows of: it was set back to an earlier \
-                 state; clear this machine's index with `keepfast cache clear` and run the command again"
-                    .to_owned(),
-            )),
+        match self.apply_verdicts(repository, index, Required::All)? {
+            Applied::All => Ok(()),
+            Applied::IndexIsAhead => Err(EngineError::IndexIsAhead),
         }
     }
 
-    /// Tells the index of every authentic verdict that it hasn't heard. An index that has heard more
-    /// than there is, is one of another time: then this says so.
-    pub fn tell_authentic(&self, repository: &Repository, index: &Index) -> Result<Told> {
-        self.tell(repository, index, Verdicts::Authentic)
+    /// Applies every authentic verdict that the index hasn't applied. An index that has applied more than
+    /// there are is of another time: then this says so.
+    pub fn apply_authentic_verdicts(&self, repository: &Repository, index: &Index) -> Result<Applied> {
+        self.apply_verdicts(repository, index, Required::Authentic)
     }
 
-    fn tell(&self, repository: &Repository, index: &Index, which: Verdicts) -> Result<Told> {
-        if repository.has(Flaw::VerdictsNotHeard) {
-            return Ok(Told::All);
+    fn apply_verdicts(&self, repository: &Repository, index: &Index, required: Required) -> Result<Applied> {
+        if repository.has(Flaw::VerdictsNotApplied) {
+            return Ok(Applied::All);
         }
-        let heard = index.epochs()?;
-        if heard.iter().any(|n| !self.done.contains(n)) {
-            return Ok(Told::IndexIsAhead);
+        let applied = index.applied_epochs()?;
+        if applied.iter().any(|n| !self.done.contains(n)) {
+            return Ok(Applied::IndexIsAhead);
         }
-        for n in self.done.iter().filter(|n| !heard.contains(n)) {
-            match (read_verdict(repository, *n), which) {
-                (Err(EngineError::Damaged { .. }), Verdicts::Authentic) => {}
-                (Err(error), Verdicts::All) => return Err(blocked(error)),
-                (verdict, _) => index.bury(*n, &verdict?.packs)?,
+        for n in self.done.iter().filter(|n| !applied.contains(n)) {
+            match (read_verdict(repository, *n), required) {
+                (Err(EngineError::Damaged { .. }), Required::Authentic) => {}
+                (Err(error), Required::All) => return Err(blocked(error)),
+                (verdict, _) => index.apply_verdict(*n, &verdict?.packs)?,
             }
         }
-        Ok(Told::All)
+        Ok(Applied::All)
     }
 }
 
-/// Which verdicts have to be heard.
+/// Which verdicts have to be applied.
 #[derive(Debug, Clone, Copy)]
-enum Verdicts {
+enum Required {
     /// All of them.
     All,
-    /// What can be.
+    /// Those that are authentic.
     Authentic,
 }
 
@@ -220,12 +213,12 @@ pub(super) fn newest_verdict(repository: &Repository, epochs: &Epochs, known: u3
     Ok(0)
 }
 
-/// Whether an index could be told.
+/// What applying verdicts to an index has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// It has heard every verdict.
+pub enum Applied {
+    /// It has applied every verdict that had to be.
     All,
-    /// It has heard verdicts that aren't there.
+    /// It has applied verdicts that aren't there.
     IndexIsAhead,
 }
 
@@ -239,7 +232,7 @@ pub fn find_condemned(repository: &Repository, n: u32) -> Result<Option<Condemne
 pub fn read_condemned(repository: &Repository, n: u32) -> Result<Condemned> {
     find_condemned(repository, n)?.ok_or_else(|| EngineError::Missing {
         object: names::epoch(n, EpochPart::Condemned),
-        consequence: "it was listed a moment ago: the store doesn't keep its promises; see `keepfast doctor`",
+        loss: Loss::BrokenPromise,
     })
 }
 
@@ -262,10 +255,12 @@ fn open_stored(repository: &Repository, n: u32, bytes: &[u8]) -> Result<StoredVe
 
 /// A verdict from before names counted says which packs it means together with what its epoch condemns.
 fn by_names(repository: &Repository, n: u32, stored: StoredVerdict) -> Result<Verdict> {
-    match stored {
-        StoredVerdict::Named(verdict) => Ok(verdict),
-        by_ids @ StoredVerdict::ByIds(_) => Ok(by_ids.among(&read_condemned(repository, n)?)),
-    }
+    let verdict = match stored {
+        StoredVerdict::Named(verdict) => verdict,
+        by_ids @ StoredVerdict::ByIds(_) => by_ids.among(&read_condemned(repository, n)?),
+    };
+    debug_assert_eq!(verdict.epoch, n, "a verdict is opened as the one of its name's epoch");
+    Ok(verdict)
 }
 
 fn open_part(repository: &Repository, n: u32, part: EpochPart) -> Result<()> {
@@ -294,17 +289,17 @@ fn find<T>(
 
 /// The error for programs that write or remove.
 fn blocked(error: EngineError) -> EngineError {
-    match Ignored::from_damage(error) {
-        Ok(ignored) => in_the_way(ignored),
+    match Finding::from_damage(error) {
+        Ok(finding) => in_the_way(finding),
         Err(other) => other,
     }
 }
 
-fn in_the_way(ignored: Ignored) -> EngineError {
-    let acks = names::parse_epoch(&ignored.object).map_or_else(String::new, |(n, _)| names::acks_to(n));
+fn in_the_way(finding: Finding) -> EngineError {
+    let acks = names::parse_epoch(&finding.object).map_or_else(String::new, |(n, _)| names::acks_to(n));
     let remedy = format!(
         "it is restored from a copy of the repository; or, if no owner has ever put it there, until it and \
-         everything in {acks} are removed, while no keepfast is running"
+         everything in {acks} are removed, while no program writes into the repository"
     );
-    ignored.blocks(remedy)
+    finding.blocks(remedy)
 }

@@ -15,12 +15,12 @@ pub enum Flaw {
     FenceIgnored,
     /// The catalogue isn't read after the commit.
     CatalogueNotRead,
-    /// Nobody hears verdicts, so that what they name is taken for stored.
-    VerdictsNotHeard,
+    /// No verdict is applied, so that what verdicts name is assumed to be stored.
+    VerdictsNotApplied,
     /// Packs of sessions whose outcome is open are condemned too.
     OpenSessionsCondemned,
     /// The verdict is given without waiting for answers.
-    NobodyWaitedFor,
+    NoWaiting,
     /// The second listing spares nothing.
     NoSecondListing,
     /// What is condemned is removed, whatever the verdict says.

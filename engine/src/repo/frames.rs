@@ -1,5 +1,5 @@
-//! Reading single chunks: frames are opened whole, and the last ones are kept. For chunks of
-//! metadata, that is: those of one directory mostly lie together. Data is read by the frame.
+//! Reading single chunks: frames are opened whole, and those used last are kept. This is for chunks of
+//! metadata: those of one directory mostly lie together. Data is read by the frame.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -17,16 +17,17 @@ use lru::LruCache;
 use super::directories::look_into_packs;
 use super::epochs::Epochs;
 use super::index::{Index, Location, StoredPack, Wanted};
+use super::numbers::{FrameNumber, FramePlace, FrameSpan, PackNumber, numbered};
 use super::packs::open_cipher;
 use super::recover::refresh_index;
 use super::repository::{Hashers, Repository};
-use super::soundness::until_sound;
-use crate::error::{EngineError, Result};
+use super::soundness::read_until_sound;
+use crate::error::{EngineError, Loss, Result};
 use crate::run::RunContext;
 
 /// Frames kept open: 16 MiB of metadata.
 const FRAMES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
-/// From a store that is far, frames are read with their neighbours, up to so many bytes: the
+/// From a store that is far, frames are read with their neighbours, up to this many bytes: the
 /// metadata of one directory after the other lies together.
 const AHEAD_BYTES: u64 = 8 << 20;
 /// Bytes of sealed frames that are kept, if they are read with their neighbours: a directory's
@@ -35,7 +36,7 @@ const AHEAD_KEPT_BYTES: u64 = 32 << 20;
 /// Frames that don't open and that are remembered, so that they aren't read for each of their chunks.
 const FAILED_FRAMES_MAX: usize = 1 << 12;
 /// Frames of data that are kept open where chunks are looked for one by one: what comes after another
-/// mostly lies beside it.
+/// mostly lies next to it.
 const DATA_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 /// Packs whose keys are kept.
 const CIPHERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -61,14 +62,14 @@ pub struct FrameCache<'r> {
     index: &'r Index,
     run: &'r RunContext,
     hashers: Hashers,
-    ciphers: Mutex<LruCache<u32, Arc<PackCipher>>>,
-    frames: Mutex<LruCache<(u32, u32), Arc<Vec<u8>>>>,
+    ciphers: Mutex<LruCache<PackNumber, Arc<PackCipher>>>,
+    frames: Mutex<LruCache<FramePlace, Arc<Vec<u8>>>>,
     /// Frames that don't open, and why.
-    failed: Mutex<HashMap<(u32, u32), FormatError>>,
-    /// Readers that nobody uses at the moment.
+    failed: Mutex<HashMap<FramePlace, FormatError>>,
+    /// Readers that no thread uses at the moment.
     readers: Mutex<Vec<FrameReader>>,
     ahead: Mutex<Ahead>,
-    /// A range that somebody was reading has come, or hasn't.
+    /// A range that another thread was reading has come, or has failed to.
     arrived: Condvar,
     /// Bytes that are read together from a store that is far.
     ahead_bytes: u64,
@@ -76,7 +77,7 @@ pub struct FrameCache<'r> {
     ahead_kept_bytes: u64,
     /// Packs that weren't there, and for which the index was brought up to date; and no pack, where a chunk
     /// was in none.
-    refreshed_for: Mutex<HashSet<Option<u32>>>,
+    refreshed_for: Mutex<HashSet<Option<PackNumber>>>,
     refreshes: bool,
     reads_dead: bool,
 }
@@ -86,19 +87,19 @@ pub struct FrameCache<'r> {
 struct Search {
     tried: Vec<Location>,
     errors: Vec<EngineError>,
-    /// Packs that weren't there.
-    gone: Vec<u32>,
+    /// A pack wasn't there, and the index has learned what became of it.
+    has_moved: bool,
     is_refreshed: bool,
     has_looked: bool,
 }
 
 impl Search {
     /// Why it has failed. A pack that couldn't be reached may have the chunk. A chunk of a pack that is
-    /// gone may have moved: for a cache that doesn't hear of that, this comes before damage elsewhere.
+    /// gone may have moved: for a cache that doesn't learn of that, this comes before damage elsewhere.
     fn into_error(self, id: &ChunkId) -> EngineError {
         let gravity = |error: &EngineError| match error {
             EngineError::Backend(_) => 0,
-            EngineError::Missing { .. } if self.gone.is_empty() => 1,
+            EngineError::Missing { .. } if !self.has_moved => 1,
             EngineError::Damaged { .. } => 2,
             _ => 3,
         };
@@ -111,13 +112,13 @@ impl Search {
 struct Ahead {
     /// Those used last at the end.
     kept: VecDeque<Arc<SealedRange>>,
-    /// Pack and first frame of those that are being read.
-    coming: HashSet<(u32, u32)>,
+    /// The first frames of those that are being read.
+    coming: HashSet<FramePlace>,
 }
 
 impl Ahead {
-    fn take_out(&mut self, pack: u32, number: u32) -> Option<Arc<SealedRange>> {
-        let fits = |range: &Arc<SealedRange>| range.pack == pack && range.frames.contains(&number);
+    fn take_out(&mut self, place: FramePlace) -> Option<Arc<SealedRange>> {
+        let fits = |range: &Arc<SealedRange>| range.pack == place.pack && range.frames.contains(place.frame);
         self.kept.iter().position(fits).and_then(|place| self.kept.remove(place))
     }
 
@@ -132,8 +133,8 @@ impl Ahead {
 
 /// Neighbouring sealed frames of a pack.
 struct SealedRange {
-    pack: u32,
-    frames: Range<u32>,
+    pack: PackNumber,
+    frames: FrameSpan,
     start: usize,
     bytes: Vec<u8>,
 }
@@ -186,7 +187,7 @@ impl<'r> FrameCache<'r> {
         self
     }
 
-    /// Reads so many bytes together from a store that is far, and keeps so many of these ranges:
+    /// Reads this many bytes together from a store that is far, and keeps this many of these ranges:
     /// for threads that each need most of one.
     #[must_use]
     pub fn reading_together(self, bytes: u64, ranges: usize) -> Self {
@@ -195,7 +196,7 @@ impl<'r> FrameCache<'r> {
 
     /// Learns what garbage collections have removed, and where everything is now.
     pub fn refresh(&self) -> Result<()> {
-        Epochs::list(self.repository)?.tell_authentic(self.repository, self.index)?;
+        Epochs::list(self.repository)?.apply_authentic_verdicts(self.repository, self.index)?;
         refresh_index(self.repository, self.index, self.run).map(drop)
     }
 
@@ -225,10 +226,7 @@ impl<'r> FrameCache<'r> {
 
     /// What is said of a chunk that is nowhere.
     pub fn missing(id: &ChunkId) -> EngineError {
-        EngineError::Missing {
-            object: format!("chunk {id}"),
-            consequence: "no pack has it; run `keepfast check --read-data` to see which files it hits",
-        }
+        EngineError::Missing { object: format!("chunk {id}"), loss: Loss::Chunk }
     }
 
     /// A chunk's plaintext, verified against its id, from wherever it can be had.
@@ -246,14 +244,10 @@ impl<'r> FrameCache<'r> {
     fn chunk_at(&self, kind: ChunkKind, id: &ChunkId, place: &Location) -> Result<ChunkBytes> {
         let pack = self.index.pack(place.pack)?;
         if !self.reads_dead && self.index.is_dead(place.pack) {
-            return Err(EngineError::Missing {
-                object: pack.name(),
-                consequence: "a garbage collection has removed it, or is about to",
-            });
+            return Err(EngineError::Missing { object: pack.name(), loss: Loss::DeadPack });
         }
-        let frame = self.frame(place.pack, place.frame)?;
-        let start = place.offset as usize;
-        let range = start..start + place.len as usize;
+        let frame = self.frame(place.frame_place())?;
+        let range = place.range();
         let hasher = self.hashers.under(pack.key);
         let is_it = |bytes: &[u8]| hasher.is_some_and(|hasher| hasher.id(kind, bytes) == *id);
         if frame.get(range.clone()).is_some_and(is_it) {
@@ -268,7 +262,7 @@ impl<'r> FrameCache<'r> {
     }
 
     /// A chunk that can't be had where it was looked for first. All places that are known are tried,
-    /// then what garbage collections have moved is heard, then the packs themselves are asked.
+    /// then the index learns what garbage collections have moved, then the packs' own directories are read.
     fn chunk_elsewhere(
         &self,
         kind: ChunkKind,
@@ -292,7 +286,7 @@ impl<'r> FrameCache<'r> {
         }
     }
 
-    /// A place where a chunk can't be had. What hits more than this place ends the search.
+    /// A place where a chunk can't be had. An error that concerns more than this place ends the search.
     fn note_failure(&self, search: &mut Search, place: Location, error: EngineError) -> Result<()> {
         search.tried.push(place);
         match &error {
@@ -302,7 +296,10 @@ impl<'r> FrameCache<'r> {
                 return Err(error);
             }
             EngineError::Damaged { .. } => self.index.demote(place.pack, &error, self.run)?,
-            EngineError::Missing { .. } => drop(self.may_have_moved(place.pack, &mut search.gone)?),
+            EngineError::Missing { .. } => {
+                search.has_moved |= self.refreshes;
+                self.refresh_for(place.pack)?;
+            }
             EngineError::Backend(_) => {}
             _ => return Err(error),
         }
@@ -329,25 +326,20 @@ impl<'r> FrameCache<'r> {
         Ok(true)
     }
 
-    /// A pack that isn't there: a garbage collection may have moved what is needed of it. What
-    /// was moved was indexed before, so the index hears now where to. `gone` are packs for
-    /// which this was tried; for one of these there is nothing more to hear.
-    pub fn may_have_moved(&self, pack: u32, gone: &mut Vec<u32>) -> Result<bool> {
-        if !self.refreshes || gone.contains(&pack) {
-            return Ok(false);
-        }
-        gone.push(pack);
-        self.refresh_once(Some(pack))?;
-        Ok(true)
+    /// Brings the index up to date because a pack isn't there: a garbage collection may have moved what is
+    /// needed of it. What was moved was indexed before the pack was removed, so the index learns now where it
+    /// is. For a pack for which this was done before there is nothing more to learn.
+    pub fn refresh_for(&self, pack: PackNumber) -> Result<()> {
+        if self.refreshes { self.refresh_once(Some(pack)) } else { Ok(()) }
     }
 
     /// Brings the index up to date, unless that was done for this pack before.
-    fn refresh_once(&self, pack: Option<u32>) -> Result<()> {
+    fn refresh_once(&self, pack: Option<PackNumber>) -> Result<()> {
         // One thread does it for all.
         let mut refreshed_for = lock(&self.refreshed_for);
         if refreshed_for.insert(pack) {
             if let Some(pack) = pack {
-                self.index.marks().miss(pack);
+                self.index.marks().miss(pack.get());
             }
             self.refresh()?;
         }
@@ -355,75 +347,74 @@ impl<'r> FrameCache<'r> {
     }
 
     /// A frame's plaintext.
-    fn frame(&self, pack_number: u32, number: u32) -> Result<Arc<Vec<u8>>> {
-        let key = (pack_number, number);
-        if let Some(frame) = lock(&self.frames).get(&key) {
+    fn frame(&self, place: FramePlace) -> Result<Arc<Vec<u8>>> {
+        if let Some(frame) = lock(&self.frames).get(&place) {
             return Ok(Arc::clone(frame));
         }
-        if let Some(source) = lock(&self.failed).get(&key) {
-            return Err(EngineError::damaged(self.index.pack(pack_number)?.name())(source.clone()));
+        if let Some(source) = lock(&self.failed).get(&place) {
+            return Err(EngineError::damaged(self.index.pack(place.pack)?.name())(source.clone()));
         }
         let mut reader = lock(&self.readers).pop().unwrap_or_default();
-        self.open_neighbours(&mut reader, pack_number, number).inspect_err(|error| {
+        self.open_neighbours(&mut reader, place).inspect_err(|error| {
             if let EngineError::Damaged { source, .. } = error {
                 let mut failed = lock(&self.failed);
                 if failed.len() < FAILED_FRAMES_MAX {
-                    failed.insert(key, source.clone());
+                    failed.insert(place, source.clone());
                 }
             }
         })?;
         let frame = Arc::new(reader.plain().to_vec());
         lock(&self.readers).push(reader);
-        lock(&self.frames).put(key, Arc::clone(&frame));
+        lock(&self.frames).put(place, Arc::clone(&frame));
         Ok(frame)
     }
 
     /// Reads and opens a frame, and returns its pack.
-    pub fn open(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<Arc<StoredPack>> {
-        let pack = self.index.pack(pack_number)?;
-        let entry = pack.frame(number)?;
-        until_sound(|| {
-            let cipher = self.cipher(pack_number, &pack, None)?;
+    pub fn open(&self, reader: &mut FrameReader, place: FramePlace) -> Result<Arc<StoredPack>> {
+        let pack = self.index.pack(place.pack)?;
+        let entry = pack.frame(place.frame)?;
+        read_until_sound(|| {
+            let cipher = self.cipher(place.pack, &pack, None)?;
             let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
-            reader.open(&cipher, number, &sealed).map_err(EngineError::damaged(pack.name()))
+            reader.open(&cipher, place.frame.into(), &sealed).map_err(EngineError::damaged(pack.name()))
         })?;
         Ok(pack)
     }
 
-    /// As [`FrameCache::open`], for who opens frames one after the other: from a store that is
-    /// far, neighbours are read together.
-    pub fn open_neighbours(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<()> {
+    /// As [`FrameCache::open`], for a caller that opens frames one after the other: from a store that
+    /// is far, neighbours are read together.
+    pub fn open_neighbours(&self, reader: &mut FrameReader, place: FramePlace) -> Result<()> {
         if self.repository.backend().is_far() {
-            self.open_ahead(reader, pack_number, number)
+            self.open_ahead(reader, place)
         } else {
-            self.open(reader, pack_number, number).map(drop)
+            self.open(reader, place).map(drop)
         }
     }
 
     /// Opens a frame, which may have been read with its neighbours before.
-    fn open_ahead(&self, reader: &mut FrameReader, pack_number: u32, number: u32) -> Result<()> {
-        let pack = self.index.pack(pack_number)?;
-        let entry = pack.frame(number)?;
-        let range = self.ahead_with(pack_number, &pack, number)?;
+    fn open_ahead(&self, reader: &mut FrameReader, place: FramePlace) -> Result<()> {
+        let pack = self.index.pack(place.pack)?;
+        let entry = pack.frame(place.frame)?;
+        let range = self.ahead_with(place, &pack)?;
         let start = entry.offset as usize - range.start;
         let header = range.bytes.get(..HEADER_BYTES).filter(|_| range.start == 0);
         let sealed = range.bytes.get(start..start + entry.sealed_bytes as usize);
-        let opened = match (self.cipher(pack_number, &pack, header), sealed) {
-            (Ok(cipher), Some(sealed)) => reader.open(&cipher, number, sealed).is_ok(),
+        let opened = match (self.cipher(place.pack, &pack, header), sealed) {
+            (Ok(cipher), Some(sealed)) => reader.open(&cipher, place.frame.into(), sealed).is_ok(),
             (Err(EngineError::Damaged { .. }), _) | (_, None) => false,
             (Err(error), _) => return Err(error),
         };
         // What came wrong is read again by itself, before the store is blamed.
-        if opened { Ok(()) } else { self.open(reader, pack_number, number).map(drop) }
+        if opened { Ok(()) } else { self.open(reader, place).map(drop) }
     }
 
-    /// The range with a frame: one that was read before, or that somebody is reading, or a new one.
-    fn ahead_with(&self, pack_number: u32, pack: &StoredPack, number: u32) -> Result<Arc<SealedRange>> {
-        let frames = window(&pack.frames, number, self.ahead_bytes);
-        let window = (pack_number, frames.start);
+    /// The range with a frame: one that was read before, or that another thread is reading, or a new one.
+    fn ahead_with(&self, place: FramePlace, pack: &StoredPack) -> Result<Arc<SealedRange>> {
+        let frames = window(&pack.frames, place.frame, self.ahead_bytes);
+        let window = FramePlace { frame: frames.first, ..place };
         let mut ahead = lock(&self.ahead);
         loop {
-            if let Some(range) = ahead.take_out(pack_number, number) {
+            if let Some(range) = ahead.take_out(place) {
                 ahead.kept.push_back(Arc::clone(&range));
                 return Ok(range);
             }
@@ -433,7 +424,7 @@ impl<'r> FrameCache<'r> {
             ahead = self.arrived.wait(ahead).unwrap_or_else(PoisonError::into_inner);
         }
         drop(ahead);
-        let read = self.read_ahead(pack_number, pack, frames).map(Arc::new);
+        let read = self.read_ahead(place.pack, pack, frames).map(Arc::new);
         let mut ahead = lock(&self.ahead);
         ahead.coming.remove(&window);
         if let Ok(range) = &read {
@@ -444,22 +435,22 @@ impl<'r> FrameCache<'r> {
     }
 
     /// Reads a frame and its neighbours; with the first, the pack's header too.
-    fn read_ahead(&self, pack_number: u32, pack: &StoredPack, frames: Range<u32>) -> Result<SealedRange> {
-        let (first, last) = (pack.frame(frames.start)?, pack.frame(frames.end - 1)?);
-        let start = if frames.start == 0 { 0 } else { first.offset as usize };
+    fn read_ahead(&self, number: PackNumber, pack: &StoredPack, frames: FrameSpan) -> Result<SealedRange> {
+        let (first, last) = (pack.frame(frames.first)?, pack.frame(frames.last)?);
+        let start = if frames.first.index() == 0 { 0 } else { first.offset as usize };
         let end = (last.offset + last.sealed_bytes) as usize;
         let bytes = self.read(pack, start as u64, end - start)?;
-        Ok(SealedRange { pack: pack_number, frames, start, bytes })
+        Ok(SealedRange { pack: number, frames, start, bytes })
     }
 
     /// The key of a pack, ready to open its frames. The pack's header is read if it isn't given.
     pub fn cipher(
         &self,
-        pack_number: u32,
+        number: PackNumber,
         pack: &StoredPack,
         header: Option<&[u8]>,
     ) -> Result<Arc<PackCipher>> {
-        if let Some(cipher) = self.known_cipher(pack_number) {
+        if let Some(cipher) = self.known_cipher(number) {
             return Ok(cipher);
         }
         let opened = match header {
@@ -468,13 +459,13 @@ impl<'r> FrameCache<'r> {
         };
         let (_, cipher) = opened.map_err(EngineError::damaged(pack.name()))?;
         let cipher = Arc::new(cipher);
-        lock(&self.ciphers).put(pack_number, Arc::clone(&cipher));
+        lock(&self.ciphers).put(number, Arc::clone(&cipher));
         Ok(cipher)
     }
 
     /// The key of a pack that was used before.
-    pub fn known_cipher(&self, pack_number: u32) -> Option<Arc<PackCipher>> {
-        lock(&self.ciphers).get(&pack_number).cloned()
+    pub fn known_cipher(&self, number: PackNumber) -> Option<Arc<PackCipher>> {
+        lock(&self.ciphers).get(&number).cloned()
     }
 
     /// A range of a pack's stored bytes.
@@ -501,33 +492,32 @@ impl<'r> FrameCache<'r> {
 
 fn unreadable(pack: &StoredPack, error: BackendError) -> EngineError {
     if error.is_not_found() {
-        return EngineError::Missing {
-            object: pack.name(),
-            consequence: "what it holds can't be restored; run `keepfast check` to see which files that hits",
-        };
+        return EngineError::Missing { object: pack.name(), loss: Loss::Pack };
     }
     error.into()
 }
 
-/// The frames that are read together with one: a pack is cut into windows of up to so many
+/// The frames that are read together with one: a pack is cut into windows of up to this many
 /// bytes, always the same ones, so that nothing is read twice whatever the order.
-fn window(frames: &[FrameEntry], number: u32, bytes_max: u64) -> Range<u32> {
-    windows(frames, bytes_max).find(|window| number < window.end).unwrap_or_default()
+fn window(frames: &[FrameEntry], number: FrameNumber, bytes_max: u64) -> FrameSpan {
+    let found = windows(frames, bytes_max).find(|window| window.contains(number));
+    found.unwrap_or(FrameSpan { first: number, last: number })
 }
 
 /// All windows of a pack, in order.
-pub fn windows(frames: &[FrameEntry], bytes_max: u64) -> impl Iterator<Item = Range<u32>> {
-    let mut rest = 0..frames.len() as u32;
+pub fn windows(frames: &[FrameEntry], bytes_max: u64) -> impl Iterator<Item = FrameSpan> {
+    let mut rest = numbered(frames).peekable();
     std::iter::from_fn(move || {
-        let first = rest.next()?;
-        let start = u64::from(frames[first as usize].offset);
-        let fits = |frame: &FrameEntry| {
+        let (first, entry) = rest.next()?;
+        let start = u64::from(entry.offset);
+        let fits = |(_, frame): &(FrameNumber, &FrameEntry)| {
             (u64::from(frame.offset) + u64::from(frame.sealed_bytes)).saturating_sub(start) <= bytes_max
         };
-        while rest.start < rest.end && fits(&frames[rest.start as usize]) {
-            rest.start += 1;
+        let mut last = first;
+        while let Some((number, _)) = rest.next_if(fits) {
+            last = number;
         }
-        Some(first..rest.start)
+        Some(FrameSpan { first, last })
     })
 }
 
@@ -537,6 +527,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::numbers::FrameNumber;
     use super::{AHEAD_BYTES, window};
     use keepfast_format::pack::FrameEntry;
 
@@ -549,11 +540,15 @@ mod tests {
             chunks: 1,
         };
         let frames: Vec<FrameEntry> = (0..7).map(frame).collect();
-        let windows: Vec<_> = (0..7).map(|number| window(&frames, number, AHEAD_BYTES)).collect();
-        assert_eq!(windows, [0..2, 0..2, 2..4, 2..4, 4..6, 4..6, 6..7]);
+        let window_of = |frames: &[FrameEntry], number| {
+            let window = window(frames, FrameNumber::new(number), AHEAD_BYTES);
+            (window.first.get(), window.last.get())
+        };
+        let windows: Vec<_> = (0..7).map(|number| window_of(&frames, number)).collect();
+        assert_eq!(windows, [(0, 1), (0, 1), (2, 3), (2, 3), (4, 5), (4, 5), (6, 6)]);
         // One that is larger than a window is one of its own; a small pack is read whole.
         let large = FrameEntry { sealed_bytes: 9 << 20, ..frame(0) };
-        assert_eq!(window(&[large], 0, AHEAD_BYTES), 0..1);
-        assert_eq!(window(&frames[..2], 1, AHEAD_BYTES), 0..2);
+        assert_eq!(window_of(&[large], 0), (0, 0));
+        assert_eq!(window_of(&frames[..2], 1), (0, 1));
     }
 }

@@ -1,8 +1,6 @@
 //! Reading many chunks at once: all are looked up together, and each frame that has some of
 //! them is read and opened once, by all threads. What can't be had there is looked for one by one.
 
-use std::ops::Range;
-
 use keepfast_format::content::ChunkRef;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::keys::ChunkKind;
@@ -19,7 +17,7 @@ pub fn gather(frames: &FrameCache<'_>, wanted: &[ChunkRef]) -> Result<Vec<Vec<u8
     let mut located: Vec<(Location, usize)> = wanted.iter().enumerate().filter_map(place).collect();
     pool.sort(&mut located);
     let groups: Vec<&[(Location, usize)]> =
-        located.chunk_by(|(a, _), (b, _)| (a.pack, a.frame) == (b.pack, b.frame)).collect();
+        located.chunk_by(|(a, _), (b, _)| a.frame_place() == b.frame_place()).collect();
     let opened: Vec<Vec<(usize, Vec<u8>)>> = pool
         .map_with(&groups, FrameReader::default, |reader, group| open_group(frames, reader, group, wanted))
         .into_iter()
@@ -44,7 +42,7 @@ fn open_group(
     wanted: &[ChunkRef],
 ) -> Result<Vec<(usize, Vec<u8>)>> {
     let Some((first, _)) = group.first() else { return Ok(Vec::new()) };
-    let pack = match frames.open(reader, first.pack, first.frame) {
+    let pack = match frames.open(reader, first.frame_place()) {
         Ok(pack) => pack,
         Err(EngineError::Damaged { .. } | EngineError::Missing { .. } | EngineError::Backend(_)) => {
             return Ok(Vec::new());
@@ -54,15 +52,10 @@ fn open_group(
     let hasher = frames.hashers().under(pack.key);
     let mut chunks = Vec::with_capacity(group.len());
     for (location, number) in group {
-        let chunk = reader.plain().get(place(location)).filter(|chunk| {
+        let chunk = reader.plain().get(location.range()).filter(|chunk| {
             hasher.is_some_and(|hasher| hasher.id(ChunkKind::Data, chunk) == wanted[*number].id)
         });
         chunks.extend(chunk.map(|chunk| (*number, chunk.to_vec())));
     }
     Ok(chunks)
-}
-
-/// Where a chunk is in its frame's plaintext.
-fn place(location: &Location) -> Range<usize> {
-    location.offset as usize..location.offset as usize + location.len as usize
 }

@@ -12,8 +12,8 @@ use super::snapshots::{Snapshots, StoredSnapshot};
 use crate::error::Result;
 use crate::run::RunContext;
 
-/// Runs that write at once with one key take the same sequence number. A snapshot names as many of
-/// a writer's newest: more are made only to be a burden.
+/// Runs that write at once with one key take the same sequence number. A snapshot names up to
+/// this many of a writer's newest: a writer with more of them has made them only to be a burden.
 const SIBLINGS_MAX: usize = 8;
 
 /// A snapshot that another one names and that isn't in the store, nor in the catalogue.
@@ -74,7 +74,9 @@ impl Snapshots {
         let mut here: HashSet<SessionId> =
             self.with_forgotten().map(|stored| stored.snapshot.head.id).collect();
         here.extend(&self.dead);
-        here.extend(self.damaged.iter().filter_map(|(name, _)| names::parse_session(names::SNAPSHOTS, name)));
+        here.extend(
+            self.damaged.iter().filter_map(|found| names::parse_session(names::SNAPSHOTS, &found.object)),
+        );
         let mut missing: BTreeMap<SessionId, MissingSnapshot> = BTreeMap::new();
         for (witness, seen) in self.claims() {
             let Some(id) = seen.session() else { continue };

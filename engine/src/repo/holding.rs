@@ -1,4 +1,5 @@
-//! What a session needs of a snapshot that it makes another one from: all of it, or without looking.
+//! What a session that makes a snapshot from another one may refer to: what it holds, chunk by chunk, or
+//! all of its parent without a look.
 
 use keepfast_format::snapshot::SnapshotBody;
 

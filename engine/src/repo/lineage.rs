@@ -39,7 +39,7 @@ impl Lineages {
         });
         let is_first =
             |member: &&HolderId| !self.continued_by(**member).iter().any(|before| members.contains(before));
-        // In a circle nobody is the first.
+        // In a circle no one is the first.
         members.iter().find(is_first).or_else(|| members.first()).copied().unwrap_or(writer)
     }
 
@@ -85,13 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_continues_nobody_is_alone() {
+    fn a_writer_that_continues_no_one_is_alone() {
         let none = said(&[]);
         assert_eq!((none.lineage(A), none.line(A)), (set([A]), A));
     }
 
     #[test]
-    fn a_lineage_goes_back_through_all_that_are_continued_and_not_forth() {
+    fn a_lineage_goes_back_through_all_that_are_continued_and_not_forward() {
         let chain = said(&[(B, &[A]), (C, &[B])]);
         assert_eq!((chain.lineage(A), chain.lineage(B)), (set([A]), set([A, B])));
         assert_eq!(chain.lineage(C), set([A, B, C]));

@@ -7,10 +7,13 @@
 //! bytes of its own: what one refers to, another that begins or is asked meanwhile doesn't touch.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use keepfast_format::epoch::PackName;
+
+use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{
+    Arc, MARKS_PER_BLOCK as BLOCK, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak,
+};
 
 /// Of the index: a verdict has named it: it is gone, or will be.
 const DEAD: u8 = 1;
@@ -27,7 +30,7 @@ const CONDEMNED: u8 = 1;
 /// Of a session: it refers to something in it.
 const REFERRED: u8 = 2;
 
-const BLOCK: usize = 1 << 16;
+/// Blocks of marks: enough for as many packs as numbers are given.
 const BLOCKS: usize = 1 << 12;
 
 /// A byte for each pack, by the number that the index gave it. Where none is set, there is no memory.

@@ -2,8 +2,8 @@
 //! another repository there, or an older state. It is kept on this machine, where the caller says: a
 //! command's cache, or the state of a program that stays.
 //!
-//! Nothing else rests on it. Whoever can change it can cause warnings and refusals, or prevent them, and
-//! no more.
+//! Nothing else depends on it. A user that can change it can cause warnings and refusals, or prevent them,
+//! and no more.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -199,12 +199,12 @@ pub struct Memory {
     path: PathBuf,
 }
 
-/// What the file says.
+/// What reading the file has come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Recalled {
     /// There is none: nothing was seen at this place.
     Nothing,
-    /// It is there, and makes no sense.
+    /// It is there, and can't be read or decoded.
     Damaged(String),
     /// What was seen.
     Seen(Box<Remembered>),
@@ -246,7 +246,7 @@ impl Memory {
     }
 
     /// Adds what is shown now. Other processes may do so at the same time. What they remember of
-    /// another repository, which somebody has taken meanwhile, stays.
+    /// another repository, which a user has accepted meanwhile, stays.
     pub(super) fn add(&self, shown: &Remembered) -> io::Result<()> {
         let _turn = self.lock()?;
         let new = match self.recall() {
@@ -279,7 +279,7 @@ impl Memory {
         Ok(lock)
     }
 
-    /// All or nothing. Who calls this has the lock.
+    /// All or nothing. The caller holds the lock.
     fn write(&self, seen: &Remembered) -> io::Result<()> {
         let new = self.path.with_extension("new");
         match fs::remove_file(&new) {
@@ -301,9 +301,9 @@ mod tests {
 
     use super::{Memory, Older, Recalled, Remembered, SeenHead};
 
-    fn head(writer: u8, sequence: u64) -> SeenHead {
-        let session = SessionId { writer: HolderId::new([writer; 8]), random: [sequence as u8; 16] };
-        SeenHead { sequence, session, hash: ObjectHash::of(&[writer, sequence as u8]) }
+    fn head(writer: u8, sequence: u8) -> SeenHead {
+        let session = SessionId { writer: HolderId::new([writer; 8]), random: [sequence; 16] };
+        SeenHead { sequence: sequence.into(), session, hash: ObjectHash::of(&[writer, sequence]) }
     }
 
     fn seen(config: u32, heads: &[SeenHead]) -> Remembered {
@@ -334,7 +334,7 @@ mod tests {
             std::fs::write(memory.path(), changed).expect("it can be written");
             assert!(matches!(memory.recall(), Recalled::Damaged(_)), "byte {position}");
         }
-        memory.add(&seen).expect("a damaged one is written anew");
+        memory.add(&seen).expect("a damaged one is written again");
         assert_eq!(memory.recall(), Recalled::Seen(Box::new(seen)));
     }
 
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(memory.recall(), Recalled::Seen(Box::new(other)));
     }
 
-    /// Each open file has its own lock, whichever process or thread opened it.
+    /// Each open file has its own lock, even if one process has opened several.
     #[test]
     fn what_many_see_at_once_is_all_remembered() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifo_in_its_place_is_damage_and_nobody_waits_for_it() {
+    fn a_fifo_in_its_place_is_damage_and_is_not_waited_for() {
         let folder = tempfile::tempdir().expect("a folder");
         let memory = Memory::at(folder.path(), "/somewhere");
         let made = std::process::Command::new("mkfifo").arg(memory.path()).status();

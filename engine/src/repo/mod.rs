@@ -1,5 +1,7 @@
 //! The repository, and what reads from it and writes into it. No verbs here.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 mod blob;
 mod cache;
 mod catalogue;
@@ -11,12 +13,13 @@ mod frames;
 mod gather;
 mod heads;
 mod holding;
-mod ignored;
 mod index;
 mod lineage;
 mod listings;
+mod made_by;
 mod marks;
 mod memory;
+mod numbers;
 mod objects;
 mod opening;
 mod packs;
@@ -34,23 +37,24 @@ mod slots;
 mod snapshots;
 mod soundness;
 mod states;
+mod takeover;
 mod trees;
 mod writer;
 
 pub use blob::store_blob;
 pub use cache::{CachedRepository, check_cache, clear_cache, describe_cache, other_caches, trim_cache};
 pub use catalogue::{DeadSessions, dead_sessions, is_named_dead, list_catalogue, names_dead, read_catalogue};
-pub use epochs::{EpochFlaw, Epochs, Told, find_condemned, find_verdict, read_condemned};
+pub use epochs::{Applied, EpochFlaw, Epochs, find_condemned, find_verdict, read_condemned};
 pub use flaws::{Flaw, RULES_CAN_BE_BROKEN};
 pub use frames::{ChunkBytes, FrameCache, windows};
 pub use gather::gather;
 pub use heads::MissingSnapshot;
 pub use holding::{hold_all, may_take_over};
-pub use ignored::Ignored;
 pub use index::{Horizon, Index, Located, Location, Places, StoredPack, Wanted};
 pub use lineage::Lineages;
 pub use listings::{list_packs, list_sessions};
 pub use memory::{Memory, Older, Remembered, SeenHead};
+pub use numbers::{FrameNumber, FramePlace, FrameSpan, Ordinal, PackNumber};
 pub(crate) use objects::read_object;
 pub use opening::{FoundRepository, InitOptions, OpenOptions};
 pub use packs::{PackFinding, verify_stored_pack};
@@ -64,7 +68,7 @@ pub use segments::{ReadSegment, list_segments, read_segment};
 pub use session::{CommitRequest, Session, SessionOptions, WriterTotals, fence, read_session};
 pub use slots::{SlotLimits, Unlocked};
 pub use snapshots::{SnapshotFilter, Snapshots, StoredSnapshot, is_decided};
-pub use soundness::{until, until_sound};
+pub use soundness::{judge, read_until, read_until_sound};
 pub use states::{decide, is_forgotten, seems_forgotten};
 pub use trees::{DirectoryPages, FileLayout, ListRef, Trees};
 pub use writer::{FrameWriter, PackWriter, WriterOptions, write_packs, write_packs_under};

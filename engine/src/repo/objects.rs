@@ -14,19 +14,19 @@ use keepfast_format::ids::RepositoryId;
 
 use super::cache::copies_folder;
 use super::private;
-use super::soundness::until_sound;
+use super::soundness::read_until_sound;
 use crate::error::{EngineError, Result};
 
 /// Reads small objects.
 pub(super) struct Objects {
     backend: Arc<dyn Backend>,
     copies: Option<Copies>,
-    /// Held while a large object is in memory and may turn out to be nothing.
+    /// Held while a large object is in memory that may turn out to be junk.
     large: Mutex<()>,
 }
 
-/// Larger objects are read one at a time, however many threads there are: nobody knows before their
-/// signature is checked who has put them there, and how many.
+/// Larger objects are read one at a time, however many threads there are: before their signature is
+/// checked, no one knows who has put them there, and how many there are.
 const LARGE_BYTES: u64 = 1 << 20;
 
 impl Objects {
@@ -42,8 +42,8 @@ impl Objects {
         &*self.backend
     }
 
-    /// Reads an object and opens it. Only bytes that open are ever copied, and a copy that
-    /// doesn't counts for nothing: so who can write on this machine can't do more than in the store.
+    /// Reads an object and opens it. Only bytes that open are ever copied, and a copy that doesn't open
+    /// counts for nothing. So a user that can write on this machine can do no more than in the store.
     pub fn read<T>(
         &self,
         name: &str,
@@ -61,14 +61,14 @@ impl Objects {
         })
     }
 
-    /// As [`Self::read`], from the store whatever copies there are.
+    /// As [`Self::read`], but always from the store.
     pub fn read_stored<T>(
         &self,
         name: &str,
         limit: u64,
         open: impl Fn(&[u8]) -> Result<T, FormatError>,
     ) -> Result<T> {
-        until_sound(|| {
+        read_until_sound(|| {
             let (bytes, _alone) = match self.backend.read(name, limit.min(LARGE_BYTES)) {
                 Err(error) if error.is_too_large() => {
                     let alone = self.large.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,7 +107,7 @@ pub fn read_object(backend: &dyn Backend, name: &str, limit: u64) -> Result<Vec<
     })
 }
 
-/// Copies of objects, each a file. That one can't be read or written is no more than slow.
+/// Copies of objects, each a file. If one can't be read or written, that costs time and nothing else.
 struct Copies {
     folder: PathBuf,
     /// Numbers for files that are being written.
@@ -115,7 +115,7 @@ struct Copies {
 }
 
 impl Copies {
-    /// Nothing, where another user can change what is read and removed there.
+    /// `None`, where another user can change what is read and removed there.
     fn below(cache: &Path, repository: RepositoryId) -> Option<Self> {
         let folder = copies_folder(cache, repository);
         let ours = folder.ancestors().take_while(|folder| folder.starts_with(cache)).all(private::is_safe);

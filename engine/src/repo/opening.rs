@@ -17,7 +17,7 @@ use super::objects::Objects;
 use super::parameters::{self, Trust, list_names, list_numbers, numbers_among};
 use super::repository::{CutOff, Entropy, Loaded, Repository, draw};
 use super::slots::{self, SlotLimits, Unlocked};
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Loss, Result};
 
 /// What `init` can choose.
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +140,7 @@ impl Repository {
             config.declare_single_writer();
             backend.expect_one_writer();
         }
-        config.validate().map_err(|error| EngineError::Unusable(error.to_string()))?;
+        config.validate().map_err(EngineError::Parameters)?;
         refuse_without_config(&*backend)?;
         let made = || EngineError::damaged("new repository");
         let identity = Identity::first_owner(&draw(&*entropy)?);
@@ -261,8 +261,7 @@ fn load(
 }
 
 fn system_entropy(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes)
-        .map_err(|error| EngineError::Unusable(format!("the system gives no random bytes: {error}")))
+    getrandom::fill(bytes).map_err(EngineError::NoRandomBytes)
 }
 
 /// Refuses a store without a config that someone has backed up into: that is a damaged
@@ -271,10 +270,7 @@ fn refuse_without_config(backend: &dyn Backend) -> Result<()> {
     let mut used = false;
     backend.list(names::SESSIONS, &mut |_| used = true)?;
     if used {
-        return Err(EngineError::Missing {
-            object: names::config(0),
-            consequence: "nothing can be opened without it; restore it from a copy of the repository",
-        });
+        return Err(EngineError::Missing { object: names::config(0), loss: Loss::Parameters });
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Reading packs: their keys, their directories, and all of them when they are damaged.
+//! Reading packs: their keys, their directories, and the whole pack when its directory is damaged.
 
 use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
@@ -9,8 +9,9 @@ use keepfast_format::pack::{
 use keepfast_format::{FormatError, limits};
 
 use super::index::StoredPack;
+use super::numbers::{FrameNumber, format_length, numbered};
 use super::repository::Repository;
-use super::soundness::until;
+use super::soundness::read_until;
 use crate::error::{EngineError, Result};
 
 /// The cipher of a pack, from its header.
@@ -27,7 +28,7 @@ pub fn read_contents(repository: &Repository, pack: PackName) -> Result<(StoredP
     let PackName { id, session } = pack;
     let name = pack.to_string();
     let read = || repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX);
-    let bytes = until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == id))?;
+    let bytes = read_until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == id))?;
     let read = || {
         let header = bytes.get(..HEADER_BYTES).ok_or(FormatError::Truncated { what: "pack" })?;
         let (header, cipher) = open_cipher(repository, header)?;
@@ -67,18 +68,19 @@ fn scan_frames(
         }
         let before = table.chunks.len();
         table.chunks.extend(
-            reader
-                .chunks()
-                .map(|chunk| ChunkEntry { id: ids.id(header.kind, chunk), bytes: chunk.len() as u32 }),
+            reader.chunks().map(|chunk| ChunkEntry {
+                id: ids.id(header.kind, chunk),
+                bytes: format_length(chunk.len()),
+            }),
         );
-        let chunks = (table.chunks.len() - before) as u32;
-        table.frames.push(frame_entry(offset, length, reader.plain().len() as u32, chunks));
+        let chunks = format_length(table.chunks.len() - before);
+        table.frames.push(frame_entry(offset, length, format_length(reader.plain().len()), chunks));
     }
     Ok(table)
 }
 
 fn frame_entry(offset: usize, length: usize, plain_bytes: u32, chunks: u32) -> FrameEntry {
-    FrameEntry { offset: offset as u32, sealed_bytes: length as u32, plain_bytes, chunks }
+    FrameEntry { offset: format_length(offset), sealed_bytes: format_length(length), plain_bytes, chunks }
 }
 
 /// Reads a pack into `bytes` and says what is wrong with it, if anything. `expected` is what the
@@ -99,7 +101,7 @@ pub fn verify_stored_pack(
             None => vec![PackFinding { frame: None, what: MISNAMED.to_owned() }],
         })
     };
-    until(read, |findings: &Result<Vec<_>>| findings.as_ref().map_or(true, Vec::is_empty))
+    read_until(read, |findings: &Result<Vec<_>>| findings.as_ref().map_or(true, Vec::is_empty))
 }
 
 const MISNAMED: &str = "its bytes aren't those it was named after";
@@ -126,8 +128,10 @@ fn verify_pack(
         Err(error) => {
             findings.push(PackFinding { frame: None, what: format!("none of it can be opened: {error}") });
             findings.extend(
-                (0..expected.frames.len() as u32)
-                    .map(|frame| PackFinding { frame: Some(frame), what: "it can't be opened".to_owned() }),
+                numbered(&expected.frames).map(|(frame, _)| PackFinding {
+                    frame: Some(frame),
+                    what: "it can't be opened".to_owned(),
+                }),
             );
             return findings;
         }
@@ -143,16 +147,17 @@ fn verify_pack(
     let Some(secrets) = repository.secrets(header.key) else { return findings };
     let ids = secrets.chunk_ids();
     let mut chunks = expected.chunks.iter();
-    for (number, frame) in (0..).zip(&expected.frames) {
+    for (number, frame) in numbered(&expected.frames) {
         let listed = chunks.by_ref().take(frame.chunks as usize);
         let (start, length) = (frame.offset as usize, frame.sealed_bytes as usize);
         let opened = bytes
             .get(start..start + length)
             .ok_or(FormatError::Truncated { what: "pack" })
-            .and_then(|sealed| reader.open(&cipher, number, sealed));
+            .and_then(|sealed| reader.open(&cipher, number.into(), sealed));
         let fits = match &opened {
             Ok(()) => {
-                let found = reader.chunks().map(|chunk| (ids.id(header.kind, chunk), chunk.len() as u32));
+                let found =
+                    reader.chunks().map(|chunk| (ids.id(header.kind, chunk), format_length(chunk.len())));
                 found.eq(listed.map(|chunk| (chunk.id, chunk.bytes)))
             }
             Err(_) => {
@@ -172,8 +177,8 @@ fn verify_pack(
 /// Something wrong with a pack.
 #[derive(Debug, Clone)]
 pub struct PackFinding {
-    /// The frame that is hit; none when only the pack's frame of data around them is.
-    pub frame: Option<u32>,
+    /// The damaged frame; `None` if the damage is outside the frames.
+    pub frame: Option<FrameNumber>,
     /// What is wrong.
     pub what: String,
 }

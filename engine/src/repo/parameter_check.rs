@@ -4,15 +4,14 @@ use keepfast_format::config::Config;
 use keepfast_format::keyring::Keyring;
 use keepfast_format::names;
 
-use super::ignored::Ignored;
 use super::parameters::{self, Trust, list_names, list_numbers, numbers_among};
 use super::repository::Repository;
 use super::slots;
-use crate::error::Result;
+use crate::error::{Finding, Result};
 
 /// Checks every config, keyring and key slot, and the chains between them. Returns how
 /// many objects there are, and each that is damaged or a stranger's, with what is wrong.
-pub fn check_parameters(repository: &Repository) -> Result<(u64, Vec<Ignored>)> {
+pub fn check_parameters(repository: &Repository) -> Result<(u64, Vec<Finding>)> {
     let backend = repository.backend();
     let configs = list_numbers(backend, names::CONFIG)?;
     let keys = list_names(backend, names::KEY_OBJECTS)?;

@@ -9,9 +9,8 @@ use keepfast_format::keyring::Keyring;
 use keepfast_format::signed::{Envelope, SignedKind};
 use keepfast_format::{FormatError, limits, names};
 
-use super::ignored::Ignored;
 use super::objects::Objects;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Loss, Result};
 
 /// An object of such a chain.
 pub(super) trait Numbered: Sized {
@@ -71,8 +70,8 @@ pub(super) struct Trust<'a> {
 pub(super) struct Newest<T> {
     pub object: T,
     /// Objects with higher numbers that aren't authentic, and those between it and the one that it follows.
-    pub ignored: Vec<Ignored>,
-    /// It doesn't follow the next lower one.
+    pub ignored: Vec<Finding>,
+    /// It doesn't follow the next lower one, which is missing or damaged.
     pub is_cut_off: bool,
 }
 
@@ -89,12 +88,12 @@ pub(super) fn newest<T: Numbered>(objects: &Objects, trust: Trust<'_>, numbers: 
                 ignored.push(error);
             }
             (Ok((object, _)), None) if object.previous().is_none() => {
-                return Ok(Newest { object, ignored: gone_by(ignored), is_cut_off: *n != 0 });
+                return Ok(Newest { object, ignored: findings_of(ignored), is_cut_off: *n != 0 });
             }
             (Ok((object, _)), None) => found = Some(object),
             (Ok((_, hash)), Some(object)) => {
                 let is_cut_off = object.previous() != Some(hash);
-                return Ok(Newest { object, ignored: gone_by(ignored), is_cut_off });
+                return Ok(Newest { object, ignored: findings_of(ignored), is_cut_off });
             }
         }
     }
@@ -102,18 +101,15 @@ pub(super) fn newest<T: Numbered>(objects: &Objects, trust: Trust<'_>, numbers: 
         // It says that it follows another.
         (Some(object), lowest) => {
             ignored.extend(lowest);
-            Ok(Newest { object, ignored: gone_by(ignored), is_cut_off: true })
+            Ok(Newest { object, ignored: findings_of(ignored), is_cut_off: true })
         }
         (None, Some(lowest)) => Err(lowest),
-        (None, None) => Err(EngineError::Missing {
-            object: T::name(0),
-            consequence: "nothing can be opened without it; restore it from a copy of the repository",
-        }),
+        (None, None) => Err(EngineError::Missing { object: T::name(0), loss: Loss::Parameters }),
     }
 }
 
-fn gone_by(errors: Vec<EngineError>) -> Vec<Ignored> {
-    errors.into_iter().filter_map(|error| Ignored::from_damage(error).ok()).collect()
+fn findings_of(errors: Vec<EngineError>) -> Vec<Finding> {
+    errors.into_iter().filter_map(|error| Finding::from_damage(error).ok()).collect()
 }
 
 /// What is wrong with a chain: each object that isn't authentic, or doesn't follow the authentic one
@@ -122,7 +118,7 @@ pub(super) fn flaws<T: Numbered>(
     objects: &Objects,
     trust: Trust<'_>,
     numbers: &[u32],
-) -> Result<Vec<Ignored>> {
+) -> Result<Vec<Finding>> {
     let mut flaws = Vec::new();
     let mut before: Option<(u32, ObjectHash)> = None;
     for n in numbers {
@@ -130,12 +126,12 @@ pub(super) fn flaws<T: Numbered>(
         match look::<T>(objects, trust, *n, true) {
             Ok(Ok((object, hash))) => {
                 if object.previous() != before.map(|(_, hash)| hash) || (before.is_none() && *n != 0) {
-                    flaws.push(Ignored { object: name, why: cut_off::<T>(before.map(|(n, _)| n)) });
+                    flaws.push(Finding { object: name, what: cut_off::<T>(before.map(|(n, _)| n)) });
                 }
                 before = Some((*n, hash));
             }
             Ok(Err(error)) | Err(error @ EngineError::Damaged { .. }) => {
-                flaws.push(Ignored::from_damage(error)?);
+                flaws.push(Finding::from_damage(error)?);
             }
             Err(error) => return Err(error),
         }
@@ -145,9 +141,9 @@ pub(super) fn flaws<T: Numbered>(
 
 /// The error of a program that would write or remove, where the newest object is cut off.
 pub(super) fn cut_off_error<T: Numbered>(n: u32) -> EngineError {
-    let why = "the object that it follows is missing or damaged".to_owned();
+    let what = "the object that it follows is missing or damaged".to_owned();
     let remedy = "that one is restored from a copy of the repository".to_owned();
-    Ignored { object: T::name(n), why }.blocks(remedy)
+    Finding { object: T::name(n), what }.blocks(remedy)
 }
 
 fn cut_off<T: Numbered>(lower: Option<u32>) -> String {
@@ -165,13 +161,13 @@ fn look<T: Numbered>(
     objects: &Objects,
     trust: Trust<'_>,
     n: u32,
-    afresh: bool,
+    from_store: bool,
 ) -> Result<Result<(T, ObjectHash), EngineError>> {
     let name = T::name(n);
     let limit = limits::SMALL_OBJECT_BYTES_MAX;
     let open = |bytes: &[u8]| Ok((T::open(bytes, trust.repository, n, trust.owners)?, ObjectHash::of(bytes)));
     let read =
-        if afresh { objects.read_stored(&name, limit, open) } else { objects.read(&name, limit, open) };
+        if from_store { objects.read_stored(&name, limit, open) } else { objects.read(&name, limit, open) };
     let (object, source) = match read {
         Ok(opened) => return Ok(Ok(opened)),
         Err(EngineError::Damaged { object, source }) => (object, source),

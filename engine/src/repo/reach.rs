@@ -1,4 +1,4 @@
-//! Everything that snapshots refer to: each chunk once, whichever way leads to it.
+//! Everything that snapshots refer to: each chunk once, however many references lead to it.
 //!
 //! What was seen is a bit for each chunk that the index knows, 12 MiB for 100 million chunks.
 
@@ -15,6 +15,7 @@ use keepfast_format::tree::Tree;
 
 use super::frames::FrameCache;
 use super::index::{Index, Location, Places, StoredPack, Wanted};
+use super::numbers::{FrameNumber, FramePlace, Ordinal, PackNumber};
 use super::trees::Trees;
 use crate::error::{EngineError, Result};
 
@@ -33,8 +34,8 @@ struct PackBits {
     /// The number of each frame's first chunk in the pack, and at the end the number of chunks.
     firsts: Vec<u32>,
     bits: Vec<AtomicU64>,
-    /// Of metadata: what is below was reached. A chunk may also be referred to as a leaf, by mistake
-    /// or with intent, which must not hide what is below it.
+    /// For metadata: what is below was reached. A chunk may also be referred to as a leaf, by mistake
+    /// or with intent, and that must not hide what is below it.
     descended: Vec<AtomicU64>,
 }
 
@@ -53,13 +54,13 @@ impl PackBits {
     }
 
     /// The bit's word and mask.
-    fn place(&self, frame: u32, ordinal: u32) -> Option<(&AtomicU64, u64)> {
+    fn place(&self, frame: FrameNumber, ordinal: Ordinal) -> Option<(&AtomicU64, u64)> {
         let number = self.number(frame, ordinal)?;
         Some((self.bits.get(number as usize / 64)?, 1 << (number % 64)))
     }
 
-    fn number(&self, frame: u32, ordinal: u32) -> Option<u32> {
-        Some(*self.firsts.get(frame as usize)? + ordinal)
+    fn number(&self, frame: FrameNumber, ordinal: Ordinal) -> Option<u32> {
+        Some(*self.firsts.get(frame.index())? + u32::from(ordinal))
     }
 }
 
@@ -68,25 +69,25 @@ impl Seen {
     pub fn of(index: &Index) -> Result<Self> {
         let mut packs = Vec::new();
         index.for_each_pack(|number, pack| {
-            packs.resize_with(packs.len().max(number as usize + 1), PackBits::default);
-            packs[number as usize] = PackBits::of(&pack);
+            packs.resize_with(packs.len().max(number.index() + 1), PackBits::default);
+            packs[number.index()] = PackBits::of(&pack);
         })?;
         Ok(Self { packs })
     }
 
-    /// Sees a chunk; `false` if it was seen before.
+    /// Marks a chunk as seen; `false` if it was seen before.
     pub fn insert(&self, place: &Location) -> bool {
-        let bits = self.packs.get(place.pack as usize);
+        let bits = self.packs.get(place.pack.index());
         match bits.and_then(|bits| bits.place(place.frame, place.ordinal)) {
             Some((word, mask)) => word.fetch_or(mask, Ordering::Relaxed) & mask == 0,
-            // A pack that came later, or an index at odds with itself: seen once too often, if anything.
+            // A pack that came later, or an index that contradicts itself: at worst it is seen once too often.
             None => true,
         }
     }
 
-    /// Goes below a chunk of metadata; `false` if somebody has.
+    /// Goes below a chunk of metadata; `false` if that was done before.
     fn descend(&self, place: &Location) -> bool {
-        let bits = self.packs.get(place.pack as usize);
+        let bits = self.packs.get(place.pack.index());
         let found = bits.and_then(|bits| Some((bits, bits.number(place.frame, place.ordinal)?)));
         let Some((bits, number)) = found else { return true };
         let mask = 1 << (number % 64);
@@ -98,23 +99,22 @@ impl Seen {
 
     /// Whether a chunk was seen.
     #[must_use]
-    pub fn contains(&self, pack: u32, frame: u32, ordinal: u32) -> bool {
-        let bits = self.packs.get(pack as usize);
+    pub fn contains(&self, FramePlace { pack, frame }: FramePlace, ordinal: Ordinal) -> bool {
+        let bits = self.packs.get(pack.index());
         bits.and_then(|bits| bits.place(frame, ordinal))
             .is_some_and(|(word, mask)| word.load(Ordering::Relaxed) & mask != 0)
     }
 
     /// How many of a pack's chunks were seen, frame by frame.
     #[must_use]
-    pub fn in_frames(&self, pack: u32) -> Vec<u32> {
-        let Some(bits) = self.packs.get(pack as usize) else { return Vec::new() };
-        let frames = bits.firsts.windows(2).map(|ends| ends[1] - ends[0]);
-        (0..)
-            .zip(frames)
-            .map(|(frame, chunks)| {
-                (0..chunks).filter(|ordinal| self.contains(pack, frame, *ordinal)).count() as u32
-            })
-            .collect()
+    pub fn in_frames(&self, pack: PackNumber) -> Vec<u32> {
+        let Some(bits) = self.packs.get(pack.index()) else { return Vec::new() };
+        let is_seen = |number: &u32| {
+            let word = bits.bits.get(*number as usize / 64).map_or(0, |word| word.load(Ordering::Relaxed));
+            word & (1 << (number % 64)) != 0
+        };
+        let in_frame = |ends: &[u32]| (ends[0]..ends[1]).filter(is_seen).map(|_| 1).sum();
+        bits.firsts.windows(2).map(in_frame).collect()
     }
 }
 
@@ -145,11 +145,11 @@ pub struct Reach<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Metadata {
     id: ChunkId,
-    is: Is,
+    kind: MetadataKind,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Is {
+enum MetadataKind {
     Tree,
     State,
     /// A list of chunks, of this level.
@@ -158,7 +158,7 @@ enum Is {
 
 /// What a chunk of metadata refers to.
 #[derive(Default)]
-struct Below {
+struct References {
     metadata: Vec<Metadata>,
     leaves: Vec<Wanted>,
 }
@@ -180,9 +180,9 @@ impl<'a> Reach<'a> {
         visit: &mut Visit<'_>,
     ) -> Result<()> {
         for body in snapshots {
-            let mut below = Below::default();
-            below.metadata.push(Metadata { id: body.tree, is: Is::Tree });
-            below.metadata.extend(body.state.map(|id| Metadata { id, is: Is::State }));
+            let mut below = References::default();
+            below.metadata.push(Metadata { id: body.tree, kind: MetadataKind::Tree });
+            below.metadata.extend(body.state.map(|id| Metadata { id, kind: MetadataKind::State }));
             below.content(&body.hard_links);
             self.add(below);
             while !self.todo.is_empty() {
@@ -192,7 +192,7 @@ impl<'a> Reach<'a> {
         self.look_leaves_up(seen, visit)
     }
 
-    fn add(&mut self, below: Below) {
+    fn add(&mut self, below: References) {
         self.todo.extend(below.metadata);
         self.leaves.extend(below.leaves);
     }
@@ -214,7 +214,7 @@ impl<'a> Reach<'a> {
         new.sort_unstable_by_key(|(place, _)| *place);
         let trees = Trees::new(self.frames);
         let read_all =
-            || pool.map(&new, |(_, item)| read(trees, item)).into_iter().collect::<Result<Vec<Below>>>();
+            || pool.map(&new, |(_, item)| read(trees, item)).into_iter().collect::<Result<Vec<References>>>();
         let read = match read_all() {
             // A garbage collection has moved something since it was looked up.
             Err(EngineError::Missing { .. }) => {
@@ -238,7 +238,7 @@ impl<'a> Reach<'a> {
     }
 }
 
-/// Sees a chunk in all places in which it counts, and visits it if any of them is new.
+/// Marks a chunk as seen in all places in which it counts, and visits it if any of them is new.
 fn see(
     wanted: &Wanted,
     places: &Places,
@@ -254,25 +254,27 @@ fn see(
     visit(Reached { wanted: *wanted, places: new })
 }
 
-fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
-    let mut below = Below::default();
-    match item.is {
-        Is::Tree => match trees.tree(&item.id)? {
+fn read(trees: Trees<'_>, item: &Metadata) -> Result<References> {
+    let mut below = References::default();
+    match item.kind {
+        MetadataKind::Tree => match trees.tree(&item.id)? {
             Tree::Page(nodes) => nodes.iter().for_each(|node| below.node(node)),
             Tree::Index(pages) => {
-                below.metadata.extend(pages.iter().map(|page| Metadata { id: page.id, is: Is::Tree }));
+                below
+                    .metadata
+                    .extend(pages.iter().map(|page| Metadata { id: page.id, kind: MetadataKind::Tree }));
             }
         },
-        Is::State => match trees.state(&item.id)? {
+        MetadataKind::State => match trees.state(&item.id)? {
             StateTree::Page(states) => {
                 let children = states.iter().filter_map(|state| state.children);
-                below.metadata.extend(children.map(|id| Metadata { id, is: Is::State }));
+                below.metadata.extend(children.map(|id| Metadata { id, kind: MetadataKind::State }));
             }
             StateTree::Index(pages) => {
-                below.metadata.extend(pages.iter().map(|id| Metadata { id: *id, is: Is::State }));
+                below.metadata.extend(pages.iter().map(|id| Metadata { id: *id, kind: MetadataKind::State }));
             }
         },
-        Is::List(level) => {
+        MetadataKind::List(level) => {
             let list = trees.list(&item.id)?;
             if list.level != level {
                 return Err(EngineError::damaged(format!("chunk list {}", item.id))(
@@ -286,7 +288,7 @@ fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
                 if level <= 1 {
                     below.leaves.push(Wanted::listed(&listed));
                 } else {
-                    below.metadata.push(Metadata { id: listed.id, is: Is::List(level - 1) });
+                    below.metadata.push(Metadata { id: listed.id, kind: MetadataKind::List(level - 1) });
                 }
             }
         }
@@ -294,10 +296,12 @@ fn read(trees: Trees<'_>, item: &Metadata) -> Result<Below> {
     Ok(below)
 }
 
-impl Below {
+impl References {
     fn node(&mut self, node: &Node) {
         match &node.kind {
-            NodeKind::Directory { tree } => self.metadata.push(Metadata { id: *tree, is: Is::Tree }),
+            NodeKind::Directory { tree } => {
+                self.metadata.push(Metadata { id: *tree, kind: MetadataKind::Tree })
+            }
             NodeKind::File { content, extents, .. } => {
                 self.content(content);
                 if let Extents::Blob(blob) = extents {
@@ -308,11 +312,13 @@ impl Below {
         }
     }
 
-    /// The chunks of a content, or of a blob: whichever, nothing is below them.
+    /// The chunks of a content, or of a blob: nothing is below either.
     fn content(&mut self, content: &Content) {
         match content {
             Content::Inline(chunks) => self.leaves.extend(chunks.iter().map(|chunk| Wanted::from(*chunk))),
-            Content::List { level, id } => self.metadata.push(Metadata { id: *id, is: Is::List(*level) }),
+            Content::List { level, id } => {
+                self.metadata.push(Metadata { id: *id, kind: MetadataKind::List(*level) })
+            }
         }
     }
 }

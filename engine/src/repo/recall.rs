@@ -12,12 +12,12 @@ use super::repository::Repository;
 use super::snapshots::Snapshots;
 use crate::error::{EngineError, Result};
 
-/// A comparison with what was seen before, and whether it is remembered what is seen now.
+/// A comparison with what was seen before, and whether what is seen now could be remembered.
 #[derive(Debug)]
 pub struct Recollection {
     /// What was seen before and isn't there any more.
     pub older: Vec<Older>,
-    /// Why what is shown now can't be remembered. Nothing but the next comparison depends on it.
+    /// Why what is shown now can't be remembered. Only the next comparison depends on it.
     pub written: io::Result<()>,
 }
 
@@ -49,11 +49,11 @@ fn compare(seen: &Remembered, shown: &Remembered, snapshots: &Snapshots) -> Vec<
         let name = names::snapshot(head.session);
         there.get(&head.session) == Some(&head.hash)
             || snapshots.dead.contains(&head.session)
-            || snapshots.damaged.iter().any(|(object, _)| *object == name)
+            || snapshots.damaged.iter().any(|finding| finding.object == name)
     })
 }
 
-/// Takes what the store shows for right, whatever was seen before at this place.
+/// Accepts what the store shows, whatever was seen before at this place.
 pub fn accept(repository: &Repository, snapshots: &Snapshots, memory: &Memory) -> Result<()> {
     let shown = shown(repository, snapshots)?;
     memory.replace(&shown).map_err(EngineError::file(memory.path()))

@@ -8,14 +8,14 @@ use keepfast_format::epoch::PackName;
 use keepfast_format::{FormatError, names};
 
 use super::cache::{CacheSlot, Slot};
-use super::epochs::{Epochs, Told};
+use super::epochs::{Applied, Epochs};
 use super::index::{Index, Loading};
 use super::listings::list_packs;
 use super::packs::read_contents;
 use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
 use super::snapshots::Snapshots;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 use crate::run::{Event, Phase, Pool, RunContext};
 
 /// Segments or packs read at a time, and so held in memory.
@@ -78,9 +78,9 @@ pub fn catch_up(
         return Ok(CaughtUp::IndexIsAhead);
     }
     if listed.iter().any(|name| !known.contains_key(name)) {
-        // Verdicts are heard before segments are loaded, so that nothing that is dead is taken for
+        // Verdicts are applied before segments are loaded, so that nothing that is dead is assumed to be
         // stored; and segments are listed after that, because what has moved is in later ones.
-        if Epochs::list(repository)?.tell_authentic(repository, index)? == Told::IndexIsAhead {
+        if Epochs::list(repository)?.apply_authentic_verdicts(repository, index)? == Applied::IndexIsAhead {
             return Ok(CaughtUp::IndexIsAhead);
         }
         listed = list_segments(repository)?;
@@ -88,11 +88,12 @@ pub fn catch_up(
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
     let damaged = add_segments(repository, index, &new, run.pool())?;
     let mut changed = !new.is_empty();
-    listed.retain(|name| !damaged.contains_key(name));
+    let unread: HashSet<&String> = damaged.iter().map(|finding| &finding.object).collect();
+    listed.retain(|name| !unread.contains(name));
     let lacking: HashSet<String> =
         snapshots.all.iter().flat_map(|stored| stored.lacks_segments(&listed)).collect();
-    for (object, what) in damaged {
-        // What no snapshot counts on may be anyone's rubbish: nothing is missed without it.
+    for Finding { object, what } in damaged {
+        // What no snapshot counts on may be anyone's junk: nothing is missed without it.
         if lacking.contains(&object) {
             run.tell(&Event::Damaged { object, what });
         } else {
@@ -116,7 +117,7 @@ pub fn refresh_index(repository: &Repository, index: &Index, run: &RunContext) -
     let known = index.sources()?;
     let listed = list_segments(repository)?;
     let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
-    // Whoever opens the index next reports what is damaged.
+    // The next run that opens the index reports what is damaged.
     add_segments(repository, index, &new, run.pool())?;
     Ok(!new.is_empty())
 }
@@ -127,8 +128,8 @@ fn add_segments(
     index: &Index,
     new: &[&String],
     pool: &Pool,
-) -> Result<BTreeMap<String, String>> {
-    let mut damaged = BTreeMap::new();
+) -> Result<Vec<Finding>> {
+    let mut damaged = Vec::new();
     let mut loading = Loading::begin(index, pool);
     for batch in new.chunks(READ_AT_A_TIME) {
         let read: Vec<_> = pool.map(batch, |name| read_segment(repository, name));
@@ -139,10 +140,10 @@ fn add_segments(
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
                 // A store that fails says nothing about the segment.
                 Err(EngineError::Backend(error)) => return Err(error.into()),
-                // Nobody with these keys could read what it lists either.
+                // With these keys, what it lists couldn't be read either.
                 Err(EngineError::Damaged { source: FormatError::NoKey { .. }, .. }) => {}
                 Err(error) => {
-                    damaged.insert((*name).clone(), error.to_string());
+                    damaged.push(Finding { object: (*name).clone(), what: error.to_string() });
                 }
             }
         }
@@ -162,8 +163,8 @@ fn has_more_than(
     let is_segment = |name: &str| name.starts_with(names::INDEX);
     let gone = |name: &String| is_segment(name) && listed.binary_search(name).is_err();
     if known.iter().any(|(name, dead)| gone(name) && !dead) {
-        // A verdict that this index hasn't heard may be the reason.
-        if Epochs::list(repository)?.tell_authentic(repository, index)? == Told::IndexIsAhead {
+        // A verdict that this index hasn't applied may be the reason.
+        if Epochs::list(repository)?.apply_authentic_verdicts(repository, index)? == Applied::IndexIsAhead {
             return Ok(true);
         }
         if index.sources()?.iter().any(|(name, dead)| gone(name) && !dead) {

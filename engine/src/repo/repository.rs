@@ -12,13 +12,12 @@ use keepfast_format::keys::{ChunkIds, DomainSecrets, Identity, KeyRef};
 use zeroize::Zeroizing;
 
 use super::flaws::Flaw;
-use super::ignored::Ignored;
 use super::lineage::Lineages;
 use super::memory::{Memory, Remembered};
 use super::objects::Objects;
 use super::parameters;
 use super::slots::Unlocked;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 
 /// Fills memory with random bytes.
 pub type Entropy = dyn Fn(&mut [u8]) -> Result<()> + Send + Sync;
@@ -39,7 +38,7 @@ pub(super) struct Loaded {
     pub unlocked: Arc<Unlocked>,
     pub keyring: Keyring,
     pub secrets: Vec<DomainSecrets>,
-    pub ignored: Vec<Ignored>,
+    pub ignored: Vec<Finding>,
     pub cut_off: CutOff,
     pub seen: Option<Remembered>,
     pub memory: Option<Memory>,
@@ -91,7 +90,7 @@ impl Repository {
         self.loaded.config.repository
     }
 
-    /// Fails if writing takes a feature that this version doesn't know, or if nobody can tell whether
+    /// Fails if writing takes a feature that this version doesn't know, or if no one can tell whether
     /// the parameters are the newest: what the newest config or keyring follows isn't there.
     pub fn can_be_written(&self) -> Result<()> {
         if self.loaded.cut_off.config {
@@ -181,7 +180,7 @@ impl Repository {
     /// Objects among configs and keyrings that count for nothing, because they aren't authentic, as
     /// far as they were looked at to find the newest.
     #[must_use]
-    pub fn ignored(&self) -> &[Ignored] {
+    pub fn ignored(&self) -> &[Finding] {
         &self.loaded.ignored
     }
 

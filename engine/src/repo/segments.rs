@@ -10,7 +10,7 @@ use keepfast_format::{FormatError, limits, names};
 
 use super::index::StoredPack;
 use super::repository::Repository;
-use super::soundness::until_sound;
+use super::soundness::read_until_sound;
 use crate::error::{EngineError, Result};
 
 /// A segment, read and verified: its head, and the table of each of its packs.
@@ -39,7 +39,7 @@ const FRONT_READ: usize = 1 << 20;
 /// Reads a segment and checks its signature and every section. What its head doesn't justify isn't
 /// read: whatever is stored under a segment's name, without a signature that fits it costs 4 MiB.
 pub fn read_segment(repository: &Repository, name: &str) -> Result<ReadSegment> {
-    until_sound(|| {
+    read_until_sound(|| {
         let (backend, what) = (repository.backend(), "index segment");
         let damaged = |source| EngineError::damaged(name)(source);
         let mut bytes = backend.read_range(name, 0, FRONT_READ)?;

@@ -3,7 +3,7 @@
 //! explores them.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepfast_backend::Created;
@@ -23,25 +23,15 @@ use super::index::{Index, Wanted};
 use super::listings::list_sessions;
 use super::marks::SessionMarks;
 use super::memory::SeenHead;
+use super::numbers::PackNumber;
 use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
 use super::repository::Repository;
 use super::snapshots::{Snapshots, load_one};
 use super::states::is_forgotten;
+use super::takeover::{Before, Takeover};
 use crate::error::{EngineError, Result};
 use crate::run::RunContext;
-
-/// What may be taken over from the parent snapshot without being looked up.
-mod takeover {
-    /// All of it; nothing has been yet.
-    pub const OPEN: u8 = 0;
-    /// All of it; something has been, and so any chunk below the parent may be referred to.
-    pub const TAKEN: u8 = 1;
-    /// All of it: each of its chunks has been looked up, and is referred to.
-    pub const HELD: u8 = 2;
-    /// Nothing: each chunk has to be looked up.
-    pub const CLOSED: u8 = 3;
-}
 
 /// A session that has announced itself. Shared by the threads that write.
 pub struct Session<'r> {
@@ -56,9 +46,9 @@ pub struct Session<'r> {
     /// The snapshot that subtrees are taken over from.
     parent: Option<SnapshotBody>,
     parent_id: Option<SessionId>,
-    takeover: AtomicU8,
+    takeover: Takeover,
     /// Others were writing when it began.
-    in_company: bool,
+    others_write: bool,
     /// Something was taken over whose chunks couldn't all be found: nobody knows which packs that
     /// refers to, and so it may be any.
     unresolved: AtomicBool,
@@ -137,8 +127,8 @@ impl<'r> Session<'r> {
             polled_at: AtomicI64::new(run.now().seconds),
             parent: options.parent.map(|parent| parent.body.clone()),
             parent_id: options.parent.map(|parent| parent.head.id),
-            takeover: AtomicU8::new(takeover::CLOSED),
-            in_company: in_company(repository, id, options.ended)?,
+            takeover: Takeover::closed(),
+            others_write: others_write(repository, id, options.ended)?,
             unresolved: AtomicBool::new(false),
             acked: Mutex::new(0),
         };
@@ -158,7 +148,7 @@ impl<'r> Session<'r> {
     fn hear_epochs(&self) -> Result<()> {
         let (repository, index) = (self.repository, self.index);
         let epochs = Epochs::list(repository)?;
-        epochs.tell_all(repository, index)?;
+        epochs.apply_all_verdicts(repository, index)?;
         let newest = epochs.newest();
         if newest > 0 {
             if let Some(condemned) =
@@ -171,7 +161,7 @@ impl<'r> Session<'r> {
         *lock(&self.acked) = newest;
         // Before the first epoch nothing was ever removed, whatever was forgotten.
         if newest == 0 || self.parent_stands()? {
-            self.takeover.store(takeover::OPEN, Ordering::SeqCst);
+            self.takeover.open();
         }
         Ok(())
     }
@@ -188,13 +178,13 @@ impl<'r> Session<'r> {
 
     /// Whether others were writing when it began.
     #[must_use]
-    pub fn is_in_company(&self) -> bool {
-        self.in_company
+    pub fn others_write(&self) -> bool {
+        self.others_write
     }
 
     /// Hears what others have stored meanwhile, if anybody else is writing.
-    pub(super) fn look_around(&self) -> Result<()> {
-        if self.in_company {
+    pub(super) fn refresh_if_others_write(&self) -> Result<()> {
+        if self.others_write {
             refresh_index(self.repository, self.index, self.run)?;
         }
         Ok(())
@@ -208,7 +198,7 @@ impl<'r> Session<'r> {
 
     /// Holds on to a chunk that something taken over refers to, if possible in none of those packs that
     /// it rather shouldn't. Returns whether all that is needed for that could be held.
-    pub fn hold(&self, wanted: &Wanted, rather_not: impl Fn(u32) -> bool) -> Result<bool> {
+    pub fn hold(&self, wanted: &Wanted, rather_not: impl Fn(PackNumber) -> bool) -> Result<bool> {
         self.index.hold(&self.marks, wanted, rather_not)
     }
 
@@ -216,12 +206,7 @@ impl<'r> Session<'r> {
     /// then on the session counts as referring to every chunk of the parent.
     #[must_use]
     pub fn may_take_over(&self) -> bool {
-        let take = |state| match state {
-            takeover::OPEN => Some(takeover::TAKEN),
-            takeover::TAKEN | takeover::HELD => Some(state),
-            _ => None,
-        };
-        self.takeover.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+        self.takeover.take()
     }
 
     /// Looks for a newer epoch, unless that was done a moment ago.
@@ -249,19 +234,19 @@ impl<'r> Session<'r> {
         while let Some(condemned) = find_condemned(self.repository, *acked + 1)? {
             // All verdicts so far: what they name must not come to support anything.
             let epochs = Epochs::list(self.repository)?;
-            epochs.tell_all(self.repository, self.index)?;
+            epochs.apply_all_verdicts(self.repository, self.index)?;
             if epochs.newest_finished() >= condemned.epoch {
                 // It was reached without this session's answer, so somebody has decided for it.
                 self.find_fence()?;
             }
-            let before = self.takeover.swap(takeover::CLOSED, Ordering::SeqCst);
+            let before = self.takeover.close();
             let held = match before {
-                takeover::HELD => true,
-                takeover::TAKEN => self.hold_parent(&condemned).inspect_err(|_| {
+                Before::Held => true,
+                Before::Taken => self.hold_parent(&condemned).inspect_err(|_| {
                     // Whoever tries again doesn't know what was taken over.
                     self.unresolved.store(true, Ordering::SeqCst);
                 })?,
-                _ => false,
+                Before::Nothing => false,
             };
             let objections = self.stop_referring_to(&condemned)?;
             self.create_ack(condemned.epoch, objections)?;
@@ -269,12 +254,12 @@ impl<'r> Session<'r> {
             // Each chunk of a parent that is held is looked up already. One of which nothing was
             // taken has to be listed again.
             if held {
-                self.takeover.store(takeover::HELD, Ordering::SeqCst);
-            } else if before != takeover::TAKEN
+                self.takeover.hold();
+            } else if before != Before::Taken
                 && !self.unresolved.load(Ordering::SeqCst)
                 && self.parent_stands()?
             {
-                self.takeover.store(takeover::OPEN, Ordering::SeqCst);
+                self.takeover.open();
             }
         }
         Ok(())
@@ -287,7 +272,7 @@ impl<'r> Session<'r> {
         let mut objections = Vec::new();
         self.index.marks().condemn_all(&self.marks, packs.iter().copied(), || -> Result<()> {
             for (number, pack) in self.index.numbers_of(&packs)? {
-                if self.marks.condemn(number) {
+                if self.marks.condemn(number.get()) {
                     objections.push(pack);
                 }
             }
@@ -474,7 +459,7 @@ fn tail_of(ack: &[u8]) -> u64 {
 }
 
 /// Whether there are sessions of which nobody knows that they have ended.
-fn in_company(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
+fn others_write(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
     let Some(ended) = ended else { return Ok(false) };
     let mut others = list_sessions(repository, names::SESSIONS)?;
     others.remove(&own);

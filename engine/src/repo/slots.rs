@@ -1,5 +1,5 @@
-//! Key slots: which are tried with a password, in which order. Anybody who may create objects can
-//! put slots there that ask for much memory and work, so the cheap ones come first, and there is an end.
+//! Key slots: which are tried with a password, in which order. Anyone that may create objects can put
+//! slots there that ask for much memory and work. So the cheap ones are tried first, and not all of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +10,8 @@ use keepfast_format::keys::Identity;
 use keepfast_format::slot::KeySlot;
 use keepfast_format::{FormatError, limits, names};
 
-use super::ignored::Ignored;
-use super::soundness::until;
-use crate::error::{EngineError, Result, SlotsLeft};
+use super::soundness::judge;
+use crate::error::{EngineError, Finding, Loss, Result, SlotsLeft};
 
 /// How much is done to find the key slot of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +65,7 @@ pub(super) fn unlock(
     if ids.is_empty() {
         return Err(EngineError::Missing {
             object: format!("{}: every key slot", names::KEYS),
-            consequence: "without a key slot nothing can be opened; restore it from a copy of the repository",
+            loss: Loss::KeySlots,
         });
     }
     let mut attempt = Attempt { password, limits, tried: 0, work_kib: 0, left: SlotsLeft::default() };
@@ -155,14 +154,14 @@ impl Attempt<'_> {
 }
 
 /// What isn't a key slot among these objects, and how many have a slot's name.
-pub(super) fn flaws(backend: &dyn Backend, listed: &[String]) -> Result<(u64, Vec<Ignored>)> {
+pub(super) fn flaws(backend: &dyn Backend, listed: &[String]) -> Result<(u64, Vec<Finding>)> {
     let mut count = 0;
     let mut flaws = Vec::new();
     for name in listed {
         let Some(id) = names::parse_slot(name) else { continue };
         count += 1;
         if let Err(error) = read_slot(backend, id)? {
-            flaws.push(Ignored { object: name.clone(), why: error.to_string() });
+            flaws.push(Finding { object: name.clone(), what: error.to_string() });
         }
     }
     Ok((count, flaws))
@@ -170,14 +169,14 @@ pub(super) fn flaws(backend: &dyn Backend, listed: &[String]) -> Result<(u64, Ve
 
 /// Reads a slot. The inner error is that its bytes don't fit its name, or don't decode.
 fn read_slot(backend: &dyn Backend, id: SlotId) -> Result<Result<KeySlot, FormatError>> {
-    let read = || match backend.read(&names::slot(id), limits::SLOT_BYTES_MAX) {
-        Ok(bytes) if SlotId::of(&bytes) == id => Ok(KeySlot::decode(&bytes)),
-        Ok(_) => Ok(Err(FormatError::NotAuthentic { what: "key slot" })),
-        // What isn't an object, or is too large to be a slot, is rubbish like any other.
-        Err(error) => match EngineError::from(error) {
-            EngineError::Damaged { source, .. } => Ok(Err(source)),
-            error => Err(error),
-        },
-    };
-    until(read, |slot: &Result<_>| !matches!(slot, Ok(Err(_))))
+    let name = names::slot(id);
+    judge(|| {
+        // What isn't an object, or is too large to be a slot, is junk like any other: an error that says so is
+        // one of damage.
+        let bytes = backend.read(&name, limits::SLOT_BYTES_MAX)?;
+        if SlotId::of(&bytes) != id {
+            return Err(EngineError::damaged(&name)(FormatError::NotAuthentic { what: "key slot" }));
+        }
+        KeySlot::decode(&bytes).map_err(EngineError::damaged(&name))
+    })
 }

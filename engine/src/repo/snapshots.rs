@@ -9,12 +9,11 @@ use keepfast_format::snapshot::{Register, Snapshot};
 use keepfast_format::{limits, names};
 
 use super::catalogue::{DeadSessions, dead_sessions, must_be_authentic};
-use super::ignored::Ignored;
 use super::lineage::Lineages;
 use super::listings::list_sessions;
 use super::repository::Repository;
 use super::states::Standings;
-use crate::error::{EngineError, Result};
+use crate::error::{ChoiceError, EngineError, Finding, Result};
 use crate::retention::{edition, has_tag};
 use crate::run::RunContext;
 
@@ -33,7 +32,7 @@ pub struct StoredSnapshot {
 impl StoredSnapshot {
     fn new(snapshot: Snapshot, hash: ObjectHash, owners: &HashSet<HolderId>) -> Self {
         let signer = snapshot.head.id.writer;
-        // Nobody but an owner can speak for another writer.
+        // Only an owner can speak for another writer.
         let origin = snapshot.body.origin.filter(|_| owners.contains(&signer));
         Self { snapshot, hash, writer: origin.map_or(signer, |origin| origin.writer) }
     }
@@ -81,9 +80,9 @@ pub struct Snapshots {
     pub lineages: Lineages,
     /// Those that can't be read, and what else should say something about snapshots: object and
     /// what is wrong with it.
-    pub damaged: Vec<(String, String)>,
-    /// Objects of the catalogue that aren't authentic: nobody knows which sessions they named.
-    pub ignored: Vec<Ignored>,
+    pub damaged: Vec<Finding>,
+    /// Objects of the catalogue that aren't authentic: no one knows which sessions they named.
+    pub ignored: Vec<Finding>,
 }
 
 /// Narrows a choice among snapshots.
@@ -150,7 +149,9 @@ impl Snapshots {
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
                 // A store that fails says nothing about the snapshot.
                 Err(error @ (EngineError::Backend(_) | EngineError::Interrupted)) => return Err(error),
-                Err(error) => snapshots.damaged.push((names::snapshot(id), error.to_string())),
+                Err(error) => {
+                    snapshots.damaged.push(Finding { object: names::snapshot(id), what: error.to_string() });
+                }
             }
         }
         snapshots.dead = dead;
@@ -162,14 +163,13 @@ impl Snapshots {
 
     /// Fails if one of these is protected, and so can't be forgotten.
     pub fn must_be_unprotected(&self, ids: &[SessionId]) -> Result<()> {
-        let Some(id) = ids.iter().find(|id| self.protected.contains(id)) else { return Ok(()) };
-        let short = &id.short()[..8];
-        Err(EngineError::Unusable(format!(
-            "snapshot {short} is protected: `keepfast forget --unprotect {short}` first"
-        )))
+        match ids.iter().find(|id| self.protected.contains(id)) {
+            Some(snapshot) => Err(EngineError::Protected { snapshot: *snapshot }),
+            None => Ok(()),
+        }
     }
 
-    /// Takes up a snapshot that was committed since.
+    /// Adds a snapshot that was committed since these were listed.
     pub fn add(&mut self, repository: &Repository, id: SessionId) -> Result<()> {
         if let (Register::Snapshot(snapshot), hash) = load_one(repository, id)? {
             let stored = StoredSnapshot::new(*snapshot, hash, &owners_of(repository));
@@ -179,7 +179,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Notes that a snapshot was forgotten since.
+    /// Notes that a snapshot was forgotten since these were listed.
     pub fn move_to_forgotten(&mut self, id: SessionId) {
         let (gone, all) =
             std::mem::take(&mut self.all).into_iter().partition(|stored| stored.snapshot.head.id == id);
@@ -202,11 +202,7 @@ impl Snapshots {
         };
         if let Some(back) = back {
             let mut matching = self.all.iter().rev().filter(|stored| filter.matches(stored));
-            return matching.nth(back).ok_or_else(|| {
-                EngineError::Unusable(format!(
-                    "there is no snapshot {text:?} that fits; `keepfast snapshots` lists what there is"
-                ))
-            });
+            return Ok(matching.nth(back).ok_or_else(|| ChoiceError::NoneFits { text: text.to_owned() })?);
         }
         let matching: Vec<&StoredSnapshot> = self
             .all
@@ -216,22 +212,17 @@ impl Snapshots {
                 id.short().starts_with(text) || id.to_string().starts_with(text)
             })
             .collect();
-        match matching.as_slice() {
-            _ if text.is_empty() => Err(EngineError::Unusable("a snapshot id can't be empty".to_owned())),
-            [one] => Ok(one),
-            [] => Err(match self.damaged.iter().find(|(name, _)| name.contains(text)) {
-                Some((name, what)) => EngineError::Unusable(format!(
-                    "{name}: {what}; the snapshot can't be used, but others can"
-                )),
-                None => EngineError::Unusable(format!(
-                    "there is no snapshot {text:?}; `keepfast snapshots` lists what there is"
-                )),
-            }),
-            several => Err(EngineError::Unusable(format!(
-                "{text:?} is the start of {} snapshots' ids: give more of it",
-                several.len()
-            ))),
+        let text = text.to_owned();
+        Err(match matching.as_slice() {
+            _ if text.is_empty() => ChoiceError::Empty,
+            [one] => return Ok(one),
+            [] => match self.damaged.iter().find(|finding| finding.object.contains(&text)) {
+                Some(finding) => ChoiceError::Unreadable(finding.clone()),
+                None => ChoiceError::NoSnapshot { text },
+            },
+            several => ChoiceError::Ambiguous { text, count: several.len() },
         }
+        .into())
     }
 
     /// Sessions that have committed, or can't any more.
@@ -239,10 +230,10 @@ impl Snapshots {
         self.all.iter().map(|stored| stored.snapshot.head.id).chain(self.ended())
     }
 
-    /// Registers that can't be read: nobody knows what they need. Objects in the place of decisions
+    /// Registers that can't be read: no one knows what they need. Objects in the place of decisions
     /// aren't among them, since those count for nothing.
-    pub fn unreadable(&self) -> impl Iterator<Item = &(String, String)> {
-        self.damaged.iter().filter(|(name, _)| name.starts_with(names::SNAPSHOTS))
+    pub fn unreadable(&self) -> impl Iterator<Item = &Finding> {
+        self.damaged.iter().filter(|finding| finding.object.starts_with(names::SNAPSHOTS))
     }
 
     /// All readable snapshots, forgotten ones too, oldest first within both.
@@ -277,12 +268,8 @@ impl Snapshots {
         if lineage.contains(&found.writer) {
             return Ok(found);
         }
-        Err(EngineError::Unusable(format!(
-            "snapshot {} is of writer {}, and this backup's writer {writer} doesn't continue that one's history: \
-             what another writer has stored can't be taken over; choose a snapshot of the own writer, or none",
-            &found.snapshot.head.id.short()[..8],
-            found.writer
-        )))
+        let snapshot = found.snapshot.head.id;
+        Err(ChoiceError::OtherLineage { snapshot, writer: found.writer, own: writer }.into())
     }
 
     /// The writers whose snapshots fit a filter; of a lineage only the one that continues the others.
@@ -309,12 +296,8 @@ impl Snapshots {
         let mut fitting = fitting.into_iter();
         match (fitting.next(), fitting.next()) {
             (Some(writer), None) if !text.is_empty() => Ok(self.lineages.lineage(writer)),
-            (None, _) => Err(EngineError::Unusable(format!(
-                "no snapshot is of a writer whose id begins with {text:?}; `keepfast snapshots --json` names writers"
-            ))),
-            _ => Err(EngineError::Unusable(format!(
-                "{text:?} is the start of several writers' ids: give more of it"
-            ))),
+            (None, _) => Err(ChoiceError::NoWriter { text: text.to_owned() }.into()),
+            _ => Err(ChoiceError::AmbiguousWriter { text: text.to_owned() }.into()),
         }
     }
 }

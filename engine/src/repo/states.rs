@@ -10,7 +10,7 @@ use keepfast_format::{limits, names};
 
 use super::catalogue::{is_named_dead, names_dead};
 use super::repository::Repository;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 use crate::run::{Pool, RunContext};
 
 /// Decisions about snapshots, as far as they are authentic.
@@ -19,7 +19,7 @@ pub(super) struct Standings {
     pub forgotten: HashSet<SessionId>,
     pub protected: HashSet<SessionId>,
     /// Objects that decide nothing, and why.
-    pub damaged: Vec<(String, String)>,
+    pub damaged: Vec<Finding>,
 }
 
 impl Standings {
@@ -49,7 +49,9 @@ impl Standings {
                 // Compaction may have removed it since it was listed; the catalogue says the rest.
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
                 Err(error @ (EngineError::Backend(_) | EngineError::Interrupted)) => return Err(error),
-                Err(error) => standings.damaged.push((names::state(id, n), error.to_string())),
+                Err(error) => {
+                    standings.damaged.push(Finding { object: names::state(id, n), what: error.to_string() })
+                }
             }
         }
         Ok(standings)
@@ -66,11 +68,11 @@ fn read_decision(repository: &Repository, snapshot: SessionId, n: u32) -> Result
 /// decide nothing, and only their names are taken.
 type Decisions = BTreeMap<u32, Option<Standing>>;
 
-/// A decision is tried under this many numbers. Each failure is a number that somebody else took after
+/// A decision is tried under this many numbers. Each failure is a number that someone else took after
 /// it was listed.
 const TRIES_MAX: u32 = 64;
 
-/// The decisions about a snapshot; none if it is so dead that compaction has begun to remove them.
+/// The decisions about a snapshot; `None` if compaction has begun to remove them.
 fn decisions(repository: &Repository, snapshot: SessionId) -> Result<Option<Decisions>> {
     let mut numbers = Vec::new();
     repository.backend().list(&names::states_of(snapshot), &mut |listed| {
@@ -90,7 +92,7 @@ fn decisions(repository: &Repository, snapshot: SessionId) -> Result<Option<Deci
     Ok(Some(decisions))
 }
 
-/// Whether a snapshot is forgotten, or so dead that nothing of it is left. Fails if nobody can tell.
+/// Whether a snapshot is forgotten, or compacted, so that nothing of it is left. Fails if no one can tell.
 pub fn is_forgotten(repository: &Repository, snapshot: SessionId) -> Result<bool> {
     Ok(is_decided_forgotten(repository, snapshot)? || names_dead(repository, snapshot)?)
 }
@@ -125,10 +127,7 @@ pub fn decide(
         let Some(known) = decided else {
             return match standing {
                 Standing::Forgotten | Standing::Unprotected => Ok(()),
-                Standing::Protected => Err(EngineError::Unusable(format!(
-                    "snapshot {} was forgotten and removed meanwhile: it can't be protected any more",
-                    snapshot.short()
-                ))),
+                Standing::Protected => Err(EngineError::ForgottenMeanwhile { snapshot }),
             };
         };
         let newest = known.values().rev().flatten().next().copied();
@@ -141,15 +140,12 @@ pub fn decide(
             return Ok(());
         }
         if standing == Standing::Forgotten && newest == Some(Standing::Protected) {
-            return Err(EngineError::Unusable(format!(
-                "snapshot {} is protected, and was left as it is",
-                &snapshot.short()[..8]
-            )));
+            return Err(EngineError::Protected { snapshot });
         }
         run.go_on()?;
-        let n = free_number(&known).ok_or_else(|| cannot_decide(snapshot, "no number is free"))?;
+        let n = free_number(&known).ok_or(EngineError::Undecidable { snapshot, why: "no number is free" })?;
         let bytes = Decision { snapshot, n, standing }.seal(repository.id(), repository.identity());
-        // If somebody else decides at the same time, that decision is looked at first.
+        // If someone else decides at the same time, that decision is looked at first.
         let name = names::state(snapshot, n);
         if repository.backend().create(&name, &[&bytes])? == Created::New {
             repository.backend().sync()?;
@@ -162,11 +158,14 @@ pub fn decide(
             known.entry(n).or_insert(None);
         }
     }
-    Err(cannot_decide(snapshot, "each number was taken by somebody else first, again and again"))
+    Err(EngineError::Undecidable {
+        snapshot,
+        why: "each number was taken by someone else first, again and again",
+    })
 }
 
 /// The lowest number above all decisions that is free; none if there isn't any. Objects that decide
-/// nothing are stepped over: anybody who can create objects may have put them there.
+/// nothing are stepped over: anyone that can create objects may have put them there.
 fn free_number(known: &Decisions) -> Option<u32> {
     let newest = known.iter().rev().find(|(_, standing)| standing.is_some());
     let mut n = newest.map_or(Some(0), |(n, _)| n.checked_add(1))?;
@@ -174,15 +173,6 @@ fn free_number(known: &Decisions) -> Option<u32> {
         n = n.checked_add(1)?;
     }
     Some(n)
-}
-
-fn cannot_decide(snapshot: SessionId, why: &str) -> EngineError {
-    EngineError::Unusable(format!(
-        "nothing can be decided about snapshot {}: {why}; run `keepfast check`, and remove the objects below \
-         {} that it names",
-        snapshot.short(),
-        names::states_of(snapshot)
-    ))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Writing chunks: frames are filled by each thread for itself, and sealed into packs that
-//! all share; full packs are uploaded by threads of their own.
+//! Writing chunks: each thread fills frames of its own, and seals them into packs that all threads
+//! share; full packs are uploaded by other threads.
 //!
 //! Memory: each writing thread holds an open frame of each kind, and the frame it is
 //! sealing; packs in memory are those being filled (one of each kind), those being uploaded,
@@ -17,20 +17,21 @@ use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkIds, ChunkKind, DomainSecrets, KeyRef};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
-use keepfast_format::{limits, names};
+use keepfast_format::{FormatError, limits, names};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::claims::Claims;
 use super::index::{Index, StoredPack, Wanted};
+use super::numbers::{FrameNumber, format_length};
 use super::repository::Repository;
 use super::session::{Session, Stores, WriterTotals};
 use crate::error::{EngineError, Result};
 
 /// A checkpoint comes after this many packs, or this many chunks. The first ones come
-/// sooner, after 1, 2, … packs: a killed run loses little even when it was short.
+/// sooner, after 1, 2, … packs: so a run that is killed early loses little.
 const PACKS_PER_CHECKPOINT: usize = 8;
-/// Packs before the first checkpoint of who writes alone.
+/// Packs before the first checkpoint of a run that writes alone.
 const PACKS_BEFORE_FIRST_SEGMENT: usize = 4;
 const CHUNKS_PER_CHECKPOINT: usize = 1 << 16;
 
@@ -44,7 +45,7 @@ pub struct WriterOptions {
     pub compression_level: i32,
     /// Whether each sealed frame is opened again and compared with what went in before it leaves.
     pub verify: bool,
-    /// Threads that upload packs; with none, whoever fills a pack uploads it.
+    /// Threads that upload packs; with none, the thread that fills a pack uploads it.
     pub uploads: usize,
 }
 
@@ -188,7 +189,7 @@ fn write_as<T>(
             let (writer, waiting) = (&writer, waiting.clone());
             scope.spawn(move || writer.upload_all(&waiting));
         }
-        // Only the threads receive: if they panic, nobody waits for them.
+        // Only the threads receive: if they panic, no thread waits for them.
         drop(waiting);
         let _end = EndOfUploads(&writer);
         let worked = work(&writer);
@@ -271,20 +272,24 @@ impl PackWriter<'_> {
         kind: ChunkKind,
         frame: &ClosedFrame,
         chunks: &[ChunkEntry],
-    ) -> Result<(Arc<FillingPack>, u32)> {
+    ) -> Result<(Arc<FillingPack>, FrameNumber)> {
         let mut open = lock(&self.open[usize::from(kind.code())]);
         let pack = match open.as_ref() {
             Some(pack) => Arc::clone(pack),
             None => Arc::clone(open.insert(Arc::new(self.new_pack(kind)?))),
         };
         let mut filling = lock(&pack.state);
-        let number = filling.table.frames.len() as u32;
-        let offset = filling.end as u32;
+        // A number is part of a nonce, so no two frames may get the same. A pack without a free one is full,
+        // and isn't open any more.
+        let number = FrameNumber::after(&filling.table.frames).ok_or_else(|| {
+            EngineError::damaged("new pack")(FormatError::OverLimit { what: "pack", field: "frame count" })
+        })?;
+        let offset = format_length(filling.end);
         filling.table.frames.push(FrameEntry {
             offset,
-            sealed_bytes: frame.sealed_bytes() as u32,
+            sealed_bytes: format_length(frame.sealed_bytes()),
             plain_bytes: frame.plain_bytes(),
-            chunks: chunks.len() as u32,
+            chunks: format_length(chunks.len()),
         });
         filling.table.chunks.extend_from_slice(chunks);
         filling.end += frame.sealed_bytes();
@@ -321,10 +326,11 @@ impl PackWriter<'_> {
     }
 
     /// Puts a sealed frame in its place.
-    fn put(&self, pack: &Arc<FillingPack>, number: u32, sealed: &[u8]) {
+    fn put(&self, pack: &Arc<FillingPack>, number: FrameNumber, sealed: &[u8]) {
         let mut filling = lock(&pack.state);
-        let start = filling.start + filling.table.frames[number as usize].offset as usize;
+        let start = filling.start + filling.table.frames[number.index()].offset as usize;
         filling.bytes[start..start + sealed.len()].copy_from_slice(sealed);
+        debug_assert!(filling.being_sealed > 0, "a frame is put where it was given a place, and once");
         filling.being_sealed -= 1;
         let complete = filling.closed && filling.being_sealed == 0;
         drop(filling);
@@ -361,7 +367,7 @@ impl PackWriter<'_> {
     }
 
     fn upload_or_fail(&self, pack: &FillingPack) {
-        // After a failure packs are only taken, so that nobody waits for room.
+        // After a failure packs are only taken out, so that no thread waits for room.
         if self.has_failed() {
             return;
         }
@@ -371,11 +377,11 @@ impl PackWriter<'_> {
         }
     }
 
-    /// Packs after which the next segment is due. The first ones come early: others who write
+    /// Packs after which the next segment is due. The first ones come early: others that write
     /// the same find it there, and a run that is interrupted goes on from there.
     fn packs_due(&self, segments: usize) -> usize {
-        let in_company = self.session.is_some_and(Session::is_in_company);
-        PACKS_PER_CHECKPOINT.min((segments + 1) * if in_company { 1 } else { PACKS_BEFORE_FIRST_SEGMENT })
+        let others_write = self.session.is_some_and(Session::others_write);
+        PACKS_PER_CHECKPOINT.min((segments + 1) * if others_write { 1 } else { PACKS_BEFORE_FIRST_SEGMENT })
     }
 
     fn upload(&self, pack: &FillingPack) -> Result<()> {
@@ -386,9 +392,7 @@ impl PackWriter<'_> {
         let stored_bytes = parts.iter().map(|part| part.len() as u64).sum();
         let name = names::pack(id, self.id);
         if self.repository.backend().create(&name, &parts)? == Created::AlreadyThere {
-            return Err(EngineError::Unusable(format!(
-                "{name} is there already, though it was only just sealed: the store answers for another object"
-            )));
+            return Err(EngineError::AnotherObjectsAnswer { object: name });
         }
         lock(&self.spare).push(filling.bytes);
         let mut log = lock(&self.log);
@@ -399,7 +403,7 @@ impl PackWriter<'_> {
         if log.unlisted.len() >= packs_due || chunks >= CHUNKS_PER_CHECKPOINT {
             list_packs(self.repository, self.index, (self.id, self.secrets), &self.claims, &mut log)?;
             drop(log);
-            self.session.map_or(Ok(()), Session::look_around)?;
+            self.session.map_or(Ok(()), Session::refresh_if_others_write)?;
         }
         Ok(())
     }
@@ -417,6 +421,10 @@ fn list_packs(
         return Ok(());
     }
     let n = log.totals.segments;
+    debug_assert!(
+        log.unlisted.iter().all(|pack| !log.totals.packs.contains(&pack.id)),
+        "no pack is listed twice"
+    );
     let (id, identity) = (repository.id(), repository.identity());
     let bytes = segment::seal(id, secrets, identity, session, n, &log.unlisted, *repository.random()?);
     let name = names::segment(session, n);
@@ -425,7 +433,7 @@ fn list_packs(
     if repository.backend().create(&name, &[&bytes])? == Created::AlreadyThere {
         return Err(EngineError::NameTaken { object: name });
     }
-    // Whoever has seen the segment counts on it, and can't make its name durable.
+    // A session that has seen the segment counts on it, and can't make its name durable.
     repository.backend().sync()?;
     let packs = std::mem::take(&mut log.unlisted);
     log.totals.segments += 1;
@@ -477,7 +485,7 @@ impl FrameWriter<'_> {
     /// Stores a chunk unless the repository has it. Returns its id, and whether it was new.
     pub fn store(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<(ChunkId, bool)> {
         let id = self.writer.ids.id(kind, plain);
-        let wanted = Wanted { id, len: Some(plain.len() as u32) };
+        let wanted = Wanted { id, len: Some(format_length(plain.len())) };
         if self.writer.refer(wanted) || !self.writer.claims.take(id) {
             return Ok((id, false));
         }
@@ -507,7 +515,7 @@ impl FrameWriter<'_> {
         };
         pending.checksum.update(plain);
         pending.frame.push(plain);
-        pending.chunks.push(ChunkEntry { id, bytes: plain.len() as u32 });
+        pending.chunks.push(ChunkEntry { id, bytes: format_length(plain.len()) });
         if pending.frame.is_full(frame_bytes) { self.close(kind) } else { Ok(()) }
     }
 
@@ -527,19 +535,15 @@ impl FrameWriter<'_> {
         }
         let frame = pending.frame.close(&mut self.compressor, std::mem::take(&mut self.sealed));
         let (pack, number) = self.writer.place(kind, &frame, &pending.chunks)?;
-        let sealed = frame.seal(&pack.cipher, number);
+        let sealed = frame.seal(&pack.cipher, number.into());
         if self.writer.options.verify {
-            let opened = self.check.open(&pack.cipher, number, &sealed);
-            let found = self.check.chunks().map(|chunk| chunk.len() as u32);
+            let opened = self.check.open(&pack.cipher, number.into(), &sealed);
+            let found = self.check.chunks().map(|chunk| format_length(chunk.len()));
             if opened.is_err()
                 || !found.eq(pending.chunks.iter().map(|chunk| chunk.bytes))
                 || xxh3_64(self.check.plain()) != pending.checksum.digest()
             {
-                return Err(EngineError::Unusable(
-                    "a frame that was just sealed doesn't open to the bytes that went in: \
-                     this machine's memory or processor is faulty; nothing was stored from it"
-                        .to_owned(),
-                ));
+                return Err(EngineError::FaultyMachine);
             }
         }
         pending.chunks.clear();

@@ -1,10 +1,10 @@
-//! Cuts what comes from a pack, piece by piece, into the frames that are waited for.
+//! Cuts the bytes of a pack, which arrive piece by piece, into the frames that are needed.
 
 use std::ops::{ControlFlow, Range};
 
 use super::plan::Part;
 
-/// A part of a pack that is waited for: a frame, or the header.
+/// A part of a pack that is needed: a frame, or the header.
 pub struct Awaited<'p> {
     /// Where it is in the pack.
     pub range: Range<usize>,
@@ -14,24 +14,24 @@ pub struct Awaited<'p> {
     pub parts: &'p [Part],
 }
 
-/// What has come so far.
+/// What has arrived so far.
 pub struct Arriving<'a, 'p> {
-    /// What is still to come, in order.
+    /// What hasn't arrived yet, in order.
     rest: &'a [Awaited<'p>],
-    /// Where in the pack the next byte is from.
+    /// Where in the pack the next byte to arrive is.
     at: usize,
-    /// The beginning of what is next, as far as it has come.
+    /// The beginning of the next part, as far as it has arrived.
     held: &'a mut Vec<u8>,
 }
 
 impl<'a, 'p> Arriving<'a, 'p> {
-    /// Nothing has come; the first byte will be that at `at`. `held` is memory for it.
+    /// Nothing has arrived; the first byte will be the one at `at`. `held` is memory to use.
     pub fn new(awaited: &'a [Awaited<'p>], at: usize, held: &'a mut Vec<u8>) -> Self {
         held.clear();
         Self { rest: awaited, at, held }
     }
 
-    /// Takes the next piece, and hands over what is complete with it.
+    /// Takes the next piece, and calls `complete` for each part that it completes.
     pub fn take(
         &mut self,
         mut piece: &[u8],
@@ -52,20 +52,20 @@ impl<'a, 'p> Arriving<'a, 'p> {
             self.at += missing;
             self.rest = rest;
             piece = behind;
-            let told = if self.held.is_empty() {
+            let flow = if self.held.is_empty() {
                 complete(next, here)
             } else {
                 self.held.extend_from_slice(here);
-                let told = complete(next, self.held);
+                let flow = complete(next, self.held);
                 self.held.clear();
-                told
+                flow
             };
-            told?;
+            flow?;
         }
         ControlFlow::Break(())
     }
 
-    /// What hasn't come.
+    /// What hasn't arrived.
     pub fn rest(self) -> &'a [Awaited<'p>] {
         self.rest
     }
@@ -79,18 +79,18 @@ mod tests {
     const WANTED: [Range<usize>; 4] = [10..14, 14..15, 20..29, 29..30];
 
     /// What is complete after bytes from 8 on have come in pieces of this length.
-    fn complete(length: usize, upto: usize) -> (Vec<Vec<u8>>, usize) {
+    fn complete(length: usize, upto: u8) -> (Vec<Vec<u8>>, usize) {
         let wanted = WANTED.map(|range| Awaited { range, frame: 0, parts: &[] });
         let (mut held, mut found) = (Vec::new(), Vec::new());
         let mut arriving = Arriving::new(&wanted, 8, &mut held);
-        let bytes: Vec<u8> = (8..upto as u8).collect();
+        let bytes: Vec<u8> = (8..upto).collect();
         for piece in bytes.chunks(length) {
-            let told = arriving.take(piece, &mut |awaited, bytes| {
+            let flow = arriving.take(piece, &mut |awaited, bytes| {
                 assert_eq!(awaited.range.len(), bytes.len());
                 found.push(bytes.to_vec());
                 ControlFlow::Continue(())
             });
-            if told.is_break() {
+            if flow.is_break() {
                 break;
             }
         }
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn however_it_comes_the_same_is_complete() {
         let expected: Vec<Vec<u8>> =
-            WANTED.iter().map(|range| range.clone().map(|at| at as u8).collect()).collect();
+            WANTED.iter().map(|range| (0..40).collect::<Vec<u8>>()[range.clone()].to_vec()).collect();
         for length in 1..30 {
             assert_eq!(complete(length, 40), (expected.clone(), 0), "pieces of {length}");
             assert_eq!(complete(length, 29), (expected[..3].to_vec(), 1), "pieces of {length}");

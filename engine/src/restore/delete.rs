@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::denied::Denied;
-use super::folders::Identity;
+use super::folders::{DirectoryNumber, Identity};
 use super::spelling::Spellings;
 use super::target::Target;
 use super::{mounts, temporary};
@@ -26,14 +26,14 @@ use crate::run::{Event, RunContext};
 pub struct Listing {
     /// The names of its entries, sorted before anything is removed.
     pub names: Vec<Vec<u8>>,
-    /// The same, as a target has them that takes names for one.
+    /// The same, for a target that doesn't distinguish upper and lower case.
     pub spellings: Spellings,
 }
 
 /// A directory in which what isn't in the snapshot is removed.
 pub struct Emptied<'t> {
     /// Its number.
-    pub number: usize,
+    pub number: DirectoryNumber,
     /// Its path in the snapshot, with a slash at its end.
     pub path: &'t [u8],
     /// What that has matched of the patterns of what is left out.
@@ -55,11 +55,11 @@ struct Level {
     name: CString,
     /// What its path has matched of the patterns of what is left out.
     excluded: Reached,
-    /// Of the directory above it: no one shall have moved it when the way back is taken.
+    /// The directory that it is in: checked on the way back, since this one may have been moved meanwhile.
     above: Identity,
     /// What was in it.
     below: Names,
-    /// How much of that was seen to.
+    /// How many of these are handled.
     done: usize,
     /// Whether something in it stays, and so it does.
     stays: bool,
@@ -85,9 +85,9 @@ impl Target<'_> {
             Ok(found) => found,
             Err(error) => return self.not_emptied(directory, &error.to_string(), run),
         };
-        if self.directories[directory].elsewhere {
+        if self.directories[directory.0].on_other_file_system {
             let above = self.folders.above(directory);
-            if !self.directories[above].elsewhere && !found.is_empty() {
+            if !self.directories[above.0].on_other_file_system && !found.is_empty() {
                 let why =
                     "it is on another file system than the directory it is in: nothing in it is removed";
                 return self.not_emptied(directory, why, run);
@@ -108,16 +108,14 @@ impl Target<'_> {
         Ok(())
     }
 
-    fn not_emptied(&self, directory: usize, why: &str, run: &RunContext) -> Result<()> {
-        self.counts.skipped.fetch_add(1, Ordering::Relaxed);
+    fn not_emptied(&self, directory: DirectoryNumber, why: &str, run: &RunContext) -> Result<()> {
         let path = self.whole_path_of(directory);
         run.tell(&Event::Skipped { path, why: why.to_owned() });
         Ok(())
     }
 
-    /// Removes files that a restore has left that was killed; not what the snapshot has under such
-    /// a name.
-    pub fn remove_leftovers(&self, directory: usize, names: &[Vec<u8>]) {
+    /// Removes files that a killed restore has left, but none that the snapshot has under such a name.
+    pub fn remove_leftovers(&self, directory: DirectoryNumber, names: &[Vec<u8>]) {
         if self.options.dry_run || !self.has_others(directory) {
             return;
         }
@@ -133,14 +131,14 @@ impl Target<'_> {
                     .is_ok_and(|stat| meta::file_type(&stat) == FileType::Directory)
             };
             if is_leftover && !is_directory() {
-                // It is in no one's way: whoever wants it gone can remove it.
+                // If this fails, the leftover does no harm, and the user can remove it.
                 let _ = rustix::fs::unlinkat(&*handle, name, AtFlags::empty());
             }
         }
     }
 }
 
-/// Whether an entry is one of the snapshot's under another spelling: the target takes both for one name.
+/// Whether an entry is one of the snapshot's under another spelling: the target doesn't distinguish them.
 fn is_spelled_otherwise(directory: BorrowedFd<'_>, name: &CStr, listing: &Listing) -> bool {
     if !listing.spellings.has(name.to_bytes()) {
         return false;
@@ -174,7 +172,7 @@ impl Removal<'_, '_> {
             match self.leave(&handle, top) {
                 Ok(above) => handle = above,
                 Err(denied) => {
-                    // The way back is lost, and nothing is removed where it isn't known what it is.
+                    // The directory was moved, so it isn't known what is above it: nothing there is removed.
                     self.stays::<()>(c"", &denied.why());
                     self.levels.clear();
                 }
@@ -189,7 +187,7 @@ impl Removal<'_, '_> {
         let is_excluded =
             || exclude.matches_in(self.excluded_here(), name.to_bytes(), || self.in_snapshot(name));
         if !exclude.is_empty() && is_excluded() {
-            // It stays as it would if the snapshot had it.
+            // An excluded entry isn't touched, whether the snapshot has it or not.
             self.mark_kept();
             return None;
         }
@@ -265,7 +263,6 @@ impl Removal<'_, '_> {
     /// Says why an entry stays.
     fn stays<T>(&mut self, name: &CStr, why: &str) -> Option<T> {
         self.mark_kept();
-        self.target.counts.skipped.fetch_add(1, Ordering::Relaxed);
         self.run.tell(&Event::Skipped { path: self.whole_path(name), why: why.to_owned() });
         None
     }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 pub enum Denied {
     /// The system says so.
     System(Errno),
-    /// The restore does.
+    /// This restore does.
     Because(Cow<'static, str>),
 }
 
@@ -21,10 +21,10 @@ impl Denied {
         Self::Because(Cow::Borrowed("something else was put in its place while it was restored"));
     /// A directory of this restore has the name already.
     pub const ONE_NAME: Self = Self::Because(Cow::Borrowed(
-        "another entry of its directory was restored under this name: the target takes their names for one, and \
+        "another entry of its directory was restored under this name: the target doesn't distinguish their names, and \
          nothing was overwritten",
     ));
-    /// What came in the way wasn't there when the restore began.
+    /// An entry was made in its place after the restore began.
     pub const IN_THE_WAY: Self = Self::Because(Cow::Borrowed("there is something in its place"));
 
     /// Whether nothing else in the target will work either.

@@ -11,9 +11,9 @@ use rustix::io::Errno;
 
 use super::Overwrite;
 use super::denied::Denied;
-use super::folders::Identity;
+use super::folders::{DirectoryNumber, Identity};
 use super::plan::{FilePlan, FileState};
-use super::target::{First, Target};
+use super::target::{First, LinkGroup, Target};
 use super::temporary::Temporary;
 use crate::error::Result;
 use crate::fs::apply::{self, Unopened};
@@ -25,21 +25,30 @@ const DRAWS_MAX: usize = 100;
 
 /// What is to happen to an entry of the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum Action {
     /// It is written.
-    Free,
+    Write,
     /// It is there already, as it is to be.
-    Kept(Identity),
+    Keep(Identity),
     /// What is there is left alone.
-    Left,
-    /// It can't be written, and that was said.
-    Denied,
+    Leave,
+    /// It can't be written; an event has said so.
+    Failed,
 }
 
-/// What became of a further name.
+/// A link, fifo, socket or device that was made.
+#[derive(Debug, Default)]
+struct Special {
+    /// Which entry it is; `None` in a dry run.
+    identity: Option<Identity>,
+    /// Which metadata it couldn't be given.
+    problems: Vec<String>,
+}
+
+/// The outcome of making a further name of a file.
 #[derive(Debug)]
 pub enum Linked {
-    /// It is one, or it can't be restored, and that was said.
+    /// It is made, or it can't be restored and an event has said so.
     Done,
     /// Files can't have two names there, or not these two.
     Impossible(String),
@@ -47,60 +56,65 @@ pub enum Linked {
 
 impl Target<'_> {
     /// Whether an entry is to be written. One that is kept gets the metadata that it lacks.
-    pub fn room(&mut self, above: usize, node: &Node, run: &RunContext) -> Result<Room> {
-        let room = self.make(above).and_then(|()| self.look(above, node, run));
-        match room {
-            Ok(room) => Ok(room),
-            Err(denied) => self.fatal_or_skip(above, &node.name, denied, run).map(|()| Room::Denied),
+    pub fn action_for(&mut self, above: DirectoryNumber, node: &Node, run: &RunContext) -> Result<Action> {
+        let action = self.make(above).and_then(|()| self.look(above, node, run));
+        match action {
+            Ok(action) => Ok(action),
+            Err(denied) => self.fatal_or_skip(above, &node.name, denied, run).map(|()| Action::Failed),
         }
     }
 
     /// Makes the directory of an entry. Returns whether it could.
-    pub fn way_is_made(&mut self, above: usize, name: &[u8], run: &RunContext) -> Result<bool> {
+    pub fn make_directory_of(
+        &mut self,
+        above: DirectoryNumber,
+        name: &[u8],
+        run: &RunContext,
+    ) -> Result<bool> {
         match self.make(above) {
             Ok(()) => Ok(true),
             Err(denied) => self.fatal_or_skip(above, name, denied, run).map(|()| false),
         }
     }
 
-    fn look(&self, above: usize, node: &Node, run: &RunContext) -> Result<Room, Denied> {
+    fn look(&self, above: DirectoryNumber, node: &Node, run: &RunContext) -> Result<Action, Denied> {
         if !self.has_others(above) || self.overwrite == Overwrite::Refuse {
-            return Ok(Room::Free);
+            return Ok(Action::Write);
         }
         let handle = self.handle(above)?;
         let name = c_name(&node.name)?;
         let stat = match meta::stat(handle.as_fd(), &name) {
-            Err(Errno::NOENT) => return Ok(Room::Free),
+            Err(Errno::NOENT) => return Ok(Action::Write),
             other => other?,
         };
         if self.overwrite == Overwrite::Never {
             self.counts.unchanged.fetch_add(1, Ordering::Relaxed);
-            return Ok(Room::Left);
+            return Ok(Action::Leave);
         }
         if self.overwrite == Overwrite::IfChanged && is_same(&stat, node) {
             return self.keep(above, &handle, &name, &stat, node, run);
         }
         // It is replaced when what replaces it is complete, and not before.
-        if meta::file_type(&stat) == FileType::Directory { Err(Denied::DIRECTORY) } else { Ok(Room::Free) }
+        if meta::file_type(&stat) == FileType::Directory { Err(Denied::DIRECTORY) } else { Ok(Action::Write) }
     }
 
     /// A file whose content is taken to be right.
     fn keep(
         &self,
-        above: usize,
+        above: DirectoryNumber,
         directory: &OwnedFd,
         name: &CStr,
         seen: &Stat,
         node: &Node,
         run: &RunContext,
-    ) -> Result<Room, Denied> {
+    ) -> Result<Action, Denied> {
         let identity = Identity::of(seen);
         let (given, owner) = (self.given(node), self.owner(node));
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
             Ok(file) => file,
-            // What can't be looked at is written: then it is as it should be.
-            Err(Errno::ACCESS) => return Ok(Room::Free),
+            // A file that can't be opened can't be compared, so it is written again.
+            Err(Errno::ACCESS) => return Ok(Action::Write),
             Err(error) => return Err(error.into()),
         };
         let stat = rustix::fs::fstat(&file)?;
@@ -108,17 +122,17 @@ impl Target<'_> {
             return Err(Denied::REPLACED);
         }
         let privileged = rustix::process::geteuid().is_root();
-        // What has other names may be someone else's file too, that a link has brought here.
+        // A file with other names may be one of another user, to which a link was made here.
         if self.options.dry_run || stat.st_nlink > 1 {
-            // What can't be looked at is written: then it is as it should be.
+            // A file whose attributes can't be read can't be compared, so it is written again.
             let is_right = meta::xattrs_of(&file).all().is_ok_and(|xattrs| {
                 compare::differences(&stat, &xattrs, &given, owner, privileged).is_empty()
             });
             if !is_right {
-                return Ok(Room::Free);
+                return Ok(Action::Write);
             }
             self.counts.unchanged.fetch_add(1, Ordering::Relaxed);
-            return Ok(Room::Kept(identity));
+            return Ok(Action::Keep(identity));
         }
         let corrected = apply::put_right(file.as_fd(), &stat, &given, owner);
         let count = if corrected.anything { &self.counts.corrected } else { &self.counts.unchanged };
@@ -126,11 +140,11 @@ impl Target<'_> {
         for problem in corrected.problems {
             self.skipped(above, &node.name, problem, run);
         }
-        Ok(Room::Kept(identity))
+        Ok(Action::Keep(identity))
     }
 
     /// Makes a file under a name that says that it isn't complete.
-    pub fn create_file(&self, directory: usize) -> Result<(OwnedFd, Temporary), Denied> {
+    pub fn create_file(&self, directory: DirectoryNumber) -> Result<(OwnedFd, Temporary), Denied> {
         let handle = self.handle(directory)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (made, temporary) = self.under_temporary_name(|name| {
@@ -139,26 +153,26 @@ impl Target<'_> {
         Ok((made, temporary))
     }
 
-    /// Makes a file that has no name yet; nothing where it couldn't get one, or where it may have to replace
-    /// something.
+    /// Makes a file that has no name yet. `None` where it couldn't be given one later, or where it may have to
+    /// replace something.
     pub fn create_nameless(&self, file: &FilePlan) -> Result<Option<OwnedFd>, Denied> {
         if self.replaces(file.directory) || !self.makes_nameless.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let handle = self.handle(file.directory)?;
-        // With the mode that it is to have: no one else reaches it before it has a name.
+        // With its final mode at once: no other process can open it before it has a name.
         let mode = Mode::from_raw_mode(u32::from(file.node.mode) & 0o777);
         let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
         let made = rustix::fs::openat(&*handle, c".", flags, mode);
         if let Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::NOENT) = made {
             self.makes_nameless.store(false, Ordering::Relaxed);
         }
-        // Any other error comes again with a name.
+        // After any other error the file is made with a name, which fails with the same error.
         Ok(made.ok())
     }
 
-    /// Gives a complete file that has no name its metadata and its name. Returns what couldn't be given;
-    /// nothing if the name couldn't.
+    /// Gives a complete file that has no name its metadata and its name. Returns which metadata couldn't be
+    /// given; `None` if it couldn't get its name.
     pub fn complete_nameless(
         &self,
         file: &FilePlan,
@@ -185,15 +199,15 @@ impl Target<'_> {
             }
         }
         self.count_dropped(node, &given);
-        self.is_first(file, &stat);
+        self.record_first(file, &stat);
         Ok(Some(problems))
     }
 
     /// Says that a file is the first name of its group of links.
-    fn is_first(&self, file: &FilePlan, stat: &Stat) {
+    fn record_first(&self, file: &FilePlan, stat: &Stat) {
         if let Some(group) = file.group {
             let identity = Some(Identity::of(stat));
-            self.set_first(
+            self.set_first_name(
                 group,
                 First { directory: file.directory, name: file.node.name.clone(), identity },
             );
@@ -217,7 +231,7 @@ impl Target<'_> {
     /// Opens a file that was made and isn't complete.
     pub fn reopen_file(
         &self,
-        directory: usize,
+        directory: DirectoryNumber,
         temporary: Temporary,
         identity: Option<Identity>,
     ) -> Result<OwnedFd, Denied> {
@@ -241,14 +255,14 @@ impl Target<'_> {
         let problems = apply::apply_to_open(handle.as_fd(), &self.give(node), owner, foreign, Some(&stat));
         let directory = self.handle(file.directory)?;
         self.place(file.directory, &directory, temporary, &node.name)?;
-        self.is_first(file, &stat);
+        self.record_first(file, &stat);
         Ok(problems)
     }
 
     /// Gives what is complete its name.
     fn place(
         &self,
-        number: usize,
+        number: DirectoryNumber,
         directory: &OwnedFd,
         temporary: Temporary,
         name: &[u8],
@@ -264,35 +278,41 @@ impl Target<'_> {
         }
         let flags = RenameFlags::NOREPLACE;
         let placed = match rustix::fs::renameat_with(directory, &temporary, directory, name, flags) {
-            // A file system that doesn't know how.
+            // A file system that can't rename without replacing.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => place_by_link(directory, &temporary, name),
             other => other,
         };
         placed.map_err(|error| if error == Errno::EXIST { self.in_the_way(number) } else { error.into() })
     }
 
-    fn in_the_way(&self, directory: usize) -> Denied {
-        if self.directories[directory].fresh { Denied::ONE_NAME } else { Denied::IN_THE_WAY }
+    fn in_the_way(&self, directory: DirectoryNumber) -> Denied {
+        if self.directories[directory.0].fresh { Denied::ONE_NAME } else { Denied::IN_THE_WAY }
     }
 
     /// Removes what has been written of a file that won't be complete.
-    pub fn discard(&self, directory: usize, state: &mut FileState) {
+    pub fn discard(&self, directory: DirectoryNumber, state: &mut FileState) {
         state.handle = None;
         let Some(temporary) = state.temporary.take() else { return };
         if let Ok(handle) = self.handle(directory) {
-            // If this fails too, the next restore that goes on with this one removes it.
+            // If this fails too, a restore that resumes this one removes it.
             let _ = rustix::fs::unlinkat(&*handle, self.temporary.name(temporary), AtFlags::empty());
         }
     }
 
     /// Makes a link, fifo, socket or device.
-    pub fn special(&self, above: usize, node: &Node, group: Option<usize>, run: &RunContext) -> Result<()> {
-        let made = if self.options.dry_run { Ok((None, Vec::new())) } else { self.make_special(above, node) };
+    pub fn special(
+        &self,
+        above: DirectoryNumber,
+        node: &Node,
+        group: Option<LinkGroup>,
+        run: &RunContext,
+    ) -> Result<()> {
+        let made = if self.options.dry_run { Ok(Special::default()) } else { self.make_special(above, node) };
         match made {
-            Ok((identity, problems)) => {
+            Ok(Special { identity, problems }) => {
                 self.counts.others.fetch_add(1, Ordering::Relaxed);
                 if let Some(group) = group {
-                    self.set_first(group, First { directory: above, name: node.name.clone(), identity });
+                    self.set_first_name(group, First { directory: above, name: node.name.clone(), identity });
                 }
                 for problem in problems {
                     self.skipped(above, &node.name, problem, run);
@@ -303,18 +323,19 @@ impl Target<'_> {
         }
     }
 
-    fn make_special(&self, above: usize, node: &Node) -> Result<(Option<Identity>, Vec<String>), Denied> {
+    fn make_special(&self, above: DirectoryNumber, node: &Node) -> Result<Special, Denied> {
         let directory = self.handle(above)?;
         let name = c_name(&node.name)?;
         match create_special(&directory, &name, node) {
-            Ok(()) => self.dress(above, &directory, &name, node),
+            Ok(()) => self.apply_to_special(above, &directory, &name, node),
             Err(Errno::EXIST) if self.replaces(above) => {
                 let ((), temporary) =
                     self.under_temporary_name(|name| create_special(&directory, name, node))?;
                 let temporary_name = self.temporary.name(temporary);
-                let done = self.dress(above, &directory, &temporary_name, node).and_then(|dressed| {
-                    self.place(above, &directory, temporary, &node.name).map(|()| dressed)
-                });
+                let done =
+                    self.apply_to_special(above, &directory, &temporary_name, node).and_then(|applied| {
+                        self.place(above, &directory, temporary, &node.name).map(|()| applied)
+                    });
                 done.inspect_err(|_| {
                     let _ = rustix::fs::unlinkat(&*directory, &temporary_name, AtFlags::empty());
                 })
@@ -325,13 +346,13 @@ impl Target<'_> {
     }
 
     /// Gives what was just made under a name its metadata.
-    fn dress(
+    fn apply_to_special(
         &self,
-        above: usize,
+        above: DirectoryNumber,
         directory: &OwnedFd,
         name: &CStr,
         node: &Node,
-    ) -> Result<(Option<Identity>, Vec<String>), Denied> {
+    ) -> Result<Special, Denied> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let entry = rustix::fs::openat(directory, name, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&entry)?;
@@ -346,15 +367,21 @@ impl Target<'_> {
             stat: &stat,
             directory: directory.as_fd(),
             name,
-            directory_is_ours: self.directories[above].fresh,
+            directory_is_ours: self.directories[above.0].fresh,
         };
         let foreign = self.foreign_in(above);
         let problems = apply::apply_to_unopened(&made, &self.give(node), self.owner(node), foreign);
-        Ok((Some(Identity::of(&stat)), problems))
+        Ok(Special { identity: Some(Identity::of(&stat)), problems })
     }
 
     /// Makes a further name of a file that is restored.
-    pub fn link(&self, first: &First, above: usize, name: &[u8], run: &RunContext) -> Result<Linked> {
+    pub fn link(
+        &self,
+        first: &First,
+        above: DirectoryNumber,
+        name: &[u8],
+        run: &RunContext,
+    ) -> Result<Linked> {
         let linked = if self.options.dry_run { Ok(()) } else { self.make_link(first, above, name) };
         let shown = || {
             let path = self.folders.path_of(first.directory, &first.name);
@@ -377,7 +404,7 @@ impl Target<'_> {
         Ok(Linked::Done)
     }
 
-    fn make_link(&self, first: &First, above: usize, name: &[u8]) -> Result<(), Denied> {
+    fn make_link(&self, first: &First, above: DirectoryNumber, name: &[u8]) -> Result<(), Denied> {
         let from = self.handle(first.directory)?;
         let to = self.handle(above)?;
         let to_name = c_name(name)?;
@@ -414,12 +441,12 @@ impl Target<'_> {
         }
     }
 
-    /// Whether a directory takes names for one that differ in upper and lower case only.
-    pub fn ignores_case(&mut self, number: usize) -> bool {
+    /// Whether a directory doesn't distinguish upper and lower case.
+    pub fn ignores_case(&mut self, number: DirectoryNumber) -> bool {
         if self.options.dry_run || self.make(number).is_err() {
             return false;
         }
-        let find_out = || -> Result<bool, Denied> {
+        let probe = || -> Result<bool, Denied> {
             let handle = self.handle(number)?;
             let (file, temporary) = self.create_file(number)?;
             let name = self.temporary.name(temporary);
@@ -429,12 +456,12 @@ impl Target<'_> {
             let _ = rustix::fs::unlinkat(&*handle, &name, AtFlags::empty());
             Ok(is_one)
         };
-        // Where nothing can be made, nothing is overwritten either.
-        *self.directories[number].ignores_case.get_or_init(|| find_out().unwrap_or(false))
+        // If no file can be made there, no entry can be overwritten either.
+        *self.directories[number.0].ignores_case.get_or_init(|| probe().unwrap_or(false))
     }
 }
 
-/// On a file system that can't rename without replacing.
+/// Gives a complete file its name where the file system can't rename without replacing.
 fn place_by_link(directory: &OwnedFd, temporary: &CStr, name: &[u8]) -> Result<(), Errno> {
     match rustix::fs::linkat(directory, temporary, directory, name, AtFlags::empty()) {
         Ok(()) => {
@@ -442,7 +469,7 @@ fn place_by_link(directory: &OwnedFd, temporary: &CStr, name: &[u8]) -> Result<(
             let _ = rustix::fs::unlinkat(directory, temporary, AtFlags::empty());
             Ok(())
         }
-        // Nor has it links. What is put there between the two calls is replaced.
+        // A file system without hard links. An entry that is made between the two calls is replaced.
         Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::INVAL) => {
             match meta::stat(directory.as_fd(), &c_name(name)?) {
                 Err(Errno::NOENT) => rustix::fs::renameat(directory, temporary, directory, name),

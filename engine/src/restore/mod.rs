@@ -1,6 +1,8 @@
 //! Restore: turns a snapshot back into files. Plans first (which parts of which frames go
 //! where), then runs the plan: each frame is read and opened once.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 mod arriving;
 mod delete;
 mod denied;
@@ -23,7 +25,7 @@ use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 use keepfast_format::{FormatError, names};
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Mismatch, Result};
 use crate::fs::select::Patterns;
 use crate::repo::{FrameCache, Index, Repository, Trees};
 use crate::run::{Phase, RunContext, Troubles};
@@ -107,8 +109,6 @@ pub struct RestoreReport {
     pub corrected: u64,
     /// Entries removed.
     pub deleted: u64,
-    /// Entries that couldn't be restored, or not in full.
-    pub skipped: u64,
     /// Entries restored without privileges that they had, as asked for.
     pub privileges_dropped: u64,
     /// Devices that weren't restored, as asked for.
@@ -117,7 +117,8 @@ pub struct RestoreReport {
     pub bytes: u64,
     /// Files read back and found right.
     pub verified: u64,
-    /// What kept the restore from being complete.
+    /// What kept the restore from being complete: among it how many entries weren't restored, or not in full,
+    /// or differ when read back.
     pub troubles: Troubles,
 }
 
@@ -149,17 +150,17 @@ fn restore_snapshot(
     let trees = Trees::new(&frames);
     let folder = find_folder(trees, snapshot, &options.folder)?;
     run.enter(Phase::Restoring);
-    let root = folder.as_ref().map_or(snapshot.body.tree, |(_, tree)| *tree);
+    let root = folder.as_ref().map_or(snapshot.body.tree, |folder| folder.tree);
     for path in &options.paths {
         if trees.find(&snapshot.body.tree, path)?.is_none() {
-            return Err(not_there(path, "isn't", snapshot));
+            return Err(not_there(path, Mismatch::Nothing, snapshot));
         }
     }
     let seen = &snapshot.body.statistics;
     run.expect(seen.files(), seen.bytes_total);
     let links = Links::new(trees, snapshot, run)?;
     let selection = &Selection::new(options, snapshot);
-    let mut target = Target::open(options, snapshot, folder.map(|(node, _)| node), run.host())?;
+    let mut target = Target::open(options, snapshot, folder.map(|folder| folder.node), run.host())?;
     let plan = RestorePlan::default();
     let mut walk = Walk { trees, options, selection, run, target: &mut target, plan, links, data: &data };
     if let Err(error) = walk.run(&root) {
@@ -167,7 +168,7 @@ fn restore_snapshot(
         return Err(error);
     }
     let dirs = target.finish(run);
-    let mut verified = verify::Verified::default();
+    let mut verified = 0;
     if options.verify && !options.dry_run {
         run.enter(Phase::Verifying);
         let ids = frames.hashers().under(snapshot.head.key).ok_or_else(|| {
@@ -177,31 +178,30 @@ fn restore_snapshot(
         let comparison = verify::Comparison { trees, data: &data, ids, target: &target, selection };
         verified = verify::verify(&comparison, &root, run)?;
     }
-    let mut report = target.report(dirs);
-    report.verified = verified.files;
-    report.skipped += verified.wrong;
-    Ok(report)
+    Ok(RestoreReport { verified, ..target.report(dirs) })
 }
 
-/// The folder whose contents are restored, and its tree; none for the whole snapshot.
-fn find_folder(trees: Trees<'_>, snapshot: &Snapshot, folder: &[u8]) -> Result<Option<(Node, ChunkId)>> {
+/// A folder of a snapshot.
+struct Folder {
+    node: Node,
+    tree: ChunkId,
+}
+
+/// The folder whose contents are restored; `None` for the whole snapshot.
+fn find_folder(trees: Trees<'_>, snapshot: &Snapshot, folder: &[u8]) -> Result<Option<Folder>> {
     if folder.iter().all(|byte| *byte == b'/') {
         return Ok(None);
     }
     let found = trees.find(&snapshot.body.tree, folder)?;
     if let Some(Node { kind: NodeKind::Directory { tree }, .. }) = found {
-        return Ok(found.map(|node| (node, tree)));
+        return Ok(found.map(|node| Folder { node, tree }));
     }
-    let what = if found.is_some() { "isn't a directory" } else { "isn't" };
-    Err(not_there(folder, what, snapshot))
+    let found = if found.is_some() { Mismatch::NoDirectory } else { Mismatch::Nothing };
+    Err(not_there(folder, found, snapshot))
 }
 
-fn not_there(path: &[u8], what: &str, snapshot: &Snapshot) -> EngineError {
-    EngineError::Unusable(format!(
-        "{} {what} in snapshot {}; `keepfast ls` shows what there is",
-        as_path(path).display(),
-        snapshot.head.id.short(),
-    ))
+fn not_there(path: &[u8], found: Mismatch, snapshot: &Snapshot) -> EngineError {
+    EngineError::NotInSnapshot { path: path.to_vec(), found, snapshot: snapshot.head.id }
 }
 
 /// Whether an error concerns one object alone, so that the rest can still be restored.

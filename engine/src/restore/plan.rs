@@ -6,14 +6,15 @@ use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
-use keepfast_format::limits;
+use keepfast_format::limits as format_limits;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::pack::FrameEntry;
 
-use super::folders::Identity;
+use super::folders::{DirectoryNumber, Identity};
+use super::target::LinkGroup;
 use super::temporary::Temporary;
 use crate::error::Result;
-use crate::repo::{Index, Location, Wanted};
+use crate::repo::{FrameNumber, Index, Location, PackNumber, Wanted};
 use crate::run::Pool;
 
 /// A plan is run when it has this many parts, and a new one begun: about 40 MB of memory.
@@ -21,18 +22,22 @@ const PARTS_MAX: usize = 1 << 19;
 /// A plan is run when it has this many files.
 const FILES_MAX: usize = 1 << 17;
 
+/// A file, by its place in a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileNumber(u32);
+
 /// A file to be written.
 pub struct FilePlan {
     /// The number of its directory.
-    pub directory: usize,
+    pub directory: DirectoryNumber,
     /// Its node; the content is in the plan.
     pub node: Node,
     /// The group of links that this is the first name of.
-    pub group: Option<usize>,
+    pub group: Option<LinkGroup>,
     /// Its size, in bytes.
     pub size: u64,
     /// How many parts it has, in this plan and those before it.
-    pub parts: u32,
+    pub parts: u64,
     /// Whether the next plan has more of it.
     pub continues: bool,
     /// How far writing has come.
@@ -51,12 +56,12 @@ pub struct FileState {
     /// Whether it has been given up.
     pub failed: bool,
     /// How many of its parts are written.
-    pub written: u32,
+    pub written: u64,
 }
 
 impl FilePlan {
     /// A file without parts.
-    pub fn new(directory: usize, node: Node, size: u64, group: Option<usize>) -> Self {
+    pub fn new(directory: DirectoryNumber, node: Node, size: u64, group: Option<LinkGroup>) -> Self {
         let kind = NodeKind::File { size, content: Content::empty(), extents: Extents::Dense };
         Self {
             directory,
@@ -69,7 +74,7 @@ impl FilePlan {
         }
     }
 
-    /// Whether a part of it couldn't be had.
+    /// Whether a part of it couldn't be read or written.
     pub fn was_given_up(&self) -> bool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).failed
     }
@@ -80,8 +85,8 @@ impl FilePlan {
 pub struct Part {
     /// Where the chunk is, and how long its reference says that it is.
     pub location: Location,
-    /// The file's number in the plan.
-    pub file: u32,
+    /// The file.
+    pub file: FileNumber,
     /// Where in the file the part goes, in bytes.
     pub at: u64,
     /// Where in the chunk the part begins.
@@ -108,28 +113,28 @@ pub struct RestorePlan {
     pub parts: Vec<Part>,
 }
 
-/// How frames are read together.
+/// How many neighbouring frames are read at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
+pub struct ReadLimits {
     /// Up to this many bytes are asked for at once, or one frame.
     pub bytes: u64,
-    /// Bytes between two frames that are rather read than left out.
+    /// Up to this many bytes between two frames are read and thrown away, to save another request.
     pub gap_bytes: u64,
 }
 
-impl Reading {
-    /// From a disk, that answers at once.
+impl ReadLimits {
+    /// For a disk, which answers at once.
     pub const NEAR: Self = Self { bytes: 4 << 20, gap_bytes: 0 };
-    /// From a store that takes its time for each answer, and wants to be paid for it: a pack at
-    /// once, since its frames are opened as they come.
-    pub const FAR: Self = Self { bytes: limits::PACK_STORED_BYTES_MAX, gap_bytes: 1 << 20 };
+    /// For a store in which each request takes long and costs money: a whole pack at once, since its frames
+    /// are opened as they arrive.
+    pub const FAR: Self = Self { bytes: format_limits::PACK_STORED_BYTES_MAX, gap_bytes: 1 << 20 };
 }
 
 /// One read from a pack: neighbouring frames, and the parts that are in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameRead {
     /// The pack.
-    pub pack: u32,
+    pub pack: PackNumber,
     /// Its frames; not every one of them may be needed.
     pub frames: Range<u32>,
     /// The parts.
@@ -138,20 +143,36 @@ pub struct FrameRead {
 
 impl RestorePlan {
     /// Adds a file and returns its number.
-    pub fn begin_file(&mut self, file: FilePlan) -> u32 {
+    pub fn begin_file(&mut self, file: FilePlan) -> FileNumber {
+        let number = u32::try_from(self.files.len());
         self.files.push(file);
-        (self.files.len() - 1) as u32
+        number.map(FileNumber).unwrap_or_else(|_| unreachable!("a plan is run when it has FILES_MAX files"))
+    }
+
+    /// A file of the plan.
+    pub fn file(&self, number: FileNumber) -> &FilePlan {
+        &self.files[number.0 as usize]
+    }
+
+    /// A file of the plan.
+    pub fn file_mut(&mut self, number: FileNumber) -> &mut FilePlan {
+        &mut self.files[number.0 as usize]
+    }
+
+    /// Takes a file out of a plan that has been run. The numbers of others aren't valid any more.
+    pub fn take_file(&mut self, number: FileNumber) -> FilePlan {
+        self.files.swap_remove(number.0 as usize)
     }
 
     /// Adds a part of a file: `take` bytes of a chunk from `from` on go to `at` in the file.
-    pub fn need(&mut self, file: u32, chunk: ChunkRef, from: u32, take: u32, at: u64) {
-        self.files[file as usize].parts += 1;
+    pub fn need(&mut self, file: FileNumber, chunk: ChunkRef, from: u32, take: u32, at: u64) {
+        self.file_mut(file).parts += 1;
         let location = Location { len: chunk.len, ..Location::default() };
         self.parts.push(Part { location, file, at, from, take, id: chunk.id });
     }
 
-    /// Looks up where the parts' chunks are. Parts of chunks that are nowhere are returned, and
-    /// aren't in the plan any more.
+    /// Looks up where the parts' chunks are. Parts whose chunks the index doesn't have are removed from the
+    /// plan and returned.
     pub fn locate(&mut self, index: &Index, pool: &Pool) -> Result<Vec<Part>> {
         let found = index.locate_all(self.parts.iter().map(Part::wanted).collect(), pool)?;
         let mut lost = Vec::new();
@@ -182,8 +203,8 @@ impl RestorePlan {
     /// looks up a frame of a pack.
     pub fn reads(
         &mut self,
-        reading: Reading,
-        mut frame: impl FnMut(u32, u32) -> Result<FrameEntry>,
+        limits: ReadLimits,
+        mut frame: impl FnMut(PackNumber, FrameNumber) -> Result<FrameEntry>,
         pool: &Pool,
     ) -> Result<Vec<FrameRead>> {
         pool.sort(&mut self.parts);
@@ -192,17 +213,18 @@ impl RestorePlan {
         let (mut start, mut end) = (0, 0);
         for (index, part) in self.parts.iter().enumerate() {
             let place = part.location;
+            let number = u32::from(place.frame);
             let last = reads.last_mut().filter(|read| read.pack == place.pack);
             if let Some(read) = last {
-                if read.frames.end == place.frame + 1 {
+                if read.frames.end == number + 1 {
                     read.parts.end = index + 1;
                     continue;
                 }
                 let next = frame(place.pack, place.frame)?;
                 let next_end = u64::from(next.offset) + u64::from(next.sealed_bytes);
-                if u64::from(next.offset) - end <= reading.gap_bytes && next_end - start <= reading.bytes {
+                if u64::from(next.offset) - end <= limits.gap_bytes && next_end - start <= limits.bytes {
                     end = next_end;
-                    read.frames.end = place.frame + 1;
+                    read.frames.end = number + 1;
                     read.parts.end = index + 1;
                     continue;
                 }
@@ -210,11 +232,7 @@ impl RestorePlan {
             let first = frame(place.pack, place.frame)?;
             start = u64::from(first.offset);
             end = start + u64::from(first.sealed_bytes);
-            reads.push(FrameRead {
-                pack: place.pack,
-                frames: place.frame..place.frame + 1,
-                parts: index..index + 1,
-            });
+            reads.push(FrameRead { pack: place.pack, frames: number..number + 1, parts: index..index + 1 });
         }
         Ok(reads)
     }
@@ -248,7 +266,7 @@ impl<'e> Places<'e> {
                 self.used = 0;
                 continue;
             }
-            let take = u64::from(length - from).min(left) as u32;
+            let take = u32::try_from(left).map_or(length - from, |left| left.min(length - from));
             place(from, take, offset + self.used);
             from += take;
             self.used += u64::from(take);
@@ -258,8 +276,9 @@ impl<'e> Places<'e> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FilePlan, Part, Places, Reading, RestorePlan};
-    use crate::repo::Location;
+    use super::super::folders::ROOT;
+    use super::{FilePlan, Part, Places, ReadLimits, RestorePlan};
+    use crate::repo::{FrameNumber, Location, Ordinal, PackNumber};
     use crate::run::Pool;
     use keepfast_format::content::Content;
     use keepfast_format::ids::ChunkId;
@@ -282,7 +301,7 @@ mod tests {
     }
 
     /// Plans one file of parts in these frames of one pack with frames of a MiB.
-    fn reads_of(frames: &[u32], reading: Reading) -> Vec<std::ops::Range<u32>> {
+    fn reads_of(frames: &[u16], limits: ReadLimits) -> Vec<std::ops::Range<u32>> {
         let kind = NodeKind::File { size: 0, content: Content::empty(), extents: Extents::Dense };
         let node = Node {
             name: Vec::new(),
@@ -295,15 +314,26 @@ mod tests {
             unknown: None,
         };
         let mut plan = RestorePlan::default();
-        let file = plan.begin_file(FilePlan::new(0, node, 0, None));
+        let file = plan.begin_file(FilePlan::new(ROOT, node, 0, None));
         for frame in frames {
-            let location = Location { pack: 7, frame: *frame, ordinal: 0, offset: 0, len: 9 };
+            let location = Location {
+                pack: PackNumber::new(7),
+                frame: FrameNumber::new(*frame),
+                ordinal: Ordinal::new(0),
+                offset: 0,
+                len: 9,
+            };
             plan.parts.push(Part { location, file, at: 0, from: 0, take: 9, id: ChunkId::new([0; 32]) });
         }
-        let entry = |_, frame: u32| {
-            Ok(FrameEntry { offset: 200 + (frame << 20), sealed_bytes: 1 << 20, plain_bytes: 9, chunks: 1 })
+        let entry = |_, frame: FrameNumber| {
+            Ok(FrameEntry {
+                offset: 200 + (u32::from(frame) << 20),
+                sealed_bytes: 1 << 20,
+                plain_bytes: 9,
+                chunks: 1,
+            })
         };
-        let reads = plan.reads(reading, entry, &Pool::new(1)).expect("all frames are known");
+        let reads = plan.reads(limits, entry, &Pool::new(1)).expect("all frames are known");
         assert_eq!(reads.iter().map(|read| read.parts.len()).sum::<usize>(), frames.len());
         reads.into_iter().map(|read| read.frames).collect()
     }
@@ -311,9 +341,9 @@ mod tests {
     #[test]
     fn neighbouring_frames_are_read_together_and_small_gaps_too_where_answers_take_long() {
         let frames = [0, 0, 1, 3, 4, 7, 8, 9, 10, 11];
-        assert_eq!(reads_of(&frames, Reading::NEAR), [0..2, 3..5, 7..11, 11..12]);
-        assert_eq!(reads_of(&frames, Reading::FAR), [0..5, 7..12]);
-        let limited = Reading { bytes: 4 << 20, ..Reading::FAR };
+        assert_eq!(reads_of(&frames, ReadLimits::NEAR), [0..2, 3..5, 7..11, 11..12]);
+        assert_eq!(reads_of(&frames, ReadLimits::FAR), [0..5, 7..12]);
+        let limited = ReadLimits { bytes: 4 << 20, ..ReadLimits::FAR };
         assert_eq!(reads_of(&frames, limited), [0..4, 4..5, 7..11, 11..12]);
     }
 }

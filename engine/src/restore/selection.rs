@@ -15,9 +15,9 @@ pub enum Picked {
     BySelection,
 }
 
-/// A directory, as far as it matters to what is picked in it.
+/// What decides which entries of a directory are picked.
 #[derive(Clone)]
-pub struct Spot {
+pub struct SelectedDirectory {
     /// Whether it was picked itself.
     pub picked: Picked,
     /// What its path has matched of the patterns of what is left out.
@@ -26,12 +26,12 @@ pub struct Spot {
     included: Reached,
 }
 
-/// The path in the snapshot of the directory that a walk is in. Only the end of it is written again from
-/// one to the next, as long as the walk goes deep before it goes wide.
-pub struct Trail(Vec<u8>);
+/// The path in the snapshot of the directory that a walk is in, in one buffer. In a walk that goes deep before
+/// it goes wide, only the end of it changes from one directory to the next.
+pub struct SnapshotPath(Vec<u8>);
 
-impl Trail {
-    /// Turns to a directory: with so much of the path that it was for what the directory is in.
+impl SnapshotPath {
+    /// Changes to another directory, given the length of the path of the one that it is in.
     pub fn turn_to(&mut self, above: usize, name: &[u8]) {
         self.0.truncate(above);
         self.0.extend_from_slice(name);
@@ -68,17 +68,21 @@ impl<'a> Selection<'a> {
     }
 
     /// The directory that is restored.
-    pub fn at_the_top(&self) -> Spot {
+    pub fn at_the_top(&self) -> SelectedDirectory {
         let all = self.options.paths.is_empty() && self.options.include.is_empty();
         let picked = if all { Picked::All } else { Picked::BySelection };
-        let top = Spot { picked, excluded: self.options.exclude.top(), included: self.options.include.top() };
+        let top = SelectedDirectory {
+            picked,
+            excluded: self.options.exclude.top(),
+            included: self.options.include.top(),
+        };
         let names = self.folder.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
         names.fold(top, |above, name| self.below(&above, name, picked))
     }
 
     /// A directory that was picked, by the one above.
-    pub fn below(&self, above: &Spot, name: &[u8], picked: Picked) -> Spot {
-        Spot {
+    pub fn below(&self, above: &SelectedDirectory, name: &[u8], picked: Picked) -> SelectedDirectory {
+        SelectedDirectory {
             picked,
             excluded: self.options.exclude.below(&above.excluded, name),
             included: self.options.include.below(&above.included, name),
@@ -86,19 +90,19 @@ impl<'a> Selection<'a> {
     }
 
     /// The path of the directory that is restored.
-    pub fn trail(&self) -> Trail {
-        Trail(self.folder.clone())
+    pub fn path(&self) -> SnapshotPath {
+        SnapshotPath(self.folder.clone())
     }
 
-    /// Whether the snapshot has all that was in a directory, given by its path with a slash at its end:
-    /// it was asked for, or one above it, and isn't just on the way.
+    /// Whether the snapshot has all that was in a directory, given by its path with a slash at its end. It has
+    /// if the directory, or one above it, was backed up; it hasn't if the directory only leads to one that was.
     pub fn is_listed(&self, directory: &[u8]) -> bool {
         self.backed_up.iter().any(|path| directory.starts_with(path))
     }
 
     /// Whether an entry is restored, or, for a directory, may have something in it that is, given the
     /// directory that it is in and its path.
-    pub fn pick(&self, path: &[u8], node: &Node, above: &Spot) -> Option<Picked> {
+    pub fn pick(&self, path: &[u8], node: &Node, above: &SelectedDirectory) -> Option<Picked> {
         let options = self.options;
         if !options.exclude.is_empty() && options.exclude.matches_in(&above.excluded, &node.name, || path) {
             return None;

@@ -1,10 +1,10 @@
-//! Names that a target may take for one: those that differ in upper and lower case only.
+//! Names that a target may not distinguish: those that differ in upper and lower case only.
 
 use std::collections::HashSet;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The names of one directory, by what they have in common with others.
+/// The names of one directory, without regard to case.
 #[derive(Debug, Default)]
 pub struct Spellings {
     found: HashSet<u64>,
@@ -34,7 +34,7 @@ fn folded(name: &[u8], room: &mut Vec<u8>) -> u64 {
     if name.is_ascii() {
         room.extend(name.iter().map(u8::to_ascii_lowercase));
     } else {
-        // Up and down: some letters have two forms that are small.
+        // To upper case first: some letters have two lower-case forms.
         let lower = String::from_utf8_lossy(name).to_uppercase().to_lowercase();
         room.extend_from_slice(lower.as_bytes());
     }

@@ -1,7 +1,7 @@
-//! The directory that is restored into. Everything in it is reached from its handle by
-//! names that are no links, so that nothing outside of it can be written to. Directories of other
-//! users are taken over while something is restored into them, so that no one changes what a name
-//! stands for; they get what is theirs in the end.
+//! The directory that is restored into. Everything in it is reached from its handle by names that aren't
+//! symbolic links, so nothing outside of it can be written to. A directory of another user belongs to root
+//! while something is restored into it, so that the user can't replace what a name stands for; it gets its
+//! owner back at the end.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::denied::Denied;
-use super::folders::{Folders, Identity, ROOT};
+use super::folders::{DirectoryNumber, Folders, Identity, ROOT};
 use super::temporary::TemporaryNames;
 use super::{Overwrite, RestoreOptions, RestoreReport, as_path, mounts};
 use crate::error::{EngineError, Result};
@@ -33,20 +33,20 @@ pub struct Target<'a> {
     pub(super) folders: Folders,
     pub(super) directories: Vec<Directory>,
     pub(super) temporary: TemporaryNames,
-    /// Whether files are made without a name, as far as is known.
+    /// Whether the target's file system can make files without a name; `false` once it has refused.
     pub(super) makes_nameless: AtomicBool,
     pub(super) counts: Counts,
-    /// Whether the target is there, to be looked at.
+    /// Whether the target exists. In a dry run it need not.
     is_there: bool,
     users: HashMap<u32, u32>,
     groups: HashMap<u32, u32>,
-    firsts: Mutex<HashMap<usize, First>>,
+    firsts: Mutex<HashMap<LinkGroup, First>>,
 }
 
 /// A directory that is restored into, or may be.
 #[derive(Default)]
 pub struct Directory {
-    /// What it is to become at the end, but for its name; none for a target that was there before.
+    /// The metadata that it gets at the end; `None` for a target that was there before.
     pub(super) node: Option<Node>,
     /// Whether it is there.
     pub(super) made: bool,
@@ -57,23 +57,27 @@ pub struct Directory {
     /// Whether what is made in it inherits an access list.
     pub(super) hands_down: bool,
     /// Whether it or one above it is on another file system than the target.
-    pub(super) elsewhere: bool,
-    /// Whose it was before it was taken over, and its mode.
-    before: Option<Before>,
-    /// Whether it takes names for one that differ in upper and lower case.
+    pub(super) on_other_file_system: bool,
+    /// Its owner and mode before it was taken over.
+    before: Option<FormerOwner>,
+    /// Whether it doesn't distinguish upper and lower case.
     pub(super) ignores_case: OnceLock<bool>,
 }
 
-struct Before {
+struct FormerOwner {
     uid: u32,
     mode: u32,
 }
+
+/// Names of one file in a snapshot, by the group's place in the snapshot's list of hard links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkGroup(pub usize);
 
 /// The first name of a file with several.
 #[derive(Clone)]
 pub struct First {
     /// Its directory's number.
-    pub directory: usize,
+    pub directory: DirectoryNumber,
     /// Its name there.
     pub name: Vec<u8>,
     /// Which file it is; none in a dry run.
@@ -89,7 +93,6 @@ pub struct Counts {
     pub(super) unchanged: AtomicU64,
     pub(super) corrected: AtomicU64,
     pub(super) deleted: AtomicU64,
-    pub(super) skipped: AtomicU64,
     pub(super) privileges_dropped: AtomicU64,
     pub(super) devices_left_out: AtomicU64,
 }
@@ -102,7 +105,7 @@ impl<'a> Target<'a> {
         folder: Option<Node>,
         host: &dyn Host,
     ) -> Result<Self> {
-        let (root, existed) = open_root(options)?;
+        let Root { handle: root, existed } = open_root(options)?;
         let here = |names: &[(u32, Vec<u8>)], id: &dyn Fn(&[u8]) -> Option<u32>| -> HashMap<u32, u32> {
             if options.numeric_owners {
                 return HashMap::new();
@@ -132,18 +135,18 @@ impl<'a> Target<'a> {
             firsts: Mutex::default(),
         };
         if let Some(root) = root.filter(|_| !options.dry_run) {
-            target.enter(ROOT, root.as_fd()).map_err(EngineError::file(&options.target))?;
+            target.take_over(ROOT, root.as_fd()).map_err(EngineError::file(&options.target))?;
         }
         Ok(target)
     }
 
     /// The whole path of an entry, for messages.
-    pub fn whole_path(&self, directory: usize, name: &[u8]) -> PathBuf {
+    pub fn whole_path(&self, directory: DirectoryNumber, name: &[u8]) -> PathBuf {
         self.options.target.join(as_path(&self.folders.path_of(directory, name)))
     }
 
     /// The whole path of a directory, for messages.
-    pub fn whole_path_of(&self, directory: usize) -> PathBuf {
+    pub fn whole_path_of(&self, directory: DirectoryNumber) -> PathBuf {
         self.options.target.join(as_path(&self.folders.path(directory)))
     }
 
@@ -151,17 +154,17 @@ impl<'a> Target<'a> {
     /// One that may turn out to have nothing picked in it is only made once something is.
     pub fn directory(
         &mut self,
-        above: usize,
+        above: DirectoryNumber,
         mut node: Node,
         make: bool,
         run: &RunContext,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Option<DirectoryNumber>> {
         let name = std::mem::take(&mut node.name);
         let made = self.folders.add(above, &name).map_err(Denied::from).and_then(|number| {
             self.directories.push(Directory { node: Some(node), ..Directory::default() });
             let made = if make { self.make(number) } else { Ok(()) };
             made.map(|()| number).inspect_err(|_| {
-                self.folders.take_back();
+                self.folders.remove_last();
                 self.directories.pop();
             })
         });
@@ -172,26 +175,26 @@ impl<'a> Target<'a> {
     }
 
     /// Makes a directory and those above it.
-    pub fn make(&mut self, number: usize) -> Result<(), Denied> {
+    pub fn make(&mut self, number: DirectoryNumber) -> Result<(), Denied> {
         let mut way = Vec::new();
         let mut at = number;
-        while !self.directories[at].made {
+        while !self.directories[at.0].made {
             way.push(at);
             at = self.folders.above(at);
         }
         way.into_iter().rev().try_for_each(|number| self.make_one(number))
     }
 
-    fn make_one(&mut self, number: usize) -> Result<(), Denied> {
+    fn make_one(&mut self, number: DirectoryNumber) -> Result<(), Denied> {
         let above = self.folders.above(number);
         if self.options.dry_run {
-            return self.look_for(number, above);
+            return self.look_for_existing(number, above);
         }
         let handle = self.folders.handle(above)?;
         let name = self.folders.name(number);
         let mut fresh = true;
         match rustix::fs::mkdirat(&*handle, name, Mode::RWXU) {
-            Err(Errno::EXIST) if self.directories[above].fresh => return Err(Denied::ONE_NAME),
+            Err(Errno::EXIST) if self.directories[above.0].fresh => return Err(Denied::ONE_NAME),
             Err(Errno::EXIST) if self.overwrite != Overwrite::Refuse => {
                 let stat = meta::stat(handle.as_fd(), name)?;
                 fresh = meta::file_type(&stat) != FileType::Directory;
@@ -205,41 +208,44 @@ impl<'a> Target<'a> {
             other => other?,
         }
         let opened = self.folders.handle(number)?;
-        self.directories[number].fresh = fresh;
-        self.directories[number].elsewhere = self.directories[above].elsewhere;
+        self.directories[number.0].fresh = fresh;
+        self.directories[number.0].on_other_file_system = self.directories[above.0].on_other_file_system;
         if !fresh {
-            self.enter(number, opened.as_fd())?;
-        } else if self.directories[above].hands_down {
+            self.take_over(number, opened.as_fd())?;
+        } else if self.directories[above.0].hands_down {
             apply::disinherit(opened.as_fd())?;
         }
-        self.directories[number].made = true;
+        self.directories[number.0].made = true;
         Ok(())
     }
 
     /// In a dry run: whether a directory is there.
-    fn look_for(&mut self, number: usize, above: usize) -> Result<(), Denied> {
-        let mut absent = self.directories[above].absent;
+    fn look_for_existing(&mut self, number: DirectoryNumber, above: DirectoryNumber) -> Result<(), Denied> {
+        let mut absent = self.directories[above.0].absent;
         if !absent {
             match self.folders.handle(number) {
-                Ok(handle) => self.directories[number].elsewhere = self.is_elsewhere(number, handle.as_fd()),
+                Ok(handle) => {
+                    self.directories[number.0].on_other_file_system =
+                        self.is_on_other_file_system(number, handle.as_fd())
+                }
                 Err(Denied::System(Errno::NOTDIR | Errno::LOOP)) if self.overwrite == Overwrite::Never => {
                     return Err(Errno::EXIST.into());
                 }
                 Err(_) => absent = true,
             }
         }
-        self.directories[number].absent = absent;
-        self.directories[number].made = true;
+        self.directories[number.0].absent = absent;
+        self.directories[number.0].made = true;
         Ok(())
     }
 
     /// Looks at a directory that was there before, and takes it over.
-    fn enter(&mut self, number: usize, handle: BorrowedFd<'_>) -> Result<(), Denied> {
-        self.directories[number].hands_down = apply::hands_down(handle);
-        self.directories[number].elsewhere = self.is_elsewhere(number, handle);
-        if number == ROOT && self.directories[ROOT].node.is_some() && self.directories[ROOT].hands_down {
+    fn take_over(&mut self, number: DirectoryNumber, handle: BorrowedFd<'_>) -> Result<(), Denied> {
+        self.directories[number.0].hands_down = apply::hands_down(handle);
+        self.directories[number.0].on_other_file_system = self.is_on_other_file_system(number, handle);
+        if number == ROOT && self.directories[ROOT.0].node.is_some() && self.directories[ROOT.0].hands_down {
             apply::disinherit(handle)?;
-            self.directories[ROOT].hands_down = false;
+            self.directories[ROOT.0].hands_down = false;
         }
         if !rustix::process::geteuid().is_root() {
             return Ok(());
@@ -250,41 +256,41 @@ impl<'a> Target<'a> {
         if is_ours && (is_sticky || stat.st_mode & 0o022 == 0) {
             return Ok(());
         }
-        let before = Before { uid: stat.st_uid, mode: stat.st_mode & 0o7777 };
-        // Who may read it now may do so: the others have work to do too.
+        let before = FormerOwner { uid: stat.st_uid, mode: stat.st_mode & 0o7777 };
+        // Users that may read it can still do so meanwhile.
         let mode = Mode::from_raw_mode((before.mode & 0o7755) | 0o700);
-        // Where a file system has no owners, nothing is gained and nothing is lost.
+        // This fails on a file system without owners: then the restore goes on without it.
         if rustix::fs::fchown(handle, Some(Uid::ROOT), None::<Gid>).is_ok() {
-            self.directories[number].before = Some(before);
+            self.directories[number.0].before = Some(before);
             rustix::fs::fchmod(handle, mode)?;
         }
         Ok(())
     }
 
-    fn is_elsewhere(&self, number: usize, handle: BorrowedFd<'_>) -> bool {
+    fn is_on_other_file_system(&self, number: DirectoryNumber, handle: BorrowedFd<'_>) -> bool {
         if number == ROOT || !self.options.delete {
             return false;
         }
         let above = self.folders.above(number);
-        self.directories[above].elsewhere
+        self.directories[above.0].on_other_file_system
             || self.folders.handle(above).is_ok_and(|above| mounts::differ(above.as_fd(), handle))
     }
 
     /// The handle of a directory that is there.
-    pub fn handle(&self, number: usize) -> Result<Arc<OwnedFd>, Denied> {
+    pub fn handle(&self, number: DirectoryNumber) -> Result<Arc<OwnedFd>, Denied> {
         self.folders.handle(number)
     }
 
     /// Whether an entry that is there may be replaced in this directory. What is in a directory that
     /// this restore has made is of this restore.
-    pub(super) fn replaces(&self, directory: usize) -> bool {
+    pub(super) fn replaces(&self, directory: DirectoryNumber) -> bool {
         matches!(self.overwrite, Overwrite::Always | Overwrite::IfChanged)
-            && !self.directories[directory].fresh
+            && !self.directories[directory.0].fresh
     }
 
-    /// What new entries of a directory may have got by themselves.
-    pub(super) fn foreign_in(&self, directory: usize) -> Foreign {
-        if self.directories[directory].hands_down { Foreign::AccessList } else { Foreign::Nothing }
+    /// What new entries of a directory may have inherited from it.
+    pub(super) fn foreign_in(&self, directory: DirectoryNumber) -> Foreign {
+        if self.directories[directory.0].hands_down { Foreign::AccessList } else { Foreign::Nothing }
     }
 
     /// An entry as it is to be: without privileges, if none are to be restored.
@@ -311,7 +317,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Whose an entry becomes.
+    /// The owner that an entry gets.
     pub fn owner(&self, node: &Node) -> Owner {
         Owner {
             uid: self.users.get(&node.uid).copied().unwrap_or(node.uid),
@@ -320,28 +326,27 @@ impl<'a> Target<'a> {
     }
 
     /// The first name of a group of links, if it is in the target.
-    pub fn first(&self, group: usize) -> Option<First> {
+    pub fn first(&self, group: LinkGroup) -> Option<First> {
         self.firsts().get(&group).cloned()
     }
 
-    /// Says that a group of links has its first name.
-    pub(super) fn set_first(&self, group: usize, first: First) {
+    /// Records the first name of a group of links.
+    pub(super) fn set_first_name(&self, group: LinkGroup, first: First) {
         self.firsts().entry(group).or_insert(first);
     }
 
-    fn firsts(&self) -> MutexGuard<'_, HashMap<usize, First>> {
+    fn firsts(&self) -> MutexGuard<'_, HashMap<LinkGroup, First>> {
         self.firsts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anything is in this directory that was there before.
-    pub(super) fn has_others(&self, directory: usize) -> bool {
-        let directory = &self.directories[directory];
+    pub(super) fn has_others(&self, directory: DirectoryNumber) -> bool {
+        let directory = &self.directories[directory.0];
         self.is_there && directory.made && !directory.fresh && !directory.absent
     }
 
-    /// Reports a directory of which not everything is known.
-    pub fn unreadable(&self, number: usize, error: &EngineError, run: &RunContext) {
-        self.counts.skipped.fetch_add(1, Ordering::Relaxed);
+    /// Reports a directory whose listing can't be read in full.
+    pub fn unreadable(&self, number: DirectoryNumber, error: &EngineError, run: &RunContext) {
         let path = self.whole_path_of(number);
         run.tell(&Event::Skipped { path, why: format!("not all of it can be restored: {error}") });
     }
@@ -358,15 +363,14 @@ impl<'a> Target<'a> {
     }
 
     /// Reports an entry that isn't restored, or not in full.
-    pub fn skipped(&self, directory: usize, name: &[u8], why: String, run: &RunContext) {
-        self.counts.skipped.fetch_add(1, Ordering::Relaxed);
+    pub fn skipped(&self, directory: DirectoryNumber, name: &[u8], why: String, run: &RunContext) {
         run.tell(&Event::Skipped { path: self.whole_path(directory, name), why });
     }
 
     /// As [`Target::skipped`], unless nothing else will work either.
     pub(super) fn fatal_or_skip(
         &self,
-        directory: usize,
+        directory: DirectoryNumber,
         name: &[u8],
         denied: Denied,
         run: &RunContext,
@@ -381,8 +385,8 @@ impl<'a> Target<'a> {
     /// Gives the directories their metadata, the deepest first. Returns how many there are.
     pub fn finish(&mut self, run: &RunContext) -> u64 {
         let mut dirs = 0;
-        for number in (0..self.directories.len()).rev() {
-            let directory = &self.directories[number];
+        for number in self.deepest_first() {
+            let directory = &self.directories[number.0];
             let Some(node) = directory.node.as_ref().filter(|_| directory.made) else {
                 self.give_back(number);
                 continue;
@@ -400,28 +404,32 @@ impl<'a> Target<'a> {
                 },
             );
             for why in problems {
-                self.counts.skipped.fetch_add(1, Ordering::Relaxed);
                 run.tell(&Event::Skipped { path: self.whole_path_of(number), why });
             }
         }
         dirs
     }
 
-    /// Gives all directories that were taken over back as they were: the restore has failed.
+    /// Gives all directories that were taken over their owners back: the restore has failed.
     pub fn abandon(&mut self) {
-        (0..self.directories.len()).rev().for_each(|number| self.give_back(number));
+        self.deepest_first().for_each(|number| self.give_back(number));
     }
 
-    fn give_back(&self, number: usize) {
-        let Some(before) = &self.directories[number].before else { return };
+    /// The numbers of all directories, so that each comes before the one that it is in.
+    fn deepest_first(&self) -> impl Iterator<Item = DirectoryNumber> + use<> {
+        (0..self.directories.len()).rev().map(DirectoryNumber)
+    }
+
+    fn give_back(&self, number: DirectoryNumber) {
+        let Some(before) = &self.directories[number.0].before else { return };
         if let Ok(handle) = self.handle(number) {
-            // It was possible a moment ago. If it isn't now, nothing else can be done.
+            // It was possible when the directory was taken over. If it isn't now, nothing else can be done.
             let _ = rustix::fs::fchown(&*handle, Some(Uid::from_raw(before.uid)), None::<Gid>);
             let _ = rustix::fs::fchmod(&*handle, Mode::from_raw_mode(before.mode));
         }
     }
 
-    /// Sums up.
+    /// The report of all that was done in the target.
     pub fn report(self, dirs: u64) -> RestoreReport {
         let counts = self.counts;
         RestoreReport {
@@ -433,7 +441,6 @@ impl<'a> Target<'a> {
             unchanged: counts.unchanged.into_inner(),
             corrected: counts.corrected.into_inner(),
             deleted: counts.deleted.into_inner(),
-            skipped: counts.skipped.into_inner(),
             privileges_dropped: counts.privileges_dropped.into_inner(),
             devices_left_out: counts.devices_left_out.into_inner(),
             bytes: counts.bytes.into_inner(),
@@ -442,13 +449,20 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The target's handle, and whether it was there; no handle in a dry run without a target.
-fn open_root(options: &RestoreOptions) -> Result<(Option<OwnedFd>, bool)> {
+/// The target, opened.
+struct Root {
+    /// `None` in a dry run, if there is no target.
+    handle: Option<OwnedFd>,
+    /// Whether the target was there before this restore.
+    existed: bool,
+}
+
+fn open_root(options: &RestoreOptions) -> Result<Root> {
     let target = &options.target;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = || rustix::fs::openat(CWD, target, flags, Mode::empty());
     let (root, existed) = match open() {
-        Err(Errno::NOENT) if options.dry_run => return Ok((None, false)),
+        Err(Errno::NOENT) if options.dry_run => return Ok(Root { handle: None, existed: false }),
         Err(Errno::NOENT) => {
             std::fs::create_dir_all(target).map_err(EngineError::file(target))?;
             (open(), false)
@@ -459,20 +473,14 @@ fn open_root(options: &RestoreOptions) -> Result<(Option<OwnedFd>, bool)> {
     if options.overwrite == Overwrite::Refuse && !options.resume {
         let names = dir::list(&root).map_err(EngineError::file(target))?;
         if !names.is_empty() {
-            return Err(EngineError::Unusable(format!(
-                "{} isn't empty: choose another target, or say with --overwrite what to do with files that are there",
-                target.display()
-            )));
+            return Err(EngineError::TargetNotEmpty { target: target.clone() });
         }
     }
     if options.delete && options.restores_all() {
         let top = rustix::fs::stat("/").map_err(EngineError::file("/"))?;
         if Identity::of_open(&root).map_err(EngineError::file(target))? == Identity::of(&top) {
-            return Err(EngineError::Unusable(
-                "nothing is removed from / for a whole snapshot: say which of its folders or paths are restored"
-                    .to_owned(),
-            ));
+            return Err(EngineError::DeletesFromTop);
         }
     }
-    Ok((Some(root), existed))
+    Ok(Root { handle: Some(root), existed })
 }

@@ -13,51 +13,44 @@ use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::denied::Denied;
-use super::folders::{Folders, Identity, ROOT};
+use super::folders::{DirectoryNumber, Folders, Identity, ROOT};
 use super::is_local;
 use super::plan::Places;
-use super::selection::{Picked, Selection};
+use super::selection::{Picked, SelectedDirectory, Selection};
 use super::target::Target;
 use crate::error::{EngineError, Result};
 use crate::fs::{compare, meta, privileges};
 use crate::repo::{FrameCache, Trees};
 use crate::run::{Event, RunContext};
 
-/// What came of reading everything back.
-#[derive(Debug, Default)]
-pub struct Verified {
-    /// Regular files that are right.
-    pub files: u64,
-    /// Entries that aren't.
-    pub wrong: u64,
-}
-
 /// Compares every entry that was picked and is in the target with the snapshot. What isn't there was
-/// left out or has been reported.
-pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> Result<Verified> {
+/// left out or has been reported. Returns how many regular files are right; entries that aren't are events.
+pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> Result<u64> {
     let target = comparison.target;
-    let mut verified = Verified::default();
-    // With numbers of their own: these directories were opened afresh.
+    let mut files_right = 0;
+    // Numbered on their own, since all directories are opened again.
     let mut folders =
         Folders::new(Some(target.handle(ROOT).map_err(EngineError::file(&target.options.target))?));
-    let mut trail = comparison.selection.trail();
-    let mut stack = vec![(*root, ROOT, trail.len(), comparison.selection.at_the_top())];
-    while let Some((tree, number, above, spot)) = stack.pop() {
+    let mut path_buffer = comparison.selection.path();
+    let selected = comparison.selection.at_the_top();
+    let mut stack =
+        vec![Pending { tree: *root, number: ROOT, path_bytes_above: path_buffer.len(), selected }];
+    while let Some(Pending { tree, number, path_bytes_above, selected }) = stack.pop() {
         if number != ROOT {
-            trail.turn_to(above, folders.name(number).to_bytes());
+            path_buffer.turn_to(path_bytes_above, folders.name(number).to_bytes());
         }
-        let prefix = trail.len();
+        let path_bytes = path_buffer.len();
         let handle = match folders.handle(number) {
             Ok(handle) => handle,
-            // Said of the directory itself.
+            // The directory itself was reported.
             Err(_) => continue,
         };
         let read = comparison.trees.for_each_node(&tree, &mut |node| {
             if run.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
-            let path = trail.of_entry(prefix, &node.name);
-            let Some(picked) = comparison.selection.pick(path, &node, &spot) else { return Ok(()) };
+            let path = path_buffer.of_entry(path_bytes, &node.name);
+            let Some(picked) = comparison.selection.pick(path, &node, &selected) else { return Ok(()) };
             let tree = if let NodeKind::Directory { tree } = &node.kind { Some(*tree) } else { None };
             let left_out = target.options.no_privileges && privileges::is_device(&node);
             if left_out || (tree.is_none() && picked != Picked::All) {
@@ -67,10 +60,9 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
             match comparison.problems(handle.as_fd(), &node) {
                 Ok(None) => return Ok(()),
                 Ok(Some(problems)) if problems.is_empty() => {
-                    verified.files += u64::from(matches!(node.kind, NodeKind::File { .. }));
+                    files_right += u64::from(matches!(node.kind, NodeKind::File { .. }));
                 }
                 Ok(Some(problems)) => {
-                    verified.wrong += 1;
                     let path =
                         target.options.target.join(super::as_path(&folders.path_of(number, &node.name)));
                     run.tell(&Event::Skipped { path, why: problems.join("; ") });
@@ -81,17 +73,28 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
                 let below = folders.add(number, &node.name).map_err(|error| {
                     EngineError::file(target.whole_path(ROOT, &node.name))(Denied::from(error))
                 })?;
-                stack.push((tree, below, prefix, comparison.selection.below(&spot, &node.name, picked)));
+                let selected = comparison.selection.below(&selected, &node.name, picked);
+                stack.push(Pending { tree, number: below, path_bytes_above: path_bytes, selected });
             }
             Ok(())
         });
         match read {
-            // What can't be read of a directory wasn't restored, and that was said.
+            // What can't be read of a directory wasn't restored, and was reported then.
             Err(error) if is_local(&error) => {}
             other => other?,
         }
     }
-    Ok(verified)
+    Ok(files_right)
+}
+
+/// A directory that is to be compared.
+struct Pending {
+    tree: ChunkId,
+    /// Its number.
+    number: DirectoryNumber,
+    /// How long the path of the directory is that it is in, in bytes.
+    path_bytes_above: usize,
+    selected: SelectedDirectory,
 }
 
 /// What restored files are compared by.
@@ -157,7 +160,7 @@ impl Comparison<'_> {
         let same = file.metadata().map_or(0, |metadata| metadata.len()) == *size
             && match (extents, content) {
                 (Extents::Bundled { from }, Content::Inline(chunks)) => {
-                    match self.is_part(chunks, *from as usize, *size as usize, file) {
+                    match self.is_part(chunks, *from, *size, file) {
                         Err(error) if is_local(&error) => {
                             return Ok(Some(format!("there is nothing to compare it with: {error}")));
                         }
@@ -194,8 +197,9 @@ impl Comparison<'_> {
     }
 
     /// Whether a file is as it is in its bundle: an id tells that of a whole chunk only.
-    fn is_part(&self, bundle: &[ChunkRef], from: usize, size: usize, file: &File) -> Result<bool> {
-        let Some(chunk) = bundle.first() else { return Ok(false) };
+    fn is_part(&self, bundle: &[ChunkRef], from: u32, size: u64, file: &File) -> Result<bool> {
+        let (Some(chunk), Ok(size)) = (bundle.first(), usize::try_from(size)) else { return Ok(false) };
+        let from = from as usize;
         let expected = self.data.chunk(ChunkKind::Data, *chunk)?;
         let mut found = vec![0; size];
         Ok(file.read_exact_at(&mut found, 0).is_ok() && expected.get(from..from + size) == Some(&found[..]))
@@ -216,7 +220,7 @@ fn look(directory: BorrowedFd<'_>, node: &Node) -> Result<Option<Found>, Errno> 
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(directory, &name, flags, Mode::empty())?;
-    // What was looked at and what was opened are one.
+    // The entry may have been replaced between the two calls.
     let again = rustix::fs::fstat(&opened)?;
     if Identity::of(&again) != Identity::of(&stat) {
         return Ok(None);

@@ -10,11 +10,11 @@ use keepfast_format::snapshot::Snapshot;
 
 use super::delete::{Emptied, Listing};
 use super::denied::Denied;
-use super::entries::{Linked, Room};
-use super::folders::ROOT;
-use super::plan::{self, FilePlan, RestorePlan};
-use super::selection::{Picked, Selection, Spot, Trail};
-use super::target::{First, Target};
+use super::entries::{Action, Linked};
+use super::folders::{DirectoryNumber, ROOT};
+use super::plan::{self, FileNumber, FilePlan, RestorePlan};
+use super::selection::{Picked, SelectedDirectory, Selection, SnapshotPath};
+use super::target::{First, LinkGroup, Target};
 use super::{Overwrite, RestoreOptions, is_local, temporary, write};
 use crate::error::{EngineError, Result};
 use crate::fs::privileges;
@@ -25,16 +25,16 @@ use crate::run::{Event, RunContext};
 #[derive(Default)]
 pub struct Links {
     /// The group of each path in the snapshot, without a slash at its beginning.
-    groups: HashMap<Vec<u8>, usize>,
-    /// Groups whose first name is planned, or is there.
-    begun: HashSet<usize>,
+    groups: HashMap<Vec<u8>, LinkGroup>,
+    /// Groups whose first name is planned or exists.
+    begun: HashSet<LinkGroup>,
     later: Vec<Later>,
 }
 
 /// A further name.
 struct Later {
-    group: usize,
-    directory: usize,
+    group: LinkGroup,
+    directory: DirectoryNumber,
     node: Node,
 }
 
@@ -52,7 +52,7 @@ impl Links {
             other => other?,
         };
         for (number, group) in groups.into_iter().enumerate() {
-            links.groups.extend(group.into_iter().map(|path| (path, number)));
+            links.groups.extend(group.into_iter().map(|path| (path, LinkGroup(number))));
         }
         Ok(links)
     }
@@ -66,7 +66,7 @@ pub struct Walk<'a, 't> {
     pub options: &'a RestoreOptions,
     /// What is restored of the snapshot.
     pub selection: &'t Selection<'a>,
-    /// Who listens.
+    /// The run that this is part of.
     pub run: &'a RunContext,
     /// Where to.
     pub target: &'t mut Target<'a>,
@@ -78,21 +78,21 @@ pub struct Walk<'a, 't> {
     pub data: &'a FrameCache<'a>,
 }
 
-/// Where the walk is.
-struct Place {
+/// The directory that is being read.
+struct CurrentDirectory {
     /// The directory's number.
-    directory: usize,
-    /// Its path in the snapshot, or that of an entry.
-    trail: Trail,
-    /// How much of that is the directory's.
-    prefix: usize,
-    spot: Spot,
+    directory: DirectoryNumber,
+    /// Its path in the snapshot, or that of one of its entries.
+    path_buffer: SnapshotPath,
+    /// How long the directory's own path is.
+    path_bytes: usize,
+    selected: SelectedDirectory,
     listing: Listing,
 }
 
-impl Place {
+impl CurrentDirectory {
     fn path_of(&mut self, name: &[u8]) -> &[u8] {
-        self.trail.of_entry(self.prefix, name)
+        self.path_buffer.of_entry(self.path_bytes, name)
     }
 }
 
@@ -100,10 +100,10 @@ impl Place {
 struct Pending {
     tree: ChunkId,
     /// Its number.
-    directory: usize,
-    /// How long the path of the directory above is.
-    above: usize,
-    spot: Spot,
+    directory: DirectoryNumber,
+    /// How long the path of the directory is that it is in, in bytes.
+    path_bytes_above: usize,
+    selected: SelectedDirectory,
 }
 
 impl Walk<'_, '_> {
@@ -117,57 +117,64 @@ impl Walk<'_, '_> {
     }
 
     fn directories(&mut self, root: &ChunkId) -> Result<()> {
-        let spot = self.selection.at_the_top();
-        let mut trail = self.selection.trail();
-        let mut stack = vec![Pending { tree: *root, directory: ROOT, above: trail.len(), spot }];
-        while let Some(Pending { tree, directory, above, spot }) = stack.pop() {
+        let selected = self.selection.at_the_top();
+        let mut path_buffer = self.selection.path();
+        let mut stack =
+            vec![Pending { tree: *root, directory: ROOT, path_bytes_above: path_buffer.len(), selected }];
+        while let Some(Pending { tree, directory, path_bytes_above, selected }) = stack.pop() {
             if directory != ROOT {
-                trail.turn_to(above, self.target.folders.name(directory).to_bytes());
+                path_buffer.turn_to(path_bytes_above, self.target.folders.name(directory).to_bytes());
             }
-            let prefix = trail.len();
-            let mut place = Place { directory, trail, prefix, spot, listing: Listing::default() };
+            let path_bytes = path_buffer.len();
+            let mut current = CurrentDirectory {
+                directory,
+                path_buffer,
+                path_bytes,
+                selected,
+                listing: Listing::default(),
+            };
             let mut below = Vec::new();
             let trees = self.trees;
             let read = trees.for_each_node(&tree, &mut |node| {
-                below.extend(self.entry(&mut place, node)?);
+                below.extend(self.entry(&mut current, node)?);
                 self.run.go_on()
             });
             match read {
-                Ok(()) => self.tidy(&mut place)?,
+                Ok(()) => self.tidy(&mut current)?,
                 Err(error) if is_local(&error) => self.target.unreadable(directory, &error, self.run),
                 Err(error) => return Err(error),
             }
             below.reverse();
             stack.extend(below);
-            trail = place.trail;
+            path_buffer = current.path_buffer;
         }
         Ok(())
     }
 
-    /// Removes what isn't in the snapshot, where all names are known that are.
-    fn tidy(&mut self, place: &mut Place) -> Result<()> {
-        let Place { directory, trail, prefix, spot, listing } = place;
+    /// Removes what isn't in the snapshot, if the whole listing of the directory is known.
+    fn tidy(&mut self, current: &mut CurrentDirectory) -> Result<()> {
+        let CurrentDirectory { directory, path_buffer, path_bytes, selected, listing } = current;
         if self.options.resume {
             self.target.remove_leftovers(*directory, &listing.names);
         }
-        let path = trail.of_entry(*prefix, b"");
-        if self.options.delete && spot.picked == Picked::All && self.selection.is_listed(path) {
-            let emptied = Emptied { number: *directory, path, excluded: &spot.excluded };
+        let path = path_buffer.of_entry(*path_bytes, b"");
+        if self.options.delete && selected.picked == Picked::All && self.selection.is_listed(path) {
+            let emptied = Emptied { number: *directory, path, excluded: &selected.excluded };
             self.target.delete_others(&emptied, listing, self.run)?;
         }
         Ok(())
     }
 
     /// One entry; a directory is returned, to be walked.
-    fn entry(&mut self, place: &mut Place, node: Node) -> Result<Option<Pending>> {
+    fn entry(&mut self, current: &mut CurrentDirectory, node: Node) -> Result<Option<Pending>> {
         let wanted = self.options.delete || (self.options.resume && temporary::is_one(&node.name));
         if wanted {
-            place.listing.names.push(node.name.clone());
+            current.listing.names.push(node.name.clone());
         }
-        let is_spelled_again = place.listing.spellings.add(&node.name);
-        let above = place.directory;
-        let path = place.trail.of_entry(place.prefix, &node.name);
-        let Some(picked) = self.selection.pick(path, &node, &place.spot) else {
+        let is_spelled_again = current.listing.spellings.add(&node.name);
+        let above = current.directory;
+        let path = current.path_buffer.of_entry(current.path_bytes, &node.name);
+        let Some(picked) = self.selection.pick(path, &node, &current.selected) else {
             return Ok(None);
         };
         let is_restored = picked == Picked::All || matches!(node.kind, NodeKind::Directory { .. });
@@ -176,27 +183,32 @@ impl Walk<'_, '_> {
             return Ok(None);
         }
         if let NodeKind::Directory { tree } = node.kind {
-            let spot = self.selection.below(&place.spot, &node.name, picked);
+            let selected = self.selection.below(&current.selected, &node.name, picked);
             let number = self.target.directory(above, node, picked == Picked::All, self.run)?;
-            return Ok(number.map(|directory| Pending { tree, directory, above: place.prefix, spot }));
+            return Ok(number.map(|directory| Pending {
+                tree,
+                directory,
+                path_bytes_above: current.path_bytes,
+                selected,
+            }));
         }
         if picked != Picked::All {
             return Ok(None);
         }
-        // Before it could become the first name of a group of links.
+        // Checked before the group of links: a device that is left out must not become its first name.
         if self.options.no_privileges && privileges::is_device(&node) {
             self.target.count_device_left_out();
             return Ok(None);
         }
         let group = match self.links.groups.is_empty() {
             true => None,
-            false => self.links.groups.get(&place.path_of(&node.name)[1..]).copied(),
+            false => self.links.groups.get(&current.path_of(&node.name)[1..]).copied(),
         };
         if let Some(group) = group.filter(|group| self.links.begun.contains(group)) {
-            // What is there and may not be replaced is left alone.
+            // An entry that exists and may not be replaced is left alone.
             let is_made = match self.options.overwrite {
-                Overwrite::Never => self.target.room(above, &node, self.run)? == Room::Free,
-                _ => self.target.way_is_made(above, &node.name, self.run)?,
+                Overwrite::Never => self.target.action_for(above, &node, self.run)? == Action::Write,
+                _ => self.target.make_directory_of(above, &node.name, self.run)?,
             };
             if is_made {
                 self.links.later.push(Later { group, directory: above, node });
@@ -208,22 +220,23 @@ impl Walk<'_, '_> {
     }
 
     /// Makes an entry that is no directory.
-    fn make(&mut self, above: usize, node: Node, group: Option<usize>) -> Result<()> {
-        match self.target.room(above, &node, self.run)? {
-            Room::Free => {}
-            Room::Kept(identity) => {
+    fn make(&mut self, above: DirectoryNumber, node: Node, group: Option<LinkGroup>) -> Result<()> {
+        match self.target.action_for(above, &node, self.run)? {
+            Action::Write => {}
+            Action::Keep(identity) => {
                 if let Some(group) = group {
                     let first = First { directory: above, name: node.name, identity: Some(identity) };
-                    self.target.set_first(group, first);
+                    self.target.set_first_name(group, first);
                     self.links.begun.insert(group);
                 }
                 return Ok(());
             }
-            Room::Left | Room::Denied => return Ok(()),
+            Action::Leave | Action::Failed => return Ok(()),
         }
         self.links.begun.extend(group);
         if let Some(group) = group.filter(|_| self.options.dry_run) {
-            self.target.set_first(group, First { directory: above, name: node.name.clone(), identity: None });
+            self.target
+                .set_first_name(group, First { directory: above, name: node.name.clone(), identity: None });
         }
         match &node.kind {
             NodeKind::File { .. } => self.file(above, node, group),
@@ -233,7 +246,7 @@ impl Walk<'_, '_> {
 
     /// Plans a file. One whose list of parts can't be read is skipped; what is planned of it
     /// isn't written.
-    fn file(&mut self, above: usize, node: Node, group: Option<usize>) -> Result<()> {
+    fn file(&mut self, above: DirectoryNumber, node: Node, group: Option<LinkGroup>) -> Result<()> {
         let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
         let (size, content, start) = (*size, content.clone(), extents.content_start());
         let (layout, dry_run) = (self.trees.layout(size, &content, extents), self.options.dry_run);
@@ -247,9 +260,9 @@ impl Walk<'_, '_> {
                 }
                 if self.plan.has_all_parts() {
                     number = self.run_plan_within(number)?;
-                    // What is planned of a file that was given up is written nowhere, and it may claim to be
-                    // of any length.
-                    if self.plan.files[number as usize].was_given_up() {
+                    // Parts of a file that was given up are written nowhere, and it may claim any length: planning
+                    // the rest of it could take forever.
+                    if self.plan.file(number).was_given_up() {
                         return Err(FrameCache::missing(&chunk.id));
                     }
                 }
@@ -261,7 +274,7 @@ impl Walk<'_, '_> {
             };
             let bytes = layout.content_bytes;
             if dry_run {
-                // Whether its chunks are there is all that counts: a list may be in it many times.
+                // Only whether its chunks exist matters, and content may repeat one list of chunks many times.
                 trees.for_each_chunk_once(&content, bytes, &mut |_| true, &mut visit)
             } else {
                 trees.for_each_chunk(&content, bytes, &mut visit)
@@ -269,9 +282,9 @@ impl Walk<'_, '_> {
         });
         match planned {
             Ok(()) => {}
-            // One that was given up before isn't told of again.
+            // If it was given up before, `give_up_file` doesn't report it again.
             Err(error) if is_local(&error) => {
-                write::give_up_file(&self.plan.files[number as usize], self.target, &error, self.run);
+                write::give_up_file(self.plan.file(number), self.target, &error, self.run);
             }
             Err(error) => return Err(error),
         }
@@ -285,11 +298,11 @@ impl Walk<'_, '_> {
 
     /// Runs what is planned so far of a large file, and goes on with the file in a new plan.
     /// Returns its number there.
-    fn run_plan_within(&mut self, number: u32) -> Result<u32> {
+    fn run_plan_within(&mut self, number: FileNumber) -> Result<FileNumber> {
         let mut plan = std::mem::take(&mut self.plan);
-        plan.files[number as usize].continues = true;
+        plan.file_mut(number).continues = true;
         write::run(&mut plan, self.target, self.data, self.options, self.run)?;
-        let mut file = plan.files.swap_remove(number as usize);
+        let mut file = plan.take_file(number);
         file.continues = false;
         Ok(self.plan.begin_file(file))
     }

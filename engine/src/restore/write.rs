@@ -14,11 +14,11 @@ use super::RestoreOptions;
 use super::arriving::{Arriving, Awaited};
 use super::denied::Denied;
 use super::folders::Identity;
-use super::plan::{FilePlan, FileState, FrameRead, Part, Reading, RestorePlan};
+use super::plan::{FilePlan, FileState, FrameRead, Part, ReadLimits, RestorePlan};
 use super::target::Target;
 use crate::error::{EngineError, Result};
 use crate::jobs::{Jobs, Next};
-use crate::repo::{FrameCache, Location, StoredPack};
+use crate::repo::{FrameCache, Location, PackNumber, StoredPack};
 use crate::run::RunContext;
 
 /// Files that stay open between two of their parts.
@@ -51,10 +51,10 @@ fn run_all(
     options: &RestoreOptions,
     run: &RunContext,
 ) -> Result<()> {
-    let nowhere = plan.locate(frames.index(), run.pool())?;
+    let unlocated = plan.locate(frames.index(), run.pool())?;
     if options.dry_run {
-        for part in nowhere {
-            give_up_file(&plan.files[part.file as usize], target, &FrameCache::missing(&part.id), run);
+        for part in unlocated {
+            give_up_file(plan.file(part.file), target, &FrameCache::missing(&part.id), run);
         }
         for file in plan.files.iter().filter(|file| !file.continues && !lock(&file.state).failed) {
             target.count_file(file.size);
@@ -62,15 +62,15 @@ fn run_all(
         return Ok(());
     }
     let far = frames.repository().backend().is_far();
-    let reading = if far { Reading::FAR } else { Reading::NEAR };
+    let limits = if far { ReadLimits::FAR } else { ReadLimits::NEAR };
     let reads =
-        plan.reads(reading, |pack, frame| frames.index().pack(pack)?.frame(frame).copied(), run.pool())?;
+        plan.reads(limits, |pack, frame| frames.index().pack(pack)?.frame(frame).copied(), run.pool())?;
     let empty: Vec<&FilePlan> = plan.files.iter().filter(|file| file.parts == 0).collect();
     let writing = Writing {
         plan,
         target,
         frames,
-        reading,
+        limits,
         run,
         jobs: Jobs::new(run.threads() + 1),
         is_shared: run.threads() > 1,
@@ -80,7 +80,7 @@ fn run_all(
     // What is pushed last is done first.
     writing.jobs.push(empty.chunks(PARTS_AT_ONCE).map(Job::Empty));
     writing.jobs.push(reads.iter().rev().map(Job::Read));
-    writing.place_elsewhere(nowhere)?;
+    writing.place_one_by_one(unlocated)?;
     run.pool().in_each_thread(|| writing.work());
     match writing.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
@@ -99,7 +99,7 @@ struct Writing<'a, 't> {
     plan: &'a RestorePlan,
     target: &'a Target<'t>,
     frames: &'a FrameCache<'a>,
-    reading: Reading,
+    limits: ReadLimits,
     run: &'a RunContext,
     jobs: Jobs<Job<'a>, Batch>,
     /// Whether there is more than one thread.
@@ -122,7 +122,7 @@ struct Batch {
     parts: Vec<Part>,
 }
 
-/// What a thread uses again from read to read.
+/// Memory that a thread reuses from one read to the next.
 #[derive(Default)]
 struct Memory {
     reader: FrameReader,
@@ -159,8 +159,8 @@ impl Writing<'_, '_> {
         let mut start = entries[0].offset;
         let mut cipher = self.frames.known_cipher(read.pack);
         let mut awaited = Vec::with_capacity(entries.len() + 1);
-        if cipher.is_none() && u64::from(start) <= self.reading.gap_bytes.max(HEADER_BYTES as u64) {
-            // The header comes along: its key is needed anyway.
+        if cipher.is_none() && u64::from(start) <= self.limits.gap_bytes.max(HEADER_BYTES as u64) {
+            // The header is read with them: the pack's key is in it.
             start = 0;
             awaited.push(Awaited { range: 0..HEADER_BYTES, frame: 0, parts: &[] });
         } else if cipher.is_none() {
@@ -171,7 +171,8 @@ impl Writing<'_, '_> {
         }
         let mut rest = parts;
         for (frame, entry) in (read.frames.start..).zip(entries) {
-            let (here, after) = rest.split_at(rest.partition_point(|part| part.location.frame <= frame));
+            let (here, after) =
+                rest.split_at(rest.partition_point(|part| u32::from(part.location.frame) <= frame));
             rest = after;
             if !here.is_empty() {
                 let from = entry.offset as usize;
@@ -180,7 +181,7 @@ impl Writing<'_, '_> {
         }
         let Memory { reader, room, held } = memory;
         let mut arrived = Ok(());
-        // Frames that came wrong, or not at all.
+        // Frames that didn't open, or didn't arrive.
         let mut again: Vec<&Awaited<'_>> = Vec::new();
         let mut arriving = Arriving::new(&awaited, start as usize, held);
         let read_all =
@@ -204,8 +205,9 @@ impl Writing<'_, '_> {
         if read_all.is_ok() {
             again.extend(missing.iter().filter(|awaited| !awaited.parts.is_empty()));
         }
-        for Awaited { frame, parts, .. } in again {
-            match self.frames.open(reader, read.pack, *frame) {
+        for Awaited { parts, .. } in again {
+            let Some(first) = parts.first() else { continue };
+            match self.frames.open(reader, first.location.frame_place()) {
                 Ok(pack) => self.place(parts, reader.plain(), read.pack, &pack)?,
                 Err(error) => self.place_failed(parts.to_vec(), read.pack, error)?,
             }
@@ -219,24 +221,24 @@ impl Writing<'_, '_> {
         }
     }
 
-    /// Parts that can't be had from the pack that they were planned to come from. If it isn't there any
-    /// more, a garbage collection has moved what is needed of it; if it isn't what it should be, others
-    /// may have the same.
-    fn place_failed(&self, parts: Vec<Part>, pack: u32, error: EngineError) -> Result<()> {
+    /// Handles parts that couldn't be read from the pack that they were planned to come from. If the pack is
+    /// gone, a garbage collection has moved the chunks that are needed; if it is damaged, other packs may have
+    /// the same chunks.
+    fn place_failed(&self, parts: Vec<Part>, pack: PackNumber, error: EngineError) -> Result<()> {
         match &error {
-            EngineError::Missing { .. } => drop(self.frames.may_have_moved(pack, &mut Vec::new())?),
+            EngineError::Missing { .. } => self.frames.refresh_for(pack)?,
             EngineError::Damaged { .. } => self.frames.index().demote(pack, &error, self.run)?,
             EngineError::Backend(_) => {}
             _ => return Err(error),
         }
-        self.place_elsewhere(parts)
+        self.place_one_by_one(parts)
     }
 
-    /// Parts whose chunks are looked for one by one, in all places that there are.
-    fn place_elsewhere(&self, mut parts: Vec<Part>) -> Result<()> {
+    /// Looks for the chunks of these parts one by one, in all packs that have them, and writes the parts.
+    fn place_one_by_one(&self, mut parts: Vec<Part>) -> Result<()> {
         let found =
             self.frames.index().locate_all(parts.iter().map(Part::wanted).collect(), self.run.pool())?;
-        // In the order in which they will be found, so that each frame is opened once.
+        // In the order of their places, so that each frame is opened once.
         parts.sort_by_cached_key(|part| (found.get(part.wanted()).flatten(), part.wanted()));
         for parts in parts.chunk_by(|a, b| a.wanted() == b.wanted()) {
             if self.run.is_cancelled() {
@@ -256,7 +258,7 @@ impl Writing<'_, '_> {
     }
 
     /// Verifies the chunks of one frame, and writes each file's parts at once.
-    fn place(&self, parts: &[Part], plain: &[u8], number: u32, pack: &StoredPack) -> Result<()> {
+    fn place(&self, parts: &[Part], plain: &[u8], number: PackNumber, pack: &StoredPack) -> Result<()> {
         let hasher = self.frames.hashers().under(pack.key);
         let mut good: Vec<Part> = Vec::with_capacity(parts.len());
         let mut wrong: Vec<Part> = Vec::new();
@@ -299,7 +301,7 @@ impl Writing<'_, '_> {
     /// two threads get in each other's way there.
     fn end_of_batch(&self, parts: &[Part]) -> usize {
         let Some(last) = parts.get(PARTS_AT_ONCE) else { return parts.len() };
-        let directory = |part: &Part| self.plan.files[part.file as usize].directory;
+        let directory = |part: &Part| self.plan.file(part.file).directory;
         let near = &parts[PARTS_AT_ONCE..parts.len().min(2 * PARTS_AT_ONCE)];
         let is_next_one = |part: &Part| directory(part) != directory(last);
         let found = near.iter().position(is_next_one).map(|more| PARTS_AT_ONCE + more);
@@ -311,7 +313,7 @@ impl Writing<'_, '_> {
 
     fn write_by_file(&self, parts: &[Part], plain: &[u8]) -> Result<()> {
         for parts in parts.chunk_by(|a, b| a.file == b.file) {
-            self.write(&self.plan.files[parts[0].file as usize], parts, plain)?;
+            self.write(self.plan.file(parts[0].file), parts, plain)?;
         }
         Ok(())
     }
@@ -324,7 +326,7 @@ impl Writing<'_, '_> {
         }
         match self.write_parts(file, &mut state, parts, plain) {
             Ok(()) => Ok(()),
-            // No other file will fare better.
+            // No other file can be written either.
             Err(denied) if denied.is_fatal() => {
                 Err(EngineError::file(self.target.whole_path(file.directory, &file.node.name))(denied))
             }
@@ -368,7 +370,7 @@ impl Writing<'_, '_> {
         let Some(handle) = state.handle.as_ref() else { return Ok(()) };
         write_runs(handle, parts, plain)?;
         self.run.count(0, bytes_of(parts));
-        state.written += parts.len() as u32;
+        state.written += parts.len() as u64;
         if state.written == file.parts && !file.continues {
             let problems = self.target.complete_file(file, handle, temporary)?;
             state.temporary = None;
@@ -383,7 +385,7 @@ impl Writing<'_, '_> {
 
     /// Writes a file of which all is here, if it can be made without a name. Returns whether it could.
     fn write_whole(&self, file: &FilePlan, parts: &[Part], plain: &[u8]) -> Result<bool, Denied> {
-        if parts.len() as u64 != u64::from(file.parts) || file.continues {
+        if parts.len() as u64 != file.parts || file.continues {
             return Ok(false);
         }
         let Some(handle) = self.target.create_nameless(file)? else { return Ok(false) };
@@ -409,14 +411,14 @@ impl Writing<'_, '_> {
         }
     }
 
-    /// Skips the files that need parts which can't be had. An index that can't be used hits
-    /// everything, and ends the restore, as the wish to stop does.
+    /// Skips the files that need parts which can't be read. An index that can't be used concerns all files,
+    /// so it ends the restore, as a cancel does.
     fn give_up(&self, parts: &[Part], error: EngineError) -> Result<()> {
         if matches!(error, EngineError::Cache { .. } | EngineError::Interrupted) {
             return Err(error);
         }
         for part in parts {
-            let file = &self.plan.files[part.file as usize];
+            let file = self.plan.file(part.file);
             let was_open = lock(&file.state).handle.is_some();
             give_up_file(file, self.target, &error, self.run);
             if was_open {
@@ -427,7 +429,7 @@ impl Writing<'_, '_> {
     }
 }
 
-/// Skips a file, and removes what has been written of it: half a file isn't a restored one.
+/// Skips a file, and removes what has been written of it: a file that has its name is complete.
 pub fn give_up_file(file: &FilePlan, target: &Target<'_>, error: &EngineError, run: &RunContext) {
     let mut state = lock(&file.state);
     if !std::mem::replace(&mut state.failed, true) {

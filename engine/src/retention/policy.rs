@@ -5,7 +5,7 @@ use std::fmt;
 /// How many to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
-    /// So many; zero says nothing.
+    /// This many; a rule that keeps zero keeps nothing.
     Number(u32),
     /// As many as there are.
     All,
@@ -112,7 +112,7 @@ impl Period {
 /// How far back a rule reaches that keeps one snapshot of each period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// So many periods that have a snapshot.
+    /// This many periods that have a snapshot.
     Count(Count),
     /// All periods that have a snapshot within this span before the group's newest.
     Within(Span),
@@ -123,15 +123,15 @@ pub enum Reach {
 pub struct Policy {
     /// The newest ones.
     pub last: Option<Count>,
-    /// The newest of each of so many hours.
+    /// The newest of each of this many hours.
     pub hourly: Option<Count>,
-    /// The newest of each of so many days.
+    /// The newest of each of this many days.
     pub daily: Option<Count>,
-    /// The newest of each of so many weeks.
+    /// The newest of each of this many weeks.
     pub weekly: Option<Count>,
-    /// The newest of each of so many months.
+    /// The newest of each of this many months.
     pub monthly: Option<Count>,
-    /// The newest of each of so many years.
+    /// The newest of each of this many years.
     pub yearly: Option<Count>,
     /// All that are no older than this before the group's newest.
     pub within: Option<Span>,
@@ -153,7 +153,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// No rule keeps anything, so nearly everything would go.
-    #[error("this says nothing about what to keep: give a rule, such as --keep-daily 7")]
+    #[error("the policy has no rule that keeps a snapshot")]
     Empty,
 }
 

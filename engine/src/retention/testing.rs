@@ -122,14 +122,19 @@ pub fn civil(time: Timestamp) -> Civil {
     let (iso_year, ..) = date(thursday);
     let week = (thursday - first_of(iso_year)) / 7 + 1;
     Civil {
-        year: year as i16,
+        year: small(year),
         month,
         day,
-        hour: (time.seconds.rem_euclid(DAY) / HOUR) as u8,
+        hour: small(time.seconds.rem_euclid(DAY) / HOUR),
         offset_seconds: 0,
-        iso_year: iso_year as i16,
-        iso_week: week as u8,
+        iso_year: small(iso_year),
+        iso_week: small(week),
     }
+}
+
+/// A number of a date of these tests, none of which is far from 1970.
+fn small<T: TryFrom<i64, Error: std::fmt::Debug>>(number: i64) -> T {
+    T::try_from(number).expect("dates of tests are near 1970")
 }
 
 /// Seconds since 1970 of a text such as `2026-11-20 14:30`; the time may be missing.
@@ -137,7 +142,7 @@ pub fn seconds(text: &str) -> i64 {
     let numbers: Vec<i64> =
         text.split(['-', ' ', ':']).map(|number| number.parse().expect("a number")).collect();
     let (year, month, day) = (numbers[0], numbers[1], numbers[2]);
-    let months = months(year).iter().take(month as usize - 1).sum::<i64>();
+    let months = months(year).iter().take(small::<usize>(month) - 1).sum::<i64>();
     let hours = numbers.get(3).copied().unwrap_or(0);
     let minutes = numbers.get(4).copied().unwrap_or(0);
     (first_of(year) + months + day - 1) * DAY + hours * HOUR + minutes * 60
@@ -164,7 +169,7 @@ fn date(days: i64) -> (i64, u8, u8) {
     let mut rest = days - first_of(year);
     for (month, length) in (1..).zip(months(year)) {
         if rest < length {
-            return (year, month, rest as u8 + 1);
+            return (year, month, small::<u8>(rest) + 1);
         }
         rest -= length;
     }

@@ -238,7 +238,7 @@ fn an_hour_that_comes_twice_is_two_hours() {
     let wall = |time: Timestamp| {
         let ahead = if time.seconds < change { 2 * HOUR } else { HOUR };
         let shown = civil(Timestamp { seconds: time.seconds + ahead, ..time });
-        Civil { offset_seconds: ahead as i32, ..shown }
+        Civil { offset_seconds: i32::try_from(ahead).expect("it is two hours at most"), ..shown }
     };
     let made = row(&["2026-10-25 00:10", "2026-10-25 00:50", "2026-10-25 01:10", "2026-10-25 01:50"]);
     let candidates: Vec<_> = made.iter().map(Made::candidate).collect();

@@ -104,7 +104,7 @@ pub enum Miss {
     Tags,
 }
 
-/// A rule's name as in its flag, with what limits it: `daily`, `within-daily 30d`.
+/// A rule's name, with what limits it: `daily`, `within-daily 30d`.
 fn rule(period: Period, reach: Reach) -> String {
     match reach {
         Reach::Count(_) => period.adverb().to_owned(),

@@ -1,5 +1,5 @@
-//! Small files that share a chunk with their neighbours: each comes back by itself, and which are
-//! together depends on the directory alone.
+//! Small files that share a chunk with their neighbours: each can be restored by itself, and the directory
+//! alone decides which are together.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -31,12 +31,12 @@ fn name(number: usize) -> String {
     format!("{number:03}")
 }
 
-/// So many names after none of which a bundle ends.
+/// This many names that don't end a bundle.
 fn one_bundle(count: usize) -> Vec<String> {
     (0..).map(name).filter(|name| !bundle_ends_after(name.as_bytes())).take(count).collect()
 }
 
-/// As many small files, with some between them that are none: empty, large, a link, a folder, holes.
+/// This many small files, and between them entries of other kinds: empty, large, a link, a folder, holes.
 fn build(root: &Path) {
     for number in 0..FILES {
         let length = [1, 17, 400, 2000, LARGEST][number % 5];
@@ -95,7 +95,7 @@ fn size_of(node: &Node) -> u64 {
     if let NodeKind::File { size, .. } = node.kind { size } else { 0 }
 }
 
-/// Names of small files that go together, by the rule of SPEC.
+/// Names of small files that share a bundle, by the rule of SPEC.
 fn together(nodes: &[Node]) -> Vec<Vec<&Node>> {
     let is_small = |node: &&Node| {
         let dense =
@@ -116,7 +116,7 @@ fn together(nodes: &[Node]) -> Vec<Vec<&Node>> {
 }
 
 #[test]
-fn neighbours_share_a_chunk_as_names_and_sizes_say() {
+fn names_and_sizes_decide_which_neighbours_share_a_chunk() {
     let lab = Lab::with(build);
     lab.backup();
     let nodes = nodes(&lab);
@@ -154,7 +154,7 @@ fn a_bundle_has_room_for_sixteen_of_the_largest_files() {
 }
 
 #[test]
-fn the_same_directory_is_the_same_tree_whatever_came_before_it() {
+fn the_same_directory_is_the_same_tree_whatever_was_backed_up_before() {
     let lab = Lab::with(build);
     let file = |number: usize| lab.source().join(name(number));
     let edits: &[(&str, &dyn Fn())] = &[
@@ -192,7 +192,7 @@ fn the_same_directory_is_the_same_tree_whatever_came_before_it() {
 }
 
 #[test]
-fn a_changed_file_costs_reading_its_neighbours_and_storing_one_bundle() {
+fn a_changed_file_makes_its_neighbours_be_read_and_one_bundle_be_stored() {
     let lab = Lab::with(build);
     lab.backup();
     let before = nodes(&lab);
@@ -244,16 +244,16 @@ fn a_small_file_is_restored_dumped_and_verified_by_itself() {
     let one = lab.restored_source(&target).join(name(23));
     let mut bytes = fs::read(&one).expect("it is restored");
     assert!(bytes == fs::read(lab.source().join(name(23))).expect("it is there"));
-    // Of the same length, so that only reading tells.
+    // Of the same length, so that only reading shows the change.
     bytes[7] ^= 1;
     tree::write(&one, bytes);
     let report = restore(Overwrite::Never, &ear);
-    assert_eq!((report.verified, report.skipped), (9, 1));
+    assert_eq!((report.verified, report.troubles.skipped), (9, 1));
     assert!(matches!(&ear.heard()[..], [Event::Skipped { path, .. }] if *path == one), "{:?}", ear.heard());
 }
 
 #[test]
-fn small_files_with_several_names_come_back_linked_after_a_neighbour_changed() {
+fn small_files_with_several_names_are_restored_linked_after_a_neighbour_changed() {
     let lab = Lab::with(|root| {
         build(root);
         for number in 30..60 {
@@ -274,15 +274,15 @@ fn small_files_with_several_names_come_back_linked_after_a_neighbour_changed() {
     assert_eq!(hard_links(&lab), followed);
 }
 
-/// Backs up five small files, and again with the last one changed. The first one is looked at, found
-/// unchanged, then something is done to it, and then it is read again.
+/// Backs up five small files, and again with the last one changed. In the second backup the first file is
+/// found unchanged; then the test changes it, and then the backup reads it because of its bundle.
 fn backed_up_while(trick: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<Event>) {
     let [first, .., last] = &one_bundle(5)[..] else { panic!("there are five") };
     let lab = Lab::with(|root| {
         for name in one_bundle(5) {
             tree::write(root.join(&name), tree::noise(1, 100));
         }
-        // Behind the first by its name, and never entered: a backup says so when it comes by.
+        // Its name comes after the first file's, and it is left out: a backup reports that when it gets there.
         fs::create_dir(root.join(format!("{first} left out"))).expect("it can be made");
         fs::create_dir(root.join("zz")).expect("it can be made");
         fs::hard_link(root.join(first), root.join("zz/another name")).expect("it can be linked");
@@ -292,7 +292,7 @@ fn backed_up_while(trick: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<E
     lab.backup();
     tree::write(lab.source().join(last), tree::noise(2, 100));
     let path = lab.source().join(first);
-    // A backup says that it leaves something out: then it is done.
+    // When the backup reports that, the test makes its change.
     let ear = Ear::with_event_hook(move |event| {
         if matches!(event, Event::Notice(_)) {
             trick(&path);
@@ -309,7 +309,7 @@ fn backed_up_while(trick: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<E
 }
 
 #[test]
-fn a_neighbour_that_cannot_be_read_again_stays_as_the_parent_has_it() {
+fn a_neighbour_that_cannot_be_read_again_is_taken_over_from_the_parent() {
     let old = tree::noise(1, 100);
     let tricks: [fn(&Path); 2] = [
         |path| fs::remove_file(path).expect("it can be removed"),
@@ -330,7 +330,7 @@ fn a_neighbour_that_cannot_be_read_again_stays_as_the_parent_has_it() {
 }
 
 #[test]
-fn a_neighbour_that_is_replaced_before_it_is_read_again_is_no_other_name_of_what_it_was() {
+fn a_neighbour_that_is_replaced_before_it_is_read_again_is_no_hard_link_of_the_old_file() {
     let (old, new) = (tree::noise(1, 100), tree::noise(3, 100));
     let written = new.clone();
     let (lab, _) = backed_up_while(move |path| {
@@ -376,7 +376,7 @@ fn a_lost_bundle_hits_the_files_in_it_and_no_others() {
     assert_eq!(skipped, 40);
 }
 
-/// A writer may say of a chunk that it is longer than it is, and that a file begins behind its end.
+/// A writer may claim that a chunk is longer than it is, and that a file begins after the chunk's end.
 #[test]
 fn a_file_beyond_the_end_of_its_bundle_is_skipped_and_its_neighbours_restored() {
     let lab = Lab::with(build);

@@ -1,4 +1,4 @@
-//! What check counts, and how it names what damage hits: by many threads as by one.
+//! What check counts, and how it names what damage affects: with many threads as with one.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn what_snapshots_share_is_counted_once() {
     }
 }
 
-/// What a verdict has named is removed by whoever prunes next: a snapshot that needs it is hit already.
+/// What a verdict has named is removed by the next prune: a snapshot that needs it is hit already.
 #[test]
 fn what_a_wrong_verdict_has_named_is_lost() {
     let (lab, [_, data_pack]) = two_snapshots();

@@ -60,7 +60,7 @@ fn back_up_all_at_once(backend: Arc<dyn Backend>) {
         lab.cache = caches.join(writer.to_string());
         lab.assert_sound();
     }
-    // The next backup of all finds everything there, whoever stored it.
+    // The next backup of all finds everything there, whichever run stored it.
     assert_eq!(lab.backup().statistics.bytes_new, 0);
 }
 

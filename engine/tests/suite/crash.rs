@@ -44,7 +44,7 @@ fn stop_everywhere(fresh: impl Fn(&Lab) -> Arc<dyn Backend>, fault: impl Fn(u64)
         lab.backup();
         assert_same(&lab.source(), &lab.restore("latest"));
         lab.assert_sound();
-        // And for somebody who has seen nothing of all this.
+        // And for a machine that has seen nothing of all this.
         lab.cache = lab.path(&format!("other cache of {call}"));
         assert_same(&lab.source(), &lab.restore("latest"));
         std::fs::remove_dir_all(&lab.cache).expect("the cache can be removed");

@@ -1,4 +1,4 @@
-//! Damage of every kind to every kind of object: check names it, what isn't hit restores, and
+//! Damage of every kind to every kind of object: check names it, what isn't affected restores, and
 //! the next backup works or says what is in its way (I7).
 
 use std::collections::BTreeSet;
@@ -132,7 +132,7 @@ fn assert_restores_what_is_left(lab: &Lab, which: &str) -> usize {
             Some(found) if found.content == described.content => whole += 1,
             Some(_) => panic!("{text} was restored wrong"),
             None if skipped.contains(&text) || text == "later.bin" => {}
-            None => assert!(!skipped.is_empty(), "{text} is missing and nobody said so"),
+            None => assert!(!skipped.is_empty(), "{text} is missing and no one said so"),
         }
     }
     whole
@@ -212,7 +212,7 @@ fn i7_a_damaged_snapshot_is_named_and_hides_no_other() {
         |objects| objects.snapshot.clone(),
         |lab, damage, name| {
             if damage == Damage::Remove {
-                // It has no name any more that anybody could give; but it is missed.
+                // It has no name any more that anyone could give; but it is missed.
                 let ear = Ear::default();
                 let report = lab.try_check(&ear).expect("check runs");
                 assert!(report.findings > 0, "a snapshot is gone, and check doesn't miss it");

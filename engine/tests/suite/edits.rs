@@ -1,4 +1,4 @@
-//! Edits: labels that change, and files that leave snapshots which are there already.
+//! Edits: snapshots that get other labels, and snapshots that lose files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +28,7 @@ use keepfast_testkit::{
     tree,
 };
 
-/// Edits in the laboratory's repository, which is opened for that.
+/// Opens the laboratory's repository, and edits snapshots in it.
 fn editing<T>(lab: &Lab, run: &RunContext, work: impl FnOnce(&Editor<'_>, &mut Snapshots) -> T) -> T {
     let Opened { repository, mut snapshots, index } = lab.try_open(run).expect("it opens");
     edit_in(lab, (&repository, &index), &mut snapshots, run, work)
@@ -50,7 +50,7 @@ fn id_of(snapshots: &Snapshots, which: &str) -> SessionId {
     found.expect("there is such a snapshot").snapshot.head.id
 }
 
-/// Leaves what matches out of a snapshot; returns how much that is, and what became of it.
+/// Leaves what matches out of a snapshot; returns how much that is, and what became of the snapshot.
 fn try_rewrite(
     lab: &Lab,
     which: &str,
@@ -88,7 +88,7 @@ fn try_relabel(lab: &Lab, which: &str, label: &str) -> Result<Edited> {
     })
 }
 
-/// A snapshot that is there, by its whole id.
+/// The snapshot with this id.
 fn stored(lab: &Lab, id: SessionId) -> StoredSnapshot {
     let snapshots = lab.open().snapshots;
     snapshots.find(&id.to_string(), &SnapshotFilter::default()).expect("it is there").clone()
@@ -98,8 +98,8 @@ fn ids(lab: &Lab) -> Vec<SessionId> {
     lab.open().snapshots.all.iter().map(|stored| stored.snapshot.head.id).collect()
 }
 
-/// Restores a snapshot and compares it with the source, from which the same was removed. The directories
-/// that it was removed from have another time since; all times are made the same.
+/// Restores a snapshot and compares it with the source, from which the same files were removed. That has changed
+/// the times of their directories, so all times are made the same first.
 #[track_caller]
 fn assert_restores(lab: &Lab, id: SessionId) {
     let restored = lab.restore(&id.to_string());
@@ -121,12 +121,12 @@ fn node_of(lab: &Lab, id: SessionId, below: &str) -> Option<Node> {
 fn a_rewritten_snapshot_is_what_a_backup_with_the_same_exclusions_makes() {
     let lab = Lab::new();
     tree::nasty(&lab.source());
-    // Several pages, of which some lose the name that they end with.
+    // Several pages. Some lose the name that they end with.
     for n in 0..6000 {
         tree::write(lab.source().join(format!("pages/{n}")), "");
         tree::write(lab.source().join(format!("more/{n}")), "");
     }
-    // Where nothing goes but the end of a page, the next one begins earlier.
+    // If only the last entry of a page goes, the next page begins earlier.
     let end = (0..5000).find(|n| page_ends_after(n.to_string().as_bytes(), 1)).expect("a page ends");
     let end = format!("more/{end}");
     tree::write(lab.source().join("deep/er/cache/a/b"), tree::noise(1, 200_000));
@@ -155,14 +155,14 @@ fn a_rewritten_snapshot_is_what_a_backup_with_the_same_exclusions_makes() {
     assert!(removal.bytes > 200_000 + 9_000 + 300_000 + 8192);
     assert_eq!((removal.dirs, removal.others), (2, 1));
     assert_same(&lab.restore(&by.to_string()), &lab.restore(&compared.head.id.to_string()));
-    // All else that it says is what the original says.
+    // All its other fields are those of the original.
     let (before, after) = (&original.body, &rewritten.body);
     assert_eq!((before.start, before.end, &before.host), (after.start, after.end, &after.host));
     assert_eq!((&before.paths, &before.users, before.parent), (&after.paths, &after.users, after.parent));
     assert_eq!(after.origin, Some(original.head.id));
     assert!(after.state.is_some());
     lab.assert_sound();
-    // Change detection goes on with it: what it has is unchanged, and what it lacks is new.
+    // Change detection works with it: files that it has are unchanged, and files that it lacks are new.
     let report = lab.backup_with(|options| options.parent = ParentChoice::Named(by.to_string()));
     assert_eq!(report.statistics.files_unchanged, counts.files());
     assert_eq!(report.statistics.files_new, removal.files);
@@ -197,8 +197,8 @@ fn a_rewrite_reads_no_files_and_writes_only_the_trees_that_change() {
     lab.assert_sound();
 }
 
-/// The bytes of small files lie in one chunk with their neighbours': as long as one of these refers to
-/// it, a prune can't remove what was left out.
+/// Small files share a chunk with their neighbours. As long as one of these refers to the chunk, a prune can't
+/// remove what was left out.
 #[test]
 fn what_was_left_out_of_a_bundle_goes_with_the_next_prune() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
@@ -282,7 +282,7 @@ fn new_labels_make_another_snapshot_of_the_same_time_in_the_old_ones_place() {
         ..relabelled.body.clone()
     };
     assert_eq!(but_for_labels, oldest.body);
-    // Once more is nothing.
+    // The same change again changes nothing.
     let before = store::names(&*lab.backend, "");
     assert_eq!(try_relabel(&lab, &by.to_string(), "kept").expect("it works"), Edited::Unchanged);
     assert_eq!(store::names(&*lab.backend, ""), before);
@@ -291,7 +291,7 @@ fn new_labels_make_another_snapshot_of_the_same_time_in_the_old_ones_place() {
     assert_same(&lab.source(), &lab.restore(&by.to_string()));
 }
 
-/// A run that edits many numbers them one behind the other, so that each is named by the next.
+/// A run that edits many snapshots numbers the new ones one after the other, and each names the one before.
 #[test]
 fn edits_of_one_run_are_numbered_and_newer_than_what_they_are_made_from() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
@@ -326,9 +326,9 @@ fn edits_of_one_run_are_numbered_and_newer_than_what_they_are_made_from() {
     lab.assert_sound();
 }
 
-/// The machine dies between the new snapshot and the old one's end.
+/// The machine crashes after the new snapshot was made, and before the old one was forgotten.
 #[test]
-fn an_edit_that_was_cut_short_is_ended_by_the_next() {
+fn an_edit_that_was_cut_short_is_completed_by_the_next() {
     let mut lab = Lab::on(Arc::new(MemoryBackend::default()));
     tree::small(&lab.source());
     tree::write(lab.source().join("secret"), "secret");
@@ -401,7 +401,7 @@ fn protected_snapshots_are_not_replaced() {
         assert!(error.contains("is protected"), "{error}");
     }
     assert_eq!(store::names(&*lab.backend, ""), before, "nothing was written");
-    // Beside it another one may stand.
+    // A new snapshot next to it may be made.
     let (_, by) = rewrite(&lab, "latest", &["secret"], false);
     assert_eq!(ids(&lab), [id, by]);
 }
@@ -439,7 +439,7 @@ fn an_edited_snapshot_stays_part_of_its_writers_history() {
     assert_eq!(lab.backup().parent, Some(by.short()));
 }
 
-/// A writer that knows what an edit will make can't have the original forgotten for a lie of its own.
+/// A writer that knows what an edit will make can't have the original forgotten for a forged snapshot.
 #[test]
 fn only_an_own_snapshot_counts_as_one_that_was_made_before() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
@@ -479,7 +479,7 @@ fn a_snapshot_that_cannot_be_read_is_refused_and_nothing_is_made() {
 }
 
 #[test]
-fn states_that_cannot_be_read_are_left_out_and_said() {
+fn states_that_cannot_be_read_are_left_out_and_reported() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     let crafter = Crafter::of(&lab).compares_nothing();
     let empty = |name| craft::file(name, 0, Content::empty(), Extents::Dense);
@@ -502,9 +502,9 @@ fn states_that_cannot_be_read_are_left_out_and_said() {
     assert!(found(b"stays") && !found(b"secret"));
 }
 
-/// What was named is in every backup, whatever is excluded; so is a stream.
+/// A backup has what was named, whatever is excluded; and it has its stream.
 #[test]
-fn what_was_backed_up_by_name_stays_and_is_named() {
+fn what_was_backed_up_by_name_stays_and_is_reported() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     tree::write(lab.source().join("secret"), "secret");
     let named = lab.source().join("secret");
@@ -547,9 +547,9 @@ fn a_snapshot_under_earlier_keys_stays_under_them() {
     assert_restores(&lab, by);
 }
 
-/// Where something is known to be missing, nothing is taken over on trust.
+/// If packs are known to be missing, an edit looks up each chunk instead of taking it over.
 #[test]
-fn a_pack_that_is_gone_is_no_trouble_to_what_does_not_need_it() {
+fn a_missing_pack_does_not_disturb_snapshots_that_do_not_need_it() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     tree::write(lab.source().join("a"), tree::noise(1, 5 << 20));
     lab.backup();
@@ -561,7 +561,7 @@ fn a_pack_that_is_gone_is_no_trouble_to_what_does_not_need_it() {
     lab.open().index.for_each_pack(note).expect("packs are known");
     let lost = lost.into_iter().find(|name| !before.contains(name));
     lab.backend.remove(&lost.expect("it was stored in a pack")).expect("it can go");
-    // With it, nothing can be said of it that isn't checked; without it, all is there.
+    // With the file that needs the pack, the edit is refused; without that file, nothing is missing.
     let error = try_relabel(&lab, "latest", "x").expect_err("a part of it is missing").to_string();
     assert!(error.contains("parts of it are missing"), "{error}");
     let (_, by) = rewrite(&lab, "latest", &["secret"], true);
@@ -569,7 +569,7 @@ fn a_pack_that_is_gone_is_no_trouble_to_what_does_not_need_it() {
     assert_restores(&lab, by);
 }
 
-/// Whoever asks to stop leaves nothing behind that counts.
+/// An edit that is cancelled leaves nothing behind that counts.
 #[test]
 fn an_edit_that_is_interrupted_changes_nothing() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));

@@ -1,4 +1,4 @@
-//! Edits of snapshots that differ in what they are of, and decisions that others make meanwhile.
+//! Edits of snapshots that were made of different paths, and decisions that other runs make meanwhile.
 
 use keepfast_engine::archive::Source;
 use keepfast_engine::edit::{EditOptions, Editor, Exclusion};
@@ -12,9 +12,9 @@ fn ids(snapshots: &Snapshots) -> Vec<SessionId> {
     snapshots.all.iter().map(|stored| stored.snapshot.head.id).collect()
 }
 
-/// What was named stays in the snapshot that it was named for, and in no other one with the same tree.
+/// What was named stays in the snapshot of the backup that named it, and goes from others with the same tree.
 #[test]
-fn what_one_snapshot_was_asked_for_goes_from_another() {
+fn what_was_named_for_one_snapshot_goes_from_another() {
     let lab = Lab::with(|root| {
         tree::write(root.join("cache/secret"), "secret");
         tree::write(root.join("file"), "content");
@@ -43,7 +43,7 @@ fn what_one_snapshot_was_asked_for_goes_from_another() {
     assert!(lab.restore("latest~1").join("cache/secret").exists());
 }
 
-/// Whoever protects a snapshot is told that it is; a run that has read the list before must not undo it.
+/// A run that has protected a snapshot reports that. Another run that read the list earlier must not undo it.
 #[test]
 fn protection_that_comes_meanwhile_holds() {
     let lab = Lab::with(tree::small);

@@ -164,7 +164,7 @@ fn a_snapshot_that_is_not_there_is_told() {
     let lab = Lab::with(tree::small);
     for which in ["latest", "latest~1", "abcdef", ""] {
         let error = lab.try_restore(which, &Ear::default(), |_| {}).expect_err("there is none");
-        assert!(matches!(error, EngineError::Unusable(_)), "{error}");
+        assert!(matches!(error, EngineError::Choice(_)), "{error}");
     }
 }
 

@@ -54,11 +54,11 @@ fn small_objects_are_read_once_and_copies_of_them_are_no_authority() {
     let cache = lab.path("copies");
     let (count, reads) = snapshots_with(&recording, &cache);
     assert_eq!((count, reads[names::SNAPSHOTS], reads[names::STATES]), (4, 4, 1));
-    // From now on only what proves the password is read: a copy of that would help who guesses.
+    // From now on only what proves the password is read: a copy of that would help someone that guesses.
     let (count, reads) = snapshots_with(&recording, &cache);
     assert_eq!((count, reads), (4, BTreeMap::from([(names::KEYS.to_owned(), 1)])));
     assert!(copies(&cache).iter().all(|file| !file.to_string_lossy().contains("keys")));
-    // Copies that somebody has changed or exchanged count for nothing.
+    // Copies that someone has changed or exchanged count for nothing.
     let files = copies(&cache);
     let (first, second) = (fs::read(&files[0]), fs::read(&files[1]));
     fs::write(&files[0], second.expect("a copy")).expect("it can be written");

@@ -55,7 +55,7 @@ fn what_links_point_to_is_backed_up_in_their_place() {
     link(&outside.join("large"), "to large");
     link(Path::new("to folder"), "to link");
     let copy = lab.path("copy");
-    // Not with hard links: a file that is there twice because of links isn't one with two names.
+    // No hard links: a file that is in the snapshot twice because of links isn't one file with two names.
     let preserve = "--preserve=mode,ownership,timestamps";
     let copied = Command::new("cp").args(["-rL", preserve]).arg(lab.source()).arg(&copy).status();
     assert!(copied.expect("cp runs").success());
@@ -119,7 +119,7 @@ fn links_that_lead_nowhere_or_in_a_circle_stay_links() {
 }
 
 #[test]
-fn links_to_other_file_systems_are_kept_where_those_are_left_alone() {
+fn links_to_other_file_systems_are_kept_if_those_are_left_out() {
     let lab = Lab::new();
     let Some(disk) = Disk::mount(lab.path("disk"), "size=2m") else { return };
     tree::write(disk.path().join("folder/file"), "elsewhere");
@@ -179,7 +179,7 @@ fn the_content_of_a_block_device_is_backed_up_if_it_is_named() {
         eprintln!("not tested: no loop devices for this user");
         return;
     };
-    // Volumes are known by links, and devices that no one has named are what they are.
+    // Volumes are named by links. A device that wasn't named is backed up as a device.
     let link = lab.source().join("volume");
     symlink(&device.0, &link).expect("it can be made");
     let restored = |path: &Path| {
@@ -229,7 +229,7 @@ fn what_is_written_into_a_fifo_is_backed_up_if_it_is_named() {
         writer.join().expect("it has written all");
     });
     assert!(fs::read(lab.restore("latest").join("fifo")).expect("it is a file") == content);
-    // Nothing is most likely the end of something that has failed.
+    // If nothing is written, the program that should have written has most likely failed.
     std::thread::scope(|scope| {
         scope.spawn(|| write(0));
         let heard = back_up(&lab, &fifo, read_special);
@@ -240,7 +240,8 @@ fn what_is_written_into_a_fifo_is_backed_up_if_it_is_named() {
     assert!(std::os::unix::fs::FileTypeExt::is_fifo(&mode), "one that no one has named is a fifo");
 }
 
-/// A program that writes waits until one reads, and ends if that one goes: only the backup itself opens it.
+/// A program that writes into a fifo waits for a reader, and is killed if the reader closes the fifo: so only the
+/// backup itself may open it.
 #[test]
 fn a_dry_run_and_an_estimate_leave_a_fifo_to_the_backup() {
     let lab = Lab::new();
@@ -257,14 +258,14 @@ fn a_dry_run_and_an_estimate_leave_a_fifo_to_the_backup() {
         };
         assert_eq!(back_up(&lab, &fifo, dry), []);
         assert_eq!(estimated(&fifo, read_special), (1, 0));
-        assert!(!writer.is_finished(), "something has opened it to read");
+        assert!(!writer.is_finished(), "the dry run or the estimate has opened it to read");
         assert_eq!(back_up(&lab, &fifo, read_special), []);
         writer.join().expect("it ends").expect("all of it is read");
     });
     assert_eq!(fs::read(lab.restore("latest").join("fifo")).expect("it is a file").len(), 100_000);
 }
 
-/// Without someone who writes there is nothing to come.
+/// Without a program that writes, a fifo never ends.
 #[test]
 fn a_backup_that_waits_for_a_fifo_can_be_stopped() {
     let lab = Lab::new();
@@ -274,7 +275,7 @@ fn a_backup_that_waits_for_a_fifo_can_be_stopped() {
     std::thread::scope(|scope| {
         let backup =
             scope.spawn(|| lab.archive(Source::paths(std::slice::from_ref(&fifo)), &ear, read_special));
-        // It has opened it when a program that doesn't wait can open it to write; that one writes nothing.
+        // The backup has the fifo open as soon as an open to write without waiting works. Nothing is written.
         let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
         let open = loop {
             match rustix::fs::open(&fifo, flags, Mode::empty()) {

@@ -113,7 +113,7 @@ fn body_of(opened: &Opened, tree: ChunkId) -> SnapshotBody {
     SnapshotBody { tree, state: None, hard_links: Content::Inline(Vec::new()), ..body }
 }
 
-/// A writer may say that a directory's chunk is a file's content. Whoever has seen it as that must
+/// A writer may say that a directory's chunk is a file's content. A walk that has seen it as that must
 /// still go into it where it is a directory.
 #[test]
 fn a_tree_that_was_met_as_content_is_walked_all_the_same() {
@@ -146,9 +146,9 @@ fn a_tree_that_was_met_as_content_is_walked_all_the_same() {
     assert!(visited.contains(&data), "a folder's file isn't reached");
 }
 
-/// Several threads may hear at once that there are new segments: each is loaded once.
+/// Several threads may learn at once that there are new segments: each is loaded once.
 #[test]
-fn segments_are_loaded_once_whoever_asks() {
+fn segments_are_loaded_once_however_many_threads_ask() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     lab.backup();
     let opened = lab.open();

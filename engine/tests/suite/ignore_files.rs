@@ -1,4 +1,4 @@
-//! What directories say of themselves: files named `.keepfastignore`, and the attribute that `chattr +d`
+//! What a tree itself excludes: by ignore files, named `.keepfastignore`, and by the attribute that `chattr +d`
 //! sets.
 
 use std::collections::BTreeSet;
@@ -13,8 +13,7 @@ use keepfast_testkit::lab::archive_options;
 use keepfast_testkit::{Ear, Lab, describe, tree};
 use rustix::fs::{CWD, IFlags, Mode, OFlags};
 
-/// The names of the source's files in the newest snapshot, without those of the files that say what is
-/// left out.
+/// The names of the source's files in the newest snapshot, without the ignore files.
 fn backed_up(lab: &Lab) -> BTreeSet<String> {
     let described = describe(&lab.restore("latest")).into_iter();
     described
@@ -35,7 +34,7 @@ fn build(root: &Path, files: &[&str]) {
 }
 
 #[test]
-fn a_file_says_what_is_left_out_of_its_directory_and_below() {
+fn a_file_decides_what_is_left_out_of_its_directory_and_below() {
     let lab = Lab::with(|root| {
         build(
             root,
@@ -46,7 +45,7 @@ fn a_file_says_what_is_left_out_of_its_directory_and_below() {
     let report = lab.backup();
     assert_eq!(backed_up(&lab), set(&["a/deep/top", "build/x"]));
     assert_eq!(report.ignored, 5);
-    // Again with a parent, and by the walk that only counts.
+    // Again with a parent, and by the estimate.
     assert_eq!(lab.backup().ignored, 5);
     let ear = Ear::default();
     estimate(&[lab.source()], &archive_options(), &AtomicBool::new(false), &ear);
@@ -73,9 +72,9 @@ fn the_deepest_file_decides_and_a_user_decides_before_it() {
     assert_eq!(backed_up(&lab), set(&["a/keep.log", "a/b/x.log"]));
 }
 
-/// Users make them, and programs that they run. None costs a backup more than what it says.
+/// An ignore file may be anything. The backup works, whatever is in its place.
 #[test]
-fn a_file_that_cannot_be_used_leaves_nothing_out_and_is_named() {
+fn a_file_that_cannot_be_used_leaves_nothing_out_and_is_reported() {
     let lab = Lab::with(|root| {
         build(root, &["large/x", "wrong/x", "link/x", "pipe/x", "folder/x", "doubtful/x", "other"]);
         tree::write(root.join("large/.keepfastignore"), "x\n".repeat(40_000));
@@ -115,9 +114,9 @@ fn a_file_that_cannot_be_used_leaves_nothing_out_and_is_named() {
     }
 }
 
-/// Anyone can put a file into a shared directory, but not for others' files.
+/// Any user can put an ignore file into a shared directory; it doesn't count for the files of others.
 #[test]
-fn a_file_of_another_user_says_nothing_of_what_others_have_in_a_shared_directory() {
+fn a_file_of_another_user_leaves_nothing_out_of_a_shared_directory() {
     if !tree::is_root() {
         eprintln!("not tested: files of other users need root");
         return;
@@ -139,7 +138,7 @@ fn a_file_of_another_user_says_nothing_of_what_others_have_in_a_shared_directory
 }
 
 #[test]
-fn a_file_counts_for_a_bounded_number_of_directories_in_each_other() {
+fn a_file_counts_for_a_limited_number_of_nested_directories() {
     let lab = Lab::new();
     tree::write(lab.source().join(".keepfastignore"), "none\n");
     let mut folder = lab.source();
@@ -152,7 +151,7 @@ fn a_file_counts_for_a_bounded_number_of_directories_in_each_other() {
 }
 
 #[test]
-fn very_many_files_in_each_other_are_bounded() {
+fn the_number_of_files_in_nested_directories_is_limited() {
     let lab = Lab::new();
     let mut folder = lab.source();
     for _ in 0..12 {
@@ -167,7 +166,7 @@ fn very_many_files_in_each_other_are_bounded() {
 }
 
 #[test]
-fn what_chattr_has_marked_is_left_out_unless_it_is_named() {
+fn entries_that_chattr_has_marked_are_left_out_unless_they_are_named() {
     let lab = Lab::with(|root| build(root, &["plain", "marked", "folder/x", "marked folder/x"]));
     for name in ["marked", "marked folder"] {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;

@@ -221,7 +221,7 @@ fn two_processes_use_one_cache_folder_at_the_same_time() {
     assert_ne!(three.folder(), two.index.folder());
 }
 
-/// So many chunks that they come into an index as files. Two machines that don't know of each
+/// Enough chunks that they come into an index as files. Two machines that don't know of each
 /// other store some of them twice.
 #[test]
 fn i6_an_index_of_very_many_chunks_is_loaded_once_and_knows_them_all() {
@@ -347,7 +347,7 @@ fn i6_what_an_index_is_made_to_say_of_a_chunk_is_not_believed() {
     let lab = Lab::with(tree::small);
     // Of the same length, so that nothing but the content tells them apart.
     let [stored, content] = [76, 77].map(|seed| tree::noise(seed, 3_000));
-    tree::write(lab.source().join("beside/old"), &stored);
+    tree::write(lab.source().join("nearby/old"), &stored);
     lab.backup();
     lab.backup();
     let ids = lab.open().repository.chunk_ids();
@@ -422,4 +422,26 @@ fn an_index_in_memory_does_the_same_work() {
         .expect("they can be read");
     assert!(chunks > 10);
     assert_same(&lab.source(), &lab.restore("latest"));
+}
+
+/// What one version of RocksDB has written, no other one reads.
+#[test]
+fn an_index_of_another_rocksdb_is_built_again() {
+    let lab = Lab::with(tree::small);
+    lab.backup();
+    let folder = index_folder(&lab);
+    let mark = folder.join("mark");
+    fs::write(&mark, "").expect("written");
+    lab.backup();
+    assert!(mark.exists(), "an index of this version is kept");
+    for options in files_below(&folder) {
+        if options.to_string_lossy().contains("/OPTIONS-") {
+            let text = fs::read_to_string(&options).expect("options");
+            assert!(text.contains("rocksdb_version="), "{text}");
+            fs::write(&options, text.replace("rocksdb_version=", "rocksdb_version=1")).expect("written");
+        }
+    }
+    lab.backup();
+    assert!(!mark.exists(), "nothing is left of another version's index");
+    assert_works(&lab);
 }

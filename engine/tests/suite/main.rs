@@ -6,7 +6,6 @@
 mod bundles;
 mod check;
 mod concurrency;
-mod courtesy;
 mod crash;
 mod damage;
 mod dedup;
@@ -36,6 +35,7 @@ mod s3_faults;
 mod selection;
 mod sim;
 mod sources;
+mod step_back;
 mod stored_as;
 mod streams;
 mod unchanged;

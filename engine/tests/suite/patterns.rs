@@ -1,4 +1,4 @@
-//! Patterns are matched name by name; that says the same of every path as a match of the whole.
+//! Patterns are matched name by name. The result is the same as if the whole path was matched.
 
 use globset::{Candidate, GlobBuilder, GlobMatcher};
 use keepfast_engine::fs::select::Patterns;
@@ -7,7 +7,7 @@ use proptest::prelude::{Strategy, prop_oneof};
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
-/// What patterns are made of.
+/// The parts that the test makes patterns of.
 const PIECES: [&[u8]; 25] = [
     b"a",
     b"b",
@@ -44,7 +44,7 @@ fn each_byte(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// Patterns as they are defined: each is one glob, for the name or for the whole path, and the last one that
+/// The definition of patterns: each is one glob, for the name or for the whole path, and the last one that
 /// matches decides.
 struct Defined(Vec<(GlobMatcher, bool, bool, bool)>);
 
@@ -81,7 +81,7 @@ impl Defined {
 }
 
 #[test]
-fn a_match_name_by_name_says_what_a_match_of_the_whole_path_does() {
+fn a_match_name_by_name_equals_a_match_of_the_whole_path() {
     let text = || vec(select(PIECES.to_vec()), 1..8).prop_map(|pieces| pieces.concat());
     let pattern = prop_oneof![5 => text(), 1 => text().prop_map(|text| [b"!".to_vec(), text].concat())];
     let paths = vec(vec(select(NAMES.to_vec()), 1..6), 12);

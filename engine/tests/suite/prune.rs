@@ -1,4 +1,4 @@
-//! Forgetting and pruning, beside everything else that goes on in a repository.
+//! Forgetting and pruning, while everything else goes on in the repository.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -11,7 +11,7 @@ use keepfast_backend::{Backend, MemoryBackend, Operation};
 use keepfast_engine::archive::{Source, Stream};
 use keepfast_engine::dump::dump;
 use keepfast_engine::forget::{UndeleteOptions, forget, freed_by, protect, undelete};
-use keepfast_engine::prune::Share;
+use keepfast_engine::prune::UnusedLimit;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::{EngineError, error};
 use keepfast_testkit::{Ear, Fault, FaultyBackend, Lab, TestHost, assert_same, store, tree};
@@ -70,8 +70,8 @@ fn what_only_forgotten_snapshots_need_goes_and_the_rest_restores() {
 fn a_limit_of_waste_keeps_packs_from_being_rewritten() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     half_forgotten(&lab);
-    let unlimited =
-        lab.prune_with_cache(&lab.cache, &Ear::default(), |options| options.max_unused = Share::Unlimited);
+    let unlimited = lab
+        .prune_with_cache(&lab.cache, &Ear::default(), |options| options.max_unused = UnusedLimit::Unlimited);
     let unlimited = unlimited.expect("the prune works");
     assert_eq!((unlimited.packs_rewritten, unlimited.bytes_written), (0, 0), "{unlimited:?}");
     assert!(unlimited.plan.waste_bytes > 0, "{unlimited:?}");
@@ -183,7 +183,7 @@ fn freeing_is_told_before_it_happens() {
     );
 }
 
-/// I4: whichever call a prune dies at, everything that isn't forgotten is there, and the next
+/// I4: at whatever call a prune dies, everything that isn't forgotten is there, and the next
 /// prune ends what it began.
 #[test]
 fn i4_a_prune_that_dies_at_any_call_harms_nothing() {
@@ -264,8 +264,8 @@ impl Read for Interrupted {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let half = self.bytes.len() / 2;
         if self.at == half {
-            self.reached.send(()).expect("somebody waits for this");
-            self.go_on.recv().expect("somebody says so");
+            self.reached.send(()).expect("the test waits for this");
+            self.go_on.recv().expect("the test says so");
         }
         let end = if self.at < half { half } else { self.bytes.len() };
         let length = buffer.len().min(end - self.at);
@@ -338,7 +338,7 @@ fn i3_a_running_backup_objects_and_keeps_what_it_refers_to() {
             options.session_timeout = Duration::from_secs(1 << 40);
         });
         let report = report.expect("the prune works");
-        assert!(*slept.lock().expect("no panic") > 0, "nobody was waited for");
+        assert!(*slept.lock().expect("no panic") > 0, "no one was waited for");
         // The forgotten snapshot's trees may go; the backup refers to the bytes alone.
         assert!(store::names(&*lab.backend, "packs/").contains(&pack_of_shared), "{report:?}");
         assert_eq!(report.sessions_fenced, 0, "{report:?}");
@@ -364,8 +364,7 @@ fn i3_a_silent_backup_is_ended_and_says_so() {
     assert_eq!(lab.open().snapshots.all.len(), 1);
 }
 
-/// Nothing else can go, and what a killed backup has left goes all the same, once it is silent for too
-/// long.
+/// Even if nothing else can go, what a killed backup has left goes, once it has been silent for too long.
 #[test]
 fn what_a_killed_backup_has_left_goes_though_nothing_else_does() {
     let mut lab = Lab::on(Arc::new(MemoryBackend::default()));

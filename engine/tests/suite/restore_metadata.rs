@@ -144,7 +144,7 @@ fn reading_back_names_metadata_that_differs() {
         let line = format!("{}: {why}", target.join(name).display());
         assert!(skipped.iter().any(|found| found.starts_with(&line)), "{line}: {skipped:?}");
     }
-    assert_eq!((report.skipped, skipped.len()), (4, 4));
+    assert_eq!((report.troubles.skipped, skipped.len()), (4, 4));
 }
 
 /// Reading back follows no link: what is elsewhere is not what was restored.

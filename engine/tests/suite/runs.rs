@@ -9,7 +9,7 @@ use keepfast_engine::EngineError;
 use keepfast_engine::archive::{ArchiveReport, Source, archive};
 use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::error::Result;
-use keepfast_engine::prune::{PruneOptions, Share, prune};
+use keepfast_engine::prune::{PruneOptions, UnusedLimit, prune};
 use keepfast_engine::repo::{
     CaughtUp, Index, OpenOptions, Repository, Snapshots, Unlocked, WriterOptions, catch_up,
 };
@@ -103,7 +103,7 @@ fn backups_a_check_and_a_prune_share_one_opened_repository() {
                 let run = ear.run().with_host(Arc::new(host));
                 let (repository, _) = shared.load(&shared.lab.backend, &run);
                 let options = PruneOptions {
-                    max_unused: Share::Thousandths(0),
+                    max_unused: UnusedLimit::Thousandths(0),
                     max_rewrite_bytes: u64::MAX,
                     session_timeout: Duration::from_secs(1 << 40),
                     accept_missing: Vec::new(),

@@ -115,7 +115,7 @@ fn survives(server: &Arc<Server>, plan: Plan, outcome: Outcome, retry_for: Durat
     drop(proxy);
 
     lab.backend = direct;
-    lab.cache = lab.path("the cache of whoever comes after");
+    lab.cache = lab.path("the cache of the machine that comes after");
     lab.assert_sound();
     let snapshots = lab.open().snapshots.all.len();
     match &result {
@@ -235,7 +235,7 @@ fn i4_damaged_bodies_never_get_into_the_repository() {
     each_survives(SEEDS_SHORT, PATIENT, DAMAGE);
 }
 
-/// Where the store doesn't notice, the run does: no snapshot ever refers to what arrived spoilt.
+/// Where the store doesn't notice, the run does: no snapshot ever refers to what arrived damaged.
 #[test]
 fn i4_bodies_damaged_on_their_way_into_a_store_that_checks_nothing_are_noticed() {
     each_survives_on(Kind::Moto, SEEDS_SHORT, PATIENT, DAMAGE_UNCHECKED);
@@ -326,7 +326,7 @@ fn a_restore_over_a_faulty_way_is_right_or_says_that_it_is_not_with_any_seed() {
     restores_or_says_so(SEEDS_LONG);
 }
 
-/// What comes wrong is asked for again: nobody hears of damage that the store doesn't have.
+/// What comes wrong is asked for again: no one is told of damage that the store doesn't have.
 #[test]
 fn what_comes_wrong_once_is_no_damage() {
     // One sends checksums with whole objects, the other with nothing.

@@ -1,5 +1,4 @@
-//! What is left out of a backup or picked for a restore, and what is done to files that are
-//! there already.
+//! What is left out of a backup or selected for a restore, and what happens to files that already exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -44,9 +43,9 @@ fn excluded_names_and_paths_are_left_out() {
     assert_eq!(restored_files(&lab), set(&["keep.txt", "a/keep.txt", "a/cachet", "b/cache/y"]));
 }
 
-/// A snapshot that says it is of a path has it, whatever is said of the directory that it is in.
+/// A snapshot of a path has what is at that path, whatever patterns match the directory that it is in.
 #[test]
-fn what_is_named_beside_its_directory_is_never_left_out() {
+fn what_is_named_alongside_its_directory_is_never_left_out() {
     let lab = Lab::with(build);
     tree::write(lab.source().join("a/b/.keepfastignore"), "*\n");
     tree::write(lab.source().join("b/.nobackup"), "");
@@ -65,7 +64,7 @@ fn what_is_named_beside_its_directory_is_never_left_out() {
 }
 
 #[test]
-fn directories_marked_as_caches_are_left_out_but_for_the_mark() {
+fn directories_marked_as_caches_are_left_out_except_the_mark() {
     let lab = Lab::with(build);
     let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# made by a test";
     tree::write(lab.source().join("a/cache/CACHEDIR.TAG"), tag);
@@ -93,7 +92,7 @@ fn what_is_too_large_or_marked_is_left_out() {
         lab.backup_with(change);
         assert_eq!(restored_files(&lab), expected);
     }
-    // A parent that has it is no reason to keep it.
+    // That the parent has it doesn't matter.
     lab.backup();
     assert!(restored_files(&lab).contains("large"));
     lab.backup_with(change);
@@ -117,7 +116,7 @@ fn several_paths_are_backed_up_with_the_way_to_each() {
 }
 
 #[test]
-fn picked_paths_and_patterns_are_restored_alone() {
+fn only_selected_paths_and_patterns_are_restored() {
     let lab = Lab::with(build);
     lab.backup();
     let restored = |paths: Vec<Vec<u8>>, include: &[&str], exclude: &[&str]| {
@@ -141,7 +140,7 @@ fn picked_paths_and_patterns_are_restored_alone() {
 
 /// Patterns of paths mean the same at every depth, for a backup, a restore and what a restore removes.
 #[test]
-fn patterns_of_paths_say_the_same_of_backups_restores_and_removals() {
+fn patterns_of_paths_mean_the_same_for_backups_restores_and_removals() {
     let names =
         ["top/a/b", "top/x/a/b/c", "top/x/a/bb", "x/top/y/z/end", "x/top/end", "x/top/y/other", "x/ab"];
     let lab = Lab::with(|root| names.iter().for_each(|name| drop(tree::write(root.join(name), *name))));
@@ -171,7 +170,7 @@ fn patterns_of_paths_say_the_same_of_backups_restores_and_removals() {
         };
         let target = lab.fresh_target();
         assert_eq!(restored(Overwrite::Refuse, false, &[], &list, &target), set(&kept), "without {list:?}");
-        // What is left out stays where there is something else than the snapshot has.
+        // What is left out stays, even if it isn't what the snapshot has.
         for name in names {
             tree::write(lab.restored_source(&target).join(format!("own/{name}")), "of the target's own");
         }
@@ -192,7 +191,7 @@ fn patterns_of_paths_say_the_same_of_backups_restores_and_removals() {
     }
 }
 
-/// A lab with a snapshot, and a target with one file changed, one removed and one of its own.
+/// A lab with a snapshot, and a target in which one file is changed, one is missing and one is extra.
 fn with_used_target() -> (Lab, std::path::PathBuf) {
     let lab = Lab::with(tree::small);
     lab.backup();
@@ -236,7 +235,7 @@ fn overwriting_always_or_if_changed_and_deleting_makes_the_target_identical() {
 }
 
 #[test]
-fn without_deleting_the_target_s_own_files_stay() {
+fn without_deleting_extra_files_in_the_target_stay() {
     let (lab, target) = with_used_target();
     restore_over(&lab, &target, Overwrite::Always, false);
     let own = lab.restored_source(&target).join("dir/own");
@@ -248,7 +247,7 @@ fn overwriting_never_brings_back_what_is_missing_and_leaves_the_rest() {
     let (lab, target) = with_used_target();
     let here = lab.restored_source(&target);
     let linked = fs::metadata(here.join("second name of b")).expect("it is there").ino();
-    // A file in the place of a further name of another.
+    // A separate file in the place of another file's second name.
     fs::remove_file(here.join("second name of b")).expect("it can be removed");
     tree::write(here.join("second name of b"), "mine");
     restore_over(&lab, &target, Overwrite::Never, false);

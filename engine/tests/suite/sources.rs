@@ -1,5 +1,5 @@
-//! Sources as people have them: the root directory, mounts, links, files whose sizes are wrong, trees
-//! deeper than a stack, attributes.
+//! Sources as users have them: the root directory, mounts, links, files with wrong sizes, trees that are
+//! deeper than a thread's stack, attributes.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -68,10 +68,10 @@ fn estimated(paths: &[PathBuf], change: impl FnOnce(&mut ArchiveOptions)) -> (u6
     (progress.files_expected, progress.bytes_expected)
 }
 
-/// Servers show names that they can't find: those that no client can write (SMB). What is removed meanwhile
-/// looks the same at first.
+/// Some servers list names that they can't find: names that no client can write (SMB). An entry that was
+/// removed meanwhile looks the same at first.
 #[test]
-fn what_is_listed_and_cant_be_found_is_named_and_what_is_gone_is_no_loss() {
+fn an_entry_that_is_listed_and_cant_be_found_is_reported_and_a_removed_one_is_no_loss() {
     let lab = Lab::new();
     let (at, behind) = (lab.path("served"), lab.path("served.behind"));
     for top in [&at, &behind] {
@@ -180,7 +180,7 @@ fn what_a_link_points_to_is_backed_up_where_a_slash_asks_for_it() {
     back_up(&lab, std::slice::from_ref(&link), |options| options.follow_sources = true);
     assert_same(&real, &restored(&lab, &link));
 
-    // However it is written, it is one path with one history.
+    // With a slash or without, it is one path with one history.
     let mut parents = Vec::new();
     for end in ["", "/", "//", "/.", "/./"] {
         let paths = [slash(&real, end)];
@@ -203,9 +203,9 @@ fn a_file_without_a_size_is_read_to_its_end() {
     lab.assert_sound();
 }
 
-/// Appends to a file while it is backed up: whenever the backup counts something.
+/// Appends to a file while it is backed up, each time when the backup counts something.
 #[test]
-fn what_is_written_behind_the_end_meanwhile_is_read_or_left_out_as_a_whole() {
+fn what_is_appended_meanwhile_is_read_or_left_out_as_a_whole() {
     for size in [10_000, 5 << 20] {
         let lab = Lab::new();
         let log = lab.source().join("log");
@@ -226,7 +226,7 @@ fn what_is_written_behind_the_end_meanwhile_is_read_or_left_out_as_a_whole() {
 }
 
 #[test]
-fn attributes_are_compared_where_ctime_is_not() {
+fn attributes_are_compared_if_ctime_is_ignored() {
     let lab = Lab::with(|root| {
         for name in ["file", "small", "neighbour"] {
             tree::write(root.join(name), format!("content of {name}"));
@@ -246,7 +246,7 @@ fn attributes_are_compared_where_ctime_is_not() {
     assert_same(&lab.source(), &restored(&lab, &lab.source()));
 }
 
-/// Directories in each other, each with this name, and a file in the last one.
+/// Nested directories, each with this name, and a file in the deepest one.
 fn nest(root: &Path, name: &str, depth: usize) {
     let mut here: OwnedFd = rustix::fs::openat(CWD, root, OFlags::PATH, Mode::empty()).expect("it opens");
     for _ in 0..depth {
@@ -257,7 +257,7 @@ fn nest(root: &Path, name: &str, depth: usize) {
     rustix::io::write(file.expect("it can be made"), b"at the bottom").expect("it can be written");
 }
 
-/// Takes such a tree away: the standard library would go as deep on the stack as that is.
+/// Removes such a tree. The standard library would recurse as deep as the tree is.
 struct Nested(PathBuf);
 
 impl Drop for Nested {
@@ -267,7 +267,7 @@ impl Drop for Nested {
 }
 
 #[test]
-fn directories_in_each_other_are_backed_up_however_deep() {
+fn nested_directories_are_backed_up_however_deep() {
     let lab = Lab::with(tree::small);
     let _nested = Nested(lab.source().join("nest"));
     fs::create_dir(lab.source().join("nest")).expect("it can be made");
@@ -282,9 +282,9 @@ fn directories_in_each_other_are_backed_up_however_deep() {
     lab.assert_sound();
 }
 
-/// And restored, read back, put right and removed, with patterns of paths for all of it.
+/// They are restored, verified, corrected and removed too, each with patterns of paths.
 #[test]
-fn directories_in_each_other_are_put_right_and_read_back_however_deep() {
+fn nested_directories_are_restored_and_verified_however_deep() {
     const LEVELS: usize = 4_000;
     let lab = Lab::with(tree::small);
     let (nest_in, folder) = (lab.source().join("nest"), lab.in_snapshot("nest"));
@@ -310,21 +310,27 @@ fn directories_in_each_other_are_put_right_and_read_back_however_deep() {
         report
     };
     let report = restore(Overwrite::Refuse, false, false, true);
-    assert_eq!((report.dirs, report.files, report.verified, report.skipped), (LEVELS as u64, 1, 1, 0));
+    assert_eq!(
+        (report.dirs, report.files, report.verified, report.troubles.skipped),
+        (LEVELS as u64, 1, 1, 0)
+    );
     nest(&target, "other", LEVELS);
     let report = restore(Overwrite::IfChanged, true, false, true);
     assert_eq!(
-        (report.unchanged, report.deleted, report.verified, report.skipped),
+        (report.unchanged, report.deleted, report.verified, report.troubles.skipped),
         (1, LEVELS as u64 + 1, 1, 0)
     );
     let report = restore(Overwrite::Always, true, true, false);
-    assert_eq!((report.dirs, report.files, report.deleted, report.skipped), (LEVELS as u64, 1, 0, 0));
+    assert_eq!(
+        (report.dirs, report.files, report.deleted, report.troubles.skipped),
+        (LEVELS as u64, 1, 0, 0)
+    );
 }
 
 #[test]
 fn a_file_that_a_server_has_a_lease_on_is_waited_for() {
     let lab = Lab::with(|root| drop(tree::write(root.join("leased"), "content")));
-    // Takes a write lease (F_SETLEASE), says so, and gives it back a while after it is asked to.
+    // Takes a write lease (F_SETLEASE), prints that, and gives it back some time after it is asked to.
     let holder = "use strict; open(my $file, '+<', $ARGV[0]) or die; my $asked = 0; \
                   $SIG{IO} = sub { $asked = 1 }; fcntl($file, 1024, 1) or die \"no lease: $!\"; \
                   $| = 1; print \"held\\n\"; select(undef, undef, undef, 0.05) until $asked; \
@@ -341,7 +347,7 @@ fn a_file_that_a_server_has_a_lease_on_is_waited_for() {
 }
 
 #[test]
-fn bytes_of_sparse_files_are_those_that_are_there() {
+fn the_counted_bytes_of_sparse_files_are_their_data() {
     let lab = Lab::new();
     for number in 0..3 {
         let file = fs::File::create(lab.source().join(format!("sparse {number}"))).expect("it can be made");
@@ -357,13 +363,13 @@ fn bytes_of_sparse_files_are_those_that_are_there() {
 /// A user who isn't root.
 const ANOTHER_USER: u32 = 65_534;
 
-/// Bytes that say of which file they are, line by line.
+/// Bytes that name in each line the file that they belong to.
 fn content_of(number: u32, lines: usize) -> Vec<u8> {
     format!("file {number}\n").repeat(lines).into_bytes()
 }
 
-/// Does things to a tree until it is killed: files are renamed, truncated, written to, swapped for links and
-/// back. Most of it fails now and then, as others have been there before.
+/// Changes a tree until it is killed: files are renamed, truncated, written to, and swapped with links. Each
+/// step may fail, because another process was faster.
 const DISTURBER: &str = r#"
 import os, random, sys
 root, secret, seed = sys.argv[1:]
@@ -424,8 +430,8 @@ fn give_away(lab: &Lab, secret: &Path) {
     assert!(given.expect("chown runs").success());
 }
 
-/// What others do to a tree while it is backed up hits what they touch, and nothing is in a snapshot under
-/// a name whose content it never was.
+/// If other programs change a tree while it is backed up, only the files that they touch are affected, and no
+/// file in the snapshot has content that it never had.
 fn disturbed_for(time: Duration) {
     let lab = Lab::new();
     let secret = lab.path("secret");
@@ -439,7 +445,7 @@ fn disturbed_for(time: Duration) {
     let (mut backups, mut noticed) = (0, 0);
     {
         let _disturbers = [1, 2].map(|seed| Disturber::start(&source, &secret, seed));
-        // However slow the machine is.
+        // At least once, even on a slow machine.
         while begun.elapsed() < time || backups < 3 || noticed == 0 {
             let ear = Ear::default();
             lab.archive(Source::paths(std::slice::from_ref(&source)), &ear, |_| {})
@@ -454,7 +460,7 @@ fn disturbed_for(time: Duration) {
                 let path = String::from_utf8(path).expect("names are plain");
                 let name = path.rsplit('/').next().unwrap_or_default();
                 let bytes = fs::read(found.join(&path)).expect("it is there");
-                // Where it ends in the middle of a line, it was cut while it was read.
+                // A file that ends in the middle of a line was truncated while it was read.
                 let line = format!("file {name}\n");
                 let is_right = bytes.chunks(line.len()).all(|part| line.as_bytes().starts_with(part));
                 assert!(is_right, "backup {backups}: {path} has other bytes than its own");
@@ -467,12 +473,12 @@ fn disturbed_for(time: Duration) {
 }
 
 #[test]
-fn what_others_do_to_a_tree_meanwhile_hits_nothing_else() {
+fn changes_during_a_backup_affect_nothing_else() {
     disturbed_for(Duration::from_secs(5));
 }
 
 #[test]
 #[ignore = "a campaign of a minute"]
-fn what_others_do_to_a_tree_for_a_minute_hits_nothing_else() {
+fn changes_during_a_minute_of_backups_affect_nothing_else() {
     disturbed_for(Duration::from_secs(60));
 }

@@ -1,4 +1,4 @@
-//! A directory that the snapshot has at another path, and backups that make no snapshot of what is unchanged.
+//! A directory that the snapshot has at another path, and backups that make no snapshot if nothing has changed.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -22,7 +22,7 @@ fn back_up(lab: &Lab, from: &Path, change: impl FnOnce(&mut ArchiveOptions)) -> 
     report
 }
 
-/// Restores the newest snapshot; returns what has come to lie at this path.
+/// Restores the newest snapshot; returns where this path is in the target.
 #[track_caller]
 fn restored(lab: &Lab, path: &str) -> PathBuf {
     let target = lab.fresh_target();
@@ -32,7 +32,7 @@ fn restored(lab: &Lab, path: &str) -> PathBuf {
     target.join(path.strip_prefix('/').expect("it is absolute"))
 }
 
-/// As nightly snapshots of a file system are mounted: elsewhere each night.
+/// As with nightly snapshots of a file system, which are mounted at another path each night.
 #[test]
 fn a_directory_is_backed_up_under_another_path_with_its_parent() {
     let lab = Lab::new();
@@ -45,7 +45,7 @@ fn a_directory_is_backed_up_under_another_path_with_its_parent() {
         for (night, from) in nights.iter().enumerate() {
             let report = back_up(&lab, from, |options| {
                 stored_as(path)(options);
-                // A copy has other numbers than a file system's snapshot.
+                // A copy has other inode numbers than the original, unlike a file system's snapshot.
                 (options.ignore_inode, options.ignore_ctime) = (true, true);
             });
             assert_eq!(report.parent.is_some(), night == 1, "{path}");
@@ -54,7 +54,7 @@ fn a_directory_is_backed_up_under_another_path_with_its_parent() {
             assert_eq!(snapshot.body.paths, [path.as_bytes()]);
             let found = restored(&lab, path);
             if path == "/" {
-                // A snapshot has nothing of the root itself.
+                // A snapshot has no metadata of the root directory.
                 let (seconds, nanos) = tree::mtime(from);
                 tree::set_mtime(&found, seconds, nanos);
             }
@@ -74,7 +74,7 @@ fn a_directory_is_backed_up_under_another_path_with_its_parent() {
 }
 
 #[test]
-fn what_is_left_out_is_meant_by_the_paths_of_the_snapshot() {
+fn patterns_are_matched_with_the_paths_in_the_snapshot() {
     let lab = Lab::new();
     let from = lab.path("mounted here");
     for name in ["home/ann/cache/x", "home/ann/file", "home/ben/cache/x", "etc/file"] {
@@ -96,7 +96,7 @@ fn what_is_left_out_is_meant_by_the_paths_of_the_snapshot() {
 }
 
 #[test]
-fn only_one_directory_can_stand_for_a_path() {
+fn only_one_directory_can_be_stored_as_a_path() {
     let lab = Lab::with(|root| drop(tree::write(root.join("file"), "x")));
     let (source, file) = (lab.source(), lab.source().join("file"));
     let try_it = |paths: &[PathBuf], path: &str| {
@@ -137,11 +137,11 @@ fn without_a_change_there_is_no_snapshot() {
         assert_eq!(count(), expected);
     };
     unchanged(expected);
-    // What is beside the source is no part of it.
+    // Something next to the source is no part of it.
     let beside = lab.source().parent().expect("there is one").join("beside");
     tree::write(&beside, "x");
     unchanged(expected);
-    // A file that was touched and put back is read, and is the same.
+    // A file that was changed and changed back is read, and is the same.
     tree::set_mtime(&file, 1_000_000, 0);
     assert!(!lab.backup_with(skip).is_unchanged);
     expected += 1;
@@ -155,7 +155,7 @@ fn without_a_change_there_is_no_snapshot() {
             let open = fs::Permissions::from_mode(0o640);
             fs::set_permissions(&file, open).expect("it is ours");
         },
-        // Two files with the same content are another thing than one with two names.
+        // Two files with the same content aren't one file with two names.
         &|| {
             let (name, new) = (lab.source().join("linked too"), lab.source().join("aside"));
             let above = tree::mtime(lab.source());
@@ -173,7 +173,7 @@ fn without_a_change_there_is_no_snapshot() {
         expected += 1;
         unchanged(expected);
     }
-    // Other labels are wanted of it.
+    // Other labels are a change.
     let labelled = lab.backup_with(|options| {
         skip(options);
         options.tags = vec!["yearly".to_owned()];

@@ -1,4 +1,4 @@
-//! Streams: read to their end, stored as one file, and only if they ended well.
+//! Streams: read to their end, and stored as one file, but only if they ended without an error.
 
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -42,7 +42,7 @@ fn a_stream_comes_back_byte_by_byte() {
 }
 
 #[test]
-fn a_second_stream_of_the_same_name_and_length_is_never_taken_for_unchanged() {
+fn a_second_stream_of_the_same_name_and_length_never_counts_as_unchanged() {
     let lab = Lab::new();
     stream(&lab, &b"monday"[..], Ok(())).expect("it is stored");
     stream(&lab, &b"sunday"[..], Ok(())).expect("it is stored");
@@ -75,7 +75,7 @@ fn a_stream_that_breaks_off_makes_no_snapshot() {
     assert!(lab.open().snapshots.all.is_empty());
 }
 
-/// Bytes that are made while they are read, so that nobody has them all at once.
+/// Bytes that are made while they are read, so that they are never all in memory.
 struct Generated {
     at: u64,
     length: u64,
@@ -109,7 +109,7 @@ fn a_large_stream_is_never_far_ahead_of_what_is_stored() {
     let ahead = Arc::new(AtomicU64::new(0));
     let monitor = {
         let (read, ahead) = (Arc::clone(&read), Arc::clone(&ahead));
-        // Counted bytes are stored in a frame, so what lies between is memory.
+        // Counted bytes are in a frame, so the difference is what is in memory.
         Ear::with_hook(move |counters| {
             let done = counters.progress().bytes;
             ahead.fetch_max(read.load(Ordering::SeqCst).saturating_sub(done), Ordering::SeqCst);
@@ -155,8 +155,8 @@ fn dumped_as(lab: &Lab, path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Files and several streams are one snapshot, with which the next one is compared; also where files are stored
-/// elsewhere than they are.
+/// Files and several streams are one snapshot, and the next backup is compared with it; also if the files are
+/// stored under another path.
 #[test]
 fn files_and_streams_are_one_snapshot() {
     let lab = Lab::with(|root| drop(tree::write(root.join("folder/file"), tree::noise(1, 100_000))));
@@ -184,8 +184,8 @@ fn files_and_streams_are_one_snapshot() {
     lab.assert_sound();
 }
 
-/// Programs that write streams may wait for each other: all streams are read at once, and files meanwhile, however
-/// few threads a run has.
+/// Programs that write streams may wait for each other: all streams are read at the same time, and files too,
+/// even if the run has fewer threads.
 #[test]
 fn streams_that_wait_for_each_other_are_read_at_the_same_time() {
     struct Meeting(Arc<Barrier>, bool);
@@ -214,7 +214,7 @@ fn streams_that_wait_for_each_other_are_read_at_the_same_time() {
     lab.assert_sound();
 }
 
-/// The first stream that fails ends the backup, also where another one would never end.
+/// The first stream that fails ends the backup, even if another stream would never end.
 #[test]
 fn a_stream_that_fails_ends_the_backup_of_all() {
     struct Endless;

@@ -1,4 +1,4 @@
-//! Change detection: what is the same isn't read again, and what isn't is.
+//! Change detection: unchanged files aren't read again, and changed ones are.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -53,7 +53,7 @@ fn a_file_modified_just_before_its_backup_is_read_again_by_the_next_one() {
         lab.archive_on(host, Source::paths(&paths), quiet(), change).expect("the backup works")
     };
     back_up(false);
-    // The same size, within the granularity of a slow clock: only the content tells.
+    // The same size, and the same time within the granularity of a coarse clock: only the content differs.
     tree::write(lab.source().join("racy"), "two");
     tree::set_mtime(lab.source().join("racy"), time.0, time.1);
     let report = back_up(true);
@@ -62,7 +62,7 @@ fn a_file_modified_just_before_its_backup_is_read_again_by_the_next_one() {
 }
 
 #[test]
-fn a_file_of_which_only_ctime_tells_that_it_changed_is_noticed() {
+fn a_file_that_changed_is_noticed_by_ctime_alone() {
     let lab = Lab::with(|root| drop(tree::write(root.join("sly"), "one")));
     tree::settle(&lab.source());
     let time = tree::mtime(lab.source().join("sly"));
@@ -75,7 +75,7 @@ fn a_file_of_which_only_ctime_tells_that_it_changed_is_noticed() {
 }
 
 #[test]
-fn ignoring_ctime_takes_a_file_of_the_same_size_and_mtime_for_unchanged() {
+fn without_ctime_a_file_of_the_same_size_and_mtime_counts_as_unchanged() {
     let lab = Lab::with(|root| drop(tree::write(root.join("sly"), "one")));
     tree::settle(&lab.source());
     let time = tree::mtime(lab.source().join("sly"));
@@ -94,7 +94,7 @@ fn a_file_of_another_inode_is_read_again_unless_inodes_are_ignored() {
     let replace = || {
         let path = lab.source().join("a.txt");
         let time = tree::mtime(&path);
-        // The new file while the old one is there, so that it gets another inode.
+        // The new file is made while the old one exists, so that it gets another inode.
         tree::write(lab.source().join("new"), fs::read(&path).expect("it is there"));
         fs::set_permissions(
             lab.source().join("new"),

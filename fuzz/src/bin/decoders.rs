@@ -1,8 +1,9 @@
-//! One libFuzzer program for all decoders: `KEEPFAST_FUZZ_TARGET` says which one it runs,
-//! or `list` that it shall list them.
+//! One libFuzzer program for all decoders. `KEEPFAST_FUZZ_TARGET` is the name of the target that it runs, or
+//! `list` to list all targets.
 //!
-//! It exists only in builds with `--cfg fuzzing`; `scripts/fuzz.sh` makes one.
+//! It exists only in builds with `--cfg fuzzing`, which `scripts/fuzz.sh` makes.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
@@ -20,8 +21,8 @@ mod fuzzing {
         })
     }
 
-    /// Lists the targets if that is asked for. Otherwise writes a valid input to begin with:
-    /// random bytes alone rarely find their way into a structure.
+    /// Lists the targets if that is wanted. Otherwise it writes a valid input to begin with, because random
+    /// bytes rarely get far into a structure.
     #[allow(clippy::print_stdout)]
     fn begin() {
         if std::env::var_os("KEEPFAST_FUZZ_TARGET").is_some_and(|name| name == "list") {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keepfast_engine::prune::{self as engine, PruneOptions, Share, plan_prune};
+use keepfast_engine::prune::{self as engine, PruneOptions, UnusedLimit, plan_prune};
 use keepfast_engine::repo::WriterOptions;
 use keepfast_engine::run::RunContext;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ const COMPACT_FROM: usize = 1000;
 pub struct Prune {
     /// How much may stay unused instead of being rewritten.
     #[serde(with = "share_text")]
-    pub max_unused: Share,
+    pub max_unused: UnusedLimit,
     /// Stored bytes of packs that are rewritten at most.
     pub max_rewrite_bytes: Option<u64>,
     /// How long a backup may be silent before it is assumed dead, in seconds: it begins again if it wasn't.
@@ -41,7 +41,7 @@ pub struct Prune {
 impl Default for Prune {
     fn default() -> Self {
         Self {
-            max_unused: Share::Thousandths(50),
+            max_unused: UnusedLimit::Thousandths(50),
             max_rewrite_bytes: None,
             session_timeout_s: 7200,
             accept_missing: Vec::new(),
@@ -106,32 +106,35 @@ pub fn prune_in(
 
 /// A share as people write it.
 mod share_text {
-    use keepfast_engine::prune::Share;
+    use keepfast_engine::prune::UnusedLimit;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::units;
 
-    pub fn serialize<S: Serializer>(share: &Share, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(share: &UnusedLimit, serializer: S) -> Result<S::Ok, S::Error> {
         match share {
-            Share::Thousandths(part) => serializer.collect_str(&format_args!("{}.{}%", part / 10, part % 10)),
-            Share::Bytes(bytes) => serializer.collect_str(bytes),
-            Share::Unlimited => serializer.serialize_str("unlimited"),
+            UnusedLimit::Thousandths(part) => {
+                serializer.collect_str(&format_args!("{}.{}%", part / 10, part % 10))
+            }
+            UnusedLimit::Bytes(bytes) => serializer.collect_str(bytes),
+            UnusedLimit::Unlimited => serializer.serialize_str("unlimited"),
         }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Share, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnusedLimit, D::Error> {
         units::share(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Prune, Share};
+    use super::{Prune, UnusedLimit};
 
     #[test]
     fn a_request_survives_being_written() {
-        for max_unused in [Share::Thousandths(25), Share::Bytes(3 << 20), Share::Unlimited] {
+        for max_unused in [UnusedLimit::Thousandths(25), UnusedLimit::Bytes(3 << 20), UnusedLimit::Unlimited]
+        {
             let request = Prune { max_unused, ..Prune::default() };
             let text = serde_json::to_string(&request).expect("a text");
             assert_eq!(serde_json::from_str::<Prune>(&text).expect("a request"), request);

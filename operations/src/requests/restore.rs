@@ -140,7 +140,7 @@ pub fn restore(request: &Restore, shared: &SharedRepository, run: &RunContext) -
         unchanged: report.unchanged,
         corrected: report.corrected,
         deleted: report.deleted,
-        skipped: report.skipped,
+        skipped: report.troubles.skipped,
         privileges_dropped: report.privileges_dropped,
         devices_left_out: report.devices_left_out,
         verified: report.verified,

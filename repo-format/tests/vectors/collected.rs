@@ -1,5 +1,5 @@
-//! Fixtures of garbage collection: one valid object of each kind, and the session of a writer who
-//! is no owner.
+//! Fixtures of garbage collection: one valid object of each kind, and the session of a writer that isn't an
+//! owner.
 
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
@@ -21,18 +21,18 @@ pub const DECISION_N: u32 = 2;
 /// The number of the fixture's catalogue.
 pub const CATALOGUE_N: u32 = 1;
 
-/// The identity that a slot made by hand holds: of any role, with the owner pinned.
+/// The identity in a slot that is made by hand: it has any role and trusts the owner.
 pub fn identity(label: &str, role: u8) -> Identity {
     let slot = craft::slot_with(&craft::slot_secrets(label, role, &[owner().verifying_key()]));
     KeySlot::decode(&slot).and_then(|slot| slot.unwrap(PASSWORD)).expect("the slot opens").1
 }
 
-/// A session of a writer who is no owner.
+/// A session of a writer that isn't an owner.
 pub fn writers_session_id() -> SessionId {
     SessionId { writer: identity("writer", 1).holder(), random: bytes("writer session") }
 }
 
-/// A snapshot that an owner has brought back, with a head that says its session.
+/// A snapshot that an owner has brought back, with a head that has the random part of its session id.
 pub fn snapshot_brought_back_bytes() -> Vec<u8> {
     let Snapshot { mut head, mut body, .. } = fixtures::snapshot();
     head.heads[0].random = Some(bytes("session of another writer"));
@@ -50,7 +50,7 @@ pub fn keyring_of_a_successor_bytes() -> Vec<u8> {
         .expect("the holders' keys are good ones")
 }
 
-/// A keyring with a writer that may not write any more, of which one snapshot and one FENCE count.
+/// A keyring with a writer that may not write any more. One snapshot and one FENCE of it still count.
 pub fn keyring_of_a_retired_writer_bytes() -> Vec<u8> {
     let kept =
         |label, segments| KeptRegister { random: bytes(label), segments, hash: ObjectHash::of(b"kept") };
@@ -65,7 +65,7 @@ pub fn keyring_of_a_retired_writer_bytes() -> Vec<u8> {
         .expect("the holders' keys are good ones")
 }
 
-/// What the session's own writer puts in its snapshot's place, who is no owner.
+/// The FENCE by which a writer that isn't an owner ends its own session.
 pub fn fence_by_writer_bytes() -> Vec<u8> {
     Register::seal_fence(repository(), writers_session_id(), &identity("writer", 1))
 }
@@ -80,12 +80,12 @@ fn name(label: &str, session: SessionId) -> PackName {
     PackName { id: PackId::new(bytes(label)), session }
 }
 
-/// What is objected to, and what goes: of the id that two sessions have, one name.
+/// The packs of the objections and of the verdict. Of the two names with the same id, it has one.
 pub fn packs() -> Vec<PackName> {
     sorted([name("pack 0", session_id()), name("pack 1", writers_session_id())])
 }
 
-/// One of the packs stands there under two sessions: their names are what ascends.
+/// Two of the names have the same pack id: the whole names ascend, not the ids.
 pub fn condemned() -> Condemned {
     let (own, writers) = (session_id(), writers_session_id());
     Condemned {
@@ -111,7 +111,7 @@ pub fn verdict() -> Verdict {
     Verdict { epoch: EPOCH, packs: packs() }
 }
 
-/// What programs wrote before names counted: field 2 has ids.
+/// The verdict of an older program: field 2 has pack ids instead of names.
 pub fn verdict_by_ids_bytes() -> Vec<u8> {
     let ids: Vec<u8> = sorted([bytes("pack 0"), bytes::<32>("pack 1")]).concat();
     let payload = craft::cbor(|out| {

@@ -1,8 +1,9 @@
-//! What garbage collection stores: written, read back, limited, and encoded as SPEC says.
+//! The objects of garbage collection are written, read back, limited, and encoded as SPEC says.
 
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::epoch::{Ack, Condemned, PackName, StoredVerdict, Verdict};
 use keepfast_format::ids::{PackId, RepositoryId, SessionId};
+use keepfast_format::numbers::u64_of;
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Register;
 use keepfast_format::standing::{Decision, Standing};
@@ -25,7 +26,7 @@ fn sessions() -> impl Strategy<Value = Vec<SessionId>> {
     btree_set(any::<[u8; 24]>(), 0..9).prop_map(|ids| ids.iter().map(SessionId::from_bytes).collect())
 }
 
-/// Few ids, so that some packs stand there under several sessions.
+/// Few ids, so that some packs have names with several sessions.
 fn pack_names() -> impl Strategy<Value = Vec<PackName>> {
     btree_set((0..3_u8, any::<[u8; 24]>()), 0..9).prop_map(|names| {
         let name = |(id, session): (u8, [u8; 24])| PackName {
@@ -38,14 +39,14 @@ fn pack_names() -> impl Strategy<Value = Vec<PackName>> {
 
 proptest! {
     #[test]
-    fn every_condemned_comes_back(epoch in any::<u32>(), packs in pack_names(), snapshots in sessions()) {
+    fn every_condemned_is_read_back(epoch in any::<u32>(), packs in pack_names(), snapshots in sessions()) {
         let condemned = Condemned { epoch, packs, snapshots };
         let bytes = condemned.seal(repository(), &owner());
         prop_assert_eq!(Condemned::open(&bytes, repository(), epoch, owner().owners()), Ok(condemned));
     }
 
     #[test]
-    fn every_ack_comes_back(epoch in any::<u32>(), random in any::<[u8; 16]>(), objections in pack_names()) {
+    fn every_ack_is_read_back(epoch in any::<u32>(), random in any::<[u8; 16]>(), objections in pack_names()) {
         let session = SessionId { writer: owner().holder(), random };
         let ack = Ack { epoch, session, objections };
         let bytes = ack.seal(repository(), &owner());
@@ -55,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn every_verdict_comes_back(epoch in any::<u32>(), packs in pack_names()) {
+    fn every_verdict_is_read_back(epoch in any::<u32>(), packs in pack_names()) {
         let verdict = Verdict { epoch, packs };
         let bytes = verdict.seal(repository(), &owner());
         let found = StoredVerdict::open(&bytes, repository(), epoch, owner().owners());
@@ -63,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn every_decision_comes_back(
+    fn every_decision_is_read_back(
         snapshot in session_id(),
         n in any::<u32>(),
         standing in prop_oneof![
@@ -76,24 +77,24 @@ proptest! {
     }
 
     #[test]
-    fn every_catalogue_comes_back(n in any::<u32>(), sessions in sessions()) {
+    fn every_catalogue_is_read_back(n in any::<u32>(), sessions in sessions()) {
         let catalogue = Catalogue { n, sessions };
         let bytes = catalogue.seal(repository(), &owner());
         prop_assert_eq!(Catalogue::open(&bytes, repository(), n, owner().owners()), Ok(catalogue));
     }
 }
 
-/// As long a list as there may be, and one item more. As a vector it would take 50 MB.
+/// The longest list that is allowed, and one item more. As a vector it would take 50 MB.
 #[test]
 fn lists_have_a_limit() {
     let open = |items: usize| {
         let list: Vec<u8> =
-            (0..items as u64).flat_map(|n| [[0; 48].as_slice(), &n.to_be_bytes()].concat()).collect();
+            (0..u64_of(items)).flat_map(|n| [[0; 48].as_slice(), &n.to_be_bytes()].concat()).collect();
         let map =
             [(key(0), blob(repository().as_bytes())), (key(1), Value::Integer(1)), (key(3), blob(&list))];
         let payload = serde_cbor::to_vec(&Value::Map(map.into())).expect("plain values encode");
         let bytes = craft::sign("owner", craft::VERDICT, &payload);
-        assert!(bytes.len() as u64 <= limits::EPOCH_OBJECT_BYTES_MAX);
+        assert!(u64_of(bytes.len()) <= limits::EPOCH_OBJECT_BYTES_MAX);
         match StoredVerdict::open(&bytes, repository(), 1, owner().owners())? {
             StoredVerdict::Named(verdict) => Ok(verdict.packs.len()),
             StoredVerdict::ByIds(_) => panic!("it names packs"),
@@ -106,7 +107,7 @@ fn lists_have_a_limit() {
     );
 }
 
-/// A verdict that gives ids names each pack that its epoch condemns under one of them.
+/// A verdict with ids names each pack that its epoch condemns and that has one of the ids.
 #[test]
 fn a_verdict_by_ids_names_the_condemned_packs_of_these_ids() {
     let stored = StoredVerdict::open(
@@ -121,10 +122,10 @@ fn a_verdict_by_ids_names_the_condemned_packs_of_these_ids() {
     assert_eq!(named.among(&collected::condemned()), collected::verdict());
 }
 
-/// The longest `condemned` that decoders take is one that a reader reads.
+/// The longest `condemned` that decoders accept isn't longer than a reader reads.
 #[test]
 fn the_longest_object_of_an_epoch_is_within_its_limit() {
-    let items = limits::EPOCH_ITEMS_MAX as u64;
+    let items = u64_of(limits::EPOCH_ITEMS_MAX);
     assert!(items * (56 + 24) + 1024 <= limits::EPOCH_OBJECT_BYTES_MAX);
 }
 
@@ -139,9 +140,9 @@ fn the_register_of_a_session_takes_the_fence_of_its_writer_and_of_an_owner() {
     assert_eq!(by_hand, collected::fence_by_writer_bytes());
 }
 
-/// Who was taken out of the keyring doesn't answer or give up any more.
+/// A holder that was removed from the keyring can't answer or give up any more.
 #[test]
-fn who_may_not_write_any_more_neither_acks_nor_fences() {
+fn a_holder_that_may_not_write_any_more_neither_acks_nor_fences() {
     let (sid, epoch) = (writers_session_id(), collected::EPOCH);
     let found = Ack::open(&collected::ack_bytes(), repository(), epoch, sid, |_| None);
     assert_eq!(found.map_err(|error| error.category()), Err(Category::Authentic));
@@ -150,9 +151,9 @@ fn who_may_not_write_any_more_neither_acks_nor_fences() {
     assert_eq!(found.map(drop).map_err(|error| error.category()), Err(Category::Authentic));
 }
 
-/// What one repository decides says nothing in another, also under the same name.
+/// An object of one repository counts for nothing in another, even under the same name.
 #[test]
-fn nothing_is_taken_from_another_repository() {
+fn objects_of_another_repository_are_refused() {
     let other = RepositoryId::new([1; 16]);
     let owners = owner();
     let owners = owners.owners();
@@ -166,7 +167,7 @@ fn nothing_is_taken_from_another_repository() {
     assert!(Ack::open(&collected::ack_bytes(), other, epoch, sid, |_| Some(&key)).is_err());
 }
 
-/// When a session began is a hint: nonsense in its place is none.
+/// The time when a session began is a hint: a nonsensical value counts as none.
 #[test]
 fn a_session_may_say_when_it_began() {
     let open = |bytes: &[u8]| Session::open(bytes, repository(), &owner().verifying_key());
@@ -179,9 +180,9 @@ fn a_session_may_say_when_it_began() {
     }
 }
 
-/// That it is a collector's is a hint: nonsense in its place says nothing.
+/// That a session is a collector's is a hint: a nonsensical value counts as none.
 #[test]
-fn a_session_may_say_that_it_is_a_collector_s() {
+fn a_session_may_say_that_it_belongs_to_a_collector() {
     let open = |bytes: &[u8]| Session::open(bytes, repository(), &owner().verifying_key());
     let collector = Session { is_collector: true, ..fixtures::session() };
     let bytes = collector.seal(repository(), &owner());
@@ -220,7 +221,7 @@ fn ignorable_fields_are_ignored() {
     }
 }
 
-/// Each object from SPEC's tables, by the primitives alone.
+/// Makes each object by SPEC's tables, with the primitives alone.
 #[test]
 fn objects_are_encoded_as_spec_says() {
     let repository = repository();

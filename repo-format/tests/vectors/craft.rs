@@ -1,9 +1,10 @@
-//! Makes objects that the crate's own encoders refuse to make: with the same keys, but
-//! with any payload, plaintext or number. Uses the primitives directly, by SPEC.
+//! Makes objects that the crate's own encoders can't make: with the same keys, but with any payload,
+//! plaintext or number. It uses the primitives directly, according to SPEC.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, XChaCha20Poly1305};
 use ed25519_dalek::{Signer, SigningKey};
+use keepfast_format::numbers::{u32_of, u64_of, usize_of};
 use minicbor::Encoder;
 use serde_cbor::Value;
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -44,7 +45,7 @@ pub fn open(key: &[u8; 32], nonce: [u8; 12], aad: &[u8], sealed: &[u8]) -> Optio
     ChaCha20Poly1305::new(key.into()).decrypt(&nonce.into(), Payload { msg: sealed, aad }).ok()
 }
 
-/// What `encode` writes with minicbor, which checks nothing.
+/// The bytes that `encode` writes with minicbor, which checks nothing.
 pub fn cbor(encode: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(&mut Encoder::new(&mut bytes));
@@ -69,7 +70,7 @@ pub fn edit(bytes: &[u8], change: impl FnOnce(&mut Map)) -> Vec<u8> {
     serde_cbor::to_vec(&Value::Map(map)).expect("plain values encode")
 }
 
-/// The map inside a map.
+/// The map in a field of a map.
 pub fn inner(map: &mut Map, at: i128) -> &mut Map {
     match map.get_mut(&key(at)) {
         Some(Value::Map(inner)) => inner,
@@ -77,7 +78,7 @@ pub fn inner(map: &mut Map, at: i128) -> &mut Map {
     }
 }
 
-/// The array inside a map.
+/// The array in a field of a map.
 pub fn items(map: &mut Map, at: i128) -> &mut Vec<Value> {
     match map.get_mut(&key(at)) {
         Some(Value::Array(items)) => items,
@@ -85,7 +86,7 @@ pub fn items(map: &mut Map, at: i128) -> &mut Vec<Value> {
     }
 }
 
-/// The byte string inside a map.
+/// The byte string in a field of a map.
 pub fn byte_string(bytes: &[u8], at: i128) -> Vec<u8> {
     let Ok(Value::Map(map)) = serde_cbor::from_slice(bytes) else { panic!("a map") };
     match map.get(&key(at)) {
@@ -215,13 +216,13 @@ pub fn frame_head(fields: [u32; 4]) -> Vec<u8> {
 pub fn pack_with_directory(plain: &[u8]) -> Vec<u8> {
     let (pack, table) = fixtures::pack();
     let last = table.frames.last().expect("two frames");
-    let frames_end = last.offset as usize + last.sealed_bytes as usize;
+    let frames_end = usize_of(last.offset) + usize_of(last.sealed_bytes);
     let header = &pack[..112];
-    let aad = [header, &0_u32.to_le_bytes(), &(frames_end as u64).to_le_bytes()].concat();
+    let aad = [header, &0_u32.to_le_bytes(), &u64_of(frames_end).to_le_bytes()].concat();
     let sealed = seal(&pack_key(header).0, nonce(2, 0), &aad, plain);
     let mut bytes = pack[..frames_end].to_vec();
     bytes.extend_from_slice(&sealed);
-    bytes.extend(footer(frames_end as u64, sealed.len() as u32));
+    bytes.extend(footer(u64_of(frames_end), u32_of(sealed.len())));
     bytes
 }
 
@@ -252,13 +253,13 @@ pub fn segment(sections: &[Vec<u8>], chunks: u32, change: impl FnOnce(&mut Vec<u
     let sealed: Vec<Vec<u8>> =
         (0..).zip(sections).map(|(number, plain)| seal(&section_key, nonce(3, number), &[], plain)).collect();
     let place = |sealed: &Vec<u8>| {
-        [&(sealed.len() as u32).to_le_bytes()[..], blake3::hash(sealed).as_bytes()].concat()
+        [&u32_of(sealed.len()).to_le_bytes()[..], blake3::hash(sealed).as_bytes()].concat()
     };
     let domain: [u8; 16] = bytes("domain");
     let mut payload = [repository.as_bytes(), &sid[..], &n, &[1, 6], &domain, &1_u32.to_le_bytes()].concat();
     payload.extend_from_slice(&salt);
     payload.extend(place(&sealed[0]));
-    payload.extend_from_slice(&(sealed.len() as u32 - 1).to_le_bytes());
+    payload.extend_from_slice(&(u32_of(sealed.len()) - 1).to_le_bytes());
     for table in &sealed[1..] {
         payload.extend_from_slice(&bytes::<32>("pack 0"));
         payload.push(0);
@@ -270,7 +271,7 @@ pub fn segment(sections: &[Vec<u8>], chunks: u32, change: impl FnOnce(&mut Vec<u
     segment_with_head(&sign("owner", SEGMENT, &payload), &sealed.concat())
 }
 
-/// A segment one of whose hooks is a chunk that its pack's table doesn't have.
+/// A segment with a hook for a chunk that the table of its pack doesn't have.
 pub fn segment_with_a_stray_hook() -> Vec<u8> {
     let mut hook: [u8; 32] = bytes("hook 0");
     hook[0] = 0xc0;
@@ -279,10 +280,10 @@ pub fn segment_with_a_stray_hook() -> Vec<u8> {
 }
 
 pub fn segment_with_head(head: &[u8], sections: &[u8]) -> Vec<u8> {
-    [b"KEEPINDX".as_slice(), &(head.len() as u32).to_le_bytes(), head, sections].concat()
+    [b"KEEPINDX".as_slice(), &u32_of(head.len()).to_le_bytes(), head, sections].concat()
 }
 
-/// The plaintext inside of a slot of the fixture's password, by hand; `role` as a number.
+/// The plaintext of a slot's sealed part, made by hand, with the role as any number.
 pub fn slot_secrets(label: &str, role: u8, owners: &[[u8; 32]]) -> Vec<u8> {
     let secret: [u8; 64] = bytes(label);
     let owners = owners.iter().map(|owner| blob(owner)).collect();
@@ -344,10 +345,10 @@ pub fn sealing_public() -> [u8; 32] {
     PublicKey::from(&StaticSecret::from(domain_secret(4))).to_bytes()
 }
 
-/// What a box holds for a role: the four symmetric keys, and the sealing key if it reads.
+/// The plaintext of a box: the four symmetric keys, and the sealing key for a role that reads data.
 pub fn box_secrets(reads_data: bool) -> Vec<u8> {
     let count = if reads_data { 5 } else { 4 };
-    let map = (0..count).map(|n| (key(n as i128), blob(&domain_secret(n)))).collect();
+    let map = (0..).zip(0..count).map(|(n, number)| (key(n), blob(&domain_secret(number)))).collect();
     serde_cbor::to_vec(&Value::Map(map)).expect("plain values encode")
 }
 
@@ -364,7 +365,7 @@ pub fn holder_entry(label: &str, role: u8) -> Value {
     )
 }
 
-/// A keyring of a writer alone, which has a box for the owner all the same: the owner signs it.
+/// A keyring whose only holder is a writer. The owner signs it and has a box in it nevertheless.
 pub fn keyring_without_its_signer() -> Vec<u8> {
     resign(KEYRING, &fixtures::keyring_bytes(), |map| {
         *items(map, 3) = vec![holder_entry("writer", 1)];

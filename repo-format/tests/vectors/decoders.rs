@@ -1,6 +1,7 @@
-//! Every decoder by the name of its structure: what a reader does with an object's bytes,
-//! to the end, with the fixture's keys.
+//! Every decoder by the name of its structure. Each reads an object's bytes completely, as a reader does,
+//! with the fixture's keys.
 
+use keepfast_format::numbers::{u32_of, usize_of};
 use std::sync::LazyLock;
 
 use keepfast_format::FormatError;
@@ -75,8 +76,8 @@ fn open_pack(bytes: &[u8]) -> Result<(), FormatError> {
     let table = cipher.directory(bytes)?;
     let mut reader = FrameReader::default();
     for (number, frame) in table.frames.iter().enumerate() {
-        let start = frame.offset as usize;
-        reader.open(&cipher, number as u32, &bytes[start..start + frame.sealed_bytes as usize])?;
+        let start = usize_of(frame.offset);
+        reader.open(&cipher, u32_of(number), &bytes[start..start + usize_of(frame.sealed_bytes)])?;
     }
     Ok(())
 }
@@ -93,7 +94,7 @@ fn open_segment(bytes: &[u8]) -> Result<(), FormatError> {
         let place = head.table_place(ordinal).expect("each pack has a table");
         head.open_table(repository(), &secrets(), ordinal, at(place)?)?;
     }
-    // The head can't know what follows the last section: a reader of the whole object looks.
+    // The head can't tell whether bytes follow the last section, so a reader of the whole object checks it.
     if bytes.len() > head.total_bytes() { Err(FormatError::TrailingBytes { what }) } else { Ok(()) }
 }
 
@@ -117,7 +118,7 @@ fn open_snapshot(bytes: &[u8]) -> Result<(), FormatError> {
     register(bytes).map(drop)
 }
 
-/// Who may write, by the keyring that these decoders know; "another owner" is pinned by no slot.
+/// The holders that may write, according to the keyring of these decoders. No slot pins "another owner".
 static WRITERS: LazyLock<Vec<(HolderId, [u8; 32])>> = LazyLock::new(|| {
     let holder = |label: &str| {
         let id = craft::holder_id(label).try_into().expect("eight bytes");
@@ -130,12 +131,12 @@ fn writer_key(wanted: HolderId) -> Option<&'static [u8; 32]> {
     WRITERS.iter().find(|(id, _)| *id == wanted).map(|(_, key)| key)
 }
 
-/// Opens the register of a session of a writer who is no owner.
+/// Opens the register of a session of a writer that isn't an owner.
 pub fn writers_register(bytes: &[u8]) -> Result<Register, FormatError> {
     Register::open(bytes, repository(), *WRITERS_SESSION, writer_key, owner().owners(), |_| None)
 }
 
-/// Making the writer's identity takes a password's work.
+/// A static, because making the writer's identity takes the work of a password.
 static WRITERS_SESSION: LazyLock<SessionId> = LazyLock::new(writers_session_id);
 
 fn open_fence_by_writer(bytes: &[u8]) -> Result<(), FormatError> {

@@ -11,6 +11,7 @@ use keepfast_format::ids::{ChunkId, DomainId, HolderId, ObjectHash, PackId, Repo
 use keepfast_format::keyring::{Holder, Keyring};
 use keepfast_format::keys::{ChunkKind, DomainSecrets, Identity, KeyRef};
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::numbers::{u32_of, u64_of, usize_of};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::session::Session;
@@ -22,7 +23,7 @@ use zeroize::Zeroizing;
 
 /// The password of the fixture's key slot.
 pub const PASSWORD: &[u8] = b"correct horse";
-/// Its cost: as little as Argon2id takes with more than one block of a lane.
+/// Its cost: little memory, but more than one block for each lane.
 pub const COST: PasswordCost = PasswordCost { memory_kib: 64, passes: 1, lanes: 1 };
 /// The number of the fixture's segment in its session.
 pub const SEGMENT_N: u32 = 3;
@@ -61,7 +62,7 @@ pub fn chunk_id(label: &str) -> ChunkId {
     ChunkId::new(bytes(label))
 }
 
-/// The owner's key, if it is the owner who is asked for.
+/// Looks up the owner's key; other holders have none.
 pub fn writer<'k>(owner_key: &'k [u8; 32]) -> impl FnOnce(HolderId) -> Option<&'k [u8; 32]> {
     move |id| (id == owner().holder()).then_some(owner_key)
 }
@@ -86,8 +87,8 @@ pub fn pack_cipher() -> PackCipher {
         .expect("the sealing key is a good one")
 }
 
-/// The plaintext of the fixture's chunks by frame: the first frame doesn't compress (so
-/// that its bytes don't depend on zstd's version), the second does.
+/// The plaintext of the fixture's chunks by frame. The first frame isn't compressible, so that its bytes
+/// don't depend on zstd's version; the second one is.
 pub fn frames_plain() -> [Vec<Vec<u8>>; 2] {
     [
         vec![stream("chunk a", 300), stream("chunk b", 17), Vec::new()],
@@ -112,38 +113,38 @@ pub fn pack_of(frames: &[Vec<Vec<u8>>], pack_bytes: u32) -> (Vec<u8>, PackTable)
     for (number, chunks) in frames.iter().enumerate() {
         let closed = closed_frame(chunks);
         let plain_bytes = closed.plain_bytes();
-        let sealed = closed.seal(&cipher, number as u32);
+        let sealed = closed.seal(&cipher, u32_of(number));
         table.frames.push(FrameEntry {
-            offset: pack.len() as u32,
-            sealed_bytes: sealed.len() as u32,
+            offset: u32_of(pack.len()),
+            sealed_bytes: u32_of(sealed.len()),
             plain_bytes,
-            chunks: chunks.len() as u32,
+            chunks: u32_of(chunks.len()),
         });
         pack.extend_from_slice(&sealed);
         table.chunks.extend(
             chunks
                 .iter()
-                .map(|chunk| ChunkEntry { id: ids.id(ChunkKind::Data, chunk), bytes: chunk.len() as u32 }),
+                .map(|chunk| ChunkEntry { id: ids.id(ChunkKind::Data, chunk), bytes: u32_of(chunk.len()) }),
         );
     }
     pack.extend(cipher.tail(&table, pack_bytes));
     (pack, table)
 }
 
-/// The fixture's pack, padded as the last one of a run.
+/// The fixture's pack, padded like the last pack of a run.
 pub fn pack() -> (Vec<u8>, PackTable) {
     pack_of(&frames_plain(), 4 << 20)
 }
 
-/// A pack of the frame that doesn't compress alone, so that its bytes are fixed.
+/// A pack of the incompressible frame alone, so that its bytes are fixed.
 pub fn stored_pack() -> (Vec<u8>, PackTable) {
     pack_of(&frames_plain()[..1], 4 << 20)
 }
 
-/// The first frame of the fixture's pack alone: number 0.
+/// Frame 0 of the fixture's pack.
 pub fn frame() -> Vec<u8> {
     let (pack, table) = pack();
-    pack[HEADER_BYTES..HEADER_BYTES + table.frames[0].sealed_bytes as usize].to_vec()
+    pack[HEADER_BYTES..HEADER_BYTES + usize_of(table.frames[0].sealed_bytes)].to_vec()
 }
 
 pub fn config() -> Config {
@@ -169,10 +170,10 @@ pub fn newer_secrets() -> DomainSecrets {
     DomainSecrets::of_version(key, &Zeroizing::new(bytes("newer domain secrets")))
 }
 
-/// A keyring after a change of keys: the older version is still there, for what is stored under it.
+/// A keyring after a change of keys. It still has the older version, for objects that are stored under it.
 pub fn keyring_of_two_versions() -> Vec<u8> {
     let holders = vec![Holder::of(&owner())];
-    // In no order that a reader could rely on.
+    // The newer one is first: a reader must not rely on the order.
     let secrets = [&newer_secrets(), &secrets()];
     let mut labels = ["newer keyring ephemeral", "keyring ephemeral"].into_iter();
     let ephemeral = || Zeroizing::new(bytes(labels.next().expect("one for each version")));
@@ -251,14 +252,19 @@ pub fn records() -> Vec<PackRecord> {
     let mut first = table;
     first.chunks[0] = ChunkEntry { bytes: first.chunks[0].bytes, ..hook("hook 0") };
     let second = PackTable {
-        frames: vec![FrameEntry { offset: HEADER_BYTES as u32, sealed_bytes: 99, plain_bytes: 1, chunks: 1 }],
+        frames: vec![FrameEntry {
+            offset: u32_of(HEADER_BYTES),
+            sealed_bytes: 99,
+            plain_bytes: 1,
+            chunks: 1,
+        }],
         chunks: vec![hook("hook 1")],
     };
     vec![
         PackRecord {
             id: PackId::of(&pack),
             kind: ChunkKind::Data,
-            stored_bytes: pack.len() as u64,
+            stored_bytes: u64_of(pack.len()),
             table: first,
         },
         PackRecord {

@@ -1,10 +1,11 @@
-//! Golden values: what fixed secrets and fixed bytes have always led to.
+//! Golden values: the results of fixed secrets and fixed bytes, which never change.
 //!
 //! `golden.txt` has a line `name = value` for each; `valid/` has an object of each
 //! structure in hexadecimal. A change in either is a change of the format.
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::config::Features;
 use keepfast_format::epoch::{Ack, Condemned, Verdict};
@@ -21,7 +22,7 @@ use crate::{bless, collected, craft, decoders};
 type Value = (String, String);
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(bytes)
 }
 
 fn value(name: &str, value: impl ToString) -> Value {
@@ -36,7 +37,7 @@ fn golden_file() -> BTreeMap<String, String> {
 
 fn compare(values: &[Value]) {
     if bless::wanted() {
-        return; // One test writes them all.
+        return; // One test writes all values.
     }
     let golden = golden_file();
     for (name, value) in values {
@@ -136,27 +137,27 @@ fn collection() -> Vec<Value> {
 }
 
 #[test]
-fn cut_points_are_where_they_always_were() {
+fn cut_points_are_unchanged() {
     compare(&cut_points());
 }
 
 #[test]
-fn ids_of_fixed_bytes_are_what_they_always_were() {
+fn ids_of_fixed_bytes_are_unchanged() {
     compare(&ids());
 }
 
 #[test]
-fn the_gear_table_is_what_it_always_was() {
+fn the_gear_table_is_unchanged() {
     compare(&gear());
 }
 
 #[test]
-fn packs_of_fixed_chunks_have_the_bytes_that_they_always_had() {
+fn packs_of_fixed_chunks_are_unchanged() {
     compare(&packs());
 }
 
 #[test]
-fn what_garbage_collection_stores_has_the_names_and_bytes_that_it_always_had() {
+fn names_and_bytes_of_the_objects_of_garbage_collection_are_unchanged() {
     compare(&collection());
 }
 
@@ -171,7 +172,7 @@ fn golden_values_without_a_test_are_noticed() {
     assert_eq!(golden_file().into_keys().collect::<Vec<_>>(), known.into_keys().collect::<Vec<_>>());
 }
 
-/// A valid object: its file's name, the folder of its decoder, its bytes.
+/// A valid object: the name of its file, the name of its decoder, its bytes.
 type Valid = (&'static str, &'static str, Vec<u8>);
 
 fn valid_objects() -> Vec<Valid> {
@@ -222,9 +223,9 @@ fn valid_objects() -> Vec<Valid> {
     objects
 }
 
-/// What older programs stored stays readable, and encoders still make the same bytes.
+/// Objects that older programs stored stay readable, and encoders still make the same bytes.
 #[test]
-fn valid_objects_are_taken_and_made_the_same_again() {
+fn valid_objects_are_read_and_encoded_to_the_same_bytes() {
     for (name, structure, made) in valid_objects() {
         let path = bless::folder().join("valid").join(format!("{name}.txt"));
         if bless::wanted() {
@@ -234,7 +235,7 @@ fn valid_objects_are_taken_and_made_the_same_again() {
         let stored = bless::parse_hex(&text).expect("hexadecimal");
         let decode = decoders::decoder(structure).expect("a decoder");
         assert_eq!(decode(&stored), Ok(()), "{name}");
-        // zstd may compress otherwise in its next release; what it made stays readable.
-        assert!(name == "pack" || stored == made, "{name} is encoded otherwise");
+        // The next release of zstd may compress differently. Older packs stay readable.
+        assert!(name == "pack" || stored == made, "{name} has another encoding now");
     }
 }

@@ -1,8 +1,10 @@
-//! The format's tests from outside: golden values, rejection vectors, round trips, and
-//! properties of every decoder. `craft` makes what no honest program writes, `stranger`
-//! reads by SPEC alone.
+//! The format's tests through its public interface: golden values, rejection vectors, round trips, and
+//! properties of every decoder. `craft` makes objects that no honest program writes. `stranger` reads
+//! according to SPEC alone.
 //!
 //! `KEEPFAST_BLESS=1` writes the golden values and the rejection vectors again.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 mod bless;
 mod collected;

@@ -1,11 +1,12 @@
-//! What holds for all bytes and all values: no decoder panics, every value comes back,
-//! and no changed byte of anything sealed or signed goes unnoticed.
+//! Properties of all bytes and all values: no decoder panics, every value is read back, and every changed
+//! byte of a sealed or signed object is noticed.
 
 use keepfast_format::config::Config;
 use keepfast_format::content::List;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::PackId;
 use keepfast_format::keys::ChunkKind;
+use keepfast_format::numbers::{u32_of, u64_of, usize_of};
 use keepfast_format::pack::{DirectoryPlace, PackCipher, PackHeader};
 use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::session::Session;
@@ -23,7 +24,7 @@ use proptest::{prop_assert, prop_assert_eq, proptest};
 
 use crate::{collected, craft, decoders, fixtures, strategies};
 
-/// A change to some bytes: where, what, and whether it replaces, inserts, removes or cuts.
+/// A change to some bytes: the place, the byte, and whether it replaces, inserts, removes or cuts.
 type Edit = (Index, u8, u8);
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
@@ -44,7 +45,7 @@ fn mutate(mut bytes: Vec<u8>, edits: &[Edit]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes with every decoder whose work is small: all but a slot's, which asks for memory.
+/// Decodes with every decoder that is fast. A slot isn't opened, because that takes memory.
 fn decode_with_all(bytes: &[u8]) {
     for (structure, decode, _) in decoders::ALL {
         if *structure != "slot" {
@@ -54,7 +55,7 @@ fn decode_with_all(bytes: &[u8]) {
     let _ = KeySlot::decode(bytes);
 }
 
-/// Puts any plaintext where an attacker with all keys could put it, and decodes the whole.
+/// Puts a plaintext into each place where an attacker with all keys could put it, and decodes the object.
 fn decode_inside(plain: &[u8]) {
     for kind in [craft::CONFIG, craft::KEYRING, craft::SESSION, craft::SNAPSHOT, craft::FENCE] {
         decode_with_all(&craft::sign("owner", kind, plain));
@@ -73,14 +74,14 @@ fn decode_inside(plain: &[u8]) {
         ("segment", craft::segment_with_head(&segment, &[])),
         ("segment", craft::segment(&[plain.to_vec(), plain.to_vec()], 1, |_| {})),
         ("frame", craft::frame(plain, plain)),
-        ("frame", craft::frame(&craft::frame_head([plain.len() as u32 + 16, 1, 9, 1]), plain)),
+        ("frame", craft::frame(&craft::frame_head([u32_of(plain.len()) + 16, 1, 9, 1]), plain)),
     ];
     for (structure, bytes) in inside {
         let _ = decoders::decoder(structure).expect("a decoder")(&bytes);
     }
 }
 
-/// A table, a chunk or a payload to begin mutations with.
+/// Valid tables, bodies and payloads from which mutations begin.
 fn plaintexts() -> Vec<Vec<u8>> {
     vec![
         craft::payload(&fixtures::config_bytes()),
@@ -108,9 +109,9 @@ fn segment_payload() -> Vec<u8> {
     found
 }
 
-fn every_decoder_survives(bytes: &[u8]) -> TestCaseResult {
+fn no_decoder_panics_on(bytes: &[u8]) -> TestCaseResult {
     decode_with_all(bytes);
-    // Whatever a decoder of plain chunks takes, its encoder gives back.
+    // The encoder of plain chunks returns exactly the bytes that the decoder has accepted.
     if let Ok(tree) = Tree::decode(bytes) {
         prop_assert_eq!(tree.encode(), bytes);
     }
@@ -132,7 +133,7 @@ fn every_decoder_survives(bytes: &[u8]) -> TestCaseResult {
 proptest! {
     #[test]
     fn arbitrary_bytes_make_no_decoder_panic(bytes in vec(any::<u8>(), 0..400)) {
-        every_decoder_survives(&bytes)?;
+        no_decoder_panics_on(&bytes)?;
     }
 
     #[test]
@@ -144,7 +145,7 @@ proptest! {
     fn mutated_objects_make_no_decoder_panic(which in any::<Index>(), edits in edits()) {
         let (structure, decode, valid) = which.get(decoders::ALL);
         let bytes = mutate(valid(), &edits);
-        every_decoder_survives(&bytes)?;
+        no_decoder_panics_on(&bytes)?;
         if *structure != "slot" {
             let _ = decode(&bytes);
         }
@@ -174,39 +175,39 @@ proptest! {
     }
 
     #[test]
-    fn every_tree_comes_back(tree in strategies::tree()) {
+    fn every_tree_is_read_back(tree in strategies::tree()) {
         prop_assert_eq!(Tree::decode(&tree.encode()), Ok(tree));
     }
 
     #[test]
-    fn every_state_comes_back(state in strategies::state()) {
+    fn every_state_is_read_back(state in strategies::state()) {
         prop_assert_eq!(StateTree::decode(&state.encode()), Ok(state));
     }
 
     #[test]
-    fn every_list_comes_back(list in strategies::list()) {
+    fn every_list_is_read_back(list in strategies::list()) {
         prop_assert_eq!(List::decode(&list.encode()), Ok(list));
     }
 
     #[test]
-    fn every_group_of_links_comes_back(groups in strategies::link_groups()) {
+    fn every_group_of_links_is_read_back(groups in strategies::link_groups()) {
         prop_assert_eq!(links::decode(&links::encode(&groups)), Ok(groups));
     }
 
     #[test]
-    fn every_list_of_extents_comes_back(extents in strategies::extent_list()) {
+    fn every_list_of_extents_is_read_back(extents in strategies::extent_list()) {
         prop_assert_eq!(node::extents_from_bytes(&node::extents_to_bytes(&extents)), Ok(extents));
     }
 
     #[test]
-    fn every_config_comes_back(config in strategies::config()) {
+    fn every_config_is_read_back(config in strategies::config()) {
         let owner = fixtures::owner();
         let bytes = config.seal(&owner).expect("the sizes are valid");
         prop_assert_eq!(Config::open(&bytes, fixtures::repository(), config.n, owner.owners()), Ok(config));
     }
 
     #[test]
-    fn every_session_comes_back(config_n in any::<u32>(), program in ".{0,40}", begun_unix_s in any::<Option<i64>>(), is_collector in any::<bool>()) {
+    fn every_session_is_read_back(config_n in any::<u32>(), program in ".{0,40}", begun_unix_s in any::<Option<i64>>(), is_collector in any::<bool>()) {
         let (owner, repository) = (fixtures::owner(), fixtures::repository());
         let session = Session { id: fixtures::session_id(), config_n, program, begun_unix_s, is_collector };
         let bytes = session.seal(repository, &owner);
@@ -214,14 +215,14 @@ proptest! {
     }
 
     #[test]
-    fn every_snapshot_comes_back(snapshot in strategies::snapshot()) {
+    fn every_snapshot_is_read_back(snapshot in strategies::snapshot()) {
         let bytes = snapshot.seal(fixtures::repository(), &fixtures::secrets(), &fixtures::owner());
         let Ok(Register::Snapshot(found)) = decoders::register(&bytes) else { panic!("a snapshot") };
         prop_assert_eq!(*found, snapshot);
     }
 
     #[test]
-    fn every_pack_comes_back(frames in strategies::frames()) {
+    fn every_pack_is_read_back(frames in strategies::frames()) {
         let (pack, table) = fixtures::pack_of(&frames, 4 << 20);
         let header = PackHeader::decode(&pack).expect("a header");
         let cipher = PackCipher::open_pack(&header, fixtures::repository(), &fixtures::secrets());
@@ -229,25 +230,25 @@ proptest! {
         prop_assert_eq!(&cipher.directory(&pack), &Ok(table.clone()));
         let mut reader = FrameReader::default();
         for (number, (frame, chunks)) in table.frames.iter().zip(&frames).enumerate() {
-            let sealed = &pack[frame.offset as usize..][..frame.sealed_bytes as usize];
-            prop_assert_eq!(reader.open(&cipher, number as u32, sealed), Ok(()));
+            let sealed = &pack[usize_of(frame.offset)..][..usize_of(frame.sealed_bytes)];
+            prop_assert_eq!(reader.open(&cipher, u32_of(number), sealed), Ok(()));
             prop_assert_eq!(&reader.chunks().map(<[u8]>::to_vec).collect::<Vec<_>>(), chunks);
         }
-        let place = DirectoryPlace::decode(&pack, pack.len() as u64).expect("a footer");
+        let place = DirectoryPlace::decode(&pack, u64_of(pack.len())).expect("a footer");
         let frames_end = table.frames.last().map_or(112, |frame| u64::from(frame.offset + frame.sealed_bytes));
         prop_assert_eq!(place.offset, frames_end);
     }
 
     #[test]
-    fn every_segment_comes_back(packs in vec(strategies::frames(), 0..4), n in any::<u32>()) {
+    fn every_segment_is_read_back(packs in vec(strategies::frames(), 0..4), n in any::<u32>()) {
         let (owner, repository, secrets) = (fixtures::owner(), fixtures::repository(), fixtures::secrets());
         let records: Vec<PackRecord> = packs.iter().map(|frames| {
             let (pack, table) = fixtures::pack_of(frames, 4 << 20);
             let kind = ChunkKind::Metadata;
-            PackRecord { id: PackId::of(&pack), kind, stored_bytes: pack.len() as u64, table }
+            PackRecord { id: PackId::of(&pack), kind, stored_bytes: u64_of(pack.len()), table }
         }).collect();
         let sid = fixtures::session_id();
-        let bytes = segment::seal(repository, &secrets, &owner, sid, n, &records, [n as u8; 16]);
+        let bytes = segment::seal(repository, &secrets, &owner, sid, n, &records, [n.to_le_bytes()[0]; 16]);
         let key = owner.verifying_key();
         let head = segment::SegmentHead::open(&bytes, repository, sid, n, fixtures::writer(&key));
         let head = head.expect("the owner signed it");
@@ -271,14 +272,14 @@ proptest! {
     }
 }
 
-/// Flips every bit of `valid`, one after the other; `decode` must refuse each time.
-fn refuses_every_flipped_bit(what: &str, valid: &[u8], decode: impl Fn(&[u8]) -> bool) {
-    assert!(!decode(valid), "{what} is refused as it is");
+/// Flips every bit of `valid`, one at a time. `refuses` must return whether the bytes are refused.
+fn refuses_every_flipped_bit(what: &str, valid: &[u8], refuses: impl Fn(&[u8]) -> bool) {
+    assert!(!refuses(valid), "{what} is refused unchanged");
     for at in 0..valid.len() {
         for bit in 0..8 {
             let mut bytes = valid.to_vec();
             bytes[at] ^= 1 << bit;
-            assert!(decode(&bytes), "{what}: bit {bit} of byte {at} can be flipped");
+            assert!(refuses(&bytes), "{what}: bit {bit} of byte {at} can be flipped");
         }
     }
 }
@@ -288,20 +289,20 @@ fn every_flipped_bit_of_a_frame_is_noticed() {
     let (pack, table) = fixtures::pack();
     let cipher = fixtures::pack_cipher();
     for (number, frame) in table.frames.iter().enumerate() {
-        let sealed = &pack[frame.offset as usize..][..frame.sealed_bytes as usize];
+        let sealed = &pack[usize_of(frame.offset)..][..usize_of(frame.sealed_bytes)];
         refuses_every_flipped_bit("a frame", sealed, |bytes| {
-            FrameReader::default().open(&cipher, number as u32, bytes).is_err()
+            FrameReader::default().open(&cipher, u32_of(number), bytes).is_err()
         });
     }
 }
 
-/// Padding is under no seal: the pack's name covers it, as it does every byte.
+/// Padding isn't sealed. The pack's id covers it, as it covers every byte.
 #[test]
 fn every_flipped_bit_of_a_pack_is_noticed() {
     let (pack, table) = fixtures::pack();
-    let frames_end = (table.frames[1].offset + table.frames[1].sealed_bytes) as usize;
-    let place = DirectoryPlace::decode(&pack, pack.len() as u64).expect("a footer");
-    let padding = frames_end + place.sealed_bytes as usize..pack.len() - 24;
+    let frames_end = usize_of(table.frames[1].offset + table.frames[1].sealed_bytes);
+    let place = DirectoryPlace::decode(&pack, u64_of(pack.len())).expect("a footer");
+    let padding = frames_end + usize_of(place.sealed_bytes)..pack.len() - 24;
     assert!(!padding.is_empty());
     let decode = decoders::decoder("pack").expect("a decoder");
     let mut bare = pack.clone();
@@ -351,7 +352,7 @@ fn every_flipped_bit_of_a_key_slot_is_noticed() {
 }
 
 #[test]
-fn the_signer_of_an_envelope_is_who_it_says() {
+fn the_signer_of_an_envelope_is_the_holder_that_it_names() {
     let bytes = fixtures::session_bytes();
     let envelope = Envelope::decode(&bytes).expect("an envelope");
     assert_eq!(envelope.signer(), fixtures::owner().holder());

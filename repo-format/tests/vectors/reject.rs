@@ -7,7 +7,7 @@ use keepfast_format::Category;
 
 use crate::{bless, decoders, refused};
 
-/// A rejection vector as it is read from its file.
+/// A rejection vector, as read from its file.
 struct Vector {
     why: String,
     expect: String,
@@ -24,7 +24,7 @@ fn category(word: &str) -> Category {
         "unsupported" => Category::Unsupported,
         "authentic" => Category::Authentic,
         "key" => Category::Key,
-        _ => panic!("{word} is no category"),
+        _ => panic!("{word} isn't a category"),
     }
 }
 
@@ -54,7 +54,7 @@ fn vectors() -> BTreeMap<(String, String), Vector> {
     found
 }
 
-/// In one test, so that vectors are never read while they are written.
+/// This is one test, so that vectors are never read while they are written.
 #[test]
 fn every_vector_is_refused_for_its_reason() {
     if bless::wanted() {
@@ -78,11 +78,11 @@ fn every_vector_is_refused_for_its_reason() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The generator and the files are the same set, so that neither loses a case unseen.
+/// The generator and the files have the same cases, so that none gets lost unnoticed.
 #[test]
 fn every_generated_case_has_its_file() {
     if bless::wanted() {
-        return; // The files are being written by the test above.
+        return; // The test above is writing the files.
     }
     let vectors = vectors();
     let mut names = Vec::new();
@@ -98,9 +98,9 @@ fn every_generated_case_has_its_file() {
     }
 }
 
-/// Without this, a vector could be refused because its fixture never was valid.
+/// Otherwise a vector could be refused because its fixture isn't valid.
 #[test]
-fn every_decoder_takes_its_valid_example() {
+fn every_decoder_accepts_its_valid_example() {
     for (structure, decode, valid) in decoders::ALL {
         assert_eq!(decode(&valid()), Ok(()), "{structure}");
     }

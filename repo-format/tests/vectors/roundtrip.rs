@@ -1,4 +1,4 @@
-//! Values that are written are read back as they were, and only by whom they are for.
+//! Values are read back as they were written, and only by the holders for which they are meant.
 
 use keepfast_format::FormatError;
 use keepfast_format::config::Config;
@@ -8,6 +8,7 @@ use keepfast_format::keyring::{Holder, Keyring};
 use keepfast_format::keys::{ChunkKind, Role};
 use keepfast_format::names::EpochPart;
 use keepfast_format::node::{self, Node};
+use keepfast_format::numbers::{u32_of, usize_of};
 use keepfast_format::pack::{PackCipher, PackHeader};
 use keepfast_format::segment::{self, SegmentHead};
 use keepfast_format::session::Session;
@@ -25,7 +26,7 @@ use crate::decoders::register;
 use crate::fixtures::{self, PASSWORD, SEGMENT_N, owner, repository, secrets, session_id, writer};
 
 #[test]
-fn a_config_is_read_back_with_fields_that_nobody_knows() {
+fn a_config_is_read_back_with_unknown_fields() {
     assert_eq!(
         Config::open(&fixtures::config_bytes(), repository(), 1, owner().owners()),
         Ok(fixtures::config())
@@ -45,7 +46,7 @@ fn a_config_of_another_repository_is_refused() {
 }
 
 #[test]
-fn a_slot_gives_back_the_identity_with_its_pinned_owners() {
+fn a_slot_returns_the_identity_with_its_pinned_owners() {
     let slot = KeySlot::decode(&fixtures::slot_bytes()).expect("a slot");
     let (found, identity) = slot.unwrap(PASSWORD).expect("the password is right");
     assert_eq!(found, repository());
@@ -56,7 +57,7 @@ fn a_slot_gives_back_the_identity_with_its_pinned_owners() {
     assert!(matches!(slot.unwrap(b"incorrect horse"), Err(FormatError::WrongPassword)));
 }
 
-/// A keyring with a writer and a reader beside the owner; each has its own box.
+/// A keyring with an owner, a writer and a reader. Each has its own box.
 fn keyring_of_three() -> Keyring {
     let bytes = resign(KEYRING, &fixtures::keyring_bytes(), |map| {
         let holders = items(map, 3);
@@ -85,9 +86,9 @@ fn every_role_gets_from_the_keyring_what_it_may_have_and_no_more() {
         assert_eq!(id(&opened[0]), id(&secrets()));
         assert_eq!(ring.writer(identity.holder()).is_some(), may_write, "{:?}", identity.role());
     }
-    let nobody = identity("stranger", 0);
-    assert!(ring.secrets(&nobody).expect("no box is for it").is_empty());
-    assert_eq!(ring.writer(nobody.holder()), None);
+    let stranger = identity("stranger", 0);
+    assert!(ring.secrets(&stranger).expect("no box is for it").is_empty());
+    assert_eq!(ring.writer(stranger.holder()), None);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn a_snapshot_is_read_back_from_its_register() {
 }
 
 #[test]
-fn a_snapshot_keeps_sealed_fields_that_nobody_knows() {
+fn a_snapshot_keeps_unknown_sealed_fields() {
     let body = craft::edit(&craft::snapshot_body(), |map| drop(map.insert(key(-1), blob(b"kept"))));
     let newer = craft::snapshot_with_body(&body);
     let Ok(Register::Snapshot(found)) = register(&newer) else { panic!("a snapshot") };
@@ -141,7 +142,7 @@ fn a_snapshot_says_which_sessions_its_heads_are_and_what_it_brings_back() {
         (identity("writer", 1).holder(), fixtures::bytes("writer session"))
     );
     assert_eq!(found.seal(repository(), &secrets(), &owner()), bytes);
-    // A value of another shape is one that this program doesn't know.
+    // A value of another form is one that this program doesn't know.
     let odd = resign(craft::SNAPSHOT, &fixtures::snapshot_bytes(), |map| {
         let Some(Value::Map(head)) = items(map, 8).first_mut() else { panic!("a head") };
         head.insert(key(-1), blob(&[7; 15]));
@@ -160,7 +161,7 @@ fn a_keyring_says_whose_history_a_holder_continues() {
     assert_eq!(holders[0].continues, []);
     let others = ["another writer", "one more writer"].map(|label| HolderId::new(fixtures::bytes(label)));
     assert_eq!(holders[1].continues, others);
-    // A value of another shape says nothing, and so does one that is too long.
+    // A value of another form counts as none, and so does one that is too long.
     for odd in [
         Value::Array(vec![blob(&[7; 7])]),
         Value::Array(vec![blob(&[7; 8]), Value::Integer(1)]),
@@ -177,7 +178,7 @@ fn a_keyring_says_whose_history_a_holder_continues() {
 }
 
 #[test]
-fn of_a_writer_that_may_not_write_any_more_counts_what_the_keyring_keeps() {
+fn the_keyring_decides_what_counts_of_a_writer_that_may_not_write_any_more() {
     let bytes = collected::keyring_of_a_retired_writer_bytes();
     let open =
         |bytes: &[u8]| Keyring::open(bytes, repository(), 0, owner().owners()).expect("the owner signed it");
@@ -192,7 +193,7 @@ fn of_a_writer_that_may_not_write_any_more_counts_what_the_keyring_keeps() {
     assert_eq!(ring.register_signer(session, ObjectHash::of(b"forged later")), None);
     assert_eq!(ring.register_signer(SessionId { random: [7; 16], ..session }, hash), None);
     assert_eq!((ring.segment_signer(session, 3), ring.segment_signer(session, 4)), (Some(&key), None));
-    // A holder that may write has no need of it, and a value of another shape keeps nothing.
+    // A holder that may write doesn't need it, and a value of another form keeps nothing.
     let own = session_id();
     assert!(ring.register_signer(own, hash).is_some() && ring.segment_signer(own, 9).is_some());
     for odd in [blob(&[7; 104]), blob(&[7; 51]), Value::Null, Value::Array(Vec::new())] {
@@ -205,7 +206,7 @@ fn of_a_writer_that_may_not_write_any_more_counts_what_the_keyring_keeps() {
 }
 
 #[test]
-fn a_holder_cannot_continue_more_than_decoders_take() {
+fn a_holder_cannot_continue_more_holders_than_decoders_accept() {
     let holder = Holder {
         continues: vec![HolderId::new([7; 8]); limits::CONTINUED_HOLDERS_MAX + 1],
         ..Holder::of(&owner())
@@ -216,7 +217,7 @@ fn a_holder_cannot_continue_more_than_decoders_take() {
 }
 
 #[test]
-fn a_fence_of_an_owner_is_read_as_one() {
+fn a_fence_of_an_owner_is_read() {
     let fence = craft::sign("owner", craft::FENCE, &craft::fence_payload(&session_id().to_bytes()));
     assert!(matches!(register(&fence), Ok(Register::Fence(sid)) if sid == session_id()));
 }
@@ -231,7 +232,7 @@ fn the_pack_list_hash_depends_on_every_pack_and_their_order() {
 }
 
 #[test]
-fn a_pack_gives_back_every_chunk_in_its_order() {
+fn a_pack_returns_every_chunk_in_order() {
     let (pack, table) = fixtures::pack();
     let header = PackHeader::decode(&pack).expect("a header");
     assert_eq!(
@@ -243,10 +244,10 @@ fn a_pack_gives_back_every_chunk_in_its_order() {
     let mut reader = FrameReader::default();
     let mut chunks = Vec::new();
     for (number, frame) in table.frames.iter().enumerate() {
-        let start = frame.offset as usize;
-        let sealed = &pack[start..start + frame.sealed_bytes as usize];
-        reader.open(&cipher, number as u32, sealed).expect("the frame opens");
-        assert_eq!(reader.plain().len(), frame.plain_bytes as usize);
+        let start = usize_of(frame.offset);
+        let sealed = &pack[start..start + usize_of(frame.sealed_bytes)];
+        reader.open(&cipher, u32_of(number), sealed).expect("the frame opens");
+        assert_eq!(reader.plain().len(), usize_of(frame.plain_bytes));
         chunks.extend(reader.chunks().map(<[u8]>::to_vec));
     }
     assert_eq!(chunks, fixtures::frames_plain().concat());
@@ -256,7 +257,7 @@ fn a_pack_gives_back_every_chunk_in_its_order() {
 fn frames_are_found_again_when_the_directory_is_lost() {
     let (mut pack, table) = fixtures::pack();
     let places: Vec<(usize, usize)> =
-        table.frames.iter().map(|frame| (frame.offset as usize, frame.sealed_bytes as usize)).collect();
+        table.frames.iter().map(|frame| (usize_of(frame.offset), usize_of(frame.sealed_bytes))).collect();
     let end = places[1].0 + places[1].1;
     pack[end..].fill(0xee);
     assert_eq!(fixtures::pack_cipher().scan(&pack), places);
@@ -267,7 +268,7 @@ fn frames_are_found_again_when_the_directory_is_lost() {
 }
 
 #[test]
-fn a_segment_gives_back_its_packs_tables_and_hooks_by_range() {
+fn a_segment_returns_its_packs_tables_and_hooks_by_range() {
     let bytes = fixtures::segment_bytes();
     let verifying = owner().verifying_key();
     let front = SegmentHead::head_bytes(&bytes[..segment::FRONT_BYTES]).expect("a front");
@@ -290,7 +291,7 @@ fn a_segment_gives_back_its_packs_tables_and_hooks_by_range() {
     assert_eq!(head.packs.len(), records.len());
     for (ordinal, (pack, record)) in head.packs.iter().zip(&records).enumerate() {
         assert_eq!((pack.id, pack.kind, pack.stored_bytes), (record.id, record.kind, record.stored_bytes));
-        assert_eq!(pack.chunks as usize, record.table.chunks.len());
+        assert_eq!(usize_of(pack.chunks), record.table.chunks.len());
         let (at, length) = head.table_place(ordinal).expect("a place");
         let table = head.open_table(repository(), &secrets(), ordinal, &bytes[at..at + length]);
         assert_eq!(table.as_ref(), Ok(&record.table));
@@ -341,9 +342,9 @@ fn metadata_chunks_are_read_back() {
 }
 
 #[test]
-fn a_node_keeps_fields_that_nobody_knows() {
+fn a_node_keeps_unknown_fields() {
     let plain = Tree::Page(vec![fixtures::nodes().remove(4)]).encode();
-    // One more pair in the node's map, behind all others: key -1 with an integer, -2 with text.
+    // Two more pairs at the end of the node's map: key -1 with an integer, key -2 with text.
     let mut newer = plain.clone();
     let map = newer.iter().position(|byte| *byte == 0xa6).expect("a fifo has six fields");
     newer[map] = 0xa8;
@@ -388,7 +389,7 @@ fn pages_end_where_names_say_or_when_they_are_full() {
     page.push(&node);
     assert!(page.is_full());
     assert_eq!(Tree::decode(&page.finish()).map(drop).err().map(|e| e.category()), {
-        Some(keepfast_format::Category::Malformed) // The same name twice; but the page is whole.
+        Some(keepfast_format::Category::Malformed) // The same name twice. The page itself is complete.
     });
     assert!(page.is_empty());
 }
@@ -433,13 +434,13 @@ fn names_of_objects_are_read_back_and_near_misses_are_not() {
     assert!(near_misses(names::state(sid, 10)).iter().all(|n| names::parse_state(n).is_none()));
     let catalogue = near_misses(names::catalogue(10));
     assert!(catalogue.iter().all(|n| names::parse_numbered(names::CATALOGUE, n).is_none()));
-    // Epochs are counted from 1: 0 is the time before the first.
+    // Epochs are counted from 1. 0 is the time before the first one.
     assert_eq!(names::parse_epoch("epochs/00000000/condemned"), None);
     assert_eq!(names::parse_epoch("epochs/00000000/done"), None);
 }
 
 #[test]
-fn a_password_is_its_bytes_and_nothing_is_done_to_them() {
+fn a_password_is_used_as_its_bytes_without_normalization() {
     let wrap = |password: &[u8]| {
         let (salt, nonce) = (fixtures::bytes("slot salt"), fixtures::bytes("slot nonce"));
         let slot = KeySlot::wrap(&owner(), repository(), password, fixtures::COST, salt, nonce);
@@ -456,18 +457,18 @@ fn a_password_is_its_bytes_and_nothing_is_done_to_them() {
 }
 
 #[test]
-fn a_keyring_counts_by_its_signer_and_its_boxes_not_by_who_stands_in_it() {
+fn the_signer_and_the_boxes_of_a_keyring_count_even_if_the_signer_is_not_a_holder() {
     let open =
         |bytes: &[u8]| Keyring::open(bytes, repository(), 0, owner().owners()).expect("an owner signed it");
     let ring = open(&craft::keyring_without_its_signer());
     assert_eq!(ring.secrets(&owner()).expect("its box opens").len(), 1);
-    // An owner that isn't a holder signs as an owner, and has no sessions of its own.
+    // An owner that isn't a holder signs as an owner, but has no sessions of its own.
     assert_eq!(ring.writer(owner().holder()), None);
     assert!(ring.writer(identity("writer", 1).holder()).is_some());
 }
 
 #[test]
-fn of_several_holders_with_one_id_and_several_boxes_for_one_the_first_counts() {
+fn the_first_of_several_holders_with_one_id_counts_and_the_first_of_its_boxes() {
     let twice = resign(KEYRING, &fixtures::keyring_bytes(), |map| {
         items(map, 3).insert(0, craft::holder_entry("owner", 2));
         let Some(Value::Map(domain)) = items(map, 4).first_mut() else { panic!("a domain") };
@@ -479,7 +480,7 @@ fn of_several_holders_with_one_id_and_several_boxes_for_one_the_first_counts() {
 }
 
 #[test]
-fn a_keyring_has_the_secrets_of_all_versions_the_newest_last() {
+fn a_keyring_returns_the_secrets_of_all_versions_newest_last() {
     let bytes = fixtures::keyring_of_two_versions();
     let ring = Keyring::open(&bytes, repository(), 0, owner().owners()).expect("the owner signed it");
     let versions: Vec<_> = ring.secrets(&owner()).expect("its boxes open");
@@ -489,7 +490,7 @@ fn a_keyring_has_the_secrets_of_all_versions_the_newest_last() {
 }
 
 #[test]
-fn a_hook_that_no_table_has_is_read_as_any_other() {
+fn a_hook_that_no_table_has_is_read_like_any_other() {
     let bytes = craft::segment_with_a_stray_hook();
     let key = owner().verifying_key();
     let head =

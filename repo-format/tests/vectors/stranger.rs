@@ -1,7 +1,8 @@
-//! A second implementation, from SPEC's words and the primitives alone: what it makes and
-//! finds must be what the crate makes and finds.
+//! A second implementation, from SPEC's text and the primitives alone. It must make and find the same as the
+//! crate.
 
 use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::numbers::{u32_of, u64_of, usize_of};
 use keepfast_format::pack::{FrameEntry, HEADER_BYTES, PackTable};
 use proptest::prelude::{any, prop};
 use proptest::{prop_assert_eq, proptest};
@@ -35,7 +36,7 @@ fn mask(logarithm: u32) -> u64 {
 /// SPEC's "Chunking", one byte at a time.
 fn cut(params: ChunkerParams, gear: &[u64; 256], bytes: &[u8]) -> usize {
     let (min, average, max) =
-        (params.min_bytes as usize, params.avg_bytes as usize, params.max_bytes as usize);
+        (usize_of(params.min_bytes), usize_of(params.avg_bytes), usize_of(params.max_bytes));
     let window = bytes.len().min(max);
     if window <= min {
         return window;
@@ -44,7 +45,7 @@ fn cut(params: ChunkerParams, gear: &[u64; 256], bytes: &[u8]) -> usize {
     let mut hash = 0_u64;
     // An odd byte at the end of the window is never tested.
     for at in min..window - window % 2 {
-        hash = (hash << 1).wrapping_add(gear[bytes[at] as usize]);
+        hash = (hash << 1).wrapping_add(gear[usize::from(bytes[at])]);
         let mask = if at < average { mask(logarithm + 1) } else { mask(logarithm - 1) };
         if hash & mask == 0 {
             return at;
@@ -95,7 +96,7 @@ proptest! {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> usize {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize
+    usize_of(u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")))
 }
 
 /// Opens the frame at `offset` by SPEC: its chunks, and its length.
@@ -144,8 +145,8 @@ fn a_pack_is_read_with_the_primitives_alone() {
     for (number, chunks) in (0..).zip(fixtures::frames_plain()) {
         let (found, length) = open_frame(&key, header, &pack[offset..], number);
         assert_eq!(found, chunks);
-        assert_eq!(u32_at(&directory, 8 + 16 * number as usize), offset);
-        assert_eq!(table.frames[number as usize].sealed_bytes as usize, length);
+        assert_eq!(u32_at(&directory, 8 + 16 * usize_of(number)), offset);
+        assert_eq!(usize_of(table.frames[usize_of(number)].sealed_bytes), length);
         for chunk in &chunks {
             let entry = listed.next().expect("an entry for every chunk");
             assert_eq!(&entry[..32], blake3::keyed_hash(&id_key, chunk).as_bytes());
@@ -156,7 +157,7 @@ fn a_pack_is_read_with_the_primitives_alone() {
     assert_eq!(offset, frames_end);
 }
 
-/// PADMÉ in other words: keep so many leading bits that the rest counts for little.
+/// PADMÉ, computed in another way: keep the leading bit and as many bits after it as the exponent has.
 fn padme_by_spec(length: u64) -> u64 {
     let exponent = 63 - length.leading_zeros();
     let kept_after_first = 32 - exponent.leading_zeros();
@@ -166,14 +167,14 @@ fn padme_by_spec(length: u64) -> u64 {
 
 fn padded_length(frame_bytes: u32, pack_bytes: u32) -> u64 {
     let frames = vec![FrameEntry {
-        offset: HEADER_BYTES as u32,
+        offset: u32_of(HEADER_BYTES),
         sealed_bytes: frame_bytes,
         plain_bytes: 0,
         chunks: 0,
     }];
     let table = PackTable { frames, chunks: Vec::new() };
     let tail = fixtures::pack_cipher().tail(&table, pack_bytes);
-    112 + u64::from(frame_bytes) + tail.len() as u64
+    112 + u64::from(frame_bytes) + u64_of(tail.len())
 }
 
 #[test]
@@ -194,7 +195,11 @@ fn packs_that_are_not_full_have_the_padded_length_of_the_table() {
     ];
     for (bare, padded) in table {
         assert_eq!(padme_by_spec(bare), padded, "{bare} by SPEC");
-        assert_eq!(padded_length(bare as u32 - 176, 128 << 20), padded, "{bare}");
+        assert_eq!(
+            padded_length(u32::try_from(bare).expect("a length below 4 GiB") - 176, 128 << 20),
+            padded,
+            "{bare}"
+        );
     }
 }
 
@@ -221,7 +226,7 @@ fn both_chunk_id_keys_are_derived_as_spec_says() {
     }
 }
 
-/// Of a pack of one frame with these chunks: its length without padding, and with it.
+/// The length of a pack of one frame with these chunks, without padding and with it.
 fn pack_lengths(chunks: &[Vec<u8>]) -> (u32, usize) {
     let (pack, table) = fixtures::pack_of(&[chunks.to_vec()], 4 << 20);
     let frame = table.frames[0];
@@ -229,10 +234,10 @@ fn pack_lengths(chunks: &[Vec<u8>]) -> (u32, usize) {
     (frame.offset + frame.sealed_bytes + directory + 24, pack.len())
 }
 
-/// What SPEC says plainly: compression beside a secret confirms a guess at it, and padding hides that
-/// only until somebody adds noise.
+/// SPEC states this weakness: a guess that is compressed together with a secret is confirmed by the length,
+/// and padding hides that only until an attacker adds noise.
 #[test]
-fn a_right_guess_beside_a_secret_makes_a_shorter_pack() {
+fn a_right_guess_next_to_a_secret_makes_a_shorter_pack() {
     let secret = b"[client]\nuser = backup\npassword = Tr0ub4dor&3-9f81c2d7a4\nhost = db.example.org\n";
     let right = b"password = Tr0ub4dor&3-9f81c2d7a4\n".to_vec();
     let wrong: Vec<Vec<u8>> = (0..200)
@@ -252,7 +257,7 @@ fn a_right_guess_beside_a_secret_makes_a_shorter_pack() {
     let alone_wrong: Vec<_> =
         wrong.iter().map(|guess| pack_lengths(&[secret.to_vec(), guess.clone()])).collect();
     assert!(alone_wrong.iter().all(|(bare, padded)| *bare > alone.0 && *padded > alone.1), "{alone:?}");
-    // With noise, there is always some that puts the right guess below a step and the others over it.
+    // Some amount of noise puts the right guess just below a step of the padding, and the wrong ones above.
     let tells = |noise: &usize| {
         let right = lengths(&right, *noise).1;
         wrong[..20].iter().all(|guess| lengths(guess, *noise).1 > right)

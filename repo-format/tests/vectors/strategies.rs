@@ -1,4 +1,4 @@
-//! How proptest draws valid values.
+//! Strategies with which proptest generates valid values.
 
 use keepfast_format::config::{Config, Features};
 use keepfast_format::content::{ChunkRef, Content, List, ListItem};
@@ -43,7 +43,7 @@ fn extents(most: usize) -> impl Strategy<Value = Vec<(u64, u64)>> {
     })
 }
 
-/// A file with others before it in its chunk, or behind it, or both.
+/// A file with other files before or after it in its chunk.
 fn bundled() -> impl Strategy<Value = NodeKind> {
     let parts = (0..1000_u32, 1..1000_u32, 0..1000_u32)
         .prop_filter("a bundle is longer than the file", |parts| parts.0 + parts.2 > 0);

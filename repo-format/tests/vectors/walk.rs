@@ -1,17 +1,18 @@
-//! The way from a password to a file's bytes, as SPEC's worked example goes it: by SPEC's words and
-//! the primitives alone, noting each value that a reader derives.
+//! The way from a password to a file's bytes in SPEC's worked example, by SPEC's text and the primitives
+//! alone. It notes each value that a reader derives.
 
 use std::collections::BTreeMap;
 
 use chacha20poly1305::XChaCha20Poly1305;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use data_encoding::HEXLOWER;
 use serde_cbor::Value;
 use x25519_dalek::{PublicKey, StaticSecret};
 
 use crate::bless;
 use crate::craft::{self, Map, derive, key, nonce};
 
-/// A value that has a name.
+/// A value and its name.
 pub type Named = (String, Vec<u8>);
 type Objects = BTreeMap<String, Vec<u8>>;
 
@@ -75,7 +76,7 @@ fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> usize {
-    u32::from_le_bytes(fixed(&bytes[at..at + 4])) as usize
+    usize::try_from(u32::from_le_bytes(fixed(&bytes[at..at + 4]))).expect("32 bits fit")
 }
 
 fn shared(secret: [u8; 32], public: [u8; 32]) -> [u8; 32] {
@@ -86,7 +87,7 @@ fn public_of(secret: [u8; 32]) -> [u8; 32] {
     PublicKey::from(&StaticSecret::from(secret)).to_bytes()
 }
 
-/// The only object whose name begins so.
+/// The only object whose name has this prefix.
 fn only<'o>(objects: &'o Objects, prefix: &str) -> (&'o str, &'o [u8]) {
     let mut found = objects.iter().filter(|(name, _)| name.starts_with(prefix));
     let (name, bytes) = found.next().expect("there is one");
@@ -107,7 +108,7 @@ struct Keys {
 fn open_slot(objects: &Objects, password: &[u8], notes: &mut Notes) -> ([u8; 16], [u8; 32], [u8; 32]) {
     let (name, stored) = only(objects, "keys/");
     let hash = blake3::hash(stored);
-    let id: String = hash.as_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = HEXLOWER.encode(&hash.as_bytes()[..16]);
     assert_eq!(name, format!("keys/{id}"));
     let mut slot = map(stored);
     let cost = map_at(&slot, 2);
@@ -134,7 +135,7 @@ fn open_slot(objects: &Objects, password: &[u8], notes: &mut Notes) -> ([u8; 16]
     (repository, agreement, notes.add("owner's public key", fixed(owner)))
 }
 
-/// Step 3: whatever is signed. Returns the payload.
+/// Step 3: a signed object. Returns the payload.
 fn verify(stored: &[u8], kind: u8, repository: &[u8; 16], owner: &[u8; 32]) -> (Vec<u8>, Vec<u8>) {
     let envelope = map(stored);
     assert_eq!((number_at(&envelope, 0), number_at(&envelope, 1)), (1, kind.into()));
@@ -214,7 +215,7 @@ fn read_chunk(keys: &Keys, pack: &[u8], table: &[u8], what: &str, notes: &mut No
     chunk
 }
 
-/// Goes the whole way and notes all that is found on it.
+/// Goes the whole way and notes each value on it.
 pub fn from_password_to_file(objects: &Objects, password: &[u8]) -> Vec<Named> {
     let mut notes = Notes::default();
     let (repository, agreement, owner) = open_slot(objects, password, &mut notes);
@@ -227,7 +228,7 @@ pub fn from_password_to_file(objects: &Objects, password: &[u8]) -> Vec<Named> {
     let (_, payload) = verify(stored, 4, &repository, &owner);
     let head = map(&payload);
     let sid = notes.add("session id", bytes_at(&head, 1));
-    let random: String = sid[8..].iter().map(|byte| format!("{byte:02x}")).collect();
+    let random = HEXLOWER.encode(&sid[8..]);
     assert!(name.ends_with(&random));
     let snapshot_key = derive("keepfast v1 snapshot", &[&keys.index, &repository, &sid]);
     notes.add("snapshot_key", snapshot_key);
@@ -243,13 +244,13 @@ pub fn from_password_to_file(objects: &Objects, password: &[u8]) -> Vec<Named> {
     let segment_key = notes.add("segment_key", derive("keepfast v1 index segment", &parts));
     let mut at = 12 + head_bytes + u32_at(&head, 82);
     let mut tables = Vec::new();
-    for ordinal in 0..u32_at(&head, 118) {
+    for (number, ordinal) in (1..).zip(0..u32_at(&head, 118)) {
         let entry = &head[122 + 81 * ordinal..][..81];
         let section = &segment[at..at + u32_at(entry, 45)];
         assert_eq!(*blake3::hash(section).as_bytes(), entry[49..81]);
         at += section.len();
-        let table = craft::open(&segment_key, nonce(3, ordinal as u64 + 1), &[], section);
-        let pack: String = entry[..32].iter().map(|byte| format!("{byte:02x}")).collect();
+        let table = craft::open(&segment_key, nonce(3, number), &[], section);
+        let pack = HEXLOWER.encode(&entry[..32]);
         let (_, pack) = only(objects, &format!("packs/{}/{pack}.", &pack[..2]));
         assert_eq!(*blake3::hash(pack).as_bytes(), entry[..32]);
         tables.push((pack, table.expect("the section opens")));
@@ -281,7 +282,7 @@ pub fn file_of(notes: &[Named]) -> &[u8] {
 /// A value as SPEC lists it, in one line or several.
 pub fn line((name, value): &Named) -> String {
     let hex = bless::hex_lines(value).replace('\n', "\n        ");
-    // Keys stand beside their names.
+    // Values up to the length of a key follow their names on the same line.
     let gap = if value.len() <= 32 { " " } else { "\n        " };
     format!("    {name} ={gap}{hex}\n")
 }

@@ -1,6 +1,7 @@
 //! SPEC's worked example: a whole repository of one file, and each value on the way from its
 //! password to the file's bytes. SPEC.md lists the values; `worked/` has the objects.
 
+use keepfast_format::numbers::{u32_of, u64_of};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +39,7 @@ fn pack(kind: ChunkKind, ephemeral: &str, plain: &[u8]) -> (Vec<u8>, PackRecord)
     let sealed = frame.close(&mut Compressor::new(3), Vec::new()).seal(&cipher, 0);
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("a short example");
     let entry = FrameEntry {
-        offset: HEADER_BYTES as u32,
+        offset: u32_of(HEADER_BYTES),
         sealed_bytes: length(&sealed),
         plain_bytes: length(plain),
         chunks: 1,
@@ -46,7 +47,7 @@ fn pack(kind: ChunkKind, ephemeral: &str, plain: &[u8]) -> (Vec<u8>, PackRecord)
     let chunk = ChunkEntry { id: chunk_id(kind, plain), bytes: length(plain) };
     let table = PackTable { frames: vec![entry], chunks: vec![chunk] };
     let stored = [cipher.header().as_slice(), &sealed, &cipher.tail(&table, 4 << 20)].concat();
-    let record = PackRecord { id: PackId::of(&stored), kind, stored_bytes: stored.len() as u64, table };
+    let record = PackRecord { id: PackId::of(&stored), kind, stored_bytes: u64_of(stored.len()), table };
     (stored, record)
 }
 
@@ -56,7 +57,7 @@ fn root() -> Vec<u8> {
         len: u32::try_from(PLAIN.len()).expect("a short example"),
     };
     let kind = NodeKind::File {
-        size: PLAIN.len() as u64,
+        size: u64_of(PLAIN.len()),
         content: Content::Inline(vec![content]),
         extents: Extents::Dense,
     };
@@ -99,7 +100,7 @@ fn snapshot(packs: &[PackRecord]) -> Snapshot {
         hard_links: Content::empty(),
         users: vec![(1000, b"ann".to_vec())],
         groups: vec![(100, b"users".to_vec())],
-        statistics: Statistics { files_new: 1, bytes_total: PLAIN.len() as u64, ..Statistics::default() },
+        statistics: Statistics { files_new: 1, bytes_total: u64_of(PLAIN.len()), ..Statistics::default() },
         program: "keepfast 0.1.0".into(),
         origin: None,
     };
@@ -150,7 +151,7 @@ fn stored(folder: &Path, prefix: &str) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Both tests read what the first may write, so they are one.
+/// This is one test, because its first part may write the files that the rest reads.
 #[test]
 fn the_worked_example_is_stored_and_every_value_in_spec_is_found_on_the_way() {
     if bless::wanted() {
@@ -162,7 +163,7 @@ fn the_worked_example_is_stored_and_every_value_in_spec_is_found_on_the_way() {
         }
     }
     let stored = stored(&folder(), "");
-    assert_eq!(stored, objects(), "the objects are made otherwise");
+    assert_eq!(stored, objects(), "the program makes other objects");
     let found = walk::from_password_to_file(&stored, fixtures::PASSWORD);
     assert_eq!(walk::file_of(&found), PLAIN);
     let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("../SPEC.md");

@@ -105,11 +105,11 @@ pub enum When {
     Always,
     /// One, counted from 1.
     Nth(u64),
-    /// The first so many.
+    /// The first ones: this many.
     First(u64),
-    /// Each with a chance of one in so many.
+    /// Each with a chance of one in this many.
     OneIn(u64),
-    /// All but the first so many.
+    /// All but the first ones: this many.
     After(u64),
     /// The first for each object or listing.
     FirstOfEach,

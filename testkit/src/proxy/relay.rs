@@ -325,14 +325,16 @@ fn pass_body(
         let flip = within(tamper.flip_at.map(|(position, _)| position));
         let stop = within(tamper.stop_at);
         if let (Some(position), Some((_, bit))) = (flip, tamper.flip_at) {
-            piece[(position - done) as usize] ^= bit;
+            piece[within_piece(position - done)] ^= bit;
         }
         if let Some(position) = stop {
-            piece.truncate((position - done) as usize);
+            piece.truncate(within_piece(position - done));
         }
         note(piece.len() as u64, flip.is_some() || stop.is_some() || tamper.bytes_per_s.is_some());
         // A tenth of a second's bytes at a time, each when its time has come.
-        let at_once = tamper.bytes_per_s.map_or(usize::MAX, |bytes| (bytes as usize / 10).max(1));
+        let at_once = tamper
+            .bytes_per_s
+            .map_or(usize::MAX, |bytes| usize::try_from(bytes / 10).unwrap_or(usize::MAX).max(1));
         for part in piece.chunks(at_once) {
             if let Some(bytes_per_s) = tamper.bytes_per_s {
                 state.sleep(Duration::from_secs_f64(part.len() as f64 / bytes_per_s as f64));
@@ -344,4 +346,9 @@ fn pass_body(
         }
         done = here.end;
     }
+}
+
+/// A place in a piece that is in memory.
+fn within_piece(position: u64) -> usize {
+    usize::try_from(position).expect("it is in the piece")
 }

@@ -58,7 +58,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one that nobody else uses, and waits until it answers.
+    /// Starts one that no other test uses, and waits until it answers.
     #[must_use]
     pub fn start(kind: Kind) -> Self {
         let server =
@@ -137,7 +137,7 @@ impl Server {
         ]
     }
 
-    /// Makes a bucket that nobody else uses.
+    /// Makes a bucket that no other test uses.
     #[must_use]
     pub fn bucket(&self) -> String {
         let name = format!("keepfast-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
@@ -275,7 +275,7 @@ const FILER: u16 = 3;
 /// From a part's port to that of its gRPC.
 const GRPC: u16 = 5;
 
-/// SeaweedFS's users. Anybody may read what [`Server::answers`] asks for.
+/// SeaweedFS's users. Anyone may read what [`Server::answers`] asks for.
 fn identities(access: &str, secret: &str) -> String {
     format!(
         r#"{{"identities": [

@@ -74,7 +74,7 @@ impl Folder {
         sweep(&all);
         let blocks = (PORTS.end - PORTS.start) / PORTS_EACH;
         // Processes begin at different places, so that few of them meet.
-        let begin = (std::process::id() % u32::from(blocks)) as u16;
+        let begin = u16::try_from(std::process::id() % u32::from(blocks)).expect("it is below a u16");
         for n in 0..blocks {
             let first_port = PORTS.start + (begin + n) % blocks * PORTS_EACH;
             if let Some(lock) = take(&all, first_port) {
@@ -121,7 +121,7 @@ fn sweep(all: &Path) {
         let name = entry.file_name();
         let parts = name.to_str().and_then(|name| name.split_once('-'));
         let Some((process, port)) = parts else { continue };
-        // Somebody may use the same ports by now; then it is swept another time.
+        // Another process may use the same ports by now; then it is removed another time.
         if let Ok(port) = port.parse()
             && !Path::new("/proc").join(process).exists()
             && let Some(_lock) = lock(all, port)
@@ -132,7 +132,7 @@ fn sweep(all: &Path) {
 }
 
 fn remove(folder: &Path, first_port: u16) {
-    // SeaweedFS makes these beside its ports, whatever its data folder.
+    // SeaweedFS makes these for its ports, outside of its data folder.
     let sockets = |port: u16| {
         let names = move |part| {
             [format!("/tmp/seaweedfs-{part}-grpc-{port}.sock"), format!("/tmp/seaweedfs-{part}-{port}.sock")]

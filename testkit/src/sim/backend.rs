@@ -1,8 +1,7 @@
 //! The store as one process sees it: each call is a turn in the history, and may go wrong.
 //!
-//! Others may act before each call's effect, and nowhere else: what a process does between
-//! two calls nobody can see, so that an answer that comes late and a next call that comes
-//! late are the same.
+//! Others may act before each call's effect, and nowhere else: no other process can see what one does
+//! between two calls, so an answer that comes late and a next call that comes late are the same.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -149,7 +148,7 @@ impl Backend for SimBackend {
         } else {
             Created::AlreadyThere
         };
-        // Whoever doesn't answer may still do what it was asked for.
+        // A store that doesn't answer may still do what it was asked for.
         let rate = if call.fate == Fate::Fails { 2 } else { state.nature.duplicated };
         let again = state.random.one_in(rate);
         if again {

@@ -60,7 +60,7 @@ fn empty(folder: &Path) {
     }
 }
 
-/// Copies a folder that nobody uses.
+/// Copies a folder that no process uses.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the folder can be made");
     for entry in fs::read_dir(from).into_iter().flatten().flatten() {

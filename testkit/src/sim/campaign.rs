@@ -58,7 +58,7 @@ impl Campaign {
         let failed: Mutex<Option<(u64, Outcome)>> = Mutex::default();
         // Histories often wait, for the threads of a machine's cache.
         let threads = 2 * thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(self.count as usize);
+        let threads = threads.min(usize::try_from(self.count).unwrap_or(usize::MAX));
         // All of them now: later they would change what is above the sources.
         let folders: Vec<_> = (0..threads).map(|number| folder.path().join(number.to_string())).collect();
         folders.iter().for_each(|folder| std::fs::create_dir(folder).expect("the folder can be made"));

@@ -24,7 +24,7 @@ impl Log {
         let _ = writeln!(self.text, "{step:6} {process:>10} {what}");
     }
 
-    /// Writes a line for whoever looks into a failure. It may hold what differs from run to run.
+    /// Writes a line for a person who examines a failure. It may differ from run to run.
     pub fn aside(&mut self, step: u64, process: &str, what: &str) {
         let _ = writeln!(self.asides, "{step:6} {process:>10} {what}");
     }

@@ -12,7 +12,7 @@ use keepfast_engine::edit::{EditOptions, Editor, Exclusion, LabelChange};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
 use keepfast_engine::fs::select::Patterns;
-use keepfast_engine::prune::{PruneOptions, Share, prune};
+use keepfast_engine::prune::{PruneOptions, UnusedLimit, prune};
 #[cfg(feature = "flaws")]
 use keepfast_engine::repo::Flaw;
 use keepfast_engine::repo::{Repository, SnapshotFilter, Snapshots, WriterOptions, open_index};
@@ -49,7 +49,7 @@ struct Inner {
     /// What snapshots with a tag may bring back as well, as a user has set out to leave files out of one.
     rewritten: std::collections::BTreeMap<String, Vec<Files>>,
     /// Names under which a user without a key has put something, or has tried to.
-    rubbish: Vec<String>,
+    junk: Vec<String>,
 }
 
 impl Known {
@@ -85,7 +85,7 @@ impl Known {
         Ok(())
     }
 
-    /// Tags of the backups that were reported as done, and that nobody set out to forget.
+    /// Tags of the backups that were reported as done, and that no process set out to forget.
     #[must_use]
     pub fn done(&self) -> Vec<String> {
         let known = self.lock();
@@ -94,11 +94,11 @@ impl Known {
 
     /// Whether a finding of a check is about what a user without a key has put into the store.
     #[must_use]
-    pub fn is_rubbish(&self, object: &str) -> bool {
-        // Of two packs with one id that no segment lists, nobody can tell by names which one is rubbish.
+    pub fn is_junk(&self, object: &str) -> bool {
+        // Of two packs with one id that no segment lists, names don't tell which one is junk.
         let id = |name: &str| names::parse_pack(name).map(|(id, _)| id);
         let is_it = |name: &String| name == object || id(name).is_some_and(|found| id(object) == Some(found));
-        self.lock().rubbish.iter().any(is_it)
+        self.lock().junk.iter().any(is_it)
     }
 
     /// Whether a user set out to forget a snapshot, or to put another in its place: a reader may miss it
@@ -204,7 +204,11 @@ impl<'p> Machine<'p> {
         let mut files = read_tree(&source);
         change(&mut files, &mut |limit| self.process.below(limit));
         // Nothing else but the time may tell the engine that a file has changed.
-        write_tree(&source, &files, SOURCE_TIME_S + self.process.below(1 << 30) as i64);
+        write_tree(
+            &source,
+            &files,
+            SOURCE_TIME_S + i64::try_from(self.process.below(1 << 30)).expect("it is below 2^30"),
+        );
         self.back_up(Source::paths(&[source]), files)
     }
 
@@ -305,7 +309,13 @@ impl<'p> Machine<'p> {
         let editor = Editor::new(&repository, &index, options, &ear);
         match edit(&editor, &mut snapshots, id) {
             // A user has forgotten or changed it meanwhile, and what it needs may be gone.
-            Err(EngineError::Unusable(_) | EngineError::Missing { .. }) => Ok(()),
+            Err(
+                EngineError::Unusable(_)
+                | EngineError::Choice(_)
+                | EngineError::Protected { .. }
+                | EngineError::ForgottenMeanwhile { .. }
+                | EngineError::Missing { .. },
+            ) => Ok(()),
             other => other,
         }
     }
@@ -315,7 +325,8 @@ impl<'p> Machine<'p> {
         let process = self.process;
         let Opened { repository, index, .. } = self.open()?;
         let options = PruneOptions {
-            max_unused: [Share::Thousandths(0), Share::Thousandths(300), Share::Unlimited][process.below(3)],
+            max_unused: [UnusedLimit::Thousandths(0), UnusedLimit::Thousandths(300), UnusedLimit::Unlimited]
+                [process.below(3)],
             max_rewrite_bytes: if process.below(4) == 0 { 100_000 } else { u64::MAX },
             session_timeout: Duration::from_secs([0, 30, 3600, 100_000][process.below(4)]),
             accept_missing: Vec::new(),
@@ -336,16 +347,16 @@ impl<'p> Machine<'p> {
         Ok(())
     }
 
-    /// Checks the repository. Nothing is ever damaged here: whatever is found is a false alarm, or rubbish.
+    /// Checks the repository. Nothing is ever damaged here: whatever is found is a false alarm, or junk.
     pub fn check(&mut self) -> Result<()> {
         let read = [ReadData::No, ReadData::All][self.process.below(2)];
         check_whole(&self.open()?, read, self.known).map_err(EngineError::Unusable)
     }
 
-    /// Puts something into the store, as a user who may only create objects and has no key.
-    pub fn put_rubbish(&mut self) -> Result<()> {
+    /// Puts something into the store, as a user does that may only create objects and has no key.
+    pub fn put_junk(&mut self) -> Result<()> {
         let (process, known) = (self.process, self.known);
-        mischief::put_rubbish(process, |name| known.lock().rubbish.push(name.to_owned()))
+        mischief::put_junk(process, |name| known.lock().junk.push(name.to_owned()))
     }
 
     /// Restores some snapshot, and compares.
@@ -398,7 +409,7 @@ pub fn assert_restores(
     let found = read_tree(target);
     let _ = std::fs::remove_dir_all(target);
     let report = restored.map_err(|error| format!("{what} doesn't restore: {error}"))?;
-    if report.skipped > 0 {
+    if report.troubles.skipped > 0 {
         return Err(format!("{what} restores in part: {report:?} {:?}", ear.heard()));
     }
     if !expected.contains(&found) {
@@ -409,17 +420,17 @@ pub fn assert_restores(
     Ok(())
 }
 
-/// Checks a repository in which nothing is damaged. Only rubbish may be found.
+/// Checks a repository in which nothing is damaged. Only junk may be found.
 pub fn check_whole(opened: &Opened, read: ReadData, known: &Known) -> Result<(), String> {
     let ear = Ear::default().with(|run| run.with_threads(1));
     let options = CheckOptions { read };
     let report = check(&opened.repository, &opened.index, &opened.snapshots, &options, &ear)
         .map_err(|error| format!("it can't be checked: {error}"))?;
-    let is_rubbish = |event: &Event| match event {
-        Event::Damaged { object, .. } => known.is_rubbish(object),
+    let is_junk = |event: &Event| match event {
+        Event::Damaged { object, .. } => known.is_junk(object),
         event => matches!(event, Event::Notice(_)),
     };
-    let heard: Vec<Event> = ear.heard().into_iter().filter(|heard| !is_rubbish(heard)).collect();
+    let heard: Vec<Event> = ear.heard().into_iter().filter(|heard| !is_junk(heard)).collect();
     if !heard.is_empty() || report.files_hit > 0 {
         return Err(format!("check finds {report:?}: {heard:?}"));
     }

@@ -3,13 +3,13 @@
 //!
 //! # What is simulated
 //!
-//! Each process runs on a thread of its own, and gives the baton on before each call to the
-//! store; who gets it, and what becomes of the call, the world draws. A call works at once or
-//! late; has its effect though its answer is lost; fails; is the process's last one; comes
-//! after a pause that may outlast everybody else. A create may take effect once more at any
+//! Each process runs on a thread of its own, and passes the turn on before each call to the
+//! store. The world draws which process gets the turn, and what becomes of the call. A call works at
+//! once or late; has its effect though its answer is lost; fails; is the process's last one; comes
+//! after a pause that may outlast all other processes. A create may take effect once more at any
 //! time, even after the object was removed and its sender has ended. A listing may be read in
 //! pages, between which others act. Clocks jump by a year in both directions. Caches are kept,
-//! lost, or set back. How much of this a history has, its nature says, which is drawn first.
+//! lost, or set back. The nature of a history says how much of this it has; it is drawn first.
 //!
 //! The engine has to play along: `threads: 1`, `uploads: 0`, random bytes from
 //! [`SimProcess::entropy`], time from [`SimProcess::now`], waiting by [`SimProcess::wait`].
@@ -42,7 +42,7 @@
 //!
 //! To add another kind of process, write what its program does as a function of a
 //! [`Machine`], with [`Machine::open`] for the repository, and give it to [`Machine::run`]:
-//! that begins the process anew after a crash, does something to its cache, and says whether
+//! that starts the process again after a crash, does something to its cache, and says whether
 //! an error is one that the program may end with.
 //!
 //! [`Campaign`] plays many histories. The log of a history is the same, byte by byte, whenever

@@ -1,21 +1,21 @@
-//! What one history is like: how its processes take turns, and what goes wrong how often.
-//! Most histories leave most kinds of trouble out: what needs calm in one place and a storm
-//! in another is found more often than if all weather were the same.
+//! What one history is like: how its processes take turns, and how often each kind of fault happens.
+//! Most histories leave most kinds out: an error that needs many faults of one kind and none of
+//! another is found more often than if all histories had the same rates.
 
 use super::random::Random;
 
-/// Who goes on.
+/// Which process goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turns {
-    /// Anybody, at every step.
+    /// Any of them, at every step.
     Any,
-    /// The same process, but for one step in so many.
+    /// The same process, but for one step in this many.
     Runs(usize),
-    /// The first in an order in which, one step in so many, the running process becomes the last.
+    /// The first in an order in which, one step in this many, the running process becomes the last.
     Order(usize),
 }
 
-/// The rates are `one in so many calls`, or never if 0.
+/// A rate of `n` means one in `n` calls; 0 means never.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Nature {
     pub turns: Turns,

@@ -46,8 +46,8 @@ impl SimProcess {
         Arc::new(SimBackend { world: Arc::clone(&self.world), process: self.number, life })
     }
 
-    /// Starts the process anew, with nothing but what is on its disk; it may have crashed or
-    /// ended in peace. Not if the history has to end: then this is `false`.
+    /// Starts the process again, with nothing but what is on its disk; it may have crashed or
+    /// ended normally. If the history has to end, it isn't started, and this returns `false`.
     pub fn begin(&self) -> bool {
         let mut state = self.world.lock();
         if state.endless {
@@ -120,7 +120,7 @@ impl SimProcess {
         self.world.lock().line(self.number, what);
     }
 
-    /// Writes a line for whoever looks into a failure: it may hold what differs from run to run.
+    /// Writes a line for a person who examines a failure. It may differ from run to run.
     pub fn aside(&self, what: &str) {
         let mut state = self.world.lock();
         let step = state.step;
@@ -140,12 +140,13 @@ impl SimMachine {
         let mut state = self.world.lock();
         let rate = state.nature.jumps;
         if state.random.one_in(rate) {
-            let off = state.random.below(2 * YEAR_S) as i64 - YEAR_S as i64;
+            let off = small(state.random.below(2 * YEAR_S)) - small(YEAR_S);
             state.processes[self.number].clock_off_s = off;
         }
         let off = state.processes[self.number].clock_off_s;
         let (seconds, ms) = (state.time_ms / 1000, state.time_ms % 1000);
-        Timestamp { seconds: CLOCK_START_S + seconds as i64 + off, nanos: ms as u32 * 1_000_000 }
+        let ms = u32::try_from(ms).expect("it is less than a second");
+        Timestamp { seconds: CLOCK_START_S + small(seconds) + off, nanos: ms * 1_000_000 }
     }
 
     /// Waits, while others act.
@@ -156,4 +157,9 @@ impl SimMachine {
             drop(self.world.turn(state, self.number, Rest::Milliseconds(ms)));
         }
     }
+}
+
+/// A number of seconds that a history is long, or a clock is off.
+fn small(seconds: impl TryInto<i64, Error: std::fmt::Debug>) -> i64 {
+    seconds.try_into().expect("no history is that long")
 }

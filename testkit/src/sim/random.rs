@@ -29,7 +29,7 @@ impl Random {
 
     /// A number below `limit`, which must not be 0.
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.number() % limit as u64) as usize
+        usize::try_from(self.number() % limit as u64).expect("it is below a usize")
     }
 
     /// Whether something happens that happens once in `rate` times; never if that is 0.

@@ -152,8 +152,8 @@ impl Stage {
     }
 }
 
-/// Every committed snapshot restores and the check is clean, for somebody who has seen
-/// nothing yet and for one of the machines. Returns what isn't so.
+/// Every committed snapshot restores and the check is clean, for a machine that has seen
+/// nothing yet and for one of those in the history. Returns what isn't so.
 fn assert_whole(objects: &Objects, scene: &Scene, machine: &str) -> Vec<String> {
     let newcomer = scene.folder.join("caches").join("newcomer");
     let seen_by = |cache: &Path, read: ReadData| {

@@ -10,7 +10,7 @@ use super::nature::{Nature, Turns};
 use super::objects::Objects;
 use super::random::Random;
 
-/// No history takes so many steps: something in it doesn't end.
+/// No history takes this many steps: one that does has something in it that doesn't end.
 const STEPS_MAX: u64 = 100_000;
 /// A pause takes at most 2 to the power of this, in milliseconds: a month.
 const PAUSE_BITS: usize = 31;
@@ -48,7 +48,7 @@ pub(super) struct State {
 
 pub(super) struct Process {
     pub name: String,
-    /// How often it has begun anew.
+    /// How often it has started again.
     pub life: u32,
     /// Whether it has crashed in this life.
     pub dead: bool,
@@ -232,7 +232,7 @@ impl State {
         }
     }
 
-    /// Who goes on: nobody when all have ended.
+    /// The process that runs next: `None` when all have ended.
     fn choose(&mut self) -> Option<Number> {
         if self.ready().is_empty() {
             // All stand still: until the first of them goes on.

@@ -1,201 +1,207 @@
-//! Reads of Rust what the house rules need: words, paths, and which module imports which.
+//! What the rules need to know of Rust sources: which paths a file names, which macros it calls, and which
+//! module imports from which.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A module's path in its crate; none for the root.
+use syn::buffer::{Cursor, TokenBuffer};
+use syn::visit::{self, Visit};
+use syn::{Attribute, ImplItem, Item, ItemMod, ItemUse, Macro, Meta, UseTree, Visibility};
+
+/// A module's path in its crate; empty for the root.
 pub type Module = Vec<String>;
 
-/// The words of a source: identifiers, `::` and single signs; no comments and literals.
-pub fn words(text: &str) -> Vec<String> {
-    let bytes = text.as_bytes();
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
-    let mut out = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        if rest.starts_with(b"//") {
-            at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        } else if rest.starts_with(b"/*") {
-            at += 2 + text[at + 2..].find("*/").map_or(rest.len(), |end| end + 2);
-        } else if let Some(length) = raw_string(rest).or_else(|| quoted(rest)) {
-            at += length;
-        } else if rest[0].is_ascii_whitespace() {
-            at += 1;
-        } else if is_word(rest[0]) {
-            let length = rest.iter().position(|byte| !is_word(*byte)).unwrap_or(rest.len());
-            out.push(text[at..at + length].to_owned());
-            at += length;
-        } else {
-            let length = if rest.starts_with(b"::") { 2 } else { 1 };
-            out.push(text[at..at + length].to_owned());
-            at += length;
-        }
-    }
-    out
+/// Whether what is compiled for tests only is read too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tests {
+    /// It is read.
+    Read,
+    /// It is left out.
+    LeftOut,
 }
 
-/// The length of the raw string that `bytes` begin with.
-fn raw_string(bytes: &[u8]) -> Option<usize> {
-    let prefix = if bytes.starts_with(b"br") || bytes.starts_with(b"cr") { 2 } else { 1 };
-    if bytes.get(prefix - 1) != Some(&b'r') {
-        return None;
-    }
-    let hashes = bytes[prefix..].iter().take_while(|byte| **byte == b'#').count();
-    if bytes.get(prefix + hashes) != Some(&b'"') {
-        return None;
-    }
-    let end = [b"\"".as_slice(), &vec![b'#'; hashes]].concat();
-    let body = prefix + hashes + 1;
-    let found = bytes[body..].windows(end.len()).position(|window| window == end.as_slice());
-    Some(found.map_or(bytes.len(), |found| body + found + end.len()))
+/// A path that is imported.
+pub struct Import {
+    /// The path; its last part is `*` for a glob.
+    pub path: Module,
+    /// The name that it has in the file.
+    pub name: String,
+    /// Whether the file exports it again.
+    pub public: bool,
 }
 
-/// The length of the string or character that `bytes` begin with.
-fn quoted(bytes: &[u8]) -> Option<usize> {
-    let prefix = usize::from(matches!(bytes, [b'b' | b'c', b'"' | b'\'', ..]));
-    let sign = *bytes.get(prefix)?;
-    // A lifetime is a quote, a letter, and then no second quote.
-    let character = sign == b'\'' && (bytes.get(prefix + 1) == Some(&b'\\') || closes(&bytes[prefix + 1..]));
-    if sign != b'"' && !character {
-        return None;
-    }
-    let mut at = prefix + 1;
-    while at < bytes.len() && bytes[at] != sign {
-        at += if bytes[at] == b'\\' { 2 } else { 1 };
-    }
-    Some(at + 1)
-}
-
-/// Whether a quote follows the first character.
-fn closes(bytes: &[u8]) -> bool {
-    let first =
-        String::from_utf8_lossy(&bytes[..bytes.len().min(4)]).chars().next().map_or(1, char::len_utf8);
-    bytes.get(first) == Some(&b'\'')
-}
-
-/// The words without items that are for tests only.
-pub fn without_tests(words: &[String]) -> Vec<String> {
-    const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
-    let mut out = Vec::new();
-    let mut at = 0;
-    while at < words.len() {
-        if words[at..].iter().take(MARK.len()).eq(MARK.iter()) {
-            let mut depth = 0;
-            at += MARK.len();
-            while at < words.len() {
-                match words[at].as_str() {
-                    "{" => depth += 1,
-                    "}" => depth -= 1,
-                    _ => {}
-                }
-                at += 1;
-                if depth == 0 && matches!(words[at - 1].as_str(), ";" | "}") {
-                    break;
-                }
-            }
-        } else {
-            out.push(words[at].clone());
-            at += 1;
-        }
-    }
-    out
-}
-
-/// What a file names: imports, other paths, and each word that isn't in an import.
-#[derive(Default)]
+/// What a file names.
 pub struct Names {
-    /// Paths of `use`, the name that each gets, and whether it is handed on by `pub`.
-    pub imports: Vec<(Module, String, bool)>,
-    /// Other paths.
+    /// Paths of `use`.
+    pub imports: Vec<Import>,
+    /// Other paths of two or more parts.
     pub paths: Vec<Module>,
-    /// Words that aren't in an import.
-    pub words: BTreeSet<String>,
+    /// Macros that are called.
+    pub macros: Vec<String>,
+    /// Identifiers outside of imports; of a path the first part alone.
+    words: BTreeSet<String>,
+    tests: Tests,
+    /// In how many inline modules the reader is: `super` inside of one means the file itself.
+    inline: usize,
 }
 
-pub fn names(words: &[String]) -> Names {
-    let mut names = Names::default();
-    // How deep in braces each inline module began: `super` inside means the file itself.
-    let mut inline: Vec<usize> = Vec::new();
-    let (mut depth, mut at) = (0, 0);
-    let word = |at: usize| words.get(at).map_or("", String::as_str);
-    while at < words.len() {
-        match word(at) {
-            "{" => {
-                if at >= 2 && word(at - 2) == "mod" {
-                    inline.push(depth);
+impl Names {
+    /// Those of a source. Panics if it isn't Rust.
+    pub fn of(text: &str, tests: Tests) -> Self {
+        let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let mut names = Self {
+            imports: Vec::new(),
+            paths: Vec::new(),
+            macros: Vec::new(),
+            words: BTreeSet::new(),
+            tests,
+            inline: 0,
+        };
+        names.visit_file(&file);
+        names
+    }
+
+    fn is_left_out(&self, attributes: &[Attribute]) -> bool {
+        let is_test = |attribute: &Attribute| {
+            attribute.path().is_ident("cfg")
+                && attribute.parse_args::<syn::Ident>().is_ok_and(|ident| ident == "test")
+        };
+        self.tests == Tests::LeftOut && attributes.iter().any(is_test)
+    }
+
+    fn add_path(&mut self, path: Module) {
+        self.words.extend(path.first().cloned());
+        if path.len() > 1 {
+            self.paths.push(outside(path, self.inline));
+        }
+    }
+
+    fn add_imports(&mut self, tree: &UseTree, prefix: &[String], public: bool) {
+        let with = |part: String| [prefix, &[part]].concat();
+        let (path, name) = match tree {
+            UseTree::Path(path) => {
+                return self.add_imports(&path.tree, &with(path.ident.to_string()), public);
+            }
+            UseTree::Group(group) => {
+                return group.items.iter().for_each(|tree| self.add_imports(tree, prefix, public));
+            }
+            // `use a::{self}` imports `a`.
+            UseTree::Name(name) if name.ident == "self" => (prefix.to_vec(), prefix.last().cloned()),
+            UseTree::Rename(rename) if rename.ident == "self" => {
+                (prefix.to_vec(), Some(rename.rename.to_string()))
+            }
+            UseTree::Name(name) => (with(name.ident.to_string()), Some(name.ident.to_string())),
+            UseTree::Rename(rename) => (with(rename.ident.to_string()), Some(rename.rename.to_string())),
+            UseTree::Glob(_) => (with("*".to_owned()), Some("*".to_owned())),
+        };
+        let path = outside(path, self.inline);
+        self.imports.push(Import { path, name: name.unwrap_or_default(), public });
+    }
+
+    /// The arguments of a macro aren't parsed: in them, identifiers with `::` between them are paths.
+    fn add_tokens(&mut self, mut at: Cursor<'_>) {
+        while !at.eof() {
+            if let Some((inside, _, _, rest)) = at.any_group() {
+                self.add_tokens(inside);
+                at = rest;
+            } else if let Some((first, rest)) = at.ident() {
+                let mut path = vec![first.to_string()];
+                at = rest;
+                while let Some((next, rest)) = next_of_path(at) {
+                    path.push(next);
+                    at = rest;
                 }
-                depth += 1;
-            }
-            "}" => {
-                depth = depth.saturating_sub(1);
-                inline.pop_if(|began| *began == depth);
-            }
-            "use" => {
-                let public = at > 0 && matches!(word(at - 1), "pub" | ")");
-                let mut found = Vec::new();
-                at += 1;
-                import(words, &mut at, &mut Vec::new(), &mut found);
-                names
-                    .imports
-                    .extend(found.into_iter().map(|(path, name)| (raised(path, inline.len()), name, public)));
-                continue;
-            }
-            first if word(at + 1) == "::" && (at == 0 || word(at - 1) != "::") => {
-                let mut path = vec![first.to_owned()];
-                while word(at + 1) == "::"
-                    && word(at + 2).starts_with(|c: char| c.is_alphabetic() || c == '_')
-                {
-                    path.push(word(at + 2).to_owned());
-                    at += 2;
+                if at.punct().is_some_and(|(sign, _)| sign.as_char() == '!') {
+                    self.macros.extend(path.last().cloned());
                 }
-                names.words.insert(path[0].clone());
-                names.paths.push(raised(path, inline.len()));
-            }
-            other => {
-                names.words.insert(other.to_owned());
+                self.add_path(path);
+            } else if let Some((_, rest)) = at.token_tree() {
+                at = rest;
             }
         }
-        at += 1;
     }
-    names
 }
 
-/// A path as it would read outside of so many inline modules.
-fn raised(path: Module, inline: usize) -> Module {
+/// The identifier behind `::`, and what follows it.
+fn next_of_path(at: Cursor<'_>) -> Option<(String, Cursor<'_>)> {
+    let (one, at) = at.punct()?;
+    let (two, at) = at.punct()?;
+    let (name, at) = at.ident()?;
+    (one.as_char() == ':' && two.as_char() == ':').then(|| (name.to_string(), at))
+}
+
+/// A path as it would be written outside of this many inline modules.
+fn outside(path: Module, inline: usize) -> Module {
     let levels = path.iter().take_while(|part| *part == "super").count().min(inline);
     if levels == 0 { path } else { [vec!["self".to_owned()], path[levels..].to_vec()].concat() }
 }
 
-/// Reads one branch of a `use` and stops behind its last word.
-fn import(words: &[String], at: &mut usize, prefix: &mut Module, found: &mut Vec<(Module, String)>) {
-    let start = prefix.len();
-    let mut name = None;
-    while let Some(word) = words.get(*at) {
-        match word.as_str() {
-            "," | "}" | ";" => break,
-            "::" => {}
-            "as" => {
-                *at += 1;
-                name = words.get(*at).cloned();
-            }
-            "{" => {
-                while words.get(*at).is_some_and(|word| word != "}" && word != ";") {
-                    *at += 1;
-                    import(words, at, prefix, found);
-                }
-                *at += 1;
-                prefix.truncate(start);
-                return;
-            }
-            "self" if !prefix.is_empty() => {}
-            part => prefix.push(part.to_owned()),
+impl<'ast> Visit<'ast> for Names {
+    fn visit_item(&mut self, item: &'ast Item) {
+        let attributes: &[Attribute] = match item {
+            Item::Const(item) => &item.attrs,
+            Item::Enum(item) => &item.attrs,
+            Item::Fn(item) => &item.attrs,
+            Item::Impl(item) => &item.attrs,
+            Item::Macro(item) => &item.attrs,
+            Item::Mod(item) => &item.attrs,
+            Item::Static(item) => &item.attrs,
+            Item::Struct(item) => &item.attrs,
+            Item::Trait(item) => &item.attrs,
+            Item::Type(item) => &item.attrs,
+            Item::Use(item) => &item.attrs,
+            _ => &[],
+        };
+        if !self.is_left_out(attributes) {
+            visit::visit_item(self, item);
         }
-        *at += 1;
     }
-    if let Some(last) = prefix.last().filter(|_| prefix.len() > start || start > 0) {
-        found.push((prefix.clone(), name.unwrap_or_else(|| last.clone())));
+
+    fn visit_impl_item(&mut self, item: &'ast ImplItem) {
+        let attributes: &[Attribute] = match item {
+            ImplItem::Const(item) => &item.attrs,
+            ImplItem::Fn(item) => &item.attrs,
+            ImplItem::Type(item) => &item.attrs,
+            _ => &[],
+        };
+        if !self.is_left_out(attributes) {
+            visit::visit_impl_item(self, item);
+        }
     }
-    prefix.truncate(start);
+
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        self.inline += 1;
+        visit::visit_item_mod(self, item);
+        self.inline -= 1;
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        let public = !matches!(item.vis, Visibility::Inherited);
+        self.add_imports(&item.tree, &[], public);
+    }
+
+    /// Who may use an item is no import.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        if let Meta::List(list) = &attribute.meta {
+            self.add_tokens(TokenBuffer::new2(list.tokens.clone()).begin());
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.add_path(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        path.segments.iter().for_each(|segment| self.visit_path_arguments(&segment.arguments));
+    }
+
+    fn visit_macro(&mut self, call: &'ast Macro) {
+        self.macros.extend(call.path.segments.last().map(|segment| segment.ident.to_string()));
+        self.visit_path(&call.path);
+        self.add_tokens(TokenBuffer::new2(call.tokens.clone()).begin());
+    }
+
+    fn visit_ident(&mut self, ident: &'ast syn::Ident) {
+        self.words.insert(ident.to_string());
+    }
 }
 
 /// The module that a file is: the crate's folder, and the path below its `src`.
@@ -216,15 +222,15 @@ pub fn imports_by_module<'s>(
     let mut modules: BTreeMap<Module, Vec<Names>> = BTreeMap::new();
     for (path, text) in sources {
         if let Some((_, module)) = module_of(path).filter(|(of, _)| of == krate) {
-            modules.entry(module).or_default().push(names(&without_tests(&words(text))));
+            modules.entry(module).or_default().push(Names::of(text, Tests::LeftOut));
         }
     }
     let mut edges = BTreeMap::new();
     for (module, files) in &modules {
         let mut targets: BTreeSet<Module> = BTreeSet::new();
         for names in files {
-            for (path, name, public) in &names.imports {
-                // What is only handed on isn't used here; whoever imports it is led to its home.
+            for Import { path, name, public } in &names.imports {
+                // What is only exported again isn't used here; a module that imports it is led to its home.
                 if !public || names.words.contains(name) {
                     targets.extend(resolve(&modules, module, path, 8));
                 }
@@ -239,7 +245,8 @@ pub fn imports_by_module<'s>(
     edges
 }
 
-/// The module that a path leads to, through what others hand on; `None` outside of the crate.
+/// The module that a path leads to, through at most this many modules that export again what they import;
+/// `None` outside of the crate.
 fn resolve(
     modules: &BTreeMap<Module, Vec<Names>>,
     from: &Module,
@@ -268,8 +275,8 @@ fn resolve(
             at = below;
         } else {
             let mut imports = modules.get(&at).into_iter().flatten().flat_map(|names| &names.imports);
-            let handed_on = imports.find(|(_, name, public)| *public && name == next && hops > 0);
-            let home = handed_on.and_then(|(path, ..)| resolve(modules, &at, path, hops - 1));
+            let exported = imports.find(|import| import.public && import.name == *next && hops > 0);
+            let home = exported.and_then(|import| resolve(modules, &at, &import.path, hops - 1));
             return Some(home.unwrap_or(at));
         }
         rest = &rest[1..];

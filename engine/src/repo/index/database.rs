@@ -12,19 +12,19 @@ use super::seal::{GENERATION_BYTES, Generation, IndexSecret, Seal};
 /// Changes whenever the layout of entries does; an index of another layout is rebuilt.
 const LAYOUT: &[u8] = b"keepfast index 5";
 const LAYOUT_KEY: [u8; 1] = [space::LAYOUT];
-/// Blocks in memory: so much, and for each byte of the index on disk a part of one, up to a
+/// Blocks in memory: this much, and for each byte of the index on disk a part of one, up to a
 /// limit. Filters are a fiftieth of an index; when they fit, new chunks are refused without a read.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
 const BLOCK_CACHE_BYTES_MAX: usize = 320 << 20;
 const BYTES_PER_BLOCK_CACHE_BYTE: u64 = 24;
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
 const MANIFEST_BYTES: usize = 64 << 10;
-/// A hundred million chunks are in about a hundred files: so many may be open.
+/// A hundred million chunks are in about a hundred files: this many may be open.
 const OPEN_FILES: i32 = 256;
 /// What is read at a time of each file when files are merged. Many loaded ones are at once.
 const READ_AHEAD_BYTES: usize = 256 << 10;
 
-/// An open database. The options are for files that are made beside it.
+/// An open database. The options are also those of files that are made for it.
 pub struct Database {
     pub db: DB,
     pub options: Options,

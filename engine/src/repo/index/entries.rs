@@ -5,6 +5,7 @@ use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::pack::{FrameEntry, PackTable};
 
+use super::super::numbers::{FrameNumber, Ordinal, PackNumber, numbered};
 use super::seal::{Seal, TAG_BYTES};
 use super::{Location, StoredPack};
 
@@ -12,19 +13,19 @@ use super::{Location, StoredPack};
 pub mod space {
     /// Locations of a chunk.
     pub const CHUNK: u8 = b'c';
-    /// Chunks of packs that no segment lists: good for reading, but never referred to by a
-    /// new snapshot, since nobody has promised that they stay.
+    /// Chunks of packs that no segment lists: they can be read, but are never referred to by a
+    /// new snapshot, since no one has promised that they stay.
     pub const UNLISTED: u8 = b'u';
     /// A pack, by its number.
     pub const PACK: u8 = b'p';
     /// An object whose packs were added, and the numbers that they got.
     pub const SEGMENT: u8 = b's';
-    /// An epoch whose verdict was heard.
+    /// An epoch whose verdict was applied.
     pub const EPOCH: u8 = b'e';
     /// A pack that a verdict has named, by its full name: it may never have been seen here.
-    pub const DEAD: u8 = b'd';
+    pub const DEAD_NAME: u8 = b'd';
     /// The number of a dead pack.
-    pub const GRAVE: u8 = b'g';
+    pub const DEAD_NUMBER: u8 = b'g';
     /// The layout of all this.
     pub const LAYOUT: u8 = b'v';
 }
@@ -53,9 +54,19 @@ pub fn number_of_key(key: &[u8]) -> Option<u32> {
     key.get(1..5).and_then(|number| number.try_into().ok()).map(u32::from_be_bytes)
 }
 
+/// The key of something about a pack.
+pub fn pack_key(space: u8, pack: PackNumber) -> [u8; 5] {
+    number_key(space, pack.get())
+}
+
+/// The pack in such a key.
+pub fn pack_of_key(key: &[u8]) -> Option<PackNumber> {
+    number_of_key(key).map(PackNumber::new)
+}
+
 /// The key of a dead pack.
 pub fn dead_key(pack: &PackName) -> [u8; 1 + PackName::SIZE] {
-    let mut key = [space::DEAD; 1 + PackName::SIZE];
+    let mut key = [space::DEAD_NAME; 1 + PackName::SIZE];
     key[1..].copy_from_slice(&pack.to_bytes());
     key
 }
@@ -68,22 +79,25 @@ pub fn source_key(name: &str) -> Vec<u8> {
 }
 
 /// Numbers of packs.
-pub fn encode_numbers(numbers: &[u32]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+pub fn encode_numbers(numbers: &[PackNumber]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.get().to_le_bytes()).collect()
 }
 
 /// Numbers of packs, read back.
-pub fn decode_numbers(value: &[u8]) -> Vec<u32> {
-    value.as_chunks::<4>().0.iter().map(|number| u32::from_le_bytes(*number)).collect()
+pub fn decode_numbers(value: &[u8]) -> impl Iterator<Item = PackNumber> {
+    value.as_chunks::<4>().0.iter().map(|number| PackNumber::new(u32::from_le_bytes(*number)))
 }
 
-/// Where the chunks of a pack are.
-pub fn locations(pack: u32, table: &PackTable) -> Vec<(ChunkId, Location)> {
+/// Where the chunks of a pack are. A frame that is said to have more chunks than there are ordinals doesn't
+/// open: the rest of its chunks are nowhere.
+pub fn locations(pack: PackNumber, table: &PackTable) -> Vec<(ChunkId, Location)> {
     let mut located = Vec::with_capacity(table.chunks.len());
-    let mut chunks = table.chunks.iter();
-    for (frame, entry) in (0..).zip(&table.frames) {
+    let mut rest = table.chunks.as_slice();
+    for (frame, entry) in numbered(&table.frames) {
+        let (chunks, after) = rest.split_at(rest.len().min(entry.chunks as usize));
+        rest = after;
         let mut offset = 0;
-        for (ordinal, chunk) in (0..).zip(chunks.by_ref().take(entry.chunks as usize)) {
+        for (ordinal, chunk) in Ordinal::all().zip(chunks) {
             located.push((chunk.id, Location { pack, frame, ordinal, offset, len: chunk.bytes }));
             offset += chunk.bytes;
         }
@@ -95,9 +109,9 @@ pub fn locations(pack: u32, table: &PackTable) -> Vec<(ChunkId, Location)> {
 /// other.
 pub fn encode_location(seal: &Seal, key: &[u8], location: Location) -> [u8; LOCATION_BYTES] {
     let mut value = [0; LOCATION_BYTES];
-    value[..4].copy_from_slice(&location.pack.to_le_bytes());
-    value[4..6].copy_from_slice(&(location.frame as u16).to_le_bytes());
-    value[6..8].copy_from_slice(&(location.ordinal as u16).to_le_bytes());
+    value[..4].copy_from_slice(&location.pack.get().to_le_bytes());
+    value[4..6].copy_from_slice(&location.frame.get().to_le_bytes());
+    value[6..8].copy_from_slice(&location.ordinal.get().to_le_bytes());
     value[8..12].copy_from_slice(&location.offset.to_le_bytes());
     value[12..PLACE_BYTES].copy_from_slice(&location.len.to_le_bytes());
     let tag = seal.tag(key, &value[..PLACE_BYTES]);
@@ -125,10 +139,11 @@ impl Iterator for Locations<'_> {
     fn next(&mut self) -> Option<Location> {
         let value = self.0.next()?;
         let word = |n: usize| u32::from_le_bytes(value[4 * n..4 * n + 4].try_into().unwrap_or_default());
+        let half = |n: usize| u16::from_le_bytes(value[2 * n..2 * n + 2].try_into().unwrap_or_default());
         Some(Location {
-            pack: word(0),
-            frame: word(1) & 0xffff,
-            ordinal: word(1) >> 16,
+            pack: PackNumber::new(word(0)),
+            frame: FrameNumber::new(half(2)),
+            ordinal: Ordinal::new(half(3)),
             offset: word(2),
             len: word(3),
         })
@@ -192,4 +207,32 @@ pub fn decode_pack(value: &[u8]) -> Option<StoredPack> {
         stored_bytes: u64::from_le_bytes(*stored_bytes),
         frames: frames.collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use keepfast_format::ids::ChunkId;
+    use keepfast_format::pack::{ChunkEntry, FrameEntry, PackTable};
+
+    use super::super::super::numbers::{FrameNumber, Ordinal, PackNumber};
+    use super::{Location, locations};
+
+    /// Ordinals have 16 bits. Chunks beyond them get no place, and the next frame's keep theirs.
+    #[test]
+    fn a_frame_of_more_chunks_than_ordinals_hides_no_other_frame() {
+        let frame = |chunks| FrameEntry { offset: 112, sealed_bytes: 100, plain_bytes: chunks, chunks };
+        let chunk = |first| ChunkEntry { id: ChunkId::new([first; 32]), bytes: 1 };
+        let mut chunks = vec![chunk(0); (1 << 16) + 1];
+        chunks.push(chunk(1));
+        let located = locations(
+            PackNumber::new(7),
+            &PackTable { frames: vec![frame((1 << 16) + 1), frame(1)], chunks },
+        );
+        assert_eq!(located.len(), (1 << 16) + 1);
+        let last = located.get(1 << 16).map(|(id, location)| (*id, *location));
+        let (pack, frame, ordinal) = (PackNumber::new(7), FrameNumber::new(1), Ordinal::new(0));
+        assert_eq!(last, Some((ChunkId::new([1; 32]), Location { pack, frame, ordinal, offset: 0, len: 1 })));
+        let before = located.get((1 << 16) - 1).map(|(_, location)| location.ordinal);
+        assert_eq!(before, Some(Ordinal::new(u16::MAX)));
+    }
 }

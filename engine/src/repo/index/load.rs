@@ -9,9 +9,10 @@ use keepfast_format::pack::PackTable;
 use rocksdb::{IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
 use super::super::marks::Adding;
+use super::super::numbers::PackNumber;
 use super::database::unlogged;
 use super::entries::{
-    chunk_key, encode_location, encode_numbers, encode_pack, locations, number_key, source_key, space,
+    chunk_key, encode_location, encode_numbers, encode_pack, locations, pack_key, source_key, space,
 };
 use super::seal::Seal;
 use super::{Index, Location, StoredPack};
@@ -24,7 +25,7 @@ const CHUNKS_SORTED: usize = 1 << 20;
 const CHUNKS_IN_MEMORY: usize = 1 << 17;
 /// Chunks of one file: several files are made at a time.
 const CHUNKS_PER_FILE: usize = 1 << 18;
-/// So many files that were taken over, and not merged yet, make lookups slow: they are merged
+/// This many files that were taken over, and not merged yet, make lookups slow: they are merged
 /// at once. RocksDB does it with fewer when it finds the time.
 const FILES_UNMERGED: u64 = 64;
 /// Where the files are made, in the index's folder.
@@ -37,11 +38,11 @@ pub struct Loading<'i> {
     /// Until the packs can be found, nothing is condemned that would overlook them.
     adding: Adding<'i>,
     located: Vec<(ChunkId, Location)>,
-    packs: Vec<(u32, StoredPack)>,
+    packs: Vec<(PackNumber, StoredPack)>,
     /// Numbers of packs that are dead.
-    dead: Vec<u32>,
+    dead: Vec<PackNumber>,
     /// Names of segments, and the numbers of their packs.
-    sources: Vec<(String, Vec<u32>)>,
+    sources: Vec<(String, Vec<PackNumber>)>,
     has_files: bool,
 }
 
@@ -64,12 +65,12 @@ impl<'i> Loading<'i> {
     pub fn add(&mut self, segment: &str, packs: Vec<(StoredPack, PackTable)>) -> Result<()> {
         let mut numbers = Vec::with_capacity(packs.len());
         for (pack, table) in packs {
-            let number = self.index.next_pack.fetch_add(1, Ordering::SeqCst);
+            let number = PackNumber::new(self.index.next_pack.fetch_add(1, Ordering::SeqCst));
             numbers.push(number);
-            self.adding.add(&pack.pack_name(), number);
-            if self.index.was_buried(&pack.pack_name())? {
+            self.adding.add(&pack.pack_name(), number.get());
+            if self.index.is_dead_pack(&pack.pack_name())? {
                 self.dead.push(number);
-                self.index.marks.bury(number);
+                self.index.marks.bury(number.get());
             } else {
                 self.located.extend(locations(number, &table));
             }
@@ -105,11 +106,13 @@ impl<'i> Loading<'i> {
 
     /// Everything but chunks: keys, in their order, and values.
     fn others(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-        let dead = self.dead.iter().map(|number| (number_key(space::GRAVE, *number).to_vec(), Vec::new()));
-        let pack = |(number, pack): &(u32, StoredPack)| {
-            (number_key(space::PACK, *number).to_vec(), encode_pack(pack))
+        let dead =
+            self.dead.iter().map(|number| (pack_key(space::DEAD_NUMBER, *number).to_vec(), Vec::new()));
+        let pack = |(number, pack): &(PackNumber, StoredPack)| {
+            (pack_key(space::PACK, *number).to_vec(), encode_pack(pack))
         };
-        let source = |(name, numbers): &(String, Vec<u32>)| (source_key(name), encode_numbers(numbers));
+        let source =
+            |(name, numbers): &(String, Vec<PackNumber>)| (source_key(name), encode_numbers(numbers));
         let entries = dead.chain(self.packs.iter().map(pack)).chain(self.sources.iter().map(source));
         entries.map(|(key, value)| {
             let value = self.seal().close(&key, value);

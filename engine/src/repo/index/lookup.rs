@@ -14,7 +14,7 @@ use crate::run::Pool;
 
 /// Chunks that one thread looks up together.
 const LOOKUP_BATCH: usize = 512;
-/// To read over so many entries takes as long as to look one of them up: 0.3 µs each, and 2.6.
+/// Reading over this many entries takes as long as looking one of them up: 0.3 µs each, and 2.6 µs.
 const ENTRIES_PER_CHUNK: u64 = 8;
 
 /// What is known of chunks that were looked up together, in order of their ids.
@@ -92,7 +92,7 @@ impl Index {
             let is_listed = *space == space::CHUNK;
             let found = self.best_of(wanted, &value, is_listed).ok_or_else(|| self.malformed())?;
             let Some(place) = found else { continue };
-            if self.marks.is_sound(place.pack) {
+            if self.marks.is_sound(place.pack.get()) {
                 return Ok(Some(place));
             }
             let rank = self.rank(&place, is_listed);
@@ -107,7 +107,7 @@ impl Index {
     fn best_of(&self, wanted: &Wanted, value: &[u8], is_listed: bool) -> Option<Option<Location>> {
         let space = if is_listed { space::CHUNK } else { space::UNLISTED };
         let fitting = self.fitting(wanted, value, space)?;
-        let sound = fitting.clone().filter(|place| self.marks.is_sound(place.pack));
+        let sound = fitting.clone().filter(|place| self.marks.is_sound(place.pack.get()));
         let mut several = sound.clone();
         Some(match (several.next(), several.next()) {
             (Some(only), None) => Some(only),
@@ -158,7 +158,7 @@ impl Index {
     pub(super) fn readable_places(&self, wanted: &Wanted) -> Result<Readable> {
         let mut readable = Readable { listed: Vec::new(), unlisted: Vec::new() };
         self.for_each_place(&wanted.id, |place, is_listed| {
-            if wanted.fits(&place) && self.marks.is_readable(place.pack) {
+            if wanted.fits(&place) && self.marks.is_readable(place.pack.get()) {
                 if is_listed { &mut readable.listed } else { &mut readable.unlisted }.push(place);
             }
         })?;
@@ -173,7 +173,7 @@ impl Index {
         Ok(readable)
     }
 
-    /// Looks many chunks up together, by all threads: neighbours in the index are found with one effort.
+    /// Looks many chunks up together, by all threads: neighbours in the index are found together.
     pub fn locate_all(&self, wanted: Vec<Wanted>, pool: &Pool) -> Result<Located> {
         self.look_up(wanted, pool, |wanted, found| self.place_of(wanted, found))
     }
@@ -249,7 +249,7 @@ impl Index {
     /// The place of a chunk for which this was found.
     fn place_of(&self, wanted: &Wanted, found: Option<&[u8]>) -> Result<Option<Location>> {
         match found.and_then(|value| self.best_of(wanted, value, true)).flatten() {
-            Some(place) if self.marks.is_sound(place.pack) => Ok(Some(place)),
+            Some(place) if self.marks.is_sound(place.pack.get()) => Ok(Some(place)),
             // Rare enough for a lookup of its own.
             _ => self.locate(wanted),
         }
@@ -258,7 +258,7 @@ impl Index {
     /// The place of a chunk that is nowhere else.
     fn only_place(&self, wanted: &Wanted, value: &[u8]) -> Option<Location> {
         let mut fitting = self.fitting(wanted, value, space::CHUNK)?;
-        let only = fitting.next().filter(|place| self.marks.is_sound(place.pack))?;
+        let only = fitting.next().filter(|place| self.marks.is_sound(place.pack.get()))?;
         (fitting.next().is_none() && !self.has_unlisted.load(Ordering::Relaxed)).then_some(only)
     }
 
@@ -266,7 +266,7 @@ impl Index {
     fn places_of(&self, wanted: &Wanted, found: Option<&[u8]>) -> Result<Places> {
         if let Some(value) = found {
             let fitting = self.fitting(wanted, value, space::CHUNK).ok_or_else(|| self.malformed())?;
-            let owners = fitting.filter(|place| self.marks.is_sound(place.pack));
+            let owners = fitting.filter(|place| self.marks.is_sound(place.pack.get()));
             let owners = owners.filter(|place| self.is_owners(place.pack)).max_by_key(|place| place.pack);
             if let Some(place) = owners.or_else(|| self.only_place(wanted, value)) {
                 return Ok(Places::one(place));

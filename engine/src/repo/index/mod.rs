@@ -9,6 +9,7 @@ mod seal;
 mod trust;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -25,12 +26,14 @@ use rocksdb::{Direction, IteratorMode, WriteBatch};
 use super::cache::Slot;
 use super::listings::list_packs;
 use super::marks::PackMarks;
+use super::numbers::{FrameNumber, FramePlace, Ordinal, PackNumber};
 use super::repository::Repository;
 use crate::error::{EngineError, Result};
 use database::{Database, unlogged};
 use entries::{
     Locations, chunk_key, dead_key, decode_numbers, decode_pack, encode_location, encode_numbers,
-    encode_pack, locations, number_key, number_of_key, session_of_pack, source_key, space,
+    encode_pack, locations, number_key, number_of_key, pack_key, pack_of_key, session_of_pack, source_key,
+    space,
 };
 pub(super) use load::Loading;
 pub use lookup::{Located, Places};
@@ -41,20 +44,35 @@ pub(super) use trust::{LookedInto, Trust};
 /// Where a chunk is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
-    /// The pack, by the number that the index gave it.
-    pub pack: u32,
+    /// The pack.
+    pub pack: PackNumber,
     /// The frame in the pack.
-    pub frame: u32,
-    /// The chunk in the frame, counted from 0.
-    pub ordinal: u32,
+    pub frame: FrameNumber,
+    /// The chunk in the frame.
+    pub ordinal: Ordinal,
     /// Where the chunk begins in the frame's plaintext, in bytes.
     pub offset: u32,
     /// Its length, in bytes.
     pub len: u32,
 }
 
+impl Location {
+    /// Its frame.
+    #[must_use]
+    pub fn frame_place(&self) -> FramePlace {
+        FramePlace { pack: self.pack, frame: self.frame }
+    }
+
+    /// Where the chunk is in the frame's plaintext.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        let start = self.offset as usize;
+        start..start + self.len as usize
+    }
+}
+
 /// A chunk that is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Wanted {
     /// Its id.
     pub id: ChunkId,
@@ -118,8 +136,8 @@ impl StoredPack {
     }
 
     /// A frame of the pack.
-    pub fn frame(&self, number: u32) -> Result<&FrameEntry> {
-        self.frames.get(number as usize).ok_or_else(|| EngineError::Damaged {
+    pub fn frame(&self, number: FrameNumber) -> Result<&FrameEntry> {
+        self.frames.get(number.index()).ok_or_else(|| EngineError::Damaged {
             object: self.name(),
             source: FormatError::Malformed { what: "pack", why: "it has fewer frames than the index says" },
         })
@@ -128,12 +146,12 @@ impl StoredPack {
 
 /// The packs that an index knew at one moment: their numbers are below this one.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Horizon(u32);
+pub struct Horizon(PackNumber);
 
 impl Horizon {
     /// Whether the pack with this number was known.
     #[must_use]
-    pub fn includes(self, number: u32) -> bool {
+    pub fn includes(self, number: PackNumber) -> bool {
         number < self.0
     }
 }
@@ -142,12 +160,12 @@ impl Horizon {
 pub struct Index {
     database: Database,
     slot: Slot,
-    packs: RwLock<HashMap<u32, Arc<StoredPack>>>,
+    packs: RwLock<HashMap<PackNumber, Arc<StoredPack>>>,
     next_pack: AtomicU32,
     doubtful: AtomicBool,
     marks: PackMarks,
     loading: Mutex<()>,
-    /// Whose word counts for how much.
+    /// Whose segments are preferred.
     trust: Trust,
     /// Whether there is anything that no segment lists.
     has_unlisted: AtomicBool,
@@ -190,8 +208,8 @@ impl Index {
             looked_into: Mutex::default(),
         };
         index.has_unlisted.store(index.has_any(space::UNLISTED)?, Ordering::Relaxed);
-        index.for_each_key(space::GRAVE, |number, _| {
-            index.marks.bury(number_of_key(number)?);
+        index.for_each_key(space::DEAD_NUMBER, |number, _| {
+            index.marks.bury(pack_of_key(number)?.get());
             Some(())
         })?;
         index.database.put_layout().map_err(|error| index.failed(&error))?;
@@ -222,7 +240,7 @@ impl Index {
     /// unknown: storing a chunk twice is safe.
     #[must_use]
     pub fn contains(&self, id: &ChunkId) -> bool {
-        self.any_of(id, |mut found| found.any(|place| self.marks.is_sound(place.pack)))
+        self.any_of(id, |mut found| found.any(|place| self.marks.is_sound(place.pack.get())))
     }
 
     /// Asks what is known of a chunk in packs that a segment lists.
@@ -247,7 +265,7 @@ impl Index {
         self.database.seal.open(key, value).ok_or_else(|| self.malformed())
     }
 
-    /// Waits until nobody else loads segments.
+    /// Waits until no one else loads segments.
     pub(super) fn loading(&self) -> MutexGuard<'_, ()> {
         self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -264,14 +282,14 @@ impl Index {
 
     /// Whether a pack can be expected to be stored.
     #[must_use]
-    pub fn is_readable(&self, number: u32) -> bool {
-        self.marks.is_readable(number)
+    pub fn is_readable(&self, number: PackNumber) -> bool {
+        self.marks.is_readable(number.get())
     }
 
     /// Whether a verdict has named a pack.
     #[must_use]
-    pub fn is_dead(&self, number: u32) -> bool {
-        self.marks.is_dead(number)
+    pub fn is_dead(&self, number: PackNumber) -> bool {
+        self.marks.is_dead(number.get())
     }
 
     /// Looks which known packs aren't stored any more; their chunks aren't known from then on.
@@ -288,7 +306,7 @@ impl Index {
     /// store packs while they are listed, and the index knows a pack only after the store has it.
     #[must_use]
     pub fn horizon(&self) -> Horizon {
-        Horizon(self.next_pack.load(Ordering::SeqCst))
+        Horizon(PackNumber::new(self.next_pack.load(Ordering::SeqCst)))
     }
 
     /// As [`Index::compare_with_store`], with a listing that is there already: of the packs that were known
@@ -296,8 +314,8 @@ impl Index {
     pub fn miss_all_but(&self, before: Horizon, is_stored: impl Fn(&PackName) -> bool) -> Result<()> {
         let mut missing = false;
         self.for_each_pack(|number, pack| {
-            if before.includes(number) && !is_stored(&pack.pack_name()) && !self.marks.is_dead(number) {
-                self.marks.miss(number);
+            if before.includes(number) && !is_stored(&pack.pack_name()) && !self.is_dead(number) {
+                self.marks.miss(number.get());
                 missing = true;
             }
         })?;
@@ -320,11 +338,11 @@ impl Index {
     }
 
     /// A pack by its number.
-    pub fn pack(&self, number: u32) -> Result<Arc<StoredPack>> {
+    pub fn pack(&self, number: PackNumber) -> Result<Arc<StoredPack>> {
         if let Some(pack) = self.packs.read().unwrap_or_else(PoisonError::into_inner).get(&number) {
             return Ok(Arc::clone(pack));
         }
-        let key = number_key(space::PACK, number);
+        let key = pack_key(space::PACK, number);
         let value = self.database.db.get_pinned(key).map_err(|error| self.failed(&error))?;
         let value = value.ok_or_else(|| self.malformed())?;
         let pack = decode_pack(self.opened(&key, &value)?).ok_or_else(|| self.malformed())?;
@@ -334,16 +352,16 @@ impl Index {
     }
 
     /// The holder in whose session's name a pack is. It doesn't stay in memory for this.
-    fn writer_of(&self, number: u32) -> Option<HolderId> {
-        let key = number_key(space::PACK, number);
+    fn writer_of(&self, number: PackNumber) -> Option<HolderId> {
+        let key = pack_key(space::PACK, number);
         let value = self.database.db.get_pinned(key).ok().flatten()?;
         session_of_pack(self.opened(&key, &value).ok()?).map(|session| session.writer)
     }
 
     /// Calls `visit` with every pack and its number, dead ones too.
-    pub fn for_each_pack(&self, mut visit: impl FnMut(u32, StoredPack)) -> Result<()> {
+    pub fn for_each_pack(&self, mut visit: impl FnMut(PackNumber, StoredPack)) -> Result<()> {
         self.for_each_key(space::PACK, |key, value| {
-            visit(number_of_key(key)?, decode_pack(value)?);
+            visit(pack_of_key(key)?, decode_pack(value)?);
             Some(())
         })
     }
@@ -358,7 +376,7 @@ impl Index {
     }
 
     /// The numbers of these packs, as far as they are known; a pack may have several.
-    pub fn numbers_of(&self, packs: &HashSet<PackName>) -> Result<HashMap<u32, PackName>> {
+    pub fn numbers_of(&self, packs: &HashSet<PackName>) -> Result<HashMap<PackNumber, PackName>> {
         let mut numbers = HashMap::new();
         self.for_each_pack(|number, pack| {
             let name = pack.pack_name();
@@ -394,7 +412,7 @@ impl Index {
     pub(super) fn sources(&self) -> Result<BTreeMap<String, bool>> {
         let mut sources = BTreeMap::new();
         self.for_each_key(space::SEGMENT, |key, value| {
-            let dead = decode_numbers(value).iter().all(|number| self.marks.is_dead(*number));
+            let dead = decode_numbers(value).all(|number| self.is_dead(number));
             sources.insert(String::from_utf8_lossy(key.get(1..)?).into_owned(), dead);
             Some(())
         })?;
@@ -411,14 +429,14 @@ impl Index {
     }
 
     /// Whether a verdict has named a pack, whether it was ever seen here or not.
-    pub fn was_buried(&self, pack: &PackName) -> Result<bool> {
+    pub fn is_dead_pack(&self, pack: &PackName) -> Result<bool> {
         let key = dead_key(pack);
         let found = self.database.db.get_pinned(key).map_err(|error| self.failed(&error))?;
         found.map_or(Ok(false), |value| self.opened(&key, &value).map(|_| true))
     }
 
-    /// Epochs whose verdicts were heard.
-    pub(super) fn epochs(&self) -> Result<HashSet<u32>> {
+    /// Epochs whose verdicts were applied.
+    pub(super) fn applied_epochs(&self) -> Result<HashSet<u32>> {
         let mut epochs = HashSet::new();
         self.for_each_key(space::EPOCH, |key, _| {
             epochs.insert(number_of_key(key)?);
@@ -427,16 +445,17 @@ impl Index {
         Ok(epochs)
     }
 
-    /// Hears a verdict: these packs are dead, wherever and whenever they appear.
-    pub fn bury(&self, epoch: u32, packs: &[PackName]) -> Result<()> {
+    /// Applies a verdict: these packs are dead, wherever and whenever they appear.
+    pub fn apply_verdict(&self, epoch: u32, packs: &[PackName]) -> Result<()> {
+        debug_assert!(epoch >= 1, "epochs are counted from 1");
         let mut batch = WriteBatch::default();
         for pack in packs {
             self.database.put(&mut batch, &dead_key(pack), Vec::new());
         }
         if !packs.is_empty() {
             for number in self.numbers_of(&packs.iter().copied().collect())?.into_keys() {
-                self.database.put(&mut batch, &number_key(space::GRAVE, number), Vec::new());
-                self.marks.bury(number);
+                self.database.put(&mut batch, &pack_key(space::DEAD_NUMBER, number), Vec::new());
+                self.marks.bury(number.get());
             }
         }
         self.database.put(&mut batch, &number_key(space::EPOCH, epoch), Vec::new());
@@ -452,13 +471,13 @@ impl Index {
         // Until the packs can be found, nothing is condemned that would overlook them.
         let adding = self.marks.adding();
         for (pack, table) in packs {
-            let number = self.next_pack.fetch_add(1, Ordering::SeqCst);
+            let number = PackNumber::new(self.next_pack.fetch_add(1, Ordering::SeqCst));
             numbers.push(number);
-            adding.add(&pack.pack_name(), number);
-            self.database.put(&mut batch, &number_key(space::PACK, number), encode_pack(pack));
-            if self.was_buried(&pack.pack_name())? {
-                self.database.put(&mut batch, &number_key(space::GRAVE, number), Vec::new());
-                self.marks.bury(number);
+            adding.add(&pack.pack_name(), number.get());
+            self.database.put(&mut batch, &pack_key(space::PACK, number), encode_pack(pack));
+            if self.is_dead_pack(&pack.pack_name())? {
+                self.database.put(&mut batch, &pack_key(space::DEAD_NUMBER, number), Vec::new());
+                self.marks.bury(number.get());
                 continue;
             }
             let mut located = locations(number, table);
@@ -493,6 +512,6 @@ impl Index {
 
     fn unusable(&self, why: &str) -> EngineError {
         self.slot.mark_damaged();
-        EngineError::Cache { path: self.slot.folder(), why: format!("{why}; the next command rebuilds it") }
+        EngineError::Cache { path: self.slot.folder(), why: format!("{why}; the next run rebuilds it") }
     }
 }

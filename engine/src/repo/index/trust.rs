@@ -1,4 +1,4 @@
-//! Whose word counts for how much. A segment says which pack has which chunk, and its writer may
+//! Whose segments are preferred. A segment says which pack has which chunk, and its writer may
 //! be mistaken or lie. What owners say comes first, since what they have moved was verified; a pack
 //! in which something was found to be wrong comes last.
 
@@ -10,17 +10,18 @@ use keepfast_format::ids::HolderId;
 use keepfast_format::keys::holder_of;
 
 use super::super::marks::SessionMarks;
+use super::super::numbers::{AgeRank, PackNumber};
 use super::super::repository::Repository;
 use super::{Index, Location, Wanted};
 use crate::error::{EngineError, Result};
 use crate::run::RunContext;
 
-/// Whose word counts for how much.
+/// Whose segments are preferred.
 #[derive(Debug, Clone)]
 pub struct Trust {
     /// The holder that writes in this process.
     own: HolderId,
-    /// The owners that this holder was told of.
+    /// The owners that this holder knows.
     owners: Vec<HolderId>,
 }
 
@@ -36,7 +37,7 @@ impl Trust {
 #[derive(Default)]
 pub(super) struct Demoted {
     /// The numbers of those whose own directories weren't read.
-    unread: Vec<u32>,
+    unread: Vec<PackNumber>,
     /// How many there are.
     count: u64,
 }
@@ -48,12 +49,20 @@ pub struct LookedInto {
     pub stored: Option<HashMap<PackName, u64>>,
 }
 
-/// Which of several places is tried first: the least.
-pub(super) type Rank = (bool, bool, Speaker, u32);
+/// Which of several places is tried first: the least. The fields are compared in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    /// The pack isn't in the store.
+    is_gone: bool,
+    /// Something in the pack was found to be wrong.
+    is_demoted: bool,
+    source: Source,
+    age: AgeRank,
+}
 
 /// What says that a chunk is in a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Speaker {
+pub(super) enum Source {
     /// A segment of an owner.
     Owner,
     /// A segment of a writer.
@@ -75,26 +84,31 @@ enum Support {
 
 impl Index {
     /// Whether an owner lists a pack. A name alone proves nothing: a pack that no segment lists is
-    /// nobody's.
-    pub(super) fn is_owners(&self, pack: u32) -> bool {
-        self.marks.is_owners(pack, || self.is_of(pack, |writer| self.trust.owners.contains(&writer)))
+    /// no one's.
+    pub(super) fn is_owners(&self, pack: PackNumber) -> bool {
+        self.marks.is_owners(pack.get(), || self.is_of(pack, |writer| self.trust.owners.contains(&writer)))
     }
 
-    fn is_of(&self, pack: u32, is_it: impl Fn(HolderId) -> bool) -> bool {
+    fn is_of(&self, pack: PackNumber, is_it: impl Fn(HolderId) -> bool) -> bool {
         self.writer_of(pack).is_some_and(is_it)
     }
 
     /// How soon a place is tried. Among owners' packs the newest comes first, because what moves a
-    /// chunk is about to remove it from where it was; among writers' the oldest, because nobody can
+    /// chunk is about to remove it from where it was; among writers' the oldest, because no one can
     /// lie about a chunk before it is there.
     pub(super) fn rank(&self, place: &Location, is_listed: bool) -> Rank {
-        let newest_first = u32::MAX - place.pack;
-        let (speaker, order) = match is_listed {
-            false => (Speaker::Pack, newest_first),
-            true if self.is_owners(place.pack) => (Speaker::Owner, newest_first),
-            true => (Speaker::Writer, place.pack),
+        let newest_first = place.pack.newest_first();
+        let (source, age) = match is_listed {
+            false => (Source::Pack, newest_first),
+            true if self.is_owners(place.pack) => (Source::Owner, newest_first),
+            true => (Source::Writer, place.pack.oldest_first()),
         };
-        (!self.marks.is_readable(place.pack), self.marks.is_demoted(place.pack), speaker, order)
+        Rank {
+            is_gone: !self.is_readable(place.pack),
+            is_demoted: self.marks.is_demoted(place.pack.get()),
+            source,
+            age,
+        }
     }
 
     /// Whether a chunk is known in a pack that a session may refer to. From then on it does.
@@ -105,17 +119,17 @@ impl Index {
             let mut several = fitting.clone();
             match (several.next(), several.next()) {
                 (None, _) => false,
-                (Some(only), None) => session.refer(&self.marks, only.pack),
+                (Some(only), None) => session.refer(&self.marks, only.pack.get()),
                 _ => self.refer_to_one_of(session, fitting.collect()),
             }
         })
     }
 
     /// Refers to the best of several packs. Where a pack of the session's writer or of an owner has
-    /// the chunk, the word of another writer doesn't replace it: if it may not be referred to, the
+    /// the chunk, what another writer lists doesn't replace it: if it may not be referred to, the
     /// chunk is stored again.
     fn refer_to_one_of(&self, session: &SessionMarks, mut places: Vec<Location>) -> bool {
-        places.retain(|place| self.marks.is_readable(place.pack));
+        places.retain(|place| self.is_readable(place.pack));
         let support = |place: &Location| {
             if self.is_of(place.pack, |writer| writer == self.trust.own) {
                 Support::Own
@@ -128,7 +142,7 @@ impl Index {
         places.sort_by_cached_key(|place| (support(place), place.pack));
         let Some(best) = places.first().map(support) else { return false };
         let replaces = |place: &&Location| best == Support::Other || support(place) < Support::Other;
-        places.iter().take_while(replaces).any(|place| session.refer(&self.marks, place.pack))
+        places.iter().take_while(replaces).any(|place| session.refer(&self.marks, place.pack.get()))
     }
 
     /// Holds on to a chunk that something taken over refers to: to one pack of an owner that has it,
@@ -138,26 +152,27 @@ impl Index {
         &self,
         session: &SessionMarks,
         wanted: &Wanted,
-        rather_not: impl Fn(u32) -> bool,
+        rather_not: impl Fn(PackNumber) -> bool,
     ) -> Result<bool> {
         let mut places = self.readable_places(wanted)?;
-        let is_owners = |place: &Location| !self.marks.is_demoted(place.pack) && self.is_owners(place.pack);
+        let is_owners =
+            |place: &Location| !self.marks.is_demoted(place.pack.get()) && self.is_owners(place.pack);
         let mut owners: Vec<Location> = places.listed.iter().copied().filter(is_owners).collect();
         if !owners.is_empty() {
-            owners.sort_unstable_by_key(|place| (rather_not(place.pack), u32::MAX - place.pack));
-            return Ok(owners.iter().any(|place| session.hold(&self.marks, place.pack)));
+            owners.sort_unstable_by_key(|place| (rather_not(place.pack), place.pack.newest_first()));
+            return Ok(owners.iter().any(|place| session.hold(&self.marks, place.pack.get())));
         }
         places.listed.append(&mut places.unlisted);
         let mut all = !places.listed.is_empty();
         for place in &places.listed {
-            all &= session.hold(&self.marks, place.pack);
+            all &= session.hold(&self.marks, place.pack.get());
         }
         Ok(all)
     }
 
     /// Says that something in a pack isn't what it should be: it is tried last from now on, and
-    /// nothing new refers to it. The run that finds it tells of it when it ends.
-    pub fn demote(&self, number: u32, error: &EngineError, run: &RunContext) -> Result<()> {
+    /// nothing new refers to it. The run that finds it reports it when it ends.
+    pub fn demote(&self, number: PackNumber, error: &EngineError, run: &RunContext) -> Result<()> {
         if !self.avoid(number) {
             return Ok(());
         }
@@ -170,9 +185,9 @@ impl Index {
         Ok(())
     }
 
-    /// As [`Index::demote`], for what the user is told elsewhere. Returns whether it is the first time.
-    pub fn avoid(&self, number: u32) -> bool {
-        if !self.marks.demote(number) {
+    /// As [`Index::demote`], for what is reported elsewhere. Returns whether it is the first time.
+    pub fn avoid(&self, number: PackNumber) -> bool {
+        if !self.marks.demote(number.get()) {
             return false;
         }
         self.doubt();
@@ -193,7 +208,7 @@ impl Index {
     }
 
     /// Packs that were demoted since this was called last.
-    pub(in crate::repo) fn take_unread(&self) -> Vec<u32> {
+    pub(in crate::repo) fn take_unread(&self) -> Vec<PackNumber> {
         std::mem::take(&mut self.demoted().unread)
     }
 }

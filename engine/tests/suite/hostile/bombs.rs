@@ -228,7 +228,7 @@ fn a_blob_of_hard_links_that_never_ends_loses_only_the_links() {
         .lab
         .try_restore(&session.to_string(), &Ear::default(), |options| options.target.clone_from(&target))
         .expect("the restore ends");
-    assert_eq!((restored.files, restored.skipped), (1, 0));
+    assert_eq!((restored.files, restored.troubles.skipped), (1, 0));
 }
 
 /// Pages that don't begin as their index says, or go on beyond the next one, or are indexes.
@@ -268,7 +268,7 @@ fn a_directory_whose_pages_dont_fit_its_index_is_refused() {
             .lab
             .try_restore(&session.to_string(), &ear, |options| options.target.clone_from(&target))
             .expect("the restore ends");
-        assert!(restored.skipped > 0 && ear.skipped().iter().any(|skipped| skipped.contains(why)));
+        assert!(restored.troubles.skipped > 0 && ear.skipped().iter().any(|skipped| skipped.contains(why)));
         assert_eq!(std::fs::read(target.join("good")).expect("it was restored"), GOOD);
     }
 }

@@ -30,7 +30,7 @@ fn a_crafted_snapshot_that_tells_the_truth_is_like_any_other() {
     let report = lab
         .try_restore(&session.to_string(), &Ear::default(), |options| options.target.clone_from(&target))
         .expect("it restores");
-    assert_eq!((report.files, report.skipped), (1, 0));
+    assert_eq!((report.files, report.troubles.skipped), (1, 0));
     assert_eq!(std::fs::read(target.join("file")).expect("the file is there"), plain);
     lab.assert_round_trip();
 }

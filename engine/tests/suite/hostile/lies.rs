@@ -150,7 +150,7 @@ fn assert_restores(lab: &Lab, which: &str, expected: &Path) -> Vec<String> {
     let (ear, target) = (Ear::default(), lab.fresh_target());
     let report = lab.try_restore(which, &ear, |options| options.target.clone_from(&target));
     let report = report.unwrap_or_else(|error| panic!("it doesn't restore: {error}"));
-    assert_eq!((report.skipped, ear.skipped()), (0, Vec::new()), "files are skipped");
+    assert_eq!((report.troubles.skipped, ear.skipped()), (0, Vec::new()), "files are skipped");
     assert_same(expected, &lab.restored_source(&target));
     ear.findings()
 }
@@ -178,12 +178,12 @@ fn packs_with_other_bytes_of_the_right_lengths_hide_nothing() {
     }
 }
 
-/// A liar that was there first is read first: it is found out, named, and not believed again.
+/// A liar that was there first is read first: the lie is found, the pack is named, and is read last from then on.
 #[test]
 fn a_pack_that_lied_is_named_and_read_no_more() {
     let mut scene = Scene::of(Victim::Writer);
     let lies = scene.lies(|len| len);
-    // The victim's segments go and come back: so the index hears the liar's first.
+    // The victim's segments go and come back: so the index learns of the liar's first.
     let segments = store::names(&*scene.lab.backend, "index/");
     let bytes: Vec<Vec<u8>> = segments.iter().map(|name| store::bytes(&*scene.lab.backend, name)).collect();
     segments.iter().for_each(|name| scene.lab.backend.remove(name).expect("it can be removed"));
@@ -280,11 +280,11 @@ fn assert_restores_file(lab: &Lab, session: SessionId, plain: &[u8], what: &str)
     let restored =
         lab.try_restore(&session.to_string(), &Ear::default(), |options| options.target.clone_from(&target));
     let report = restored.unwrap_or_else(|error| panic!("{what}: it doesn't restore: {error}"));
-    assert_eq!((report.files, report.skipped, report.verified), (1, 0, 1), "{what}");
+    assert_eq!((report.files, report.troubles.skipped, report.verified), (1, 0, 1), "{what}");
     assert_eq!(std::fs::read(target.join("file")).expect("it is there"), plain, "{what}");
 }
 
-/// Whichever of two copies is damaged, the other is read; check names the one, and hits no file.
+/// If one of two copies is damaged, the other is read; check names the damaged one, and no file is affected.
 #[test]
 fn damage_to_one_of_two_copies_hits_nothing() {
     let whole = Lab::on(Arc::new(MemoryBackend::default()));
@@ -456,7 +456,7 @@ fn where_a_segment_is_wrong_the_packs_own_directory_is_asked() {
         let (ear, target) = (Ear::default(), lab.fresh_target());
         let restored =
             lab.try_restore(&session.to_string(), &ear, |options| options.target.clone_from(&target));
-        assert_eq!(restored.expect("it restores").skipped, 0, "{cache}: {:?}", ear.skipped());
+        assert_eq!(restored.expect("it restores").troubles.skipped, 0, "{cache}: {:?}", ear.skipped());
         for (name, plain) in [("one", &one), ("other", &other)] {
             assert_eq!(&std::fs::read(target.join(name)).expect("it is there"), plain, "{cache}");
         }

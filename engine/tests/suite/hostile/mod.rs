@@ -1,4 +1,4 @@
-//! Malice: objects that are signed and sealed as they should be, or as nobody should, and what a
+//! Malice: objects that are signed and sealed as they should be, or as no one should, and what a
 //! repository with them still does. Each file is one kind of attack; `testkit`'s crafter makes the
 //! objects.
 

@@ -47,7 +47,7 @@ fn put_doubles(lab: &Lab, crafter: &Crafter) -> Vec<PackName> {
     doubles
 }
 
-/// One byte beside each live pack doesn't make a prune remove any of them, now or later.
+/// One byte next to each live pack doesn't make a prune remove any of them, now or later.
 #[test]
 fn a_byte_under_the_id_of_a_live_pack_costs_no_more_than_itself() {
     let lab = lab_with_waste();
@@ -62,7 +62,7 @@ fn a_byte_under_the_id_of_a_live_pack_costs_no_more_than_itself() {
     lab.prune();
     assert_same(&lab.source(), &lab.restore("latest"));
     let another = lab.open_with(&lab.path("another machine"));
-    assert_eq!(another.snapshots.all.len(), 3, "whoever comes new sees the same");
+    assert_eq!(another.snapshots.all.len(), 3, "a machine that comes new sees the same");
     drop(another);
     tree::write(lab.source().join("new"), tree::noise(3, 50_000));
     lab.assert_round_trip();
@@ -113,7 +113,7 @@ fn a_double_of_a_pack_whose_session_is_open_condemns_nothing() {
     let pack = crafter.pack(ChunkKind::Data, &[vec![plain.clone()]]);
     crafter.put_pack(session, &pack);
     crafter.put(&names::pack(pack.id(), decided), &[0]);
-    // Its session is ended, because nobody answers; what it has stored may go. Its double may too.
+    // Its session is ended, because no one answers; what it has stored may go. Its double may too.
     lab.prune();
     assert_same(&lab.source(), &lab.restore("latest"));
     lab.assert_round_trip();

@@ -1,4 +1,4 @@
-//! Odds and ends in the store: rubbish under names that somebody is about to use, things that nothing
+//! Odds and ends in the store: junk under names that someone is about to use, things that nothing
 //! explains, and things that aren't objects at all.
 
 use std::fs;
@@ -24,7 +24,7 @@ use keepfast_format::standing::{Decision, Standing};
 use keepfast_testkit::lab::PASSWORD;
 use keepfast_testkit::{Crafter, Ear, Lab, MeddledBackend, RecordingBackend, assert_same, quiet, tree};
 
-const RUBBISH: &[u8] = b"nobody has signed this";
+const JUNK: &[u8] = b"no one has signed this";
 
 /// A repository with one small snapshot.
 pub fn small_lab() -> Lab {
@@ -51,7 +51,7 @@ pub fn check(lab: &Lab) -> (CheckReport, Ear) {
 fn assert_restores(lab: &Lab) {
     let (target, ear) = (lab.fresh_target(), Ear::default());
     let report = lab.try_restore("latest", &ear, |options| options.target.clone_from(&target));
-    assert_eq!(report.expect("the restore runs").skipped, 0, "{:#?}", ear.skipped());
+    assert_eq!(report.expect("the restore runs").troubles.skipped, 0, "{:#?}", ear.skipped());
     assert_same(&lab.source(), &lab.restored_source(&target));
 }
 
@@ -68,14 +68,14 @@ fn assert_check_names_each_once(lab: &Lab, objects: &[String]) {
     assert_eq!((report.findings, report.files_hit), (objects.len() as u64, 0));
 }
 
-/// Puts rubbish under each name that begins so, just before somebody creates it; as often as this.
+/// Puts junk under each name that begins so, just before someone creates it; this many times.
 fn squatted(lab: &Lab, prefix: &'static str, times: u32) -> Arc<dyn Backend> {
     let left = AtomicU32::new(times);
     MeddledBackend::new(Arc::clone(&lab.backend), move |store, operation, name| {
         let due = operation == Operation::Create && name.starts_with(prefix);
         if due && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
         {
-            store.create(name, &[RUBBISH]).expect("anybody can create objects");
+            store.create(name, &[JUNK]).expect("anyone can create objects");
         }
         None
     })
@@ -83,14 +83,14 @@ fn squatted(lab: &Lab, prefix: &'static str, times: u32) -> Arc<dyn Backend> {
 
 // Decisions.
 
-/// Rubbish at the first and the last number of decisions keeps nobody from deciding.
+/// Junk at the first and the last number of decisions doesn't keep an owner from deciding.
 #[test]
-fn decisions_step_over_rubbish() {
+fn decisions_step_over_junk() {
     let lab = small_lab();
     lab.backup();
     let (crafter, id) = (Crafter::of(&lab), newest(&lab));
-    let rubbish: Vec<String> = [0, 2, u32::MAX].map(|n| names::state(id, n)).to_vec();
-    rubbish.iter().for_each(|name| crafter.put(name, RUBBISH));
+    let junk: Vec<String> = [0, 2, u32::MAX].map(|n| names::state(id, n)).to_vec();
+    junk.iter().for_each(|name| crafter.put(name, JUNK));
     let ear = Ear::default();
     let opened = lab.open();
     for protected in [true, false] {
@@ -103,10 +103,10 @@ fn decisions_step_over_rubbish() {
     forget(&opened.repository, &opened.snapshots, &[id], &ear).expect("it can be forgotten");
     forget(&opened.repository, &opened.snapshots, &[id], &ear).expect("it is forgotten already");
     let decided = [1, 3, 4].map(|n| names::state(id, n));
-    let mut expected = [rubbish.clone(), decided.to_vec()].concat();
+    let mut expected = [junk.clone(), decided.to_vec()].concat();
     expected.sort_unstable();
     assert_eq!(crafter.names(&names::states_of(id)), expected);
-    assert_check_names_each_once(&lab, &rubbish);
+    assert_check_names_each_once(&lab, &junk);
 
     let opened = lab.open();
     assert!(opened.snapshots.all.iter().all(|stored| stored.snapshot.head.id != id));
@@ -119,7 +119,7 @@ fn decisions_step_over_rubbish() {
 
 /// Where every number is taken just before it is used, deciding ends, and says what to remove.
 #[test]
-fn deciding_ends_where_somebody_takes_every_number() {
+fn deciding_ends_where_someone_takes_every_number() {
     let mut lab = small_lab();
     let (honest, id) = (Arc::clone(&lab.backend), newest(&lab));
     lab.backend = squatted(&lab, names::STATES, u32::MAX);
@@ -130,7 +130,7 @@ fn deciding_ends_where_somebody_takes_every_number() {
     lab.forget(&["latest"]);
 }
 
-/// The wish to stop is heard between two tries.
+/// Deciding can be cancelled between two tries.
 #[test]
 fn deciding_stops_when_asked_to() {
     let mut lab = small_lab();
@@ -142,15 +142,15 @@ fn deciding_stops_when_asked_to() {
     assert!(matches!(decided, Err(EngineError::Interrupted)), "{decided:?}");
 }
 
-/// Many processes decide about one snapshot at once, among rubbish: all of them get through, and what
+/// Many processes decide about one snapshot at once, among junk: all of them get through, and what
 /// counts is what the highest number says.
 #[test]
-fn many_decide_at_once_among_rubbish() {
+fn many_decide_at_once_among_junk() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     tree::write(lab.source().join("a.txt"), "one");
     lab.backup();
     let (crafter, id) = (Crafter::of(&lab), newest(&lab));
-    [0, 1, 5, 8, u32::MAX].into_iter().for_each(|n| crafter.put(&names::state(id, n), RUBBISH));
+    [0, 1, 5, 8, u32::MAX].into_iter().for_each(|n| crafter.put(&names::state(id, n), JUNK));
     let start = Barrier::new(6);
     thread::scope(|scope| {
         for _ in 0..6 {
@@ -178,15 +178,15 @@ fn many_decide_at_once_among_rubbish() {
     assert_eq!(all.iter().filter(|name| !is_authentic(name)).count(), 5, "{all:#?}");
 }
 
-/// Compaction removes the rubbish with the decisions of a dead snapshot.
+/// Compaction removes the junk with the decisions of a dead snapshot.
 #[test]
-fn compaction_takes_the_rubbish_along() {
+fn compaction_takes_the_junk_along() {
     let lab = small_lab();
     let id = newest(&lab);
     tree::write(lab.source().join("a.txt"), "two");
     lab.backup();
     let crafter = Crafter::of(&lab);
-    [0, u32::MAX].into_iter().for_each(|n| crafter.put(&names::state(id, n), RUBBISH));
+    [0, u32::MAX].into_iter().for_each(|n| crafter.put(&names::state(id, n), JUNK));
     lab.forget(&["latest~1"]);
     assert_eq!(crafter.names(&names::states_of(id)).len(), 3);
     for _ in 0..2 {
@@ -200,9 +200,9 @@ fn compaction_takes_the_rubbish_along() {
 // Answers to epochs.
 
 /// A session whose next answer's name is taken answers under another, with its objections; the
-/// collector reads both and tells of the rubbish once.
+/// collector reads both and reports the junk once.
 #[test]
-fn rubbish_in_an_acks_place_neither_ends_a_backup_nor_hides_its_objections() {
+fn junk_in_an_acks_place_neither_ends_a_backup_nor_hides_its_objections() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     tree::write(lab.source().join("a.bin"), tree::noise(1, 200_000));
     lab.backup();
@@ -215,9 +215,9 @@ fn rubbish_in_an_acks_place_neither_ends_a_backup_nor_hides_its_objections() {
     let session = Session::begin(&repository, &index, &options, &ear).expect("it begins");
     assert!(session.may_take_over());
     let id = session.id();
-    // Before and after the session's own answer would be there, and beside it.
-    crafter.put(&names::ack(1, id), RUBBISH);
-    crafter.put(&names::ack_beside(1, id, 7), RUBBISH);
+    // Before and after the session's own answer would be there, and next to it.
+    crafter.put(&names::ack(1, id), JUNK);
+    crafter.put(&names::ack_beside(1, id, 7), JUNK);
     let packs = crafter.names(names::PACKS);
     let mut packs: Vec<_> = packs
         .iter()
@@ -247,15 +247,15 @@ fn rubbish_in_an_acks_place_neither_ends_a_backup_nor_hides_its_objections() {
     let heard = Ear::default();
     let report = lab.prune_with_cache(&lab.path("pruner"), &heard, |_| {}).expect("the prune works");
     assert_eq!((report.sessions_fenced, report.packs_removed), (0, 0), "{report:?}");
-    assert_eq!(heard.findings().len(), 2, "each piece of rubbish is told of once: {:#?}", heard.findings());
-    // All answers to an epoch with a verdict go, of whichever form.
+    assert_eq!(heard.findings().len(), 2, "each piece of junk is reported once: {:#?}", heard.findings());
+    // All answers to an epoch with a verdict go, of either form.
     assert_eq!(crafter.names(names::ACKS), [""; 0]);
     lab.assert_sound();
 }
 
-/// Only rubbish is no answer: a session that never answers is ended, as ever.
+/// Only junk is no answer: a session that never answers is ended, as ever.
 #[test]
-fn rubbish_is_no_answer() {
+fn junk_is_no_answer() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     tree::write(lab.source().join("a.bin"), tree::noise(1, 200_000));
     lab.backup();
@@ -263,8 +263,8 @@ fn rubbish_is_no_answer() {
     lab.backup();
     let crafter = Crafter::of(&lab);
     let silent = crafter.begin(&crafter.owner);
-    crafter.put(&names::ack(1, silent), RUBBISH);
-    crafter.put(&names::ack_beside(1, silent, 1), RUBBISH);
+    crafter.put(&names::ack(1, silent), JUNK);
+    crafter.put(&names::ack_beside(1, silent, 1), JUNK);
     lab.forget(&["latest~1"]);
     let report = lab.prune();
     assert_eq!(report.sessions_fenced, 1, "{report:?}");
@@ -272,9 +272,9 @@ fn rubbish_is_no_answer() {
     lab.assert_sound();
 }
 
-// Names of a session's own that somebody else takes.
+// Names of a session's own that someone else takes.
 
-/// Rubbish in the register or in a segment's place costs a backup of files a second attempt.
+/// Junk in the register or in a segment's place costs a backup of files a second attempt.
 #[test]
 fn a_backup_whose_name_is_taken_begins_again() {
     for prefix in [names::SNAPSHOTS, names::INDEX] {
@@ -313,7 +313,7 @@ fn a_stream_whose_name_is_taken_fails_by_that_name() {
 
 // Names that nothing explains.
 
-/// Every name that isn't the format's is told of, wherever it is, and nothing else suffers.
+/// Every name that isn't the format's is reported, wherever it is, and nothing else suffers.
 #[test]
 fn every_name_that_nothing_explains_is_told_of() {
     let lab = small_lab();
@@ -327,7 +327,7 @@ fn every_name_that_nothing_explains_is_told_of() {
         "keyring/00000000.old".to_owned(),
         format!("index/{sid}"),
         format!("snapshots/{sid}.tmp"),
-        "sessions/somebody".to_owned(),
+        "sessions/someone".to_owned(),
         format!("packs/00/{}.{sid}", "f".repeat(64)),
         format!("packs/{}", "f".repeat(64)),
         format!("states/{sid}/0"),
@@ -338,24 +338,24 @@ fn every_name_that_nothing_explains_is_told_of() {
         "catalogue/first".to_owned(),
         "a/b/c/d/e/f".to_owned(),
     ];
-    strange.iter().for_each(|name| crafter.put(name, RUBBISH));
+    strange.iter().for_each(|name| crafter.put(name, JUNK));
     assert_check_names_each_once(&lab, &strange);
     lab.assert_round_trip();
     lab.prune();
 }
 
-/// Very many of them are counted, and only some are named.
+/// If there are very many of them, all are counted, and only some are named.
 #[test]
 fn of_very_many_strange_names_the_rest_is_counted() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     let crafter = Crafter::of(&lab);
-    (0..1500).for_each(|n| crafter.put(&format!("strange/{n:04}"), RUBBISH));
+    (0..1500).for_each(|n| crafter.put(&format!("strange/{n:04}"), JUNK));
     let (report, ear) = check(&lab);
     assert_eq!(report.findings, 1001);
     assert!(ear.findings().iter().any(|finding| finding.starts_with("500 more objects: ")));
 }
 
-/// What belongs to nothing is told of. What crashes leave isn't.
+/// What belongs to nothing is reported. What crashes leave isn't.
 #[test]
 fn what_belongs_to_nothing_is_told_of_and_what_a_crash_leaves_is_not() {
     let lab = small_lab();
@@ -365,18 +365,18 @@ fn what_belongs_to_nothing_is_told_of_and_what_a_crash_leaves_is_not() {
     crafter.put_pack(crashed, &crafter.pack(ChunkKind::Data, &[vec![b"unlisted".to_vec()]]));
     lab.assert_sound();
 
-    let nobody = SessionId { writer: crafter.owner.holder(), random: [7; 16] };
+    let no_one = SessionId { writer: crafter.owner.holder(), random: [7; 16] };
     let ack = Ack { epoch: 9, session: committed, objections: Vec::new() };
     crafter.put(&names::ack(9, committed), &ack.seal(crafter.repository, &crafter.owner));
-    let decision = Decision { snapshot: nobody, n: 0, standing: Standing::Protected };
-    crafter.put(&names::state(nobody, 0), &decision.seal(crafter.repository, &crafter.owner));
-    crafter.put_segment(&crafter.owner, nobody, 0, &[]);
+    let decision = Decision { snapshot: no_one, n: 0, standing: Standing::Protected };
+    crafter.put(&names::state(no_one, 0), &decision.seal(crafter.repository, &crafter.owner));
+    crafter.put_segment(&crafter.owner, no_one, 0, &[]);
     let pack = crafter.names(names::PACKS).into_iter().find(|name| name.ends_with(&committed.to_string()));
     let pack = pack.expect("there is a pack");
     let (id, _): (PackId, _) = names::parse_pack(&pack).expect("it is a pack's name");
     let copy = names::pack(id, crashed);
     crafter.put(&copy, &crafter.get(&pack));
-    let mut strays = vec![names::ack(9, committed), names::state(nobody, 0), names::segment(nobody, 0), copy];
+    let mut strays = vec![names::ack(9, committed), names::state(no_one, 0), names::segment(no_one, 0), copy];
     assert_check_names_each_once(&lab, &strays);
     // Nor does a catalogue that can't be read keep a check from saying so.
     crafter.put(&names::catalogue(0), b"junk");
@@ -433,7 +433,7 @@ fn a_check_lists_everything_in_place_of_the_packs() {
 // What isn't an object.
 
 /// Named pipes, sockets, links and directories under objects' names: each is named with what it is,
-/// nobody waits for it, and everything else works.
+/// no one waits for it, and everything else works.
 #[test]
 fn what_isnt_an_object_is_named_and_everything_else_works() {
     let lab = small_lab();
@@ -481,13 +481,13 @@ fn what_isnt_an_object_is_named_and_everything_else_works() {
     assert_restores(&lab);
 }
 
-/// A file in the place of a folder that nobody has made yet stops nobody.
+/// A file in the place of a folder that no one has made yet stops no one.
 #[test]
-fn a_file_in_a_folders_place_stops_nobody() {
+fn a_file_in_a_folders_place_stops_no_one() {
     let lab = small_lab();
     let folders = ["states", "epochs", "acks", "catalogue"];
     for folder in folders {
-        fs::write(lab.path("repository").join(folder), RUBBISH).expect("it can be written");
+        fs::write(lab.path("repository").join(folder), JUNK).expect("it can be written");
     }
     assert_check_names_each_once(&lab, &folders.map(str::to_owned));
     lab.assert_round_trip();

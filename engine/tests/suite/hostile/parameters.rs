@@ -1,5 +1,6 @@
-//! Who may only create objects, at the repository's parameters: junk under the next names, old objects
-//! under new numbers, key slots that keep a machine busy. And a store that shows less than there is.
+//! An attacker that may only create objects, at the repository's parameters: junk under the next names,
+//! old objects under new numbers, key slots that keep a machine busy. And a store that shows less than
+//! there is.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use keepfast_engine::EngineError;
 use keepfast_engine::check::{CheckOptions, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::forget;
-use keepfast_engine::prune::{self, PruneOptions, Share};
+use keepfast_engine::prune::{self, PruneOptions, UnusedLimit};
 use keepfast_engine::repo::{
     Memory, Older, OpenOptions, Repository, SlotLimits, Snapshots, WriterOptions, accept, older, open_index,
     remember,
@@ -83,7 +84,7 @@ fn junk_never_stops_a_restore_and_stops_writing_only_where_safety_needs_it() {
     ]);
     for (name, stops_backup, stops_prune) in cases {
         let lab = used();
-        lab.backend.create(&name, &[b"junk"]).expect("anybody can");
+        lab.backend.create(&name, &[b"junk"]).expect("anyone can");
         let named = |stops: bool| stops.then_some(name.as_str());
         assert_check_names(&lab, &name);
         assert_same(&lab.source(), &lab.restore("latest"));
@@ -103,7 +104,7 @@ fn junk_never_stops_a_restore_and_stops_writing_only_where_safety_needs_it() {
 fn junk_doesnt_stop_a_machine_without_a_cache() {
     for name in ["config/00000001", "keyring/00000001", "catalogue/00000000", "epochs/00000009/done"] {
         let mut lab = used();
-        lab.backend.create(name, &[b"junk"]).expect("anybody can");
+        lab.backend.create(name, &[b"junk"]).expect("anyone can");
         lab.cache = lab.path("another machine");
         assert_same(&lab.source(), &lab.restore("latest"));
     }
@@ -118,7 +119,7 @@ fn a_running_backup_that_finds_an_unreadable_epoch_ends_and_names_it() {
     let (once, taken) = (std::sync::Once::new(), name.clone());
     let ear = Ear::with_hook(move |_| {
         once.call_once(|| {
-            backend.create(&taken, &[b"junk"]).expect("anybody can");
+            backend.create(&taken, &[b"junk"]).expect("anyone can");
         });
     });
     tree::write(lab.source().join("third"), tree::noise(3, 50_000));
@@ -128,7 +129,7 @@ fn a_running_backup_that_finds_an_unreadable_epoch_ends_and_names_it() {
     assert!(acks.is_empty(), "{acks:?}");
 }
 
-/// An epoch that is really missing still stops whoever writes, and no reader.
+/// An epoch that is really missing still stops a program that writes, and no reader.
 #[test]
 fn a_gap_between_epochs_stops_writers_and_no_reader() {
     let lab = used();
@@ -191,7 +192,7 @@ fn an_old_keyring_under_a_new_number_brings_no_revoked_writer_back() {
     lab.assert_round_trip();
 }
 
-/// If nobody can tell what lay before the newest config, nobody can tell what it was told apart from.
+/// If no one can tell what lay before the newest config, no one can tell whether it is the newest.
 #[test]
 fn a_config_that_doesnt_follow_the_one_below_stops_writing_and_is_named() {
     let lab = Lab::with(tree::small);
@@ -336,7 +337,7 @@ fn a_prune_that_is_shown_less_than_was_seen_removes_nothing() {
     lab.backend.create(&names::snapshot(newest), &[&bytes]).expect("it is shown again");
     prune_with(&lab, &memory).expect("all is there again");
     lab.assert_sound();
-    // Who accepts that it is gone can go on.
+    // A user that accepts that it is gone can go on.
     lab.backend.remove(&names::snapshot(newest)).expect("it can be removed");
     let opened = lab.open();
     accept(&opened.repository, &opened.snapshots, &memory).expect("it is remembered");
@@ -348,7 +349,7 @@ fn prune_with(lab: &Lab, memory: &Memory) -> Result<()> {
     let (repository, snapshots, _) = look(lab, memory)?;
     let index = open_index(&repository, &lab.cache, &snapshots, &Ear::default())?;
     let options = PruneOptions {
-        max_unused: Share::Thousandths(0),
+        max_unused: UnusedLimit::Thousandths(0),
         max_rewrite_bytes: u64::MAX,
         session_timeout: Duration::ZERO,
         accept_missing: Vec::new(),
@@ -360,7 +361,7 @@ fn prune_with(lab: &Lab, memory: &Memory) -> Result<()> {
     prune::prune(&repository, &index, &options, &lab.run(&Ear::default())).map(drop)
 }
 
-/// What somebody has written over the memory does no more than that nothing is remembered.
+/// If something has written over the memory, nothing is remembered, and nothing worse happens.
 #[test]
 fn a_memory_that_makes_no_sense_is_said_and_forgotten() {
     let lab = used();
@@ -381,9 +382,9 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
 }
 
-/// A slot of the lab's kind that asks for 4 GiB: nobody has signed what it asks for.
+/// A slot of the lab's kind that asks for 4 GiB: no one has signed what it asks for.
 fn huge_slot(crafter: &Crafter) -> Vec<u8> {
-    let slot = slot(crafter, b"nobody's", 8);
+    let slot = slot(crafter, b"no one's", 8);
     let at = slot.windows(6).position(|bytes| bytes == [0x02, 0xa4, 0x00, 0x08, 0x01, 0x01]);
     let at = at.expect("it asks for 8 KiB");
     let mut huge = slot[..at + 3].to_vec();
@@ -417,7 +418,7 @@ fn slots_that_ask_for_much_memory_are_left_and_counted() {
     assert!(error.to_string().contains("10 were not tried"), "{error}");
 }
 
-/// A flood of cheap slots comes to an end; who has more patience, or remembers the slot, gets in.
+/// A flood of cheap slots comes to an end; a user that has more patience, or remembers the slot, gets in.
 #[test]
 fn a_flood_of_cheap_slots_ends_and_can_be_outlasted() {
     let lab = Lab::new();
@@ -428,7 +429,7 @@ fn a_flood_of_cheap_slots_ends_and_can_be_outlasted() {
     let options = OpenOptions { memory: Some(&memory), ..OpenOptions::default() };
     let repository = find().open_with(b"dear", &options).expect("it opens");
     remember(&repository, &Snapshots::default()).expect("it answers").written.expect("it is remembered");
-    (0..100).for_each(|_| put_slot(&crafter, &slot(&crafter, b"nobody's", 8)));
+    (0..100).for_each(|_| put_slot(&crafter, &slot(&crafter, b"no one's", 8)));
 
     let error = find().open(b"dear", None).err().expect("others came first");
     assert!(matches!(&error, EngineError::WrongPassword { left, .. } if left.too_many == 38), "{error}");
@@ -446,7 +447,7 @@ fn junk_among_the_slots_is_named_by_check_alone() {
     let lab = Lab::with(tree::small);
     lab.backup();
     let name = names::slot(SlotId::new([0; 16]));
-    lab.backend.create(&name, &[&vec![1; 100_000]]).expect("anybody can");
+    lab.backend.create(&name, &[&vec![1; 100_000]]).expect("anyone can");
     lab.assert_round_trip();
     assert_check_names(&lab, &name);
     let error = Repository::open(Arc::clone(&lab.backend), b"wrong").err().expect("it doesn't open");

@@ -61,7 +61,7 @@ fn restore(lab: &Lab, which: &str, target: &Path, no_privileges: bool) -> (Resto
     (report.expect("it restores"), ear)
 }
 
-/// With `no_privileges`, nothing that is restored gives anybody rights, the report says how often,
+/// With `no_privileges`, nothing that is restored gives anyone rights, the report says how often,
 /// and nothing is an error.
 #[test]
 fn a_restore_without_privileges_sets_no_bit_makes_no_device_and_gives_no_label() {
@@ -71,7 +71,7 @@ fn a_restore_without_privileges_sets_no_bit_makes_no_device_and_gives_no_label()
     let (report, ear) = restore(&lab, &session, &target, true);
     ear.assert_content();
     assert_eq!((report.files, report.dirs, report.others, report.hard_links), (1, 1, 1, 0));
-    assert_eq!((report.privileges_dropped, report.devices_left_out, report.skipped), (3, 2, 0));
+    assert_eq!((report.privileges_dropped, report.devices_left_out, report.troubles.skipped), (3, 2, 0));
 
     assert_eq!(mode(&target.join("d program")), 0o755);
     assert_eq!(mode(&target.join("e fifo")), 0o711);
@@ -87,7 +87,7 @@ fn a_restore_without_privileges_sets_no_bit_makes_no_device_and_gives_no_label()
 }
 
 /// Without the option a restore gives what the snapshot says, as far as the user may: a backup of
-/// one's own machine needs that.
+/// the user's own machine needs that.
 #[test]
 fn a_restore_gives_all_bits_unless_told_otherwise() {
     let lab = Lab::with(keepfast_testkit::tree::small);

@@ -1,4 +1,4 @@
-//! What can't be read for the moment, which is no damage: nobody is told to give anything up for it.
+//! What can't be read for the moment, which is no damage: no one is told to give anything up for it.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use keepfast_testkit::{Crafter, Ear, Lab, MeddledBackend, Opened, tree};
 
 use super::odds::{check, small_lab};
 
-/// A store that lets nobody read one pack: the largest, which has the data, or the other.
+/// A store that lets no one read one pack: the largest, which has the data, or the other.
 fn shut(lab: &Lab, data: bool, kind: ErrorKind) -> (String, Arc<dyn Backend>) {
     let mut packs = Crafter::of(lab).names(names::PACKS);
     packs.sort_by_key(|name| lab.backend.read(name, u64::MAX).map_or(0, |bytes| bytes.len()));
@@ -22,7 +22,7 @@ fn shut(lab: &Lab, data: bool, kind: ErrorKind) -> (String, Arc<dyn Backend>) {
     (pack, store)
 }
 
-/// A pack that may not be read, or can't be reached, is no damage: it is told of as what it is, and so
+/// A pack that may not be read, or can't be reached, is no damage: it is reported as what it is, and so
 /// are the files in it. Once it can be read again, all is well.
 #[test]
 fn a_pack_that_cant_be_read_is_unreachable_and_not_damaged() {
@@ -52,7 +52,7 @@ fn a_pack_that_cant_be_read_is_unreachable_and_not_damaged() {
         if data {
             let (target, ear) = (lab.fresh_target(), Ear::default());
             let report = lab.try_restore("latest", &ear, |options| options.target.clone_from(&target));
-            assert!(report.expect("the restore runs").skipped > 0);
+            assert!(report.expect("the restore runs").troubles.skipped > 0);
             assert!(
                 ear.skipped().iter().all(|line| line.contains("restore it again")),
                 "{:#?}",

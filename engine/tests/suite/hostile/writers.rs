@@ -166,7 +166,7 @@ fn a_snapshot_that_is_brought_back_stays_its_writers() {
     assert_same(&lab.source(), &lab.restore(&report.snapshot.expect("a snapshot").head.id.to_string()));
 }
 
-/// Nobody but an owner can say that a snapshot is part of another's history.
+/// Only an owner can say that a snapshot is part of another's history.
 #[test]
 fn a_writer_cannot_say_that_its_snapshot_was_another_writers() {
     let lab = victim();
@@ -221,7 +221,7 @@ fn forged_snapshots_push_no_real_ones_out() {
     assert!(going.is_subset(&forged));
 }
 
-/// A new key of the same host begins anew, until an owner says that it continues the old one: then
+/// A new key of the same host begins again from nothing, until an owner says that it continues the old one: then
 /// the old key's last snapshot is its parent, and policies count both together. Not the other way
 /// round: the old key sees nothing of the new one.
 #[test]
@@ -233,7 +233,7 @@ fn a_writer_that_continues_another_has_its_history() {
     let new = crafter.enrol(Role::Owner, b"new key");
     let old_password = std::mem::replace(&mut lab.password, b"new key".to_vec());
     let parent_on_trial = |lab: &Lab| lab.backup_with(|options| options.dry_run = true).parent;
-    assert_eq!(parent_on_trial(&lab), None, "nobody has said so yet");
+    assert_eq!(parent_on_trial(&lab), None, "no one has said so yet");
 
     crafter.continues(&new, &[old]);
     let report = lab.backup();
@@ -309,7 +309,7 @@ fn three_versions() -> (Lab, Crafter, [SessionId; 3]) {
 }
 
 /// While a snapshot that another one names is hidden, prune removes nothing, and says which it is and
-/// who names it. When it is there again, prune goes on.
+/// which snapshot names it. When it is there again, prune goes on.
 #[test]
 fn prune_refuses_while_a_snapshot_is_hidden() {
     let (lab, crafter, [first, second, third]) = three_versions();
@@ -321,7 +321,7 @@ fn prune_refuses_while_a_snapshot_is_hidden() {
     for words in [second.short(), second.writer.to_string(), third.short()[..8].to_owned()] {
         assert!(error.contains(&words), "{error}");
     }
-    assert!(error.contains("number 1") && error.contains("--accept-missing"), "{error}");
+    assert!(error.contains("number 1") && error.contains("give it up for good"), "{error}");
     assert_eq!(crafter.names(names::PACKS), packs);
     let named: Vec<String> = findings(&lab).into_iter().map(|(object, _)| object).collect();
     assert!(named.contains(&names::snapshot(second)), "{named:?}");
@@ -361,14 +361,14 @@ fn a_missing_snapshot_can_be_given_up() {
     prune_accepting(&lab, &accepted).expect("that it is given up is known");
     prune_accepting(&lab, &[]).expect("nothing is missing any more");
     lab.assert_sound();
-    // Whoever had hidden it can't bring it back: what it needs is gone.
+    // Whatever had hidden it can't bring it back: what it needs is gone.
     crafter.put(&names::snapshot(second), &hidden);
     lab.assert_sound();
     assert_eq!(lab.open().snapshots.all.len(), 2);
     lab.assert_round_trip();
 }
 
-/// What compaction has removed isn't missing; what is hidden is still missed beside it, and beside a
+/// What compaction has removed isn't missing; what is hidden is still missed next to it, and next to a
 /// register that can't be read.
 #[test]
 fn a_hidden_snapshot_is_missed_beside_compacted_and_damaged_ones() {
@@ -389,10 +389,10 @@ fn a_hidden_snapshot_is_missed_beside_compacted_and_damaged_ones() {
     assert!(named.contains(&names::snapshot(second)), "{named:?}");
     assert!(named.contains(&names::snapshot(junk)), "{named:?}");
     assert!(!named.contains(&names::snapshot(third)), "{named:?}");
-    prune_accepting(&lab, &[]).expect_err("nobody knows what these need");
+    prune_accepting(&lab, &[]).expect_err("no one knows what these need");
 }
 
-/// A writer can name snapshots that never were. Prune says who does, and an owner goes on past that
+/// A writer can name snapshots that never were. Prune says which writer does, and an owner goes on past that
 /// without losing anything of others.
 #[test]
 fn a_writer_that_names_what_never_was_is_told_and_passed() {
@@ -519,7 +519,7 @@ fn of_a_writer_that_may_not_write_any_more_counts_what_it_had_committed() {
     let named: BTreeSet<String> = findings(&lab).into_iter().map(|(object, _)| object).collect();
     let expected = [names::snapshot(forged), names::segment(forged, 0), names::segment(kept[1], 7)];
     assert_eq!(named, expected.into());
-    let error = prune_accepting(&lab, &[]).expect_err("nobody knows what it needs");
+    let error = prune_accepting(&lab, &[]).expect_err("no one knows what it needs");
     assert!(error.contains(&names::snapshot(forged)), "{error}");
     fs::write(lab.source().join("file"), OWN).expect("written");
     lab.assert_round_trip();

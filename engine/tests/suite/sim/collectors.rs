@@ -1,5 +1,5 @@
-//! Everybody at once: backups, forgetting, pruning twice over, bringing back, restoring, checking; and
-//! in most histories somebody without a key who puts rubbish between all of that.
+//! Everyone at once: backups, forgetting, pruning twice over, bringing back, restoring, checking; and
+//! in most histories a stranger without a key that puts junk between all of that.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use keepfast_testkit::sim::{Campaign, Machine, Outcome, Stage};
 
 /// How many are played if nothing else is asked for. With 11,430, ten thousand have a stranger in them.
 const HISTORIES: u64 = 3_000;
-/// One in so many has no stranger: nothing at all may be found in it.
+/// One in this many has no stranger: nothing at all may be found in it.
 const WITHOUT_STRANGER: u64 = 8;
 const MACHINES: &[&str] = &["one", "two"];
 
@@ -17,7 +17,7 @@ fn stage(folder: &Path) -> Stage {
 }
 
 /// Two machines back up; two others prune; snapshots are forgotten, brought back, restored;
-/// somebody checks. If a rule is to be broken, everybody breaks it.
+/// someone checks. If a rule is to be broken, everyone breaks it.
 fn play(stage: &mut Stage, seed: u64, flaw: Option<Flaw>) -> Outcome {
     let scene = stage.scene(seed);
     let mut history = scene.history();
@@ -57,7 +57,7 @@ fn play(stage: &mut Stage, seed: u64, flaw: Option<Flaw>) -> Outcome {
     } else {
         history.process("stranger", |process| {
             let mut machine = scene.machine(process, "stranger");
-            (0..4).try_for_each(|_| machine.run("mischief", Machine::put_rubbish))
+            (0..4).try_for_each(|_| machine.run("mischief", Machine::put_junk))
         })
     };
     stage.play(&scene, history)
@@ -97,9 +97,9 @@ found! {
     planted_subtrees_that_are_not_held_are_found: SubtreesNotHeld;
     a_planted_commit_over_a_fence_is_found: FenceIgnored;
     a_planted_catalogue_that_is_not_read_is_found: CatalogueNotRead;
-    planted_verdicts_that_nobody_hears_are_found: VerdictsNotHeard;
+    planted_verdicts_that_no_one_applies_are_found: VerdictsNotApplied;
     planted_open_sessions_that_are_condemned_are_found: OpenSessionsCondemned;
-    a_planted_verdict_without_waiting_is_found: NobodyWaitedFor;
+    a_planted_verdict_without_waiting_is_found: NoWaiting;
     a_planted_epoch_without_a_second_listing_is_found: NoSecondListing;
     a_planted_removal_beyond_the_verdict_is_found: VerdictIgnored;
 }

@@ -1,4 +1,4 @@
-//! A seed is a history: whoever plays it again sees the same, line by line.
+//! A seed is a history: played again, it is the same, line by line.
 
 use keepfast_testkit::sim::folder;
 

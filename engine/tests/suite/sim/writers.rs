@@ -12,7 +12,7 @@ pub fn stage(folder: &Path) -> Stage {
     Stage::new(folder, MACHINES)
 }
 
-/// Three machines back up, each twice, by turns a tree and a stream; somebody restores.
+/// Three machines back up, each twice, by turns a tree and a stream; someone restores.
 pub fn play(stage: &mut Stage, seed: u64) -> Outcome {
     let scene = stage.scene(seed);
     let mut history = scene.history();

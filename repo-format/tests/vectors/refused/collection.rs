@@ -1,5 +1,5 @@
-//! Cases of what garbage collection stores: condemned, ack, verdict, decision, catalogue, and
-//! the FENCE of a session's own writer.
+//! Cases of the objects of garbage collection: condemned, ack, verdict, decision, catalogue, and the FENCE of
+//! a session's own writer.
 
 use serde_cbor::Value;
 
@@ -10,7 +10,7 @@ use crate::craft::{
 use crate::refused::{Cases, flip};
 use crate::{collected, fixtures};
 
-/// A signed object that is valid, and who has signed it.
+/// A valid signed object, and its signer.
 struct Signed {
     cases: Cases,
     signer: &'static str,
@@ -23,7 +23,7 @@ pub fn all() -> Vec<Cases> {
 }
 
 impl Signed {
-    /// An object, with the cases that there are of each one. `other` is another kind.
+    /// An object, with the cases that all signed objects have. `other` is another kind.
     fn of(structure: &'static str, signer: &'static str, kind: u8, other: u8, valid: Vec<u8>) -> Self {
         let mut signed = Self { cases: Cases::of(structure), signer, kind, valid };
         signed.cases.add_ends(&signed.valid);
@@ -60,7 +60,7 @@ impl Signed {
         self.cases.add(name, "authentic", why, bytes);
     }
 
-    /// Cases of signers who hold keys, but not those that count for what an owner decides.
+    /// Cases of signers that hold keys, but not those of a trusted owner.
     fn by_others_than_the_owner(&mut self) {
         self.by("writer", "signed_by_writer", "its signer is a writer and no owner");
         self.by("another owner", "signed_by_another_owner", "its signer is an owner whom no slot pins");
@@ -75,7 +75,7 @@ impl Signed {
         self.cases.add(name, expect, why, bytes);
     }
 
-    /// Cases of a number that is 32 bits long, and that the object's name repeats.
+    /// Cases of a number of 32 bits that the object's name repeats.
     fn number(&mut self, at: i128, other: u32) {
         let other = Value::Integer(other.into());
         self.put(at, other, "other_number", "authentic", "its number isn't its name's");
@@ -171,7 +171,7 @@ fn verdict() -> Cases {
     signed.critical(4)
 }
 
-/// As programs wrote it before names counted.
+/// The verdict of an older program.
 fn verdict_by_ids() -> Cases {
     let valid = collected::verdict_by_ids_bytes();
     let mut signed = Signed::of("verdict_by_ids", "owner", VERDICT, CONDEMNED, valid);
@@ -203,7 +203,7 @@ fn catalogue() -> Cases {
     signed.critical(3)
 }
 
-/// What may stand in the register of a session whose writer is no owner.
+/// A FENCE in the register of a session whose writer isn't an owner.
 fn fence_by_writer() -> Cases {
     let valid = collected::fence_by_writer_bytes();
     let mut signed = Signed::of("fence_by_writer", "writer", FENCE, craft::SESSION, valid);

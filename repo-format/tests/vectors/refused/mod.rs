@@ -1,4 +1,4 @@
-//! The cases that decoders must refuse: each valid but for one thing.
+//! The cases that decoders must refuse. Each has exactly one fault.
 
 mod collection;
 mod objects;
@@ -13,7 +13,7 @@ pub struct Case {
     pub name: &'static str,
     /// What is wrong with it.
     pub why: &'static str,
-    /// The category of the error, written by hand.
+    /// The category of the error, chosen by hand.
     pub expect: &'static str,
     pub bytes: Vec<u8>,
 }
@@ -33,7 +33,7 @@ impl Cases {
         self.all.push(Case { structure: self.structure, name, why, expect, bytes });
     }
 
-    /// The two ends that every structure of a known length has.
+    /// The two cases at the end of every structure with a known length.
     pub fn add_ends(&mut self, valid: &[u8]) {
         self.add("cut_short", "truncated", "the last byte is missing", valid[..valid.len() - 1].to_vec());
         self.add("trailing_byte", "trailing", "a byte follows", [valid, &[0]].concat());

@@ -3,6 +3,7 @@
 use crate::craft::{self, footer, frame_head, pack_with_directory, table};
 use crate::fixtures;
 use crate::refused::{Cases, flip, put};
+use keepfast_format::numbers::{u32_of, u64_of, usize_of};
 
 pub fn all() -> Vec<Cases> {
     vec![header(), place(), whole(), directory(), frame()]
@@ -35,7 +36,7 @@ fn place() -> Cases {
 fn whole() -> Cases {
     let mut cases = Cases::of("pack");
     let (valid, table) = fixtures::pack();
-    let frames_end = table.frames[1].offset as usize + table.frames[1].sealed_bytes as usize;
+    let frames_end = usize_of(table.frames[1].offset) + usize_of(table.frames[1].sealed_bytes);
     cases.add("inside_the_header", "truncated", "it has 100 bytes", valid[..100].to_vec());
     cases.add("without_a_footer", "malformed", "it ends after its frames", valid[..frames_end].to_vec());
     cases.add("last_byte_missing", "malformed", "its footer isn't whole", valid[..valid.len() - 1].to_vec());
@@ -64,14 +65,14 @@ fn whole() -> Cases {
         flip(&valid, frames_end),
     );
     let sealed_bytes = 16 + 8 + 16 * 2 + 36 * 5;
-    let moved = footer(frames_end as u64 + 1, sealed_bytes - 1);
+    let moved = footer(u64_of(frames_end) + 1, sealed_bytes - 1);
     cases.add("directory_moved", "authentic", "the footer points a byte behind the directory's begin", {
         put(&valid, valid.len() - 24, &moved)
     });
 
     let chunk = |label: &str| vec![fixtures::stream(label, 17)];
     let (mut swapped, table) = fixtures::pack_of(&[chunk("a"), chunk("b")], 4 << 20);
-    let length = table.frames[0].sealed_bytes as usize;
+    let length = usize_of(table.frames[0].sealed_bytes);
     let (first, second) = swapped[112..112 + 2 * length].split_at_mut(length);
     first.swap_with_slice(second);
     cases.add("frames_swapped", "authentic", "its two frames have changed places", swapped);
@@ -85,7 +86,7 @@ fn directory() -> Cases {
     let (first, second) = ([112, one.sealed_bytes, 317, 3], [two.offset, two.sealed_bytes, 1400, 2]);
     let chunks = [("a", 300), ("b", 17), ("c", 0), ("d", 900), ("e", 500)];
     let whole = table([2, 5], &[first, second], &chunks);
-    let with = |frames: &[[u32; 4]]| pack_with_directory(&table([frames.len() as u32, 5], frames, &chunks));
+    let with = |frames: &[[u32; 4]]| pack_with_directory(&table([u32_of(frames.len()), 5], frames, &chunks));
     cases.add("directory_trailing_byte", "trailing", "a byte follows the last chunk", {
         pack_with_directory(&[whole.as_slice(), &[0]].concat())
     });
@@ -140,7 +141,7 @@ fn frame() -> Cases {
     let valid = fixtures::frame();
     let plain = fixtures::stream("frame body", 40);
     let body = [&20_u32.to_le_bytes()[..], &20_u32.to_le_bytes(), &plain].concat();
-    let sealed = body.len() as u32 + 16;
+    let sealed = u32_of(body.len()) + 16;
     let with_head = |fields: [u32; 4]| craft::frame(&frame_head(fields), &body);
     cases.add("cut_in_its_head", "truncated", "it has 31 bytes", valid[..31].to_vec());
     cases.add("cut_in_its_body", "malformed", "its last byte is missing", valid[..valid.len() - 1].to_vec());
@@ -200,19 +201,19 @@ fn frame() -> Cases {
     let zstd = |plain: &[u8]| {
         let payload = zstd::bulk::compress(plain, 3).expect("a short input");
         let body = [&body[..8], &payload].concat();
-        craft::frame(&frame_head([body.len() as u32 + 16, 2, 40, 1]), &body)
+        craft::frame(&frame_head([u32_of(body.len()) + 16, 2, 40, 1]), &body)
     };
     cases.add("zstd_payload_short", "malformed", "its payload decompresses to 39 bytes", zstd(&[7; 39]));
     cases.add("zstd_payload_long", "malformed", "its payload decompresses to 41 bytes", zstd(&[7; 41]));
     let payload = |payload: &[u8]| {
         let body = [&body[..8], payload].concat();
-        craft::frame(&frame_head([body.len() as u32 + 16, 2, 40, 1]), &body)
+        craft::frame(&frame_head([u32_of(body.len()) + 16, 2, 40, 1]), &body)
     };
     let compress = |plain: &[u8]| zstd::bulk::compress(plain, 3).expect("a short input");
     cases.add("zstd_two_frames", "malformed", "its payload is two zstd frames, of 40 bytes together", {
         payload(&[compress(&[7; 20]), compress(&[7; 20])].concat())
     });
-    // A frame to be skipped, of four bytes.
+    // A skippable frame of four bytes.
     let skipped = [&0x184d_2a50_u32.to_le_bytes()[..], &4_u32.to_le_bytes(), b"skip"].concat();
     cases.add("zstd_skippable_frame", "malformed", "a frame that zstd skips follows its zstd frame", {
         payload(&[compress(&[7; 40]), skipped].concat())

@@ -3,6 +3,7 @@
 use crate::craft::{self, SEGMENT, segment, segment_with_head, sign, table};
 use crate::fixtures::bytes;
 use crate::refused::{Cases, flip, put};
+use keepfast_format::numbers::usize_of;
 
 pub fn all() -> Vec<Cases> {
     vec![heads(), sections()]
@@ -32,7 +33,7 @@ fn with(at: usize, new: &[u8]) -> Vec<u8> {
 fn heads() -> Cases {
     let mut cases = Cases::of("segment");
     let valid = segment(&plain(), 1, |_| {});
-    let head_bytes = u32::from_le_bytes([valid[8], valid[9], valid[10], valid[11]]) as usize;
+    let head_bytes = usize_of(u32::from_le_bytes([valid[8], valid[9], valid[10], valid[11]]));
     let (head, rest) = valid[12..].split_at(head_bytes);
     cases.add("magic", "malformed", "it begins with other letters", flip(&valid, 0));
     cases.add("front_cut_short", "truncated", "it has 11 bytes", valid[..11].to_vec());

@@ -1,5 +1,6 @@
-//! Cases of metadata chunks and what is in blobs.
+//! Cases of metadata chunks and of the content of blobs.
 
+use keepfast_format::numbers::u64_of;
 use keepfast_format::tree::encode_blob;
 use keepfast_format::{links, node};
 
@@ -24,7 +25,7 @@ pub fn all() -> Vec<Cases> {
     ]
 }
 
-/// A page of these nodes, each already encoded.
+/// A page of these encoded nodes.
 fn page(nodes: &[Vec<u8>]) -> Vec<u8> {
     [head(2, 1), array(nodes)].concat()
 }
@@ -38,7 +39,7 @@ fn head(fields: u8, tag: u8) -> Vec<u8> {
 type NodeFields = Vec<(i64, Vec<u8>)>;
 
 fn encode(fields: &NodeFields) -> Vec<u8> {
-    let mut out = cbor(|out| drop(out.map(fields.len() as u64)));
+    let mut out = cbor(|out| drop(out.map(u64_of(fields.len()))));
     for (key, value) in fields {
         out.extend(cbor(|out| drop(out.i64(*key))));
         out.extend_from_slice(value);
@@ -55,7 +56,7 @@ fn byte_string(value: &[u8]) -> Vec<u8> {
 }
 
 fn array(items: &[Vec<u8>]) -> Vec<u8> {
-    [cbor(|out| drop(out.array(items.len() as u64))), items.concat()].concat()
+    [cbor(|out| drop(out.array(u64_of(items.len())))), items.concat()].concat()
 }
 
 fn id(label: &str) -> Vec<u8> {
@@ -69,7 +70,7 @@ fn common(kind: u64) -> NodeFields {
     fields
 }
 
-/// A page with one node of this kind and with these fields more.
+/// A page with one node of this kind and with these additional fields.
 fn one(kind: u64, more: &[(i64, Vec<u8>)]) -> Vec<u8> {
     let mut fields = common(kind);
     fields.extend_from_slice(more);
@@ -255,7 +256,7 @@ fn kinds() -> Cases {
 
 fn contents() -> Cases {
     let mut cases = Cases::of("tree");
-    // The ignorable field keeps the content from being the last of the chunk.
+    // An ignorable field follows, so that the content isn't the end of the chunk.
     let content = |items: &[Vec<u8>]| one(FILE, &[(7, uint(9)), (8, array(items)), (-1, uint(0))]);
     cases.add("content_empty", "canonical", "an empty content is written", content(&[uint(0)]));
     cases.add("content_without_level", "malformed", "the content is an empty array", content(&[]));
@@ -302,7 +303,7 @@ fn contents() -> Cases {
 
 fn bundles() -> Cases {
     let mut cases = Cases::of("tree");
-    // The ignorable field keeps the place from being the last of the chunk.
+    // An ignorable field follows, so that the offset isn't the end of the chunk.
     let bundled = |size: u64, content: &[Vec<u8>], from: u64| {
         one(FILE, &[(7, uint(size)), (8, array(content)), (15, uint(from)), (-1, uint(0))])
     };

@@ -1,4 +1,4 @@
-//! A prune steps back for backups that run, and for nobody else.
+//! A prune steps back for backups that run, and for nothing else.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,8 +24,8 @@ fn collector(lab: &Lab, opened: &Opened) -> SessionId {
     Rewriting::begin(&opened.repository, key, "testkit", lab.now()).expect("it begins").id()
 }
 
-/// Prunes beside a session that ends after the third rest. Returns how long each rest was.
-fn rests_beside(
+/// Prunes alongside a session that ends after the third rest. Returns how long each rest was.
+fn rests_alongside(
     begin: impl FnOnce(&Lab, &Opened) -> SessionId,
     change: impl FnOnce(&mut PruneOptions),
 ) -> Vec<Duration> {
@@ -41,7 +41,7 @@ fn rests_beside(
     let rests = Arc::new(Mutex::new(Vec::new()));
     let resting = Arc::clone(&rests);
     let sleep = move |rest| {
-        let mut rests = resting.lock().expect("nobody panics");
+        let mut rests = resting.lock().expect("no thread panics");
         rests.push(rest);
         if rests.len() == 3 {
             fence(&opened.repository, session).expect("it can be ended");
@@ -68,20 +68,23 @@ fn rests_beside(
 
 #[test]
 fn a_prune_rests_while_a_backup_runs() {
-    assert_eq!(rests_beside(backup, |_| {}), [REST; 3]);
+    assert_eq!(rests_alongside(backup, |_| {}), [REST; 3]);
 }
 
 #[test]
 fn a_prune_at_full_speed_waits_only_for_the_answer() {
-    assert_eq!(rests_beside(backup, |options| options.step_back = false), [LOOK; 3]);
+    assert_eq!(rests_alongside(backup, |options| options.step_back = false), [LOOK; 3]);
 }
 
 #[test]
-fn a_backup_that_is_as_old_as_the_timeout_is_nobody_to_rest_for() {
-    assert_eq!(rests_beside(backup, |options| options.session_timeout = Duration::ZERO), [Duration::ZERO; 0]);
+fn a_prune_does_not_rest_for_a_backup_that_is_as_old_as_the_timeout() {
+    assert_eq!(
+        rests_alongside(backup, |options| options.session_timeout = Duration::ZERO),
+        [Duration::ZERO; 0]
+    );
 }
 
 #[test]
 fn collectors_do_not_rest_for_one_another() {
-    assert_eq!(rests_beside(collector, |_| {}), [LOOK; 3], "but one waits for the other's answer");
+    assert_eq!(rests_alongside(collector, |_| {}), [LOOK; 3], "but one waits for the other's answer");
 }

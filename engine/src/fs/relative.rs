@@ -1,4 +1,4 @@
-//! Calls that the kernel takes paths for and no directory's handle: made in that directory.
+//! System calls that take a path but no handle of a directory: this makes them relative to a directory.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -8,11 +8,11 @@ use rustix::io::Errno;
 use rustix::thread::UnshareFlags;
 
 thread_local! {
-    /// Where this thread goes back to; none if it can't have a current directory of its own.
+    /// The directory that this thread returns to; none if it can't have a current directory of its own.
     static HOME: Option<OwnedFd> = part_from_others().ok();
 }
 
-/// Gives this thread a current directory of its own, and returns the one that it has.
+/// Gives this thread a current directory of its own, and returns the current one.
 fn part_from_others() -> Result<OwnedFd, Errno> {
     let home = rustix::fs::open(c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     #[expect(deprecated, reason = "with this flag it is safe: file descriptors stay shared")]
@@ -20,11 +20,11 @@ fn part_from_others() -> Result<OwnedFd, Errno> {
     Ok(home)
 }
 
-/// Runs `call` with a path that leads to the entry `name` of `directory` for as long as it runs, through
-/// no link but one that the entry is itself.
+/// Runs `call` with a path that leads to the entry `name` of `directory` while `call` runs. The path goes
+/// through no link, unless the entry itself is one.
 ///
-/// Most often the path is the bare name, and the directory the thread's current one. Where a thread
-/// can't have a current directory of its own, as in many containers, the path goes through `/proc`.
+/// Usually the path is the bare name, and `directory` is the thread's current directory meanwhile. If a
+/// thread can't have a current directory of its own, as in many containers, the path goes through `/proc`.
 pub fn at<T>(
     directory: impl AsFd,
     name: &CStr,
@@ -39,8 +39,8 @@ pub fn at<T>(
         };
         rustix::process::fchdir(directory)?;
         let called = call(name.to_bytes());
-        // Relative paths must not begin in a directory that is backed up. From a directory that may
-        // not be searched they lead nowhere before and after.
+        // No relative path may begin in a directory that is backed up. If the thread may not search the directory
+        // that it came from, relative paths lead nowhere there, so the root does as well.
         rustix::process::fchdir(home).or_else(|_| rustix::process::chdir(c"/"))?;
         called
     })

@@ -1,4 +1,4 @@
-//! The files that damage hits, by name: snapshot by snapshot, and only through trees that aren't
+//! The files that damage affects, by name: snapshot by snapshot, and only through trees that aren't
 //! known to be sound.
 
 use std::collections::HashSet;
@@ -8,41 +8,49 @@ use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
 use super::chunks::Chunks;
-use super::trees::{TreeKind, WalkedTrees, file_damage, list_tree, states_below};
+use super::trees::{TreeKind, TreeRef, WalkedTrees, file_damage, list_tree, states_below};
 use super::trouble::Trouble;
 use crate::error::{EngineError, Result};
 use crate::repo::{ListRef, Trees};
 use crate::run::RunContext;
 
-/// Damaged files that are named one by one; of more, only their number and their snapshots are told.
+/// Damaged files that are named one by one; of more, only their number and their snapshots are reported.
 const FILES_NAMED: u64 = 1000;
 
-/// Finds the names of what is hit.
-pub struct Hits<'w> {
+/// Finds the names of what damage affects.
+pub struct AffectedFiles<'w> {
     trees: Trees<'w>,
     chunks: &'w Chunks<'w>,
     walked: &'w WalkedTrees,
     run: &'w RunContext,
-    /// State trees that were named, and those of them that were for the newest hit.
+    /// State trees that were named, and those of them that were named for the newest snapshot.
     named_states: HashSet<ChunkId>,
     newly_named: Vec<ChunkId>,
-    hit: Hit,
+    found: Affected,
     /// Files and directories that may still be named.
     nameable: u64,
 }
 
-/// What is hit in a snapshot.
+/// An object or a file, and what is wrong with it.
+pub struct Named {
+    /// The object or the file.
+    pub object: String,
+    /// What is wrong.
+    pub trouble: Trouble,
+}
+
+/// What damage affects in a snapshot.
 #[derive(Default)]
-pub struct Hit {
+pub struct Affected {
     /// Objects and files, and what is wrong with them.
-    pub named: Vec<(String, Trouble)>,
+    pub named: Vec<Named>,
     /// Files and directories that are damaged, those that aren't named included.
     pub damaged: u64,
     /// Files and directories that can't be read now, likewise.
     pub unreachable: u64,
 }
 
-impl<'w> Hits<'w> {
+impl<'w> AffectedFiles<'w> {
     /// `walked` says which trees are sound.
     pub fn new(
         trees: Trees<'w>,
@@ -50,12 +58,12 @@ impl<'w> Hits<'w> {
         walked: &'w WalkedTrees,
         run: &'w RunContext,
     ) -> Self {
-        let (named_states, newly_named, hit) = (HashSet::new(), Vec::new(), Hit::default());
-        Self { trees, chunks, walked, run, named_states, newly_named, hit, nameable: 0 }
+        let (named_states, newly_named, found) = (HashSet::new(), Vec::new(), Affected::default());
+        Self { trees, chunks, walked, run, named_states, newly_named, found, nameable: 0 }
     }
 
-    /// What is hit in a snapshot, after so many files and directories in others.
-    pub fn of(&mut self, stored: &Snapshot, before: u64) -> Result<Hit> {
+    /// What damage affects in a snapshot, after this many files and directories in others.
+    pub fn of(&mut self, stored: &Snapshot, before: u64) -> Result<Affected> {
         self.nameable = FILES_NAMED.saturating_sub(before);
         self.newly_named.clear();
         let snapshot = stored.head.id.short();
@@ -70,10 +78,10 @@ impl<'w> Hits<'w> {
             });
             self.name(format!("snapshot {snapshot}"), trouble);
         }
-        Ok(std::mem::take(&mut self.hit))
+        Ok(std::mem::take(&mut self.found))
     }
 
-    /// Says that nobody was told of the newest hit: its state trees are named again.
+    /// Says that the newest result wasn't reported: its state trees are named again.
     pub fn take_back(&mut self) {
         for state in self.newly_named.drain(..) {
             self.named_states.remove(&state);
@@ -87,7 +95,7 @@ impl<'w> Hits<'w> {
             if self.run.is_cancelled() {
                 return Err(EngineError::Interrupted);
             }
-            if self.walked.is_sound(&(TreeKind::Tree, tree)) || !seen.insert(tree) {
+            if self.walked.is_sound(&TreeRef { kind: TreeKind::Tree, id: tree }) || !seen.insert(tree) {
                 continue;
             }
             let mut nodes = Vec::new();
@@ -106,7 +114,7 @@ impl<'w> Hits<'w> {
             if let Err(error) = read {
                 let trouble = Trouble::of(error)?;
                 let trouble = trouble.saying(|why, _| format!("the directory can't be read: {why}"));
-                self.hit(snapshot, &path, trouble);
+                self.add(snapshot, &path, trouble);
             }
         }
         Ok(())
@@ -117,15 +125,16 @@ impl<'w> Hits<'w> {
         let mut enter = |list: ListRef| list.level == 1 || !walked.is_sound(&list_tree(list));
         let damage = file_damage(self.trees, node, &mut enter, &mut |chunk| chunks.damage(chunk))?;
         if let Some(trouble) = damage {
-            self.hit(snapshot, path, trouble);
+            self.add(snapshot, path, trouble);
         }
         Ok(())
     }
 
     /// What is damaged of a state tree is named for one snapshot only.
     fn state(&mut self, snapshot: &str, root: &ChunkId) -> Result<()> {
-        let mut stack = vec![(TreeKind::State, *root)];
-        while let Some(tree @ (_, id)) = stack.pop() {
+        let mut stack = vec![TreeRef { kind: TreeKind::State, id: *root }];
+        while let Some(tree) = stack.pop() {
+            let id = tree.id;
             if self.walked.is_sound(&tree) || !self.named_states.insert(id) {
                 continue;
             }
@@ -143,20 +152,20 @@ impl<'w> Hits<'w> {
         Ok(())
     }
 
-    fn hit(&mut self, snapshot: &str, path: &[u8], trouble: Trouble) {
-        *if trouble.is_unreachable { &mut self.hit.unreachable } else { &mut self.hit.damaged } += 1;
-        let count = self.hit.damaged + self.hit.unreachable;
+    fn add(&mut self, snapshot: &str, path: &[u8], trouble: Trouble) {
+        *if trouble.is_unreachable { &mut self.found.unreachable } else { &mut self.found.damaged } += 1;
+        let count = self.found.damaged + self.found.unreachable;
         if count <= self.nameable {
             let path = String::from_utf8_lossy(path).into_owned();
             self.name(format!("snapshot {snapshot}: {path}"), trouble);
         } else if count == self.nameable + 1 {
-            let trouble = trouble.saying(|_, _| "more files are hit than can be named here".to_owned());
+            let trouble = trouble.saying(|_, _| "more files are affected than can be named here".to_owned());
             self.name(format!("snapshot {snapshot}"), trouble);
         }
     }
 
     fn name(&mut self, object: String, trouble: Trouble) {
-        self.hit.named.push((object, trouble));
+        self.found.named.push(Named { object, trouble });
     }
 }
 

@@ -1,5 +1,5 @@
-//! Stepping back: while backups run, a prune leaves disk and processor to them, as far as it gets
-//! done all the same.
+//! Stepping back: while backups run, a prune leaves disk and processor to them, as long as it still gets
+//! done.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,43 +16,43 @@ use crate::repo::read_session;
 const TURN: Duration = Duration::from_millis(250);
 /// Looking takes no more than this part of the time: where there are ten thousand sessions, it isn't for free.
 const LOOK_PART: u32 = 20;
-/// A prune may rest this long at first, and earns so many times as long by working: so one that always
-/// finds somebody writing still has a fifth of the time.
+/// A prune may rest this long at first, and by working earns a rest this many times as long as the work.
+/// So a prune that always finds someone writing still works a fifth of the time.
 const REST_AT_FIRST: Duration = Duration::from_secs(60);
 const REST_PER_WORK: u32 = 4;
-/// Nobody is rested for longer than this at a stretch, however long the work before: a backup may have
-/// died without a word.
+/// A rest is never longer than this at a stretch, however long the work before: a backup may have died
+/// without a word.
 const REST_MAX: Duration = Duration::from_secs(600);
 /// Work between two looks that is counted at most. The clock may have jumped.
 const WORK_MAX: Duration = Duration::from_secs(10);
 
 /// What a prune remembers of its work and its rests.
 #[derive(Default)]
-pub struct Courtesy(Mutex<State>);
+pub struct StepBack(Mutex<WorkAndRest>);
 
-struct State {
+struct WorkAndRest {
     looked_at: Option<Timestamp>,
     next_look_after: Duration,
     /// How long it may rest.
     budget: Duration,
-    told: bool,
-    /// Sessions whose objects were read, and when they began. None: nobody rests for it.
+    has_said_so: bool,
+    /// Sessions whose objects were read, and when they began. `None`: the prune doesn't rest for it.
     begun: HashMap<SessionId, Option<i64>>,
 }
 
-impl Default for State {
+impl Default for WorkAndRest {
     fn default() -> Self {
         Self {
             looked_at: None,
             next_look_after: TURN,
             budget: REST_AT_FIRST,
-            told: false,
+            has_said_so: false,
             begun: HashMap::new(),
         }
     }
 }
 
-impl State {
+impl WorkAndRest {
     /// Counts the work since the last look. Whether it is time for another one.
     fn is_due(&mut self, now: Timestamp) -> bool {
         let since = self.looked_at.and_then(|before| elapsed(before, now));
@@ -66,7 +66,7 @@ impl State {
 }
 
 impl Prune<'_> {
-    /// Between two pieces of work: ends it if that was asked for, and lets backups go first. Only where
+    /// Between two pieces of work: ends the prune if it was cancelled, and lets backups go first. Only where
     /// they share a disk: how a store that is far serves its callers is its own matter.
     pub(super) fn step_back(&self) -> Result<()> {
         self.stop_if_asked()?;
@@ -74,14 +74,14 @@ impl Prune<'_> {
             return Ok(());
         }
         // Other threads of this prune wait here, and so rest too.
-        let mut state = self.courtesy.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.step_back.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.is_due(self.run.now()) {
             return Ok(());
         }
-        while !state.budget.is_zero() && self.is_anybody_writing(&mut state)? {
-            if !state.told {
+        while !state.budget.is_zero() && self.is_anyone_writing(&mut state)? {
+            if !state.has_said_so {
                 self.say("a backup seems to be running: this steps back for it".to_owned());
-                state.told = true;
+                state.has_said_so = true;
             }
             let rest = state.next_look_after.min(state.budget);
             self.run.host().sleep(rest, self.run.cancel());
@@ -94,7 +94,7 @@ impl Prune<'_> {
 
     /// Whether there is a session that may commit yet. Collectors don't, and one that is older than
     /// the timeout has probably ended without a word.
-    fn is_anybody_writing(&self, state: &mut State) -> Result<bool> {
+    fn is_anyone_writing(&self, state: &mut WorkAndRest) -> Result<bool> {
         let before = self.run.now();
         let mut open = self.sessions_not_known_decided()?;
         self.drop_decided(&mut open)?;
@@ -121,7 +121,7 @@ fn elapsed(from: Timestamp, to: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{REST_AT_FIRST, REST_MAX, REST_PER_WORK, State, TURN, WORK_MAX};
+    use super::{REST_AT_FIRST, REST_MAX, REST_PER_WORK, TURN, WORK_MAX, WorkAndRest};
     use keepfast_format::node::Timestamp;
     use std::time::Duration;
 
@@ -129,13 +129,13 @@ mod tests {
         Timestamp { seconds, nanos }
     }
 
-    fn having_looked_at(time: Timestamp) -> State {
-        State { looked_at: Some(time), ..State::default() }
+    fn having_looked_at(time: Timestamp) -> WorkAndRest {
+        WorkAndRest { looked_at: Some(time), ..WorkAndRest::default() }
     }
 
     #[test]
     fn the_first_look_is_due_and_earns_nothing() {
-        let mut state = State::default();
+        let mut state = WorkAndRest::default();
         assert!(state.is_due(at(1_700_000_000, 0)));
         assert_eq!(state.budget, REST_AT_FIRST);
     }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn however_long_it_has_worked_it_rests_only_so_long() {
-        let mut state = State::default();
+        let mut state = WorkAndRest::default();
         for second in (0..100_000).step_by(5) {
             state.looked_at = Some(at(second, 0));
             assert!(state.is_due(at(second + 5, 0)));

@@ -1,0 +1,299 @@
+//! Storing files: small ones whole, by the thread that found them; large ones and streams in pieces that all
+//! threads share.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use keepfast_format::content::{Content, ContentBuilder};
+use keepfast_format::limits;
+use keepfast_format::node::{Extents, NodeKind, extents_to_bytes};
+use keepfast_format::state::State;
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use super::filter::Looked;
+use super::job::Job;
+use super::options::Stream;
+use super::parent::InParent;
+use super::pending::{Metadata, Place};
+use super::pieces::{ByteSource, OpenedFrom, PieceFile, PieceJob, StreamJob};
+use super::reading::{
+    ExtentReader, FifoReader, OpenedFile, SMALL_BYTES, SmallRead, file_kind, has_stream, open_to_read,
+    read_small,
+};
+use super::sink::Sink;
+use super::storing::{StoringSink, lock};
+use crate::chunk::PieceReader;
+use crate::error::{EngineError, Result};
+use crate::fs::meta;
+use crate::fs::sparse::DataExtents;
+
+impl StoringSink<'_> {
+    /// Reads and stores a regular file. A large one is only opened, and read by a job of its own.
+    pub(super) fn store_file(
+        &mut self,
+        place: &Place,
+        directory: BorrowedFd<'_>,
+        in_parent: InParent,
+        followed: bool,
+    ) -> Result<()> {
+        let file = match OpenedFile::open(directory, place.name(), followed, || self.should_stop()) {
+            Ok(file) => file,
+            Err(error) => return self.give_up(place, in_parent, error),
+        };
+        if self.walk.options.is_too_large(&file.stat) {
+            return self.put(place, None);
+        }
+        let (metadata, state) = self.reporter.metadata(place, &file.stat, meta::xattrs_of(&file.handle));
+        if file.data_bytes > SMALL_BYTES {
+            return self.begin_large(place, file, (metadata, state), in_parent);
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = read_small(&file.handle, file.extents.as_ref(), file.size, &mut buffer);
+        let stored = match read {
+            Ok(SmallRead::Whole { reads }) => {
+                self.walk.links.note(&file.stat, place);
+                // What one call has read was the file at one moment: a program that writes to it later gives it
+                // a later time.
+                if reads != 1 || buffer.len() as u64 != file.size {
+                    self.reporter.note_if_changed(&file.handle, &file.stat, || place.path());
+                }
+                self.store_small(place, &file, (metadata, state), in_parent, directory, &buffer)
+            }
+            Ok(SmallRead::Larger) => self.begin_large(place, file, (metadata, state), in_parent),
+            Err(error) => self.give_up(place, in_parent, error),
+        };
+        self.buffer = buffer;
+        stored
+    }
+
+    /// Stores a file that was read whole.
+    fn store_small(
+        &mut self,
+        place: &Place,
+        file: &OpenedFile,
+        (metadata, state): (Metadata, State),
+        in_parent: InParent,
+        directory: BorrowedFd<'_>,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let read_bytes = bytes.len() as u64;
+        if file.extents.is_none() && self.is_bundled(read_bytes) {
+            return self.bundle_read(place, (metadata, state), in_parent, bytes, directory);
+        }
+        let content = self.store_bytes(bytes)?;
+        let kind = self.kind_of_read(content, read_bytes, file.size, file.extents.as_ref())?;
+        let node = metadata.into_node(kind);
+        self.reporter.count_file(&node, &in_parent, read_bytes);
+        self.put(place, Some((node, state)))
+    }
+
+    /// Hands a file out to be read in pieces.
+    fn begin_large(
+        &self,
+        place: &Place,
+        file: OpenedFile,
+        (metadata, state): (Metadata, State),
+        in_parent: InParent,
+    ) -> Result<()> {
+        let OpenedFile { handle, stat, size, extents, .. } = file;
+        self.walk.links.note(&stat, place);
+        let handle = Arc::new(handle);
+        let reader = ExtentReader::new(Arc::clone(&handle), extents.as_ref(), size);
+        let opened = OpenedFrom { handle, stat, size, extents };
+        let file = PieceFile::of_file(place, (metadata, state), opened, in_parent);
+        let source = ByteSource::Extents(reader);
+        self.walk.jobs.push([Job::Stream(StreamJob { file, source })]);
+        Ok(())
+    }
+
+    /// Opens a block device or fifo, and hands it out to be read in pieces. It becomes a regular file.
+    pub(super) fn begin_special(
+        &mut self,
+        place: &Place,
+        directory: BorrowedFd<'_>,
+        in_parent: InParent,
+        looked: &Looked,
+    ) -> Result<()> {
+        let opened = open_to_read(directory, place.name(), looked.followed)
+            .and_then(|(handle, stat)| if has_stream(&stat) { Ok((handle, stat)) } else { Err(Errno::LOOP) });
+        let (handle, stat) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.reporter.lost(place, error);
+                return self.put(place, None);
+            }
+        };
+        let (metadata, state) = self.reporter.metadata(place, &stat, meta::xattrs_of(&handle));
+        let handle = Arc::new(handle);
+        let source = match meta::file_type(&stat) {
+            FileType::Fifo => ByteSource::Fifo(Arc::clone(&handle)),
+            _ => ByteSource::Extents(ExtentReader::new(Arc::clone(&handle), None, 0)),
+        };
+        let opened = OpenedFrom { handle, stat, size: 0, extents: None };
+        let file = PieceFile::of_file(place, (metadata, state), opened, in_parent);
+        self.walk.jobs.push([Job::Stream(StreamJob { file, source })]);
+        Ok(())
+    }
+
+    /// A file that can't be read isn't in the snapshot. But one that was read only because its bundle has
+    /// changed is taken over: it is as the parent has it, as far as its metadata shows.
+    fn give_up(&mut self, place: &Place, in_parent: InParent, error: Errno) -> Result<()> {
+        if let InParent::Same(kept) = in_parent {
+            return self.keep_as_it_is(place, *kept);
+        }
+        self.reporter.lost(place, error);
+        self.put(place, None)
+    }
+
+    /// Cuts and stores bytes that are a whole file.
+    fn store_bytes(&mut self, bytes: &[u8]) -> Result<Content> {
+        let mut builder = ContentBuilder::default();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at(self.storage.chunker.cut(rest));
+            let reference = self.store_chunk(chunk)?;
+            builder.push(reference, &mut |list| self.store_metadata(&list))?;
+            rest = after;
+        }
+        builder.finish(&mut |list| self.store_metadata(&list))
+    }
+
+    /// Reads a large file or stream and hands out its pieces; stores some of them itself if many wait.
+    pub(super) fn read_stream(&mut self, job: StreamJob) -> Result<()> {
+        let StreamJob { file, source } = job;
+        let walk = self.walk;
+        let (source, ended) = match source {
+            ByteSource::Extents(reader) => (Box::new(reader) as Box<dyn Read + '_>, None),
+            ByteSource::Stream(Stream { reader, ended, .. }) => (reader as Box<dyn Read + '_>, Some(ended)),
+            ByteSource::Fifo(handle) => {
+                (Box::new(FifoReader::new(handle, &file.path, walk.run)) as Box<dyn Read + '_>, None)
+            }
+        };
+        let mut reader = PieceReader::new(self.storage.chunker, source);
+        for number in 0.. {
+            if self.should_stop() {
+                return Ok(());
+            }
+            let mut piece = lock(&self.storage.buffers).pop().unwrap_or_default();
+            match reader.next(&mut piece) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) if self.should_stop() => return Ok(()),
+                Err(error) if file.opened.is_none() => {
+                    return Err(EngineError::file(Path::new(OsStr::from_bytes(&file.path)))(error));
+                }
+                Err(error) => {
+                    file.failed.store(true, Ordering::Release);
+                    let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                    self.reporter.unreadable(&file.path, error);
+                    break;
+                }
+            }
+            file.outstanding.fetch_add(1, Ordering::AcqRel);
+            let piece = PieceJob { file: Arc::clone(&file), number, piece };
+            if let Some(oldest) = walk.jobs.push_piece(piece) {
+                self.store_piece(oldest)?;
+            }
+        }
+        if let Some(Err(why)) = ended.map(|ended| ended()) {
+            return Err(EngineError::StreamFailed { name: file.path.clone(), why });
+        }
+        self.end_part_of(&file)
+    }
+
+    /// Stores a piece.
+    pub(super) fn store_piece(&mut self, job: PieceJob) -> Result<()> {
+        let PieceJob { file, number, piece } = job;
+        let mut references = Vec::with_capacity(piece.ends.len());
+        for chunk in piece.chunks() {
+            references.push(self.store_chunk(chunk)?);
+        }
+        lock(&self.storage.buffers).push(piece);
+        let bytes: u64 = references.iter().map(|chunk| u64::from(chunk.len)).sum();
+        self.walk.run.count(0, bytes);
+        let mut assembly = lock(&file.assembly);
+        assembly.bytes += bytes;
+        assembly.waiting.insert(number, references);
+        loop {
+            let next = assembly.next;
+            let Some(references) = assembly.waiting.remove(&next) else { break };
+            assembly.next += 1;
+            for chunk in references {
+                assembly.builder.push(chunk, &mut |list| self.store_metadata(&list))?;
+            }
+        }
+        drop(assembly);
+        self.end_part_of(&file)
+    }
+
+    /// Completes a file after its last piece.
+    fn end_part_of(&mut self, file: &Arc<PieceFile>) -> Result<()> {
+        if file.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return Ok(());
+        }
+        let taken = lock(&file.metadata).take();
+        let Some((metadata, state)) = taken.filter(|_| !file.failed.load(Ordering::Acquire)) else {
+            return self.put(&file.place, None);
+        };
+        let assembly = std::mem::take(&mut *lock(&file.assembly));
+        let content = assembly.builder.finish(&mut |list| self.store_metadata(&list))?;
+        let kind = match &file.opened {
+            Some(OpenedFrom { size, extents, .. }) => {
+                self.kind_of_read(content, assembly.bytes, *size, extents.as_ref())?
+            }
+            None => file_kind(assembly.bytes, content, Extents::Dense),
+        };
+        let node = metadata.into_node(kind);
+        if let Some(OpenedFrom { handle, stat, .. }) = &file.opened {
+            if meta::file_type(stat) != FileType::Fifo {
+                self.reporter.note_if_changed(handle, stat, || file.path.clone());
+            } else if assembly.bytes == 0 {
+                self.reporter.skipped(&file.path, "nothing was written into it".to_owned());
+                return self.put(&file.place, None);
+            }
+        }
+        self.reporter.count_kind(&node, &file.in_parent);
+        self.reporter.tally.count_bytes(assembly.bytes, assembly.bytes);
+        self.walk.run.count(1, 0);
+        self.put(&file.place, Some((node, state)))
+    }
+
+    /// The node's kind for a file of `size` bytes of which `read_bytes` bytes of data were read. A file that
+    /// has become shorter ends where it ended when it was read; so does one that has become longer.
+    fn kind_of_read(
+        &mut self,
+        content: Content,
+        read_bytes: u64,
+        size: u64,
+        extents: Option<&DataExtents>,
+    ) -> Result<NodeKind> {
+        let Some(extents) = extents else { return Ok(file_kind(read_bytes, content, Extents::Dense)) };
+        let expected_bytes = extents.data_bytes();
+        if read_bytes == expected_bytes {
+            return Ok(file_kind(size, content, self.store_extents(extents)?));
+        }
+        if read_bytes < expected_bytes {
+            let left = extents.first(read_bytes);
+            return Ok(file_kind(left.end(), content, self.store_extents(&left)?));
+        }
+        let appended = read_bytes - expected_bytes;
+        let longer = extents.with_appended(size, appended);
+        Ok(file_kind(size.saturating_add(appended), content, self.store_extents(&longer)?))
+    }
+
+    /// Extents as a node has them: a long list becomes a blob.
+    fn store_extents(&mut self, extents: &DataExtents) -> Result<Extents> {
+        let pairs = extents.to_pairs();
+        if pairs.len() <= limits::INLINE_EXTENTS {
+            Ok(Extents::Inline(pairs))
+        } else {
+            self.store_blob(&extents_to_bytes(&pairs)).map(Extents::Blob)
+        }
+    }
+}
