@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::Common;
-use crate::{lines, render, settings};
+use crate::{lines, render, settings, sources};
 
 const REDRAW: Duration = Duration::from_millis(100);
 const JSON_PROGRESS: Duration = Duration::from_secs(1);
@@ -32,6 +33,8 @@ struct Display {
     json: bool,
     quiet: bool,
     bar: ProgressBar,
+    /// A part of the work has begun: before, someone may be asked for a password.
+    is_working: AtomicBool,
 }
 
 impl Console {
@@ -46,7 +49,12 @@ impl Console {
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
         let resources = settings::resources(common);
-        let display = Arc::new(Display { json: common.json, quiet: common.quiet, bar });
+        let display = Arc::new(Display {
+            json: common.json,
+            quiet: common.quiet,
+            bar,
+            is_working: AtomicBool::new(false),
+        });
         let listener: Arc<dyn Listener> = Arc::clone(&display) as Arc<dyn Listener>;
         let run = RunContext::new(Arc::new(SystemHost), listener)
             .with_cancel(cancel)
@@ -96,6 +104,13 @@ impl Console {
             Remark::Older(_) => self.run.notice(format!(
                 "{remark}; if it was set back on purpose, `keepfast cache accept` takes it as it is"
             )),
+            Remark::IndexInMemory { why } => {
+                self.warn(&Remark::IndexInMemory { why: other_cache(why) }.to_string());
+            }
+            Remark::BeginsAgain { why } => {
+                self.warn(&Remark::BeginsAgain { why: other_cache(why) }.to_string());
+            }
+            Remark::Path(remark) => self.run.notice(sources::note(remark)),
             Remark::SeveralWriters { .. } => {
                 self.run.notice(format!("{remark}; --writer ID chooses among those of one"));
             }
@@ -128,10 +143,13 @@ impl Console {
 
     fn draw(&self, what: &'static str, ended: &mpsc::Receiver<()>) {
         let begun = Instant::now();
-        let Display { json, quiet, bar } = &*self.display;
+        let Display { json, quiet, bar, is_working } = &*self.display;
         let pause = if *json { JSON_PROGRESS } else { REDRAW };
         let mut styled = None;
         while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
+            if !is_working.load(Ordering::Relaxed) {
+                continue;
+            }
             let progress = self.run.counters().progress();
             if *json && !quiet {
                 let seconds = begun.elapsed().as_secs_f64();
@@ -152,6 +170,11 @@ impl Console {
         }
         bar.finish_and_clear();
     }
+}
+
+/// What can be done about a cache that can't be used.
+fn other_cache(why: &str) -> String {
+    format!("{why}; remove that folder, or choose another with --cache-dir")
 }
 
 /// How far a run is, as scripts see it.
@@ -179,6 +202,9 @@ impl Listener for Display {
         let is_minor = matches!(event, Event::Gone { .. } | Event::Changed { .. } | Event::Notice(_));
         // That a phase begins is told to scripts: for people the progress bar says enough.
         let is_phase = matches!(event, Event::Phase(_));
+        if is_phase {
+            self.is_working.store(true, Ordering::Relaxed);
+        }
         if (self.quiet && (is_minor || is_phase)) || (is_phase && !self.json) {
             return;
         }

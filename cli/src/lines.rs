@@ -11,7 +11,6 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
-use serde_json::Value;
 
 /// Why standard output takes nothing any more.
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -22,8 +21,11 @@ pub fn result(text: &str) {
 }
 
 /// A result for scripts.
-pub fn document(value: &Value) {
-    write_result(|out| writeln!(out, "{value}"));
+pub fn document(value: &impl Serialize) {
+    write_result(|out| {
+        let text = serde_json::to_string(value).map_err(io::Error::from)?;
+        writeln!(out, "{text}")
+    });
 }
 
 /// A result that is another program's text, such as a script for a shell.

@@ -7,6 +7,8 @@ use jiff::tz::TimeZone;
 use keepfast_backend::Traffic;
 use keepfast_format::ids::HolderId;
 use keepfast_format::node::Timestamp;
+use keepfast_operations::reports::TrafficDocument;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::lines;
@@ -43,7 +45,8 @@ pub fn note(kind: &str, text: &str, json: bool) {
 }
 
 /// What a run asked of its store, for people.
-pub fn traffic(traffic: Traffic) -> String {
+pub fn traffic(traffic: impl Into<TrafficDocument>) -> String {
+    let traffic = traffic.into();
     let kinds = [
         (traffic.puts, "put"),
         (traffic.gets, "get"),
@@ -59,7 +62,7 @@ pub fn traffic(traffic: Traffic) -> String {
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
     format!(
         "store   {} requests{kinds}, {} up, {} down",
-        count(traffic.requests()),
+        count(traffic.requests),
         bytes(traffic.bytes_up),
         bytes(traffic.bytes_down)
     )
@@ -67,13 +70,7 @@ pub fn traffic(traffic: Traffic) -> String {
 
 /// The same for scripts; null where nothing is counted.
 pub fn traffic_json(traffic: Option<Traffic>) -> Value {
-    traffic.map_or(Value::Null, |traffic| {
-        json!({
-            "requests": traffic.requests(), "puts": traffic.puts, "gets": traffic.gets, "lists": traffic.lists,
-            "deletes": traffic.deletes, "retries": traffic.retries,
-            "bytes_up": traffic.bytes_up, "bytes_down": traffic.bytes_down,
-        })
-    })
+    json!(traffic.map(TrafficDocument::from))
 }
 
 /// Prints a line of a result.
@@ -82,15 +79,11 @@ pub fn line(text: &str) {
 }
 
 /// Prints a result as one JSON document.
-pub fn document(value: &Value) {
+pub fn document(value: &impl Serialize) {
     lines::document(value);
 }
 
-/// A time as RFC 3339 in UTC.
-pub fn rfc3339(time: Timestamp) -> String {
-    jiff::Timestamp::new(time.seconds, time.nanos as i32)
-        .map_or_else(|_| time.seconds.to_string(), |time| time.to_string())
-}
+pub use keepfast_operations::times::rfc3339;
 
 /// A writer for people: the start of its id, which `--writer` takes.
 pub fn short_writer(writer: HolderId) -> String {

@@ -1,5 +1,4 @@
-//! What comes from outside of the command line: the repository, the cache directory, the
-//! machine's and the user's names, the time.
+//! What comes from outside of the command line: the repository, the cache directory, the time.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -111,16 +110,6 @@ fn cache_directory(common: &Common) -> CacheDirectory {
         user_id: SystemHost.effective_user_id(),
     };
     places.directory()
-}
-
-/// The machine's name.
-pub fn host() -> String {
-    SystemHost.name()
-}
-
-/// The name of the user who runs this.
-pub fn user() -> String {
-    SystemHost.user()
 }
 
 /// The time.

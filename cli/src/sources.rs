@@ -3,17 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use keepfast_engine::run::Event;
 use keepfast_operations::OperationsError;
 use keepfast_operations::error::SourceError;
-use keepfast_operations::sources::{self, PathEnd, PathSources, Remark};
+use keepfast_operations::sources::{self, PathEnd, Remark};
 
 use crate::args::Backup;
-use crate::console::Console;
 use crate::usage::Usage;
 
-/// The paths that are there; the others are named and skipped, but not all of them can be.
-pub fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf>> {
+/// All paths that are named. Without any, there is a stream.
+pub fn paths(options: &Backup) -> Result<Vec<PathBuf>> {
     let mut paths = options.paths.clone();
     let end = if options.null { PathEnd::Nul } else { PathEnd::Line };
     for list in &options.files_from {
@@ -23,39 +21,26 @@ pub fn existing_paths(options: &Backup, console: &Console) -> Result<Vec<PathBuf
             sources::read_list_file(list, end)?
         });
     }
-    let sources = PathSources {
-        paths,
-        stored_as: options.stored_as.clone(),
-        follow: options.follow,
-        follow_sources: options.follow_sources,
-        read_special: options.read_special,
-    };
-    sources::find(&sources, &mut |remark| tell(remark, console)).map_err(explained)
+    if paths.is_empty() && !options.files_from.is_empty() {
+        return Err(explained(SourceError::NoPath.into()));
+    }
+    Ok(paths)
 }
 
-fn tell(remark: Remark, console: &Console) {
-    let note = match remark {
-        Remark::Skipped { path, why } => return console.run().tell(&Event::Skipped { path, why }),
-        Remark::Link { path } => format!(
-            "{} is a symbolic link, and the link is backed up; --follow-sources, or a slash behind the name of a \
-             directory, backs up what it points to",
-            path.display()
+/// A line about a path, with what would back up something else.
+pub fn note(remark: &Remark) -> String {
+    match remark {
+        Remark::Skipped { .. } => remark.to_string(),
+        Remark::Link { .. } => format!(
+            "{remark}; --follow-sources, or a slash behind the name of a directory, backs up what it points to"
         ),
-        Remark::Special { path } => of_device(&path, "--read-special"),
-        Remark::CharacterDevice { path } => of_device(&path, "--stdin"),
-    };
-    console.run().notice(note);
-}
-
-fn of_device(path: &Path, how: &str) -> String {
-    format!(
-        "{} is a pipe or device, and is backed up as that; {how} backs up what comes from it",
-        path.display()
-    )
+        Remark::Special { .. } => format!("{remark}; --read-special backs up what comes from it"),
+        Remark::CharacterDevice { .. } => format!("{remark}; --stdin backs up what comes from it"),
+    }
 }
 
 /// What to write instead, where that is a matter of the command line.
-fn explained(error: OperationsError) -> anyhow::Error {
+pub fn explained(error: OperationsError) -> anyhow::Error {
     let OperationsError::Source(wrong) = &error else { return error.into() };
     let advice = match wrong {
         SourceError::Descriptor { .. } => {

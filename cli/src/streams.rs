@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
-use anyhow::{Context, Result};
 use keepfast_engine::archive::Stream;
+use keepfast_operations::Result;
 use keepfast_operations::child::{ChildGroup, Children, CommandLine};
+use keepfast_operations::error::StreamError;
 use keepfast_operations::streams::{StreamGroup, StreamSource};
 
 use crate::args::Backup;
@@ -15,8 +16,10 @@ use crate::secrets;
 pub fn start(options: &Backup, group: &StreamGroup) -> Result<Vec<Stream>> {
     match (&options.stdin_name, options.stdin, options.command) {
         (Some(name), true, _) => {
-            let input = io::stdin().as_fd().try_clone_to_owned().context("standard input can't be read")?;
-            Ok(vec![group.descriptor(name, input, "standard input")])
+            let what = "standard input";
+            let unreadable = |source| StreamError::Unreadable { what: what.to_owned(), source };
+            let input = io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?;
+            Ok(vec![group.descriptor(name, input, what)])
         }
         (Some(name), _, true) => {
             let words = options.paths.iter().map(|word| word.clone().into_os_string());
@@ -27,7 +30,7 @@ pub fn start(options: &Backup, group: &StreamGroup) -> Result<Vec<Stream>> {
         _ => {
             let children = together();
             let streams = options.streams.iter().map(|source| group.command(source, &children));
-            Ok(streams.collect::<Result<_, _>>()?)
+            streams.collect()
         }
     }
 }

@@ -69,7 +69,7 @@ impl fmt::Debug for CommandLine {
 }
 
 /// Arguments as text. What isn't UTF-8 can't be written; a program can still be given it.
-mod words {
+pub(crate) mod words {
     use std::ffi::OsString;
 
     use serde::ser::Error;

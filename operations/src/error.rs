@@ -93,6 +93,12 @@ pub enum TextError {
     /// It is no duration.
     #[error("write a time such as 90s, 30m, 2h or 1d")]
     Duration,
+    /// It is no pattern.
+    #[error("{0}")]
+    Pattern(String),
+    /// It is no part of all packs.
+    #[error("{0:?} isn't a part: write 1/10 for the first of ten, or 10%")]
+    Part(String),
     /// It doesn't name a stream and the command that prints it.
     #[error("write NAME=COMMAND, such as db.sql='pg_dump mydb'")]
     Stream,
@@ -304,6 +310,14 @@ pub enum StreamError {
         name: String,
         /// Why.
         source: Box<StreamError>,
+    },
+    /// What is open already can't be read.
+    #[error("{what} can't be read")]
+    Unreadable {
+        /// What it is.
+        what: String,
+        /// Why.
+        source: io::Error,
     },
     /// There is no program in the command.
     #[error("the command is empty")]

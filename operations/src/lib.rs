@@ -9,33 +9,56 @@
 //! users and of this machine) and [`secret`] (the variable or the credential that a reference names).
 //!
 //! ```
-//! use keepfast_backend::{Cancel, RunLink};
-//! use keepfast_operations::child::Children;
-//! use keepfast_operations::place::{Place, S3Settings, connect};
-//! use keepfast_operations::resources::{Demand, Resources, Work};
-//! use keepfast_operations::secret::{Purpose, SecretReader, SecretSource};
+//! use std::sync::Arc;
+//!
+//! use keepfast_engine::repo::{InitOptions, Repository};
+//! use keepfast_engine::run::{RunContext, Unheard};
+//! use keepfast_format::chunker::ChunkerParams;
+//! use keepfast_format::slot::PasswordCost;
+//! use keepfast_operations::host::SystemHost;
+//! use keepfast_operations::open::{Access, SharedRepository, Target};
+//! use keepfast_operations::place::Place;
+//! use keepfast_operations::requests::{Backup, Check, Restore, backup, check, restore};
+//! use keepfast_operations::secret::SecretSource;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
-//! # let password_file = folder.path().join("password");
+//! # let (password_file, source) = (folder.path().join("password"), folder.path().join("source"));
+//! # std::fs::create_dir(&source)?;
+//! # std::fs::write(source.join("file"), "content")?;
 //! std::fs::write(&password_file, "correct horse\n")?;
 //!
-//! // References and settings are data: a configuration file may hold them.
-//! let source = SecretSource::File(password_file);
+//! // What is where is data: a configuration file may hold it.
 //! let place = Place::parse(&folder.path().join("repository").display().to_string())?;
-//! let resources = Resources { memory_mib: Some(512), ..Resources::default() };
+//! let target = Target::new(place, SecretSource::File(password_file));
 //!
-//! let cancel = Cancel::new();
-//! let reader = SecretReader { what: "password", children: &Children::default(), cancel: &cancel };
-//! let password = reader.password(&source, Purpose::Open)?;
-//! assert_eq!(password.as_str(), "correct horse");
+//! // A process connects once to each repository, and unlocks it once; runs share what comes of it.
+//! let shared = SharedRepository::connect(target, Access::default())?;
+//! let new_run = || RunContext::new(Arc::new(SystemHost), Arc::new(Unheard));
 //!
-//! let link = RunLink { cancel, limits: resources.limits.for_backend(), notices: None };
-//! let store = connect(&place, &S3Settings::default())?.for_run(link);
-//! assert!(store.location().ends_with("repository"));
+//! # let options = InitOptions {
+//! #     chunker: ChunkerParams::of_average(16 << 10),
+//! #     pack_bytes: 32 << 20,
+//! #     single_writer: false,
+//! #     password_cost: PasswordCost { memory_kib: 8, passes: 1, lanes: 1 },
+//! #     now_unix_s: 0,
+//! # };
+//! # Repository::init(shared.backend(&new_run()), b"correct horse", &options)?;
+//! // So are requests: here as a server gets one.
+//! let request = format!(r#"{{"sources": {{"paths": ["{}"]}}, "tags": ["nightly"]}}"#, source.display());
+//! let request: Backup = serde_json::from_str(&request)?;
+//! let report = backup(&request, &shared, &new_run())?;
+//! assert!(report.snapshot.is_some() && report.troubles.is_empty());
 //!
-//! let demand = Demand { work: Work::Write, pack_bytes: 32 << 20, is_remote: place.is_remote() };
-//! assert_eq!(resources.share(demand, 64)?.threads, 11);
+//! let report = check(&Check::default(), &shared, &new_run())?;
+//! assert_eq!(report.findings, 0);
+//!
+//! let into = folder.path().join("restored");
+//! let report = restore(&Restore::latest_into(into), &shared, &new_run())?;
+//! assert_eq!(report.files, 1);
+//!
+//! // And this is what `keepfast restore --json` prints.
+//! println!("{}", serde_json::to_string(&report)?);
 //! # Ok(())
 //! # }
 //! ```
@@ -54,6 +77,8 @@ pub mod policy;
 pub mod priority;
 pub mod probe;
 pub mod remark;
+pub mod reports;
+pub mod requests;
 pub mod resources;
 pub mod secret;
 pub mod sources;

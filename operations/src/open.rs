@@ -78,7 +78,7 @@ pub type Ask = Box<dyn Fn() -> Result<Zeroizing<String>> + Send + Sync>;
 
 /// How a front end lets a repository be opened.
 pub struct Access {
-    /// How a command that prints the password is started.
+    /// How commands are started: one that prints the password, and those whose output is backed up.
     pub children: Children,
     /// Gives the password where [`Target::password`] says nothing. It is called only where there is a repository.
     pub ask: Option<Ask>,
@@ -144,6 +144,12 @@ impl SharedRepository {
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// How programs are started.
+    #[must_use]
+    pub fn children(&self) -> &Children {
+        &self.access.children
     }
 
     /// The store, as a run uses it.

@@ -6,10 +6,11 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use keepfast_engine::EngineError;
 use keepfast_engine::fs::pattern_lines::PatternLines;
 use keepfast_engine::fs::select::Patterns;
 
-use crate::error::{Result, SourceError};
+use crate::error::{OperationsError, Result, SourceError, TextError};
 
 /// This many paths a doubt names.
 const PLACES_NAMED: usize = 4;
@@ -66,7 +67,10 @@ impl fmt::Display for Doubt {
 
 /// Compiles patterns.
 pub fn compile<P: AsRef<[u8]>>(patterns: &[P]) -> Result<Compiled> {
-    let patterns = Patterns::new(patterns)?;
+    let patterns = Patterns::new(patterns).map_err(|error| match error {
+        EngineError::Unusable(why) => TextError::Pattern(why).into(),
+        other => OperationsError::from(other),
+    })?;
     let doubts = patterns.doubts().iter().cloned().map(Doubt::Pattern).collect();
     Ok(Compiled { patterns, doubts })
 }

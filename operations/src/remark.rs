@@ -10,7 +10,8 @@ use keepfast_engine::run::RunContext;
 use keepfast_format::ids::{HolderId, SessionId};
 use keepfast_format::node::Timestamp;
 
-use crate::times;
+use crate::patterns::Doubt;
+use crate::{sources, times};
 
 /// Something worth a line. Nothing of it changes the result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,15 @@ pub enum Remark {
         /// Why.
         why: String,
     },
+    /// The local index failed in the middle of a backup, which begins again with one in memory.
+    BeginsAgain {
+        /// Why.
+        why: String,
+    },
+    /// A pattern most likely has another effect than the one that was meant.
+    Pattern(Doubt),
+    /// Something about a path that is backed up.
+    Path(sources::Remark),
     /// The newest snapshot was chosen among those of several writers.
     SeveralWriters {
         /// The word by which it was chosen.
@@ -106,9 +116,12 @@ impl Remark {
             Self::MemoryLost { .. }
             | Self::SingleWriter
             | Self::CacheTooLarge { .. }
-            | Self::IndexInMemory { .. } => true,
+            | Self::IndexInMemory { .. }
+            | Self::BeginsAgain { .. }
+            | Self::Pattern(_) => true,
             Self::Older(_)
             | Self::NotRemembered { .. }
+            | Self::Path(_)
             | Self::SeveralWriters { .. }
             | Self::Ahead { .. } => false,
         }
@@ -138,6 +151,11 @@ impl fmt::Display for Remark {
                 "what was seen of this repository can't be remembered: {why}; the next command can't tell whether \
                  it is the same"
             ),
+            Self::BeginsAgain { why } => {
+                write!(f, "{why}. The backup begins again, with an index in memory")
+            }
+            Self::Pattern(doubt) => doubt.fmt(f),
+            Self::Path(remark) => remark.fmt(f),
             Self::SeveralWriters { text, writers, snapshot, writer } => {
                 let named: Vec<String> = writers.iter().take(WRITERS_NAMED).copied().map(short).collect();
                 let others = writers.len() - named.len();

@@ -2,6 +2,7 @@
 //! about them.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{FileType, Metadata};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -30,7 +31,7 @@ pub struct PathSources {
 }
 
 /// What is worth a line about a path.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remark {
     /// It can't be looked at, and so it is left out.
     Skipped {
@@ -54,6 +55,20 @@ pub enum Remark {
         /// The path.
         path: PathBuf,
     },
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skipped { path, why } => write!(f, "{}: {why}", path.display()),
+            Self::Link { path } => {
+                write!(f, "{} is a symbolic link, and the link is backed up", path.display())
+            }
+            Self::Special { path } | Self::CharacterDevice { path } => {
+                write!(f, "{} is a pipe or device, and is backed up as that", path.display())
+            }
+        }
+    }
 }
 
 /// The paths that are there, from the root down. The others are remarks, but not all of them can be: there is at

@@ -14,7 +14,7 @@ use crate::Outcome;
 use crate::args::{Common, Filter, Rewrite, Tag};
 use crate::console::Console;
 use crate::manners::{self, Work};
-use crate::usage::{Usage, wrong_pattern};
+use crate::usage::Usage;
 use crate::{patterns, render};
 
 /// Changes the labels of snapshots.
@@ -69,8 +69,7 @@ pub fn tag(common: &Common, options: &Tag) -> Result<Outcome> {
 pub fn rewrite(common: &Common, options: &Rewrite) -> Result<Outcome> {
     let console = Console::new(common)?;
     let choice = choice_of(&options.ids, &options.filter)?;
-    let patterns =
-        patterns::excluded(&options.exclude, &options.exclude_from, &console).map_err(wrong_pattern)?;
+    let patterns = patterns::excluded(&options.exclude, &options.exclude_from, &console)?;
     if patterns.is_empty() {
         return Err(Usage("there is no pattern: say by --exclude what to leave out".to_owned()).into());
     }

@@ -88,7 +88,7 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     if options.prune && !options.dry_run {
         // Prune lists for itself what counts now.
         let opened = shared.with_index(looked, console.run())?;
-        return prune::run_in(&opened, common, false, &options.pruning, &console);
+        return prune::run_in(&opened, &shared, common, false, &options.pruning, &console);
     }
     if !going.is_empty() && !options.dry_run && !common.json {
         console.say(

@@ -14,6 +14,7 @@ mod snapshots;
 
 use anyhow::Result;
 use clap::CommandFactory;
+use keepfast_engine::run::Troubles;
 use keepfast_operations::choose;
 use keepfast_operations::open::SharedRepository;
 
@@ -60,7 +61,12 @@ fn shared(common: &Common, console: &Console) -> Result<SharedRepository> {
 
 /// Whether a command that ended well had something to report.
 fn outcome(console: &Console) -> Outcome {
-    if !console.run().troubles().is_empty() { Outcome::WithFindings } else { Outcome::Complete }
+    outcome_of(console.run().troubles())
+}
+
+/// As [`outcome`], by what a report says.
+fn outcome_of(troubles: Troubles) -> Outcome {
+    if troubles.is_empty() { Outcome::Complete } else { Outcome::WithFindings }
 }
 
 /// What the flags say that snapshots must have in common.

@@ -1,109 +1,81 @@
 //! `keepfast restore`.
 
-use std::os::unix::ffi::OsStrExt;
-use std::time::Instant;
+use std::ffi::OsString;
+use std::time::Duration;
 
 use anyhow::Result;
-use jiff::tz::TimeZone;
-use keepfast_backend::Traffic;
-use keepfast_engine::repo::SnapshotFilter;
-use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
-use keepfast_engine::{EngineError, list};
-use keepfast_operations::choose::{LATEST, choose, split, writers_of};
-use keepfast_operations::open::Mode;
+use keepfast_engine::EngineError;
+use keepfast_operations::OperationsError;
+use keepfast_operations::choose::{Filter, LATEST};
 use keepfast_operations::paths::absolute;
-use keepfast_operations::times;
-use serde_json::json;
+use keepfast_operations::reports::RestoreReport;
+use keepfast_operations::requests::{self, restore};
 
-use super::outcome;
-use crate::Outcome;
+use super::outcome_of;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
-use crate::manners::{self, Work};
-use crate::patterns;
-use crate::render;
-use crate::usage::wrong_pattern;
+use crate::{Outcome, render, settings};
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
-    let begun = Instant::now();
     let console = Console::new(common)?;
-    let until = options.at.as_deref().map(|text| times::end_of(text, &TimeZone::system())).transpose()?;
-    let (wanted, folder) = split(options.snapshot.as_deref().unwrap_or(LATEST));
-    let restore_options = RestoreOptions {
-        target: absolute(&options.target)?,
-        folder: folder.as_bytes().to_vec(),
-        paths: options.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
-        include: patterns::compile(&options.include, &console).map_err(wrong_pattern)?,
-        exclude: patterns::compile(&options.exclude, &console).map_err(wrong_pattern)?,
-        overwrite: match options.overwrite {
-            None => Overwrite::Refuse,
-            Some(OverwriteWhen::Always) => Overwrite::Always,
-            Some(OverwriteWhen::IfChanged) => Overwrite::IfChanged,
-            Some(OverwriteWhen::Never) => Overwrite::Never,
+    let request = request_of(common, options);
+    let shared = super::shared(common, &console)?;
+    let report = console
+        .during("restored", || restore(&request, &shared, console.run()))
+        .map_err(|error| advise(error, options))?;
+    if common.json {
+        render::document(&report);
+    } else if !common.quiet {
+        print(options, &report);
+    }
+    Ok(outcome_of(report.troubles))
+}
+
+fn request_of(common: &Common, options: &Restore) -> requests::Restore {
+    let globs = |globs: &[String]| globs.iter().map(OsString::from).collect();
+    requests::Restore {
+        snapshot: options.snapshot.clone().unwrap_or_else(|| LATEST.to_owned()),
+        at: options.at.clone(),
+        filter: Filter {
+            writer: options.writer.clone(),
+            host: options.host.clone(),
+            tags: options.tags.clone(),
+            paths: Vec::new(),
         },
+        paths: options.paths.clone(),
+        include: globs(&options.include),
+        exclude: globs(&options.exclude),
+        overwrite: options.overwrite.map(|when| match when {
+            OverwriteWhen::Always => requests::OverwriteWhen::Always,
+            OverwriteWhen::IfChanged => requests::OverwriteWhen::IfChanged,
+            OverwriteWhen::Never => requests::OverwriteWhen::Never,
+        }),
         resume: options.resume,
         delete: options.delete,
         dry_run: options.dry_run,
         verify: options.verify,
         numeric_owners: options.numeric_owners,
         no_privileges: options.no_privileges,
-        // Until it is known how large packs are.
-    };
-    let shared = super::shared(common, &console)?;
-    let opened = shared.open(console.run(), Mode::Usual)?;
-    let share = manners::share(common, opened.repository.config().pack_bytes, Work::ReadFrames)?;
-    let run = &console.run().clone().with_threads(share.threads);
-    let filter = SnapshotFilter {
-        writers: writers_of(options.writer.as_deref(), &opened.snapshots)?,
-        host: options.host.clone(),
-        tags: options.tags.clone(),
-        paths: Vec::new(),
-        until,
-    };
-    let snapshot = &choose(&opened.snapshots, wanted, &filter, &shared, console.run())?.snapshot;
-    let report = console
-        .during("restored", || restore(&opened.repository, &opened.index, snapshot, &restore_options, run))
-        .map_err(|error| advise(error, &restore_options))?;
-    let id = snapshot.head.id.short();
-    let traffic = opened.repository.backend().traffic();
-    if common.json {
-        render::document(&json!({
-            "snapshot": id,
-            "target": restore_options.target.display().to_string(),
-            "dry_run": options.dry_run,
-            "files": report.files, "dirs": report.dirs, "others": report.others,
-            "hard_links": report.hard_links, "unchanged": report.unchanged, "corrected": report.corrected,
-            "deleted": report.deleted, "skipped": report.troubles.skipped, "privileges_dropped": report.privileges_dropped,
-            "devices_left_out": report.devices_left_out,
-            "verified": report.verified, "bytes": report.bytes,
-            "traffic": render::traffic_json(traffic),
-            "seconds": begun.elapsed().as_secs_f64(),
-        }));
-    } else if !common.quiet {
-        print(&id, &restore_options, &report, traffic, begun);
+        resources: settings::resources(common),
+        ..requests::Restore::latest_into(options.target.clone())
     }
-    Ok(outcome(&console))
 }
 
 /// What to do after a restore that was stopped.
-fn advise(error: EngineError, options: &RestoreOptions) -> anyhow::Error {
-    if !matches!(error, EngineError::RestoreInterrupted) || options.dry_run {
+fn advise(error: OperationsError, options: &Restore) -> anyhow::Error {
+    let is_stopped = matches!(error.engine(), Some(EngineError::RestoreInterrupted));
+    let target = absolute(&options.target).unwrap_or_else(|_| options.target.clone());
+    if !is_stopped || options.dry_run {
         return error.into();
     }
-    let advice = format!("{error}; the same command with --resume goes on in {}", options.target.display());
+    let advice = format!("{error}; the same command with --resume goes on in {}", target.display());
     anyhow::Error::new(error).context(advice)
 }
 
-fn print(
-    id: &str,
-    options: &RestoreOptions,
-    report: &RestoreReport,
-    traffic: Option<Traffic>,
-    begun: Instant,
-) {
+fn print(options: &Restore, report: &RestoreReport) {
     let verb = if options.dry_run { "would be restored" } else { "restored" };
-    render::line(&format!("snapshot {} {verb} to {}", &id[..8], options.target.display()));
+    render::line(&format!("snapshot {} {verb} to {}", &report.snapshot[..8], report.target));
     render::line(&format!(
         "files   {} files, {} directories, {} others, {} hard links; {} unchanged, {} skipped",
         render::count(report.files),
@@ -111,7 +83,7 @@ fn print(
         render::count(report.others),
         render::count(report.hard_links),
         render::count(report.unchanged),
-        render::count(report.troubles.skipped),
+        render::count(report.skipped),
     ));
     if report.corrected > 0 {
         render::line(&format!(
@@ -136,9 +108,9 @@ fn print(
     if options.verify && !options.dry_run {
         render::line(&format!("checked {} files against the snapshot", render::count(report.verified)));
     }
-    let time = begun.elapsed();
+    let time = Duration::from_secs_f64(report.seconds);
     render::line(&format!("data    {}", render::bytes(report.bytes)));
-    if let Some(traffic) = traffic {
+    if let Some(traffic) = report.traffic {
         render::line(&render::traffic(traffic));
     }
     render::line(&format!("time    {:.1} s, {}", time.as_secs_f64(), render::rate(report.bytes, time)));

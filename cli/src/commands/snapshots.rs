@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use keepfast_engine::repo::{Snapshots, StoredSnapshot};
 use keepfast_format::ids::HolderId;
-use keepfast_format::snapshot::{Snapshot, Statistics};
+use keepfast_format::snapshot::Snapshot;
 use keepfast_operations::open::{Looked, Mode, tell_damaged};
+use keepfast_operations::reports::SnapshotDocument;
 use keepfast_operations::times;
 use serde_json::{Value, json};
 
@@ -78,34 +79,5 @@ fn print_table(listed: &[&StoredSnapshot], all: &Snapshots) {
 
 /// A snapshot as scripts see it.
 pub fn to_json(snapshot: &Snapshot) -> Value {
-    let (head, body) = (&snapshot.head, &snapshot.body);
-    json!({
-        "id": head.id.short(),
-        "time": render::rfc3339(body.start),
-        "end": render::rfc3339(body.end),
-        "host": body.host,
-        "user": body.user,
-        "paths": body.paths.iter().map(|path| String::from_utf8_lossy(path)).collect::<Vec<_>>(),
-        "tags": body.tags,
-        "parent": body.parent.map(|parent| parent.short()),
-        "tree": body.tree.to_string(),
-        "writer": head.id.writer.to_string(),
-        "program": body.program,
-        "summary": statistics(&body.statistics),
-    })
-}
-
-/// What a run counted, as scripts see it.
-pub fn statistics(counts: &Statistics) -> Value {
-    json!({
-        "files_new": counts.files_new,
-        "files_changed": counts.files_changed,
-        "files_unchanged": counts.files_unchanged,
-        "skipped": counts.skipped,
-        "dirs": counts.dirs,
-        "bytes_total": counts.bytes_total,
-        "bytes_read": counts.bytes_read,
-        "bytes_new": counts.bytes_new,
-        "bytes_stored": counts.bytes_stored,
-    })
+    json!(SnapshotDocument::from(snapshot))
 }

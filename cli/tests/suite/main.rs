@@ -6,6 +6,7 @@ mod asked;
 mod caches;
 mod choosing;
 mod commands;
+mod documents;
 mod edits;
 mod help;
 mod lists;

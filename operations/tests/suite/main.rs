@@ -4,3 +4,4 @@
 
 mod desk;
 mod open;
+mod requests;

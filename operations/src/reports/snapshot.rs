@@ -1,0 +1,94 @@
+//! Snapshots as programs see them.
+
+use keepfast_format::snapshot::{Snapshot, Statistics};
+use serde::Serialize;
+
+use crate::times::rfc3339;
+
+/// A snapshot. What isn't UTF-8 of a path is shown as far as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SnapshotDocument {
+    /// Its id.
+    pub id: String,
+    /// When the run began.
+    pub time: String,
+    /// When it ended.
+    pub end: String,
+    /// The machine.
+    pub host: String,
+    /// The user that ran it.
+    pub user: String,
+    /// What was backed up: absolute paths, or names of streams.
+    pub paths: Vec<String>,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// The snapshot that it was compared with.
+    pub parent: Option<String>,
+    /// The root tree.
+    pub tree: String,
+    /// The writer.
+    pub writer: String,
+    /// The program's name and version.
+    pub program: String,
+    /// What the run counted.
+    pub summary: StatisticsDocument,
+}
+
+/// What a run counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct StatisticsDocument {
+    /// Files that the parent snapshot doesn't have.
+    pub files_new: u64,
+    /// Files that differ from the parent snapshot's.
+    pub files_changed: u64,
+    /// Files taken over from the parent snapshot.
+    pub files_unchanged: u64,
+    /// Files and directories that couldn't be read.
+    pub skipped: u64,
+    /// Directories.
+    pub dirs: u64,
+    /// Bytes of all files, holes left out.
+    pub bytes_total: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes of chunks that the repository didn't have.
+    pub bytes_new: u64,
+    /// Bytes stored for them, with metadata.
+    pub bytes_stored: u64,
+}
+
+impl From<&Snapshot> for SnapshotDocument {
+    fn from(snapshot: &Snapshot) -> Self {
+        let (head, body) = (&snapshot.head, &snapshot.body);
+        Self {
+            id: head.id.short(),
+            time: rfc3339(body.start),
+            end: rfc3339(body.end),
+            host: body.host.clone(),
+            user: body.user.clone(),
+            paths: body.paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect(),
+            tags: body.tags.clone(),
+            parent: body.parent.map(|parent| parent.short()),
+            tree: body.tree.to_string(),
+            writer: head.id.writer.to_string(),
+            program: body.program.clone(),
+            summary: (&body.statistics).into(),
+        }
+    }
+}
+
+impl From<&Statistics> for StatisticsDocument {
+    fn from(counts: &Statistics) -> Self {
+        Self {
+            files_new: counts.files_new,
+            files_changed: counts.files_changed,
+            files_unchanged: counts.files_unchanged,
+            skipped: counts.skipped,
+            dirs: counts.dirs,
+            bytes_total: counts.bytes_total,
+            bytes_read: counts.bytes_read,
+            bytes_new: counts.bytes_new,
+            bytes_stored: counts.bytes_stored,
+        }
+    }
+}
