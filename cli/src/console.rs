@@ -16,7 +16,7 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::Common;
-use crate::{lines, render, settings, sources};
+use crate::{lines, render, sources};
 
 const REDRAW: Duration = Duration::from_millis(100);
 const JSON_PROGRESS: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ impl Console {
         let visible = !common.json && !common.quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        let resources = settings::resources(common);
+        let resources = common.resources();
         let display = Arc::new(Display {
             json: common.json,
             quiet: common.quiet,

@@ -140,6 +140,13 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
         EngineError::Prune(PruneError::MissingSnapshots { .. }) => {
             Some("`keepfast prune --accept-missing ID` gives a missing snapshot up for good")
         }
+        EngineError::NotInSnapshot { .. } => Some("`keepfast ls` shows what there is"),
+        EngineError::TargetNotEmpty { .. } => Some(
+            "--overwrite WHEN says what happens to files that are there; --resume goes on with a restore",
+        ),
+        EngineError::DeletesFromTop => {
+            Some("`--snapshot ID:/FOLDER` or --path chooses the directories that --delete may empty")
+        }
         EngineError::Cache { .. } => Some("remove that folder, or choose another with --cache-dir"),
         EngineError::UnsafeCache { .. } => {
             Some("--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache")

@@ -11,5 +11,5 @@ use crate::settings;
 /// The share of a command, whose repository has packs of this size.
 pub fn share(common: &Common, pack_bytes: u32, work: Work) -> Result<Share> {
     let demand = Demand { work, pack_bytes, is_remote: settings::place(common)?.is_remote() };
-    Ok(settings::resources(common).share(demand, SystemHost.processors())?)
+    Ok(common.resources().share(demand, SystemHost.processors())?)
 }

@@ -1,6 +1,5 @@
 //! What comes from outside of the command line: the repository, the cache directory, the time.
 
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +13,6 @@ use keepfast_operations::host::SystemHost;
 use keepfast_operations::open::{Access, SharedRepository, Target};
 use keepfast_operations::place::{Place, connect};
 use keepfast_operations::probe;
-use keepfast_operations::resources::{RateLimits, Resources};
 
 use crate::args::Common;
 use crate::console::Console;
@@ -33,19 +31,6 @@ pub fn place(common: &Common) -> Result<Place> {
 /// The store that `--repo` names, as this run uses it.
 pub fn backend(common: &Common, link: RunLink) -> Result<Arc<dyn Backend>> {
     Ok(connect(&place(common)?, &s3::settings(common))?.for_run(link))
-}
-
-/// What the command line lets a run use.
-pub fn resources(common: &Common) -> Resources {
-    Resources {
-        threads: common.threads.and_then(NonZeroU16::new),
-        memory_mib: common.memory,
-        limits: RateLimits {
-            upload_bytes_per_s: common.upload_bytes_per_s(),
-            download_bytes_per_s: common.download_bytes_per_s(),
-        },
-        nice: common.nice,
-    }
 }
 
 /// Asks the store whether it keeps the promises that a repository needs.

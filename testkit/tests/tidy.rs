@@ -27,6 +27,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-operations"]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("model", &[]),
+    ("races", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("fuzz", &["keepfast-format"]),
     ("benches", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
 ];
@@ -35,7 +36,7 @@ const LADDER: &[(&str, &[&str])] = &[
 /// below. On the last one, that of the verbs, not even from its own.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["fs", "chunk", "jobs", "run", "retention"],
+    &["fs", "chunk", "jobs", "run", "retention", "sync"],
     &["repo"],
     &["archive", "restore", "check", "dump", "edit", "list", "stats", "forget", "prune"],
 ];

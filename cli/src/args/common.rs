@@ -1,8 +1,10 @@
 //! Options of all commands. They have headings of their own, so that `--help` shows a command's own options first.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::Args;
+use keepfast_operations::resources::{RateLimits, Resources};
 use keepfast_operations::units;
 
 /// The heading of options that limit what a run takes of the machine and of the line.
@@ -84,13 +86,26 @@ pub struct Common {
 }
 
 impl Common {
+    /// What a run may use.
+    pub fn resources(&self) -> Resources {
+        Resources {
+            threads: self.threads.and_then(NonZeroU16::new),
+            memory_mib: self.memory,
+            limits: RateLimits {
+                upload_bytes_per_s: self.upload_bytes_per_s(),
+                download_bytes_per_s: self.download_bytes_per_s(),
+            },
+            nice: self.nice,
+        }
+    }
+
     /// The limit for what goes to the repository.
-    pub fn upload_bytes_per_s(&self) -> Option<u64> {
+    fn upload_bytes_per_s(&self) -> Option<u64> {
         self.limit_upload.map(|kib| kib << 10)
     }
 
     /// The limit for what comes from it.
-    pub fn download_bytes_per_s(&self) -> Option<u64> {
+    fn download_bytes_per_s(&self) -> Option<u64> {
         self.limit_download.map(|kib| kib << 10)
     }
 }

@@ -73,7 +73,7 @@ fn request_of(common: &Common, options: &Backup, console: &Console) -> requests:
         compression_level: options.compression,
         verify_writes: !options.no_verify_writes,
         estimate: console.is_watched(),
-        resources: settings::resources(common),
+        resources: common.resources(),
         ..requests::Backup::default()
     }
 }

@@ -17,7 +17,7 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
         (None, true) => ReadPacks::All,
         (None, false) => ReadPacks::None,
     };
-    let request = requests::Check { read, resources: settings::resources(common) };
+    let request = requests::Check { read, resources: common.resources() };
     let shared = settings::shared(common, &console)?;
     let report = console.during("read", || check(&request, &shared, console.run()))?;
     if common.json {

@@ -16,7 +16,7 @@ use super::{outcome, outcome_of};
 use crate::Outcome;
 use crate::args::{Common, Prune, Pruning};
 use crate::console::Console;
-use crate::{render, settings};
+use crate::render;
 
 /// Prunes, or says what that would do.
 pub fn run(common: &Common, options: &Prune) -> Result<Outcome> {
@@ -42,7 +42,7 @@ pub fn run_in(
         accept_missing: pruning.accept_missing.clone(),
         step_back: !pruning.full_speed,
         dry_run,
-        resources: settings::resources(common),
+        resources: common.resources(),
     };
     let work = || prune_in(&request, opened, shared, console.run());
     let report = if dry_run { work()? } else { console.during("pruned", work)? };

@@ -14,7 +14,7 @@ use keepfast_operations::requests::{self, restore};
 use super::outcome_of;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
-use crate::{Outcome, render, settings};
+use crate::{Outcome, render};
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
@@ -57,7 +57,7 @@ fn request_of(common: &Common, options: &Restore) -> requests::Restore {
         verify: options.verify,
         numeric_owners: options.numeric_owners,
         no_privileges: options.no_privileges,
-        resources: settings::resources(common),
+        resources: common.resources(),
         ..requests::Restore::latest_into(options.target.clone())
     }
 }

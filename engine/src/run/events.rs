@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::counters::Counters;
-
 /// Something that a user wants to know. As JSON it is an object with a `type`, the `object` that it is about,
 /// and a `message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,23 +158,6 @@ impl Phase {
             Self::Removing => "removing what no snapshot needs",
         }
     }
-}
-
-/// Hears of a run. Called from many threads.
-pub trait Listener: Send + Sync {
-    /// Something happened.
-    fn event(&self, event: &Event);
-
-    /// Work was counted. For listeners that act on progress; one that shows it reads the counters when it likes.
-    fn counted(&self, _counters: &Counters) {}
-}
-
-/// Hears everything and does nothing.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Unheard;
-
-impl Listener for Unheard {
-    fn event(&self, _: &Event) {}
 }
 
 #[cfg(test)]

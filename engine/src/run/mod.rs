@@ -7,6 +7,7 @@
 mod counters;
 mod events;
 mod host;
+mod listener;
 mod pool;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +17,9 @@ use keepfast_format::node::Timestamp;
 
 use crate::error::{EngineError, Result};
 pub use counters::{Counters, Progress, Troubles};
-pub use events::{Event, Listener, Phase, Unheard};
+pub use events::{Event, Phase};
 pub use host::Host;
+pub use listener::{Listener, Unheard};
 pub use pool::{Pool, in_threads};
 
 /// What belongs to one run. Clones belong to the same one.
