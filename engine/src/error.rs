@@ -204,9 +204,45 @@ pub enum EngineError {
          is faulty; nothing was stored from it"
     )]
     FaultyMachine,
-    /// Something in the arguments that only the engine can see.
+    /// A snapshot can't be changed.
+    #[error("snapshot {} can't be changed: {why}", &snapshot.short()[..8])]
+    Unchangeable {
+        /// The snapshot.
+        snapshot: SessionId,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A path that was to be backed up.
+    #[error("{} isn't an absolute path without `.` and `..`", path.display())]
+    NotAbsolute {
+        /// The path.
+        path: PathBuf,
+    },
+    /// One directory can be stored as if it were at another path, and another number of them was named.
+    #[error("one directory can be stored as {}, and {count} were named", path.display())]
+    NotOneDirectory {
+        /// The path at which the snapshot has it.
+        path: PathBuf,
+        /// How many were named.
+        count: usize,
+    },
+    /// What was to be backed up is the repository that it would go into.
+    #[error("{}: it is the repository or its cache, which isn't backed up into itself", path.display())]
+    OwnRepository {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A pattern that can't be understood.
+    #[error("the pattern {:?} can't be used: {why}", String::from_utf8_lossy(pattern))]
+    Pattern {
+        /// The pattern.
+        pattern: Vec<u8>,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file of patterns.
     #[error("{0}")]
-    Unusable(String),
+    PatternFile(PatternFileFlaw),
     /// A stream whose end says that it has failed.
     #[error("{}: {why}; no snapshot was made", String::from_utf8_lossy(name))]
     StreamFailed {
@@ -259,6 +295,29 @@ pub enum EngineError {
     /// The user or the system asked a restore to stop.
     #[error("the restore was interrupted; what has its name in the target is complete")]
     RestoreInterrupted,
+}
+
+/// Why a file of patterns isn't used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternFileFlaw {
+    /// Its bytes aren't those of a text.
+    #[error("it is in UTF-16: save it in UTF-8")]
+    Utf16,
+    /// There are as many above it as there may be.
+    #[error("it isn't used, because {0} other ignore files are above it")]
+    TooManyAbove(usize),
+    /// It is a link.
+    #[error("it is a symbolic link, and ignore files may not be links")]
+    Link,
+    /// It is too large.
+    #[error("it is larger than {0} KiB")]
+    TooLarge(u64),
+    /// The system doesn't let it be read.
+    #[error("it can't be read: {0}")]
+    Unreadable(String),
+    /// In a directory of many users, the file of one must not leave out those of others.
+    #[error("it belongs to user {0}, and its directory to another")]
+    OtherOwner(u32),
 }
 
 /// What a snapshot has where something else was asked for.

@@ -68,7 +68,7 @@ impl fmt::Display for Doubt {
 /// Compiles patterns.
 pub fn compile<P: AsRef<[u8]>>(patterns: &[P]) -> Result<Compiled> {
     let patterns = Patterns::new(patterns).map_err(|error| match error {
-        EngineError::Unusable(why) => TextError::Pattern(why).into(),
+        error @ EngineError::Pattern { .. } => TextError::Pattern(error.to_string()).into(),
         other => OperationsError::from(other),
     })?;
     let doubts = patterns.doubts().iter().cloned().map(Doubt::Pattern).collect();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, PatternFileFlaw, Result};
 use crate::fs::dir;
 use crate::fs::pattern_lines::PatternLines;
 use crate::fs::select::{Patterns, Reached, Verdict};
@@ -65,16 +65,15 @@ impl Ignores {
     /// that one leaves out.
     pub fn add(&mut self, handle: &OwnedFd, folder_bytes: usize) -> Result<Vec<String>> {
         if self.0.len() == NESTED_MAX {
-            let why = format!("it isn't used, because {NESTED_MAX} other ignore files are above it");
-            return Err(EngineError::Unusable(why));
+            return Err(EngineError::PatternFile(PatternFileFlaw::TooManyAbove(NESTED_MAX)));
         }
         let (content, owner) = dir::read_file(handle, IGNORE_FILE, BYTES_MAX).map_err(|error| {
-            EngineError::Unusable(match Errno::from_io_error(&error) {
-                Some(Errno::LOOP) => "it is a symbolic link, and ignore files may not be links".to_owned(),
+            EngineError::PatternFile(match Errno::from_io_error(&error) {
+                Some(Errno::LOOP) => PatternFileFlaw::Link,
                 _ if error.kind() == io::ErrorKind::FileTooLarge => {
-                    format!("it is larger than {} KiB", BYTES_MAX >> 10)
+                    PatternFileFlaw::TooLarge(BYTES_MAX >> 10)
                 }
-                _ => format!("it can't be read: {error}"),
+                _ => PatternFileFlaw::Unreadable(error.to_string()),
             })
         })?;
         // In a directory that many users may write into, the file of one user must not leave out the files of
@@ -82,8 +81,7 @@ impl Ignores {
         let folder =
             rustix::fs::fstat(handle).map_err(EngineError::file(IGNORE_FILE.to_string_lossy().as_ref()))?;
         if ![0, folder.st_uid, rustix::process::geteuid().as_raw()].contains(&owner) {
-            let why = format!("it belongs to user {owner}, and its directory to another");
-            return Err(EngineError::Unusable(why));
+            return Err(EngineError::PatternFile(PatternFileFlaw::OtherOwner(owner)));
         }
         let patterns = Patterns::new(&PatternLines::of(&content)?.patterns)?;
         let doubts = if self.is_empty() { patterns.doubts().to_vec() } else { Vec::new() };

@@ -147,11 +147,7 @@ impl ArchiveOptions {
         match (&self.stored_as, paths) {
             (None, _) | (Some(_), []) => Sources::new(paths, self.follow_sources || self.follow),
             (Some(path), [_]) => Sources::new(&[path], false),
-            (Some(path), _) => Err(EngineError::Unusable(format!(
-                "one directory can be stored as {}, and {} were named",
-                path.display(),
-                paths.len()
-            ))),
+            (Some(path), _) => Err(EngineError::NotOneDirectory { path: path.clone(), count: paths.len() }),
         }
     }
 }

@@ -139,8 +139,8 @@ impl<'a> Sink<'a> for CountingSink<'a> {
     }
 
     fn run_stream(&mut self, job: StreamJob) -> Result<()> {
-        let name = String::from_utf8_lossy(&job.file.path).into_owned();
-        Err(EngineError::Unusable(format!("{name}: a dry run reads no streams, as they can't be read twice")))
+        let why = "a dry run reads no streams, as they can't be read twice".to_owned();
+        Err(EngineError::StreamFailed { name: job.file.path.clone(), why })
     }
 
     fn run_piece(&mut self, _: PieceJob) -> Result<()> {

@@ -38,8 +38,7 @@ pub fn begin<'a, S: Sink<'a>>(
     let handle = Arc::new(open(stand_in).map_err(failed())?);
     let stat = rustix::fs::fstat(&handle).map_err(failed())?;
     if walk.options.is_own(&stat) {
-        let why = "it is the repository or its cache, which isn't backed up into itself";
-        return Err(EngineError::Unusable(format!("{}: {why}", stand_in.display())));
+        return Err(EngineError::OwnRepository { path: stand_in.to_owned() });
     }
     // The directory that has the path here, if there is one.
     let mut here = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();

@@ -23,7 +23,7 @@ use keepfast_format::keys::Role;
 use keepfast_format::snapshot::{SnapshotBody, Statistics};
 use keepfast_format::standing::Standing;
 
-use crate::error::{EngineError, Result};
+use crate::error::{ChoiceError, EngineError, Result};
 use crate::fs::select::Patterns;
 use crate::repo::{
     CommitRequest, FrameCache, Index, Repository, Session, SessionOptions, Snapshots, StoredSnapshot, Trees,
@@ -235,19 +235,16 @@ impl<'a> Editor<'a> {
         made: Made,
     ) -> Result<Ended> {
         let Made { body, totals, is_taken_over } = made;
-        let short = &original.snapshot.head.id.short()[..8];
         if let Some(found) = self.find_same(snapshots, original, &body) {
             return Ok(Ended::Found(found));
         }
         if !is_taken_over && !hold_all(session, &body, self.run)? {
-            return Err(EngineError::Unusable(format!(
-                "snapshot {short} can't be changed: parts of it are missing, or a prune is about to remove them"
-            )));
+            let why = "parts of it are missing, or a prune is about to remove them";
+            return Err(EngineError::Unchangeable { snapshot: original.snapshot.head.id, why });
         }
         if is_forgotten(self.repository, original.snapshot.head.id)? {
-            return Err(EngineError::Unusable(format!(
-                "another run has forgotten or changed snapshot {short} meanwhile: this run left it as it is"
-            )));
+            let why = "another run has forgotten or changed it meanwhile";
+            return Err(EngineError::Unchangeable { snapshot: original.snapshot.head.id, why });
         }
         let committed = session.commit(CommitRequest {
             body,
@@ -335,9 +332,7 @@ impl<'a> Editor<'a> {
 
 fn find(snapshots: &Snapshots, id: SessionId) -> Result<StoredSnapshot> {
     let found = snapshots.all.iter().find(|stored| stored.snapshot.head.id == id);
-    found
-        .cloned()
-        .ok_or_else(|| EngineError::Unusable(format!("there is no snapshot {} any more", &id.short()[..8])))
+    found.cloned().ok_or_else(|| ChoiceError::NoSnapshot { text: id.short()[..8].to_owned() }.into())
 }
 
 /// The counts of a run without what is left out. What it has read and stored stays: the run did that. No one

@@ -1,6 +1,6 @@
 //! Files of patterns, one in each line.
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, PatternFileFlaw, Result};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -17,7 +17,7 @@ impl<'c> PatternLines<'c> {
     /// Splits a file's content into lines. Empty lines and those that begin with `#` are no patterns.
     pub fn of(content: &'c [u8]) -> Result<Self> {
         if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
-            return Err(EngineError::Unusable("it is in UTF-16: save it in UTF-8".to_owned()));
+            return Err(EngineError::PatternFile(PatternFileFlaw::Utf16));
         }
         let text = content.strip_prefix(BYTE_ORDER_MARK);
         let lines = text.unwrap_or(content).split(|byte| *byte == b'\n');

@@ -309,7 +309,7 @@ fn doubtful(pattern: &[u8], why: &str) -> String {
 }
 
 fn unusable(pattern: &[u8], why: &str) -> EngineError {
-    EngineError::Unusable(format!("the pattern {:?} can't be used: {why}", String::from_utf8_lossy(pattern)))
+    EngineError::Pattern { pattern: pattern.to_vec(), why: why.to_owned() }
 }
 
 #[cfg(test)]

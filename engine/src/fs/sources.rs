@@ -191,7 +191,7 @@ fn group(paths: &[Rest<'_>]) -> Wanted {
 }
 
 fn not_absolute(path: &Path) -> EngineError {
-    EngineError::Unusable(format!("{} isn't an absolute path without `.` and `..`", path.display()))
+    EngineError::NotAbsolute { path: path.to_owned() }
 }
 
 #[cfg(test)]

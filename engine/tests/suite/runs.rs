@@ -255,9 +255,21 @@ fn a_run_sees_new_keys_and_whoever_was_revoked_is() {
     crafter.revoke(&writer);
     let refused = load(&writers).err().expect("it is refused");
     assert!(matches!(refused, EngineError::NotAllowed { .. }), "{refused}");
-    for slot in store::names(&*lab.backend, names::KEYS) {
-        lab.backend.remove(&slot).expect("it can be removed");
+    let slots: Vec<(String, Vec<u8>)> = store::names(&*lab.backend, names::KEYS)
+        .into_iter()
+        .map(|name| {
+            let bytes = store::bytes(&*lab.backend, &name);
+            (name, bytes)
+        })
+        .collect();
+    for (name, _) in &slots {
+        lab.backend.remove(name).expect("it can be removed");
     }
     let refused = load(&owners).err().expect("it is refused");
     assert!(matches!(refused, EngineError::SlotRemoved { .. }), "{refused}");
+    // The crafter opens the repository when it ends.
+    for (name, bytes) in &slots {
+        lab.backend.create(name, &[bytes]).expect("it can be created");
+    }
+    load(&owners).expect("it loads again");
 }

@@ -1,6 +1,6 @@
 //! A machine with a simulated process: its source, its cache, and what users do with it.
 
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -265,7 +265,7 @@ impl<'p> Machine<'p> {
         let options = UndeleteOptions { program: "simulator".to_owned() };
         match undelete(&repository, &index, &snapshots, stored, &options, &self.ear()) {
             // Parts of it are gone.
-            Err(EngineError::Unusable(_)) => Ok(()),
+            Err(EngineError::PartsRemoved { .. }) => Ok(()),
             other => other.map(drop),
         }
     }
@@ -284,7 +284,7 @@ impl<'p> Machine<'p> {
         let known = self.known;
         self.edit_any(|editor, snapshots, id| {
             let stored = snapshots.find(&id.to_string(), &SnapshotFilter::default())?.clone();
-            known.leave_out(&stored.snapshot, &name).map_err(EngineError::Unusable)?;
+            known.leave_out(&stored.snapshot, &name).map_err(failed)?;
             let mut exclusion = Exclusion::new(&patterns);
             let removal = editor.find_matches(&stored, &mut exclusion)?;
             editor.rewrite(snapshots, id, &exclusion, &removal, true).map(drop)
@@ -310,7 +310,7 @@ impl<'p> Machine<'p> {
         match edit(&editor, &mut snapshots, id) {
             // A user has forgotten or changed it meanwhile, and what it needs may be gone.
             Err(
-                EngineError::Unusable(_)
+                EngineError::Unchangeable { .. }
                 | EngineError::Choice(_)
                 | EngineError::Protected { .. }
                 | EngineError::ForgottenMeanwhile { .. }
@@ -350,7 +350,7 @@ impl<'p> Machine<'p> {
     /// Checks the repository. Nothing is ever damaged here: whatever is found is a false alarm, or junk.
     pub fn check(&mut self) -> Result<()> {
         let read = [ReadData::No, ReadData::All][self.process.below(2)];
-        check_whole(&self.open()?, read, self.known).map_err(EngineError::Unusable)
+        check_whole(&self.open()?, read, self.known).map_err(failed)
     }
 
     /// Puts something into the store, as a user does that may only create objects and has no key.
@@ -371,9 +371,14 @@ impl<'p> Machine<'p> {
         let restored = assert_restores(&opened, snapshot, self.known, &target);
         match restored {
             Err(_) if self.known.is_forgotten(snapshot) => Ok(()),
-            other => other.map_err(EngineError::Unusable),
+            other => other.map_err(failed),
         }
     }
+}
+
+/// What a program on the machine has found wrong, as an error of its own.
+fn failed(what: String) -> EngineError {
+    EngineError::file("simulated machine")(io::Error::other(what))
 }
 
 /// Where a machine's tree is.
