@@ -160,7 +160,7 @@ fn i3_a_backup_that_slept_through_a_prune_harms_nothing() {
         assert!(pruned["packs_removed"].as_u64().unwrap() > 0, "{pruned}");
         signal(&child, "-CONT");
         let run = Run::of(child.wait_with_output().unwrap()).succeeds();
-        assert!(run.err.contains("begins again"), "{run:?}");
+        assert!(run.err.contains("restarting it"), "{run:?}");
         assert_eq!(ids(&desk, &[]).len(), 2);
         assert!(desk.is_sound() && desk.restores_identical());
         return;
