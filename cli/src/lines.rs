@@ -52,7 +52,7 @@ pub fn is_lost() -> bool {
     LOST.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
-/// Why results were lost, if that is worth an error: whoever closes a pipe has seen enough.
+/// Why results were lost, if that is worth an error: a reader that closes a pipe has seen enough.
 pub fn loss() -> Option<io::Error> {
     write_result(|out| out.flush());
     let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();

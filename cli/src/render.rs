@@ -118,7 +118,7 @@ pub fn factor(large: u64, small: u64) -> Option<String> {
     (small > 0 && large > 0).then(|| format!("{:.1}×", large as f64 / small as f64))
 }
 
-/// A path for JSON: text where it is UTF-8, and otherwise with its bytes beside it.
+/// A path for JSON: text where it is UTF-8, and otherwise with its bytes alongside.
 pub fn json_path(path: &[u8]) -> (String, Option<String>) {
     match std::str::from_utf8(path) {
         Ok(text) => (text.to_owned(), None),

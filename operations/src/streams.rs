@@ -133,7 +133,7 @@ impl StreamGroup {
 }
 
 fn refuse_empty(empty: Empty, has_bytes: &AtomicBool, what: String) -> Result<(), StreamError> {
-    // Whoever calls has read the stream to its end before, in whatever thread: that orders both.
+    // The caller has read the stream to its end before, in whatever thread: that orders both.
     if empty == Empty::Allowed || has_bytes.load(Ordering::Relaxed) {
         return Ok(());
     }

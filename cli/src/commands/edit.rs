@@ -220,7 +220,7 @@ fn line_of(id: SessionId, removal: &Removal, new: Option<&StoredSnapshot>) -> St
     }
 }
 
-/// What was named is in a backup whatever matches it; whoever wants to be rid of it has to know.
+/// What was named is in a backup whatever matches it; a user that wants to be rid of it has to know.
 fn warn_of_named(id: SessionId, removal: &Removal, console: &Console) {
     for path in &removal.named {
         console.warn(&format!(

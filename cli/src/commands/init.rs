@@ -88,7 +88,7 @@ pub fn run(common: &Common, options: &Init) -> Result<Outcome> {
             );
         }
         render::line(
-            "Keep the password safe: without it nobody can restore anything, and nobody can reset it.",
+            "Keep the password in a second place: without it nothing can be restored, and no one can reset it.",
         );
     }
     Ok(Outcome::Complete)

@@ -11,7 +11,7 @@ use keepfast_testkit::Disk;
 use crate::program::{Desk, Run};
 
 /// A user who isn't the super-user, and whose home isn't there.
-const NOBODY: u32 = 65_534;
+const OTHER_USER: u32 = 65_534;
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
@@ -92,7 +92,7 @@ fn a_cache_that_others_can_change_is_refused_and_another_is_the_way_on() {
         }
         fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
         if is_root() {
-            chown(folder, Some(NOBODY), None).unwrap();
+            chown(folder, Some(OTHER_USER), None).unwrap();
             refused(&["belongs to another user", "65534", inner]);
             chown(folder, Some(0), None).unwrap();
         }
@@ -152,13 +152,13 @@ fn without_a_home_there_is_a_way_on() {
     let run = || {
         let mut command = Command::new(&program);
         command.env_clear().envs(desk.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.env_remove("KEEPFAST_CACHE_DIR").env("TMPDIR", &shared).uid(NOBODY).gid(NOBODY);
+        command.env_remove("KEEPFAST_CACHE_DIR").env("TMPDIR", &shared).uid(OTHER_USER).gid(OTHER_USER);
         Run::of(command.args(["ls", "latest"]).current_dir("/").output().unwrap())
     };
-    let cache = shared.join(format!("keepfast-{NOBODY}"));
+    let cache = shared.join(format!("keepfast-{OTHER_USER}"));
     run().fails(0, &["without a home", cache.to_str().unwrap(), "--cache-dir"]);
     let metadata = cache.metadata().unwrap();
-    assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (NOBODY, 0o700));
+    assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (OTHER_USER, 0o700));
     // What another user has put there is left alone.
     fs::remove_dir_all(&cache).unwrap();
     fs::create_dir(&cache).unwrap();

@@ -1,4 +1,4 @@
-//! How much memory a command takes over what anybody may have put into the store: SPEC's table of
+//! How much memory a command takes over what anyone may have put into the store: SPEC's table of
 //! limits, measured.
 
 use std::fs::{self, File};
@@ -53,7 +53,7 @@ fn sparse(path: &Path, bytes: u64) {
     File::create(path).unwrap().set_len(bytes).unwrap();
 }
 
-/// Two snapshots of 60 MB and eight index segments of a GiB that nobody signed, and as large ones
+/// Two snapshots of 60 MB and eight index segments of a GiB that no one signed, and as large ones
 /// elsewhere: every command still runs, names them, and takes no more memory than it may.
 #[test]
 fn objects_that_nobody_signed_cost_little_memory() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::program::{Desk, Run};
 
 /// A user who isn't the super-user, for whom permissions count.
-const NOBODY: u32 = 65_534;
+const OTHER_USER: u32 = 65_534;
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
@@ -50,7 +50,7 @@ fn a_pack_that_may_not_be_read_is_unreachable() {
         let mut command = Command::new(desk.path("program"));
         command.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
         if is_root() {
-            command.uid(NOBODY).gid(NOBODY);
+            command.uid(OTHER_USER).gid(OTHER_USER);
         }
         command.env("KEEPFAST_CACHE_DIR", desk.path("another cache"));
         Run::of(command.args(["check", "--read-data"]).current_dir("/").output().unwrap())
@@ -99,7 +99,7 @@ fn begin_stream(desk: &Desk) -> (Child, String) {
     }
 }
 
-/// A backup whose own register somebody else has taken wasn't silent, and isn't told so.
+/// A backup whose own register another program has taken wasn't silent, and isn't told so.
 #[test]
 fn a_taken_register_is_told_from_a_fence() {
     let desk = Desk::new();

@@ -150,7 +150,7 @@ fn results_that_cant_be_printed_are_an_error_unless_something_is_worse() {
     for arguments in shows {
         with_output(&desk, full(), Stdio::piped(), arguments).fails(1, &[]);
         assert_eq!(with_output(&desk, full(), full(), arguments).code, 1, "{arguments:?}");
-        // Whoever closes a pipe has seen enough; only a file that was cut off isn't one.
+        // A reader that closes a pipe has seen enough; only a file that was cut off isn't one.
         let expected = if arguments[0] == "dump" { 1 } else { 0 };
         let run = with_output(&desk, closed_pipe(), Stdio::piped(), arguments);
         assert_eq!(run.code, expected, "{arguments:?}: {run:?}");

@@ -11,7 +11,7 @@ use crate::program::{Desk, Run, same};
 use crate::signals::{noise, signal};
 
 /// A user who isn't the super-user.
-const NOBODY: u32 = 65_534;
+const OTHER_USER: u32 = 65_534;
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
@@ -170,7 +170,7 @@ fn a_user_who_cannot_give_files_away_gets_no_setuid_programs() {
     let mut command = Command::new(desk.path("program"));
     command.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("KEEPFAST_CACHE_DIR", desk.path("no one's cache"));
-    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    command.uid(OTHER_USER).gid(OTHER_USER).current_dir("/");
     let snapshot = folder(&desk);
     let arguments = ["restore", "--snapshot", &snapshot, "--target", target.to_str().unwrap()];
     let run = Run::of(command.args(arguments).output().unwrap());

@@ -52,7 +52,7 @@ fn keys_come_from_the_machine() {
 fn keys_come_for_a_web_identity() {
     let remote = Remote::on(Kind::Moto);
     let token = remote.desk.path("token");
-    fs::write(&token, "a token of somebody that the role trusts").unwrap();
+    fs::write(&token, "a token of a user that the role trusts").unwrap();
     let with_token = |command: &mut Command| {
         command
             .env("AWS_WEB_IDENTITY_TOKEN_FILE", &token)

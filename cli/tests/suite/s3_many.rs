@@ -146,7 +146,7 @@ fn twenty_backups_at_once_into_one_bucket() {
     site.assert_sound();
 }
 
-/// The same into an empty repository: whoever comes first with something, all others are about
+/// The same into an empty repository: the run that comes first with something, all others are about
 /// to store it too. A prune leaves one of each.
 #[test]
 fn what_twenty_stored_at_once_a_prune_leaves_once() {

@@ -99,7 +99,7 @@ fn a_repository_that_its_group_may_read_is_read_by_its_group_and_no_one_else() {
         shell.arg("-c").arg(script).arg(desk.command().get_program()).args(arguments);
         Run::of(shell.output().unwrap()).succeeds()
     };
-    // As whoever prepares the place does it.
+    // As the administrator that prepares the place does it.
     fs::create_dir(desk.repo()).unwrap();
     std::os::unix::fs::chown(desk.repo(), None, Some(GROUP)).unwrap();
     run(&["init", "--group-readable"]);

@@ -49,7 +49,7 @@ pub struct Session<'r> {
     takeover: Takeover,
     /// Others were writing when it began.
     others_write: bool,
-    /// Something was taken over whose chunks couldn't all be found: nobody knows which packs that
+    /// Something was taken over whose chunks couldn't all be found: no one knows which packs that
     /// refers to, and so it may be any.
     unresolved: AtomicBool,
     /// The newest epoch that this session has acked; 0 is the time before the first.
@@ -135,7 +135,7 @@ impl<'r> Session<'r> {
         match session.hear_epochs() {
             Ok(()) => Ok(session),
             Err(error) => {
-                // Where it can't go on, nobody has to wait for it; a store that fails wouldn't hear that.
+                // Where it can't go on, no one has to wait for it; a store that fails wouldn't store that.
                 if !matches!(error, EngineError::Backend(_) | EngineError::Fenced) {
                     session.give_up();
                 }
@@ -182,7 +182,7 @@ impl<'r> Session<'r> {
         self.others_write
     }
 
-    /// Hears what others have stored meanwhile, if anybody else is writing.
+    /// Brings the index up to date with what others have stored meanwhile, if others are writing.
     pub(super) fn refresh_if_others_write(&self) -> Result<()> {
         if self.others_write {
             refresh_index(self.repository, self.index, self.run)?;
@@ -219,7 +219,7 @@ impl<'r> Session<'r> {
         self.poll()
     }
 
-    /// Looks for a newer epoch, and answers it. Whoever calls this while another thread does
+    /// Looks for a newer epoch, and answers it. A thread that calls this while another one does
     /// goes on without waiting.
     pub fn poll(&self) -> Result<()> {
         let mut acked = match self.acked.try_lock() {
@@ -236,14 +236,14 @@ impl<'r> Session<'r> {
             let epochs = Epochs::list(self.repository)?;
             epochs.apply_all_verdicts(self.repository, self.index)?;
             if epochs.newest_finished() >= condemned.epoch {
-                // It was reached without this session's answer, so somebody has decided for it.
+                // It was reached without this session's answer, so a collector has decided for it.
                 self.find_fence()?;
             }
             let before = self.takeover.close();
             let held = match before {
                 Before::Held => true,
                 Before::Taken => self.hold_parent(&condemned).inspect_err(|_| {
-                    // Whoever tries again doesn't know what was taken over.
+                    // A thread that tries again doesn't know what was taken over.
                     self.unresolved.store(true, Ordering::SeqCst);
                 })?,
                 Before::Nothing => false,
@@ -306,7 +306,7 @@ impl<'r> Session<'r> {
         });
         match walked {
             Ok(()) => {}
-            // A parent that can't be read to its end: nobody knows what else it refers to.
+            // A parent that can't be read to its end: no one knows what else it refers to.
             Err(EngineError::Missing { .. } | EngineError::Damaged { .. }) => all = false,
             Err(error) => return Err(error),
         }
@@ -329,18 +329,18 @@ impl<'r> Session<'r> {
         let bytes = ack.seal(self.repository.id(), self.repository.identity());
         let own = names::ack(epoch, self.id);
         if !self.create_own(&own, &bytes)? {
-            // Whoever can create objects may have taken the name. Another answer of this session is one
-            // that a garbage collection may have heard, and it heard no other.
+            // Anyone that may create objects may have taken the name. Another answer of this session is one
+            // that a garbage collection may have read, and it read no other.
             if self.may_be_answer(&own, epoch)? {
                 return Err(self.lost(own));
             }
-            // Nobody can foresee this name. An attempt whose answer was lost is found under it.
-            let beside = names::ack_beside(epoch, self.id, tail_of(&bytes));
-            if !self.create_own(&beside, &bytes)? {
-                return Err(self.lost(beside));
+            // No one can foresee this name. An attempt whose answer was lost is found under it.
+            let with_tail = names::ack_beside(epoch, self.id, tail_of(&bytes));
+            if !self.create_own(&with_tail, &bytes)? {
+                return Err(self.lost(with_tail));
             }
         }
-        // Who waits for it must find it after a power cut too: it decides what is removed.
+        // The collector that waits for it must find it after a power cut too: it decides what is removed.
         Ok(self.repository.backend().sync()?)
     }
 
@@ -364,8 +364,8 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// Why a session can't go on whose name `taken` is taken: somebody has ended it with a FENCE, or
-    /// somebody has written what is no business of theirs.
+    /// Why a session can't go on whose name `taken` is taken: a collector has ended it with a FENCE, or
+    /// another program has taken a name that isn't its own.
     fn lost(&self, taken: String) -> EngineError {
         let is_fence = match load_one(self.repository, self.id) {
             Ok((register, _)) => matches!(register, Register::Fence(_)),
@@ -376,8 +376,8 @@ impl<'r> Session<'r> {
         if is_fence { EngineError::Fenced } else { EngineError::NameTaken { object: taken } }
     }
 
-    /// Whether an object that is there has these bytes. One that is gone by now was somebody
-    /// else's, or is of no use any more.
+    /// Whether an object that is there has these bytes. One that is gone by now was another
+    /// program's, or is of no use any more.
     fn holds(&self, name: &str, bytes: &[u8]) -> Result<bool> {
         match self.repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX) {
             Ok(found) => Ok(found == bytes),
@@ -458,7 +458,7 @@ fn tail_of(ack: &[u8]) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Whether there are sessions of which nobody knows that they have ended.
+/// Whether there are sessions of which no one knows that they have ended.
 fn others_write(repository: &Repository, own: SessionId, ended: Option<&Snapshots>) -> Result<bool> {
     let Some(ended) = ended else { return Ok(false) };
     let mut others = list_sessions(repository, names::SESSIONS)?;

@@ -40,7 +40,7 @@ fn init_over_a_repository_is_refused_and_changes_nothing() {
     assert_eq!(store::names(&*lab.backend, ""), before);
 }
 
-/// Whoever has lost a config must not be told to clear the place and begin anew.
+/// A user that has lost a config must not be told to clear the place and begin again.
 #[test]
 fn init_over_backups_whose_config_is_lost_is_refused_as_damage() {
     let lab = Lab::with(tree::small);

@@ -1,5 +1,5 @@
 //! Repositories that earlier versions have written: each opens, checks clean and restores to
-//! what its manifest says. `KEEPFAST_BLESS=1` makes the folder of the current version anew,
+//! what its manifest says. `KEEPFAST_BLESS=1` makes the folder of the current version again,
 //! which is right only before that version is released.
 
 use std::collections::BTreeSet;
