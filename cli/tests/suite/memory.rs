@@ -56,7 +56,7 @@ fn sparse(path: &Path, bytes: u64) {
 /// Two snapshots of 60 MB and eight index segments of a GiB that no one signed, and as large ones
 /// elsewhere: every command still runs, names them, and takes no more memory than it may.
 #[test]
-fn objects_that_nobody_signed_cost_little_memory() {
+fn objects_that_no_one_signed_cost_little_memory() {
     let desk = Desk::new();
     desk.backup();
     let repo = desk.repo();

@@ -23,7 +23,7 @@ fn assert_harmless(run: &Run) {
 }
 
 #[test]
-fn nobody_s_names_move_the_cursor_or_forge_a_line() {
+fn no_one_s_names_move_the_cursor_or_forge_a_line() {
     let desk = Desk::new();
     let folder = desk.src(NASTY);
     fs::create_dir(&folder).unwrap();
@@ -97,7 +97,7 @@ fn snapshots(desk: &Desk) -> usize {
 
 /// A note, a skipped file and a summary each have nowhere to go.
 #[test]
-fn a_backup_goes_on_when_nobody_can_read_what_it_says() {
+fn a_backup_goes_on_when_no_one_can_read_what_it_says() {
     let desk = Desk::new();
     let source = desk.path("src");
     let source = source.to_str().unwrap();

@@ -253,7 +253,7 @@ impl Run {
 
 /// It ends its session itself.
 #[test]
-fn a_backup_that_gives_up_is_waited_for_by_nobody() {
+fn a_backup_that_gives_up_is_waited_for_by_no_one() {
     let desk = desk_with_versions(2);
     let failed = desk.run(["backup", "--stdin-name", "s", "--command", "--", "/bin/false"]);
     assert_eq!(failed.code, 1, "{failed:?}");

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dead_stay_dead_whoever_begins() {
+    fn the_dead_stay_dead_for_every_session() {
         let marks = PackMarks::default();
         let before = marks.begin_session();
         assert!(before.refer(&marks, 1));

@@ -238,7 +238,7 @@ fn packs_that_are_stored_while_others_list_them_are_not_missing() {
 
 /// A repository that was unlocked once is loaded again without a password, and as it is now.
 #[test]
-fn a_run_sees_new_keys_and_whoever_was_revoked_is() {
+fn a_run_sees_new_keys_and_revocations() {
     let lab = Lab::new();
     let mut crafter = Crafter::of(&lab);
     let writer = crafter.enrol(Role::Writer, b"writer");
