@@ -60,20 +60,7 @@ pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> R
             ChunkKind::Metadata => stats.bytes_metadata += plain,
         }
     })?;
-    let prefixes = [
-        names::CONFIG,
-        names::KEYS,
-        names::KEYRING,
-        names::PACKS,
-        names::INDEX,
-        names::SESSIONS,
-        names::SNAPSHOTS,
-        names::EPOCHS,
-        names::ACKS,
-        names::STATES,
-        names::CATALOGUE,
-    ];
-    for prefix in prefixes {
+    for prefix in names::FOLDERS {
         repository.backend().list(prefix, &mut |Listed { name, bytes }| {
             stats.objects += 1;
             stats.bytes_stored += bytes;

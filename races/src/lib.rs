@@ -2,8 +2,11 @@
 //! threads can act (shuttle: Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
 //! Bugs", 2010). The tests of this crate state what must hold in each order.
 
-#![allow(missing_docs, reason = "the files are the engine's, where what is used of them is private")]
-#![allow(dead_code, reason = "the same")]
+#![allow(
+    missing_docs,
+    dead_code,
+    reason = "the files are the engine's: it uses all that is in them, and makes none of it public"
+)]
 
 /// What the engine's `sync` is here. A cell that is set once has no order that matters: its value is always the same.
 pub mod sync {

@@ -27,6 +27,10 @@ pub const STATES: &str = "states/";
 /// Prefix of lists of dead sessions.
 pub const CATALOGUE: &str = "catalogue/";
 
+/// All folders of a repository.
+pub const FOLDERS: [&str; 11] =
+    [CONFIG, KEYS, KEYRING, PACKS, INDEX, SESSIONS, SNAPSHOTS, EPOCHS, ACKS, STATES, CATALOGUE];
+
 /// The two objects of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EpochPart {

@@ -17,27 +17,12 @@ pub enum Damage {
     },
 }
 
-/// All folders of a repository.
-const FOLDERS: [&str; 11] = [
-    names::CONFIG,
-    names::KEYS,
-    names::KEYRING,
-    names::PACKS,
-    names::INDEX,
-    names::SESSIONS,
-    names::SNAPSHOTS,
-    names::EPOCHS,
-    names::ACKS,
-    names::STATES,
-    names::CATALOGUE,
-];
-
 /// The objects below `prefix`, sorted by name. `""` is all folders of a repository, and nothing outside of
 /// them.
 #[must_use]
 pub fn listed(backend: &dyn Backend, prefix: &str) -> Vec<Listed> {
     let mut found = Vec::new();
-    let prefixes = if prefix.is_empty() { &FOLDERS[..] } else { &[prefix] };
+    let prefixes = if prefix.is_empty() { &names::FOLDERS[..] } else { &[prefix] };
     for prefix in prefixes {
         backend.list(prefix, &mut |listed| found.push(listed)).expect("the store lists");
     }

@@ -17,7 +17,7 @@ use super::bundle::{Bundle, Member, Origin, is_whole, part, too_long};
 use super::parent::{InParent, Kept};
 use super::pending::{Metadata, Place};
 use super::reading::file_kind;
-use super::sink::Sink;
+use super::sink::{Sink, Unread};
 use super::storing::StoringSink;
 use crate::error::Result;
 
@@ -136,7 +136,8 @@ impl StoringSink<'_> {
                 }
                 Origin::Parent(kept) => {
                     let followed = kept.followed;
-                    self.store_file(&place, directory, InParent::Same(Box::new(kept)), followed)?;
+                    let in_parent = InParent::Same(Box::new(kept));
+                    self.store_file(Unread { place: &place, directory, in_parent, followed })?;
                 }
             }
         }

@@ -128,7 +128,7 @@ impl Estimate<'_> {
                 }
                 _ if options.read_special && has_stream(stat) && self.sources.name(&below()) => {
                     self.files += 1;
-                    let more = bytes_of_special(handle.as_fd(), name, &looked);
+                    let more = bytes_of_special(handle.as_fd(), name, stat, looked.followed);
                     self.bytes = self.bytes.saturating_add(more);
                 }
                 _ => {}

@@ -16,7 +16,6 @@ use keepfast_format::state::State;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::filter::Looked;
 use super::job::Job;
 use super::options::Stream;
 use super::parent::InParent;
@@ -26,7 +25,7 @@ use super::reading::{
     ExtentReader, FifoReader, OpenedFile, SMALL_BYTES, SmallRead, file_kind, has_stream, open_to_read,
     read_small,
 };
-use super::sink::Sink;
+use super::sink::{Sink, Unread};
 use super::storing::{StoringSink, lock};
 use crate::chunk::PieceReader;
 use crate::error::{EngineError, Result};
@@ -35,13 +34,8 @@ use crate::fs::sparse::DataExtents;
 
 impl StoringSink<'_> {
     /// Reads and stores a regular file. A large one is only opened, and read by a job of its own.
-    pub(super) fn store_file(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        in_parent: InParent,
-        followed: bool,
-    ) -> Result<()> {
+    pub(super) fn store_file(&mut self, file: Unread<'_>) -> Result<()> {
+        let Unread { place, directory, in_parent, followed } = file;
         let file = match OpenedFile::open(directory, place.name(), followed, || self.should_stop()) {
             Ok(file) => file,
             Err(error) => return self.give_up(place, in_parent, error),
@@ -113,14 +107,9 @@ impl StoringSink<'_> {
     }
 
     /// Opens a block device or fifo, and hands it out to be read in pieces. It becomes a regular file.
-    pub(super) fn begin_special(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        in_parent: InParent,
-        looked: &Looked,
-    ) -> Result<()> {
-        let opened = open_to_read(directory, place.name(), looked.followed)
+    pub(super) fn begin_special(&mut self, file: Unread<'_>) -> Result<()> {
+        let Unread { place, directory, in_parent, followed } = file;
+        let opened = open_to_read(directory, place.name(), followed)
             .and_then(|(handle, stat)| if has_stream(&stat) { Ok((handle, stat)) } else { Err(Errno::LOOP) });
         let (handle, stat) = match opened {
             Ok(opened) => opened,

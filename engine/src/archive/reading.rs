@@ -14,7 +14,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
-use super::filter::Looked;
 use crate::fs::meta;
 use crate::fs::sparse::{self, DataExtents, Extent};
 use crate::run::RunContext;
@@ -202,11 +201,11 @@ impl Read for FifoReader<'_> {
 
 /// How much there is to read from a block device. For a fifo that can't be known. A fifo isn't even opened
 /// here: the program that writes into it would take this process for its reader.
-pub fn bytes_of_special(directory: BorrowedFd<'_>, name: &CStr, looked: &Looked) -> u64 {
-    if meta::file_type(&looked.stat) != FileType::BlockDevice {
+pub fn bytes_of_special(directory: BorrowedFd<'_>, name: &CStr, stat: &Stat, followed: bool) -> u64 {
+    if meta::file_type(stat) != FileType::BlockDevice {
         return 0;
     }
-    let opened = open_to_read(directory, name, looked.followed);
+    let opened = open_to_read(directory, name, followed);
     let device = opened.ok().filter(|(_, stat)| meta::file_type(stat) == FileType::BlockDevice);
     device.and_then(|(handle, _)| rustix::fs::seek(handle, SeekFrom::End(0)).ok()).unwrap_or(0)
 }

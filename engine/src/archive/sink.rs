@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use keepfast_format::content::Content;
 use keepfast_format::node::{Extents, Node};
+use rustix::fs::Stat;
 
-use super::filter::Looked;
 use super::parent::{InParent, Kept};
 use super::pending::{Entry, Page, Place};
 use super::pieces::{PieceJob, StreamJob};
@@ -15,6 +15,18 @@ use super::tally::{Reporter, Tally};
 use super::walk::Walk;
 use crate::error::{EngineError, Result};
 use crate::fs::meta::{self, Attributes};
+
+/// A file that is to be read.
+pub struct Unread<'f> {
+    /// Where it goes.
+    pub place: &'f Place,
+    /// The directory that it is in.
+    pub directory: BorrowedFd<'f>,
+    /// What the parent snapshot has in its place.
+    pub in_parent: InParent,
+    /// Whether it is what a link in its place points to.
+    pub followed: bool,
+}
 
 /// Where what one walker finds goes. For each place exactly one of [`Sink::put`], [`Sink::keep`],
 /// [`Sink::read_file`], [`Sink::read_special`] and [`Sink::run_stream`] is called.
@@ -28,24 +40,11 @@ pub trait Sink<'a> {
     /// An entry is as the parent has it.
     fn keep(&mut self, place: &Place, kept: Kept, directory: BorrowedFd<'_>) -> Result<()>;
 
-    /// A regular file isn't as the parent has it, as far as known. With `followed` it is what a link in its
-    /// place points to.
-    fn read_file(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        in_parent: InParent,
-        followed: bool,
-    ) -> Result<()>;
+    /// A regular file isn't as the parent has it, as far as known.
+    fn read_file(&mut self, file: Unread<'_>) -> Result<()>;
 
     /// A block device or fifo has content that is to be in the snapshot.
-    fn read_special(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        in_parent: InParent,
-        looked: &Looked,
-    ) -> Result<()>;
+    fn read_special(&mut self, file: Unread<'_>, stat: &Stat) -> Result<()>;
 
     /// A large file or stream is to be read.
     fn run_stream(&mut self, job: StreamJob) -> Result<()>;
@@ -99,13 +98,8 @@ impl<'a> Sink<'a> for CountingSink<'a> {
         Ok(())
     }
 
-    fn read_file(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        in_parent: InParent,
-        followed: bool,
-    ) -> Result<()> {
+    fn read_file(&mut self, file: Unread<'_>) -> Result<()> {
+        let Unread { place, directory, in_parent, followed } = file;
         let opened = OpenedFile::open(directory, place.name(), followed, || self.should_stop());
         let OpenedFile { handle, stat, size, extents, data_bytes } = match opened {
             Ok(opened) => opened,
@@ -124,16 +118,11 @@ impl<'a> Sink<'a> for CountingSink<'a> {
         Ok(())
     }
 
-    fn read_special(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        in_parent: InParent,
-        looked: &Looked,
-    ) -> Result<()> {
-        let (metadata, _) = self.reporter.metadata(place, &looked.stat, Attributes::default());
+    fn read_special(&mut self, file: Unread<'_>, stat: &Stat) -> Result<()> {
+        let Unread { place, directory, in_parent, followed } = file;
+        let (metadata, _) = self.reporter.metadata(place, stat, Attributes::default());
         let node = metadata.into_node(file_kind(0, Content::empty(), Extents::Dense));
-        let bytes = bytes_of_special(directory, place.name(), looked);
+        let bytes = bytes_of_special(directory, place.name(), stat, followed);
         self.reporter.count_file(&node, &in_parent, bytes);
         Ok(())
     }

@@ -11,13 +11,13 @@ use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::state::State;
+use rustix::fs::Stat;
 
 use super::bundle::Bundle;
-use super::filter::Looked;
-use super::parent::{InParent, Kept};
+use super::parent::Kept;
 use super::pending::{Directory, Entry, Page, Place};
 use super::pieces::{PieceJob, StreamJob};
-use super::sink::Sink;
+use super::sink::{Sink, Unread};
 use super::tally::{Reporter, Tally};
 use super::walk::Walk;
 use crate::chunk::pages::{OpenPage, States, StoredPage, TreeIds, end_directory};
@@ -197,24 +197,12 @@ impl<'a> Sink<'a> for StoringSink<'a> {
         }
     }
 
-    fn read_file(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        in_parent: InParent,
-        followed: bool,
-    ) -> Result<()> {
-        self.store_file(place, directory, in_parent, followed)
+    fn read_file(&mut self, file: Unread<'_>) -> Result<()> {
+        self.store_file(file)
     }
 
-    fn read_special(
-        &mut self,
-        place: &Place,
-        directory: BorrowedFd<'_>,
-        in_parent: InParent,
-        looked: &Looked,
-    ) -> Result<()> {
-        self.begin_special(place, directory, in_parent, looked)
+    fn read_special(&mut self, file: Unread<'_>, _: &Stat) -> Result<()> {
+        self.begin_special(file)
     }
 
     fn run_stream(&mut self, job: StreamJob) -> Result<()> {

@@ -20,7 +20,7 @@ use super::job::{DirectoryJob, Job, PagesJob};
 use super::parent::{InParent, Kept, ParentDirectory};
 use super::pending::{Directory, DirectoryStart, Page, Place};
 use super::reading::has_stream;
-use super::sink::Sink;
+use super::sink::{Sink, Unread};
 use super::tally::Tally;
 use super::walk::Walk;
 use crate::error::{EngineError, Result};
@@ -223,7 +223,8 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
             // A file that has to be read anyway is opened at once, and looked at through its handle: that saves
             // a system call.
             if in_parent.is_none() && directory.names.is_listed_as_file(index) {
-                self.sink.read_file(&place, handle.as_fd(), InParent::Absent, false)?;
+                let (place, directory, in_parent) = (&place, handle.as_fd(), InParent::Absent);
+                self.sink.read_file(Unread { place, directory, in_parent, followed: false })?;
                 if self.sink.should_stop() {
                     return Ok(());
                 }
@@ -295,10 +296,17 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
     ) -> Result<()> {
         let Looked { ref stat, followed } = *looked;
         let Walk { options, sources, .. } = self.walk;
-        let earlier =
-            || in_parent.map_or(InParent::Absent, |(node, _)| InParent::Earlier(Box::new(node.clone())));
+        let unread = || {
+            let earlier = |(node, _): (&Node, _)| InParent::Earlier(Box::new(node.clone()));
+            Unread {
+                place,
+                directory: handle,
+                in_parent: in_parent.map_or(InParent::Absent, earlier),
+                followed,
+            }
+        };
         if options.read_special && has_stream(stat) && sources.name(&place.path()) {
-            return self.sink.read_special(place, handle, earlier(), looked);
+            return self.sink.read_special(unread(), stat);
         }
         if meta::file_type(stat) == FileType::RegularFile && options.is_too_large(stat) {
             return self.sink.put(place, None);
@@ -311,7 +319,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
             return self.sink.keep(place, kept, handle);
         }
         if meta::file_type(stat) == FileType::RegularFile {
-            return self.sink.read_file(place, handle, earlier(), followed);
+            return self.sink.read_file(unread());
         }
         self.walk.links.note(stat, place);
         let entry = match self.other_node(handle, place, looked) {

@@ -24,7 +24,7 @@ use keepfast_format::names;
 use keepfast_format::node::{Extents, Node, NodeKind};
 use keepfast_format::tree::page_ends_after;
 use keepfast_testkit::{
-    Crafted, Crafter, Ear, Lab, MeddledBackend, Opened, RecordingBackend, assert_same, craft, quiet, store,
+    Crafted, Crafter, Ear, HookedBackend, Lab, Opened, RecordingBackend, assert_same, craft, quiet, store,
     tree,
 };
 
@@ -343,7 +343,7 @@ fn an_edit_that_was_cut_short_is_completed_by_the_next() {
         lab.backend = Arc::new(MemoryBackend::default());
         store::copy(&*store, &*lab.backend);
         let good = Arc::clone(&lab.backend);
-        lab.backend = MeddledBackend::new(Arc::clone(&good), |_, operation, name| {
+        lab.backend = HookedBackend::new(Arc::clone(&good), |_, operation, name| {
             let is_end = operation == Operation::Create && name.starts_with(names::STATES);
             is_end.then_some(std::io::ErrorKind::ConnectionReset)
         });

@@ -1,10 +1,10 @@
 //! Several runs in one process, on one repository whose index and keys stay open.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::Duration;
 
-use keepfast_backend::{Backend, BackendError, Created, Found, Listed};
+use keepfast_backend::{Backend, Operation};
 use keepfast_engine::EngineError;
 use keepfast_engine::archive::{ArchiveReport, Source, archive};
 use keepfast_engine::check::{CheckOptions, ReadData, check};
@@ -17,7 +17,7 @@ use keepfast_engine::run::RunContext;
 use keepfast_format::keys::Role;
 use keepfast_format::names;
 use keepfast_testkit::lab::archive_options;
-use keepfast_testkit::{Crafter, Ear, Lab, assert_same, quiet, store, tree};
+use keepfast_testkit::{Crafter, Ear, HookedBackend, Lab, assert_same, quiet, store, tree};
 
 /// What runs share.
 struct Shared {
@@ -132,72 +132,6 @@ fn backups_a_check_and_a_prune_share_one_opened_repository() {
     }
 }
 
-type After = Box<dyn FnOnce() + Send>;
-
-/// A store in which something happens when packs have been listed, and before the one who listed them knows them.
-struct Interrupted {
-    inner: Arc<dyn Backend>,
-    after: Mutex<Option<After>>,
-}
-
-impl Interrupted {
-    fn once_listed(&self) {
-        let after = self.after.lock().expect("no one panics").take();
-        after.into_iter().for_each(|after| after());
-    }
-}
-
-impl Backend for Interrupted {
-    fn create(&self, name: &str, parts: &[&[u8]]) -> std::result::Result<Created, BackendError> {
-        self.inner.create(name, parts)
-    }
-
-    fn sync(&self) -> std::result::Result<(), BackendError> {
-        self.inner.sync()
-    }
-
-    fn read_into(
-        &self,
-        name: &str,
-        bytes_max: u64,
-        bytes: &mut Vec<u8>,
-    ) -> std::result::Result<(), BackendError> {
-        self.inner.read_into(name, bytes_max, bytes)
-    }
-
-    fn read_range_into(
-        &self,
-        name: &str,
-        offset: u64,
-        length: usize,
-        bytes: &mut Vec<u8>,
-    ) -> std::result::Result<(), BackendError> {
-        self.inner.read_range_into(name, offset, length, bytes)
-    }
-
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> std::result::Result<(), BackendError> {
-        self.inner.list(prefix, found)?;
-        if prefix == names::PACKS {
-            self.once_listed();
-        }
-        Ok(())
-    }
-
-    fn survey(&self, found: &mut dyn FnMut(Found)) -> std::result::Result<(), BackendError> {
-        self.inner.survey(found)?;
-        self.once_listed();
-        Ok(())
-    }
-
-    fn remove(&self, name: &str) -> std::result::Result<(), BackendError> {
-        self.inner.remove(name)
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-}
-
 /// What another run of the process stores while packs are listed is in the index and not in the listing. It isn't
 /// missing, for all that.
 #[test]
@@ -210,8 +144,13 @@ fn packs_that_are_stored_while_others_list_them_are_not_missing() {
     let interrupted = |version| -> Arc<dyn Backend> {
         write_version(&shared.lab, "b", version);
         let other = Arc::clone(&shared);
-        let after: After = Box::new(move || drop(other.back_up("b", quiet()).expect("it works")));
-        Arc::new(Interrupted { inner: Arc::clone(&shared.lab.backend), after: Mutex::new(Some(after)) })
+        let once = Once::new();
+        // When packs have been listed, and before the one that listed them knows them.
+        HookedBackend::after(Arc::clone(&shared.lab.backend), move |operation, name| {
+            if operation == Operation::List && (name == names::PACKS || name.is_empty()) {
+                once.call_once(|| drop(other.back_up("b", quiet()).expect("it works")));
+            }
+        })
     };
     let all_readable = || {
         let mut packs = 0;

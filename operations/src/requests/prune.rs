@@ -58,7 +58,7 @@ pub fn prune(request: &Prune, shared: &SharedRepository, run: &RunContext) -> Re
     prune_in(request, &opened, shared, run)
 }
 
-/// As [`prune`], in a repository that this run has opened.
+/// As [`prune`], in a repository that was opened for this run, as fast as its handle lets it be.
 pub fn prune_in(
     request: &Prune,
     opened: &Opened,
@@ -69,7 +69,7 @@ pub fn prune_in(
     let Opened { repository, index, .. } = opened;
     let pack_bytes = repository.config().pack_bytes;
     let share = share_of(&request.resources, Work::Rewrite, pack_bytes, shared)?;
-    let run = &limited(run, &request.resources).with_threads(share.threads);
+    let run = &run.clone().with_threads(share.threads);
     let options = PruneOptions {
         max_unused: request.max_unused,
         max_rewrite_bytes: request.max_rewrite_bytes.unwrap_or(u64::MAX),

@@ -16,7 +16,7 @@ use keepfast_format::names;
 use keepfast_format::node::Extents;
 use keepfast_format::pack::ChunkEntry;
 use keepfast_testkit::{
-    Crafted, CraftedPack, Crafter, Ear, Lab, MeddledBackend, Opened, assert_agreement, assert_same, craft,
+    Crafted, CraftedPack, Crafter, Ear, HookedBackend, Lab, Opened, assert_agreement, assert_same, craft,
     quiet, store, tree,
 };
 
@@ -379,7 +379,7 @@ fn threads_that_ask_packs_at_once_find_the_same() {
     }
     let honest = Arc::clone(&lab.backend);
     // Long enough for every thread to have found nothing in the index.
-    lab.backend = MeddledBackend::new(Arc::clone(&honest), |_, operation, name| {
+    lab.backend = HookedBackend::new(Arc::clone(&honest), |_, operation, name| {
         if operation == Operation::Read && name.starts_with(names::PACKS) {
             thread::sleep(Duration::from_millis(200));
         }

@@ -22,7 +22,7 @@ use keepfast_format::keys::ChunkKind;
 use keepfast_format::names::{self, EpochPart};
 use keepfast_format::standing::{Decision, Standing};
 use keepfast_testkit::lab::PASSWORD;
-use keepfast_testkit::{Crafter, Ear, Lab, MeddledBackend, RecordingBackend, assert_same, quiet, tree};
+use keepfast_testkit::{Crafter, Ear, HookedBackend, Lab, RecordingBackend, assert_same, quiet, tree};
 
 const JUNK: &[u8] = b"no one has signed this";
 
@@ -71,7 +71,7 @@ fn assert_check_names_each_once(lab: &Lab, objects: &[String]) {
 /// Puts junk under each name that begins so, just before someone creates it; this many times.
 fn squatted(lab: &Lab, prefix: &'static str, times: u32) -> Arc<dyn Backend> {
     let left = AtomicU32::new(times);
-    MeddledBackend::new(Arc::clone(&lab.backend), move |store, operation, name| {
+    HookedBackend::new(Arc::clone(&lab.backend), move |store, operation, name| {
         let due = operation == Operation::Create && name.starts_with(prefix);
         if due && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
         {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use keepfast_backend::{Backend, Operation};
 use keepfast_engine::check::{CheckOptions, ReadData, check as engine_check};
 use keepfast_format::names;
-use keepfast_testkit::{Crafter, Ear, Lab, MeddledBackend, Opened, tree};
+use keepfast_testkit::{Crafter, Ear, HookedBackend, Lab, Opened, tree};
 
 use super::odds::{check, small_lab};
 
@@ -16,7 +16,7 @@ fn shut(lab: &Lab, data: bool, kind: ErrorKind) -> (String, Arc<dyn Backend>) {
     packs.sort_by_key(|name| lab.backend.read(name, u64::MAX).map_or(0, |bytes| bytes.len()));
     let pack = if data { packs.pop() } else { packs.into_iter().next() }.expect("there is a pack");
     let name = pack.clone();
-    let store = MeddledBackend::new(Arc::clone(&lab.backend), move |_, operation, asked| {
+    let store = HookedBackend::new(Arc::clone(&lab.backend), move |_, operation, asked| {
         (operation == Operation::Read && asked == name).then_some(kind)
     });
     (pack, store)
@@ -75,7 +75,7 @@ fn what_is_below_a_directory_that_could_not_be_read_for_a_moment_is_checked() {
     lab.backend.remove(data).expect("it can be removed");
     let (metadata, failures) = (metadata.clone(), Arc::new(Mutex::new(0)));
     let counted = Arc::clone(&failures);
-    lab.backend = MeddledBackend::new(Arc::clone(&lab.backend), move |_, operation, name| {
+    lab.backend = HookedBackend::new(Arc::clone(&lab.backend), move |_, operation, name| {
         let mut failures = counted.lock().expect("no panic");
         let fails = operation == Operation::Read && name == metadata && *failures == 0;
         *failures += u32::from(fails);
@@ -99,7 +99,7 @@ fn a_store_that_is_away_ends_a_check() {
     lab.backup();
     let reads = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&reads);
-    lab.backend = MeddledBackend::far(Arc::clone(&lab.backend), move |_, operation, name| {
+    lab.backend = HookedBackend::far(Arc::clone(&lab.backend), move |_, operation, name| {
         let fails = operation == Operation::Read && name.starts_with(names::PACKS);
         *counted.lock().expect("no panic") += u32::from(fails);
         fails.then_some(ErrorKind::ConnectionAborted)
