@@ -9,6 +9,10 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keepfast/targe
 
 PROGRAM := --release --package keepfast
 OTHERS := --release --workspace --exclude keepfast
+# The libraries are tested with their `debug_assert!`s, and so that a number that overflows is a panic; the program is
+# tested as it is shipped. No dependency is compiled a second time for this.
+ASSERTING := $(foreach library,format backend engine operations,$(foreach check,debug-assertions overflow-checks,\
+	--config profile.release.package.keepfast-$(library).$(check)=true))
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 60
 # Fuzz targets that `make fuzz` runs: names as `keepfast_fuzz::targets` has them.
@@ -48,13 +52,13 @@ demo: setup-program ## Back up a real tree twice, restore it, compare, check
 define nextest
 failed=0; \
 cargo nextest run $(PROGRAM) --no-fail-fast $(1) || failed=1; \
-cargo nextest run $(OTHERS) --no-fail-fast $(1) || failed=1; \
+cargo nextest run $(OTHERS) $(ASSERTING) --no-fail-fast $(1) || failed=1; \
 exit $$failed
 endef
 
 # Doc tests first, so that the summary of the test runner comes last.
 test: setup ## Run all tests
-	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src; then cargo test $(OTHERS) --doc; fi
+	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src; then cargo test $(OTHERS) $(ASSERTING) --doc; fi
 	@$(call nextest)
 
 lint: setup ## Check formatting and lints

@@ -1,14 +1,18 @@
-//! What the threads of a backup or restore do next.
+//! What the threads of a run do next, where work makes more work: the walks of a backup and of a check, and a restore.
+//! Work that is known from the start goes to [`Pool`](crate::run::Pool); what one stage hands to the next, such as
+//! packs that are uploaded while others are filled, goes through a channel that holds nothing, so that the faster
+//! stage waits.
 //!
 //! Jobs are a stack: the walk of a backup goes deep before it goes wide, and has few directories open at a
 //! time. Pieces of a large file, or of a frame with many files, come before all jobs, so that their memory is
 //! freed soon.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Jobs of type `J`, and pieces of type `P` that go first.
-pub struct Jobs<J, P> {
+/// Jobs of type `J`, and pieces of type `P` that go first. Without a `P`, there are only jobs.
+pub struct Jobs<J, P = Infallible> {
     queue: Mutex<Queue<J, P>>,
     changed: Condvar,
     pieces_max: usize,
@@ -23,11 +27,17 @@ struct Queue<J, P> {
 }
 
 /// One thing to do.
-pub enum Next<J, P> {
+pub enum Next<J, P = Infallible> {
     /// A job from the stack.
     Job(J),
     /// A piece of what a job has to do.
     Piece(P),
+}
+
+impl<J> Default for Jobs<J> {
+    fn default() -> Self {
+        Self::new(0)
+    }
 }
 
 impl<J, P> Jobs<J, P> {

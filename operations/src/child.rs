@@ -91,6 +91,8 @@ pub(crate) mod words {
 pub struct Children {
     /// Variables that no program inherits: secrets, and references to them.
     pub withheld: Vec<OsString>,
+    /// Variables that each program gets in addition, such as those that tell a hook of its run. None may hold a secret.
+    pub variables: Vec<(String, OsString)>,
     /// What a program that may ask a person reads.
     pub input: ChildInput,
     /// Where messages go.
@@ -171,6 +173,7 @@ impl Children {
         for name in &self.withheld {
             prepared.env_remove(name);
         }
+        prepared.envs(self.variables.iter().map(|(name, value)| (name, value)));
         prepared.stdin(if input == ChildInput::Inherited { Stdio::inherit() } else { Stdio::null() });
         prepared.stdout(Stdio::piped());
         let is_captured = self.messages == ChildMessages::Captured;
@@ -261,7 +264,7 @@ impl Drop for Process {
 }
 
 /// Reads all, and keeps the last of it.
-fn last_of(mut input: impl Read) -> Vec<u8> {
+pub(crate) fn last_of(mut input: impl Read) -> Vec<u8> {
     let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = input.read(&mut buffer) {
         kept.extend_from_slice(&buffer[..count]);

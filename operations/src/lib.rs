@@ -68,6 +68,7 @@ pub mod calendar;
 pub mod child;
 pub mod choose;
 pub mod error;
+pub mod hooks;
 pub mod host;
 pub mod open;
 pub mod paths;

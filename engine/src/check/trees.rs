@@ -6,16 +6,18 @@
 //! chunks that each thread is about to look up.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
+use keepfast_format::snapshot::SnapshotBody;
 use keepfast_format::state::StateTree;
 
 use super::chunks::Chunks;
 use super::trouble::{Outage, Trouble};
 use crate::error::{EngineError, Result};
+use crate::jobs::{Jobs, Next};
 use crate::repo::{ListRef, Snapshots, Trees, Wanted};
 use crate::run::RunContext;
 
@@ -82,8 +84,10 @@ pub struct TreeWalk<'w> {
     chunks: &'w Chunks<'w>,
     outage: &'w Outage,
     run: &'w RunContext,
+    /// Trees that no thread has looked at yet; the last one is next, so that the walk stays in one place of the
+    /// packs.
+    waiting: Jobs<(TreeRef, TreeNumber)>,
     found: Mutex<Found>,
-    changed: Condvar,
 }
 
 /// What is known so far.
@@ -91,11 +95,6 @@ pub struct TreeWalk<'w> {
 struct Found {
     /// Trees that were seen, by the order in which they were.
     numbers: HashMap<TreeRef, TreeNumber>,
-    /// Those of them that no thread has looked at yet; the last one is next, so that the walk goes
-    /// deep first and stays in one place of the packs.
-    waiting: Vec<(TreeRef, TreeNumber)>,
-    /// Threads that look at one.
-    active: usize,
     /// Trees (the second) and those that they are in.
     above: Vec<(TreeNumber, TreeNumber)>,
     damaged: HashSet<TreeNumber>,
@@ -105,34 +104,41 @@ struct Found {
 }
 
 impl Found {
-    /// Remembers a tree that is to be looked at, unless it was seen before. Returns its number.
-    fn see(&mut self, tree: TreeRef) -> TreeNumber {
-        let next = TreeNumber(self.numbers.len());
-        let number = *self.numbers.entry(tree).or_insert(next);
-        if number == next {
-            self.waiting.push((tree, number));
-            self.trees += u64::from(tree.kind == TreeKind::Tree);
+    /// Remembers trees, and which one they are in if they are in one. Returns those that weren't seen before, which
+    /// have to be looked at.
+    fn see(
+        &mut self,
+        trees: impl IntoIterator<Item = TreeRef>,
+        above: Option<TreeNumber>,
+    ) -> Vec<(TreeRef, TreeNumber)> {
+        let mut new = Vec::new();
+        for tree in trees {
+            let next = TreeNumber(self.numbers.len());
+            let number = *self.numbers.entry(tree).or_insert(next);
+            if number == next {
+                new.push((tree, number));
+                self.trees += u64::from(tree.kind == TreeKind::Tree);
+            }
+            self.above.extend(above.map(|above| (number, above)));
         }
-        number
+        new
     }
 }
 
 impl<'w> TreeWalk<'w> {
     /// A walk that looks at data through `chunks`.
     pub fn new(trees: Trees<'w>, chunks: &'w Chunks<'w>, outage: &'w Outage, run: &'w RunContext) -> Self {
-        Self { trees, chunks, outage, run, found: Mutex::default(), changed: Condvar::new() }
+        Self { trees, chunks, outage, run, waiting: Jobs::default(), found: Mutex::default() }
     }
 
     /// Walks the trees of all snapshots.
     pub fn run(self, snapshots: &Snapshots) -> Result<WalkedTrees> {
-        let mut found = self.found();
-        for body in snapshots.all.iter().map(|stored| &stored.snapshot.body) {
-            if let Some(state) = body.state {
-                found.see(TreeRef { kind: TreeKind::State, id: state });
-            }
-            found.see(TreeRef { kind: TreeKind::Tree, id: body.tree });
-        }
-        drop(found);
+        let trees_of = |body: &SnapshotBody| {
+            let state = body.state.map(|id| TreeRef { kind: TreeKind::State, id });
+            state.into_iter().chain([TreeRef { kind: TreeKind::Tree, id: body.tree }])
+        };
+        let roots = snapshots.all.iter().flat_map(|stored| trees_of(&stored.snapshot.body));
+        self.waiting.push(self.found().see(roots, None));
         self.run.pool().in_each_thread(|| Walker { walk: &self, chunks: Vec::new() }.run());
         let found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
         match found.error {
@@ -141,29 +147,9 @@ impl<'w> TreeWalk<'w> {
         }
     }
 
-    /// The next tree; waits while others may still find some. `None` when all were looked at.
-    fn next(&self) -> Option<(TreeRef, TreeNumber)> {
-        let mut found = self.found();
-        loop {
-            if self.run.is_cancelled() {
-                found.error.get_or_insert(EngineError::Interrupted);
-            }
-            if found.error.is_some() {
-                return None;
-            }
-            if let Some(next) = found.waiting.pop() {
-                found.active += 1;
-                return Some(next);
-            }
-            if found.active == 0 {
-                return None;
-            }
-            found = self.changed.wait(found).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
     fn fail(&self, error: EngineError) {
         self.found().error.get_or_insert(error);
+        self.waiting.stop();
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -207,14 +193,16 @@ struct TreeContents {
 
 impl Walker<'_> {
     fn run(mut self) {
-        while let Some((TreeRef { kind, id }, number)) = self.walk.next() {
-            let _looking = Looking(self.walk);
+        while let Some(Next::Job((TreeRef { kind, id }, number))) = self.walk.waiting.next() {
+            let _looking = self.walk.waiting.doing();
             let below = match kind {
                 TreeKind::Tree => self.tree(&id, number),
                 TreeKind::State => self.state(&id),
                 TreeKind::List { level, bytes } => self.list(ListRef { id, level, bytes }, number),
             };
-            match below.and_then(|below| self.look_up(CHUNKS_LOOKED_UP).map(|()| below)) {
+            let below = below.and_then(|below| self.look_up(CHUNKS_LOOKED_UP).map(|()| below));
+            let went_on = self.walk.run.go_on();
+            match below.and_then(|below| went_on.map(|()| below)) {
                 Ok(below) => self.add(number, below),
                 Err(error) => self.walk.fail(error),
             }
@@ -230,10 +218,9 @@ impl Walker<'_> {
         if below.is_damaged {
             found.damaged.insert(number);
         }
-        for tree in below.trees.into_iter().rev() {
-            let tree = found.see(tree);
-            found.above.push((tree, number));
-        }
+        let new = found.see(below.trees.into_iter().rev(), Some(number));
+        drop(found);
+        self.walk.waiting.push(new);
     }
 
     fn tree(&mut self, id: &ChunkId, number: TreeNumber) -> Result<TreeContents> {
@@ -322,16 +309,6 @@ impl Walker<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Says that a tree has been looked at, also when its thread panics: so no thread waits for it then.
-struct Looking<'w>(&'w TreeWalk<'w>);
-
-impl Drop for Looking<'_> {
-    fn drop(&mut self) {
-        self.0.found().active -= 1;
-        self.0.changed.notify_all();
     }
 }
 
