@@ -43,6 +43,11 @@ pub enum Remark {
         /// Why.
         why: String,
     },
+    /// It can't be remembered that a repository that was only just made is expected at its place.
+    NotExpected {
+        /// Why.
+        why: String,
+    },
     /// The local index failed in the middle of a backup, which begins again with one in memory.
     BeginsAgain {
         /// Why.
@@ -117,6 +122,7 @@ impl Remark {
             | Self::SingleWriter
             | Self::CacheTooLarge { .. }
             | Self::IndexInMemory { .. }
+            | Self::NotExpected { .. }
             | Self::BeginsAgain { .. }
             | Self::Pattern(_) => true,
             Self::Older(_)
@@ -150,6 +156,10 @@ impl fmt::Display for Remark {
                 f,
                 "what was seen of this repository can't be remembered: {why}; the next command can't tell whether \
                  it is the same"
+            ),
+            Self::NotExpected { why } => write!(
+                f,
+                "it can't be remembered in the cache that this repository is expected here: {why}"
             ),
             Self::BeginsAgain { why } => {
                 write!(f, "{why}. The backup begins again, with an index in memory")
