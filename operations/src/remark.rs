@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use keepfast_engine::nouns::counted;
 use keepfast_engine::repo::Older;
 use keepfast_engine::run::RunContext;
 use keepfast_format::ids::{HolderId, SessionId};
@@ -169,7 +170,10 @@ impl fmt::Display for Remark {
             Self::SeveralWriters { text, writers, snapshot, writer } => {
                 let named: Vec<String> = writers.iter().take(WRITERS_NAMED).copied().map(short).collect();
                 let others = writers.len() - named.len();
-                let others = if others > 0 { format!(" and {others} others") } else { String::new() };
+                let others = match others {
+                    0 => String::new(),
+                    others => format!(" and {}", counted(others as u64, "other")),
+                };
                 write!(
                     f,
                     "{text} was chosen among snapshots of {} writers ({}{others}): snapshot {} is of writer {}",
