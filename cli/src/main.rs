@@ -4,26 +4,27 @@ mod args;
 mod commands;
 mod console;
 mod lines;
-mod manners;
-mod patterns;
 mod render;
-mod retention;
 mod s3;
 mod secrets;
 mod settings;
 mod sources;
 mod streams;
 mod usage;
+mod verdicts;
 
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
+use keepfast_backend::{BackendError, BackendErrorKind};
 use keepfast_engine::EngineError;
 use keepfast_engine::error::{ChoiceError, Loss, PruneError};
 use keepfast_format::FormatError;
 use keepfast_operations::OperationsError;
-use keepfast_operations::error::{ChoiceError as SelectionError, PlaceError, ResourcesError, SecretError};
+use keepfast_operations::error::{
+    ChoiceError as SelectionError, PlaceError, ResourcesError, SecretError, StoreError, TextError,
+};
 use keepfast_operations::priority::be_nice;
 
 use args::Arguments;
@@ -69,6 +70,19 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
         return match error {
             OperationsError::Place(PlaceError::Missing) => {
                 Some("--repo or KEEPFAST_REPOSITORY says where it is")
+            }
+            OperationsError::Place(PlaceError::GroupOfBucket) => {
+                Some("--group-readable goes with a repository in a directory")
+            }
+            OperationsError::Store(StoreError::Unfit { .. }) => Some("use another store"),
+            OperationsError::Store(StoreError::OnlyOneWriter { .. }) => {
+                Some("use another store; or, if never more than one run writes, take it with --unsafe-store")
+            }
+            OperationsError::Text(TextError::NoPattern) => {
+                Some("--exclude or --exclude-from says what to leave out")
+            }
+            OperationsError::Choice(SelectionError::NothingSaid) => {
+                Some("give their ids, or choose them by --host, --writer, --tag or --path")
             }
             OperationsError::Resources(ResourcesError::Memory { .. }) => {
                 Some("--memory MIB lets the run use more, and without it there is no limit")
@@ -155,10 +169,31 @@ fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             "--slot-memory SIZE tries every key slot that asks for up to that much memory; some of them may be there \
              to keep you busy",
         ),
-        EngineError::Backend(error) if error.no_exclusive_names().is_some() => Some(
+        EngineError::Unchangeable { .. } => Some(
+            "it was left as it is; `keepfast snapshots` says whether it is still there, and `keepfast check` whether it \
+             is sound",
+        ),
+        EngineError::PartsRemoved { .. } => {
+            Some("another snapshot of that time may still have what you need")
+        }
+        EngineError::Backend(error) => backend_advice(error),
+        _ => None,
+    }
+}
+
+/// What can be done about a store that fails.
+fn backend_advice(error: &BackendError) -> Option<&'static str> {
+    match error.kind {
+        BackendErrorKind::NoExclusiveNames(_) => Some(
             "nothing was overwritten, and what is stored can be read; use another store, or, if never more than one \
              run writes, a repository that was made on this one with `keepfast init --unsafe-store`",
         ),
+        BackendErrorKind::Full => Some("`keepfast prune` removes what failed runs have left"),
+        BackendErrorKind::Region => Some("--s3-region or AWS_REGION names the bucket's region"),
+        BackendErrorKind::Certificates => {
+            Some("--s3-ca-file FILE names authorities that are trusted, besides those of the system")
+        }
+        BackendErrorKind::Unsupported => Some("`keepfast doctor` says what the store lacks"),
         _ => None,
     }
 }

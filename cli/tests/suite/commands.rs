@@ -358,7 +358,7 @@ fn a_restore_without_privileges_drops_setuid_and_says_so() {
     let (out, mode) = restore("all", &[]);
     assert!(mode == 0o4755 && !out.contains("privileges"), "{mode:o} {out}");
     let (out, mode) = restore("less", &["--no-privileges"]);
-    assert!(mode == 0o755 && out.contains("dropped privileges of 1 entries, left out 0 devices"), "{out}");
+    assert!(mode == 0o755 && out.contains("dropped privileges of 1 entry, left out 0 devices"), "{out}");
     let (out, _) = restore("as json", &["--no-privileges", "--json"]);
     assert!(out.contains("\"privileges_dropped\":1") && out.contains("\"devices_left_out\":0"), "{out}");
 }

@@ -114,3 +114,55 @@ impl EntryDocument {
 fn serialize_octal<S: Serializer>(mode: &u16, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{mode:04o}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{EntryDocument, EntryKind, Timestamp};
+
+    #[test]
+    fn fields_keep_their_names_and_order() {
+        let link = EntryDocument {
+            path: "/odd\u{fffd}".to_owned(),
+            kind: EntryKind::Symlink,
+            mode: 0o777,
+            uid: 1,
+            gid: 2,
+            mtime: Timestamp { seconds: 0, nanos: 5 },
+            path_hex: Some("2f6f6464ff".to_owned()),
+            size: None,
+            target: Some("there".to_owned()),
+        };
+        let text = |entry: &EntryDocument| serde_json::to_string(entry).expect("a document");
+        assert_eq!(
+            text(&link),
+            concat!(
+                "{\"path\":\"/odd\u{fffd}\",\"type\":\"symlink\",\"mode\":\"0777\",\"uid\":1,\"gid\":2,",
+                "\"mtime\":\"1970-01-01T00:00:00.000000005Z\",\"path_hex\":\"2f6f6464ff\",\"target\":\"there\"}"
+            )
+        );
+        let file = EntryDocument {
+            kind: EntryKind::File,
+            size: Some(7),
+            path_hex: None,
+            target: None,
+            mode: 0o4,
+            ..link
+        };
+        assert!(text(&file).ends_with("000000005Z\",\"size\":7}") && text(&file).contains("\"0004\""));
+    }
+
+    #[test]
+    fn kinds_are_words() {
+        let kinds = [
+            (EntryKind::File, "file"),
+            (EntryKind::Dir, "dir"),
+            (EntryKind::Fifo, "fifo"),
+            (EntryKind::Socket, "socket"),
+            (EntryKind::Chardev, "chardev"),
+            (EntryKind::Blockdev, "blockdev"),
+        ];
+        for (kind, word) in kinds {
+            assert_eq!(serde_json::to_string(&kind).expect("a word"), format!("{word:?}"));
+        }
+    }
+}

@@ -285,3 +285,132 @@ fn rule(adverb: &str, reach: Reach) -> String {
 fn texts<P: AsRef<[u8]>>(paths: &[P]) -> Vec<String> {
     paths.iter().map(|path| String::from_utf8_lossy(path.as_ref()).into_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use keepfast_engine::retention::{Candidate, Count, GroupBy, Policy, Span};
+    use keepfast_format::ids::{HolderId, SessionId};
+
+    use super::{GroupDocument, NewStanding, Timestamp};
+    use crate::calendar::decide_in;
+    use crate::times::stamp;
+
+    struct Sample {
+        paths: Vec<Vec<u8>>,
+        tags: Vec<String>,
+    }
+
+    impl Sample {
+        fn new() -> Self {
+            Self { paths: vec![b"/home".to_vec(), b"/etc".to_vec()], tags: vec!["kept".to_owned()] }
+        }
+
+        fn at(&self, number: u8, time: &str) -> Candidate<'_> {
+            Candidate {
+                id: SessionId { writer: HolderId::new([9; 8]), random: [number; 16] },
+                writer: HolderId::new([9; 8]),
+                time: stamp(time.parse().expect(time)),
+                edition: 0,
+                host: "ann",
+                paths: &self.paths,
+                tags: &[],
+                protected: false,
+            }
+        }
+    }
+
+    fn decided(candidates: &[Candidate<'_>], keep: &Policy) -> Vec<GroupDocument> {
+        let now = Timestamp { seconds: 1_800_000_000, nanos: 0 };
+        let groups = decide_in(&TimeZone::UTC, candidates, keep, GroupBy::default(), now);
+        groups.expect("a policy").iter().map(Into::into).collect()
+    }
+
+    fn text(value: &impl serde::Serialize) -> String {
+        serde_json::to_string(value).expect("a document")
+    }
+
+    #[test]
+    fn fields_keep_their_names_and_order() {
+        let sample = Sample::new();
+        let candidates = [
+            sample.at(0xa1, "2026-11-10T08:00:00Z"),
+            sample.at(0xa2, "2026-11-19T20:00:00Z"),
+            sample.at(0xa3, "2026-11-20T08:00:00Z"),
+            sample.at(0xa4, "2026-11-20T09:00:00Z"),
+        ];
+        let keep = Policy {
+            last: Some(Count::Number(1)),
+            daily: Some(Count::Number(1)),
+            within_daily: Some(Span { days: 2, ..Span::default() }),
+            ..Policy::default()
+        };
+        let groups = decided(&candidates, &keep);
+        let [group] = &groups[..] else { panic!("{groups:?}") };
+        let (id, by, writer) = ("a3".repeat(16), "a4".repeat(16), "09".repeat(8));
+        let one = GroupDocument { snapshots: vec![group.snapshots[2].clone()], ..group.clone() };
+        assert_eq!(
+            text(&one),
+            format!(
+                r#"{{"writer":"{writer}","host":"ann","paths":["/etc","/home"],"tags":null,"kept":2,"forgotten":2,"#
+            ) + &format!(
+                r#""snapshots":[{{"id":"{id}","time":"2026-11-20T08:00:00Z","writer":"{writer}","host":"ann","#
+            ) + r#""paths":["/home","/etc"],"tags":[],"protected":false,"verdict":"forget","reasons":["#
+                + r#"{"rule":"last","text":"last: 1 is newer"},"#
+                + &format!(
+                    r#"{{"rule":"daily","period":"2026-11-20","kept_by":"{by}","text":"daily: a4a4a4a4 stands for 2026-11-20"}},"#
+                )
+                + &format!(
+                    r#"{{"rule":"within-daily","period":"2026-11-20","kept_by":"{by}","text":"within-daily 2d: a4a4a4a4 stands for 2026-11-20"}}]}}]}}"#
+                )
+        );
+        assert_eq!(
+            text(&group.snapshots[3].reasons),
+            concat!(
+                r#"[{"rule":"last","nth":1,"text":"last 1 of 1"},"#,
+                r#"{"rule":"daily","period":"2026-11-20","nth":1,"text":"daily 2026-11-20"},"#,
+                r#"{"rule":"within-daily","period":"2026-11-20","nth":1,"text":"within-daily 2d 2026-11-20"}]"#,
+            )
+        );
+        assert_eq!(text(&group.snapshots[1].verdict), r#""keep""#);
+        assert_eq!(
+            text(&group.snapshots[0].reasons[2]),
+            r#"{"rule":"within-daily","text":"within-daily 2d: older"}"#
+        );
+    }
+
+    #[test]
+    fn other_reasons_have_names_too() {
+        let sample = Sample::new();
+        let tagged = Candidate { tags: &sample.tags, ..sample.at(0xa1, "2026-11-20T08:00:00Z") };
+        let rules = |candidates: &[Candidate<'_>], keep: &Policy| -> Vec<String> {
+            let snapshots = decided(candidates, keep).remove(0).snapshots;
+            snapshots.into_iter().flat_map(|one| one.reasons).map(|reason| reason.rule).collect()
+        };
+        let month = Some(Span { months: 1, ..Span::default() });
+        let within = Policy { within: month, yearly: Some(Count::All), ..Policy::default() };
+        let protected = Candidate { protected: true, ..tagged };
+        assert_eq!(rules(&[protected], &within), ["protected", "yearly", "within"]);
+        let last = sample.at(0xa2, "2026-11-21T08:00:00Z");
+        let future = sample.at(0xa3, "2099-01-01T00:00:00Z");
+        let oldest = sample.at(0xa0, "2026-11-19T00:00:00Z");
+        let mut keep = Policy { tags: vec![sample.tags.clone()], ..Policy::default() };
+        assert_eq!(rules(&[tagged, last, future], &keep), ["tag", "newest", "future"]);
+        assert_eq!(rules(&[oldest, last], &keep), ["tag", "newest"], "the one misses it");
+        let tag = &decided(&[tagged], &keep)[0].snapshots[0].reasons[0];
+        assert_eq!(text(tag), r#"{"rule":"tag","tags":["kept"],"text":"tag kept"}"#);
+        keep.monthly = Some(Count::Number(2));
+        let oldest = &decided(&[oldest, last], &keep)[0].snapshots[0].reasons[0];
+        assert_eq!(
+            text(oldest),
+            r#"{"rule":"monthly","oldest":true,"nth":2,"text":"oldest, monthly 2 of 2"}"#
+        );
+    }
+
+    #[test]
+    fn the_word_for_people_is_the_one_in_the_document() {
+        for what in [NewStanding::Forgotten, NewStanding::Protected, NewStanding::Unprotected] {
+            assert_eq!(text(&what), format!("{:?}", what.word()));
+        }
+    }
+}
