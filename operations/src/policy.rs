@@ -78,7 +78,6 @@ mod count_data {
         Text(String),
     }
 
-    #[allow(clippy::ref_option, reason = "serde gives a reference")]
     pub fn serialize<S: Serializer>(count: &Option<Count>, serializer: S) -> Result<S::Ok, S::Error> {
         let data = count.map(|count| match count {
             Count::Number(number) => Data::Number(number),
@@ -104,7 +103,6 @@ mod span_data {
 
     use crate::span;
 
-    #[allow(clippy::ref_option, reason = "serde gives a reference")]
     pub fn serialize<S: Serializer>(span: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
         span.map(|span| span.to_string()).serialize(serializer)
     }

@@ -167,7 +167,6 @@ pub struct ReasonDocument {
     pub text: String,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
 }

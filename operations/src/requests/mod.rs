@@ -2,6 +2,9 @@
 //!
 //! A request says what is wanted, a [`SharedRepository`](crate::open::SharedRepository) of what, and a
 //! [`RunContext`] when it shall end and who hears of it. The report says what was done.
+//!
+//! Where the name of a function ends in `_with`, the caller hears of each result as soon as it is there; where it ends
+//! in `_in`, the caller has opened the repository for this run.
 
 mod backup;
 mod cache;
