@@ -132,8 +132,13 @@ pub enum BackendErrorKind {
     Denied,
     /// The store is mounted for reading only.
     ReadOnly,
-    /// A setting is wrong: the store's address, bucket, region or certificates, or this machine's clock.
+    /// A setting is wrong: the store's address or bucket, or this machine's clock.
     Misconfigured,
+    /// The bucket's region isn't known, or is another one than was said.
+    Region,
+    /// The connection isn't secure: no authority that is trusted vouches for the store, or the certificates of those
+    /// that are to be trusted can't be used.
+    Certificates,
     /// The store lacks a feature that is needed.
     Unsupported,
     /// The store couldn't be reached, or failed, until the time for repeats was over.
@@ -269,7 +274,9 @@ impl Failed {
             BackendErrorKind::Full => io::ErrorKind::StorageFull.into(),
             BackendErrorKind::Denied => io::ErrorKind::PermissionDenied.into(),
             BackendErrorKind::ReadOnly => io::ErrorKind::ReadOnlyFilesystem.into(),
-            BackendErrorKind::Misconfigured => io::ErrorKind::InvalidInput.into(),
+            BackendErrorKind::Misconfigured | BackendErrorKind::Region | BackendErrorKind::Certificates => {
+                io::ErrorKind::InvalidInput.into()
+            }
             BackendErrorKind::Unsupported => io::ErrorKind::Unsupported.into(),
             BackendErrorKind::Unreachable => io::ErrorKind::ConnectionAborted.into(),
             BackendErrorKind::Untrustworthy => io::ErrorKind::InvalidData.into(),
@@ -315,8 +322,7 @@ fn advice(kind: BackendErrorKind, source: &io::Error) -> String {
     }
     let advice = match kind {
         BackendErrorKind::Full => {
-            "free some space there (`keepfast prune` removes what failed runs have left) and run the command \
-             again; everything stored so far is intact"
+            "free some space there and run the command again; everything stored so far is intact"
         }
         BackendErrorKind::ReadOnly => "mount it for writing and run the command again",
         BackendErrorKind::Denied => "run the command as a user who may use the repository",

@@ -1,6 +1,7 @@
 //! The command line: names and flags that scripts may rely on.
 
 mod common;
+mod keep;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,8 +12,8 @@ use keepfast_engine::prune::UnusedLimit;
 use keepfast_operations::streams::StreamSource;
 use keepfast_operations::units;
 
-use crate::retention::Keep;
 pub use common::Common;
+pub use keep::Keep;
 
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
@@ -227,7 +228,7 @@ pub struct Forget {
     /// Snapshots: `latest`, `latest~N`, or the start of an id
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
-    /// The snapshots that a policy decides about.
+    /// The snapshots that a policy decides about, or which ones `latest` is among.
     #[command(flatten)]
     pub filter: Filter,
     /// What a policy keeps.

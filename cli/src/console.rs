@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keepfast_backend::Cancel;
 use keepfast_engine::run::{Event, Listener, Progress, RunContext};
 use keepfast_operations::host::SystemHost;
@@ -73,6 +73,13 @@ impl Console {
         !self.display.bar.is_hidden()
     }
 
+    /// A line of a result, for a person. Scripts get the whole result at the end.
+    pub fn print(&self, line: &str) {
+        if !self.display.quiet && !self.display.json {
+            self.display.bar.suspend(|| render::line(line));
+        }
+    }
+
     /// A line for a person.
     pub fn say(&self, line: &str) {
         if !self.display.quiet && !self.display.json {
@@ -98,7 +105,7 @@ impl Console {
     pub fn remark(&self, remark: &Remark) {
         match remark {
             // Someone who doesn't hear of this can't tell whether data is gone.
-            Remark::MemoryLost { .. } => {
+            Remark::MemoryLost { .. } | Remark::NotExpected { .. } => {
                 self.display.bar.suspend(|| render::note("warning", &remark.to_string(), self.display.json));
             }
             Remark::Older(_) => self.run.notice(format!(
@@ -165,8 +172,8 @@ impl Console {
             }
             bar.set_length(progress.bytes_expected.max(progress.bytes));
             bar.set_position(progress.bytes);
-            let done = (HumanCount(progress.files), HumanBytes(progress.bytes));
-            bar.set_message(format!("{what} {} files, {}", done.0, done.1));
+            let files = render::counted(progress.files, "file");
+            bar.set_message(format!("{what} {files}, {}", HumanBytes(progress.bytes)));
         }
         bar.finish_and_clear();
     }

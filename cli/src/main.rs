@@ -1,29 +1,25 @@
 //! `keepfast`: backs up into repositories, restores from them, checks them.
 
+mod advice;
 mod args;
 mod commands;
 mod console;
 mod lines;
-mod manners;
-mod patterns;
 mod render;
-mod retention;
 mod s3;
 mod secrets;
 mod settings;
 mod sources;
 mod streams;
 mod usage;
+mod verdicts;
 
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 use keepfast_engine::EngineError;
-use keepfast_engine::error::{ChoiceError, Loss, PruneError};
-use keepfast_format::FormatError;
 use keepfast_operations::OperationsError;
-use keepfast_operations::error::{ChoiceError as SelectionError, PlaceError, ResourcesError, SecretError};
 use keepfast_operations::priority::be_nice;
 
 use args::Arguments;
@@ -54,113 +50,13 @@ fn main() -> ExitCode {
         Err(error) => {
             let code = exit_code(&error);
             render::error(&error, code, json);
-            if let Some(way_on) = way_on(&error) {
+            if let Some(way_on) = advice::way_on(&error) {
                 render::note("note", way_on, json);
             }
             code
         }
     };
     ExitCode::from(code)
-}
-
-/// What can be done about an error whose message doesn't say it, because that is the program's matter.
-fn way_on(error: &anyhow::Error) -> Option<&'static str> {
-    if let Some(error) = error.downcast_ref::<OperationsError>().filter(|error| error.engine().is_none()) {
-        return match error {
-            OperationsError::Place(PlaceError::Missing) => {
-                Some("--repo or KEEPFAST_REPOSITORY says where it is")
-            }
-            OperationsError::Resources(ResourcesError::Memory { .. }) => {
-                Some("--memory MIB lets the run use more, and without it there is no limit")
-            }
-            OperationsError::Choice(SelectionError::NotForgotten { .. }) => {
-                Some("`keepfast snapshots --forgotten` lists what can be brought back")
-            }
-            OperationsError::Stream(error) if error.is_empty() => {
-                Some("if there is nothing to back up, and that is as it should be, use --allow-empty")
-            }
-            OperationsError::Secret(SecretError::NotGiven { .. }) => {
-                Some("set KEEPFAST_PASSWORD, or use --password-file or --password-command")
-            }
-            OperationsError::Secret(SecretError::Empty { .. }) => {
-                Some("give the variable a value, or unset it to be asked")
-            }
-            _ => None,
-        };
-    }
-    match engine_error(error)? {
-        EngineError::NoRepository { .. } => {
-            Some("check the address, or make a repository with `keepfast init`")
-        }
-        EngineError::RepositoryExists { .. } => {
-            Some("choose another place, or use the repository that is there")
-        }
-        EngineError::HalfMadeRepository { .. } => Some("remove what is there and run `keepfast init` again"),
-        EngineError::Swapped { .. } => Some(
-            "if you have put another repository in its place, take it with `keepfast cache accept`; if not, find out \
-             who has",
-        ),
-        EngineError::Older { .. } => Some(
-            "find out why; if the repository was set back on purpose, take it as it is with `keepfast cache accept`",
-        ),
-        EngineError::IndexIsAhead => {
-            Some("clear this machine's index with `keepfast cache clear` and run the command again")
-        }
-        EngineError::Damaged { source: FormatError::NoKey { .. }, .. } => None,
-        EngineError::Damaged { .. } => Some("`keepfast check` says what else is damaged"),
-        EngineError::Missing { loss, .. } => match loss {
-            Loss::Chunk => Some("`keepfast check --read-data` says which files that hits"),
-            Loss::Pack => Some("`keepfast check` says which files that hits"),
-            Loss::LiveChunk => {
-                Some("`keepfast check` says which packs are missing, and which snapshots that hits")
-            }
-            Loss::BrokenPromise => Some("`keepfast doctor` tests the store"),
-            Loss::Parameters | Loss::KeySlots | Loss::DeadPack => None,
-        },
-        EngineError::UnknownFeature { .. } => Some("use a newer keepfast"),
-        EngineError::NameTaken { .. } => Some("`keepfast check` says what is there"),
-        EngineError::Protected { .. } => {
-            Some("`keepfast forget --unprotect ID` lets a snapshot be forgotten")
-        }
-        EngineError::Undecidable { .. } => {
-            Some("`keepfast check` names the objects that decide nothing: remove them")
-        }
-        EngineError::Choice(ChoiceError::NoSnapshot { .. } | ChoiceError::NoneFits { .. }) => {
-            Some("`keepfast snapshots` lists what there is")
-        }
-        EngineError::Choice(ChoiceError::NoWriter { .. }) => {
-            Some("`keepfast snapshots --json` names writers")
-        }
-        EngineError::Prune(PruneError::OthersWereFaster) => {
-            Some("run `keepfast prune` when the other garbage collections have ended")
-        }
-        EngineError::Prune(PruneError::TooManySnapshots { .. }) => {
-            Some("forget some, and let `keepfast prune` move them into the catalogue")
-        }
-        EngineError::Prune(PruneError::MissingSnapshots { .. }) => {
-            Some("`keepfast prune --accept-missing ID` gives a missing snapshot up for good")
-        }
-        EngineError::NotInSnapshot { .. } => Some("`keepfast ls` shows what there is"),
-        EngineError::TargetNotEmpty { .. } => Some(
-            "--overwrite WHEN says what happens to files that are there; --resume goes on with a restore",
-        ),
-        EngineError::DeletesFromTop => {
-            Some("`--snapshot ID:/FOLDER` or --path chooses the directories that --delete may empty")
-        }
-        EngineError::Cache { .. } => Some("remove that folder, or choose another with --cache-dir"),
-        EngineError::UnsafeCache { .. } => {
-            Some("--cache-dir or KEEPFAST_CACHE_DIR names another place for the cache")
-        }
-        EngineError::WrongPassword { left, .. } if left.can_be_tried() => Some(
-            "--slot-memory SIZE tries every key slot that asks for up to that much memory; some of them may be there \
-             to keep you busy",
-        ),
-        EngineError::Backend(error) if error.no_exclusive_names().is_some() => Some(
-            "nothing was overwritten, and what is stored can be read; use another store, or, if never more than one \
-             run writes, a repository that was made on this one with `keepfast init --unsafe-store`",
-        ),
-        _ => None,
-    }
 }
 
 /// Says what is wrong with the command line, or prints the help that it asks for.

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 use jiff::tz::TimeZone;
-use keepfast_backend::Traffic;
-use keepfast_format::ids::HolderId;
+pub use keepfast_engine::nouns::{agreeing, counted, grouped as count};
 use keepfast_format::node::Timestamp;
 use keepfast_operations::reports::TrafficDocument;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lines;
 
@@ -45,8 +44,7 @@ pub fn note(kind: &str, text: &str, json: bool) {
 }
 
 /// What a run asked of its store, for people.
-pub fn traffic(traffic: impl Into<TrafficDocument>) -> String {
-    let traffic = traffic.into();
+pub fn traffic(traffic: TrafficDocument) -> String {
     let kinds = [
         (traffic.puts, "put"),
         (traffic.gets, "get"),
@@ -61,16 +59,11 @@ pub fn traffic(traffic: impl Into<TrafficDocument>) -> String {
         .collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
     format!(
-        "store   {} requests{kinds}, {} up, {} down",
-        count(traffic.requests),
+        "store   {}{kinds}, {} up, {} down",
+        counted(traffic.requests, "request"),
         bytes(traffic.bytes_up),
         bytes(traffic.bytes_down)
     )
-}
-
-/// The same for scripts; null where nothing is counted.
-pub fn traffic_json(traffic: Option<Traffic>) -> Value {
-    json!(traffic.map(TrafficDocument::from))
 }
 
 /// Prints a line of a result.
@@ -83,11 +76,14 @@ pub fn document(value: &impl Serialize) {
     lines::document(value);
 }
 
-pub use keepfast_operations::times::rfc3339;
+/// A snapshot for people: the start of its id.
+pub fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
 
 /// A writer for people: the start of its id, which `--writer` takes.
-pub fn short_writer(writer: HolderId) -> String {
-    writer.to_string().chars().take(8).collect()
+pub fn short_writer(writer: &str) -> &str {
+    short(writer)
 }
 
 /// A time for people, in their time zone, to the second.
@@ -103,11 +99,6 @@ pub fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()
 }
 
-/// A count for people.
-pub fn count(count: u64) -> String {
-    HumanCount(count).to_string()
-}
-
 /// Bytes per second for people.
 pub fn rate(bytes: u64, time: Duration) -> String {
     format!("{}/s", HumanBytes((bytes as f64 / time.as_secs_f64().max(0.001)) as u64))
@@ -116,15 +107,4 @@ pub fn rate(bytes: u64, time: Duration) -> String {
 /// How many times as large, for people; nothing when there is nothing to compare.
 pub fn factor(large: u64, small: u64) -> Option<String> {
     (small > 0 && large > 0).then(|| format!("{:.1}×", large as f64 / small as f64))
-}
-
-/// A path for JSON: text where it is UTF-8, and otherwise with its bytes alongside.
-pub fn json_path(path: &[u8]) -> (String, Option<String>) {
-    match std::str::from_utf8(path) {
-        Ok(text) => (text.to_owned(), None),
-        Err(_) => {
-            let hex = path.iter().map(|byte| format!("{byte:02x}")).collect();
-            (String::from_utf8_lossy(path).into_owned(), Some(hex))
-        }
-    }
 }

@@ -3,13 +3,10 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
-use anyhow::Result;
-use keepfast_backend::Cancel;
 use keepfast_operations::OperationsError;
 use keepfast_operations::child::{ChildGroup, ChildInput, ChildMessages, Children, CommandLine};
 use keepfast_operations::error::SecretError;
-pub use keepfast_operations::secret::Purpose;
-use keepfast_operations::secret::{SecretReader, SecretSource};
+use keepfast_operations::secret::{Purpose, SecretSource};
 use zeroize::Zeroizing;
 
 use crate::args::Common;
@@ -26,17 +23,6 @@ pub fn children() -> Children {
         messages: ChildMessages::Inherited,
         group: ChildGroup::Shared,
     }
-}
-
-/// The password, from wherever it is given.
-pub fn password(common: &Common, purpose: Purpose) -> Result<Zeroizing<String>> {
-    if let Some(source) = source(common) {
-        // A signal of the terminal goes to the command too, and a second one ends this program.
-        let (children, cancel) = (children(), Cancel::new());
-        let reader = SecretReader { what: "password", children: &children, cancel: &cancel };
-        return Ok(reader.password(&source, purpose)?);
-    }
-    Ok(ask(purpose)?)
 }
 
 /// Where the password is, if that was said.

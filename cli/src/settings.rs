@@ -1,41 +1,27 @@
-//! What comes from outside of the command line: the repository, the cache directory, the time.
+//! What comes from outside of the command line: the repository and the cache directory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use keepfast_backend::{Backend, ProbeReport, RunLink};
-use keepfast_engine::repo::{Memory, check_cache};
-use keepfast_engine::run::Host;
-use keepfast_format::node::Timestamp;
-use keepfast_operations::cache::{CacheDirectory, CachePlaces, seen_folder};
+use keepfast_engine::repo::check_cache;
+use keepfast_operations::cache::{CacheDirectory, CachePlaces};
 use keepfast_operations::host::SystemHost;
 use keepfast_operations::open::{Access, SharedRepository, Target};
-use keepfast_operations::place::{Place, connect};
-use keepfast_operations::probe;
+use keepfast_operations::place::Place;
 
 use crate::args::Common;
 use crate::console::Console;
 use crate::s3;
-use crate::secrets::{self, Purpose};
+use crate::secrets;
 use crate::usage::Usage;
 
 /// Where the repository is.
-pub fn place(common: &Common) -> Result<Place> {
+fn place(common: &Common) -> Result<Place> {
     let text = common.repo.as_deref().filter(|place| !place.is_empty());
     let text =
         text.ok_or_else(|| Usage("no repository given: use --repo, or set KEEPFAST_REPOSITORY".to_owned()))?;
     Ok(Place::parse(text)?)
-}
-
-/// The store that `--repo` names, as this run uses it.
-pub fn backend(common: &Common, link: RunLink) -> Result<Arc<dyn Backend>> {
-    Ok(connect(&place(common)?, &s3::settings(common))?.for_run(link))
-}
-
-/// Asks the store whether it keeps the promises that a repository needs.
-pub fn probe(common: &Common, link: RunLink) -> Result<ProbeReport> {
-    Ok(probe::probe(&place(common)?, &s3::settings(common), link)?)
 }
 
 /// The repository, and what this machine keeps of it.
@@ -55,7 +41,7 @@ pub fn shared(common: &Common, console: &Console) -> Result<SharedRepository> {
     let hearer = console.clone();
     let access = Access {
         children: secrets::children(),
-        ask: Some(Box::new(|| secrets::ask(Purpose::Open))),
+        ask: Some(Box::new(secrets::ask)),
         remarks: Arc::new(move |_, remark| hearer.remark(remark)),
     };
     Ok(SharedRepository::connect(target(common)?, access)?)
@@ -74,11 +60,6 @@ pub fn tell_of_cache(common: &Common, console: &Console) {
     }
 }
 
-/// Where it is remembered what was seen at a place.
-pub fn memory(common: &Common, location: &str) -> Memory {
-    Memory::at(&seen_folder(&cache_dir(common)), location)
-}
-
 /// Where indexes are kept.
 pub fn cache_dir(common: &Common) -> PathBuf {
     cache_directory(common).path
@@ -95,9 +76,4 @@ fn cache_directory(common: &Common) -> CacheDirectory {
         user_id: SystemHost.effective_user_id(),
     };
     places.directory()
-}
-
-/// The time.
-pub fn now() -> Timestamp {
-    SystemHost.now()
 }

@@ -9,6 +9,7 @@ use keepfast_backend::{BackendError, NotAnObject};
 use keepfast_format::ids::{HolderId, RepositoryId, SessionId};
 use keepfast_format::{FormatError, names};
 
+use crate::nouns::counted;
 pub use causes::{Loss, Mismatch, PatternFileFlaw, SlotsLeft};
 
 /// Result of most of the engine's functions.
@@ -417,7 +418,7 @@ fn missing_snapshots(named: &[String], others: usize) -> String {
     });
     text.push_str(&named.join("; "));
     if others > 0 {
-        text.push_str(&format!("; and {others} others"));
+        text.push_str(&format!("; and {}", counted(others as u64, "other")));
     }
     text.push_str(
         "; the store hides or has lost it, or the writer that names it is lying. Bring it back from a copy of \

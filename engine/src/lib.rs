@@ -1,6 +1,6 @@
 //! The engine: backs up, restores and checks, with no terminal, clock or environment in sight.
 //!
-//! Three floors, imports point down only: [`fs`], [`chunk`], [`run`], [`retention`] and `jobs`
+//! Three floors, imports point down only: [`nouns`], [`fs`], [`chunk`], [`run`], [`retention`] and `jobs`
 //! know no repository; [`repo`] is the repository and what reads and writes it; the verbs
 //! ([`archive`], [`restore`], [`check`], …) stand on both and don't know each other.
 
@@ -14,6 +14,7 @@ pub mod forget;
 pub mod fs;
 mod jobs;
 pub mod list;
+pub mod nouns;
 pub mod prune;
 pub mod repo;
 pub mod restore;

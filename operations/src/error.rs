@@ -1,11 +1,15 @@
 //! Why an operation can't begin. Messages name things, never a flag or a command of a front end.
 
+mod store;
+
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use keepfast_engine::EngineError;
 use keepfast_engine::retention::PolicyError;
+
+pub use store::StoreError;
 
 /// Result of this crate's functions.
 pub type Result<T, E = OperationsError> = std::result::Result<T, E>;
@@ -32,12 +36,18 @@ pub enum OperationsError {
     /// A path, or a list of paths or patterns, can't be used.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The store can't have a repository.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The machine's share that a run may have isn't enough for it.
     #[error(transparent)]
     Resources(#[from] ResourcesError),
     /// It isn't clear which snapshot is meant.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
+    /// Nothing is kept of repositories, so there is nothing to look at, to remove, or to write to.
+    #[error("there is no cache: nothing is kept of repositories on this machine")]
+    NoCache,
     /// The password opens nothing, and begins with a byte-order mark.
     #[error(
         "the password begins with a byte-order mark (U+FEFF), which an editor has put there: write it without"
@@ -53,8 +63,11 @@ impl OperationsError {
     #[must_use]
     pub fn is_wrong_input(&self) -> bool {
         match self {
-            Self::Text(_) | Self::Policy(_) | Self::Resources(_) => true,
-            Self::Place(error) => !matches!(error, PlaceError::Certificates { .. } | PlaceError::Random(_)),
+            Self::Text(_) | Self::Policy(_) | Self::Resources(_) | Self::NoCache => true,
+            Self::Place(error) => !matches!(
+                error,
+                PlaceError::Certificates { .. } | PlaceError::Random(_) | PlaceError::NotShared { .. }
+            ),
             Self::Source(error) => !matches!(
                 error,
                 SourceError::NotThere { .. }
@@ -64,7 +77,8 @@ impl OperationsError {
                     | SourceError::UnusablePatterns { .. }
             ),
             Self::Secret(error) => matches!(error, SecretError::NotGiven { .. }),
-            Self::Stream(_) | Self::Choice(_) | Self::MarkedPassword(_) | Self::Engine(_) => false,
+            Self::Choice(error) => matches!(error, ChoiceError::NothingSaid),
+            Self::Stream(_) | Self::Store(_) | Self::MarkedPassword(_) | Self::Engine(_) => false,
         }
     }
 
@@ -96,6 +110,9 @@ pub enum TextError {
     /// It is no pattern.
     #[error("{0}")]
     Pattern(String),
+    /// Something is to be left out, and there is no pattern of what.
+    #[error("there is no pattern that says what to leave out")]
+    NoPattern,
     /// It is no part of all packs.
     #[error("{0:?} isn't a part: write 1/10 for the first of ten, or 10%")]
     Part(String),
@@ -179,6 +196,19 @@ pub enum PlaceError {
     Certificates {
         /// The file.
         file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Who may read what is in a bucket isn't decided here.
+    #[error(
+        "who may read a bucket is up to the bucket's policy: only a directory can be made readable for a group"
+    )]
+    GroupOfBucket,
+    /// A directory can't be made readable for its group.
+    #[error("{} can't be made readable for its group", directory.display())]
+    NotShared {
+        /// The directory.
+        directory: PathBuf,
         /// Why.
         source: io::Error,
     },
@@ -454,6 +484,9 @@ pub enum SourceError {
 /// Why it isn't clear which snapshot is meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChoiceError {
+    /// None is named, and nothing is said that they have in common: all of them are most likely not meant.
+    #[error("say which snapshots")]
+    NothingSaid,
     /// No forgotten one is.
     #[error("no forgotten snapshot's id begins with {text:?}")]
     NotForgotten {

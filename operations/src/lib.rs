@@ -18,7 +18,9 @@
 //! use keepfast_operations::host::SystemHost;
 //! use keepfast_operations::open::{Access, SharedRepository, Target};
 //! use keepfast_operations::place::Place;
-//! use keepfast_operations::requests::{Backup, Check, Restore, backup, check, restore};
+//! use keepfast_operations::requests::{
+//!     Backup, Check, Forget, ListSnapshots, Restore, backup, check, forget, list_snapshots, restore,
+//! };
 //! use keepfast_operations::secret::SecretSource;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,6 +61,14 @@
 //!
 //! // And this is what `keepfast restore --json` prints.
 //! println!("{}", serde_json::to_string(&report)?);
+//!
+//! // A policy is data, too. A dry run says why each snapshot would stay or go.
+//! let policy = r#"{"which": {"by-policy": {"keep": {"daily": 7, "yearly": "all"}}}, "dry_run": true}"#;
+//! let policy: Forget = serde_json::from_str(policy)?;
+//! assert_eq!(forget(&policy, &shared, &new_run())?.forgotten(), 0);
+//!
+//! let listed = list_snapshots(&ListSnapshots::default(), &shared, &new_run())?;
+//! assert_eq!(listed.snapshots[0].snapshot.tags, ["nightly"]);
 //! # Ok(())
 //! # }
 //! ```

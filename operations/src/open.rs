@@ -73,14 +73,15 @@ impl Target {
     }
 }
 
-/// Asks a person for the password.
-pub type Ask = Box<dyn Fn() -> Result<Zeroizing<String>> + Send + Sync>;
+/// Asks a person for the password of a repository that is to be opened, or for a new one.
+pub type Ask = Box<dyn Fn(Purpose) -> Result<Zeroizing<String>> + Send + Sync>;
 
 /// How a front end lets a repository be opened.
 pub struct Access {
     /// How commands are started: one that prints the password, and those whose output is backed up.
     pub children: Children,
-    /// Gives the password where [`Target::password`] says nothing. It is called only where there is a repository.
+    /// Gives the password where [`Target::password`] says nothing. It is called only where there is a repository, or
+    /// where one can be made.
     pub ask: Option<Ask>,
     /// Hears of remarks.
     pub remarks: Remarks,
@@ -243,23 +244,30 @@ impl SharedRepository {
         }
         // No one is asked for a password where there is nothing to open.
         let found = Repository::find(backend)?;
-        let password = self.password(run)?;
+        let password = self.password(run, Purpose::Open)?;
         let repository =
             found.open_with(password.as_bytes(), options).map_err(|error| explained(error, &password))?;
         *held = Some(repository.unlocked());
         Ok(repository)
     }
 
-    fn password(&self, run: &RunContext) -> Result<Zeroizing<String>> {
+    /// Opens a repository that was only just made with this password.
+    pub(crate) fn open_first(&self, backend: Arc<dyn Backend>, password: &str) -> Result<Repository> {
+        let options = OpenOptions { cache: self.target.cache.as_deref(), ..OpenOptions::default() };
+        Ok(Repository::find(backend)?.open_with(password.as_bytes(), &options)?)
+    }
+
+    /// The password: that of the repository, or a new one.
+    pub(crate) fn password(&self, run: &RunContext, purpose: Purpose) -> Result<Zeroizing<String>> {
         if let Some(source) = &self.target.password {
             let children = &self.access.children;
             let reader = SecretReader { what: "password", children, cancel: run.cancel() };
-            let password = reader.password(source, Purpose::Open);
+            let password = reader.password(source, purpose);
             // A command that was ended early has failed for that reason alone.
             return if run.is_cancelled() { Err(EngineError::Interrupted.into()) } else { password };
         }
         match &self.access.ask {
-            Some(ask) => ask(),
+            Some(ask) => ask(purpose),
             None => Err(SecretError::NotGiven { what: "password".to_owned() }.into()),
         }
     }

@@ -1,6 +1,7 @@
-//! What a policy of retention is made of, as people write it.
+//! What a policy of retention is made of, as people write it and as data.
 
-use keepfast_engine::retention::{Count, GroupBy};
+use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, TextError};
 use crate::units;
@@ -33,9 +34,169 @@ pub fn group_by(text: &str) -> Result<GroupBy> {
     Ok(by)
 }
 
+/// A [`Policy`] as data, for `with`: `{"daily": 7, "yearly": "all", "within": "1y6m", "tags": [["kept"]]}`.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Policy", default = "Policy::default", deny_unknown_fields)]
+pub(crate) struct PolicyData {
+    #[serde(with = "count_data")]
+    last: Option<Count>,
+    #[serde(with = "count_data")]
+    hourly: Option<Count>,
+    #[serde(with = "count_data")]
+    daily: Option<Count>,
+    #[serde(with = "count_data")]
+    weekly: Option<Count>,
+    #[serde(with = "count_data")]
+    monthly: Option<Count>,
+    #[serde(with = "count_data")]
+    yearly: Option<Count>,
+    #[serde(with = "span_data")]
+    within: Option<Span>,
+    #[serde(with = "span_data")]
+    within_hourly: Option<Span>,
+    #[serde(with = "span_data")]
+    within_daily: Option<Span>,
+    #[serde(with = "span_data")]
+    within_weekly: Option<Span>,
+    #[serde(with = "span_data")]
+    within_monthly: Option<Span>,
+    #[serde(with = "span_data")]
+    within_yearly: Option<Span>,
+    tags: Vec<Vec<String>>,
+}
+
+/// A number, or the word for as many as there are.
+mod count_data {
+    use keepfast_engine::retention::Count;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Data {
+        Number(u32),
+        Text(String),
+    }
+
+    pub fn serialize<S: Serializer>(count: &Option<Count>, serializer: S) -> Result<S::Ok, S::Error> {
+        let data = count.map(|count| match count {
+            Count::Number(number) => Data::Number(number),
+            Count::All => Data::Text(count.to_string()),
+        });
+        data.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Count>, D::Error> {
+        match Option::<Data>::deserialize(deserializer)? {
+            None => Ok(None),
+            Some(Data::Number(number)) => Ok(Some(Count::Number(number))),
+            Some(Data::Text(text)) => super::count(&text).map(Some).map_err(D::Error::custom),
+        }
+    }
+}
+
+/// A span as people write it.
+mod span_data {
+    use keepfast_engine::retention::Span;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::span;
+
+    pub fn serialize<S: Serializer>(span: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
+        span.map(|span| span.to_string()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.as_deref().map(span::parse).transpose().map_err(D::Error::custom)
+    }
+}
+
+/// A [`GroupBy`] as data, for `with`: a list of words.
+pub(crate) mod group_by_data {
+    use keepfast_engine::retention::GroupBy;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Property {
+        Writer,
+        Host,
+        Paths,
+        Tags,
+    }
+
+    pub fn serialize<S: Serializer>(by: &GroupBy, serializer: S) -> Result<S::Ok, S::Error> {
+        let all = [
+            (by.writer, Property::Writer),
+            (by.host, Property::Host),
+            (by.paths, Property::Paths),
+            (by.tags, Property::Tags),
+        ];
+        let chosen = all.into_iter().filter(|(is_chosen, _)| *is_chosen).map(|(_, property)| property);
+        chosen.collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GroupBy, D::Error> {
+        let chosen = Vec::<Property>::deserialize(deserializer)?;
+        Ok(GroupBy {
+            writer: chosen.contains(&Property::Writer),
+            host: chosen.contains(&Property::Host),
+            paths: chosen.contains(&Property::Paths),
+            tags: chosen.contains(&Property::Tags),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Count, GroupBy, count, group_by, tags};
+    use serde::{Deserialize, Serialize};
+
+    use super::{Count, GroupBy, Policy, PolicyData, Span, count, group_by, tags};
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Held {
+        #[serde(with = "PolicyData")]
+        keep: Policy,
+        #[serde(with = "super::group_by_data")]
+        by: GroupBy,
+    }
+
+    #[test]
+    fn a_policy_is_data_and_survives_being_written() {
+        let text = r#"{"keep": {"last": 3, "yearly": "all", "within_weekly": "1y6m", "tags": [["a", "b"]]},
+            "by": ["host", "tags"]}"#;
+        let held: Held = serde_json::from_str(text).expect("a policy");
+        let keep = Policy {
+            last: Some(Count::Number(3)),
+            yearly: Some(Count::All),
+            within_weekly: Some(Span { years: 1, months: 6, ..Span::default() }),
+            tags: vec![vec!["a".to_owned(), "b".to_owned()]],
+            ..Policy::default()
+        };
+        let by = GroupBy { writer: false, host: true, paths: false, tags: true };
+        assert_eq!(held, Held { keep, by });
+        let written = serde_json::to_string(&held).expect("a text");
+        assert_eq!(serde_json::from_str::<Held>(&written).expect("a policy"), held);
+    }
+
+    #[test]
+    fn what_is_no_policy_is_refused() {
+        for keep in [
+            r#"{"dayly": 3}"#,
+            r#"{"daily": -1}"#,
+            r#"{"daily": 1.5}"#,
+            r#"{"daily": "many"}"#,
+            r#"{"within": "30"}"#,
+            r#"{"within": 30}"#,
+            r#"{"tags": ["a"]}"#,
+        ] {
+            let text = format!(r#"{{"keep": {keep}, "by": []}}"#);
+            assert!(serde_json::from_str::<Held>(&text).is_err(), "{keep}");
+        }
+        assert!(serde_json::from_str::<Held>(r#"{"keep": {}, "by": ["user"]}"#).is_err());
+    }
 
     #[test]
     fn counts_are_numbers_or_all() {

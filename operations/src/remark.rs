@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use keepfast_engine::nouns::counted;
 use keepfast_engine::repo::Older;
 use keepfast_engine::run::RunContext;
 use keepfast_format::ids::{HolderId, SessionId};
@@ -40,6 +41,11 @@ pub enum Remark {
     Older(Older),
     /// What the store shows now can't be remembered.
     NotRemembered {
+        /// Why.
+        why: String,
+    },
+    /// It can't be remembered that a repository that was only just made is expected at its place.
+    NotExpected {
         /// Why.
         why: String,
     },
@@ -117,6 +123,7 @@ impl Remark {
             | Self::SingleWriter
             | Self::CacheTooLarge { .. }
             | Self::IndexInMemory { .. }
+            | Self::NotExpected { .. }
             | Self::BeginsAgain { .. }
             | Self::Pattern(_) => true,
             Self::Older(_)
@@ -151,6 +158,10 @@ impl fmt::Display for Remark {
                 "what was seen of this repository can't be remembered: {why}; the next command can't tell whether \
                  it is the same"
             ),
+            Self::NotExpected { why } => write!(
+                f,
+                "it can't be remembered in the cache that this repository is expected here: {why}"
+            ),
             Self::BeginsAgain { why } => {
                 write!(f, "{why}. The backup begins again, with an index in memory")
             }
@@ -159,7 +170,10 @@ impl fmt::Display for Remark {
             Self::SeveralWriters { text, writers, snapshot, writer } => {
                 let named: Vec<String> = writers.iter().take(WRITERS_NAMED).copied().map(short).collect();
                 let others = writers.len() - named.len();
-                let others = if others > 0 { format!(" and {others} others") } else { String::new() };
+                let others = match others {
+                    0 => String::new(),
+                    others => format!(" and {}", counted(others as u64, "other")),
+                };
                 write!(
                     f,
                     "{text} was chosen among snapshots of {} writers ({}{others}): snapshot {} is of writer {}",

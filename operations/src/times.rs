@@ -4,6 +4,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp as Instant, Zoned};
 use keepfast_format::node::Timestamp;
+use serde::Serializer;
 
 use crate::error::{Result, TextError};
 
@@ -62,6 +63,11 @@ pub fn stamp(time: Instant) -> Timestamp {
 pub fn rfc3339(time: Timestamp) -> String {
     let nanos = time.nanos.cast_signed();
     Instant::new(time.seconds, nanos).map_or_else(|_| time.seconds.to_string(), |time| time.to_string())
+}
+
+/// Writes a time as [`rfc3339`] does, for `serialize_with`.
+pub(crate) fn serialize_rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
 }
 
 /// Whether a time is later than the present by more than clocks differ.

@@ -35,7 +35,7 @@ const LADDER: &[(&str, &[&str])] = &[
 /// The engine's floors from the ground up; a module imports from its own floor and those
 /// below. On the last one, that of the verbs, not even from its own.
 const FLOORS: &[&[&str]] = &[
-    &["error"],
+    &["error", "nouns"],
     &["fs", "chunk", "jobs", "run", "retention", "sync"],
     &["repo"],
     &["archive", "restore", "check", "dump", "edit", "list", "stats", "forget", "prune"],
@@ -46,6 +46,8 @@ const POOL: &str = "engine/src/run/pool.rs";
 
 /// Crates that know no terminal, environment or clock, and what they must not call therefore.
 const SILENT: &[&str] = &["repo-format", "backend", "engine", "operations", "model"];
+/// Crates whose messages any front end shows.
+const SPEECHLESS: &[&str] = &["repo-format", "backend", "engine", "operations"];
 const LOUD_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 const LOUD_PATHS: &[&[&str]] = &[&["std", "env"], &["SystemTime", "now"], &["Instant", "now"]];
 /// Modules in which such a path is what they are for: the facts of this machine, and references to secrets.
@@ -241,6 +243,34 @@ fn loud_libraries(sources: &[Source]) -> Vec<String> {
     found
 }
 
+/// Texts of libraries that name a flag or a command of the program. A server has neither: it shows the same messages.
+fn words_of_the_program(sources: &[Source]) -> Vec<String> {
+    let names_a_flag = |text: &str| {
+        text.match_indices("--").any(|(at, _)| {
+            let begins = text[..at]
+                .chars()
+                .next_back()
+                .is_none_or(|before| !before.is_alphanumeric() && before != '-');
+            begins && text[at + 2..].starts_with(|after: char| after.is_ascii_alphabetic())
+        })
+    };
+    let mut found = Vec::new();
+    for source in sources {
+        if !module_of(&source.path).is_some_and(|(krate, _)| SPEECHLESS.contains(&krate.as_str())) {
+            continue;
+        }
+        for text in Names::of(&source.text, Tests::LeftOut).texts {
+            if names_a_flag(&text) || text.contains("`keepfast ") {
+                found.push(format!(
+                    "{} says {text:?}: name the thing, and let the program add the advice",
+                    source.path
+                ));
+            }
+        }
+    }
+    found
+}
+
 /// Files of the engine that take threads from `rayon` themselves: its global pool is shared by all runs.
 fn threads_of_others(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
@@ -306,6 +336,11 @@ fn crates_depend_downward() {
 #[test]
 fn libraries_know_no_terminal_environment_or_clock() {
     assert_tidy(&loud_libraries(&project(".rs")));
+}
+
+#[test]
+fn messages_of_libraries_name_no_flag_and_no_command() {
+    assert_tidy(&words_of_the_program(&project(".rs")));
 }
 
 #[test]
@@ -440,6 +475,26 @@ fn paths_in_arguments_of_macros_are_found() {
     assert_eq!(count("fn f() { assert!(\"std::env\" != \"println!\"); }"), 0);
     assert_eq!(count("#[cfg(test)]\nmod tests { fn f() { println!(); } }"), 0);
     assert_eq!(count("struct A; impl A { #[cfg(test)] fn f() { println!(); } }"), 0);
+}
+
+#[test]
+fn a_message_with_a_flag_or_a_command_is_found() {
+    let count = |path, text: &str| words_of_the_program(&[source(path, text)]).len();
+    assert_eq!(count("backend/src/a.rs", "const A: &str = \"use --region, or wait\";"), 1);
+    assert_eq!(count("backend/src/a.rs", "fn f() { format!(\"`--region {}`\", 1) }"), 1, "in a macro");
+    assert_eq!(
+        count("engine/src/a.rs", "#[error(\"run `keepfast check`\")]\nstruct A;"),
+        1,
+        "in an attribute"
+    );
+    assert_eq!(
+        count("engine/src/a.rs", "/// Run `keepfast check --read-data`.\nstruct A;"),
+        0,
+        "it is no message"
+    );
+    assert_eq!(count("engine/src/a.rs", "const A: &str = \"[--9] a--b -- c keepfast\";"), 0);
+    assert_eq!(count("cli/src/a.rs", "const A: &str = \"use --region\";"), 0);
+    assert_eq!(count("engine/src/a.rs", "#[cfg(test)]\nmod tests { const A: &str = \" --a\"; }"), 0);
 }
 
 #[test]

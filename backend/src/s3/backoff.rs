@@ -65,7 +65,7 @@ impl<'r> Backoff<'r> {
         if waited >= limit {
             let message = if answers {
                 format!(
-                    "{}; tried again for {} seconds: run the command again when the store works; everything stored so far is intact",
+                    "{}; tried again for {} s: run the command again when the store works; everything stored so far is intact",
                     failure.message,
                     waited.as_secs()
                 )

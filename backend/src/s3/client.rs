@@ -64,8 +64,8 @@ pub(super) async fn client(options: &S3Options) -> Result<Client, Failed> {
     let shared = loader.load().await;
     if shared.region().is_none() {
         return Err(Failed::new(
-            BackendErrorKind::Misconfigured,
-            "no region for S3 is known: use --s3-region, or set AWS_REGION",
+            BackendErrorKind::Region,
+            "no region for S3 is known: neither a setting nor AWS_REGION says it",
         ));
     }
     let path_style = options.path_style.unwrap_or(options.endpoint.is_some());
@@ -95,8 +95,8 @@ fn http_client(options: &S3Options) -> Result<SharedHttpClient, Failed> {
 /// Checks certificates: the HTTP client panics if it can't read one.
 fn check_certificates(pem: &[u8]) -> Result<(), Failed> {
     let bad = |why: &str| {
-        let why = format!("the file of --s3-ca-file {why}: it must hold certificates in PEM");
-        Failed::new(BackendErrorKind::Misconfigured, why)
+        let why = format!("the file with the authorities to trust {why}: it must hold certificates in PEM");
+        Failed::new(BackendErrorKind::Certificates, why)
     };
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {

@@ -143,12 +143,9 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
             | "IllegalLocationConstraintException",
         )
         | (301 | 307 | 308, _) => {
-            let where_it_is =
-                region.map_or("its own region".to_owned(), |region| format!("--s3-region {region}"));
-            (
-                misconfigured,
-                Some(format!("the bucket is in another region or at another endpoint: use {where_it_is}")),
-            )
+            let its_region = region.map_or_else(String::new, |region| format!(": its region is {region}"));
+            let advice = format!("the bucket is in another region or at another endpoint{its_region}");
+            (Class::Final(Kind::Region), Some(advice))
         }
         (_, "InvalidAccessKeyId" | "InvalidToken") => {
             say(denied, "the store doesn't know this access key: check AWS_ACCESS_KEY_ID or the profile")
@@ -181,10 +178,7 @@ fn classify(status: u16, code: &str, region: Option<&str>) -> (Class, Option<Str
             "these credentials may not do this: allow reading, writing, listing and removing below the \
              prefix, or use other credentials",
         ),
-        (501, _) => say(
-            Class::Final(Kind::Unsupported),
-            "the store lacks a feature that keepfast needs: `keepfast doctor` says which",
-        ),
+        (501, _) => say(Class::Final(Kind::Unsupported), "the store lacks a feature that a repository needs"),
         // A successful answer that can't be read was cut or damaged on its way.
         (500.. | 200..=299, _) => (Class::Unknown, None),
         _ => (Class::Final(Kind::Other), None),
@@ -220,10 +214,10 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
     }
     if all.contains("certificate") || all.contains("corrupt message") {
         return Failure::new(
-            Class::Final(Kind::Misconfigured),
+            Class::Final(Kind::Certificates),
             format!(
-                "no secure connection: {cause}; if the store has a certificate of your own, name its authority \
-                 with --s3-ca-file; if the store speaks plain HTTP, write http:// before the endpoint"
+                "no secure connection: {cause}; if the store has a certificate of your own, its authority must be \
+                 trusted; if the store speaks plain HTTP, write http:// before the endpoint"
             ),
         );
     }
@@ -275,6 +269,6 @@ mod tests {
     #[test]
     fn the_right_region_is_named() {
         let advice = classify(301, "PermanentRedirect", Some("eu-west-3")).1.expect("there is advice");
-        assert!(advice.contains("--s3-region eu-west-3"), "{advice}");
+        assert!(advice.contains("its region is eu-west-3"), "{advice}");
     }
 }

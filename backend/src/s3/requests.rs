@@ -121,7 +121,7 @@ impl Requests {
 
     pub(super) fn stalled(&self) -> Failure {
         let seconds = self.options().stall_timeout.as_secs();
-        Failure::new(Class::Unknown, format!("there was no progress for {seconds} seconds"))
+        Failure::new(Class::Unknown, format!("there was no progress for {seconds} s"))
     }
 
     /// Waits until `bytes` more may pass. The wait counts as progress, since the limit causes it and not the
@@ -146,7 +146,7 @@ impl Requests {
         {
             let place = self.options().location();
             let seconds = limit.as_secs();
-            notices(&format!("{place}: {message}; trying again for up to {seconds} seconds"));
+            notices(&format!("{place}: {message}; trying again for up to {seconds} s"));
         }
     }
 }

@@ -125,7 +125,7 @@ fn errors_say_what_to_do() {
         ((403, "AccessDenied"), Kind::Denied, "allow reading, writing, listing"),
         ((400, "ExpiredToken"), Kind::Denied, "have expired"),
         ((404, "NoSuchBucket"), Kind::Misconfigured, "there is no such bucket"),
-        ((301, "PermanentRedirect"), Kind::Misconfigured, "another region"),
+        ((301, "PermanentRedirect"), Kind::Region, "another region"),
         ((507, ""), Kind::Full, "make room"),
     ] {
         let store = Scripted::new(move |_, _| error(answer.0, answer.1));
@@ -168,7 +168,7 @@ fn certificates_that_arent_any_are_refused() {
     for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let options = S3Options { ca_pem: Some(pem.into()), ..Scripted::new(|_, _| status(200)).options() };
         let error = S3Store::connect(options).err().expect("it is refused");
-        assert!(error.to_string().contains("--s3-ca-file"), "{error}");
+        assert!(error.to_string().contains("authorities to trust"), "{error}");
     }
 }
 

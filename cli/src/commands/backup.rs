@@ -98,8 +98,8 @@ fn print(options: &Backup, report: &BackupReport) {
         render::count(counts.skipped),
     ));
     if report.ignored > 0 {
-        let entries = if report.ignored == 1 { "entry" } else { "entries" };
-        render::line(&format!("ignored {} {entries}, by .keepfastignore", render::count(report.ignored)));
+        let entries = render::counted(report.ignored, "entry");
+        render::line(&format!("ignored {entries}, by .keepfastignore"));
     }
     let verb = if options.dry_run { "to read" } else { "read" };
     let stored = if options.dry_run {

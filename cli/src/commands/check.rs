@@ -7,7 +7,8 @@ use keepfast_operations::requests::{self, ReadPacks, check};
 use super::outcome_of;
 use crate::args::{Check, Common};
 use crate::console::Console;
-use crate::{Outcome, render, settings};
+use crate::render::{self, agreeing, count, counted};
+use crate::{Outcome, settings};
 
 /// Checks.
 pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
@@ -33,17 +34,17 @@ pub fn run(common: &Common, options: &Check) -> Result<Outcome> {
 
 fn print(report: &CheckReport, read: ReadPacks) {
     render::line(&format!(
-        "checked {} snapshots, {} directories, {} files, {} packs, {} other objects",
-        report.snapshots,
-        render::count(report.trees),
-        render::count(report.files),
-        render::count(report.packs),
-        render::count(report.objects),
+        "checked {}, {}, {}, {}, {}",
+        counted(report.snapshots as u64, "snapshot"),
+        counted(report.trees, "directory"),
+        counted(report.files, "file"),
+        counted(report.packs, "pack"),
+        counted(report.objects, "other object"),
     ));
     if read != ReadPacks::None {
         render::line(&format!(
-            "read    {} packs in full: {}",
-            render::count(report.packs_read),
+            "read    {} in full: {}",
+            counted(report.packs_read, "pack"),
             render::bytes(report.bytes_read)
         ));
     }
@@ -58,9 +59,9 @@ fn conclude(report: &CheckReport) {
     let findings = report.findings > 0 || (report.unreachable == 0 && !report.troubles.is_empty());
     if findings {
         render::line(&format!(
-            "{} findings; {} files of snapshots can't be restored in full",
-            render::count(report.findings),
-            render::count(report.files_hit)
+            "{}; {} of snapshots can't be restored in full",
+            counted(report.findings, "finding"),
+            counted(report.files_hit, "file")
         ));
     } else if report.unreachable == 0 {
         render::line("no damage found");
@@ -68,10 +69,14 @@ fn conclude(report: &CheckReport) {
     if report.unreachable > 0 {
         let found = if findings { "" } else { "no damage found in what could be read; " };
         render::line(&format!(
-            "{found}{} objects, files and directories can't be read now; {} files of snapshots need them. They \
-             may be sound: run the check again when the store can be reached and read",
-            render::count(report.unreachable),
-            render::count(report.files_unreachable)
+            "{found}{} {} can't be read now; {} of snapshots {} {}. {} may be sound: run the check again when the \
+             store can be reached and read",
+            count(report.unreachable),
+            agreeing(report.unreachable, "object, file or directory", "objects, files and directories"),
+            counted(report.files_unreachable, "file"),
+            agreeing(report.files_unreachable, "needs", "need"),
+            agreeing(report.unreachable, "it", "them"),
+            agreeing(report.unreachable, "It", "They"),
         ));
     }
 }

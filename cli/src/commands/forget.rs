@@ -1,146 +1,98 @@
 //! `keepfast forget` and `undelete`.
 
 use anyhow::Result;
-use jiff::tz::TimeZone;
-use keepfast_engine::forget::{UndeleteOptions, forget, protect, undelete as bring_back};
-use keepfast_engine::repo::{SnapshotFilter, StoredSnapshot};
-use keepfast_engine::retention::{Candidate, Group};
-use keepfast_format::ids::SessionId;
-use keepfast_operations::OperationsError;
-use keepfast_operations::calendar::decide_in;
-use keepfast_operations::choose::{choose, find_forgotten};
-use keepfast_operations::open::{Looked, Mode};
-use serde_json::json;
+use keepfast_operations::open::Mode;
+use keepfast_operations::reports::{ForgetReport, StandingReport, UndeletedSnapshot};
+use keepfast_operations::requests::{
+    self, ForgetWhich, NamedSnapshots, Protect, Retention, forget_in, protect, undelete_with,
+};
 
-use super::{filter_of, outcome, prune, snapshots};
+use super::{filter_of, outcome_of, prune};
 use crate::Outcome;
 use crate::args::{Common, Forget, Undelete};
 use crate::console::Console;
-use crate::retention::{table, to_json};
+use crate::render::{self, short};
 use crate::usage::Usage;
-use crate::{render, settings};
+use crate::verdicts::table;
 
 /// Forgets snapshots.
 pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
     let console = Console::new(common)?;
+    let which = which_of(options)?;
     let shared = super::shared(common, &console)?;
-    let looked = shared.look(console.run(), Mode::Usual)?;
-    let Looked { repository, snapshots: all } = &looked;
-    if options.keep.any() && !options.ids.is_empty() {
-        return Err(Usage("give ids or a policy, not both".to_owned()).into());
-    }
-    if options.ids.is_empty() && !options.keep.any() {
-        return Err(Usage(
-            "say which snapshots: by their ids, or by a policy such as --keep-daily 7".to_owned(),
-        )
-        .into());
-    }
-    let named: Vec<&StoredSnapshot> = options
-        .ids
-        .iter()
-        .map(|id| choose(all, id, &SnapshotFilter::default(), &shared, console.run()))
-        .collect::<Result<_, OperationsError>>()?;
-    let named: Vec<SessionId> = named.into_iter().map(|stored| stored.snapshot.head.id).collect();
     if options.protect || options.unprotect {
-        if !options.dry_run {
-            protect(repository, &named, options.protect, console.run())?;
-        }
-        let what = if options.protect { "protected" } else { "no longer protected" };
-        return Ok(tell(common, options, what, &named, &console));
+        let (protected, dry_run) = (options.protect, options.dry_run);
+        let request = Protect { which: named(options), protected, dry_run };
+        let report = protect(&request, &shared, console.run())?;
+        print_named(common, &report, &console);
+        return Ok(outcome_of(report.troubles));
     }
-    let filter = filter_of(&options.filter).resolve(all)?;
-    let candidates: Vec<Candidate<'_>> = all
-        .all
-        .iter()
-        .filter(|stored| filter.matches(stored))
-        .map(|stored| {
-            let protected = all.protected.contains(&stored.snapshot.head.id);
-            Candidate::of(&stored.snapshot, all.lineages.line(stored.writer), protected)
-        })
-        .collect();
-    let going = if options.keep.any() {
-        let groups = decide_in(
-            &TimeZone::system(),
-            &candidates,
-            &options.keep.policy(),
-            options.keep.group_by,
-            settings::now(),
-        )?;
-        let going: Vec<SessionId> = groups.iter().flat_map(Group::forgotten).collect();
-        if !options.dry_run {
-            forget(repository, all, &going, console.run())?;
+    let request = requests::Forget { which, dry_run: options.dry_run };
+    let looked = shared.look(console.run(), Mode::Usual)?;
+    let report = forget_in(&request, &looked, &shared, console.run())?;
+    let prunes = options.prune && !options.dry_run;
+    match &report {
+        ForgetReport::ByPolicy(report) if common.json => render::document(report),
+        ForgetReport::ByPolicy(report) => {
+            table(&report.groups, &render::local_time).iter().for_each(|line| console.print(line));
         }
-        if common.json {
-            render::document(&json!({ "dry_run": options.dry_run, "groups": to_json(&groups) }));
-        } else if !common.quiet {
-            table(&groups, &render::local_time).iter().for_each(|line| render::line(line));
-        }
-        going
-    } else {
-        if !options.dry_run {
-            forget(repository, all, &named, console.run())?;
-        }
-        if !options.prune || !common.json {
-            tell(common, options, "forgotten", &named, &console);
-        }
-        named
-    };
-    if options.prune && !options.dry_run {
+        // What the prune did is the one document then.
+        ForgetReport::Named(_) if common.json && prunes => {}
+        ForgetReport::Named(report) => print_named(common, report, &console),
+    }
+    if prunes {
         // Prune lists for itself what counts now.
         let opened = shared.with_index(looked, console.run())?;
         return prune::run_in(&opened, &shared, common, false, &options.pruning, &console);
     }
-    if !going.is_empty() && !options.dry_run && !common.json {
+    if report.forgotten() > 0 && !options.dry_run {
         console.say(
             "`keepfast prune` frees what only they need; until then `keepfast undelete` brings them back",
         );
     }
-    Ok(outcome(&console))
+    Ok(outcome_of(report.troubles()))
 }
 
-fn tell(common: &Common, options: &Forget, what: &str, ids: &[SessionId], console: &Console) -> Outcome {
-    if common.json {
-        let ids: Vec<String> = ids.iter().map(SessionId::short).collect();
-        render::document(&json!({ "dry_run": options.dry_run, "what": what, "ids": ids }));
-    } else if !common.quiet {
-        let would = if options.dry_run { "would be " } else { "" };
-        for id in ids {
-            render::line(&format!("snapshot {} {would}{what}", &id.short()[..8]));
+fn which_of(options: &Forget) -> Result<ForgetWhich, Usage> {
+    match (options.ids.is_empty(), options.keep.any()) {
+        (false, true) => Err(Usage("give ids or a policy, not both".to_owned())),
+        (true, false) => {
+            Err(Usage("say which snapshots: by their ids, or by a policy such as --keep-daily 7".to_owned()))
         }
+        (false, false) => Ok(ForgetWhich::Named(named(options))),
+        (true, true) => Ok(ForgetWhich::ByPolicy(Retention {
+            filter: filter_of(&options.filter),
+            keep: options.keep.policy(),
+            group_by: options.keep.group_by,
+        })),
     }
-    outcome(console)
+}
+
+fn named(options: &Forget) -> NamedSnapshots {
+    NamedSnapshots { ids: options.ids.clone(), filter: filter_of(&options.filter) }
+}
+
+fn print_named(common: &Common, report: &StandingReport, console: &Console) {
+    if common.json {
+        return render::document(report);
+    }
+    let would = if report.dry_run { "would be " } else { "" };
+    for id in &report.ids {
+        console.print(&format!("snapshot {} {would}{}", short(id), report.what.word()));
+    }
 }
 
 /// Brings forgotten snapshots back.
 pub fn undelete(common: &Common, options: &Undelete) -> Result<Outcome> {
     let console = Console::new(common)?;
+    let request = requests::Undelete { ids: options.ids.clone() };
     let shared = super::shared(common, &console)?;
-    let opened = shared.open(console.run(), Mode::Usual)?;
-    let chosen = options.ids.iter().map(|text| find_forgotten(&opened.snapshots, text));
-    let chosen: Vec<&StoredSnapshot> = chosen.collect::<Result<_, OperationsError>>()?;
-    let undelete_options =
-        UndeleteOptions { program: concat!("keepfast ", env!("CARGO_PKG_VERSION")).to_owned() };
-    let mut back = Vec::new();
-    for stored in chosen {
-        let snapshot = bring_back(
-            &opened.repository,
-            &opened.index,
-            &opened.snapshots,
-            stored,
-            &undelete_options,
-            console.run(),
-        )?;
-        if !common.json && !common.quiet {
-            render::line(&format!(
-                "snapshot {} is back as {}",
-                &stored.snapshot.head.id.short()[..8],
-                &snapshot.head.id.short()[..8]
-            ));
-        }
-        back.push(json!({ "forgotten": stored.snapshot.head.id.short(), "snapshot": snapshots::to_json(&snapshot) }));
-    }
+    let mut told = |UndeletedSnapshot { forgotten, snapshot }: &_| {
+        console.print(&format!("snapshot {} is back as {}", short(forgotten), short(&snapshot.id)));
+    };
+    let report = undelete_with(&request, &mut told, &shared, console.run())?;
     if common.json {
-        render::document(&json!(back));
+        render::document(&report);
     }
-    Ok(outcome(&console))
+    Ok(outcome_of(report.troubles))
 }

@@ -24,13 +24,13 @@ pub fn run(common: &Common, options: &Manual) -> Result<Outcome> {
     if common.json {
         render::document(&json!({ "folder": folder.display().to_string(), "pages": count }));
     } else {
-        render::line(&format!("wrote {count} manual pages into {}", folder.display()));
+        render::line(&format!("wrote {} into {}", render::counted(count, "manual page"), folder.display()));
     }
     Ok(Outcome::Complete)
 }
 
 /// Writes the page of a command and those of the commands below it. Returns how many.
-fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<usize> {
+fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<u64> {
     let usage = command.clone().render_usage().to_string();
     // Without this, a page begins with a list of all options.
     let command_with_usage = command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned());

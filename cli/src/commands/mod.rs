@@ -1,4 +1,4 @@
-//! The commands: each reads its arguments, runs a verb of the engine, prints the result.
+//! The commands: each reads its arguments, runs an operation, prints the report.
 
 mod backup;
 mod check;
@@ -40,7 +40,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Dump(options) => inspect::dump(&common, &options),
         Command::Doctor => doctor::run(&common),
         Command::Check(options) => check::run(&common, &options),
-        Command::Stats(options) if !options.delete.is_empty() => prune::freed(&common, &options.delete),
+        Command::Stats(options) if !options.delete.is_empty() => inspect::freed(&common, &options.delete),
         Command::Stats(_) => inspect::stats(&common),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Completions(options) => {
@@ -60,11 +60,6 @@ fn shared(common: &Common, console: &Console) -> Result<SharedRepository> {
 }
 
 /// Whether a command that ended well had something to report.
-fn outcome(console: &Console) -> Outcome {
-    outcome_of(console.run().troubles())
-}
-
-/// As [`outcome`], by what a report says.
 fn outcome_of(troubles: Troubles) -> Outcome {
     if troubles.is_empty() { Outcome::Complete } else { Outcome::WithFindings }
 }

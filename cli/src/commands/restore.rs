@@ -12,9 +12,10 @@ use keepfast_operations::reports::RestoreReport;
 use keepfast_operations::requests::{self, restore};
 
 use super::outcome_of;
+use crate::Outcome;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
-use crate::{Outcome, render};
+use crate::render::{self, counted};
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
@@ -77,36 +78,36 @@ fn print(options: &Restore, report: &RestoreReport) {
     let verb = if options.dry_run { "would be restored" } else { "restored" };
     render::line(&format!("snapshot {} {verb} to {}", &report.snapshot[..8], report.target));
     render::line(&format!(
-        "files   {} files, {} directories, {} others, {} hard links; {} unchanged, {} skipped",
-        render::count(report.files),
-        render::count(report.dirs),
-        render::count(report.others),
-        render::count(report.hard_links),
+        "files   {}, {}, {}, {}; {} unchanged, {} skipped",
+        counted(report.files, "file"),
+        counted(report.dirs, "directory"),
+        counted(report.others, "other"),
+        counted(report.hard_links, "hard link"),
         render::count(report.unchanged),
         render::count(report.skipped),
     ));
     if report.corrected > 0 {
         render::line(&format!(
-            "put the metadata of {} files right whose content was unchanged",
-            render::count(report.corrected)
+            "put the metadata of {} right whose content was unchanged",
+            counted(report.corrected, "file")
         ));
     }
     if options.no_privileges {
         render::line(&format!(
-            "dropped privileges of {} entries, left out {} devices",
-            render::count(report.privileges_dropped),
-            render::count(report.devices_left_out),
+            "dropped privileges of {}, left out {}",
+            counted(report.privileges_dropped, "entry"),
+            counted(report.devices_left_out, "device"),
         ));
     }
     if report.deleted > 0 {
         render::line(&format!(
-            "{} {} entries that the snapshot doesn't have",
+            "{} {} that the snapshot doesn't have",
             if options.dry_run { "would remove" } else { "removed" },
-            render::count(report.deleted)
+            counted(report.deleted, "entry")
         ));
     }
     if options.verify && !options.dry_run {
-        render::line(&format!("checked {} files against the snapshot", render::count(report.verified)));
+        render::line(&format!("checked {} against the snapshot", counted(report.verified, "file")));
     }
     let time = Duration::from_secs_f64(report.seconds);
     render::line(&format!("data    {}", render::bytes(report.bytes)));

@@ -358,7 +358,34 @@ fn a_restore_without_privileges_drops_setuid_and_says_so() {
     let (out, mode) = restore("all", &[]);
     assert!(mode == 0o4755 && !out.contains("privileges"), "{mode:o} {out}");
     let (out, mode) = restore("less", &["--no-privileges"]);
-    assert!(mode == 0o755 && out.contains("dropped privileges of 1 entries, left out 0 devices"), "{out}");
+    assert!(mode == 0o755 && out.contains("dropped privileges of 1 entry, left out 0 devices"), "{out}");
     let (out, _) = restore("as json", &["--no-privileges", "--json"]);
     assert!(out.contains("\"privileges_dropped\":1") && out.contains("\"devices_left_out\":0"), "{out}");
+}
+
+/// A file that someone names and that is then left out must not pass for backed up.
+#[test]
+fn a_named_file_that_is_too_large_is_reported() {
+    let desk = Desk::new();
+    let (large, folder) = (desk.src("docs/b.txt"), desk.path("src"));
+    let backup =
+        |path: &std::path::Path| desk.run(["backup", "--exclude-larger-than", "1k", path.to_str().unwrap()]);
+    let run = backup(&large).fails(3, &["skipped", "b.txt", "30,000 bytes", "more than 1,024"]);
+    assert!(run.out.contains("1 skipped"), "{run:?}");
+    let run = backup(&folder).succeeds();
+    assert!(run.out.contains("0 skipped") && !run.err.contains("b.txt"), "{run:?}");
+}
+
+/// Both of `latest` and a policy are among the snapshots that a filter lets through.
+#[test]
+fn latest_of_a_machine_is_what_is_forgotten_of_it() {
+    let desk = Desk::new();
+    let source = desk.path("src");
+    for host in ["one", "two"] {
+        desk.run(["backup", "--host", host, source.to_str().unwrap()]).succeeds();
+    }
+    desk.run(["forget", "latest", "--host", "one"]).succeeds();
+    let left = desk.run(["snapshots"]).succeeds().out;
+    assert!(left.contains("two") && !left.contains("one"), "{left}");
+    desk.run(["forget", "latest", "--host", "one"]).fails(1, &["no snapshot \"latest\" that fits"]);
 }

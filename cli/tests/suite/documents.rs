@@ -33,6 +33,49 @@ fn backup(desk: &Desk) -> String {
 }
 
 #[test]
+fn a_new_repository_says_what_it_is() {
+    let desk = Desk::bare();
+    let latency = "{count median_ms max_ms}";
+    let doctor = format!(
+        "location sound flaws[] latency{{create{latency} read{latency} list{latency} remove{latency}}}"
+    );
+    assert_eq!(document(&desk, &["doctor"]), format!("{{{doctor} repository}}"));
+    assert_eq!(document(&desk, &["init"]), "{repository location single_writer}");
+    let found = "repository{id single_writer snapshots snapshots_damaged strange[]}";
+    assert_eq!(document(&desk, &["doctor"]), format!("{{{doctor} {found}}}"));
+}
+
+#[test]
+fn what_is_strange_has_a_name_and_a_reason() {
+    let desk = Desk::new();
+    std::fs::write(desk.repo().join("config/00000001"), "x").unwrap();
+    let run = desk.run(["doctor", "--json"]);
+    let found: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((run.code, fields(&found["repository"]["strange"])), (3, "[{object why}]".to_owned()));
+}
+
+#[test]
+fn what_is_in_a_snapshot_and_in_a_cache_is_listed() {
+    let desk = Desk::new();
+    backup(&desk);
+    let source = desk.path("src");
+    let entries = |path: &std::path::Path| document(&desk, &["ls", "latest", path.to_str().unwrap()]);
+    let common = "path type mode uid gid mtime";
+    assert_eq!(entries(&source.join("a.txt")), format!("{{snapshot entries[{{{common} size}}]}}"));
+    assert_eq!(entries(&source.join("link")), format!("{{snapshot entries[{{{common} target}}]}}"));
+    assert_eq!(entries(source.parent().unwrap()), format!("{{snapshot entries[{{{common}}}]}}"));
+    let other = desk.path("other");
+    desk.run(["-r", other.to_str().unwrap(), "init"]).succeeds();
+    let info = document(&desk, &["-r", other.to_str().unwrap(), "cache", "info"]);
+    assert_eq!(info, "{cache folders[{path bytes}] others[{repository path bytes used}]}");
+    for action in ["info", "clear", "rebuild"] {
+        let told = document(&desk, &["cache", action]);
+        assert!(told.starts_with("{cache folders[") && told.contains("] others["), "{action}: {told}");
+    }
+    assert_eq!(document(&desk, &["cache", "accept"]), "{repository location config snapshots}");
+}
+
+#[test]
 fn a_backup_says_what_it_made() {
     let desk = Desk::new();
     let rest =
@@ -69,6 +112,9 @@ fn what_is_kept_and_what_goes_is_said_of_each_snapshot() {
         "{dry_run groups[{writer host paths[] tags kept forgotten snapshots[{id time writer host paths[] tags[] \
          protected verdict reasons[{rule text}]}]}]}"
     );
+    for change in ["--protect", "--unprotect"] {
+        assert_eq!(document(&desk, &["forget", change, "latest~1"]), "{dry_run what ids[]}");
+    }
     assert_eq!(document(&desk, &["forget", "latest~1"]), "{dry_run what ids[]}");
     assert_eq!(
         document(&desk, &["snapshots"]),

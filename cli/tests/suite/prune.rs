@@ -188,7 +188,7 @@ fn a_stream_that_slept_through_a_prune_fails_with_11() {
     }
     desk.run(["forget", "--keep-last", "1"]).succeeds();
     let pruned = desk.run(["prune", "--session-timeout", "1s"]).succeeds();
-    assert!(pruned.out.contains("ended      1 backups"), "{pruned:?}");
+    assert!(pruned.out.contains("ended      1 backup that was"), "{pruned:?}");
     drop(stdin);
     Run::of(child.wait_with_output().unwrap()).fails(11, &["fenced", "run it again"]);
     assert!(desk.is_sound() && desk.restores_identical());

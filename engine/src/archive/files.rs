@@ -41,6 +41,7 @@ impl StoringSink<'_> {
             Err(error) => return self.give_up(place, in_parent, error),
         };
         if self.walk.options.is_too_large(&file.stat) {
+            self.reporter.too_large(self.walk, place, &file.stat);
             return self.put(place, None);
         }
         let (metadata, state) = self.reporter.metadata(place, &file.stat, meta::xattrs_of(&file.handle));

@@ -108,7 +108,9 @@ impl<'a> Sink<'a> for CountingSink<'a> {
                 return Ok(());
             }
         };
-        if !self.walk.options.is_too_large(&stat) {
+        if self.walk.options.is_too_large(&stat) {
+            self.reporter.too_large(self.walk, place, &stat);
+        } else {
             let (metadata, _) = self.reporter.metadata(place, &stat, meta::xattrs_of(&handle));
             let extents = extents.map_or(Extents::Dense, |data| Extents::Inline(data.to_pairs()));
             let node = metadata.into_node(file_kind(size, Content::empty(), extents));

@@ -17,6 +17,7 @@ use super::pending::{Metadata, Place};
 use super::walk::Walk;
 use crate::fs::dir;
 use crate::fs::meta::{self, Attributes, FileId};
+use crate::nouns::{counted, grouped};
 use crate::run::{Event, RunContext};
 
 /// What was counted.
@@ -131,6 +132,18 @@ impl<'a> Reporter<'a> {
             InParent::Earlier(_) | InParent::Absent => &mut statistics.files_new,
         };
         *count += 1;
+    }
+
+    /// Reports a regular file that is larger than files that are backed up, if it was named: someone expects it to be
+    /// in the snapshot.
+    pub fn too_large(&mut self, walk: &Walk<'_>, place: &Place, stat: &Stat) {
+        let path = place.path();
+        if let Some(max) = walk.options.exclude_larger_than
+            && walk.sources.name(&path)
+        {
+            let (size, max) = (counted(stat.st_size.unsigned_abs(), "byte"), grouped(max));
+            self.skipped(&path, format!("it has {size}, and files that have more than {max} are left out"));
+        }
     }
 
     /// Counts an entry that is taken over from the parent. Returns its node and state.

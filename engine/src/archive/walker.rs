@@ -309,6 +309,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
             return self.sink.read_special(unread(), stat);
         }
         if meta::file_type(stat) == FileType::RegularFile && options.is_too_large(stat) {
+            self.sink.reporter().too_large(self.walk, place, stat);
             return self.sink.put(place, None);
         }
         let same = in_parent.filter(|(node, state)| {

@@ -11,6 +11,7 @@ use keepfast_format::names;
 
 use super::trouble::Trouble;
 use crate::error::{EngineError, Result};
+use crate::nouns::counted;
 use crate::repo::{FrameCache, FrameNumber, Index, Location, PackNumber, Wanted};
 
 /// What is wrong in packs.
@@ -77,7 +78,9 @@ fn why_lost(chunk: &ChunkRef, error: EngineError) -> Result<Trouble> {
         EngineError::Missing { object, .. } if object.starts_with(names::PACKS) => {
             Trouble::damage(format!("chunk {id} is in no pack that is left: {object} is missing"))
         }
-        EngineError::Missing { .. } => Trouble::damage(format!("chunk {id} of {len} bytes is in no pack")),
+        EngineError::Missing { .. } => {
+            Trouble::damage(format!("chunk {id} of {} is in no pack", counted(u64::from(*len), "byte")))
+        }
         other => Trouble::of(other)?.saying(|why, is_unreachable| {
             let now = if is_unreachable { " now" } else { "" };
             format!("chunk {id} can't be read{now}: {why}")

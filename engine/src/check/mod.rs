@@ -26,6 +26,7 @@ use keepfast_format::snapshot::Snapshot;
 use keepfast_format::{limits, names};
 
 use crate::error::{EngineError, Finding, Result};
+use crate::nouns::{counted, grouped};
 use crate::repo::{
     FrameCache, Index, MissingSnapshot, Repository, Snapshots, Trees, check_parameters, is_named_dead, judge,
     list_segments, older, read_object, read_segment, refresh_index, seems_forgotten,
@@ -360,7 +361,11 @@ impl Check<'_> {
                     None => self.finding(pack.name(), "it is missing"),
                     Some(bytes) if *bytes != pack.stored_bytes => self.finding(
                         pack.name(),
-                        format!("it has {bytes} bytes where {} were written", pack.stored_bytes),
+                        format!(
+                            "it has {} where {} were written",
+                            counted(*bytes, "byte"),
+                            grouped(pack.stored_bytes)
+                        ),
                     ),
                     Some(_) => {}
                 }

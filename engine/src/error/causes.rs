@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::nouns::{agreeing, counted, grouped};
+
 /// Why a file of patterns isn't used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternFileFlaw {
@@ -90,19 +92,28 @@ impl SlotsLeft {
 impl fmt::Display for SlotsLeft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.too_large > 0 {
-            write!(f, "; {} were not tried, because they ask for too much memory", self.too_large)?;
+            write!(
+                f,
+                "; {} {} not tried, because {} for too much memory",
+                grouped(self.too_large),
+                agreeing(self.too_large, "was", "were"),
+                agreeing(self.too_large, "it asks", "they ask")
+            )?;
         }
         if self.too_many > 0 {
             write!(
                 f,
-                "; {} were not tried, because others that ask for less work came first",
-                self.too_many
+                "; {} {} not tried, because others that ask for less work came first",
+                grouped(self.too_many),
+                agreeing(self.too_many, "was", "were")
             )?;
         }
         match &self.unreadable[..] {
             [] => Ok(()),
             [one] => write!(f, "; {one} can't be read"),
-            [one, others @ ..] => write!(f, "; {one} and {} others can't be read", others.len()),
+            [one, others @ ..] => {
+                write!(f, "; {one} and {} can't be read", counted(others.len() as u64, "other"))
+            }
         }
     }
 }

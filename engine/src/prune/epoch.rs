@@ -15,6 +15,7 @@ use keepfast_format::snapshot::SnapshotBody;
 
 use super::Prune;
 use crate::error::{EngineError, Loss, PruneError, Result};
+use crate::nouns::counted;
 use crate::repo::{
     Flaw, FrameCache, Reach, Seen, Snapshots, dead_sessions, fence, find_verdict, is_decided, judge,
     list_packs, list_sessions, read_condemned, read_session, refresh_index,
@@ -26,11 +27,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A writer that is alive looks for epochs twice a minute. One whose session is older than the
 /// timeout gets this long to answer.
 const GRACE: Duration = Duration::from_secs(90);
-
-/// A number of things in words.
-fn counted(number: u64, one: &str, several: &str) -> String {
-    if number == 1 { one.to_owned() } else { format!("{number} {several}") }
-}
 
 impl Prune<'_> {
     /// Steps 4 to 7 of an epoch that is published.
@@ -115,8 +111,8 @@ impl Prune<'_> {
                     self.say(format!(
                         "waiting for {} that may still be running, for {} at most: those that don't answer are \
                          ended then; backups go on meanwhile",
-                        counted(open.len() as u64, "a backup", "backups"),
-                        counted(longest.div_ceil(60), "a minute", "minutes"),
+                        counted(open.len() as u64, "backup"),
+                        counted(longest.div_ceil(60), "minute"),
                     ));
                 }
                 self.run.host().sleep(left, self.run.cancel());

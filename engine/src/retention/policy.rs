@@ -96,15 +96,15 @@ impl Period {
         }
     }
 
-    /// Several of them: `days`.
+    /// One of them: `day`.
     #[must_use]
-    pub const fn plural(self) -> &'static str {
+    pub const fn noun(self) -> &'static str {
         match self {
-            Self::Hour => "hours",
-            Self::Day => "days",
-            Self::Week => "weeks",
-            Self::Month => "months",
-            Self::Year => "years",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Year => "year",
         }
     }
 }

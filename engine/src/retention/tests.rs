@@ -187,8 +187,8 @@ fn all_reasons_are_given_and_all_misses() {
     assert_eq!(
         said(&judged(&made, &policy)),
         [
-            "- last: 1 are newer; daily: 1 newer days are kept; weekly: 02020202 stands for 2026-W47",
-            "- last: 1 are newer; daily: 02020202 stands for 2026-11-20; weekly: 02020202 stands for 2026-W47",
+            "- last: 1 is newer; daily: 1 newer day is kept; weekly: 02020202 stands for 2026-W47",
+            "- last: 1 is newer; daily: 02020202 stands for 2026-11-20; weekly: 02020202 stands for 2026-W47",
             "+ last 1 of 1; daily 2026-11-20; weekly 2026-W47",
         ]
     );
@@ -199,7 +199,7 @@ fn a_protected_snapshot_stays_and_counts() {
     let made = [Made::new(0, 0).protected(), Made::new(1, DAY), Made::new(2, 2 * DAY).protected()];
     assert_eq!(
         said(&judged(&made, &Policy { last: n(1), ..Policy::default() })),
-        ["+ protected", "- last: 1 are newer", "+ protected; last 1 of 1"]
+        ["+ protected", "- last: 1 is newer", "+ protected; last 1 of 1"]
     );
 }
 

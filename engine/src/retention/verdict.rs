@@ -6,6 +6,7 @@ use keepfast_format::ids::SessionId;
 
 use super::calendar::Bucket;
 use super::policy::{Count, Period, Reach, Span};
+use crate::nouns::{agreeing, counted};
 
 /// What becomes of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,10 +134,15 @@ impl fmt::Display for Reason {
 impl fmt::Display for Miss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Last { of } => write!(f, "last: {of} are newer"),
-            Self::Full { period, of } => {
-                write!(f, "{}: {of} newer {} are kept", period.adverb(), period.plural())
+            Self::Last { of: Count::Number(of) } => {
+                write!(f, "last: {of} {} newer", agreeing(u64::from(*of), "is", "are"))
             }
+            Self::Last { of: of @ Count::All } => write!(f, "last: {of} are newer"),
+            Self::Full { period, of: Count::Number(of) } => {
+                let newer = counted(u64::from(*of), &format!("newer {}", period.noun()));
+                write!(f, "{}: {newer} {} kept", period.adverb(), agreeing(u64::from(*of), "is", "are"))
+            }
+            Self::Full { period, of: Count::All } => write!(f, "{}: newer ones are kept", period.adverb()),
             Self::Taken { period, reach, bucket, by } => {
                 write!(f, "{}: {} stands for {bucket}", rule(*period, *reach), &by.short()[..8])
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use keepfast_engine::archive::Source;
 use keepfast_engine::fs::select::Patterns;
@@ -97,6 +98,32 @@ fn what_is_too_large_or_marked_is_left_out() {
     assert!(restored_files(&lab).contains("large"));
     lab.backup_with(change);
     assert_eq!(restored_files(&lab), expected);
+}
+
+/// Someone who names a file expects it in the snapshot. Of a directory that is named, that is said of none of its files.
+#[test]
+fn a_named_file_that_is_too_large_is_reported() {
+    let lab = Lab::with(build);
+    let (large, small) = (lab.source().join("large"), lab.source().join("keep.txt"));
+    tree::write(&large, tree::noise(1, 5_001));
+    let skipped = |paths: &[PathBuf], dry_run: bool| {
+        let ear = Ear::default();
+        let change = |options: &mut keepfast_engine::archive::ArchiveOptions| {
+            options.exclude_larger_than = Some(5_000);
+            options.dry_run = dry_run;
+        };
+        let report = lab.archive(Source::paths(paths), &ear, change).expect("the backup works");
+        assert_eq!(report.statistics.skipped, ear.skipped().len() as u64);
+        ear.skipped()
+    };
+    let why = "it has 5,001 bytes, and files that have more than 5,000 are left out";
+    let expected = [format!("{}: {why}", large.display())];
+    assert_eq!(skipped(&[large.clone(), small.clone()], true), expected);
+    for _ in 0..2 {
+        assert_eq!(skipped(&[large.clone(), small.clone()], false), expected);
+        assert_eq!(restored_files(&lab), set(&["keep.txt"]));
+    }
+    assert!(skipped(&[lab.source().to_owned()], false).is_empty());
 }
 
 #[test]

@@ -3,15 +3,33 @@
 //! Names and order of the fields are a promise to programs that read them. What kept a result from being complete is in
 //! `troubles`, which isn't part of a document.
 
+mod cache;
+mod contents;
+mod edits;
 mod prune;
+mod retention;
 mod snapshot;
+mod stats;
+mod store;
 mod traffic;
 
 use keepfast_engine::run::Troubles;
 use serde::Serialize;
 
+pub use cache::{AcceptReport, CacheReport, FolderDocument, OtherCacheDocument};
+pub use contents::{DumpReport, EntriesReport, EntryDocument, EntryKind};
+pub use edits::{RelabelledSnapshot, RemovedDocument, RewriteReport, RewrittenSnapshot, TagReport};
 pub use prune::{PlanDocument, PruneReport};
-pub use snapshot::{SnapshotDocument, StatisticsDocument};
+pub use retention::{
+    DecisionDocument, DecisionsReport, ForgetReport, GroupDocument, NewStanding, ReasonDocument,
+    StandingReport, UndeleteReport, UndeletedSnapshot, VerdictDocument,
+};
+pub use snapshot::{ListedSnapshot, SnapshotDocument, SnapshotsReport, StatisticsDocument};
+pub use stats::{FreedReport, StatsReport};
+pub use store::{
+    DoctorReport, FlawDocument, InitReport, LatenciesDocument, LatencyDocument, RepositoryDocument,
+    StoreDocument, StrangeDocument,
+};
 pub use traffic::TrafficDocument;
 
 /// What a backup did.

@@ -1,9 +1,35 @@
 //! Snapshots as programs see them.
 
+use keepfast_engine::run::Troubles;
+use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Snapshot, Statistics};
 use serde::Serialize;
 
-use crate::times::rfc3339;
+use crate::times::serialize_rfc3339;
+
+/// A list of snapshots.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct SnapshotsReport {
+    /// The snapshots, oldest first.
+    pub snapshots: Vec<ListedSnapshot>,
+    /// What was found damaged.
+    #[serde(skip)]
+    pub troubles: Troubles,
+}
+
+/// A snapshot in a list of those that there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedSnapshot {
+    /// The snapshot. Its writer is the one that its history is counted under.
+    #[serde(flatten)]
+    pub snapshot: SnapshotDocument,
+    /// No policy and no one who forgets removes it.
+    pub protected: bool,
+    /// Its time is later than the present, so some clock is wrong.
+    #[serde(skip)]
+    pub is_ahead: bool,
+}
 
 /// A snapshot. What isn't UTF-8 of a path is shown as far as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -11,9 +37,11 @@ pub struct SnapshotDocument {
     /// Its id.
     pub id: String,
     /// When the run began.
-    pub time: String,
+    #[serde(serialize_with = "serialize_rfc3339")]
+    pub time: Timestamp,
     /// When it ended.
-    pub end: String,
+    #[serde(serialize_with = "serialize_rfc3339")]
+    pub end: Timestamp,
     /// The machine.
     pub host: String,
     /// The user that ran it.
@@ -62,8 +90,8 @@ impl From<&Snapshot> for SnapshotDocument {
         let (head, body) = (&snapshot.head, &snapshot.body);
         Self {
             id: head.id.short(),
-            time: rfc3339(body.start),
-            end: rfc3339(body.end),
+            time: body.start,
+            end: body.end,
             host: body.host.clone(),
             user: body.user.clone(),
             paths: body.paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect(),

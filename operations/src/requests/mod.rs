@@ -2,18 +2,40 @@
 //!
 //! A request says what is wanted, a [`SharedRepository`](crate::open::SharedRepository) of what, and a
 //! [`RunContext`] when it shall end and who hears of it. The report says what was done.
+//!
+//! Where the name of a function ends in `_with`, the caller hears of each result as soon as it is there; where it ends
+//! in `_in`, the caller has opened the repository for this run.
 
 mod backup;
+mod cache;
 mod check;
+mod contents;
+mod doctor;
+mod edit;
+mod forget;
+mod init;
 mod prune;
 mod restore;
+mod snapshots;
+mod stats;
 
 use keepfast_engine::run::RunContext;
 
 pub use backup::{Backup, backup, backup_with};
+pub use cache::{Accept, Cache, CacheAction, accept, cache};
 pub use check::{Check, ReadPacks, check};
+pub use contents::{Dump, ListEntries, dump, list_entries, list_entries_with};
+pub use doctor::{Doctor, doctor, doctor_with};
+pub use edit::{Rewrite, Tag, rewrite, rewrite_with, tag, tag_with};
+pub use forget::{
+    Forget, ForgetWhich, NamedSnapshots, Protect, Retention, Undelete, forget, forget_in, protect, undelete,
+    undelete_with,
+};
+pub use init::{Init, init};
 pub use prune::{Prune, prune, prune_in};
 pub use restore::{OverwriteWhen, Restore, restore};
+pub use snapshots::{ListSnapshots, list_snapshots};
+pub use stats::{Freed, Stats, freed, stats};
 
 use crate::error::Result;
 use crate::host::SystemHost;

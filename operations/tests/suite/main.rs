@@ -4,4 +4,5 @@
 
 mod desk;
 mod open;
+mod others;
 mod requests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syn::buffer::{Cursor, TokenBuffer};
 use syn::visit::{self, Visit};
-use syn::{Attribute, ImplItem, Item, ItemMod, ItemUse, Macro, Meta, UseTree, Visibility};
+use syn::{Attribute, ImplItem, Item, ItemMod, ItemUse, Lit, LitStr, Macro, Meta, UseTree, Visibility};
 
 /// A module's path in its crate; empty for the root.
 pub type Module = Vec<String>;
@@ -35,6 +35,8 @@ pub struct Names {
     pub imports: Vec<Import>,
     /// Other paths of two or more parts.
     pub paths: Vec<Module>,
+    /// Texts in quotation marks, but for documentation.
+    pub texts: Vec<String>,
     /// Macros that are called.
     pub macros: Vec<String>,
     /// Identifiers outside of imports; of a path the first part alone.
@@ -51,6 +53,7 @@ impl Names {
         let mut names = Self {
             imports: Vec::new(),
             paths: Vec::new(),
+            texts: Vec::new(),
             macros: Vec::new(),
             words: BTreeSet::new(),
             tests,
@@ -114,6 +117,11 @@ impl Names {
                     self.macros.extend(path.last().cloned());
                 }
                 self.add_path(path);
+            } else if let Some((literal, rest)) = at.literal() {
+                if let Lit::Str(text) = Lit::new(literal) {
+                    self.texts.push(text.value());
+                }
+                at = rest;
             } else if let Some((_, rest)) = at.token_tree() {
                 at = rest;
             }
@@ -191,6 +199,10 @@ impl<'ast> Visit<'ast> for Names {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         self.add_path(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
         path.segments.iter().for_each(|segment| self.visit_path_arguments(&segment.arguments));
+    }
+
+    fn visit_lit_str(&mut self, text: &'ast LitStr) {
+        self.texts.push(text.value());
     }
 
     fn visit_macro(&mut self, call: &'ast Macro) {

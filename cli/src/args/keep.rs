@@ -88,12 +88,6 @@ fn tags(text: &str) -> Result<Tags, OperationsError> {
     policy::tags(text).map(Tags)
 }
 
-/// As if each list had been given by a flag.
-#[cfg(test)]
-pub(super) fn tag_lists(lists: &[&str]) -> Vec<Tags> {
-    lists.iter().map(|list| tags(list).expect(list)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
