@@ -5,7 +5,6 @@
 use std::collections::HashSet;
 
 use keepfast_backend::Listed;
-use keepfast_format::epoch::PackName;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::names;
 
@@ -47,7 +46,7 @@ pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> R
     };
     let mut known = HashSet::new();
     index.for_each_pack(|number, pack| {
-        known.insert(pack.pack_name());
+        known.insert(pack.name);
         if index.is_dead(number) {
             return;
         }
@@ -64,9 +63,9 @@ pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> R
         repository.backend().list(prefix, &mut |Listed { name, bytes }| {
             stats.objects += 1;
             stats.bytes_stored += bytes;
-            if let Some((id, session)) = names::parse_pack(&name) {
+            if let Some(pack) = names::parse_pack(&name) {
                 stats.packs += 1;
-                stats.packs_unlisted += u64::from(!known.contains(&PackName { id, session }));
+                stats.packs_unlisted += u64::from(!known.contains(&pack));
             }
         })?;
     }

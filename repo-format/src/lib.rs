@@ -11,6 +11,7 @@ pub mod chunker;
 pub mod compress;
 pub mod config;
 pub mod content;
+pub mod decision;
 pub mod epoch;
 pub mod error;
 pub mod frame;
@@ -28,7 +29,6 @@ pub mod session;
 pub mod signed;
 pub mod slot;
 pub mod snapshot;
-pub mod standing;
 pub mod state;
 pub mod tree;
 

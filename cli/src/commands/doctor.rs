@@ -78,15 +78,19 @@ fn look(common: &Common, console: &Console) -> Result<Found> {
     let (_, mut strange) = check_parameters(&repository)?;
     strange.extend(snapshots.ignored.iter().cloned());
     let mut flaws: Vec<(String, String)> =
-        strange.into_iter().map(|ignored| (ignored.object, ignored.what)).collect();
+        strange.into_iter().map(|ignored| (ignored.object.to_string(), ignored.what)).collect();
     let epochs = Epochs::list(&repository)?;
-    flaws.extend(epochs.flaws().iter().map(|flaw| (flaw.finding.object.clone(), flaw.finding.what.clone())));
+    flaws.extend(
+        epochs.flaws().iter().map(|flaw| (flaw.finding.object.to_string(), flaw.finding.what.clone())),
+    );
     if let Some(EngineError::Blocked { object, why, .. }) =
         epochs.unfinished().and_then(|n| find_condemned(&repository, n).err())
     {
         flaws.push((object, why));
     }
-    flaws.extend(older(&repository, &snapshots)?.iter().map(|older| (older.object(), older.to_string())));
+    flaws.extend(
+        older(&repository, &snapshots)?.iter().map(|older| (older.object().to_string(), older.to_string())),
+    );
     Ok(Found {
         repository: repository.id().to_string(),
         single_writer: repository.config().is_single_writer(),

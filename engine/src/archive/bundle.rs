@@ -3,7 +3,7 @@
 use keepfast_format::FormatError;
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::node::{Extents, NodeKind};
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 
 use super::parent::{InParent, Kept};
 use super::pending::{Metadata, Place};
@@ -33,7 +33,7 @@ pub struct Member {
 /// Where a member's bytes are.
 pub enum Origin {
     /// The file was read: its bytes begin here in the bundle's memory.
-    Read { start: u32, metadata: Metadata, state: State, in_parent: InParent },
+    Read { start: u32, metadata: Metadata, state: EntryState, in_parent: InParent },
     /// It is as the parent has it.
     Parent(Kept),
 }

@@ -10,7 +10,7 @@ use std::os::fd::BorrowedFd;
 use keepfast_format::content::Content;
 use keepfast_format::limits;
 use keepfast_format::node::Extents;
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use keepfast_format::tree::bundle_ends_after;
 
 use super::bundle::{Bundle, Member, Origin, is_whole, part, too_long};
@@ -54,7 +54,7 @@ impl StoringSink<'_> {
     pub(super) fn bundle_read(
         &mut self,
         place: &Place,
-        (metadata, state): (Metadata, State),
+        (metadata, state): (Metadata, EntryState),
         in_parent: InParent,
         bytes: &[u8],
         directory: BorrowedFd<'_>,

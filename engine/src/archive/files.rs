@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use keepfast_format::content::{Content, ContentBuilder};
 use keepfast_format::limits;
 use keepfast_format::node::{Extents, NodeKind, extents_to_bytes};
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -71,7 +71,7 @@ impl StoringSink<'_> {
         &mut self,
         place: &Place,
         file: &OpenedFile,
-        (metadata, state): (Metadata, State),
+        (metadata, state): (Metadata, EntryState),
         in_parent: InParent,
         directory: BorrowedFd<'_>,
         bytes: &[u8],
@@ -92,7 +92,7 @@ impl StoringSink<'_> {
         &self,
         place: &Place,
         file: OpenedFile,
-        (metadata, state): (Metadata, State),
+        (metadata, state): (Metadata, EntryState),
         in_parent: InParent,
     ) -> Result<()> {
         let OpenedFile { handle, stat, size, extents, .. } = file;

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use keepfast_format::node::{Node, NodeKind, Timestamp, Xattr};
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use keepfast_format::tree::page_ends_after;
 
 use super::filter::Rules;
@@ -17,7 +17,7 @@ use crate::fs::meta::FileId;
 use crate::fs::sources::Wanted;
 
 /// What becomes of an entry: its node and state, or nothing if it was skipped.
-pub type Entry = Option<(Node, State)>;
+pub type Entry = Option<(Node, EntryState)>;
 
 /// What a node says of an entry of any kind.
 pub struct Metadata {
@@ -58,7 +58,7 @@ pub struct Directory {
     /// What is wanted of entries that stay though a rule leaves them out.
     exempt: BTreeMap<Vec<u8>, Wanted>,
     /// What its own node and state say, without trees. The root has neither.
-    pub(super) own: Mutex<Option<(Metadata, State)>>,
+    pub(super) own: Mutex<Option<(Metadata, EntryState)>>,
     pub(super) place: Option<Place>,
     page_starts: Vec<usize>,
     pub(super) stored: Mutex<Vec<Vec<StoredPage>>>,
@@ -104,7 +104,7 @@ pub struct DirectoryStart {
     pub(super) rules: Rules,
     pub exempt: BTreeMap<Vec<u8>, Wanted>,
     /// What its own node and state say, without trees; the root has neither.
-    pub own: Option<(Metadata, State)>,
+    pub own: Option<(Metadata, EntryState)>,
     pub place: Option<Place>,
 }
 

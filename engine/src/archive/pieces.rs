@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use keepfast_format::content::{ChunkRef, ContentBuilder};
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use rustix::fs::Stat;
 
 use super::options::Stream;
@@ -46,7 +46,7 @@ pub struct PieceFile {
     pub place: Place,
     pub path: Vec<u8>,
     /// Taken when the file is complete.
-    pub metadata: Mutex<Option<(Metadata, State)>>,
+    pub metadata: Mutex<Option<(Metadata, EntryState)>>,
     /// What it was opened as; a stream wasn't opened.
     pub opened: Option<OpenedFrom>,
     pub in_parent: InParent,
@@ -80,7 +80,7 @@ impl PieceFile {
     /// A large file, or a device or fifo that is read like one.
     pub fn of_file(
         place: &Place,
-        metadata: (Metadata, State),
+        metadata: (Metadata, EntryState),
         opened: OpenedFrom,
         in_parent: InParent,
     ) -> Arc<Self> {
@@ -88,7 +88,7 @@ impl PieceFile {
     }
 
     /// A stream that becomes a file with this metadata.
-    pub fn of_stream(place: Place, metadata: Metadata, state: State) -> Arc<Self> {
+    pub fn of_stream(place: Place, metadata: Metadata, state: EntryState) -> Arc<Self> {
         let path = metadata.name.clone();
         Self::begin(place, path, (metadata, state), None, InParent::Absent)
     }
@@ -96,7 +96,7 @@ impl PieceFile {
     fn begin(
         place: Place,
         path: Vec<u8>,
-        metadata: (Metadata, State),
+        metadata: (Metadata, EntryState),
         opened: Option<OpenedFrom>,
         in_parent: InParent,
     ) -> Arc<Self> {

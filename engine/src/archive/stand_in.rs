@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -105,7 +105,7 @@ fn metadata_of(
     place: &Place,
     here: Option<&OwnedFd>,
     stand_in: &OwnedFd,
-) -> Result<(Metadata, State), Errno> {
+) -> Result<(Metadata, EntryState), Errno> {
     if let Some(here) = here {
         let attributes = meta::xattrs_at(here, c".")?;
         return Ok(reporter.metadata(place, &rustix::fs::fstat(here)?, attributes));
@@ -119,5 +119,5 @@ fn metadata_of(
         mtime,
         xattrs: Vec::new(),
     };
-    Ok((metadata, State { ctime: mtime, inode: 0, device: 0, children: None }))
+    Ok((metadata, EntryState { ctime: mtime, inode: 0, device: 0, children: None }))
 }

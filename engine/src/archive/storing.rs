@@ -10,7 +10,7 @@ use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::{Extents, Node, NodeKind};
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use rustix::fs::Stat;
 
 use super::bundle::Bundle;
@@ -119,7 +119,7 @@ impl<'a> StoringSink<'a> {
     }
 
     /// Whether the parent has the same entry, or like this snapshot none.
-    fn is_in_parent(&self, place: &Place, entry: Option<&(Node, State)>) -> bool {
+    fn is_in_parent(&self, place: &Place, entry: Option<&(Node, EntryState)>) -> bool {
         let mut parent = place.page.directory.parent.cursor(self.walk.parent.trees());
         let found = parent.find(place.name().to_bytes());
         found.is_ok_and(|found| found.map(|(node, _)| node) == entry.map(|(node, _)| node))
@@ -148,7 +148,7 @@ impl<'a> StoringSink<'a> {
             };
             let own = lock(&directory.own).take().map(|(metadata, own)| {
                 let node = metadata.into_node(NodeKind::Directory { tree: ids.tree });
-                (node, State { children: ids.state, ..own })
+                (node, EntryState { children: ids.state, ..own })
             });
             self.set_entry(place, own);
             page = Arc::clone(&place.page);

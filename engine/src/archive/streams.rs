@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::limits;
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 
 use super::job::Job;
 use super::options::Stream;
@@ -69,7 +69,7 @@ impl Streams {
             mtime: now,
             xattrs: Vec::new(),
         };
-        let state = State { ctime: now, inode: 0, device: 0, children: None };
+        let state = EntryState { ctime: now, inode: 0, device: 0, children: None };
         let file = PieceFile::of_stream(place.clone(), metadata, state);
         Some(Job::Stream(StreamJob { file, source: ByteSource::Stream(stream) }))
     }

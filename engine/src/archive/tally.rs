@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use keepfast_format::node::{Node, NodeKind, Timestamp};
 use keepfast_format::snapshot::Statistics;
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
@@ -75,7 +75,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// What a node says of an entry of any kind, and the entry's state, from what the file system says.
-    pub fn metadata(&mut self, place: &Place, stat: &Stat, attributes: Attributes) -> (Metadata, State) {
+    pub fn metadata(&mut self, place: &Place, stat: &Stat, attributes: Attributes) -> (Metadata, EntryState) {
         self.tally.users.insert(stat.st_uid);
         self.tally.groups.insert(stat.st_gid);
         let mut state = meta::state(stat);
@@ -93,7 +93,7 @@ impl<'a> Reporter<'a> {
 
     /// Reports attributes that can't be read. The entry's state gets a ctime that no entry has, so that the
     /// next backup looks again.
-    pub fn note_missed(&mut self, place: &Place, attributes: &Attributes, state: &mut State) {
+    pub fn note_missed(&mut self, place: &Place, attributes: &Attributes, state: &mut EntryState) {
         if let Some(why) = &attributes.missed {
             state.ctime = Timestamp::default();
             self.skipped(&place.path(), format!("{why}; it is backed up without what can't be read"));
@@ -134,7 +134,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Counts an entry that is taken over from the parent. Returns its node and state.
-    pub fn count_kept(&mut self, walk: &Walk<'_>, place: &Place, kept: Kept) -> (Node, State) {
+    pub fn count_kept(&mut self, walk: &Walk<'_>, place: &Place, kept: Kept) -> (Node, EntryState) {
         let Kept { node, state, is_linked, .. } = kept;
         if is_linked {
             walk.links.add(place, FileId { device: state.device, inode: state.inode });

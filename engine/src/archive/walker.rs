@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keepfast_format::node::{Node, NodeKind};
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use rustix::fs::{CWD, FileType, Stat};
 use rustix::io::Errno;
 
@@ -292,7 +292,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
         place: &Place,
         handle: BorrowedFd<'_>,
         looked: &Looked,
-        in_parent: Option<(&Node, &State)>,
+        in_parent: Option<(&Node, &EntryState)>,
     ) -> Result<()> {
         let Looked { ref stat, followed } = *looked;
         let Walk { options, sources, .. } = self.walk;
@@ -353,7 +353,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
         handle: BorrowedFd<'_>,
         place: &Place,
         looked: &Looked,
-    ) -> Result<(Node, State), Errno> {
+    ) -> Result<(Node, EntryState), Errno> {
         let Looked { ref stat, followed } = *looked;
         let name = place.name();
         let major = rustix::fs::major(stat.st_rdev);

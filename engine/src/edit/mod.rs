@@ -18,10 +18,10 @@ mod scan;
 
 use std::cell::Cell;
 
+use keepfast_format::decision::DecisionKind;
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::snapshot::{SnapshotBody, Statistics};
-use keepfast_format::standing::Standing;
 
 use crate::error::{ChoiceError, EngineError, Result};
 use crate::fs::select::Patterns;
@@ -324,7 +324,7 @@ impl<'a> Editor<'a> {
     }
 
     fn forget(&self, snapshots: &mut Snapshots, id: SessionId) -> Result<()> {
-        decide(self.repository, id, Standing::Forgotten, self.run)?;
+        decide(self.repository, id, DecisionKind::Forgotten, self.run)?;
         snapshots.move_to_forgotten(id);
         Ok(())
     }

@@ -10,7 +10,7 @@ use keepfast_format::content::Content;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 
 use super::bundles::Bundles;
 use super::fate::{Fate, Fates, Scope, Staying};
@@ -222,7 +222,7 @@ impl<'a> Rebuild<'a> {
     }
 
     /// The nodes of the current page, each with its state if states are kept.
-    fn entries(&mut self, level: &mut Level) -> Result<(Vec<Node>, Option<Vec<State>>)> {
+    fn entries(&mut self, level: &mut Level) -> Result<(Vec<Node>, Option<Vec<EntryState>>)> {
         let nodes = level.pages.nodes(self.trees, level.page)?;
         let states = match &level.states {
             Some(pages) => Some(self.of_states(|trees| pages.states(trees, level.page, nodes.len()))?),
@@ -260,7 +260,7 @@ impl<'a> Rebuild<'a> {
     fn make_page(&mut self, level: &mut Level, path: &mut Vec<u8>) -> Result<()> {
         let (nodes, states) = self.entries(level)?;
         let changed = std::mem::take(&mut level.changed);
-        let mut entries: Vec<(Node, Option<State>)> = Vec::with_capacity(nodes.len());
+        let mut entries: Vec<(Node, Option<EntryState>)> = Vec::with_capacity(nodes.len());
         let mut is_changed = false;
         for (number, mut node) in nodes.iter().cloned().enumerate() {
             let mut state = states.as_ref().map(|states| states[number]);
@@ -271,7 +271,7 @@ impl<'a> Rebuild<'a> {
             if let Some(ids) = changed.get(&node.name) {
                 is_changed = true;
                 node.kind = NodeKind::Directory { tree: ids.tree };
-                state = state.map(|state| State { children: ids.state, ..state });
+                state = state.map(|state| EntryState { children: ids.state, ..state });
             } else if let Some(moved) = level.bundles.moved(&node)? {
                 is_changed = true;
                 node = moved;

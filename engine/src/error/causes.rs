@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use keepfast_format::ids::SlotId;
+use keepfast_format::names;
+
 /// Why a file of patterns isn't used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternFileFlaw {
@@ -76,7 +79,7 @@ pub struct SlotsLeft {
     /// How many came after as many, or as much work, as is allowed.
     pub too_many: u64,
     /// Objects that aren't key slots, or not any more.
-    pub unreadable: Vec<String>,
+    pub unreadable: Vec<SlotId>,
 }
 
 impl SlotsLeft {
@@ -101,8 +104,10 @@ impl fmt::Display for SlotsLeft {
         }
         match &self.unreadable[..] {
             [] => Ok(()),
-            [one] => write!(f, "; {one} can't be read"),
-            [one, others @ ..] => write!(f, "; {one} and {} others can't be read", others.len()),
+            [one] => write!(f, "; {} can't be read", names::slot(*one)),
+            [one, others @ ..] => {
+                write!(f, "; {} and {} others can't be read", names::slot(*one), others.len())
+            }
         }
     }
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keepfast_backend::Created;
-use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
+use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::ids::SessionId;
 use keepfast_format::limits;
-use keepfast_format::names::{self, AckName, EpochPart};
+use keepfast_format::names::{self, AckName, EpochPart, ObjectName, PackName};
 use keepfast_format::snapshot::SnapshotBody;
 
 use super::Prune;
@@ -150,12 +150,12 @@ impl Prune<'_> {
             new.extend(names::parse_ack(&listed.name).filter(|ack| !acks.contains_key(ack)));
         })?;
         for ack in new {
-            let object = ack.name();
+            let object = ack.to_string();
             let read = || {
                 let bytes = backend.read(&object, limits::EPOCH_OBJECT_BYTES_MAX)?;
                 let writer = |holder| self.repository.writer_key(holder);
                 Ack::open(&bytes, self.repository.id(), epoch, ack.session, writer)
-                    .map_err(EngineError::damaged(&object))
+                    .map_err(EngineError::damaged(ack))
             };
             let opened = match judge(read) {
                 // Only after the verdict acks are removed.
@@ -237,13 +237,13 @@ impl Prune<'_> {
         let bytes = verdict.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();
         let object = names::epoch(condemned.epoch, EpochPart::Done);
-        let created = backend.create(&object, &[&bytes])?;
+        let created = backend.create(&object.to_string(), &[&bytes])?;
         backend.sync()?;
         if created == Created::New {
             return Ok(verdict);
         }
         find_verdict(self.repository, condemned.epoch)?
-            .ok_or(EngineError::Missing { object, loss: Loss::BrokenPromise })
+            .ok_or_else(|| EngineError::Missing { object: object.to_string(), loss: Loss::BrokenPromise })
     }
 
     /// Condemned packs in which lies anything that these snapshots refer to.
@@ -287,9 +287,9 @@ impl Prune<'_> {
         if !packs.iter().all(|pack| self.observed.stored.contains_key(pack)) {
             self.observed.stored = list_packs(self.repository)?;
         }
-        let there: Vec<&PackName> =
-            packs.into_iter().filter(|pack| self.observed.stored.contains_key(pack)).collect();
-        self.remove_all(&there.iter().map(|pack| pack.to_string()).collect::<Vec<_>>())?;
+        let there: Vec<PackName> =
+            packs.into_iter().filter(|pack| self.observed.stored.contains_key(pack)).copied().collect();
+        self.remove_all(&there)?;
         self.report.packs_removed += there.len() as u64;
         self.report.bytes_removed +=
             there.iter().filter_map(|pack| self.observed.stored.get(pack)).sum::<u64>();
@@ -297,12 +297,13 @@ impl Prune<'_> {
     }
 
     /// Removes objects, several at a time.
-    pub(super) fn remove_all(&self, names: &[String]) -> Result<()> {
+    pub(super) fn remove_all<N: Copy + Into<ObjectName> + Sync>(&self, names: &[N]) -> Result<()> {
         let next = AtomicUsize::new(0);
         let work = || {
             while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
                 self.step_back()?;
-                self.repository.backend().remove(name)?;
+                let name: ObjectName = (*name).into();
+                self.repository.backend().remove(&name.to_string())?;
             }
             Ok(())
         };

@@ -20,11 +20,11 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use keepfast_backend::Created;
-use keepfast_format::epoch::{Condemned, PackName};
+use keepfast_format::epoch::Condemned;
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::limits;
-use keepfast_format::names::{self, EpochPart};
+use keepfast_format::names::{self, EpochPart, PackName};
 
 use crate::error::{EngineError, PruneError, Result};
 use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, older, refresh_index};
@@ -240,8 +240,8 @@ impl<'a> Prune<'a> {
 
     /// Steps 1 and 2: what is live, and what could go.
     fn look(&self, listing: &Listing) -> Result<(Live, PrunePlan)> {
-        if let Some(finding) = listing.snapshots.unreadable().next() {
-            return Err(PruneError::UnreadableSnapshot(finding.clone()).into());
+        if let Some((_, finding)) = listing.snapshots.unreadable().next() {
+            return Err(PruneError::UnreadableSnapshot(Box::new(finding.clone())).into());
         }
         self.run.enter(Phase::Marking);
         self.must_be_all_there(&listing.snapshots)?;
@@ -268,7 +268,7 @@ impl<'a> Prune<'a> {
                 || condemned.packs.iter().all(|pack| self.observed.decided.contains(&pack.session)),
             "packs of sessions whose outcome is open are never condemned"
         );
-        let name = names::epoch(condemned.epoch, EpochPart::Condemned);
+        let name = names::epoch(condemned.epoch, EpochPart::Condemned).to_string();
         let bytes = condemned.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();
         let published = backend.create(&name, &[&bytes])? == Created::New

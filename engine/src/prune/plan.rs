@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::limits;
+use keepfast_format::names::PackName;
 
 use super::PruneOptions;
 use super::live::Live;
@@ -117,7 +117,7 @@ pub fn make(
     let mut known: HashMap<PackName, PackUse> = HashMap::new();
     index.for_each_pack(|number, pack| {
         let plain: u64 = pack.frames.iter().map(|frame| u64::from(frame.plain_bytes)).sum();
-        let known = known.entry(pack.pack_name()).or_default();
+        let known = known.entry(pack.name).or_default();
         known.plain = plain;
         known.dead |= index.is_dead(number);
         if live.plain_bytes_in(number) > 0 || has_live_chunks(live, number) {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::keys::KeyRef;
+use keepfast_format::names::PackName;
 
 use super::Prune;
 use super::live::Live;
@@ -114,7 +114,7 @@ impl Job<'_> {
                 break;
             }
             let pack = self.prune.index.pack(piece.number)?;
-            let name = pack.pack_name();
+            let name = pack.name;
             if self.outcome().stay.contains(&name) {
                 continue;
             }
@@ -126,7 +126,7 @@ impl Job<'_> {
                         self.prune.index.demote(piece.number, &error, self.prune.run)?;
                     }
                     if self.outcome().stay.insert(name) {
-                        self.prune.say(format!("{} isn't rewritten: {error}", pack.name()));
+                        self.prune.say(format!("{} isn't rewritten: {error}", pack.name));
                     }
                 }
                 Err(error) => return Err(error),

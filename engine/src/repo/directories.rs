@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use keepfast_format::epoch::PackName;
+use keepfast_format::names::PackName;
 use keepfast_format::pack::{DirectoryPlace, FOOTER_BYTES, HEADER_BYTES, PackTable};
 use keepfast_format::{FormatError, limits};
 
-use super::index::{Index, StoredPack};
+use super::index::{Index, PackSource, StoredPack};
 use super::listings::list_packs;
 use super::packs::{open_cipher, read_contents};
 use super::repository::Repository;
@@ -32,7 +32,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<()> {
     let mut packs: HashSet<PackName> = HashSet::new();
     for number in index.take_unread() {
         let pack = index.pack(number)?;
-        packs.insert(pack.pack_name());
+        packs.insert(pack.name);
     }
     let stored = match &mut looked_into.stored {
         Some(stored) => stored,
@@ -49,7 +49,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<()> {
     let mut wanted = Vec::new();
     for pack in packs {
         let Some(bytes) = stored.get(&pack) else { continue };
-        if !index.is_dead_pack(&pack)? && !sources.contains_key(&pack.to_string()) {
+        if !index.is_dead_pack(&pack)? && !sources.contains_key(&PackSource::Pack(pack)) {
             wanted.push((pack, *bytes));
         }
     }
@@ -68,7 +68,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<()> {
     let work = || -> Result<()> {
         while let Some((pack, bytes)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
             match read(*pack, *bytes) {
-                Ok((stored, table)) => index.add(&pack.to_string(), &[(stored, &table)])?,
+                Ok((stored, table)) => index.add(PackSource::Pack(*pack), &[(stored, &table)])?,
                 // It has nothing for a reader. A check says that it is damaged.
                 Err(EngineError::Damaged { .. }) => {}
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
@@ -88,7 +88,7 @@ fn read_directory(
     bytes: u64,
 ) -> Result<Option<(StoredPack, PackTable)>> {
     let name = pack.to_string();
-    let damaged = || EngineError::damaged(name.clone());
+    let damaged = || EngineError::damaged(pack);
     if bytes > limits::PACK_STORED_BYTES_MAX {
         return Err(damaged()(FormatError::OverLimit { what: "pack", field: "size" }));
     }
@@ -113,8 +113,7 @@ fn read_directory(
     match table {
         Ok(table) => {
             let stored = StoredPack {
-                id: pack.id,
-                session: pack.session,
+                name: pack,
                 key: header.key,
                 kind: header.kind,
                 stored_bytes: bytes,

@@ -244,7 +244,7 @@ impl<'r> FrameCache<'r> {
     fn chunk_at(&self, kind: ChunkKind, id: &ChunkId, place: &Location) -> Result<ChunkBytes> {
         let pack = self.index.pack(place.pack)?;
         if !self.reads_dead && self.index.is_dead(place.pack) {
-            return Err(EngineError::Missing { object: pack.name(), loss: Loss::DeadPack });
+            return Err(EngineError::Missing { object: pack.name.to_string(), loss: Loss::DeadPack });
         }
         let frame = self.frame(place.frame_place())?;
         let range = place.range();
@@ -258,7 +258,7 @@ impl<'r> FrameCache<'r> {
 
     /// What is said of a pack that has something else where a chunk should be.
     pub fn not_it(pack: &StoredPack) -> EngineError {
-        EngineError::damaged(pack.name())(FormatError::NotAuthentic { what: "chunk" })
+        EngineError::damaged(pack.name)(FormatError::NotAuthentic { what: "chunk" })
     }
 
     /// A chunk that can't be had where it was looked for first. All places that are known are tried,
@@ -339,7 +339,7 @@ impl<'r> FrameCache<'r> {
         let mut refreshed_for = lock(&self.refreshed_for);
         if refreshed_for.insert(pack) {
             if let Some(pack) = pack {
-                self.index.marks().miss(pack.get());
+                self.index.marks().miss(pack);
             }
             self.refresh()?;
         }
@@ -352,7 +352,7 @@ impl<'r> FrameCache<'r> {
             return Ok(Arc::clone(frame));
         }
         if let Some(source) = lock(&self.failed).get(&place) {
-            return Err(EngineError::damaged(self.index.pack(place.pack)?.name())(source.clone()));
+            return Err(EngineError::damaged(self.index.pack(place.pack)?.name)(source.clone()));
         }
         let mut reader = lock(&self.readers).pop().unwrap_or_default();
         self.open_neighbours(&mut reader, place).inspect_err(|error| {
@@ -376,7 +376,7 @@ impl<'r> FrameCache<'r> {
         read_until_sound(|| {
             let cipher = self.cipher(place.pack, &pack, None)?;
             let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
-            reader.open(&cipher, place.frame.into(), &sealed).map_err(EngineError::damaged(pack.name()))
+            reader.open(&cipher, place.frame.into(), &sealed).map_err(EngineError::damaged(pack.name))
         })?;
         Ok(pack)
     }
@@ -457,7 +457,7 @@ impl<'r> FrameCache<'r> {
             Some(header) => open_cipher(self.repository, header),
             None => open_cipher(self.repository, &self.read(pack, 0, HEADER_BYTES)?),
         };
-        let (_, cipher) = opened.map_err(EngineError::damaged(pack.name()))?;
+        let (_, cipher) = opened.map_err(EngineError::damaged(pack.name))?;
         let cipher = Arc::new(cipher);
         lock(&self.ciphers).put(number, Arc::clone(&cipher));
         Ok(cipher)
@@ -470,7 +470,7 @@ impl<'r> FrameCache<'r> {
 
     /// A range of a pack's stored bytes.
     fn read(&self, pack: &StoredPack, offset: u64, length: usize) -> Result<Vec<u8>> {
-        let read = self.repository.backend().read_range(&pack.name(), offset, length);
+        let read = self.repository.backend().read_range(&pack.name.to_string(), offset, length);
         read.map_err(|error| unreadable(pack, error))
     }
 
@@ -485,14 +485,15 @@ impl<'r> FrameCache<'r> {
         memory: &mut Vec<u8>,
         take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        let read = self.repository.backend().read_pieces(&pack.name(), offset, length, memory, take);
+        let read =
+            self.repository.backend().read_pieces(&pack.name.to_string(), offset, length, memory, take);
         read.map_err(|error| unreadable(pack, error))
     }
 }
 
 fn unreadable(pack: &StoredPack, error: BackendError) -> EngineError {
     if error.is_not_found() {
-        return EngineError::Missing { object: pack.name(), loss: Loss::Pack };
+        return EngineError::Missing { object: pack.name.to_string(), loss: Loss::Pack };
     }
     error.into()
 }

@@ -1,8 +1,8 @@
 //! Reading packs: their keys, their directories, and the whole pack when its directory is damaged.
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::PackId;
+use keepfast_format::names::PackName;
 use keepfast_format::pack::{
     ChunkEntry, DirectoryPlace, FrameEntry, HEADER_BYTES, PackCipher, PackHeader, PackTable,
 };
@@ -25,10 +25,9 @@ pub fn open_cipher(repository: &Repository, header: &[u8]) -> Result<(PackHeader
 /// Reads what a pack holds from the pack itself: from its directory, or where that is
 /// damaged, from its frames.
 pub fn read_contents(repository: &Repository, pack: PackName) -> Result<(StoredPack, PackTable)> {
-    let PackName { id, session } = pack;
     let name = pack.to_string();
     let read = || repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX);
-    let bytes = read_until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == id))?;
+    let bytes = read_until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == pack.id))?;
     let read = || {
         let header = bytes.get(..HEADER_BYTES).ok_or(FormatError::Truncated { what: "pack" })?;
         let (header, cipher) = open_cipher(repository, header)?;
@@ -37,8 +36,7 @@ pub fn read_contents(repository: &Repository, pack: PackName) -> Result<(StoredP
             Err(_) => scan_frames(repository, &header, &cipher, &bytes)?,
         };
         let stored = StoredPack {
-            id,
-            session,
+            name: pack,
             key: header.key,
             kind: header.kind,
             stored_bytes: bytes.len() as u64,
@@ -46,7 +44,7 @@ pub fn read_contents(repository: &Repository, pack: PackName) -> Result<(StoredP
         };
         Ok((stored, table))
     };
-    read().map_err(EngineError::damaged(name))
+    read().map_err(EngineError::damaged(pack))
 }
 
 /// Finds a pack's chunks by opening its frames one after the other and hashing what is in them.

@@ -15,14 +15,15 @@ use keepfast_format::compress::Compressor;
 use keepfast_format::frame::{ClosedFrame, FrameReader, OpenFrame};
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkIds, ChunkKind, DomainSecrets, KeyRef};
+use keepfast_format::names::{PackName, SegmentName};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
-use keepfast_format::{FormatError, limits, names};
+use keepfast_format::{FormatError, limits};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::claims::Claims;
-use super::index::{Index, StoredPack, Wanted};
+use super::index::{Index, PackSource, StoredPack, Wanted};
 use super::numbers::{FrameNumber, format_length};
 use super::repository::Repository;
 use super::session::{Session, Stores, WriterTotals};
@@ -390,8 +391,8 @@ impl PackWriter<'_> {
         let parts = [&filling.bytes[filling.start..filling.start + filling.end], &tail];
         let id = PackId::new(*blake3::Hasher::new().update(parts[0]).update(parts[1]).finalize().as_bytes());
         let stored_bytes = parts.iter().map(|part| part.len() as u64).sum();
-        let name = names::pack(id, self.id);
-        if self.repository.backend().create(&name, &parts)? == Created::AlreadyThere {
+        let name = PackName { id, session: self.id };
+        if self.repository.backend().create(&name.to_string(), &parts)? == Created::AlreadyThere {
             return Err(EngineError::AnotherObjectsAnswer { object: name });
         }
         lock(&self.spare).push(filling.bytes);
@@ -427,11 +428,11 @@ fn list_packs(
     );
     let (id, identity) = (repository.id(), repository.identity());
     let bytes = segment::seal(id, secrets, identity, session, n, &log.unlisted, *repository.random()?);
-    let name = names::segment(session, n);
+    let name = SegmentName { session, n };
     // Others rely on a pack as soon as a segment lists it: it must survive a power cut by then.
     repository.backend().sync()?;
-    if repository.backend().create(&name, &[&bytes])? == Created::AlreadyThere {
-        return Err(EngineError::NameTaken { object: name });
+    if repository.backend().create(&name.to_string(), &[&bytes])? == Created::AlreadyThere {
+        return Err(EngineError::NameTaken { object: name.into() });
     }
     // A session that has seen the segment counts on it, and can't make its name durable.
     repository.backend().sync()?;
@@ -443,8 +444,7 @@ fn list_packs(
         .iter()
         .map(|pack| {
             let stored = StoredPack {
-                id: pack.id,
-                session,
+                name: PackName { id: pack.id, session },
                 key: secrets.key(),
                 kind: pack.kind,
                 stored_bytes: pack.stored_bytes,
@@ -453,7 +453,7 @@ fn list_packs(
             (stored, &pack.table)
         })
         .collect();
-    index.add(&name, &stored)?;
+    index.add(PackSource::Segment(name), &stored)?;
     for chunk in packs.iter().flat_map(|pack| &pack.table.chunks) {
         claims.release(&chunk.id);
     }
