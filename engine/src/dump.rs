@@ -1,7 +1,5 @@
 //! Writing one file of a snapshot to a stream.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 use std::io::{self, Write};
 use std::thread;
 

@@ -1,7 +1,5 @@
 //! Forget and undelete: which snapshots count, and taking that back as long as it is possible.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 use std::collections::HashSet;
 
 use keepfast_format::decision::DecisionKind;

@@ -1,7 +1,5 @@
 //! How much there is in a repository.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 use std::collections::HashSet;
 
 use keepfast_backend::Listed;

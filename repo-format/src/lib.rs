@@ -4,8 +4,6 @@
 //! randomness: nonces, salts and fresh keys are arguments. Another program needs no other
 //! crate of this project to read repositories.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 pub mod catalogue;
 pub mod chunker;
 pub mod compress;

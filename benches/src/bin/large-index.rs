@@ -6,7 +6,6 @@
 //! chunk while the index loads, and half of that afterwards. Segments are generated when they are read, and
 //! packs are discarded.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::cell::RefCell;

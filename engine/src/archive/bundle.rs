@@ -3,10 +3,9 @@
 use keepfast_format::FormatError;
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::node::{Extents, NodeKind};
-use keepfast_format::state::EntryState;
 
 use super::parent::{InParent, Kept};
-use super::pending::{Metadata, Place};
+use super::pending::{PendingEntry, Place};
 use crate::error::{EngineError, Result};
 
 /// Small files that will share a chunk, in the order of their names.
@@ -33,7 +32,7 @@ pub struct Member {
 /// Where a member's bytes are.
 pub enum Origin {
     /// The file was read: its bytes begin here in the bundle's memory.
-    Read { start: u32, metadata: Metadata, state: EntryState, in_parent: InParent },
+    Read { start: u32, entry: PendingEntry, in_parent: InParent },
     /// It is as the parent has it.
     Parent(Kept),
 }

@@ -1,8 +1,6 @@
 //! Backup: walks what was asked for, stores what the repository doesn't have, and commits
 //! a snapshot.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod bundle;
 mod bundling;
 mod estimate;

@@ -8,7 +8,7 @@ use keepfast_format::state::EntryState;
 
 use super::job::Job;
 use super::options::Stream;
-use super::pending::{Metadata, Page, Place};
+use super::pending::{Metadata, Page, PendingEntry, Place};
 use super::pieces::{ByteSource, PieceFile, StreamJob};
 use crate::error::{EngineError, Result};
 use crate::fs::dir::Names;
@@ -70,7 +70,7 @@ impl Streams {
             xattrs: Vec::new(),
         };
         let state = EntryState { ctime: now, inode: 0, device: 0, children: None };
-        let file = PieceFile::of_stream(place.clone(), metadata, state);
+        let file = PieceFile::of_stream(place.clone(), PendingEntry { metadata, state });
         Some(Job::Stream(StreamJob { file, source: ByteSource::Stream(stream) }))
     }
 }

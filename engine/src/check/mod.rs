@@ -6,8 +6,6 @@
 //! Others back up, forget and prune meanwhile. What isn't there is therefore a suspicion first: it
 //! is a finding if no verdict and no decision that came since explains it.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod affected;
 mod chunks;
 mod collection;

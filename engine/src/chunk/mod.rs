@@ -1,8 +1,6 @@
 //! What is stored as chunks: streams, which are read in pieces of about a mebibyte and cut into whole
 //! chunks, and the pages of directories.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 pub mod pages;
 
 use std::io::{self, Read};

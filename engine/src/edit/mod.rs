@@ -6,8 +6,6 @@
 //! then the original is forgotten. If the edit is interrupted between the two steps, both snapshots are
 //! there, which harms nothing: the same edit, run again, finds the new one and forgets the original.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod bundles;
 mod fate;
 mod labels;

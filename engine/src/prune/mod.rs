@@ -5,8 +5,6 @@
 //! what none objects to is removed. No lock is taken, no one waits for this, and a prune after an
 //! interrupted one goes on where that ended. SPEC has the rules, `model/` explores them.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod compact;
 mod epoch;
 mod hidden;

@@ -1,7 +1,5 @@
 //! The repository, and what reads from it and writes into it. No verbs here.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod blob;
 mod cache;
 mod catalogue;

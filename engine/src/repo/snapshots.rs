@@ -101,7 +101,7 @@ pub struct SnapshotFilter {
     /// Only with all of these paths.
     pub paths: Vec<Vec<u8>>,
     /// Only what began at this time or before.
-    pub until: Option<Timestamp>,
+    pub begun_at_latest: Option<Timestamp>,
 }
 
 impl SnapshotFilter {
@@ -113,7 +113,7 @@ impl SnapshotFilter {
             && self.host.as_ref().is_none_or(|host| *host == body.host)
             && self.tags.iter().all(|tag| has_tag(&body.tags, tag))
             && self.paths.iter().all(|path| body.paths.contains(path))
-            && self.until.is_none_or(|until| body.start <= until)
+            && self.begun_at_latest.is_none_or(|latest| body.start <= latest)
     }
 }
 

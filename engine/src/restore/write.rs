@@ -11,7 +11,7 @@ use keepfast_format::pack::HEADER_BYTES;
 use rustix::io::Errno;
 
 use super::RestoreOptions;
-use super::arriving::{Arriving, Awaited};
+use super::arriving::{Arriving, Awaited, Needed};
 use super::denied::Denied;
 use super::folders::Identity;
 use super::plan::{FilePlan, FileState, FrameRead, Part, ReadLimits, RestorePlan};
@@ -153,7 +153,7 @@ impl Writing<'_, '_> {
     /// Reads neighbouring frames and writes what is in them, each as soon as it has come.
     fn read(&self, read: &FrameRead, memory: &mut Memory) -> Result<()> {
         let pack = self.frames.index().pack(read.pack)?;
-        let entries = &pack.frames[read.frames.start as usize..read.frames.end as usize];
+        let entries = &pack.frames[read.frames.first.index()..=read.frames.last.index()];
         let parts = &self.plan.parts[read.parts.clone()];
         let end = entries.last().map_or(0, |entry| entry.offset + entry.sealed_bytes);
         let mut start = entries[0].offset;
@@ -162,7 +162,7 @@ impl Writing<'_, '_> {
         if cipher.is_none() && u64::from(start) <= self.limits.gap_bytes.max(HEADER_BYTES as u64) {
             // The header is read with them: the pack's key is in it.
             start = 0;
-            awaited.push(Awaited { range: 0..HEADER_BYTES, frame: 0, parts: &[] });
+            awaited.push(Awaited { range: 0..HEADER_BYTES, what: Needed::Header });
         } else if cipher.is_none() {
             match self.frames.cipher(read.pack, &pack, None) {
                 Ok(known) => cipher = Some(known),
@@ -170,42 +170,42 @@ impl Writing<'_, '_> {
             }
         }
         let mut rest = parts;
-        for (frame, entry) in (read.frames.start..).zip(entries) {
-            let (here, after) =
-                rest.split_at(rest.partition_point(|part| u32::from(part.location.frame) <= frame));
+        for (number, entry) in read.frames.iter().zip(entries) {
+            let (here, after) = rest.split_at(rest.partition_point(|part| part.location.frame <= number));
             rest = after;
             if !here.is_empty() {
                 let from = entry.offset as usize;
-                awaited.push(Awaited { range: from..from + entry.sealed_bytes as usize, frame, parts: here });
+                let range = from..from + entry.sealed_bytes as usize;
+                awaited.push(Awaited { range, what: Needed::Frame { number, parts: here } });
             }
         }
         let Memory { reader, room, held } = memory;
         let mut arrived = Ok(());
         // Frames that didn't open, or didn't arrive.
-        let mut again: Vec<&Awaited<'_>> = Vec::new();
+        let mut again: Vec<&[Part]> = Vec::new();
         let mut arriving = Arriving::new(&awaited, start as usize, held);
         let read_all =
             self.frames.read_pieces(&pack, start.into(), (end - start) as usize, room, &mut |piece| {
                 arriving.take(piece, &mut |awaited, bytes| {
-                    if awaited.parts.is_empty() {
+                    let Needed::Frame { number, parts } = awaited.what else {
                         cipher = self.frames.cipher(read.pack, &pack, Some(bytes)).ok();
                         return ControlFlow::Continue(());
-                    }
-                    let opened = cipher.as_ref().map(|cipher| reader.open(cipher, awaited.frame, bytes));
+                    };
+                    let opened = cipher.as_ref().map(|cipher| reader.open(cipher, number.into(), bytes));
                     if !matches!(opened, Some(Ok(()))) {
-                        again.push(awaited);
+                        again.push(parts);
                         return ControlFlow::Continue(());
                     }
-                    arrived = self.place(awaited.parts, reader.plain(), read.pack, &pack);
+                    arrived = self.place(parts, reader.plain(), read.pack, &pack);
                     if arrived.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })
             });
         let missing = arriving.rest();
         arrived?;
         if read_all.is_ok() {
-            again.extend(missing.iter().filter(|awaited| !awaited.parts.is_empty()));
+            again.extend(missing.iter().map(Awaited::parts));
         }
-        for Awaited { parts, .. } in again {
+        for parts in again {
             let Some(first) = parts.first() else { continue };
             match self.frames.open(reader, first.location.frame_place()) {
                 Ok(pack) => self.place(parts, reader.plain(), read.pack, &pack)?,
@@ -215,7 +215,7 @@ impl Writing<'_, '_> {
         match read_all {
             Ok(()) => Ok(()),
             Err(error) => {
-                let parts = missing.iter().flat_map(|awaited| awaited.parts).copied().collect();
+                let parts = missing.iter().flat_map(Awaited::parts).copied().collect();
                 self.place_failed(parts, read.pack, error)
             }
         }

@@ -203,8 +203,8 @@ fn a_rewrite_reads_no_files_and_writes_only_the_trees_that_change() {
 #[test]
 fn what_was_left_out_of_a_bundle_goes_with_the_next_prune() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
-    for n in 0..64 {
-        tree::write(lab.source().join(format!("dir/{n:02}")), tree::noise(n, 300 + n as usize));
+    for (n, length) in (0..64).zip(300..) {
+        tree::write(lab.source().join(format!("dir/{n:02}")), tree::noise(n, length));
     }
     tree::settle(&lab.source());
     let original = lab.backup().snapshot.expect("a snapshot").head.id;

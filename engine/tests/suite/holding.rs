@@ -16,6 +16,7 @@ use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart, PackName};
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::numbers::u32_of;
 use keepfast_format::snapshot::SnapshotBody;
 use keepfast_format::tree::Tree;
 use keepfast_testkit::lab::PASSWORD;
@@ -105,7 +106,7 @@ fn file(name: &str, chunk: ChunkId, bytes: u32) -> Node {
 fn store_tree(frames: &mut FrameWriter<'_>, nodes: Vec<Node>) -> (ChunkId, u32) {
     let bytes = Tree::Page(nodes).encode();
     let (id, _) = frames.store(ChunkKind::Metadata, &bytes).expect("it is stored");
-    (id, bytes.len() as u32)
+    (id, u32_of(bytes.len()))
 }
 
 fn body_of(opened: &Opened, tree: ChunkId) -> SnapshotBody {

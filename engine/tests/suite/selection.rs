@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use keepfast_engine::archive::Source;
+use keepfast_engine::fs::meta::FileId;
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::restore::Overwrite;
 use keepfast_testkit::{Ear, Lab, assert_same, describe, tree};
@@ -103,7 +104,7 @@ fn what_is_too_large_or_marked_is_left_out() {
 fn the_repository_itself_is_never_entered() {
     let lab = Lab::with(build);
     let inner = fs::metadata(lab.source().join("a")).expect("it is there");
-    lab.backup_with(|options| options.never_enter = vec![(inner.dev(), inner.ino())]);
+    lab.backup_with(|options| options.never_enter = vec![FileId { device: inner.dev(), inode: inner.ino() }]);
     assert_eq!(restored_files(&lab), set(&["keep.txt", "drop.o", "b/cache/y"]));
 }
 

@@ -14,6 +14,7 @@ use keepfast_format::ids::SessionId;
 use keepfast_format::keys::{ChunkKind, Identity, Role};
 use keepfast_format::names::{self, PackName};
 use keepfast_format::node::Extents;
+use keepfast_format::numbers::u32_of;
 use keepfast_format::pack::ChunkEntry;
 use keepfast_testkit::{
     Crafted, CraftedPack, Crafter, Ear, HookedBackend, Lab, Opened, assert_agreement, assert_same, craft,
@@ -260,7 +261,7 @@ fn stored_twice(lab: &Lab, by: Victim) -> (SessionId, Vec<u8>, Vec<String>) {
     };
     let plain = tree::noise(5, 50_000);
     let id = crafter.chunk_id(ChunkKind::Data, &plain);
-    let content = Content::Inline(vec![ChunkRef { id, len: plain.len() as u32 }]);
+    let content = Content::Inline(vec![ChunkRef { id, len: u32_of(plain.len()) }]);
     let root = craft::page(vec![craft::file("file", plain.len() as u64, content, Extents::Dense)]);
     let tree = crafter.chunk_id(ChunkKind::Metadata, &root);
     let made = |waste| Crafted {
@@ -432,7 +433,7 @@ fn where_a_segment_is_wrong_the_packs_own_directory_is_asked() {
     let writer = crafter.enrol(Role::Writer, b"writer");
     let (one, other) = (tree::noise(6, 4000), tree::noise(7, 4000));
     let refer = |plain: &[u8]| {
-        let chunk = ChunkRef { id: crafter.chunk_id(ChunkKind::Data, plain), len: plain.len() as u32 };
+        let chunk = ChunkRef { id: crafter.chunk_id(ChunkKind::Data, plain), len: u32_of(plain.len()) };
         Content::Inline(vec![chunk])
     };
     let root = craft::page(vec![

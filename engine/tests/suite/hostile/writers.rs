@@ -19,6 +19,7 @@ use keepfast_format::ids::{HolderId, ObjectHash, SessionId};
 use keepfast_format::keys::{ChunkKind, Identity, Role};
 use keepfast_format::names;
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::numbers::u32_of;
 use keepfast_format::snapshot::Head;
 use keepfast_format::state::{EntryState, StateTree};
 use keepfast_testkit::{Crafted, Crafter, Ear, Lab, assert_same, craft};
@@ -37,7 +38,7 @@ fn victim() -> Lab {
 /// system says, but for its bytes.
 fn forge(lab: &Lab, crafter: &Crafter, forger: &Identity) -> SessionId {
     let id = crafter.chunk_id(ChunkKind::Data, FOREIGN);
-    let content = Content::Inline(vec![ChunkRef { id, len: FOREIGN.len() as u32 }]);
+    let content = Content::Inline(vec![ChunkRef { id, len: u32_of(FOREIGN.len()) }]);
     let size = FOREIGN.len() as u64;
     let mut kind = NodeKind::File { size, content, extents: Extents::Dense };
     let mut children = None;
@@ -45,7 +46,10 @@ fn forge(lab: &Lab, crafter: &Crafter, forger: &Identity) -> SessionId {
     let mut below = lab.source().join("file");
     loop {
         let seen = fs::symlink_metadata(&below).expect("it is there");
-        let time = |seconds, nanos: i64| Timestamp { seconds, nanos: nanos as u32 };
+        let time = |seconds, nanos: i64| Timestamp {
+            seconds,
+            nanos: u32::try_from(nanos).expect("a second has fewer"),
+        };
         let node = Node {
             name: below.file_name().expect("a name").as_bytes().to_vec(),
             mode: (seen.mode() & 0o7777) as u16,
