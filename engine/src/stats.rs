@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use keepfast_backend::Listed;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::names;
+use keepfast_format::numbers::u64_of;
 
 use crate::error::Result;
 use crate::repo::{Index, Repository, Snapshots};
@@ -35,7 +36,7 @@ pub struct RepositoryStats {
 /// Sums up a repository.
 pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> Result<RepositoryStats> {
     let mut stats = RepositoryStats {
-        snapshots: snapshots.all.len() as u64,
+        snapshots: u64_of(snapshots.all.len()),
         bytes_total: snapshots
             .all
             .iter()

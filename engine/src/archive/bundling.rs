@@ -10,6 +10,7 @@ use std::os::fd::BorrowedFd;
 use keepfast_format::content::Content;
 use keepfast_format::limits;
 use keepfast_format::node::Extents;
+use keepfast_format::numbers::u64_of;
 use keepfast_format::tree::bundle_ends_after;
 
 use super::bundle::{Bundle, Member, Origin, is_whole, part, too_long};
@@ -58,7 +59,7 @@ impl StoringSink<'_> {
         bytes: &[u8],
         directory: BorrowedFd<'_>,
     ) -> Result<()> {
-        let size = bytes.len() as u64;
+        let size = u64_of(bytes.len());
         self.make_room(size, directory)?;
         let start = u32::try_from(self.bundle.read.len()).map_err(|_| too_long())?;
         self.bundle.read.extend_from_slice(bytes);

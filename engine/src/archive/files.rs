@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use keepfast_format::content::{Content, ContentBuilder};
 use keepfast_format::limits;
 use keepfast_format::node::{Extents, NodeKind, extents_to_bytes};
+use keepfast_format::numbers::u64_of;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -53,7 +54,7 @@ impl StoringSink<'_> {
                 self.walk.links.note(&file.stat, place);
                 // What one call has read was the file at one moment: a program that writes to it later gives it
                 // a later time.
-                if reads != 1 || buffer.len() as u64 != file.size {
+                if reads != 1 || u64_of(buffer.len()) != file.size {
                     self.reporter.note_if_changed(&file.handle, &file.stat, || place.path());
                 }
                 self.store_small(place, &file, entry, in_parent, directory, &buffer)
@@ -75,7 +76,7 @@ impl StoringSink<'_> {
         directory: BorrowedFd<'_>,
         bytes: &[u8],
     ) -> Result<()> {
-        let read_bytes = bytes.len() as u64;
+        let read_bytes = u64_of(bytes.len());
         if file.extents.is_none() && self.is_bundled(read_bytes) {
             return self.bundle_read(place, entry, in_parent, bytes, directory);
         }

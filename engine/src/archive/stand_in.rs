@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use keepfast_format::numbers::u64_of;
 use keepfast_format::state::EntryState;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -80,7 +81,7 @@ pub fn begin<'a, S: Sink<'a>>(
         here = here.and_then(|here| open_directory_as(&here, &name, Opening::Passed).ok());
         (wanted, rules) = (next, rules_below);
     }
-    walker.sink.reporter().tally.statistics.dirs += above.len() as u64;
+    walker.sink.reporter().tally.statistics.dirs += u64_of(above.len());
     let directory = match above.last() {
         Some(place) => {
             let job = DirectoryJob { place: place.clone(), above: Arc::clone(&handle), parent, wanted };

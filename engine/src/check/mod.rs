@@ -20,6 +20,7 @@ use std::fmt;
 use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::limits;
 use keepfast_format::names::{self, ObjectName, PackName, SegmentName};
+use keepfast_format::numbers::u64_of;
 use keepfast_format::pack::PackTable;
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
@@ -131,7 +132,7 @@ pub fn check(
             break (segments, survey);
         }
     };
-    check.report.packs = survey.packs.len() as u64;
+    check.report.packs = u64_of(survey.packs.len());
     let listed = check.segments(segments, index, snapshots, &survey)?;
     check.strange(&survey, &listed, snapshots, index)?;
     index.miss_all_but(survey.before, |pack| survey.packs.contains_key(pack))?;
@@ -241,10 +242,12 @@ impl Check<'_> {
     }
 
     fn snapshots(&mut self, snapshots: &Snapshots) {
-        self.report.objects += (snapshots.all.len()
-            + snapshots.forgotten.len()
-            + snapshots.fenced.len()
-            + snapshots.damaged.len()) as u64;
+        self.report.objects += u64_of(
+            snapshots.all.len()
+                + snapshots.forgotten.len()
+                + snapshots.fenced.len()
+                + snapshots.damaged.len(),
+        );
         for Finding { object, what } in &snapshots.damaged {
             self.finding(object, what.clone());
         }
@@ -429,10 +432,10 @@ impl Check<'_> {
             .collect();
         to_read.sort_unstable();
         self.run.enter(Phase::ReadingPacks);
-        self.run.expect(to_read.len() as u64, to_read.iter().map(|(_, bytes)| bytes).sum());
+        self.run.expect(u64_of(to_read.len()), to_read.iter().map(|(_, bytes)| bytes).sum());
         let mut read = PackReader::new(self.repository, self.run, listed, &to_read, bad).run()?;
         let unread = read.gone.len() + read.unreachable.len();
-        self.report.packs_read = (to_read.len() - unread) as u64;
+        self.report.packs_read = u64_of(to_read.len() - unread);
         self.report.bytes_read = read.bytes;
         self.report.findings += read.findings;
         for Finding { object, what } in std::mem::take(&mut read.unreachable) {

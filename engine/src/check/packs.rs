@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::frame::FrameReader;
 use keepfast_format::names::PackName;
+use keepfast_format::numbers::u64_of;
 
 use super::ListedPacks;
 use super::chunks::{Bad, BadFrames};
@@ -116,8 +117,8 @@ impl<'a> PackReader<'a> {
             }
         };
         self.outage.is_over();
-        self.found().bytes += bytes.len() as u64;
-        self.run.count(1, bytes.len() as u64);
+        self.found().bytes += u64_of(bytes.len());
+        self.run.count(1, u64_of(bytes.len()));
         for finding in findings {
             let object = match finding.frame {
                 Some(frame) => format!("{pack}, frame {frame}"),

@@ -8,6 +8,7 @@ use keepfast_format::catalogue::Catalogue;
 use keepfast_format::ids::{HolderId, SessionId};
 use keepfast_format::limits;
 use keepfast_format::names::{self, ObjectName};
+use keepfast_format::numbers::u64_of;
 
 use super::Prune;
 use crate::error::{PruneError, Result};
@@ -29,7 +30,7 @@ impl Prune<'_> {
         let mut objects = self.objects_of_sessions()?;
         objects.retain(|session, _| dead.contains(session));
         let names: Vec<ObjectName> = objects.into_values().flatten().collect();
-        self.report.objects_removed += names.len() as u64;
+        self.report.objects_removed += u64_of(names.len());
         self.remove_all(&names)
     }
 

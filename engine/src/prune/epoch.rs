@@ -11,6 +11,7 @@ use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::ids::SessionId;
 use keepfast_format::limits;
 use keepfast_format::names::{self, AckName, EpochPart, ObjectName, PackName};
+use keepfast_format::numbers::u64_of;
 use keepfast_format::snapshot::SnapshotBody;
 
 use super::Prune;
@@ -59,7 +60,7 @@ impl Prune<'_> {
         self.index.apply_verdict(condemned.epoch, &verdict.packs)?;
         self.repository.remember_verdict(condemned.epoch);
         self.report.epochs.push(condemned.epoch);
-        self.report.packs_spared += condemned.packs.len().saturating_sub(verdict.packs.len()) as u64;
+        self.report.packs_spared += u64_of(condemned.packs.len().saturating_sub(verdict.packs.len()));
         self.remove(condemned, verdict)
     }
 
@@ -115,7 +116,7 @@ impl Prune<'_> {
                     self.say(format!(
                         "waiting for {} that may still be running, for {} at most: those that don't answer are \
                          ended then; backups go on meanwhile",
-                        counted(open.len() as u64, "a backup", "backups"),
+                        counted(u64_of(open.len()), "a backup", "backups"),
                         counted(longest.div_ceil(60), "a minute", "minutes"),
                     ));
                 }
@@ -290,7 +291,7 @@ impl Prune<'_> {
         let there: Vec<PackName> =
             packs.into_iter().filter(|pack| self.observed.stored.contains_key(pack)).copied().collect();
         self.remove_all(&there)?;
-        self.report.packs_removed += there.len() as u64;
+        self.report.packs_removed += u64_of(there.len());
         self.report.bytes_removed +=
             there.iter().filter_map(|pack| self.observed.stored.get(pack)).sum::<u64>();
         Ok(())

@@ -23,6 +23,7 @@ use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::limits;
 use keepfast_format::names::{self, EpochPart, PackName};
+use keepfast_format::numbers::u64_of;
 
 use crate::error::{EngineError, PruneError, Result};
 use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, older, refresh_index};
@@ -249,7 +250,7 @@ impl<'a> Prune<'a> {
         let is_decided = |session: &SessionId| {
             listing.decided.contains(session) || self.repository.has(Flaw::OpenSessionsCondemned)
         };
-        let open = listing.open.len() as u64;
+        let open = u64_of(listing.open.len());
         let plan = plan::make(self.index, &live, open, &is_decided, self.options)?;
         Ok((live, plan))
     }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::limits;
 use keepfast_format::names::PackName;
+use keepfast_format::numbers::u64_of;
 
 use super::PruneOptions;
 use super::live::Live;
@@ -79,7 +80,7 @@ impl PrunePlan {
     #[must_use]
     pub fn requests(&self, pack_bytes: u32) -> u64 {
         let written = self.rewrite_live_bytes.div_ceil(u64::from(pack_bytes.max(1)));
-        2 * self.rewrite.len() as u64 + written + self.unused.len() as u64
+        2 * u64_of(self.rewrite.len()) + written + u64_of(self.unused.len())
     }
 }
 
@@ -109,7 +110,7 @@ pub fn make(
     options: &PruneOptions,
 ) -> Result<PrunePlan> {
     let mut plan = PrunePlan {
-        packs: live.stored.len() as u64,
+        packs: u64_of(live.stored.len()),
         bytes: live.stored.values().sum(),
         open_sessions,
         ..PrunePlan::default()

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use keepfast_format::frame::FrameReader;
 use keepfast_format::keys::KeyRef;
 use keepfast_format::names::PackName;
+use keepfast_format::numbers::u64_of;
 
 use super::Prune;
 use super::live::Live;
@@ -69,7 +70,7 @@ impl Prune<'_> {
         // A pack has moved when each piece has, by each number that the index knows it by.
         let moved: Vec<PackName> = moved.into_iter().filter(|pack| !stay.contains(pack)).collect();
         self.observed.decided.insert(ended);
-        self.report.packs_rewritten += moved.len() as u64;
+        self.report.packs_rewritten += u64_of(moved.len());
         self.report.bytes_read += bytes_read;
         self.report.bytes_written += totals.bytes_stored;
         Ok(moved)

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use keepfast_format::ids::SessionId;
 use keepfast_format::names::{self, AckName, PackName};
+use keepfast_format::numbers::u64_of;
 
 use super::Prune;
 use crate::error::Result;
@@ -36,7 +37,7 @@ impl Prune<'_> {
             dead.iter().all(|pack| self.index.is_dead_pack(pack).unwrap_or(true)),
             "only packs that a verdict has named are swept"
         );
-        self.report.packs_removed += dead.len() as u64;
+        self.report.packs_removed += u64_of(dead.len());
         self.report.bytes_removed +=
             dead.iter().filter_map(|pack| self.observed.stored.get(pack)).sum::<u64>();
         self.remove_all(&dead)
@@ -61,7 +62,7 @@ impl Prune<'_> {
             let is_read = |ack: &AckName| ack.epoch <= epochs.newest() && Some(ack.epoch) != open;
             read.extend(names::parse_ack(&listed.name).filter(is_read));
         })?;
-        self.report.objects_removed += read.len() as u64;
+        self.report.objects_removed += u64_of(read.len());
         self.remove_all(&read)
     }
 
@@ -74,7 +75,7 @@ impl Prune<'_> {
         }
         let there = list_segments(self.repository)?;
         dead.retain(|name| ended.contains(&name.session) && there.binary_search(name).is_ok());
-        self.report.objects_removed += dead.len() as u64;
+        self.report.objects_removed += u64_of(dead.len());
         self.remove_all(&dead)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::names::PackName;
+use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::pack::{DirectoryPlace, FOOTER_BYTES, HEADER_BYTES, PackTable};
 use keepfast_format::{FormatError, limits};
 
@@ -21,7 +22,7 @@ use crate::run::in_threads;
 const READ_AT_A_TIME: usize = 4;
 /// A sealed directory isn't longer.
 const DIRECTORY_BYTES_MAX: usize =
-    PackTable::encoded_bytes(limits::FRAMES_PER_PACK as usize, limits::CHUNKS_PER_PACK as usize) + 16;
+    PackTable::encoded_bytes(usize_of(limits::FRAMES_PER_PACK), usize_of(limits::CHUNKS_PER_PACK)) + 16;
 
 /// Reads what packs say of themselves and this process hasn't read yet: the packs that no segment
 /// lists, once, and the packs in which something was found to be wrong.
@@ -96,15 +97,15 @@ fn read_directory(
         |offset, length| Ok::<_, EngineError>(repository.backend().read_range(&name, offset, length)?);
     // What isn't sealed with this repository's keys isn't read any further.
     let (header, cipher) = read_until_sound(|| {
-        if bytes < (HEADER_BYTES + FOOTER_BYTES) as u64 {
+        if bytes < u64_of(HEADER_BYTES + FOOTER_BYTES) {
             return Err(damaged()(FormatError::Truncated { what: "pack" }));
         }
         open_cipher(repository, &range(0, HEADER_BYTES)?).map_err(damaged())
     })?;
     let table = read_until_sound(|| {
-        let footer = range(bytes - FOOTER_BYTES as u64, FOOTER_BYTES)?;
+        let footer = range(bytes - u64_of(FOOTER_BYTES), FOOTER_BYTES)?;
         let place = DirectoryPlace::decode(&footer, bytes).map_err(damaged())?;
-        let length = place.sealed_bytes as usize;
+        let length = usize_of(place.sealed_bytes);
         if length > DIRECTORY_BYTES_MAX {
             return Err(damaged()(FormatError::OverLimit { what: "pack directory", field: "size" }));
         }

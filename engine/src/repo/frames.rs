@@ -11,6 +11,7 @@ use keepfast_format::FormatError;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
+use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::pack::{FrameEntry, HEADER_BYTES, PackCipher};
 use lru::LruCache;
 
@@ -124,9 +125,9 @@ impl Ahead {
 
     fn keep(&mut self, range: Arc<SealedRange>, bytes_max: u64) {
         self.kept.push_back(range);
-        let mut bytes: u64 = self.kept.iter().map(|range| range.bytes.len() as u64).sum();
+        let mut bytes: u64 = self.kept.iter().map(|range| u64_of(range.bytes.len())).sum();
         while bytes > bytes_max && self.kept.len() > 1 {
-            bytes -= self.kept.pop_front().map_or(bytes, |range| range.bytes.len() as u64);
+            bytes -= self.kept.pop_front().map_or(bytes, |range| u64_of(range.bytes.len()));
         }
     }
 }
@@ -191,7 +192,7 @@ impl<'r> FrameCache<'r> {
     /// for threads that each need most of one.
     #[must_use]
     pub fn reading_together(self, bytes: u64, ranges: usize) -> Self {
-        Self { ahead_bytes: bytes, ahead_kept_bytes: bytes.saturating_mul(ranges as u64), ..self }
+        Self { ahead_bytes: bytes, ahead_kept_bytes: bytes.saturating_mul(u64_of(ranges)), ..self }
     }
 
     /// Learns what garbage collections have removed, and where everything is now.
@@ -375,7 +376,7 @@ impl<'r> FrameCache<'r> {
         let entry = pack.frame(place.frame)?;
         read_until_sound(|| {
             let cipher = self.cipher(place.pack, &pack, None)?;
-            let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
+            let sealed = self.read(&pack, entry.offset.into(), usize_of(entry.sealed_bytes))?;
             reader.open(&cipher, place.frame.into(), &sealed).map_err(EngineError::damaged(pack.name))
         })?;
         Ok(pack)
@@ -396,9 +397,9 @@ impl<'r> FrameCache<'r> {
         let pack = self.index.pack(place.pack)?;
         let entry = pack.frame(place.frame)?;
         let range = self.ahead_with(place, &pack)?;
-        let start = entry.offset as usize - range.start;
+        let start = usize_of(entry.offset) - range.start;
         let header = range.bytes.get(..HEADER_BYTES).filter(|_| range.start == 0);
-        let sealed = range.bytes.get(start..start + entry.sealed_bytes as usize);
+        let sealed = range.bytes.get(start..start + usize_of(entry.sealed_bytes));
         let opened = match (self.cipher(place.pack, &pack, header), sealed) {
             (Ok(cipher), Some(sealed)) => reader.open(&cipher, place.frame.into(), sealed).is_ok(),
             (Err(EngineError::Damaged { .. }), _) | (_, None) => false,
@@ -437,9 +438,9 @@ impl<'r> FrameCache<'r> {
     /// Reads a frame and its neighbours; with the first, the pack's header too.
     fn read_ahead(&self, number: PackNumber, pack: &StoredPack, frames: FrameSpan) -> Result<SealedRange> {
         let (first, last) = (pack.frame(frames.first)?, pack.frame(frames.last)?);
-        let start = if frames.first.index() == 0 { 0 } else { first.offset as usize };
-        let end = (last.offset + last.sealed_bytes) as usize;
-        let bytes = self.read(pack, start as u64, end - start)?;
+        let start = if frames.first.index() == 0 { 0 } else { usize_of(first.offset) };
+        let end = usize_of(last.offset + last.sealed_bytes);
+        let bytes = self.read(pack, u64_of(start), end - start)?;
         Ok(SealedRange { pack: number, frames, start, bytes })
     }
 

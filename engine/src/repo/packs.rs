@@ -3,6 +3,7 @@
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::PackId;
 use keepfast_format::names::PackName;
+use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::pack::{
     ChunkEntry, DirectoryPlace, FrameEntry, HEADER_BYTES, PackCipher, PackHeader, PackTable,
 };
@@ -39,7 +40,7 @@ pub fn read_contents(repository: &Repository, pack: PackName) -> Result<(StoredP
             name: pack,
             key: header.key,
             kind: header.kind,
-            stored_bytes: bytes.len() as u64,
+            stored_bytes: u64_of(bytes.len()),
             frames: table.frames.clone(),
         };
         Ok((stored, table))
@@ -134,7 +135,7 @@ fn verify_pack(
             return findings;
         }
     };
-    match DirectoryPlace::decode(bytes, bytes.len() as u64).and_then(|_| cipher.directory(bytes)) {
+    match DirectoryPlace::decode(bytes, u64_of(bytes.len())).and_then(|_| cipher.directory(bytes)) {
         Err(error) => findings.push(PackFinding { frame: None, what: error.to_string() }),
         Ok(table) if table != *expected => findings.push(PackFinding {
             frame: None,
@@ -146,8 +147,8 @@ fn verify_pack(
     let ids = secrets.chunk_ids();
     let mut chunks = expected.chunks.iter();
     for (number, frame) in numbered(&expected.frames) {
-        let listed = chunks.by_ref().take(frame.chunks as usize);
-        let (start, length) = (frame.offset as usize, frame.sealed_bytes as usize);
+        let listed = chunks.by_ref().take(usize_of(frame.chunks));
+        let (start, length) = (usize_of(frame.offset), usize_of(frame.sealed_bytes));
         let opened = bytes
             .get(start..start + length)
             .ok_or(FormatError::Truncated { what: "pack" })

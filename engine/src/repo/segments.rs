@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use keepfast_format::ids::SessionId;
 use keepfast_format::names::{self, PackName, SegmentName};
+use keepfast_format::numbers::u64_of;
 use keepfast_format::pack::PackTable;
 use keepfast_format::segment::SegmentHead;
 use keepfast_format::{FormatError, limits};
@@ -48,7 +49,7 @@ pub fn read_segment(repository: &Repository, name: SegmentName) -> Result<ReadSe
         }
         let head = open_head(repository, name, &bytes).map_err(damaged)?;
         let total = head.total_bytes();
-        if total as u64 > limits::SEGMENT_BYTES_MAX {
+        if u64_of(total) > limits::SEGMENT_BYTES_MAX {
             return Err(damaged(FormatError::OverLimit { what, field: "length" }));
         }
         if bytes.len() >= FRONT_READ {

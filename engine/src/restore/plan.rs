@@ -8,6 +8,7 @@ use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::limits as format_limits;
 use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::numbers::usize_of;
 use keepfast_format::pack::FrameEntry;
 
 use super::folders::{DirectoryNumber, Identity};
@@ -151,17 +152,17 @@ impl RestorePlan {
 
     /// A file of the plan.
     pub fn file(&self, number: FileNumber) -> &FilePlan {
-        &self.files[number.0 as usize]
+        &self.files[usize_of(number.0)]
     }
 
     /// A file of the plan.
     pub fn file_mut(&mut self, number: FileNumber) -> &mut FilePlan {
-        &mut self.files[number.0 as usize]
+        &mut self.files[usize_of(number.0)]
     }
 
     /// Takes a file out of a plan that has been run. The numbers of others aren't valid any more.
     pub fn take_file(&mut self, number: FileNumber) -> FilePlan {
-        self.files.swap_remove(number.0 as usize)
+        self.files.swap_remove(usize_of(number.0))
     }
 
     /// Adds a part of a file: `take` bytes of a chunk from `from` on go to `at` in the file.

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use keepfast_backend::{Cancel, Notices, RateLimits, RunLink};
 use keepfast_format::names::ObjectName;
 use keepfast_format::node::Timestamp;
+use keepfast_format::numbers::u64_of;
 
 use crate::error::{EngineError, Finding, Result};
 pub use counters::{Counters, Progress, Troubles};
@@ -170,7 +171,7 @@ impl RunContext {
         let mut suspects = std::mem::take(&mut *self.suspects.lock().unwrap_or_else(PoisonError::into_inner));
         suspects.retain(|suspect| !known(&suspect.object));
         suspects.sort_unstable();
-        let count = suspects.len() as u64;
+        let count = u64_of(suspects.len());
         for Finding { object, what } in suspects {
             self.tell(&Event::Damaged { object: object.to_string(), what });
         }

@@ -3,6 +3,7 @@
 use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::names::{ObjectName, PackName};
+use keepfast_format::numbers::usize_of;
 use keepfast_format::pack::{FrameEntry, PackTable};
 
 use super::super::numbers::{FrameNumber, Ordinal, PackNumber, numbered};
@@ -108,7 +109,7 @@ pub fn locations(pack: PackNumber, table: &PackTable) -> Vec<(ChunkId, Location)
     let mut located = Vec::with_capacity(table.chunks.len());
     let mut rest = table.chunks.as_slice();
     for (frame, entry) in numbered(&table.frames) {
-        let (chunks, after) = rest.split_at(rest.len().min(entry.chunks as usize));
+        let (chunks, after) = rest.split_at(rest.len().min(usize_of(entry.chunks)));
         rest = after;
         let mut offset = 0;
         for (ordinal, chunk) in Ordinal::all().zip(chunks) {

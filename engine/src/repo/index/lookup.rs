@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use keepfast_format::ids::ChunkId;
+use keepfast_format::numbers::u64_of;
 use rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
 
 use super::entries::{Locations, chunk_key, space};
@@ -195,7 +196,7 @@ impl Index {
         wanted.dedup();
         let entries = self.database.db.property_int_value("rocksdb.estimate-num-keys");
         let entries = entries.map_err(|error| self.failed(&error))?.unwrap_or(u64::MAX);
-        let are_many = wanted.len() as u64 >= entries / ENTRIES_PER_CHUNK;
+        let are_many = u64_of(wanted.len()) >= entries / ENTRIES_PER_CHUNK;
         let look_up = |wanted: &[Wanted]| {
             if are_many {
                 self.look_up_in_passing(wanted, &pick)

@@ -19,6 +19,7 @@ use keepfast_format::content::{ChunkRef, ListItem};
 use keepfast_format::ids::{ChunkId, HolderId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
 use keepfast_format::names::{PackName, SegmentName};
+use keepfast_format::numbers::usize_of;
 use keepfast_format::pack::{FrameEntry, PackTable};
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 
@@ -65,8 +66,8 @@ impl Location {
     /// Where the chunk is in the frame's plaintext.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
-        let start = self.offset as usize;
-        start..start + self.len as usize
+        let start = usize_of(self.offset);
+        start..start + usize_of(self.len)
     }
 }
 
