@@ -4,8 +4,6 @@
 //! the store. Neither knows what the objects mean. Names are `folder/rest`, in ASCII letters, digits, `/`, `.`
 //! and `-`.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod access;
 mod cancel;
 mod direct;

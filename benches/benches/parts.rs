@@ -1,8 +1,6 @@
 //! The parts through which every byte of a backup or restore passes, each on one thread; and a walk and a
 //! restore of small files.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 use std::sync::Arc;
 
 use divan::counter::{BytesCount, ItemsCount};

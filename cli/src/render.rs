@@ -100,6 +100,11 @@ pub fn bytes(count: u64) -> String {
 }
 
 /// Bytes per second for people.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "no quotient here is negative, and one that is too large becomes the largest number"
+)]
 pub fn rate(bytes: u64, time: Duration) -> String {
     format!("{}/s", HumanBytes((bytes as f64 / time.as_secs_f64().max(0.001)) as u64))
 }

@@ -19,6 +19,7 @@ const WITHHELD: [&str; 3] = [PASSWORD, "KEEPFAST_PASSWORD_FILE", "KEEPFAST_PASSW
 pub fn children() -> Children {
     Children {
         withheld: WITHHELD.map(OsString::from).to_vec(),
+        variables: Vec::new(),
         input: ChildInput::Inherited,
         messages: ChildMessages::Inherited,
         group: ChildGroup::Shared,

@@ -1,13 +1,12 @@
 //! Writing one file of a snapshot to a stream.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 use std::io::{self, Write};
 use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
 use keepfast_format::content::Content;
 use keepfast_format::node::NodeKind;
+use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::snapshot::Snapshot;
 
 use crate::error::{EngineError, Mismatch, Result};
@@ -48,7 +47,7 @@ fn dump_file(
     let NodeKind::File { size, content, extents } = node.kind else {
         return Err(not_there(Mismatch::NoRegularFile));
     };
-    let before = extents.content_start() as usize;
+    let before = usize_of(extents.content_start());
     let layout = trees.layout(size, &content, &extents)?;
     let content_bytes = layout.content_bytes;
     let mut file = Dumped { out, before, extents: layout.extents.into_iter(), end: 0, left: 0 };
@@ -122,10 +121,10 @@ impl Dumped<'_> {
             let take = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
             self.out.write_all(&bytes[..take])?;
             bytes = &bytes[take..];
-            self.end += take as u64;
-            self.left -= take as u64;
+            self.end += u64_of(take);
+            self.left -= u64_of(take);
         }
-        Ok((all - bytes.len()) as u64)
+        Ok(u64_of(all - bytes.len()))
     }
 
     fn finish(self, size: u64) -> io::Result<()> {
@@ -140,7 +139,7 @@ fn write_zeros(out: &mut dyn Write, count: u64) -> io::Result<()> {
     while left > 0 {
         let take = zeros.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         out.write_all(&zeros[..take])?;
-        left -= take as u64;
+        left -= u64_of(take);
     }
     Ok(())
 }

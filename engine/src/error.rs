@@ -2,12 +2,14 @@
 
 mod causes;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use keepfast_backend::{BackendError, NotAnObject};
-use keepfast_format::ids::{HolderId, RepositoryId, SessionId};
-use keepfast_format::{FormatError, names};
+use keepfast_format::FormatError;
+use keepfast_format::ids::{HolderId, RepositoryId, SessionId, SlotId};
+use keepfast_format::names::{self, ObjectName, PackName};
 
 use crate::nouns::counted;
 pub use causes::{Loss, Mismatch, PatternFileFlaw, SlotsLeft};
@@ -46,13 +48,14 @@ pub enum EngineError {
     },
     /// A repository that was unlocked, and whose key slot was removed since.
     #[error(
-        "{location}: {slot}, the key slot that was opened, isn't there any more: unlock the repository again"
+        "{location}: {}, the key slot that was opened, isn't there any more: unlock the repository again",
+        names::slot(*slot)
     )]
     SlotRemoved {
         /// Where.
         location: String,
         /// The key slot.
-        slot: String,
+        slot: SlotId,
     },
     /// Another repository is where one was seen before.
     #[error(
@@ -88,7 +91,7 @@ pub enum EngineError {
     /// A stored object can't be used.
     #[error("{object}: {source}")]
     Damaged {
-        /// The object's name.
+        /// The object, or what is in objects: a tree, a chunk.
         object: String,
         /// What is wrong with it.
         source: FormatError,
@@ -96,7 +99,7 @@ pub enum EngineError {
     /// An object that must be there isn't.
     #[error("{object} is missing: {loss}")]
     Missing {
-        /// The object.
+        /// The object, or what is in objects.
         object: String,
         /// What that means.
         loss: Loss,
@@ -120,7 +123,7 @@ pub enum EngineError {
     )]
     NameTaken {
         /// The name.
-        object: String,
+        object: ObjectName,
     },
     /// A role that may not do this.
     #[error("the keys of this role can't {action}: use the password of a role that can")]
@@ -174,7 +177,7 @@ pub enum EngineError {
     #[error(
         "nothing can be decided about snapshot {}: {why}; objects below {} that decide nothing are in the way",
         snapshot.short(),
-        names::states_of(*snapshot)
+        names::decisions_about(*snapshot)
     )]
     Undecidable {
         /// The snapshot.
@@ -200,7 +203,7 @@ pub enum EngineError {
     )]
     AnotherObjectsAnswer {
         /// The pack.
-        object: String,
+        object: PackName,
     },
     /// What was just sealed isn't what went in.
     #[error(
@@ -329,7 +332,7 @@ pub enum ChoiceError {
     },
     /// The snapshot can't be read.
     #[error("{0}; the snapshot can't be used, but others can")]
-    Unreadable(Finding),
+    Unreadable(Box<Finding>),
     /// The snapshot is part of another writer's history.
     #[error(
         "snapshot {} is of writer {writer}, and this backup's writer {own} doesn't continue that one's history: \
@@ -387,7 +390,7 @@ pub enum PruneError {
         "{0}; as long as it can't be read, no one knows what it needs, and nothing is removed: restore it from a \
          copy of the repository, or remove the object if the snapshot can be given up"
     )]
-    UnreadableSnapshot(Finding),
+    UnreadableSnapshot(Box<Finding>),
     /// Snapshots are missing that others name.
     #[error("{}", missing_snapshots(named, *others))]
     MissingSnapshots {
@@ -403,7 +406,7 @@ pub enum PruneError {
     )]
     UnusableRegister {
         /// The register.
-        object: String,
+        object: ObjectName,
     },
     /// The catalogue can't have another object.
     #[error("{}: the highest number is taken, so there is none for another object", names::CATALOGUE)]
@@ -432,23 +435,23 @@ fn missing_snapshots(named: &[String], others: usize) -> String {
 #[error("{object}: {what}")]
 pub struct Finding {
     /// Its name.
-    pub object: String,
+    pub object: ObjectName,
     /// What is wrong with it.
     pub what: String,
 }
 
 impl Finding {
-    /// The object of an error that damage was the cause of; any other error comes back.
-    pub(crate) fn from_damage(error: EngineError) -> Result<Self> {
+    /// What is wrong with an object whose damage was the cause of an error; any other error comes back.
+    pub(crate) fn from_damage(object: ObjectName, error: EngineError) -> Result<Self> {
         match error {
-            EngineError::Damaged { object, source } => Ok(Self { object, what: source.to_string() }),
+            EngineError::Damaged { source, .. } => Ok(Self { object, what: source.to_string() }),
             other => Err(other),
         }
     }
 
     /// The error of a program that can't go on because the object takes a place that matters.
     pub(crate) fn blocks(self, remedy: String) -> EngineError {
-        EngineError::Blocked { object: self.object, why: self.what, remedy }
+        EngineError::Blocked { object: self.object.to_string(), why: self.what, remedy }
     }
 }
 
@@ -490,9 +493,8 @@ impl EngineError {
     }
 
     /// A maker of [`EngineError::Damaged`] for `map_err`.
-    pub fn damaged(object: impl Into<String>) -> impl FnOnce(FormatError) -> Self {
-        let object = object.into();
-        move |source| Self::Damaged { object, source }
+    pub fn damaged(object: impl fmt::Display) -> impl FnOnce(FormatError) -> Self {
+        move |source| Self::Damaged { object: object.to_string(), source }
     }
 
     /// A maker of [`EngineError::File`] for `map_err`.

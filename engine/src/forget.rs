@@ -1,12 +1,10 @@
 //! Forget and undelete: which snapshots count, and taking that back as long as it is possible.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 use std::collections::HashSet;
 
+use keepfast_format::decision::DecisionKind;
 use keepfast_format::ids::SessionId;
 use keepfast_format::snapshot::{Snapshot, SnapshotBody};
-use keepfast_format::standing::Standing;
 
 use crate::error::{EngineError, Result};
 use crate::repo::{
@@ -24,13 +22,13 @@ pub fn forget(
     run: &RunContext,
 ) -> Result<()> {
     snapshots.must_be_unprotected(ids)?;
-    run.pool().map(ids, |id| decide(repository, *id, Standing::Forgotten, run)).into_iter().collect()
+    run.pool().map(ids, |id| decide(repository, *id, DecisionKind::Forgotten, run)).into_iter().collect()
 }
 
 /// Protects snapshots from being forgotten, or ends that.
 pub fn protect(repository: &Repository, ids: &[SessionId], protected: bool, run: &RunContext) -> Result<()> {
-    let standing = if protected { Standing::Protected } else { Standing::Unprotected };
-    ids.iter().try_for_each(|id| decide(repository, *id, standing, run))
+    let kind = if protected { DecisionKind::Protected } else { DecisionKind::Unprotected };
+    ids.iter().try_for_each(|id| decide(repository, *id, kind, run))
 }
 
 /// How to undelete.

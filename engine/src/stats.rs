@@ -1,13 +1,11 @@
 //! How much there is in a repository.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 use std::collections::HashSet;
 
 use keepfast_backend::Listed;
-use keepfast_format::epoch::PackName;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::names;
+use keepfast_format::numbers::u64_of;
 
 use crate::error::Result;
 use crate::repo::{Index, Repository, Snapshots};
@@ -38,7 +36,7 @@ pub struct RepositoryStats {
 /// Sums up a repository.
 pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> Result<RepositoryStats> {
     let mut stats = RepositoryStats {
-        snapshots: snapshots.all.len() as u64,
+        snapshots: u64_of(snapshots.all.len()),
         bytes_total: snapshots
             .all
             .iter()
@@ -47,7 +45,7 @@ pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> R
     };
     let mut known = HashSet::new();
     index.for_each_pack(|number, pack| {
-        known.insert(pack.pack_name());
+        known.insert(pack.name);
         if index.is_dead(number) {
             return;
         }
@@ -64,9 +62,9 @@ pub fn stats(repository: &Repository, index: &Index, snapshots: &Snapshots) -> R
         repository.backend().list(prefix, &mut |Listed { name, bytes }| {
             stats.objects += 1;
             stats.bytes_stored += bytes;
-            if let Some((id, session)) = names::parse_pack(&name) {
+            if let Some(pack) = names::parse_pack(&name) {
                 stats.packs += 1;
-                stats.packs_unlisted += u64::from(!known.contains(&PackName { id, session }));
+                stats.packs_unlisted += u64::from(!known.contains(&pack));
             }
         })?;
     }

@@ -3,8 +3,6 @@
 //! Some targets take an object as it is stored. Few random changes get past its seal or signature. So the
 //! other targets take the content, and seal or sign it themselves, as a faulty writer would.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 // The decoders with their keys, and the tools that seal nonsense, are those of the format's own tests. So
 // each decoder that has vectors is fuzzed. Not all of the tools are needed here.
 #[allow(dead_code)]

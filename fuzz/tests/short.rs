@@ -3,8 +3,6 @@
 //!
 //! `KEEPFAST_FUZZ_MUTATIONS` is the number of changed copies for each decoder.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 

@@ -146,8 +146,6 @@
 //!   race for the names of one session. Foreign bytes under its own name end a session.
 //! - *I7, I8,* and everything about the bytes: tests of the format and the engine show these.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 pub mod collector;
 pub mod compactor;
 pub mod creator;

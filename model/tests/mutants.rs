@@ -1,6 +1,5 @@
 //! Every weakened rule breaks the invariant that it protects.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 #![allow(clippy::print_stdout, reason = "tests print the history that they found")]
 
 use keepfast_model::creator::{Content, CreatorStep};

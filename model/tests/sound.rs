@@ -4,7 +4,6 @@
 //! Processes may crash, pause and be late at every step; only the numbers of processes and epochs are
 //! bounded. The short tests always run, the long ones are for soaking.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 #![allow(clippy::print_stdout, reason = "tests report how far they explored")]
 
 use keepfast_model::properties::{

@@ -46,7 +46,7 @@ impl Filter {
             host: self.host.clone(),
             tags: self.tags.clone(),
             paths: self.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
-            until: None,
+            begun_at_latest: None,
         })
     }
 }

@@ -3,7 +3,6 @@
 //! A hook has a time limit. When that is over, or the run is cancelled, the hook and all that it has started are
 //! killed. What it prints is kept for the log of the run, up to a limit.
 
-use std::io::Read;
 use std::process::ExitStatus;
 use std::thread;
 use std::time::Duration;

@@ -332,7 +332,7 @@ impl SharedRepository {
 /// Tells of snapshots that can't be read.
 pub fn tell_damaged(snapshots: &Snapshots, run: &RunContext) {
     for Finding { object, what } in &snapshots.damaged {
-        run.tell(&Event::Damaged { object: object.clone(), what: what.clone() });
+        run.tell(&Event::Damaged { object: object.to_string(), what: what.clone() });
     }
 }
 

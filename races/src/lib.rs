@@ -1,4 +1,4 @@
-//! The engine's files in which threads must not race, compiled with primitives that try the orders in which
+//! The engine's files in which threads must not race, and the numbers that they work on, compiled with primitives that try the orders in which
 //! threads can act (shuttle: Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
 //! Bugs", 2010). The tests of this crate state what must hold in each order.
 
@@ -23,5 +23,7 @@ pub mod sync {
 pub mod claims;
 #[path = "../../engine/src/repo/marks.rs"]
 pub mod marks;
+#[path = "../../engine/src/repo/numbers.rs"]
+pub mod numbers;
 #[path = "../../engine/src/repo/takeover.rs"]
 pub mod takeover;

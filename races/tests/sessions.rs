@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{HolderId, PackId, SessionId};
+use keepfast_format::names::PackName;
 use keepfast_races::marks::{PackMarks, SessionMarks};
+use keepfast_races::numbers::PackNumber;
 use keepfast_races::sync::{Arc, Mutex};
 use keepfast_races::takeover::{Before, Takeover};
 use shuttle::{check_pct, check_random, thread};
@@ -24,15 +25,15 @@ fn explore(race: fn()) {
 }
 
 /// The pack that only looked-up references lead to.
-const LOOKED_UP: u32 = 0;
+const LOOKED_UP: PackNumber = PackNumber::new(0);
 /// The pack that the parent refers to.
-const OF_PARENT: u32 = 1;
+const OF_PARENT: PackNumber = PackNumber::new(1);
 /// The pack that the index learns of while all this goes on.
-const LEARNED: u32 = 9;
+const LEARNED: PackNumber = PackNumber::new(9);
 
-fn name(pack: u32) -> PackName {
+fn name(pack: PackNumber) -> PackName {
     let session = SessionId { writer: HolderId::new([0; 8]), random: [1; 16] };
-    PackName { id: PackId::new([u8::try_from(pack % 256).expect("it is below"); 32]), session }
+    PackName { id: PackId::new([u8::try_from(pack.get()).expect("it is one of the above"); 32]), session }
 }
 
 /// What one process has of a repository and of a session in it.
@@ -41,9 +42,9 @@ struct Process {
     session: Arc<SessionMarks>,
     takeover: Takeover,
     /// The packs that the index knows, and their numbers.
-    index: Mutex<Vec<(PackName, u32)>>,
+    index: Mutex<Vec<(PackName, PackNumber)>>,
     /// What the snapshot will refer to.
-    used: Mutex<HashSet<u32>>,
+    used: Mutex<HashSet<PackNumber>>,
 }
 
 impl Process {
@@ -56,12 +57,12 @@ impl Process {
         Arc::new(Self { marks, session, takeover, index, used: Mutex::new(HashSet::new()) })
     }
 
-    fn uses(&self, pack: u32) {
+    fn uses(&self, pack: PackNumber) {
         self.used.lock().expect("no one panics").insert(pack);
     }
 
     /// What a thread does that stores a chunk: it looks for it in the index.
-    fn refer(&self, pack: u32) {
+    fn refer(&self, pack: PackNumber) {
         let is_known = self.index.lock().expect("no one panics").iter().any(|(_, number)| *number == pack);
         if is_known && self.session.refer(&self.marks, pack) {
             self.uses(pack);
@@ -78,7 +79,7 @@ impl Process {
     }
 
     /// What the thread does that hears of an epoch. Returns the session's objections.
-    fn answer(&self, condemned: &[u32]) -> HashSet<u32> {
+    fn answer(&self, condemned: &[PackNumber]) -> HashSet<PackNumber> {
         // As `Session::answer_newer_than`: closed *first*, then held, then condemned.
         if self.takeover.close() == Before::Taken {
             assert!(self.session.hold(&self.marks, OF_PARENT), "nothing has condemned it yet");
@@ -99,7 +100,7 @@ impl Process {
     }
 
     /// What is used is in no pack that the epoch may remove.
-    fn assert_safe(&self, condemned: &[u32], objections: &HashSet<u32>) {
+    fn assert_safe(&self, condemned: &[PackNumber], objections: &HashSet<PackNumber>) {
         for pack in self.used.lock().expect("no one panics").iter() {
             let is_removed = condemned.contains(pack) && !objections.contains(pack);
             assert!(!is_removed, "pack {pack} is used, and the session doesn't object to its removal");

@@ -6,59 +6,17 @@
 //! `condemned` publishes an epoch; an owner signs it. Each running session answers with an ack, which its
 //! writer signs. `done` is the verdict, which an owner signs. All three are created once and never change.
 
-use std::fmt;
-
 use crate::FormatError;
 use crate::cbor::Fields;
 use crate::ids::{HolderId, PackId, RepositoryId, SessionId};
 use crate::keys::Identity;
-use crate::names;
+use crate::names::PackName;
 use crate::records;
 use crate::signed::{self, Envelope, SignedKind};
 
 const CONDEMNED: &str = "condemned";
 const ACK: &str = "ack";
 const VERDICT: &str = "verdict";
-
-/// The name of a stored pack, in its two parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PackName {
-    /// Its id.
-    pub id: PackId,
-    /// The session that wrote it.
-    pub session: SessionId,
-}
-
-impl PackName {
-    /// Length of the binary form: pack id, then session id.
-    pub const SIZE: usize = PackId::SIZE + SessionId::SIZE;
-
-    /// The binary form.
-    #[must_use]
-    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
-        let mut bytes = [0; Self::SIZE];
-        let (id, session) = bytes.split_at_mut(PackId::SIZE);
-        id.copy_from_slice(self.id.as_bytes());
-        session.copy_from_slice(&self.session.to_bytes());
-        bytes
-    }
-
-    /// The name that a binary form stands for.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
-        let (mut id, mut session) = ([0; PackId::SIZE], [0; SessionId::SIZE]);
-        id.copy_from_slice(&bytes[..PackId::SIZE]);
-        session.copy_from_slice(&bytes[PackId::SIZE..]);
-        Self { id: PackId::new(id), session: SessionId::from_bytes(&session) }
-    }
-}
-
-impl fmt::Display for PackName {
-    /// The name of the pack's object.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&names::pack(self.id, self.session))
-    }
-}
 
 /// What an epoch would remove.
 #[derive(Debug, Clone, PartialEq, Eq)]

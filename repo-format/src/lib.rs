@@ -4,13 +4,12 @@
 //! randomness: nonces, salts and fresh keys are arguments. Another program needs no other
 //! crate of this project to read repositories.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 pub mod catalogue;
 pub mod chunker;
 pub mod compress;
 pub mod config;
 pub mod content;
+pub mod decision;
 pub mod epoch;
 pub mod error;
 pub mod frame;
@@ -28,7 +27,6 @@ pub mod session;
 pub mod signed;
 pub mod slot;
 pub mod snapshot;
-pub mod standing;
 pub mod state;
 pub mod tree;
 

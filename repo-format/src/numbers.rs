@@ -2,6 +2,7 @@
 
 /// A number of 32 bits as a length in memory.
 #[must_use]
+#[inline]
 pub const fn usize_of(number: u32) -> usize {
     const { assert!(usize::BITS >= u32::BITS, "addresses need 32 bits or more") };
     number as usize
@@ -9,6 +10,7 @@ pub const fn usize_of(number: u32) -> usize {
 
 /// A length in memory as a number of 64 bits.
 #[must_use]
+#[inline]
 pub const fn u64_of(length: usize) -> u64 {
     const { assert!(usize::BITS <= u64::BITS, "addresses have 64 bits or fewer") };
     length as u64

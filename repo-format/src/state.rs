@@ -17,7 +17,7 @@ const WHAT: &str = "state tree";
 
 /// What the file system says about an entry that can't be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
+pub struct EntryState {
     /// When its inode was last changed.
     pub ctime: Timestamp,
     /// Its inode number.
@@ -28,7 +28,7 @@ pub struct State {
     pub children: Option<ChunkId>,
 }
 
-impl State {
+impl EntryState {
     fn write(&self, out: &mut Memory<'_>) -> Written {
         out.array(4 + u64::from(self.children.is_some()))?;
         out.i64(self.ctime.seconds)?.u32(self.ctime.nanos)?.u64(self.inode)?.u64(self.device)?;
@@ -60,7 +60,7 @@ pub struct StatePageWriter(PageBuffer);
 
 impl StatePageWriter {
     /// Appends an entry.
-    pub fn push(&mut self, state: &State) {
+    pub fn push(&mut self, state: &EntryState) {
         self.0.push(|out| state.write(out));
     }
 
@@ -75,7 +75,7 @@ impl StatePageWriter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateTree {
     /// The states of one page's nodes, in order.
-    Page(Vec<State>),
+    Page(Vec<EntryState>),
     /// The directory's state pages, in order.
     Index(Vec<ChunkId>),
 }
@@ -109,7 +109,7 @@ impl StateTree {
                 Self::Index((0..count).map(|_| read_id(&mut input, WHAT)).collect::<Result<_, _>>()?)
             }
             PageHead::Page(count) => {
-                Self::Page((0..count).map(|_| State::read(&mut input)).collect::<Result<_, _>>()?)
+                Self::Page((0..count).map(|_| EntryState::read(&mut input)).collect::<Result<_, _>>()?)
             }
         };
         require_canonical(bytes, &tree.encode(), WHAT)?;

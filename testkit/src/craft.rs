@@ -5,6 +5,7 @@
 //! put something into is looked at once more: `check` and `restore` must say the same of it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -138,8 +139,8 @@ impl Crafter {
 
     /// Creates an object, which must be new.
     #[track_caller]
-    pub fn put(&self, name: &str, bytes: &[u8]) {
-        let created = self.backend.create(name, &[bytes]).expect("objects can be created");
+    pub fn put(&self, name: impl fmt::Display, bytes: &[u8]) {
+        let created = self.backend.create(&name.to_string(), &[bytes]).expect("objects can be created");
         assert_eq!(created, Created::New, "{name} is there already");
         self.compares.store(!self.password.is_empty(), Ordering::Relaxed);
     }
@@ -147,8 +148,8 @@ impl Crafter {
     /// An object's bytes.
     #[must_use]
     #[track_caller]
-    pub fn get(&self, name: &str) -> Vec<u8> {
-        self.backend.read(name, u64::MAX).expect("the object can be read")
+    pub fn get(&self, name: impl fmt::Display) -> Vec<u8> {
+        self.backend.read(&name.to_string(), u64::MAX).expect("the object can be read")
     }
 
     /// The names of all objects below a prefix, sorted.
@@ -173,7 +174,7 @@ impl Crafter {
         let ephemeral = || self.random();
         let secrets: Vec<&DomainSecrets> = self.earlier.iter().chain([&self.secrets]).collect();
         let ring = Keyring::seal(self.repository, &self.owner, Some((n, hash)), holders, &secrets, ephemeral);
-        self.put(&names::keyring(n + 1), &ring.expect("the keyring can be sealed"));
+        self.put(names::keyring(n + 1), &ring.expect("the keyring can be sealed"));
     }
 
     /// Adds a holder with a role and a password, as an owner does: a keyring and a key slot.
@@ -186,7 +187,7 @@ impl Crafter {
         let (salt, nonce) = (*self.random(), *self.random());
         let slot = KeySlot::wrap(&holder, self.repository, password, cost, salt, nonce);
         let slot = slot.expect("the slot can be made");
-        self.put(&names::slot(SlotId::of(&slot)), &slot);
+        self.put(names::slot(SlotId::of(&slot)), &slot);
         holder
     }
 
@@ -241,7 +242,7 @@ impl Crafter {
             begun_unix_s: None,
             is_collector: false,
         };
-        self.put(&names::session(id), &session.seal(self.repository, writer));
+        self.put(names::session(id), &session.seal(self.repository, writer));
         id
     }
 
@@ -293,14 +294,14 @@ impl Crafter {
 
     /// Stores a pack under a session's name.
     pub fn put_pack(&self, session: SessionId, pack: &CraftedPack) {
-        self.put(&names::pack(pack.id(), session), &pack.bytes);
+        self.put(names::pack(pack.id(), session), &pack.bytes);
     }
 
     /// Stores a segment, the session's `n`th.
     pub fn put_segment(&self, writer: &Identity, session: SessionId, n: u32, packs: &[PackRecord]) {
         let salt = *self.random();
         let bytes = segment::seal(self.repository, &self.secrets, writer, session, n, packs, salt);
-        self.put(&names::segment(session, n), &bytes);
+        self.put(names::segment(session, n), &bytes);
     }
 
     /// The head and the body of a snapshot of this root tree, both plain.
@@ -341,7 +342,7 @@ impl Crafter {
     /// Seals and stores a snapshot.
     pub fn put_snapshot(&self, writer: &Identity, snapshot: &Snapshot) {
         let bytes = snapshot.seal(self.repository, &self.secrets, writer);
-        self.put(&names::snapshot(snapshot.head.id), &bytes);
+        self.put(names::snapshot(snapshot.head.id), &bytes);
     }
 
     /// The verdict of an epoch as programs wrote it before names counted: by the ids of packs.

@@ -1,5 +1,7 @@
 //! Looking into a store and damaging it, through nothing but the backend's own calls.
 
+use std::fmt;
+
 use keepfast_backend::{Backend, Listed};
 use keepfast_format::names;
 
@@ -44,8 +46,8 @@ pub fn count(backend: &dyn Backend, prefix: &str) -> usize {
 
 /// The bytes of an object.
 #[must_use]
-pub fn bytes(backend: &dyn Backend, name: &str) -> Vec<u8> {
-    backend.read(name, u64::MAX).expect("the object is there")
+pub fn bytes(backend: &dyn Backend, name: impl fmt::Display) -> Vec<u8> {
+    backend.read(&name.to_string(), u64::MAX).expect("the object is there")
 }
 
 /// All bytes stored below `prefix`.
@@ -55,23 +57,24 @@ pub fn stored_bytes(backend: &dyn Backend, prefix: &str) -> u64 {
 }
 
 /// Puts other bytes in an object's place.
-pub fn replace(backend: &dyn Backend, name: &str, bytes: &[u8]) {
-    backend.remove(name).expect("the object can be removed");
-    backend.create(name, &[bytes]).expect("the object can be made again");
+pub fn replace(backend: &dyn Backend, name: impl fmt::Display, bytes: &[u8]) {
+    let name = name.to_string();
+    backend.remove(&name).expect("the object can be removed");
+    backend.create(&name, &[bytes]).expect("the object can be made again");
 }
 
 /// Flips one bit.
-pub fn flip(backend: &dyn Backend, name: &str, position: usize) {
-    let mut bytes = bytes(backend, name);
+pub fn flip(backend: &dyn Backend, name: impl fmt::Display, position: usize) {
+    let mut bytes = bytes(backend, &name);
     bytes[position] ^= 0x10;
     replace(backend, name, &bytes);
 }
 
 /// Damages an object.
-pub fn damage(backend: &dyn Backend, name: &str, damage: Damage) {
-    let whole = bytes(backend, name);
+pub fn damage(backend: &dyn Backend, name: impl fmt::Display, damage: Damage) {
+    let whole = bytes(backend, &name);
     match damage {
-        Damage::Remove => backend.remove(name).expect("the object can be removed"),
+        Damage::Remove => backend.remove(&name.to_string()).expect("the object can be removed"),
         Damage::Truncate => replace(backend, name, &whole[..whole.len() / 2]),
         Damage::Flip { thousandths } => {
             flip(backend, name, (whole.len() * thousandths / 1000).min(whole.len() - 1));

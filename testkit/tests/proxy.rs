@@ -137,7 +137,7 @@ fn always(fault: Fault) -> Plan {
 }
 
 fn body(length: usize) -> Vec<u8> {
-    (0..length).map(|n| (n * 31 % 251) as u8).collect()
+    (0..length).map(|n| u8::try_from(n * 31 % 251).expect("it is below 251")).collect()
 }
 
 fn bits_different(a: &[u8], b: &[u8]) -> u32 {

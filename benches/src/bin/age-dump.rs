@@ -2,8 +2,6 @@
 //! in a hundred. A line with tabs is assumed to be a row. The argument is the number of the night, on which
 //! the choice of rows and the changes depend.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 use std::io::{self, BufRead, Write};
 
 /// One row in this many is changed.

@@ -6,7 +6,6 @@
 //! chunk while the index loads, and half of that afterwards. Segments are generated when they are read, and
 //! packs are discarded.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::cell::RefCell;
@@ -25,7 +24,7 @@ use keepfast_engine::run::RunContext;
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkIds, ChunkKind};
-use keepfast_format::names;
+use keepfast_format::names::{self, SegmentName};
 use keepfast_format::numbers::{u32_of, u64_of, usize_of};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackTable};
 use keepfast_format::segment::{self, PackRecord};
@@ -128,8 +127,8 @@ impl Backend for GeneratedStore {
 
     fn read_into(&self, name: &str, bytes_max: u64, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
         match names::parse_segment(name) {
-            Some((_, n)) => {
-                self.with_segment(n, |segment| segment.clone_into(bytes));
+            Some(segment) => {
+                self.with_segment(segment.n, |segment| segment.clone_into(bytes));
                 Ok(())
             }
             None => self.kept.read_into(name, bytes_max, bytes),
@@ -143,7 +142,7 @@ impl Backend for GeneratedStore {
         length: usize,
         bytes: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
-        let Some((_, n)) = names::parse_segment(name) else {
+        let Some(SegmentName { n, .. }) = names::parse_segment(name) else {
             return self.kept.read_range_into(name, offset, length, bytes);
         };
         self.with_segment(n, |segment| {
@@ -156,12 +155,13 @@ impl Backend for GeneratedStore {
     fn list(&self, prefix: &str, found: &mut dyn FnMut(Listed)) -> Result<(), BackendError> {
         if prefix == names::PACKS {
             for pack in 0..u64::from(self.segments) * PACKS_PER_SEGMENT {
-                found(Listed { name: names::pack(pack_id(pack), self.session), bytes: PACK_BYTES });
+                let name = names::pack(pack_id(pack), self.session).to_string();
+                found(Listed { name, bytes: PACK_BYTES });
             }
         }
         if prefix == names::INDEX {
             for n in 0..self.segments {
-                found(Listed { name: names::segment(self.session, n), bytes: 0 });
+                found(Listed { name: names::segment(self.session, n).to_string(), bytes: 0 });
             }
         }
         self.kept.list(prefix, found)
@@ -223,7 +223,7 @@ fn main() -> Result<(), EngineError> {
     let repository = Repository::open(Arc::new(store), PASSWORD)?;
     let ids = repository.chunk_ids();
     // Loading the index only reports a segment that can't be read, so the first one is read here.
-    read_segment(&repository, &names::segment(session, 0))?;
+    read_segment(&repository, SegmentName { session, n: 0 })?;
 
     let begun = Instant::now();
     let index = open(&repository, folder, &run)?;

@@ -44,7 +44,7 @@ impl Site {
             let bytes = noise(900 + file, (SHARED_BYTES / 6) as usize);
             fs::write(source.join(format!("shared/{file}.bin")), bytes).unwrap();
         }
-        fs::write(source.join("own.bin"), noise(number, OWN_BYTES as usize)).unwrap();
+        fs::write(source.join("own.bin"), noise(number, usize::try_from(OWN_BYTES).unwrap())).unwrap();
     }
 
     fn source(&self, number: u64) -> PathBuf {

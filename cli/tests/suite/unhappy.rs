@@ -11,7 +11,7 @@ use keepfast_testkit::tree::is_root;
 use crate::program::{Desk, Run, same};
 
 fn noise(length: usize) -> Vec<u8> {
-    (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+    (0..u32::try_from(length).unwrap()).map(|n| (n.wrapping_mul(2_654_435_761) >> 13 & 0xff) as u8).collect()
 }
 
 #[test]
@@ -178,9 +178,9 @@ fn a_full_disk_ends_a_backup_and_leaves_the_repository_sound() {
     desk.run(["init", "--pack-size", "4"]).succeeds();
     desk.backup();
     let mut noise_file = Vec::new();
-    for n in 0..24_u32 {
-        noise_file
-            .extend(noise(1 << 20).iter().map(|byte| byte.rotate_left(n % 8).wrapping_mul(n as u8 | 1)));
+    for n in 0..24_u8 {
+        let changed = |byte: &u8| byte.rotate_left(u32::from(n % 8)).wrapping_mul(n | 1);
+        noise_file.extend(noise(1 << 20).iter().map(changed));
     }
     let mut state = 9_u64;
     noise_file.iter_mut().for_each(|byte| {

@@ -3,10 +3,10 @@
 use keepfast_format::FormatError;
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::node::{Extents, NodeKind};
-use keepfast_format::state::State;
+use keepfast_format::numbers::usize_of;
 
 use super::parent::{InParent, Kept};
-use super::pending::{Metadata, Place};
+use super::pending::{PendingEntry, Place};
 use crate::error::{EngineError, Result};
 
 /// Small files that will share a chunk, in the order of their names.
@@ -33,7 +33,7 @@ pub struct Member {
 /// Where a member's bytes are.
 pub enum Origin {
     /// The file was read: its bytes begin here in the bundle's memory.
-    Read { start: u32, metadata: Metadata, state: State, in_parent: InParent },
+    Read { start: u32, entry: PendingEntry, in_parent: InParent },
     /// It is as the parent has it.
     Parent(Kept),
 }
@@ -64,7 +64,7 @@ pub fn is_whole(members: &[Member]) -> bool {
 /// The bytes of a member among those that were read.
 pub fn part(read: &[u8], start: u32, size: u64) -> Result<&[u8]> {
     let size = usize::try_from(size).map_err(|_| too_long())?;
-    let bytes = read.get(start as usize..).and_then(|rest| rest.get(..size));
+    let bytes = read.get(usize_of(start)..).and_then(|rest| rest.get(..size));
     bytes.ok_or_else(too_long)
 }
 

@@ -10,12 +10,12 @@ use std::os::fd::BorrowedFd;
 use keepfast_format::content::Content;
 use keepfast_format::limits;
 use keepfast_format::node::Extents;
-use keepfast_format::state::State;
+use keepfast_format::numbers::u64_of;
 use keepfast_format::tree::bundle_ends_after;
 
 use super::bundle::{Bundle, Member, Origin, is_whole, part, too_long};
 use super::parent::{InParent, Kept};
-use super::pending::{Metadata, Place};
+use super::pending::{PendingEntry, Place};
 use super::reading::file_kind;
 use super::sink::{Sink, Unread};
 use super::storing::StoringSink;
@@ -54,16 +54,16 @@ impl StoringSink<'_> {
     pub(super) fn bundle_read(
         &mut self,
         place: &Place,
-        (metadata, state): (Metadata, State),
+        entry: PendingEntry,
         in_parent: InParent,
         bytes: &[u8],
         directory: BorrowedFd<'_>,
     ) -> Result<()> {
-        let size = bytes.len() as u64;
+        let size = u64_of(bytes.len());
         self.make_room(size, directory)?;
         let start = u32::try_from(self.bundle.read.len()).map_err(|_| too_long())?;
         self.bundle.read.extend_from_slice(bytes);
-        let origin = Origin::Read { start, metadata, state, in_parent };
+        let origin = Origin::Read { start, entry, in_parent };
         self.add_member(Member { place: place.clone(), size, origin }, directory)
     }
 
@@ -109,11 +109,11 @@ impl StoringSink<'_> {
         let content = Content::Inline(vec![self.store_chunk(read)?]);
         for Member { place, size, origin } in members {
             match origin {
-                Origin::Read { start, metadata, state, in_parent } => {
+                Origin::Read { start, entry, in_parent } => {
                     let extents = if is_alone { Extents::Dense } else { Extents::Bundled { from: start } };
-                    let node = metadata.into_node(file_kind(size, content.clone(), extents));
-                    self.reporter.count_file(&node, &in_parent, size);
-                    self.put(&place, Some((node, state)))?;
+                    let entry = entry.of_kind(file_kind(size, content.clone(), extents));
+                    self.reporter.count_file(&entry.node, &in_parent, size);
+                    self.put(&place, Some(entry))?;
                 }
                 Origin::Parent(kept) => self.keep_as_it_is(&place, kept)?,
             }
@@ -130,9 +130,9 @@ impl StoringSink<'_> {
     ) -> Result<()> {
         for Member { place, size, origin } in members {
             match origin {
-                Origin::Read { start, metadata, state, in_parent } => {
+                Origin::Read { start, entry, in_parent } => {
                     let bytes = part(read, start, size)?;
-                    self.bundle_read(&place, (metadata, state), in_parent, bytes, directory)?;
+                    self.bundle_read(&place, entry, in_parent, bytes, directory)?;
                 }
                 Origin::Parent(kept) => {
                     let followed = kept.followed;

@@ -12,14 +12,14 @@ use std::sync::atomic::Ordering;
 use keepfast_format::content::{Content, ContentBuilder};
 use keepfast_format::limits;
 use keepfast_format::node::{Extents, NodeKind, extents_to_bytes};
-use keepfast_format::state::State;
+use keepfast_format::numbers::u64_of;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::job::Job;
 use super::options::Stream;
 use super::parent::InParent;
-use super::pending::{Metadata, Place};
+use super::pending::{PendingEntry, Place};
 use super::pieces::{ByteSource, OpenedFrom, PieceFile, PieceJob, StreamJob};
 use super::reading::{
     ExtentReader, FifoReader, OpenedFile, SMALL_BYTES, SmallRead, file_kind, has_stream, open_to_read,
@@ -44,9 +44,9 @@ impl StoringSink<'_> {
             self.reporter.too_large(self.walk, place, &file.stat);
             return self.put(place, None);
         }
-        let (metadata, state) = self.reporter.metadata(place, &file.stat, meta::xattrs_of(&file.handle));
+        let entry = self.reporter.pending(place, &file.stat, meta::xattrs_of(&file.handle));
         if file.data_bytes > SMALL_BYTES {
-            return self.begin_large(place, file, (metadata, state), in_parent);
+            return self.begin_large(place, file, entry, in_parent);
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         let read = read_small(&file.handle, file.extents.as_ref(), file.size, &mut buffer);
@@ -55,12 +55,12 @@ impl StoringSink<'_> {
                 self.walk.links.note(&file.stat, place);
                 // What one call has read was the file at one moment: a program that writes to it later gives it
                 // a later time.
-                if reads != 1 || buffer.len() as u64 != file.size {
+                if reads != 1 || u64_of(buffer.len()) != file.size {
                     self.reporter.note_if_changed(&file.handle, &file.stat, || place.path());
                 }
-                self.store_small(place, &file, (metadata, state), in_parent, directory, &buffer)
+                self.store_small(place, &file, entry, in_parent, directory, &buffer)
             }
-            Ok(SmallRead::Larger) => self.begin_large(place, file, (metadata, state), in_parent),
+            Ok(SmallRead::Larger) => self.begin_large(place, file, entry, in_parent),
             Err(error) => self.give_up(place, in_parent, error),
         };
         self.buffer = buffer;
@@ -72,20 +72,20 @@ impl StoringSink<'_> {
         &mut self,
         place: &Place,
         file: &OpenedFile,
-        (metadata, state): (Metadata, State),
+        entry: PendingEntry,
         in_parent: InParent,
         directory: BorrowedFd<'_>,
         bytes: &[u8],
     ) -> Result<()> {
-        let read_bytes = bytes.len() as u64;
+        let read_bytes = u64_of(bytes.len());
         if file.extents.is_none() && self.is_bundled(read_bytes) {
-            return self.bundle_read(place, (metadata, state), in_parent, bytes, directory);
+            return self.bundle_read(place, entry, in_parent, bytes, directory);
         }
         let content = self.store_bytes(bytes)?;
         let kind = self.kind_of_read(content, read_bytes, file.size, file.extents.as_ref())?;
-        let node = metadata.into_node(kind);
-        self.reporter.count_file(&node, &in_parent, read_bytes);
-        self.put(place, Some((node, state)))
+        let entry = entry.of_kind(kind);
+        self.reporter.count_file(&entry.node, &in_parent, read_bytes);
+        self.put(place, Some(entry))
     }
 
     /// Hands a file out to be read in pieces.
@@ -93,7 +93,7 @@ impl StoringSink<'_> {
         &self,
         place: &Place,
         file: OpenedFile,
-        (metadata, state): (Metadata, State),
+        entry: PendingEntry,
         in_parent: InParent,
     ) -> Result<()> {
         let OpenedFile { handle, stat, size, extents, .. } = file;
@@ -101,7 +101,7 @@ impl StoringSink<'_> {
         let handle = Arc::new(handle);
         let reader = ExtentReader::new(Arc::clone(&handle), extents.as_ref(), size);
         let opened = OpenedFrom { handle, stat, size, extents };
-        let file = PieceFile::of_file(place, (metadata, state), opened, in_parent);
+        let file = PieceFile::of_file(place, entry, opened, in_parent);
         let source = ByteSource::Extents(reader);
         self.walk.jobs.push([Job::Stream(StreamJob { file, source })]);
         Ok(())
@@ -119,14 +119,14 @@ impl StoringSink<'_> {
                 return self.put(place, None);
             }
         };
-        let (metadata, state) = self.reporter.metadata(place, &stat, meta::xattrs_of(&handle));
+        let entry = self.reporter.pending(place, &stat, meta::xattrs_of(&handle));
         let handle = Arc::new(handle);
         let source = match meta::file_type(&stat) {
             FileType::Fifo => ByteSource::Fifo(Arc::clone(&handle)),
             _ => ByteSource::Extents(ExtentReader::new(Arc::clone(&handle), None, 0)),
         };
         let opened = OpenedFrom { handle, stat, size: 0, extents: None };
-        let file = PieceFile::of_file(place, (metadata, state), opened, in_parent);
+        let file = PieceFile::of_file(place, entry, opened, in_parent);
         self.walk.jobs.push([Job::Stream(StreamJob { file, source })]);
         Ok(())
     }
@@ -227,8 +227,8 @@ impl StoringSink<'_> {
         if file.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(());
         }
-        let taken = lock(&file.metadata).take();
-        let Some((metadata, state)) = taken.filter(|_| !file.failed.load(Ordering::Acquire)) else {
+        let taken = lock(&file.entry).take();
+        let Some(entry) = taken.filter(|_| !file.failed.load(Ordering::Acquire)) else {
             return self.put(&file.place, None);
         };
         let assembly = std::mem::take(&mut *lock(&file.assembly));
@@ -239,7 +239,7 @@ impl StoringSink<'_> {
             }
             None => file_kind(assembly.bytes, content, Extents::Dense),
         };
-        let node = metadata.into_node(kind);
+        let entry = entry.of_kind(kind);
         if let Some(OpenedFrom { handle, stat, .. }) = &file.opened {
             if meta::file_type(stat) != FileType::Fifo {
                 self.reporter.note_if_changed(handle, stat, || file.path.clone());
@@ -248,10 +248,10 @@ impl StoringSink<'_> {
                 return self.put(&file.place, None);
             }
         }
-        self.reporter.count_kind(&node, &file.in_parent);
+        self.reporter.count_kind(&entry.node, &file.in_parent);
         self.reporter.tally.count_bytes(assembly.bytes, assembly.bytes);
         self.walk.run.count(1, 0);
-        self.put(&file.place, Some((node, state)))
+        self.put(&file.place, Some(entry))
     }
 
     /// The node's kind for a file of `size` bytes of which `read_bytes` bytes of data were read. A file that

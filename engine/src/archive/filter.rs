@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::ArchiveOptions;
 use super::ignores::{IGNORE_FILE, Ignores};
 use crate::fs::dir::{self, Names};
-use crate::fs::meta;
+use crate::fs::meta::{self, FileId};
 use crate::fs::select::Reached;
 use crate::fs::sources::{Sources, Wanted};
 
@@ -174,7 +174,7 @@ impl ArchiveOptions {
 
     /// Whether a directory is the repository itself, or its cache.
     pub(super) fn is_own(&self, stat: &Stat) -> bool {
-        self.never_enter.contains(&(stat.st_dev, stat.st_ino))
+        self.never_enter.contains(&FileId::of(stat))
     }
 
     /// Whether something is on another file system than `device`, and other file systems are left out.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use keepfast_format::limits;
 use keepfast_format::links::LinkGroup;
+use keepfast_format::numbers::u64_of;
 use rustix::fs::Stat;
 
 use super::pending::Place;
@@ -50,7 +51,7 @@ impl HardLinks {
         // More than this can't be read back. The files beyond it are restored as separate files.
         let mut room = limits::LINKS_BYTES_MAX;
         groups.retain(|group| {
-            let bytes = group.iter().fold(4, |bytes, path| bytes + 4 + path.len() as u64);
+            let bytes = group.iter().fold(4, |bytes, path| bytes + 4 + u64_of(path.len()));
             let fits = bytes <= room;
             room -= if fits { bytes } else { 0 };
             fits

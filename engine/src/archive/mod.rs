@@ -1,8 +1,6 @@
 //! Backup: walks what was asked for, stores what the repository doesn't have, and commits
 //! a snapshot.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod bundle;
 mod bundling;
 mod estimate;
@@ -33,6 +31,7 @@ use std::time::Duration;
 use keepfast_format::content::Content;
 use keepfast_format::links;
 use keepfast_format::node::Timestamp;
+use keepfast_format::numbers::u64_of;
 use keepfast_format::snapshot::{Snapshot, SnapshotBody};
 
 use crate::chunk::pages::TreeIds;
@@ -203,7 +202,7 @@ impl Backup<'_> {
             statistics: tally.statistics,
             changed_while_read: tally.changed_while_read,
             ignored: tally.ignored,
-            packs: totals.packs.len() as u64,
+            packs: u64_of(totals.packs.len()),
             parent: self.parent.map(|parent| parent.snapshot.head.id.short()),
             // What an earlier attempt has skipped was reported, and may be in the snapshot all the same.
             troubles: Troubles {

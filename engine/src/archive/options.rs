@@ -7,6 +7,7 @@ use std::time::Duration;
 use keepfast_format::snapshot::{Snapshot, Statistics};
 
 use crate::error::{EngineError, Result};
+use crate::fs::meta::FileId;
 use crate::fs::select::Patterns;
 use crate::fs::sources::Sources;
 use crate::repo::WriterOptions;
@@ -105,8 +106,8 @@ pub struct ArchiveOptions {
     /// How often the session looks for prunes while its threads wait for something, such as a slow stream. With
     /// zero it looks only while its threads work.
     pub heartbeat: Duration,
-    /// Directories to leave out, as pairs of device and inode: the repository itself, and its cache.
-    pub never_enter: Vec<(u64, u64)>,
+    /// Directories to leave out: the repository itself, and its cache.
+    pub never_enter: Vec<FileId>,
 }
 
 /// The snapshot to compare with.

@@ -8,7 +8,7 @@ use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::snapshot::SnapshotBody;
-use keepfast_format::state::{State, StateTree};
+use keepfast_format::state::{EntryState, StateTree};
 use keepfast_format::tree::{PageRef, Tree};
 use rustix::fs::{FileType, Stat};
 
@@ -66,7 +66,7 @@ impl<'a> Parent<'a> {
     }
 
     /// Its directory that this entry of it is.
-    pub fn below(&self, entry: Option<(&Node, &State)>) -> ParentDirectory {
+    pub fn below(&self, entry: Option<ParentEntry<'_>>) -> ParentDirectory {
         let Some(trees) = self.trees else { return ParentDirectory::default() };
         self.or_default(ParentDirectory::below(trees, entry))
     }
@@ -84,7 +84,8 @@ impl<'a> Parent<'a> {
     }
 
     /// Whether an entry is as the parent has it, so that it needn't be read.
-    pub fn is_same(&self, stat: &Stat, node: &Node, state: &State, options: &ArchiveOptions) -> bool {
+    pub fn is_same(&self, stat: &Stat, known: ParentEntry<'_>, options: &ArchiveOptions) -> bool {
+        let ParentEntry { node, state } = known;
         let now = meta::state(stat);
         let same_kind = match (&node.kind, meta::file_type(stat)) {
             (NodeKind::File { size, .. }, FileType::RegularFile) => u64::try_from(stat.st_size) == Ok(*size),
@@ -128,7 +129,7 @@ pub struct ParentDirectory {
 #[derive(Debug)]
 struct ParentPage {
     nodes: Vec<Node>,
-    states: Vec<State>,
+    states: Vec<EntryState>,
 }
 
 impl ParentDirectory {
@@ -145,11 +146,9 @@ impl ParentDirectory {
         }
     }
 
-    fn below(trees: Trees<'_>, entry: Option<(&Node, &State)>) -> Result<Self> {
-        match entry {
-            Some((Node { kind: NodeKind::Directory { tree }, .. }, State { children: Some(state), .. })) => {
-                Self::load(trees, tree, state)
-            }
+    fn below(trees: Trees<'_>, entry: Option<ParentEntry<'_>>) -> Result<Self> {
+        match entry.map(|entry| (&entry.node.kind, &entry.state.children)) {
+            Some((NodeKind::Directory { tree }, Some(state))) => Self::load(trees, tree, state),
             _ => Ok(Self::default()),
         }
     }
@@ -158,6 +157,15 @@ impl ParentDirectory {
     pub fn cursor<'p>(&'p self, trees: Option<Trees<'p>>) -> ParentCursor<'p> {
         ParentCursor { directory: self, trees, page: self.single.clone(), number: None, position: 0 }
     }
+}
+
+/// An entry as the parent snapshot has it.
+#[derive(Debug, Clone, Copy)]
+pub struct ParentEntry<'p> {
+    /// Its node.
+    pub node: &'p Node,
+    /// Its state.
+    pub state: &'p EntryState,
 }
 
 /// What the parent snapshot has of a file that is to be read.
@@ -177,7 +185,7 @@ pub struct Kept {
     /// The parent's node.
     pub node: Node,
     /// Its state now.
-    pub state: State,
+    pub state: EntryState,
     /// Whether it has several names.
     pub is_linked: bool,
     /// Whether a link in its place is followed to it.
@@ -195,7 +203,7 @@ pub struct ParentCursor<'p> {
 
 impl ParentCursor<'_> {
     /// The parent's entry of this name. Names must be asked for in ascending order.
-    pub fn find(&mut self, name: &[u8]) -> Result<Option<(&Node, &State)>> {
+    pub fn find(&mut self, name: &[u8]) -> Result<Option<ParentEntry<'_>>> {
         if self.directory.single.is_none() {
             self.turn_to(name)?;
         }
@@ -204,7 +212,7 @@ impl ParentCursor<'_> {
             self.position += 1;
         }
         let node = page.nodes.get(self.position).filter(|node| node.name == name);
-        Ok(node.map(|node| (node, &page.states[self.position])))
+        Ok(node.map(|node| ParentEntry { node, state: &page.states[self.position] }))
     }
 
     /// Reads the page that a name would be in, unless it is the current one.
@@ -224,7 +232,7 @@ impl ParentCursor<'_> {
     }
 }
 
-fn pair(state: &ChunkId, nodes: Vec<Node>, states: Vec<State>) -> Result<ParentPage> {
+fn pair(state: &ChunkId, nodes: Vec<Node>, states: Vec<EntryState>) -> Result<ParentPage> {
     if nodes.len() == states.len() { Ok(ParentPage { nodes, states }) } else { Err(mismatch(state)) }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use keepfast_format::node::{Node, NodeKind, Timestamp, Xattr};
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use keepfast_format::tree::page_ends_after;
 
 use super::filter::Rules;
@@ -16,8 +16,28 @@ use crate::fs::dir::Names;
 use crate::fs::meta::FileId;
 use crate::fs::sources::Wanted;
 
-/// What becomes of an entry: its node and state, or nothing if it was skipped.
-pub type Entry = Option<(Node, State)>;
+/// An entry as the snapshot has it.
+pub struct Entry {
+    /// Its node.
+    pub node: Node,
+    /// Its state.
+    pub state: EntryState,
+}
+
+/// An entry of which everything is known but what it contains.
+pub struct PendingEntry {
+    /// What its node says whatever its kind.
+    pub metadata: Metadata,
+    /// Its state.
+    pub state: EntryState,
+}
+
+impl PendingEntry {
+    /// The entry, with a node of this kind.
+    pub fn of_kind(self, kind: NodeKind) -> Entry {
+        Entry { node: self.metadata.into_node(kind), state: self.state }
+    }
+}
 
 /// What a node says of an entry of any kind.
 pub struct Metadata {
@@ -58,7 +78,7 @@ pub struct Directory {
     /// What is wanted of entries that stay though a rule leaves them out.
     exempt: BTreeMap<Vec<u8>, Wanted>,
     /// What its own node and state say, without trees. The root has neither.
-    pub(super) own: Mutex<Option<(Metadata, State)>>,
+    pub(super) own: Mutex<Option<PendingEntry>>,
     pub(super) place: Option<Place>,
     page_starts: Vec<usize>,
     pub(super) stored: Mutex<Vec<Vec<StoredPage>>>,
@@ -70,7 +90,8 @@ pub struct Page {
     /// Its directory.
     pub directory: Arc<Directory>,
     pub(super) number: usize,
-    pub(super) entries: Mutex<Vec<Entry>>,
+    /// Nothing for an entry that was skipped, or isn't known yet.
+    pub(super) entries: Mutex<Vec<Option<Entry>>>,
     pub(super) entries_left: AtomicUsize,
 }
 
@@ -104,7 +125,7 @@ pub struct DirectoryStart {
     pub(super) rules: Rules,
     pub exempt: BTreeMap<Vec<u8>, Wanted>,
     /// What its own node and state say, without trees; the root has neither.
-    pub own: Option<(Metadata, State)>,
+    pub own: Option<PendingEntry>,
     pub place: Option<Place>,
 }
 

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use keepfast_format::content::{ChunkRef, ContentBuilder};
-use keepfast_format::state::State;
 use rustix::fs::Stat;
 
 use super::options::Stream;
 use super::parent::InParent;
-use super::pending::{Metadata, Place};
+use super::pending::{PendingEntry, Place};
 use super::reading::ExtentReader;
 use crate::chunk::Piece;
 use crate::fs::sparse::DataExtents;
@@ -46,7 +45,7 @@ pub struct PieceFile {
     pub place: Place,
     pub path: Vec<u8>,
     /// Taken when the file is complete.
-    pub metadata: Mutex<Option<(Metadata, State)>>,
+    pub entry: Mutex<Option<PendingEntry>>,
     /// What it was opened as; a stream wasn't opened.
     pub opened: Option<OpenedFrom>,
     pub in_parent: InParent,
@@ -78,32 +77,27 @@ pub struct Assembly {
 
 impl PieceFile {
     /// A large file, or a device or fifo that is read like one.
-    pub fn of_file(
-        place: &Place,
-        metadata: (Metadata, State),
-        opened: OpenedFrom,
-        in_parent: InParent,
-    ) -> Arc<Self> {
-        Self::begin(place.clone(), place.path(), metadata, Some(opened), in_parent)
+    pub fn of_file(place: &Place, entry: PendingEntry, opened: OpenedFrom, in_parent: InParent) -> Arc<Self> {
+        Self::begin(place.clone(), place.path(), entry, Some(opened), in_parent)
     }
 
-    /// A stream that becomes a file with this metadata.
-    pub fn of_stream(place: Place, metadata: Metadata, state: State) -> Arc<Self> {
-        let path = metadata.name.clone();
-        Self::begin(place, path, (metadata, state), None, InParent::Absent)
+    /// A stream that becomes a file.
+    pub fn of_stream(place: Place, entry: PendingEntry) -> Arc<Self> {
+        let path = entry.metadata.name.clone();
+        Self::begin(place, path, entry, None, InParent::Absent)
     }
 
     fn begin(
         place: Place,
         path: Vec<u8>,
-        metadata: (Metadata, State),
+        entry: PendingEntry,
         opened: Option<OpenedFrom>,
         in_parent: InParent,
     ) -> Arc<Self> {
         Arc::new(Self {
             place,
             path,
-            metadata: Mutex::new(Some(metadata)),
+            entry: Mutex::new(Some(entry)),
             opened,
             in_parent,
             assembly: Mutex::default(),

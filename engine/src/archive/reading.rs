@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use keepfast_format::content::Content;
 use keepfast_format::node::{Extents, NodeKind};
+use keepfast_format::numbers::u64_of;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
@@ -140,7 +141,7 @@ impl Read for ExtentReader {
             self.extents = Vec::new().into_iter();
             self.current = NOTHING;
         } else {
-            let read = read as u64;
+            let read = u64_of(read);
             self.current = Extent { offset: offset + read, length: length - read };
         }
         Ok(read)
@@ -252,7 +253,7 @@ pub fn read_small(
         if at == size && read < wanted {
             break;
         }
-        if buffer.len() as u64 > SMALL_BYTES {
+        if u64_of(buffer.len()) > SMALL_BYTES {
             return Ok(SmallRead::Larger);
         }
     }
@@ -270,7 +271,7 @@ fn read_at(handle: &OwnedFd, at: u64, bytes: u64, buffer: &mut Vec<u8>) -> Resul
         }
     };
     buffer.truncate(start + *read.as_ref().unwrap_or(&0));
-    read.map(|read| read as u64)
+    read.map(u64_of)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use keepfast_format::node::{Extents, Node};
 use rustix::fs::Stat;
 
 use super::parent::{InParent, Kept};
-use super::pending::{Entry, Page, Place};
+use super::pending::{Entry, Page, PendingEntry, Place};
 use super::pieces::{PieceJob, StreamJob};
 use super::reading::{OpenedFile, bytes_of_special, file_kind};
 use super::tally::{Reporter, Tally};
@@ -34,8 +34,8 @@ pub trait Sink<'a> {
     /// Counts and reports for this thread.
     fn reporter(&mut self) -> &mut Reporter<'a>;
 
-    /// An entry is complete, or isn't in the snapshot.
-    fn put(&mut self, place: &Place, entry: Entry) -> Result<()>;
+    /// An entry is complete, or there is none in the snapshot.
+    fn put(&mut self, place: &Place, entry: Option<Entry>) -> Result<()>;
 
     /// An entry is as the parent has it.
     fn keep(&mut self, place: &Place, kept: Kept, directory: BorrowedFd<'_>) -> Result<()>;
@@ -89,7 +89,7 @@ impl<'a> Sink<'a> for CountingSink<'a> {
         &mut self.reporter
     }
 
-    fn put(&mut self, _: &Place, _: Entry) -> Result<()> {
+    fn put(&mut self, _: &Place, _: Option<Entry>) -> Result<()> {
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl<'a> Sink<'a> for CountingSink<'a> {
         if self.walk.options.is_too_large(&stat) {
             self.reporter.too_large(self.walk, place, &stat);
         } else {
-            let (metadata, _) = self.reporter.metadata(place, &stat, meta::xattrs_of(&handle));
+            let PendingEntry { metadata, .. } = self.reporter.pending(place, &stat, meta::xattrs_of(&handle));
             let extents = extents.map_or(Extents::Dense, |data| Extents::Inline(data.to_pairs()));
             let node = metadata.into_node(file_kind(size, Content::empty(), extents));
             self.walk.links.note(&stat, place);
@@ -122,7 +122,7 @@ impl<'a> Sink<'a> for CountingSink<'a> {
 
     fn read_special(&mut self, file: Unread<'_>, stat: &Stat) -> Result<()> {
         let Unread { place, directory, in_parent, followed } = file;
-        let (metadata, _) = self.reporter.metadata(place, stat, Attributes::default());
+        let PendingEntry { metadata, .. } = self.reporter.pending(place, stat, Attributes::default());
         let node = metadata.into_node(file_kind(0, Content::empty(), Extents::Dense));
         let bytes = bytes_of_special(directory, place.name(), stat, followed);
         self.reporter.count_file(&node, &in_parent, bytes);

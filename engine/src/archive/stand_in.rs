@@ -8,13 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use keepfast_format::state::State;
+use keepfast_format::numbers::u64_of;
+use keepfast_format::state::EntryState;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::job::{DirectoryJob, Job, PagesJob};
 use super::parent::ParentDirectory;
-use super::pending::{Directory, DirectoryStart, Metadata, Place};
+use super::pending::{Directory, DirectoryStart, Metadata, PendingEntry, Place};
 use super::sink::Sink;
 use super::tally::Reporter;
 use super::walker::Walker;
@@ -52,7 +53,7 @@ pub fn begin<'a, S: Sink<'a>>(
         let rules_below = walk.options.rules_below(&rules, name.to_bytes());
         let own = above
             .last()
-            .map(|place| metadata_of(walker.sink.reporter(), place, here.as_ref(), &handle))
+            .map(|place| entry_above(walker.sink.reporter(), place, here.as_ref(), &handle))
             .transpose()
             .map_err(failed())?;
         let mut names = Names::of([name.to_bytes()]);
@@ -80,7 +81,7 @@ pub fn begin<'a, S: Sink<'a>>(
         here = here.and_then(|here| open_directory_as(&here, &name, Opening::Passed).ok());
         (wanted, rules) = (next, rules_below);
     }
-    walker.sink.reporter().tally.statistics.dirs += above.len() as u64;
+    walker.sink.reporter().tally.statistics.dirs += u64_of(above.len());
     let directory = match above.last() {
         Some(place) => {
             let job = DirectoryJob { place: place.clone(), above: Arc::clone(&handle), parent, wanted };
@@ -99,16 +100,16 @@ fn open(directory: &Path) -> Result<OwnedFd, Errno> {
     open_directory_as(CWD, &name, Opening::Followed)
 }
 
-/// The metadata of a directory above the path: what it has here, or what system directories have.
-fn metadata_of(
+/// A directory above the path: as it is here, or as system directories are.
+fn entry_above(
     reporter: &mut Reporter<'_>,
     place: &Place,
     here: Option<&OwnedFd>,
     stand_in: &OwnedFd,
-) -> Result<(Metadata, State), Errno> {
+) -> Result<PendingEntry, Errno> {
     if let Some(here) = here {
         let attributes = meta::xattrs_at(here, c".")?;
-        return Ok(reporter.metadata(place, &rustix::fs::fstat(here)?, attributes));
+        return Ok(reporter.pending(place, &rustix::fs::fstat(here)?, attributes));
     }
     let mtime = meta::mtime(&rustix::fs::fstat(stand_in)?);
     let metadata = Metadata {
@@ -119,5 +120,6 @@ fn metadata_of(
         mtime,
         xattrs: Vec::new(),
     };
-    Ok((metadata, State { ctime: mtime, inode: 0, device: 0, children: None }))
+    let state = EntryState { ctime: mtime, inode: 0, device: 0, children: None };
+    Ok(PendingEntry { metadata, state })
 }

@@ -10,12 +10,12 @@ use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::{Extents, Node, NodeKind};
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use rustix::fs::Stat;
 
 use super::bundle::Bundle;
 use super::parent::Kept;
-use super::pending::{Directory, Entry, Page, Place};
+use super::pending::{Directory, Entry, Page, PendingEntry, Place};
 use super::pieces::{PieceJob, StreamJob};
 use super::sink::{Sink, Unread};
 use super::tally::{Reporter, Tally};
@@ -110,7 +110,7 @@ impl<'a> StoringSink<'a> {
         self.put(place, Some(entry))
     }
 
-    fn set_entry(&self, place: &Place, entry: Entry) {
+    fn set_entry(&self, place: &Place, entry: Option<Entry>) {
         let is_compared = self.walk.options.skip_if_unchanged && is_named(place);
         if is_compared && !self.is_in_parent(place, entry.as_ref()) {
             self.storage.is_changed.store(true, Ordering::Relaxed);
@@ -119,10 +119,10 @@ impl<'a> StoringSink<'a> {
     }
 
     /// Whether the parent has the same entry, or like this snapshot none.
-    fn is_in_parent(&self, place: &Place, entry: Option<&(Node, State)>) -> bool {
+    fn is_in_parent(&self, place: &Place, entry: Option<&Entry>) -> bool {
         let mut parent = place.page.directory.parent.cursor(self.walk.parent.trees());
         let found = parent.find(place.name().to_bytes());
-        found.is_ok_and(|found| found.map(|(node, _)| node) == entry.map(|(node, _)| node))
+        found.is_ok_and(|found| found.map(|known| known.node) == entry.map(|entry| &entry.node))
     }
 
     /// Counts down what a page waits for, and stores what is complete: the page, then its directory, then the
@@ -146,9 +146,9 @@ impl<'a> StoringSink<'a> {
                 *lock(&self.storage.root) = Some(ids);
                 return Ok(());
             };
-            let own = lock(&directory.own).take().map(|(metadata, own)| {
-                let node = metadata.into_node(NodeKind::Directory { tree: ids.tree });
-                (node, State { children: ids.state, ..own })
+            let own = lock(&directory.own).take().map(|PendingEntry { metadata, state }| {
+                let state = EntryState { children: ids.state, ..state };
+                PendingEntry { metadata, state }.of_kind(NodeKind::Directory { tree: ids.tree })
             });
             self.set_entry(place, own);
             page = Arc::clone(&place.page);
@@ -160,8 +160,8 @@ impl<'a> StoringSink<'a> {
         let entries = std::mem::take(&mut *lock(&page.entries));
         let mut open = OpenPage::new(States::Kept);
         let mut stored = Vec::new();
-        for (node, state) in entries.into_iter().flatten() {
-            open.push(&node, Some(&state));
+        for entry in entries.into_iter().flatten() {
+            open.push(&entry.node, Some(&entry.state));
             if open.is_full() {
                 stored.extend(open.end(&mut |plain| self.store_metadata(plain))?);
             }
@@ -181,7 +181,7 @@ impl<'a> Sink<'a> for StoringSink<'a> {
         &mut self.reporter
     }
 
-    fn put(&mut self, place: &Place, entry: Entry) -> Result<()> {
+    fn put(&mut self, place: &Place, entry: Option<Entry>) -> Result<()> {
         self.set_entry(place, entry);
         self.count_down(&place.page)
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::limits;
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 
 use super::job::Job;
 use super::options::Stream;
-use super::pending::{Metadata, Page, Place};
+use super::pending::{Metadata, Page, PendingEntry, Place};
 use super::pieces::{ByteSource, PieceFile, StreamJob};
 use crate::error::{EngineError, Result};
 use crate::fs::dir::Names;
@@ -69,8 +69,8 @@ impl Streams {
             mtime: now,
             xattrs: Vec::new(),
         };
-        let state = State { ctime: now, inode: 0, device: 0, children: None };
-        let file = PieceFile::of_stream(place.clone(), metadata, state);
+        let state = EntryState { ctime: now, inode: 0, device: 0, children: None };
+        let file = PieceFile::of_stream(place.clone(), PendingEntry { metadata, state });
         Some(Job::Stream(StreamJob { file, source: ByteSource::Stream(stream) }))
     }
 }

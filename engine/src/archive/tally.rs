@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use keepfast_format::node::{Node, NodeKind, Timestamp};
 use keepfast_format::snapshot::Statistics;
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use super::parent::{InParent, Kept};
-use super::pending::{Metadata, Place};
+use super::pending::{Entry, Metadata, PendingEntry, Place};
 use super::walk::Walk;
 use crate::fs::dir;
 use crate::fs::meta::{self, Attributes, FileId};
@@ -75,8 +75,8 @@ impl<'a> Reporter<'a> {
         Self { run, tally: Tally::default(), missing: Vec::new() }
     }
 
-    /// What a node says of an entry of any kind, and the entry's state, from what the file system says.
-    pub fn metadata(&mut self, place: &Place, stat: &Stat, attributes: Attributes) -> (Metadata, State) {
+    /// An entry without its content, from what the file system says.
+    pub fn pending(&mut self, place: &Place, stat: &Stat, attributes: Attributes) -> PendingEntry {
         self.tally.users.insert(stat.st_uid);
         self.tally.groups.insert(stat.st_gid);
         let mut state = meta::state(stat);
@@ -89,12 +89,12 @@ impl<'a> Reporter<'a> {
             mtime: meta::mtime(stat),
             xattrs: attributes.read,
         };
-        (metadata, state)
+        PendingEntry { metadata, state }
     }
 
     /// Reports attributes that can't be read. The entry's state gets a ctime that no entry has, so that the
     /// next backup looks again.
-    pub fn note_missed(&mut self, place: &Place, attributes: &Attributes, state: &mut State) {
+    pub fn note_missed(&mut self, place: &Place, attributes: &Attributes, state: &mut EntryState) {
         if let Some(why) = &attributes.missed {
             state.ctime = Timestamp::default();
             self.skipped(&place.path(), format!("{why}; it is backed up without what can't be read"));
@@ -146,8 +146,8 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// Counts an entry that is taken over from the parent. Returns its node and state.
-    pub fn count_kept(&mut self, walk: &Walk<'_>, place: &Place, kept: Kept) -> (Node, State) {
+    /// Counts an entry that is taken over from the parent, and returns it.
+    pub fn count_kept(&mut self, walk: &Walk<'_>, place: &Place, kept: Kept) -> Entry {
         let Kept { node, state, is_linked, .. } = kept;
         if is_linked {
             walk.links.add(place, FileId { device: state.device, inode: state.inode });
@@ -160,7 +160,7 @@ impl<'a> Reporter<'a> {
             self.tally.count_bytes(0, bytes);
             self.run.count(1, bytes);
         }
-        (node, state)
+        Entry { node, state }
     }
 
     /// Reports an entry that can't be opened or looked at. If it isn't there, it is reported at the end of

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keepfast_format::node::{Node, NodeKind};
-use keepfast_format::state::State;
 use rustix::fs::{CWD, FileType, Stat};
 use rustix::io::Errno;
 
@@ -17,8 +16,8 @@ use super::filter::{Listing, Looked, Rules};
 use super::hard_links;
 use super::ignores::IGNORE_FILE;
 use super::job::{DirectoryJob, Job, PagesJob};
-use super::parent::{InParent, Kept, ParentDirectory};
-use super::pending::{Directory, DirectoryStart, Page, Place};
+use super::parent::{InParent, Kept, ParentDirectory, ParentEntry};
+use super::pending::{Directory, DirectoryStart, Entry, Page, Place};
 use super::reading::has_stream;
 use super::sink::{Sink, Unread};
 use super::tally::Tally;
@@ -157,7 +156,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
         };
         let rules = self.walk.options.rules_below(&above.rules, job.place.name().to_bytes());
         let listing = self.listing_of(&job.wanted, handle, rules, || job.place.path())?;
-        let own = self.sink.reporter().metadata(&job.place, &stat, attributes);
+        let own = self.sink.reporter().pending(&job.place, &stat, attributes);
         Ok(Directory::begin(DirectoryStart {
             names: listing.names,
             parent: job.parent.clone(),
@@ -292,12 +291,12 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
         place: &Place,
         handle: BorrowedFd<'_>,
         looked: &Looked,
-        in_parent: Option<(&Node, &State)>,
+        in_parent: Option<ParentEntry<'_>>,
     ) -> Result<()> {
         let Looked { ref stat, followed } = *looked;
         let Walk { options, sources, .. } = self.walk;
         let unread = || {
-            let earlier = |(node, _): (&Node, _)| InParent::Earlier(Box::new(node.clone()));
+            let earlier = |known: ParentEntry<'_>| InParent::Earlier(Box::new(known.node.clone()));
             Unread {
                 place,
                 directory: handle,
@@ -312,10 +311,10 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
             self.sink.reporter().too_large(self.walk, place, stat);
             return self.sink.put(place, None);
         }
-        let same = in_parent.filter(|(node, state)| {
-            self.walk.parent.is_same(stat, node, state, options) && self.sink.may_refer(node)
+        let same = in_parent.filter(|known| {
+            self.walk.parent.is_same(stat, *known, options) && self.sink.may_refer(known.node)
         });
-        if let Some((node, _)) = same {
+        if let Some(ParentEntry { node, .. }) = same {
             let kept = self.kept(place, handle, looked, node);
             return self.sink.keep(place, kept, handle);
         }
@@ -323,7 +322,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
             return self.sink.read_file(unread());
         }
         self.walk.links.note(stat, place);
-        let entry = match self.other_node(handle, place, looked) {
+        let entry = match self.other_entry(handle, place, looked) {
             Ok(entry) => Some(entry),
             Err(error) => {
                 self.sink.reporter().lost(place, error);
@@ -348,13 +347,13 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
         Kept { node, state, is_linked: hard_links::has_several(stat), followed }
     }
 
-    /// The node of a link, fifo, socket or device, and its state.
-    fn other_node(
+    /// A link, fifo, socket or device.
+    fn other_entry(
         &mut self,
         handle: BorrowedFd<'_>,
         place: &Place,
         looked: &Looked,
-    ) -> Result<(Node, State), Errno> {
+    ) -> Result<Entry, Errno> {
         let Looked { ref stat, followed } = *looked;
         let name = place.name();
         let major = rustix::fs::major(stat.st_rdev);
@@ -368,8 +367,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
             FileType::RegularFile | FileType::Directory | FileType::Unknown => return Err(Errno::INVAL),
         };
         let attributes = attributes_of(handle, name, followed)?;
-        let (metadata, state) = self.sink.reporter().metadata(place, stat, attributes);
-        Ok((metadata.into_node(kind), state))
+        Ok(self.sink.reporter().pending(place, stat, attributes).of_kind(kind))
     }
 
     /// What is wanted of a directory that was found; `None` if it is the repository itself.

@@ -5,12 +5,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::content::ChunkRef;
-use keepfast_format::epoch::PackName;
 use keepfast_format::keys::ChunkKind;
-use keepfast_format::names;
+use keepfast_format::names::PackName;
 
 use super::trouble::Trouble;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Loss, Result};
 use crate::nouns::counted;
 use crate::repo::{FrameCache, FrameNumber, Index, Location, PackNumber, Wanted};
 
@@ -49,7 +48,7 @@ impl Suspects {
         let mut known = HashMap::new();
         if !bad.is_empty() {
             index.for_each_pack(|number, pack| {
-                known.extend(bad.get(&pack.pack_name()).map(|bad| (number, bad.clone())));
+                known.extend(bad.get(&pack.name).map(|bad| (number, bad.clone())));
             })?;
         }
         for number in known.keys() {
@@ -63,7 +62,7 @@ impl Suspects {
             Some(Bad::Whole) => true,
             Some(Bad::Frames(frames)) => frames.contains(&place.frame),
             None if self.names.is_empty() => false,
-            None => index.pack(place.pack).is_ok_and(|pack| self.names.contains(&pack.pack_name())),
+            None => index.pack(place.pack).is_ok_and(|pack| self.names.contains(&pack.name)),
         }
     }
 }
@@ -75,7 +74,7 @@ fn why_lost(chunk: &ChunkRef, error: EngineError) -> Result<Trouble> {
         EngineError::Damaged { object, source } => {
             Trouble::damage(format!("chunk {id} is damaged: {object}: {source}"))
         }
-        EngineError::Missing { object, .. } if object.starts_with(names::PACKS) => {
+        EngineError::Missing { object, loss: Loss::Pack | Loss::DeadPack } => {
             Trouble::damage(format!("chunk {id} is in no pack that is left: {object} is missing"))
         }
         EngineError::Missing { .. } => {

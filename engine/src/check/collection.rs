@@ -3,9 +3,9 @@
 //! check names it before that happens.
 
 use keepfast_format::catalogue::Catalogue;
+use keepfast_format::decision::Decision;
 use keepfast_format::epoch::{Ack, Condemned, StoredVerdict};
-use keepfast_format::names::{self, EpochPart, ObjectName};
-use keepfast_format::standing::Decision;
+use keepfast_format::names::{self, AckName, DecisionName, EpochPart, ObjectName};
 use keepfast_format::{FormatError, limits};
 
 use super::Check;
@@ -22,7 +22,7 @@ impl Check<'_> {
             self.is_set_back = true;
             let what = "epochs are gone that this machine knows of: the repository was set back to an earlier \
                         state, or someone has removed them";
-            self.finding(names::EPOCHS.to_owned(), what);
+            self.finding(names::EPOCHS, what);
         }
         Ok(epochs.newest_finished())
     }
@@ -30,16 +30,17 @@ impl Check<'_> {
     /// Opens each object, and looks whether any is missing.
     pub(super) fn collection(&mut self) -> Result<()> {
         for flaw in Epochs::list(self.repository)?.flaws().iter().filter(|flaw| flaw.is_missing) {
-            self.finding(flaw.finding.object.clone(), flaw.finding.what.clone());
+            self.finding(flaw.finding.object, flaw.finding.what.clone());
         }
-        for prefix in [names::EPOCHS, names::ACKS, names::STATES, names::CATALOGUE] {
+        for prefix in [names::EPOCHS, names::ACKS, names::DECISIONS, names::CATALOGUE] {
             let mut found = Vec::new();
-            self.repository.backend().list(prefix, &mut |listed| found.push(listed.name))?;
             // Names that aren't the format's are reported with all others.
-            found.retain(|name| ObjectName::parse(name).is_some());
+            self.repository.backend().list(prefix, &mut |listed| {
+                found.extend(ObjectName::parse(&listed.name));
+            })?;
             for name in found {
                 self.report.objects += 1;
-                match judge(|| self.open(&name)) {
+                match judge(|| self.open(name)) {
                     // Removed since it was listed, as answers and decisions are.
                     Err(EngineError::Backend(error)) if error.is_not_found() => {}
                     Err(error) => self.unread(name, error)?,
@@ -51,23 +52,25 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn open(&self, name: &str) -> Result<()> {
+    fn open(&self, name: ObjectName) -> Result<()> {
         let bytes = read_object(self.repository.backend(), name, limits::EPOCH_OBJECT_BYTES_MAX)?;
         let (id, owners) = (self.repository.id(), self.repository.identity().owners());
-        let opened = if let Some((epoch, part)) = names::parse_epoch(name) {
-            match part {
-                EpochPart::Condemned => Condemned::open(&bytes, id, epoch, owners).map(drop),
-                EpochPart::Done => StoredVerdict::open(&bytes, id, epoch, owners).map(drop),
+        let opened = match name {
+            ObjectName::Epoch(epoch, EpochPart::Condemned) => {
+                Condemned::open(&bytes, id, epoch, owners).map(drop)
             }
-        } else if let Some(ack) = names::parse_ack(name) {
-            let writer = |holder| self.repository.writer_key(holder);
-            Ack::open(&bytes, id, ack.epoch, ack.session, writer).map(drop)
-        } else if let Some((snapshot, n)) = names::parse_state(name) {
-            Decision::open(&bytes, id, snapshot, n, owners).map(drop)
-        } else if let Some(n) = names::parse_numbered(names::CATALOGUE, name) {
-            Catalogue::open(&bytes, id, n, owners).map(drop)
-        } else {
-            Err(FormatError::Malformed { what: "object", why: "its name isn't one of the format's" })
+            ObjectName::Epoch(epoch, EpochPart::Done) => {
+                StoredVerdict::open(&bytes, id, epoch, owners).map(drop)
+            }
+            ObjectName::Ack(AckName { epoch, session, .. }) => {
+                let writer = |holder| self.repository.writer_key(holder);
+                Ack::open(&bytes, id, epoch, session, writer).map(drop)
+            }
+            ObjectName::Decision(DecisionName { snapshot, n }) => {
+                Decision::open(&bytes, id, snapshot, n, owners).map(drop)
+            }
+            ObjectName::Catalogue(n) => Catalogue::open(&bytes, id, n, owners).map(drop),
+            _ => Err(FormatError::Malformed { what: "object", why: "its name isn't one of this folder's" }),
         };
         opened.map_err(EngineError::damaged(name))
     }

@@ -6,8 +6,6 @@
 //! Others back up, forget and prune meanwhile. What isn't there is therefore a suspicion first: it
 //! is a finding if no verdict and no decision that came since explains it.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod affected;
 mod chunks;
 mod collection;
@@ -17,19 +15,21 @@ mod trees;
 mod trouble;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::limits;
+use keepfast_format::names::{self, ObjectName, PackName, SegmentName};
+use keepfast_format::numbers::u64_of;
 use keepfast_format::pack::PackTable;
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Snapshot;
-use keepfast_format::{limits, names};
 
 use crate::error::{EngineError, Finding, Result};
 use crate::nouns::{counted, grouped};
 use crate::repo::{
     FrameCache, Index, MissingSnapshot, Repository, Snapshots, Trees, check_parameters, is_named_dead, judge,
-    list_segments, older, read_object, read_segment, refresh_index, seems_forgotten,
+    list_segments, list_sessions, older, read_object, read_segment, refresh_index, seems_forgotten,
 };
 use crate::run::{Event, Phase, RunContext};
 use affected::{AffectedFiles, Named};
@@ -133,14 +133,17 @@ pub fn check(
             break (segments, survey);
         }
     };
-    check.report.packs = survey.packs.len() as u64;
+    check.report.packs = u64_of(survey.packs.len());
     let listed = check.segments(segments, index, snapshots, &survey)?;
     check.strange(&survey, &listed, snapshots, index)?;
     index.miss_all_but(survey.before, |pack| survey.packs.contains_key(pack))?;
     let found = check.packs(&survey, &listed, index, options)?;
     let suspects = Suspects::of(index, &found.bad)?;
     check.trees(index, snapshots, &suspects)?;
-    let named = |pack: &str| found.named.contains(pack) || check.named.contains(pack);
+    let named = |object: &ObjectName| match object {
+        ObjectName::Pack(pack) if found.named.contains(pack) => true,
+        _ => check.is_named(object),
+    };
     check.report.findings += run.report_suspects(named);
     Ok(check.report)
 }
@@ -149,7 +152,7 @@ struct Check<'a> {
     repository: &'a Repository,
     run: &'a RunContext,
     report: CheckReport,
-    /// Objects that something was found about.
+    /// What something was found about, as it was named: objects, and files of snapshots.
     named: HashSet<String>,
     outage: Outage,
     /// It was found that epochs are gone.
@@ -169,40 +172,46 @@ struct ListedPack {
 struct FoundInPacks {
     bad: BadFrames,
     /// Packs of which it was said.
-    named: HashSet<String>,
+    named: HashSet<PackName>,
 }
 
 impl Check<'_> {
-    fn finding(&mut self, object: String, what: impl Into<String>) {
+    /// Whether something was found about an object.
+    fn is_named(&self, object: impl fmt::Display) -> bool {
+        self.named.contains(&object.to_string())
+    }
+
+    fn finding(&mut self, object: impl fmt::Display, what: impl Into<String>) {
+        let object = object.to_string();
         self.report.findings += 1;
         self.named.insert(object.clone());
         self.run.tell(&Event::Damaged { object, what: what.into() });
     }
 
     /// As [`Check::finding`], unless something else was found about the object.
-    fn finding_once(&mut self, object: String, what: impl Into<String>) {
-        if !self.named.contains(&object) {
+    fn finding_once(&mut self, object: impl fmt::Display, what: impl Into<String>) {
+        if !self.is_named(&object) {
             self.finding(object, what);
         }
     }
 
     /// Something can't be read now, which says nothing about whether it is sound.
-    fn unreachable(&mut self, object: String, what: String) {
+    fn unreachable(&mut self, object: impl fmt::Display, what: String) {
         self.report.unreachable += 1;
-        self.run.tell(&Event::Unreachable { object, what });
+        self.run.tell(&Event::Unreachable { object: object.to_string(), what });
     }
 
     /// An object that couldn't be read and opened, for whatever reason.
-    fn unread(&mut self, object: String, error: EngineError) -> Result<()> {
+    fn unread(&mut self, object: impl fmt::Display, error: EngineError) -> Result<()> {
         let error = if error.is_unreachable() { self.outage.goes_on(error)? } else { error };
         let trouble = Trouble::of(error)?;
-        if trouble.is_unreachable || !self.named.contains(&object) {
+        if trouble.is_unreachable || !self.is_named(&object) {
             self.trouble(object, trouble);
         }
         Ok(())
     }
 
-    fn trouble(&mut self, object: String, trouble: Trouble) {
+    fn trouble(&mut self, object: impl fmt::Display, trouble: Trouble) {
         if trouble.is_unreachable {
             self.unreachable(object, trouble.what);
         } else {
@@ -234,12 +243,14 @@ impl Check<'_> {
     }
 
     fn snapshots(&mut self, snapshots: &Snapshots) {
-        self.report.objects += (snapshots.all.len()
-            + snapshots.forgotten.len()
-            + snapshots.fenced.len()
-            + snapshots.damaged.len()) as u64;
+        self.report.objects += u64_of(
+            snapshots.all.len()
+                + snapshots.forgotten.len()
+                + snapshots.fenced.len()
+                + snapshots.damaged.len(),
+        );
         for Finding { object, what } in &snapshots.damaged {
-            self.finding(object.clone(), what.clone());
+            self.finding(object, what.clone());
         }
     }
 
@@ -275,26 +286,23 @@ impl Check<'_> {
     }
 
     fn sessions(&mut self, snapshots: &Snapshots) -> Result<()> {
-        let mut found = Vec::new();
-        self.repository.backend().list(names::SESSIONS, &mut |listed| found.push(listed.name))?;
+        let found = list_sessions(self.repository, names::SESSIONS)?;
         self.missed_snapshots(snapshots)?;
-        let listed: HashSet<&String> = found.iter().collect();
         for stored in &snapshots.all {
             let id = stored.snapshot.head.id;
-            let name = names::session(id);
-            if !listed.contains(&name) && self.is_promised(id)? {
-                self.finding(name, "it is missing, though its snapshot is there");
+            if !found.contains(&id) && self.is_promised(id)? {
+                self.finding(names::session(id), "it is missing, though its snapshot is there");
             }
         }
-        for name in found {
-            let Some(id) = names::parse_session(names::SESSIONS, &name) else { continue };
+        for id in found {
+            let name = names::session(id);
             self.report.objects += 1;
             let read = || {
-                let bytes = read_object(self.repository.backend(), &name, limits::SMALL_OBJECT_BYTES_MAX)?;
+                let bytes = read_object(self.repository.backend(), name, limits::SMALL_OBJECT_BYTES_MAX)?;
                 // None, if the keyring has never had its writer: then there is nothing to verify it with.
                 let Some(writer) = self.repository.writer_ever(id.writer) else { return Ok(None) };
                 let opened = Session::open(&bytes, self.repository.id(), writer);
-                opened.map(Some).map_err(EngineError::damaged(&name))
+                opened.map(Some).map_err(EngineError::damaged(name))
             };
             let opened = match judge(read) {
                 Err(EngineError::Backend(error))
@@ -324,7 +332,7 @@ impl Check<'_> {
     /// Every segment must be readable, and the packs that it lists must be there in full size.
     fn segments(
         &mut self,
-        names: Vec<String>,
+        names: Vec<SegmentName>,
         index: &Index,
         snapshots: &Snapshots,
         survey: &Survey,
@@ -335,12 +343,12 @@ impl Check<'_> {
         let mut by_session: HashMap<SessionId, Vec<PackId>> = HashMap::new();
         for name in names {
             self.report.objects += 1;
-            let read = read_segment(self.repository, &name);
+            let read = read_segment(self.repository, name);
             // Removed since it was listed. If a snapshot lacks it, that is said below.
             if matches!(&read, Err(EngineError::Backend(error)) if error.is_not_found()) {
                 continue;
             }
-            segments.push(name.clone());
+            segments.push(name);
             let segment = match read {
                 Ok(segment) => segment,
                 Err(error) => {
@@ -350,17 +358,16 @@ impl Check<'_> {
             };
             self.outage.is_over();
             for (pack, table) in segment.packs {
-                by_session.entry(segment.session).or_default().push(pack.id);
-                let pack_name = pack.pack_name();
-                if index.is_dead_pack(&pack_name)? {
+                by_session.entry(segment.session).or_default().push(pack.name.id);
+                if index.is_dead_pack(&pack.name)? {
                     continue;
                 }
-                match survey.packs.get(&pack_name) {
+                match survey.packs.get(&pack.name) {
                     // It is named with what there is in its place.
-                    None if survey.has_instead_of_object(&pack.name()) => {}
-                    None => self.finding(pack.name(), "it is missing"),
+                    None if survey.has_instead_of_pack(pack.name) => {}
+                    None => self.finding(pack.name, "it is missing"),
                     Some(bytes) if *bytes != pack.stored_bytes => self.finding(
-                        pack.name(),
+                        pack.name,
                         format!(
                             "it has {} where {} were written",
                             counted(*bytes, "byte"),
@@ -369,11 +376,11 @@ impl Check<'_> {
                     ),
                     Some(_) => {}
                 }
-                listed.insert(pack_name, ListedPack { stored_bytes: pack.stored_bytes, table });
+                listed.insert(pack.name, ListedPack { stored_bytes: pack.stored_bytes, table });
             }
         }
         for stored in &snapshots.all {
-            let missing: Vec<String> = stored.lacks_segments(&segments).collect();
+            let missing: Vec<SegmentName> = stored.lacks_segments(&segments).collect();
             if !missing.is_empty() && self.is_promised(stored.snapshot.head.id)? {
                 let what = "it is missing; the index is rebuilt from the packs, which takes longer";
                 missing.into_iter().for_each(|name| self.finding(name, what));
@@ -413,15 +420,14 @@ impl Check<'_> {
         // index had to be rebuilt from them.
         let mut unlisted = BTreeSet::new();
         index.for_each_pack(|number, pack| {
-            let is_unlisted = survey.before.includes(number) && !listed.contains_key(&pack.pack_name());
+            let is_unlisted = survey.before.includes(number) && !listed.contains_key(&pack.name);
             if is_unlisted && !index.is_dead(number) {
-                unlisted.insert(pack.pack_name());
+                unlisted.insert(pack.name);
             }
         })?;
         for pack in unlisted {
-            let name = pack.to_string();
-            if !stored.contains_key(&pack) && !survey.has_instead_of_object(&name) {
-                self.finding(name, "it is missing");
+            if !stored.contains_key(&pack) && !survey.has_instead_of_pack(pack) {
+                self.finding(pack, "it is missing");
             }
         }
         let mut to_read: Vec<(PackName, u64)> = stored
@@ -431,10 +437,10 @@ impl Check<'_> {
             .collect();
         to_read.sort_unstable();
         self.run.enter(Phase::ReadingPacks);
-        self.run.expect(to_read.len() as u64, to_read.iter().map(|(_, bytes)| bytes).sum());
+        self.run.expect(u64_of(to_read.len()), to_read.iter().map(|(_, bytes)| bytes).sum());
         let mut read = PackReader::new(self.repository, self.run, listed, &to_read, bad).run()?;
         let unread = read.gone.len() + read.unreachable.len();
-        self.report.packs_read = (to_read.len() - unread) as u64;
+        self.report.packs_read = u64_of(to_read.len() - unread);
         self.report.bytes_read = read.bytes;
         self.report.findings += read.findings;
         for Finding { object, what } in std::mem::take(&mut read.unreachable) {
@@ -447,7 +453,7 @@ impl Check<'_> {
         }
         for pack in read.gone {
             if !index.is_dead_pack(&pack)? {
-                self.finding(pack.to_string(), "it is missing");
+                self.finding(pack, "it is missing");
             }
         }
         Ok(FoundInPacks { bad: read.bad, named: read.named })

@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
+use keepfast_format::names::PackName;
+use keepfast_format::numbers::u64_of;
 
 use super::ListedPacks;
 use super::chunks::{Bad, BadFrames};
@@ -23,8 +24,8 @@ pub struct ReadPacks {
     pub findings: u64,
     /// What is wrong in them, or may be.
     pub bad: BadFrames,
-    /// The names of packs of which something was said.
-    pub named: HashSet<String>,
+    /// Packs of which something was said.
+    pub named: HashSet<PackName>,
     /// Packs that can't be read now, and why.
     pub unreachable: BTreeSet<Finding>,
     /// Packs that weren't there any more.
@@ -91,7 +92,6 @@ impl<'a> PackReader<'a> {
 
     /// Reads one pack; `bytes` is memory for it.
     fn read(&self, pack: PackName, reader: &mut FrameReader, bytes: &mut Vec<u8>) -> Result<()> {
-        let name = pack.to_string();
         let table = self.listed.get(&pack).map(|listed| &listed.table);
         let findings = match verify_stored_pack(self.repository, pack, table, reader, bytes) {
             Ok(findings) => findings,
@@ -104,27 +104,27 @@ impl<'a> PackReader<'a> {
             Err(error) if error.is_unreachable() => {
                 let what = self.outage.goes_on(error)?.to_string();
                 let mut found = self.found();
-                found.unreachable.insert(Finding { object: name, what });
+                found.unreachable.insert(Finding { object: pack.into(), what });
                 found.bad.insert(pack, Bad::Whole);
                 drop(found);
                 self.run.count(1, 0);
                 return Ok(());
             }
             Err(error) => {
-                self.finding(&name, name.clone(), error.to_string());
+                self.finding(pack, pack.to_string(), error.to_string());
                 self.found().bad.insert(pack, Bad::Whole);
                 return Ok(());
             }
         };
         self.outage.is_over();
-        self.found().bytes += bytes.len() as u64;
-        self.run.count(1, bytes.len() as u64);
+        self.found().bytes += u64_of(bytes.len());
+        self.run.count(1, u64_of(bytes.len()));
         for finding in findings {
             let object = match finding.frame {
-                Some(frame) => format!("{name}, frame {frame}"),
-                None => name.clone(),
+                Some(frame) => format!("{pack}, frame {frame}"),
+                None => pack.to_string(),
             };
-            self.finding(&name, object, finding.what);
+            self.finding(pack, object, finding.what);
             if table.is_none() {
                 // What it holds wasn't looked at.
                 self.found().bad.insert(pack, Bad::Whole);
@@ -136,10 +136,10 @@ impl<'a> PackReader<'a> {
         Ok(())
     }
 
-    fn finding(&self, pack: &str, object: String, what: String) {
+    fn finding(&self, pack: PackName, object: String, what: String) {
         let mut found = self.found();
         found.findings += 1;
-        found.named.insert(pack.to_owned());
+        found.named.insert(pack);
         drop(found);
         self.run.tell(&Event::Damaged { object, what });
     }

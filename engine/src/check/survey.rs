@@ -8,9 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use keepfast_backend::{Found, NotAnObject};
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{PackId, SessionId};
-use keepfast_format::names::{self, AckName, EpochPart, ObjectName};
+use keepfast_format::names::{self, AckName, DecisionName, EpochPart, ObjectName, PackName, SegmentName};
 
 use super::{Check, ListedPacks};
 use crate::error::{EngineError, Result};
@@ -29,10 +28,10 @@ pub struct Survey {
     pub packs: HashMap<PackName, u64>,
     strange: Strange,
     /// Names of the format under which something stands that isn't an object.
-    not_objects: HashSet<String>,
+    not_objects: HashSet<ObjectName>,
     sessions: HashSet<SessionId>,
-    segments: BTreeSet<(SessionId, u32)>,
-    decisions: BTreeSet<(SessionId, u32)>,
+    segments: BTreeSet<SegmentName>,
+    decisions: BTreeSet<DecisionName>,
     acks: BTreeSet<AckName>,
     epochs: HashSet<u32>,
 }
@@ -67,30 +66,28 @@ impl Survey {
         let listed = match found {
             Found::Object(listed) => listed,
             Found::Odd(odd) => {
-                let explained = ObjectName::parse(&odd.name).is_some();
+                let explained = ObjectName::parse(&odd.name);
+                self.not_objects.extend(explained);
                 // A directory elsewhere may be empty, or else what is in it is named.
-                if explained || odd.what != NotAnObject::Directory {
-                    self.strange.add(odd.name.clone(), odd.what.why());
-                }
-                if explained {
-                    self.not_objects.insert(odd.name);
+                if explained.is_some() || odd.what != NotAnObject::Directory {
+                    self.strange.add(odd.name, odd.what.why());
                 }
                 return;
             }
         };
         match ObjectName::parse(&listed.name) {
             None => self.strange.add(listed.name, "its name isn't one of the format's"),
-            Some(ObjectName::Pack(id, session)) => {
-                self.packs.insert(PackName { id, session }, listed.bytes);
+            Some(ObjectName::Pack(pack)) => {
+                self.packs.insert(pack, listed.bytes);
             }
             Some(ObjectName::Session(session)) => {
                 self.sessions.insert(session);
             }
-            Some(ObjectName::Segment(session, n)) => {
-                self.segments.insert((session, n));
+            Some(ObjectName::Segment(segment)) => {
+                self.segments.insert(segment);
             }
-            Some(ObjectName::State(snapshot, n)) => {
-                self.decisions.insert((snapshot, n));
+            Some(ObjectName::Decision(decision)) => {
+                self.decisions.insert(decision);
             }
             Some(ObjectName::Epoch(n, EpochPart::Condemned)) => {
                 self.epochs.insert(n);
@@ -109,9 +106,9 @@ impl Survey {
         }
     }
 
-    /// Whether something stands under this name that isn't an object.
-    pub fn has_instead_of_object(&self, name: &str) -> bool {
-        self.not_objects.contains(name)
+    /// Whether something stands under this pack's name that isn't an object.
+    pub fn has_instead_of_pack(&self, pack: PackName) -> bool {
+        self.not_objects.contains(&pack.into())
     }
 
     /// Packs whose id another pack has, too.
@@ -130,7 +127,7 @@ impl Survey {
 /// An object of a session of which nothing else is there.
 struct Stray {
     session: SessionId,
-    name: String,
+    name: ObjectName,
     what: &'static str,
 }
 
@@ -144,7 +141,7 @@ impl Check<'_> {
         index: &Index,
     ) -> Result<()> {
         for (name, what) in &survey.strange.named {
-            self.finding_once(name.clone(), *what);
+            self.finding_once(name, *what);
         }
         let more = survey.strange.count - survey.strange.named.len();
         if more > 0 {
@@ -157,9 +154,9 @@ impl Check<'_> {
             self.verdicts(index)?;
         }
         for pack in copies {
-            if !index.is_dead_pack(&pack)? && self.is_there(&pack.to_string())? {
+            if !index.is_dead_pack(&pack)? && self.is_there(pack.into())? {
                 let what = "another session's pack has the same id, and no index segment lists this one";
-                self.finding_once(pack.to_string(), what);
+                self.finding_once(pack, what);
             }
         }
         self.strays(survey, snapshots)
@@ -170,29 +167,28 @@ impl Check<'_> {
     fn strays(&mut self, survey: &Survey, snapshots: &Snapshots) -> Result<()> {
         for ack in survey.acks.iter().filter(|ack| !survey.epochs.contains(&ack.epoch)) {
             let published = names::epoch(ack.epoch, EpochPart::Condemned);
-            if !self.named.contains(&ack.name()) && !self.is_there(&published)? {
-                self.finding_once(ack.name(), "it answers a garbage collection that there never was");
+            if !self.is_named(ack) && !self.is_there(published)? {
+                self.finding_once(ack, "it answers a garbage collection that there never was");
             }
         }
         let mut strays = Vec::new();
         let decided: HashSet<SessionId> = snapshots.decided().collect();
-        for (snapshot, n) in survey.decisions.iter().filter(|(snapshot, _)| !decided.contains(snapshot)) {
-            let name = names::state(*snapshot, *n);
-            if !self.named.contains(&name) && !self.is_there(&names::snapshot(*snapshot))? {
+        for name in survey.decisions.iter().filter(|name| !decided.contains(&name.snapshot)) {
+            if !self.is_named(name) && !self.is_there(names::snapshot(name.snapshot))? {
                 let what = "it is a decision about a snapshot that isn't there";
-                strays.push(Stray { session: *snapshot, name, what });
+                strays.push(Stray { session: name.snapshot, name: (*name).into(), what });
             }
         }
         let unannounced =
             |session: &SessionId| !survey.sessions.contains(session) && !decided.contains(session);
-        for (session, n) in survey.segments.iter().filter(|(session, _)| unannounced(session)) {
-            let name = names::segment(*session, *n);
-            if !self.named.contains(&name)
-                && !self.is_there(&names::snapshot(*session))?
-                && !self.is_there(&names::session(*session))?
+        for name in survey.segments.iter().filter(|name| unannounced(&name.session)) {
+            let session = name.session;
+            if !self.is_named(name)
+                && !self.is_there(names::snapshot(session))?
+                && !self.is_there(names::session(session))?
             {
                 let what = "it is of a session that has neither a session object nor a snapshot";
-                strays.push(Stray { session: *session, name, what });
+                strays.push(Stray { session, name: (*name).into(), what });
             }
         }
         if strays.is_empty() {
@@ -207,8 +203,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn is_there(&self, name: &str) -> Result<bool> {
-        match self.repository.backend().read_range(name, 0, 1) {
+    fn is_there(&self, name: ObjectName) -> Result<bool> {
+        match self.repository.backend().read_range(&name.to_string(), 0, 1) {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) if error.is_unusable() => Ok(true),

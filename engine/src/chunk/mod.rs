@@ -1,8 +1,6 @@
 //! What is stored as chunks: streams, which are read in pieces of about a mebibyte and cut into whole
 //! chunks, and the pages of directories.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 pub mod pages;
 
 use std::io::{self, Read};
@@ -11,6 +9,7 @@ use keepfast_format::FormatError;
 use keepfast_format::chunker::Chunker;
 use keepfast_format::content::ChunkRef;
 use keepfast_format::ids::ChunkId;
+use keepfast_format::numbers::u64_of;
 
 use crate::error::{EngineError, Result};
 
@@ -65,9 +64,9 @@ impl<'c, R: Read> PieceReader<'c, R> {
         piece.bytes.append(&mut self.carry);
         let target = PIECE_BYTES.max(2 * self.chunker.max_bytes());
         if !self.ended {
-            let wanted = (target - piece.bytes.len()) as u64;
+            let wanted = u64_of(target - piece.bytes.len());
             let got = self.source.by_ref().take(wanted).read_to_end(&mut piece.bytes)?;
-            self.ended = (got as u64) < wanted;
+            self.ended = (u64_of(got)) < wanted;
         }
         let mut start = 0;
         loop {

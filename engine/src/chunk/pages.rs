@@ -2,7 +2,7 @@
 
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::Node;
-use keepfast_format::state::{State, StatePageWriter, StateTree};
+use keepfast_format::state::{EntryState, StatePageWriter, StateTree};
 use keepfast_format::tree::{PageRef, PageWriter, Tree};
 
 use crate::error::Result;
@@ -63,7 +63,7 @@ impl OpenPage {
     }
 
     /// Adds an entry. The caller keeps the names ascending, and gives each entry a state if states are kept.
-    pub fn push(&mut self, node: &Node, state: Option<&State>) {
+    pub fn push(&mut self, node: &Node, state: Option<&EntryState>) {
         if self.nodes.is_empty() {
             self.first.clone_from(&node.name);
         }

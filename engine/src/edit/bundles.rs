@@ -8,6 +8,7 @@ use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::numbers::usize_of;
 
 use crate::chunk::reference_to;
 use crate::error::{EngineError, Result};
@@ -90,7 +91,7 @@ impl Bundles {
             let mut moved = HashMap::with_capacity(sizes.len());
             let mut end = 0;
             for (from, size) in &sizes {
-                let range = *from as usize..*from as usize + *size as usize;
+                let range = usize_of(*from)..usize_of(*from) + usize_of(*size);
                 let fits = if range.start < end { None } else { whole.get(range.clone()) };
                 let part = fits.ok_or_else(|| overlapping(&id))?;
                 moved.insert(*from, u32::try_from(bytes.len()).map_err(|_| overlapping(&id))?);

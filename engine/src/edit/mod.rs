@@ -6,8 +6,6 @@
 //! then the original is forgotten. If the edit is interrupted between the two steps, both snapshots are
 //! there, which harms nothing: the same edit, run again, finds the new one and forgets the original.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod bundles;
 mod fate;
 mod labels;
@@ -18,10 +16,10 @@ mod scan;
 
 use std::cell::Cell;
 
+use keepfast_format::decision::DecisionKind;
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::snapshot::{SnapshotBody, Statistics};
-use keepfast_format::standing::Standing;
 
 use crate::error::{ChoiceError, EngineError, Result};
 use crate::fs::select::Patterns;
@@ -324,7 +322,7 @@ impl<'a> Editor<'a> {
     }
 
     fn forget(&self, snapshots: &mut Snapshots, id: SessionId) -> Result<()> {
-        decide(self.repository, id, Standing::Forgotten, self.run)?;
+        decide(self.repository, id, DecisionKind::Forgotten, self.run)?;
         snapshots.move_to_forgotten(id);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use keepfast_format::FormatError;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::Node;
-use keepfast_format::state::{State, StateTree};
+use keepfast_format::state::{EntryState, StateTree};
 use keepfast_format::tree::{PageRef, page_ends_after};
 
 use crate::chunk::pages::{OpenPage, States, StoredPage, TreeIds, end_directory};
@@ -65,7 +65,7 @@ impl StatePages {
     }
 
     /// The states of the entries of a page, as many as it has nodes.
-    pub fn states(&self, trees: Trees<'_>, at: usize, nodes: usize) -> Result<Vec<State>> {
+    pub fn states(&self, trees: Trees<'_>, at: usize, nodes: usize) -> Result<Vec<EntryState>> {
         let Some(state) = self.0.get(at) else { return Ok(Vec::new()) };
         match trees.state(state)? {
             StateTree::Page(states) if states.len() == nodes => Ok(states),
@@ -117,7 +117,7 @@ impl Pager {
     pub fn push(
         &mut self,
         node: &Node,
-        state: Option<&State>,
+        state: Option<&EntryState>,
         store: &mut impl FnMut(&[u8]) -> Result<ChunkId>,
     ) -> Result<()> {
         self.page.push(node, state);

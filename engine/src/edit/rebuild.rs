@@ -10,7 +10,7 @@ use keepfast_format::content::Content;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 
 use super::bundles::Bundles;
 use super::fate::{Fate, Fates, Scope, Staying};
@@ -71,6 +71,20 @@ struct Child {
     name: Vec<u8>,
     original: TreeIds,
     staying: Staying,
+}
+
+/// The entries of a page.
+struct PageEntries {
+    nodes: Vec<Node>,
+    /// A state for each node, if states are kept.
+    states: Option<Vec<EntryState>>,
+}
+
+/// An entry of a page that is made.
+struct NewEntry {
+    node: Node,
+    /// None if states aren't kept.
+    state: Option<EntryState>,
 }
 
 impl<'a> Rebuild<'a> {
@@ -221,19 +235,19 @@ impl<'a> Rebuild<'a> {
         read
     }
 
-    /// The nodes of the current page, each with its state if states are kept.
-    fn entries(&mut self, level: &mut Level) -> Result<(Vec<Node>, Option<Vec<State>>)> {
+    /// The entries of the current page.
+    fn entries(&mut self, level: &mut Level) -> Result<PageEntries> {
         let nodes = level.pages.nodes(self.trees, level.page)?;
         let states = match &level.states {
             Some(pages) => Some(self.of_states(|trees| pages.states(trees, level.page, nodes.len()))?),
             None => None,
         };
-        Ok((nodes, states))
+        Ok(PageEntries { nodes, states })
     }
 
     /// Finds the directories of the current page, which have to be made before the page.
     fn begin_page(&mut self, level: &mut Level, path: &mut Vec<u8>) -> Result<()> {
-        let (nodes, states) = self.entries(level)?;
+        let PageEntries { nodes, states } = self.entries(level)?;
         let mut children = Vec::new();
         for (number, node) in nodes.into_iter().enumerate() {
             let NodeKind::Directory { tree } = node.kind else { continue };
@@ -258,9 +272,9 @@ impl<'a> Rebuild<'a> {
 
     /// Makes the current page, now that the directories in it are made.
     fn make_page(&mut self, level: &mut Level, path: &mut Vec<u8>) -> Result<()> {
-        let (nodes, states) = self.entries(level)?;
+        let PageEntries { nodes, states } = self.entries(level)?;
         let changed = std::mem::take(&mut level.changed);
-        let mut entries: Vec<(Node, Option<State>)> = Vec::with_capacity(nodes.len());
+        let mut entries: Vec<NewEntry> = Vec::with_capacity(nodes.len());
         let mut is_changed = false;
         for (number, mut node) in nodes.iter().cloned().enumerate() {
             let mut state = states.as_ref().map(|states| states[number]);
@@ -271,12 +285,12 @@ impl<'a> Rebuild<'a> {
             if let Some(ids) = changed.get(&node.name) {
                 is_changed = true;
                 node.kind = NodeKind::Directory { tree: ids.tree };
-                state = state.map(|state| State { children: ids.state, ..state });
+                state = state.map(|state| EntryState { children: ids.state, ..state });
             } else if let Some(moved) = level.bundles.moved(&node)? {
                 is_changed = true;
                 node = moved;
             }
-            entries.push((node, state));
+            entries.push(NewEntry { node, state });
         }
         // The page refers to what the original refers to.
         self.is_taken_over &= self.writer.may_take_over();
@@ -290,7 +304,7 @@ impl<'a> Rebuild<'a> {
         } else {
             let frames = &mut self.frames;
             let store = &mut |plain: &[u8]| frames.store(ChunkKind::Metadata, plain).map(|(id, _)| id);
-            for (node, state) in &entries {
+            for NewEntry { node, state } in &entries {
                 level.made.push(node, state.as_ref(), store)?;
             }
         }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::numbers::u64_of;
 
 use super::fate::{Fate, Fates, Scope, Staying};
 use super::pages::Pages;
@@ -112,7 +113,7 @@ pub fn scan(
         } else if level.next_page < level.pages.count() {
             let nodes = level.pages.nodes(trees, level.next_page)?;
             level.next_page += 1;
-            run.count(nodes.len() as u64, 0);
+            run.count(u64_of(nodes.len()), 0);
             let mut children = Vec::new();
             for node in nodes {
                 path.truncate(level.prefix);

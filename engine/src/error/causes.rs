@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use keepfast_format::ids::SlotId;
+use keepfast_format::names;
+
 use crate::nouns::{agreeing, counted, grouped};
 
 /// Why a file of patterns isn't used.
@@ -78,7 +81,7 @@ pub struct SlotsLeft {
     /// How many came after as many, or as much work, as is allowed.
     pub too_many: u64,
     /// Objects that aren't key slots, or not any more.
-    pub unreadable: Vec<String>,
+    pub unreadable: Vec<SlotId>,
 }
 
 impl SlotsLeft {
@@ -110,9 +113,10 @@ impl fmt::Display for SlotsLeft {
         }
         match &self.unreadable[..] {
             [] => Ok(()),
-            [one] => write!(f, "; {one} can't be read"),
+            [one] => write!(f, "; {} can't be read", names::slot(*one)),
             [one, others @ ..] => {
-                write!(f, "; {one} and {} can't be read", counted(others.len() as u64, "other"))
+                let others = counted(others.len() as u64, "other");
+                write!(f, "; {} and {others} can't be read", names::slot(*one))
             }
         }
     }

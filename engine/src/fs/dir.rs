@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
+use keepfast_format::numbers::{u64_of, usize_of};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 
@@ -53,7 +54,7 @@ impl Names {
     /// The name in place `index`.
     #[must_use]
     pub fn get(&self, index: usize) -> &CStr {
-        let start = self.starts[index] as usize;
+        let start = usize_of(self.starts[index]);
         CStr::from_bytes_until_nul(&self.bytes[start..]).unwrap_or_default()
     }
 
@@ -61,7 +62,7 @@ impl Names {
     /// systems say what an entry is, and it may be another one by now.
     #[must_use]
     pub fn is_listed_as_file(&self, index: usize) -> bool {
-        let end = self.starts[index] as usize + self.get(index).count_bytes();
+        let end = usize_of(self.starts[index]) + self.get(index).count_bytes();
         self.bytes.get(end + 1) == Some(&1)
     }
 
@@ -69,7 +70,7 @@ impl Names {
     #[must_use]
     pub fn contains(&self, name: &[u8]) -> bool {
         let found = self.starts.binary_search_by(|start| {
-            let here = CStr::from_bytes_until_nul(&self.bytes[*start as usize..]).unwrap_or_default();
+            let here = CStr::from_bytes_until_nul(&self.bytes[usize_of(*start)..]).unwrap_or_default();
             here.to_bytes().cmp(name)
         });
         found.is_ok()
@@ -79,7 +80,7 @@ impl Names {
     pub fn retain(&mut self, mut keep: impl FnMut(&CStr) -> bool) {
         let bytes = &self.bytes;
         self.starts
-            .retain(|start| CStr::from_bytes_until_nul(&bytes[*start as usize..]).is_ok_and(&mut keep));
+            .retain(|start| CStr::from_bytes_until_nul(&bytes[usize_of(*start)..]).is_ok_and(&mut keep));
     }
 
     fn push(&mut self, name: &[u8], is_file: bool) {
@@ -93,7 +94,7 @@ impl Names {
         let bytes = &self.bytes;
         // A name ends with a zero byte, below any other: comparing with it keeps prefixes first.
         self.starts.sort_unstable_by_key(|start| {
-            CStr::from_bytes_until_nul(&bytes[*start as usize..]).unwrap_or_default()
+            CStr::from_bytes_until_nul(&bytes[usize_of(*start)..]).unwrap_or_default()
         });
     }
 }
@@ -138,7 +139,7 @@ pub fn read_file(directory: impl AsFd, name: &CStr, bytes_max: u64) -> io::Resul
     }
     let mut bytes = Vec::new();
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
+    if u64_of(bytes.len()) > bytes_max {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok((bytes, metadata.uid()))
@@ -155,7 +156,7 @@ pub fn list(directory: impl AsFd) -> io::Result<Names> {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            if names.bytes.len() + name.len() + 2 >= u32::MAX as usize {
+            if names.bytes.len() + name.len() + 2 >= usize_of(u32::MAX) {
                 return Err(io::Error::other("the names of its entries are longer than 4 GiB together"));
             }
             names.push(name, entry.file_type() == FileType::RegularFile);

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use keepfast_format::node::{Timestamp, Xattr};
-use keepfast_format::state::State;
+use keepfast_format::state::EntryState;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
@@ -56,8 +56,8 @@ pub fn mtime(stat: &Stat) -> Timestamp {
 
 /// What only change detection needs.
 #[must_use]
-pub fn state(stat: &Stat) -> State {
-    State {
+pub fn state(stat: &Stat) -> EntryState {
+    EntryState {
         ctime: timestamp(stat.st_ctime, stat.st_ctime_nsec),
         inode: stat.st_ino,
         device: stat.st_dev,

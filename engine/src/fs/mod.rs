@@ -1,8 +1,6 @@
 //! The file system as the engine uses it: by handles of directories, following only links that it was told to
 //! follow.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 pub mod apply;
 pub mod compare;
 pub mod dir;

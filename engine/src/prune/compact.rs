@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashSet};
 use keepfast_backend::Created;
 use keepfast_format::catalogue::Catalogue;
 use keepfast_format::ids::{HolderId, SessionId};
-use keepfast_format::{limits, names};
+use keepfast_format::limits;
+use keepfast_format::names::{self, ObjectName};
+use keepfast_format::numbers::u64_of;
 
 use super::Prune;
 use crate::error::{PruneError, Result};
@@ -27,8 +29,8 @@ impl Prune<'_> {
         }
         let mut objects = self.objects_of_sessions()?;
         objects.retain(|session, _| dead.contains(session));
-        let names: Vec<String> = objects.into_values().flatten().collect();
-        self.report.objects_removed += names.len() as u64;
+        let names: Vec<ObjectName> = objects.into_values().flatten().collect();
+        self.report.objects_removed += u64_of(names.len());
         self.remove_all(&names)
     }
 
@@ -68,22 +70,25 @@ impl Prune<'_> {
             };
             let catalogue = Catalogue { n, sessions: sessions.to_vec() };
             let bytes = catalogue.seal(self.repository.id(), self.repository.identity());
-            if self.repository.backend().create(&names::catalogue(n), &[&bytes])? == Created::New {
+            if self.repository.backend().create(&names::catalogue(n).to_string(), &[&bytes])? == Created::New
+            {
                 return Ok(self.repository.backend().sync()?);
             }
         }
     }
 
     /// Registers, session objects and decisions, by their sessions.
-    fn objects_of_sessions(&self) -> Result<BTreeMap<SessionId, Vec<String>>> {
-        let mut objects: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
-        for prefix in [names::SNAPSHOTS, names::SESSIONS, names::STATES] {
+    fn objects_of_sessions(&self) -> Result<BTreeMap<SessionId, Vec<ObjectName>>> {
+        let mut objects: BTreeMap<SessionId, Vec<ObjectName>> = BTreeMap::new();
+        for prefix in [names::SNAPSHOTS, names::SESSIONS, names::DECISIONS] {
             self.repository.backend().list(prefix, &mut |listed| {
-                let session = names::parse_session(prefix, &listed.name)
-                    .or_else(|| names::parse_state(&listed.name).map(|(session, _)| session));
-                if let Some(session) = session {
-                    objects.entry(session).or_default().push(listed.name);
-                }
+                let Some(name) = ObjectName::parse(&listed.name) else { return };
+                let session = match name {
+                    ObjectName::Snapshot(session) | ObjectName::Session(session) => session,
+                    ObjectName::Decision(decision) => decision.snapshot,
+                    _ => return,
+                };
+                objects.entry(session).or_default().push(name);
             })?;
         }
         Ok(objects)

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keepfast_backend::Created;
-use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
+use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::ids::SessionId;
 use keepfast_format::limits;
-use keepfast_format::names::{self, AckName, EpochPart};
+use keepfast_format::names::{self, AckName, EpochPart, ObjectName, PackName};
+use keepfast_format::numbers::u64_of;
 use keepfast_format::snapshot::SnapshotBody;
 
 use super::Prune;
@@ -55,7 +56,7 @@ impl Prune<'_> {
         self.index.apply_verdict(condemned.epoch, &verdict.packs)?;
         self.repository.remember_verdict(condemned.epoch);
         self.report.epochs.push(condemned.epoch);
-        self.report.packs_spared += condemned.packs.len().saturating_sub(verdict.packs.len()) as u64;
+        self.report.packs_spared += u64_of(condemned.packs.len().saturating_sub(verdict.packs.len()));
         self.remove(condemned, verdict)
     }
 
@@ -111,7 +112,7 @@ impl Prune<'_> {
                     self.say(format!(
                         "waiting for {} that may still be running, for {} at most: those that don't answer are \
                          ended then; backups go on meanwhile",
-                        counted(open.len() as u64, "backup"),
+                        counted(u64_of(open.len()), "backup"),
                         counted(longest.div_ceil(60), "minute"),
                     ));
                 }
@@ -146,12 +147,12 @@ impl Prune<'_> {
             new.extend(names::parse_ack(&listed.name).filter(|ack| !acks.contains_key(ack)));
         })?;
         for ack in new {
-            let object = ack.name();
+            let object = ack.to_string();
             let read = || {
                 let bytes = backend.read(&object, limits::EPOCH_OBJECT_BYTES_MAX)?;
                 let writer = |holder| self.repository.writer_key(holder);
                 Ack::open(&bytes, self.repository.id(), epoch, ack.session, writer)
-                    .map_err(EngineError::damaged(&object))
+                    .map_err(EngineError::damaged(ack))
             };
             let opened = match judge(read) {
                 // Only after the verdict acks are removed.
@@ -233,13 +234,13 @@ impl Prune<'_> {
         let bytes = verdict.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();
         let object = names::epoch(condemned.epoch, EpochPart::Done);
-        let created = backend.create(&object, &[&bytes])?;
+        let created = backend.create(&object.to_string(), &[&bytes])?;
         backend.sync()?;
         if created == Created::New {
             return Ok(verdict);
         }
         find_verdict(self.repository, condemned.epoch)?
-            .ok_or(EngineError::Missing { object, loss: Loss::BrokenPromise })
+            .ok_or_else(|| EngineError::Missing { object: object.to_string(), loss: Loss::BrokenPromise })
     }
 
     /// Condemned packs in which lies anything that these snapshots refer to.
@@ -283,22 +284,23 @@ impl Prune<'_> {
         if !packs.iter().all(|pack| self.observed.stored.contains_key(pack)) {
             self.observed.stored = list_packs(self.repository)?;
         }
-        let there: Vec<&PackName> =
-            packs.into_iter().filter(|pack| self.observed.stored.contains_key(pack)).collect();
-        self.remove_all(&there.iter().map(|pack| pack.to_string()).collect::<Vec<_>>())?;
-        self.report.packs_removed += there.len() as u64;
+        let there: Vec<PackName> =
+            packs.into_iter().filter(|pack| self.observed.stored.contains_key(pack)).copied().collect();
+        self.remove_all(&there)?;
+        self.report.packs_removed += u64_of(there.len());
         self.report.bytes_removed +=
             there.iter().filter_map(|pack| self.observed.stored.get(pack)).sum::<u64>();
         Ok(())
     }
 
     /// Removes objects, several at a time.
-    pub(super) fn remove_all(&self, names: &[String]) -> Result<()> {
+    pub(super) fn remove_all<N: Copy + Into<ObjectName> + Sync>(&self, names: &[N]) -> Result<()> {
         let next = AtomicUsize::new(0);
         let work = || {
             while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
                 self.step_back()?;
-                self.repository.backend().remove(name)?;
+                let name: ObjectName = (*name).into();
+                self.repository.backend().remove(&name.to_string())?;
             }
             Ok(())
         };

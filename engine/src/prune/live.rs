@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
-use keepfast_format::names;
+use keepfast_format::names::{self, PackName};
 
 use crate::error::{EngineError, Loss, Result};
 use crate::repo::{

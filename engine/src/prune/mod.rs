@@ -5,8 +5,6 @@
 //! what none objects to is removed. No lock is taken, no one waits for this, and a prune after an
 //! interrupted one goes on where that ended. SPEC has the rules, `model/` explores them.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod compact;
 mod epoch;
 mod hidden;
@@ -20,11 +18,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use keepfast_backend::Created;
-use keepfast_format::epoch::{Condemned, PackName};
+use keepfast_format::epoch::Condemned;
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::Role;
 use keepfast_format::limits;
-use keepfast_format::names::{self, EpochPart};
+use keepfast_format::names::{self, EpochPart, PackName};
+use keepfast_format::numbers::u64_of;
 
 use crate::error::{EngineError, PruneError, Result};
 use crate::repo::{Epochs, Flaw, Index, Repository, Snapshots, WriterOptions, older, refresh_index};
@@ -240,8 +239,8 @@ impl<'a> Prune<'a> {
 
     /// Steps 1 and 2: what is live, and what could go.
     fn look(&self, listing: &Listing) -> Result<(Live, PrunePlan)> {
-        if let Some(finding) = listing.snapshots.unreadable().next() {
-            return Err(PruneError::UnreadableSnapshot(finding.clone()).into());
+        if let Some((_, finding)) = listing.snapshots.unreadable().next() {
+            return Err(PruneError::UnreadableSnapshot(Box::new(finding.clone())).into());
         }
         self.run.enter(Phase::Marking);
         self.must_be_all_there(&listing.snapshots)?;
@@ -251,7 +250,7 @@ impl<'a> Prune<'a> {
         let is_decided = |session: &SessionId| {
             listing.decided.contains(session) || self.repository.has(Flaw::OpenSessionsCondemned)
         };
-        let open = listing.open.len() as u64;
+        let open = u64_of(listing.open.len());
         let plan = plan::make(self.index, &live, open, &is_decided, self.options)?;
         Ok((live, plan))
     }
@@ -268,7 +267,7 @@ impl<'a> Prune<'a> {
                 || condemned.packs.iter().all(|pack| self.observed.decided.contains(&pack.session)),
             "packs of sessions whose outcome is open are never condemned"
         );
-        let name = names::epoch(condemned.epoch, EpochPart::Condemned);
+        let name = names::epoch(condemned.epoch, EpochPart::Condemned).to_string();
         let bytes = condemned.seal(self.repository.id(), self.repository.identity());
         let backend = self.repository.backend();
         let published = backend.create(&name, &[&bytes])? == Created::New

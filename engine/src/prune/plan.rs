@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{PackId, SessionId};
 use keepfast_format::limits;
+use keepfast_format::names::PackName;
+use keepfast_format::numbers::u64_of;
 
 use super::PruneOptions;
 use super::live::Live;
@@ -79,7 +80,7 @@ impl PrunePlan {
     #[must_use]
     pub fn requests(&self, pack_bytes: u32) -> u64 {
         let written = self.rewrite_live_bytes.div_ceil(u64::from(pack_bytes.max(1)));
-        2 * self.rewrite.len() as u64 + written + self.unused.len() as u64
+        2 * u64_of(self.rewrite.len()) + written + u64_of(self.unused.len())
     }
 }
 
@@ -109,7 +110,7 @@ pub fn make(
     options: &PruneOptions,
 ) -> Result<PrunePlan> {
     let mut plan = PrunePlan {
-        packs: live.stored.len() as u64,
+        packs: u64_of(live.stored.len()),
         bytes: live.stored.values().sum(),
         open_sessions,
         ..PrunePlan::default()
@@ -117,7 +118,7 @@ pub fn make(
     let mut known: HashMap<PackName, PackUse> = HashMap::new();
     index.for_each_pack(|number, pack| {
         let plain: u64 = pack.frames.iter().map(|frame| u64::from(frame.plain_bytes)).sum();
-        let known = known.entry(pack.pack_name()).or_default();
+        let known = known.entry(pack.name).or_default();
         known.plain = plain;
         known.dead |= index.is_dead(number);
         if live.plain_bytes_in(number) > 0 || has_live_chunks(live, number) {

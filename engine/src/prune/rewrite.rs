@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::keys::KeyRef;
+use keepfast_format::names::PackName;
+use keepfast_format::numbers::u64_of;
 
 use super::Prune;
 use super::live::Live;
@@ -69,7 +70,7 @@ impl Prune<'_> {
         // A pack has moved when each piece has, by each number that the index knows it by.
         let moved: Vec<PackName> = moved.into_iter().filter(|pack| !stay.contains(pack)).collect();
         self.observed.decided.insert(ended);
-        self.report.packs_rewritten += moved.len() as u64;
+        self.report.packs_rewritten += u64_of(moved.len());
         self.report.bytes_read += bytes_read;
         self.report.bytes_written += totals.bytes_stored;
         Ok(moved)
@@ -114,7 +115,7 @@ impl Job<'_> {
                 break;
             }
             let pack = self.prune.index.pack(piece.number)?;
-            let name = pack.pack_name();
+            let name = pack.name;
             if self.outcome().stay.contains(&name) {
                 continue;
             }
@@ -126,7 +127,7 @@ impl Job<'_> {
                         self.prune.index.demote(piece.number, &error, self.prune.run)?;
                     }
                     if self.outcome().stay.insert(name) {
-                        self.prune.say(format!("{} isn't rewritten: {error}", pack.name()));
+                        self.prune.say(format!("{} isn't rewritten: {error}", pack.name));
                     }
                 }
                 Err(error) => return Err(error),

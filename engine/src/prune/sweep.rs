@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
-use keepfast_format::names;
+use keepfast_format::names::{self, AckName, PackName};
+use keepfast_format::numbers::u64_of;
 
 use super::Prune;
 use crate::error::Result;
@@ -37,10 +37,9 @@ impl Prune<'_> {
             dead.iter().all(|pack| self.index.is_dead_pack(pack).unwrap_or(true)),
             "only packs that a verdict has named are swept"
         );
-        self.report.packs_removed += dead.len() as u64;
+        self.report.packs_removed += u64_of(dead.len());
         self.report.bytes_removed +=
             dead.iter().filter_map(|pack| self.observed.stored.get(pack)).sum::<u64>();
-        let dead: Vec<String> = dead.iter().map(PackName::to_string).collect();
         self.remove_all(&dead)
     }
 
@@ -60,12 +59,10 @@ impl Prune<'_> {
         let mut read = Vec::new();
         let open = epochs.unfinished();
         self.repository.backend().list(names::ACKS, &mut |listed| {
-            let epoch = names::parse_ack(&listed.name).map(|ack| ack.epoch);
-            if epoch.is_some_and(|epoch| epoch <= epochs.newest() && Some(epoch) != open) {
-                read.push(listed.name);
-            }
+            let is_read = |ack: &AckName| ack.epoch <= epochs.newest() && Some(ack.epoch) != open;
+            read.extend(names::parse_ack(&listed.name).filter(is_read));
         })?;
-        self.report.objects_removed += read.len() as u64;
+        self.report.objects_removed += u64_of(read.len());
         self.remove_all(&read)
     }
 
@@ -77,11 +74,8 @@ impl Prune<'_> {
             return Ok(());
         }
         let there = list_segments(self.repository)?;
-        dead.retain(|name| {
-            let owner = names::parse_segment(name).map(|(session, _)| session);
-            owner.is_some_and(|session| ended.contains(&session)) && there.binary_search(name).is_ok()
-        });
-        self.report.objects_removed += dead.len() as u64;
+        dead.retain(|name| ended.contains(&name.session) && there.binary_search(name).is_ok());
+        self.report.objects_removed += u64_of(dead.len());
         self.remove_all(&dead)
     }
 }

@@ -22,7 +22,7 @@ pub fn list_catalogue(repository: &Repository) -> Result<Vec<u32>> {
 
 /// One object of the catalogue.
 pub fn read_catalogue(repository: &Repository, n: u32) -> Result<Catalogue> {
-    repository.objects().read(&names::catalogue(n), limits::EPOCH_OBJECT_BYTES_MAX, |bytes| {
+    repository.objects().read(names::catalogue(n), limits::EPOCH_OBJECT_BYTES_MAX, |bytes| {
         Catalogue::open(bytes, repository.id(), n, repository.identity().owners())
     })
 }
@@ -51,12 +51,13 @@ pub(super) fn must_be_authentic(ignored: &[Finding]) -> Result<()> {
 /// All sessions that the catalogue names. A program that lists sessions or snapshots reads this
 /// *afterwards*: compaction names a session here before it removes the session's objects.
 pub fn dead_sessions(repository: &Repository, pool: &Pool) -> Result<DeadSessions> {
-    let objects = pool.map(&list_catalogue(repository)?, |n| read_catalogue(repository, *n));
+    let numbers = list_catalogue(repository)?;
+    let objects = pool.map(&numbers, |n| read_catalogue(repository, *n));
     let mut dead = DeadSessions::default();
-    for object in objects {
+    for (n, object) in numbers.into_iter().zip(objects) {
         match object {
             Ok(object) => dead.sessions.extend(object.sessions),
-            Err(error) => dead.ignored.push(Finding::from_damage(error)?),
+            Err(error) => dead.ignored.push(Finding::from_damage(names::catalogue(n), error)?),
         }
     }
     Ok(dead)
@@ -83,7 +84,7 @@ fn search(repository: &Repository, session: SessionId) -> Result<(bool, Option<F
         match read_catalogue(repository, n) {
             Ok(object) if object.sessions.binary_search(&session).is_ok() => return Ok((true, ignored)),
             Ok(_) => {}
-            Err(error) => ignored = Some(Finding::from_damage(error)?),
+            Err(error) => ignored = Some(Finding::from_damage(names::catalogue(n), error)?),
         }
     }
     Ok((false, ignored))

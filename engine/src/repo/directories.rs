@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use keepfast_format::epoch::PackName;
+use keepfast_format::names::PackName;
+use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::pack::{DirectoryPlace, FOOTER_BYTES, HEADER_BYTES, PackTable};
 use keepfast_format::{FormatError, limits};
 
-use super::index::{Index, StoredPack};
+use super::index::{Index, PackSource, StoredPack};
 use super::listings::list_packs;
 use super::packs::{open_cipher, read_contents};
 use super::repository::Repository;
@@ -21,7 +22,7 @@ use crate::run::in_threads;
 const READ_AT_A_TIME: usize = 4;
 /// A sealed directory isn't longer.
 const DIRECTORY_BYTES_MAX: usize =
-    PackTable::encoded_bytes(limits::FRAMES_PER_PACK as usize, limits::CHUNKS_PER_PACK as usize) + 16;
+    PackTable::encoded_bytes(usize_of(limits::FRAMES_PER_PACK), usize_of(limits::CHUNKS_PER_PACK)) + 16;
 
 /// Reads what packs say of themselves and this process hasn't read yet: the packs that no segment
 /// lists, once, and the packs in which something was found to be wrong.
@@ -32,7 +33,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<()> {
     let mut packs: HashSet<PackName> = HashSet::new();
     for number in index.take_unread() {
         let pack = index.pack(number)?;
-        packs.insert(pack.pack_name());
+        packs.insert(pack.name);
     }
     let stored = match &mut looked_into.stored {
         Some(stored) => stored,
@@ -49,7 +50,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<()> {
     let mut wanted = Vec::new();
     for pack in packs {
         let Some(bytes) = stored.get(&pack) else { continue };
-        if !index.is_dead_pack(&pack)? && !sources.contains_key(&pack.to_string()) {
+        if !index.is_dead_pack(&pack)? && !sources.contains_key(&PackSource::Pack(pack)) {
             wanted.push((pack, *bytes));
         }
     }
@@ -68,7 +69,7 @@ pub fn look_into_packs(repository: &Repository, index: &Index) -> Result<()> {
     let work = || -> Result<()> {
         while let Some((pack, bytes)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
             match read(*pack, *bytes) {
-                Ok((stored, table)) => index.add(&pack.to_string(), &[(stored, &table)])?,
+                Ok((stored, table)) => index.add(PackSource::Pack(*pack), &[(stored, &table)])?,
                 // It has nothing for a reader. A check says that it is damaged.
                 Err(EngineError::Damaged { .. }) => {}
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
@@ -88,7 +89,7 @@ fn read_directory(
     bytes: u64,
 ) -> Result<Option<(StoredPack, PackTable)>> {
     let name = pack.to_string();
-    let damaged = || EngineError::damaged(name.clone());
+    let damaged = || EngineError::damaged(pack);
     if bytes > limits::PACK_STORED_BYTES_MAX {
         return Err(damaged()(FormatError::OverLimit { what: "pack", field: "size" }));
     }
@@ -96,15 +97,15 @@ fn read_directory(
         |offset, length| Ok::<_, EngineError>(repository.backend().read_range(&name, offset, length)?);
     // What isn't sealed with this repository's keys isn't read any further.
     let (header, cipher) = read_until_sound(|| {
-        if bytes < (HEADER_BYTES + FOOTER_BYTES) as u64 {
+        if bytes < u64_of(HEADER_BYTES + FOOTER_BYTES) {
             return Err(damaged()(FormatError::Truncated { what: "pack" }));
         }
         open_cipher(repository, &range(0, HEADER_BYTES)?).map_err(damaged())
     })?;
     let table = read_until_sound(|| {
-        let footer = range(bytes - FOOTER_BYTES as u64, FOOTER_BYTES)?;
+        let footer = range(bytes - u64_of(FOOTER_BYTES), FOOTER_BYTES)?;
         let place = DirectoryPlace::decode(&footer, bytes).map_err(damaged())?;
-        let length = place.sealed_bytes as usize;
+        let length = usize_of(place.sealed_bytes);
         if length > DIRECTORY_BYTES_MAX {
             return Err(damaged()(FormatError::OverLimit { what: "pack directory", field: "size" }));
         }
@@ -113,8 +114,7 @@ fn read_directory(
     match table {
         Ok(table) => {
             let stored = StoredPack {
-                id: pack.id,
-                session: pack.session,
+                name: pack,
                 key: header.key,
                 kind: header.kind,
                 stored_bytes: bytes,

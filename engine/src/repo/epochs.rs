@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use keepfast_format::epoch::{Condemned, StoredVerdict, Verdict};
-use keepfast_format::names::{self, EpochPart};
+use keepfast_format::names::{self, EpochPart, ObjectName};
 use keepfast_format::{FormatError, limits};
 
 use super::flaws::Flaw;
@@ -77,7 +77,7 @@ impl Epochs {
             for n in numbers.range(first..) {
                 match open_part(repository, *n, part) {
                     Ok(()) => newest = newest.max(*n),
-                    Err(error) => bad.push((*n, part, Finding::from_damage(error)?)),
+                    Err(error) => bad.push((*n, part, Finding::from_damage(names::epoch(*n, part), error)?)),
                 }
             }
         }
@@ -181,7 +181,7 @@ impl Epochs {
         for n in self.done.iter().filter(|n| !applied.contains(n)) {
             match (read_verdict(repository, *n), required) {
                 (Err(EngineError::Damaged { .. }), Required::Authentic) => {}
-                (Err(error), Required::All) => return Err(blocked(error)),
+                (Err(error), Required::All) => return Err(blocked(*n, EpochPart::Done, error)),
                 (verdict, _) => index.apply_verdict(*n, &verdict?.packs)?,
             }
         }
@@ -231,7 +231,7 @@ pub fn find_condemned(repository: &Repository, n: u32) -> Result<Option<Condemne
 /// What an epoch condemns.
 pub fn read_condemned(repository: &Repository, n: u32) -> Result<Condemned> {
     find_condemned(repository, n)?.ok_or_else(|| EngineError::Missing {
-        object: names::epoch(n, EpochPart::Condemned),
+        object: names::epoch(n, EpochPart::Condemned).to_string(),
         loss: Loss::BrokenPromise,
     })
 }
@@ -245,7 +245,7 @@ pub fn find_verdict(repository: &Repository, n: u32) -> Result<Option<Verdict>> 
 fn read_verdict(repository: &Repository, n: u32) -> Result<Verdict> {
     let name = names::epoch(n, EpochPart::Done);
     let open = |bytes: &[u8]| open_stored(repository, n, bytes);
-    let stored = repository.objects().read(&name, limits::EPOCH_OBJECT_BYTES_MAX, open)?;
+    let stored = repository.objects().read(name, limits::EPOCH_OBJECT_BYTES_MAX, open)?;
     by_names(repository, n, stored)
 }
 
@@ -265,7 +265,7 @@ fn by_names(repository: &Repository, n: u32, stored: StoredVerdict) -> Result<Ve
 
 fn open_part(repository: &Repository, n: u32, part: EpochPart) -> Result<()> {
     let (id, owners) = (repository.id(), repository.identity().owners());
-    repository.objects().read(&names::epoch(n, part), limits::EPOCH_OBJECT_BYTES_MAX, |bytes| match part {
+    repository.objects().read(names::epoch(n, part), limits::EPOCH_OBJECT_BYTES_MAX, |bytes| match part {
         EpochPart::Condemned => Condemned::open(bytes, id, n, owners).map(drop),
         EpochPart::Done => StoredVerdict::open(bytes, id, n, owners).map(drop),
     })
@@ -280,23 +280,26 @@ fn find<T>(
     open: impl Fn(&[u8]) -> Result<T, FormatError>,
 ) -> Result<Option<T>> {
     let name = names::epoch(n, part);
-    match repository.objects().read_stored(&name, limits::EPOCH_OBJECT_BYTES_MAX, open) {
+    match repository.objects().read_stored(name, limits::EPOCH_OBJECT_BYTES_MAX, open) {
         Ok(opened) => Ok(Some(opened)),
         Err(EngineError::Backend(error)) if error.is_not_found() => Ok(None),
-        Err(error) => Err(blocked(error)),
+        Err(error) => Err(blocked(n, part, error)),
     }
 }
 
-/// The error for programs that write or remove.
-fn blocked(error: EngineError) -> EngineError {
-    match Finding::from_damage(error) {
+/// The error for programs that write or remove, if it is one of damage to this object.
+fn blocked(n: u32, part: EpochPart, error: EngineError) -> EngineError {
+    match Finding::from_damage(names::epoch(n, part), error) {
         Ok(finding) => in_the_way(finding),
         Err(other) => other,
     }
 }
 
 fn in_the_way(finding: Finding) -> EngineError {
-    let acks = names::parse_epoch(&finding.object).map_or_else(String::new, |(n, _)| names::acks_to(n));
+    let acks = match finding.object {
+        ObjectName::Epoch(n, _) => names::acks_to(n),
+        _ => names::ACKS.to_owned(),
+    };
     let remedy = format!(
         "it is restored from a copy of the repository; or, if no owner has ever put it there, until it and \
          everything in {acks} are removed, while no program writes into the repository"

@@ -11,6 +11,7 @@ use keepfast_format::FormatError;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
+use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::pack::{FrameEntry, HEADER_BYTES, PackCipher};
 use lru::LruCache;
 
@@ -124,9 +125,9 @@ impl Ahead {
 
     fn keep(&mut self, range: Arc<SealedRange>, bytes_max: u64) {
         self.kept.push_back(range);
-        let mut bytes: u64 = self.kept.iter().map(|range| range.bytes.len() as u64).sum();
+        let mut bytes: u64 = self.kept.iter().map(|range| u64_of(range.bytes.len())).sum();
         while bytes > bytes_max && self.kept.len() > 1 {
-            bytes -= self.kept.pop_front().map_or(bytes, |range| range.bytes.len() as u64);
+            bytes -= self.kept.pop_front().map_or(bytes, |range| u64_of(range.bytes.len()));
         }
     }
 }
@@ -191,7 +192,7 @@ impl<'r> FrameCache<'r> {
     /// for threads that each need most of one.
     #[must_use]
     pub fn reading_together(self, bytes: u64, ranges: usize) -> Self {
-        Self { ahead_bytes: bytes, ahead_kept_bytes: bytes.saturating_mul(ranges as u64), ..self }
+        Self { ahead_bytes: bytes, ahead_kept_bytes: bytes.saturating_mul(u64_of(ranges)), ..self }
     }
 
     /// Learns what garbage collections have removed, and where everything is now.
@@ -244,7 +245,7 @@ impl<'r> FrameCache<'r> {
     fn chunk_at(&self, kind: ChunkKind, id: &ChunkId, place: &Location) -> Result<ChunkBytes> {
         let pack = self.index.pack(place.pack)?;
         if !self.reads_dead && self.index.is_dead(place.pack) {
-            return Err(EngineError::Missing { object: pack.name(), loss: Loss::DeadPack });
+            return Err(EngineError::Missing { object: pack.name.to_string(), loss: Loss::DeadPack });
         }
         let frame = self.frame(place.frame_place())?;
         let range = place.range();
@@ -258,7 +259,7 @@ impl<'r> FrameCache<'r> {
 
     /// What is said of a pack that has something else where a chunk should be.
     pub fn not_it(pack: &StoredPack) -> EngineError {
-        EngineError::damaged(pack.name())(FormatError::NotAuthentic { what: "chunk" })
+        EngineError::damaged(pack.name)(FormatError::NotAuthentic { what: "chunk" })
     }
 
     /// A chunk that can't be had where it was looked for first. All places that are known are tried,
@@ -339,7 +340,7 @@ impl<'r> FrameCache<'r> {
         let mut refreshed_for = lock(&self.refreshed_for);
         if refreshed_for.insert(pack) {
             if let Some(pack) = pack {
-                self.index.marks().miss(pack.get());
+                self.index.marks().miss(pack);
             }
             self.refresh()?;
         }
@@ -352,7 +353,7 @@ impl<'r> FrameCache<'r> {
             return Ok(Arc::clone(frame));
         }
         if let Some(source) = lock(&self.failed).get(&place) {
-            return Err(EngineError::damaged(self.index.pack(place.pack)?.name())(source.clone()));
+            return Err(EngineError::damaged(self.index.pack(place.pack)?.name)(source.clone()));
         }
         let mut reader = lock(&self.readers).pop().unwrap_or_default();
         self.open_neighbours(&mut reader, place).inspect_err(|error| {
@@ -375,8 +376,8 @@ impl<'r> FrameCache<'r> {
         let entry = pack.frame(place.frame)?;
         read_until_sound(|| {
             let cipher = self.cipher(place.pack, &pack, None)?;
-            let sealed = self.read(&pack, entry.offset.into(), entry.sealed_bytes as usize)?;
-            reader.open(&cipher, place.frame.into(), &sealed).map_err(EngineError::damaged(pack.name()))
+            let sealed = self.read(&pack, entry.offset.into(), usize_of(entry.sealed_bytes))?;
+            reader.open(&cipher, place.frame.into(), &sealed).map_err(EngineError::damaged(pack.name))
         })?;
         Ok(pack)
     }
@@ -396,9 +397,9 @@ impl<'r> FrameCache<'r> {
         let pack = self.index.pack(place.pack)?;
         let entry = pack.frame(place.frame)?;
         let range = self.ahead_with(place, &pack)?;
-        let start = entry.offset as usize - range.start;
+        let start = usize_of(entry.offset) - range.start;
         let header = range.bytes.get(..HEADER_BYTES).filter(|_| range.start == 0);
-        let sealed = range.bytes.get(start..start + entry.sealed_bytes as usize);
+        let sealed = range.bytes.get(start..start + usize_of(entry.sealed_bytes));
         let opened = match (self.cipher(place.pack, &pack, header), sealed) {
             (Ok(cipher), Some(sealed)) => reader.open(&cipher, place.frame.into(), sealed).is_ok(),
             (Err(EngineError::Damaged { .. }), _) | (_, None) => false,
@@ -437,9 +438,9 @@ impl<'r> FrameCache<'r> {
     /// Reads a frame and its neighbours; with the first, the pack's header too.
     fn read_ahead(&self, number: PackNumber, pack: &StoredPack, frames: FrameSpan) -> Result<SealedRange> {
         let (first, last) = (pack.frame(frames.first)?, pack.frame(frames.last)?);
-        let start = if frames.first.index() == 0 { 0 } else { first.offset as usize };
-        let end = (last.offset + last.sealed_bytes) as usize;
-        let bytes = self.read(pack, start as u64, end - start)?;
+        let start = if frames.first.index() == 0 { 0 } else { usize_of(first.offset) };
+        let end = usize_of(last.offset + last.sealed_bytes);
+        let bytes = self.read(pack, u64_of(start), end - start)?;
         Ok(SealedRange { pack: number, frames, start, bytes })
     }
 
@@ -457,7 +458,7 @@ impl<'r> FrameCache<'r> {
             Some(header) => open_cipher(self.repository, header),
             None => open_cipher(self.repository, &self.read(pack, 0, HEADER_BYTES)?),
         };
-        let (_, cipher) = opened.map_err(EngineError::damaged(pack.name()))?;
+        let (_, cipher) = opened.map_err(EngineError::damaged(pack.name))?;
         let cipher = Arc::new(cipher);
         lock(&self.ciphers).put(number, Arc::clone(&cipher));
         Ok(cipher)
@@ -470,7 +471,7 @@ impl<'r> FrameCache<'r> {
 
     /// A range of a pack's stored bytes.
     fn read(&self, pack: &StoredPack, offset: u64, length: usize) -> Result<Vec<u8>> {
-        let read = self.repository.backend().read_range(&pack.name(), offset, length);
+        let read = self.repository.backend().read_range(&pack.name.to_string(), offset, length);
         read.map_err(|error| unreadable(pack, error))
     }
 
@@ -485,14 +486,15 @@ impl<'r> FrameCache<'r> {
         memory: &mut Vec<u8>,
         take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        let read = self.repository.backend().read_pieces(&pack.name(), offset, length, memory, take);
+        let read =
+            self.repository.backend().read_pieces(&pack.name.to_string(), offset, length, memory, take);
         read.map_err(|error| unreadable(pack, error))
     }
 }
 
 fn unreadable(pack: &StoredPack, error: BackendError) -> EngineError {
     if error.is_not_found() {
-        return EngineError::Missing { object: pack.name(), loss: Loss::Pack };
+        return EngineError::Missing { object: pack.name.to_string(), loss: Loss::Pack };
     }
     error.into()
 }

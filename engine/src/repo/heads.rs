@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use keepfast_format::ids::{HolderId, ObjectHash, SessionId};
-use keepfast_format::names;
 use keepfast_format::snapshot::Head;
 
 use super::repository::Repository;
@@ -74,9 +73,7 @@ impl Snapshots {
         let mut here: HashSet<SessionId> =
             self.with_forgotten().map(|stored| stored.snapshot.head.id).collect();
         here.extend(&self.dead);
-        here.extend(
-            self.damaged.iter().filter_map(|found| names::parse_session(names::SNAPSHOTS, &found.object)),
-        );
+        here.extend(self.unreadable().map(|(id, _)| id));
         let mut missing: BTreeMap<SessionId, MissingSnapshot> = BTreeMap::new();
         for (witness, seen) in self.claims() {
             let Some(id) = seen.session() else { continue };

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::SessionId;
-use keepfast_format::names;
+use keepfast_format::names::{self, PackName};
 
 use super::repository::Repository;
 use crate::error::Result;
@@ -13,8 +12,8 @@ use crate::error::Result;
 pub fn list_packs(repository: &Repository) -> Result<HashMap<PackName, u64>> {
     let mut stored = HashMap::new();
     repository.backend().list(names::PACKS, &mut |listed| {
-        if let Some((id, session)) = names::parse_pack(&listed.name) {
-            stored.insert(PackName { id, session }, listed.bytes);
+        if let Some(name) = names::parse_pack(&listed.name) {
+            stored.insert(name, listed.bytes);
         }
     })?;
     Ok(stored)

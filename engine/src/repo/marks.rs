@@ -8,8 +8,9 @@
 
 use std::collections::HashSet;
 
-use keepfast_format::epoch::PackName;
+use keepfast_format::names::PackName;
 
+use super::numbers::PackNumber;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{
     Arc, MARKS_PER_BLOCK as BLOCK, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak,
@@ -46,18 +47,18 @@ impl Default for Table {
 
 impl Table {
     /// Packs beyond the table, of which there are none before 2 PiB, have no mark.
-    fn mark(&self, pack: u32) -> Option<&AtomicU8> {
-        let (block, place) = (pack as usize / BLOCK, pack as usize % BLOCK);
+    fn mark(&self, pack: PackNumber) -> Option<&AtomicU8> {
+        let (block, place) = (pack.index() / BLOCK, pack.index() % BLOCK);
         self.blocks.get(block)?.get_or_init(|| (0..BLOCK).map(|_| AtomicU8::new(0)).collect()).get(place)
     }
 
-    fn get(&self, pack: u32) -> u8 {
-        let block = self.blocks.get(pack as usize / BLOCK).and_then(OnceLock::get);
-        block.and_then(|block| block.get(pack as usize % BLOCK)).map_or(0, |mark| mark.load(Ordering::SeqCst))
+    fn get(&self, pack: PackNumber) -> u8 {
+        let block = self.blocks.get(pack.index() / BLOCK).and_then(OnceLock::get);
+        block.and_then(|block| block.get(pack.index() % BLOCK)).map_or(0, |mark| mark.load(Ordering::SeqCst))
     }
 
     /// Sets marks, and returns which there were before. What is beyond the table counts as marked.
-    fn set(&self, pack: u32, what: u8) -> u8 {
+    fn set(&self, pack: PackNumber, what: u8) -> u8 {
         self.mark(pack).map_or(what, |mark| mark.fetch_or(what, Ordering::SeqCst))
     }
 }
@@ -86,7 +87,7 @@ pub struct Adding<'m> {
 
 impl Adding<'_> {
     /// A pack gets its number. A session for which it is condemned won't refer to it.
-    pub fn add(&self, pack: &PackName, number: u32) {
+    pub fn add(&self, pack: &PackName, number: PackNumber) {
         for session in self.sessions.iter().filter_map(Weak::upgrade) {
             if session.condemned().contains(pack) {
                 session.marks.set(number, CONDEMNED);
@@ -97,27 +98,27 @@ impl Adding<'_> {
 
 impl PackMarks {
     /// Whether a pack can be expected to be stored.
-    pub fn is_readable(&self, pack: u32) -> bool {
+    pub fn is_readable(&self, pack: PackNumber) -> bool {
         self.marks.get(pack) & (DEAD | MISSING) == 0
     }
 
     /// Whether a pack can be expected to be stored, and to hold what it is said to hold.
-    pub fn is_sound(&self, pack: u32) -> bool {
+    pub fn is_sound(&self, pack: PackNumber) -> bool {
         self.marks.get(pack) & (DEAD | MISSING | DEMOTED) == 0
     }
 
     /// Whether something in it was found to be wrong.
-    pub fn is_demoted(&self, pack: u32) -> bool {
+    pub fn is_demoted(&self, pack: PackNumber) -> bool {
         self.marks.get(pack) & DEMOTED != 0
     }
 
     /// Something in it is wrong. Returns whether that is new.
-    pub fn demote(&self, pack: u32) -> bool {
+    pub fn demote(&self, pack: PackNumber) -> bool {
         self.marks.set(pack, DEMOTED) & DEMOTED == 0
     }
 
     /// Whether an owner lists it; `find_out` is asked once.
-    pub fn is_owners(&self, pack: u32, find_out: impl FnOnce() -> bool) -> bool {
+    pub fn is_owners(&self, pack: PackNumber, find_out: impl FnOnce() -> bool) -> bool {
         let known = self.marks.get(pack);
         if known & CLASSED != 0 {
             return known & OWNERS != 0;
@@ -128,17 +129,17 @@ impl PackMarks {
     }
 
     /// Whether a verdict has named it.
-    pub fn is_dead(&self, pack: u32) -> bool {
+    pub fn is_dead(&self, pack: PackNumber) -> bool {
         self.marks.get(pack) & DEAD != 0
     }
 
     /// A verdict names it.
-    pub fn bury(&self, pack: u32) {
+    pub fn bury(&self, pack: PackNumber) {
         self.marks.set(pack, DEAD);
     }
 
     /// It isn't in the store.
-    pub fn miss(&self, pack: u32) {
+    pub fn miss(&self, pack: PackNumber) {
         self.marks.set(pack, MISSING);
     }
 
@@ -177,17 +178,17 @@ impl SessionMarks {
     /// That the pack is there is looked at first, and apart. A pack that dies in between was condemned
     /// before: the session has either heard of that, and refuses here, or hasn't acked that epoch, and
     /// so is fenced and can't commit.
-    pub fn refer(&self, index: &PackMarks, pack: u32) -> bool {
+    pub fn refer(&self, index: &PackMarks, pack: PackNumber) -> bool {
         index.is_sound(pack) && self.refer_unless_condemned(pack)
     }
 
     /// Refers to a pack that is referred to already, by what was taken over: that something in it is
     /// wrong is no reason to let go of the rest.
-    pub fn hold(&self, index: &PackMarks, pack: u32) -> bool {
+    pub fn hold(&self, index: &PackMarks, pack: PackNumber) -> bool {
         index.is_readable(pack) && self.refer_unless_condemned(pack)
     }
 
-    fn refer_unless_condemned(&self, pack: u32) -> bool {
+    fn refer_unless_condemned(&self, pack: PackNumber) -> bool {
         let Some(mark) = self.marks.mark(pack) else { return false };
         let refer = |marks: u8| (marks & CONDEMNED == 0 || marks & REFERRED != 0).then_some(marks | REFERRED);
         mark.load(Ordering::SeqCst) & REFERRED != 0
@@ -195,7 +196,7 @@ impl SessionMarks {
     }
 
     /// From now on nothing of the session refers to it that hasn't before. Returns whether something has.
-    pub fn condemn(&self, pack: u32) -> bool {
+    pub fn condemn(&self, pack: PackNumber) -> bool {
         self.marks.mark(pack).is_some_and(|mark| mark.fetch_or(CONDEMNED, Ordering::SeqCst) & REFERRED != 0)
     }
 
@@ -206,9 +207,13 @@ impl SessionMarks {
 
 #[cfg(test)]
 mod tests {
-    use super::PackMarks;
-    use keepfast_format::epoch::PackName;
+    use super::{PackMarks, PackNumber};
     use keepfast_format::ids::{HolderId, PackId, SessionId};
+    use keepfast_format::names::PackName;
+
+    fn number(pack: u32) -> PackNumber {
+        PackNumber::new(pack)
+    }
 
     fn pack(id: u8, session: u8) -> PackName {
         let session = SessionId { writer: HolderId::new([0; 8]), random: [session; 16] };
@@ -219,31 +224,37 @@ mod tests {
     fn what_comes_second_sees_what_came_first() {
         let marks = PackMarks::default();
         let session = marks.begin_session();
-        assert!(session.refer(&marks, 3), "nothing speaks against it");
-        assert!(session.condemn(3), "that is an objection");
-        assert!(session.refer(&marks, 3), "what is objected to stays in use");
-        assert!(!session.condemn(70_000), "nothing refers to it");
-        assert!(!session.refer(&marks, 70_000) && !session.refer(&marks, 70_000), "however often one asks");
-        assert!(!session.condemn(70_000), "asking was no reference");
-        assert!(marks.is_readable(70_000), "it can be read for all that");
+        assert!(session.refer(&marks, number(3)), "nothing speaks against it");
+        assert!(session.condemn(number(3)), "that is an objection");
+        assert!(session.refer(&marks, number(3)), "what is objected to stays in use");
+        assert!(!session.condemn(number(70_000)), "nothing refers to it");
+        assert!(
+            !session.refer(&marks, number(70_000)) && !session.refer(&marks, number(70_000)),
+            "however often one asks"
+        );
+        assert!(!session.condemn(number(70_000)), "asking was no reference");
+        assert!(marks.is_readable(number(70_000)), "it can be read for all that");
     }
 
     #[test]
     fn what_was_found_wrong_is_held_but_not_referred_to() {
         let marks = PackMarks::default();
         let session = marks.begin_session();
-        assert!(session.refer(&marks, 1) && marks.demote(1) && !marks.demote(1), "it is said once");
-        assert!(!session.refer(&marks, 1) && !marks.is_sound(1));
-        assert!(session.hold(&marks, 1) && marks.is_readable(1));
-        assert!(session.condemn(1), "what is held is objected to");
+        assert!(
+            session.refer(&marks, number(1)) && marks.demote(number(1)) && !marks.demote(number(1)),
+            "it is said once"
+        );
+        assert!(!session.refer(&marks, number(1)) && !marks.is_sound(number(1)));
+        assert!(session.hold(&marks, number(1)) && marks.is_readable(number(1)));
+        assert!(session.condemn(number(1)), "what is held is objected to");
     }
 
     #[test]
     fn whose_a_pack_is_is_found_out_once() {
         let marks = PackMarks::default();
-        assert!(marks.is_owners(1, || true) && !marks.is_owners(2, || false));
-        assert!(marks.is_owners(1, || false) && !marks.is_owners(2, || true));
-        assert!(marks.is_sound(1) && marks.is_sound(2));
+        assert!(marks.is_owners(number(1), || true) && !marks.is_owners(number(2), || false));
+        assert!(marks.is_owners(number(1), || false) && !marks.is_owners(number(2), || true));
+        assert!(marks.is_sound(number(1)) && marks.is_sound(number(2)));
     }
 
     #[test]
@@ -252,38 +263,42 @@ mod tests {
         let (session, other) = (marks.begin_session(), marks.begin_session());
         marks.condemn_all(&session, [pack(1, 1)], || ());
         let adding = marks.adding();
-        adding.add(&pack(1, 1), 5);
-        adding.add(&pack(1, 2), 6);
-        adding.add(&pack(2, 1), 7);
+        adding.add(&pack(1, 1), number(5));
+        adding.add(&pack(1, 2), number(6));
+        adding.add(&pack(2, 1), number(7));
         drop(adding);
-        assert!(!session.refer(&marks, 5), "it is condemned");
-        assert!(session.refer(&marks, 6), "another object under the same id isn't");
-        assert!(session.refer(&marks, 7));
-        assert!(other.refer(&marks, 5), "another session hasn't heard of that epoch");
+        assert!(!session.refer(&marks, number(5)), "it is condemned");
+        assert!(session.refer(&marks, number(6)), "another object under the same id isn't");
+        assert!(session.refer(&marks, number(7)));
+        assert!(other.refer(&marks, number(5)), "another session hasn't heard of that epoch");
     }
 
     #[test]
     fn sessions_that_share_an_index_keep_what_each_of_them_refers_to() {
         let marks = PackMarks::default();
         let first = marks.begin_session();
-        assert!(first.refer(&marks, 1));
+        assert!(first.refer(&marks, number(1)));
         let second = marks.begin_session();
-        assert!(!second.condemn(1), "the second refers to nothing");
-        assert!(!second.refer(&marks, 1), "and may not any more");
-        assert!(first.condemn(1), "the first objects all the same");
+        assert!(!second.condemn(number(1)), "the second refers to nothing");
+        assert!(!second.refer(&marks, number(1)), "and may not any more");
+        assert!(first.condemn(number(1)), "the first objects all the same");
         drop(first);
-        assert!(marks.begin_session().refer(&marks, 1), "a third knows nothing of either");
+        assert!(marks.begin_session().refer(&marks, number(1)), "a third knows nothing of either");
     }
 
     #[test]
     fn the_dead_stay_dead_for_every_session() {
         let marks = PackMarks::default();
         let before = marks.begin_session();
-        assert!(before.refer(&marks, 1));
-        marks.bury(1);
-        marks.miss(2);
+        assert!(before.refer(&marks, number(1)));
+        marks.bury(number(1));
+        marks.miss(number(2));
         let after = marks.begin_session();
-        assert!(!before.refer(&marks, 1) && !after.refer(&marks, 1) && !after.refer(&marks, 2));
-        assert!(marks.is_dead(1) && !marks.is_dead(2) && after.refer(&marks, 4));
+        assert!(
+            !before.refer(&marks, number(1))
+                && !after.refer(&marks, number(1))
+                && !after.refer(&marks, number(2))
+        );
+        assert!(marks.is_dead(number(1)) && !marks.is_dead(number(2)) && after.refer(&marks, number(4)));
     }
 }

@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use keepfast_format::ids::{HolderId, ObjectHash, RepositoryId, SessionId, SlotId};
+use keepfast_format::names::{self, EpochPart, ObjectName};
 use rustix::fs::FlockOperation;
 
 use super::private;
@@ -76,8 +77,7 @@ pub enum Older {
 impl Older {
     /// The object that was seen and isn't there.
     #[must_use]
-    pub fn object(&self) -> String {
-        use keepfast_format::names::{self, EpochPart};
+    pub fn object(&self) -> ObjectName {
         match self {
             Self::Config { seen, .. } => names::config(*seen),
             Self::Keyring { seen, .. } => names::keyring(*seen),

@@ -1,11 +1,10 @@
 //! The repository, and what reads from it and writes into it. No verbs here.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod blob;
 mod cache;
 mod catalogue;
 mod claims;
+mod decisions;
 mod directories;
 mod epochs;
 mod flaws;
@@ -36,7 +35,6 @@ mod session;
 mod slots;
 mod snapshots;
 mod soundness;
-mod states;
 mod takeover;
 mod trees;
 mod writer;
@@ -44,6 +42,7 @@ mod writer;
 pub use blob::store_blob;
 pub use cache::{CachedRepository, check_cache, clear_cache, describe_cache, other_caches, trim_cache};
 pub use catalogue::{DeadSessions, dead_sessions, is_named_dead, list_catalogue, names_dead, read_catalogue};
+pub use decisions::{decide, is_forgotten, seems_forgotten};
 pub use epochs::{Applied, EpochFlaw, Epochs, find_condemned, find_verdict, read_condemned};
 pub use flaws::{Flaw, RULES_CAN_BE_BROKEN};
 pub use frames::{ChunkBytes, FrameCache, windows};
@@ -69,6 +68,5 @@ pub use session::{CommitRequest, Session, SessionOptions, WriterTotals, fence, r
 pub use slots::{SlotLimits, Unlocked};
 pub use snapshots::{SnapshotFilter, Snapshots, StoredSnapshot, is_decided};
 pub use soundness::{judge, read_until, read_until_sound};
-pub use states::{decide, is_forgotten, seems_forgotten};
 pub use trees::{DirectoryPages, FileLayout, ListRef, Trees};
 pub use writer::{FrameWriter, PackWriter, WriterOptions, write_packs, write_packs_under};

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use keepfast_format::limits;
+use keepfast_format::numbers::usize_of;
 use keepfast_format::pack::FrameEntry;
 
 // Numbers of frames and ordinals of chunks have 16 bits, in memory and in the index.
@@ -31,7 +32,7 @@ impl PackNumber {
     /// fewer than 32 bits.
     #[must_use]
     pub const fn index(self) -> usize {
-        self.0 as usize
+        usize_of(self.0)
     }
 
     /// Orders packs from the one that was added last to the one that was added first.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use keepfast_backend::Backend;
 use keepfast_format::FormatError;
 use keepfast_format::ids::RepositoryId;
+use keepfast_format::names::ObjectName;
 
 use super::cache::copies_folder;
 use super::private;
@@ -46,7 +47,7 @@ impl Objects {
     /// counts for nothing. So a user that can write on this machine can do no more than in the store.
     pub fn read<T>(
         &self,
-        name: &str,
+        name: ObjectName,
         limit: u64,
         open: impl Fn(&[u8]) -> Result<T, FormatError>,
     ) -> Result<T> {
@@ -64,12 +65,12 @@ impl Objects {
     /// As [`Self::read`], but always from the store.
     pub fn read_stored<T>(
         &self,
-        name: &str,
+        name: ObjectName,
         limit: u64,
         open: impl Fn(&[u8]) -> Result<T, FormatError>,
     ) -> Result<T> {
         read_until_sound(|| {
-            let (bytes, _alone) = match self.backend.read(name, limit.min(LARGE_BYTES)) {
+            let (bytes, _alone) = match self.backend.read(&name.to_string(), limit.min(LARGE_BYTES)) {
                 Err(error) if error.is_too_large() => {
                     let alone = self.large.lock().unwrap_or_else(PoisonError::into_inner);
                     (read_object(&*self.backend, name, limit)?, Some(alone))
@@ -81,24 +82,24 @@ impl Objects {
     }
 
     /// Copies an object that was just created.
-    pub fn remember(&self, name: &str, bytes: &[u8]) {
+    pub fn remember(&self, name: ObjectName, bytes: &[u8]) {
         if let Some(copies) = &self.copies {
             copies.put(name, bytes);
         }
     }
 
-    /// Removes copies of objects under `prefix` that the store doesn't have any more.
-    pub fn keep_only(&self, prefix: &str, is_stored: impl Fn(&str) -> bool) {
+    /// Removes copies of objects in a folder that the store doesn't have any more.
+    pub fn keep_only(&self, folder: &str, is_stored: impl Fn(ObjectName) -> bool) {
         if let Some(copies) = &self.copies {
-            copies.keep_only(prefix, is_stored);
+            copies.keep_only(folder, is_stored);
         }
     }
 }
 
 /// Reads an object of no more than `limit` bytes. A larger one isn't read; that is no failure of the
 /// store but of the object.
-pub fn read_object(backend: &dyn Backend, name: &str, limit: u64) -> Result<Vec<u8>> {
-    backend.read(name, limit).map_err(|error| {
+pub fn read_object(backend: &dyn Backend, name: ObjectName, limit: u64) -> Result<Vec<u8>> {
+    backend.read(&name.to_string(), limit).map_err(|error| {
         if error.is_too_large() {
             EngineError::damaged(name)(FormatError::OverLimit { what: "object", field: "size" })
         } else {
@@ -122,14 +123,19 @@ impl Copies {
         ours.then(|| Self { folder, next: AtomicU64::new(0) })
     }
 
-    fn get(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
-        private::read(&self.folder.join(flat(name)), limit).ok()
+    /// The file of an object's copy.
+    fn path(&self, name: ObjectName) -> PathBuf {
+        self.folder.join(flat(&name.to_string()))
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) {
+    fn get(&self, name: ObjectName, limit: u64) -> Option<Vec<u8>> {
+        private::read(&self.path(name), limit).ok()
+    }
+
+    fn put(&self, name: ObjectName, bytes: &[u8]) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let new = self.folder.join(format!("new-{}-{number}", std::process::id()));
-        let path = self.folder.join(flat(name));
+        let path = self.path(name);
         let write = || {
             private::make_hidden(&self.folder)?;
             let mut file =
@@ -142,12 +148,12 @@ impl Copies {
         }
     }
 
-    fn keep_only(&self, prefix: &str, is_stored: impl Fn(&str) -> bool) {
-        let prefix = flat(prefix);
+    fn keep_only(&self, folder: &str, is_stored: impl Fn(ObjectName) -> bool) {
+        let prefix = flat(folder);
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let file = entry.file_name();
             let Some(name) = file.to_str().filter(|name| name.starts_with(&prefix)) else { continue };
-            if !is_stored(&name.replace(SEPARATOR, "/")) {
+            if !ObjectName::parse(&name.replace(SEPARATOR, "/")).is_some_and(&is_stored) {
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -167,6 +173,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, symlink};
 
     use keepfast_format::ids::RepositoryId;
+    use keepfast_format::names;
 
     use super::{Copies, copies_folder};
 
@@ -175,16 +182,17 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let (cache, id) = (home.path().join("cache"), RepositoryId::new([1; 16]));
         let copies = Copies::below(&cache, id).expect("nothing is in the way");
-        copies.put("keyring/00000001", b"ring");
-        assert_eq!(copies.get("keyring/00000001", 4), Some(b"ring".to_vec()));
-        assert_eq!(copies.get("keyring/00000001", 3), None);
+        let name = names::keyring(1);
+        copies.put(name, b"ring");
+        assert_eq!(copies.get(name, 4), Some(b"ring".to_vec()));
+        assert_eq!(copies.get(name, 3), None);
         let file = copies_folder(&cache, id).join("keyring+00000001");
         let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").mode() & 0o777;
         assert_eq!((mode(&file), mode(&copies_folder(&cache, id)), mode(&cache)), (0o600, 0o700, 0o700));
         // What someone may have put there is neither waited for nor followed.
         fs::rename(&file, home.path().join("elsewhere")).expect("it can be moved");
         symlink(home.path().join("elsewhere"), &file).expect("it can be made");
-        assert_eq!(copies.get("keyring/00000001", 4), None);
+        assert_eq!(copies.get(name, 4), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use keepfast_format::slot::{KeySlot, PasswordCost};
 
 use super::memory::{Memory, Recalled, Remembered};
 use super::objects::Objects;
-use super::parameters::{self, Trust, list_names, list_numbers, numbers_among};
+use super::parameters::{self, ListedKeys, Trust, list_configs};
 use super::repository::{CutOff, Entropy, Loaded, Repository, draw};
 use super::slots::{self, SlotLimits, Unlocked};
 use crate::error::{EngineError, Loss, Result};
@@ -56,8 +56,7 @@ pub struct OpenOptions<'a> {
 /// What the store lists of a repository's parameters.
 struct ListedParameters {
     configs: Vec<u32>,
-    /// Keyrings and key slots.
-    keys: Vec<String>,
+    keyrings: Vec<u32>,
 }
 
 /// What was seen of the repository at this place before.
@@ -107,11 +106,11 @@ impl FoundRepository {
         entropy: Arc<Entropy>,
     ) -> Result<Repository> {
         let Self { backend, configs } = self;
-        let keys = list_names(&*backend, names::KEY_OBJECTS)?;
+        let ListedKeys { keyrings, slots } = ListedKeys::list(&*backend)?;
         let past = Past::recall(options.memory);
         let hint = past.seen.as_ref().and_then(|seen| seen.slot);
-        let unlocked = slots::unlock(&*backend, &keys, password, options.slots, hint)?;
-        load(backend, Arc::new(unlocked), ListedParameters { configs, keys }, past, options, entropy)
+        let unlocked = slots::unlock(&*backend, slots, password, options.slots, hint)?;
+        load(backend, Arc::new(unlocked), ListedParameters { configs, keyrings }, past, options, entropy)
     }
 }
 
@@ -129,7 +128,7 @@ impl Repository {
         entropy: Arc<Entropy>,
     ) -> Result<Self> {
         let location = backend.location();
-        if !list_numbers(&*backend, names::CONFIG)?.is_empty() {
+        if !list_configs(&*backend)?.is_empty() {
             return Err(EngineError::RepositoryExists { location });
         }
         let id = RepositoryId::new(*draw(&*entropy)?);
@@ -151,13 +150,13 @@ impl Repository {
             KeySlot::wrap(&identity, id, password, options.password_cost, salt, nonce).map_err(made())?;
         let ring = Keyring::create(id, &identity, &secrets, &draw(&*entropy)?).map_err(made())?;
         let half_made = || EngineError::HalfMadeRepository { location: backend.location() };
-        if backend.create(&names::keyring(0), &[&ring])? == Created::AlreadyThere {
+        if backend.create(&names::keyring(0).to_string(), &[&ring])? == Created::AlreadyThere {
             return Err(half_made());
         }
-        backend.create(&names::slot(SlotId::of(&slot)), &[&slot])?;
+        backend.create(&names::slot(SlotId::of(&slot)).to_string(), &[&slot])?;
         backend.sync()?;
         let sealed = config.seal(&identity).map_err(EngineError::damaged("new config"))?;
-        if backend.create(&names::config(0), &[&sealed])? == Created::AlreadyThere {
+        if backend.create(&names::config(0).to_string(), &[&sealed])? == Created::AlreadyThere {
             return Err(EngineError::RepositoryExists { location });
         }
         backend.sync()?;
@@ -190,7 +189,7 @@ impl Repository {
 
     /// Looks for a repository, before anyone is asked for its password.
     pub fn find(backend: Arc<dyn Backend>) -> Result<FoundRepository> {
-        let configs = list_numbers(&*backend, names::CONFIG)?;
+        let configs = list_configs(&*backend)?;
         if configs.is_empty() {
             refuse_without_config(&*backend)?;
             return Err(EngineError::NoRepository { location: backend.location() });
@@ -206,13 +205,12 @@ impl Repository {
         options: &OpenOptions<'_>,
     ) -> Result<Self> {
         let FoundRepository { backend, configs } = Self::find(backend)?;
-        let keys = list_names(&*backend, names::KEY_OBJECTS)?;
-        if !keys.contains(&names::slot(unlocked.slot)) {
-            let slot = names::slot(unlocked.slot);
-            return Err(EngineError::SlotRemoved { location: backend.location(), slot });
+        let ListedKeys { keyrings, slots } = ListedKeys::list(&*backend)?;
+        if !slots.contains(&unlocked.slot) {
+            return Err(EngineError::SlotRemoved { location: backend.location(), slot: unlocked.slot });
         }
         let past = Past::recall(options.memory);
-        let listed = ListedParameters { configs, keys };
+        let listed = ListedParameters { configs, keyrings };
         load(backend, unlocked, listed, past, options, Arc::new(system_entropy))
     }
 }
@@ -236,8 +234,7 @@ fn load(
     if config.object.is_single_writer() {
         backend.expect_one_writer();
     }
-    let keyrings = numbers_among(names::KEYRING, &listed.keys);
-    let keyring = parameters::newest::<Keyring>(&objects, trust, &keyrings)?;
+    let keyring = parameters::newest::<Keyring>(&objects, trust, &listed.keyrings)?;
     let name = names::keyring(keyring.object.n);
     let secrets = keyring.object.secrets(identity).map_err(EngineError::damaged(name))?;
     if secrets.is_empty() {
@@ -270,7 +267,7 @@ fn refuse_without_config(backend: &dyn Backend) -> Result<()> {
     let mut used = false;
     backend.list(names::SESSIONS, &mut |_| used = true)?;
     if used {
-        return Err(EngineError::Missing { object: names::config(0), loss: Loss::Parameters });
+        return Err(EngineError::Missing { object: names::config(0).to_string(), loss: Loss::Parameters });
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Reading packs: their keys, their directories, and the whole pack when its directory is damaged.
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::PackId;
+use keepfast_format::names::PackName;
+use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::pack::{
     ChunkEntry, DirectoryPlace, FrameEntry, HEADER_BYTES, PackCipher, PackHeader, PackTable,
 };
@@ -25,10 +26,9 @@ pub fn open_cipher(repository: &Repository, header: &[u8]) -> Result<(PackHeader
 /// Reads what a pack holds from the pack itself: from its directory, or where that is
 /// damaged, from its frames.
 pub fn read_contents(repository: &Repository, pack: PackName) -> Result<(StoredPack, PackTable)> {
-    let PackName { id, session } = pack;
     let name = pack.to_string();
     let read = || repository.backend().read(&name, limits::PACK_STORED_BYTES_MAX);
-    let bytes = read_until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == id))?;
+    let bytes = read_until(read, |read| read.as_ref().map_or(true, |bytes| PackId::of(bytes) == pack.id))?;
     let read = || {
         let header = bytes.get(..HEADER_BYTES).ok_or(FormatError::Truncated { what: "pack" })?;
         let (header, cipher) = open_cipher(repository, header)?;
@@ -37,16 +37,15 @@ pub fn read_contents(repository: &Repository, pack: PackName) -> Result<(StoredP
             Err(_) => scan_frames(repository, &header, &cipher, &bytes)?,
         };
         let stored = StoredPack {
-            id,
-            session,
+            name: pack,
             key: header.key,
             kind: header.kind,
-            stored_bytes: bytes.len() as u64,
+            stored_bytes: u64_of(bytes.len()),
             frames: table.frames.clone(),
         };
         Ok((stored, table))
     };
-    read().map_err(EngineError::damaged(name))
+    read().map_err(EngineError::damaged(pack))
 }
 
 /// Finds a pack's chunks by opening its frames one after the other and hashing what is in them.
@@ -136,7 +135,7 @@ fn verify_pack(
             return findings;
         }
     };
-    match DirectoryPlace::decode(bytes, bytes.len() as u64).and_then(|_| cipher.directory(bytes)) {
+    match DirectoryPlace::decode(bytes, u64_of(bytes.len())).and_then(|_| cipher.directory(bytes)) {
         Err(error) => findings.push(PackFinding { frame: None, what: error.to_string() }),
         Ok(table) if table != *expected => findings.push(PackFinding {
             frame: None,
@@ -148,8 +147,8 @@ fn verify_pack(
     let ids = secrets.chunk_ids();
     let mut chunks = expected.chunks.iter();
     for (number, frame) in numbered(&expected.frames) {
-        let listed = chunks.by_ref().take(frame.chunks as usize);
-        let (start, length) = (frame.offset as usize, frame.sealed_bytes as usize);
+        let listed = chunks.by_ref().take(usize_of(frame.chunks));
+        let (start, length) = (usize_of(frame.offset), usize_of(frame.sealed_bytes));
         let opened = bytes
             .get(start..start + length)
             .ok_or(FormatError::Truncated { what: "pack" })

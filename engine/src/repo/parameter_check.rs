@@ -2,9 +2,9 @@
 
 use keepfast_format::config::Config;
 use keepfast_format::keyring::Keyring;
-use keepfast_format::names;
+use keepfast_format::numbers::u64_of;
 
-use super::parameters::{self, Trust, list_names, list_numbers, numbers_among};
+use super::parameters::{self, ListedKeys, Trust, list_configs};
 use super::repository::Repository;
 use super::slots;
 use crate::error::{Finding, Result};
@@ -13,13 +13,12 @@ use crate::error::{Finding, Result};
 /// many objects there are, and each that is damaged or a stranger's, with what is wrong.
 pub fn check_parameters(repository: &Repository) -> Result<(u64, Vec<Finding>)> {
     let backend = repository.backend();
-    let configs = list_numbers(backend, names::CONFIG)?;
-    let keys = list_names(backend, names::KEY_OBJECTS)?;
-    let keyrings = numbers_among(names::KEYRING, &keys);
+    let configs = list_configs(backend)?;
+    let ListedKeys { keyrings, slots } = ListedKeys::list(backend)?;
     let trust = Trust { repository: repository.id(), owners: repository.identity().owners() };
-    let (slots, slot_flaws) = slots::flaws(backend, &keys)?;
+    let slot_flaws = slots::flaws(backend, &slots)?;
     let mut findings = parameters::flaws::<Config>(repository.objects(), trust, &configs)?;
     findings.extend(parameters::flaws::<Keyring>(repository.objects(), trust, &keyrings)?);
     findings.extend(slot_flaws);
-    Ok((slots + configs.len() as u64 + keyrings.len() as u64, findings))
+    Ok((u64_of(slots.len() + configs.len() + keyrings.len()), findings))
 }

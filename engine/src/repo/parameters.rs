@@ -4,10 +4,11 @@
 use keepfast_backend::Backend;
 use keepfast_format::config::Config;
 use keepfast_format::error::Category;
-use keepfast_format::ids::{ObjectHash, RepositoryId};
+use keepfast_format::ids::{ObjectHash, RepositoryId, SlotId};
 use keepfast_format::keyring::Keyring;
+use keepfast_format::names::{self, ObjectName};
 use keepfast_format::signed::{Envelope, SignedKind};
-use keepfast_format::{FormatError, limits, names};
+use keepfast_format::{FormatError, limits};
 
 use super::objects::Objects;
 use crate::error::{EngineError, Finding, Loss, Result};
@@ -18,7 +19,7 @@ pub(super) trait Numbered: Sized {
     const KIND: SignedKind;
 
     /// The name of the `n`th.
-    fn name(n: u32) -> String;
+    fn name(n: u32) -> ObjectName;
 
     /// Opens the `n`th.
     fn open(bytes: &[u8], id: RepositoryId, n: u32, owners: &[[u8; 32]]) -> Result<Self, FormatError>;
@@ -30,7 +31,7 @@ pub(super) trait Numbered: Sized {
 impl Numbered for Config {
     const KIND: SignedKind = SignedKind::Config;
 
-    fn name(n: u32) -> String {
+    fn name(n: u32) -> ObjectName {
         names::config(n)
     }
 
@@ -46,7 +47,7 @@ impl Numbered for Config {
 impl Numbered for Keyring {
     const KIND: SignedKind = SignedKind::Keyring;
 
-    fn name(n: u32) -> String {
+    fn name(n: u32) -> ObjectName {
         names::keyring(n)
     }
 
@@ -85,15 +86,15 @@ pub(super) fn newest<T: Numbered>(objects: &Objects, trust: Trust<'_>, numbers: 
         match (opened, found) {
             (Err(error), before) => {
                 found = before;
-                ignored.push(error);
+                ignored.push((*n, error));
             }
             (Ok((object, _)), None) if object.previous().is_none() => {
-                return Ok(Newest { object, ignored: findings_of(ignored), is_cut_off: *n != 0 });
+                return Ok(Newest { object, ignored: findings_of::<T>(ignored), is_cut_off: *n != 0 });
             }
             (Ok((object, _)), None) => found = Some(object),
             (Ok((_, hash)), Some(object)) => {
                 let is_cut_off = object.previous() != Some(hash);
-                return Ok(Newest { object, ignored: findings_of(ignored), is_cut_off });
+                return Ok(Newest { object, ignored: findings_of::<T>(ignored), is_cut_off });
             }
         }
     }
@@ -101,15 +102,16 @@ pub(super) fn newest<T: Numbered>(objects: &Objects, trust: Trust<'_>, numbers: 
         // It says that it follows another.
         (Some(object), lowest) => {
             ignored.extend(lowest);
-            Ok(Newest { object, ignored: findings_of(ignored), is_cut_off: true })
+            Ok(Newest { object, ignored: findings_of::<T>(ignored), is_cut_off: true })
         }
-        (None, Some(lowest)) => Err(lowest),
-        (None, None) => Err(EngineError::Missing { object: T::name(0), loss: Loss::Parameters }),
+        (None, Some((_, lowest))) => Err(lowest),
+        (None, None) => Err(EngineError::Missing { object: T::name(0).to_string(), loss: Loss::Parameters }),
     }
 }
 
-fn findings_of(errors: Vec<EngineError>) -> Vec<Finding> {
-    errors.into_iter().filter_map(|error| Finding::from_damage(error).ok()).collect()
+/// What is wrong with the objects of these numbers.
+fn findings_of<T: Numbered>(errors: Vec<(u32, EngineError)>) -> Vec<Finding> {
+    errors.into_iter().filter_map(|(n, error)| Finding::from_damage(T::name(n), error).ok()).collect()
 }
 
 /// What is wrong with a chain: each object that isn't authentic, or doesn't follow the authentic one
@@ -131,7 +133,7 @@ pub(super) fn flaws<T: Numbered>(
                 before = Some((*n, hash));
             }
             Ok(Err(error)) | Err(error @ EngineError::Damaged { .. }) => {
-                flaws.push(Finding::from_damage(error)?);
+                flaws.push(Finding::from_damage(name, error)?);
             }
             Err(error) => return Err(error),
         }
@@ -167,7 +169,7 @@ fn look<T: Numbered>(
     let limit = limits::SMALL_OBJECT_BYTES_MAX;
     let open = |bytes: &[u8]| Ok((T::open(bytes, trust.repository, n, trust.owners)?, ObjectHash::of(bytes)));
     let read =
-        if from_store { objects.read_stored(&name, limit, open) } else { objects.read(&name, limit, open) };
+        if from_store { objects.read_stored(name, limit, open) } else { objects.read(name, limit, open) };
     let (object, source) = match read {
         Ok(opened) => return Ok(Ok(opened)),
         Err(EngineError::Damaged { object, source }) => (object, source),
@@ -179,27 +181,39 @@ fn look<T: Numbered>(
     };
     let is_foreign = source.category() == Category::Authentic
         || matches!(source, FormatError::OverLimit { what: "object", .. })
-        || matches!(objects.read_stored(&name, limit, is_signed), Err(EngineError::Damaged { .. }));
+        || matches!(objects.read_stored(name, limit, is_signed), Err(EngineError::Damaged { .. }));
     let error = EngineError::Damaged { object, source };
     if is_foreign { Ok(Err(error)) } else { Err(error) }
 }
 
-/// The numbers of objects with this prefix, in ascending order.
-pub(super) fn list_numbers(backend: &dyn Backend, prefix: &str) -> Result<Vec<u32>> {
-    Ok(numbers_among(prefix, &list_names(backend, prefix)?))
-}
-
-/// The numbers of objects with this prefix among others, in ascending order.
-pub(super) fn numbers_among(prefix: &str, names: &[String]) -> Vec<u32> {
-    let mut numbers: Vec<u32> = names.iter().filter_map(|name| names::parse_numbered(prefix, name)).collect();
+/// The numbers of the configs, in ascending order.
+pub(super) fn list_configs(backend: &dyn Backend) -> Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    backend.list(names::CONFIG, &mut |listed| {
+        numbers.extend(names::parse_numbered(names::CONFIG, &listed.name));
+    })?;
     numbers.sort_unstable();
-    numbers
+    Ok(numbers)
 }
 
-/// The names of objects with this prefix, in ascending order.
-pub(super) fn list_names(backend: &dyn Backend, prefix: &str) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    backend.list(prefix, &mut |listed| found.push(listed.name))?;
-    found.sort_unstable();
-    Ok(found)
+/// The keyrings and key slots in a store.
+pub(super) struct ListedKeys {
+    /// The keyrings' numbers, in ascending order.
+    pub keyrings: Vec<u32>,
+    /// The key slots, in ascending order.
+    pub slots: Vec<SlotId>,
+}
+
+impl ListedKeys {
+    /// Lists them.
+    pub fn list(backend: &dyn Backend) -> Result<Self> {
+        let (mut keyrings, mut slots) = (Vec::new(), Vec::new());
+        backend.list(names::KEY_OBJECTS, &mut |listed| {
+            keyrings.extend(names::parse_numbered(names::KEYRING, &listed.name));
+            slots.extend(names::parse_slot(&listed.name));
+        })?;
+        keyrings.sort_unstable();
+        slots.sort_unstable();
+        Ok(Self { keyrings, slots })
+    }
 }

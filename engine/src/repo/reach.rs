@@ -9,6 +9,7 @@ use keepfast_format::content::Content;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::numbers::usize_of;
 use keepfast_format::snapshot::SnapshotBody;
 use keepfast_format::state::StateTree;
 use keepfast_format::tree::Tree;
@@ -56,7 +57,7 @@ impl PackBits {
     /// The bit's word and mask.
     fn place(&self, frame: FrameNumber, ordinal: Ordinal) -> Option<(&AtomicU64, u64)> {
         let number = self.number(frame, ordinal)?;
-        Some((self.bits.get(number as usize / 64)?, 1 << (number % 64)))
+        Some((self.bits.get(usize_of(number) / 64)?, 1 << (number % 64)))
     }
 
     fn number(&self, frame: FrameNumber, ordinal: Ordinal) -> Option<u32> {
@@ -93,7 +94,7 @@ impl Seen {
         let mask = 1 << (number % 64);
         // What lies among data isn't marked: it is refused when it is read.
         bits.descended
-            .get(number as usize / 64)
+            .get(usize_of(number) / 64)
             .is_none_or(|word| word.fetch_or(mask, Ordering::Relaxed) & mask == 0)
     }
 
@@ -110,7 +111,7 @@ impl Seen {
     pub fn in_frames(&self, pack: PackNumber) -> Vec<u32> {
         let Some(bits) = self.packs.get(pack.index()) else { return Vec::new() };
         let is_seen = |number: &u32| {
-            let word = bits.bits.get(*number as usize / 64).map_or(0, |word| word.load(Ordering::Relaxed));
+            let word = bits.bits.get(usize_of(*number) / 64).map_or(0, |word| word.load(Ordering::Relaxed));
             word & (1 << (number % 64)) != 0
         };
         let in_frame = |ends: &[u32]| (ends[0]..ends[1]).filter(is_seen).map(|_| 1).sum();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io;
 
 use keepfast_format::ids::{ObjectHash, SessionId};
-use keepfast_format::names;
 
 use super::epochs::{Epochs, newest_verdict};
 use super::memory::{Memory, Older, Remembered, SeenHead};
@@ -46,10 +45,9 @@ fn compare(seen: &Remembered, shown: &Remembered, snapshots: &Snapshots) -> Vec<
         known(snapshots).map(|head| (head.session, head.hash)).collect();
     seen.missing_in(shown, |head| {
         // A damaged one is named as such.
-        let name = names::snapshot(head.session);
         there.get(&head.session) == Some(&head.hash)
             || snapshots.dead.contains(&head.session)
-            || snapshots.damaged.iter().any(|finding| finding.object == name)
+            || snapshots.unreadable().any(|(id, _)| id == head.session)
     })
 }
 

@@ -4,18 +4,18 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use keepfast_format::epoch::PackName;
-use keepfast_format::{FormatError, names};
+use keepfast_format::FormatError;
+use keepfast_format::names::SegmentName;
 
 use super::cache::{CacheSlot, Slot};
 use super::epochs::{Applied, Epochs};
-use super::index::{Index, Loading};
+use super::index::{Index, Loading, PackSource};
 use super::listings::list_packs;
 use super::packs::read_contents;
 use super::repository::Repository;
 use super::segments::{list_segments, read_segment};
 use super::snapshots::Snapshots;
-use crate::error::{EngineError, Finding, Result};
+use crate::error::{EngineError, Result};
 use crate::run::{Event, Phase, Pool, RunContext};
 
 /// Segments or packs read at a time, and so held in memory.
@@ -77,7 +77,8 @@ pub fn catch_up(
     if has_more_than(repository, index, &known, &listed)? {
         return Ok(CaughtUp::IndexIsAhead);
     }
-    if listed.iter().any(|name| !known.contains_key(name)) {
+    let is_new = |name: &SegmentName| !known.contains_key(&PackSource::Segment(*name));
+    if listed.iter().any(is_new) {
         // Verdicts are applied before segments are loaded, so that nothing that is dead is assumed to be
         // stored; and segments are listed after that, because what has moved is in later ones.
         if Epochs::list(repository)?.apply_authentic_verdicts(repository, index)? == Applied::IndexIsAhead {
@@ -85,17 +86,17 @@ pub fn catch_up(
         }
         listed = list_segments(repository)?;
     }
-    let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
+    let new: Vec<SegmentName> = listed.iter().copied().filter(is_new).collect();
     let damaged = add_segments(repository, index, &new, run.pool())?;
     let mut changed = !new.is_empty();
-    let unread: HashSet<&String> = damaged.iter().map(|finding| &finding.object).collect();
+    let unread: HashSet<SegmentName> = damaged.iter().map(|damaged| damaged.name).collect();
     listed.retain(|name| !unread.contains(name));
-    let lacking: HashSet<String> =
+    let lacking: HashSet<SegmentName> =
         snapshots.all.iter().flat_map(|stored| stored.lacks_segments(&listed)).collect();
-    for Finding { object, what } in damaged {
+    for DamagedSegment { name, what } in damaged {
         // What no snapshot counts on may be anyone's junk: nothing is missed without it.
-        if lacking.contains(&object) {
-            run.tell(&Event::Damaged { object, what });
+        if lacking.contains(&name) {
+            run.tell(&Event::Damaged { object: name.to_string(), what });
         } else {
             run.notice(format!("{what}; no snapshot counts on it"));
         }
@@ -116,35 +117,41 @@ pub fn refresh_index(repository: &Repository, index: &Index, run: &RunContext) -
     let _turn = index.loading();
     let known = index.sources()?;
     let listed = list_segments(repository)?;
-    let new: Vec<&String> = listed.iter().filter(|name| !known.contains_key(*name)).collect();
+    let is_new = |name: &SegmentName| !known.contains_key(&PackSource::Segment(*name));
+    let new: Vec<SegmentName> = listed.into_iter().filter(is_new).collect();
     // The next run that opens the index reports what is damaged.
     add_segments(repository, index, &new, run.pool())?;
     Ok(!new.is_empty())
 }
 
-/// Adds segments to the index. Returns those that are damaged, and what is wrong with each.
+/// A segment that can't be used.
+struct DamagedSegment {
+    name: SegmentName,
+    /// What is wrong with it, with its name.
+    what: String,
+}
+
+/// Adds segments to the index. Returns those that are damaged.
 fn add_segments(
     repository: &Repository,
     index: &Index,
-    new: &[&String],
+    new: &[SegmentName],
     pool: &Pool,
-) -> Result<Vec<Finding>> {
+) -> Result<Vec<DamagedSegment>> {
     let mut damaged = Vec::new();
     let mut loading = Loading::begin(index, pool);
     for batch in new.chunks(READ_AT_A_TIME) {
-        let read: Vec<_> = pool.map(batch, |name| read_segment(repository, name));
+        let read: Vec<_> = pool.map(batch, |name| read_segment(repository, *name));
         for (name, segment) in batch.iter().zip(read) {
             match segment {
-                Ok(segment) => loading.add(name, segment.packs)?,
+                Ok(segment) => loading.add(*name, segment.packs)?,
                 // A garbage collection has removed it since it was listed: all in it is dead.
                 Err(EngineError::Backend(error)) if error.is_not_found() => {}
                 // A store that fails says nothing about the segment.
                 Err(EngineError::Backend(error)) => return Err(error.into()),
                 // With these keys, what it lists couldn't be read either.
                 Err(EngineError::Damaged { source: FormatError::NoKey { .. }, .. }) => {}
-                Err(error) => {
-                    damaged.push(Finding { object: (*name).clone(), what: error.to_string() });
-                }
+                Err(error) => damaged.push(DamagedSegment { name: *name, what: error.to_string() }),
             }
         }
     }
@@ -157,29 +164,29 @@ fn add_segments(
 fn has_more_than(
     repository: &Repository,
     index: &Index,
-    known: &BTreeMap<String, bool>,
-    listed: &[String],
+    known: &BTreeMap<PackSource, bool>,
+    listed: &[SegmentName],
 ) -> Result<bool> {
-    let is_segment = |name: &str| name.starts_with(names::INDEX);
-    let gone = |name: &String| is_segment(name) && listed.binary_search(name).is_err();
-    if known.iter().any(|(name, dead)| gone(name) && !dead) {
+    let gone =
+        |source: &PackSource| source.segment().is_some_and(|name| listed.binary_search(&name).is_err());
+    if known.iter().any(|(source, dead)| gone(source) && !dead) {
         // A verdict that this index hasn't applied may be the reason.
         if Epochs::list(repository)?.apply_authentic_verdicts(repository, index)? == Applied::IndexIsAhead {
             return Ok(true);
         }
-        if index.sources()?.iter().any(|(name, dead)| gone(name) && !dead) {
+        if index.sources()?.iter().any(|(source, dead)| gone(source) && !dead) {
             return Ok(true);
         }
     }
-    let packs: Vec<&String> = known.keys().filter(|name| !is_segment(name)).collect();
-    if packs.is_empty() {
+    let is_pack = |source: &PackSource| matches!(source, PackSource::Pack(_));
+    if !known.keys().any(is_pack) {
         return Ok(false);
     }
     let stored = list_packs(repository)?;
-    let is_stored = |name: &str| {
-        names::parse_pack(name).is_some_and(|(id, session)| stored.contains_key(&PackName { id, session }))
-    };
-    Ok(packs.iter().any(|name| !known[*name] && !is_stored(name)))
+    Ok(known.iter().any(|(source, dead)| match source {
+        PackSource::Segment(_) => false,
+        PackSource::Pack(name) => !dead && !stored.contains_key(name),
+    }))
 }
 
 /// Adds packs that no readable segment lists.
@@ -189,10 +196,11 @@ fn add_unlisted_packs(repository: &Repository, index: &Index, run: &RunContext) 
     for batch in unlisted.chunks(READ_AT_A_TIME) {
         let read: Vec<_> = run.pool().map(batch, |pack| read_contents(repository, *pack));
         for (pack, contents) in batch.iter().zip(read) {
-            let name = pack.to_string();
             match contents {
-                Ok((pack, table)) => index.add(&name, &[(pack, &table)])?,
-                Err(error) => run.tell(&Event::Damaged { object: name, what: error.to_string() }),
+                Ok((stored, table)) => index.add(PackSource::Pack(*pack), &[(stored, &table)])?,
+                Err(error) => {
+                    run.tell(&Event::Damaged { object: pack.to_string(), what: error.to_string() });
+                }
             }
         }
     }

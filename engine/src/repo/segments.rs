@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 
-use keepfast_backend::Listed;
 use keepfast_format::ids::SessionId;
+use keepfast_format::names::{self, PackName, SegmentName};
+use keepfast_format::numbers::u64_of;
 use keepfast_format::pack::PackTable;
 use keepfast_format::segment::SegmentHead;
-use keepfast_format::{FormatError, limits, names};
+use keepfast_format::{FormatError, limits};
 
 use super::index::StoredPack;
 use super::repository::Repository;
@@ -22,12 +23,10 @@ pub struct ReadSegment {
 }
 
 /// The names of all index segments, sorted.
-pub fn list_segments(repository: &Repository) -> Result<Vec<String>> {
+pub fn list_segments(repository: &Repository) -> Result<Vec<SegmentName>> {
     let mut found = Vec::new();
-    repository.backend().list(names::INDEX, &mut |Listed { name, .. }| {
-        if names::parse_segment(&name).is_some() {
-            found.push(name);
-        }
+    repository.backend().list(names::INDEX, &mut |listed| {
+        found.extend(names::parse_segment(&listed.name));
     })?;
     found.sort_unstable();
     Ok(found)
@@ -38,23 +37,24 @@ const FRONT_READ: usize = 1 << 20;
 
 /// Reads a segment and checks its signature and every section. What its head doesn't justify isn't
 /// read: whatever is stored under a segment's name, without a signature that fits it costs 4 MiB.
-pub fn read_segment(repository: &Repository, name: &str) -> Result<ReadSegment> {
+pub fn read_segment(repository: &Repository, name: SegmentName) -> Result<ReadSegment> {
+    let object = name.to_string();
     read_until_sound(|| {
         let (backend, what) = (repository.backend(), "index segment");
         let damaged = |source| EngineError::damaged(name)(source);
-        let mut bytes = backend.read_range(name, 0, FRONT_READ)?;
+        let mut bytes = backend.read_range(&object, 0, FRONT_READ)?;
         let head_bytes = SegmentHead::head_bytes(&bytes).map_err(damaged)?;
         if head_bytes > bytes.len() && bytes.len() == FRONT_READ {
-            bytes = backend.read_range(name, 0, head_bytes)?;
+            bytes = backend.read_range(&object, 0, head_bytes)?;
         }
         let head = open_head(repository, name, &bytes).map_err(damaged)?;
         let total = head.total_bytes();
-        if total as u64 > limits::SEGMENT_BYTES_MAX {
+        if u64_of(total) > limits::SEGMENT_BYTES_MAX {
             return Err(damaged(FormatError::OverLimit { what, field: "length" }));
         }
         if bytes.len() >= FRONT_READ {
             // One more than there should be, to see whether there is more.
-            bytes = backend.read_range(name, 0, total + 1)?;
+            bytes = backend.read_range(&object, 0, total + 1)?;
         }
         match bytes.len().cmp(&total) {
             Ordering::Less => Err(damaged(FormatError::Truncated { what })),
@@ -64,9 +64,11 @@ pub fn read_segment(repository: &Repository, name: &str) -> Result<ReadSegment> 
     })
 }
 
-fn open_head(repository: &Repository, name: &str, bytes: &[u8]) -> Result<SegmentHead, FormatError> {
-    let (session, n) = names::parse_segment(name)
-        .ok_or(FormatError::Malformed { what: "index segment", why: "its name isn't a segment's" })?;
+fn open_head(
+    repository: &Repository,
+    SegmentName { session, n }: SegmentName,
+    bytes: &[u8],
+) -> Result<SegmentHead, FormatError> {
     SegmentHead::open(bytes, repository.id(), session, n, |writer| {
         repository.keyring().segment_signer(SessionId { writer, ..session }, n)
     })
@@ -88,8 +90,7 @@ fn open_sections(
         let place = head.table_place(ordinal).ok_or(FormatError::Truncated { what })?;
         let table = head.open_table(id, secrets, ordinal, section(place)?)?;
         let stored = StoredPack {
-            id: pack.id,
-            session,
+            name: PackName { id: pack.id, session },
             key: head.key,
             kind: pack.kind,
             stored_bytes: pack.stored_bytes,

@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepfast_backend::Created;
-use keepfast_format::epoch::{Ack, Condemned, PackName};
+use keepfast_format::epoch::{Ack, Condemned};
 use keepfast_format::ids::{ObjectHash, PackId, SessionId};
 use keepfast_format::keys::KeyRef;
+use keepfast_format::limits;
+use keepfast_format::names::{self, ObjectName, PackName};
 use keepfast_format::node::Timestamp;
 use keepfast_format::session::Session as SessionObject;
 use keepfast_format::snapshot::{Register, Snapshot, SnapshotBody, SnapshotHead};
-use keepfast_format::{limits, names};
 
 use super::catalogue::names_dead;
+use super::decisions::is_forgotten;
 use super::epochs::{Epochs, find_condemned};
 use super::flaws::Flaw;
 use super::frames::FrameCache;
@@ -28,7 +30,6 @@ use super::reach::{Reach, Seen};
 use super::recover::refresh_index;
 use super::repository::Repository;
 use super::snapshots::{Snapshots, load_one};
-use super::states::is_forgotten;
 use super::takeover::{Before, Takeover};
 use crate::error::{EngineError, Result};
 use crate::run::RunContext;
@@ -272,7 +273,7 @@ impl<'r> Session<'r> {
         let mut objections = Vec::new();
         self.index.marks().condemn_all(&self.marks, packs.iter().copied(), || -> Result<()> {
             for (number, pack) in self.index.numbers_of(&packs)? {
-                if self.marks.condemn(number.get()) {
+                if self.marks.condemn(number) {
                     objections.push(pack);
                 }
             }
@@ -328,15 +329,15 @@ impl<'r> Session<'r> {
         let ack = Ack { epoch, session: self.id, objections };
         let bytes = ack.seal(self.repository.id(), self.repository.identity());
         let own = names::ack(epoch, self.id);
-        if !self.create_own(&own, &bytes)? {
+        if !self.create_own(own, &bytes)? {
             // Anyone that may create objects may have taken the name. Another answer of this session is one
             // that a garbage collection may have read, and it read no other.
-            if self.may_be_answer(&own, epoch)? {
+            if self.may_be_answer(own, epoch)? {
                 return Err(self.lost(own));
             }
             // No one can foresee this name. An attempt whose answer was lost is found under it.
-            let with_tail = names::ack_beside(epoch, self.id, tail_of(&bytes));
-            if !self.create_own(&with_tail, &bytes)? {
+            let with_tail = names::ack_with_tail(epoch, self.id, tail_of(&bytes));
+            if !self.create_own(with_tail, &bytes)? {
                 return Err(self.lost(with_tail));
             }
         }
@@ -345,15 +346,15 @@ impl<'r> Session<'r> {
     }
 
     /// Creates an object under a name of the session's own. `false` if something else is there.
-    fn create_own(&self, name: &str, bytes: &[u8]) -> Result<bool> {
-        let created = self.repository.backend().create(name, &[bytes])?;
+    fn create_own(&self, name: ObjectName, bytes: &[u8]) -> Result<bool> {
+        let created = self.repository.backend().create(&name.to_string(), &[bytes])?;
         Ok(created == Created::New || self.holds(name, bytes)?)
     }
 
     /// Whether an object is an answer of this session, or was one and is gone.
-    fn may_be_answer(&self, name: &str, epoch: u32) -> Result<bool> {
+    fn may_be_answer(&self, name: ObjectName, epoch: u32) -> Result<bool> {
         let repository = self.repository;
-        match repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX) {
+        match repository.backend().read(&name.to_string(), limits::EPOCH_OBJECT_BYTES_MAX) {
             Ok(bytes) => {
                 let writer = |holder| repository.writer_key(holder);
                 Ok(Ack::open(&bytes, repository.id(), epoch, self.id, writer).is_ok())
@@ -366,7 +367,7 @@ impl<'r> Session<'r> {
 
     /// Why a session can't go on whose name `taken` is taken: a collector has ended it with a FENCE, or
     /// another program has taken a name that isn't its own.
-    fn lost(&self, taken: String) -> EngineError {
+    fn lost(&self, taken: ObjectName) -> EngineError {
         let is_fence = match load_one(self.repository, self.id) {
             Ok((register, _)) => matches!(register, Register::Fence(_)),
             // A FENCE that was compacted since.
@@ -378,8 +379,8 @@ impl<'r> Session<'r> {
 
     /// Whether an object that is there has these bytes. One that is gone by now was another
     /// program's, or is of no use any more.
-    fn holds(&self, name: &str, bytes: &[u8]) -> Result<bool> {
-        match self.repository.backend().read(name, limits::EPOCH_OBJECT_BYTES_MAX) {
+    fn holds(&self, name: ObjectName, bytes: &[u8]) -> Result<bool> {
+        match self.repository.backend().read(&name.to_string(), limits::EPOCH_OBJECT_BYTES_MAX) {
             Ok(found) => Ok(found == bytes),
             Err(error) if error.is_not_found() || error.is_unusable() => Ok(false),
             Err(error) => Err(error.into()),
@@ -389,7 +390,7 @@ impl<'r> Session<'r> {
     /// Fails if the session's register is taken.
     fn find_fence(&self) -> Result<()> {
         let register = names::snapshot(self.id);
-        match self.repository.backend().read(&register, limits::SNAPSHOT_BYTES_MAX) {
+        match self.repository.backend().read(&register.to_string(), limits::SNAPSHOT_BYTES_MAX) {
             Ok(_) => Err(self.lost(register)),
             Err(error) if error.is_unusable() => Err(self.lost(register)),
             Err(error) if error.is_not_found() => Ok(()),
@@ -428,14 +429,14 @@ impl<'r> Session<'r> {
         let backend = repository.backend();
         backend.sync()?;
         let name = names::snapshot(self.id);
-        if backend.create(&name, &[&bytes])? == Created::AlreadyThere
-            && !self.holds(&name, &bytes)?
+        if backend.create(&name.to_string(), &[&bytes])? == Created::AlreadyThere
+            && !self.holds(name, &bytes)?
             && !repository.has(Flaw::FenceIgnored)
         {
             return Err(self.lost(name));
         }
         backend.sync()?;
-        repository.objects().remember(&name, &bytes);
+        repository.objects().remember(name, &bytes);
         // A register that was fenced, compacted and so free again has taken the snapshot in vain.
         if !repository.has(Flaw::CatalogueNotRead) && names_dead(repository, self.id)? {
             return Err(EngineError::Fenced);
@@ -471,7 +472,8 @@ fn others_write(repository: &Repository, own: SessionId, ended: Option<&Snapshot
 
 /// What a session says of itself, if that can be read: hints, all of it.
 pub fn read_session(repository: &Repository, id: SessionId) -> Option<SessionObject> {
-    let bytes = repository.backend().read(&names::session(id), limits::SMALL_OBJECT_BYTES_MAX).ok()?;
+    let name = names::session(id).to_string();
+    let bytes = repository.backend().read(&name, limits::SMALL_OBJECT_BYTES_MAX).ok()?;
     SessionObject::open(&bytes, repository.id(), repository.writer_ever(id.writer)?).ok()
 }
 
@@ -495,7 +497,7 @@ pub(super) fn announce(
         is_collector,
     };
     let bytes = object.seal(repository.id(), repository.identity());
-    repository.backend().create(&names::session(id), &[&bytes])?;
+    repository.backend().create(&names::session(id).to_string(), &[&bytes])?;
     Ok(id)
 }
 
@@ -503,10 +505,10 @@ pub(super) fn announce(
 pub fn fence(repository: &Repository, session: SessionId) -> Result<Created> {
     let name = names::snapshot(session);
     let bytes = Register::seal_fence(repository.id(), session, repository.identity());
-    let created = repository.backend().create(&name, &[&bytes])?;
+    let created = repository.backend().create(&name.to_string(), &[&bytes])?;
     repository.backend().sync()?;
     if created == Created::New {
-        repository.objects().remember(&name, &bytes);
+        repository.objects().remember(name, &bytes);
     }
     Ok(created)
 }

@@ -53,15 +53,14 @@ impl fmt::Debug for Unlocked {
     }
 }
 
-/// Opens a key slot among these objects that the password fits: first `hint`, then the cheapest.
+/// Opens a key slot among these that the password fits: first `hint`, then the cheapest.
 pub(super) fn unlock(
     backend: &dyn Backend,
-    listed: &[String],
+    mut ids: Vec<SlotId>,
     password: &[u8],
     limits: SlotLimits,
     hint: Option<SlotId>,
 ) -> Result<Unlocked> {
-    let mut ids: Vec<SlotId> = listed.iter().filter_map(|name| names::parse_slot(name)).collect();
     if ids.is_empty() {
         return Err(EngineError::Missing {
             object: format!("{}: every key slot", names::KEYS),
@@ -95,8 +94,8 @@ pub(super) fn unlock(
                 }
             }
             Err(error) => {
-                attempt.left.unreadable.push(names::slot(id));
-                let error = EngineError::Damaged { object: names::slot(id), source: error };
+                attempt.left.unreadable.push(id);
+                let error = EngineError::damaged(names::slot(id))(error);
                 damaged = damaged.or(Some(error));
             }
         }
@@ -148,23 +147,20 @@ impl Attempt<'_> {
                 self.tried += 1;
                 Ok(None)
             }
-            Err(error) => Err(EngineError::Damaged { object: names::slot(id), source: error }),
+            Err(error) => Err(EngineError::damaged(names::slot(id))(error)),
         }
     }
 }
 
-/// What isn't a key slot among these objects, and how many have a slot's name.
-pub(super) fn flaws(backend: &dyn Backend, listed: &[String]) -> Result<(u64, Vec<Finding>)> {
-    let mut count = 0;
+/// What isn't a key slot among the objects with these slots' names.
+pub(super) fn flaws(backend: &dyn Backend, ids: &[SlotId]) -> Result<Vec<Finding>> {
     let mut flaws = Vec::new();
-    for name in listed {
-        let Some(id) = names::parse_slot(name) else { continue };
-        count += 1;
-        if let Err(error) = read_slot(backend, id)? {
-            flaws.push(Finding { object: name.clone(), what: error.to_string() });
+    for id in ids {
+        if let Err(error) = read_slot(backend, *id)? {
+            flaws.push(Finding { object: names::slot(*id), what: error.to_string() });
         }
     }
-    Ok((count, flaws))
+    Ok(flaws)
 }
 
 /// Reads a slot. The inner error is that its bytes don't fit its name, or don't decode.
@@ -173,10 +169,10 @@ fn read_slot(backend: &dyn Backend, id: SlotId) -> Result<Result<KeySlot, Format
     judge(|| {
         // What isn't an object, or is too large to be a slot, is junk like any other: an error that says so is
         // one of damage.
-        let bytes = backend.read(&name, limits::SLOT_BYTES_MAX)?;
+        let bytes = backend.read(&name.to_string(), limits::SLOT_BYTES_MAX)?;
         if SlotId::of(&bytes) != id {
-            return Err(EngineError::damaged(&name)(FormatError::NotAuthentic { what: "key slot" }));
+            return Err(EngineError::damaged(name)(FormatError::NotAuthentic { what: "key slot" }));
         }
-        KeySlot::decode(&bytes).map_err(EngineError::damaged(&name))
+        KeySlot::decode(&bytes).map_err(EngineError::damaged(name))
     })
 }

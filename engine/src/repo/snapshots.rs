@@ -4,15 +4,16 @@ use std::collections::{BTreeSet, HashSet};
 
 use keepfast_format::ids::{HolderId, ObjectHash, SessionId};
 use keepfast_format::keys::holder_of;
+use keepfast_format::limits;
+use keepfast_format::names::{self, ObjectName, SegmentName};
 use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Register, Snapshot};
-use keepfast_format::{limits, names};
 
 use super::catalogue::{DeadSessions, dead_sessions, must_be_authentic};
+use super::decisions::Decisions;
 use super::lineage::Lineages;
 use super::listings::list_sessions;
 use super::repository::Repository;
-use super::states::Standings;
 use crate::error::{ChoiceError, EngineError, Finding, Result};
 use crate::retention::{edition, has_tag};
 use crate::run::RunContext;
@@ -52,10 +53,13 @@ impl StoredSnapshot {
     }
 
     /// Names of index segments that it counts on and a sorted listing doesn't have.
-    pub fn lacks_segments<'l>(&self, listed: &'l [String]) -> impl Iterator<Item = String> + use<'l> {
+    pub fn lacks_segments<'l>(
+        &self,
+        listed: &'l [SegmentName],
+    ) -> impl Iterator<Item = SegmentName> + use<'l> {
         let head = &self.snapshot.head;
-        let (id, count) = (head.id, head.segments);
-        let names = (0..count).map(move |n| names::segment(id, n));
+        let (session, count) = (head.id, head.segments);
+        let names = (0..count).map(move |n| SegmentName { session, n });
         names.filter(|name| listed.binary_search(name).is_err())
     }
 }
@@ -97,7 +101,7 @@ pub struct SnapshotFilter {
     /// Only with all of these paths.
     pub paths: Vec<Vec<u8>>,
     /// Only what began at this time or before.
-    pub until: Option<Timestamp>,
+    pub begun_at_latest: Option<Timestamp>,
 }
 
 impl SnapshotFilter {
@@ -109,7 +113,7 @@ impl SnapshotFilter {
             && self.host.as_ref().is_none_or(|host| *host == body.host)
             && self.tags.iter().all(|tag| has_tag(&body.tags, tag))
             && self.paths.iter().all(|path| body.paths.contains(path))
-            && self.until.is_none_or(|until| body.start <= until)
+            && self.begun_at_latest.is_none_or(|latest| body.start <= latest)
     }
 }
 
@@ -122,16 +126,17 @@ impl Snapshots {
             let DeadSessions { sessions, ignored } = dead_sessions(repository, run.pool())?;
             return Ok(Self { dead: sessions, ignored, ..Self::default() });
         }
-        repository.objects().keep_only(names::SNAPSHOTS, |name| {
-            names::parse_session(names::SNAPSHOTS, name).is_some_and(|id| ids.contains(&id))
+        repository.objects().keep_only(names::SNAPSHOTS, |name| match name {
+            ObjectName::Snapshot(id) => ids.contains(&id),
+            _ => false,
         });
         let ids: Vec<SessionId> = ids.into_iter().collect();
         let read = run.pool().map(&ids, |id| (*id, load_one(repository, *id)));
-        let standings = Standings::load(repository, run.pool())?;
+        let decisions = Decisions::load(repository, run.pool())?;
         let DeadSessions { sessions: dead, ignored } = dead_sessions(repository, run.pool())?;
         let mut snapshots = Self {
-            protected: standings.protected,
-            damaged: standings.damaged,
+            protected: decisions.protected,
+            damaged: decisions.damaged,
             lineages: repository.lineages(),
             ignored,
             ..Self::default()
@@ -141,7 +146,7 @@ impl Snapshots {
             match register {
                 Ok((Register::Snapshot(snapshot), hash)) => {
                     let stored = StoredSnapshot::new(*snapshot, hash, &owners);
-                    let forgotten = standings.forgotten.contains(&id);
+                    let forgotten = decisions.forgotten.contains(&id);
                     if forgotten { &mut snapshots.forgotten } else { &mut snapshots.all }.push(stored);
                 }
                 Ok((Register::Fence(_), _)) => snapshots.fenced.push(id),
@@ -216,8 +221,8 @@ impl Snapshots {
         Err(match matching.as_slice() {
             _ if text.is_empty() => ChoiceError::Empty,
             [one] => return Ok(one),
-            [] => match self.damaged.iter().find(|finding| finding.object.contains(&text)) {
-                Some(finding) => ChoiceError::Unreadable(finding.clone()),
+            [] => match self.damaged.iter().find(|finding| finding.object.to_string().contains(&text)) {
+                Some(finding) => ChoiceError::Unreadable(Box::new(finding.clone())),
                 None => ChoiceError::NoSnapshot { text },
             },
             several => ChoiceError::Ambiguous { text, count: several.len() },
@@ -230,10 +235,13 @@ impl Snapshots {
         self.all.iter().map(|stored| stored.snapshot.head.id).chain(self.ended())
     }
 
-    /// Registers that can't be read: no one knows what they need. Objects in the place of decisions
-    /// aren't among them, since those count for nothing.
-    pub fn unreadable(&self) -> impl Iterator<Item = &Finding> {
-        self.damaged.iter().filter(|finding| finding.object.starts_with(names::SNAPSHOTS))
+    /// Sessions whose registers can't be read, and why: no one knows what they need. Objects in the place of
+    /// decisions aren't among them, since those count for nothing.
+    pub fn unreadable(&self) -> impl Iterator<Item = (SessionId, &Finding)> {
+        self.damaged.iter().filter_map(|finding| match finding.object {
+            ObjectName::Snapshot(id) => Some((id, finding)),
+            _ => None,
+        })
     }
 
     /// All readable snapshots, forgotten ones too, oldest first within both.
@@ -319,7 +327,7 @@ pub fn is_decided(repository: &Repository, id: SessionId) -> Result<bool> {
 
 pub(super) fn load_one(repository: &Repository, id: SessionId) -> Result<(Register, ObjectHash)> {
     let name = names::snapshot(id);
-    repository.objects().read(&name, limits::SNAPSHOT_BYTES_MAX, |bytes| {
+    repository.objects().read(name, limits::SNAPSHOT_BYTES_MAX, |bytes| {
         let hash = ObjectHash::of(bytes);
         let register = Register::open(
             bytes,

@@ -15,14 +15,16 @@ use keepfast_format::compress::Compressor;
 use keepfast_format::frame::{ClosedFrame, FrameReader, OpenFrame};
 use keepfast_format::ids::{ChunkId, PackId, SessionId};
 use keepfast_format::keys::{ChunkIds, ChunkKind, DomainSecrets, KeyRef};
+use keepfast_format::names::{PackName, SegmentName};
+use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::pack::{ChunkEntry, FrameEntry, HEADER_BYTES, PackCipher, PackTable};
 use keepfast_format::segment::{self, PackRecord};
-use keepfast_format::{FormatError, limits, names};
+use keepfast_format::{FormatError, limits};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::claims::Claims;
-use super::index::{Index, StoredPack, Wanted};
+use super::index::{Index, PackSource, StoredPack, Wanted};
 use super::numbers::{FrameNumber, format_length};
 use super::repository::Repository;
 use super::session::{Session, Stores, WriterTotals};
@@ -110,9 +112,9 @@ impl Filling {
     /// frame, however small its chunks, might be too many.
     fn is_full(&self, pack_bytes: u32) -> bool {
         let (frames, chunks) = (self.table.frames.len(), self.table.chunks.len());
-        self.end + PackTable::encoded_bytes(frames, chunks) >= pack_bytes as usize
-            || frames >= limits::FRAMES_PER_PACK as usize
-            || chunks + limits::CHUNKS_PER_FRAME as usize > limits::CHUNKS_PER_PACK as usize
+        self.end + PackTable::encoded_bytes(frames, chunks) >= usize_of(pack_bytes)
+            || frames >= usize_of(limits::FRAMES_PER_PACK)
+            || chunks + usize_of(limits::CHUNKS_PER_FRAME) > usize_of(limits::CHUNKS_PER_PACK)
     }
 }
 
@@ -314,7 +316,7 @@ impl PackWriter<'_> {
         if bytes.is_empty() {
             // Most packs end within the frame that makes them full.
             let config = self.repository.config();
-            bytes.reserve_exact(PAGE_BYTES + (config.pack_bytes + config.data_frame_bytes) as usize);
+            bytes.reserve_exact(PAGE_BYTES + usize_of(config.pack_bytes + config.data_frame_bytes));
         }
         let start = bytes.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES);
         if bytes.len() < start + HEADER_BYTES {
@@ -328,7 +330,7 @@ impl PackWriter<'_> {
     /// Puts a sealed frame in its place.
     fn put(&self, pack: &Arc<FillingPack>, number: FrameNumber, sealed: &[u8]) {
         let mut filling = lock(&pack.state);
-        let start = filling.start + filling.table.frames[number.index()].offset as usize;
+        let start = filling.start + usize_of(filling.table.frames[number.index()].offset);
         filling.bytes[start..start + sealed.len()].copy_from_slice(sealed);
         debug_assert!(filling.being_sealed > 0, "a frame is put where it was given a place, and once");
         filling.being_sealed -= 1;
@@ -389,9 +391,9 @@ impl PackWriter<'_> {
         let tail = pack.cipher.tail(&filling.table, self.repository.config().pack_bytes);
         let parts = [&filling.bytes[filling.start..filling.start + filling.end], &tail];
         let id = PackId::new(*blake3::Hasher::new().update(parts[0]).update(parts[1]).finalize().as_bytes());
-        let stored_bytes = parts.iter().map(|part| part.len() as u64).sum();
-        let name = names::pack(id, self.id);
-        if self.repository.backend().create(&name, &parts)? == Created::AlreadyThere {
+        let stored_bytes = parts.iter().map(|part| u64_of(part.len())).sum();
+        let name = PackName { id, session: self.id };
+        if self.repository.backend().create(&name.to_string(), &parts)? == Created::AlreadyThere {
             return Err(EngineError::AnotherObjectsAnswer { object: name });
         }
         lock(&self.spare).push(filling.bytes);
@@ -399,7 +401,7 @@ impl PackWriter<'_> {
         log.totals.bytes_stored += stored_bytes;
         log.unlisted.push(PackRecord { id, kind: pack.kind, stored_bytes, table: filling.table });
         let chunks: usize = log.unlisted.iter().map(|pack| pack.table.chunks.len()).sum();
-        let packs_due = self.packs_due(log.totals.segments as usize);
+        let packs_due = self.packs_due(usize_of(log.totals.segments));
         if log.unlisted.len() >= packs_due || chunks >= CHUNKS_PER_CHECKPOINT {
             list_packs(self.repository, self.index, (self.id, self.secrets), &self.claims, &mut log)?;
             drop(log);
@@ -427,24 +429,23 @@ fn list_packs(
     );
     let (id, identity) = (repository.id(), repository.identity());
     let bytes = segment::seal(id, secrets, identity, session, n, &log.unlisted, *repository.random()?);
-    let name = names::segment(session, n);
+    let name = SegmentName { session, n };
     // Others rely on a pack as soon as a segment lists it: it must survive a power cut by then.
     repository.backend().sync()?;
-    if repository.backend().create(&name, &[&bytes])? == Created::AlreadyThere {
-        return Err(EngineError::NameTaken { object: name });
+    if repository.backend().create(&name.to_string(), &[&bytes])? == Created::AlreadyThere {
+        return Err(EngineError::NameTaken { object: name.into() });
     }
     // A session that has seen the segment counts on it, and can't make its name durable.
     repository.backend().sync()?;
     let packs = std::mem::take(&mut log.unlisted);
     log.totals.segments += 1;
-    log.totals.bytes_stored += bytes.len() as u64;
+    log.totals.bytes_stored += u64_of(bytes.len());
     log.totals.packs.extend(packs.iter().map(|pack| pack.id));
     let stored: Vec<(StoredPack, &PackTable)> = packs
         .iter()
         .map(|pack| {
             let stored = StoredPack {
-                id: pack.id,
-                session,
+                name: PackName { id: pack.id, session },
                 key: secrets.key(),
                 kind: pack.kind,
                 stored_bytes: pack.stored_bytes,
@@ -453,7 +454,7 @@ fn list_packs(
             (stored, &pack.table)
         })
         .collect();
-    index.add(&name, &stored)?;
+    index.add(PackSource::Segment(name), &stored)?;
     for chunk in packs.iter().flat_map(|pack| &pack.table.chunks) {
         claims.release(&chunk.id);
     }
@@ -508,7 +509,7 @@ impl FrameWriter<'_> {
         let config = self.writer.repository.config();
         let (pending, frame_bytes) = match kind {
             ChunkKind::Data => {
-                self.writer.bytes_new.fetch_add(plain.len() as u64, Ordering::Relaxed);
+                self.writer.bytes_new.fetch_add(u64_of(plain.len()), Ordering::Relaxed);
                 (&mut self.data, config.data_frame_bytes)
             }
             ChunkKind::Metadata => (&mut self.metadata, config.metadata_frame_bytes),

@@ -3,15 +3,38 @@
 use std::ops::{ControlFlow, Range};
 
 use super::plan::Part;
+use crate::repo::FrameNumber;
 
-/// A part of a pack that is needed: a frame, or the header.
+/// Bytes of a pack that are needed.
 pub struct Awaited<'p> {
-    /// Where it is in the pack.
+    /// Where they are in the pack.
     pub range: Range<usize>,
-    /// The frame's number.
-    pub frame: u32,
-    /// What is needed from it; nothing of the header.
-    pub parts: &'p [Part],
+    /// What they are.
+    pub what: Needed<'p>,
+}
+
+/// What is needed of a pack.
+#[derive(Clone, Copy)]
+pub enum Needed<'p> {
+    /// Its header.
+    Header,
+    /// A frame.
+    Frame {
+        /// Its number.
+        number: FrameNumber,
+        /// What is needed from it.
+        parts: &'p [Part],
+    },
+}
+
+impl<'p> Awaited<'p> {
+    /// The parts of files that are in it: none in the header.
+    pub fn parts(&self) -> &'p [Part] {
+        match self.what {
+            Needed::Header => &[],
+            Needed::Frame { parts, .. } => parts,
+        }
+    }
 }
 
 /// What has arrived so far.
@@ -73,14 +96,14 @@ impl<'a, 'p> Arriving<'a, 'p> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arriving, Awaited};
+    use super::{Arriving, Awaited, Needed};
     use std::ops::{ControlFlow, Range};
 
     const WANTED: [Range<usize>; 4] = [10..14, 14..15, 20..29, 29..30];
 
     /// What is complete after bytes from 8 on have come in pieces of this length.
     fn complete(length: usize, upto: u8) -> (Vec<Vec<u8>>, usize) {
-        let wanted = WANTED.map(|range| Awaited { range, frame: 0, parts: &[] });
+        let wanted = WANTED.map(|range| Awaited { range, what: Needed::Header });
         let (mut held, mut found) = (Vec::new(), Vec::new());
         let mut arriving = Arriving::new(&wanted, 8, &mut held);
         let bytes: Vec<u8> = (8..upto).collect();

@@ -1,8 +1,6 @@
 //! Restore: turns a snapshot back into files. Plans first (which parts of which frames go
 //! where), then runs the plan: each frame is read and opened once.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-
 mod arriving;
 mod delete;
 mod denied;

@@ -8,13 +8,14 @@ use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::limits as format_limits;
 use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::numbers::usize_of;
 use keepfast_format::pack::FrameEntry;
 
 use super::folders::{DirectoryNumber, Identity};
 use super::target::LinkGroup;
 use super::temporary::Temporary;
 use crate::error::Result;
-use crate::repo::{FrameNumber, Index, Location, PackNumber, Wanted};
+use crate::repo::{FrameNumber, FrameSpan, Index, Location, PackNumber, Wanted};
 use crate::run::Pool;
 
 /// A plan is run when it has this many parts, and a new one begun: about 40 MB of memory.
@@ -136,7 +137,7 @@ pub struct FrameRead {
     /// The pack.
     pub pack: PackNumber,
     /// Its frames; not every one of them may be needed.
-    pub frames: Range<u32>,
+    pub frames: FrameSpan,
     /// The parts.
     pub parts: Range<usize>,
 }
@@ -151,17 +152,17 @@ impl RestorePlan {
 
     /// A file of the plan.
     pub fn file(&self, number: FileNumber) -> &FilePlan {
-        &self.files[number.0 as usize]
+        &self.files[usize_of(number.0)]
     }
 
     /// A file of the plan.
     pub fn file_mut(&mut self, number: FileNumber) -> &mut FilePlan {
-        &mut self.files[number.0 as usize]
+        &mut self.files[usize_of(number.0)]
     }
 
     /// Takes a file out of a plan that has been run. The numbers of others aren't valid any more.
     pub fn take_file(&mut self, number: FileNumber) -> FilePlan {
-        self.files.swap_remove(number.0 as usize)
+        self.files.swap_remove(usize_of(number.0))
     }
 
     /// Adds a part of a file: `take` bytes of a chunk from `from` on go to `at` in the file.
@@ -213,10 +214,9 @@ impl RestorePlan {
         let (mut start, mut end) = (0, 0);
         for (index, part) in self.parts.iter().enumerate() {
             let place = part.location;
-            let number = u32::from(place.frame);
             let last = reads.last_mut().filter(|read| read.pack == place.pack);
             if let Some(read) = last {
-                if read.frames.end == number + 1 {
+                if read.frames.last == place.frame {
                     read.parts.end = index + 1;
                     continue;
                 }
@@ -224,7 +224,7 @@ impl RestorePlan {
                 let next_end = u64::from(next.offset) + u64::from(next.sealed_bytes);
                 if u64::from(next.offset) - end <= limits.gap_bytes && next_end - start <= limits.bytes {
                     end = next_end;
-                    read.frames.end = number + 1;
+                    read.frames.last = place.frame;
                     read.parts.end = index + 1;
                     continue;
                 }
@@ -232,7 +232,8 @@ impl RestorePlan {
             let first = frame(place.pack, place.frame)?;
             start = u64::from(first.offset);
             end = start + u64::from(first.sealed_bytes);
-            reads.push(FrameRead { pack: place.pack, frames: number..number + 1, parts: index..index + 1 });
+            let frames = FrameSpan { first: place.frame, last: place.frame };
+            reads.push(FrameRead { pack: place.pack, frames, parts: index..index + 1 });
         }
         Ok(reads)
     }
@@ -300,8 +301,9 @@ mod tests {
         assert_eq!(placed(Places::new(9, &[(0, 10)]), &[4, 100]), [(5, 10, 0)], "a file in a bundle");
     }
 
-    /// Plans one file of parts in these frames of one pack with frames of a MiB.
-    fn reads_of(frames: &[u16], limits: ReadLimits) -> Vec<std::ops::Range<u32>> {
+    /// Plans one file of parts in these frames of one pack with frames of a MiB. Returns the first and the last
+    /// frame of each read.
+    fn reads_of(frames: &[u16], limits: ReadLimits) -> Vec<(u16, u16)> {
         let kind = NodeKind::File { size: 0, content: Content::empty(), extents: Extents::Dense };
         let node = Node {
             name: Vec::new(),
@@ -335,15 +337,15 @@ mod tests {
         };
         let reads = plan.reads(limits, entry, &Pool::new(1)).expect("all frames are known");
         assert_eq!(reads.iter().map(|read| read.parts.len()).sum::<usize>(), frames.len());
-        reads.into_iter().map(|read| read.frames).collect()
+        reads.iter().map(|read| (read.frames.first.get(), read.frames.last.get())).collect()
     }
 
     #[test]
     fn neighbouring_frames_are_read_together_and_small_gaps_too_where_answers_take_long() {
         let frames = [0, 0, 1, 3, 4, 7, 8, 9, 10, 11];
-        assert_eq!(reads_of(&frames, ReadLimits::NEAR), [0..2, 3..5, 7..11, 11..12]);
-        assert_eq!(reads_of(&frames, ReadLimits::FAR), [0..5, 7..12]);
+        assert_eq!(reads_of(&frames, ReadLimits::NEAR), [(0, 1), (3, 4), (7, 10), (11, 11)]);
+        assert_eq!(reads_of(&frames, ReadLimits::FAR), [(0, 4), (7, 11)]);
         let limited = ReadLimits { bytes: 4 << 20, ..ReadLimits::FAR };
-        assert_eq!(reads_of(&frames, limited), [0..4, 4..5, 7..11, 11..12]);
+        assert_eq!(reads_of(&frames, limited), [(0, 3), (4, 4), (7, 10), (11, 11)]);
     }
 }

@@ -9,6 +9,7 @@ use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::{ChunkIds, ChunkKind};
 use keepfast_format::node::{Extents, Node, NodeKind, Xattr};
+use keepfast_format::numbers::usize_of;
 use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -185,9 +186,9 @@ impl Comparison<'_> {
         let mut chunk_bytes = Vec::new();
         self.trees.for_each_chunk(content, layout.content_bytes, &mut |chunk| {
             chunk_bytes.clear();
-            chunk_bytes.resize(chunk.len as usize, 0);
+            chunk_bytes.resize(usize_of(chunk.len), 0);
             places.take(chunk.len, |from, take, at| {
-                let part = &mut chunk_bytes[from as usize..(from + take) as usize];
+                let part = &mut chunk_bytes[usize_of(from)..usize_of(from + take)];
                 same &= file.read_exact_at(part, at).is_ok();
             });
             same &= self.ids.id(ChunkKind::Data, &chunk_bytes) == chunk.id;
@@ -199,7 +200,7 @@ impl Comparison<'_> {
     /// Whether a file is as it is in its bundle: an id tells that of a whole chunk only.
     fn is_part(&self, bundle: &[ChunkRef], from: u32, size: u64, file: &File) -> Result<bool> {
         let (Some(chunk), Ok(size)) = (bundle.first(), usize::try_from(size)) else { return Ok(false) };
-        let from = from as usize;
+        let from = usize_of(from);
         let expected = self.data.chunk(ChunkKind::Data, *chunk)?;
         let mut found = vec![0; size];
         Ok(file.read_exact_at(&mut found, 0).is_ok() && expected.get(from..from + size) == Some(&found[..]))

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keepfast_format::frame::FrameReader;
 use keepfast_format::keys::ChunkKind;
+use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::pack::HEADER_BYTES;
 use rustix::io::Errno;
 
 use super::RestoreOptions;
-use super::arriving::{Arriving, Awaited};
+use super::arriving::{Arriving, Awaited, Needed};
 use super::denied::Denied;
 use super::folders::Identity;
 use super::plan::{FilePlan, FileState, FrameRead, Part, ReadLimits, RestorePlan};
@@ -153,16 +154,16 @@ impl Writing<'_, '_> {
     /// Reads neighbouring frames and writes what is in them, each as soon as it has come.
     fn read(&self, read: &FrameRead, memory: &mut Memory) -> Result<()> {
         let pack = self.frames.index().pack(read.pack)?;
-        let entries = &pack.frames[read.frames.start as usize..read.frames.end as usize];
+        let entries = &pack.frames[read.frames.first.index()..=read.frames.last.index()];
         let parts = &self.plan.parts[read.parts.clone()];
         let end = entries.last().map_or(0, |entry| entry.offset + entry.sealed_bytes);
         let mut start = entries[0].offset;
         let mut cipher = self.frames.known_cipher(read.pack);
         let mut awaited = Vec::with_capacity(entries.len() + 1);
-        if cipher.is_none() && u64::from(start) <= self.limits.gap_bytes.max(HEADER_BYTES as u64) {
+        if cipher.is_none() && u64::from(start) <= self.limits.gap_bytes.max(u64_of(HEADER_BYTES)) {
             // The header is read with them: the pack's key is in it.
             start = 0;
-            awaited.push(Awaited { range: 0..HEADER_BYTES, frame: 0, parts: &[] });
+            awaited.push(Awaited { range: 0..HEADER_BYTES, what: Needed::Header });
         } else if cipher.is_none() {
             match self.frames.cipher(read.pack, &pack, None) {
                 Ok(known) => cipher = Some(known),
@@ -170,42 +171,42 @@ impl Writing<'_, '_> {
             }
         }
         let mut rest = parts;
-        for (frame, entry) in (read.frames.start..).zip(entries) {
-            let (here, after) =
-                rest.split_at(rest.partition_point(|part| u32::from(part.location.frame) <= frame));
+        for (number, entry) in read.frames.iter().zip(entries) {
+            let (here, after) = rest.split_at(rest.partition_point(|part| part.location.frame <= number));
             rest = after;
             if !here.is_empty() {
-                let from = entry.offset as usize;
-                awaited.push(Awaited { range: from..from + entry.sealed_bytes as usize, frame, parts: here });
+                let from = usize_of(entry.offset);
+                let range = from..from + usize_of(entry.sealed_bytes);
+                awaited.push(Awaited { range, what: Needed::Frame { number, parts: here } });
             }
         }
         let Memory { reader, room, held } = memory;
         let mut arrived = Ok(());
         // Frames that didn't open, or didn't arrive.
-        let mut again: Vec<&Awaited<'_>> = Vec::new();
-        let mut arriving = Arriving::new(&awaited, start as usize, held);
+        let mut again: Vec<&[Part]> = Vec::new();
+        let mut arriving = Arriving::new(&awaited, usize_of(start), held);
         let read_all =
-            self.frames.read_pieces(&pack, start.into(), (end - start) as usize, room, &mut |piece| {
+            self.frames.read_pieces(&pack, start.into(), usize_of(end - start), room, &mut |piece| {
                 arriving.take(piece, &mut |awaited, bytes| {
-                    if awaited.parts.is_empty() {
+                    let Needed::Frame { number, parts } = awaited.what else {
                         cipher = self.frames.cipher(read.pack, &pack, Some(bytes)).ok();
                         return ControlFlow::Continue(());
-                    }
-                    let opened = cipher.as_ref().map(|cipher| reader.open(cipher, awaited.frame, bytes));
+                    };
+                    let opened = cipher.as_ref().map(|cipher| reader.open(cipher, number.into(), bytes));
                     if !matches!(opened, Some(Ok(()))) {
-                        again.push(awaited);
+                        again.push(parts);
                         return ControlFlow::Continue(());
                     }
-                    arrived = self.place(awaited.parts, reader.plain(), read.pack, &pack);
+                    arrived = self.place(parts, reader.plain(), read.pack, &pack);
                     if arrived.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })
             });
         let missing = arriving.rest();
         arrived?;
         if read_all.is_ok() {
-            again.extend(missing.iter().filter(|awaited| !awaited.parts.is_empty()));
+            again.extend(missing.iter().map(Awaited::parts));
         }
-        for Awaited { parts, .. } in again {
+        for parts in again {
             let Some(first) = parts.first() else { continue };
             match self.frames.open(reader, first.location.frame_place()) {
                 Ok(pack) => self.place(parts, reader.plain(), read.pack, &pack)?,
@@ -215,7 +216,7 @@ impl Writing<'_, '_> {
         match read_all {
             Ok(()) => Ok(()),
             Err(error) => {
-                let parts = missing.iter().flat_map(|awaited| awaited.parts).copied().collect();
+                let parts = missing.iter().flat_map(Awaited::parts).copied().collect();
                 self.place_failed(parts, read.pack, error)
             }
         }
@@ -265,8 +266,8 @@ impl Writing<'_, '_> {
         let mut verified = None;
         for part in parts {
             if verified != Some(part.id) {
-                let start = part.location.offset as usize;
-                let chunk = plain.get(start..start + part.location.len as usize);
+                let start = usize_of(part.location.offset);
+                let chunk = plain.get(start..start + usize_of(part.location.len));
                 let is_it =
                     |chunk: &[u8]| hasher.is_some_and(|hasher| hasher.id(ChunkKind::Data, chunk) == part.id);
                 verified = chunk.is_some_and(is_it).then_some(part.id);
@@ -370,7 +371,7 @@ impl Writing<'_, '_> {
         let Some(handle) = state.handle.as_ref() else { return Ok(()) };
         write_runs(handle, parts, plain)?;
         self.run.count(0, bytes_of(parts));
-        state.written += parts.len() as u64;
+        state.written += u64_of(parts.len());
         if state.written == file.parts && !file.continues {
             let problems = self.target.complete_file(file, handle, temporary)?;
             state.temporary = None;
@@ -385,7 +386,7 @@ impl Writing<'_, '_> {
 
     /// Writes a file of which all is here, if it can be made without a name. Returns whether it could.
     fn write_whole(&self, file: &FilePlan, parts: &[Part], plain: &[u8]) -> Result<bool, Denied> {
-        if parts.len() as u64 != file.parts || file.continues {
+        if u64_of(parts.len()) != file.parts || file.continues {
             return Ok(false);
         }
         let Some(handle) = self.target.create_nameless(file)? else { return Ok(false) };
@@ -444,7 +445,7 @@ pub fn give_up_file(file: &FilePlan, target: &Target<'_>, error: &EngineError, r
 
 /// Where a part begins in its frame.
 fn start_of(part: &Part) -> usize {
-    part.location.offset as usize + part.from as usize
+    usize_of(part.location.offset) + usize_of(part.from)
 }
 
 fn bytes_of(parts: &[Part]) -> u64 {
@@ -458,11 +459,12 @@ fn stretch(handle: &OwnedFd, file: &FilePlan, parts: &[Part]) -> Result<(), Errn
 
 /// Writes parts of a file. Those that are neighbours in the frame and in the file go out in one write.
 fn write_runs(handle: &OwnedFd, parts: &[Part], plain: &[u8]) -> Result<(), Errno> {
-    let joined =
-        |a: &Part, b: &Part| a.at + u64::from(a.take) == b.at && start_of(a) + a.take as usize == start_of(b);
+    let joined = |a: &Part, b: &Part| {
+        a.at + u64::from(a.take) == b.at && start_of(a) + usize_of(a.take) == start_of(b)
+    };
     for run in parts.chunk_by(joined) {
         let start = start_of(&run[0]);
-        let length: usize = run.iter().map(|part| part.take as usize).sum();
+        let length: usize = run.iter().map(|part| usize_of(part.take)).sum();
         write_at(handle, &plain[start..start + length], run[0].at)?;
     }
     Ok(())
@@ -474,7 +476,7 @@ fn write_at(handle: &OwnedFd, mut bytes: &[u8], mut at: u64) -> Result<(), Errno
             Ok(0) => return Err(Errno::IO),
             Ok(count) => {
                 bytes = &bytes[count..];
-                at += count as u64;
+                at += u64_of(count);
             }
             Err(Errno::INTR) => {}
             Err(error) => return Err(error),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use keepfast_format::ids::{HolderId, SessionId};
 use keepfast_format::node::Timestamp;
+use keepfast_format::numbers::usize_of;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -174,7 +175,7 @@ impl<'a> View<'_, 'a> {
     fn reaches(&self, reach: Reach, nth: usize) -> bool {
         match reach {
             Reach::Count(Count::All) => true,
-            Reach::Count(Count::Number(number)) => nth <= number as usize,
+            Reach::Count(Count::Number(number)) => nth <= usize_of(number),
             Reach::Within(span) => !self.older_than(span),
         }
     }
@@ -190,21 +191,21 @@ impl<'a> View<'_, 'a> {
             Reason::Newest => self.newer() == 0,
             Reason::Last { nth, of } => {
                 policy.last == Some(*of)
-                    && *nth as usize == self.newer() + 1
+                    && usize_of(*nth) == self.newer() + 1
                     && self.reaches(Reach::Count(*of), self.newer() + 1)
             }
             Reason::Period { period, reach, bucket, nth } => {
                 let newer = self.newer_buckets(*period);
                 *bucket == self.bucket(*period)
                     && !newer.contains(bucket)
-                    && *nth as usize == newer.len() + 1
+                    && usize_of(*nth) == newer.len() + 1
                     && self.reaches(*reach, newer.len() + 1)
                     && asked(policy, *period, *reach)
             }
             Reason::Oldest { period, reach, nth } => {
                 let newer = self.newer_buckets(*period);
                 self.place == 0
-                    && *nth as usize == newer.len() + 1
+                    && usize_of(*nth) == newer.len() + 1
                     && self.reaches(*reach, newer.len() + 1)
                     && asked(policy, *period, *reach)
             }

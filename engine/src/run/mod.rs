@@ -13,9 +13,11 @@ mod pool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keepfast_backend::{Cancel, Notices, RateLimits, RunLink};
+use keepfast_format::names::ObjectName;
 use keepfast_format::node::Timestamp;
+use keepfast_format::numbers::u64_of;
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 pub use counters::{Counters, Progress, Troubles};
 pub use events::{Event, Phase};
 pub use host::Host;
@@ -31,14 +33,8 @@ pub struct RunContext {
     counters: Arc<Counters>,
     pool: Arc<Pool>,
     limits: RateLimits,
-    suspects: Arc<Mutex<Vec<Suspect>>>,
-}
-
-/// Something damaged that the run can do without, if what it needs is elsewhere.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Suspect {
-    object: String,
-    what: String,
+    /// What is damaged and can be done without, if what the run needs is elsewhere.
+    suspects: Arc<Mutex<Vec<Finding>>>,
 }
 
 impl RunContext {
@@ -162,22 +158,22 @@ impl RunContext {
 
     /// Something is damaged that the run may do without. It is told when the run ends, unless it is told
     /// elsewhere by then; each object once.
-    pub fn suspect(&self, object: String, what: String) {
+    pub fn suspect(&self, finding: Finding) {
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        if !suspects.iter().any(|known| known.object == object) {
-            suspects.push(Suspect { object, what });
+        if !suspects.iter().any(|known| known.object == finding.object) {
+            suspects.push(finding);
         }
     }
 
     /// Tells of what was suspected since this was called last, but for objects that are `known`. Returns how
     /// many it has told of.
-    pub fn report_suspects(&self, known: impl Fn(&str) -> bool) -> u64 {
+    pub fn report_suspects(&self, known: impl Fn(&ObjectName) -> bool) -> u64 {
         let mut suspects = std::mem::take(&mut *self.suspects.lock().unwrap_or_else(PoisonError::into_inner));
         suspects.retain(|suspect| !known(&suspect.object));
         suspects.sort_unstable();
-        let count = suspects.len() as u64;
-        for Suspect { object, what } in suspects {
-            self.tell(&Event::Damaged { object, what });
+        let count = u64_of(suspects.len());
+        for Finding { object, what } in suspects {
+            self.tell(&Event::Damaged { object: object.to_string(), what });
         }
         count
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use keepfast_engine::archive::{ParentChoice, Source};
 use keepfast_engine::dump::dump;
+use keepfast_engine::fs::meta::FileId;
 use keepfast_engine::repo::{
     FrameCache, InitOptions, Session, SessionOptions, SnapshotFilter, Trees, WriterOptions, write_packs,
 };
@@ -199,7 +200,7 @@ fn a_changed_file_makes_its_neighbours_be_read_and_one_bundle_be_stored() {
     let bundles = together(&before);
     let bundle = bundles.iter().find(|bundle| bundle.len() > 3).expect("there is one of several");
     let changed = lab.source().join(std::str::from_utf8(&bundle[1].name).expect("names are numbers"));
-    let length = fs::metadata(&changed).expect("it is there").len() as usize;
+    let length = fs::read(&changed).expect("it is there").len();
     tree::write(&changed, tree::noise(3000, length));
     let report = lab.backup();
     let statistics = report.statistics;
@@ -299,7 +300,7 @@ fn backed_up_while(trick: impl Fn(&Path) + Send + Sync + 'static) -> (Lab, Vec<E
         }
     });
     let report = lab.archive(Source::paths(&[lab.source()]), &ear.run().with_threads(1), |options| {
-        options.never_enter = vec![(left_out.dev(), left_out.ino())];
+        options.never_enter = vec![FileId { device: left_out.dev(), inode: left_out.ino() }];
     });
     let statistics = report.expect("the backup works").statistics;
     assert_eq!((statistics.files_unchanged, statistics.files_changed, statistics.skipped), (5, 1, 0));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keepfast_backend::MemoryBackend;
 use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
-use keepfast_format::epoch::{Condemned, PackName, Verdict};
+use keepfast_format::epoch::{Condemned, Verdict};
 use keepfast_format::names::{self, EpochPart};
 use keepfast_testkit::store::{self, Damage};
 use keepfast_testkit::{Ear, Lab, tree};
@@ -56,15 +56,15 @@ fn what_snapshots_share_is_counted_once() {
 #[test]
 fn what_a_wrong_verdict_has_named_is_lost() {
     let (lab, [_, data_pack]) = two_snapshots();
-    let (id, session) = names::parse_pack(&data_pack).expect("it is a pack's name");
+    let pack = names::parse_pack(&data_pack).expect("it is a pack's name");
     let opened = lab.open();
     let (repository, owner) = (opened.repository.id(), opened.repository.identity());
-    let packs = vec![PackName { id, session }];
+    let packs = vec![pack];
     let condemned =
         Condemned { epoch: 1, packs: packs.clone(), snapshots: Vec::new() }.seal(repository, owner);
     let verdict = Verdict { epoch: 1, packs: packs.clone() }.seal(repository, owner);
     for (part, bytes) in [(EpochPart::Condemned, condemned), (EpochPart::Done, verdict)] {
-        lab.backend.create(&names::epoch(1, part), &[&bytes]).expect("it is new");
+        lab.backend.create(&names::epoch(1, part).to_string(), &[&bytes]).expect("it is new");
     }
     drop(opened);
     let (report, findings) = check_with(&lab, ReadData::No, 1);

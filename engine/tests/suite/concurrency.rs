@@ -22,7 +22,7 @@ fn back_up_all_at_once(backend: Arc<dyn Backend>) {
             );
         }
     }
-    let start = Barrier::new(WRITERS as usize);
+    let start = Barrier::new(usize::try_from(WRITERS).expect("they are few"));
     let caches = lab.path("caches");
     thread::scope(|scope| {
         for writer in 0..WRITERS {

@@ -180,7 +180,8 @@ fn a_rewrite_reads_no_files_and_writes_only_the_trees_that_change() {
     tree::write(lab.source().join("7/secret"), tree::noise(9999, 100_000));
     lab.backup();
     let mut data = BTreeSet::new();
-    let is_data = |_, pack: StoredPack| data.extend((pack.kind == ChunkKind::Data).then(|| pack.name()));
+    let is_data =
+        |_, pack: StoredPack| data.extend((pack.kind == ChunkKind::Data).then(|| pack.name.to_string()));
     lab.open().index.for_each_pack(is_data).expect("packs are known");
     let recording = RecordingBackend::new(Arc::clone(&lab.backend));
     lab.backend = recording.clone();
@@ -202,8 +203,8 @@ fn a_rewrite_reads_no_files_and_writes_only_the_trees_that_change() {
 #[test]
 fn what_was_left_out_of_a_bundle_goes_with_the_next_prune() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
-    for n in 0..64 {
-        tree::write(lab.source().join(format!("dir/{n:02}")), tree::noise(n, 300 + n as usize));
+    for (n, length) in (0..64).zip(300..) {
+        tree::write(lab.source().join(format!("dir/{n:02}")), tree::noise(n, length));
     }
     tree::settle(&lab.source());
     let original = lab.backup().snapshot.expect("a snapshot").head.id;
@@ -344,7 +345,7 @@ fn an_edit_that_was_cut_short_is_completed_by_the_next() {
         store::copy(&*store, &*lab.backend);
         let good = Arc::clone(&lab.backend);
         lab.backend = HookedBackend::new(Arc::clone(&good), |_, operation, name| {
-            let is_end = operation == Operation::Create && name.starts_with(names::STATES);
+            let is_end = operation == Operation::Create && name.starts_with(names::DECISIONS);
             is_end.then_some(std::io::ErrorKind::ConnectionReset)
         });
         assert!(matches!(edit(&lab), Err(EngineError::Backend(_))));
@@ -536,7 +537,7 @@ fn a_snapshot_under_earlier_keys_stays_under_them() {
     let (_, by) = rewrite(&lab, "latest", &["small/5", "small/8"], true);
     assert_eq!(stored(&lab, by).snapshot.head.key.version, 1);
     let mut versions = BTreeSet::new();
-    let note = |_, pack: StoredPack| versions.extend((pack.session == by).then_some(pack.key.version));
+    let note = |_, pack: StoredPack| versions.extend((pack.name.session == by).then_some(pack.key.version));
     lab.open().index.for_each_pack(note).expect("packs are known");
     assert_eq!(versions, BTreeSet::from([1]), "and so is all that it stores");
     lab.prune();
@@ -557,7 +558,8 @@ fn a_missing_pack_does_not_disturb_snapshots_that_do_not_need_it() {
     tree::write(lab.source().join("secret"), tree::noise(2, 5 << 20));
     lab.backup();
     let mut lost = BTreeSet::new();
-    let note = |_, pack: StoredPack| lost.extend((pack.kind == ChunkKind::Data).then(|| pack.name()));
+    let note =
+        |_, pack: StoredPack| lost.extend((pack.kind == ChunkKind::Data).then(|| pack.name.to_string()));
     lab.open().index.for_each_pack(note).expect("packs are known");
     let lost = lost.into_iter().find(|name| !before.contains(name));
     lab.backend.remove(&lost.expect("it was stored in a pack")).expect("it can go");

@@ -53,7 +53,7 @@ fn small_objects_are_read_once_and_copies_of_them_are_no_authority() {
     lab.forget(&["latest~3"]);
     let cache = lab.path("copies");
     let (count, reads) = snapshots_with(&recording, &cache);
-    assert_eq!((count, reads[names::SNAPSHOTS], reads[names::STATES]), (4, 4, 1));
+    assert_eq!((count, reads[names::SNAPSHOTS], reads[names::DECISIONS]), (4, 4, 1));
     // From now on only what proves the password is read: a copy of that would help someone that guesses.
     let (count, reads) = snapshots_with(&recording, &cache);
     assert_eq!((count, reads), (4, BTreeMap::from([(names::KEYS.to_owned(), 1)])));
@@ -71,7 +71,7 @@ fn small_objects_are_read_once_and_copies_of_them_are_no_authority() {
     // What the store doesn't have any more isn't there, and its copies go.
     let before = copies(&cache).len();
     let gone = lab.open().snapshots.all[0].snapshot.head.id;
-    lab.backend.remove(&names::snapshot(gone)).expect("it can go");
+    lab.backend.remove(&names::snapshot(gone).to_string()).expect("it can go");
     let (count, _) = snapshots_with(&recording, &cache);
     assert_eq!((count, copies(&cache).len()), (3, before - 1));
 }

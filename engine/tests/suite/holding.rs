@@ -10,12 +10,13 @@ use keepfast_engine::repo::{
     WriterOptions, open_index, refresh_index, write_packs,
 };
 use keepfast_format::content::{ChunkRef, Content};
-use keepfast_format::epoch::{Ack, Condemned, PackName};
+use keepfast_format::epoch::{Ack, Condemned};
 use keepfast_format::ids::ChunkId;
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::limits;
-use keepfast_format::names::{self, EpochPart};
+use keepfast_format::names::{self, EpochPart, PackName};
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
+use keepfast_format::numbers::u32_of;
 use keepfast_format::snapshot::SnapshotBody;
 use keepfast_format::tree::Tree;
 use keepfast_testkit::lab::PASSWORD;
@@ -26,7 +27,7 @@ fn condemn_everything(lab: &Lab) -> Vec<PackName> {
     let opened = lab.open();
     let mut packs = Vec::new();
     let mut add = |listed: keepfast_backend::Listed| {
-        packs.extend(names::parse_pack(&listed.name).map(|(id, session)| PackName { id, session }));
+        packs.extend(names::parse_pack(&listed.name));
     };
     lab.backend.list(names::PACKS, &mut add).expect("a listing");
     packs.sort_unstable();
@@ -34,7 +35,7 @@ fn condemn_everything(lab: &Lab) -> Vec<PackName> {
     let snapshots = opened.snapshots.all.iter().map(|stored| stored.snapshot.head.id).collect();
     let bytes =
         Condemned { epoch: 1, packs, snapshots }.seal(opened.repository.id(), opened.repository.identity());
-    lab.backend.create(&names::epoch(1, EpochPart::Condemned), &[&bytes]).expect("it is new");
+    lab.backend.create(&names::epoch(1, EpochPart::Condemned).to_string(), &[&bytes]).expect("it is new");
     names
 }
 
@@ -53,10 +54,10 @@ fn objections_after_failure(lab: &Lab, operation: Operation, call: u64) -> Optio
     condemn_everything(lab);
     let first = session.poll();
     let second = session.poll();
-    lab.backend.remove(&names::epoch(1, EpochPart::Condemned)).expect("it can go");
+    lab.backend.remove(&names::epoch(1, EpochPart::Condemned).to_string()).expect("it can go");
     first.err()?;
     second.expect("the store fails only once");
-    let ack = lab.backend.read(&names::ack(1, session.id()), limits::EPOCH_OBJECT_BYTES_MAX);
+    let ack = lab.backend.read(&names::ack(1, session.id()).to_string(), limits::EPOCH_OBJECT_BYTES_MAX);
     let writer = |holder| repository.writer_key(holder);
     let ack = Ack::open(&ack.expect("it has answered"), repository.id(), 1, session.id(), writer);
     Some(ack.expect("the ack is authentic").objections)
@@ -71,7 +72,7 @@ fn i3_objections_survive_any_failure_on_the_way_to_them() {
     }
     lab.backup();
     let all = condemn_everything(&lab);
-    lab.backend.remove(&names::epoch(1, EpochPart::Condemned)).expect("it can go");
+    lab.backend.remove(&names::epoch(1, EpochPart::Condemned).to_string()).expect("it can go");
     let mut failures = 0;
     for operation in [Operation::List, Operation::Read] {
         for call in 1..40 {
@@ -105,7 +106,7 @@ fn file(name: &str, chunk: ChunkId, bytes: u32) -> Node {
 fn store_tree(frames: &mut FrameWriter<'_>, nodes: Vec<Node>) -> (ChunkId, u32) {
     let bytes = Tree::Page(nodes).encode();
     let (id, _) = frames.store(ChunkKind::Metadata, &bytes).expect("it is stored");
-    (id, bytes.len() as u32)
+    (id, u32_of(bytes.len()))
 }
 
 fn body_of(opened: &Opened, tree: ChunkId) -> SnapshotBody {
@@ -176,7 +177,7 @@ fn segments_are_loaded_once_however_many_threads_ask() {
         .index
         .for_each_pack(|_, pack| {
             packs += 1;
-            ids.insert(pack.id);
+            ids.insert(pack.name.id);
         })
         .expect("the index is read");
     assert_eq!(packs, ids.len(), "packs have several numbers");

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use keepfast_engine::archive::Source;
+use keepfast_engine::fs::meta::FileId;
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::restore::Overwrite;
 use keepfast_testkit::{Ear, Lab, assert_same, describe, tree};
@@ -130,7 +131,7 @@ fn a_named_file_that_is_too_large_is_reported() {
 fn the_repository_itself_is_never_entered() {
     let lab = Lab::with(build);
     let inner = fs::metadata(lab.source().join("a")).expect("it is there");
-    lab.backup_with(|options| options.never_enter = vec![(inner.dev(), inner.ino())]);
+    lab.backup_with(|options| options.never_enter = vec![FileId { device: inner.dev(), inode: inner.ino() }]);
     assert_eq!(restored_files(&lab), set(&["keep.txt", "drop.o", "b/cache/y"]));
 }
 

@@ -83,12 +83,16 @@ struct Generated {
 }
 
 fn generated_byte(at: u64) -> u8 {
-    (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 41) as u8 ^ (at >> 13) as u8
+    let [low, ..] = (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 41 ^ at >> 13).to_le_bytes();
+    low
 }
 
 impl Read for Generated {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = buffer.len().min((self.length - self.at) as usize).min(100_000);
+        let count = buffer
+            .len()
+            .min(usize::try_from(self.length - self.at).expect("it fits into memory"))
+            .min(100_000);
         for (byte, at) in buffer[..count].iter_mut().zip(self.at..) {
             *byte = generated_byte(at);
         }

@@ -35,7 +35,7 @@ fn an_unchanged_tree_uploads_only_a_session_and_a_snapshot() {
 /// The times of the machine, for tests of rules that compare with them.
 fn real_time() -> Timestamp {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970");
-    Timestamp { seconds: now.as_secs() as i64, nanos: now.subsec_nanos() }
+    Timestamp { seconds: now.as_secs().cast_signed(), nanos: now.subsec_nanos() }
 }
 
 fn unchanged(report: &ArchiveReport) -> u64 {

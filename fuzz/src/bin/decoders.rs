@@ -3,7 +3,6 @@
 //!
 //! It exists only in builds with `--cfg fuzzing`, which `scripts/fuzz.sh` makes.
 
-#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -11,6 +11,7 @@ use keepfast_engine::EngineError;
 use keepfast_engine::archive::{
     ArchiveOptions, ParentChoice, Source, Stream, archive, can_be_read_again, estimate, has_parent,
 };
+use keepfast_engine::fs::meta::FileId;
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::repo::{WriterOptions, open_index_in_memory};
 use keepfast_engine::run::{Event, RunContext};
@@ -241,7 +242,7 @@ fn options_of(request: &Backup, exclude: Patterns, shared: &SharedRepository) ->
         heartbeat: HEARTBEAT,
         never_enter: own
             .filter_map(|own| own.metadata().ok())
-            .map(|found| (found.dev(), found.ino()))
+            .map(|found| FileId { device: found.dev(), inode: found.ino() })
             .collect(),
     }
 }

@@ -45,12 +45,12 @@ fn look(shared: &SharedRepository, run: &RunContext) -> Result<RepositoryDocumen
     ignored.extend(snapshots.ignored.iter().cloned());
     let mut strange: Vec<StrangeDocument> = ignored
         .into_iter()
-        .map(|finding| StrangeDocument { object: finding.object, why: finding.what })
+        .map(|finding| StrangeDocument { object: finding.object.to_string(), why: finding.what })
         .collect();
     let epochs = Epochs::list(&repository)?;
     strange.extend(epochs.flaws().iter().map(|flaw| {
         let finding = flaw.finding.clone();
-        StrangeDocument { object: finding.object, why: finding.what }
+        StrangeDocument { object: finding.object.to_string(), why: finding.what }
     }));
     if let Some(EngineError::Blocked { object, why, .. }) =
         epochs.unfinished().and_then(|n| find_condemned(&repository, n).err())
@@ -58,8 +58,11 @@ fn look(shared: &SharedRepository, run: &RunContext) -> Result<RepositoryDocumen
         strange.push(StrangeDocument { object, why });
     }
     let older = older(&repository, &snapshots)?;
-    strange
-        .extend(older.iter().map(|older| StrangeDocument { object: older.object(), why: older.to_string() }));
+    strange.extend(
+        older
+            .iter()
+            .map(|older| StrangeDocument { object: older.object().to_string(), why: older.to_string() }),
+    );
     Ok(RepositoryDocument {
         id: repository.id().to_string(),
         single_writer: repository.config().is_single_writer(),

@@ -118,15 +118,18 @@ impl Restore {
 pub fn restore(request: &Restore, shared: &SharedRepository, run: &RunContext) -> Result<RestoreReport> {
     let begun = monotonic();
     let run = &limited(run, &request.resources);
-    let until = request.at.as_deref().map(|text| times::end_of(text, &TimeZone::system())).transpose()?;
+    let begun_at_latest =
+        request.at.as_deref().map(|text| times::end_of(text, &TimeZone::system())).transpose()?;
     let (wanted, folder) = split(&request.snapshot);
     let options = options_of(request, folder, shared, run)?;
     let opened = shared.open(run, Mode::Usual)?;
     let share =
         share_of(&request.resources, Work::ReadFrames, opened.repository.config().pack_bytes, shared)?;
     let run = &run.clone().with_threads(share.threads);
-    let filter =
-        keepfast_engine::repo::SnapshotFilter { until, ..request.filter.resolve(&opened.snapshots)? };
+    let filter = keepfast_engine::repo::SnapshotFilter {
+        begun_at_latest,
+        ..request.filter.resolve(&opened.snapshots)?
+    };
     let snapshot = &choose(&opened.snapshots, wanted, &filter, shared, run)?.snapshot;
     let report = engine::restore(&opened.repository, &opened.index, snapshot, &options, run)?;
     Ok(RestoreReport {

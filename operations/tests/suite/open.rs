@@ -62,7 +62,7 @@ fn a_key_slot_that_was_removed_opens_nothing_any_more_and_another_one_takes_its_
     slots.retain(|name| names::parse_slot(name).is_some());
     let new =
         KeySlot::wrap(repository.identity(), repository.id(), b"another", COST, [1; 16], [2; 24]).unwrap();
-    backend.create(&names::slot(SlotId::of(&new)), &[&new]).unwrap();
+    backend.create(&names::slot(SlotId::of(&new)).to_string(), &[&new]).unwrap();
     slots.iter().for_each(|name| backend.remove(name).unwrap());
     // The old password is still what the command prints.
     let refused = shared.repository(&run(), Mode::Usual).map(|_| ()).unwrap_err();

@@ -2,13 +2,14 @@
 //! owner.
 
 use keepfast_format::catalogue::Catalogue;
-use keepfast_format::epoch::{Ack, Condemned, PackName, Verdict};
+use keepfast_format::decision::{Decision, DecisionKind};
+use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::ids::{HolderId, ObjectHash, PackId, SessionId};
 use keepfast_format::keyring::{Holder, KeptRegister, Keyring};
 use keepfast_format::keys::{Identity, Role};
+use keepfast_format::names::PackName;
 use keepfast_format::slot::KeySlot;
 use keepfast_format::snapshot::{Register, Snapshot};
-use keepfast_format::standing::{Decision, Standing};
 use zeroize::Zeroizing;
 
 use crate::craft;
@@ -125,12 +126,12 @@ pub fn verdict_bytes() -> Vec<u8> {
     verdict().seal(repository(), &owner())
 }
 
-pub fn decision(standing: Standing) -> Decision {
-    Decision { snapshot: writers_session_id(), n: DECISION_N, standing }
+pub fn decision(kind: DecisionKind) -> Decision {
+    Decision { snapshot: writers_session_id(), n: DECISION_N, kind }
 }
 
 pub fn decision_bytes() -> Vec<u8> {
-    decision(Standing::Forgotten).seal(repository(), &owner())
+    decision(DecisionKind::Forgotten).seal(repository(), &owner())
 }
 
 pub fn catalogue() -> Catalogue {

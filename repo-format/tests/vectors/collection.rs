@@ -1,12 +1,13 @@
 //! The objects of garbage collection are written, read back, limited, and encoded as SPEC says.
 
 use keepfast_format::catalogue::Catalogue;
-use keepfast_format::epoch::{Ack, Condemned, PackName, StoredVerdict, Verdict};
+use keepfast_format::decision::{Decision, DecisionKind};
+use keepfast_format::epoch::{Ack, Condemned, StoredVerdict, Verdict};
 use keepfast_format::ids::{PackId, RepositoryId, SessionId};
+use keepfast_format::names::PackName;
 use keepfast_format::numbers::u64_of;
 use keepfast_format::session::Session;
 use keepfast_format::snapshot::Register;
-use keepfast_format::standing::{Decision, Standing};
 use keepfast_format::{Category, FormatError, limits};
 use proptest::collection::btree_set;
 use proptest::prelude::{Just, Strategy, any};
@@ -67,11 +68,11 @@ proptest! {
     fn every_decision_is_read_back(
         snapshot in session_id(),
         n in any::<u32>(),
-        standing in prop_oneof![
-            Just(Standing::Forgotten), Just(Standing::Protected), Just(Standing::Unprotected)
+        kind in prop_oneof![
+            Just(DecisionKind::Forgotten), Just(DecisionKind::Protected), Just(DecisionKind::Unprotected)
         ],
     ) {
-        let decision = Decision { snapshot, n, standing };
+        let decision = Decision { snapshot, n, kind };
         let bytes = decision.seal(repository(), &owner());
         prop_assert_eq!(Decision::open(&bytes, repository(), snapshot, n, owner().owners()), Ok(decision));
     }

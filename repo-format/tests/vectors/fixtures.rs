@@ -17,7 +17,7 @@ use keepfast_format::segment::{self, PackRecord};
 use keepfast_format::session::Session;
 use keepfast_format::slot::{KeySlot, PasswordCost};
 use keepfast_format::snapshot::{Head, Snapshot, SnapshotBody, SnapshotHead, Statistics};
-use keepfast_format::state::{State, StateTree};
+use keepfast_format::state::{EntryState, StateTree};
 use keepfast_format::tree::{PageRef, Tree};
 use zeroize::Zeroizing;
 
@@ -339,8 +339,9 @@ pub fn tree_index() -> Tree {
 }
 
 pub fn state() -> StateTree {
-    let state = State { ctime: Timestamp { seconds: -1, nanos: 1 }, inode: 12, device: 2049, children: None };
-    StateTree::Page(vec![state, State { children: Some(chunk_id("state page")), ..state }])
+    let state =
+        EntryState { ctime: Timestamp { seconds: -1, nanos: 1 }, inode: 12, device: 2049, children: None };
+    StateTree::Page(vec![state, EntryState { children: Some(chunk_id("state page")), ..state }])
 }
 
 pub fn state_index() -> StateTree {

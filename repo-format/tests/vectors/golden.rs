@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::config::Features;
+use keepfast_format::decision::DecisionKind;
 use keepfast_format::epoch::{Ack, Condemned, Verdict};
 use keepfast_format::ids::{ObjectHash, PackId, SlotId};
 use keepfast_format::keys::ChunkKind;
 use keepfast_format::names::{self, EpochPart};
 use keepfast_format::snapshot::Register;
-use keepfast_format::standing::Standing;
 
 use crate::fixtures::{self, bytes, chunker, cut_all, owner, secrets, session_id, stream};
 use crate::{bless, collected, craft, decoders};
@@ -125,11 +125,11 @@ fn collection() -> Vec<Value> {
         value("condemned.name", names::epoch(epoch, EpochPart::Condemned)),
         value("condemned.hash", hash(collected::condemned_bytes())),
         value("ack.name", names::ack(epoch, sid)),
-        value("ack.name beside", names::ack_beside(epoch, sid, 0x0123_4567_89ab_cdef)),
+        value("ack.name beside", names::ack_with_tail(epoch, sid, 0x0123_4567_89ab_cdef)),
         value("ack.hash", hash(collected::ack_bytes())),
         value("verdict.name", names::epoch(epoch, EpochPart::Done)),
         value("verdict.hash", hash(collected::verdict_bytes())),
-        value("decision.name", names::state(sid, collected::DECISION_N)),
+        value("decision.name", names::decision(sid, collected::DECISION_N)),
         value("decision.hash", hash(collected::decision_bytes())),
         value("catalogue.name", names::catalogue(collected::CATALOGUE_N)),
         value("catalogue.hash", hash(collected::catalogue_bytes())),
@@ -198,10 +198,10 @@ fn valid_objects() -> Vec<Valid> {
     ));
     let spares = Verdict { packs: Vec::new(), ..collected::verdict() };
     objects.push(("verdict_that_spares_all", "verdict", spares.seal(repository, &owner())));
-    for (name, standing) in
-        [("decision_protected", Standing::Protected), ("decision_unprotected", Standing::Unprotected)]
+    for (name, kind) in
+        [("decision_protected", DecisionKind::Protected), ("decision_unprotected", DecisionKind::Unprotected)]
     {
-        objects.push((name, "decision", collected::decision(standing).seal(repository, &owner())));
+        objects.push((name, "decision", collected::decision(kind).seal(repository, &owner())));
     }
     objects.push(("state_index", "state", fixtures::state_index().encode()));
     objects.push(("tree_index", "tree", fixtures::tree_index().encode()));

@@ -6,6 +6,7 @@ use keepfast_format::content::List;
 use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::PackId;
 use keepfast_format::keys::ChunkKind;
+use keepfast_format::names::{self, ObjectName};
 use keepfast_format::numbers::{u32_of, u64_of, usize_of};
 use keepfast_format::pack::{DirectoryPlace, PackCipher, PackHeader};
 use keepfast_format::segment::{self, PackRecord};
@@ -15,7 +16,7 @@ use keepfast_format::slot::KeySlot;
 use keepfast_format::snapshot::Register;
 use keepfast_format::state::StateTree;
 use keepfast_format::tree::Tree;
-use keepfast_format::{FormatError, links, names, node};
+use keepfast_format::{FormatError, links, node};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 use proptest::sample::Index;
@@ -158,20 +159,15 @@ proptest! {
 
     #[test]
     fn parsing_names_never_panics(name in "(config|keyring|keys|packs|index|sessions|snapshots|epochs|acks|states|catalogue)/([0-9a-f./-]{0,120}|[0-9a-f]{8}/(condemned|done))|.*") {
-        let numbered = names::parse_numbered(names::CONFIG, &name);
-        prop_assert!(numbered.is_none_or(|n| names::config(n) == name));
-        let pack = names::parse_pack(&name);
-        prop_assert!(pack.is_none_or(|(id, sid)| names::pack(id, sid) == name));
-        let segment = names::parse_segment(&name);
-        prop_assert!(segment.is_none_or(|(sid, n)| names::segment(sid, n) == name));
-        let slot = names::parse_slot(&name);
-        prop_assert!(slot.is_none_or(|id| names::slot(id) == name));
-        let epoch = names::parse_epoch(&name);
-        prop_assert!(epoch.is_none_or(|(n, part)| n > 0 && names::epoch(n, part) == name));
-        let ack = names::parse_ack(&name);
-        prop_assert!(ack.is_none_or(|ack| ack.name() == name));
-        let state = names::parse_state(&name);
-        prop_assert!(state.is_none_or(|(sid, n)| names::state(sid, n) == name));
+        let read = ObjectName::parse(&name);
+        prop_assert!(read.is_none_or(|read| read.to_string() == name));
+        prop_assert!(!matches!(read, Some(ObjectName::Epoch(0, _))));
+        let numbered = [names::CONFIG, names::KEYRING, names::CATALOGUE]
+            .into_iter()
+            .find_map(|folder| names::parse_numbered(folder, &name));
+        let is_numbered =
+            matches!(read, Some(ObjectName::Config(_) | ObjectName::Keyring(_) | ObjectName::Catalogue(_)));
+        prop_assert_eq!(numbered.is_some(), is_numbered);
     }
 
     #[test]

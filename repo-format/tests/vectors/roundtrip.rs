@@ -6,7 +6,7 @@ use keepfast_format::frame::FrameReader;
 use keepfast_format::ids::{HolderId, ObjectHash, PackId, RepositoryId, SessionId, SlotId};
 use keepfast_format::keyring::{Holder, Keyring};
 use keepfast_format::keys::{ChunkKind, Role};
-use keepfast_format::names::EpochPart;
+use keepfast_format::names::{self, AckName, DecisionName, EpochPart, ObjectName, PackName, SegmentName};
 use keepfast_format::node::{self, Node};
 use keepfast_format::numbers::{u32_of, usize_of};
 use keepfast_format::pack::{PackCipher, PackHeader};
@@ -16,7 +16,7 @@ use keepfast_format::slot::KeySlot;
 use keepfast_format::snapshot::{Register, Snapshot};
 use keepfast_format::state::StateTree;
 use keepfast_format::tree::{PageWriter, Tree, bundle_ends_after, decode_blob, encode_blob, page_ends_after};
-use keepfast_format::{content::List, limits, links, names};
+use keepfast_format::{content::List, limits, links};
 use serde_cbor::Value;
 use zeroize::Zeroizing;
 
@@ -398,42 +398,47 @@ fn pages_end_where_names_say_or_when_they_are_full() {
 fn names_of_objects_are_read_back_and_near_misses_are_not() {
     let (sid, pack) = (session_id(), PackId::new(fixtures::bytes("a pack")));
     let slot = SlotId::of(b"slot");
-    assert_eq!(names::parse_numbered(names::KEYRING, &names::keyring(u32::MAX)), Some(u32::MAX));
-    assert_eq!(names::parse_slot(&names::slot(slot)), Some(slot));
-    assert_eq!(names::parse_pack(&names::pack(pack, sid)), Some((pack, sid)));
-    assert_eq!(names::parse_segment(&names::segment(sid, 10)), Some((sid, 10)));
-    assert_eq!(names::parse_session(names::SESSIONS, &names::session(sid)), Some(sid));
-    assert_eq!(names::parse_session(names::SNAPSHOTS, &names::snapshot(sid)), Some(sid));
-
-    let near_misses =
-        |name: String| [name.to_uppercase(), format!("{name}0"), format!("{name}.tmp"), name[1..].into()];
-    assert!(near_misses(names::config(10)).iter().all(|n| names::parse_numbered(names::CONFIG, n).is_none()));
-    assert!(near_misses(names::slot(slot)).iter().all(|n| names::parse_slot(n).is_none()));
-    assert!(near_misses(names::pack(pack, sid)).iter().all(|n| names::parse_pack(n).is_none()));
-    assert!(near_misses(names::segment(sid, 10)).iter().all(|n| names::parse_segment(n).is_none()));
-    assert!(
-        near_misses(names::snapshot(sid)).iter().all(|n| names::parse_session(names::SNAPSHOTS, n).is_none())
-    );
-    assert_eq!(names::parse_session(names::SESSIONS, &names::snapshot(sid)), None);
-
-    let (condemned, done) = (names::epoch(9, EpochPart::Condemned), names::epoch(u32::MAX, EpochPart::Done));
-    assert_eq!(names::parse_epoch(&condemned), Some((9, EpochPart::Condemned)));
-    assert_eq!(names::parse_epoch(&done), Some((u32::MAX, EpochPart::Done)));
-    let ack = |tail| names::AckName { epoch: 9, session: sid, tail };
-    assert_eq!(names::parse_ack(&names::ack(9, sid)), Some(ack(None)));
-    assert_eq!(names::parse_ack(&names::ack_beside(9, sid, 7)), Some(ack(Some(7))));
-    assert_eq!(names::parse_state(&names::state(sid, 9)), Some((sid, 9)));
-    assert_eq!(names::parse_numbered(names::CATALOGUE, &names::catalogue(9)), Some(9));
-    assert!(names::ack(9, sid).starts_with(&names::acks_to(9)));
-    assert!(names::state(sid, 9).starts_with(&names::states_of(sid)));
-    for near_miss in [near_misses(condemned), near_misses(done)].concat() {
-        assert_eq!(names::parse_epoch(&near_miss), None, "{near_miss}");
+    let names = [
+        names::config(10),
+        names::keyring(u32::MAX),
+        names::slot(slot),
+        names::pack(pack, sid),
+        names::segment(sid, 10),
+        names::session(sid),
+        names::snapshot(sid),
+        names::epoch(9, EpochPart::Condemned),
+        names::epoch(u32::MAX, EpochPart::Done),
+        names::ack(9, sid),
+        names::ack_with_tail(9, sid, 7),
+        names::decision(sid, 10),
+        names::catalogue(10),
+    ];
+    for name in names {
+        let text = name.to_string();
+        assert_eq!(ObjectName::parse(&text), Some(name));
+        let near_misses =
+            [text.to_uppercase(), format!("{text}0"), format!("{text}.tmp"), text[1..].to_owned()];
+        for near_miss in near_misses {
+            assert_eq!(ObjectName::parse(&near_miss), None, "{near_miss}");
+        }
     }
-    assert!(near_misses(names::ack(10, sid)).iter().all(|n| names::parse_ack(n).is_none()));
-    assert!(near_misses(names::ack_beside(10, sid, 10)).iter().all(|n| names::parse_ack(n).is_none()));
-    assert!(near_misses(names::state(sid, 10)).iter().all(|n| names::parse_state(n).is_none()));
-    let catalogue = near_misses(names::catalogue(10));
-    assert!(catalogue.iter().all(|n| names::parse_numbered(names::CATALOGUE, n).is_none()));
+    assert_eq!(names::parse_numbered(names::KEYRING, &names::keyring(u32::MAX).to_string()), Some(u32::MAX));
+    assert_eq!(names::parse_slot(&names::slot(slot).to_string()), Some(slot));
+    let name = PackName { id: pack, session: sid };
+    assert_eq!(names::parse_pack(&name.to_string()), Some(name));
+    let name = SegmentName { session: sid, n: 10 };
+    assert_eq!(names::parse_segment(&name.to_string()), Some(name));
+    assert_eq!(names::parse_session(names::SESSIONS, &names::session(sid).to_string()), Some(sid));
+    assert_eq!(names::parse_session(names::SNAPSHOTS, &names::snapshot(sid).to_string()), Some(sid));
+    assert_eq!(names::parse_session(names::SESSIONS, &names::snapshot(sid).to_string()), None);
+    let name = DecisionName { snapshot: sid, n: 9 };
+    assert_eq!(names::parse_decision(&name.to_string()), Some(name));
+    for tail in [None, Some(7)] {
+        let name = AckName { epoch: 9, session: sid, tail };
+        assert_eq!(names::parse_ack(&name.to_string()), Some(name));
+        assert!(name.to_string().starts_with(&names::acks_to(9)));
+    }
+    assert!(names::decision(sid, 9).to_string().starts_with(&names::decisions_about(sid)));
     // Epochs are counted from 1. 0 is the time before the first one.
     assert_eq!(names::parse_epoch("epochs/00000000/condemned"), None);
     assert_eq!(names::parse_epoch("epochs/00000000/done"), None);

@@ -5,7 +5,7 @@ use keepfast_format::content::{ChunkRef, Content, List, ListItem};
 use keepfast_format::ids::{ChunkId, HolderId, ObjectHash, SessionId};
 use keepfast_format::node::{Extents, Node, NodeKind, Timestamp};
 use keepfast_format::snapshot::{Head, Snapshot, SnapshotBody, SnapshotHead, Statistics};
-use keepfast_format::state::{State, StateTree};
+use keepfast_format::state::{EntryState, StateTree};
 use keepfast_format::tree::{PageRef, Tree};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -103,7 +103,7 @@ pub fn tree() -> impl Strategy<Value = Tree> {
 
 pub fn state() -> impl Strategy<Value = StateTree> {
     let state = (time(), any::<(u64, u64)>(), option::of(id()))
-        .prop_map(|(ctime, (inode, device), children)| State { ctime, inode, device, children });
+        .prop_map(|(ctime, (inode, device), children)| EntryState { ctime, inode, device, children });
     prop_oneof![vec(state, 0..9).prop_map(StateTree::Page), vec(id(), 0..9).prop_map(StateTree::Index)]
 }
 

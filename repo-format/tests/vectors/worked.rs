@@ -120,7 +120,7 @@ pub fn objects() -> BTreeMap<String, Vec<u8>> {
     let salt = bytes("worked segment salt");
     let segment = segment::seal(repository(), &secrets(), &owner, sid, 0, &records, salt);
     let snapshot = snapshot(&records).seal(repository(), &secrets(), &owner);
-    BTreeMap::from([
+    let objects = [
         (names::slot(SlotId::of(&slot)), slot),
         (names::keyring(0), fixtures::keyring_bytes()),
         (names::config(0), config),
@@ -129,7 +129,8 @@ pub fn objects() -> BTreeMap<String, Vec<u8>> {
         (metadata_name, metadata_pack),
         (names::segment(sid, 0), segment),
         (names::snapshot(sid), snapshot),
-    ])
+    ];
+    objects.into_iter().map(|(name, bytes)| (name.to_string(), bytes)).collect()
 }
 
 fn folder() -> PathBuf {

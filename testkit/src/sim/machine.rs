@@ -18,7 +18,7 @@ use keepfast_engine::repo::Flaw;
 use keepfast_engine::repo::{Repository, SnapshotFilter, Snapshots, WriterOptions, open_index};
 use keepfast_engine::run::Event;
 use keepfast_format::ids::SessionId;
-use keepfast_format::names;
+use keepfast_format::names::ObjectName;
 use keepfast_format::snapshot::Snapshot;
 
 use super::cache::Cache;
@@ -49,7 +49,7 @@ struct Inner {
     /// What snapshots with a tag may bring back as well, as a user has set out to leave files out of one.
     rewritten: std::collections::BTreeMap<String, Vec<Files>>,
     /// Names under which a user without a key has put something, or has tried to.
-    junk: Vec<String>,
+    junk: Vec<ObjectName>,
 }
 
 impl Known {
@@ -96,8 +96,11 @@ impl Known {
     #[must_use]
     pub fn is_junk(&self, object: &str) -> bool {
         // Of two packs with one id that no segment lists, names don't tell which one is junk.
-        let id = |name: &str| names::parse_pack(name).map(|(id, _)| id);
-        let is_it = |name: &String| name == object || id(name).is_some_and(|found| id(object) == Some(found));
+        let Some(object) = ObjectName::parse(object) else { return false };
+        let is_it = |junk: &ObjectName| match (*junk, object) {
+            (ObjectName::Pack(junk), ObjectName::Pack(pack)) => junk.id == pack.id,
+            (junk, object) => junk == object,
+        };
         self.lock().junk.iter().any(is_it)
     }
 
@@ -356,7 +359,7 @@ impl<'p> Machine<'p> {
     /// Puts something into the store, as a user does that may only create objects and has no key.
     pub fn put_junk(&mut self) -> Result<()> {
         let (process, known) = (self.process, self.known);
-        mischief::put_junk(process, |name| known.lock().junk.push(name.to_owned()))
+        mischief::put_junk(process, |name| known.lock().junk.push(name))
     }
 
     /// Restores some snapshot, and compares.

@@ -6,7 +6,7 @@
 
 use keepfast_engine::error::Result;
 use keepfast_format::ids::SessionId;
-use keepfast_format::names::{self, EpochPart};
+use keepfast_format::names::{self, EpochPart, ObjectName};
 
 use super::process::SimProcess;
 
@@ -14,15 +14,15 @@ use super::process::SimProcess;
 const JUNK: &[u8] = &[0];
 
 /// Puts one object into the store. `tell` gets its name first: a create may take effect though it fails.
-pub(super) fn put_junk(process: &SimProcess, tell: impl FnOnce(&str)) -> Result<()> {
+pub(super) fn put_junk(process: &SimProcess, tell: impl FnOnce(ObjectName)) -> Result<()> {
     if let Some(name) = choose(process)? {
-        tell(&name);
-        process.backend().create(&name, &[JUNK])?;
+        tell(name);
+        process.backend().create(&name.to_string(), &[JUNK])?;
     }
     Ok(())
 }
 
-fn choose(process: &SimProcess) -> Result<Option<String>> {
+fn choose(process: &SimProcess) -> Result<Option<ObjectName>> {
     let listed = |prefix: &str| -> Result<Vec<String>> {
         let mut found = Vec::new();
         process.backend().list(prefix, &mut |listed| found.push(listed.name))?;
@@ -40,13 +40,13 @@ fn choose(process: &SimProcess) -> Result<Option<String>> {
         0..=2 => {
             let prefix = [names::SNAPSHOTS, names::SESSIONS][process.below(2)];
             let pack = any(&listed(names::PACKS)?).and_then(|name| names::parse_pack(&name));
-            pack.zip(sessions(prefix)?).map(|((id, _), session)| names::pack(id, session))
+            pack.zip(sessions(prefix)?).map(|(pack, session)| names::pack(pack.id, session))
         }
         // Where a writer is about to answer, or to decide.
         3 => sessions(names::SESSIONS)?.map(|session| names::ack(newest + 1, session)),
-        4 => sessions(names::SNAPSHOTS)?.map(|session| names::state(session, number)),
+        4 => sessions(names::SNAPSHOTS)?.map(|session| names::decision(session, number)),
         // Where something newer would be.
-        5 => Some([names::config(1 + number / 2), names::keyring(1 + number / 2)][process.below(2)].clone()),
+        5 => Some([names::config(1 + number / 2), names::keyring(1 + number / 2)][process.below(2)]),
         // Far beyond what a history reaches: the next ones stop collectors, as they have to.
         6 => Some(names::epoch(newest + 1000 + number / 2, EpochPart::Done)),
         // A segment of a session, with a number that the session never reaches.

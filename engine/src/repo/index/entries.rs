@@ -1,13 +1,14 @@
 //! The entries of the local index: keys and values, to bytes and back.
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::{ChunkId, DomainId, PackId, SessionId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
+use keepfast_format::names::{ObjectName, PackName};
+use keepfast_format::numbers::usize_of;
 use keepfast_format::pack::{FrameEntry, PackTable};
 
 use super::super::numbers::{FrameNumber, Ordinal, PackNumber, numbered};
 use super::seal::{Seal, TAG_BYTES};
-use super::{Location, StoredPack};
+use super::{Location, PackSource, StoredPack};
 
 /// First bytes of keys: what the rest of the key names.
 pub mod space {
@@ -71,11 +72,25 @@ pub fn dead_key(pack: &PackName) -> [u8; 1 + PackName::SIZE] {
     key
 }
 
-/// The key of an object whose packs were added.
-pub fn source_key(name: &str) -> Vec<u8> {
+/// The key of an object whose packs were added: its name follows as text.
+pub fn source_key(source: PackSource) -> Vec<u8> {
+    let name: ObjectName = match source {
+        PackSource::Segment(name) => name.into(),
+        PackSource::Pack(name) => name.into(),
+    };
     let mut key = vec![space::SEGMENT];
-    key.extend_from_slice(name.as_bytes());
+    key.extend_from_slice(name.to_string().as_bytes());
     key
+}
+
+/// The object in such a key.
+pub fn source_of_key(key: &[u8]) -> Option<PackSource> {
+    let name = std::str::from_utf8(key.get(1..)?).ok()?;
+    match ObjectName::parse(name)? {
+        ObjectName::Segment(name) => Some(PackSource::Segment(name)),
+        ObjectName::Pack(name) => Some(PackSource::Pack(name)),
+        _ => None,
+    }
 }
 
 /// Numbers of packs.
@@ -94,7 +109,7 @@ pub fn locations(pack: PackNumber, table: &PackTable) -> Vec<(ChunkId, Location)
     let mut located = Vec::with_capacity(table.chunks.len());
     let mut rest = table.chunks.as_slice();
     for (frame, entry) in numbered(&table.frames) {
-        let (chunks, after) = rest.split_at(rest.len().min(entry.chunks as usize));
+        let (chunks, after) = rest.split_at(rest.len().min(usize_of(entry.chunks)));
         rest = after;
         let mut offset = 0;
         for (ordinal, chunk) in Ordinal::all().zip(chunks) {
@@ -167,8 +182,7 @@ pub fn join(before: Option<&[u8]>, added: &rocksdb::MergeOperands) -> Option<Vec
 /// A pack's value.
 pub fn encode_pack(pack: &StoredPack) -> Vec<u8> {
     let mut value = Vec::with_capacity(85 + 16 * pack.frames.len());
-    value.extend_from_slice(pack.id.as_bytes());
-    value.extend_from_slice(&pack.session.to_bytes());
+    value.extend_from_slice(&pack.name.to_bytes());
     value.extend_from_slice(pack.key.domain.as_bytes());
     value.extend_from_slice(&pack.key.version.to_le_bytes());
     value.push(pack.kind.code());
@@ -189,8 +203,7 @@ pub fn session_of_pack(value: &[u8]) -> Option<SessionId> {
 
 /// A pack, read back.
 pub fn decode_pack(value: &[u8]) -> Option<StoredPack> {
-    let (id, rest) = value.split_first_chunk::<32>()?;
-    let (session, rest) = rest.split_first_chunk::<{ SessionId::SIZE }>()?;
+    let (name, rest) = value.split_first_chunk::<{ PackName::SIZE }>()?;
     let (domain, rest) = rest.split_first_chunk::<16>()?;
     let (version, rest) = rest.split_first_chunk::<4>()?;
     let (kind, rest) = rest.split_first_chunk::<1>()?;
@@ -200,8 +213,7 @@ pub fn decode_pack(value: &[u8]) -> Option<StoredPack> {
         FrameEntry { offset: field(0), sealed_bytes: field(1), plain_bytes: field(2), chunks: field(3) }
     });
     Some(StoredPack {
-        id: PackId::new(*id),
-        session: SessionId::from_bytes(session),
+        name: PackName::from_bytes(name),
         key: KeyRef { domain: DomainId::new(*domain), version: u32::from_le_bytes(*version) },
         kind: ChunkKind::from_code(kind[0])?,
         stored_bytes: u64::from_le_bytes(*stored_bytes),

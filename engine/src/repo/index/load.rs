@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use keepfast_format::ids::ChunkId;
+use keepfast_format::names::SegmentName;
 use keepfast_format::pack::PackTable;
 use rocksdb::{IngestExternalFileOptions, SstFileWriter, WriteBatch};
 
@@ -15,7 +16,7 @@ use super::entries::{
     chunk_key, encode_location, encode_numbers, encode_pack, locations, pack_key, source_key, space,
 };
 use super::seal::Seal;
-use super::{Index, Location, StoredPack};
+use super::{Index, Location, PackSource, StoredPack};
 use crate::error::Result;
 use crate::run::Pool;
 
@@ -41,8 +42,8 @@ pub struct Loading<'i> {
     packs: Vec<(PackNumber, StoredPack)>,
     /// Numbers of packs that are dead.
     dead: Vec<PackNumber>,
-    /// Names of segments, and the numbers of their packs.
-    sources: Vec<(String, Vec<PackNumber>)>,
+    /// Segments, and the numbers of their packs.
+    sources: Vec<(SegmentName, Vec<PackNumber>)>,
     has_files: bool,
 }
 
@@ -62,21 +63,21 @@ impl<'i> Loading<'i> {
     }
 
     /// Adds the packs of a segment. Packs that are dead get a number, and nothing of them is known.
-    pub fn add(&mut self, segment: &str, packs: Vec<(StoredPack, PackTable)>) -> Result<()> {
+    pub fn add(&mut self, segment: SegmentName, packs: Vec<(StoredPack, PackTable)>) -> Result<()> {
         let mut numbers = Vec::with_capacity(packs.len());
         for (pack, table) in packs {
             let number = PackNumber::new(self.index.next_pack.fetch_add(1, Ordering::SeqCst));
             numbers.push(number);
-            self.adding.add(&pack.pack_name(), number.get());
-            if self.index.is_dead_pack(&pack.pack_name())? {
+            self.adding.add(&pack.name, number);
+            if self.index.is_dead_pack(&pack.name)? {
                 self.dead.push(number);
-                self.index.marks.bury(number.get());
+                self.index.marks.bury(number);
             } else {
                 self.located.extend(locations(number, &table));
             }
             self.packs.push((number, pack));
         }
-        self.sources.push((segment.to_owned(), numbers));
+        self.sources.push((segment, numbers));
         if self.located.len() >= CHUNKS_SORTED { self.write_files() } else { Ok(()) }
     }
 
@@ -111,8 +112,9 @@ impl<'i> Loading<'i> {
         let pack = |(number, pack): &(PackNumber, StoredPack)| {
             (pack_key(space::PACK, *number).to_vec(), encode_pack(pack))
         };
-        let source =
-            |(name, numbers): &(String, Vec<PackNumber>)| (source_key(name), encode_numbers(numbers));
+        let source = |(name, numbers): &(SegmentName, Vec<PackNumber>)| {
+            (source_key(PackSource::Segment(*name)), encode_numbers(numbers))
+        };
         let entries = dead.chain(self.packs.iter().map(pack)).chain(self.sources.iter().map(source));
         entries.map(|(key, value)| {
             let value = self.seal().close(&key, value);

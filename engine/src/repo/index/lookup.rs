@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use keepfast_format::ids::ChunkId;
+use keepfast_format::numbers::u64_of;
 use rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
 
 use super::entries::{Locations, chunk_key, space};
@@ -92,7 +93,7 @@ impl Index {
             let is_listed = *space == space::CHUNK;
             let found = self.best_of(wanted, &value, is_listed).ok_or_else(|| self.malformed())?;
             let Some(place) = found else { continue };
-            if self.marks.is_sound(place.pack.get()) {
+            if self.marks.is_sound(place.pack) {
                 return Ok(Some(place));
             }
             let rank = self.rank(&place, is_listed);
@@ -107,7 +108,7 @@ impl Index {
     fn best_of(&self, wanted: &Wanted, value: &[u8], is_listed: bool) -> Option<Option<Location>> {
         let space = if is_listed { space::CHUNK } else { space::UNLISTED };
         let fitting = self.fitting(wanted, value, space)?;
-        let sound = fitting.clone().filter(|place| self.marks.is_sound(place.pack.get()));
+        let sound = fitting.clone().filter(|place| self.marks.is_sound(place.pack));
         let mut several = sound.clone();
         Some(match (several.next(), several.next()) {
             (Some(only), None) => Some(only),
@@ -158,7 +159,7 @@ impl Index {
     pub(super) fn readable_places(&self, wanted: &Wanted) -> Result<Readable> {
         let mut readable = Readable { listed: Vec::new(), unlisted: Vec::new() };
         self.for_each_place(&wanted.id, |place, is_listed| {
-            if wanted.fits(&place) && self.marks.is_readable(place.pack.get()) {
+            if wanted.fits(&place) && self.marks.is_readable(place.pack) {
                 if is_listed { &mut readable.listed } else { &mut readable.unlisted }.push(place);
             }
         })?;
@@ -166,7 +167,7 @@ impl Index {
             // A pack that was read before its segment was has several numbers.
             let mut names = HashSet::new();
             let mut is_new =
-                |place: &Location| self.pack(place.pack).map_or(true, |pack| names.insert(pack.pack_name()));
+                |place: &Location| self.pack(place.pack).map_or(true, |pack| names.insert(pack.name));
             readable.listed.retain(&mut is_new);
             readable.unlisted.retain(&mut is_new);
         }
@@ -195,7 +196,7 @@ impl Index {
         wanted.dedup();
         let entries = self.database.db.property_int_value("rocksdb.estimate-num-keys");
         let entries = entries.map_err(|error| self.failed(&error))?.unwrap_or(u64::MAX);
-        let are_many = wanted.len() as u64 >= entries / ENTRIES_PER_CHUNK;
+        let are_many = u64_of(wanted.len()) >= entries / ENTRIES_PER_CHUNK;
         let look_up = |wanted: &[Wanted]| {
             if are_many {
                 self.look_up_in_passing(wanted, &pick)
@@ -249,7 +250,7 @@ impl Index {
     /// The place of a chunk for which this was found.
     fn place_of(&self, wanted: &Wanted, found: Option<&[u8]>) -> Result<Option<Location>> {
         match found.and_then(|value| self.best_of(wanted, value, true)).flatten() {
-            Some(place) if self.marks.is_sound(place.pack.get()) => Ok(Some(place)),
+            Some(place) if self.marks.is_sound(place.pack) => Ok(Some(place)),
             // Rare enough for a lookup of its own.
             _ => self.locate(wanted),
         }
@@ -258,7 +259,7 @@ impl Index {
     /// The place of a chunk that is nowhere else.
     fn only_place(&self, wanted: &Wanted, value: &[u8]) -> Option<Location> {
         let mut fitting = self.fitting(wanted, value, space::CHUNK)?;
-        let only = fitting.next().filter(|place| self.marks.is_sound(place.pack.get()))?;
+        let only = fitting.next().filter(|place| self.marks.is_sound(place.pack))?;
         (fitting.next().is_none() && !self.has_unlisted.load(Ordering::Relaxed)).then_some(only)
     }
 
@@ -266,7 +267,7 @@ impl Index {
     fn places_of(&self, wanted: &Wanted, found: Option<&[u8]>) -> Result<Places> {
         if let Some(value) = found {
             let fitting = self.fitting(wanted, value, space::CHUNK).ok_or_else(|| self.malformed())?;
-            let owners = fitting.filter(|place| self.marks.is_sound(place.pack.get()));
+            let owners = fitting.filter(|place| self.marks.is_sound(place.pack));
             let owners = owners.filter(|place| self.is_owners(place.pack)).max_by_key(|place| place.pack);
             if let Some(place) = owners.or_else(|| self.only_place(wanted, value)) {
                 return Ok(Places::one(place));

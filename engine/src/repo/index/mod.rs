@@ -16,10 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use keepfast_format::FormatError;
 use keepfast_format::content::{ChunkRef, ListItem};
-use keepfast_format::epoch::PackName;
-use keepfast_format::ids::{ChunkId, HolderId, PackId, SessionId};
+use keepfast_format::ids::{ChunkId, HolderId};
 use keepfast_format::keys::{ChunkKind, KeyRef};
-use keepfast_format::names;
+use keepfast_format::names::{PackName, SegmentName};
+use keepfast_format::numbers::usize_of;
 use keepfast_format::pack::{FrameEntry, PackTable};
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 
@@ -33,7 +33,7 @@ use database::{Database, unlogged};
 use entries::{
     Locations, chunk_key, dead_key, decode_numbers, decode_pack, encode_location, encode_numbers,
     encode_pack, locations, number_key, number_of_key, pack_key, pack_of_key, session_of_pack, source_key,
-    space,
+    source_of_key, space,
 };
 pub(super) use load::Loading;
 pub use lookup::{Located, Places};
@@ -66,8 +66,8 @@ impl Location {
     /// Where the chunk is in the frame's plaintext.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
-        let start = self.offset as usize;
-        start..start + self.len as usize
+        let start = usize_of(self.offset);
+        start..start + usize_of(self.len)
     }
 }
 
@@ -108,10 +108,8 @@ impl From<ChunkId> for Wanted {
 /// A pack that the index knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPack {
-    /// Its id.
-    pub id: PackId,
-    /// The session that wrote it.
-    pub session: SessionId,
+    /// Its name: an id may stand in the store under several sessions.
+    pub name: PackName,
     /// The keys that it is sealed with.
     pub key: KeyRef,
     /// Data or metadata.
@@ -123,24 +121,31 @@ pub struct StoredPack {
 }
 
 impl StoredPack {
-    /// Its full name: an id may stand in the store under several sessions.
-    #[must_use]
-    pub fn pack_name(&self) -> PackName {
-        PackName { id: self.id, session: self.session }
-    }
-
-    /// Its object's name.
-    #[must_use]
-    pub fn name(&self) -> String {
-        names::pack(self.id, self.session)
-    }
-
     /// A frame of the pack.
     pub fn frame(&self, number: FrameNumber) -> Result<&FrameEntry> {
         self.frames.get(number.index()).ok_or_else(|| EngineError::Damaged {
-            object: self.name(),
+            object: self.name.to_string(),
             source: FormatError::Malformed { what: "pack", why: "it has fewer frames than the index says" },
         })
+    }
+}
+
+/// What has told the index of packs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PackSource {
+    /// A segment that lists them.
+    Segment(SegmentName),
+    /// A pack that no segment lists: it speaks for itself.
+    Pack(PackName),
+}
+
+impl PackSource {
+    /// The segment, if it is one.
+    pub fn segment(self) -> Option<SegmentName> {
+        match self {
+            Self::Segment(name) => Some(name),
+            Self::Pack(_) => None,
+        }
     }
 }
 
@@ -209,7 +214,7 @@ impl Index {
         };
         index.has_unlisted.store(index.has_any(space::UNLISTED)?, Ordering::Relaxed);
         index.for_each_key(space::DEAD_NUMBER, |number, _| {
-            index.marks.bury(pack_of_key(number)?.get());
+            index.marks.bury(pack_of_key(number)?);
             Some(())
         })?;
         index.database.put_layout().map_err(|error| index.failed(&error))?;
@@ -240,7 +245,7 @@ impl Index {
     /// unknown: storing a chunk twice is safe.
     #[must_use]
     pub fn contains(&self, id: &ChunkId) -> bool {
-        self.any_of(id, |mut found| found.any(|place| self.marks.is_sound(place.pack.get())))
+        self.any_of(id, |mut found| found.any(|place| self.marks.is_sound(place.pack)))
     }
 
     /// Asks what is known of a chunk in packs that a segment lists.
@@ -283,13 +288,13 @@ impl Index {
     /// Whether a pack can be expected to be stored.
     #[must_use]
     pub fn is_readable(&self, number: PackNumber) -> bool {
-        self.marks.is_readable(number.get())
+        self.marks.is_readable(number)
     }
 
     /// Whether a verdict has named a pack.
     #[must_use]
     pub fn is_dead(&self, number: PackNumber) -> bool {
-        self.marks.is_dead(number.get())
+        self.marks.is_dead(number)
     }
 
     /// Looks which known packs aren't stored any more; their chunks aren't known from then on.
@@ -314,8 +319,8 @@ impl Index {
     pub fn miss_all_but(&self, before: Horizon, is_stored: impl Fn(&PackName) -> bool) -> Result<()> {
         let mut missing = false;
         self.for_each_pack(|number, pack| {
-            if before.includes(number) && !is_stored(&pack.pack_name()) && !self.is_dead(number) {
-                self.marks.miss(number.get());
+            if before.includes(number) && !is_stored(&pack.name) && !self.is_dead(number) {
+                self.marks.miss(number);
                 missing = true;
             }
         })?;
@@ -370,7 +375,7 @@ impl Index {
     pub(super) fn unknown_among(&self, listed: &HashMap<PackName, u64>) -> Result<Vec<PackName>> {
         let mut known = HashSet::new();
         self.for_each_pack(|_, pack| {
-            known.insert(pack.pack_name());
+            known.insert(pack.name);
         })?;
         Ok(listed.keys().filter(|pack| !known.contains(pack)).copied().collect())
     }
@@ -379,7 +384,7 @@ impl Index {
     pub fn numbers_of(&self, packs: &HashSet<PackName>) -> Result<HashMap<PackNumber, PackName>> {
         let mut numbers = HashMap::new();
         self.for_each_pack(|number, pack| {
-            let name = pack.pack_name();
+            let name = pack.name;
             if packs.contains(&name) {
                 numbers.insert(number, name);
             }
@@ -407,25 +412,22 @@ impl Index {
         Ok(())
     }
 
-    /// Names of the segments, and of packs outside of segments, that were added, each with
-    /// whether all that it lists is dead.
-    pub(super) fn sources(&self) -> Result<BTreeMap<String, bool>> {
+    /// The segments, and packs outside of segments, that were added, each with whether all that it lists is
+    /// dead.
+    pub(super) fn sources(&self) -> Result<BTreeMap<PackSource, bool>> {
         let mut sources = BTreeMap::new();
         self.for_each_key(space::SEGMENT, |key, value| {
             let dead = decode_numbers(value).all(|number| self.is_dead(number));
-            sources.insert(String::from_utf8_lossy(key.get(1..)?).into_owned(), dead);
+            sources.insert(source_of_key(key)?, dead);
             Some(())
         })?;
         Ok(sources)
     }
 
-    /// Names of segments that list nothing but dead packs.
-    pub fn dead_segments(&self) -> Result<Vec<String>> {
-        let sources = self.sources()?.into_iter();
-        Ok(sources
-            .filter(|(name, dead)| *dead && name.starts_with(names::INDEX))
-            .map(|(name, _)| name)
-            .collect())
+    /// Segments that list nothing but dead packs.
+    pub fn dead_segments(&self) -> Result<Vec<SegmentName>> {
+        let dead = self.sources()?.into_iter().filter(|(_, is_dead)| *is_dead);
+        Ok(dead.filter_map(|(source, _)| source.segment()).collect())
     }
 
     /// Whether a verdict has named a pack, whether it was ever seen here or not.
@@ -455,29 +457,32 @@ impl Index {
         if !packs.is_empty() {
             for number in self.numbers_of(&packs.iter().copied().collect())?.into_keys() {
                 self.database.put(&mut batch, &pack_key(space::DEAD_NUMBER, number), Vec::new());
-                self.marks.bury(number.get());
+                self.marks.bury(number);
             }
         }
         self.database.put(&mut batch, &number_key(space::EPOCH, epoch), Vec::new());
         self.database.db.write_opt(batch, &unlogged()).map_err(|error| self.failed(&error))
     }
 
-    /// Adds packs, and the name of the object that lists them, in one step. Packs that are dead
-    /// get a number, and nothing of them is known.
-    pub(super) fn add(&self, source: &str, packs: &[(StoredPack, &PackTable)]) -> Result<()> {
+    /// Adds packs, and what lists them, in one step. Packs that are dead get a number, and nothing of them is
+    /// known.
+    pub(super) fn add(&self, source: PackSource, packs: &[(StoredPack, &PackTable)]) -> Result<()> {
         let mut batch = WriteBatch::default();
-        let space = if source.starts_with(names::PACKS) { space::UNLISTED } else { space::CHUNK };
+        let space = match source {
+            PackSource::Segment(_) => space::CHUNK,
+            PackSource::Pack(_) => space::UNLISTED,
+        };
         let mut numbers = Vec::with_capacity(packs.len());
         // Until the packs can be found, nothing is condemned that would overlook them.
         let adding = self.marks.adding();
         for (pack, table) in packs {
             let number = PackNumber::new(self.next_pack.fetch_add(1, Ordering::SeqCst));
             numbers.push(number);
-            adding.add(&pack.pack_name(), number.get());
+            adding.add(&pack.name, number);
             self.database.put(&mut batch, &pack_key(space::PACK, number), encode_pack(pack));
-            if self.is_dead_pack(&pack.pack_name())? {
+            if self.is_dead_pack(&pack.name)? {
                 self.database.put(&mut batch, &pack_key(space::DEAD_NUMBER, number), Vec::new());
-                self.marks.bury(number.get());
+                self.marks.bury(number);
                 continue;
             }
             let mut located = locations(number, table);

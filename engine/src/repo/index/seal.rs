@@ -8,6 +8,7 @@
 //! another pack, are refused like made-up ones.
 
 use keepfast_format::keys::DomainSecrets;
+use keepfast_format::numbers::u64_of;
 use zeroize::Zeroizing;
 
 /// Bytes of a tag.
@@ -43,7 +44,7 @@ impl Seal {
     /// The tag of an entry.
     pub fn tag(&self, key: &[u8], value: &[u8]) -> [u8; TAG_BYTES] {
         // With the key's length, no other key and value are hashed the same.
-        let length = (key.len() as u64).to_le_bytes();
+        let length = (u64_of(key.len())).to_le_bytes();
         let bytes = length.len() + key.len() + value.len();
         let mut block = [0; BLOCK_BYTES];
         // A chunk's places, of which there are very many, are one block: a hasher takes longer to be made

@@ -5,15 +5,15 @@
 use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
 
-use keepfast_format::epoch::PackName;
 use keepfast_format::ids::HolderId;
 use keepfast_format::keys::holder_of;
+use keepfast_format::names::PackName;
 
 use super::super::marks::SessionMarks;
 use super::super::numbers::{AgeRank, PackNumber};
 use super::super::repository::Repository;
 use super::{Index, Location, Wanted};
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Finding, Result};
 use crate::run::RunContext;
 
 /// Whose segments are preferred.
@@ -86,7 +86,7 @@ impl Index {
     /// Whether an owner lists a pack. A name alone proves nothing: a pack that no segment lists is
     /// no one's.
     pub(super) fn is_owners(&self, pack: PackNumber) -> bool {
-        self.marks.is_owners(pack.get(), || self.is_of(pack, |writer| self.trust.owners.contains(&writer)))
+        self.marks.is_owners(pack, || self.is_of(pack, |writer| self.trust.owners.contains(&writer)))
     }
 
     fn is_of(&self, pack: PackNumber, is_it: impl Fn(HolderId) -> bool) -> bool {
@@ -105,7 +105,7 @@ impl Index {
         };
         Rank {
             is_gone: !self.is_readable(place.pack),
-            is_demoted: self.marks.is_demoted(place.pack.get()),
+            is_demoted: self.marks.is_demoted(place.pack),
             source,
             age,
         }
@@ -119,7 +119,7 @@ impl Index {
             let mut several = fitting.clone();
             match (several.next(), several.next()) {
                 (None, _) => false,
-                (Some(only), None) => session.refer(&self.marks, only.pack.get()),
+                (Some(only), None) => session.refer(&self.marks, only.pack),
                 _ => self.refer_to_one_of(session, fitting.collect()),
             }
         })
@@ -142,7 +142,7 @@ impl Index {
         places.sort_by_cached_key(|place| (support(place), place.pack));
         let Some(best) = places.first().map(support) else { return false };
         let replaces = |place: &&Location| best == Support::Other || support(place) < Support::Other;
-        places.iter().take_while(replaces).any(|place| session.refer(&self.marks, place.pack.get()))
+        places.iter().take_while(replaces).any(|place| session.refer(&self.marks, place.pack))
     }
 
     /// Holds on to a chunk that something taken over refers to: to one pack of an owner that has it,
@@ -155,17 +155,16 @@ impl Index {
         rather_not: impl Fn(PackNumber) -> bool,
     ) -> Result<bool> {
         let mut places = self.readable_places(wanted)?;
-        let is_owners =
-            |place: &Location| !self.marks.is_demoted(place.pack.get()) && self.is_owners(place.pack);
+        let is_owners = |place: &Location| !self.marks.is_demoted(place.pack) && self.is_owners(place.pack);
         let mut owners: Vec<Location> = places.listed.iter().copied().filter(is_owners).collect();
         if !owners.is_empty() {
             owners.sort_unstable_by_key(|place| (rather_not(place.pack), place.pack.newest_first()));
-            return Ok(owners.iter().any(|place| session.hold(&self.marks, place.pack.get())));
+            return Ok(owners.iter().any(|place| session.hold(&self.marks, place.pack)));
         }
         places.listed.append(&mut places.unlisted);
         let mut all = !places.listed.is_empty();
         for place in &places.listed {
-            all &= session.hold(&self.marks, place.pack.get());
+            all &= session.hold(&self.marks, place.pack);
         }
         Ok(all)
     }
@@ -176,18 +175,19 @@ impl Index {
         if !self.avoid(number) {
             return Ok(());
         }
-        let object = self.pack(number)?.name();
+        let object = self.pack(number)?.name.into();
         let what = match error {
             EngineError::Damaged { source, .. } => source.to_string(),
             other => other.to_string(),
         };
-        run.suspect(object, format!("{what}; where other packs hold the same, those are used instead"));
+        let what = format!("{what}; where other packs hold the same, those are used instead");
+        run.suspect(Finding { object, what });
         Ok(())
     }
 
     /// As [`Index::demote`], for what is reported elsewhere. Returns whether it is the first time.
     pub fn avoid(&self, number: PackNumber) -> bool {
-        if !self.marks.demote(number.get()) {
+        if !self.marks.demote(number) {
             return false;
         }
         self.doubt();

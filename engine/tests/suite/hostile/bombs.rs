@@ -9,6 +9,7 @@ use keepfast_format::ids::{ChunkId, SessionId};
 use keepfast_format::keys::{ChunkKind, Role};
 use keepfast_format::limits;
 use keepfast_format::node::{Extents, Node, extents_to_bytes};
+use keepfast_format::numbers::u32_of;
 use keepfast_format::tree::{PageRef, Tree, encode_blob};
 use keepfast_testkit::{Crafted, Crafter, Ear, Lab, craft};
 
@@ -32,7 +33,7 @@ impl Bomb {
 
     fn data(&mut self, plain: &[u8]) -> ChunkRef {
         self.made.data.push(plain.to_vec());
-        ChunkRef { id: self.crafter.chunk_id(ChunkKind::Data, plain), len: plain.len() as u32 }
+        ChunkRef { id: self.crafter.chunk_id(ChunkKind::Data, plain), len: u32_of(plain.len()) }
     }
 
     fn metadata(&mut self, plain: Vec<u8>) -> ChunkId {
@@ -187,7 +188,7 @@ fn a_blob_that_repeats_a_piece_is_refused() {
     let mut bomb = Bomb::new();
     let chunk = bomb.data(b"some bytes");
     let plain = encode_blob(&extents_to_bytes(&[(0, 5), (9, 5)]));
-    let len = plain.len() as u32;
+    let len = u32_of(plain.len());
     let id = bomb.metadata(plain);
     let (blob, _) = bomb.nested(ChunkRef { id, len }, 32, 4);
     let node = bad(14, Content::Inline(vec![chunk]), Extents::Blob(blob));
@@ -200,7 +201,7 @@ fn a_blob_over_its_limit_is_refused_before_it_is_joined() {
     let mut bomb = Bomb::new();
     let chunk = bomb.data(b"some bytes");
     let plain = encode_blob(&extents_to_bytes(&[(0, 5), (9, 5)]));
-    let len = plain.len() as u32;
+    let len = u32_of(plain.len());
     let id = bomb.metadata(plain);
     let (blob, bytes) = bomb.nested(ChunkRef { id, len }, 256, 5);
     assert!(bytes > limits::EXTENTS_BLOB_BYTES_MAX);
@@ -215,7 +216,7 @@ fn a_blob_of_hard_links_that_never_ends_loses_only_the_links() {
     let good = bomb.good();
     let root = bomb.metadata(craft::page(vec![good]));
     let plain = encode_blob(&[0; 40]);
-    let len = plain.len() as u32;
+    let len = u32_of(plain.len());
     let id = bomb.metadata(plain);
     let (blob, _) = bomb.nested(ChunkRef { id, len }, 256, 5);
     let session = bomb.commit(&bomb.made, root, blob);

@@ -4,6 +4,7 @@
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::keys::{ChunkKind, Role};
 use keepfast_format::node::Extents;
+use keepfast_format::numbers::u32_of;
 use keepfast_testkit::{Crafted, Crafter, Ear, Lab, craft};
 
 /// A crafted snapshot of a new writer checks clean and restores, and the next backup goes on.
@@ -17,7 +18,7 @@ fn a_crafted_snapshot_that_tells_the_truth_is_like_any_other() {
     let writer = crafter.enrol(Role::Writer, b"writer");
     let plain = b"what the writer has stored".to_vec();
     let id = crafter.chunk_id(ChunkKind::Data, &plain);
-    let content = Content::Inline(vec![ChunkRef { id, len: plain.len() as u32 }]);
+    let content = Content::Inline(vec![ChunkRef { id, len: u32_of(plain.len()) }]);
     let root = craft::page(vec![craft::file("file", plain.len() as u64, content, Extents::Dense)]);
     let tree = crafter.chunk_id(ChunkKind::Metadata, &root);
     let made = Crafted { data: vec![plain.clone()], metadata: vec![root] };

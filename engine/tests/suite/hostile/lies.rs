@@ -12,8 +12,9 @@ use keepfast_engine::repo::{FrameCache, SnapshotFilter, list_segments, read_segm
 use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::{ChunkKind, Identity, Role};
-use keepfast_format::names;
+use keepfast_format::names::{self, PackName};
 use keepfast_format::node::Extents;
+use keepfast_format::numbers::u32_of;
 use keepfast_format::pack::ChunkEntry;
 use keepfast_testkit::{
     Crafted, CraftedPack, Crafter, Ear, HookedBackend, Lab, Opened, assert_agreement, assert_same, craft,
@@ -66,7 +67,7 @@ impl Scene {
     fn chunks(&self, kind: ChunkKind) -> Vec<ChunkEntry> {
         let Opened { repository, .. } = self.lab.open();
         let names = list_segments(&repository).expect("segments can be listed");
-        let segments = names.iter().map(|name| read_segment(&repository, name).expect("it can be read"));
+        let segments = names.iter().map(|name| read_segment(&repository, *name).expect("it can be read"));
         let packs = segments.flat_map(|segment| segment.packs).filter(|(pack, _)| pack.kind == kind);
         packs.flat_map(|(_, table)| table.chunks).collect()
     }
@@ -186,7 +187,7 @@ fn a_pack_that_lied_is_named_and_read_no_more() {
     // The victim's segments go and come back: so the index learns of the liar's first.
     let segments = store::names(&*scene.lab.backend, "index/");
     let bytes: Vec<Vec<u8>> = segments.iter().map(|name| store::bytes(&*scene.lab.backend, name)).collect();
-    segments.iter().for_each(|name| scene.lab.backend.remove(name).expect("it can be removed"));
+    segments.iter().for_each(|name| scene.lab.backend.remove(&name.to_string()).expect("it can be removed"));
     scene.tell(&lies, true);
     scene.lab.cache = scene.lab.path("a cache that knows the lies");
     drop(scene.lab.try_open(&Ear::default()).expect("it opens"));
@@ -260,7 +261,7 @@ fn stored_twice(lab: &Lab, by: Victim) -> (SessionId, Vec<u8>, Vec<String>) {
     };
     let plain = tree::noise(5, 50_000);
     let id = crafter.chunk_id(ChunkKind::Data, &plain);
-    let content = Content::Inline(vec![ChunkRef { id, len: plain.len() as u32 }]);
+    let content = Content::Inline(vec![ChunkRef { id, len: u32_of(plain.len()) }]);
     let root = craft::page(vec![craft::file("file", plain.len() as u64, content, Extents::Dense)]);
     let tree = crafter.chunk_id(ChunkKind::Metadata, &root);
     let made = |waste| Crafted {
@@ -343,14 +344,14 @@ fn a_damaged_pack_under_another_sessions_name_hits_what_was_in_it() {
     let crafter = Crafter::of(&lab);
     let other = SessionId { writer: crafter.owner.holder(), random: *crafter.random() };
     for name in crafter.names(names::PACKS) {
-        let (id, _) = names::parse_pack(&name).expect("it is a pack");
+        let PackName { id, .. } = names::parse_pack(&name).expect("it is a pack");
         let mut bytes = crafter.get(&name);
         lab.backend.remove(&name).expect("it can be removed");
         if bytes.len() > 1 << 20 {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
         }
-        crafter.put(&names::pack(id, other), &bytes);
+        crafter.put(names::pack(id, other), &bytes);
     }
     for cache in ["cold", "warm"] {
         if cache == "cold" {
@@ -372,10 +373,10 @@ fn threads_that_ask_packs_at_once_find_the_same() {
     let crafter = Crafter::of(&lab);
     let other = SessionId { writer: crafter.owner.holder(), random: *crafter.random() };
     for name in crafter.names(names::PACKS) {
-        let (id, _) = names::parse_pack(&name).expect("it is a pack");
+        let PackName { id, .. } = names::parse_pack(&name).expect("it is a pack");
         let bytes = crafter.get(&name);
         lab.backend.remove(&name).expect("it can be removed");
-        crafter.put(&names::pack(id, other), &bytes);
+        crafter.put(names::pack(id, other), &bytes);
     }
     let honest = Arc::clone(&lab.backend);
     // Long enough for every thread to have found nothing in the index.
@@ -432,7 +433,7 @@ fn where_a_segment_is_wrong_the_packs_own_directory_is_asked() {
     let writer = crafter.enrol(Role::Writer, b"writer");
     let (one, other) = (tree::noise(6, 4000), tree::noise(7, 4000));
     let refer = |plain: &[u8]| {
-        let chunk = ChunkRef { id: crafter.chunk_id(ChunkKind::Data, plain), len: plain.len() as u32 };
+        let chunk = ChunkRef { id: crafter.chunk_id(ChunkKind::Data, plain), len: u32_of(plain.len()) };
         Content::Inline(vec![chunk])
     };
     let root = craft::page(vec![
@@ -476,10 +477,10 @@ fn a_pack_under_another_sessions_name_is_missed_and_read() {
     let other = SessionId { writer: crafter.owner.holder(), random: *crafter.random() };
     let packs = crafter.names(names::PACKS);
     for name in &packs {
-        let (id, _) = names::parse_pack(name).expect("it is a pack");
+        let PackName { id, .. } = names::parse_pack(name).expect("it is a pack");
         let bytes = crafter.get(name);
         lab.backend.remove(name).expect("it can be removed");
-        crafter.put(&names::pack(id, other), &bytes);
+        crafter.put(names::pack(id, other), &bytes);
     }
     for fresh in [false, true] {
         if fresh {
@@ -497,12 +498,12 @@ fn a_pack_under_another_sessions_name_is_missed_and_read() {
     let session = crafter.begin(&liar);
     let opened = lab.open();
     let segments = list_segments(&opened.repository).expect("they are listed");
-    let read = read_segment(&opened.repository, &segments[0]).expect("it is read");
+    let read = read_segment(&opened.repository, segments[0]).expect("it is read");
     let records: Vec<_> = read
         .packs
         .into_iter()
         .map(|(pack, table)| keepfast_format::segment::PackRecord {
-            id: pack.id,
+            id: pack.name.id,
             kind: pack.kind,
             stored_bytes: pack.stored_bytes,
             table,
@@ -510,7 +511,7 @@ fn a_pack_under_another_sessions_name_is_missed_and_read() {
         .collect();
     drop(opened);
     crafter.put_segment(&liar, session, 0, &records);
-    segments.iter().for_each(|name| lab.backend.remove(name).expect("it can be removed"));
+    segments.iter().for_each(|name| lab.backend.remove(&name.to_string()).expect("it can be removed"));
     lab.cache = lab.path("without the segments");
     assert_restores(&lab, "latest", &lab.source());
 }

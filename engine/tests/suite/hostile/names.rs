@@ -1,10 +1,10 @@
 //! Objects under the id of another pack: what is said of one name is said of no other.
 
 use keepfast_engine::repo::list_packs;
-use keepfast_format::epoch::{Condemned, PackName};
+use keepfast_format::epoch::Condemned;
 use keepfast_format::ids::SessionId;
 use keepfast_format::keys::{ChunkKind, Role};
-use keepfast_format::names::{self, EpochPart};
+use keepfast_format::names::{self, EpochPart, PackName};
 use keepfast_testkit::{Crafter, Lab, assert_same, tree};
 
 /// Two snapshots, of which the older is forgotten: what only it needs is waste, so prunes have work.
@@ -39,7 +39,7 @@ fn put_doubles(lab: &Lab, crafter: &Crafter) -> Vec<PackName> {
     for pack in &stored {
         for session in sessions.iter().filter(|session| **session != pack.session) {
             let double = PackName { id: pack.id, session: *session };
-            crafter.put(&double.to_string(), &[0]);
+            crafter.put(double, &[0]);
             doubles.push(double);
         }
     }
@@ -91,9 +91,9 @@ fn a_verdict_by_ids_buries_what_its_epoch_condemns_and_nothing_else() {
     let crafter = Crafter::of(&lab);
     let doubles = put_doubles(&lab, &crafter);
     let condemned = Condemned { epoch: 1, packs: doubles.clone(), snapshots: Vec::new() };
-    crafter.put(&names::epoch(1, EpochPart::Condemned), &condemned.seal(crafter.repository, &crafter.owner));
+    crafter.put(names::epoch(1, EpochPart::Condemned), &condemned.seal(crafter.repository, &crafter.owner));
     let ids = doubles.iter().map(|double| double.id);
-    crafter.put(&names::epoch(1, EpochPart::Done), &crafter.verdict_by_ids(1, ids));
+    crafter.put(names::epoch(1, EpochPart::Done), &crafter.verdict_by_ids(1, ids));
     lab.prune();
     assert_same(&lab.source(), &lab.restore("latest"));
     let left = packs(&lab);
@@ -112,7 +112,7 @@ fn a_double_of_a_pack_whose_session_is_open_condemns_nothing() {
     let session = crafter.begin(&writer);
     let pack = crafter.pack(ChunkKind::Data, &[vec![plain.clone()]]);
     crafter.put_pack(session, &pack);
-    crafter.put(&names::pack(pack.id(), decided), &[0]);
+    crafter.put(names::pack(pack.id(), decided), &[0]);
     // Its session is ended, because no one answers; what it has stored may go. Its double may too.
     lab.prune();
     assert_same(&lab.source(), &lab.restore("latest"));

@@ -16,11 +16,11 @@ use keepfast_engine::check::CheckReport;
 use keepfast_engine::forget::{UndeleteOptions, forget, protect, undelete};
 use keepfast_engine::repo::Session;
 use keepfast_engine::repo::{Repository, SessionOptions, Snapshots, open_index};
+use keepfast_format::decision::{Decision, DecisionKind};
 use keepfast_format::epoch::{Ack, Condemned};
-use keepfast_format::ids::{PackId, SessionId};
+use keepfast_format::ids::{PackId, SessionId, SlotId};
 use keepfast_format::keys::ChunkKind;
-use keepfast_format::names::{self, EpochPart};
-use keepfast_format::standing::{Decision, Standing};
+use keepfast_format::names::{self, DecisionName, EpochPart, ObjectName, PackName};
 use keepfast_testkit::lab::PASSWORD;
 use keepfast_testkit::{Crafter, Ear, HookedBackend, Lab, RecordingBackend, assert_same, quiet, tree};
 
@@ -89,7 +89,7 @@ fn decisions_step_over_junk() {
     let lab = small_lab();
     lab.backup();
     let (crafter, id) = (Crafter::of(&lab), newest(&lab));
-    let junk: Vec<String> = [0, 2, u32::MAX].map(|n| names::state(id, n)).to_vec();
+    let junk = [0, 2, u32::MAX].map(|n| names::decision(id, n).to_string()).to_vec();
     junk.iter().for_each(|name| crafter.put(name, JUNK));
     let ear = Ear::default();
     let opened = lab.open();
@@ -102,10 +102,10 @@ fn decisions_step_over_junk() {
     protect(&opened.repository, &[id], false, &ear).expect("it is so already");
     forget(&opened.repository, &opened.snapshots, &[id], &ear).expect("it can be forgotten");
     forget(&opened.repository, &opened.snapshots, &[id], &ear).expect("it is forgotten already");
-    let decided = [1, 3, 4].map(|n| names::state(id, n));
+    let decided = [1, 3, 4].map(|n| names::decision(id, n).to_string());
     let mut expected = [junk.clone(), decided.to_vec()].concat();
     expected.sort_unstable();
-    assert_eq!(crafter.names(&names::states_of(id)), expected);
+    assert_eq!(crafter.names(&names::decisions_about(id)), expected);
     assert_check_names_each_once(&lab, &junk);
 
     let opened = lab.open();
@@ -122,10 +122,10 @@ fn decisions_step_over_junk() {
 fn deciding_ends_where_someone_takes_every_number() {
     let mut lab = small_lab();
     let (honest, id) = (Arc::clone(&lab.backend), newest(&lab));
-    lab.backend = squatted(&lab, names::STATES, u32::MAX);
+    lab.backend = squatted(&lab, names::DECISIONS, u32::MAX);
     let (opened, ear) = (lab.open(), Ear::default());
     let error = forget(&opened.repository, &opened.snapshots, &[id], &ear).expect_err("it can't be decided");
-    assert!(error.to_string().contains(&names::states_of(id)), "{error}");
+    assert!(error.to_string().contains(&names::decisions_about(id)), "{error}");
     lab.backend = honest;
     lab.forget(&["latest"]);
 }
@@ -135,7 +135,7 @@ fn deciding_ends_where_someone_takes_every_number() {
 fn deciding_stops_when_asked_to() {
     let mut lab = small_lab();
     let id = newest(&lab);
-    lab.backend = squatted(&lab, names::STATES, u32::MAX);
+    lab.backend = squatted(&lab, names::DECISIONS, u32::MAX);
     let (opened, ear) = (lab.open(), Ear::default());
     ear.cancel().cancel();
     let decided = forget(&opened.repository, &opened.snapshots, &[id], &ear);
@@ -150,7 +150,7 @@ fn many_decide_at_once_among_junk() {
     tree::write(lab.source().join("a.txt"), "one");
     lab.backup();
     let (crafter, id) = (Crafter::of(&lab), newest(&lab));
-    [0, 1, 5, 8, u32::MAX].into_iter().for_each(|n| crafter.put(&names::state(id, n), JUNK));
+    [0, 1, 5, 8, u32::MAX].into_iter().for_each(|n| crafter.put(names::decision(id, n), JUNK));
     let start = Barrier::new(6);
     thread::scope(|scope| {
         for _ in 0..6 {
@@ -171,10 +171,10 @@ fn many_decide_at_once_among_junk() {
     }
     let owners = crafter.owner.owners();
     let is_authentic = |name: &String| {
-        let (_, n) = names::parse_state(name).expect("it is a decision's name");
+        let DecisionName { n, .. } = names::parse_decision(name).expect("it is a decision's name");
         Decision::open(&crafter.get(name), crafter.repository, id, n, owners).is_ok()
     };
-    let all = crafter.names(&names::states_of(id));
+    let all = crafter.names(&names::decisions_about(id));
     assert_eq!(all.iter().filter(|name| !is_authentic(name)).count(), 5, "{all:#?}");
 }
 
@@ -186,14 +186,14 @@ fn compaction_takes_the_junk_along() {
     tree::write(lab.source().join("a.txt"), "two");
     lab.backup();
     let crafter = Crafter::of(&lab);
-    [0, u32::MAX].into_iter().for_each(|n| crafter.put(&names::state(id, n), JUNK));
+    [0, u32::MAX].into_iter().for_each(|n| crafter.put(names::decision(id, n), JUNK));
     lab.forget(&["latest~1"]);
-    assert_eq!(crafter.names(&names::states_of(id)).len(), 3);
+    assert_eq!(crafter.names(&names::decisions_about(id)).len(), 3);
     for _ in 0..2 {
         let report = lab.prune_with_cache(&lab.cache, &Ear::default(), |options| options.compact_from = 1);
         report.expect("what decides nothing keeps no collector from going on");
     }
-    assert_eq!(crafter.names(&names::states_of(id)), [""; 0]);
+    assert_eq!(crafter.names(&names::decisions_about(id)), [""; 0]);
     lab.assert_sound();
 }
 
@@ -216,17 +216,13 @@ fn junk_in_an_acks_place_neither_ends_a_backup_nor_hides_its_objections() {
     assert!(session.may_take_over());
     let id = session.id();
     // Before and after the session's own answer would be there, and next to it.
-    crafter.put(&names::ack(1, id), JUNK);
-    crafter.put(&names::ack_beside(1, id, 7), JUNK);
+    crafter.put(names::ack(1, id), JUNK);
+    crafter.put(names::ack_with_tail(1, id, 7), JUNK);
     let packs = crafter.names(names::PACKS);
-    let mut packs: Vec<_> = packs
-        .iter()
-        .filter_map(|name| names::parse_pack(name))
-        .map(|(id, session)| keepfast_format::epoch::PackName { id, session })
-        .collect();
+    let mut packs: Vec<_> = packs.iter().filter_map(|name| names::parse_pack(name)).collect();
     packs.sort_unstable();
     let condemned = Condemned { epoch: 1, packs: packs.clone(), snapshots: vec![newest(&lab)] };
-    crafter.put(&names::epoch(1, EpochPart::Condemned), &condemned.seal(crafter.repository, &crafter.owner));
+    crafter.put(names::epoch(1, EpochPart::Condemned), &condemned.seal(crafter.repository, &crafter.owner));
     session.poll().expect("it answers");
 
     let answers = crafter.names(&names::acks_to(1));
@@ -263,8 +259,8 @@ fn junk_is_no_answer() {
     lab.backup();
     let crafter = Crafter::of(&lab);
     let silent = crafter.begin(&crafter.owner);
-    crafter.put(&names::ack(1, silent), JUNK);
-    crafter.put(&names::ack_beside(1, silent, 1), JUNK);
+    crafter.put(names::ack(1, silent), JUNK);
+    crafter.put(names::ack_with_tail(1, silent, 1), JUNK);
     lab.forget(&["latest~1"]);
     let report = lab.prune();
     assert_eq!(report.sessions_fenced, 1, "{report:?}");
@@ -306,7 +302,7 @@ fn a_stream_whose_name_is_taken_fails_by_that_name() {
         };
         let error = lab.archive(Source::stream(stream), &Ear::default(), |_| {}).expect_err("it is lost");
         let EngineError::NameTaken { object } = &error else { panic!("{error:?}") };
-        assert!(object.starts_with(prefix), "{object}");
+        assert!(object.to_string().starts_with(prefix), "{object}");
         assert!(!error.to_string().contains("silent"), "{error}");
     }
 }
@@ -349,7 +345,7 @@ fn every_name_that_nothing_explains_is_told_of() {
 fn of_very_many_strange_names_the_rest_is_counted() {
     let lab = Lab::on(Arc::new(MemoryBackend::default()));
     let crafter = Crafter::of(&lab);
-    (0..1500).for_each(|n| crafter.put(&format!("strange/{n:04}"), JUNK));
+    (0..1500).for_each(|n| crafter.put(format!("strange/{n:04}"), JUNK));
     let (report, ear) = check(&lab);
     assert_eq!(report.findings, 1001);
     assert!(ear.findings().iter().any(|finding| finding.starts_with("500 more objects: ")));
@@ -367,20 +363,21 @@ fn what_belongs_to_nothing_is_told_of_and_what_a_crash_leaves_is_not() {
 
     let no_one = SessionId { writer: crafter.owner.holder(), random: [7; 16] };
     let ack = Ack { epoch: 9, session: committed, objections: Vec::new() };
-    crafter.put(&names::ack(9, committed), &ack.seal(crafter.repository, &crafter.owner));
-    let decision = Decision { snapshot: no_one, n: 0, standing: Standing::Protected };
-    crafter.put(&names::state(no_one, 0), &decision.seal(crafter.repository, &crafter.owner));
+    crafter.put(names::ack(9, committed), &ack.seal(crafter.repository, &crafter.owner));
+    let decision = Decision { snapshot: no_one, n: 0, kind: DecisionKind::Protected };
+    crafter.put(names::decision(no_one, 0), &decision.seal(crafter.repository, &crafter.owner));
     crafter.put_segment(&crafter.owner, no_one, 0, &[]);
     let pack = crafter.names(names::PACKS).into_iter().find(|name| name.ends_with(&committed.to_string()));
     let pack = pack.expect("there is a pack");
-    let (id, _): (PackId, _) = names::parse_pack(&pack).expect("it is a pack's name");
+    let PackName { id, .. } = names::parse_pack(&pack).expect("it is a pack's name");
     let copy = names::pack(id, crashed);
-    crafter.put(&copy, &crafter.get(&pack));
-    let mut strays = vec![names::ack(9, committed), names::state(no_one, 0), names::segment(no_one, 0), copy];
+    crafter.put(copy, &crafter.get(&pack));
+    let strays = [names::ack(9, committed), names::decision(no_one, 0), names::segment(no_one, 0), copy];
+    let mut strays = strays.map(|name| name.to_string()).to_vec();
     assert_check_names_each_once(&lab, &strays);
     // Nor does a catalogue that can't be read keep a check from saying so.
-    crafter.put(&names::catalogue(0), b"junk");
-    strays.push(names::catalogue(0));
+    crafter.put(names::catalogue(0), b"junk");
+    strays.push(names::catalogue(0).to_string());
     assert_check_names_each_once(&lab, &strays);
     assert_same(&lab.source(), &lab.restore("latest"));
 }
@@ -393,9 +390,9 @@ fn a_byte_under_a_packs_id_is_told_of_and_hits_nothing() {
     let other = crafter.begin(&crafter.owner);
     let mut strays = Vec::new();
     for pack in crafter.names(names::PACKS) {
-        let (id, _) = names::parse_pack(&pack).expect("it is a pack's name");
-        crafter.put(&names::pack(id, other), &[0]);
-        strays.push(names::pack(id, other));
+        let PackName { id, .. } = names::parse_pack(&pack).expect("it is a pack's name");
+        crafter.put(names::pack(id, other), &[0]);
+        strays.push(names::pack(id, other).to_string());
     }
     let (report, ear) = check(&lab);
     let findings = ear.findings();
@@ -439,40 +436,40 @@ fn what_isnt_an_object_is_named_and_everything_else_works() {
     let lab = small_lab();
     let sid = newest(&lab);
     let repository = lab.path("repository");
-    let at = |name: &str| {
-        let path = repository.join(name);
+    let at = |name: ObjectName| {
+        let path = repository.join(name.to_string());
         fs::create_dir_all(path.parent().expect("it is in a folder")).expect("it can be made");
         path
     };
     let id = PackId::new([0xab; 32]);
     let fifos = [
-        names::state(sid, 0),
+        names::decision(sid, 0),
         names::segment(sid, 9),
         names::session(SessionId { random: [1; 16], ..sid }),
-        format!("{}{}", names::KEYS, "0".repeat(32)),
+        names::slot(SlotId::new([0; 16])),
         names::pack(id, sid),
     ];
-    for name in &fifos {
+    for name in fifos {
         rustix::fs::mknodat(rustix::fs::CWD, at(name), rustix::fs::FileType::Fifo, 0o600.into(), 0)
             .expect("a named pipe can be made");
     }
-    let (link, directory) = (names::state(sid, 1), names::state(sid, 2));
-    symlink("/etc/passwd", at(&link)).expect("a link can be made");
-    fs::create_dir_all(at(&directory)).expect("a directory can be made");
+    let (link, directory) = (names::decision(sid, 1), names::decision(sid, 2));
+    symlink("/etc/passwd", at(link)).expect("a link can be made");
+    fs::create_dir_all(at(directory)).expect("a directory can be made");
     let socket = names::session(SessionId { random: [2; 16], ..sid });
     // Too long a path for a socket's address: it is made elsewhere.
     let made: PathBuf = lab.path("s");
     let _listener = UnixListener::bind(&made).expect("a socket can be made");
-    fs::rename(&made, at(&socket)).expect("it can be moved");
+    fs::rename(&made, at(socket)).expect("it can be moved");
 
     let (report, ear) = check(&lab);
     let findings = ear.findings();
-    let named = |name: &String, what: &str| {
+    let named = |name: ObjectName, what: &str| {
         findings.iter().any(|finding| finding.starts_with(&format!("{name}: ")) && finding.contains(what))
     };
-    assert!(fifos.iter().all(|name| named(name, "named pipe")), "{findings:#?}");
-    assert!(named(&link, "symbolic link") && named(&directory, "directory"), "{findings:#?}");
-    assert!(named(&socket, "socket"), "{findings:#?}");
+    assert!(fifos.iter().all(|name| named(*name, "named pipe")), "{findings:#?}");
+    assert!(named(link, "symbolic link") && named(directory, "directory"), "{findings:#?}");
+    assert!(named(socket, "socket"), "{findings:#?}");
     assert_eq!((report.files_hit, report.unreachable), (0, 0), "{findings:#?}");
     assert_restores(&lab);
     lab.forget(&["latest"]);

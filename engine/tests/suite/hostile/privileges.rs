@@ -8,6 +8,7 @@ use keepfast_format::content::{ChunkRef, Content};
 use keepfast_format::keys::{ChunkKind, Role};
 use keepfast_format::links;
 use keepfast_format::node::{Extents, Node, NodeKind};
+use keepfast_format::numbers::u32_of;
 use keepfast_format::tree::encode_blob;
 use keepfast_testkit::{Crafted, Crafter, Ear, Lab, craft};
 
@@ -20,7 +21,7 @@ fn crafted(lab: &Lab) -> String {
     let crafter = Crafter::of(lab).compares_nothing();
     let writer = crafter.enrol(Role::Writer, b"writer");
     let id = crafter.chunk_id(ChunkKind::Data, PLAIN);
-    let content = Content::Inline(vec![ChunkRef { id, len: PLAIN.len() as u32 }]);
+    let content = Content::Inline(vec![ChunkRef { id, len: u32_of(PLAIN.len()) }]);
     let inner = craft::page(vec![]);
     let device = |name| craft::node(name, NodeKind::CharDevice { major: 1, minor: 1 });
     let label = |name: &[u8]| (name.to_vec(), vec![1]);
@@ -40,7 +41,7 @@ fn crafted(lab: &Lab) -> String {
         Node { mode: 0o4711, ..craft::node("e fifo", NodeKind::Fifo) },
     ]);
     let groups = encode_blob(&links::encode(&[vec![b"b device".to_vec(), b"c same device".to_vec()]]));
-    let blob = ChunkRef { id: crafter.chunk_id(ChunkKind::Metadata, &groups), len: groups.len() as u32 };
+    let blob = ChunkRef { id: crafter.chunk_id(ChunkKind::Metadata, &groups), len: u32_of(groups.len()) };
     let tree = crafter.chunk_id(ChunkKind::Metadata, &root);
     let made = Crafted { data: vec![PLAIN.to_vec()], metadata: vec![inner, root, groups] };
     crafter

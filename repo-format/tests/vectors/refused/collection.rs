@@ -184,10 +184,10 @@ fn decision() -> Cases {
     signed.by_others_than_the_owner();
     signed.session(1);
     signed.number(2, collected::DECISION_N + 1);
-    signed.put(3, Value::Integer(3), "unknown_standing", "malformed", "it decides nothing known");
-    signed.put(3, Value::Text("forgotten".into()), "standing_is_text", "malformed", "its decision is text");
+    signed.put(3, Value::Integer(3), "unknown_decision", "malformed", "it decides nothing known");
+    signed.put(3, Value::Text("forgotten".into()), "decision_is_text", "malformed", "its decision is text");
     let without = signed.change(|map| drop(map.remove(&key(3))));
-    signed.cases.add("no_standing", "malformed", "its decision is missing", without);
+    signed.cases.add("no_decision", "malformed", "its decision is missing", without);
     signed.critical(4)
 }
 

@@ -8,7 +8,7 @@ use crate::signed::{self, Envelope, SignedKind};
 
 /// What a decision says about its snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum DecisionKind {
     /// The snapshot is dead from the next garbage collection on. No later decision revokes this.
     Forgotten,
     /// Policies and mistakes don't forget it. Of the two decisions `Protected` and `Unprotected`, the newer
@@ -26,7 +26,7 @@ pub struct Decision {
     /// The number of earlier decisions about it.
     pub n: u32,
     /// What was decided.
-    pub standing: Standing,
+    pub kind: DecisionKind,
 }
 
 impl Decision {
@@ -36,7 +36,7 @@ impl Decision {
         let fields = Fields::new()
             .bytes(1, &self.snapshot.to_bytes())
             .uint(2, self.n.into())
-            .uint(3, self.standing.code());
+            .uint(3, self.kind.code());
         signed::seal_fields(SignedKind::Decision, repository, owner, fields)
     }
 
@@ -52,17 +52,17 @@ impl Decision {
         let mut fields = envelope.fields_by_owner(SignedKind::Decision, repository, owners)?;
         let found = (SessionId::from_bytes(&fields.fixed(1)?), fields.u32(2)?);
         let code = fields.uint(3)?;
-        let standing =
-            Standing::from_code(code).ok_or_else(|| fields.malformed("its decision is unknown"))?;
+        let kind =
+            DecisionKind::from_code(code).ok_or_else(|| fields.malformed("its decision is unknown"))?;
         fields.finish()?;
         if found != (snapshot, n) {
             return Err(SignedKind::Decision.not_authentic());
         }
-        Ok(Self { snapshot, n, standing })
+        Ok(Self { snapshot, n, kind })
     }
 }
 
-impl Standing {
+impl DecisionKind {
     const fn code(self) -> u64 {
         match self {
             Self::Forgotten => 0,
