@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::effective::Effective;
+use crate::effective::{DefinitionHash, Effective};
 use crate::model::drill::Drill;
 use crate::model::plan::Plan;
 use crate::model::project::Project;
@@ -53,16 +53,6 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.key())
-    }
-}
-
-/// The hash of an effective definition: of all that it says, whichever file says it and however it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct DefinitionHash(pub [u8; 32]);
-
-impl fmt::Display for DefinitionHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
     }
 }
 

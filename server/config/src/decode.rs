@@ -7,9 +7,12 @@ use std::num::{NonZeroU16, NonZeroU32};
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::files::Facts;
-use crate::schema::{Group, Shape, TableShape, TextShape};
+use crate::schema::{Group, Shape, TableShape, TextShape, holds_secret, text};
 use crate::source::Origin;
 use crate::tree::{Node, Table, Value, Written};
+
+/// A table with more keys isn't listed in a message.
+const KEYS_LISTED: usize = 15;
 
 /// What decoding needs besides a tree.
 pub struct Context<'c> {
@@ -17,8 +20,10 @@ pub struct Context<'c> {
     pub(crate) facts: &'c dyn Facts,
     /// A template may lack keys, and its substitutions are made in what inherits it.
     pub(crate) is_template: bool,
-    /// What is decoded: `plan.www`.
+    /// What is decoded, for messages: "plan `www`".
     pub(crate) subject: String,
+    /// Where it begins.
+    pub(crate) top: Origin,
 }
 
 impl Context<'_> {
@@ -33,18 +38,18 @@ impl Context<'_> {
 
     /// Tells that a value is of the wrong kind.
     pub(crate) fn wrong_kind(&mut self, node: &Node, shape: &Shape) {
-        if self.is_open_template(node) {
+        if self.is_left_open(node) {
             return;
         }
         let (expected, found) = (shape.describe(), node.value.kind());
         let message = format!("here is {found}, and not {expected}");
-        let mut diagnostic = Diagnostic::new(Code::WrongKind, message).at(start_of(node));
+        let mut diagnostic = Diagnostic::new(Code::WrongKind, message).at(node.origin);
         if matches!(shape, Shape::List { .. }) && node.table().is_some() {
             diagnostic =
                 diagnostic.help("a list is written `[…]`, or changed by `{ add = […], remove = […] }`");
         }
         // Where a table was expected, a string may have been meant to hold all of it, a password too.
-        if shape.table().is_some() {
+        if holds_secret(shape) {
             self.hide(node);
         }
         self.tell(diagnostic);
@@ -64,14 +69,16 @@ impl Context<'_> {
         self.tell(diagnostic);
     }
 
-    /// Whether it has to be left to what inherits the template.
-    fn is_open_template(&self, node: &Node) -> bool {
-        self.is_template && node.text().is_some_and(|text| text.contains('$'))
+    /// Whether it isn't known what the value is: it has to be left to what inherits the template, or a substitution has
+    /// failed, which is told.
+    fn is_left_open(&self, node: &Node) -> bool {
+        let is_template = || self.is_template && node.text().is_some_and(|text| text.contains('$'));
+        node.written == Written::Unknown || is_template()
     }
 
     /// A text; tells if it is none.
     pub(crate) fn text<'n>(&mut self, node: &'n Node, shape: &Shape) -> Option<&'n str> {
-        if self.is_open_template(node) {
+        if self.is_left_open(node) {
             return None;
         }
         let text = node.text();
@@ -80,11 +87,6 @@ impl Context<'_> {
         }
         text
     }
-}
-
-/// Where a value begins: a table may go over many lines.
-fn start_of(node: &Node) -> Origin {
-    node.origin
 }
 
 pub(crate) fn hide(node: &Node, diagnostics: &mut Diagnostics) {
@@ -403,13 +405,11 @@ impl<'t, 'c, 'd> TableReader<'t, 'c, 'd> {
         }
         let absent = T::absent();
         if absent.is_none() && !self.context.is_template {
-            let subject = &self.context.subject;
-            let message = match self.shape.inherits {
-                true => format!("{subject} lacks the key `{key}`"),
-                false => format!("{subject} lacks the key `{key}` here"),
-            };
-            let help = self.shape.key(key).map(|key| format!("`{}`: {}", key.name, (key.shape)().describe()));
-            let diagnostic = Diagnostic::new(Code::Missing, message).at(self.origin);
+            let Context { subject, top, .. } = &self.context;
+            let here = if *top == self.origin { "" } else { " here" };
+            let diagnostic = Diagnostic::new(Code::Missing, format!("{subject} lacks the key `{key}`{here}"))
+                .at(self.origin);
+            let help = self.shape.key(key).map(|key| format!("`{}`: {}", key.name, text(key.about)));
             self.context.tell(help.into_iter().fold(diagnostic, Diagnostic::help));
         }
         absent
@@ -436,13 +436,17 @@ fn tell_unknown(table: &Table, shape: &'static TableShape, context: &mut Context
             let known = nearest(key, shape.keys.iter().map(|key| key.name));
             let mut diagnostic =
                 Diagnostic::new(Code::UnknownKey, format!("unknown key `{}`", shortened(key))).at(entry.key);
-            diagnostic = match known {
-                Some(_) => diagnostic.suggest(known),
-                None => {
-                    let names: Vec<String> = shape.keys.iter().map(|key| format!("`{}`", key.name)).collect();
-                    diagnostic.help(format!("the keys are {}", names.join(", ")))
-                }
-            };
+            diagnostic = diagnostic.suggest(known);
+            if known.is_none() && shape.keys.len() <= KEYS_LISTED {
+                let names: Vec<String> = shape.keys.iter().map(|key| format!("`{}`", key.name)).collect();
+                diagnostic = diagnostic.help(format!("the keys are {}", names.join(", ")));
+            }
+            if let Some(others) = shape.others.as_ref().filter(|_| known.is_none()) {
+                let examples: Vec<String> =
+                    others.names.examples.iter().map(|name| format!("`\"{name}\"`")).collect();
+                diagnostic =
+                    diagnostic.help(format!("{} is a key, too: {}", others.names.what, examples.join(", ")));
+            }
             context.tell(diagnostic);
         }
     }

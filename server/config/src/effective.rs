@@ -2,11 +2,10 @@
 //! canonical TOML and JSON, and its hash.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::config::DefinitionHash;
 use crate::schema::{Shape, TableShape};
 use crate::source::{Origin, Sources};
 use crate::tree::{Node, Table, Value};
@@ -15,6 +14,19 @@ use crate::tree::{Node, Table, Value};
 const HASH_CONTEXT: &str = "keepfast effective definition 1";
 /// What is shown of a command's arguments that may be secret.
 const HIDDEN: &str = "…";
+
+/// The hash of an effective definition: of all that it says, whichever file says it and however it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DefinitionHash(pub [u8; 32]);
+
+impl fmt::Display for DefinitionHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+/// Origins stand in one column, up to this many characters.
+const ORIGIN_COLUMN_MAX: usize = 60;
 
 /// A definition as a tree.
 #[derive(Debug, Clone)]
@@ -58,40 +70,41 @@ impl Effective {
     /// The values of one definition, or of a part of it, such as `plan.www.retention`; of all with an empty path.
     #[must_use]
     pub fn lines(&self, path: &str) -> Vec<Line> {
-        let mut found = Vec::new();
-        for ((section, name), part) in &self.parts {
-            lines_of(&path_of(section, name), &part.node, &part.shape, &mut found);
-        }
-        let is_below = |line: &Line| {
-            let rest = line.path.strip_prefix(path);
-            path.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        found.retain(is_below);
-        found
+        self.parts
+            .iter()
+            .flat_map(|((section, name), part)| part.lines(&path_of(section, name), path))
+            .collect()
     }
 
-    /// The same as TOML, which says the same when it is read again. With sources, each line says where its value comes
-    /// from.
+    /// The same as TOML, which says the same when it is read again, but for arguments of commands that are hidden. With
+    /// sources, each line says where its value comes from.
     #[must_use]
     pub fn to_toml(&self, path: &str, sources: Option<&Sources>) -> String {
-        let lines = self.lines(path);
-        let plain = |line: &Line| format!("{} = {}", line.path, line.value);
-        let width = lines.iter().map(|line| plain(line).chars().count()).filter(|width| *width < 60).max();
         let mut text = String::new();
-        for line in &lines {
-            let plain = plain(line);
-            // Writing into a string doesn't fail.
-            let _ = match sources {
-                Some(sources) => {
-                    writeln!(
-                        text,
-                        "{plain:<width$}  # {}",
-                        sources.short(line.origin),
-                        width = width.unwrap_or(0)
-                    )
-                }
-                None => writeln!(text, "{plain}"),
+        for ((section, name), part) in &self.parts {
+            let whole = path_of(section, name);
+            let lines = part.lines(&whole, path);
+            if lines.is_empty() {
+                continue;
+            }
+            let plain = |line: &Line| {
+                format!("{} = {}", line.path[whole.len()..].trim_start_matches('.'), line.value)
             };
+            let widths = lines.iter().map(|line| plain(line).chars().count());
+            let width = widths.filter(|width| *width < ORIGIN_COLUMN_MAX).max().unwrap_or(0);
+            let gap = if text.is_empty() { "" } else { "\n" };
+            let header = if is_numbered(section) { format!("[[{section}]]") } else { format!("[{whole}]") };
+            // Writing into a string doesn't fail.
+            let _ = writeln!(text, "{gap}{header}");
+            for line in &lines {
+                let plain = plain(line);
+                let _ = match sources {
+                    // An empty table is all that there is.
+                    _ if line.path == whole => Ok(()),
+                    Some(sources) => writeln!(text, "{plain:<width$}  # {}", sources.short(line.origin)),
+                    None => writeln!(text, "{plain}"),
+                };
+            }
         }
         text
     }
@@ -137,10 +150,29 @@ impl Effective {
     pub fn hash(&self) -> DefinitionHash {
         let mut hasher = blake3::Hasher::new_derive_key(HASH_CONTEXT);
         for ((section, name), part) in &self.parts {
-            let named = json!([section, name, canonical(&part.node)]);
+            let named = json!([section, name, part.node.canonical()]);
             hasher.update(named.to_string().as_bytes());
         }
         DefinitionHash(*hasher.finalize().as_bytes())
+    }
+}
+
+/// Whether definitions of a section have numbers instead of names.
+fn is_numbered(section: &str) -> bool {
+    matches!(section, "route" | "pause")
+}
+
+impl Part {
+    /// Its values, as far as they are at or below a path.
+    fn lines(&self, whole: &str, path: &str) -> Vec<Line> {
+        let mut found = Vec::new();
+        lines_of(whole, &self.node, &self.shape, &mut found);
+        let is_below = |line: &Line| {
+            let rest = line.path.strip_prefix(path);
+            path.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        found.retain(is_below);
+        found
     }
 }
 
@@ -168,22 +200,8 @@ fn path_of(section: &str, name: &str) -> String {
 /// The hash of a definition. A template that is spelt in another way, a comment or another file changes nothing.
 pub(crate) fn hash(node: &Node) -> DefinitionHash {
     let mut hasher = blake3::Hasher::new_derive_key(HASH_CONTEXT);
-    hasher.update(canonical(node).to_string().as_bytes());
+    hasher.update(node.canonical().to_string().as_bytes());
     DefinitionHash(*hasher.finalize().as_bytes())
-}
-
-/// Keys in their order, numbers with a fraction as their bits.
-fn canonical(node: &Node) -> Json {
-    match &node.value {
-        Value::Text(text) => json!(text),
-        Value::Integer(number) => json!(number),
-        Value::Number(number) => json!({ "number": number.to_bits() }),
-        Value::Boolean(value) => json!(value),
-        Value::List(list) => list.iter().map(canonical).collect(),
-        Value::Table(table) => {
-            table.entries.iter().map(|(key, entry)| (key.clone(), canonical(&entry.node))).collect()
-        }
-    }
 }
 
 fn below(shape: Option<&Shape>, key: &str) -> Option<Shape> {
@@ -256,7 +274,7 @@ fn push(path: String, node: &Node, shape: Option<&Shape>, found: &mut Vec<Line>)
 fn toml_of(node: &Node, shape: Option<&Shape>) -> String {
     let node = &shown(node, shape);
     match &node.value {
-        Value::Text(text) => string(text),
+        Value::Text(text) => value_string(text),
         Value::Integer(number) => number.to_string(),
         Value::Number(number) if number.is_nan() => "nan".to_owned(),
         Value::Number(number) => format!("{number:?}"),
@@ -284,6 +302,11 @@ fn key_text(key: &str) -> String {
     if !key.is_empty() && key.bytes().all(is_bare) { key.to_owned() } else { string(key) }
 }
 
+/// A string that is substituted when it is read again: a dollar sign stands for itself.
+fn value_string(text: &str) -> String {
+    string(&text.replace('$', "$$"))
+}
+
 /// A string of TOML: as in JSON, but for DEL, which TOML doesn't take as it is.
 fn string(text: &str) -> String {
     json!(text).to_string().replace('\u{7f}', "\\u007F")
@@ -306,7 +329,7 @@ fn json_of(node: &Node, shape: Option<&Shape>, sources: Option<&Sources>) -> Jso
     }
 }
 
-fn plain_json(node: &Node) -> Json {
+pub(crate) fn plain_json(node: &Node) -> Json {
     match &node.value {
         Value::Text(text) => json!(text),
         Value::Integer(number) => json!(number),

@@ -4,7 +4,7 @@
 //! that exclude one another, the later one replaces the others: a plan that says `every` over a template's `cron` means
 //! it. References to secrets and values that may be of several kinds are replaced as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decode::{Located, shortened};
 use crate::diagnostic::code::Code;
@@ -36,20 +36,20 @@ fn edit_of(node: &Node) -> Option<Edit<'_>> {
     Some(Edit { add: list(ADD)?, remove: list(REMOVE)? })
 }
 
-fn has(list: &[Node], node: &Node) -> bool {
-    list.iter().any(|other| other.is_same(node))
+/// What makes items the same, wherever they stand. Lists may be long, so they aren't compared one by one.
+fn keys(list: &[Node]) -> BTreeSet<String> {
+    list.iter().map(|node| node.canonical().to_string()).collect()
 }
 
 fn without(list: &[Node], removed: &[Node]) -> Vec<Node> {
-    list.iter().filter(|node| !has(removed, node)).cloned().collect()
+    let removed = keys(removed);
+    list.iter().filter(|node| !removed.contains(&node.canonical().to_string())).cloned().collect()
 }
 
+/// A list with these items behind it, but for those that it has.
 fn with(mut list: Vec<Node>, added: &[Node]) -> Vec<Node> {
-    for node in added {
-        if !has(&list, node) {
-            list.push(node.clone());
-        }
-    }
+    let mut known = keys(&list);
+    list.extend(added.iter().filter(|node| known.insert(node.canonical().to_string())).cloned());
     list
 }
 
@@ -260,5 +260,139 @@ fn remove_path(table: &mut Table, path: &str) -> bool {
             Some(Value::Table(below)) => remove_path(below, rest),
             _ => false,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+    use proptest::{collection, option, prop_assert_eq};
+
+    use super::{Node, Shape, Value, merge, merge_tables, settle};
+    use crate::decode::Decode;
+    use crate::model::plan::Plan;
+    use crate::source::Sources;
+    use crate::tree::{Table, parse};
+
+    fn table(text: &str) -> Table {
+        let file = Sources::default().add("f".into(), text.to_owned());
+        match parse(text, file, 16).expect("TOML").value {
+            Value::Table(table) => table,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn merged(texts: &[&str]) -> String {
+        let all =
+            texts.iter().fold(Table::default(), |base, text| merge_tables(Plan::TABLE, base, table(text)));
+        let mut node = Node::of_default(Value::Table(all));
+        settle(&mut node, Some(&Plan::shape()));
+        node.canonical().to_string()
+    }
+
+    fn same(texts: &[&str], expected: &str) {
+        assert_eq!(merged(texts), merged(&[expected]));
+    }
+
+    #[test]
+    fn tables_merge_and_everything_else_replaces() {
+        same(
+            &["rpo = '1h'\nretention = { daily = 1, weekly = 2 }", "rpo = '2h'\nretention = { daily = 3 }"],
+            "rpo = '2h'\nretention = { daily = 3, weekly = 2 }",
+        );
+    }
+
+    #[test]
+    fn lists_replace_unless_they_are_changed() {
+        same(&["exclude = ['a', 'b']", "exclude = ['c']"], "exclude = ['c']");
+        let change = "exclude = { add = ['c', 'a'], remove = ['b'] }";
+        same(&["exclude = ['a', 'b']", change], "exclude = ['a', 'c']");
+        same(&[change], "exclude = ['c', 'a']");
+        same(&["exclude = ['a', 'b']", change, "exclude = { remove = ['a'] }"], "exclude = ['c']");
+        same(
+            &["hosts = { labels = ['a=b'] }", "hosts = { labels = { add = ['c=d'] } }"],
+            "hosts = { labels = ['a=b', 'c=d'] }",
+        );
+    }
+
+    #[test]
+    fn of_keys_that_exclude_one_another_the_later_one_wins() {
+        same(
+            &["schedule = { cron = 'a', jitter = '1m' }", "schedule = { every = '1h' }"],
+            "schedule = { every = '1h', jitter = '1m' }",
+        );
+    }
+
+    /// A reference to a file over one to a variable is not both.
+    #[test]
+    fn references_to_secrets_are_replaced_as_a_whole() {
+        let shape = crate::model::secret::SecretReference::shape();
+        let node = |text| Node::of_default(Value::Table(table(text)));
+        let over = merge(Some(&shape), node("env = 'A'"), node("file = '/a'"));
+        assert_eq!(over.canonical(), node("file = '/a'").canonical());
+    }
+
+    fn items() -> impl Strategy<Value = String> {
+        let item = prop_oneof![Just("'a'"), Just("'b'"), Just("'c'"), Just("'d'")];
+        collection::vec(item, 0..4).prop_map(|items| format!("[{}]", items.join(", ")))
+    }
+
+    fn list() -> impl Strategy<Value = String> {
+        let change =
+            (items(), items()).prop_map(|(add, remove)| format!("{{ add = {add}, remove = {remove} }}"));
+        prop_oneof![items(), change]
+    }
+
+    /// A part of a plan: each key may be there.
+    fn layer() -> impl Strategy<Value = String> {
+        let number = || option::of(0..9_u8);
+        let schedule =
+            option::of(prop_oneof![Just("cron = 'x'"), Just("every = '1h'"), Just("jitter = '1m'")]);
+        (option::of(list()), option::of(list()), number(), number(), schedule, option::of(any::<bool>()))
+            .prop_map(|(exclude, names, daily, weekly, schedule, enabled)| {
+                let line = |key: &str, value: Option<String>| {
+                    value.map(|value| format!("{key} = {value}\n")).unwrap_or_default()
+                };
+                [
+                    line("exclude", exclude),
+                    line("hosts.names", names),
+                    line("retention.daily", daily.map(|number| number.to_string())),
+                    line("retention.weekly", weekly.map(|number| number.to_string())),
+                    line("schedule", schedule.map(|schedule| format!("{{ {schedule} }}"))),
+                    line("enabled", enabled.map(|value| value.to_string())),
+                ]
+                .concat()
+            })
+    }
+
+    proptest! {
+        /// Templates of templates: whichever two are put together first, the outcome is the same.
+        #[test]
+        fn merging_is_associative(one in layer(), two in layer(), three in layer()) {
+            let [one, two, three] = [one, two, three].map(|text| table(&text));
+            let put = |base: &Table, over: &Table| merge_tables(Plan::TABLE, base.clone(), over.clone());
+            let canonical = |table: Table| {
+                let mut node = Node::of_default(Value::Table(table));
+                settle(&mut node, Some(&Plan::shape()));
+                node.canonical()
+            };
+            let left = canonical(put(&put(&one, &two), &three));
+            prop_assert_eq!(left, canonical(put(&one, &put(&two, &three))));
+        }
+
+        #[test]
+        fn merging_over_nothing_or_with_nothing_changes_nothing(one in layer()) {
+            let one = table(&one);
+            let put = |base: &Table, over: &Table| merge_tables(Plan::TABLE, base.clone(), over.clone());
+            prop_assert_eq!(put(&Table::default(), &one), one.clone());
+            prop_assert_eq!(put(&one, &Table::default()), one);
+        }
+    }
+
+    #[test]
+    fn a_shape_that_is_not_known_replaces() {
+        let node = |text| Node::of_default(Value::Table(table(text)));
+        let over = merge(None::<&Shape>, node("a = 1"), node("b = 2"));
+        assert_eq!(over.canonical(), node("b = 2").canonical());
     }
 }

@@ -61,6 +61,7 @@ mod choice;
 pub mod config;
 pub mod decode;
 pub mod diagnostic;
+pub mod documents;
 pub mod effective;
 pub mod files;
 mod inherit;

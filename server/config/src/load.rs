@@ -17,7 +17,7 @@ use crate::model::root::Root;
 use crate::model::server::{Definitions, Server};
 use crate::reading::{Parsed, Reader, Reading};
 use crate::schema::fill::fill;
-use crate::schema::{Shape, open_keys};
+use crate::schema::open_keys;
 use crate::source::{Origin, Sources};
 use crate::substitute::{Substitution, hide_literals};
 use crate::tree::{Entry, Node, Table, Value};
@@ -151,15 +151,15 @@ impl Loading<'_> {
     fn gather(&mut self, files: &[Parsed]) -> Sections {
         let mut sections = Sections::default();
         for file in files {
-            let mut context = self.context("a file", false);
+            let mut context = self.context("a file", Origin::DEFAULT);
             if TableReader::open(&file.root, Root::TABLE, &mut context).is_none() {
                 continue;
             }
             let Some(table) = file.root.table() else { continue };
             for (key, entry) in &table.entries {
                 match key.as_str() {
-                    "server" => self.keep_one("server", &mut sections.server, entry),
-                    "digest" => self.keep_one("digest", &mut sections.digest, entry),
+                    "server" => self.keep_one("`server`", &mut sections.server, entry),
+                    "digest" => self.keep_one("`digest`", &mut sections.digest, entry),
                     "route" => sections.routes.extend(self.items(entry, key)),
                     "pause" => sections.pauses.extend(self.items(entry, key)),
                     _ => {
@@ -183,7 +183,7 @@ impl Loading<'_> {
     fn keep_named(&mut self, kind: Kind, kept: &mut BTreeMap<String, Entry>, entry: &Entry) {
         let Some(table) = entry.node.table() else {
             let shape = Root::TABLE.shape_of(kind.key());
-            let mut context = self.context("a file", false);
+            let mut context = self.context("a file", Origin::DEFAULT);
             shape.iter().for_each(|shape| context.wrong_kind(&entry.node, shape));
             return;
         };
@@ -212,20 +212,15 @@ impl Loading<'_> {
         if let Some(list) = entry.node.list() {
             return list.to_vec();
         }
-        let mut context = self.context("a file", false);
-        if let Some(shape) = Root::TABLE.shape_of(key) {
-            context.wrong_kind(&entry.node, &shape);
-        }
-        context.tell(
-            Diagnostic::new(Code::WrongKind, format!("`{key}` is a list"))
-                .at(entry.key)
-                .help(format!("write `[[{key}]]`")),
-        );
+        let diagnostic =
+            Diagnostic::new(Code::WrongKind, format!("`{key}` is a list, because there may be several"));
+        self.diagnostics.add(diagnostic.at(entry.key).help(format!("write `[[{key}]]`")));
         Vec::new()
     }
 
-    fn context(&mut self, subject: &str, is_template: bool) -> Context<'_> {
-        Context { diagnostics: self.diagnostics, facts: self.facts, is_template, subject: subject.to_owned() }
+    fn context(&mut self, subject: &str, top: Origin) -> Context<'_> {
+        let (diagnostics, facts) = (&mut *self.diagnostics, self.facts);
+        Context { diagnostics, facts, is_template: false, subject: subject.to_owned(), top }
     }
 
     fn define_all<T: Decode>(
@@ -278,7 +273,7 @@ impl Loading<'_> {
         }
         let subject =
             if name.is_empty() { section.to_owned() } else { format!("{section} `{}`", shortened(name)) };
-        let mut context = self.context(&subject, false);
+        let mut context = self.context(&subject, key);
         let value = T::decode(&node, &mut context)?;
         let hash = hash(&node);
         effective.insert(section, name, node, shape);
@@ -297,7 +292,7 @@ impl Loading<'_> {
             self.resolve(templates, &Heir { what: what.clone(), key: entry.key, node: &entry.node });
             let mut node = entry.node.clone();
             settle(&mut node, Some(&Plan::shape()));
-            Plan::decode(&node, &mut self.context(&what, true));
+            Plan::decode(&node, &mut Context { is_template: true, ..self.context(&what, entry.key) });
         }
         let defined = plans.iter().filter_map(|(name, entry)| {
             let what = format!("plan `{}`", shortened(name));
@@ -312,7 +307,7 @@ impl Loading<'_> {
     /// What a plan says of its templates is gone once they are resolved, so it is decoded before.
     fn check_inheritance(&mut self, node: &Node) {
         let of = |key| node.table().and_then(|table| table.get(key));
-        let mut context = self.context("a plan", false);
+        let mut context = self.context("a plan", Origin::DEFAULT);
         of("inherits").map(|node| Vec::<Name>::decode(node, &mut context));
         of("unset").map(|node| Vec::<String>::decode(node, &mut context));
     }
@@ -331,21 +326,4 @@ impl Loading<'_> {
 
 fn absent() -> Entry {
     Entry { key: Origin::DEFAULT, node: Node::of_default(Value::Table(Table::default())) }
-}
-
-/// The shape of a part of a file, for completion: the keys at a path such as `plan.www.retention`.
-#[must_use]
-pub fn keys_at(path: &[&str]) -> Vec<&'static crate::schema::Key> {
-    match crate::schema::at_path(Root::TABLE, path) {
-        Some(shape) => table_of(&shape).map(|table| table.keys.iter().collect()).unwrap_or_default(),
-        None => Vec::new(),
-    }
-}
-
-fn table_of(shape: &Shape) -> Option<&'static crate::schema::TableShape> {
-    match shape {
-        Shape::Secret(table) => Some(table),
-        Shape::List { of, .. } => table_of(of),
-        shape => shape.table(),
-    }
 }

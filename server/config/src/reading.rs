@@ -176,32 +176,45 @@ impl Reader<'_> {
     /// The files of a pattern, part by part, so that no folder is listed that can't have one.
     fn matching(&self, whole: &Path) -> Result<Vec<PathBuf>, String> {
         let mut found = vec![PathBuf::new()];
+        let mut is_found = false;
         for part in whole.components() {
             let part = part.as_os_str().to_string_lossy();
-            if !part.contains(['*', '?', '[', '{']) {
+            let is_pattern = part.contains(['*', '?', '[', '{']);
+            if !is_pattern && !is_found {
                 found.iter_mut().for_each(|path| path.push(&*part));
                 continue;
             }
             if part.contains("**") {
                 return Err("`**` isn't known here: name the folders".to_owned());
             }
-            let matcher = matcher(&part)?;
+            let matcher = if is_pattern { Some(matcher(&part)?) } else { None };
+            let is_match = |path: &PathBuf| match &matcher {
+                Some(matcher) => is_match(matcher, path),
+                None => path.file_name().is_some_and(|name| name.to_string_lossy() == part),
+            };
             let mut next = Vec::new();
             for folder in &found {
-                match self.source.list(folder) {
-                    Ok(paths) => next.extend(paths.into_iter().filter(|path| is_match(&matcher, path))),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(format!("{} can't be listed: {error}", shown(folder))),
-                }
+                next.extend(self.listed(folder)?.into_iter().filter(is_match));
                 // More than are read anyway.
                 if next.len() > self.limits.files {
                     break;
                 }
             }
             next.sort();
-            found = next;
+            (found, is_found) = (next, true);
         }
         Ok(found)
+    }
+
+    /// What is in a folder; nothing if it isn't there, or is none.
+    fn listed(&self, folder: &Path) -> Result<Vec<PathBuf>, String> {
+        match self.source.list(folder) {
+            Ok(paths) => Ok(paths),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(format!("{} can't be listed: {error}", shown(folder))),
+        }
     }
 
     fn tell(&mut self, code: Code, message: String, origin: Option<Origin>) {
@@ -241,7 +254,7 @@ fn below(path: &Path, top: &Path) -> Option<PathBuf> {
             other => plain.push(other),
         }
     }
-    plain.starts_with(top).then_some(plain)
+    (plain.starts_with(top) && plain.is_absolute() == top.is_absolute()).then_some(plain)
 }
 
 /// Whether what can't be read begins like a date: TOML has dates, and this configuration has none.

@@ -7,7 +7,7 @@ use crate::decode::{hide, shortened};
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::files::Facts;
-use crate::schema::Shape;
+use crate::schema::{Shape, holds_secret};
 use crate::source::Origin;
 use crate::tree::{Entry, Node, Table, Value, Written};
 
@@ -73,7 +73,7 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, &'static str> {
             return Err("a default can't have a variable in it");
         }
         parts.push(Part::Variable { name, otherwise });
-        rest = &after[..];
+        rest = after;
     }
     parts.push(Part::Plain(rest));
     Ok(parts)
@@ -101,9 +101,12 @@ impl Substitution<'_> {
                     // Told as a secret that is written here; a default would be one as well.
                     return;
                 }
-                if let Some((substituted, written)) = self.text(text, origin, may_be_secret) {
-                    *text = substituted;
-                    node.written = written;
+                match self.text(text, origin, may_be_secret) {
+                    Some((substituted, written)) => {
+                        *text = substituted;
+                        node.written = written;
+                    }
+                    None => node.written = Written::Unknown,
                 }
             }
             Value::List(list) => {
@@ -165,15 +168,12 @@ impl Substitution<'_> {
 
     fn variable(&mut self, name: &str, otherwise: &Otherwise<'_>, origin: Origin) -> Option<String> {
         if let Otherwise::Default(default) = otherwise
-            && let Some(meant) = default.strip_prefix('-')
-            && !meant.starts_with(|sign: char| sign.is_ascii_digit())
+            && default.starts_with('-')
         {
             let message = format!("the default of `{name}` begins with a dash");
             let diagnostic = Diagnostic::new(Code::DefaultDash, message).at(origin);
-            self.diagnostics.add(
-                diagnostic
-                    .help(format!("write `${{{name}:{}}}` if the dash isn't part of it", shortened(meant))),
-            );
+            self.diagnostics
+                .add(diagnostic.help(format!("leave it out if it isn't part of it: `${{{name}:…}}`")));
         }
         match (self.facts.variable(name), otherwise) {
             (Some(value), _) => {
@@ -255,7 +255,8 @@ pub(crate) fn hide_literals(node: &Node, shape: &Shape, diagnostics: &mut Diagno
             }
         }
         (Value::Text(text), Shape::Secret(_)) if is_lone_variable(text) => {}
-        (_, Shape::Secret(_) | Shape::Table(_) | Shape::Map { .. }) => hide(node, diagnostics),
+        (_, Shape::Secret(_)) => hide(node, diagnostics),
+        (_, Shape::Table(_) | Shape::Map { .. }) if holds_secret(shape) => hide(node, diagnostics),
         _ => {}
     }
 }

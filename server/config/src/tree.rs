@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value as Json, json};
 use toml_span::value::ValueInner;
 
 use crate::source::{FileId, Origin};
@@ -24,6 +25,8 @@ pub enum Written {
     AsIs,
     /// A string that was one substitution and nothing else, so that it may be a number or a boolean.
     Substituted,
+    /// A string whose substitution failed, which is told: what it would be is not known.
+    Unknown,
 }
 
 /// What TOML can say, but for dates and times, which are strings here.
@@ -116,23 +119,18 @@ impl Node {
         }
     }
 
-    /// The same value from elsewhere, or written in another way.
+    /// The value as JSON, the same for all ways to write it: keys in their order, numbers with a fraction as their bits.
     #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        match (&self.value, &other.value) {
-            (Value::List(one), Value::List(two)) => {
-                one.len() == two.len() && one.iter().zip(two).all(|(one, two)| one.is_same(two))
+    pub fn canonical(&self) -> Json {
+        match &self.value {
+            Value::Text(text) => json!(text),
+            Value::Integer(number) => json!(number),
+            Value::Number(number) => json!({ "number": number.to_bits() }),
+            Value::Boolean(value) => json!(value),
+            Value::List(list) => list.iter().map(Self::canonical).collect(),
+            Value::Table(table) => {
+                table.entries.iter().map(|(key, entry)| (key.clone(), entry.node.canonical())).collect()
             }
-            (Value::Table(one), Value::Table(two)) => {
-                let both = one.entries.iter().zip(&two.entries);
-                one.entries.len() == two.entries.len()
-                    && both
-                        .into_iter()
-                        .all(|((key, one), (other, two))| key == other && one.node.is_same(&two.node))
-            }
-            // As bits: a number that isn't one is the same as itself.
-            (Value::Number(one), Value::Number(two)) => one.to_bits() == two.to_bits(),
-            (one, two) => one == two,
         }
     }
 
@@ -181,6 +179,7 @@ fn plain(kind: &toml_span::ErrorKind) -> String {
     use toml_span::ErrorKind;
     match kind {
         ErrorKind::UnexpectedEof => "the file ends in the middle of something".to_owned(),
+        ErrorKind::InvalidCharInString('\n' | '\r') => "a string has no end on its line".to_owned(),
         ErrorKind::InvalidCharInString(_) => "a string has a character that it must not have".to_owned(),
         ErrorKind::InvalidEscape(_) | ErrorKind::InvalidHexEscape(_) | ErrorKind::InvalidEscapeValue(_) => {
             "a string has an escape that TOML doesn't know".to_owned()

@@ -331,7 +331,7 @@ pub const CODES: &[Meaning] = &[
         Code::SamePath,
         "C043",
         "two plans back up the same path",
-        "Two plans for the same hosts back up the same path or database. Most likely one of them was copied.",
+        "Two plans for the same hosts back up the same path. Most likely one of them was copied.",
     ),
     warning(
         Code::RepositoryInSource,

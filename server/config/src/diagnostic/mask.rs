@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn what_is_hidden_is_replaced_whatever_its_length() {
         let text = "a = 'é€xyz' b";
-        let shown = Shown::new(text, 0..text.len(), &[5..13]);
+        let shown = Shown::new(text, 0..text.len(), std::slice::from_ref(&(5..13)));
         assert_eq!(shown.text, "a = '•••' b");
         assert_eq!(&shown.text[shown.range(5..13)], "•••");
         assert_eq!(&shown.text[shown.range(15..16)], "b");

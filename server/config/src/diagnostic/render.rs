@@ -104,7 +104,7 @@ impl Report {
         for help in &diagnostic.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
-        renderer.render(&[group])
+        without_gaps(&renderer.render(&[group]))
     }
 
     /// The lines of a diagnostic, each once, in the order in which it names them.
@@ -136,7 +136,9 @@ impl Report {
         let before = first.range().start.min(range.end).saturating_sub(LINE_BYTES_BEFORE);
         let start = floor_boundary(text, if is_long { before.max(range.start) } else { range.start });
         let end = floor_boundary(text, range.end.min(start + LINE_BYTES_MAX));
-        let shown = Shown::new(text, start..end, &self.hidden(*id, file, hides_strings));
+        let mut hidden = self.hidden(*id, file, hides_strings);
+        hidden.retain(|range| range.start < end && range.end > start);
+        let shown = Shown::new(text, start..end, &hidden);
         let mut snippet = Snippet::source(shown.text.clone()).line_start(*number).fold(false);
         for (label, kind) in labels {
             let range = label.origin.range();
@@ -200,6 +202,23 @@ impl Report {
             ("end_column".to_owned(), position.end.column.into()),
         ]
     }
+}
+
+/// Without the lines that say nothing but that a snippet follows its place.
+fn without_gaps(text: &str) -> String {
+    let says_something = |line: &&str| {
+        let mut signs = line.chars();
+        let mut plain = String::new();
+        while let Some(sign) = signs.next() {
+            match sign {
+                // A colour: up to its `m`.
+                '\u{1b}' => while signs.next().is_some_and(|sign| sign != 'm') {},
+                _ => plain.push(sign),
+            }
+        }
+        plain.trim() != ":::"
+    };
+    text.lines().filter(says_something).collect::<Vec<_>>().join("\n")
 }
 
 /// A line that is shown, and what is said of it.

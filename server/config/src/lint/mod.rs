@@ -17,6 +17,9 @@ mod plans;
 mod references;
 mod secrets;
 
+/// More names than this aren't listed in a message.
+const NAMES_LISTED: usize = 6;
+
 /// What is defined, whether or not it could be decoded.
 pub(crate) struct Names<'n> {
     pub(crate) sections: &'n BTreeMap<Kind, BTreeMap<String, Entry>>,
@@ -42,9 +45,15 @@ impl<'n> Names<'n> {
         let message = format!("there is no {kind} `{}`", shortened(name));
         let mut diagnostic = Diagnostic::new(Code::UnknownReference, message).at(origin);
         let known = nearest(name, self.of(kind));
-        diagnostic = match (known, self.of(kind).next()) {
-            (None, None) => diagnostic.help(format!("define it: `[{kind}.{}]`", shortened(name))),
-            _ => diagnostic.suggest(known),
+        let others: Vec<String> =
+            self.of(kind).take(NAMES_LISTED + 1).map(|name| format!("`{name}`")).collect();
+        diagnostic = match (known, others.len()) {
+            (Some(_), _) => diagnostic.suggest(known),
+            (None, 0) => diagnostic.help(format!("define it: `[{kind}.{}]`", shortened(name))),
+            (None, count) if count <= NAMES_LISTED => {
+                diagnostic.help(format!("there is only {}", others.join(", ")))
+            }
+            _ => diagnostic,
         };
         diagnostics.add(diagnostic);
     }

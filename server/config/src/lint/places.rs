@@ -1,5 +1,6 @@
 //! Places that must not be the same: sources of two plans, a repository and a source, a drill and what it restores.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::{Config, Definition};
@@ -13,9 +14,12 @@ use crate::values::address::{AbsolutePath, Place};
 
 pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     let plans: Vec<&Definition<Plan>> = config.plans.values().collect();
-    for (at, plan) in plans.iter().enumerate() {
-        for other in &plans[at + 1..] {
-            check_two(plan, other, diagnostics);
+    let mut taken: BTreeMap<&Path, Vec<Taken<'_>>> = BTreeMap::new();
+    for plan in &plans {
+        for path in paths(&plan.value) {
+            let others = taken.entry(&path.value.0).or_default();
+            check_taken(&Taken { plan, path }, others, diagnostics);
+            others.push(Taken { plan, path });
         }
         check_repositories(config, plan, diagnostics);
     }
@@ -37,20 +41,22 @@ fn share_a_host(one: Option<&Hosts>, other: Option<&Hosts>) -> bool {
     }
 }
 
-fn check_two(one: &Definition<Plan>, other: &Definition<Plan>, diagnostics: &mut Diagnostics) {
-    if !share_a_host(one.value.hosts.as_ref(), other.value.hosts.as_ref()) {
-        return;
-    }
-    for path in paths(&other.value) {
-        let Some(first) = paths(&one.value).find(|first| first.value == path.value) else { continue };
-        // Both may have it of one template.
-        if first.origin == path.origin {
-            continue;
-        }
-        let message =
-            format!("plans `{}` and `{}` both back up {}", one.name, other.name, path.value.0.display());
-        let diagnostic = Diagnostic::new(Code::SamePath, message).at(path.origin);
-        diagnostics.add(diagnostic.related(first.origin, format!("plan `{}`", one.name)));
+/// A path that a plan backs up.
+struct Taken<'c> {
+    plan: &'c Definition<Plan>,
+    path: &'c Located<AbsolutePath>,
+}
+
+fn check_taken(this: &Taken<'_>, others: &[Taken<'_>], diagnostics: &mut Diagnostics) {
+    let collides = |other: &&Taken<'_>| {
+        let hosts = (other.plan.value.hosts.as_ref(), this.plan.value.hosts.as_ref());
+        other.plan.name != this.plan.name && share_a_host(hosts.0, hosts.1)
+    };
+    if let Some(other) = others.iter().find(collides) {
+        let path = this.path.value.0.display();
+        let message = format!("plans `{}` and `{}` both back up {path}", other.plan.name, this.plan.name);
+        let diagnostic = Diagnostic::new(Code::SamePath, message).at(this.path.origin);
+        diagnostics.add(diagnostic.related(other.path.origin, format!("plan `{}`", other.plan.name)));
     }
 }
 

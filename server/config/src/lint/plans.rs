@@ -58,10 +58,10 @@ fn check_copies(plan: &Definition<Plan>, diagnostics: &mut Diagnostics) {
 }
 
 fn check_hooks(plan: &Definition<Plan>, diagnostics: &mut Diagnostics) {
-    let is_needless = |hook: &&crate::model::hook::Hook| hook.undo.is_some() && hook.on != Moment::Before;
-    for hook in plan.value.hook.iter().filter(is_needless) {
+    for hook in plan.value.hook.iter().filter(|hook| hook.on != Moment::Before) {
+        let Some(undo) = &hook.undo else { continue };
         let message =
             format!("a hook of plan `{}` runs on `{}` and has an `undo`", plan.name, hook.on.word());
-        diagnostics.add(Diagnostic::new(Code::UndoWithoutBefore, message).at(plan.origin));
+        diagnostics.add(Diagnostic::new(Code::UndoWithoutBefore, message).at(undo.origin));
     }
 }

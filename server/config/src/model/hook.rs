@@ -1,6 +1,6 @@
 //! Commands around a backup.
 
-use crate::decode::OneOrMore;
+use crate::decode::{Located, OneOrMore};
 use crate::values::time::Length;
 
 choice! {
@@ -39,7 +39,7 @@ table! {
         run: OneOrMore<String>,
         /// With `on = "before"`: what undoes it. It is stored before the hook runs, and runs in any case, also after a
         /// crash.
-        undo: Option<OneOrMore<String>>,
+        undo: Option<Located<OneOrMore<String>>>,
         /// What it means if it fails: `abort` for `before`, else `warn`.
         on_error: Option<OnError>,
         /// The hook and all that it has started are ended after this.

@@ -173,9 +173,9 @@ impl Shape {
                 let words: Vec<String> = words.iter().map(|word| format!("`\"{}\"`", word.name)).collect();
                 words.join(", ")
             }
-            Self::List { of, .. } => format!("a list: {}", of.describe()),
-            Self::Map { names, of } => format!("a table of {names}: {}", of.describe()),
-            Self::Table(table) => format!("a table ({})", table.name),
+            Self::List { .. } => "a list".to_owned(),
+            Self::Map { .. } => "a table".to_owned(),
+            Self::Table(_) => "a table".to_owned(),
             Self::Secret(_) => "a reference to a secret".to_owned(),
             Self::AnyOf(shapes) => shapes.iter().map(Self::describe).collect::<Vec<_>>().join("; or "),
         }
@@ -205,6 +205,22 @@ fn collect_in(shape: &Shape, found: &mut Vec<&'static TableShape>) {
         Shape::List { of, .. } | Shape::Map { of, .. } => collect_in(of, found),
         Shape::AnyOf(shapes) => shapes.iter().for_each(|shape| collect_in(shape, found)),
         _ => {}
+    }
+}
+
+/// Whether a secret may be in a value, or below it.
+pub(crate) fn holds_secret(shape: &Shape) -> bool {
+    let mut found = Vec::new();
+    collect_in(shape, &mut found);
+    let shapes = found.iter().flat_map(|table| table.keys).map(|key| (key.shape)());
+    is_secret(shape) || shapes.into_iter().any(|shape| is_secret(&shape))
+}
+
+fn is_secret(shape: &Shape) -> bool {
+    match shape {
+        Shape::Secret(_) => true,
+        Shape::AnyOf(shapes) => shapes.iter().any(is_secret),
+        _ => false,
     }
 }
 

@@ -115,8 +115,7 @@ pub enum Threshold {
 }
 
 impl FromText for Threshold {
-    const TEXT: TextShape =
-        TextShape { what: "a threshold: a factor, a share or a size", examples: &["x5", "20%", "10GiB"] };
+    const TEXT: TextShape = TextShape { what: "a threshold", examples: &["x5", "20%", "10GiB"] };
 
     fn read(text: &str, facts: &dyn Facts) -> Result<Self, Flaw> {
         let Some(factor) = text.strip_prefix('x') else {
