@@ -1,0 +1,41 @@
+//! Projects: what belongs together, who may see it, and who hears of it.
+
+use std::collections::BTreeMap;
+
+use crate::model::repository::Quota;
+use crate::model::route::Route;
+use crate::values::name::Label;
+
+table! {
+    /// Plans and repositories that belong together.
+    pub struct Project {
+        /// What it is, for people.
+        description: Option<String>,
+        /// A label for its metrics.
+        label: Option<Label>,
+        /// Who may do what: users or groups, with a role each.
+        members: BTreeMap<String, Role>,
+        /// What its plans may store in all.
+        quota: Option<Quota>,
+        /// Who hears of its plans, in addition to the other routes.
+        route: Vec<Route>,
+    }
+}
+
+choice! {
+    /// What a user may do.
+    pub enum Role {
+        /// See.
+        Viewer = "viewer",
+        /// And run, cancel and restore to another place.
+        Operator = "operator",
+        /// And restore to the original place.
+        Restorer = "restorer",
+        /// And change managed plans.
+        Editor = "editor",
+        /// See the audit and evidence, and no file names.
+        Auditor = "auditor",
+        /// Everything.
+        Admin = "admin",
+    }
+}

@@ -1,0 +1,134 @@
+//! The server itself.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use crate::decode::Located;
+use crate::model::project::Role;
+use crate::model::secret::{AddressOrSecret, SecretReference};
+use crate::model::source::Database;
+use crate::values::address::{AbsolutePath, Listen, Url};
+use crate::values::time::{Length, ZoneName};
+
+table! {
+    /// The server itself.
+    pub struct Server {
+        /// Where the dashboard and the API listen.
+        listen: Located<Listen> = "'127.0.0.1:8400'",
+        /// The address by which people reach it, for links in messages.
+        public_url: Option<Url>,
+        /// Certificate and key, where the server speaks TLS itself.
+        tls: Option<ServerTls>,
+        /// Whether a proxy in front of it speaks TLS and lets nothing past.
+        behind_proxy: bool = "false",
+        /// The time zone of all plans that don't have their own.
+        timezone: ZoneName = "'UTC'",
+        /// Where the server keeps its state.
+        state: State = "{ sqlite = '/var/lib/keepfast/state.db' }",
+        /// Where definitions may be.
+        definitions: Definitions = "'files'",
+        /// How long history is kept.
+        history: History = "{}",
+        /// An outside address that hears from the server, and so notices its death.
+        heartbeat: Option<Heartbeat>,
+        /// Sign-in with an account of elsewhere.
+        oidc: Option<Oidc>,
+        /// Metrics for Prometheus.
+        metrics: Option<Metrics>,
+        /// How many runs may be at once.
+        limits: ServerLimits = "{}",
+    }
+}
+
+table! {
+    /// Certificate and key of a server.
+    pub struct ServerTls {
+        /// The certificate and those above it, in PEM.
+        certificate: AbsolutePath,
+        /// Its key.
+        key: SecretReference,
+    }
+}
+
+table! {
+    /// Where the server keeps its state: runs, events, users. No definitions are in it.
+    pub struct State {
+        /// A file of SQLite, on a local file system.
+        sqlite: Option<AbsolutePath>,
+        /// A database of PostgreSQL, which several servers can share.
+        postgres: Option<Database>,
+    }
+    one_of("sqlite", "postgres");
+}
+
+choice! {
+    /// Where definitions may be.
+    pub enum Definitions {
+        /// In files that people write. The dashboard shows them and changes nothing.
+        Files = "files",
+        /// There, and in `managed.d`, which the dashboard writes. It never writes another file.
+        FilesAndManaged = "files+managed",
+    }
+}
+
+table! {
+    /// How long history is kept.
+    pub struct History {
+        /// Runs: what they did and how they ended.
+        runs: Length = "'400d'",
+        /// The logs of runs.
+        logs: Length = "'90d'",
+        /// Who did what.
+        audit: Length = "'7y'",
+    }
+}
+
+table! {
+    /// An outside address that hears from the server.
+    pub struct Heartbeat {
+        /// The address.
+        url: AddressOrSecret,
+        /// How often.
+        every: Length = "'5m'",
+    }
+}
+
+table! {
+    /// Sign-in by OpenID Connect.
+    pub struct Oidc {
+        /// Who knows the users.
+        issuer: Url,
+        /// The name by which it knows this server.
+        client_id: String,
+        /// And the server's password there.
+        client_secret: SecretReference,
+        /// What else is asked for.
+        scopes: Vec<String>,
+        /// Where the groups of a user are in what the issuer says.
+        groups_claim: String = "'groups'",
+        /// Roles by group; `*` is for all others.
+        roles: BTreeMap<String, Role>,
+    }
+}
+
+table! {
+    /// Metrics for Prometheus.
+    pub struct Metrics {
+        /// Where they are served.
+        listen: Located<Listen> = "'127.0.0.1:8401'",
+        /// What a reader has to show; nothing where only this machine reaches it.
+        token: Option<SecretReference>,
+    }
+}
+
+table! {
+    /// How many runs may be at once.
+    pub struct ServerLimits {
+        /// In all.
+        runs: NonZeroU32 = "8",
+        /// Into one repository.
+        per_repository: NonZeroU32 = "4",
+        /// On one host.
+        per_host: NonZeroU32 = "1",
+    }
+}
