@@ -161,12 +161,14 @@ pub struct SlotRange {
     pub last: Slot,
     /// How many there are, both included.
     pub count: u64,
+    /// Whether that is all. If not, the time was too long to count them.
+    pub is_exact: bool,
 }
 
 impl SlotRange {
     /// One slot alone.
     pub fn one(slot: Slot) -> Self {
-        Self { first: slot, last: slot, count: 1 }
+        Self { first: slot, last: slot, count: 1, is_exact: true }
     }
 }
 
