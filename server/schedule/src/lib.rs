@@ -15,15 +15,19 @@
 //! | [`bandwidth`] | Which limit holds now, and until when? |
 //! | [`lint`] | What in the plans will surprise its author? |
 
+pub mod admission;
 pub mod bandwidth;
 pub mod calendar;
 pub mod clock;
 pub mod condition;
 pub mod cron;
 pub mod decide;
+pub mod lint;
 pub mod names;
 pub mod outcome;
 pub mod plan;
+pub mod problem;
+pub mod promise;
 pub mod schedule;
 pub mod slot;
 mod span;
