@@ -74,7 +74,8 @@ impl<'a> Calendar<'a> {
     pub(crate) fn count(self, after: Timestamp, until: Timestamp) -> SlotCount {
         let mut slots = 0;
         let mut days_left = DAYS_COUNTED;
-        let mut at = later(after, Duration::from_secs(1));
+        // Slots are whole seconds, and instants are not.
+        let mut at = later(Slot::at(after).instant(), Duration::from_secs(1));
         while at <= until {
             let span = Span::of(self, self.zone.stretch(at));
             let last = span.stretch.end.map_or(until, |end| until.min(earlier(end, Duration::from_secs(1))));

@@ -179,15 +179,18 @@ impl Look<'_> {
 
         let mut candidate = None;
         // From the newest to the oldest: the first that may still run is the one that does.
-        let mut fates: Vec<(Slot, Outcome)> = Vec::new();
+        let mut fates: Vec<(Slot, Option<Outcome>)> = Vec::new();
         for (at, slot) in newest.iter().enumerate().rev() {
             let next = match newest.get(at + 1) {
                 Some(next) => Some(*next),
                 None => self.state.schedule.next(slot.instant(), anchor),
             };
             match self.fate(*slot, next, satisfied.is_some(), candidate.is_some()) {
-                Some(Fate::Closed(outcome)) => fates.push((*slot, outcome)),
-                Some(Fate::Due(pending)) => candidate = Some(pending),
+                Some(Fate::Closed(outcome)) => fates.push((*slot, Some(outcome))),
+                Some(Fate::Due(pending)) => {
+                    fates.push((*slot, None));
+                    candidate = Some(pending);
+                }
                 None => {}
             }
         }
@@ -246,12 +249,9 @@ impl Look<'_> {
         let mut from = after;
         for edge in edges {
             let (schedule, anchor) = (&self.state.schedule, self.state.anchor);
-            let count = schedule.count(from, edge, anchor);
-            let ends = (schedule.next(from, anchor), schedule.newest(edge, anchor));
-            if let (1.., (Some(first), Some(last))) = (count.slots, ends) {
-                let paused = self.state.pause_at(last.instant()).is_some();
+            if let Some(slots) = self.state.fired.others(schedule, anchor, from, edge) {
+                let paused = self.state.pause_at(slots.last.instant()).is_some();
                 let outcome = if paused { Outcome::Skipped(Skipped::Paused) } else { away.clone() };
-                let slots = SlotRange { first, last, count: count.slots, is_exact: count.is_exact };
                 self.close(slots, outcome);
             }
             from = edge;
@@ -289,17 +289,24 @@ impl Look<'_> {
         Some(Fate::Due(Pending { slot, attempt: 1, not_before, is_late, waits: None }))
     }
 
-    /// Closes slots, each by itself if they are few, or else neighbours with one fate together.
-    fn close_all(&mut self, fates: Vec<(Slot, Outcome)>) {
-        let together = fates.len() > SINGLE_RECORDS_MAX;
+    /// Closes slots, each by itself if they are few, or else neighbours with one fate together. The slot without an
+    /// outcome stays open, and stands between its neighbours.
+    fn close_all(&mut self, fates: Vec<(Slot, Option<Outcome>)>) {
+        let many = fates.len() > SINGLE_RECORDS_MAX;
+        let mut joins = many;
         for (slot, outcome) in fates {
+            let Some(outcome) = outcome else {
+                joins = false;
+                continue;
+            };
             match self.records.last_mut() {
-                Some(Record::Closed { slots, outcome: same }) if together && *same == outcome => {
+                Some(Record::Closed { slots, outcome: same }) if joins && *same == outcome => {
                     slots.last = slot;
                     slots.count = slots.count.saturating_add(1);
                 }
                 _ => self.close(SlotRange::one(slot), outcome),
             }
+            joins = many;
         }
     }
 

@@ -43,7 +43,7 @@ pub enum Record {
     Fire(Fire),
     /// Slots end without a run.
     Closed {
-        /// Which ones. Between the first and the last, slots that fired aren't meant.
+        /// Which ones. Slots that fired, which may lie in between after the clock was set back, aren't meant.
         slots: SlotRange,
         /// How they end.
         outcome: Outcome,

@@ -1,6 +1,7 @@
 //! What a plan's schedule remembers from one look to the next. A store keeps it beside the records, and
 //! writes both in one transaction.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,14 +9,16 @@ use jiff::Timestamp;
 use crate::names::RunId;
 use crate::outcome::Wait;
 use crate::schedule::Schedule;
-use crate::slot::Slot;
-use crate::span::later;
+use crate::slot::{Slot, SlotRange};
+use crate::span::{earlier, later};
 
 /// Stretches of fired slots that a plan remembers.
 const SPANS_MAX: usize = 256;
 
 /// Pauses that a plan remembers at once. There is one, unless it is paused again and again between two looks.
 const PAUSES_MAX: usize = 64;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// How long after waking up no lease counts as expired: programs that slept have to renew theirs first.
 pub const LEASE_GRACE: Duration = Duration::from_secs(60);
@@ -164,6 +167,63 @@ impl FiredSlots {
             known = Known::Perhaps;
         }
         known
+    }
+
+    /// The slots of a time that haven't fired, of a schedule that is the current one. Bounded by the spans that
+    /// are remembered.
+    pub(crate) fn others(
+        &self,
+        schedule: &Schedule,
+        anchor: Timestamp,
+        after: Timestamp,
+        until: Timestamp,
+    ) -> Option<SlotRange> {
+        let mut from = after;
+        let first = loop {
+            let slot = schedule.next(from, anchor).filter(|slot| slot.instant() <= until)?;
+            match self.span_of(slot) {
+                Some(span) => from = span.last.instant(),
+                None => break slot,
+            }
+        };
+        let mut to = until;
+        let last = loop {
+            let slot = schedule.newest(to, anchor)?;
+            match self.span_of(slot) {
+                Some(span) => to = earlier(span.first.instant(), SECOND),
+                None => break slot,
+            }
+        };
+        let (after, until) = (earlier(first.instant(), SECOND), last.instant());
+        let mut count = schedule.count(after, until, anchor);
+        for span in self.spans.iter().filter(|span| after < span.last.instant() && span.first <= last) {
+            let known = if span.generation == self.generation {
+                let (from, to) =
+                    (earlier(span.first.instant(), SECOND).max(after), span.last.instant().min(until));
+                schedule.count(from, to, anchor).slots
+            } else {
+                // Of another schedule's stretch, only the ends are known to have fired.
+                let ends: BTreeSet<Slot> = [span.first, span.last].into();
+                let is_slot =
+                    |end: &&Slot| schedule.next(earlier(end.instant(), SECOND), anchor) == Some(**end);
+                let inside = |end: &&Slot| after < end.instant() && end.instant() <= until;
+                u64::try_from(ends.iter().filter(inside).filter(is_slot).count()).unwrap_or(0)
+            };
+            count.slots = count.slots.saturating_sub(known);
+        }
+        Some(SlotRange { first, last, count: count.slots, is_exact: count.is_exact })
+    }
+
+    /// The stretch with which a slot has fired.
+    fn span_of(&self, slot: Slot) -> Option<FiredSpan> {
+        let has = |span: &&FiredSpan| {
+            let is_inside = span.generation == self.generation && span.first <= slot && slot <= span.last;
+            is_inside || slot == span.first || slot == span.last
+        };
+        let span = self.spans.iter().find(has)?;
+        // Of another schedule's stretch, nothing between the ends is known.
+        let is_current = span.generation == self.generation;
+        Some(if is_current { *span } else { FiredSpan { first: slot, last: slot, ..*span } })
     }
 
     /// Adds a slot. `before` is the schedule's slot before it, for a schedule whose slots are always the same.
