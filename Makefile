@@ -58,7 +58,7 @@ endef
 
 # Doc tests first, so that the summary of the test runner comes last.
 test: setup ## Run all tests
-	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src; then cargo test $(OTHERS) $(ASSERTING) --doc; fi
+	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src */*/src; then cargo test $(OTHERS) $(ASSERTING) --doc; fi
 	@$(call nextest)
 
 lint: setup ## Check formatting and lints

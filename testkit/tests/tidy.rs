@@ -24,6 +24,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ("backend", &[]),
     ("engine", &["keepfast-format", "keepfast-backend"]),
     ("operations", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
+    ("server/schedule", &[]),
     ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-operations"]),
     ("server/config", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
@@ -415,6 +416,9 @@ fn circles_are_found() {
     assert!(of("", "use crate::b::B;", "#[cfg(test)] mod tests { use crate::a::A; }", "").is_empty());
     assert!(of("", "use crate::b::B;", "mod inline { use super::a; }", "").is_empty(), "super is the file");
     assert!(of("", "", "use inside::I; struct B;", "use super::B;").is_empty(), "they are one thing");
+    let nested = [("a", "use crate::b::B;"), ("b", "use crate::a::A;")];
+    let nested = nested.map(|(name, text)| source(&format!("server/schedule/src/{name}.rs"), text));
+    assert_eq!(circles("server/schedule", &nested).len(), 1, "a crate in a folder of a folder");
 }
 
 #[test]
@@ -448,6 +452,8 @@ fn a_dependency_upward_is_found() {
         0
     );
     assert_eq!(count("newcomer", ""), 1);
+    assert_eq!(count("server/newcomer", ""), 1, "a folder in a folder");
+    assert_eq!(count("server/schedule", "[dependencies]\nkeepfast-engine.workspace = true"), 1);
 }
 
 #[test]
@@ -460,6 +466,7 @@ fn a_loud_library_is_found() {
     assert_eq!(count("engine/src/a.rs", "fn f() { Instant::now(); }"), 1);
     assert_eq!(count("engine/src/a.rs", "fn f() { std::process::id(); let c = '\"'; } // println!()"), 0);
     assert_eq!(count("cli/src/a.rs", "fn f() { println!(); }"), 0);
+    assert_eq!(count("server/schedule/src/a.rs", "fn f() { Instant::now(); }"), 1, "a folder in a folder");
     let asks = "fn f() { std::env::var_os(\"X\"); }";
     assert_eq!(count("operations/src/secret.rs", asks), 0, "that is what it is for");
     assert_eq!(count("operations/src/place.rs", asks), 1);
