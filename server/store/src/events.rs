@@ -143,16 +143,18 @@ impl Store {
 
     /// The events after a place in the sequence, oldest first.
     pub async fn events_after(&self, after: Sequence, limit: PageSize) -> Result<Events> {
+        // Before the events: those that come in between are then read too.
+        let last = self.last_event().await?;
         let sql = "SELECT sequence, at, kind, subject, document FROM event \
                    WHERE sequence > $1 ORDER BY sequence LIMIT $2";
         let rows = self.db.rows("reading events", sql, values![after.0, limit.rows()]).await?;
         let events = rows.iter().map(Event::from_row).collect::<Result<Vec<_>>>()?;
-        let first = match events.first() {
-            Some(first) => first.sequence,
-            None => Sequence(self.last_event().await?.0.saturating_add(1)),
-        };
         // Numbers have no gaps of their own: a transaction that fails gives its numbers back.
-        Ok(Events { events, has_gap: first.0 > after.0.saturating_add(1) })
+        let has_gap = match events.first() {
+            Some(first) => first.sequence.0 > after.0.saturating_add(1),
+            None => last > after,
+        };
+        Ok(Events { events, has_gap })
     }
 
     /// The place of the newest event.

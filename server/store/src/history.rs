@@ -140,6 +140,7 @@ const OLD_PATTERNS: &str = "SELECT fingerprint FROM error_pattern WHERE last_see
     ORDER BY last_seen LIMIT $2";
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{OLD_DELIVERIES, OLD_PATTERNS, OLD_PAUSES, OLD_PROBLEMS, OLD_RUNS, OLD_SLOTS, OLD_UNDOS};
     use crate::db::tests::assert_searches;

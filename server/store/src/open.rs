@@ -7,8 +7,7 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use tokio::task::JoinHandle;
 
@@ -105,19 +104,23 @@ impl Store {
     /// Opens a SQLite database as its server, and makes it where there is none. Older tables are brought to
     /// this version; before that, the database is copied beside itself, to `STATE.before-VERSION`.
     pub async fn open_sqlite(lock: &ServerLock) -> Result<Self> {
+        Self::open_sqlite_as(lock, &SQLITE).await
+    }
+
+    async fn open_sqlite_as(lock: &ServerLock, newest_tables: &Migrator) -> Result<Self> {
         let state = lock.state();
         create_for_owner_only(state)?;
         let store = connect_sqlite(state).await?;
         let place = state.display().to_string();
-        let found = store.tables(&place, &SQLITE).await?;
-        if found > 0 && found < newest(&SQLITE) {
+        let found = store.tables(&place, newest_tables).await?;
+        if found > 0 && found < newest(newest_tables) {
             let mut copy = state.as_os_str().to_owned();
-            copy.push(format!(".before-{}", newest(&SQLITE)));
+            copy.push(format!(".before-{}", newest(newest_tables)));
             store.copy_sqlite(Path::new(&copy)).await?;
         }
         // On SQLite, the migrations' own lock does nothing: that of the server is the only one.
         if let Pools::Sqlite { writer, .. } = store.db.pools() {
-            migrated(&place, SQLITE.run(writer).await)?;
+            migrated(&place, newest_tables.run(writer).await)?;
         }
         Ok(store)
     }
@@ -189,17 +192,16 @@ fn migrated(place: &str, done: std::result::Result<(), sqlx::migrate::MigrateErr
 
 async fn connect_sqlite(state: &Path) -> Result<Store> {
     let failed = |source| StoreError::Open { place: state.display().to_string(), source: Box::new(source) };
-    let options = SqliteConnectOptions::new()
-        .filename(state)
-        .busy_timeout(BUSY_TIMEOUT)
+    let options = SqliteConnectOptions::new().filename(state).busy_timeout(BUSY_TIMEOUT).foreign_keys(false);
+    let writing = options
+        .clone()
         // Before the first table, or it has no effect: space of removed rows can be given back.
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         // What was committed survives a loss of power.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(false);
+        .synchronous(SqliteSynchronous::Full);
     let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-    let writer = writer.connect_with(options.clone()).await.map_err(failed)?;
+    let writer = writer.connect_with(writing).await.map_err(failed)?;
     let readers = SqlitePoolOptions::new().max_connections(READERS_MAX);
     let readers = readers.connect_lazy_with(options.read_only(true));
     Ok(Store::over(Pools::Sqlite { writer, readers }, state.display().to_string()))
@@ -272,4 +274,38 @@ impl Store {
 async fn sync(path: &Path) -> Result<()> {
     let synced = async { tokio::fs::File::open(path).await?.sync_all().await };
     synced.await.map_err(|source| StoreError::file(path, "synced", source))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use sqlx::SqlSafeStr;
+    use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+    use super::SQLITE;
+    use crate::db::tests::fresh;
+    use crate::{ServerLock, Store, StoreError};
+
+    /// This version's tables, and those of a later one.
+    fn later() -> Migrator {
+        let mut all: Vec<Migration> = SQLITE.iter().cloned().collect();
+        let sql = "CREATE TABLE later (x INTEGER)".into_sql_str();
+        all.push(Migration::new(2, "later".into(), MigrationType::Simple, sql, false));
+        Migrator::with_migrations(all)
+    }
+
+    #[tokio::test]
+    async fn a_database_is_copied_before_its_tables_are_changed() {
+        let (store, folder) = fresh().await;
+        store.close().await;
+        let (state, copy) = (folder.path().join("state.db"), folder.path().join("state.db.before-2"));
+        let lock = ServerLock::take(&state).unwrap();
+        Store::open_sqlite(&lock).await.unwrap().close().await;
+        assert!(!copy.exists(), "nothing was to be changed");
+        Store::open_sqlite_as(&lock, &later()).await.unwrap().close().await;
+        // The copy is of this version; what it was made from no longer is.
+        Store::join_sqlite(&copy).await.unwrap();
+        let newer = Store::open_sqlite(&lock).await;
+        assert!(matches!(newer, Err(StoreError::NewerTables { found: 2, known: 1, .. })), "{newer:?}");
+    }
 }

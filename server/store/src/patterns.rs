@@ -135,6 +135,7 @@ const LISTING: &str = "SELECT fingerprint, category, message, first_seen, last_s
     WHERE (last_seen, fingerprint) < ($1, $2) ORDER BY last_seen DESC, fingerprint DESC LIMIT $3";
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use crate::db::tests::assert_searches;
 

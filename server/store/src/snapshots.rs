@@ -326,7 +326,13 @@ fn listing(
             word,
         );
     }
-    wanted.add_if("snapshot.repository = ", filter.repository.as_ref().map(RepositoryId::as_str));
+    let repository = filter.repository.as_ref().map(RepositoryId::as_str);
+    if by_word {
+        // An expression: SQLite would otherwise sort what already is in order.
+        wanted.add_if("snapshot.repository || '' = ", repository);
+    } else {
+        wanted.add_if("repository = ", repository);
+    }
     wanted.add_if("host = ", filter.host.as_ref().map(HostId::as_str));
     wanted.add_if("plan = ", filter.plan.as_ref().map(PlanId::as_str));
     if by_word {
@@ -344,6 +350,7 @@ fn listing(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{BY_PREFIX, SnapshotFilter, SnapshotKey, listing, words_of};
     use crate::db::tests::assert_searches;

@@ -322,6 +322,7 @@ pub struct Page<T, K> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{InvalidName, PageSize, PlanId, TEXT_BYTES_MAX, Text};
 

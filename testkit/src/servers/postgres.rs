@@ -124,7 +124,6 @@ impl PostgresServer {
         let settings = [
             "listen_addresses=",
             "fsync=off",
-            "synchronous_commit=off",
             "full_page_writes=off",
             "max_connections=200",
             "shared_buffers=32MB",

@@ -80,13 +80,6 @@ impl Database {
         &self.pools
     }
 
-    pub fn dialect(&self) -> Dialect {
-        match self.pools {
-            Pools::Sqlite { .. } => Dialect::Sqlite,
-            Pools::Postgres(_) => Dialect::Postgres,
-        }
-    }
-
     /// Wakes waiting readers of this process.
     pub fn wake(&self) {
         self.changed.send_modify(|changes| *changes = changes.wrapping_add(1));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -148,7 +148,7 @@ async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Sen
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => {
-            let source = std::io::Error::new(ErrorKind::Other, error);
+            let source = std::io::Error::other(error);
             Err(StoreError::file("", "used for logs", source))
         }
     }

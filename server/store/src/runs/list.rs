@@ -136,6 +136,7 @@ fn listing(filter: &RunFilter, before: Option<RunNumber>, size: PageSize) -> (St
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{OUTCOMES, RunFilter, listing};
     use crate::db::tests::assert_searches;

@@ -37,7 +37,7 @@ pub struct Loss {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Retried {
     /// It waits.
-    Queued(Run),
+    Queued(Box<Run>),
     /// The run was retried before: once is enough.
     Already,
     /// The run has not ended.
@@ -57,7 +57,7 @@ impl Store {
         elapsed: Elapsed,
     ) -> Result<Vec<Loss>> {
         let sql = "SELECT id, fence, beat, lease FROM run \
-                   WHERE state <> 'ended' AND state IN ('starting', 'running')";
+                   WHERE state <> 'ended' AND state IN ('starting', 'running') ORDER BY number";
         let rows = self.db.rows("reading the leases of runs", sql, Vec::new()).await?;
         let mut leases = Vec::with_capacity(rows.len());
         let mut runs = Vec::with_capacity(rows.len());
@@ -125,7 +125,7 @@ impl Store {
         let new = Insert { run: &run, slot: parent.slot, parent: Some(&parent), verdict: None };
         let stored = insert(&mut tx, now, new).await?;
         tx.commit().await?;
-        Ok(stored.map_or(Retried::Already, Retried::Queued))
+        Ok(stored.map_or(Retried::Already, |run| Retried::Queued(Box::new(run))))
     }
 
     /// Ends a run that waits; asks the holder of one that was taken to end it. Returns the state that the run

@@ -4,7 +4,7 @@
 use serde_json::{Value as Document, json};
 
 use crate::db::{Row, Tx, values};
-use crate::error::{Result, StoreError};
+use crate::error::Result;
 use crate::events::NewEvent;
 use crate::types::{
     ConfigHash, ErrorCategory, EventKind, Executor, Fingerprint, HostId, Phase, PlanId, RepositoryId, RunId,

@@ -109,6 +109,7 @@ tables! {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use sqlx::Row as _;
 
