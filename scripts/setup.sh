@@ -14,6 +14,7 @@ need() {
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 command_there() { command -v "$1"; }
+postgres_there() { compgen -G '/usr/lib/postgresql/*/bin/initdb' && id postgres; }
 libclang_there() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*'; }
 
 # To build the program, and for the demo.
@@ -38,6 +39,7 @@ if [ "$purpose" = all ]; then
   need python3-venv     python3 -c 'import ensurepip, venv' # servers to test against
   need nodejs           command_there node           # another one, to be refused
   need npm              command_there npm            # which installs it
+  need postgresql       postgres_there               # the server's state, with several servers
   need util-linux       command_there setpriv        # no server outlives its test
 fi
 

@@ -25,6 +25,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ("engine", &["keepfast-format", "keepfast-backend"]),
     ("operations", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("server/schedule", &[]),
+    ("server/store", &[]),
     ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-operations"]),
     ("server/config", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
@@ -461,6 +462,7 @@ fn a_loud_library_is_found() {
     let count = |path, text| loud_libraries(&[source(path, text)]).len();
     assert_eq!(count("engine/src/a.rs", "fn f() { println!(\"x\"); }"), 1);
     assert_eq!(count("backend/src/a.rs", "use std::{env, io};"), 1);
+    assert_eq!(count("server/store/src/a.rs", "use std::{env, io};"), 1, "a crate in a folder of crates");
     assert_eq!(count("backend/src/a.rs", "fn f() { std::env::var(\"X\"); }"), 1);
     assert_eq!(count("repo-format/src/a.rs", "fn f() { std::time::SystemTime::now(); }"), 1);
     assert_eq!(count("engine/src/a.rs", "fn f() { Instant::now(); }"), 1);

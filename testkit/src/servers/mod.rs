@@ -1,5 +1,5 @@
-//! Real S3 servers on loopback, each with ports and a data folder of its own; and one that serves a file
-//! system ([`PlainDisk`]).
+//! Real S3 servers on loopback, each with ports and a data folder of its own; one that serves a file system
+//! ([`PlainDisk`]); and PostgreSQL ([`PostgresServer`]).
 //!
 //! `scripts/setup.sh` installs them. A server takes 0.3 s (moto, s3rver) or 2.4 s (SeaweedFS, nearly all of
 //! it waiting) to start, so each test process starts its own; [`Server::shared`] lets tests of one
@@ -15,12 +15,14 @@ use std::time::{Duration, Instant};
 
 pub use keys::KeyServer;
 pub use plain::{Links, PlainDisk};
+pub use postgres::PostgresServer;
 
 use process::{Folder, Kept};
 
 mod http;
 mod keys;
 mod plain;
+mod postgres;
 mod process;
 
 const START_MAX: Duration = Duration::from_secs(60);

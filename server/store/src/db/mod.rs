@@ -1,0 +1,262 @@
+//! One way to run statements on both databases. Each statement is written once, with `$1` for its values;
+//! what the two databases say differently is chosen here.
+
+use sqlx::postgres::{PgArguments, PgPool};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqlitePool};
+use sqlx::{Postgres, SqlSafeStr, Sqlite, Transaction};
+use tokio::sync::watch;
+
+use crate::error::{Result, StoreError};
+use crate::events::{NewEvent, append};
+
+pub use filter::Filter;
+pub(crate) use value::values;
+pub use value::{Row, Value, json, optional_json};
+
+mod filter;
+#[cfg(test)]
+pub(crate) mod tests;
+mod value;
+
+/// The channel on which PostgreSQL says that something has changed.
+pub const CHANNEL: &str = "keepfast_state";
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite, in a file.
+    Sqlite,
+    /// PostgreSQL, a server.
+    Postgres,
+}
+
+/// Connections to either database.
+#[derive(Clone)]
+pub enum Pools {
+    /// SQLite has one writer at a time, so one connection writes and others read meanwhile.
+    Sqlite {
+        /// The only connection that writes.
+        writer: SqlitePool,
+        /// Connections that see the last state that was committed.
+        readers: SqlitePool,
+    },
+    /// PostgreSQL orders its writers itself.
+    Postgres(PgPool),
+}
+
+/// Either database.
+#[derive(Clone)]
+pub struct Database {
+    pools: Pools,
+    /// Tells the waiting readers of this process that something was committed.
+    changed: watch::Sender<u64>,
+}
+
+fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |source| StoreError::Database { doing, source: Box::new(source) }
+}
+
+fn bind_sqlite(sql: impl SqlSafeStr, values: &[Value]) -> Query<'static, Sqlite, SqliteArguments> {
+    values.iter().fold(sqlx::query(sql), |query, value| match value {
+        Value::Integer(number) => query.bind(*number),
+        Value::Text(text) => query.bind(text.clone()),
+    })
+}
+
+fn bind_postgres(sql: impl SqlSafeStr, values: &[Value]) -> Query<'static, Postgres, PgArguments> {
+    values.iter().fold(sqlx::query(sql), |query, value| match value {
+        Value::Integer(number) => query.bind(*number),
+        Value::Text(text) => query.bind(text.clone()),
+    })
+}
+
+impl Database {
+    pub fn new(pools: Pools) -> Self {
+        Self { pools, changed: watch::Sender::new(0) }
+    }
+
+    pub fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// Wakes waiting readers of this process.
+    pub fn wake(&self) {
+        self.changed.send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Reads outside of a transaction.
+    pub async fn rows(
+        &self,
+        doing: &'static str,
+        sql: impl SqlSafeStr,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        let rows = match &self.pools {
+            Pools::Sqlite { readers, .. } => {
+                let rows = bind_sqlite(sql, &values).fetch_all(readers).await;
+                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Pools::Postgres(pool) => {
+                let rows = bind_postgres(sql, &values).fetch_all(pool).await;
+                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+            }
+        };
+        rows.map_err(failed(doing))
+    }
+
+    /// Reads at most one row outside of a transaction.
+    pub async fn row(
+        &self,
+        doing: &'static str,
+        sql: impl SqlSafeStr,
+        values: Vec<Value>,
+    ) -> Result<Option<Row>> {
+        Ok(self.rows(doing, sql, values).await?.into_iter().next())
+    }
+
+    /// Begins a transaction that writes.
+    pub async fn begin(&self, doing: &'static str) -> Result<Tx> {
+        let inner = match &self.pools {
+            // A transaction that reads first and then wants to write could be refused in the middle.
+            Pools::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Inner::Sqlite),
+            Pools::Postgres(pool) => pool.begin().await.map(Inner::Postgres),
+        };
+        Ok(Tx {
+            inner: inner.map_err(failed(doing))?,
+            doing,
+            events: Vec::new(),
+            wakes: false,
+            changed: self.changed.clone(),
+        })
+    }
+
+    /// Begins a transaction in which all reads see one state.
+    pub async fn begin_snapshot(&self, doing: &'static str) -> Result<Tx> {
+        let inner = match &self.pools {
+            Pools::Sqlite { readers, .. } => readers.begin().await.map(Inner::Sqlite),
+            Pools::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+                pool.begin_with(begin).await.map(Inner::Postgres)
+            }
+        };
+        Ok(Tx {
+            inner: inner.map_err(failed(doing))?,
+            doing,
+            events: Vec::new(),
+            wakes: false,
+            changed: self.changed.clone(),
+        })
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                // The last one: it moves what is in the log of SQLite into the database.
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+enum Inner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// A transaction. Without [`Tx::commit`], nothing of it happens.
+pub struct Tx {
+    inner: Inner,
+    doing: &'static str,
+    events: Vec<NewEvent>,
+    wakes: bool,
+    changed: watch::Sender<u64>,
+}
+
+impl Tx {
+    pub fn dialect(&self) -> Dialect {
+        match self.inner {
+            Inner::Sqlite(_) => Dialect::Sqlite,
+            Inner::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Writes, and says how many rows that changed.
+    pub async fn execute(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<u64> {
+        let done = match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                bind_sqlite(sql, &values).execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+            Inner::Postgres(tx) => {
+                bind_postgres(sql, &values).execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+        };
+        done.map_err(failed(self.doing))
+    }
+
+    /// Reads, or writes with `RETURNING`.
+    pub async fn rows(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<Vec<Row>> {
+        let rows = match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                let rows = bind_sqlite(sql, &values).fetch_all(&mut **tx).await;
+                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Inner::Postgres(tx) => {
+                let rows = bind_postgres(sql, &values).fetch_all(&mut **tx).await;
+                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+            }
+        };
+        rows.map_err(failed(self.doing))
+    }
+
+    /// At most one row.
+    pub async fn row(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<Option<Row>> {
+        Ok(self.rows(sql, values).await?.into_iter().next())
+    }
+
+    /// Waits until no other transaction has this key. On SQLite, only one writes anyway.
+    pub async fn take_turns(&mut self, key: i64) -> Result<()> {
+        if let Inner::Postgres(_) = self.inner {
+            self.rows("SELECT pg_advisory_xact_lock($1)", values![key]).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds an event: it is written when the transaction commits, and only then.
+    pub fn event(&mut self, event: NewEvent) {
+        self.events.push(event);
+    }
+
+    /// Wakes waiting readers at the commit, without an event.
+    pub fn wake(&mut self) {
+        self.wakes = true;
+    }
+
+    /// Makes everything happen at once, and wakes the readers that wait for events.
+    pub async fn commit(mut self) -> Result<()> {
+        let events = std::mem::take(&mut self.events);
+        let wakes = self.wakes || !events.is_empty();
+        // Last of all: from here to the commit no other transaction can get a number, so that events can be
+        // read in the order of their numbers and none appears behind a reader.
+        append(&mut self, events).await?;
+        if wakes && let Inner::Postgres(_) = self.inner {
+            self.rows("SELECT pg_notify($1, '')", values![CHANNEL]).await?;
+        }
+        match self.inner {
+            Inner::Sqlite(tx) => tx.commit().await,
+            Inner::Postgres(tx) => tx.commit().await,
+        }
+        .map_err(failed(self.doing))?;
+        if wakes {
+            self.changed.send_modify(|changes| *changes = changes.wrapping_add(1));
+        }
+        Ok(())
+    }
+}

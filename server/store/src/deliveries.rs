@@ -1,0 +1,372 @@
+//! Deliveries: an event on its way to a target. Each event goes to each target once; it is tried until it
+//! arrives, or for a day.
+
+use std::time::Duration;
+
+use serde_json::{Value as Document, json};
+use sqlx::AssertSqlSafe;
+
+use crate::Store;
+use crate::db::{Dialect, Filter, Row, json as column, values};
+use crate::error::Result;
+use crate::events::{NewEvent, move_reader};
+use crate::leases::{Elapsed, Lease, LeaseWatch};
+use crate::problems::ProblemNumber;
+use crate::runs::{next_fence, words};
+use crate::types::{
+    EventKind, Executor, Fence, Page, PageSize, ReaderId, Sequence, Subject, SubjectKind, TargetId, Text,
+    UtcTime, micros,
+};
+
+/// The first pause after a failed attempt; each next one is twice as long, up to the longest.
+const BACK_OFF_FIRST: Duration = Duration::from_secs(60);
+const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
+/// With this many attempts, all pauses between them are 24 hours: 63 minutes after the first six, then hours. They
+/// are counted, so that a clock which jumps gives nothing up.
+const ATTEMPTS_MAX: u32 = 30;
+
+const RELEASING: i64 = 0x6b66_7265_6c65_6173;
+
+/// The pause after this many attempts.
+fn back_off(attempts: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    BACK_OFF_FIRST.saturating_mul(doubled).min(BACK_OFF_MAX)
+}
+
+words! {
+    /// How far a delivery is.
+    DeliveryState {
+        /// It waits for its next attempt.
+        Waiting = "waiting",
+        /// A server is at it.
+        Sending = "sending",
+        /// It has arrived.
+        Delivered = "delivered",
+        /// It was tried for a day.
+        Undeliverable = "undeliverable",
+    }
+}
+
+/// Identifies a delivery; targets that can't take the same message twice compare it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct DeliveryKey(pub(crate) i64);
+
+impl DeliveryKey {
+    /// As a number.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
+
+/// A delivery that is to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewDelivery {
+    /// The event that it tells of; of a group of events, the first.
+    pub event: Sequence,
+    /// The problem that the event is about.
+    pub problem: Option<ProblemNumber>,
+    /// Where it goes.
+    pub target: TargetId,
+    /// What is to be told; a document of the caller's.
+    pub document: Document,
+    /// When it may be sent first: later than now where it waits for a group or for the end of quiet hours.
+    pub not_before: Option<UtcTime>,
+}
+
+/// A delivery as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Identifies it.
+    pub key: DeliveryKey,
+    /// The event that it tells of.
+    pub event: Sequence,
+    /// The problem that the event is about.
+    pub problem: Option<ProblemNumber>,
+    /// Where it goes.
+    pub target: TargetId,
+    /// What is to be told.
+    pub document: Document,
+    /// How far it is.
+    pub state: DeliveryState,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was stored.
+    pub created: UtcTime,
+    /// When it is tried next.
+    pub next_attempt: UtcTime,
+    /// When it arrived or was given up.
+    pub ended: Option<UtcTime>,
+    /// Why the last attempt failed.
+    pub last_error: Option<Text>,
+}
+
+/// A delivery that this server is to send, and the right to say what came of that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldDelivery {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// What shows that it is held.
+    pub fence: Fence,
+}
+
+/// The columns of [`Delivery::from_row`].
+macro_rules! delivery_columns {
+    () => {
+        "number, event, problem, target, document, state, attempts, created, next_attempt, ended, last_error"
+    };
+}
+
+impl Delivery {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(Self {
+            key: DeliveryKey(row.integer("number")?),
+            event: Sequence(row.integer("event")?),
+            problem: row.optional_integer("problem")?.map(ProblemNumber),
+            target: row.name("target")?,
+            document: row.json("document")?,
+            state: row.word("state", DeliveryState::parse)?,
+            attempts: row.small_count("attempts")?,
+            created: row.time("created")?,
+            next_attempt: row.time("next_attempt")?,
+            ended: row.optional_time("ended")?,
+            last_error: row.optional_text("last_error")?,
+        })
+    }
+
+    fn undeliverable(&self, at: UtcTime) -> NewEvent {
+        let document = json!({
+            "delivery": self.key,
+            "target": self.target,
+            "event": self.event,
+            "problem": self.problem,
+            "attempts": self.attempts,
+            "error": self.last_error,
+        });
+        let subject = Subject::of(SubjectKind::Target, self.target.as_str());
+        NewEvent { at, kind: EventKind::DELIVERY_UNDELIVERABLE, subject, document }
+    }
+}
+
+impl Store {
+    /// Says that a reader has handled the events after `from` up to `to`, and stores the deliveries that come
+    /// of them, all at once. False, and nothing is stored, if the reader isn't at `from` any more: another
+    /// server has handled them.
+    pub async fn route(
+        &self,
+        now: UtcTime,
+        reader: &ReaderId,
+        from: Sequence,
+        to: Sequence,
+        deliveries: &[NewDelivery],
+    ) -> Result<bool> {
+        let mut tx = self.begin("routing events").await?;
+        if to < from || !move_reader(&mut tx, reader, from, to).await? {
+            return Ok(false);
+        }
+        for new in deliveries {
+            tx.execute(
+                "INSERT INTO delivery (event, problem, target, document, state, attempts, created, \
+                 next_attempt) VALUES ($1, $2, $3, $4, 'waiting', 0, $5, $6) \
+                 ON CONFLICT (event, target) DO NOTHING",
+                values![
+                    new.event.0,
+                    new.problem.map(|problem| problem.0),
+                    new.target.as_str(),
+                    column(&new.document),
+                    now,
+                    new.not_before.unwrap_or(now)
+                ],
+            )
+            .await?;
+        }
+        if !deliveries.is_empty() {
+            tx.wake();
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes deliveries that are due, the longest due first.
+    pub async fn claim_deliveries(
+        &self,
+        now: UtcTime,
+        executor: &Executor,
+        lease: Duration,
+        limit: PageSize,
+    ) -> Result<Vec<HeldDelivery>> {
+        const DUE: &str = "SELECT number FROM delivery WHERE state = 'waiting' AND next_attempt <= $1 \
+                           ORDER BY next_attempt, number LIMIT $2";
+        const DUE_LOCKING: &str = "SELECT number FROM delivery WHERE state = 'waiting' AND next_attempt <= $1 \
+                                   ORDER BY next_attempt, number LIMIT $2 FOR UPDATE SKIP LOCKED";
+        let mut tx = self.begin("claiming deliveries").await?;
+        let sql = match tx.dialect() {
+            Dialect::Sqlite => DUE,
+            Dialect::Postgres => DUE_LOCKING,
+        };
+        let due = tx.rows(sql, values![now, limit.rows()]).await?;
+        let mut held = Vec::with_capacity(due.len());
+        for row in &due {
+            let fence = next_fence(&mut tx).await?;
+            let sql = concat!(
+                "UPDATE delivery SET state = 'sending', attempts = attempts + 1, server = $2, boot = $3, \
+                 lease = $4, fence = $5 WHERE number = $1 RETURNING ",
+                delivery_columns!()
+            );
+            let (server, boot) = (executor.server.as_str(), executor.boot.as_str());
+            let values = values![row.integer("number")?, server, boot, micros(lease), fence.0];
+            if let Some(row) = tx.row(sql, values).await? {
+                held.push(HeldDelivery { delivery: Delivery::from_row(&row)?, fence });
+            }
+        }
+        tx.commit().await?;
+        Ok(held)
+    }
+
+    /// A delivery has arrived. False if it isn't held any more: another server may send it again.
+    pub async fn delivered(&self, now: UtcTime, held: &HeldDelivery) -> Result<bool> {
+        let mut tx = self.begin("storing that a delivery has arrived").await?;
+        let sql = "UPDATE delivery SET state = 'delivered', ended = $3, last_error = NULL \
+                   WHERE number = $1 AND fence = $2 AND state = 'sending'";
+        let done = tx.execute(sql, values![held.delivery.key.0, held.fence.0, now]).await? == 1;
+        tx.wake();
+        tx.commit().await?;
+        Ok(done)
+    }
+
+    /// An attempt has failed: the delivery is tried again later, or given up after a day of attempts. `None`
+    /// if it isn't held any more.
+    pub async fn delivery_failed(
+        &self,
+        now: UtcTime,
+        held: &HeldDelivery,
+        error: &Text,
+    ) -> Result<Option<DeliveryState>> {
+        let attempts = held.delivery.attempts;
+        let state = match attempts {
+            ATTEMPTS_MAX.. => DeliveryState::Undeliverable,
+            _ => DeliveryState::Waiting,
+        };
+        let ended = (state == DeliveryState::Undeliverable).then_some(now);
+        let mut tx = self.begin("storing that a delivery has failed").await?;
+        let sql = concat!(
+            "UPDATE delivery SET state = $3, next_attempt = $4, last_error = $5, ended = $6 \
+             WHERE number = $1 AND fence = $2 AND state = 'sending' RETURNING ",
+            delivery_columns!()
+        );
+        let next = now.plus(back_off(attempts));
+        let key = held.delivery.key.0;
+        let row =
+            tx.row(sql, values![key, held.fence.0, state.as_str(), next, error.as_str(), ended]).await?;
+        let Some(row) = row else { return Ok(None) };
+        if state == DeliveryState::Undeliverable {
+            tx.event(Delivery::from_row(&row)?.undeliverable(now));
+        }
+        tx.wake();
+        tx.commit().await?;
+        Ok(Some(state))
+    }
+
+    /// Takes back deliveries whose senders' leases have ended, so that they are sent again; and makes due what
+    /// is due later than any pause is long, which a clock that was set back has left behind.
+    /// Returns how many.
+    pub async fn release_deliveries(
+        &self,
+        now: UtcTime,
+        watch: &mut LeaseWatch,
+        elapsed: Elapsed,
+    ) -> Result<u64> {
+        let sql = "SELECT number, fence, lease FROM delivery WHERE state = 'sending'";
+        let rows = self.db.rows("reading the leases of deliveries", sql, Vec::new()).await?;
+        let mut leases = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let length = Duration::from_micros(row.count("lease")?);
+            leases.push(Lease { fence: Fence(row.integer("fence")?), beat: 0, length });
+        }
+        let ended = watch.ended(&leases, elapsed);
+        let mut tx = self.begin("taking deliveries back").await?;
+        // Two servers that change the same rows in different orders would wait for each other.
+        tx.take_turns(RELEASING).await?;
+        let mut released = 0;
+        for (row, lease) in rows.iter().zip(&leases).filter(|(_, lease)| ended.contains(&lease.fence)) {
+            let sql = "UPDATE delivery SET state = 'waiting', next_attempt = $3 \
+                       WHERE number = $1 AND fence = $2 AND state = 'sending'";
+            released += tx.execute(sql, values![row.integer("number")?, lease.fence.0, now]).await?;
+        }
+        let sql = "UPDATE delivery SET next_attempt = $1 \
+                   WHERE state = 'waiting' AND next_attempt > $2 AND attempts > 0";
+        released += tx.execute(sql, values![now, now.plus(BACK_OFF_MAX)]).await?;
+        tx.commit().await?;
+        Ok(released)
+    }
+
+    /// Tries an undeliverable one again, from the first attempt; false if it is none.
+    pub async fn redeliver(&self, now: UtcTime, delivery: DeliveryKey) -> Result<bool> {
+        let mut tx = self.begin("delivering again").await?;
+        let sql = "UPDATE delivery SET state = 'waiting', attempts = 0, next_attempt = $2, ended = NULL \
+                   WHERE number = $1 AND state = 'undeliverable'";
+        let done = tx.execute(sql, values![delivery.0, now]).await? == 1;
+        tx.wake();
+        tx.commit().await?;
+        Ok(done)
+    }
+
+    /// A page of deliveries, the newest first: from before one, or from the newest.
+    pub async fn deliveries(
+        &self,
+        target: Option<&TargetId>,
+        state: Option<DeliveryState>,
+        before: Option<DeliveryKey>,
+        size: PageSize,
+    ) -> Result<Page<Delivery, DeliveryKey>> {
+        let (sql, values) = listing(target, state, before, size);
+        let rows = self.db.rows("listing deliveries", AssertSqlSafe(sql), values).await?;
+        let rows = rows.iter().map(Delivery::from_row).collect::<Result<Vec<_>>>()?;
+        let next = rows.last().filter(|_| size.is_filled_by(rows.len())).map(|delivery| delivery.key);
+        Ok(Page { rows, next })
+    }
+}
+
+fn listing(
+    target: Option<&TargetId>,
+    state: Option<DeliveryState>,
+    before: Option<DeliveryKey>,
+    size: PageSize,
+) -> (String, Vec<crate::db::Value>) {
+    let mut wanted = Filter::new();
+    wanted.add("number < ", before.map_or(i64::MAX, |before| before.0));
+    wanted.add_if("target = ", target.map(TargetId::as_str));
+    wanted.add_if("state = ", state.map(DeliveryState::as_str));
+    wanted.select(concat!("SELECT ", delivery_columns!(), " FROM delivery"), "number DESC", size)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ATTEMPTS_MAX, DeliveryState, back_off, listing};
+    use crate::db::tests::assert_searches;
+    use crate::types::{PageSize, TargetId};
+
+    #[test]
+    fn a_delivery_is_tried_for_a_day() {
+        let pauses: Vec<Duration> = (1..ATTEMPTS_MAX).map(back_off).collect();
+        assert_eq!(pauses[0], Duration::from_secs(60));
+        assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]));
+        let all: Duration = pauses.iter().sum();
+        let day = Duration::from_secs(24 * 3600);
+        assert!(all >= day && all < day + Duration::from_secs(3600), "{all:?}");
+    }
+
+    #[tokio::test]
+    async fn listings_of_deliveries_never_scan() {
+        let target = TargetId::new("ops").unwrap();
+        let failed = Some(DeliveryState::Undeliverable);
+        for (target, state) in [(None, None), (Some(&target), None), (None, failed), (Some(&target), failed)]
+        {
+            assert_searches(&listing(target, state, None, PageSize::MAX).0, &[]).await;
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The outbox: events are written in the transaction that does what they tell, and are read in the order of
+//! their sequence. Notifications, metrics and live pages derive from them and from nothing else.
+
+use serde_json::Value as Document;
+use tokio::sync::watch;
+
+use crate::Store;
+use crate::db::{Row, Tx, json, values};
+use crate::error::{Result, StoreError};
+use crate::types::{EventKind, PageSize, ReaderId, Sequence, Subject, UtcTime};
+
+/// An event that is to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// When it happened, by the clock of the server that writes it. Only the sequence gives the order.
+    pub at: UtcTime,
+    /// What happened.
+    pub kind: EventKind,
+    /// What it is about.
+    pub subject: Subject,
+    /// What there is to know about it.
+    pub document: Document,
+}
+
+/// An event that was committed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its place: 1 for the first, and each next one is 1 more.
+    pub sequence: Sequence,
+    /// When it happened, by the clock of the server that wrote it.
+    pub at: UtcTime,
+    /// What happened.
+    pub kind: EventKind,
+    /// What it is about.
+    pub subject: Subject,
+    /// What there is to know about it.
+    pub document: Document,
+}
+
+/// What comes after a place in the sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Events {
+    /// The events, in their order.
+    pub events: Vec<Event>,
+    /// Whether events between the place and the first of these were removed because of their age: a reader
+    /// has to load the state again.
+    pub has_gap: bool,
+}
+
+/// The kinds of events that the store writes by itself.
+impl EventKind {
+    /// A run waits to be started.
+    pub const RUN_QUEUED: Self = Self::known("run.queued");
+    /// A server has taken a run.
+    pub const RUN_STARTING: Self = Self::known("run.starting");
+    /// A run has begun with its work.
+    pub const RUN_RUNNING: Self = Self::known("run.running");
+    /// A run has come to its next phase.
+    pub const RUN_PHASE: Self = Self::known("run.phase");
+    /// A user wants a run to end.
+    pub const RUN_CANCEL_REQUESTED: Self = Self::known("run.cancel_requested");
+    /// A run has its verdict. Slots that were missed or skipped are runs that have ended.
+    pub const RUN_ENDED: Self = Self::known("run.ended");
+    /// A run and its retries were lost too often: it isn't tried again.
+    pub const RUN_QUARANTINED: Self = Self::known("run.quarantined");
+    /// A problem is there that wasn't there before.
+    pub const PROBLEM_OPENED: Self = Self::known("problem.opened");
+    /// A problem is still there after a while.
+    pub const PROBLEM_REPEATED: Self = Self::known("problem.repeated");
+    /// A problem is gone.
+    pub const PROBLEM_RESOLVED: Self = Self::known("problem.resolved");
+    /// A user has seen a problem.
+    pub const PROBLEM_ACKNOWLEDGED: Self = Self::known("problem.acknowledged");
+    /// A user wants to hear nothing of a problem for a while.
+    pub const PROBLEM_MUTED: Self = Self::known("problem.muted");
+    /// A notification has failed for as long as it is tried.
+    pub const DELIVERY_UNDELIVERABLE: Self = Self::known("delivery.undeliverable");
+    /// A plan makes no runs for now.
+    pub const PLAN_PAUSED: Self = Self::known("plan.paused");
+    /// A plan makes runs again.
+    pub const PLAN_UNPAUSED: Self = Self::known("plan.unpaused");
+    /// An error was seen for the first time.
+    pub const ERROR_FIRST_SEEN: Self = Self::known("error.first_seen");
+    /// A command that undoes what a hook has done was carried out, or failed.
+    pub const UNDO_DONE: Self = Self::known("undo.done");
+}
+
+/// Writes events with the next numbers of the sequence.
+pub(crate) async fn append(tx: &mut Tx, events: Vec<NewEvent>) -> Result<()> {
+    let Ok(count @ 1..) = i64::try_from(events.len()) else { return Ok(()) };
+    let sql = "UPDATE counter SET last = last + $1 WHERE name = 'event' RETURNING last";
+    let row = tx.row(sql, values![count]).await?;
+    let last = row.ok_or_else(|| StoreError::stored("counter", "there is no row for events"))?;
+    let mut sequence = last.integer("last")? - count;
+    for event in events {
+        sequence += 1;
+        let NewEvent { at, kind, subject, document } = event;
+        tx.execute(
+            "INSERT INTO event (sequence, at, kind, subject, document) VALUES ($1, $2, $3, $4, $5)",
+            values![sequence, at, kind.as_str(), subject.as_str(), json(&document)],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+impl Event {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(Self {
+            sequence: Sequence(row.integer("sequence")?),
+            at: row.time("at")?,
+            kind: row.name("kind")?,
+            subject: row.name("subject")?,
+            document: row.json("document")?,
+        })
+    }
+}
+
+/// Tells when something was committed that a reader may want to read.
+pub struct Watch(watch::Receiver<u64>);
+
+impl Watch {
+    /// Waits until something was committed since the last call, or since this value was made. It may also
+    /// return when there is nothing new.
+    ///
+    /// A signal can get lost: where a connection breaks, and from other processes that use the same SQLite
+    /// database. So wait for a period at most, then read.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The store is closed: nothing changes any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Store {
+    /// Writes an event of the caller's own.
+    pub async fn publish(&self, event: NewEvent) -> Result<()> {
+        let mut tx = self.begin("writing an event").await?;
+        tx.event(event);
+        tx.commit().await
+    }
+
+    /// The events after a place in the sequence, oldest first.
+    pub async fn events_after(&self, after: Sequence, limit: PageSize) -> Result<Events> {
+        // Before the events: those that come in between are then read too.
+        let last = self.last_event().await?;
+        let sql = "SELECT sequence, at, kind, subject, document FROM event \
+                   WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+        let rows = self.db.rows("reading events", sql, values![after.0, limit.rows()]).await?;
+        let events = rows.iter().map(Event::from_row).collect::<Result<Vec<_>>>()?;
+        // Numbers have no gaps of their own: a transaction that fails gives its numbers back.
+        let has_gap = match events.first() {
+            Some(first) => first.sequence.0 > after.0.saturating_add(1),
+            None => last > after,
+        };
+        Ok(Events { events, has_gap })
+    }
+
+    /// The place of the newest event.
+    pub async fn last_event(&self) -> Result<Sequence> {
+        let sql = "SELECT last FROM counter WHERE name = 'event'";
+        let row = self.db.row("reading the place of the newest event", sql, Vec::new()).await?;
+        row.map_or(Ok(Sequence::START), |row| row.integer("last").map(Sequence))
+    }
+
+    /// Up to where a reader has handled the events.
+    pub async fn reader_place(&self, reader: &ReaderId) -> Result<Sequence> {
+        let sql = "SELECT sequence FROM reader WHERE reader = $1";
+        let row = self.db.row("reading a reader's place", sql, values![reader.as_str()]).await?;
+        row.map_or(Ok(Sequence::START), |row| row.integer("sequence").map(Sequence))
+    }
+
+    /// Tells when something is committed.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch(self.db.changes())
+    }
+}
+
+/// Moves a reader from one place to another; false where it isn't there (any more).
+pub(crate) async fn move_reader(
+    tx: &mut Tx,
+    reader: &ReaderId,
+    from: Sequence,
+    to: Sequence,
+) -> Result<bool> {
+    tx.execute(
+        "INSERT INTO reader (reader, sequence) VALUES ($1, 0) ON CONFLICT (reader) DO NOTHING",
+        values![reader.as_str()],
+    )
+    .await?;
+    let sql = "UPDATE reader SET sequence = $3 WHERE reader = $1 AND sequence = $2";
+    Ok(tx.execute(sql, values![reader.as_str(), from.0, to.0]).await? == 1)
+}

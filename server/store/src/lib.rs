@@ -1,0 +1,84 @@
+//! The state of a server: which slots have which outcome, runs, events and their deliveries, problems, the
+//! catalogue of snapshots, logs. In SQLite by default; in PostgreSQL for several servers, which then
+//! coordinate by nothing else.
+//!
+//! The API is asynchronous (tokio), typed, and the only place with SQL. It has no clock: each call that
+//! needs one is told `now`, and nothing that must not happen twice depends on it. Calls that change
+//! something are one transaction, with the events that tell of it.
+//!
+//! Where two servers could both do something, one of them does:
+//! - A plan's slots are decided by [`Store::decide`], from the last slot that was decided.
+//! - A run is claimed once ([`Store::claim`]); its [`Held`] is the right to write about it, and lapses when
+//!   another server finds that its lease stands still ([`LeaseWatch`]).
+//! - Events are routed once for each reader ([`Store::route`]), and a delivery has one sender at a time.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
+use std::sync::Arc;
+
+use db::{Database, Tx};
+use open::Listening;
+
+pub use deliveries::{Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery};
+pub use error::{Result, StoreError};
+pub use events::{Event, Events, NewEvent, Watch};
+pub use history::{Removed, Retention};
+pub use leases::{Elapsed, LeaseWatch};
+pub use lock::ServerLock;
+pub use logs::{Level, LogBody, LogFolder, LogLine, LogPart, LogWriter};
+pub use open::{PostgresPlace, Tls};
+pub use patterns::{ErrorPattern, PatternKey};
+pub use plans::{Pause, PlanState};
+pub use problems::{Problem, ProblemNumber, Seen};
+pub use runs::{
+    Beat, Claim, Ending, Group, Held, Limit, Loss, NewRun, Outcome, OutcomeKey, Progress, Quarantine, Reason,
+    Retried, Run, RunError, RunFilter, RunKind, RunNumber, RunState, RunSubject, Slot, Trigger, Unstarted,
+    Verdict, VerdictKind, Work,
+};
+pub use slots::{Decided, Decision, NewSlot, SlotRecord, SlotVerdict, Unfired};
+pub use snapshots::{Proof, ProofKind, Snapshot, SnapshotFilter, SnapshotKey};
+pub use types::{
+    BootId, ConfigHash, ErrorCategory, EventKind, Executor, Fence, Fingerprint, HostId, InvalidName, Page,
+    PageSize, Phase, PlanId, ProblemKind, ProgramVersion, ReaderId, RepositoryId, RunId, Sequence, ServerId,
+    SnapshotId, Subject, SubjectKind, Tag, TargetId, Text, UndoId, UserName, UtcTime,
+};
+pub use undos::Undo;
+
+mod db;
+mod deliveries;
+mod error;
+mod events;
+mod history;
+mod leases;
+mod lock;
+mod logs;
+mod open;
+mod patterns;
+mod plans;
+mod problems;
+mod runs;
+mod slots;
+mod snapshots;
+mod transfer;
+mod types;
+mod undos;
+
+/// A handle of the state; clones share its connections.
+#[derive(Clone)]
+pub struct Store {
+    db: Database,
+    place: Arc<str>,
+    listening: Arc<Listening>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    async fn begin(&self, doing: &'static str) -> Result<Tx> {
+        self.db.begin(doing).await
+    }
+}

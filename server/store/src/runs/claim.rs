@@ -1,0 +1,225 @@
+//! Queueing, and claiming what waits: a run is taken by one server, within limits that hold for all servers
+//! together.
+
+use std::time::Duration;
+
+use serde_json::Value as Document;
+
+use super::{Held, Insert, NewRun, Reason, Run, RunState, Verdict, insert, run_columns};
+use crate::Store;
+use crate::db::{Dialect, Tx, json, values};
+use crate::error::Result;
+use crate::types::{
+    EventKind, Executor, Fence, HostId, PageSize, PlanId, RepositoryId, RunId, UtcTime, micros,
+};
+
+/// Runs that count together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// All.
+    All,
+    /// Those of a plan.
+    Plan(PlanId),
+    /// Those that use a repository.
+    Repository(RepositoryId),
+    /// Those of a host.
+    Host(HostId),
+}
+
+impl Group {
+    fn has(&self, run: &Run) -> bool {
+        match self {
+            Self::All => true,
+            Self::Plan(plan) => run.subject.plan.as_ref() == Some(plan),
+            Self::Repository(repository) => run.subject.repository.as_ref() == Some(repository),
+            Self::Host(host) => run.subject.host.as_ref() == Some(host),
+        }
+    }
+}
+
+/// How many runs of a group may be starting or running at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Limit {
+    /// Which runs count.
+    pub group: Group,
+    /// How many, at most.
+    pub at_most: u32,
+}
+
+/// What a server wants to take.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// Runs that wait, the most urgent first.
+    pub candidates: &'a [RunId],
+    /// What must hold afterwards, whatever other servers take meanwhile.
+    pub limits: &'a [Limit],
+    /// The process that takes them.
+    pub executor: &'a Executor,
+    /// How long a run may be silent before it is lost.
+    pub lease: Duration,
+}
+
+/// How a run ends that no server has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unstarted {
+    /// It should have run, and it is too late now.
+    Missed(Reason),
+    /// It need not run any more.
+    Skipped(Reason),
+    /// A user wants it no more.
+    Cancelled,
+}
+
+impl From<Unstarted> for Verdict {
+    fn from(ending: Unstarted) -> Self {
+        match ending {
+            Unstarted::Missed(reason) => Self::Missed(reason),
+            Unstarted::Skipped(reason) => Self::Skipped(reason),
+            Unstarted::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// Only one server claims at a time: each has to see what the others have just taken.
+const CLAIMING: i64 = 0x6b66_636c_6169_6d00;
+
+impl Store {
+    /// Stores a run that waits: one that a person or program wants. `None` if a run with this id is there: then
+    /// it is the same request once more, and nothing is done.
+    pub async fn queue(&self, now: UtcTime, run: &NewRun) -> Result<Option<Run>> {
+        let mut tx = self.begin("queueing a run").await?;
+        let stored = insert(&mut tx, now, Insert { run, slot: None, parent: None, verdict: None }).await?;
+        tx.commit().await?;
+        Ok(stored)
+    }
+
+    /// Takes those candidates that still wait and that the limits have room for, in their order.
+    ///
+    /// When they may start ([`Run::not_before`]) is for the caller to look at.
+    pub async fn claim(&self, now: UtcTime, claim: Claim<'_>) -> Result<Vec<Held>> {
+        let mut tx = self.begin("claiming runs").await?;
+        tx.take_turns(CLAIMING).await?;
+        let mut open = active(&mut tx).await?;
+        let mut taken = Vec::new();
+        for candidate in claim.candidates {
+            let Some(run) = waiting(&mut tx, candidate).await? else { continue };
+            let room = |limit: &Limit| {
+                let count = open.iter().filter(|other| limit.group.has(other)).count();
+                !limit.group.has(&run) || u32::try_from(count).is_ok_and(|count| count < limit.at_most)
+            };
+            if !claim.limits.iter().all(room) {
+                continue;
+            }
+            let fence = next_fence(&mut tx).await?;
+            let sql = concat!(
+                "UPDATE run SET state = 'starting', started = $2, server = $3, boot = $4, lease = $5, \
+                 lease_until = $6, beat = 0, fence = $7, waits = NULL WHERE id = $1 RETURNING ",
+                run_columns!()
+            );
+            let executor = claim.executor;
+            let values = values![
+                candidate.as_str(),
+                now,
+                executor.server.as_str(),
+                executor.boot.as_str(),
+                micros(claim.lease),
+                now.plus(claim.lease),
+                fence.0,
+            ];
+            if let Some(row) = tx.row(sql, values).await? {
+                let run = Run::from_row(&row)?;
+                tx.event(run.event(now, EventKind::RUN_STARTING));
+                open.push(run.clone());
+                taken.push(Held { run, fence });
+            }
+        }
+        tx.commit().await?;
+        Ok(taken)
+    }
+
+    /// Ends a run that still waits; false if it doesn't.
+    pub async fn end_waiting(&self, now: UtcTime, run: &RunId, ending: Unstarted) -> Result<bool> {
+        let mut tx = self.begin("ending a run that waits").await?;
+        let ended = end_waiting(&mut tx, now, run, &Verdict::from(ending)).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Says why runs wait, for those that still do.
+    pub async fn explain_waiting(&self, reasons: &[(RunId, Document)]) -> Result<()> {
+        let mut tx = self.begin("storing why runs wait").await?;
+        for (run, reason) in reasons {
+            let reason = json(reason);
+            let sql = "UPDATE run SET waits = $2 WHERE id = $1 AND state = 'waiting' \
+                       AND waits IS DISTINCT FROM $2";
+            if tx.execute(sql, values![run.as_str(), reason]).await? > 0 {
+                tx.wake();
+            }
+        }
+        tx.commit().await
+    }
+
+    /// Runs that wait, in the order in which they were stored.
+    pub async fn waiting_runs(&self, limit: PageSize) -> Result<Vec<Run>> {
+        let sql = concat!(
+            "SELECT ",
+            run_columns!(),
+            " FROM run WHERE state <> 'ended' AND state = 'waiting' ORDER BY number LIMIT $1"
+        );
+        let rows = self.db.rows("reading the runs that wait", sql, values![limit.rows()]).await?;
+        rows.iter().map(Run::from_row).collect()
+    }
+
+    /// Runs that a server has taken and that haven't ended.
+    pub async fn active_runs(&self) -> Result<Vec<Run>> {
+        let rows = self.db.rows("reading the runs that are active", ACTIVE, Vec::new()).await?;
+        rows.iter().map(Run::from_row).collect()
+    }
+}
+
+const ACTIVE: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM run WHERE state <> 'ended' AND state IN ('starting', 'running') ORDER BY number"
+);
+
+async fn active(tx: &mut Tx) -> Result<Vec<Run>> {
+    tx.rows(ACTIVE, Vec::new()).await?.iter().map(Run::from_row).collect()
+}
+
+/// A run, if it waits and no one else is about to change it.
+async fn waiting(tx: &mut Tx, run: &RunId) -> Result<Option<Run>> {
+    const SELECT: &str = concat!("SELECT ", run_columns!(), " FROM run WHERE id = $1 AND state = 'waiting'");
+    const LOCKING: &str = concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM run WHERE id = $1 AND state = 'waiting' FOR UPDATE SKIP LOCKED"
+    );
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => SELECT,
+        Dialect::Postgres => LOCKING,
+    };
+    tx.row(sql, values![run.as_str()]).await?.as_ref().map(Run::from_row).transpose()
+}
+
+/// A number that no fence had before.
+pub(crate) async fn next_fence(tx: &mut Tx) -> Result<Fence> {
+    let sql = "UPDATE counter SET last = last + 1 WHERE name = 'fence' RETURNING last";
+    let row = tx.row(sql, Vec::new()).await?;
+    let row = row.ok_or_else(|| crate::StoreError::stored("counter", "there is no row for fences"))?;
+    row.integer("last").map(Fence)
+}
+
+pub(crate) async fn end_waiting(tx: &mut Tx, now: UtcTime, run: &RunId, verdict: &Verdict) -> Result<bool> {
+    let sql = concat!(
+        "UPDATE run SET state = 'ended', verdict = $3, reason = $4, ended = $2, waits = NULL \
+         WHERE id = $1 AND state = 'waiting' RETURNING ",
+        run_columns!()
+    );
+    let reason = verdict.reason().map(Reason::as_str);
+    let row = tx.row(sql, values![run.as_str(), now, verdict.kind().as_str(), reason]).await?;
+    let Some(row) = row else { return Ok(false) };
+    debug_assert_eq!(row.word("state", RunState::parse)?, RunState::Ended);
+    tx.event(Run::from_row(&row)?.event(now, EventKind::RUN_ENDED));
+    Ok(true)
+}

@@ -1,0 +1,167 @@
+//! Listings of runs: by pages, newest first, each answered from an index.
+
+use serde_json::Value as Document;
+use sqlx::AssertSqlSafe;
+
+use super::{Run, RunKind, RunNumber, VerdictKind, run_columns};
+use crate::Store;
+use crate::db::{Filter, values};
+use crate::error::Result;
+use crate::types::{Fingerprint, HostId, Page, PageSize, PlanId, RepositoryId, RunId, UtcTime};
+
+/// Which runs a listing has: those that are all of this.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Of this plan.
+    pub plan: Option<PlanId>,
+    /// With this repository.
+    pub repository: Option<RepositoryId>,
+    /// Of this host.
+    pub host: Option<HostId>,
+    /// That do this.
+    pub kind: Option<RunKind>,
+    /// With this verdict.
+    pub verdict: Option<VerdictKind>,
+    /// With this error.
+    pub fingerprint: Option<Fingerprint>,
+    /// That repeat this one, and itself.
+    pub root: Option<RunId>,
+    /// That have not ended.
+    pub open_only: bool,
+}
+
+/// What came of a slot, or when a run was due that has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The plan.
+    pub plan: Option<PlanId>,
+    /// What the run does.
+    pub kind: RunKind,
+    /// The slot, or when the run was stored.
+    pub due: UtcTime,
+    /// For how many slots it stands.
+    pub slots: u32,
+    /// The verdict; `None` while the run is open.
+    pub verdict: Option<VerdictKind>,
+}
+
+/// A place in the order of outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct OutcomeKey {
+    due: UtcTime,
+    number: RunNumber,
+}
+
+impl Store {
+    /// A run.
+    pub async fn run(&self, id: &RunId) -> Result<Option<Run>> {
+        let sql = concat!("SELECT ", run_columns!(), " FROM run WHERE id = $1");
+        let row = self.db.row("reading a run", sql, values![id.as_str()]).await?;
+        row.as_ref().map(Run::from_row).transpose()
+    }
+
+    /// The report of a run, if it has one.
+    pub async fn run_report(&self, id: &RunId) -> Result<Option<Document>> {
+        let sql = "SELECT report FROM run WHERE id = $1";
+        let row = self.db.row("reading a run's report", sql, values![id.as_str()]).await?;
+        row.map_or(Ok(None), |row| row.optional_json("report"))
+    }
+
+    /// A page of runs, those that were stored last first: from before the run `before`, or from the newest.
+    pub async fn runs(
+        &self,
+        filter: &RunFilter,
+        before: Option<RunNumber>,
+        size: PageSize,
+    ) -> Result<Page<Run, RunNumber>> {
+        let (sql, values) = listing(filter, before, size);
+        let rows = self.db.rows("listing runs", AssertSqlSafe(sql), values).await?;
+        let rows = rows.iter().map(Run::from_row).collect::<Result<Vec<_>>>()?;
+        let next = rows.last().filter(|_| size.is_filled_by(rows.len())).map(|run| run.number);
+        Ok(Page { rows, next })
+    }
+
+    /// What came of the slots from `from` to before `until`, in their order: for a matrix of plans and days.
+    pub async fn outcomes(
+        &self,
+        from: UtcTime,
+        until: UtcTime,
+        after: Option<OutcomeKey>,
+        size: PageSize,
+    ) -> Result<Page<Outcome, OutcomeKey>> {
+        let begin = OutcomeKey { due: from, number: RunNumber(0) };
+        let after = after.unwrap_or(begin);
+        let values = values![after.due, after.number.0, until, size.rows()];
+        let rows = self.db.rows("listing what came of slots", OUTCOMES, values).await?;
+        let mut page = Page { rows: Vec::with_capacity(rows.len()), next: None };
+        for row in &rows {
+            let verdict = match row.optional_string("verdict")? {
+                None => None,
+                Some(_) => Some(row.word("verdict", VerdictKind::parse)?),
+            };
+            page.rows.push(Outcome {
+                plan: row.optional_name("plan")?,
+                kind: row.word("kind", RunKind::parse)?,
+                due: row.time("due")?,
+                slots: row.small_count("slots")?,
+                verdict,
+            });
+        }
+        if let Some(last) = rows.last().filter(|_| size.is_filled_by(rows.len())) {
+            page.next =
+                Some(OutcomeKey { due: last.time("due")?, number: RunNumber(last.integer("number")?) });
+        }
+        Ok(page)
+    }
+}
+
+/// What the index `run_by_due` answers alone.
+const OUTCOMES: &str = "SELECT due, number, plan, kind, verdict, slots FROM run \
+    WHERE (due, number) > ($1, $2) AND due < $3 ORDER BY due, number LIMIT $4";
+
+fn listing(filter: &RunFilter, before: Option<RunNumber>, size: PageSize) -> (String, Vec<crate::db::Value>) {
+    let mut wanted = Filter::new();
+    wanted.add("number < ", before.map_or(i64::MAX, |before| before.0));
+    wanted.add_if("plan = ", filter.plan.as_ref().map(PlanId::as_str));
+    wanted.add_if("repository = ", filter.repository.as_ref().map(RepositoryId::as_str));
+    wanted.add_if("host = ", filter.host.as_ref().map(HostId::as_str));
+    wanted.add_if("kind = ", filter.kind.map(RunKind::as_str));
+    wanted.add_if("verdict = ", filter.verdict.map(VerdictKind::as_str));
+    wanted.add_if("fingerprint = ", filter.fingerprint.as_ref().map(Fingerprint::as_str));
+    wanted.add_if("root = ", filter.root.as_ref().map(RunId::as_str));
+    if filter.open_only {
+        wanted.add_text("state <> 'ended'");
+    }
+    wanted.select(concat!("SELECT ", run_columns!(), " FROM run"), "number DESC", size)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::{OUTCOMES, RunFilter, listing};
+    use crate::db::tests::assert_searches;
+    use crate::runs::{RunKind, VerdictKind};
+    use crate::types::{Fingerprint, HostId, PageSize, PlanId, RepositoryId, RunId};
+
+    #[tokio::test]
+    async fn listings_of_runs_never_scan() {
+        let all = || RunFilter::default();
+        let plan = Some(PlanId::new("p").unwrap());
+        let filters = [
+            all(),
+            RunFilter { plan: plan.clone(), ..all() },
+            RunFilter { plan, verdict: Some(VerdictKind::Failed), ..all() },
+            RunFilter { repository: Some(RepositoryId::new("r").unwrap()), ..all() },
+            RunFilter { host: Some(HostId::new("h").unwrap()), ..all() },
+            RunFilter { kind: Some(RunKind::Check), ..all() },
+            RunFilter { verdict: Some(VerdictKind::Failed), ..all() },
+            RunFilter { fingerprint: Some(Fingerprint::new("f").unwrap()), ..all() },
+            RunFilter { root: Some(RunId::new("i").unwrap()), ..all() },
+            RunFilter { open_only: true, ..all() },
+        ];
+        for filter in filters {
+            assert_searches(&listing(&filter, None, PageSize::MAX).0, &[]).await;
+        }
+        assert_searches(OUTCOMES, &["COVERING INDEX run_by_due"]).await;
+    }
+}

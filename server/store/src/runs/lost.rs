@@ -1,0 +1,165 @@
+//! Runs whose server is gone, runs that are tried again, and runs that a user ends.
+
+use std::time::Duration;
+
+use super::claim::end_waiting;
+use super::{Insert, NewRun, Run, RunState, Trigger, Verdict, insert, run_columns};
+use crate::Store;
+use crate::db::{Tx, values};
+use crate::error::{Result, StoreError};
+use crate::leases::{Elapsed, Lease, LeaseWatch};
+use crate::types::{EventKind, Fence, RunId, UtcTime};
+
+/// A slot's run and its retries are lost this many times, then no more retry is made.
+const LOSSES_MAX: u32 = 3;
+
+/// Whether a run may be tried again, after it was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quarantine {
+    /// It may.
+    No,
+    /// It was lost too often, as the run before it, and so on: something about it kills its server.
+    Yes,
+}
+
+/// A run that was lost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loss {
+    /// The run, which has ended.
+    pub run: Run,
+    /// How many runs of its lineage were lost, this one included.
+    pub losses: u32,
+    /// Whether a retry would be refused.
+    pub quarantine: Quarantine,
+}
+
+/// What came of a retry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Retried {
+    /// It waits.
+    Queued(Box<Run>),
+    /// The run was retried before: once is enough.
+    Already,
+    /// The run has not ended.
+    Open,
+    /// Its lineage is in quarantine.
+    Quarantined,
+}
+
+impl Store {
+    /// Ends the runs whose leases have ended: they are lost. Any server finds those of any other, and its own.
+    ///
+    /// Call it several times during the length of a lease, always with the same `watch`.
+    pub async fn lose_runs(
+        &self,
+        now: UtcTime,
+        watch: &mut LeaseWatch,
+        elapsed: Elapsed,
+    ) -> Result<Vec<Loss>> {
+        let sql = "SELECT id, fence, beat, lease FROM run \
+                   WHERE state <> 'ended' AND state IN ('starting', 'running') ORDER BY number";
+        let rows = self.db.rows("reading the leases of runs", sql, Vec::new()).await?;
+        let mut leases = Vec::with_capacity(rows.len());
+        let mut runs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let length = Duration::from_micros(row.count("lease")?);
+            leases.push(Lease { fence: Fence(row.integer("fence")?), beat: row.integer("beat")?, length });
+            runs.push(row.name::<RunId>("id")?);
+        }
+        let ended = watch.ended(&leases, elapsed);
+        let mut losses = Vec::new();
+        for (lease, run) in leases.iter().zip(&runs).filter(|(lease, _)| ended.contains(&lease.fence)) {
+            losses.extend(self.lose(now, run, lease).await?);
+        }
+        Ok(losses)
+    }
+
+    /// Ends one run as lost, unless it has shown itself meanwhile.
+    async fn lose(&self, now: UtcTime, id: &RunId, lease: &Lease) -> Result<Option<Loss>> {
+        let mut tx = self.begin("ending a lost run").await?;
+        let sql = concat!(
+            "UPDATE run SET state = 'ended', verdict = 'lost', ended = $4 \
+             WHERE id = $1 AND fence = $2 AND beat = $3 AND state IN ('starting', 'running') RETURNING ",
+            run_columns!()
+        );
+        let row = tx.row(sql, values![id.as_str(), lease.fence.0, lease.beat, now]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let run = Run::from_row(&row)?;
+        let losses = losses(&mut tx, &run.root).await?;
+        let quarantine = if losses < LOSSES_MAX { Quarantine::No } else { Quarantine::Yes };
+        tx.event(run.event(now, EventKind::RUN_ENDED));
+        if quarantine == Quarantine::Yes {
+            tx.event(run.event(now, EventKind::RUN_QUARANTINED));
+        }
+        tx.commit().await?;
+        Ok(Some(Loss { run, losses, quarantine }))
+    }
+
+    /// Stores a run that does again what `parent` was to do. Each run is retried once; the retry can be retried
+    /// in turn.
+    pub async fn retry(
+        &self,
+        now: UtcTime,
+        parent: &RunId,
+        id: RunId,
+        not_before: Option<UtcTime>,
+    ) -> Result<Retried> {
+        let mut tx = self.begin("retrying a run").await?;
+        let Some(parent) = find(&mut tx, parent).await? else {
+            return Err(StoreError::NoRun { run: parent.clone() });
+        };
+        if parent.state != RunState::Ended {
+            return Ok(Retried::Open);
+        }
+        if losses(&mut tx, &parent.root).await? >= LOSSES_MAX {
+            return Ok(Retried::Quarantined);
+        }
+        let run = NewRun {
+            id,
+            kind: parent.kind,
+            subject: parent.subject.clone(),
+            trigger: Trigger::Retry,
+            config: parent.config.clone(),
+            not_before,
+        };
+        let new = Insert { run: &run, slot: parent.slot, parent: Some(&parent), verdict: None };
+        let stored = insert(&mut tx, now, new).await?;
+        tx.commit().await?;
+        Ok(stored.map_or(Retried::Already, |run| Retried::Queued(Box::new(run))))
+    }
+
+    /// Ends a run that waits; asks the holder of one that was taken to end it. Returns the state that the run
+    /// was found in.
+    pub async fn cancel(&self, now: UtcTime, run: &RunId) -> Result<RunState> {
+        let mut tx = self.begin("cancelling a run").await?;
+        if end_waiting(&mut tx, now, run, &Verdict::Cancelled).await? {
+            tx.commit().await?;
+            return Ok(RunState::Waiting);
+        }
+        let sql = concat!(
+            "UPDATE run SET cancel_requested = $2 WHERE id = $1 AND state IN ('starting', 'running') \
+             AND cancel_requested IS NULL RETURNING ",
+            run_columns!()
+        );
+        if let Some(row) = tx.row(sql, values![run.as_str(), now]).await? {
+            let run = Run::from_row(&row)?;
+            tx.event(run.event(now, EventKind::RUN_CANCEL_REQUESTED));
+            tx.commit().await?;
+            return Ok(run.state);
+        }
+        let found = find(&mut tx, run).await?;
+        found.map(|run| run.state).ok_or_else(|| StoreError::NoRun { run: run.clone() })
+    }
+}
+
+async fn find(tx: &mut Tx, run: &RunId) -> Result<Option<Run>> {
+    let sql = concat!("SELECT ", run_columns!(), " FROM run WHERE id = $1");
+    tx.row(sql, values![run.as_str()]).await?.as_ref().map(Run::from_row).transpose()
+}
+
+/// How many runs of a lineage were lost.
+async fn losses(tx: &mut Tx, root: &RunId) -> Result<u32> {
+    let sql = "SELECT COUNT(*) AS losses FROM run WHERE root = $1 AND verdict = 'lost'";
+    let row = tx.row(sql, values![root.as_str()]).await?;
+    row.map_or(Ok(0), |row| row.small_count("losses"))
+}

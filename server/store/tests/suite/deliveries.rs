@@ -1,0 +1,187 @@
+//! Events are routed once, and what comes of that is delivered, or said to be undeliverable.
+
+use std::time::Duration;
+
+use keepfast_store::{
+    DeliveryState, EventKind, HeldDelivery, LeaseWatch, NewDelivery, NewEvent, PageSize, ReaderId, Sequence,
+    Store, Subject, TargetId, Text, UtcTime,
+};
+use serde_json::json;
+
+use crate::lab::{LEASE, Lab, all_events, at, elapsed, executor, on_both, told};
+
+on_both! {
+    events_are_routed_once_for_each_reader;
+    a_target_gets_an_event_once;
+    a_delivery_is_tried_for_a_day_and_then_undeliverable;
+    a_delivery_whose_sender_died_is_sent_again;
+    a_clock_that_was_set_back_delays_no_delivery_for_long;
+    readers_are_woken_by_commits_of_others;
+    a_transaction_that_fails_leaves_no_gap_in_the_events;
+}
+
+fn reader(name: &str) -> ReaderId {
+    ReaderId::new(name).unwrap()
+}
+
+fn target(name: &str) -> TargetId {
+    TargetId::new(name).unwrap()
+}
+
+fn delivery(event: Sequence, to: &str) -> NewDelivery {
+    NewDelivery {
+        event,
+        problem: None,
+        target: target(to),
+        document: json!({"text": "hello"}),
+        not_before: None,
+    }
+}
+
+async fn publish(store: &Store, text: &str) {
+    let kind = EventKind::new("test.said").unwrap();
+    let subject = Subject::new("test").unwrap();
+    store.publish(NewEvent { at: at(0), kind, subject, document: json!({ "text": text }) }).await.unwrap();
+}
+
+/// Takes the only delivery that is due.
+async fn take(store: &Store, now: UtcTime) -> Option<HeldDelivery> {
+    let mut held = store.claim_deliveries(now, &executor("a"), LEASE, PageSize::MAX).await.unwrap();
+    assert!(held.len() <= 1);
+    held.pop()
+}
+
+async fn events_are_routed_once_for_each_reader(lab: Lab) {
+    let (one, other) = (lab.open().await, lab.join().await);
+    publish(&one, "first").await;
+    publish(&other, "second").await;
+    let events = all_events(&one).await;
+    assert_eq!(events.iter().map(|event| event.sequence.number()).collect::<Vec<_>>(), [1, 2]);
+    let (routes, last) = (reader("routes"), events[1].sequence);
+    assert_eq!(one.reader_place(&routes).await.unwrap(), Sequence::START);
+    let new = [delivery(events[0].sequence, "ops"), delivery(last, "ops")];
+    assert!(one.route(at(1), &routes, Sequence::START, last, &new).await.unwrap());
+    assert!(!other.route(at(1), &routes, Sequence::START, last, &new).await.unwrap());
+    assert_eq!(other.reader_place(&routes).await.unwrap(), last);
+    assert_eq!(other.reader_place(&reader("metrics")).await.unwrap(), Sequence::START);
+    assert!(!other.route(at(1), &routes, last, Sequence::START, &[]).await.unwrap(), "readers don't go back");
+    let stored = one.deliveries(None, None, None, PageSize::MAX).await.unwrap().rows;
+    assert_eq!(stored.iter().map(|delivery| delivery.event).collect::<Vec<_>>(), [last, events[0].sequence]);
+}
+
+async fn a_target_gets_an_event_once(lab: Lab) {
+    let store = lab.open().await;
+    publish(&store, "first").await;
+    let last = store.last_event().await.unwrap();
+    let new = [delivery(last, "ops"), delivery(last, "ops"), delivery(last, "chat")];
+    assert!(store.route(at(1), &reader("routes"), Sequence::START, last, &new).await.unwrap());
+    let of = |name: &str| {
+        let (store, target) = (store.clone(), target(name));
+        async move { store.deliveries(Some(&target), None, None, PageSize::MAX).await.unwrap().rows.len() }
+    };
+    assert_eq!((of("ops").await, of("chat").await), (1, 1));
+}
+
+/// Stores one delivery.
+async fn one_delivery(store: &Store) {
+    publish(store, "something").await;
+    let last = store.last_event().await.unwrap();
+    let routes = reader("routes");
+    assert!(store.route(at(0), &routes, Sequence::START, last, &[delivery(last, "ops")]).await.unwrap());
+}
+
+async fn a_delivery_is_tried_for_a_day_and_then_undeliverable(lab: Lab) {
+    let store = lab.open().await;
+    one_delivery(&store).await;
+    let error = Text::from("connection refused");
+    let (mut now, mut attempts) = (at(0), 0);
+    let given_up = loop {
+        let held = take(&store, now).await.expect("it is due");
+        attempts += 1;
+        assert_eq!(held.delivery.attempts, attempts);
+        let state = store.delivery_failed(now, &held, &error).await.unwrap().unwrap();
+        assert_eq!(store.delivery_failed(now, &held, &error).await.unwrap(), None, "it is no longer held");
+        if state == DeliveryState::Undeliverable {
+            break now;
+        }
+        let next = store.deliveries(None, None, None, PageSize::MAX).await.unwrap().rows[0].next_attempt;
+        assert!(take(&store, next.minus(Duration::from_micros(1))).await.is_none());
+        now = next;
+    };
+    let day = Duration::from_secs(86_400);
+    assert!(given_up >= at(0).plus(day) && given_up < at(7200).plus(day));
+    let failed =
+        store.deliveries(None, Some(DeliveryState::Undeliverable), None, PageSize::MAX).await.unwrap().rows;
+    assert_eq!((failed.len(), failed[0].last_error.clone()), (1, Some(error)));
+    assert_eq!(told(&store).await.last().unwrap(), "delivery.undeliverable target:ops");
+    assert!(take(&store, at(0).plus(day * 30)).await.is_none());
+
+    assert!(store.redeliver(now, failed[0].key).await.unwrap());
+    assert!(!store.redeliver(now, failed[0].key).await.unwrap());
+    let held = take(&store, now).await.unwrap();
+    assert!(store.delivered(now, &held).await.unwrap());
+    assert!(!store.delivered(now, &held).await.unwrap());
+    assert!(take(&store, UtcTime::MAX).await.is_none());
+}
+
+async fn a_delivery_whose_sender_died_is_sent_again(lab: Lab) {
+    let (one, other) = (lab.open().await, lab.join().await);
+    one_delivery(&one).await;
+    let dead = take(&one, at(1)).await.unwrap();
+    assert!(take(&other, at(1)).await.is_none(), "one sender at a time");
+    let mut watch = LeaseWatch::new();
+    let mut released = 0;
+    for second in [0, 30, 59, 61] {
+        released += other.release_deliveries(at(2), &mut watch, elapsed(second)).await.unwrap();
+        assert_eq!(released, u64::from(second > 60));
+    }
+    let held = take(&other, at(3)).await.unwrap();
+    assert_eq!((held.delivery.key, held.delivery.attempts), (dead.delivery.key, 2));
+    assert!(!one.delivered(at(4), &dead).await.unwrap(), "it was only paused, and is too late");
+    assert!(other.delivered(at(4), &held).await.unwrap());
+}
+
+async fn a_clock_that_was_set_back_delays_no_delivery_for_long(lab: Lab) {
+    let store = lab.open().await;
+    one_delivery(&store).await;
+    let year = 365 * 86_400;
+    let held = take(&store, at(year)).await.unwrap();
+    store.delivery_failed(at(year), &held, &Text::from("no")).await.unwrap();
+    assert!(take(&store, at(10)).await.is_none());
+    let mut watch = LeaseWatch::new();
+    assert_eq!(store.release_deliveries(at(10), &mut watch, elapsed(0)).await.unwrap(), 1);
+    assert!(take(&store, at(10)).await.is_some());
+}
+
+async fn readers_are_woken_by_commits_of_others(lab: Lab) {
+    let (one, other) = (lab.open().await, lab.join().await);
+    let mut own = one.watch();
+    publish(&one, "own").await;
+    tokio::time::timeout(Duration::from_secs(20), own.changed()).await.expect("a commit of its own");
+    if lab.on() == crate::lab::On::Postgres {
+        // The connection that listens may still be on its way; each commit wakes once it is there.
+        let mut watch = one.watch();
+        let woken = async {
+            loop {
+                publish(&other, "other").await;
+                if tokio::time::timeout(Duration::from_millis(200), watch.changed()).await.is_ok() {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), woken).await.expect("a commit of another server");
+    }
+}
+
+async fn a_transaction_that_fails_leaves_no_gap_in_the_events(lab: Lab) {
+    let store = lab.open().await;
+    let www = crate::lab::plan("www");
+    for number in 0..5 {
+        publish(&store, "between").await;
+        // A run with that id is there from the second time on.
+        let decision = crate::lab::fire(&www, (number > 0).then(|| at(0)), at(number), "run 1");
+        assert_eq!(store.decide(at(1), &decision).await.is_ok(), number == 0);
+    }
+    let numbers: Vec<u64> = all_events(&store).await.iter().map(|event| event.sequence.number()).collect();
+    assert_eq!(numbers, (1..=6).collect::<Vec<_>>());
+}

@@ -1,0 +1,17 @@
+//! One suite for both databases: SQLite, and a real PostgreSQL that the tests start.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod deliveries;
+mod history;
+mod lab;
+mod logs;
+mod model;
+mod open;
+mod problems;
+mod races;
+mod runs;
+mod size;
+mod slots;
+mod snapshots;
+mod transfer;

@@ -1,0 +1,194 @@
+//! A state of some years: 100,000 runs and 50,000 snapshots. What listings cost is measured here, when asked
+//! for; that none of them scans is tested beside each listing.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use keepfast_store::{
+    Fingerprint, HostId, PageSize, PlanId, RepositoryId, Retention, RunFilter, RunKind, SnapshotFilter,
+    Store, Tag, VerdictKind,
+};
+use serde_json::json;
+
+use crate::lab::{Lab, On, at, id, plan};
+
+const RUNS: i64 = 100_000;
+const SNAPSHOTS: i64 = 50_000;
+const PLANS: i64 = 40;
+const HOUR: i64 = 3600;
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// The state as an export.
+fn lines() -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rows = 0;
+    let mut line = |out: &mut Vec<u8>, table: &str, row: serde_json::Value| {
+        writeln!(out, "{}", json!({"table": table, "row": row})).unwrap();
+        rows += 1;
+    };
+    writeln!(out, "{}", json!({"keepfast_state": 1, "tables": 1})).unwrap();
+    line(&mut out, "counter", json!({"name": "event", "last": 0}));
+    line(&mut out, "counter", json!({"name": "fence", "last": RUNS}));
+    let micros = |second: i64| at(second).as_micros();
+    let report = json!({"text": "x".repeat(1500)}).to_string();
+    for number in 1..=RUNS {
+        let verdict = if number % 1000 == 0 { "failed" } else { "ok" };
+        let due = micros(number / PLANS * HOUR);
+        let mut run = json!({
+            "number": number, "id": format!("run {number}"), "kind": "backup",
+            "plan": format!("plan {}", number % PLANS), "repository": format!("repository {}", number % 3),
+            "host": format!("host {}", number % 200), "slot": due, "slots": 1, "due": due,
+            "trigger_kind": "schedule", "root": format!("run {number}"), "attempt": 1, "state": "ended",
+            "verdict": verdict, "created": due, "started": due, "ended": due + 60_000_000, "server": "a",
+            "boot": "1", "lease": 60_000_000, "lease_until": due, "beat": 9, "fence": number, "config": "c",
+            "phase": "commit", "counters": "{\"bytes\":123456789,\"files\":1000}", "report": report,
+        });
+        if verdict == "failed" {
+            run["error_category"] = json!("network");
+            run["fingerprint"] = json!(format!("f{}", number % 7));
+            run["error"] = json!("no answer");
+        }
+        if number > RUNS - 5 {
+            (run["state"], run["verdict"], run["ended"]) = (json!("running"), json!(null), json!(null));
+            run.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        }
+        line(&mut out, "run", run);
+    }
+    for number in 0..PLANS {
+        let last = micros(RUNS / PLANS * HOUR);
+        line(&mut out, "plan_state", json!({"plan": format!("plan {number}"), "born": 0, "last_slot": last}));
+    }
+    for number in 0..SNAPSHOTS {
+        let (repository, id) = (format!("repository {}", number % 3), format!("{:016x}", number * 7919));
+        let time = micros(number * 600);
+        let mut words =
+            vec!["host".to_owned(), (number % 200).to_string(), "nightly".to_owned(), "#nightly".to_owned()];
+        let mut tags = vec!["nightly"];
+        if number % 5000 == 0 {
+            tags.push("keep");
+            words.extend(["keep".to_owned(), "#keep".to_owned()]);
+        }
+        let snapshot = json!({
+            "repository": repository, "id": id, "time": time, "host": format!("host {}", number % 200),
+            "plan": format!("plan {}", number % PLANS), "tags": json!(tags).to_string(), "files": 1000,
+            "size_bytes": 1_i64 << 40, "new_bytes": 1 << 20, "clean": 1,
+        });
+        line(&mut out, "snapshot", snapshot);
+        for word in words {
+            let row = json!({"word": word, "time": time, "repository": repository, "id": id});
+            line(&mut out, "snapshot_word", row);
+        }
+    }
+    writeln!(out, "{}", json!({ "rows": rows })).unwrap();
+    out
+}
+
+/// The slowest of three tries after a first one, which may have to connect.
+async fn measure<T>(name: &str, slow: &mut Vec<String>, call: impl AsyncFn() -> T) -> T {
+    call().await;
+    let mut longest = Duration::ZERO;
+    let mut result = None;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        result = Some(call().await);
+        longest = longest.max(begun.elapsed());
+    }
+    #[expect(clippy::print_stderr, reason = "it is a measurement")]
+    {
+        eprintln!("{:8.2} ms  {name}", longest.as_secs_f64() * 1000.0);
+    }
+    if longest > LONGEST {
+        slow.push(format!("{name}: {longest:?}"));
+    }
+    result.expect("it was tried")
+}
+
+async fn listings_take_less_than_a_tenth_of_a_second(on: On) {
+    let lab = Lab::new(on);
+    let store: Store = lab.open().await;
+    store.import(&mut &lines()[..]).await.unwrap();
+    let page = PageSize::MAX;
+    let slow = &mut Vec::new();
+    let all = RunFilter::default;
+    let middle = store.run(&id(format!("run {}", RUNS / 2))).await.unwrap().unwrap().number;
+    let runs = [
+        ("the newest runs", all()),
+        ("runs of a plan", RunFilter { plan: Some(plan("plan 7")), ..all() }),
+        ("runs of a host", RunFilter { host: Some(HostId::new("host 7").unwrap()), ..all() }),
+        (
+            "runs of a repository",
+            RunFilter { repository: Some(RepositoryId::new("repository 1").unwrap()), ..all() },
+        ),
+        ("backups", RunFilter { kind: Some(RunKind::Backup), ..all() }),
+        ("checks, of which there are none", RunFilter { kind: Some(RunKind::Check), ..all() }),
+        ("failures", RunFilter { verdict: Some(VerdictKind::Failed), ..all() }),
+        (
+            "failures of a plan that has none",
+            RunFilter { plan: Some(plan("plan 7")), verdict: Some(VerdictKind::Failed), ..all() },
+        ),
+        ("runs with an error", RunFilter { fingerprint: Some(Fingerprint::new("f3").unwrap()), ..all() }),
+        ("open runs", RunFilter { open_only: true, ..all() }),
+    ];
+    for (name, filter) in runs {
+        for before in [None, Some(middle)] {
+            measure(name, slow, async || store.runs(&filter, before, page).await.unwrap()).await;
+        }
+    }
+    let month = (at((RUNS / PLANS - 720) * HOUR), at(RUNS / PLANS * HOUR));
+    measure("a page of the matrix of a month", slow, async || {
+        store.outcomes(month.0, month.1, None, page).await.unwrap()
+    })
+    .await;
+    measure("the states of all plans", slow, async || store.plan_states().await.unwrap()).await;
+    measure("the last run of each plan", slow, async || {
+        for number in 0..PLANS {
+            let filter = RunFilter { plan: Some(plan(&format!("plan {number}"))), ..all() };
+            assert_eq!(store.runs(&filter, None, PageSize::at_most(1)).await.unwrap().rows.len(), 1);
+        }
+    })
+    .await;
+    measure("active runs", slow, async || store.active_runs().await.unwrap()).await;
+    measure("waiting runs", slow, async || store.waiting_runs(page).await.unwrap()).await;
+    let any = SnapshotFilter::default;
+    let tag = |name: &str| vec![Tag::new(name).unwrap()];
+    let snapshots = [
+        ("the newest snapshots", any()),
+        ("snapshots of a host", SnapshotFilter { host: Some(HostId::new("host 7").unwrap()), ..any() }),
+        ("snapshots of a plan", SnapshotFilter { plan: Some(PlanId::new("plan 7").unwrap()), ..any() }),
+        (
+            "snapshots of a repository",
+            SnapshotFilter { repository: Some(RepositoryId::new("repository 1").unwrap()), ..any() },
+        ),
+        ("snapshots with a rare tag", SnapshotFilter { tags: tag("keep"), ..any() }),
+        ("snapshots with a tag of all", SnapshotFilter { tags: tag("nightly"), ..any() }),
+        ("a search by a common and a rare word", SnapshotFilter { search: "host keep".to_owned(), ..any() }),
+        ("a search for nothing", SnapshotFilter { search: "host nothing".to_owned(), ..any() }),
+    ];
+    for (name, filter) in snapshots {
+        let first = measure(name, slow, async || store.snapshots(&filter, None, page).await.unwrap()).await;
+        measure(name, slow, async || store.snapshots(&filter, first.next.as_ref(), page).await.unwrap())
+            .await;
+    }
+    measure("a snapshot by its id", slow, async || {
+        store.snapshots_by_prefix("00000000000", page).await.unwrap()
+    })
+    .await;
+    measure("a removal of history", slow, async || {
+        let retention = Retention { runs_before: at(HOUR * 100), events_before: at(0), at_most: page };
+        assert_eq!(store.remove_history(&retention).await.unwrap().runs, 500);
+    })
+    .await;
+    assert!(slow.is_empty(), "too slow: {slow:#?}");
+}
+
+#[ignore = "it measures: run it alone, on a machine that does nothing else"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listings_on_sqlite_take_less_than_a_tenth_of_a_second() {
+    listings_take_less_than_a_tenth_of_a_second(On::Sqlite).await;
+}
+
+#[ignore = "it measures: run it alone, on a machine that does nothing else"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listings_on_postgres_take_less_than_a_tenth_of_a_second() {
+    listings_take_less_than_a_tenth_of_a_second(On::Postgres).await;
+}

@@ -1,0 +1,191 @@
+//! The whole state goes out as lines of JSON, and into either kind of database.
+
+use keepfast_store::{
+    Decision, Ending, ErrorCategory, EventKind, Fingerprint, HostId, Level, LogFolder, LogLine, NewDelivery,
+    NewEvent, NewSlot, PageSize, ProblemKind, ReaderId, RepositoryId, RunError, Sequence, ServerId, Snapshot,
+    SnapshotFilter, SnapshotId, Store, StoreError, Subject, Tag, TargetId, Text, Trigger, UndoId, UserName,
+    Work,
+};
+use serde_json::{Map, json};
+
+use crate::lab::{
+    Lab, On, all_events, at, claim, executor, fire, id, lose_all, new_run, on_both, plan, queued, unfired,
+    work,
+};
+
+on_both! {
+    an_export_can_be_imported_into_either_database;
+    an_import_is_refused_unless_the_database_is_empty;
+    an_import_that_is_not_whole_changes_nothing;
+    many_rows_are_exported_by_pages;
+}
+
+/// Something in each table.
+async fn fill(lab: &Lab, store: &Store) {
+    let www = plan("www");
+    let missed = NewSlot::Missed(unfired(&www, at(0), at(60), 2, "the server was off"));
+    let decision = Decision { plan: www.clone(), after: None, slots: vec![missed] };
+    queued(store.decide(at(90), &decision).await.unwrap());
+    let host = HostId::new("host").unwrap();
+    let mut run = new_run("run \"1\" ünïcode", &www, Trigger::Schedule);
+    run.subject.host = Some(host.clone());
+    let slots = vec![NewSlot::Fire { at: at(120), run }];
+    let decision = Decision { plan: www.clone(), after: Some(at(60)), slots };
+    queued(store.decide(at(120), &decision).await.unwrap());
+    let held = claim(store, at(121), &id("run \"1\" ünïcode"), &executor("a")).await.unwrap();
+    let undo = UndoId::new("undo").unwrap();
+    store.store_undo(at(122), &held, &undo, &host, &json!(["true"])).await.unwrap();
+    let error = RunError {
+        category: ErrorCategory::new("network").unwrap(),
+        fingerprint: Fingerprint::new("n").unwrap(),
+        message: Text::from("no answer"),
+    };
+    let failed = Work { error: Some(error), report: Some(json!({"files": 1})), ..work(Ending::Failed) };
+    store.end(at(123), held, &failed).await.unwrap();
+    let mut other = new_run("run 2", &plan("db"), Trigger::Api);
+    other.subject.host = Some(host.clone());
+    store.queue(at(130), &other).await.unwrap();
+    let held = claim(store, at(131), &id("run 2"), &executor("a")).await.unwrap();
+    store.start(at(132), &held).await.unwrap();
+    store.pause(at(140), &www, None, &UserName::new("ann").unwrap(), None).await.unwrap();
+    let (subject, kind) = (Subject::new("plan:www").unwrap(), ProblemKind::new("overdue").unwrap());
+    store.see_problem(at(150), &subject, &kind, &json!({}), None).await.unwrap();
+    let last = store.last_event().await.unwrap();
+    let delivery = NewDelivery {
+        event: last,
+        problem: None,
+        target: TargetId::new("ops").unwrap(),
+        document: json!("text"),
+        not_before: None,
+    };
+    let reader = ReaderId::new("routes").unwrap();
+    assert!(store.route(at(151), &reader, Sequence::START, last, &[delivery]).await.unwrap());
+    let snapshot = Snapshot {
+        repository: RepositoryId::new("main").unwrap(),
+        id: SnapshotId::new("abc").unwrap(),
+        time: at(120),
+        host,
+        plan: Some(www),
+        tags: vec![Tag::new("a").unwrap()],
+        files: 1,
+        size_bytes: u64::MAX,
+        new_bytes: 3,
+        clean: true,
+        checked: None,
+        drilled: None,
+    };
+    store.store_snapshots(&[snapshot]).await.unwrap();
+    let logs = LogFolder::open(store, &lab.path("logs"), &ServerId::new("a").unwrap()).await.unwrap();
+    let mut writer = logs.writer(&id("run 2"));
+    writer.line(LogLine { at: at(1), level: Level::Info, message: "x".to_owned(), fields: Map::new() });
+    writer.flush().await.unwrap();
+    let patterns = store.error_patterns(None, PageSize::MAX).await.unwrap();
+    assert_eq!(patterns.rows.len(), 1);
+}
+
+async fn export(store: &Store) -> Vec<u8> {
+    let mut lines = Vec::new();
+    store.export(&mut lines).await.unwrap();
+    lines
+}
+
+async fn an_export_can_be_imported_into_either_database(lab: Lab) {
+    let store = lab.open().await;
+    fill(&lab, &store).await;
+    let exported = export(&store).await;
+    let text = String::from_utf8(exported.clone()).unwrap();
+    for table in
+        ["slot", "run", "undo", "error_pattern_host", "log_part", "snapshot_word", "delivery", "reader"]
+    {
+        assert!(text.contains(&format!("{{\"table\":\"{table}\"")), "nothing of {table}");
+    }
+    for on in [On::Sqlite, On::Postgres] {
+        let other_lab = Lab::new(on);
+        let other = other_lab.open().await;
+        let rows = other.import(&mut &exported[..]).await.unwrap();
+        assert_eq!(usize::try_from(rows).unwrap() + 2, text.lines().count());
+        assert_eq!(String::from_utf8(export(&other).await).unwrap(), text, "{on:?}");
+
+        // And it goes on from there.
+        assert_eq!(all_events(&other).await, all_events(&store).await);
+        assert_eq!(lose_all(&other, at(1000)).await, [id("run 2")]);
+        queued(other.decide(at(180), &fire(&plan("www"), Some(at(120)), at(180), "run 3")).await.unwrap());
+        let subject = Subject::new("plan:db").unwrap();
+        let kind = ProblemKind::new("overdue").unwrap();
+        other.see_problem(at(1), &subject, &kind, &json!({}), None).await.unwrap();
+        let filter = SnapshotFilter { search: "www".to_owned(), ..SnapshotFilter::default() };
+        assert_eq!(other.snapshots(&filter, None, PageSize::MAX).await.unwrap().rows.len(), 1);
+    }
+}
+
+async fn an_import_is_refused_unless_the_database_is_empty(lab: Lab) {
+    let store = lab.open().await;
+    store.queue(at(0), &new_run("run 1", &plan("www"), Trigger::Manual)).await.unwrap();
+    let exported = export(&store).await;
+    let error = store.import(&mut &exported[..]).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotEmpty { table: "run", .. }), "{error}");
+}
+
+async fn an_import_that_is_not_whole_changes_nothing(lab: Lab) {
+    let full = {
+        let other_lab = Lab::new(On::Sqlite);
+        let other = other_lab.open().await;
+        fill(&other_lab, &other).await;
+        String::from_utf8(export(&other).await).unwrap()
+    };
+    let store = lab.open().await;
+    let lines: Vec<&str> = full.lines().collect();
+    let with = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+        change(&mut lines);
+        lines.concat()
+    };
+    let run = lines.iter().position(|line| line.starts_with("{\"table\":\"run\"")).unwrap();
+    let cases = [
+        (String::new(), "it is empty"),
+        ("{}\n".to_owned(), "no exported state"),
+        (
+            with(&|lines| lines[0] = "{\"keepfast_state\":1,\"tables\":77}\n".to_owned()),
+            "version Some(Number(77))",
+        ),
+        (with(&|lines| lines.truncate(lines.len() - 1)), "the file was cut off"),
+        (with(&|lines| lines.last_mut().unwrap().truncate(9)), "cut off, or too long"),
+        (with(&|lines| drop(lines.remove(run))), "were read"),
+        (with(&|lines| lines.push("{}\n".to_owned())), "goes on after its end"),
+        (
+            with(&|lines| lines[run] = "{\"table\":\"pg_class\",\"row\":{}}\n".to_owned()),
+            "no table that is known",
+        ),
+        (with(&|lines| lines[run] = "junk\n".to_owned()), "no JSON object"),
+        (
+            with(&|lines| lines[run] = lines[run].replace("\"attempt\":1", "\"attempt\":\"1\"")),
+            "column attempt of table run",
+        ),
+        (
+            with(&|lines| lines[run] = lines[run].replace("\"attempt\":1", "\"x\":1,\"attempt\":1")),
+            "no column x",
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = store.import(&mut text.as_bytes()).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    let twice = with(&|lines| lines.insert(run, lines[run].clone()));
+    assert!(matches!(store.import(&mut twice.as_bytes()).await, Err(StoreError::Database { .. })));
+    assert!(all_events(&store).await.is_empty());
+    assert_eq!(store.import(&mut full.as_bytes()).await.unwrap() + 2, u64::try_from(lines.len()).unwrap());
+}
+
+async fn many_rows_are_exported_by_pages(lab: Lab) {
+    let store = lab.open().await;
+    for number in 0..1100 {
+        let (kind, subject) = (EventKind::new("test.said").unwrap(), Subject::new("test").unwrap());
+        store.publish(NewEvent { at: at(number), kind, subject, document: json!(number) }).await.unwrap();
+    }
+    let exported = String::from_utf8(export(&store).await).unwrap();
+    assert_eq!(exported.lines().filter(|line| line.contains("\"table\":\"event\"")).count(), 1100);
+    let other_lab = Lab::new(On::Sqlite);
+    let other = other_lab.open().await;
+    other.import(&mut exported.as_bytes()).await.unwrap();
+    assert_eq!(all_events(&other).await, all_events(&store).await);
+}

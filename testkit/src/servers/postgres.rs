@@ -1,0 +1,220 @@
+//! A real PostgreSQL server on a Unix socket, with a data folder of its own. Nothing of it survives a loss of
+//! power, which makes it fast; it does survive being killed.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use super::process::{Folder, Kept};
+use super::{LOG_LINES_SHOWN, POLL, START_MAX};
+
+/// The user that the server and its databases belong to; Debian's package makes it. The server refuses to
+/// run as root.
+const USER: &str = "postgres";
+
+/// A running server; it ends with this value, or with the test's process.
+pub struct PostgresServer {
+    folder: Folder,
+    running: Mutex<Option<Kept>>,
+    databases: AtomicU64,
+}
+
+impl PostgresServer {
+    /// Starts one that no other test uses, and waits until it answers.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = Folder::new();
+        if rustix::process::geteuid().is_root() {
+            give_to_postgres(folder.path());
+        }
+        let server = Self { folder, running: Mutex::default(), databases: AtomicU64::new(0) };
+        server.run(server.command("initdb").args([
+            "--auth=trust",
+            &format!("--username={USER}"),
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--pgdata",
+            &server.path("data").display().to_string(),
+        ]));
+        server.start_process();
+        server
+    }
+
+    /// The one that this process's tests share; it ends when the last of them lets go of it.
+    #[must_use]
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<PostgresServer>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start());
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// The folder of its socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its port: a part of the socket's name. It doesn't listen on it.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.folder.first_port()
+    }
+
+    /// A user that may do everything, and needs no password.
+    #[must_use]
+    pub fn user(&self) -> &'static str {
+        USER
+    }
+
+    /// Makes an empty database that no other test uses.
+    #[must_use]
+    pub fn database(&self) -> String {
+        let name = format!("keepfast_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.run(self.command("psql").args(self.client("postgres")).arg(format!("CREATE DATABASE {name}")));
+        name
+    }
+
+    /// Runs a statement in a database.
+    pub fn execute(&self, database: &str, sql: &str) {
+        self.run(self.command("psql").args(self.client(database)).arg(sql));
+    }
+
+    /// Kills it at once (SIGKILL), with all its connections.
+    pub fn kill(&self) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.take().is_some() {
+            // Its children end by themselves when they see it; until then, the data is theirs.
+            let begun = Instant::now();
+            while self.psql("postgres", "SELECT 1") || self.has_children() {
+                assert!(begun.elapsed() < START_MAX, "PostgreSQL doesn't end\n{}", self.log());
+                std::thread::sleep(POLL);
+            }
+        }
+    }
+
+    /// Starts it again after [`Self::kill`] (or kills it first) where it was, with what it had stored, and
+    /// waits until it answers.
+    pub fn restart(&self) {
+        self.kill();
+        self.start_process();
+    }
+
+    /// The last lines of what it wrote.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = fs::read(self.path("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+    }
+
+    fn start_process(&self) {
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.path("data"));
+        command.args(["-p", &self.port().to_string(), "-k"]).arg(self.socket());
+        let settings = [
+            "listen_addresses=",
+            "fsync=off",
+            "full_page_writes=off",
+            "max_connections=200",
+            "shared_buffers=32MB",
+        ];
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = running.insert(Kept::start(command, &self.path("log")));
+        let begun = Instant::now();
+        while !self.psql("postgres", "SELECT 1") {
+            assert!(!kept.has_ended(), "PostgreSQL ended while it started\n{}", self.log());
+            assert!(begun.elapsed() < START_MAX, "PostgreSQL doesn't answer\n{}", self.log());
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// One of its programs, as its user.
+    fn command(&self, program: &str) -> Command {
+        let program = installed(program);
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", USER, "--regid", USER, "--clear-groups", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        // The test's own folder may be closed to that user.
+        command.current_dir(self.socket());
+        command
+    }
+
+    fn client(&self, database: &str) -> Vec<String> {
+        let socket = self.socket().display();
+        let place = format!("host={socket} port={} user={USER} dbname={database}", self.port());
+        ["--no-psqlrc", "--quiet", "--dbname", &place, "--command"].map(str::to_owned).to_vec()
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> bool {
+        let mut command = self.command("psql");
+        command.args(self.client(database)).arg(sql).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    }
+
+    fn run(&self, command: &mut Command) {
+        let output = command.output().expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {said}\n{}", self.log());
+    }
+
+    /// Whether any process still uses the data: all of them have the folder as theirs.
+    fn has_children(&self) -> bool {
+        let data = self.path("data");
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        processes
+            .into_iter()
+            .any(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|folder| folder == data))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "a failed test shows what its server says")]
+            {
+                eprintln!("---- the end of PostgreSQL's log ----\n{}", self.log());
+            }
+        }
+    }
+}
+
+/// Where Debian has a program of PostgreSQL: in the folder of the newest version, or in the path.
+fn installed(program: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let newest =
+        versions.map(|entry| entry.path()).filter(|path| path.join("bin").exists()).max_by_key(number);
+    newest.map_or_else(|| PathBuf::from(program), |version| version.join("bin").join(program))
+}
+
+/// The server's folder belongs to the server's user, as the system's list of users has it.
+fn give_to_postgres(folder: &Path) {
+    let users = fs::read_to_string("/etc/passwd").expect("the system's users can be read");
+    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+    let user = users.lines().map(fields).find(|fields| fields[0] == USER);
+    let user = user.unwrap_or_else(|| panic!("there is no user {USER}: run scripts/setup.sh"));
+    let number = |field: usize| user[field].parse::<u32>().expect("the system's users have numbers");
+    chown(folder, Some(number(2)), Some(number(3))).expect("root may give a folder away");
+}
