@@ -2,6 +2,7 @@
 
 mod common;
 mod keep;
+mod plans;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use keepfast_operations::units;
 
 pub use common::Common;
 pub use keep::Keep;
+pub use plans::{Config, ConfigAction, RunPlan, Schedule, ScheduleAction};
 
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
@@ -60,6 +62,14 @@ pub enum Command {
     Stats(Stats),
     /// Show, remove or rebuild the local index, or accept the store's present state
     Cache(Cache),
+    /// Run a plan of the configuration now
+    Run(RunPlan),
+    /// Show how each plan stands: its promise, its newest good snapshot, its next run
+    Status,
+    /// Show when plans run next
+    Schedule(Schedule),
+    /// Check and show the configuration
+    Config(Config),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Write the manual pages into a directory
@@ -70,7 +80,7 @@ impl Command {
     /// Whether the command is run only for what it prints: without the output, the run was for nothing.
     pub fn only_shows(&self) -> bool {
         match self {
-            Self::Init(_) | Self::Tag(_) | Self::Undelete(_) | Self::Manual(_) => false,
+            Self::Init(_) | Self::Tag(_) | Self::Undelete(_) | Self::Run(_) | Self::Manual(_) => false,
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
             Self::Forget(options) => options.dry_run,
@@ -83,6 +93,9 @@ impl Command {
             | Self::Doctor
             | Self::Check(_)
             | Self::Stats(_)
+            | Self::Status
+            | Self::Schedule(_)
+            | Self::Config(_)
             | Self::Completions(_) => true,
         }
     }

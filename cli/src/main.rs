@@ -21,6 +21,7 @@ use clap::{CommandFactory, Parser};
 use keepfast_engine::EngineError;
 use keepfast_operations::OperationsError;
 use keepfast_operations::priority::be_nice;
+use keepfast_server::ServerError;
 
 use args::Arguments;
 
@@ -129,10 +130,16 @@ fn raise_open_files() {
 /// The engine's error, whether it came through an operation or not.
 pub fn engine_error(error: &anyhow::Error) -> Option<&EngineError> {
     let through_operation = || error.downcast_ref::<OperationsError>().and_then(OperationsError::engine);
-    error.downcast_ref::<EngineError>().or_else(through_operation)
+    let through_plan = || match error.downcast_ref::<ServerError>()? {
+        ServerError::Operations(error) => error.engine(),
+        _ => None,
+    };
+    error.downcast_ref::<EngineError>().or_else(through_operation).or_else(through_plan)
 }
 
 fn is_wrong_input(error: &anyhow::Error) -> bool {
+    let of_plan = || error.downcast_ref::<ServerError>().is_some_and(ServerError::is_wrong_input);
     error.is::<usage::Usage>()
+        || of_plan()
         || error.downcast_ref::<OperationsError>().is_some_and(OperationsError::is_wrong_input)
 }

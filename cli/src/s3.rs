@@ -19,5 +19,6 @@ pub fn settings(common: &Common) -> S3Settings {
         storage_class: args.s3_storage_class.clone(),
         stall_timeout_s: args.s3_timeout,
         retry_for_s: args.s3_retry,
+        credentials: None,
     }
 }

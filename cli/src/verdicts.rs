@@ -125,6 +125,7 @@ mod tests {
                 paths: &self.paths,
                 tags: &[],
                 protected: false,
+                is_complete: true,
             }
         }
     }

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use keepfast_engine::EngineError;
+use keepfast_engine::nouns::counted;
 use keepfast_engine::retention::PolicyError;
 
+use crate::policy::Brake;
 pub use store::StoreError;
 
 /// Result of this crate's functions.
@@ -48,6 +50,19 @@ pub enum OperationsError {
     /// Nothing is kept of repositories, so there is nothing to look at, to remove, or to write to.
     #[error("there is no cache: nothing is kept of repositories on this machine")]
     NoCache,
+    /// A policy would forget more at once than may go.
+    #[error(
+        "the policy would forget {} of {all}, and no more than {brake} may go at once: nothing was forgotten",
+        counted(*.going, "snapshot")
+    )]
+    Brake {
+        /// How many would go.
+        going: u64,
+        /// How many it decides about.
+        all: u64,
+        /// How many may.
+        brake: Brake,
+    },
     /// The password opens nothing, and begins with a byte-order mark.
     #[error(
         "the password begins with a byte-order mark (U+FEFF), which an editor has put there: write it without"
@@ -78,7 +93,11 @@ impl OperationsError {
             ),
             Self::Secret(error) => matches!(error, SecretError::NotGiven { .. }),
             Self::Choice(error) => matches!(error, ChoiceError::NothingSaid),
-            Self::Stream(_) | Self::Store(_) | Self::MarkedPassword(_) | Self::Engine(_) => false,
+            Self::Stream(_)
+            | Self::Store(_)
+            | Self::Brake { .. }
+            | Self::MarkedPassword(_)
+            | Self::Engine(_) => false,
         }
     }
 
@@ -128,6 +147,12 @@ pub enum TextError {
     /// It isn't what snapshots can be judged apart by.
     #[error("{0:?} is none of writer, host, paths and tags")]
     GroupBy(String),
+    /// It is no number of snapshots, and no share of them.
+    #[error("{0:?} is neither a number of snapshots nor a percentage up to 100%")]
+    Brake(String),
+    /// There is no such time zone.
+    #[error("there is no time zone {0:?}: IANA names are like Europe/Paris")]
+    Zone(String),
     /// It is no point in time.
     #[error("{0:?} isn't a time: write it like 2026-01-15, \"2026-01-15 14:30\" or 2026-01-15T14:30:00Z")]
     Time(String),

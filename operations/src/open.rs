@@ -137,7 +137,7 @@ pub struct Opened {
 impl SharedRepository {
     /// Makes ready to use a repository. Nothing is asked of the store before a run opens it.
     pub fn connect(target: Target, access: Access) -> Result<Self> {
-        let store = connect(&target.place, &target.s3)?;
+        let store = connect(&target.place, &target.s3, &access.children)?;
         Ok(Self { target, access, store, unlocked: Mutex::default(), index: Mutex::default() })
     }
 

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keepfast_backend::{LocalStore, S3Options, S3Store, Store};
+use keepfast_backend::{Cancel, LocalStore, S3Credentials, S3Options, S3Store, Store};
 use keepfast_engine::EngineError;
 use keepfast_format::names;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::child::Children;
 use crate::error::{PlaceError, Result};
 use crate::host;
+use crate::secret::{Purpose, SecretReader, SecretSource};
 
 /// From this size on a probe's object is sent in parts.
 pub const PROBE_LARGE_BYTES: usize = 300 << 10;
@@ -125,6 +127,18 @@ pub struct S3Settings {
     pub stall_timeout_s: u64,
     /// How long what fails is tried again, in seconds.
     pub retry_for_s: u64,
+    /// Where the access key is and its secret; else they come from the usual places of AWS.
+    pub credentials: Option<S3KeySources>,
+}
+
+/// Where an access key is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3KeySources {
+    /// The key's id.
+    pub access_key: SecretSource,
+    /// The secret that goes with it.
+    pub secret_key: SecretSource,
 }
 
 impl Default for S3Settings {
@@ -137,6 +151,7 @@ impl Default for S3Settings {
             storage_class: None,
             stall_timeout_s: 60,
             retry_for_s: 300,
+            credentials: None,
         }
     }
 }
@@ -153,8 +168,9 @@ impl S3Settings {
     }
 
     /// As the backend takes them.
-    fn options(&self, bucket: &str, prefix: &str) -> Result<S3Options, PlaceError> {
+    fn options(&self, bucket: &str, prefix: &str, children: &Children) -> Result<S3Options> {
         self.check()?;
+        let credentials = self.credentials.as_ref().map(|sources| sources.read(children)).transpose()?;
         let certificates = |file: &PathBuf| {
             std::fs::read(file).map_err(|source| PlaceError::Certificates { file: file.clone(), source })
         };
@@ -165,6 +181,7 @@ impl S3Settings {
         Ok(S3Options {
             endpoint: self.endpoint.as_ref().map(with_scheme),
             region: self.region.clone(),
+            credentials,
             path_style: self.path_style,
             ca_pem: self.ca_file.as_ref().map(certificates).transpose()?,
             storage_classes: class.map(|class| (names::PACKS.to_owned(), class.clone())).collect(),
@@ -172,6 +189,22 @@ impl S3Settings {
             retry_for: Duration::from_secs(self.retry_for_s),
             uncontested_prefixes: uncontested_prefixes(),
             ..S3Options::new(bucket, prefix, host::monotonic)
+        })
+    }
+}
+
+impl S3KeySources {
+    fn read(&self, children: &Children) -> Result<S3Credentials> {
+        // Nothing cancels this: a run is only made for what is connected.
+        let cancel = Cancel::new();
+        let read = |what, source| {
+            let reader = SecretReader { what, children, cancel: &cancel };
+            reader.password(source, Purpose::Open).map(|text| text.to_string())
+        };
+        Ok(S3Credentials {
+            access_key: read("access key", &self.access_key)?,
+            secret_key: read("secret key", &self.secret_key)?,
+            session_token: None,
         })
     }
 }
@@ -197,19 +230,28 @@ enum Use {
 
 /// Makes ready to use the store at a place. A process does so once for each repository, however many runs use it;
 /// each gets a handle of its own by [`Store::for_run`].
-pub fn connect(place: &Place, settings: &S3Settings) -> Result<Arc<dyn Store>> {
-    connect_for(place, settings, Use::Repository)
+pub fn connect(place: &Place, settings: &S3Settings, children: &Children) -> Result<Arc<dyn Store>> {
+    connect_for(place, settings, children, Use::Repository)
 }
 
 /// As [`connect`], for a probe of the store. Nothing but a probe may use what comes of it.
-pub(crate) fn connect_to_probe(place: &Place, settings: &S3Settings) -> Result<Arc<dyn Store>> {
-    connect_for(place, settings, Use::Probe)
+pub(crate) fn connect_to_probe(
+    place: &Place,
+    settings: &S3Settings,
+    children: &Children,
+) -> Result<Arc<dyn Store>> {
+    connect_for(place, settings, children, Use::Probe)
 }
 
-fn connect_for(place: &Place, settings: &S3Settings, what: Use) -> Result<Arc<dyn Store>> {
+fn connect_for(
+    place: &Place,
+    settings: &S3Settings,
+    children: &Children,
+    what: Use,
+) -> Result<Arc<dyn Store>> {
     match place {
         Place::S3 { bucket, prefix } => {
-            let mut options = settings.options(bucket, prefix)?;
+            let mut options = settings.options(bucket, prefix, children)?;
             if what == Use::Probe {
                 options.page_objects = PROBE_PAGE_OBJECTS;
                 options.uncontested_prefixes = vec![String::new()];
@@ -226,7 +268,7 @@ fn connect_for(place: &Place, settings: &S3Settings, what: Use) -> Result<Arc<dy
 mod tests {
     use keepfast_backend::RunLink;
 
-    use super::{PathBuf, Place, S3Settings, connect, uncontested_prefixes};
+    use super::{Children, PathBuf, Place, S3Settings, connect, uncontested_prefixes};
 
     fn parse(text: &str) -> Result<Place, String> {
         Place::parse(text).map_err(|error| error.to_string())
@@ -271,7 +313,7 @@ mod tests {
         let place = parse("s3://bucket").expect("a place");
         for class in ["GLACIER", "DEEP_ARCHIVE"] {
             let settings = S3Settings { storage_class: Some(class.to_owned()), ..S3Settings::default() };
-            let error = connect(&place, &settings).map(|_| ()).expect_err(class);
+            let error = connect(&place, &settings, &Children::default()).map(|_| ()).expect_err(class);
             assert!(error.is_wrong_input() && error.to_string().contains("GLACIER_IR can be"), "{error}");
         }
     }
@@ -283,22 +325,42 @@ mod tests {
             r#"{"endpoint": "store:9000", "storage_class": "GLACIER_IR", "retry_for_s": 5}"#,
         )
         .expect("settings");
-        let options = settings.options("bucket", "prefix").expect("options");
+        let options = settings.options("bucket", "prefix", &Children::default()).expect("options");
         assert_eq!(options.endpoint.as_deref(), Some("https://store:9000"));
         assert_eq!(options.storage_classes, [("packs/".to_owned(), "GLACIER_IR".to_owned())]);
         assert_eq!((options.retry_for.as_secs(), options.stall_timeout.as_secs()), (5, 60));
         assert_eq!(options.uncontested_prefixes, uncontested_prefixes());
         assert_eq!(uncontested_prefixes(), ["packs/", "sessions/", "index/"]);
         let lost = S3Settings { ca_file: Some("/no/such/file".into()), ..S3Settings::default() };
-        let error = lost.options("bucket", "").map(|_| ()).expect_err("no certificates");
+        let error =
+            lost.options("bucket", "", &Children::default()).map(|_| ()).expect_err("no certificates");
         assert_eq!(error.to_string(), "the certificates in /no/such/file can't be read");
+    }
+
+    #[test]
+    fn keys_come_from_where_they_are_and_are_not_shown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (access_key, secret_key) = (folder.path().join("id"), folder.path().join("secret"));
+        std::fs::write(&access_key, "AKIA\n").expect("written");
+        std::fs::write(&secret_key, "hush\n").expect("written");
+        let text = format!(
+            r#"{{"credentials": {{"access_key": {{"file": {access_key:?}}}, "secret_key": {{"file": {secret_key:?}}}}}}}"#
+        );
+        let settings: S3Settings = serde_json::from_str(&text).expect("settings");
+        let options = settings.options("bucket", "", &Children::default()).expect("options");
+        let keys = options.credentials.expect("keys");
+        assert_eq!((keys.access_key.as_str(), keys.secret_key.as_str()), ("AKIA", "hush"));
+        assert!(!format!("{settings:?} {keys:?}").contains("hush"));
+        std::fs::remove_file(&secret_key).expect("removed");
+        assert!(settings.options("bucket", "", &Children::default()).is_err(), "half a key is none");
     }
 
     #[test]
     fn a_directory_is_connected_and_names_itself() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = Place::of_directory(folder.path());
-        let store = connect(&place, &S3Settings::default()).expect("a store").for_run(RunLink::default());
+        let store = connect(&place, &S3Settings::default(), &Children::default()).expect("a store");
+        let store = store.for_run(RunLink::default());
         assert_eq!(store.location(), folder.path().display().to_string());
         store.create("packs/x", &[b"one"]).expect("created");
         assert_eq!(std::fs::read(folder.path().join("packs/x")).expect("a file"), b"one");

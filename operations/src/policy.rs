@@ -1,5 +1,7 @@
 //! What a policy of retention is made of, as people write it and as data.
 
+use std::fmt;
+
 use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,48 @@ pub fn group_by(text: &str) -> Result<GroupBy> {
     Ok(by)
 }
 
+/// How many snapshots may go at once: if it would be more, none goes, because the policy or the clock is most likely
+/// wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Brake {
+    /// This many.
+    Number(u64),
+    /// This many percent of the snapshots that the policy decides about.
+    Percent(u8),
+}
+
+impl Brake {
+    /// Whether it stops this number of snapshots of all that are judged from going. One may always go, so that a plan that has two
+    /// snapshots isn't stuck with them.
+    #[must_use]
+    pub fn stops(self, going: u64, of: u64) -> bool {
+        let over = match self {
+            Self::Number(number) => going > number,
+            Self::Percent(percent) => u128::from(going) * 100 > u128::from(of) * u128::from(percent),
+        };
+        over && going > 1
+    }
+}
+
+impl fmt::Display for Brake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// A number of snapshots, or a percentage of them.
+pub fn brake(text: &str) -> Result<Brake> {
+    let brake = match text.strip_suffix('%') {
+        Some(percent) => percent.parse().ok().filter(|percent| *percent <= 100).map(Brake::Percent),
+        None => text.parse().ok().map(Brake::Number),
+    };
+    Ok(brake.ok_or_else(|| TextError::Brake(text.to_owned()))?)
+}
+
 /// A [`Policy`] as data, for `with`: `{"daily": 7, "yearly": "all", "within": "1y6m", "tags": [["kept"]]}`.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Policy", default = "Policy::default", deny_unknown_fields)]
@@ -63,6 +107,7 @@ pub(crate) struct PolicyData {
     #[serde(with = "span_data")]
     within_yearly: Option<Span>,
     tags: Vec<Vec<String>>,
+    at_least: u32,
 }
 
 /// A number, or the word for as many as there are.
@@ -153,6 +198,8 @@ pub(crate) mod group_by_data {
 mod tests {
     use serde::{Deserialize, Serialize};
 
+    use super::{Brake, brake};
+
     use super::{Count, GroupBy, Policy, PolicyData, Span, count, group_by, tags};
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -179,6 +226,21 @@ mod tests {
         assert_eq!(held, Held { keep, by });
         let written = serde_json::to_string(&held).expect("a text");
         assert_eq!(serde_json::from_str::<Held>(&written).expect("a policy"), held);
+    }
+
+    #[test]
+    fn a_brake_stops_what_is_over_its_limit_but_never_one_snapshot_alone() {
+        assert_eq!(brake("50%").expect("a share"), Brake::Percent(50));
+        assert_eq!(brake("3").expect("a number"), Brake::Number(3));
+        for wrong in ["101%", "half", "", "%", "-1"] {
+            assert!(brake(wrong).is_err(), "{wrong}");
+        }
+        let half = Brake::Percent(50);
+        assert!(!half.stops(5, 10) && half.stops(6, 10));
+        assert!(!half.stops(1, 1), "one may always go");
+        assert!(Brake::Number(0).stops(2, 100) && !Brake::Number(0).stops(1, 100));
+        assert!(Brake::Number(3).stops(4, 100) && !Brake::Number(3).stops(3, 100));
+        assert!(half.stops(u64::MAX, u64::MAX), "no overflow");
     }
 
     #[test]

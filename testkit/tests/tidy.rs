@@ -26,7 +26,30 @@ const LADDER: &[(&str, &[&str])] = &[
     ("operations", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("server/schedule", &[]),
     ("server/store", &[]),
-    ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-operations"]),
+    (
+        "server",
+        &[
+            "keepfast-format",
+            "keepfast-backend",
+            "keepfast-engine",
+            "keepfast-operations",
+            "keepfast-config",
+            "keepfast-schedule",
+            "keepfast-store",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "keepfast-format",
+            "keepfast-backend",
+            "keepfast-engine",
+            "keepfast-operations",
+            "keepfast-config",
+            "keepfast-schedule",
+            "keepfast-server",
+        ],
+    ),
     ("server/config", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("model", &[]),
@@ -48,7 +71,16 @@ const FLOORS: &[&[&str]] = &[
 const POOL: &str = "engine/src/run/pool.rs";
 
 /// Crates that know no terminal, environment or clock, and what they must not call therefore.
-const SILENT: &[&str] = &["repo-format", "backend", "engine", "operations", "server/config", "server/schedule", "server/store", "model"];
+const SILENT: &[&str] = &[
+    "repo-format",
+    "backend",
+    "engine",
+    "operations",
+    "server/config",
+    "server/schedule",
+    "server/store",
+    "model",
+];
 /// Crates whose messages any front end shows.
 const SPEECHLESS: &[&str] = &["repo-format", "backend", "engine", "operations"];
 const LOUD_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];

@@ -24,6 +24,9 @@ pub struct Common {
         value_name = "PLACE"
     )]
     pub repo: Option<String>,
+    /// The file that defines plans [default: /etc/keepfast/keepfast.toml, else ~/.config/keepfast/keepfast.toml]
+    #[arg(long, global = true, env = "KEEPFAST_CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Read the password from the first line of this file
     #[arg(long, global = true, env = "KEEPFAST_PASSWORD_FILE", hide_env_values = true, value_name = "FILE")]
     pub password_file: Option<PathBuf>,

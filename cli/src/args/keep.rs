@@ -2,6 +2,7 @@
 
 use clap::Args;
 use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
+use keepfast_operations::policy::Brake;
 use keepfast_operations::{OperationsError, policy, span};
 
 /// What `forget` keeps. A snapshot stays if any of these keeps it.
@@ -48,6 +49,13 @@ pub struct Keep {
     /// keeps more
     #[arg(long = "keep-tag", value_name = "TAG[,TAG]…", value_parser = tags)]
     pub keep_tags: Vec<Tags>,
+    /// The N newest complete snapshots of each group, whatever else is said: those from which nothing was skipped
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub keep_at_least: u32,
+    /// Forget nothing if more than this would go at once: a number of snapshots, or a share of those that are judged,
+    /// such as 50%
+    #[arg(long, value_name = "N|P%", value_parser = policy::brake)]
+    pub max_removed: Option<Brake>,
     /// Judge snapshots apart by these: writer, host, paths, tags, or nothing. Without `writer`, a
     /// writer that says another's host and paths can make a policy forget that one's snapshots
     #[arg(long, value_name = "WHAT", value_parser = policy::group_by, default_value = "writer,host,paths")]
@@ -75,6 +83,7 @@ impl Keep {
             within_monthly: self.keep_within_monthly,
             within_yearly: self.keep_within_yearly,
             tags: self.keep_tags.iter().map(|Tags(tags)| tags.clone()).collect(),
+            at_least: self.keep_at_least,
         }
     }
 

@@ -64,6 +64,8 @@ fn which_of(options: &Forget) -> Result<ForgetWhich, Usage> {
             filter: filter_of(&options.filter),
             keep: options.keep.policy(),
             group_by: options.keep.group_by,
+            max_removed: options.keep.max_removed,
+            zone: None,
         })),
     }
 }

@@ -8,6 +8,7 @@ mod forget;
 mod init;
 mod inspect;
 mod manual;
+mod plans;
 mod prune;
 mod restore;
 mod snapshots;
@@ -42,6 +43,10 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Check(options) => check::run(&common, &options),
         Command::Stats(options) if !options.delete.is_empty() => inspect::freed(&common, &options.delete),
         Command::Stats(_) => inspect::stats(&common),
+        Command::Run(options) => plans::run(&common, &options),
+        Command::Status => plans::status(&common),
+        Command::Schedule(options) => plans::schedule(&common, &options.action),
+        Command::Config(options) => plans::config(&common, &options.action),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Completions(options) => {
             let mut script = Vec::new();

@@ -14,6 +14,8 @@
 //!
 //! Whatever the rules say, protected snapshots stay, and the newest of each group. Both count
 //! in the rules like any other, so protecting a snapshot never changes what becomes of others.
+//! A policy may also have a floor: that many of the newest *complete* snapshots stay, those from which nothing was
+//! skipped. So a series of bad runs pushes no good snapshot out.
 //! One whose time lies in the future stays too, and counts nowhere: a clock that was wrong once
 //! must not push real history out of the counts, or out of a span before the newest.
 //!
@@ -60,6 +62,8 @@ pub struct Candidate<'a> {
     pub tags: &'a [String],
     /// Whether it must stay.
     pub protected: bool,
+    /// Whether nothing was skipped when it was made.
+    pub is_complete: bool,
 }
 
 impl<'a> Candidate<'a> {
@@ -76,6 +80,7 @@ impl<'a> Candidate<'a> {
             paths: &body.paths,
             tags: &body.tags,
             protected,
+            is_complete: body.statistics.skipped == 0,
         }
     }
 }
@@ -189,6 +194,7 @@ fn judge<'a>(
             tally.within(span, oldest_within(span));
         }
         tally.tags(policy);
+        tally.floor(policy.at_least);
     }
     let newest = past.len().saturating_sub(1);
     let verdicts = tally.answers.into_iter().enumerate().map(|(place, answers)| {
@@ -293,6 +299,18 @@ impl Tally<'_, '_> {
             answers.reasons.extend(lists.iter().filter(has_all).map(|list| Reason::Tags((*list).clone())));
             if !lists.is_empty() && answers.reasons.len() == before {
                 answers.misses.push(Miss::Tags);
+            }
+        }
+    }
+
+    /// Comes after all rules: it gives a reason only where no rule has one.
+    fn floor(&mut self, of: u32) {
+        let complete = (0..self.past.len()).rev().filter(|place| self.past[*place].is_complete);
+        let kept: Vec<usize> = complete.take(usize::try_from(of).unwrap_or(usize::MAX)).collect();
+        for (place, nth) in kept.into_iter().zip(1..) {
+            let reasons = &mut self.answers[place].reasons;
+            if reasons.is_empty() {
+                reasons.push(Reason::Floor { nth, of });
             }
         }
     }

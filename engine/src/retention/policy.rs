@@ -147,6 +147,9 @@ pub struct Policy {
     pub within_yearly: Option<Span>,
     /// All that have every label of one of these lists; an empty list says nothing.
     pub tags: Vec<Vec<String>>,
+    /// A floor under all rules: this many of each group's newest complete snapshots stay. It is no rule of its own, so
+    /// a policy with nothing else can't be followed.
+    pub at_least: u32,
 }
 
 /// A policy that can't be followed.

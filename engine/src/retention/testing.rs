@@ -20,6 +20,7 @@ pub struct Made {
     pub paths: Vec<Vec<u8>>,
     pub tags: Vec<String>,
     pub protected: bool,
+    pub is_complete: bool,
 }
 
 impl Made {
@@ -33,6 +34,7 @@ impl Made {
             paths: vec![b"/home".to_vec()],
             tags: Vec::new(),
             protected: false,
+            is_complete: true,
         }
     }
 
@@ -56,6 +58,10 @@ impl Made {
         Self { tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), ..self }
     }
 
+    pub fn incomplete(self) -> Self {
+        Self { is_complete: false, ..self }
+    }
+
     pub fn protected(self) -> Self {
         Self { protected: true, ..self }
     }
@@ -70,6 +76,7 @@ impl Made {
             paths: &self.paths,
             tags: &self.tags,
             protected: self.protected,
+            is_complete: self.is_complete,
         }
     }
 }

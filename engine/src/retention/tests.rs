@@ -3,7 +3,9 @@
 use keepfast_format::node::Timestamp;
 
 use super::testing::{DAY, HOUR, LATE, Made, before, civil, decide_at, id, judged, row, seconds};
-use super::{Calendar, Civil, Count, Decision, GroupBy, Policy, PolicyError, Span, Verdict, decide, has_tag};
+use super::{
+    Calendar, Civil, Count, Decision, GroupBy, Policy, PolicyError, Reason, Span, Verdict, decide, has_tag,
+};
 
 /// `+` and its reasons or `-` and what it missed, for each snapshot from old to new.
 fn said(decisions: &[Decision<'_>]) -> Vec<String> {
@@ -33,6 +35,22 @@ fn n(number: u32) -> Option<Count> {
 
 fn days(days: u32) -> Option<Span> {
     Some(Span { days, ..Span::default() })
+}
+
+/// Bad runs push no good snapshot out: the floor counts complete ones alone, from the newest on, and only fills up.
+#[test]
+fn the_newest_complete_snapshots_stay_whatever_the_rules_say() {
+    let mut made = row(&["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]);
+    made[3] = made[3].clone().incomplete();
+    made[4] = made[4].clone().incomplete();
+    let policy = Policy { last: n(1), at_least: 2, ..Policy::default() };
+    let decided = judged(&made, &policy);
+    let kept: Vec<usize> = (0..5).filter(|place| decided[*place].verdict.keeps()).collect();
+    assert_eq!(kept, [1, 2, 4], "the newest, and the two newest that are complete");
+    assert_eq!(decided[1].verdict, Verdict::Keep(vec![Reason::Floor { nth: 2, of: 2 }]));
+    assert_eq!(decided[4].verdict, Verdict::Keep(vec![Reason::Last { nth: 1, of: Count::Number(1) }]));
+    let alone = Policy { at_least: 2, ..Policy::default() };
+    assert_eq!(alone.check(), Err(PolicyError::Empty), "a floor is no rule");
 }
 
 #[test]

@@ -66,6 +66,14 @@ pub enum Reason {
     Within(Span),
     /// It has all of these labels.
     Tags(Vec<String>),
+    /// It is one of the newest complete snapshots, of which some stay whatever the rules say. Given only if no rule
+    /// keeps it.
+    Floor {
+        /// Which of them, counted from one.
+        nth: u32,
+        /// How many stay.
+        of: u32,
+    },
 }
 
 /// Why a rule doesn't keep a snapshot.
@@ -127,6 +135,7 @@ impl fmt::Display for Reason {
             Self::Oldest { period, reach, .. } => write!(f, "oldest, {}", rule(*period, *reach)),
             Self::Within(span) => write!(f, "within {span} of the newest"),
             Self::Tags(tags) => write!(f, "tag {}", tags.join(",")),
+            Self::Floor { nth, of } => write!(f, "complete {nth} of {of} that always stay"),
         }
     }
 }

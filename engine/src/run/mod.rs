@@ -71,6 +71,12 @@ impl RunContext {
         Self { limits, ..self }
     }
 
+    /// The same run, of which this one hears instead.
+    #[must_use]
+    pub fn with_listener(self, listener: Arc<dyn Listener>) -> Self {
+        Self { listener, ..self }
+    }
+
     /// The same run, on another host.
     #[must_use]
     pub fn with_host(self, host: Arc<dyn Host>) -> Self {
@@ -89,6 +95,12 @@ impl RunContext {
     #[must_use]
     pub fn host(&self) -> &dyn Host {
         &*self.host
+    }
+
+    /// What hears of it.
+    #[must_use]
+    pub fn listener(&self) -> Arc<dyn Listener> {
+        Arc::clone(&self.listener)
     }
 
     /// The time.

@@ -250,6 +250,7 @@ impl From<&Reason> for ReasonDocument {
             }
             Reason::Within(_) => of("within"),
             Reason::Tags(tags) => Self { tags: Some(tags.clone()), ..of("tag") },
+            Reason::Floor { nth, of: _ } => Self { nth: Some(*nth), ..of("at-least") },
         }
     }
 }
@@ -315,6 +316,7 @@ mod tests {
                 paths: &self.paths,
                 tags: &[],
                 protected: false,
+                is_complete: true,
             }
         }
     }

@@ -28,7 +28,8 @@ pub fn doctor_with(
     run: &RunContext,
 ) -> Result<DoctorReport> {
     let (target, location) = (shared.target(), shared.backend(run).location());
-    let store = StoreDocument::new(location, &probe(&target.place, &target.s3, run.link())?);
+    let store =
+        StoreDocument::new(location, &probe(&target.place, &target.s3, shared.children(), run.link())?);
     probed(&store);
     let repository = match look(shared, run) {
         Ok(found) => Some(found),

@@ -6,14 +6,15 @@ use keepfast_engine::repo::StoredSnapshot;
 use keepfast_engine::retention::{Candidate, Group, GroupBy, Policy};
 use keepfast_engine::run::RunContext;
 use keepfast_format::ids::SessionId;
+use keepfast_format::numbers::u64_of;
 use serde::{Deserialize, Serialize};
 
 use super::PROGRAM;
 use crate::calendar::decide_in;
 use crate::choose::{Choice, Filter, find_forgotten};
-use crate::error::{ChoiceError, Result};
+use crate::error::{ChoiceError, OperationsError, Result, TextError};
 use crate::open::{Looked, Mode, Opened, SharedRepository};
-use crate::policy::{PolicyData, group_by_data};
+use crate::policy::{Brake, PolicyData, group_by_data};
 use crate::reports::{
     DecisionsReport, ForgetReport, NewStanding, StandingReport, UndeleteReport, UndeletedSnapshot,
 };
@@ -62,6 +63,10 @@ pub struct Retention {
     /// By what snapshots are judged apart.
     #[serde(with = "group_by_data")]
     pub group_by: GroupBy,
+    /// Nothing goes if more than this would go at once.
+    pub max_removed: Option<Brake>,
+    /// The IANA name of the time zone in whose calendar days and weeks are counted; else this machine's.
+    pub zone: Option<String>,
 }
 
 /// Which snapshots can't be forgotten any more, or can be again.
@@ -114,6 +119,11 @@ pub fn forget_in(
         }
         ForgetWhich::ByPolicy(retention) => {
             let groups = retention.decide(looked, run)?;
+            match retention.braked(&groups) {
+                Some(error) if dry_run => run.notice(&error.to_string()),
+                Some(error) => return Err(error),
+                None => {}
+            }
             carry_out(&groups.iter().flat_map(Group::forgotten).collect::<Vec<_>>())?;
             let groups = groups.iter().map(Into::into).collect();
             ForgetReport::ByPolicy(DecisionsReport { dry_run, groups, troubles: run.troubles() })
@@ -182,6 +192,14 @@ impl NamedSnapshots {
 }
 
 impl Retention {
+    /// Why nothing may go, if too much would.
+    fn braked(&self, groups: &[Group<'_>]) -> Option<OperationsError> {
+        let all = groups.iter().map(|group| u64_of(group.decisions.len())).sum();
+        let going = groups.iter().map(|group| u64_of(group.forgotten().count())).sum();
+        let brake = self.max_removed.filter(|brake| brake.stops(going, all))?;
+        Some(OperationsError::Brake { going, all, brake })
+    }
+
     fn decide<'a>(&self, looked: &'a Looked, run: &RunContext) -> Result<Vec<Group<'a>>> {
         let snapshots = &looked.snapshots;
         let filter = self.filter.resolve(snapshots)?;
@@ -194,7 +212,11 @@ impl Retention {
                 Candidate::of(&stored.snapshot, snapshots.lineages.line(stored.writer), is_protected)
             })
             .collect();
-        decide_in(&TimeZone::system(), &candidates, &self.keep, self.group_by, run.now())
+        let zone = match &self.zone {
+            None => TimeZone::system(),
+            Some(name) => TimeZone::get(name).map_err(|_| TextError::Zone(name.clone()))?,
+        };
+        decide_in(&zone, &candidates, &self.keep, self.group_by, run.now())
     }
 }
 

@@ -65,7 +65,7 @@ pub fn init(request: &Init, shared: &SharedRepository, run: &RunContext) -> Resu
     if let Some(directory) = directory.filter(|_| request.group_readable) {
         share(directory)?;
     }
-    let probed = probe(&target.place, &target.s3, run.link())?;
+    let probed = probe(&target.place, &target.s3, shared.children(), run.link())?;
     let options = InitOptions {
         chunker: ChunkerParams::of_average(request.chunk_bytes),
         pack_bytes: request.pack_bytes,

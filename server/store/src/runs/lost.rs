@@ -74,6 +74,17 @@ impl Store {
         Ok(losses)
     }
 
+    /// Ends a run as lost whose process is known to be dead, by a lock that dies with it and that the caller has now.
+    /// Nothing if it isn't active.
+    pub async fn lose_dead(&self, now: UtcTime, id: &RunId) -> Result<Option<Loss>> {
+        let sql = "SELECT fence, beat, lease FROM run WHERE id = $1 AND state IN ('starting', 'running')";
+        let row = self.db.row("reading the lease of a run", sql, values![id.as_str()]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let length = Duration::from_micros(row.count("lease")?);
+        let lease = Lease { fence: Fence(row.integer("fence")?), beat: row.integer("beat")?, length };
+        self.lose(now, id, &lease).await
+    }
+
     /// Ends one run as lost, unless it has shown itself meanwhile.
     async fn lose(&self, now: UtcTime, id: &RunId, lease: &Lease) -> Result<Option<Loss>> {
         let mut tx = self.begin("ending a lost run").await?;

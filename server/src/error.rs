@@ -1,0 +1,130 @@
+//! Why a plan can't be run, or its state can't be read.
+
+use std::path::PathBuf;
+
+use keepfast_operations::OperationsError;
+use keepfast_schedule::cron::CronError;
+use keepfast_schedule::schedule::EveryError;
+use keepfast_schedule::window::{DaysError, WindowError};
+use keepfast_schedule::zone::ZoneError;
+use keepfast_store::StoreError;
+
+/// Result of this crate's functions.
+pub type Result<T, E = ServerError> = std::result::Result<T, E>;
+
+/// Why something about plans can't be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// No plan has this name.
+    #[error("there is no plan {name:?}")]
+    NoPlan {
+        /// What was asked for.
+        name: String,
+        /// The plans that there are.
+        known: Vec<String>,
+    },
+    /// The plan doesn't run.
+    #[error("plan {plan} is not enabled")]
+    Disabled {
+        /// Which.
+        plan: String,
+    },
+    /// A definition says something that this program can't do.
+    #[error("{definition}: {what} is not supported yet")]
+    Unsupported {
+        /// The plan or repository: `plan www`.
+        definition: String,
+        /// What it says.
+        what: String,
+    },
+    /// A part of a schedule can't be used.
+    #[error("{definition}: the schedule can't be used")]
+    Schedule {
+        /// The plan or repository.
+        definition: String,
+        /// Why.
+        source: ScheduleError,
+    },
+    /// A run of the plan is not over.
+    #[error("run {run} of plan {plan} is not over")]
+    Running {
+        /// The plan.
+        plan: String,
+        /// Its run.
+        run: String,
+    },
+    /// The folder of the state can't be made.
+    #[error("the folder {} of the state can't be made", .folder.display())]
+    StateFolder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    Random(#[source] getrandom::Error),
+    /// The runtime that waits for the state can't be started.
+    #[error("the threads that wait for the state can't be started")]
+    Runtime(#[source] std::io::Error),
+    /// A name can't be kept in the state.
+    #[error("the name {name:?} can't be kept in the state")]
+    Name {
+        /// Which.
+        name: String,
+        /// Why.
+        source: keepfast_store::InvalidName,
+    },
+    /// The state failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An operation failed.
+    #[error(transparent)]
+    Operations(#[from] OperationsError),
+}
+
+impl ServerError {
+    /// Whether the caller's input is wrong, so that the same fails again until that is changed.
+    #[must_use]
+    pub fn is_wrong_input(&self) -> bool {
+        match self {
+            Self::NoPlan { .. }
+            | Self::Disabled { .. }
+            | Self::Unsupported { .. }
+            | Self::Schedule { .. } => true,
+            Self::Operations(error) => error.is_wrong_input(),
+            Self::Running { .. }
+            | Self::StateFolder { .. }
+            | Self::Random(_)
+            | Self::Runtime(_)
+            | Self::Name { .. }
+            | Self::Store(_) => false,
+        }
+    }
+
+    /// Says that a name can't be kept in the state.
+    pub(crate) fn name(name: &str) -> impl Fn(keepfast_store::InvalidName) -> Self + use<'_> {
+        move |source| Self::Name { name: name.to_owned(), source }
+    }
+}
+
+/// Why a schedule can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// Its cron expression.
+    #[error(transparent)]
+    Cron(#[from] CronError),
+    /// Its time between runs.
+    #[error(transparent)]
+    Every(#[from] EveryError),
+    /// Its zone.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
+    /// A window.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+    /// A day.
+    #[error(transparent)]
+    Days(#[from] DaysError),
+}

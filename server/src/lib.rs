@@ -1,0 +1,18 @@
+//! What runs plans: it turns definitions from files into operations, carries them out with their hooks, writes what
+//! came of them into the state, and says how each plan stands to its promise.
+//!
+//! The layers are `cli → server → operations → engine`; beside it stand the definitions (`keepfast-config`), the
+//! calendar (`keepfast-schedule`) and the state (`keepfast-store`), which know nothing of each other. A run works on
+//! threads of its own and waits for the state; it never works on the threads of an asynchronous runtime.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
+pub mod convert;
+pub mod definitions;
+pub mod error;
+pub mod once;
+pub mod state;
+pub mod status;
+pub mod work;
+
+pub use error::{Result, ServerError};

@@ -1,0 +1,147 @@
+//! The state as a process uses it that runs plans: opened, with the name of the process, and the clock.
+
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use keepfast_backend::Cancel;
+use keepfast_config::config::Config;
+use keepfast_config::model::source::Tls as DefinedTls;
+use keepfast_operations::child::Children;
+use keepfast_operations::secret::{Purpose, SecretReader};
+use keepfast_store::{PostgresPlace, ServerLock, Store, StoreError, Tls, UtcTime};
+
+use crate::convert::secret;
+use crate::error::{Result, ServerError};
+
+/// The port of PostgreSQL.
+const POSTGRES_PORT: u16 = 5432;
+
+/// Now, as the state has instants.
+#[must_use]
+pub fn now() -> UtcTime {
+    stored(Timestamp::now())
+}
+
+/// An instant as the state has it.
+#[must_use]
+pub fn stored(at: Timestamp) -> UtcTime {
+    UtcTime::from_micros(at.as_microsecond())
+}
+
+/// An instant of the state; those beyond the calendar are its edges.
+#[must_use]
+pub fn instant(at: UtcTime) -> Timestamp {
+    let edge = if at.as_micros() < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_microsecond(at.as_micros()).unwrap_or(edge)
+}
+
+/// A name of 128 random bits.
+pub fn random_name() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(ServerError::Random)?;
+    Ok(HEXLOWER.encode(&bytes))
+}
+
+/// The folder beside the state for what isn't in the database: logs, locks.
+pub fn folder(config: &Config) -> PathBuf {
+    match &config.server.value.state.sqlite {
+        Some(file) => file.0.parent().map(Path::to_owned).unwrap_or_default(),
+        None => PathBuf::from("/var/lib/keepfast"),
+    }
+}
+
+/// Opens the state. It is made where there is none, unless a server runs with it.
+pub async fn open(config: &Config, children: &Children) -> Result<Store> {
+    let state = &config.server.value.state;
+    if let Some(database) = &state.postgres {
+        let password = |reference| -> Result<String> {
+            let source = secret::source(reference, "server")?;
+            let cancel = Cancel::new();
+            let reader = SecretReader { what: "password of the state database", children, cancel: &cancel };
+            Ok(reader.password(&source, Purpose::Open)?.to_string())
+        };
+        let socket = database.socket.as_ref().map(|socket| socket.0.display().to_string());
+        let has_socket = socket.is_some();
+        let place = PostgresPlace {
+            host: socket.unwrap_or_else(|| database.host.clone()),
+            port: database.port.map_or(POSTGRES_PORT, u16::from),
+            database: database.dbname.clone().unwrap_or_else(|| "keepfast".to_owned()),
+            user: database.user.clone().unwrap_or_else(|| "keepfast".to_owned()),
+            password: database.password.as_ref().map(password).transpose()?,
+            tls: match database.tls {
+                DefinedTls::Verify => {
+                    Tls::Verified { roots: database.ca_file.as_ref().map(|file| file.0.clone()) }
+                }
+                DefinedTls::Prefer if !has_socket && !is_this_machine(&database.host) => {
+                    Tls::Verified { roots: database.ca_file.as_ref().map(|file| file.0.clone()) }
+                }
+                DefinedTls::Off | DefinedTls::Prefer => Tls::Off,
+            },
+        };
+        return Ok(Store::open_postgres(&place).await?);
+    }
+    let file = folder(config).join("state.db");
+    let file = state.sqlite.as_ref().map_or(file, |file| file.0.clone());
+    make_folder(&folder(config))?;
+    match Store::join_sqlite(&file).await {
+        Err(StoreError::OlderTables { .. } | StoreError::Open { .. }) => {
+            // No server runs with it, or it would have made the tables: this process does, and lets go of it again.
+            let lock = ServerLock::take(&file)?;
+            Store::open_sqlite(&lock).await?.close().await;
+            drop(lock);
+            Ok(Store::join_sqlite(&file).await?)
+        }
+        joined => Ok(joined?),
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1")
+}
+
+/// Makes a folder that only its owner may enter.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| ServerError::StateFolder { folder: folder.to_owned(), source })
+}
+
+/// The right to run a plan by hand on this machine. It is the system's lock on an open file, so it ends with its
+/// process, however that ends: who holds it knows that no earlier holder lives.
+#[derive(Debug)]
+pub struct PlanLock {
+    _file: File,
+}
+
+impl PlanLock {
+    /// Takes the lock of a plan; nothing if another process has it.
+    pub fn take(folder: &Path, plan: &str) -> Result<Option<Self>> {
+        let locks = folder.join("locks");
+        make_folder(&locks)?;
+        let path = locks.join(format!("plan-{plan}.lock"));
+        let failed = |source| ServerError::StateFolder { folder: path.clone(), source };
+        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}
+
+/// How long a run may be silent before it is lost, and how often it says something.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    /// The length.
+    pub length: Duration,
+    /// The time between two beats.
+    pub beat: Duration,
+}
+
+impl Lease {
+    /// What runs have. A beat every few seconds is also how soon a wish to cancel is heard.
+    pub const USUAL: Self = Self { length: Duration::from_secs(120), beat: Duration::from_secs(5) };
+}

@@ -1,0 +1,238 @@
+//! One run of a plan: hooks, the backup, what undoes the hooks, retention. It is the same whoever starts it.
+//!
+//! The order, and why:
+//!
+//! 1. The repository is opened. If that fails, nothing has been touched yet.
+//! 2. `before` hooks. What undoes one is recorded *before* it runs, so that a crash in the middle still leaves a record.
+//! 3. The backup.
+//! 4. What undoes the `before` hooks, the last one first, however the backup went: a service that was stopped comes
+//!    back before anything else takes time.
+//! 5. `after` hooks, then those of `success` or of `failure`.
+//! 6. Retention, if there is a new snapshot. If it fails, the run has a finding: the backup is made.
+//! 7. `always` hooks.
+
+pub mod record;
+pub mod report;
+
+use std::ffi::OsString;
+
+use keepfast_config::model::hook::{Moment, OnError};
+use keepfast_engine::EngineError;
+use keepfast_engine::run::RunContext;
+use keepfast_operations::OperationsError;
+use keepfast_operations::child::Children;
+use keepfast_operations::hooks::Hook;
+use keepfast_operations::open::{Mode, SharedRepository};
+use keepfast_operations::requests::{Backup, Forget, ForgetWhich, Retention, backup, forget};
+
+use crate::convert::hook::PlanHook;
+use record::{Level, Record, Step};
+use report::{HookDocument, PlanReport, Verdict, with_causes};
+
+/// A plan, ready to be carried out.
+#[derive(Debug, Clone)]
+pub struct PlanWork {
+    /// Its name.
+    pub plan: String,
+    /// The name of its repository.
+    pub repository: String,
+    /// Hooks, in the order of the file.
+    pub hooks: Vec<PlanHook>,
+    /// What is backed up.
+    pub backup: Backup,
+    /// What is kept.
+    pub retention: Option<Retention>,
+}
+
+/// Carries a plan out. What is recorded goes to `record`; the report says what came of it.
+pub fn carry_out(
+    work: &PlanWork,
+    shared: &SharedRepository,
+    run: &RunContext,
+    record: &dyn Record,
+) -> PlanReport {
+    let mut doing = Doing { work, shared, run, record, report: PlanReport::new(&work.plan), failure: None };
+    doing.run();
+    doing.report.verdict = match &doing.failure {
+        Some(Failure { is_cancelled: true, .. }) => Verdict::Cancelled,
+        Some(_) => Verdict::Failed,
+        None if doing.report.findings > 0 => Verdict::Findings,
+        None => Verdict::Ok,
+    };
+    doing.report.error = doing.failure.map(|failure| failure.text);
+    doing.report
+}
+
+/// Why a run doesn't do its work.
+struct Failure {
+    text: String,
+    is_cancelled: bool,
+}
+
+struct Doing<'w> {
+    work: &'w PlanWork,
+    shared: &'w SharedRepository,
+    run: &'w RunContext,
+    record: &'w dyn Record,
+    report: PlanReport,
+    failure: Option<Failure>,
+}
+
+impl Doing<'_> {
+    fn run(&mut self) {
+        self.record.step(Step::Opening);
+        // A run that can't reach its store must not stop a service for it first.
+        if let Err(error) = self.shared.repository(self.run, Mode::Usual) {
+            self.fail(&error);
+        }
+        let mut undos = Vec::new();
+        if self.failure.is_none() {
+            self.before(&mut undos);
+        }
+        if self.failure.is_none() {
+            self.back_up();
+        }
+        for undo in undos.into_iter().rev() {
+            self.undo(undo);
+        }
+        self.hooks(Moment::After);
+        let outcome = if self.failure.is_none() { Moment::Success } else { Moment::Failure };
+        self.hooks(outcome);
+        if self.failure.is_none()
+            && self.report.backup.as_ref().is_some_and(|backup| backup.snapshot.is_some())
+        {
+            self.retain();
+        }
+        self.hooks(Moment::Always);
+    }
+
+    fn fail(&mut self, error: &OperationsError) {
+        let is_cancelled = matches!(error.engine(), Some(EngineError::Interrupted));
+        self.fail_with(with_causes(error), is_cancelled);
+    }
+
+    fn fail_with(&mut self, text: String, is_cancelled: bool) {
+        self.record.line(Level::Error, &text);
+        self.failure.get_or_insert(Failure { text, is_cancelled });
+    }
+
+    fn find(&mut self, text: &str) {
+        self.record.line(Level::Warning, text);
+        self.report.findings += 1;
+    }
+
+    fn before(&mut self, undos: &mut Vec<(record::UndoTicket, Hook)>) {
+        let work = self.work;
+        for hook in work.hooks.iter().filter(|hook| hook.moment == Moment::Before) {
+            if let Some(undo) = &hook.undo {
+                match self.record.store_undo(undo) {
+                    Ok(ticket) => undos.push((ticket, undo.clone())),
+                    Err(error) => {
+                        let text = format!(
+                            "what undoes the hook {} can't be recorded, so the hook was not run: {error}",
+                            hook.hook.run.program()
+                        );
+                        return self.fail_with(text, false);
+                    }
+                }
+            }
+            self.hook(hook);
+            if self.failure.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn hooks(&mut self, moment: Moment) {
+        let work = self.work;
+        for hook in work.hooks.iter().filter(|hook| hook.moment == moment) {
+            self.hook(hook);
+        }
+    }
+
+    fn hook(&mut self, hook: &PlanHook) {
+        let program = hook.hook.run.program();
+        self.record.step(Step::Hook { program: program.clone() });
+        // A cancelled run still puts things in order.
+        let cancel =
+            if hook.moment == Moment::Before { self.run.cancel().clone() } else { Default::default() };
+        match hook.hook.run(&self.children(), &cancel) {
+            Ok(ended) => {
+                self.record.hook_said(&ended);
+                self.report.hooks.push(HookDocument::ended(hook.moment, &ended));
+            }
+            Err(error) => {
+                let text = with_causes(&error);
+                self.report.hooks.push(HookDocument::failed(hook.moment, &program, &text));
+                match hook.on_error {
+                    OnError::Abort => self.fail_with(text, cancel.is_cancelled()),
+                    OnError::Warn => self.find(&text),
+                }
+            }
+        }
+    }
+
+    fn undo(&mut self, (ticket, undo): (record::UndoTicket, Hook)) {
+        self.record.step(Step::Undo { program: undo.run.program() });
+        if !self.record.undoing(&ticket) {
+            return self.record.line(Level::Warning, "another process has undone the hook");
+        }
+        let failure = match undo.run(&self.children(), &Default::default()) {
+            Ok(ended) => {
+                self.record.hook_said(&ended);
+                None
+            }
+            Err(error) => Some(with_causes(&error)),
+        };
+        self.record.undone(&ticket, failure.as_deref());
+        if let Some(text) = failure {
+            self.find(&text);
+        }
+    }
+
+    fn back_up(&mut self) {
+        self.record.step(Step::Backup);
+        match backup(&self.work.backup, self.shared, self.run) {
+            Ok(report) => {
+                let troubles = report.troubles;
+                self.report.findings += troubles.skipped + troubles.damaged + troubles.unreachable;
+                self.report.backup = Some(report);
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn retain(&mut self) {
+        let Some(retention) = &self.work.retention else { return };
+        self.record.step(Step::Retention);
+        let request = Forget { which: ForgetWhich::ByPolicy(retention.clone()), dry_run: false };
+        match forget(&request, self.shared, self.run) {
+            Ok(report) => self.report.retention = Some(report),
+            Err(error) => self.find(&format!("retention removed nothing: {}", with_causes(&error))),
+        }
+    }
+
+    /// How hooks are started: with facts of the run in their environment, and without secrets.
+    fn children(&self) -> Children {
+        let report = &self.report;
+        let snapshot = report.backup.as_ref().and_then(|backup| backup.snapshot.as_ref());
+        let mut variables = vec![
+            ("KEEPFAST_PLAN", self.work.plan.clone()),
+            ("KEEPFAST_REPOSITORY_NAME", self.work.repository.clone()),
+            ("KEEPFAST_RUN", self.record.run_id()),
+        ];
+        if let Some(snapshot) = snapshot {
+            variables.push(("KEEPFAST_SNAPSHOT", snapshot.id.clone()));
+        }
+        if report.backup.is_some() || self.failure.is_some() {
+            variables.push(("KEEPFAST_FINDINGS", report.findings.to_string()));
+        }
+        if let Some(failure) = &self.failure {
+            variables.push(("KEEPFAST_ERROR", failure.text.clone()));
+        }
+        let own = variables.into_iter().map(|(name, value)| (name.to_owned(), OsString::from(value)));
+        let mut children = self.shared.children().clone();
+        children.variables.extend(own);
+        children
+    }
+}
