@@ -65,7 +65,9 @@ fn what_is_in_a_snapshot_and_in_a_cache_is_listed() {
     assert_eq!(entries(&source.join("link")), format!("{{snapshot entries[{{{common} target}}]}}"));
     assert_eq!(entries(source.parent().unwrap()), format!("{{snapshot entries[{{{common}}}]}}"));
     let other = desk.path("other");
-    desk.run(["-r", other.to_str().unwrap(), "init"]).succeeds();
+    for command in ["init", "stats"] {
+        desk.run(["-r", other.to_str().unwrap(), command]).succeeds();
+    }
     let info = document(&desk, &["-r", other.to_str().unwrap(), "cache", "info"]);
     assert_eq!(info, "{cache folders[{path bytes}] others[{repository path bytes used}]}");
     for action in ["info", "clear", "rebuild"] {
