@@ -25,6 +25,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ("engine", &["keepfast-format", "keepfast-backend"]),
     ("operations", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-operations"]),
+    ("server/observe", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("model", &[]),
     ("races", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
@@ -45,7 +46,7 @@ const FLOORS: &[&[&str]] = &[
 const POOL: &str = "engine/src/run/pool.rs";
 
 /// Crates that know no terminal, environment or clock, and what they must not call therefore.
-const SILENT: &[&str] = &["repo-format", "backend", "engine", "operations", "model"];
+const SILENT: &[&str] = &["repo-format", "backend", "engine", "operations", "server/observe", "model"];
 const LOUD_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 const LOUD_PATHS: &[&[&str]] = &[&["std", "env"], &["SystemTime", "now"], &["Instant", "now"]];
 /// Modules in which such a path is what they are for: the facts of this machine, and references to secrets.
@@ -379,6 +380,9 @@ fn circles_are_found() {
     assert!(of("", "use crate::b::B;", "#[cfg(test)] mod tests { use crate::a::A; }", "").is_empty());
     assert!(of("", "use crate::b::B;", "mod inline { use super::a; }", "").is_empty(), "super is the file");
     assert!(of("", "", "use inside::I; struct B;", "use super::B;").is_empty(), "they are one thing");
+    let nested = [("a", "use crate::b::B;"), ("b", "use crate::a::A;")]
+        .map(|(name, text)| source(&format!("server/observe/src/{name}.rs"), text));
+    assert_eq!(circles("server/observe", &nested).len(), 1, "in a folder in a folder");
 }
 
 #[test]
@@ -412,6 +416,9 @@ fn a_dependency_upward_is_found() {
         0
     );
     assert_eq!(count("newcomer", ""), 1);
+    assert_eq!(count("server/observe", ""), 0, "a folder in a folder");
+    assert_eq!(count("server/observe", "[dependencies]\nkeepfast-engine.workspace = true"), 1);
+    assert_eq!(count("server/newcomer", ""), 1);
 }
 
 #[test]
@@ -424,6 +431,7 @@ fn a_loud_library_is_found() {
     assert_eq!(count("engine/src/a.rs", "fn f() { Instant::now(); }"), 1);
     assert_eq!(count("engine/src/a.rs", "fn f() { std::process::id(); let c = '\"'; } // println!()"), 0);
     assert_eq!(count("cli/src/a.rs", "fn f() { println!(); }"), 0);
+    assert_eq!(count("server/observe/src/a/b.rs", "fn f() { println!(); }"), 1, "a folder in a folder");
     let asks = "fn f() { std::env::var_os(\"X\"); }";
     assert_eq!(count("operations/src/secret.rs", asks), 0, "that is what it is for");
     assert_eq!(count("operations/src/place.rs", asks), 1);
