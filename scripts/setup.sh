@@ -101,7 +101,7 @@ if [ ! -x "$servers/prometheus/promtool" ]; then
   mkdir -p "$servers/prometheus.part"
   (
     cd "$servers/prometheus.part"
-    apt-get download -qq prometheus 2>/dev/null
+    apt-get -o APT::Sandbox::User=root download -qq prometheus >/dev/null
     dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 ./usr/bin/promtool
     rm prometheus_*.deb
   )
