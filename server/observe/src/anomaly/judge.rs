@@ -249,7 +249,7 @@ impl Context<'_> {
         }
         let limit = rule.max(usual.median + COMPRESSES_WORSE);
         let value = run.compressed_share();
-        (value >= limit).then(|| Anomaly {
+        (value >= limit).then_some(Anomaly {
             kind: AnomalyKind::Incompressible,
             value: Amount::Share(value),
             baseline: Amount::Share(usual.median),
@@ -262,7 +262,7 @@ impl Context<'_> {
         let figure = |run: &RunFigures| run.source_bytes as f64;
         let (value, usual) = (figure(self.run), self.baseline(figure)?);
         let limit = ((1.0 - rule) * usual.median).min(usual.amount_at_least());
-        (value < limit).then(|| Anomaly {
+        (value < limit).then_some(Anomaly {
             kind: AnomalyKind::ShrunkSource,
             value: Amount::Bytes(value),
             baseline: Amount::Bytes(usual.median),

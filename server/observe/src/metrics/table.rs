@@ -206,7 +206,7 @@ pub const TABLE: &[Metric] = &[
     gauge(
         "keepfast_last_run_new_bytes",
         Unit::Bytes,
-        "Bytes of these that the repository didn't have.",
+        "Bytes that the newest run read and that the repository didn't have, before compression.",
         Reader::Plan(|plan| read::of_last_run(plan, |run| run.new_bytes)),
     ),
     gauge(

@@ -109,7 +109,7 @@ fn exposure(folder: &Path, program: Program) -> f64 {
     figure.and_then(|figure| figure.parse().ok()).unwrap_or_else(|| panic!("{said}"))
 }
 
-/// docs/service.md has these figures.
+/// docs/service.md has the figures themselves, of one version of the tool.
 #[test]
 fn units_expose_little() {
     let folder = tempfile::tempdir().expect("a folder");
