@@ -9,7 +9,7 @@ use crate::service::escape::{argument, last_path, listed_path, path_argument, pr
 /// Which files the program may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
-    /// Every file, whoever owns it.
+    /// Every file, also those of other accounts.
     Everything,
     /// Those that its account may read by itself.
     OwnFiles,

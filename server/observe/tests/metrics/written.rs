@@ -22,7 +22,11 @@ fn a_file_is_replaced_as_a_whole_and_anyone_may_read_it() {
 
     assert_eq!(fs::read_to_string(&path).expect("read"), prometheus_text(&observation).expect("a text"));
     assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o644);
-    assert_eq!(std::io::read_to_string(&mut reader).expect("read"), "old", "who reads it keeps what it was");
+    assert_eq!(
+        std::io::read_to_string(&mut reader).expect("read"),
+        "old",
+        "a reader keeps the file that it opened"
+    );
     assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1, "nothing else is left");
 }
 
