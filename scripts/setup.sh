@@ -41,13 +41,14 @@ if [ "$purpose" = all ]; then
   need npm              command_there npm            # which installs it
   need postgresql       postgres_there               # the server's state, with several servers
   need util-linux       command_there setpriv        # no server outlives its test
+  need systemd          command_there systemd-analyze # reads the units that are written for it
 fi
 
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
 if [ ${#missing[@]} -gt 0 ]; then
-  as_root=()
-  if [ "$(id -u)" != 0 ]; then
+  if [ ${#as_root[@]} -gt 0 ]; then
     command -v sudo >/dev/null || { echo "setup: as root, install: ${missing[*]}" >&2; exit 1; }
-    as_root=(sudo)
   fi
   echo "setup: installing ${missing[*]}" >&2
   "${as_root[@]}" apt-get update -qq
@@ -93,6 +94,21 @@ if ! cmp -s "$wanted_python" "$servers/python/installed.txt"; then
   python3 -m venv "$servers/python"
   "$servers/python/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted_python"
   cp "$wanted_python" "$servers/python/installed.txt"
+fi
+# Of Debian's package only the tool that reads metrics and alerts: the whole one brings, and starts, a server.
+if [ ! -x "$servers/prometheus/promtool" ]; then
+  echo "setup: unpacking promtool for tests" >&2
+  apt-cache show prometheus >/dev/null 2>&1 || "${as_root[@]}" apt-get update -qq
+  rm -rf "$servers/prometheus.part"
+  mkdir -p "$servers/prometheus.part"
+  (
+    cd "$servers/prometheus.part"
+    apt-get -o APT::Sandbox::User=root download -qq prometheus >/dev/null
+    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 ./usr/bin/promtool
+    rm prometheus_*.deb
+  )
+  rm -rf "$servers/prometheus"
+  mv "$servers/prometheus.part" "$servers/prometheus"
 fi
 if [ "$(cat "$servers/npm/installed.txt" 2>/dev/null)" != "$wanted_npm" ]; then
   echo "setup: installing $wanted_npm for tests" >&2

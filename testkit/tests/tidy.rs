@@ -51,6 +51,8 @@ const LADDER: &[(&str, &[&str])] = &[
         ],
     ),
     ("server/config", &[]),
+    ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-operations"]),
+    ("server/observe", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("model", &[]),
     ("races", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
@@ -71,7 +73,7 @@ const FLOORS: &[&[&str]] = &[
 const POOL: &str = "engine/src/run/pool.rs";
 
 /// Crates that know no terminal, environment or clock, and what they must not call therefore.
-const SILENT: &[&str] = &[
+const SILENT: &[&str, "repo-format", "backend", "engine", "operations", "server/observe", "model"] = &[
     "repo-format",
     "backend",
     "engine",
@@ -452,6 +454,9 @@ fn circles_are_found() {
     let nested = [("a", "use crate::b::B;"), ("b", "use crate::a::A;")];
     let nested = nested.map(|(name, text)| source(&format!("server/schedule/src/{name}.rs"), text));
     assert_eq!(circles("server/schedule", &nested).len(), 1, "a crate in a folder of a folder");
+    let nested = [("a", "use crate::b::B;"), ("b", "use crate::a::A;")]
+        .map(|(name, text)| source(&format!("server/observe/src/{name}.rs"), text));
+    assert_eq!(circles("server/observe", &nested).len(), 1, "in a folder in a folder");
 }
 
 #[test]
@@ -487,6 +492,9 @@ fn a_dependency_upward_is_found() {
     assert_eq!(count("newcomer", ""), 1);
     assert_eq!(count("server/newcomer", ""), 1, "a folder in a folder");
     assert_eq!(count("server/schedule", "[dependencies]\nkeepfast-engine.workspace = true"), 1);
+    assert_eq!(count("server/observe", ""), 0, "a folder in a folder");
+    assert_eq!(count("server/observe", "[dependencies]\nkeepfast-engine.workspace = true"), 1);
+    assert_eq!(count("server/newcomer", ""), 1);
 }
 
 #[test]
@@ -501,6 +509,7 @@ fn a_loud_library_is_found() {
     assert_eq!(count("engine/src/a.rs", "fn f() { std::process::id(); let c = '\"'; } // println!()"), 0);
     assert_eq!(count("cli/src/a.rs", "fn f() { println!(); }"), 0);
     assert_eq!(count("server/schedule/src/a.rs", "fn f() { Instant::now(); }"), 1, "a folder in a folder");
+    assert_eq!(count("server/observe/src/a/b.rs", "fn f() { println!(); }"), 1, "a folder in a folder");
     let asks = "fn f() { std::env::var_os(\"X\"); }";
     assert_eq!(count("operations/src/secret.rs", asks), 0, "that is what it is for");
     assert_eq!(count("operations/src/place.rs", asks), 1);
