@@ -346,7 +346,7 @@ impl Simulation {
                 return Err(format!("{name}: broken {broken} times, opened {opened}, resolved {resolved}"));
             }
             if plan.good.is_empty() {
-                return Err(format!("{name} has no good run in {DAYS} days"));
+                return Err(format!("{name} has no good run in {DAYS} days: {:?}", plan.written.plan));
             }
         }
         Ok(())
