@@ -13,6 +13,8 @@
 //! twice otherwise. Therefore only its matching of days and fields is used, and the walk over time is here:
 //! from one change of the clock to the next, day by day, so that work is bounded by the days that are looked at.
 
+use std::time::Duration;
+
 use jiff::civil::{Date, DateTime, Time};
 use jiff::{SignedDuration, Timestamp};
 
@@ -20,8 +22,6 @@ use crate::cron::Cron;
 use crate::slot::{Note, PlannedSlot, Slot, Walls};
 use crate::span::{between, earlier, later};
 use crate::zone::{Stretch, Zone};
-
-use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

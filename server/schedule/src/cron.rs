@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use croner::Weekday as CronerWeekday;
 use croner::parser::{CronParser, Seconds, Year};
@@ -106,6 +107,11 @@ pub enum CronError {
 /// A parsed cron expression. Two are equal if they are written alike, but for spaces and case.
 #[derive(Clone)]
 pub struct Cron {
+    /// Shared, because schedules are copied at each look.
+    parsed: Arc<Parsed>,
+}
+
+struct Parsed {
     text: String,
     pattern: croner::Cron,
     /// Ascending, each one below 24 × 60.
@@ -116,18 +122,18 @@ pub struct Cron {
 impl Cron {
     /// The expression, with single spaces and in lower case but for `L` and `W`.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.parsed.text
     }
 
     /// Minutes of a day that match, ascending.
     pub fn minutes_of_day(&self) -> &[u16] {
-        &self.minutes_of_day
+        &self.parsed.minutes_of_day
     }
 
     /// Whether the hour doesn't matter. Such an expression means "all the time", and not certain times of
     /// the day: in the hour that the clock shows twice it matches twice.
     pub fn is_every_hour(&self) -> bool {
-        self.every_hour
+        self.parsed.every_hour
     }
 
     /// Whether a day matches. If both the day of the month and that of the week are given, one of them
@@ -136,9 +142,10 @@ impl Cron {
         let [month, day] = [date.month(), date.day()].map(|number| u32::from(number.unsigned_abs()));
         let days = u32::from(date.weekday().to_sunday_zero_offset().unsigned_abs());
         let weekday = CronerWeekday::from_days_from_sunday(days);
+        let pattern = &self.parsed.pattern.pattern;
         // Errors are for dates that don't exist.
-        self.pattern.pattern.month_match(month).unwrap_or(false)
-            && self.pattern.pattern.day_match(date.year().into(), month, day, weekday).unwrap_or(false)
+        pattern.month_match(month).unwrap_or(false)
+            && pattern.day_match(date.year().into(), month, day, weekday).unwrap_or(false)
     }
 }
 
@@ -167,30 +174,31 @@ impl FromStr for Cron {
             let hour = *hour;
             minutes.iter().map(move |minute| hour * 60 + minute)
         };
-        Ok(Self {
+        let parsed = Parsed {
             text: fields.join(" "),
             minutes_of_day: hours.iter().flat_map(in_hour).collect(),
             every_hour: hours.len() == 24,
             pattern,
-        })
+        };
+        Ok(Self { parsed: Arc::new(parsed) })
     }
 }
 
 impl fmt::Debug for Cron {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "Cron({:?})", self.text)
+        write!(to, "Cron({:?})", self.parsed.text)
     }
 }
 
 impl fmt::Display for Cron {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(&self.text)
+        to.write_str(&self.parsed.text)
     }
 }
 
 impl PartialEq for Cron {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.parsed.text == other.parsed.text
     }
 }
 

@@ -15,7 +15,7 @@ use crate::outcome::{Fire, GiveUp, Missed, Outcome, Record, Skipped, Trigger, Wa
 use crate::plan::{CatchUp, ON_TIME, Overlap, PlanSchedule, When};
 use crate::schedule::Schedule;
 use crate::slot::{Slot, SlotRange};
-use crate::span::{earlier, later};
+use crate::span::{between, earlier, later};
 use crate::state::{Known, OpenRun, Pause, Pending, PlanState};
 
 /// Runs that a slot has when all of them are lost.
@@ -29,6 +29,9 @@ pub const SLOTS_JUDGED_MAX: usize = 1000;
 
 /// Records for slots that passed without a look. If there are more slots, neighbours with one fate share a record.
 pub const SINGLE_RECORDS_MAX: usize = 64;
+
+/// A clock that is set back by more than this was wrong, so that ends of pauses that it gave are, too.
+const CLOCK_FAR_AHEAD: Duration = Duration::from_secs(86_400);
 
 /// What the caller knows.
 #[derive(Debug, Clone, Copy)]
@@ -98,10 +101,14 @@ impl Look<'_> {
         }
         let floor = state.fired.floor.map_or(now, |floor| floor.instant().max(now));
         let (after, until) = (floor.min(state.accounted), state.accounted);
-        let has_slots = state.schedule.next(after, state.anchor).is_some_and(|slot| slot.instant() <= until);
         state.accounted = after;
         state.anchor = state.anchor.min(now);
         for pause in &mut state.pauses {
+            let ahead = between(now, pause.since);
+            // A pause that was asked for while the clock was far ahead keeps its length, not its end.
+            if ahead > CLOCK_FAR_AHEAD {
+                pause.until = pause.until.map(|until| earlier(until, ahead));
+            }
             pause.since = pause.since.min(now);
         }
         if let Some(pending) = state.pending.take() {
@@ -114,7 +121,9 @@ impl Look<'_> {
                 self.records.push(gave_up(&pending, GiveUp::ClockSetBack));
             }
         }
-        if has_slots {
+        // An older schedule, or an elapsed one that has counted from another run, may have had slots where the
+        // present one has none: any whole second may be one.
+        if Slot::at(until).instant() > after {
             self.records.push(Record::Withdrawn { after, until });
         }
     }

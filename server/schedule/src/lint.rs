@@ -12,7 +12,7 @@ use crate::plan::PlanSchedule;
 use crate::promise::longest_gap;
 use crate::schedule::Schedule;
 use crate::slot::{Note, PlannedSlot, Slot};
-use crate::span::{earlier, in_words, later};
+use crate::span::{between, earlier, in_words, later};
 
 /// The time that is looked at: each yearly change of the clock is in it.
 const HORIZON: Duration = Duration::from_secs(400 * 86_400);
@@ -177,7 +177,7 @@ fn lint_one(linted: &LintedPlan<'_>, from: Timestamp) -> Vec<Lint> {
         found.push(Lint::PromiseTooShort { plan: name(), promised, gap, since });
     }
     let next = plan.schedule.next(first.instant(), from);
-    let gap = next.map_or(Duration::MAX, |next| crate::span::between(first.instant(), next.instant()));
+    let gap = next.map_or(Duration::MAX, |next| between(first.instant(), next.instant()));
     let cut_to = gap.min(plan.deadline.unwrap_or(Duration::MAX));
     if plan.jitter > cut_to {
         found.push(Lint::JitterTooLong { plan: name(), jitter: plan.jitter, cut_to });

@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use crate::calendar::{Calendar, SlotCount, Walk};
 use crate::cron::Cron;
 use crate::slot::{PlannedSlot, Slot};
-use crate::span::{between, in_words, later};
+use crate::span::{between, earlier, in_words, later};
 use crate::zone::Zone;
 
 /// The shortest time between two runs of an elapsed schedule. A cron expression can't have a shorter one.
 pub const EVERY_MIN: Duration = Duration::from_secs(60);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Why a length of time can't be an elapsed schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +92,9 @@ impl Schedule {
     pub fn slots(&self, after: Timestamp, anchor: Timestamp) -> Slots<'_> {
         Slots {
             kind: match self {
-                Self::Calendar { cron, zone } => Kind::Calendar(Calendar { cron, zone }.after(after)),
+                Self::Calendar { cron, zone } => {
+                    Kind::Calendar(Box::new(Calendar { cron, zone }.after(after)))
+                }
                 Self::Elapsed { every } => {
                     Kind::Elapsed { every: *every, anchor: Slot::at(anchor).instant(), last: after }
                 }
@@ -107,8 +111,7 @@ impl Schedule {
         most: usize,
     ) -> Vec<PlannedSlot> {
         // The walk begins one slot before, so that the first one's distance to it is known.
-        let before =
-            self.newest(after, anchor).map_or(after, |slot| crate::span::earlier(slot.instant(), SECOND));
+        let before = self.newest(after, anchor).map_or(after, |slot| earlier(slot.instant(), SECOND));
         let slots = self.slots(before, anchor).skip_while(|planned| planned.slot.instant() <= after);
         slots.take_while(|planned| planned.slot.instant() <= until).take(most).collect()
     }
@@ -151,8 +154,6 @@ impl Schedule {
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-
 impl fmt::Display for Schedule {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -170,7 +171,7 @@ pub struct Slots<'a> {
 
 #[derive(Debug, Clone)]
 enum Kind<'a> {
-    Calendar(Walk<'a>),
+    Calendar(Box<Walk<'a>>),
     Elapsed { every: Every, anchor: Timestamp, last: Timestamp },
 }
 

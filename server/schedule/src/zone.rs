@@ -1,6 +1,7 @@
 //! Time zones by their IANA names, and the stretches of time in which a zone's clock runs evenly.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
@@ -36,7 +37,7 @@ pub enum ZoneError {
 /// A time zone that the database has. Two are equal if their names are.
 #[derive(Clone)]
 pub struct Zone {
-    name: String,
+    name: Arc<str>,
     zone: TimeZone,
 }
 
@@ -55,13 +56,13 @@ impl Zone {
         }
         let zone = database.get(name).map_err(|_| unknown())?;
         // As the database spells it.
-        let name = zone.iana_name().unwrap_or(name).to_owned();
+        let name = zone.iana_name().unwrap_or(name).into();
         Ok(Self { name, zone })
     }
 
     /// Coordinated universal time.
     pub fn utc() -> Self {
-        Self { name: "UTC".to_owned(), zone: TimeZone::UTC }
+        Self { name: "UTC".into(), zone: TimeZone::UTC }
     }
 
     /// The IANA name.

@@ -133,6 +133,7 @@ impl Simulation {
     }
 
     fn play(&mut self) -> Result<(), String> {
+        let mut minute = 0_u64;
         while self.world.real < Duration::from_secs(DAYS * 86_400) {
             if !self.is_calm {
                 self.disturb()?;
@@ -142,8 +143,12 @@ impl Simulation {
                 self.look(at, true)?;
             }
             self.admit();
-            self.watch();
+            // Every ten minutes.
+            if minute.is_multiple_of(10) {
+                self.watch();
+            }
             self.world.pass(STEP);
+            minute += 1;
         }
         Ok(())
     }
@@ -341,7 +346,7 @@ impl Simulation {
                 return Err(format!("{name}: broken {broken} times, opened {opened}, resolved {resolved}"));
             }
             if plan.good.is_empty() {
-                return Err(format!("{name} has no good run in {DAYS} days"));
+                return Err(format!("{name} has no good run in {DAYS} days: {:?}", plan.written.plan));
             }
         }
         Ok(())

@@ -335,6 +335,21 @@ fn a_pause_ends_by_itself_and_tells_its_slots_from_missed_ones() {
     );
 }
 
+/// Someone pauses a plan for two days while the clock is a year ahead.
+#[test]
+fn a_pause_by_a_wrong_clock_keeps_its_length() {
+    let mut lab = Lab::new(calendar("30 1 * * *"), "2026-11-01T00:00:00Z");
+    lab.look("2027-11-01T00:00:00Z");
+    lab.state.pause(at("2027-11-01T00:00:00Z"), Some(at("2027-11-03T00:00:00Z")));
+    lab.look("2027-11-01T00:00:30Z");
+    lab.look("2026-11-01T12:00:00Z");
+    assert_eq!(
+        lab.look("2026-11-03T01:30:00Z"),
+        ["2026-11-02T01:30:00Z skipped.paused", "2026-11-03T01:30:00Z skipped.paused"]
+    );
+    assert_eq!(lab.look("2026-11-04T01:30:00Z"), ["fire 2026-11-04T01:30:00Z schedule"]);
+}
+
 #[test]
 fn a_run_that_waits_ends_with_the_pause() {
     let mut lab = Lab::new(calendar("30 1 * * *"), "2026-11-01T00:00:00Z");

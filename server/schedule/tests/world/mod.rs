@@ -99,6 +99,11 @@ impl Written {
                 let schedule = &before.schedule;
                 let found = if slots.count == 1 {
                     vec![slots.first]
+                } else if let Schedule::Elapsed { every } = schedule {
+                    let next = |slot: &Slot| Some(Slot::at(slot.instant() + every.length()));
+                    std::iter::successors(Some(slots.first), next)
+                        .take_while(|slot| *slot <= slots.last)
+                        .collect()
                 } else {
                     let from = slots.first.instant() - Duration::from_secs(1);
                     let all = schedule.slots(from, before.anchor).map(|planned| planned.slot);
