@@ -306,6 +306,14 @@ macro_rules! run_columns {
 }
 pub(crate) use run_columns;
 
+/// The condition that the index `run_open` answers.
+macro_rules! is_open {
+    () => {
+        "CASE state WHEN 'ended' THEN 0 ELSE 1 END = 1"
+    };
+}
+pub(crate) use is_open;
+
 impl Run {
     pub(crate) fn from_row(row: &Row) -> Result<Self> {
         let slots = row.small_count("slots")?;

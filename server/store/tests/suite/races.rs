@@ -182,7 +182,7 @@ impl Server {
 
     async fn end(&mut self, held: Held) {
         let now = self.now();
-        match self.store.end(now, held, &work(Ending::Ok)).await {
+        match self.store.end(now, &held, &work(Ending::Ok)).await {
             Ok(_) => {}
             Err(StoreError::NotHeld { .. }) => self.fenced += 1,
             Err(error) => panic!("{error}"),
