@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde_json::{Value as Document, json};
 
 use crate::Store;
-use crate::db::{Row, json as column, values};
+use crate::db::{NewEvent, Row, json as column, values};
 use crate::error::Result;
-use crate::events::NewEvent;
 use crate::types::{EventKind, ProblemKind, Subject, UserName, UtcTime, micros};
 
 /// Identifies a problem: another one each time it is opened.

@@ -3,9 +3,8 @@
 
 use serde_json::{Value as Document, json};
 
-use crate::db::{Row, Tx, values};
+use crate::db::{NewEvent, Row, Tx, values};
 use crate::error::Result;
-use crate::events::NewEvent;
 use crate::types::{
     ConfigHash, ErrorCategory, EventKind, Executor, Fingerprint, HostId, Phase, PlanId, RepositoryId, RunId,
     Subject, SubjectKind, Text, UtcTime,
