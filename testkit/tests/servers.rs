@@ -3,10 +3,12 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use keepfast_testkit::servers::{Kind, Server};
+use keepfast_testkit::servers::{Kind, PostgresServer, Server};
 
 /// What an unsigned request is answered with: the status, and the whole answer.
 fn ask(server: &Server, method: &str, path: &str) -> (u16, String) {
@@ -57,6 +59,21 @@ fn the_small_servers_start_again() {
     }
 }
 
+/// PostgreSQL keeps what was committed across a kill, and each database is a test's own.
+#[test]
+fn postgres_survives_a_kill() {
+    let server = PostgresServer::start();
+    let (one, other) = (server.database(), server.database());
+    server.execute(&one, "CREATE TABLE kept (x INTEGER)");
+    server.execute(&other, "CREATE TABLE kept (x INTEGER)");
+    let socket = server.socket().join(format!(".s.PGSQL.{}", server.port()));
+    UnixStream::connect(&socket).expect("the server listens");
+    server.kill();
+    assert!(UnixStream::connect(&socket).is_err(), "PostgreSQL still listens");
+    server.restart();
+    server.execute(&one, "INSERT INTO kept VALUES (1)");
+}
+
 /// Tests of one process share a server, and it is gone when they are done with it.
 #[test]
 fn a_shared_server_ends_with_its_last_user() {
@@ -83,6 +100,33 @@ fn wait_for<T>(what: impl Fn() -> Option<T>) -> T {
         assert!(begun.elapsed() < Duration::from_secs(30), "it doesn't come");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The same for PostgreSQL, whose processes belong to another user.
+#[test]
+fn a_killed_test_leaves_no_postgres() {
+    if let Some(file) = std::env::var_os(ADDRESS_FILE) {
+        let server = PostgresServer::start();
+        let socket = server.socket().join(format!(".s.PGSQL.{}", server.port()));
+        let half = file.to_string_lossy().into_owned() + ".half";
+        fs::write(&half, socket.to_string_lossy().as_bytes()).expect("the address is written");
+        fs::rename(&half, &file).expect("the address is there at once");
+        std::thread::sleep(Duration::from_secs(60));
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("address");
+    let program = std::env::current_exe().expect("the test knows its program");
+    let mut test = Command::new(program)
+        .args(["--exact", "a_killed_test_leaves_no_postgres"])
+        .env(ADDRESS_FILE, &file)
+        .spawn()
+        .expect("the test starts again");
+    let socket = PathBuf::from(wait_for(|| fs::read_to_string(&file).ok()));
+    assert!(UnixStream::connect(&socket).is_ok());
+    test.kill().expect("the test can be killed");
+    test.wait().expect("the test has ended");
+    wait_for(|| UnixStream::connect(&socket).is_err().then_some(()));
 }
 
 /// The test runs itself in a second process, which starts a server and is killed.

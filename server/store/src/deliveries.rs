@@ -7,9 +7,9 @@ use serde_json::{Value as Document, json};
 use sqlx::AssertSqlSafe;
 
 use crate::Store;
-use crate::db::{Dialect, Filter, Row, json as column, values};
+use crate::db::{Dialect, Filter, NewEvent, Row, json as column, values};
 use crate::error::Result;
-use crate::events::{NewEvent, move_reader};
+use crate::events::move_reader;
 use crate::leases::{Elapsed, Lease, LeaseWatch};
 use crate::problems::ProblemNumber;
 use crate::runs::{next_fence, words};

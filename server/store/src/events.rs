@@ -5,22 +5,9 @@ use serde_json::Value as Document;
 use tokio::sync::watch;
 
 use crate::Store;
-use crate::db::{Row, Tx, json, values};
-use crate::error::{Result, StoreError};
+use crate::db::{NewEvent, Row, Tx, values};
+use crate::error::Result;
 use crate::types::{EventKind, PageSize, ReaderId, Sequence, Subject, UtcTime};
-
-/// An event that is to be written.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewEvent {
-    /// When it happened, by the clock of the server that writes it. Only the sequence gives the order.
-    pub at: UtcTime,
-    /// What happened.
-    pub kind: EventKind,
-    /// What it is about.
-    pub subject: Subject,
-    /// What there is to know about it.
-    pub document: Document,
-}
 
 /// An event that was committed.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,25 +70,6 @@ impl EventKind {
     pub const ERROR_FIRST_SEEN: Self = Self::known("error.first_seen");
     /// A command that undoes what a hook has done was carried out, or failed.
     pub const UNDO_DONE: Self = Self::known("undo.done");
-}
-
-/// Writes events with the next numbers of the sequence.
-pub(crate) async fn append(tx: &mut Tx, events: Vec<NewEvent>) -> Result<()> {
-    let Ok(count @ 1..) = i64::try_from(events.len()) else { return Ok(()) };
-    let sql = "UPDATE counter SET last = last + $1 WHERE name = 'event' RETURNING last";
-    let row = tx.row(sql, values![count]).await?;
-    let last = row.ok_or_else(|| StoreError::stored("counter", "there is no row for events"))?;
-    let mut sequence = last.integer("last")? - count;
-    for event in events {
-        sequence += 1;
-        let NewEvent { at, kind, subject, document } = event;
-        tx.execute(
-            "INSERT INTO event (sequence, at, kind, subject, document) VALUES ($1, $2, $3, $4, $5)",
-            values![sequence, at, kind.as_str(), subject.as_str(), json(&document)],
-        )
-        .await?;
-    }
-    Ok(())
 }
 
 impl Event {

@@ -19,9 +19,10 @@ use std::sync::Arc;
 use db::{Database, Tx};
 use open::Listening;
 
+pub use db::NewEvent;
 pub use deliveries::{Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery};
 pub use error::{Result, StoreError};
-pub use events::{Event, Events, NewEvent, Watch};
+pub use events::{Event, Events, Watch};
 pub use history::{Removed, Retention};
 pub use leases::{Elapsed, LeaseWatch};
 pub use lock::ServerLock;

@@ -3,9 +3,8 @@
 use serde_json::json;
 
 use crate::Store;
-use crate::db::{Row, Tx, values};
+use crate::db::{NewEvent, Row, Tx, values};
 use crate::error::{Result, StoreError};
-use crate::events::NewEvent;
 use crate::runs::{Run, RunError};
 use crate::types::{
     ConfigHash, ErrorCategory, EventKind, Fingerprint, Page, PageSize, ProgramVersion, RunId, Subject,

@@ -4,9 +4,8 @@
 use serde_json::{Value as Document, json};
 
 use crate::Store;
-use crate::db::{Row, Tx, optional_json, values};
+use crate::db::{NewEvent, Row, Tx, optional_json, values};
 use crate::error::Result;
-use crate::events::NewEvent;
 use crate::runs::{Run, RunKind, VerdictKind};
 use crate::types::{EventKind, PlanId, Subject, SubjectKind, Text, UserName, UtcTime};
 

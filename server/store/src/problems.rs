@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde_json::{Value as Document, json};
 
 use crate::Store;
-use crate::db::{Row, json as column, values};
+use crate::db::{NewEvent, Row, json as column, values};
 use crate::error::Result;
-use crate::events::NewEvent;
 use crate::types::{EventKind, ProblemKind, Subject, UserName, UtcTime, micros};
 
 /// Identifies a problem: another one each time it is opened.
@@ -122,8 +121,9 @@ impl Store {
         let row = row.ok_or_else(|| crate::StoreError::stored("problem", "it was not stored"))?;
         let mut problem = Problem::from_row(&row)?;
         let is_quiet = problem.acknowledged.is_some() || problem.muted_until.is_some_and(|until| until > now);
-        let is_due = repeat_after
-            .is_some_and(|after| now.as_micros().saturating_sub(problem.told.as_micros()) >= micros(after));
+        // A clock that was set back may have left it told in the future.
+        let since_told = now.as_micros().abs_diff(problem.told.as_micros());
+        let is_due = repeat_after.is_some_and(|after| since_told >= micros(after).unsigned_abs());
         let seen = if problem.seen == 1 {
             tx.event(problem.event(now, EventKind::PROBLEM_OPENED));
             Seen::Opened

@@ -13,6 +13,8 @@ use crate::types::{HostId, Page, PageSize, PlanId, RepositoryId, SnapshotId, Tag
 
 /// Words of a snapshot that are searched for, at most; the rest isn't found.
 const WORDS_MAX: usize = 256;
+/// Words that are searched for at once, at most: the rest is not looked at.
+const WANTED_MAX: usize = 16;
 /// Characters of a word, at most.
 const WORD_CHARS_MAX: usize = 64;
 
@@ -138,6 +140,13 @@ impl Snapshot {
     }
 }
 
+impl SnapshotFilter {
+    /// What a snapshot must be found by.
+    fn words(&self) -> Vec<String> {
+        self.tags.iter().map(tag_word).chain(words_of(&self.search)).take(WANTED_MAX).collect()
+    }
+}
+
 /// A whole tag; the sign is in no word.
 fn tag_word(tag: &Tag) -> String {
     format!("#{tag}")
@@ -225,11 +234,26 @@ impl Store {
         before: Option<&SnapshotKey>,
         size: PageSize,
     ) -> Result<Page<Snapshot, SnapshotKey>> {
-        let (sql, values) = listing(filter, before, size);
+        let words = self.rarest_first(filter.words()).await?;
+        let (sql, values) = listing(filter, words, before, size);
         let rows = self.db.rows("listing snapshots", AssertSqlSafe(sql), values).await?;
         let rows = rows.iter().map(Snapshot::from_row).collect::<Result<Vec<_>>>()?;
         let next = rows.last().filter(|_| size.is_filled_by(rows.len())).map(Snapshot::key);
         Ok(Page { rows, next })
+    }
+
+    /// Puts a word first that few snapshots have: a listing goes through the snapshots of the first word.
+    async fn rarest_first(&self, mut words: Vec<String>) -> Result<Vec<String>> {
+        let mut rarest = (i64::MAX, 0);
+        for (number, word) in words.iter().enumerate().filter(|_| words.len() > 1) {
+            let row = self.db.row("counting a word", FREQUENCY, values![word.as_str(), FREQUENT]).await?;
+            let count = row.map_or(Ok(0), |row| row.integer("frequency"))?;
+            rarest = rarest.min((count, number));
+        }
+        if !words.is_empty() {
+            words.swap(0, rarest.1);
+        }
+        Ok(words)
     }
 
     /// Snapshots whose ids begin with this, at most a page of them, in the order of ids.
@@ -245,6 +269,11 @@ const BY_PREFIX: &str = concat!(
     snapshot_columns!(),
     " FROM snapshot WHERE id >= $1 AND id < $2 ORDER BY id, repository LIMIT $3"
 );
+
+/// Words of this many snapshots are equally frequent.
+const FREQUENT: i64 = 2000;
+const FREQUENCY: &str = "SELECT COUNT(*) AS frequency FROM \
+    (SELECT word FROM snapshot_word WHERE word = $1 LIMIT $2) AS found";
 
 /// Two servers that change the same rows in different orders would wait for each other.
 const CATALOGUE: i64 = 0x6b66_6361_7461_6c6f;
@@ -294,11 +323,10 @@ async fn store(tx: &mut Tx, snapshot: &Snapshot) -> Result<()> {
 
 fn listing(
     filter: &SnapshotFilter,
+    words: Vec<String>,
     before: Option<&SnapshotKey>,
     size: PageSize,
 ) -> (String, Vec<crate::db::Value>) {
-    let mut words: Vec<String> = filter.tags.iter().map(tag_word).collect();
-    words.extend(words_of(&filter.search).take(WORDS_MAX));
     let mut wanted = Filter::new();
     // The index of the first word has the order too; without a word, that of the snapshots themselves has it.
     let by_word = !words.is_empty();
@@ -385,7 +413,8 @@ mod tests {
         };
         for filter in filters {
             for before in [None, Some(&key)] {
-                assert_searches(&listing(&filter, before, PageSize::MAX).0, &["snapshot"]).await;
+                let (sql, _) = listing(&filter, filter.words(), before, PageSize::MAX);
+                assert_searches(&sql, &["snapshot"]).await;
             }
         }
         assert_searches(BY_PREFIX, &[]).await;

@@ -102,6 +102,8 @@ impl Store {
                 );
                 tx.rows(AssertSqlSafe(sql), Vec::new()).await?;
             }
+            // Otherwise it would know for some minutes only that the tables are empty.
+            tx.execute("ANALYZE", Vec::new()).await?;
         }
         tx.wake();
         tx.commit().await?;

@@ -4,9 +4,8 @@
 use serde_json::{Value as Document, json};
 
 use crate::Store;
-use crate::db::{Row, json as column, values};
+use crate::db::{NewEvent, Row, json as column, values};
 use crate::error::Result;
-use crate::events::NewEvent;
 use crate::runs::{Held, check_held};
 use crate::types::{EventKind, Executor, HostId, RunId, Subject, SubjectKind, Text, UndoId, UtcTime};
 

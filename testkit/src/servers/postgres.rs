@@ -146,7 +146,9 @@ impl PostgresServer {
         let program = installed(program);
         let mut command = if rustix::process::geteuid().is_root() {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid", USER, "--regid", USER, "--clear-groups", "--"]).arg(program);
+            command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]);
+            // Another user's process forgets the signal that it was to get.
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
             command
         } else {
             Command::new(program)

@@ -8,13 +8,14 @@ use sqlx::{Postgres, SqlSafeStr, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::error::{Result, StoreError};
-use crate::events::{NewEvent, append};
 
 pub use filter::Filter;
+pub use outbox::NewEvent;
 pub(crate) use value::values;
 pub use value::{Row, Value, json, optional_json};
 
 mod filter;
+mod outbox;
 #[cfg(test)]
 pub(crate) mod tests;
 mod value;
@@ -245,7 +246,7 @@ impl Tx {
         let wakes = self.wakes || !events.is_empty();
         // Last of all: from here to the commit no other transaction can get a number, so that events can be
         // read in the order of their numbers and none appears behind a reader.
-        append(&mut self, events).await?;
+        outbox::append(&mut self, events).await?;
         if wakes && let Inner::Postgres(_) = self.inner {
             self.rows("SELECT pg_notify($1, '')", values![CHANNEL]).await?;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value as Document;
 
-use super::{Held, Insert, NewRun, Reason, Run, RunState, Verdict, insert, run_columns};
+use super::{Held, Insert, NewRun, Reason, Run, RunState, Verdict, insert, is_open, run_columns};
 use crate::Store;
 use crate::db::{Dialect, Tx, json, values};
 use crate::error::Result;
@@ -148,6 +148,8 @@ impl Store {
     /// Says why runs wait, for those that still do.
     pub async fn explain_waiting(&self, reasons: &[(RunId, Document)]) -> Result<()> {
         let mut tx = self.begin("storing why runs wait").await?;
+        // Two servers that change the same rows in different orders would wait for each other.
+        tx.take_turns(CLAIMING).await?;
         for (run, reason) in reasons {
             let reason = json(reason);
             let sql = "UPDATE run SET waits = $2 WHERE id = $1 AND state = 'waiting' \
@@ -164,7 +166,9 @@ impl Store {
         let sql = concat!(
             "SELECT ",
             run_columns!(),
-            " FROM run WHERE state <> 'ended' AND state = 'waiting' ORDER BY number LIMIT $1"
+            " FROM run WHERE ",
+            is_open!(),
+            " AND state = 'waiting' ORDER BY number LIMIT $1"
         );
         let rows = self.db.rows("reading the runs that wait", sql, values![limit.rows()]).await?;
         rows.iter().map(Run::from_row).collect()
@@ -180,7 +184,9 @@ impl Store {
 const ACTIVE: &str = concat!(
     "SELECT ",
     run_columns!(),
-    " FROM run WHERE state <> 'ended' AND state IN ('starting', 'running') ORDER BY number"
+    " FROM run WHERE ",
+    is_open!(),
+    " AND state IN ('starting', 'running') ORDER BY number"
 );
 
 async fn active(tx: &mut Tx) -> Result<Vec<Run>> {

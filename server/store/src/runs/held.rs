@@ -130,8 +130,8 @@ impl Store {
     }
 
     /// The run has ended: its verdict and report, what its plan knows of itself, and the pattern of its error,
-    /// all at once.
-    pub async fn end(&self, now: UtcTime, held: Held, work: &Work) -> Result<Run> {
+    /// all at once. If the database can't be reached, try again: the run stays held as long as its lease does.
+    pub async fn end(&self, now: UtcTime, held: &Held, work: &Work) -> Result<Run> {
         let verdict = Verdict::from(work.ending.clone());
         let mut tx = self.begin("ending a run").await?;
         let sql = concat!(

@@ -3,7 +3,7 @@
 use serde_json::Value as Document;
 use sqlx::AssertSqlSafe;
 
-use super::{Run, RunKind, RunNumber, VerdictKind, run_columns};
+use super::{Run, RunKind, RunNumber, VerdictKind, is_open, run_columns};
 use crate::Store;
 use crate::db::{Filter, values};
 use crate::error::Result;
@@ -81,6 +81,18 @@ impl Store {
         Ok(Page { rows, next })
     }
 
+    /// The newest run of each plan that is known ([`Store::bear_plan`]), in the order of plans.
+    pub async fn last_runs(&self) -> Result<Vec<Run>> {
+        let sql = concat!(
+            "SELECT ",
+            run_columns!(),
+            " FROM run WHERE number IN (SELECT (SELECT MAX(newest.number) FROM run AS newest \
+             WHERE newest.plan = plan_state.plan) FROM plan_state) ORDER BY plan"
+        );
+        let rows = self.db.rows("reading the last run of each plan", sql, Vec::new()).await?;
+        rows.iter().map(Run::from_row).collect()
+    }
+
     /// What came of the slots from `from` to before `until`, in their order: for a matrix of plans and days.
     pub async fn outcomes(
         &self,
@@ -130,7 +142,7 @@ fn listing(filter: &RunFilter, before: Option<RunNumber>, size: PageSize) -> (St
     wanted.add_if("fingerprint = ", filter.fingerprint.as_ref().map(Fingerprint::as_str));
     wanted.add_if("root = ", filter.root.as_ref().map(RunId::as_str));
     if filter.open_only {
-        wanted.add_text("state <> 'ended'");
+        wanted.add_text(is_open!());
     }
     wanted.select(concat!("SELECT ", run_columns!(), " FROM run"), "number DESC", size)
 }
@@ -160,7 +172,8 @@ mod tests {
             RunFilter { open_only: true, ..all() },
         ];
         for filter in filters {
-            assert_searches(&listing(&filter, None, PageSize::MAX).0, &[]).await;
+            let index: &[&str] = if filter.open_only { &["run_open (<expr>=? AND number<?)"] } else { &[] };
+            assert_searches(&listing(&filter, None, PageSize::MAX).0, index).await;
         }
         assert_searches(OUTCOMES, &["COVERING INDEX run_by_due"]).await;
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::claim::end_waiting;
-use super::{Insert, NewRun, Run, RunState, Trigger, Verdict, insert, run_columns};
+use super::{Insert, NewRun, Run, RunState, Trigger, Verdict, insert, is_open, run_columns};
 use crate::Store;
 use crate::db::{Tx, values};
 use crate::error::{Result, StoreError};
@@ -56,8 +56,11 @@ impl Store {
         watch: &mut LeaseWatch,
         elapsed: Elapsed,
     ) -> Result<Vec<Loss>> {
-        let sql = "SELECT id, fence, beat, lease FROM run \
-                   WHERE state <> 'ended' AND state IN ('starting', 'running') ORDER BY number";
+        let sql = concat!(
+            "SELECT id, fence, beat, lease FROM run WHERE ",
+            is_open!(),
+            " AND state IN ('starting', 'running') ORDER BY number"
+        );
         let rows = self.db.rows("reading the leases of runs", sql, Vec::new()).await?;
         let mut leases = Vec::with_capacity(rows.len());
         let mut runs = Vec::with_capacity(rows.len());

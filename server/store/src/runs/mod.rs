@@ -3,9 +3,8 @@
 
 use serde_json::{Value as Document, json};
 
-use crate::db::{Row, Tx, values};
+use crate::db::{NewEvent, Row, Tx, values};
 use crate::error::Result;
-use crate::events::NewEvent;
 use crate::types::{
     ConfigHash, ErrorCategory, EventKind, Executor, Fingerprint, HostId, Phase, PlanId, RepositoryId, RunId,
     Subject, SubjectKind, Text, UtcTime,
@@ -305,6 +304,14 @@ macro_rules! run_columns {
     };
 }
 pub(crate) use run_columns;
+
+/// The condition that the index `run_open` answers.
+macro_rules! is_open {
+    () => {
+        "CASE state WHEN 'ended' THEN 0 ELSE 1 END = 1"
+    };
+}
+pub(crate) use is_open;
 
 impl Run {
     pub(crate) fn from_row(row: &Row) -> Result<Self> {

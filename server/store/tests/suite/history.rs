@@ -45,11 +45,11 @@ async fn old_runs_and_slots_go_and_what_is_needed_stays(lab: Lab) {
             let (undo, host) = (UndoId::new("undo").unwrap(), HostId::new("host").unwrap());
             store.store_undo(slot, &held, &undo, &host, &json!([])).await.unwrap();
         }
-        store.end(at(number * 10 + 5), held, &work(Ending::Ok)).await.unwrap();
+        store.end(at(number * 10 + 5), &held, &work(Ending::Ok)).await.unwrap();
     }
     store.queue(at(0), &new_run("other", &plan("db"), Trigger::Manual)).await.unwrap();
     let held = claim(&store, at(0), &id("other"), &executor("a")).await.unwrap();
-    store.end(at(1), held, &work(Ending::Ok)).await.unwrap();
+    store.end(at(1), &held, &work(Ending::Ok)).await.unwrap();
 
     let removed = remove_all(&store, 125, 0).await;
     assert_eq!((removed.runs, removed.slots, removed.events), (10, 13, 0));

@@ -180,7 +180,7 @@ impl Pair {
                 } else {
                     (Ending::Failed, VerdictKind::Failed)
                 };
-                let ended = store.end(now, held, &work(ending)).await;
+                let ended = store.end(now, &held, &work(ending)).await;
                 assert_eq!(ended.is_ok(), is_valid);
                 if is_valid {
                     self.model.end(run, verdict);

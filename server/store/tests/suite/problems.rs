@@ -10,6 +10,7 @@ use crate::lab::{Lab, at, on_both, told};
 on_both! {
     a_problem_is_opened_once_and_resolved_once;
     a_problem_is_repeated_after_a_while_unless_a_user_wants_quiet;
+    a_clock_that_was_set_back_silences_no_problem;
 }
 
 async fn see(store: &Store, now: UtcTime, kind: &str) -> Seen {
@@ -61,4 +62,12 @@ async fn a_problem_is_repeated_after_a_while_unless_a_user_wants_quiet(lab: Lab)
     assert!(resolve(&store, at(10 * day), "overdue").await);
     assert!(!store.acknowledge_problem(at(10 * day), number, &by).await.unwrap());
     assert!(!store.mute_problem(at(10 * day), number, None).await.unwrap());
+}
+
+async fn a_clock_that_was_set_back_silences_no_problem(lab: Lab) {
+    let store = lab.open().await;
+    let year = 365 * 86_400;
+    assert_eq!(see(&store, at(year), "overdue").await, Seen::Opened);
+    assert_eq!(see(&store, at(0), "overdue").await, Seen::Repeated);
+    assert_eq!(see(&store, at(1), "overdue").await, Seen::Known);
 }

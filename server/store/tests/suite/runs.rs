@@ -42,7 +42,7 @@ async fn a_run_goes_from_waiting_to_its_verdict(lab: Lab) {
     store.start(at(2), &held).await.unwrap();
     assert_eq!(store.active_runs().await.unwrap()[0].state, RunState::Running);
     let done = Work { report: Some(json!({"files": 3})), ..work(Ending::Ok) };
-    let run = store.end(at(9), held, &done).await.unwrap();
+    let run = store.end(at(9), &held, &done).await.unwrap();
     assert_eq!((run.state, run.verdict), (RunState::Ended, Some(Verdict::Ok)));
     assert_eq!((run.started, run.ended), (Some(at(1)), Some(at(9))));
     assert_eq!(store.run_report(&run.id).await.unwrap(), Some(json!({"files": 3})));
@@ -134,9 +134,9 @@ async fn a_server_that_was_paused_cannot_write_over_its_successor(lab: Lab) {
     assert!(not_held(paused.start(at(2), &held).await.unwrap_err()));
     let (undo, host) = (UndoId::new("u").unwrap(), HostId::new("h").unwrap());
     assert!(not_held(paused.store_undo(at(2), &held, &undo, &host, &json!([])).await.unwrap_err()));
-    assert!(not_held(paused.end(at(2), held, &work(Ending::Failed)).await.unwrap_err()));
+    assert!(not_held(paused.end(at(2), &held, &work(Ending::Failed)).await.unwrap_err()));
 
-    other.end(at(110), successor, &work(Ending::Ok)).await.unwrap();
+    other.end(at(110), &successor, &work(Ending::Ok)).await.unwrap();
     let verdicts = |name: &str| {
         let (store, run) = (other.clone(), id(name));
         async move { store.run(&run).await.unwrap().unwrap().verdict }
@@ -182,7 +182,7 @@ async fn a_clock_that_jumps_a_year_loses_no_run(lab: Lab) {
         one.beat(at(round - jump), &held, None).await.unwrap();
     }
     assert_eq!(lost, [dead.run.id], "its lease was written a year ahead, and still ended");
-    one.end(at(-year), held, &work(Ending::Ok)).await.unwrap();
+    one.end(at(-year), &held, &work(Ending::Ok)).await.unwrap();
 }
 
 async fn a_lost_run_never_blocks_its_plan(lab: Lab) {
@@ -197,7 +197,7 @@ async fn a_lost_run_never_blocks_its_plan(lab: Lab) {
     assert!(store.claim(at(61), next).await.unwrap().is_empty(), "the first may still run");
     assert_eq!(lose_all(&store, at(200)).await, [id("run 1")]);
     let held = store.claim(at(201), next).await.unwrap().pop().unwrap();
-    store.end(at(210), held, &work(Ending::Ok)).await.unwrap();
+    store.end(at(210), &held, &work(Ending::Ok)).await.unwrap();
 }
 
 async fn a_slot_that_was_lost_three_times_is_in_quarantine(lab: Lab) {
@@ -234,7 +234,7 @@ async fn a_run_is_retried_once_and_has_its_lineage(lab: Lab) {
     queued(store.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
     assert_eq!(store.retry(at(1), &id("run 1"), id("x"), None).await.unwrap(), Retried::Open);
     let held = claim(&store, at(1), &id("run 1"), &executor("a")).await.unwrap();
-    store.end(at(2), held, &work(Ending::Failed)).await.unwrap();
+    store.end(at(2), &held, &work(Ending::Failed)).await.unwrap();
     let retried = store.retry(at(3), &id("run 1"), id("run 2"), Some(at(123))).await.unwrap();
     let Retried::Queued(run) = retried else { panic!("{retried:?}") };
     assert_eq!((run.trigger, run.attempt, run.not_before), (Trigger::Retry, 2, Some(at(123))));
@@ -261,7 +261,7 @@ async fn a_run_is_cancelled_where_it_is(lab: Lab) {
     assert_eq!(store.cancel(at(4), &id("run 1")).await.unwrap(), RunState::Running);
     assert_eq!(store.cancel(at(5), &id("run 1")).await.unwrap(), RunState::Running);
     assert!(store.beat(at(6), &held, None).await.unwrap().cancel_requested);
-    store.end(at(7), held, &work(Ending::Cancelled)).await.unwrap();
+    store.end(at(7), &held, &work(Ending::Cancelled)).await.unwrap();
     assert_eq!(store.cancel(at(8), &id("run 1")).await.unwrap(), RunState::Ended);
     assert!(matches!(store.cancel(at(8), &id("none")).await, Err(StoreError::NoRun { .. })));
     let told = told(&store).await;
@@ -301,7 +301,7 @@ async fn errors_are_counted_by_their_fingerprint(lab: Lab) {
         };
         let second = i64::try_from(number).unwrap() + 10;
         let failed = Work { error: Some(error.clone()), ..work(Ending::Failed) };
-        assert_eq!(store.end(at(second), held, &failed).await.unwrap().error, Some(error));
+        assert_eq!(store.end(at(second), &held, &failed).await.unwrap().error, Some(error));
     }
     let patterns = store.error_patterns(None, PageSize::MAX).await.unwrap().rows;
     assert_eq!(patterns.len(), 1);
@@ -344,7 +344,7 @@ async fn runs_are_listed_by_pages(lab: Lab) {
     store_runs(&store, 25).await;
     for number in [3, 4] {
         let held = claim(&store, at(1), &id(format!("run {number}")), &executor("a")).await.unwrap();
-        store.end(at(2), held, &work(Ending::Failed)).await.unwrap();
+        store.end(at(2), &held, &work(Ending::Failed)).await.unwrap();
     }
     let mut seen = Vec::new();
     let mut before = None;

@@ -141,10 +141,7 @@ async fn listings_take_less_than_a_tenth_of_a_second(on: On) {
     .await;
     measure("the states of all plans", slow, async || store.plan_states().await.unwrap()).await;
     measure("the last run of each plan", slow, async || {
-        for number in 0..PLANS {
-            let filter = RunFilter { plan: Some(plan(&format!("plan {number}"))), ..all() };
-            assert_eq!(store.runs(&filter, None, PageSize::at_most(1)).await.unwrap().rows.len(), 1);
-        }
+        assert_eq!(i64::try_from(store.last_runs().await.unwrap().len()).unwrap(), PLANS);
     })
     .await;
     measure("active runs", slow, async || store.active_runs().await.unwrap()).await;
@@ -173,7 +170,8 @@ async fn listings_take_less_than_a_tenth_of_a_second(on: On) {
         store.snapshots_by_prefix("00000000000", page).await.unwrap()
     })
     .await;
-    measure("a removal of history", slow, async || {
+    // No listing, and so without a limit.
+    measure("a removal of history", &mut Vec::new(), async || {
         let retention = Retention { runs_before: at(HOUR * 100), events_before: at(0), at_most: page };
         assert_eq!(store.remove_history(&retention).await.unwrap().runs, 500);
     })

@@ -106,14 +106,17 @@ async fn a_plan_knows_its_last_good_run_and_its_figures(lab: Lab) {
     let held = claim(&store, at(11), &id("run 1"), &executor("a")).await.unwrap();
     let baseline = serde_json::json!({"new_bytes": 4096});
     let done = keepfast_store::Work { baseline: Some(baseline.clone()), ..work(Ending::Ok) };
-    store.end(at(20), held, &done).await.unwrap();
+    store.end(at(20), &held, &done).await.unwrap();
     queued(store.decide(at(30), &fire(&www, Some(at(10)), at(30), "run 2")).await.unwrap());
     let held = claim(&store, at(31), &id("run 2"), &executor("a")).await.unwrap();
-    store.end(at(40), held, &work(Ending::Findings)).await.unwrap();
+    store.end(at(40), &held, &work(Ending::Findings)).await.unwrap();
     let state = store.bear_plan(at(99), &www).await.unwrap();
     assert_eq!((state.born, state.last_slot), (at(0), Some(at(30))));
     assert_eq!((state.last_ok, state.last_findings), (Some(at(20)), Some(at(40))));
     assert_eq!(state.baseline, Some(baseline));
+    store.bear_plan(at(99), &plan("never ran")).await.unwrap();
+    let last: Vec<_> = store.last_runs().await.unwrap().into_iter().map(|run| run.id).collect();
+    assert_eq!(last, [id("run 2")]);
 }
 
 async fn a_plan_is_paused_once_and_its_pauses_are_remembered(lab: Lab) {

@@ -41,7 +41,7 @@ async fn fill(lab: &Lab, store: &Store) {
         message: Text::from("no answer"),
     };
     let failed = Work { error: Some(error), report: Some(json!({"files": 1})), ..work(Ending::Failed) };
-    store.end(at(123), held, &failed).await.unwrap();
+    store.end(at(123), &held, &failed).await.unwrap();
     let mut other = new_run("run 2", &plan("db"), Trigger::Api);
     other.subject.host = Some(host.clone());
     store.queue(at(130), &other).await.unwrap();
