@@ -7,9 +7,9 @@ use std::num::{NonZeroU16, NonZeroU32};
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::files::Facts;
-use crate::schema::{Group, Shape, TableShape, TextShape, holds_secret, text};
+use crate::schema::{Companions, Group, Shape, TableShape, TextShape, holds_secret, text};
 use crate::source::Origin;
-use crate::tree::{Node, Table, Value, Written};
+use crate::tree::{Node, Table, Value, Written, parse_default};
 
 /// A table with more keys isn't listed in a message.
 const KEYS_LISTED: usize = 15;
@@ -395,6 +395,7 @@ impl<'t, 'c, 'd> TableReader<'t, 'c, 'd> {
         };
         tell_unknown(table, shape, context);
         shape.groups.iter().for_each(|group| tell_group(table, node.origin, group, context));
+        shape.companions.iter().for_each(|companions| tell_alone(table, companions, context));
         Some(Self { table, shape, origin: node.origin, context })
     }
 
@@ -402,6 +403,10 @@ impl<'t, 'c, 'd> TableReader<'t, 'c, 'd> {
     pub(crate) fn take<T: Decode>(&mut self, key: &'static str) -> Option<T> {
         if let Some(entry) = self.table.entries.get(key) {
             return T::decode(&entry.node, self.context);
+        }
+        // It wasn't filled in where it has no effect.
+        if let Some(default) = self.shape.key(key).and_then(|key| key.default) {
+            return T::decode(&parse_default(default), self.context);
         }
         let absent = T::absent();
         if absent.is_none() && !self.context.is_template {
@@ -459,6 +464,21 @@ pub(crate) fn shortened(key: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// Tells of keys that have no effect. Defaults that were filled in are no one's doing.
+fn tell_alone(table: &Table, companions: &Companions, context: &mut Context<'_>) {
+    if context.is_template || companions.of.iter().any(|key| table.entries.contains_key(*key)) {
+        return;
+    }
+    for key in companions.keys {
+        let Some(entry) = table.entries.get(*key).filter(|entry| entry.key != Origin::DEFAULT) else {
+            continue;
+        };
+        let of: Vec<String> = companions.of.iter().map(|key| format!("`{key}`")).collect();
+        let message = format!("`{key}` has no effect without {}", of.join(" or "));
+        context.tell(Diagnostic::new(Code::NoEffect, message).at(entry.key));
+    }
 }
 
 fn tell_group(table: &Table, origin: Origin, group: &Group, context: &mut Context<'_>) {

@@ -136,6 +136,16 @@ impl Effective {
         Some(found)
     }
 
+    /// Where a definition has a key, unless that is a default.
+    pub(crate) fn key(&self, section: &str, name: &str, path: &[&str]) -> Option<Origin> {
+        let (key, above) = path.split_last()?;
+        let mut table = self.parts.get(&(section.to_owned(), name.to_owned()))?.node.table()?;
+        for key in above {
+            table = table.get(key)?.table()?;
+        }
+        table.entries.get(*key).map(|entry| entry.key).filter(|origin| *origin != Origin::DEFAULT)
+    }
+
     /// The files that secrets are in, and where they are named.
     pub(crate) fn secret_files(&self) -> Vec<(String, Origin)> {
         let mut found = Vec::new();

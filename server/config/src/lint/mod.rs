@@ -16,6 +16,7 @@ mod places;
 mod plans;
 mod references;
 mod secrets;
+mod targets;
 
 /// More names than this aren't listed in a message.
 const NAMES_LISTED: usize = 6;
@@ -65,6 +66,7 @@ pub(crate) fn run(config: &Config, names: &Names<'_>, facts: &dyn Facts, diagnos
     plans::check(config, diagnostics);
     places::check(config, diagnostics);
     secrets::check(config, facts, diagnostics);
+    targets::check(config, diagnostics);
     // What isn't used or not heard of may be in a file that couldn't be read.
     if !names.is_partial {
         references::check_use(config, names, diagnostics);

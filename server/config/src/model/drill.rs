@@ -147,6 +147,7 @@ table! {
         newer_than_snapshot: Option<Length>,
     }
     one_of("sql", "path");
+    only_with("equals", "newer_than_snapshot" => "sql");
 }
 
 table! {

@@ -25,7 +25,7 @@ table! {
 choice! {
     /// What a user may do.
     pub enum Role {
-        /// See.
+        /// See plans, runs and snapshots.
         Viewer = "viewer",
         /// And run, cancel and restore to another place.
         Operator = "operator",

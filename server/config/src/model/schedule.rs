@@ -78,9 +78,9 @@ choice! {
 choice! {
     /// What a machine must run on.
     pub enum Power {
-        /// Either.
+        /// The mains or a battery.
         Any = "any",
-        /// The mains.
+        /// The mains alone.
         Mains = "mains",
     }
 }
@@ -109,6 +109,7 @@ table! {
         only: Option<Conditions>,
     }
     one_of("cron", "every");
+    only_with("when", "from", "alert_after" => "every");
 }
 
 table! {

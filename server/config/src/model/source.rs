@@ -41,6 +41,9 @@ table! {
         name: Option<String>,
     }
     one_of("files", "stream", "postgres", "mysql", "mariadb", "mongodb", "redis", "sqlite");
+    only_with("exclude", "stored_as", "follow", "read_special" => "files");
+    only_with("format" => "postgres", "mysql", "mariadb", "mongodb", "redis");
+    only_with("name" => "postgres", "mysql", "mariadb", "mongodb", "redis", "sqlite");
 }
 
 table! {
@@ -86,7 +89,7 @@ table! {
 choice! {
     /// Whether a connection is encrypted.
     pub enum Tls {
-        /// Never.
+        /// It never is.
         Off = "off",
         /// If the server can.
         Prefer = "prefer",

@@ -204,8 +204,15 @@ proptest! {
     }
 }
 
+/// And nothing in it is told that wasn't told of the files.
 #[test]
 fn the_sample_as_it_is_shown_says_the_same() {
     let config = sample().config();
+    let told = |desk: &Desk| {
+        let mut warnings = desk.warnings();
+        warnings.sort();
+        warnings
+    };
+    assert_eq!(told(&sample()), told(&read_again(&config)));
     assert_eq!(config.hash(), read_again(&config).config().hash());
 }
