@@ -57,6 +57,10 @@ impl Context<'_> {
 
     /// Tells that a text can't be read.
     pub(crate) fn wrong_text(&mut self, node: &Node, shape: &TextShape, flaw: Flaw) {
+        // Most likely it is an address that has a user and a password in it.
+        if node.text().is_some_and(|text| text.contains('@')) {
+            self.hide(node);
+        }
         let message = match flaw.why.as_str() {
             "" => format!("this is not {}", shape.what),
             why => format!("this is not {}: {why}", shape.what),

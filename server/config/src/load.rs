@@ -110,6 +110,8 @@ impl Loading<'_> {
         let mut effective = Effective::default();
         let server = sections.server.unwrap_or_else(absent);
         let server: Option<Definition<Server>> = self.define("server", "", server, &mut effective);
+        // One that can't be decoded is no reason not to look at what refers to others.
+        let server = server.or_else(|| self.define("server", "", absent(), &mut Effective::default()));
         let empty = BTreeMap::new();
         let named = |kind| sections.named.get(&kind).unwrap_or(&empty);
         let plans = self.plans(named(Kind::Plan), named(Kind::Template), &mut effective);

@@ -82,7 +82,7 @@ fn check_repositories(config: &Config, plan: &Definition<Plan>, diagnostics: &mu
 
 /// A host by one name.
 fn host(database: &Database) -> &str {
-    match database.host.as_str() {
+    match database.host.0.as_str() {
         "localhost" | "127.0.0.1" | "::1" | "[::1]" => "localhost",
         other => other,
     }

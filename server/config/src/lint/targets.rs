@@ -53,7 +53,7 @@ fn check_preset(
     let preset = webhook.preset;
     let takes = |key: &str| match key {
         "hmac" => preset == Preset::Generic,
-        "token" => matches!(preset, Preset::Ntfy | Preset::Gotify | Preset::Telegram),
+        "token" => !preset.has_secret_address(),
         _ => matches!(preset, Preset::Ntfy | Preset::Telegram),
     };
     for key in ["hmac", "token", "channel"].into_iter().filter(|key| !takes(key)) {

@@ -3,7 +3,7 @@
 use crate::decode::Located;
 use crate::model::schedule::CronText;
 use crate::model::secret::SecretReference;
-use crate::values::address::{AbsolutePath, Place};
+use crate::values::address::{AbsolutePath, Endpoint, Place};
 use crate::values::amount::{Share, ShareOrSize, Size};
 use crate::values::name::Name;
 use crate::values::time::Length;
@@ -20,7 +20,7 @@ table! {
         /// The project that it belongs to.
         project: Option<Located<Name>>,
         /// With S3: the store's address; else AWS.
-        endpoint: Option<String>,
+        endpoint: Option<Endpoint>,
         /// With S3: the region; else from the usual places.
         region: Option<String>,
         /// With S3: the key's name; else from the usual places.

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use crate::decode::{Located, OneOrMore};
 use crate::model::secret::{Command, SecretReference};
-use crate::values::address::AbsolutePath;
+use crate::values::address::{AbsolutePath, Host};
 use crate::values::name::ExcludePattern;
 use crate::values::time::Length;
 
@@ -62,7 +62,7 @@ table! {
     /// How to reach a database.
     pub struct Database {
         /// The server.
-        host: String = "'localhost'",
+        host: Host = "'localhost'",
         /// Its port; else the engine's own.
         port: Option<NonZeroU16>,
         /// A socket in the file system, instead of host and port.
