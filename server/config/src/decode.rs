@@ -24,9 +24,29 @@ pub struct Context<'c> {
     pub(crate) subject: String,
     /// Where it begins.
     pub(crate) top: Origin,
+    /// Names of other definitions.
+    pub(crate) named: &'c mut Vec<NamedDefinition>,
+}
+
+/// The name of another definition, and where it is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedDefinition {
+    /// The key under which definitions of its kind stand.
+    pub(crate) kind: &'static str,
+    /// The name.
+    pub(crate) name: String,
+    /// Where.
+    pub(crate) origin: Origin,
 }
 
 impl Context<'_> {
+    pub(crate) fn name(&mut self, kind: &'static str, name: &str, origin: Origin) {
+        // Whatever inherits a template names it again.
+        if !self.is_template {
+            self.named.push(NamedDefinition { kind, name: name.to_owned(), origin });
+        }
+    }
+
     pub(crate) fn tell(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.add(diagnostic);
     }

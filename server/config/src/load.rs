@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Definition, Kind, Named};
-use crate::decode::{Context, Decode, TableReader, shortened};
+use crate::decode::{Context, Decode, NamedDefinition, TableReader, shortened};
 use crate::diagnostic::code::Code;
 use crate::diagnostic::render::Report;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -58,7 +58,7 @@ pub fn load(first: &Path, files: &dyn Files, facts: &dyn Facts, limits: &Limits)
         read_managed(&mut reader, first);
     }
     let Reading { files, is_partial } = reader.reading;
-    let loading = Loading { facts, limits, is_partial, diagnostics: &mut diagnostics };
+    let loading = Loading { facts, limits, is_partial, diagnostics: &mut diagnostics, named: Vec::new() };
     let config = loading.run(&files);
     let config = config.filter(|_| !diagnostics.has_errors());
     Loaded { config, report: Report::new(diagnostics, sources, open_keys(Root::TABLE)) }
@@ -97,6 +97,8 @@ struct Loading<'l> {
     limits: &'l Limits,
     is_partial: bool,
     diagnostics: &'l mut Diagnostics,
+    /// Names of other definitions that were decoded.
+    named: Vec<NamedDefinition>,
 }
 
 impl Loading<'_> {
@@ -127,7 +129,8 @@ impl Loading<'_> {
             server: server?,
             effective,
         };
-        let names = lint::Names { sections: &sections.named, is_partial: self.is_partial };
+        let names =
+            lint::Names { sections: &sections.named, named: &self.named, is_partial: self.is_partial };
         lint::run(&config, &names, self.facts, self.diagnostics);
         Some(config)
     }
@@ -221,8 +224,8 @@ impl Loading<'_> {
     }
 
     fn context(&mut self, subject: &str, top: Origin) -> Context<'_> {
-        let (diagnostics, facts) = (&mut *self.diagnostics, self.facts);
-        Context { diagnostics, facts, is_template: false, subject: subject.to_owned(), top }
+        let (diagnostics, facts, named) = (&mut *self.diagnostics, self.facts, &mut self.named);
+        Context { diagnostics, facts, is_template: false, subject: subject.to_owned(), top, named }
     }
 
     fn define_all<T: Decode>(

@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use crate::decode::{Context, Decode, Located, OneOrMore};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::code::Code;
+use crate::model::reference::Definable;
 use crate::model::secret::{AddressOrSecret, SecretReference};
 use crate::schema::Shape;
 use crate::tree::Node;
@@ -137,4 +138,8 @@ impl Preset {
     pub fn has_secret_address(self) -> bool {
         matches!(self, Self::Slack | Self::Discord | Self::Teams)
     }
+}
+
+impl Definable for Target {
+    const KEY: &'static str = "target";
 }
