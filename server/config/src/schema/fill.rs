@@ -34,7 +34,7 @@ fn fill_table(table: &mut Table, shape: &'static TableShape) {
         // A key that excludes this one says that it isn't wanted, and one that would have no effect says nothing.
         let is_here = |key: &&str| table.entries.contains_key(*key);
         let is_alone = |companions: &Companions| {
-            companions.keys.contains(&key.name) && !companions.of.iter().any(|key| is_here(key))
+            companions.keys.contains(&key.name) && !companions.of.iter().any(is_here)
         };
         let is_excluded =
             shape.rivals(key.name).any(|rival| is_here(&rival)) || shape.companions.iter().any(is_alone);
