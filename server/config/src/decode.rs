@@ -7,9 +7,9 @@ use std::num::{NonZeroU16, NonZeroU32};
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::files::Facts;
-use crate::schema::{Group, Shape, TableShape, TextShape, holds_secret, text};
+use crate::schema::{Companions, Group, Shape, TableShape, TextShape, holds_secret, text};
 use crate::source::Origin;
-use crate::tree::{Node, Table, Value, Written};
+use crate::tree::{Node, Table, Value, Written, parse_default};
 
 /// A table with more keys isn't listed in a message.
 const KEYS_LISTED: usize = 15;
@@ -24,9 +24,29 @@ pub struct Context<'c> {
     pub(crate) subject: String,
     /// Where it begins.
     pub(crate) top: Origin,
+    /// Names of other definitions.
+    pub(crate) named: &'c mut Vec<NamedDefinition>,
+}
+
+/// The name of another definition, and where it is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedDefinition {
+    /// The key under which definitions of its kind stand.
+    pub(crate) kind: &'static str,
+    /// The name.
+    pub(crate) name: String,
+    /// Where.
+    pub(crate) origin: Origin,
 }
 
 impl Context<'_> {
+    pub(crate) fn name(&mut self, kind: &'static str, name: &str, origin: Origin) {
+        // Whatever inherits a template names it again.
+        if !self.is_template {
+            self.named.push(NamedDefinition { kind, name: name.to_owned(), origin });
+        }
+    }
+
     pub(crate) fn tell(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.add(diagnostic);
     }
@@ -57,6 +77,10 @@ impl Context<'_> {
 
     /// Tells that a text can't be read.
     pub(crate) fn wrong_text(&mut self, node: &Node, shape: &TextShape, flaw: Flaw) {
+        // Most likely it is an address that has a user and a password in it.
+        if node.text().is_some_and(|text| text.contains('@')) {
+            self.hide(node);
+        }
         let message = match flaw.why.as_str() {
             "" => format!("this is not {}", shape.what),
             why => format!("this is not {}: {why}", shape.what),
@@ -395,6 +419,7 @@ impl<'t, 'c, 'd> TableReader<'t, 'c, 'd> {
         };
         tell_unknown(table, shape, context);
         shape.groups.iter().for_each(|group| tell_group(table, node.origin, group, context));
+        shape.companions.iter().for_each(|companions| tell_alone(table, companions, context));
         Some(Self { table, shape, origin: node.origin, context })
     }
 
@@ -402,6 +427,10 @@ impl<'t, 'c, 'd> TableReader<'t, 'c, 'd> {
     pub(crate) fn take<T: Decode>(&mut self, key: &'static str) -> Option<T> {
         if let Some(entry) = self.table.entries.get(key) {
             return T::decode(&entry.node, self.context);
+        }
+        // It wasn't filled in where it has no effect.
+        if let Some(default) = self.shape.key(key).and_then(|key| key.default) {
+            return T::decode(&parse_default(default), self.context);
         }
         let absent = T::absent();
         if absent.is_none() && !self.context.is_template {
@@ -459,6 +488,21 @@ pub(crate) fn shortened(key: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// Tells of keys that have no effect. Defaults that were filled in are no one's doing.
+fn tell_alone(table: &Table, companions: &Companions, context: &mut Context<'_>) {
+    if context.is_template || companions.of.iter().any(|key| table.entries.contains_key(*key)) {
+        return;
+    }
+    for key in companions.keys {
+        let Some(entry) = table.entries.get(*key).filter(|entry| entry.key != Origin::DEFAULT) else {
+            continue;
+        };
+        let of: Vec<String> = companions.of.iter().map(|key| format!("`{key}`")).collect();
+        let message = format!("`{key}` has no effect without {}", of.join(" or "));
+        context.tell(Diagnostic::new(Code::NoEffect, message).at(entry.key));
+    }
 }
 
 fn tell_group(table: &Table, origin: Origin, group: &Group, context: &mut Context<'_>) {

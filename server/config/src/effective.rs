@@ -29,16 +29,23 @@ impl fmt::Display for DefinitionHash {
 const ORIGIN_COLUMN_MAX: usize = 60;
 
 /// A definition as a tree.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Part {
     node: Node,
     shape: Shape,
 }
 
-/// All effective definitions, by their paths: `server`, `plan.www`, `route.1`.
-#[derive(Debug, Clone, Default)]
+/// All effective definitions, by their paths: `server`, `plan.www`, `route.1`. As a whole they aren't shown: commands may
+/// have secrets as arguments.
+#[derive(Clone, Default)]
 pub struct Effective {
     parts: BTreeMap<(String, String), Part>,
+}
+
+impl fmt::Debug for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.paths()).finish()
+    }
 }
 
 /// A value, and where it comes from.
@@ -127,6 +134,16 @@ impl Effective {
             found = found.as_object_mut()?.remove(part)?;
         }
         Some(found)
+    }
+
+    /// Where a definition has a key, unless that is a default.
+    pub(crate) fn key(&self, section: &str, name: &str, path: &[&str]) -> Option<Origin> {
+        let (key, above) = path.split_last()?;
+        let mut table = self.parts.get(&(section.to_owned(), name.to_owned()))?.node.table()?;
+        for key in above {
+            table = table.get(key)?.table()?;
+        }
+        table.entries.get(*key).map(|entry| entry.key).filter(|origin| *origin != Origin::DEFAULT)
     }
 
     /// The files that secrets are in, and where they are named.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Definition, Kind, Named};
-use crate::decode::{Context, Decode, TableReader, shortened};
+use crate::decode::{Context, Decode, NamedDefinition, TableReader, shortened};
 use crate::diagnostic::code::Code;
 use crate::diagnostic::render::Report;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -58,7 +58,7 @@ pub fn load(first: &Path, files: &dyn Files, facts: &dyn Facts, limits: &Limits)
         read_managed(&mut reader, first);
     }
     let Reading { files, is_partial } = reader.reading;
-    let loading = Loading { facts, limits, is_partial, diagnostics: &mut diagnostics };
+    let loading = Loading { facts, limits, is_partial, diagnostics: &mut diagnostics, named: Vec::new() };
     let config = loading.run(&files);
     let config = config.filter(|_| !diagnostics.has_errors());
     Loaded { config, report: Report::new(diagnostics, sources, open_keys(Root::TABLE)) }
@@ -97,6 +97,8 @@ struct Loading<'l> {
     limits: &'l Limits,
     is_partial: bool,
     diagnostics: &'l mut Diagnostics,
+    /// Names of other definitions that were decoded.
+    named: Vec<NamedDefinition>,
 }
 
 impl Loading<'_> {
@@ -110,6 +112,8 @@ impl Loading<'_> {
         let mut effective = Effective::default();
         let server = sections.server.unwrap_or_else(absent);
         let server: Option<Definition<Server>> = self.define("server", "", server, &mut effective);
+        // One that can't be decoded is no reason not to look at what refers to others.
+        let server = server.or_else(|| self.define("server", "", absent(), &mut Effective::default()));
         let empty = BTreeMap::new();
         let named = |kind| sections.named.get(&kind).unwrap_or(&empty);
         let plans = self.plans(named(Kind::Plan), named(Kind::Template), &mut effective);
@@ -125,7 +129,8 @@ impl Loading<'_> {
             server: server?,
             effective,
         };
-        let names = lint::Names { sections: &sections.named, is_partial: self.is_partial };
+        let names =
+            lint::Names { sections: &sections.named, named: &self.named, is_partial: self.is_partial };
         lint::run(&config, &names, self.facts, self.diagnostics);
         Some(config)
     }
@@ -219,8 +224,8 @@ impl Loading<'_> {
     }
 
     fn context(&mut self, subject: &str, top: Origin) -> Context<'_> {
-        let (diagnostics, facts) = (&mut *self.diagnostics, self.facts);
-        Context { diagnostics, facts, is_template: false, subject: subject.to_owned(), top }
+        let (diagnostics, facts, named) = (&mut *self.diagnostics, self.facts, &mut self.named);
+        Context { diagnostics, facts, is_template: false, subject: subject.to_owned(), top, named }
     }
 
     fn define_all<T: Decode>(

@@ -1,5 +1,6 @@
 //! The files' texts, and where in them something stands.
 
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -60,12 +61,18 @@ pub struct Position {
     pub end: Point,
 }
 
-/// A file that was read.
-#[derive(Debug, Clone)]
+/// A file that was read. Its text isn't shown: a secret may be written into it.
+#[derive(Clone)]
 pub struct SourceFile {
     path: PathBuf,
     text: String,
     line_starts: Vec<usize>,
+}
+
+impl fmt::Debug for SourceFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceFile({})", self.path.display())
+    }
 }
 
 impl SourceFile {

@@ -255,7 +255,8 @@ pub(crate) fn hide_literals(node: &Node, shape: &Shape, diagnostics: &mut Diagno
             }
         }
         (Value::Text(text), Shape::Secret(_)) if is_lone_variable(text) => {}
-        (_, Shape::Secret(_)) => hide(node, diagnostics),
+        // An address may be a secret as a whole.
+        (_, shape) if takes_secret(shape) => hide(node, diagnostics),
         (_, Shape::Table(_) | Shape::Map { .. }) if holds_secret(shape) => hide(node, diagnostics),
         _ => {}
     }

@@ -2,7 +2,8 @@
 //! other.
 
 /// A table with known keys: a struct, and how it is decoded. A field has its key's name, or another one behind `as`; a
-/// default is TOML. `one_of` and `at_most_one_of` name keys that exclude one another; `others` is a field for keys that
+/// default is TOML. `one_of` and `at_most_one_of` name keys that exclude one another, `only_with` those that have an effect only next to
+/// others; `others` is a field for keys that
 /// are known by their form.
 macro_rules! table {
     (
@@ -17,6 +18,7 @@ macro_rules! table {
         $(others $(#[doc = $others_doc:literal])+ $others:ident: $others_key:ty => $others_type:ty;)?
         $(one_of($($must:literal),+);)*
         $(at_most_one_of($($may:literal),+);)*
+        $(only_with($($with:literal),+ => $($of:literal),+);)*
     ) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +45,7 @@ macro_rules! table {
                     $($crate::schema::Group { keys: &[$($must),+], required: true },)*
                     $($crate::schema::Group { keys: &[$($may),+], required: false },)*
                 ],
+                companions: &[$($crate::schema::Companions { keys: &[$($with),+], of: &[$($of),+] },)*],
                 others: table!(@others $($($others_doc)+, $others_key, $others_type)?),
                 inherits: table!(@inherits $($inherits)?),
             };

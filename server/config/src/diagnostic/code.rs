@@ -87,6 +87,8 @@ pub enum Code {
     Listen,
     /// A pattern can't be used.
     Pattern,
+    /// A key has no effect here.
+    NoEffect,
     /// No one hears of a plan.
     NoRoute,
     /// A plan is never proven by a drill.
@@ -309,6 +311,12 @@ pub const CODES: &[Meaning] = &[
         "A server that listens to more than this machine needs `tls`, or `behind_proxy = true` if a proxy in front of it does that.",
     ),
     error(Code::Pattern, "C032", "a pattern can't be used", "The message says why."),
+    warning(
+        Code::NoEffect,
+        "C033",
+        "a key has no effect here",
+        "The key goes with another one that isn't here, or with another value of it. What it says doesn't happen.",
+    ),
     warning(
         Code::NoRoute,
         "C040",

@@ -19,7 +19,7 @@ pub(super) fn check(config: &Config, names: &Names<'_>, diagnostics: &mut Diagno
             let diagnostic = Diagnostic::new(Code::NoRoute, message).at(plan.origin);
             diagnostics.add(diagnostic.help("add a `[[route]]` with `to = […]`"));
         }
-        if !config.drills.values().any(|drill| drill.value.plan.value.0 == plan.name) {
+        if !config.drills.values().any(|drill| drill.value.plan.name == plan.name) {
             let message = format!("no drill restores what plan `{}` backs up", plan.name);
             let diagnostic = Diagnostic::new(Code::NoDrill, message).at(plan.origin);
             diagnostics.add(diagnostic.help(format!("add a `[drill.{}]`", plan.name)));
@@ -47,12 +47,12 @@ fn tells_failures(route: &Route, plan: &Definition<Plan>) -> bool {
     (severity.is_empty() || severity.iter().any(is_bad))
         && (event.is_empty() || event.iter().any(is_failure))
         && matches(plans, Some(&plan.name))
-        && matches(project, plan.value.project.as_ref().map(|name| name.value.0.as_str()))
-        && matches(repository, Some(&plan.value.repository.value.0))
+        && matches(project, plan.value.project.as_ref().map(|name| name.name.as_str()))
+        && matches(repository, Some(&plan.value.repository.name))
 }
 
 fn project_tells(config: &Config, plan: &Definition<Plan>) -> bool {
-    let project = plan.value.project.as_ref().and_then(|name| config.projects.get(&name.value.0));
+    let project = plan.value.project.as_ref().and_then(|name| config.projects.get(&name.name));
     project.is_some_and(|project| project.value.route.iter().any(|route| tells_failures(route, plan)))
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::{Config, Kind};
-use crate::decode::shortened;
+use crate::decode::{NamedDefinition, shortened};
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::files::Facts;
@@ -16,6 +16,7 @@ mod places;
 mod plans;
 mod references;
 mod secrets;
+mod targets;
 
 /// More names than this aren't listed in a message.
 const NAMES_LISTED: usize = 6;
@@ -23,6 +24,8 @@ const NAMES_LISTED: usize = 6;
 /// What is defined, whether or not it could be decoded.
 pub(crate) struct Names<'n> {
     pub(crate) sections: &'n BTreeMap<Kind, BTreeMap<String, Entry>>,
+    /// Names of other definitions, wherever they are named.
+    pub(crate) named: &'n [NamedDefinition],
     /// Whether more may be defined in a file that couldn't be read.
     pub(crate) is_partial: bool,
 }
@@ -61,13 +64,14 @@ impl<'n> Names<'n> {
 
 /// Goes through all rules.
 pub(crate) fn run(config: &Config, names: &Names<'_>, facts: &dyn Facts, diagnostics: &mut Diagnostics) {
-    references::check(config, names, diagnostics);
+    references::check(names, diagnostics);
     plans::check(config, diagnostics);
     places::check(config, diagnostics);
     secrets::check(config, facts, diagnostics);
+    targets::check(config, diagnostics);
     // What isn't used or not heard of may be in a file that couldn't be read.
     if !names.is_partial {
-        references::check_use(config, names, diagnostics);
+        references::check_use(names, diagnostics);
         events::check(config, names, diagnostics);
     }
 }

@@ -63,7 +63,7 @@ fn check_taken(this: &Taken<'_>, others: &[Taken<'_>], diagnostics: &mut Diagnos
 fn check_repositories(config: &Config, plan: &Definition<Plan>, diagnostics: &mut Diagnostics) {
     let copies = plan.value.copy_to.iter().map(|copy| &copy.repository);
     for name in std::iter::once(&plan.value.repository).chain(copies) {
-        let Some(repository) = config.repositories.get(&name.value.0) else { continue };
+        let Some(repository) = config.repositories.get(&name.name) else { continue };
         let Place::Directory(place) = &repository.value.url.value else { continue };
         let is_excluded = |pattern: &str| place.starts_with(Path::new(pattern)) && pattern.starts_with('/');
         if plan.value.exclude.iter().any(|pattern| is_excluded(&pattern.0)) {
@@ -82,7 +82,7 @@ fn check_repositories(config: &Config, plan: &Definition<Plan>, diagnostics: &mu
 
 /// A host by one name.
 fn host(database: &Database) -> &str {
-    match database.host.as_str() {
+    match database.host.0.as_str() {
         "localhost" | "127.0.0.1" | "::1" | "[::1]" => "localhost",
         other => other,
     }

@@ -50,8 +50,8 @@ fn check_promise(plan: &Definition<Plan>, diagnostics: &mut Diagnostics) {
 }
 
 fn check_copies(plan: &Definition<Plan>, diagnostics: &mut Diagnostics) {
-    let own = &plan.value.repository.value;
-    for copy in plan.value.copy_to.iter().filter(|copy| copy.repository.value == *own) {
+    let own = &plan.value.repository.name;
+    for copy in plan.value.copy_to.iter().filter(|copy| copy.repository.name == *own) {
         let message = format!("plan `{}` copies to its own repository", plan.name);
         diagnostics.add(Diagnostic::new(Code::CopyToItself, message).at(copy.repository.origin));
     }

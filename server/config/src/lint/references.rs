@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::config::{Config, Kind};
-use crate::decode::Located;
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inherit::names as names_in;
 use crate::lint::Names;
-use crate::model::route::{DigestPlan, Route};
-use crate::values::name::Name;
+use crate::model::route::Route;
 
 /// All routes, those of projects too.
 pub(super) fn routes(config: &Config) -> impl Iterator<Item = &Route> {
@@ -17,43 +15,23 @@ pub(super) fn routes(config: &Config) -> impl Iterator<Item = &Route> {
     config.routes.iter().map(|route| &route.value).chain(of_projects)
 }
 
-fn digests(config: &Config) -> impl Iterator<Item = &DigestPlan> {
-    let digest = config.digest.iter().map(|digest| &digest.value);
-    digest.flat_map(|digest| [&digest.daily, &digest.weekly, &digest.monthly]).flatten()
-}
-
-/// Every name of another definition, with its kind.
-fn used(config: &Config) -> Vec<(Kind, &Located<Name>)> {
-    let mut used = Vec::new();
-    for plan in config.plans.values().map(|plan| &plan.value) {
-        used.push((Kind::Repository, &plan.repository));
-        used.extend(plan.project.iter().map(|name| (Kind::Project, name)));
-        used.extend(plan.copy_to.iter().map(|copy| (Kind::Repository, &copy.repository)));
-    }
-    for repository in config.repositories.values() {
-        used.extend(repository.value.project.iter().map(|name| (Kind::Project, name)));
-    }
-    used.extend(config.drills.values().map(|drill| (Kind::Plan, &drill.value.plan)));
-    used.extend(routes(config).flat_map(|route| &route.to.0).map(|name| (Kind::Target, name)));
-    used.extend(digests(config).flat_map(|digest| &digest.to.0).map(|name| (Kind::Target, name)));
-    used
-}
-
-pub(super) fn check(config: &Config, names: &Names<'_>, diagnostics: &mut Diagnostics) {
-    for (kind, name) in used(config) {
-        names.check(kind, &name.value.0, name.origin, diagnostics);
+pub(super) fn check(names: &Names<'_>, diagnostics: &mut Diagnostics) {
+    for named in names.named {
+        if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.key() == named.kind) {
+            names.check(kind, &named.name, named.origin, diagnostics);
+        }
     }
 }
 
-pub(super) fn check_use(config: &Config, names: &Names<'_>, diagnostics: &mut Diagnostics) {
+pub(super) fn check_use(names: &Names<'_>, diagnostics: &mut Diagnostics) {
     // What can't be decoded may use anything.
     if diagnostics.has_errors() {
         return;
     }
-    let used: BTreeSet<(Kind, &str)> =
-        used(config).into_iter().map(|(kind, name)| (kind, name.value.0.as_str())).collect();
+    let used: BTreeSet<(&str, &str)> =
+        names.named.iter().map(|named| (named.kind, named.name.as_str())).collect();
     for (kind, code) in [(Kind::Target, Code::UnusedTarget), (Kind::Project, Code::UnusedProject)] {
-        for (name, entry) in names.entries(kind).filter(|(name, _)| !used.contains(&(kind, *name))) {
+        for (name, entry) in names.entries(kind).filter(|(name, _)| !used.contains(&(kind.key(), *name))) {
             let what = if kind == Kind::Target { "is never used" } else { "has no plan and no repository" };
             diagnostics.add(Diagnostic::new(code, format!("the {kind} `{name}` {what}")).at(entry.key));
         }

@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::files::Facts;
-use crate::model::secret::AddressOrSecret;
 
 pub(super) fn check(config: &Config, facts: &dyn Facts, diagnostics: &mut Diagnostics) {
     for (file, origin) in config.effective.secret_files() {
@@ -14,19 +13,6 @@ pub(super) fn check(config: &Config, facts: &dyn Facts, diagnostics: &mut Diagno
             let message = format!("{file} can be read by other users of this machine");
             let diagnostic = Diagnostic::new(Code::SecretReadable, message).at(origin);
             diagnostics.add(diagnostic.help(format!("chmod 600 {file}")));
-        }
-    }
-    for target in config.targets.values() {
-        let Some(webhook) = &target.value.webhook else { continue };
-        let is_literal = matches!(webhook.url.value, AddressOrSecret::Address(_));
-        if is_literal && webhook.preset.has_secret_address() {
-            diagnostics.hide(webhook.url.origin);
-            let message =
-                format!("the address of target `{}` is a secret, and written into the file", target.name);
-            let diagnostic = Diagnostic::new(Code::AddressIsSecret, message).at(webhook.url.origin);
-            diagnostics.add(diagnostic.help(
-                "write a reference: `url = { file = \"/run/secrets/NAME\" }` or `url = { env = \"NAME\" }`",
-            ));
         }
     }
     check_doors(config, diagnostics);

@@ -2,12 +2,13 @@
 
 use crate::decode::{Flaw, FromText, Located};
 use crate::files::Facts;
+use crate::model::plan::Plan;
+use crate::model::reference::Reference;
 use crate::model::schedule::Calendar;
 use crate::model::source::{Database, Engine};
 use crate::schema::TextShape;
 use crate::values::address::AbsolutePath;
 use crate::values::amount::{Share, Size};
-use crate::values::name::Name;
 use crate::values::time::{Age, Length};
 
 table! {
@@ -16,7 +17,7 @@ table! {
         /// What it is, for people.
         description: Option<String>,
         /// The plan.
-        plan: Located<Name>,
+        plan: Reference<Plan>,
         /// When.
         schedule: Calendar,
         /// Which snapshot.
@@ -147,6 +148,7 @@ table! {
         newer_than_snapshot: Option<Length>,
     }
     one_of("sql", "path");
+    only_with("equals", "newer_than_snapshot" => "sql");
 }
 
 table! {

@@ -4,6 +4,7 @@ pub mod drill;
 pub mod hook;
 pub mod plan;
 pub mod project;
+pub mod reference;
 pub mod repository;
 pub mod retention;
 pub mod root;

@@ -4,6 +4,9 @@ use std::num::NonZeroU16;
 
 use crate::decode::{Context, Decode, Located, OneOrMore};
 use crate::model::hook::Hook;
+use crate::model::project::Project;
+use crate::model::reference::{Definable, Reference};
+use crate::model::repository::Repository;
 use crate::model::retention::Retention;
 use crate::model::schedule::{Overlap, Schedule};
 use crate::model::source::{ChangedBy, Source};
@@ -28,9 +31,9 @@ table! {
         /// Whether it runs.
         enabled: bool = "true",
         /// The project that it belongs to.
-        project: Option<Located<Name>>,
+        project: Option<Reference<Project>>,
         /// The repository that snapshots go to.
-        repository: Located<Name>,
+        repository: Reference<Repository>,
         /// The hosts that it runs on; else the server's own.
         hosts: Option<Hosts>,
         /// What is backed up, all in one snapshot.
@@ -185,7 +188,7 @@ table! {
     /// Another repository that gets a copy of each snapshot.
     pub struct CopyTo {
         /// Which.
-        repository: Located<Name>,
+        repository: Reference<Repository>,
         /// After which runs.
         after: CopyAfter = "'success'",
         /// What is kept there; else as here.
@@ -201,4 +204,8 @@ choice! {
         /// All that made a snapshot.
         Snapshot = "snapshot",
     }
+}
+
+impl Definable for Plan {
+    const KEY: &'static str = "plan";
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::repository::Quota;
+use crate::model::reference::Definable;
 use crate::model::route::Route;
+use crate::values::amount::{Share, Size};
 use crate::values::name::Label;
 
 table! {
@@ -25,7 +26,7 @@ table! {
 choice! {
     /// What a user may do.
     pub enum Role {
-        /// See.
+        /// See plans, runs and snapshots.
         Viewer = "viewer",
         /// And run, cancel and restore to another place.
         Operator = "operator",
@@ -38,4 +39,18 @@ choice! {
         /// Everything.
         Admin = "admin",
     }
+}
+
+table! {
+    /// How much may be stored.
+    pub struct Quota {
+        /// In all.
+        size: Size,
+        /// From which share on it is told.
+        warn: Share = "'80%'",
+    }
+}
+
+impl Definable for Project {
+    const KEY: &'static str = "project";
 }

@@ -1,11 +1,12 @@
 //! Repositories: where they are, how they are opened, and what is done to keep them well.
 
 use crate::decode::Located;
+use crate::model::project::{Project, Quota};
+use crate::model::reference::{Definable, Reference};
 use crate::model::schedule::CronText;
 use crate::model::secret::SecretReference;
-use crate::values::address::{AbsolutePath, Place};
+use crate::values::address::{AbsolutePath, Endpoint, Place};
 use crate::values::amount::{Share, ShareOrSize, Size};
-use crate::values::name::Name;
 use crate::values::time::Length;
 
 table! {
@@ -18,9 +19,9 @@ table! {
         /// What opens it.
         password: SecretReference,
         /// The project that it belongs to.
-        project: Option<Located<Name>>,
+        project: Option<Reference<Project>>,
         /// With S3: the store's address; else AWS.
-        endpoint: Option<String>,
+        endpoint: Option<Endpoint>,
         /// With S3: the region; else from the usual places.
         region: Option<String>,
         /// With S3: the key's name; else from the usual places.
@@ -81,16 +82,6 @@ table! {
 }
 
 table! {
-    /// How much may be stored.
-    pub struct Quota {
-        /// In all.
-        size: Size,
-        /// From which share on it is told.
-        warn: Share = "'80%'",
-    }
-}
-
-table! {
     /// What a store costs.
     pub struct Price {
         /// A gigabyte for a month.
@@ -102,4 +93,8 @@ table! {
         /// The currency, for people.
         currency: String = "'USD'",
     }
+}
+
+impl Definable for Repository {
+    const KEY: &'static str = "repository";
 }

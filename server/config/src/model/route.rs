@@ -3,8 +3,10 @@
 use std::num::NonZeroU32;
 
 use crate::decode::{Located, OneOrMore};
+use crate::model::reference::Reference;
 use crate::model::schedule::CronText;
-use crate::values::name::{Label, Name, NamePattern};
+use crate::model::target::Target;
+use crate::values::name::{Label, NamePattern};
 use crate::values::time::{Length, LocalMoment};
 use crate::values::window::QuietHours;
 
@@ -14,7 +16,7 @@ table! {
         /// Which events; all that it doesn't restrict.
         matching as "match": Match = "{}",
         /// The targets.
-        to: OneOrMore<Located<Name>>,
+        to: OneOrMore<Reference<Target>>,
         /// How often.
         policy: Policy = "{}",
     }
@@ -118,7 +120,7 @@ table! {
         /// When: five fields.
         cron: CronText,
         /// The targets.
-        to: OneOrMore<Located<Name>>,
+        to: OneOrMore<Reference<Target>>,
     }
 }
 

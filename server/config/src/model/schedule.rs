@@ -22,7 +22,7 @@ impl FromText for CronText {
     fn read(text: &str, _: &dyn Facts) -> Result<Self, Flaw> {
         let fields: Vec<&str> = text.split_whitespace().collect();
         if fields.len() != FIELDS.len() {
-            let flaw = Flaw::new(format!("it has {} fields instead of 5", fields.len()));
+            let flaw = Flaw::new(format!("it needs 5 fields and has {}", fields.len()));
             return Err(flaw.help(format!("the fields are {}", FIELDS.join(", "))));
         }
         let is_part = |sign: char| sign.is_ascii_alphanumeric() || "*,-/#?".contains(sign);
@@ -78,9 +78,9 @@ choice! {
 choice! {
     /// What a machine must run on.
     pub enum Power {
-        /// Either.
+        /// The mains or a battery.
         Any = "any",
-        /// The mains.
+        /// The mains alone.
         Mains = "mains",
     }
 }
@@ -109,6 +109,7 @@ table! {
         only: Option<Conditions>,
     }
     one_of("cron", "every");
+    only_with("when", "from", "alert_after" => "every");
 }
 
 table! {
@@ -146,7 +147,7 @@ mod tests {
     fn a_cron_expression_has_five_fields_and_no_seconds() {
         let read = |text| CronText::read(text, &NoFacts);
         assert_eq!(read("30  1 * * mon#1").expect("cron").0, "30 1 * * mon#1");
-        assert!(read("0 30 1 * * *").expect_err("seconds").why.contains("6 fields"));
+        assert!(read("0 30 1 * * *").expect_err("seconds").why.contains("has 6"));
         assert!(read("30 1 * *").is_err() && read("").is_err() && read("@daily").is_err());
         assert!(read("30 1 * * $").expect_err("a sign").why.contains("day of the week"));
     }

@@ -80,6 +80,8 @@ table! {
         keyring: Option<String>,
     }
     one_of("file", "env", "command", "credential", "fd", "vault", "kms", "keyring");
+    only_with("address", "auth" => "vault");
+    only_with("region" => "kms");
 }
 
 /// Where a secret is.
@@ -149,14 +151,6 @@ fn of_table(table: SecretTable, node: &Node, context: &mut Context<'_>) -> Optio
             .map_or(node.origin, |entry| entry.node.origin);
         context.tell(Diagnostic::new(Code::Value, why.to_owned()).at(origin));
     };
-    if vault.is_none() && (address.is_some() || auth.is_some()) {
-        refuse(if address.is_some() { "address" } else { "auth" }, "this goes with `vault` only");
-        return None;
-    }
-    if kms.is_none() && region.is_some() {
-        refuse("region", "this goes with `kms` only");
-        return None;
-    }
     if let Some(vault) = vault {
         let parts = vault.split_once('#').filter(|(path, field)| !path.is_empty() && !field.is_empty());
         let Some((path, field)) = parts else {

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use crate::decode::{Located, OneOrMore};
 use crate::model::secret::{Command, SecretReference};
-use crate::values::address::AbsolutePath;
+use crate::values::address::{AbsolutePath, Host};
 use crate::values::name::ExcludePattern;
 use crate::values::time::Length;
 
@@ -41,6 +41,9 @@ table! {
         name: Option<String>,
     }
     one_of("files", "stream", "postgres", "mysql", "mariadb", "mongodb", "redis", "sqlite");
+    only_with("exclude", "stored_as", "follow", "read_special" => "files");
+    only_with("format" => "postgres", "mysql", "mariadb", "mongodb", "redis");
+    only_with("name" => "postgres", "mysql", "mariadb", "mongodb", "redis", "sqlite");
 }
 
 table! {
@@ -59,7 +62,7 @@ table! {
     /// How to reach a database.
     pub struct Database {
         /// The server.
-        host: String = "'localhost'",
+        host: Host = "'localhost'",
         /// Its port; else the engine's own.
         port: Option<NonZeroU16>,
         /// A socket in the file system, instead of host and port.
@@ -86,7 +89,7 @@ table! {
 choice! {
     /// Whether a connection is encrypted.
     pub enum Tls {
-        /// Never.
+        /// It never is.
         Off = "off",
         /// If the server can.
         Prefer = "prefer",

@@ -3,8 +3,14 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use crate::decode::{Located, OneOrMore};
+use crate::decode::{Context, Decode, Located, OneOrMore};
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::code::Code;
+use crate::model::reference::Definable;
 use crate::model::secret::{AddressOrSecret, SecretReference};
+use crate::schema::Shape;
+use crate::tree::Node;
+use crate::values::address::Host;
 use crate::values::time::Length;
 
 table! {
@@ -24,7 +30,7 @@ table! {
     /// E-mail.
     pub struct Smtp {
         /// The server.
-        host: String,
+        host: Host,
         /// Its port.
         port: NonZeroU16 = "587",
         /// How the connection is encrypted.
@@ -61,16 +67,48 @@ table! {
         url: Located<AddressOrSecret>,
         /// In which form.
         preset: Preset = "'generic'",
-        /// With `ntfy`, `gotify` and `telegram`: the token.
+        /// With `ntfy`, `gotify` and `telegram`: the token. With `generic`: what is sent as `Authorization: Bearer`.
         token: Option<SecretReference>,
         /// With `telegram`: the chat. With `ntfy`: the topic.
         channel: Option<String>,
         /// With `generic`: what requests are signed with, by HMAC-SHA-256 over the time and the body.
         hmac: Option<SecretReference>,
         /// More headers. Nothing in them is secret.
-        headers: BTreeMap<String, String>,
+        headers: Headers,
         /// How long a delivery may take.
         timeout: Length = "'15s'",
+    }
+}
+
+/// Headers of a request, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(pub BTreeMap<String, String>);
+
+/// Headers that are there for secrets, in small letters.
+const SECRET_HEADERS: [&str; 5] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"];
+
+impl Decode for Headers {
+    const REQUIRED: bool = false;
+
+    fn shape() -> Shape {
+        BTreeMap::<String, String>::shape()
+    }
+
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        let is_secret = |name: &str| SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str());
+        let entries = node.table().into_iter().flat_map(|table| &table.entries);
+        for (name, entry) in entries.filter(|(name, _)| is_secret(name)) {
+            context.hide(&entry.node);
+            let message = format!("a secret is written into the file: the header `{name}`");
+            let diagnostic = Diagnostic::new(Code::SecretLiteral, message).at(entry.node.origin);
+            context.tell(diagnostic.help("write `token = { file = \"/run/secrets/NAME\" }`"));
+        }
+        BTreeMap::decode(node, context).map(Self)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::default())
     }
 }
 
@@ -100,4 +138,8 @@ impl Preset {
     pub fn has_secret_address(self) -> bool {
         matches!(self, Self::Slack | Self::Discord | Self::Teams)
     }
+}
+
+impl Definable for Target {
+    const KEY: &'static str = "target";
 }

@@ -1,6 +1,6 @@
 //! Puts defaults where keys are missing, so that an effective definition shows them.
 
-use crate::schema::{Shape, TableShape};
+use crate::schema::{Companions, Shape, TableShape};
 use crate::source::Origin;
 use crate::tree::{Entry, Node, Table, Value, parse_default};
 
@@ -31,8 +31,13 @@ pub(crate) fn fill(node: &mut Node, shape: &Shape) {
 fn fill_table(table: &mut Table, shape: &'static TableShape) {
     for key in shape.keys {
         let Some(default) = key.default else { continue };
-        // A key that excludes this one says that it isn't wanted.
-        let is_excluded = shape.rivals(key.name).any(|rival| table.entries.contains_key(rival));
+        // A key that excludes this one says that it isn't wanted, and one that would have no effect says nothing.
+        let is_here = |key: &&str| table.entries.contains_key(*key);
+        let is_alone = |companions: &Companions| {
+            companions.keys.contains(&key.name) && !companions.of.iter().any(is_here)
+        };
+        let is_excluded =
+            shape.rivals(key.name).any(|rival| is_here(&rival)) || shape.companions.iter().any(is_alone);
         if !table.entries.contains_key(key.name) && !is_excluded {
             let node = parse_default(default);
             table.entries.insert(key.name.to_owned(), Entry { key: Origin::DEFAULT, node });

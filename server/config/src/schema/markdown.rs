@@ -5,6 +5,8 @@ use std::fmt::Write;
 use crate::diagnostic::code::CODES;
 use crate::schema::{Alternative, Key, Shape, TableShape, tables_below, text};
 
+/// Examples of a value, in one cell.
+const EXAMPLES: usize = 2;
 /// What stands before the keys.
 const INTRODUCTION: &str = include_str!("introduction.md");
 
@@ -92,10 +94,16 @@ fn keys(table: &TableShape, out: &mut String) {
         };
         let _ = writeln!(out, "\n{rule}: {}.", keys.join(", "));
     }
+    for companions in table.companions {
+        let quoted = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>();
+        let (keys, of) = (quoted(companions.keys).join(", "), quoted(companions.of).join(" or "));
+        let _ = writeln!(out, "\nOnly with {of}: {keys}.");
+    }
 }
 
 fn otherwise(key: &Key) -> String {
     match (key.default, key.required) {
+        (Some("{}"), _) => "its defaults".to_owned(),
         (Some(default), _) => format!("`{}`", default.replace('\'', "\"")),
         (None, true) => "**must be there**".to_owned(),
         (None, false) => String::new(),
@@ -137,7 +145,7 @@ fn described(shape: &Shape) -> String {
             [] => text.what.to_owned(),
             examples => {
                 let examples: Vec<String> =
-                    examples.iter().map(|example| format!("`\"{example}\"`")).collect();
+                    examples.iter().take(EXAMPLES).map(|example| format!("`\"{example}\"`")).collect();
                 format!("{}: {}", text.what, examples.join(", "))
             }
         },

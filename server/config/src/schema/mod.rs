@@ -74,6 +74,8 @@ pub struct TableShape {
     pub keys: &'static [Key],
     /// Keys of which only one may be there.
     pub groups: &'static [Group],
+    /// Keys that have an effect only next to others.
+    pub companions: &'static [Companions],
     /// Keys that aren't known by name.
     pub others: Option<Others>,
     /// Whether it can inherit templates, so that a required key may come from one.
@@ -102,6 +104,15 @@ pub struct Group {
     pub keys: &'static [&'static str],
     /// Whether one of them must be there.
     pub required: bool,
+}
+
+/// Keys that have an effect only next to one of some others.
+#[derive(Debug)]
+pub struct Companions {
+    /// The keys.
+    pub keys: &'static [&'static str],
+    /// The others.
+    pub of: &'static [&'static str],
 }
 
 /// Keys of some form.

@@ -65,8 +65,9 @@ impl FromText for Url {
         let rest = rest.ok_or_else(|| Flaw::new("it begins with `https://` or `http://`"))?;
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if host.contains('@') {
-            return Err(Flaw::new("it has a password in it")
-                .help("give a reference to the whole address: `{ file = \"…\" }`"));
+            return Err(Flaw::new("it has a password in it").help(
+                "leave user and password out; a key that takes a secret takes a reference to all of it",
+            ));
         }
         let name = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
             Some((address, port)) => address.parse::<std::net::Ipv6Addr>().ok().map(|_| port),
@@ -156,11 +157,42 @@ impl FromText for AbsolutePath {
     }
 }
 
-from_text!(Listen, Url, Place, AbsolutePath);
+/// The name or the number of a host, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Host(pub String);
+
+impl FromText for Host {
+    const TEXT: TextShape = TextShape { what: "the name of a host", examples: &["db.example.org", "::1"] };
+
+    fn read(text: &str, _: &dyn Facts) -> Result<Self, Flaw> {
+        let is_part = |sign: char| sign.is_alphanumeric() || matches!(sign, '-' | '.' | '_');
+        let is_name = !text.is_empty() && text.chars().all(is_part);
+        if is_name || text.parse::<std::net::Ipv6Addr>().is_ok() {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Flaw::new("it has something else in it").help("port, user and password have keys of their own"))
+    }
+}
+
+/// The address of a store, with or without `https://`, without user and password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(pub String);
+
+impl FromText for Endpoint {
+    const TEXT: TextShape =
+        TextShape { what: "the address of a store", examples: &["https://s3.example.org", "minio:9000"] };
+
+    fn read(text: &str, facts: &dyn Facts) -> Result<Self, Flaw> {
+        let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+        Url::read(&whole, facts).map(|_| Self(text.to_owned()))
+    }
+}
+
+from_text!(Listen, Url, Place, AbsolutePath, Host, Endpoint);
 
 #[cfg(test)]
 mod tests {
-    use super::{AbsolutePath, FromText, Listen, PathBuf, Place, Url};
+    use super::{AbsolutePath, Endpoint, FromText, Host, Listen, PathBuf, Place, Url};
     use crate::testing::NoFacts;
 
     #[test]
@@ -196,6 +228,19 @@ mod tests {
         }
         let flaw = Url::read("https://me:pw@example.org", &NoFacts).expect_err("a password");
         assert!(!format!("{flaw:?}").contains("pw@"));
+    }
+
+    #[test]
+    fn hosts_and_endpoints_have_no_password() {
+        for right in ["mx", "db.example.org", "10.0.0.1", "::1"] {
+            assert!(Host::read(right, &NoFacts).is_ok(), "{right}");
+        }
+        for wrong in ["", "mx:25", "smtp://mx", "me:pw@mx", "[::1]"] {
+            assert!(Host::read(wrong, &NoFacts).is_err(), "{wrong}");
+        }
+        assert!(Endpoint::read("minio:9000", &NoFacts).is_ok());
+        assert!(Endpoint::read("http://minio:9000", &NoFacts).is_ok());
+        assert!(Endpoint::read("me:pw@minio:9000", &NoFacts).is_err());
     }
 
     #[test]

@@ -16,14 +16,16 @@ use crate::sample::sample;
 fn ask_for_everything(desk: &Desk) {
     let loaded = desk.load();
     for style in [Style::Plain, Style::Coloured] {
-        loaded.report.render(style);
+        let text = loaded.report.render(style);
+        assert!(text.is_empty() || text.ends_with('\n'));
     }
     let json = loaded.report.to_json();
     assert!(json["diagnostics"].is_array());
     if let Some(config) = &loaded.config {
-        config.effective.to_toml("", Some(loaded.report.sources()));
-        config.effective.to_json("", Some(loaded.report.sources()));
-        config.hash();
+        let sources = Some(loaded.report.sources());
+        assert!(config.effective.to_toml("", sources).contains("[server]"));
+        assert!(config.effective.to_json("server.listen", sources).is_some());
+        assert_eq!(config.hash(), config.effective.hash());
     }
     assert_eq!(loaded.config.is_none(), loaded.report.diagnostics().has_errors());
 }
@@ -202,8 +204,15 @@ proptest! {
     }
 }
 
+/// And nothing in it is told that wasn't told of the files.
 #[test]
 fn the_sample_as_it_is_shown_says_the_same() {
     let config = sample().config();
+    let told = |desk: &Desk| {
+        let mut warnings = desk.warnings();
+        warnings.sort();
+        warnings
+    };
+    assert_eq!(told(&sample()), told(&read_again(&config)));
     assert_eq!(config.hash(), read_again(&config).config().hash());
 }

@@ -84,8 +84,7 @@ fn included_files_are_read_in_the_order_of_names_and_once() {
     .file("conf.d/deep/c.toml", &route("c"))
     .file("conf.d/ignored.txt", "x")
     .file("conf.d/.hidden.toml", "x");
-    let to: Vec<String> =
-        desk.config().routes.iter().map(|route| route.value.to.0[0].value.0.clone()).collect();
+    let to: Vec<String> = desk.config().routes.iter().map(|route| route.value.to.0[0].name.clone()).collect();
     assert_eq!(to, ["z", "a", "b", "c"], "from the folder of the file that includes");
 }
 

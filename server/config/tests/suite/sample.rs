@@ -106,7 +106,7 @@ fn a_part_of_the_effective_view_can_be_asked_for() {
     let config = loaded.config.expect("there is no error");
     let text = config.effective.to_toml("plan.www.schedule", Some(loaded.report.sources()));
     assert!(text.starts_with("[plan.www]\nschedule.catch_up = \"once\"    # keepfast.toml:25\n"), "{text}");
-    assert_eq!(text.lines().count(), 7, "{text}");
+    assert_eq!(text.lines().count(), 5, "{text}");
     let daily = config.effective.to_json("plan.www.retention.daily", Some(loaded.report.sources()));
     assert_eq!(daily.expect("a value").to_string(), r#"{"value":14,"origin":"keepfast.toml:29"}"#);
     assert_eq!(config.effective.to_json("plan.no", None), None);
