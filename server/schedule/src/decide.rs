@@ -335,7 +335,8 @@ impl Look<'_> {
             self.records.push(gave_up(pending, why));
             return;
         }
-        let is_loss = matches!(otherwise, Outcome::Missed(_));
+        // What it waited for says more than that it is too late.
+        let is_loss = matches!(otherwise, Outcome::Missed(_) | Outcome::Skipped(Skipped::CatchUpNever));
         let outcome = match &pending.waits {
             Some(Wait::Condition(unmet)) if is_loss => Outcome::Skipped(Skipped::Condition(*unmet)),
             Some(Wait::Overlap { run }) if is_loss => Outcome::Skipped(Skipped::Overlap { run: run.clone() }),
@@ -383,7 +384,10 @@ impl Look<'_> {
 
     /// The last instant at which a pending run may start.
     fn last_start(&self, pending: &Pending) -> Option<Timestamp> {
+        // A run that is queued behind another was there in time.
+        let is_queued = matches!(pending.waits, Some(Wait::Overlap { .. }));
         let on_time = match (self.plan.catch_up, pending.attempt) {
+            (CatchUp::Never, 1) if is_queued => None,
             (CatchUp::Never, 1) => Some(later(pending.not_before, ON_TIME)),
             // A second try would be late in any case.
             (CatchUp::Never, _) => Some(pending.slot.instant()),

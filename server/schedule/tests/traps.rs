@@ -307,6 +307,22 @@ fn of_overlapping_runs_the_newest_waits() {
     assert_eq!(lab.look("2026-11-01T02:10:00Z"), ["fire 2026-11-01T02:00:00Z schedule"]);
 }
 
+/// A run that was there in time and waits behind another isn't caught up. One that waits for its host is.
+#[test]
+fn a_plan_that_never_catches_up_may_still_queue() {
+    let mut lab = Lab::new(calendar("0 * * * *"), "2026-11-01T00:00:00Z");
+    (lab.plan.overlap, lab.plan.catch_up) = (Overlap::QueueOne, CatchUp::Never);
+    lab.runs("r1", None, "2026-11-01T00:59:00Z");
+    assert!(lab.look("2026-11-01T01:00:00Z").is_empty());
+    lab.runs("r1", None, "2026-11-01T01:09:00Z");
+    assert!(lab.look("2026-11-01T01:10:00Z").is_empty());
+    lab.runs.clear();
+    assert_eq!(lab.look("2026-11-01T01:10:30Z"), ["fire 2026-11-01T01:00:00Z schedule"]);
+    lab.is_online = false;
+    assert!(lab.look("2026-11-01T02:00:00Z").is_empty());
+    assert_eq!(lab.look("2026-11-01T02:01:01Z"), ["2026-11-01T02:00:00Z missed.host-offline"]);
+}
+
 #[test]
 fn enabling_and_unpausing_never_fire_at_once() {
     let mut lab = Lab::new(calendar("30 1 * * *"), "2026-11-01T01:30:00Z");
