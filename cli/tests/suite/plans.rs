@@ -1,0 +1,242 @@
+//! Plans: `keepfast run`, `status`, `schedule` and `config`.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::program::{Desk, Run};
+
+/// A desk with a configuration. The repository is that of the desk.
+struct Plans {
+    desk: Desk,
+}
+
+impl Plans {
+    fn new(plan: &str) -> Self {
+        let plans = Self { desk: Desk::new() };
+        fs::write(plans.desk.path("password"), "secret\n").unwrap();
+        plans.define(plan);
+        plans
+    }
+
+    /// `plan` is what stands after the plan's repository and source.
+    fn define(&self, plan: &str) {
+        let desk = &self.desk;
+        let text = format!(
+            "version = 1\n\
+             [server]\n\
+             timezone = \"Europe/Paris\"\n\
+             state = {{ sqlite = {:?} }}\n\
+             [repository.main]\n\
+             url = {:?}\n\
+             password = {{ env = \"KEEPFAST_PASSWORD\" }}\n\
+             cache = {:?}\n\
+             [plan.www]\n\
+             repository = \"main\"\n\
+             source = [{{ files = [{:?}] }}]\n\
+             {plan}\n",
+            desk.path("state/state.db"),
+            desk.repo(),
+            desk.path("plan-cache"),
+            desk.path("src"),
+        );
+        fs::write(desk.path("keepfast.toml"), text).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.desk.command();
+        command.arg("--config").arg(self.desk.path("keepfast.toml"));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(self.command().args(arguments).output().unwrap())
+    }
+
+    fn document(&self, arguments: &[&str]) -> Value {
+        let run = self.run(&[&["--json"], arguments].concat());
+        serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}", run.out))
+    }
+
+    fn snapshots(&self) -> Vec<Value> {
+        let text = self.desk.run(["snapshots", "--json"]).succeeds().out;
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+const NIGHTLY: &str = "schedule = { cron = \"30 1 * * *\", deadline = \"6h\" }";
+
+#[test]
+fn a_plan_runs_and_says_how_it_stands() {
+    let plans = Plans::new(&format!("{NIGHTLY}\nretention = {{ last = 2, at_least = 1 }}"));
+    let status = plans.document(&["status"]);
+    assert_eq!((&status[0]["plan"], &status[0]["standing"]), (&"www".into(), &"ok".into()));
+    assert_eq!(status[0]["achieved"], Value::Null, "a plan that is new owes nothing yet");
+    // The longest gap between two nights is that in which clocks are set back.
+    assert_eq!(status[0]["promise_s"], (25 + 6) * 3600);
+    let report = plans.document(&["run", "www"]);
+    assert_eq!((&report["verdict"], &report["findings"]), (&"ok".into(), &0.into()));
+    let snapshots = plans.snapshots();
+    assert_eq!(snapshots.len(), 1);
+    assert_eq!(snapshots[0]["tags"], serde_json::json!(["plan:www"]));
+    let status = plans.document(&["status"]);
+    assert_eq!(status[0]["last"]["verdict"], "ok");
+    assert!(status[0]["achieved"].is_string() && status[0]["next"].is_string(), "{status}");
+    assert!(plans.run(&["status"]).succeeds().out.contains("www"));
+    assert!(plans.desk.is_sound());
+}
+
+/// Retention judges the plan's own snapshots, and no others.
+#[test]
+fn retention_leaves_what_other_commands_have_made() {
+    let plans = Plans::new(&format!("{NIGHTLY}\nretention = {{ last = 1, max_removed = 5 }}"));
+    plans.desk.backup().succeeds();
+    for content in ["one", "two", "three"] {
+        fs::write(plans.desk.src("a"), content).unwrap();
+        plans.run(&["run", "www"]).succeeds();
+    }
+    let snapshots = plans.snapshots();
+    let of_plan = |snapshot: &&Value| snapshot["tags"] == serde_json::json!(["plan:www"]);
+    assert_eq!((snapshots.len(), snapshots.iter().filter(of_plan).count()), (2, 1));
+}
+
+/// A policy that would remove too much removes nothing; the backup is made all the same.
+#[test]
+fn the_brake_of_retention_is_a_finding() {
+    let plans = Plans::new(NIGHTLY);
+    for content in ["one", "two", "three", "four"] {
+        fs::write(plans.desk.src("a"), content).unwrap();
+        plans.run(&["run", "www"]).succeeds();
+    }
+    plans.define(&format!("{NIGHTLY}\nretention = {{ last = 1 }}"));
+    let run = plans.run(&["run", "www"]);
+    assert_eq!(run.code, 3, "{} {}", run.out, run.err);
+    assert_eq!(plans.snapshots().len(), 5);
+    let status = plans.document(&["status"]);
+    assert_eq!(status[0]["last"]["verdict"], "findings");
+}
+
+/// What a hook stopped is started again before anything else, however the backup goes.
+#[test]
+fn hooks_run_in_their_order_and_are_undone() {
+    let plans = Plans::new("");
+    let log = plans.desk.path("log");
+    let say = |word: &str| {
+        format!(
+            "[\"/bin/sh\", \"-c\", \"echo {word} $KEEPFAST_PLAN $KEEPFAST_PASSWORD >> {}\"]",
+            log.display()
+        )
+    };
+    let hooks = format!(
+        "[[plan.www.hook]]\non = \"before\"\nrun = {}\nundo = {}\n\
+         [[plan.www.hook]]\non = \"after\"\nrun = {}\n\
+         [[plan.www.hook]]\non = \"success\"\nrun = {}\n\
+         [[plan.www.hook]]\non = \"failure\"\nrun = {}\n\
+         [[plan.www.hook]]\non = \"always\"\nrun = {}\n",
+        say("stop"),
+        say("start"),
+        say("after"),
+        say("success"),
+        say("failure"),
+        say("always"),
+    );
+    plans.define(&hooks);
+    plans.run(&["run", "www"]).succeeds();
+    let said = fs::read_to_string(&log).unwrap();
+    assert_eq!(said, "stop www\nstart www\nafter www\nsuccess www\nalways www\n", "and no secret");
+    // A source that isn't there.
+    fs::remove_file(&log).unwrap();
+    fs::remove_dir_all(plans.desk.path("src")).unwrap();
+    plans.run(&["run", "www"]).fails(1, &["plan www failed"]);
+    assert_eq!(
+        fs::read_to_string(&log).unwrap(),
+        "stop www\nstart www\nafter www\nfailure www\nalways www\n"
+    );
+}
+
+#[test]
+fn a_hook_that_fails_before_keeps_the_backup_from_beginning() {
+    let plans = Plans::new("[[plan.www.hook]]\non = \"before\"\nrun = [\"/bin/false\"]\n");
+    plans.run(&["run", "www"]).fails(1, &["the hook /bin/false failed"]);
+    assert!(plans.snapshots().is_empty());
+    plans.define("[[plan.www.hook]]\non = \"before\"\nrun = [\"/bin/false\"]\non_error = \"warn\"\n");
+    assert_eq!(plans.run(&["run", "www"]).code, 3);
+    assert_eq!(plans.snapshots().len(), 1);
+}
+
+/// The next run finds the record of the one that was killed: it is lost, and its service is started.
+#[test]
+fn a_killed_run_is_lost_and_what_it_stopped_is_started_by_the_next() {
+    let plans = Plans::new("");
+    let (log, begun) = (plans.desk.path("log"), plans.desk.path("begun"));
+    let hook = format!(
+        "[[plan.www.hook]]\non = \"before\"\nrun = [\"/bin/sh\", \"-c\", \"test -e {0} && exit 0; touch {0}; sleep 600\"]\n\
+         undo = [\"/bin/sh\", \"-c\", \"echo start >> {1}\"]\n",
+        begun.display(),
+        log.display()
+    );
+    plans.define(&hook);
+    let mut child =
+        plans.command().args(["run", "www"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    for _ in 0..1000 {
+        if begun.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(begun.exists(), "the hook has begun");
+    // A second run of the plan is refused while the first one lives.
+    plans.run(&["run", "www"]).fails(1, &["run", "www", "not over"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!log.exists());
+    plans.run(&["run", "www"]).succeeds();
+    assert_eq!(fs::read_to_string(&log).unwrap(), "start\nstart\n", "that of the killed run, and its own");
+    assert_eq!(plans.snapshots().len(), 1);
+}
+
+#[test]
+fn what_is_wrong_with_a_configuration_is_told_at_once_with_its_lines() {
+    let plans = Plans::new("retension = { last = 1 }\nshedule = { cron = \"30 1 * * *\" }");
+    let run = plans.run(&["config", "check"]);
+    assert_eq!(run.code, 2);
+    for said in ["unknown key `retension`", "unknown key `shedule`", "keepfast.toml:12", "did you mean"] {
+        assert!(run.out.contains(said), "{said}: {}", run.out);
+    }
+    plans.run(&["run", "www"]).fails(2, &["retension", "the configuration has errors"]);
+    plans.run(&["status"]).fails(2, &["the configuration has errors"]);
+    plans.define(NIGHTLY);
+    plans.run(&["run", "other"]).fails(2, &["there is no plan \"other\""]);
+    assert!(
+        plans
+            .run(&["config", "show", "plan.www.schedule", "--origin"])
+            .succeeds()
+            .out
+            .contains("keepfast.toml:12")
+    );
+}
+
+#[test]
+fn what_this_version_cannot_do_is_refused_and_never_left_out() {
+    let plans = Plans::new("retention = { max_size = \"1TiB\" }");
+    plans.run(&["run", "www"]).fails(2, &["plan www", "max_size", "not supported yet"]);
+    plans.define("hosts = { names = [\"other\"] }");
+    plans.run(&["run", "www"]).fails(2, &["plan www", "hosts", "not supported yet"]);
+    assert!(plans.snapshots().is_empty());
+}
+
+#[test]
+fn the_next_runs_are_listed_with_what_the_clock_does_to_them() {
+    let plans = Plans::new("schedule = { cron = \"30 2 * * *\" }");
+    let listed = plans.document(&["schedule", "list", "-n", "400"]);
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len(), 400);
+    assert!(listed.iter().all(|slot| slot["zone"] == "Europe/Paris"));
+    let noted: Vec<&Value> =
+        listed.iter().filter(|slot| !slot["notes"].as_array().unwrap().is_empty()).collect();
+    assert!(noted.len() >= 2, "two changes of the clock lie within 400 nights: {noted:?}");
+    let human = plans.run(&["schedule", "list"]).succeeds().out;
+    assert_eq!(human.lines().count(), 4, "{human}");
+}
