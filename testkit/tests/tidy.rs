@@ -24,6 +24,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ("backend", &[]),
     ("engine", &["keepfast-format", "keepfast-backend"]),
     ("operations", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
+    ("server/notify", &[]),
     ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-operations"]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("model", &[]),
@@ -45,7 +46,7 @@ const FLOORS: &[&[&str]] = &[
 const POOL: &str = "engine/src/run/pool.rs";
 
 /// Crates that know no terminal, environment or clock, and what they must not call therefore.
-const SILENT: &[&str] = &["repo-format", "backend", "engine", "operations", "model"];
+const SILENT: &[&str] = &["repo-format", "backend", "engine", "operations", "server/notify", "model"];
 const LOUD_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 const LOUD_PATHS: &[&[&str]] = &[&["std", "env"], &["SystemTime", "now"], &["Instant", "now"]];
 /// Modules in which such a path is what they are for: the facts of this machine, and references to secrets.

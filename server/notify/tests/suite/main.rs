@@ -1,0 +1,6 @@
+//! What a person at the other end sees: which messages come and when, what they say in each service, and what becomes
+//! of them when the way is bad.
+
+mod decisions;
+mod lab;
+mod properties;
