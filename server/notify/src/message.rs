@@ -79,6 +79,8 @@ pub struct Message {
     pub thread: Option<String>,
     /// When it was made.
     pub at: Timestamp,
+    /// The same as text, in the server's zone.
+    pub when: String,
     /// What it is in a few words.
     pub title: String,
     /// Its colour: that of its worst item.

@@ -311,6 +311,7 @@ fn message(state: &mut State, input: &Input<'_>, items: Vec<Item>, remark: Optio
         id: format!("{}-{}", input.now.as_millisecond(), state.messages),
         thread,
         at: input.now,
+        when: wording::instant(input.now, &input.context.zone),
         title,
         tone,
         items,

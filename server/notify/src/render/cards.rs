@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::message::Tone;
-use crate::text::clip;
+use crate::text::{clip, clip_end};
 
 use super::{ItemView, View, colour};
 
@@ -37,16 +37,16 @@ fn slack_blocks(view: &View) -> Vec<Value> {
                 facts.iter().map(|(name, value)| plain(&format!("{name}\n{value}"), SLACK_FIELD_CHARS_MAX));
             blocks.push(json!({ "type": "section", "fields": fields.collect::<Vec<_>>() }));
         }
-        if let Some(log) = item.log.as_ref().filter(|log| !log.is_empty()) {
-            blocks.push(section(&crate::text::clip_end(log, SLACK_TEXT_CHARS_MAX)));
-        }
         blocks.extend(item.advice.as_ref().map(|advice| section(&format!("What to do: {advice}"))));
+        if let Some(log) = item.log.as_ref().filter(|log| !log.is_empty()) {
+            blocks.push(section(&clip_end(log, SLACK_TEXT_CHARS_MAX)));
+        }
         if let Some(link) = &item.link {
             let text = format!("<{}|Open>", slack_escape(link));
             blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }));
         }
     }
-    let notes = view.notes().into_iter().chain([format!("{}, {}", view.server, view.when())]);
+    let notes = view.notes().into_iter().chain([format!("{}, {}", view.server, view.when)]);
     let notes = notes.collect::<Vec<_>>().join("\n");
     blocks.push(json!({ "type": "context", "elements": [plain(&notes, SLACK_TEXT_CHARS_MAX)] }));
     blocks
@@ -94,7 +94,7 @@ fn discord_embeds(view: &View) -> Vec<Value> {
             item.advice.as_ref().map(|advice| format!("**What to do:** {}", discord_escape(advice, 900))),
         );
         if let Some(log) = item.log.as_ref().filter(|log| !log.is_empty()) {
-            description.push(format!("```\n{}\n```", crate::text::clip_end(&log.replace('`', "ˋ"), 1_500)));
+            description.push(format!("```\n{}\n```", clip_end(&log.replace('`', "ˋ"), 1_500)));
         }
         if at == last {
             description.extend(view.notes().iter().map(|note| discord_escape(note, 300)));
@@ -182,7 +182,7 @@ fn teams_card(view: &View) -> Value {
     for item in &view.items {
         body.extend(teams_item(item, many, &run, &rich));
     }
-    for note in view.notes().iter().chain([&format!("{}, {}", view.server, view.when())]) {
+    for note in view.notes().iter().chain([&format!("{}, {}", view.server, view.when)]) {
         let mut note = run(note);
         note["isSubtle"] = true.into();
         body.push(rich(vec![note]));
@@ -225,15 +225,15 @@ fn teams_item(
         name["isSubtle"] = true.into();
         parts.push(rich(vec![name, run(&or_dash(value))]));
     }
-    if let Some(log) = item.log.as_ref().filter(|log| !log.is_empty()) {
-        let mut log = run(log);
-        log["fontType"] = "Monospace".into();
-        parts.push(rich(vec![log]));
-    }
     if let Some(advice) = &item.advice {
         let mut begin = run("What to do: ");
         begin["weight"] = "Bolder".into();
         parts.push(rich(vec![begin, run(advice)]));
+    }
+    if let Some(log) = item.log.as_ref().filter(|log| !log.is_empty()) {
+        let mut log = run(log);
+        log["fontType"] = "Monospace".into();
+        parts.push(rich(vec![log]));
     }
     if many {
         for part in parts.iter_mut().skip(1) {

@@ -5,10 +5,8 @@
 //! service is cut, and the message says so.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::message::{Message, Tone};
-use crate::names::Subject;
 use crate::target::LogTail;
 use crate::text::{clip, clip_end, line, lines};
 
@@ -20,7 +18,7 @@ mod telegram;
 
 pub use cards::{discord, slack, teams};
 pub use generic::{VERSION, generic};
-pub use mail::{html, subject};
+pub use mail::{for_mail, html, subject};
 pub use plain::{gotify, ntfy, text};
 pub use telegram::telegram;
 
@@ -30,6 +28,7 @@ pub struct View {
     id: String,
     thread: Option<String>,
     at: Timestamp,
+    when: String,
     server: String,
     title: String,
     tone: Tone,
@@ -43,7 +42,7 @@ pub struct View {
 #[derive(Debug, Clone)]
 struct ItemView {
     tone: Tone,
-    subject: Subject,
+    subject: String,
     kind: String,
     title: String,
     summary: String,
@@ -61,7 +60,7 @@ impl View {
     pub fn new(message: &Message, log_tail: LogTail) -> Self {
         let items = message.items.iter().map(|item| ItemView {
             tone: item.tone,
-            subject: item.subject.clone(),
+            subject: line(&item.subject.to_string()),
             kind: item.kind.clone(),
             title: clip(&line(&item.title), TITLE_CHARS_MAX),
             summary: lines(&item.summary).trim().to_owned(),
@@ -74,6 +73,7 @@ impl View {
             id: message.id.clone(),
             thread: message.thread.as_deref().map(line),
             at: message.at,
+            when: line(&message.when),
             server: line(&message.server),
             title: clip(&line(&message.title), TITLE_CHARS_MAX),
             tone: message.tone,
@@ -106,11 +106,6 @@ impl View {
             [only] if self.left_out == 0 => only.link.as_deref().or(self.link.as_deref()),
             _ => self.link.as_deref(),
         }
-    }
-
-    /// When it was made, with its zone.
-    fn when(&self) -> String {
-        self.at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M UTC").to_string()
     }
 
     /// The same with less and less in it, until it fits or nothing is left to leave out.

@@ -39,6 +39,8 @@ pub fn text(view: &View) -> String {
         let facts: Vec<String> = facts.collect();
         let lines = [
             (!facts.is_empty()).then(|| facts.join("\n")),
+            item.advice.as_ref().map(|advice| format!("What to do: {advice}")),
+            item.link.clone(),
             item.log.as_ref().map(|log| match log.as_str() {
                 "" => "(The end of the log has no room here.)".to_owned(),
                 log => format!(
@@ -46,8 +48,6 @@ pub fn text(view: &View) -> String {
                     log.lines().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
                 ),
             }),
-            item.advice.as_ref().map(|advice| format!("What to do: {advice}")),
-            item.link.clone(),
         ];
         part.extend(lines.into_iter().flatten());
         parts.push(part.join(if many { "\n" } else { "\n\n" }));

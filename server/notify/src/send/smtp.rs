@@ -12,7 +12,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use lettre::{Message as Letter, transport::smtp};
 
 use crate::message::{Message, Tone};
-use crate::render::{View, html, subject, text};
+use crate::render::{View, for_mail, html, subject, text};
 use crate::target::{Security, Smtp};
 
 use super::{Failure, Outcome, Progress, Refusal, Secrets, said, with_causes};
@@ -63,15 +63,15 @@ pub async fn send(
 ) -> Result<Outcome, Failure> {
     let from = mailbox(&smtp.from)?;
     let to = smtp.to.iter().map(|to| mailbox(to)).collect::<Result<Vec<_>, _>>()?;
+    if to.is_empty() {
+        return Err(Failure::refused("the target has no recipients", "Name at least one in its `to`."));
+    }
     let letter = letter(&from, &to, message, view)?;
     let waiting = to.into_iter().filter(|to| {
         let address = to.email.to_string();
         !progress.reached.contains(&address) && !progress.refused.contains_key(&address)
     });
     let waiting: Vec<Mailbox> = waiting.collect();
-    if waiting.is_empty() && progress.reached.is_empty() && progress.refused.is_empty() {
-        return Err(Failure::refused("the target has no recipients", "Name at least one in its `to`."));
-    }
     let password = match &smtp.password {
         Some(password) => Some(secrets.secret(password).await?),
         None => None,
@@ -119,7 +119,8 @@ fn letter(from: &Mailbox, to: &[Mailbox], message: &Message, view: &View) -> Res
     if message.tone >= Tone::Critical {
         letter = letter.header(Importance("high"));
     }
-    let body = MultiPart::alternative_plain_html(text(view), html(view));
+    let view = for_mail(view);
+    let body = MultiPart::alternative_plain_html(text(&view), html(&view));
     let letter = letter.multipart(body).map_err(|error| {
         Failure::refused(
             format!("the message can't be made a mail: {error}"),

@@ -115,14 +115,15 @@ fn bytes(body: &Value) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// What of an address must not be said: it as a whole, and what of it gives access.
+/// What of an address must not be said: it as a whole, and its parts that may give access. An answer may repeat any.
 fn hidden(text: Zeroizing<String>, url: &Url) -> Vec<Zeroizing<String>> {
-    let parts = [Some(url.path()), url.query(), url.password()].into_iter().flatten();
-    // A path as short as that is no secret, and stands in every other error.
-    let mut all: Vec<_> =
-        parts.filter(|part| part.len() > 8).map(|part| Zeroizing::new(part.to_owned())).collect();
-    all.insert(0, text);
-    all
+    let whole = [Some(url.path()), url.query(), url.password()].into_iter().flatten();
+    let segments = url.path_segments().into_iter().flatten();
+    // A part as short as that is no secret, and may stand in any error.
+    let parts =
+        whole.chain(segments).filter(|part| part.len() > 8).map(|part| Zeroizing::new(part.to_owned()));
+    // The longest first: what is hidden in part isn't found as a whole any more.
+    std::iter::once(text).chain(parts).collect()
 }
 
 /// The last part of an address, which is the topic; the address is that of the server afterwards.
@@ -183,7 +184,9 @@ pub async fn beat(
     let url = secrets.secret(&heartbeat.url).await?;
     let mut at = address(&url)?;
     let known = hidden(url, &at);
-    add_parts(&mut at, beat.part().as_slice());
+    if let Some(part) = beat.part() {
+        add_parts(&mut at, &[part]);
+    }
     let (method, body) = match heartbeat.method {
         heartbeat::Method::Get => (Method::GET, Vec::new()),
         heartbeat::Method::Post => (Method::POST, clip(&lines(note), NOTE_CHARS_MAX).into_bytes()),

@@ -3,4 +3,10 @@
 
 mod decisions;
 mod lab;
+mod mail_server;
+mod mails;
 mod properties;
+mod samples;
+mod web_server;
+mod webhooks;
+mod zz;
