@@ -30,7 +30,7 @@ fn slack_blocks(view: &View) -> Vec<Value> {
     let mut blocks = Vec::new();
     let many = view.items.len() > 1;
     for item in &view.items {
-        let title = many.then(|| format!("{}: {}\n", item.tone.word(), item.title)).unwrap_or_default();
+        let title = if many { format!("{}: {}\n", item.tone.word(), item.title) } else { String::new() };
         blocks.push(section(&or_dash(&format!("{title}{}", item.summary))));
         for facts in item.facts.chunks(SLACK_FIELDS_MAX) {
             let fields =

@@ -118,10 +118,15 @@ impl View {
     fn shrink(&mut self) -> bool {
         const LOG_CHARS_MIN: usize = 200;
         self.shortened = true;
-        let longest = self.items.iter_mut().max_by_key(|item| item.log.as_ref().map_or(0, String::len));
-        if let Some(log) = longest.and_then(|item| item.log.as_mut().filter(|log| !log.is_empty())) {
+        let logs = self.items.iter_mut().filter_map(|item| item.log.as_mut());
+        let mut some = false;
+        // All at once, as there may be many and each step costs a rendering.
+        for log in logs.filter(|log| !log.is_empty()) {
+            some = true;
             let half = log.chars().count() / 2;
             *log = if half < LOG_CHARS_MIN { String::new() } else { clip_end(log, half) };
+        }
+        if some {
             return true;
         }
         if self.items.len() > 1 {

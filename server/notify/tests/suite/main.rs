@@ -9,4 +9,3 @@ mod properties;
 mod samples;
 mod web_server;
 mod webhooks;
-mod zz;
