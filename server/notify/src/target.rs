@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::names::TargetName;
 
-/// A secret, by the name that whoever resolves it knows. Secrets themselves are never in a target.
+/// A secret, by the name that the resolver of secrets knows. Secrets themselves are never in a target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretRef(pub String);
 

@@ -43,7 +43,7 @@ pub fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text).expect("a pattern")).collect()
 }
 
-/// Due every so many seconds, counted from the epoch.
+/// Due each time this many seconds have passed, counted from the epoch.
 pub struct Every(pub i64);
 
 impl Calendar for Every {
