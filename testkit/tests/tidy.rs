@@ -51,6 +51,7 @@ const LADDER: &[(&str, &[&str])] = &[
         ],
     ),
     ("server/config", &[]),
+    ("server/notify", &[]),
     ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-operations"]),
     ("server/observe", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
@@ -74,6 +75,7 @@ const POOL: &str = "engine/src/run/pool.rs";
 
 /// Crates that know no terminal, environment or clock, and what they must not call therefore.
 const SILENT: &[&str] = &[
+    "server/notify",
     "server/observe",
     "repo-format",
     "backend",
