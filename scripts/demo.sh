@@ -63,4 +63,37 @@ step "keepfast check --read-data"
 step "what it took: the trees, and the repository with two snapshots of them"
 du -sh --apparent-size "${trees[@]}"
 "$keepfast" stats -r "$repository"
-printf '\nAll is well.\n'
+
+step "the same as a plan from a file: keepfast config check, run, status, schedule list"
+export KEEPFAST_CONFIG=$work/keepfast.toml
+cat > "$KEEPFAST_CONFIG" <<CONFIG
+version = 1
+
+[server]
+state = { sqlite = "$work/state/state.db" }
+
+[repository.main]
+url      = "$repository"
+password = { env = "KEEPFAST_PASSWORD" }
+cache    = "$work/cache"
+
+[plan.demo]
+repository = "main"
+source     = [{ files = [$(printf '"%s", ' "${trees[@]}" | sed 's/, $//')] }]
+schedule   = { cron = "30 1 * * *", deadline = "6h" }
+retention  = { daily = 14, weekly = 8, monthly = 12, at_least = 3 }
+CONFIG
+cat "$KEEPFAST_CONFIG"
+# There are warnings: nothing restores this plan on trial, and no one hears of it.
+"$keepfast" config check || [ $? = 3 ]
+"$keepfast" run demo
+"$keepfast" status
+"$keepfast" schedule list demo
+
+cat <<NEXT
+
+All is well. Where to look next:
+  README.md                     a first repository of your own, restores, S3
+  docs/plans.md                 plans from files, hooks, retention
+  $keepfast help
+NEXT

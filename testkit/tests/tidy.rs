@@ -52,7 +52,6 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     ("server/config", &[]),
     ("server/notify", &[]),
-    ("cli", &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-operations"]),
     ("server/observe", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("model", &[]),
