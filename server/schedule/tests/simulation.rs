@@ -286,6 +286,10 @@ impl Simulation {
         }
         let admission = admit(&limits, &working, &waiting, self.world.wall());
         for id in admission.start {
+            // It has its lease from the start on.
+            let lease = Some(self.world.lease());
+            let runs = self.plans.iter_mut().flat_map(|plan| &mut plan.written.runs);
+            runs.filter(|(open, _)| open.run == id).for_each(|(open, _)| open.lease = lease);
             let plan =
                 self.plans.iter().position(|plan| plan.written.runs.iter().any(|(open, _)| open.run == id));
             let minutes = 2 + self.dice.below(if self.is_calm { 10 } else { 90 });
@@ -346,7 +350,10 @@ impl Simulation {
                 return Err(format!("{name}: broken {broken} times, opened {opened}, resolved {resolved}"));
             }
             if plan.good.is_empty() {
-                return Err(format!("{name} has no good run in {DAYS} days: {:?}", plan.written.plan));
+                return Err(format!(
+                    "{name} has no good run in {DAYS} days: {:?} {:?}",
+                    plan.written.plan, plan.written.runs
+                ));
             }
         }
         Ok(())
