@@ -127,7 +127,7 @@ impl fmt::Display for Busy {
     }
 }
 
-/// Who may start.
+/// Which runs may start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Admission {
     /// Runs that start now, in this order.
@@ -246,7 +246,7 @@ impl<'a> Seats<'a> {
         let full = match busy {
             Busy::Host { name, .. } => self.hosts.entry(name.clone()).or_default(),
             Busy::Repository { name, .. } => self.repositories.entry(name.clone()).or_default(),
-            // A seat in all is free for whoever is first in the queue then.
+            // The next free seat in all goes to the first in the queue anyway.
             Busy::Total { .. } | Busy::Plan { .. } | Busy::Kept { .. } => return,
         };
         if std::mem::replace(&mut full.has_first_in_line, true) {

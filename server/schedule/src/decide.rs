@@ -38,7 +38,7 @@ const CLOCK_FAR_AHEAD: Duration = Duration::from_secs(86_400);
 pub struct Facts<'a> {
     /// The plan's runs that aren't over.
     pub open_runs: &'a [OpenRun],
-    /// When the plan's newest good run began, whoever asked for it.
+    /// When the plan's newest good run began: of the schedule, or one that was asked for.
     pub last_good_start: Option<Timestamp>,
     /// Whether the plan's host is there.
     pub host_is_online: bool,

@@ -11,7 +11,7 @@
 //! | [`decide`] | What becomes of each slot, given what is known now? |
 //! | [`state`], [`outcome`], [`clock`] | What does that need, and what does it say? |
 //! | [`admission`] | Which of the runs that wait may start? |
-//! | [`promise`], [`problem`] | Is what was promised proven, and whom to tell how often? |
+//! | [`promise`], [`problem`] | Is what was promised proven, and how often to tell it? |
 //! | [`bandwidth`] | Which limit holds now, and until when? |
 //! | [`lint`] | What in the plans will surprise its author? |
 

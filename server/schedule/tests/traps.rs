@@ -498,7 +498,7 @@ fn a_host_that_is_rarely_online_skips_and_runs_when_it_comes() {
 }
 
 #[test]
-fn an_elapsed_schedule_counts_from_the_last_good_run_whoever_asked_for_it() {
+fn an_elapsed_schedule_counts_from_the_last_good_run_of_any_origin() {
     let mut lab = Lab::new(Schedule::elapsed(20 * HOUR).expect("a length"), "2026-11-01T00:00:00Z");
     lab.last_good = Some(at("2026-11-01T15:00:00Z"));
     let decision = lab.decide("2026-11-01T15:30:00Z");
