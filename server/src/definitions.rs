@@ -47,6 +47,10 @@ impl Facts for ThisMachine {
         Some(found.mode() & READABLE_BY_OTHERS != 0)
     }
 
+    fn has_server(&self) -> bool {
+        false
+    }
+
     fn check_pattern(&self, pattern: &str) -> Result<(), String> {
         let pattern = [std::ffi::OsStr::from_bytes(pattern.as_bytes()).to_owned()];
         patterns::compile_with_files(&pattern, &[]).map(|_| ()).map_err(|error| error.to_string())

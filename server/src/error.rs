@@ -17,7 +17,7 @@ pub type Result<T, E = ServerError> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum ServerError {
     /// No plan has this name.
-    #[error("there is no plan {name:?}")]
+    #[error("there is no plan {name:?}; there is {}", known.join(", "))]
     NoPlan {
         /// What was asked for.
         name: String,
@@ -47,7 +47,7 @@ pub enum ServerError {
         source: ScheduleError,
     },
     /// A run of the plan is not over.
-    #[error("run {run} of plan {plan} is not over")]
+    #[error("plan {plan} is already running (run {run})")]
     Running {
         /// The plan.
         plan: String,
@@ -59,6 +59,14 @@ pub enum ServerError {
     StateFolder {
         /// Which.
         folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file beside the state can't be used.
+    #[error("the file {} can't be used", .file.display())]
+    StateFile {
+        /// Which.
+        file: PathBuf,
         /// Why.
         source: std::io::Error,
     },
@@ -96,6 +104,7 @@ impl ServerError {
             Self::Operations(error) => error.is_wrong_input(),
             Self::Running { .. }
             | Self::StateFolder { .. }
+            | Self::StateFile { .. }
             | Self::Random(_)
             | Self::Runtime(_)
             | Self::Name { .. }

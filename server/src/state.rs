@@ -1,6 +1,7 @@
 //! The state as a process uses it that runs plans: opened, with the name of the process, and the clock.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,9 @@ use keepfast_store::{PostgresPlace, ServerLock, Store, StoreError, Tls, UtcTime}
 use crate::convert::secret;
 use crate::error::{Result, ServerError};
 
+/// How often, and how long each time, a process waits for another one that makes the tables.
+const MAKING_WAITS: u32 = 120;
+const MAKING_WAIT: Duration = Duration::from_millis(250);
 /// The port of PostgreSQL.
 const POSTGRES_PORT: u16 = 5432;
 
@@ -67,7 +71,7 @@ pub async fn open(config: &Config, children: &Children) -> Result<Store> {
         let socket = database.socket.as_ref().map(|socket| socket.0.display().to_string());
         let has_socket = socket.is_some();
         let place = PostgresPlace {
-            host: socket.unwrap_or_else(|| database.host.clone()),
+            host: socket.unwrap_or_else(|| database.host.0.clone()),
             port: database.port.map_or(POSTGRES_PORT, u16::from),
             database: database.dbname.clone().unwrap_or_else(|| "keepfast".to_owned()),
             user: database.user.clone().unwrap_or_else(|| "keepfast".to_owned()),
@@ -76,7 +80,7 @@ pub async fn open(config: &Config, children: &Children) -> Result<Store> {
                 DefinedTls::Verify => {
                     Tls::Verified { roots: database.ca_file.as_ref().map(|file| file.0.clone()) }
                 }
-                DefinedTls::Prefer if !has_socket && !is_this_machine(&database.host) => {
+                DefinedTls::Prefer if !has_socket && !is_this_machine(&database.host.0) => {
                     Tls::Verified { roots: database.ca_file.as_ref().map(|file| file.0.clone()) }
                 }
                 DefinedTls::Off | DefinedTls::Prefer => Tls::Off,
@@ -87,15 +91,24 @@ pub async fn open(config: &Config, children: &Children) -> Result<Store> {
     let file = folder(config).join("state.db");
     let file = state.sqlite.as_ref().map_or(file, |file| file.0.clone());
     make_folder(&folder(config))?;
-    match Store::join_sqlite(&file).await {
-        Err(StoreError::OlderTables { .. } | StoreError::Open { .. }) => {
-            // No server runs with it, or it would have made the tables: this process does, and lets go of it again.
-            let lock = ServerLock::take(&file)?;
-            Store::open_sqlite(&lock).await?.close().await;
-            drop(lock);
-            Ok(Store::join_sqlite(&file).await?)
+    let mut waits = 0;
+    loop {
+        let is_new = !file.exists();
+        match Store::join_sqlite(&file).await {
+            Err(StoreError::OlderTables { .. }) => {}
+            Err(StoreError::Open { .. }) if is_new => {}
+            joined => return Ok(joined?),
         }
-        joined => Ok(joined?),
+        // No server runs with it, or it would have made the tables: this process does, and lets go of it again.
+        match ServerLock::take(&file) {
+            Ok(lock) => Store::open_sqlite(&lock).await?.close().await,
+            // Another run makes the tables at this moment.
+            Err(StoreError::InUse { .. }) if waits < MAKING_WAITS => {
+                waits += 1;
+                tokio::time::sleep(MAKING_WAIT).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -109,8 +122,31 @@ pub fn make_folder(folder: &Path) -> Result<()> {
     made.map_err(|source| ServerError::StateFolder { folder: folder.to_owned(), source })
 }
 
+/// The name of this machine in the state: random, and kept beside the state. A host's own name may change, in a container
+/// at each start.
+pub fn machine(folder: &Path) -> Result<String> {
+    let path = folder.join("machine");
+    let failed = |source| ServerError::StateFile { file: path.clone(), source };
+    let read = || fs::read_to_string(&path).map(|name| name.trim().to_owned());
+    match read() {
+        Ok(name) if !name.is_empty() => return Ok(name),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let name = random_name()?;
+    let new = folder.join(format!("machine.{name}"));
+    fs::write(&new, &name).map_err(failed)?;
+    // Of several processes that make one at once, all take the one that was first.
+    let linked = fs::hard_link(&new, &path);
+    fs::remove_file(&new).map_err(failed)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
+        _ => read().map_err(failed),
+    }
+}
+
 /// The right to run a plan by hand on this machine. It is the system's lock on an open file, so it ends with its
-/// process, however that ends: who holds it knows that no earlier holder lives.
+/// process, however that ends: a process that holds it knows that no earlier holder lives.
 #[derive(Debug)]
 pub struct PlanLock {
     _file: File,
@@ -122,7 +158,7 @@ impl PlanLock {
         let locks = folder.join("locks");
         make_folder(&locks)?;
         let path = locks.join(format!("plan-{plan}.lock"));
-        let failed = |source| ServerError::StateFolder { folder: path.clone(), source };
+        let failed = |source| ServerError::StateFile { file: path.clone(), source };
         let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),

@@ -126,7 +126,7 @@ async fn one(
     }
     let achieved = achieved(good, now);
     let schedule = schedule::plan(config, definition, JitterSeed(0))?;
-    let promise = schedule.as_ref().and_then(|schedule| schedule::promise(&definition.value, schedule, now));
+    let promise = schedule::promise(&definition.value, schedule.as_ref(), now);
     let pauses = store.pauses_since(&plan, keepfast_store::UtcTime::MIN).await?;
     let is_open = |pause: &&keepfast_store::Pause| {
         pause.ended.is_none() && pause.until.is_none_or(|until| until > stored(now))
@@ -141,6 +141,8 @@ async fn one(
         running_since: last
             .as_ref()
             .filter(|run| run.verdict.is_none())
+            // A process that is gone renews no lease.
+            .filter(|run| run.lease_until.is_some_and(|until| until > stored(now)))
             .and_then(|run| run.started)
             .map(instant),
         pause,
@@ -155,7 +157,7 @@ async fn one(
     let anchor = achieved.unwrap_or(instant(known.born));
     Ok(PlanStatus {
         plan: definition.name.clone(),
-        repository: definition.value.repository.value.0.clone(),
+        repository: definition.value.repository.name.clone(),
         standing: match stands {
             _ if !definition.value.enabled => StandingWord::Disabled,
             None => StandingWord::Manual,

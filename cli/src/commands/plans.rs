@@ -39,15 +39,23 @@ pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
     let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()))?;
     if common.json {
         render::document(&report);
-    } else if !common.quiet {
-        print_run(&report);
+    } else {
+        if !common.quiet {
+            print_run(&report);
+        }
+        // Also for cron, which mails what is written here.
+        report.problems.iter().for_each(|problem| render::note("warning", problem, false));
     }
     match report.verdict {
         Verdict::Ok => Ok(Outcome::Complete),
         Verdict::Findings => Ok(Outcome::WithFindings),
         Verdict::Failed | Verdict::Cancelled => {
-            let why = report.error.as_deref().unwrap_or("it was ended");
-            Err(anyhow!("plan {} failed: {why}", report.plan))
+            let plan = format!("plan {} failed", report.plan);
+            // The kind of the error gives the exit code.
+            Err(match (report.failure, report.error) {
+                (Some(error), _) => anyhow::Error::new(error).context(plan),
+                (None, why) => anyhow!("{plan}: {}", why.as_deref().unwrap_or("it was ended")),
+            })
         }
     }
 }
@@ -148,7 +156,7 @@ pub fn schedule(common: &Common, action: &ScheduleAction) -> Result<Outcome> {
     let rows = listed.iter().map(|Listed { plan, zone, planned }| {
         let notes: Vec<String> = planned.notes.iter().map(ToString::to_string).collect();
         [
-            planned.wall.strftime("%a %Y-%m-%d %H:%M").to_string(),
+            wall(planned, zone).strftime("%a %Y-%m-%d %H:%M").to_string(),
             zone.clone(),
             format!("in {}", age(now, planned.slot.instant())),
             plan.clone(),
@@ -181,11 +189,17 @@ impl From<&Listed> for SlotDocument {
         Self {
             plan: plan.clone(),
             at: planned.slot.instant(),
-            wall: planned.wall.to_string(),
+            wall: wall(planned, zone).to_string(),
             zone: zone.clone(),
             notes: planned.notes.iter().map(ToString::to_string).collect(),
         }
     }
+}
+
+/// What the clock of a plan's zone shows; by elapsed time, slots have no zone of their own.
+fn wall(planned: &PlannedSlot, zone: &str) -> jiff::civil::DateTime {
+    let at = planned.slot.instant();
+    at.in_tz(zone).map_or(planned.wall, |zoned| zoned.datetime())
 }
 
 /// Checks or shows the configuration.
@@ -224,6 +238,11 @@ fn check(common: &Common, resolve: bool) -> Result<Outcome> {
     let Some(config) = config else {
         return Err(Usage("the configuration has errors".to_owned()).into());
     };
+    if !common.json && needs_server(&config) {
+        let text = "checks, prunes, drills, routes and pauses are read and nothing carries them out yet: run `keepfast \
+                    check` and `keepfast prune` by cron or a timer";
+        render::note("note", text, false);
+    }
     let mut is_well = report.diagnostics().all().is_empty();
     if resolve {
         is_well &= opens_all(common, &config)?;
@@ -238,6 +257,16 @@ fn check(common: &Common, resolve: bool) -> Result<Outcome> {
         ));
     }
     Ok(if is_well { Outcome::Complete } else { Outcome::WithFindings })
+}
+
+/// Whether something is defined that only a server does.
+fn needs_server(config: &Definitions) -> bool {
+    let repositories = config.repositories.values().map(|repository| &repository.value);
+    let mut kept = repositories.map(|repository| repository.check.is_some() || repository.prune.is_some());
+    kept.any(|is_kept| is_kept)
+        || !config.drills.is_empty()
+        || !config.routes.is_empty()
+        || !config.pauses.is_empty()
 }
 
 fn repositories(number: usize) -> String {

@@ -102,8 +102,10 @@ fn each_command_has_a_manual_page_that_names_its_options() {
             "{usage} isn't in {page}"
         );
     }
-    for command in commands(&desk, &["cache"]) {
-        expected.insert(format!("keepfast-cache-{command}.1"));
+    for parent in ["cache", "config", "schedule"] {
+        for command in commands(&desk, &[parent]) {
+            expected.insert(format!("keepfast-{parent}-{command}.1"));
+        }
     }
     let written =
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -125,7 +125,7 @@ fn hooks_run_in_their_order_and_are_undone() {
     let log = plans.desk.path("log");
     let say = |word: &str| {
         format!(
-            "[\"/bin/sh\", \"-c\", \"echo {word} $KEEPFAST_PLAN $KEEPFAST_PASSWORD >> {}\"]",
+            "[\"/bin/sh\", \"-c\", \"echo {word} $$KEEPFAST_PLAN $$KEEPFAST_PASSWORD >> {}\"]",
             log.display()
         )
     };
@@ -180,21 +180,155 @@ fn a_killed_run_is_lost_and_what_it_stopped_is_started_by_the_next() {
     plans.define(&hook);
     let mut child =
         plans.command().args(["run", "www"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    for _ in 0..1000 {
-        if begun.exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(begun.exists(), "the hook has begun");
+    wait_for(&begun);
     // A second run of the plan is refused while the first one lives.
-    plans.run(&["run", "www"]).fails(1, &["run", "www", "not over"]);
+    plans.run(&["run", "www"]).fails(1, &["plan www is already running"]);
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!log.exists());
     plans.run(&["run", "www"]).succeeds();
     assert_eq!(fs::read_to_string(&log).unwrap(), "start\nstart\n", "that of the killed run, and its own");
     assert_eq!(plans.snapshots().len(), 1);
+}
+
+/// The last one first, as they would be undone without a crash.
+#[test]
+fn what_a_killed_run_has_stopped_is_started_in_the_opposite_order() {
+    let plans = Plans::new("");
+    let (log, begun) = (plans.desk.path("log"), plans.desk.path("begun"));
+    let say =
+        |word: &str| format!("[\"/bin/sh\", \"-c\", \"echo {word} $$KEEPFAST_PLAN >> {}\"]", log.display());
+    let hook =
+        |run: &str, undo: &str| format!("[[plan.www.hook]]\non = \"before\"\nrun = {run}\nundo = {undo}\n");
+    let wait = format!("[\"/bin/sh\", \"-c\", \"touch {}; sleep 600\"]", begun.display());
+    plans.define(&[hook("[\"/bin/true\"]", &say("first")), hook(&wait, &say("second"))].concat());
+    let mut child =
+        plans.command().args(["run", "www"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&begun);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    plans.define("");
+    plans.run(&["run", "www"]).succeeds();
+    assert_eq!(fs::read_to_string(&log).unwrap(), "second www\nfirst www\n");
+}
+
+/// What a service needs is told even if nothing else is wrong.
+#[test]
+fn what_cannot_be_undone_after_a_crash_is_a_finding() {
+    let plans = Plans::new("");
+    let begun = plans.desk.path("begun");
+    plans.define(&format!(
+        "[[plan.www.hook]]\non = \"before\"\nrun = [\"/bin/sh\", \"-c\", \"touch {}; sleep 600\"]\nundo = [\"/bin/false\"]\n",
+        begun.display()
+    ));
+    let mut child =
+        plans.command().args(["run", "www"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&begun);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    plans.define("");
+    let run = plans.run(&["--quiet", "run", "www"]);
+    assert_eq!(run.code, 3);
+    assert!(run.err.contains("what undoes a hook of the interrupted run"), "{}", run.err);
+}
+
+/// Whatever variable a secret is in, no hook inherits it.
+#[test]
+fn hooks_inherit_no_secret_and_learn_of_the_snapshot() {
+    let plans = Plans::new("");
+    let (log, config) = (plans.desk.path("log"), plans.desk.path("keepfast.toml"));
+    plans.define(&format!(
+        "[[plan.www.hook]]\non = \"success\"\nrun = [\"/bin/sh\", \"-c\", \"env > {}\"]\n",
+        log.display()
+    ));
+    let text = fs::read_to_string(&config).unwrap().replace("KEEPFAST_PASSWORD", "OTHER_SECRET");
+    fs::write(&config, text).unwrap();
+    let mut command = plans.command();
+    command.env_remove("KEEPFAST_PASSWORD").env("OTHER_SECRET", "correct horse");
+    Run::of(command.args(["run", "www"]).output().unwrap()).succeeds();
+    let seen = fs::read_to_string(&log).unwrap();
+    assert!(!seen.contains("correct horse") && !seen.contains("OTHER_SECRET"), "{seen}");
+    let id = plans.snapshots()[0]["id"].as_str().unwrap().to_owned();
+    for told in
+        [format!("KEEPFAST_SNAPSHOT={id}"), "KEEPFAST_PLAN=www".to_owned(), "KEEPFAST_FINDINGS=0".to_owned()]
+    {
+        assert!(seen.lines().any(|line| line == told), "{told}: {seen}");
+    }
+}
+
+/// The exit codes are those of the commands that do the work, and the record says what happened.
+#[test]
+fn a_run_that_cannot_begin_has_its_own_exit_code_and_a_record() {
+    let plans = Plans::new(NIGHTLY);
+    let mut command = plans.command();
+    command.env("KEEPFAST_PASSWORD", "wrong");
+    Run::of(command.args(["run", "www"]).output().unwrap()).fails(12, &["plan www failed", "wrong password"]);
+    fs::rename(plans.desk.repo(), plans.desk.path("away")).unwrap();
+    plans.run(&["run", "www"]).fails(10, &["plan www failed"]);
+    let last = &plans.document(&["status"])[0]["last"];
+    assert_eq!(last["verdict"], "failed");
+    assert!(last["error"].as_str().unwrap().contains("no repository"), "{last}");
+    // What keeps it from even being prepared is recorded as well.
+    fs::rename(plans.desk.path("away"), plans.desk.repo()).unwrap();
+    plans.define("retention = { max_size = \"1TiB\" }");
+    plans.run(&["run", "www"]).fails(2, &["max_size"]);
+    assert!(plans.document(&["status"])[0]["last"]["error"].as_str().unwrap().contains("max_size"));
+}
+
+/// A promise without a schedule is for plans that something else runs.
+#[test]
+fn a_plan_without_a_good_snapshot_in_time_is_overdue() {
+    let plans = Plans::new("rpo = \"1s\"");
+    assert_eq!(plans.document(&["status"])[0]["standing"], "ok", "it is new");
+    std::thread::sleep(Duration::from_millis(2100));
+    let status = plans.run(&["status"]);
+    assert_eq!(status.code, 3);
+    assert!(status.out.contains("overdue"), "{}", status.out);
+    plans.define("rpo = \"1h\"");
+    plans.run(&["run", "www"]).succeeds();
+    assert_eq!(plans.run(&["status"]).code, 0);
+}
+
+/// Another machine that shares the repository may have a plan of the same name.
+#[test]
+fn retention_leaves_the_snapshots_of_other_hosts() {
+    let plans = Plans::new("retention = { last = 1, max_removed = 5 }");
+    let source = plans.desk.path("src");
+    for _ in 0..2 {
+        let arguments =
+            ["backup", "--force", "--host", "other", "--tag", "plan:www", source.to_str().unwrap()];
+        plans.desk.run(arguments).succeeds();
+    }
+    plans.run(&["run", "www"]).succeeds();
+    plans.run(&["run", "www"]).succeeds();
+    let snapshots = plans.snapshots();
+    let of_other = snapshots.iter().filter(|snapshot| snapshot["host"] == "other").count();
+    assert_eq!((of_other, snapshots.len()), (2, 3));
+}
+
+/// Both make the state, and both run.
+#[test]
+fn two_plans_may_start_at_once_where_there_is_no_state_yet() {
+    let plans = Plans::new("[plan.other]\nrepository = \"main\"\nsource = [{ files = [\"/etc/hostname\"] }]");
+    let start = |plan: &str| {
+        let mut command = plans.command();
+        command.args(["run", plan]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let (one, two) = (start("www"), start("other"));
+    for child in [one, two] {
+        Run::of(child.wait_with_output().unwrap()).succeeds();
+    }
+    assert_eq!(plans.snapshots().len(), 2);
+}
+
+fn wait_for(path: &std::path::Path) {
+    for _ in 0..1500 {
+        if path.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{} never came", path.display());
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub trait Facts {
         None
     }
 
+    /// Whether a server carries out checks, prunes, drills and routes. Where none does, no warning asks for them.
+    fn has_server(&self) -> bool {
+        true
+    }
+
     /// Whether a pattern of what to leave out can be used, and if not, why.
     fn check_pattern(&self, pattern: &str) -> Result<(), String> {
         let _ = pattern;

@@ -12,11 +12,13 @@ use keepfast_operations::streams::{Empty, StreamSource};
 use super::{limits, secret, unsupported};
 use crate::error::Result;
 
+const LABEL_PREFIX: &str = "plan:";
+
 /// The label by which the snapshots of a plan are found again: retention judges them by it, and not by paths, which a
 /// plan may change.
 #[must_use]
 pub fn label(plan: &str) -> String {
-    format!("plan:{plan}")
+    format!("{LABEL_PREFIX}{plan}")
 }
 
 /// A plan as a request to back up.
@@ -28,6 +30,12 @@ pub fn request(definition: &Definition<Plan>) -> Result<Backup> {
     }
     if !plan.copy_to.is_empty() {
         return Err(unsupported(&name, "copying to another repository (`copy_to`)"));
+    }
+    if let Some(tag) = plan.tags.iter().find(|tag| tag.0.starts_with(LABEL_PREFIX)) {
+        return Err(unsupported(&name, format!("the tag {:?}: it would count as another plan's", tag.0)));
+    }
+    if plan.limits.as_ref().is_some_and(|limits| !limits.windows.is_empty()) {
+        return Err(unsupported(&name, "limits for a window of time"));
     }
     let parts = &plan.source.0;
     let mut request = Backup {

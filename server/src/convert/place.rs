@@ -26,7 +26,7 @@ pub fn target(definition: &Definition<Repository>, cache: &Path) -> Result<Targe
     Ok(Target {
         place: Place::parse(&repository.url.value.to_string())?,
         s3: S3Settings {
-            endpoint: repository.endpoint.clone(),
+            endpoint: repository.endpoint.as_ref().map(|endpoint| endpoint.0.clone()),
             region: repository.region.clone(),
             path_style: repository.path_style,
             ca_file: repository.ca_file.as_ref().map(|file| file.0.clone()),

@@ -16,8 +16,11 @@ use crate::error::Result;
 
 /// What a plan's retention asks for; nothing if the plan keeps all.
 ///
-/// Snapshots are found by the plan's label and judged apart by writer and host, in the zone of the plan's schedule.
-pub fn request(config: &Config, definition: &Definition<Plan>) -> Result<Option<Retention>> {
+/// Snapshots are found by the plan's label and the host, and judged apart by writer, in the zone of the plan's schedule.
+///
+/// Only snapshots of this host are judged: another machine that shares the repository may have a plan of the same name
+/// with other rules.
+pub fn request(config: &Config, definition: &Definition<Plan>, host: &str) -> Result<Option<Retention>> {
     let plan = &definition.value;
     let Some(defined) = plan.retention.as_ref().map(|retention| &retention.value) else { return Ok(None) };
     if defined.max_size.is_some() {
@@ -27,7 +30,11 @@ pub fn request(config: &Config, definition: &Definition<Plan>) -> Result<Option<
         return Ok(None);
     }
     Ok(Some(Retention {
-        filter: Filter { tags: vec![label(&definition.name)], ..Filter::default() },
+        filter: Filter {
+            tags: vec![label(&definition.name)],
+            host: Some(host.to_owned()),
+            ..Filter::default()
+        },
         keep: policy(defined),
         group_by: GroupBy { writer: true, host: true, paths: false, tags: false },
         max_removed: Some(match defined.max_removed {

@@ -103,10 +103,14 @@ fn text(window: &DefinedWindow) -> String {
     format!("{} {}-{}", days.join(","), time(window.from.minutes), time(window.to.minutes))
 }
 
-/// What a plan promises, at an instant; nothing if it never runs twice and says nothing.
+/// What a plan promises, at an instant: what it says itself, else what follows from its schedule. Nothing if it says
+/// nothing and never runs twice by itself.
 #[must_use]
-pub fn promise(plan: &Plan, schedule: &PlanSchedule, now: Timestamp) -> Option<Promise> {
+pub fn promise(plan: &Plan, schedule: Option<&PlanSchedule>, now: Timestamp) -> Option<Promise> {
     let rpo = plan.rpo.as_ref().map(|rpo| rpo.value.0);
     let alert_after = plan.schedule.as_ref().and_then(|schedule| schedule.alert_after).map(|length| length.0);
-    Promise::of(schedule, rpo, alert_after, now)
+    match schedule {
+        Some(schedule) => Promise::of(schedule, rpo, alert_after, now),
+        None => rpo.map(|within| Promise { within, alert_after }),
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use keepfast_config::config::Config;
+use keepfast_config::model::repository::Repository;
 use keepfast_config::model::secret::{Command, SecretReference};
 use keepfast_operations::child::CommandLine;
 use keepfast_operations::secret::SecretSource;
@@ -22,6 +24,26 @@ pub fn source(reference: &SecretReference, definition: &str) -> Result<SecretSou
         SecretReference::Keyring(_) => return Err(unsupported(definition, "a secret in a keyring")),
         _ => return Err(unsupported(definition, "such a reference to a secret")),
     })
+}
+
+/// The variables of the environment that secrets of a configuration are in.
+#[must_use]
+pub fn variables(config: &Config) -> Vec<String> {
+    let of_repository = config.repositories.values().flat_map(|repository| {
+        let Repository { password, access_key, secret_key, .. } = &repository.value;
+        std::iter::once(password).chain(access_key).chain(secret_key)
+    });
+    let server = &config.server.value;
+    let of_state = server.state.postgres.iter().filter_map(|database| database.password.as_ref());
+    let of_metrics = server.metrics.iter().filter_map(|metrics| metrics.token.as_ref());
+    let of_sign_in = server.oidc.iter().map(|oidc| &oidc.client_secret);
+    let of_mail = config.targets.values().filter_map(|target| target.value.smtp.as_ref()?.password.as_ref());
+    let all = of_repository.chain(of_state).chain(of_metrics).chain(of_sign_in).chain(of_mail);
+    all.filter_map(|reference| match reference {
+        SecretReference::Environment(name) => Some(name.clone()),
+        _ => None,
+    })
+    .collect()
 }
 
 /// A command as operations take it.

@@ -7,9 +7,10 @@
 //! 3. The backup.
 //! 4. What undoes the `before` hooks, the last one first, however the backup went: a service that was stopped comes
 //!    back before anything else takes time.
-//! 5. `after` hooks, then those of `success` or of `failure`.
+//! 5. `after` hooks, if the backup has begun.
 //! 6. Retention, if there is a new snapshot. If it fails, the run has a finding: the backup is made.
-//! 7. `always` hooks.
+//! 7. Hooks of `success` or of `failure`: now it is known which of them it is.
+//! 8. `always` hooks.
 
 pub mod record;
 pub mod report;
@@ -21,7 +22,7 @@ use keepfast_engine::EngineError;
 use keepfast_engine::run::RunContext;
 use keepfast_operations::OperationsError;
 use keepfast_operations::child::Children;
-use keepfast_operations::hooks::Hook;
+use keepfast_operations::hooks::{Hook, HookError};
 use keepfast_operations::open::{Mode, SharedRepository};
 use keepfast_operations::requests::{Backup, Forget, ForgetWhich, Retention, backup, forget};
 
@@ -45,13 +46,19 @@ pub struct PlanWork {
 }
 
 /// Carries a plan out. What is recorded goes to `record`; the report says what came of it.
+///
+/// `problems` are those of before: they are findings of this run.
 pub fn carry_out(
     work: &PlanWork,
     shared: &SharedRepository,
     run: &RunContext,
     record: &dyn Record,
+    problems: Vec<String>,
 ) -> PlanReport {
     let mut doing = Doing { work, shared, run, record, report: PlanReport::new(&work.plan), failure: None };
+    for problem in problems {
+        doing.find(problem);
+    }
     doing.run();
     doing.report.verdict = match &doing.failure {
         Some(Failure { is_cancelled: true, .. }) => Verdict::Cancelled,
@@ -59,7 +66,10 @@ pub fn carry_out(
         None if doing.report.findings > 0 => Verdict::Findings,
         None => Verdict::Ok,
     };
-    doing.report.error = doing.failure.map(|failure| failure.text);
+    if let Some(Failure { text, error, .. }) = doing.failure {
+        doing.report.error = Some(text);
+        doing.report.failure = error;
+    }
     doing.report
 }
 
@@ -67,6 +77,7 @@ pub fn carry_out(
 struct Failure {
     text: String,
     is_cancelled: bool,
+    error: Option<OperationsError>,
 }
 
 struct Doing<'w> {
@@ -83,42 +94,45 @@ impl Doing<'_> {
         self.record.step(Step::Opening);
         // A run that can't reach its store must not stop a service for it first.
         if let Err(error) = self.shared.repository(self.run, Mode::Usual) {
-            self.fail(&error);
+            self.fail(error);
         }
         let mut undos = Vec::new();
         if self.failure.is_none() {
             self.before(&mut undos);
         }
-        if self.failure.is_none() {
+        let has_begun = self.failure.is_none();
+        if has_begun {
             self.back_up();
         }
         for undo in undos.into_iter().rev() {
             self.undo(undo);
         }
-        self.hooks(Moment::After);
-        let outcome = if self.failure.is_none() { Moment::Success } else { Moment::Failure };
-        self.hooks(outcome);
-        if self.failure.is_none()
-            && self.report.backup.as_ref().is_some_and(|backup| backup.snapshot.is_some())
-        {
+        if has_begun {
+            self.hooks(Moment::After);
+        }
+        let has_snapshot = self.report.backup.as_ref().is_some_and(|backup| backup.snapshot.is_some());
+        if self.failure.is_none() && has_snapshot {
             self.retain();
         }
+        let outcome = if self.failure.is_none() { Moment::Success } else { Moment::Failure };
+        self.hooks(outcome);
         self.hooks(Moment::Always);
     }
 
-    fn fail(&mut self, error: &OperationsError) {
-        let is_cancelled = matches!(error.engine(), Some(EngineError::Interrupted));
-        self.fail_with(with_causes(error), is_cancelled);
+    fn fail(&mut self, error: OperationsError) {
+        let is_cancelled = is_interruption(&error);
+        self.fail_with(with_causes(&error), is_cancelled, Some(error));
     }
 
-    fn fail_with(&mut self, text: String, is_cancelled: bool) {
+    fn fail_with(&mut self, text: String, is_cancelled: bool, error: Option<OperationsError>) {
         self.record.line(Level::Error, &text);
-        self.failure.get_or_insert(Failure { text, is_cancelled });
+        self.failure.get_or_insert(Failure { text, is_cancelled, error });
     }
 
-    fn find(&mut self, text: &str) {
-        self.record.line(Level::Warning, text);
+    fn find(&mut self, text: String) {
+        self.record.line(Level::Warning, &text);
         self.report.findings += 1;
+        self.report.problems.push(text);
     }
 
     fn before(&mut self, undos: &mut Vec<(record::UndoTicket, Hook)>) {
@@ -132,7 +146,7 @@ impl Doing<'_> {
                             "what undoes the hook {} can't be recorded, so the hook was not run: {error}",
                             hook.hook.run.program()
                         );
-                        return self.fail_with(text, false);
+                        return self.fail_with(text, false, None);
                     }
                 }
             }
@@ -162,11 +176,14 @@ impl Doing<'_> {
                 self.report.hooks.push(HookDocument::ended(hook.moment, &ended));
             }
             Err(error) => {
+                if let HookError::Failed { ended, .. } = &error {
+                    self.record.hook_said(ended);
+                }
                 let text = with_causes(&error);
                 self.report.hooks.push(HookDocument::failed(hook.moment, &program, &text));
                 match hook.on_error {
-                    OnError::Abort => self.fail_with(text, cancel.is_cancelled()),
-                    OnError::Warn => self.find(&text),
+                    OnError::Abort => self.fail_with(text, cancel.is_cancelled(), None),
+                    OnError::Warn => self.find(text),
                 }
             }
         }
@@ -186,7 +203,7 @@ impl Doing<'_> {
         };
         self.record.undone(&ticket, failure.as_deref());
         if let Some(text) = failure {
-            self.find(&text);
+            self.find(format!("what undoes a hook failed: {text}"));
         }
     }
 
@@ -198,7 +215,7 @@ impl Doing<'_> {
                 self.report.findings += troubles.skipped + troubles.damaged + troubles.unreachable;
                 self.report.backup = Some(report);
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -208,7 +225,8 @@ impl Doing<'_> {
         let request = Forget { which: ForgetWhich::ByPolicy(retention.clone()), dry_run: false };
         match forget(&request, self.shared, self.run) {
             Ok(report) => self.report.retention = Some(report),
-            Err(error) => self.find(&format!("retention removed nothing: {}", with_causes(&error))),
+            Err(error) if is_interruption(&error) => self.fail(error),
+            Err(error) => self.find(format!("retention failed: {}", with_causes(&error))),
         }
     }
 
@@ -216,23 +234,30 @@ impl Doing<'_> {
     fn children(&self) -> Children {
         let report = &self.report;
         let snapshot = report.backup.as_ref().and_then(|backup| backup.snapshot.as_ref());
-        let mut variables = vec![
-            ("KEEPFAST_PLAN", self.work.plan.clone()),
-            ("KEEPFAST_REPOSITORY_NAME", self.work.repository.clone()),
-            ("KEEPFAST_RUN", self.record.run_id()),
-        ];
+        let mut variables = hook_variables(&self.work.plan, &self.work.repository, &self.record.run_id());
+        let mut add = |name: &str, value: String| variables.push((name.to_owned(), OsString::from(value)));
         if let Some(snapshot) = snapshot {
-            variables.push(("KEEPFAST_SNAPSHOT", snapshot.id.clone()));
+            add("KEEPFAST_SNAPSHOT", snapshot.id.clone());
         }
         if report.backup.is_some() || self.failure.is_some() {
-            variables.push(("KEEPFAST_FINDINGS", report.findings.to_string()));
+            add("KEEPFAST_FINDINGS", report.findings.to_string());
         }
         if let Some(failure) = &self.failure {
-            variables.push(("KEEPFAST_ERROR", failure.text.clone()));
+            add("KEEPFAST_ERROR", failure.text.clone());
         }
-        let own = variables.into_iter().map(|(name, value)| (name.to_owned(), OsString::from(value)));
         let mut children = self.shared.children().clone();
-        children.variables.extend(own);
+        children.variables.extend(variables);
         children
     }
+}
+
+/// What each hook is told of its run.
+pub fn hook_variables(plan: &str, repository: &str, run: &str) -> Vec<(String, OsString)> {
+    let variables =
+        [("KEEPFAST_PLAN", plan), ("KEEPFAST_REPOSITORY_NAME", repository), ("KEEPFAST_RUN", run)];
+    variables.map(|(name, value)| (name.to_owned(), OsString::from(value))).to_vec()
+}
+
+fn is_interruption(error: &OperationsError) -> bool {
+    matches!(error.engine(), Some(EngineError::Interrupted))
 }

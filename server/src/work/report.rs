@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use keepfast_config::model::hook::Moment;
+use keepfast_operations::OperationsError;
 use keepfast_operations::hooks::HookEnded;
 use keepfast_operations::reports::{BackupReport, ForgetReport};
 use serde::Serialize;
@@ -22,7 +23,7 @@ pub enum Verdict {
 }
 
 /// What came of a run of a plan. As JSON it is the document that the state keeps, and that `--json` prints.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct PlanReport {
     /// The plan.
     pub plan: String,
@@ -39,9 +40,20 @@ pub struct PlanReport {
     pub retention: Option<ForgetReport>,
     /// The hooks that ran, in their order.
     pub hooks: Vec<HookDocument>,
+    /// What should be looked at and isn't an entry or an object: hooks that failed, retention that couldn't be done.
+    pub problems: Vec<String>,
+    /// The error that made it fail, if an operation failed.
+    #[serde(skip)]
+    pub failure: Option<OperationsError>,
 }
 
 impl PlanReport {
+    /// Of a run that couldn't begin.
+    #[must_use]
+    pub fn failed(plan: &str, error: &str) -> Self {
+        Self { error: Some(error.to_owned()), ..Self::new(plan) }
+    }
+
     pub(super) fn new(plan: &str) -> Self {
         Self {
             plan: plan.to_owned(),
@@ -51,6 +63,8 @@ impl PlanReport {
             backup: None,
             retention: None,
             hooks: Vec::new(),
+            problems: Vec::new(),
+            failure: None,
         }
     }
 }

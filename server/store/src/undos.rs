@@ -77,7 +77,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Commands of a host that haven't been carried out and whose runs have ended, the oldest first.
+    /// Commands of a host that haven't been carried out and whose runs have ended, the oldest first; undo those of a run from the last to the first.
     pub async fn left_undos(&self, host: &HostId) -> Result<Vec<Undo>> {
         let rows = self.db.rows("reading undo commands", LEFT, values![host.as_str()]).await?;
         rows.iter().map(Undo::from_row).collect()

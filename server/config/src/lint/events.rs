@@ -4,13 +4,22 @@ use crate::config::{Config, Definition, Kind};
 use crate::decode::Located;
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::Facts;
 use crate::lint::Names;
 use crate::lint::references::routes;
 use crate::model::plan::Plan;
 use crate::model::route::{EventKind, Match, Route, Urgency};
 use crate::values::name::NamePattern;
 
-pub(super) fn check(config: &Config, names: &Names<'_>, diagnostics: &mut Diagnostics) {
+pub(super) fn check(config: &Config, names: &Names<'_>, facts: &dyn Facts, diagnostics: &mut Diagnostics) {
+    if facts.has_server() {
+        check_server(config, diagnostics);
+    }
+    check_patterns(config, names, diagnostics);
+}
+
+/// What a server would do for a plan or a repository, and isn't asked to.
+fn check_server(config: &Config, diagnostics: &mut Diagnostics) {
     for plan in config.plans.values() {
         if !config.routes.iter().any(|route| tells_failures(&route.value, plan))
             && !project_tells(config, plan)
@@ -30,7 +39,6 @@ pub(super) fn check(config: &Config, names: &Names<'_>, diagnostics: &mut Diagno
         let diagnostic = Diagnostic::new(Code::NoCheck, message).at(repository.origin);
         diagnostics.add(diagnostic.help("add `check = { cron = \"0 4 * * 6\", read_data = \"5%\" }`"));
     }
-    check_patterns(config, names, diagnostics);
 }
 
 /// Whether a route sends failures of a plan. What it says of hosts and labels is only known when they are.

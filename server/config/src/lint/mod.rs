@@ -72,6 +72,6 @@ pub(crate) fn run(config: &Config, names: &Names<'_>, facts: &dyn Facts, diagnos
     // What isn't used or not heard of may be in a file that couldn't be read.
     if !names.is_partial {
         references::check_use(names, diagnostics);
-        events::check(config, names, diagnostics);
+        events::check(config, names, facts, diagnostics);
     }
 }
