@@ -60,13 +60,13 @@ fn which_of(options: &Forget) -> Result<ForgetWhich, Usage> {
             Err(Usage("say which snapshots: by their ids, or by a policy such as --keep-daily 7".to_owned()))
         }
         (false, false) => Ok(ForgetWhich::Named(named(options))),
-        (true, true) => Ok(ForgetWhich::ByPolicy(Retention {
+        (true, true) => Ok(ForgetWhich::ByPolicy(Box::new(Retention {
             filter: filter_of(&options.filter),
             keep: options.keep.policy(),
             group_by: options.keep.group_by,
             max_removed: options.keep.max_removed,
             zone: None,
-        })),
+        }))),
     }
 }
 

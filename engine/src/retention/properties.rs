@@ -29,12 +29,19 @@ fn snapshots() -> impl Strategy<Value = Vec<Made>> {
         subsequence(words, 0..=words.len())
             .prop_map(|words| words.into_iter().map(ToOwned::to_owned).collect::<Vec<String>>())
     };
-    let one =
-        (seconds, (0..2_u8, 0..2_u8), text(&["/etc", "/home"]), text(&["a", "b"]), any::<bool>(), 0..8_u8);
+    let one = (
+        seconds,
+        (0..2_u8, 0..2_u8),
+        text(&["/etc", "/home"]),
+        text(&["a", "b"]),
+        any::<bool>(),
+        0..8_u8,
+        0..3_u8,
+    );
     vec(one, 0..40).prop_map(|made| {
         (0..)
             .zip(made)
-            .map(|(number, (seconds, (host, writer), mut paths, tags, turned, protected))| {
+            .map(|(number, (seconds, (host, writer), mut paths, tags, turned, protected, incomplete))| {
                 if turned {
                     paths.reverse();
                 }
@@ -44,6 +51,7 @@ fn snapshots() -> impl Strategy<Value = Vec<Made>> {
                     paths: paths.into_iter().map(String::into_bytes).collect(),
                     tags,
                     protected: protected == 0,
+                    is_complete: incomplete != 0,
                     ..Made::new(number, seconds)
                 }
             })
@@ -69,8 +77,8 @@ fn policies() -> impl Strategy<Value = Policy> {
     ];
     let counts = (counts(), counts(), counts(), counts(), counts(), counts());
     let spans = (spans(), spans(), spans(), spans(), spans(), spans());
-    (counts, spans, tags)
-        .prop_map(|(counts, spans, tags)| Policy {
+    (counts, spans, tags, prop_oneof![2 => Just(0), 1 => 1..5_u32])
+        .prop_map(|(counts, spans, tags, at_least)| Policy {
             last: counts.0,
             hourly: counts.1,
             daily: counts.2,
@@ -87,6 +95,7 @@ fn policies() -> impl Strategy<Value = Policy> {
                 .into_iter()
                 .map(|list: Vec<&str>| list.into_iter().map(ToOwned::to_owned).collect())
                 .collect(),
+            at_least,
         })
         .prop_filter("it says something", |policy| policy.check().is_ok())
 }
@@ -141,6 +150,7 @@ fn at_least_both(policy: &Policy, more: &Policy) -> Policy {
         within_monthly: span(policy.within_monthly, more.within_monthly),
         within_yearly: span(policy.within_yearly, more.within_yearly),
         tags: policy.tags.iter().chain(&more.tags).cloned().collect(),
+        at_least: policy.at_least + more.at_least,
     }
 }
 
@@ -211,6 +221,10 @@ impl<'a> View<'_, 'a> {
             }
             Reason::Within(span) => policy.within == Some(*span) && !self.older_than(*span),
             Reason::Tags(tags) => !tags.is_empty() && policy.tags.contains(tags) && self.has_all(tags),
+            Reason::Floor { nth, of } => {
+                let newer = self.past[self.place + 1..].iter().filter(|other| other.is_complete).count();
+                self.me().is_complete && *of == policy.at_least && *nth <= *of && usize_of(*nth) == newer + 1
+            }
         }
     }
 

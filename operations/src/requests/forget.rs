@@ -37,7 +37,7 @@ pub enum ForgetWhich {
     /// Those that are named.
     Named(NamedSnapshots),
     /// Those that a policy doesn't keep.
-    ByPolicy(Retention),
+    ByPolicy(Box<Retention>),
 }
 
 /// Snapshots that are named: there is at least one.
@@ -120,7 +120,7 @@ pub fn forget_in(
         ForgetWhich::ByPolicy(retention) => {
             let groups = retention.decide(looked, run)?;
             match retention.braked(&groups) {
-                Some(error) if dry_run => run.notice(&error.to_string()),
+                Some(error) if dry_run => run.notice(error.to_string()),
                 Some(error) => return Err(error),
                 None => {}
             }
@@ -236,7 +236,7 @@ mod tests {
             group_by: GroupBy { writer: false, host: true, paths: false, tags: false },
             ..Retention::default()
         };
-        assert_eq!(read, Forget { which: ForgetWhich::ByPolicy(retention), dry_run: true });
+        assert_eq!(read, Forget { which: ForgetWhich::ByPolicy(Box::new(retention)), dry_run: true });
         let written = serde_json::to_string(&read).expect("a text");
         assert_eq!(serde_json::from_str::<Forget>(&written).expect("a request"), read);
         let read: Forget =

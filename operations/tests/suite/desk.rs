@@ -12,6 +12,7 @@ use keepfast_engine::run::{RunContext, Unheard};
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::slot::PasswordCost;
 use keepfast_operations::Result;
+use keepfast_operations::child::Children;
 use keepfast_operations::child::CommandLine;
 use keepfast_operations::host::SystemHost;
 use keepfast_operations::open::{Access, Mode, SharedRepository, Target};
@@ -34,7 +35,7 @@ impl Desk {
     pub fn new() -> Self {
         let desk = Self { folder: tempfile::tempdir().unwrap(), remarks: Arc::default() };
         fs::write(desk.path("password"), "correct horse").unwrap();
-        let store = connect(&desk.place(), &S3Settings::default()).unwrap();
+        let store = connect(&desk.place(), &S3Settings::default(), &Children::default()).unwrap();
         let options = InitOptions {
             chunker: ChunkerParams::of_average(4 << 10),
             pack_bytes: 4 << 20,

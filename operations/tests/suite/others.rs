@@ -58,7 +58,8 @@ fn a_policy_says_why_each_snapshot_stays_or_goes_and_a_dry_run_forgets_none() {
         keep: Policy { last: Some(Count::Number(number)), ..Policy::default() },
         ..Retention::default()
     };
-    let request = |number, dry_run| Forget { which: ForgetWhich::ByPolicy(retention(number)), dry_run };
+    let request =
+        |number, dry_run| Forget { which: ForgetWhich::ByPolicy(Box::new(retention(number))), dry_run };
     for dry_run in [true, false] {
         let report = forget(&request(1, dry_run), &shared, &run()).unwrap();
         assert_eq!(report.forgotten(), 1);

@@ -166,7 +166,7 @@ impl Listener for Told {
             Event::Skipped { .. } | Event::Changed { .. } => Level::Warning,
             Event::Damaged { .. } | Event::Unreachable { .. } => Level::Error,
         };
-        self.log.line(level, &event.message(), serde_json::to_value(event).ok());
+        self.log.line(level, event.message(), serde_json::to_value(event).ok());
         self.next.event(event);
     }
 

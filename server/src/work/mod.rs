@@ -222,7 +222,7 @@ impl Doing<'_> {
     fn retain(&mut self) {
         let Some(retention) = &self.work.retention else { return };
         self.record.step(Step::Retention);
-        let request = Forget { which: ForgetWhich::ByPolicy(retention.clone()), dry_run: false };
+        let request = Forget { which: ForgetWhich::ByPolicy(Box::new(retention.clone())), dry_run: false };
         match forget(&request, self.shared, self.run) {
             Ok(report) => self.report.retention = Some(report),
             Err(error) if is_interruption(&error) => self.fail(error),
