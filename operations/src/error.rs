@@ -10,7 +10,7 @@ use keepfast_engine::EngineError;
 use keepfast_engine::nouns::counted;
 use keepfast_engine::retention::PolicyError;
 
-use crate::policy::Brake;
+use crate::brake::Brake;
 pub use store::StoreError;
 
 /// Result of this crate's functions.

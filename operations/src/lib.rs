@@ -73,6 +73,7 @@
 //! # }
 //! ```
 
+pub mod brake;
 pub mod cache;
 pub mod calendar;
 pub mod child;

@@ -194,7 +194,7 @@ impl Once<'_> {
         let is_local = self.config.server.value.state.postgres.is_none();
         let is_of_plan = |run: &&Run| run.subject.plan.as_ref() == Some(&self.plan);
         for run in self.store.active_runs().await?.iter().filter(is_of_plan) {
-            // With a state of this machine alone, whoever has the plan's lock knows that no such process is left.
+            // With a state of this machine alone, a process that has the plan's lock knows that no such process is left.
             let is_dead = run.executor.as_ref().is_some_and(|other| {
                 other.server == self.executor.server
                     || is_local && other.server.as_str().starts_with(SERVER_PREFIX)

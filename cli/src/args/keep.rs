@@ -2,7 +2,7 @@
 
 use clap::Args;
 use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
-use keepfast_operations::policy::Brake;
+use keepfast_operations::brake::Brake;
 use keepfast_operations::{OperationsError, policy, span};
 
 /// What `forget` keeps. A snapshot stays if any of these keeps it.

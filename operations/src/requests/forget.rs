@@ -10,11 +10,12 @@ use keepfast_format::numbers::u64_of;
 use serde::{Deserialize, Serialize};
 
 use super::PROGRAM;
+use crate::brake::Brake;
 use crate::calendar::decide_in;
 use crate::choose::{Choice, Filter, find_forgotten};
 use crate::error::{ChoiceError, OperationsError, Result, TextError};
 use crate::open::{Looked, Mode, Opened, SharedRepository};
-use crate::policy::{Brake, PolicyData, group_by_data};
+use crate::policy::{PolicyData, group_by_data};
 use crate::reports::{
     DecisionsReport, ForgetReport, NewStanding, StandingReport, UndeleteReport, UndeletedSnapshot,
 };

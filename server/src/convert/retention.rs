@@ -6,8 +6,8 @@ use keepfast_config::model::retention::Retention as Defined;
 use keepfast_config::values::amount::{Count as DefinedCount, ShareOrNumber};
 use keepfast_config::values::time::Age;
 use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
+use keepfast_operations::brake::Brake;
 use keepfast_operations::choose::Filter;
-use keepfast_operations::policy::Brake;
 use keepfast_operations::requests::Retention;
 
 use super::backup::label;

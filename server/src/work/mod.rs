@@ -1,4 +1,4 @@
-//! One run of a plan: hooks, the backup, what undoes the hooks, retention. It is the same whoever starts it.
+//! One run of a plan: hooks, the backup, what undoes the hooks, retention. It is the same, no matter what starts it.
 //!
 //! The order, and why:
 //!
