@@ -14,14 +14,7 @@ use crate::lines;
 
 /// An error with its causes.
 pub fn with_causes(error: &anyhow::Error) -> String {
-    let mut message = error.to_string();
-    // Some errors name their causes themselves.
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !message.contains(&cause) {
-            message = format!("{message}: {cause}");
-        }
-    }
-    message
+    keepfast_operations::error::with_causes(error.as_ref())
 }
 
 /// Prints an error.

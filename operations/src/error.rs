@@ -13,6 +13,21 @@ use keepfast_engine::retention::PolicyError;
 use crate::brake::Brake;
 pub use store::StoreError;
 
+/// An error and all that caused it, in one line.
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Some errors name their causes themselves.
+        let said = error.to_string();
+        if !message.contains(&said) {
+            message = format!("{message}: {said}");
+        }
+        cause = error.source();
+    }
+    message
+}
+
 /// Result of this crate's functions.
 pub type Result<T, E = OperationsError> = std::result::Result<T, E>;
 

@@ -13,6 +13,7 @@ use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_engine::run::RunContext;
 use keepfast_operations::child::Children;
+use keepfast_operations::error::with_causes;
 use keepfast_operations::hooks::Hook;
 use keepfast_operations::open::{Access, SharedRepository};
 use keepfast_operations::priority::be_nice;
@@ -29,7 +30,7 @@ use crate::convert::{backup, hook, place, retention, secret};
 use crate::definitions;
 use crate::error::{Result, ServerError};
 use crate::state::{self, Lease, PlanLock, now};
-use crate::work::report::{PlanReport, Verdict, with_causes};
+use crate::work::report::{PlanReport, Verdict};
 use crate::work::{PlanWork, carry_out, hook_variables};
 
 /// How often the end of a run is written again if the state fails, and the time between two tries.
@@ -159,10 +160,11 @@ impl Once<'_> {
         };
         let held = self.runtime.block_on(self.claim(&new))?;
         let report = self.begun(&held, problems, run);
-        // What keeps a run from beginning is recorded as well: the plan's next line in `status` says it.
-        let failed =
-            report.as_ref().err().map(|error| PlanReport::failed(self.plan.as_str(), &with_causes(error)));
-        self.end(&held, report.as_ref().ok().or(failed.as_ref()))?;
+        match &report {
+            Ok(report) => self.end(&held, report)?,
+            // What keeps a run from beginning is recorded as well: the plan's next line in `status` says it.
+            Err(error) => self.end(&held, &PlanReport::failed(self.plan.as_str(), &with_causes(error)))?,
+        }
         report
     }
 
@@ -306,18 +308,18 @@ impl Once<'_> {
     }
 
     /// Writes the end of the run. A database that is away for a moment must not make a good run a lost one.
-    fn end(&self, held: &Held, report: Option<&PlanReport>) -> Result<()> {
+    fn end(&self, held: &Held, report: &PlanReport) -> Result<()> {
         let version = self.around.version;
         let work = Work {
-            ending: match report.map(|report| report.verdict) {
-                Some(Verdict::Ok) => Ending::Ok,
-                Some(Verdict::Findings) => Ending::Findings,
-                Some(Verdict::Cancelled) => Ending::Cancelled,
-                Some(Verdict::Failed) | None => Ending::Failed,
+            ending: match report.verdict {
+                Verdict::Ok => Ending::Ok,
+                Verdict::Findings => Ending::Findings,
+                Verdict::Cancelled => Ending::Cancelled,
+                Verdict::Failed => Ending::Failed,
             },
-            report: report.and_then(|report| serde_json::to_value(report).ok()),
+            report: serde_json::to_value(report).ok(),
             counters: None,
-            error: report.and_then(|report| report.error.as_deref()).map(run_error),
+            error: report.error.as_deref().map(run_error),
             baseline: None,
             version: ProgramVersion::new(version).map_err(ServerError::name(version))?,
         };

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -87,7 +86,7 @@ fn a_shared_server_ends_with_its_last_user() {
     assert!(TcpStream::connect(address).is_err());
 }
 
-/// Where the killed test of [`a_killed_test_leaves_no_server`] writes its server's address.
+/// Where a killed test of [`dies_with_its_test`] writes its server's address.
 const ADDRESS_FILE: &str = "KEEPFAST_TEST_ADDRESS_FILE";
 
 /// Polls until there is something.
@@ -102,14 +101,13 @@ fn wait_for<T>(what: impl Fn() -> Option<T>) -> T {
     }
 }
 
-/// The same for PostgreSQL, whose processes belong to another user.
-#[test]
-fn a_killed_test_leaves_no_postgres() {
+/// In a test that runs itself in a second process: there, starts a server, says where it listens, and waits to be killed.
+/// In the first process, kills that one once the server listens, and waits until it doesn't.
+fn dies_with_its_test<S>(name: &str, start: impl Fn() -> (S, String), listens: impl Fn(&str) -> bool) {
     if let Some(file) = std::env::var_os(ADDRESS_FILE) {
-        let server = PostgresServer::start();
-        let socket = server.socket().join(format!(".s.PGSQL.{}", server.port()));
+        let (_server, address) = start();
         let half = file.to_string_lossy().into_owned() + ".half";
-        fs::write(&half, socket.to_string_lossy().as_bytes()).expect("the address is written");
+        fs::write(&half, address).expect("the address is written");
         fs::rename(&half, &file).expect("the address is there at once");
         std::thread::sleep(Duration::from_secs(60));
         return;
@@ -118,39 +116,40 @@ fn a_killed_test_leaves_no_postgres() {
     let file = folder.path().join("address");
     let program = std::env::current_exe().expect("the test knows its program");
     let mut test = Command::new(program)
-        .args(["--exact", "a_killed_test_leaves_no_postgres"])
+        .args(["--exact", name])
         .env(ADDRESS_FILE, &file)
         .spawn()
         .expect("the test starts again");
-    let socket = PathBuf::from(wait_for(|| fs::read_to_string(&file).ok()));
-    assert!(UnixStream::connect(&socket).is_ok());
+    let address = wait_for(|| fs::read_to_string(&file).ok());
+    assert!(listens(&address));
     test.kill().expect("the test can be killed");
     test.wait().expect("the test has ended");
-    wait_for(|| UnixStream::connect(&socket).is_err().then_some(()));
+    wait_for(|| (!listens(&address)).then_some(()));
+}
+
+/// The same for PostgreSQL, whose processes belong to another user.
+#[test]
+fn a_killed_test_leaves_no_postgres() {
+    let start = || {
+        let server = PostgresServer::start();
+        let socket = server.socket().join(format!(".s.PGSQL.{}", server.port()));
+        (server, socket.to_string_lossy().into_owned())
+    };
+    let listens = |socket: &str| UnixStream::connect(socket).is_ok();
+    dies_with_its_test("a_killed_test_leaves_no_postgres", start, listens);
 }
 
 /// The test runs itself in a second process, which starts a server and is killed.
 #[test]
 fn a_killed_test_leaves_no_server() {
-    if let Some(file) = std::env::var_os(ADDRESS_FILE) {
+    let start = || {
         let server = Server::start(Kind::S3rver);
-        let half = file.to_string_lossy().into_owned() + ".half";
-        fs::write(&half, server.address().to_string()).expect("the address is written");
-        fs::rename(&half, &file).expect("the address is there at once");
-        std::thread::sleep(Duration::from_secs(60));
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder can be made");
-    let file = folder.path().join("address");
-    let program = std::env::current_exe().expect("the test knows its program");
-    let mut test = Command::new(program)
-        .args(["--exact", "a_killed_test_leaves_no_server"])
-        .env(ADDRESS_FILE, &file)
-        .spawn()
-        .expect("the test starts again");
-    let address: SocketAddr = wait_for(|| fs::read_to_string(&file).ok()).parse().expect("an address");
-    assert!(TcpStream::connect(address).is_ok());
-    test.kill().expect("the test can be killed");
-    test.wait().expect("the test has ended");
-    wait_for(|| TcpStream::connect(address).is_err().then_some(()));
+        let address = server.address().to_string();
+        (server, address)
+    };
+    let listens = |address: &str| {
+        let address: SocketAddr = address.parse().expect("an address");
+        TcpStream::connect(address).is_ok()
+    };
+    dies_with_its_test("a_killed_test_leaves_no_server", start, listens);
 }

@@ -22,13 +22,14 @@ use keepfast_engine::EngineError;
 use keepfast_engine::run::RunContext;
 use keepfast_operations::OperationsError;
 use keepfast_operations::child::Children;
+use keepfast_operations::error::with_causes;
 use keepfast_operations::hooks::{Hook, HookError};
 use keepfast_operations::open::{Mode, SharedRepository};
 use keepfast_operations::requests::{Backup, Forget, ForgetWhich, Retention, backup, forget};
 
 use crate::convert::hook::PlanHook;
 use record::{Level, Record, Step};
-use report::{HookDocument, PlanReport, Verdict, with_causes};
+use report::{HookDocument, PlanReport, Verdict};
 
 /// A plan, ready to be carried out.
 #[derive(Debug, Clone)]

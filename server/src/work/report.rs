@@ -1,7 +1,5 @@
 //! What came of a run of a plan.
 
-use std::error::Error;
-
 use keepfast_config::model::hook::Moment;
 use keepfast_operations::OperationsError;
 use keepfast_operations::hooks::HookEnded;
@@ -90,20 +88,4 @@ impl HookDocument {
     pub(super) fn failed(moment: Moment, program: &str, error: &str) -> Self {
         Self { on: moment.word(), program: program.to_owned(), seconds: None, error: Some(error.to_owned()) }
     }
-}
-
-/// An error and all that caused it, in one line.
-pub fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        // Transparent errors say the same again.
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -168,10 +168,7 @@ impl Server {
     /// The last lines of what it wrote.
     #[must_use]
     pub fn log(&self) -> String {
-        let log = fs::read(self.path("log")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+        last_lines(&self.path("log"))
     }
 
     fn start_process(&self) {
@@ -295,4 +292,12 @@ fn installed(path: &str) -> PathBuf {
     let path = cache.unwrap_or_else(home).join("keepfast/servers").join(path);
     assert!(path.exists(), "{} isn't there: run scripts/setup.sh", path.display());
     path
+}
+
+/// The last lines of a log.
+fn last_lines(log: &Path) -> String {
+    let log = fs::read(log).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use super::process::{Folder, Kept};
-use super::{LOG_LINES_SHOWN, POLL, START_MAX};
+use super::{POLL, START_MAX, last_lines};
 
 /// The user that the server and its databases belong to; Debian's package makes it. The server refuses to
 /// run as root.
@@ -111,10 +111,7 @@ impl PostgresServer {
     /// The last lines of what it wrote.
     #[must_use]
     pub fn log(&self) -> String {
-        let log = fs::read(self.path("log")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+        last_lines(&self.path("log"))
     }
 
     fn start_process(&self) {
