@@ -15,7 +15,9 @@ use keepfast_operations::units;
 
 pub use common::Common;
 pub use keep::Keep;
-pub use plans::{Config, ConfigAction, RunPlan, Schedule, ScheduleAction};
+pub use plans::{
+    Config, ConfigAction, PausePlan, ResumePlan, RunPlan, Runs, RunsAction, Schedule, ScheduleAction,
+};
 
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
@@ -66,6 +68,14 @@ pub enum Command {
     Run(RunPlan),
     /// Show how each plan stands: its promise, its newest good snapshot, its next run
     Status,
+    /// Keep the promises of all plans: run them when they are due, until told to stop
+    Serve,
+    /// List, show, end and repeat runs
+    Runs(Runs),
+    /// Pause a plan: its slots are skipped, and it promises nothing meanwhile
+    Pause(PausePlan),
+    /// Let a paused plan go on, from its next slot
+    Resume(ResumePlan),
     /// Show when plans run next
     Schedule(Schedule),
     /// Check and show the configuration
@@ -81,6 +91,8 @@ impl Command {
     pub fn only_shows(&self) -> bool {
         match self {
             Self::Init(_) | Self::Tag(_) | Self::Undelete(_) | Self::Run(_) | Self::Manual(_) => false,
+            Self::Serve | Self::Pause(_) | Self::Resume(_) => false,
+            Self::Runs(options) => options.action.only_shows(),
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
             Self::Forget(options) => options.dry_run,

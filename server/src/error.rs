@@ -70,6 +70,48 @@ pub enum ServerError {
         /// Why.
         source: std::io::Error,
     },
+    /// No run has this id.
+    #[error("there is no run {id}")]
+    NoRun {
+        /// What was asked for.
+        id: String,
+    },
+    /// Several runs have ids that begin like this.
+    #[error("the ids of several runs begin with {id}")]
+    SeveralRuns {
+        /// What was asked for.
+        id: String,
+    },
+    /// A run can't be tried again.
+    #[error("run {run} can't be tried again: {why}")]
+    NoRetry {
+        /// Which.
+        run: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// A word isn't one of those that there are.
+    #[error("{word:?} is no {what}")]
+    NoWord {
+        /// What it should be.
+        what: &'static str,
+        /// The word.
+        word: String,
+    },
+    /// Another process is the server.
+    #[error("another process is the server of this machine: it holds {}", .lock.display())]
+    ServerRuns {
+        /// The lock that it holds.
+        lock: PathBuf,
+    },
+    /// A document of the state can't be read or written.
+    #[error("{what} can't be read or written")]
+    Document {
+        /// Which.
+        what: String,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     Random(#[source] getrandom::Error),
@@ -98,13 +140,19 @@ impl ServerError {
     pub fn is_wrong_input(&self) -> bool {
         match self {
             Self::NoPlan { .. }
+            | Self::NoRun { .. }
+            | Self::SeveralRuns { .. }
+            | Self::NoWord { .. }
             | Self::Disabled { .. }
             | Self::Unsupported { .. }
             | Self::Schedule { .. } => true,
             Self::Operations(error) => error.is_wrong_input(),
             Self::Running { .. }
+            | Self::NoRetry { .. }
             | Self::StateFolder { .. }
             | Self::StateFile { .. }
+            | Self::ServerRuns { .. }
+            | Self::Document { .. }
             | Self::Random(_)
             | Self::Runtime(_)
             | Self::Name { .. }

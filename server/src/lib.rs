@@ -7,12 +7,18 @@
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
+pub mod control;
 pub mod convert;
+pub mod daemon;
 pub mod definitions;
 pub mod error;
 pub mod once;
+pub mod running;
+pub mod runs;
 pub mod state;
 pub mod status;
 pub mod work;
 
 pub use error::{Result, ServerError};
+/// A handle of the state, for callers that only pass it on.
+pub use keepfast_store::Store as StateHandle;

@@ -28,6 +28,8 @@ pub struct PlanStatus {
     pub achieved: Option<Timestamp>,
     /// Since when it breaks its promise.
     pub overdue_since: Option<Timestamp>,
+    /// Whether someone should be told of that.
+    pub alerts: bool,
     /// Its next slot; null if it runs only when it is told to.
     pub next: Option<Timestamp>,
     /// Its newest run.
@@ -172,6 +174,7 @@ async fn one(
             Some(Standing::Overdue { since, .. }) if definition.value.enabled => Some(since),
             _ => None,
         },
+        alerts: definition.value.enabled && matches!(stands, Some(Standing::Overdue { alerts: true, .. })),
         next: schedule.and_then(|schedule| schedule.schedule.next(now, anchor)).map(Slot::instant),
         last: last.as_ref().map(Into::into),
     })

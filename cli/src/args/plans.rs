@@ -63,3 +63,102 @@ pub enum ConfigAction {
     /// Print the JSON Schema of the configuration, for editors
     Schema,
 }
+
+/// Options of `runs`.
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: RunsAction,
+}
+
+/// What to do with runs. A run is named by its id or by the beginning of it.
+#[derive(Debug, Subcommand)]
+pub enum RunsAction {
+    /// List runs, the newest first
+    List {
+        /// Only of this plan
+        #[arg(long, value_name = "PLAN")]
+        plan: Option<String>,
+        /// Only with this repository, by its name in the configuration
+        #[arg(long, value_name = "NAME")]
+        repository: Option<String>,
+        /// Only that do this: backup, check, prune
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+        /// Only with this verdict: ok, findings, failed, missed, skipped, cancelled, lost
+        #[arg(long, value_name = "VERDICT")]
+        verdict: Option<String>,
+        /// Only those that are not over
+        #[arg(long)]
+        open: bool,
+        /// This many
+        #[arg(short = 'n', long, value_name = "N", default_value = "20")]
+        count: NonZeroU16,
+    },
+    /// Show all that is known of a run
+    Show {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+    /// Show the log of a run
+    Logs {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// Only warnings and errors
+        #[arg(long)]
+        warnings: bool,
+        /// Show what comes until the run is over
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// End a run; what it has stored is of use to the next one
+    Cancel {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+    /// Do again what a run was to do; a server does it
+    Retry {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+    /// Queue a run of a plan; a server carries it out
+    Start {
+        /// The plan's name
+        #[arg(value_name = "PLAN")]
+        plan: String,
+    },
+}
+
+impl RunsAction {
+    /// Whether it is done only for what it prints.
+    pub fn only_shows(&self) -> bool {
+        matches!(self, Self::List { .. } | Self::Show { .. } | Self::Logs { .. })
+    }
+}
+
+/// Options of `pause`.
+#[derive(Debug, Args)]
+pub struct PausePlan {
+    /// The plan's name
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// Until when: a date, a date and a time (2027-01-02 08:00), or a length of time from now (3d, 12h)
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Why; others read it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumePlan {
+    /// The plan's name
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+}

@@ -11,6 +11,8 @@ mod manual;
 mod plans;
 mod prune;
 mod restore;
+mod runs;
+mod serve;
 mod snapshots;
 
 use anyhow::Result;
@@ -45,6 +47,10 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Stats(_) => inspect::stats(&common),
         Command::Run(options) => plans::run(&common, &options),
         Command::Status => plans::status(&common),
+        Command::Serve => serve::serve(&common),
+        Command::Runs(options) => runs::runs(&common, &options.action),
+        Command::Pause(options) => runs::pause(&common, &options),
+        Command::Resume(options) => runs::resume(&common, &options),
         Command::Schedule(options) => plans::schedule(&common, &options.action),
         Command::Config(options) => plans::config(&common, &options.action),
         Command::Cache(options) => inspect::cache(&common, &options.action),

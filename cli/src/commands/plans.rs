@@ -11,7 +11,8 @@ use keepfast_config::documents::json_schema;
 use keepfast_config::load::Loaded;
 use keepfast_operations::host::SystemHost;
 use keepfast_schedule::slot::PlannedSlot;
-use keepfast_server::once::{self, Surroundings};
+use keepfast_server::once;
+use keepfast_server::running::{self, Surroundings};
 use keepfast_server::status::{PlanStatus, StandingWord};
 use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
@@ -24,18 +25,21 @@ use crate::render::{self, counted};
 use crate::usage::Usage;
 use crate::{Outcome, lines, secrets, settings};
 
+/// What this process brings to runs.
+pub(super) fn surroundings(common: &Common) -> Surroundings {
+    Surroundings {
+        host: SystemHost.name(),
+        cache: settings::cache_dir(common),
+        children: secrets::children(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
 /// Runs a plan.
 pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
     let console = Console::new(common)?;
     let config = read(common)?;
-    let host = SystemHost.name();
-    let cache = settings::cache_dir(common);
-    let around = Surroundings {
-        host: &host,
-        cache: &cache,
-        children: secrets::children(),
-        version: env!("CARGO_PKG_VERSION"),
-    };
+    let around = surroundings(common);
     let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()))?;
     if common.json {
         render::document(&report);
@@ -276,17 +280,10 @@ fn repositories(number: usize) -> String {
 /// Prepares every plan and opens every repository that one uses. Says which can't be.
 fn opens_all(common: &Common, config: &Definitions) -> Result<bool> {
     let console = Console::new(common)?;
-    let host = SystemHost.name();
-    let cache = settings::cache_dir(common);
+    let around = surroundings(common);
     let mut are_well = true;
     for plan in config.plans.values().filter(|plan| plan.value.enabled) {
-        let around = Surroundings {
-            host: &host,
-            cache: &cache,
-            children: secrets::children(),
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        let opened = once::prepare(config, &plan.name, &around).map_err(anyhow::Error::from).and_then(
+        let opened = running::prepare(config, &plan.name, &around).map_err(anyhow::Error::from).and_then(
             |(_, shared)| {
                 let mode = keepfast_operations::open::Mode::Usual;
                 Ok(shared.repository(console.run(), mode).map(drop)?)
@@ -303,19 +300,19 @@ fn opens_all(common: &Common, config: &Definitions) -> Result<bool> {
     Ok(are_well && outcome_of(console.run().troubles()) == Outcome::Complete)
 }
 
-fn first(common: &Common) -> std::path::PathBuf {
+pub(super) fn first(common: &Common) -> std::path::PathBuf {
     let from_env =
         |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
     let own = from_env("XDG_CONFIG_HOME").or_else(|| from_env("HOME").map(|home| home.join(".config")));
     definitions::first_file(common.config.clone(), own)
 }
 
-fn read(common: &Common) -> Result<Definitions> {
+pub(super) fn read(common: &Common) -> Result<Definitions> {
     let Loaded { config, report } = definitions::read(&first(common));
     config.ok_or_else(|| invalid(common, &report))
 }
 
-fn invalid(common: &Common, report: &keepfast_config::diagnostic::render::Report) -> anyhow::Error {
+pub(super) fn invalid(common: &Common, report: &keepfast_config::diagnostic::render::Report) -> anyhow::Error {
     if common.json {
         lines::message_document(&report.to_json());
     } else {
@@ -329,7 +326,7 @@ fn style() -> Style {
 }
 
 /// A table for people: columns as wide as they need, the last one as long as it is.
-fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
+pub(super) fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
@@ -343,12 +340,12 @@ fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N
 }
 
 /// The time between two instants, in its two largest units.
-fn age(from: Timestamp, to: Timestamp) -> String {
+pub(super) fn age(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.as_second().saturating_sub(from.as_second()).max(0);
     in_words(Duration::from_secs(seconds.unsigned_abs()))
 }
 
-fn in_words(length: Duration) -> String {
+pub(super) fn in_words(length: Duration) -> String {
     let seconds = length.as_secs();
     let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
     let first = units.iter().position(|(_, unit)| seconds >= *unit).unwrap_or(units.len() - 1);

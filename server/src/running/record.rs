@@ -117,7 +117,7 @@ impl RunLog {
         Self { waiting: Mutex::default(), writer: tokio::sync::Mutex::new(writer) }
     }
 
-    fn line(&self, level: Level, text: &str, event: Option<Value>) {
+    pub fn line(&self, level: Level, text: &str, event: Option<Value>) {
         let fields = event.map(|event| ("event".to_owned(), event)).into_iter().collect();
         let line = LogLine { at: now(), level, message: text.to_owned(), fields };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,57 @@
+//! When jobs are paused: by a person, by the configuration, or because a definition is not enabled.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use keepfast_config::config::Config;
+use keepfast_schedule::state::Pause;
+use keepfast_store::{PlanId, UtcTime};
+
+use crate::state::instant;
+
+/// Pauses by plan.
+pub type Pauses = BTreeMap<String, Vec<Pause>>;
+
+/// A pause as the state has it.
+#[must_use]
+pub fn of_state(pause: &keepfast_store::Pause) -> Pause {
+    let end = match (pause.ended, pause.until) {
+        (Some(ended), Some(until)) => Some(ended.min(until)),
+        (ended, until) => ended.or(until),
+    };
+    Pause { since: instant(pause.since), until: end.map(instant) }
+}
+
+/// Adds the pauses that the configuration says. `host` is this machine's name.
+pub fn add_configured(pauses: &mut Pauses, config: &Config, host: &str) {
+    for pause in &config.pauses {
+        let pause = &pause.value;
+        let is_of_host = pause.host.is_empty() || pause.host.iter().any(|pattern| pattern.matches(host));
+        if !is_of_host {
+            continue;
+        }
+        for definition in config.plans.values() {
+            let names = &pause.plan;
+            if !names.is_empty() && !names.iter().any(|pattern| pattern.value.matches(&definition.name)) {
+                continue;
+            }
+            let Ok(zone) = jiff::tz::TimeZone::get(&config.zone(&definition.value).0) else { continue };
+            let at = |moment: jiff::civil::DateTime| {
+                moment.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()).ok()
+            };
+            let since = pause.from.and_then(|from| at(from.0)).unwrap_or(Timestamp::MIN);
+            let until = pause.until.and_then(|until| at(until.0));
+            pauses.entry(definition.name.clone()).or_default().push(Pause { since, until });
+        }
+    }
+}
+
+/// Pauses that a person has asked for and whose own end has come: the plan, and that end.
+#[must_use]
+pub fn over(pauses: &[keepfast_store::Pause], now: UtcTime) -> Vec<(PlanId, UtcTime)> {
+    let ended = |pause: &keepfast_store::Pause| {
+        let until = pause.until.filter(|until| pause.ended.is_none() && *until <= now)?;
+        Some((pause.plan.clone(), until))
+    };
+    pauses.iter().filter_map(ended).collect()
+}

@@ -1,0 +1,456 @@
+//! One look at all jobs: runs that were lost, slots that have come, runs that may start.
+//!
+//! A look writes what it decides before anything is done about it. So a crash loses nothing: what was decided waits in
+//! the state, what was not is decided by the next look, from the same facts. The order of a look is fixed: runs are
+//! found lost first, so that a dead one holds up no slot; then slots are decided; then what waits is admitted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keepfast_config::config::Config;
+use keepfast_schedule::clock::{ClockEvent, ClockWatch, LOOK_EVERY};
+use keepfast_schedule::condition::{Answer, Machine};
+use keepfast_schedule::decide::{Decision, Facts, decide};
+use keepfast_schedule::outcome::{Outcome, Record, Trigger as SlotTrigger, Wait};
+use keepfast_schedule::plan::JitterSeed;
+use keepfast_schedule::slot::{Slot, SlotRange};
+use keepfast_schedule::state::{OpenRun, Pause, PlanState};
+use keepfast_store::{
+    Decided, Decision as StoredDecision, Executor, Generation, Held, HostId, LeaseWatch, Loss, PageSize,
+    PlanId, Quarantine, Run, RunId, ScheduleId, SlotChange, Store, Text, Trigger, Unfired,
+};
+use serde::{Deserialize, Serialize};
+
+use super::admission;
+use super::clock::Reading;
+use super::jobs::{self, Job, Scheduled};
+use super::pauses::{self, Pauses};
+use crate::error::{Result, ServerError};
+use crate::state::{self, instant, stored};
+
+/// After the first loss of a run, this long passes until it is tried again; four times as long after each further one.
+const RETRY_LOST_AFTER: Duration = Duration::from_secs(60);
+
+/// What a schedule remembers, as the state keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    plan: PlanState,
+    /// Since when the definition is not enabled, and until when it wasn't.
+    disabled: Option<Pause>,
+}
+
+/// A job as this process follows it.
+struct Tracked {
+    scheduled: Scheduled,
+    remembered: Option<Remembered>,
+    generation: Option<Generation>,
+    /// When to look again if nothing changes before.
+    look_at: Timestamp,
+    /// What the last look was made from.
+    seen: Seen,
+    /// The answer of its condition command.
+    answer: Option<Answer>,
+    waiting: Option<(Slot, Wait)>,
+    next: Option<Slot>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    open: Vec<RunId>,
+    pauses: Vec<Pause>,
+    good: Option<Timestamp>,
+    answer: Option<Answer>,
+}
+
+/// What a look comes to.
+#[derive(Debug)]
+pub struct Look {
+    /// When to look again: [`LOOK_EVERY`] later at most.
+    pub next: Timestamp,
+    /// Runs that this process holds now, and has to carry out.
+    pub start: Vec<(Job, Held)>,
+    /// Runs that were found to be lost.
+    pub lost: Vec<Loss>,
+    /// Jobs whose condition commands have to be asked; say the answer by [`Scheduler::answered`].
+    pub asks: Vec<Job>,
+    /// What has happened to the clocks.
+    pub clock: Vec<ClockEvent>,
+}
+
+/// When a job is done next, and what holds it up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// The job.
+    pub job: Job,
+    /// Its next slot.
+    pub next: Option<Slot>,
+    /// The slot that is due, and what it waits for.
+    pub waiting: Option<(Slot, Wait)>,
+}
+
+/// What looks at all jobs.
+pub struct Scheduler {
+    store: Store,
+    executor: Executor,
+    host: HostId,
+    seed: JitterSeed,
+    jobs: BTreeMap<ScheduleId, Tracked>,
+    clock: ClockWatch,
+    leases: LeaseWatch,
+}
+
+impl Scheduler {
+    /// Begins with the jobs of a configuration, and with what the state remembers of them.
+    pub async fn begin(
+        store: Store,
+        executor: Executor,
+        host: HostId,
+        seed: JitterSeed,
+        config: &Config,
+        reading: &Reading,
+    ) -> Result<(Self, Vec<ServerError>)> {
+        let clock = ClockWatch::start(reading.clocks.clone());
+        let (jobs, leases) = (BTreeMap::new(), LeaseWatch::new());
+        let mut scheduler = Self { store, executor, host, seed, jobs, clock, leases };
+        let wrong = scheduler.adopt(config, reading.wall()).await?;
+        Ok((scheduler, wrong))
+    }
+
+    /// Follows another configuration from now on. What a job remembers stays with its name; a job that is new begins now,
+    /// so that no slot of before is owed. Returns schedules that can't be used.
+    pub async fn adopt(&mut self, config: &Config, now: Timestamp) -> Result<Vec<ServerError>> {
+        let wanted = jobs::all(config, self.seed, &self.host);
+        let mut known: BTreeMap<ScheduleId, _> = BTreeMap::new();
+        for found in self.store.schedule_states().await? {
+            known.insert(found.schedule, (found.generation, found.document));
+        }
+        let mut before = std::mem::take(&mut self.jobs);
+        for scheduled in wanted.scheduled {
+            if let Some(plan) = &scheduled.subject.plan {
+                self.store.bear_plan(stored(now), plan).await?;
+            }
+            let state = known.remove(&scheduled.id);
+            let (generation, remembered) = match state {
+                Some((generation, document)) => (Some(generation), read(&scheduled.id, document)?),
+                None => (None, None),
+            };
+            let answer = before.remove(&scheduled.id).and_then(|tracked| tracked.answer);
+            let tracked = Tracked {
+                remembered,
+                generation,
+                look_at: Timestamp::MIN,
+                seen: Seen::default(),
+                answer,
+                waiting: None,
+                next: None,
+                scheduled,
+            };
+            self.jobs.insert(tracked.scheduled.id.clone(), tracked);
+        }
+        let is_wrong = |id: &ScheduleId| {
+            let mut definitions = config.plans.keys().map(|plan| format!("plan:{plan}"));
+            definitions.any(|name| name == id.as_str())
+        };
+        // Of a definition that is there and can't be used, what it remembers stays.
+        for (id, _) in known.into_iter().filter(|(id, _)| !is_wrong(id)) {
+            self.store.forget_schedule(&id).await?;
+        }
+        Ok(wanted.wrong)
+    }
+
+    /// A condition command has answered.
+    pub fn answered(&mut self, job: &Job, answer: Answer) {
+        let tracked = self.jobs.values_mut().find(|tracked| tracked.scheduled.job == *job);
+        if let Some(tracked) = tracked {
+            tracked.answer = Some(answer);
+        }
+    }
+
+    /// When each job is done next, and what holds it up, according to the last look.
+    #[must_use]
+    pub fn outlook(&self) -> Vec<Outlook> {
+        let outlook = |tracked: &Tracked| Outlook {
+            job: tracked.scheduled.job.clone(),
+            next: tracked.next,
+            waiting: tracked.waiting.clone(),
+        };
+        self.jobs.values().map(outlook).collect()
+    }
+
+    /// Looks at everything. Without `starts` no run is taken: the process is about to end.
+    pub async fn look(
+        &mut self,
+        config: &Config,
+        reading: &Reading,
+        mains_power: Option<bool>,
+        starts: bool,
+    ) -> Result<Look> {
+        let now = reading.wall();
+        let (clock, clock_events) = self.clock.clone().look(reading.clocks.clone());
+        self.clock = clock;
+        let lost = self.store.lose_runs(stored(now), &mut self.leases, reading.steady).await?;
+        for loss in &lost {
+            Self::retry_lost(&self.store, now, loss).await?;
+        }
+        let active = self.store.active_runs().await?;
+        let mut waiting = self.store.waiting_runs(PageSize::MAX).await?;
+        let good: HashMap<PlanId, Timestamp> = self
+            .store
+            .good_starts(stored(now))
+            .await?
+            .into_iter()
+            .map(|(plan, at)| (plan, instant(at)))
+            .collect();
+        let pauses = self.pauses(config, now).await?;
+        let mut asks = Vec::new();
+        let mut next = now.checked_add(LOOK_EVERY).unwrap_or(Timestamp::MAX);
+        let ids: Vec<ScheduleId> = self.jobs.keys().cloned().collect();
+        for id in &ids {
+            let Some(tracked) = self.jobs.get_mut(id) else { continue };
+            let subject = &tracked.scheduled.subject;
+            let kind = tracked.scheduled.job.kind();
+            let is_of_job = |run: &&Run| {
+                let same_repository = subject.plan.is_some() || run.subject.repository == subject.repository;
+                run.kind == kind && run.subject.plan == subject.plan && same_repository
+            };
+            let open: Vec<RunId> =
+                active.iter().chain(&waiting).filter(is_of_job).map(|run| run.id.clone()).collect();
+            let plan = subject.plan.as_ref();
+            let seen = Seen {
+                open,
+                pauses: plan.and_then(|plan| pauses.get(plan.as_str())).cloned().unwrap_or_default(),
+                good: plan.and_then(|plan| good.get(plan)).copied(),
+                answer: tracked.answer,
+            };
+            if now >= tracked.look_at || seen != tracked.seen || !clock_events.is_empty() {
+                let machine = Machine { mains_power, answer: tracked.answer };
+                let awake_since = self.clock.awake_since();
+                let queued = decide_one(&self.store, tracked, seen, machine, awake_since, now).await?;
+                waiting.extend(queued);
+            }
+            if matches!(tracked.waiting, Some((_, Wait::Command))) {
+                asks.push(tracked.scheduled.job.clone());
+            }
+            next = next.min(tracked.look_at.max(now));
+        }
+        let start = match starts {
+            true => self.admit(config, &active, &waiting, now, &mut next).await?,
+            false => Vec::new(),
+        };
+        Ok(Look { next, start, lost, asks, clock: clock_events })
+    }
+
+    async fn pauses(&self, config: &Config, now: Timestamp) -> Result<Pauses> {
+        let mut all = Pauses::new();
+        for pause in self.store.paused_plans().await? {
+            for (plan, until) in pauses::over(std::slice::from_ref(&pause), stored(now)) {
+                self.store.unpause(stored(now), &plan, until).await?;
+            }
+            all.entry(pause.plan.to_string()).or_default();
+        }
+        // A pause that has ended still counts for slots that no look has accounted for.
+        for tracked in self.jobs.values() {
+            let Some(plan) = &tracked.scheduled.subject.plan else { continue };
+            let accounted = tracked.remembered.as_ref().map_or(now, |remembered| remembered.plan.accounted);
+            let of_plan = self.store.pauses_since(plan, stored(accounted)).await?;
+            all.entry(plan.to_string()).or_default().extend(of_plan.iter().map(pauses::of_state));
+        }
+        pauses::add_configured(&mut all, config, self.host.as_str());
+        Ok(all)
+    }
+
+    /// A run of a schedule that was lost is tried again, unless it was lost too often.
+    pub(super) async fn retry_lost(store: &Store, now: Timestamp, loss: &Loss) -> Result<()> {
+        // A run that a person has started isn't started again without them.
+        if loss.run.slot.is_none() || loss.quarantine == Quarantine::Yes {
+            return Ok(());
+        }
+        let factor = 4_u32.saturating_pow(loss.losses.saturating_sub(1));
+        let after = RETRY_LOST_AFTER.saturating_mul(factor);
+        let id = RunId::new(state::random_name()?).map_err(ServerError::name("run"))?;
+        store.retry(stored(now), &loss.run.id, id, Some(stored(now).plus(after))).await?;
+        Ok(())
+    }
+
+    /// Takes the runs that may start, and says of the others why they wait.
+    async fn admit(
+        &self,
+        config: &Config,
+        active: &[Run],
+        waiting: &[Run],
+        now: Timestamp,
+        next: &mut Timestamp,
+    ) -> Result<Vec<(Job, Held)>> {
+        let schedules: Vec<&Scheduled> = self.jobs.values().map(|tracked| &tracked.scheduled).collect();
+        let queue = admission::queue(config, &schedules, active, waiting, now);
+        for (run, ending) in queue.ended {
+            self.store.end_waiting(stored(now), &run, ending).await?;
+        }
+        if let Some(at) = queue.next {
+            *next = (*next).min(at);
+        }
+        if !queue.explained.is_empty() {
+            self.store.explain_waiting(&queue.explained).await?;
+        }
+        if queue.start.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lease = state::Lease::USUAL.length;
+        let claim = keepfast_store::Claim {
+            candidates: &queue.start,
+            limits: &queue.limits,
+            executor: &self.executor,
+            lease,
+        };
+        let held = self.store.claim(stored(now), claim).await?;
+        Ok(held.into_iter().filter_map(|held| Some((Job::of(&held.run)?, held))).collect())
+    }
+}
+
+/// Decides about one job, and stores that. Returns the runs that wait because of it.
+async fn decide_one(
+    store: &Store,
+    tracked: &mut Tracked,
+    seen: Seen,
+    machine: Machine,
+    awake_since: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Run>> {
+    let scheduled = &tracked.scheduled;
+    let mut remembered = tracked.remembered.clone().unwrap_or_else(|| Remembered {
+        plan: PlanState::new(scheduled.schedule.schedule.clone(), now),
+        disabled: None,
+    });
+    remembered.follow(scheduled.enabled, &seen.pauses, now);
+    let open_runs: Vec<OpenRun> = seen
+        .open
+        .iter()
+        .map(|run| OpenRun { run: run.as_str().into(), of: None, lease: None })
+        .collect();
+    let facts = Facts {
+        open_runs: &open_runs,
+        last_good_start: seen.good,
+        host_is_online: true,
+        machine,
+        awake_since: Some(awake_since),
+    };
+    let Decision { records, state, look_again, waiting, next, .. } =
+        decide(&scheduled.schedule, &remembered.plan, &facts, now);
+    remembered.plan = state;
+    let changes = changes(scheduled, records)?;
+    let is_quiet = tracked.remembered.as_ref().is_some_and(|before| {
+        // What lies between the two has no slot, or there would be a record.
+        let moved = PlanState { accounted: remembered.plan.accounted, ..before.plan.clone() };
+        changes.is_empty()
+            && before.disabled == remembered.disabled
+            && (moved.schedule == remembered.plan.schedule)
+            && moved.pending == remembered.plan.pending
+            && moved.anchor == remembered.plan.anchor
+    });
+    let mut queued = Vec::new();
+    if !is_quiet {
+        let decision = StoredDecision {
+            schedule: scheduled.id.clone(),
+            seen: tracked.generation,
+            document: serde_json::to_value(&remembered).map_err(|source| ServerError::Document {
+                what: format!("the state of {}", scheduled.id),
+                source,
+            })?,
+            changes,
+        };
+        match store.decide(stored(now), &decision).await? {
+            Decided::Stored { generation, queued: runs } => {
+                tracked.generation = Some(generation);
+                queued = runs;
+            }
+            Decided::Overtaken => {
+                // Another server was faster: its word counts, and the next look goes on from there.
+                let found = store.schedule_states().await?;
+                let found = found.into_iter().find(|found| found.schedule == scheduled.id);
+                tracked.generation = found.as_ref().map(|found| found.generation);
+                tracked.remembered = match found {
+                    Some(found) => read(&scheduled.id, found.document)?,
+                    None => None,
+                };
+                tracked.look_at = now;
+                return Ok(Vec::new());
+            }
+        }
+    }
+    tracked.remembered = Some(remembered);
+    tracked.look_at = look_again;
+    tracked.waiting = waiting;
+    tracked.next = next;
+    // A run that was just queued is open at the next look.
+    let mut open = seen.open;
+    open.extend(queued.iter().map(|run| run.id.clone()));
+    tracked.seen = Seen { open, ..seen };
+    Ok(queued)
+}
+
+impl Remembered {
+    /// Takes in what pauses there are.
+    fn follow(&mut self, enabled: bool, pauses: &[Pause], now: Timestamp) {
+        match (&mut self.disabled, enabled) {
+            (Some(pause), true) if pause.until.is_none() => pause.until = Some(now),
+            (Some(Pause { until: None, .. }), false) => {}
+            (_, false) => self.disabled = Some(Pause { since: now, until: None }),
+            _ => {}
+        }
+        let accounted = self.plan.accounted;
+        self.disabled = self.disabled.filter(|pause| pause.until.is_none_or(|until| until > accounted));
+        self.plan.pauses = pauses.iter().copied().chain(self.disabled).collect();
+        self.plan.pauses.sort_by_key(|pause| pause.since);
+    }
+}
+
+fn read(schedule: &ScheduleId, document: serde_json::Value) -> Result<Option<Remembered>> {
+    serde_json::from_value(document).map(Some).map_err(|source| ServerError::Document {
+        what: format!("the state of {schedule}"),
+        source,
+    })
+}
+
+fn changes(scheduled: &Scheduled, records: Vec<Record>) -> Result<Vec<SlotChange>> {
+    let mut changes = Vec::with_capacity(records.len());
+    for record in records {
+        match record {
+            Record::Fire(fire) => {
+                let trigger = match fire.trigger {
+                    SlotTrigger::Schedule => Trigger::Schedule,
+                    SlotTrigger::CatchUp => Trigger::CatchUp,
+                    SlotTrigger::RetryOfLost => Trigger::Retry,
+                };
+                let at = stored(fire.slot.instant());
+                changes.push(SlotChange::Fire { at, run: scheduled.new_run(trigger)? });
+            }
+            Record::Closed { slots, outcome } => {
+                let unfired = unfired(scheduled, slots, &outcome)?;
+                changes.push(match outcome {
+                    Outcome::Missed(_) => SlotChange::Missed(unfired),
+                    Outcome::Skipped(_) => SlotChange::Skipped(unfired),
+                });
+            }
+            Record::Withdrawn { after, until } => {
+                changes.push(SlotChange::Withdrawn { after: stored(after), until: stored(until) });
+            }
+            // Leases are the state's: none was handed in, so none has expired.
+            Record::Lost { .. } | Record::GaveUp { .. } => {}
+        }
+    }
+    Ok(changes)
+}
+
+fn unfired(scheduled: &Scheduled, slots: SlotRange, outcome: &Outcome) -> Result<Unfired> {
+    let text = outcome.to_string();
+    let reason = text.split_once(": ").map_or(&*text, |(_, why)| why);
+    Ok(Unfired {
+        first: stored(slots.first.instant()),
+        last: stored(slots.last.instant()),
+        count: u32::try_from(slots.count).unwrap_or(u32::MAX),
+        reason: Text::from(reason),
+        record: scheduled.new_run(Trigger::Schedule)?,
+    })
+}
+
