@@ -63,7 +63,8 @@ pub fn run(config: &Config, plan: &str, around: &Surroundings, run: &RunContext)
             Began::Held(held) => Ok((held, problems)),
             // A server or another machine runs this plan at this moment, or died while it did.
             Began::Refused { others, .. } => {
-                let other = others.first().map_or_else(|| "that has just ended".to_owned(), |run| run.id.to_string());
+                let other =
+                    others.first().map_or_else(|| "that has just ended".to_owned(), |run| run.id.to_string());
                 Err(ServerError::Running { plan: plan.to_string(), run: other })
             }
         }
@@ -80,9 +81,10 @@ async fn lose_dead(store: &Store, executor: &Executor, is_local: bool, plan: &Pl
     let is_of_plan = |run: &&Run| run.subject.plan.as_ref() == Some(plan);
     for run in store.active_runs().await?.iter().filter(is_of_plan) {
         // With a state of this machine alone, a process that has the plan's lock knows that no such process is left.
-        let is_dead = run.executor.as_ref().is_some_and(|other| {
-            other.server == executor.server || is_local && is_single(&other.server)
-        });
+        let is_dead = run
+            .executor
+            .as_ref()
+            .is_some_and(|other| other.server == executor.server || is_local && is_single(&other.server));
         if is_dead {
             store.lose_dead(now(), &run.id).await?;
         }

@@ -123,7 +123,11 @@ pub struct Wanted {
 pub async fn list(store: &Store, wanted: &Wanted, count: usize) -> Result<Vec<RunDocument>> {
     let word = |what: &'static str, word: &String| ServerError::NoWord { what, word: word.clone() };
     let filter = RunFilter {
-        plan: wanted.plan.as_ref().map(|plan| PlanId::new(&**plan).map_err(ServerError::name(plan))).transpose()?,
+        plan: wanted
+            .plan
+            .as_ref()
+            .map(|plan| PlanId::new(&**plan).map_err(ServerError::name(plan)))
+            .transpose()?,
         repository: wanted
             .repository
             .as_ref()
@@ -279,12 +283,7 @@ impl Seriousness {
 /// The lines of a run's log. What is elsewhere or can't be read is a line that says so.
 ///
 /// `folder` is where logs of this machine are.
-pub async fn log(
-    store: &Store,
-    folder: &Path,
-    run: &Run,
-    least: Seriousness,
-) -> Result<Vec<LineDocument>> {
+pub async fn log(store: &Store, folder: &Path, run: &Run, least: Seriousness) -> Result<Vec<LineDocument>> {
     let Some(executor) = &run.executor else { return Ok(Vec::new()) };
     let folder = log_folder(folder, run, &executor.server);
     let logs = LogFolder::open(store, &folder, &executor.server).await?;
@@ -306,7 +305,9 @@ pub async fn log(
                 LogBody::Elsewhere(server) => {
                     lines.push(note(format!("this part of the log is at {server}")));
                 }
-                LogBody::Unreadable(why) => lines.push(note(format!("a part of the log can't be read: {why}"))),
+                LogBody::Unreadable(why) => {
+                    lines.push(note(format!("a part of the log can't be read: {why}")))
+                }
             }
         }
     }

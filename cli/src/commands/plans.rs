@@ -312,7 +312,10 @@ pub(super) fn read(common: &Common) -> Result<Definitions> {
     config.ok_or_else(|| invalid(common, &report))
 }
 
-pub(super) fn invalid(common: &Common, report: &keepfast_config::diagnostic::render::Report) -> anyhow::Error {
+pub(super) fn invalid(
+    common: &Common,
+    report: &keepfast_config::diagnostic::render::Report,
+) -> anyhow::Error {
     if common.json {
         lines::message_document(&report.to_json());
     } else {

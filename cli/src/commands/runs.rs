@@ -75,7 +75,11 @@ pub fn runs(common: &Common, action: &RunsAction) -> Result<Outcome> {
                 Cancelled::Asked => "it is asked to end, which takes some seconds",
                 Cancelled::Over => "it was over",
             };
-            done(common, json!({ "run": run.id.as_str(), "cancelled": cancelled }), &format!("run {}: {text}", run.id));
+            done(
+                common,
+                json!({ "run": run.id.as_str(), "cancelled": cancelled }),
+                &format!("run {}: {text}", run.id),
+            );
         }
         RunsAction::Retry { run } => {
             let run = desk.runtime.block_on(runs::find(&desk.store, run))?;

@@ -54,16 +54,16 @@ pub fn queue(
         if let Some(at) = not_before.filter(|at| *at > now && *at <= latest) {
             queue.next = Some(queue.next.map_or(at, |next| next.min(at)));
             let text = format!("the last try did not do its work: the next one comes at {at}");
-            queue.explained.push((run.id.clone(), json!({ "code": "wait.retry", "text": text, "until": at })));
+            queue
+                .explained
+                .push((run.id.clone(), json!({ "code": "wait.retry", "text": text, "until": at })));
             continue;
         }
         let slot = run.slot.map(|slot| instant(slot.at));
         let schedule = schedules.iter().find(|scheduled| Some(&scheduled.job) == Job::of(run).as_ref());
         // What is tried again has begun in time.
         let start_by = match (slot, schedule) {
-            (Some(slot), Some(scheduled)) if run.attempt == 1 => {
-                scheduled.schedule.start_by(Slot::at(slot))
-            }
+            (Some(slot), Some(scheduled)) if run.attempt == 1 => scheduled.schedule.start_by(Slot::at(slot)),
             _ => None,
         };
         candidates.push(WaitingRun {
@@ -99,9 +99,9 @@ pub fn queue(
         Some((id(name)?.clone(), json!({ "code": busy.code(), "text": busy.to_string() })))
     });
     queue.explained.extend(changed);
-    queue.explained.retain(|(id, reason)| {
-        waiting.iter().any(|run| run.id == *id && run.waits.as_ref() != Some(reason))
-    });
+    queue
+        .explained
+        .retain(|(id, reason)| waiting.iter().any(|run| run.id == *id && run.waits.as_ref() != Some(reason)));
     queue.start = admission.start.iter().filter_map(id).cloned().collect();
     queue.limits = stored_limits(config, waiting.iter().filter(|run| queue.start.contains(&run.id)));
     queue
@@ -112,7 +112,9 @@ fn undefined(config: &Config, run: &Run) -> Option<String> {
     match Job::of(run) {
         Some(Job::Backup { plan }) => match config.plans.get(&plan) {
             None => Some(format!("there is no plan {plan} any more")),
-            Some(definition) if !definition.value.enabled => Some(format!("plan {plan} is not enabled any more")),
+            Some(definition) if !definition.value.enabled => {
+                Some(format!("plan {plan} is not enabled any more"))
+            }
             Some(_) => None,
         },
         Some(Job::Check { repository } | Job::Prune { repository }) => {

@@ -84,7 +84,8 @@ fn mains_power_of(folder: &Path) -> Option<bool> {
     let word = |folder: &Path, name: &str| {
         fs::read_to_string(folder.join(name)).map(|text| text.trim().to_owned()).ok()
     };
-    let supplies: Vec<PathBuf> = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let supplies: Vec<PathBuf> =
+        fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     let is_battery = |supply: &PathBuf| {
         word(supply, "type").is_some_and(|kind| kind == "Battery")
             && word(supply, "scope").is_none_or(|scope| scope != "Device")

@@ -283,7 +283,9 @@ impl Server {
     async fn ended(&mut self, ended: Ended) {
         self.workers.over(&ended.run);
         match &ended.problem {
-            None => self.voice.say(Level::Info, &format!("run {} of {} is over", ended.run, ended.job.text())),
+            None => {
+                self.voice.say(Level::Info, &format!("run {} of {} is over", ended.run, ended.job.text()))
+            }
             Some(problem) => {
                 let text = format!("run {} of {}: {problem}", ended.run, ended.job.text());
                 self.voice.say(Level::Warning, &text);

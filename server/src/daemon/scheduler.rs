@@ -323,11 +323,8 @@ async fn decide_one(
         disabled: None,
     });
     remembered.follow(scheduled.enabled, &seen.pauses, now);
-    let open_runs: Vec<OpenRun> = seen
-        .open
-        .iter()
-        .map(|run| OpenRun { run: run.as_str().into(), of: None, lease: None })
-        .collect();
+    let open_runs: Vec<OpenRun> =
+        seen.open.iter().map(|run| OpenRun { run: run.as_str().into(), of: None, lease: None }).collect();
     let facts = Facts {
         open_runs: &open_runs,
         last_good_start: seen.good,
@@ -406,10 +403,9 @@ impl Remembered {
 }
 
 fn read(schedule: &ScheduleId, document: serde_json::Value) -> Result<Option<Remembered>> {
-    serde_json::from_value(document).map(Some).map_err(|source| ServerError::Document {
-        what: format!("the state of {schedule}"),
-        source,
-    })
+    serde_json::from_value(document)
+        .map(Some)
+        .map_err(|source| ServerError::Document { what: format!("the state of {schedule}"), source })
 }
 
 fn changes(scheduled: &Scheduled, records: Vec<Record>) -> Result<Vec<SlotChange>> {
@@ -453,4 +449,3 @@ fn unfired(scheduled: &Scheduled, slots: SlotRange, outcome: &Outcome) -> Result
         record: scheduled.new_run(Trigger::Schedule)?,
     })
 }
-

@@ -61,7 +61,8 @@ impl Workers for Threads {
         let cancel = Cancel::new();
         let id = held.run.id.clone();
         self.working.insert(id.clone(), cancel.clone());
-        let (workshop, config, host) = (Arc::clone(&self.workshop), Arc::clone(config), Arc::clone(&self.host));
+        let (workshop, config, host) =
+            (Arc::clone(&self.workshop), Arc::clone(config), Arc::clone(&self.host));
         let (of, unstarted) = (job.clone(), ended.clone());
         let work = move || {
             let run = RunContext::new(host, Arc::new(Unheard)).with_cancel(cancel);

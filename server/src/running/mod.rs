@@ -66,11 +66,7 @@ impl Surroundings {
 }
 
 /// A plan, ready to be carried out, and its repository.
-pub fn prepare(
-    config: &Config,
-    plan: &str,
-    around: &Surroundings,
-) -> Result<(PlanWork, SharedRepository)> {
+pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(PlanWork, SharedRepository)> {
     let definition = enabled(config, plan)?;
     let repository = &definition.value.repository.name;
     let repository = config.repositories.get(repository).ok_or_else(|| ServerError::Unsupported {

@@ -24,11 +24,7 @@ impl Workshop {
     /// runs; commands whose run isn't known any more are always carried out. Returns what went wrong.
     ///
     /// The commands are waited for: call it where that may take a while.
-    pub async fn settle_undos(
-        &self,
-        config: &Config,
-        of: impl Fn(&Run) -> bool,
-    ) -> Result<Vec<UndoFailure>> {
+    pub async fn settle_undos(&self, config: &Config, of: impl Fn(&Run) -> bool) -> Result<Vec<UndoFailure>> {
         let mut failures = Vec::new();
         let mut left = self.store.left_undos(&self.machine).await?;
         left.reverse();

@@ -146,6 +146,14 @@ impl Store {
         rows.iter().map(|row| Ok((row.name("plan")?, row.time("newest")?))).collect()
     }
 
+    /// The pauses of all plans that had not ended at `since`, the oldest first.
+    pub async fn all_pauses_since(&self, since: UtcTime) -> Result<Vec<Pause>> {
+        let sql = "SELECT plan, since, until, paused_by, reason, ended FROM pause \
+                   WHERE ended IS NULL OR ended > $1 ORDER BY number";
+        let rows = self.db.rows("reading all pauses", sql, values![since]).await?;
+        rows.iter().map(Pause::from_row).collect()
+    }
+
     /// The pauses of a plan that had not ended at `since`, the oldest first: slots in them are skipped.
     pub async fn pauses_since(&self, plan: &PlanId, since: UtcTime) -> Result<Vec<Pause>> {
         let sql = "SELECT plan, since, until, paused_by, reason, ended FROM pause \

@@ -3,6 +3,7 @@
 
 use serde_json::Value as Document;
 
+use super::lost::again;
 use super::{Reason, Run, RunError, RunState, Verdict, run_columns};
 use crate::Store;
 use crate::db::{Row, Tx, optional_json, values};
@@ -76,8 +77,19 @@ pub struct Work {
     pub error: Option<RunError>,
     /// The plan's figures that later runs are compared with; `None` leaves those that are stored.
     pub baseline: Option<Document>,
+    /// The run that is to do the same again, if it has failed and that may help.
+    pub retry: Option<NextTry>,
     /// The program that did it: errors remember with which version they were first seen.
     pub version: ProgramVersion,
+}
+
+/// A run that does again what one has failed to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextTry {
+    /// Its id.
+    pub id: RunId,
+    /// When it may start.
+    pub not_before: UtcTime,
 }
 
 impl Store {
@@ -130,7 +142,7 @@ impl Store {
     }
 
     /// The run has ended: its verdict and report, what its plan knows of itself, and the pattern of its error,
-    /// all at once. If the database can't be reached, try again: the run stays held as long as its lease does.
+    /// and the run that tries it again, all at once. If the database can't be reached, try again: the run stays held as long as its lease does.
     pub async fn end(&self, now: UtcTime, held: &Held, work: &Work) -> Result<Run> {
         let verdict = Verdict::from(work.ending.clone());
         let mut tx = self.begin("ending a run").await?;
@@ -161,7 +173,14 @@ impl Store {
         if let Some(error) = error {
             patterns::seen(&mut tx, now, &run, error, &work.version).await?;
         }
-        tx.event(run.event(now, EventKind::RUN_ENDED));
+        let mut event = run.event(now, EventKind::RUN_ENDED);
+        if let (Some(_), Some(fields)) = (&work.retry, event.document.as_object_mut()) {
+            fields.insert("will_retry".to_owned(), Document::from(true));
+        }
+        tx.event(event);
+        if let Some(next) = &work.retry {
+            again(&mut tx, now, &run, next.id.clone(), Some(next.not_before)).await?;
+        }
         tx.commit().await?;
         Ok(run)
     }

@@ -60,6 +60,14 @@ impl Store {
         row.as_ref().map(Run::from_row).transpose()
     }
 
+    /// Runs whose ids begin like this, in the order of their ids.
+    pub async fn find_runs(&self, beginning: &str, size: PageSize) -> Result<Vec<Run>> {
+        // The last character there is sorts behind all that an id can go on with.
+        let end = format!("{beginning}\u{10ffff}");
+        let rows = self.db.rows("finding runs", FIND, values![beginning, end, size.rows()]).await?;
+        rows.iter().map(Run::from_row).collect()
+    }
+
     /// The report of a run, if it has one.
     pub async fn run_report(&self, id: &RunId) -> Result<Option<Document>> {
         let sql = "SELECT report FROM run WHERE id = $1";
@@ -115,6 +123,9 @@ impl Store {
     }
 }
 
+const FIND: &str =
+    concat!("SELECT ", run_columns!(), " FROM run WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3");
+
 /// What the index `run_by_due` answers alone.
 const OUTCOMES: &str = "SELECT due, number, plan, kind, verdict, slots FROM run \
     WHERE (due, number) > ($1, $2) AND due < $3 ORDER BY due, number LIMIT $4";
@@ -138,7 +149,7 @@ fn listing(filter: &RunFilter, before: Option<RunNumber>, size: PageSize) -> (St
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{OUTCOMES, RunFilter, listing};
+    use super::{FIND, OUTCOMES, RunFilter, listing};
     use crate::db::tests::assert_searches;
     use crate::runs::{RunKind, VerdictKind};
     use crate::types::{Fingerprint, HostId, PageSize, PlanId, RepositoryId, RunId};
@@ -163,6 +174,7 @@ mod tests {
             let index: &[&str] = if filter.open_only { &["run_open (<expr>=? AND number<?)"] } else { &[] };
             assert_searches(&listing(&filter, None, PageSize::MAX).0, index).await;
         }
+        assert_searches(FIND, &[]).await;
         assert_searches(OUTCOMES, &["COVERING INDEX run_by_due"]).await;
     }
 }

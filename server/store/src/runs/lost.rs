@@ -128,16 +128,7 @@ impl Store {
         if losses(&mut tx, &parent.root).await? >= LOSSES_MAX {
             return Ok(Retried::Quarantined);
         }
-        let run = NewRun {
-            id,
-            kind: parent.kind,
-            subject: parent.subject.clone(),
-            trigger: Trigger::Retry,
-            config: parent.config.clone(),
-            not_before,
-        };
-        let new = Insert { run: &run, slot: parent.slot, parent: Some(&parent), verdict: None };
-        let stored = insert(&mut tx, now, new).await?;
+        let stored = again(&mut tx, now, &parent, id, not_before).await?;
         tx.commit().await?;
         Ok(stored.map_or(Retried::Already, |run| Retried::Queued(Box::new(run))))
     }
@@ -164,6 +155,25 @@ impl Store {
         let found = find(&mut tx, run).await?;
         found.map(|run| run.state).ok_or_else(|| StoreError::NoRun { run: run.clone() })
     }
+}
+
+/// Stores a run that does again what `parent` was to do; nothing if there is one.
+pub(super) async fn again(
+    tx: &mut Tx,
+    now: UtcTime,
+    parent: &Run,
+    id: RunId,
+    not_before: Option<UtcTime>,
+) -> Result<Option<Run>> {
+    let run = NewRun {
+        id,
+        kind: parent.kind,
+        subject: parent.subject.clone(),
+        trigger: Trigger::Retry,
+        config: parent.config.clone(),
+        not_before,
+    };
+    insert(tx, now, Insert { run: &run, slot: parent.slot, parent: Some(parent), verdict: None }).await
 }
 
 async fn find(tx: &mut Tx, run: &RunId) -> Result<Option<Run>> {

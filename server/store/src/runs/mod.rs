@@ -13,7 +13,7 @@ use crate::types::{
 pub(crate) use claim::next_fence;
 pub use claim::{Began, Claim, Group, Limit, Unstarted};
 pub(crate) use held::check_held;
-pub use held::{Beat, Ending, Held, Progress, Work};
+pub use held::{Beat, Ending, Held, NextTry, Progress, Work};
 pub use list::{Outcome, OutcomeKey, RunFilter};
 pub use lost::{Loss, Quarantine, Retried};
 

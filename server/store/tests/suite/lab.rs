@@ -197,7 +197,15 @@ pub async fn claim(store: &Store, now: UtcTime, run: &RunId, by: &Executor) -> O
 
 /// A run's work without anything to tell.
 pub fn work(ending: Ending) -> Work {
-    Work { ending, report: None, counters: None, error: None, baseline: None, version: version() }
+    Work {
+        ending,
+        report: None,
+        counters: None,
+        error: None,
+        baseline: None,
+        retry: None,
+        version: version(),
+    }
 }
 
 /// Runs a watch until it has seen leases for longer than they are.

@@ -2,8 +2,8 @@
 
 use keepfast_store::{
     BootId, Claim, Ending, ErrorCategory, Executor, Fingerprint, Group, HostId, LeaseWatch, Limit, NewRun,
-    PageSize, Phase, Progress, Quarantine, RepositoryId, Retried, RunError, RunFilter, RunState, StoreError,
-    Text, Trigger, UndoId, Unstarted, Verdict, VerdictKind, Work,
+    NextTry, PageSize, Phase, Progress, Quarantine, RepositoryId, Retried, RunError, RunFilter, RunState,
+    StoreError, Text, Trigger, UndoId, Unstarted, Verdict, VerdictKind, Work,
 };
 use serde_json::json;
 
@@ -23,6 +23,8 @@ on_both! {
     a_lost_run_never_blocks_its_plan;
     a_slot_that_was_lost_three_times_is_in_quarantine;
     a_run_is_retried_once_and_has_its_lineage;
+    a_run_that_fails_queues_its_next_try_at_once;
+    runs_are_found_by_the_beginning_of_their_ids;
     a_run_is_cancelled_where_it_is;
     a_waiting_run_says_why_it_waits;
     errors_are_counted_by_their_fingerprint;
@@ -50,6 +52,34 @@ async fn a_run_goes_from_waiting_to_its_verdict(lab: Lab) {
     assert!(store.active_runs().await.unwrap().is_empty());
     let kinds = ["run.queued", "run.starting", "run.running", "run.ended"];
     assert_eq!(told(&store).await, kinds.map(|kind| format!("{kind} plan:www")));
+}
+
+async fn a_run_that_fails_queues_its_next_try_at_once(lab: Lab) {
+    let store = lab.open().await;
+    store_runs(&store, 1).await;
+    let held = claim(&store, at(1), &id("run 0"), &executor("a")).await.unwrap();
+    let next = NextTry { id: id("again"), not_before: at(120) };
+    let failed = Work { retry: Some(next), ..work(Ending::Failed) };
+    store.end(at(9), &held, &failed).await.unwrap();
+    let waiting = store.waiting_runs(PageSize::MAX).await.unwrap();
+    let [again] = &waiting[..] else { panic!("{waiting:?}") };
+    assert_eq!((again.id.as_str(), again.not_before, again.attempt), ("again", Some(at(120)), 2));
+    assert_eq!((&again.parent, &again.root), (&Some(id("run 0")), &id("run 0")));
+    let events = all_events(&store).await;
+    let ended = events.iter().find(|event| event.kind.as_str() == "run.ended").unwrap();
+    assert_eq!(ended.document["will_retry"], json!(true));
+}
+
+async fn runs_are_found_by_the_beginning_of_their_ids(lab: Lab) {
+    let store = lab.open().await;
+    store_runs(&store, 3).await;
+    let found = async |beginning: &str| -> Vec<String> {
+        let found = store.find_runs(beginning, PageSize::at_most(2)).await.unwrap();
+        found.iter().map(|run| run.id.to_string()).collect()
+    };
+    assert_eq!(found("run 1").await, ["run 1"]);
+    assert_eq!(found("run").await, ["run 0", "run 1"]);
+    assert!(found("run 1x").await.is_empty() && found("%").await.is_empty());
 }
 
 async fn a_run_is_claimed_once(lab: Lab) {
