@@ -141,7 +141,7 @@ fn show(common: &Common, desk: &Desk, id: &str) -> Result<()> {
         render::document(&whole);
         return Ok(());
     }
-    let mut row = |name: &str, value: Option<String>| {
+    let row = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             render::line(&format!("{name:<11}{value}"));
         }

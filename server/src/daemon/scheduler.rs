@@ -33,10 +33,17 @@ use crate::state::{self, instant, stored};
 const RETRY_LOST_AFTER: Duration = Duration::from_secs(60);
 
 /// What a schedule remembers, as the state keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Remembered {
     plan: PlanState,
     /// Since when the definition is not enabled, and until when it wasn't.
+    disabled: Option<Pause>,
+}
+
+/// The same before it is known whether its time zone is there.
+#[derive(Deserialize)]
+struct Unread {
+    plan: serde_json::Value,
     disabled: Option<Pause>,
 }
 
@@ -126,13 +133,21 @@ impl Scheduler {
             known.insert(found.schedule, (found.generation, found.document));
         }
         let mut before = std::mem::take(&mut self.jobs);
+        let mut wrong = wanted.wrong;
         for scheduled in wanted.scheduled {
             if let Some(plan) = &scheduled.subject.plan {
                 self.store.bear_plan(stored(now), plan).await?;
             }
             let state = known.remove(&scheduled.id);
             let (generation, remembered) = match state {
-                Some((generation, document)) => (Some(generation), read(&scheduled.id, document)?),
+                Some((generation, document)) => match read(&scheduled.id, document) {
+                    Ok(remembered) => (Some(generation), remembered),
+                    // The others go on.
+                    Err(error) => {
+                        wrong.push(error);
+                        continue;
+                    }
+                },
                 None => (None, None),
             };
             let answer = before.remove(&scheduled.id).and_then(|tracked| tracked.answer);
@@ -156,7 +171,7 @@ impl Scheduler {
         for (id, _) in known.into_iter().filter(|(id, _)| !is_wrong(id)) {
             self.store.forget_schedule(&id).await?;
         }
-        Ok(wanted.wrong)
+        Ok(wrong)
     }
 
     /// A condition command has answered.
@@ -242,19 +257,17 @@ impl Scheduler {
     }
 
     async fn pauses(&self, config: &Config, now: Timestamp) -> Result<Pauses> {
-        let mut all = Pauses::new();
-        for pause in self.store.paused_plans().await? {
-            for (plan, until) in pauses::over(std::slice::from_ref(&pause), stored(now)) {
-                self.store.unpause(stored(now), &plan, until).await?;
-            }
-            all.entry(pause.plan.to_string()).or_default();
-        }
         // A pause that has ended still counts for slots that no look has accounted for.
-        for tracked in self.jobs.values() {
-            let Some(plan) = &tracked.scheduled.subject.plan else { continue };
-            let accounted = tracked.remembered.as_ref().map_or(now, |remembered| remembered.plan.accounted);
-            let of_plan = self.store.pauses_since(plan, stored(accounted)).await?;
-            all.entry(plan.to_string()).or_default().extend(of_plan.iter().map(pauses::of_state));
+        let plans = self.jobs.values().filter(|tracked| tracked.scheduled.subject.plan.is_some());
+        let accounted = plans.filter_map(|tracked| Some(tracked.remembered.as_ref()?.plan.accounted));
+        let since = accounted.min().unwrap_or(now).min(now);
+        let stored_pauses = self.store.all_pauses_since(stored(since)).await?;
+        for (plan, until) in pauses::over(&stored_pauses, stored(now)) {
+            self.store.unpause(stored(now), &plan, until).await?;
+        }
+        let mut all = Pauses::new();
+        for pause in &stored_pauses {
+            all.entry(pause.plan.to_string()).or_default().push(pauses::of_state(pause));
         }
         pauses::add_configured(&mut all, config, self.host.as_str());
         Ok(all)
@@ -403,9 +416,10 @@ impl Remembered {
 }
 
 fn read(schedule: &ScheduleId, document: serde_json::Value) -> Result<Option<Remembered>> {
-    serde_json::from_value(document)
-        .map(Some)
-        .map_err(|source| ServerError::Document { what: format!("the state of {schedule}"), source })
+    let failed = |source| ServerError::Document { what: format!("the state of {schedule}"), source };
+    let Unread { plan, disabled } = serde_json::from_value(document).map_err(failed)?;
+    let plan = PlanState::read(plan, jiff::tz::db()).map_err(failed)?;
+    Ok(Some(Remembered { plan, disabled }))
 }
 
 fn changes(scheduled: &Scheduled, records: Vec<Record>) -> Result<Vec<SlotChange>> {

@@ -220,6 +220,7 @@ impl Workshop {
             counters: None,
             error: report.error.as_deref().map(run_error),
             baseline: None,
+            retry: None,
             version: ProgramVersion::new(version).map_err(ServerError::name(version))?,
         };
         self.handle.block_on(async {

@@ -117,6 +117,7 @@ impl RunLog {
         Self { waiting: Mutex::default(), writer: tokio::sync::Mutex::new(writer) }
     }
 
+    /// Adds a line, with the event that it tells.
     pub fn line(&self, level: Level, text: &str, event: Option<Value>) {
         let fields = event.map(|event| ("event".to_owned(), event)).into_iter().collect();
         let line = LogLine { at: now(), level, message: text.to_owned(), fields };
