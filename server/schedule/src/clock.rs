@@ -58,8 +58,8 @@ impl ClockWatch {
         Self { awake_since: reading.wall, last: reading }
     }
 
-    /// Since when the scheduler has looked without a break and the wall clock hasn't been set. Leases and catching
-    /// up wait a little after that.
+    /// Since when the scheduler has looked without a break and the wall clock hasn't been set. Runs that catch up
+    /// are spread from then on.
     pub fn awake_since(&self) -> Timestamp {
         self.awake_since
     }

@@ -3,6 +3,8 @@
 //! The store writes a decision's records and its state in one transaction, on the condition that the state is
 //! still the one that the decision was made from. So two servers that look at once write one account, and a crash leaves
 //! either all of a look or nothing of it.
+//!
+//! A slot fires once. Which runs are lost, and whether one is tried again, is for the store of the runs to say.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,18 +13,12 @@ use jiff::Timestamp;
 
 use crate::clock::LOOK_EVERY;
 use crate::condition::{Condition, Gate, Machine, answer_ends, gate, unmet_by_calendar};
-use crate::outcome::{Fire, GiveUp, Missed, Outcome, Record, Skipped, Trigger, Wait};
+use crate::outcome::{Fire, Missed, Outcome, Record, Skipped, Trigger, Wait};
 use crate::plan::{CatchUp, ON_TIME, Overlap, PlanSchedule, When};
 use crate::schedule::Schedule;
 use crate::slot::{Slot, SlotRange};
 use crate::span::{between, earlier, later};
 use crate::state::{Known, OpenRun, Pause, Pending, PlanState};
-
-/// Runs that a slot has when all of them are lost.
-pub const ATTEMPTS_MAX: u32 = 3;
-
-/// How long after the first lost run the next one starts. Each further one waits four times as long.
-pub const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Slots that are judged one by one when a long time passed without a look. Older ones are counted.
 pub const SLOTS_JUDGED_MAX: usize = 1000;
@@ -36,7 +32,7 @@ const CLOCK_FAR_AHEAD: Duration = Duration::from_secs(86_400);
 /// What the caller knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// The plan's runs that aren't over.
+    /// The plan's runs that aren't over, those that are to be tried again included.
     pub open_runs: &'a [OpenRun],
     /// When the plan's newest good run began: of the schedule, or one that was asked for.
     pub last_good_start: Option<Timestamp>,
@@ -72,7 +68,6 @@ pub struct Decision {
 pub fn decide(plan: &PlanSchedule, state: &PlanState, facts: &Facts<'_>, now: Timestamp) -> Decision {
     let mut look = Look { plan, facts, now, state: state.clone(), records: Vec::new() };
     look.follow_clock_back();
-    look.settle_lost_runs();
     look.account();
     look.adopt_schedule();
     let wait = look.settle_pending();
@@ -111,48 +106,18 @@ impl Look<'_> {
             }
             pause.since = pause.since.min(now);
         }
-        if let Some(pending) = state.pending.take() {
-            if pending.slot.instant() <= after {
-                // What it waits for may lie in the old future.
-                let longest = later(now, self.plan.jitter.max(retry_delay(ATTEMPTS_MAX)));
-                let not_before = pending.not_before.min(longest);
-                state.pending = Some(Pending { not_before, ..pending });
-            } else if pending.attempt > 1 {
-                self.records.push(gave_up(&pending, GiveUp::ClockSetBack));
-            }
+        if let Some(pending) = state.pending.take()
+            && pending.slot.instant() <= after
+        {
+            // What it waits for may lie in the old future.
+            let longest = later(now, self.plan.jitter);
+            let not_before = pending.not_before.min(longest);
+            state.pending = Some(Pending { not_before, ..pending });
         }
         // An older schedule, or an elapsed one that has counted from another run, may have had slots where the
         // present one has none: any whole second may be one.
         if Slot::at(until).instant() > after {
             self.records.push(Record::Withdrawn { after, until });
-        }
-    }
-
-    fn settle_lost_runs(&mut self) {
-        for open in self.facts.open_runs {
-            if !open.lease.is_some_and(|lease| lease.has_expired(self.now, self.facts.awake_since)) {
-                continue;
-            }
-            self.records.push(Record::Lost { run: open.run.clone() });
-            // Only the newest slot is tried again, and each of its attempts is followed by one at most.
-            let Some((slot, attempt)) = open.of.filter(|of| self.state.last_fired == Some(*of)) else {
-                continue;
-            };
-            self.state.last_fired = None;
-            let retry = Pending {
-                slot,
-                attempt: attempt.saturating_add(1),
-                not_before: later(self.now, retry_delay(attempt)),
-                is_late: false,
-                waits: None,
-            };
-            if attempt >= ATTEMPTS_MAX {
-                self.records.push(Record::GaveUp { slot, attempts: attempt, why: GiveUp::Quarantine });
-            } else if self.state.pending.is_some() {
-                self.records.push(gave_up(&retry, GiveUp::Superseded));
-            } else {
-                self.state.pending = Some(retry);
-            }
         }
     }
 
@@ -171,7 +136,7 @@ impl Look<'_> {
     /// A good run began at this instant, so that an older slot of an elapsed schedule needs none.
     fn satisfy_pending(&mut self, good: Timestamp) {
         if let Some(pending) = self.state.pending.take_if(|pending| pending.slot.instant() <= good) {
-            self.end_pending(&pending, Outcome::Skipped(Skipped::Satisfied), GiveUp::Satisfied);
+            self.end_pending(&pending, Outcome::Skipped(Skipped::Satisfied));
         }
     }
 
@@ -207,11 +172,7 @@ impl Look<'_> {
         self.close_all(fates);
         if let Some(candidate) = candidate {
             if let Some(older) = self.state.pending.take() {
-                self.end_pending(
-                    &older,
-                    Outcome::Missed(Missed::Superseded { by: candidate.slot }),
-                    GiveUp::Superseded,
-                );
+                self.end_pending(&older, Outcome::Missed(Missed::Superseded { by: candidate.slot }));
             }
             self.state.pending = Some(candidate);
         }
@@ -295,7 +256,7 @@ impl Look<'_> {
         }
         let woke = self.facts.awake_since.filter(|since| is_late && due < *since && *since <= now);
         let not_before = woke.map_or(due, |since| plan.due_after_waking(slot, since));
-        Some(Fate::Due(Pending { slot, attempt: 1, not_before, is_late, waits: None }))
+        Some(Fate::Due(Pending { slot, not_before, is_late, waits: None }))
     }
 
     /// Closes slots, each by itself if they are few, or else neighbours with one fate together. The slot without an
@@ -329,12 +290,8 @@ impl Look<'_> {
         self.state.pauses.retain(|pause: &Pause| pause.until.is_none_or(|until| until > accounted));
     }
 
-    /// Ends a pending run without starting it: its slot is closed, or, if it has had a run, is not tried again.
-    fn end_pending(&mut self, pending: &Pending, otherwise: Outcome, why: GiveUp) {
-        if pending.attempt > 1 {
-            self.records.push(gave_up(pending, why));
-            return;
-        }
+    /// Closes the slot of a pending run without starting it.
+    fn end_pending(&mut self, pending: &Pending, otherwise: Outcome) {
         // What it waited for says more than that it is too late.
         let is_loss = matches!(otherwise, Outcome::Missed(_) | Outcome::Skipped(Skipped::CatchUpNever));
         let outcome = match &pending.waits {
@@ -354,7 +311,7 @@ impl Look<'_> {
         let mut pending = self.state.pending.take()?;
         let (plan, now) = (self.plan, self.now);
         if self.state.pause_at(now).is_some() {
-            self.end_pending(&pending, Outcome::Skipped(Skipped::Paused), GiveUp::Paused);
+            self.end_pending(&pending, Outcome::Skipped(Skipped::Paused));
             return None;
         }
         if self.last_start(&pending).is_some_and(|last| last < now) {
@@ -363,12 +320,12 @@ impl Look<'_> {
                 CatchUp::Once if pending.waits.is_none() => Outcome::Missed(Missed::Away),
                 CatchUp::Once => Outcome::Missed(Missed::Deadline),
             };
-            self.end_pending(&pending, late, GiveUp::TooLate);
+            self.end_pending(&pending, late);
             return None;
         }
         let wait = match self.holds_up(&pending) {
             Some(Wait::Overlap { run }) if plan.overlap == Overlap::Skip => {
-                self.end_pending(&pending, Outcome::Skipped(Skipped::Overlap { run }), GiveUp::Overlap);
+                self.end_pending(&pending, Outcome::Skipped(Skipped::Overlap { run }));
                 return None;
             }
             Some(wait) => wait,
@@ -386,12 +343,9 @@ impl Look<'_> {
     fn last_start(&self, pending: &Pending) -> Option<Timestamp> {
         // A run that is queued behind another was there in time.
         let is_queued = matches!(pending.waits, Some(Wait::Overlap { .. }));
-        let on_time = match (self.plan.catch_up, pending.attempt) {
-            (CatchUp::Never, 1) if is_queued => None,
-            (CatchUp::Never, 1) => Some(later(pending.not_before, ON_TIME)),
-            // A second try would be late in any case.
-            (CatchUp::Never, _) => Some(pending.slot.instant()),
-            (CatchUp::Once, _) => None,
+        let on_time = match self.plan.catch_up {
+            CatchUp::Never if !is_queued => Some(later(pending.not_before, ON_TIME)),
+            CatchUp::Never | CatchUp::Once => None,
         };
         self.plan.start_by(pending.slot).into_iter().chain(on_time).min()
     }
@@ -399,12 +353,9 @@ impl Look<'_> {
     fn holds_up(&self, pending: &Pending) -> Option<Wait> {
         let (facts, now) = (self.facts, self.now);
         if now < pending.not_before {
-            let until = pending.not_before;
-            return Some(if pending.attempt > 1 { Wait::Retry { until } } else { Wait::Jitter { until } });
+            return Some(Wait::Jitter { until: pending.not_before });
         }
-        let is_alive =
-            |open: &&OpenRun| !open.lease.is_some_and(|lease| lease.has_expired(now, facts.awake_since));
-        if let Some(open) = facts.open_runs.iter().find(is_alive) {
+        if let Some(open) = facts.open_runs.first() {
             return Some(Wait::Overlap { run: open.run.clone() });
         }
         if !facts.host_is_online {
@@ -418,25 +369,18 @@ impl Look<'_> {
     }
 
     fn fire(&mut self, pending: &Pending) {
-        let Pending { slot, attempt, is_late, .. } = *pending;
-        let trigger = match attempt {
-            1 if is_late => Trigger::CatchUp,
-            1 => Trigger::Schedule,
-            _ => Trigger::RetryOfLost,
+        let Pending { slot, is_late, .. } = *pending;
+        let trigger = if is_late { Trigger::CatchUp } else { Trigger::Schedule };
+        self.records.push(Record::Fire(Fire { slot, trigger, start_by: self.plan.start_by(slot) }));
+        // An elapsed schedule's slots depend on its runs, so that no stretch of them is known.
+        let before = match &self.state.schedule {
+            Schedule::Calendar { .. } => {
+                let before = earlier(slot.instant(), Duration::from_secs(1));
+                self.state.schedule.newest(before, self.state.anchor)
+            }
+            Schedule::Elapsed { .. } => None,
         };
-        self.records.push(Record::Fire(Fire { slot, attempt, trigger, start_by: self.plan.start_by(slot) }));
-        if attempt == 1 {
-            // An elapsed schedule's slots depend on its runs, so that no stretch of them is known.
-            let before = match &self.state.schedule {
-                Schedule::Calendar { .. } => {
-                    let before = earlier(slot.instant(), Duration::from_secs(1));
-                    self.state.schedule.newest(before, self.state.anchor)
-                }
-                Schedule::Elapsed { .. } => None,
-            };
-            self.state.fired.add(slot, before);
-        }
-        self.state.last_fired = Some((slot, attempt));
+        self.state.fired.add(slot, before);
         self.state.anchor = self.state.anchor.max(self.now);
     }
 
@@ -462,13 +406,4 @@ impl Look<'_> {
 enum Fate {
     Closed(Outcome),
     Due(Pending),
-}
-
-fn gave_up(pending: &Pending, why: GiveUp) -> Record {
-    Record::GaveUp { slot: pending.slot, attempts: pending.attempt.saturating_sub(1), why }
-}
-
-/// How long after this many lost runs the next one starts.
-fn retry_delay(attempts: u32) -> Duration {
-    RETRY_AFTER.saturating_mul(4_u32.saturating_pow(attempts.saturating_sub(1)))
 }

@@ -11,13 +11,11 @@ use crate::condition::Unmet;
 use crate::names::RunId;
 use crate::slot::{Slot, SlotRange};
 
-/// A run of a slot.
+/// A run of a slot. If it fails or is lost, whoever keeps the runs may try it again: the slot stays fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fire {
     /// The slot.
     pub slot: Slot,
-    /// 1 for the first try.
-    pub attempt: u32,
     /// Why it starts now.
     pub trigger: Trigger,
     /// The instant after which it may not start any more.
@@ -31,13 +29,11 @@ pub enum Trigger {
     Schedule,
     /// The time passed while no one looked.
     CatchUp,
-    /// The run before was lost.
-    RetryOfLost,
 }
 
 /// One line of a plan's account.
 ///
-/// Each slot has exactly one of `Fire` with attempt 1 or `Closed`, unless a later `Withdrawn` covers the latter.
+/// Each slot has exactly one of `Fire` or `Closed`, unless a later `Withdrawn` covers the latter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A slot becomes a run, which waits until it is admitted.
@@ -48,20 +44,6 @@ pub enum Record {
         slots: SlotRange,
         /// How they end.
         outcome: Outcome,
-    },
-    /// A run's lease has expired: its program is gone.
-    Lost {
-        /// The run.
-        run: RunId,
-    },
-    /// A slot that has fired is not tried again.
-    GaveUp {
-        /// The slot.
-        slot: Slot,
-        /// How many runs it had.
-        attempts: u32,
-        /// Why there is no other.
-        why: GiveUp,
     },
     /// The clock was set back. Slots in this time lie ahead again, so that what was said of them doesn't hold: except
     /// for those that fired, which never run again.
@@ -117,25 +99,6 @@ pub enum Skipped {
     /// A good run began since, so that an elapsed schedule needs no other.
     Satisfied,
     /// The clock was set back into a time that the plan has been through with another schedule.
-    ClockSetBack,
-}
-
-/// Why a slot isn't tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GiveUp {
-    /// Each of its runs was lost: what it does may be what ends the program.
-    Quarantine,
-    /// A newer slot takes its place.
-    Superseded,
-    /// The time in which it may start is over.
-    TooLate,
-    /// The plan was paused.
-    Paused,
-    /// A good run began since.
-    Satisfied,
-    /// The plan's next run has begun.
-    Overlap,
-    /// The clock was set back to a time before the slot.
     ClockSetBack,
 }
 
@@ -197,11 +160,6 @@ pub enum Wait {
         /// Until when.
         until: Timestamp,
     },
-    /// The run before was lost, and the next try comes later.
-    Retry {
-        /// Until when.
-        until: Timestamp,
-    },
     /// The plan's last run isn't over.
     Overlap {
         /// That run.
@@ -220,7 +178,6 @@ impl Wait {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Jitter { .. } => "wait.jitter",
-            Self::Retry { .. } => "wait.retry",
             Self::Overlap { .. } => "wait.overlap",
             Self::HostOffline => "wait.host-offline",
             Self::Condition(_) => "wait.condition",
@@ -233,7 +190,6 @@ impl fmt::Display for Wait {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Jitter { until } => write!(to, "starts are spread: this one comes at {until}"),
-            Self::Retry { until } => write!(to, "the last try was lost: the next one comes at {until}"),
             Self::Overlap { run } => write!(to, "run {run} of the plan is not over"),
             Self::HostOffline => to.write_str("the host is offline"),
             Self::Condition(unmet) => unmet.fmt(to),

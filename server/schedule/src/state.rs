@@ -11,7 +11,7 @@ use crate::names::RunId;
 use crate::outcome::Wait;
 use crate::schedule::Schedule;
 use crate::slot::{Slot, SlotRange};
-use crate::span::{earlier, later};
+use crate::span::earlier;
 
 /// Stretches of fired slots that a plan remembers.
 const SPANS_MAX: usize = 256;
@@ -20,9 +20,6 @@ const SPANS_MAX: usize = 256;
 const PAUSES_MAX: usize = 64;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// How long after waking up no lease counts as expired: programs that slept have to renew theirs first.
-pub const LEASE_GRACE: Duration = Duration::from_secs(60);
 
 /// What a plan's schedule remembers.
 ///
@@ -42,8 +39,6 @@ pub struct PlanState {
     pub pauses: Vec<Pause>,
     /// Slots that have fired, for when the clock is set back.
     pub fired: FiredSlots,
-    /// The newest slot that fired, and its attempt, while a lost run of it may be tried again.
-    pub last_fired: Option<(Slot, u32)>,
 }
 
 impl PlanState {
@@ -56,7 +51,6 @@ impl PlanState {
             anchor: now,
             pauses: Vec::new(),
             fired: FiredSlots::default(),
-            last_fired: None,
         }
     }
 
@@ -112,8 +106,6 @@ impl Pause {
 pub struct Pending {
     /// The slot.
     pub slot: Slot,
-    /// 1 for the first try; more after lost ones.
-    pub attempt: u32,
     /// When it starts if nothing holds it up.
     pub not_before: Timestamp,
     /// Whether its time passed while no one looked.
@@ -246,34 +238,12 @@ impl FiredSlots {
     }
 }
 
-/// A run that isn't over.
+/// A run that isn't over: it waits, works, or is to be tried again. A run whose program is gone is over once it counts as
+/// lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRun {
     /// Which one.
     pub run: RunId,
-    /// The slot and attempt that it is for; `None` for a run that a person or a program asked for.
-    pub of: Option<(Slot, u32)>,
-    /// Its lease; `None` while it waits to be admitted and no program has it.
-    pub lease: Option<Lease>,
-}
-
-/// A program's word that it still works on a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// When it was last renewed, by the clock on the wall.
-    pub renewed: Timestamp,
-    /// For how long it holds.
-    pub lasts: Duration,
-}
-
-impl Lease {
-    /// Whether its program counts as gone. Only the lease says so: never the age of a run, nor a start of the
-    /// server. Shortly after waking up, or after the clock was set, it doesn't expire.
-    pub fn has_expired(&self, now: Timestamp, awake_since: Option<Timestamp>) -> bool {
-        let just_awake = awake_since.is_some_and(|since| since <= now && now < later(since, LEASE_GRACE));
-        // After the clock was set back, an old renewal lies far in the future, and a living program has renewed
-        // its lease since.
-        let from_the_future = later(now, LEASE_GRACE) < self.renewed;
-        !just_awake && (from_the_future || later(self.renewed, self.lasts) <= now)
-    }
+    /// The slot that it is for; `None` for a run that a person or a program asked for.
+    pub of: Option<Slot>,
 }

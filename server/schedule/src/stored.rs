@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cron::{Cron, CronError};
 use crate::schedule::{EveryError, Schedule};
-use crate::slot::Slot;
 use crate::state::{FiredSlots, Pause, Pending, PlanState};
 use crate::zone::{Zone, ZoneError};
 
@@ -66,16 +65,15 @@ struct StoredState {
     anchor: Timestamp,
     pauses: Vec<Pause>,
     fired: FiredSlots,
-    last_fired: Option<(Slot, u32)>,
 }
 
 impl PlanState {
     /// Reads a document that was written from a state. Fails if the database doesn't have its time zone (any more).
     pub fn read<'de, D: Deserializer<'de>>(from: D, zones: &TimeZoneDatabase) -> Result<Self, D::Error> {
-        let StoredState { schedule, accounted, pending, anchor, pauses, fired, last_fired } =
+        let StoredState { schedule, accounted, pending, anchor, pauses, fired } =
             StoredState::deserialize(from)?;
         let schedule = schedule.schedule(zones).map_err(D::Error::custom)?;
-        Ok(Self { schedule, accounted, pending, anchor, pauses, fired, last_fired })
+        Ok(Self { schedule, accounted, pending, anchor, pauses, fired })
     }
 }
 

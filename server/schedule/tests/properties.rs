@@ -228,12 +228,6 @@ fn play(plan: PlanSchedule, start: Timestamp, events: Vec<Event>) -> Result<Writ
             Event::Look => {}
             Event::LooksFor(looks) => {
                 for _ in 0..looks {
-                    let lease = world.lease();
-                    written
-                        .runs
-                        .iter_mut()
-                        .filter(|(_, dead)| dead.is_none())
-                        .for_each(|(open, _)| open.lease = Some(lease));
                     written.look(&world, is_online, true)?;
                     world.pass(Duration::from_secs(30));
                 }
@@ -258,10 +252,7 @@ fn play(plan: PlanSchedule, start: Timestamp, events: Vec<Event>) -> Result<Writ
                 }
             }
             Event::RunDies => {
-                for (open, dies) in &mut written.runs {
-                    open.lease = open.lease.or(Some(world.lease()));
-                    *dies = Some(world.real);
-                }
+                written.runs.iter_mut().for_each(|run| run.died = run.died.or(Some(world.real)));
             }
             Event::Reload(schedule) => {
                 // What was promised until now is settled, so that the account of the new schedule begins here.
@@ -271,12 +262,6 @@ fn play(plan: PlanSchedule, start: Timestamp, events: Vec<Event>) -> Result<Writ
                 account_from = account_from.max(written.state.accounted);
             }
         }
-        let lease = world.lease();
-        written
-            .runs
-            .iter_mut()
-            .filter(|(_, dead)| dead.is_none())
-            .for_each(|(open, _)| open.lease = Some(lease));
         written.look(&world, is_online, true)?;
         written.state = read_again(&written.state)?;
     }

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZoneDatabase;
 use keepfast_schedule::condition::{Answer, Condition, Machine, Unmet};
 use keepfast_schedule::decide::{Decision, Facts, SLOTS_JUDGED_MAX, decide};
-use keepfast_schedule::outcome::{GiveUp, Missed, Outcome, Record, Skipped, Trigger, Wait};
+use keepfast_schedule::outcome::{Missed, Outcome, Record, Skipped, Trigger, Wait};
 use keepfast_schedule::plan::{CatchUp, Overlap, PlanSchedule, When};
 use keepfast_schedule::promise::{Promise, Proof, Standing, standing};
 use keepfast_schedule::schedule::Schedule;
-use keepfast_schedule::state::{Lease, OpenRun, PlanState};
+use keepfast_schedule::slot::Slot;
+use keepfast_schedule::state::{OpenRun, PlanState};
 use keepfast_schedule::zone::Zone;
 
-const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn at(text: &str) -> Timestamp {
@@ -71,10 +71,9 @@ impl Lab {
         self.decide(now).waiting.map(|(_, wait)| wait)
     }
 
-    fn runs(&mut self, run: &str, of: Option<(&str, u32)>, renewed: &str) {
-        let of = of.map(|(slot, attempt)| (keepfast_schedule::slot::Slot::at(at(slot)), attempt));
-        let lease = Some(Lease { renewed: at(renewed), lasts: 2 * MINUTE });
-        self.runs = vec![OpenRun { run: run.into(), of, lease }];
+    fn runs(&mut self, run: &str, of: Option<&str>) {
+        let of = of.map(|slot| Slot::at(at(slot)));
+        self.runs = vec![OpenRun { run: run.into(), of }];
     }
 }
 
@@ -84,7 +83,6 @@ fn short(record: &Record) -> String {
             let trigger = match fire.trigger {
                 Trigger::Schedule => "schedule",
                 Trigger::CatchUp => "catch-up",
-                Trigger::RetryOfLost => "retry",
             };
             format!("fire {} {trigger}", fire.slot)
         }
@@ -94,8 +92,6 @@ fn short(record: &Record) -> String {
         Record::Closed { slots, outcome } => {
             format!("{}..{} {} {}", slots.first, slots.last, slots.count, outcome.code())
         }
-        Record::Lost { run } => format!("lost {run}"),
-        Record::GaveUp { slot, attempts, why } => format!("gave up {slot} after {attempts}: {why:?}"),
         Record::Withdrawn { after, until } => format!("withdrawn {after}..{until}"),
     }
 }
@@ -130,86 +126,29 @@ fn silence_is_recorded_and_breaks_the_promise() {
     assert_eq!(standing(&promise, &proof, at("2026-11-03T01:30:00Z")), overdue);
 }
 
+/// The store of the runs finds lost ones and tries them again. Until then, such a run is as good as one that works.
 #[test]
 fn a_zombie_run_does_not_block_its_schedule_for_ever() {
     let mut lab = Lab::new(calendar("30 1 * * *"), "2026-11-01T00:00:00Z");
-    lab.look("2026-11-01T01:30:00Z");
-    lab.runs("r1", Some(("2026-11-01T01:30:00Z", 1)), "2026-11-01T01:31:00Z");
-    assert!(lab.look("2026-11-01T01:32:59Z").is_empty());
-    assert_eq!(lab.look("2026-11-01T01:33:00Z"), ["lost r1"]);
-    assert_eq!(lab.look("2026-11-01T01:34:00Z"), ["lost r1", "fire 2026-11-01T01:30:00Z retry"]);
-    // Though it is still there: it is lost, not working.
-    assert_eq!(
-        lab.look("2026-11-02T01:30:00Z"),
-        ["lost r1", "fire 2026-11-02T01:30:00Z schedule"],
-        "the next slot fires"
-    );
-}
-
-/// A sweep at the start must not end live runs of another server: only the lease says that one is gone.
-#[test]
-fn a_start_of_the_server_ends_no_run() {
-    let mut lab = Lab::new(calendar("30 1 * * *"), "2026-11-01T00:00:00Z");
-    lab.look("2026-11-01T01:30:00Z");
-    lab.runs("r1", Some(("2026-11-01T01:30:00Z", 1)), "2026-11-01T05:59:00Z");
-    lab.awake_since = Some(at("2026-11-01T06:00:00Z"));
-    assert!(lab.look("2026-11-01T06:00:00Z").is_empty(), "an old run with a lease lives");
-    assert!(lab.look("2026-11-01T06:01:30Z") == ["lost r1"]);
-}
-
-/// The whole machine slept, with the run: it wakes up, too, and has to renew its lease first.
-#[test]
-fn sleep_and_a_set_clock_do_not_end_runs_of_this_machine() {
-    let mut lab = Lab::new(calendar("30 1 * * *"), "2026-11-01T00:00:00Z");
-    lab.look("2026-11-01T01:30:00Z");
-    lab.runs("r1", Some(("2026-11-01T01:30:00Z", 1)), "2026-11-01T01:31:00Z");
-    lab.awake_since = Some(at("2026-11-01T07:00:00Z"));
-    assert!(lab.look("2026-11-01T07:00:10Z").is_empty());
-    // A renewal in the far future was made before the clock was set back. It doesn't hold for a year.
-    lab.runs("r1", Some(("2026-11-01T01:30:00Z", 1)), "2027-11-01T01:31:00Z");
-    assert!(lab.look("2026-11-01T07:00:40Z").is_empty());
-    assert_eq!(lab.look("2026-11-01T07:01:00Z"), ["lost r1"]);
-}
-
-#[test]
-fn a_crash_loop_ends_after_three_lost_runs() {
-    let mut lab = Lab::new(calendar("30 1 * * *"), "2026-11-01T00:00:00Z");
-    let slot = "2026-11-01T01:30:00Z";
-    lab.look(slot);
-    lab.runs("r1", Some((slot, 1)), slot);
-    assert_eq!(lab.look("2026-11-01T01:40:00Z"), ["lost r1"]);
-    assert_eq!(lab.wait("2026-11-01T01:40:30Z"), Some(Wait::Retry { until: at("2026-11-01T01:41:00Z") }));
+    assert_eq!(lab.look("2026-11-01T01:30:00Z"), ["fire 2026-11-01T01:30:00Z schedule"]);
+    lab.runs("r1", Some("2026-11-01T01:30:00Z"));
+    assert_eq!(lab.look("2026-11-02T01:30:00Z"), ["2026-11-02T01:30:00Z skipped.overlap"]);
+    // It is lost, and another one for the same slot waits.
+    lab.runs("r2", Some("2026-11-01T01:30:00Z"));
+    assert_eq!(lab.look("2026-11-03T01:30:00Z"), ["2026-11-03T01:30:00Z skipped.overlap"]);
     lab.runs.clear();
-    assert_eq!(lab.look("2026-11-01T01:41:00Z"), ["fire 2026-11-01T01:30:00Z retry"]);
-    lab.runs("r2", Some((slot, 2)), "2026-11-01T01:41:00Z");
-    assert_eq!(lab.look("2026-11-01T01:50:00Z"), ["lost r2"]);
-    lab.runs.clear();
-    assert!(lab.look("2026-11-01T01:53:59Z").is_empty(), "it waits for longer");
-    assert_eq!(lab.look("2026-11-01T01:54:00Z"), ["fire 2026-11-01T01:30:00Z retry"]);
-    lab.runs("r3", Some((slot, 3)), "2026-11-01T01:54:00Z");
-    assert_eq!(
-        lab.look("2026-11-01T02:00:00Z"),
-        ["lost r3", "gave up 2026-11-01T01:30:00Z after 3: Quarantine"]
-    );
-    lab.runs.clear();
-    assert!(lab.look("2026-11-01T12:00:00Z").is_empty());
-    assert_eq!(
-        lab.look("2026-11-02T01:30:00Z"),
-        ["fire 2026-11-02T01:30:00Z schedule"],
-        "the next slot is new"
-    );
+    assert_eq!(lab.look("2026-11-04T01:30:00Z"), ["fire 2026-11-04T01:30:00Z schedule"]);
 }
 
+/// Whatever became of a slot's run, the slot fires no second time: a crash loop is not the schedule's.
 #[test]
-fn a_lost_run_is_not_tried_again_after_its_deadline() {
+fn a_slot_whose_run_is_gone_does_not_fire_again() {
     let mut lab = Lab::new(calendar("30 1 * * *"), "2026-11-01T00:00:00Z");
-    lab.plan.deadline = Some(HOUR);
     lab.look("2026-11-01T01:30:00Z");
-    lab.runs("r1", Some(("2026-11-01T01:30:00Z", 1)), "2026-11-01T02:29:30Z");
-    assert_eq!(
-        lab.look("2026-11-01T02:31:30Z"),
-        ["lost r1", "gave up 2026-11-01T01:30:00Z after 1: TooLate"]
-    );
+    lab.awake_since = Some(at("2026-11-01T01:31:00Z"));
+    for now in ["2026-11-01T01:31:00Z", "2026-11-01T01:40:00Z", "2026-11-01T23:59:30Z"] {
+        assert!(lab.look(now).is_empty(), "{now}");
+    }
 }
 
 #[test]
@@ -288,7 +227,7 @@ fn a_reload_makes_no_slot_and_loses_none() {
 #[test]
 fn overlapping_runs_are_skipped() {
     let mut lab = Lab::new(calendar("0 * * * *"), "2026-11-01T00:00:00Z");
-    lab.runs("r1", None, "2026-11-01T00:59:00Z");
+    lab.runs("r1", None);
     assert_eq!(lab.look("2026-11-01T01:00:00Z"), ["2026-11-01T01:00:00Z skipped.overlap"]);
     lab.runs.clear();
     assert_eq!(lab.look("2026-11-01T02:00:00Z"), ["fire 2026-11-01T02:00:00Z schedule"]);
@@ -299,9 +238,9 @@ fn overlapping_runs_are_skipped() {
 fn of_overlapping_runs_the_newest_waits() {
     let mut lab = Lab::new(calendar("0 * * * *"), "2026-11-01T00:00:00Z");
     lab.plan.overlap = Overlap::QueueOne;
-    lab.runs("r1", None, "2026-11-01T00:59:00Z");
+    lab.runs("r1", None);
     assert_eq!(lab.wait("2026-11-01T01:00:00Z"), Some(Wait::Overlap { run: "r1".into() }));
-    lab.runs("r1", None, "2026-11-01T01:59:00Z");
+    lab.runs("r1", None);
     assert_eq!(lab.look("2026-11-01T02:00:00Z"), ["2026-11-01T01:00:00Z skipped.overlap"]);
     lab.runs.clear();
     assert_eq!(lab.look("2026-11-01T02:10:00Z"), ["fire 2026-11-01T02:00:00Z schedule"]);
@@ -312,9 +251,9 @@ fn of_overlapping_runs_the_newest_waits() {
 fn a_plan_that_never_catches_up_may_still_queue() {
     let mut lab = Lab::new(calendar("0 * * * *"), "2026-11-01T00:00:00Z");
     (lab.plan.overlap, lab.plan.catch_up) = (Overlap::QueueOne, CatchUp::Never);
-    lab.runs("r1", None, "2026-11-01T00:59:00Z");
+    lab.runs("r1", None);
     assert!(lab.look("2026-11-01T01:00:00Z").is_empty());
-    lab.runs("r1", None, "2026-11-01T01:09:00Z");
+    lab.runs("r1", None);
     assert!(lab.look("2026-11-01T01:10:00Z").is_empty());
     lab.runs.clear();
     assert_eq!(lab.look("2026-11-01T01:10:30Z"), ["fire 2026-11-01T01:00:00Z schedule"]);
@@ -545,5 +484,4 @@ fn outcomes_and_waits_say_what_happened() {
         (wait.code(), wait.to_string()),
         ("wait.condition", "the machine runs on its battery".to_owned())
     );
-    assert_ne!(GiveUp::Quarantine, GiveUp::Superseded);
 }

@@ -284,7 +284,10 @@ mod tests {
 
     use super::SQLITE;
     use crate::db::tests::fresh;
-    use crate::{ServerLock, Store, StoreError};
+    use crate::{
+        NewDelivery, PageSize, ReaderId, Routing, ScheduleId, Sequence, ServerLock, Store, StoreError,
+        TargetId, UtcTime,
+    };
 
     /// This version's tables, and those of a later one.
     fn later() -> Migrator {
@@ -292,6 +295,52 @@ mod tests {
         let sql = "CREATE TABLE later (x INTEGER)".into_sql_str();
         all.push(Migration::new(3, "later".into(), MigrationType::Simple, sql, false));
         Migrator::with_migrations(all)
+    }
+
+    /// The tables of the first version.
+    fn first() -> Migrator {
+        Migrator::with_migrations(SQLITE.iter().filter(|migration| migration.version == 1).cloned().collect())
+    }
+
+    #[tokio::test]
+    async fn what_older_tables_hold_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = ServerLock::take(&folder.path().join("state.db")).unwrap();
+        let old = Store::open_sqlite_as(&lock, &first()).await.unwrap();
+        let mut tx = old.begin("filling old tables").await.unwrap();
+        for sql in [
+            "INSERT INTO plan_state (plan, born, last_slot) VALUES ('www', 1, 60)",
+            "INSERT INTO slot VALUES ('www', 60, 60, 1, 'fired', NULL, 'run 1', 61)",
+            "INSERT INTO reader (reader, sequence) VALUES ('routes', 7)",
+            "INSERT INTO delivery (number, event, target, document, state, attempts, created, next_attempt) \
+             VALUES (5, 1, 'ops', '{}', 'delivered', 1, 1, 1), (9, 2, 'ops', '{}', 'delivered', 1, 1, 1)",
+            "DELETE FROM delivery WHERE number = 9",
+        ] {
+            tx.execute(sql, Vec::new()).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        old.close().await;
+
+        let store = Store::open_sqlite(&lock).await.unwrap();
+        let slots = store.slots(&ScheduleId::new("plan:www").unwrap(), UtcTime::MIN, PageSize::MAX).await;
+        assert_eq!(slots.unwrap().iter().map(|slot| slot.run.as_str()).collect::<Vec<_>>(), ["run 1"]);
+        assert_eq!(store.plan_states().await.unwrap()[0].born, UtcTime::from_micros(1));
+        let reader = ReaderId::new("routes").unwrap();
+        let place = store.reader_place(&reader).await.unwrap();
+        assert_eq!((place.at, &place.document), (Sequence::from_number(7), &None));
+        let new = NewDelivery {
+            event: Sequence::from_number(1),
+            problem: None,
+            target: TargetId::new("ops").unwrap(),
+            document: serde_json::json!({}),
+            not_before: None,
+        };
+        let (from, to) = (place.generation, place.at);
+        let routing = Routing { reader: &reader, from, to, document: None, deliveries: &[new] };
+        assert!(store.route(UtcTime::from_micros(2), &routing).await.unwrap());
+        let stored = store.deliveries(None, None, None, PageSize::MAX).await.unwrap().rows;
+        let keys: Vec<_> = stored.iter().map(|delivery| delivery.key.number()).collect();
+        assert_eq!(keys, [10, 5], "no number is given twice");
     }
 
     #[tokio::test]

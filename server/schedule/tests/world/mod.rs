@@ -16,7 +16,7 @@ use keepfast_schedule::outcome::{Outcome, Record};
 use keepfast_schedule::plan::PlanSchedule;
 use keepfast_schedule::schedule::Schedule;
 use keepfast_schedule::slot::Slot;
-use keepfast_schedule::state::{Lease, OpenRun, PlanState};
+use keepfast_schedule::state::{OpenRun, PlanState};
 
 /// A small generator of random numbers, so that a seed is all that a replay needs.
 #[derive(Debug, Clone)]
@@ -47,6 +47,22 @@ pub enum End {
     Closed(Outcome),
 }
 
+/// How long a run's program is gone before the run counts as lost.
+const LEASE: Duration = Duration::from_secs(120);
+
+/// Runs that a slot has when all of them are lost.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// A run that isn't over, as the store of the runs has it.
+pub struct Run {
+    /// What a plan's schedule is told of it.
+    pub open: OpenRun,
+    /// 1 for the first; more for those that repeat lost ones.
+    pub attempt: u32,
+    /// The real time at which its program died; `None` if it lives or waits.
+    pub died: Option<Duration>,
+}
+
 /// A plan with all that is written of it.
 pub struct Written {
     /// Its schedule as it is now.
@@ -57,8 +73,8 @@ pub struct Written {
     pub ends: BTreeMap<Slot, End>,
     /// Slots that fired, ever.
     pub fired: BTreeSet<Slot>,
-    /// Runs that aren't over, with the real time at which their program died; `None` if it lives or waits.
-    pub runs: Vec<(OpenRun, Option<Duration>)>,
+    /// Runs that aren't over.
+    pub runs: Vec<Run>,
     /// When its newest good run began.
     pub last_good: Option<Timestamp>,
     /// The most records that one look wrote.
@@ -84,16 +100,13 @@ impl Written {
     /// Reads a record as anyone would, and says what is wrong with it.
     fn read(&mut self, record: &Record, before: &PlanState) -> Result<(), String> {
         match record {
-            Record::Fire(fire) if fire.attempt == 1 => {
+            Record::Fire(fire) => {
                 if !self.fired.insert(fire.slot) {
                     return Err(format!("slot {} fires twice", fire.slot));
                 }
                 if let Some(end) = self.ends.insert(fire.slot, End::Fired) {
                     return Err(format!("slot {} fires after {end:?}", fire.slot));
                 }
-            }
-            Record::Fire(fire) if !self.fired.contains(&fire.slot) => {
-                return Err(format!("slot {} is tried again before it fired", fire.slot));
             }
             Record::Closed { slots, outcome } => {
                 let schedule = &before.schedule;
@@ -123,15 +136,35 @@ impl Written {
                 let covers = |slot: &Slot| *after < slot.instant() && slot.instant() <= *until;
                 self.ends.retain(|slot, end| !covers(slot) || *end == End::Fired);
             }
-            Record::Fire(_) | Record::Lost { .. } | Record::GaveUp { .. } => {}
         }
         Ok(())
+    }
+
+    fn new_run(&mut self) -> RunId {
+        let run = RunId::from(format!("{}/{}", self.plan.plan, self.next_run));
+        self.next_run += 1;
+        run
+    }
+
+    /// What the store does with runs whose programs are gone: each is lost after a while, and another one takes its place,
+    /// unless that has happened too often.
+    pub fn lose_runs(&mut self, real: Duration) {
+        let is_lost = |run: &Run| run.died.is_some_and(|died| died + LEASE <= real);
+        let (lost, left) = std::mem::take(&mut self.runs).into_iter().partition(is_lost);
+        self.runs = left;
+        for Run { open, attempt, .. } in lost {
+            if attempt < ATTEMPTS_MAX {
+                let open = OpenRun { run: self.new_run(), ..open };
+                self.runs.push(Run { open, attempt: attempt + 1, died: None });
+            }
+        }
     }
 
     /// One look of the server. `commits` is whether it survives until all is written.
     pub fn look(&mut self, world: &World, host_is_online: bool, commits: bool) -> Result<(), String> {
         let now = world.wall();
-        let open: Vec<OpenRun> = self.runs.iter().map(|(open, _)| open.clone()).collect();
+        self.lose_runs(world.real);
+        let open: Vec<OpenRun> = self.runs.iter().map(|run| run.open.clone()).collect();
         let facts = Facts {
             open_runs: &open,
             last_good_start: self.last_good,
@@ -150,15 +183,9 @@ impl Written {
         let before = std::mem::replace(&mut self.state, decision.state);
         for record in &decision.records {
             self.read(record, &before).map_err(|error| format!("{error}, at {now} in {record:?}"))?;
-            match record {
-                Record::Fire(fire) => {
-                    let run = RunId::from(format!("{}/{}", self.plan.plan, self.next_run));
-                    self.next_run += 1;
-                    let open = OpenRun { run, of: Some((fire.slot, fire.attempt)), lease: None };
-                    self.runs.push((open, None));
-                }
-                Record::Lost { run } => self.runs.retain(|(open, _)| open.run != *run),
-                _ => {}
+            if let Record::Fire(fire) = record {
+                let open = OpenRun { run: self.new_run(), of: Some(fire.slot) };
+                self.runs.push(Run { open, attempt: 1, died: None });
             }
         }
         Ok(())
@@ -166,8 +193,7 @@ impl Written {
 
     /// Checks that each slot up to the newest look has exactly one end, or is the one that waits.
     pub fn check_account(&self, from: Timestamp) -> Result<(), String> {
-        let waits =
-            self.state.pending.as_ref().filter(|pending| pending.attempt == 1).map(|pending| pending.slot);
+        let waits = self.state.pending.as_ref().map(|pending| pending.slot);
         let Schedule::Calendar { .. } = self.state.schedule else { return Ok(()) };
         let slots = self.state.schedule.slots(from, from).map(|planned| planned.slot);
         for slot in slots.take_while(|slot| slot.instant() <= self.state.accounted) {
@@ -238,10 +264,5 @@ impl World {
     pub fn restart(&mut self) {
         self.boot += 1;
         self.pass(Duration::ZERO);
-    }
-
-    /// A lease that is renewed now.
-    pub fn lease(&self) -> Lease {
-        Lease { renewed: self.wall(), lasts: Duration::from_secs(120) }
     }
 }
