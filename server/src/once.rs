@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_engine::run::RunContext;
@@ -30,6 +31,7 @@ use crate::convert::{backup, hook, place, retention, secret};
 use crate::definitions;
 use crate::error::{Result, ServerError};
 use crate::state::{self, Lease, PlanLock, now};
+use crate::work::pace::Pace;
 use crate::work::report::{PlanReport, Verdict};
 use crate::work::{PlanWork, carry_out, hook_variables};
 
@@ -182,10 +184,9 @@ impl Once<'_> {
             step: Mutex::default(),
         };
         self.runtime.block_on(self.store.start(now(), held))?;
-        if self.definition.value.limits.as_ref().is_some_and(|limits| limits.nice.0 > 0) {
-            be_nice();
-        }
-        let report = self.watched(&work, &shared, run, &record, problems);
+        be_nice(work.backup.resources.nice);
+        let pace = Pace::begin(self.config, self.definition, Timestamp::now())?;
+        let report = self.watched(&work, &shared, &pace.of(run), &record, problems, pace);
         self.runtime.block_on(self.tidy(&logs));
         Ok(report)
     }
@@ -265,6 +266,7 @@ impl Once<'_> {
         run: &RunContext,
         record: &StateRecord,
         problems: Vec<String>,
+        pace: Pace,
     ) -> PlanReport {
         let run =
             &run.clone().with_listener(Arc::new(Told { log: record.log.clone(), next: run.listener() }));
@@ -281,6 +283,7 @@ impl Once<'_> {
                     _ = &mut ended => return log.flush().await,
                     () = tokio::time::sleep(Lease::USUAL.beat) => {}
                 }
+                pace.follow(Timestamp::now());
                 if timeout.is_some_and(|timeout| begun.elapsed() > timeout) {
                     late.store(true, Ordering::Relaxed);
                     cancel.cancel();

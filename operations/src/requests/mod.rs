@@ -40,7 +40,7 @@ pub use stats::{Freed, Stats, freed, stats};
 use crate::error::Result;
 use crate::host::SystemHost;
 use crate::open::SharedRepository;
-use crate::resources::{Demand, Resources, Share, Work};
+use crate::resources::{Demand, RateLimits, Resources, Share, Work};
 
 /// The program's name and version, as snapshots and sessions have it.
 const PROGRAM: &str = concat!("keepfast ", env!("CARGO_PKG_VERSION"));
@@ -51,7 +51,10 @@ fn share_of(resources: &Resources, work: Work, pack_bytes: u32, shared: &SharedR
     resources.share(Demand { work, pack_bytes, is_remote }, SystemHost.processors())
 }
 
-/// The same run, no faster than this.
+/// The same run, no faster than this. Where nothing is said, the run keeps the limits that its caller gave it.
 fn limited(run: &RunContext, resources: &Resources) -> RunContext {
-    run.clone().with_limits(resources.limits.for_backend())
+    match resources.limits {
+        RateLimits { upload_bytes_per_s: None, download_bytes_per_s: None } => run.clone(),
+        limits => run.clone().with_limits(limits.for_backend()),
+    }
 }

@@ -12,6 +12,7 @@
 //! 7. Hooks of `success` or of `failure`: now it is known which of them it is.
 //! 8. `always` hooks.
 
+pub mod pace;
 pub mod record;
 pub mod report;
 
