@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::link::{Direction, LiveLimits};
 use crate::Cancel;
+use crate::link::{Direction, LiveLimits};
 
 /// A wait is cut into pieces of this length, so that a new rate is heeded soon by those that wait already.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

@@ -7,9 +7,12 @@
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
+pub mod cleanup;
+pub mod connect;
 pub mod convert;
 pub mod definitions;
 pub mod error;
+pub mod estimate;
 pub mod once;
 pub mod state;
 pub mod status;

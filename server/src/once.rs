@@ -55,7 +55,7 @@ pub struct Surroundings<'a> {
 
 impl Surroundings<'_> {
     /// How programs are started: none inherits a variable that a secret of the configuration is in.
-    fn children_of(&self, config: &Config) -> Children {
+    pub(crate) fn children_of(&self, config: &Config) -> Children {
         let mut children = self.children.clone();
         let known: BTreeSet<OsString> = children.withheld.iter().cloned().collect();
         let more = secret::variables(config).into_iter().map(OsString::from);

@@ -54,12 +54,8 @@ fn a_cancelled_run_waits_for_no_limit() {
 #[test]
 fn what_waits_already_heeds_a_new_limit() {
     let limits = LiveLimits::new(RateLimits { upload_bytes_per_s: Some(1), download_bytes_per_s: None });
-    let backend = LimitedBackend::new(
-        Arc::new(MemoryBackend::default()),
-        limits.clone(),
-        Cancel::new(),
-        Instant::now,
-    );
+    let backend =
+        LimitedBackend::new(Arc::new(MemoryBackend::default()), limits.clone(), Cancel::new(), Instant::now);
     let begun = Instant::now();
     thread::scope(|scope| {
         let created = scope.spawn(|| create_four(&backend));

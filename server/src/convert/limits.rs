@@ -81,8 +81,9 @@ pub fn by_time(config: &Config, definition: &Definition<Plan>) -> Result<Option<
     let made = || -> Result<LimitsByTime, ScheduleError> {
         let zone = Zone::named(&config.zone(plan).0, jiff::tz::db())?;
         let windows = limits.windows.iter();
-        let windows: Vec<(Window, WindowLimits)> =
-            windows.map(|(window, limits)| Ok((schedule::window(window)?, *limits))).collect::<Result<_, ScheduleError>>()?;
+        let windows: Vec<(Window, WindowLimits)> = windows
+            .map(|(window, limits)| Ok((schedule::window(window)?, *limits)))
+            .collect::<Result<_, ScheduleError>>()?;
         let of = |otherwise, of: fn(&WindowLimits) -> Option<Rate>| Bandwidth {
             zone: zone.clone(),
             otherwise: rate(otherwise),

@@ -15,6 +15,7 @@
 pub mod pace;
 pub mod record;
 pub mod report;
+pub mod upkeep;
 
 use std::ffi::OsString;
 
