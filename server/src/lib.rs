@@ -16,6 +16,8 @@ pub mod estimate;
 pub mod once;
 pub mod state;
 pub mod status;
+#[cfg(test)]
+mod testing;
 pub mod work;
 
 pub use error::{Result, ServerError};

@@ -310,7 +310,7 @@ fn first(common: &Common) -> std::path::PathBuf {
     definitions::first_file(common.config.clone(), own)
 }
 
-fn read(common: &Common) -> Result<Definitions> {
+pub(super) fn read(common: &Common) -> Result<Definitions> {
     let Loaded { config, report } = definitions::read(&first(common));
     config.ok_or_else(|| invalid(common, &report))
 }
@@ -329,7 +329,7 @@ fn style() -> Style {
 }
 
 /// A table for people: columns as wide as they need, the last one as long as it is.
-fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
+pub(super) fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
@@ -348,7 +348,7 @@ fn age(from: Timestamp, to: Timestamp) -> String {
     in_words(Duration::from_secs(seconds.unsigned_abs()))
 }
 
-fn in_words(length: Duration) -> String {
+pub(super) fn in_words(length: Duration) -> String {
     let seconds = length.as_secs();
     let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
     let first = units.iter().position(|(_, unit)| seconds >= *unit).unwrap_or(units.len() - 1);

@@ -123,3 +123,59 @@ fn slowest_first(
     limited.sort_by_key(|(_, limit)| *limit);
     limited
 }
+
+#[cfg(test)]
+mod tests {
+    use keepfast_config::config::Config;
+    use keepfast_operations::resources::RateLimits;
+
+    use super::{by_time, limits_now, resources};
+    use crate::testing::config;
+
+    fn plan(limits: &str) -> Config {
+        config(&format!(
+            "[repository.main]\nurl = \"/srv/r\"\npassword = {{ env = \"P\" }}\n[plan.www]\nrepository = \"main\"\n\
+             source = [{{ files = [\"/srv/www\"] }}]\nlimits = {limits}\n"
+        ))
+    }
+
+    #[track_caller]
+    fn assert_rates(config: &Config, at: &str, mib: [Option<u64>; 2], until: Option<&str>) {
+        let now = limits_now(config, &config.plans["www"], at.parse().expect("an instant")).expect("limits");
+        let [upload_bytes_per_s, download_bytes_per_s] = mib.map(|mib| mib.map(|mib| mib << 20));
+        assert_eq!(now.limits, RateLimits { upload_bytes_per_s, download_bytes_per_s }, "{at}");
+        assert_eq!(now.until, until.map(|until| until.parse().expect("an instant")), "{at}");
+    }
+
+    #[test]
+    fn limits_follow_the_clock_of_the_plan() {
+        let config = plan(r#"{ upload = "20MiB/s", "mon-fri 08:00-18:00" = "2MiB/s", nice = 10 }"#);
+        // A Friday in Paris.
+        assert_rates(&config, "2026-11-27T06:59:00Z", [Some(20), None], Some("2026-11-27T07:00:00Z"));
+        assert_rates(&config, "2026-11-27T07:00:00Z", [Some(2), None], Some("2026-11-27T17:00:00Z"));
+        assert_rates(&config, "2026-11-27T17:00:00Z", [Some(20), None], Some("2026-11-30T07:00:00Z"));
+        let taken = resources(config.plans["www"].value.limits.as_ref());
+        assert_eq!((taken.nice, taken.limits), (10, RateLimits::default()), "rates are those of the hour");
+    }
+
+    #[test]
+    fn the_slowest_of_several_windows_holds_and_a_direction_that_is_not_named_stays_as_it_is() {
+        let config = plan(
+            r#"{ upload = "8MiB/s", download = "9MiB/s", "00:00-24:00" = { upload = "5MiB/s" },
+                "08:00-18:00" = { upload = "1MiB/s", download = "90MiB/s" } }"#
+                .replace('\n', " ")
+                .as_str(),
+        );
+        assert_rates(&config, "2026-11-27T03:00:00Z", [Some(5), Some(9)], Some("2026-11-27T07:00:00Z"));
+        assert_rates(&config, "2026-11-27T12:00:00Z", [Some(1), Some(90)], Some("2026-11-27T17:00:00Z"));
+    }
+
+    #[test]
+    fn without_windows_nothing_changes() {
+        let config = plan(r#"{ upload = "3MiB/s" }"#);
+        assert_rates(&config, "2026-11-27T03:00:00Z", [Some(3), None], None);
+        assert_eq!(by_time(&config, &config.plans["www"]).expect("limits"), None);
+        let rates = resources(config.plans["www"].value.limits.as_ref()).limits;
+        assert_eq!(rates.upload_bytes_per_s, Some(3 << 20));
+    }
+}

@@ -2,6 +2,8 @@
 
 pub mod quota;
 pub mod rolling;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use keepfast_config::config::{Config, Definition};

@@ -1,5 +1,7 @@
 //! How much repositories and projects take, and whether that is too much.
 
+use std::sync::Arc;
+
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_config::model::project::Quota;
@@ -80,7 +82,7 @@ pub fn of_repository(
 pub fn of_project(
     config: &Config,
     project: &str,
-    open: &mut dyn FnMut(&str) -> Result<SharedRepository>,
+    open: &mut dyn FnMut(&str) -> Result<Arc<SharedRepository>>,
     run: &RunContext,
 ) -> Result<Option<QuotaDocument>> {
     let definition = config.projects.get(project);
@@ -92,14 +94,16 @@ pub fn of_project(
         let is_own = repository.value.project.as_ref().is_some_and(|own| own.name == project);
         let plans = plans_in(config, project, &repository.name);
         let more = if is_own {
-            stats(&Stats {}, &open(&repository.name)?, run)?.bytes_stored
+            let shared = open(&repository.name)?;
+            stats(&Stats {}, &shared, run)?.bytes_stored
         } else if plans.is_empty() {
             0
         } else {
             let of_plan =
                 |plan: &&Definition<Plan>| Filter { tags: vec![label(&plan.name)], ..Filter::default() };
             let any_of = plans.iter().map(of_plan).collect();
-            needed(&Needed { any_of }, &open(&repository.name)?, run)?.bytes_stored
+            let shared = open(&repository.name)?;
+            needed(&Needed { any_of }, &shared, run)?.bytes_stored
         };
         used = used.saturating_add(more);
     }
