@@ -28,7 +28,7 @@ pub use error::{
     BackendError, BackendErrorKind, NAME_BYTES_MAX, NoExclusiveNames, NotAnObject, Operation, Unusable,
 };
 pub use limited::LimitedBackend;
-pub use link::{Notices, RateLimits, RunLink};
+pub use link::{LiveLimits, Notices, RateLimits, RunLink};
 pub use local::{LocalBackend, LocalStore};
 pub use memory::MemoryBackend;
 pub use probe::{Flaw, Latency, ProbeOptions, ProbeReport, probe};

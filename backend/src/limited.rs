@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::link::Direction;
 use crate::throttle::Throttle;
-use crate::{Backend, BackendError, Cancel, Created, Found, Listed, RateLimits, Traffic};
+use crate::{Backend, BackendError, Cancel, Created, Found, Listed, LiveLimits, Traffic};
 
 /// Limits the average rate in each direction: an object or range passes whole, and the next one waits.
 pub struct LimitedBackend {
@@ -17,11 +18,11 @@ pub struct LimitedBackend {
 impl LimitedBackend {
     /// Limits `inner`. Nothing waits any more once the run is cancelled.
     #[must_use]
-    pub fn new(inner: Arc<dyn Backend>, limits: RateLimits, cancel: Cancel, clock: fn() -> Instant) -> Self {
+    pub fn new(inner: Arc<dyn Backend>, limits: LiveLimits, cancel: Cancel, clock: fn() -> Instant) -> Self {
         Self {
             inner,
-            upload: Throttle::new(limits.upload_bytes_per_s, clock),
-            download: Throttle::new(limits.download_bytes_per_s, clock),
+            upload: Throttle::new(limits.clone(), Direction::Upload, clock),
+            download: Throttle::new(limits, Direction::Download, clock),
             cancel,
         }
     }

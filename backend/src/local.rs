@@ -27,7 +27,7 @@ use crate::probe::FOLDER as PROBE_FOLDER;
 use crate::reserve::Reserve;
 use crate::{
     Backend, BackendError, BackendErrorKind, Cancel, Created, Found, LimitedBackend, Listed, NAME_BYTES_MAX,
-    NotAnObject, Odd, Operation, RateLimits, RunLink, Store, Unusable,
+    NotAnObject, Odd, Operation, RunLink, Store, Unusable,
 };
 
 /// Files being written have names that begin with this.
@@ -90,7 +90,7 @@ impl Store for LocalStore {
         let RunLink { cancel, limits, notices: _ } = link;
         let directory = Arc::clone(&self.directory);
         let backend: Arc<dyn Backend> = Arc::new(LocalBackend::in_directory(directory, cancel.clone()));
-        if limits == RateLimits::default() {
+        if limits.are_none() {
             return backend;
         }
         Arc::new(LimitedBackend::new(backend, limits, cancel, self.clock))

@@ -16,7 +16,8 @@ use keepfast_operations::units;
 pub use common::Common;
 pub use keep::Keep;
 pub use plans::{
-    Config, ConfigAction, PausePlan, ResumePlan, RunPlan, Runs, RunsAction, Schedule, ScheduleAction,
+    Cleanup, Config, ConfigAction, Estimate, PausePlan, ResumePlan, RunPlan, Runs, RunsAction, Schedule,
+    ScheduleAction,
 };
 
 /// Fast, deduplicating, encrypted backups.
@@ -66,6 +67,10 @@ pub enum Command {
     Cache(Cache),
     /// Run a plan of the configuration now
     Run(RunPlan),
+    /// Show what a run of a plan would read and store, and about how long it would take
+    Estimate(Estimate),
+    /// Forget what the retention of plans doesn't keep, or show what it will remove
+    Cleanup(Cleanup),
     /// Show how each plan stands: its promise, its newest good snapshot, its next run
     Status,
     /// Keep the promises of all plans: run them when they are due, until told to stop
@@ -98,6 +103,7 @@ impl Command {
             Self::Forget(options) => options.dry_run,
             Self::Rewrite(options) => options.dry_run,
             Self::Prune(options) => options.dry_run,
+            Self::Cleanup(options) => options.dry_run,
             Self::Cache(options) => matches!(options.action, CacheAction::Info),
             Self::Snapshots(_)
             | Self::Ls(_)
@@ -105,6 +111,7 @@ impl Command {
             | Self::Doctor
             | Self::Check(_)
             | Self::Stats(_)
+            | Self::Estimate(_)
             | Self::Status
             | Self::Schedule(_)
             | Self::Config(_)

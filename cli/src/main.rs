@@ -40,9 +40,7 @@ fn main() -> ExitCode {
         Err(said) => return ExitCode::from(explain(said)),
     };
     raise_open_files();
-    if arguments.common.nice {
-        be_nice();
-    }
+    be_nice(arguments.common.nice());
     let json = arguments.common.json;
     let only_shows = arguments.command.only_shows();
     let code = match commands::run(arguments) {

@@ -220,6 +220,11 @@ impl SharedRepository {
         Ok(Opened { repository, snapshots, index })
     }
 
+    /// The index, brought up to date with what was looked at, for a run that keeps what it looked at.
+    pub fn index_of(&self, looked: &Looked, run: &RunContext) -> Result<Arc<Index>> {
+        self.index(&looked.repository, &looked.snapshots, run)
+    }
+
     fn load(
         &self,
         backend: Arc<dyn Backend>,

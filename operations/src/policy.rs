@@ -74,6 +74,7 @@ pub(crate) struct PolicyData {
     within_yearly: Option<Span>,
     tags: Vec<Vec<String>>,
     at_least: u32,
+    max_bytes: Option<u64>,
 }
 
 /// A number, or the word for as many as there are.
@@ -178,14 +179,15 @@ mod tests {
 
     #[test]
     fn a_policy_is_data_and_survives_being_written() {
-        let text = r#"{"keep": {"last": 3, "yearly": "all", "within_weekly": "1y6m", "tags": [["a", "b"]]},
-            "by": ["host", "tags"]}"#;
+        let text = r#"{"keep": {"last": 3, "yearly": "all", "within_weekly": "1y6m", "tags": [["a", "b"]],
+            "max_bytes": 1099511627776}, "by": ["host", "tags"]}"#;
         let held: Held = serde_json::from_str(text).expect("a policy");
         let keep = Policy {
             last: Some(Count::Number(3)),
             yearly: Some(Count::All),
             within_weekly: Some(Span { years: 1, months: 6, ..Span::default() }),
             tags: vec![vec!["a".to_owned(), "b".to_owned()]],
+            max_bytes: Some(1 << 40),
             ..Policy::default()
         };
         let by = GroupBy { writer: false, host: true, paths: false, tags: true };

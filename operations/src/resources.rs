@@ -25,8 +25,8 @@ pub struct Resources {
     pub memory_mib: Option<u32>,
     /// How fast bytes may go to the store and come from it.
     pub limits: RateLimits,
-    /// Whether the run leaves processor and disk to other programs ([`crate::priority::be_nice`]).
-    pub nice: bool,
+    /// By how many steps of `nice` the run leaves processor and disk to other programs ([`crate::priority::be_nice`]).
+    pub nice: u8,
 }
 
 /// Bytes in a second, at most; any number where there is no limit.

@@ -24,6 +24,14 @@ pub enum ServerError {
         /// The plans that there are.
         known: Vec<String>,
     },
+    /// No repository has this name.
+    #[error("there is no repository {name:?}; there is {}", known.join(", "))]
+    NoRepository {
+        /// What was asked for.
+        name: String,
+        /// The repositories that there are.
+        known: Vec<String>,
+    },
     /// The plan doesn't run.
     #[error("plan {plan} is not enabled")]
     Disabled {
@@ -143,6 +151,7 @@ impl ServerError {
             | Self::NoRun { .. }
             | Self::SeveralRuns { .. }
             | Self::NoWord { .. }
+            | Self::NoRepository { .. }
             | Self::Disabled { .. }
             | Self::Unsupported { .. }
             | Self::Schedule { .. } => true,

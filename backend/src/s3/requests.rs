@@ -17,6 +17,7 @@ use super::failure::{Class, Failure};
 use super::grace::{Grace, TICK};
 use super::knowledge::{Checksum, ETags};
 use super::options::S3Options;
+use crate::link::Direction;
 use crate::throttle::Throttle;
 use crate::traffic::{Counters, add};
 use crate::{Notices, RunLink};
@@ -62,8 +63,8 @@ impl Requests {
         Self {
             connection,
             grace: Grace::new(cancel, clock),
-            upload: Throttle::new(limits.upload_bytes_per_s, clock),
-            download: Throttle::new(limits.download_bytes_per_s, clock),
+            upload: Throttle::new(limits.clone(), Direction::Upload, clock),
+            download: Throttle::new(limits, Direction::Download, clock),
             counters: Counters::default(),
             notices,
             is_notified: AtomicBool::new(false),
@@ -128,11 +129,9 @@ impl Requests {
     /// store. Once the run is cancelled it doesn't: the grace is only for requests that move bytes within the
     /// limit.
     pub(super) async fn pass(&self, throttle: &Throttle, bytes: usize, progress: &Progress) {
-        let mut left = throttle.delay_for(bytes);
-        while !left.is_zero() {
-            let nap = left.min(TICK);
-            tokio::time::sleep(nap).await;
-            left -= nap;
+        let Some(ticket) = throttle.accept(bytes) else { return };
+        while let Some(more) = throttle.wait_more(ticket) {
+            tokio::time::sleep(more.min(TICK)).await;
             if !self.grace.is_cancelled() {
                 progress.add_wait();
             }

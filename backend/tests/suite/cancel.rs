@@ -29,7 +29,8 @@ fn limited_and_cancelled<T: Send>(
         options.stall_timeout = Duration::from_secs(60);
         options.retry_for = Duration::from_secs(60);
     });
-    let backend = connected.for_run(RunLink { cancel: cancel.clone(), limits, ..RunLink::default() });
+    let backend =
+        connected.for_run(RunLink { cancel: cancel.clone(), limits: limits.into(), ..RunLink::default() });
     thread::scope(|scope| {
         let working = scope.spawn(|| work(&backend));
         thread::sleep(Duration::from_millis(500));

@@ -1,15 +1,16 @@
 //! Limits of bandwidth for stores that have none of their own.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use keepfast_backend::{Backend, Cancel, LimitedBackend, MemoryBackend, RateLimits};
+use keepfast_backend::{Backend, Cancel, LimitedBackend, LiveLimits, MemoryBackend, RateLimits};
 
 const BYTES: usize = 100_000;
 
 fn limited(up: Option<u64>, down: Option<u64>, cancel: &Cancel) -> LimitedBackend {
     let limits = RateLimits { upload_bytes_per_s: up, download_bytes_per_s: down };
-    LimitedBackend::new(Arc::new(MemoryBackend::default()), limits, cancel.clone(), Instant::now)
+    LimitedBackend::new(Arc::new(MemoryBackend::default()), limits.into(), cancel.clone(), Instant::now)
 }
 
 fn create_four(backend: &LimitedBackend) -> Duration {
@@ -47,4 +48,21 @@ fn a_cancelled_run_waits_for_no_limit() {
     let backend = limited(Some(1), Some(1), &cancel);
     create_four(&backend);
     assert!(read_four(&backend) < Duration::from_secs(5));
+}
+
+/// A rate that would take days is changed while an object waits.
+#[test]
+fn what_waits_already_heeds_a_new_limit() {
+    let limits = LiveLimits::new(RateLimits { upload_bytes_per_s: Some(1), download_bytes_per_s: None });
+    let backend =
+        LimitedBackend::new(Arc::new(MemoryBackend::default()), limits.clone(), Cancel::new(), Instant::now);
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        let created = scope.spawn(|| create_four(&backend));
+        thread::sleep(Duration::from_millis(200));
+        assert!(!created.is_finished());
+        limits.set(RateLimits::default());
+        created.join().expect("all are made");
+    });
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }

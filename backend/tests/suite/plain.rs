@@ -75,7 +75,7 @@ fn a_single_writer_creates_and_never_overwrites() {
     let (_folder, disk) = disk(Links::Refused);
     let shared = LocalStore::new(disk.path(), Instant::now);
     let limits = RateLimits { upload_bytes_per_s: Some(1 << 30), download_bytes_per_s: None };
-    let store = shared.for_run(RunLink { limits, ..RunLink::default() });
+    let store = shared.for_run(RunLink { limits: limits.into(), ..RunLink::default() });
     store.expect_one_writer();
     let large = vec![7; 3 << 20];
     assert_eq!(store.create("packs/large", &[&large, b"end"]).expect("it is made"), Created::New);

@@ -179,7 +179,7 @@ fn a_limit_is_kept_in_both_directions() {
         _ => status(200),
     });
     let limits = RateLimits { upload_bytes_per_s: Some(1 << 20), download_bytes_per_s: Some(1 << 20) };
-    let backend = store.store_with(|_| {}).for_run(RunLink { limits, ..RunLink::default() });
+    let backend = store.store_with(|_| {}).for_run(RunLink { limits: limits.into(), ..RunLink::default() });
     let timed = |work: &dyn Fn()| {
         let begun = Instant::now();
         work();

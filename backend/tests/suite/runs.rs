@@ -163,7 +163,7 @@ fn a_limit_is_one_runs() {
     let store = Scripted::new(|_, _| Answer::Is(200, vec![], vec![7; 1 << 20]));
     let connected = store.store_with(|_| {});
     let limits = RateLimits { download_bytes_per_s: Some(2 << 20), ..RateLimits::default() };
-    let limited = connected.for_run(RunLink { limits, ..RunLink::default() });
+    let limited = connected.for_run(RunLink { limits: limits.into(), ..RunLink::default() });
     let free = connected.for_run(RunLink::default());
     let begun = Instant::now();
     thread::scope(|scope| {
@@ -186,7 +186,7 @@ fn waiting_for_a_limit_isnt_a_stall() {
     });
     let connected = store.store_with(|options| options.stall_timeout = Duration::from_millis(300));
     let limits = RateLimits { upload_bytes_per_s: Some(300_000), download_bytes_per_s: Some(800_000) };
-    let backend = connected.for_run(RunLink { limits, ..RunLink::default() });
+    let backend = connected.for_run(RunLink { limits: limits.into(), ..RunLink::default() });
     backend.create("packs/x", &[&[7; 700_000]]).expect("it is made");
     backend.read("packs/x", 1 << 20).expect("it is there");
     assert_eq!(store.verbs(), ["PUT", "GET"]);

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::Args;
+use keepfast_operations::priority::NICEST;
 use keepfast_operations::resources::{RateLimits, Resources};
 use keepfast_operations::units;
 
@@ -98,8 +99,13 @@ impl Common {
                 upload_bytes_per_s: self.upload_bytes_per_s(),
                 download_bytes_per_s: self.download_bytes_per_s(),
             },
-            nice: self.nice,
+            nice: self.nice(),
         }
+    }
+
+    /// How far it stands back for other programs.
+    pub fn nice(&self) -> u8 {
+        if self.nice { NICEST } else { 0 }
     }
 
     /// The limit for what goes to the repository.

@@ -3,7 +3,7 @@
 use clap::Args;
 use keepfast_engine::retention::{Count, GroupBy, Policy, Span};
 use keepfast_operations::brake::Brake;
-use keepfast_operations::{OperationsError, policy, span};
+use keepfast_operations::{OperationsError, policy, span, units};
 
 /// What `forget` keeps. A snapshot stays if any of these keeps it.
 #[derive(Debug, Clone, Default, Args)]
@@ -52,6 +52,10 @@ pub struct Keep {
     /// The N newest complete snapshots of each group, whatever else is said: those from which nothing was skipped
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub keep_at_least: u32,
+    /// No more than fits into this much of the repository: of what the other rules keep, the oldest go until the rest
+    /// fits. What several of these snapshots share counts once, and what others need as well counts in full
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    pub keep_size: Option<u64>,
     /// Forget nothing if more than this would go at once: a number of snapshots, or a share of those that are judged,
     /// such as 50%
     #[arg(long, value_name = "N|P%", value_parser = policy::brake)]
@@ -84,6 +88,7 @@ impl Keep {
             within_yearly: self.keep_within_yearly,
             tags: self.keep_tags.iter().map(|Tags(tags)| tags.clone()).collect(),
             at_least: self.keep_at_least,
+            max_bytes: self.keep_size,
         }
     }
 
@@ -118,7 +123,7 @@ mod tests {
     #[test]
     fn flags_become_a_policy() {
         let keep = read(
-            "--keep-last 3 --keep-daily 7 --keep-yearly all --keep-monthly unlimited --keep-within 1y6m \
+            "--keep-size 3M --keep-last 3 --keep-daily 7 --keep-yearly all --keep-monthly unlimited --keep-within 1y6m \
              --keep-within-weekly 8w --keep-tag a,b --keep-tag c --group-by host,tags",
         )
         .expect("a policy");
@@ -133,6 +138,7 @@ mod tests {
                 within: Some(Span { years: 1, months: 6, ..span }),
                 within_weekly: Some(Span { weeks: 8, ..span }),
                 tags: vec![vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]],
+                max_bytes: Some(3 << 20),
                 ..Policy::default()
             }
         );

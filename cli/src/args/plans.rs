@@ -12,6 +12,26 @@ pub struct RunPlan {
     pub plan: String,
 }
 
+/// Options of `cleanup`.
+#[derive(Debug, Args)]
+pub struct Cleanup {
+    /// Only of these plans
+    #[arg(value_name = "PLAN")]
+    pub plans: Vec<String>,
+    /// Forget nothing: show which snapshots stay and why, which go at the next run and in the next 90 days, and what
+    /// that frees
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+/// Options of `estimate`.
+#[derive(Debug, Args)]
+pub struct Estimate {
+    /// The plan's name
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+}
+
 /// Options of `schedule`.
 #[derive(Debug, Args)]
 pub struct Schedule {

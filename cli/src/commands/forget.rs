@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use keepfast_operations::open::Mode;
-use keepfast_operations::reports::{ForgetReport, StandingReport, UndeletedSnapshot};
+use keepfast_operations::reports::{ForgetReport, SizeDocument, StandingReport, UndeletedSnapshot};
 use keepfast_operations::requests::{
     self, ForgetWhich, NamedSnapshots, Protect, Retention, forget_in, protect, undelete_with,
 };
@@ -35,6 +35,11 @@ pub fn run(common: &Common, options: &Forget) -> Result<Outcome> {
         ForgetReport::ByPolicy(report) if common.json => render::document(report),
         ForgetReport::ByPolicy(report) => {
             table(&report.groups, &render::local_time).iter().for_each(|line| console.print(line));
+            if let Some(SizeDocument { max_bytes, bytes }) = report.size {
+                let (bytes, max_bytes) = (render::bytes(bytes), render::bytes(max_bytes));
+                console.print("");
+                console.print(&format!("what stays needs {bytes} of {max_bytes}"));
+            }
         }
         // What the prune did is the one document then.
         ForgetReport::Named(_) if common.json && prunes => {}

@@ -7,6 +7,7 @@ mod edit;
 mod forget;
 mod init;
 mod inspect;
+mod keeping;
 mod manual;
 mod plans;
 mod prune;
@@ -46,6 +47,8 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Stats(options) if !options.delete.is_empty() => inspect::freed(&common, &options.delete),
         Command::Stats(_) => inspect::stats(&common),
         Command::Run(options) => plans::run(&common, &options),
+        Command::Estimate(options) => keeping::estimate_plan(&common, &options),
+        Command::Cleanup(options) => keeping::cleanup(&common, &options),
         Command::Status => plans::status(&common),
         Command::Serve => serve::serve(&common),
         Command::Runs(options) => runs::runs(&common, &options.action),

@@ -60,6 +60,37 @@ pub enum ReadData {
         /// Of how many.
         m: u32,
     },
+    /// Those that lie on a stretch of the circle of all packs.
+    Stretch(Stretch),
+}
+
+/// A stretch of the circle on which each pack has a place that never changes. So repeated checks that read one stretch
+/// after the other read every pack that is there all the time, whatever else comes and goes meanwhile; and as places are
+/// evenly spread, a part of the circle has about that part of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Where it begins.
+    pub begin: u32,
+    /// How long it is; [`Stretch::CIRCLE`] is the whole circle.
+    pub length: u64,
+}
+
+impl Stretch {
+    /// The length of the circle.
+    pub const CIRCLE: u64 = 1 << 32;
+
+    /// Whether a place lies on it.
+    #[must_use]
+    pub fn includes(&self, place: u32) -> bool {
+        u64::from(place.wrapping_sub(self.begin)) < self.length
+    }
+
+    /// A pack's place: ids are hashes, so that their first bytes are as good as drawn by lot.
+    #[must_use]
+    pub fn place_of(pack: &PackId) -> u32 {
+        let [a, b, c, d, ..] = *pack.as_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
 }
 
 impl ReadData {
@@ -67,10 +98,8 @@ impl ReadData {
         match self {
             Self::No => false,
             Self::All => true,
-            Self::Part { n, m } => {
-                let [a, b, c, d, ..] = *pack.as_bytes();
-                u32::from_be_bytes([a, b, c, d]) % m.max(1) + 1 == n
-            }
+            Self::Part { n, m } => Stretch::place_of(pack) % m.max(1) + 1 == n,
+            Self::Stretch(stretch) => stretch.includes(Stretch::place_of(pack)),
         }
     }
 }
@@ -82,6 +111,10 @@ pub struct CheckReport {
     pub objects: u64,
     /// Packs that are there.
     pub packs: u64,
+    /// Their stored bytes.
+    pub packs_bytes: u64,
+    /// Packs that were to be read and can't be now.
+    pub packs_unreachable: u64,
     /// Packs that were read in full.
     pub packs_read: u64,
     /// Bytes that were read of them.
@@ -134,6 +167,7 @@ pub fn check(
         }
     };
     check.report.packs = u64_of(survey.packs.len());
+    check.report.packs_bytes = survey.packs.values().sum();
     let listed = check.segments(segments, index, snapshots, &survey)?;
     check.strange(&survey, &listed, snapshots, index)?;
     index.miss_all_but(survey.before, |pack| survey.packs.contains_key(pack))?;
@@ -441,6 +475,7 @@ impl Check<'_> {
         let mut read = PackReader::new(self.repository, self.run, listed, &to_read, bad).run()?;
         let unread = read.gone.len() + read.unreachable.len();
         self.report.packs_read = u64_of(to_read.len() - unread);
+        self.report.packs_unreachable = u64_of(read.unreachable.len());
         self.report.bytes_read = read.bytes;
         self.report.findings += read.findings;
         for Finding { object, what } in std::mem::take(&mut read.unreachable) {

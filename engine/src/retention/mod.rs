@@ -19,10 +19,13 @@
 //! One whose time lies in the future stays too, and counts nowhere: a clock that was wrong once
 //! must not push real history out of the counts, or out of a span before the newest.
 //!
-//! A policy with more in it never forgets more, and forgetting twice forgets no more than once.
+//! A policy with more rules never forgets more, and forgetting twice forgets no more than once.
+//!
+//! A limit of size comes after all of that: [`fit`] lets the oldest go until the rest fits.
 
 mod calendar;
 mod policy;
+mod size;
 mod verdict;
 
 #[cfg(test)]
@@ -40,6 +43,7 @@ use keepfast_format::snapshot::Snapshot;
 
 pub use calendar::{Bucket, Calendar, Civil};
 pub use policy::{Count, GroupBy, Period, Policy, PolicyError, Reach, Span};
+pub use size::{Fit, fit};
 pub use verdict::{Miss, Reason, Verdict};
 
 /// What the rules look at in a snapshot.
@@ -194,6 +198,7 @@ fn judge<'a>(
             tally.within(span, oldest_within(span));
         }
         tally.tags(policy);
+        tally.size(policy);
         tally.floor(policy.at_least);
     }
     let newest = past.len().saturating_sub(1);
@@ -303,17 +308,27 @@ impl Tally<'_, '_> {
         }
     }
 
+    /// Without rules, all may stay as far as they fit.
+    fn size(&mut self, policy: &Policy) {
+        let Some(max_bytes) = policy.max_bytes.filter(|_| !policy.has_rule()) else { return };
+        self.answers.iter_mut().for_each(|answers| answers.reasons.push(Reason::Size { max_bytes }));
+    }
+
     /// Comes after all rules: it gives a reason only where no rule has one.
     fn floor(&mut self, of: u32) {
-        let complete = (0..self.past.len()).rev().filter(|place| self.past[*place].is_complete);
-        let kept: Vec<usize> = complete.take(usize::try_from(of).unwrap_or(usize::MAX)).collect();
-        for (place, nth) in kept.into_iter().zip(1..) {
+        for (place, nth) in newest_complete(self.past, of).into_iter().zip(1..) {
             let reasons = &mut self.answers[place].reasons;
             if reasons.is_empty() {
                 reasons.push(Reason::Floor { nth, of });
             }
         }
     }
+}
+
+/// The places of this many of the newest complete snapshots, newest first.
+fn newest_complete(past: &[Candidate<'_>], of: u32) -> Vec<usize> {
+    let complete = (0..past.len()).rev().filter(|place| past[*place].is_complete);
+    complete.take(usize::try_from(of).unwrap_or(usize::MAX)).collect()
 }
 
 /// Whether one of a snapshot's labels is this one. Labels have no commas, but for those that were made

@@ -150,6 +150,9 @@ pub struct Policy {
     /// A floor under all rules: this many of each group's newest complete snapshots stay. It is no rule of its own, so
     /// a policy with nothing else can't be followed.
     pub at_least: u32,
+    /// What the snapshots that stay may need, in stored bytes, all groups together. It is a limit above the rules and not
+    /// one of them: [`super::fit`] heeds it. Alone, it keeps whatever fits.
+    pub max_bytes: Option<u64>,
 }
 
 /// A policy that can't be followed.
@@ -161,12 +164,16 @@ pub enum PolicyError {
 }
 
 impl Policy {
-    /// Fails with [`PolicyError::Empty`] if no rule can keep anything: there are none, or
-    /// only such as keep zero snapshots, a span of no length, or an empty list of labels.
+    /// Fails with [`PolicyError::Empty`] if nothing can keep anything: there is no limit of size, and there are no rules,
+    /// or only such as keep zero snapshots, a span of no length, or an empty list of labels.
     pub fn check(&self) -> Result<(), PolicyError> {
+        if self.has_rule() || self.max_bytes.is_some() { Ok(()) } else { Err(PolicyError::Empty) }
+    }
+
+    /// Whether a rule can keep something.
+    pub(super) fn has_rule(&self) -> bool {
         let counts = self.last().is_some() || !self.periods().is_empty();
-        let others = self.within().is_some() || self.tag_lists().next().is_some();
-        if counts || others { Ok(()) } else { Err(PolicyError::Empty) }
+        counts || self.within().is_some() || self.tag_lists().next().is_some()
     }
 
     pub(super) fn last(&self) -> Option<Count> {

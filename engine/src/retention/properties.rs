@@ -96,6 +96,7 @@ fn policies() -> impl Strategy<Value = Policy> {
                 .map(|list: Vec<&str>| list.into_iter().map(ToOwned::to_owned).collect())
                 .collect(),
             at_least,
+            max_bytes: None,
         })
         .prop_filter("it says something", |policy| policy.check().is_ok())
 }
@@ -151,6 +152,7 @@ fn at_least_both(policy: &Policy, more: &Policy) -> Policy {
         within_yearly: span(policy.within_yearly, more.within_yearly),
         tags: policy.tags.iter().chain(&more.tags).cloned().collect(),
         at_least: policy.at_least + more.at_least,
+        max_bytes: None,
     }
 }
 
@@ -225,6 +227,7 @@ impl<'a> View<'_, 'a> {
                 let newer = self.past[self.place + 1..].iter().filter(|other| other.is_complete).count();
                 self.me().is_complete && *of == policy.at_least && *nth <= *of && usize_of(*nth) == newer + 1
             }
+            Reason::Size { max_bytes } => policy.max_bytes == Some(*max_bytes) && !policy.has_rule(),
         }
     }
 
@@ -255,6 +258,8 @@ impl<'a> View<'_, 'a> {
                 self.older_than(*span) && asked(policy, *period, Reach::Within(*span))
             }
             Miss::Tags => policy.tags.iter().all(|tags| tags.is_empty() || !self.has_all(tags)),
+            // It is said after the rules have been asked.
+            Miss::Size { .. } => false,
         }
     }
 }

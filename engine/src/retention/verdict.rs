@@ -66,6 +66,11 @@ pub enum Reason {
     Within(Span),
     /// It has all of these labels.
     Tags(Vec<String>),
+    /// There are no rules, and it fits into this many bytes with all that are newer.
+    Size {
+        /// How many bytes all may need.
+        max_bytes: u64,
+    },
     /// It is one of the newest complete snapshots, of which some stay whatever the rules say. Given only if no rule
     /// keeps it.
     Floor {
@@ -111,6 +116,11 @@ pub enum Miss {
     },
     /// It has all labels of none of the lists.
     Tags,
+    /// With all that stay it would need more than this many bytes.
+    Size {
+        /// How many bytes all may need.
+        max_bytes: u64,
+    },
 }
 
 /// A rule's name, with what limits it: `daily`, `within-daily 30d`.
@@ -135,6 +145,7 @@ impl fmt::Display for Reason {
             Self::Oldest { period, reach, .. } => write!(f, "oldest, {}", rule(*period, *reach)),
             Self::Within(span) => write!(f, "within {span} of the newest"),
             Self::Tags(tags) => write!(f, "tag {}", tags.join(",")),
+            Self::Size { max_bytes } => write!(f, "size: it fits into {}", counted(*max_bytes, "byte")),
             Self::Floor { nth, of } => write!(f, "complete {nth} of {of} that always stay"),
         }
     }
@@ -160,6 +171,9 @@ impl fmt::Display for Miss {
                 write!(f, "{}: older", rule(*period, Reach::Within(*span)))
             }
             Self::Tags => f.write_str("tag: none of them"),
+            Self::Size { max_bytes } => {
+                write!(f, "size: with it, more than {} would be needed", counted(*max_bytes, "byte"))
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ mod pool;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keepfast_backend::{Cancel, Notices, RateLimits, RunLink};
+use keepfast_backend::{Cancel, LiveLimits, Notices, RunLink};
 use keepfast_format::names::ObjectName;
 use keepfast_format::node::Timestamp;
 use keepfast_format::numbers::u64_of;
@@ -32,7 +32,7 @@ pub struct RunContext {
     cancel: Cancel,
     counters: Arc<Counters>,
     pool: Arc<Pool>,
-    limits: RateLimits,
+    limits: LiveLimits,
     /// What is damaged and can be done without, if what the run needs is elsewhere.
     suspects: Arc<Mutex<Vec<Finding>>>,
 }
@@ -47,7 +47,7 @@ impl RunContext {
             cancel: Cancel::new(),
             counters: Arc::default(),
             pool: Arc::new(Pool::new(1)),
-            limits: RateLimits::default(),
+            limits: LiveLimits::default(),
             suspects: Arc::default(),
         }
     }
@@ -65,10 +65,10 @@ impl RunContext {
         Self { pool, ..self }
     }
 
-    /// The same run, which moves no more bytes in a second than this.
+    /// The same run, which moves no more bytes in a second than these say. They may change while it goes on.
     #[must_use]
-    pub fn with_limits(self, limits: RateLimits) -> Self {
-        Self { limits, ..self }
+    pub fn with_limits(self, limits: impl Into<LiveLimits>) -> Self {
+        Self { limits: limits.into(), ..self }
     }
 
     /// The same run, of which this one hears instead.
@@ -88,7 +88,7 @@ impl RunContext {
     pub fn link(&self) -> RunLink {
         let run = self.clone();
         let notices: Notices = Arc::new(move |line: &str| run.notice(line));
-        RunLink { cancel: self.cancel.clone(), limits: self.limits, notices: Some(notices) }
+        RunLink { cancel: self.cancel.clone(), limits: self.limits.clone(), notices: Some(notices) }
     }
 
     /// The machine that it runs on.

@@ -6,6 +6,7 @@
 mod cache;
 mod contents;
 mod edits;
+mod forecast;
 mod prune;
 mod retention;
 mod snapshot;
@@ -19,13 +20,14 @@ use serde::Serialize;
 pub use cache::{AcceptReport, CacheReport, FolderDocument, OtherCacheDocument};
 pub use contents::{DumpReport, EntriesReport, EntryDocument, EntryKind};
 pub use edits::{RelabelledSnapshot, RemovedDocument, RewriteReport, RewrittenSnapshot, TagReport};
+pub use forecast::{ForecastReport, ForecastedSnapshot, GoesDocument};
 pub use prune::{PlanDocument, PruneReport};
 pub use retention::{
     DecisionDocument, DecisionsReport, ForgetReport, GroupDocument, NewStanding, ReasonDocument,
-    StandingReport, UndeleteReport, UndeletedSnapshot, VerdictDocument,
+    SizeDocument, StandingReport, UndeleteReport, UndeletedSnapshot, VerdictDocument,
 };
 pub use snapshot::{ListedSnapshot, SnapshotDocument, SnapshotsReport, StatisticsDocument};
-pub use stats::{FreedReport, StatsReport};
+pub use stats::{FreedReport, NeededReport, StatsReport};
 pub use store::{
     DoctorReport, FlawDocument, InitReport, LatenciesDocument, LatencyDocument, RepositoryDocument,
     StoreDocument, StrangeDocument,
@@ -111,6 +113,12 @@ pub struct CheckReport {
     pub objects: u64,
     /// Packs that are there.
     pub packs: u64,
+    /// Their stored bytes.
+    #[serde(skip)]
+    pub packs_bytes: u64,
+    /// Packs that were to be read and can't be now.
+    #[serde(skip)]
+    pub packs_unreachable: u64,
     /// Packs that were read in full.
     pub packs_read: u64,
     /// Bytes that were read of them.

@@ -1,6 +1,6 @@
 //! What forgetting did: why each snapshot stays or goes, or which of the named ones have gone.
 
-use keepfast_engine::retention::{Decision, Group, Miss, Reach, Reason, Verdict};
+use keepfast_engine::retention::{Decision, Fit, Group, Miss, Reach, Reason, Verdict};
 use keepfast_engine::run::Troubles;
 use keepfast_format::node::Timestamp;
 use serde::Serialize;
@@ -45,9 +45,27 @@ pub struct DecisionsReport {
     pub dry_run: bool,
     /// Snapshots that were judged together.
     pub groups: Vec<GroupDocument>,
+    /// What came of a limit of size, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<SizeDocument>,
     /// What was found damaged.
     #[serde(skip)]
     pub troubles: Troubles,
+}
+
+/// A limit of size, and what stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SizeDocument {
+    /// What all snapshots that stay may need, in stored bytes.
+    pub max_bytes: u64,
+    /// What they need. It is more than the limit if those that have to stay need that much.
+    pub bytes: u64,
+}
+
+impl From<Fit> for SizeDocument {
+    fn from(Fit { max_bytes, bytes }: Fit) -> Self {
+        Self { max_bytes, bytes }
+    }
 }
 
 /// Snapshots that were named, and what they are now.
@@ -250,6 +268,7 @@ impl From<&Reason> for ReasonDocument {
             }
             Reason::Within(_) => of("within"),
             Reason::Tags(tags) => Self { tags: Some(tags.clone()), ..of("tag") },
+            Reason::Size { max_bytes: _ } => of("size"),
             Reason::Floor { nth, of: _ } => Self { nth: Some(*nth), ..of("at-least") },
         }
     }
@@ -269,6 +288,7 @@ impl From<&Miss> for ReasonDocument {
             Miss::Older { period: None, span: _ } => of("within"),
             Miss::Older { period: Some(period), span } => of(&rule(period.adverb(), Reach::Within(*span))),
             Miss::Tags => of("tag"),
+            Miss::Size { max_bytes: _ } => of("size"),
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct StatsReport {
 }
 
 /// What would be freed if snapshots were forgotten.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct FreedReport {
     /// How many snapshots.
     pub snapshots: usize,
@@ -44,6 +44,18 @@ pub struct FreedReport {
     pub bytes_stored: u64,
     /// Stored bytes of packs that have nothing else in them.
     pub bytes_in_whole_packs: u64,
+    /// What was found damaged.
+    #[serde(skip)]
+    pub troubles: Troubles,
+}
+
+/// What snapshots need.
+#[derive(Debug, Clone, Serialize)]
+pub struct NeededReport {
+    /// How many snapshots.
+    pub snapshots: usize,
+    /// Stored bytes of what they need.
+    pub bytes_stored: u64,
     /// What was found damaged.
     #[serde(skip)]
     pub troubles: Troubles,

@@ -1,6 +1,6 @@
 //! Checking.
 
-use keepfast_engine::check::{self as engine, CheckOptions, ReadData};
+use keepfast_engine::check::{self as engine, CheckOptions, ReadData, Stretch};
 use keepfast_engine::run::RunContext;
 use keepfast_format::node::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,18 @@ pub enum ReadPacks {
         /// How many parts there are.
         parts: u32,
     },
+    /// Those on a stretch of the circle of all packs: what begins where the stretch before has ended covers everything in
+    /// time, whatever comes and goes.
+    Stretch {
+        /// Where it begins.
+        begin: u32,
+        /// How long it is: at most [`CIRCLE`].
+        length: u64,
+    },
 }
+
+/// The length of the circle of all packs.
+pub const CIRCLE: u64 = Stretch::CIRCLE;
 
 impl ReadPacks {
     /// Reads `n/m` or `P%`. A percentage is one of as many parts as it goes into a hundred.
@@ -65,6 +76,7 @@ impl ReadPacks {
             Self::None | Self::All => true,
             Self::Part { n, m } => n > 0 && n <= m,
             Self::Daily { parts } => parts > 0,
+            Self::Stretch { begin: _, length } => length <= CIRCLE,
         }
     }
 
@@ -77,6 +89,7 @@ impl ReadPacks {
             Self::None => ReadData::No,
             Self::All => ReadData::All,
             Self::Part { n, m } => ReadData::Part { n, m },
+            Self::Stretch { begin, length } => ReadData::Stretch(Stretch { begin, length }),
             Self::Daily { parts } => {
                 let day = u64::try_from(now.seconds).unwrap_or(0) / DAY_S;
                 let n = u32::try_from(day % u64::from(parts)).unwrap_or(0) + 1;
@@ -115,6 +128,8 @@ pub fn check(request: &Check, shared: &SharedRepository, run: &RunContext) -> Re
         snapshots: opened.snapshots.all.len(),
         objects: report.objects,
         packs: report.packs,
+        packs_bytes: report.packs_bytes,
+        packs_unreachable: report.packs_unreachable,
         packs_read: report.packs_read,
         bytes_read: report.bytes_read,
         trees: report.trees,
@@ -131,7 +146,7 @@ pub fn check(request: &Check, shared: &SharedRepository, run: &RunContext) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::{ReadData, ReadPacks, Timestamp};
+    use super::{CIRCLE, ReadData, ReadPacks, Timestamp};
 
     #[test]
     fn parts_are_fractions_or_percentages() {
@@ -144,6 +159,16 @@ mod tests {
             let error = ReadPacks::parse(wrong).expect_err(wrong);
             assert!(error.is_wrong_input() && error.to_string().contains("isn't a part"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_stretch_is_data_and_no_longer_than_the_circle() {
+        let stretch = |length| ReadPacks::Stretch { begin: 7, length };
+        let written = serde_json::to_string(&stretch(9)).expect("a text");
+        assert_eq!(written, r#"{"stretch":{"begin":7,"length":9}}"#);
+        assert_eq!(serde_json::from_str::<ReadPacks>(&written).expect("a request"), stretch(9));
+        assert!(stretch(CIRCLE).on(Timestamp::default()).is_ok());
+        assert!(stretch(CIRCLE + 1).on(Timestamp::default()).is_err());
     }
 
     #[test]

@@ -1,21 +1,17 @@
 //! Forgetting snapshots, protecting them from that, and bringing them back.
 
-use jiff::tz::TimeZone;
 use keepfast_engine::forget::{self as engine, UndeleteOptions};
 use keepfast_engine::repo::StoredSnapshot;
-use keepfast_engine::retention::{Candidate, Group, GroupBy, Policy};
+use keepfast_engine::retention::Group;
 use keepfast_engine::run::RunContext;
 use keepfast_format::ids::SessionId;
-use keepfast_format::numbers::u64_of;
 use serde::{Deserialize, Serialize};
 
 use super::PROGRAM;
-use crate::brake::Brake;
-use crate::calendar::decide_in;
+use super::retention::Retention;
 use crate::choose::{Choice, Filter, find_forgotten};
-use crate::error::{ChoiceError, OperationsError, Result, TextError};
+use crate::error::{ChoiceError, Result};
 use crate::open::{Looked, Mode, Opened, SharedRepository};
-use crate::policy::{PolicyData, group_by_data};
 use crate::reports::{
     DecisionsReport, ForgetReport, NewStanding, StandingReport, UndeleteReport, UndeletedSnapshot,
 };
@@ -50,24 +46,6 @@ pub struct NamedSnapshots {
     /// Which snapshots `latest` is among.
     #[serde(default)]
     pub filter: Filter,
-}
-
-/// A policy, and the snapshots that it decides about.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retention {
-    /// The snapshots that it decides about.
-    pub filter: Filter,
-    /// What stays: a snapshot that any of these rules keeps.
-    #[serde(with = "PolicyData")]
-    pub keep: Policy,
-    /// By what snapshots are judged apart.
-    #[serde(with = "group_by_data")]
-    pub group_by: GroupBy,
-    /// Nothing goes if more than this would go at once.
-    pub max_removed: Option<Brake>,
-    /// The IANA name of the time zone in whose calendar days and weeks are counted; else this machine's.
-    pub zone: Option<String>,
 }
 
 /// Which snapshots can't be forgotten any more, or can be again.
@@ -119,7 +97,9 @@ pub fn forget_in(
             ForgetReport::Named(StandingReport { dry_run, what, ids, troubles: run.troubles() })
         }
         ForgetWhich::ByPolicy(retention) => {
-            let groups = retention.decide(looked, run)?;
+            let candidates = retention.candidates(looked)?;
+            let mut groups = retention.decide(&candidates, run.now())?;
+            let size = retention.fit(&mut groups, looked, shared, run)?;
             match retention.braked(&groups) {
                 Some(error) if dry_run => run.notice(error.to_string()),
                 Some(error) => return Err(error),
@@ -127,7 +107,8 @@ pub fn forget_in(
             }
             carry_out(&groups.iter().flat_map(Group::forgotten).collect::<Vec<_>>())?;
             let groups = groups.iter().map(Into::into).collect();
-            ForgetReport::ByPolicy(DecisionsReport { dry_run, groups, troubles: run.troubles() })
+            let size = size.map(Into::into);
+            ForgetReport::ByPolicy(DecisionsReport { dry_run, groups, size, troubles: run.troubles() })
         }
     })
 }
@@ -189,35 +170,6 @@ impl NamedSnapshots {
         }
         let choice = Choice { ids: self.ids.clone(), filter: self.filter.clone() };
         choice.resolve(&looked.snapshots, shared, run)
-    }
-}
-
-impl Retention {
-    /// Why nothing may go, if too much would.
-    fn braked(&self, groups: &[Group<'_>]) -> Option<OperationsError> {
-        let all = groups.iter().map(|group| u64_of(group.decisions.len())).sum();
-        let going = groups.iter().map(|group| u64_of(group.forgotten().count())).sum();
-        let brake = self.max_removed.filter(|brake| brake.stops(going, all))?;
-        Some(OperationsError::Brake { going, all, brake })
-    }
-
-    fn decide<'a>(&self, looked: &'a Looked, run: &RunContext) -> Result<Vec<Group<'a>>> {
-        let snapshots = &looked.snapshots;
-        let filter = self.filter.resolve(snapshots)?;
-        let candidates: Vec<Candidate<'_>> = snapshots
-            .all
-            .iter()
-            .filter(|stored| filter.matches(stored))
-            .map(|stored| {
-                let is_protected = snapshots.protected.contains(&stored.snapshot.head.id);
-                Candidate::of(&stored.snapshot, snapshots.lineages.line(stored.writer), is_protected)
-            })
-            .collect();
-        let zone = match &self.zone {
-            None => TimeZone::system(),
-            Some(name) => TimeZone::get(name).map_err(|_| TextError::Zone(name.clone()))?,
-        };
-        decide_in(&zone, &candidates, &self.keep, self.group_by, run.now())
     }
 }
 

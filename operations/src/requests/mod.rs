@@ -12,10 +12,12 @@ mod check;
 mod contents;
 mod doctor;
 mod edit;
+mod forecast;
 mod forget;
 mod init;
 mod prune;
 mod restore;
+mod retention;
 mod snapshots;
 mod stats;
 
@@ -23,24 +25,26 @@ use keepfast_engine::run::RunContext;
 
 pub use backup::{Backup, backup, backup_with};
 pub use cache::{Accept, Cache, CacheAction, accept, cache};
-pub use check::{Check, ReadPacks, check};
+pub use check::{CIRCLE, Check, ReadPacks, check};
 pub use contents::{Dump, ListEntries, dump, list_entries, list_entries_with};
 pub use doctor::{Doctor, doctor, doctor_with};
 pub use edit::{Rewrite, Tag, rewrite, rewrite_with, tag, tag_with};
+pub use forecast::{Forecast, forecast};
 pub use forget::{
-    Forget, ForgetWhich, NamedSnapshots, Protect, Retention, Undelete, forget, forget_in, protect, undelete,
+    Forget, ForgetWhich, NamedSnapshots, Protect, Undelete, forget, forget_in, protect, undelete,
     undelete_with,
 };
 pub use init::{Init, init};
 pub use prune::{Prune, prune, prune_in};
 pub use restore::{OverwriteWhen, Restore, restore};
+pub use retention::Retention;
 pub use snapshots::{ListSnapshots, list_snapshots};
-pub use stats::{Freed, Stats, freed, stats};
+pub use stats::{Freed, Needed, Stats, freed, needed, stats};
 
 use crate::error::Result;
 use crate::host::SystemHost;
 use crate::open::SharedRepository;
-use crate::resources::{Demand, Resources, Share, Work};
+use crate::resources::{Demand, RateLimits, Resources, Share, Work};
 
 /// The program's name and version, as snapshots and sessions have it.
 const PROGRAM: &str = concat!("keepfast ", env!("CARGO_PKG_VERSION"));
@@ -51,7 +55,10 @@ fn share_of(resources: &Resources, work: Work, pack_bytes: u32, shared: &SharedR
     resources.share(Demand { work, pack_bytes, is_remote }, SystemHost.processors())
 }
 
-/// The same run, no faster than this.
+/// The same run, no faster than this. Where nothing is said, the run keeps the limits that its caller gave it.
 fn limited(run: &RunContext, resources: &Resources) -> RunContext {
-    run.clone().with_limits(resources.limits.for_backend())
+    match resources.limits {
+        RateLimits { upload_bytes_per_s: None, download_bytes_per_s: None } => run.clone(),
+        limits => run.clone().with_limits(limits.for_backend()),
+    }
 }

@@ -34,9 +34,6 @@ pub fn request(definition: &Definition<Plan>) -> Result<Backup> {
     if let Some(tag) = plan.tags.iter().find(|tag| tag.0.starts_with(LABEL_PREFIX)) {
         return Err(unsupported(&name, format!("the tag {:?}: it would count as another plan's", tag.0)));
     }
-    if plan.limits.as_ref().is_some_and(|limits| !limits.windows.is_empty()) {
-        return Err(unsupported(&name, "limits for a window of time"));
-    }
     let parts = &plan.source.0;
     let mut request = Backup {
         tags: std::iter::once(label(&definition.name))

@@ -11,7 +11,6 @@ use keepfast_operations::choose::Filter;
 use keepfast_operations::requests::Retention;
 
 use super::backup::label;
-use super::unsupported;
 use crate::error::Result;
 
 /// What a plan's retention asks for; nothing if the plan keeps all.
@@ -23,9 +22,6 @@ use crate::error::Result;
 pub fn request(config: &Config, definition: &Definition<Plan>, host: &str) -> Result<Option<Retention>> {
     let plan = &definition.value;
     let Some(defined) = plan.retention.as_ref().map(|retention| &retention.value) else { return Ok(None) };
-    if defined.max_size.is_some() {
-        return Err(unsupported(&format!("plan {}", definition.name), "keeping by size (`max_size`)"));
-    }
     if !defined.removes() {
         return Ok(None);
     }
@@ -78,5 +74,6 @@ fn policy(defined: &Defined) -> Policy {
         within_yearly: span(defined.within_yearly),
         tags: defined.tags.iter().map(|list| list.0.iter().map(|tag| tag.0.clone()).collect()).collect(),
         at_least: defined.at_least.unwrap_or(0),
+        max_bytes: defined.max_size.map(|size| size.bytes),
     }
 }

@@ -71,8 +71,7 @@ fn of(
 fn conditions(defined: &Conditions) -> Result<Vec<Condition>, ScheduleError> {
     let mut conditions = Vec::new();
     if !defined.windows.is_empty() {
-        let windows: Result<Vec<Window>, _> =
-            defined.windows.iter().map(|defined| text(defined).parse()).collect();
+        let windows: Result<Vec<Window>, _> = defined.windows.iter().map(window).collect();
         conditions.push(Condition::Within(windows?));
     }
     if defined.workdays {
@@ -89,6 +88,11 @@ fn conditions(defined: &Conditions) -> Result<Vec<Condition>, ScheduleError> {
         conditions.push(Condition::CommandSaysYes);
     }
     Ok(conditions)
+}
+
+/// A window as schedules take it.
+pub fn window(defined: &DefinedWindow) -> Result<Window, ScheduleError> {
+    Ok(text(defined).parse()?)
 }
 
 /// A window as text, which both sides read alike.

@@ -337,7 +337,7 @@ async fn decide_one(
     });
     remembered.follow(scheduled.enabled, &seen.pauses, now);
     let open_runs: Vec<OpenRun> =
-        seen.open.iter().map(|run| OpenRun { run: run.as_str().into(), of: None, lease: None }).collect();
+        seen.open.iter().map(|run| OpenRun { run: run.as_str().into(), of: None }).collect();
     let facts = Facts {
         open_runs: &open_runs,
         last_good_start: seen.good,
@@ -430,7 +430,6 @@ fn changes(scheduled: &Scheduled, records: Vec<Record>) -> Result<Vec<SlotChange
                 let trigger = match fire.trigger {
                     SlotTrigger::Schedule => Trigger::Schedule,
                     SlotTrigger::CatchUp => Trigger::CatchUp,
-                    SlotTrigger::RetryOfLost => Trigger::Retry,
                 };
                 let at = stored(fire.slot.instant());
                 changes.push(SlotChange::Fire { at, run: scheduled.new_run(trigger)? });
@@ -445,8 +444,6 @@ fn changes(scheduled: &Scheduled, records: Vec<Record>) -> Result<Vec<SlotChange
             Record::Withdrawn { after, until } => {
                 changes.push(SlotChange::Withdrawn { after: stored(after), until: stored(until) });
             }
-            // Leases are the state's: none was handed in, so none has expired.
-            Record::Lost { .. } | Record::GaveUp { .. } => {}
         }
     }
     Ok(changes)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keepfast_engine::run::RunContext;
 use keepfast_store::{Progress, StoreError};
 use tokio::runtime::Handle;
@@ -13,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::record::StateRecord;
 use crate::state::{Lease, now};
+use crate::work::pace::Pace;
 
 /// A run that is kept alive, until [`Beating::end`].
 pub struct Beating {
@@ -23,8 +25,14 @@ pub struct Beating {
 }
 
 impl Beating {
-    /// Begins. A run that takes longer than `timeout` is cancelled.
-    pub fn begin(handle: &Handle, record: &StateRecord, run: &RunContext, timeout: Option<Duration>) -> Self {
+    /// Begins. A run that takes longer than `timeout` is cancelled; one with a `pace` keeps to it.
+    pub fn begin(
+        handle: &Handle,
+        record: &StateRecord,
+        run: &RunContext,
+        timeout: Option<Duration>,
+        pace: Option<Pace>,
+    ) -> Self {
         let (store, held, log) = (record.store.clone(), record.held.clone(), record.log.clone());
         let (counting, cancel) = (run.clone(), run.cancel().clone());
         let is_late = Arc::new(AtomicBool::new(false));
@@ -36,6 +44,9 @@ impl Beating {
                 tokio::select! {
                     _ = &mut ended => return log.flush().await,
                     () = tokio::time::sleep(Lease::USUAL.beat) => {}
+                }
+                if let Some(pace) = &pace {
+                    pace.follow(Timestamp::now());
                 }
                 if timeout.is_some_and(|timeout| begun.elapsed() > timeout) {
                     late.store(true, Ordering::Relaxed);

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_engine::run::RunContext;
@@ -33,6 +34,7 @@ use crate::daemon::jobs::Job;
 use crate::definitions;
 use crate::error::{Result, ServerError};
 use crate::state::{self, now};
+use crate::work::pace::Pace;
 use crate::work::report::{PlanReport, Verdict};
 use crate::work::{PlanWork, carry_out};
 
@@ -190,13 +192,12 @@ impl Workshop {
             step: Mutex::default(),
         };
         self.handle.block_on(self.store.start(now(), held))?;
-        if definition.value.limits.as_ref().is_some_and(|limits| limits.nice.0 > 0) {
-            be_nice();
-        }
+        be_nice(work.backup.resources.nice);
+        let pace = Pace::begin(config, definition, Timestamp::now())?;
         let run =
-            &run.clone().with_listener(Arc::new(Told { log: record.log.clone(), next: run.listener() }));
+            &pace.of(run).with_listener(Arc::new(Told { log: record.log.clone(), next: run.listener() }));
         let timeout = definition.value.timeout.map(|timeout| timeout.0);
-        let beating = lease::Beating::begin(&self.handle, &record, run, timeout);
+        let beating = lease::Beating::begin(&self.handle, &record, run, timeout, Some(pace));
         let mut report = carry_out(&work, &shared, run, &record, problems);
         if let Some(timeout) = beating.end(&self.handle) {
             report.verdict = Verdict::Failed;

@@ -12,8 +12,10 @@
 //! 7. Hooks of `success` or of `failure`: now it is known which of them it is.
 //! 8. `always` hooks.
 
+pub mod pace;
 pub mod record;
 pub mod report;
+pub mod upkeep;
 
 use std::ffi::OsString;
 

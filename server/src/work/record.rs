@@ -21,6 +21,10 @@ pub enum Step {
     },
     /// Snapshots are forgotten.
     Retention,
+    /// A repository is checked.
+    Check,
+    /// A repository is pruned.
+    Prune,
 }
 
 impl Step {
@@ -33,6 +37,8 @@ impl Step {
             Self::Backup => "backup",
             Self::Undo { .. } => "undo",
             Self::Retention => "retention",
+            Self::Check => "check",
+            Self::Prune => "prune",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Forget and undelete: which snapshots count, and taking that back as long as it is possible.
 
+mod size;
+
 use std::collections::HashSet;
 
 use keepfast_format::decision::DecisionKind;
@@ -12,6 +14,7 @@ use crate::repo::{
     Snapshots, StoredSnapshot, WriterTotals, decide, hold_all,
 };
 use crate::run::RunContext;
+pub use size::NeededBytes;
 
 /// Forgets snapshots: from the next prune on, what only they need is removed. All of them are
 /// looked at first; if one is protected, none is forgotten.
