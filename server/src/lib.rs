@@ -10,9 +10,11 @@
 pub mod convert;
 pub mod definitions;
 pub mod error;
+pub mod failure;
 pub mod once;
 pub mod state;
 pub mod status;
+pub mod usual;
 pub mod work;
 
 pub use error::{Result, ServerError};

@@ -18,20 +18,22 @@ use keepfast_operations::hooks::Hook;
 use keepfast_operations::open::{Access, SharedRepository};
 use keepfast_operations::priority::be_nice;
 use keepfast_store::{
-    BootId, Claim, ConfigHash, Ending, ErrorCategory, Executor, Fingerprint, Group, Held, HostId, Limit,
-    LogFolder, NewRun, PageSize, PlanId, ProgramVersion, Progress, RepositoryId, Retention, Run, RunError,
-    RunId, RunKind, RunSubject, ServerId, Store, StoreError, Text, Trigger, Unstarted, Work,
+    BootId, Claim, ConfigHash, Executor, Group, Held, HostId, Limit, LogFolder, NewRun, PageSize, PlanId,
+    ProgramVersion, Progress, RepositoryId, Retention, Run, RunId, RunKind, RunSubject, ServerId, Store,
+    StoreError, Text, Trigger, Unstarted, Work,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use self::record::{RunLog, StateRecord, Told};
-use crate::convert::{backup, hook, place, retention, secret};
+use crate::convert::{anomaly, backup, hook, place, retention, secret};
 use crate::definitions;
 use crate::error::{Result, ServerError};
+use crate::failure::{self, Scene};
 use crate::state::{self, Lease, PlanLock, now};
+use crate::usual::{Judged, Usual};
 use crate::work::report::{PlanReport, Verdict};
-use crate::work::{PlanWork, carry_out, hook_variables};
+use crate::work::{Before, PlanWork, carry_out, hook_variables};
 
 /// How often the end of a run is written again if the state fails, and the time between two tries.
 const END_TRIES: u32 = 12;
@@ -80,6 +82,7 @@ pub fn prepare(
         hooks: definition.value.hook.iter().map(hook::hook).collect(),
         backup: backup::request(definition)?,
         retention: retention::request(config, definition, around.host)?,
+        rules: anomaly::rules(definition)?,
     };
     let access = Access { children: around.children_of(config), ..Access::default() };
     let shared = SharedRepository::connect(place::target(repository, around.cache)?, access)?;
@@ -163,7 +166,7 @@ impl Once<'_> {
         match &report {
             Ok(report) => self.end(&held, report)?,
             // What keeps a run from beginning is recorded as well: the plan's next line in `status` says it.
-            Err(error) => self.end(&held, &PlanReport::failed(self.plan.as_str(), &with_causes(error)))?,
+            Err(error) => self.end(&held, &PlanReport::failed(self.plan.as_str(), error))?,
         }
         report
     }
@@ -181,11 +184,12 @@ impl Once<'_> {
             log: Arc::new(RunLog::new(logs.writer(&held.run.id))),
             step: Mutex::default(),
         };
+        let usual = self.runtime.block_on(Usual::read(self.store, &self.plan))?;
         self.runtime.block_on(self.store.start(now(), held))?;
         if self.definition.value.limits.as_ref().is_some_and(|limits| limits.nice.0 > 0) {
             be_nice();
         }
-        let report = self.watched(&work, &shared, run, &record, problems);
+        let report = self.watched(&work, &shared, run, &record, Before { problems, usual });
         self.runtime.block_on(self.tidy(&logs));
         Ok(report)
     }
@@ -264,7 +268,7 @@ impl Once<'_> {
         shared: &SharedRepository,
         run: &RunContext,
         record: &StateRecord,
-        problems: Vec<String>,
+        before: Before,
     ) -> PlanReport {
         let run =
             &run.clone().with_listener(Arc::new(Told { log: record.log.clone(), next: run.listener() }));
@@ -295,14 +299,12 @@ impl Once<'_> {
                 }
             }
         });
-        let mut report = carry_out(work, shared, run, record, problems);
+        let mut report = carry_out(work, shared, run, record, before);
         drop(end);
         // If it has panicked, the log lacks its last lines; the report is what counts.
         let _ = self.runtime.block_on(beats);
         if let (true, Some(timeout)) = (is_late.load(Ordering::Relaxed), timeout) {
-            report.verdict = Verdict::Failed;
-            report.error = Some(format!("the run took longer than {} s and was ended", timeout.as_secs()));
-            report.failure = None;
+            report.too_late(timeout);
         }
         report
     }
@@ -310,31 +312,37 @@ impl Once<'_> {
     /// Writes the end of the run. A database that is away for a moment must not make a good run a lost one.
     fn end(&self, held: &Held, report: &PlanReport) -> Result<()> {
         let version = self.around.version;
+        let repository = self.config.repositories.get(&self.definition.value.repository.name);
+        let scene = Scene::of(self.plan.as_str(), repository, self.around.host);
+        let is_good = matches!(report.verdict, Verdict::Ok | Verdict::Findings);
         let work = Work {
-            ending: match report.verdict {
-                Verdict::Ok => Ending::Ok,
-                Verdict::Findings => Ending::Findings,
-                Verdict::Cancelled => Ending::Cancelled,
-                Verdict::Failed => Ending::Failed,
-            },
+            ending: report.verdict.into(),
             report: serde_json::to_value(report).ok(),
             counters: None,
-            error: report.error.as_deref().map(run_error),
-            baseline: None,
+            error: failure::run_error(report, &scene)?,
+            baseline: report.judged.as_ref().filter(|_| is_good).and_then(Judged::baseline),
             version: ProgramVersion::new(version).map_err(ServerError::name(version))?,
         };
         self.runtime.block_on(async {
             let mut tries = 0;
             loop {
                 tries += 1;
-                match self.store.end(now(), held, &work).await {
-                    Ok(_) => return Ok(()),
-                    Err(error @ StoreError::NotHeld { .. }) => return Err(error.into()),
-                    Err(error) if tries >= END_TRIES => return Err(error.into()),
+                match self.told(held, report, &work).await {
+                    Ok(()) => return Ok(()),
+                    Err(error @ ServerError::Store(StoreError::NotHeld { .. })) => return Err(error),
+                    Err(error) if tries >= END_TRIES => return Err(error),
                     Err(_) => tokio::time::sleep(END_AGAIN).await,
                 }
             }
         })
+    }
+
+    async fn told(&self, held: &Held, report: &PlanReport, work: &Work) -> Result<()> {
+        if let Some(judged) = &report.judged {
+            judged.tell(self.store, &self.plan).await?;
+        }
+        self.store.end(now(), held, work).await?;
+        Ok(())
     }
 
     /// Removes history that is older than it is to be kept. What can't be removed now is removed by a later run.
@@ -344,16 +352,5 @@ impl Once<'_> {
         let retention = Retention { runs_before, events_before: runs_before, at_most: PageSize::MAX };
         let _ = self.store.remove_history(&retention).await;
         let _ = logs.remove_before(now().minus(history.logs.0)).await;
-    }
-}
-
-/// What made a run fail, as the state keeps it. Errors with the same words but for numbers have one fingerprint.
-fn run_error(message: &str) -> RunError {
-    let words: String = message.chars().map(|sign| if sign.is_ascii_digit() { '0' } else { sign }).collect();
-    let hash = blake3::hash(words.as_bytes()).to_hex();
-    RunError {
-        category: ErrorCategory::new("failed").unwrap_or_else(|_| unreachable!("the name is valid")),
-        fingerprint: Fingerprint::new(&hash[..16]).unwrap_or_else(|_| unreachable!("the name is valid")),
-        message: Text::from(message),
     }
 }

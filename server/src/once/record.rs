@@ -48,7 +48,9 @@ impl Record for StateRecord {
         match &step {
             Step::Hook { program } => self.line(record::Level::Info, &format!("hook {program}")),
             Step::Undo { program } => self.line(record::Level::Info, &format!("undo {program}")),
-            Step::Opening | Step::Backup | Step::Retention => self.line(record::Level::Info, code),
+            Step::Opening | Step::Checks | Step::Backup | Step::Judging | Step::Retention => {
+                self.line(record::Level::Info, code);
+            }
         }
     }
 
