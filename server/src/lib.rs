@@ -11,6 +11,7 @@ pub mod convert;
 pub mod definitions;
 pub mod error;
 pub mod failure;
+pub mod observed;
 pub mod once;
 pub mod state;
 pub mod status;

@@ -103,7 +103,7 @@ fn a_renamed_folder_is_moved_and_a_note_in_each_folder_is_not() {
             fs::remove_file(at.join("large 0")).expect("it can be removed");
             let note = tree::write(at.join("zz note"), tree::noise(1234, 300_000));
             // Written after the parent was made, by whichever clock.
-            tree::set_mtime(note, 4_000_000_000, 0);
+            tree::set_mtime(note, 12_000_000_000, 0);
         }
     });
     assert_eq!(counts(changes), (FOLDERS as u64, 0, 0));
