@@ -15,7 +15,7 @@ use keepfast_operations::units;
 
 pub use common::Common;
 pub use keep::Keep;
-pub use plans::{Config, ConfigAction, RunPlan, Schedule, ScheduleAction};
+pub use plans::{AcceptAnomaly, Config, ConfigAction, RunPlan, Schedule, ScheduleAction};
 
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
@@ -68,6 +68,10 @@ pub enum Command {
     Status,
     /// Show when plans run next
     Schedule(Schedule),
+    /// Accept what was unusual about a plan's runs, so that retention goes on
+    AcceptAnomaly(AcceptAnomaly),
+    /// Print the metrics of all plans once, as Prometheus reads them
+    Metrics,
     /// Check and show the configuration
     Config(Config),
     /// Print a completion script for a shell
@@ -80,7 +84,12 @@ impl Command {
     /// Whether the command is run only for what it prints: without the output, the run was for nothing.
     pub fn only_shows(&self) -> bool {
         match self {
-            Self::Init(_) | Self::Tag(_) | Self::Undelete(_) | Self::Run(_) | Self::Manual(_) => false,
+            Self::Init(_)
+            | Self::Tag(_)
+            | Self::Undelete(_)
+            | Self::Run(_)
+            | Self::AcceptAnomaly(_)
+            | Self::Manual(_) => false,
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
             Self::Forget(options) => options.dry_run,
@@ -95,6 +104,7 @@ impl Command {
             | Self::Stats(_)
             | Self::Status
             | Self::Schedule(_)
+            | Self::Metrics
             | Self::Config(_)
             | Self::Completions(_) => true,
         }

@@ -256,7 +256,8 @@ pub async fn open_anomaly(store: &Store, plan: &PlanId) -> Result<Option<OpenAno
 
 /// Accepts the open anomaly of a plan: what its runs did since is usual from now on, and retention goes on. Nothing if
 /// there is none.
-pub async fn accept(store: &Store, plan: &PlanId, by: &str) -> Result<Option<OpenAnomaly>> {
+pub async fn accept(store: &Store, plan: &str, by: &str) -> Result<Option<OpenAnomaly>> {
+    let plan = &PlanId::new(plan).map_err(ServerError::name(plan))?;
     let Some(problem) = open_problem(store, plan).await? else { return Ok(None) };
     let user = UserName::new(by).map_err(ServerError::name(by))?;
     // The record says who it was.

@@ -1,5 +1,6 @@
 //! The commands: each reads its arguments, runs an operation, prints the report.
 
+mod anomaly;
 mod backup;
 mod check;
 mod doctor;
@@ -8,6 +9,7 @@ mod forget;
 mod init;
 mod inspect;
 mod manual;
+mod metrics;
 mod plans;
 mod prune;
 mod restore;
@@ -46,6 +48,8 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Run(options) => plans::run(&common, &options),
         Command::Status => plans::status(&common),
         Command::Schedule(options) => plans::schedule(&common, &options.action),
+        Command::AcceptAnomaly(options) => anomaly::accept(&common, &options),
+        Command::Metrics => metrics::print(&common),
         Command::Config(options) => plans::config(&common, &options.action),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Completions(options) => {

@@ -17,7 +17,7 @@ use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
 use serde::Serialize;
 
-use super::outcome_of;
+use super::{metrics, outcome_of};
 use crate::args::{Common, ConfigAction, RunPlan, ScheduleAction};
 use crate::console::Console;
 use crate::render::{self, counted};
@@ -27,6 +27,7 @@ use crate::{Outcome, lines, secrets, settings};
 /// Runs a plan.
 pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
     let console = Console::new(common)?;
+    let sinks = metrics::sinks(options)?;
     let config = read(common)?;
     let host = SystemHost.name();
     let cache = settings::cache_dir(common);
@@ -36,7 +37,10 @@ pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
         children: secrets::children(),
         version: env!("CARGO_PKG_VERSION"),
     };
-    let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()))?;
+    let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()));
+    // Whatever came of it: monitoring has to hear of failures most of all.
+    metrics::deliver(&console, &config, &options.plan, &host, &sinks);
+    let report = report?;
     if common.json {
         render::document(&report);
     } else {
@@ -310,7 +314,8 @@ fn first(common: &Common) -> std::path::PathBuf {
     definitions::first_file(common.config.clone(), own)
 }
 
-fn read(common: &Common) -> Result<Definitions> {
+/// The definitions; an error if anything is wrong with them.
+pub fn read(common: &Common) -> Result<Definitions> {
     let Loaded { config, report } = definitions::read(&first(common));
     config.ok_or_else(|| invalid(common, &report))
 }

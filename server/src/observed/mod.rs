@@ -7,7 +7,8 @@ pub mod sinks;
 
 use jiff::Timestamp;
 use keepfast_config::config::Config;
-use keepfast_observe::metrics::{Observation, ServerObservation, TargetObservation};
+pub use keepfast_observe::metrics::Observation;
+use keepfast_observe::metrics::{MetricsError, ServerObservation, TargetObservation, prometheus_text};
 use keepfast_store::{Store, TargetId};
 
 use crate::error::{Result, ServerError};
@@ -63,6 +64,14 @@ pub async fn observation(
 pub fn of_plan(observation: Observation, plan: &str) -> Observation {
     let plans = observation.plans.into_iter().filter(|observed| observed.plan == plan).collect();
     Observation { plans, repositories: Vec::new(), targets: Vec::new(), server: None, at: observation.at }
+}
+
+/// An observation in the Prometheus text format.
+///
+/// # Errors
+/// Two plans, repositories or targets have the same labels.
+pub fn text(observation: &Observation) -> Result<String, MetricsError> {
+    prometheus_text(observation)
 }
 
 async fn targets(config: &Config, store: &Store) -> Result<Vec<TargetObservation>> {
