@@ -15,6 +15,8 @@ pub mod observed;
 pub mod once;
 pub mod state;
 pub mod status;
+#[cfg(test)]
+mod testing;
 pub mod usual;
 pub mod work;
 

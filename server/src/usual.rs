@@ -338,3 +338,6 @@ impl From<Figures> for RunFigures {
         (&figures).into()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,3 +98,6 @@ fn elapsed(from: keepfast_store::UtcTime, to: keepfast_store::UtcTime) -> std::t
 fn has_come(at: Timestamp, now: Timestamp) -> bool {
     stored(at) <= stored(now)
 }
+
+#[cfg(test)]
+mod tests;

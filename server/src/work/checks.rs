@@ -78,3 +78,67 @@ fn cache(folder: &Path) -> Result<(), Hindrance> {
     );
     Err(Hindrance::Here { text, category: Category::Permission, code: "cache_not_writable" })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use keepfast_config::config::Definition;
+    use keepfast_config::model::repository::Repository;
+    use keepfast_observe::errors::Category;
+    use keepfast_operations::sources::PathSources;
+
+    use super::{Hindrance, paths, places};
+    use crate::convert::place::target;
+    use crate::testing::{Desk, plan};
+
+    fn repository(desk: &Desk) -> &Definition<Repository> {
+        desk.config.repositories.get("main").expect("it is defined")
+    }
+
+    fn said(hindrance: Hindrance) -> (String, Category) {
+        match hindrance {
+            Hindrance::Here { text, category, .. } => (text, category),
+            Hindrance::Source(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_store_without_room_for_a_part_of_the_last_run_is_refused() {
+        let desk = Desk::new(&plan("www", ""));
+        fs::create_dir(desk.path("repo")).expect("it can be made");
+        let target = target(repository(&desk), &desk.path("cache")).expect("a target");
+        assert!(places(&target, None).is_ok() && places(&target, Some(1 << 30)).is_ok());
+        let (text, category) = said(places(&target, Some(u64::MAX)).expect_err("no disk is that large"));
+        assert_eq!(category, Category::Space);
+        assert!(
+            text.contains(&desk.path("repo").display().to_string()) && text.contains("free some"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_is_refused() {
+        let desk = Desk::new(&plan("www", ""));
+        let file = desk.path("file");
+        fs::write(&file, "").expect("it can be written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).expect("it can be set");
+        let target = target(repository(&desk), &file.join("cache")).expect("a target");
+        let (text, category) = said(places(&target, None).expect_err("a file is no folder"));
+        assert_eq!(category, Category::Permission);
+        assert!(text.contains("file/cache") && text.contains("make the folder writable"), "{text}");
+    }
+
+    #[test]
+    fn one_path_that_is_there_is_enough() {
+        let desk = Desk::new(&plan("www", ""));
+        let of = |names: &[&str]| PathSources {
+            paths: names.iter().map(|name| desk.path(name)).collect(),
+            ..PathSources::default()
+        };
+        assert!(paths(&of(&[])).is_ok(), "there may be streams alone");
+        assert!(paths(&of(&["gone", "keepfast.toml"])).is_ok());
+        assert!(matches!(paths(&of(&["gone", "gone too"])), Err(Hindrance::Source(_))));
+    }
+}
