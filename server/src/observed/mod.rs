@@ -12,7 +12,6 @@ use keepfast_observe::metrics::{MetricsError, ServerObservation, TargetObservati
 use keepfast_store::{Store, TargetId};
 
 use crate::error::{Result, ServerError};
-use crate::state::stored;
 
 /// What a server knows of itself. A run without a server knows nothing of that kind.
 #[derive(Debug, Clone)]
@@ -59,13 +58,6 @@ pub async fn observation(
     })
 }
 
-/// What there is to tell of one plan alone: for a gateway, which keeps what each plan pushes apart.
-#[must_use]
-pub fn of_plan(observation: Observation, plan: &str) -> Observation {
-    let plans = observation.plans.into_iter().filter(|observed| observed.plan == plan).collect();
-    Observation { plans, repositories: Vec::new(), targets: Vec::new(), server: None, at: observation.at }
-}
-
 /// An observation in the Prometheus text format.
 ///
 /// # Errors
@@ -86,17 +78,6 @@ async fn targets(config: &Config, store: &Store) -> Result<Vec<TargetObservation
         });
     }
     Ok(targets)
-}
-
-/// The time between two instants; nothing if a clock was set back between them.
-fn elapsed(from: keepfast_store::UtcTime, to: keepfast_store::UtcTime) -> std::time::Duration {
-    let micros = to.as_micros().saturating_sub(from.as_micros());
-    std::time::Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-}
-
-/// Whether an instant of the calendar has come.
-fn has_come(at: Timestamp, now: Timestamp) -> bool {
-    stored(at) <= stored(now)
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use keepfast_config::config::Config;
 use keepfast_observe::metrics::{PlanObservation, RunCounts, RunObservation, Verdict};
 use keepfast_store::{
     PageSize, PlanId, PlanState, Problem, Run, RunCount, RunFilter, RunKind, Store, Subject, SubjectKind,
+    UtcTime,
 };
 use serde_json::Value as Document;
 
-use super::elapsed;
 use crate::error::{Result, ServerError};
 use crate::state::{instant, stored};
 use crate::status::{self, PlanStatus, StandingWord};
@@ -98,6 +98,12 @@ impl Known<'_> {
         }
         counts
     }
+}
+
+/// The time between two instants; nothing if a clock was set back between them.
+fn elapsed(from: UtcTime, to: UtcTime) -> Duration {
+    let micros = to.as_micros().saturating_sub(from.as_micros());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// Whether a plan runs at no time by itself: it owes nothing meanwhile.

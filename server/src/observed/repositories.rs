@@ -16,7 +16,6 @@ use keepfast_schedule::zone::Zone;
 use keepfast_store::{PageSize, RepositoryId, Run, RunFilter, RunKind, Store, VerdictKind};
 use serde_json::Value as Document;
 
-use super::has_come;
 use crate::error::{Result, ScheduleError, ServerError};
 use crate::state::instant;
 
@@ -51,7 +50,8 @@ pub async fn all(
         repositories.push(RepositoryObservation {
             repository: name.clone(),
             project: definition.value.project.as_ref().map(|project| project.name.clone()),
-            added: added.filter(|added| has_come(*added, now)).unwrap_or(now),
+            // A plan that is new was born a moment after the instant that this is about.
+            added: added.map_or(now, |added| added.min(now)),
             size_bytes: None,
             quota_bytes: definition.value.quota.as_ref().map(|quota| quota.size.bytes),
             snapshots: snapshots.iter().find(|count| count.repository == id).map(|count| count.snapshots),

@@ -9,8 +9,6 @@ use keepfast_observe::metrics::{MetricsError, Observation, Push, TextfileError, 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url, redirect};
 
-use super::of_plan;
-
 /// A gateway that takes longer than this keeps the next run waiting for nothing.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Of what a gateway answers, this much is read, and shown.
@@ -100,6 +98,13 @@ pub enum SinkError {
 /// The file can't be written; the old one is as it was.
 pub fn write(file: &Path, observation: &Observation) -> Result<(), SinkError> {
     Ok(write_textfile(file, observation)?)
+}
+
+/// What there is to tell of one plan alone: for a gateway, which keeps what each plan pushes apart.
+#[must_use]
+pub fn of_plan(observation: Observation, plan: &str) -> Observation {
+    let plans = observation.plans.into_iter().filter(|observed| observed.plan == plan).collect();
+    Observation { plans, repositories: Vec::new(), targets: Vec::new(), server: None, at: observation.at }
 }
 
 /// Pushes the metrics of one plan, in place of those that were pushed for it before.

@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::listener::{BearerToken, serve_metrics};
-use super::{Observation, ServerFacts, observation, of_plan, text};
+use super::sinks::of_plan;
+use super::{Observation, ServerFacts, observation, text};
 use crate::error::ServerError;
 use crate::testing::{Desk, backup, plan, ran};
 use crate::work::report::PlanReport;

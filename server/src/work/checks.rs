@@ -51,6 +51,10 @@ pub fn paths(sources: &PathSources) -> Result<(), Hindrance> {
 fn room(directory: &Path, last_stored_bytes: Option<u64>) -> Result<(), Hindrance> {
     // What can't be said is found out by the backup.
     let Ok(found) = statvfs(directory) else { return Ok(()) };
+    if found.f_blocks == 0 {
+        // Some file systems that are no disks say nothing of their room.
+        return Ok(());
+    }
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     let least = LEAST_FREE_BYTES.max(last_stored_bytes.unwrap_or(0) / PART_OF_LAST_RUN);
     if free >= least {

@@ -166,7 +166,8 @@ const FIRST_OPEN: &str = concat!("SELECT MIN(number) AS number FROM run WHERE ",
 const ENDED: &str = "SELECT plan, verdict, CAST(SUM(CASE WHEN verdict IN ('missed', 'skipped') THEN slots \
     ELSE 1 END) AS BIGINT) AS runs FROM run WHERE number > $1 AND number <= $2 AND kind || '' = 'backup' \
     AND plan IS NOT NULL AND verdict IS NOT NULL GROUP BY plan, verdict";
-const SUMS: &str = "SELECT name, last FROM counter WHERE name >= 'runs ' AND name < 'runs!' ORDER BY name";
+/// Of all counters, which are few: how names are ordered is up to a database, and so no range of them is looked up.
+const SUMS: &str = "SELECT name, last FROM counter WHERE substr(name, 1, 5) = 'runs ' ORDER BY name";
 const SNAPSHOTS: &str =
     "SELECT repository, COUNT(*) AS snapshots FROM snapshot GROUP BY repository ORDER BY repository";
 const OPEN: &str = concat!("SELECT state, COUNT(*) AS runs FROM run WHERE ", is_open!(), " GROUP BY state");
@@ -196,7 +197,6 @@ mod tests {
             (super::ENDED, "SEARCH run USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
             (super::OPEN, "SEARCH run USING INDEX run_open (<expr>=?)"),
             (super::SNAPSHOTS, "COVERING INDEX"),
-            (super::SUMS, "SEARCH counter"),
         ] {
             let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
             let rows = sqlx::query(explain).fetch_all(writer).await.unwrap();
