@@ -14,13 +14,18 @@ use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::Response;
+use keepfast_backend::Cancel;
+use keepfast_config::model::server::Metrics;
 use keepfast_observe::metrics::{
     OPEN_METRICS_CONTENT_TYPE, Observation, PROMETHEUS_CONTENT_TYPE, open_metrics_text, prometheus_text,
 };
+use keepfast_operations::child::Children;
 use keepfast_operations::error::with_causes;
+use keepfast_operations::secret::{Purpose, SecretReader};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
+use crate::convert::secret;
 use crate::error::Result;
 
 /// An answer is used again for this long: a second reader costs nothing, and no one can keep the database busy.
@@ -55,6 +60,18 @@ impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BearerToken")
     }
+}
+
+/// The token that the definition of the listener names, if it names one.
+///
+/// # Errors
+/// The secret can't be read.
+pub fn token(defined: &Metrics, children: &Children) -> Result<Option<BearerToken>> {
+    let Some(reference) = &defined.token else { return Ok(None) };
+    let cancel = Cancel::new();
+    let reader = SecretReader { what: "token of the metrics", children, cancel: &cancel };
+    let token = reader.password(&secret::source(reference, "server")?, Purpose::Open)?;
+    Ok(Some(BearerToken::new(&token)))
 }
 
 /// Answers readers until `stop` is ready. `source` gives what there is to tell at the moment.
@@ -113,8 +130,7 @@ where
     /// One reader asks the database, and those that come meanwhile wait for its answer.
     async fn texts(&self) -> Arc<Texts> {
         let mut newest = self.newest.lock().await;
-        if let Some((at, texts)) = newest.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            let _ = at;
+        if let Some((_, texts)) = newest.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return Arc::clone(texts);
         }
         let texts = Arc::new(Texts::of((self.source)().await));

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
+use keepfast_operations::child::Children;
 use keepfast_store::{Ending, ErrorCategory, Fingerprint, RunError, StoreError, Text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use super::listener::{BearerToken, serve_metrics};
+use super::listener::{BearerToken, serve_metrics, token};
 use super::sinks::of_plan;
 use super::{Observation, ServerFacts, observation, text};
 use crate::error::ServerError;
@@ -166,6 +167,23 @@ async fn only_a_reader_with_the_token_reads_and_no_other_asks_the_state() {
     assert_eq!(listening.asked.load(Ordering::Relaxed), 0);
     let answer = listening.ask("GET /metrics", "Authorization: bearer geheim\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+/// The token is read from where the definition says, as other secrets are.
+#[test]
+fn the_token_is_that_of_the_definition() {
+    let desk = Desk::new("");
+    std::fs::write(desk.path("token"), "geheim\n").expect("it can be written");
+    let defined = |token: &str| {
+        let text = format!("[server.metrics]\n{token}");
+        Desk::new(&text).config.server.value.metrics.expect("it is defined")
+    };
+    let named = defined(&format!("token = {{ file = {:?} }}", desk.path("token")));
+    let read = |metrics| token(&metrics, &Children::default());
+    assert_eq!(read(named).expect("it can be read"), Some(BearerToken::new("geheim")));
+    assert_eq!(read(defined("listen = \"127.0.0.1:8401\"")).expect("there is none"), None);
+    let gone = defined(&format!("token = {{ file = {:?} }}", desk.path("gone")));
+    assert!(read(gone).is_err(), "a listener without its token must not serve everyone");
 }
 
 #[tokio::test]
