@@ -16,8 +16,8 @@ use keepfast_operations::units;
 pub use common::Common;
 pub use keep::Keep;
 pub use plans::{
-    Cleanup, Config, ConfigAction, Estimate, PausePlan, ResumePlan, RunPlan, Runs, RunsAction, Schedule,
-    ScheduleAction,
+    AcceptAnomaly, Cleanup, Config, ConfigAction, Estimate, PausePlan, ResumePlan, RunPlan, Runs, RunsAction,
+    Schedule, ScheduleAction,
 };
 
 /// Fast, deduplicating, encrypted backups.
@@ -83,6 +83,10 @@ pub enum Command {
     Resume(ResumePlan),
     /// Show when plans run next
     Schedule(Schedule),
+    /// Accept what was unusual about a plan's runs, so that retention goes on
+    AcceptAnomaly(AcceptAnomaly),
+    /// Print the metrics of all plans once, as Prometheus reads them
+    Metrics,
     /// Check and show the configuration
     Config(Config),
     /// Print a completion script for a shell
@@ -95,8 +99,15 @@ impl Command {
     /// Whether the command is run only for what it prints: without the output, the run was for nothing.
     pub fn only_shows(&self) -> bool {
         match self {
-            Self::Init(_) | Self::Tag(_) | Self::Undelete(_) | Self::Run(_) | Self::Manual(_) => false,
-            Self::Serve | Self::Pause(_) | Self::Resume(_) => false,
+            Self::Init(_)
+            | Self::Tag(_)
+            | Self::Undelete(_)
+            | Self::Run(_)
+            | Self::AcceptAnomaly(_)
+            | Self::Serve
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Manual(_) => false,
             Self::Runs(options) => options.action.only_shows(),
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
@@ -114,6 +125,7 @@ impl Command {
             | Self::Estimate(_)
             | Self::Status
             | Self::Schedule(_)
+            | Self::Metrics
             | Self::Config(_)
             | Self::Completions(_) => true,
         }

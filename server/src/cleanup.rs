@@ -93,7 +93,7 @@ mod tests {
     use keepfast_operations::sources::PathSources;
 
     use super::{PlanForecast, apply, forecast};
-    use crate::testing::{Desk, config, run};
+    use crate::testing::repository::{Desk, config, run};
 
     const PLAN: &str = "[plan.www]\nrepository = \"main\"\nsource = [{ files = [\"/srv\"] }]\n";
 

@@ -7,14 +7,16 @@
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
-pub mod control;
 pub mod cleanup;
 pub mod connect;
+pub mod control;
 pub mod convert;
 pub mod daemon;
 pub mod definitions;
 pub mod error;
 pub mod estimate;
+pub mod failure;
+pub mod observed;
 pub mod once;
 pub mod running;
 pub mod runs;
@@ -22,6 +24,7 @@ pub mod state;
 pub mod status;
 #[cfg(test)]
 mod testing;
+pub mod usual;
 pub mod work;
 
 pub use error::{Result, ServerError};

@@ -49,6 +49,8 @@ pub fn run(config: &Config, plan: &str, around: &Surroundings, run: &RunContext)
         machine: HostId::new(&*machine).map_err(named(&machine))?,
         executor,
         around: around.clone(),
+        retries: false,
+        quotas: Default::default(),
     };
     let held = runtime.block_on(async {
         let is_local = config.server.value.state.postgres.is_none();

@@ -34,6 +34,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-engine",
             "keepfast-operations",
             "keepfast-config",
+            "keepfast-observe",
             "keepfast-schedule",
             "keepfast-store",
         ],

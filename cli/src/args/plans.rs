@@ -1,12 +1,28 @@
 //! The flags of commands about plans.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub struct RunPlan {
+    /// The plan's name
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// Afterwards, write the metrics of all plans into this file, for node_exporter's textfile collector. Its name ends
+    /// in .prom
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+    /// Afterwards, push the plan's metrics to the Pushgateway at this address, such as http://push.example.org:9091
+    #[arg(long, value_name = "URL")]
+    pub metrics_push: Option<String>,
+}
+
+/// Options of `accept-anomaly`.
+#[derive(Debug, Args)]
+pub struct AcceptAnomaly {
     /// The plan's name
     #[arg(value_name = "PLAN")]
     pub plan: String,

@@ -1,5 +1,6 @@
 //! The commands: each reads its arguments, runs an operation, prints the report.
 
+mod anomaly;
 mod backup;
 mod check;
 mod doctor;
@@ -9,6 +10,7 @@ mod init;
 mod inspect;
 mod keeping;
 mod manual;
+mod metrics;
 mod plans;
 mod prune;
 mod restore;
@@ -55,6 +57,8 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Pause(options) => runs::pause(&common, &options),
         Command::Resume(options) => runs::resume(&common, &options),
         Command::Schedule(options) => plans::schedule(&common, &options.action),
+        Command::AcceptAnomaly(options) => anomaly::accept(&common, &options),
+        Command::Metrics => metrics::print(&common),
         Command::Config(options) => plans::config(&common, &options.action),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Completions(options) => {

@@ -18,7 +18,7 @@ use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
 use serde::Serialize;
 
-use super::outcome_of;
+use super::{metrics, outcome_of};
 use crate::args::{Common, ConfigAction, RunPlan, ScheduleAction};
 use crate::console::Console;
 use crate::render::{self, counted};
@@ -38,9 +38,13 @@ pub(super) fn surroundings(common: &Common) -> Surroundings {
 /// Runs a plan.
 pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
     let console = Console::new(common)?;
+    let sinks = metrics::sinks(options)?;
     let config = read(common)?;
     let around = surroundings(common);
-    let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()))?;
+    let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()));
+    // Whatever came of it: monitoring has to hear of failures most of all.
+    metrics::deliver(&console, &config, &options.plan, &around.host, &sinks);
+    let report = report?;
     if common.json {
         render::document(&report);
     } else {
@@ -307,6 +311,7 @@ pub(super) fn first(common: &Common) -> std::path::PathBuf {
     definitions::first_file(common.config.clone(), own)
 }
 
+/// The definitions; an error if anything is wrong with them.
 pub(super) fn read(common: &Common) -> Result<Definitions> {
     let Loaded { config, report } = definitions::read(&first(common));
     config.ok_or_else(|| invalid(common, &report))

@@ -80,11 +80,17 @@ fn what_is_in_a_snapshot_and_in_a_cache_is_listed() {
 #[test]
 fn a_backup_says_what_it_made() {
     let desk = Desk::new();
-    let rest =
-        format!("dry_run summary{SUMMARY} unchanged changed_while_read ignored packs traffic seconds parent");
-    assert_eq!(backup(&desk), format!("{{snapshot{} {rest}}}", snapshot()));
+    let rest = |changes: &str| {
+        format!(
+            "dry_run summary{SUMMARY} unchanged changes{changes} changed_while_read ignored packs traffic seconds \
+             parent"
+        )
+    };
+    assert_eq!(backup(&desk), format!("{{snapshot{} {}}}", snapshot(), rest("")));
+    let of_parent = "{files_before files_deleted files_rewritten files_moved}";
+    assert_eq!(backup(&desk), format!("{{snapshot{} {}}}", snapshot(), rest(of_parent)));
     let dry = document(&desk, &["backup", "--dry-run", desk.path("src").to_str().unwrap()]);
-    assert_eq!(dry, format!("{{snapshot {rest}}}"));
+    assert_eq!(dry, format!("{{snapshot {}}}", rest("")));
 }
 
 #[test]

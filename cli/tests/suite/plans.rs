@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::program::{Desk, Run};
 
 /// A desk with a configuration. The repository is that of the desk.
-struct Plans {
-    desk: Desk,
+pub struct Plans {
+    pub desk: Desk,
 }
 
 impl Plans {
-    fn new(plan: &str) -> Self {
+    pub fn new(plan: &str) -> Self {
         let plans = Self { desk: Desk::new() };
         fs::write(plans.desk.path("password"), "secret\n").unwrap();
         plans.define(plan);
@@ -45,22 +45,28 @@ impl Plans {
         fs::write(desk.path("keepfast.toml"), text).unwrap();
     }
 
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = self.desk.command();
         command.arg("--config").arg(self.desk.path("keepfast.toml"));
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.command().args(arguments).output().unwrap())
     }
 
-    fn document(&self, arguments: &[&str]) -> Value {
+    pub fn document(&self, arguments: &[&str]) -> Value {
+        self.document_of(0, arguments)
+    }
+
+    /// The document of a command that ends with this exit code.
+    pub fn document_of(&self, code: i32, arguments: &[&str]) -> Value {
         let run = self.run(&[&["--json"], arguments].concat());
+        assert_eq!(run.code, code, "{} {}", run.out, run.err);
         serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}", run.out))
     }
 
-    fn snapshots(&self) -> Vec<Value> {
+    pub fn snapshots(&self) -> Vec<Value> {
         let text = self.desk.run(["snapshots", "--json"]).succeeds().out;
         serde_json::from_str(&text).unwrap()
     }

@@ -18,7 +18,7 @@ use super::parent::{InParent, Kept};
 use super::pending::{PendingEntry, Place};
 use super::reading::file_kind;
 use super::sink::{Sink, Unread};
-use super::storing::StoringSink;
+use super::storing::{StoredChunk, StoringSink};
 use crate::error::Result;
 
 impl StoringSink<'_> {
@@ -106,13 +106,15 @@ impl StoringSink<'_> {
             0 => return Ok(()),
             files => files == 1,
         };
-        let content = Content::Inline(vec![self.store_chunk(read)?]);
+        let StoredChunk { reference, is_new } = self.store_chunk(read)?;
+        let content = Content::Inline(vec![reference]);
         for Member { place, size, origin } in members {
             match origin {
                 Origin::Read { start, entry, in_parent } => {
                     let extents = if is_alone { Extents::Dense } else { Extents::Bundled { from: start } };
                     let entry = entry.of_kind(file_kind(size, content.clone(), extents));
-                    self.reporter.count_file(&entry.node, &in_parent, size);
+                    let novelty = self.novelty(&entry.node, is_new);
+                    self.reporter.count_file(&entry.node, &in_parent, novelty, size);
                     self.put(&place, Some(entry))?;
                 }
                 Origin::Parent(kept) => self.keep_as_it_is(&place, kept)?,

@@ -26,11 +26,18 @@ use super::reading::{
     read_small,
 };
 use super::sink::{Sink, Unread};
-use super::storing::{StoringSink, lock};
+use super::storing::{StoredChunk, StoringSink, lock};
 use crate::chunk::PieceReader;
 use crate::error::{EngineError, Result};
 use crate::fs::meta;
 use crate::fs::sparse::DataExtents;
+
+/// The bytes of a file that were stored, or that were there.
+struct StoredBytes {
+    content: Content,
+    /// Whether the repository didn't have some of them.
+    has_new_chunks: bool,
+}
 
 impl StoringSink<'_> {
     /// Reads and stores a regular file. A large one is only opened, and read by a job of its own.
@@ -81,10 +88,11 @@ impl StoringSink<'_> {
         if file.extents.is_none() && self.is_bundled(read_bytes) {
             return self.bundle_read(place, entry, in_parent, bytes, directory);
         }
-        let content = self.store_bytes(bytes)?;
+        let StoredBytes { content, has_new_chunks } = self.store_bytes(bytes)?;
         let kind = self.kind_of_read(content, read_bytes, file.size, file.extents.as_ref())?;
         let entry = entry.of_kind(kind);
-        self.reporter.count_file(&entry.node, &in_parent, read_bytes);
+        let novelty = self.novelty(&entry.node, has_new_chunks);
+        self.reporter.count_file(&entry.node, &in_parent, novelty, read_bytes);
         self.put(place, Some(entry))
     }
 
@@ -142,16 +150,19 @@ impl StoringSink<'_> {
     }
 
     /// Cuts and stores bytes that are a whole file.
-    fn store_bytes(&mut self, bytes: &[u8]) -> Result<Content> {
+    fn store_bytes(&mut self, bytes: &[u8]) -> Result<StoredBytes> {
         let mut builder = ContentBuilder::default();
+        let mut has_new_chunks = false;
         let mut rest = bytes;
         while !rest.is_empty() {
             let (chunk, after) = rest.split_at(self.storage.chunker.cut(rest));
-            let reference = self.store_chunk(chunk)?;
+            let StoredChunk { reference, is_new } = self.store_chunk(chunk)?;
+            has_new_chunks |= is_new;
             builder.push(reference, &mut |list| self.store_metadata(&list))?;
             rest = after;
         }
-        builder.finish(&mut |list| self.store_metadata(&list))
+        let content = builder.finish(&mut |list| self.store_metadata(&list))?;
+        Ok(StoredBytes { content, has_new_chunks })
     }
 
     /// Reads a large file or stream and hands out its pieces; stores some of them itself if many wait.
@@ -201,14 +212,18 @@ impl StoringSink<'_> {
     pub(super) fn store_piece(&mut self, job: PieceJob) -> Result<()> {
         let PieceJob { file, number, piece } = job;
         let mut references = Vec::with_capacity(piece.ends.len());
+        let mut has_new_chunks = false;
         for chunk in piece.chunks() {
-            references.push(self.store_chunk(chunk)?);
+            let StoredChunk { reference, is_new } = self.store_chunk(chunk)?;
+            has_new_chunks |= is_new;
+            references.push(reference);
         }
         lock(&self.storage.buffers).push(piece);
         let bytes: u64 = references.iter().map(|chunk| u64::from(chunk.len)).sum();
         self.walk.run.count(0, bytes);
         let mut assembly = lock(&file.assembly);
         assembly.bytes += bytes;
+        assembly.has_new_chunks |= has_new_chunks;
         assembly.waiting.insert(number, references);
         loop {
             let next = assembly.next;
@@ -248,7 +263,8 @@ impl StoringSink<'_> {
                 return self.put(&file.place, None);
             }
         }
-        self.reporter.count_kind(&entry.node, &file.in_parent);
+        let novelty = self.novelty(&entry.node, assembly.has_new_chunks);
+        self.reporter.count_kind(&entry.node, &file.in_parent, novelty);
         self.reporter.tally.count_bytes(assembly.bytes, assembly.bytes);
         self.walk.run.count(1, 0);
         self.put(&file.place, Some(entry))

@@ -43,7 +43,7 @@ use crate::repo::{
 };
 use crate::run::{Phase, RunContext, Troubles};
 pub use estimate::estimate;
-pub use options::{ArchiveOptions, ArchiveReport, ParentChoice, Source, Stream};
+pub use options::{ArchiveOptions, ArchiveReport, Changes, ParentChoice, Source, Stream};
 use parent::Parent;
 use sink::{CountingSink, Sink};
 use storing::{Storage, StoringSink};
@@ -132,6 +132,8 @@ struct Stored {
     root: TreeIds,
     hard_links: Content,
     tally: Tally,
+    /// What became of the parent's files, if that is known.
+    changes: Option<Changes>,
     /// Whether something of what was named isn't as the parent has it.
     is_changed: bool,
 }
@@ -149,7 +151,7 @@ impl Backup<'_> {
         let walk = Walk::new(options, &self.sources, Parent::new(parent, &frames, run), run);
         if options.dry_run {
             let tally = threads::run(&walk, source, || CountingSink::new(&walk))?;
-            return Ok(self.report(None, &tally, &WriterTotals::default()));
+            return Ok(self.report(None, &tally, None, &WriterTotals::default()));
         }
         let session = Session::begin(
             repository,
@@ -167,7 +169,7 @@ impl Backup<'_> {
         let committed = written.and_then(|(stored, totals)| {
             if options.skip_if_unchanged && self.is_unchanged(&stored)? {
                 session.give_up();
-                let report = self.report(None, &stored.tally, &totals);
+                let report = self.report(None, &stored.tally, stored.changes, &totals);
                 return Ok(ArchiveReport { is_unchanged: true, ..report });
             }
             self.commit(&session, stored, &totals)
@@ -192,14 +194,39 @@ impl Backup<'_> {
         tally.add(sink.finish());
         walk.check()?;
         let is_changed = storage.is_changed();
-        Ok(Stored { root: storage.into_root()?, hard_links, tally, is_changed })
+        let changes = if walk.parent.is_readable() { self.changes(&tally) } else { None };
+        Ok(Stored { root: storage.into_root()?, hard_links, tally, changes, is_changed })
     }
 
-    fn report(&self, snapshot: Option<Snapshot>, tally: &Tally, totals: &WriterTotals) -> ArchiveReport {
+    /// What became of the parent's files; nothing without a parent. Each of them that was found again was counted as
+    /// changed or unchanged, so the others are those that weren't found.
+    fn changes(&self, tally: &Tally) -> Option<Changes> {
+        let parent = &self.parent?.snapshot.body;
+        let files_before = parent.statistics.files();
+        let found = tally.statistics.files_changed.saturating_add(tally.statistics.files_unchanged);
+        // Streams are compared with nothing, and so count as new each time.
+        let is_stream = |path: &&Vec<u8>| !path.starts_with(b"/") && parent.paths.contains(path);
+        let streams = u64_of(self.paths.iter().filter(is_stream).count());
+        Some(Changes {
+            files_before,
+            files_deleted: files_before.saturating_sub(found).saturating_sub(streams),
+            files_rewritten: tally.files_rewritten,
+            files_moved: tally.files_moved,
+        })
+    }
+
+    fn report(
+        &self,
+        snapshot: Option<Snapshot>,
+        tally: &Tally,
+        changes: Option<Changes>,
+        totals: &WriterTotals,
+    ) -> ArchiveReport {
         ArchiveReport {
             snapshot,
             is_unchanged: false,
             statistics: tally.statistics,
+            changes,
             changed_while_read: tally.changed_while_read,
             ignored: tally.ignored,
             packs: u64_of(totals.packs.len()),
@@ -260,7 +287,7 @@ impl Backup<'_> {
             made_from: None,
         })?;
         let tally = Tally { statistics, ..stored.tally };
-        Ok(self.report(Some(snapshot), &tally, totals))
+        Ok(self.report(Some(snapshot), &tally, stored.changes, totals))
     }
 }
 

@@ -130,6 +130,9 @@ pub struct ArchiveReport {
     pub is_unchanged: bool,
     /// What was counted.
     pub statistics: Statistics,
+    /// What became of the parent's files; none without a parent, if parts of it can't be read, and on a dry run,
+    /// which reads nothing.
+    pub changes: Option<Changes>,
     /// Files that changed while they were read.
     pub changed_while_read: u64,
     /// How many entries files named `.keepfastignore` have left out, not counting what is below them.
@@ -140,6 +143,23 @@ pub struct ArchiveReport {
     pub parent: Option<String>,
     /// What kept the snapshot from being complete, and what was found damaged.
     pub troubles: Troubles,
+}
+
+/// What became of the files of the parent snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Files that the parent has.
+    pub files_before: u64,
+    /// Files of the parent that aren't in their places any more: deleted, moved, replaced by something that is no
+    /// file, left out, or skipped.
+    pub files_deleted: u64,
+    /// Files of the parent whose content is another now. Small files share chunks, and no one compares their bytes
+    /// one by one: such a file counts too if its metadata has changed and a file that it shares a chunk with has
+    /// another content.
+    pub files_rewritten: u64,
+    /// Files that are new in their places, were last written before the parent was made, and whose whole content the
+    /// repository had: renamed ones, and copies that keep the time of the original. Empty files don't count.
+    pub files_moved: u64,
 }
 
 impl ArchiveOptions {

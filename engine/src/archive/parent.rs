@@ -49,6 +49,17 @@ impl<'a> Parent<'a> {
         Self { snapshot, trees, racy_from, is_reported: AtomicBool::new(false), run }
     }
 
+    /// Whether all of it that was looked for could be read.
+    pub fn is_readable(&self) -> bool {
+        // All threads that walk have ended by now.
+        !self.is_reported.load(Ordering::Relaxed)
+    }
+
+    /// Whether a file with this time was last written before the snapshot was made.
+    pub fn is_after(&self, mtime: Timestamp) -> bool {
+        self.snapshot.is_some() && mtime < self.racy_from
+    }
+
     /// Its trees.
     pub fn trees(&self) -> Option<Trees<'a>> {
         self.trees

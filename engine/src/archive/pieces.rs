@@ -73,6 +73,8 @@ pub struct Assembly {
     pub waiting: BTreeMap<u64, Vec<ChunkRef>>,
     pub builder: ContentBuilder,
     pub bytes: u64,
+    /// Whether the repository didn't have some of the chunks.
+    pub has_new_chunks: bool,
 }
 
 impl PieceFile {

@@ -11,7 +11,7 @@ use super::parent::{InParent, Kept};
 use super::pending::{Entry, Page, PendingEntry, Place};
 use super::pieces::{PieceJob, StreamJob};
 use super::reading::{OpenedFile, bytes_of_special, file_kind};
-use super::tally::{Reporter, Tally};
+use super::tally::{Novelty, Reporter, Tally};
 use super::walk::Walk;
 use crate::error::{EngineError, Result};
 use crate::fs::meta::{self, Attributes};
@@ -115,7 +115,7 @@ impl<'a> Sink<'a> for CountingSink<'a> {
             let extents = extents.map_or(Extents::Dense, |data| Extents::Inline(data.to_pairs()));
             let node = metadata.into_node(file_kind(size, Content::empty(), extents));
             self.walk.links.note(&stat, place);
-            self.reporter.count_file(&node, &in_parent, data_bytes);
+            self.reporter.count_file(&node, &in_parent, Novelty::New, data_bytes);
         }
         Ok(())
     }
@@ -125,7 +125,7 @@ impl<'a> Sink<'a> for CountingSink<'a> {
         let PendingEntry { metadata, .. } = self.reporter.pending(place, stat, Attributes::default());
         let node = metadata.into_node(file_kind(0, Content::empty(), Extents::Dense));
         let bytes = bytes_of_special(directory, place.name(), stat, followed);
-        self.reporter.count_file(&node, &in_parent, bytes);
+        self.reporter.count_file(&node, &in_parent, Novelty::New, bytes);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use super::parent::Kept;
 use super::pending::{Directory, Entry, Page, PendingEntry, Place};
 use super::pieces::{PieceJob, StreamJob};
 use super::sink::{Sink, Unread};
-use super::tally::{Reporter, Tally};
+use super::tally::{Novelty, Reporter, Tally};
 use super::walk::Walk;
 use crate::chunk::pages::{OpenPage, States, StoredPage, TreeIds, end_directory};
 use crate::chunk::{Piece, reference_to};
@@ -63,6 +63,14 @@ impl<'a> Storage<'a> {
     }
 }
 
+/// A chunk that was stored, or that was there.
+pub struct StoredChunk {
+    /// What refers to it.
+    pub(super) reference: ChunkRef,
+    /// Whether the repository didn't have it.
+    pub(super) is_new: bool,
+}
+
 /// One thread's sink that stores.
 pub struct StoringSink<'a> {
     pub(super) walk: &'a Walk<'a>,
@@ -89,9 +97,17 @@ impl<'a> StoringSink<'a> {
     }
 
     /// Stores bytes as one chunk.
-    pub(super) fn store_chunk(&mut self, plain: &[u8]) -> Result<ChunkRef> {
-        let (id, _) = self.frames.store(ChunkKind::Data, plain)?;
-        reference_to(id, plain)
+    pub(super) fn store_chunk(&mut self, plain: &[u8]) -> Result<StoredChunk> {
+        let (id, is_new) = self.frames.store(ChunkKind::Data, plain)?;
+        Ok(StoredChunk { reference: reference_to(id, plain)?, is_new })
+    }
+
+    /// Whether a file that is new in its place is new to the repository too. Its time decides as well: a note that
+    /// a program has put into every directory has the same content everywhere, and was moved from nowhere.
+    pub(super) fn novelty(&self, node: &Node, has_new_chunks: bool) -> Novelty {
+        let has_content = matches!(&node.kind, NodeKind::File { size, .. } if *size > 0);
+        let is_moved = has_content && !has_new_chunks && self.walk.parent.is_after(node.mtime);
+        if is_moved { Novelty::Moved } else { Novelty::New }
     }
 
     /// Stores a metadata chunk.

@@ -25,6 +25,10 @@ use crate::run::{Event, RunContext};
 pub struct Tally {
     /// Counts.
     pub statistics: Statistics,
+    /// Files of the parent whose content is another now.
+    pub files_rewritten: u64,
+    /// Files that are new in their places, and that the repository had elsewhere.
+    pub files_moved: u64,
     /// Files that changed while they were read.
     pub changed_while_read: u64,
     /// Entries that ignore files in the tree have left out.
@@ -33,6 +37,15 @@ pub struct Tally {
     pub users: BTreeSet<u32>,
     /// Group ids of the entries.
     pub groups: BTreeSet<u32>,
+}
+
+/// Whether a file that is new in its place is new to the repository too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Novelty {
+    /// Some of its content is, or it was written after the parent was made, or no one knows.
+    New,
+    /// It isn't: its whole content was there, and it is older than the parent.
+    Moved,
 }
 
 impl Tally {
@@ -53,6 +66,8 @@ impl Tally {
         sum.skipped += more.skipped;
         sum.dirs += more.dirs;
         self.count_bytes(more.bytes_read, more.bytes_total);
+        self.files_rewritten += other.files_rewritten;
+        self.files_moved += other.files_moved;
         self.changed_while_read += other.changed_while_read;
         self.ignored += other.ignored;
         self.users.extend(other.users);
@@ -113,25 +128,28 @@ impl<'a> Reporter<'a> {
     }
 
     /// Counts a file that was read, and this many bytes of it.
-    pub fn count_file(&mut self, node: &Node, in_parent: &InParent, bytes: u64) {
-        self.count_kind(node, in_parent);
+    pub fn count_file(&mut self, node: &Node, in_parent: &InParent, novelty: Novelty, bytes: u64) {
+        self.count_kind(node, in_parent, novelty);
         self.tally.count_bytes(bytes, bytes);
         self.run.count(1, bytes);
     }
 
     /// Counts a file as new, changed or unchanged. One whose node differs counts as changed, even if only
     /// its bundle has changed: no one has compared its bytes.
-    pub fn count_kind(&mut self, node: &Node, in_parent: &InParent) {
-        let statistics = &mut self.tally.statistics;
-        let count = match in_parent {
-            InParent::Same(_) => &mut statistics.files_unchanged,
-            InParent::Earlier(earlier) if **earlier == *node => &mut statistics.files_unchanged,
+    pub fn count_kind(&mut self, node: &Node, in_parent: &InParent, novelty: Novelty) {
+        let Tally { statistics, files_rewritten, files_moved, .. } = &mut self.tally;
+        match in_parent {
+            InParent::Same(_) => statistics.files_unchanged += 1,
+            InParent::Earlier(earlier) if **earlier == *node => statistics.files_unchanged += 1,
             InParent::Earlier(earlier) if matches!(earlier.kind, NodeKind::File { .. }) => {
-                &mut statistics.files_changed
+                statistics.files_changed += 1;
+                *files_rewritten += u64::from(earlier.kind != node.kind);
             }
-            InParent::Earlier(_) | InParent::Absent => &mut statistics.files_new,
-        };
-        *count += 1;
+            InParent::Earlier(_) | InParent::Absent => {
+                statistics.files_new += 1;
+                *files_moved += u64::from(novelty == Novelty::Moved);
+            }
+        }
     }
 
     /// Reports a regular file that is larger than files that are backed up, if it was named: someone expects it to be

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "tests say what they can't test here")]
 
 mod bundles;
+mod changes;
 mod check;
 mod concurrency;
 mod crash;

@@ -26,7 +26,7 @@ pub use retention::{
     DecisionDocument, DecisionsReport, ForgetReport, GroupDocument, NewStanding, ReasonDocument,
     SizeDocument, StandingReport, UndeleteReport, UndeletedSnapshot, VerdictDocument,
 };
-pub use snapshot::{ListedSnapshot, SnapshotDocument, SnapshotsReport, StatisticsDocument};
+pub use snapshot::{ChangesDocument, ListedSnapshot, SnapshotDocument, SnapshotsReport, StatisticsDocument};
 pub use stats::{FreedReport, NeededReport, StatsReport};
 pub use store::{
     DoctorReport, FlawDocument, InitReport, LatenciesDocument, LatencyDocument, RepositoryDocument,
@@ -45,6 +45,8 @@ pub struct BackupReport {
     pub summary: StatisticsDocument,
     /// Nothing has changed since the parent, and so no snapshot was made.
     pub unchanged: bool,
+    /// What became of the parent's files; null without a parent, if parts of it can't be read, and on a dry run.
+    pub changes: Option<ChangesDocument>,
     /// Files that changed while they were read.
     pub changed_while_read: u64,
     /// Entries that ignore files have left out, each without what is below it.

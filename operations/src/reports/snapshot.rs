@@ -1,5 +1,6 @@
 //! Snapshots as programs see them.
 
+use keepfast_engine::archive::Changes;
 use keepfast_engine::run::Troubles;
 use keepfast_format::node::Timestamp;
 use keepfast_format::snapshot::{Snapshot, Statistics};
@@ -83,6 +84,26 @@ pub struct StatisticsDocument {
     pub bytes_new: u64,
     /// Bytes stored for them, with metadata.
     pub bytes_stored: u64,
+}
+
+/// What became of the files of the snapshot that a backup was compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ChangesDocument {
+    /// Files that it has.
+    pub files_before: u64,
+    /// Files of these that aren't in their places any more.
+    pub files_deleted: u64,
+    /// Files of these whose content is another now.
+    pub files_rewritten: u64,
+    /// Files that are new in their places and that the repository had elsewhere, as after a folder was renamed.
+    pub files_moved: u64,
+}
+
+impl From<&Changes> for ChangesDocument {
+    fn from(changes: &Changes) -> Self {
+        let Changes { files_before, files_deleted, files_rewritten, files_moved } = *changes;
+        Self { files_before, files_deleted, files_rewritten, files_moved }
+    }
 }
 
 impl From<&Snapshot> for SnapshotDocument {

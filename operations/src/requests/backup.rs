@@ -181,6 +181,7 @@ pub fn backup_with(
         dry_run: request.dry_run,
         summary: (&report.statistics).into(),
         unchanged: report.is_unchanged,
+        changes: report.changes.as_ref().map(Into::into),
         changed_while_read: report.changed_while_read,
         ignored: report.ignored,
         packs: report.packs,

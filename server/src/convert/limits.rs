@@ -130,7 +130,7 @@ mod tests {
     use keepfast_operations::resources::RateLimits;
 
     use super::{by_time, limits_now, resources};
-    use crate::testing::config;
+    use crate::testing::repository::config;
 
     fn plan(limits: &str) -> Config {
         config(&format!(

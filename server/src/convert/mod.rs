@@ -1,6 +1,7 @@
 //! From definitions to what operations and schedules take. What a definition says and this program can't do is an
 //! error, and nothing is left out silently.
 
+pub mod anomaly;
 pub mod backup;
 pub mod hook;
 pub mod limits;

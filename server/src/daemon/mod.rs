@@ -135,6 +135,8 @@ impl Server {
             machine: HostId::new(&*machine).map_err(named(&machine))?,
             executor: executor.clone(),
             around: around.clone(),
+            retries: true,
+            quotas: Default::default(),
         });
         lose_earlier(&store, &executor, &folder, &config).await?;
         let clocks = Box::new(SystemClocks::new(boot));

@@ -72,7 +72,11 @@ impl Workers for Threads {
                 Ok(Err(error)) => Some(with_causes(&error)),
                 Err(panic) => {
                     let text = panicked(&*panic);
-                    workshop.broken(&held, &text).err().map(|error| with_causes(&error)).or(Some(text))
+                    workshop
+                        .broken(&config, &held, &text)
+                        .err()
+                        .map(|error| with_causes(&error))
+                        .or(Some(text))
                 }
             };
             // The server is gone if no one hears of it.

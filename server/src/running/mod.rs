@@ -1,46 +1,40 @@
 //! Carrying out a run that this process holds: its record and log, its lease, its limits, its end. It is the same for a
 //! server's runs and for one that a person starts.
 
+mod end;
 mod lease;
+mod plan;
+mod quotas;
 pub mod record;
 mod undo;
+mod upkeep;
 
 pub use undo::UndoFailure;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use jiff::Timestamp;
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_engine::run::RunContext;
 use keepfast_operations::child::Children;
-use keepfast_operations::error::with_causes;
 use keepfast_operations::open::{Access, SharedRepository};
-use keepfast_operations::priority::be_nice;
 use keepfast_store::{
-    ConfigHash, Ending, ErrorCategory, Executor, Fingerprint, Held, HostId, LogFolder, NewRun, PageSize,
-    PlanId, ProgramVersion, RepositoryId, Retention, RunError, RunId, RunKind, RunSubject, Store, StoreError,
-    Text, Trigger, Work,
+    ConfigHash, Executor, Held, HostId, LogFolder, NewRun, PageSize, PlanId, RepositoryId, Retention, RunId,
+    RunKind, RunSubject, Store, Trigger,
 };
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
-use self::record::{RunLog, StateRecord, Told};
-use crate::convert::{backup, hook, place, retention, secret};
+use self::record::{RunLog, StateRecord};
+use crate::convert::{anomaly, backup, hook, place, retention, secret};
 use crate::daemon::jobs::Job;
 use crate::definitions;
 use crate::error::{Result, ServerError};
 use crate::state::{self, now};
-use crate::work::pace::Pace;
-use crate::work::report::{PlanReport, Verdict};
-use crate::work::{PlanWork, carry_out};
-
-/// How often the end of a run is written again if the state fails, and the time between two tries.
-const END_TRIES: u32 = 12;
-const END_AGAIN: Duration = Duration::from_secs(5);
+use crate::work::PlanWork;
 
 /// What a process brings to its runs.
 #[derive(Debug, Clone)]
@@ -81,6 +75,7 @@ pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(Pl
         hooks: definition.value.hook.iter().map(hook::hook).collect(),
         backup: backup::request(definition)?,
         retention: retention::request(config, definition, &around.host)?,
+        rules: anomaly::rules(definition)?,
     };
     let access = Access { children: around.children_of(config), ..Access::default() };
     let shared = SharedRepository::connect(place::target(repository, &around.cache)?, access)?;
@@ -128,6 +123,10 @@ pub struct Workshop {
     pub executor: Executor,
     /// What it brings to its runs.
     pub around: Surroundings,
+    /// Whether a run that failed is tried again: there has to be someone that does it.
+    pub retries: bool,
+    /// When quotas of repositories were looked at.
+    pub quotas: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Workshop {
@@ -136,53 +135,13 @@ impl Workshop {
         match job {
             Job::Backup { .. } => self.carry_out_plan(config, held, run, Vec::new()).map(|_| ()),
             Job::Check { repository } | Job::Prune { repository } => {
-                let error = ServerError::Unsupported {
-                    definition: format!("repository {repository}"),
-                    what: format!("a {} by schedule", held.run.kind.as_str()),
-                };
-                self.end(held, &PlanReport::failed("", &with_causes(&error)))?;
-                Err(error)
+                self.carry_out_upkeep(config, repository, job, held, run)
             }
         }
     }
 
-    /// Ends a run whose thread has panicked.
-    pub fn broken(&self, held: &Held, text: &str) -> Result<()> {
-        let plan = held.run.subject.plan.as_ref().map_or("", PlanId::as_str);
-        self.end(held, &PlanReport::failed(plan, text))
-    }
-
-    /// Carries out a run of a plan that this process holds, and stores what came of it.
-    ///
-    /// `problems` are those of before: they are findings of this run.
-    pub fn carry_out_plan(
-        &self,
-        config: &Config,
-        held: &Held,
-        run: &RunContext,
-        problems: Vec<String>,
-    ) -> Result<PlanReport> {
-        let plan = held.run.subject.plan.as_ref().map_or("", PlanId::as_str);
-        let report = self.begun(config, plan, held, run, problems);
-        match &report {
-            Ok(report) => self.end(held, report)?,
-            // What keeps a run from beginning is recorded as well: the plan's next line in `status` says it.
-            Err(error) => self.end(held, &PlanReport::failed(plan, &with_causes(error)))?,
-        }
-        report
-    }
-
-    fn begun(
-        &self,
-        config: &Config,
-        plan: &str,
-        held: &Held,
-        run: &RunContext,
-        problems: Vec<String>,
-    ) -> Result<PlanReport> {
-        let definition = enabled(config, plan)?;
-        let (work, shared) = prepare(config, plan, &self.around)?;
-        let record = StateRecord {
+    fn record(&self, held: &Held) -> StateRecord {
+        StateRecord {
             handle: self.handle.clone(),
             store: self.store.clone(),
             held: held.clone(),
@@ -190,52 +149,7 @@ impl Workshop {
             executor: self.executor.clone(),
             log: Arc::new(RunLog::new(self.logs.writer(&held.run.id))),
             step: Mutex::default(),
-        };
-        self.handle.block_on(self.store.start(now(), held))?;
-        be_nice(work.backup.resources.nice);
-        let pace = Pace::begin(config, definition, Timestamp::now())?;
-        let run =
-            &pace.of(run).with_listener(Arc::new(Told { log: record.log.clone(), next: run.listener() }));
-        let timeout = definition.value.timeout.map(|timeout| timeout.0);
-        let beating = lease::Beating::begin(&self.handle, &record, run, timeout, Some(pace));
-        let mut report = carry_out(&work, &shared, run, &record, problems);
-        if let Some(timeout) = beating.end(&self.handle) {
-            report.verdict = Verdict::Failed;
-            report.error = Some(format!("the run took longer than {} s and was ended", timeout.as_secs()));
-            report.failure = None;
         }
-        Ok(report)
-    }
-
-    /// Writes the end of the run. A database that is away for a moment must not make a good run a lost one.
-    fn end(&self, held: &Held, report: &PlanReport) -> Result<()> {
-        let version = &*self.around.version;
-        let work = Work {
-            ending: match report.verdict {
-                Verdict::Ok => Ending::Ok,
-                Verdict::Findings => Ending::Findings,
-                Verdict::Cancelled => Ending::Cancelled,
-                Verdict::Failed => Ending::Failed,
-            },
-            report: serde_json::to_value(report).ok(),
-            counters: None,
-            error: report.error.as_deref().map(run_error),
-            baseline: None,
-            retry: None,
-            version: ProgramVersion::new(version).map_err(ServerError::name(version))?,
-        };
-        self.handle.block_on(async {
-            let mut tries = 0;
-            loop {
-                tries += 1;
-                match self.store.end(now(), held, &work).await {
-                    Ok(_) => return Ok(()),
-                    Err(error @ StoreError::NotHeld { .. }) => return Err(error.into()),
-                    Err(error) if tries >= END_TRIES => return Err(error.into()),
-                    Err(_) => tokio::time::sleep(END_AGAIN).await,
-                }
-            }
-        })
     }
 
     /// Removes history that is older than it is to be kept. What can't be removed now is removed by a later call.
@@ -245,16 +159,5 @@ impl Workshop {
         let retention = Retention { runs_before, events_before: runs_before, at_most: PageSize::MAX };
         let _ = self.store.remove_history(&retention).await;
         let _ = self.logs.remove_before(now().minus(history.logs.0)).await;
-    }
-}
-
-/// What made a run fail, as the state keeps it. Errors with the same words but for numbers have one fingerprint.
-fn run_error(message: &str) -> RunError {
-    let words: String = message.chars().map(|sign| if sign.is_ascii_digit() { '0' } else { sign }).collect();
-    let hash = blake3::hash(words.as_bytes()).to_hex();
-    RunError {
-        category: ErrorCategory::new("failed").unwrap_or_else(|_| unreachable!("the name is valid")),
-        fingerprint: Fingerprint::new(&hash[..16]).unwrap_or_else(|_| unreachable!("the name is valid")),
-        message: Text::from(message),
     }
 }

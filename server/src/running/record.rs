@@ -48,7 +48,13 @@ impl Record for StateRecord {
         match &step {
             Step::Hook { program } => self.line(record::Level::Info, &format!("hook {program}")),
             Step::Undo { program } => self.line(record::Level::Info, &format!("undo {program}")),
-            Step::Opening | Step::Backup | Step::Retention | Step::Check | Step::Prune => {
+            Step::Opening
+            | Step::Checks
+            | Step::Backup
+            | Step::Judging
+            | Step::Retention
+            | Step::Check
+            | Step::Prune => {
                 self.line(record::Level::Info, code);
             }
         }

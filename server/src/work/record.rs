@@ -7,6 +7,8 @@ use keepfast_operations::hooks::{Hook, HookEnded};
 pub enum Step {
     /// The repository is opened.
     Opening,
+    /// What would keep the run from its work is looked at.
+    Checks,
     /// A hook runs.
     Hook {
         /// Its program.
@@ -19,6 +21,8 @@ pub enum Step {
         /// Its program.
         program: String,
     },
+    /// The run is compared with those before it.
+    Judging,
     /// Snapshots are forgotten.
     Retention,
     /// A repository is checked.
@@ -33,9 +37,11 @@ impl Step {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Opening => "opening",
+            Self::Checks => "checks",
             Self::Hook { .. } => "hook",
             Self::Backup => "backup",
             Self::Undo { .. } => "undo",
+            Self::Judging => "judging",
             Self::Retention => "retention",
             Self::Check => "check",
             Self::Prune => "prune",

@@ -1,10 +1,18 @@
 //! What came of a run of a plan.
 
+use std::time::Duration;
+
 use keepfast_config::model::hook::Moment;
+use keepfast_observe::errors::Category;
 use keepfast_operations::OperationsError;
+use keepfast_operations::error::with_causes;
 use keepfast_operations::hooks::HookEnded;
 use keepfast_operations::reports::{BackupReport, ForgetReport};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::error::ServerError;
+use crate::failure::kinds;
+use crate::usual::{AnomalyDocument, Judged};
 
 /// What came of a run, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,13 +37,23 @@ pub struct PlanReport {
     pub verdict: Verdict,
     /// Why it didn't do its work.
     pub error: Option<String>,
+    /// What kind of error that is: `network`, `credentials`, `space`, `permission`, `source`, `damage`,
+    /// `configuration`, `bug`.
+    #[serde(serialize_with = "serialize_category")]
+    pub category: Option<Category>,
+    /// The part of the run in which it failed; null if it couldn't begin.
+    pub failed_in: Option<&'static str>,
     /// How often something should be looked at: entries that were skipped, damaged objects, hooks that failed,
-    /// retention that couldn't be done.
+    /// retention that couldn't be done, what is unusual.
     pub findings: u64,
     /// What the backup did; null if there was none.
     pub backup: Option<BackupReport>,
     /// What retention did; null if the plan has none, or it wasn't its turn.
     pub retention: Option<ForgetReport>,
+    /// What is unusual beside the plan's good runs before.
+    pub anomalies: Vec<AnomalyDocument>,
+    /// Whether retention removed nothing because an anomaly is open.
+    pub retention_paused: bool,
     /// The hooks that ran, in their order.
     pub hooks: Vec<HookDocument>,
     /// What should be looked at and isn't an entry or an object: hooks that failed, retention that couldn't be done.
@@ -43,13 +61,38 @@ pub struct PlanReport {
     /// The error that made it fail, if an operation failed.
     #[serde(skip)]
     pub failure: Option<OperationsError>,
+    /// By which code the error's pattern is known.
+    #[serde(skip)]
+    pub code: Option<&'static str>,
+    /// What is to be stored about what is usual.
+    #[serde(skip)]
+    pub judged: Option<Judged>,
+}
+
+fn serialize_category<S: Serializer>(category: &Option<Category>, serializer: S) -> Result<S::Ok, S::Error> {
+    category.map(Category::name).serialize(serializer)
 }
 
 impl PlanReport {
     /// Of a run that couldn't begin.
     #[must_use]
-    pub fn failed(plan: &str, error: &str) -> Self {
-        Self { error: Some(error.to_owned()), ..Self::new(plan) }
+    pub fn failed(plan: &str, error: &ServerError) -> Self {
+        let kinds::Kind { code, category } = kinds::of_server(error);
+        Self {
+            error: Some(with_causes(error)),
+            category: Some(category),
+            code: Some(code),
+            ..Self::new(plan)
+        }
+    }
+
+    /// The run took longer than it may.
+    pub fn too_late(&mut self, timeout: Duration) {
+        self.verdict = Verdict::Failed;
+        self.error = Some(format!("the run took longer than {} s and was ended", timeout.as_secs()));
+        // What it has stored is used by the next try.
+        (self.category, self.code) = (Some(Category::Network), Some("timeout"));
+        self.failure = None;
     }
 
     pub(super) fn new(plan: &str) -> Self {
@@ -57,12 +100,18 @@ impl PlanReport {
             plan: plan.to_owned(),
             verdict: Verdict::Failed,
             error: None,
+            category: None,
+            failed_in: None,
             findings: 0,
             backup: None,
             retention: None,
+            anomalies: Vec::new(),
+            retention_paused: false,
             hooks: Vec::new(),
             problems: Vec::new(),
             failure: None,
+            code: None,
+            judged: None,
         }
     }
 }

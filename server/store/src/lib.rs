@@ -19,6 +19,7 @@ use std::sync::Arc;
 use db::{Database, Tx};
 use open::Listening;
 
+pub use counts::{DeliveryCount, OpenRuns, RunCount, SnapshotCount};
 pub use db::NewEvent;
 pub use deliveries::{Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery, Routing};
 pub use error::{Result, StoreError};
@@ -46,6 +47,7 @@ pub use types::{
 };
 pub use undos::Undo;
 
+mod counts;
 mod db;
 mod deliveries;
 mod error;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::anomaly::baseline::Baseline;
 use crate::anomaly::figures::{FileShare, RunFigures};
-use crate::anomaly::rules::{Rules, Share};
+use crate::anomaly::rules::{NewBytes, Rules, Share};
 
 /// What is unusual about a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,8 @@ pub enum AnomalyKind {
     Incompressible,
     /// The source has become small.
     ShrunkSource,
+    /// The source is smaller than it may ever be.
+    SmallSource,
     /// The run took long.
     Duration,
 }
@@ -34,6 +36,7 @@ impl AnomalyKind {
             Self::RewrittenFiles => "rewritten_files",
             Self::Incompressible => "incompressible",
             Self::ShrunkSource => "shrunk_source",
+            Self::SmallSource => "small_source",
             Self::Duration => "duration",
         }
     }
@@ -97,7 +100,7 @@ pub struct Anomaly {
     pub kind: AnomalyKind,
     /// How much it is in this run.
     pub value: Amount,
-    /// How much is usual: the median of the good runs before.
+    /// How much is usual: the median of the good runs before, or what the plan says that there is at least.
     pub baseline: Amount,
     /// The greatest amount that would have been no anomaly; the smallest of a source that has become small.
     pub limit: Amount,
@@ -128,6 +131,9 @@ impl fmt::Display for Anomaly {
             ),
             AnomalyKind::ShrunkSource => {
                 write!(formatter, "the source has only {value}; {baseline} are usual")
+            }
+            AnomalyKind::SmallSource => {
+                write!(formatter, "the source has only {value}; the plan expects at least {baseline}")
             }
             AnomalyKind::Duration => write!(formatter, "the run took {value}; {baseline} is usual"),
         }
@@ -163,7 +169,12 @@ pub fn judge(good_runs: &[RunFigures], run: &RunFigures, rules: &Rules) -> Judge
     // A baseline needs two values in any case.
     let least_runs = rules.least_runs.max(2);
     if window.len() < least_runs {
-        return Judgement::TooEarly { good_runs: window.len(), least_runs };
+        return match small_source(run, rules) {
+            Some(small) => {
+                Judgement::Judged { anomalies: vec![small], pauses_retention: rules.pause_retention }
+            }
+            None => Judgement::TooEarly { good_runs: window.len(), least_runs },
+        };
     }
     let context = Context { window, run, rules };
     let found = [
@@ -172,6 +183,7 @@ pub fn judge(good_runs: &[RunFigures], run: &RunFigures, rules: &Rules) -> Judge
         context.files(AnomalyKind::RewrittenFiles, rules.rewritten_files, RunFigures::rewritten_share),
         context.incompressible(),
         context.shrunk_source(),
+        small_source(run, rules),
         context.duration(),
     ];
     let anomalies: Vec<Anomaly> = found.into_iter().flatten().collect();
@@ -204,11 +216,19 @@ impl Context<'_> {
     }
 
     fn new_bytes(&self) -> Option<Anomaly> {
-        let factor = self.rules.new_bytes?.get();
+        let rule = self.rules.new_bytes?;
         let figure = |run: &RunFigures| run.new_bytes as f64;
         let (value, usual) = (figure(self.run), self.baseline(figure)?);
-        let floor = (self.rules.floors.new_bytes as f64).max(LEAST_NEW_SHARE * self.run.source_bytes as f64);
-        let limit = (factor * usual.median).max(usual.amount_at_most()).max(floor);
+        let source = self.run.source_bytes as f64;
+        let limit = match rule {
+            NewBytes::Times(factor) => {
+                let floor = (self.rules.floors.new_bytes as f64).max(LEAST_NEW_SHARE * source);
+                (factor.get() * usual.median).max(floor)
+            }
+            NewBytes::Share(share) => share.get() * source,
+            NewBytes::Bytes(bytes) => bytes as f64,
+        };
+        let limit = limit.max(usual.amount_at_most());
         above(AnomalyKind::NewBytes, value, usual.median, limit, Amount::Bytes)
     }
 
@@ -279,6 +299,18 @@ impl Context<'_> {
         let time = |seconds| Amount::Time(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
         above(AnomalyKind::Duration, value, usual.median, limit, time)
     }
+}
+
+/// A source below the least that a plan allows; that needs no runs to compare with.
+fn small_source(run: &RunFigures, rules: &Rules) -> Option<Anomaly> {
+    let least = rules.least_source_bytes?;
+    let amount = |bytes: u64| Amount::Bytes(bytes as f64);
+    (run.source_bytes < least).then_some(Anomaly {
+        kind: AnomalyKind::SmallSource,
+        value: amount(run.source_bytes),
+        baseline: amount(least),
+        limit: amount(least),
+    })
 }
 
 fn above(

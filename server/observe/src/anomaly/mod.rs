@@ -15,4 +15,4 @@ mod rules;
 
 pub use figures::RunFigures;
 pub use judge::{Amount, Anomaly, AnomalyKind, Judgement, judge};
-pub use rules::{Factor, Floors, Rules, RulesError, Share};
+pub use rules::{Factor, Floors, NewBytes, Rules, RulesError, Share};

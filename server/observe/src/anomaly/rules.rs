@@ -55,6 +55,17 @@ impl Share {
     }
 }
 
+/// How many new bytes are unusual, unless as many have come more than once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum NewBytes {
+    /// More than this many times the usual.
+    Times(Factor),
+    /// More than this share of the source.
+    Share(Share),
+    /// More than this.
+    Bytes(u64),
+}
+
 /// What is too small to be an anomaly, whatever is usual: for a plan in which nothing changes, every change is
 /// many times the usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +91,8 @@ pub struct Rules {
     pub window: usize,
     /// With fewer good runs than this, no run is judged.
     pub least_runs: usize,
-    /// New bytes above this many times the usual.
-    pub new_bytes: Option<Factor>,
+    /// More new bytes than this.
+    pub new_bytes: Option<NewBytes>,
     /// More than this share of the files is gone.
     pub deleted_files: Option<Share>,
     /// More than this share of the files has another content.
@@ -90,6 +101,8 @@ pub struct Rules {
     pub incompressible: Option<Share>,
     /// The source has become smaller by more than this share.
     pub shrunk_source: Option<Share>,
+    /// A source with fewer bytes than this, whatever is usual.
+    pub least_source_bytes: Option<u64>,
     /// A run that took more than this many times the usual.
     pub duration: Option<Factor>,
     /// What is too small to be an anomaly.
@@ -103,11 +116,12 @@ impl Default for Rules {
         Self {
             window: 30,
             least_runs: 7,
-            new_bytes: Some(Factor(5.0)),
+            new_bytes: Some(NewBytes::Times(Factor(5.0))),
             deleted_files: Some(Share(0.2)),
             rewritten_files: Some(Share(0.3)),
             incompressible: Some(Share(0.95)),
             shrunk_source: Some(Share(0.5)),
+            least_source_bytes: None,
             duration: Some(Factor(5.0)),
             floors: Floors::default(),
             pause_retention: true,

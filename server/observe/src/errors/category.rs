@@ -17,6 +17,8 @@ pub enum Category {
     Source,
     /// Bytes in the repository aren't what was written.
     Damage,
+    /// A definition says what can't be done: an address that isn't one, a repository that isn't there.
+    Configuration,
     /// What must not happen in the program.
     Bug,
 }
@@ -32,13 +34,14 @@ pub enum Side {
 
 impl Category {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Network,
         Self::Credentials,
         Self::Space,
         Self::Permission,
         Self::Source,
         Self::Damage,
+        Self::Configuration,
         Self::Bug,
     ];
 
@@ -52,6 +55,7 @@ impl Category {
             Self::Permission => "permission",
             Self::Source => "source",
             Self::Damage => "damage",
+            Self::Configuration => "configuration",
             Self::Bug => "bug",
         }
     }
@@ -136,6 +140,10 @@ impl Category {
                 "Bytes in the repository aren't what was written. Run a full check, which names what is damaged and \
                  what depends on it. Don't prune and don't remove snapshots before you know the cause: often it is \
                  a disk or memory that fails, and then new backups are damaged too."
+            }
+            Self::Configuration => {
+                "The definition asks for what can't be done, and the message says for what. Change it; the same run \
+                 fails again until then."
             }
             Self::Bug => {
                 "That must not happen, and it isn't your fault. Please report it with the log of this run and the \

@@ -62,10 +62,15 @@ impl Category {
     pub const fn retry(self) -> Retry {
         match self {
             Self::Network => Retry::AsOften,
-            // A secret is read again for the next attempt, and may have been changed meanwhile; a source may
-            // have been restarting. More attempts lock accounts, or run a failing command again and again.
-            Self::Credentials | Self::Source => Retry::Once,
-            Self::Space | Self::Permission | Self::Damage | Self::Bug => Retry::Never,
+            // A database may have been restarting. More attempts run a failing command again and again.
+            Self::Source => Retry::Once,
+            // A password that was refused is refused again, and some servers lock accounts for that.
+            Self::Credentials
+            | Self::Space
+            | Self::Permission
+            | Self::Damage
+            | Self::Configuration
+            | Self::Bug => Retry::Never,
         }
     }
 }
@@ -167,11 +172,12 @@ mod tests {
     fn only_what_may_pass_is_tried_again() {
         for (category, expected) in [
             (Category::Network, 6),
-            (Category::Credentials, 1),
+            (Category::Credentials, 0),
             (Category::Source, 1),
             (Category::Space, 0),
             (Category::Permission, 0),
             (Category::Damage, 0),
+            (Category::Configuration, 0),
             (Category::Bug, 0),
         ] {
             assert_eq!(waits(&policy(7, 0.0), category).len(), expected, "{category:?}");

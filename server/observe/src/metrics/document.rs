@@ -10,16 +10,47 @@ const HEAD: &str = "\
 
 This page is for a person who sets up monitoring. It has every metric of keepfast, its labels and its meaning.
 
-A server exposes them as OpenMetrics on a listener of its own. A plan that is run without a server writes them to a file
-for node_exporter's textfile collector, or pushes them to a Pushgateway.
+## How to get them
 
-[grafana/alerts.yml](grafana/alerts.yml) has rules for Prometheus, and [grafana/keepfast.json](grafana/keepfast.json) a
-dashboard for Grafana.
+`keepfast metrics` prints them once.
+
+A **server** exposes them on a listener of its own, at `/metrics`, as OpenMetrics or in the older text format, whichever the
+reader asks for. With a token, a reader has to show it; without one, keep the listener on this machine:
+
+    [server.metrics]
+    listen = \"127.0.0.1:8401\"
+    token  = { file = \"/etc/keepfast/metrics-token\" }
+
+    # prometheus.yml
+    scrape_configs:
+      - job_name: keepfast
+        authorization: { credentials_file: /etc/prometheus/keepfast-token }
+        static_configs: [{ targets: [\"backup1:8401\"] }]
+
+A plan that is run **without a server** writes them for node_exporter's textfile collector:
+
+    keepfast run www --metrics-file /var/lib/node_exporter/keepfast.prom
+
+The file has *all* plans, also those that never ran: so a plan that nothing starts is seen as soon as another one runs. All
+plans of a machine use the same file, because the collector takes no series that two files have.
+
+Or they are **pushed** to a Pushgateway, each plan in a group of its own (`job=\"keepfast\"`, `plan`, `host`) that the next
+push replaces:
+
+    keepfast run www --metrics-push http://push.example.org:9091
+
+Both happen after the run, whatever came of it. If they fail, that is a warning: the run is what it is.
+
+[grafana/alerts.yml](grafana/alerts.yml) has rules for Prometheus: copy it to where `rule_files` points.
+[grafana/keepfast.json](grafana/keepfast.json) is a dashboard: import it in Grafana and choose the data source.
+
+## What they mean
 
 - Moments are seconds since 1970. 0 means \"not yet\".
 - A plan's metrics exist from the moment at which the plan is in the configuration: an alert on a metric that is absent
   never fires.
 - `project` is empty for what belongs to no project.
+- A counter goes on when the records that it counts are removed with old history.
 - No metric names a snapshot, a file or a run.
 - What a textfile or a push says about being overdue was true when it was written. The rules compute it again from
   the newest success and the promise.

@@ -32,8 +32,8 @@ pub struct PlanObservation {
     pub host: String,
     /// When the plan first was in the configuration.
     pub added: Timestamp,
-    /// The age that its newest good snapshot may have at most.
-    pub promise: Duration,
+    /// The age that its newest good snapshot may have at most; none if it runs only when it is told to.
+    pub promise: Option<Duration>,
     /// When the newest run began that ended as `ok` or `findings`.
     pub last_success: Option<Timestamp>,
     /// The newest run that ended.
@@ -254,7 +254,7 @@ pub struct TargetObservation {
     pub target: String,
     /// Deliveries that are waiting for their next attempt.
     pub waiting: u64,
-    /// Deliveries that were given up, and that no one has acknowledged yet.
+    /// Deliveries that were given up since one last arrived.
     pub undeliverable: u64,
 }
 

@@ -127,8 +127,8 @@ pub const TABLE: &[Metric] = &[
     gauge(
         "keepfast_promise_seconds",
         Unit::Seconds,
-        "The age that the plan's newest good snapshot may have at most.",
-        Reader::Plan(|plan| one(plan.promise)),
+        "The age that the plan's newest good snapshot may have at most; absent for plans that run only when they are told to.",
+        Reader::Plan(|plan| perhaps(plan.promise)),
     ),
     gauge(
         "keepfast_plan_added_timestamp_seconds",
@@ -333,7 +333,7 @@ pub const TABLE: &[Metric] = &[
     gauge(
         "keepfast_undeliverable_deliveries",
         Unit::None,
-        "Notifications to the target that were given up, and that no one has acknowledged yet.",
+        "Notifications to the target that were given up since one last arrived.",
         Reader::Target(|target| one(target.undeliverable)),
     ),
     gauge(

@@ -5,7 +5,9 @@ use std::time::Duration;
 use keepfast_observe::anomaly::AnomalyKind::{
     DeletedFiles, Duration as Slow, Incompressible, NewBytes, RewrittenFiles, ShrunkSource,
 };
-use keepfast_observe::anomaly::{AnomalyKind, Factor, Judgement, Rules, RunFigures, Share, judge};
+use keepfast_observe::anomaly::{
+    AnomalyKind, Factor, Judgement, NewBytes as MoreThan, Rules, RunFigures, Share, judge,
+};
 
 use crate::runs::{GIB, MIB, days, dump, quiet_day, workday};
 
@@ -221,10 +223,17 @@ fn a_plan_sets_its_own_limits_or_none() {
     assert_eq!(count(strict, &deleted), 1);
     let much = RunFigures { new_bytes: 4 * GIB, ..workday(30) };
     assert_eq!(count(Rules::default(), &much), 0);
-    assert_eq!(
-        count(Rules { new_bytes: Some(Factor::new(2.0).expect("a factor")), ..Rules::default() }, &much),
-        1
-    );
+    let times = |factor| Some(MoreThan::Times(Factor::new(factor).expect("a factor")));
+    let share = |share| Some(MoreThan::Share(Share::new(share).expect("a share")));
+    for (new_bytes, found) in [
+        (times(2.0), 1),
+        (share(0.9), 0),
+        (share(0.01), 1),
+        (Some(MoreThan::Bytes(5 * GIB)), 0),
+        (Some(MoreThan::Bytes(3 * GIB)), 1),
+    ] {
+        assert_eq!(count(Rules { new_bytes, ..Rules::default() }, &much), found, "{new_bytes:?}");
+    }
     let all = RunFigures {
         new_bytes: 100 * GIB,
         stored_bytes: 100 * GIB,
@@ -244,6 +253,16 @@ fn a_plan_sets_its_own_limits_or_none() {
         ..Rules::default()
     };
     assert_eq!(count(off, &all), 0);
+}
+
+/// The first run of a plan whose disk isn't mounted is as odd as a later one.
+#[test]
+fn the_least_size_of_a_source_needs_no_past() {
+    let rules = Rules { least_source_bytes: Some(GIB), ..Rules::default() };
+    let run = |source_bytes| judge(&[], &RunFigures { source_bytes, ..workday(0) }, &rules);
+    assert!(matches!(run(GIB), Judgement::TooEarly { .. }));
+    let Judgement::Judged { anomalies, pauses_retention: true } = run(4096) else { panic!("it is small") };
+    assert_eq!(anomalies[0].to_string(), "the source has only 4.00 KiB; the plan expects at least 1.00 GiB");
 }
 
 #[test]

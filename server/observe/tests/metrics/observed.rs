@@ -26,7 +26,7 @@ pub fn newborn(plan: &str) -> PlanObservation {
         repository: "main".to_owned(),
         host: "web1".to_owned(),
         added: at(0),
-        promise: 26 * HOUR,
+        promise: Some(26 * HOUR),
         last_success: None,
         last_run: None,
         overdue_by: None,

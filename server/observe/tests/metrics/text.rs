@@ -1,7 +1,7 @@
 //! The text itself: values, labels, and that Prometheus' own parsers take it.
 
 use keepfast_observe::metrics::{
-    MetricsError, Observation, TABLE, document, open_metrics_text, prometheus_text,
+    MetricsError, Observation, PlanObservation, TABLE, document, open_metrics_text, prometheus_text,
 };
 use proptest::prelude::{ProptestConfig, proptest};
 
@@ -88,6 +88,15 @@ fn a_plan_has_its_metrics_from_birth() {
     assert!(!scrape.has("keepfast_drills_total", &www), "it has no drills");
     assert!(!scrape.has("keepfast_config_valid", &[]), "there is no server");
     assert!(scrape.has("keepfast_observation_timestamp_seconds", &[]));
+}
+
+/// An alert on a promise that was never made must not fire.
+#[test]
+fn a_plan_without_a_promise_shows_none() {
+    let scrape = scrape(&lone(PlanObservation { promise: None, ..newborn("by hand") }));
+    let by_hand = [("plan", "by hand")];
+    assert!(!scrape.has("keepfast_promise_seconds", &by_hand));
+    assert_eq!(scrape.value("keepfast_overdue", &by_hand), 0.0);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::rolling::Readings;
 use super::{
     CheckWork, UpkeepReport, carry_out_check, carry_out_prune, check_work, prune_work, quota, readings_of,
 };
-use crate::testing::{Desk, Heard, config, run};
+use crate::testing::repository::{Desk, Heard, config, run};
 use crate::work::record::Step;
 use crate::work::report::Verdict;
 

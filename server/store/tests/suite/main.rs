@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
+mod counts;
 mod deliveries;
 mod history;
 mod lab;

@@ -186,6 +186,15 @@ async fn listings_take_less_than_a_tenth_of_a_second(on: On) {
         assert_eq!(i64::try_from(store.schedule_states().await.unwrap().len()).unwrap(), PLANS);
     })
     .await;
+    let begun = Instant::now();
+    store.run_counts(at(RUNS * HOUR)).await.unwrap();
+    #[expect(clippy::print_stderr, reason = "it is a measurement")]
+    {
+        eprintln!("{:8.2} ms  adding up all runs, once", begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    measure("how many runs ended how", slow, async || store.run_counts(at(RUNS * HOUR)).await.unwrap()).await;
+    measure("how many snapshots there are", slow, async || store.snapshot_counts().await.unwrap()).await;
+    measure("how many runs are open", slow, async || store.open_run_counts().await.unwrap()).await;
     measure("active runs", slow, async || store.active_runs().await.unwrap()).await;
     measure("waiting runs", slow, async || store.waiting_runs(page).await.unwrap()).await;
     let any = SnapshotFilter::default;

@@ -1,0 +1,88 @@
+//! A run of a plan, from its beginning to its end.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use keepfast_config::config::Config;
+use keepfast_engine::run::RunContext;
+use keepfast_operations::priority::be_nice;
+use keepfast_store::{Held, PlanId};
+
+use super::end::Ended;
+use super::record::Told;
+use super::{Workshop, enabled, lease, prepare};
+use crate::error::{Result, ServerError};
+use crate::failure;
+use crate::state::now;
+use crate::usual::{Judged, Usual};
+use crate::work::pace::Pace;
+use crate::work::report::{PlanReport, Verdict};
+use crate::work::{Before, carry_out};
+
+impl Workshop {
+    /// Carries out a run of a plan that this process holds, and stores what came of it.
+    ///
+    /// `problems` are those of before: they are findings of this run.
+    pub fn carry_out_plan(
+        &self,
+        config: &Config,
+        held: &Held,
+        run: &RunContext,
+        problems: Vec<String>,
+    ) -> Result<PlanReport> {
+        let Some(plan) = &held.run.subject.plan else {
+            let error = ServerError::NoPlan { name: String::new(), known: Vec::new() };
+            self.end(config, held, &self.unbegun(config, held, &error)?)?;
+            return Err(error);
+        };
+        let report = self.begun(config, plan, held, run, problems);
+        match &report {
+            Ok(report) => self.end_of_plan(config, plan, held, report)?,
+            // What keeps a run from beginning is recorded as well: the plan's next line in `status` says it.
+            Err(error) => self.end_of_plan(config, plan, held, &PlanReport::failed(plan.as_str(), error))?,
+        }
+        report
+    }
+
+    fn begun(
+        &self,
+        config: &Config,
+        plan: &PlanId,
+        held: &Held,
+        run: &RunContext,
+        problems: Vec<String>,
+    ) -> Result<PlanReport> {
+        let definition = enabled(config, plan.as_str())?;
+        let (work, shared) = prepare(config, plan.as_str(), &self.around)?;
+        let record = self.record(held);
+        let usual = self.handle.block_on(Usual::read(&self.store, plan))?;
+        self.handle.block_on(self.store.start(now(), held))?;
+        be_nice(work.backup.resources.nice);
+        let pace = Pace::begin(config, definition, Timestamp::now())?;
+        let told = Arc::new(Told { log: record.log.clone(), next: run.listener() });
+        let run = &pace.of(run).with_listener(told);
+        let timeout = definition.value.timeout.map(|timeout| timeout.0);
+        let beating = lease::Beating::begin(&self.handle, &record, run, timeout, Some(pace));
+        let mut report = carry_out(&work, &shared, run, &record, Before { problems, usual });
+        self.look_at_quota(config, &work.repository, &shared, run);
+        if let Some(timeout) = beating.end(&self.handle) {
+            report.too_late(timeout);
+        }
+        Ok(report)
+    }
+
+    fn end_of_plan(&self, config: &Config, plan: &PlanId, held: &Held, report: &PlanReport) -> Result<()> {
+        let is_good = matches!(report.verdict, Verdict::Ok | Verdict::Findings);
+        let ended = Ended {
+            ending: report.verdict.into(),
+            report: serde_json::to_value(report).ok(),
+            error: failure::run_error(report, &self.scene(config, held))?,
+            category: report.category,
+            baseline: report.judged.as_ref().filter(|_| is_good).and_then(Judged::baseline),
+        };
+        if let Some(judged) = &report.judged {
+            self.until_stored(async || judged.tell(&self.store, plan).await)?;
+        }
+        self.end(config, held, &ended)
+    }
+}

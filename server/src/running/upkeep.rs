@@ -1,0 +1,111 @@
+//! A check or a prune of a repository, from its beginning to its end.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use keepfast_config::config::Config;
+use keepfast_engine::run::RunContext;
+use keepfast_operations::open::{Access, SharedRepository};
+use keepfast_store::{Held, PageSize, RunFilter, RunKind, VerdictKind};
+
+use super::end::Ended;
+use super::record::Told;
+use super::{Workshop, lease};
+use crate::convert::place;
+use crate::daemon::jobs::Job;
+use crate::error::{Result, ServerError};
+use crate::failure::{self, kinds};
+use crate::state::now;
+use crate::work::upkeep::rolling::Readings;
+use crate::work::upkeep::{
+    UpkeepReport, carry_out_check, carry_out_prune, check_work, prune_work, readings_of,
+};
+
+impl Workshop {
+    pub(super) fn carry_out_upkeep(
+        &self,
+        config: &Config,
+        repository: &str,
+        job: &Job,
+        held: &Held,
+        run: &RunContext,
+    ) -> Result<()> {
+        let report = match self.upkeep(config, repository, job, held, run) {
+            Ok(report) => report,
+            Err(error) => {
+                self.end(config, held, &self.unbegun(config, held, &error)?)?;
+                return Err(error);
+            }
+        };
+        let category = report.failure.as_ref().map(|error| kinds::of_operations(error).category);
+        let error = |text: &String| {
+            let kind = report.failure.as_ref().map_or_else(kinds::unknown, kinds::of_operations);
+            failure::error_of(text, kind, held.run.kind.as_str(), &self.scene(config, held))
+        };
+        let ended = Ended {
+            ending: report.verdict.into(),
+            report: serde_json::to_value(&report).ok(),
+            error: report.error.as_ref().map(error).transpose()?,
+            category,
+            baseline: None,
+        };
+        self.end(config, held, &ended)
+    }
+
+    fn upkeep(
+        &self,
+        config: &Config,
+        repository: &str,
+        job: &Job,
+        held: &Held,
+        run: &RunContext,
+    ) -> Result<UpkeepReport> {
+        let definition = config.repositories.get(repository).ok_or_else(|| ServerError::NoRepository {
+            name: repository.to_owned(),
+            known: config.repositories.keys().cloned().collect(),
+        })?;
+        let access = Access { children: self.around.children_of(config), ..Access::default() };
+        let shared = SharedRepository::connect(place::target(definition, &self.around.cache)?, access)?;
+        let record = self.record(held);
+        let check = match job {
+            Job::Check { .. } => {
+                let readings = self.handle.block_on(self.readings(held))?;
+                check_work(config, definition, readings, Timestamp::now())?
+            }
+            _ => None,
+        };
+        let prune = matches!(job, Job::Prune { .. }).then(|| prune_work(definition)).flatten();
+        self.handle.block_on(self.store.start(now(), held))?;
+        let told = Arc::new(Told { log: record.log.clone(), next: run.listener() });
+        let run = &run.clone().with_listener(told);
+        let beating = lease::Beating::begin(&self.handle, &record, run, None, None);
+        let report = match (check, prune) {
+            (Some(work), _) => carry_out_check(&work, &shared, run, &record),
+            (None, Some(work)) => carry_out_prune(&work, &shared, run, &record),
+            (None, None) => {
+                let text = format!("the repository has no {} any more", held.run.kind.as_str());
+                UpkeepReport::failed(repository, &text, None)
+            }
+        };
+        self.look_at_quota(config, repository, &shared, run);
+        beating.end(&self.handle);
+        Ok(report)
+    }
+
+    /// What earlier checks of the repository have read, according to the newest that did its work.
+    async fn readings(&self, held: &Held) -> Result<Readings> {
+        let mut newest = None;
+        for verdict in [VerdictKind::Ok, VerdictKind::Findings] {
+            let filter = RunFilter {
+                repository: held.run.subject.repository.clone(),
+                kind: Some(RunKind::Check),
+                verdict: Some(verdict),
+                ..RunFilter::default()
+            };
+            let run = self.store.runs(&filter, None, PageSize::at_most(1)).await?.rows.pop();
+            newest = newest.into_iter().chain(run).max_by_key(|run| run.number);
+        }
+        let Some(run) = newest else { return Ok(Readings::default()) };
+        Ok(self.store.run_report(&run.id).await?.as_ref().map(readings_of).unwrap_or_default())
+    }
+}
