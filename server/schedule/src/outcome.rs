@@ -11,7 +11,7 @@ use crate::condition::Unmet;
 use crate::names::RunId;
 use crate::slot::{Slot, SlotRange};
 
-/// A run of a slot. If it fails or is lost, whoever keeps the runs may try it again: the slot stays fired.
+/// A run of a slot. If it fails or is lost, the store of runs may try it again: the slot stays fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fire {
     /// The slot.

@@ -129,8 +129,9 @@ async fn remove_events(tx: &mut Tx, before: UtcTime, rows: i64) -> Result<u64> {
 const OLD_RUNS: &str = "SELECT id FROM run WHERE ended IS NOT NULL AND ended < $1 \
     AND (plan IS NULL OR number < (SELECT MAX(newest.number) FROM run AS newest WHERE newest.plan = run.plan)) \
     AND number IS DISTINCT FROM (SELECT MAX(newest.number) FROM run AS newest \
-        WHERE newest.repository = run.repository AND newest.kind = run.kind AND newest.kind IN ('check', 'prune') \
-        AND newest.state = 'ended' AND newest.verdict NOT IN ('missed', 'skipped')) \
+        WHERE newest.repository = run.repository AND newest.kind = run.kind \
+        AND CASE WHEN newest.kind IN ('check', 'prune') AND newest.state = 'ended' \
+        AND newest.verdict NOT IN ('missed', 'skipped') THEN 1 ELSE 0 END = 1) \
     AND NOT EXISTS (SELECT 1 FROM undo WHERE undo.run = run.id AND undo.done IS NULL) \
     ORDER BY ended LIMIT $2";
 const OLD_SLOTS: &str = "DELETE FROM slot WHERE (schedule, slot) IN (SELECT schedule, slot FROM slot \

@@ -33,10 +33,11 @@ macro_rules! newest_of_kind {
     };
 }
 
-/// The conditions of the index `run_upkeep`.
+/// The condition that the index `run_upkeep` answers.
 macro_rules! is_upkeep {
     () => {
-        "kind IN ('check', 'prune') AND state = 'ended' AND verdict NOT IN ('missed', 'skipped')"
+        "CASE WHEN kind IN ('check', 'prune') AND state = 'ended' AND verdict NOT IN ('missed', 'skipped') \
+         THEN 1 ELSE 0 END = 1"
     };
 }
 

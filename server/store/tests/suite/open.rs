@@ -39,7 +39,7 @@ async fn change(lab: &Lab, sql: &'static str) {
 
 async fn tables_of_a_newer_version_are_refused(lab: Lab) {
     lab.open().await.close().await;
-    change(&lab, "UPDATE _sqlx_migrations SET version = 9999").await;
+    change(&lab, "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 2").await;
     let opened = match lab.on() {
         On::Sqlite => Store::open_sqlite(lab.lock()).await,
         On::Postgres => Store::open_postgres(lab.postgres().1).await,
