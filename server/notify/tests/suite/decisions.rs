@@ -322,7 +322,7 @@ fn successes_are_told_to_those_who_ask_and_not_twice() {
     lab.happens(&plan("www"), backup(Verdict::Ok));
     assert_eq!(lab.titles_after(HOUR), ["www: backup works again"]);
     lab.happens(&plan("www"), backup(Verdict::Skipped));
-    lab.happens(&Subject::Server, Kind::Noted(Note::ClockJump));
+    lab.happens(&Subject::Server, Kind::Noted(Note::NewError));
     assert_eq!(lab.titles_after(HOUR), ["www: backup skipped"]);
 }
 
