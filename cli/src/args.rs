@@ -2,6 +2,7 @@
 
 mod common;
 mod keep;
+mod notify;
 mod plans;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use keepfast_operations::units;
 
 pub use common::Common;
 pub use keep::Keep;
+pub use notify::{Notify, NotifyAction};
 pub use plans::{Config, ConfigAction, RunPlan, Schedule, ScheduleAction};
 
 /// Fast, deduplicating, encrypted backups.
@@ -70,6 +72,8 @@ pub enum Command {
     Schedule(Schedule),
     /// Check and show the configuration
     Config(Config),
+    /// Test targets of notifications, and show what was sent to them
+    Notify(Notify),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Write the manual pages into a directory
@@ -81,6 +85,7 @@ impl Command {
     pub fn only_shows(&self) -> bool {
         match self {
             Self::Init(_) | Self::Tag(_) | Self::Undelete(_) | Self::Run(_) | Self::Manual(_) => false,
+            Self::Notify(options) => options.action.only_shows(),
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
             Self::Forget(options) => options.dry_run,

@@ -10,6 +10,7 @@
 pub mod convert;
 pub mod definitions;
 pub mod error;
+pub mod notices;
 pub mod once;
 pub mod state;
 pub mod status;

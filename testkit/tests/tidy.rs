@@ -36,6 +36,8 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-config",
             "keepfast-schedule",
             "keepfast-store",
+            "keepfast-notify",
+            "keepfast-observe",
         ],
     ),
     (

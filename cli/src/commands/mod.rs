@@ -8,6 +8,7 @@ mod forget;
 mod init;
 mod inspect;
 mod manual;
+mod notify;
 mod plans;
 mod prune;
 mod restore;
@@ -47,6 +48,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Status => plans::status(&common),
         Command::Schedule(options) => plans::schedule(&common, &options.action),
         Command::Config(options) => plans::config(&common, &options.action),
+        Command::Notify(options) => notify::run(&common, &options.action),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Completions(options) => {
             let mut script = Vec::new();

@@ -310,7 +310,8 @@ fn first(common: &Common) -> std::path::PathBuf {
     definitions::first_file(common.config.clone(), own)
 }
 
-fn read(common: &Common) -> Result<Definitions> {
+/// The configuration; if it has errors, they are told first.
+pub fn read(common: &Common) -> Result<Definitions> {
     let Loaded { config, report } = definitions::read(&first(common));
     config.ok_or_else(|| invalid(common, &report))
 }
@@ -329,7 +330,7 @@ fn style() -> Style {
 }
 
 /// A table for people: columns as wide as they need, the last one as long as it is.
-fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
+pub fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();

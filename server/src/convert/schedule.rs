@@ -72,7 +72,7 @@ fn conditions(defined: &Conditions) -> Result<Vec<Condition>, ScheduleError> {
     let mut conditions = Vec::new();
     if !defined.windows.is_empty() {
         let windows: Result<Vec<Window>, _> =
-            defined.windows.iter().map(|defined| text(defined).parse()).collect();
+            defined.windows.iter().map(|defined| window(defined).parse()).collect();
         conditions.push(Condition::Within(windows?));
     }
     if defined.workdays {
@@ -91,8 +91,8 @@ fn conditions(defined: &Conditions) -> Result<Vec<Condition>, ScheduleError> {
     Ok(conditions)
 }
 
-/// A window as text, which both sides read alike.
-fn text(window: &DefinedWindow) -> String {
+/// A window as text, which all sides read alike.
+pub(crate) fn window(window: &DefinedWindow) -> String {
     let days: Vec<&str> = DAY_NAMES
         .iter()
         .zip(window.days.days)
