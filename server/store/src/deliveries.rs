@@ -1,5 +1,5 @@
-//! Deliveries: an event on its way to a target. Each event goes to each target once; it is tried until it
-//! arrives, or for a day.
+//! Deliveries: a message about events on its way to a target. It is stored once, by the server whose decision counts,
+//! and is tried until it arrives, or for a day.
 
 use std::time::Duration;
 
@@ -7,15 +7,14 @@ use serde_json::{Value as Document, json};
 use sqlx::AssertSqlSafe;
 
 use crate::Store;
-use crate::db::{Dialect, Filter, NewEvent, Row, json as column, values};
+use crate::db::{Dialect, Filter, NewEvent, Row, Tx, json as column, optional_json, values};
 use crate::error::Result;
-use crate::events::move_reader;
 use crate::leases::{Elapsed, Lease, LeaseWatch};
 use crate::problems::ProblemNumber;
 use crate::runs::{next_fence, words};
 use crate::types::{
-    EventKind, Executor, Fence, Page, PageSize, ReaderId, Sequence, Subject, SubjectKind, TargetId, Text,
-    UtcTime, micros,
+    EventKind, Executor, Fence, Generation, Page, PageSize, ReaderId, Sequence, Subject, SubjectKind,
+    TargetId, Text, UtcTime, micros,
 };
 
 /// The first pause after a failed attempt; each next one is twice as long, up to the longest.
@@ -63,7 +62,7 @@ impl DeliveryKey {
 /// A delivery that is to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDelivery {
-    /// The event that it tells of; of a group of events, the first.
+    /// The newest event that it tells of. A repeated message tells of an event that was told of before.
     pub event: Sequence,
     /// The problem that the event is about.
     pub problem: Option<ProblemNumber>,
@@ -75,12 +74,27 @@ pub struct NewDelivery {
     pub not_before: Option<UtcTime>,
 }
 
+/// What a reader of events has decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Routing<'a> {
+    /// The reader.
+    pub reader: &'a ReaderId,
+    /// The state of the reader from which it was decided.
+    pub from: Generation,
+    /// The last event that is handled now. A place before the present one leaves that: readers don't go back.
+    pub to: Sequence,
+    /// What the reader remembers from now on.
+    pub document: Option<Document>,
+    /// What comes of it, at most once for each success.
+    pub deliveries: &'a [NewDelivery],
+}
+
 /// A delivery as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     /// Identifies it.
     pub key: DeliveryKey,
-    /// The event that it tells of.
+    /// The newest event that it tells of.
     pub event: Sequence,
     /// The problem that the event is about.
     pub problem: Option<ProblemNumber>,
@@ -150,26 +164,18 @@ impl Delivery {
 }
 
 impl Store {
-    /// Says that a reader has handled the events after `from` up to `to`, and stores the deliveries that come
-    /// of them, all at once. False, and nothing is stored, if the reader isn't at `from` any more: another
-    /// server has handled them.
-    pub async fn route(
-        &self,
-        now: UtcTime,
-        reader: &ReaderId,
-        from: Sequence,
-        to: Sequence,
-        deliveries: &[NewDelivery],
-    ) -> Result<bool> {
+    /// Stores what a reader has decided: how far it has handled the events, what it remembers, and its deliveries,
+    /// all at once. False, and nothing is stored, if the reader has another generation by now: another server has
+    /// decided.
+    pub async fn route(&self, now: UtcTime, routing: &Routing<'_>) -> Result<bool> {
         let mut tx = self.begin("routing events").await?;
-        if to < from || !move_reader(&mut tx, reader, from, to).await? {
+        if !move_reader(&mut tx, routing).await? {
             return Ok(false);
         }
-        for new in deliveries {
+        for new in routing.deliveries {
             tx.execute(
                 "INSERT INTO delivery (event, problem, target, document, state, attempts, created, \
-                 next_attempt) VALUES ($1, $2, $3, $4, 'waiting', 0, $5, $6) \
-                 ON CONFLICT (event, target) DO NOTHING",
+                 next_attempt) VALUES ($1, $2, $3, $4, 'waiting', 0, $5, $6)",
                 values![
                     new.event.0,
                     new.problem.map(|problem| problem.0),
@@ -181,7 +187,7 @@ impl Store {
             )
             .await?;
         }
-        if !deliveries.is_empty() {
+        if !routing.deliveries.is_empty() {
             tx.wake();
         }
         tx.commit().await?;
@@ -326,6 +332,22 @@ impl Store {
         let next = rows.last().filter(|_| size.is_filled_by(rows.len())).map(|delivery| delivery.key);
         Ok(Page { rows, next })
     }
+}
+
+/// Gives a reader its next state; false where its state isn't the one that was seen (any more).
+async fn move_reader(tx: &mut Tx, routing: &Routing<'_>) -> Result<bool> {
+    let Routing { reader, from, to, document, .. } = routing;
+    let next = tx.unused_number().await?;
+    tx.execute(
+        "INSERT INTO reader (reader, sequence, generation) VALUES ($1, 0, 0) ON CONFLICT (reader) DO NOTHING",
+        values![reader.as_str()],
+    )
+    .await?;
+    let sql = "UPDATE reader SET generation = $3, document = $5, \
+               sequence = CASE WHEN sequence < $4 THEN $4 ELSE sequence END \
+               WHERE reader = $1 AND generation = $2";
+    let values = values![reader.as_str(), from.0, next, to.0, optional_json(document.as_ref())];
+    Ok(tx.execute(sql, values).await? == 1)
 }
 
 fn listing(

@@ -5,9 +5,9 @@ use serde_json::Value as Document;
 use tokio::sync::watch;
 
 use crate::Store;
-use crate::db::{NewEvent, Row, Tx, values};
+use crate::db::{NewEvent, Row, values};
 use crate::error::Result;
-use crate::types::{EventKind, PageSize, ReaderId, Sequence, Subject, UtcTime};
+use crate::types::{EventKind, Generation, PageSize, ReaderId, Sequence, Subject, UtcTime};
 
 /// An event that was committed.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,17 @@ pub struct Events {
     pub has_gap: bool,
 }
 
+/// What is stored of a reader of events.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Place {
+    /// The last event that it has handled.
+    pub at: Sequence,
+    /// Which state of the reader this is.
+    pub generation: Generation,
+    /// What it remembers; a document of the caller's.
+    pub document: Option<Document>,
+}
+
 /// The kinds of events that the store writes by itself.
 impl EventKind {
     /// A run waits to be started.
@@ -50,6 +61,8 @@ impl EventKind {
     pub const RUN_ENDED: Self = Self::known("run.ended");
     /// A run and its retries were lost too often: it isn't tried again.
     pub const RUN_QUARANTINED: Self = Self::known("run.quarantined");
+    /// A clock was set back: what was said of slots that lie ahead again doesn't hold any more.
+    pub const SLOTS_WITHDRAWN: Self = Self::known("slots.withdrawn");
     /// A problem is there that wasn't there before.
     pub const PROBLEM_OPENED: Self = Self::known("problem.opened");
     /// A problem is still there after a while.
@@ -132,11 +145,17 @@ impl Store {
         row.map_or(Ok(Sequence::START), |row| row.integer("last").map(Sequence))
     }
 
-    /// Up to where a reader has handled the events.
-    pub async fn reader_place(&self, reader: &ReaderId) -> Result<Sequence> {
-        let sql = "SELECT sequence FROM reader WHERE reader = $1";
+    /// Up to where a reader has handled the events, and what it has stored of itself. A reader that is new is
+    /// before the first event.
+    pub async fn reader_place(&self, reader: &ReaderId) -> Result<Place> {
+        let sql = "SELECT sequence, generation, document FROM reader WHERE reader = $1";
         let row = self.db.row("reading a reader's place", sql, values![reader.as_str()]).await?;
-        row.map_or(Ok(Sequence::START), |row| row.integer("sequence").map(Sequence))
+        let Some(row) = row else { return Ok(Place::default()) };
+        Ok(Place {
+            at: Sequence(row.integer("sequence")?),
+            generation: Generation(row.integer("generation")?),
+            document: row.optional_json("document")?,
+        })
     }
 
     /// Tells when something is committed.
@@ -144,20 +163,4 @@ impl Store {
     pub fn watch(&self) -> Watch {
         Watch(self.db.changes())
     }
-}
-
-/// Moves a reader from one place to another; false where it isn't there (any more).
-pub(crate) async fn move_reader(
-    tx: &mut Tx,
-    reader: &ReaderId,
-    from: Sequence,
-    to: Sequence,
-) -> Result<bool> {
-    tx.execute(
-        "INSERT INTO reader (reader, sequence) VALUES ($1, 0) ON CONFLICT (reader) DO NOTHING",
-        values![reader.as_str()],
-    )
-    .await?;
-    let sql = "UPDATE reader SET sequence = $3 WHERE reader = $1 AND sequence = $2";
-    Ok(tx.execute(sql, values![reader.as_str(), from.0, to.0]).await? == 1)
 }

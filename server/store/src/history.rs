@@ -15,7 +15,7 @@ use crate::types::{PageSize, ReaderId, UtcTime};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Runs that ended before, and slots, pauses, undo commands and patterns of errors of that age. The last run
-    /// of each plan stays, and what is still open.
+    /// of each plan stays, the last slot of each schedule, and what is still open.
     pub runs_before: UtcTime,
     /// Events from before that all readers have handled, deliveries that ended and problems that were resolved
     /// before.
@@ -51,8 +51,7 @@ impl Store {
     /// Removes old history, as much as one call may.
     pub async fn remove_history(&self, retention: &Retention) -> Result<Removed> {
         let mut tx = self.begin("removing old history").await?;
-        // Two servers that change the same rows in different orders would wait for each other.
-        tx.take_turns(REMOVING).await?;
+        take_turns_at_removing(&mut tx).await?;
         let (runs, events) = (retention.runs_before, retention.events_before);
         let rows = retention.at_most.rows();
         let mut removed = Removed { runs: remove_runs(&mut tx, runs, rows).await?, ..Removed::default() };
@@ -93,6 +92,11 @@ impl Store {
     }
 }
 
+/// Two servers that remove the same rows in different orders would wait for each other.
+pub(crate) async fn take_turns_at_removing(tx: &mut Tx) -> Result<()> {
+    tx.take_turns(REMOVING).await
+}
+
 async fn remove_runs(tx: &mut Tx, before: UtcTime, rows: i64) -> Result<u64> {
     let mut removed = 0;
     for row in tx.rows(OLD_RUNS, values![before, rows]).await? {
@@ -125,8 +129,9 @@ const OLD_RUNS: &str = "SELECT id FROM run WHERE ended IS NOT NULL AND ended < $
     AND (plan IS NULL OR number < (SELECT MAX(newest.number) FROM run AS newest WHERE newest.plan = run.plan)) \
     AND NOT EXISTS (SELECT 1 FROM undo WHERE undo.run = run.id AND undo.done IS NULL) \
     ORDER BY ended LIMIT $2";
-const OLD_SLOTS: &str = "DELETE FROM slot WHERE (plan, slot) IN (SELECT plan, slot FROM slot \
-    WHERE decided < $1 AND last < (SELECT last_slot FROM plan_state WHERE plan_state.plan = slot.plan) \
+const OLD_SLOTS: &str = "DELETE FROM slot WHERE (schedule, slot) IN (SELECT schedule, slot FROM slot \
+    WHERE decided < $1 \
+    AND slot < (SELECT MAX(newest.slot) FROM slot AS newest WHERE newest.schedule = slot.schedule) \
     ORDER BY decided LIMIT $2)";
 const OLD_PAUSES: &str = "DELETE FROM pause WHERE number IN (SELECT number FROM pause \
     WHERE ended IS NOT NULL AND ended < $1 ORDER BY ended LIMIT $2)";

@@ -7,7 +7,7 @@
 //! something are one transaction, with the events that tell of it.
 //!
 //! Where two servers could both do something, one of them does:
-//! - A plan's slots are decided by [`Store::decide`], from the last slot that was decided.
+//! - A schedule's slots are decided by [`Store::decide`], from the state that the schedule had.
 //! - A run is claimed once ([`Store::claim`]); its [`Held`] is the right to write about it, and lapses when
 //!   another server finds that its lease stands still ([`LeaseWatch`]).
 //! - Events are routed once for each reader ([`Store::route`]), and a delivery has one sender at a time.
@@ -20,9 +20,9 @@ use db::{Database, Tx};
 use open::Listening;
 
 pub use db::NewEvent;
-pub use deliveries::{Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery};
+pub use deliveries::{Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery, Routing};
 pub use error::{Result, StoreError};
-pub use events::{Event, Events, Watch};
+pub use events::{Event, Events, Place, Watch};
 pub use history::{Removed, Retention};
 pub use leases::{Elapsed, LeaseWatch};
 pub use lock::ServerLock;
@@ -32,16 +32,17 @@ pub use patterns::{ErrorPattern, PatternKey};
 pub use plans::{Pause, PlanState};
 pub use problems::{Problem, ProblemNumber, Seen};
 pub use runs::{
-    Beat, Claim, Ending, Group, Held, Limit, Loss, NewRun, Outcome, OutcomeKey, Progress, Quarantine, Reason,
-    Retried, Run, RunError, RunFilter, RunKind, RunNumber, RunState, RunSubject, Slot, Trigger, Unstarted,
-    Verdict, VerdictKind, Work,
+    Beat, Began, Claim, Ending, Group, Held, Limit, Loss, NewRun, Outcome, OutcomeKey, Progress, Quarantine,
+    Reason, Retried, Run, RunError, RunFilter, RunKind, RunNumber, RunState, RunSubject, Slot, Trigger,
+    Unstarted, Verdict, VerdictKind, Work,
 };
-pub use slots::{Decided, Decision, NewSlot, SlotRecord, SlotVerdict, Unfired};
+pub use slots::{Decided, Decision, ScheduleState, SlotChange, SlotRecord, SlotVerdict, Unfired};
 pub use snapshots::{Proof, ProofKind, Snapshot, SnapshotFilter, SnapshotKey};
 pub use types::{
-    BootId, ConfigHash, ErrorCategory, EventKind, Executor, Fence, Fingerprint, HostId, InvalidName, Page,
-    PageSize, Phase, PlanId, ProblemKind, ProgramVersion, ReaderId, RepositoryId, RunId, Sequence, ServerId,
-    SnapshotId, Subject, SubjectKind, Tag, TargetId, Text, UndoId, UserName, UtcTime,
+    BootId, ConfigHash, ErrorCategory, EventKind, Executor, Fence, Fingerprint, Generation, HostId,
+    InvalidName, Page, PageSize, Phase, PlanId, ProblemKind, ProgramVersion, ReaderId, RepositoryId, RunId,
+    ScheduleId, Sequence, ServerId, SnapshotId, Subject, SubjectKind, Tag, TargetId, Text, UndoId, UserName,
+    UtcTime,
 };
 pub use undos::Undo;
 

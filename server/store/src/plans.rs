@@ -1,5 +1,5 @@
-//! What is known of each plan: the last slot that was decided, its last good run, the figures that later runs
-//! are compared with; and whether it is paused.
+//! What is known of each plan: its last good run, the figures that later runs are compared with; and whether it
+//! is paused.
 
 use serde_json::{Value as Document, json};
 
@@ -16,8 +16,6 @@ pub struct PlanState {
     pub plan: PlanId,
     /// When it was first seen: no slot before that is owed.
     pub born: UtcTime,
-    /// The last slot that has an outcome.
-    pub last_slot: Option<UtcTime>,
     /// When its last backup ended that was `ok`.
     pub last_ok: Option<UtcTime>,
     /// When its last backup ended that had findings.
@@ -31,7 +29,6 @@ impl PlanState {
         Ok(Self {
             plan: row.name("plan")?,
             born: row.time("born")?,
-            last_slot: row.optional_time("last_slot")?,
             last_ok: row.optional_time("last_ok")?,
             last_findings: row.optional_time("last_findings")?,
             baseline: row.optional_json("baseline")?,
@@ -75,17 +72,24 @@ impl Store {
         let mut tx = self.begin("storing a plan").await?;
         bear(&mut tx, now, plan).await?;
         tx.commit().await?;
-        let sql =
-            "SELECT plan, born, last_slot, last_ok, last_findings, baseline FROM plan_state WHERE plan = $1";
+        let sql = "SELECT plan, born, last_ok, last_findings, baseline FROM plan_state WHERE plan = $1";
         let rows = self.db.rows("reading a plan", sql, values![plan.as_str()]).await?;
         let row = rows.first().ok_or_else(|| crate::StoreError::stored("plan_state", "a plan is gone"))?;
         PlanState::from_row(row)
     }
 
+    /// Makes sure that plans are known, all at once.
+    pub async fn bear_plans(&self, now: UtcTime, plans: &[PlanId]) -> Result<()> {
+        let mut tx = self.begin("storing plans").await?;
+        for plan in plans {
+            bear(&mut tx, now, plan).await?;
+        }
+        tx.commit().await
+    }
+
     /// What is known of all plans that ever were, in the order of their names.
     pub async fn plan_states(&self) -> Result<Vec<PlanState>> {
-        let sql =
-            "SELECT plan, born, last_slot, last_ok, last_findings, baseline FROM plan_state ORDER BY plan";
+        let sql = "SELECT plan, born, last_ok, last_findings, baseline FROM plan_state ORDER BY plan";
         let rows = self.db.rows("reading the plans", sql, Vec::new()).await?;
         rows.iter().map(PlanState::from_row).collect()
     }
@@ -132,6 +136,14 @@ impl Store {
                    WHERE ended IS NULL ORDER BY plan";
         let rows = self.db.rows("reading the pauses", sql, Vec::new()).await?;
         rows.iter().map(Pause::from_row).collect()
+    }
+
+    /// When the newest pause of each plan ended that was over at `now`, by a user or by itself, in the order of plans.
+    pub async fn pause_ends(&self, now: UtcTime) -> Result<Vec<(PlanId, UtcTime)>> {
+        let sql = "SELECT plan, MAX(COALESCE(ended, until)) AS newest FROM pause \
+                   WHERE COALESCE(ended, until) <= $1 GROUP BY plan ORDER BY plan";
+        let rows = self.db.rows("reading the ends of pauses", sql, values![now]).await?;
+        rows.iter().map(|row| Ok((row.name("plan")?, row.time("newest")?))).collect()
     }
 
     /// The pauses of a plan that had not ended at `since`, the oldest first: slots in them are skipped.

@@ -126,6 +126,8 @@ macro_rules! names {
 names! {
     /// A plan, as the configuration names it.
     PlanId;
+    /// What makes slots: a plan, or the checks or prunes of a repository, for example `plan:www` or `check:main`.
+    ScheduleId;
     /// A repository, as the configuration names it.
     RepositoryId;
     /// A host whose data is backed up.
@@ -207,6 +209,12 @@ impl SubjectKind {
     }
 }
 
+impl From<&ScheduleId> for Subject {
+    fn from(schedule: &ScheduleId) -> Self {
+        Self(schedule.0.clone())
+    }
+}
+
 impl EventKind {
     /// A kind that the store itself writes.
     pub(crate) const fn known(kind: &'static str) -> Self {
@@ -265,6 +273,11 @@ pub struct Executor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fence(pub(crate) i64);
+
+/// Which of the states of a schedule or reader it is: each change makes one that no state had before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub(crate) i64);
 
 /// A place in the sequence of events: 0 is before the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -230,6 +230,13 @@ impl Tx {
         Ok(())
     }
 
+    /// A number that was never given before: for fences and generations.
+    pub async fn unused_number(&mut self) -> Result<i64> {
+        let sql = "UPDATE counter SET last = last + 1 WHERE name = 'fence' RETURNING last";
+        let row = self.row(sql, Vec::new()).await?;
+        row.ok_or_else(|| StoreError::stored("counter", "there is no row for fences"))?.integer("last")
+    }
+
     /// Adds an event: it is written when the transaction commits, and only then.
     pub fn event(&mut self, event: NewEvent) {
         self.events.push(event);

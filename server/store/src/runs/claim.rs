@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value as Document;
 
-use super::{Held, Insert, NewRun, Reason, Run, RunState, Verdict, insert, is_open, run_columns};
+use super::{Held, Insert, NewRun, Reason, Run, RunState, RunSubject, Verdict, insert, is_open, run_columns};
 use crate::Store;
 use crate::db::{Dialect, Tx, json, values};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::types::{
     EventKind, Executor, Fence, HostId, PageSize, PlanId, RepositoryId, RunId, UtcTime, micros,
 };
@@ -27,12 +27,12 @@ pub enum Group {
 }
 
 impl Group {
-    fn has(&self, run: &Run) -> bool {
+    fn has(&self, run: &RunSubject) -> bool {
         match self {
             Self::All => true,
-            Self::Plan(plan) => run.subject.plan.as_ref() == Some(plan),
-            Self::Repository(repository) => run.subject.repository.as_ref() == Some(repository),
-            Self::Host(host) => run.subject.host.as_ref() == Some(host),
+            Self::Plan(plan) => run.plan.as_ref() == Some(plan),
+            Self::Repository(repository) => run.repository.as_ref() == Some(repository),
+            Self::Host(host) => run.host.as_ref() == Some(host),
         }
     }
 }
@@ -46,6 +46,18 @@ pub struct Limit {
     pub at_most: u32,
 }
 
+impl Limit {
+    /// The active runs because of which it has no room for a run; `None` if it has room.
+    fn full(&self, run: &RunSubject, active: &[Run]) -> Option<Vec<Run>> {
+        if !self.group.has(run) {
+            return None;
+        }
+        let others: Vec<_> = active.iter().filter(|other| self.group.has(&other.subject)).collect();
+        let has_room = u32::try_from(others.len()).is_ok_and(|count| count < self.at_most);
+        (!has_room).then(|| others.into_iter().cloned().collect())
+    }
+}
+
 /// What a server wants to take.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
@@ -57,6 +69,20 @@ pub struct Claim<'a> {
     pub executor: &'a Executor,
     /// How long a run may be silent before it is lost.
     pub lease: Duration,
+}
+
+/// What came of a run that was to begin at once.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Began {
+    /// It is taken, and can start.
+    Held(Box<Held>),
+    /// The limits have no room for it.
+    Refused {
+        /// The run, which has ended as skipped.
+        run: Box<Run>,
+        /// The active runs of the first limit that has no room, in the order in which they were stored.
+        others: Vec<Run>,
+    },
 }
 
 /// How a run ends that no server has taken.
@@ -103,38 +129,50 @@ impl Store {
         let mut taken = Vec::new();
         for candidate in claim.candidates {
             let Some(run) = waiting(&mut tx, candidate).await? else { continue };
-            let room = |limit: &Limit| {
-                let count = open.iter().filter(|other| limit.group.has(other)).count();
-                !limit.group.has(&run) || u32::try_from(count).is_ok_and(|count| count < limit.at_most)
-            };
-            if !claim.limits.iter().all(room) {
+            if claim.limits.iter().any(|limit| limit.full(&run.subject, &open).is_some()) {
                 continue;
             }
-            let fence = next_fence(&mut tx).await?;
-            let sql = concat!(
-                "UPDATE run SET state = 'starting', started = $2, server = $3, boot = $4, lease = $5, \
-                 lease_until = $6, beat = 0, fence = $7, waits = NULL WHERE id = $1 RETURNING ",
-                run_columns!()
-            );
-            let executor = claim.executor;
-            let values = values![
-                candidate.as_str(),
-                now,
-                executor.server.as_str(),
-                executor.boot.as_str(),
-                micros(claim.lease),
-                now.plus(claim.lease),
-                fence.0,
-            ];
-            if let Some(row) = tx.row(sql, values).await? {
-                let run = Run::from_row(&row)?;
-                tx.event(run.event(now, EventKind::RUN_STARTING));
-                open.push(run.clone());
-                taken.push(Held { run, fence });
+            if let Some(held) = take(&mut tx, now, candidate, claim.executor, claim.lease).await? {
+                open.push(held.run.clone());
+                taken.push(held);
             }
         }
         tx.commit().await?;
         Ok(taken)
+    }
+
+    /// Stores a run and takes it at once, so that no server can take it in between. Where the limits have no room
+    /// for it, it has ended instead, as skipped. An error if there is a run with this id.
+    pub async fn begin_run(
+        &self,
+        now: UtcTime,
+        run: &NewRun,
+        limits: &[Limit],
+        executor: &Executor,
+        lease: Duration,
+    ) -> Result<Began> {
+        let mut tx = self.begin("beginning a run").await?;
+        tx.take_turns(CLAIMING).await?;
+        let open = active(&mut tx).await?;
+        let others = limits.iter().find_map(|limit| limit.full(&run.subject, &open));
+        let verdict = others.as_ref().map(|others| {
+            Verdict::Skipped(match others.first() {
+                Some(other) => Reason::from(format!("run {} of the plan was not over", other.id)),
+                None => Reason::from("its limits have no room for any run"),
+            })
+        });
+        let twice = || StoreError::stored("run", format!("another run with the id {}", run.id));
+        let stored = insert(&mut tx, now, Insert { run, slot: None, parent: None, verdict }).await?;
+        let stored = stored.ok_or_else(twice)?;
+        let began = match others {
+            Some(others) => Began::Refused { run: Box::new(stored), others },
+            None => {
+                let held = take(&mut tx, now, &run.id, executor, lease).await?;
+                Began::Held(Box::new(held.ok_or_else(|| StoreError::NoRun { run: run.id.clone() })?))
+            }
+        };
+        tx.commit().await?;
+        Ok(began)
     }
 
     /// Ends a run that still waits; false if it doesn't.
@@ -189,6 +227,35 @@ const ACTIVE: &str = concat!(
     " AND state IN ('starting', 'running') ORDER BY number"
 );
 
+/// Takes a run that waits; its row is this transaction's already.
+async fn take(
+    tx: &mut Tx,
+    now: UtcTime,
+    run: &RunId,
+    executor: &Executor,
+    lease: Duration,
+) -> Result<Option<Held>> {
+    let fence = next_fence(tx).await?;
+    let sql = concat!(
+        "UPDATE run SET state = 'starting', started = $2, server = $3, boot = $4, lease = $5, \
+         lease_until = $6, beat = 0, fence = $7, waits = NULL WHERE id = $1 RETURNING ",
+        run_columns!()
+    );
+    let values = values![
+        run.as_str(),
+        now,
+        executor.server.as_str(),
+        executor.boot.as_str(),
+        micros(lease),
+        now.plus(lease),
+        fence.0,
+    ];
+    let Some(row) = tx.row(sql, values).await? else { return Ok(None) };
+    let run = Run::from_row(&row)?;
+    tx.event(run.event(now, EventKind::RUN_STARTING));
+    Ok(Some(Held { run, fence }))
+}
+
 async fn active(tx: &mut Tx) -> Result<Vec<Run>> {
     tx.rows(ACTIVE, Vec::new()).await?.iter().map(Run::from_row).collect()
 }
@@ -210,10 +277,7 @@ async fn waiting(tx: &mut Tx, run: &RunId) -> Result<Option<Run>> {
 
 /// A number that no fence had before.
 pub(crate) async fn next_fence(tx: &mut Tx) -> Result<Fence> {
-    let sql = "UPDATE counter SET last = last + 1 WHERE name = 'fence' RETURNING last";
-    let row = tx.row(sql, Vec::new()).await?;
-    let row = row.ok_or_else(|| crate::StoreError::stored("counter", "there is no row for fences"))?;
-    row.integer("last").map(Fence)
+    tx.unused_number().await.map(Fence)
 }
 
 pub(crate) async fn end_waiting(tx: &mut Tx, now: UtcTime, run: &RunId, verdict: &Verdict) -> Result<bool> {

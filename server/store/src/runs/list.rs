@@ -81,18 +81,6 @@ impl Store {
         Ok(Page { rows, next })
     }
 
-    /// The newest run of each plan that is known ([`Store::bear_plan`]), in the order of plans.
-    pub async fn last_runs(&self) -> Result<Vec<Run>> {
-        let sql = concat!(
-            "SELECT ",
-            run_columns!(),
-            " FROM run WHERE number IN (SELECT (SELECT MAX(newest.number) FROM run AS newest \
-             WHERE newest.plan = plan_state.plan) FROM plan_state) ORDER BY plan"
-        );
-        let rows = self.db.rows("reading the last run of each plan", sql, Vec::new()).await?;
-        rows.iter().map(Run::from_row).collect()
-    }
-
     /// What came of the slots from `from` to before `until`, in their order: for a matrix of plans and days.
     pub async fn outcomes(
         &self,

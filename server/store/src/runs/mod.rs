@@ -11,7 +11,7 @@ use crate::types::{
 };
 
 pub(crate) use claim::next_fence;
-pub use claim::{Claim, Group, Limit, Unstarted};
+pub use claim::{Began, Claim, Group, Limit, Unstarted};
 pub(crate) use held::check_held;
 pub use held::{Beat, Ending, Held, Progress, Work};
 pub use list::{Outcome, OutcomeKey, RunFilter};
@@ -21,6 +21,7 @@ mod claim;
 mod held;
 mod list;
 mod lost;
+mod newest;
 
 /// Declares an enum whose values the database holds as words.
 macro_rules! words {

@@ -73,11 +73,12 @@ macro_rules! tables {
 
 tables! {
     counter: name Text; last Integer;
-    plan_state: plan Text; born Integer, last_slot Integer, last_ok Integer, last_findings Integer,
+    plan_state: plan Text; born Integer, last_ok Integer, last_findings Integer,
         baseline Text;
     pause: number Integer; plan Text, since Integer, until Integer, paused_by Text, reason Text, ended
         Integer;
-    slot: plan Text, slot Integer; last Integer, slots Integer, outcome Text, reason Text, run Text,
+    schedule_state: schedule Text; generation Integer, document Text, changed Integer;
+    slot: schedule Text, slot Integer; last Integer, slots Integer, outcome Text, reason Text, run Text,
         decided Integer;
     run: number Integer; id Text, kind Text, plan Text, repository Text, host Text, slot Integer, slots
         Integer, due Integer, trigger_kind Text, parent Text, root Text, attempt Integer, state Text,
@@ -86,7 +87,7 @@ tables! {
         Text, phase Text, counters Text, waits Text, cancel_requested Integer, error_category Text,
         fingerprint Text, error Text, report Text;
     event: sequence Integer; at Integer, kind Text, subject Text, document Text;
-    reader: reader Text; sequence Integer;
+    reader: reader Text; sequence Integer, generation Integer, document Text;
     problem: number Integer; subject Text, kind Text, opened Integer, last_seen Integer, seen Integer,
         told Integer, repeated Integer, resolved Integer, acknowledged Integer, acknowledged_by Text,
         muted_until Integer, document Text;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use keepfast_store::{
-    DeliveryState, EventKind, HeldDelivery, LeaseWatch, NewDelivery, NewEvent, PageSize, ReaderId, Sequence,
-    Store, Subject, TargetId, Text, UtcTime,
+    DeliveryState, EventKind, HeldDelivery, LeaseWatch, NewDelivery, NewEvent, PageSize, Place, ReaderId,
+    Routing, Sequence, Store, Subject, TargetId, Text, UtcTime,
 };
 use serde_json::json;
 
@@ -12,7 +12,8 @@ use crate::lab::{LEASE, Lab, all_events, at, elapsed, executor, on_both, told};
 
 on_both! {
     events_are_routed_once_for_each_reader;
-    a_target_gets_an_event_once;
+    a_reader_that_repeats_a_message_does_so_once;
+    a_reader_that_was_forgotten_is_a_new_one;
     a_delivery_is_tried_for_a_day_and_then_undeliverable;
     a_delivery_whose_sender_died_is_sent_again;
     a_clock_that_was_set_back_delays_no_delivery_for_long;
@@ -58,28 +59,62 @@ async fn events_are_routed_once_for_each_reader(lab: Lab) {
     let events = all_events(&one).await;
     assert_eq!(events.iter().map(|event| event.sequence.number()).collect::<Vec<_>>(), [1, 2]);
     let (routes, last) = (reader("routes"), events[1].sequence);
-    assert_eq!(one.reader_place(&routes).await.unwrap(), Sequence::START);
+    let new_reader = one.reader_place(&routes).await.unwrap();
+    assert_eq!(new_reader, Place::default());
     let new = [delivery(events[0].sequence, "ops"), delivery(last, "ops")];
-    assert!(one.route(at(1), &routes, Sequence::START, last, &new).await.unwrap());
-    assert!(!other.route(at(1), &routes, Sequence::START, last, &new).await.unwrap());
-    assert_eq!(other.reader_place(&routes).await.unwrap(), last);
-    assert_eq!(other.reader_place(&reader("metrics")).await.unwrap(), Sequence::START);
-    assert!(!other.route(at(1), &routes, last, Sequence::START, &[]).await.unwrap(), "readers don't go back");
+    let from = new_reader.generation;
+    let first = Routing { reader: &routes, from, to: last, document: None, deliveries: &new };
+    assert!(one.route(at(1), &first).await.unwrap());
+    assert!(!other.route(at(1), &first).await.unwrap());
+    let place = other.reader_place(&routes).await.unwrap();
+    assert_eq!(place.at, last);
+    assert!(place.generation > from);
+    assert_eq!(other.reader_place(&reader("metrics")).await.unwrap(), Place::default());
     let stored = one.deliveries(None, None, None, PageSize::MAX).await.unwrap().rows;
     assert_eq!(stored.iter().map(|delivery| delivery.event).collect::<Vec<_>>(), [last, events[0].sequence]);
 }
 
-async fn a_target_gets_an_event_once(lab: Lab) {
-    let store = lab.open().await;
-    publish(&store, "first").await;
-    let last = store.last_event().await.unwrap();
-    let new = [delivery(last, "ops"), delivery(last, "ops"), delivery(last, "chat")];
-    assert!(store.route(at(1), &reader("routes"), Sequence::START, last, &new).await.unwrap());
-    let of = |name: &str| {
-        let (store, target) = (store.clone(), target(name));
-        async move { store.deliveries(Some(&target), None, None, PageSize::MAX).await.unwrap().rows.len() }
+/// What a reader decides by time alone moves no place, and still counts once.
+async fn a_reader_that_repeats_a_message_does_so_once(lab: Lab) {
+    let (one, other) = (lab.open().await, lab.join().await);
+    one_delivery(&one).await;
+    let routes = reader("routes");
+    let last = one.last_event().await.unwrap();
+    let place = one.reader_place(&routes).await.unwrap();
+    let repeat = |text: &str| Routing {
+        reader: &routes,
+        from: place.generation,
+        to: last,
+        document: Some(json!({ "repeated": text })),
+        deliveries: &[],
     };
-    assert_eq!((of("ops").await, of("chat").await), (1, 1));
+    let again = [delivery(last, "ops")];
+    assert!(one.route(at(60), &Routing { deliveries: &again, ..repeat("one") }).await.unwrap());
+    assert!(!other.route(at(60), &Routing { deliveries: &again, ..repeat("other") }).await.unwrap());
+    let now = other.reader_place(&routes).await.unwrap();
+    assert_eq!((now.at, &now.document), (last, &Some(json!({"repeated": "one"}))));
+    assert!(now.generation > place.generation);
+    let stored = one.deliveries(None, None, None, PageSize::MAX).await.unwrap().rows;
+    assert_eq!(stored.iter().map(|delivery| delivery.event).collect::<Vec<_>>(), [last, last]);
+
+    // A place never goes back, and a document that isn't given is no longer remembered.
+    let from = now.generation;
+    let back = Routing { reader: &routes, from, to: Sequence::START, document: None, deliveries: &[] };
+    assert!(one.route(at(61), &back).await.unwrap());
+    let back = one.reader_place(&routes).await.unwrap();
+    assert_eq!((back.at, back.document), (last, None));
+}
+
+async fn a_reader_that_was_forgotten_is_a_new_one(lab: Lab) {
+    let store = lab.open().await;
+    one_delivery(&store).await;
+    let routes = reader("routes");
+    let before = store.reader_place(&routes).await.unwrap();
+    store.forget_reader(&routes).await.unwrap();
+    assert_eq!(store.reader_place(&routes).await.unwrap(), Place::default());
+    let to = before.at;
+    let late = Routing { reader: &routes, from: before.generation, to, document: None, deliveries: &[] };
+    assert!(!store.route(at(1), &late).await.unwrap());
 }
 
 /// Stores one delivery.
@@ -87,7 +122,10 @@ async fn one_delivery(store: &Store) {
     publish(store, "something").await;
     let last = store.last_event().await.unwrap();
     let routes = reader("routes");
-    assert!(store.route(at(0), &routes, Sequence::START, last, &[delivery(last, "ops")]).await.unwrap());
+    let from = store.reader_place(&routes).await.unwrap().generation;
+    let new = [delivery(last, "ops")];
+    let routing = Routing { reader: &routes, from, to: last, document: None, deliveries: &new };
+    assert!(store.route(at(0), &routing).await.unwrap());
 }
 
 async fn a_delivery_is_tried_for_a_day_and_then_undeliverable(lab: Lab) {
@@ -176,11 +214,13 @@ async fn readers_are_woken_by_commits_of_others(lab: Lab) {
 async fn a_transaction_that_fails_leaves_no_gap_in_the_events(lab: Lab) {
     let store = lab.open().await;
     let www = crate::lab::plan("www");
+    let mut seen = None;
     for number in 0..5 {
         publish(&store, "between").await;
         // A run with that id is there from the second time on.
-        let decision = crate::lab::fire(&www, (number > 0).then(|| at(0)), at(number), "run 1");
-        assert_eq!(store.decide(at(1), &decision).await.is_ok(), number == 0);
+        let decided = store.decide(at(1), &crate::lab::fire(&www, seen, at(number), "run 1")).await;
+        assert_eq!(decided.is_ok(), number == 0);
+        seen = decided.map_or(seen, |decided| crate::lab::stored(decided).0);
     }
     let numbers: Vec<u64> = all_events(&store).await.iter().map(|event| event.sequence.number()).collect();
     assert_eq!(numbers, (1..=6).collect::<Vec<_>>());

@@ -1,12 +1,12 @@
 //! History is removed by age, and its space goes back to the disk.
 
 use keepfast_store::{
-    Ending, EventKind, HostId, NewEvent, PageSize, ReaderId, Removed, Retention, RunFilter, Sequence, Store,
-    Subject, Trigger, UndoId,
+    Ending, EventKind, HostId, NewEvent, PageSize, ReaderId, Removed, Retention, Routing, RunFilter,
+    Sequence, Store, Subject, Trigger, UndoId,
 };
 use serde_json::json;
 
-use crate::lab::{Lab, On, at, claim, executor, fire, id, new_run, on_both, plan, queued, work};
+use crate::lab::{Lab, On, at, claim, executor, fire, id, new_run, on_both, plan, schedule, stored, work};
 
 on_both! {
     old_runs_and_slots_go_and_what_is_needed_stays;
@@ -32,11 +32,10 @@ async fn remove_all(store: &Store, runs: i64, events: i64) -> Removed {
 async fn old_runs_and_slots_go_and_what_is_needed_stays(lab: Lab) {
     let store = lab.open().await;
     let www = plan("www");
-    let mut last = None;
+    let mut seen = None;
     for number in 0..20 {
         let (slot, run) = (at(number * 10), format!("run {number}"));
-        queued(store.decide(slot, &fire(&www, last, slot, &run)).await.unwrap());
-        last = Some(slot);
+        seen = stored(store.decide(slot, &fire(&www, seen, slot, &run)).await.unwrap()).0;
         if number == 4 {
             continue; // it waits for ever
         }
@@ -62,6 +61,8 @@ async fn old_runs_and_slots_go_and_what_is_needed_stays(lab: Lab) {
     assert_eq!(left[10..], ["other"], "the last run of its plan");
     let removed = remove_all(&store, 100_000, 0).await;
     assert_eq!((removed.runs, removed.slots), (7, 6), "the last run and slot stay, and what is open");
+    let slots = store.slots(&schedule(&www), at(0), PageSize::MAX).await.unwrap();
+    assert_eq!(slots.iter().map(|slot| slot.first).collect::<Vec<_>>(), [at(190)]);
 }
 
 async fn events_stay_until_all_readers_have_handled_them(lab: Lab) {
@@ -72,8 +73,11 @@ async fn events_stay_until_all_readers_have_handled_them(lab: Lab) {
     }
     let (quick, slow) = (ReaderId::new("quick").unwrap(), ReaderId::new("slow").unwrap());
     let place = Sequence::from_number;
-    assert!(store.route(at(0), &quick, Sequence::START, place(15), &[]).await.unwrap());
-    assert!(store.route(at(0), &slow, Sequence::START, place(5), &[]).await.unwrap());
+    for (reader, to) in [(&quick, place(15)), (&slow, place(5))] {
+        let from = store.reader_place(reader).await.unwrap().generation;
+        let routing = Routing { reader, from, to, document: None, deliveries: &[] };
+        assert!(store.route(at(0), &routing).await.unwrap());
+    }
     assert_eq!(remove_all(&store, 0, 1000).await.events, 5);
     store.forget_reader(&slow).await.unwrap();
     assert_eq!(remove_all(&store, 0, 12).await.events, 7, "up to the first that is not old");

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepfast_store::{
-    BootId, Claim, ConfigHash, Decided, Decision, Elapsed, Ending, Event, Executor, Held, LeaseWatch, NewRun,
-    NewSlot, PageSize, PlanId, PostgresPlace, ProgramVersion, RunId, RunKind, RunSubject, Sequence, ServerId,
-    ServerLock, Store, Tls, Trigger, Unfired, UtcTime, Work,
+    BootId, Claim, ConfigHash, Decided, Decision, Elapsed, Ending, Event, Executor, Generation, Held,
+    LeaseWatch, NewRun, PageSize, PlanId, PostgresPlace, ProgramVersion, RunId, RunKind, RunSubject,
+    ScheduleId, Sequence, ServerId, ServerLock, SlotChange, Store, Tls, Trigger, Unfired, UtcTime, Work,
 };
 use keepfast_testkit::servers::PostgresServer;
 use tempfile::TempDir;
@@ -156,10 +156,20 @@ pub fn new_run(name: impl Into<String>, of: &PlanId, trigger: Trigger) -> NewRun
     }
 }
 
+/// The schedule of a plan.
+pub fn schedule(of: &PlanId) -> ScheduleId {
+    ScheduleId::new(format!("plan:{of}")).unwrap()
+}
+
+/// A decision about a plan's slots.
+pub fn decision(of: &PlanId, seen: Option<Generation>, changes: Vec<SlotChange>) -> Decision {
+    Decision { schedule: schedule(of), seen, document: serde_json::json!({}), changes }
+}
+
 /// A decision by which one slot fires.
-pub fn fire(of: &PlanId, after: Option<UtcTime>, slot: UtcTime, run: &str) -> Decision {
+pub fn fire(of: &PlanId, seen: Option<Generation>, slot: UtcTime, run: &str) -> Decision {
     let run = new_run(run, of, Trigger::Schedule);
-    Decision { plan: of.clone(), after, slots: vec![NewSlot::Fire { at: slot, run }] }
+    decision(of, seen, vec![SlotChange::Fire { at: slot, run }])
 }
 
 /// Slots in a row without a run.
@@ -168,11 +178,13 @@ pub fn unfired(of: &PlanId, first: UtcTime, last: UtcTime, count: u32, reason: &
     Unfired { first, last, count, reason: reason.into(), record }
 }
 
-/// The runs that wait after a decision.
-pub fn queued(decided: Decided) -> Vec<RunId> {
+/// The state of the schedule after a decision, and the runs that wait.
+pub fn stored(decided: Decided) -> (Option<Generation>, Vec<RunId>) {
     match decided {
-        Decided::Stored { queued } => queued.into_iter().map(|run| run.id).collect(),
-        other => panic!("nothing was stored: {other:?}"),
+        Decided::Stored { generation, queued } => {
+            (Some(generation), queued.into_iter().map(|run| run.id).collect())
+        }
+        Decided::Overtaken => panic!("nothing was stored"),
     }
 }
 

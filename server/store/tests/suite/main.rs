@@ -7,6 +7,7 @@ mod history;
 mod lab;
 mod logs;
 mod model;
+mod newest;
 mod open;
 mod problems;
 mod races;

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use keepfast_store::{
-    Claim, Decided, DeliveryState, Ending, Group, Held, LeaseWatch, Limit, NewDelivery, PageSize,
-    ProblemKind, ReaderId, Retried, RunFilter, RunState, Seen, Sequence, Store, StoreError, Subject,
+    Claim, Decided, DeliveryState, Ending, Generation, Group, Held, LeaseWatch, Limit, NewDelivery, PageSize,
+    ProblemKind, ReaderId, Retried, Routing, RunFilter, RunState, Seen, Sequence, Store, StoreError, Subject,
     SubjectKind, TargetId, Text, Trigger, Unstarted, UtcTime, VerdictKind,
 };
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::json;
 
-use crate::lab::{LEASE, Lab, On, all_events, at, elapsed, executor, fire, id, new_run, plan, work};
+use crate::lab::{
+    LEASE, Lab, On, all_events, at, elapsed, executor, fire, id, new_run, plan, schedule, work,
+};
 
 const YEAR: i64 = 365 * 86_400;
 
@@ -73,6 +75,9 @@ struct ModelRun {
 #[derive(Debug, Default)]
 struct Model {
     slots: [i64; 2],
+    /// The states that each schedule had.
+    generations: [Vec<Generation>; 2],
+    routings: Vec<Generation>,
     runs: Vec<ModelRun>,
     events: Vec<&'static str>,
     /// How often each open problem was seen.
@@ -225,18 +230,20 @@ impl Pair {
 
     async fn decide(&mut self, number: usize, is_behind: bool) {
         let last = self.model.slots[number];
-        let known = if is_behind { last - 1 } else { last };
-        let after = (known > 0).then(|| at(known));
-        let is_right = known == last || (known <= 0 && last == 0);
+        let generations = &self.model.generations[number];
+        let seen = if is_behind { generations.iter().nth_back(1) } else { generations.last() }.copied();
+        let is_right = seen == generations.last().copied();
         let run = name(self.model.runs.len());
-        let decision = fire(&plan(&number.to_string()), after, at(last + 1), &run);
+        let decision = fire(&plan(&number.to_string()), seen, at(last + 1), &run);
         let decided = self.store.decide(self.now, &decision).await.unwrap();
         if is_right {
-            assert!(matches!(decided, Decided::Stored { queued } if queued.len() == 1));
+            let Decided::Stored { generation, queued } = decided else { panic!("{decided:?}") };
+            assert_eq!(queued.len(), 1);
+            self.model.generations[number].push(generation);
             self.model.slots[number] += 1;
             self.model.add(self.model.new_run(number));
         } else {
-            assert_eq!(decided, Decided::Overtaken { last_slot: Some(at(last)) });
+            assert_eq!(decided, Decided::Overtaken);
         }
     }
 
@@ -314,8 +321,7 @@ impl Pair {
 
     async fn route(&mut self, is_behind: bool) {
         let sequence = |number: usize| Sequence::from_number(u64::try_from(number).unwrap());
-        let routed = self.model.routed;
-        let from = if is_behind { routed.saturating_sub(1) } else { routed };
+        let from = self.model.routed;
         let to = self.model.events.len();
         let new: Vec<NewDelivery> = (from..to)
             .map(|number| NewDelivery {
@@ -327,11 +333,21 @@ impl Pair {
             })
             .collect();
         let routes = ReaderId::new("routes").unwrap();
-        let done = self.store.route(self.now, &routes, sequence(from), sequence(to), &new).await.unwrap();
-        assert_eq!(done, from == routed);
+        let place = self.store.reader_place(&routes).await.unwrap();
+        assert_eq!(place.at, sequence(from));
+        let last = self.model.routings.last().copied().unwrap_or_default();
+        assert_eq!((place.generation, place.document), (last, (from > 0).then(|| json!(from))));
+        let seen = if is_behind { self.model.routings.iter().nth_back(1).copied() } else { Some(last) };
+        let seen = seen.unwrap_or_default();
+        let document = Some(json!(to)).filter(|_| to > 0);
+        let routing = Routing { reader: &routes, from: seen, to: sequence(to), document, deliveries: &new };
+        let done = self.store.route(self.now, &routing).await.unwrap();
+        assert_eq!(done, seen == last);
         if done {
-            self.model.waiting_deliveries += to - routed;
+            self.model.waiting_deliveries += to - from;
             self.model.routed = to;
+            let place = self.store.reader_place(&routes).await.unwrap();
+            self.model.routings.push(place.generation);
         }
     }
 
@@ -370,8 +386,8 @@ impl Pair {
             .collect();
         assert_eq!(stored, expected);
         for (number, last) in self.model.slots.into_iter().enumerate() {
-            let slots =
-                self.store.slots(&plan(&number.to_string()), UtcTime::MIN, PageSize::MAX).await.unwrap();
+            let of = schedule(&plan(&number.to_string()));
+            let slots = self.store.slots(&of, UtcTime::MIN, PageSize::MAX).await.unwrap();
             let slots: Vec<_> = slots.into_iter().map(|slot| slot.first).collect();
             assert_eq!(slots, (1..=last).map(at).collect::<Vec<_>>());
         }

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use keepfast_store::{
     BootId, Claim, Decided, Ending, Executor, Group, Held, LeaseWatch, Limit, NewDelivery, PageSize, PlanId,
-    PostgresPlace, ReaderId, Run, RunFilter, SlotVerdict, Store, StoreError, TargetId, Text, Tls, Trigger,
-    UtcTime, Verdict,
+    PostgresPlace, ReaderId, Routing, Run, RunFilter, SlotVerdict, Store, StoreError, TargetId, Text, Tls,
+    Trigger, UtcTime, Verdict,
 };
 use serde_json::json;
 
 use crate::lab::{
-    LEASE, Lab, On, all_events, at, elapsed, executor, fire, id, lose_all, new_run, on_both, plan, work,
+    LEASE, Lab, On, all_events, at, elapsed, executor, fire, id, lose_all, new_run, on_both, plan, schedule,
+    work,
 };
 
 on_both! {
@@ -131,13 +132,16 @@ impl Server {
 
     async fn decide(&mut self, of: &PlanId, second: i64, is_last: bool) {
         let now = self.now();
-        let state = self.store.bear_plan(now, of).await.unwrap();
-        let slot = state.last_slot.map_or(at(0), |last| last.plus(Duration::from_secs(100)));
+        let states = self.store.schedule_states().await.unwrap();
+        let state = states.into_iter().find(|state| state.schedule == schedule(of));
+        let next: i64 = state.as_ref().map_or(0, |state| state.document.as_i64().unwrap());
+        let slot = at(next);
         if slot > at(second) || is_last {
             return;
         }
         let run = self.new_id();
-        let decision = fire(of, state.last_slot, slot, &run);
+        let mut decision = fire(of, state.map(|state| state.generation), slot, &run);
+        decision.document = json!(next + PERIOD);
         let store = self.store.clone();
         self.maybe_dies(async move { store.decide(now, &decision).await.unwrap() }).await;
     }
@@ -192,8 +196,8 @@ impl Server {
     async fn deliver(&mut self, watched: keepfast_store::Elapsed) {
         let routes = ReaderId::new("routes").unwrap();
         let now = self.now();
-        let from = self.store.reader_place(&routes).await.unwrap();
-        let events = self.store.events_after(from, PageSize::MAX).await.unwrap();
+        let place = self.store.reader_place(&routes).await.unwrap();
+        let events = self.store.events_after(place.at, PageSize::MAX).await.unwrap();
         assert!(!events.has_gap);
         if let Some(last) = events.events.last() {
             let to = last.sequence;
@@ -209,7 +213,12 @@ impl Server {
                 })
                 .collect();
             let store = self.store.clone();
-            self.maybe_dies(async move { store.route(now, &routes, from, to, &new).await.unwrap() }).await;
+            let routes = async move {
+                let (from, document) = (place.generation, Some(json!(to)));
+                let routing = Routing { reader: &routes, from, to, document, deliveries: &new };
+                store.route(now, &routing).await.unwrap()
+            };
+            self.maybe_dies(routes).await;
         }
         self.store.release_deliveries(now, &mut self.senders, watched).await.unwrap();
         let now = self.now();
@@ -272,7 +281,7 @@ async fn servers_that_race_die_pause_and_jump_run_each_slot_once(lab: Lab) {
     assert!(fenced > 0, "paused servers came back too late");
     for number in 0..PLANS {
         let of = plan(&format!("plan {number}"));
-        let slots = store.slots(&of, UtcTime::MIN, PageSize::MAX).await.unwrap();
+        let slots = store.slots(&schedule(&of), UtcTime::MIN, PageSize::MAX).await.unwrap();
         assert!(slots.len() > 4, "{} slots", slots.len());
         for (index, slot) in slots.iter().enumerate() {
             assert_eq!(slot.first, at(i64::try_from(index).unwrap() * PERIOD), "no slot is left out");
@@ -315,7 +324,7 @@ async fn of_many_servers_that_decide_at_once_one_gets_its_way(lab: Lab) {
         stores.push(lab.join().await);
     }
     let www = plan("www");
-    let mut last = None;
+    let mut seen = None;
     for round in 0..20 {
         let slot = at(round * 60);
         let tasks: Vec<_> = stores
@@ -323,19 +332,19 @@ async fn of_many_servers_that_decide_at_once_one_gets_its_way(lab: Lab) {
             .enumerate()
             .map(|(number, store)| {
                 let (store, decision) =
-                    (store.clone(), fire(&www, last, slot, &format!("run {round} {number}")));
+                    (store.clone(), fire(&www, seen, slot, &format!("run {round} {number}")));
                 tokio::spawn(async move { store.decide(slot, &decision).await.unwrap() })
             })
             .collect();
-        let mut stored = 0;
+        let mut stored = Vec::new();
         for task in tasks {
-            match task.await.unwrap() {
-                Decided::Stored { .. } => stored += 1,
-                other => assert_eq!(other, Decided::Overtaken { last_slot: Some(slot) }),
+            if let Decided::Stored { generation, .. } = task.await.unwrap() {
+                stored.push(generation);
             }
         }
-        assert_eq!(stored, 1);
-        last = Some(slot);
+        assert_eq!(stored.len(), 1);
+        assert!(seen < Some(stored[0]));
+        seen = Some(stored[0]);
     }
     assert_eq!(stores[0].runs(&RunFilter::default(), None, PageSize::MAX).await.unwrap().rows.len(), 20);
 }

@@ -8,7 +8,7 @@ use keepfast_store::{
 use serde_json::json;
 
 use crate::lab::{
-    LEASE, Lab, all_events, at, claim, elapsed, executor, fire, id, lose_all, new_run, on_both, plan, queued,
+    LEASE, Lab, all_events, at, claim, elapsed, executor, fire, id, lose_all, new_run, on_both, plan, stored,
     told, version, work,
 };
 
@@ -33,7 +33,7 @@ on_both! {
 async fn a_run_goes_from_waiting_to_its_verdict(lab: Lab) {
     let store = lab.open().await;
     let www = plan("www");
-    queued(store.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
+    stored(store.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
     assert_eq!(store.waiting_runs(PageSize::MAX).await.unwrap().len(), 1);
     let held = claim(&store, at(1), &id("run 1"), &executor("a")).await.unwrap();
     assert_eq!(held.run.state, RunState::Starting);
@@ -120,7 +120,7 @@ async fn progress_replaces_progress_and_only_phases_are_events(lab: Lab) {
 async fn a_server_that_was_paused_cannot_write_over_its_successor(lab: Lab) {
     let (paused, other) = (lab.open().await, lab.join().await);
     let www = plan("www");
-    queued(paused.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
+    stored(paused.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
     let held = claim(&paused, at(1), &id("run 1"), &executor("paused")).await.unwrap();
     paused.start(at(1), &held).await.unwrap();
     assert_eq!(lose_all(&other, at(100)).await, [id("run 1")]);
@@ -189,9 +189,9 @@ async fn a_lost_run_never_blocks_its_plan(lab: Lab) {
     let store = lab.open().await;
     let www = plan("www");
     let one_at_a_time = [Limit { group: Group::Plan(www.clone()), at_most: 1 }];
-    queued(store.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
+    let (seen, _) = stored(store.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
     claim(&store, at(1), &id("run 1"), &executor("dead")).await.unwrap();
-    queued(store.decide(at(60), &fire(&www, Some(at(0)), at(60), "run 2")).await.unwrap());
+    stored(store.decide(at(60), &fire(&www, seen, at(60), "run 2")).await.unwrap());
     let (candidates, alive) = ([id("run 2")], executor("alive"));
     let next = Claim { candidates: &candidates, limits: &one_at_a_time, executor: &alive, lease: LEASE };
     assert!(store.claim(at(61), next).await.unwrap().is_empty(), "the first may still run");
@@ -203,7 +203,7 @@ async fn a_lost_run_never_blocks_its_plan(lab: Lab) {
 async fn a_slot_that_was_lost_three_times_is_in_quarantine(lab: Lab) {
     let store = lab.open().await;
     let www = plan("www");
-    queued(store.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
+    let (seen, _) = stored(store.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
     for attempt in 1..=3_i64 {
         let run = id(format!("run {attempt}"));
         let held = claim(&store, at(attempt), &run, &executor("a")).await.unwrap();
@@ -224,14 +224,14 @@ async fn a_slot_that_was_lost_three_times_is_in_quarantine(lab: Lab) {
     let told = told(&store).await;
     assert_eq!(told.iter().filter(|event| event.starts_with("run.quarantined")).count(), 1);
     // The next slot is another matter.
-    queued(store.decide(at(300), &fire(&www, Some(at(0)), at(300), "next")).await.unwrap());
+    stored(store.decide(at(300), &fire(&www, seen, at(300), "next")).await.unwrap());
     assert!(claim(&store, at(301), &id("next"), &executor("a")).await.is_some());
 }
 
 async fn a_run_is_retried_once_and_has_its_lineage(lab: Lab) {
     let store = lab.open().await;
     let www = plan("www");
-    queued(store.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
+    stored(store.decide(at(0), &fire(&www, None, at(0), "run 1")).await.unwrap());
     assert_eq!(store.retry(at(1), &id("run 1"), id("x"), None).await.unwrap(), Retried::Open);
     let held = claim(&store, at(1), &id("run 1"), &executor("a")).await.unwrap();
     store.end(at(2), &held, &work(Ending::Failed)).await.unwrap();

@@ -1,16 +1,16 @@
 //! The whole state goes out as lines of JSON, and into either kind of database.
 
 use keepfast_store::{
-    Decision, Ending, ErrorCategory, EventKind, Fingerprint, HostId, Level, LogFolder, LogLine, NewDelivery,
-    NewEvent, NewSlot, PageSize, ProblemKind, ReaderId, RepositoryId, RunError, Sequence, ServerId, Snapshot,
+    Ending, ErrorCategory, EventKind, Fingerprint, HostId, Level, LogFolder, LogLine, NewDelivery, NewEvent,
+    PageSize, ProblemKind, ReaderId, RepositoryId, Routing, RunError, ServerId, SlotChange, Snapshot,
     SnapshotFilter, SnapshotId, Store, StoreError, Subject, Tag, TargetId, Text, Trigger, UndoId, UserName,
     Work,
 };
 use serde_json::{Map, json};
 
 use crate::lab::{
-    Lab, On, all_events, at, claim, executor, fire, id, lose_all, new_run, on_both, plan, queued, unfired,
-    work,
+    Lab, On, all_events, at, claim, decision, executor, fire, id, lose_all, new_run, on_both, plan, stored,
+    unfired, work,
 };
 
 on_both! {
@@ -23,15 +23,13 @@ on_both! {
 /// Something in each table.
 async fn fill(lab: &Lab, store: &Store) {
     let www = plan("www");
-    let missed = NewSlot::Missed(unfired(&www, at(0), at(60), 2, "the server was off"));
-    let decision = Decision { plan: www.clone(), after: None, slots: vec![missed] };
-    queued(store.decide(at(90), &decision).await.unwrap());
+    let missed = SlotChange::Missed(unfired(&www, at(0), at(60), 2, "the server was off"));
+    let (seen, _) = stored(store.decide(at(90), &decision(&www, None, vec![missed])).await.unwrap());
     let host = HostId::new("host").unwrap();
     let mut run = new_run("run \"1\" ünïcode", &www, Trigger::Schedule);
     run.subject.host = Some(host.clone());
-    let slots = vec![NewSlot::Fire { at: at(120), run }];
-    let decision = Decision { plan: www.clone(), after: Some(at(60)), slots };
-    queued(store.decide(at(120), &decision).await.unwrap());
+    let changes = vec![SlotChange::Fire { at: at(120), run }];
+    stored(store.decide(at(120), &decision(&www, seen, changes)).await.unwrap());
     let held = claim(store, at(121), &id("run \"1\" ünïcode"), &executor("a")).await.unwrap();
     let undo = UndoId::new("undo").unwrap();
     store.store_undo(at(122), &held, &undo, &host, &json!(["true"])).await.unwrap();
@@ -59,7 +57,10 @@ async fn fill(lab: &Lab, store: &Store) {
         not_before: None,
     };
     let reader = ReaderId::new("routes").unwrap();
-    assert!(store.route(at(151), &reader, Sequence::START, last, &[delivery]).await.unwrap());
+    let from = store.reader_place(&reader).await.unwrap().generation;
+    let document = Some(json!({"open": ["plan:www"]}));
+    let routing = Routing { reader: &reader, from, to: last, document, deliveries: &[delivery] };
+    assert!(store.route(at(151), &routing).await.unwrap());
     let snapshot = Snapshot {
         repository: RepositoryId::new("main").unwrap(),
         id: SnapshotId::new("abc").unwrap(),
@@ -94,9 +95,17 @@ async fn an_export_can_be_imported_into_either_database(lab: Lab) {
     fill(&lab, &store).await;
     let exported = export(&store).await;
     let text = String::from_utf8(exported.clone()).unwrap();
-    for table in
-        ["slot", "run", "undo", "error_pattern_host", "log_part", "snapshot_word", "delivery", "reader"]
-    {
+    for table in [
+        "schedule_state",
+        "slot",
+        "run",
+        "undo",
+        "error_pattern_host",
+        "log_part",
+        "snapshot_word",
+        "delivery",
+        "reader",
+    ] {
         assert!(text.contains(&format!("{{\"table\":\"{table}\"")), "nothing of {table}");
     }
     for on in [On::Sqlite, On::Postgres] {
@@ -109,7 +118,11 @@ async fn an_export_can_be_imported_into_either_database(lab: Lab) {
         // And it goes on from there.
         assert_eq!(all_events(&other).await, all_events(&store).await);
         assert_eq!(lose_all(&other, at(1000)).await, [id("run 2")]);
-        queued(other.decide(at(180), &fire(&plan("www"), Some(at(120)), at(180), "run 3")).await.unwrap());
+        assert_eq!(other.schedule_states().await.unwrap(), store.schedule_states().await.unwrap());
+        let routes = ReaderId::new("routes").unwrap();
+        assert_eq!(other.reader_place(&routes).await.unwrap(), store.reader_place(&routes).await.unwrap());
+        let seen = other.schedule_states().await.unwrap()[0].generation;
+        stored(other.decide(at(180), &fire(&plan("www"), Some(seen), at(180), "run 3")).await.unwrap());
         let subject = Subject::new("plan:db").unwrap();
         let kind = ProblemKind::new("overdue").unwrap();
         other.see_problem(at(1), &subject, &kind, &json!({}), None).await.unwrap();

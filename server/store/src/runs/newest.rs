@@ -1,0 +1,134 @@
+//! The newest run of each plan and of each repository's upkeep, each answered by one search of an index.
+
+use sqlx::AssertSqlSafe;
+
+use super::{Run, RunKind, run_columns};
+use crate::Store;
+use crate::db::values;
+use crate::error::Result;
+use crate::types::{PlanId, UtcTime};
+
+/// When the newest good backup of a plan began. The conditions are those of the index `run_good_backup`.
+macro_rules! newest_good {
+    ($plan:literal) => {
+        concat!(
+            "SELECT started FROM run WHERE plan = ",
+            $plan,
+            " AND started <= $1 AND kind = 'backup' AND verdict IN ('ok', 'findings') ORDER BY started DESC LIMIT 1"
+        )
+    };
+}
+
+/// The newest run of a plan.
+macro_rules! newest_of_plan {
+    ($plan:literal) => {
+        concat!("SELECT MAX(newest.number) FROM run AS newest WHERE newest.plan = ", $plan)
+    };
+}
+
+/// The newest run of a kind of a plan.
+macro_rules! newest_of_kind {
+    ($plan:literal) => {
+        concat!(newest_of_plan!($plan), " AND newest.kind = $1")
+    };
+}
+
+/// The conditions of the index `run_upkeep`.
+macro_rules! is_upkeep {
+    () => {
+        "kind IN ('check', 'prune') AND state = 'ended' AND verdict NOT IN ('missed', 'skipped')"
+    };
+}
+
+/// The first repository after another one that has upkeep.
+macro_rules! next_repository {
+    ($after:literal) => {
+        concat!("SELECT MIN(repository) FROM run WHERE ", is_upkeep!(), " AND repository > ", $after)
+    };
+}
+
+/// The newest upkeep of a kind of a repository.
+macro_rules! newest_upkeep {
+    ($repository:literal, $kind:literal) => {
+        concat!(
+            "SELECT MAX(number) FROM run WHERE ",
+            is_upkeep!(),
+            " AND repository = ",
+            $repository,
+            " AND kind = '",
+            $kind,
+            "'"
+        )
+    };
+}
+
+const GOOD_STARTS: &str =
+    concat!("SELECT plan, (", newest_good!("plan_state.plan"), ") AS started FROM plan_state ORDER BY plan");
+
+/// From repository to repository, so that only the newest of each are looked at.
+const LAST_UPKEEP: &str = concat!(
+    "WITH RECURSIVE kept (name) AS (",
+    next_repository!("''"),
+    " UNION ALL SELECT (",
+    next_repository!("kept.name"),
+    ") FROM kept WHERE kept.name IS NOT NULL) SELECT ",
+    run_columns!(),
+    " FROM run WHERE number IN (SELECT (",
+    newest_upkeep!("kept.name", "check"),
+    ") FROM kept UNION ALL SELECT (",
+    newest_upkeep!("kept.name", "prune"),
+    ") FROM kept) ORDER BY repository, kind"
+);
+
+impl Store {
+    /// When the newest good backup of each plan began: `ok` or with findings, and not later than `not_after`, because
+    /// a snapshot that comes from the future proves nothing. In the order of plans; those without one are left out.
+    pub async fn good_starts(&self, not_after: UtcTime) -> Result<Vec<(PlanId, UtcTime)>> {
+        let rows = self.db.rows("reading the good runs of plans", GOOD_STARTS, values![not_after]).await?;
+        let mut starts = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let Some(started) = row.optional_time("started")? {
+                starts.push((row.name("plan")?, started));
+            }
+        }
+        Ok(starts)
+    }
+
+    /// The newest run of each plan that is known ([`Store::bear_plan`]), of one kind or of any, in the order of plans.
+    pub async fn last_runs(&self, kind: Option<RunKind>) -> Result<Vec<Run>> {
+        let (newest, values) = match kind {
+            None => (newest_of_plan!("plan_state.plan"), Vec::new()),
+            Some(kind) => (newest_of_kind!("plan_state.plan"), values![kind.as_str()]),
+        };
+        let columns = run_columns!();
+        let sql = format!(
+            "SELECT {columns} FROM run WHERE number IN (SELECT ({newest}) FROM plan_state) ORDER BY plan"
+        );
+        let rows = self.db.rows("reading the last run of each plan", AssertSqlSafe(sql), values).await?;
+        rows.iter().map(Run::from_row).collect()
+    }
+
+    /// The newest check and the newest prune of each repository, of those that have ended and were neither missed nor
+    /// skipped. In the order of repositories.
+    pub async fn last_upkeep(&self) -> Result<Vec<Run>> {
+        let rows = self.db.rows("reading the last upkeep of repositories", LAST_UPKEEP, Vec::new()).await?;
+        rows.iter().map(Run::from_row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::db::tests::assert_searches;
+
+    #[tokio::test]
+    async fn the_newest_runs_are_found_by_one_search_each() {
+        assert_searches(newest_good!("'p'"), &["COVERING INDEX run_good_backup (plan=? AND started<?)"])
+            .await;
+        assert_searches(newest_of_plan!("'p'"), &["COVERING INDEX run_by_plan (plan=?)"]).await;
+        let of_kind = "COVERING INDEX run_by_plan_and_kind (plan=? AND kind=?)";
+        assert_searches(newest_of_kind!("'p'"), &[of_kind]).await;
+        assert_searches(next_repository!("'r'"), &["INDEX run_upkeep (repository>?)"]).await;
+        assert_searches(newest_upkeep!("'r'", "check"), &["INDEX run_upkeep (repository=? AND kind=?)"])
+            .await;
+    }
+}
