@@ -13,7 +13,9 @@ use keepfast_config::config::Config;
 use keepfast_config::model::source::Tls as DefinedTls;
 use keepfast_operations::child::Children;
 use keepfast_operations::secret::{Purpose, SecretReader};
-use keepfast_store::{BootId, Executor, PostgresPlace, ServerId, ServerLock, Store, StoreError, Tls, UtcTime};
+use keepfast_store::{
+    BootId, Executor, PostgresPlace, ServerId, ServerLock, Store, StoreError, Tls, UtcTime,
+};
 
 use crate::convert::secret;
 use crate::error::{Result, ServerError};

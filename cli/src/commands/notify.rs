@@ -42,7 +42,8 @@ pub fn run(common: &Common, action: &NotifyAction) -> Result<Outcome> {
                 say(common, &format!("the test of target {target}"), sent)
             }
             NotifyAction::Retry { id } => {
-                let sent = attempt(&config, async |trial: &mut Trial<'_>| trial.send_again(*id).await).await?;
+                let sent =
+                    attempt(&config, async |trial: &mut Trial<'_>| trial.send_again(*id).await).await?;
                 say(common, &format!("message {id}"), sent)
             }
         }

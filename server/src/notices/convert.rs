@@ -13,7 +13,9 @@ use keepfast_config::model::route::{
     DigestPlan, EventKind, Match as DefinedMatch, Policy as DefinedPolicy, Route as DefinedRoute, Urgency,
 };
 use keepfast_config::model::secret::{AddressOrSecret, SecretReference};
-use keepfast_config::model::target::{Preset, Smtp as DefinedSmtp, SmtpTls, Target as DefinedTarget, Webhook as DefinedWebhook};
+use keepfast_config::model::target::{
+    Preset, Smtp as DefinedSmtp, SmtpTls, Target as DefinedTarget, Webhook as DefinedWebhook,
+};
 use keepfast_config::values::name::NamePattern;
 use keepfast_notify::decide::{Calendar, Context};
 use keepfast_notify::{
@@ -84,7 +86,11 @@ pub fn routing(config: &Config, server: &str) -> Result<Routing> {
 }
 
 /// A route; nothing if it can't match anything, as one of a project that asks for another project.
-fn route(defined: &DefinedRoute, project: Option<&str>, zone: &TimeZone) -> Result<Option<Route>, NoticeError> {
+fn route(
+    defined: &DefinedRoute,
+    project: Option<&str>,
+    zone: &TimeZone,
+) -> Result<Option<Route>, NoticeError> {
     let matching = &defined.matching;
     if let Some(project) = project
         && !matching.project.is_empty()

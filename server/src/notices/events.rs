@@ -45,7 +45,8 @@ pub async fn news(store: &Store, config: &Config, event: &StoreEvent) -> Result<
     } else if *kind == EventKind::PROBLEM_ACKNOWLEDGED {
         Some(News::Acknowledged(subject(event.subject.as_str())))
     } else if *kind == EventKind::PROBLEM_MUTED {
-        let until = event.document["muted_until"].as_i64().map(|micros| instant(UtcTime::from_micros(micros)));
+        let until =
+            event.document["muted_until"].as_i64().map(|micros| instant(UtcTime::from_micros(micros)));
         Some(News::Muted(subject(event.subject.as_str()), until))
     } else if *kind == EventKind::DELIVERY_UNDELIVERABLE {
         told(undeliverable(config, event))
@@ -155,7 +156,8 @@ fn undeliverable(config: &Config, event: &StoreEvent) -> Option<Event> {
     let error = event.document["error"].as_str().unwrap_or("it is not known why");
     let about = Subject::Target(TargetName::new(target));
     let path = page(&about);
-    let mut told = Event::new(sequence(event), instant(event.at), Kind::Began(Condition::DeliveryFailed), about);
+    let mut told =
+        Event::new(sequence(event), instant(event.at), Kind::Began(Condition::DeliveryFailed), about);
     told.content = Content {
         summary: format!("Messages to the target {target} don't arrive: {error}"),
         facts: vec![Fact::new("Attempts", text_of(&event.document["attempts"]))],

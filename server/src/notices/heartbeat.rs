@@ -47,7 +47,12 @@ impl Pulse {
 
     /// Sends a beat if one is due and this server is well, and says when the next one is due; `None` if the
     /// configuration wants none. A server that isn't well is silent, which is what the service outside notices.
-    pub async fn step(&mut self, config: &Config, now: Timestamp, is_well: bool) -> Result<Option<Timestamp>> {
+    pub async fn step(
+        &mut self,
+        config: &Config,
+        now: Timestamp,
+        is_well: bool,
+    ) -> Result<Option<Timestamp>> {
         let Some(defined) = &config.server.value.heartbeat else {
             self.last = None;
             return Ok(None);

@@ -75,14 +75,20 @@ impl Notifier {
     /// again if no event comes before; `None` if only an event makes anything due.
     ///
     /// The first step of a state begins with what is a problem now, and not with the history.
-    pub async fn step(&mut self, config: &Config, now: Timestamp, elapsed: Elapsed) -> Result<Option<Timestamp>> {
+    pub async fn step(
+        &mut self,
+        config: &Config,
+        now: Timestamp,
+        elapsed: Elapsed,
+    ) -> Result<Option<Timestamp>> {
         self.store.release_deliveries(stored(now), &mut self.watch, elapsed).await?;
         let routing = routing(config, &self.server)?;
         loop {
             let place = self.store.reader_place(&self.reader).await?;
             // What another version has written and this one can't read is begun again: it is better to be told of a
             // problem twice than never again.
-            let known = place.document.clone().and_then(|document| serde_json::from_value::<State>(document).ok());
+            let known =
+                place.document.clone().and_then(|document| serde_json::from_value::<State>(document).ok());
             let is_new = place.document.is_none();
             let must_load = known.is_none();
             let mut state = known.unwrap_or_default();

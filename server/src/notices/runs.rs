@@ -288,8 +288,8 @@ fn length(from: Timestamp, to: Timestamp) -> String {
 /// Bytes for people, in units of 1024.
 fn bytes(count: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let unit = units.iter().zip(1_u32..).rfind(|(_, power)| count >> (10 * power) > 0);
-    let Some((name, power)) = unit else { return format!("{count} B") };
+    let unit = (1_u32..).zip(units).take_while(|(power, _)| count >> (10 * power) > 0).last();
+    let Some((power, name)) = unit else { return format!("{count} B") };
     let whole = count >> (10 * power);
     let tenths = (count >> (10 * (power - 1)) & 1023) * 10 / 1024;
     format!("{whole}.{tenths} {name}")

@@ -105,7 +105,10 @@ impl TargetSecrets {
             Ok(Err(_)) => return Err(SecretError(format!("the thread that reads the {name} has ended"))),
             Err(_) => {
                 cancel.cancel();
-                return Err(SecretError(format!("reading the {name} took longer than {} s", READING_MAX.as_secs())));
+                return Err(SecretError(format!(
+                    "reading the {name} took longer than {} s",
+                    READING_MAX.as_secs()
+                )));
             }
         };
         self.cache.keep(source, secret.clone(), self.now);

@@ -227,8 +227,10 @@ impl Sending {
 
     async fn attempt(&self, parcel: &mut Parcel) -> Outcome {
         let Shared { carrier, children, cache, .. } = &*self.busy.shared;
-        let later = |reason: String, parcel: &Parcel| {
-            Outcome::Later { reason, wait: None, progress: parcel.progress.clone() }
+        let later = |reason: String, parcel: &Parcel| Outcome::Later {
+            reason,
+            wait: None,
+            progress: parcel.progress.clone(),
         };
         let recipient = match &self.to {
             To::Known(recipient) => recipient,
@@ -240,8 +242,7 @@ impl Sending {
         };
         let Recipient { target, secrets } = &**recipient;
         let secrets = TargetSecrets::new(secrets.clone(), Arc::clone(cache), children.clone(), self.now);
-        let outcome =
-            carrier.deliver(target, &parcel.message, &parcel.progress, &secrets, self.now).await;
+        let outcome = carrier.deliver(target, &parcel.message, &parcel.progress, &secrets, self.now).await;
         match &outcome {
             Outcome::Refused(refusal) if refusal.secret_may_be_old && secrets.read_again() => {
                 carrier.deliver(target, &parcel.message, &parcel.progress, &secrets, self.now).await

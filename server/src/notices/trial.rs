@@ -50,7 +50,8 @@ impl Trial<'_> {
             self.sender.send_to(self.config, &id, instant(now())).await?;
             let newest = self.store.deliveries(Some(&id), None, None, PageSize::at_most(LOOK_AMONG)).await?;
             let is_of_test = |delivery: &&Delivery| delivery.event == event && is_test(delivery);
-            if let Some(delivery) = newest.rows.iter().find(is_of_test).filter(|delivery| is_tried(delivery)) {
+            if let Some(delivery) = newest.rows.iter().find(is_of_test).filter(|delivery| is_tried(delivery))
+            {
                 return Ok(Some(delivery.into()));
             }
             tokio::time::sleep(LOOK_EVERY).await;

@@ -17,6 +17,10 @@ use crate::types::{
     TargetId, Text, UtcTime, micros,
 };
 
+pub use sending::{Tried, TriedOutcome};
+
+mod sending;
+
 /// The first pause after a failed attempt; each next one is twice as long, up to the longest.
 const BACK_OFF_FIRST: Duration = Duration::from_secs(60);
 const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
@@ -56,6 +60,12 @@ impl DeliveryKey {
     #[must_use]
     pub fn number(self) -> i64 {
         self.0
+    }
+
+    /// From what [`DeliveryKey::number`] gave.
+    #[must_use]
+    pub fn from_number(number: i64) -> Self {
+        Self(number)
     }
 }
 
@@ -131,6 +141,8 @@ macro_rules! delivery_columns {
         "number, event, problem, target, document, state, attempts, created, next_attempt, ended, last_error"
     };
 }
+
+use delivery_columns;
 
 impl Delivery {
     fn from_row(row: &Row) -> Result<Self> {

@@ -20,7 +20,9 @@ use db::{Database, Tx};
 use open::Listening;
 
 pub use db::NewEvent;
-pub use deliveries::{Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery, Routing};
+pub use deliveries::{
+    Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery, Routing, Tried, TriedOutcome,
+};
 pub use error::{Result, StoreError};
 pub use events::{Event, Events, Place, Watch};
 pub use history::{Removed, Retention};

@@ -136,7 +136,8 @@ async fn what_is_no_news_is_not_told() {
     let mut lab = Lab::new(&format!("{target}[[route]]\nto = [\"chat\"]\n")).await;
     lab.unstarted("www", Unstarted::Skipped("it is paused".into())).await;
     // A run that is tried again: the server says so in the run's event.
-    let document = json!({ "run": "run-x", "kind": "backup", "plan": "www", "verdict": "failed", "will_retry": true });
+    let document =
+        json!({ "run": "run-x", "kind": "backup", "plan": "www", "verdict": "failed", "will_retry": true });
     let subject = Subject::of(SubjectKind::Plan, "www");
     let event = NewEvent { at: stored(lab.now), kind: EventKind::RUN_ENDED, subject, document };
     lab.store.publish(event).await.unwrap();
@@ -169,7 +170,10 @@ async fn what_is_acknowledged_is_not_repeated() {
     let mut lab = Lab::new(&format!("{target}{}", route(&["chat"]))).await;
     lab.problem(SubjectKind::Host, "web1", "disk", json!({ "summary": "1 GiB is left on /var." })).await;
     lab.wait(25 * 60).await;
-    assert_eq!(lab.titles("chat").await, ["web1: little room on a disk", "web1: still little room on a disk"]);
+    assert_eq!(
+        lab.titles("chat").await,
+        ["web1: little room on a disk", "web1: still little room on a disk"]
+    );
     let problem = lab.store.open_problems().await.unwrap().remove(0);
     let by = UserName::new("ann").unwrap();
     assert!(lab.store.acknowledge_problem(stored(lab.now), problem.number, &by).await.unwrap());
@@ -198,7 +202,8 @@ async fn problems_of_any_kind_are_told() {
     lab.wait(10).await;
     let message = web.asked()[0].json();
     let items = message["items"].as_array().unwrap();
-    let mut kinds: Vec<_> = items.iter().map(|item| (item["kind"].as_str().unwrap(), item["tone"].as_str().unwrap())).collect();
+    let mut kinds: Vec<_> =
+        items.iter().map(|item| (item["kind"].as_str().unwrap(), item["tone"].as_str().unwrap())).collect();
     kinds.sort_unstable();
     assert_eq!(
         kinds,

@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use keepfast_config::config::Config;
 use keepfast_config::diagnostic::render::Style;
 use keepfast_operations::child::Children;
+use keepfast_server::definitions;
 use keepfast_server::notices::log::{DeliveryDocument, Shown, list};
 use keepfast_server::notices::{Courier, Notifier, Sender};
 use keepfast_server::state::{self, stored};
-use keepfast_server::definitions;
 use keepfast_store::{
     Claim, ConfigHash, Elapsed, Ending, ErrorCategory, Fingerprint, HostId, NewRun, PlanId, ProblemKind,
     ProgramVersion, RepositoryId, RunError, RunId, RunKind, RunSubject, Store, Subject, SubjectKind, Text,

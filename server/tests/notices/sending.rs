@@ -72,7 +72,8 @@ async fn a_target_that_hangs_holds_up_no_other() {
 async fn a_target_that_refuses_is_told_to_the_others() {
     let gone = WebServer::start(vec![status(404), status(200)]);
     let other = WebServer::start(vec![status(200)]);
-    let targets = format!("{}{}", hook("gone", &gone.url("/secret-path-of-it")), hook("other", &other.url("/")));
+    let targets =
+        format!("{}{}", hook("gone", &gone.url("/secret-path-of-it")), hook("other", &other.url("/")));
     let mut lab = Lab::new(&format!("{targets}{}", route(&["gone", "other"]))).await;
     lab.run("www", failed()).await;
     lab.wait(30).await;
