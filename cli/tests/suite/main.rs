@@ -10,8 +10,12 @@ mod documents;
 mod edits;
 mod help;
 mod lists;
+#[allow(dead_code, reason = "it is shared with the tests of the notifications")]
+#[path = "../../../server/notify/tests/suite/mail_server.rs"]
+mod mail_server;
 mod manners;
 mod memory;
+mod notify;
 mod odd;
 mod output;
 mod passwords;
@@ -30,4 +34,7 @@ mod strangers;
 mod streams;
 mod surroundings;
 mod unhappy;
+#[allow(dead_code, reason = "it is shared with the tests of the notifications")]
+#[path = "../../../server/notify/tests/suite/web_server.rs"]
+mod web_server;
 mod writers;

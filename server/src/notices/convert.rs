@@ -3,6 +3,7 @@
 //! What a definition leaves open is filled in here; what it says and can't be done is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -119,8 +120,11 @@ fn name(defined: &DefinedRoute, project: Option<&str>) -> RouteName {
     };
     let host: Vec<&str> = host.iter().map(NamePattern::as_str).collect();
     let to: Vec<&str> = to.0.iter().map(|target| target.name.as_str()).collect();
+    let DefinedPolicy { after, group, repeat, resolved, quiet, digest } = policy;
+    let digest = digest.as_ref().map(|digest| digest.value);
     let text = format!(
-        "{project:?} {severity:?} {event:?} {:?} {:?} {:?} {host:?} {label:?} {to:?} {policy:?}",
+        "{project:?} {severity:?} {event:?} {:?} {:?} {:?} {host:?} {label:?} {to:?} {after:?} {group:?} {repeat:?} \
+         {resolved:?} {quiet:?} {digest:?}",
         located(plan),
         located(of_project),
         located(repository)
@@ -198,7 +202,7 @@ fn policy(defined: &DefinedPolicy, zone: &TimeZone) -> Result<Policy, NoticeErro
         repeat: Some(defined.repeat.0).filter(|repeat| !repeat.is_zero()),
         resolved: defined.resolved,
         quiet: quiet.transpose()?,
-        digest: None,
+        digest: defined.digest.as_ref().map(|digest| DigestName::new(digest.value.word())),
     })
 }
 
@@ -242,6 +246,8 @@ pub struct Recipient {
     pub target: Target,
     /// Its secrets, by the names that the target has for them.
     pub secrets: BTreeMap<SecretRef, Held>,
+    /// The file with certificates that its server's may be signed by.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A target as the courier takes it. `server` is the name of this server.
@@ -249,13 +255,14 @@ pub fn recipient(definition: &Definition<DefinedTarget>, server: &str) -> Result
     let of = format!("target {}", definition.name);
     let mut secrets = Keyring { of: &of, held: BTreeMap::new() };
     let DefinedTarget { smtp: mail, webhook: hook, description: _ } = &definition.value;
-    let channel = match (mail, hook) {
-        (Some(mail), _) => Channel::Smtp(smtp(mail, server, &mut secrets)?),
-        (None, Some(hook)) => Channel::Webhook(webhook(hook, &mut secrets)?),
+    let (channel, ca_file) = match (mail, hook) {
+        (Some(mail), _) => (Channel::Smtp(smtp(mail, server, &mut secrets)?), &mail.ca_file),
+        (None, Some(hook)) => (Channel::Webhook(webhook(hook, &mut secrets)?), &hook.ca_file),
         (None, None) => return Err(unsupported(&of, "a target that is neither `smtp` nor `webhook`")),
     };
     let target = Target { name: TargetName::new(&definition.name), channel, log_tail: LogTail::None };
-    Ok(Recipient { target, secrets: secrets.held })
+    let ca_file = ca_file.as_ref().map(|file| file.0.clone());
+    Ok(Recipient { target, secrets: secrets.held, ca_file })
 }
 
 /// Collects the secrets of a definition.
@@ -292,7 +299,7 @@ impl Keyring<'_> {
 }
 
 fn smtp(defined: &DefinedSmtp, server: &str, secrets: &mut Keyring<'_>) -> Result<Smtp> {
-    let DefinedSmtp { host, port, tls, user, password, from, to, timeout } = defined;
+    let DefinedSmtp { host, port, tls, user, password, from, to, ca_file: _, timeout } = defined;
     Ok(Smtp {
         host: host.0.clone(),
         port: port.get(),
@@ -312,7 +319,7 @@ fn smtp(defined: &DefinedSmtp, server: &str, secrets: &mut Keyring<'_>) -> Resul
 }
 
 fn webhook(defined: &DefinedWebhook, secrets: &mut Keyring<'_>) -> Result<Webhook> {
-    let DefinedWebhook { url, preset, token, channel, hmac, headers, timeout } = defined;
+    let DefinedWebhook { url, preset, token, channel, hmac, headers, ca_file: _, timeout } = defined;
     let of = secrets.of;
     let lacks = |key: &str| unsupported(of, format!("the preset `{}` without `{key}`", preset.word()));
     let address = secrets.address(&url.value)?;
@@ -341,4 +348,77 @@ fn webhook(defined: &DefinedWebhook, secrets: &mut Keyring<'_>) -> Result<Webhoo
         authorities: None,
         timeout: timeout.0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use keepfast_notify::{Condition, Event, Kind, Match, Note, Pattern, Sequence, Subject, Verdict, Work};
+
+    use super::{EventKind, names};
+
+    const ALL: [EventKind; 12] = [
+        EventKind::Ok,
+        EventKind::Findings,
+        EventKind::Failed,
+        EventKind::Missed,
+        EventKind::Lost,
+        EventKind::Overdue,
+        EventKind::Anomaly,
+        EventKind::Quota,
+        EventKind::Check,
+        EventKind::Drill,
+        EventKind::Config,
+        EventKind::Server,
+    ];
+
+    /// The words of the configuration that match a kind of events.
+    fn words(kind: Kind) -> Vec<&'static str> {
+        let at = "2026-03-02T08:00:00Z".parse().expect("an instant");
+        let event = Event::new(Sequence(1), at, kind, Subject::Server);
+        let matches = |word: &EventKind| {
+            let patterns = names(*word).iter().map(|name| Pattern::new(name).expect("a pattern"));
+            Match { kind: patterns.collect(), ..Match::default() }.matches(&event)
+        };
+        ALL.into_iter().filter(matches).map(EventKind::word).collect()
+    }
+
+    /// Each kind of events has a word; but those that only routes for everything get.
+    #[test]
+    fn each_kind_of_events_has_a_word_in_the_configuration() {
+        let works =
+            [Work::Backup, Work::Check, Work::Prune, Work::Forget, Work::Copy, Work::Drill, Work::Restore];
+        for work in works {
+            for verdict in [Verdict::Ok, Verdict::Findings, Verdict::Failed, Verdict::Missed, Verdict::Lost] {
+                assert!(
+                    words(Kind::Ended { work, verdict }).contains(&verdict.word()),
+                    "{work:?} {verdict:?}"
+                );
+            }
+        }
+        for (condition, word) in [
+            (Condition::Overdue, "overdue"),
+            (Condition::Quota, "quota"),
+            (Condition::Anomaly, "anomaly"),
+            (Condition::Unreachable, "server"),
+            (Condition::Offline, "server"),
+            (Condition::ConfigInvalid, "config"),
+            (Condition::DeliveryFailed, "server"),
+            (Condition::HeartbeatFailed, "server"),
+            (Condition::Quarantined, "lost"),
+            (Condition::Clock, "server"),
+            (Condition::Disk, "server"),
+            (Condition::Other, "server"),
+        ] {
+            assert_eq!(words(Kind::Began(condition)), [word], "{condition:?}");
+        }
+        for (note, word) in
+            [(Note::ConfigApplied, "config"), (Note::NewError, "server"), (Note::UndoFailed, "server")]
+        {
+            assert_eq!(words(Kind::Noted(note)), [word], "{note:?}");
+        }
+        let ended = |work, verdict| words(Kind::Ended { work, verdict });
+        assert_eq!(ended(Work::Check, Verdict::Findings), ["findings", "check"]);
+        assert_eq!(ended(Work::Drill, Verdict::Ok), ["ok", "drill"]);
+        assert_eq!(ended(Work::Backup, Verdict::Cancelled), [""; 0]);
+    }
 }

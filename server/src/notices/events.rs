@@ -75,7 +75,7 @@ pub fn condition(kind: &str, about: &Subject) -> Condition {
         "overdue" => Condition::Overdue,
         "anomaly" => Condition::Anomaly,
         "quota" => Condition::Quota,
-        "config" => Condition::ConfigInvalid,
+        "config" | "schedule" => Condition::ConfigInvalid,
         "clock" => Condition::Clock,
         "disk" => Condition::Disk,
         "unreachable" if matches!(about, Subject::Host(_)) => Condition::Offline,

@@ -1,6 +1,8 @@
 //! Sends what was decided: several targets at once, and to each target one message after the other.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ const LEASE_MARGIN: Duration = Duration::from_secs(90);
 /// A longer pause than this isn't kept, whatever a service asks for: the state takes instants that are further away for
 /// those of a clock that was set back.
 const PAUSE_MAX: Duration = Duration::from_secs(3_600);
+/// Certificates of authorities take this many bytes, at most.
+const AUTHORITIES_BYTES_MAX: u64 = 1 << 20;
 /// What a problem with a target is called in the state.
 pub const DELIVERY_PROBLEM: &str = "delivery";
 
@@ -153,7 +157,8 @@ struct Sending {
 }
 
 impl Sending {
-    async fn run(self) -> Result<()> {
+    async fn run(mut self) -> Result<()> {
+        self.read_authorities().await;
         let Shared { store, executor, .. } = &*self.busy.shared;
         let timeout = match &self.to {
             To::Known(recipient) => match &recipient.target.channel {
@@ -172,6 +177,27 @@ impl Sending {
             }
         }
         Ok(())
+    }
+
+    /// Reads the certificates that the target names.
+    async fn read_authorities(&mut self) {
+        let To::Known(recipient) = &mut self.to else { return };
+        let Some(file) = recipient.ca_file.clone() else { return };
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            let read =
+                File::open(&file).and_then(|file| file.take(AUTHORITIES_BYTES_MAX).read_to_string(&mut text));
+            read.map(|_| text)
+                .map_err(|error| format!("the certificates in {} can't be read: {error}", file.display()))
+        });
+        let read = reading.await.unwrap_or_else(|error| Err(error.to_string()));
+        match read {
+            Ok(text) => match &mut recipient.target.channel {
+                Channel::Smtp(smtp) => smtp.authorities = Some(text),
+                Channel::Webhook(webhook) => webhook.authorities = Some(text),
+            },
+            Err(why) => self.to = To::Unusable(why),
+        }
     }
 
     /// Makes one attempt, and stores what came of it. Whether it arrived.
@@ -240,7 +266,7 @@ impl Sending {
             }
             To::Unusable(why) => return later(why.clone(), parcel),
         };
-        let Recipient { target, secrets } = &**recipient;
+        let Recipient { target, secrets, ca_file: _ } = &**recipient;
         let secrets = TargetSecrets::new(secrets.clone(), Arc::clone(cache), children.clone(), self.now);
         let outcome = carrier.deliver(target, &parcel.message, &parcel.progress, &secrets, self.now).await;
         match &outcome {
