@@ -18,9 +18,9 @@ use keepfast_operations::hooks::Hook;
 use keepfast_operations::open::{Access, SharedRepository};
 use keepfast_operations::priority::be_nice;
 use keepfast_store::{
-    BootId, Claim, ConfigHash, Ending, ErrorCategory, Executor, Fingerprint, Group, Held, HostId, Limit,
+    Began, BootId, ConfigHash, Ending, ErrorCategory, Executor, Fingerprint, Group, Held, HostId, Limit,
     LogFolder, NewRun, PageSize, PlanId, ProgramVersion, Progress, RepositoryId, Retention, Run, RunError,
-    RunId, RunKind, RunSubject, ServerId, Store, StoreError, Text, Trigger, Unstarted, Work,
+    RunId, RunKind, RunSubject, ServerId, Store, StoreError, Text, Trigger, Work,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -205,12 +205,6 @@ impl Once<'_> {
                 self.store.lose_dead(now(), &run.id).await?;
             }
         }
-        for run in self.store.waiting_runs(PageSize::MAX).await?.iter().filter(is_of_plan) {
-            if is_local && run.trigger == Trigger::Manual {
-                let reason = Text::from("the process that was to run it is gone");
-                self.store.end_waiting(now(), &run.id, Unstarted::Skipped(reason)).await?;
-            }
-        }
         let mut problems = Vec::new();
         let mut left = self.store.left_undos(&self.machine).await?;
         left.reverse();
@@ -240,21 +234,15 @@ impl Once<'_> {
 
     async fn claim(&self, new: &NewRun) -> Result<Held> {
         self.store.bear_plan(now(), &self.plan).await?;
-        self.store.queue(now(), new).await?;
-        let candidates = [new.id.clone()];
         let limits = [Limit { group: Group::Plan(self.plan.clone()), at_most: 1 }];
-        let lease = Lease::USUAL.length;
-        let claim = Claim { candidates: &candidates, limits: &limits, executor: &self.executor, lease };
-        if let Some(held) = self.store.claim(now(), claim).await?.pop() {
-            return Ok(held);
+        match self.store.begin_run(now(), new, &limits, &self.executor, Lease::USUAL.length).await? {
+            Began::Held(held) => Ok(*held),
+            // A server or another machine runs this plan at this moment, or died while it did.
+            Began::Refused { others, .. } => {
+                let run = others.into_iter().map(|run| run.id.to_string()).next().unwrap_or_default();
+                Err(ServerError::Running { plan: self.plan.to_string(), run })
+            }
         }
-        // Another machine runs this plan at this moment, or died while it did.
-        let active = self.store.active_runs().await?;
-        let other = active.iter().find(|run| run.subject.plan.as_ref() == Some(&self.plan));
-        let other = other.map_or_else(|| "that has just ended".to_owned(), |run| run.id.to_string());
-        let reason = Text::from(format!("run {other} of the plan was not over"));
-        self.store.end_waiting(now(), &new.id, Unstarted::Skipped(reason)).await?;
-        Err(ServerError::Running { plan: self.plan.to_string(), run: other })
     }
 
     /// Carries the plan out, while the lease is renewed, the log is written, and a wish to cancel is heard.

@@ -1,12 +1,14 @@
 //! How each plan stands to its promise.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_schedule::plan::JitterSeed;
-use keepfast_schedule::promise::{Proof, Standing, achieved, standing};
+use keepfast_schedule::promise::{Proof, Standing, standing};
 use keepfast_schedule::slot::{PlannedSlot, Slot};
-use keepfast_store::{PageSize, PlanId, Run, RunFilter, RunKind, Store, VerdictKind};
+use keepfast_store::{Pause, PlanId, Run, RunKind, Store, UtcTime};
 use serde::Serialize;
 
 use crate::convert::schedule;
@@ -97,64 +99,85 @@ impl From<&Run> for LastRun {
     }
 }
 
-/// How all plans stand, in the order of their names. A plan that is new is born now: from then on it owes snapshots.
-pub async fn all(config: &Config, store: &Store, now: Timestamp) -> Result<Vec<PlanStatus>> {
-    let mut plans = Vec::with_capacity(config.plans.len());
-    for definition in config.plans.values() {
-        plans.push(one(config, definition, store, now).await?);
-    }
-    Ok(plans)
+/// What the state knows of plans, each read at once for all of them.
+struct Known {
+    born: BTreeMap<PlanId, Timestamp>,
+    good: BTreeMap<PlanId, Timestamp>,
+    last: BTreeMap<PlanId, Run>,
+    paused: BTreeMap<PlanId, Pause>,
+    resumed: BTreeMap<PlanId, Timestamp>,
 }
 
-async fn one(
+impl Known {
+    async fn read(store: &Store, plans: &[PlanId], now: Timestamp) -> Result<Self> {
+        let at = stored(now);
+        let born = async || -> Result<BTreeMap<PlanId, Timestamp>> {
+            let states = store.plan_states().await?;
+            Ok(states.into_iter().map(|state| (state.plan, instant(state.born))).collect())
+        };
+        let mut known = born().await?;
+        // Only a plan that is new costs a write.
+        let new: Vec<_> = plans.iter().filter(|plan| !known.contains_key(plan)).cloned().collect();
+        if !new.is_empty() {
+            store.bear_plans(at, &new).await?;
+            known = born().await?;
+        }
+        let times = |times: Vec<(PlanId, UtcTime)>| -> BTreeMap<PlanId, Timestamp> {
+            times.into_iter().map(|(plan, at)| (plan, instant(at))).collect()
+        };
+        let last = store.last_runs(Some(RunKind::Backup)).await?;
+        let is_open = |pause: &Pause| pause.until.is_none_or(|until| until > at);
+        let paused = store.paused_plans().await?.into_iter().filter(is_open);
+        Ok(Self {
+            born: known,
+            good: times(store.good_starts(at).await?),
+            last: last.into_iter().filter_map(|run| Some((run.subject.plan.clone()?, run))).collect(),
+            paused: paused.map(|pause| (pause.plan.clone(), pause)).collect(),
+            resumed: times(store.pause_ends(at).await?),
+        })
+    }
+}
+
+/// How all plans stand, in the order of their names. A plan that is new is born now: from then on it owes snapshots.
+pub async fn all(config: &Config, store: &Store, now: Timestamp) -> Result<Vec<PlanStatus>> {
+    let name = |name: &String| PlanId::new(&**name).map_err(ServerError::name(name));
+    let plans: Vec<PlanId> = config.plans.keys().map(name).collect::<Result<_>>()?;
+    let known = Known::read(store, &plans, now).await?;
+    let both = config.plans.values().zip(&plans);
+    both.map(|(definition, plan)| one(config, definition, plan, &known, now)).collect()
+}
+
+fn one(
     config: &Config,
     definition: &Definition<Plan>,
-    store: &Store,
+    plan: &PlanId,
+    known: &Known,
     now: Timestamp,
 ) -> Result<PlanStatus> {
-    let plan = PlanId::new(&*definition.name).map_err(ServerError::name(&definition.name))?;
-    let known = store.bear_plan(stored(now), &plan).await?;
-    let of_plan = RunFilter { plan: Some(plan.clone()), kind: Some(RunKind::Backup), ..RunFilter::default() };
-    let newest = async |filter: RunFilter| -> Result<Option<Run>> {
-        Ok(store.runs(&filter, None, PageSize::at_most(1)).await?.rows.pop())
-    };
-    let last = newest(of_plan.clone()).await?;
-    let mut good = Vec::new();
-    for verdict in [VerdictKind::Ok, VerdictKind::Findings] {
-        let run = newest(RunFilter { verdict: Some(verdict), ..of_plan.clone() }).await?;
-        good.extend(run.map(|run| instant(run.started.unwrap_or(run.created))));
-    }
-    let achieved = achieved(good, now);
+    let last = known.last.get(plan);
+    let achieved = known.good.get(plan).copied();
+    // Each plan was stored before it was read.
+    let born = known.born.get(plan).copied().unwrap_or(now);
     let schedule = schedule::plan(config, definition, JitterSeed(0))?;
     let promise = schedule::promise(&definition.value, schedule.as_ref(), now);
-    let pauses = store.pauses_since(&plan, keepfast_store::UtcTime::MIN).await?;
-    let is_open = |pause: &&keepfast_store::Pause| {
-        pause.ended.is_none() && pause.until.is_none_or(|until| until > stored(now))
-    };
-    let pause = pauses.iter().find(is_open).map(|pause| keepfast_schedule::state::Pause {
+    let pause = known.paused.get(plan).map(|pause| keepfast_schedule::state::Pause {
         since: instant(pause.since),
         until: pause.until.map(instant),
     });
     let proof = Proof {
-        born: instant(known.born),
+        born,
         achieved,
         running_since: last
-            .as_ref()
             .filter(|run| run.verdict.is_none())
             // A process that is gone renews no lease.
             .filter(|run| run.lease_until.is_some_and(|until| until > stored(now)))
             .and_then(|run| run.started)
             .map(instant),
         pause,
-        resumed: pauses
-            .iter()
-            .filter_map(|pause| pause.ended.or(pause.until))
-            .filter(|end| *end <= stored(now))
-            .max()
-            .map(instant),
+        resumed: known.resumed.get(plan).copied(),
     };
     let stands = promise.as_ref().map(|promise| standing(promise, &proof, now));
-    let anchor = achieved.unwrap_or(instant(known.born));
+    let anchor = achieved.unwrap_or(born);
     Ok(PlanStatus {
         plan: definition.name.clone(),
         repository: definition.value.repository.name.clone(),
@@ -173,7 +196,7 @@ async fn one(
             _ => None,
         },
         next: schedule.and_then(|schedule| schedule.schedule.next(now, anchor)).map(Slot::instant),
-        last: last.as_ref().map(Into::into),
+        last: last.map(Into::into),
     })
 }
 

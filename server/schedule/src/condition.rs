@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::span::{between, later};
 use crate::window::{Days, Window};
@@ -37,7 +38,8 @@ pub enum Condition {
 }
 
 /// Which kind of condition doesn't hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Unmet {
     /// It isn't a workday.
     Workdays,

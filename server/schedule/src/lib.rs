@@ -32,5 +32,6 @@ pub mod schedule;
 pub mod slot;
 mod span;
 pub mod state;
+mod stored;
 pub mod window;
 pub mod zone;

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::condition::Unmet;
 use crate::names::RunId;
@@ -188,7 +189,8 @@ impl fmt::Display for Outcome {
 }
 
 /// Why a run that is due doesn't start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Wait {
     /// Its start is spread.
     Jitter {

@@ -6,13 +6,27 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::span::in_words;
 
 /// An instant at which a plan promised to run, in whole seconds of UTC. It is unique for its plan: jitter,
 /// waiting and retries move the run, never the slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "Timestamp", into = "Timestamp")]
 pub struct Slot(Timestamp);
+
+impl From<Timestamp> for Slot {
+    fn from(instant: Timestamp) -> Self {
+        Self::at(instant)
+    }
+}
+
+impl From<Slot> for Timestamp {
+    fn from(slot: Slot) -> Self {
+        slot.0
+    }
+}
 
 impl Slot {
     /// The slot at an instant, whose part of a second is dropped.

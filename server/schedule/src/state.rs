@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::names::RunId;
 use crate::outcome::Wait;
@@ -24,7 +25,9 @@ const SECOND: Duration = Duration::from_secs(1);
 pub const LEASE_GRACE: Duration = Duration::from_secs(60);
 
 /// What a plan's schedule remembers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// It is stored as a document: [`PlanState::read`] reads one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlanState {
     /// The schedule that made the slots until `accounted`. If a plan has another one now, slots until the next look
     /// are still those of this one: a reload makes no slot and loses none.
@@ -89,7 +92,7 @@ impl PlanState {
 }
 
 /// A time in which a plan doesn't run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// From when on.
     pub since: Timestamp,
@@ -105,7 +108,7 @@ impl Pause {
 }
 
 /// A slot whose run is due and hasn't started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// The slot.
     pub slot: Slot,
@@ -120,7 +123,7 @@ pub struct Pending {
 }
 
 /// Which slots have fired: stretches of a schedule in which each slot has.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FiredSlots {
     /// Sorted, and apart.
     pub spans: Vec<FiredSpan>,
@@ -131,7 +134,7 @@ pub struct FiredSlots {
 }
 
 /// A stretch in which each slot of a schedule has fired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiredSpan {
     /// The first slot.
     pub first: Slot,

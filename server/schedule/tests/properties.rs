@@ -9,6 +9,7 @@ use keepfast_schedule::cron::Cron;
 use keepfast_schedule::decide::SLOTS_JUDGED_MAX;
 use keepfast_schedule::plan::{CatchUp, JitterSeed, Overlap, PlanSchedule, When};
 use keepfast_schedule::schedule::Schedule;
+use keepfast_schedule::state::PlanState;
 use keepfast_schedule::zone::Zone;
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::test_runner::TestCaseError;
@@ -204,6 +205,17 @@ fn plan() -> impl Strategy<Value = PlanSchedule> {
     )
 }
 
+/// What a server reads after a restart, which must be what was written.
+fn read_again(state: &PlanState) -> Result<PlanState, String> {
+    let document = serde_json::to_string(state).map_err(|error| error.to_string())?;
+    let mut from = serde_json::Deserializer::from_str(&document);
+    let read = PlanState::read(&mut from, &TimeZoneDatabase::bundled()).map_err(|error| error.to_string())?;
+    if read != *state {
+        return Err(format!("{state:?} is read again as {read:?} from {document}"));
+    }
+    Ok(read)
+}
+
 /// Plays a history, and checks the account at the end; each record is checked when it is written.
 fn play(plan: PlanSchedule, start: Timestamp, events: Vec<Event>) -> Result<Written, String> {
     let mut world = World::new(start);
@@ -266,6 +278,7 @@ fn play(plan: PlanSchedule, start: Timestamp, events: Vec<Event>) -> Result<Writ
             .filter(|(_, dead)| dead.is_none())
             .for_each(|(open, _)| open.lease = Some(lease));
         written.look(&world, is_online, true)?;
+        written.state = read_again(&written.state)?;
     }
     written.check_account(account_from)?;
     Ok(written)

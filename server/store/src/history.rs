@@ -15,7 +15,8 @@ use crate::types::{PageSize, ReaderId, UtcTime};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Runs that ended before, and slots, pauses, undo commands and patterns of errors of that age. The last run
-    /// of each plan stays, the last slot of each schedule, and what is still open.
+    /// of each plan stays, the last check and prune of each repository ([`Store::last_upkeep`]), the last slot of each
+    /// schedule, and what is still open.
     pub runs_before: UtcTime,
     /// Events from before that all readers have handled, deliveries that ended and problems that were resolved
     /// before.
@@ -127,6 +128,9 @@ async fn remove_events(tx: &mut Tx, before: UtcTime, rows: i64) -> Result<u64> {
 
 const OLD_RUNS: &str = "SELECT id FROM run WHERE ended IS NOT NULL AND ended < $1 \
     AND (plan IS NULL OR number < (SELECT MAX(newest.number) FROM run AS newest WHERE newest.plan = run.plan)) \
+    AND number IS DISTINCT FROM (SELECT MAX(newest.number) FROM run AS newest \
+        WHERE newest.repository = run.repository AND newest.kind = run.kind AND newest.kind IN ('check', 'prune') \
+        AND newest.state = 'ended' AND newest.verdict NOT IN ('missed', 'skipped')) \
     AND NOT EXISTS (SELECT 1 FROM undo WHERE undo.run = run.id AND undo.done IS NULL) \
     ORDER BY ended LIMIT $2";
 const OLD_SLOTS: &str = "DELETE FROM slot WHERE (schedule, slot) IN (SELECT schedule, slot FROM slot \
@@ -152,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn old_history_is_found_without_a_scan() {
-        assert_searches(OLD_RUNS, &["run_by_end"]).await;
+        assert_searches(OLD_RUNS, &["run_by_end", "run_upkeep (repository=? AND kind=?)"]).await;
         assert_searches(OLD_SLOTS, &["slot_by_decision"]).await;
         assert_searches(OLD_PAUSES, &["pause_by_end"]).await;
         assert_searches(OLD_UNDOS, &["undo_by_end"]).await;

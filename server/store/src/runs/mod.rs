@@ -213,7 +213,8 @@ pub struct RunSubject {
 pub struct Slot {
     /// The first, or only one.
     pub at: UtcTime,
-    /// How many they are: more than one only where slots were missed or skipped together.
+    /// How many they are: more than one only where slots were missed or skipped together. At most, where a clock was set
+    /// back into their time.
     pub count: u32,
 }
 

@@ -1,8 +1,8 @@
 //! Runs that begin at once, and the newest runs of plans and repositories.
 
 use keepfast_store::{
-    Began, Ending, Group, Limit, NewRun, PageSize, PlanId, RepositoryId, RunFilter, RunKind, RunState,
-    RunSubject, Store, Text, Trigger, Unstarted, UtcTime, Verdict,
+    Began, Ending, Group, Limit, NewRun, PageSize, PlanId, RepositoryId, Retention, RunFilter, RunKind,
+    RunState, RunSubject, Store, Text, Trigger, Unstarted, UtcTime, Verdict,
 };
 
 use crate::lab::{LEASE, Lab, at, claim, executor, id, new_run, on_both, plan, told, work};
@@ -152,4 +152,9 @@ async fn the_last_upkeep_is_one_run_for_each_repository_and_kind(lab: Lab) {
     assert_eq!(last, ["prune 2", "check 2", "prune 1"]);
     let all = store.runs(&RunFilter::default(), None, PageSize::MAX).await.unwrap();
     assert_eq!(all.rows.len(), 8);
+    let (before, at_most) = (at(100_000), PageSize::MAX);
+    store.remove_history(&Retention { runs_before: before, events_before: at(0), at_most }).await.unwrap();
+    let left: Vec<_> = store.last_upkeep().await.unwrap().iter().map(|run| run.id.to_string()).collect();
+    assert_eq!(left, last, "history keeps them");
+    assert_eq!(store.runs(&RunFilter::default(), None, PageSize::MAX).await.unwrap().rows.len(), 4);
 }
