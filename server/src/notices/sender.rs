@@ -170,7 +170,7 @@ impl Sending {
         // Twice: a secret that was refused is read again, and the message sent once more.
         let lease = timeout.saturating_mul(2).saturating_add(LEASE_MARGIN);
         for _ in 0..MESSAGES_PER_CALL_MAX {
-            let held = store.claim_delivery_to(stored(self.now), executor, lease, &self.busy.target).await?;
+            let held = store.claim_delivery(stored(self.now), executor, lease, &self.busy.target).await?;
             let Some(held) = held else { break };
             if !self.send(&held).await? {
                 break;

@@ -27,7 +27,7 @@ pub struct Tried {
 pub enum TriedOutcome {
     /// Nothing: it has arrived.
     Arrived,
-    /// Another attempt then.
+    /// Another attempt then, an hour later at most.
     Again(UtcTime),
     /// No other attempt, unless a user wants one: it is undeliverable. An event tells it.
     GivenUp,
@@ -42,7 +42,7 @@ impl Store {
 
     /// Takes the delivery to a target that is due the longest; `None` if none is. Those that weren't tried yet are due in
     /// the order in which they were stored.
-    pub async fn claim_delivery_to(
+    pub async fn claim_delivery(
         &self,
         now: UtcTime,
         executor: &Executor,
