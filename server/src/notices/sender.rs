@@ -112,7 +112,7 @@ impl Sender {
         }
         let waiting = self.shared.store.waiting_deliveries().await?;
         let busy = self.shared.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever sends to a target at this moment says itself when it has to be looked at again.
+        // The call that sends to a target at this moment says itself when that target is due again.
         let idle = waiting.into_iter().filter(|(target, _)| !busy.contains(target));
         Ok(idle.map(|(_, at)| instant(at)).min())
     }

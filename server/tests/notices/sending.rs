@@ -58,7 +58,11 @@ async fn a_target_that_hangs_holds_up_no_other() {
     lab.run("shop-db", failed()).await;
     decide(&mut lab).await;
     let begun = Instant::now();
-    assert_eq!(lab.send().await, None, "whoever waits for the target that hangs says when it is due again");
+    assert_eq!(
+        lab.send().await,
+        None,
+        "the call that waits for the target that hangs says when it is due again"
+    );
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!((hanging.asked().len(), other.asked().len()), (1, 2));
     let next = first.await.unwrap().unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use keepfast_store::{
     Claim, Decided, DeliveryState, Ending, Generation, Group, Held, LeaseWatch, Limit, NewDelivery, PageSize,
     ProblemKind, ReaderId, Retried, Routing, RunFilter, RunState, Seen, Sequence, Store, StoreError, Subject,
-    SubjectKind, TargetId, Tried, TriedOutcome, Trigger, Unstarted, UtcTime, VerdictKind,
+    SubjectKind, TargetId, Text, Tried, TriedOutcome, Trigger, Unstarted, UtcTime, VerdictKind,
 };
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
