@@ -71,6 +71,16 @@ impl Notifier {
         Self { store, server: server.to_owned(), reader, watch: LeaseWatch::new() }
     }
 
+    /// Whether anything has ever read the events of this state for notifications.
+    pub(crate) async fn is_begun(&self) -> Result<bool> {
+        Ok(self.store.reader_place(&self.reader).await?.document.is_some())
+    }
+
+    /// Forgets how far the events were read: the next step is a first one again, and until then no event is kept for it.
+    pub(crate) async fn forget(&self) -> Result<()> {
+        Ok(self.store.forget_reader(&self.reader).await?)
+    }
+
     /// Decides about all events that there are, and takes back messages whose senders are gone. Returns when to look
     /// again if no event comes before; `None` if only an event makes anything due.
     ///

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use keepfast_operations::child::Children;
 use keepfast_server::notices::trial::Trial;
 use keepfast_server::notices::{Courier, Notifier, Pulse};
-use keepfast_store::DeliveryState;
+use keepfast_store::{DeliveryState, Place, ReaderId};
 
 use crate::lab::{Lab, SERVER, failed, hook, ok, route};
 use crate::web_server::{Answer, WebServer, status};
@@ -211,4 +211,10 @@ async fn a_test_says_what_the_service_answered() {
     assert_eq!(unknown, "there is no target \"char\"; there is chat");
     let titles = lab.titles("chat").await;
     assert_eq!(titles, ["chat: test message", "chat: test message"]);
+    let reader = ReaderId::new("notifications").unwrap();
+    assert_eq!(
+        lab.store.reader_place(&reader).await.unwrap(),
+        Place::default(),
+        "no server reads the events"
+    );
 }
