@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::mail_server::MailServer;
 use crate::program::{Desk, Run};
@@ -52,7 +52,7 @@ fn hook(name: &str, server: &WebServer) -> String {
 #[test]
 fn a_test_arrives_and_says_what_the_service_answered() {
     let web = WebServer::start(vec![Answer::Is(202, "", "queued".to_owned())]);
-    let mail = MailServer::start("none", false, Value::Null);
+    let mail = MailServer::start("none", false, json!({}));
     let smtp = format!(
         "[target.ops]\nsmtp = {{ host = \"127.0.0.1\", port = {}, tls = \"none\", from = \"kf@example.org\", to = \
          [\"ops@example.org\"] }}\n",

@@ -9,8 +9,10 @@ use keepfast_operations::child::Children;
 use keepfast_server::notices::trial::Trial;
 use keepfast_server::notices::{Courier, Notifier, Pulse};
 use keepfast_store::{DeliveryState, Place, ReaderId};
+use serde_json::json;
 
 use crate::lab::{Lab, SERVER, failed, hook, ok, route};
+use crate::mail_server::MailServer;
 use crate::web_server::{Answer, WebServer, status};
 
 /// A target that doesn't answer is tried again, and the others have their messages meanwhile.
@@ -217,4 +219,66 @@ async fn a_test_says_what_the_service_answered() {
         Place::default(),
         "no server reads the events"
     );
+}
+
+/// Each form of a webhook is asked as the definition says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_preset_is_asked_at_its_address() {
+    let server = WebServer::start(vec![status(200)]);
+    let target = |name: &str, path: &str, more: &str| {
+        format!(
+            "[target.{name}]\nwebhook = {{ url = \"{}\", preset = \"{name}\"{more} }}\n",
+            server.url(path)
+        )
+    };
+    let token = ", token = { file = \"{folder}/token\" }";
+    let definitions = [
+        target("ntfy", "/sub", &format!("{token}, channel = \"backups\"")),
+        target("gotify", "/", token),
+        target("telegram", "/", &format!("{token}, channel = \"-100\"")),
+        target("generic", "/hook", &format!("{token}, headers = {{ X-Team = \"storage\" }}")),
+        // Addresses of these are secrets.
+        format!(
+            "[target.slack]\nwebhook = {{ url = {{ file = \"{{folder}}/url\" }}, preset = \"slack\" }}\n"
+        ),
+    ];
+    let lab = Lab::unread(&definitions.concat()).await;
+    fs::write(lab.path("token"), "TOKEN-of-it\n").unwrap();
+    fs::write(lab.path("url"), server.url("/services/x\n")).unwrap();
+    let notifier = Notifier::new(lab.store.clone(), SERVER);
+    let mut trial = Trial { store: &lab.store, config: &lab.config, notifier, sender: lab.sender.clone() };
+    let mut lines = Vec::new();
+    for name in ["ntfy", "gotify", "telegram", "generic", "slack"] {
+        let sent = trial.test(name).await.unwrap().unwrap();
+        assert_eq!(sent.state, "delivered", "{sent:?}");
+        lines.push(server.asked().last().unwrap().line.clone());
+    }
+    let post = |path: &str| format!("POST {path} HTTP/1.1");
+    let paths = ["/sub", "/message", "/botTOKEN-of-it/sendMessage", "/hook", "/services/x"];
+    assert_eq!(lines, paths.map(post));
+    let asked = server.asked();
+    assert_eq!(asked[0].json()["topic"], "backups");
+    assert_eq!(asked[2].json()["chat_id"], "-100");
+    assert_eq!(asked[3].header("x-team"), Some("storage"));
+    assert_eq!(asked[3].header("authorization"), Some("Bearer TOKEN-of-it"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_with_a_certificate_of_ones_own_is_trusted_by_a_file() {
+    let server = MailServer::start("starttls", false, json!({}));
+    let target = format!(
+        "[target.ops]\nsmtp = {{ host = \"127.0.0.1\", port = {}, ca_file = \"{{folder}}/ca.pem\", to = \
+         [\"ops@example.org\"] }}\n",
+        server.port
+    );
+    let lab = Lab::unread(&target).await;
+    let notifier = Notifier::new(lab.store.clone(), SERVER);
+    let mut trial = Trial { store: &lab.store, config: &lab.config, notifier, sender: lab.sender.clone() };
+    let sent = trial.test("ops").await.unwrap().unwrap();
+    let error = sent.error.unwrap();
+    assert!(error.contains("ca.pem can't be read"), "{error}");
+    fs::write(lab.path("ca.pem"), &server.authority).unwrap();
+    let sent = trial.test("ops").await.unwrap().unwrap();
+    assert_eq!((sent.state, sent.answer.as_deref()), ("delivered", Some("250 taken")));
+    assert!(server.mail().header("subject").unwrap().contains("ops: test message"));
 }
