@@ -238,9 +238,7 @@ async fn each_preset_is_asked_at_its_address() {
         target("telegram", "/", &format!("{token}, channel = \"-100\"")),
         target("generic", "/hook", &format!("{token}, headers = {{ X-Team = \"storage\" }}")),
         // Addresses of these are secrets.
-        format!(
-            "[target.slack]\nwebhook = {{ url = {{ file = \"{{folder}}/url\" }}, preset = \"slack\" }}\n"
-        ),
+        "[target.slack]\nwebhook = { url = { file = \"{folder}/url\" }, preset = \"slack\" }\n".to_owned(),
     ];
     let lab = Lab::unread(&definitions.concat()).await;
     fs::write(lab.path("token"), "TOKEN-of-it\n").unwrap();
