@@ -2,6 +2,7 @@
 
 mod common;
 mod keep;
+mod notify;
 mod plans;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use keepfast_operations::units;
 
 pub use common::Common;
 pub use keep::Keep;
+pub use notify::{Notify, NotifyAction};
 pub use plans::{
     AcceptAnomaly, Cleanup, Config, ConfigAction, Estimate, PausePlan, ResumePlan, RunPlan, Runs, RunsAction,
     Schedule, ScheduleAction,
@@ -89,6 +91,8 @@ pub enum Command {
     Metrics,
     /// Check and show the configuration
     Config(Config),
+    /// Test targets of notifications, and show what was sent to them
+    Notify(Notify),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Write the manual pages into a directory
@@ -109,6 +113,7 @@ impl Command {
             | Self::Resume(_)
             | Self::Manual(_) => false,
             Self::Runs(options) => options.action.only_shows(),
+            Self::Notify(options) => options.action.only_shows(),
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
             Self::Forget(options) => options.dry_run,

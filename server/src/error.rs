@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use keepfast_notify::PatternError;
 use keepfast_operations::OperationsError;
 use keepfast_schedule::cron::CronError;
 use keepfast_schedule::schedule::EveryError;
@@ -53,6 +54,30 @@ pub enum ServerError {
         definition: String,
         /// Why.
         source: ScheduleError,
+    },
+    /// No target has this name.
+    #[error("there is no target {name:?}; {}", known_targets(known))]
+    NoTarget {
+        /// What was asked for.
+        name: String,
+        /// The targets that there are.
+        known: Vec<String>,
+    },
+    /// A route or digest can't be used.
+    #[error("{definition} can't be used")]
+    Notices {
+        /// Which: `route 2`.
+        definition: String,
+        /// Why.
+        source: NoticeError,
+    },
+    /// A delivery can't be sent again.
+    #[error("delivery {delivery} can't be sent again: {why}")]
+    NotUndeliverable {
+        /// Which.
+        delivery: i64,
+        /// What it is instead.
+        why: String,
     },
     /// A run of the plan is not over.
     #[error("plan {plan} is already running (run {run})")]
@@ -154,6 +179,9 @@ impl ServerError {
             | Self::NoRepository { .. }
             | Self::Disabled { .. }
             | Self::Unsupported { .. }
+            | Self::NoTarget { .. }
+            | Self::Notices { .. }
+            | Self::NotUndeliverable { .. }
             | Self::Schedule { .. } => true,
             Self::Operations(error) => error.is_wrong_input(),
             Self::Running { .. }
@@ -173,6 +201,33 @@ impl ServerError {
     pub(crate) fn name(name: &str) -> impl Fn(keepfast_store::InvalidName) -> Self + use<'_> {
         move |source| Self::Name { name: name.to_owned(), source }
     }
+}
+
+fn known_targets(known: &[String]) -> String {
+    match known {
+        [] => "the configuration defines none".to_owned(),
+        known => format!("there is {}", known.join(", ")),
+    }
+}
+
+/// Why a route or a digest can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NoticeError {
+    /// A pattern of names.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// Quiet hours.
+    #[error(transparent)]
+    Quiet(#[from] keepfast_notify::WindowError),
+    /// The zone of times in messages.
+    #[error(transparent)]
+    TimeZone(#[from] jiff::Error),
+    /// A digest's zone.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
+    /// A digest's cron expression.
+    #[error(transparent)]
+    Cron(#[from] CronError),
 }
 
 /// Why a schedule can't be used.

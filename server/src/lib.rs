@@ -16,6 +16,7 @@ pub mod definitions;
 pub mod error;
 pub mod estimate;
 pub mod failure;
+pub mod notices;
 pub mod observed;
 pub mod once;
 pub mod running;

@@ -13,7 +13,9 @@ use keepfast_config::config::Config;
 use keepfast_config::model::source::Tls as DefinedTls;
 use keepfast_operations::child::Children;
 use keepfast_operations::secret::{Purpose, SecretReader};
-use keepfast_store::{PostgresPlace, ServerLock, Store, StoreError, Tls, UtcTime};
+use keepfast_store::{
+    BootId, Executor, PostgresPlace, ServerId, ServerLock, Store, StoreError, Tls, UtcTime,
+};
 
 use crate::convert::secret;
 use crate::error::{Result, ServerError};
@@ -48,6 +50,15 @@ pub fn random_name() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(ServerError::Random)?;
     Ok(HEXLOWER.encode(&bytes))
+}
+
+/// This process in the state: a server of this name, in a life of its own.
+pub fn process(server: &str) -> Result<Executor> {
+    let name = ServerError::name;
+    Ok(Executor {
+        server: ServerId::new(server).map_err(name(server))?,
+        boot: BootId::new(random_name()?).map_err(name("boot"))?,
+    })
 }
 
 /// The folder beside the state for what isn't in the database: logs, locks.

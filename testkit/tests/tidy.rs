@@ -37,6 +37,8 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-observe",
             "keepfast-schedule",
             "keepfast-store",
+            "keepfast-notify",
+            "keepfast-observe",
         ],
     ),
     (

@@ -11,6 +11,7 @@ mod inspect;
 mod keeping;
 mod manual;
 mod metrics;
+mod notify;
 mod plans;
 mod prune;
 mod restore;
@@ -60,6 +61,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::AcceptAnomaly(options) => anomaly::accept(&common, &options),
         Command::Metrics => metrics::print(&common),
         Command::Config(options) => plans::config(&common, &options.action),
+        Command::Notify(options) => notify::run(&common, &options.action),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Completions(options) => {
             let mut script = Vec::new();

@@ -312,7 +312,7 @@ pub(super) fn first(common: &Common) -> std::path::PathBuf {
 }
 
 /// The definitions; an error if anything is wrong with them.
-pub(super) fn read(common: &Common) -> Result<Definitions> {
+pub fn read(common: &Common) -> Result<Definitions> {
     let Loaded { config, report } = definitions::read(&first(common));
     config.ok_or_else(|| invalid(common, &report))
 }
@@ -334,7 +334,7 @@ fn style() -> Style {
 }
 
 /// A table for people: columns as wide as they need, the last one as long as it is.
-pub(super) fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
+pub fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();

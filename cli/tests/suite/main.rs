@@ -10,9 +10,13 @@ mod documents;
 mod edits;
 mod help;
 mod lists;
+#[allow(dead_code, reason = "it is shared with the tests of the notifications")]
+#[path = "../../../server/notify/tests/suite/mail_server.rs"]
+mod mail_server;
 mod manners;
 mod memory;
 mod metrics;
+mod notify;
 mod odd;
 mod output;
 mod passwords;
@@ -32,4 +36,7 @@ mod streams;
 mod surroundings;
 mod unhappy;
 mod unusual;
+#[allow(dead_code, reason = "it is shared with the tests of the notifications")]
+#[path = "../../../server/notify/tests/suite/web_server.rs"]
+mod web_server;
 mod writers;

@@ -57,6 +57,8 @@ pub enum Work {
     Copy,
     /// A restore drill.
     Drill,
+    /// A restore.
+    Restore,
 }
 
 impl Work {
@@ -70,6 +72,7 @@ impl Work {
             Self::Forget => "retention",
             Self::Copy => "copy",
             Self::Drill => "drill",
+            Self::Restore => "restore",
         }
     }
 }
@@ -118,10 +121,8 @@ pub enum Condition {
     Overdue,
     /// A quota is nearly or fully used.
     Quota,
-    /// A backup was much larger or smaller than usual.
-    UnusualSize,
-    /// Unusually many files were deleted or rewritten.
-    UnusualChange,
+    /// A run differs much from those before it.
+    Anomaly,
     /// A repository can't be reached.
     Unreachable,
     /// A host hasn't been heard of for longer than it may be away.
@@ -134,6 +135,12 @@ pub enum Condition {
     HeartbeatFailed,
     /// A run was lost again and again, so it isn't started any more.
     Quarantined,
+    /// The clock was set, or differs from that of others.
+    Clock,
+    /// A disk of the server itself has little room.
+    Disk,
+    /// Something else is wrong; what is said about it says what.
+    Other,
 }
 
 impl Condition {
@@ -143,14 +150,16 @@ impl Condition {
         match self {
             Self::Overdue => "overdue",
             Self::Quota => "quota",
-            Self::UnusualSize => "unusual.size",
-            Self::UnusualChange => "unusual.change",
+            Self::Anomaly => "anomaly",
             Self::Unreachable => "repository.unreachable",
             Self::Offline => "host.offline",
             Self::ConfigInvalid => "config.invalid",
             Self::DeliveryFailed => "delivery.failed",
             Self::HeartbeatFailed => "heartbeat.failed",
             Self::Quarantined => "quarantined",
+            Self::Clock => "clock",
+            Self::Disk => "disk",
+            Self::Other => "problem",
         }
     }
 }
@@ -159,10 +168,12 @@ impl Condition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Note {
-    /// The clock was set.
-    ClockJump,
     /// A new configuration is in use.
     ConfigApplied,
+    /// An error was seen for the first time.
+    NewError,
+    /// What undoes a hook failed: a service may still be stopped.
+    UndoFailed,
     /// A person tests a target.
     Test,
 }
@@ -172,8 +183,9 @@ impl Note {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::ClockJump => "clock.jump",
             Self::ConfigApplied => "config.applied",
+            Self::NewError => "error.new",
+            Self::UndoFailed => "undo.failed",
             Self::Test => "test",
         }
     }
@@ -209,17 +221,16 @@ impl Kind {
                 Verdict::Failed | Verdict::Missed | Verdict::Lost => Severity::Error,
             },
             Self::Began(condition) => match condition {
-                Condition::Quota | Condition::UnusualSize | Condition::Offline => Severity::Warning,
-                Condition::UnusualChange => Severity::Critical,
+                Condition::Quota | Condition::Offline | Condition::Clock => Severity::Warning,
                 _ => Severity::Error,
             },
-            Self::Noted(Note::ClockJump) => Severity::Warning,
+            Self::Noted(Note::UndoFailed) => Severity::Error,
             Self::Over(_) | Self::Noted(_) => Severity::Info,
         }
     }
 }
 
-/// What routes match: `backup.failed`, `overdue`, `clock.jump`. A condition has the same name when it begins and when
+/// What routes match: `backup.failed`, `overdue`, `undo.failed`. A condition has the same name when it begins and when
 /// it is over.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -52,6 +52,15 @@ impl Pattern {
         Ok(Self(glob.map_err(unreadable)?.compile_matcher()))
     }
 
+    /// The pattern of one name alone, whatever signs are in it.
+    ///
+    /// # Errors
+    ///
+    /// If the name is too long.
+    pub fn exact(name: &str) -> Result<Self, PatternError> {
+        Self::new(&globset::escape(name))
+    }
+
     fn matches(&self, name: &str) -> bool {
         self.0.is_match(name)
     }
@@ -73,8 +82,8 @@ pub struct Match {
     pub repository: Vec<Pattern>,
     /// The host's name.
     pub host: Vec<Pattern>,
-    /// Labels: all that are named have to be there.
-    pub labels: BTreeMap<String, Pattern>,
+    /// Labels: all that are named have to be there, each with one of its values.
+    pub labels: BTreeMap<String, Vec<Pattern>>,
     /// When it happens.
     pub window: Vec<Window>,
 }
@@ -96,8 +105,9 @@ impl Match {
         let severity = |wanted: &Severity| {
             *wanted == event.severity || (*wanted == Severity::Error && event.severity == Severity::Critical)
         };
-        let label = |(name, pattern): (&String, &Pattern)| {
-            event.scope.labels.get(name).is_some_and(|value| pattern.matches(value))
+        let label = |(name, patterns): (&String, &Vec<Pattern>)| {
+            let value = event.scope.labels.get(name);
+            value.is_some_and(|value| patterns.iter().any(|pattern| pattern.matches(value)))
         };
         let scope = &event.scope;
         let fields = [
@@ -248,7 +258,7 @@ mod tests {
         let all = Match::default();
         assert!(all.matches(&event()));
         let window = |text| vec![Window::parse(text, TimeZone::UTC).expect("a window")];
-        let labels = |value: &str| [("role".to_owned(), Pattern::new(value).expect("a pattern"))].into();
+        let labels = |values: &[&str]| [("role".to_owned(), patterns(values))].into();
         for (yes, no, field) in [
             (
                 Match { severity: vec![Severity::Error, Severity::Info], ..all.clone() },
@@ -269,8 +279,8 @@ mod tests {
             (all.clone(), Match { repository: patterns(&["*"]), ..all.clone() }, "repository"),
             (all.clone(), Match { host: patterns(&["*"]), ..all.clone() }, "host"),
             (
-                Match { labels: labels("w*"), ..all.clone() },
-                Match { labels: labels("db"), ..all.clone() },
+                Match { labels: labels(&["db", "w*"]), ..all.clone() },
+                Match { labels: labels(&["db", "we"]), ..all.clone() },
                 "labels",
             ),
             (
@@ -282,6 +292,12 @@ mod tests {
             assert_eq!(yes.mismatch(&event()), None, "{field}");
             assert_eq!(no.mismatch(&event()), Some(field));
         }
+    }
+
+    #[test]
+    fn an_exact_pattern_has_no_signs_that_stand_for_others() {
+        let exact = Pattern::exact("a*[b]").expect("a pattern");
+        assert!(exact.matches("a*[b]") && !exact.matches("aab"));
     }
 
     #[test]

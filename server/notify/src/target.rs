@@ -1,5 +1,6 @@
 //! Where messages go to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::names::TargetName;
@@ -81,6 +82,8 @@ pub struct Webhook {
     pub url: SecretRef,
     /// What the service at the other end takes.
     pub kind: WebhookKind,
+    /// More headers, by name. None of them is secret.
+    pub headers: BTreeMap<String, String>,
     /// Whether the address has to lead to the public internet. Without it, it may lead anywhere that this machine
     /// reaches.
     pub public_only: bool,
@@ -99,8 +102,10 @@ pub enum WebhookKind {
     Discord,
     /// A workflow of Microsoft Teams that posts what it gets to a channel.
     Teams,
-    /// A topic of ntfy: the address of the server, with the topic as its last part.
+    /// A topic of ntfy: the address of the server.
     Ntfy {
+        /// The topic; else it is the last part of the address.
+        topic: Option<String>,
         /// A token, if the topic is protected.
         token: Option<SecretRef>,
     },

@@ -13,6 +13,6 @@ pub mod secret;
 use crate::error::ServerError;
 
 /// Says that a definition wants something that isn't there yet.
-fn unsupported(definition: &str, what: impl Into<String>) -> ServerError {
+pub(crate) fn unsupported(definition: &str, what: impl Into<String>) -> ServerError {
     ServerError::Unsupported { definition: definition.to_owned(), what: what.into() }
 }

@@ -96,7 +96,7 @@ pub fn window(defined: &DefinedWindow) -> Result<Window, ScheduleError> {
 }
 
 /// A window as text, which both sides read alike.
-fn text(window: &DefinedWindow) -> String {
+pub(crate) fn text(window: &DefinedWindow) -> String {
     let days: Vec<&str> = DAY_NAMES
         .iter()
         .zip(window.days.days)

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use keepfast_config::config::Config;
 use keepfast_config::model::repository::Repository;
-use keepfast_config::model::secret::{Command, SecretReference};
+use keepfast_config::model::secret::{AddressOrSecret, Command, SecretReference};
+use keepfast_config::model::target::Webhook;
 use keepfast_operations::child::CommandLine;
 use keepfast_operations::secret::SecretSource;
 
@@ -38,12 +39,26 @@ pub fn variables(config: &Config) -> Vec<String> {
     let of_metrics = server.metrics.iter().filter_map(|metrics| metrics.token.as_ref());
     let of_sign_in = server.oidc.iter().map(|oidc| &oidc.client_secret);
     let of_mail = config.targets.values().filter_map(|target| target.value.smtp.as_ref()?.password.as_ref());
-    let all = of_repository.chain(of_state).chain(of_metrics).chain(of_sign_in).chain(of_mail);
+    let of_webhooks =
+        config.targets.values().filter_map(|target| target.value.webhook.as_ref()).flat_map(|hook| {
+            let Webhook { url, token, hmac, .. } = hook;
+            of_address(&url.value).into_iter().chain(token).chain(hmac)
+        });
+    let of_heartbeat = server.heartbeat.iter().filter_map(|heartbeat| of_address(&heartbeat.url));
+    let all = of_repository.chain(of_state).chain(of_metrics).chain(of_sign_in);
+    let all = all.chain(of_mail).chain(of_webhooks).chain(of_heartbeat);
     all.filter_map(|reference| match reference {
         SecretReference::Environment(name) => Some(name.clone()),
         _ => None,
     })
     .collect()
+}
+
+fn of_address(address: &AddressOrSecret) -> Option<&SecretReference> {
+    match address {
+        AddressOrSecret::Secret(reference) => Some(reference),
+        AddressOrSecret::Address(_) => None,
+    }
 }
 
 /// A command as operations take it.

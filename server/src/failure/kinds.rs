@@ -37,6 +37,9 @@ pub fn of_server(error: &ServerError) -> Kind {
         E::NoPlan { .. } => kind("no_plan", Category::Configuration),
         E::NoRepository { .. } => kind("no_repository", Category::Configuration),
         E::NoRun { .. } | E::SeveralRuns { .. } | E::NoWord { .. } => kind("no_run", Category::Configuration),
+        E::NoTarget { .. } | E::Notices { .. } | E::NotUndeliverable { .. } => {
+            kind("notices", Category::Configuration)
+        }
         E::NoRetry { .. } => kind("no_retry", Category::Configuration),
         E::ServerRuns { .. } => kind("server_runs", Category::Configuration),
         E::Document { .. } => kind("document", Category::Bug),

@@ -123,6 +123,6 @@ pub async fn ran(
         Claim { candidates: &candidates, limits: &[], executor: &executor, lease: Lease::USUAL.length };
     let held = store.claim(now(), claim).await.expect("it can be claimed").pop().expect("it waits");
     let version = ProgramVersion::new("0.1.0").expect("a name");
-    let work = Work { ending, report, counters: None, error, baseline, version };
+    let work = Work { ending, report, counters: None, error, baseline, retry: None, version };
     store.end(now(), &held, &work).await.expect("it ends");
 }

@@ -1,5 +1,5 @@
 //! Deliveries: a message about events on its way to a target. It is stored once, by the server whose decision counts,
-//! and is tried until it arrives, or for a day.
+//! and is tried until it arrives or is given up.
 
 use std::time::Duration;
 
@@ -7,30 +7,24 @@ use serde_json::{Value as Document, json};
 use sqlx::AssertSqlSafe;
 
 use crate::Store;
-use crate::db::{Dialect, Filter, NewEvent, Row, Tx, json as column, optional_json, values};
+use crate::db::{Filter, NewEvent, Row, Tx, json as column, optional_json, values};
 use crate::error::Result;
 use crate::leases::{Elapsed, Lease, LeaseWatch};
 use crate::problems::ProblemNumber;
-use crate::runs::{next_fence, words};
+use crate::runs::words;
 use crate::types::{
-    EventKind, Executor, Fence, Generation, Page, PageSize, ReaderId, Sequence, Subject, SubjectKind,
-    TargetId, Text, UtcTime, micros,
+    EventKind, Fence, Generation, Page, PageSize, ReaderId, Sequence, Subject, SubjectKind, TargetId, Text,
+    UtcTime,
 };
 
-/// The first pause after a failed attempt; each next one is twice as long, up to the longest.
-const BACK_OFF_FIRST: Duration = Duration::from_secs(60);
-const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
-/// With this many attempts, all pauses between them are 24 hours: 63 minutes after the first six, then hours. They
-/// are counted, so that a clock which jumps gives nothing up.
-const ATTEMPTS_MAX: u32 = 30;
+pub use sending::{Tried, TriedOutcome};
+
+mod sending;
+
+/// No attempt is due later than this after the one before: what is has a date of a clock that was set back.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
 const RELEASING: i64 = 0x6b66_7265_6c65_6173;
-
-/// The pause after this many attempts.
-fn back_off(attempts: u32) -> Duration {
-    let doubled = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    BACK_OFF_FIRST.saturating_mul(doubled).min(BACK_OFF_MAX)
-}
 
 words! {
     /// How far a delivery is.
@@ -41,7 +35,7 @@ words! {
         Sending = "sending",
         /// It has arrived.
         Delivered = "delivered",
-        /// It was tried for a day.
+        /// It was given up.
         Undeliverable = "undeliverable",
     }
 }
@@ -56,6 +50,12 @@ impl DeliveryKey {
     #[must_use]
     pub fn number(self) -> i64 {
         self.0
+    }
+
+    /// From what [`DeliveryKey::number`] gave.
+    #[must_use]
+    pub fn from_number(number: i64) -> Self {
+        Self(number)
     }
 }
 
@@ -132,6 +132,8 @@ macro_rules! delivery_columns {
     };
 }
 
+use delivery_columns;
+
 impl Delivery {
     fn from_row(row: &Row) -> Result<Self> {
         Ok(Self {
@@ -194,86 +196,6 @@ impl Store {
         Ok(true)
     }
 
-    /// Takes deliveries that are due, the longest due first.
-    pub async fn claim_deliveries(
-        &self,
-        now: UtcTime,
-        executor: &Executor,
-        lease: Duration,
-        limit: PageSize,
-    ) -> Result<Vec<HeldDelivery>> {
-        const DUE: &str = "SELECT number FROM delivery WHERE state = 'waiting' AND next_attempt <= $1 \
-                           ORDER BY next_attempt, number LIMIT $2";
-        const DUE_LOCKING: &str = "SELECT number FROM delivery WHERE state = 'waiting' AND next_attempt <= $1 \
-                                   ORDER BY next_attempt, number LIMIT $2 FOR UPDATE SKIP LOCKED";
-        let mut tx = self.begin("claiming deliveries").await?;
-        let sql = match tx.dialect() {
-            Dialect::Sqlite => DUE,
-            Dialect::Postgres => DUE_LOCKING,
-        };
-        let due = tx.rows(sql, values![now, limit.rows()]).await?;
-        let mut held = Vec::with_capacity(due.len());
-        for row in &due {
-            let fence = next_fence(&mut tx).await?;
-            let sql = concat!(
-                "UPDATE delivery SET state = 'sending', attempts = attempts + 1, server = $2, boot = $3, \
-                 lease = $4, fence = $5 WHERE number = $1 RETURNING ",
-                delivery_columns!()
-            );
-            let (server, boot) = (executor.server.as_str(), executor.boot.as_str());
-            let values = values![row.integer("number")?, server, boot, micros(lease), fence.0];
-            if let Some(row) = tx.row(sql, values).await? {
-                held.push(HeldDelivery { delivery: Delivery::from_row(&row)?, fence });
-            }
-        }
-        tx.commit().await?;
-        Ok(held)
-    }
-
-    /// A delivery has arrived. False if it isn't held any more: another server may send it again.
-    pub async fn delivered(&self, now: UtcTime, held: &HeldDelivery) -> Result<bool> {
-        let mut tx = self.begin("storing that a delivery has arrived").await?;
-        let sql = "UPDATE delivery SET state = 'delivered', ended = $3, last_error = NULL \
-                   WHERE number = $1 AND fence = $2 AND state = 'sending'";
-        let done = tx.execute(sql, values![held.delivery.key.0, held.fence.0, now]).await? == 1;
-        tx.wake();
-        tx.commit().await?;
-        Ok(done)
-    }
-
-    /// An attempt has failed: the delivery is tried again later, or given up after a day of attempts. `None`
-    /// if it isn't held any more.
-    pub async fn delivery_failed(
-        &self,
-        now: UtcTime,
-        held: &HeldDelivery,
-        error: &Text,
-    ) -> Result<Option<DeliveryState>> {
-        let attempts = held.delivery.attempts;
-        let state = match attempts {
-            ATTEMPTS_MAX.. => DeliveryState::Undeliverable,
-            _ => DeliveryState::Waiting,
-        };
-        let ended = (state == DeliveryState::Undeliverable).then_some(now);
-        let mut tx = self.begin("storing that a delivery has failed").await?;
-        let sql = concat!(
-            "UPDATE delivery SET state = $3, next_attempt = $4, last_error = $5, ended = $6 \
-             WHERE number = $1 AND fence = $2 AND state = 'sending' RETURNING ",
-            delivery_columns!()
-        );
-        let next = now.plus(back_off(attempts));
-        let key = held.delivery.key.0;
-        let row =
-            tx.row(sql, values![key, held.fence.0, state.as_str(), next, error.as_str(), ended]).await?;
-        let Some(row) = row else { return Ok(None) };
-        if state == DeliveryState::Undeliverable {
-            tx.event(Delivery::from_row(&row)?.undeliverable(now));
-        }
-        tx.wake();
-        tx.commit().await?;
-        Ok(Some(state))
-    }
-
     /// Takes back deliveries whose senders' leases have ended, so that they are sent again; and makes due what
     /// is due later than any pause is long, which a clock that was set back has left behind.
     /// Returns how many.
@@ -302,7 +224,7 @@ impl Store {
         }
         let sql = "UPDATE delivery SET next_attempt = $1 \
                    WHERE state = 'waiting' AND next_attempt > $2 AND attempts > 0";
-        released += tx.execute(sql, values![now, now.plus(BACK_OFF_MAX)]).await?;
+        released += tx.execute(sql, values![now, now.plus(PAUSE_MAX)]).await?;
         tx.commit().await?;
         Ok(released)
     }
@@ -366,21 +288,9 @@ fn listing(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::time::Duration;
-
-    use super::{ATTEMPTS_MAX, DeliveryState, back_off, listing};
+    use super::{DeliveryState, listing};
     use crate::db::tests::assert_searches;
     use crate::types::{PageSize, TargetId};
-
-    #[test]
-    fn a_delivery_is_tried_for_a_day() {
-        let pauses: Vec<Duration> = (1..ATTEMPTS_MAX).map(back_off).collect();
-        assert_eq!(pauses[0], Duration::from_secs(60));
-        assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]));
-        let all: Duration = pauses.iter().sum();
-        let day = Duration::from_secs(24 * 3600);
-        assert!(all >= day && all < day + Duration::from_secs(3600), "{all:?}");
-    }
 
     #[tokio::test]
     async fn listings_of_deliveries_never_scan() {

@@ -21,7 +21,9 @@ use open::Listening;
 
 pub use counts::{DeliveryCount, OpenRuns, RunCount, SnapshotCount};
 pub use db::NewEvent;
-pub use deliveries::{Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery, Routing};
+pub use deliveries::{
+    Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery, Routing, Tried, TriedOutcome,
+};
 pub use error::{Result, StoreError};
 pub use events::{Event, Events, Place, Watch};
 pub use history::{Removed, Retention};

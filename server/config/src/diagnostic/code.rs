@@ -302,7 +302,7 @@ pub const CODES: &[Meaning] = &[
         Code::UnknownReference,
         "C030",
         "what is named isn't defined",
-        "A plan, repository, template, target or project is named that no file defines.",
+        "A plan, repository, template, target, project or digest is named that no file defines.",
     ),
     error(
         Code::Listen,

@@ -71,6 +71,7 @@ pub(crate) fn run(config: &Config, names: &Names<'_>, facts: &dyn Facts, diagnos
     targets::check(config, diagnostics);
     // What isn't used or not heard of may be in a file that couldn't be read.
     if !names.is_partial {
+        references::check_digests(config, diagnostics);
         references::check_use(names, diagnostics);
         events::check(config, names, facts, diagnostics);
     }

@@ -7,7 +7,7 @@ use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inherit::names as names_in;
 use crate::lint::Names;
-use crate::model::route::Route;
+use crate::model::route::{DigestName, Route};
 
 /// All routes, those of projects too.
 pub(super) fn routes(config: &Config) -> impl Iterator<Item = &Route> {
@@ -19,6 +19,25 @@ pub(super) fn check(names: &Names<'_>, diagnostics: &mut Diagnostics) {
     for named in names.named {
         if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.key() == named.kind) {
             names.check(kind, &named.name, named.origin, diagnostics);
+        }
+    }
+}
+
+/// Routes that wait for a summary that is never made: what they send would wait for ever.
+pub(super) fn check_digests(config: &Config, diagnostics: &mut Diagnostics) {
+    let defined = config.digest.as_ref().map(|digest| &digest.value);
+    for awaited in routes(config).filter_map(|route| route.policy.digest.as_ref()) {
+        let plan = defined.and_then(|digest| match awaited.value {
+            DigestName::Daily => digest.daily.as_ref(),
+            DigestName::Weekly => digest.weekly.as_ref(),
+            DigestName::Monthly => digest.monthly.as_ref(),
+        });
+        if plan.is_none() {
+            let name = awaited.value.word();
+            let diagnostic = Diagnostic::new(Code::UnknownReference, format!("there is no {name} digest"))
+                .at(awaited.origin);
+            let help = format!("define it: `[digest]` with `{name} = {{ cron = \"0 8 * * *\", to = […] }}`");
+            diagnostics.add(diagnostic.help(help));
         }
     }
 }

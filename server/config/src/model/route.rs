@@ -23,7 +23,7 @@ table! {
 }
 
 table! {
-    /// Which events. All keys must match, and of each key's list one item.
+    /// Which events. All keys must match, and of each key's list one item; of labels, one of each key.
     pub struct Match {
         /// How bad it is.
         severity: Vec<Urgency>,
@@ -99,6 +99,20 @@ table! {
         resolved: bool = "true",
         /// Hours in which nothing is sent; it is sent afterwards.
         quiet: Option<QuietHours>,
+        /// Nothing is sent before the time of this summary.
+        digest: Option<Located<DigestName>>,
+    }
+}
+
+choice! {
+    /// Which summary.
+    pub enum DigestName {
+        /// That of each day.
+        Daily = "daily",
+        /// That of each week.
+        Weekly = "weekly",
+        /// That of each month.
+        Monthly = "monthly",
     }
 }
 

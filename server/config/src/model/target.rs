@@ -10,7 +10,7 @@ use crate::model::reference::Definable;
 use crate::model::secret::{AddressOrSecret, SecretReference};
 use crate::schema::Shape;
 use crate::tree::Node;
-use crate::values::address::Host;
+use crate::values::address::{AbsolutePath, Host};
 use crate::values::time::Length;
 
 table! {
@@ -43,6 +43,8 @@ table! {
         from: Option<String>,
         /// The receivers' addresses.
         to: OneOrMore<String>,
+        /// Certificates in PEM, of authorities to trust in addition to the system's.
+        ca_file: Option<AbsolutePath>,
         /// How long a delivery may take.
         timeout: Length = "'30s'",
     }
@@ -75,6 +77,8 @@ table! {
         hmac: Option<SecretReference>,
         /// More headers. Nothing in them is secret.
         headers: Headers,
+        /// Certificates in PEM, of authorities to trust in addition to the system's.
+        ca_file: Option<AbsolutePath>,
         /// How long a delivery may take.
         timeout: Length = "'15s'",
     }

@@ -295,7 +295,7 @@ fn compose(
         .chain(entries.iter().map(|entry| wording::item(entry, input.context)))
         .collect();
     let message = message(state, input, items, remark);
-    Delivery { target: target.clone(), message, tells }
+    Delivery { target: target.clone(), message, tells, event: None }
 }
 
 fn message(state: &mut State, input: &Input<'_>, items: Vec<Item>, remark: Option<String>) -> Message {
@@ -327,5 +327,5 @@ pub fn deliver_alone(state: &mut State, input: &Input<'_>, event: &Event, target
     let latest = Latest::of(event);
     let item = wording::item_of(&event.subject, &latest, event.severity.into(), input.context);
     let message = message(state, input, vec![item], None);
-    Delivery { target: target.clone(), message, tells: Vec::new() }
+    Delivery { target: target.clone(), message, tells: Vec::new(), event: Some(event.sequence) }
 }

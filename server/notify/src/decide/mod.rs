@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, Kind};
+use crate::event::{Event, Kind, Sequence};
 use crate::message::Message;
 use crate::names::{DigestName, Subject, TargetName};
 use crate::route::{Route, Terms, who_hears};
@@ -47,7 +47,8 @@ pub struct Context {
 
 /// What decisions are made from.
 pub struct Input<'a> {
-    /// New events, in their order. Such that were looked at before are passed over.
+    /// New events, in their order. Such that were looked at before are passed over. Several may have one place: what
+    /// was committed at once, and what is said of it.
     pub events: &'a [Event],
     /// All routes.
     pub routes: &'a [Route],
@@ -70,6 +71,8 @@ pub struct Delivery {
     pub message: Message,
     /// What it tells, for the log of deliveries.
     pub tells: Vec<Telling>,
+    /// The event that it is about, if it is about one alone: a test of the target.
+    pub event: Option<Sequence>,
 }
 
 /// What a message tells about a topic.
@@ -105,11 +108,12 @@ pub fn decide(state: &mut State, input: &Input<'_>) -> Decision {
     let names: BTreeSet<&DigestName> = input.digests.iter().map(|digest| &digest.name).collect();
     state.tallies.retain(|name, _| names.contains(name));
     let mut deliveries = Vec::new();
+    let seen = state.seen;
     for event in input.events {
-        if state.seen.is_some_and(|seen| event.sequence <= seen) {
+        if seen.is_some_and(|seen| event.sequence <= seen) {
             continue;
         }
-        state.seen = Some(event.sequence);
+        state.seen = state.seen.max(Some(event.sequence));
         if let Some(target) = &event.addressed_to {
             if input.targets.contains(target) {
                 deliveries.push(flush::deliver_alone(state, input, event, target));

@@ -23,6 +23,9 @@ pub enum Topic {
     Note(Kind),
 }
 
+/// A run that ends well shows that runs are started again.
+const QUARANTINED: Topic = Topic::Condition(Condition::Quarantined);
+
 /// What an event says about topics.
 pub struct Effects {
     /// What is the case.
@@ -41,12 +44,16 @@ impl Effects {
         let note = || Some(Topic::Note(kind));
         match kind {
             Kind::Ended { work, verdict } => match verdict {
-                Verdict::Ok => {
-                    Self { over: vec![Topic::Failing(work), Topic::Findings(work)], note: note(), ..none() }
-                }
-                Verdict::Findings => {
-                    Self { holds: Some(Topic::Findings(work)), over: vec![Topic::Failing(work)], ..none() }
-                }
+                Verdict::Ok => Self {
+                    over: vec![Topic::Failing(work), QUARANTINED, Topic::Findings(work)],
+                    note: note(),
+                    ..none()
+                },
+                Verdict::Findings => Self {
+                    holds: Some(Topic::Findings(work)),
+                    over: vec![Topic::Failing(work), QUARANTINED],
+                    ..none()
+                },
                 Verdict::Failed | Verdict::Missed | Verdict::Lost => {
                     Self { holds: Some(Topic::Failing(work)), ..none() }
                 }

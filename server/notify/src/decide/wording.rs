@@ -90,14 +90,16 @@ fn begun(condition: Condition) -> &'static str {
     match condition {
         Condition::Overdue => "backup overdue",
         Condition::Quota => "quota nearly used",
-        Condition::UnusualSize => "unusual size",
-        Condition::UnusualChange => "unusually many changes",
+        Condition::Anomaly => "unusual run",
         Condition::Unreachable => "can't be reached",
         Condition::Offline => "offline",
         Condition::ConfigInvalid => "configuration not valid",
         Condition::DeliveryFailed => "messages don't arrive",
         Condition::HeartbeatFailed => "heartbeat doesn't arrive",
         Condition::Quarantined => "not started any more",
+        Condition::Clock => "clock is wrong or was set",
+        Condition::Disk => "little room on a disk",
+        Condition::Other => "problem",
     }
 }
 
@@ -108,14 +110,16 @@ fn over(topic: Topic) -> String {
         Topic::Condition(condition) => match condition {
             Condition::Overdue => "no longer overdue",
             Condition::Quota => "below its quota again",
-            Condition::UnusualSize => "size as usual again",
-            Condition::UnusualChange => "changes as usual again",
+            Condition::Anomaly => "runs as usual again",
             Condition::Unreachable => "reachable again",
             Condition::Offline => "online again",
             Condition::ConfigInvalid => "configuration valid again",
             Condition::DeliveryFailed => "messages arrive again",
             Condition::HeartbeatFailed => "heartbeat arrives again",
             Condition::Quarantined => "started again",
+            Condition::Clock => "clock is right again",
+            Condition::Disk => "enough room again",
+            Condition::Other => "problem is over",
         }
         .to_owned(),
         Topic::Note(kind) => noted(kind),
@@ -125,7 +129,8 @@ fn over(topic: Topic) -> String {
 fn noted(kind: Kind) -> String {
     match kind {
         Kind::Ended { work, verdict } => format!("{} {}", work.word(), verdict.word()),
-        Kind::Noted(Note::ClockJump) => "the clock was set".to_owned(),
+        Kind::Noted(Note::NewError) => "new error".to_owned(),
+        Kind::Noted(Note::UndoFailed) => "a hook was not undone".to_owned(),
         Kind::Noted(Note::ConfigApplied) => "new configuration in use".to_owned(),
         Kind::Noted(Note::Test) => "test message".to_owned(),
         Kind::Began(condition) | Kind::Over(condition) => begun(condition).to_owned(),

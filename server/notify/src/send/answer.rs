@@ -17,14 +17,15 @@ const PAUSE_MAX: Duration = Duration::from_secs(12 * 3_600);
 /// What came of a request.
 pub fn outcome(answer: &Answer, now: Timestamp, secrets: &[&str]) -> Result<Outcome, Failure> {
     let Answer { status, headers, body } = answer;
-    if status.is_success() {
-        return Ok(Outcome::Delivered { refused: BTreeMap::new() });
-    }
     let body_said = said(body, secrets);
-    let reason = match body_said.as_str() {
-        "" => format!("the answer was {status}"),
-        body => format!("the answer was {status}: {body}"),
+    let answer = match body_said.as_str() {
+        "" => status.to_string(),
+        body => format!("{status}: {body}"),
     };
+    if status.is_success() {
+        return Ok(Outcome::Delivered { answer, refused: BTreeMap::new() });
+    }
+    let reason = format!("the answer was {answer}");
     let may_pass = matches!(
         *status,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS

@@ -38,6 +38,8 @@ pub struct Progress {
 pub enum Outcome {
     /// It arrived. Of a mail's recipients some may have been refused, and then someone has to be told.
     Delivered {
+        /// What the other end said to it.
+        answer: String,
         /// Recipients that won't get it, and why.
         refused: BTreeMap<String, String>,
     },

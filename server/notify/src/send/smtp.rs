@@ -143,7 +143,7 @@ impl Conversation<'_> {
     async fn hold(self, progress: &Progress) -> Result<Outcome, Failure> {
         let mut progress = progress.clone();
         if self.waiting.is_empty() {
-            return Ok(Outcome::Delivered { refused: progress.refused });
+            return Ok(Outcome::Delivered { answer: String::new(), refused: progress.refused });
         }
         let mut server = self.connect().await?;
         let ended = self.transfer(&mut server, &mut progress).await;
@@ -169,7 +169,7 @@ impl Conversation<'_> {
                 return Err(Failure::refused(
                     format!("{host}:{port} doesn't offer STARTTLS"),
                     "Use the port on which it does (usually 587), or TLS from the start (usually 465). Unprotected \
-                     mail has to be asked for by `security = \"plain\"`.",
+                     mail has to be asked for by `tls = \"none\"`.",
                 ));
             }
             server
@@ -236,7 +236,7 @@ impl Conversation<'_> {
         }
         let mail = Mail::new(Some(self.from.email.clone()), options);
         server.command(mail).await.map_err(|error| self.failed("doesn't accept the sender", &error))?;
-        let (mut accepted, mut later) = (Vec::new(), None);
+        let (mut accepted, mut later, mut answer) = (Vec::new(), None, String::new());
         for to in &self.waiting {
             let address = to.email.to_string();
             match server.command(Rcpt::new(to.email.clone(), Vec::new())).await {
@@ -253,7 +253,9 @@ impl Conversation<'_> {
         if !accepted.is_empty() {
             server.command(Data).await.map_err(|error| self.failed("doesn't take the message", &error))?;
             let sent = server.message(&self.letter).await;
-            sent.map_err(|error| self.failed("doesn't take the message", &error))?;
+            let sent = sent.map_err(|error| self.failed("doesn't take the message", &error))?;
+            let words: Vec<&str> = sent.message().collect();
+            answer = said(&format!("{} {}", sent.code(), words.join(" ")), &[]);
             progress.reached.extend(accepted);
         }
         match later {
@@ -271,7 +273,7 @@ impl Conversation<'_> {
                     secret_may_be_old: false,
                 }))
             }
-            None => Ok(Outcome::Delivered { refused: std::mem::take(&mut progress.refused) }),
+            None => Ok(Outcome::Delivered { answer, refused: std::mem::take(&mut progress.refused) }),
         }
     }
 

@@ -63,7 +63,7 @@ async fn parcel(
     let url = secrets.secret(&webhook.url).await?;
     let mut at = address(&url)?;
     let mut known = hidden(url, &at);
-    let mut headers = Vec::new();
+    let mut headers = more_headers(webhook)?;
     let bearer = |token: &str| (AUTHORIZATION, format!("Bearer {token}"));
     let optional = async |token: &Option<SecretRef>| match token {
         Some(token) => secrets.secret(token).await.map(Some),
@@ -73,8 +73,11 @@ async fn parcel(
         WebhookKind::Slack => slack(view),
         WebhookKind::Discord => discord(view),
         WebhookKind::Teams => teams(view),
-        WebhookKind::Ntfy { token } => {
-            let topic = take_topic(&mut at)?;
+        WebhookKind::Ntfy { topic, token } => {
+            let topic = match topic {
+                Some(topic) => topic.clone(),
+                None => take_topic(&mut at)?,
+            };
             if let Some(token) = optional(token).await? {
                 headers.push(bearer(&token));
                 known.push(token);
@@ -109,6 +112,18 @@ async fn parcel(
     };
     headers.push((CONTENT_TYPE, "application/json".to_owned()));
     Ok(Parcel { url: at, headers, body: bytes(&body), secrets: known })
+}
+
+/// The headers that the target adds. What a request needs comes after them, and so counts.
+fn more_headers(webhook: &Webhook) -> Result<Vec<(HeaderName, String)>, Failure> {
+    let header = |(name, value): (&String, &String)| match HeaderName::try_from(name) {
+        Ok(name) => Ok((name, value.clone())),
+        Err(_) => Err(Failure::refused(
+            format!("{name:?} can't be the name of a header"),
+            "Correct the target's `headers`: a name has letters, digits and hyphens.",
+        )),
+    };
+    webhook.headers.iter().map(header).collect()
 }
 
 fn bytes(body: &Value) -> Vec<u8> {

@@ -322,7 +322,7 @@ fn successes_are_told_to_those_who_ask_and_not_twice() {
     lab.happens(&plan("www"), backup(Verdict::Ok));
     assert_eq!(lab.titles_after(HOUR), ["www: backup works again"]);
     lab.happens(&plan("www"), backup(Verdict::Skipped));
-    lab.happens(&Subject::Server, Kind::Noted(Note::ClockJump));
+    lab.happens(&Subject::Server, Kind::Noted(Note::NewError));
     assert_eq!(lab.titles_after(HOUR), ["www: backup skipped"]);
 }
 
@@ -431,4 +431,28 @@ fn two_targets_that_fail_make_no_loop() {
             .extend(lab.happens(&Subject::Target(delivery.target), Kind::Began(Condition::DeliveryFailed)));
     }
     assert_eq!(count, 4, "the failure to both, and of each to the other");
+}
+
+/// A good run shows that runs are started again.
+#[test]
+fn a_good_run_ends_a_quarantine() {
+    let mut lab = ops(Policy::default());
+    lab.happens(&plan("www"), backup(Verdict::Lost));
+    lab.happens(&plan("www"), Kind::Began(Condition::Quarantined));
+    assert_eq!(lab.titles_after(HOUR).len(), 1, "both in one message");
+    lab.happens(&plan("www"), backup(Verdict::Ok));
+    assert_eq!(lab.titles_after(HOUR).len(), 1);
+    assert_eq!(lab.state.open_problems().count(), 0);
+}
+
+/// What is found at one place of the sequence is told as a whole, and once.
+#[test]
+fn events_at_one_place_are_all_told_once() {
+    let mut lab = ops(Policy::default());
+    let first = lab.event(&plan("a"), failed());
+    let second = Event { subject: plan("b"), ..first.clone() };
+    lab.decide(&[first.clone(), second.clone()]);
+    assert_eq!(lab.titles_after(HOUR), ["2 problems: a, b"]);
+    lab.decide(&[first, second]);
+    assert!(lab.titles_after(HOUR).is_empty());
 }

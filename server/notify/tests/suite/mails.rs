@@ -22,8 +22,10 @@ fn send(target: &Target, progress: &Progress) -> Outcome {
     deliver(target, &failure(), progress, &[("password", PASSWORD.to_owned())])
 }
 
+const ANSWER: &str = "250 taken";
+
 fn delivered() -> Outcome {
-    Outcome::Delivered { refused: Default::default() }
+    Outcome::Delivered { answer: ANSWER.to_owned(), refused: Default::default() }
 }
 
 #[track_caller]
@@ -170,7 +172,7 @@ fn one_bad_recipient_keeps_a_mail_from_no_other_and_no_one_gets_it_twice() {
     let (_, progress) = later(send(&target, &Progress::default()));
     assert_eq!(progress.reached.iter().collect::<Vec<_>>(), ["ops@example.org"]);
     let stored: Progress = serde_json::from_value(json!(progress)).expect("it is data");
-    let Outcome::Delivered { refused } = send(&target, &stored) else { panic!("it wasn't delivered") };
+    let Outcome::Delivered { refused, .. } = send(&target, &stored) else { panic!("it wasn't delivered") };
     assert!(refused["gone@example.org"].contains("no such user"), "{refused:?}");
     let (first, second) = (server.mail(), server.mail());
     assert_eq!(first.0["recipients"], json!(["ops@example.org"]));

@@ -121,7 +121,8 @@ pub fn now() -> Timestamp {
 
 pub fn webhook(kind: WebhookKind) -> Webhook {
     let timeout = Duration::from_secs(5);
-    Webhook { url: secret("url"), kind, public_only: false, authorities: None, timeout }
+    let headers = [("X-Team".to_owned(), "storage".to_owned())].into();
+    Webhook { url: secret("url"), kind, headers, public_only: false, authorities: None, timeout }
 }
 
 pub fn smtp(port: u16, security: Security) -> Smtp {

@@ -23,7 +23,7 @@ fn kinds() -> Vec<(WebhookKind, &'static str)> {
         (WebhookKind::Slack, "/services/T00/B00/xyzxyzxyz"),
         (WebhookKind::Discord, "/api/webhooks/1/xyzxyzxyz"),
         (WebhookKind::Teams, "/workflows/1?sig=xyzxyzxyz"),
-        (WebhookKind::Ntfy { token: Some(token()) }, "/sub/backups"),
+        (WebhookKind::Ntfy { topic: None, token: Some(token()) }, "/sub/backups"),
         (WebhookKind::Gotify { token: token() }, "/gotify/"),
         (WebhookKind::Telegram { token: token(), chat: "-100".to_owned() }, ""),
         (
@@ -47,7 +47,7 @@ fn asked(kind: WebhookKind, path: &str, message: &Message, log_tail: LogTail) ->
     let server = WebServer::start(vec![status(200)]);
     let target = Target { log_tail, ..to(kind) };
     let ended = send(&server, path, &target, message);
-    assert_eq!(ended, Outcome::Delivered { refused: Default::default() });
+    assert_eq!(ended, Outcome::Delivered { answer: "200 OK".to_owned(), refused: Default::default() });
     server.asked().remove(0)
 }
 
@@ -83,6 +83,7 @@ fn each_service_is_asked_at_its_address_with_its_token() {
         .map(|(kind, path)| {
             let asked = asked(kind, path, &failure(), LogTail::None);
             assert_eq!(asked.header("content-type"), Some("application/json"));
+            assert_eq!(asked.header("x-team"), Some("storage"), "a header of the target's own");
             assert!(asked.header("user-agent").is_some_and(|agent| agent.starts_with("keepfast/")));
             let header = |name| asked.header(name).map(str::to_owned);
             (asked.line.clone(), header("authorization"), header("x-gotify-key"))
@@ -102,6 +103,18 @@ fn each_service_is_asked_at_its_address_with_its_token() {
             (post("/hook"), bearer, None),
         ]
     );
+}
+
+#[test]
+fn a_topic_of_ntfy_may_stand_beside_the_address() {
+    let ntfy = |topic: Option<&str>, path| {
+        let kind = WebhookKind::Ntfy { topic: topic.map(str::to_owned), token: None };
+        let asked = asked(kind, path, &failure(), LogTail::None);
+        (asked.line.clone(), asked.json()["topic"].clone())
+    };
+    let line = |path: &str| format!("POST {path} HTTP/1.1");
+    assert_eq!(ntfy(Some("backups"), "/sub/"), (line("/sub/"), "backups".into()));
+    assert_eq!(ntfy(None, "/sub/backups"), (line("/sub/"), "backups".into()));
 }
 
 #[test]
@@ -489,7 +502,7 @@ fn what_is_no_address_is_refused_and_isnt_shown() {
         assert!(!format!("{refusal:?}").contains("secret-path"), "{refusal:?}");
     }
     let secrets = [("url", "http://127.0.0.1:9/".to_owned()), ("token", "a\r\nX: b".to_owned())];
-    let ntfy = to(WebhookKind::Ntfy { token: Some(secret("token")) });
+    let ntfy = to(WebhookKind::Ntfy { topic: None, token: Some(secret("token")) });
     let refusal = refused(deliver(&ntfy, &failure(), &Progress::default(), &secrets));
     assert!(refusal.reason.contains("no topic"), "{refusal:?}");
     let secrets = [("url", "http://127.0.0.1:9/topic".to_owned()), ("token", "a\r\nX: b".to_owned())];

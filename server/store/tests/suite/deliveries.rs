@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use keepfast_store::{
-    DeliveryState, EventKind, HeldDelivery, LeaseWatch, NewDelivery, NewEvent, PageSize, Place, ReaderId,
-    Routing, Sequence, Store, Subject, TargetId, Text, UtcTime,
+    DeliveryKey, DeliveryState, EventKind, HeldDelivery, LeaseWatch, NewDelivery, NewEvent, PageSize, Place,
+    ReaderId, Routing, Sequence, Store, Subject, TargetId, Text, Tried, TriedOutcome, UtcTime,
 };
 use serde_json::json;
 
@@ -14,7 +14,7 @@ on_both! {
     events_are_routed_once_for_each_reader;
     a_reader_that_repeats_a_message_does_so_once;
     a_reader_that_was_forgotten_is_a_new_one;
-    a_delivery_is_tried_for_a_day_and_then_undeliverable;
+    a_delivery_is_tried_until_it_is_given_up;
     a_delivery_whose_sender_died_is_sent_again;
     a_clock_that_was_set_back_delays_no_delivery_for_long;
     readers_are_woken_by_commits_of_others;
@@ -45,11 +45,18 @@ async fn publish(store: &Store, text: &str) {
     store.publish(NewEvent { at: at(0), kind, subject, document: json!({ "text": text }) }).await.unwrap();
 }
 
-/// Takes the only delivery that is due.
+/// Takes the delivery that is due.
 async fn take(store: &Store, now: UtcTime) -> Option<HeldDelivery> {
-    let mut held = store.claim_deliveries(now, &executor("a"), LEASE, PageSize::MAX).await.unwrap();
-    assert!(held.len() <= 1);
-    held.pop()
+    store.claim_delivery(now, &executor("a"), LEASE, &target("ops")).await.unwrap()
+}
+
+fn tried(outcome: TriedOutcome, error: Option<&str>) -> Tried {
+    Tried { outcome, error: error.map(Text::from), document: json!({"text": "hello", "tried": true}) }
+}
+
+/// Says that a delivery has arrived.
+async fn arrives(store: &Store, now: UtcTime, held: &HeldDelivery) -> bool {
+    store.delivery_tried(now, held, &tried(TriedOutcome::Arrived, None)).await.unwrap()
 }
 
 async fn events_are_routed_once_for_each_reader(lab: Lab) {
@@ -128,38 +135,39 @@ async fn one_delivery(store: &Store) {
     assert!(store.route(at(0), &routing).await.unwrap());
 }
 
-async fn a_delivery_is_tried_for_a_day_and_then_undeliverable(lab: Lab) {
+async fn a_delivery_is_tried_until_it_is_given_up(lab: Lab) {
     let store = lab.open().await;
     one_delivery(&store).await;
-    let error = Text::from("connection refused");
-    let (mut now, mut attempts) = (at(0), 0);
-    let given_up = loop {
-        let held = take(&store, now).await.expect("it is due");
-        attempts += 1;
-        assert_eq!(held.delivery.attempts, attempts);
-        let state = store.delivery_failed(now, &held, &error).await.unwrap().unwrap();
-        assert_eq!(store.delivery_failed(now, &held, &error).await.unwrap(), None, "it is no longer held");
-        if state == DeliveryState::Undeliverable {
-            break now;
-        }
-        let next = store.deliveries(None, None, None, PageSize::MAX).await.unwrap().rows[0].next_attempt;
-        assert!(take(&store, next.minus(Duration::from_micros(1))).await.is_none());
-        now = next;
-    };
-    let day = Duration::from_secs(86_400);
-    assert!(given_up >= at(0).plus(day) && given_up < at(7200).plus(day));
+    assert_eq!(store.waiting_deliveries().await.unwrap(), [(target("ops"), at(0))]);
+    let held = take(&store, at(5)).await.expect("it is due");
+    assert_eq!(store.waiting_deliveries().await.unwrap(), []);
+    let again = tried(TriedOutcome::Again(at(65)), Some("connection refused"));
+    assert!(store.delivery_tried(at(5), &held, &again).await.unwrap());
+    assert!(!store.delivery_tried(at(5), &held, &again).await.unwrap(), "it is no longer held");
+    assert_eq!(store.waiting_deliveries().await.unwrap(), [(target("ops"), at(65))]);
+    assert!(take(&store, at(64)).await.is_none());
+    assert!(store.claim_delivery(at(65), &executor("a"), LEASE, &target("other")).await.unwrap().is_none());
+    let held = take(&store, at(65)).await.expect("it is due");
+    assert_eq!((held.delivery.attempts, &held.delivery.document), (2, &again.document));
+    let given_up = tried(TriedOutcome::GivenUp, Some("no such address"));
+    assert!(store.delivery_tried(at(66), &held, &given_up).await.unwrap());
     let failed =
         store.deliveries(None, Some(DeliveryState::Undeliverable), None, PageSize::MAX).await.unwrap().rows;
-    assert_eq!((failed.len(), failed[0].last_error.clone()), (1, Some(error)));
+    assert_eq!((failed.len(), failed[0].last_error.clone()), (1, given_up.error));
     assert_eq!(told(&store).await.last().unwrap(), "delivery.undeliverable target:ops");
-    assert!(take(&store, at(0).plus(day * 30)).await.is_none());
-
-    assert!(store.redeliver(now, failed[0].key).await.unwrap());
-    assert!(!store.redeliver(now, failed[0].key).await.unwrap());
-    let held = take(&store, now).await.unwrap();
-    assert!(store.delivered(now, &held).await.unwrap());
-    assert!(!store.delivered(now, &held).await.unwrap());
     assert!(take(&store, UtcTime::MAX).await.is_none());
+
+    let key = failed[0].key;
+    assert!(store.redeliver(at(70), key).await.unwrap());
+    assert!(!store.redeliver(at(70), key).await.unwrap());
+    let held = take(&store, at(70)).await.unwrap();
+    assert!(arrives(&store, at(71), &held).await);
+    assert!(!arrives(&store, at(71), &held).await);
+    assert!(take(&store, UtcTime::MAX).await.is_none());
+    let delivered = store.delivery(key).await.unwrap().unwrap();
+    assert_eq!((delivered.state, delivered.ended), (DeliveryState::Delivered, Some(at(71))));
+    assert_eq!(delivered.last_error, None);
+    assert_eq!(store.delivery(DeliveryKey::from_number(key.number() + 1)).await.unwrap(), None);
 }
 
 async fn a_delivery_whose_sender_died_is_sent_again(lab: Lab) {
@@ -175,8 +183,8 @@ async fn a_delivery_whose_sender_died_is_sent_again(lab: Lab) {
     }
     let held = take(&other, at(3)).await.unwrap();
     assert_eq!((held.delivery.key, held.delivery.attempts), (dead.delivery.key, 2));
-    assert!(!one.delivered(at(4), &dead).await.unwrap(), "it was only paused, and is too late");
-    assert!(other.delivered(at(4), &held).await.unwrap());
+    assert!(!arrives(&one, at(4), &dead).await, "it was only paused, and is too late");
+    assert!(arrives(&other, at(4), &held).await);
 }
 
 async fn a_clock_that_was_set_back_delays_no_delivery_for_long(lab: Lab) {
@@ -184,7 +192,8 @@ async fn a_clock_that_was_set_back_delays_no_delivery_for_long(lab: Lab) {
     one_delivery(&store).await;
     let year = 365 * 86_400;
     let held = take(&store, at(year)).await.unwrap();
-    store.delivery_failed(at(year), &held, &Text::from("no")).await.unwrap();
+    let again = tried(TriedOutcome::Again(at(year + 60)), Some("no"));
+    assert!(store.delivery_tried(at(year), &held, &again).await.unwrap());
     assert!(take(&store, at(10)).await.is_none());
     let mut watch = LeaseWatch::new();
     assert_eq!(store.release_deliveries(at(10), &mut watch, elapsed(0)).await.unwrap(), 1);

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use keepfast_store::{
     BootId, Claim, Decided, Ending, Executor, Group, Held, LeaseWatch, Limit, NewDelivery, PageSize, PlanId,
-    PostgresPlace, ReaderId, Routing, Run, RunFilter, SlotVerdict, Store, StoreError, TargetId, Text, Tls,
-    Trigger, UtcTime, Verdict,
+    PostgresPlace, ReaderId, Routing, Run, RunFilter, SlotVerdict, Store, StoreError, TargetId, Tls, Tried,
+    TriedOutcome, Trigger, UtcTime, Verdict,
 };
 use serde_json::json;
 
@@ -222,14 +222,17 @@ impl Server {
         }
         self.store.release_deliveries(now, &mut self.senders, watched).await.unwrap();
         let now = self.now();
-        let due =
-            self.store.claim_deliveries(now, &self.executor(), LEASE, PageSize::at_most(20)).await.unwrap();
-        for held in due {
-            match self.dice.roll(10) {
+        let ops = TargetId::new("ops").unwrap();
+        for _ in 0..20 {
+            let due = self.store.claim_delivery(now, &self.executor(), LEASE, &ops).await.unwrap();
+            let Some(held) = due else { break };
+            let outcome = match self.dice.roll(10) {
                 0 => return self.die(),
-                1 => drop(self.store.delivery_failed(now, &held, &Text::from("no")).await.unwrap()),
-                _ => drop(self.store.delivered(now, &held).await.unwrap()),
-            }
+                1 => TriedOutcome::Again(now.plus(Duration::from_secs(60))),
+                _ => TriedOutcome::Arrived,
+            };
+            let tried = Tried { outcome, error: None, document: held.delivery.document.clone() };
+            self.store.delivery_tried(now, &held, &tried).await.unwrap();
         }
     }
 }
