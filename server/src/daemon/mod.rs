@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod clock;
+mod company;
 mod conditions;
 pub mod definitions;
 pub mod jobs;
@@ -25,12 +26,16 @@ use std::time::Duration;
 use keepfast_config::config::Config;
 use keepfast_engine::run::Host;
 use keepfast_operations::error::with_causes;
+use keepfast_schedule::clock::ClockEvent;
 use keepfast_schedule::plan::JitterSeed;
 use keepfast_store::{BootId, Executor, HostId, LogFolder, RunId, ServerId, Store};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::clock::{Clocks, SystemClocks};
+use self::company::{Company, Health};
 use self::conditions::{Answered, Questions, mains_power};
 use self::definitions::Footprint;
 use self::lock::MachineLock;
@@ -93,12 +98,15 @@ pub fn serve(serve: Serve) -> Result<()> {
 struct Server {
     first_file: PathBuf,
     config: Arc<Config>,
+    follow: watch::Sender<Arc<Config>>,
+    health: Arc<Health>,
+    company: Option<Company>,
     footprint: Footprint,
     store: Store,
     workshop: Arc<Workshop>,
     scheduler: Scheduler,
     workers: Box<dyn Workers>,
-    clocks: Box<dyn Clocks>,
+    clocks: Arc<dyn Clocks>,
     troubles: Troubles,
     manager: Arc<dyn Manager>,
     voice: Arc<dyn Voice>,
@@ -139,7 +147,7 @@ impl Server {
             quotas: Default::default(),
         });
         lose_earlier(&store, &executor, &folder, &config).await?;
-        let clocks = Box::new(SystemClocks::new(boot));
+        let clocks = Arc::new(SystemClocks::new(boot));
         let reading = clocks.read();
         let host_name = HostId::new(&*around.host).map_err(named(&around.host))?;
         let seed = seed(&config, &machine);
@@ -165,9 +173,25 @@ impl Server {
             ),
         }
         let workers = Box::new(Threads::new(Arc::clone(&workshop), host));
+        let config = Arc::new(config);
+        let health = Arc::new(Health::default());
+        let (follow, followed) = watch::channel(Arc::clone(&config));
+        let company = Company {
+            store: store.clone(),
+            executor: workshop.executor.clone(),
+            around,
+            clocks: clocks.clone(),
+            voice: Arc::clone(&voice),
+            health: Arc::clone(&health),
+            config: followed,
+            started: reading.wall(),
+        };
         Ok(Self {
             first_file,
-            config: Arc::new(config),
+            config,
+            follow,
+            health,
+            company: Some(company),
             footprint,
             store,
             workshop,
@@ -192,6 +216,11 @@ impl Server {
         // Services that hooks of an earlier life have stopped come back before anything stops them again.
         let failures = self.workshop.settle_undos(&self.config, |_| true).await?;
         self.tell_undos(failures);
+        // They end with this value.
+        let _company = match self.company.take() {
+            Some(company) => company.begin().await,
+            None => JoinSet::new(),
+        };
         self.manager.ready();
         self.voice.say(Level::Info, &format!("serving {} plans", self.config.plans.len()));
         let mut next_look = Instant::now();
@@ -259,6 +288,7 @@ impl Server {
             }
         };
         let Look { next, start, lost, asks, clock } = look;
+        self.health.looked();
         for (job, held) in start {
             self.voice.say(Level::Info, &format!("run {} of {} begins", held.run.id, job.text()));
             self.workers.start(&self.config, job, held, self.ending.clone());
@@ -275,6 +305,9 @@ impl Server {
         }
         for job in asks {
             self.questions.ask(&self.config, &self.workshop.around, job, &*self.clocks);
+        }
+        if clock.iter().any(|event| matches!(event, ClockEvent::Set { .. })) {
+            self.health.clock_jumped();
         }
         let told = self.troubles.clock(&clock, reading.wall()).await;
         self.say_if_failed("what happened to the clock can't be stored", told);
@@ -336,6 +369,8 @@ impl Server {
                     );
                 }
                 self.config = Arc::new(config);
+                self.follow.send_replace(Arc::clone(&self.config));
+                self.health.config(true);
                 match self.scheduler.adopt(&self.config, now).await {
                     Ok(wrong) => {
                         let told = self.troubles.wrong(&wrong, now).await;
@@ -348,6 +383,7 @@ impl Server {
                 self.voice.say(Level::Info, "the definitions were read again");
             }
             None => {
+                self.health.config(false);
                 let told = self.troubles.config_is_invalid(&loaded.report, now).await;
                 self.say_if_failed("what is wrong with the definitions can't be stored", told);
                 let text = "the definitions are invalid; those of before are followed";
