@@ -9,6 +9,7 @@ mod commands;
 mod documents;
 mod edits;
 mod help;
+mod keeping;
 mod lists;
 mod manners;
 mod memory;

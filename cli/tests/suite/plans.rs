@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::program::{Desk, Run};
 
 /// A desk with a configuration. The repository is that of the desk.
-struct Plans {
-    desk: Desk,
+pub struct Plans {
+    pub desk: Desk,
 }
 
 impl Plans {
-    fn new(plan: &str) -> Self {
+    pub fn new(plan: &str) -> Self {
         let plans = Self { desk: Desk::new() };
         fs::write(plans.desk.path("password"), "secret\n").unwrap();
         plans.define(plan);
@@ -22,7 +22,7 @@ impl Plans {
     }
 
     /// `plan` is what stands after the plan's repository and source.
-    fn define(&self, plan: &str) {
+    pub fn define(&self, plan: &str) {
         let desk = &self.desk;
         let text = format!(
             "version = 1\n\
@@ -45,28 +45,28 @@ impl Plans {
         fs::write(desk.path("keepfast.toml"), text).unwrap();
     }
 
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = self.desk.command();
         command.arg("--config").arg(self.desk.path("keepfast.toml"));
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.command().args(arguments).output().unwrap())
     }
 
-    fn document(&self, arguments: &[&str]) -> Value {
+    pub fn document(&self, arguments: &[&str]) -> Value {
         let run = self.run(&[&["--json"], arguments].concat());
         serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}", run.out))
     }
 
-    fn snapshots(&self) -> Vec<Value> {
+    pub fn snapshots(&self) -> Vec<Value> {
         let text = self.desk.run(["snapshots", "--json"]).succeeds().out;
         serde_json::from_str(&text).unwrap()
     }
 }
 
-const NIGHTLY: &str = "schedule = { cron = \"30 1 * * *\", deadline = \"6h\" }";
+pub const NIGHTLY: &str = "schedule = { cron = \"30 1 * * *\", deadline = \"6h\" }";
 
 #[test]
 fn a_plan_runs_and_says_how_it_stands() {
@@ -270,9 +270,9 @@ fn a_run_that_cannot_begin_has_its_own_exit_code_and_a_record() {
     assert!(last["error"].as_str().unwrap().contains("no repository"), "{last}");
     // What keeps it from even being prepared is recorded as well.
     fs::rename(plans.desk.path("away"), plans.desk.repo()).unwrap();
-    plans.define("retention = { max_size = \"1TiB\" }");
-    plans.run(&["run", "www"]).fails(2, &["max_size"]);
-    assert!(plans.document(&["status"])[0]["last"]["error"].as_str().unwrap().contains("max_size"));
+    plans.define("hosts = { names = [\"other\"] }");
+    plans.run(&["run", "www"]).fails(2, &["hosts"]);
+    assert!(plans.document(&["status"])[0]["last"]["error"].as_str().unwrap().contains("hosts"));
 }
 
 /// A promise without a schedule is for plans that something else runs.
@@ -354,8 +354,8 @@ fn what_is_wrong_with_a_configuration_is_told_at_once_with_its_lines() {
 
 #[test]
 fn what_this_version_cannot_do_is_refused_and_never_left_out() {
-    let plans = Plans::new("retention = { max_size = \"1TiB\" }");
-    plans.run(&["run", "www"]).fails(2, &["plan www", "max_size", "not supported yet"]);
+    let plans = Plans::new("tags = [\"plan:other\"]");
+    plans.run(&["run", "www"]).fails(2, &["plan www", "plan:other", "not supported yet"]);
     plans.define("hosts = { names = [\"other\"] }");
     plans.run(&["run", "www"]).fails(2, &["plan www", "hosts", "not supported yet"]);
     assert!(plans.snapshots().is_empty());
