@@ -165,7 +165,10 @@ mod tests {
         let said = forecast(&braked, &braked.plans["www"], "ann", &shared, now, &run()).expect("a forecast");
         assert_eq!(going(&said, |_| true), Vec::<String>::new());
         let inside = said.forecast.expect("it has retention");
-        assert!(inside.braked_now.is_some_and(|why| why.contains("2 snapshots of 3")) && inside.braked_later.is_some());
+        assert!(
+            inside.braked_now.is_some_and(|why| why.contains("2 snapshots of 3"))
+                && inside.braked_later.is_some()
+        );
         assert_eq!((said.next_run, inside.runs), (None, 1), "it runs when it is told to");
         apply(&braked, &braked.plans["www"], "ann", &shared, &run()).expect_err("the brake holds");
         let free = config(&format!("{}{PLAN}", desk.repository("")));
