@@ -29,7 +29,7 @@ pub struct PlanForecast {
     pub repository: String,
     /// When its next run is due; null if it runs only when it is told to. Then a run is imagined that begins now.
     pub next_run: Option<Timestamp>,
-    /// What its retention will do; null if it has none, so that everything stays.
+    /// What its retention will do; nothing if it has none, so that everything stays.
     #[serde(flatten)]
     pub forecast: Option<ForecastReport>,
 }
