@@ -47,7 +47,9 @@ pub fn forecast(
     let next_run = runs.first().copied();
     let retention = retention::request(config, definition, host)?;
     let forecast = retention.map(|retention| {
-        let imagined = if definition.value.enabled && runs.is_empty() { vec![now] } else { runs };
+        // Whole seconds are told: in the next one, all snapshots that there are lie in the past.
+        let soon = now.checked_add(SignedDuration::from_secs(1)).unwrap_or(now);
+        let imagined = if definition.value.enabled && runs.is_empty() { vec![soon] } else { runs };
         let runs_unix_s = imagined.into_iter().map(Timestamp::as_second).collect();
         forecast_in(&Forecast { retention, host: host.to_owned(), runs_unix_s }, shared, run)
     });
