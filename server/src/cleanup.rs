@@ -29,7 +29,7 @@ pub struct PlanForecast {
     pub repository: String,
     /// When its next run is due; null if it runs only when it is told to. Then a run is imagined that begins now.
     pub next_run: Option<Timestamp>,
-    /// What its retention will do; null if it has none, so that everything stays.
+    /// What its retention will do; nothing if it has none, so that everything stays.
     #[serde(flatten)]
     pub forecast: Option<ForecastReport>,
 }
@@ -47,7 +47,9 @@ pub fn forecast(
     let next_run = runs.first().copied();
     let retention = retention::request(config, definition, host)?;
     let forecast = retention.map(|retention| {
-        let imagined = if definition.value.enabled && runs.is_empty() { vec![now] } else { runs };
+        // Whole seconds are told: in the next one, all snapshots that there are lie in the past.
+        let soon = now.checked_add(SignedDuration::from_secs(1)).unwrap_or(now);
+        let imagined = if definition.value.enabled && runs.is_empty() { vec![soon] } else { runs };
         let runs_unix_s = imagined.into_iter().map(Timestamp::as_second).collect();
         forecast_in(&Forecast { retention, host: host.to_owned(), runs_unix_s }, shared, run)
     });
@@ -165,7 +167,10 @@ mod tests {
         let said = forecast(&braked, &braked.plans["www"], "ann", &shared, now, &run()).expect("a forecast");
         assert_eq!(going(&said, |_| true), Vec::<String>::new());
         let inside = said.forecast.expect("it has retention");
-        assert!(inside.braked_now.is_some_and(|why| why.contains("2 of 3")) && inside.braked_later.is_some());
+        assert!(
+            inside.braked_now.is_some_and(|why| why.contains("2 snapshots of 3"))
+                && inside.braked_later.is_some()
+        );
         assert_eq!((said.next_run, inside.runs), (None, 1), "it runs when it is told to");
         apply(&braked, &braked.plans["www"], "ann", &shared, &run()).expect_err("the brake holds");
         let free = config(&format!("{}{PLAN}", desk.repository("")));

@@ -9,6 +9,7 @@ mod commands;
 mod documents;
 mod edits;
 mod help;
+mod keeping;
 mod lists;
 #[allow(dead_code, reason = "it is shared with the tests of the notifications")]
 #[path = "../../../server/notify/tests/suite/mail_server.rs"]

@@ -77,7 +77,7 @@ fn what_stays_fits_or_nothing_more_may_go_whatever_the_limit_is() {
     protect(&Protect { which, protected: true, dry_run: false }, &shared, &run()).unwrap();
     let all = asked(&shared, retention(u64::MAX), true).size.unwrap().bytes;
     let least = 7 * FILE_BYTES as u64;
-    assert!((least..least + least / 20).contains(&all), "seven files that don't compress: {all}");
+    assert!((least..least + least / 10).contains(&all), "seven files that don't compress: {all}");
     let could_go = [&ids[..2], &ids[3..4]].concat();
     let mut seen = Vec::new();
     for limit in (0..=all + 20_000).step_by(20_000) {
@@ -114,10 +114,10 @@ fn after_a_prune_no_more_is_stored_than_the_limit_says() {
     let desk = Desk::new();
     let shared = desk.shared();
     let ids = made(&desk, &shared);
-    let limit = 4 * FILE_BYTES as u64 + 20_000;
+    let limit = 5 * FILE_BYTES as u64 + 60_000;
     let report = asked(&shared, retention(limit), false);
     let (stays, goes) = parted(&report);
-    assert_eq!((goes.len(), stays), (3, ids[3..].to_vec()), "files 0, 3, 4, 5, 6 are one too many");
+    assert_eq!((goes.len(), stays), (2, ids[2..].to_vec()), "file 2 would be the sixth");
     let reason = &report.groups[0].snapshots[0].reasons[0];
     assert_eq!((reason.rule.as_str(), reason.text.starts_with("size: with it, more")), ("size", true));
     let which = NamedSnapshots {

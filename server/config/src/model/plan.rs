@@ -127,7 +127,7 @@ table! {
         memory: Option<Size>,
     }
     others
-        /// Limits for a time: a rate for what goes to the store, or a table.
+        /// Limits for a time: a rate for what goes to the store, or a table. Of several that hold at once, the lowest counts.
         windows: Window => WindowLimits;
 }
 

@@ -35,7 +35,8 @@ table! {
         within_yearly: Option<Age>,
         /// All that have every tag of one of these lists.
         tags: Vec<OneOrMore<Tag>>,
-        /// What the plan's snapshots may take in all. If it is more, the oldest go, but never below `at_least`.
+        /// What the plan's snapshots may take in all, in stored bytes: what they share counts once, and what others need as
+        /// well counts in full. If it is more, the oldest go, but never below `at_least`.
         max_size: Option<Size>,
         /// This many of the newest clean snapshots stay, whatever the rules say. Snapshots with findings don't count.
         at_least: Option<u32>,

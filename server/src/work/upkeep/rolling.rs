@@ -155,6 +155,7 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
+    use keepfast_engine::check::Stretch;
     use keepfast_operations::requests::CIRCLE;
     use proptest::collection::vec;
     use proptest::prelude::{any, prop_assert, proptest};
@@ -169,7 +170,7 @@ mod tests {
     }
 
     fn lies_on(place: u32, begin: u32, length: u64) -> bool {
-        u64::from(place.wrapping_sub(begin)) < length
+        Stretch { begin, length }.includes(place)
     }
 
     #[test]
@@ -185,6 +186,14 @@ mod tests {
         assert_eq!(readings.all_read_since(), Some(day(0)));
         readings = readings.after(CIRCLE.div_ceil(20), day(20), true);
         assert_eq!(readings.all_read_since(), Some(day(1)), "the oldest stretch was read again");
+    }
+
+    #[test]
+    fn a_stretch_goes_over_the_end_of_the_circle() {
+        let places = [u32::MAX - 2, u32::MAX - 1, u32::MAX, 0, 1, 2];
+        let on = |length| places.map(|place| lies_on(place, u32::MAX - 1, length));
+        assert_eq!(on(4), [false, true, true, true, true, false]);
+        assert_eq!((on(0), on(CIRCLE)), ([false; 6], [true; 6]));
     }
 
     #[test]
@@ -282,7 +291,7 @@ mod tests {
             }
         }
 
-        /// Without a time, a share of one part of so many reads everything in that many checks.
+        /// Without a time, repeated checks read everything in as many as there are shares.
         #[test]
         fn after_as_many_checks_as_there_are_shares_everything_was_read(thousandths in 1_u32..1000, begin in any::<u32>()) {
             let rolling = Rolling { thousandths, full_within: None };

@@ -1,7 +1,7 @@
 //! Checks and prunes of real repositories.
 
-use std::fs;
-use std::os::unix::fs::FileExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
@@ -86,6 +86,7 @@ fn checks_read_everything_part_by_part_and_find_what_rots() {
         assert_eq!(Some(&readings), report.readings.as_ref());
     }
     let rotten = &packs(&desk, 3 << 20)[0];
+    fs::set_permissions(rotten, Permissions::from_mode(0o600)).expect("it is ours");
     let file = fs::File::options().read(true).write(true).open(rotten).expect("it can be opened");
     let mut byte = [0];
     file.read_exact_at(&mut byte, 2 << 20).expect("it is that long");
