@@ -1,14 +1,16 @@
 //! The command line: names and flags that scripts may rely on.
 
 mod common;
+mod examples;
 mod keep;
 mod plans;
+mod service;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use keepfast_engine::prune::UnusedLimit;
 use keepfast_operations::streams::StreamSource;
 use keepfast_operations::units;
@@ -16,6 +18,7 @@ use keepfast_operations::units;
 pub use common::Common;
 pub use keep::Keep;
 pub use plans::{Config, ConfigAction, RunPlan, Schedule, ScheduleAction};
+pub use service::{InstallUnits, RemoveUnits, Service, ServiceAction, UNITS_DIRECTORY, Uninstall};
 
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
@@ -29,6 +32,13 @@ pub struct Arguments {
     pub command: Command,
 }
 
+impl Arguments {
+    /// The command line, with examples for each command.
+    pub fn with_examples() -> clap::Command {
+        examples::add(Self::command())
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -39,6 +49,7 @@ pub enum Command {
     /// Restore a snapshot, or parts of it
     Restore(Restore),
     /// List snapshots
+    #[command(visible_alias = "snap")]
     Snapshots(ListSnapshots),
     /// Forget snapshots, by their ids or by a policy
     Forget(Forget),
@@ -54,7 +65,7 @@ pub enum Command {
     Ls(Ls),
     /// Write a file of a snapshot to standard output
     Dump(Dump),
-    /// Test whether the store can be trusted with a repository, and how fast it answers
+    /// Test what backups stand on: the store; with a configuration, all that it names and this machine
     Doctor,
     /// Check that nothing in the repository is missing or damaged
     Check(Check),
@@ -65,11 +76,16 @@ pub enum Command {
     /// Run a plan of the configuration now
     Run(RunPlan),
     /// Show how each plan stands: its promise, its newest good snapshot, its next run
+    #[command(visible_alias = "st")]
     Status,
     /// Show when plans run next
     Schedule(Schedule),
-    /// Check and show the configuration
+    /// Check, show and write the configuration
     Config(Config),
+    /// Install the units of systemd that run the server or plans, or remove them
+    Service(Service),
+    /// Remove what this machine has of keepfast, but for the program, the configuration and repositories
+    Uninstall(Uninstall),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Write the manual pages into a directory
@@ -81,6 +97,10 @@ impl Command {
     pub fn only_shows(&self) -> bool {
         match self {
             Self::Init(_) | Self::Tag(_) | Self::Undelete(_) | Self::Run(_) | Self::Manual(_) => false,
+            Self::Uninstall(_) => false,
+            Self::Service(options) => {
+                matches!(&options.action, ServiceAction::Install(options) if options.print)
+            }
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
             Self::Forget(options) => options.dry_run,

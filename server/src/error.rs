@@ -24,6 +24,14 @@ pub enum ServerError {
         /// The plans that there are.
         known: Vec<String>,
     },
+    /// No repository has this name.
+    #[error("there is no repository {name:?}; there is {}", known.join(", "))]
+    NoRepository {
+        /// What was asked for.
+        name: String,
+        /// The repositories that there are.
+        known: Vec<String>,
+    },
     /// The plan doesn't run.
     #[error("plan {plan} is not enabled")]
     Disabled {
@@ -98,6 +106,7 @@ impl ServerError {
     pub fn is_wrong_input(&self) -> bool {
         match self {
             Self::NoPlan { .. }
+            | Self::NoRepository { .. }
             | Self::Disabled { .. }
             | Self::Unsupported { .. }
             | Self::Schedule { .. } => true,

@@ -10,6 +10,7 @@
 pub mod convert;
 pub mod definitions;
 pub mod error;
+pub mod existing;
 pub mod once;
 pub mod state;
 pub mod status;

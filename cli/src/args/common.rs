@@ -7,6 +7,8 @@ use clap::Args;
 use keepfast_operations::resources::{RateLimits, Resources};
 use keepfast_operations::units;
 
+use crate::colour::ColourWhen;
+
 /// The heading of options that limit what a run takes of the machine and of the line.
 const RESOURCES: &str = "Options for resources";
 
@@ -64,6 +66,9 @@ pub struct Common {
     /// Print only results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Whether text has colours. By default it has on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColourWhen::Auto)]
+    pub color: ColourWhen,
     /// Use this many threads [default: one per processor]
     #[arg(long, global = true, help_heading = RESOURCES, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,

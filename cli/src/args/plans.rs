@@ -1,6 +1,7 @@
 //! The flags of commands about plans.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -62,4 +63,10 @@ pub enum ConfigAction {
     },
     /// Print the JSON Schema of the configuration, for editors
     Schema,
+    /// Ask what to back up, where, when and how long, try it, and write a first configuration
+    Wizard {
+        /// The file, which must not be there yet [default: the usual place]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }

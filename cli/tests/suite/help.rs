@@ -53,6 +53,32 @@ fn help_shows_own_options_before_global_ones() {
     }
 }
 
+/// The help of each command ends with examples, and each of them is a command line that is understood so far.
+#[test]
+fn each_command_has_examples() {
+    let desk = Desk::bare();
+    let parents = ["cache", "config", "schedule", "service"];
+    let below = parents.iter().flat_map(|parent| {
+        commands(&desk, &[parent]).into_iter().map(|name| vec![(*parent).to_owned(), name])
+    });
+    let all: Vec<Vec<String>> =
+        commands(&desk, &[]).into_iter().map(|name| vec![name]).chain(below).collect();
+    for command in all {
+        let mut words = command.clone();
+        words.push("--help".to_owned());
+        let help = desk.run(&words).succeeds().out;
+        let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("no examples: {help}"));
+        for example in examples.lines() {
+            let words: Vec<&str> = example.split_whitespace().collect();
+            assert_eq!(words[0], "keepfast", "{help}");
+            assert!(words.contains(&command[0].as_str()), "{example} is no example of {command:?}");
+            // With --help at the end, all that stands before has to be known.
+            let known = words[1..].iter().take_while(|word| !word.contains(['>', '\'']));
+            desk.run(known.chain([&"--help"])).succeeds();
+        }
+    }
+}
+
 /// A usage line says what is needed, and the environment's options aren't.
 #[test]
 fn usage_lines_name_no_option_of_the_environment() {
@@ -102,7 +128,7 @@ fn each_command_has_a_manual_page_that_names_its_options() {
             "{usage} isn't in {page}"
         );
     }
-    for parent in ["cache", "config", "schedule"] {
+    for parent in ["cache", "config", "schedule", "service"] {
         for command in commands(&desk, &[parent]) {
             expected.insert(format!("keepfast-{parent}-{command}.1"));
         }
