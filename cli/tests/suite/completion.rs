@@ -55,7 +55,22 @@ fn scripts_ask_the_program() {
         let script = desk.run(["completions", shell]).succeeds().out;
         assert!(script.contains(word) && script.contains("KEEPFAST_COMPLETE"), "{shell}: {script}");
     }
-    let script = desk.run(["completions", "bash"]).succeeds().out;
-    let output = Command::new("bash").args(["-n", "-c", &script]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+}
+
+/// Bash itself, with a line that is typed so far.
+#[test]
+fn bash_completes_a_plan() {
+    let configured = Configured::new();
+    let config = configured.path("keepfast.toml");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_keepfast"), configured.path("bin/keepfast")).unwrap();
+    let script = configured.desk.run(["completions", "bash"]).succeeds().out;
+    let typed = format!(
+        "{script}\nCOMP_WORDS=(keepfast --config {} run w); COMP_CWORD=4; COMP_TYPE=9\n\
+         _clap_complete_keepfast keepfast w run\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        config.display()
+    );
+    let mut command = Command::new("bash");
+    command.env_clear().env("PATH", format!("{}:/usr/bin:/bin", configured.path("bin").display()));
+    let run = Run::of(command.args(["-c", &typed]).output().unwrap());
+    assert_eq!(run.out.trim(), "www", "{run:?}");
 }
