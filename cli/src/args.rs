@@ -98,6 +98,7 @@ impl Command {
         match self {
             Self::Init(_) | Self::Tag(_) | Self::Undelete(_) | Self::Run(_) | Self::Manual(_) => false,
             Self::Uninstall(_) => false,
+            Self::Config(options) => !matches!(options.action, ConfigAction::Wizard { .. }),
             Self::Service(options) => {
                 matches!(&options.action, ServiceAction::Install(options) if options.print)
             }
@@ -115,7 +116,6 @@ impl Command {
             | Self::Stats(_)
             | Self::Status
             | Self::Schedule(_)
-            | Self::Config(_)
             | Self::Completions(_) => true,
         }
     }

@@ -37,10 +37,12 @@ fn with_names(command: clap::Command) -> clap::Command {
         .mut_args(move |arg| {
             let value = arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string());
             match (arg.get_id().as_str(), value.as_deref()) {
-                // Its values are called so too.
-                ("writer", _) => arg,
+                // What is called so there isn't a snapshot: a writer, a message.
+                ("writer" | "id", _) => arg,
                 (_, Some("PLAN")) => arg.add(ArgValueCandidates::new(plans)),
-                (_, Some("REPOSITORY")) => arg.add(ArgValueCandidates::new(repositories)),
+                ("repository", Some("NAME")) | (_, Some("REPOSITORY")) => {
+                    arg.add(ArgValueCandidates::new(repositories))
+                }
                 (_, Some("TARGET")) => arg.add(ArgValueCandidates::new(targets)),
                 (_, Some("RUN")) => arg.add(ArgValueCandidates::new(runs)),
                 ("snapshot", _) | (_, Some("ID" | "SNAPSHOT")) => arg.add(ArgValueCandidates::new(snapshots)),

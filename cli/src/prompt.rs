@@ -6,6 +6,9 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use anyhow::{Context, Result};
+use keepfast_engine::EngineError;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use crate::lines;
 use crate::usage::Usage;
@@ -104,6 +107,9 @@ impl Prompt {
         } else {
             lines::message(text.trim_end())
         }
+        if self.is_terminal {
+            wait()?;
+        }
         let mut answer = Vec::new();
         // No more than one line is taken: what follows may be for another program.
         let mut limited = io::stdin().lock().take(ANSWER_BYTES_MAX);
@@ -114,5 +120,16 @@ impl Prompt {
         let answer = String::from_utf8(answer)
             .map_err(|_| Usage(format!("the answer to the question {question:?} isn't UTF-8")))?;
         Ok(answer.trim().to_owned())
+    }
+}
+
+/// Waits until something was typed, or a signal says that nothing will be. Where a run has begun, the first signal only
+/// cancels it, and reading would go on.
+fn wait() -> Result<()> {
+    let stdin = io::stdin();
+    match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None) {
+        Err(Errno::INTR) => Err(EngineError::Interrupted.into()),
+        // What else is wrong, reading says.
+        _ => Ok(()),
     }
 }

@@ -23,14 +23,13 @@ fn a_first_configuration_is_valid_and_its_plan_runs() {
     let desk = Desk::bare();
     fs::write(desk.src("a"), "one").unwrap();
     let file = desk.path("etc/keepfast.toml");
-    let (file, repository) = (file.to_str().unwrap(), desk.repo());
+    let (file, repository) = (file.to_str().unwrap(), desk.src("backup"));
     // The repository is made, the password too; a repository inside of the source is left out.
     let answers = format!(
-        "{}\ngenerate\n\n{}\n{}\n\n23:05\nEurope/Paris\nyes\n7\n4\n6\nmail\nops@example.org, me@example.org\n\n\
+        "{}\ngenerate\n\n{}\n/etc/hostname\n\n23:05\nEurope/Paris\nyes\n7\n4\n6\nmail\nops@example.org, me@example.org\n\n\
          none\n\n\n\nyes\n",
         repository.display(),
         desk.path("src").display(),
-        desk.folder.path().display(),
     );
     let run = ask(&desk, &[file], &answers).succeeds();
     for said in ["wrote", "main-password", "run files", "service install --start"] {
