@@ -27,14 +27,22 @@ const SNAPSHOT_LETTERS: usize = 8;
 
 /// Answers the shell's script, if it is what has started the program; then the process ends.
 pub fn answer_shell() {
-    CompleteEnv::with_factory(|| with_names(Arguments::with_examples())).var(VARIABLE).complete();
+    let command = || {
+        let mut command = Arguments::with_examples();
+        // Options of all commands are put below each command first.
+        command.build();
+        with_names(command)
+    };
+    CompleteEnv::with_factory(command).var(VARIABLE).complete();
 }
 
-/// Lets each value that is such a name be completed, by what the help calls it.
+/// Lets each value that is such a name be completed, by what the help calls it. Options are offered where nothing else
+/// fits: each command has dozens.
 fn with_names(command: clap::Command) -> clap::Command {
     let is_config = command.get_name() == "config";
     command
         .mut_args(move |arg| {
+            let arg = if arg.is_positional() { arg } else { arg.hide(true) };
             let value = arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string());
             match (arg.get_id().as_str(), value.as_deref()) {
                 // What is called so there isn't a snapshot: a writer, a message.

@@ -40,8 +40,19 @@ impl Prompt {
         default: Option<&str>,
         check: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T> {
+        self.answered(question, question, default, check)
+    }
+
+    /// As [`Self::checked`]; `shown` is what stands before the answer.
+    fn answered<T>(
+        &self,
+        question: &str,
+        shown: &str,
+        default: Option<&str>,
+        check: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T> {
         loop {
-            let answer = self.line(question, default)?;
+            let answer = self.line(question, shown, default)?;
             let answer = if answer.is_empty() { default.unwrap_or_default() } else { &answer };
             match check(answer) {
                 Ok(value) => return Ok(value),
@@ -81,11 +92,12 @@ impl Prompt {
 
     /// One of some choices, by its number or its word; the first one is the default.
     pub fn choose<T: Copy>(&self, question: &str, choices: &[(&str, &str, T)]) -> Result<T> {
+        lines::message(question);
         for (number, (word, text, _)) in choices.iter().enumerate() {
             lines::message(&format!("  {} {word:<10} {text}", number + 1));
         }
         let default = choices.first().map(|(word, ..)| *word);
-        self.checked(question, default, |answer| {
+        self.answered(question, "  a word or a number", default, |answer| {
             let by_word = choices.iter().find(|(word, ..)| word.eq_ignore_ascii_case(answer));
             let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
             let by_number = || choices.get(number?);
@@ -96,10 +108,10 @@ impl Prompt {
         })
     }
 
-    fn line(&self, question: &str, default: Option<&str>) -> Result<String> {
+    fn line(&self, question: &str, shown: &str, default: Option<&str>) -> Result<String> {
         let text = match default {
-            Some(default) => format!("{question} [{default}]: "),
-            None => format!("{question}: "),
+            Some(default) => format!("{shown} [{default}]: "),
+            None => format!("{shown}: "),
         };
         // A transcript of answers from a pipe has no line breaks of its own.
         if self.is_terminal {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
 use keepfast_operations::child::Children;
+use keepfast_operations::error::with_causes;
 use keepfast_operations::open::{Access, SharedRepository};
 use keepfast_operations::reports::BackupReport;
 use keepfast_operations::requests::{Backup, backup};
@@ -24,6 +25,8 @@ pub const LABEL: &str = "state";
 /// What SQLite, locks and copies before changes of the tables add to the name of the state's file.
 const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 const BEFORE: &str = ".before-";
+/// As SQLite's errors say that the file is damaged (`SQLITE_CORRUPT`), or that it is no database (`SQLITE_NOTADB`).
+const DAMAGED: [&str; 2] = ["(code: 11)", "(code: 26)"];
 
 /// The file that the state is in; nothing if it is in PostgreSQL.
 #[must_use]
@@ -53,10 +56,22 @@ pub fn has_server(config: &Config) -> bool {
 
 /// What is damaged in the state; nothing where there is no state in a file.
 pub async fn damage(config: &Config) -> Result<Option<Vec<String>>> {
-    let Some(store) = join(config).await? else { return Ok(None) };
-    let damage = store.damage().await;
-    store.close().await;
-    Ok(Some(damage?))
+    let looked = async {
+        let Some(store) = join(config).await? else { return Ok(None) };
+        let damage = store.damage().await;
+        store.close().await;
+        Ok(Some(damage?))
+    };
+    match looked.await {
+        // So damaged that it can't even be looked at.
+        Err(error) if is_damage(&error) => Ok(Some(vec![with_causes(&error)])),
+        looked => looked,
+    }
+}
+
+fn is_damage(error: &ServerError) -> bool {
+    let text = with_causes(error);
+    DAMAGED.iter().any(|code| text.contains(code))
 }
 
 /// A name, and a line about what has it.

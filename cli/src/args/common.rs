@@ -66,8 +66,8 @@ pub struct Common {
     /// Print only results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Whether text has colours. By default it has on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColourWhen::Auto)]
+    /// Whether text has colours: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColourWhen::Auto, hide_possible_values = true)]
     pub color: ColourWhen,
     /// Use this many threads [default: one per processor]
     #[arg(long, global = true, help_heading = RESOURCES, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -34,6 +34,9 @@ fn names_come_from_the_configuration_and_the_state() {
     assert_eq!(offered(&configured, &["ls", "lat"]), ["latest"]);
     assert!(offered(&configured, &["restore", "--snapshot", ""]).contains(&id), "{id}");
     assert!(offered(&configured, &["sta"]).contains(&"status".to_owned()));
+    assert_eq!(offered(&configured, &["uninstall", "--no-b"]), ["--no-backup"]);
+    let options = offered(&configured, &["run", "--"]);
+    assert!(options.contains(&"--json".to_owned()) && options.contains(&"--help".to_owned()), "{options:?}");
 }
 
 #[test]

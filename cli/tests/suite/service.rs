@@ -70,7 +70,7 @@ fn a_plan_has_a_service_and_a_timer_and_an_account() {
         "--plan",
         "www",
         "--user",
-        "nobody",
+        "daemon",
         "--credential",
         "x=/etc/x",
         "--restore-to",
@@ -83,7 +83,7 @@ fn a_plan_has_a_service_and_a_timer_and_an_account() {
         (configured.path("units/keepfast-www.service"), configured.path("units/keepfast-www.timer"));
     assert!(lines(&timer).contains(&"OnCalendar=*-*-* 01:30:00 Europe/Paris".to_owned()));
     let text = lines(&service);
-    for line in ["User=nobody", "ReadWritePaths=-/srv/restored"] {
+    for line in ["User=daemon", "ReadWritePaths=-/srv/restored"] {
         assert!(text.iter().any(|found| found == line), "{line}: {text:#?}");
     }
     assert!(text.iter().any(|line| line.starts_with("ExecStart=") && line.ends_with(" run www")));

@@ -220,7 +220,7 @@ pub fn schedule(prompt: &Prompt) -> Result<(Schedule, String)> {
         },
     )?;
     let own = TimeZone::system().iana_name().unwrap_or("UTC").to_owned();
-    let zone = prompt.checked("In which time zone", Some(&own), |answer| {
+    let zone = prompt.checked("In which time zone?", Some(&own), |answer| {
         Zone::named(answer, jiff::tz::db()).map(|_| answer.to_owned()).map_err(|error| error.to_string())
     })?;
     Ok((schedule, zone))
@@ -237,9 +237,9 @@ pub fn keep(prompt: &Prompt) -> Result<Option<Keep>> {
         })
     };
     Ok(Some(Keep {
-        daily: number("Of how many days stays one snapshot", "14")?,
-        weekly: number("Of how many weeks", "8")?,
-        monthly: number("Of how many months", "12")?,
+        daily: number("For how many days shall one snapshot a day stay?", "14")?,
+        weekly: number("For how many weeks one a week?", "8")?,
+        monthly: number("For how many months one a month?", "12")?,
     }))
 }
 
@@ -275,7 +275,7 @@ fn mail(prompt: &Prompt) -> Result<Told> {
             false => Err("an address is as ops@example.org".to_owned()),
         }
     })?;
-    let host = prompt.checked("Which mail server", Some("localhost"), |answer| {
+    let host = prompt.checked("Which mail server?", Some("localhost"), |answer| {
         match answer.chars().all(|sign| sign.is_alphanumeric() || "-._".contains(sign)) && !answer.is_empty()
         {
             true => Ok(answer.to_owned()),
@@ -290,7 +290,7 @@ fn mail(prompt: &Prompt) -> Result<Told> {
     ];
     let ways = if is_local { [ways[2], ways[0], ways[1]] } else { ways };
     let (tls, port) = prompt.choose("How is the connection encrypted?", &ways)?;
-    let port = prompt.checked("Its port", Some(port), |answer| {
+    let port = prompt.checked("Its port?", Some(port), |answer| {
         let port = answer.parse::<u16>().ok().filter(|port| *port > 0);
         port.ok_or_else(|| "a port is a number up to 65535".to_owned())
     })?;
@@ -304,7 +304,7 @@ fn mail(prompt: &Prompt) -> Result<Told> {
 
 fn web(prompt: &Prompt) -> Result<Told> {
     let preset = prompt.choose(
-        "Which form",
+        "In which form?",
         &[
             ("generic", "JSON", "generic"),
             ("slack", "Slack", "slack"),
