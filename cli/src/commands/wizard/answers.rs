@@ -81,7 +81,7 @@ pub enum Told {
 /// The address of a webhook.
 pub enum Address {
     Open(String),
-    /// Whoever knows it can use it, so that it stands in a file of its own.
+    /// Knowing it is enough to use it, so that it stands in a file of its own.
     InFile(PathBuf),
 }
 
