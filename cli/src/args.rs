@@ -1,15 +1,17 @@
 //! The command line: names and flags that scripts may rely on.
 
 mod common;
+mod examples;
 mod keep;
 mod notify;
 mod plans;
+mod service;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use keepfast_engine::prune::UnusedLimit;
 use keepfast_operations::streams::StreamSource;
 use keepfast_operations::units;
@@ -21,6 +23,7 @@ pub use plans::{
     AcceptAnomaly, Cleanup, Config, ConfigAction, Estimate, PausePlan, ResumePlan, RunPlan, Runs, RunsAction,
     Schedule, ScheduleAction,
 };
+pub use service::{InstallUnits, RemoveUnits, Service, ServiceAction, UNITS_DIRECTORY, Uninstall};
 
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
@@ -34,6 +37,13 @@ pub struct Arguments {
     pub command: Command,
 }
 
+impl Arguments {
+    /// The command line, with examples for each command.
+    pub fn with_examples() -> clap::Command {
+        examples::add(Self::command())
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -44,6 +54,7 @@ pub enum Command {
     /// Restore a snapshot, or parts of it
     Restore(Restore),
     /// List snapshots
+    #[command(visible_alias = "snap")]
     Snapshots(ListSnapshots),
     /// Forget snapshots, by their ids or by a policy
     Forget(Forget),
@@ -59,7 +70,7 @@ pub enum Command {
     Ls(Ls),
     /// Write a file of a snapshot to standard output
     Dump(Dump),
-    /// Test whether the store can be trusted with a repository, and how fast it answers
+    /// Test what backups stand on: the store; with a configuration, all that it names and this machine
     Doctor,
     /// Check that nothing in the repository is missing or damaged
     Check(Check),
@@ -74,6 +85,7 @@ pub enum Command {
     /// Forget what the retention of plans doesn't keep, or show what it will remove
     Cleanup(Cleanup),
     /// Show how each plan stands: its promise, its newest good snapshot, its next run
+    #[command(visible_alias = "st")]
     Status,
     /// Keep the promises of all plans: run them when they are due, until told to stop
     Serve,
@@ -89,10 +101,14 @@ pub enum Command {
     AcceptAnomaly(AcceptAnomaly),
     /// Print the metrics of all plans once, as Prometheus reads them
     Metrics,
-    /// Check and show the configuration
-    Config(Config),
     /// Test targets of notifications, and show what was sent to them
     Notify(Notify),
+    /// Check, show and write the configuration
+    Config(Config),
+    /// Install the units of systemd that run the server or plans, or remove them
+    Service(Service),
+    /// Remove what this machine has of keepfast, but for the program, the configuration and repositories
+    Uninstall(Uninstall),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Write the manual pages into a directory
@@ -114,6 +130,11 @@ impl Command {
             | Self::Manual(_) => false,
             Self::Runs(options) => options.action.only_shows(),
             Self::Notify(options) => options.action.only_shows(),
+            Self::Uninstall(_) => false,
+            Self::Config(options) => !matches!(options.action, ConfigAction::Wizard { .. }),
+            Self::Service(options) => {
+                matches!(&options.action, ServiceAction::Install(options) if options.print)
+            }
             Self::Backup(options) => options.dry_run,
             Self::Restore(options) => options.dry_run,
             Self::Forget(options) => options.dry_run,
@@ -131,7 +152,6 @@ impl Command {
             | Self::Status
             | Self::Schedule(_)
             | Self::Metrics
-            | Self::Config(_)
             | Self::Completions(_) => true,
         }
     }

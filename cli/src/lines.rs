@@ -12,6 +12,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+use crate::colour::{Colour, Stream, paint};
+
 /// Why standard output takes nothing any more.
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 
@@ -37,6 +39,29 @@ pub fn raw(bytes: &[u8]) {
 pub fn message(text: &str) {
     // Who has closed it, or filled its disk, doesn't hear of that either.
     let _ = writeln!(io::stderr(), "{}", visible(text));
+}
+
+/// Text on standard error that another part has made safe to print.
+pub fn raw_message(bytes: &[u8]) {
+    let _ = io::stderr().write_all(bytes);
+}
+
+/// A question on standard error, after which its answer is typed.
+pub fn prompt(text: &str) {
+    let mut out = io::stderr();
+    let _ = write!(out, "{}", visible(text)).and_then(|()| out.flush());
+}
+
+/// A line of a result, of which the word at the start has a colour.
+pub fn result_marked(colour: Colour, word: &str, rest: &str) {
+    let word = paint(Stream::Out, colour, &visible(word));
+    write_result(|out| writeln!(out, "{word}{}", visible(rest)));
+}
+
+/// A line on standard error, of which the word at the start has a colour.
+pub fn message_marked(colour: Colour, word: &str, rest: &str) {
+    let word = paint(Stream::Err, colour, &visible(word));
+    let _ = writeln!(io::stderr(), "{word}{}", visible(rest));
 }
 
 /// A message for scripts.

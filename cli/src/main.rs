@@ -2,22 +2,26 @@
 
 mod advice;
 mod args;
+mod colour;
 mod commands;
+mod complete;
 mod console;
 mod lines;
+mod prompt;
 mod render;
 mod s3;
 mod secrets;
 mod settings;
 mod sources;
 mod streams;
+mod units;
 mod usage;
 mod verdicts;
 
 use std::process::ExitCode;
 
+use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser};
 use keepfast_engine::EngineError;
 use keepfast_operations::OperationsError;
 use keepfast_operations::priority::be_nice;
@@ -35,10 +39,13 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    complete::answer_shell();
+    let parsed = Arguments::with_examples().try_get_matches();
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(said) => return ExitCode::from(explain(said)),
     };
+    colour::set(arguments.common.color);
     raise_open_files();
     be_nice(arguments.common.nice());
     let json = arguments.common.json;
@@ -77,7 +84,7 @@ fn explain(mut said: clap::Error) -> u8 {
 fn usage_of(said: &clap::Error) -> Option<ContextValue> {
     let ContextValue::StyledStr(line) = said.get(ContextKind::Usage)? else { return None };
     let line = line.to_string();
-    let mut command = Arguments::command();
+    let mut command = Arguments::with_examples();
     command.build();
     let mut found = &mut command;
     for name in line.trim_start_matches("Usage:").split_whitespace().skip(1) {

@@ -10,6 +10,7 @@ use keepfast_operations::reports::TrafficDocument;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::colour::Colour;
 use crate::lines;
 
 /// An error with its causes.
@@ -23,7 +24,7 @@ pub fn error(error: &anyhow::Error, code: u8, json: bool) {
     if json {
         lines::message_document(&json!({ "type": "error", "message": message, "exit_code": code }));
     } else {
-        lines::message(&format!("keepfast: {message}"));
+        lines::message_marked(Colour::Bad, "keepfast:", &format!(" {message}"));
     }
 }
 
@@ -32,7 +33,10 @@ pub fn note(kind: &str, text: &str, json: bool) {
     if json {
         lines::message_document(&json!({ "type": kind, "object": "keepfast", "message": text }));
     } else {
-        lines::message(&format!("{kind}: {text}"));
+        match kind {
+            "warning" => lines::message_marked(Colour::Doubtful, "warning:", &format!(" {text}")),
+            _ => lines::message(&format!("{kind}: {text}")),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use keepfast_operations::cache::{CacheDirectory, CachePlaces};
 use keepfast_operations::host::SystemHost;
 use keepfast_operations::open::{Access, SharedRepository, Target};
 use keepfast_operations::place::Place;
+use keepfast_server::definitions;
 
 use crate::args::Common;
 use crate::console::Console;
@@ -45,6 +46,21 @@ pub fn shared(common: &Common, console: &Console) -> Result<SharedRepository> {
         remarks: Arc::new(move |_, remark| hearer.remark(remark)),
     };
     Ok(SharedRepository::connect(target(common)?, access)?)
+}
+
+/// Where the first file of definitions is.
+pub fn config_file(said: Option<PathBuf>) -> PathBuf {
+    definitions::first_file(said, user_config())
+}
+
+/// Where this user's own file of definitions is, if it is there.
+pub fn user_config_file() -> Option<PathBuf> {
+    user_config().map(|folder| folder.join("keepfast/keepfast.toml"))
+}
+
+fn user_config() -> Option<PathBuf> {
+    let from_env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from_env("XDG_CONFIG_HOME").or_else(|| from_env("HOME").map(|home| home.join(".config")))
 }
 
 /// Says where the cache is if that is no place that lasts.

@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod definitions;
 pub mod error;
 pub mod estimate;
+pub mod existing;
 pub mod failure;
 pub mod notices;
 pub mod observed;

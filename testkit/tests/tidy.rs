@@ -49,6 +49,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-engine",
             "keepfast-operations",
             "keepfast-config",
+            "keepfast-observe",
             "keepfast-schedule",
             "keepfast-server",
         ],

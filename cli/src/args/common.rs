@@ -8,6 +8,8 @@ use keepfast_operations::priority::NICEST;
 use keepfast_operations::resources::{RateLimits, Resources};
 use keepfast_operations::units;
 
+use crate::colour::ColourWhen;
+
 /// The heading of options that limit what a run takes of the machine and of the line.
 const RESOURCES: &str = "Options for resources";
 
@@ -65,6 +67,9 @@ pub struct Common {
     /// Print only results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Whether text has colours: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColourWhen::Auto, hide_possible_values = true)]
+    pub color: ColourWhen,
     /// Use this many threads [default: one per processor]
     #[arg(long, global = true, help_heading = RESOURCES, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,

@@ -98,6 +98,12 @@ pub enum ConfigAction {
     },
     /// Print the JSON Schema of the configuration, for editors
     Schema,
+    /// Ask what to back up, where, when and how long, try it, and write a first configuration
+    Wizard {
+        /// The file, which must not be there yet [default: the usual place]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }
 
 /// Options of `runs`.

@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use clap::CommandFactory;
 use clap_mangen::Man;
 use serde_json::json;
 
@@ -16,7 +15,7 @@ use crate::render;
 /// Writes the pages into a directory.
 pub fn run(common: &Common, options: &Manual) -> Result<Outcome> {
     let folder = &options.folder;
-    let mut program = Arguments::command().disable_help_subcommand(true);
+    let mut program = Arguments::with_examples().disable_help_subcommand(true);
     program.build();
     let count = fs::create_dir_all(folder)
         .and_then(|()| write_pages(&program, folder))

@@ -17,10 +17,12 @@ mod prune;
 mod restore;
 mod runs;
 mod serve;
+mod service;
 mod snapshots;
+mod uninstall;
+mod wizard;
 
 use anyhow::Result;
-use clap::CommandFactory;
 use keepfast_engine::run::Troubles;
 use keepfast_operations::choose;
 use keepfast_operations::open::SharedRepository;
@@ -28,7 +30,7 @@ use keepfast_operations::open::SharedRepository;
 use crate::Outcome;
 use crate::args::{Arguments, Command, Common, Filter, HostFilter};
 use crate::console::Console;
-use crate::{lines, settings};
+use crate::{complete, settings};
 
 /// Runs a command.
 pub fn run(arguments: Arguments) -> Result<Outcome> {
@@ -63,12 +65,9 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Config(options) => plans::config(&common, &options.action),
         Command::Notify(options) => notify::run(&common, &options.action),
         Command::Cache(options) => inspect::cache(&common, &options.action),
-        Command::Completions(options) => {
-            let mut script = Vec::new();
-            clap_complete::generate(options.shell, &mut Arguments::command(), "keepfast", &mut script);
-            lines::raw(&script);
-            Ok(Outcome::Complete)
-        }
+        Command::Service(options) => service::run(&common, &options.action),
+        Command::Uninstall(options) => uninstall::run(&common, &options),
+        Command::Completions(options) => complete::print_script(options.shell).map(|()| Outcome::Complete),
         Command::Manual(options) => manual::run(&common, &options),
     }
 }

@@ -18,8 +18,9 @@ use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
 use serde::Serialize;
 
-use super::{metrics, outcome_of};
+use super::{metrics, outcome_of, wizard};
 use crate::args::{Common, ConfigAction, RunPlan, ScheduleAction};
+use crate::colour::{self, Colour, Stream};
 use crate::console::Console;
 use crate::render::{self, counted};
 use crate::usage::Usage;
@@ -133,7 +134,17 @@ fn print_status(plans: &[PlanStatus]) {
             plan.last.as_ref().and_then(|last| last.error.clone()).unwrap_or_default(),
         ]
     });
-    table(&["STANDING", "PLAN", "PROMISE", "NEWEST GOOD", "NEXT", "LAST RUN", ""], rows);
+    let standing_colour = |word: &str| match word {
+        "ok" => Some(Colour::Good),
+        "running" | "paused" => Some(Colour::Doubtful),
+        "overdue" => Some(Colour::Bad),
+        _ => None,
+    };
+    marked_table(
+        &["STANDING", "PLAN", "PROMISE", "NEWEST GOOD", "NEXT", "LAST RUN", ""],
+        rows,
+        standing_colour,
+    );
 }
 
 /// Lists the next runs.
@@ -218,6 +229,7 @@ pub fn config(common: &Common, action: &ConfigAction) -> Result<Outcome> {
             Ok(Outcome::Complete)
         }
         ConfigAction::Check { resolve } => check(common, *resolve),
+        ConfigAction::Wizard { file } => wizard::run(common, file.as_deref()),
         ConfigAction::Show { path, origin } => {
             let Loaded { config, report } = definitions::read(&first(common));
             let config = config.ok_or_else(|| invalid(common, &report))?;
@@ -241,7 +253,7 @@ fn check(common: &Common, resolve: bool) -> Result<Outcome> {
     if common.json {
         render::document(&report.to_json());
     } else {
-        lines::raw(report.render(style()).as_bytes());
+        lines::raw(report.render(style(Stream::Out)).as_bytes());
     }
     let Some(config) = config else {
         return Err(Usage("the configuration has errors".to_owned()).into());
@@ -304,14 +316,12 @@ fn opens_all(common: &Common, config: &Definitions) -> Result<bool> {
     Ok(are_well && outcome_of(console.run().troubles()) == Outcome::Complete)
 }
 
-pub(super) fn first(common: &Common) -> std::path::PathBuf {
-    let from_env =
-        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
-    let own = from_env("XDG_CONFIG_HOME").or_else(|| from_env("HOME").map(|home| home.join(".config")));
-    definitions::first_file(common.config.clone(), own)
+/// Where the first file of definitions is.
+pub fn first(common: &Common) -> std::path::PathBuf {
+    settings::config_file(common.config.clone())
 }
 
-/// The definitions; an error if anything is wrong with them.
+/// The configuration; if there is an error, all that is wrong with it is told first.
 pub fn read(common: &Common) -> Result<Definitions> {
     let Loaded { config, report } = definitions::read(&first(common));
     config.ok_or_else(|| invalid(common, &report))
@@ -324,17 +334,26 @@ pub(super) fn invalid(
     if common.json {
         lines::message_document(&report.to_json());
     } else {
-        report.render(style()).lines().for_each(lines::message);
+        lines::raw_message(report.render(style(Stream::Err)).as_bytes());
     }
     Usage("the configuration has errors".to_owned()).into()
 }
 
-fn style() -> Style {
-    Style::Plain
+fn style(stream: Stream) -> Style {
+    if colour::is_on(stream) { Style::Coloured } else { Style::Plain }
 }
 
 /// A table for people: columns as wide as they need, the last one as long as it is.
 pub fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
+    marked_table(head, rows, |_| None);
+}
+
+/// As [`table`], with a colour for the first word of some rows.
+fn marked_table<const N: usize>(
+    head: &[&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    colour: impl Fn(&str) -> Option<Colour>,
+) {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
@@ -343,7 +362,11 @@ pub fn table<const N: usize>(head: &[&str; N], rows: impl Iterator<Item = [Strin
         for (cell, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {
             let _ = write!(line, "{cell:<width$}  ");
         }
-        render::line(line.trim_end());
+        let line = line.trim_end();
+        match colour(&row[0]).zip(line.strip_prefix(row[0].as_str())) {
+            Some((colour, rest)) => lines::result_marked(colour, &row[0], rest),
+            None => render::line(line),
+        }
     }
 }
 

@@ -275,16 +275,6 @@ fn the_password_comes_from_a_file_or_a_command() {
 }
 
 #[test]
-fn completions_are_printed_for_shells() {
-    let desk = Desk::bare();
-    for (shell, word) in
-        [("bash", "_keepfast"), ("zsh", "#compdef keepfast"), ("fish", "complete -c keepfast")]
-    {
-        assert!(desk.run(["completions", shell]).succeeds().out.contains(word));
-    }
-}
-
-#[test]
 fn many_backups_at_a_time_share_a_repository_and_a_cache() {
     let desk = Desk::new();
     let backups: Vec<_> = (0..6)

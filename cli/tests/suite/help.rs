@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
-use crate::program::Desk;
+use crate::program::{Desk, Run};
 
 /// Options of all commands, one of each heading.
 const GLOBAL: [(&str, &str); 3] = [
@@ -50,6 +51,32 @@ fn help_shows_own_options_before_global_ones() {
         let options = help.find("\nOptions:").unwrap_or_else(|| panic!("{help}"));
         let (before, _) = help[options..].split_once("\nGlobal options:").expect(&help);
         assert!(!before.contains("--repo") && !before.contains("--s3-"), "{help}");
+    }
+}
+
+/// The help of each command ends with examples, and each of them is a command line that is understood so far.
+#[test]
+fn each_command_has_examples() {
+    let desk = Desk::bare();
+    let mut all: Vec<Vec<String>> = Vec::new();
+    for command in commands(&desk, &[]) {
+        all.extend(commands(&desk, &[&command]).into_iter().map(|below| vec![command.clone(), below]));
+        all.push(vec![command]);
+    }
+    for command in all {
+        let mut words = command.clone();
+        words.push("--help".to_owned());
+        let help = desk.run(&words).succeeds().out;
+        let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("no examples: {help}"));
+        for example in examples.lines() {
+            assert!(example.starts_with("  keepfast "), "{help}");
+            assert!(example.split(' ').any(|word| word == command[0]), "{example}: {command:?}");
+            // With --help at the end, all that stands before has to be known.
+            let (line, _) = example.split_once(" > ").unwrap_or((example, ""));
+            let program = env!("CARGO_BIN_EXE_keepfast");
+            let script = format!("set -- {line}; shift; exec {program} \"$@\" --help");
+            Run::of(Command::new("sh").args(["-c", &script]).output().unwrap()).succeeds();
+        }
     }
 }
 
@@ -102,8 +129,8 @@ fn each_command_has_a_manual_page_that_names_its_options() {
             "{usage} isn't in {page}"
         );
     }
-    for parent in ["cache", "config", "schedule"] {
-        for command in commands(&desk, &[parent]) {
+    for parent in commands(&desk, &[]) {
+        for command in commands(&desk, &[&parent]) {
             expected.insert(format!("keepfast-{parent}-{command}.1"));
         }
     }

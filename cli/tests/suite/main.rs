@@ -5,7 +5,11 @@
 mod asked;
 mod caches;
 mod choosing;
+mod colours;
 mod commands;
+mod completion;
+mod configured;
+mod doctor;
 mod documents;
 mod edits;
 mod help;
@@ -31,13 +35,16 @@ mod restore;
 mod s3;
 mod s3_access;
 mod s3_many;
+mod service;
 mod signals;
 mod strangers;
 mod streams;
 mod surroundings;
 mod unhappy;
+mod uninstall;
 mod unusual;
 #[allow(dead_code, reason = "it is shared with the tests of the notifications")]
 #[path = "../../../server/notify/tests/suite/web_server.rs"]
 mod web_server;
+mod wizard;
 mod writers;

@@ -76,3 +76,5 @@ mod substitute;
 mod testing;
 pub mod tree;
 pub mod values;
+
+pub use substitute::is_variable;

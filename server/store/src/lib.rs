@@ -55,6 +55,7 @@ mod deliveries;
 mod error;
 mod events;
 mod history;
+mod integrity;
 mod leases;
 mod lock;
 mod logs;

@@ -1,5 +1,4 @@
-//! `keepfast doctor`: whether the store can be trusted, how fast it answers, and whether what
-//! is there opens.
+//! One store: whether it can be trusted, how fast it answers, and whether what is there opens.
 
 use anyhow::Result;
 use keepfast_operations::reports::{RepositoryDocument, StoreDocument};

@@ -1,0 +1,219 @@
+//! The state where there is one already: nothing is made or brought to another version here. For programs that only
+//! look, and for those that remove it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use keepfast_config::config::Config;
+use keepfast_engine::run::RunContext;
+use keepfast_operations::child::Children;
+use keepfast_operations::error::with_causes;
+use keepfast_operations::open::{Access, SharedRepository};
+use keepfast_operations::reports::BackupReport;
+use keepfast_operations::requests::{Backup, backup};
+use keepfast_operations::sources::PathSources;
+use keepfast_store::{PageSize, Run, RunFilter, ServerLock, Store, StoreError};
+
+use crate::convert::place;
+use crate::error::{Result, ServerError};
+use crate::state;
+
+/// The label of snapshots of the state itself.
+pub const LABEL: &str = "state";
+
+/// What SQLite, locks and copies before changes of the tables add to the name of the state's file.
+const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
+const BEFORE: &str = ".before-";
+/// As SQLite's errors say that the file is damaged (`SQLITE_CORRUPT`), or that it is no database (`SQLITE_NOTADB`).
+const DAMAGED: [&str; 2] = ["(code: 11)", "(code: 26)"];
+
+/// The file that the state is in; nothing if it is in PostgreSQL.
+#[must_use]
+pub fn file(config: &Config) -> Option<PathBuf> {
+    let state = &config.server.value.state;
+    match (&state.sqlite, &state.postgres) {
+        (Some(file), _) => Some(file.0.clone()),
+        (None, Some(_)) => None,
+        (None, None) => Some(state::folder(config).join("state.db")),
+    }
+}
+
+/// Opens the state if it is a file that is there.
+pub async fn join(config: &Config) -> Result<Option<Store>> {
+    match file(config).filter(|file| file.exists()) {
+        Some(file) => Ok(Some(Store::join_sqlite(&file).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Whether a server runs with the state at this moment.
+#[must_use]
+pub fn has_server(config: &Config) -> bool {
+    let file = file(config).filter(|file| file.exists());
+    file.is_some_and(|file| matches!(ServerLock::take(&file), Err(StoreError::InUse { .. })))
+}
+
+/// What is damaged in the state; nothing where there is no state in a file.
+pub async fn damage(config: &Config) -> Result<Option<Vec<String>>> {
+    let looked = async {
+        let Some(store) = join(config).await? else { return Ok(None) };
+        let damage = store.damage().await;
+        store.close().await;
+        Ok(Some(damage?))
+    };
+    match looked.await {
+        // So damaged that it can't even be looked at.
+        Err(error) if is_damage(&error) => Ok(Some(vec![with_causes(&error)])),
+        looked => looked,
+    }
+}
+
+fn is_damage(error: &ServerError) -> bool {
+    let text = with_causes(error);
+    DAMAGED.iter().any(|code| text.contains(code))
+}
+
+/// A name, and a line about what has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// What it was, when, and what came of it.
+    pub about: String,
+}
+
+/// The newest runs, the newest first; none where there is no state in a file.
+pub async fn recent_runs(config: &Config, at_most: u16) -> Result<Vec<Named>> {
+    let Some(store) = join(config).await? else { return Ok(Vec::new()) };
+    let runs = newest(&store, at_most).await?;
+    store.close().await;
+    Ok(runs.iter().map(|run| Named { name: run.id.to_string(), about: about(run) }).collect())
+}
+
+/// The snapshots that the newest runs have made, the newest first; none where there is no state in a file.
+pub async fn recent_snapshots(config: &Config, at_most: u16) -> Result<Vec<Named>> {
+    let Some(store) = join(config).await? else { return Ok(Vec::new()) };
+    let mut snapshots = Vec::new();
+    for run in newest(&store, at_most).await? {
+        let report = store.run_report(&run.id).await?;
+        let id = report.as_ref().and_then(|report| report.pointer("/backup/snapshot/id")?.as_str());
+        snapshots.extend(id.map(|id| Named { name: id.to_owned(), about: about(&run) }));
+    }
+    store.close().await;
+    Ok(snapshots)
+}
+
+async fn newest(store: &Store, at_most: u16) -> Result<Vec<Run>> {
+    let size = PageSize::at_most(usize::from(at_most));
+    Ok(store.runs(&RunFilter::default(), None, size).await?.rows)
+}
+
+fn about(run: &Run) -> String {
+    let subject = run.subject.plan.as_ref().map_or("", |plan| plan.as_str());
+    let came = run.verdict.as_ref().map_or(run.state.as_str(), |verdict| verdict.kind().as_str());
+    let at = state::instant(run.started.unwrap_or(run.created));
+    format!("{subject}, {}, {came}", at.strftime("%Y-%m-%d %H:%MZ"))
+}
+
+/// Backs the state up into a repository of the configuration, by a consistent copy: the state may be in use. Nothing
+/// where there is no state in a file.
+pub fn back_up(
+    config: &Config,
+    repository: &str,
+    cache: &Path,
+    children: Children,
+    run: &RunContext,
+) -> Result<Option<BackupReport>> {
+    let definition = config.repositories.get(repository).ok_or_else(|| ServerError::NoRepository {
+        name: repository.to_owned(),
+        known: config.repositories.keys().cloned().collect(),
+    })?;
+    let folder = state::folder(config);
+    let copy = Copy { folder: folder.join("last-backup") };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(ServerError::Runtime)?;
+    let is_there = runtime.block_on(async {
+        let Some(store) = join(config).await? else { return Ok::<_, ServerError>(false) };
+        state::make_folder(&copy.folder)?;
+        let name = file(config).and_then(|file| file.file_name().map(PathBuf::from));
+        let copied = store.copy_sqlite(&copy.folder.join(name.unwrap_or_else(|| "state.db".into()))).await;
+        store.close().await;
+        copied?;
+        Ok(true)
+    })?;
+    if !is_there {
+        return Ok(None);
+    }
+    let access = Access { children, ..Access::default() };
+    let shared = SharedRepository::connect(place::target(definition, cache)?, access)?;
+    let request = Backup {
+        sources: PathSources {
+            paths: vec![copy.folder.clone()],
+            stored_as: Some(folder),
+            ..PathSources::default()
+        },
+        tags: vec![LABEL.to_owned()],
+        ignore_files: false,
+        ..Backup::default()
+    };
+    Ok(Some(backup(&request, &shared, run)?))
+}
+
+/// A copy of the state that is there only while it is backed up.
+struct Copy {
+    folder: PathBuf,
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // What stays is removed with the state, and by the next backup of it.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The files and folders of the state, without logs, as far as they are there: exactly those that this program makes.
+#[must_use]
+pub fn state_files(config: &Config) -> Vec<PathBuf> {
+    let folder = state::folder(config);
+    let mut found: Vec<PathBuf> = ["machine", "locks", "last-backup"].map(|name| folder.join(name)).to_vec();
+    if let Some(file) = file(config) {
+        let with = |ending: &str| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        found.push(file.clone());
+        found.extend(BESIDE.map(with));
+        let before = with(BEFORE);
+        let before = before.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let copies = entries.filter(|entry| {
+            !before.is_empty() && entry.file_name().to_str().is_some_and(|name| name.starts_with(before))
+        });
+        found.extend(copies.map(|entry| entry.path()));
+    }
+    found.retain(|path| path.symlink_metadata().is_ok());
+    found
+}
+
+/// The folder of the logs of runs, if it is there.
+#[must_use]
+pub fn logs(config: &Config) -> Option<PathBuf> {
+    Some(state::folder(config).join("logs")).filter(|logs| logs.is_dir())
+}
+
+/// Removes files and folders; what is gone already counts as removed.
+pub fn remove(paths: &[PathBuf]) -> Result<()> {
+    for path in paths {
+        let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+        let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(ServerError::StateFile { file: path.clone(), source: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
