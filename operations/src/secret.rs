@@ -4,6 +4,7 @@
 //! and is wiped from memory. Where a server has to be asked for it, the caller's thread waits. One of two modules that ask the system: the environment, for the references that mean it.
 
 mod cache;
+mod descriptor;
 mod http;
 mod json;
 mod keyring;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use keepfast_backend::Cancel;
 use zeroize::Zeroizing;
 
+use self::descriptor::keep_from_children;
 use self::read_bounded::read_bounded;
 use self::waiting::Patience;
 use crate::child::{Children, CommandLine, Started};
@@ -138,6 +140,9 @@ impl SecretReader<'_> {
         match source {
             SecretSource::File(file) => self.read_file(file, source),
             SecretSource::FileDescriptor(number) => {
+                let unreadable =
+                    |error| SecretError::Unreadable { place: source.place(self.what), source: error };
+                keep_from_children(*number).map_err(unreadable)?;
                 self.read_file(Path::new(&format!("/proc/self/fd/{number}")), source)
             }
             SecretSource::SystemdCredential(name) => {
@@ -262,6 +267,7 @@ mod tests {
 
     use super::{
         Cancel, Children, CommandLine, OsString, Purpose, SECRET_BYTES_MAX, SecretReader, SecretSource,
+        VaultReference,
     };
 
     /// A password from a source, where the environment is this folder of credentials and one variable.
@@ -356,6 +362,17 @@ mod tests {
             (r#"{"file":"/etc/pw"}"#, SecretSource::File("/etc/pw".into())),
             (r#"{"command":"pass show x"}"#, command("pass show x")),
             (r#"{"environment":"PW"}"#, SecretSource::Environment("PW".to_owned())),
+            (
+                r#"{"vault":{"path":"kv/data/x","field":"y","address":null,"namespace":null,"token":{"file":"/t"}}}"#,
+                SecretSource::Vault(VaultReference {
+                    path: "kv/data/x".to_owned(),
+                    field: "y".to_owned(),
+                    address: None,
+                    namespace: None,
+                    token: Some(Box::new(SecretSource::File("/t".into()))),
+                }),
+            ),
+            (r#"{"keyring":"main"}"#, SecretSource::Keyring("main".to_owned())),
             (r#"{"systemd-credential":"pw"}"#, SecretSource::SystemdCredential("pw".to_owned())),
             (r#"{"file-descriptor":3}"#, SecretSource::FileDescriptor(3)),
         ] {

@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::program::{Desk, Run};
 
 /// A desk with a configuration. The repository is that of the desk.
-struct Plans {
-    desk: Desk,
+pub struct Plans {
+    pub desk: Desk,
 }
 
 impl Plans {
-    fn new(plan: &str) -> Self {
+    pub fn new(plan: &str) -> Self {
         let plans = Self { desk: Desk::new() };
         fs::write(plans.desk.path("password"), "secret\n").unwrap();
         plans.define(plan);
@@ -45,7 +45,7 @@ impl Plans {
         fs::write(desk.path("keepfast.toml"), text).unwrap();
     }
 
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = self.desk.command();
         command.arg("--config").arg(self.desk.path("keepfast.toml"));
         command

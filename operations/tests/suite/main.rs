@@ -6,3 +6,4 @@ mod desk;
 mod open;
 mod others;
 mod requests;
+mod secrets;

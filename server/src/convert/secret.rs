@@ -6,7 +6,7 @@ use keepfast_config::config::Config;
 use keepfast_config::model::repository::Repository;
 use keepfast_config::model::secret::{Command, SecretReference};
 use keepfast_operations::child::CommandLine;
-use keepfast_operations::secret::SecretSource;
+use keepfast_operations::secret::{KmsReference, SecretSource, VaultReference};
 
 use super::unsupported;
 use crate::error::Result;
@@ -19,9 +19,23 @@ pub fn source(reference: &SecretReference, definition: &str) -> Result<SecretSou
         SecretReference::Command(line) => SecretSource::Command(command(line)),
         SecretReference::Credential(name) => SecretSource::SystemdCredential(name.clone()),
         SecretReference::Descriptor(number) => SecretSource::FileDescriptor(i32::from(*number)),
-        SecretReference::Vault { .. } => return Err(unsupported(definition, "a secret in Vault")),
-        SecretReference::Kms { .. } => return Err(unsupported(definition, "a secret that KMS decrypts")),
-        SecretReference::Keyring(_) => return Err(unsupported(definition, "a secret in a keyring")),
+        SecretReference::Vault { path, field, address, token, namespace } => {
+            let token = token.as_deref().map(|token| source(token, definition)).transpose()?;
+            SecretSource::Vault(VaultReference {
+                path: path.clone(),
+                field: field.clone(),
+                address: address.as_ref().map(|url| url.0.clone()),
+                namespace: namespace.clone(),
+                token: token.map(Box::new),
+            })
+        }
+        SecretReference::Kms { ciphertext, region, endpoint, context } => SecretSource::Kms(KmsReference {
+            ciphertext: ciphertext.clone(),
+            region: region.clone(),
+            endpoint: endpoint.as_ref().map(|url| url.0.clone()),
+            context: context.clone(),
+        }),
+        SecretReference::Keyring(name) => SecretSource::Keyring(name.clone()),
         _ => return Err(unsupported(definition, "such a reference to a secret")),
     })
 }
@@ -39,11 +53,17 @@ pub fn variables(config: &Config) -> Vec<String> {
     let of_sign_in = server.oidc.iter().map(|oidc| &oidc.client_secret);
     let of_mail = config.targets.values().filter_map(|target| target.value.smtp.as_ref()?.password.as_ref());
     let all = of_repository.chain(of_state).chain(of_metrics).chain(of_sign_in).chain(of_mail);
-    all.filter_map(|reference| match reference {
+    all.filter_map(variable).collect()
+}
+
+/// The variable that a secret is in, or that a token for it is in.
+fn variable(reference: &SecretReference) -> Option<String> {
+    match reference {
         SecretReference::Environment(name) => Some(name.clone()),
+        SecretReference::Vault { token: Some(token), .. } => variable(token),
+        SecretReference::Vault { token: None, .. } => Some("VAULT_TOKEN".to_owned()),
         _ => None,
-    })
-    .collect()
+    }
 }
 
 /// A command as operations take it.
