@@ -272,8 +272,8 @@ impl SharedRepository {
         if let Some(source) = &self.target.password {
             let children = &self.access.children;
             let cache = self.access.secrets.as_deref();
-            let reader = SecretReader { what: "password", children, cancel: run.cancel(), cache };
-            let password = reader.password(source, purpose);
+            let reader = SecretReader { what: "password", children, cancel: run.cancel() };
+            let password = reader.password_by(cache, source, purpose);
             // A command that was ended early has failed for that reason alone.
             return if run.is_cancelled() { Err(EngineError::Interrupted.into()) } else { password };
         }

@@ -205,8 +205,8 @@ impl S3KeySources {
         // Nothing cancels this: a run is only made for what is connected.
         let cancel = Cancel::new();
         let read = |what, source| {
-            let reader = SecretReader { what, children, cancel: &cancel, cache };
-            reader.password(source, Purpose::Open).map(|text| text.to_string())
+            let reader = SecretReader { what, children, cancel: &cancel };
+            reader.password_by(cache, source, Purpose::Open).map(|text| text.to_string())
         };
         Ok(S3Credentials {
             access_key: read("access key", &self.access_key)?,

@@ -60,14 +60,12 @@ pub struct SecretReader<'a> {
     pub children: &'a Children,
     /// Ends a command or a request that takes too long.
     pub cancel: &'a Cancel,
-    /// Where secrets are that were read a short time ago, if that is wanted.
-    pub cache: Option<&'a SecretCache>,
 }
 
 impl SecretReader<'_> {
     /// All bytes of the secret.
     pub fn bytes(&self, source: &SecretSource) -> Result<Zeroizing<Vec<u8>>> {
-        Ok(self.known_or_read(source, &|name| std::env::var_os(name))?)
+        Ok(self.bytes_in(source, &|name| std::env::var_os(name))?)
     }
 
     /// A password: all of a variable, and the first line of anything else. It isn't empty, and a new
@@ -76,16 +74,42 @@ impl SecretReader<'_> {
         Ok(self.password_in(source, purpose, &|name| std::env::var_os(name))?)
     }
 
+    /// As [`Self::password`], unless the secret was read a short time ago and is kept.
+    pub fn password_by(
+        &self,
+        cache: Option<&SecretCache>,
+        source: &SecretSource,
+        purpose: Purpose,
+    ) -> Result<Zeroizing<String>> {
+        let Some(cache) = cache else { return self.password(source, purpose) };
+        if let Some(kept) = cache.get(source) {
+            return Ok(self.as_password(source, &kept, purpose)?);
+        }
+        let bytes = self.bytes(source)?;
+        let password = self.as_password(source, &bytes, purpose)?;
+        cache.keep(source, &bytes);
+        Ok(password)
+    }
+
     fn password_in(
         &self,
         source: &SecretSource,
         purpose: Purpose,
         variable: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Zeroizing<String>, SecretError> {
-        let content = self.known_or_read(source, variable)?;
+        let content = self.bytes_in(source, variable)?;
+        self.as_password(source, &content, purpose)
+    }
+
+    fn as_password(
+        &self,
+        source: &SecretSource,
+        content: &[u8],
+        purpose: Purpose,
+    ) -> Result<Zeroizing<String>, SecretError> {
         let mut place = source.place(self.what);
         let password = if matches!(source, SecretSource::Environment(_)) {
-            let text = str::from_utf8(&content).map_err(|_| SecretError::NotUtf8 { place: place.clone() })?;
+            let text = str::from_utf8(content).map_err(|_| SecretError::NotUtf8 { place: place.clone() })?;
             if text.is_empty() {
                 return Err(SecretError::Empty { place });
             }
@@ -94,7 +118,7 @@ impl SecretReader<'_> {
             if matches!(source, SecretSource::Command(_)) {
                 place.push_str("'s output");
             }
-            self.first_line(&content, &place)?
+            self.first_line(content, &place)?
         };
         if purpose == Purpose::Make && password.starts_with(BYTE_ORDER_MARK) {
             return Err(SecretError::Marked { place });
@@ -115,21 +139,6 @@ impl SecretReader<'_> {
             None | Some("") => Err(SecretError::EmptyLine { place: place(), what: self.what.to_owned() }),
             Some(line) => Ok(Zeroizing::new(line.to_owned())),
         }
-    }
-
-    fn known_or_read(
-        &self,
-        source: &SecretSource,
-        variable: &dyn Fn(&str) -> Option<OsString>,
-    ) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-        if let Some(known) = self.cache.and_then(|cache| cache.get(source)) {
-            return Ok(known);
-        }
-        let bytes = self.bytes_in(source, variable)?;
-        if let Some(cache) = self.cache {
-            cache.keep(source, &bytes);
-        }
-        Ok(bytes)
     }
 
     fn bytes_in(
@@ -273,7 +282,7 @@ mod tests {
     /// A password from a source, where the environment is this folder of credentials and one variable.
     fn read(source: &SecretSource, purpose: Purpose, value: &str) -> Result<String, String> {
         let (children, cancel) = (Children::default(), Cancel::new());
-        let reader = SecretReader { what: "password", children: &children, cancel: &cancel, cache: None };
+        let reader = SecretReader { what: "password", children: &children, cancel: &cancel };
         let variable = |name: &str| match name {
             "SECRET" => Some(OsString::from(value)),
             "CREDENTIALS_DIRECTORY" => Some(OsString::from(value)).filter(|_| value.starts_with('/')),
@@ -384,7 +393,7 @@ mod tests {
     #[test]
     fn a_cancelled_run_waits_for_no_command() {
         let (children, cancel) = (Children::default(), Cancel::new());
-        let reader = SecretReader { what: "password", children: &children, cancel: &cancel, cache: None };
+        let reader = SecretReader { what: "password", children: &children, cancel: &cancel };
         cancel.cancel();
         assert!(reader.password(&command("sleep 3600"), Purpose::Open).is_err());
     }

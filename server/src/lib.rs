@@ -11,6 +11,7 @@ pub mod convert;
 pub mod definitions;
 pub mod error;
 pub mod once;
+pub mod secrets;
 pub mod state;
 pub mod status;
 pub mod work;

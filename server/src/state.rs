@@ -65,12 +65,7 @@ pub async fn open(config: &Config, children: &Children) -> Result<Store> {
         let password = |reference| -> Result<String> {
             let source = secret::source(reference, "server")?;
             let cancel = Cancel::new();
-            let reader = SecretReader {
-                what: "password of the state database",
-                children,
-                cancel: &cancel,
-                cache: None,
-            };
+            let reader = SecretReader { what: "password of the state database", children, cancel: &cancel };
             Ok(reader.password(&source, Purpose::Open)?.to_string())
         };
         let socket = database.socket.as_ref().map(|socket| socket.0.display().to_string());

@@ -35,7 +35,7 @@ fn told(read: Result<String, OperationsError>) -> Result<String, (SecretErrorKin
 
 fn read_as(source: &SecretSource, children: &Children) -> Result<String, (SecretErrorKind, String)> {
     let cancel = Cancel::new();
-    let reader = SecretReader { what: "password", children, cancel: &cancel, cache: None };
+    let reader = SecretReader { what: "password", children, cancel: &cancel };
     told(reader.password(source, Purpose::Open).map(|password| password.to_string()))
 }
 

@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 
 use keepfast_config::config::Config;
-use keepfast_config::model::repository::Repository;
 use keepfast_config::model::secret::{Command, SecretReference};
 use keepfast_operations::child::CommandLine;
 use keepfast_operations::secret::{KmsReference, SecretSource, VaultReference};
 
+use super::references::all;
 use super::unsupported;
 use crate::error::Result;
 
@@ -43,17 +43,7 @@ pub fn source(reference: &SecretReference, definition: &str) -> Result<SecretSou
 /// The variables of the environment that secrets of a configuration are in.
 #[must_use]
 pub fn variables(config: &Config) -> Vec<String> {
-    let of_repository = config.repositories.values().flat_map(|repository| {
-        let Repository { password, access_key, secret_key, .. } = &repository.value;
-        std::iter::once(password).chain(access_key).chain(secret_key)
-    });
-    let server = &config.server.value;
-    let of_state = server.state.postgres.iter().filter_map(|database| database.password.as_ref());
-    let of_metrics = server.metrics.iter().filter_map(|metrics| metrics.token.as_ref());
-    let of_sign_in = server.oidc.iter().map(|oidc| &oidc.client_secret);
-    let of_mail = config.targets.values().filter_map(|target| target.value.smtp.as_ref()?.password.as_ref());
-    let all = of_repository.chain(of_state).chain(of_metrics).chain(of_sign_in).chain(of_mail);
-    all.filter_map(variable).collect()
+    all(config).into_iter().filter_map(|referred| variable(referred.reference)).collect()
 }
 
 /// The variable that a secret is in, or that a token for it is in.
