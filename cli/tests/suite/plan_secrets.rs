@@ -115,3 +115,23 @@ fn no_hook_inherits_the_descriptor_that_the_password_is_behind() {
     let open: Vec<&str> = log.lines().filter(|line| line.parse::<u32>().is_ok()).collect();
     assert!(open.contains(&"8") && !open.contains(&"7"), "{open:?}");
 }
+
+#[test]
+fn the_check_reads_secrets_that_no_repository_needs() {
+    let plans = plans("{ env = \"KEEPFAST_PASSWORD\" }");
+    let (config, key) = (plans.desk.path("keepfast.toml"), plans.desk.path("key"));
+    let target =
+        format!("[target.ops]\nwebhook = {{ url = {{ env = \"HOOK\" }}, hmac = {{ file = {key:?} }} }}\n");
+    fs::write(&config, fs::read_to_string(&config).unwrap() + &target).unwrap();
+    let check = || {
+        let mut command = plans.command();
+        command.env("HOOK", "https://example.org/hook").args(["config", "check", "--resolve"]);
+        Run::of(command.output().unwrap())
+    };
+    let lost = check().fails(3, &["target ops: the signing key file ", "plan www: its repository opens"]);
+    assert!(!lost.err.contains("the address in HOOK"), "{lost:?}");
+    fs::write(&key, "secret\n").unwrap();
+    assert!(!check().err.contains("target ops: the "), "it is there");
+    let without = plans.run(&["config", "check", "--resolve"]);
+    without.fails(3, &["target ops: the address in HOOK isn't there: the variable isn't set"]);
+}

@@ -187,6 +187,8 @@ fn refusal(answer: &Answer) -> FetchError {
         None if answer.status.is_server_error() || matches!(status, 408 | 429) => {
             FetchError::Unavailable { server, status, is_sealed: false }
         }
+        // A gateway in front of KMS may say no in its own words.
+        None if matches!(status, 401 | 403) => FetchError::DeniedByKms { server, code: status.to_string() },
         None => FetchError::Refused { server, status, code: None },
     }
 }
@@ -231,6 +233,7 @@ mod tests {
             (400, r#"{"__type": "ThrottlingException"}"#, Network, "400"),
             (500, r#"{"__type": "KMSInternalException"}"#, Network, "500"),
             (503, "<html>secret</html>", Network, "503"),
+            (403, "<html>secret</html>", Credentials, "denies it (403)"),
             (400, r#"{"__type": "a secret in here"}"#, Configuration, "answers with 400"),
             (301, "", Configuration, "refers to another address"),
             (200, "{}", Configuration, "isn't that of KMS"),

@@ -233,7 +233,8 @@ fn requests_to_kms_are_signed_and_what_kms_denies_is_told_as_that() {
     let ciphertext = KmsKey::create(&server).encrypt("horse", r#"{"app": "keepfast"}"#);
     let source = kms(&ciphertext, &server.endpoint(), &[("app", "keepfast")]);
     let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}"#;
-    let keys = guarded(&server, Some(policy));
+    let people = guarded(&server, &[Some(policy), None]);
+    let (keys, other) = (&people[0], &people[1]);
     let with = |access_key: &str, secret_key: &str| {
         let mut variables = server.environment("http://127.0.0.1:1");
         for (name, value) in &mut variables {
@@ -246,7 +247,12 @@ fn requests_to_kms_are_signed_and_what_kms_denies_is_told_as_that() {
         read_with(&source, &variables)
     };
     assert_eq!(with(&keys.access_key, &keys.secret_key), "horse");
-    for (access_key, secret_key) in [(keys.access_key.as_str(), "wrong"), ("AKIAUNKNOWN000000000", "wrong")] {
+    for (access_key, secret_key) in [
+        (keys.access_key.as_str(), "wrong"),
+        (keys.access_key.as_str(), other.secret_key.as_str()),
+        (other.access_key.as_str(), other.secret_key.as_str()),
+        ("AKIAUNKNOWN000000000", "wrong"),
+    ] {
         let told = with(access_key, secret_key);
         assert!(told.starts_with("Credentials ") && told.contains("denies it"), "{told}");
     }

@@ -45,24 +45,30 @@ impl<'s> KmsKey<'s> {
     }
 }
 
-/// From now on, a Moto looks at signatures and rights. Makes a person, with this policy (JSON) if there is one.
+/// From now on, a Moto looks at signatures and rights. Makes a person for each of these policies (JSON); one without a
+/// policy may do nothing.
 #[must_use]
-pub fn guarded(server: &Server, policy: Option<&str>) -> SigningKeys {
+pub fn guarded(server: &Server, policies: &[Option<&str>]) -> Vec<SigningKeys> {
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
-    let iam =
-        |request: &str| ask(server, "iam", &form, &format!("Version=2010-05-08&UserName=reader&{request}"));
-    iam("Action=CreateUser");
-    if let Some(policy) = policy {
-        let encoded: String = policy.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        iam(&format!("Action=PutUserPolicy&PolicyName=all&PolicyDocument={encoded}"));
+    let mut people = Vec::new();
+    for (number, policy) in policies.iter().enumerate() {
+        let iam = |request: &str| {
+            let request = format!("Version=2010-05-08&UserName=person{number}&{request}");
+            ask(server, "iam", &form, &request)
+        };
+        iam("Action=CreateUser");
+        if let Some(policy) = policy {
+            let encoded: String = policy.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            iam(&format!("Action=PutUserPolicy&PolicyName=own&PolicyDocument={encoded}"));
+        }
+        let made = iam("Action=CreateAccessKey");
+        people.push(SigningKeys {
+            access_key: between(&made, "<AccessKeyId>", "<"),
+            secret_key: between(&made, "<SecretAccessKey>", "<"),
+        });
     }
-    let made = iam("Action=CreateAccessKey");
-    let keys = SigningKeys {
-        access_key: between(&made, "<AccessKeyId>", "<"),
-        secret_key: between(&made, "<SecretAccessKey>", "<"),
-    };
     answered(exchange(server.address().port(), "POST", "/moto-api/reset-auth", &[], b"0"));
-    keys
+    people
 }
 
 fn ask(server: &Server, service: &str, headers: &[(&str, &str)], request: &str) -> String {
