@@ -16,7 +16,7 @@ const SECRETS_MAX: usize = 1024;
 /// A clock that never goes back.
 pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
-/// Secrets by their references, for minutes. Whoever is refused with a secret from here forgets it
+/// Secrets by their references, for minutes. A caller that is refused with a secret from here forgets it
 /// ([`Self::forget`]), and reads it again.
 pub struct SecretCache {
     lifetime: Duration,

@@ -55,7 +55,7 @@ pub fn fetch(
         return Err(FetchError::Cancelled);
     }
     let Some(ended) = ended.map_err(not_run)? else {
-        // What is too long is refused by whoever asked.
+        // What is too long is refused by the caller.
         return printed.map_err(|_| FetchError::TooSlow { limit: patience.limit });
     };
     let stderr = ended.stderr.unwrap_or_default();
