@@ -2,6 +2,8 @@
 
 mod record;
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,10 +26,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use self::record::{RunLog, StateRecord, Told};
-use crate::convert::{backup, hook, place, retention};
+use crate::convert::{backup, hook, place, retention, secret};
 use crate::definitions;
 use crate::error::{Result, ServerError};
-use crate::secrets::without_secrets;
 use crate::state::{self, Lease, PlanLock, now};
 use crate::work::report::{PlanReport, Verdict};
 use crate::work::{PlanWork, carry_out, hook_variables};
@@ -53,7 +54,11 @@ pub struct Surroundings<'a> {
 impl Surroundings<'_> {
     /// How programs are started: none inherits a variable that a secret of the configuration is in.
     fn children_of(&self, config: &Config) -> Children {
-        without_secrets(&self.children, config)
+        let mut children = self.children.clone();
+        let known: BTreeSet<OsString> = children.withheld.iter().cloned().collect();
+        let more = secret::variables(config).into_iter().map(OsString::from);
+        children.withheld.extend(more.filter(|name| !known.contains(name)));
+        children
     }
 }
 

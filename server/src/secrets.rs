@@ -1,6 +1,5 @@
 //! Reads the secrets that a configuration refers to, to see whether they can be had.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use keepfast_backend::Cancel;
@@ -10,7 +9,7 @@ use keepfast_operations::secret::{Purpose, SecretReader};
 
 use crate::convert::references::{Referred, all};
 use crate::convert::secret;
-use crate::error::Result;
+use crate::error::{Result, ServerError};
 
 /// Reads the secrets of all definitions that are `wanted`. Returns those that can't be had, and why.
 pub fn unreadable<'c>(
@@ -18,8 +17,10 @@ pub fn unreadable<'c>(
     children: &Children,
     cancel: &Cancel,
     wanted: impl Fn(&Referred<'c>) -> bool,
-) -> Vec<(Referred<'c>, crate::ServerError)> {
-    let children = without_secrets(children, config);
+) -> Vec<(Referred<'c>, ServerError)> {
+    // No program inherits a variable that a secret is in.
+    let mut children = children.clone();
+    children.withheld.extend(secret::variables(config).into_iter().map(OsString::from));
     let read = |referred: &Referred<'c>| -> Result<()> {
         let source = secret::source(referred.reference, &referred.definition())?;
         let reader = SecretReader { what: referred.what, children: &children, cancel };
@@ -31,14 +32,4 @@ pub fn unreadable<'c>(
     };
     let wanted = all(config).into_iter().filter(wanted);
     wanted.filter_map(|referred| read(&referred).err().map(|error| (referred, error))).collect()
-}
-
-/// How programs are started: none inherits a variable that a secret of the configuration is in.
-#[must_use]
-pub fn without_secrets(children: &Children, config: &Config) -> Children {
-    let mut children = children.clone();
-    let known: BTreeSet<OsString> = children.withheld.iter().cloned().collect();
-    let more = secret::variables(config).into_iter().map(OsString::from);
-    children.withheld.extend(more.filter(|name| !known.contains(name)));
-    children
 }
