@@ -41,6 +41,9 @@ if [ "$purpose" = all ]; then
   need npm              command_there npm            # which installs it
   need postgresql       postgres_there               # the server's state, with several servers
   need util-linux       command_there setpriv        # no server outlives its test
+  need libsecret-tools  command_there secret-tool    # reads the desktop's keyring
+  need gnome-keyring    command_there gnome-keyring-daemon # a keyring, to be read
+  need dbus-daemon      command_there dbus-run-session # through which it is read
   need systemd          command_there systemd-analyze # reads the units that are written for it
 fi
 

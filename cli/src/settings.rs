@@ -43,6 +43,7 @@ pub fn shared(common: &Common, console: &Console) -> Result<SharedRepository> {
     let access = Access {
         children: secrets::children(),
         ask: Some(Box::new(secrets::ask)),
+        secrets: None,
         remarks: Arc::new(move |_, remark| hearer.remark(remark)),
     };
     Ok(SharedRepository::connect(target(common)?, access)?)

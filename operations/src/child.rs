@@ -22,7 +22,7 @@ const LOOK_NS: i64 = 100_000_000;
 const NAP_MAX: Duration = Duration::from_millis(50);
 
 /// A command: a script for a shell, or a program and its arguments. It may hold a secret, so it isn't shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CommandLine {
     /// For `/bin/sh -c`.

@@ -89,6 +89,11 @@ impl Host for SystemHost {
     }
 }
 
+/// What the clock on the wall shows, for what another machine compares with its own.
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
 /// A clock that never goes back, for patience and rates.
 pub(crate) fn monotonic() -> Instant {
     Instant::now()

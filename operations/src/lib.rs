@@ -6,7 +6,8 @@
 //! warnings are values that name things, and the front end adds the advice how to change them.
 //!
 //! Only two modules ask the system for facts that a caller could have passed in: [`host`] (the clock, the names of
-//! users and of this machine) and [`secret`] (the variable or the credential that a reference names).
+//! users and of this machine) and [`secret`] (the variable or the credential that a reference names). The SDK of AWS
+//! looks for keys and regions in places of its own, for a bucket and for a secret that KMS decrypts.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -23,7 +23,7 @@ use crate::child::Children;
 use crate::error::{OperationsError, Result, SecretError};
 use crate::place::{Place, S3Settings, connect};
 use crate::remark::{Remark, Remarks, as_notices};
-use crate::secret::{Purpose, SecretReader, SecretSource, begins_with_mark};
+use crate::secret::{Purpose, SecretCache, SecretReader, SecretSource, begins_with_mark};
 
 /// How often a run that waits for another one looks whether it is cancelled.
 const LOOK: Duration = Duration::from_millis(20);
@@ -83,6 +83,8 @@ pub struct Access {
     /// Gives the password where [`Target::password`] says nothing. It is called only where there is a repository, or
     /// where one can be made.
     pub ask: Option<Ask>,
+    /// Where secrets are kept that were read a short time ago, if that is wanted.
+    pub secrets: Option<Arc<SecretCache>>,
     /// Hears of remarks.
     pub remarks: Remarks,
 }
@@ -90,7 +92,7 @@ pub struct Access {
 impl Default for Access {
     /// No one can be asked, and remarks are notices of their runs.
     fn default() -> Self {
-        Self { children: Children::default(), ask: None, remarks: as_notices() }
+        Self { children: Children::default(), ask: None, secrets: None, remarks: as_notices() }
     }
 }
 
@@ -137,7 +139,7 @@ pub struct Opened {
 impl SharedRepository {
     /// Makes ready to use a repository. Nothing is asked of the store before a run opens it.
     pub fn connect(target: Target, access: Access) -> Result<Self> {
-        let store = connect(&target.place, &target.s3, &access.children)?;
+        let store = connect(&target.place, &target.s3, &access.children, access.secrets.as_deref())?;
         Ok(Self { target, access, store, unlocked: Mutex::default(), index: Mutex::default() })
     }
 
@@ -248,10 +250,18 @@ impl SharedRepository {
             *held = None;
         }
         // No one is asked for a password where there is nothing to open.
-        let found = Repository::find(backend)?;
+        let found = Repository::find(Arc::clone(&backend))?;
+        let was_kept = self.is_password_kept();
         let password = self.password(run, Purpose::Open)?;
-        let repository =
-            found.open_with(password.as_bytes(), options).map_err(|error| explained(error, &password))?;
+        let repository = match found.open_with(password.as_bytes(), options) {
+            Err(EngineError::WrongPassword { .. }) if was_kept && self.forget_password() => {
+                // It was read a while ago, and may have been changed since.
+                let password = self.password(run, Purpose::Open)?;
+                let found = Repository::find(backend)?;
+                found.open_with(password.as_bytes(), options).map_err(|error| explained(error, &password))?
+            }
+            opened => opened.map_err(|error| explained(error, &password))?,
+        };
         *held = Some(repository.unlocked());
         Ok(repository)
     }
@@ -266,8 +276,9 @@ impl SharedRepository {
     pub(crate) fn password(&self, run: &RunContext, purpose: Purpose) -> Result<Zeroizing<String>> {
         if let Some(source) = &self.target.password {
             let children = &self.access.children;
+            let cache = self.access.secrets.as_deref();
             let reader = SecretReader { what: "password", children, cancel: run.cancel() };
-            let password = reader.password(source, purpose);
+            let password = reader.password_by(cache, source, purpose);
             // A command that was ended early has failed for that reason alone.
             return if run.is_cancelled() { Err(EngineError::Interrupted.into()) } else { password };
         }
@@ -275,6 +286,20 @@ impl SharedRepository {
             Some(ask) => ask(purpose),
             None => Err(SecretError::NotGiven { what: "password".to_owned() }.into()),
         }
+    }
+
+    /// Whether the password was read a short time ago, and isn't read again.
+    fn is_password_kept(&self) -> bool {
+        self.kept_password().is_some_and(|(secrets, source)| secrets.get(source).is_some())
+    }
+
+    /// Forgets the password that was read a short time ago. Returns whether there was one.
+    fn forget_password(&self) -> bool {
+        self.kept_password().is_some_and(|(secrets, source)| secrets.forget(source))
+    }
+
+    fn kept_password(&self) -> Option<(&SecretCache, &SecretSource)> {
+        self.access.secrets.as_deref().zip(self.target.password.as_ref())
     }
 
     /// The cache, if it can be used at all. One that isn't safe to use is an error.

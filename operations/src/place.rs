@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::child::Children;
 use crate::error::{PlaceError, Result};
 use crate::host;
-use crate::secret::{Purpose, SecretReader, SecretSource};
+use crate::secret::{Purpose, SecretCache, SecretReader, SecretSource};
 
 /// From this size on a probe's object is sent in parts.
 pub const PROBE_LARGE_BYTES: usize = 300 << 10;
@@ -168,9 +168,16 @@ impl S3Settings {
     }
 
     /// As the backend takes them.
-    fn options(&self, bucket: &str, prefix: &str, children: &Children) -> Result<S3Options> {
+    fn options(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        children: &Children,
+        cache: Option<&SecretCache>,
+    ) -> Result<S3Options> {
         self.check()?;
-        let credentials = self.credentials.as_ref().map(|sources| sources.read(children)).transpose()?;
+        let credentials =
+            self.credentials.as_ref().map(|sources| sources.read(children, cache)).transpose()?;
         let certificates = |file: &PathBuf| {
             std::fs::read(file).map_err(|source| PlaceError::Certificates { file: file.clone(), source })
         };
@@ -194,12 +201,12 @@ impl S3Settings {
 }
 
 impl S3KeySources {
-    fn read(&self, children: &Children) -> Result<S3Credentials> {
+    fn read(&self, children: &Children, cache: Option<&SecretCache>) -> Result<S3Credentials> {
         // Nothing cancels this: a run is only made for what is connected.
         let cancel = Cancel::new();
         let read = |what, source| {
             let reader = SecretReader { what, children, cancel: &cancel };
-            reader.password(source, Purpose::Open).map(|text| text.to_string())
+            reader.password_by(cache, source, Purpose::Open).map(|text| text.to_string())
         };
         Ok(S3Credentials {
             access_key: read("access key", &self.access_key)?,
@@ -229,9 +236,15 @@ enum Use {
 }
 
 /// Makes ready to use the store at a place. A process does so once for each repository, however many runs use it;
-/// each gets a handle of its own by [`Store::for_run`].
-pub fn connect(place: &Place, settings: &S3Settings, children: &Children) -> Result<Arc<dyn Store>> {
-    connect_for(place, settings, children, Use::Repository)
+/// each gets a handle of its own by [`Store::for_run`]. The store's keys may be in `cache`: a caller that the store refuses
+/// forgets them there and connects again.
+pub fn connect(
+    place: &Place,
+    settings: &S3Settings,
+    children: &Children,
+    cache: Option<&SecretCache>,
+) -> Result<Arc<dyn Store>> {
+    connect_for(place, settings, children, cache, Use::Repository)
 }
 
 /// As [`connect`], for a probe of the store. Nothing but a probe may use what comes of it.
@@ -240,18 +253,19 @@ pub(crate) fn connect_to_probe(
     settings: &S3Settings,
     children: &Children,
 ) -> Result<Arc<dyn Store>> {
-    connect_for(place, settings, children, Use::Probe)
+    connect_for(place, settings, children, None, Use::Probe)
 }
 
 fn connect_for(
     place: &Place,
     settings: &S3Settings,
     children: &Children,
+    cache: Option<&SecretCache>,
     what: Use,
 ) -> Result<Arc<dyn Store>> {
     match place {
         Place::S3 { bucket, prefix } => {
-            let mut options = settings.options(bucket, prefix, children)?;
+            let mut options = settings.options(bucket, prefix, children, cache)?;
             if what == Use::Probe {
                 options.page_objects = PROBE_PAGE_OBJECTS;
                 options.uncontested_prefixes = vec![String::new()];
@@ -313,7 +327,7 @@ mod tests {
         let place = parse("s3://bucket").expect("a place");
         for class in ["GLACIER", "DEEP_ARCHIVE"] {
             let settings = S3Settings { storage_class: Some(class.to_owned()), ..S3Settings::default() };
-            let error = connect(&place, &settings, &Children::default()).map(|_| ()).expect_err(class);
+            let error = connect(&place, &settings, &Children::default(), None).map(|_| ()).expect_err(class);
             assert!(error.is_wrong_input() && error.to_string().contains("GLACIER_IR can be"), "{error}");
         }
     }
@@ -325,7 +339,7 @@ mod tests {
             r#"{"endpoint": "store:9000", "storage_class": "GLACIER_IR", "retry_for_s": 5}"#,
         )
         .expect("settings");
-        let options = settings.options("bucket", "prefix", &Children::default()).expect("options");
+        let options = settings.options("bucket", "prefix", &Children::default(), None).expect("options");
         assert_eq!(options.endpoint.as_deref(), Some("https://store:9000"));
         assert_eq!(options.storage_classes, [("packs/".to_owned(), "GLACIER_IR".to_owned())]);
         assert_eq!((options.retry_for.as_secs(), options.stall_timeout.as_secs()), (5, 60));
@@ -333,7 +347,7 @@ mod tests {
         assert_eq!(uncontested_prefixes(), ["packs/", "sessions/", "index/"]);
         let lost = S3Settings { ca_file: Some("/no/such/file".into()), ..S3Settings::default() };
         let error =
-            lost.options("bucket", "", &Children::default()).map(|_| ()).expect_err("no certificates");
+            lost.options("bucket", "", &Children::default(), None).map(|_| ()).expect_err("no certificates");
         assert_eq!(error.to_string(), "the certificates in /no/such/file can't be read");
     }
 
@@ -347,19 +361,19 @@ mod tests {
             r#"{{"credentials": {{"access_key": {{"file": {access_key:?}}}, "secret_key": {{"file": {secret_key:?}}}}}}}"#
         );
         let settings: S3Settings = serde_json::from_str(&text).expect("settings");
-        let options = settings.options("bucket", "", &Children::default()).expect("options");
+        let options = settings.options("bucket", "", &Children::default(), None).expect("options");
         let keys = options.credentials.expect("keys");
         assert_eq!((keys.access_key.as_str(), keys.secret_key.as_str()), ("AKIA", "hush"));
         assert!(!format!("{settings:?} {keys:?}").contains("hush"));
         std::fs::remove_file(&secret_key).expect("removed");
-        assert!(settings.options("bucket", "", &Children::default()).is_err(), "half a key is none");
+        assert!(settings.options("bucket", "", &Children::default(), None).is_err(), "half a key is none");
     }
 
     #[test]
     fn a_directory_is_connected_and_names_itself() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = Place::of_directory(folder.path());
-        let store = connect(&place, &S3Settings::default(), &Children::default()).expect("a store");
+        let store = connect(&place, &S3Settings::default(), &Children::default(), None).expect("a store");
         let store = store.for_run(RunLink::default());
         assert_eq!(store.location(), folder.path().display().to_string());
         store.create("packs/x", &[b"one"]).expect("created");

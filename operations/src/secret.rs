@@ -1,44 +1,46 @@
 //! Secrets: references that say where one is, and how it is had when it is needed.
 //!
 //! A reference is plain data and holds no secret, but for a command line, which may. What it leads to is never shown
-//! and is wiped from memory. One of two modules that ask the system: the environment, for the references that mean it.
+//! and is wiped from memory. Where a server has to be asked for it, the caller's thread waits. One of two modules that ask the system: the environment, for the references that mean it.
+
+mod cache;
+mod descriptor;
+mod http;
+mod json;
+mod keyring;
+mod kms;
+mod read_bounded;
+mod source;
+mod vault;
+mod waiting;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
+use std::time::Duration;
 
 use keepfast_backend::Cancel;
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use self::descriptor::keep_from_children;
+use self::read_bounded::read_bounded;
+use self::waiting::Patience;
 use crate::child::{Children, CommandLine, Started};
-use crate::error::{Result, SecretError};
+use crate::error::{FetchError, Result, SecretError};
+use crate::host::wall_clock;
 
-/// A secret is no larger than this.
-pub const SECRET_BYTES_MAX: usize = 64 << 10;
+pub use self::cache::{Clock, SecretCache};
+pub use self::source::{KmsReference, SECRET_BYTES_MAX, SecretSource, VaultReference};
+
 const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Where a service manager puts the credentials of a service.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
-
-/// Where a secret is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum SecretSource {
-    /// In a file.
-    File(PathBuf),
-    /// A command prints it.
-    Command(CommandLine),
-    /// In the variable of this name.
-    Environment(String),
-    /// In the credential of this name that systemd passes to a service (`LoadCredential=` and others).
-    SystemdCredential(String),
-    /// Behind this open descriptor. A pipe is read to its end, and then there is nothing in it any more; a file is read
-    /// from its beginning.
-    FileDescriptor(i32),
-}
+/// How long Vault or KMS may take.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// How long a keyring may take, whose owner may have to unlock it.
+const KEYRING_MAX: Duration = Duration::from_secs(120);
 
 /// What a password is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +58,7 @@ pub struct SecretReader<'a> {
     pub what: &'a str,
     /// How a command is started.
     pub children: &'a Children,
-    /// Ends a command that takes too long.
+    /// Ends a command or a request that takes too long.
     pub cancel: &'a Cancel,
 }
 
@@ -66,10 +68,27 @@ impl SecretReader<'_> {
         Ok(self.bytes_in(source, &|name| std::env::var_os(name))?)
     }
 
-    /// A password: the first line of a file, a credential or an output, and all of a variable. It isn't empty, and a new
+    /// A password: all of a variable, and the first line of anything else. It isn't empty, and a new
     /// one doesn't begin with a byte-order mark; an old one may have been made with it.
     pub fn password(&self, source: &SecretSource, purpose: Purpose) -> Result<Zeroizing<String>> {
         Ok(self.password_in(source, purpose, &|name| std::env::var_os(name))?)
+    }
+
+    /// As [`Self::password`], unless the secret was read a short time ago and is kept.
+    pub fn password_by(
+        &self,
+        cache: Option<&SecretCache>,
+        source: &SecretSource,
+        purpose: Purpose,
+    ) -> Result<Zeroizing<String>> {
+        let Some(cache) = cache else { return self.password(source, purpose) };
+        if let Some(kept) = cache.get(source) {
+            return Ok(self.as_password(source, &kept, purpose)?);
+        }
+        let bytes = self.bytes(source)?;
+        let password = self.as_password(source, &bytes, purpose)?;
+        cache.keep(source, &bytes);
+        Ok(password)
     }
 
     fn password_in(
@@ -79,9 +98,18 @@ impl SecretReader<'_> {
         variable: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Zeroizing<String>, SecretError> {
         let content = self.bytes_in(source, variable)?;
-        let mut place = self.place_of(source);
+        self.as_password(source, &content, purpose)
+    }
+
+    fn as_password(
+        &self,
+        source: &SecretSource,
+        content: &[u8],
+        purpose: Purpose,
+    ) -> Result<Zeroizing<String>, SecretError> {
+        let mut place = source.place(self.what);
         let password = if matches!(source, SecretSource::Environment(_)) {
-            let text = str::from_utf8(&content).map_err(|_| SecretError::NotUtf8 { place: place.clone() })?;
+            let text = str::from_utf8(content).map_err(|_| SecretError::NotUtf8 { place: place.clone() })?;
             if text.is_empty() {
                 return Err(SecretError::Empty { place });
             }
@@ -90,7 +118,7 @@ impl SecretReader<'_> {
             if matches!(source, SecretSource::Command(_)) {
                 place.push_str("'s output");
             }
-            self.first_line(&content, &place)?
+            self.first_line(content, &place)?
         };
         if purpose == Purpose::Make && password.starts_with(BYTE_ORDER_MARK) {
             return Err(SecretError::Marked { place });
@@ -121,30 +149,83 @@ impl SecretReader<'_> {
         match source {
             SecretSource::File(file) => self.read_file(file, source),
             SecretSource::FileDescriptor(number) => {
+                let unreadable =
+                    |error| SecretError::Unreadable { place: source.place(self.what), source: error };
+                keep_from_children(*number).map_err(unreadable)?;
                 self.read_file(Path::new(&format!("/proc/self/fd/{number}")), source)
             }
             SecretSource::SystemdCredential(name) => {
                 let mut parts = Path::new(name).components();
                 if !matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name.as_str())
                 {
-                    return Err(SecretError::CredentialName { place: self.place_of(source) });
+                    return Err(SecretError::CredentialName { place: source.place(self.what) });
                 }
                 let folder = variable(CREDENTIALS_DIRECTORY)
                     .filter(|folder| !folder.is_empty())
-                    .ok_or_else(|| SecretError::NoCredentials { place: self.place_of(source) })?;
+                    .ok_or_else(|| SecretError::NoCredentials { place: source.place(self.what) })?;
                 self.read_file(&Path::new(&folder).join(name), source)
             }
             SecretSource::Environment(name) => {
                 let value =
-                    variable(name).ok_or_else(|| SecretError::NotSet { place: self.place_of(source) })?;
+                    variable(name).ok_or_else(|| SecretError::NotSet { place: source.place(self.what) })?;
                 Ok(Zeroizing::new(value.into_vec()))
             }
             SecretSource::Command(command) => self.printed_by(command, source),
+            SecretSource::Vault(reference) => {
+                let access = self.access_to_vault(reference, source, variable)?;
+                self.fetched(source, ANSWER_MAX, |patience| vault::fetch(reference, access, patience))
+            }
+            SecretSource::Kms(reference) => {
+                self.fetched(source, ANSWER_MAX, |patience| kms::fetch(reference, wall_clock(), patience))
+            }
+            SecretSource::Keyring(name) => {
+                self.fetched(source, KEYRING_MAX, |patience| keyring::fetch(name, self.children, patience))
+            }
         }
     }
 
+    fn fetched(
+        &self,
+        source: &SecretSource,
+        limit: Duration,
+        fetch: impl FnOnce(Patience<'_>) -> Result<Zeroizing<Vec<u8>>, FetchError>,
+    ) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        let patience = Patience { limit, cancel: self.cancel };
+        let place = || source.place(self.what);
+        let bytes = fetch(patience).map_err(|source| SecretError::NotFetched { place: place(), source })?;
+        self.bounded(bytes, source)
+    }
+
+    /// The address of Vault, and what proves our rights to it: as the reference says, else as the variables say that
+    /// its own programs use.
+    fn access_to_vault(
+        &self,
+        reference: &VaultReference,
+        source: &SecretSource,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<vault::Access, SecretError> {
+        let text = |name: &str| variable(name)?.into_string().ok().filter(|text| !text.is_empty());
+        let address = reference.address.clone().or_else(|| text("VAULT_ADDR"));
+        let no_address = || {
+            let place = source.place(self.what);
+            SecretError::NotFetched { place, source: FetchError::NoAddress }
+        };
+        let token = match &reference.token {
+            Some(token) => {
+                let reader = SecretReader { what: "Vault token", ..*self };
+                Some(reader.password_in(token, Purpose::Open, variable)?)
+            }
+            None => text("VAULT_TOKEN").map(Zeroizing::new),
+        };
+        Ok(vault::Access {
+            address: address.ok_or_else(no_address)?,
+            namespace: reference.namespace.clone().or_else(|| text("VAULT_NAMESPACE")),
+            token,
+        })
+    }
+
     fn read_file(&self, path: &Path, source: &SecretSource) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-        let unreadable = |error| SecretError::Unreadable { place: self.place_of(source), source: error };
+        let unreadable = |error| SecretError::Unreadable { place: source.place(self.what), source: error };
         let file = File::open(path).map_err(unreadable)?;
         self.bounded(read_bounded(file).map_err(unreadable)?, source)
     }
@@ -154,7 +235,7 @@ impl SecretReader<'_> {
         command: &CommandLine,
         source: &SecretSource,
     ) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-        let place = || self.place_of(source);
+        let place = || source.place(self.what);
         let not_run = |error| SecretError::NotRun { place: place(), source: error };
         let Started { output, running } =
             self.children.start(command, self.children.input, self.cancel).map_err(not_run)?;
@@ -175,22 +256,10 @@ impl SecretReader<'_> {
         source: &SecretSource,
     ) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         if bytes.len() > SECRET_BYTES_MAX {
-            let (place, what) = (self.place_of(source), self.what.to_owned());
+            let (place, what) = (source.place(self.what), self.what.to_owned());
             return Err(SecretError::TooLarge { place, what, bytes_max: SECRET_BYTES_MAX });
         }
         Ok(bytes)
-    }
-
-    /// Where a secret is, for messages. A command may hold a secret itself, so none has it.
-    fn place_of(&self, source: &SecretSource) -> String {
-        let what = self.what;
-        match source {
-            SecretSource::File(file) => format!("the {what} file {}", file.display()),
-            SecretSource::Command(_) => format!("the {what} command"),
-            SecretSource::Environment(name) => format!("the {what} in {name}"),
-            SecretSource::SystemdCredential(name) => format!("the {what} in the credential {name}"),
-            SecretSource::FileDescriptor(number) => format!("the {what} behind descriptor {number}"),
-        }
     }
 }
 
@@ -200,24 +269,6 @@ pub fn begins_with_mark(password: &str) -> bool {
     password.starts_with(BYTE_ORDER_MARK)
 }
 
-/// Reads at most one byte more than a secret may have, into memory that never moves: what is left behind by a vector
-/// that grows isn't wiped.
-fn read_bounded(input: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(vec![0; SECRET_BYTES_MAX + 1]);
-    let mut input = input;
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match input.read(&mut bytes[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
@@ -225,6 +276,7 @@ mod tests {
 
     use super::{
         Cancel, Children, CommandLine, OsString, Purpose, SECRET_BYTES_MAX, SecretReader, SecretSource,
+        VaultReference,
     };
 
     /// A password from a source, where the environment is this folder of credentials and one variable.
@@ -319,6 +371,17 @@ mod tests {
             (r#"{"file":"/etc/pw"}"#, SecretSource::File("/etc/pw".into())),
             (r#"{"command":"pass show x"}"#, command("pass show x")),
             (r#"{"environment":"PW"}"#, SecretSource::Environment("PW".to_owned())),
+            (
+                r#"{"vault":{"path":"kv/data/x","field":"y","address":null,"namespace":null,"token":{"file":"/t"}}}"#,
+                SecretSource::Vault(VaultReference {
+                    path: "kv/data/x".to_owned(),
+                    field: "y".to_owned(),
+                    address: None,
+                    namespace: None,
+                    token: Some(Box::new(SecretSource::File("/t".into()))),
+                }),
+            ),
+            (r#"{"keyring":"main"}"#, SecretSource::Keyring("main".to_owned())),
             (r#"{"systemd-credential":"pw"}"#, SecretSource::SystemdCredential("pw".to_owned())),
             (r#"{"file-descriptor":3}"#, SecretSource::FileDescriptor(3)),
         ] {

@@ -22,6 +22,7 @@ pub mod observed;
 pub mod once;
 pub mod running;
 pub mod runs;
+pub mod secrets;
 pub mod state;
 pub mod status;
 #[cfg(test)]

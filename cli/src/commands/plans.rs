@@ -11,8 +11,10 @@ use keepfast_config::documents::json_schema;
 use keepfast_config::load::Loaded;
 use keepfast_operations::host::SystemHost;
 use keepfast_schedule::slot::PlannedSlot;
+use keepfast_server::convert::references::Referred;
 use keepfast_server::once;
 use keepfast_server::running::{self, Surroundings};
+use keepfast_server::secrets::unreadable;
 use keepfast_server::status::{PlanStatus, StandingWord};
 use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
@@ -293,7 +295,7 @@ fn repositories(number: usize) -> String {
     if number == 1 { "1 repository".to_owned() } else { format!("{number} repositories") }
 }
 
-/// Prepares every plan and opens every repository that one uses. Says which can't be.
+/// Prepares every plan, opens every repository that one uses, and reads all other secrets. Says which can't be.
 fn opens_all(common: &Common, config: &Definitions) -> Result<bool> {
     let console = Console::new(common)?;
     let around = surroundings(common);
@@ -312,6 +314,16 @@ fn opens_all(common: &Common, config: &Definitions) -> Result<bool> {
                 console.warn(&format!("plan {}: {}", plan.name, render::with_causes(&error)));
             }
         }
+    }
+    // A secret behind a pipe can be read only once: opening a repository has read its own.
+    let plans = config.plans.values().filter(|plan| plan.value.enabled);
+    let opened: Vec<&str> = plans.map(|plan| plan.value.repository.name.as_str()).collect();
+    let is_left = |referred: &Referred<'_>| referred.kind != "repository" || !opened.contains(&referred.name);
+    let cancel = console.run().cancel();
+    for (referred, error) in unreadable(config, &secrets::children(), cancel, is_left) {
+        are_well = false;
+        let why = render::with_causes(&error.into());
+        console.warn(&format!("{}: {why}", referred.definition()));
     }
     Ok(are_well && outcome_of(console.run().troubles()) == Outcome::Complete)
 }

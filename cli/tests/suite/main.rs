@@ -27,6 +27,7 @@ mod output;
 mod passwords;
 mod patterns;
 mod plain;
+mod plan_secrets;
 mod plans;
 mod program;
 mod prune;

@@ -35,7 +35,7 @@ impl Desk {
     pub fn new() -> Self {
         let desk = Self { folder: tempfile::tempdir().unwrap(), remarks: Arc::default() };
         fs::write(desk.path("password"), "correct horse").unwrap();
-        let store = connect(&desk.place(), &S3Settings::default(), &Children::default()).unwrap();
+        let store = connect(&desk.place(), &S3Settings::default(), &Children::default(), None).unwrap();
         let options = InitOptions {
             chunker: ChunkerParams::of_average(4 << 10),
             pack_bytes: 4 << 20,

@@ -6,4 +6,5 @@ mod desk;
 mod open;
 mod others;
 mod requests;
+mod secrets;
 mod size;

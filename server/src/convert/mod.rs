@@ -6,6 +6,7 @@ pub mod backup;
 pub mod hook;
 pub mod limits;
 pub mod place;
+pub mod references;
 pub mod retention;
 pub mod schedule;
 pub mod secret;

@@ -1,5 +1,5 @@
 //! Real S3 servers on loopback, each with ports and a data folder of its own; one that serves a file system
-//! ([`PlainDisk`]); and PostgreSQL ([`PostgresServer`]).
+//! ([`PlainDisk`]); PostgreSQL ([`PostgresServer`]); and what keeps secrets ([`OpenBao`], [`KmsKey`]).
 //!
 //! `scripts/setup.sh` installs them. A server takes 0.3 s (moto, s3rver) or 2.4 s (SeaweedFS, nearly all of
 //! it waiting) to start, so each test process starts its own; [`Server::shared`] lets tests of one
@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 pub use keys::KeyServer;
+pub use kms::{KmsKey, SigningKeys, guarded};
+pub use openbao::OpenBao;
 pub use plain::{Links, PlainDisk};
 pub use postgres::PostgresServer;
 
@@ -21,6 +23,8 @@ use process::{Folder, Kept};
 
 mod http;
 mod keys;
+mod kms;
+mod openbao;
 mod plain;
 mod postgres;
 mod process;

@@ -1,6 +1,7 @@
 //! References to secrets. A secret itself is never part of a configuration: one that is written there is an error that
 //! doesn't show it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -70,18 +71,25 @@ table! {
         vault: Option<String>,
         /// With `vault`: the address of the server; else that in `VAULT_ADDR`.
         address: Option<Url>,
-        /// With `vault`: its token.
+        /// With `vault`: its token; else that in `VAULT_TOKEN`.
         auth: Option<SecretReference>,
+        /// With `vault`: the namespace; else that in `VAULT_NAMESPACE`, if any.
+        namespace: Option<String>,
         /// A ciphertext that AWS KMS decrypts, in Base64.
         kms: Option<String>,
-        /// With `kms`: the region of the key.
+        /// With `kms`: the region of the key; else that of the environment or the profile.
         region: Option<String>,
-        /// An entry of the keyring of the kernel or the desktop.
+        /// With `kms`: the address of KMS; else that of the region.
+        endpoint: Option<Url>,
+        /// With `kms`: the encryption context with which the secret was encrypted. It isn't secret.
+        context: BTreeMap<String, String>,
+        /// An entry of the desktop's keyring, put there by
+        /// `secret-tool store --label=NAME service keepfast username NAME`.
         keyring: Option<String>,
     }
     one_of("file", "env", "command", "credential", "fd", "vault", "kms", "keyring");
-    only_with("address", "auth" => "vault");
-    only_with("region" => "kms");
+    only_with("address", "auth", "namespace" => "vault");
+    only_with("region", "endpoint", "context" => "kms");
 }
 
 /// Where a secret is.
@@ -108,6 +116,8 @@ pub enum SecretReference {
         address: Option<Url>,
         /// Its token; else that in `VAULT_TOKEN`.
         token: Option<Box<SecretReference>>,
+        /// Its namespace; else that in `VAULT_NAMESPACE`.
+        namespace: Option<String>,
     },
     /// AWS KMS decrypts it.
     Kms {
@@ -115,8 +125,12 @@ pub enum SecretReference {
         ciphertext: String,
         /// The key's region; else from the usual places.
         region: Option<String>,
+        /// The address of KMS; else that of the region.
+        endpoint: Option<Url>,
+        /// The encryption context.
+        context: BTreeMap<String, String>,
     },
-    /// In a keyring.
+    /// In the desktop's keyring, by this name.
     Keyring(String),
 }
 
@@ -142,8 +156,8 @@ impl Decode for SecretReference {
 }
 
 fn of_table(table: SecretTable, node: &Node, context: &mut Context<'_>) -> Option<SecretReference> {
-    let SecretTable { file, env, command, credential, fd, vault, address, auth, kms, region, keyring } =
-        table;
+    let SecretTable { file, env, command, credential, fd, vault, address, auth, namespace, .. } = table;
+    let SecretTable { kms, region, endpoint, context: encrypted_with, keyring, .. } = table;
     let mut refuse = |key: &str, why: &str| {
         let origin = node
             .table()
@@ -158,7 +172,7 @@ fn of_table(table: SecretTable, node: &Node, context: &mut Context<'_>) -> Optio
             return None;
         };
         let (path, field) = (path.to_owned(), field.to_owned());
-        return Some(SecretReference::Vault { path, field, address, token: auth.map(Box::new) });
+        return Some(SecretReference::Vault { path, field, address, token: auth.map(Box::new), namespace });
     }
     if env.as_deref().is_some_and(|name| !is_variable(name)) {
         // Most likely the secret itself.
@@ -179,7 +193,12 @@ fn of_table(table: SecretTable, node: &Node, context: &mut Context<'_>) -> Optio
         .or(command.map(SecretReference::Command))
         .or(credential.map(SecretReference::Credential))
         .or(fd.map(SecretReference::Descriptor))
-        .or(kms.map(|ciphertext| SecretReference::Kms { ciphertext, region }))
+        .or(kms.map(|ciphertext| SecretReference::Kms {
+            ciphertext,
+            region,
+            endpoint,
+            context: encrypted_with,
+        }))
         .or(keyring.map(SecretReference::Keyring))
 }
 
