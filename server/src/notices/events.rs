@@ -141,11 +141,25 @@ fn of_problem(config: &Config, told: Told<'_>, which: fn(Condition) -> Kind, doc
         // The problem's own sentence says what is wrong, which isn't so any more.
         summary: if is_over { String::new() } else { summary(document) },
         facts: if is_over { Vec::new() } else { facts },
-        advice: document["advice"].as_str().map(str::to_owned),
+        advice: document["advice"]
+            .as_str()
+            .map_or_else(|| usual_advice(&event, document), |advice| Some(advice.to_owned())),
         path,
         log_tail: None,
     };
     event
+}
+
+/// What to do next about a problem whose document doesn't say it.
+fn usual_advice(event: &Event, document: &Value) -> Option<String> {
+    match (event.kind, &event.subject) {
+        (Kind::Began(Condition::Anomaly), Subject::Plan(plan)) if document["about_data"] == true => {
+            Some(format!(
+                "Look at what has changed. If all is as it should be, say so with `keepfast accept-anomaly {plan}`."
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// What is wrong, as a sentence.
