@@ -114,7 +114,8 @@ fn problem_event(config: &Config, event: &StoreEvent, which: fn(Condition) -> Ki
     of_problem(config, Told { sequence, at, about, kind }, which, &event.document["document"])
 }
 
-/// `document` is that of the problem: a `summary`, and maybe `advice`, `facts` and a `severity` that isn't the usual one.
+/// `document` is that of the problem: a `summary`, and maybe `advice`, `facts` and a `severity` that isn't the usual one;
+/// or, of an anomaly, what was found and whether it is about data.
 fn of_problem(config: &Config, told: Told<'_>, which: fn(Condition) -> Kind, document: &Value) -> Event {
     let Told { sequence, at, about, kind } = told;
     let about = subject(about);
@@ -122,7 +123,9 @@ fn of_problem(config: &Config, told: Told<'_>, which: fn(Condition) -> Kind, doc
     let path = page(&about);
     let mut event = Event::new(sequence, at, which(condition(kind, &about)), about);
     event.scope = scope;
+    let is_harmless = event.kind == Kind::Began(Condition::Anomaly) && document["about_data"] == false;
     let severity = document["severity"].as_str().and_then(|word| word.parse::<Severity>().ok());
+    let severity = severity.or(is_harmless.then_some(Severity::Warning));
     // That a problem is over is told to those who heard of it, whatever its severity.
     if let (Kind::Began(_), Some(severity)) = (event.kind, severity) {
         event.severity = severity;
@@ -136,13 +139,34 @@ fn of_problem(config: &Config, told: Told<'_>, which: fn(Condition) -> Kind, doc
     let is_over = matches!(event.kind, Kind::Over(_));
     event.content = Content {
         // The problem's own sentence says what is wrong, which isn't so any more.
-        summary: document["summary"].as_str().filter(|_| !is_over).unwrap_or_default().to_owned(),
+        summary: if is_over { String::new() } else { summary(document) },
         facts: if is_over { Vec::new() } else { facts },
-        advice: document["advice"].as_str().map(str::to_owned),
+        advice: document["advice"]
+            .as_str()
+            .map_or_else(|| usual_advice(&event, document), |advice| Some(advice.to_owned())),
         path,
         log_tail: None,
     };
     event
+}
+
+/// What to do next about a problem whose document doesn't say it.
+fn usual_advice(event: &Event, document: &Value) -> Option<String> {
+    match (event.kind, &event.subject) {
+        (Kind::Began(Condition::Anomaly), Subject::Plan(plan)) if document["about_data"] == true => {
+            Some(format!(
+                "Look at what has changed. If all is as it should be, say so with `keepfast accept-anomaly {plan}`."
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong, as a sentence.
+fn summary(document: &Value) -> String {
+    let found = document["anomalies"].as_array().into_iter().flatten();
+    let found: Vec<&str> = found.filter_map(|anomaly| anomaly["text"].as_str()).collect();
+    document["summary"].as_str().map_or_else(|| found.join("; "), str::to_owned)
 }
 
 /// A value as people read it.

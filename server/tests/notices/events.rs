@@ -199,8 +199,14 @@ async fn problems_of_any_kind_are_told() {
     ] {
         lab.problem(kind, name, problem, json!({ "summary": "So it is.", "severity": severity })).await;
     }
+    let anomalies = json!([{ "text": "the run took 3 h, usually 10 min" }, { "text": "more of it" }]);
+    let slow = json!({ "run": "run-1", "about_data": false, "anomalies": anomalies });
+    lab.problem(SubjectKind::Plan, "shop-db", "anomaly", slow).await;
     lab.wait(10).await;
     let message = web.asked()[0].json();
+    let slow =
+        message["items"].as_array().unwrap().iter().find(|item| item["subject"] == "plan:shop-db").unwrap();
+    assert_eq!(slow["summary"], "the run took 3 h, usually 10 min; more of it");
     let items = message["items"].as_array().unwrap();
     let mut kinds: Vec<_> =
         items.iter().map(|item| (item["kind"].as_str().unwrap(), item["tone"].as_str().unwrap())).collect();
@@ -209,6 +215,7 @@ async fn problems_of_any_kind_are_told() {
         kinds,
         [
             ("anomaly", "critical"),
+            ("anomaly", "warning"),
             ("clock", "warning"),
             ("config.invalid", "error"),
             ("host.offline", "warning"),
