@@ -36,6 +36,7 @@ mod restore;
 mod s3;
 mod s3_access;
 mod s3_many;
+mod serve;
 mod service;
 mod signals;
 mod strangers;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use keepfast_store::{
-    DeliveryCount, Ending, NewDelivery, OpenRuns, PageSize, ReaderId, Retention, RunKind, Sequence,
+    DeliveryCount, Ending, NewDelivery, OpenRuns, PageSize, ReaderId, Retention, Routing, RunKind, Sequence,
     SnapshotCount, Store, TargetId, Trigger, VerdictKind,
 };
 use serde_json::json;
@@ -112,7 +112,9 @@ async fn deliveries_are_counted_by_target(lab: Lab) {
     };
     let new = [delivery(&mail, events[0]), delivery(&mail, events[1]), delivery(&chat, events[0])];
     let reader = ReaderId::new("routes").unwrap();
-    store.route(at(10), &reader, Sequence::START, events[2], &new).await.unwrap();
+    let from = store.reader_place(&reader).await.unwrap().generation;
+    let routing = Routing { reader: &reader, from, to: events[2], document: None, deliveries: &new };
+    assert!(store.route(at(10), &routing).await.unwrap());
     assert_eq!(store.delivery_count(&mail).await.unwrap(), DeliveryCount { waiting: 2, undeliverable: 0 });
     assert_eq!(store.delivery_count(&chat).await.unwrap().waiting, 1);
     assert_eq!(VerdictKind::parse("ok"), Some(VerdictKind::Ok));
