@@ -260,10 +260,8 @@ fn check(common: &Common, resolve: bool) -> Result<Outcome> {
     let Some(config) = config else {
         return Err(Usage("the configuration has errors".to_owned()).into());
     };
-    if !common.json && needs_server(&config) {
-        let text = "checks, prunes, drills, routes and pauses are read and nothing carries them out yet: run `keepfast \
-                    check` and `keepfast prune` by cron or a timer";
-        render::note("note", text, false);
+    if !common.json && !config.drills.is_empty() {
+        render::note("note", "drills are read and checked, and nothing carries them out yet", false);
     }
     let mut is_well = report.diagnostics().all().is_empty();
     if resolve {
@@ -279,16 +277,6 @@ fn check(common: &Common, resolve: bool) -> Result<Outcome> {
         ));
     }
     Ok(if is_well { Outcome::Complete } else { Outcome::WithFindings })
-}
-
-/// Whether something is defined that only a server does.
-fn needs_server(config: &Definitions) -> bool {
-    let repositories = config.repositories.values().map(|repository| &repository.value);
-    let mut kept = repositories.map(|repository| repository.check.is_some() || repository.prune.is_some());
-    kept.any(|is_kept| is_kept)
-        || !config.drills.is_empty()
-        || !config.routes.is_empty()
-        || !config.pauses.is_empty()
 }
 
 fn repositories(number: usize) -> String {

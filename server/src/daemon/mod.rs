@@ -222,7 +222,7 @@ impl Server {
             None => JoinSet::new(),
         };
         self.manager.ready();
-        self.voice.say(Level::Info, &format!("serving {} plans", self.config.plans.len()));
+        self.voice.say(Level::Info, &format!("serving {}", counted(self.config.plans.len(), "plan")));
         let mut next_look = Instant::now();
         let mut next_promises = Instant::now();
         let mut next_tidy = Instant::now() + PROMISES_EVERY;
@@ -348,7 +348,7 @@ impl Server {
             self.is_stopping = true;
             self.manager.stopping();
             let count = self.workers.count();
-            self.voice.say(Level::Info, &format!("stopping; {count} runs are ended first"));
+            self.voice.say(Level::Info, &format!("stopping; {} to end first", counted(count, "run")));
         }
         self.workers.stop();
     }
@@ -438,6 +438,11 @@ async fn lose_earlier(store: &Store, executor: &Executor, folder: &Path, config:
         }
     }
     Ok(())
+}
+
+/// A number with its noun.
+fn counted(number: usize, noun: &str) -> String {
+    keepfast_engine::nouns::counted(u64::try_from(number).unwrap_or(u64::MAX), noun)
 }
 
 /// What spreads the starts of plans: of one machine always the same. Servers that share a state have to agree.
