@@ -63,6 +63,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("service uninstall", &["service uninstall"]),
     ("uninstall", &["uninstall", "uninstall --yes --into main"]),
+    ("accept-anomaly", &["accept-anomaly www"]),
+    ("metrics", &["metrics"]),
     ("completions", &["completions bash > /etc/bash_completion.d/keepfast"]),
     ("manual", &["manual /usr/local/share/man/man1"]),
 ];

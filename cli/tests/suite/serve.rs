@@ -113,7 +113,8 @@ fn a_server_runs_what_is_due_and_what_it_is_asked_for() {
     let scheduled = |run: &Value| run["trigger"] == "schedule" && run["verdict"] == "ok";
     let done = wait_for(&plans, "a slot has run", |runs| runs.iter().any(scheduled));
     let run = done.iter().find(|run| scheduled(run)).unwrap();
-    assert!(run["slot"].is_string() && run["began"].as_str() >= run["slot"].as_str(), "{run}");
+    let at = |name: &str| run[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!(at("began") >= at("slot"), "{run}");
     let id = run["run"].as_str().unwrap();
     let shown = plans.document(&["runs", "show", &id[..8]]);
     assert!(shown["report"]["backup"]["snapshot"]["id"].is_string(), "{shown}");
