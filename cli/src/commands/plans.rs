@@ -17,7 +17,7 @@ use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
 use serde::Serialize;
 
-use super::{metrics, outcome_of};
+use super::{delivery, outcome_of};
 use crate::args::{Common, ConfigAction, RunPlan, ScheduleAction};
 use crate::console::Console;
 use crate::render::{self, counted};
@@ -27,7 +27,7 @@ use crate::{Outcome, lines, secrets, settings};
 /// Runs a plan.
 pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let sinks = metrics::sinks(options)?;
+    let sinks = delivery::sinks(options)?;
     let config = read(common)?;
     let host = SystemHost.name();
     let cache = settings::cache_dir(common);
@@ -39,7 +39,7 @@ pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
     };
     let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()));
     // Whatever came of it: monitoring has to hear of failures most of all.
-    metrics::deliver(&console, &config, &options.plan, &host, &sinks);
+    delivery::deliver(&console, &config, &options.plan, &host, &sinks);
     let report = report?;
     if common.json {
         render::document(&report);
