@@ -188,11 +188,11 @@ impl Baseline {
     /// that has become smaller for good would be an anomaly in each run until half of the past is like it.
     fn accept(&mut self) {
         let Some(level) = self.waiting.last().copied() else { return };
+        self.good.append(&mut self.waiting);
         for figures in &mut self.good {
             figures.source_bytes = figures.source_bytes.min(level.source_bytes);
             figures.duration_ms = figures.duration_ms.max(level.duration_ms);
         }
-        self.good.append(&mut self.waiting);
     }
 
     /// No more than this many of each.

@@ -3,6 +3,7 @@
 mod anomaly;
 mod backup;
 mod check;
+mod delivery;
 mod doctor;
 mod edit;
 mod forget;

@@ -20,7 +20,7 @@ use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
 use serde::Serialize;
 
-use super::{metrics, outcome_of, wizard};
+use super::{delivery, outcome_of, wizard};
 use crate::args::{Common, ConfigAction, RunPlan, ScheduleAction};
 use crate::colour::{self, Colour, Stream};
 use crate::console::Console;
@@ -41,12 +41,12 @@ pub(super) fn surroundings(common: &Common) -> Surroundings {
 /// Runs a plan.
 pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
     let console = Console::new(common)?;
-    let sinks = metrics::sinks(options)?;
+    let sinks = delivery::sinks(options)?;
     let config = read(common)?;
     let around = surroundings(common);
     let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()));
     // Whatever came of it: monitoring has to hear of failures most of all.
-    metrics::deliver(&console, &config, &options.plan, &around.host, &sinks);
+    delivery::deliver(&console, &config, &options.plan, &around.host, &sinks);
     let report = report?;
     if common.json {
         render::document(&report);

@@ -48,7 +48,7 @@ async fn the_state_is_observed_from_the_birth_of_each_plan() {
     assert!(has(&born, &of_www("keepfast_last_run_files"), "0"), "{born}");
     assert!(has(&born, "keepfast_undeliverable_deliveries{target=\"ops\"}", "0"), "{born}");
     assert!(
-        has(&born, "keepfast_clock_jumps_total", "2") && has(&born, "keepfast_queued_runs", "0"),
+        has(&born, "keepfast_clock_jumps_total{}", "2") && has(&born, "keepfast_queued_runs{}", "0"),
         "{born}"
     );
 
@@ -127,7 +127,7 @@ async fn readers_get_the_form_that_they_ask_for_and_ask_the_state_once_in_a_seco
     let plain = listening.ask("GET /metrics", "").await;
     assert!(plain.starts_with("HTTP/1.1 200 OK") && plain.contains("text/plain; version=0.0.4"), "{plain}");
     assert!(
-        plain.contains("keepfast_observation_timestamp_seconds 0") && !plain.contains("# EOF"),
+        plain.contains("keepfast_observation_timestamp_seconds{} 0") && !plain.contains("# EOF"),
         "{plain}"
     );
     let open =
