@@ -1,12 +1,14 @@
 //! How each plan stands to its promise.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use keepfast_config::config::{Config, Definition};
+use keepfast_config::effective::DefinitionHash;
 use keepfast_config::model::plan::Plan;
-use keepfast_schedule::plan::JitterSeed;
-use keepfast_schedule::promise::{Proof, Standing, standing};
+use keepfast_schedule::plan::{JitterSeed, PlanSchedule};
+use keepfast_schedule::promise::{Promise, Proof, Standing, standing};
 use keepfast_schedule::slot::{PlannedSlot, Slot};
 use keepfast_store::{Pause, PlanId, Run, RunKind, Store, UtcTime};
 use serde::Serialize;
@@ -14,6 +16,9 @@ use serde::Serialize;
 use crate::convert::schedule;
 use crate::error::{Result, ServerError};
 use crate::state::{instant, stored};
+
+/// How long a plan's promise is taken for what it was.
+const PROMISES_LAST: Duration = Duration::from_secs(86_400);
 
 /// How a plan stands.
 #[derive(Debug, Clone, Serialize)]
@@ -106,6 +111,8 @@ struct Known {
     born: BTreeMap<PlanId, Timestamp>,
     good: BTreeMap<PlanId, Timestamp>,
     last: BTreeMap<PlanId, Run>,
+    /// Runs at work whose processes say so.
+    working: BTreeMap<PlanId, Timestamp>,
     paused: BTreeMap<PlanId, Pause>,
     resumed: BTreeMap<PlanId, Timestamp>,
 }
@@ -128,25 +135,68 @@ impl Known {
             times.into_iter().map(|(plan, at)| (plan, instant(at))).collect()
         };
         let last = store.last_runs(Some(RunKind::Backup)).await?;
+        // Not the newest run: that may be a slot that was skipped because of this one.
+        let active = store.active_runs().await?;
+        let is_alive =
+            |run: &&Run| run.kind == RunKind::Backup && run.lease_until.is_some_and(|until| until > at);
+        let working = active.iter().filter(is_alive);
+        let working = working.filter_map(|run| Some((run.subject.plan.clone()?, instant(run.started?))));
         let is_open = |pause: &Pause| pause.until.is_none_or(|until| until > at);
         let paused = store.paused_plans().await?.into_iter().filter(is_open);
         Ok(Self {
             born: known,
             good: times(store.good_starts(at).await?),
             last: last.into_iter().filter_map(|run| Some((run.subject.plan.clone()?, run))).collect(),
+            working: working.collect(),
             paused: paused.map(|pause| (pause.plan.clone(), pause)).collect(),
             resumed: times(store.pause_ends(at).await?),
         })
     }
 }
 
+/// What plans promise, as it was last found: to look for the longest gap between a plan's slots takes a while, and it
+/// changes with the definition alone, but for gaps that are years away.
+#[derive(Debug, Default)]
+pub struct Promises {
+    known: BTreeMap<String, (DefinitionHash, Timestamp, Option<Promise>)>,
+}
+
+impl Promises {
+    fn of(
+        &mut self,
+        definition: &Definition<Plan>,
+        schedule: Option<&PlanSchedule>,
+        now: Timestamp,
+    ) -> Option<Promise> {
+        let is_fresh = |at: Timestamp| now.duration_since(at).unsigned_abs() < PROMISES_LAST;
+        match self.known.get(&definition.name) {
+            Some((hash, at, promise)) if *hash == definition.hash && is_fresh(*at) => *promise,
+            _ => {
+                let promise = schedule::promise(&definition.value, schedule, now);
+                self.known.insert(definition.name.clone(), (definition.hash, now, promise));
+                promise
+            }
+        }
+    }
+}
+
 /// How all plans stand, in the order of their names. A plan that is new is born now: from then on it owes snapshots.
 pub async fn all(config: &Config, store: &Store, now: Timestamp) -> Result<Vec<PlanStatus>> {
+    all_with(config, store, now, &mut Promises::default()).await
+}
+
+/// The same for one that asks again and again.
+pub async fn all_with(
+    config: &Config,
+    store: &Store,
+    now: Timestamp,
+    promises: &mut Promises,
+) -> Result<Vec<PlanStatus>> {
     let name = |name: &String| PlanId::new(&**name).map_err(ServerError::name(name));
     let plans: Vec<PlanId> = config.plans.keys().map(name).collect::<Result<_>>()?;
     let known = Known::read(store, &plans, now).await?;
     let both = config.plans.values().zip(&plans);
-    both.map(|(definition, plan)| one(config, definition, plan, &known, now)).collect()
+    both.map(|(definition, plan)| one(config, definition, plan, &known, promises, now)).collect()
 }
 
 fn one(
@@ -154,6 +204,7 @@ fn one(
     definition: &Definition<Plan>,
     plan: &PlanId,
     known: &Known,
+    promises: &mut Promises,
     now: Timestamp,
 ) -> Result<PlanStatus> {
     let last = known.last.get(plan);
@@ -161,7 +212,7 @@ fn one(
     // Each plan was stored before it was read.
     let born = known.born.get(plan).copied().unwrap_or(now);
     let schedule = schedule::plan(config, definition, JitterSeed(0))?;
-    let promise = schedule::promise(&definition.value, schedule.as_ref(), now);
+    let promise = promises.of(definition, schedule.as_ref(), now);
     let pause = known.paused.get(plan).map(|pause| keepfast_schedule::state::Pause {
         since: instant(pause.since),
         until: pause.until.map(instant),
@@ -169,12 +220,7 @@ fn one(
     let proof = Proof {
         born,
         achieved,
-        running_since: last
-            .filter(|run| run.verdict.is_none())
-            // A process that is gone renews no lease.
-            .filter(|run| run.lease_until.is_some_and(|until| until > stored(now)))
-            .and_then(|run| run.started)
-            .map(instant),
+        running_since: known.working.get(plan).copied(),
         pause,
         resumed: known.resumed.get(plan).copied(),
     };

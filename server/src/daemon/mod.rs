@@ -48,6 +48,7 @@ use crate::error::{Result, ServerError};
 use crate::once;
 use crate::running::{Surroundings, Workshop};
 use crate::state::{self, PlanLock, now};
+use crate::status::Promises;
 
 /// How often the server wakes up: it tells the service manager that it is alive, and sees whether files have changed.
 const PULSE: Duration = Duration::from_secs(5);
@@ -146,7 +147,7 @@ impl Server {
             retries: true,
             quotas: Default::default(),
         });
-        lose_earlier(&store, &executor, &folder, &config).await?;
+        lose_single(&store, &folder, &config).await?;
         let clocks = Arc::new(SystemClocks::new(boot));
         let reading = clocks.read();
         let host_name = HostId::new(&*around.host).map_err(named(&around.host))?;
@@ -223,6 +224,7 @@ impl Server {
         };
         self.manager.ready();
         self.voice.say(Level::Info, &format!("serving {}", counted(self.config.plans.len(), "plan")));
+        let mut known_promises = Promises::default();
         let mut next_look = Instant::now();
         let mut next_promises = Instant::now();
         let mut next_tidy = Instant::now() + PROMISES_EVERY;
@@ -233,8 +235,9 @@ impl Server {
             }
             if now >= next_promises && !self.is_stopping {
                 next_promises = now + PROMISES_EVERY;
-                let watched =
-                    promises::watch(&self.config, &self.store, self.clocks.read().wall()).await.map(|_| ());
+                let at = self.clocks.read().wall();
+                let watched = promises::watch(&self.config, &self.store, at, &mut known_promises).await;
+                let watched = watched.map(drop);
                 self.say_if_failed("promises can't be looked at", watched);
             }
             if now >= next_tidy && !self.is_stopping {
@@ -417,24 +420,18 @@ impl Server {
     }
 }
 
-/// Ends what processes have left that are known to be gone: this server in its earlier lives, and, where the state is
-/// this machine's alone, processes that ran one plan and whose locks are free. For all others their leases decide.
-async fn lose_earlier(store: &Store, executor: &Executor, folder: &Path, config: &Config) -> Result<()> {
-    let is_local = config.server.value.state.postgres.is_none();
+/// Ends what processes have left that ran one plan and whose locks are free, where the state is this machine's alone. For
+/// all others their leases decide.
+async fn lose_single(store: &Store, folder: &Path, config: &Config) -> Result<()> {
+    if config.server.value.state.postgres.is_some() {
+        return Ok(());
+    }
     for run in store.active_runs().await? {
-        let Some(other) = &run.executor else { continue };
-        let is_dead = if other.server == executor.server {
-            other.boot != executor.boot
-        } else {
-            let plan = run.subject.plan.as_ref().filter(|_| is_local && once::is_single(&other.server));
-            match plan {
-                // The lock is let go at once: the process that had it is over.
-                Some(plan) => PlanLock::take(folder, plan.as_str())?.is_some(),
-                None => false,
-            }
-        };
-        if is_dead && let Some(loss) = store.lose_dead(now(), &run.id).await? {
-            Scheduler::retry_lost(store, state::instant(now()), &loss).await?;
+        let is_single = run.executor.as_ref().is_some_and(|other| once::is_single(&other.server));
+        let Some(plan) = run.subject.plan.as_ref().filter(|_| is_single) else { continue };
+        // The lock is let go at once: the process that had it is over.
+        if PlanLock::take(folder, plan.as_str())?.is_some() {
+            Scheduler::lose_dead(store, &run.id, state::instant(now())).await?;
         }
     }
     Ok(())

@@ -12,14 +12,19 @@ use serde_json::json;
 
 use crate::error::{Result, ServerError};
 use crate::state::stored;
-use crate::status::{self, PlanStatus};
+use crate::status::{self, PlanStatus, Promises};
 
 /// What is wrong with a plan that breaks its promise.
 pub const OVERDUE: &str = "overdue";
 
 /// Opens and resolves problems according to how plans stand now.
-pub async fn watch(config: &Config, store: &Store, now: Timestamp) -> Result<Vec<PlanStatus>> {
-    let plans = status::all(config, store, now).await?;
+pub async fn watch(
+    config: &Config,
+    store: &Store,
+    now: Timestamp,
+    promises: &mut Promises,
+) -> Result<Vec<PlanStatus>> {
+    let plans = status::all_with(config, store, now, promises).await?;
     let kind = ProblemKind::new(OVERDUE).map_err(ServerError::name(OVERDUE))?;
     let open: BTreeSet<Subject> = store
         .open_problems()

@@ -108,7 +108,8 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Begins with the jobs of a configuration, and with what the state remembers of them.
+    /// Begins with the jobs of a configuration, and with what the state remembers of them. Runs of this server's earlier
+    /// lives are lost: only one process has its name, so that those that had it before are over.
     pub async fn begin(
         store: Store,
         executor: Executor,
@@ -117,6 +118,13 @@ impl Scheduler {
         config: &Config,
         reading: &Reading,
     ) -> Result<(Self, Vec<ServerError>)> {
+        for run in store.active_runs().await? {
+            let is_earlier =
+                |other: &Executor| other.server == executor.server && other.boot != executor.boot;
+            if run.executor.as_ref().is_some_and(is_earlier) {
+                Self::lose_dead(&store, &run.id, reading.wall()).await?;
+            }
+        }
         let clock = ClockWatch::start(reading.clocks.clone());
         let (jobs, leases) = (BTreeMap::new(), LeaseWatch::new());
         let mut scheduler = Self { store, executor, host, seed, jobs, clock, leases };
@@ -191,6 +199,17 @@ impl Scheduler {
             waiting: tracked.waiting.clone(),
         };
         self.jobs.values().map(outlook).collect()
+    }
+
+    /// When runs that are due and wait for a moment may start: spread starts, ends of deadlines.
+    #[must_use]
+    pub fn due(&self) -> Vec<Timestamp> {
+        let pending = |tracked: &Tracked| {
+            let pending = tracked.remembered.as_ref()?.plan.pending.as_ref()?;
+            Some((pending.not_before, tracked.scheduled.schedule.start_by(pending.slot)))
+        };
+        let all = self.jobs.values().filter_map(pending);
+        all.flat_map(|(not_before, start_by)| std::iter::once(not_before).chain(start_by)).collect()
     }
 
     /// Looks at everything. Without `starts` no run is taken: the process is about to end.
@@ -273,8 +292,16 @@ impl Scheduler {
         Ok(all)
     }
 
+    /// Ends a run whose process is known to be gone.
+    pub(super) async fn lose_dead(store: &Store, run: &RunId, now: Timestamp) -> Result<()> {
+        match store.lose_dead(stored(now), run).await? {
+            Some(loss) => Self::retry_lost(store, now, &loss).await,
+            None => Ok(()),
+        }
+    }
+
     /// A run of a schedule that was lost is tried again, unless it was lost too often.
-    pub(super) async fn retry_lost(store: &Store, now: Timestamp, loss: &Loss) -> Result<()> {
+    async fn retry_lost(store: &Store, now: Timestamp, loss: &Loss) -> Result<()> {
         // A run that a person has started isn't started again without them.
         if loss.run.slot.is_none() || loss.quarantine == Quarantine::Yes {
             return Ok(());
