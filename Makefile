@@ -70,7 +70,7 @@ fuzz: setup ## Fuzz the decoders: FUZZ_SECONDS=60 FUZZ_TARGETS="frame tree" (def
 	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 soak: setup build ## All tests with SOAK_CASES=20000 cases of each property and as many simulated histories; SOAK_KILLS=100 killed backups of SOAK_TREE
-	@export PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) KEEPFAST_SIM_HISTORIES=$(SOAK_CASES) KEEPFAST_RACES_ORDERS=$(SOAK_CASES); \
+	@export PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) KEEPFAST_SIM_HISTORIES=$(SOAK_CASES) KEEPFAST_SCHEDULE_HISTORIES=1000 KEEPFAST_LIFE_HISTORIES=1000 KEEPFAST_RACES_ORDERS=$(SOAK_CASES); \
 	$(call nextest,--profile soak --run-ignored all)
 	scripts/soak-kill.sh $(SOAK_TREE) $(SOAK_KILLS)
 

@@ -14,6 +14,11 @@ fn keys(document: &Value) -> Vec<&str> {
     keys
 }
 
+/// What has changed less than two seconds before a snapshot is read again by the next one.
+fn wait_until_settled() {
+    std::thread::sleep(std::time::Duration::from_secs(3));
+}
+
 /// Runs the plan with another content each time.
 fn runs(plans: &Plans, contents: &[&str]) {
     for content in contents {
@@ -127,6 +132,7 @@ fn an_estimate_says_what_a_run_would_do_and_stores_nothing() {
     assert_eq!((&first["seconds"], &first["bytes_to_store"]), (&Value::Null, &Value::Null));
     assert!(plans.run(&["estimate", "www"]).succeeds().out.contains("no run of this plan has ended yet"));
     assert!(plans.snapshots().is_empty());
+    wait_until_settled();
     plans.run(&["run", "www"]).succeeds();
     fs::write(plans.desk.src("new"), "n".repeat(500)).unwrap();
     let second = plans.document(&["estimate", "www"]);
@@ -149,8 +155,7 @@ fn an_estimate_expects_of_streams_what_they_had() {
         "source = [{{ stream = {{ name = \"db.sql\", command = [\"/bin/sh\", \"-c\", {command:?}] }} }}, "
     );
     fs::write(plans.desk.path("keepfast.toml"), text.replace("source = [", &stream)).unwrap();
-    // What has changed less than two seconds before a snapshot is read again by the next one.
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    wait_until_settled();
     plans.run(&["run", "www"]).succeeds();
     let estimate = plans.document(&["estimate", "www"]);
     assert_eq!(estimate["streams"], json!([{"bytes_before": 292, "name": "db.sql"}]));
