@@ -6,7 +6,7 @@
 //! a seed: `KEEPFAST_LIFE_SEED=7` plays one again, `KEEPFAST_LIFE_HISTORIES=1000` plays more.
 //!
 //! At the end, each slot has exactly one outcome; plans were called overdue when they were, and never else; and each
-//! beginning and end of that was told once.
+//! beginning and end of that was one event. (What messages make of events is tested where they are made.)
 
 mod dice;
 mod oracle;

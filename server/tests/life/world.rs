@@ -464,7 +464,7 @@ impl World {
         assert!(active.is_empty(), "seed {}: {active:?}", self.seed);
     }
 
-    /// Each time that a plan was overdue was an event and was told, once; and its end, too.
+    /// Each time that a plan was overdue was one event, and its end was, too.
     async fn judge_events(&mut self) {
         let mut opened: BTreeMap<String, u64> = BTreeMap::new();
         let mut resolved: BTreeMap<String, u64> = BTreeMap::new();
