@@ -3,8 +3,7 @@
 
 use serde_json::Value as Document;
 
-use super::lost::again;
-use super::{Reason, Run, RunError, RunState, Verdict, run_columns};
+use super::{Reason, Run, RunError, RunState, Verdict, again, run_columns};
 use crate::Store;
 use crate::db::{Row, Tx, optional_json, values};
 use crate::error::{Result, StoreError};

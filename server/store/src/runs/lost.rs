@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::claim::end_waiting;
-use super::{Insert, NewRun, Run, RunState, Trigger, Verdict, insert, is_open, run_columns};
+use super::{Run, RunState, Verdict, again, is_open, run_columns};
 use crate::Store;
 use crate::db::{Tx, values};
 use crate::error::{Result, StoreError};
@@ -155,25 +155,6 @@ impl Store {
         let found = find(&mut tx, run).await?;
         found.map(|run| run.state).ok_or_else(|| StoreError::NoRun { run: run.clone() })
     }
-}
-
-/// Stores a run that does again what `parent` was to do; nothing if there is one.
-pub(super) async fn again(
-    tx: &mut Tx,
-    now: UtcTime,
-    parent: &Run,
-    id: RunId,
-    not_before: Option<UtcTime>,
-) -> Result<Option<Run>> {
-    let run = NewRun {
-        id,
-        kind: parent.kind,
-        subject: parent.subject.clone(),
-        trigger: Trigger::Retry,
-        config: parent.config.clone(),
-        not_before,
-    };
-    insert(tx, now, Insert { run: &run, slot: parent.slot, parent: Some(parent), verdict: None }).await
 }
 
 async fn find(tx: &mut Tx, run: &RunId) -> Result<Option<Run>> {

@@ -474,3 +474,22 @@ pub(crate) async fn insert(tx: &mut Tx, now: UtcTime, insert: Insert<'_>) -> Res
     tx.event(stored.event(now, kind));
     Ok(Some(stored))
 }
+
+/// Stores a run that does again what `parent` was to do; nothing if there is one.
+pub(crate) async fn again(
+    tx: &mut Tx,
+    now: UtcTime,
+    parent: &Run,
+    id: RunId,
+    not_before: Option<UtcTime>,
+) -> Result<Option<Run>> {
+    let run = NewRun {
+        id,
+        kind: parent.kind,
+        subject: parent.subject.clone(),
+        trigger: Trigger::Retry,
+        config: parent.config.clone(),
+        not_before,
+    };
+    insert(tx, now, Insert { run: &run, slot: parent.slot, parent: Some(parent), verdict: None }).await
+}
