@@ -3,12 +3,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use keepfast_config::config::Config;
+use keepfast_config::config::{Config, Definition};
+use keepfast_config::model::repository::Repository;
 use keepfast_operations::open::{Access, SharedRepository};
 
 use crate::convert::place;
 use crate::error::{Result, ServerError};
 use crate::running::Surroundings;
+
+/// The definition of the repository with this name.
+pub fn definition<'c>(config: &'c Config, name: &str) -> Result<&'c Definition<Repository>> {
+    config.repositories.get(name).ok_or_else(|| ServerError::NoRepository {
+        name: name.to_owned(),
+        known: config.repositories.keys().cloned().collect(),
+    })
+}
+
+/// A repository, ready to be opened. Nothing is opened before a run opens it.
+pub fn repository(
+    config: &Config,
+    around: &Surroundings,
+    definition: &Definition<Repository>,
+) -> Result<SharedRepository> {
+    let access = Access { children: around.children_of(config), ..Access::default() };
+    Ok(SharedRepository::connect(place::target(definition, &around.cache)?, access)?)
+}
 
 /// The repositories that a process uses, each connected and unlocked once.
 pub struct Repositories<'a> {
@@ -29,13 +48,7 @@ impl<'a> Repositories<'a> {
         if let Some(shared) = self.connected.get(name) {
             return Ok(Arc::clone(shared));
         }
-        let definition = self.config.repositories.get(name).ok_or_else(|| ServerError::NoRepository {
-            name: name.to_owned(),
-            known: self.config.repositories.keys().cloned().collect(),
-        })?;
-        let access = Access { children: self.around.children_of(self.config), ..Access::default() };
-        let shared = SharedRepository::connect(place::target(definition, &self.around.cache)?, access)?;
-        let shared = Arc::new(shared);
+        let shared = Arc::new(repository(self.config, self.around, definition(self.config, name)?)?);
         self.connected.insert(name.to_owned(), Arc::clone(&shared));
         Ok(shared)
     }

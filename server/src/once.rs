@@ -4,7 +4,7 @@
 use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
 use keepfast_store::{
-    Began, BootId, Executor, Group, HostId, Limit, LogFolder, PlanId, Run, ServerId, Store, Trigger,
+    Began, Executor, Group, HostId, Limit, LogFolder, PlanId, Run, ServerId, Store, Trigger,
 };
 
 use crate::error::{Result, ServerError};
@@ -36,10 +36,7 @@ pub fn run(config: &Config, plan: &str, around: &Surroundings, run: &RunContext)
     let machine = state::machine(&folder)?;
     // Only a process with the plan's lock has this name, so that the processes that had it before are over.
     let server = format!("{SERVER_PREFIX}{plan} {machine}");
-    let executor = Executor {
-        server: ServerId::new(&*server).map_err(named(&server))?,
-        boot: BootId::new(state::random_name()?).map_err(named("boot"))?,
-    };
+    let executor = state::process(&server)?;
     let plan = PlanId::new(plan).map_err(named(plan))?;
     let logs = folder.join("logs").join(format!("plan-{plan}"));
     let workshop = Workshop {

@@ -35,6 +35,12 @@ pub fn plan(
         .map_err(|source| ServerError::Schedule { definition: format!("plan {}", definition.name), source })
 }
 
+/// When upkeep of repositories is done that a cron expression says, and the zone that it is meant in: the server's.
+pub fn upkeep(config: &Config, cron: &str) -> Result<(Schedule, Zone), ScheduleError> {
+    let zone = Zone::named(&config.server.value.timezone.0, jiff::tz::db())?;
+    Ok((Schedule::calendar(cron.parse::<Cron>()?, zone.clone()), zone))
+}
+
 fn of(
     config: &Config,
     definition: &Definition<Plan>,

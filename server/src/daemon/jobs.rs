@@ -5,11 +5,8 @@ use std::time::Duration;
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::repository::Repository;
 use keepfast_config::values::time::Length;
-use keepfast_schedule::cron::Cron;
 use keepfast_schedule::names::PlanName;
 use keepfast_schedule::plan::{JitterSeed, PlanSchedule};
-use keepfast_schedule::schedule::Schedule;
-use keepfast_schedule::zone::Zone;
 use keepfast_store::{
     ConfigHash, HostId, NewRun, PlanId, RepositoryId, Run, RunId, RunKind, RunSubject, ScheduleId, Trigger,
 };
@@ -157,8 +154,7 @@ fn upkeep(
     seed: JitterSeed,
 ) -> Result<Scheduled> {
     let made = || -> Result<PlanSchedule, ScheduleError> {
-        let zone = Zone::named(&config.server.value.timezone.0, jiff::tz::db())?;
-        let schedule = Schedule::calendar(cron.parse::<Cron>()?, zone.clone());
+        let (schedule, zone) = schedule::upkeep(config, cron)?;
         Ok(PlanSchedule {
             jitter: jitter.map_or(Duration::ZERO, |jitter| jitter.0),
             seed,

@@ -28,7 +28,7 @@ use keepfast_engine::run::Host;
 use keepfast_operations::error::with_causes;
 use keepfast_schedule::clock::ClockEvent;
 use keepfast_schedule::plan::JitterSeed;
-use keepfast_store::{BootId, Executor, HostId, LogFolder, RunId, ServerId, Store};
+use keepfast_store::{HostId, LogFolder, RunId, Store};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -133,10 +133,7 @@ impl Server {
         let machine = state::machine(&folder)?;
         let server = format!("{SERVER_PREFIX}{machine}");
         let named = ServerError::name;
-        let executor = Executor {
-            server: ServerId::new(&*server).map_err(named(&server))?,
-            boot: BootId::new(state::random_name()?).map_err(named("boot"))?,
-        };
+        let executor = state::process(&server)?;
         let workshop = Arc::new(Workshop {
             handle: tokio::runtime::Handle::current(),
             logs: LogFolder::open(&store, &folder.join("logs/server"), &executor.server).await?,

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
-use keepfast_operations::open::{Access, SharedRepository};
 use keepfast_store::{Held, PageSize, RunFilter, RunKind, VerdictKind};
 
 use super::end::Ended;
 use super::record::Told;
 use super::{Workshop, lease};
-use crate::convert::place;
+use crate::connect;
 use crate::daemon::jobs::Job;
-use crate::error::{Result, ServerError};
+use crate::error::Result;
 use crate::failure::{self, kinds};
 use crate::state::now;
 use crate::work::upkeep::rolling::Readings;
@@ -37,16 +36,16 @@ impl Workshop {
                 return Err(error);
             }
         };
-        let category = report.failure.as_ref().map(|error| kinds::of_operations(error).category);
+        let kind = report.failure.as_ref().map(kinds::of_operations);
         let error = |text: &String| {
-            let kind = report.failure.as_ref().map_or_else(kinds::unknown, kinds::of_operations);
+            let kind = kind.unwrap_or_else(kinds::unknown);
             failure::error_of(text, kind, held.run.kind.as_str(), &self.scene(config, held))
         };
         let ended = Ended {
             ending: report.verdict.into(),
             report: serde_json::to_value(&report).ok(),
             error: report.error.as_ref().map(error).transpose()?,
-            category,
+            category: kind.map(|kind| kind.category),
             baseline: None,
         };
         self.end(config, held, &ended)
@@ -60,12 +59,8 @@ impl Workshop {
         held: &Held,
         run: &RunContext,
     ) -> Result<UpkeepReport> {
-        let definition = config.repositories.get(repository).ok_or_else(|| ServerError::NoRepository {
-            name: repository.to_owned(),
-            known: config.repositories.keys().cloned().collect(),
-        })?;
-        let access = Access { children: self.around.children_of(config), ..Access::default() };
-        let shared = SharedRepository::connect(place::target(definition, &self.around.cache)?, access)?;
+        let definition = connect::definition(config, repository)?;
+        let shared = connect::repository(config, &self.around, definition)?;
         let record = self.record(held);
         let check = match job {
             Job::Check { .. } => {

@@ -16,15 +16,13 @@ use keepfast_operations::error::with_causes;
 use keepfast_operations::open::SharedRepository;
 use keepfast_operations::reports::{CheckReport, PruneReport};
 use keepfast_operations::requests::{CIRCLE, Check, Prune, ReadPacks, check, prune};
-use keepfast_schedule::cron::Cron;
-use keepfast_schedule::schedule::Schedule;
-use keepfast_schedule::zone::Zone;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::is_interruption;
 use super::record::{Level, Record, Step};
 use super::report::Verdict;
+use crate::convert::schedule::upkeep;
 use crate::error::{Result, ScheduleError, ServerError};
 use rolling::{Readings, Rolling};
 
@@ -126,8 +124,7 @@ pub fn check_work(
 }
 
 fn next_of(config: &Config, cron: &str, now: Timestamp) -> Result<Option<Timestamp>, ScheduleError> {
-    let zone = Zone::named(&config.server.value.timezone.0, jiff::tz::db())?;
-    let schedule = Schedule::calendar(cron.parse::<Cron>()?, zone);
+    let (schedule, _) = upkeep(config, cron)?;
     Ok(schedule.next(now, now).map(keepfast_schedule::slot::Slot::instant))
 }
 
