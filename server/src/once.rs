@@ -8,8 +8,9 @@ use keepfast_store::{
 };
 
 use crate::error::{Result, ServerError};
-use crate::running::{Surroundings, Workshop, enabled, new_run};
+use crate::running::{Workshop, enabled, new_run};
 use crate::state::{self, Lease, PlanLock, now};
+use crate::surroundings::Surroundings;
 use crate::work::report::PlanReport;
 
 /// What the names of processes begin with that run plans without a server.
