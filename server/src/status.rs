@@ -10,15 +10,18 @@ use keepfast_config::model::plan::Plan;
 use keepfast_schedule::plan::{JitterSeed, PlanSchedule};
 use keepfast_schedule::promise::{Promise, Proof, Standing, standing};
 use keepfast_schedule::slot::{PlannedSlot, Slot};
-use keepfast_store::{Pause, PlanId, Run, RunKind, Store, UtcTime};
+use keepfast_schedule::state::Pause;
+use keepfast_store::{PlanId, Run, RunKind, Store, UtcTime};
 use serde::Serialize;
 
 use crate::convert::schedule;
 use crate::error::{Result, ServerError};
+use crate::pauses::{self, Pauses};
 use crate::state::{instant, stored};
 
-/// How long a plan's promise is taken for what it was.
-const PROMISES_LAST: Duration = Duration::from_secs(86_400);
+/// How long a plan's promise is taken for what it was. Gaps are looked for more than a year ahead, so that one that comes
+/// into sight this much later is found long before it counts.
+const PROMISES_LAST: Duration = Duration::from_secs(30 * 86_400);
 
 /// How a plan stands.
 #[derive(Debug, Clone, Serialize)]
@@ -37,7 +40,7 @@ pub struct PlanStatus {
     pub overdue_since: Option<Timestamp>,
     /// Whether someone should be told of that.
     pub alerts: bool,
-    /// Its next slot; null if it runs only when it is told to.
+    /// Its next slot; null if it runs only when it is told to, or if it wasn't asked for.
     pub next: Option<Timestamp>,
     /// Its newest run.
     pub last: Option<LastRun>,
@@ -106,126 +109,182 @@ impl From<&Run> for LastRun {
     }
 }
 
-/// What the state knows of plans, each read at once for all of them.
+/// What is asked how plans stand.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The definitions.
+    pub config: &'a Config,
+    /// The state.
+    pub store: &'a Store,
+    /// The name of this machine: pauses may be meant for some machines alone.
+    pub host: &'a str,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// How much is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// How plans stand to their promises.
+    Standing,
+    /// Their newest runs and next slots, too.
+    Full,
+}
+
+/// What is known of plans, each read at once for all of them.
 struct Known {
-    born: BTreeMap<PlanId, Timestamp>,
     good: BTreeMap<PlanId, Timestamp>,
     last: BTreeMap<PlanId, Run>,
     /// Runs at work whose processes say so.
     working: BTreeMap<PlanId, Timestamp>,
+    /// Pauses that a person has asked for.
     paused: BTreeMap<PlanId, Pause>,
     resumed: BTreeMap<PlanId, Timestamp>,
+    /// Pauses that the configuration says.
+    configured: Pauses,
 }
 
 impl Known {
-    async fn read(store: &Store, plans: &[PlanId], now: Timestamp) -> Result<Self> {
+    async fn read(view: &View<'_>, detail: Detail) -> Result<Self> {
+        let View { config, store, host, now } = *view;
         let at = stored(now);
-        let born = async || -> Result<BTreeMap<PlanId, Timestamp>> {
-            let states = store.plan_states().await?;
-            Ok(states.into_iter().map(|state| (state.plan, instant(state.born))).collect())
-        };
-        let mut known = born().await?;
-        // Only a plan that is new costs a write.
-        let new: Vec<_> = plans.iter().filter(|plan| !known.contains_key(plan)).cloned().collect();
-        if !new.is_empty() {
-            store.bear_plans(at, &new).await?;
-            known = born().await?;
-        }
         let times = |times: Vec<(PlanId, UtcTime)>| -> BTreeMap<PlanId, Timestamp> {
             times.into_iter().map(|(plan, at)| (plan, instant(at))).collect()
         };
-        let last = store.last_runs(Some(RunKind::Backup)).await?;
+        let last = match detail {
+            Detail::Standing => Vec::new(),
+            Detail::Full => store.last_runs(Some(RunKind::Backup)).await?,
+        };
         // Not the newest run: that may be a slot that was skipped because of this one.
         let active = store.active_runs().await?;
         let is_alive =
             |run: &&Run| run.kind == RunKind::Backup && run.lease_until.is_some_and(|until| until > at);
         let working = active.iter().filter(is_alive);
         let working = working.filter_map(|run| Some((run.subject.plan.clone()?, instant(run.started?))));
-        let is_open = |pause: &Pause| pause.until.is_none_or(|until| until > at);
+        let is_open = |pause: &keepfast_store::Pause| pause.until.is_none_or(|until| until > at);
         let paused = store.paused_plans().await?.into_iter().filter(is_open);
+        let mut configured = Pauses::new();
+        pauses::add_configured(&mut configured, config, host);
         Ok(Self {
-            born: known,
             good: times(store.good_starts(at).await?),
             last: last.into_iter().filter_map(|run| Some((run.subject.plan.clone()?, run))).collect(),
             working: working.collect(),
-            paused: paused.map(|pause| (pause.plan.clone(), pause)).collect(),
+            paused: paused.map(|pause| (pause.plan.clone(), pauses::of_state(&pause))).collect(),
             resumed: times(store.pause_ends(at).await?),
+            configured,
         })
+    }
+
+    /// The pause that a plan is in, and when its last one ended.
+    fn pauses(&self, plan: &PlanId, now: Timestamp) -> (Option<Pause>, Option<Timestamp>) {
+        let configured = self.configured.get(plan.as_str()).map_or(&[][..], Vec::as_slice);
+        let is_now = |pause: &&Pause| pause.since <= now && pause.until.is_none_or(|until| until > now);
+        let pause = self.paused.get(plan).or_else(|| configured.iter().find(is_now));
+        let ends = configured.iter().filter_map(|pause| pause.until).filter(|until| *until <= now);
+        (pause.copied(), self.resumed.get(plan).copied().into_iter().chain(ends).max())
     }
 }
 
-/// What plans promise, as it was last found: to look for the longest gap between a plan's slots takes a while, and it
-/// changes with the definition alone, but for gaps that are years away.
+/// What is the same at each look: when plans were born, when they run, and what they promise. To look for the longest gap
+/// between a plan's slots takes a while, and it changes with the definition alone, but for gaps that are years away.
 #[derive(Debug, Default)]
 pub struct Promises {
-    known: BTreeMap<String, (DefinitionHash, Timestamp, Option<Promise>)>,
+    born: BTreeMap<PlanId, Timestamp>,
+    known: BTreeMap<String, Promised>,
+}
+
+/// When a plan runs, and what it promises, as it was last found.
+#[derive(Debug)]
+struct Promised {
+    hash: DefinitionHash,
+    /// It may be that of the server, which the plan's hash doesn't know.
+    zone: String,
+    found: Timestamp,
+    schedule: Option<PlanSchedule>,
+    promise: Option<Promise>,
 }
 
 impl Promises {
-    fn of(
-        &mut self,
-        definition: &Definition<Plan>,
-        schedule: Option<&PlanSchedule>,
-        now: Timestamp,
-    ) -> Option<Promise> {
-        let is_fresh = |at: Timestamp| now.duration_since(at).unsigned_abs() < PROMISES_LAST;
-        match self.known.get(&definition.name) {
-            Some((hash, at, promise)) if *hash == definition.hash && is_fresh(*at) => *promise,
-            _ => {
-                let promise = schedule::promise(&definition.value, schedule, now);
-                self.known.insert(definition.name.clone(), (definition.hash, now, promise));
-                promise
-            }
+    /// Makes sure that plans are known. Those that are new are born now.
+    async fn bear(&mut self, store: &Store, plans: &[PlanId], now: Timestamp) -> Result<()> {
+        let is_new = |born: &BTreeMap<_, _>| plans.iter().any(|plan| !born.contains_key(plan));
+        let born = async || -> Result<BTreeMap<PlanId, Timestamp>> {
+            let states = store.plan_states().await?;
+            Ok(states.into_iter().map(|state| (state.plan, instant(state.born))).collect())
+        };
+        if is_new(&self.born) {
+            self.born = born().await?;
         }
+        // Only a plan that is new costs a write.
+        if is_new(&self.born) {
+            let new: Vec<_> = plans.iter().filter(|plan| !self.born.contains_key(plan)).cloned().collect();
+            store.bear_plans(stored(now), &new).await?;
+            self.born = born().await?;
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, config: &Config, definition: &Definition<Plan>, now: Timestamp) -> Result<&Promised> {
+        let zone = &config.zone(&definition.value).0;
+        let is_known = self.known.get(&definition.name).is_some_and(|known| {
+            let is_fresh = now.duration_since(known.found).unsigned_abs() < PROMISES_LAST;
+            known.hash == definition.hash && known.zone == *zone && is_fresh
+        });
+        if !is_known {
+            let schedule = schedule::plan(config, definition, JitterSeed(0))?;
+            let promise = schedule::promise(&definition.value, schedule.as_ref(), now);
+            let (hash, zone) = (definition.hash, zone.clone());
+            let promised = Promised { hash, zone, found: now, schedule, promise };
+            self.known.insert(definition.name.clone(), promised);
+        }
+        Ok(&self.known[&definition.name])
     }
 }
 
 /// How all plans stand, in the order of their names. A plan that is new is born now: from then on it owes snapshots.
-pub async fn all(config: &Config, store: &Store, now: Timestamp) -> Result<Vec<PlanStatus>> {
-    all_with(config, store, now, &mut Promises::default()).await
+pub async fn all(view: &View<'_>) -> Result<Vec<PlanStatus>> {
+    look(view, &mut Promises::default(), Detail::Full).await
 }
 
-/// The same for one that asks again and again.
-pub async fn all_with(
-    config: &Config,
-    store: &Store,
-    now: Timestamp,
-    promises: &mut Promises,
-) -> Result<Vec<PlanStatus>> {
+/// The same for one that asks again and again, and that only wants to know how plans stand to their promises: newest runs
+/// and next slots are left out.
+pub async fn standings(view: &View<'_>, promises: &mut Promises) -> Result<Vec<PlanStatus>> {
+    look(view, promises, Detail::Standing).await
+}
+
+async fn look(view: &View<'_>, promises: &mut Promises, detail: Detail) -> Result<Vec<PlanStatus>> {
+    let plans = &view.config.plans;
     let name = |name: &String| PlanId::new(&**name).map_err(ServerError::name(name));
-    let plans: Vec<PlanId> = config.plans.keys().map(name).collect::<Result<_>>()?;
-    let known = Known::read(store, &plans, now).await?;
-    let both = config.plans.values().zip(&plans);
-    both.map(|(definition, plan)| one(config, definition, plan, &known, promises, now)).collect()
+    let names: Vec<PlanId> = plans.keys().map(name).collect::<Result<_>>()?;
+    promises.bear(view.store, &names, view.now).await?;
+    let known = Known::read(view, detail).await?;
+    let both = plans.values().zip(&names);
+    both.map(|(definition, plan)| one(view, definition, plan, &known, promises, detail)).collect()
 }
 
 fn one(
-    config: &Config,
+    view: &View<'_>,
     definition: &Definition<Plan>,
     plan: &PlanId,
     known: &Known,
     promises: &mut Promises,
-    now: Timestamp,
+    detail: Detail,
 ) -> Result<PlanStatus> {
+    let now = view.now;
     let last = known.last.get(plan);
     let achieved = known.good.get(plan).copied();
     // Each plan was stored before it was read.
-    let born = known.born.get(plan).copied().unwrap_or(now);
-    let schedule = schedule::plan(config, definition, JitterSeed(0))?;
-    let promise = promises.of(definition, schedule.as_ref(), now);
-    let pause = known.paused.get(plan).map(|pause| keepfast_schedule::state::Pause {
-        since: instant(pause.since),
-        until: pause.until.map(instant),
-    });
-    let proof = Proof {
-        born,
-        achieved,
-        running_since: known.working.get(plan).copied(),
-        pause,
-        resumed: known.resumed.get(plan).copied(),
-    };
+    let born = promises.born.get(plan).copied().unwrap_or(now);
+    let Promised { schedule, promise, .. } = promises.of(view.config, definition, now)?;
+    let (pause, resumed) = known.pauses(plan, now);
+    let running_since = known.working.get(plan).copied();
+    let proof = Proof { born, achieved, running_since, pause, resumed };
     let stands = promise.as_ref().map(|promise| standing(promise, &proof, now));
     let anchor = achieved.unwrap_or(born);
+    let next = match (detail, schedule) {
+        (Detail::Full, Some(schedule)) => schedule.schedule.next(now, anchor).map(Slot::instant),
+        _ => None,
+    };
     Ok(PlanStatus {
         plan: definition.name.clone(),
         repository: definition.value.repository.name.clone(),
@@ -244,7 +303,7 @@ fn one(
             _ => None,
         },
         alerts: definition.value.enabled && matches!(stands, Some(Standing::Overdue { alerts: true, .. })),
-        next: schedule.and_then(|schedule| schedule.schedule.next(now, anchor)).map(Slot::instant),
+        next,
         last: last.map(Into::into),
     })
 }

@@ -15,7 +15,7 @@ use keepfast_server::convert::references::Referred;
 use keepfast_server::once;
 use keepfast_server::running;
 use keepfast_server::secrets::unreadable;
-use keepfast_server::status::{PlanStatus, StandingWord};
+use keepfast_server::status::{PlanStatus, StandingWord, View};
 use keepfast_server::surroundings::Surroundings;
 use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
@@ -109,7 +109,8 @@ pub fn status(common: &Common) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let plans = runtime.block_on(async {
         let store = state::open(&config, &secrets::children()).await?;
-        status::all(&config, &store, Timestamp::now()).await
+        let host = &SystemHost.name();
+        status::all(&View { config: &config, store: &store, host, now: Timestamp::now() }).await
     })?;
     if common.json {
         render::document(&plans);

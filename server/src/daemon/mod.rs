@@ -13,10 +13,9 @@ pub mod definitions;
 pub mod jobs;
 mod lock;
 pub mod outside;
-pub mod pauses;
 pub mod promises;
 pub mod scheduler;
-mod troubles;
+pub mod troubles;
 pub mod workers;
 
 use std::path::{Path, PathBuf};
@@ -48,7 +47,7 @@ use crate::error::{Result, ServerError};
 use crate::once;
 use crate::running::Workshop;
 use crate::state::{self, PlanLock, now};
-use crate::status::Promises;
+use crate::status::{Promises, View};
 use crate::surroundings::Surroundings;
 
 /// How often the server wakes up: it tells the service manager that it is alive, and sees whether files have changed.
@@ -233,9 +232,7 @@ impl Server {
             }
             if now >= next_promises && !self.is_stopping {
                 next_promises = now + PROMISES_EVERY;
-                let at = self.clocks.read().wall();
-                let watched = promises::watch(&self.config, &self.store, at, &mut known_promises).await;
-                let watched = watched.map(drop);
+                let watched = self.watch(&mut known_promises).await;
                 self.say_if_failed("promises can't be looked at", watched);
             }
             if now >= next_tidy && !self.is_stopping {
@@ -249,6 +246,9 @@ impl Server {
                 () = tokio::time::sleep_until(next_look.min(Instant::now() + PULSE)) => {
                     if !self.is_stopping && self.footprint.has_changed() {
                         self.reload().await;
+                        next_look = Instant::now();
+                    }
+                    if self.scheduler.glance(&self.clocks.read()) {
                         next_look = Instant::now();
                     }
                 }
@@ -273,6 +273,13 @@ impl Server {
         }
         self.store.close().await;
         Ok(())
+    }
+
+    /// Looks at the promises of all plans.
+    async fn watch(&self, known: &mut Promises) -> Result<()> {
+        let now = self.clocks.read().wall();
+        let host = &self.workshop.around.host;
+        promises::watch(&View { config: &self.config, store: &self.store, host, now }, known).await
     }
 
     /// Looks at all jobs, and begins with the runs that start. Returns when to look again.

@@ -6,25 +6,20 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use keepfast_config::config::Config;
-use keepfast_store::{ProblemKind, Store, Subject, SubjectKind};
+use keepfast_store::{ProblemKind, Subject, SubjectKind};
 use serde_json::json;
 
 use crate::error::{Result, ServerError};
 use crate::state::stored;
-use crate::status::{self, PlanStatus, Promises};
+use crate::status::{self, PlanStatus, Promises, View};
 
 /// What is wrong with a plan that breaks its promise.
 pub const OVERDUE: &str = "overdue";
 
 /// Opens and resolves problems according to how plans stand now.
-pub async fn watch(
-    config: &Config,
-    store: &Store,
-    now: Timestamp,
-    promises: &mut Promises,
-) -> Result<Vec<PlanStatus>> {
-    let plans = status::all_with(config, store, now, promises).await?;
+pub async fn watch(view: &View<'_>, promises: &mut Promises) -> Result<()> {
+    let View { store, now, .. } = *view;
+    let plans = status::standings(view, promises).await?;
     let kind = ProblemKind::new(OVERDUE).map_err(ServerError::name(OVERDUE))?;
     let open: BTreeSet<Subject> = store
         .open_problems()
@@ -53,7 +48,7 @@ pub async fn watch(
     for subject in open.difference(&broken) {
         store.resolve_problem(stored(now), subject, &kind).await?;
     }
-    Ok(plans)
+    Ok(())
 }
 
 fn summary(plan: &PlanStatus, now: Timestamp) -> String {

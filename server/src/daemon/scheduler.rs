@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use super::admission;
 use super::clock::Reading;
 use super::jobs::{self, Job, Scheduled};
-use super::pauses::{self, Pauses};
 use crate::error::{Result, ServerError};
+use crate::pauses::{self, Pauses};
 use crate::state::{self, instant, stored};
 
 /// After the first loss of a run, this long passes until it is tried again; four times as long after each further one.
@@ -104,6 +104,10 @@ pub struct Scheduler {
     seed: JitterSeed,
     jobs: BTreeMap<ScheduleId, Tracked>,
     clock: ClockWatch,
+    /// What has happened to the clocks and no look has followed yet.
+    clock_events: Vec<ClockEvent>,
+    /// When the next run may start that waits for a moment.
+    next_try: Option<Timestamp>,
     leases: LeaseWatch,
 }
 
@@ -126,8 +130,17 @@ impl Scheduler {
             }
         }
         let clock = ClockWatch::start(reading.clocks.clone());
-        let (jobs, leases) = (BTreeMap::new(), LeaseWatch::new());
-        let mut scheduler = Self { store, executor, host, seed, jobs, clock, leases };
+        let mut scheduler = Self {
+            store,
+            executor,
+            host,
+            seed,
+            jobs: BTreeMap::new(),
+            clock,
+            clock_events: Vec::new(),
+            next_try: None,
+            leases: LeaseWatch::new(),
+        };
         let wrong = scheduler.adopt(config, reading.wall()).await?;
         Ok((scheduler, wrong))
     }
@@ -201,15 +214,27 @@ impl Scheduler {
         self.jobs.values().map(outlook).collect()
     }
 
-    /// When runs that are due and wait for a moment may start: spread starts, ends of deadlines.
+    /// The first instant after now at which something is due by itself: slots, spread starts, ends of deadlines, tries
+    /// after a failure. Until then, looks decide nothing unless something changes.
     #[must_use]
-    pub fn due(&self) -> Vec<Timestamp> {
-        let pending = |tracked: &Tracked| {
-            let pending = tracked.remembered.as_ref()?.plan.pending.as_ref()?;
-            Some((pending.not_before, tracked.scheduled.schedule.start_by(pending.slot)))
+    pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        let of_job = |tracked: &Tracked| {
+            let pending = tracked.remembered.as_ref().and_then(|remembered| remembered.plan.pending.as_ref());
+            let not_before = pending.map(|pending| pending.not_before);
+            let start_by = pending.and_then(|pending| tracked.scheduled.schedule.start_by(pending.slot));
+            [tracked.next.map(Slot::instant), not_before, start_by]
         };
-        let all = self.jobs.values().filter_map(pending);
-        all.flat_map(|(not_before, start_by)| std::iter::once(not_before).chain(start_by)).collect()
+        let all = self.jobs.values().flat_map(of_job).chain([self.next_try]).flatten();
+        all.filter(|at| *at > now).min()
+    }
+
+    /// Looks at the clocks alone, which costs next to nothing. Says whether something has happened to them: then a look at
+    /// everything is due, because slots lie elsewhere now.
+    pub fn glance(&mut self, reading: &Reading) -> bool {
+        let (clock, events) = self.clock.clone().look(reading.clocks.clone());
+        self.clock = clock;
+        self.clock_events.extend(events);
+        !self.clock_events.is_empty()
     }
 
     /// Looks at everything. Without `starts` no run is taken: the process is about to end.
@@ -221,8 +246,9 @@ impl Scheduler {
         starts: bool,
     ) -> Result<Look> {
         let now = reading.wall();
-        let (clock, clock_events) = self.clock.clone().look(reading.clocks.clone());
-        self.clock = clock;
+        // They stay until a look has come to its end: one that fails in the middle leaves jobs that follow the old clock.
+        let clock_changed = self.glance(reading);
+        let awake_since = self.clock.awake_since();
         let lost = self.store.lose_runs(stored(now), &mut self.leases, reading.steady).await?;
         for loss in &lost {
             Self::retry_lost(&self.store, now, loss).await?;
@@ -239,9 +265,7 @@ impl Scheduler {
         let pauses = self.pauses(config, now).await?;
         let mut asks = Vec::new();
         let mut next = now.checked_add(LOOK_EVERY).unwrap_or(Timestamp::MAX);
-        let ids: Vec<ScheduleId> = self.jobs.keys().cloned().collect();
-        for id in &ids {
-            let Some(tracked) = self.jobs.get_mut(id) else { continue };
+        for tracked in self.jobs.values_mut() {
             let subject = &tracked.scheduled.subject;
             let kind = tracked.scheduled.job.kind();
             let is_of_job = |run: &&Run| {
@@ -257,9 +281,8 @@ impl Scheduler {
                 good: plan.and_then(|plan| good.get(plan)).copied(),
                 answer: tracked.answer,
             };
-            if now >= tracked.look_at || seen != tracked.seen || !clock_events.is_empty() {
+            if now >= tracked.look_at || seen != tracked.seen || clock_changed {
                 let machine = Machine { mains_power, answer: tracked.answer };
-                let awake_since = self.clock.awake_since();
                 let queued = decide_one(&self.store, tracked, seen, machine, awake_since, now).await?;
                 waiting.extend(queued);
             }
@@ -272,7 +295,7 @@ impl Scheduler {
             true => self.admit(config, &active, &waiting, now, &mut next).await?,
             false => Vec::new(),
         };
-        Ok(Look { next, start, lost, asks, clock: clock_events })
+        Ok(Look { next, start, lost, asks, clock: std::mem::take(&mut self.clock_events) })
     }
 
     async fn pauses(&self, config: &Config, now: Timestamp) -> Result<Pauses> {
@@ -315,7 +338,7 @@ impl Scheduler {
 
     /// Takes the runs that may start, and says of the others why they wait.
     async fn admit(
-        &self,
+        &mut self,
         config: &Config,
         active: &[Run],
         waiting: &[Run],
@@ -327,6 +350,7 @@ impl Scheduler {
         for (run, ending) in queue.ended {
             self.store.end_waiting(stored(now), &run, ending).await?;
         }
+        self.next_try = queue.next;
         if let Some(at) = queue.next {
             *next = (*next).min(at);
         }
@@ -416,7 +440,9 @@ async fn decide_one(
         }
     }
     tracked.remembered = Some(remembered);
-    tracked.look_at = look_again;
+    // Between slots only what is seen can change anything, or the clock, and both are looked at each time.
+    let is_waiting = tracked.remembered.as_ref().is_some_and(|remembered| remembered.plan.pending.is_some());
+    tracked.look_at = if is_waiting { look_again } else { next.map_or(Timestamp::MAX, Slot::instant) };
     tracked.waiting = waiting;
     tracked.next = next;
     // A run that was just queued is open at the next look.

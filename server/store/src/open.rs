@@ -200,9 +200,11 @@ async fn connect_sqlite(state: &Path) -> Result<Store> {
         .journal_mode(SqliteJournalMode::Wal)
         // What was committed survives a loss of power.
         .synchronous(SqliteSynchronous::Full);
-    let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    // A connection to a file doesn't get lost, so that none is tested before it is used.
+    let pool = || SqlitePoolOptions::new().test_before_acquire(false);
+    let writer = pool().max_connections(1).idle_timeout(None).max_lifetime(None);
     let writer = writer.connect_with(writing).await.map_err(failed)?;
-    let readers = SqlitePoolOptions::new().max_connections(READERS_MAX);
+    let readers = pool().max_connections(READERS_MAX);
     let readers = readers.connect_lazy_with(options.read_only(true));
     Ok(Store::over(Pools::Sqlite { writer, readers }, state.display().to_string()))
 }

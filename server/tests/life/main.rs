@@ -1,43 +1,97 @@
 //! Days in the life of a server: its own scheduler, promises, notifications and state, with a clock that runs fast and a
 //! machine on which things go wrong.
 //!
-//! A history is thirty plans through forty days with the changes of the clock in Europe and America: runs that take
-//! their time, a store that is away for hours, a full disk, a machine that sleeps, a server that is killed. It is made from
-//! a seed: `KEEPFAST_LIFE_SEED=7` plays one again, `KEEPFAST_LIFE_HISTORIES=1000` plays more.
+//! A history is thirty plans through forty days with the changes of the clock in Europe, America and Australia: runs that
+//! take minutes or days, a store that is away for hours, a full disk, runs that fall silent, pauses, a machine that sleeps or
+//! whose clock is set wrong, a server that is killed, a PostgreSQL that is restarted. It is made from a seed:
+//! `KEEPFAST_LIFE_SEED=7` plays one again, `KEEPFAST_LIFE_HISTORIES=1000` plays more.
 //!
-//! At the end, each slot has exactly one outcome; plans were called overdue when they were, and never else; and each
-//! beginning and end of that was one event. (What messages make of events is tested where they are made.)
+//! At the end each slot has exactly one outcome, with a reason if it has no run; plans were called overdue when they were,
+//! and never else; each beginning and end of that was one event, and was told once to each target.
 
+mod calendar;
+mod clock;
 mod dice;
+mod faults;
+mod judge;
 mod oracle;
+mod place;
+mod plans;
+mod told;
 mod world;
 
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use judge::{Tally, judge};
+use place::Place;
 use world::World;
 
 /// Histories that are played unless another number is said.
-const HISTORIES: u64 = 2;
+const HISTORIES: u64 = 100;
+/// Of this many histories, one has messages, too.
+const TOLD_EACH: u64 = 10;
+/// Histories on PostgreSQL, and how often it is restarted in each.
+const ON_POSTGRES: u64 = 2;
+const RESTARTS: u64 = 8;
 
-fn seeds() -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    match number("KEEPFAST_LIFE_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("KEEPFAST_LIFE_HISTORIES").unwrap_or(HISTORIES)).collect(),
-    }
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+async fn history(seed: u64, place: Place, restarts: u64) -> Tally {
+    let is_told = !place.is_shaky() && seed.is_multiple_of(TOLD_EACH);
+    let mut world = World::new(seed, place, restarts, is_told).await;
+    world.play().await;
+    judge(&mut world).await
+}
+
+/// Plays the histories of these seeds, some at a time.
+fn play(seeds: impl Iterator<Item = u64>, place: fn(u64) -> Place, restarts: u64) -> Tally {
+    let seeds: Vec<u64> = seeds.collect();
+    let next = AtomicU64::new(0);
+    let take = || seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok()?);
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let mut all = Tally::default();
+        while let Some(seed) = take() {
+            all.add(&runtime.block_on(history(*seed, place(*seed), restarts)));
+        }
+        all
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(seeds.len());
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut all = Tally::default();
+        for worker in workers {
+            all.add(&worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        all
+    })
 }
 
 #[test]
 fn forty_days_of_thirty_plans_keep_their_accounts() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let mut all = world::Tally::default();
-    for seed in seeds() {
-        let tally = runtime.block_on(async {
-            let mut world = World::new(seed).await;
-            world.play().await;
-            world.judge().await
-        });
-        all.add(&tally);
+    if let Some(seed) = number("KEEPFAST_LIFE_SEED") {
+        play([seed].into_iter(), |_| Place::sqlite(), 0);
+        return;
     }
+    let histories = number("KEEPFAST_LIFE_HISTORIES").unwrap_or(HISTORIES);
+    let all = play(0..histories, |_| Place::sqlite(), 0);
     // The histories have to be rich enough to show something.
-    let rich = [all.good, all.failed, all.lost, all.missed, all.skipped, all.overdue, all.kills, all.sleeps];
-    assert!(rich.iter().all(|count| *count > 0), "{all:?}");
+    let runs = [all.good, all.failed, all.lost, all.silent];
+    let slots = [all.fired, all.missed, all.skipped];
+    let rest = [all.overdue, all.kills, all.sleeps, all.clocks, all.messages];
+    let is_rich = runs.iter().chain(&slots).chain(&rest).all(|count| *count > 0);
+    assert!(histories < HISTORIES || is_rich, "{all:?}");
+}
+
+#[test]
+fn a_database_that_is_restarted_costs_no_slot_and_no_alarm() {
+    if number("KEEPFAST_LIFE_SEED").is_some() {
+        return;
+    }
+    let all = play(0..ON_POSTGRES, Place::postgres, RESTARTS);
+    assert!(all.failures > 0, "the database always answered: {all:?}");
 }

@@ -1,491 +1,518 @@
-//! A machine with a server on it.
+//! A machine with a server on it, and a clock that runs fast: from one instant at which something happens to the next.
+//!
+//! The server's own scheduler, promises, troubles and state are what is played. The world does what a server does around
+//! them (`daemon/mod.rs`), and what machines, runs and people do to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use keepfast_config::config::Config;
-use keepfast_config::diagnostic::render::Style;
 use keepfast_observe::errors::Category;
-use keepfast_schedule::clock::ClockReading;
 use keepfast_schedule::plan::JitterSeed;
-use keepfast_schedule::schedule::Schedule;
-use keepfast_server::convert::schedule;
-use keepfast_server::daemon::clock::Reading;
+use keepfast_server::Result;
 use keepfast_server::daemon::jobs::Job;
-use keepfast_server::daemon::promises;
+use keepfast_server::daemon::promises::{self, OVERDUE};
 use keepfast_server::daemon::scheduler::{Look, Scheduler};
-use keepfast_server::definitions;
+use keepfast_server::daemon::troubles::Troubles;
 use keepfast_server::failure;
-use keepfast_server::notices::Notifier;
-use keepfast_server::state::{instant, stored};
-use keepfast_server::status::Promises;
+use keepfast_server::state::{Lease, stored};
+use keepfast_server::status::{Promises, View};
 use keepfast_store::{
-    BootId, Elapsed, Ending, ErrorCategory, Executor, Fingerprint, Held, HostId, NextTry, PageSize,
-    ProgramVersion, RunError, RunFilter, RunId, ScheduleId, Sequence, ServerId, ServerLock, SlotVerdict,
-    Store, Text, VerdictKind, Work,
+    BootId, Ending, ErrorCategory, Executor, Fingerprint, Held, HostId, NextTry, PlanId, ProgramVersion,
+    RunError, RunId, ServerId, Store, StoreError, Text, UserName, Work,
 };
-use serde_json::Value;
-use tempfile::TempDir;
 
+use crate::clock::{Clock, DAY, HOUR, MINUTE, SECOND, begin};
 use crate::dice::Dice;
-use crate::oracle::{Overdue, Watched};
+use crate::faults::{DAYS, Fault, Faults};
+use crate::judge::Account;
+use crate::oracle::{Bystander, ClockNews, Watched};
+use crate::place::Place;
+use crate::plans::{self, Plan};
+use crate::told::Told;
 
-const PLANS: u64 = 30;
-/// October and November: the clocks change in Europe on the 25th and in America on the 1st.
-const BEGIN: &str = "2026-10-05T00:00:00Z";
-const DAYS: u64 = 40;
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
-/// How often promises are looked at.
-const PROMISES_EVERY: Duration = Duration::from_secs(600);
+/// The name of the machine.
+pub const HOST: &str = "m";
 const SERVER: &str = "server m";
-
-/// What has happened.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Tally {
-    pub good: u64,
-    pub failed: u64,
-    pub lost: u64,
-    pub missed: u64,
-    pub skipped: u64,
-    pub overdue: u64,
-    pub kills: u64,
-    pub sleeps: u64,
-    pub slots: u64,
-}
-
-impl Tally {
-    pub fn add(&mut self, other: &Self) {
-        self.good += other.good;
-        self.failed += other.failed;
-        self.lost += other.lost;
-        self.missed += other.missed;
-        self.skipped += other.skipped;
-        self.overdue += other.overdue;
-        self.kills += other.kills;
-        self.sleeps += other.sleeps;
-        self.slots += other.slots;
-    }
-}
+/// How often promises are looked at when nothing is new: a false alarm at a calm moment is seen, too.
+const PROMISES_EVERY: Duration = Duration::from_secs(5 * 3600);
+/// After a look that failed, this long passes until the next.
+const AFTER_FAULT: Duration = Duration::from_secs(5);
+/// How often the server looks while a run is silent: several times during the length of a lease.
+const WHILE_SILENT: Duration = Duration::from_secs(50);
 
 /// A run at work.
 struct Working {
     held: Held,
     plan: String,
-    ends: Timestamp,
+    began: Timestamp,
+    ends: Duration,
+    /// When it last said that it works, by the steady clock and by the one on the wall.
+    beat: (Duration, Timestamp),
+    is_silent: bool,
 }
 
 pub struct World {
-    seed: u64,
-    dice: Dice,
-    _folder: TempDir,
-    _lock: ServerLock,
-    store: Store,
-    config: Config,
+    pub seed: u64,
+    pub store: Store,
+    pub config: Config,
+    pub plans: Vec<Plan>,
+    pub clock: Clock,
+    pub bystander: Bystander,
+    pub clock_news: ClockNews,
+    pub account: Account,
+    pub told: Option<Told>,
+    pub place: Place,
     scheduler: Option<Scheduler>,
-    notifier: Notifier,
-    boot: u64,
-    now: Timestamp,
-    /// Time that the machine was awake.
-    steady: Duration,
-    working: BTreeMap<RunId, Working>,
-    watched: BTreeMap<String, Watched>,
-    overdue: Overdue,
-    next_promises: Timestamp,
+    troubles: Troubles,
     promises: Promises,
-    /// When the store is away, and until when.
-    away: Vec<(Timestamp, Timestamp)>,
-    /// When its disk is full.
-    full: Vec<(Timestamp, Timestamp)>,
-    tally: Tally,
+    faults: Faults,
+    working: BTreeMap<RunId, Working>,
+    boots: u64,
+    /// When a server that was killed starts again.
+    up_again: Duration,
+    next_look: Duration,
+    last_look: Duration,
+    next_watch: Duration,
+    /// Until when runs may be lost without a word, because the database was away.
+    shaken_until: Duration,
 }
 
-fn begin() -> Timestamp {
-    BEGIN.parse().expect("an instant")
-}
-
-fn definition(number: u64, dice: &mut Dice) -> String {
-    let zone = *dice.pick(&["Europe/Paris", "America/New_York", "UTC", "Australia/Lord_Howe"]);
-    let (hour, minute) = (dice.below(24), dice.below(60));
-    let schedule = match number {
-        0..=1 => format!("cron = \"{minute} * * * *\""),
-        2..=3 => "every = \"20h\"".to_owned(),
-        4 => format!("cron = \"{minute} {hour} * * 1-5\""),
-        5..=7 => format!("cron = \"{} 2 * * *\"", dice.pick(&[0, 15, 30, 59])),
-        _ => format!("cron = \"{minute} {hour} * * *\""),
-    };
-    let mut more = String::new();
-    if number >= 8 && dice.one_in(3) {
-        more.push_str(", jitter = \"15m\"");
-    }
-    if number != 2 && number != 3 && dice.one_in(3) {
-        more.push_str(", deadline = \"3h\"");
-    }
-    if dice.one_in(5) {
-        more.push_str(", catch_up = \"never\"");
-    }
-    let overlap = if dice.one_in(4) { "overlap = \"queue-one\"\n" } else { "" };
-    format!(
-        "[plan.p{number}]\nrepository = \"main\"\nsource = [{{ files = [\"/srv/p{number}\"] }}]\n\
-         timezone = \"{zone}\"\nschedule = {{ {schedule}{more} }}\n{overlap}retry = {{ attempts = 3, first = \"5m\" }}\n"
-    )
+fn host() -> HostId {
+    HostId::new(HOST).expect("a name")
 }
 
 impl World {
-    pub async fn new(seed: u64) -> Self {
-        let mut dice = Dice::new(seed);
-        // In memory, where that is there: a commit of each step is synced.
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
-        let state = folder.path().join("state.db");
-        let mut text = format!(
-            "version = 1\n[server]\nstate = {{ sqlite = {state:?} }}\nlimits = {{ runs = 8, per_host = 4 }}\n\
-             [repository.main]\nurl = \"/srv/backup\"\npassword = {{ file = \"/etc/password\" }}\n\
-             [target.ops]\nwebhook = {{ url = \"http://127.0.0.1:9/\", preset = \"generic\" }}\n\
-             [[route]]\nmatch = {{ severity = [\"warning\", \"error\", \"critical\"] }}\nto = [\"ops\"]\n",
-        );
-        for number in 0..PLANS {
-            text.push_str(&definition(number, &mut dice));
-        }
-        let file = folder.path().join("keepfast.toml");
-        fs::write(&file, text).expect("it can be written");
-        let loaded = definitions::read(&file);
-        let report = loaded.report.render(Style::Plain);
-        let config = loaded.config.unwrap_or_else(|| panic!("{report}"));
-        let lock = ServerLock::take(&state).expect("no one else has it");
-        let store = Store::open_sqlite(&lock).await.expect("a state");
-        let notifier = Notifier::new(store.clone(), "m");
-        let mut spans = |times: u64, hours: u64| -> Vec<(Timestamp, Timestamp)> {
-            let span = |_| {
-                let from = begin()
-                    + DAY * u32::try_from(2 + dice.below(DAYS - 8)).unwrap_or(2)
-                    + MINUTE * u32::try_from(dice.below(1440)).unwrap_or(0);
-                (from, from + HOUR * u32::try_from(1 + dice.below(hours)).unwrap_or(1))
-            };
-            (0..times).map(span).collect()
-        };
-        let (away, full) = (spans(3, 40), spans(1, 30));
+    pub async fn new(seed: u64, place: Place, restarts: u64, is_told: bool) -> Self {
+        let plans = plans::draw(seed);
+        let config = place.config(&plans);
+        let store = place.open().await;
+        let clock = Clock::new();
         let mut world = Self {
             seed,
-            dice,
-            _folder: folder,
-            _lock: lock,
+            troubles: Troubles::new(store.clone(), host()),
+            told: is_told.then(|| Told::new(&store, seed)),
             store,
             config,
+            clock,
+            bystander: Bystander::default(),
+            clock_news: ClockNews::default(),
+            account: Account::default(),
+            place,
             scheduler: None,
-            notifier,
-            boot: 0,
-            now: begin(),
-            steady: Duration::ZERO,
-            working: BTreeMap::new(),
-            watched: BTreeMap::new(),
-            overdue: Overdue::default(),
-            next_promises: begin(),
             promises: Promises::default(),
-            away,
-            full,
-            tally: Tally::default(),
+            faults: Faults::draw(seed, restarts),
+            working: BTreeMap::new(),
+            boots: 0,
+            up_again: Duration::ZERO,
+            next_look: Duration::ZERO,
+            last_look: Duration::ZERO,
+            next_watch: Duration::ZERO,
+            shaken_until: Duration::ZERO,
+            plans,
         };
         world.start().await;
-        // Its first step begins at the end of what was told before.
-        world.notify().await;
-        for definition in world.config.plans.values() {
-            let of = schedule::plan(&world.config, definition, JitterSeed(world.seed)).expect("a schedule");
-            let promise = schedule::promise(&definition.value, of.as_ref(), world.now).expect("a promise");
-            let watched = Watched { born: world.now, within: promise.within, good: None, is_running: false };
-            world.watched.insert(definition.name.clone(), watched);
+        for plan in &world.plans {
+            let watched = Watched {
+                born: begin(),
+                within: plan.within,
+                good: Vec::new(),
+                works_until: None,
+                asked: Vec::new(),
+                configured: plan.pause,
+            };
+            world.bystander.plans.insert(plan.name.clone(), watched);
         }
+        // The first step begins at the end of what was before.
+        world.tell().await;
         world
     }
 
-    fn reading(&self) -> Reading {
-        Reading {
-            clocks: ClockReading {
-                wall: self.now,
-                since_boot: Duration::try_from(self.now.duration_since(begin())).unwrap_or_default(),
-                boot: "b".to_owned(),
-            },
-            steady: Elapsed(self.steady),
+    pub async fn play(&mut self) {
+        let end = DAY * u32::try_from(DAYS).expect("days");
+        while self.clock.real < end {
+            self.step().await;
         }
+        // Whatever is at work ends, and the server looks a last time.
+        while !self.working.is_empty() {
+            self.step().await;
+        }
+        self.place.settle();
+        self.next_look = self.clock.real;
+        while self.next_look <= self.clock.real {
+            self.look().await;
+        }
+        self.watch().await;
+    }
+
+    /// Goes on to the next instant at which something happens, and does it.
+    async fn step(&mut self) {
+        self.pass(self.next());
+        while let Some(fault) = self.faults.due(self.clock.real) {
+            self.suffer(fault).await;
+        }
+        if self.scheduler.is_none() {
+            if self.up_again <= self.clock.real {
+                self.start().await;
+            }
+            return;
+        }
+        self.end_runs().await;
+        if self.next_look <= self.clock.real {
+            self.look().await;
+        }
+        let is_shaken = self.clock.real < self.shaken_until;
+        let has_news = self.bystander.has_news(self.clock.wall());
+        if !is_shaken && (has_news || self.next_watch <= self.clock.real) {
+            self.watch().await;
+        }
+        let wall = self.clock.wall();
+        if self.told.as_ref().and_then(|told| told.next).is_some_and(|next| next <= wall) {
+            self.tell().await;
+        }
+    }
+
+    async fn tell(&mut self) {
+        if let Some(told) = &mut self.told {
+            told.step(&self.config, &self.clock).await;
+        }
+    }
+
+    /// When something happens next.
+    fn next(&self) -> Duration {
+        let now = self.clock.real;
+        let next = if self.scheduler.is_none() {
+            self.up_again
+        } else {
+            let runs = self.working.values().filter(|run| !run.is_silent).map(|run| run.ends).min();
+            // At that very instant nothing has changed yet; a second later it has.
+            let turn = self.bystander.next_turn(self.clock.wall()).map(|turn| self.clock.when(turn) + SECOND);
+            let told = self.told.as_ref().and_then(|told| told.next).map(|at| self.clock.when(at));
+            let mut all = vec![self.next_look, self.next_watch.max(self.shaken_until)];
+            all.extend(told);
+            all.extend(runs);
+            all.extend(turn);
+            all.into_iter().min().unwrap_or(now)
+        };
+        self.faults.next().map_or(next, |fault| fault.min(next)).max(now)
+    }
+
+    /// Time passes, and the server glances at the clocks meanwhile.
+    fn pass(&mut self, until: Duration) {
+        let Some(scheduler) = &mut self.scheduler else {
+            self.clock.real = until;
+            return;
+        };
+        while self.clock.real + MINUTE < until {
+            self.clock.real += MINUTE;
+            if scheduler.glance(&self.clock.reading()) {
+                self.next_look = self.clock.real;
+                return;
+            }
+        }
+        self.clock.real = until;
     }
 
     async fn start(&mut self) {
-        self.boot += 1;
+        self.boots += 1;
         let executor = Executor {
             server: ServerId::new(SERVER).expect("a name"),
-            boot: BootId::new(format!("boot {}", self.boot)).expect("a name"),
+            boot: BootId::new(format!("boot {}", self.boots)).expect("a name"),
         };
-        let host = HostId::new("m").expect("a name");
-        let reading = self.reading();
-        let begun = Scheduler::begin(
-            self.store.clone(),
-            executor,
-            host,
-            JitterSeed(self.seed),
-            &self.config,
-            &reading,
-        );
-        let (scheduler, wrong) = begun.await.expect("a scheduler");
-        assert!(wrong.is_empty(), "{wrong:?}");
+        let reading = self.clock.reading();
+        // The service manager starts it again and again.
+        let begun = loop {
+            let (store, executor) = (self.store.clone(), executor.clone());
+            let begun =
+                Scheduler::begin(store, executor, host(), JitterSeed(self.seed), &self.config, &reading)
+                    .await;
+            if let Some(begun) = self.place.may_fail(begun) {
+                break begun;
+            }
+        };
+        let (scheduler, wrong) = begun;
+        assert!(wrong.is_empty(), "seed {}: {wrong:?}", self.seed);
         self.scheduler = Some(scheduler);
-    }
-
-    async fn notify(&mut self) {
-        let (now, elapsed) = (self.now, Elapsed(self.steady));
-        self.notifier.step(&self.config, now, elapsed).await.expect("a step");
-    }
-
-    pub async fn play(&mut self) {
-        let end = begin() + DAY * u32::try_from(DAYS).unwrap_or(40);
-        while self.now < end {
-            self.end_runs().await;
-            let next = self.look().await;
-            self.promises().await;
-            self.disturb().await;
-            let runs = self.working.values().map(|run| run.ends).min();
-            let until = [Some(next), runs, Some(self.next_promises)].into_iter().flatten().min();
-            let until = until.unwrap_or(end).max(self.now + Duration::from_secs(1));
-            self.pass(until);
-        }
-        // Whatever is at work ends; nothing is due any more that has no outcome.
-        while !self.working.is_empty() {
-            self.now = self.working.values().map(|run| run.ends).min().unwrap_or(self.now).max(self.now);
-            self.end_runs().await;
-        }
-    }
-
-    /// Time passes, and the machine is awake.
-    fn pass(&mut self, until: Timestamp) {
-        self.steady += Duration::try_from(until.duration_since(self.now)).unwrap_or_default();
-        self.now = until;
-    }
-
-    /// What is at work says so, as it does every few seconds.
-    async fn beat(&self) {
-        for run in self.working.values() {
-            self.store.beat(stored(self.now), &run.held, None).await.expect("it is held");
-        }
-    }
-
-    async fn look(&mut self) -> Timestamp {
-        self.beat().await;
-        let reading = self.reading();
-        let scheduler = self.scheduler.as_mut().expect("it is up");
-        let look = scheduler.look(&self.config, &reading, None, true).await.expect("a look");
-        let Look { start, .. } = look;
-        for (job, held) in start {
-            let Job::Backup { plan } = job else { panic!("{job:?}") };
-            self.store.start(stored(self.now), &held).await.expect("it is held");
-            let length = if self.dice.one_in(40) {
-                HOUR * 6
-            } else {
-                MINUTE * u32::try_from(1 + self.dice.below(25)).unwrap_or(1)
-            };
-            if let Some(watched) = self.watched.get_mut(&plan) {
-                watched.is_running = true;
-            }
-            let ends = self.now + length;
-            self.working.insert(held.run.id.clone(), Working { held, plan, ends });
-        }
-        // Between these, a look would decide nothing.
-        let scheduler = self.scheduler.as_ref().expect("it is up");
-        let slots = scheduler.outlook().into_iter().filter_map(|outlook| Some(outlook.next?.instant()));
-        let waits = self.store.waiting_runs(PageSize::MAX).await.expect("runs");
-        let waits = waits.iter().filter_map(|run| run.not_before.map(instant)).filter(|at| *at > self.now);
-        let due = scheduler.due().into_iter().filter(|at| *at > self.now);
-        slots.chain(waits).chain(due).min().unwrap_or(self.now + DAY)
-    }
-
-    async fn end_runs(&mut self) {
-        let over: Vec<RunId> =
-            self.working.iter().filter(|(_, run)| run.ends <= self.now).map(|(id, _)| id.clone()).collect();
-        for id in over {
-            let Some(Working { held, plan, ends }) = self.working.remove(&id) else { continue };
-            let hit =
-                |spans: &[(Timestamp, Timestamp)]| spans.iter().any(|(from, to)| *from <= ends && ends < *to);
-            let failure = if hit(&self.away) {
-                Some(Category::Network)
-            } else if hit(&self.full) {
-                Some(Category::Space)
-            } else {
-                self.dice.one_in(60).then_some(Category::Source)
-            };
-            let definition = self.config.plans.get(&plan).expect("it is defined");
-            let attempts = NonZeroU32::new(held.run.attempt).expect("not 0");
-            let wait = failure.and_then(|category| {
-                failure::retry(&definition.value, category, attempts, self.dice.below(u64::MAX))
-            });
-            let retry = wait.map(|wait| NextTry {
-                id: RunId::new(format!("again {id}"))
-                    .or_else(|_| RunId::new(format!("again {}", self.steady.as_nanos())))
-                    .expect("a name"),
-                not_before: stored(self.now + wait),
-            });
-            let work = Work {
-                ending: match failure {
-                    Some(_) => Ending::Failed,
-                    None if self.dice.one_in(20) => Ending::Findings,
-                    None => Ending::Ok,
-                },
-                report: None,
-                counters: None,
-                error: failure.map(|category| RunError {
-                    category: ErrorCategory::new(category.name()).expect("a name"),
-                    fingerprint: Fingerprint::new(category.name()).expect("a name"),
-                    message: Text::from(category.name()),
-                }),
-                baseline: None,
-                retry,
-                version: ProgramVersion::new("0").expect("a name"),
-            };
-            self.store.end(stored(self.now), &held, &work).await.expect("it is held");
-            let watched = self.watched.get_mut(&plan).expect("it is watched");
-            watched.is_running = false;
-            match failure {
-                None => {
-                    let began =
-                        self.store.run(&held.run.id).await.expect("a run").and_then(|run| run.started);
-                    watched.good = watched.good.max(began.map(instant));
-                    self.tally.good += 1;
-                }
-                Some(_) => self.tally.failed += 1,
-            }
-        }
-    }
-
-    async fn promises(&mut self) {
-        if self.now < self.next_promises {
-            return;
-        }
-        self.next_promises = self.now + PROMISES_EVERY;
-        self.beat().await;
-        promises::watch(&self.config, &self.store, self.now, &mut self.promises).await.expect("promises");
-        self.overdue.look(&self.watched, self.now);
-        let open: BTreeSet<String> = self
-            .store
-            .open_problems()
-            .await
-            .expect("problems")
-            .iter()
-            .filter(|problem| problem.kind.as_str() == promises::OVERDUE)
-            .map(|problem| problem.subject.as_str().trim_start_matches("plan:").to_owned())
-            .collect();
-        assert_eq!(&open, self.overdue.open(), "seed {} at {}", self.seed, self.now);
-        self.notify().await;
-    }
-
-    /// Now and then the server is killed, or the machine sleeps.
-    async fn disturb(&mut self) {
-        if self.dice.one_in(900) {
-            self.tally.kills += 1;
-            self.scheduler = None;
-            for run in std::mem::take(&mut self.working).into_values() {
-                self.tally.lost += 1;
-                if let Some(watched) = self.watched.get_mut(&run.plan) {
-                    watched.is_running = false;
-                }
-            }
-            let down = *self.dice.pick(&[1, 10, 120, 3000]);
-            self.pass(self.now + MINUTE * down);
-            self.start().await;
-        } else if self.dice.one_in(900) {
-            self.tally.sleeps += 1;
-            let asleep = MINUTE * u32::try_from(10 + self.dice.below(1500)).unwrap_or(10);
-            // What is at work sleeps, too.
-            self.now += asleep;
-            for run in self.working.values_mut() {
-                run.ends += asleep;
-            }
-        }
-    }
-
-    /// What has come of it.
-    pub async fn judge(&mut self) -> Tally {
-        let seed = self.seed;
-        for definition in self.config.plans.values() {
-            let of =
-                schedule::plan(&self.config, definition, JitterSeed(seed)).expect("a schedule").expect("one");
-            let id = ScheduleId::new(format!("plan:{}", definition.name)).expect("a name");
-            let mut records = Vec::new();
-            let mut from = stored(Timestamp::MIN);
-            loop {
-                let page = self.store.slots(&id, from, PageSize::MAX).await.expect("slots");
-                let Some(last) = page.last() else { break };
-                from = last.first.plus(Duration::from_micros(1));
-                records.extend(page);
-            }
-            for record in &records {
-                match record.verdict {
-                    SlotVerdict::Fired => {}
-                    SlotVerdict::Missed => self.tally.missed += u64::from(record.count),
-                    SlotVerdict::Skipped => self.tally.skipped += u64::from(record.count),
-                }
-                self.tally.slots += u64::from(record.count);
-            }
-            let Schedule::Calendar { .. } = &of.schedule else { continue };
-            let last = records.iter().map(|record| instant(record.last)).max().expect("it has slots");
-            for planned in of.schedule.slots_between(begin(), last, begin(), usize::MAX) {
-                let at = stored(planned.slot.instant());
-                let count = records.iter().filter(|record| record.first <= at && at <= record.last).count();
-                assert_eq!(
-                    count, 1,
-                    "seed {seed}: {} has {count} outcomes for {}",
-                    definition.name, planned.slot
-                );
-            }
-            let all = of.schedule.slots_between(begin(), last, begin(), usize::MAX).len();
-            let told: u64 = records.iter().map(|record| u64::from(record.count)).sum();
-            assert_eq!(told, u64::try_from(all).expect("a number"), "seed {seed}: {}", definition.name);
-            assert!(last + DAY * 4 > self.now, "seed {seed}: {} stopped at {last}", definition.name);
-        }
-        self.judge_runs().await;
-        self.judge_events().await;
-        self.tally
-    }
-
-    /// All runs are over, and those that were lost were found.
-    async fn judge_runs(&mut self) {
-        let lost = RunFilter { verdict: Some(VerdictKind::Lost), ..RunFilter::default() };
-        let mut found = 0;
-        let mut before = None;
+        self.promises = Promises::default();
         loop {
-            let page = self.store.runs(&lost, before, PageSize::MAX).await.expect("runs");
-            found += u64::try_from(page.rows.len()).expect("a number");
-            before = page.next;
-            if before.is_none() {
+            self.troubles = Troubles::new(self.store.clone(), host());
+            let begun = self.troubles.begin(self.clock.wall()).await;
+            if self.place.may_fail(begun).is_some() {
                 break;
             }
         }
-        assert_eq!(found, self.tally.lost, "seed {}", self.seed);
-        let active = self.store.active_runs().await.expect("runs");
-        assert!(active.is_empty(), "seed {}: {active:?}", self.seed);
+        self.clock_news.start(self.clock.wrong_by());
+        self.account.settled(self.clock.wall());
+        self.next_look = self.clock.real;
     }
 
-    /// Each time that a plan was overdue was one event, and its end was, too.
-    async fn judge_events(&mut self) {
-        let mut opened: BTreeMap<String, u64> = BTreeMap::new();
-        let mut resolved: BTreeMap<String, u64> = BTreeMap::new();
-        let mut after = Sequence::START;
-        loop {
-            let page = self.store.events_after(after, PageSize::MAX).await.expect("events");
-            let Some(last) = page.events.last() else { break };
-            after = last.sequence;
-            for event in &page.events {
-                let is_overdue =
-                    event.document.get("kind").and_then(Value::as_str) == Some(promises::OVERDUE);
-                let plan = event.subject.as_str().trim_start_matches("plan:").to_owned();
-                match event.kind.as_str() {
-                    "problem.opened" if is_overdue => *opened.entry(plan).or_default() += 1,
-                    "problem.resolved" if is_overdue => *resolved.entry(plan).or_default() += 1,
-                    _ => {}
+    /// Something goes wrong.
+    async fn suffer(&mut self, fault: Fault) {
+        let (real, wall, now) = (self.clock.real, self.clock.wall(), self.clock.stored());
+        let id = |plan: &str| PlanId::new(plan).expect("a name");
+        match fault {
+            Fault::Kill { down } => {
+                self.account.tally.kills += 1;
+                self.account.unsettled(wall);
+                self.scheduler = None;
+                for run in std::mem::take(&mut self.working).into_values() {
+                    self.account.tally.lost += 1;
+                    self.bystander.plan(&run.plan).works_until = None;
+                }
+                self.up_again = self.up_again.max(real + down);
+            }
+            Fault::Sleep { length } => {
+                self.account.tally.sleeps += 1;
+                self.account.unsettled(wall);
+                self.clock.sleep(length);
+                // What is at work sleeps, too.
+                self.working.values_mut().for_each(|run| run.ends += length);
+                self.next_look = self.clock.real;
+                if self.scheduler.is_some() {
+                    self.account.settled(self.clock.wall());
+                }
+            }
+            Fault::SetClock { wrong_by } => {
+                self.account.tally.clocks += 1;
+                let (before, after) = (wall, wall + (wrong_by - self.clock.wrong_by()));
+                self.clock.set(wrong_by);
+                self.account.jumped(before, after);
+                self.next_look = real;
+                // Each run says within seconds that it is still there.
+                self.beat(true).await;
+            }
+            Fault::Silence => {
+                let Some(run) = self.working.values_mut().find(|run| !run.is_silent) else { return };
+                let beaten = self.store.beat(now, &run.held, None).await;
+                if self.place.may_fail(beaten.map_err(Into::into)).is_some() {
+                    run.is_silent = true;
+                    self.bystander.plan(&run.plan).works_until = Some(wall + Lease::USUAL.length);
+                    self.next_look = self.next_look.min(real + WHILE_SILENT);
+                }
+            }
+            Fault::Pause { plan, length } => {
+                let until = length.map_or(Timestamp::MAX, |length| wall + length);
+                let by = UserName::new("ann").expect("a name");
+                let stored_until = length.map(|_| stored(until));
+                while {
+                    let paused = self.store.pause(now, &id(&plan), stored_until, &by, None).await;
+                    self.place.may_fail(paused.map_err(Into::into)).is_none()
+                } {}
+                self.bystander.plan(&plan).pause(wall, until);
+                self.next_look = real;
+            }
+            Fault::Resume { plan } => {
+                while {
+                    let resumed = self.store.unpause(now, &id(&plan), now).await;
+                    self.place.may_fail(resumed.map_err(Into::into)).is_none()
+                } {}
+                self.bystander.plan(&plan).resume(wall);
+                self.next_look = real;
+            }
+            Fault::Database => self.place.restart_database(),
+        }
+    }
+
+    /// Runs at work say so every few seconds. Only what anyone could see of that is done: `all` of them, or those whose
+    /// leases are about to end.
+    async fn beat(&mut self, all: bool) {
+        let (steady, wall, now) = (self.clock.steady(), self.clock.wall(), self.clock.stored());
+        let is_watched = self.clock.real - self.last_look < Lease::USUAL.length;
+        for run in self.working.values_mut().filter(|run| !run.is_silent) {
+            let (beaten, shown) = run.beat;
+            let seems_dead = wall.duration_since(shown).unsigned_abs() + AFTER_FAULT >= Lease::USUAL.length;
+            let stands_still = is_watched && steady - beaten >= MINUTE;
+            if all || seems_dead || stands_still {
+                let beaten = self.store.beat(now, &run.held, None).await;
+                // A beat that fails is made again; the run's end says whether it is still held.
+                if self.place.may_fail(beaten.map_err(Into::into)).is_some() {
+                    run.beat = (steady, wall);
                 }
             }
         }
-        assert_eq!(opened, self.overdue.opened, "seed {}", self.seed);
-        assert_eq!(resolved, self.overdue.resolved, "seed {}", self.seed);
-        self.tally.overdue = opened.values().sum();
+    }
+
+    async fn look(&mut self) {
+        self.beat(false).await;
+        self.last_look = self.clock.real;
+        let (real, wall, reading) = (self.clock.real, self.clock.wall(), self.clock.reading());
+        let Some(scheduler) = &mut self.scheduler else { return };
+        let looked = scheduler.look(&self.config, &reading, None, true).await;
+        let Some(Look { start, lost, clock, .. }) = self.place.may_fail(looked) else {
+            self.next_look = real + AFTER_FAULT;
+            self.shaken();
+            return;
+        };
+        let due = scheduler.due(wall);
+        for loss in lost {
+            let Some(run) = self.working.remove(&loss.run.id) else { continue };
+            assert!(run.is_silent || self.place.is_shaky(), "seed {}: {} wasn't dead", self.seed, run.plan);
+            self.account.tally.lost += 1;
+            self.account.tally.silent += 1;
+            self.bystander.plan(&run.plan).works_until = None;
+        }
+        self.clock_news.look(self.clock.wrong_by(), wall);
+        let told = self.troubles.clock(&clock, wall).await;
+        self.place.may_fail(told);
+        for (job, held) in start {
+            let Job::Backup { plan } = job else { panic!("{job:?}") };
+            self.begin_run(plan, held).await;
+        }
+        let is_silent = self.working.values().any(|run| run.is_silent) || real < self.shaken_until;
+        let due = due.map_or(real + DAY, |due| self.clock.when(due));
+        self.next_look = if is_silent { due.min(real + WHILE_SILENT) } else { due };
+    }
+
+    /// The database was away: runs may have been taken, and this process doesn't know of it.
+    fn shaken(&mut self) {
+        self.shaken_until = self.clock.real + Lease::USUAL.length * 3;
+        self.account.unsettled(self.clock.wall());
+        self.account.settled(self.clock.wall() + Lease::USUAL.length * 3);
+    }
+
+    async fn begin_run(&mut self, plan: String, held: Held) {
+        let (wall, now) = (self.clock.wall(), self.clock.stored());
+        let slot = held.run.slot.expect("it has a slot").at;
+        let is_new = self.account.started.insert((plan.clone(), slot, held.run.attempt));
+        assert!(is_new, "seed {}: {plan} runs twice for {slot:?}", self.seed);
+        let started = self.store.start(now, &held).await;
+        if self.place.may_fail(started.map_err(Into::into)).is_none() {
+            return self.shaken();
+        }
+        let ends = self.clock.real + self.length(&plan, &held);
+        self.bystander.plan(&plan).works_until = Some(Timestamp::MAX);
+        let beat = (self.clock.steady(), wall);
+        let run = Working { plan, began: wall, ends, beat, is_silent: false, held };
+        self.working.insert(run.held.run.id.clone(), run);
+    }
+
+    fn dice(&self, plan: &str, held: &Held, matter: &str) -> Dice {
+        let slot = held.run.slot.map(|slot| slot.at.as_micros());
+        Dice::of(self.seed, (plan, slot, held.run.attempt, matter))
+    }
+
+    /// How long a run takes: some minutes, or hours, or about as long as its plan promises.
+    fn length(&self, plan: &str, held: &Held) -> Duration {
+        let mut dice = self.dice(plan, held, "length");
+        let within = self.bystander.plans[plan].within;
+        let minutes = |dice: &mut Dice, end| MINUTE * u32::try_from(dice.between(1, end)).expect("minutes");
+        match dice.below(60) {
+            // Of a plan that promises little, more runs are long beside that.
+            0 | 1 if within < HOUR * 8 => within * 7 / 10 + minutes(&mut dice, within.as_secs() / 60),
+            0 => within * 7 / 10 + minutes(&mut dice, within.as_secs() / 90),
+            1 => minutes(&mut dice, 6 * 60),
+            _ => minutes(&mut dice, 25),
+        }
+    }
+
+    async fn end_runs(&mut self) {
+        let now = self.clock.real;
+        let is_over = |run: &Working| run.ends <= now && !run.is_silent;
+        let over: Vec<RunId> =
+            self.working.iter().filter(|(_, run)| is_over(run)).map(|(id, _)| id.clone()).collect();
+        for id in over {
+            if let Some(run) = self.working.remove(&id) {
+                self.end_run(run).await;
+            }
+        }
+    }
+
+    async fn end_run(&mut self, run: Working) {
+        let failure = self.failure(&run);
+        let work = self.work(&run, failure);
+        let is_good = match self.store.end(self.clock.stored(), &run.held, &work).await {
+            Ok(_) => failure.is_none(),
+            // An answer that got lost, or a run that was.
+            Err(StoreError::NotHeld { run: id }) if self.place.is_shaky() => {
+                let Ok(Some(run)) = self.store.run(&id).await else { return };
+                let verdict = run.verdict.map(|verdict| verdict.kind().as_str());
+                matches!(verdict, Some("ok" | "findings"))
+            }
+            failed => {
+                self.place.may_fail(failed.map_err(Into::into));
+                let ends = self.clock.real + AFTER_FAULT;
+                self.working.insert(run.held.run.id.clone(), Working { ends, ..run });
+                return;
+            }
+        };
+        self.next_look = self.clock.real;
+        let watched = self.bystander.plan(&run.plan);
+        watched.works_until = None;
+        if is_good {
+            watched.good.push(run.began);
+            self.account.tally.good += 1;
+        } else {
+            self.account.tally.failed += 1;
+        }
+    }
+
+    fn failure(&self, run: &Working) -> Option<Category> {
+        let ends = run.ends;
+        let hit = |spans: &[(Duration, Duration)]| spans.iter().any(|(from, to)| *from <= ends && ends < *to);
+        if hit(&self.faults.away) {
+            Some(Category::Network)
+        } else if hit(&self.faults.full) {
+            Some(Category::Space)
+        } else {
+            self.dice(&run.plan, &run.held, "failure").one_in(60).then_some(Category::Source)
+        }
+    }
+
+    /// What comes of a run.
+    fn work(&self, run: &Working, failure: Option<Category>) -> Work {
+        let mut dice = self.dice(&run.plan, &run.held, "end");
+        let definition = self.config.plans.get(&run.plan).expect("it is defined");
+        let attempts = NonZeroU32::new(run.held.run.attempt).expect("not 0");
+        let wait =
+            failure.and_then(|category| failure::retry(&definition.value, category, attempts, dice.next()));
+        let retry = wait.map(|wait| NextTry {
+            id: RunId::new(format!("{:016x}{:016x}", dice.next(), dice.next())).expect("a name"),
+            not_before: stored(self.clock.wall() + wait),
+        });
+        let error = failure.map(|category| RunError {
+            category: ErrorCategory::new(category.name()).expect("a name"),
+            fingerprint: Fingerprint::new(category.name()).expect("a name"),
+            message: Text::from(category.name()),
+        });
+        Work {
+            ending: match failure {
+                Some(_) => Ending::Failed,
+                None if dice.one_in(20) => Ending::Findings,
+                None => Ending::Ok,
+            },
+            report: None,
+            counters: None,
+            error,
+            baseline: None,
+            retry,
+            version: ProgramVersion::new("0").expect("a name"),
+        }
+    }
+
+    /// The server looks at the promises, and a bystander does so, too.
+    async fn watch(&mut self) {
+        self.next_watch = self.clock.real + PROMISES_EVERY;
+        self.beat(false).await;
+        let now = self.clock.wall();
+        let open = loop {
+            let looked = self.watch_once(now).await;
+            if let Some(open) = self.place.may_fail(looked) {
+                break open;
+            }
+        };
+        let expected = self.bystander.look(now);
+        assert_eq!(&open, expected, "seed {} at {now}: what is overdue", self.seed);
+        self.tell().await;
+    }
+
+    async fn watch_once(&mut self, now: Timestamp) -> Result<BTreeSet<String>> {
+        let view = View { config: &self.config, store: &self.store, host: HOST, now };
+        promises::watch(&view, &mut self.promises).await?;
+        let problems = self.store.open_problems().await?;
+        let overdue = problems.iter().filter(|problem| problem.kind.as_str() == OVERDUE);
+        let plan = |subject: &str| subject.trim_start_matches("plan:").to_owned();
+        Ok(overdue.map(|problem| plan(problem.subject.as_str())).collect())
     }
 }
