@@ -11,7 +11,7 @@ use crate::model::repository::Repository;
 use crate::model::route::{Digest, Pause, Route};
 use crate::model::server::Server;
 use crate::model::target::Target;
-use crate::source::Origin;
+use crate::source::{Origin, Sources};
 use crate::values::time::ZoneName;
 
 /// The kinds of definitions that have names.
@@ -95,6 +95,8 @@ pub struct Config {
     pub pauses: Vec<Definition<Pause>>,
     /// All values with their origins.
     pub effective: Effective,
+    /// The files that it was read from, the first one first.
+    pub sources: Sources,
 }
 
 impl Config {

@@ -71,6 +71,7 @@ pub mod model;
 mod reading;
 pub mod schema;
 pub mod source;
+pub mod state_plan;
 mod substitute;
 #[cfg(test)]
 mod testing;

@@ -19,6 +19,7 @@ use crate::reading::{Parsed, Reader, Reading};
 use crate::schema::fill::fill;
 use crate::schema::open_keys;
 use crate::source::{Origin, Sources};
+use crate::state_plan;
 use crate::substitute::{Substitution, hide_literals};
 use crate::tree::{Entry, Node, Table, Value};
 use crate::values::name::{Name, is_name};
@@ -61,6 +62,7 @@ pub fn load(first: &Path, files: &dyn Files, facts: &dyn Facts, limits: &Limits)
     let loading = Loading { facts, limits, is_partial, diagnostics: &mut diagnostics, named: Vec::new() };
     let config = loading.run(&files);
     let config = config.filter(|_| !diagnostics.has_errors());
+    let config = config.map(|config| Config { sources: sources.clone(), ..config });
     Loaded { config, report: Report::new(diagnostics, sources, open_keys(Root::TABLE)) }
 }
 
@@ -117,7 +119,7 @@ impl Loading<'_> {
         let empty = BTreeMap::new();
         let named = |kind| sections.named.get(&kind).unwrap_or(&empty);
         let plans = self.plans(named(Kind::Plan), named(Kind::Template), &mut effective);
-        let config = Config {
+        let mut config = Config {
             projects: self.define_all(Kind::Project, named(Kind::Project), &mut effective),
             repositories: self.define_all(Kind::Repository, named(Kind::Repository), &mut effective),
             plans,
@@ -128,10 +130,13 @@ impl Loading<'_> {
             pauses: self.define_list("pause", sections.pauses, &mut effective),
             server: server?,
             effective,
+            sources: Sources::default(),
         };
         let names =
             lint::Names { sections: &sections.named, named: &self.named, is_partial: self.is_partial };
         lint::run(&config, &names, self.facts, self.diagnostics);
+        // Behind the rules for plans that people write.
+        config.plans.extend(state_plan::of(&config.server).map(|plan| (plan.name.clone(), plan)));
         Some(config)
     }
 

@@ -82,7 +82,10 @@ impl SourceFile {
         &self.path
     }
 
-    pub(crate) fn text(&self) -> &str {
+    /// All of it. No secret stands in a file of which a configuration was made, but what isn't one may have passwords in
+    /// it: it isn't for logs and messages.
+    #[must_use]
+    pub fn text(&self) -> &str {
         &self.text
     }
 

@@ -123,6 +123,8 @@ pub enum Code {
     PromiseShort,
     /// A project has nothing.
     UnusedProject,
+    /// A lost server couldn't be rebuilt.
+    StateNotBackedUp,
 }
 
 /// What a code means.
@@ -409,6 +411,12 @@ pub const CODES: &[Meaning] = &[
         "The plan promises a snapshot more often than its schedule makes one.",
     ),
     warning(Code::UnusedProject, "C056", "a project has nothing", "No plan and no repository belongs to it."),
+    warning(
+        Code::StateNotBackedUp,
+        "C057",
+        "a lost server couldn't be rebuilt",
+        "Without `backup` in `[server]`, no repository has the state (runs, slots, pauses, problems) and the configuration. If the machine is lost, `serve --recover` rebuilds a server from such a backup. `backup = false` says that this is as it should be.",
+    ),
 ];
 
 impl Code {
@@ -442,7 +450,7 @@ mod tests {
     #[test]
     fn every_code_has_one_meaning_and_codes_go_up() {
         let numbers: Vec<usize> = CODES.iter().map(|meaning| meaning.code as usize).collect();
-        assert_eq!(numbers, (0..=Code::UnusedProject as usize).collect::<Vec<_>>());
+        assert_eq!(numbers, (0..=Code::StateNotBackedUp as usize).collect::<Vec<_>>());
         assert!(CODES.windows(2).all(|two| two[0].name < two[1].name));
     }
 }

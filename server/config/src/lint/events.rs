@@ -9,6 +9,8 @@ use crate::lint::Names;
 use crate::lint::references::routes;
 use crate::model::plan::Plan;
 use crate::model::route::{EventKind, Match, Route, Urgency};
+use crate::model::server::BackupOfState;
+use crate::state_plan::STATE_PLAN;
 use crate::values::name::NamePattern;
 
 pub(super) fn check(config: &Config, names: &Names<'_>, facts: &dyn Facts, diagnostics: &mut Diagnostics) {
@@ -65,9 +67,11 @@ fn project_tells(config: &Config, plan: &Definition<Plan>) -> bool {
 }
 
 fn check_patterns(config: &Config, names: &Names<'_>, diagnostics: &mut Diagnostics) {
+    let has_state_plan = matches!(config.server.value.backup, Some(BackupOfState::Into(_)));
     let mut check = |kind: Kind, patterns: &[Located<NamePattern>]| {
         for pattern in patterns {
-            if !names.of(kind).any(|name| pattern.value.matches(name)) {
+            let is_state = has_state_plan && kind == Kind::Plan && pattern.value.matches(STATE_PLAN);
+            if !is_state && !names.of(kind).any(|name| pattern.value.matches(name)) {
                 let message = format!("`{}` matches no {kind}", pattern.value.as_str());
                 let known = crate::diagnostic::nearest(pattern.value.as_str(), names.of(kind));
                 diagnostics

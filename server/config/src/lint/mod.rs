@@ -16,6 +16,7 @@ mod places;
 mod plans;
 mod references;
 mod secrets;
+mod state;
 mod targets;
 
 /// More names than this aren't listed in a message.
@@ -74,5 +75,6 @@ pub(crate) fn run(config: &Config, names: &Names<'_>, facts: &dyn Facts, diagnos
         references::check_digests(config, diagnostics);
         references::check_use(names, diagnostics);
         events::check(config, names, facts, diagnostics);
+        state::check(config, diagnostics);
     }
 }

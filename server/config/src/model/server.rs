@@ -3,10 +3,18 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use crate::decode::Located;
+use crate::decode::{Context, Decode, Located};
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::code::Code;
 use crate::model::project::Role;
+use crate::model::reference::Reference;
+use crate::model::repository::Repository;
+use crate::model::retention::Retention;
+use crate::model::schedule::Schedule;
 use crate::model::secret::{AddressOrSecret, SecretReference};
 use crate::model::source::Database;
+use crate::schema::Shape;
+use crate::tree::Node;
 use crate::values::address::{AbsolutePath, Listen, Url};
 use crate::values::time::{Length, ZoneName};
 
@@ -40,6 +48,9 @@ table! {
         metrics: Option<Metrics>,
         /// How many runs may be at once.
         limits: ServerLimits = "{}",
+        /// Backups of the state and of these files, from which `serve --recover` rebuilds a lost server. They are made as
+        /// those of a plan named `_state`. `false` says that there shall be none.
+        backup: Option<BackupOfState>,
     }
 }
 
@@ -71,6 +82,48 @@ choice! {
         Files = "files",
         /// There, and in `managed.d`, which the dashboard writes. It never writes another file.
         FilesAndManaged = "files+managed",
+    }
+}
+
+/// Whether the state is backed up.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BackupOfState {
+    /// It isn't.
+    Off,
+    /// It is.
+    Into(Box<StateBackup>),
+}
+
+table! {
+    /// When the state and the configuration are backed up, and where to.
+    pub struct StateBackup {
+        /// The repository that takes them.
+        repository: Reference<Repository>,
+        /// When.
+        schedule: Schedule = "{ cron = '15 5 * * *' }",
+        /// What is kept of them.
+        retention: Located<Retention> = "{ daily = 14, weekly = 8, at_least = 3 }",
+    }
+}
+
+impl Decode for BackupOfState {
+    fn shape() -> Shape {
+        Shape::AnyOf(vec![bool::shape(), StateBackup::shape()])
+    }
+
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        if node.table().is_some() {
+            return StateBackup::decode(node, context).map(|backup| Self::Into(Box::new(backup)));
+        }
+        match bool::decode(node, context)? {
+            false => Some(Self::Off),
+            true => {
+                let message = "this says not which repository takes the backups";
+                let help = "write `backup = { repository = \"…\" }`";
+                context.tell(Diagnostic::new(Code::Value, message).at(node.origin).help(help));
+                None
+            }
+        }
     }
 }
 

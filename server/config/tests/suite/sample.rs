@@ -27,7 +27,7 @@ pub fn sample() -> Desk {
 fn it_has_no_error_and_the_warnings_that_it_deserves() {
     assert_eq!(sample().errors(), [""; 0]);
     // Two plans without a route and a drill, and a repository without a check.
-    assert_eq!(sample().warnings(), ["C040", "C041", "C040", "C041", "C042"]);
+    assert_eq!(sample().warnings(), ["C057", "C040", "C041", "C040", "C041", "C042"]);
 }
 
 #[test]
