@@ -331,6 +331,32 @@ fn silence() {
     assert!(!hears("[[route]]\nto = ['ops']\nmatch = { plan = ['x*'] }"));
 }
 
+/// Servers that share a state have to agree about what they do, and may differ in what is each machine's own.
+#[test]
+fn servers_with_definitions_that_differ() {
+    let text = "[server]\ntimezone = '${ZONE:UTC}'\nlisten = '${LISTEN:127.0.0.1:8400}'\nfolder = '${FOLDER:/var/kf}'\n\
+                [repository.main]\nurl = '${URL:/srv/backup}'\ncache = '${CACHE:/var/cache/kf}'\n\
+                password = { file = '${SECRET:/run/secrets/main}' }\n\
+                [plan.www]\nrepository = 'main'\nsource = [{ files = ['${SOURCE:/srv/www}'] }]\n";
+    let hash = |name: &str, value: &str| Desk::of(text).variable(name, value).config().shared_hash();
+    let plain = hash("NONE", "");
+    for (own, value) in [
+        ("LISTEN", "127.0.0.1:9000"),
+        ("FOLDER", "/var/other"),
+        ("CACHE", "/var/cache/other"),
+        ("SECRET", "/etc/secret"),
+    ] {
+        assert_eq!(hash(own, value), plain, "{own}");
+    }
+    for (shared, value) in [("ZONE", "Europe/Paris"), ("URL", "/srv/other"), ("SOURCE", "/srv/other")] {
+        assert_ne!(hash(shared, value), plain, "{shared}");
+    }
+    assert_ne!(
+        Desk::of(&text.replace("'www'", "'web'").replace("plan.www", "plan.web")).config().shared_hash(),
+        plain
+    );
+}
+
 /// Two runs after a reload: what tells one definition from another is what it says, not where or how it is written.
 #[test]
 fn a_definition_that_says_the_same_has_the_same_hash() {
