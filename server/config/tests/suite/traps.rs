@@ -9,6 +9,8 @@ use keepfast_config::values::amount::ShareOrNumber;
 
 use crate::desk::Desk;
 
+const NIGHTLY: &str = "schedule = { cron = '30 1 * * *' }";
+
 /// A repository and a plan, with more keys in the plan, and more behind it.
 fn with_plan(keys: &str, more: &str) -> Desk {
     Desk::of(&format!(
@@ -311,7 +313,7 @@ fn notification_storm() {
 /// Warnings became errors in one version, and not in the next.
 #[test]
 fn warning_or_error() {
-    let loaded = with_plan("", "").load();
+    let loaded = with_plan(NIGHTLY, "").load();
     assert!(!loaded.report.diagnostics().all().is_empty() && loaded.config.is_some());
     let loaded = with_plan("x = 1", "").load();
     assert!(loaded.config.is_none(), "all or nothing");
@@ -321,7 +323,7 @@ fn warning_or_error() {
 #[test]
 fn silence() {
     let told = |more: &str| {
-        with_plan("", &format!("[target.ops]\nsmtp = {{ host = 'mx', to = ['x'] }}\n{more}")).warnings()
+        with_plan(NIGHTLY, &format!("[target.ops]\nsmtp = {{ host = 'mx', to = ['x'] }}\n{more}")).warnings()
     };
     let hears = |more: &str| !told(more).contains(&"C040".to_owned());
     assert!(!hears("") && hears("[[route]]\nto = ['ops']"));
@@ -329,6 +331,10 @@ fn silence() {
     assert!(!hears("[[route]]\nto = ['ops']\nmatch = { event = ['drill'] }"));
     assert!(hears("[[route]]\nto = ['ops']\nmatch = { plan = ['w*'], event = ['failed'] }"));
     assert!(!hears("[[route]]\nto = ['ops']\nmatch = { plan = ['x*'] }"));
+    // What something else starts, that something hears of; a repository that no server backs up into is its matter.
+    assert_eq!(with_plan("", "").warnings(), [""; 0]);
+    assert_eq!(with_plan(&format!("{NIGHTLY}\nenabled = false"), "").warnings(), [""; 0]);
+    assert_eq!(with_plan(NIGHTLY, "").warnings(), ["C042", "C040", "C041"]);
 }
 
 /// Servers that share a state have to agree about what they do, and may differ in what is each machine's own.
