@@ -46,8 +46,11 @@ async fn fill(lab: &Lab, store: &Store) {
     let held = claim(store, at(131), &id("run 2"), &executor("a")).await.unwrap();
     store.start(at(132), &held).await.unwrap();
     store.pause(at(140), &www, None, &UserName::new("ann").unwrap(), None).await.unwrap();
-    let follower =
-        Follower { server: ServerId::new("server a").unwrap(), host: host.clone(), config: ConfigHash::new("c").unwrap() };
+    let follower = Follower {
+        server: ServerId::new("server a").unwrap(),
+        host: host.clone(),
+        config: ConfigHash::new("c").unwrap(),
+    };
     store.follow(at(145), &follower, Apply::IfNew).await.unwrap();
     let (subject, kind) = (Subject::new("plan:www").unwrap(), ProblemKind::new("overdue").unwrap());
     store.see_problem(at(150), &subject, &kind, &json!({}), None).await.unwrap();
