@@ -29,7 +29,8 @@ async fn overdue(server: &Server) -> Vec<String> {
 async fn assert_one_outcome_each(server: &Server, plan: &str) {
     let slots = server.slots(plan).await;
     let mut before = None;
-    for slot in &slots {
+    // What a wrong clock has fired ahead of its time stays, and may lie among those that are missed later.
+    for slot in slots.iter().filter(|slot| slot.verdict != SlotVerdict::Fired) {
         assert!(before < Some(slot.first), "{slots:#?}");
         before = Some(slot.last);
     }
