@@ -15,6 +15,7 @@ mod lock;
 pub mod outside;
 pub mod pauses;
 pub mod promises;
+mod remembered;
 pub mod scheduler;
 mod troubles;
 pub mod workers;

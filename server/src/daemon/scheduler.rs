@@ -21,32 +21,17 @@ use keepfast_store::{
     Generation, Held, HostId, LeaseWatch, Loss, PageSize, PlanId, Quarantine, Run, RunId, ScheduleId,
     SlotChange, Store, Text, Trigger, Unfired,
 };
-use serde::{Deserialize, Serialize};
 
 use super::admission;
 use super::clock::Reading;
 use super::jobs::{self, Job, Scheduled};
 use super::pauses::{self, Pauses};
+use super::remembered::{Remembered, read};
 use crate::error::{Result, ServerError};
 use crate::state::{self, instant, stored};
 
 /// After the first loss of a run, this long passes until it is tried again; four times as long after each further one.
 const RETRY_LOST_AFTER: Duration = Duration::from_secs(60);
-
-/// What a schedule remembers, as the state keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Remembered {
-    plan: PlanState,
-    /// Since when the definition is not enabled, and until when it wasn't.
-    disabled: Option<Pause>,
-}
-
-/// The same before it is known whether its time zone is there.
-#[derive(Deserialize)]
-struct Unread {
-    plan: serde_json::Value,
-    disabled: Option<Pause>,
-}
 
 /// A job as this process follows it.
 struct Tracked {
@@ -189,7 +174,7 @@ impl Scheduler {
             let state = known.remove(&scheduled.id);
             let (generation, remembered) = match state {
                 Some((generation, document)) => match read(&scheduled.id, document) {
-                    Ok(remembered) => (Some(generation), remembered),
+                    Ok(remembered) => (Some(generation), Some(remembered)),
                     // The others go on.
                     Err(error) => {
                         wrong.push(error);
@@ -427,10 +412,10 @@ async fn decide_one(
     now: Timestamp,
 ) -> Result<Vec<Run>> {
     let scheduled = &tracked.scheduled;
-    let mut remembered = tracked.remembered.clone().unwrap_or_else(|| Remembered {
-        plan: PlanState::new(scheduled.schedule.schedule.clone(), now),
-        disabled: None,
-    });
+    let mut remembered = tracked
+        .remembered
+        .clone()
+        .unwrap_or_else(|| Remembered::new(scheduled.schedule.schedule.clone(), now));
     remembered.follow(scheduled.enabled, &seen.pauses, now);
     let open_runs: Vec<OpenRun> =
         seen.open.iter().map(|run| OpenRun { run: run.as_str().into(), of: None }).collect();
@@ -476,7 +461,7 @@ async fn decide_one(
                 let found = found.into_iter().find(|found| found.schedule == scheduled.id);
                 tracked.generation = found.as_ref().map(|found| found.generation);
                 tracked.remembered = match found {
-                    Some(found) => read(&scheduled.id, found.document)?,
+                    Some(found) => Some(read(&scheduled.id, found.document)?),
                     None => None,
                 };
                 tracked.look_at = now;
@@ -493,29 +478,6 @@ async fn decide_one(
     open.extend(queued.iter().map(|run| run.id.clone()));
     tracked.seen = Seen { open, ..seen };
     Ok(queued)
-}
-
-impl Remembered {
-    /// Takes in what pauses there are.
-    fn follow(&mut self, enabled: bool, pauses: &[Pause], now: Timestamp) {
-        match (&mut self.disabled, enabled) {
-            (Some(pause), true) if pause.until.is_none() => pause.until = Some(now),
-            (Some(Pause { until: None, .. }), false) => {}
-            (_, false) => self.disabled = Some(Pause { since: now, until: None }),
-            _ => {}
-        }
-        let accounted = self.plan.accounted;
-        self.disabled = self.disabled.filter(|pause| pause.until.is_none_or(|until| until > accounted));
-        self.plan.pauses = pauses.iter().copied().chain(self.disabled).collect();
-        self.plan.pauses.sort_by_key(|pause| pause.since);
-    }
-}
-
-fn read(schedule: &ScheduleId, document: serde_json::Value) -> Result<Option<Remembered>> {
-    let failed = |source| ServerError::Document { what: format!("the state of {schedule}"), source };
-    let Unread { plan, disabled } = serde_json::from_value(document).map_err(failed)?;
-    let plan = PlanState::read(plan, jiff::tz::db()).map_err(failed)?;
-    Ok(Some(Remembered { plan, disabled }))
 }
 
 fn changes(scheduled: &Scheduled, records: Vec<Record>) -> Result<Vec<SlotChange>> {

@@ -146,7 +146,8 @@ async fn follow(tx: &mut Tx, now: UtcTime, follower: &Follower, number: Option<i
     let sql = "INSERT INTO followed_config (server, host, config, applied, at) VALUES ($1, $2, $3, $4, $5) \
                ON CONFLICT (server) DO UPDATE SET host = excluded.host, config = excluded.config, \
                applied = excluded.applied, at = excluded.at \
-               WHERE followed_config.config <> excluded.config OR followed_config.applied IS DISTINCT FROM excluded.applied";
+               WHERE followed_config.config <> excluded.config \
+               OR followed_config.applied IS DISTINCT FROM excluded.applied";
     tx.execute(sql, values![server.as_str(), host.as_str(), config.as_str(), number, now]).await?;
     Ok(())
 }
