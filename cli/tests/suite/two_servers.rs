@@ -339,6 +339,39 @@ fn a_killed_server_and_a_paused_one_lose_runs_and_no_slot_runs_twice() {
     assert!(site.desk.is_sound());
 }
 
+/// A change is rolled out over both servers: at no moment do both make slots by different definitions.
+#[test]
+fn a_server_with_older_definitions_waits_until_it_has_the_new_ones() {
+    let site = Site::new("");
+    let folder = site.desk.folder.path().to_owned();
+    let older = quick(&folder, "a");
+    let newer = format!("{older}{}", quick(&folder, "b"));
+    site.define(Ann, &older);
+    site.define(Ben, &older);
+    let (ann, ben) = (site.serve(Ann), site.serve(Ben));
+    site.define(Ann, &newer);
+    ann.says("read again");
+    ben.says("makes no slots");
+    site.wait_for("the new plan runs", |runs| {
+        runs.iter().any(|run| run["plan"] == "b" && run["verdict"] == "ok")
+    });
+    // Started again with the older ones, it doesn't bring them back, and what is new is not forgotten.
+    assert_eq!(ben.stop(), Some(0));
+    let ben = site.serve(Ben);
+    ben.says("makes no slots");
+    let runs = site.runs();
+    assert!(runs.iter().all(|run| run["plan"] != "b" || run["verdict"] != "skipped"), "{runs:#?}");
+    site.define(Ben, &newer);
+    ben.says("read again");
+    ben.says("are those that were applied last");
+    assert_eq!(ann.stop(), Some(0));
+    let from = jiff::Timestamp::now().as_second();
+    site.wait_for("it makes slots again", |runs| {
+        runs.iter().any(|run| run["plan"] == "b" && run["verdict"] == "ok" && seconds(run, "slot") >= from)
+    });
+    assert_eq!(ben.stop(), Some(0));
+}
+
 #[test]
 fn clocks_that_jump_a_year_ahead_and_back_run_no_slot_twice_and_stop_no_plan() {
     let site = Site::new("");
