@@ -17,8 +17,8 @@ use keepfast_schedule::plan::JitterSeed;
 use keepfast_schedule::slot::{Slot, SlotRange};
 use keepfast_schedule::state::{OpenRun, Pause, PlanState};
 use keepfast_store::{
-    Decided, Decision as StoredDecision, Executor, Generation, Held, HostId, LeaseWatch, Loss, PageSize,
-    PlanId, Quarantine, Run, RunId, ScheduleId, SlotChange, Store, Text, Trigger, Unfired,
+    Decided, Decision as StoredDecision, Executor, Generation, Held, HostId, LeaseWatch, Leased, Loss,
+    PageSize, PlanId, Quarantine, Run, RunId, ScheduleId, SlotChange, Store, Text, Trigger, Unfired,
 };
 use serde::{Deserialize, Serialize};
 
@@ -249,11 +249,11 @@ impl Scheduler {
         // They stay until a look has come to its end: one that fails in the middle leaves jobs that follow the old clock.
         let clock_changed = self.glance(reading);
         let awake_since = self.clock.awake_since();
-        let lost = self.store.lose_runs(stored(now), &mut self.leases, reading.steady).await?;
+        let leased = self.store.lose_runs(stored(now), &mut self.leases, reading.steady).await?;
+        let Leased { lost, active } = leased;
         for loss in &lost {
             Self::retry_lost(&self.store, now, loss).await?;
         }
-        let active = self.store.active_runs().await?;
         let mut waiting = self.store.waiting_runs(PageSize::MAX).await?;
         let good: HashMap<PlanId, Timestamp> = self
             .store
