@@ -7,7 +7,7 @@ use keepfast_notify::{Condition, Subject};
 use keepfast_server::daemon::promises::OVERDUE;
 use keepfast_server::state::{instant, stored};
 use keepfast_store::{
-    PageSize, PlanId, Run, RunFilter, RunId, ScheduleId, Sequence, SlotRecord, SlotVerdict, Trigger, UtcTime,
+    PageSize, PlanId, Run, RunFilter, ScheduleId, Sequence, SlotRecord, SlotVerdict, Trigger, UtcTime,
     VerdictKind,
 };
 use serde_json::Value;
@@ -230,12 +230,13 @@ async fn judge_runs(world: &World) {
     // Where an answer of the database got lost, runs may have been taken of which no one knew.
     let is_right = if world.place.is_shaky() { known <= found } else { known == found };
     assert!(is_right, "seed {}: {known} runs were lost, and {found} were found to be", world.seed);
-    let retries = RunFilter { trigger: Some(Trigger::Retry), ..RunFilter::default() };
-    let again: BTreeSet<RunId> =
-        runs(world, &retries).await.into_iter().filter_map(|run| run.parent).collect();
-    let losses = |root: &RunId| lost.iter().filter(|run| run.root == *root).count();
-    let given_up = lost.iter().find(|run| !again.contains(&run.id) && losses(&run.root) < LOSSES_MAX);
-    assert!(world.place.is_shaky() || given_up.is_none(), "seed {}: {given_up:?}", world.seed);
+    for run in lost.iter().filter(|_| !world.place.is_shaky()) {
+        let of_root = RunFilter { root: Some(run.root.clone()), ..RunFilter::default() };
+        let lineage = runs(world, &of_root).await;
+        let losses = lineage.iter().filter(|other| other.verdict == Some(Verdict::Lost)).count();
+        let is_tried_again = lineage.iter().any(|other| other.parent.as_ref() == Some(&run.id));
+        assert!(is_tried_again || losses >= LOSSES_MAX, "seed {}: given up: {run:?}", world.seed);
+    }
     let active = world.store.active_runs().await.expect("runs");
     assert!(active.is_empty(), "seed {}: {active:?}", world.seed);
 }
