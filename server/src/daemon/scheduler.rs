@@ -18,7 +18,7 @@ use keepfast_schedule::slot::{Slot, SlotRange};
 use keepfast_schedule::state::{OpenRun, Pause, PlanState};
 use keepfast_store::{
     Agreement, Applied, Apply, ConfigHash, Decided, Decision as StoredDecision, Executor, Follower,
-    Generation, Held, HostId, LeaseWatch, Loss, PageSize, PlanId, Quarantine, Run, RunId, ScheduleId,
+    Generation, Held, HostId, LeaseWatch, Leased, Loss, PageSize, PlanId, Quarantine, Run, RunId, ScheduleId,
     SlotChange, Store, Text, Trigger, Unfired,
 };
 
@@ -267,7 +267,8 @@ impl Scheduler {
         // They stay until a look has come to its end: one that fails in the middle leaves jobs that follow the old clock.
         let clock_changed = self.glance(reading);
         let awake_since = self.clock.awake_since();
-        let lost = self.store.lose_runs(stored(now), &mut self.leases, reading.steady).await?;
+        let leased = self.store.lose_runs(stored(now), &mut self.leases, reading.steady).await?;
+        let Leased { lost, active } = leased;
         for loss in &lost {
             Self::retry_lost(&self.store, now, loss).await?;
         }
@@ -280,7 +281,6 @@ impl Scheduler {
             let clock = std::mem::take(&mut self.clock_events);
             return Ok(Look { next, start, lost, asks, clock, differs, wrong });
         }
-        let active = self.store.active_runs().await?;
         let mut waiting = self.store.waiting_runs(PageSize::MAX).await?;
         let good: HashMap<PlanId, Timestamp> = self
             .store

@@ -184,11 +184,19 @@ pub(crate) async fn ran(
 ) -> Result<()> {
     let verdict = run.verdict.as_ref().map(crate::runs::Verdict::kind);
     let ended = |kind| (run.kind == RunKind::Backup && verdict == Some(kind)).then_some(now);
-    bear(tx, now, plan).await?;
+    // It is born now if it wasn't known.
     tx.execute(
-        "UPDATE plan_state SET last_ok = COALESCE($2, last_ok), \
-         last_findings = COALESCE($3, last_findings), baseline = COALESCE($4, baseline) WHERE plan = $1",
-        values![plan.as_str(), ended(VerdictKind::Ok), ended(VerdictKind::Findings), optional_json(baseline)],
+        "INSERT INTO plan_state (plan, born, last_ok, last_findings, baseline) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (plan) DO UPDATE SET last_ok = COALESCE(excluded.last_ok, plan_state.last_ok), \
+         last_findings = COALESCE(excluded.last_findings, plan_state.last_findings), \
+         baseline = COALESCE(excluded.baseline, plan_state.baseline)",
+        values![
+            plan.as_str(),
+            now,
+            ended(VerdictKind::Ok),
+            ended(VerdictKind::Findings),
+            optional_json(baseline)
+        ],
     )
     .await?;
     Ok(())

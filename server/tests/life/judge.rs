@@ -7,7 +7,8 @@ use keepfast_notify::{Condition, Subject};
 use keepfast_server::daemon::promises::OVERDUE;
 use keepfast_server::state::{instant, stored};
 use keepfast_store::{
-    PageSize, PlanId, Run, RunFilter, ScheduleId, Sequence, SlotRecord, SlotVerdict, UtcTime, VerdictKind,
+    PageSize, PlanId, Run, RunFilter, ScheduleId, Sequence, SlotRecord, SlotVerdict, Trigger, UtcTime,
+    VerdictKind,
 };
 use serde_json::Value;
 
@@ -16,6 +17,9 @@ use crate::oracle::Span;
 use crate::plans::{Plan, Times};
 use crate::told::{AT_ONCE, GROUPED, Told, Words};
 use crate::world::World;
+
+/// After this many losses a run isn't tried again.
+const LOSSES_MAX: usize = 3;
 
 /// What has happened.
 #[derive(Debug, Default, Clone, Copy)]
@@ -217,14 +221,22 @@ async fn judge_outcomes(world: &World, plan: &Plan, records: &[SlotRecord]) {
     }
 }
 
-/// All runs are over, and those that were lost were found.
+/// All runs are over, and those that were lost were found, and are tried again unless that happened too often.
 async fn judge_runs(world: &World) {
     let lost = RunFilter { verdict: Some(VerdictKind::Lost), ..RunFilter::default() };
-    let found = u64::try_from(runs(world, &lost).await.len()).expect("a number");
+    let lost = runs(world, &lost).await;
+    let found = u64::try_from(lost.len()).expect("a number");
     let known = world.account.tally.lost;
     // Where an answer of the database got lost, runs may have been taken of which no one knew.
     let is_right = if world.place.is_shaky() { known <= found } else { known == found };
     assert!(is_right, "seed {}: {known} runs were lost, and {found} were found to be", world.seed);
+    for run in lost.iter().filter(|_| !world.place.is_shaky()) {
+        let of_root = RunFilter { root: Some(run.root.clone()), ..RunFilter::default() };
+        let lineage = runs(world, &of_root).await;
+        let losses = lineage.iter().filter(|other| other.verdict == Some(Verdict::Lost)).count();
+        let is_tried_again = lineage.iter().any(|other| other.parent.as_ref() == Some(&run.id));
+        assert!(is_tried_again || losses >= LOSSES_MAX, "seed {}: given up: {run:?}", world.seed);
+    }
     let active = world.store.active_runs().await.expect("runs");
     assert!(active.is_empty(), "seed {}: {active:?}", world.seed);
 }

@@ -21,11 +21,12 @@ mod told;
 mod world;
 
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use judge::{Tally, judge};
 use place::Place;
+use tokio::task::{LocalSet, spawn_local};
 use world::World;
 
 /// Histories that are played unless another number is said.
@@ -47,22 +48,23 @@ async fn history(seed: u64, place: Place, restarts: u64) -> Tally {
     judge(&mut world).await
 }
 
-/// Plays the histories of these seeds, some at a time.
-fn play(seeds: impl Iterator<Item = u64>, place: fn(u64) -> Place, restarts: u64) -> Tally {
+/// What histories are played in.
+#[derive(Clone, Copy)]
+struct Stage {
+    place: fn(u64) -> Place,
+    /// How often the database is restarted in each.
+    restarts: u64,
+    /// How many are played on one processor at a time: while one waits for its database, others go on.
+    at_once: usize,
+}
+
+/// Plays the histories of these seeds on all processors.
+fn play(seeds: impl Iterator<Item = u64>, stage: Stage) -> Tally {
     let seeds: Vec<u64> = seeds.collect();
-    let next = AtomicU64::new(0);
-    let take = || seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok()?);
-    let work = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let mut all = Tally::default();
-        while let Some(seed) = take() {
-            all.add(&runtime.block_on(history(*seed, place(*seed), restarts)));
-        }
-        all
-    };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(seeds.len());
+    let waiting = Arc::new(Mutex::new(seeds));
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| play_here(&waiting, stage))).collect();
         let mut all = Tally::default();
         for worker in workers {
             all.add(&worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
@@ -71,14 +73,40 @@ fn play(seeds: impl Iterator<Item = u64>, place: fn(u64) -> Place, restarts: u64
     })
 }
 
+/// Plays histories on this thread until none waits.
+fn play_here(waiting: &Arc<Mutex<Vec<u64>>>, stage: Stage) -> Tally {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(LocalSet::new().run_until(async {
+        let playing: Vec<_> = (0..stage.at_once)
+            .map(|_| {
+                let waiting = Arc::clone(waiting);
+                spawn_local(async move {
+                    let mut all = Tally::default();
+                    let take = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    while let Some(seed) = take() {
+                        all.add(&history(seed, (stage.place)(seed), stage.restarts).await);
+                    }
+                    all
+                })
+            })
+            .collect();
+        let mut all = Tally::default();
+        for player in playing {
+            all.add(&player.await.unwrap_or_else(|error| resume_unwind(error.into_panic())));
+        }
+        all
+    }))
+}
+
 #[test]
 fn forty_days_of_thirty_plans_keep_their_accounts() {
+    let in_memory = Stage { place: |_| Place::sqlite(), restarts: 0, at_once: 4 };
     if let Some(seed) = number("KEEPFAST_LIFE_SEED") {
-        play([seed].into_iter(), |_| Place::sqlite(), 0);
+        play([seed].into_iter(), in_memory);
         return;
     }
     let histories = number("KEEPFAST_LIFE_HISTORIES").unwrap_or(HISTORIES);
-    let all = play(0..histories, |_| Place::sqlite(), 0);
+    let all = play(0..histories, in_memory);
     // The histories have to be rich enough to show something.
     let runs = [all.good, all.failed, all.lost, all.silent];
     let slots = [all.fired, all.missed, all.skipped];
@@ -92,6 +120,6 @@ fn a_database_that_is_restarted_costs_no_slot_and_no_alarm() {
     if number("KEEPFAST_LIFE_SEED").is_some() {
         return;
     }
-    let all = play(0..ON_POSTGRES, Place::postgres, RESTARTS);
+    let all = play(0..ON_POSTGRES, Stage { place: Place::postgres, restarts: RESTARTS, at_once: 1 });
     assert!(all.failures > 0, "the database always answered: {all:?}");
 }

@@ -235,6 +235,9 @@ impl World {
         let (scheduler, wrong) = begun;
         assert!(wrong.is_empty(), "seed {}: {wrong:?}", self.seed);
         self.scheduler = Some(scheduler);
+        let active = self.store.active_runs().await;
+        let active = self.place.may_fail(active.map_err(Into::into)).unwrap_or_default();
+        assert!(active.is_empty(), "seed {}: no one works on {active:?}", self.seed);
         self.promises = Promises::default();
         loop {
             self.troubles = Troubles::new(self.store.clone(), host());
@@ -377,6 +380,8 @@ impl World {
         let slot = held.run.slot.expect("it has a slot").at;
         let is_new = self.account.started.insert((plan.clone(), slot, held.run.attempt));
         assert!(is_new, "seed {}: {plan} runs twice for {slot:?}", self.seed);
+        let other = self.working.values().find(|run| run.plan == plan);
+        assert!(other.is_none(), "seed {}: {plan} runs twice at a time", self.seed);
         let started = self.store.start(now, &held).await;
         if self.place.may_fail(started.map_err(Into::into)).is_none() {
             return self.shaken();

@@ -33,6 +33,15 @@ pub struct Loss {
     pub quarantine: Quarantine,
 }
 
+/// What a look at the leases of runs has found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leased {
+    /// Runs that were lost.
+    pub lost: Vec<Loss>,
+    /// Runs that a server has taken, and that haven't ended.
+    pub active: Vec<Run>,
+}
+
 /// What came of a retry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Retried {
@@ -47,34 +56,33 @@ pub enum Retried {
 }
 
 impl Store {
-    /// Ends the runs whose leases have ended: they are lost. Any server finds those of any other, and its own.
+    /// Ends the runs whose leases have ended: they are lost. Any server finds those of any other, and its own. Also says
+    /// which runs are active then.
     ///
     /// Call it several times during the length of a lease, always with the same `watch`.
-    pub async fn lose_runs(
-        &self,
-        now: UtcTime,
-        watch: &mut LeaseWatch,
-        elapsed: Elapsed,
-    ) -> Result<Vec<Loss>> {
+    pub async fn lose_runs(&self, now: UtcTime, watch: &mut LeaseWatch, elapsed: Elapsed) -> Result<Leased> {
         let sql = concat!(
-            "SELECT id, fence, beat, lease FROM run WHERE ",
+            "SELECT fence, beat, lease, ",
+            run_columns!(),
+            " FROM run WHERE ",
             is_open!(),
             " AND state IN ('starting', 'running') ORDER BY number"
         );
         let rows = self.db.rows("reading the leases of runs", sql, Vec::new()).await?;
         let mut leases = Vec::with_capacity(rows.len());
-        let mut runs = Vec::with_capacity(rows.len());
+        let mut active = Vec::with_capacity(rows.len());
         for row in &rows {
             let length = Duration::from_micros(row.count("lease")?);
             leases.push(Lease { fence: Fence(row.integer("fence")?), beat: row.integer("beat")?, length });
-            runs.push(row.name::<RunId>("id")?);
+            active.push(Run::from_row(row)?);
         }
         let ended = watch.ended(&leases, elapsed);
-        let mut losses = Vec::new();
-        for (lease, run) in leases.iter().zip(&runs).filter(|(lease, _)| ended.contains(&lease.fence)) {
-            losses.extend(self.lose(now, run, lease).await?);
+        let mut losses: Vec<Loss> = Vec::new();
+        for (lease, run) in leases.iter().zip(&active).filter(|(lease, _)| ended.contains(&lease.fence)) {
+            losses.extend(self.lose(now, &run.id, lease).await?);
         }
-        Ok(losses)
+        active.retain(|run| losses.iter().all(|loss| loss.run.id != run.id));
+        Ok(Leased { lost: losses, active })
     }
 
     /// Ends a run as lost whose process is known to be dead, by a lock that dies with it and that the caller has now.

@@ -15,7 +15,7 @@ pub use claim::{Began, Claim, Group, Limit, Unstarted};
 pub(crate) use held::check_held;
 pub use held::{Beat, Ending, Held, NextTry, Progress, Work};
 pub use list::{Outcome, OutcomeKey, RunFilter};
-pub use lost::{Loss, Quarantine, Retried};
+pub use lost::{Leased, Loss, Quarantine, Retried};
 
 mod claim;
 mod held;

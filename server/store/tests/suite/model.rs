@@ -271,7 +271,7 @@ impl Pair {
         let mut watch = LeaseWatch::new();
         let mut lost = Vec::new();
         for second in [0, 40, 80] {
-            let losses = self.store.lose_runs(self.now, &mut watch, elapsed(second)).await.unwrap();
+            let losses = self.store.lose_runs(self.now, &mut watch, elapsed(second)).await.unwrap().lost;
             lost.extend(losses.into_iter().map(|loss| (loss.run.id.to_string(), loss.losses)));
         }
         let mut expected = Vec::new();

@@ -118,7 +118,7 @@ impl Server {
         }
         let now = self.now();
         let watched = elapsed(u64::try_from(second).unwrap());
-        let losses = self.store.lose_runs(now, &mut self.leases, watched).await.unwrap();
+        let losses = self.store.lose_runs(now, &mut self.leases, watched).await.unwrap().lost;
         for loss in losses {
             self.retry(&loss.run).await;
         }

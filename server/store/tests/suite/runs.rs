@@ -185,12 +185,12 @@ async fn only_the_lease_decides_whether_a_run_is_lost(lab: Lab) {
     let mut watch = LeaseWatch::new();
     for round in 0..10 {
         let now = 1000 + 30 * round;
-        let lost = starts_later.lose_runs(at(5000), &mut watch, elapsed(now)).await.unwrap();
+        let lost = starts_later.lose_runs(at(5000), &mut watch, elapsed(now)).await.unwrap().lost;
         assert!(lost.is_empty(), "after {round} rounds: {lost:?}");
         one.beat(at(5), &held, None).await.unwrap();
     }
     for (second, lost) in [(1300, 0), (1330, 0), (1359, 0), (1360, 1), (1390, 0)] {
-        let losses = starts_later.lose_runs(at(5000), &mut watch, elapsed(second)).await.unwrap();
+        let losses = starts_later.lose_runs(at(5000), &mut watch, elapsed(second)).await.unwrap().lost;
         assert_eq!(losses.len(), lost, "at {second}");
     }
 }
@@ -207,7 +207,7 @@ async fn a_clock_that_jumps_a_year_loses_no_run(lab: Lab) {
     for round in 0..12_i64 {
         let jump = [0, year, -year][usize::try_from(round % 3).unwrap()];
         let now = elapsed(u64::try_from(round * 20).unwrap());
-        let losses = other.lose_runs(at(jump + round), &mut watch, now).await.unwrap();
+        let losses = other.lose_runs(at(jump + round), &mut watch, now).await.unwrap().lost;
         lost.extend(losses.into_iter().map(|loss| loss.run.id));
         one.beat(at(round - jump), &held, None).await.unwrap();
     }
@@ -241,7 +241,7 @@ async fn a_slot_that_was_lost_three_times_is_in_quarantine(lab: Lab) {
         let mut watch = LeaseWatch::new();
         let mut losses = Vec::new();
         for second in [0, 30, 59, 61] {
-            losses.extend(store.lose_runs(at(99), &mut watch, elapsed(second)).await.unwrap());
+            losses.extend(store.lose_runs(at(99), &mut watch, elapsed(second)).await.unwrap().lost);
         }
         assert_eq!(losses.len(), 1);
         assert_eq!(i64::from(losses[0].losses), attempt);
