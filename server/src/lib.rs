@@ -20,6 +20,7 @@ pub mod failure;
 pub mod notices;
 pub mod observed;
 pub mod once;
+pub mod recovery;
 pub mod running;
 pub mod runs;
 pub mod secrets;

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_engine::run::RunContext;
+use keepfast_observe::anomaly::Rules;
 use keepfast_operations::child::Children;
 use keepfast_operations::open::{Access, SharedRepository};
 use keepfast_store::{
@@ -33,6 +34,7 @@ use crate::convert::{anomaly, backup, hook, place, retention, secret};
 use crate::daemon::jobs::Job;
 use crate::definitions;
 use crate::error::{Result, ServerError};
+use crate::recovery::{STATE_PLAN, copy};
 use crate::state::{self, now};
 use crate::work::PlanWork;
 
@@ -69,7 +71,7 @@ pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(Pl
         definition: format!("plan {plan}"),
         what: format!("the repository {repository}, which is not defined,"),
     })?;
-    let work = PlanWork {
+    let mut work = PlanWork {
         plan: plan.to_owned(),
         repository: repository.name.clone(),
         hooks: definition.value.hook.iter().map(hook::hook).collect(),
@@ -77,6 +79,12 @@ pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(Pl
         retention: retention::request(config, definition, &around.host)?,
         rules: anomaly::rules(definition)?,
     };
+    if plan == STATE_PLAN {
+        // A run takes a copy of what is there.
+        work.backup.sources = copy::sources(&state::folder(config));
+        work.backup.ignore_files = false;
+        work.rules = Rules::none();
+    }
     let access = Access { children: around.children_of(config), ..Access::default() };
     let shared = SharedRepository::connect(place::target(repository, &around.cache)?, access)?;
     Ok((work, shared))
