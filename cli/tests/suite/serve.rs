@@ -16,14 +16,14 @@ use crate::signals::signal;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A server at work. It is killed when this value is dropped.
-struct Server {
+pub struct Server {
     child: Child,
     said: Receiver<String>,
 }
 
 impl Server {
     /// Starts one, and waits until it serves.
-    fn start(plans: &Plans) -> Self {
+    pub fn start(plans: &Plans) -> Self {
         let mut command = plans.command();
         let mut child = command.arg("serve").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = child.stderr.take().unwrap();
@@ -43,7 +43,7 @@ impl Server {
 
     /// Waits until it says this.
     #[track_caller]
-    fn says(&self, part: &str) {
+    pub fn says(&self, part: &str) {
         let until = Instant::now() + PATIENCE;
         let mut heard = Vec::new();
         while let Ok(line) = self.said.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -56,12 +56,12 @@ impl Server {
     }
 
     /// Ends it in order, and says its exit code.
-    fn stop(mut self) -> Option<i32> {
+    pub fn stop(mut self) -> Option<i32> {
         signal(&self.child, "-TERM");
         self.child.wait().unwrap().code()
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -74,7 +74,7 @@ impl Drop for Server {
     }
 }
 
-fn runs(plans: &Plans) -> Vec<Value> {
+pub fn runs(plans: &Plans) -> Vec<Value> {
     match plans.document(&["runs", "list"]) {
         Value::Array(runs) => runs,
         other => panic!("{other}"),
@@ -83,7 +83,7 @@ fn runs(plans: &Plans) -> Vec<Value> {
 
 /// Waits until something about the runs is so; the newest run is the first.
 #[track_caller]
-fn wait_for(plans: &Plans, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub fn wait_for(plans: &Plans, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let until = Instant::now() + PATIENCE;
     loop {
         let runs = runs(plans);
@@ -95,7 +95,7 @@ fn wait_for(plans: &Plans, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<
     }
 }
 
-fn has_ended(run: &Value) -> bool {
+pub fn has_ended(run: &Value) -> bool {
     run["state"] == "ended"
 }
 

@@ -2,9 +2,9 @@
 
 use keepfast_store::{
     DeliveryState, Ending, ErrorCategory, EventKind, Fingerprint, HostId, Level, LogFolder, LogLine,
-    NewDelivery, NewEvent, PageSize, ProblemKind, ReaderId, RepositoryId, Routing, RunError, ScheduleId,
-    ServerId, ServerLock, SlotChange, Snapshot, SnapshotFilter, SnapshotId, Store, StoreError, Subject, Tag,
-    TargetId, Text, Trigger, UndoId, UserName, UtcTime, Verdict, Work,
+    NewDelivery, NewEvent, PageSize, ProblemKind, ReaderId, RepositoryId, Routing, RunError, RunFilter,
+    ScheduleId, ServerId, ServerLock, SlotChange, Snapshot, SnapshotFilter, SnapshotId, Store, StoreError,
+    Subject, Tag, TargetId, Text, Trigger, UndoId, UserName, UtcTime, Verdict, Work,
 };
 use serde_json::{Map, json};
 
@@ -19,6 +19,7 @@ on_both! {
     an_import_that_is_not_whole_changes_nothing;
     many_rows_are_exported_by_pages;
     a_state_is_rebuilt_and_taken_over;
+    an_export_is_of_one_moment_while_others_write;
 }
 
 /// Something in each table.
@@ -160,7 +161,7 @@ async fn an_import_that_is_not_whole_changes_nothing(lab: Lab) {
         ("{}\n".to_owned(), "no exported state"),
         (
             with(&|lines| lines[0] = "{\"keepfast_state\":1,\"tables\":77}\n".to_owned()),
-            "version Some(Number(77))",
+            "tables of version 77",
         ),
         (with(&|lines| lines.truncate(lines.len() - 1)), "the file was cut off"),
         (with(&|lines| lines.last_mut().unwrap().truncate(9)), "cut off, or too long"),
@@ -234,6 +235,42 @@ async fn a_state_is_rebuilt_and_taken_over(lab: Lab) {
     assert!(!String::from_utf8(export(&rebuilt).await).unwrap().contains("{\"table\":\"log_"));
     // Nothing is put over what is there.
     assert!(rebuilt.import(&mut &exported[..]).await.is_err());
+}
+
+async fn an_export_is_of_one_moment_while_others_write(lab: Lab) {
+    let store = lab.open().await;
+    let writing = async {
+        for number in 0..60_i64 {
+            let run = id(&format!("run {number}"));
+            store.queue(at(number), &new_run(run.as_str(), &plan("www"), Trigger::Manual)).await.unwrap();
+            let held = claim(&store, at(number), &run, &executor("a")).await.unwrap();
+            store.end(at(number), &held, &work(Ending::Ok)).await.unwrap();
+        }
+    };
+    let copying = async {
+        let mut copies = Vec::new();
+        for _ in 0..12 {
+            copies.push(export(&store).await);
+            tokio::task::yield_now().await;
+        }
+        copies
+    };
+    let ((), copies) = tokio::join!(writing, copying);
+    let mut sizes = Vec::new();
+    for (number, copy) in copies.iter().enumerate() {
+        let lock = ServerLock::take(&lab.path(&format!("copy-{number}.db"))).unwrap();
+        let (copied, _) = Store::rebuild_sqlite(&lock, &mut &copy[..]).await.unwrap();
+        // What a transaction has written is there as a whole: the counter, each event, each run.
+        let events = all_events(&copied).await;
+        let numbers: Vec<i64> = events.iter().map(|event| event.sequence.number()).collect();
+        assert_eq!(numbers, (1..=copied.last_event().await.unwrap().number()).collect::<Vec<_>>());
+        let ended = events.iter().filter(|event| event.kind == EventKind::RUN_ENDED).count();
+        let runs = copied.runs(&RunFilter::default(), None, PageSize::MAX).await.unwrap().rows;
+        assert_eq!(runs.iter().filter(|run| run.verdict.is_some()).count(), ended);
+        sizes.push(runs.len());
+        copied.close().await;
+    }
+    assert!(sizes.first() < sizes.last(), "nothing was written meanwhile: {sizes:?}");
 }
 
 /// An export of the first version: what its tables held then.
