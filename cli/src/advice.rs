@@ -9,6 +9,9 @@ use keepfast_operations::error::{
     ChoiceError as SelectionError, PlaceError, ResourcesError, SecretError, StoreError, TextError,
 };
 
+use keepfast_server::ServerError;
+use keepfast_server::recovery::RecoveryError;
+
 use crate::engine_error;
 
 /// What can be done about an error whose message doesn't say it, because that is the program's matter.
@@ -48,6 +51,9 @@ pub fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             }
             _ => None,
         };
+    }
+    if let Some(ServerError::Recovery(error)) = error.downcast_ref::<ServerError>() {
+        return of_recovery(error);
     }
     match engine_error(error)? {
         EngineError::NoRepository { .. } => {
@@ -124,6 +130,23 @@ pub fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             Some("another snapshot of that time may still have what you need")
         }
         EngineError::Backend(error) => of_store(error.kind),
+        _ => None,
+    }
+}
+
+/// What can be done if a server can't be rebuilt.
+fn of_recovery(error: &RecoveryError) -> Option<&'static str> {
+    match error {
+        RecoveryError::NoBackup { .. } => Some(
+            "such backups are made if the configuration has `backup = { repository = \"…\" }` in `[server]`; without one, \
+             write a configuration and start a new server: the repository's snapshots need no state",
+        ),
+        RecoveryError::Several { .. } => Some("--host NAME or --snapshot ID says which of them it is"),
+        RecoveryError::Newer { .. } => Some("use a newer keepfast"),
+        RecoveryError::StateThere { .. } => Some(
+            "nothing is put over it: if it isn't wanted, move it away, with `-wal` and `-shm` beside it, and run this again",
+        ),
+        RecoveryError::FileThere { .. } => Some("move it away, and run this again"),
         _ => None,
     }
 }

@@ -21,7 +21,7 @@ pub use keep::Keep;
 pub use notify::{Notify, NotifyAction};
 pub use plans::{
     AcceptAnomaly, Cleanup, Config, ConfigAction, Estimate, PausePlan, ResumePlan, RunPlan, Runs, RunsAction,
-    Schedule, ScheduleAction,
+    Schedule, ScheduleAction, Serve,
 };
 pub use service::{InstallUnits, RemoveUnits, Service, ServiceAction, UNITS_DIRECTORY, Uninstall};
 
@@ -88,7 +88,7 @@ pub enum Command {
     #[command(visible_alias = "st")]
     Status,
     /// Keep the promises of all plans: run them when they are due, until told to stop
-    Serve,
+    Serve(Serve),
     /// List, show, end and repeat runs
     Runs(Runs),
     /// Pause a plan: its slots are skipped, and it promises nothing meanwhile
@@ -124,7 +124,7 @@ impl Command {
             | Self::Undelete(_)
             | Self::Run(_)
             | Self::AcceptAnomaly(_)
-            | Self::Serve
+            | Self::Serve(_)
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Manual(_) => false,

@@ -10,6 +10,8 @@ use keepfast_schedule::window::{DaysError, WindowError};
 use keepfast_schedule::zone::ZoneError;
 use keepfast_store::StoreError;
 
+use crate::recovery::RecoveryError;
+
 /// Result of this crate's functions.
 pub type Result<T, E = ServerError> = std::result::Result<T, E>;
 
@@ -159,6 +161,9 @@ pub enum ServerError {
         /// Why.
         source: keepfast_store::InvalidName,
     },
+    /// A server can't be rebuilt, or its state not be copied.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
     /// The state failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -184,6 +189,7 @@ impl ServerError {
             | Self::NotUndeliverable { .. }
             | Self::Schedule { .. } => true,
             Self::Operations(error) => error.is_wrong_input(),
+            Self::Recovery(error) => error.is_wrong_input(),
             Self::Running { .. }
             | Self::NoRetry { .. }
             | Self::StateFolder { .. }

@@ -3,44 +3,33 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
-use keepfast_operations::child::Children;
 use keepfast_operations::error::with_causes;
-use keepfast_operations::open::{Access, SharedRepository};
 use keepfast_operations::reports::BackupReport;
 use keepfast_operations::requests::{Backup, backup};
-use keepfast_operations::sources::PathSources;
 use keepfast_store::{PageSize, Run, RunFilter, ServerLock, Store, StoreError};
 
+use crate::connect;
 use crate::control;
-use crate::convert::place;
+use crate::convert::backup::label;
 use crate::error::{Result, ServerError};
+use crate::recovery::copy::{COPY, Copy, LAST_COPY, Maker};
+use crate::recovery::rebuild::SCRATCH;
+use crate::recovery::{STATE_LABEL, STATE_PLAN};
 use crate::state;
-
-/// The label of snapshots of the state itself.
-pub const LABEL: &str = "state";
+pub use crate::state::file;
+use crate::surroundings::Surroundings;
 
 /// What SQLite, locks and copies before changes of the tables add to the name of the state's file.
 const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 const BEFORE: &str = ".before-";
 /// What this program makes in the state's folder, apart from logs.
-const FILES: [&str; 5] = ["machine", "locks", "last-backup", state::SERVER_LOCK, control::SOCKET];
+const FILES: [&str; 7] = ["machine", "locks", LAST_COPY, COPY, SCRATCH, state::SERVER_LOCK, control::SOCKET];
 /// As SQLite's errors say that the file is damaged (`SQLITE_CORRUPT`), or that it is no database (`SQLITE_NOTADB`).
 const DAMAGED: [&str; 2] = ["(code: 11)", "(code: 26)"];
-
-/// The file that the state is in; nothing if it is in PostgreSQL.
-#[must_use]
-pub fn file(config: &Config) -> Option<PathBuf> {
-    let state = &config.server.value.state;
-    match (&state.sqlite, &state.postgres) {
-        (Some(file), _) => Some(file.0.clone()),
-        (None, Some(_)) => None,
-        (None, None) => Some(state::folder(config).join("state.db")),
-    }
-}
 
 /// Opens the state if it is a file that is there.
 pub async fn join(config: &Config) -> Result<Option<Store>> {
@@ -123,59 +112,33 @@ fn about(run: &Run) -> String {
     format!("{subject}, {}, {came}", at.strftime("%Y-%m-%d %H:%MZ"))
 }
 
-/// Backs the state up into a repository of the configuration, by a consistent copy: the state may be in use. Nothing
-/// where there is no state in a file.
+/// Backs the state and the configuration up into a repository of the configuration, by a consistent copy: the state may
+/// be in use. Nothing where there is no state in a file.
 pub fn back_up(
     config: &Config,
     repository: &str,
-    cache: &Path,
-    children: Children,
+    around: &Surroundings,
     run: &RunContext,
 ) -> Result<Option<BackupReport>> {
-    let definition = config.repositories.get(repository).ok_or_else(|| ServerError::NoRepository {
-        name: repository.to_owned(),
-        known: config.repositories.keys().cloned().collect(),
-    })?;
-    let copy = Copy { folder: state::folder(config).join("last-backup") };
+    let definition = connect::definition(config, repository)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ServerError::Runtime)?;
-    let is_there = runtime.block_on(async {
-        let Some(store) = join(config).await? else { return Ok::<_, ServerError>(false) };
-        state::make_folder(&copy.folder)?;
-        let name = file(config).and_then(|file| file.file_name().map(PathBuf::from));
-        let copied = store.copy_sqlite(&copy.folder.join(name.unwrap_or_else(|| "state.db".into()))).await;
+    let copied = runtime.block_on(async {
+        let Some(store) = join(config).await? else { return Ok::<_, ServerError>(None) };
+        let maker = Maker { host: &around.host, version: &around.version, run: None };
+        let copied = Copy::make(&store, config, LAST_COPY, maker).await;
         store.close().await;
-        copied?;
-        Ok(true)
+        copied.map(Some)
     })?;
-    if !is_there {
-        return Ok(None);
-    }
-    let access = Access { children, ..Access::default() };
-    let shared = SharedRepository::connect(place::target(definition, cache)?, access)?;
+    let Some(copy) = copied else { return Ok(None) };
+    let shared = connect::repository(config, around, definition)?;
     let request = Backup {
-        sources: PathSources {
-            paths: vec![copy.folder.clone()],
-            stored_as: file(config).and_then(|file| file.parent().map(Path::to_owned)),
-            ..PathSources::default()
-        },
-        tags: vec![LABEL.to_owned()],
+        sources: copy.sources(),
+        tags: vec![label(STATE_PLAN), STATE_LABEL.to_owned()],
         ignore_files: false,
         ..Backup::default()
     };
     Ok(Some(backup(&request, &shared, run)?))
-}
-
-/// A copy of the state that is there only while it is backed up.
-struct Copy {
-    folder: PathBuf,
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        // What stays is removed with the state, and by the next backup of it.
-        let _ = fs::remove_dir_all(&self.folder);
-    }
 }
 
 /// The files and folders of the state, without logs, as far as they are there: exactly those that this program makes.

@@ -21,6 +21,7 @@ pub mod notices;
 pub mod observed;
 pub mod once;
 pub mod pauses;
+pub mod recovery;
 pub mod running;
 pub mod runs;
 pub mod secrets;

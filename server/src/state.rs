@@ -93,6 +93,17 @@ pub fn make_folders(config: &Config) -> Result<()> {
     folders(config).iter().try_for_each(|folder| make_folder(folder))
 }
 
+/// The file that the state is in; nothing if it is in PostgreSQL.
+#[must_use]
+pub fn file(config: &Config) -> Option<PathBuf> {
+    let state = &config.server.value.state;
+    match (&state.sqlite, &state.postgres) {
+        (Some(file), _) => Some(file.0.clone()),
+        (None, Some(_)) => None,
+        (None, None) => Some(folder(config).join("state.db")),
+    }
+}
+
 /// Opens the state. It is made where there is none, unless a server runs with it.
 pub async fn open(config: &Config, children: &Children) -> Result<Store> {
     let state = &config.server.value.state;
@@ -160,6 +171,11 @@ pub fn make_folder(folder: &Path) -> Result<()> {
 /// The name of this machine in the state: random, and kept beside the state. A host's own name may change, in a container
 /// at each start.
 pub fn machine(folder: &Path) -> Result<String> {
+    machine_named(folder, &random_name()?)
+}
+
+/// The same; a machine that has no name yet gets this one.
+pub fn machine_named(folder: &Path, name: &str) -> Result<String> {
     let path = folder.join("machine");
     let failed = |source| ServerError::StateFile { file: path.clone(), source };
     let read = || fs::read_to_string(&path).map(|name| name.trim().to_owned());
@@ -168,9 +184,8 @@ pub fn machine(folder: &Path) -> Result<String> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
-    let name = random_name()?;
-    let new = folder.join(format!("machine.{name}"));
-    fs::write(&new, &name).map_err(failed)?;
+    let new = folder.join(format!("machine.{}", random_name()?));
+    fs::write(&new, name).map_err(failed)?;
     // Of several processes that make one at once, all take the one that was first.
     let linked = fs::hard_link(&new, &path);
     fs::remove_file(&new).map_err(failed)?;

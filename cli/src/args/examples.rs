@@ -28,7 +28,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("cache rebuild", &["cache rebuild"]),
     ("cache accept", &["cache accept"]),
     ("run", &["run www"]),
-    ("serve", &["--config /etc/keepfast/keepfast.toml serve"]),
+    (
+        "serve",
+        &[
+            "--config /etc/keepfast/keepfast.toml serve",
+            "serve --recover --repo s3://bucket/backup --password-file /root/backup-password",
+        ],
+    ),
     ("runs", &["runs list", "runs logs 5a3f09c1"]),
     ("runs list", &["runs list --plan www", "runs list --verdict failed -n 50"]),
     ("runs show", &["runs show 5a3f09c1"]),

@@ -20,6 +20,21 @@ pub struct RunPlan {
     pub metrics_push: Option<String>,
 }
 
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Instead of serving, rebuild a lost server from the newest backup of its state in a repository: --repo names the
+    /// repository, else the configuration that is there already. Nothing is started afterwards
+    #[arg(long)]
+    pub recover: bool,
+    /// From the snapshot whose id begins like this
+    #[arg(long, value_name = "ID", requires = "recover")]
+    pub snapshot: Option<String>,
+    /// From the backups of the machine with this name
+    #[arg(long, value_name = "NAME", requires = "recover")]
+    pub host: Option<String>,
+}
+
 /// Options of `accept-anomaly`.
 #[derive(Debug, Args)]
 pub struct AcceptAnomaly {

@@ -15,6 +15,7 @@ mod metrics;
 mod notify;
 mod plans;
 mod prune;
+mod recover;
 mod restore;
 mod runs;
 mod serve;
@@ -56,7 +57,8 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Estimate(options) => keeping::estimate_plan(&common, &options),
         Command::Cleanup(options) => keeping::cleanup(&common, &options),
         Command::Status => plans::status(&common),
-        Command::Serve => serve::serve(&common),
+        Command::Serve(options) if options.recover => recover::run(&common, &options),
+        Command::Serve(_) => serve::serve(&common),
         Command::Runs(options) => runs::runs(&common, &options.action),
         Command::Pause(options) => runs::pause(&common, &options),
         Command::Resume(options) => runs::resume(&common, &options),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use jiff::Timestamp;
-use keepfast_config::config::Config as Definitions;
+use keepfast_config::config::{Config as Definitions, Kind};
 use keepfast_config::diagnostic::render::Style;
 use keepfast_config::documents::json_schema;
 use keepfast_config::load::Loaded;
@@ -274,7 +274,7 @@ fn check(common: &Common, resolve: bool) -> Result<Outcome> {
         render::line(&format!(
             "{}: {}, {}, nothing to remark",
             first(common).display(),
-            count(config.plans.len(), "plan"),
+            count(config.names(Kind::Plan).len(), "plan"),
             repositories(config.repositories.len()),
         ));
     }

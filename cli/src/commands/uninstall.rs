@@ -15,7 +15,7 @@ use crate::console::Console;
 use crate::prompt::Prompt;
 use crate::units;
 use crate::usage::Usage;
-use crate::{Outcome, lines, render, secrets, settings};
+use crate::{Outcome, lines, render, settings};
 
 /// Where units of systemd keep their caches.
 const UNIT_CACHE: &str = "/var/cache/keepfast";
@@ -103,10 +103,8 @@ fn last_backup(
         return Err(Usage(text.to_owned()).into());
     };
     let console = Console::new(common)?;
-    let cache = settings::cache_dir(common);
-    let backup = console.during("state", || {
-        existing::back_up(config, &repository, &cache, secrets::children(), console.run())
-    });
+    let around = plans::surroundings(common);
+    let backup = console.during("state", || existing::back_up(config, &repository, &around, console.run()));
     match backup {
         Ok(report) => {
             done.backup = report.and_then(|report| report.snapshot).map(|snapshot| snapshot.id);

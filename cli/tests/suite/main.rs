@@ -31,6 +31,7 @@ mod plan_secrets;
 mod plans;
 mod program;
 mod prune;
+mod recover;
 mod remote;
 mod restore;
 mod s3;

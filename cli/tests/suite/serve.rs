@@ -80,7 +80,7 @@ impl Drop for Server {
     }
 }
 
-fn runs(plans: &Plans) -> Vec<Value> {
+pub fn runs(plans: &Plans) -> Vec<Value> {
     match plans.document(&["runs", "list"]) {
         Value::Array(runs) => runs,
         other => panic!("{other}"),
@@ -89,7 +89,7 @@ fn runs(plans: &Plans) -> Vec<Value> {
 
 /// Waits until something about the runs is so; the newest run is the first.
 #[track_caller]
-fn wait_for(plans: &Plans, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub fn wait_for(plans: &Plans, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let until = Instant::now() + PATIENCE;
     loop {
         let runs = runs(plans);
@@ -101,7 +101,7 @@ fn wait_for(plans: &Plans, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<
     }
 }
 
-fn has_ended(run: &Value) -> bool {
+pub fn has_ended(run: &Value) -> bool {
     run["state"] == "ended"
 }
 

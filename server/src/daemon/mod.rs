@@ -11,7 +11,7 @@ mod company;
 mod conditions;
 pub mod definitions;
 pub mod jobs;
-mod lock;
+pub(crate) mod lock;
 pub mod outside;
 pub mod promises;
 mod remembered;
@@ -46,6 +46,7 @@ use self::workers::{Ended, Threads, Workers};
 use crate::control::{self, ServerDocument};
 use crate::error::{Result, ServerError};
 use crate::once;
+use crate::recovery;
 use crate::running::Workshop;
 use crate::state::{self, PlanLock, now};
 use crate::status::{Promises, View};
@@ -132,6 +133,7 @@ impl Server {
         state::make_folders(&config)?;
         // Whatever database the state is in: of one machine, one process is the server.
         let lock = MachineLock::take(&config, &folder)?;
+        recovery::copy::remove_left(&folder)?;
         let store = lock.open(&config, &around.children_of(&config)).await?;
         let machine = state::machine(&folder)?;
         let server = format!("{SERVER_PREFIX}{machine}");

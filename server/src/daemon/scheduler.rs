@@ -361,7 +361,7 @@ impl Scheduler {
     }
 
     /// Ends a run whose process is known to be gone.
-    pub(super) async fn lose_dead(store: &Store, run: &RunId, now: Timestamp) -> Result<()> {
+    pub(crate) async fn lose_dead(store: &Store, run: &RunId, now: Timestamp) -> Result<()> {
         match store.lose_dead(stored(now), run).await? {
             Some(loss) => Self::retry_lost(store, now, &loss).await,
             None => Ok(()),

@@ -15,6 +15,7 @@ use keepfast_operations::OperationsError;
 use keepfast_operations::error::{PlaceError, SourceError};
 
 use crate::error::ServerError;
+use crate::recovery::RecoveryError;
 
 /// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,10 @@ pub fn of_server(error: &ServerError) -> Kind {
         E::StateFile { source, .. } => kind("state_file", Category::of_io(source.kind(), Side::Store)),
         E::Random(_) => kind("no_random_bytes", Category::Bug),
         E::Runtime(_) => kind("no_threads", Category::Space),
+        E::Recovery(RecoveryError::File { source, .. }) => {
+            kind("state_copy", Category::of_io(source.kind(), Side::Store))
+        }
+        E::Recovery(_) => kind("recovery", Category::Configuration),
         E::Store(_) => kind("state", Category::Network),
         E::Operations(error) => of_operations(error),
     }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_engine::run::RunContext;
+use keepfast_observe::anomaly::Rules;
 use keepfast_operations::open::SharedRepository;
 use keepfast_store::{
     ConfigHash, Executor, Held, HostId, LogFolder, NewRun, PageSize, PlanId, RepositoryId, Retention, RunId,
@@ -31,6 +32,7 @@ use crate::convert::{anomaly, backup, hook, retention};
 use crate::daemon::jobs::Job;
 use crate::definitions;
 use crate::error::{Result, ServerError};
+use crate::recovery::{STATE_PLAN, copy};
 use crate::state::{self, now};
 use crate::surroundings::Surroundings;
 use crate::work::PlanWork;
@@ -39,7 +41,7 @@ use crate::work::PlanWork;
 pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(PlanWork, SharedRepository)> {
     let definition = enabled(config, plan)?;
     let repository = connect::definition(config, &definition.value.repository.name)?;
-    let work = PlanWork {
+    let mut work = PlanWork {
         plan: plan.to_owned(),
         repository: repository.name.clone(),
         hooks: definition.value.hook.iter().map(hook::hook).collect(),
@@ -47,6 +49,12 @@ pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(Pl
         retention: retention::request(config, definition, &around.host)?,
         rules: anomaly::rules(definition)?,
     };
+    if plan == STATE_PLAN {
+        // A run takes a copy of what is there.
+        work.backup.sources = copy::sources(&state::folder(config));
+        work.backup.ignore_files = false;
+        work.rules = Rules::none();
+    }
     Ok((work, connect::repository(config, around, repository)?))
 }
 

@@ -10,9 +10,11 @@ use keepfast_store::{Held, PlanId};
 
 use super::end::Ended;
 use super::record::Told;
-use super::{Workshop, enabled, lease, prepare};
+use super::{Surroundings, Workshop, enabled, lease, prepare};
 use crate::error::{Result, ServerError};
 use crate::failure;
+use crate::recovery::STATE_PLAN;
+use crate::recovery::copy::{COPY, Copy, Maker};
 use crate::state::now;
 use crate::usual::{Judged, Usual};
 use crate::work::pace::Pace;
@@ -53,7 +55,7 @@ impl Workshop {
         problems: Vec<String>,
     ) -> Result<PlanReport> {
         let definition = enabled(config, plan.as_str())?;
-        let (work, shared) = prepare(config, plan.as_str(), &self.around)?;
+        let (mut work, shared) = prepare(config, plan.as_str(), &self.around)?;
         let record = self.record(held);
         let usual = self.handle.block_on(Usual::read(&self.store, plan))?;
         self.handle.block_on(self.store.start(now(), held))?;
@@ -63,12 +65,27 @@ impl Workshop {
         let run = &pace.of(run).with_listener(told);
         let timeout = definition.value.timeout.map(|timeout| timeout.0);
         let beating = lease::Beating::begin(&self.handle, &record, run, timeout, Some(pace));
+        let _copy = match plan.as_str() {
+            STATE_PLAN => {
+                let made = self.copy_state(config, held)?;
+                work.backup.sources = made.sources();
+                Some(made)
+            }
+            _ => None,
+        };
         let mut report = carry_out(&work, &shared, run, &record, Before { problems, usual });
         self.look_at_quota(config, &work.repository, &shared, run);
         if let Some(timeout) = beating.end(&self.handle) {
             report.too_late(timeout);
         }
         Ok(report)
+    }
+
+    /// A copy of the state, which this run is in as one that is at work.
+    fn copy_state(&self, config: &Config, held: &Held) -> Result<Copy> {
+        let Surroundings { host, version, .. } = &self.around;
+        let maker = Maker { host, version, run: Some(&held.run.id) };
+        self.handle.block_on(Copy::make(&self.store, config, COPY, maker))
     }
 
     fn end_of_plan(&self, config: &Config, plan: &PlanId, held: &Held, report: &PlanReport) -> Result<()> {

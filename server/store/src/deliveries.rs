@@ -240,6 +240,17 @@ impl Store {
         Ok(done)
     }
 
+    /// Gives up all deliveries that haven't arrived, and returns how many there are; a user can have each sent again. For a
+    /// state that was restored, before anything uses it: they may have arrived since it was copied. No event tells of it.
+    pub async fn give_up_deliveries(&self, now: UtcTime, why: &Text) -> Result<u64> {
+        let mut tx = self.begin("giving deliveries up").await?;
+        let sql = "UPDATE delivery SET state = 'undeliverable', ended = $1, last_error = $2 \
+                   WHERE state IN ('waiting', 'sending')";
+        let given_up = tx.execute(sql, values![now, why.as_str()]).await?;
+        tx.commit().await?;
+        Ok(given_up)
+    }
+
     /// A page of deliveries, the newest first: from before one, or from the newest.
     pub async fn deliveries(
         &self,

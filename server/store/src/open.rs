@@ -107,6 +107,18 @@ impl Store {
         Self::open_sqlite_as(lock, &SQLITE).await
     }
 
+    /// Makes a SQLite database with the tables of a version.
+    pub(crate) async fn make_sqlite(lock: &ServerLock, version: i64) -> Result<Self> {
+        let state = lock.state();
+        create_for_owner_only(state)?;
+        let store = connect_sqlite(state).await?;
+        let known = SQLITE.iter().filter(|migration| migration.version <= version).cloned().collect();
+        if let Pools::Sqlite { writer, .. } = store.db.pools() {
+            migrated(&state.display().to_string(), Migrator::with_migrations(known).run(writer).await)?;
+        }
+        Ok(store)
+    }
+
     async fn open_sqlite_as(lock: &ServerLock, newest_tables: &Migrator) -> Result<Self> {
         let state = lock.state();
         create_for_owner_only(state)?;

@@ -105,6 +105,19 @@ impl Store {
         row.as_ref().map(Undo::from_row).transpose()
     }
 
+    /// Ends all commands that haven't been carried out, and returns them in the order in which they were stored. For a state
+    /// that was restored, before anything uses it: what the hooks did was done on a machine that is gone.
+    pub async fn give_up_undos(&self, now: UtcTime, why: &Text) -> Result<Vec<Undo>> {
+        let mut tx = self.begin("giving undo commands up").await?;
+        let sql = concat!("SELECT ", undo_columns!(), " FROM undo WHERE done IS NULL ORDER BY stored, id");
+        let open: Vec<Undo> =
+            tx.rows(sql, Vec::new()).await?.iter().map(Undo::from_row).collect::<Result<_>>()?;
+        tx.execute("UPDATE undo SET done = $1, outcome = $2 WHERE done IS NULL", values![now, why.as_str()])
+            .await?;
+        tx.commit().await?;
+        Ok(open)
+    }
+
     /// A command was carried out by the process that has taken it. False if it hasn't, or has said so before.
     pub async fn undo_done(
         &self,

@@ -1,6 +1,6 @@
 //! The configuration, and the time zones that it names.
 
-use keepfast_config::config::Config;
+use keepfast_config::config::{Config, Kind};
 use keepfast_config::load::Loaded;
 use keepfast_schedule::zone::Zone;
 use keepfast_server::definitions;
@@ -31,7 +31,7 @@ pub fn check(common: &Common, checks: &mut Checks) -> Option<Config> {
     let config = config?;
     if report.diagnostics().all().is_empty() {
         let count = |number: usize, noun| render::counted(u64::try_from(number).unwrap_or(u64::MAX), noun);
-        let text = format!("nothing to remark, {}", count(config.plans.len(), "plan"));
+        let text = format!("nothing to remark, {}", count(config.names(Kind::Plan).len(), "plan"));
         checks.ok(&format!("configuration {}", first.display()), text);
     }
     zones(&config, checks);

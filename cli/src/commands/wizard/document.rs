@@ -11,14 +11,21 @@ pub fn text(answers: &Answers) -> String {
 }
 
 fn head(answers: &Answers) -> Vec<String> {
-    vec![
+    let mut lines = vec![
         "# What keepfast backs up on this machine. After a change: keepfast config check".to_owned(),
         "version = 1".to_owned(),
         String::new(),
         "[server]".to_owned(),
         "# The zone of all schedules.".to_owned(),
         format!("timezone = {}", quoted(&answers.zone)),
-    ]
+    ];
+    if !matches!(answers.schedule, Schedule::ByHand) {
+        lines.extend([
+            "# The server's state and this file, from which `keepfast serve --recover` rebuilds a lost server.".to_owned(),
+            "backup = { repository = \"main\" }".to_owned(),
+        ]);
+    }
+    lines
 }
 
 fn repository(answers: &Answers) -> Vec<String> {

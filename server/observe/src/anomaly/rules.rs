@@ -111,6 +111,24 @@ pub struct Rules {
     pub pause_retention: bool,
 }
 
+impl Rules {
+    /// Nothing is unusual.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            new_bytes: None,
+            deleted_files: None,
+            rewritten_files: None,
+            incompressible: None,
+            shrunk_source: None,
+            least_source_bytes: None,
+            duration: None,
+            pause_retention: false,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Self {

@@ -168,6 +168,17 @@ impl LogFolder {
     }
 }
 
+impl Store {
+    /// Forgets where all logs are. For a state that was restored without their files, before anything uses it: new files
+    /// get the names of the old ones.
+    pub async fn forget_logs(&self) -> Result<()> {
+        let mut tx = self.begin("forgetting logs").await?;
+        tx.execute("DELETE FROM log_part", Vec::new()).await?;
+        tx.execute("DELETE FROM log_segment", Vec::new()).await?;
+        tx.commit().await
+    }
+}
+
 fn lines_of(text: &[u8], least: Level) -> LogBody {
     let mut lines = Vec::new();
     for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

@@ -107,6 +107,18 @@ impl Store {
         Ok(Beat { cancel_requested: run.cancel_requested.is_some() })
     }
 
+    /// The right to write about a run that is at work; `None` if it isn't. For a state that was restored, before anything
+    /// uses it: elsewhere, it would be taken from the process that holds the run.
+    pub async fn adopt(&self, run: &RunId) -> Result<Option<Held>> {
+        let sql = concat!(
+            "SELECT fence, ",
+            run_columns!(),
+            " FROM run WHERE id = $1 AND state IN ('starting', 'running')"
+        );
+        let row = self.db.row("reading a run", sql, values![run.as_str()]).await?;
+        row.map(|row| Ok(Held { fence: Fence(row.integer("fence")?), run: Run::from_row(&row)? })).transpose()
+    }
+
     /// Renews the lease, and stores how far the run is. Only the newest progress is kept. A new phase is an
     /// event; counters are not, they only wake those that watch.
     pub async fn beat(&self, now: UtcTime, held: &Held, progress: Option<&Progress>) -> Result<Beat> {

@@ -41,13 +41,6 @@ impl Table {
     pub fn is_numbered(&self) -> bool {
         self.columns[0].name == "number"
     }
-
-    /// Writes all columns.
-    pub fn insert(&self) -> String {
-        let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
-        let values: Vec<String> = (1..=names.len()).map(|number| format!("${number}")).collect();
-        format!("INSERT INTO {} ({}) VALUES ({})", self.name, names.join(", "), values.join(", "))
-    }
 }
 
 /// Declares tables: `name: key columns; other columns`.

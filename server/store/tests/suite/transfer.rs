@@ -1,10 +1,10 @@
 //! The whole state goes out as lines of JSON, and into either kind of database.
 
 use keepfast_store::{
-    Apply, ConfigHash, Ending, ErrorCategory, EventKind, Fingerprint, Follower, HostId, Level, LogFolder,
-    LogLine, NewDelivery, NewEvent, PageSize, ProblemKind, ReaderId, RepositoryId, Routing, RunError,
-    ServerId, SlotChange, Snapshot, SnapshotFilter, SnapshotId, Store, StoreError, Subject, Tag, TargetId,
-    Text, Trigger, UndoId, UserName, Work,
+    Apply, ConfigHash, DeliveryState, Ending, ErrorCategory, EventKind, Fingerprint, Follower, HostId, Level,
+    LogFolder, LogLine, NewDelivery, NewEvent, PageSize, ProblemKind, ReaderId, RepositoryId, Routing,
+    RunError, RunFilter, ScheduleId, ServerId, ServerLock, SlotChange, Snapshot, SnapshotFilter, SnapshotId,
+    Store, StoreError, Subject, Tag, TargetId, Text, Trigger, UndoId, UserName, UtcTime, Verdict, Work,
 };
 use serde_json::{Map, json};
 
@@ -18,6 +18,8 @@ on_both! {
     an_import_is_refused_unless_the_database_is_empty;
     an_import_that_is_not_whole_changes_nothing;
     many_rows_are_exported_by_pages;
+    a_state_is_rebuilt_and_taken_over;
+    an_export_is_of_one_moment_while_others_write;
 }
 
 /// Something in each table.
@@ -165,7 +167,7 @@ async fn an_import_that_is_not_whole_changes_nothing(lab: Lab) {
         ("{}\n".to_owned(), "no exported state"),
         (
             with(&|lines| lines[0] = "{\"keepfast_state\":1,\"tables\":77}\n".to_owned()),
-            "version Some(Number(77))",
+            "tables of version 77",
         ),
         (with(&|lines| lines.truncate(lines.len() - 1)), "the file was cut off"),
         (with(&|lines| lines.last_mut().unwrap().truncate(9)), "cut off, or too long"),
@@ -207,4 +209,115 @@ async fn many_rows_are_exported_by_pages(lab: Lab) {
     let other = other_lab.open().await;
     other.import(&mut exported.as_bytes()).await.unwrap();
     assert_eq!(all_events(&other).await, all_events(&store).await);
+}
+
+/// What a server does with a state that was restored: nothing of before is held, sent or undone any more.
+async fn a_state_is_rebuilt_and_taken_over(lab: Lab) {
+    let store = lab.open().await;
+    fill(&lab, &store).await;
+    let exported = export(&store).await;
+    let place = lab.path("rebuilt.db");
+    let lock = ServerLock::take(&place).unwrap();
+    let (rebuilt, rows) = Store::rebuild_sqlite(&lock, &mut &exported[..]).await.unwrap();
+    assert_eq!(export(&rebuilt).await, exported);
+    assert!(rows > 10);
+    // The run that made the copy did its work.
+    let held = rebuilt.adopt(&id("run 2")).await.unwrap().unwrap();
+    let ended = rebuilt.end(at(500), &held, &work(Ending::Ok)).await.unwrap();
+    assert_eq!(ended.verdict, Some(Verdict::Ok));
+    assert!(rebuilt.adopt(&id("run 2")).await.unwrap().is_none(), "it has ended");
+    assert!(rebuilt.active_runs().await.unwrap().is_empty());
+    let why = Text::from("the server was rebuilt");
+    assert_eq!(rebuilt.give_up_deliveries(at(501), &why).await.unwrap(), 1);
+    assert_eq!(rebuilt.give_up_deliveries(at(501), &why).await.unwrap(), 0);
+    let given_up = &rebuilt.deliveries(None, None, None, PageSize::MAX).await.unwrap().rows[0];
+    assert_eq!((given_up.state, &given_up.last_error), (DeliveryState::Undeliverable, &Some(why.clone())));
+    assert!(rebuilt.redeliver(at(502), given_up.key).await.unwrap(), "a user can have it sent");
+    let undos = rebuilt.give_up_undos(at(503), &why).await.unwrap();
+    assert_eq!(undos.iter().map(|undo| undo.id.as_str()).collect::<Vec<_>>(), ["undo"]);
+    assert!(rebuilt.left_undos(&HostId::new("host").unwrap()).await.unwrap().is_empty());
+    // New files of logs have the names of those that are lost.
+    rebuilt.forget_logs().await.unwrap();
+    assert!(!String::from_utf8(export(&rebuilt).await).unwrap().contains("{\"table\":\"log_"));
+    // Nothing is put over what is there.
+    assert!(rebuilt.import(&mut &exported[..]).await.is_err());
+}
+
+async fn an_export_is_of_one_moment_while_others_write(lab: Lab) {
+    let store = lab.open().await;
+    let writing = async {
+        for number in 0..60_i64 {
+            let run = id(&format!("run {number}"));
+            store.queue(at(number), &new_run(run.as_str(), &plan("www"), Trigger::Manual)).await.unwrap();
+            let held = claim(&store, at(number), &run, &executor("a")).await.unwrap();
+            store.end(at(number), &held, &work(Ending::Ok)).await.unwrap();
+        }
+    };
+    let copying = async {
+        let mut copies = Vec::new();
+        for _ in 0..12 {
+            copies.push(export(&store).await);
+            tokio::task::yield_now().await;
+        }
+        copies
+    };
+    let ((), copies) = tokio::join!(writing, copying);
+    let mut sizes = Vec::new();
+    for (number, copy) in copies.iter().enumerate() {
+        let lock = ServerLock::take(&lab.path(&format!("copy-{number}.db"))).unwrap();
+        let (copied, _) = Store::rebuild_sqlite(&lock, &mut &copy[..]).await.unwrap();
+        // What a transaction has written is there as a whole: the counter, each event, each run.
+        let events = all_events(&copied).await;
+        let numbers: Vec<i64> = events.iter().map(|event| event.sequence.number()).collect();
+        assert_eq!(numbers, (1..=copied.last_event().await.unwrap().number()).collect::<Vec<_>>());
+        let ended = events.iter().filter(|event| event.kind == EventKind::RUN_ENDED).count();
+        let runs = copied.runs(&RunFilter::default(), None, PageSize::MAX).await.unwrap().rows;
+        assert_eq!(runs.iter().filter(|run| run.verdict.is_some()).count(), ended);
+        sizes.push(runs.len());
+        copied.close().await;
+    }
+    assert!(sizes.first() < sizes.last(), "nothing was written meanwhile: {sizes:?}");
+}
+
+/// An export of the first version: what its tables held then.
+const FIRST: &str = r#"{"keepfast_state":1,"tables":1}
+{"table":"counter","row":{"name":"event","last":7}}
+{"table":"counter","row":{"name":"fence","last":3}}
+{"table":"plan_state","row":{"plan":"www","born":1,"last_slot":60,"last_ok":61}}
+{"table":"slot","row":{"plan":"www","slot":60,"last":60,"slots":1,"outcome":"fired","run":"run 1","decided":61}}
+{"table":"reader","row":{"reader":"routes","sequence":7}}
+{"table":"delivery","row":{"number":5,"event":1,"target":"ops","document":"{}","state":"delivered","attempts":1,"created":1,"next_attempt":1}}
+{"rows":6}
+"#;
+
+#[tokio::test]
+async fn an_export_of_older_tables_is_brought_to_this_version_and_one_of_newer_tables_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = ServerLock::take(&folder.path().join("state.db")).unwrap();
+    let (store, rows) = Store::rebuild_sqlite(&lock, &mut FIRST.as_bytes()).await.unwrap();
+    assert_eq!(rows, 6);
+    let slots =
+        store.slots(&ScheduleId::new("plan:www").unwrap(), UtcTime::MIN, PageSize::MAX).await.unwrap();
+    assert_eq!(slots.iter().map(|slot| slot.run.as_str()).collect::<Vec<_>>(), ["run 1"]);
+    let text = String::from_utf8(export(&store).await).unwrap();
+    assert!(
+        text.contains("{\"keepfast_state\":1,\"tables\":2}") && text.contains("\"generation\":0"),
+        "{text}"
+    );
+
+    let lock = ServerLock::take(&folder.path().join("other.db")).unwrap();
+    let newer = FIRST.replace("\"tables\":1", "\"tables\":3");
+    let error = Store::rebuild_sqlite(&lock, &mut newer.as_bytes()).await.unwrap_err();
+    assert!(matches!(error, StoreError::NewerTables { found: 3, known: 2, .. }), "{error}");
+    assert!(error.to_string().contains("a newer keepfast"), "{error}");
+    for (wrong, why) in [
+        (FIRST.replace("\"slot\",\"row\"", "\"slots\",\"row\""), "no table that is known"),
+        (FIRST.replace("\"decided\"", "\"decided\\\" INTEGER\""), "has no column"),
+        (FIRST.replace("{\"rows\":6}\n", ""), "cut off"),
+        (FIRST.replace("\"tables\":1", "\"tables\":0"), "no exported state"),
+    ] {
+        let lock = ServerLock::take(&folder.path().join(why)).unwrap();
+        let error = Store::rebuild_sqlite(&lock, &mut wrong.as_bytes()).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{why}: {error}");
+    }
 }
