@@ -137,6 +137,19 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens a new SQLite database in memory, which is gone with this handle and its clones: for simulations, whose states
+    /// no one needs afterwards. It has one connection, so that what is read waits for what is written.
+    pub async fn in_memory() -> Result<Self> {
+        const PLACE: &str = "a database in memory";
+        let failed = |source| StoreError::Open { place: PLACE.to_owned(), source: Box::new(source) };
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(false);
+        // With the connection, the database would be gone.
+        let pool = sqlite_pool().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let pool = pool.connect_with(options).await.map_err(failed)?;
+        migrated(PLACE, SQLITE.run(&pool).await)?;
+        Ok(Self::over(Pools::Sqlite { writer: pool.clone(), readers: pool }, PLACE.to_owned()))
+    }
+
     /// Opens a SQLite database beside its server, or without one: tables have to be of this version.
     pub async fn join_sqlite(state: &Path) -> Result<Self> {
         let store = connect_sqlite(state).await?;
@@ -202,6 +215,11 @@ fn migrated(place: &str, done: std::result::Result<(), sqlx::migrate::MigrateErr
     done.map_err(|source| StoreError::Migrate { place: place.to_owned(), source: Box::new(source) })
 }
 
+/// A connection to a database of SQLite doesn't get lost, so that none is tested before it is used.
+fn sqlite_pool() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().test_before_acquire(false)
+}
+
 async fn connect_sqlite(state: &Path) -> Result<Store> {
     let failed = |source| StoreError::Open { place: state.display().to_string(), source: Box::new(source) };
     let options = SqliteConnectOptions::new().filename(state).busy_timeout(BUSY_TIMEOUT).foreign_keys(false);
@@ -212,11 +230,9 @@ async fn connect_sqlite(state: &Path) -> Result<Store> {
         .journal_mode(SqliteJournalMode::Wal)
         // What was committed survives a loss of power.
         .synchronous(SqliteSynchronous::Full);
-    // A connection to a file doesn't get lost, so that none is tested before it is used.
-    let pool = || SqlitePoolOptions::new().test_before_acquire(false);
-    let writer = pool().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let writer = sqlite_pool().max_connections(1).idle_timeout(None).max_lifetime(None);
     let writer = writer.connect_with(writing).await.map_err(failed)?;
-    let readers = pool().max_connections(READERS_MAX);
+    let readers = sqlite_pool().max_connections(READERS_MAX);
     let readers = readers.connect_lazy_with(options.read_only(true));
     Ok(Store::over(Pools::Sqlite { writer, readers }, state.display().to_string()))
 }

@@ -19,6 +19,8 @@ pub enum Days {
     All,
     Workdays,
     Saturdays,
+    /// On which clocks change.
+    Sundays,
 }
 
 /// Times of day on the clock of a zone.
@@ -38,6 +40,7 @@ impl Calendar {
             Days::All => "*",
             Days::Workdays => "1-5",
             Days::Saturdays => "6",
+            Days::Sundays => "0",
         };
         let hours: Vec<String> = self.hours.iter().map(ToString::to_string).collect();
         let hours = if hours.is_empty() { "*".to_owned() } else { hours.join(",") };
@@ -49,6 +52,7 @@ impl Calendar {
             Days::All => true,
             Days::Workdays => !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday),
             Days::Saturdays => date.weekday() == Weekday::Saturday,
+            Days::Sundays => date.weekday() == Weekday::Sunday,
         }
     }
 

@@ -7,7 +7,7 @@ use keepfast_notify::{Condition, Subject};
 use keepfast_server::daemon::promises::OVERDUE;
 use keepfast_server::state::{instant, stored};
 use keepfast_store::{
-    PageSize, PlanId, Run, RunFilter, ScheduleId, Sequence, SlotRecord, SlotVerdict, Trigger, UtcTime,
+    PageSize, PlanId, Run, RunFilter, ScheduleId, Sequence, SlotRecord, SlotVerdict, UtcTime, Verdict,
     VerdictKind,
 };
 use serde_json::Value;

@@ -31,8 +31,10 @@ use world::World;
 
 /// Histories that are played unless another number is said.
 const HISTORIES: u64 = 100;
-/// Of this many histories, one has messages, too.
+/// Of this many histories, one has messages, too, and its state in a file.
 const TOLD_EACH: u64 = 10;
+/// Histories that are played on one processor at a time: while one waits for its database, others go on.
+const AT_ONCE: usize = 4;
 /// Histories on PostgreSQL, and how often it is restarted in each.
 const ON_POSTGRES: u64 = 2;
 const RESTARTS: u64 = 8;
@@ -54,7 +56,7 @@ struct Stage {
     place: fn(u64) -> Place,
     /// How often the database is restarted in each.
     restarts: u64,
-    /// How many are played on one processor at a time: while one waits for its database, others go on.
+    /// How many are played on one processor at a time.
     at_once: usize,
 }
 
@@ -100,13 +102,17 @@ fn play_here(waiting: &Arc<Mutex<Vec<u64>>>, stage: Stage) -> Tally {
 
 #[test]
 fn forty_days_of_thirty_plans_keep_their_accounts() {
-    let in_memory = Stage { place: |_| Place::sqlite(), restarts: 0, at_once: 4 };
+    let place = |seed: u64| match seed.is_multiple_of(TOLD_EACH) {
+        true => Place::file(),
+        false => Place::memory(),
+    };
+    let sqlite = Stage { place, restarts: 0, at_once: AT_ONCE };
     if let Some(seed) = number("KEEPFAST_LIFE_SEED") {
-        play([seed].into_iter(), in_memory);
+        play([seed].into_iter(), sqlite);
         return;
     }
     let histories = number("KEEPFAST_LIFE_HISTORIES").unwrap_or(HISTORIES);
-    let all = play(0..histories, in_memory);
+    let all = play(0..histories, sqlite);
     // The histories have to be rich enough to show something.
     let runs = [all.good, all.failed, all.lost, all.silent];
     let slots = [all.fired, all.missed, all.skipped];

@@ -1,4 +1,5 @@
-//! Where the state of a history is: in SQLite, or in a PostgreSQL server that is restarted now and then.
+//! Where the state of a history is: in SQLite, in memory or in a file, or in a PostgreSQL server that is restarted now and
+//! then.
 
 use std::fs;
 use std::sync::Arc;
@@ -40,12 +41,16 @@ impl Postgres {
 
 impl Place {
     fn new(postgres: Option<Postgres>) -> Self {
-        // In memory, where that is there: each commit of SQLite is synced.
+        // In memory, where that is there: each commit to a file is synced.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
         Self { folder, lock: None, postgres, failures: 0 }
     }
 
-    pub fn sqlite() -> Self {
+    pub fn memory() -> Self {
+        Self::new(None)
+    }
+
+    pub fn file() -> Self {
         let place = Self::new(None);
         let lock = ServerLock::take(&place.folder.path().join("state.db")).expect("no one else has it");
         Self { lock: Some(lock), ..place }
@@ -78,7 +83,7 @@ impl Place {
         let opened = match (&self.lock, &self.postgres) {
             (Some(lock), _) => Store::open_sqlite(lock).await,
             (None, Some(postgres)) => Store::open_postgres(&postgres.place).await,
-            (None, None) => unreachable!("it is in one of them"),
+            (None, None) => Store::in_memory().await,
         };
         opened.expect("a state")
     }

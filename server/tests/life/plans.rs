@@ -45,13 +45,13 @@ fn times(number: u64, dice: &mut Dice) -> Times {
     let hour = i8::try_from(dice.below(24)).expect("an hour");
     let minute = dice.below(60);
     match number {
-        0 => calendar(Days::Workdays, Vec::new(), minute),
+        0 => calendar(Days::Sundays, Vec::new(), minute),
         1 => calendar(Days::All, (0..8).map(|third| third * 3).collect(), minute),
-        2 => calendar(Days::All, (0..4).map(|sixth| sixth * 6 + 1).collect(), minute),
+        2 => calendar(Days::All, vec![1, 13], minute),
         3..=4 => Times::Every(HOUR * 20),
         5..=8 => calendar(Days::All, vec![2], *dice.pick(&[0, 15, 30, 59])),
         9..=10 => calendar(Days::Workdays, vec![hour], minute),
-        11..=14 => calendar(Days::Saturdays, vec![hour], minute),
+        11..=18 => calendar(*dice.pick(&[Days::Saturdays, Days::Sundays]), vec![hour], minute),
         _ => calendar(Days::All, vec![hour], minute),
     }
 }
