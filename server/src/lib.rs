@@ -17,6 +17,7 @@ pub mod error;
 pub mod estimate;
 pub mod existing;
 pub mod failure;
+pub mod lock;
 pub mod notices;
 pub mod observed;
 pub mod once;
