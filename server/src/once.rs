@@ -10,8 +10,9 @@ use tokio::runtime::Runtime;
 
 use crate::error::{Result, ServerError};
 use crate::notices::alone::{Alone, Told};
-use crate::running::{Surroundings, Workshop, enabled, new_run};
+use crate::running::{Workshop, enabled, new_run};
 use crate::state::{self, Lease, PlanLock, now};
+use crate::surroundings::Surroundings;
 use crate::work::report::PlanReport;
 
 /// How long the end of the process waits for threads that wait for others.

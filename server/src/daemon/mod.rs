@@ -44,9 +44,10 @@ use self::workers::{Ended, Threads, Workers};
 use crate::control::{self, ServerDocument};
 use crate::error::{Result, ServerError};
 use crate::lock::MachineLock;
-use crate::running::{Surroundings, Workshop};
+use crate::running::Workshop;
 use crate::state::{self, PlanLock, now};
 use crate::status::Promises;
+use crate::surroundings::Surroundings;
 
 /// How often the server wakes up: it tells the service manager that it is alive, and sees whether files have changed.
 const PULSE: Duration = Duration::from_secs(5);
