@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::outcome_of;
 
-use super::plans::{in_words, read, surroundings, table};
+use super::plans::{read, surroundings, table};
 use crate::args::{Cleanup, Common, Estimate};
 use crate::console::Console;
 use crate::render::{self, counted, short};

@@ -64,7 +64,7 @@ fn hear_signals(to: UnboundedSender<Wish>) -> Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let hear = move || {
         for signal in signals.forever() {
-            let wish = if signal == SIGHUP { Wish::Reload } else { Wish::Stop };
+            let wish = if signal == SIGHUP { Wish::Reload(None) } else { Wish::Stop };
             if to.send(wish).is_err() {
                 return;
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::configured::define;
 use crate::program::{Desk, Run};
 
 /// A desk with a configuration. The repository is that of the desk.
@@ -23,26 +24,7 @@ impl Plans {
 
     /// `plan` is what stands after the plan's repository and source.
     pub fn define(&self, plan: &str) {
-        let desk = &self.desk;
-        let text = format!(
-            "version = 1\n\
-             [server]\n\
-             timezone = \"Europe/Paris\"\n\
-             state = {{ sqlite = {:?} }}\n\
-             [repository.main]\n\
-             url = {:?}\n\
-             password = {{ env = \"KEEPFAST_PASSWORD\" }}\n\
-             cache = {:?}\n\
-             [plan.www]\n\
-             repository = \"main\"\n\
-             source = [{{ files = [{:?}] }}]\n\
-             {plan}\n",
-            desk.path("state/state.db"),
-            desk.repo(),
-            desk.path("plan-cache"),
-            desk.path("src"),
-        );
-        fs::write(desk.path("keepfast.toml"), text).unwrap();
+        define(&self.desk, "{ env = \"KEEPFAST_PASSWORD\" }", plan);
     }
 
     pub fn command(&self) -> Command {

@@ -1,4 +1,4 @@
-//! When jobs are paused: by a person, by the configuration, or because a definition is not enabled.
+//! When plans are paused: by a person, or by the configuration.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +44,20 @@ pub fn add_configured(pauses: &mut Pauses, config: &Config, host: &str) {
             pauses.entry(definition.name.clone()).or_default().push(Pause { since, until });
         }
     }
+}
+
+/// The pause that holds at an instant, of several the one that ends last; nothing if none does.
+#[must_use]
+pub fn open(pauses: &[Pause], now: Timestamp) -> Option<Pause> {
+    let open =
+        pauses.iter().filter(|pause| pause.since <= now && pause.until.is_none_or(|until| until > now));
+    open.max_by_key(|pause| pause.until.unwrap_or(Timestamp::MAX)).copied()
+}
+
+/// When the last pause ended that is over.
+#[must_use]
+pub fn last_end(pauses: &[Pause], now: Timestamp) -> Option<Timestamp> {
+    pauses.iter().filter_map(|pause| pause.until).filter(|until| *until <= now).max()
 }
 
 /// Pauses that a person has asked for and whose own end has come: the plan, and that end.
