@@ -69,3 +69,22 @@ pub fn over(pauses: &[keepfast_store::Pause], now: UtcTime) -> Vec<(PlanId, UtcT
     };
     pauses.iter().filter_map(ended).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use keepfast_schedule::state::Pause;
+
+    use super::{last_end, open};
+
+    #[test]
+    fn of_several_pauses_the_one_that_ends_last_holds() {
+        let at = |second| Timestamp::constant(second, 0);
+        let pause = |since, until: Option<i64>| Pause { since: at(since), until: until.map(at) };
+        let pauses = [pause(10, Some(20)), pause(15, Some(40)), pause(100, None)];
+        assert_eq!(open(&pauses, at(5)), None);
+        assert_eq!(open(&pauses, at(16)), Some(pauses[1]));
+        assert_eq!((open(&pauses, at(50)), last_end(&pauses, at(50))), (None, Some(at(40))));
+        assert_eq!((open(&pauses, at(200)), last_end(&pauses, at(19))), (Some(pauses[2]), None));
+    }
+}

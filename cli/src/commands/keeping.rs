@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_operations::reports::{ForecastReport, ForecastedSnapshot, ForgetReport, SizeDocument};
+use keepfast_schedule::span::in_words;
 use keepfast_server::cleanup::{PlanForecast, apply, forecast};
 use keepfast_server::connect::Repositories;
 use keepfast_server::definitions;

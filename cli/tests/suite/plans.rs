@@ -362,3 +362,13 @@ fn the_next_runs_are_listed_with_what_the_clock_does_to_them() {
     let human = plans.run(&["schedule", "list"]).succeeds().out;
     assert_eq!(human.lines().count(), 4, "{human}");
 }
+
+/// A pause that the file says, and one that a person has asked for, are shown alike.
+#[test]
+fn a_pause_of_the_configuration_is_shown() {
+    let plans = Plans::new(&format!("{NIGHTLY}\n[[pause]]\nplan = [\"www\"]\nfrom = \"2020-01-01 00:00\"\n"));
+    plans.run(&["status"]).succeeds();
+    assert_eq!(plans.document(&["status"])[0]["standing"], "paused");
+    plans.define(&format!("{NIGHTLY}\n[[pause]]\nplan = [\"www\"]\nuntil = \"2020-01-01 00:00\"\n"));
+    assert_eq!(plans.document(&["status"])[0]["standing"], "ok");
+}
