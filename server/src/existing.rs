@@ -1,7 +1,7 @@
 //! The state where there is one already: nothing is made or brought to another version here. For programs that only
 //! look, and for those that remove it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -10,17 +10,17 @@ use keepfast_engine::run::RunContext;
 use keepfast_operations::error::with_causes;
 use keepfast_operations::reports::BackupReport;
 use keepfast_operations::requests::{Backup, backup};
-use keepfast_store::{PageSize, Run, RunFilter, ServerLock, Store, StoreError};
+use keepfast_store::{PageSize, Run, RunFilter, Store};
 
 use crate::connect;
 use crate::control;
 use crate::convert::backup::label;
 use crate::error::{Result, ServerError};
+use crate::lock::MachineLock;
 use crate::recovery::copy::{COPY, Copy, LAST_COPY, Maker};
 use crate::recovery::rebuild::SCRATCH;
 use crate::recovery::{STATE_LABEL, STATE_PLAN};
-use crate::state;
-pub use crate::state::file;
+use crate::state::{self, file};
 use crate::surroundings::Surroundings;
 
 /// What SQLite, locks and copies before changes of the tables add to the name of the state's file.
@@ -42,12 +42,7 @@ pub async fn join(config: &Config) -> Result<Option<Store>> {
 /// Whether a server runs with the state at this moment.
 #[must_use]
 pub fn has_server(config: &Config) -> bool {
-    match file(config) {
-        Some(file) => file.exists() && matches!(ServerLock::take(&file), Err(StoreError::InUse { .. })),
-        // Of the servers that share the database, the one of this machine.
-        None => File::open(state::folder(config).join(state::SERVER_LOCK))
-            .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock))),
-    }
+    MachineLock::is_held(config).unwrap_or(false)
 }
 
 /// What is damaged in the state; nothing where there is no state in a file.

@@ -17,6 +17,8 @@ pub mod error;
 pub mod estimate;
 pub mod existing;
 pub mod failure;
+pub mod listen;
+pub mod lock;
 pub mod notices;
 pub mod observed;
 pub mod once;

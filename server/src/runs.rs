@@ -320,7 +320,7 @@ pub async fn log(store: &Store, folder: &Path, run: &Run, least: Seriousness) ->
 fn log_folder(folder: &Path, run: &Run, server: &ServerId) -> std::path::PathBuf {
     let logs = folder.join("logs");
     match &run.subject.plan {
-        Some(plan) if crate::once::is_single(server) => logs.join(format!("plan-{plan}")),
+        Some(plan) if state::single_plan(server).is_some() => logs.join(format!("plan-{plan}")),
         _ => logs.join("server"),
     }
 }

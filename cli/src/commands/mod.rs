@@ -16,11 +16,13 @@ mod notify;
 mod plans;
 mod prune;
 mod recover;
+mod reload;
 mod restore;
 mod runs;
 mod serve;
 mod service;
 mod snapshots;
+mod told;
 mod uninstall;
 mod wizard;
 

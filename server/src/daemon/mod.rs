@@ -11,7 +11,6 @@ mod company;
 mod conditions;
 pub mod definitions;
 pub mod jobs;
-pub(crate) mod lock;
 pub mod outside;
 pub mod promises;
 mod remembered;
@@ -24,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepfast_config::config::Config;
+use keepfast_config::diagnostic::render::Style;
 use keepfast_engine::run::Host;
 use keepfast_operations::error::with_causes;
 use keepfast_schedule::clock::ClockEvent;
@@ -38,14 +38,13 @@ use self::clock::{Clocks, SystemClocks};
 use self::company::{Company, Health};
 use self::conditions::{Answered, Questions, mains_power};
 use self::definitions::Footprint;
-use self::lock::MachineLock;
-use self::outside::{Level, Manager, Voice, Wish};
+use self::outside::{Level, Manager, Reloaded, Voice, Wish};
 use self::scheduler::{Look, Scheduler};
 use self::troubles::Troubles;
 use self::workers::{Ended, Threads, Workers};
 use crate::control::{self, ServerDocument};
 use crate::error::{Result, ServerError};
-use crate::once;
+use crate::lock::MachineLock;
 use crate::recovery;
 use crate::running::Workshop;
 use crate::state::{self, PlanLock, now};
@@ -58,10 +57,10 @@ const PULSE: Duration = Duration::from_secs(5);
 const PROMISES_EVERY: Duration = Duration::from_secs(60);
 /// How often old history is removed.
 const TIDY_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// What is said when the definitions have moved the state.
+const STATE_IS_MOVED: &str = "the place of the state is another one now: that counts from the next start on";
 /// How long the same trouble isn't said again.
 const SAID_AGAIN_AFTER: Duration = Duration::from_secs(300);
-/// What the names of servers begin with.
-const SERVER_PREFIX: &str = "server ";
 
 /// What a server is started with.
 pub struct Serve {
@@ -132,11 +131,11 @@ impl Server {
         let folder = state::folder(&config);
         state::make_folders(&config)?;
         // Whatever database the state is in: of one machine, one process is the server.
-        let lock = MachineLock::take(&config, &folder)?;
+        let lock = MachineLock::take(&config, &folder).await?;
         recovery::copy::remove_left(&folder)?;
         let store = lock.open(&config, &around.children_of(&config)).await?;
         let machine = state::machine(&folder)?;
-        let server = format!("{SERVER_PREFIX}{machine}");
+        let server = state::server_name(&machine);
         let named = ServerError::name;
         let executor = state::process(&server)?;
         let workshop = Arc::new(Workshop {
@@ -251,7 +250,7 @@ impl Server {
             tokio::select! {
                 () = tokio::time::sleep_until(next_look.min(Instant::now() + PULSE)) => {
                     if !self.is_stopping && self.footprint.has_changed() {
-                        self.reload(Apply::IfNew).await;
+                        let _ = self.reload(Apply::IfNew).await;
                         next_look = Instant::now();
                     }
                     if self.scheduler.glance(&self.clocks.read()) {
@@ -269,7 +268,13 @@ impl Server {
                 }
                 wish = self.wishes.recv() => {
                     match wish {
-                        Some(Wish::Reload) => self.reload(Apply::Anyway).await,
+                        Some(Wish::Reload(answer)) => {
+                            let reloaded = self.reload(Apply::Anyway).await;
+                            // The one that asked may have no patience left.
+                            if let Some(answer) = answer {
+                                drop(answer.send(reloaded));
+                            }
+                        }
                         Some(Wish::Look) => {}
                         Some(Wish::Stop) | None => self.stop(),
                     }
@@ -393,30 +398,40 @@ impl Server {
     }
 
     /// Reads the definitions again: all of them are followed, or, if something is wrong, none.
-    async fn reload(&mut self, apply: Apply) {
+    async fn reload(&mut self, apply: Apply) -> Reloaded {
         self.manager.reloading();
         let (loaded, footprint) = definitions::read(&self.first_file);
         self.footprint = footprint;
         let now = self.clocks.read().wall();
+        let mut reloaded = Reloaded {
+            is_followed: loaded.config.is_some(),
+            report: loaded.report.render(Style::Plain),
+            diagnostics: loaded.report.to_json(),
+            remarks: Vec::new(),
+        };
         match loaded.config {
             Some(config) => {
                 let is_moved = config.server.value.state != self.config.server.value.state
                     || state::folder(&config) != state::folder(&self.config);
                 if is_moved {
-                    self.voice.say(
-                        Level::Warning,
-                        "the place of the state is another one now: that counts from the next start on",
-                    );
+                    self.voice.say(Level::Warning, STATE_IS_MOVED);
+                    reloaded.remarks.push(STATE_IS_MOVED.to_owned());
                 }
                 self.config = Arc::new(config);
                 self.follow.send_replace(Arc::clone(&self.config));
                 self.health.config(true);
                 match self.scheduler.adopt(&self.config, apply, now).await {
                     Ok(wrong) => {
+                        reloaded.remarks.extend(wrong.iter().map(|error| with_causes(error)));
                         let told = self.troubles.wrong(&wrong, now).await;
                         self.say_if_failed("what is wrong with schedules can't be stored", told);
                     }
-                    Err(error) => self.say("the new schedules can't be followed", &error),
+                    Err(error) => {
+                        reloaded
+                            .remarks
+                            .push(format!("the new schedules can't be followed: {}", with_causes(&error)));
+                        self.say("the new schedules can't be followed", &error);
+                    }
                 }
                 let told = self.troubles.config_is_valid(now).await;
                 self.say_if_failed("that the definitions are valid can't be stored", told);
@@ -431,6 +446,7 @@ impl Server {
             }
         }
         self.manager.ready();
+        reloaded
     }
 
     fn tell_undos(&self, failures: Vec<crate::running::UndoFailure>) {
@@ -464,7 +480,8 @@ async fn lose_single(store: &Store, folder: &Path, config: &Config) -> Result<()
         return Ok(());
     }
     for run in store.active_runs().await? {
-        let is_single = run.executor.as_ref().is_some_and(|other| once::is_single(&other.server));
+        let is_single =
+            run.executor.as_ref().is_some_and(|other| state::single_plan(&other.server).is_some());
         let Some(plan) = run.subject.plan.as_ref().filter(|_| is_single) else { continue };
         // The lock is let go at once: the process that had it is over.
         if PlanLock::take(folder, plan.as_str())?.is_some() {

@@ -19,9 +19,9 @@ use super::copy::{new_file, remove_folder};
 use super::fetch::write_part;
 use super::find::Found;
 use super::{RecoveryError, STATE};
-use crate::daemon::lock::MachineLock;
 use crate::daemon::scheduler::Scheduler;
 use crate::error::{Result, ServerError};
+use crate::lock::MachineLock;
 use crate::state::{self, now};
 use crate::surroundings::Surroundings;
 
@@ -63,8 +63,10 @@ pub fn rebuild(
     run: &RunContext,
 ) -> Result<StateReport> {
     let folder = state::folder(config);
-    state::make_folder(&folder)?;
-    let _lock = MachineLock::take(config, &folder)?;
+    state::make_folders(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(ServerError::Runtime)?;
+    let _lock = runtime.block_on(MachineLock::take(config, &folder))?;
     let file = state::file(config);
     if let Some(file) = file.as_ref().filter(|file| file.exists()) {
         return Err(RecoveryError::StateThere { place: file.clone() }.into());
@@ -75,8 +77,6 @@ pub fn rebuild(
     let mut out = new_file(&exported).map_err(failed)?;
     write_part(&found.id, STATE, STATE_BYTES_MAX, &mut out, shared, run)?;
     drop(out);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(ServerError::Runtime)?;
     runtime.block_on(async {
         let lock = ServerLock::take(&scratch.0.join("state.db"))?;
         let input = tokio::fs::File::open(&exported).await.map_err(failed)?;

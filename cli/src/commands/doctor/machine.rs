@@ -28,7 +28,7 @@ fn check_state(config: &Config, checks: &mut Checks) {
         Ok(runtime) => runtime,
         Err(error) => return checks.failed("state", error.to_string(), "see to the cause"),
     };
-    let Some(file) = existing::file(config) else {
+    let Some(file) = state::file(config) else {
         return match runtime.block_on(state::open(config, &secrets::children())) {
             Ok(_) => checks.ok("state", "PostgreSQL answers, and its tables are of this version"),
             Err(error) => checks.failed(
