@@ -1,7 +1,7 @@
 //! The state where there is one already: nothing is made or brought to another version here. For programs that only
 //! look, and for those that remove it.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -13,18 +13,21 @@ use keepfast_operations::requests::{Backup, backup};
 use keepfast_store::{PageSize, Run, RunFilter, ServerLock, Store, StoreError};
 
 use crate::connect;
+use crate::control;
 use crate::convert::backup::label;
 use crate::error::{Result, ServerError};
 use crate::recovery::copy::{COPY, Copy, LAST_COPY, Maker};
 use crate::recovery::rebuild::SCRATCH;
 use crate::recovery::{STATE_LABEL, STATE_PLAN};
-use crate::running::Surroundings;
 use crate::state;
 pub use crate::state::file;
+use crate::surroundings::Surroundings;
 
 /// What SQLite, locks and copies before changes of the tables add to the name of the state's file.
 const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 const BEFORE: &str = ".before-";
+/// What this program makes in the state's folder, apart from logs.
+const FILES: [&str; 7] = ["machine", "locks", LAST_COPY, COPY, SCRATCH, state::SERVER_LOCK, control::SOCKET];
 /// As SQLite's errors say that the file is damaged (`SQLITE_CORRUPT`), or that it is no database (`SQLITE_NOTADB`).
 const DAMAGED: [&str; 2] = ["(code: 11)", "(code: 26)"];
 
@@ -39,8 +42,12 @@ pub async fn join(config: &Config) -> Result<Option<Store>> {
 /// Whether a server runs with the state at this moment.
 #[must_use]
 pub fn has_server(config: &Config) -> bool {
-    let file = file(config).filter(|file| file.exists());
-    file.is_some_and(|file| matches!(ServerLock::take(&file), Err(StoreError::InUse { .. })))
+    match file(config) {
+        Some(file) => file.exists() && matches!(ServerLock::take(&file), Err(StoreError::InUse { .. })),
+        // Of the servers that share the database, the one of this machine.
+        None => File::open(state::folder(config).join(state::SERVER_LOCK))
+            .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock))),
+    }
 }
 
 /// What is damaged in the state; nothing where there is no state in a file.
@@ -138,8 +145,7 @@ pub fn back_up(
 #[must_use]
 pub fn state_files(config: &Config) -> Vec<PathBuf> {
     let folder = state::folder(config);
-    let mut found: Vec<PathBuf> =
-        ["machine", "locks", LAST_COPY, COPY, SCRATCH].map(|name| folder.join(name)).to_vec();
+    let mut found: Vec<PathBuf> = FILES.map(|name| folder.join(name)).to_vec();
     if let Some(file) = file(config) {
         let with = |ending: &str| {
             let mut name = file.as_os_str().to_owned();
@@ -150,7 +156,8 @@ pub fn state_files(config: &Config) -> Vec<PathBuf> {
         found.extend(BESIDE.map(with));
         let before = with(BEFORE);
         let before = before.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let beside = file.parent().unwrap_or(&folder);
+        let entries = fs::read_dir(beside).into_iter().flatten().flatten();
         let copies = entries.filter(|entry| {
             !before.is_empty() && entry.file_name().to_str().is_some_and(|name| name.starts_with(before))
         });

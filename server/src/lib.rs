@@ -26,6 +26,7 @@ pub mod runs;
 pub mod secrets;
 pub mod state;
 pub mod status;
+pub mod surroundings;
 #[cfg(test)]
 mod testing;
 pub mod usual;

@@ -8,8 +8,9 @@ use keepfast_store::{
 };
 
 use crate::error::{Result, ServerError};
-use crate::running::{Surroundings, Workshop, enabled, new_run};
+use crate::running::{Workshop, enabled, new_run};
 use crate::state::{self, Lease, PlanLock, now};
+use crate::surroundings::Surroundings;
 use crate::work::report::PlanReport;
 
 /// What the names of processes begin with that run plans without a server.
@@ -25,7 +26,7 @@ pub fn is_single(server: &ServerId) -> bool {
 pub fn run(config: &Config, plan: &str, around: &Surroundings, run: &RunContext) -> Result<PlanReport> {
     let definition = enabled(config, plan)?;
     let folder = state::folder(config);
-    state::make_folder(&folder)?;
+    state::make_folders(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(ServerError::Runtime)?;
     let store = runtime.block_on(state::open(config, &around.children_of(config)))?;

@@ -43,6 +43,7 @@ mod signals;
 mod strangers;
 mod streams;
 mod surroundings;
+mod two_servers;
 mod unhappy;
 mod uninstall;
 mod unusual;

@@ -28,7 +28,7 @@ impl MachineLock {
             let file = state.sqlite.as_ref().map_or_else(|| folder.join("state.db"), |file| file.0.clone());
             return Ok(Self::Sqlite(ServerLock::take(&file)?));
         }
-        let path = folder.join("server.lock");
+        let path = folder.join(state::SERVER_LOCK);
         let failed = |source| ServerError::StateFile { file: path.clone(), source };
         let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
         match file.try_lock() {

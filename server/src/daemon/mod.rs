@@ -47,9 +47,10 @@ use crate::control::{self, ServerDocument};
 use crate::error::{Result, ServerError};
 use crate::once;
 use crate::recovery;
-use crate::running::{Surroundings, Workshop};
+use crate::running::Workshop;
 use crate::state::{self, PlanLock, now};
 use crate::status::Promises;
+use crate::surroundings::Surroundings;
 
 /// How often the server wakes up: it tells the service manager that it is alive, and sees whether files have changed.
 const PULSE: Duration = Duration::from_secs(5);
@@ -127,7 +128,7 @@ impl Server {
         let Serve { first_file, config, footprint, around, host, boot, manager, voice, wishes, wishing } =
             serve;
         let folder = state::folder(&config);
-        state::make_folder(&folder)?;
+        state::make_folders(&config)?;
         // Whatever database the state is in: of one machine, one process is the server.
         let lock = MachineLock::take(&config, &folder)?;
         recovery::copy::remove_left(&folder)?;
@@ -363,7 +364,8 @@ impl Server {
         let now = self.clocks.read().wall();
         match loaded.config {
             Some(config) => {
-                let is_moved = config.server.value.state != self.config.server.value.state;
+                let is_moved = config.server.value.state != self.config.server.value.state
+                    || state::folder(&config) != state::folder(&self.config);
                 if is_moved {
                     self.voice.say(
                         Level::Warning,

@@ -22,8 +22,8 @@ use super::{RecoveryError, STATE};
 use crate::daemon::lock::MachineLock;
 use crate::daemon::scheduler::Scheduler;
 use crate::error::{Result, ServerError};
-use crate::running::Surroundings;
 use crate::state::{self, now};
+use crate::surroundings::Surroundings;
 
 /// The folder beside the state in which it is made.
 pub const SCRATCH: &str = "recovering";
@@ -63,7 +63,7 @@ pub fn rebuild(
     run: &RunContext,
 ) -> Result<StateReport> {
     let folder = state::folder(config);
-    state::make_folder(&folder)?;
+    state::make_folders(config)?;
     let _lock = MachineLock::take(config, &folder)?;
     let file = state::file(config);
     if let Some(file) = file.as_ref().filter(|file| file.exists()) {
