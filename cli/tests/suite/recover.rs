@@ -225,10 +225,11 @@ fn a_state_in_a_file_can_come_back_in_postgresql_and_the_other_way_round() {
     let in_file = fs::read_to_string(plans.desk.path("keepfast.toml")).unwrap();
     let in_postgres = |database: &str| {
         let state = format!(
-            "{{ postgres = {{ socket = {:?}, port = {}, dbname = {database:?}, user = {:?} }} }}",
+            "{{ postgres = {{ socket = {:?}, port = {}, dbname = {database:?}, user = {:?} }} }}\nfolder = {:?}",
             server.socket(),
             server.port(),
-            server.user()
+            server.user(),
+            plans.desk.path("state"),
         );
         let file = format!("{{ sqlite = {:?} }}", plans.desk.path("state/state.db"));
         assert!(in_file.contains(&file), "{in_file}");

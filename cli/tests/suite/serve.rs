@@ -81,7 +81,7 @@ impl Drop for Server {
 }
 
 pub fn runs(plans: &Plans) -> Vec<Value> {
-    match plans.document(&["runs", "list"]) {
+    match plans.document(&["runs", "list", "-n", "500"]) {
         Value::Array(runs) => runs,
         other => panic!("{other}"),
     }

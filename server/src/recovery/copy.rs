@@ -20,6 +20,9 @@ pub const COPY: &str = "state-copy";
 /// That of the last copy, before the state is removed.
 pub const LAST_COPY: &str = "last-backup";
 
+/// The folder beside the state in which a state that comes back is made.
+pub const SCRATCH: &str = "recovering";
+
 /// Who makes a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Maker<'a> {
@@ -112,6 +115,7 @@ pub fn sources(folder: &Path) -> PathSources {
 
 /// Removes what a process that was killed has left in the folder of the state. The caller is the machine's server.
 pub fn remove_left(folder: &Path) -> Result<()> {
+    remove_folder(&folder.join(SCRATCH))?;
     // A run by hand may be at it: then its lock is taken.
     if let Some(_lock) = PlanLock::take(folder, STATE_PLAN)? {
         remove_folder(&folder.join(COPY))?;

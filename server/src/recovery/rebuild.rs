@@ -15,7 +15,7 @@ use keepfast_store::{Ending, ProgramVersion, RunId, ServerLock, Store, Text, Wor
 use serde::Serialize;
 use serde_json::json;
 
-use super::copy::{new_file, remove_folder};
+use super::copy::{SCRATCH, new_file, remove_folder};
 use super::fetch::write_part;
 use super::find::Found;
 use super::{RecoveryError, STATE};
@@ -25,8 +25,6 @@ use crate::lock::MachineLock;
 use crate::state::{self, now};
 use crate::surroundings::Surroundings;
 
-/// The folder beside the state in which it is made.
-pub const SCRATCH: &str = "recovering";
 /// Bytes of an exported state, at most. One of a hundred thousand runs has a few hundred MiB.
 const STATE_BYTES_MAX: u64 = 64 << 30;
 

@@ -10,12 +10,13 @@ use keepfast_store::{Held, PlanId};
 
 use super::end::Ended;
 use super::record::Told;
-use super::{Surroundings, Workshop, enabled, lease, prepare};
+use super::{Workshop, enabled, lease, prepare};
 use crate::error::{Result, ServerError};
 use crate::failure;
 use crate::recovery::STATE_PLAN;
 use crate::recovery::copy::{COPY, Copy, Maker};
 use crate::state::now;
+use crate::surroundings::Surroundings;
 use crate::usual::{Judged, Usual};
 use crate::work::pace::Pace;
 use crate::work::report::{PlanReport, Verdict};
