@@ -88,7 +88,8 @@ impl Told {
         let arrivals = Arc::<Arrivals>::default();
         let carriage = Arc::new(Carriage { seed, arrivals: Arc::clone(&arrivals) });
         let executor = state::process("sender").expect("a name");
-        let sender = Sender::new(store.clone(), executor, carriage, Children::default(), HOST);
+        let sender =
+            Sender::new(store.clone(), executor, carriage, Children::default(), Arc::default(), HOST);
         let notifier = Notifier::new(store.clone(), HOST);
         Self { store: store.clone(), notifier, sender, arrivals, next: None }
     }

@@ -7,7 +7,7 @@ use crate::lab::{Server, Site, begin, minutes, plan};
 use keepfast_schedule::clock::ClockEvent;
 use keepfast_server::daemon::promises::{self, OVERDUE};
 use keepfast_server::state::{instant, stored};
-use keepfast_server::status::Promises;
+use keepfast_server::status::{Promises, View};
 use keepfast_store::{
     Apply, Ending, EventKind, PageSize, PlanId, Sequence, SlotVerdict, UserName, Verdict, VerdictKind,
 };
@@ -21,7 +21,9 @@ fn www(schedule: &str) -> String {
 }
 
 async fn overdue(server: &Server) -> Vec<String> {
-    promises::watch(&server.config, &server.store, server.now, &mut Promises::default()).await.unwrap();
+    let Server { config, store, now, .. } = server;
+    let view = View { config, store, host: "host", now: *now };
+    promises::watch(&view, &mut Promises::default()).await.unwrap();
     server.problems().await
 }
 
