@@ -247,7 +247,7 @@ async fn an_export_is_of_one_moment_while_others_write(lab: Lab) {
     let store = lab.open().await;
     let writing = async {
         for number in 0..60_i64 {
-            let run = id(&format!("run {number}"));
+            let run = id(format!("run {number}"));
             store.queue(at(number), &new_run(run.as_str(), &plan("www"), Trigger::Manual)).await.unwrap();
             let held = claim(&store, at(number), &run, &executor("a")).await.unwrap();
             store.end(at(number), &held, &work(Ending::Ok)).await.unwrap();
