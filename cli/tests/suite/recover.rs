@@ -161,11 +161,12 @@ fn what_cannot_be_rebuilt_is_said_with_the_next_step() {
     recover(&plans, &[]).fails(1, &["there is a state already", "move it away"]);
     // Someone else's file that says that it is a state.
     let alien = plans.desk.path("src");
-    let arguments = ["backup", "--tag", "state", "--host", "other", alien.to_str().unwrap()];
+    let labels = "state,plan:_state";
+    let arguments = ["backup", "--tag", labels, "--host", "other", alien.to_str().unwrap()];
     plans.desk.run(arguments).succeeds();
     lose(&plans);
     recover(&plans, &[]).fails(2, &["states of several servers", "host other", "--host NAME"]);
-    recover(&plans, &["--host", "other"]).fails(1, &["label of a state", "about.json"]);
+    recover(&plans, &["--host", "other"]).fails(1, &["labels of a state", "about.json"]);
     recover(&plans, &["--snapshot", "ffff"]).fails(2, &["whose id begins with ffff"]);
     assert!(!plans.desk.path("keepfast.toml").exists() && !plans.desk.path("state").exists());
     let listed = plans.snapshots();

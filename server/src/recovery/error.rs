@@ -21,7 +21,7 @@ pub enum RecoveryError {
         found: Vec<String>,
     },
     /// A snapshot isn't what a server has made of its state.
-    #[error("snapshot {snapshot} has the label of a state, and its {part} can't be read")]
+    #[error("snapshot {snapshot} has the labels of a state, and its {part} can't be read")]
     NoState {
         /// Which.
         snapshot: String,

@@ -11,7 +11,8 @@ use keepfast_operations::times::rfc3339;
 use serde::Serialize;
 
 use super::fetch::{read_part, wrong};
-use super::{ABOUT, About, FORMAT, RecoveryError, STATE_LABEL};
+use super::{ABOUT, About, FORMAT, RecoveryError, STATE_LABEL, STATE_PLAN};
+use crate::convert::backup::label;
 use crate::error::Result;
 
 /// Bytes of what a snapshot says about itself, at most.
@@ -48,8 +49,9 @@ pub struct Found {
 /// Finds the newest snapshot of a server's state. If there are those of several servers, the caller has to choose: each
 /// writer can say any host and any time of itself.
 pub fn find(wanted: &Wanted, shared: &SharedRepository, run: &RunContext) -> Result<Found> {
-    let filter =
-        Filter { tags: vec![STATE_LABEL.to_owned()], host: wanted.host.clone(), ..Filter::default() };
+    // A plan that people write may give its snapshots the first label, but not the second one.
+    let tags = vec![STATE_LABEL.to_owned(), label(STATE_PLAN)];
+    let filter = Filter { tags, host: wanted.host.clone(), ..Filter::default() };
     let listed = list_snapshots(&ListSnapshots { filter, forgotten: false }, shared, run)?.snapshots;
     let start = wanted.snapshot.as_deref().filter(|text| *text != LATEST);
     let fitting =
