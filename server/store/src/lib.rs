@@ -26,6 +26,7 @@ pub use deliveries::{
 };
 pub use error::{Result, StoreError};
 pub use events::{Event, Events, Place, Watch};
+pub use followed::{Agreement, Applied, Apply, Follower};
 pub use history::{Removed, Retention};
 pub use leases::{Elapsed, LeaseWatch};
 pub use lock::ServerLock;
@@ -54,6 +55,7 @@ mod db;
 mod deliveries;
 mod error;
 mod events;
+mod followed;
 mod history;
 mod integrity;
 mod leases;
