@@ -163,8 +163,7 @@ pub async fn open(config: &Config, children: &Children) -> Result<Store> {
         };
         return Ok(Store::open_postgres(&place).await?);
     }
-    let file = folder(config).join("state.db");
-    let file = state.sqlite.as_ref().map_or(file, |file| file.0.clone());
+    let file = state.sqlite.as_ref().map_or_else(|| folder(config).join("state.db"), |file| file.0.clone());
     make_folders(config)?;
     let mut waits = 0;
     loop {
