@@ -147,8 +147,8 @@ impl Facts for Remembering {
         ThisMachine.is_readable_by_others(path)
     }
 
-    fn has_server(&self) -> bool {
-        ThisMachine.has_server()
+    fn has_drills(&self) -> bool {
+        ThisMachine.has_drills()
     }
 
     fn check_pattern(&self, pattern: &str) -> Result<(), String> {
