@@ -80,3 +80,40 @@ pub fn plan<'c>(config: &'c Config, name: &str) -> Result<&'c Definition<Plan>> 
         known: config.plans.keys().cloned().collect(),
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs;
+
+    use keepfast_config::diagnostic::render::Style;
+
+    use super::read;
+
+    /// What `config check` says of a plan, on this machine.
+    fn warnings(text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keepfast.toml");
+        fs::write(&file, text).unwrap();
+        let report = read(&file).report;
+        let told = report.render(Style::Plain);
+        let all = report.diagnostics().all().iter();
+        all.inspect(|found| assert!(!found.is_error(), "{told}"))
+            .map(|found| found.code.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn the_first_plan_of_the_documentation_deserves_no_warning() {
+        let text = include_str!("../../docs/plans.md");
+        let sample = text.split("    version = 1\n").nth(1).unwrap();
+        let lines = sample.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+        let lines: Vec<&str> = lines.map(str::trim_start).collect();
+        let sample = format!("version = 1\n{}\n", lines.join("\n"));
+        assert!(sample.contains("[plan.www]") && sample.contains("[[route]]"), "{sample}");
+        assert_eq!(warnings(&sample), [""; 0]);
+        // No one asks for drills, which nothing carries out.
+        let silent = sample.split("[target.ops]").next().unwrap();
+        assert_eq!(warnings(silent), ["C040"]);
+    }
+}

@@ -147,6 +147,10 @@ impl Facts for Remembering {
         ThisMachine.is_readable_by_others(path)
     }
 
+    fn has_drills(&self) -> bool {
+        ThisMachine.has_drills()
+    }
+
     fn check_pattern(&self, pattern: &str) -> Result<(), String> {
         ThisMachine.check_pattern(pattern)
     }
