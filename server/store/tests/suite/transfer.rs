@@ -262,7 +262,7 @@ async fn an_export_is_of_one_moment_while_others_write(lab: Lab) {
         let (copied, _) = Store::rebuild_sqlite(&lock, &mut &copy[..]).await.unwrap();
         // What a transaction has written is there as a whole: the counter, each event, each run.
         let events = all_events(&copied).await;
-        let numbers: Vec<i64> = events.iter().map(|event| event.sequence.number()).collect();
+        let numbers: Vec<u64> = events.iter().map(|event| event.sequence.number()).collect();
         assert_eq!(numbers, (1..=copied.last_event().await.unwrap().number()).collect::<Vec<_>>());
         let ended = events.iter().filter(|event| event.kind == EventKind::RUN_ENDED).count();
         let runs = copied.runs(&RunFilter::default(), None, PageSize::MAX).await.unwrap().rows;
