@@ -415,7 +415,7 @@ pub const CODES: &[Meaning] = &[
         Code::StateNotBackedUp,
         "C057",
         "a lost server couldn't be rebuilt",
-        "Without `backup` in `[server]`, no repository has the state (runs, slots, pauses, problems) and the configuration. If the machine is lost, `serve --recover` rebuilds a server from such a backup. `backup = false` says that this is as it should be.",
+        "Without `backup` in `[server]`, no repository has the state (runs, slots, pauses, problems) and the configuration. If the machine is lost, a server can be rebuilt from such a backup. `backup = false` says that this is as it should be.",
     ),
 ];
 

@@ -48,8 +48,8 @@ table! {
         metrics: Option<Metrics>,
         /// How many runs may be at once.
         limits: ServerLimits = "{}",
-        /// Backups of the state and of these files, from which `serve --recover` rebuilds a lost server. They are made as
-        /// those of a plan named `_state`. `false` says that there shall be none.
+        /// Backups of the state and of these files, from which a lost server can be rebuilt. They are made as those of a plan
+        /// named `_state`. `false` says that there shall be none.
         backup: Option<BackupOfState>,
     }
 }
