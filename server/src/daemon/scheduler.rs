@@ -14,6 +14,7 @@ use keepfast_schedule::condition::{Answer, Machine};
 use keepfast_schedule::decide::{Decision, Facts, decide};
 use keepfast_schedule::outcome::{Outcome, Record, Trigger as SlotTrigger, Wait};
 use keepfast_schedule::plan::JitterSeed;
+use keepfast_schedule::schedule::Schedule;
 use keepfast_schedule::slot::{Slot, SlotRange};
 use keepfast_schedule::state::{OpenRun, Pause, PlanState};
 use keepfast_store::{
@@ -46,6 +47,19 @@ struct Tracked {
     answer: Option<Answer>,
     waiting: Option<(Slot, Wait)>,
     next: Option<Slot>,
+}
+
+impl Tracked {
+    fn plan(&self) -> Option<&PlanId> {
+        self.scheduled.subject.plan.as_ref()
+    }
+
+    /// Whether its slots depend on its runs, or did so until the definition changed.
+    fn is_elapsed(&self) -> bool {
+        let before = self.remembered.as_ref().map(|remembered| &remembered.plan.schedule);
+        let mut schedules = std::iter::once(&self.scheduled.schedule.schedule).chain(before);
+        schedules.any(|schedule| matches!(schedule, Schedule::Elapsed { .. }))
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -282,13 +296,12 @@ impl Scheduler {
             return Ok(Look { next, start, lost, asks, clock, differs, wrong });
         }
         let mut waiting = self.store.waiting_runs(PageSize::MAX).await?;
-        let good: HashMap<PlanId, Timestamp> = self
-            .store
-            .good_starts(stored(now))
-            .await?
-            .into_iter()
-            .map(|(plan, at)| (plan, instant(at)))
-            .collect();
+        // Only schedules that count from the last good run want to know it.
+        let counting: Vec<PlanId> =
+            self.jobs.values().filter(|job| job.is_elapsed()).filter_map(Tracked::plan).cloned().collect();
+        let good = self.store.good_starts_of(&counting, stored(now)).await?;
+        let good: HashMap<PlanId, Timestamp> =
+            good.into_iter().map(|(plan, at)| (plan, instant(at))).collect();
         let pauses = self.pauses(config, now).await?;
         let mut asks = Vec::new();
         let mut next = now.checked_add(LOOK_EVERY).unwrap_or(Timestamp::MAX);

@@ -103,8 +103,8 @@ fn play_here(waiting: &Arc<Mutex<Vec<u64>>>, stage: Stage) -> Tally {
 #[test]
 fn forty_days_of_thirty_plans_keep_their_accounts() {
     let place = |seed: u64| match seed.is_multiple_of(TOLD_EACH) {
-        true => Place::file(),
-        false => Place::memory(),
+        true => Place::file(seed),
+        false => Place::memory(seed),
     };
     let sqlite = Stage { place, restarts: 0, at_once: AT_ONCE };
     if let Some(seed) = number("KEEPFAST_LIFE_SEED") {

@@ -17,6 +17,7 @@ use crate::dice::Dice;
 use crate::plans::{self, Plan};
 
 pub struct Place {
+    seed: u64,
     folder: TempDir,
     lock: Option<ServerLock>,
     postgres: Option<Postgres>,
@@ -40,18 +41,18 @@ impl Postgres {
 }
 
 impl Place {
-    fn new(postgres: Option<Postgres>) -> Self {
+    fn new(seed: u64, postgres: Option<Postgres>) -> Self {
         // In memory, where that is there: each commit to a file is synced.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
-        Self { folder, lock: None, postgres, failures: 0 }
+        Self { seed, folder, lock: None, postgres, failures: 0 }
     }
 
-    pub fn memory() -> Self {
-        Self::new(None)
+    pub fn memory(seed: u64) -> Self {
+        Self::new(seed, None)
     }
 
-    pub fn file() -> Self {
-        let place = Self::new(None);
+    pub fn file(seed: u64) -> Self {
+        let place = Self::new(seed, None);
         let lock = ServerLock::take(&place.folder.path().join("state.db")).expect("no one else has it");
         Self { lock: Some(lock), ..place }
     }
@@ -66,7 +67,7 @@ impl Place {
             password: None,
             tls: Tls::Off,
         };
-        Self::new(Some(Postgres { server, place, dice: Dice::of(seed, "database"), restarting: None }))
+        Self::new(seed, Some(Postgres { server, place, dice: Dice::of(seed, "database"), restarting: None }))
     }
 
     /// What the file says that defines these plans.
@@ -101,7 +102,7 @@ impl Place {
                 self.failures += 1;
                 None
             }
-            Err(error) => panic!("{error:?}"),
+            Err(error) => panic!("seed {}: {error:?}", self.seed),
         }
     }
 

@@ -54,6 +54,17 @@ struct Working {
     is_silent: bool,
 }
 
+/// What sees that runs are at work.
+#[derive(Debug, Clone, Copy)]
+enum Beats {
+    /// Anything.
+    All,
+    /// The scheduler, if a lease stands still from look to look.
+    Look,
+    /// The promises, by the end of the lease on the wall.
+    Watch,
+}
+
 pub struct World {
     pub seed: u64,
     pub store: Store,
@@ -284,7 +295,7 @@ impl World {
                 self.account.jumped(before, after);
                 self.next_look = real;
                 // Each run says within seconds that it is still there.
-                self.beat(true).await;
+                self.beat(Beats::All).await;
             }
             Fault::Silence => {
                 let Some(run) = self.working.values_mut().find(|run| !run.is_silent) else { return };
@@ -318,16 +329,20 @@ impl World {
         }
     }
 
-    /// Runs at work say so every few seconds. Only what anyone could see of that is done: `all` of them, or those whose
-    /// leases are about to end.
-    async fn beat(&mut self, all: bool) {
+    /// Runs at work say so every few seconds. Only what anyone could see of that is done.
+    async fn beat(&mut self, for_whom: Beats) {
         let (steady, wall, now) = (self.clock.steady(), self.clock.wall(), self.clock.stored());
         let is_watched = self.clock.real - self.last_look < Lease::USUAL.length;
         for run in self.working.values_mut().filter(|run| !run.is_silent) {
             let (beaten, shown) = run.beat;
-            let seems_dead = wall.duration_since(shown).unsigned_abs() + AFTER_FAULT >= Lease::USUAL.length;
-            let stands_still = is_watched && steady - beaten >= MINUTE;
-            if all || seems_dead || stands_still {
+            let is_seen = match for_whom {
+                Beats::All => true,
+                Beats::Look => is_watched && steady - beaten >= MINUTE,
+                Beats::Watch => {
+                    wall.duration_since(shown).unsigned_abs() + AFTER_FAULT >= Lease::USUAL.length
+                }
+            };
+            if is_seen {
                 let beaten = self.store.beat(now, &run.held, None).await;
                 // A beat that fails is made again; the run's end says whether it is still held.
                 if self.place.may_fail(beaten.map_err(Into::into)).is_some() {
@@ -338,7 +353,7 @@ impl World {
     }
 
     async fn look(&mut self) {
-        self.beat(false).await;
+        self.beat(Beats::Look).await;
         self.last_look = self.clock.real;
         let (real, wall, reading) = (self.clock.real, self.clock.wall(), self.clock.reading());
         let Some(scheduler) = &mut self.scheduler else { return };
@@ -499,7 +514,7 @@ impl World {
     /// The server looks at the promises, and a bystander does so, too.
     async fn watch(&mut self) {
         self.next_watch = self.clock.real + PROMISES_EVERY;
-        self.beat(false).await;
+        self.beat(Beats::Watch).await;
         let now = self.clock.wall();
         let open = loop {
             let looked = self.watch_once(now).await;

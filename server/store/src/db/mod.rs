@@ -91,6 +91,9 @@ impl Database {
     }
 
     /// Reads outside of a transaction.
+    ///
+    /// What waits for a database is boxed, here and where a transaction begins: it is large, would be a part of the future of
+    /// each caller, and be copied with it.
     pub async fn rows(
         &self,
         doing: &'static str,
@@ -99,11 +102,11 @@ impl Database {
     ) -> Result<Vec<Row>> {
         let rows = match &self.pools {
             Pools::Sqlite { readers, .. } => {
-                let rows = bind_sqlite(sql, &values).fetch_all(readers).await;
+                let rows = Box::pin(bind_sqlite(sql, &values).fetch_all(readers)).await;
                 rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
             }
             Pools::Postgres(pool) => {
-                let rows = bind_postgres(sql, &values).fetch_all(pool).await;
+                let rows = Box::pin(bind_postgres(sql, &values).fetch_all(pool)).await;
                 rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
             }
         };
@@ -124,8 +127,10 @@ impl Database {
     pub async fn begin(&self, doing: &'static str) -> Result<Tx> {
         let inner = match &self.pools {
             // A transaction that reads first and then wants to write could be refused in the middle.
-            Pools::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Inner::Sqlite),
-            Pools::Postgres(pool) => pool.begin().await.map(Inner::Postgres),
+            Pools::Sqlite { writer, .. } => {
+                Box::pin(writer.begin_with("BEGIN IMMEDIATE")).await.map(Inner::Sqlite)
+            }
+            Pools::Postgres(pool) => Box::pin(pool.begin()).await.map(Inner::Postgres),
         };
         Ok(Tx {
             inner: inner.map_err(failed(doing))?,

@@ -4,7 +4,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{Run, RunKind, run_columns};
 use crate::Store;
-use crate::db::values;
+use crate::db::{Row, Value, values};
 use crate::error::Result;
 use crate::types::{PlanId, UtcTime};
 
@@ -63,8 +63,16 @@ macro_rules! newest_upkeep {
     };
 }
 
-const GOOD_STARTS: &str =
-    concat!("SELECT plan, (", newest_good!("plan_state.plan"), ") AS started FROM plan_state ORDER BY plan");
+macro_rules! good_starts {
+    () => {
+        concat!("SELECT plan, (", newest_good!("plan_state.plan"), ") AS started FROM plan_state")
+    };
+}
+
+const GOOD_STARTS: &str = concat!(good_starts!(), " ORDER BY plan");
+
+/// Plans that one statement names. Of more, all plans are asked.
+const PLANS_NAMED_MAX: usize = 1000;
 
 /// From repository to repository, so that only the newest of each are looked at.
 const LAST_UPKEEP: &str = concat!(
@@ -81,18 +89,41 @@ const LAST_UPKEEP: &str = concat!(
     ") FROM kept) ORDER BY repository, kind"
 );
 
+const READING_GOOD: &str = "reading the good runs of plans";
+
+fn starts(rows: &[Row]) -> Result<Vec<(PlanId, UtcTime)>> {
+    let mut starts = Vec::with_capacity(rows.len());
+    for row in rows {
+        if let Some(started) = row.optional_time("started")? {
+            starts.push((row.name("plan")?, started));
+        }
+    }
+    Ok(starts)
+}
+
 impl Store {
     /// When the newest good backup of each plan began: `ok` or with findings, and not later than `not_after`, because
     /// a snapshot that comes from the future proves nothing. In the order of plans; those without one are left out.
     pub async fn good_starts(&self, not_after: UtcTime) -> Result<Vec<(PlanId, UtcTime)>> {
-        let rows = self.db.rows("reading the good runs of plans", GOOD_STARTS, values![not_after]).await?;
-        let mut starts = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if let Some(started) = row.optional_time("started")? {
-                starts.push((row.name("plan")?, started));
-            }
+        starts(&self.db.rows(READING_GOOD, GOOD_STARTS, values![not_after]).await?)
+    }
+
+    /// The same of these plans. There may be others among them if they are many.
+    pub async fn good_starts_of(
+        &self,
+        plans: &[PlanId],
+        not_after: UtcTime,
+    ) -> Result<Vec<(PlanId, UtcTime)>> {
+        match plans.len() {
+            0 => return Ok(Vec::new()),
+            1..=PLANS_NAMED_MAX => {}
+            _ => return self.good_starts(not_after).await,
         }
-        Ok(starts)
+        let places: Vec<String> = (2..plans.len() + 2).map(|number| format!("${number}")).collect();
+        let sql = format!(concat!(good_starts!(), " WHERE plan IN ({}) ORDER BY plan"), places.join(", "));
+        let mut values = values![not_after];
+        values.extend(plans.iter().map(|plan| Value::from(plan.as_str())));
+        starts(&self.db.rows(READING_GOOD, AssertSqlSafe(sql), values).await?)
     }
 
     /// The newest run of each plan that is known ([`Store::bear_plan`]), of one kind or of any, in the order of plans.

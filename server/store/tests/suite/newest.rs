@@ -104,7 +104,11 @@ async fn good_starts_are_of_good_backups_that_have_begun(lab: Lab) {
     ran(&store, 86_400 * 365, &backup("run 7", &www), Ending::Ok).await;
     assert_eq!(starts(at(100)).await, [(db.clone(), at(5)), (www.clone(), at(20))]);
     assert_eq!(starts(at(19)).await, [(db.clone(), at(5)), (www.clone(), at(10))]);
-    assert_eq!(starts(at(5)).await, [(db, at(5))], "at that very instant");
+    assert_eq!(starts(at(5)).await, [(db.clone(), at(5))], "at that very instant");
+    let of = async |plans: &[PlanId]| store.good_starts_of(plans, at(19)).await.unwrap();
+    assert_eq!(of(&[www.clone(), plan("never ran")]).await, [(www.clone(), at(10))]);
+    assert_eq!(of(&[www.clone(), db.clone()]).await, [(db, at(5)), (www.clone(), at(10))]);
+    assert_eq!(of(&[]).await, []);
     assert_eq!(starts(at(4)).await, []);
     assert_eq!(starts(UtcTime::MAX).await[1], (www, at(86_400 * 365)));
 }
