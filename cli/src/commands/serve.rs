@@ -34,6 +34,7 @@ pub fn serve(common: &Common) -> Result<Outcome> {
     daemon::serve(Serve {
         first_file,
         config,
+        report: loaded.report,
         footprint,
         around: Surroundings {
             // No one sits at a terminal, and a program that asks must not wait for ever.
@@ -50,6 +51,7 @@ pub fn serve(common: &Common) -> Result<Outcome> {
         voice: Arc::new(Log { json: common.json, quiet: common.quiet }),
         wishes,
         wishing: to,
+        front: None,
     })?;
     Ok(Outcome::Complete)
 }

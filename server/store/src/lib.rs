@@ -33,11 +33,11 @@ pub use logs::{Level, LogBody, LogFolder, LogLine, LogPart, LogWriter};
 pub use open::{PostgresPlace, Tls};
 pub use patterns::{ErrorPattern, PatternKey};
 pub use plans::{Pause, PlanState};
-pub use problems::{Problem, ProblemNumber, Seen};
+pub use problems::{Problem, ProblemNumber, ResolvedKey, Seen};
 pub use runs::{
-    Beat, Began, Claim, Ending, Group, Held, Limit, Loss, NewRun, NextTry, Outcome, OutcomeKey, Progress,
-    Quarantine, Reason, Retried, Run, RunError, RunFilter, RunKind, RunNumber, RunState, RunSubject, Slot,
-    Trigger, Unstarted, Verdict, VerdictKind, Work,
+    Beat, Began, Claim, Ending, Group, Held, Limit, Loss, NewRun, NextTry, Outcome, OutcomeCount, OutcomeKey,
+    Progress, Quarantine, Reason, Retried, Run, RunError, RunFilter, RunKind, RunNumber, RunState,
+    RunSubject, Slot, Trigger, Unstarted, Verdict, VerdictKind, Work,
 };
 pub use slots::{Decided, Decision, ScheduleState, SlotChange, SlotRecord, SlotVerdict, Unfired};
 pub use snapshots::{Proof, ProofKind, Snapshot, SnapshotFilter, SnapshotKey};

@@ -315,6 +315,12 @@ impl PageSize {
         Self(u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, Self::MAX.0))
     }
 
+    /// How many.
+    #[must_use]
+    pub fn get(self) -> usize {
+        usize::from(self.0)
+    }
+
     pub(crate) fn rows(self) -> i64 {
         i64::from(self.0)
     }
@@ -332,6 +338,21 @@ pub struct Page<T, K> {
     pub rows: Vec<T>,
     /// What to ask for to get the next page; `None` on the last one.
     pub next: Option<K>,
+}
+
+impl<T, K> Page<T, K> {
+    /// The same page of other rows.
+    #[must_use]
+    pub fn map<U>(self, row: impl FnMut(T) -> U) -> Page<U, K> {
+        Page { rows: self.rows.into_iter().map(row).collect(), next: self.next }
+    }
+
+    /// The page without the rows that aren't wanted; what comes next stays.
+    #[must_use]
+    pub fn only(mut self, mut is_wanted: impl FnMut(&T) -> bool) -> Self {
+        self.rows.retain(|row| is_wanted(row));
+        self
+    }
 }
 
 #[cfg(test)]
