@@ -89,6 +89,7 @@ pub mod place;
 pub mod policy;
 pub mod priority;
 pub mod probe;
+pub mod redact;
 pub mod remark;
 pub mod reports;
 pub mod requests;

@@ -283,7 +283,11 @@ impl SharedRepository {
             return if run.is_cancelled() { Err(EngineError::Interrupted.into()) } else { password };
         }
         match &self.access.ask {
-            Some(ask) => ask(purpose),
+            Some(ask) => {
+                let password = ask(purpose)?;
+                self.access.children.secrets.learn(password.as_bytes());
+                Ok(password)
+            }
             None => Err(SecretError::NotGiven { what: "password".to_owned() }.into()),
         }
     }

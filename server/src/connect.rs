@@ -9,7 +9,7 @@ use keepfast_operations::open::{Access, SharedRepository};
 
 use crate::convert::place;
 use crate::error::{Result, ServerError};
-use crate::running::Surroundings;
+use crate::surroundings::Surroundings;
 
 /// The definition of the repository with this name.
 pub fn definition<'c>(config: &'c Config, name: &str) -> Result<&'c Definition<Repository>> {

@@ -17,6 +17,7 @@ pub mod error;
 pub mod estimate;
 pub mod existing;
 pub mod failure;
+pub mod lock;
 pub mod notices;
 pub mod observed;
 pub mod once;
@@ -25,6 +26,7 @@ pub mod runs;
 pub mod secrets;
 pub mod state;
 pub mod status;
+pub mod surroundings;
 #[cfg(test)]
 mod testing;
 pub mod usual;

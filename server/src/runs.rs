@@ -363,7 +363,7 @@ pub async fn logs(store: &Store, folder: &Path, run: &Run) -> Result<Option<LogF
 fn log_folder(folder: &Path, run: &Run, server: &ServerId) -> std::path::PathBuf {
     let logs = folder.join("logs");
     match &run.subject.plan {
-        Some(plan) if crate::once::is_single(server) => logs.join(format!("plan-{plan}")),
+        Some(plan) if state::single_plan(server).is_some() => logs.join(format!("plan-{plan}")),
         _ => logs.join("server"),
     }
 }

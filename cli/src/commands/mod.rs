@@ -20,6 +20,7 @@ mod runs;
 mod serve;
 mod service;
 mod snapshots;
+mod told;
 mod uninstall;
 mod wizard;
 

@@ -12,15 +12,16 @@ use keepfast_config::load::Loaded;
 use keepfast_operations::host::SystemHost;
 use keepfast_schedule::slot::PlannedSlot;
 use keepfast_server::convert::references::Referred;
-use keepfast_server::once;
-use keepfast_server::running::{self, Surroundings};
+use keepfast_server::once::{self, Ran};
+use keepfast_server::running;
 use keepfast_server::secrets::unreadable;
 use keepfast_server::status::{PlanStatus, StandingWord};
+use keepfast_server::surroundings::Surroundings;
 use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
 use serde::Serialize;
 
-use super::{delivery, outcome_of, wizard};
+use super::{delivery, outcome_of, told, wizard};
 use crate::args::{Common, ConfigAction, RunPlan, ScheduleAction};
 use crate::colour::{self, Colour, Stream};
 use crate::console::Console;
@@ -44,9 +45,11 @@ pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
     let sinks = delivery::sinks(options)?;
     let config = read(common)?;
     let around = surroundings(common);
-    let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()));
+    let Ran { report, told } =
+        console.during("plan", || once::run(&config, &options.plan, &around, console.run()));
     // Whatever came of it: monitoring has to hear of failures most of all.
     delivery::deliver(&console, &config, &options.plan, &around.host, &sinks);
+    told::say(common, &told);
     let report = report?;
     if common.json {
         render::document(&report);

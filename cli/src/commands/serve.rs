@@ -9,7 +9,7 @@ use keepfast_operations::child::{ChildGroup, ChildInput, Children};
 use keepfast_operations::host::SystemHost;
 use keepfast_server::daemon::outside::{Level, Manager, Voice, Wish};
 use keepfast_server::daemon::{self, Serve};
-use keepfast_server::running::Surroundings;
+use keepfast_server::surroundings::Surroundings;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;

@@ -42,6 +42,7 @@ mod signals;
 mod strangers;
 mod streams;
 mod surroundings;
+mod told;
 mod unhappy;
 mod uninstall;
 mod unusual;

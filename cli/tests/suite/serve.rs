@@ -16,14 +16,14 @@ use crate::signals::signal;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A server at work. It is killed when this value is dropped.
-struct Server {
+pub struct Server {
     child: Child,
     said: Receiver<String>,
 }
 
 impl Server {
     /// Starts one, and waits until it serves.
-    fn start(plans: &Plans) -> Self {
+    pub fn start(plans: &Plans) -> Self {
         let mut command = plans.command();
         let mut child = command.arg("serve").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = child.stderr.take().unwrap();
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// Ends it in order, and says its exit code.
-    fn stop(mut self) -> Option<i32> {
+    pub fn stop(mut self) -> Option<i32> {
         signal(&self.child, "-TERM");
         self.child.wait().unwrap().code()
     }

@@ -23,7 +23,7 @@ use crate::error::{Result, ServerError};
 use crate::notices::{Courier, Notifier, Pulse, Sender};
 use crate::observed::listener::{serve_metrics, token};
 use crate::observed::{ServerFacts, observation};
-use crate::running::Surroundings;
+use crate::surroundings::Surroundings;
 
 /// No task waits longer: a signal of the state can get lost.
 const WAIT_MAX: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@ use super::clock::Clocks;
 use super::company::Health;
 use super::definitions::Followed;
 use super::outside::{Voice, Wish};
-use crate::running::Surroundings;
+use crate::surroundings::Surroundings;
 
 /// What stands before a server.
 pub trait Front: Send {

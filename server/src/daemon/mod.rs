@@ -12,7 +12,6 @@ mod conditions;
 pub mod definitions;
 pub mod front;
 pub mod jobs;
-mod lock;
 pub mod outside;
 pub mod pauses;
 pub mod promises;
@@ -41,17 +40,17 @@ use self::company::{Company, Health};
 use self::conditions::{Answered, Questions, mains_power};
 use self::definitions::{Followed, Footprint};
 use self::front::{Front, Inside};
-use self::lock::MachineLock;
 use self::outside::{Level, Manager, Voice, Wish};
 use self::scheduler::{Look, Scheduler};
 use self::troubles::Troubles;
 use self::workers::{Ended, Threads, Workers};
 use crate::control::{self, ServerDocument};
 use crate::error::{Result, ServerError};
-use crate::once;
-use crate::running::{Surroundings, Workshop};
+use crate::lock::MachineLock;
+use crate::running::Workshop;
 use crate::state::{self, PlanLock, now};
 use crate::status::Promises;
+use crate::surroundings::Surroundings;
 
 /// How often the server wakes up: it tells the service manager that it is alive, and sees whether files have changed.
 const PULSE: Duration = Duration::from_secs(5);
@@ -61,8 +60,6 @@ const PROMISES_EVERY: Duration = Duration::from_secs(60);
 const TIDY_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// How long the same trouble isn't said again.
 const SAID_AGAIN_AFTER: Duration = Duration::from_secs(300);
-/// What the names of servers begin with.
-const SERVER_PREFIX: &str = "server ";
 
 /// What a server is started with.
 pub struct Serve {
@@ -150,10 +147,10 @@ impl Server {
         let folder = state::folder(&config);
         state::make_folder(&folder)?;
         // Whatever database the state is in: of one machine, one process is the server.
-        let lock = MachineLock::take(&config, &folder)?;
+        let lock = MachineLock::take(&config, &folder).await?;
         let store = lock.open(&config, &around.children_of(&config)).await?;
         let machine = state::machine(&folder)?;
-        let server = format!("{SERVER_PREFIX}{machine}");
+        let server = state::server_name(&machine);
         let named = ServerError::name;
         let executor = state::process(&server)?;
         let workshop = Arc::new(Workshop {
@@ -471,7 +468,8 @@ async fn lose_single(store: &Store, folder: &Path, config: &Config) -> Result<()
         return Ok(());
     }
     for run in store.active_runs().await? {
-        let is_single = run.executor.as_ref().is_some_and(|other| once::is_single(&other.server));
+        let is_single =
+            run.executor.as_ref().is_some_and(|other| state::single_plan(&other.server).is_some());
         let Some(plan) = run.subject.plan.as_ref().filter(|_| is_single) else { continue };
         // The lock is let go at once: the process that had it is over.
         if PlanLock::take(folder, plan.as_str())?.is_some() {

@@ -51,6 +51,15 @@ impl SecretCache {
     }
 }
 
+/// Ends the reading of a secret that no one waits for any more.
+struct EndWithCaller(Cancel);
+
+impl Drop for EndWithCaller {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
 /// The secrets of one target.
 pub struct TargetSecrets {
     held: BTreeMap<SecretRef, Held>,
@@ -94,6 +103,8 @@ impl TargetSecrets {
             return Ok(secret);
         }
         let cancel = Cancel::new();
+        // The caller may have no more time itself.
+        let _end = EndWithCaller(cancel.clone());
         let (children, ends) = (self.children.clone(), cancel.clone());
         let (what, place) = (name.clone(), source.clone());
         let reading = tokio::task::spawn_blocking(move || {
@@ -104,7 +115,6 @@ impl TargetSecrets {
             Ok(Ok(read)) => read?,
             Ok(Err(_)) => return Err(SecretError(format!("the thread that reads the {name} has ended"))),
             Err(_) => {
-                cancel.cancel();
                 return Err(SecretError(format!(
                     "reading the {name} took longer than {} s",
                     READING_MAX.as_secs()

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::connect::Repositories;
 use crate::definitions;
-use crate::running::Surroundings;
+use crate::surroundings::Surroundings;
 use crate::work::record::{Level, Record, Step, UndoTicket};
 
 /// What stands before the definitions of a test.

@@ -161,6 +161,26 @@ impl Store {
         Ok(seen)
     }
 
+    /// A problem that is known has become worse: it is told again, also where someone knew of it. False if there is none.
+    pub async fn problem_is_worse(
+        &self,
+        now: UtcTime,
+        subject: &Subject,
+        kind: &ProblemKind,
+    ) -> Result<bool> {
+        let mut tx = self.begin("storing that a problem is worse").await?;
+        let sql = concat!(
+            "UPDATE problem SET told = $3, repeated = repeated + 1, acknowledged = NULL, acknowledged_by = NULL \
+             WHERE subject = $1 AND kind = $2 AND resolved IS NULL RETURNING ",
+            problem_columns!()
+        );
+        let row = tx.row(sql, values![subject.as_str(), kind.as_str(), now]).await?;
+        let Some(row) = row else { return Ok(false) };
+        tx.event(Problem::from_row(&row)?.event(now, EventKind::PROBLEM_REPEATED));
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// A problem is gone; false if it wasn't known.
     pub async fn resolve_problem(&self, now: UtcTime, subject: &Subject, kind: &ProblemKind) -> Result<bool> {
         let mut tx = self.begin("resolving a problem").await?;
