@@ -33,6 +33,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-backend",
             "keepfast-engine",
             "keepfast-operations",
+            "keepfast-access",
             "keepfast-config",
             "keepfast-observe",
             "keepfast-schedule",
@@ -55,6 +56,7 @@ const LADDER: &[(&str, &[&str])] = &[
         ],
     ),
     ("server/config", &[]),
+    ("server/access", &[]),
     ("server/notify", &[]),
     ("server/observe", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
@@ -78,6 +80,7 @@ const POOL: &str = "engine/src/run/pool.rs";
 
 /// Crates that know no terminal, environment or clock, and what they must not call therefore.
 const SILENT: &[&str] = &[
+    "server/access",
     "server/notify",
     "server/observe",
     "repo-format",
