@@ -65,6 +65,8 @@ codes! {
     SecondFactorNeeded = "second_factor_needed", 401, "A code of the second factor is needed";
     /// The caller has no right to that.
     Forbidden = "forbidden", 403, "Not allowed";
+    /// It is dangerous, and the caller's last proof of who they are is too old.
+    ProofNeeded = "proof_needed", 403, "Show the password again first";
     /// A page of another site has sent it.
     CrossSite = "cross_site", 403, "Requests that change something have to come from this site";
     /// There is nothing of this name.

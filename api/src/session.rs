@@ -35,13 +35,15 @@ pub struct SignIn {
 pub struct Session {
     /// The user.
     pub user: String,
+    /// The user's name for people.
+    pub display: String,
     /// By what.
     pub by: SignedInBy,
     /// What the user may do, and with what.
     pub grants: Vec<Grant>,
     /// Whether signing in takes a second factor.
     pub has_second_factor: bool,
-    /// When it ends, unless it is used before; null if it doesn't.
+    /// When it ends, however it is used; null if it doesn't.
     pub expires: Option<Timestamp>,
 }
 
@@ -60,6 +62,21 @@ pub enum SignedInBy {
 pub struct Grant {
     /// The role: `viewer`, `operator`, `restorer`, `editor`, `auditor`, `admin`.
     pub role: String,
-    /// What it holds for: `all`, or a project, host, plan or repository such as `plan:www`.
+    /// What it holds for: `all`, or a project, host, plan, repository or label such as `plan:www`.
     pub scope: String,
+    /// Whether names of files may be seen there.
+    pub see_names: bool,
+    /// Whether contents of files may be read there.
+    pub read_content: bool,
+    /// What may be done there: `see`, `run`, `restore_elsewhere`, `edit_plans` and others.
+    pub rights: Vec<String>,
+}
+
+/// Shows again who one is, before something dangerous.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// The password.
+    #[schema(format = Password)]
+    pub password: String,
 }

@@ -65,7 +65,7 @@ pub fn document() -> Value {
     });
     require_all_fields(&mut document, &taken);
     document["components"]["securitySchemes"] = json!({
-        COOKIE: { "type": "apiKey", "in": "cookie", "name": crate::guard::COOKIE_SECURE },
+        COOKIE: { "type": "apiKey", "in": "cookie", "name": crate::guard::cookie::SECURE },
         BEARER: { "type": "http", "scheme": "bearer" },
     });
     document

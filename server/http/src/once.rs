@@ -35,7 +35,7 @@ pub fn run_id(headers: &HeaderMap, caller: &Caller, doing: &str) -> Result<RunId
         return Err(Failure::new(ErrorCode::InvalidRequest, detail));
     }
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
-    for part in [doing.as_bytes(), caller.user().as_bytes(), key] {
+    for part in [doing.as_bytes(), caller.user().id.as_str().as_bytes(), key] {
         // Each part behind its length: no two requests are one string of bytes.
         hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
         hasher.update(part);

@@ -13,7 +13,8 @@ use keepfast_store::{Run, Store};
 use tokio::sync::Mutex;
 
 use crate::answer::Result;
-use crate::guard::Gate;
+use crate::guard::about::About;
+use crate::guard::gate::Gate;
 
 /// What all handlers share.
 pub type Shared = Arc<Api>;
@@ -23,7 +24,7 @@ pub struct Api {
     /// What the server gives.
     pub inside: Inside,
     /// Who knows callers.
-    pub gate: Arc<dyn Gate>,
+    pub gate: Gate,
     /// What plans promise, as it was last found.
     pub promises: Mutex<Promises>,
     /// The runs at work, as they were last read.
@@ -36,8 +37,13 @@ const ACTIVE_FRESH: Duration = Duration::from_millis(400);
 impl Api {
     /// What handlers of this server work with.
     #[must_use]
-    pub fn new(inside: Inside, gate: Arc<dyn Gate>) -> Self {
-        Self { inside, gate, promises: Mutex::default(), active: Mutex::default() }
+    pub fn new(inside: Inside) -> Self {
+        Self {
+            gate: Gate::new(inside.store.clone()),
+            inside,
+            promises: Mutex::default(),
+            active: Mutex::default(),
+        }
     }
 
     /// The state.
@@ -56,6 +62,30 @@ impl Api {
     #[must_use]
     pub fn followed(&self) -> Followed {
         self.inside.definitions.borrow().clone()
+    }
+
+    /// A plan, for rights.
+    #[must_use]
+    pub fn plan(&self, name: &str) -> About {
+        About::plan(&self.config(), &self.inside.around.host, name)
+    }
+
+    /// A repository, for rights.
+    #[must_use]
+    pub fn repository(&self, name: &str) -> About {
+        About::repository(&self.config(), name)
+    }
+
+    /// What an event or a problem is about, for rights.
+    #[must_use]
+    pub fn subject(&self, subject: &str) -> About {
+        About::subject(&self.config(), &self.inside.around.host, subject)
+    }
+
+    /// What a run is about, for rights.
+    #[must_use]
+    pub fn about(&self, run: &Run) -> About {
+        About::run(&self.config(), run)
     }
 
     /// Now.

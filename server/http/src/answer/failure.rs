@@ -38,6 +38,12 @@ impl Failure {
         Self::new(ErrorCode::NotFound, format!("There is no {what} {name:?}, or you may not see it."))
     }
 
+    /// Its form is right, and it makes no sense for this reason: a message without a capital letter and a full stop.
+    #[must_use]
+    pub fn unprocessable(why: &str) -> Self {
+        Self::new(ErrorCode::Unprocessable, sentence(why))
+    }
+
     /// A fault that isn't the caller's.
     #[must_use]
     pub fn internal(fault: &(dyn std::error::Error + 'static)) -> Self {

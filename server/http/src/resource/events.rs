@@ -18,10 +18,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::runs::object;
 use crate::answer::{Failure, Result};
 use crate::convert;
-use crate::guard::{Caller, Object, Watched};
+use crate::guard::Caller;
 use crate::request::Query;
 use crate::state::Shared;
 
@@ -49,7 +48,6 @@ pub fn routes() -> OpenApiRouter<Shared> {
 async fn events(
     State(api): State<Shared>,
     caller: Caller,
-    watched: Watched,
     Query(query): Query<EventQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -62,7 +60,6 @@ async fn events(
         watch: api.store().watch(),
         api,
         caller,
-        watched,
         after,
         told: Vec::new(),
         next_look: Instant::now(),
@@ -78,7 +75,6 @@ async fn events(
 struct Follower {
     api: Shared,
     caller: Caller,
-    watched: Watched,
     watch: Watch,
     after: Sequence,
     /// What was told last of runs at work.
@@ -98,7 +94,8 @@ impl Follower {
                 sleep_until(follower.next_look).await;
                 follower.next_look = Instant::now() + LOOK_MIN;
                 // A session that has ended, or may do less than before, hears nothing more.
-                if !follower.watched.is_valid().await {
+                let (store, now) = (follower.api.store(), follower.api.now());
+                if !follower.caller.is_still_known(store, now).await.ok()? {
                     return None;
                 }
                 // A fault of the state ends the stream; the client comes back and goes on from there.
@@ -124,12 +121,12 @@ impl Follower {
         }
         for event in read.events {
             self.after = event.sequence;
-            if self.caller.sees(Object::of(event.subject.as_str())) {
+            if self.caller.sees(&self.api.subject(event.subject.as_str())) {
                 messages.push(message(&event)?);
             }
         }
         let (runs, now) = (self.api.active_runs().await?, self.api.now());
-        for run in runs.iter().filter(|run| self.caller.sees(object(run)) && !self.has_told(run)) {
+        for run in runs.iter().filter(|run| self.caller.sees(&self.api.about(run)) && !self.has_told(run)) {
             messages.push(progress(run, now)?);
         }
         self.told = runs.to_vec();

@@ -22,10 +22,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::plans;
-use super::runs::object;
 use crate::answer::{Document, Failure, Result};
 use crate::convert;
-use crate::guard::{Caller, Object};
+use crate::guard::Caller;
 use crate::request::Query;
 use crate::state::{Api, Shared};
 
@@ -47,7 +46,7 @@ async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<
     let (now, config) = (api.now(), api.config());
     let plans = plans::all(&api, &caller).await?;
     let problems = api.store().open_problems().await?;
-    let problems = problems.iter().filter(|problem| caller.sees(Object::of(problem.subject.as_str())));
+    let problems = problems.iter().filter(|problem| caller.sees(&api.subject(problem.subject.as_str())));
     let (mut open, mut unseen) = (0, 0);
     for problem in problems {
         let is_muted = problem.muted_until.is_some_and(|until| instant(until) > now);
@@ -57,7 +56,7 @@ async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<
     let counts = counts(&plans);
     let runs = api.store().open_run_counts().await?;
     let active = api.active_runs().await?;
-    let running = active.iter().filter(|run| caller.sees(object(run))).take(RUNNING_MAX);
+    let running = active.iter().filter(|run| caller.sees(&api.about(run))).take(RUNNING_MAX);
     let mut overdue: Vec<OverduePlan> = plans
         .iter()
         .filter_map(|plan| {
@@ -118,7 +117,7 @@ fn upcoming(api: &Api, caller: &Caller, plans: &[Plan], now: Timestamp) -> Resul
             Job::Check { repository } | Job::Prune { repository } => (None, Some(repository.clone())),
         };
         let is_seen = match (&scheduled.job, &repository) {
-            (_, Some(repository)) => caller.sees(Object::Repository(repository)),
+            (_, Some(repository)) => caller.sees(&api.repository(repository)),
             _ => plan.is_some_and(|plan| plan.pause.is_none()),
         };
         let repository = repository.or_else(|| plan.map(|plan| plan.repository.clone()));
@@ -172,7 +171,7 @@ async fn matrix(
         .map(|state| (state.plan.to_string(), instant(state.born)))
         .collect();
     let pauses = api.store().all_pauses_since(stored_bounds[0]).await?;
-    let plans = config.plans.keys().filter(|plan| caller.sees(Object::Plan(plan)));
+    let plans = config.plans.keys().filter(|plan| caller.sees(&api.plan(plan)));
     let rows = plans.map(|plan| MatrixRow {
         plan: plan.clone(),
         cells: cells(plan, &bounds, &counts, born.get(plan).copied(), &pauses, now),

@@ -1,6 +1,7 @@
 //! Patterns: errors with the same cause.
 
 use axum::extract::State;
+use keepfast_access::role::Right;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::problem::Pattern;
 use keepfast_store::PatternKey;
@@ -9,7 +10,8 @@ use utoipa_axum::routes;
 
 use crate::answer::{Listed, Pages, Result};
 use crate::convert;
-use crate::guard::{Caller, Object, Right};
+use crate::guard::Caller;
+use crate::guard::about::About;
 use crate::state::Shared;
 
 pub fn routes() -> OpenApiRouter<Shared> {
@@ -20,7 +22,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 #[utoipa::path(get, path = "/patterns", tag = "problems", params(PageQuery),
     responses((status = 200, body = List<Pattern>)))]
 async fn patterns(State(api): State<Shared>, caller: Caller, pages: Pages) -> Result<Listed> {
-    caller.must(Right::See, Object::Server)?;
+    caller.must(Right::See, &About::server())?;
     pages
         .of("patterns", move |before: Option<PatternKey>, size| {
             let api = api.clone();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
+use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::plan::{
@@ -25,7 +26,7 @@ use utoipa_axum::routes;
 
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::convert;
-use crate::guard::{Caller, Object, Right};
+use crate::guard::Caller;
 use crate::request::{Body, Name, Query};
 use crate::state::{Api, Shared};
 
@@ -63,7 +64,7 @@ async fn plans(
 #[utoipa::path(get, path = "/plans/{plan}", tag = "plans", params(("plan" = String, Path)),
     responses((status = 200, body = PlanDetail)))]
 async fn plan(State(api): State<Shared>, caller: Caller, Name(name): Name) -> Result<Document<PlanDetail>> {
-    caller.must(Right::See, Object::Plan(&name))?;
+    caller.must(Right::See, &api.plan(&name))?;
     let followed = api.followed();
     let (config, sources) = (&followed.config, followed.report.sources());
     let definition = definitions::plan(config, &name)?;
@@ -94,7 +95,7 @@ async fn plan_history(
     Name(name): Name,
     pages: Pages,
 ) -> Result<Listed> {
-    caller.must(Right::See, Object::Plan(&name))?;
+    caller.must(Right::See, &api.plan(&name))?;
     let plan = PlanId::new(&*name)?;
     pages
         .of(&format!("history-{name}"), move |before: Option<RunNumber>, size| {
@@ -116,13 +117,13 @@ async fn pause_plan(
     Name(name): Name,
     Body(pause): Body<SetPause>,
 ) -> Result<Document<Pause>> {
-    caller.must(Right::Operate, Object::Plan(&name))?;
+    caller.must(Right::Run, &api.plan(&name))?;
     if pause.until.is_some_and(|until| until <= api.now()) {
         return Err(Failure::new(ErrorCode::Unprocessable, "`until` has passed."));
     }
     let config = api.config();
     let reason = pause.reason.as_deref();
-    runs::pause(&config, api.store(), &name, pause.until, caller.user(), reason).await?;
+    runs::pause(&config, api.store(), &name, pause.until, caller.name().as_str(), reason).await?;
     api.wake();
     let paused = api.store().paused_plans().await?;
     let paused = paused.iter().find(|paused| paused.plan.as_str() == name);
@@ -134,7 +135,7 @@ async fn pause_plan(
 #[utoipa::path(delete, path = "/plans/{plan}/pause", tag = "plans", params(("plan" = String, Path)),
     responses((status = 204)))]
 async fn resume_plan(State(api): State<Shared>, caller: Caller, Name(name): Name) -> Result<StatusCode> {
-    caller.must(Right::Operate, Object::Plan(&name))?;
+    caller.must(Right::Run, &api.plan(&name))?;
     runs::resume(&api.config(), api.store(), &name).await?;
     api.wake();
     Ok(StatusCode::NO_CONTENT)
@@ -151,7 +152,7 @@ pub async fn all(api: &Api, caller: &Caller) -> Result<Vec<Plan>> {
     let is_open = |pause: &&keepfast_store::Pause| pause.until.is_none_or(|until| instant(until) > now);
     let paused: BTreeMap<&str, Pause> =
         paused.iter().filter(is_open).map(|pause| (pause.plan.as_str(), convert::pause(pause))).collect();
-    let seen = statuses.into_iter().filter(|status| caller.sees(Object::Plan(&status.plan)));
+    let seen = statuses.into_iter().filter(|status| caller.sees(&api.plan(&status.plan)));
     let with_definition = seen.filter_map(|status| Some((config.plans.get(&status.plan)?, status)));
     Ok(with_definition
         .map(|(definition, status)| {

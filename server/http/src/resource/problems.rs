@@ -2,17 +2,18 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::problem::{Mute, Problem, ProblemQuery, ProblemState};
 use keepfast_server::state::stored;
-use keepfast_store::{ProblemNumber, UserName};
+use keepfast_store::ProblemNumber;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::convert;
-use crate::guard::{Caller, Object, Right};
+use crate::guard::Caller;
 use crate::request::{Body, Name, Query};
 use crate::state::{Api, Shared};
 
@@ -33,9 +34,10 @@ async fn problems(
     Query(wanted): Query<ProblemQuery>,
     pages: Pages,
 ) -> Result<Listed> {
+    let of = api.clone();
     let is_wanted = move |problem: &Problem| {
         wanted.subject.as_ref().is_none_or(|subject| problem.subject == *subject)
-            && caller.sees(Object::of(&problem.subject))
+            && caller.sees(&of.subject(&problem.subject))
     };
     if wanted.state.unwrap_or_default() == ProblemState::Open {
         let open = api.store().open_problems().await?;
@@ -69,9 +71,8 @@ async fn acknowledge_problem(
     Name(name): Name,
 ) -> Result<Document<Problem>> {
     let (number, before) = find(&api, &caller, &name).await?;
-    caller.must(Right::Operate, Object::of(&before.subject))?;
-    let by = UserName::new(caller.user())?;
-    let done = api.store().acknowledge_problem(stored(api.now()), number, &by).await?;
+    caller.must(Right::Run, &api.subject(&before.subject))?;
+    let done = api.store().acknowledge_problem(stored(api.now()), number, caller.name()).await?;
     after(&api, &caller, &name, done).await
 }
 
@@ -85,7 +86,7 @@ async fn mute_problem(
     Body(mute): Body<Mute>,
 ) -> Result<Document<Problem>> {
     let (number, before) = find(&api, &caller, &name).await?;
-    caller.must(Right::Operate, Object::of(&before.subject))?;
+    caller.must(Right::Run, &api.subject(&before.subject))?;
     if mute.until <= api.now() {
         return Err(Failure::new(ErrorCode::Unprocessable, "`until` has passed."));
     }
@@ -98,7 +99,7 @@ async fn mute_problem(
     responses((status = 204)))]
 async fn unmute_problem(State(api): State<Shared>, caller: Caller, Name(name): Name) -> Result<StatusCode> {
     let (number, before) = find(&api, &caller, &name).await?;
-    caller.must(Right::Operate, Object::of(&before.subject))?;
+    caller.must(Right::Run, &api.subject(&before.subject))?;
     api.store().mute_problem(stored(api.now()), number, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -108,7 +109,7 @@ async fn find(api: &Api, caller: &Caller, name: &str) -> Result<(ProblemNumber, 
     let number = ProblemNumber::from_number(name.parse().map_err(|_| missing())?);
     let found = api.store().problem(number).await?.ok_or_else(missing)?;
     let problem = convert::problem(&found);
-    if !caller.sees(Object::of(&problem.subject)) {
+    if !caller.sees(&api.subject(&problem.subject)) {
         return Err(missing());
     }
     Ok((number, problem))

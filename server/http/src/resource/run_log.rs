@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use keepfast_access::role::Right;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::run::{LogLevel, LogLine, LogQuery};
 use keepfast_server::runs;
@@ -69,6 +70,8 @@ async fn run_log(
     pages: Pages,
 ) -> Result<Listed> {
     let run = find(&api, &caller, &id).await?;
+    // Logs have names of files.
+    caller.must(Right::SeeNames, &api.about(&run))?;
     let logs = runs::logs(api.store(), &api.inside.folder, &run).await?;
     let wanted = Wanted::new(query);
     pages
@@ -94,6 +97,8 @@ async fn run_log_text(
     Query(query): Query<LogQuery>,
 ) -> Result<Response> {
     let run = find(&api, &caller, &id).await?;
+    // Logs have names of files.
+    caller.must(Right::SeeNames, &api.about(&run))?;
     let logs = runs::logs(api.store(), &api.inside.folder, &run).await?;
     let wanted = Wanted::new(query);
     let (run, begin) = (run.id.clone(), logs.map(|logs| (logs, None)));

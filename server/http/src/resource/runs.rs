@@ -2,23 +2,23 @@
 
 use axum::extract::State;
 use axum::http::HeaderMap;
+use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::run::{Attempt, CancelOutcome, Cancelled, Run, RunDetail, RunQuery, StartRun};
-use keepfast_api::session::SignedInBy;
 use keepfast_server::daemon::jobs::Job;
 use keepfast_server::runs;
 use keepfast_server::state::{instant, stored};
 use keepfast_store::{
-    Fingerprint, HostId, PageSize, PlanId, RepositoryId, Run as StoredRun, RunFilter, RunId, RunNumber,
-    Trigger, Verdict, VerdictKind,
+    Fingerprint, HostId, PageSize, PlanId, RepositoryId, Run as StoredRun, RunFilter, RunId, RunKind,
+    RunNumber, Trigger, Verdict, VerdictKind,
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::convert;
-use crate::guard::{Caller, Object, Right};
+use crate::guard::{By, Caller};
 use crate::once::run_id;
 use crate::request::{Body, Name, Query};
 use crate::state::{Api, Shared};
@@ -50,7 +50,7 @@ async fn list_runs(
             async move {
                 let page = api.store().runs(&filter, before, size).await?;
                 let now = api.now();
-                Ok(page.only(|run| caller.sees(object(run))).map(|run| convert::run(&run, now)))
+                Ok(page.only(|run| caller.sees(&api.about(run))).map(|run| convert::run(&run, now)))
             }
         })
         .await
@@ -67,20 +67,20 @@ async fn start_run(
     headers: HeaderMap,
     Body(wanted): Body<StartRun>,
 ) -> Result<Document<Run>> {
-    let (job, on) = match &wanted {
-        StartRun::Backup { plan } => (Job::Backup { plan: plan.clone() }, Object::Plan(plan)),
+    let (job, on, right) = match &wanted {
+        StartRun::Backup { plan } => (Job::Backup { plan: plan.clone() }, api.plan(plan), Right::Run),
         StartRun::Check { repository } => {
-            (Job::Check { repository: repository.clone() }, Object::Repository(repository))
+            (Job::Check { repository: repository.clone() }, api.repository(repository), Right::Run)
         }
         StartRun::Prune { repository } => {
-            (Job::Prune { repository: repository.clone() }, Object::Repository(repository))
+            (Job::Prune { repository: repository.clone() }, api.repository(repository), Right::Prune)
         }
     };
-    caller.must(Right::Operate, on)?;
+    caller.must(right, &on)?;
     let id = run_id(&headers, &caller, "start")?;
-    let trigger = match caller.session().by {
-        SignedInBy::Session => Trigger::Manual,
-        SignedInBy::Token => Trigger::Api,
+    let trigger = match caller.by() {
+        By::Session(_) => Trigger::Manual,
+        By::Token(_) => Trigger::Api,
     };
     let config = api.config();
     let run = runs::start(&config, api.store(), &job, &api.inside.around.host, trigger, id).await?;
@@ -122,7 +122,7 @@ async fn cancel_run(
     Name(id): Name,
 ) -> Result<Document<Cancelled>> {
     let run = find(&api, &caller, &id).await?;
-    caller.must(Right::Operate, object(&run))?;
+    caller.must(right_over(&run), &api.about(&run))?;
     let outcome = match runs::cancel(api.store(), &run.id).await? {
         runs::Cancelled::Ended => CancelOutcome::Ended,
         runs::Cancelled::Asked => CancelOutcome::Asked,
@@ -142,7 +142,7 @@ async fn retry_run(
     headers: HeaderMap,
 ) -> Result<Document<Run>> {
     let run = find(&api, &caller, &id).await?;
-    caller.must(Right::Operate, object(&run))?;
+    caller.must(right_over(&run), &api.about(&run))?;
     let queued = runs::retry_as(api.store(), &run, run_id(&headers, &caller, "retry")?).await?;
     api.wake();
     Ok(Document::accepted(convert::run(&queued, api.now())))
@@ -152,16 +152,12 @@ async fn retry_run(
 pub async fn find(api: &Api, caller: &Caller, id: &str) -> Result<StoredRun> {
     let missing = || Failure::not_found("run", id);
     let found = api.store().run(&RunId::new(id).map_err(|_| missing())?).await?.ok_or_else(missing)?;
-    if caller.sees(object(&found)) { Ok(found) } else { Err(missing()) }
+    if caller.sees(&api.about(&found)) { Ok(found) } else { Err(missing()) }
 }
 
-/// What a run is about, for rights.
-pub fn object(run: &StoredRun) -> Object<'_> {
-    match (&run.subject.plan, &run.subject.repository) {
-        (Some(plan), _) => Object::Plan(plan.as_str()),
-        (None, Some(repository)) => Object::Repository(repository.as_str()),
-        (None, None) => Object::Server,
-    }
+/// The right that starting or ending such a run takes.
+fn right_over(run: &StoredRun) -> Right {
+    if run.kind == RunKind::Prune { Right::Prune } else { Right::Run }
 }
 
 async fn good_before(api: &Api, run: &StoredRun) -> Result<Option<StoredRun>> {

@@ -3,13 +3,15 @@
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use keepfast_api::session::{Session, Setup, SignIn};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use keepfast_api::session::{Proof, Session, Setup, SignIn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Document, Result};
-use crate::guard::{Caller, Cookie, From, SignedIn};
+use crate::guard::Caller;
+use crate::guard::cookie::Cookie;
+use crate::guard::gate::{From, SignedIn};
 use crate::request::Body;
 use crate::state::Shared;
 
@@ -18,7 +20,7 @@ pub fn open() -> OpenApiRouter<Shared> {
 }
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(session)).routes(routes!(sign_out))
+    OpenApiRouter::new().routes(routes!(session, sign_out)).routes(routes!(prove))
 }
 
 /// Make the first user.
@@ -32,8 +34,7 @@ async fn set_up(
     cookie: Cookie,
     Body(setup): Body<Setup>,
 ) -> Result<Response> {
-    let SignedIn { secret, session } = api.gate.set_up(setup, from).await?;
-    Ok(([(SET_COOKIE, cookie.set(&secret))], Document::created(session)).into_response())
+    Ok(signed_in(cookie, &api.gate.set_up(setup, &from, api.now()).await?))
 }
 
 /// Sign in.
@@ -43,10 +44,11 @@ async fn sign_in(
     State(api): State<Shared>,
     from: From,
     cookie: Cookie,
+    headers: HeaderMap,
     Body(form): Body<SignIn>,
 ) -> Result<Response> {
-    let SignedIn { secret, session } = api.gate.sign_in(form, from).await?;
-    Ok(([(SET_COOKIE, cookie.set(&secret))], Document::created(session)).into_response())
+    let device = cookie.device(&headers);
+    Ok(signed_in(cookie, &api.gate.sign_in(form, device, &from, api.now()).await?))
 }
 
 /// Who is signed in.
@@ -55,16 +57,27 @@ async fn session(caller: Caller) -> Document<Session> {
     Document::new(caller.session())
 }
 
+/// Show the password again, before something dangerous.
+#[utoipa::path(post, path = "/session/proof", tag = "session", request_body = Proof, responses((status = 204)))]
+async fn prove(
+    State(api): State<Shared>,
+    caller: Caller,
+    from: From,
+    Body(proof): Body<Proof>,
+) -> Result<StatusCode> {
+    api.gate.prove(&caller, proof, &from, api.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Sign out.
 #[utoipa::path(delete, path = "/session", tag = "session", responses((status = 204)))]
-async fn sign_out(
-    State(api): State<Shared>,
-    _: Caller,
-    cookie: Cookie,
-    headers: HeaderMap,
-) -> Result<Response> {
-    if let Some(secret) = cookie.shown(&headers) {
-        api.gate.sign_out(secret).await?;
-    }
+async fn sign_out(State(api): State<Shared>, caller: Caller, cookie: Cookie) -> Result<Response> {
+    api.gate.sign_out(&caller).await?;
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie.end())]).into_response())
+}
+
+fn signed_in(cookie: Cookie, signed_in: &SignedIn) -> Response {
+    let cookies = [cookie.begin(&signed_in.session), cookie.know(&signed_in.device)];
+    (AppendHeaders(cookies.map(|cookie| (SET_COOKIE, cookie))), Document::created(signed_in.caller.session()))
+        .into_response()
 }
