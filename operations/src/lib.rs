@@ -74,6 +74,7 @@
 //! # }
 //! ```
 
+pub mod answer;
 pub mod brake;
 pub mod cache;
 pub mod calendar;

@@ -135,7 +135,7 @@ impl Known {
                 forms.push(Zeroizing::new(json[1..json.len() - 1].to_owned()));
             }
         }
-        forms[1..].sort();
+        forms[1..].sort_by(|one, other| one.as_slice().cmp(other));
         forms.dedup();
         Self(forms)
     }

@@ -25,7 +25,11 @@ pub fn repository(
     around: &Surroundings,
     definition: &Definition<Repository>,
 ) -> Result<SharedRepository> {
-    let access = Access { children: around.children_of(config), ..Access::default() };
+    let access = Access {
+        children: around.children_of(config),
+        secrets: Some(Arc::clone(&around.secrets)),
+        ..Access::default()
+    };
     Ok(SharedRepository::connect(place::target(definition, &around.cache)?, access)?)
 }
 

@@ -61,7 +61,7 @@ impl Single {
         let executor = state::process(&state::single_name(plan, &machine))?;
         let plan = PlanId::new(plan).map_err(named(plan))?;
         let logs = folder.join("logs").join(format!("plan-{plan}"));
-        let alone = Alone::begin(config, store.clone(), executor.clone(), children, &around.host);
+        let alone = Alone::begin(config, store.clone(), executor.clone(), children, around);
         let alone = runtime.block_on(alone);
         let workshop = Workshop {
             handle: runtime.handle().clone(),

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use keepfast_config::config::Config;
 use keepfast_operations::child::Children;
+use keepfast_operations::secret::SecretCache;
 
 use crate::convert::secret;
 
@@ -18,6 +20,8 @@ pub struct Surroundings {
     pub cache: PathBuf,
     /// How programs are started.
     pub children: Children,
+    /// Secrets that were read a short time ago: no one is asked for them at each run.
+    pub secrets: Arc<SecretCache>,
     /// The program's version.
     pub version: String,
 }

@@ -15,6 +15,7 @@ mod metrics;
 mod notify;
 mod plans;
 mod prune;
+mod reload;
 mod restore;
 mod runs;
 mod serve;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::{Context, Result};
-use keepfast_operations::child::{ChildGroup, ChildInput, Children};
+use keepfast_operations::child::{ChildGroup, ChildInput, ChildMessages, Children};
 use keepfast_operations::host::SystemHost;
 use keepfast_server::daemon::outside::{Level, Manager, Voice, Wish};
 use keepfast_server::daemon::{self, Serve};
@@ -40,6 +40,8 @@ pub fn serve(common: &Common) -> Result<Outcome> {
             // No one sits at a terminal, and a program that asks must not wait for ever.
             children: Children {
                 input: ChildInput::Empty,
+                // Also so that no secret that a program prints gets into the journal.
+                messages: ChildMessages::Captured,
                 group: ChildGroup::Own,
                 ..around.children.clone()
             },
@@ -66,7 +68,7 @@ fn hear_signals(to: UnboundedSender<Wish>) -> Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let hear = move || {
         for signal in signals.forever() {
-            let wish = if signal == SIGHUP { Wish::Reload } else { Wish::Stop };
+            let wish = if signal == SIGHUP { Wish::Reload(None) } else { Wish::Stop };
             if to.send(wish).is_err() {
                 return;
             }

@@ -4,13 +4,13 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use keepfast_testkit::servers::mail::MailServer;
+use keepfast_testkit::servers::web::{Asked, WebServer, status};
 use serde_json::{Value, json};
 
-use crate::mail_server::MailServer;
 use crate::plans::Plans;
 use crate::program::Run;
 use crate::serve::Server;
-use crate::web_server::{WebServer, status};
 
 /// A plan, and targets that hear of everything at once.
 fn plans(targets: &str, to: &str, policy: &str) -> Plans {
@@ -26,7 +26,7 @@ fn hook(web: &WebServer) -> String {
 
 /// What a service was told, as `SUBJECT KIND`.
 fn told(web: &WebServer) -> Vec<String> {
-    let of = |asked: &crate::web_server::Asked| -> Vec<String> {
+    let of = |asked: &Asked| -> Vec<String> {
         let text = |item: &Value, name: &str| item[name].as_str().unwrap().to_owned();
         let items = asked.json()["items"].as_array().unwrap().clone();
         items.iter().map(|item| format!("{} {}", text(item, "subject"), text(item, "kind"))).collect()

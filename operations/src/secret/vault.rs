@@ -1,5 +1,7 @@
 //! Secrets in Vault or OpenBao: one GET of a secret of KV version 2.
 
+use std::net::IpAddr;
+
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, StatusCode, Url};
 use zeroize::Zeroizing;

@@ -13,7 +13,6 @@ pub mod definitions;
 pub mod front;
 pub mod jobs;
 pub mod outside;
-pub mod pauses;
 pub mod promises;
 pub mod scheduler;
 mod troubles;
@@ -24,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepfast_config::config::Config;
-use keepfast_config::diagnostic::render::Report;
+use keepfast_config::diagnostic::render::{Report, Style};
 use keepfast_engine::run::Host;
 use keepfast_operations::error::with_causes;
 use keepfast_schedule::clock::ClockEvent;
@@ -40,7 +39,7 @@ use self::company::{Company, Health};
 use self::conditions::{Answered, Questions, mains_power};
 use self::definitions::{Followed, Footprint};
 use self::front::{Front, Inside};
-use self::outside::{Level, Manager, Voice, Wish};
+use self::outside::{Level, Manager, Reloaded, Voice, Wish};
 use self::scheduler::{Look, Scheduler};
 use self::troubles::Troubles;
 use self::workers::{Ended, Threads, Workers};
@@ -58,6 +57,8 @@ const PULSE: Duration = Duration::from_secs(5);
 const PROMISES_EVERY: Duration = Duration::from_secs(60);
 /// How often old history is removed.
 const TIDY_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// What is said when the definitions have moved the state.
+const STATE_IS_MOVED: &str = "the place of the state is another one now: that counts from the next start on";
 /// How long the same trouble isn't said again.
 const SAID_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
@@ -275,7 +276,14 @@ impl Server {
             if now >= next_promises && !self.is_stopping {
                 next_promises = now + PROMISES_EVERY;
                 let at = self.clocks.read().wall();
-                let watched = promises::watch(&self.config, &self.store, at, &mut known_promises).await;
+                let watched = promises::watch(
+                    &self.config,
+                    &self.store,
+                    at,
+                    &self.workshop.around.host,
+                    &mut known_promises,
+                )
+                .await;
                 let watched = watched.map(drop);
                 self.say_if_failed("promises can't be looked at", watched);
             }
@@ -289,7 +297,7 @@ impl Server {
             tokio::select! {
                 () = tokio::time::sleep_until(next_look.min(Instant::now() + PULSE)) => {
                     if !self.is_stopping && self.footprint.has_changed() {
-                        self.reload().await;
+                        let _ = self.reload().await;
                         next_look = Instant::now();
                     }
                 }
@@ -304,7 +312,13 @@ impl Server {
                 }
                 wish = self.wishes.recv() => {
                     match wish {
-                        Some(Wish::Reload) => self.reload().await,
+                        Some(Wish::Reload(answer)) => {
+                            let reloaded = self.reload().await;
+                            // The one that asked may have no patience left.
+                            if let Some(answer) = answer {
+                                drop(answer.send(reloaded));
+                            }
+                        }
                         Some(Wish::Look) => {}
                         Some(Wish::Stop) | None => self.stop(),
                     }
@@ -396,19 +410,23 @@ impl Server {
     }
 
     /// Reads the definitions again: all of them are followed, or, if something is wrong, none.
-    async fn reload(&mut self) {
+    async fn reload(&mut self) -> Reloaded {
         self.manager.reloading();
         let (loaded, footprint) = definitions::read(&self.first_file);
         self.footprint = footprint;
         let now = self.clocks.read().wall();
+        let mut reloaded = Reloaded {
+            is_followed: loaded.config.is_some(),
+            report: loaded.report.render(Style::Plain),
+            diagnostics: loaded.report.to_json(),
+            remarks: Vec::new(),
+        };
         match loaded.config {
             Some(config) => {
                 let is_moved = config.server.value.state != self.config.server.value.state;
                 if is_moved {
-                    self.voice.say(
-                        Level::Warning,
-                        "the place of the state is another one now: that counts from the next start on",
-                    );
+                    self.voice.say(Level::Warning, STATE_IS_MOVED);
+                    reloaded.remarks.push(STATE_IS_MOVED.to_owned());
                 }
                 self.config = Arc::new(config);
                 self.follow.send_replace(Arc::clone(&self.config));
@@ -416,10 +434,16 @@ impl Server {
                 self.health.config(true);
                 match self.scheduler.adopt(&self.config, now).await {
                     Ok(wrong) => {
+                        reloaded.remarks.extend(wrong.iter().map(|error| with_causes(error)));
                         let told = self.troubles.wrong(&wrong, now).await;
                         self.say_if_failed("what is wrong with schedules can't be stored", told);
                     }
-                    Err(error) => self.say("the new schedules can't be followed", &error),
+                    Err(error) => {
+                        reloaded
+                            .remarks
+                            .push(format!("the new schedules can't be followed: {}", with_causes(&error)));
+                        self.say("the new schedules can't be followed", &error);
+                    }
                 }
                 let told = self.troubles.config_is_valid(now).await;
                 self.say_if_failed("that the definitions are valid can't be stored", told);
@@ -435,6 +459,7 @@ impl Server {
             }
         }
         self.manager.ready();
+        reloaded
     }
 
     fn tell_undos(&self, failures: Vec<crate::running::UndoFailure>) {

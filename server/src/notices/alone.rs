@@ -20,6 +20,7 @@ use super::{Courier, Notifier, Sender};
 use crate::error::Result;
 use crate::lock::MachineLock;
 use crate::state::{self, PlanLock, instant, now};
+use crate::surroundings::Surroundings;
 
 /// How long messages may take, with all targets at once.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,17 +57,17 @@ pub struct Alone {
 
 impl Alone {
     /// Call this before the run begins: where nothing has ever read the events of this state, its own are the first that
-    /// are told. `executor` is this process, which has the plan's lock; `server` is the name by which messages call this
-    /// machine.
+    /// are told. `executor` is this process, which has the plan's lock.
     pub async fn begin(
         config: &Config,
         store: Store,
         executor: Executor,
         children: Children,
-        server: &str,
+        around: &Surroundings,
     ) -> Self {
+        let (secrets, server) = (Arc::clone(&around.secrets), &*around.host);
         let carrier = Arc::new(Within::new());
-        let sender = Sender::new(store.clone(), executor.clone(), carrier.clone(), children, server);
+        let sender = Sender::new(store.clone(), executor.clone(), carrier.clone(), children, secrets, server);
         let notifier = Notifier::new(store.clone(), server).ends_soon();
         let (begun, begun_at) = (Instant::now(), now());
         let mut alone = Self { notifier, sender, store, executor, carrier, begun, begun_at, trouble: None };

@@ -64,6 +64,7 @@ impl Desk {
             host: "ann".to_owned(),
             cache,
             children: Default::default(),
+            secrets: Default::default(),
             version: "0".to_owned(),
         };
         Repositories::new(config, &around).get("main").expect("it is defined")
