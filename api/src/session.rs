@@ -76,7 +76,7 @@ pub struct Grant {
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proof {
-    /// The password.
+    /// A code of the second factor where there is one, else the password.
     #[schema(format = Password)]
-    pub password: String,
+    pub secret: String,
 }

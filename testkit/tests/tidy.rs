@@ -25,6 +25,22 @@ const LADDER: &[(&str, &[&str])] = &[
     ("engine", &["keepfast-format", "keepfast-backend"]),
     ("operations", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("server/schedule", &[]),
+    ("api", &[]),
+    (
+        "server/http",
+        &[
+            "keepfast-access",
+            "keepfast-api",
+            "keepfast-backend",
+            "keepfast-config",
+            "keepfast-engine",
+            "keepfast-observe",
+            "keepfast-operations",
+            "keepfast-schedule",
+            "keepfast-server",
+            "keepfast-store",
+        ],
+    ),
     ("server/store", &[]),
     (
         "server",
@@ -50,6 +66,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-engine",
             "keepfast-operations",
             "keepfast-config",
+            "keepfast-http",
             "keepfast-observe",
             "keepfast-schedule",
             "keepfast-server",
@@ -80,6 +97,7 @@ const POOL: &str = "engine/src/run/pool.rs";
 
 /// Crates that know no terminal, environment or clock, and what they must not call therefore.
 const SILENT: &[&str] = &[
+    "api",
     "server/access",
     "server/notify",
     "server/observe",

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::{Context, Result};
+use keepfast_http::serve::ApiFront;
 use keepfast_operations::child::{ChildGroup, ChildInput, ChildMessages, Children};
 use keepfast_operations::host::SystemHost;
 use keepfast_server::daemon::outside::{Level, Manager, Voice, Wish};
@@ -53,7 +54,7 @@ pub fn serve(common: &Common) -> Result<Outcome> {
         voice: Arc::new(Log { json: common.json, quiet: common.quiet }),
         wishes,
         wishing: to,
-        front: None,
+        front: Some(Box::new(ApiFront::default())),
     })?;
     Ok(Outcome::Complete)
 }

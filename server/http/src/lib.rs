@@ -1,6 +1,6 @@
 //! The API of a server, over HTTP. A resource is a file in `resource`: its handlers, each with its description, and
-//! `routes()`, which [`router`] gathers. What all of them share stands in `answer` (documents, lists, errors), `request`
-//! (paths, queries, bodies) and `guard` (who asks, and what they may do).
+//! `routes()`, which `resource` gathers. What all of them share stands in `answer` (documents, lists, errors), `request`
+//! (paths, queries, bodies) and `guard` (who asks, and what they may do); `serve` puts it before a server.
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
@@ -11,4 +11,5 @@ pub mod guard;
 mod once;
 pub mod request;
 mod resource;
+pub mod serve;
 pub mod state;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use keepfast_access::session::SessionPolicy;
 use keepfast_config::config::Config;
+use keepfast_server::access::Gate;
 use keepfast_server::daemon::definitions::Followed;
 use keepfast_server::daemon::front::Inside;
 use keepfast_server::daemon::outside::Wish;
@@ -14,7 +16,6 @@ use tokio::sync::Mutex;
 
 use crate::answer::Result;
 use crate::guard::about::About;
-use crate::guard::gate::Gate;
 
 /// What all handlers share.
 pub type Shared = Arc<Api>;
@@ -39,7 +40,7 @@ impl Api {
     #[must_use]
     pub fn new(inside: Inside) -> Self {
         Self {
-            gate: Gate::new(inside.store.clone()),
+            gate: Gate::new(inside.store.clone(), SessionPolicy::USUAL),
             inside,
             promises: Mutex::default(),
             active: Mutex::default(),

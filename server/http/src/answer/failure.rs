@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use keepfast_api::error::{self, ErrorAnswer, ErrorCode};
 use keepfast_operations::error::with_causes;
 use keepfast_server::ServerError;
+use keepfast_server::access::{AccessError, SignInRefusal};
 use keepfast_store::StoreError;
 
 /// Result of a handler.
@@ -117,6 +118,49 @@ impl From<ServerError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::internal(&error)
+    }
+}
+
+impl From<AccessError> for Failure {
+    fn from(error: AccessError) -> Self {
+        let code = match &error {
+            AccessError::NoUser { name } => return Self::not_found("user", name),
+            AccessError::NoToken { number } => return Self::not_found("token", &number.to_string()),
+            AccessError::NotFirst => ErrorCode::AlreadySetUp,
+            AccessError::NoSetupToken | AccessError::WrongCode => ErrorCode::WrongCredentials,
+            AccessError::UserExists { .. }
+            | AccessError::TokenExists { .. }
+            | AccessError::LastAdmin { .. }
+            | AccessError::NoFactor { .. }
+            | AccessError::TooManyUsers
+            | AccessError::TooManyTokens { .. } => ErrorCode::Conflict,
+            AccessError::Overtaken { .. } => ErrorCode::Changed,
+            error if error.is_wrong_input() => ErrorCode::Unprocessable,
+            _ => return Self::internal(&error),
+        };
+        Self::new(code, sentence(&with_causes(&error)))
+    }
+}
+
+impl From<SignInRefusal> for Failure {
+    fn from(refusal: SignInRefusal) -> Self {
+        match refusal {
+            SignInRefusal::Wrong => {
+                Self::new(ErrorCode::WrongCredentials, "Something of what you sent is wrong.")
+            }
+            SignInRefusal::CodeNeeded => {
+                let detail = "Send the code that your device shows, or a recovery code, as `code`.";
+                Self::new(ErrorCode::SecondFactorNeeded, detail)
+            }
+            SignInRefusal::Wait(wait) => {
+                let seconds = wait.as_secs().saturating_add(1);
+                let detail = format!("There were too many attempts. Try again in {seconds} s.");
+                Self::new(ErrorCode::TooManyRequests, detail).retry_after_s(seconds)
+            }
+            SignInRefusal::Busy => {
+                Self::new(ErrorCode::Unavailable, "Many people sign in at this moment.").retry_after_s(5)
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 pub mod about;
 pub mod cookie;
-pub mod gate;
+pub mod from;
 
 use std::sync::Arc;
 
@@ -10,7 +10,6 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use jiff::Timestamp;
 use keepfast_access::authority::Authority;
 use keepfast_access::grant;
 use keepfast_access::moment::Moment;
@@ -18,52 +17,21 @@ use keepfast_access::role::Right;
 use keepfast_access::session::SessionPolicy;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::session::{Grant, Session, SignedInBy};
-use keepfast_server::state::{instant, stored};
-use keepfast_store::{
-    ApiToken, AuditAction, AuditNote, Label, Session as StoredSession, SessionNumber, Store, TokenNumber,
-    User, UserName, UtcTime,
-};
+use keepfast_server::access::{Caller as Known, Gate, Proof};
+use keepfast_server::state::{instant, now};
+use keepfast_store::{Session as StoredSession, Store, User, UserName, UtcTime};
 use serde_json::Value;
 
 use self::about::About;
 use self::cookie::Cookie;
-use self::gate::{From, Gate};
+use self::from::From;
 use crate::answer::{Failure, Result};
-
-/// By what a caller is known.
-#[derive(Debug, Clone, PartialEq)]
-pub enum By {
-    /// A session.
-    Session(StoredSession),
-    /// A token of the API.
-    Token(ApiToken),
-}
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct Caller(Arc<Known>);
 
-#[derive(Debug)]
-struct Known {
-    user: User,
-    by: By,
-    authority: Authority,
-    origin: Label,
-    now: Timestamp,
-}
-
 impl Caller {
-    /// The user of a session or a token, who asks from somewhere at an instant.
-    #[must_use]
-    pub fn new(user: User, by: By, origin: Label, now: Timestamp) -> Self {
-        let grants = grant::from_document(&user.grants);
-        let authority = match &by {
-            By::Session(_) => Authority::of_user(grants),
-            By::Token(token) => Authority::of_token(grants, grant::from_document(&token.grants)),
-        };
-        Self(Arc::new(Known { user, by, authority, origin, now }))
-    }
-
     /// The user.
     #[must_use]
     pub fn user(&self) -> &User {
@@ -76,16 +44,25 @@ impl Caller {
         &self.0.user.name
     }
 
-    /// By what the user is known.
+    /// The user, by what it is known, and how the audit names it.
     #[must_use]
-    pub fn by(&self) -> &By {
-        &self.0.by
+    pub fn known(&self) -> &Known {
+        &self.0
     }
 
     /// What the user may do.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.0.authority
+    }
+
+    /// By what the user is known.
+    #[must_use]
+    pub fn by(&self) -> SignedInBy {
+        match self.0.proof {
+            Proof::Session(_) => SignedInBy::Session,
+            Proof::Token(_) => SignedInBy::Token,
+        }
     }
 
     /// Whether the user may see that this is there, and how it stands.
@@ -120,63 +97,49 @@ impl Caller {
     /// # Errors
     /// The last proof is too old.
     pub fn must_prove(&self) -> Result<()> {
-        let By::Session(session) = &self.0.by else { return Ok(()) };
-        let now = Moment::from_micros(stored(self.0.now).as_micros());
-        let shown = Moment::from_micros(session.authenticated.as_micros());
-        match SessionPolicy::USUAL.needs_proof(shown, now) {
-            true => Err(Failure::new(ErrorCode::ProofNeeded, "Show your password again, then repeat this.")),
+        match self.0.needs_proof(&SessionPolicy::USUAL) {
+            true => Err(Failure::new(ErrorCode::ProofNeeded, "Show who you are again, then repeat this.")),
             false => Ok(()),
         }
     }
 
-    /// What is recorded of something that the user does.
+    /// Records something that the user has done, and that isn't recorded with the change itself.
     ///
     /// # Errors
-    /// The action is no name.
-    pub fn note(
+    /// The state can't be written.
+    pub async fn record(
         &self,
-        action: &str,
+        store: &Store,
+        action: &'static str,
         object: &str,
-        before: Option<Value>,
-        after: Option<Value>,
-    ) -> Result<AuditNote> {
-        Ok(AuditNote {
-            at: stored(self.0.now),
-            who: match &self.0.by {
-                By::Session(_) => Label::from(format!("user {}", self.0.user.name)),
-                By::Token(token) => Label::from(format!("token {} of {}", token.name, self.0.user.name)),
-            },
-            origin: self.0.origin.clone(),
-            action: AuditAction::new(action)?,
-            object: Label::from(object),
-            before,
-            after,
-        })
+        after: Value,
+    ) -> Result<()> {
+        let after = Some(after).filter(|after| !after.is_null());
+        Ok(store.audit(&self.0.actor.note(now(), action, object, None, after)).await?)
     }
 
     /// What the user is told about being signed in.
     #[must_use]
     pub fn session(&self) -> Session {
-        let Known { user, by, .. } = &*self.0;
-        let limit = match by {
-            By::Session(_) => None,
-            By::Token(token) => Some(grant::from_document(&token.grants)),
+        let Known { user, proof, .. } = &*self.0;
+        let (grants, expires) = match proof {
+            Proof::Session(session) => (&user.grants, Some(session.expires)),
+            Proof::Token(token) => (&token.grants, token.expires),
         };
-        let grants = limit.unwrap_or_else(|| grant::from_document(&user.grants));
-        Session {
-            user: user.name.to_string(),
-            display: user.display.to_string(),
-            by: match by {
-                By::Session(_) => SignedInBy::Session,
-                By::Token(_) => SignedInBy::Token,
-            },
-            grants: grants.iter().map(wire_grant).collect(),
-            has_second_factor: user.has_totp,
-            expires: match by {
-                By::Session(session) => Some(instant(session.expires)),
-                By::Token(token) => token.expires.map(instant),
-            },
-        }
+        session_of(user, self.by(), grants, expires)
+    }
+}
+
+/// What a user is told about being signed in.
+#[must_use]
+pub fn session_of(user: &User, by: SignedInBy, grants: &Value, expires: Option<UtcTime>) -> Session {
+    Session {
+        user: user.name.to_string(),
+        display: user.display.to_string(),
+        by,
+        grants: grant::from_document(grants).iter().map(wire_grant).collect(),
+        has_second_factor: user.has_totp,
+        expires: expires.map(instant),
     }
 }
 
@@ -204,38 +167,28 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The session or token of an answer that goes on, to be looked at again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Number {
-    Session(SessionNumber),
-    Token(TokenNumber),
-}
-
 impl Caller {
     /// Whether the user still has the same rights, and the session or token still is valid. Asking isn't using it: a session
     /// whose only use is a stream ends as one that isn't used at all.
     ///
     /// # Errors
     /// The state can't be read.
-    pub async fn is_still_known(&self, store: &Store, now: Timestamp) -> Result<bool> {
-        let Known { user, by, .. } = &*self.0;
+    pub async fn is_still_known(&self, store: &Store) -> Result<bool> {
+        let Known { user, proof, .. } = &*self.0;
         let Some(present) = store.user(&user.id).await? else { return Ok(false) };
         if present.disabled.is_some() || present.grants != user.grants {
             return Ok(false);
         }
-        let now = stored(now);
-        let number = match by {
-            By::Session(session) => Number::Session(session.number),
-            By::Token(token) => Number::Token(token.number),
-        };
-        Ok(match number {
-            Number::Session(number) => {
+        let now = now();
+        Ok(match proof {
+            Proof::Session(shown) => {
                 let sessions = store.sessions_of(&user.id).await?;
-                sessions.iter().any(|session| session.number == number && is_valid(session, now))
+                sessions.iter().any(|session| session.number == shown.number && is_valid(session, now))
             }
-            Number::Token(number) => {
+            Proof::Token(shown) => {
                 let tokens = store.tokens(Some(&user.id)).await?;
-                tokens.iter().any(|token| token.number == number && token.expires.is_none_or(|end| end > now))
+                let is_valid = |end: Option<UtcTime>| end.is_none_or(|end| end > now);
+                tokens.iter().any(|token| token.number == shown.number && is_valid(token.expires))
             }
         })
     }
@@ -255,17 +208,18 @@ fn not_signed_in() -> Failure {
 ///
 /// # Errors
 /// The caller isn't known.
-pub async fn check_in(gate: &Gate, request: &mut Request, now: Timestamp) -> Result<()> {
+pub async fn check_in(gate: &Gate, request: &mut Request) -> Result<()> {
     let from = From::of(request.extensions());
     let cookie = Cookie::of(request.extensions());
-    let caller = match bearer(request.headers()) {
-        Some(token) => gate.token(token, &from, now).await?,
+    let known = match bearer(request.headers()) {
+        Some(token) => gate.token(token, from.address).await?,
         None => match cookie.session(request.headers()) {
-            Some(secret) => gate.session(secret, &from, now).await?,
+            Some(secret) => gate.session(secret, from.address).await?,
             None => None,
         },
     };
-    request.extensions_mut().insert(caller.ok_or_else(not_signed_in)?);
+    let caller = Caller(Arc::new(known.ok_or_else(not_signed_in)?));
+    request.extensions_mut().insert(caller);
     Ok(())
 }
 

@@ -94,8 +94,7 @@ impl Follower {
                 sleep_until(follower.next_look).await;
                 follower.next_look = Instant::now() + LOOK_MIN;
                 // A session that has ended, or may do less than before, hears nothing more.
-                let (store, now) = (follower.api.store(), follower.api.now());
-                if !follower.caller.is_still_known(store, now).await.ok()? {
+                if !follower.caller.is_still_known(follower.api.store()).await.ok()? {
                     return None;
                 }
                 // A fault of the state ends the stream; the client comes back and goes on from there.

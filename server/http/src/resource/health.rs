@@ -22,7 +22,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 #[utoipa::path(get, path = "/health", tag = "server", responses((status = 200, body = Health)))]
 async fn health(State(api): State<Shared>) -> Result<Document<Health>> {
     let state = if api.inside.health.is_well() { HealthState::Well } else { HealthState::Unwell };
-    Ok(Document::new(Health { state, needs_setup: api.gate.needs_setup().await? }))
+    Ok(Document::new(Health { state, needs_setup: !api.store().has_users().await? }))
 }
 
 /// What the server is.

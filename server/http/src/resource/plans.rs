@@ -20,7 +20,7 @@ use keepfast_server::state::instant;
 use keepfast_server::status::{self, PlanStatus};
 use keepfast_server::{definitions, runs};
 use keepfast_store::{PlanId, Run, RunNumber, RunState, VerdictKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -125,6 +125,8 @@ async fn pause_plan(
     let reason = pause.reason.as_deref();
     runs::pause(&config, api.store(), &name, pause.until, caller.name().as_str(), reason).await?;
     api.wake();
+    let after = json!({ "until": pause.until, "reason": pause.reason });
+    caller.record(api.store(), "plan.pause", &format!("plan:{name}"), after).await?;
     let paused = api.store().paused_plans().await?;
     let paused = paused.iter().find(|paused| paused.plan.as_str() == name);
     let gone = || Failure::new(ErrorCode::Conflict, "Someone else has resumed the plan at this moment.");
@@ -136,8 +138,10 @@ async fn pause_plan(
     responses((status = 204)))]
 async fn resume_plan(State(api): State<Shared>, caller: Caller, Name(name): Name) -> Result<StatusCode> {
     caller.must(Right::Run, &api.plan(&name))?;
-    runs::resume(&api.config(), api.store(), &name).await?;
-    api.wake();
+    if runs::resume(&api.config(), api.store(), &name).await? {
+        api.wake();
+        caller.record(api.store(), "plan.resume", &format!("plan:{name}"), Value::Null).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -146,7 +150,7 @@ pub async fn all(api: &Api, caller: &Caller) -> Result<Vec<Plan>> {
     let (config, now) = (api.config(), api.now());
     let statuses = {
         let mut promises = api.promises.lock().await;
-        status::all_with(&config, api.store(), now, &mut promises).await?
+        status::all_with(&config, api.store(), now, &api.inside.around.host, &mut promises).await?
     };
     let paused = api.store().paused_plans().await?;
     let is_open = |pause: &&keepfast_store::Pause| pause.until.is_none_or(|until| instant(until) > now);

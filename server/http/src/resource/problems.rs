@@ -8,6 +8,7 @@ use keepfast_api::list::{List, PageQuery};
 use keepfast_api::problem::{Mute, Problem, ProblemQuery, ProblemState};
 use keepfast_server::state::stored;
 use keepfast_store::ProblemNumber;
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -73,7 +74,7 @@ async fn acknowledge_problem(
     let (number, before) = find(&api, &caller, &name).await?;
     caller.must(Right::Run, &api.subject(&before.subject))?;
     let done = api.store().acknowledge_problem(stored(api.now()), number, caller.name()).await?;
-    after(&api, &caller, &name, done).await
+    after(&api, &caller, &name, "problem.acknowledge", done).await
 }
 
 /// Hear nothing of it until then.
@@ -91,7 +92,7 @@ async fn mute_problem(
         return Err(Failure::new(ErrorCode::Unprocessable, "`until` has passed."));
     }
     let done = api.store().mute_problem(stored(api.now()), number, Some(stored(mute.until))).await?;
-    after(&api, &caller, &name, done).await
+    after(&api, &caller, &name, "problem.mute", done).await
 }
 
 /// Hear of it again.
@@ -100,7 +101,9 @@ async fn mute_problem(
 async fn unmute_problem(State(api): State<Shared>, caller: Caller, Name(name): Name) -> Result<StatusCode> {
     let (number, before) = find(&api, &caller, &name).await?;
     caller.must(Right::Run, &api.subject(&before.subject))?;
-    api.store().mute_problem(stored(api.now()), number, None).await?;
+    if api.store().mute_problem(stored(api.now()), number, None).await? {
+        caller.record(api.store(), "problem.unmute", &format!("problem:{name}"), Value::Null).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -115,9 +118,16 @@ async fn find(api: &Api, caller: &Caller, name: &str) -> Result<(ProblemNumber, 
     Ok((number, problem))
 }
 
-async fn after(api: &Api, caller: &Caller, name: &str, done: bool) -> Result<Document<Problem>> {
+async fn after(
+    api: &Api,
+    caller: &Caller,
+    name: &str,
+    action: &'static str,
+    done: bool,
+) -> Result<Document<Problem>> {
     if !done {
         return Err(Failure::new(ErrorCode::Conflict, "The problem is gone."));
     }
+    caller.record(api.store(), action, &format!("problem:{name}"), Value::Null).await?;
     find(api, caller, name).await.map(|(_, problem)| Document::new(problem))
 }

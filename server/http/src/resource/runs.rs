@@ -6,6 +6,7 @@ use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::run::{Attempt, CancelOutcome, Cancelled, Run, RunDetail, RunQuery, StartRun};
+use keepfast_api::session::SignedInBy;
 use keepfast_server::daemon::jobs::Job;
 use keepfast_server::runs;
 use keepfast_server::state::{instant, stored};
@@ -13,12 +14,13 @@ use keepfast_store::{
     Fingerprint, HostId, PageSize, PlanId, RepositoryId, Run as StoredRun, RunFilter, RunId, RunKind,
     RunNumber, Trigger, Verdict, VerdictKind,
 };
+use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::convert;
-use crate::guard::{By, Caller};
+use crate::guard::Caller;
 use crate::once::run_id;
 use crate::request::{Body, Name, Query};
 use crate::state::{Api, Shared};
@@ -79,8 +81,8 @@ async fn start_run(
     caller.must(right, &on)?;
     let id = run_id(&headers, &caller, "start")?;
     let trigger = match caller.by() {
-        By::Session(_) => Trigger::Manual,
-        By::Token(_) => Trigger::Api,
+        SignedInBy::Session => Trigger::Manual,
+        SignedInBy::Token => Trigger::Api,
     };
     let config = api.config();
     let run = runs::start(&config, api.store(), &job, &api.inside.around.host, trigger, id).await?;
@@ -88,6 +90,7 @@ async fn start_run(
         return Err(reused());
     }
     api.wake();
+    caller.record(api.store(), "run.start", &job.text(), json!({ "run": run.id })).await?;
     Ok(Document::accepted(convert::run(&run, api.now())))
 }
 
@@ -129,6 +132,7 @@ async fn cancel_run(
         runs::Cancelled::Over => CancelOutcome::Over,
     };
     api.wake();
+    caller.record(api.store(), "run.cancel", &format!("run:{}", run.id), Value::Null).await?;
     Ok(Document::accepted(Cancelled { run: run.id.to_string(), outcome }))
 }
 
@@ -145,6 +149,8 @@ async fn retry_run(
     caller.must(right_over(&run), &api.about(&run))?;
     let queued = runs::retry_as(api.store(), &run, run_id(&headers, &caller, "retry")?).await?;
     api.wake();
+    let object = format!("run:{}", run.id);
+    caller.record(api.store(), "run.retry", &object, json!({ "run": queued.id })).await?;
     Ok(Document::accepted(convert::run(&queued, api.now())))
 }
 

@@ -4,14 +4,17 @@ use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use keepfast_api::session::{Proof, Session, Setup, SignIn};
+use keepfast_api::error::ErrorCode;
+use keepfast_api::session::{Proof, Session, Setup, SignIn, SignedInBy};
+use keepfast_server::access::{self, Credentials, SignedIn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use zeroize::Zeroizing;
 
-use crate::answer::{Document, Result};
-use crate::guard::Caller;
+use crate::answer::{Document, Failure, Result};
 use crate::guard::cookie::Cookie;
-use crate::guard::gate::{From, SignedIn};
+use crate::guard::from::From;
+use crate::guard::{Caller, session_of};
 use crate::request::Body;
 use crate::state::Shared;
 
@@ -32,9 +35,13 @@ async fn set_up(
     State(api): State<Shared>,
     from: From,
     cookie: Cookie,
-    Body(setup): Body<Setup>,
+    Body(Setup { token, user, password }): Body<Setup>,
 ) -> Result<Response> {
-    Ok(signed_in(cookie, &api.gate.set_up(setup, &from, api.now()).await?))
+    let origin = from.address.to_string();
+    let user = access::set_up(api.store(), &token, &user, Zeroizing::new(password), &origin).await?;
+    let begun = api.gate.begin_session(user, from.surroundings()).await?;
+    let disabled = || Failure::new(ErrorCode::Conflict, "The user is disabled.");
+    Ok(signed_in(cookie, &begun.ok_or_else(disabled)?))
 }
 
 /// Sign in.
@@ -45,10 +52,15 @@ async fn sign_in(
     from: From,
     cookie: Cookie,
     headers: HeaderMap,
-    Body(form): Body<SignIn>,
+    Body(SignIn { user, password, code }): Body<SignIn>,
 ) -> Result<Response> {
-    let device = cookie.device(&headers);
-    Ok(signed_in(cookie, &api.gate.sign_in(form, device, &from, api.now()).await?))
+    let shown = Credentials {
+        name: &user,
+        password: Zeroizing::new(password),
+        code: code.as_deref(),
+        device: cookie.device(&headers),
+    };
+    Ok(signed_in(cookie, &api.gate.sign_in(shown, from.surroundings()).await??))
 }
 
 /// Who is signed in.
@@ -57,27 +69,37 @@ async fn session(caller: Caller) -> Document<Session> {
     Document::new(caller.session())
 }
 
-/// Show the password again, before something dangerous.
+/// Show again who one is, before something dangerous.
 #[utoipa::path(post, path = "/session/proof", tag = "session", request_body = Proof, responses((status = 204)))]
 async fn prove(
     State(api): State<Shared>,
     caller: Caller,
     from: From,
-    Body(proof): Body<Proof>,
+    Body(Proof { secret }): Body<Proof>,
 ) -> Result<StatusCode> {
-    api.gate.prove(&caller, proof, &from, api.now()).await?;
+    api.gate.prove_again(caller.known(), Zeroizing::new(secret), from.surroundings()).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Sign out.
 #[utoipa::path(delete, path = "/session", tag = "session", responses((status = 204)))]
-async fn sign_out(State(api): State<Shared>, caller: Caller, cookie: Cookie) -> Result<Response> {
-    api.gate.sign_out(&caller).await?;
+async fn sign_out(
+    State(api): State<Shared>,
+    _: Caller,
+    from: From,
+    cookie: Cookie,
+    headers: HeaderMap,
+) -> Result<Response> {
+    if let Some(secret) = cookie.session(&headers) {
+        api.gate.sign_out(secret, from.address).await?;
+    }
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie.end())]).into_response())
 }
 
 fn signed_in(cookie: Cookie, signed_in: &SignedIn) -> Response {
-    let cookies = [cookie.begin(&signed_in.session), cookie.know(&signed_in.device)];
-    (AppendHeaders(cookies.map(|cookie| (SET_COOKIE, cookie))), Document::created(signed_in.caller.session()))
-        .into_response()
+    let SignedIn { user, token, expires, device, .. } = signed_in;
+    let session = session_of(user, SignedInBy::Session, &user.grants, Some(*expires));
+    let known = device.as_ref().map(|device| cookie.know(device));
+    let cookies = [cookie.begin(token)].into_iter().chain(known).map(|cookie| (SET_COOKIE, cookie));
+    (AppendHeaders(cookies), Document::created(session)).into_response()
 }
