@@ -2,13 +2,14 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path as AxumPath, Request};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
 use keepfast_api::error::ErrorCode;
 use serde::de::DeserializeOwned;
 
 use crate::answer::{Failure, Result};
+use crate::query::query;
 
 /// A name in the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,15 +38,6 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         query(&parts.uri).map(Self)
     }
-}
-
-/// What stands behind the question mark of an address.
-///
-/// # Errors
-/// It isn't as it has to be.
-pub fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T> {
-    let text = uri.query().unwrap_or_default();
-    serde_urlencoded::from_str(text).map_err(|error| invalid("The query", &error.to_string()))
 }
 
 /// A document as the body.

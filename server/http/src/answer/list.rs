@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use super::csv;
 use super::document::Document;
 use super::failure::{Failure, Result};
-use crate::request::query;
+use crate::query::query;
 
 /// Rows of a table in CSV, at most: what a spreadsheet can show.
 const CSV_ROWS_MAX: u32 = 1_000_000;

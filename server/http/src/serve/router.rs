@@ -25,7 +25,6 @@ use crate::state::Shared;
 const CSV: &str = ".csv";
 
 /// All that is answered. `pages` is asked for what isn't of the API.
-#[must_use]
 pub fn router(api: Shared, conditions: &Conditions, pages: Option<Router>) -> Router {
     let document = description::document();
     let lists = Arc::new(lists(&document));
