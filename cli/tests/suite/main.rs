@@ -40,6 +40,7 @@ mod strangers;
 mod streams;
 mod surroundings;
 mod told;
+mod two_servers;
 mod unhappy;
 mod uninstall;
 mod unusual;

@@ -64,6 +64,8 @@ impl EventKind {
     pub const RUN_QUARANTINED: Self = Self::known("run.quarantined");
     /// A clock was set back: what was said of slots that lie ahead again doesn't hold any more.
     pub const SLOTS_WITHDRAWN: Self = Self::known("slots.withdrawn");
+    /// Definitions were applied that differ from those of before.
+    pub const CONFIG_APPLIED: Self = Self::known("config.applied");
     /// A problem is there that wasn't there before.
     pub const PROBLEM_OPENED: Self = Self::known("problem.opened");
     /// A problem is still there after a while.

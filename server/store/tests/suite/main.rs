@@ -4,6 +4,7 @@
 
 mod counts;
 mod deliveries;
+mod followed;
 mod history;
 mod lab;
 mod logs;
