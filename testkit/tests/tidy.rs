@@ -49,6 +49,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-backend",
             "keepfast-engine",
             "keepfast-operations",
+            "keepfast-access",
             "keepfast-config",
             "keepfast-observe",
             "keepfast-schedule",
