@@ -3,14 +3,21 @@
 //! these things here, so that each of them is in the audit.
 
 mod actor;
+mod approvals;
 mod audit;
 mod error;
 mod factors;
 mod gate;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
 mod tokens;
 mod users;
 
 pub use actor::Actor;
+pub use approvals::{
+    ApprovalDocument, Decision, Matter, approval_waits, ask_approval, decide_approval, use_approval,
+};
 pub use audit::{
     AuditDocument, Exported, VerdictDocument, anchor_of, audit_page, export_header, export_page, verify,
 };
