@@ -58,6 +58,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     ("server/config", &[]),
     ("server/access", &[]),
+    ("server/oidc", &[]),
     ("server/notify", &[]),
     ("server/observe", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
@@ -82,6 +83,7 @@ const POOL: &str = "engine/src/run/pool.rs";
 /// Crates that know no terminal, environment or clock, and what they must not call therefore.
 const SILENT: &[&str] = &[
     "server/access",
+    "server/oidc",
     "server/notify",
     "server/observe",
     "repo-format",
