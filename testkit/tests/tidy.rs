@@ -65,6 +65,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-backend",
             "keepfast-engine",
             "keepfast-operations",
+            "keepfast-access",
             "keepfast-config",
             "keepfast-http",
             "keepfast-observe",
@@ -74,6 +75,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     ("server/config", &[]),
     ("server/access", &[]),
+    ("server/oidc", &[]),
     ("server/notify", &[]),
     ("server/observe", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
@@ -99,6 +101,7 @@ const POOL: &str = "engine/src/run/pool.rs";
 const SILENT: &[&str] = &[
     "api",
     "server/access",
+    "server/oidc",
     "server/notify",
     "server/observe",
     "repo-format",
