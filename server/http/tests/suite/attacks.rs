@@ -93,7 +93,7 @@ fn giant_and_odd_requests_are_refused_and_the_server_goes_on() {
 fn clients_that_say_nothing_keep_no_one_out() {
     let server = Server::start("");
     let admin = server.admin();
-    let mut idle: Vec<_> = (0..60).map(|_| admin.connect()).collect();
+    let mut idle: Vec<_> = (0..100).map(|_| admin.connect()).collect();
     for stream in &mut idle {
         stream.write_all(b"GET /api/v1/health HTTP/1.1\r\nHost: local").unwrap();
     }
