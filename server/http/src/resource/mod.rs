@@ -1,0 +1,52 @@
+//! The resources, a file each. To add one: write its handlers and `routes()`, and name it here.
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::state::Shared;
+
+mod account;
+mod audit;
+mod config;
+mod events;
+mod health;
+mod notifications;
+mod overview;
+mod patterns;
+mod plans;
+mod problems;
+mod repositories;
+mod run_log;
+mod runs;
+mod schedule;
+mod session;
+mod targets;
+mod tokens;
+mod users;
+
+/// What is answered to anyone.
+pub fn open() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().merge(health::open()).merge(session::open())
+}
+
+/// What is answered to callers who are signed in.
+pub fn closed() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .merge(health::routes())
+        .merge(session::routes())
+        .merge(overview::routes())
+        .merge(plans::routes())
+        .merge(runs::routes())
+        .merge(run_log::routes())
+        .merge(events::routes())
+        .merge(problems::routes())
+        .merge(patterns::routes())
+        .merge(schedule::routes())
+        .merge(repositories::routes())
+        .merge(notifications::routes())
+        .merge(targets::routes())
+        .merge(config::routes())
+        .merge(account::routes())
+        .merge(users::routes())
+        .merge(tokens::routes())
+        .merge(audit::routes())
+}
