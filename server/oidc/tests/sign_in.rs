@@ -100,7 +100,8 @@ async fn keys_of(State(shared): State<Shared>) -> Json<Value> {
     });
     // One that this program can't use.
     let strange = json!({"kty": "OKP", "crv": "X", "kid": 7});
-    Json(json!({ "keys": [strange].into_iter().chain(all).collect::<Vec<_>>() }))
+    let keys: Vec<Value> = std::iter::once(strange).chain(all).collect();
+    Json(json!({ "keys": keys }))
 }
 
 async fn metadata_of(State(shared): State<Shared>) -> Json<Value> {
