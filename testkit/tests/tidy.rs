@@ -40,6 +40,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-store",
             "keepfast-notify",
             "keepfast-observe",
+            "keepfast-oidc",
         ],
     ),
     (
