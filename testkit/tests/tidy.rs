@@ -56,6 +56,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-store",
             "keepfast-notify",
             "keepfast-observe",
+            "keepfast-oidc",
         ],
     ),
     (

@@ -1,5 +1,5 @@
-//! The issuer's keys, and signatures by them. Only signatures by a pair of keys count: with a shared secret, whoever checks
-//! could also sign.
+//! The issuer's keys, and signatures by them. Only signatures by a pair of keys count: with a shared secret, a program that
+//! checks could also sign.
 
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{

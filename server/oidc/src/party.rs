@@ -88,8 +88,8 @@ pub struct Begun {
     pub pending: Pending,
 }
 
-/// What the browser brings back in the query.
-#[derive(Debug, Clone, Default)]
+/// What the browser brings back in the query. It can't be printed: its code is a secret until it is used.
+#[derive(Clone, Default)]
 pub struct Returned {
     /// The code.
     pub code: Option<String>,

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
@@ -79,12 +78,12 @@ fn encoded(bytes: impl AsRef<[u8]>) -> String {
 }
 
 fn rsa_key(kid: &str, pair: &RsaKeyPair) -> Value {
-    let public = pair.public_key();
-    let (n, e) = (public.modulus(), public.exponent());
-    json!({
-        "kty": "RSA", "use": "sig", "kid": kid,
-        "n": encoded(n.big_endian_without_leading_zero()), "e": encoded(e.big_endian_without_leading_zero()),
-    })
+    // In DER: the modulus of 2048 bits behind a zero, then the exponent.
+    let public = pair.public_key().as_ref();
+    let (modulus, exponent) = (&public[4..], &public[4 + 5 + 256..]);
+    assert_eq!((&modulus[..5], exponent), (&[2, 0x82, 1, 1, 0][..], &[2, 3, 1, 0, 1][..]));
+    let (n, e) = (encoded(&modulus[5..5 + 256]), encoded(&exponent[2..]));
+    json!({ "kty": "RSA", "use": "sig", "kid": kid, "n": n, "e": e })
 }
 
 async fn keys_of(State(shared): State<Shared>) -> Json<Value> {
@@ -100,8 +99,8 @@ async fn keys_of(State(shared): State<Shared>) -> Json<Value> {
     });
     // One that this program can't use.
     let strange = json!({"kty": "OKP", "crv": "X", "kid": 7});
-    let keys: Vec<Value> = std::iter::once(strange).chain(all).collect();
-    Json(json!({ "keys": keys }))
+    let all: Vec<Value> = [strange].into_iter().chain(all).collect();
+    Json(json!({ "keys": all }))
 }
 
 async fn metadata_of(State(shared): State<Shared>) -> Json<Value> {
@@ -182,7 +181,7 @@ fn signed(keys: &Keys, ways: &Ways, claims: &Value) -> String {
         By::Es256 => keys.curve.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec(),
         By::Hs256 => {
             // With the public key as the secret: what has fooled others.
-            let public = keys.rsa.public_key().as_der().unwrap();
+            let public = keys.rsa.public_key();
             let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, public.as_ref());
             aws_lc_rs::hmac::sign(&key, message.as_bytes()).as_ref().to_vec()
         }

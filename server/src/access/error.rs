@@ -125,6 +125,12 @@ pub enum AccessError {
         /// The user.
         name: String,
     },
+    /// What an issuer says of a person gives no role here.
+    #[error("none of the groups that {issuer} names for this person has a role here")]
+    NoRole {
+        /// The issuer.
+        issuer: String,
+    },
     /// The two-person rule refuses a step.
     #[error(transparent)]
     Approval(#[from] Refusal),
@@ -153,6 +159,7 @@ impl AccessError {
             | Self::NoToken { .. }
             | Self::WrongCode
             | Self::NoFactor { .. }
+            | Self::NoRole { .. }
             | Self::Approval(_) => true,
         }
     }

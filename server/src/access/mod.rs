@@ -5,6 +5,7 @@
 mod actor;
 mod approvals;
 mod audit;
+mod elsewhere;
 mod error;
 mod factors;
 mod gate;
@@ -21,6 +22,7 @@ pub use approvals::{
 pub use audit::{
     AuditDocument, Exported, VerdictDocument, anchor_of, audit_page, export_header, export_page, verify,
 };
+pub use elsewhere::{grants_of_groups, provider, user_of_identity};
 pub use error::{AccessError, Result};
 pub use factors::{Enrolment, begin_second_factor, confirm_second_factor, remove_second_factor, renew_codes};
 pub use gate::{Caller, Credentials, Gate, Proof, SignInRefusal, SignedIn, Surroundings};

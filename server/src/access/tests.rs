@@ -1,13 +1,16 @@
 //! Signing in as people and attackers do, over a real state.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use keepfast_access::grant::Grant;
+use keepfast_access::grant::{Grant, from_document};
 use keepfast_access::role::{Right, Role};
 use keepfast_access::scope::{Object, Scope};
 use keepfast_access::session::SessionPolicy;
 use keepfast_access::token::{Token, TokenKind};
+use keepfast_config::model::project::Role as DefinedRole;
+use keepfast_oidc::Identity;
 use keepfast_store::{AuditFilter, AuditOrder, PageSize, ServerLock, Store};
 use serde_json::json;
 use tempfile::TempDir;
@@ -16,8 +19,8 @@ use zeroize::Zeroizing;
 use super::{
     AccessError, Actor, Caller, Credentials, Decision, Gate, Matter, NewUserWish, SignInRefusal, SignedIn,
     Surroundings, TokenWish, add_user, ask_approval, begin_second_factor, change_grants,
-    confirm_second_factor, decide_approval, find_user, make_token, set_disabled, set_password, set_up,
-    setup_token, use_approval,
+    confirm_second_factor, decide_approval, find_user, grants_of_groups, make_token, set_disabled,
+    set_password, set_up, setup_token, use_approval, user_of_identity,
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -307,4 +310,45 @@ async fn a_prune_needs_two_people_and_is_what_they_agreed_to() {
     for step in ["user ann: approval.ask", "user bob: approval.grant", "user ann: approval.use"] {
         assert!(recorded.contains(&format!("{step} repository:main")), "{recorded:#?}");
     }
+}
+
+fn identity(subject: &str, name: &str, groups: &[&str]) -> Identity {
+    Identity {
+        issuer: "https://id.example.org".to_owned(),
+        subject: subject.to_owned(),
+        user_name: Some(name.to_owned()),
+        display: None,
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    }
+}
+
+#[tokio::test]
+async fn groups_of_elsewhere_give_roles_at_each_login_and_no_one_becomes_another_user() {
+    let lab = Lab::with_user("ann", vec![Grant::everything()]).await;
+    let roles = BTreeMap::from([
+        ("ops".to_owned(), DefinedRole::Operator),
+        ("audit".to_owned(), DefinedRole::Auditor),
+        ("*".to_owned(), DefinedRole::Viewer),
+    ]);
+    let granted = |groups: &[&str]| {
+        let grants = grants_of_groups(&identity("1", "x", groups).groups, &roles);
+        grants.iter().map(|grant| grant.role).collect::<Vec<_>>()
+    };
+    assert_eq!(granted(&["audit", "ops", "ops"]), [Role::Operator, Role::Auditor]);
+    assert_eq!(granted(&[]), [Role::Viewer]);
+    assert_eq!(granted(&["*"]), [Role::Viewer], "a group of that name is none");
+    let login = async |identity: Identity| user_of_identity(&lab.store, &identity, &roles, "192.0.2.1").await;
+    let same_name = login(identity("7", "ann", &["ops"])).await;
+    assert!(matches!(same_name, Err(AccessError::UserExists { .. })));
+    let bob = login(identity("42", "bob", &["ops"])).await.unwrap();
+    let names = Grant { see_names: true, ..Grant::new(Role::Operator, Scope::All) };
+    let of_plan = Grant::new(Role::Restorer, Scope::Plan("www".to_owned()));
+    change_grants(&lab.store, &local(), &bob, &[names.clone(), of_plan.clone()]).await.unwrap();
+    let again = login(identity("42", "renamed", &["ops"])).await.unwrap();
+    assert_eq!(again.id, bob.id);
+    assert_eq!(from_document(&again.grants), [names, of_plan.clone()], "what was given here stays");
+    let again = login(identity("42", "bob", &[])).await.unwrap();
+    assert_eq!(from_document(&again.grants), [Grant::new(Role::Viewer, Scope::All), of_plan]);
+    let none = user_of_identity(&lab.store, &identity("9", "eve", &[]), &BTreeMap::new(), "x").await;
+    assert!(matches!(none, Err(AccessError::NoRole { .. })));
 }

@@ -59,8 +59,8 @@ impl From<&User> for UserDocument {
     }
 }
 
-/// A user that is to be added.
-#[derive(Debug, Clone)]
+/// A user that is to be added. It can't be printed: it has a password.
+#[derive(Clone)]
 pub struct NewUserWish {
     /// The name for signing in.
     pub name: String,

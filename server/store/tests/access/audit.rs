@@ -1,4 +1,4 @@
-//! The audit: one chain whoever adds to it, and each way to change it is noticed and named.
+//! The audit: one chain, also when several servers add to it, and each way to change it is noticed and named.
 
 use std::collections::BTreeSet;
 

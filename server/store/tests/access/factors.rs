@@ -1,4 +1,4 @@
-//! Second factors: no code is accepted twice, whoever tries at once.
+//! Second factors: no code is accepted twice, also when several try at once.
 
 use keepfast_store::{StoredSecret, TokenHash};
 
