@@ -16,7 +16,7 @@ use keepfast_config::model::plan::Plan as DefinedPlan;
 use keepfast_config::model::schedule::CatchUp;
 use keepfast_schedule::slot::PlannedSlot;
 use keepfast_server::state::instant;
-use keepfast_server::status::{self, PlanStatus};
+use keepfast_server::status::{self, PlanStatus, View};
 use keepfast_server::{definitions, runs};
 use keepfast_store::{PlanId, Run, RunFilter, RunKind, RunNumber, RunState, VerdictKind};
 use serde_json::{Value, json};
@@ -146,7 +146,8 @@ pub async fn all(api: &Api, caller: &Caller) -> Result<Vec<Plan>> {
     let (config, now) = (api.config(), api.now());
     let statuses = {
         let mut promises = api.promises.lock().await;
-        status::all_with(&config, api.store(), now, &api.inside.around.host, &mut promises).await?
+        let (store, host) = (api.store(), &*api.inside.around.host);
+        status::all_with(&View { config: &config, store, host, now }, &mut promises).await?
     };
     let paused = api.store().paused_plans().await?;
     let is_open = |pause: &&keepfast_store::Pause| pause.until.is_none_or(|until| instant(until) > now);
