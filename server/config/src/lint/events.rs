@@ -27,6 +27,7 @@ fn check_plans(config: &Config, facts: &dyn Facts, diagnostics: &mut Diagnostics
     let mut used = BTreeSet::new();
     for plan in config.plans.values().filter(|plan| plan.value.enabled && plan.value.schedule.is_some()) {
         used.insert(plan.value.repository.name.as_str());
+        used.extend(plan.value.copy_to.iter().map(|copy| copy.repository.name.as_str()));
         if !config.routes.iter().any(|route| tells_failures(&route.value, plan))
             && !project_tells(config, plan)
         {
