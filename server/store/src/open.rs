@@ -312,7 +312,7 @@ mod tests {
     use sqlx::SqlSafeStr;
     use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-    use super::SQLITE;
+    use super::{SQLITE, newest};
     use crate::db::tests::fresh;
     use crate::{
         NewDelivery, PageSize, ReaderId, Routing, ScheduleId, Sequence, ServerLock, Store, StoreError,
