@@ -75,7 +75,7 @@ impl Site {
         state::open(&self.config(&self.definitions), &Children::default()).await.unwrap()
     }
 
-    /// A server of this name starts.
+    /// A server of this name starts, and looks at once, as servers do.
     pub async fn serve(&self, name: &str, at: Timestamp) -> Server {
         let config = self.config(&self.definitions);
         let (store, now, steady) = (self.store().await, at, Duration::from_secs(1000));
@@ -91,6 +91,7 @@ impl Site {
             is_held_up: false,
         };
         server.start().await;
+        server.look().await;
         server
     }
 }
