@@ -7,6 +7,7 @@
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
+pub mod access;
 pub mod cleanup;
 pub mod connect;
 pub mod control;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::{Context, Result};
+use keepfast_http::serve::ApiFront;
 use keepfast_operations::child::{ChildGroup, ChildInput, ChildMessages, Children};
 use keepfast_operations::host::SystemHost;
 use keepfast_server::daemon::outside::{Level, Manager, Voice, Wish};
@@ -34,6 +35,7 @@ pub fn serve(common: &Common) -> Result<Outcome> {
     daemon::serve(Serve {
         first_file,
         config,
+        report: loaded.report,
         footprint,
         around: Surroundings {
             // No one sits at a terminal, and a program that asks must not wait for ever.
@@ -52,6 +54,7 @@ pub fn serve(common: &Common) -> Result<Outcome> {
         voice: Arc::new(Log { json: common.json, quiet: common.quiet }),
         wishes,
         wishing: to,
+        front: Some(Box::new(ApiFront::default())),
     })?;
     Ok(Outcome::Complete)
 }

@@ -71,6 +71,12 @@ impl Health {
         self.clock_jumps.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether the definitions in the files are those that are followed.
+    #[must_use]
+    pub fn config_is_valid(&self) -> bool {
+        self.config_is_valid.load(Ordering::Relaxed)
+    }
+
     /// Whether the schedules are looked at.
     #[must_use]
     pub fn is_well(&self) -> bool {

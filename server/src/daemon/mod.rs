@@ -10,6 +10,7 @@ pub mod clock;
 mod company;
 mod conditions;
 pub mod definitions;
+pub mod front;
 pub mod jobs;
 pub mod outside;
 pub mod promises;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepfast_config::config::Config;
-use keepfast_config::diagnostic::render::Style;
+use keepfast_config::diagnostic::render::{Report, Style};
 use keepfast_engine::run::Host;
 use keepfast_operations::error::with_causes;
 use keepfast_schedule::clock::ClockEvent;
@@ -37,7 +38,8 @@ use tokio::time::Instant;
 use self::clock::{Clocks, SystemClocks};
 use self::company::{Company, Health};
 use self::conditions::{Answered, Questions, mains_power};
-use self::definitions::Footprint;
+use self::definitions::{Followed, Footprint};
+use self::front::{Front, Inside};
 use self::outside::{Level, Manager, Reloaded, Voice, Wish};
 use self::scheduler::{Look, Scheduler};
 use self::troubles::Troubles;
@@ -68,6 +70,8 @@ pub struct Serve {
     pub first_file: PathBuf,
     /// What they say.
     pub config: Config,
+    /// What was found in them, and where they say what.
+    pub report: Report,
     /// What their files looked like when they were read.
     pub footprint: Footprint,
     /// What the process brings to runs.
@@ -84,6 +88,8 @@ pub struct Serve {
     pub wishes: UnboundedReceiver<Wish>,
     /// Where others leave wishes.
     pub wishing: UnboundedSender<Wish>,
+    /// What stands before the server.
+    pub front: Option<Box<dyn Front>>,
 }
 
 /// Serves until it is asked to stop. Errors are those of the start.
@@ -101,8 +107,11 @@ struct Server {
     first_file: PathBuf,
     config: Arc<Config>,
     follow: watch::Sender<Arc<Config>>,
+    /// The same, and where it says what, for what stands before the server.
+    tell: watch::Sender<Followed>,
     health: Arc<Health>,
     company: Option<Company>,
+    front: Option<(Box<dyn Front>, Inside)>,
     footprint: Footprint,
     store: Store,
     workshop: Arc<Workshop>,
@@ -126,8 +135,20 @@ struct Server {
 
 impl Server {
     async fn begin(serve: Serve) -> Result<Self> {
-        let Serve { first_file, config, footprint, around, host, boot, manager, voice, wishes, wishing } =
-            serve;
+        let Serve {
+            first_file,
+            config,
+            report,
+            footprint,
+            around,
+            host,
+            boot,
+            manager,
+            voice,
+            wishes,
+            wishing,
+            front,
+        } = serve;
         let folder = state::folder(&config);
         state::make_folders(&config)?;
         // Whatever database the state is in: of one machine, one process is the server.
@@ -166,7 +187,7 @@ impl Server {
             process: std::process::id(),
             started: reading.wall(),
         };
-        match control::listen(&folder, about, wishing) {
+        match control::listen(&folder, about, wishing.clone()) {
             Ok(listening) => drop(tokio::spawn(listening)),
             // Commands still work: what they write is found within half a minute.
             Err(error) => voice.say(
@@ -178,6 +199,24 @@ impl Server {
         let config = Arc::new(config);
         let health = Arc::new(Health::default());
         let (follow, followed) = watch::channel(Arc::clone(&config));
+        let (tell, told) = watch::channel(Followed::new(Arc::clone(&config), report, reading.wall()));
+        let front = front.map(|front| {
+            let inside = Inside {
+                first_file: first_file.clone(),
+                definitions: told,
+                store: store.clone(),
+                folder: folder.clone(),
+                logs: workshop.logs.clone(),
+                executor: workshop.executor.clone(),
+                around: around.clone(),
+                clocks: clocks.clone(),
+                voice: Arc::clone(&voice),
+                health: Arc::clone(&health),
+                started: reading.wall(),
+                wishing,
+            };
+            (front, inside)
+        });
         let company = Company {
             store: store.clone(),
             executor: workshop.executor.clone(),
@@ -192,8 +231,10 @@ impl Server {
             first_file,
             config,
             follow,
+            tell,
             health,
             company: Some(company),
+            front,
             footprint,
             store,
             workshop,
@@ -220,10 +261,13 @@ impl Server {
         let failures = self.workshop.settle_undos(&self.config, |_| true).await?;
         self.tell_undos(failures);
         // They end with this value.
-        let _company = match self.company.take() {
+        let mut company = match self.company.take() {
             Some(company) => company.begin().await,
             None => JoinSet::new(),
         };
+        if let Some((front, inside)) = self.front.take() {
+            company.spawn(front.begin(inside));
+        }
         self.manager.ready();
         self.voice.say(Level::Info, &format!("serving {}", counted(self.config.plans.len(), "plan")));
         let mut known_promises = Promises::default();
@@ -419,6 +463,7 @@ impl Server {
                 }
                 self.config = Arc::new(config);
                 self.follow.send_replace(Arc::clone(&self.config));
+                self.tell.send_replace(Followed::new(Arc::clone(&self.config), loaded.report, now));
                 self.health.config(true);
                 match self.scheduler.adopt(&self.config, apply, now).await {
                     Ok(wrong) => {
@@ -441,6 +486,7 @@ impl Server {
                 self.health.config(false);
                 let told = self.troubles.config_is_invalid(&loaded.report, now).await;
                 self.say_if_failed("what is wrong with the definitions can't be stored", told);
+                self.tell.send_modify(|followed| followed.found_wrong(loaded.report, now));
                 let text = "the definitions are invalid; those of before are followed";
                 self.voice.say(Level::Error, text);
             }

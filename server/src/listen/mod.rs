@@ -30,15 +30,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use places::{Busy, Place, Places};
 
 pub use limits::Limits;
-pub use sockets::{Listener, Mode};
+pub use sockets::{Listener, Mode, Stream};
 
 /// After the system refused to accept a connection, this long passes until the next try: it has no descriptors left, say.
 const AFTER_REFUSAL: Duration = Duration::from_millis(200);
@@ -51,6 +54,23 @@ const STOPS_WITHIN: Duration = Duration::from_secs(5);
 /// None at present: what goes wrong with one connection is that connection's end.
 pub async fn serve(
     listener: Listener,
+    limits: Limits,
+    router: Router,
+    stop: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    serve_encrypted(listener, None, limits, router, stop).await
+}
+
+/// What connections are encrypted with, if they are: those that begin after a change have the new certificate.
+pub type Encryption = Option<watch::Receiver<Arc<ServerConfig>>>;
+
+/// The same, and each connection begins with TLS, where there is a certificate.
+///
+/// # Errors
+/// None at present: what goes wrong with one connection is that connection's end.
+pub async fn serve_encrypted(
+    listener: Listener,
+    encryption: Encryption,
     limits: Limits,
     router: Router,
     stop: impl Future<Output = ()> + Send,
@@ -71,9 +91,18 @@ pub async fn serve(
             continue;
         };
         let Some(place) = places.take(address) else { continue };
-        // TLS goes here: between the place, which also a slow handshake must not keep, and the first request.
         let served = Connection { place, limits, router: router.clone(), stopped: stopped.clone(), address };
-        connections.spawn(served.serve(stream));
+        match &encryption {
+            None => connections.spawn(served.serve(stream)),
+            Some(newest) => {
+                let acceptor = TlsAcceptor::from(Arc::clone(&newest.borrow()));
+                connections.spawn(async move {
+                    if let Some(stream) = served.encrypted(acceptor, stream).await {
+                        served.serve(stream).await;
+                    }
+                })
+            }
+        };
     }
     drop(listener);
     let _ = stopping.send(true);
@@ -96,6 +125,19 @@ struct Connection {
 }
 
 impl Connection {
+    /// The stream behind TLS; nothing if the client doesn't come that far in the time that it has for a request's head, or
+    /// another one needs its place.
+    async fn encrypted(&self, acceptor: TlsAcceptor, stream: Stream) -> Option<TlsStream<Stream>> {
+        let mut accepted = pin!(timeout(self.limits.head_within, acceptor.accept(stream)));
+        loop {
+            self.place.until(&self.limits)?;
+            tokio::select! {
+                accepted = accepted.as_mut() => return accepted.ok()?.ok(),
+                () = self.place.changed() => {}
+            }
+        }
+    }
+
     async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
         let Self { place, limits, router, mut stopped, address } = self;
         let place = Arc::new(place);
