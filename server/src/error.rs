@@ -105,6 +105,28 @@ pub enum ServerError {
         /// Why.
         source: std::io::Error,
     },
+    /// A repository doesn't have this snapshot.
+    #[error("repository {repository} has no snapshot {id}")]
+    NoSnapshot {
+        /// The repository.
+        repository: String,
+        /// What was asked for.
+        id: String,
+    },
+    /// A thread has ended before its work was done.
+    #[error("{what} was cut short: the program has a fault")]
+    Ended {
+        /// What it did.
+        what: &'static str,
+    },
+    /// Nothing may be restored there.
+    #[error("nothing may be restored into {}: {why}", .target.display())]
+    NoPlace {
+        /// Where to.
+        target: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// No run has this id.
     #[error("there is no run {id}")]
     NoRun {

@@ -8,6 +8,8 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 pub mod access;
+pub mod browse;
+pub mod catalogue;
 pub mod cleanup;
 pub mod connect;
 pub mod control;
@@ -34,6 +36,7 @@ pub mod surroundings;
 #[cfg(test)]
 mod testing;
 pub mod usual;
+pub mod warm;
 pub mod work;
 
 pub use error::{Result, ServerError};

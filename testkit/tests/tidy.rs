@@ -89,7 +89,7 @@ const FLOORS: &[&[&str]] = &[
     &["error", "nouns"],
     &["fs", "chunk", "jobs", "run", "retention", "sync"],
     &["repo"],
-    &["archive", "restore", "check", "dump", "edit", "list", "stats", "forget", "prune"],
+    &["archive", "restore", "check", "diff", "dump", "edit", "list", "stats", "forget", "prune"],
 ];
 
 /// The only file of the engine that may name `rayon`: all threads of a run come from its own pool.
