@@ -34,6 +34,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-backend",
             "keepfast-config",
             "keepfast-engine",
+            "keepfast-format",
             "keepfast-observe",
             "keepfast-operations",
             "keepfast-schedule",

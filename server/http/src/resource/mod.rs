@@ -4,7 +4,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::Shared;
 
+mod content;
 mod events;
+mod files;
 mod health;
 mod overview;
 mod patterns;
@@ -13,6 +15,7 @@ mod problems;
 mod run_log;
 mod runs;
 mod session;
+mod snapshots;
 
 /// What is answered to anyone.
 pub fn open() -> OpenApiRouter<Shared> {
@@ -31,4 +34,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(events::routes())
         .merge(problems::routes())
         .merge(patterns::routes())
+        .merge(snapshots::routes())
+        .merge(files::routes())
+        .merge(content::routes())
 }
