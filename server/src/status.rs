@@ -246,6 +246,11 @@ pub async fn all(view: &View<'_>) -> Result<Vec<PlanStatus>> {
     look(view, &mut Promises::default(), Detail::Full).await
 }
 
+/// The same for one that asks again and again: what plans promise is worked out once.
+pub async fn all_with(view: &View<'_>, promises: &mut Promises) -> Result<Vec<PlanStatus>> {
+    look(view, promises, Detail::Full).await
+}
+
 /// The same for one that asks again and again, and that only wants to know how plans stand to their promises: newest runs
 /// and next slots are left out.
 pub async fn standings(view: &View<'_>, promises: &mut Promises) -> Result<Vec<PlanStatus>> {

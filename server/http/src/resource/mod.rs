@@ -4,18 +4,27 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::Shared;
 
+mod account;
+mod audit;
+mod config;
 mod content;
 mod events;
 mod files;
 mod health;
+mod notifications;
 mod overview;
 mod patterns;
 mod plans;
 mod problems;
+mod repositories;
 mod run_log;
 mod runs;
+mod schedule;
 mod session;
 mod snapshots;
+mod targets;
+mod tokens;
+mod users;
 
 /// What is answered to anyone.
 pub fn open() -> OpenApiRouter<Shared> {
@@ -37,4 +46,13 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(snapshots::routes())
         .merge(files::routes())
         .merge(content::routes())
+        .merge(schedule::routes())
+        .merge(repositories::routes())
+        .merge(notifications::routes())
+        .merge(targets::routes())
+        .merge(config::routes())
+        .merge(account::routes())
+        .merge(users::routes())
+        .merge(tokens::routes())
+        .merge(audit::routes())
 }

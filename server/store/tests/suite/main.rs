@@ -7,6 +7,7 @@ mod deliveries;
 mod followed;
 mod history;
 mod lab;
+mod listings;
 mod logs;
 mod model;
 mod newest;
