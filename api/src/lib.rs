@@ -18,7 +18,6 @@ pub mod path;
 pub mod plan;
 pub mod problem;
 pub mod repository;
-pub mod restore;
 pub mod run;
 pub mod session;
 pub mod snapshot;

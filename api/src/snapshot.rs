@@ -230,6 +230,14 @@ pub struct TagChange {
     pub remove: Vec<String>,
 }
 
+/// Whose retention is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct RetentionQuery {
+    /// The plan.
+    pub plan: String,
+}
+
 /// What became of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SnapshotChanged {

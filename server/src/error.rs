@@ -119,14 +119,6 @@ pub enum ServerError {
         /// What it did.
         what: &'static str,
     },
-    /// Nothing may be restored there.
-    #[error("nothing may be restored into {}: {why}", .target.display())]
-    NoPlace {
-        /// Where to.
-        target: PathBuf,
-        /// Why.
-        why: String,
-    },
     /// No run has this id.
     #[error("there is no run {id}")]
     NoRun {
@@ -201,6 +193,7 @@ impl ServerError {
         match self {
             Self::NoPlan { .. }
             | Self::NoRun { .. }
+            | Self::NoSnapshot { .. }
             | Self::SeveralRuns { .. }
             | Self::NoWord { .. }
             | Self::NoRepository { .. }
@@ -213,6 +206,7 @@ impl ServerError {
             Self::Operations(error) => error.is_wrong_input(),
             Self::Recovery(error) => error.is_wrong_input(),
             Self::Running { .. }
+            | Self::Ended { .. }
             | Self::NoRetry { .. }
             | Self::StateFolder { .. }
             | Self::StateFile { .. }

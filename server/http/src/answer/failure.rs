@@ -116,7 +116,6 @@ impl From<ServerError> for Failure {
             ServerError::NoTarget { name, .. } => return Self::not_found("target", name),
             ServerError::NoRun { id } => return Self::not_found("run", id),
             ServerError::NoSnapshot { id, .. } => return Self::not_found("snapshot", id),
-            ServerError::NoPlace { .. } => ErrorCode::Unprocessable,
             ServerError::Operations(inner) if inner.engine().is_some() => return Self::of_repository(&error),
             ServerError::SeveralRuns { .. } | ServerError::NoWord { .. } | ServerError::Name { .. } => {
                 ErrorCode::InvalidRequest

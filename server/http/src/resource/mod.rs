@@ -8,6 +8,7 @@ mod account;
 mod audit;
 mod config;
 mod content;
+mod edits;
 mod events;
 mod files;
 mod health;
@@ -46,6 +47,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(snapshots::routes())
         .merge(files::routes())
         .merge(content::routes())
+        .merge(edits::routes())
         .merge(schedule::routes())
         .merge(repositories::routes())
         .merge(notifications::routes())
