@@ -8,4 +8,5 @@ mod desk;
 mod lists;
 mod resources;
 mod sessions;
+mod snapshots;
 mod stream;
