@@ -1,6 +1,8 @@
 //! Looking into repositories for a request: on a thread that may wait, not on those that answer requests; a few at a time; and
 //! no longer than someone waits for the answer.
 
+use std::sync::Arc;
+
 use keepfast_api::error::ErrorCode;
 use keepfast_backend::Cancel;
 use keepfast_server::ServerError;
@@ -16,14 +18,10 @@ pub const LOOKS_MAX: usize = 8;
 pub const DOWNLOADS_MAX: usize = 16;
 
 /// Ends what is done for a request when no one waits for it any more.
+#[derive(Default)]
 pub struct EndsWith(Cancel);
 
 impl EndsWith {
-    /// Something that ends with the request.
-    pub fn new() -> Self {
-        Self(Cancel::new())
-    }
-
     /// What ends it.
     pub fn cancel(&self) -> Cancel {
         self.0.clone()
@@ -41,15 +39,12 @@ pub struct Looks {
     /// Into folders and differences.
     pub looks: Semaphore,
     /// Into contents.
-    pub downloads: std::sync::Arc<Semaphore>,
+    pub downloads: Arc<Semaphore>,
 }
 
 impl Default for Looks {
     fn default() -> Self {
-        Self {
-            looks: Semaphore::new(LOOKS_MAX),
-            downloads: std::sync::Arc::new(Semaphore::new(DOWNLOADS_MAX)),
-        }
+        Self { looks: Semaphore::new(LOOKS_MAX), downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)) }
     }
 }
 
@@ -62,7 +57,7 @@ pub async fn look<T: Send + 'static>(
     repository: &str,
     work: impl FnOnce(&Browser<'_>) -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T> {
-    let ends = EndsWith::new();
+    let ends = EndsWith::default();
     // A request waits for its turn as long as any answer may take.
     let Ok(_seat) = api.looks.looks.acquire().await else { return Err(busy()) };
     let (of, repository, cancel) = (api.clone(), repository.to_owned(), ends.cancel());

@@ -52,7 +52,7 @@ async fn content(
     must(&api, &caller, Right::ReadContent, &repository, &snapshot).await?;
     let path = path_of(wanted.path.as_deref())?;
     let Ok(seat) = api.looks.downloads.clone().try_acquire_owned() else { return Err(busy()) };
-    let ends = EndsWith::new();
+    let ends = EndsWith::default();
     let (of, wanted, cancel) = (path.clone(), snapshot.clone(), ends.cancel());
     // With what ends the download, and not with what ends this look.
     let readable = look(&api, &repository, move |browser: &Browser<'_>| {
