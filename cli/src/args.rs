@@ -3,6 +3,7 @@
 mod access;
 mod common;
 mod examples;
+mod inspect;
 mod keep;
 mod notify;
 mod plans;
@@ -19,6 +20,7 @@ use keepfast_operations::units;
 
 pub use access::{AccessCommand, AuditAction, Rights, RoleName, TokenAction, UserAction};
 pub use common::Common;
+pub use inspect::{Diff, Dump, Ls};
 pub use keep::Keep;
 pub use notify::{Notify, NotifyAction};
 pub use plans::{
@@ -72,6 +74,8 @@ pub enum Command {
     Ls(Ls),
     /// Write a file of a snapshot to standard output
     Dump(Dump),
+    /// List what is different between two snapshots
+    Diff(Diff),
     /// Test what backups stand on: the store; with a configuration, all that it names and this machine
     Doctor,
     /// Check that nothing in the repository is missing or damaged
@@ -151,6 +155,7 @@ impl Command {
             Self::Snapshots(_)
             | Self::Ls(_)
             | Self::Dump(_)
+            | Self::Diff(_)
             | Self::Doctor
             | Self::Check(_)
             | Self::Stats(_)
@@ -503,37 +508,6 @@ pub enum OverwriteWhen {
     IfChanged,
     /// Never
     Never,
-}
-
-/// Options of `ls`.
-#[derive(Debug, Args)]
-pub struct Ls {
-    /// A snapshot: `latest`, `latest~N`, or the start of its id
-    pub snapshot: String,
-    /// A directory or file in the snapshot
-    #[arg(default_value = "/")]
-    pub path: PathBuf,
-    /// Also show modes, owners, sizes and times
-    #[arg(short, long)]
-    pub long: bool,
-    /// Also list the directories below
-    #[arg(short = 'R', long)]
-    pub recursive: bool,
-    /// Which snapshots `latest` is among.
-    #[command(flatten)]
-    pub filter: HostFilter,
-}
-
-/// Options of `dump`.
-#[derive(Debug, Args)]
-pub struct Dump {
-    /// A snapshot: `latest`, `latest~N`, or the start of its id
-    pub snapshot: String,
-    /// The file in the snapshot: a path, or a stream's name
-    pub path: PathBuf,
-    /// Which snapshots `latest` is among.
-    #[command(flatten)]
-    pub filter: HostFilter,
 }
 
 /// Which snapshots, where paths mean something else.

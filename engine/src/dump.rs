@@ -1,11 +1,12 @@
-//! Writing one file of a snapshot to a stream.
+//! Writing one file of a snapshot to a stream, or all that is in a folder of it.
 
 use std::io::{self, Write};
 use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
 use keepfast_format::content::Content;
-use keepfast_format::node::NodeKind;
+use keepfast_format::ids::ChunkId;
+use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::numbers::{u64_of, usize_of};
 use keepfast_format::snapshot::Snapshot;
 
@@ -29,6 +30,113 @@ pub fn dump(
     let dumped = dump_file(repository, index, snapshot, path, out, run);
     run.report_suspects(|_| false);
     dumped
+}
+
+/// Takes what is in a folder, entry by entry: each folder before what is in it, and of each regular file its bytes.
+pub trait TakesFolder {
+    /// An entry, and its path below the folder, without a slash at either end.
+    fn entry(&mut self, path: &[u8], node: &Node) -> io::Result<()>;
+
+    /// Where the bytes of the file go that was the last entry: as many as its size says.
+    fn content(&mut self) -> &mut dyn Write;
+
+    /// The bytes of the file are there.
+    fn end_of_content(&mut self) -> io::Result<()>;
+}
+
+/// Gives all that is in the folder at `path` to `into`. What is damaged ends it with an error: what was given until then is
+/// not the whole folder.
+pub fn dump_folder(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    path: &[u8],
+    into: &mut dyn TakesFolder,
+    run: &RunContext,
+) -> Result<()> {
+    let frames = FrameCache::new(repository, index, run);
+    let data = FrameCache::of_data(repository, index, run);
+    let folder = Folder { trees: Trees::new(&frames), data: &data, run };
+    let not_there =
+        |found| EngineError::NotInSnapshot { path: path.to_vec(), found, snapshot: snapshot.head.id };
+    let dumped = match folder.trees.find(&snapshot.body.tree, path) {
+        Err(error) => Err(error),
+        Ok(None) if path.iter().all(|byte| *byte == b'/') => folder.give(snapshot.body.tree, into),
+        Ok(None) => Err(not_there(Mismatch::Nothing)),
+        Ok(Some(node)) => match node.kind {
+            NodeKind::Directory { tree } => folder.give(tree, into),
+            _ => Err(not_there(Mismatch::NoDirectory)),
+        },
+    };
+    run.report_suspects(|_| false);
+    dumped
+}
+
+/// A folder on its way out.
+struct Folder<'f> {
+    trees: Trees<'f>,
+    data: &'f FrameCache<'f>,
+    run: &'f RunContext,
+}
+
+impl Folder<'_> {
+    fn give(&self, tree: ChunkId, into: &mut dyn TakesFolder) -> Result<()> {
+        let mut stack = vec![(tree, Vec::new())];
+        while let Some((tree, folder)) = stack.pop() {
+            let mut below: Vec<(ChunkId, Vec<u8>)> = Vec::new();
+            self.trees.for_each_node(&tree, &mut |node| {
+                self.run.go_on()?;
+                let mut path: Vec<u8> = folder.clone();
+                if !path.is_empty() {
+                    path.push(b'/');
+                }
+                path.extend_from_slice(&node.name);
+                into.entry(&path, &node).map_err(EngineError::file("the output"))?;
+                match node.kind {
+                    NodeKind::Directory { tree } => below.push((tree, path)),
+                    NodeKind::File { .. } => {
+                        self.content(&node, into.content())?;
+                        into.end_of_content().map_err(EngineError::file("the output"))?;
+                    }
+                    _ => {}
+                }
+                Ok(())
+            })?;
+            below.reverse();
+            stack.extend(below);
+        }
+        Ok(())
+    }
+
+    /// Writes a file's bytes, window by window: files of a folder are mostly small.
+    fn content(&self, node: &Node, out: &mut dyn Write) -> Result<()> {
+        let NodeKind::File { size, content, extents } = &node.kind else { return Ok(()) };
+        let before = usize_of(extents.content_start());
+        let layout = self.trees.layout(*size, content, extents)?;
+        let mut file = Dumped { out, before, extents: layout.extents.into_iter(), end: 0, left: 0 };
+        let (mut chunks, mut bytes) = (Vec::new(), 0);
+        let mut write = |chunks: &mut Vec<_>| {
+            for chunk in gather(self.data, &std::mem::take(chunks))? {
+                self.run.go_on()?;
+                let written = file.content(&chunk).map_err(EngineError::file("the output"))?;
+                self.run.count(0, written);
+            }
+            Ok(())
+        };
+        self.trees.for_each_chunk(content, layout.content_bytes, &mut |chunk| {
+            chunks.push(chunk);
+            bytes += u64::from(chunk.len);
+            if bytes >= WINDOW_BYTES {
+                bytes = 0;
+                return write(&mut chunks);
+            }
+            Ok(())
+        })?;
+        write(&mut chunks)?;
+        file.finish(*size).map_err(EngineError::file("the output"))?;
+        self.run.count(1, 0);
+        Ok(())
+    }
 }
 
 fn dump_file(

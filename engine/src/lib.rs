@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod check;
 pub mod chunk;
+pub mod diff;
 pub mod dump;
 pub mod edit;
 pub mod error;

@@ -1,11 +1,13 @@
 //! Listing what is in a snapshot.
 
+use std::ops::ControlFlow;
+
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 
 use crate::error::{EngineError, Mismatch, Result};
-use crate::repo::{FrameCache, Index, Repository, Trees};
+use crate::repo::{DirectoryPages, FrameCache, Index, Repository, Trees};
 use crate::run::RunContext;
 
 /// Calls `found` with the absolute path and node of each entry at or below `path`: with
@@ -63,6 +65,92 @@ fn list_entries(
         stack.extend(below);
     }
     Ok(())
+}
+
+/// Calls `found` with the nodes of a directory whose names come after `after`, in the order of names, until it has enough.
+/// Only those pages of the directory are read that these nodes are in: the work doesn't grow with the directory.
+pub fn list_directory(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    path: &[u8],
+    after: Option<&[u8]>,
+    run: &RunContext,
+    found: &mut dyn FnMut(Node) -> ControlFlow<()>,
+) -> Result<()> {
+    let frames = FrameCache::new(repository, index, run);
+    let listed = list_after(Trees::new(&frames), snapshot, path, after, run, found);
+    run.report_suspects(|_| false);
+    listed
+}
+
+fn list_after(
+    trees: Trees<'_>,
+    snapshot: &Snapshot,
+    path: &[u8],
+    after: Option<&[u8]>,
+    run: &RunContext,
+    found: &mut dyn FnMut(Node) -> ControlFlow<()>,
+) -> Result<()> {
+    let tree = directory(trees, snapshot, path)?;
+    let is_wanted = |node: &Node| after.is_none_or(|after| node.name.as_slice() > after);
+    match trees.directory(&tree)? {
+        DirectoryPages::One(nodes) => {
+            let _ = nodes.into_iter().filter(is_wanted).try_for_each(found);
+        }
+        DirectoryPages::Many(pages) => {
+            // The last page that begins at or before the name may have names after it.
+            let begins = |name: &[u8]| pages.partition_point(|page| page.first.as_slice() <= name);
+            let first = after.map_or(0, |after| begins(after).saturating_sub(1));
+            for at in first..pages.len() {
+                run.go_on()?;
+                let mut nodes = trees.page(&pages, at)?.into_iter().filter(is_wanted);
+                if nodes.try_for_each(&mut *found).is_break() {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The tree of the directory at a path of a snapshot.
+fn directory(trees: Trees<'_>, snapshot: &Snapshot, path: &[u8]) -> Result<ChunkId> {
+    let path = normal(path);
+    if path.is_empty() {
+        return Ok(snapshot.body.tree);
+    }
+    let missing =
+        |found| EngineError::NotInSnapshot { path: path.clone(), found, snapshot: snapshot.head.id };
+    match trees.find(&snapshot.body.tree, &path)?.map(|node| node.kind) {
+        None => Err(missing(Mismatch::Nothing)),
+        Some(NodeKind::Directory { tree }) => Ok(tree),
+        Some(_) => Err(missing(Mismatch::NoDirectory)),
+    }
+}
+
+/// The node at a path of a snapshot; nothing for its root.
+pub fn look_up(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    path: &[u8],
+    run: &RunContext,
+) -> Result<Option<Node>> {
+    let path = normal(path);
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let frames = FrameCache::new(repository, index, run);
+    let node = Trees::new(&frames).find(&snapshot.body.tree, &path);
+    run.report_suspects(|_| false);
+    match node? {
+        Some(node) => Ok(Some(node)),
+        None => {
+            let (found, snapshot) = (Mismatch::Nothing, snapshot.head.id);
+            Err(EngineError::NotInSnapshot { path, found, snapshot })
+        }
+    }
 }
 
 /// A path with one leading slash and none at the end.

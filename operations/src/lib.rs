@@ -75,6 +75,7 @@
 //! ```
 
 pub mod answer;
+pub mod archive;
 pub mod brake;
 pub mod cache;
 pub mod calendar;

@@ -105,6 +105,20 @@ pub enum ServerError {
         /// Why.
         source: std::io::Error,
     },
+    /// A repository doesn't have this snapshot.
+    #[error("repository {repository} has no snapshot {id}")]
+    NoSnapshot {
+        /// The repository.
+        repository: String,
+        /// What was asked for.
+        id: String,
+    },
+    /// A thread has ended before its work was done.
+    #[error("{what} was cut short: the program has a fault")]
+    Ended {
+        /// What it did.
+        what: &'static str,
+    },
     /// No run has this id.
     #[error("there is no run {id}")]
     NoRun {
@@ -179,6 +193,7 @@ impl ServerError {
         match self {
             Self::NoPlan { .. }
             | Self::NoRun { .. }
+            | Self::NoSnapshot { .. }
             | Self::SeveralRuns { .. }
             | Self::NoWord { .. }
             | Self::NoRepository { .. }
@@ -191,6 +206,7 @@ impl ServerError {
             Self::Operations(error) => error.is_wrong_input(),
             Self::Recovery(error) => error.is_wrong_input(),
             Self::Running { .. }
+            | Self::Ended { .. }
             | Self::NoRetry { .. }
             | Self::StateFolder { .. }
             | Self::StateFile { .. }

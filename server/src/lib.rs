@@ -8,12 +8,15 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 pub mod access;
+pub mod browse;
+pub mod catalogue;
 pub mod cleanup;
 pub mod connect;
 pub mod control;
 pub mod convert;
 pub mod daemon;
 pub mod definitions;
+pub mod edits;
 pub mod error;
 pub mod estimate;
 pub mod existing;
@@ -34,6 +37,7 @@ pub mod surroundings;
 #[cfg(test)]
 mod testing;
 pub mod usual;
+pub mod warm;
 pub mod work;
 
 pub use error::{Result, ServerError};

@@ -246,7 +246,7 @@ pub async fn all(view: &View<'_>) -> Result<Vec<PlanStatus>> {
     look(view, &mut Promises::default(), Detail::Full).await
 }
 
-/// The same for one that asks again and again.
+/// The same for one that asks again and again: what plans promise is worked out once.
 pub async fn all_with(view: &View<'_>, promises: &mut Promises) -> Result<Vec<PlanStatus>> {
     look(view, promises, Detail::Full).await
 }

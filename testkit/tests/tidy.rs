@@ -34,6 +34,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-backend",
             "keepfast-config",
             "keepfast-engine",
+            "keepfast-format",
             "keepfast-observe",
             "keepfast-operations",
             "keepfast-schedule",
@@ -92,7 +93,7 @@ const FLOORS: &[&[&str]] = &[
     &["error", "nouns"],
     &["fs", "chunk", "jobs", "run", "retention", "sync"],
     &["repo"],
-    &["archive", "restore", "check", "dump", "edit", "list", "stats", "forget", "prune"],
+    &["archive", "restore", "check", "diff", "dump", "edit", "list", "stats", "forget", "prune"],
 ];
 
 /// The only file of the engine that may name `rayon`: all threads of a run come from its own pool.

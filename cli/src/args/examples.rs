@@ -19,6 +19,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("prune", &["prune --dry-run", "prune"]),
     ("ls", &["ls latest /etc", "ls --long --recursive latest~1"]),
     ("dump", &["dump latest db.sql > db.sql"]),
+    ("diff", &["diff latest~1 latest", "diff 5a3f09c1 latest /etc"]),
     ("doctor", &["doctor", "--repo s3://bucket/prefix doctor"]),
     ("check", &["check", "check --read-data-subset 5%"]),
     ("stats", &["stats", "stats --delete 5a3f09c1"]),

@@ -1,18 +1,19 @@
-//! `keepfast ls`, `dump`, `stats` and `cache`: looking at what is there.
+//! `keepfast ls`, `dump`, `diff`, `stats` and `cache`: looking at what is there.
 
 use std::ops::ControlFlow;
 
 use anyhow::Result;
 use keepfast_operations::reports::{
-    AcceptReport, CacheReport, EntriesReport, EntryDocument, EntryKind, FreedReport, StatsReport,
+    AcceptReport, CacheReport, ChangeDocument, ChangeWord, DiffReport, EntriesReport, EntryDocument,
+    EntryKind, FreedReport, StatsReport,
 };
 use keepfast_operations::requests::{
-    self, Accept, Freed, ListEntries, accept as take, cache as keep, dump as write_out, freed as free,
-    list_entries_with, stats as sum_up,
+    self, Accept, Freed, ListEntries, accept as take, cache as keep, diff_with, dump as write_out,
+    freed as free, list_entries_with, stats as sum_up,
 };
 
 use super::{host_filter_of, outcome_of};
-use crate::args::{CacheAction, Common, Dump, Ls};
+use crate::args::{CacheAction, Common, Diff, Dump, Ls};
 use crate::console::Console;
 use crate::render::{bytes, count, counted, document, factor, line, local_time};
 use crate::{Outcome, lines, settings};
@@ -80,6 +81,50 @@ pub fn dump(common: &Common, options: &Dump) -> Result<Outcome> {
     };
     let shared = super::shared(common, &console)?;
     let report = write_out(&request, &mut std::io::stdout().lock(), &shared, console.run())?;
+    Ok(outcome_of(report.troubles))
+}
+
+/// Lists what is different between two snapshots.
+pub fn diff(common: &Common, options: &Diff) -> Result<Outcome> {
+    let console = Console::new(common)?;
+    let request = requests::Diff {
+        before: options.before.clone(),
+        after: options.after.clone(),
+        filter: host_filter_of(&options.filter),
+        path: options.path.clone(),
+        resources: common.resources(),
+    };
+    let shared = super::shared(common, &console)?;
+    let mut changes = Vec::new();
+    let mut found = |change: ChangeDocument| {
+        if common.json {
+            changes.push(change);
+        } else {
+            let sign = match change.change {
+                ChangeWord::Added => '+',
+                ChangeWord::Removed => '-',
+                ChangeWord::Content => 'M',
+                ChangeWord::Metadata => 'U',
+                ChangeWord::Type => 'T',
+            };
+            let slash = if change.kind == EntryKind::Dir { "/" } else { "" };
+            line(&format!("{sign} {}{slash}", change.path));
+        }
+    };
+    let report = diff_with(&request, &mut found, &shared, console.run())?;
+    let report = DiffReport { changes, ..report };
+    if common.json {
+        document(&report);
+    } else {
+        let DiffReport { added, removed, changed, metadata, .. } = report;
+        line(&format!(
+            "{} added, {} removed, {} changed, {} with other metadata",
+            count(added),
+            count(removed),
+            count(changed),
+            count(metadata)
+        ));
+    }
     Ok(outcome_of(report.troubles))
 }
 

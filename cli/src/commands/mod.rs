@@ -52,6 +52,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Prune(options) => prune::run(&common, &options),
         Command::Ls(options) => inspect::ls(&common, &options),
         Command::Dump(options) => inspect::dump(&common, &options),
+        Command::Diff(options) => inspect::diff(&common, &options),
         Command::Doctor => doctor::run(&common),
         Command::Check(options) => check::run(&common, &options),
         Command::Stats(options) if !options.delete.is_empty() => inspect::freed(&common, &options.delete),

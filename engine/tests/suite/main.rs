@@ -10,6 +10,7 @@ mod concurrency;
 mod crash;
 mod damage;
 mod dedup;
+mod diff;
 mod edits;
 mod edits_named;
 mod errors;

@@ -79,26 +79,36 @@ pub struct DumpReport {
     pub troubles: Troubles,
 }
 
+impl EntryKind {
+    /// What a node is.
+    #[must_use]
+    pub fn of(kind: &NodeKind) -> Self {
+        match kind {
+            NodeKind::File { .. } => Self::File,
+            NodeKind::Directory { .. } => Self::Dir,
+            NodeKind::Symlink { .. } => Self::Symlink,
+            NodeKind::Fifo => Self::Fifo,
+            NodeKind::Socket => Self::Socket,
+            NodeKind::CharDevice { .. } => Self::Chardev,
+            NodeKind::BlockDevice { .. } => Self::Blockdev,
+        }
+    }
+}
+
 impl EntryDocument {
     /// An entry with its path from the root down.
     #[must_use]
     pub fn new(path: &[u8], node: &Node) -> Self {
         let is_text = std::str::from_utf8(path).is_ok();
         let hex = || path.iter().map(|byte| format!("{byte:02x}")).collect();
-        let (kind, size, target) = match &node.kind {
-            NodeKind::File { size, .. } => (EntryKind::File, Some(*size), None),
-            NodeKind::Directory { .. } => (EntryKind::Dir, None, None),
-            NodeKind::Symlink { target } => {
-                (EntryKind::Symlink, None, Some(String::from_utf8_lossy(target).into_owned()))
-            }
-            NodeKind::Fifo => (EntryKind::Fifo, None, None),
-            NodeKind::Socket => (EntryKind::Socket, None, None),
-            NodeKind::CharDevice { .. } => (EntryKind::Chardev, None, None),
-            NodeKind::BlockDevice { .. } => (EntryKind::Blockdev, None, None),
+        let (size, target) = match &node.kind {
+            NodeKind::File { size, .. } => (Some(*size), None),
+            NodeKind::Symlink { target } => (None, Some(String::from_utf8_lossy(target).into_owned())),
+            _ => (None, None),
         };
         Self {
             path: String::from_utf8_lossy(path).into_owned(),
-            kind,
+            kind: EntryKind::of(&node.kind),
             mode: node.mode,
             uid: node.uid,
             gid: node.gid,

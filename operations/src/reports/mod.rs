@@ -5,6 +5,7 @@
 
 mod cache;
 mod contents;
+mod diff;
 mod edits;
 mod forecast;
 mod prune;
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 pub use cache::{AcceptReport, CacheReport, FolderDocument, OtherCacheDocument};
 pub use contents::{DumpReport, EntriesReport, EntryDocument, EntryKind};
+pub use diff::{ChangeDocument, ChangeWord, DiffReport};
 pub use edits::{RelabelledSnapshot, RemovedDocument, RewriteReport, RewrittenSnapshot, TagReport};
 pub use forecast::{ForecastReport, ForecastedSnapshot, GoesDocument};
 pub use prune::{PlanDocument, PruneReport};

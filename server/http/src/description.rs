@@ -33,6 +33,7 @@ const IDEMPOTENT: &[&str] = &["start_run", "retry_run"];
         (name = "plans", description = "What is backed up, and how it stands to its promise"),
         (name = "runs", description = "Backups, checks and prunes"),
         (name = "events", description = "What happens, as it happens"),
+        (name = "snapshots", description = "What was backed up, and what is in it"),
         (name = "repositories", description = "What is stored"),
         (name = "notifications", description = "Who hears of what, and has heard"),
         (name = "config", description = "Definitions, and where each value comes from"),

@@ -8,6 +8,7 @@ pub mod answer;
 mod convert;
 pub mod description;
 pub mod guard;
+pub mod looking;
 mod once;
 mod query;
 pub mod request;

@@ -28,6 +28,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
+/// Two names in the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair(pub String, pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Pair {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let read = AxumPath::<(String, String)>::from_request_parts(parts, state).await;
+        let AxumPath((one, other)) = read.map_err(|error| invalid("The path", &error.body_text()))?;
+        if one.chars().chain(other.chars()).any(char::is_control) {
+            return Err(Failure::new(ErrorCode::NotFound, "No name has control characters."));
+        }
+        Ok(Self(one, other))
+    }
+}
+
 /// What stands behind the question mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query<T>(pub T);

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::answer::Result;
 use crate::guard::about::About;
+use crate::looking::Looks;
 
 /// What all handlers share.
 pub type Shared = Arc<Api>;
@@ -30,6 +31,8 @@ pub struct Api {
     pub promises: Mutex<Promises>,
     /// The runs at work, as they were last read.
     active: Mutex<Option<(Instant, Arc<[Run]>)>>,
+    /// Those that look into repositories.
+    pub looks: Looks,
 }
 
 /// Runs at work are read again after this: all that watch them cost the state no more than one.
@@ -44,6 +47,7 @@ impl Api {
             inside,
             promises: Mutex::default(),
             active: Mutex::default(),
+            looks: Looks::default(),
         }
     }
 

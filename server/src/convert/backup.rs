@@ -12,7 +12,8 @@ use keepfast_operations::streams::{Empty, StreamSource};
 use super::{limits, secret, unsupported};
 use crate::error::Result;
 
-const LABEL_PREFIX: &str = "plan:";
+/// What the labels of plans begin with.
+pub const LABEL_PREFIX: &str = "plan:";
 
 /// The label by which the snapshots of a plan are found again: retention judges them by it, and not by paths, which a
 /// plan may change.

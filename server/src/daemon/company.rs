@@ -17,14 +17,17 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::catalogue::Due;
 use super::clock::Clocks;
 use super::outside::{Level, Voice};
+use crate::catalogue::{self, Refreshed, Troubles};
 use crate::error::{Result, ServerError};
 use crate::listen::{Listener, Mode};
 use crate::notices::{Courier, Notifier, Pulse, Sender};
 use crate::observed::listener::{serve_metrics, token};
 use crate::observed::{ServerFacts, observation};
 use crate::surroundings::Surroundings;
+use crate::warm::WarmRepositories;
 
 /// No task waits longer: a signal of the state can get lost.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -34,6 +37,10 @@ const AFTER_FAULT: Duration = Duration::from_secs(10);
 const ROUND_MIN: Duration = Duration::from_secs(1);
 /// Rounds of sending that may wait for targets at once.
 const ROUNDS_MAX: usize = 4;
+/// How often the catalogue's task looks whether something is due, at least.
+const CATALOGUE_PULSE: Duration = Duration::from_secs(20);
+/// Repositories that are looked at at once for the catalogue: one that hangs holds up no other.
+const LOOKS_MAX: usize = 2;
 /// A server whose last good look is older than this isn't well.
 const WELL_FOR: Duration = Duration::from_secs(120);
 
@@ -103,6 +110,10 @@ pub struct Company {
     pub config: watch::Receiver<Arc<Config>>,
     /// When it started.
     pub started: Timestamp,
+    /// Repositories that people look into.
+    pub warm: Arc<WarmRepositories>,
+    /// What went wrong with the catalogue.
+    pub troubles: Arc<Troubles>,
 }
 
 impl Company {
@@ -112,6 +123,7 @@ impl Company {
         tasks.spawn(self.clone().decide());
         tasks.spawn(self.clone().send());
         tasks.spawn(self.clone().pulse());
+        tasks.spawn(self.clone().catalogue());
         if let Some(answering) = self.metrics().await {
             tasks.spawn(answering);
         }
@@ -212,6 +224,41 @@ impl Company {
                 }
             };
             sleep(wait.max(ROUND_MIN)).await;
+        }
+    }
+
+    /// Keeps the catalogue of snapshots like the repositories: after runs that change them, and every so often.
+    async fn catalogue(self) {
+        let mut committed = self.store.watch();
+        let mut due = Due::default();
+        let mut working: JoinSet<(String, Result<Refreshed>)> = JoinSet::new();
+        loop {
+            if let Err(error) = due.hear(&self.store).await {
+                self.fault("what changes repositories can't be read", &error);
+            }
+            let config = self.config();
+            for name in due.take(config.repositories.keys(), Instant::now(), LOOKS_MAX - working.len()) {
+                let (of, config, name) = (self.clone(), Arc::clone(&config), name.clone());
+                working.spawn(async move {
+                    let Self { store, warm, troubles, .. } = &of;
+                    let done = catalogue::refresh(store, warm, troubles, &config, &name).await;
+                    (name, done)
+                });
+            }
+            self.warm.close_idle();
+            tokio::select! {
+                () = sleep(CATALOGUE_PULSE) => {}
+                () = committed.changed() => sleep(ROUND_MIN).await,
+                Some(ended) = working.join_next() => {
+                    // A fault that was said once is said again only if it is another one.
+                    if let Ok((name, done)) = ended
+                        && let Some(error) = due.ended(&name, done, Instant::now())
+                    {
+                        let text = format!("the snapshots of repository {name} can't be listed: {error}");
+                        self.voice.say(Level::Warning, &text);
+                    }
+                }
+            }
         }
     }
 

@@ -14,7 +14,10 @@ use super::clock::Clocks;
 use super::company::Health;
 use super::definitions::Followed;
 use super::outside::{Voice, Wish};
+use crate::catalogue::Troubles;
+use crate::running::Workshop;
 use crate::surroundings::Surroundings;
+use crate::warm::WarmRepositories;
 
 /// What stands before a server.
 pub trait Front: Send {
@@ -49,4 +52,10 @@ pub struct Inside {
     pub started: Timestamp,
     /// Where wishes are left.
     pub wishing: UnboundedSender<Wish>,
+    /// Repositories that people look into.
+    pub warm: Arc<WarmRepositories>,
+    /// What went wrong with the catalogue of snapshots.
+    pub troubles: Arc<Troubles>,
+    /// What carries out runs.
+    pub workshop: Arc<Workshop>,
 }

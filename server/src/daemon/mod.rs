@@ -6,6 +6,7 @@
 //! starts again, and another server that shares the state goes on without it.
 
 pub mod admission;
+mod catalogue;
 pub mod clock;
 mod company;
 mod conditions;
@@ -44,6 +45,7 @@ use self::outside::{Level, Manager, Reloaded, Voice, Wish};
 use self::scheduler::{Look, Scheduler};
 use self::troubles::Troubles;
 use self::workers::{Ended, Threads, Workers};
+use crate::catalogue::Troubles as CatalogueTroubles;
 use crate::control::{self, ServerDocument};
 use crate::error::{Result, ServerError};
 use crate::lock::MachineLock;
@@ -52,6 +54,7 @@ use crate::running::Workshop;
 use crate::state::{self, PlanLock, now};
 use crate::status::{Promises, View};
 use crate::surroundings::Surroundings;
+use crate::warm::WarmRepositories;
 
 /// How often the server wakes up: it tells the service manager that it is alive, and sees whether files have changed.
 const PULSE: Duration = Duration::from_secs(5);
@@ -195,6 +198,8 @@ impl Server {
                 &format!("{} can't be listened at: {error}", control::socket(&folder).display()),
             ),
         }
+        let warm = Arc::new(WarmRepositories::new(around.clone(), Arc::clone(&host)));
+        let troubled = Arc::new(CatalogueTroubles::default());
         let workers = Box::new(Threads::new(Arc::clone(&workshop), host));
         let config = Arc::new(config);
         let health = Arc::new(Health::default());
@@ -214,6 +219,9 @@ impl Server {
                 health: Arc::clone(&health),
                 started: reading.wall(),
                 wishing,
+                warm: Arc::clone(&warm),
+                troubles: Arc::clone(&troubled),
+                workshop: Arc::clone(&workshop),
             };
             (front, inside)
         });
@@ -226,6 +234,8 @@ impl Server {
             health: Arc::clone(&health),
             config: followed,
             started: reading.wall(),
+            warm,
+            troubles: troubled,
         };
         Ok(Self {
             first_file,

@@ -38,6 +38,8 @@ pub fn of_server(error: &ServerError) -> Kind {
         E::NoPlan { .. } => kind("no_plan", Category::Configuration),
         E::NoRepository { .. } => kind("no_repository", Category::Configuration),
         E::NoRun { .. } | E::SeveralRuns { .. } | E::NoWord { .. } => kind("no_run", Category::Configuration),
+        E::NoSnapshot { .. } => kind("no_snapshot", Category::Configuration),
+        E::Ended { .. } => kind("cut_short", Category::Bug),
         E::NoTarget { .. } | E::Notices { .. } | E::NotUndeliverable { .. } => {
             kind("notices", Category::Configuration)
         }

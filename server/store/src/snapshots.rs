@@ -203,6 +203,30 @@ impl Store {
         rows.iter().map(|row| row.name("id")).collect()
     }
 
+    /// Remembers that the catalogue was like a repository at a moment.
+    pub async fn store_catalogue_refreshed(&self, repository: &RepositoryId, at: UtcTime) -> Result<()> {
+        let mut tx = self.begin("storing when the catalogue was refreshed").await?;
+        let sql = "INSERT INTO counter (name, last) VALUES ($1, $2) \
+                   ON CONFLICT (name) DO UPDATE SET last = excluded.last";
+        tx.execute(sql, values![format!("{REFRESHED}{repository}"), at.as_micros()]).await?;
+        tx.commit().await
+    }
+
+    /// When the catalogue was last like a repository; nothing if it never was.
+    pub async fn catalogue_refreshed(&self, repository: &RepositoryId) -> Result<Option<UtcTime>> {
+        let sql = "SELECT last FROM counter WHERE name = $1";
+        let name = format!("{REFRESHED}{repository}");
+        let row = self.db.row("reading when the catalogue was refreshed", sql, values![name]).await?;
+        row.map(|row| row.integer("last").map(UtcTime::from_micros)).transpose()
+    }
+
+    /// A snapshot of the catalogue.
+    pub async fn snapshot(&self, repository: &RepositoryId, id: &SnapshotId) -> Result<Option<Snapshot>> {
+        let values = values![repository.as_str(), id.as_str()];
+        let row = self.db.row("reading a snapshot", BY_ID, values).await?;
+        row.as_ref().map(Snapshot::from_row).transpose()
+    }
+
     /// Stores what a check or drill has shown; false if the catalogue doesn't have the snapshot.
     pub async fn store_proof(
         &self,
@@ -269,6 +293,11 @@ const BY_PREFIX: &str = concat!(
     snapshot_columns!(),
     " FROM snapshot WHERE id >= $1 AND id < $2 ORDER BY id, repository LIMIT $3"
 );
+
+const BY_ID: &str =
+    concat!("SELECT ", snapshot_columns!(), " FROM snapshot WHERE repository = $1 AND id = $2");
+/// What the names of counters begin with that are the moments of refreshes; the repository follows.
+const REFRESHED: &str = "catalogue of ";
 
 /// Words of this many snapshots are equally frequent.
 const FREQUENT: i64 = 2000;

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use keepfast_api::error::{self, ErrorAnswer, ErrorCode};
+use keepfast_engine::EngineError;
 use keepfast_operations::error::with_causes;
 use keepfast_server::ServerError;
 use keepfast_server::access::{AccessError, SignInRefusal};
@@ -66,6 +67,22 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What a repository doesn't have, or can't do at the moment.
+    fn of_repository(error: &ServerError) -> Self {
+        let ServerError::Operations(inner) = error else { return Self::internal(error) };
+        let code = match inner.engine() {
+            Some(EngineError::NotInSnapshot { .. }) => ErrorCode::NotFound,
+            Some(EngineError::Interrupted) => ErrorCode::TimedOut,
+            Some(EngineError::Backend(_) | EngineError::WrongPassword { .. }) => ErrorCode::Unavailable,
+            _ if inner.is_wrong_input() => ErrorCode::Unprocessable,
+            Some(EngineError::Damaged { .. } | EngineError::Missing { .. }) => ErrorCode::Unavailable,
+            _ => return Self::internal(error),
+        };
+        Self::new(code, sentence(&with_causes(error)))
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self { code, detail, retry_after_s, fault } = self;
@@ -98,6 +115,8 @@ impl From<ServerError> for Failure {
             ServerError::NoRepository { name, .. } => return Self::not_found("repository", name),
             ServerError::NoTarget { name, .. } => return Self::not_found("target", name),
             ServerError::NoRun { id } => return Self::not_found("run", id),
+            ServerError::NoSnapshot { id, .. } => return Self::not_found("snapshot", id),
+            ServerError::Operations(inner) if inner.engine().is_some() => return Self::of_repository(&error),
             ServerError::SeveralRuns { .. } | ServerError::NoWord { .. } | ServerError::Name { .. } => {
                 ErrorCode::InvalidRequest
             }

@@ -43,6 +43,16 @@ impl About {
         }
     }
 
+    /// A snapshot of a repository, with the plan and the host that it says.
+    #[must_use]
+    pub fn snapshot(config: &Config, repository: &str, plan: Option<&str>, host: &str) -> Self {
+        let of = match plan {
+            Some(plan) => Self::plan(config, host, plan),
+            None => Self::repository(config, repository),
+        };
+        Self { repository: Some(repository.to_owned()), host: Some(host.to_owned()), ..of }
+    }
+
     /// A run: what it works on. The repository and the host are those that it had.
     #[must_use]
     pub fn run(config: &Config, run: &Run) -> Self {

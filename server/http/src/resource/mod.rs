@@ -7,7 +7,10 @@ use crate::state::Shared;
 mod account;
 mod audit;
 mod config;
+mod content;
+mod edits;
 mod events;
+mod files;
 mod health;
 mod notifications;
 mod overview;
@@ -19,6 +22,7 @@ mod run_log;
 mod runs;
 mod schedule;
 mod session;
+mod snapshots;
 mod targets;
 mod tokens;
 mod users;
@@ -40,6 +44,10 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(events::routes())
         .merge(problems::routes())
         .merge(patterns::routes())
+        .merge(snapshots::routes())
+        .merge(files::routes())
+        .merge(content::routes())
+        .merge(edits::routes())
         .merge(schedule::routes())
         .merge(repositories::routes())
         .merge(notifications::routes())

@@ -146,8 +146,8 @@ pub async fn all(api: &Api, caller: &Caller) -> Result<Vec<Plan>> {
     let (config, now) = (api.config(), api.now());
     let statuses = {
         let mut promises = api.promises.lock().await;
-        let (store, host) = (api.store(), &*api.inside.around.host);
-        status::all_with(&View { config: &config, store, host, now }, &mut promises).await?
+        let view = View { config: &config, store: api.store(), host: &api.inside.around.host, now };
+        status::all_with(&view, &mut promises).await?
     };
     let paused = api.store().paused_plans().await?;
     let is_open = |pause: &&keepfast_store::Pause| pause.until.is_none_or(|until| instant(until) > now);

@@ -27,8 +27,10 @@ pub struct Answer {
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body, as far as it is text.
     pub text: String,
+    /// Its body.
+    pub bytes: Vec<u8>,
 }
 
 impl Client {
@@ -77,8 +79,9 @@ impl Client {
         self.runtime.block_on(async {
             let response = request.send().await.unwrap();
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            let text = String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap();
-            Answer { status, headers, text }
+            let bytes = response.bytes().await.unwrap().to_vec();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            Answer { status, headers, text, bytes }
         })
     }
 

@@ -9,4 +9,5 @@ mod encrypted;
 mod lists;
 mod resources;
 mod sessions;
+mod snapshots;
 mod stream;

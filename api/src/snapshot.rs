@@ -1,0 +1,249 @@
+//! Snapshots: what the catalogue says of them, and what is in them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::list::Row;
+use crate::run::Verdict;
+
+/// What a check or a drill has shown of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Proof {
+    /// What it has shown.
+    pub verdict: Verdict,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A snapshot, as the catalogue has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Snapshot {
+    /// Its repository.
+    pub repository: String,
+    /// Its id.
+    pub snapshot: String,
+    /// Of which moment it is.
+    pub time: Timestamp,
+    /// Whose data it has.
+    pub host: String,
+    /// The plan that made it; null if none did.
+    pub plan: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// How many files it has.
+    pub files: u64,
+    /// Bytes of its files.
+    pub size_bytes: u64,
+    /// Bytes that it has added to the repository.
+    pub new_bytes: u64,
+    /// Whether everything could be read that it should have.
+    pub clean: bool,
+    /// What the newest check has shown of it.
+    pub checked: Option<Proof>,
+    /// What the newest drill has shown of it.
+    pub drilled: Option<Proof>,
+}
+
+impl Row for Snapshot {
+    const COLUMNS: &'static [&'static str] = &[
+        "repository",
+        "snapshot",
+        "time",
+        "host",
+        "plan",
+        "tags",
+        "files",
+        "size_bytes",
+        "new_bytes",
+        "clean",
+        "checked.verdict",
+        "checked.at",
+        "drilled.verdict",
+        "drilled.at",
+    ];
+}
+
+/// A snapshot with the run that made it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotDetail {
+    /// The snapshot.
+    #[serde(flatten)]
+    pub snapshot: Snapshot,
+    /// The run that made it; null if the history has it no more, or another program made it.
+    pub run: Option<String>,
+    /// What that run has counted, as `keepfast backup --json` prints it.
+    pub report: Option<Value>,
+}
+
+/// Which snapshots: those that are all of this.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SnapshotQuery {
+    /// With all of these words in the names of host, plan and tags.
+    pub search: Option<String>,
+    /// Of this plan.
+    pub plan: Option<String>,
+    /// Of this host.
+    pub host: Option<String>,
+    /// In this repository.
+    pub repository: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
+    /// Of this instant or later ones.
+    pub from: Option<Timestamp>,
+    /// Of earlier instants than this.
+    pub until: Option<Timestamp>,
+}
+
+/// How old what the catalogue says of a repository is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CatalogueAge {
+    /// The repository.
+    pub repository: String,
+    /// When the catalogue was last like it; null if it never was.
+    pub refreshed: Option<Timestamp>,
+    /// Since when the catalogue may not be like it any more; null while it is.
+    pub stale_since: Option<Timestamp>,
+    /// Why the repository couldn't be looked at the last time.
+    pub error: Option<String>,
+}
+
+impl Row for CatalogueAge {
+    const COLUMNS: &'static [&'static str] = &["repository", "refreshed", "stale_since", "error"];
+}
+
+/// What an entry of a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryType {
+    /// A regular file.
+    File,
+    /// A folder.
+    Dir,
+    /// A symbolic link.
+    Symlink,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A character device.
+    Chardev,
+    /// A block device.
+    Blockdev,
+}
+
+/// An entry of a folder of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Entry {
+    /// Its name for people: what isn't text is the replacement character.
+    pub name: String,
+    /// Its path from the root down, as queries take it: what isn't text stands as `%` and two hexadecimal digits, and so do
+    /// `%` and control characters.
+    pub path: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: EntryType,
+    /// The size of a file, in bytes.
+    pub size: Option<u64>,
+    /// Its permissions, as octal digits.
+    pub mode: String,
+    /// The number of its owner.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
+    /// When its content was changed last.
+    pub mtime: Timestamp,
+    /// Where a symbolic link leads, for people.
+    pub target: Option<String>,
+}
+
+impl Row for Entry {
+    const COLUMNS: &'static [&'static str] =
+        &["path", "name", "type", "size", "mode", "uid", "gid", "mtime", "target"];
+}
+
+/// Where in a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PathQuery {
+    /// The path, as documents have it; the root without it.
+    pub path: Option<String>,
+}
+
+/// What a snapshot is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DiffQuery {
+    /// The second snapshot, of the same repository: what is only in it is added.
+    pub with: String,
+    /// Only what is at or below this path, as documents have it.
+    pub path: Option<String>,
+}
+
+/// How an entry differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It is in the second snapshot alone.
+    Added,
+    /// It is in the first snapshot alone.
+    Removed,
+    /// The bytes of a file, or where a link or a device leads, are others.
+    Content,
+    /// Only its mode, owner, time or extended attributes are others.
+    Metadata,
+    /// It is of another type.
+    Type,
+}
+
+/// An entry that is different in another snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    /// Its name for people.
+    pub name: String,
+    /// Its path, as queries take it.
+    pub path: String,
+    /// How it differs.
+    pub change: ChangeKind,
+    /// What it is; what it was, if it is no more.
+    #[serde(rename = "type")]
+    pub kind: EntryType,
+    /// The size of the file that it was, in bytes.
+    pub size_before: Option<u64>,
+    /// The size of the file that it is, in bytes.
+    pub size_after: Option<u64>,
+}
+
+impl Row for Change {
+    const COLUMNS: &'static [&'static str] = &["change", "path", "name", "type", "size_before", "size_after"];
+}
+
+/// Tags that a snapshot gets and loses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TagChange {
+    /// Tags that it gets.
+    pub add: Vec<String>,
+    /// Tags that it loses.
+    pub remove: Vec<String>,
+}
+
+/// Whose retention is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct RetentionQuery {
+    /// The plan.
+    pub plan: String,
+}
+
+/// What became of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotChanged {
+    /// The snapshot that was meant.
+    pub snapshot: String,
+    /// The snapshot that stands in its place now: another one if its tags were changed or it was brought back, the same if it
+    /// was only protected or not; null if it was forgotten.
+    pub now: Option<String>,
+}

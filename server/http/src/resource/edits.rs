@@ -1,0 +1,169 @@
+//! What people decide about single snapshots, and what a plan's retention will decide.
+
+use axum::extract::State;
+use keepfast_access::role::Right;
+use keepfast_api::error::ErrorCode;
+use keepfast_api::snapshot::{RetentionQuery, SnapshotChanged, TagChange};
+use keepfast_server::edits::{Edit, edit};
+use keepfast_server::{catalogue, cleanup, definitions};
+use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::snapshots::must;
+use crate::answer::{Document, Failure, Result};
+use crate::guard::Caller;
+use crate::looking::look;
+use crate::request::{Body, Pair, Query};
+use crate::state::Shared;
+
+/// Tags that are given or taken at once.
+const TAGS_MAX: usize = 64;
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(protect_snapshot))
+        .routes(routes!(unprotect_snapshot))
+        .routes(routes!(tag_snapshot))
+        .routes(routes!(forget_snapshot))
+        .routes(routes!(undelete_snapshot))
+        .routes(routes!(retention_preview))
+}
+
+/// Protect a snapshot: no policy and no one forgets it.
+#[utoipa::path(post, path = "/snapshots/{repository}/{snapshot}/protect", tag = "snapshots",
+    params(("repository" = String, Path), ("snapshot" = String, Path)),
+    responses((status = 200, body = SnapshotChanged)))]
+async fn protect_snapshot(
+    State(api): State<Shared>,
+    caller: Caller,
+    Pair(repository, id): Pair,
+) -> Result<Document<SnapshotChanged>> {
+    let deed = Deed { right: Right::KeepSnapshots, action: "snapshot.protect", edit: Edit::Protect };
+    decide(&api, &caller, &repository, &id, deed).await
+}
+
+/// End the protection of a snapshot.
+#[utoipa::path(post, path = "/snapshots/{repository}/{snapshot}/unprotect", tag = "snapshots",
+    params(("repository" = String, Path), ("snapshot" = String, Path)),
+    responses((status = 200, body = SnapshotChanged)))]
+async fn unprotect_snapshot(
+    State(api): State<Shared>,
+    caller: Caller,
+    Pair(repository, id): Pair,
+) -> Result<Document<SnapshotChanged>> {
+    let deed = Deed { right: Right::Forget, action: "snapshot.unprotect", edit: Edit::Unprotect };
+    decide(&api, &caller, &repository, &id, deed).await
+}
+
+/// Give and take tags: another snapshot with the same content stands in its place then.
+#[utoipa::path(post, path = "/snapshots/{repository}/{snapshot}/tags", tag = "snapshots",
+    params(("repository" = String, Path), ("snapshot" = String, Path)), request_body = TagChange,
+    responses((status = 200, body = SnapshotChanged)))]
+async fn tag_snapshot(
+    State(api): State<Shared>,
+    caller: Caller,
+    Pair(repository, id): Pair,
+    Body(change): Body<TagChange>,
+) -> Result<Document<SnapshotChanged>> {
+    let TagChange { add, remove } = change;
+    let tags = || add.iter().chain(&remove);
+    if tags().count() == 0 || tags().count() > TAGS_MAX {
+        return Err(Failure::new(ErrorCode::Unprocessable, format!("Name 1 to {TAGS_MAX} tags.")));
+    }
+    // Retention knows the snapshots of a plan by this label: to take it or to give it decides what is kept.
+    let right = match tags().any(|tag| tag.starts_with(keepfast_server::convert::backup::LABEL_PREFIX)) {
+        true => Right::Forget,
+        false => Right::KeepSnapshots,
+    };
+    let deed = Deed { right, action: "snapshot.tag", edit: Edit::Tags { add, remove } };
+    decide(&api, &caller, &repository, &id, deed).await
+}
+
+/// Forget a snapshot: what only it needs goes with the next prune, and until then it can be brought back.
+#[utoipa::path(post, path = "/snapshots/{repository}/{snapshot}/forget", tag = "snapshots",
+    params(("repository" = String, Path), ("snapshot" = String, Path)),
+    responses((status = 200, body = SnapshotChanged)))]
+async fn forget_snapshot(
+    State(api): State<Shared>,
+    caller: Caller,
+    Pair(repository, id): Pair,
+) -> Result<Document<SnapshotChanged>> {
+    let deed = Deed { right: Right::Forget, action: "snapshot.forget", edit: Edit::Forget };
+    decide(&api, &caller, &repository, &id, deed).await
+}
+
+/// Bring a forgotten snapshot back.
+#[utoipa::path(post, path = "/snapshots/{repository}/{snapshot}/undelete", tag = "snapshots",
+    params(("repository" = String, Path), ("snapshot" = String, Path)),
+    responses((status = 200, body = SnapshotChanged)))]
+async fn undelete_snapshot(
+    State(api): State<Shared>,
+    caller: Caller,
+    Pair(repository, id): Pair,
+) -> Result<Document<SnapshotChanged>> {
+    let deed = Deed { right: Right::KeepSnapshots, action: "snapshot.undelete", edit: Edit::Undelete };
+    decide(&api, &caller, &repository, &id, deed).await
+}
+
+/// What a plan's retention will do at its next runs, as `keepfast cleanup --dry-run --json` prints it.
+#[utoipa::path(get, path = "/retention/preview", tag = "snapshots", params(RetentionQuery),
+    responses((status = 200, body = Value)))]
+async fn retention_preview(
+    State(api): State<Shared>,
+    caller: Caller,
+    Query(wanted): Query<RetentionQuery>,
+) -> Result<Document<Value>> {
+    caller.must(Right::See, &api.plan(&wanted.plan))?;
+    let (config, now) = (api.config(), api.now());
+    let repository = definitions::plan(&config, &wanted.plan)?.value.repository.name.clone();
+    let (host, plan) = (api.inside.around.host.clone(), wanted.plan);
+    let forecast = look(&api, &repository, move |browser| {
+        let definition = definitions::plan(browser.config, &plan)?;
+        let run = browser.warm.run(browser.cancel.clone());
+        browser.warm.with(browser.config, browser.repository, |shared| {
+            cleanup::forecast(browser.config, definition, &host, shared, now, &run)
+        })
+    });
+    let document = serde_json::to_value(forecast.await?).map_err(|error| Failure::internal(&error))?;
+    Ok(Document::new(document))
+}
+
+/// What a caller wants to do.
+struct Deed {
+    right: Right,
+    action: &'static str,
+    edit: Edit,
+}
+
+async fn decide(
+    api: &Shared,
+    caller: &Caller,
+    repository: &str,
+    id: &str,
+    deed: Deed,
+) -> Result<Document<SnapshotChanged>> {
+    let Deed { right, action, edit: wanted } = deed;
+    must(api, caller, right, repository, id).await?;
+    let object = format!("snapshot:{repository}/{id}");
+    let about = match &wanted {
+        Edit::Tags { add, remove } => json!({ "add": add, "remove": remove }),
+        _ => Value::Null,
+    };
+    let of = id.to_owned();
+    let done = look(api, repository, move |browser| {
+        edit(browser.config, browser.warm, browser.repository, &of, &wanted)
+    });
+    let now = done.await?;
+    let mut after = about;
+    if let Some(now) = now.as_ref().filter(|now| *now != id) {
+        after = json!({ "now": now, "change": after });
+    }
+    caller.record(api.store(), action, &object, after).await?;
+    // So that a list that is asked for next has it. If this fails, the next refresh brings it.
+    let inside = &api.inside;
+    let refreshed =
+        catalogue::refresh(api.store(), &inside.warm, &inside.troubles, &api.config(), repository).await;
+    drop(refreshed);
+    Ok(Document::new(SnapshotChanged { snapshot: id.to_owned(), now }))
+}
