@@ -249,3 +249,123 @@ export interface Notification {
   link: string | null;
   read: boolean;
 }
+
+export interface Proof {
+  verdict: Verdict;
+  at: string;
+}
+export interface Repository {
+  repository: string;
+  url: string;
+  project: string | null;
+  stored_bytes: number | null;
+  measured: string | null;
+  quota_bytes: number | null;
+  quota_warn: number | null;
+  snapshots: number;
+  newest: string | null;
+  plans: string[];
+  checked: Proof | null;
+  all_read_since: string | null;
+  pruned: Proof | null;
+}
+export interface RepositoryDetail extends Repository {
+  origin: string;
+  settings: Setting[];
+}
+export interface StoragePoint {
+  at: string;
+  stored_bytes: number;
+}
+export interface Snapshot {
+  snapshot: string;
+  repository: string;
+  time: string;
+  host: string;
+  plan: string | null;
+  tags: string[];
+  files: number;
+  size_bytes: number;
+  new_bytes: number;
+  clean: boolean;
+  checked: Proof | null;
+  drilled: Proof | null;
+}
+export interface Target {
+  target: string;
+  kind: string;
+  where: string;
+  origin: string;
+  last_delivered: string | null;
+  failing_since: string | null;
+}
+export interface Route {
+  route: string;
+  match: string;
+  targets: string[];
+  policy: string | null;
+  origin: string;
+}
+export interface Delivery {
+  delivery: number;
+  at: string;
+  target: string;
+  title: string;
+  state: "pending" | "delivered" | "undeliverable";
+  attempts: number;
+  next_attempt: string | null;
+  ended: string | null;
+  last_error: string | null;
+}
+export interface ConfigFile {
+  file: string;
+  managed: boolean;
+  bytes: number;
+}
+export interface Diagnostic {
+  severity: "error" | "warning" | "info";
+  code: string;
+  message: string;
+  file: string | null;
+  line: number | null;
+  column: number | null;
+  source: string | null;
+  help: string | null;
+}
+export interface User {
+  user: string;
+  grants: Grant[];
+  has_second_factor: boolean;
+  disabled: boolean;
+  created: string;
+  last_seen: string | null;
+}
+export interface Token {
+  token: string;
+  name: string;
+  user: string;
+  grants: Grant[];
+  created: string;
+  expires: string | null;
+  last_used: string | null;
+}
+export interface SessionRow {
+  session: string;
+  user: string;
+  address: string | null;
+  agent: string | null;
+  began: string;
+  last_seen: string;
+  current: boolean;
+}
+export interface AuditEntry {
+  entry: number;
+  at: string;
+  user: string | null;
+  address: string | null;
+  action: string;
+  object: string | null;
+  outcome: string;
+  before: unknown;
+  after: unknown;
+}

@@ -33,7 +33,8 @@ export function length(seconds: number | null | undefined): string {
   const all = Math.round(Math.max(0, seconds));
   const [d, h, m, s] = [Math.floor(all / 86400), Math.floor(all / 3600) % 24, Math.floor(all / 60) % 60, all % 60];
   if (d >= 10) return `${d} d`;
-  if (d > 0) return h ? `${d} d ${h} h` : `${d} d`;
+  if (d > 1) return h ? `${d} d ${h} h` : `${d} d`;
+  if (d > 0) return `${d * 24 + h} h`;
   if (h > 0) return m ? `${h} h ${m} min` : `${h} h`;
   if (m > 0) return s && m < 10 ? `${m} min ${s} s` : `${m} min`;
   return `${s} s`;
