@@ -8,6 +8,9 @@ const browsers = ["chrome123", "firefox120", "safari17.5"];
 export default defineConfig({
   plugins: [svelte()],
   build: {
+    outDir: "../server/ui/dist",
+    // scripts/clean.js empties it.
+    emptyOutDir: false,
     target: browsers,
     cssTarget: browsers,
     // A small picture or module that became a data: address would be refused by the policy.
