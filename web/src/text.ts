@@ -79,6 +79,12 @@ const shared = {
     expired: "Your session has ended. Sign in again; you come back to the page where you were.",
   },
 
+  proof: {
+    title: "Your password again",
+    why: "This can lose data or give rights away, so the server wants to know that it is you.",
+    goOn: "Go on",
+  },
+
   palette: {
     open: "Go to…",
     hint: "A page, a plan, a repository or a run's id",

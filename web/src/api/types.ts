@@ -18,12 +18,37 @@ export interface About {
   config_is_valid: boolean;
   config: string;
 }
-export interface Grant {
+/** What may be done, as grants have it. */
+export type Right =
+  | "see"
+  | "see_names"
+  | "read_content"
+  | "see_config"
+  | "run"
+  | "keep_snapshots"
+  | "restore_elsewhere"
+  | "restore_in_place"
+  | "edit_plans"
+  | "forget"
+  | "prune"
+  | "export_keys"
+  | "see_audit"
+  | "see_evidence"
+  | "manage_members"
+  | "manage_server";
+/** What is asked for when a right is given. */
+export interface NewGrant {
   role: string;
   scope: string;
+  see_names: boolean;
+  read_content: boolean;
+}
+export interface Grant extends NewGrant {
+  rights: Right[];
 }
 export interface Session {
   user: string;
+  display: string;
   by: "session" | "token";
   grants: Grant[];
   has_second_factor: boolean;

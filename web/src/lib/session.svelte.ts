@@ -2,22 +2,10 @@
 // which controls are offered.
 import { call } from "../api/call";
 import { Failure } from "../api/failure";
-import type { About, Health, Session } from "../api/types";
+import type { About, Health, Right, Session } from "../api/types";
 import { forgetKept } from "./resource.svelte";
 
 type State = "asking" | "unreachable" | "setup" | "out" | "in";
-
-/** What each role may do beyond looking. */
-const rights: Record<string, readonly string[]> = {
-  viewer: [],
-  operator: ["run"],
-  restorer: ["run", "restore"],
-  editor: ["run", "edit"],
-  auditor: ["audit"],
-  admin: ["run", "restore", "edit", "audit", "access", "settings"],
-};
-
-export type Right = "run" | "restore" | "edit" | "audit" | "access" | "settings";
 
 class SessionState {
   state = $state<State>("asking");
@@ -58,12 +46,9 @@ class SessionState {
     forgetKept();
   }
 
-  /** Whether the user has a right anywhere; with what is asked, for that or everything. */
-  can(right: Right, scope?: string): boolean {
-    const grants = this.session?.grants ?? [];
-    return grants.some(
-      (grant) => rights[grant.role]?.includes(right) && (!scope || grant.scope === "all" || grant.scope === scope),
-    );
+  /** Whether the user has a right for anything. Whether it is for what is asked, the server says. */
+  can(right: Right): boolean {
+    return this.session?.grants.some((grant) => grant.rights.includes(right)) ?? false;
   }
 
   get zone(): string | undefined {
