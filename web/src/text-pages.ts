@@ -86,6 +86,7 @@ export const pagesText = (plural: Plural) => ({
 
   plan: {
     standing: "How it stands to its promise",
+    into: "Into repository",
     promise: "Promise",
     within: (time: string) => `A good snapshot within ${time}`,
     noPromise: "Nothing",
