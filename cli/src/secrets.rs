@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use keepfast_operations::OperationsError;
 use keepfast_operations::child::{ChildGroup, ChildInput, ChildMessages, Children, CommandLine};
 use keepfast_operations::error::SecretError;
+use keepfast_operations::redact::KnownSecrets;
 use keepfast_operations::secret::{Purpose, SecretSource};
 use zeroize::Zeroizing;
 
@@ -23,6 +24,7 @@ pub fn children() -> Children {
         input: ChildInput::Inherited,
         messages: ChildMessages::Inherited,
         group: ChildGroup::Shared,
+        secrets: KnownSecrets::default(),
     }
 }
 

@@ -14,8 +14,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-/// How much of what a program prints to standard error is kept, from its end.
-const STDERR_BYTES_MAX: usize = 16 << 10;
+use crate::redact::KnownSecrets;
+
+/// How much of what a program prints for people is kept, from its end.
+pub(crate) const PRINTED_BYTES_MAX: usize = 16 << 10;
 /// How often a read looks whether the run is cancelled, in nanoseconds.
 const LOOK_NS: i64 = 100_000_000;
 /// How often a wait looks whether the program has ended, at most: it looks more often at first.
@@ -99,6 +101,8 @@ pub struct Children {
     pub messages: ChildMessages,
     /// To whom signals of a terminal and the end of a run go.
     pub group: ChildGroup,
+    /// Secrets that this process has read. Of what is captured, none is kept.
+    pub secrets: KnownSecrets,
 }
 
 /// What a program reads from standard input.
@@ -187,7 +191,10 @@ impl Children {
         let no_output = || io::Error::other("the program has no output");
         let output = process.child.stdout.take().map(OwnedFd::from).ok_or_else(no_output)?;
         let stderr = process.child.stderr.take();
-        let messages = stderr.map(|stderr| std::thread::spawn(move || last_of(stderr)));
+        let messages = stderr.map(|stderr| {
+            let secrets = self.secrets.clone();
+            std::thread::spawn(move || secrets.last_of(stderr, PRINTED_BYTES_MAX))
+        });
         let output = CancellableReader::new(output, ends.clone());
         Ok(Started { output, running: Running { process, messages, ends } })
     }
@@ -261,17 +268,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Reads all, and keeps the last of it.
-pub(crate) fn last_of(mut input: impl Read) -> Vec<u8> {
-    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
-    while let Ok(count @ 1..) = input.read(&mut buffer) {
-        kept.extend_from_slice(&buffer[..count]);
-        let excess = kept.len().saturating_sub(STDERR_BYTES_MAX);
-        kept.drain(..excess);
-    }
-    kept
 }
 
 /// A pipe or terminal whose reading ends early when it shall.

@@ -1,7 +1,7 @@
 //! Programs that are run around an operation: they stop a service before it, or start it again after it.
 //!
 //! A hook has a time limit. When that is over, or the run is cancelled, the hook and all that it has started are
-//! killed. What it prints is kept for the log of the run, up to a limit.
+//! killed. What it prints is kept for the log of the run, up to a limit and without the secrets that this process has read.
 
 use std::process::ExitStatus;
 use std::thread;
@@ -11,7 +11,7 @@ use keepfast_backend::Cancel;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::child::{ChildGroup, ChildInput, ChildMessages, Children, CommandLine, Ends, last_of};
+use crate::child::{ChildGroup, ChildInput, ChildMessages, Children, CommandLine, Ends, PRINTED_BYTES_MAX};
 use crate::host::monotonic;
 
 /// A program and how long it may take.
@@ -90,7 +90,8 @@ impl Hook {
         let time_is_up = ends.group.clone();
         let started = children.start(&self.run, ChildInput::Empty, ends.clone()).map_err(not_started)?;
         let output = started.output;
-        let printed = thread::spawn(move || last_of(output));
+        let secrets = children.secrets.clone();
+        let printed = thread::spawn(move || secrets.last_of(output, PRINTED_BYTES_MAX));
         let ended = thread::scope(|scope| {
             let has_ended = Cancel::new();
             let watched = has_ended.clone();
@@ -153,6 +154,22 @@ mod tests {
         let ended = hook("echo $KEEPFAST_PLAN; echo said >&2", LONG).run(&children, &Cancel::new());
         let ended = ended.expect("it ends well");
         assert_eq!((ended.output.as_str(), ended.messages.as_str()), ("www\n", "said\n"));
+    }
+
+    /// The second half comes later, and the whole is also in what it fails with.
+    #[test]
+    fn a_hook_that_prints_a_secret_is_kept_without_it() {
+        let children = Children::default();
+        children.secrets.learn(b"correct horse");
+        let script = "printf 'it is correct h'; sleep 0.2; echo 'orse now'; echo 'no correct horse here' >&2";
+        let ended = hook(script, LONG).run(&children, &Cancel::new()).expect("it ends well");
+        assert_eq!(
+            (ended.output.as_str(), ended.messages.as_str()),
+            ("it is [secret] now\n", "no [secret] here\n")
+        );
+        let failed = hook(&format!("{script}; exit 1"), LONG).run(&children, &Cancel::new());
+        let error = failed.expect_err("it fails");
+        assert_eq!(error.to_string(), "the hook /bin/sh failed (exit status: 1): no [secret] here");
     }
 
     #[test]

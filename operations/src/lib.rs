@@ -74,6 +74,7 @@
 //! # }
 //! ```
 
+pub mod answer;
 pub mod brake;
 pub mod cache;
 pub mod calendar;
@@ -89,6 +90,7 @@ pub mod place;
 pub mod policy;
 pub mod priority;
 pub mod probe;
+pub mod redact;
 pub mod remark;
 pub mod reports;
 pub mod requests;

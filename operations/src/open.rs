@@ -4,10 +4,10 @@
 //! begins.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use keepfast_backend::{Backend, Store};
+use keepfast_backend::{Backend, BackendErrorKind, Store};
 use keepfast_engine::EngineError;
 use keepfast_engine::error::Finding;
 use keepfast_engine::repo::{
@@ -111,7 +111,8 @@ pub enum Mode {
 pub struct SharedRepository {
     target: Target,
     access: Access,
-    store: Arc<dyn Store>,
+    /// Another one once the keys to it were read again.
+    store: Mutex<Arc<dyn Store>>,
     /// Held while the password is stretched, so that this is done once.
     unlocked: Mutex<Option<Arc<Unlocked>>>,
     /// Held while the index is opened, so that there is one.
@@ -140,6 +141,7 @@ impl SharedRepository {
     /// Makes ready to use a repository. Nothing is asked of the store before a run opens it.
     pub fn connect(target: Target, access: Access) -> Result<Self> {
         let store = connect(&target.place, &target.s3, &access.children, access.secrets.as_deref())?;
+        let store = Mutex::new(store);
         Ok(Self { target, access, store, unlocked: Mutex::default(), index: Mutex::default() })
     }
 
@@ -158,7 +160,7 @@ impl SharedRepository {
     /// The store, as a run uses it.
     #[must_use]
     pub fn backend(&self, run: &RunContext) -> Arc<dyn Backend> {
-        self.store.for_run(run.link())
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).for_run(run.link())
     }
 
     /// Makes a remark about a run.
@@ -174,7 +176,12 @@ impl SharedRepository {
         let memory = if mode == Mode::Unseen { None } else { self.target.memory(&backend.location()) };
         let slots = self.target.slot_memory_bytes.map_or_else(SlotLimits::default, SlotLimits::of_memory);
         let options = OpenOptions { cache, memory: memory.as_ref(), slots };
-        let repository = self.load(backend, &options, run)?;
+        let repository = match self.load(backend, &options, run) {
+            Err(error) if is_denied(&error) && self.reconnect()? => {
+                self.load(self.backend(run), &options, run)?
+            }
+            loaded => loaded?,
+        };
         if let (Some(why), Some(memory)) = (repository.memory_flaw(), &memory) {
             let (file, why) = (memory.path().to_owned(), why.to_owned());
             self.remark(run, &Remark::MemoryLost { file, why });
@@ -283,9 +290,29 @@ impl SharedRepository {
             return if run.is_cancelled() { Err(EngineError::Interrupted.into()) } else { password };
         }
         match &self.access.ask {
-            Some(ask) => ask(purpose),
+            Some(ask) => {
+                let password = ask(purpose)?;
+                self.access.children.secrets.learn(password.as_bytes());
+                Ok(password)
+            }
             None => Err(SecretError::NotGiven { what: "password".to_owned() }.into()),
         }
+    }
+
+    /// Reads the keys to the store again if they were read a while ago, since they may have been changed. Returns whether
+    /// they were.
+    fn reconnect(&self) -> Result<bool> {
+        let (Some(secrets), Some(keys)) = (self.access.secrets.as_deref(), &self.target.s3.credentials)
+        else {
+            return Ok(false);
+        };
+        let was_kept = [&keys.access_key, &keys.secret_key].map(|source| secrets.forget(source));
+        if !was_kept.contains(&true) {
+            return Ok(false);
+        }
+        let store = connect(&self.target.place, &self.target.s3, &self.access.children, Some(secrets))?;
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = store;
+        Ok(true)
     }
 
     /// Whether the password was read a short time ago, and isn't read again.
@@ -357,6 +384,11 @@ impl SharedRepository {
             opened => Ok(opened?),
         }
     }
+}
+
+/// Whether the store doesn't let this process in.
+fn is_denied(error: &OperationsError) -> bool {
+    matches!(error.engine(), Some(EngineError::Backend(error)) if error.kind == BackendErrorKind::Denied)
 }
 
 /// Tells of snapshots that can't be read.

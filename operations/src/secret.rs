@@ -63,9 +63,11 @@ pub struct SecretReader<'a> {
 }
 
 impl SecretReader<'_> {
-    /// All bytes of the secret.
+    /// All bytes of the secret. What is read here and below is taken out of what programs print from now on.
     pub fn bytes(&self, source: &SecretSource) -> Result<Zeroizing<Vec<u8>>> {
-        Ok(self.bytes_in(source, &|name| std::env::var_os(name))?)
+        let bytes = self.bytes_in(source, &|name| std::env::var_os(name))?;
+        self.children.secrets.learn(bytes.trim_ascii_end());
+        Ok(bytes)
     }
 
     /// A password: all of a variable, and the first line of anything else. It isn't empty, and a new
@@ -126,6 +128,7 @@ impl SecretReader<'_> {
         if password.trim_start_matches(BYTE_ORDER_MARK).is_empty() {
             return Err(SecretError::OnlyMark { place });
         }
+        self.children.secrets.learn(password.as_bytes());
         Ok(password)
     }
 
@@ -217,6 +220,7 @@ impl SecretReader<'_> {
             }
             None => text("VAULT_TOKEN").map(Zeroizing::new),
         };
+        token.iter().for_each(|token| self.children.secrets.learn(token.as_bytes()));
         Ok(vault::Access {
             address: address.ok_or_else(no_address)?,
             namespace: reference.namespace.clone().or_else(|| text("VAULT_NAMESPACE")),

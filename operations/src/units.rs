@@ -1,4 +1,4 @@
-//! Sizes, shares, times and labels as people write them.
+//! Sizes, shares, times and labels as people write and read them.
 
 use std::time::Duration;
 
@@ -23,6 +23,17 @@ pub fn size(text: &str) -> Result<u64> {
     };
     let number: u64 = number.parse().map_err(|_| TextError::Size)?;
     Ok(number.checked_mul(1 << shift).ok_or(TextError::SizeTooLarge)?)
+}
+
+/// Bytes for people, in units of 1024.
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let unit = (1_u32..).zip(units).take_while(|(power, _)| count >> (10 * power) > 0).last();
+    let Some((power, name)) = unit else { return format!("{count} B") };
+    let whole = count >> (10 * power);
+    let tenths = (count >> (10 * (power - 1)) & 1023) * 10 / 1024;
+    format!("{whole}.{tenths} {name}")
 }
 
 /// A share of what is stored: `5%`, `2.5%`, a size, or `unlimited`.

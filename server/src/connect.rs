@@ -9,7 +9,7 @@ use keepfast_operations::open::{Access, SharedRepository};
 
 use crate::convert::place;
 use crate::error::{Result, ServerError};
-use crate::running::Surroundings;
+use crate::surroundings::Surroundings;
 
 /// The definition of the repository with this name.
 pub fn definition<'c>(config: &'c Config, name: &str) -> Result<&'c Definition<Repository>> {
@@ -25,7 +25,11 @@ pub fn repository(
     around: &Surroundings,
     definition: &Definition<Repository>,
 ) -> Result<SharedRepository> {
-    let access = Access { children: around.children_of(config), ..Access::default() };
+    let access = Access {
+        children: around.children_of(config),
+        secrets: Some(Arc::clone(&around.secrets)),
+        ..Access::default()
+    };
     Ok(SharedRepository::connect(place::target(definition, &around.cache)?, access)?)
 }
 

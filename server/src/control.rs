@@ -7,10 +7,10 @@
 //! |---|---|
 //! | `GET /v1/server` | [`ServerDocument`] |
 //! | `POST /v1/look` | 204 |
-//! | `POST /v1/reload` | 204; the definitions are read again |
+//! | `POST /v1/reload` | [`Reloaded`]: the definitions were read again |
 
+use std::future::pending;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +20,29 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
+use keepfast_operations::answer::{UnreadAnswer, read_whole};
 use serde::{Deserialize, Serialize};
-use tokio::net::UnixListener;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
-use crate::daemon::outside::Wish;
+use crate::daemon::outside::{Reloaded, Wish};
+use crate::listen::{self, Limits, Listener, Mode};
 
 /// How long a command waits for the server.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long a command waits until the server has read its definitions: it may wait for its state first.
+const RELOADS_WITHIN: Duration = Duration::from_secs(60);
+/// What commands may take.
+const LIMITS: Limits = Limits {
+    head_bytes: 16 << 10,
+    head_fields: 64,
+    body_bytes: 0,
+    head_within: Duration::from_secs(10),
+    answer_within: Some(RELOADS_WITHIN),
+    connections: 64,
+    connections_per_address: 64,
+};
 /// Bytes of an answer, at most.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -64,6 +79,15 @@ impl Desk {
     }
 }
 
+impl Desk {
+    async fn reload(&self) -> Result<Json<Reloaded>, StatusCode> {
+        let (answer, reloaded) = oneshot::channel();
+        let is_asked = self.wishes.send(Wish::Reload(Some(answer))).is_ok();
+        let reloaded = if is_asked { reloaded.await.ok() } else { None };
+        reloaded.map(Json).ok_or(StatusCode::SERVICE_UNAVAILABLE)
+    }
+}
+
 /// Listens until the process ends. Only the process that is the machine's server may call this: what is left of an
 /// earlier socket is removed.
 pub fn listen(
@@ -71,19 +95,13 @@ pub fn listen(
     server: ServerDocument,
     wishes: UnboundedSender<Wish>,
 ) -> io::Result<impl Future<Output = io::Result<()>> + Send + 'static> {
-    let path = socket(folder);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = Listener::unix(&socket(folder), Mode::Owner)?;
     let router = Router::new()
         .route("/v1/server", get(|State(desk): State<Arc<Desk>>| async move { Json(desk.server.clone()) }))
         .route("/v1/look", post(|State(desk): State<Arc<Desk>>| async move { desk.wish(Wish::Look) }))
-        .route("/v1/reload", post(|State(desk): State<Arc<Desk>>| async move { desk.wish(Wish::Reload) }))
+        .route("/v1/reload", post(|State(desk): State<Arc<Desk>>| async move { desk.reload().await }))
         .with_state(Arc::new(Desk { server, wishes }));
-    Ok(async move { axum::serve(listener, router).await })
+    Ok(listen::serve(listener, LIMITS, router, pending()))
 }
 
 /// Why a server doesn't answer.
@@ -102,38 +120,37 @@ pub enum ControlError {
     Unreadable(#[source] serde_json::Error),
     /// Its answer is too long, or breaks off.
     #[error("the server's answer is not whole")]
-    NotWhole,
+    NotWhole(#[from] UnreadAnswer),
 }
 
 /// Asks a server to look at once.
 pub async fn look(folder: &Path) -> Result<(), ControlError> {
-    ask(folder, reqwest::Method::POST, "look").await.map(drop)
+    ask(folder, reqwest::Method::POST, "look", ANSWERS_WITHIN).await.map(drop)
 }
 
-/// Asks a server to read its definitions again.
-pub async fn reload(folder: &Path) -> Result<(), ControlError> {
-    ask(folder, reqwest::Method::POST, "reload").await.map(drop)
+/// Asks a server to read its definitions again. Returns what came of it.
+pub async fn reload(folder: &Path) -> Result<Reloaded, ControlError> {
+    let answer = ask(folder, reqwest::Method::POST, "reload", RELOADS_WITHIN).await?;
+    serde_json::from_slice(&answer).map_err(ControlError::Unreadable)
 }
 
 /// Asks a server how it is.
 pub async fn server(folder: &Path) -> Result<ServerDocument, ControlError> {
-    let answer = ask(folder, reqwest::Method::GET, "server").await?;
+    let answer = ask(folder, reqwest::Method::GET, "server", ANSWERS_WITHIN).await?;
     serde_json::from_slice(&answer).map_err(ControlError::Unreadable)
 }
 
-async fn ask(folder: &Path, method: reqwest::Method, what: &str) -> Result<Vec<u8>, ControlError> {
+async fn ask(
+    folder: &Path,
+    method: reqwest::Method,
+    what: &str,
+    within: Duration,
+) -> Result<Zeroizing<Vec<u8>>, ControlError> {
     let socket = socket(folder);
     let unreachable = |source| ControlError::Unreachable { socket: socket.clone(), source };
-    let client = reqwest::Client::builder().unix_socket(&*socket).no_proxy().timeout(ANSWERS_WITHIN).build();
+    let client = reqwest::Client::builder().unix_socket(&*socket).no_proxy().timeout(within).build();
     let client = client.map_err(unreachable)?;
     let asked = client.request(method, format!("http://keepfast/v1/{what}")).send().await;
     let mut answer = asked.and_then(reqwest::Response::error_for_status).map_err(unreachable)?;
-    let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(ControlError::NotWhole);
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
+    Ok(read_whole(&mut answer, ANSWER_BYTES_MAX).await?)
 }

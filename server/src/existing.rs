@@ -13,11 +13,12 @@ use keepfast_operations::open::{Access, SharedRepository};
 use keepfast_operations::reports::BackupReport;
 use keepfast_operations::requests::{Backup, backup};
 use keepfast_operations::sources::PathSources;
-use keepfast_store::{PageSize, Run, RunFilter, ServerLock, Store, StoreError};
+use keepfast_store::{PageSize, Run, RunFilter, Store};
 
 use crate::convert::place;
 use crate::error::{Result, ServerError};
-use crate::state;
+use crate::lock::MachineLock;
+use crate::state::{self, file};
 
 /// The label of snapshots of the state itself.
 pub const LABEL: &str = "state";
@@ -27,17 +28,6 @@ const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 const BEFORE: &str = ".before-";
 /// As SQLite's errors say that the file is damaged (`SQLITE_CORRUPT`), or that it is no database (`SQLITE_NOTADB`).
 const DAMAGED: [&str; 2] = ["(code: 11)", "(code: 26)"];
-
-/// The file that the state is in; nothing if it is in PostgreSQL.
-#[must_use]
-pub fn file(config: &Config) -> Option<PathBuf> {
-    let state = &config.server.value.state;
-    match (&state.sqlite, &state.postgres) {
-        (Some(file), _) => Some(file.0.clone()),
-        (None, Some(_)) => None,
-        (None, None) => Some(state::folder(config).join("state.db")),
-    }
-}
 
 /// Opens the state if it is a file that is there.
 pub async fn join(config: &Config) -> Result<Option<Store>> {
@@ -50,8 +40,7 @@ pub async fn join(config: &Config) -> Result<Option<Store>> {
 /// Whether a server runs with the state at this moment.
 #[must_use]
 pub fn has_server(config: &Config) -> bool {
-    let file = file(config).filter(|file| file.exists());
-    file.is_some_and(|file| matches!(ServerLock::take(&file), Err(StoreError::InUse { .. })))
+    MachineLock::is_held(config).unwrap_or(false)
 }
 
 /// What is damaged in the state; nothing where there is no state in a file.

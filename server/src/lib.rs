@@ -7,6 +7,7 @@
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
+pub mod access;
 pub mod cleanup;
 pub mod connect;
 pub mod control;
@@ -17,14 +18,18 @@ pub mod error;
 pub mod estimate;
 pub mod existing;
 pub mod failure;
+pub mod listen;
+pub mod lock;
 pub mod notices;
 pub mod observed;
 pub mod once;
+pub mod pauses;
 pub mod running;
 pub mod runs;
 pub mod secrets;
 pub mod state;
 pub mod status;
+pub mod surroundings;
 #[cfg(test)]
 mod testing;
 pub mod usual;

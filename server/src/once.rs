@@ -1,65 +1,111 @@
 //! One run of a plan that a person, cron or a timer starts, with or without a server beside it. It writes the same
-//! records as a server's runs.
+//! records as a server's runs, and where there is no server, it tells of them.
+
+use std::time::Duration;
 
 use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
-use keepfast_store::{
-    Began, Executor, Group, HostId, Limit, LogFolder, PlanId, Run, ServerId, Store, Trigger,
-};
+use keepfast_store::{Began, Executor, Group, Held, HostId, Limit, LogFolder, PlanId, Run, Store, Trigger};
+use tokio::runtime::Runtime;
 
 use crate::error::{Result, ServerError};
-use crate::running::{Surroundings, Workshop, enabled, new_run};
+use crate::notices::alone::{Alone, Told};
+use crate::running::{Workshop, enabled, new_run};
 use crate::state::{self, Lease, PlanLock, now};
+use crate::surroundings::Surroundings;
 use crate::work::report::PlanReport;
 
-/// What the names of processes begin with that run plans without a server.
-const SERVER_PREFIX: &str = "run ";
+/// How long the end of the process waits for threads that wait for others.
+const THREADS_END_WITHIN: Duration = Duration::from_secs(2);
 
-/// Whether a process has this name that runs one plan.
-#[must_use]
-pub fn is_single(server: &ServerId) -> bool {
-    server.as_str().starts_with(SERVER_PREFIX)
+/// A run that is over.
+#[derive(Debug)]
+pub struct Ran {
+    /// What came of it.
+    pub report: Result<PlanReport>,
+    /// What became of the messages about it.
+    pub told: Told,
 }
 
 /// Runs a plan now. From the moment when the state is open there is a record of it, whatever comes of it.
-pub fn run(config: &Config, plan: &str, around: &Surroundings, run: &RunContext) -> Result<PlanReport> {
-    let definition = enabled(config, plan)?;
-    let folder = state::folder(config);
-    state::make_folder(&folder)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.map_err(ServerError::Runtime)?;
-    let store = runtime.block_on(state::open(config, &around.children_of(config)))?;
-    let Some(_lock) = PlanLock::take(&folder, plan)? else {
-        return Err(ServerError::Running { plan: plan.to_owned(), run: "of another process".to_owned() });
-    };
-    let named = ServerError::name;
-    let machine = state::machine(&folder)?;
-    // Only a process with the plan's lock has this name, so that the processes that had it before are over.
-    let server = format!("{SERVER_PREFIX}{plan} {machine}");
-    let executor = state::process(&server)?;
-    let plan = PlanId::new(plan).map_err(named(plan))?;
-    let logs = folder.join("logs").join(format!("plan-{plan}"));
-    let workshop = Workshop {
-        handle: runtime.handle().clone(),
-        logs: runtime.block_on(LogFolder::open(&store, &logs, &executor.server))?,
-        store,
-        machine: HostId::new(&*machine).map_err(named(&machine))?,
-        executor,
-        around: around.clone(),
-        retries: false,
-        quotas: Default::default(),
-    };
-    let held = runtime.block_on(async {
-        let is_local = config.server.value.state.postgres.is_none();
-        lose_dead(&workshop.store, &workshop.executor, is_local, &plan).await?;
-        let problems = workshop.settle_undos(config, |run| run.subject.plan.as_ref() == Some(&plan)).await?;
-        workshop.store.bear_plan(now(), &plan).await?;
-        let new = new_run(definition, &around.host, Trigger::Manual)?;
+pub fn run(config: &Config, plan: &str, around: &Surroundings, run: &RunContext) -> Ran {
+    match Single::begin(config, plan, around) {
+        Ok(single) => single.run(config, run),
+        Err(error) => Ran { report: Err(error), told: Told::default() },
+    }
+}
+
+/// A process that runs one plan.
+struct Single {
+    runtime: Runtime,
+    workshop: Workshop,
+    plan: PlanId,
+    alone: Alone,
+    _lock: PlanLock,
+}
+
+impl Single {
+    fn begin(config: &Config, plan: &str, around: &Surroundings) -> Result<Self> {
+        enabled(config, plan)?;
+        let folder = state::folder(config);
+        state::make_folder(&folder)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(ServerError::Runtime)?;
+        let children = around.children_of(config);
+        let store = runtime.block_on(state::open(config, &children))?;
+        let Some(lock) = PlanLock::take(&folder, plan)? else {
+            return Err(ServerError::Running { plan: plan.to_owned(), run: "of another process".to_owned() });
+        };
+        let named = ServerError::name;
+        let machine = state::machine(&folder)?;
+        let executor = state::process(&state::single_name(plan, &machine))?;
+        let plan = PlanId::new(plan).map_err(named(plan))?;
+        let logs = folder.join("logs").join(format!("plan-{plan}"));
+        let alone = Alone::begin(config, store.clone(), executor.clone(), children, around);
+        let alone = runtime.block_on(alone);
+        let workshop = Workshop {
+            handle: runtime.handle().clone(),
+            logs: runtime.block_on(LogFolder::open(&store, &logs, &executor.server))?,
+            store,
+            machine: HostId::new(&*machine).map_err(named(&machine))?,
+            executor,
+            around: around.clone(),
+            retries: false,
+            quotas: Default::default(),
+        };
+        Ok(Self { runtime, workshop, plan, alone, _lock: lock })
+    }
+
+    fn run(self, config: &Config, run: &RunContext) -> Ran {
+        let report = self.carry_out(config, run);
+        // Before history is removed, and while the plan's lock says that this process lives.
+        let told = self.runtime.block_on(self.alone.tell(config));
+        self.runtime.block_on(self.workshop.tidy(config));
+        // A secret of a target that can't be read in time may still be waited for by a thread.
+        self.runtime.shutdown_timeout(THREADS_END_WITHIN);
+        Ran { report, told }
+    }
+
+    fn carry_out(&self, config: &Config, run: &RunContext) -> Result<PlanReport> {
+        let (held, problems) = self.runtime.block_on(self.hold(config))?;
+        self.workshop.carry_out_plan(config, &held, run, problems)
+    }
+
+    /// Makes the run this process's own. Returns it with what went wrong while the hooks of an earlier one were undone.
+    async fn hold(&self, config: &Config) -> Result<(Held, Vec<String>)> {
+        let Self { workshop, plan, .. } = self;
+        let definition = enabled(config, plan.as_str())?;
+        let is_local = state::file(config).is_some();
+        lose_dead(&workshop.store, &workshop.executor, is_local, plan).await?;
+        let problems = workshop.settle_undos(config, |run| run.subject.plan.as_ref() == Some(plan)).await?;
+        let problems = problems.into_iter().map(|failure| failure.problem).collect();
+        workshop.store.bear_plan(now(), plan).await?;
+        let new = new_run(definition, &workshop.around.host, Trigger::Manual)?;
         let limits = [Limit { group: Group::Plan(plan.clone()), at_most: 1 }];
-        let began =
-            workshop.store.begin_run(now(), &new, &limits, &workshop.executor, Lease::USUAL.length).await?;
+        let length = Lease::USUAL.length;
+        let began = workshop.store.begin_run(now(), &new, &limits, &workshop.executor, length).await?;
         match began {
-            Began::Held(held) => Ok((held, problems)),
+            Began::Held(held) => Ok((*held, problems)),
             // A server or another machine runs this plan at this moment, or died while it did.
             Began::Refused { others, .. } => {
                 let other =
@@ -67,12 +113,7 @@ pub fn run(config: &Config, plan: &str, around: &Surroundings, run: &RunContext)
                 Err(ServerError::Running { plan: plan.to_string(), run: other })
             }
         }
-    });
-    let (held, problems) = held?;
-    let problems = problems.into_iter().map(|failure| failure.problem).collect();
-    let report = workshop.carry_out_plan(config, &held, run, problems);
-    runtime.block_on(workshop.tidy(config));
-    report
+    }
 }
 
 /// Ends the runs of this plan whose processes are gone.
@@ -80,10 +121,9 @@ async fn lose_dead(store: &Store, executor: &Executor, is_local: bool, plan: &Pl
     let is_of_plan = |run: &&Run| run.subject.plan.as_ref() == Some(plan);
     for run in store.active_runs().await?.iter().filter(is_of_plan) {
         // With a state of this machine alone, a process that has the plan's lock knows that no such process is left.
-        let is_dead = run
-            .executor
-            .as_ref()
-            .is_some_and(|other| other.server == executor.server || is_local && is_single(&other.server));
+        let is_dead = run.executor.as_ref().is_some_and(|other| {
+            other.server == executor.server || is_local && state::single_plan(&other.server).is_some()
+        });
         if is_dead {
             store.lose_dead(now(), &run.id).await?;
         }

@@ -5,12 +5,14 @@ use std::path::Path;
 use jiff::Timestamp;
 use keepfast_config::config::Config;
 use keepfast_store::{
-    LogBody, LogFolder, LogLine, PageSize, PlanId, RepositoryId, Retried, Run, RunFilter, RunId, RunKind,
-    RunState, ServerId, Store, Text, Trigger, UserName, VerdictKind,
+    ConfigHash, LogBody, LogFolder, LogLine, NewRun, PageSize, PlanId, RepositoryId, Retried, Run, RunFilter,
+    RunId, RunKind, RunState, RunSubject, ServerId, Store, Text, Trigger, UserName, VerdictKind,
 };
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::connect;
+use crate::daemon::jobs::Job;
 use crate::error::{Result, ServerError};
 use crate::running::{enabled, new_run};
 use crate::state::{self, instant, now, stored};
@@ -198,10 +200,18 @@ pub async fn cancel(store: &Store, run: &RunId) -> Result<Cancelled> {
 /// Queues a run that does again what another one was to do. Returns its id.
 pub async fn retry(store: &Store, run: &Run) -> Result<String> {
     let id = RunId::new(state::random_name()?).map_err(ServerError::name("run"))?;
+    Ok(retry_as(store, run, id).await?.id.to_string())
+}
+
+/// The same, with an id. If there is a run with it that does this again, that is what is returned.
+pub async fn retry_as(store: &Store, run: &Run, id: RunId) -> Result<Run> {
     let refused = |why| Err(ServerError::NoRetry { run: run.id.to_string(), why });
-    match store.retry(now(), &run.id, id, None).await? {
-        Retried::Queued(queued) => Ok(queued.id.to_string()),
-        Retried::Already => refused("it was tried again before"),
+    match store.retry(now(), &run.id, id.clone(), None).await? {
+        Retried::Queued(queued) => Ok(*queued),
+        Retried::Already => match store.run(&id).await? {
+            Some(queued) if queued.parent.as_ref() == Some(&run.id) => Ok(queued),
+            _ => refused("it was tried again before"),
+        },
         Retried::Open => refused("it is not over"),
         Retried::Quarantined => refused("it was lost too often: something about it ends the program"),
     }
@@ -209,10 +219,41 @@ pub async fn retry(store: &Store, run: &Run) -> Result<String> {
 
 /// Queues a run of a plan, which a server carries out. Returns its id.
 pub async fn queue(config: &Config, store: &Store, plan: &str, host: &str) -> Result<String> {
-    let definition = enabled(config, plan)?;
-    let new = new_run(definition, host, Trigger::Manual)?;
-    store.queue(now(), &new).await?;
-    Ok(new.id.to_string())
+    let job = Job::Backup { plan: plan.to_owned() };
+    let id = RunId::new(state::random_name()?).map_err(ServerError::name("run"))?;
+    Ok(start(config, store, &job, host, Trigger::Manual, id).await?.id.to_string())
+}
+
+/// Queues a run of a job, which a server carries out. If there is a run with this id, that is what is returned: so what is
+/// asked twice happens once.
+pub async fn start(
+    config: &Config,
+    store: &Store,
+    job: &Job,
+    host: &str,
+    trigger: Trigger,
+    id: RunId,
+) -> Result<Run> {
+    let new = match job {
+        Job::Backup { plan } => NewRun { id, ..new_run(enabled(config, plan)?, host, trigger)? },
+        Job::Check { repository } | Job::Prune { repository } => {
+            let definition = connect::definition(config, repository)?;
+            let name = RepositoryId::new(&**repository).map_err(ServerError::name(repository))?;
+            NewRun {
+                id,
+                kind: job.kind(),
+                // Not of a host, as with those that a schedule makes.
+                subject: RunSubject { plan: None, repository: Some(name), host: None },
+                trigger,
+                config: ConfigHash::new(definition.hash.to_string()).map_err(ServerError::name("hash"))?,
+                not_before: None,
+            }
+        }
+    };
+    match store.queue(now(), &new).await? {
+        Some(run) => Ok(run),
+        None => store.run(&new.id).await?.ok_or_else(|| ServerError::NoRun { id: new.id.to_string() }),
+    }
 }
 
 /// Pauses a plan, until an instant or until it is resumed.
@@ -284,9 +325,7 @@ impl Seriousness {
 ///
 /// `folder` is where logs of this machine are.
 pub async fn log(store: &Store, folder: &Path, run: &Run, least: Seriousness) -> Result<Vec<LineDocument>> {
-    let Some(executor) = &run.executor else { return Ok(Vec::new()) };
-    let folder = log_folder(folder, run, &executor.server);
-    let logs = LogFolder::open(store, &folder, &executor.server).await?;
+    let Some(logs) = logs(store, folder, run).await? else { return Ok(Vec::new()) };
     let mut lines = Vec::new();
     let mut after = None;
     loop {
@@ -313,11 +352,18 @@ pub async fn log(store: &Store, folder: &Path, run: &Run, least: Seriousness) ->
     }
 }
 
+/// The logs among which that of a run is; nothing if it never began. `folder` is where the state is.
+pub async fn logs(store: &Store, folder: &Path, run: &Run) -> Result<Option<LogFolder>> {
+    let Some(executor) = &run.executor else { return Ok(None) };
+    let folder = log_folder(folder, run, &executor.server);
+    Ok(Some(LogFolder::open(store, &folder, &executor.server).await?))
+}
+
 /// Where the process that ran it has written its log.
 fn log_folder(folder: &Path, run: &Run, server: &ServerId) -> std::path::PathBuf {
     let logs = folder.join("logs");
     match &run.subject.plan {
-        Some(plan) if crate::once::is_single(server) => logs.join(format!("plan-{plan}")),
+        Some(plan) if state::single_plan(server).is_some() => logs.join(format!("plan-{plan}")),
         _ => logs.join("server"),
     }
 }

@@ -23,6 +23,10 @@ use crate::error::{Result, ServerError};
 /// How often, and how long each time, a process waits for another one that makes the tables.
 const MAKING_WAITS: u32 = 120;
 const MAKING_WAIT: Duration = Duration::from_millis(250);
+/// What the names of servers begin with.
+const SERVER_PREFIX: &str = "server ";
+/// What the names of processes begin with that run one plan without a server.
+const SINGLE_PREFIX: &str = "run ";
 /// The port of PostgreSQL.
 const POSTGRES_PORT: u16 = 5432;
 
@@ -59,6 +63,42 @@ pub fn process(server: &str) -> Result<Executor> {
         server: ServerId::new(server).map_err(name(server))?,
         boot: BootId::new(random_name()?).map_err(name("boot"))?,
     })
+}
+
+/// The name of a machine's server in the state.
+#[must_use]
+pub fn server_name(machine: &str) -> String {
+    format!("{SERVER_PREFIX}{machine}")
+}
+
+/// The name, in the state, of a process of a machine that runs one plan. Only a process with the plan's lock has it, so
+/// that the processes that had it before are over.
+#[must_use]
+pub fn single_name(plan: &str, machine: &str) -> String {
+    format!("{SINGLE_PREFIX}{plan} {machine}")
+}
+
+/// The plan that a process of this name runs; nothing if the process is a server, or something else.
+#[must_use]
+pub fn single_plan(server: &ServerId) -> Option<&str> {
+    server.as_str().strip_prefix(SINGLE_PREFIX)?.rsplit_once(' ').map(|(plan, _)| plan)
+}
+
+/// Whether a process of this name is a machine's server.
+#[must_use]
+pub fn is_server(server: &ServerId) -> bool {
+    server.as_str().starts_with(SERVER_PREFIX)
+}
+
+/// The file that the state is in; nothing if it is in PostgreSQL.
+#[must_use]
+pub fn file(config: &Config) -> Option<PathBuf> {
+    let state = &config.server.value.state;
+    match (&state.sqlite, &state.postgres) {
+        (Some(file), _) => Some(file.0.clone()),
+        (None, Some(_)) => None,
+        (None, None) => Some(folder(config).join("state.db")),
+    }
 }
 
 /// The folder beside the state for what isn't in the database: logs, locks.

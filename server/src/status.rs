@@ -10,11 +10,12 @@ use keepfast_config::model::plan::Plan;
 use keepfast_schedule::plan::{JitterSeed, PlanSchedule};
 use keepfast_schedule::promise::{Promise, Proof, Standing, standing};
 use keepfast_schedule::slot::{PlannedSlot, Slot};
-use keepfast_store::{Pause, PlanId, Run, RunKind, Store, UtcTime};
+use keepfast_store::{PlanId, Run, RunKind, Store, UtcTime};
 use serde::Serialize;
 
 use crate::convert::schedule;
 use crate::error::{Result, ServerError};
+use crate::pauses::{self, Pauses};
 use crate::state::{instant, stored};
 
 /// How long a plan's promise is taken for what it was.
@@ -113,12 +114,18 @@ struct Known {
     last: BTreeMap<PlanId, Run>,
     /// Runs at work whose processes say so.
     working: BTreeMap<PlanId, Timestamp>,
-    paused: BTreeMap<PlanId, Pause>,
+    paused: Pauses,
     resumed: BTreeMap<PlanId, Timestamp>,
 }
 
 impl Known {
-    async fn read(store: &Store, plans: &[PlanId], now: Timestamp) -> Result<Self> {
+    async fn read(
+        config: &Config,
+        store: &Store,
+        plans: &[PlanId],
+        now: Timestamp,
+        host: &str,
+    ) -> Result<Self> {
         let at = stored(now);
         let born = async || -> Result<BTreeMap<PlanId, Timestamp>> {
             let states = store.plan_states().await?;
@@ -141,14 +148,20 @@ impl Known {
             |run: &&Run| run.kind == RunKind::Backup && run.lease_until.is_some_and(|until| until > at);
         let working = active.iter().filter(is_alive);
         let working = working.filter_map(|run| Some((run.subject.plan.clone()?, instant(run.started?))));
-        let is_open = |pause: &Pause| pause.until.is_none_or(|until| until > at);
-        let paused = store.paused_plans().await?.into_iter().filter(is_open);
+        let mut paused = Pauses::new();
+        for pause in store.paused_plans().await? {
+            let known = pauses::of_state(&pause);
+            // A clock that was set back makes no pause begin later.
+            let known = keepfast_schedule::state::Pause { since: known.since.min(now), ..known };
+            paused.entry(pause.plan.to_string()).or_default().push(known);
+        }
+        pauses::add_configured(&mut paused, config, host);
         Ok(Self {
             born: known,
             good: times(store.good_starts(at).await?),
             last: last.into_iter().filter_map(|run| Some((run.subject.plan.clone()?, run))).collect(),
             working: working.collect(),
-            paused: paused.map(|pause| (pause.plan.clone(), pause)).collect(),
+            paused,
             resumed: times(store.pause_ends(at).await?),
         })
     }
@@ -181,8 +194,9 @@ impl Promises {
 }
 
 /// How all plans stand, in the order of their names. A plan that is new is born now: from then on it owes snapshots.
-pub async fn all(config: &Config, store: &Store, now: Timestamp) -> Result<Vec<PlanStatus>> {
-    all_with(config, store, now, &mut Promises::default()).await
+/// `host` is this machine's name, for which pauses of the configuration may be.
+pub async fn all(config: &Config, store: &Store, now: Timestamp, host: &str) -> Result<Vec<PlanStatus>> {
+    all_with(config, store, now, host, &mut Promises::default()).await
 }
 
 /// The same for one that asks again and again.
@@ -190,11 +204,12 @@ pub async fn all_with(
     config: &Config,
     store: &Store,
     now: Timestamp,
+    host: &str,
     promises: &mut Promises,
 ) -> Result<Vec<PlanStatus>> {
     let name = |name: &String| PlanId::new(&**name).map_err(ServerError::name(name));
     let plans: Vec<PlanId> = config.plans.keys().map(name).collect::<Result<_>>()?;
-    let known = Known::read(store, &plans, now).await?;
+    let known = Known::read(config, store, &plans, now, host).await?;
     let both = config.plans.values().zip(&plans);
     both.map(|(definition, plan)| one(config, definition, plan, &known, promises, now)).collect()
 }
@@ -213,16 +228,13 @@ fn one(
     let born = known.born.get(plan).copied().unwrap_or(now);
     let schedule = schedule::plan(config, definition, JitterSeed(0))?;
     let promise = promises.of(definition, schedule.as_ref(), now);
-    let pause = known.paused.get(plan).map(|pause| keepfast_schedule::state::Pause {
-        since: instant(pause.since),
-        until: pause.until.map(instant),
-    });
+    let pauses = known.paused.get(&definition.name).map_or(&[][..], Vec::as_slice);
     let proof = Proof {
         born,
         achieved,
         running_since: known.working.get(plan).copied(),
-        pause,
-        resumed: known.resumed.get(plan).copied(),
+        pause: pauses::open(pauses, now),
+        resumed: known.resumed.get(plan).copied().max(pauses::last_end(pauses, now)),
     };
     let stands = promise.as_ref().map(|promise| standing(promise, &proof, now));
     let anchor = achieved.unwrap_or(born);

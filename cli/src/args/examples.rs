@@ -49,6 +49,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("schedule list", &["schedule list -n 10 www"]),
     ("config", &["config check", "config show --origin plan.www"]),
     ("config check", &["config check", "config check --resolve"]),
+    ("config reload", &["config reload"]),
     ("config show", &["config show plan.www.retention", "config show --origin"]),
     ("config schema", &["config schema > keepfast.schema.json"]),
     ("config wizard", &["config wizard", "config wizard /etc/keepfast/keepfast.toml"]),

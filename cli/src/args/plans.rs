@@ -96,6 +96,8 @@ pub enum ConfigAction {
         #[arg(long)]
         origin: bool,
     },
+    /// Let the server of this machine read its definitions again, and say what came of it
+    Reload,
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Ask what to back up, where, when and how long, try it, and write a first configuration

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_operations::reports::{ForecastReport, ForecastedSnapshot, ForgetReport, SizeDocument};
+use keepfast_schedule::span::in_words;
 use keepfast_server::cleanup::{PlanForecast, apply, forecast};
 use keepfast_server::connect::Repositories;
 use keepfast_server::definitions;
@@ -14,7 +15,7 @@ use serde::Serialize;
 
 use super::outcome_of;
 
-use super::plans::{in_words, read, surroundings, table};
+use super::plans::{read, surroundings, table};
 use crate::args::{Cleanup, Common, Estimate};
 use crate::console::Console;
 use crate::render::{self, counted, short};

@@ -15,11 +15,13 @@ mod metrics;
 mod notify;
 mod plans;
 mod prune;
+mod reload;
 mod restore;
 mod runs;
 mod serve;
 mod service;
 mod snapshots;
+mod told;
 mod uninstall;
 mod wizard;
 

@@ -62,7 +62,7 @@ async fn attempt<T>(
     let executor = state::process(&format!("{SERVER_PREFIX}{}", state::machine(&folder)?))?;
     let server = SystemHost.name();
     let carrier = Arc::new(notices::Courier::new());
-    let sender = Sender::new(store.clone(), executor, carrier, children, &server);
+    let sender = Sender::new(store.clone(), executor, carrier, children, Default::default(), &server);
     let notifier = Notifier::new(store.clone(), &server);
     let mut trial = Trial { store: &store, config, notifier, sender };
     Ok(doing(&mut trial).await?)

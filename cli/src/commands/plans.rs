@@ -11,16 +11,18 @@ use keepfast_config::documents::json_schema;
 use keepfast_config::load::Loaded;
 use keepfast_operations::host::SystemHost;
 use keepfast_schedule::slot::PlannedSlot;
+use keepfast_schedule::span::in_words;
 use keepfast_server::convert::references::Referred;
-use keepfast_server::once;
-use keepfast_server::running::{self, Surroundings};
+use keepfast_server::once::{self, Ran};
+use keepfast_server::running;
 use keepfast_server::secrets::unreadable;
 use keepfast_server::status::{PlanStatus, StandingWord};
+use keepfast_server::surroundings::Surroundings;
 use keepfast_server::work::report::{PlanReport, Verdict};
 use keepfast_server::{definitions, state, status};
 use serde::Serialize;
 
-use super::{delivery, outcome_of, wizard};
+use super::{delivery, outcome_of, reload, told, wizard};
 use crate::args::{Common, ConfigAction, RunPlan, ScheduleAction};
 use crate::colour::{self, Colour, Stream};
 use crate::console::Console;
@@ -34,6 +36,7 @@ pub(super) fn surroundings(common: &Common) -> Surroundings {
         host: SystemHost.name(),
         cache: settings::cache_dir(common),
         children: secrets::children(),
+        secrets: Default::default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
@@ -44,9 +47,11 @@ pub fn run(common: &Common, options: &RunPlan) -> Result<Outcome> {
     let sinks = delivery::sinks(options)?;
     let config = read(common)?;
     let around = surroundings(common);
-    let report = console.during("plan", || once::run(&config, &options.plan, &around, console.run()));
+    let Ran { report, told } =
+        console.during("plan", || once::run(&config, &options.plan, &around, console.run()));
     // Whatever came of it: monitoring has to hear of failures most of all.
     delivery::deliver(&console, &config, &options.plan, &around.host, &sinks);
+    told::say(common, &told);
     let report = report?;
     if common.json {
         render::document(&report);
@@ -108,7 +113,7 @@ pub fn status(common: &Common) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let plans = runtime.block_on(async {
         let store = state::open(&config, &secrets::children()).await?;
-        status::all(&config, &store, Timestamp::now()).await
+        status::all(&config, &store, Timestamp::now(), &SystemHost.name()).await
     })?;
     if common.json {
         render::document(&plans);
@@ -231,6 +236,7 @@ pub fn config(common: &Common, action: &ConfigAction) -> Result<Outcome> {
             Ok(Outcome::Complete)
         }
         ConfigAction::Check { resolve } => check(common, *resolve),
+        ConfigAction::Reload => reload::run(common),
         ConfigAction::Wizard { file } => wizard::run(common, file.as_deref()),
         ConfigAction::Show { path, origin } => {
             let Loaded { config, report } = definitions::read(&first(common));
@@ -374,33 +380,4 @@ fn marked_table<const N: usize>(
 pub(super) fn age(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.as_second().saturating_sub(from.as_second()).max(0);
     in_words(Duration::from_secs(seconds.unsigned_abs()))
-}
-
-pub(super) fn in_words(length: Duration) -> String {
-    let seconds = length.as_secs();
-    let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
-    let first = units.iter().position(|(_, unit)| seconds >= *unit).unwrap_or(units.len() - 1);
-    let mut left = seconds;
-    let mut text = String::new();
-    for (name, unit) in &units[first..units.len().min(first + 2)] {
-        if left / unit > 0 || text.is_empty() {
-            let _ = write!(text, "{}{name}", left / unit);
-        }
-        left %= unit;
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::in_words;
-
-    #[test]
-    fn lengths_of_time_have_two_units() {
-        let words = |seconds| in_words(Duration::from_secs(seconds));
-        assert_eq!([words(0), words(59), words(60), words(61)], ["0s", "59s", "1m", "1m1s"]);
-        assert_eq!([words(3_600), words(93_784), words(400 * 86_400)], ["1h", "1d2h", "400d"]);
-    }
 }

@@ -5,11 +5,12 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::{Context, Result};
-use keepfast_operations::child::{ChildGroup, ChildInput, Children};
+use keepfast_http::serve::ApiFront;
+use keepfast_operations::child::{ChildGroup, ChildInput, ChildMessages, Children};
 use keepfast_operations::host::SystemHost;
 use keepfast_server::daemon::outside::{Level, Manager, Voice, Wish};
 use keepfast_server::daemon::{self, Serve};
-use keepfast_server::running::Surroundings;
+use keepfast_server::surroundings::Surroundings;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -34,11 +35,14 @@ pub fn serve(common: &Common) -> Result<Outcome> {
     daemon::serve(Serve {
         first_file,
         config,
+        report: loaded.report,
         footprint,
         around: Surroundings {
             // No one sits at a terminal, and a program that asks must not wait for ever.
             children: Children {
                 input: ChildInput::Empty,
+                // Also so that no secret that a program prints gets into the journal.
+                messages: ChildMessages::Captured,
                 group: ChildGroup::Own,
                 ..around.children.clone()
             },
@@ -50,6 +54,7 @@ pub fn serve(common: &Common) -> Result<Outcome> {
         voice: Arc::new(Log { json: common.json, quiet: common.quiet }),
         wishes,
         wishing: to,
+        front: Some(Box::new(ApiFront::default())),
     })?;
     Ok(Outcome::Complete)
 }
@@ -64,7 +69,7 @@ fn hear_signals(to: UnboundedSender<Wish>) -> Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let hear = move || {
         for signal in signals.forever() {
-            let wish = if signal == SIGHUP { Wish::Reload } else { Wish::Stop };
+            let wish = if signal == SIGHUP { Wish::Reload(None) } else { Wish::Stop };
             if to.send(wish).is_err() {
                 return;
             }

@@ -84,7 +84,7 @@ fn last_backup(
     asker: &Asker,
     done: &mut UninstallDocument,
 ) -> Result<()> {
-    let Some(file) = existing::file(config) else {
+    let Some(file) = state::file(config) else {
         done.remarks.push("the state is in PostgreSQL, and stays there: `pg_dump` backs it up".to_owned());
         return Ok(());
     };

@@ -7,6 +7,30 @@ use std::process::Command;
 
 use crate::program::{Desk, Run};
 
+/// Writes a configuration with the desk's repository, whose password is behind this reference, and a plan of its source;
+/// `plan` is what else the plan has.
+pub fn define(desk: &Desk, password: &str, plan: &str) {
+    let text = format!(
+        "version = 1\n\
+         [server]\n\
+         timezone = \"Europe/Paris\"\n\
+         state = {{ sqlite = {:?} }}\n\
+         [repository.main]\n\
+         url = {:?}\n\
+         password = {password}\n\
+         cache = {:?}\n\
+         [plan.www]\n\
+         repository = \"main\"\n\
+         source = [{{ files = [{:?}] }}]\n\
+         {plan}\n",
+        desk.path("state/state.db"),
+        desk.repo(),
+        desk.path("plan-cache"),
+        desk.path("src"),
+    );
+    fs::write(desk.path("keepfast.toml"), text).unwrap();
+}
+
 /// A desk with a configuration: a repository, a plan, a state, and a `systemctl` that writes down what it is told.
 pub struct Configured {
     pub desk: Desk,
@@ -26,27 +50,8 @@ impl Configured {
 
     /// Writes the configuration; `more` stands at the end, in the plan `www`.
     pub fn define(&self, more: &str) {
-        let text = format!(
-            "version = 1\n\
-             [server]\n\
-             timezone = \"Europe/Paris\"\n\
-             state = {{ sqlite = {:?} }}\n\
-             [repository.main]\n\
-             url = {:?}\n\
-             password = {{ file = {:?} }}\n\
-             cache = {:?}\n\
-             [plan.www]\n\
-             description = \"the site\"\n\
-             repository = \"main\"\n\
-             source = [{{ files = [{:?}] }}]\n\
-             {more}\n",
-            self.path("state/state.db"),
-            self.desk.repo(),
-            self.path("password"),
-            self.path("plan-cache"),
-            self.path("src"),
-        );
-        fs::write(self.path("keepfast.toml"), text).unwrap();
+        let password = format!("{{ file = {:?} }}", self.path("password"));
+        define(&self.desk, &password, &format!("description = \"the site\"\n{more}"));
     }
 
     /// Replaces words of the configuration.

@@ -15,9 +15,6 @@ mod edits;
 mod help;
 mod keeping;
 mod lists;
-#[allow(dead_code, reason = "it is shared with the tests of the notifications")]
-#[path = "../../../server/notify/tests/suite/mail_server.rs"]
-mod mail_server;
 mod manners;
 mod memory;
 mod metrics;
@@ -42,11 +39,9 @@ mod signals;
 mod strangers;
 mod streams;
 mod surroundings;
+mod told;
 mod unhappy;
 mod uninstall;
 mod unusual;
-#[allow(dead_code, reason = "it is shared with the tests of the notifications")]
-#[path = "../../../server/notify/tests/suite/web_server.rs"]
-mod web_server;
 mod wizard;
 mod writers;

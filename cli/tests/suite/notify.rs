@@ -3,11 +3,11 @@
 use std::fs;
 use std::process::Command;
 
+use keepfast_testkit::servers::mail::MailServer;
+use keepfast_testkit::servers::web::{Answer, WebServer, status};
 use serde_json::{Value, json};
 
-use crate::mail_server::MailServer;
 use crate::program::{Desk, Run};
-use crate::web_server::{Answer, WebServer, status};
 
 struct Notices {
     desk: Desk,

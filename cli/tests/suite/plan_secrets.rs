@@ -116,6 +116,41 @@ fn no_hook_inherits_the_descriptor_that_the_password_is_behind() {
     assert!(open.contains(&"8") && !open.contains(&"7"), "{open:?}");
 }
 
+/// It comes in two parts, and in another form.
+#[test]
+fn what_a_hook_prints_is_kept_without_the_password() {
+    let plans = plans("{ file = \"PASSWORD\" }");
+    let (config, secret) = (plans.desk.path("keepfast.toml"), plans.desk.path("secret"));
+    fs::write(&secret, "correct horse\n").unwrap();
+    let script = plans.desk.path("hook.sh");
+    let text = format!(
+        "#!/bin/sh\nread password < {}\nprintf 'it is corre'\nsleep 0.3\necho 'ct horse, I say'\necho \"$password\" | base64 >&2\n",
+        secret.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let hook = format!("[[plan.www.hook]]\non = \"after\"\nrun = [{script:?}]\n");
+    let text = fs::read_to_string(&config).unwrap().replace("PASSWORD", secret.to_str().unwrap()) + &hook;
+    fs::write(&config, text).unwrap();
+    let mut command = command(&plans, &[]);
+    let report: serde_json::Value =
+        serde_json::from_slice(&command.args(["--json", "run", "www"]).output().unwrap().stdout).unwrap();
+    assert_eq!(report["verdict"], "ok", "{report}");
+    let runs = plans.document(&["runs", "list"]);
+    let log = plans.run(&["runs", "logs", runs[0]["run"].as_str().unwrap()]).succeeds().out;
+    assert!(log.contains("it is [secret], I say"), "{log}");
+    let encoded = "Y29ycmVjdCBob3JzZQ";
+    let state = fs::read(plans.desk.path("state/state.db")).unwrap();
+    assert!(!log.contains("horse") && !log.contains(encoded), "{log}");
+    for secret in ["correct horse", encoded] {
+        assert!(
+            !state.windows(secret.len()).any(|part| part == secret.as_bytes()),
+            "{secret} is in the state"
+        );
+        assert!(!report.to_string().contains(secret), "{report}");
+    }
+}
+
 #[test]
 fn the_check_reads_secrets_that_no_repository_needs() {
     let plans = plans("{ env = \"KEEPFAST_PASSWORD\" }");

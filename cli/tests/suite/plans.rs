@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::configured::define;
 use crate::program::{Desk, Run};
 
 /// A desk with a configuration. The repository is that of the desk.
@@ -23,26 +24,7 @@ impl Plans {
 
     /// `plan` is what stands after the plan's repository and source.
     pub fn define(&self, plan: &str) {
-        let desk = &self.desk;
-        let text = format!(
-            "version = 1\n\
-             [server]\n\
-             timezone = \"Europe/Paris\"\n\
-             state = {{ sqlite = {:?} }}\n\
-             [repository.main]\n\
-             url = {:?}\n\
-             password = {{ env = \"KEEPFAST_PASSWORD\" }}\n\
-             cache = {:?}\n\
-             [plan.www]\n\
-             repository = \"main\"\n\
-             source = [{{ files = [{:?}] }}]\n\
-             {plan}\n",
-            desk.path("state/state.db"),
-            desk.repo(),
-            desk.path("plan-cache"),
-            desk.path("src"),
-        );
-        fs::write(desk.path("keepfast.toml"), text).unwrap();
+        define(&self.desk, "{ env = \"KEEPFAST_PASSWORD\" }", plan);
     }
 
     pub fn command(&self) -> Command {
@@ -379,4 +361,14 @@ fn the_next_runs_are_listed_with_what_the_clock_does_to_them() {
     assert!(noted.len() >= 2, "two changes of the clock lie within 400 nights: {noted:?}");
     let human = plans.run(&["schedule", "list"]).succeeds().out;
     assert_eq!(human.lines().count(), 4, "{human}");
+}
+
+/// A pause that the file says, and one that a person has asked for, are shown alike.
+#[test]
+fn a_pause_of_the_configuration_is_shown() {
+    let plans = Plans::new(&format!("{NIGHTLY}\n[[pause]]\nplan = [\"www\"]\nfrom = \"2020-01-01 00:00\"\n"));
+    plans.run(&["status"]).succeeds();
+    assert_eq!(plans.document(&["status"])[0]["standing"], "paused");
+    plans.define(&format!("{NIGHTLY}\n[[pause]]\nplan = [\"www\"]\nuntil = \"2020-01-01 00:00\"\n"));
+    assert_eq!(plans.document(&["status"])[0]["standing"], "ok");
 }

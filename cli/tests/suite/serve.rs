@@ -1,7 +1,7 @@
 //! `keepfast serve`, and the commands that reach into it: runs by schedule and by hand, kills, reloads, the end.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -16,14 +16,14 @@ use crate::signals::signal;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A server at work. It is killed when this value is dropped.
-struct Server {
+pub struct Server {
     child: Child,
     said: Receiver<String>,
 }
 
 impl Server {
     /// Starts one, and waits until it serves.
-    fn start(plans: &Plans) -> Self {
+    pub fn start(plans: &Plans) -> Self {
         let mut command = plans.command();
         let mut child = command.arg("serve").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = child.stderr.take().unwrap();
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// Ends it in order, and says its exit code.
-    fn stop(mut self) -> Option<i32> {
+    pub fn stop(mut self) -> Option<i32> {
         signal(&self.child, "-TERM");
         self.child.wait().unwrap().code()
     }
@@ -345,4 +345,59 @@ fn the_service_manager_is_told() {
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{errors}");
+}
+
+/// What came of it is told: all that is wrong, and that the server follows what is right.
+#[test]
+fn a_reload_says_what_came_of_it_and_the_doctor_knows_the_server() {
+    let plans = Plans::new(NIGHTLY);
+    plans.run(&["config", "reload"]).fails(1, &["no server answers", "`keepfast serve` starts one"]);
+    let found = |what: &str| {
+        let doctor = plans.run(&["doctor"]).out;
+        let line = doctor.lines().find(|line| line.contains("server: ")).map(str::to_owned);
+        let line = line.unwrap_or_else(|| panic!("no server in {doctor}"));
+        assert!(line.contains(what), "{line}");
+    };
+    found("none runs with this state");
+    let server = Server::start(&plans);
+    found(&format!("version {} runs as process {}, for ", env!("CARGO_PKG_VERSION"), server.child.id()));
+    plans.define("schedule = { cron = \"0 2 * * *\" }");
+    let run = plans.run(&["config", "reload"]).succeeds();
+    assert!(run.out.contains("the server follows the definitions as they are now"), "{run:?}");
+    let document = plans.document(&["config", "reload"]);
+    assert_eq!(document["is_followed"], true);
+    plans.define("schedule = { cron = \"never\" }");
+    plans.run(&["config", "reload"]).fails(2, &["the configuration has errors"]);
+    assert_eq!(server.stop(), Some(0));
+    let left = plans.desk.path("state/control.sock");
+    assert!(left.exists(), "what is left of it is replaced at the next start");
+    let again = {
+        plans.define(NIGHTLY);
+        Server::start(&plans)
+    };
+    plans.run(&["config", "reload"]).succeeds();
+    assert_eq!(again.stop(), Some(0));
+}
+
+#[test]
+fn metrics_are_read_at_a_socket_in_the_file_system() {
+    let plans = Plans::new(NIGHTLY);
+    let socket = plans.desk.path("metrics.sock");
+    let config = plans.desk.path("keepfast.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let listen = format!("[server.metrics]\nlisten = \"unix:{}\"\n[repository.main]", socket.display());
+    fs::write(&config, text.replace("[repository.main]", &listen)).unwrap();
+    let server = Server::start(&plans);
+    let until = Instant::now() + PATIENCE;
+    while !socket.exists() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(100));
+    }
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&socket).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o660);
+    let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("keepfast_build_info"), "{answer}");
+    assert_eq!(server.stop(), Some(0));
 }

@@ -100,6 +100,12 @@ pub enum FetchError {
         /// Which one.
         what: &'static str,
     },
+    /// The address leads to another machine, and what is sent there could be read on the way.
+    #[error(
+        "the address of Vault begins with http://, and leads to another machine: its token and the secret could be read on \
+         the way; let it begin with https://, or ask an agent of this machine"
+    )]
+    Unprotected,
     /// What goes into a header can't.
     #[error("the {what} has characters in it that can't be sent")]
     Header {
@@ -249,6 +255,7 @@ impl FetchError {
             | Self::NotUnderstood { .. }
             | Self::NoAddress
             | Self::Address { .. }
+            | Self::Unprotected
             | Self::Header { .. }
             | Self::Path
             | Self::NoSuchPath { .. }

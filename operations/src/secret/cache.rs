@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::source::SecretSource;
+use crate::host::monotonic;
 
 /// No more secrets are kept at once. A configuration has fewer.
 const SECRETS_MAX: usize = 1024;
@@ -33,6 +34,13 @@ impl fmt::Debug for SecretCache {
 struct Kept {
     bytes: Zeroizing<Vec<u8>>,
     read_at: Instant,
+}
+
+/// Of the usual lifetime, by this machine's clock that never goes back.
+impl Default for SecretCache {
+    fn default() -> Self {
+        Self::new(Self::USUAL_LIFETIME, Arc::new(monotonic))
+    }
 }
 
 impl SecretCache {

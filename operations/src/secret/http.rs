@@ -7,6 +7,7 @@ use reqwest::{Client, Method, StatusCode, Url, redirect};
 use zeroize::Zeroizing;
 
 use super::waiting::broken;
+use crate::answer::{UnreadAnswer, read_whole};
 use crate::error::{FetchError, with_causes};
 
 /// An answer has at most this many bytes. A secret of Vault has up to 1 MiB, with all its fields.
@@ -67,19 +68,12 @@ pub async fn ask(request: Request) -> Result<Answer, FetchError> {
         server: server.clone(),
         why: with_causes(&error.without_url()),
     })?;
-    // Memory that never moves: what is left behind by a vector that grows isn't wiped.
-    let mut read = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_MAX));
-    loop {
-        let part = answer.chunk().await.map_err(|error| FetchError::CutOff {
-            server: server.clone(),
-            why: with_causes(&error.without_url()),
-        })?;
-        let Some(part) = part else { break };
-        if part.len() > ANSWER_BYTES_MAX - read.len() {
-            return Err(FetchError::AnswerTooLarge { server, bytes_max: ANSWER_BYTES_MAX });
-        }
-        read.extend_from_slice(&part);
-    }
     let (status, headers) = (answer.status(), answer.headers().clone());
-    Ok(Answer { server, status, headers, body: read })
+    match read_whole(&mut answer, ANSWER_BYTES_MAX).await {
+        Ok(body) => Ok(Answer { server, status, headers, body }),
+        Err(UnreadAnswer::TooLarge { bytes_max }) => Err(FetchError::AnswerTooLarge { server, bytes_max }),
+        Err(UnreadAnswer::CutOff(error)) => {
+            Err(FetchError::CutOff { server, why: with_causes(&error.without_url()) })
+        }
+    }
 }

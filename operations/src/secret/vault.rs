@@ -1,5 +1,7 @@
 //! Secrets in Vault or OpenBao: one GET of a secret of KV version 2.
 
+use std::net::IpAddr;
+
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, StatusCode, Url};
 use zeroize::Zeroizing;
@@ -27,7 +29,11 @@ pub fn fetch(
     patience: Patience<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, FetchError> {
     let Access { address: server, namespace, token } = access;
-    let url = url_of(&address(&server, "address of Vault")?, &reference.path)?;
+    let server = address(&server, "address of Vault")?;
+    if server.scheme() != "https" && !is_this_machine(&server) {
+        return Err(FetchError::Unprotected);
+    }
+    let url = url_of(&server, &reference.path)?;
     let mut headers = HeaderMap::new();
     let has_token = token.is_some();
     if let Some(token) = token {
@@ -41,6 +47,13 @@ pub fn fetch(
     let request = Request { method: Method::GET, url, headers, body: Vec::new() };
     let answer = patience.wait_for(async || ask(request).await)?;
     read(&answer, &reference.field, has_token)
+}
+
+/// Whether nothing that is sent there leaves this machine.
+fn is_this_machine(server: &Url) -> bool {
+    let host = server.host_str().unwrap_or_default();
+    let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    number.map_or(host == "localhost", |number| number.is_loopback())
 }
 
 fn url_of(server: &Url, path: &str) -> Result<Url, FetchError> {
@@ -250,8 +263,16 @@ mod tests {
             assert!(message.starts_with("the address of Vault can't be used"), "{message}");
             assert!(!message.contains("secret"), "{message}");
         }
+        for address in ["http://vault", "http://10.0.0.1:8200", "http://localhost.example.org"] {
+            let message = asked(address, "x");
+            assert!(message.contains("leads to another machine"), "{message}");
+        }
+        for address in ["http://localhost:1", "http://127.0.0.3:1", "http://[::1]:1"] {
+            let message = asked(address, "x");
+            assert!(!message.contains("leads to another machine"), "{message}");
+        }
         assert_eq!(
-            asked("http://vault", "a\nb"),
+            asked("https://vault", "a\nb"),
             "the token for Vault has characters in it that can't be sent"
         );
     }

@@ -12,6 +12,7 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 pub mod backoff;
+pub mod beginning;
 pub mod decide;
 mod event;
 pub mod heartbeat;

@@ -30,7 +30,7 @@ pub mod problem;
 pub mod promise;
 pub mod schedule;
 pub mod slot;
-mod span;
+pub mod span;
 pub mod state;
 mod stored;
 pub mod window;

@@ -20,7 +20,8 @@ pub(crate) fn between(from: Timestamp, to: Timestamp) -> Duration {
 }
 
 /// A length of time as its two largest units.
-pub(crate) fn in_words(length: Duration) -> String {
+#[must_use]
+pub fn in_words(length: Duration) -> String {
     let seconds = length.as_secs();
     let units = [
         ("d", seconds / 86_400),

@@ -11,8 +11,8 @@ use keepfast_config::config::Config;
 use keepfast_config::values::address::Listen;
 use keepfast_operations::child::Children;
 use keepfast_operations::error::with_causes;
+use keepfast_operations::secret::SecretCache;
 use keepfast_store::{Executor, Store};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -20,10 +20,11 @@ use tokio::time::{Instant, sleep};
 use super::clock::Clocks;
 use super::outside::{Level, Voice};
 use crate::error::{Result, ServerError};
+use crate::listen::{Listener, Mode};
 use crate::notices::{Courier, Notifier, Pulse, Sender};
 use crate::observed::listener::{serve_metrics, token};
 use crate::observed::{ServerFacts, observation};
-use crate::running::Surroundings;
+use crate::surroundings::Surroundings;
 
 /// No task waits longer: a signal of the state can get lost.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -68,6 +69,12 @@ impl Health {
     /// The clock was set.
     pub fn clock_jumped(&self) {
         self.clock_jumps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the definitions in the files are those that are followed.
+    #[must_use]
+    pub fn config_is_valid(&self) -> bool {
+        self.config_is_valid.load(Ordering::Relaxed)
     }
 
     /// Whether the schedules are looked at.
@@ -119,6 +126,10 @@ impl Company {
         self.around.children_of(&self.config())
     }
 
+    fn secrets(&self) -> Arc<SecretCache> {
+        Arc::clone(&self.around.secrets)
+    }
+
     fn fault(&self, what: &str, error: &ServerError) {
         self.voice.say(Level::Error, &format!("{what}: {}", with_causes(error)));
     }
@@ -154,8 +165,14 @@ impl Company {
     async fn send(self) {
         let courier = Arc::new(Courier::new());
         let children = self.children();
-        let sender =
-            Sender::new(self.store.clone(), self.executor.clone(), courier, children, &self.around.host);
+        let sender = Sender::new(
+            self.store.clone(),
+            self.executor.clone(),
+            courier,
+            children,
+            self.secrets(),
+            &self.around.host,
+        );
         let mut committed = self.store.watch();
         let rounds = Arc::new(Semaphore::new(ROUNDS_MAX));
         // A round that waits for a target that hangs holds up no other target: the next round passes it over.
@@ -183,7 +200,8 @@ impl Company {
 
     async fn pulse(self) {
         let courier = Arc::new(Courier::new());
-        let mut pulse = Pulse::new(self.store.clone(), courier, self.children(), &self.around.host);
+        let mut pulse =
+            Pulse::new(self.store.clone(), courier, self.children(), self.secrets(), &self.around.host);
         loop {
             let (config, now) = (self.config(), self.clocks.read().wall());
             let wait = match pulse.step(&config, now, self.health.is_well()).await {
@@ -201,17 +219,14 @@ impl Company {
     async fn metrics(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
         let config = self.config();
         let defined = config.server.value.metrics.as_ref()?;
-        let Listen::Socket(address) = defined.listen.value else {
-            self.voice.say(
-                Level::Error,
-                "metrics: a socket in the file system can't be listened at; name an address",
-            );
-            return None;
+        let (listener, place) = match &defined.listen.value {
+            Listen::Socket(address) => (Listener::tcp(*address).await, address.to_string()),
+            Listen::Unix(path) => (Listener::unix(path, Mode::Group), path.display().to_string()),
         };
-        let listener = match TcpListener::bind(address).await {
+        let listener = match listener {
             Ok(listener) => listener,
             Err(error) => {
-                self.voice.say(Level::Error, &format!("metrics: {address} can't be listened at: {error}"));
+                self.voice.say(Level::Error, &format!("metrics: {place} can't be listened at: {error}"));
                 return None;
             }
         };

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::clock::Clocks;
 use super::jobs::Job;
-use crate::running::Surroundings;
+use crate::surroundings::Surroundings;
 use crate::work::hook_variables;
 
 /// How long a condition command may take. One that takes longer says no.

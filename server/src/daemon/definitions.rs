@@ -5,8 +5,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
+use keepfast_config::config::Config;
+use keepfast_config::diagnostic::render::Report;
 use keepfast_config::files::{Files, Limits};
 use keepfast_config::load::{Loaded, load};
 
@@ -44,6 +47,35 @@ impl Footprint {
     #[must_use]
     pub fn has_changed(&self) -> bool {
         self.seen.iter().any(|(path, before)| stamp(path) != *before)
+    }
+}
+
+/// The definitions that a server follows, and what was last found in their files.
+#[derive(Debug, Clone)]
+pub struct Followed {
+    /// What they say.
+    pub config: Arc<Config>,
+    /// The files that say it.
+    pub report: Arc<Report>,
+    /// When they were read.
+    pub since: Timestamp,
+    /// What was found since then, because of which the files aren't followed any more.
+    pub wrong: Option<Arc<Report>>,
+    /// When files were last read.
+    pub read: Timestamp,
+}
+
+impl Followed {
+    /// Definitions that are followed from now on.
+    #[must_use]
+    pub fn new(config: Arc<Config>, report: Report, now: Timestamp) -> Self {
+        Self { config, report: Arc::new(report), since: now, wrong: None, read: now }
+    }
+
+    /// The files say something else now, and something about that is wrong.
+    pub fn found_wrong(&mut self, report: Report, now: Timestamp) {
+        self.wrong = Some(Arc::new(report));
+        self.read = now;
     }
 }
 

@@ -10,10 +10,9 @@ pub mod clock;
 mod company;
 mod conditions;
 pub mod definitions;
+pub mod front;
 pub mod jobs;
-mod lock;
 pub mod outside;
-pub mod pauses;
 pub mod promises;
 pub mod scheduler;
 mod troubles;
@@ -24,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepfast_config::config::Config;
+use keepfast_config::diagnostic::render::{Report, Style};
 use keepfast_engine::run::Host;
 use keepfast_operations::error::with_causes;
 use keepfast_schedule::clock::ClockEvent;
@@ -37,18 +37,19 @@ use tokio::time::Instant;
 use self::clock::{Clocks, SystemClocks};
 use self::company::{Company, Health};
 use self::conditions::{Answered, Questions, mains_power};
-use self::definitions::Footprint;
-use self::lock::MachineLock;
-use self::outside::{Level, Manager, Voice, Wish};
+use self::definitions::{Followed, Footprint};
+use self::front::{Front, Inside};
+use self::outside::{Level, Manager, Reloaded, Voice, Wish};
 use self::scheduler::{Look, Scheduler};
 use self::troubles::Troubles;
 use self::workers::{Ended, Threads, Workers};
 use crate::control::{self, ServerDocument};
 use crate::error::{Result, ServerError};
-use crate::once;
-use crate::running::{Surroundings, Workshop};
+use crate::lock::MachineLock;
+use crate::running::Workshop;
 use crate::state::{self, PlanLock, now};
 use crate::status::Promises;
+use crate::surroundings::Surroundings;
 
 /// How often the server wakes up: it tells the service manager that it is alive, and sees whether files have changed.
 const PULSE: Duration = Duration::from_secs(5);
@@ -56,10 +57,10 @@ const PULSE: Duration = Duration::from_secs(5);
 const PROMISES_EVERY: Duration = Duration::from_secs(60);
 /// How often old history is removed.
 const TIDY_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// What is said when the definitions have moved the state.
+const STATE_IS_MOVED: &str = "the place of the state is another one now: that counts from the next start on";
 /// How long the same trouble isn't said again.
 const SAID_AGAIN_AFTER: Duration = Duration::from_secs(300);
-/// What the names of servers begin with.
-const SERVER_PREFIX: &str = "server ";
 
 /// What a server is started with.
 pub struct Serve {
@@ -67,6 +68,8 @@ pub struct Serve {
     pub first_file: PathBuf,
     /// What they say.
     pub config: Config,
+    /// What was found in them, and where they say what.
+    pub report: Report,
     /// What their files looked like when they were read.
     pub footprint: Footprint,
     /// What the process brings to runs.
@@ -83,6 +86,8 @@ pub struct Serve {
     pub wishes: UnboundedReceiver<Wish>,
     /// Where others leave wishes.
     pub wishing: UnboundedSender<Wish>,
+    /// What stands before the server.
+    pub front: Option<Box<dyn Front>>,
 }
 
 /// Serves until it is asked to stop. Errors are those of the start.
@@ -100,8 +105,11 @@ struct Server {
     first_file: PathBuf,
     config: Arc<Config>,
     follow: watch::Sender<Arc<Config>>,
+    /// The same, and where it says what, for what stands before the server.
+    tell: watch::Sender<Followed>,
     health: Arc<Health>,
     company: Option<Company>,
+    front: Option<(Box<dyn Front>, Inside)>,
     footprint: Footprint,
     store: Store,
     workshop: Arc<Workshop>,
@@ -123,15 +131,27 @@ struct Server {
 
 impl Server {
     async fn begin(serve: Serve) -> Result<Self> {
-        let Serve { first_file, config, footprint, around, host, boot, manager, voice, wishes, wishing } =
-            serve;
+        let Serve {
+            first_file,
+            config,
+            report,
+            footprint,
+            around,
+            host,
+            boot,
+            manager,
+            voice,
+            wishes,
+            wishing,
+            front,
+        } = serve;
         let folder = state::folder(&config);
         state::make_folder(&folder)?;
         // Whatever database the state is in: of one machine, one process is the server.
-        let lock = MachineLock::take(&config, &folder)?;
+        let lock = MachineLock::take(&config, &folder).await?;
         let store = lock.open(&config, &around.children_of(&config)).await?;
         let machine = state::machine(&folder)?;
-        let server = format!("{SERVER_PREFIX}{machine}");
+        let server = state::server_name(&machine);
         let named = ServerError::name;
         let executor = state::process(&server)?;
         let workshop = Arc::new(Workshop {
@@ -162,7 +182,7 @@ impl Server {
             process: std::process::id(),
             started: reading.wall(),
         };
-        match control::listen(&folder, about, wishing) {
+        match control::listen(&folder, about, wishing.clone()) {
             Ok(listening) => drop(tokio::spawn(listening)),
             // Commands still work: what they write is found within half a minute.
             Err(error) => voice.say(
@@ -174,6 +194,24 @@ impl Server {
         let config = Arc::new(config);
         let health = Arc::new(Health::default());
         let (follow, followed) = watch::channel(Arc::clone(&config));
+        let (tell, told) = watch::channel(Followed::new(Arc::clone(&config), report, reading.wall()));
+        let front = front.map(|front| {
+            let inside = Inside {
+                first_file: first_file.clone(),
+                definitions: told,
+                store: store.clone(),
+                folder: folder.clone(),
+                logs: workshop.logs.clone(),
+                executor: workshop.executor.clone(),
+                around: around.clone(),
+                clocks: clocks.clone(),
+                voice: Arc::clone(&voice),
+                health: Arc::clone(&health),
+                started: reading.wall(),
+                wishing,
+            };
+            (front, inside)
+        });
         let company = Company {
             store: store.clone(),
             executor: workshop.executor.clone(),
@@ -188,8 +226,10 @@ impl Server {
             first_file,
             config,
             follow,
+            tell,
             health,
             company: Some(company),
+            front,
             footprint,
             store,
             workshop,
@@ -215,10 +255,13 @@ impl Server {
         let failures = self.workshop.settle_undos(&self.config, |_| true).await?;
         self.tell_undos(failures);
         // They end with this value.
-        let _company = match self.company.take() {
+        let mut company = match self.company.take() {
             Some(company) => company.begin().await,
             None => JoinSet::new(),
         };
+        if let Some((front, inside)) = self.front.take() {
+            company.spawn(front.begin(inside));
+        }
         self.manager.ready();
         self.voice.say(Level::Info, &format!("serving {}", counted(self.config.plans.len(), "plan")));
         let mut known_promises = Promises::default();
@@ -233,7 +276,14 @@ impl Server {
             if now >= next_promises && !self.is_stopping {
                 next_promises = now + PROMISES_EVERY;
                 let at = self.clocks.read().wall();
-                let watched = promises::watch(&self.config, &self.store, at, &mut known_promises).await;
+                let watched = promises::watch(
+                    &self.config,
+                    &self.store,
+                    at,
+                    &self.workshop.around.host,
+                    &mut known_promises,
+                )
+                .await;
                 let watched = watched.map(drop);
                 self.say_if_failed("promises can't be looked at", watched);
             }
@@ -247,7 +297,7 @@ impl Server {
             tokio::select! {
                 () = tokio::time::sleep_until(next_look.min(Instant::now() + PULSE)) => {
                     if !self.is_stopping && self.footprint.has_changed() {
-                        self.reload().await;
+                        let _ = self.reload().await;
                         next_look = Instant::now();
                     }
                 }
@@ -262,7 +312,13 @@ impl Server {
                 }
                 wish = self.wishes.recv() => {
                     match wish {
-                        Some(Wish::Reload) => self.reload().await,
+                        Some(Wish::Reload(answer)) => {
+                            let reloaded = self.reload().await;
+                            // The one that asked may have no patience left.
+                            if let Some(answer) = answer {
+                                drop(answer.send(reloaded));
+                            }
+                        }
                         Some(Wish::Look) => {}
                         Some(Wish::Stop) | None => self.stop(),
                     }
@@ -354,29 +410,40 @@ impl Server {
     }
 
     /// Reads the definitions again: all of them are followed, or, if something is wrong, none.
-    async fn reload(&mut self) {
+    async fn reload(&mut self) -> Reloaded {
         self.manager.reloading();
         let (loaded, footprint) = definitions::read(&self.first_file);
         self.footprint = footprint;
         let now = self.clocks.read().wall();
+        let mut reloaded = Reloaded {
+            is_followed: loaded.config.is_some(),
+            report: loaded.report.render(Style::Plain),
+            diagnostics: loaded.report.to_json(),
+            remarks: Vec::new(),
+        };
         match loaded.config {
             Some(config) => {
                 let is_moved = config.server.value.state != self.config.server.value.state;
                 if is_moved {
-                    self.voice.say(
-                        Level::Warning,
-                        "the place of the state is another one now: that counts from the next start on",
-                    );
+                    self.voice.say(Level::Warning, STATE_IS_MOVED);
+                    reloaded.remarks.push(STATE_IS_MOVED.to_owned());
                 }
                 self.config = Arc::new(config);
                 self.follow.send_replace(Arc::clone(&self.config));
+                self.tell.send_replace(Followed::new(Arc::clone(&self.config), loaded.report, now));
                 self.health.config(true);
                 match self.scheduler.adopt(&self.config, now).await {
                     Ok(wrong) => {
+                        reloaded.remarks.extend(wrong.iter().map(|error| with_causes(error)));
                         let told = self.troubles.wrong(&wrong, now).await;
                         self.say_if_failed("what is wrong with schedules can't be stored", told);
                     }
-                    Err(error) => self.say("the new schedules can't be followed", &error),
+                    Err(error) => {
+                        reloaded
+                            .remarks
+                            .push(format!("the new schedules can't be followed: {}", with_causes(&error)));
+                        self.say("the new schedules can't be followed", &error);
+                    }
                 }
                 let told = self.troubles.config_is_valid(now).await;
                 self.say_if_failed("that the definitions are valid can't be stored", told);
@@ -386,11 +453,13 @@ impl Server {
                 self.health.config(false);
                 let told = self.troubles.config_is_invalid(&loaded.report, now).await;
                 self.say_if_failed("what is wrong with the definitions can't be stored", told);
+                self.tell.send_modify(|followed| followed.found_wrong(loaded.report, now));
                 let text = "the definitions are invalid; those of before are followed";
                 self.voice.say(Level::Error, text);
             }
         }
         self.manager.ready();
+        reloaded
     }
 
     fn tell_undos(&self, failures: Vec<crate::running::UndoFailure>) {
@@ -424,7 +493,8 @@ async fn lose_single(store: &Store, folder: &Path, config: &Config) -> Result<()
         return Ok(());
     }
     for run in store.active_runs().await? {
-        let is_single = run.executor.as_ref().is_some_and(|other| once::is_single(&other.server));
+        let is_single =
+            run.executor.as_ref().is_some_and(|other| state::single_plan(&other.server).is_some());
         let Some(plan) = run.subject.plan.as_ref().filter(|_| is_single) else { continue };
         // The lock is let go at once: the process that had it is over.
         if PlanLock::take(folder, plan.as_str())?.is_some() {

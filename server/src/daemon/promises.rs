@@ -17,14 +17,15 @@ use crate::status::{self, PlanStatus, Promises};
 /// What is wrong with a plan that breaks its promise.
 pub const OVERDUE: &str = "overdue";
 
-/// Opens and resolves problems according to how plans stand now.
+/// Opens and resolves problems according to how plans stand now. `host` is this machine's name.
 pub async fn watch(
     config: &Config,
     store: &Store,
     now: Timestamp,
+    host: &str,
     promises: &mut Promises,
 ) -> Result<Vec<PlanStatus>> {
-    let plans = status::all_with(config, store, now, promises).await?;
+    let plans = status::all_with(config, store, now, host, promises).await?;
     let kind = ProblemKind::new(OVERDUE).map_err(ServerError::name(OVERDUE))?;
     let open: BTreeSet<Subject> = store
         .open_problems()

@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use super::admission;
 use super::clock::Reading;
 use super::jobs::{self, Job, Scheduled};
-use super::pauses::{self, Pauses};
 use crate::error::{Result, ServerError};
+use crate::pauses::{self, Pauses};
 use crate::state::{self, instant, stored};
 
 /// After the first loss of a run, this long passes until it is tried again; four times as long after each further one.

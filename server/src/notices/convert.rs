@@ -86,6 +86,13 @@ pub fn routing(config: &Config, server: &str) -> Result<Routing> {
     })
 }
 
+/// Whether the configuration says that anyone hears of anything.
+#[must_use]
+pub fn has_routes(config: &Config) -> bool {
+    let of_projects = config.projects.values().any(|project| !project.value.route.is_empty());
+    !config.routes.is_empty() || of_projects || config.digest.is_some()
+}
+
 /// A route; nothing if it can't match anything, as one of a project that asks for another project.
 fn route(
     defined: &DefinedRoute,

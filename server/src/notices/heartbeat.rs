@@ -9,12 +9,13 @@ use keepfast_config::model::server::Heartbeat as Defined;
 use keepfast_notify::Outcome;
 use keepfast_notify::heartbeat::{Beat, Heartbeat, Method, due};
 use keepfast_operations::child::Children;
+use keepfast_operations::secret::SecretCache;
 use keepfast_store::{ProblemKind, Store, Subject, SubjectKind};
 use serde_json::json;
 
 use super::carrier::Carrier;
 use super::convert::Keyring;
-use super::secrets::{SecretCache, TargetSecrets};
+use super::secrets::TargetSecrets;
 use crate::error::Result;
 use crate::state::stored;
 
@@ -37,11 +38,16 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// One that has told nothing yet. `children` is how commands are started that print a secret; `server` is the name
-    /// by which messages call this server.
+    /// One that has told nothing yet. `children` is how commands are started that print a secret; `cache` is
+    /// where secrets are kept that were read a short time ago; `server` is the name by which messages call this server.
     #[must_use]
-    pub fn new(store: Store, carrier: Arc<dyn Carrier>, children: Children, server: &str) -> Self {
-        let cache = Arc::default();
+    pub fn new(
+        store: Store,
+        carrier: Arc<dyn Carrier>,
+        children: Children,
+        cache: Arc<SecretCache>,
+        server: &str,
+    ) -> Self {
         Self { store, carrier, children, server: server.to_owned(), cache, last: None, failures: 0 }
     }
 
@@ -85,7 +91,7 @@ impl Pulse {
             timeout: TIMEOUT,
         };
         let (cache, children) = (Arc::clone(&self.cache), self.children.clone());
-        let secrets = TargetSecrets::new(secrets.held, cache, children, now);
+        let secrets = TargetSecrets::new(secrets.held, cache, children);
         match self.carrier.beat(&heartbeat, Beat::Success, &secrets, now).await {
             Outcome::Delivered { .. } => None,
             Outcome::Later { reason, .. } => Some(reason),

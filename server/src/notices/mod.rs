@@ -5,11 +5,13 @@
 //!    place, what it remembers and the messages in one transaction. So a process that ends anywhere loses nothing, and
 //!    tells nothing twice; of several servers, one decides.
 //! 2. [`Sender::send_due`] claims messages and sends them, until they arrive or a day is over.
+//!    Both are also done by a process that runs one plan where there is no server ([`alone`]).
 //! 3. [`Pulse::step`] tells a service outside that this server lives.
 //!
 //! None of them waits for a time by itself: each is called with the time, and says when it wants to be called again.
 
 mod about;
+pub mod alone;
 mod carrier;
 mod convert;
 mod events;
@@ -20,6 +22,8 @@ mod runs;
 mod secrets;
 mod sender;
 pub mod trial;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use keepfast_config::config::Config;
@@ -52,6 +56,7 @@ pub struct Notifier {
     server: String,
     reader: ReaderId,
     watch: LeaseWatch,
+    ends_soon: bool,
 }
 
 /// What a step has found to be decided.
@@ -68,7 +73,22 @@ impl Notifier {
     #[must_use]
     pub fn new(store: Store, server: &str) -> Self {
         let reader = ReaderId::new(READER).unwrap_or_else(|_| unreachable!("the name is valid"));
-        Self { store, server: server.to_owned(), reader, watch: LeaseWatch::new() }
+        Self { store, server: server.to_owned(), reader, watch: LeaseWatch::new(), ends_soon: false }
+    }
+
+    /// One of a process that ends soon: nothing waits for what may happen later, to be told together with it. There may
+    /// be no one then that tells it.
+    #[must_use]
+    pub(crate) fn ends_soon(self) -> Self {
+        Self { ends_soon: true, ..self }
+    }
+
+    /// How many changes of problems wait to be told: until quiet hours end, for a summary, or because their targets have
+    /// got many messages.
+    pub(crate) async fn held(&self) -> Result<usize> {
+        let document = self.store.reader_place(&self.reader).await?.document;
+        let state = document.and_then(|document| serde_json::from_value::<State>(document).ok());
+        Ok(state.map_or(0, |state| state.untold()))
     }
 
     /// Whether anything has ever read the events of this state for notifications.
@@ -92,7 +112,10 @@ impl Notifier {
         elapsed: Elapsed,
     ) -> Result<Option<Timestamp>> {
         self.store.release_deliveries(stored(now), &mut self.watch, elapsed).await?;
-        let routing = routing(config, &self.server)?;
+        let mut routing = routing(config, &self.server)?;
+        if self.ends_soon {
+            routing.routes.iter_mut().for_each(|route| route.policy.group = Duration::ZERO);
+        }
         loop {
             let place = self.store.reader_place(&self.reader).await?;
             // What another version has written and this one can't read is begun again: it is better to be told of a

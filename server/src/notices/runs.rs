@@ -5,6 +5,7 @@ use keepfast_config::config::Config;
 use keepfast_engine::nouns::counted;
 use keepfast_notify::{Condition, Content, Event, Fact, Kind, Note, Scope, Severity, Subject, Verdict, Work};
 use keepfast_observe::errors::Category;
+use keepfast_operations::units::bytes;
 use keepfast_store::{Event as StoreEvent, HostId, Run, RunId, RunKind, Store, VerdictKind};
 use serde::Deserialize;
 use serde_json::Value;
@@ -285,26 +286,14 @@ fn length(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// Bytes for people, in units of 1024.
-fn bytes(count: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let unit = (1_u32..).zip(units).take_while(|(power, _)| count >> (10 * power) > 0).last();
-    let Some((power, name)) = unit else { return format!("{count} B") };
-    let whole = count >> (10 * power);
-    let tenths = (count >> (10 * (power - 1)) & 1023) * 10 / 1024;
-    format!("{whole}.{tenths} {name}")
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::{SignedDuration, Timestamp};
 
-    use super::{bytes, length};
+    use super::length;
 
     #[test]
-    fn figures_have_units() {
-        let texts = [0, 1023, 1024, 1_572_864, u64::MAX].map(bytes);
-        assert_eq!(texts, ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "15.9 EiB"]);
+    fn times_have_units() {
         let start = Timestamp::constant(1_800_000_000, 0);
         let took = |seconds| length(start, start + SignedDuration::from_secs(seconds));
         assert_eq!([took(-5), took(59), took(61), took(7_260)], ["0 s", "59 s", "1 min 1 s", "2 h 1 min"]);

@@ -12,6 +12,7 @@ use keepfast_notify::backoff::{self, Next};
 use keepfast_notify::{Channel, Outcome};
 use keepfast_operations::child::Children;
 use keepfast_operations::error::with_causes;
+use keepfast_operations::secret::SecretCache;
 use keepfast_store::{
     Executor, HeldDelivery, ProblemKind, Store, Subject, SubjectKind, TargetId, Text, Tried, TriedOutcome,
 };
@@ -21,7 +22,7 @@ use tokio::task::JoinSet;
 use super::carrier::Carrier;
 use super::convert::{Recipient, recipient};
 use super::parcel::Parcel;
-use super::secrets::{SecretCache, TargetSecrets};
+use super::secrets::TargetSecrets;
 use crate::error::Result;
 use crate::state::{instant, stored};
 
@@ -75,16 +76,17 @@ impl Drop for Busy {
 
 impl Sender {
     /// A sender of this server. `executor` is this process; `children` is how commands are started that print a secret;
-    /// `server` is the name by which messages call this server.
+    /// `cache` is where secrets are kept that were read a short time ago; `server` is the name by which messages call this server.
     #[must_use]
     pub fn new(
         store: Store,
         executor: Executor,
         carrier: Arc<dyn Carrier>,
         children: Children,
+        cache: Arc<SecretCache>,
         server: &str,
     ) -> Self {
-        let (cache, busy) = (Arc::default(), Mutex::default());
+        let busy = Mutex::default();
         let server = server.to_owned();
         Self { shared: Arc::new(Shared { store, executor, carrier, children, server, cache, busy }) }
     }
@@ -267,7 +269,7 @@ impl Sending {
             To::Unusable(why) => return later(why.clone(), parcel),
         };
         let Recipient { target, secrets, ca_file: _ } = &**recipient;
-        let secrets = TargetSecrets::new(secrets.clone(), Arc::clone(cache), children.clone(), self.now);
+        let secrets = TargetSecrets::new(secrets.clone(), Arc::clone(cache), children.clone());
         let outcome = carrier.deliver(target, &parcel.message, &parcel.progress, &secrets, self.now).await;
         match &outcome {
             Outcome::Refused(refusal) if refusal.secret_may_be_old && secrets.read_again() => {

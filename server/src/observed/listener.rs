@@ -22,14 +22,24 @@ use keepfast_observe::metrics::{
 use keepfast_operations::child::Children;
 use keepfast_operations::error::with_causes;
 use keepfast_operations::secret::{Purpose, SecretReader};
-use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use crate::convert::secret;
 use crate::error::Result;
+use crate::listen::{self, Limits, Listener};
 
 /// An answer is used again for this long: a second reader costs nothing, and no one can keep the database busy.
 const FRESH: Duration = Duration::from_secs(1);
+/// What readers may take. There are a few of them, and each asks a small question.
+const LIMITS: Limits = Limits {
+    head_bytes: 16 << 10,
+    head_fields: 64,
+    body_bytes: 0,
+    head_within: Duration::from_secs(10),
+    answer_within: Some(Duration::from_secs(30)),
+    connections: 64,
+    connections_per_address: 32,
+};
 /// The path of the metrics.
 const PATH: &str = "/metrics";
 /// How a reader names OpenMetrics.
@@ -79,10 +89,10 @@ pub fn token(defined: &Metrics, children: &Children) -> Result<Option<BearerToke
 /// # Errors
 /// The listener fails.
 pub async fn serve_metrics<S, F>(
-    listener: TcpListener,
+    listener: Listener,
     source: S,
     token: Option<BearerToken>,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()>
 where
     S: Fn() -> F + Send + Sync + 'static,
@@ -90,7 +100,7 @@ where
 {
     let answers = Arc::new(Answers { source, token, newest: Mutex::new(None) });
     let router = Router::new().fallback(answer::<S, F>).with_state(answers);
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    listen::serve(listener, LIMITS, router, stop).await
 }
 
 struct Answers<S> {

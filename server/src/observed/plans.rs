@@ -23,7 +23,7 @@ const OPEN_RUNS_MAX: usize = 8;
 /// All plans that are defined.
 pub async fn all(config: &Config, store: &Store, now: Timestamp, host: &str) -> Result<Vec<PlanObservation>> {
     // Also makes sure that each is known from now on.
-    let statuses = status::all(config, store, now).await?;
+    let statuses = status::all(config, store, now, host).await?;
     let states = store.plan_states().await?;
     let counts = store.run_counts(stored(now)).await?;
     let problems = store.open_problems().await?;

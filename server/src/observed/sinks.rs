@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use keepfast_notify::beginning::beginning_of;
 use keepfast_observe::metrics::{MetricsError, Observation, Push, TextfileError, write_textfile};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url, redirect};
@@ -132,15 +133,7 @@ pub async fn push(
     if status.is_success() {
         return Ok(());
     }
-    let mut read = Vec::new();
-    while let Ok(Some(part)) = answer.chunk().await {
-        let room = ANSWER_BYTES_MAX - read.len();
-        read.extend_from_slice(&part[..part.len().min(room)]);
-        if part.len() >= room {
-            break;
-        }
-    }
-    let said = String::from_utf8_lossy(&read);
+    let said = beginning_of(&mut answer, ANSWER_BYTES_MAX).await;
     let answer = said.trim().chars().take(ANSWER_CHARS_SHOWN).collect();
     Err(SinkError::Refused { gateway: gateway.clone(), status, answer })
 }

@@ -14,6 +14,7 @@ use super::listener::{BearerToken, serve_metrics, token};
 use super::sinks::of_plan;
 use super::{Observation, ServerFacts, observation, text};
 use crate::error::ServerError;
+use crate::listen::Listener;
 use crate::testing::state::{Desk, backup, plan, ran};
 use crate::work::report::PlanReport;
 
@@ -87,6 +88,7 @@ struct Listening {
 async fn listen(token: Option<&str>, fails: bool) -> Listening {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
+    let listener = Listener::Tcp(listener);
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     let source = move || {

@@ -11,16 +11,13 @@ mod upkeep;
 
 pub use undo::UndoFailure;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_engine::run::RunContext;
-use keepfast_operations::child::Children;
-use keepfast_operations::open::{Access, SharedRepository};
+use keepfast_operations::open::SharedRepository;
 use keepfast_store::{
     ConfigHash, Executor, Held, HostId, LogFolder, NewRun, PageSize, PlanId, RepositoryId, Retention, RunId,
     RunKind, RunSubject, Store, Trigger,
@@ -29,46 +26,19 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use self::record::{RunLog, StateRecord};
-use crate::convert::{anomaly, backup, hook, place, retention, secret};
+use crate::connect;
+use crate::convert::{anomaly, backup, hook, retention};
 use crate::daemon::jobs::Job;
 use crate::definitions;
 use crate::error::{Result, ServerError};
 use crate::state::{self, now};
+use crate::surroundings::Surroundings;
 use crate::work::PlanWork;
-
-/// What a process brings to its runs.
-#[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// The machine's name.
-    pub host: String,
-    /// Where this machine keeps what it knows of repositories.
-    pub cache: PathBuf,
-    /// How programs are started.
-    pub children: Children,
-    /// The program's version.
-    pub version: String,
-}
-
-impl Surroundings {
-    /// How programs are started: none inherits a variable that a secret of the configuration is in.
-    #[must_use]
-    pub fn children_of(&self, config: &Config) -> Children {
-        let mut children = self.children.clone();
-        let known: BTreeSet<OsString> = children.withheld.iter().cloned().collect();
-        let more = secret::variables(config).into_iter().map(OsString::from);
-        children.withheld.extend(more.filter(|name| !known.contains(name)));
-        children
-    }
-}
 
 /// A plan, ready to be carried out, and its repository.
 pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(PlanWork, SharedRepository)> {
     let definition = enabled(config, plan)?;
-    let repository = &definition.value.repository.name;
-    let repository = config.repositories.get(repository).ok_or_else(|| ServerError::Unsupported {
-        definition: format!("plan {plan}"),
-        what: format!("the repository {repository}, which is not defined,"),
-    })?;
+    let repository = connect::definition(config, &definition.value.repository.name)?;
     let work = PlanWork {
         plan: plan.to_owned(),
         repository: repository.name.clone(),
@@ -77,9 +47,7 @@ pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(Pl
         retention: retention::request(config, definition, &around.host)?,
         rules: anomaly::rules(definition)?,
     };
-    let access = Access { children: around.children_of(config), ..Access::default() };
-    let shared = SharedRepository::connect(place::target(repository, &around.cache)?, access)?;
-    Ok((work, shared))
+    Ok((work, connect::repository(config, around, repository)?))
 }
 
 /// A plan by its name, if it runs.

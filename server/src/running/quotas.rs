@@ -6,6 +6,7 @@ use std::time::Duration;
 use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
 use keepfast_operations::open::SharedRepository;
+use keepfast_operations::units::bytes;
 use keepfast_store::{ProblemKind, Subject};
 use serde_json::json;
 use tokio::time::Instant;
@@ -14,10 +15,13 @@ use super::Workshop;
 use crate::connect::Repositories;
 use crate::error::{Result, ServerError};
 use crate::state::now;
-use crate::work::upkeep::quota::{QuotaDocument, of_project, of_repository};
+use crate::work::upkeep::quota::{KIND, QuotaDocument, of_project, of_repository};
 
 /// How often a repository is looked at, at most: to list what is stored costs requests.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// What a person can do.
+const ADVICE: &str = "Forget snapshots and prune, or raise the quota. Backups go on.";
 
 impl Workshop {
     /// Looks at the quota of a repository and of the projects that use it, if it is time for that. What can't be
@@ -72,17 +76,29 @@ impl Workshop {
     }
 
     async fn tell_quota(&self, quota: &QuotaDocument) -> Result<()> {
-        let kind = ProblemKind::new("quota").map_err(ServerError::name("quota"))?;
+        let kind = ProblemKind::new(KIND).map_err(ServerError::name(KIND))?;
         let subject = Subject::try_from(quota.subject.clone()).map_err(ServerError::name(&quota.subject))?;
         match &quota.problem {
             Some(problem) => {
+                // An error is told by itself where a warning was told before.
+                let severity = if problem.is_over { "error" } else { "warning" };
                 let document = json!({
                     "summary": problem.text,
+                    "severity": severity,
+                    "advice": ADVICE,
+                    "facts": { "Stored": bytes(quota.used_bytes), "Quota": bytes(quota.size_bytes) },
                     "is_over": problem.is_over,
                     "used_bytes": quota.used_bytes,
                     "size_bytes": quota.size_bytes,
                 });
+                let known = self.store.open_problems().await?;
+                let known = known.iter().find(|known| known.subject == subject && known.kind == kind);
+                let is_worse =
+                    problem.is_over && known.is_some_and(|known| known.document["is_over"] == false);
                 self.store.see_problem(now(), &subject, &kind, &document, None).await?;
+                if is_worse {
+                    self.store.problem_is_worse(now(), &subject, &kind).await?;
+                }
             }
             None => drop(self.store.resolve_problem(now(), &subject, &kind).await?),
         }

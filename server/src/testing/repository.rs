@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::connect::Repositories;
 use crate::definitions;
-use crate::running::Surroundings;
+use crate::surroundings::Surroundings;
 use crate::work::record::{Level, Record, Step, UndoTicket};
 
 /// What stands before the definitions of a test.
@@ -64,6 +64,7 @@ impl Desk {
             host: "ann".to_owned(),
             cache,
             children: Default::default(),
+            secrets: Default::default(),
             version: "0".to_owned(),
         };
         Repositories::new(config, &around).get("main").expect("it is defined")

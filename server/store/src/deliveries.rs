@@ -13,8 +13,8 @@ use crate::leases::{Elapsed, Lease, LeaseWatch};
 use crate::problems::ProblemNumber;
 use crate::runs::words;
 use crate::types::{
-    EventKind, Fence, Generation, Page, PageSize, ReaderId, Sequence, Subject, SubjectKind, TargetId, Text,
-    UtcTime,
+    EventKind, Executor, Fence, Generation, Page, PageSize, ReaderId, Sequence, Subject, SubjectKind,
+    TargetId, Text, UtcTime,
 };
 
 pub use sending::{Tried, TriedOutcome};
@@ -225,6 +225,25 @@ impl Store {
         let sql = "UPDATE delivery SET next_attempt = $1 \
                    WHERE state = 'waiting' AND next_attempt > $2 AND attempts > 0";
         released += tx.execute(sql, values![now, now.plus(PAUSE_MAX)]).await?;
+        tx.commit().await?;
+        Ok(released)
+    }
+
+    /// The processes that are at a delivery at this moment, or died while they were.
+    pub async fn senders(&self) -> Result<Vec<Executor>> {
+        let sql = "SELECT DISTINCT server, boot FROM delivery WHERE state = 'sending'";
+        let rows = self.db.rows("reading who sends deliveries", sql, Vec::new()).await?;
+        rows.iter().map(|row| Ok(Executor { server: row.name("server")?, boot: row.name("boot")? })).collect()
+    }
+
+    /// Takes back the deliveries of a process that is known to be gone, without waiting for the ends of their leases.
+    /// Returns how many.
+    pub async fn release_deliveries_of(&self, now: UtcTime, gone: &Executor) -> Result<u64> {
+        let mut tx = self.begin("taking back the deliveries of a process").await?;
+        tx.take_turns(RELEASING).await?;
+        let sql = "UPDATE delivery SET state = 'waiting', next_attempt = $3 \
+                   WHERE state = 'sending' AND server = $1 AND boot = $2";
+        let released = tx.execute(sql, values![gone.server.as_str(), gone.boot.as_str(), now]).await?;
         tx.commit().await?;
         Ok(released)
     }

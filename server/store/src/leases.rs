@@ -24,12 +24,24 @@ pub(crate) struct Lease {
 /// What one process has seen of leases: since when each one stands still. Each kind of lease needs a watch of
 /// its own.
 ///
-/// It has to look several times during a lease's length. If it was away itself for that long (the process was
-/// paused, or is new), it begins again.
+/// A lease has ended if no beat came for its length, in which the watch has looked again and again. Between two looks that
+/// are a lease's length apart or more, what kept the watch away may have kept the holder from its beats too: a database
+/// that was away, a machine that stood still. So the time counts from the second look, but this is done once for each
+/// beat: after another such gap without a beat, the lease has ended. Thus a watch that always looks that seldom still
+/// finds what is lost, at its third look.
 #[derive(Debug, Default)]
 pub struct LeaseWatch {
     looked: Option<Elapsed>,
-    seen: HashMap<Fence, (i64, Elapsed)>,
+    seen: HashMap<Fence, Standing>,
+}
+
+/// A lease that stands still.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    beat: i64,
+    since: Elapsed,
+    /// A gap between looks was not counted.
+    is_excused: bool,
 }
 
 impl LeaseWatch {
@@ -45,15 +57,18 @@ impl LeaseWatch {
         let mut seen = HashMap::with_capacity(leases.len());
         let mut ended = Vec::new();
         for lease in leases {
-            let before = self.seen.get(&lease.fence).filter(|(beat, _)| *beat == lease.beat);
-            let since = match before {
-                Some((_, since)) if away.is_some_and(|away| away < lease.length) => *since,
-                _ => now,
+            let was_away = away.is_none_or(|away| away >= lease.length);
+            let standing = match self.seen.get(&lease.fence).filter(|before| before.beat == lease.beat) {
+                None => Standing { beat: lease.beat, since: now, is_excused: false },
+                Some(before) if was_away && !before.is_excused => {
+                    Standing { since: now, is_excused: true, ..*before }
+                }
+                Some(before) => *before,
             };
-            if now.0.saturating_sub(since.0) >= lease.length {
+            if now.0.saturating_sub(standing.since.0) >= lease.length {
                 ended.push(lease.fence);
             }
-            seen.insert(lease.fence, (lease.beat, since));
+            seen.insert(lease.fence, standing);
         }
         self.looked = Some(now);
         self.seen = seen;
@@ -100,5 +115,27 @@ mod tests {
         assert!(!look(&mut watch, 0, 1000), "the watch was away, and maybe the holder too");
         assert!(!look(&mut watch, 0, 1030));
         assert!(look(&mut watch, 0, 1060));
+    }
+
+    /// A machine that is overloaded looks seldom, and has to find what is lost all the same.
+    #[test]
+    fn a_watch_whose_looks_are_rare_ends_a_lease_at_the_third() {
+        let mut watch = LeaseWatch::new();
+        assert_eq!([0, 300, 600].map(|second| look(&mut watch, 0, second)), [false, false, true]);
+        let mut watch = LeaseWatch::new();
+        let beats = [0, 1, 1, 2, 3, 3, 3];
+        let looks: Vec<bool> = (0..).zip(beats).map(|(at, beat)| look(&mut watch, beat, 300 * at)).collect();
+        assert_eq!(looks, [false, false, false, false, false, false, true], "each beat begins again");
+    }
+
+    /// The database was away: neither could the watch look, nor the holder beat.
+    #[test]
+    fn after_a_gap_the_holder_has_the_time_of_a_lease_to_beat() {
+        let mut watch = LeaseWatch::new();
+        assert!(!look(&mut watch, 0, 0) && !look(&mut watch, 0, 30));
+        assert!(!look(&mut watch, 0, 900) && !look(&mut watch, 0, 930));
+        assert!(!look(&mut watch, 1, 945), "it lives");
+        assert!(!look(&mut watch, 1, 1800), "and another gap is another chance");
+        assert!(!look(&mut watch, 1, 1859) && look(&mut watch, 1, 1860));
     }
 }

@@ -1,5 +1,5 @@
 //! The state of a server: which slots have which outcome, runs, events and their deliveries, problems, the
-//! catalogue of snapshots, logs. In SQLite by default; in PostgreSQL for several servers, which then
+//! catalogue of snapshots, logs, users and the audit. In SQLite by default; in PostgreSQL for several servers, which then
 //! coordinate by nothing else.
 //!
 //! The API is asynchronous (tokio), typed, and the only place with SQL. It has no clock: each call that
@@ -11,6 +11,7 @@
 //! - A run is claimed once ([`Store::claim`]); its [`Held`] is the right to write about it, and lapses when
 //!   another server finds that its lease stands still ([`LeaseWatch`]).
 //! - Events are routed once for each reader ([`Store::route`]), and a delivery has one sender at a time.
+//! - Entries of the audit are one chain, whichever server adds them ([`Store::audit`]).
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
@@ -19,13 +20,16 @@ use std::sync::Arc;
 use db::{Database, Tx};
 use open::Listening;
 
+pub use approvals::{Approval, ApprovalKey, ApprovalState, ApprovalStep};
+pub use audit::{AuditAnchor, AuditEntry, AuditFault, AuditFilter, AuditOrder, AuditVerdict};
 pub use counts::{DeliveryCount, OpenRuns, RunCount, SnapshotCount};
-pub use db::NewEvent;
+pub use db::{AuditNote, NewEvent};
 pub use deliveries::{
     Delivery, DeliveryKey, DeliveryState, HeldDelivery, NewDelivery, Routing, Tried, TriedOutcome,
 };
 pub use error::{Result, StoreError};
 pub use events::{Event, Events, Place, Watch};
+pub use factors::RECOVERY_CODES_MAX;
 pub use history::{Removed, Retention};
 pub use leases::{Elapsed, LeaseWatch};
 pub use lock::ServerLock;
@@ -33,27 +37,37 @@ pub use logs::{Level, LogBody, LogFolder, LogLine, LogPart, LogWriter};
 pub use open::{PostgresPlace, Tls};
 pub use patterns::{ErrorPattern, PatternKey};
 pub use plans::{Pause, PlanState};
-pub use problems::{Problem, ProblemNumber, Seen};
+pub use preferences::ReadMarks;
+pub use problems::{Problem, ProblemNumber, ResolvedKey, Seen};
+pub use requests::{ANSWER_BYTES_MAX, RequestBegun, RequestKey};
 pub use runs::{
-    Beat, Began, Claim, Ending, Group, Held, Limit, Loss, NewRun, NextTry, Outcome, OutcomeKey, Progress,
-    Quarantine, Reason, Retried, Run, RunError, RunFilter, RunKind, RunNumber, RunState, RunSubject, Slot,
-    Trigger, Unstarted, Verdict, VerdictKind, Work,
+    Beat, Began, Claim, Ending, Group, Held, Limit, Loss, NewRun, NextTry, Outcome, OutcomeCount, OutcomeKey,
+    Progress, Quarantine, Reason, Retried, Run, RunError, RunFilter, RunKind, RunNumber, RunState,
+    RunSubject, Slot, Trigger, Unstarted, Verdict, VerdictKind, Work,
 };
+pub use sessions::{NewSession, SEEN_EVERY, Session, SessionNumber};
 pub use slots::{Decided, Decision, ScheduleState, SlotChange, SlotRecord, SlotVerdict, Unfired};
 pub use snapshots::{Proof, ProofKind, Snapshot, SnapshotFilter, SnapshotKey};
+pub use tokens::{ApiToken, NewApiToken, TokenMade, TokenNumber};
 pub use types::{
-    BootId, ConfigHash, ErrorCategory, EventKind, Executor, Fence, Fingerprint, Generation, HostId,
-    InvalidName, Page, PageSize, Phase, PlanId, ProblemKind, ProgramVersion, ReaderId, RepositoryId, RunId,
-    ScheduleId, Sequence, ServerId, SnapshotId, Subject, SubjectKind, Tag, TargetId, Text, UndoId, UserName,
+    ApprovalId, AuditAction, AuditHash, BootId, ConfigHash, ErrorCategory, EventKind, Executor, Fence,
+    Fingerprint, Generation, HostId, InvalidName, Label, Page, PageSize, Phase, PlanId, PreferenceName,
+    ProblemKind, ProgramVersion, ReaderId, RepositoryId, RunId, ScheduleId, Sequence, ServerId, SnapshotId,
+    StoredSecret, Subject, SubjectKind, Tag, TargetId, Text, TokenHash, TokenName, UndoId, UserId, UserName,
     UtcTime,
 };
 pub use undos::Undo;
+pub use users::{NewUser, SignIn, USERS_MAX, User, UserAdded, UserChange, UserChanged};
 
+mod approvals;
+mod audit;
 mod counts;
 mod db;
 mod deliveries;
 mod error;
 mod events;
+mod expiry;
+mod factors;
 mod history;
 mod integrity;
 mod leases;
@@ -62,13 +76,18 @@ mod logs;
 mod open;
 mod patterns;
 mod plans;
+mod preferences;
 mod problems;
+mod requests;
 mod runs;
+mod sessions;
 mod slots;
 mod snapshots;
+mod tokens;
 mod transfer;
 mod types;
 mod undos;
+mod users;
 
 /// A handle of the state; clones share its connections.
 #[derive(Clone)]

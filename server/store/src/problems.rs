@@ -8,12 +8,33 @@ use serde_json::{Value as Document, json};
 use crate::Store;
 use crate::db::{NewEvent, Row, json as column, values};
 use crate::error::Result;
-use crate::types::{EventKind, ProblemKind, Subject, UserName, UtcTime, micros};
+use crate::types::{EventKind, Page, PageSize, ProblemKind, Subject, UserName, UtcTime, micros};
 
 /// Identifies a problem: another one each time it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct ProblemNumber(pub(crate) i64);
+
+impl ProblemNumber {
+    /// As a number: 1 or more.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+
+    /// From what [`ProblemNumber::number`] gave.
+    #[must_use]
+    pub fn from_number(number: u64) -> Self {
+        Self(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+/// A place in the order of resolved problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ResolvedKey {
+    resolved: UtcTime,
+    number: ProblemNumber,
+}
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,6 +161,26 @@ impl Store {
         Ok(seen)
     }
 
+    /// A problem that is known has become worse: it is told again, also where someone knew of it. False if there is none.
+    pub async fn problem_is_worse(
+        &self,
+        now: UtcTime,
+        subject: &Subject,
+        kind: &ProblemKind,
+    ) -> Result<bool> {
+        let mut tx = self.begin("storing that a problem is worse").await?;
+        let sql = concat!(
+            "UPDATE problem SET told = $3, repeated = repeated + 1, acknowledged = NULL, acknowledged_by = NULL \
+             WHERE subject = $1 AND kind = $2 AND resolved IS NULL RETURNING ",
+            problem_columns!()
+        );
+        let row = tx.row(sql, values![subject.as_str(), kind.as_str(), now]).await?;
+        let Some(row) = row else { return Ok(false) };
+        tx.event(Problem::from_row(&row)?.event(now, EventKind::PROBLEM_REPEATED));
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// A problem is gone; false if it wasn't known.
     pub async fn resolve_problem(&self, now: UtcTime, subject: &Subject, kind: &ProblemKind) -> Result<bool> {
         let mut tx = self.begin("resolving a problem").await?;
@@ -199,6 +240,22 @@ impl Store {
         rows.iter().map(Problem::from_row).collect()
     }
 
+    /// A page of the problems that are gone, those that were resolved last first: from before one, or from the newest.
+    pub async fn resolved_problems(
+        &self,
+        before: Option<ResolvedKey>,
+        size: PageSize,
+    ) -> Result<Page<Problem, ResolvedKey>> {
+        let latest = ResolvedKey { resolved: UtcTime::MAX, number: ProblemNumber(i64::MAX) };
+        let before = before.unwrap_or(latest);
+        let values = values![before.resolved, before.number.0, size.rows()];
+        let rows = self.db.rows("listing resolved problems", RESOLVED, values).await?;
+        let rows = rows.iter().map(Problem::from_row).collect::<Result<Vec<_>>>()?;
+        let next = rows.last().filter(|_| size.is_filled_by(rows.len()));
+        let next = next.and_then(|last| Some(ResolvedKey { resolved: last.resolved?, number: last.number }));
+        Ok(Page { rows, next })
+    }
+
     /// A problem, open or resolved.
     pub async fn problem(&self, number: ProblemNumber) -> Result<Option<Problem>> {
         let sql = concat!("SELECT ", problem_columns!(), " FROM problem WHERE number = $1");
@@ -209,3 +266,11 @@ impl Store {
 
 const OPEN: &str =
     concat!("SELECT ", problem_columns!(), " FROM problem WHERE resolved IS NULL ORDER BY subject, kind");
+
+/// The condition on `resolved` alone is what the partial index asks for.
+const RESOLVED: &str = concat!(
+    "SELECT ",
+    problem_columns!(),
+    " FROM problem WHERE resolved IS NOT NULL AND (resolved, number) < ($1, $2) \
+     ORDER BY resolved DESC, number DESC LIMIT $3"
+);

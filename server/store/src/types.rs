@@ -166,6 +166,20 @@ names! {
     Phase;
     /// A tag of a snapshot.
     Tag;
+    /// A user; the caller makes it from random bits. A name can be given again, an id never is.
+    UserId;
+    /// The hash of a token, a device's cookie or a recovery code: what the state has instead of it.
+    TokenHash;
+    /// A token of the API, by the name that its user gave it.
+    TokenName;
+    /// A request that needs a second person; the caller makes it from random bits.
+    ApprovalId;
+    /// A preference of a user, for example `theme`.
+    PreferenceName;
+    /// What was done, for example `user.disable`.
+    AuditAction;
+    /// The hash of an entry of the audit, in hexadecimal.
+    AuditHash;
 }
 
 impl Subject {
@@ -219,6 +233,81 @@ impl EventKind {
     /// A kind that the store itself writes.
     pub(crate) const fn known(kind: &'static str) -> Self {
         Self(Cow::Borrowed(kind))
+    }
+}
+
+impl AuditHash {
+    /// What stands where the hash of the entry before the first one would be.
+    pub const START: Self = Self(Cow::Borrowed("-"));
+
+    pub(crate) fn of(hash: &blake3::Hash) -> Self {
+        Self(Cow::Owned(hash.to_hex().to_string()))
+    }
+}
+
+impl AuditAction {
+    /// An action that the program knows.
+    #[must_use]
+    pub const fn known(action: &'static str) -> Self {
+        Self(Cow::Borrowed(action))
+    }
+}
+
+/// A short text from a stranger that is shown in one line and searched for: at most 255 bytes, the rest is cut off, and
+/// without control characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Label(String);
+
+impl Label {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Label {
+    fn from(text: &str) -> Self {
+        let text = &text[..text.floor_char_boundary(NAME_BYTES_MAX)];
+        // `?` has one byte, as each of the characters has at least.
+        Self(text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect())
+    }
+}
+
+impl From<String> for Label {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl Display for Label {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A secret that the state has to hold: it is never shown by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredSecret(String);
+
+impl StoredSecret {
+    /// The secret, or the hash of a password.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for StoredSecret {
+    fn from(secret: String) -> Self {
+        Self(secret)
+    }
+}
+
+impl std::fmt::Debug for StoredSecret {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoredSecret(…)")
     }
 }
 
@@ -315,6 +404,12 @@ impl PageSize {
         Self(u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, Self::MAX.0))
     }
 
+    /// How many.
+    #[must_use]
+    pub fn get(self) -> usize {
+        usize::from(self.0)
+    }
+
     pub(crate) fn rows(self) -> i64 {
         i64::from(self.0)
     }
@@ -334,10 +429,25 @@ pub struct Page<T, K> {
     pub next: Option<K>,
 }
 
+impl<T, K> Page<T, K> {
+    /// The same page of other rows.
+    #[must_use]
+    pub fn map<U>(self, row: impl FnMut(T) -> U) -> Page<U, K> {
+        Page { rows: self.rows.into_iter().map(row).collect(), next: self.next }
+    }
+
+    /// The page without the rows that aren't wanted; what comes next stays.
+    #[must_use]
+    pub fn only(mut self, mut is_wanted: impl FnMut(&T) -> bool) -> Self {
+        self.rows.retain(|row| is_wanted(row));
+        self
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{InvalidName, PageSize, PlanId, TEXT_BYTES_MAX, Text};
+    use super::{InvalidName, Label, PageSize, PlanId, StoredSecret, TEXT_BYTES_MAX, Text};
 
     #[test]
     fn names_are_checked() {
@@ -354,6 +464,13 @@ mod tests {
         assert_eq!(Text::from(long.as_str()).as_str().len(), TEXT_BYTES_MAX);
         assert_eq!(Text::from(format!("x{long}")).as_str().len(), TEXT_BYTES_MAX - 1);
         assert_eq!(Text::from("a\0b").as_str(), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn labels_are_one_short_line_and_secrets_are_never_shown() {
+        assert_eq!(Label::from("a\nb\u{9b}c\0").as_str(), "a?b?c?");
+        assert_eq!(Label::from("é".repeat(200)).as_str().len(), 254);
+        assert_eq!(format!("{:?}", StoredSecret::from("hunter2".to_owned())), "StoredSecret(…)");
     }
 
     #[test]

@@ -362,7 +362,9 @@ impl World {
         }
         self.next_promises = self.now + PROMISES_EVERY;
         self.beat().await;
-        promises::watch(&self.config, &self.store, self.now, &mut self.promises).await.expect("promises");
+        promises::watch(&self.config, &self.store, self.now, "m", &mut self.promises)
+            .await
+            .expect("promises");
         self.overdue.look(&self.watched, self.now);
         let open: BTreeSet<String> = self
             .store

@@ -3,11 +3,11 @@
 use keepfast_server::notices::Notifier;
 use keepfast_server::state::stored;
 use keepfast_store::{EventKind, NewEvent, Subject, SubjectKind, Unstarted, UserName};
+use keepfast_testkit::servers::mail::MailServer;
+use keepfast_testkit::servers::web::{WebServer, status};
 use serde_json::json;
 
 use crate::lab::{Lab, SERVER, failed, failed_by, hook, mail, ok, route};
-use crate::mail_server::MailServer;
-use crate::web_server::{WebServer, status};
 
 /// A target at a server that takes everything.
 fn web() -> (WebServer, String) {

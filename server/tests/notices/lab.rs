@@ -205,7 +205,8 @@ impl Lab {
 fn processes(store: &Store) -> (Notifier, Sender) {
     let executor = state::process("server").unwrap();
     let carrier = Arc::new(Courier::new());
-    let sender = Sender::new(store.clone(), executor, carrier, Children::default(), SERVER);
+    let sender =
+        Sender::new(store.clone(), executor, carrier, Children::default(), Default::default(), SERVER);
     (Notifier::new(store.clone(), SERVER), sender)
 }
 

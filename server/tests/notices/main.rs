@@ -5,10 +5,4 @@
 
 mod events;
 mod lab;
-#[allow(dead_code, reason = "it is shared with the tests of the notifications")]
-#[path = "../../notify/tests/suite/mail_server.rs"]
-mod mail_server;
 mod sending;
-#[allow(dead_code, reason = "it is shared with the tests of the notifications")]
-#[path = "../../notify/tests/suite/web_server.rs"]
-mod web_server;

@@ -9,11 +9,11 @@ use keepfast_operations::child::Children;
 use keepfast_server::notices::trial::Trial;
 use keepfast_server::notices::{Courier, Notifier, Pulse};
 use keepfast_store::{DeliveryState, Place, ReaderId};
+use keepfast_testkit::servers::mail::MailServer;
+use keepfast_testkit::servers::web::{Answer, WebServer, status};
 use serde_json::json;
 
 use crate::lab::{Lab, SERVER, failed, hook, ok, route};
-use crate::mail_server::MailServer;
-use crate::web_server::{Answer, WebServer, status};
 
 /// A target that doesn't answer is tried again, and the others have their messages meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,7 +177,7 @@ async fn the_heartbeat_is_silent_while_the_server_is_not_well() {
     let url = server.url("/ping/uuid-of-it");
     let mut lab = Lab::new(&format!("[server.heartbeat]\nurl = \"{url}\"\nevery = \"5m\"\n")).await;
     let carrier = Arc::new(Courier::new());
-    let mut pulse = Pulse::new(lab.store.clone(), carrier, Children::default(), SERVER);
+    let mut pulse = Pulse::new(lab.store.clone(), carrier, Children::default(), Default::default(), SERVER);
     let mut beats = Vec::new();
     for is_well in [true, false, false, true] {
         let next = pulse.step(&lab.config, lab.now, is_well).await.unwrap();

@@ -1,5 +1,6 @@
 //! Real S3 servers on loopback, each with ports and a data folder of its own; one that serves a file system
-//! ([`PlainDisk`]); PostgreSQL ([`PostgresServer`]); and what keeps secrets ([`OpenBao`], [`KmsKey`]).
+//! ([`PlainDisk`]); PostgreSQL ([`PostgresServer`]); and what keeps secrets ([`OpenBao`], [`KmsKey`]);
+//! for mail ([`mail`]), and for webhooks ([`web`]).
 //!
 //! `scripts/setup.sh` installs them. A server takes 0.3 s (moto, s3rver) or 2.4 s (SeaweedFS, nearly all of
 //! it waiting) to start, so each test process starts its own; [`Server::shared`] lets tests of one
@@ -24,10 +25,12 @@ use process::{Folder, Kept};
 mod http;
 mod keys;
 mod kms;
+pub mod mail;
 mod openbao;
 mod plain;
 mod postgres;
 mod process;
+pub mod web;
 
 const START_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(25);

@@ -17,7 +17,7 @@ const FREE_PERCENT_MIN: u64 = 5;
 /// Looks at the state and at disks.
 pub fn check(common: &Common, config: &Config, checks: &mut Checks) {
     check_state(config, checks);
-    if existing::file(config).is_some() {
+    if state::file(config).is_some() {
         check_space("disk of the state", &state::folder(config), checks);
     }
     check_cache(common, checks);
@@ -28,7 +28,7 @@ fn check_state(config: &Config, checks: &mut Checks) {
         Ok(runtime) => runtime,
         Err(error) => return checks.failed("state", error.to_string(), "see to the cause"),
     };
-    let Some(file) = existing::file(config) else {
+    let Some(file) = state::file(config) else {
         return match runtime.block_on(state::open(config, &secrets::children())) {
             Ok(_) => checks.ok("state", "PostgreSQL answers, and its tables are of this version"),
             Err(error) => checks.failed(

@@ -5,6 +5,7 @@ mod checks;
 mod configuration;
 mod machine;
 mod repositories;
+mod server;
 mod store;
 mod units;
 
@@ -29,6 +30,7 @@ pub fn run(common: &Common) -> Result<Outcome> {
     if let Some(config) = configuration::check(common, &mut checks) {
         repositories::check(common, &console, &config, &mut checks);
         machine::check(common, &config, &mut checks);
+        server::check(&config, &mut checks);
         units::check(&config, &mut checks);
     }
     let failed = checks.end();

@@ -315,6 +315,13 @@ impl From<Topics> for Vec<(Topic, Problem)> {
 }
 
 impl State {
+    /// How many changes of problems targets are yet to be told, each target's counted by itself.
+    #[must_use]
+    pub fn untold(&self) -> usize {
+        let threads = self.all().flat_map(|(_, _, problem)| problem.threads.values());
+        threads.filter(|thread| thread.untold.is_some()).count()
+    }
+
     /// The newest event that was looked at: the caller goes on after it.
     #[must_use]
     pub fn seen(&self) -> Option<Sequence> {

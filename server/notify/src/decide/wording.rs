@@ -72,6 +72,9 @@ pub fn state(topic: Topic, problem: &Problem) -> String {
     match topic {
         Topic::Failing(work) => failing(work, problem.latest.kind),
         Topic::Findings(work) => format!("{} with findings", work.word()),
+        Topic::Condition(Condition::Quota) if problem.latest.severity >= Severity::Error => {
+            "over its quota".to_owned()
+        }
         Topic::Condition(condition) => begun(condition).to_owned(),
         Topic::Note(kind) => noted(kind),
     }

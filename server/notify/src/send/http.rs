@@ -9,6 +9,7 @@ use reqwest::{Certificate, Client, Method, StatusCode, Url, redirect};
 
 use super::address::{NotPublic, PublicOnly, is_public};
 use super::{Failure, said, with_causes};
+use crate::beginning::beginning_of;
 
 /// Of an answer, this much is looked at.
 const ANSWER_BYTES_MAX: usize = 16 * 1_024;
@@ -119,16 +120,8 @@ impl Clients {
         let sent = client.request(method, url).headers(fields).body(body).timeout(timeout).send().await;
         let mut answer = sent.map_err(failed)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let mut read = Vec::new();
-        // The status alone says whether it arrived; what follows only explains, so its failure is none.
-        while let Ok(Some(part)) = answer.chunk().await {
-            let room = ANSWER_BYTES_MAX - read.len();
-            read.extend_from_slice(&part[..part.len().min(room)]);
-            if part.len() >= room {
-                break;
-            }
-        }
-        Ok(Answer { status, headers, body: String::from_utf8_lossy(&read).into_owned() })
+        let body = beginning_of(&mut answer, ANSWER_BYTES_MAX).await;
+        Ok(Answer { status, headers, body })
     }
 }
 

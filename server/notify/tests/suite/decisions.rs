@@ -238,7 +238,7 @@ fn what_gets_worse_is_told_at_once_and_what_gets_better_is_not() {
     let worse = Event { severity: Severity::Critical, ..lab.event(&repository("main"), quota) };
     lab.decide(&[worse]);
     let told = lab.wait(HOUR);
-    assert_eq!(told[0].1.message.title, "main: worse: quota nearly used");
+    assert_eq!(told[0].1.message.title, "main: worse: over its quota");
     assert_eq!(told[0].1.message.tone, Tone::Critical);
     lab.happens(&repository("main"), quota);
     assert!(lab.titles_after(HOUR).is_empty());

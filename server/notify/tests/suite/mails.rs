@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use keepfast_notify::{Channel, LogTail, Outcome, Progress, Security, Smtp, Target};
+use keepfast_testkit::servers::mail::{Mail, MailServer};
 use serde_json::json;
 
-use super::mail_server::{Mail, MailServer};
 use super::samples::{deliver, failure, hostile, huge, many, secret, smtp, target};
 
 const PASSWORD: &str = "open sesame";

@@ -3,9 +3,7 @@
 
 mod decisions;
 mod lab;
-mod mail_server;
 mod mails;
 mod properties;
 mod samples;
-mod web_server;
 mod webhooks;

@@ -8,12 +8,12 @@ use keepfast_notify::heartbeat::{Beat, Heartbeat, Method};
 use keepfast_notify::{
     Channel, Courier, GenericHook, LogTail, Message, Outcome, Progress, Refusal, Target, Webhook, WebhookKind,
 };
+use keepfast_testkit::servers::web::{Answer, Asked, WebServer, status};
 use serde_json::{Value, json};
 
 use super::samples::{
     Known, deliver, failure, hostile, huge, many, now, resolved, run, secret, target, webhook,
 };
-use super::web_server::{Answer, Asked, WebServer, status};
 
 const TOKEN: &str = "T0KEN-that-no-one-may-see";
 

@@ -21,6 +21,11 @@ reader asks for. With a token, a reader has to show it; without one, keep the li
     listen = \"127.0.0.1:8401\"
     token  = { file = \"/etc/keepfast/metrics-token\" }
 
+`listen` may be a socket in the file system too: `\"unix:/run/keepfast/metrics.sock\"`. Its owner and its group may read
+it. What an earlier process has left there is replaced. A reader has to send its request within ten seconds, and to take the
+answer within thirty. Of 64 connections, and of 32 from one address, the one that has sent no request for the longest time
+makes place for a new one.
+
     # prometheus.yml
     scrape_configs:
       - job_name: keepfast

@@ -10,6 +10,7 @@ use keepfast_engine::run::RunContext;
 use keepfast_operations::choose::Filter;
 use keepfast_operations::open::SharedRepository;
 use keepfast_operations::requests::{Needed, Stats, needed, stats};
+use keepfast_operations::units::bytes;
 use serde::Serialize;
 
 use crate::convert::backup::label;
@@ -56,9 +57,10 @@ pub fn judge(subject: &str, quota: &Quota, used_bytes: u64) -> QuotaDocument {
         kind: KIND,
         is_over,
         text: format!(
-            "{used_bytes} bytes are stored, which is {} {size_bytes} bytes that may be; forget snapshots and prune, or raise \
-             the quota",
-            if is_over { "more than the" } else { "nearly the" }
+            "{} are stored, which is {} the {} that may be",
+            bytes(used_bytes),
+            if is_over { "more than" } else { "nearly" },
+            bytes(size_bytes),
         ),
     });
     QuotaDocument { subject: subject.to_owned(), used_bytes, size_bytes, warn_bytes, problem }
@@ -133,6 +135,9 @@ mod tests {
             [of(0), of(800), of(801), of(1000), of(1001)],
             [None, None, Some(false), Some(false), Some(true)]
         );
+        let said = |used| judge("repository:main", &quota, used).problem.expect("a problem").text;
+        assert_eq!(said(900), "900 B are stored, which is nearly the 1000 B that may be");
+        assert_eq!(said(2048), "2.0 KiB are stored, which is more than the 1000 B that may be");
         let largest = Quota { size: Size { bytes: u64::MAX }, ..quota };
         assert_eq!(
             judge("repository:main", &largest, u64::MAX).problem.map(|problem| problem.is_over),

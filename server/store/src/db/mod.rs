@@ -11,6 +11,7 @@ use crate::error::{Result, StoreError};
 
 pub use filter::Filter;
 pub use outbox::NewEvent;
+pub use trail::{AuditNote, HEAD, Hashed};
 pub(crate) use value::values;
 pub use value::{Row, Value, json, optional_json};
 
@@ -18,6 +19,7 @@ mod filter;
 mod outbox;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trail;
 mod value;
 
 /// The channel on which PostgreSQL says that something has changed.
@@ -131,6 +133,7 @@ impl Database {
             inner: inner.map_err(failed(doing))?,
             doing,
             events: Vec::new(),
+            notes: Vec::new(),
             wakes: false,
             changed: self.changed.clone(),
         })
@@ -149,6 +152,7 @@ impl Database {
             inner: inner.map_err(failed(doing))?,
             doing,
             events: Vec::new(),
+            notes: Vec::new(),
             wakes: false,
             changed: self.changed.clone(),
         })
@@ -177,6 +181,7 @@ pub struct Tx {
     inner: Inner,
     doing: &'static str,
     events: Vec<NewEvent>,
+    notes: Vec<AuditNote>,
     wakes: bool,
     changed: watch::Sender<u64>,
 }
@@ -242,6 +247,11 @@ impl Tx {
         self.events.push(event);
     }
 
+    /// Adds an entry to the audit: it is written when the transaction commits, and only then.
+    pub fn audit(&mut self, note: &AuditNote) {
+        self.notes.push(note.clone());
+    }
+
     /// Wakes waiting readers at the commit, without an event.
     pub fn wake(&mut self) {
         self.wakes = true;
@@ -249,8 +259,10 @@ impl Tx {
 
     /// Makes everything happen at once, and wakes the readers that wait for events.
     pub async fn commit(mut self) -> Result<()> {
-        let events = std::mem::take(&mut self.events);
+        let (events, notes) = (std::mem::take(&mut self.events), std::mem::take(&mut self.notes));
         let wakes = self.wakes || !events.is_empty();
+        // As late as can be, because other transactions wait for it, and before the events, so that all lock in one order.
+        trail::append(&mut self, notes).await?;
         // Last of all: from here to the commit no other transaction can get a number, so that events can be
         // read in the order of their numbers and none appears behind a reader.
         outbox::append(&mut self, events).await?;

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{Run, RunKind, RunNumber, VerdictKind, is_open, run_columns};
 use crate::Store;
-use crate::db::{Filter, values};
+use crate::db::{Filter, Row, values};
 use crate::error::Result;
 use crate::types::{Fingerprint, HostId, Page, PageSize, PlanId, RepositoryId, RunId, UtcTime};
 
@@ -28,6 +28,10 @@ pub struct RunFilter {
     pub root: Option<RunId>,
     /// That have not ended.
     pub open_only: bool,
+    /// Whose slots, or whose storing, were not before this instant.
+    pub due_from: Option<UtcTime>,
+    /// Or before this one.
+    pub due_until: Option<UtcTime>,
 }
 
 /// What came of a slot, or when a run was due that has none.
@@ -43,6 +47,19 @@ pub struct Outcome {
     pub slots: u32,
     /// The verdict; `None` while the run is open.
     pub verdict: Option<VerdictKind>,
+}
+
+/// How many backups of a plan came to the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeCount {
+    /// In which of the parts of time, from 0.
+    pub part: usize,
+    /// The plan.
+    pub plan: PlanId,
+    /// The verdict; `None` for runs that are open.
+    pub verdict: Option<VerdictKind>,
+    /// How many slots and runs.
+    pub slots: u64,
 }
 
 /// A place in the order of outcomes.
@@ -89,6 +106,41 @@ impl Store {
         Ok(Page { rows, next })
     }
 
+    /// A page of the backups of a plan with their reports, those that were stored last first.
+    pub async fn reported_backups(
+        &self,
+        plan: &PlanId,
+        before: Option<RunNumber>,
+        size: PageSize,
+    ) -> Result<Page<(Run, Option<Document>), RunNumber>> {
+        let before = before.map_or(i64::MAX, |before| before.0);
+        let values = values![plan.as_str(), before, size.rows()];
+        let rows = self.db.rows("listing backups with their reports", REPORTED, values).await?;
+        let read = |row: &Row| Ok((Run::from_row(row)?, row.optional_json("report")?));
+        let rows = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let next = rows.last().filter(|_| size.is_filled_by(rows.len())).map(|(run, _)| run.number);
+        Ok(Page { rows, next })
+    }
+
+    /// What came of the backups that were due from one of these instants to before the next, for each such part and
+    /// each plan and verdict.
+    pub async fn outcome_counts(&self, bounds: &[UtcTime]) -> Result<Vec<OutcomeCount>> {
+        let Some((sql, values)) = counting(bounds) else { return Ok(Vec::new()) };
+        let rows = self.db.rows("counting what came of slots", AssertSqlSafe(sql), values).await?;
+        let count = |row: &Row| {
+            Ok(OutcomeCount {
+                part: usize::try_from(row.count("part")?).unwrap_or(usize::MAX),
+                plan: row.name("plan")?,
+                verdict: match row.optional_string("verdict")? {
+                    None => None,
+                    Some(_) => Some(row.word("verdict", VerdictKind::parse)?),
+                },
+                slots: row.count("slots")?,
+            })
+        };
+        rows.iter().map(count).collect()
+    }
+
     /// What came of the slots from `from` to before `until`, in their order: for a matrix of plans and days.
     pub async fn outcomes(
         &self,
@@ -123,6 +175,31 @@ impl Store {
     }
 }
 
+const REPORTED: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    ", report FROM run WHERE plan = $1 AND kind = 'backup' AND number < $2 ORDER BY number DESC LIMIT $3"
+);
+
+/// One search of the index `run_by_due` for each part, which answers it alone.
+fn counting(bounds: &[UtcTime]) -> Option<(String, Vec<crate::db::Value>)> {
+    let last = bounds.len().checked_sub(1).filter(|last| *last > 0)?;
+    let (mut sql, mut values) = (String::new(), Vec::with_capacity(bounds.len()));
+    for part in 0..last {
+        let (from, until) = (part + 1, part + 2);
+        if part > 0 {
+            sql.push_str(" UNION ALL ");
+        }
+        sql.push_str(&format!(
+            "SELECT {part} AS part, plan, verdict, CAST(SUM(slots) AS BIGINT) AS slots FROM run \
+             WHERE due >= ${from} AND due < ${until} AND kind || '' = 'backup' AND plan IS NOT NULL \
+             GROUP BY plan, verdict"
+        ));
+    }
+    values.extend(bounds.iter().map(|bound| crate::db::Value::from(*bound)));
+    Some((sql, values))
+}
+
 const FIND: &str =
     concat!("SELECT ", run_columns!(), " FROM run WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3");
 
@@ -143,6 +220,12 @@ fn listing(filter: &RunFilter, before: Option<RunNumber>, size: PageSize) -> (St
     if filter.open_only {
         wanted.add_text(is_open!());
     }
+    if filter.due_from.is_some() || filter.due_until.is_some() {
+        // The index of instants has the numbers of the runs in that time.
+        wanted
+            .add("number IN (SELECT number FROM run WHERE due >= ", filter.due_from.unwrap_or(UtcTime::MIN));
+        wanted.add_in_brackets("due < ", filter.due_until.unwrap_or(UtcTime::MAX));
+    }
     wanted.select(concat!("SELECT ", run_columns!(), " FROM run"), "number DESC", size)
 }
 
@@ -152,7 +235,7 @@ mod tests {
     use super::{FIND, OUTCOMES, RunFilter, listing};
     use crate::db::tests::assert_searches;
     use crate::runs::{RunKind, VerdictKind};
-    use crate::types::{Fingerprint, HostId, PageSize, PlanId, RepositoryId, RunId};
+    use crate::types::{Fingerprint, HostId, PageSize, PlanId, RepositoryId, RunId, UtcTime};
 
     #[tokio::test]
     async fn listings_of_runs_never_scan() {
@@ -169,6 +252,7 @@ mod tests {
             RunFilter { fingerprint: Some(Fingerprint::new("f").unwrap()), ..all() },
             RunFilter { root: Some(RunId::new("i").unwrap()), ..all() },
             RunFilter { open_only: true, ..all() },
+            RunFilter { due_from: Some(UtcTime::MIN), due_until: Some(UtcTime::MAX), ..all() },
         ];
         for filter in filters {
             let index: &[&str] = if filter.open_only { &["run_open (<expr>=? AND number<?)"] } else { &[] };

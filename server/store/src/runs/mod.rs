@@ -14,7 +14,7 @@ pub(crate) use claim::next_fence;
 pub use claim::{Began, Claim, Group, Limit, Unstarted};
 pub(crate) use held::check_held;
 pub use held::{Beat, Ending, Held, NextTry, Progress, Work};
-pub use list::{Outcome, OutcomeKey, RunFilter};
+pub use list::{Outcome, OutcomeCount, OutcomeKey, RunFilter};
 pub use lost::{Loss, Quarantine, Retried};
 
 mod claim;

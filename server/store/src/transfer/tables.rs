@@ -107,6 +107,29 @@ tables! {
     log_part: run Text, part Integer; server Text, segment Integer, position Integer, stored_bytes
         Integer, plain_bytes Integer, line_count Integer, worst_level Integer, first_line Integer,
         last_line Integer;
+    user_account: id Text; name Text, display Text, grants Text, is_admin Integer, created Integer,
+        disabled Integer, last_login Integer, generation Integer;
+    user_identity: issuer Text, subject Text; user_id Text;
+    user_password: user_id Text; hash Text, changed Integer;
+    user_totp: user_id Text; secret Text, pending Text, since Integer, last_step Integer;
+    recovery_code: user_id Text, hash Text; used Integer;
+    setup_token: hash Text; created Integer, expires Integer;
+    session: number Integer; hash Text, user_id Text, created Integer, authenticated Integer, seen
+        Integer, expires Integer, origin Text, agent Text;
+    known_device: hash Text; user_id Text, created Integer, expires Integer;
+    api_token: number Integer; hash Text, user_id Text, name Text, grants Text, created Integer,
+        expires Integer, last_used Integer, last_origin Text;
+    approval: id Text; action Text, object Text, document Text, state Text, requested_by Text,
+        requested Integer, expires Integer, decided_by Text, decided Integer, reason Text, used
+        Integer;
+    preference: user_id Text, name Text; document Text, changed Integer;
+    read_up_to: user_id Text; sequence Integer;
+    read_event: user_id Text, sequence Integer; ;
+    sent_request: user_id Text, key Text, method Text, path Text; digest Text, began Integer,
+        expires Integer, status Integer, answer Text;
+    audit: sequence Integer; at Integer, who Text, origin Text, action Text, object Text, before
+        Text, after Text, previous Text, hash Text;
+    audit_anchor: name Text; sequence Integer, hash Text;
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ on_both! {
     a_reader_that_was_forgotten_is_a_new_one;
     a_delivery_is_tried_until_it_is_given_up;
     a_delivery_whose_sender_died_is_sent_again;
+    deliveries_of_a_process_that_is_known_to_be_gone_are_taken_back_at_once;
     a_clock_that_was_set_back_delays_no_delivery_for_long;
     readers_are_woken_by_commits_of_others;
     a_transaction_that_fails_leaves_no_gap_in_the_events;
@@ -185,6 +186,20 @@ async fn a_delivery_whose_sender_died_is_sent_again(lab: Lab) {
     assert_eq!((held.delivery.key, held.delivery.attempts), (dead.delivery.key, 2));
     assert!(!arrives(&one, at(4), &dead).await, "it was only paused, and is too late");
     assert!(arrives(&other, at(4), &held).await);
+}
+
+async fn deliveries_of_a_process_that_is_known_to_be_gone_are_taken_back_at_once(lab: Lab) {
+    let (one, other) = (lab.open().await, lab.join().await);
+    one_delivery(&one).await;
+    assert_eq!(one.senders().await.unwrap(), []);
+    let dead = take(&one, at(1)).await.unwrap();
+    assert_eq!(other.senders().await.unwrap(), [executor("a")]);
+    assert_eq!(other.release_deliveries_of(at(2), &executor("b")).await.unwrap(), 0, "it is another's");
+    assert!(take(&other, at(2)).await.is_none());
+    assert_eq!(other.release_deliveries_of(at(2), &executor("a")).await.unwrap(), 1);
+    let held = take(&other, at(2)).await.unwrap();
+    assert_eq!(held.delivery.key, dead.delivery.key);
+    assert!(!arrives(&one, at(3), &dead).await, "what was taken back belongs to another");
 }
 
 async fn a_clock_that_was_set_back_delays_no_delivery_for_long(lab: Lab) {

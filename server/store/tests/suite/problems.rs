@@ -10,6 +10,7 @@ use crate::lab::{Lab, at, on_both, told};
 on_both! {
     a_problem_is_opened_once_and_resolved_once;
     a_problem_is_repeated_after_a_while_unless_a_user_wants_quiet;
+    a_problem_that_is_worse_is_told_also_where_someone_knew_of_it;
     a_clock_that_was_set_back_silences_no_problem;
 }
 
@@ -40,6 +41,23 @@ async fn a_problem_is_opened_once_and_resolved_once(lab: Lab) {
     assert_eq!(first.resolved, Some(at(3)));
     let kinds = ["opened", "opened", "resolved", "opened"];
     assert_eq!(told(&one).await, kinds.map(|kind| format!("problem.{kind} plan:www")));
+}
+
+async fn a_problem_that_is_worse_is_told_also_where_someone_knew_of_it(lab: Lab) {
+    let store = lab.open().await;
+    let (subject, kind) = (Subject::of(SubjectKind::Plan, "www"), ProblemKind::new("quota").unwrap());
+    assert!(!store.problem_is_worse(at(0), &subject, &kind).await.unwrap(), "there is none");
+    assert_eq!(see(&store, at(1), "quota").await, Seen::Opened);
+    let number = store.open_problems().await.unwrap()[0].number;
+    assert!(store.acknowledge_problem(at(2), number, &UserName::new("ann").unwrap()).await.unwrap());
+    assert!(store.problem_is_worse(at(3), &subject, &kind).await.unwrap());
+    assert_eq!(
+        store.problem(number).await.unwrap().unwrap().acknowledged,
+        None,
+        "what is known is another thing"
+    );
+    let kinds = ["opened", "acknowledged", "repeated"];
+    assert_eq!(told(&store).await, kinds.map(|kind| format!("problem.{kind} plan:www")));
 }
 
 async fn a_problem_is_repeated_after_a_while_unless_a_user_wants_quiet(lab: Lab) {

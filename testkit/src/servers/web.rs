@@ -23,6 +23,8 @@ pub enum Answer {
     Half(u16),
 }
 
+/// An answer without a body.
+#[must_use]
 pub fn status(status: u16) -> Answer {
     Answer::Is(status, "", String::new())
 }
@@ -30,21 +32,29 @@ pub fn status(status: u16) -> Answer {
 /// What it was asked.
 #[derive(Debug, Clone)]
 pub struct Asked {
+    /// Its first line.
     pub line: String,
+    /// Names in small letters, and values.
     pub headers: Vec<(String, String)>,
+    /// All of its body.
     pub body: Vec<u8>,
 }
 
 impl Asked {
+    /// A header by its name in small letters.
+    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(is, _)| is == name).map(|(_, value)| value.as_str())
     }
 
+    /// The body as JSON.
+    #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("the body is JSON")
     }
 }
 
+/// The server; it goes on until the process ends.
 pub struct WebServer {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -66,10 +76,14 @@ impl WebServer {
         Self { address, asked }
     }
 
+    /// An address at it.
+    #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
+    /// All requests so far.
+    #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

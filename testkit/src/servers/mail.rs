@@ -1,38 +1,33 @@
 //! A real mail server, in a process that ends with the test.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use serde_json::{Value, json};
 
+use super::installed;
+
+/// A server that takes messages over SMTP and says what it took.
 pub struct MailServer {
     child: Child,
     /// It ends when this does, even if the test is killed.
     input: Option<ChildStdin>,
     /// What it says is read all the time: a server that can't get rid of it would wait.
     said: Receiver<Value>,
+    /// Its port of loopback.
     pub port: u16,
+    /// The certificate that its own is signed by, in PEM.
     pub authority: String,
-}
-
-/// Where the setup script has put the servers of tests.
-fn python() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()).map(PathBuf::from);
-    let home = || Path::new(&std::env::var_os("HOME").expect("HOME is set")).join(".cache");
-    let path = cache.unwrap_or_else(home).join("keepfast/servers/python/bin/python");
-    assert!(path.exists(), "{} isn't there: run scripts/setup.sh", path.display());
-    path
 }
 
 impl MailServer {
     /// `tls` is "none", "starttls" or "tls"; `answers` are given instead of its own, each `times` if that is there.
     pub fn start(tls: &str, user: bool, answers: Value) -> Self {
         let plan = json!({ "tls": tls, "user": user, "answers": answers });
-        let mut child = Command::new(python())
-            .args(["-c", include_str!("mail_server.py"), &plan.to_string()])
+        let mut child = Command::new(installed("python/bin/python"))
+            .args(["-c", include_str!("mail.py"), &plan.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -85,6 +80,8 @@ impl Drop for MailServer {
 pub struct Mail(pub Value);
 
 impl Mail {
+    /// A header by its name.
+    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let headers = self.0["headers"].as_array().expect("headers");
         let header =
@@ -92,6 +89,8 @@ impl Mail {
         header.and_then(|header| header[1].as_str())
     }
 
+    /// The text of the part with this type: "text/plain".
+    #[must_use]
     pub fn part(&self, kind: &str) -> &str {
         self.0["parts"][kind].as_str().unwrap_or_else(|| panic!("no part {kind} in {}", self.0))
     }

@@ -1,4 +1,4 @@
-//! When jobs are paused: by a person, by the configuration, or because a definition is not enabled.
+//! When plans are paused: by a person, or by the configuration.
 
 use std::collections::BTreeMap;
 
@@ -46,6 +46,20 @@ pub fn add_configured(pauses: &mut Pauses, config: &Config, host: &str) {
     }
 }
 
+/// The pause that holds at an instant, of several the one that ends last; nothing if none does.
+#[must_use]
+pub fn open(pauses: &[Pause], now: Timestamp) -> Option<Pause> {
+    let open =
+        pauses.iter().filter(|pause| pause.since <= now && pause.until.is_none_or(|until| until > now));
+    open.max_by_key(|pause| pause.until.unwrap_or(Timestamp::MAX)).copied()
+}
+
+/// When the last pause ended that is over.
+#[must_use]
+pub fn last_end(pauses: &[Pause], now: Timestamp) -> Option<Timestamp> {
+    pauses.iter().filter_map(|pause| pause.until).filter(|until| *until <= now).max()
+}
+
 /// Pauses that a person has asked for and whose own end has come: the plan, and that end.
 #[must_use]
 pub fn over(pauses: &[keepfast_store::Pause], now: UtcTime) -> Vec<(PlanId, UtcTime)> {
@@ -54,4 +68,23 @@ pub fn over(pauses: &[keepfast_store::Pause], now: UtcTime) -> Vec<(PlanId, UtcT
         Some((pause.plan.clone(), until))
     };
     pauses.iter().filter_map(ended).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use keepfast_schedule::state::Pause;
+
+    use super::{last_end, open};
+
+    #[test]
+    fn of_several_pauses_the_one_that_ends_last_holds() {
+        let at = |second| Timestamp::constant(second, 0);
+        let pause = |since, until: Option<i64>| Pause { since: at(since), until: until.map(at) };
+        let pauses = [pause(10, Some(20)), pause(15, Some(40)), pause(100, None)];
+        assert_eq!(open(&pauses, at(5)), None);
+        assert_eq!(open(&pauses, at(16)), Some(pauses[1]));
+        assert_eq!((open(&pauses, at(50)), last_end(&pauses, at(50))), (None, Some(at(40))));
+        assert_eq!((open(&pauses, at(200)), last_end(&pauses, at(19))), (Some(pauses[2]), None));
+    }
 }

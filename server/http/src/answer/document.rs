@@ -1,0 +1,86 @@
+//! A document as an answer, with the tag by which a caller that edits it shows which state it has seen.
+
+use axum::http::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use data_encoding::HEXLOWER;
+use keepfast_api::error::ErrorCode;
+use serde::Serialize;
+
+use super::failure::{Failure, Result};
+
+/// Bytes of a hash that a tag has: collisions would have to be made on purpose, by someone who may edit anyway.
+const TAG_BYTES: usize = 16;
+
+/// A document as an answer.
+#[derive(Debug)]
+pub struct Document<T> {
+    status: StatusCode,
+    value: T,
+    has_tag: bool,
+}
+
+impl<T> Document<T> {
+    /// What is there.
+    pub fn new(value: T) -> Self {
+        Self { status: StatusCode::OK, value, has_tag: false }
+    }
+
+    /// What is there and can be edited: its tag is told.
+    pub fn editable(value: T) -> Self {
+        Self { has_tag: true, ..Self::new(value) }
+    }
+
+    /// What was made.
+    pub fn created(value: T) -> Self {
+        Self { status: StatusCode::CREATED, ..Self::new(value) }
+    }
+
+    /// What was begun and goes on.
+    pub fn accepted(value: T) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..Self::new(value) }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Document<T> {
+    fn into_response(self) -> Response {
+        let Self { status, value, has_tag } = self;
+        let body = match serde_json::to_vec(&value) {
+            Ok(body) => body,
+            Err(error) => return Failure::internal(&error).into_response(),
+        };
+        let tag = has_tag.then(|| tag_of(&body));
+        let mut response = (status, body).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response
+    }
+}
+
+fn tag_of(body: &[u8]) -> String {
+    format!("\"{}\"", HEXLOWER.encode(&blake3::hash(body).as_bytes()[..TAG_BYTES]))
+}
+
+/// Refuses an edit of a document that isn't what its caller has seen. A caller says so by `If-Match`, with the tag that came
+/// with the document, or `*` for whatever it is.
+///
+/// # Errors
+/// The header is missing, or the document is another one now.
+pub fn check_match<T: Serialize>(headers: &HeaderMap, present: &T) -> Result<()> {
+    let mut shown = headers.get_all(IF_MATCH).iter().filter_map(|value| value.to_str().ok()).peekable();
+    if shown.peek().is_none() {
+        return Err(Failure::new(
+            ErrorCode::PreconditionNeeded,
+            "Send If-Match with the ETag that came with the resource when you read it.",
+        ));
+    }
+    let body = serde_json::to_vec(present).map_err(|error| Failure::internal(&error))?;
+    let tag = tag_of(&body);
+    let mut tags = shown.flat_map(|tags| tags.split(',')).map(str::trim);
+    if tags.any(|shown| shown == "*" || shown == tag) {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorCode::Changed, "Read it again, and decide again whether to change it."))
+}

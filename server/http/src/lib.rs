@@ -1,0 +1,16 @@
+//! The API of a server, over HTTP. A resource is a file in `resource`: its handlers, each with its description, and
+//! `routes()`, which `resource` gathers. What all of them share stands in `answer` (documents, lists, errors), `request`
+//! (paths, queries, bodies) and `guard` (who asks, and what they may do); `serve` puts it before a server.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
+pub mod answer;
+mod convert;
+pub mod description;
+pub mod guard;
+mod once;
+mod query;
+pub mod request;
+mod resource;
+pub mod serve;
+pub mod state;

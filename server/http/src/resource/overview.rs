@@ -1,0 +1,236 @@
+//! All plans at a glance.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::extract::State;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use keepfast_api::error::ErrorCode;
+use keepfast_api::overview::{
+    Cell, CellState, Matrix, MatrixQuery, MatrixRow, OpenRunCounts, OverduePlan, Overview, OverviewState,
+    PlanCounts, ProblemCounts, UpcomingRun,
+};
+use keepfast_api::plan::{Plan, Standing};
+use keepfast_api::run::Verdict;
+use keepfast_schedule::plan::JitterSeed;
+use keepfast_server::daemon::jobs::{self, Job};
+use keepfast_server::state::{instant, stored};
+use keepfast_store::{HostId, OutcomeCount, Pause};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::plans;
+use crate::answer::{Document, Failure, Result};
+use crate::convert;
+use crate::guard::Caller;
+use crate::request::Query;
+use crate::state::{Api, Shared};
+
+/// How far the overview looks ahead.
+const AHEAD: Duration = Duration::from_secs(12 * 3600);
+const UPCOMING_MAX: usize = 50;
+const RUNNING_MAX: usize = 20;
+const OVERDUE_MAX: usize = 20;
+const DAYS_USUAL: u32 = 30;
+const DAYS_MAX: u32 = 92;
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(overview)).routes(routes!(matrix))
+}
+
+/// How all plans stand.
+#[utoipa::path(get, path = "/overview", tag = "overview", responses((status = 200, body = Overview)))]
+async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<Overview>> {
+    let (now, config) = (api.now(), api.config());
+    let plans = plans::all(&api, &caller).await?;
+    let problems = api.store().open_problems().await?;
+    let problems = problems.iter().filter(|problem| caller.sees(&api.subject(problem.subject.as_str())));
+    let (mut open, mut unseen) = (0, 0);
+    for problem in problems {
+        let is_muted = problem.muted_until.is_some_and(|until| instant(until) > now);
+        open += 1;
+        unseen += u32::from(problem.acknowledged.is_none() && !is_muted);
+    }
+    let counts = counts(&plans);
+    let runs = api.store().open_run_counts().await?;
+    let active = api.active_runs().await?;
+    let running = active.iter().filter(|run| caller.sees(&api.about(run))).take(RUNNING_MAX);
+    let mut overdue: Vec<OverduePlan> = plans
+        .iter()
+        .filter_map(|plan| {
+            let since = plan.overdue_since?;
+            Some(OverduePlan { plan: plan.plan.clone(), since, achieved: plan.achieved })
+        })
+        .collect();
+    overdue.sort_by_key(|plan| plan.since);
+    overdue.truncate(OVERDUE_MAX);
+    Ok(Document::new(Overview {
+        at: now,
+        zone: config.server.value.timezone.0.clone(),
+        state: match counts {
+            PlanCounts { total: 0, .. } => OverviewState::Empty,
+            PlanCounts { overdue: 1.., .. } => OverviewState::Overdue,
+            _ if unseen > 0 => OverviewState::Problems,
+            _ => OverviewState::Ok,
+        },
+        overdue,
+        last_proven: plans.iter().filter_map(|plan| plan.proven).max(),
+        last_achieved: plans.iter().filter_map(|plan| plan.achieved).max(),
+        problems: ProblemCounts { open, unseen },
+        runs: OpenRunCounts { waiting: runs.waiting, active: runs.active },
+        running: running.map(|run| convert::run(run, now)).collect(),
+        upcoming: upcoming(&api, &caller, &plans, now)?,
+        plans: counts,
+    }))
+}
+
+fn counts(plans: &[Plan]) -> PlanCounts {
+    let mut counts = PlanCounts::default();
+    for plan in plans {
+        counts.total += 1;
+        let of_standing = match plan.standing {
+            Standing::Ok => &mut counts.kept,
+            Standing::Overdue => &mut counts.overdue,
+            Standing::Running => &mut counts.catching_up,
+            Standing::Paused => &mut counts.paused,
+            Standing::Disabled => &mut counts.disabled,
+            Standing::Manual => &mut counts.manual,
+        };
+        *of_standing += 1;
+        counts.without_snapshot += u32::from(plan.achieved.is_none());
+    }
+    counts.promising = counts.kept + counts.overdue + counts.catching_up;
+    counts
+}
+
+fn upcoming(api: &Api, caller: &Caller, plans: &[Plan], now: Timestamp) -> Result<Vec<UpcomingRun>> {
+    let config = api.config();
+    let host = HostId::new(&*api.inside.around.host)?;
+    let until = now.checked_add(SignedDuration::try_from(AHEAD).unwrap_or(SignedDuration::MAX));
+    let until = until.unwrap_or(Timestamp::MAX);
+    let mut upcoming = Vec::new();
+    for scheduled in jobs::all(&config, JitterSeed(0), &host).scheduled {
+        let (plan, repository) = match &scheduled.job {
+            Job::Backup { plan } => (plans.iter().find(|seen| seen.plan == *plan), None),
+            Job::Check { repository } | Job::Prune { repository } => (None, Some(repository.clone())),
+        };
+        let is_seen = match (&scheduled.job, &repository) {
+            (_, Some(repository)) => caller.sees(&api.repository(repository)),
+            _ => plan.is_some_and(|plan| plan.pause.is_none()),
+        };
+        let repository = repository.or_else(|| plan.map(|plan| plan.repository.clone()));
+        let Some(repository) = repository.filter(|_| is_seen && scheduled.enabled) else { continue };
+        let anchor = plan.and_then(|plan| plan.achieved).unwrap_or(now);
+        let slots = scheduled.schedule.schedule.slots_between(now, until, anchor, UPCOMING_MAX);
+        upcoming.extend(slots.into_iter().map(|planned| UpcomingRun {
+            at: planned.slot.instant(),
+            kind: convert::run_kind(scheduled.job.kind()),
+            plan: plan.map(|plan| plan.plan.clone()),
+            repository: repository.clone(),
+            zone: plan.map_or_else(|| config.server.value.timezone.0.clone(), |plan| plan.zone.clone()),
+        }));
+    }
+    upcoming.sort_by_key(|run| run.at);
+    upcoming.truncate(UPCOMING_MAX);
+    Ok(upcoming)
+}
+
+/// What came of the backups of each plan on each day.
+#[utoipa::path(get, path = "/overview/matrix", tag = "overview", params(MatrixQuery),
+    responses((status = 200, body = Matrix)))]
+async fn matrix(
+    State(api): State<Shared>,
+    caller: Caller,
+    Query(wanted): Query<MatrixQuery>,
+) -> Result<Document<Matrix>> {
+    let (now, config) = (api.now(), api.config());
+    let name = wanted.zone.unwrap_or_else(|| config.server.value.timezone.0.clone());
+    let invalid = |detail: String| Failure::new(ErrorCode::InvalidRequest, detail);
+    let zone = TimeZone::get(&name).map_err(|_| invalid(format!("There is no time zone {name:?}.")))?;
+    let count = wanted.days.unwrap_or(DAYS_USUAL);
+    if !(1..=DAYS_MAX).contains(&count) {
+        return Err(invalid(format!("`days` is a number from 1 to {DAYS_MAX}.")));
+    }
+    let last = wanted.last.unwrap_or_else(|| zone.to_datetime(now).date());
+    let beyond = |_| invalid("`last` is beyond the calendar.".to_owned());
+    let first = last.checked_sub((i64::from(count) - 1).days()).map_err(beyond)?;
+    let days: Vec<Date> = first.series(1.day()).take(usize::try_from(count).unwrap_or(usize::MAX)).collect();
+    let mut bounds = Vec::with_capacity(days.len() + 1);
+    for day in days.iter().copied().chain([last.tomorrow().map_err(beyond)?]) {
+        bounds.push(day.to_zoned(zone.clone()).map_err(beyond)?.timestamp());
+    }
+    let stored_bounds: Vec<_> = bounds.iter().map(|bound| stored(*bound)).collect();
+    let counts = api.store().outcome_counts(&stored_bounds).await?;
+    let born: BTreeMap<String, Timestamp> = api
+        .store()
+        .plan_states()
+        .await?
+        .into_iter()
+        .map(|state| (state.plan.to_string(), instant(state.born)))
+        .collect();
+    let pauses = api.store().all_pauses_since(stored_bounds[0]).await?;
+    let plans = config.plans.keys().filter(|plan| caller.sees(&api.plan(plan)));
+    let rows = plans.map(|plan| MatrixRow {
+        plan: plan.clone(),
+        cells: cells(plan, &bounds, &counts, born.get(plan).copied(), &pauses, now),
+    });
+    Ok(Document::new(Matrix { zone: name, plans: rows.collect(), days }))
+}
+
+fn cells(
+    plan: &str,
+    bounds: &[Timestamp],
+    counts: &[OutcomeCount],
+    born: Option<Timestamp>,
+    pauses: &[Pause],
+    now: Timestamp,
+) -> Vec<Cell> {
+    let is_paused = |from: Timestamp, until: Timestamp| {
+        pauses.iter().filter(|pause| pause.plan.as_str() == plan).any(|pause| {
+            let end = pause.ended.or(pause.until).map_or(now, instant);
+            instant(pause.since) < until && end > from
+        })
+    };
+    let mut cells: Vec<Cell> = bounds
+        .windows(2)
+        .map(|day| {
+            let state = match born {
+                _ if is_paused(day[0], day[1].min(now)) => CellState::Paused,
+                Some(born) if born < day[1] => CellState::NotDue,
+                _ => CellState::Unborn,
+            };
+            Cell { state, verdicts: BTreeMap::new(), open: 0 }
+        })
+        .collect();
+    for count in counts.iter().filter(|count| count.plan.as_str() == plan) {
+        let Some(cell) = cells.get_mut(count.part) else { continue };
+        let slots = u32::try_from(count.slots).unwrap_or(u32::MAX);
+        match count.verdict {
+            Some(verdict) => *cell.verdicts.entry(convert::verdict(verdict)).or_default() += slots,
+            None => cell.open += slots,
+        }
+    }
+    for cell in &mut cells {
+        cell.state = worst(cell);
+    }
+    cells
+}
+
+/// The worst that happened on a day. What was skipped or ended by a user is no fault, so good runs count for more than
+/// that; and a run at work doesn't hide that one before it failed.
+fn worst(cell: &Cell) -> CellState {
+    let has = |verdict| cell.verdicts.contains_key(&verdict);
+    match () {
+        () if has(Verdict::Failed) => CellState::Failed,
+        () if has(Verdict::Lost) => CellState::Lost,
+        () if has(Verdict::Missed) => CellState::Missed,
+        () if cell.open > 0 => CellState::Running,
+        () if has(Verdict::Findings) => CellState::Findings,
+        () if has(Verdict::Ok) => CellState::Ok,
+        () if cell.state == CellState::Paused => CellState::Paused,
+        () if has(Verdict::Skipped) || has(Verdict::Cancelled) => CellState::Skipped,
+        () => cell.state,
+    }
+}

@@ -1,0 +1,139 @@
+//! The audit for people and programs: pages of it, verification, export.
+
+use jiff::Timestamp;
+use keepfast_access::csv;
+use keepfast_store::{
+    AuditAnchor, AuditEntry, AuditFilter, AuditHash, AuditOrder, AuditVerdict, Page, PageSize, Sequence,
+    Store,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::{AccessError, Result};
+use crate::state::instant;
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditDocument {
+    /// Its place in the order.
+    pub sequence: u64,
+    /// When, by the clock of the process that recorded it.
+    pub at: Timestamp,
+    /// Who.
+    pub who: String,
+    /// From where.
+    pub origin: String,
+    /// What was done.
+    pub action: String,
+    /// With what.
+    pub object: String,
+    /// How it was.
+    pub before: Option<Value>,
+    /// How it is.
+    pub after: Option<Value>,
+    /// Its hash.
+    pub hash: String,
+}
+
+impl From<&AuditEntry> for AuditDocument {
+    fn from(entry: &AuditEntry) -> Self {
+        Self {
+            sequence: entry.sequence.number(),
+            at: instant(entry.at),
+            who: entry.who.to_string(),
+            origin: entry.origin.to_string(),
+            action: entry.action.to_string(),
+            object: entry.object.to_string(),
+            before: entry.before.clone(),
+            after: entry.after.clone(),
+            hash: entry.hash.to_string(),
+        }
+    }
+}
+
+impl AuditDocument {
+    /// The entry as a row of a table in which no spreadsheet computes anything.
+    #[must_use]
+    pub fn csv(&self) -> String {
+        let json = |document: &Option<Value>| document.as_ref().map(Value::to_string).unwrap_or_default();
+        csv::row([
+            self.sequence.to_string().as_str(),
+            &self.at.to_string(),
+            &self.who,
+            &self.origin,
+            &self.action,
+            &self.object,
+            &json(&self.before),
+            &json(&self.after),
+            &self.hash,
+        ])
+    }
+}
+
+/// The first row of such a table.
+#[must_use]
+pub fn export_header() -> String {
+    csv::row(["sequence", "at", "who", "origin", "action", "object", "before", "after", "hash"])
+}
+
+/// A page of an export, and where the next one begins.
+pub type Exported = Page<AuditDocument, Sequence>;
+
+/// A page of entries.
+pub async fn audit_page(
+    store: &Store,
+    filter: &AuditFilter,
+    order: AuditOrder,
+    from: Option<Sequence>,
+    size: PageSize,
+) -> Result<Exported> {
+    let Page { rows, next } = store.audit_entries(filter, order, from, size).await?;
+    Ok(Page { rows: rows.iter().map(AuditDocument::from).collect(), next })
+}
+
+/// What came of reading all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerdictDocument {
+    /// Whether everything is as it was written.
+    pub sound: bool,
+    /// How many entries were read.
+    pub entries: u64,
+    /// The last entry that was removed for its age; 0 if none was.
+    pub removed_up_to: u64,
+    /// The newest entry.
+    pub newest: u64,
+    /// Its hash: kept elsewhere, it proves later that none of these entries was changed.
+    pub hash: String,
+    /// How many of the anchors were compared.
+    pub anchors: usize,
+    /// The first thing that is wrong.
+    pub problem: Option<String>,
+}
+
+impl From<&AuditVerdict> for VerdictDocument {
+    fn from(verdict: &AuditVerdict) -> Self {
+        Self {
+            sound: verdict.fault.is_none(),
+            entries: verdict.entries,
+            removed_up_to: verdict.start.sequence.number(),
+            newest: verdict.end.sequence.number(),
+            hash: verdict.end.hash.to_string(),
+            anchors: verdict.anchors_met,
+            problem: verdict.fault.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Reads all entries, up to the first one that isn't as it was written.
+pub async fn verify(store: &Store, anchors: &[AuditAnchor]) -> Result<VerdictDocument> {
+    Ok(VerdictDocument::from(&store.audit_verify(anchors).await?))
+}
+
+/// A place in the chain from `SEQUENCE:HASH`; nothing if it is none.
+pub fn anchor_of(text: &str) -> Result<Option<AuditAnchor>> {
+    let Some((sequence, hash)) = text.split_once(':') else { return Ok(None) };
+    let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (Ok(sequence @ 1..), true) = (sequence.parse(), is_hash) else { return Ok(None) };
+    let hash = AuditHash::new(hash.to_ascii_lowercase()).map_err(AccessError::name(text))?;
+    Ok(Some(AuditAnchor { sequence: Sequence::from_number(sequence), hash }))
+}

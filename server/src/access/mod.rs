@@ -1,0 +1,45 @@
+//! Who may do what, with the state behind it: users and their rights, signing in, sessions, tokens, the audit. The rules are
+//! those of `keepfast-access`; here they meet what is stored, the clock and randomness. Both the API and the commands do
+//! these things here, so that each of them is in the audit.
+
+mod actor;
+mod audit;
+mod error;
+mod factors;
+mod gate;
+mod tokens;
+mod users;
+
+pub use actor::Actor;
+pub use audit::{AuditDocument, Exported, VerdictDocument, anchor_of, audit_page, export_header, verify};
+pub use error::{AccessError, Result};
+pub use factors::{Enrolment, begin_second_factor, confirm_second_factor, remove_second_factor, renew_codes};
+pub use gate::{Caller, Credentials, Gate, Proof, SignInRefusal, SignedIn, Surroundings};
+pub use tokens::{MadeToken, TokenDocument, TokenWish, make_token, revoke_token, token_list};
+pub use users::{
+    NewUserWish, UserDocument, add_user, change_grants, find_user, list_users, remove_user, set_disabled,
+    set_password, set_up, setup_token,
+};
+
+use keepfast_access::moment::Moment;
+use keepfast_store::UtcTime;
+use zeroize::Zeroizing;
+
+/// An instant of the state, as the rules have it.
+fn moment(at: UtcTime) -> Moment {
+    Moment::from_micros(at.as_micros())
+}
+
+/// Random bytes.
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(AccessError::Random)?;
+    Ok(bytes)
+}
+
+/// Something that takes a processor for tens of milliseconds, away from the threads that serve others.
+async fn hashed(password: Zeroizing<String>) -> Result<keepfast_store::StoredSecret> {
+    let salt = random()?;
+    let hash = tokio::task::spawn_blocking(move || keepfast_access::password::hash(&password, salt)).await;
+    Ok(hash.map_err(|_| AccessError::Stopping)??.into())
+}
