@@ -22,8 +22,7 @@ fn main() -> io::Result<()> {
     if !is_built {
         files = BTreeMap::from([("/index.html".to_owned(), folder.join("src/stub.html"))]);
     }
-    let mut table =
-        format!("/// Whether the dashboard is inside.\npub const IS_BUILT: bool = {is_built};\n");
+    let mut table = format!("/// Whether the dashboard is inside.\npub const IS_BUILT: bool = {is_built};\n");
     table.push_str("pub(crate) static ASSETS: &[Asset] = &[\n");
     for (path, file) in &files {
         table.push_str(&asset(path, file)?);

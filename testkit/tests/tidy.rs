@@ -39,6 +39,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-schedule",
             "keepfast-server",
             "keepfast-store",
+            "keepfast-ui",
         ],
     ),
     ("server/store", &[]),

@@ -9,6 +9,7 @@ mod convert;
 pub mod description;
 pub mod guard;
 mod once;
+pub mod pages;
 mod query;
 pub mod request;
 mod resource;

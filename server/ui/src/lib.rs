@@ -139,12 +139,15 @@ mod tests {
     fn what_a_browser_has_is_not_sent_again() {
         let page = get("/");
         let tag = header(&page, "etag").expect("it has a tag");
-        let with = |known: &str| {
-            answer(&Request { path: "/", if_none_match: Some(known), ..Request::default() })
-        };
+        let with =
+            |known: &str| answer(&Request { path: "/", if_none_match: Some(known), ..Request::default() });
         for known in [tag.to_owned(), format!("\"other\", W/{tag}"), "*".to_owned()] {
             let same = with(&known);
-            assert_eq!((same.status, same.body, header(&same, "etag")), (304, &b""[..], Some(tag)), "{known}");
+            assert_eq!(
+                (same.status, same.body, header(&same, "etag")),
+                (304, &b""[..], Some(tag)),
+                "{known}"
+            );
         }
         assert_eq!(with("\"other\"").status, 200);
     }
@@ -162,7 +165,8 @@ mod tests {
             if asset.brotli.is_none() {
                 continue;
             }
-            let request = Request { path: asset.path, accept_encoding: Some("gzip, br"), if_none_match: None };
+            let request =
+                Request { path: asset.path, accept_encoding: Some("gzip, br"), if_none_match: None };
             let compressed = answer(&request);
             assert_eq!(header(&compressed, "content-encoding"), Some("br"));
             assert_ne!(header(&compressed, "etag"), header(&get(asset.path), "etag"));

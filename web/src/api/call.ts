@@ -9,8 +9,6 @@ export interface Options {
   readonly signal?: AbortSignal;
   /** The version that an edit is based on. */
   readonly etag?: string;
-  /** Another form than JSON, such as text/csv. */
-  readonly accept?: string;
   /** For what starts something: the same key starts it once, however often the request is sent. */
   readonly once?: string;
 }
@@ -33,7 +31,7 @@ export function path(...parts: (string | number)[]): string {
 }
 
 export async function send(method: string, where: string, options: Options = {}): Promise<Response> {
-  const headers: Record<string, string> = { Accept: options.accept ?? "application/json" };
+  const headers: Record<string, string> = { Accept: "application/json" };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   if (options.etag) headers["If-Match"] = options.etag;
   if (options.once) headers["Idempotency-Key"] = options.once;
