@@ -81,6 +81,7 @@ const shared = {
 
   proof: {
     title: "Your password again",
+    titleCode: "A code of your second factor",
     why: "This can lose data or give rights away, so the server wants to know that it is you.",
     goOn: "Go on",
   },
@@ -96,6 +97,14 @@ const shared = {
     snapshots: "in snapshots",
     search: (words: string) => `Search for “${words}”`,
   },
+
+  news: {
+    "problem.opened": (name) => `${name}: a problem`,
+    "problem.resolved": (name) => `${name}: well again`,
+    "run.ended": (name) => `${name}: a run went wrong`,
+    "run.quarantined": (name) => `${name}: lost too often, not tried any more`,
+    "delivery.undeliverable": (name) => `A message to ${name} can't be delivered`,
+  } as Record<string, (name: string) => string>,
 
   bell: {
     label: (unread: number) => (unread ? `Notifications: ${unread} unread` : "Notifications"),

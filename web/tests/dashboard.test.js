@@ -201,10 +201,20 @@ visit("problems are acknowledged, and the count beside the page's name follows",
 
 visit("a notification that comes is a toast, and the bell counts it", { path: "/plans" }, async (page, server) => {
   await page.getByText("Live", { exact: true }).waitFor();
-  const told = { notification: 10, at: new Date().toISOString(), tone: "error", title: "mail: backup failed", text: "", link: "/plans/mail", read: false };
-  server.state.notifications.unshift(told);
-  server.tell("notification", told);
-  await page.getByRole("status").filter({ hasText: "mail: backup failed" }).waitFor();
+  server.state.notifications.unshift({
+    notification: 10,
+    at: new Date().toISOString(),
+    kind: "run.ended",
+    tone: "error",
+    subject: "plan:mail",
+    summary: "it went wrong",
+    advice: null,
+    run: server.state.runs[3].run,
+    problem: null,
+    is_read: false,
+  });
+  server.tell("run.ended", { run: server.state.runs[3].run });
+  await page.getByRole("status").filter({ hasText: "mail: a run went wrong" }).waitFor();
   await page.getByRole("button", { name: "Notifications: 3 unread" }).click();
   await page.getByRole("button", { name: "Mark all as read" }).click();
   await page.getByRole("button", { name: "Notifications", exact: true }).waitFor();

@@ -33,7 +33,6 @@ const kinds = [
   "undo.done",
   "config.changed",
   "config.invalid",
-  "notification",
 ] as const;
 
 class Live {

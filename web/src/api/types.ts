@@ -268,28 +268,30 @@ export interface Pattern {
 export interface Notification {
   notification: number;
   at: string;
-  tone: "info" | "resolved" | "warning" | "error" | "critical";
-  title: string;
-  text: string;
-  link: string | null;
-  read: boolean;
+  kind: string;
+  tone: "resolved" | "info" | "warning" | "error";
+  subject: string;
+  summary: string | null;
+  advice: string | null;
+  run: string | null;
+  problem: number | null;
+  is_read: boolean;
 }
-
 export interface Proof {
+  run: string;
   verdict: Verdict;
   at: string;
 }
 export interface Repository {
   repository: string;
+  description: string | null;
   url: string;
   project: string | null;
+  plans: string[];
+  snapshots: number | null;
   stored_bytes: number | null;
   measured: string | null;
   quota_bytes: number | null;
-  quota_warn: number | null;
-  snapshots: number;
-  newest: string | null;
-  plans: string[];
   checked: Proof | null;
   all_read_since: string | null;
   pruned: Proof | null;
@@ -299,6 +301,7 @@ export interface RepositoryDetail extends Repository {
   settings: Setting[];
 }
 export interface StoragePoint {
+  run: string;
   at: string;
   stored_bytes: number;
 }
@@ -313,84 +316,92 @@ export interface Snapshot {
   size_bytes: number;
   new_bytes: number;
   clean: boolean;
-  checked: Proof | null;
-  drilled: Proof | null;
+  checked: Omit<Proof, "run"> | null;
+  drilled: Omit<Proof, "run"> | null;
 }
 export interface Target {
   target: string;
+  description: string | null;
   kind: string;
-  where: string;
   origin: string;
-  last_delivered: string | null;
-  failing_since: string | null;
+  waiting: number;
+  undeliverable: number;
 }
 export interface Route {
-  route: string;
-  match: string;
+  route: number;
   targets: string[];
-  policy: string | null;
   origin: string;
+  settings: Setting[];
 }
 export interface Delivery {
   delivery: number;
-  at: string;
   target: string;
-  title: string;
-  state: "pending" | "delivered" | "undeliverable";
+  state: "waiting" | "sending" | "delivered" | "undeliverable";
+  title: string | null;
+  created: string;
   attempts: number;
   next_attempt: string | null;
   ended: string | null;
-  last_error: string | null;
+  error: string | null;
+  advice: string | null;
+  answer: string | null;
 }
 export interface ConfigFile {
   file: string;
-  managed: boolean;
-  bytes: number;
+  read: string;
 }
 export interface Diagnostic {
-  severity: "error" | "warning" | "info";
   code: string;
+  severity: string;
   message: string;
   file: string | null;
   line: number | null;
   column: number | null;
-  source: string | null;
-  help: string | null;
+  help: string[];
 }
 export interface User {
   user: string;
+  display: string;
   grants: Grant[];
   has_second_factor: boolean;
-  disabled: boolean;
+  has_password: boolean;
+  disabled: string | null;
   created: string;
-  last_seen: string | null;
+  last_login: string | null;
 }
 export interface Token {
-  token: string;
+  token: number;
   name: string;
   user: string;
   grants: Grant[];
   created: string;
   expires: string | null;
   last_used: string | null;
+  last_origin: string | null;
 }
 export interface SessionRow {
-  session: string;
+  session: number;
   user: string;
-  address: string | null;
-  agent: string | null;
+  origin: string;
+  agent: string;
   began: string;
   last_seen: string;
-  current: boolean;
+  expires: string;
+  is_own: boolean;
 }
 export interface AuditEntry {
   entry: number;
   at: string;
-  user: string | null;
-  address: string | null;
+  who: string;
+  origin: string;
   action: string;
-  object: string | null;
-  outcome: string;
+  object: string;
   before: unknown;
   after: unknown;
+  hash: string;
+}
+export interface AuditVerdict {
+  is_sound: boolean;
+  entries: number;
+  fault: string | null;
 }
