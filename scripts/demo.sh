@@ -84,7 +84,7 @@ schedule   = { cron = "30 1 * * *", deadline = "6h" }
 retention  = { daily = 14, weekly = 8, monthly = 12, at_least = 3 }
 CONFIG
 cat "$KEEPFAST_CONFIG"
-# There are warnings: nothing restores this plan on trial, and no one hears of it.
+# There are warnings: no one hears of this plan, and nothing checks its repository.
 "$keepfast" config check || [ $? = 3 ]
 "$keepfast" run demo
 "$keepfast" status

@@ -15,6 +15,7 @@ need() {
 }
 command_there() { command -v "$1"; }
 postgres_there() { compgen -G '/usr/lib/postgresql/*/bin/initdb' && id postgres; }
+faketime_there() { compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1'; }
 libclang_there() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*'; }
 
 # To build the program, and for the demo.
@@ -41,6 +42,7 @@ if [ "$purpose" = all ]; then
   need npm              command_there npm            # which installs it
   need chromium         command_there chromium       # the dashboard is tested in it
   need postgresql       postgres_there               # the server's state, with several servers
+  need libfaketime      faketime_there               # clocks of servers that jump by a year
   need util-linux       command_there setpriv        # no server outlives its test
   need libsecret-tools  command_there secret-tool    # reads the desktop's keyring
   need gnome-keyring    command_there gnome-keyring-daemon # a keyring, to be read

@@ -6,12 +6,16 @@
 //! - A document that a server answers has all its fields; what there is nothing to say about is null.
 //! - A list is `{"items": […], "next": …}`: `next` is what `after` takes for the next page, and null on the last one.
 
+pub mod access;
+pub mod config;
 pub mod error;
 pub mod event;
 pub mod health;
 pub mod list;
+pub mod notification;
 pub mod overview;
 pub mod plan;
 pub mod problem;
+pub mod repository;
 pub mod run;
 pub mod session;

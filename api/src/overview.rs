@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::list::Row;
 use crate::run::{Run, RunKind, Verdict};
 
 /// How all plans stand. The sentence "41 of 42 plans keep their promise; shop-db is overdue for 8 hours; the last proven
@@ -118,6 +119,23 @@ pub struct UpcomingRun {
     pub zone: String,
 }
 
+impl Row for UpcomingRun {
+    const COLUMNS: &'static [&'static str] = &["at", "kind", "plan", "repository", "zone"];
+}
+
+/// An expression to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PreviewQuery {
+    /// Five fields.
+    pub cron: String,
+    /// The time zone, by the name of IANA; the server's if nothing is said.
+    pub zone: Option<String>,
+    /// How many instants.
+    #[param(minimum = 1, maximum = 100, default = 10)]
+    pub count: Option<u32>,
+}
+
 /// Which days.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -130,6 +148,8 @@ pub struct MatrixQuery {
     pub last: Option<Date>,
     /// The time zone in which days begin, by the name of IANA; the server's if nothing is said.
     pub zone: Option<String>,
+    /// Of this plan alone.
+    pub plan: Option<String>,
 }
 
 /// What came of the backups of each plan on each day.

@@ -161,6 +161,10 @@ pub struct UpcomingSlot {
     pub notes: Vec<SlotNote>,
 }
 
+impl Row for UpcomingSlot {
+    const COLUMNS: &'static [&'static str] = &["at", "wall", "notes"];
+}
+
 /// What a change of the clock does to a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SlotNote {

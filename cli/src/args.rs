@@ -1,5 +1,6 @@
 //! The command line: names and flags that scripts may rely on.
 
+mod access;
 mod common;
 mod examples;
 mod keep;
@@ -16,6 +17,7 @@ use keepfast_engine::prune::UnusedLimit;
 use keepfast_operations::streams::StreamSource;
 use keepfast_operations::units;
 
+pub use access::{AccessCommand, AuditAction, Rights, RoleName, TokenAction, UserAction};
 pub use common::Common;
 pub use keep::Keep;
 pub use notify::{Notify, NotifyAction};
@@ -103,6 +105,9 @@ pub enum Command {
     Metrics,
     /// Test targets of notifications, and show what was sent to them
     Notify(Notify),
+    /// Who may do what
+    #[command(flatten)]
+    Access(access::AccessCommand),
     /// Check, show and write the configuration
     Config(Config),
     /// Install the units of systemd that run the server or plans, or remove them
@@ -127,10 +132,11 @@ impl Command {
             | Self::Serve
             | Self::Pause(_)
             | Self::Resume(_)
+            | Self::Uninstall(_)
             | Self::Manual(_) => false,
             Self::Runs(options) => options.action.only_shows(),
             Self::Notify(options) => options.action.only_shows(),
-            Self::Uninstall(_) => false,
+            Self::Access(command) => command.only_shows(),
             Self::Config(options) => !matches!(options.action, ConfigAction::Wizard { .. }),
             Self::Service(options) => {
                 matches!(&options.action, ServiceAction::Install(options) if options.print)

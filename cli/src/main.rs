@@ -26,6 +26,7 @@ use keepfast_engine::EngineError;
 use keepfast_operations::OperationsError;
 use keepfast_operations::priority::be_nice;
 use keepfast_server::ServerError;
+use keepfast_server::access::AccessError;
 
 use args::Arguments;
 
@@ -146,5 +147,6 @@ fn is_wrong_input(error: &anyhow::Error) -> bool {
     let of_plan = || error.downcast_ref::<ServerError>().is_some_and(ServerError::is_wrong_input);
     error.is::<usage::Usage>()
         || of_plan()
+        || error.downcast_ref::<AccessError>().is_some_and(AccessError::is_wrong_input)
         || error.downcast_ref::<OperationsError>().is_some_and(OperationsError::is_wrong_input)
 }

@@ -59,10 +59,13 @@ pub struct ServerDocument {
     pub started: Timestamp,
 }
 
+/// The name of the socket in the folder.
+pub const SOCKET: &str = "control.sock";
+
 /// Where the socket of a server is, whose state has this folder.
 #[must_use]
 pub fn socket(folder: &Path) -> PathBuf {
-    folder.join("control.sock")
+    folder.join(SOCKET)
 }
 
 struct Desk {

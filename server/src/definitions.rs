@@ -47,7 +47,7 @@ impl Facts for ThisMachine {
         Some(found.mode() & READABLE_BY_OTHERS != 0)
     }
 
-    fn has_server(&self) -> bool {
+    fn has_drills(&self) -> bool {
         false
     }
 

@@ -15,6 +15,7 @@ use keepfast_operations::requests::{Backup, backup};
 use keepfast_operations::sources::PathSources;
 use keepfast_store::{PageSize, Run, RunFilter, Store};
 
+use crate::control;
 use crate::convert::place;
 use crate::error::{Result, ServerError};
 use crate::lock::MachineLock;
@@ -26,6 +27,8 @@ pub const LABEL: &str = "state";
 /// What SQLite, locks and copies before changes of the tables add to the name of the state's file.
 const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 const BEFORE: &str = ".before-";
+/// What this program makes in the state's folder, apart from logs.
+const FILES: [&str; 5] = ["machine", "locks", "last-backup", state::SERVER_LOCK, control::SOCKET];
 /// As SQLite's errors say that the file is damaged (`SQLITE_CORRUPT`), or that it is no database (`SQLITE_NOTADB`).
 const DAMAGED: [&str; 2] = ["(code: 11)", "(code: 26)"];
 
@@ -118,8 +121,7 @@ pub fn back_up(
         name: repository.to_owned(),
         known: config.repositories.keys().cloned().collect(),
     })?;
-    let folder = state::folder(config);
-    let copy = Copy { folder: folder.join("last-backup") };
+    let copy = Copy { folder: state::folder(config).join("last-backup") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ServerError::Runtime)?;
     let is_there = runtime.block_on(async {
@@ -139,7 +141,7 @@ pub fn back_up(
     let request = Backup {
         sources: PathSources {
             paths: vec![copy.folder.clone()],
-            stored_as: Some(folder),
+            stored_as: file(config).and_then(|file| file.parent().map(Path::to_owned)),
             ..PathSources::default()
         },
         tags: vec![LABEL.to_owned()],
@@ -165,7 +167,7 @@ impl Drop for Copy {
 #[must_use]
 pub fn state_files(config: &Config) -> Vec<PathBuf> {
     let folder = state::folder(config);
-    let mut found: Vec<PathBuf> = ["machine", "locks", "last-backup"].map(|name| folder.join(name)).to_vec();
+    let mut found: Vec<PathBuf> = FILES.map(|name| folder.join(name)).to_vec();
     if let Some(file) = file(config) {
         let with = |ending: &str| {
             let mut name = file.as_os_str().to_owned();
@@ -176,7 +178,8 @@ pub fn state_files(config: &Config) -> Vec<PathBuf> {
         found.extend(BESIDE.map(with));
         let before = with(BEFORE);
         let before = before.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let beside = file.parent().unwrap_or(&folder);
+        let entries = fs::read_dir(beside).into_iter().flatten().flatten();
         let copies = entries.filter(|entry| {
             !before.is_empty() && entry.file_name().to_str().is_some_and(|name| name.starts_with(before))
         });

@@ -92,5 +92,5 @@ impl MachineLock {
 
 /// The lock of a machine whose state is in a database that others use as well.
 fn beside(folder: &Path) -> PathBuf {
-    folder.join("server.lock")
+    folder.join(state::SERVER_LOCK)
 }

@@ -48,7 +48,7 @@ impl Single {
     fn begin(config: &Config, plan: &str, around: &Surroundings) -> Result<Self> {
         enabled(config, plan)?;
         let folder = state::folder(config);
-        state::make_folder(&folder)?;
+        state::make_folders(config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(ServerError::Runtime)?;
         let children = around.children_of(config);

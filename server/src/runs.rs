@@ -53,6 +53,8 @@ pub struct RunDocument {
     pub phase: Option<String>,
     /// How far it is: files, bytes.
     pub progress: Option<Value>,
+    /// The process that carries it out, or did: of several servers, which one.
+    pub executor: Option<String>,
     /// When it was stored.
     pub created: Timestamp,
     /// When it began.
@@ -94,6 +96,7 @@ impl From<&Run> for RunDocument {
             reason: verdict_reason.or(waits),
             phase: run.phase.as_ref().map(ToString::to_string),
             progress: run.counters.clone(),
+            executor: run.executor.as_ref().map(|executor| executor.server.to_string()),
             created: instant(run.created),
             began: run.started.map(instant),
             ended: run.ended.map(instant),

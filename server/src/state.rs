@@ -1,5 +1,6 @@
 //! The state as a process uses it that runs plans: opened, with the name of the process, and the clock.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -27,6 +28,10 @@ const MAKING_WAIT: Duration = Duration::from_millis(250);
 const SERVER_PREFIX: &str = "server ";
 /// What the names of processes begin with that run one plan without a server.
 const SINGLE_PREFIX: &str = "run ";
+/// Where the state is if nothing else is said.
+const USUAL_FOLDER: &str = "/var/lib/keepfast";
+/// The lock of a machine's server, where the state is in a database that others use as well.
+pub const SERVER_LOCK: &str = "server.lock";
 /// The port of PostgreSQL.
 const POSTGRES_PORT: u16 = 5432;
 
@@ -101,12 +106,31 @@ pub fn file(config: &Config) -> Option<PathBuf> {
     }
 }
 
-/// The folder beside the state for what isn't in the database: logs, locks.
+/// The folder for what isn't in the database: logs, locks, the socket of the server.
 pub fn folder(config: &Config) -> PathBuf {
-    match &config.server.value.state.sqlite {
-        Some(file) => file.0.parent().map(Path::to_owned).unwrap_or_default(),
-        None => PathBuf::from("/var/lib/keepfast"),
+    let server = &config.server.value;
+    match (&server.folder, folder_of_file(config)) {
+        (Some(folder), _) => folder.0.clone(),
+        (None, Some(folder)) => folder,
+        (None, None) => PathBuf::from(USUAL_FOLDER),
     }
+}
+
+/// The folder of the database; nothing if it is in PostgreSQL.
+fn folder_of_file(config: &Config) -> Option<PathBuf> {
+    let file = config.server.value.state.sqlite.as_ref()?;
+    Some(file.0.parent().map(Path::to_owned).unwrap_or_default())
+}
+
+/// The folders that the state needs on this machine.
+#[must_use]
+pub fn folders(config: &Config) -> BTreeSet<PathBuf> {
+    folder_of_file(config).into_iter().chain([folder(config)]).collect()
+}
+
+/// Makes them, so that only their owner may enter.
+pub fn make_folders(config: &Config) -> Result<()> {
+    folders(config).iter().try_for_each(|folder| make_folder(folder))
 }
 
 /// Opens the state. It is made where there is none, unless a server runs with it.
@@ -139,9 +163,8 @@ pub async fn open(config: &Config, children: &Children) -> Result<Store> {
         };
         return Ok(Store::open_postgres(&place).await?);
     }
-    let file = folder(config).join("state.db");
-    let file = state.sqlite.as_ref().map_or(file, |file| file.0.clone());
-    make_folder(&folder(config))?;
+    let file = state.sqlite.as_ref().map_or_else(|| folder(config).join("state.db"), |file| file.0.clone());
+    make_folders(config)?;
     let mut waits = 0;
     loop {
         let is_new = !file.exists();
@@ -231,4 +254,27 @@ pub struct Lease {
 impl Lease {
     /// What runs have. A beat every few seconds is also how soon a wish to cancel is heard.
     pub const USUAL: Self = Self { length: Duration::from_secs(120), beat: Duration::from_secs(5) };
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::path::Path;
+
+    use super::{folder, folders};
+    use crate::testing::repository::config;
+
+    #[test]
+    fn logs_and_locks_are_beside_the_database_unless_a_folder_is_named() {
+        let beside = config("state = { sqlite = \"/srv/kf/state.db\" }");
+        assert_eq!(folder(&beside), Path::new("/srv/kf"));
+        assert_eq!(folders(&beside).len(), 1);
+        let named = config("state = { sqlite = \"/srv/kf/state.db\" }\nfolder = \"/var/kf\"");
+        assert_eq!(folder(&named), Path::new("/var/kf"));
+        assert!(folders(&named).contains(Path::new("/srv/kf")), "the database needs its folder, too");
+        let shared = "state = { postgres = { host = \"db\" } }";
+        assert_eq!(folder(&config(shared)), Path::new("/var/lib/keepfast"));
+        let named = config(&format!("{shared}\nfolder = \"/var/kf\""));
+        assert_eq!(folders(&named).into_iter().collect::<Vec<_>>(), [Path::new("/var/kf")]);
+    }
 }

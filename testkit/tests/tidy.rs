@@ -66,6 +66,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-backend",
             "keepfast-engine",
             "keepfast-operations",
+            "keepfast-access",
             "keepfast-config",
             "keepfast-http",
             "keepfast-observe",
@@ -75,6 +76,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ),
     ("server/config", &[]),
     ("server/access", &[]),
+    ("server/oidc", &[]),
     ("server/notify", &[]),
     ("server/observe", &[]),
     ("server/ui", &[]),
@@ -101,6 +103,7 @@ const POOL: &str = "engine/src/run/pool.rs";
 const SILENT: &[&str] = &[
     "api",
     "server/access",
+    "server/oidc",
     "server/notify",
     "server/observe",
     "repo-format",

@@ -1,5 +1,6 @@
 //! The commands: each reads its arguments, runs an operation, prints the report.
 
+mod access;
 mod anomaly;
 mod backup;
 mod check;
@@ -67,6 +68,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Metrics => metrics::print(&common),
         Command::Config(options) => plans::config(&common, &options.action),
         Command::Notify(options) => notify::run(&common, &options.action),
+        Command::Access(command) => access::run(&common, &command),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Service(options) => service::run(&common, &options.action),
         Command::Uninstall(options) => uninstall::run(&common, &options),

@@ -58,7 +58,7 @@ async fn attempt<T>(
     let children = children(config);
     let store = state::open(config, &children).await?;
     let folder = state::folder(config);
-    state::make_folder(&folder)?;
+    state::make_folders(config)?;
     let executor = state::process(&format!("{SERVER_PREFIX}{}", state::machine(&folder)?))?;
     let server = SystemHost.name();
     let carrier = Arc::new(notices::Courier::new());

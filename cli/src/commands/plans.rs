@@ -236,7 +236,7 @@ pub fn config(common: &Common, action: &ConfigAction) -> Result<Outcome> {
             Ok(Outcome::Complete)
         }
         ConfigAction::Check { resolve } => check(common, *resolve),
-        ConfigAction::Reload => reload::run(common),
+        ConfigAction::Reload => reload::run(common, &read(common)?),
         ConfigAction::Wizard { file } => wizard::run(common, file.as_deref()),
         ConfigAction::Show { path, origin } => {
             let Loaded { config, report } = definitions::read(&first(common));

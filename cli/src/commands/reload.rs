@@ -1,19 +1,18 @@
 //! `keepfast config reload`.
 
 use anyhow::Result;
+use keepfast_config::config::Config;
 use keepfast_server::control::{self, ControlError};
 use keepfast_server::state;
 
-use super::plans::read;
 use crate::args::Common;
 use crate::usage::Usage;
 use crate::{Outcome, lines, render};
 
-/// Asks the server of this machine to read its definitions again, and says what came of it. Errors in the files are told
-/// as `config check` does, from what this process sees; then from what the server sees.
-pub fn run(common: &Common) -> Result<Outcome> {
-    let config = read(common)?;
-    let folder = state::folder(&config);
+/// Asks the server of this machine to read its definitions again, and says what came of it. `config` is what this process
+/// sees of them; the server may see other variables.
+pub fn run(common: &Common, config: &Config) -> Result<Outcome> {
+    let folder = state::folder(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let reloaded = match runtime.block_on(control::reload(&folder)) {
         Ok(reloaded) => reloaded,

@@ -238,7 +238,7 @@ fn when(at: Timestamp) -> String {
 }
 
 /// An instant from what a person writes: a date, a date and a time of day, or a length of time from now.
-fn moment(text: &str, now: Timestamp) -> Result<Timestamp> {
+pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp> {
     let wrong = || Usage(format!("{text:?} is no time: write 2027-01-02, 2027-01-02 08:00, 3d or 12h"));
     let zone = TimeZone::system();
     let local = |moment: civil::DateTime| moment.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()).ok();

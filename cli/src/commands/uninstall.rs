@@ -57,8 +57,10 @@ pub fn run(common: &Common, options: &Uninstall) -> Result<Outcome> {
         remove(&config, what, paths, &asker, &mut done)?;
     }
     // What others have put there keeps the folder.
-    if std::fs::remove_dir(state::folder(&config)).is_ok() {
-        done.removed.push(state::folder(&config).display().to_string());
+    for folder in state::folders(&config) {
+        if std::fs::remove_dir(&folder).is_ok() {
+            done.removed.push(folder.display().to_string());
+        }
     }
     done.left = left(common, options, &config)?;
     tell(common, &done);
@@ -204,9 +206,10 @@ fn remove(
     }
     if asker.agrees(&format!("Remove {what}?"), false)? {
         existing::remove(&paths)?;
+        let folders = state::folders(config);
         for folder in paths.iter().filter_map(|path| path.parent()) {
             // Only an empty one goes.
-            if folder != state::folder(config) && std::fs::remove_dir(folder).is_ok() {
+            if !folders.contains(folder) && std::fs::remove_dir(folder).is_ok() {
                 done.removed.push(folder.display().to_string());
             }
         }

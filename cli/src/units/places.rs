@@ -35,7 +35,7 @@ pub fn repositories<'c>(config: &'c Config, choices: &Choices) -> Vec<&'c Defini
 /// The directories that it writes to beyond those that systemd makes for it, each once.
 pub fn writable(config: &Config, choices: &Choices) -> Vec<PathBuf> {
     let mut found: BTreeSet<PathBuf> = choices.restore_to.iter().cloned().collect();
-    found.insert(state::folder(config));
+    found.extend(state::folders(config));
     for repository in repositories(config, choices) {
         if let Place::Directory(path) = &repository.value.url.value {
             found.insert(path.clone());

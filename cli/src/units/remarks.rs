@@ -147,10 +147,6 @@ impl Facts for Remembering {
         ThisMachine.is_readable_by_others(path)
     }
 
-    fn has_server(&self) -> bool {
-        ThisMachine.has_server()
-    }
-
     fn check_pattern(&self, pattern: &str) -> Result<(), String> {
         ThisMachine.check_pattern(pattern)
     }

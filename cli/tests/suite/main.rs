@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "tests")]
 
+mod access;
 mod asked;
 mod caches;
 mod choosing;
@@ -40,6 +41,7 @@ mod strangers;
 mod streams;
 mod surroundings;
 mod told;
+mod two_servers;
 mod unhappy;
 mod uninstall;
 mod unusual;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::plans::{NIGHTLY, Plans};
 use crate::signals::signal;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(150);
+pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A server at work. It is killed when this value is dropped.
 pub struct Server {
-    child: Child,
+    pub child: Child,
     said: Receiver<String>,
 }
 
@@ -25,7 +25,13 @@ impl Server {
     /// Starts one, and waits until it serves.
     pub fn start(plans: &Plans) -> Self {
         let mut command = plans.command();
-        let mut child = command.arg("serve").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        command.arg("serve");
+        Self::of(command)
+    }
+
+    /// Starts one by this command, and waits until it serves.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = child.stderr.take().unwrap();
         let (to, said) = channel();
         thread::spawn(move || {
@@ -43,7 +49,7 @@ impl Server {
 
     /// Waits until it says this.
     #[track_caller]
-    fn says(&self, part: &str) {
+    pub fn says(&self, part: &str) {
         let until = Instant::now() + PATIENCE;
         let mut heard = Vec::new();
         while let Ok(line) = self.said.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -61,7 +67,7 @@ impl Server {
         self.child.wait().unwrap().code()
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

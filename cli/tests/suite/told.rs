@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use keepfast_testkit::servers::mail::MailServer;
-use keepfast_testkit::servers::web::{Asked, WebServer, status};
+use keepfast_testkit::servers::web::{Answer, Asked, WebServer, status};
 use serde_json::{Value, json};
 
 use crate::plans::Plans;
@@ -64,7 +64,8 @@ fn a_run_without_a_server_tells_by_mail_and_webhook_and_says_when_it_is_over() {
 /// The exit code is that of the run; what didn't arrive is said and kept.
 #[test]
 fn a_message_that_does_not_arrive_changes_nothing_about_the_run() {
-    let web = WebServer::start(vec![status(503)]);
+    let later = "Retry-After: 600\r\n";
+    let web = WebServer::start(vec![Answer::Is(503, later, String::new())]);
     let plans = plans(&hook(&web), "\"chat\"", "");
     plans.define(&format!(
         "[[plan.www.hook]]\non = \"success\"\nrun = [\"/bin/false\"]\non_error = \"warn\"\n{}\n[[route]]\nto = [\"chat\"]\n",
@@ -81,7 +82,7 @@ fn a_message_that_does_not_arrive_changes_nothing_about_the_run() {
     assert!(!run.err.contains("given up"), "{run:?}");
     let log = plans.document(&["notify", "log"]);
     assert_eq!((&log[0]["state"], &log[0]["attempts"]), (&"waiting".into(), &1.into()));
-    // Its next attempt is half a minute later: a run at once doesn't make it, and says that it waits.
+    // Its next attempt is ten minutes later, as the service asks: a run at once doesn't make it, and says that it waits.
     plans.run(&["run", "www"]).fails(3, &["did not arrive: the answer was 503"]);
     let said = plans.run(&["--json", "run", "www"]);
     assert!(said.err.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{said:?}");
@@ -109,12 +110,12 @@ fn runs_that_end_at_once_tell_each_thing_once() {
 #[test]
 fn beside_a_server_a_run_leaves_the_telling_to_it() {
     let web = WebServer::start(vec![status(200)]);
-    let plans = plans(&hook(&web), "\"chat\"", "policy = { group = \"3s\" }");
+    let plans = plans(&hook(&web), "\"chat\"", "policy = { group = \"15s\" }");
     let server = Server::start(&plans);
     let run = plans.run(&["run", "shop"]);
     assert!(run.code != 0, "{run:?}");
     assert_eq!(told(&web), Vec::<String>::new(), "the server waits for what else may happen");
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_secs(120);
     while told(&web).is_empty() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(200));
     }

@@ -151,16 +151,18 @@ impl Throttle {
         (entry.last, entry.refused_since) = (now, false);
     }
 
-    /// Drops what is forgotten, or else the eighth part that is longest unused: so it isn't needed at each attempt.
+    /// Drops what is forgotten, or else an eighth: those that slow no one down first, and of these the ones that are longest
+    /// unused. So it isn't needed at each attempt, and a flood of addresses doesn't wash out who has guessed much.
     fn make_room(&mut self, now: Duration) {
         self.entries.retain(|_, entry| !is_forgotten(entry, now));
         if self.entries.len() < ENTRIES_MAX {
             return;
         }
-        let mut times: Vec<Duration> = self.entries.values().map(|entry| entry.last).collect();
-        let (_, edge, _) = times.select_nth_unstable(ENTRIES_MAX / 8);
+        let rank = |entry: &Entry| (entry.attempts >= FREE_ATTEMPTS, entry.last);
+        let mut ranks: Vec<_> = self.entries.values().map(rank).collect();
+        let (_, edge, _) = ranks.select_nth_unstable(ENTRIES_MAX / 8);
         let edge = *edge;
-        self.entries.retain(|_, entry| entry.last > edge);
+        self.entries.retain(|_, entry| rank(entry) > edge);
     }
 }
 

@@ -104,10 +104,18 @@ impl Config {
         plan.timezone.as_ref().unwrap_or(&self.server.value.timezone)
     }
 
-    /// The hash of everything, to compare servers that share definitions.
+    /// The hash of everything.
     #[must_use]
     pub fn hash(&self) -> DefinitionHash {
         self.effective.hash()
+    }
+
+    /// The hash of what servers that share a state have to agree about: all definitions, and of `[server]` what plans
+    /// depend on. What is each machine's own doesn't count: its addresses, folders and caches, and where it has its
+    /// secrets.
+    #[must_use]
+    pub fn shared_hash(&self) -> DefinitionHash {
+        self.effective.shared_hash()
     }
 
     /// The names of a kind, for completion.

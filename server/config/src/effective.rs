@@ -12,6 +12,10 @@ use crate::tree::{Node, Table, Value};
 
 /// What the hash of a definition begins with, so that it is no other hash.
 const HASH_CONTEXT: &str = "keepfast effective definition 1";
+/// The same for the hash of what servers share.
+const SHARED_CONTEXT: &str = "keepfast shared definitions 1";
+/// What of `[server]` plans depend on, whichever server runs them.
+const SHARED_OF_SERVER: [&str; 3] = ["timezone", "history", "limits"];
 /// What is shown of a command's arguments that may be secret.
 const HIDDEN: &str = "…";
 
@@ -171,6 +175,44 @@ impl Effective {
             hasher.update(named.to_string().as_bytes());
         }
         DefinitionHash(*hasher.finalize().as_bytes())
+    }
+
+    /// The hash of what servers that share a state have to agree about.
+    #[must_use]
+    pub fn shared_hash(&self) -> DefinitionHash {
+        let mut hasher = blake3::Hasher::new_derive_key(SHARED_CONTEXT);
+        for ((section, name), part) in &self.parts {
+            let mut value = shared(&part.node, Some(&part.shape));
+            if let Json::Object(keys) = &mut value {
+                keys.retain(|key, _| !is_own(section, key));
+            }
+            hasher.update(json!([section, name, value]).to_string().as_bytes());
+        }
+        DefinitionHash(*hasher.finalize().as_bytes())
+    }
+}
+
+/// What servers that share a state have to agree about, as JSON. It isn't said where secrets are.
+fn shared(node: &Node, shape: Option<&Shape>) -> Json {
+    match &node.value {
+        Value::Table(_) if secret_table(shape).is_some() => json!("a secret"),
+        Value::Table(table) => {
+            let entries = table.entries.iter();
+            entries
+                .map(|(key, entry)| (key.clone(), shared(&entry.node, below(shape, key).as_ref())))
+                .collect()
+        }
+        Value::List(list) => list.iter().map(|node| shared(node, item(shape))).collect(),
+        _ => node.canonical(),
+    }
+}
+
+/// Whether a key is each machine's own: servers that share a state may differ in it.
+fn is_own(section: &str, key: &str) -> bool {
+    match section {
+        "server" => !SHARED_OF_SERVER.contains(&key),
+        "repository" => key == "cache",
+        _ => false,
     }
 }
 

@@ -25,8 +25,8 @@ pub trait Facts {
         None
     }
 
-    /// Whether a server carries out checks, prunes, drills and routes. Where none does, no warning asks for them.
-    fn has_server(&self) -> bool {
+    /// Whether the program carries out drills. Where it doesn't, no warning asks for them.
+    fn has_drills(&self) -> bool {
         true
     }
 

@@ -33,6 +33,10 @@ const IDEMPOTENT: &[&str] = &["start_run", "retry_run"];
         (name = "plans", description = "What is backed up, and how it stands to its promise"),
         (name = "runs", description = "Backups, checks and prunes"),
         (name = "events", description = "What happens, as it happens"),
+        (name = "repositories", description = "What is stored"),
+        (name = "notifications", description = "Who hears of what, and has heard"),
+        (name = "config", description = "Definitions, and where each value comes from"),
+        (name = "access", description = "Users, tokens, sessions, the audit"),
         (name = "problems", description = "What is wrong, and patterns of errors"),
     )
 )]
@@ -180,24 +184,45 @@ fn require_in(schema: &mut Value) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
+#[path = "description/breaking.rs"]
+mod breaking;
 
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::breaking::breaking;
     use super::document;
+
+    fn recorded(name: &str) -> (PathBuf, String) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../api").join(name);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        (path, text)
+    }
+
+    fn bless(name: &str, variable: &str) -> bool {
+        let is_asked = std::env::var_os(variable).is_some();
+        if is_asked {
+            std::fs::write(recorded(name).0, format!("{:#}\n", document())).expect("it can be written");
+        }
+        is_asked
+    }
 
     /// The description in the repository is what the handlers say. `KEEPFAST_BLESS=1` writes it.
     #[test]
     fn the_recorded_description_is_that_of_the_handlers() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../api/openapi.json");
-        let made = format!("{:#}\n", document());
-        if std::env::var_os("KEEPFAST_BLESS").is_some() {
-            std::fs::write(&path, &made).expect("it can be written");
-        }
-        let recorded = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            recorded == made,
-            "{}: read CONTRIBUTING.md, \"When expected output changes\"",
-            path.display()
-        );
+        bless("openapi.json", "KEEPFAST_BLESS");
+        let (path, text) = recorded("openapi.json");
+        let is_same = text == format!("{:#}\n", document());
+        assert!(is_same, "{}: read CONTRIBUTING.md, \"When expected output changes\"", path.display());
+    }
+
+    /// What clients of the last release rely on is there. A release writes it with `KEEPFAST_BLESS_RELEASE=1`.
+    #[test]
+    fn nothing_that_clients_rely_on_has_changed() {
+        bless("released.json", "KEEPFAST_BLESS_RELEASE");
+        let released = serde_json::from_str(&recorded("released.json").1).expect("a document");
+        let found = breaking(&released, &document());
+        assert!(found.is_empty(), "this breaks clients:\n{}", found.join("\n"));
     }
 }

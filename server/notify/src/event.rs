@@ -129,6 +129,8 @@ pub enum Condition {
     Offline,
     /// The configuration on disk isn't valid; the one before it is in use.
     ConfigInvalid,
+    /// A server follows other definitions than those that were applied last.
+    ConfigDiffers,
     /// Messages to a target didn't arrive.
     DeliveryFailed,
     /// The service outside can't be told that this server lives.
@@ -154,6 +156,7 @@ impl Condition {
             Self::Unreachable => "repository.unreachable",
             Self::Offline => "host.offline",
             Self::ConfigInvalid => "config.invalid",
+            Self::ConfigDiffers => "config.differs",
             Self::DeliveryFailed => "delivery.failed",
             Self::HeartbeatFailed => "heartbeat.failed",
             Self::Quarantined => "quarantined",

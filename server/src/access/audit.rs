@@ -91,6 +91,11 @@ pub async fn audit_page(
     Ok(Page { rows: rows.iter().map(AuditDocument::from).collect(), next })
 }
 
+/// A page of all entries, the oldest first.
+pub async fn export_page(store: &Store, after: Option<Sequence>) -> Result<Exported> {
+    audit_page(store, &AuditFilter::default(), AuditOrder::OldestFirst, after, PageSize::MAX).await
+}
+
 /// What came of reading all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerdictDocument {

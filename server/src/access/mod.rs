@@ -3,22 +3,31 @@
 //! these things here, so that each of them is in the audit.
 
 mod actor;
+mod approvals;
 mod audit;
 mod error;
 mod factors;
 mod gate;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
 mod tokens;
 mod users;
 
 pub use actor::Actor;
-pub use audit::{AuditDocument, Exported, VerdictDocument, anchor_of, audit_page, export_header, verify};
+pub use approvals::{
+    ApprovalDocument, Decision, Matter, approval_waits, ask_approval, decide_approval, use_approval,
+};
+pub use audit::{
+    AuditDocument, Exported, VerdictDocument, anchor_of, audit_page, export_header, export_page, verify,
+};
 pub use error::{AccessError, Result};
 pub use factors::{Enrolment, begin_second_factor, confirm_second_factor, remove_second_factor, renew_codes};
 pub use gate::{Caller, Credentials, Gate, Proof, SignInRefusal, SignedIn, Surroundings};
-pub use tokens::{MadeToken, TokenDocument, TokenWish, make_token, revoke_token, token_list};
+pub use tokens::{MadeToken, TokenDocument, TokenWish, make_token, revoke_token, token_list, token_number};
 pub use users::{
-    NewUserWish, UserDocument, add_user, change_grants, find_user, list_users, remove_user, set_disabled,
-    set_password, set_up, setup_token,
+    NewUserWish, UserDocument, add_user, change_grants, end_sessions, find_user, list_users, remove_user,
+    set_disabled, set_password, set_up, setup_token,
 };
 
 use keepfast_access::moment::Moment;

@@ -93,6 +93,12 @@ pub async fn make_token(store: &Store, by: &Actor, user: &User, wish: TokenWish)
     }
 }
 
+/// The number of a token, as listings show it.
+#[must_use]
+pub fn token_number(number: i64) -> TokenNumber {
+    TokenNumber::from_number(number)
+}
+
 /// Takes a token away; only one of the user `of`, if that is said.
 pub async fn revoke_token(store: &Store, by: &Actor, number: TokenNumber, of: Option<&UserId>) -> Result<()> {
     let known = store.tokens(of).await?;

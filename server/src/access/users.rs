@@ -238,6 +238,12 @@ pub async fn remove_user(store: &Store, by: &Actor, user: &User) -> Result<()> {
     changed(user, store.remove_user(&user.id, Some(user.generation), &note).await?).map(|_| ())
 }
 
+/// Ends all sessions of a user, and says how many these were.
+pub async fn end_sessions(store: &Store, by: &Actor, user: &User) -> Result<u64> {
+    let note = by.note(now(), "session.end_all", &object(&user.name), None, None);
+    Ok(store.end_sessions_of(&user.id, None, &note).await?)
+}
+
 /// Gives a user another password, and ends the user's sessions but for `keep`.
 pub async fn set_password(
     store: &Store,

@@ -14,6 +14,7 @@ pub mod front;
 pub mod jobs;
 pub mod outside;
 pub mod promises;
+mod remembered;
 pub mod scheduler;
 mod troubles;
 pub mod workers;
@@ -28,7 +29,7 @@ use keepfast_engine::run::Host;
 use keepfast_operations::error::with_causes;
 use keepfast_schedule::clock::ClockEvent;
 use keepfast_schedule::plan::JitterSeed;
-use keepfast_store::{HostId, LogFolder, RunId, Store};
+use keepfast_store::{Apply, HostId, LogFolder, RunId, Store};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -125,6 +126,8 @@ struct Server {
     ended: UnboundedReceiver<Ended>,
     ending: UnboundedSender<Ended>,
     is_stopping: bool,
+    /// Whether other definitions were applied last than those that are followed.
+    differs: bool,
     said: Option<(String, Instant)>,
     _lock: MachineLock,
 }
@@ -146,7 +149,7 @@ impl Server {
             front,
         } = serve;
         let folder = state::folder(&config);
-        state::make_folder(&folder)?;
+        state::make_folders(&config)?;
         // Whatever database the state is in: of one machine, one process is the server.
         let lock = MachineLock::take(&config, &folder).await?;
         let store = lock.open(&config, &around.children_of(&config)).await?;
@@ -245,6 +248,7 @@ impl Server {
             ended,
             ending,
             is_stopping: false,
+            differs: false,
             said: None,
             _lock: lock,
         })
@@ -273,7 +277,7 @@ impl Server {
             if now >= next_look {
                 next_look = self.look().await;
             }
-            if now >= next_promises && !self.is_stopping {
+            if now >= next_promises && self.is_in_charge() {
                 next_promises = now + PROMISES_EVERY;
                 let at = self.clocks.read().wall();
                 let watched = promises::watch(
@@ -287,7 +291,7 @@ impl Server {
                 let watched = watched.map(drop);
                 self.say_if_failed("promises can't be looked at", watched);
             }
-            if now >= next_tidy && !self.is_stopping {
+            if now >= next_tidy && self.is_in_charge() {
                 next_tidy = now + TIDY_EVERY;
                 self.workshop.tidy(&self.config).await;
                 let given = self.store.give_space_back().await.map_err(ServerError::from);
@@ -297,7 +301,7 @@ impl Server {
             tokio::select! {
                 () = tokio::time::sleep_until(next_look.min(Instant::now() + PULSE)) => {
                     if !self.is_stopping && self.footprint.has_changed() {
-                        let _ = self.reload().await;
+                        let _ = self.reload(Apply::IfNew).await;
                         next_look = Instant::now();
                     }
                 }
@@ -313,7 +317,7 @@ impl Server {
                 wish = self.wishes.recv() => {
                     match wish {
                         Some(Wish::Reload(answer)) => {
-                            let reloaded = self.reload().await;
+                            let reloaded = self.reload(Apply::Anyway).await;
                             // The one that asked may have no patience left.
                             if let Some(answer) = answer {
                                 drop(answer.send(reloaded));
@@ -330,6 +334,11 @@ impl Server {
         Ok(())
     }
 
+    /// Whether this server decides what the state says of plans.
+    fn is_in_charge(&self) -> bool {
+        !self.is_stopping && !self.differs
+    }
+
     /// Looks at all jobs, and begins with the runs that start. Returns when to look again.
     async fn look(&mut self) -> Instant {
         let reading = self.clocks.read();
@@ -343,7 +352,7 @@ impl Server {
                 return begun + PULSE;
             }
         };
-        let Look { next, start, lost, asks, clock } = look;
+        let Look { next, start, lost, asks, clock, differs, wrong } = look;
         self.health.looked();
         for (job, held) in start {
             self.voice.say(Level::Info, &format!("run {} of {} begins", held.run.id, job.text()));
@@ -365,6 +374,26 @@ impl Server {
         if clock.iter().any(|event| matches!(event, ClockEvent::Set { .. })) {
             self.health.clock_jumped();
         }
+        if let Some(wrong) = wrong {
+            let told = self.troubles.wrong(&wrong, reading.wall()).await;
+            self.say_if_failed("what is wrong with schedules can't be stored", told);
+        }
+        if differs.is_some() != self.differs {
+            self.differs = differs.is_some();
+            let (level, text) = match &differs {
+                Some(applied) => (
+                    Level::Warning,
+                    format!(
+                        "the server on {} has applied other definitions: this one makes no slots until both have the same",
+                        applied.host
+                    ),
+                ),
+                None => (Level::Info, "the definitions are those that were applied last".to_owned()),
+            };
+            self.voice.say(level, &text);
+        }
+        let told = self.troubles.differs(differs.as_ref(), reading.wall()).await;
+        self.say_if_failed("whether the definitions differ from others can't be stored", told);
         let told = self.troubles.clock(&clock, reading.wall()).await;
         self.say_if_failed("what happened to the clock can't be stored", told);
         let wait = next.duration_since(reading.wall());
@@ -410,7 +439,7 @@ impl Server {
     }
 
     /// Reads the definitions again: all of them are followed, or, if something is wrong, none.
-    async fn reload(&mut self) -> Reloaded {
+    async fn reload(&mut self, apply: Apply) -> Reloaded {
         self.manager.reloading();
         let (loaded, footprint) = definitions::read(&self.first_file);
         self.footprint = footprint;
@@ -423,7 +452,8 @@ impl Server {
         };
         match loaded.config {
             Some(config) => {
-                let is_moved = config.server.value.state != self.config.server.value.state;
+                let is_moved = config.server.value.state != self.config.server.value.state
+                    || state::folder(&config) != state::folder(&self.config);
                 if is_moved {
                     self.voice.say(Level::Warning, STATE_IS_MOVED);
                     reloaded.remarks.push(STATE_IS_MOVED.to_owned());
@@ -432,7 +462,7 @@ impl Server {
                 self.follow.send_replace(Arc::clone(&self.config));
                 self.tell.send_replace(Followed::new(Arc::clone(&self.config), loaded.report, now));
                 self.health.config(true);
-                match self.scheduler.adopt(&self.config, now).await {
+                match self.scheduler.adopt(&self.config, apply, now).await {
                     Ok(wrong) => {
                         reloaded.remarks.extend(wrong.iter().map(|error| with_causes(error)));
                         let told = self.troubles.wrong(&wrong, now).await;

@@ -17,35 +17,21 @@ use keepfast_schedule::plan::JitterSeed;
 use keepfast_schedule::slot::{Slot, SlotRange};
 use keepfast_schedule::state::{OpenRun, Pause, PlanState};
 use keepfast_store::{
-    Decided, Decision as StoredDecision, Executor, Generation, Held, HostId, LeaseWatch, Loss, PageSize,
-    PlanId, Quarantine, Run, RunId, ScheduleId, SlotChange, Store, Text, Trigger, Unfired,
+    Agreement, Applied, Apply, ConfigHash, Decided, Decision as StoredDecision, Executor, Follower,
+    Generation, Held, HostId, LeaseWatch, Loss, PageSize, PlanId, Quarantine, Run, RunId, ScheduleId,
+    SlotChange, Store, Text, Trigger, Unfired,
 };
-use serde::{Deserialize, Serialize};
 
 use super::admission;
 use super::clock::Reading;
 use super::jobs::{self, Job, Scheduled};
+use super::remembered::{Remembered, read};
 use crate::error::{Result, ServerError};
 use crate::pauses::{self, Pauses};
 use crate::state::{self, instant, stored};
 
 /// After the first loss of a run, this long passes until it is tried again; four times as long after each further one.
 const RETRY_LOST_AFTER: Duration = Duration::from_secs(60);
-
-/// What a schedule remembers, as the state keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Remembered {
-    plan: PlanState,
-    /// Since when the definition is not enabled, and until when it wasn't.
-    disabled: Option<Pause>,
-}
-
-/// The same before it is known whether its time zone is there.
-#[derive(Deserialize)]
-struct Unread {
-    plan: serde_json::Value,
-    disabled: Option<Pause>,
-}
 
 /// A job as this process follows it.
 struct Tracked {
@@ -83,6 +69,11 @@ pub struct Look {
     pub asks: Vec<Job>,
     /// What has happened to the clocks.
     pub clock: Vec<ClockEvent>,
+    /// The definitions that were applied last, if those that are followed are others: then this look has decided nothing
+    /// and started nothing.
+    pub differs: Option<Applied>,
+    /// Schedules that can't be used, if that was found out again.
+    pub wrong: Option<Vec<ServerError>>,
 }
 
 /// When a job is done next, and what holds it up.
@@ -105,6 +96,11 @@ pub struct Scheduler {
     jobs: BTreeMap<ScheduleId, Tracked>,
     clock: ClockWatch,
     leases: LeaseWatch,
+    /// What is followed, as far as servers have to agree about it.
+    config: ConfigHash,
+    differs: Option<Applied>,
+    /// What is to be followed, and could not be yet.
+    adopting: Option<Apply>,
 }
 
 impl Scheduler {
@@ -127,14 +123,43 @@ impl Scheduler {
         }
         let clock = ClockWatch::start(reading.clocks.clone());
         let (jobs, leases) = (BTreeMap::new(), LeaseWatch::new());
-        let mut scheduler = Self { store, executor, host, seed, jobs, clock, leases };
-        let wrong = scheduler.adopt(config, reading.wall()).await?;
+        let hash = shared_hash(config)?;
+        let mut scheduler = Self {
+            store,
+            executor,
+            host,
+            seed,
+            jobs,
+            clock,
+            leases,
+            config: hash,
+            differs: None,
+            adopting: None,
+        };
+        let wrong = scheduler.adopt(config, Apply::IfNew, reading.wall()).await?;
         Ok((scheduler, wrong))
     }
 
     /// Follows another configuration from now on. What a job remembers stays with its name; a job that is new begins now,
     /// so that no slot of before is owed. Returns schedules that can't be used.
-    pub async fn adopt(&mut self, config: &Config, now: Timestamp) -> Result<Vec<ServerError>> {
+    ///
+    /// Servers that share a state have to follow the same definitions: those that were applied last, by whichever server.
+    /// While these are others, what the state knows of jobs is left alone.
+    pub async fn adopt(&mut self, config: &Config, apply: Apply, now: Timestamp) -> Result<Vec<ServerError>> {
+        // If the state can't be reached now, the next look goes on with this.
+        self.adopting = Some(apply);
+        self.config = shared_hash(config)?;
+        let follower = Follower {
+            server: self.executor.server.clone(),
+            host: self.host.clone(),
+            config: self.config.clone(),
+        };
+        let is_alone = config.server.value.state.postgres.is_none();
+        let apply = if is_alone { Apply::Anyway } else { apply };
+        self.differs = match self.store.follow(stored(now), &follower, apply).await? {
+            Agreement::Same => None,
+            Agreement::Differs(applied) => Some(applied),
+        };
         let wanted = jobs::all(config, self.seed, &self.host);
         let mut known: BTreeMap<ScheduleId, _> = BTreeMap::new();
         for found in self.store.schedule_states().await? {
@@ -143,13 +168,13 @@ impl Scheduler {
         let mut before = std::mem::take(&mut self.jobs);
         let mut wrong = wanted.wrong;
         for scheduled in wanted.scheduled {
-            if let Some(plan) = &scheduled.subject.plan {
+            if let Some(plan) = scheduled.subject.plan.as_ref().filter(|_| self.differs.is_none()) {
                 self.store.bear_plan(stored(now), plan).await?;
             }
             let state = known.remove(&scheduled.id);
             let (generation, remembered) = match state {
                 Some((generation, document)) => match read(&scheduled.id, document) {
-                    Ok(remembered) => (Some(generation), remembered),
+                    Ok(remembered) => (Some(generation), Some(remembered)),
                     // The others go on.
                     Err(error) => {
                         wrong.push(error);
@@ -176,9 +201,10 @@ impl Scheduler {
             definitions.any(|name| name == id.as_str())
         };
         // Of a definition that is there and can't be used, what it remembers stays.
-        for (id, _) in known.into_iter().filter(|(id, _)| !is_wrong(id)) {
+        for (id, _) in known.into_iter().filter(|(id, _)| self.differs.is_none() && !is_wrong(id)) {
             self.store.forget_schedule(&id).await?;
         }
+        self.adopting = None;
         Ok(wrong)
     }
 
@@ -227,6 +253,13 @@ impl Scheduler {
         for loss in &lost {
             Self::retry_lost(&self.store, now, loss).await?;
         }
+        let wrong = self.compare(config, now).await?;
+        if let Some(applied) = &self.differs {
+            // Nor does it end what waits because of a plan that it doesn't know.
+            let next = now.checked_add(LOOK_EVERY).unwrap_or(Timestamp::MAX);
+            let (start, asks, differs) = (Vec::new(), Vec::new(), Some(applied.clone()));
+            return Ok(Look { next, start, lost, asks, clock: clock_events, differs, wrong });
+        }
         let active = self.store.active_runs().await?;
         let mut waiting = self.store.waiting_runs(PageSize::MAX).await?;
         let good: HashMap<PlanId, Timestamp> = self
@@ -272,7 +305,24 @@ impl Scheduler {
             true => self.admit(config, &active, &waiting, now, &mut next).await?,
             false => Vec::new(),
         };
-        Ok(Look { next, start, lost, asks, clock: clock_events })
+        Ok(Look { next, start, lost, asks, clock: clock_events, differs: None, wrong })
+    }
+
+    /// Compares what is followed with what was applied last: another server may have applied other definitions, or these
+    /// again. Returns schedules that can't be used, if they were looked at.
+    async fn compare(&mut self, config: &Config, now: Timestamp) -> Result<Option<Vec<ServerError>>> {
+        if let Some(apply) = self.adopting {
+            return self.adopt(config, apply, now).await.map(Some);
+        }
+        let applied = self.store.applied().await?.filter(|applied| applied.config != self.config);
+        match (&self.differs, applied) {
+            // What jobs remember is another by now, and some may have been forgotten.
+            (Some(_), None) => self.adopt(config, Apply::IfNew, now).await.map(Some),
+            (_, applied) => {
+                self.differs = applied;
+                Ok(None)
+            }
+        }
     }
 
     async fn pauses(&self, config: &Config, now: Timestamp) -> Result<Pauses> {
@@ -348,6 +398,10 @@ impl Scheduler {
     }
 }
 
+fn shared_hash(config: &Config) -> Result<ConfigHash> {
+    ConfigHash::new(config.shared_hash().to_string()).map_err(ServerError::name("hash"))
+}
+
 /// Decides about one job, and stores that. Returns the runs that wait because of it.
 async fn decide_one(
     store: &Store,
@@ -358,10 +412,10 @@ async fn decide_one(
     now: Timestamp,
 ) -> Result<Vec<Run>> {
     let scheduled = &tracked.scheduled;
-    let mut remembered = tracked.remembered.clone().unwrap_or_else(|| Remembered {
-        plan: PlanState::new(scheduled.schedule.schedule.clone(), now),
-        disabled: None,
-    });
+    let mut remembered = tracked
+        .remembered
+        .clone()
+        .unwrap_or_else(|| Remembered::new(scheduled.schedule.schedule.clone(), now));
     remembered.follow(scheduled.enabled, &seen.pauses, now);
     let open_runs: Vec<OpenRun> =
         seen.open.iter().map(|run| OpenRun { run: run.as_str().into(), of: None }).collect();
@@ -407,7 +461,7 @@ async fn decide_one(
                 let found = found.into_iter().find(|found| found.schedule == scheduled.id);
                 tracked.generation = found.as_ref().map(|found| found.generation);
                 tracked.remembered = match found {
-                    Some(found) => read(&scheduled.id, found.document)?,
+                    Some(found) => Some(read(&scheduled.id, found.document)?),
                     None => None,
                 };
                 tracked.look_at = now;
@@ -424,29 +478,6 @@ async fn decide_one(
     open.extend(queued.iter().map(|run| run.id.clone()));
     tracked.seen = Seen { open, ..seen };
     Ok(queued)
-}
-
-impl Remembered {
-    /// Takes in what pauses there are.
-    fn follow(&mut self, enabled: bool, pauses: &[Pause], now: Timestamp) {
-        match (&mut self.disabled, enabled) {
-            (Some(pause), true) if pause.until.is_none() => pause.until = Some(now),
-            (Some(Pause { until: None, .. }), false) => {}
-            (_, false) => self.disabled = Some(Pause { since: now, until: None }),
-            _ => {}
-        }
-        let accounted = self.plan.accounted;
-        self.disabled = self.disabled.filter(|pause| pause.until.is_none_or(|until| until > accounted));
-        self.plan.pauses = pauses.iter().copied().chain(self.disabled).collect();
-        self.plan.pauses.sort_by_key(|pause| pause.since);
-    }
-}
-
-fn read(schedule: &ScheduleId, document: serde_json::Value) -> Result<Option<Remembered>> {
-    let failed = |source| ServerError::Document { what: format!("the state of {schedule}"), source };
-    let Unread { plan, disabled } = serde_json::from_value(document).map_err(failed)?;
-    let plan = PlanState::read(plan, jiff::tz::db()).map_err(failed)?;
-    Ok(Some(Remembered { plan, disabled }))
 }
 
 fn changes(scheduled: &Scheduled, records: Vec<Record>) -> Result<Vec<SlotChange>> {

@@ -7,14 +7,17 @@ use jiff::Timestamp;
 use keepfast_config::diagnostic::render::{Report, Style};
 use keepfast_operations::error::with_causes;
 use keepfast_schedule::clock::ClockEvent;
-use keepfast_store::{HostId, ProblemKind, Store, Subject, SubjectKind};
+use keepfast_store::{Applied, HostId, ProblemKind, Store, Subject, SubjectKind};
 use serde_json::json;
 
 use crate::error::{Result, ServerError};
-use crate::state::stored;
+use crate::state::{instant, stored};
 
 /// How long a clock that was set is a problem.
 const CLOCK_IS_NEWS_FOR: Duration = Duration::from_secs(600);
+
+/// What is wrong with a server that follows other definitions than those that were applied last.
+const DIFFERS: &str = "config differs";
 
 /// The problems of a server.
 pub struct Troubles {
@@ -22,6 +25,8 @@ pub struct Troubles {
     host: Subject,
     /// Since when the clock is right again.
     clock_was_set: Option<Timestamp>,
+    /// The definitions that the server was told to differ from; nothing if it isn't known what was told.
+    told_applied: Option<Option<Applied>>,
 }
 
 fn kind(name: &'static str) -> Result<ProblemKind> {
@@ -31,7 +36,12 @@ fn kind(name: &'static str) -> Result<ProblemKind> {
 impl Troubles {
     /// Of the server on this host.
     pub fn new(store: Store, host: HostId) -> Self {
-        Self { store, host: Subject::of(SubjectKind::Host, host.as_str()), clock_was_set: None }
+        Self {
+            store,
+            host: Subject::of(SubjectKind::Host, host.as_str()),
+            clock_was_set: None,
+            told_applied: None,
+        }
     }
 
     /// The server has started: its definitions are valid, and what the clock did before is no news.
@@ -56,6 +66,35 @@ impl Troubles {
     /// Definitions were read.
     pub async fn config_is_valid(&mut self, now: Timestamp) -> Result<()> {
         self.store.resolve_problem(stored(now), &self.host, &kind("config")?).await?;
+        Ok(())
+    }
+
+    /// The definitions that were applied last, if the server follows others.
+    pub async fn differs(&mut self, applied: Option<&Applied>, now: Timestamp) -> Result<()> {
+        if self.told_applied.as_ref().is_some_and(|told| told.as_ref() == applied) {
+            return Ok(());
+        }
+        let kind = kind(DIFFERS)?;
+        match applied {
+            Some(applied) => {
+                let document = json!({
+                    "summary": format!(
+                        "this server makes no slots: its definitions are others than those that the server on {} \
+                         applied at {}. Give both the same files, or reload this server (SIGHUP) to apply its own",
+                        applied.host,
+                        instant(applied.at),
+                    ),
+                    "applied": applied.config,
+                    "by": applied.server,
+                    "host": applied.host,
+                });
+                self.store.see_problem(stored(now), &self.host, &kind, &document, None).await?;
+            }
+            None => {
+                self.store.resolve_problem(stored(now), &self.host, &kind).await?;
+            }
+        }
+        self.told_applied = Some(applied.cloned());
         Ok(())
     }
 

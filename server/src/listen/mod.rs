@@ -6,6 +6,7 @@
 //!   whole request. So slow clients, however many, keep no one out.
 //! - Where all places are taken by clients whose requests are answered, the new one is closed at once.
 
+mod limits;
 mod places;
 mod sockets;
 
@@ -39,33 +40,13 @@ use tokio_rustls::server::TlsStream;
 
 use places::{Busy, Place, Places};
 
+pub use limits::Limits;
 pub use sockets::{Listener, Mode, Stream};
 
 /// After the system refused to accept a connection, this long passes until the next try: it has no descriptors left, say.
 const AFTER_REFUSAL: Duration = Duration::from_millis(200);
 /// How long connections may go on once the listener is told to stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
-
-/// What clients may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Bytes of a request's head; at least 8 KiB.
-    pub head_bytes: usize,
-    /// Fields of a request's head.
-    pub head_fields: usize,
-    /// Bytes of a request's body.
-    pub body_bytes: usize,
-    /// How long a client may take to send a request's head, be it that it waits with that or is slow; and to take the
-    /// end of an answer. A connection without a request isn't kept longer.
-    pub head_within: Duration,
-    /// How long a request may take from its head to the end of its answer, the client's slowness included; without
-    /// this, as long as it likes.
-    pub answer_within: Option<Duration>,
-    /// Connections.
-    pub connections: usize,
-    /// Connections from one address. Those over a socket in the file system have none.
-    pub connections_per_address: usize,
-}
 
 /// Answers clients until `stop` is ready.
 ///

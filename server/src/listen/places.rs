@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Limits;
+use super::limits::Limits;
 
 /// A century, more or less: for what has no limit.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_has_only_so_many_places_and_takes_none_of_others() {
+    async fn an_address_has_a_part_of_the_places_and_takes_none_of_others() {
         let places = Places::new(10, 2);
         let other = places.take(address(2)).expect("a place");
         let first = places.take(address(1)).expect("a place");

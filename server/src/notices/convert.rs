@@ -409,6 +409,7 @@ mod tests {
             (Condition::Unreachable, "server"),
             (Condition::Offline, "server"),
             (Condition::ConfigInvalid, "config"),
+            (Condition::ConfigDiffers, "config"),
             (Condition::DeliveryFailed, "server"),
             (Condition::HeartbeatFailed, "server"),
             (Condition::Quarantined, "lost"),

@@ -76,6 +76,7 @@ pub fn condition(kind: &str, about: &Subject) -> Condition {
         "anomaly" => Condition::Anomaly,
         "quota" => Condition::Quota,
         "config" | "schedule" => Condition::ConfigInvalid,
+        "config differs" => Condition::ConfigDiffers,
         "clock" => Condition::Clock,
         "disk" => Condition::Disk,
         "unreachable" if matches!(about, Subject::Host(_)) => Condition::Offline,

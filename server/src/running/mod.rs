@@ -126,6 +126,8 @@ impl Workshop {
         let runs_before = now().minus(history.runs.0);
         let retention = Retention { runs_before, events_before: runs_before, at_most: PageSize::MAX };
         let _ = self.store.remove_history(&retention).await;
+        let _ = self.store.remove_expired(now(), runs_before, PageSize::MAX).await;
+        let _ = self.store.remove_old_audit(now().minus(history.audit.0), PageSize::MAX).await;
         let _ = self.logs.remove_before(now().minus(history.logs.0)).await;
     }
 }

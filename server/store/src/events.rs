@@ -2,12 +2,13 @@
 //! their sequence. Notifications, metrics and live pages derive from them and from nothing else.
 
 use serde_json::Value as Document;
+use sqlx::AssertSqlSafe;
 use tokio::sync::watch;
 
 use crate::Store;
-use crate::db::{NewEvent, Row, values};
+use crate::db::{Filter, NewEvent, Row, Value, values};
 use crate::error::Result;
-use crate::types::{EventKind, Generation, PageSize, ReaderId, Sequence, Subject, UtcTime};
+use crate::types::{EventKind, Generation, Page, PageSize, ReaderId, Sequence, Subject, UtcTime};
 
 /// An event that was committed.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,8 @@ impl EventKind {
     pub const RUN_QUARANTINED: Self = Self::known("run.quarantined");
     /// A clock was set back: what was said of slots that lie ahead again doesn't hold any more.
     pub const SLOTS_WITHDRAWN: Self = Self::known("slots.withdrawn");
+    /// Definitions were applied that differ from those of before.
+    pub const CONFIG_APPLIED: Self = Self::known("config.applied");
     /// A problem is there that wasn't there before.
     pub const PROBLEM_OPENED: Self = Self::known("problem.opened");
     /// A problem is still there after a while.
@@ -136,6 +139,24 @@ impl Store {
             None => last > after,
         };
         Ok(Events { events, has_gap })
+    }
+
+    /// Events of some kinds from before a place, the newest first; from the newest without one.
+    pub async fn events_before(
+        &self,
+        before: Option<Sequence>,
+        kinds: &[EventKind],
+        size: PageSize,
+    ) -> Result<Page<Event, Sequence>> {
+        let mut wanted = Filter::new();
+        wanted.add("sequence < ", before.map_or(i64::MAX, |before| before.0));
+        wanted.add_row("kind IN ", kinds.iter().map(|kind| Value::from(kind.as_str())).collect());
+        let columns = "SELECT sequence, at, kind, subject, document FROM event";
+        let (sql, values) = wanted.select(columns, "sequence DESC", size);
+        let rows = self.db.rows("reading events backwards", AssertSqlSafe(sql), values).await?;
+        let rows = rows.iter().map(Event::from_row).collect::<Result<Vec<_>>>()?;
+        let next = rows.last().filter(|_| size.is_filled_by(rows.len())).map(|event| event.sequence);
+        Ok(Page { rows, next })
     }
 
     /// The place of the newest event.

@@ -14,7 +14,8 @@ use crate::types::{PageSize, ReaderId, UtcTime};
 /// until the clock can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Runs that ended before, and slots, pauses, undo commands and patterns of errors of that age. The last run
+    /// Runs that ended before, and slots, pauses, undo commands, patterns of errors and what servers have followed of
+    /// that age. The last run
     /// of each plan stays, the last check and prune of each repository ([`Store::last_upkeep`]), the last slot of each
     /// schedule, and what is still open.
     pub runs_before: UtcTime,
@@ -58,7 +59,7 @@ impl Store {
         let mut removed = Removed { runs: remove_runs(&mut tx, runs, rows).await?, ..Removed::default() };
         removed.slots = tx.execute(OLD_SLOTS, values![runs, rows]).await?;
         removed.events = remove_events(&mut tx, events, rows).await?;
-        for sql in [OLD_PAUSES, OLD_UNDOS] {
+        for sql in [OLD_PAUSES, OLD_UNDOS, OLD_FOLLOWERS] {
             removed.others += tx.execute(sql, values![runs, rows]).await?;
         }
         for sql in [OLD_PROBLEMS, OLD_DELIVERIES] {
@@ -142,6 +143,10 @@ const OLD_PAUSES: &str = "DELETE FROM pause WHERE number IN (SELECT number FROM 
     WHERE ended IS NOT NULL AND ended < $1 ORDER BY ended LIMIT $2)";
 const OLD_UNDOS: &str = "DELETE FROM undo WHERE id IN (SELECT id FROM undo \
     WHERE done IS NOT NULL AND done < $1 ORDER BY done LIMIT $2)";
+// One row for each server that ever was: too few for an index.
+const OLD_FOLLOWERS: &str = "DELETE FROM followed_config WHERE server IN (SELECT server FROM followed_config \
+    WHERE at < $1 AND applied IS DISTINCT FROM (SELECT MAX(newest.applied) FROM followed_config AS newest) \
+    ORDER BY at LIMIT $2)";
 const OLD_PROBLEMS: &str = "DELETE FROM problem WHERE number IN (SELECT number FROM problem \
     WHERE resolved IS NOT NULL AND resolved < $1 ORDER BY resolved LIMIT $2)";
 const OLD_DELIVERIES: &str = "DELETE FROM delivery WHERE number IN (SELECT number FROM delivery \

@@ -30,6 +30,7 @@ pub use deliveries::{
 pub use error::{Result, StoreError};
 pub use events::{Event, Events, Place, Watch};
 pub use factors::RECOVERY_CODES_MAX;
+pub use followed::{Agreement, Applied, Apply, Follower};
 pub use history::{Removed, Retention};
 pub use leases::{Elapsed, LeaseWatch};
 pub use lock::ServerLock;
@@ -68,6 +69,7 @@ mod error;
 mod events;
 mod expiry;
 mod factors;
+mod followed;
 mod history;
 mod integrity;
 mod leases;

@@ -274,3 +274,13 @@ const RESOLVED: &str = concat!(
     " FROM problem WHERE resolved IS NOT NULL AND (resolved, number) < ($1, $2) \
      ORDER BY resolved DESC, number DESC LIMIT $3"
 );
+
+#[cfg(test)]
+mod tests {
+    use crate::db::tests::assert_searches;
+
+    #[tokio::test]
+    async fn listings_of_resolved_problems_never_scan() {
+        assert_searches(super::RESOLVED, &["INDEX problem_by_resolution"]).await;
+    }
+}

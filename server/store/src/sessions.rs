@@ -20,6 +20,20 @@ pub const SEEN_EVERY: Duration = Duration::from_secs(60);
 #[serde(transparent)]
 pub struct SessionNumber(pub(crate) i64);
 
+impl SessionNumber {
+    /// The session with this number, as listings show it.
+    #[must_use]
+    pub fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
+
 /// A session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {

@@ -196,6 +196,7 @@ async fn problems_of_any_kind_are_told() {
         (SubjectKind::Host, "web2", "config", "error"),
         (SubjectKind::Host, "web3", "clock", "warning"),
         (SubjectKind::Host, "web4", "never heard of", "error"),
+        (SubjectKind::Host, "web5", "config differs", "error"),
     ] {
         lab.problem(kind, name, problem, json!({ "summary": "So it is.", "severity": severity })).await;
     }
@@ -217,6 +218,7 @@ async fn problems_of_any_kind_are_told() {
             ("anomaly", "critical"),
             ("anomaly", "warning"),
             ("clock", "warning"),
+            ("config.differs", "error"),
             ("config.invalid", "error"),
             ("host.offline", "warning"),
             ("problem", "error"),

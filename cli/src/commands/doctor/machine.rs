@@ -17,8 +17,8 @@ const FREE_PERCENT_MIN: u64 = 5;
 /// Looks at the state and at disks.
 pub fn check(common: &Common, config: &Config, checks: &mut Checks) {
     check_state(config, checks);
-    if state::file(config).is_some() {
-        check_space("disk of the state", &state::folder(config), checks);
+    for folder in state::folders(config) {
+        check_space("disk of the state", &folder, checks);
     }
     check_cache(common, checks);
 }

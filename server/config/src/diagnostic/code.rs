@@ -321,19 +321,19 @@ pub const CODES: &[Meaning] = &[
         Code::NoRoute,
         "C040",
         "no one hears of a plan",
-        "No route matches the plan, so that its failures are seen only by those that look. Add a `[[route]]`.",
+        "No route matches the plan, which has a schedule: its failures are seen only by those that look. Add a `[[route]]`.",
     ),
     warning(
         Code::NoDrill,
         "C041",
         "a plan is never proven by a drill",
-        "No drill restores what the plan backs up. A backup that was never restored is a hope.",
+        "No drill restores what the plan backs up, which has a schedule. A backup that was never restored is a hope. Told by programs that carry out drills.",
     ),
     warning(
         Code::NoCheck,
         "C042",
         "a plan's repository is never checked",
-        "The repository has no `check`, so that damage is found when something is restored.",
+        "Plans with a schedule back up into the repository, and it has no `check`: damage is found when something is restored.",
     ),
     warning(
         Code::SamePath,

@@ -1,5 +1,7 @@
 //! Whether someone hears of a plan, and whether anything proves it.
 
+use std::collections::BTreeSet;
+
 use crate::config::{Config, Definition, Kind};
 use crate::decode::Located;
 use crate::diagnostic::code::Code;
@@ -8,19 +10,21 @@ use crate::files::Facts;
 use crate::lint::Names;
 use crate::lint::references::routes;
 use crate::model::plan::Plan;
+use crate::model::repository::Repository;
 use crate::model::route::{EventKind, Match, Route, Urgency};
 use crate::values::name::NamePattern;
 
 pub(super) fn check(config: &Config, names: &Names<'_>, facts: &dyn Facts, diagnostics: &mut Diagnostics) {
-    if facts.has_server() {
-        check_server(config, diagnostics);
-    }
+    check_plans(config, facts, diagnostics);
     check_patterns(config, names, diagnostics);
 }
 
-/// What a server would do for a plan or a repository, and isn't asked to.
-fn check_server(config: &Config, diagnostics: &mut Diagnostics) {
-    for plan in config.plans.values() {
+/// What a server would do for plans and their repositories, and isn't asked to. A plan with a schedule is meant for a
+/// server; of one that something else starts, that something tells whether it worked.
+fn check_plans(config: &Config, facts: &dyn Facts, diagnostics: &mut Diagnostics) {
+    let mut used = BTreeSet::new();
+    for plan in config.plans.values().filter(|plan| plan.value.enabled && plan.value.schedule.is_some()) {
+        used.insert(plan.value.repository.name.as_str());
         if !config.routes.iter().any(|route| tells_failures(&route.value, plan))
             && !project_tells(config, plan)
         {
@@ -28,13 +32,17 @@ fn check_server(config: &Config, diagnostics: &mut Diagnostics) {
             let diagnostic = Diagnostic::new(Code::NoRoute, message).at(plan.origin);
             diagnostics.add(diagnostic.help("add a `[[route]]` with `to = […]`"));
         }
-        if !config.drills.values().any(|drill| drill.value.plan.name == plan.name) {
+        if facts.has_drills() && !config.drills.values().any(|drill| drill.value.plan.name == plan.name) {
             let message = format!("no drill restores what plan `{}` backs up", plan.name);
             let diagnostic = Diagnostic::new(Code::NoDrill, message).at(plan.origin);
             diagnostics.add(diagnostic.help(format!("add a `[drill.{}]`", plan.name)));
         }
     }
-    for repository in config.repositories.values().filter(|repository| repository.value.check.is_none()) {
+    let is_checked = |repository: &Definition<Repository>| repository.value.check.is_some();
+    for repository in config.repositories.values() {
+        if is_checked(repository) || !used.contains(repository.name.as_str()) {
+            continue;
+        }
         let message = format!("the repository `{}` is never checked", repository.name);
         let diagnostic = Diagnostic::new(Code::NoCheck, message).at(repository.origin);
         diagnostics.add(diagnostic.help("add `check = { cron = \"0 4 * * 6\", read_data = \"5%\" }`"));

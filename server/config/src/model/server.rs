@@ -25,6 +25,9 @@ table! {
         timezone: ZoneName = "'UTC'",
         /// Where the server keeps its state.
         state: State = "{ sqlite = '/var/lib/keepfast/state.db' }",
+        /// Where it keeps what isn't in the database: logs of runs, locks, its socket. Else the folder of the SQLite
+        /// file, or `/var/lib/keepfast` with PostgreSQL. Servers that share a database need one each.
+        folder: Option<AbsolutePath>,
         /// Where definitions may be.
         definitions: Definitions = "'files'",
         /// How long history is kept.

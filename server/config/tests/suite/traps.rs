@@ -9,6 +9,8 @@ use keepfast_config::values::amount::ShareOrNumber;
 
 use crate::desk::Desk;
 
+const NIGHTLY: &str = "schedule = { cron = '30 1 * * *' }";
+
 /// A repository and a plan, with more keys in the plan, and more behind it.
 fn with_plan(keys: &str, more: &str) -> Desk {
     Desk::of(&format!(
@@ -311,7 +313,7 @@ fn notification_storm() {
 /// Warnings became errors in one version, and not in the next.
 #[test]
 fn warning_or_error() {
-    let loaded = with_plan("", "").load();
+    let loaded = with_plan(NIGHTLY, "").load();
     assert!(!loaded.report.diagnostics().all().is_empty() && loaded.config.is_some());
     let loaded = with_plan("x = 1", "").load();
     assert!(loaded.config.is_none(), "all or nothing");
@@ -321,7 +323,7 @@ fn warning_or_error() {
 #[test]
 fn silence() {
     let told = |more: &str| {
-        with_plan("", &format!("[target.ops]\nsmtp = {{ host = 'mx', to = ['x'] }}\n{more}")).warnings()
+        with_plan(NIGHTLY, &format!("[target.ops]\nsmtp = {{ host = 'mx', to = ['x'] }}\n{more}")).warnings()
     };
     let hears = |more: &str| !told(more).contains(&"C040".to_owned());
     assert!(!hears("") && hears("[[route]]\nto = ['ops']"));
@@ -329,6 +331,36 @@ fn silence() {
     assert!(!hears("[[route]]\nto = ['ops']\nmatch = { event = ['drill'] }"));
     assert!(hears("[[route]]\nto = ['ops']\nmatch = { plan = ['w*'], event = ['failed'] }"));
     assert!(!hears("[[route]]\nto = ['ops']\nmatch = { plan = ['x*'] }"));
+    // What something else starts, that something hears of; a repository that no server backs up into is its matter.
+    assert_eq!(with_plan("", "").warnings(), [""; 0]);
+    assert_eq!(with_plan(&format!("{NIGHTLY}\nenabled = false"), "").warnings(), [""; 0]);
+    assert_eq!(with_plan(NIGHTLY, "").warnings(), ["C042", "C040", "C041"]);
+}
+
+/// Servers that share a state have to agree about what they do, and may differ in what is each machine's own.
+#[test]
+fn servers_with_definitions_that_differ() {
+    let text = "[server]\ntimezone = '${ZONE:UTC}'\nlisten = '${LISTEN:127.0.0.1:8400}'\nfolder = '${FOLDER:/var/kf}'\n\
+                [repository.main]\nurl = '${URL:/srv/backup}'\ncache = '${CACHE:/var/cache/kf}'\n\
+                password = { file = '${SECRET:/run/secrets/main}' }\n\
+                [plan.www]\nrepository = 'main'\nsource = [{ files = ['${SOURCE:/srv/www}'] }]\n";
+    let hash = |name: &str, value: &str| Desk::of(text).variable(name, value).config().shared_hash();
+    let plain = hash("NONE", "");
+    for (own, value) in [
+        ("LISTEN", "127.0.0.1:9000"),
+        ("FOLDER", "/var/other"),
+        ("CACHE", "/var/cache/other"),
+        ("SECRET", "/etc/secret"),
+    ] {
+        assert_eq!(hash(own, value), plain, "{own}");
+    }
+    for (shared, value) in [("ZONE", "Europe/Paris"), ("URL", "/srv/other"), ("SOURCE", "/srv/other")] {
+        assert_ne!(hash(shared, value), plain, "{shared}");
+    }
+    assert_ne!(
+        Desk::of(&text.replace("'www'", "'web'").replace("plan.www", "plan.web")).config().shared_hash(),
+        plain
+    );
 }
 
 /// Two runs after a reload: what tells one definition from another is what it says, not where or how it is written.

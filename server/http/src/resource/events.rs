@@ -52,18 +52,18 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Response> {
     let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse().ok());
-    let after = match last.or(query.after) {
-        Some(after) => Sequence::from_number(after),
-        None => api.store().last_event().await?,
-    };
+    let newest = api.store().last_event().await?;
+    let wanted = last.or(query.after).map_or(newest, Sequence::from_number);
+    // A state that was brought back from a backup has fewer events than a client has seen.
+    let waiting = if wanted > newest { vec![reset()] } else { Vec::new() };
     let follower = Follower {
         watch: api.store().watch(),
         api,
         caller,
-        after,
+        after: wanted.min(newest),
         told: Vec::new(),
         next_look: Instant::now(),
-        waiting: Vec::new(),
+        waiting,
     };
     let sse = Sse::new(follower.stream()).keep_alive(KeepAlive::new().interval(COMMENT_EVERY));
     // A proxy must pass on each message at once.
@@ -110,7 +110,7 @@ impl Follower {
         let mut messages = Vec::new();
         let read = self.api.store().events_after(self.after, PageSize::at_most(AT_ONCE)).await?;
         if read.has_gap {
-            messages.push(Message::default().event("reset").data("{}"));
+            messages.push(reset());
         }
         if read.has_gap && read.events.is_empty() {
             self.after = self.api.store().last_event().await?;
@@ -138,6 +138,11 @@ impl Follower {
         let told = self.told.iter().find(|told| told.id == run.id);
         told.is_some_and(|told| told.phase == run.phase && told.counters == run.counters)
     }
+}
+
+/// Events are missing: what is shown is to be loaded again.
+fn reset() -> Message {
+    Message::default().event("reset").data("{}")
 }
 
 fn progress(run: &Run, now: Timestamp) -> Result<Message> {

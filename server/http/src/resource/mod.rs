@@ -4,15 +4,24 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::Shared;
 
+mod account;
+mod audit;
+mod config;
 mod events;
 mod health;
+mod notifications;
 mod overview;
 mod patterns;
 mod plans;
 mod problems;
+mod repositories;
 mod run_log;
 mod runs;
+mod schedule;
 mod session;
+mod targets;
+mod tokens;
+mod users;
 
 /// What is answered to anyone.
 pub fn open() -> OpenApiRouter<Shared> {
@@ -31,4 +40,13 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(events::routes())
         .merge(problems::routes())
         .merge(patterns::routes())
+        .merge(schedule::routes())
+        .merge(repositories::routes())
+        .merge(notifications::routes())
+        .merge(targets::routes())
+        .merge(config::routes())
+        .merge(account::routes())
+        .merge(users::routes())
+        .merge(tokens::routes())
+        .merge(audit::routes())
 }

@@ -1,7 +1,6 @@
 //! All plans at a glance.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::extract::State;
 use jiff::civil::Date;
@@ -10,26 +9,24 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use keepfast_api::error::ErrorCode;
 use keepfast_api::overview::{
     Cell, CellState, Matrix, MatrixQuery, MatrixRow, OpenRunCounts, OverduePlan, Overview, OverviewState,
-    PlanCounts, ProblemCounts, UpcomingRun,
+    PlanCounts, ProblemCounts,
 };
 use keepfast_api::plan::{Plan, Standing};
 use keepfast_api::run::Verdict;
-use keepfast_schedule::plan::JitterSeed;
-use keepfast_server::daemon::jobs::{self, Job};
 use keepfast_server::state::{instant, stored};
-use keepfast_store::{HostId, OutcomeCount, Pause};
+use keepfast_store::{OutcomeCount, Pause};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::plans;
+use super::{plans, schedule};
 use crate::answer::{Document, Failure, Result};
 use crate::convert;
 use crate::guard::Caller;
 use crate::request::Query;
-use crate::state::{Api, Shared};
+use crate::state::Shared;
 
 /// How far the overview looks ahead.
-const AHEAD: Duration = Duration::from_secs(12 * 3600);
+const AHEAD: SignedDuration = SignedDuration::from_hours(12);
 const UPCOMING_MAX: usize = 50;
 const RUNNING_MAX: usize = 20;
 const OVERDUE_MAX: usize = 20;
@@ -66,6 +63,8 @@ async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<
         .collect();
     overdue.sort_by_key(|plan| plan.since);
     overdue.truncate(OVERDUE_MAX);
+    let mut upcoming = schedule::upcoming(&api, &caller, &plans, now, AHEAD, UPCOMING_MAX)?;
+    upcoming.truncate(UPCOMING_MAX);
     Ok(Document::new(Overview {
         at: now,
         zone: config.server.value.timezone.0.clone(),
@@ -81,7 +80,7 @@ async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<
         problems: ProblemCounts { open, unseen },
         runs: OpenRunCounts { waiting: runs.waiting, active: runs.active },
         running: running.map(|run| convert::run(run, now)).collect(),
-        upcoming: upcoming(&api, &caller, &plans, now)?,
+        upcoming,
         plans: counts,
     }))
 }
@@ -103,38 +102,6 @@ fn counts(plans: &[Plan]) -> PlanCounts {
     }
     counts.promising = counts.kept + counts.overdue + counts.catching_up;
     counts
-}
-
-fn upcoming(api: &Api, caller: &Caller, plans: &[Plan], now: Timestamp) -> Result<Vec<UpcomingRun>> {
-    let config = api.config();
-    let host = HostId::new(&*api.inside.around.host)?;
-    let until = now.checked_add(SignedDuration::try_from(AHEAD).unwrap_or(SignedDuration::MAX));
-    let until = until.unwrap_or(Timestamp::MAX);
-    let mut upcoming = Vec::new();
-    for scheduled in jobs::all(&config, JitterSeed(0), &host).scheduled {
-        let (plan, repository) = match &scheduled.job {
-            Job::Backup { plan } => (plans.iter().find(|seen| seen.plan == *plan), None),
-            Job::Check { repository } | Job::Prune { repository } => (None, Some(repository.clone())),
-        };
-        let is_seen = match (&scheduled.job, &repository) {
-            (_, Some(repository)) => caller.sees(&api.repository(repository)),
-            _ => plan.is_some_and(|plan| plan.pause.is_none()),
-        };
-        let repository = repository.or_else(|| plan.map(|plan| plan.repository.clone()));
-        let Some(repository) = repository.filter(|_| is_seen && scheduled.enabled) else { continue };
-        let anchor = plan.and_then(|plan| plan.achieved).unwrap_or(now);
-        let slots = scheduled.schedule.schedule.slots_between(now, until, anchor, UPCOMING_MAX);
-        upcoming.extend(slots.into_iter().map(|planned| UpcomingRun {
-            at: planned.slot.instant(),
-            kind: convert::run_kind(scheduled.job.kind()),
-            plan: plan.map(|plan| plan.plan.clone()),
-            repository: repository.clone(),
-            zone: plan.map_or_else(|| config.server.value.timezone.0.clone(), |plan| plan.zone.clone()),
-        }));
-    }
-    upcoming.sort_by_key(|run| run.at);
-    upcoming.truncate(UPCOMING_MAX);
-    Ok(upcoming)
 }
 
 /// What came of the backups of each plan on each day.
@@ -171,7 +138,8 @@ async fn matrix(
         .map(|state| (state.plan.to_string(), instant(state.born)))
         .collect();
     let pauses = api.store().all_pauses_since(stored_bounds[0]).await?;
-    let plans = config.plans.keys().filter(|plan| caller.sees(&api.plan(plan)));
+    let is_wanted = |plan: &&String| wanted.plan.as_ref().is_none_or(|wanted| wanted == *plan);
+    let plans = config.plans.keys().filter(is_wanted).filter(|plan| caller.sees(&api.plan(plan)));
     let rows = plans.map(|plan| MatrixRow {
         plan: plan.clone(),
         cells: cells(plan, &bounds, &counts, born.get(plan).copied(), &pauses, now),

@@ -9,8 +9,7 @@ use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::plan::{
-    HistoryPoint, LastRun, Pause, Plan, PlanDetail, PlanQuery, Schedule, SetPause, Setting, SlotNote,
-    UpcomingSlot,
+    HistoryPoint, LastRun, Pause, Plan, PlanDetail, PlanQuery, Schedule, SetPause, SlotNote, UpcomingSlot,
 };
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan as DefinedPlan;
@@ -19,11 +18,12 @@ use keepfast_schedule::slot::PlannedSlot;
 use keepfast_server::state::instant;
 use keepfast_server::status::{self, PlanStatus};
 use keepfast_server::{definitions, runs};
-use keepfast_store::{PlanId, Run, RunNumber, RunState, VerdictKind};
+use keepfast_store::{PlanId, Run, RunFilter, RunKind, RunNumber, RunState, VerdictKind};
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::config::setting;
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::convert;
 use crate::guard::Caller;
@@ -72,17 +72,12 @@ async fn plan(State(api): State<Shared>, caller: Caller, Name(name): Name) -> Re
     let plan = plan.ok_or_else(|| Failure::not_found("plan", &name))?;
     let upcoming = status::next_slots(config, definition, api.now(), UPCOMING)?;
     let lines = config.effective.lines(&format!("plan.{name}"));
-    let setting = |line: keepfast_config::effective::Line| Setting {
-        path: line.path,
-        value: line.value,
-        origin: sources.short(line.origin),
-    };
     Ok(Document::new(PlanDetail {
         plan,
         schedule: schedule(&definition.value),
         upcoming: upcoming.into_iter().map(upcoming_slot).collect(),
         origin: sources.short(definition.origin),
-        settings: lines.into_iter().map(setting).collect(),
+        settings: lines.into_iter().map(|line| setting(line, sources)).collect(),
     }))
 }
 
@@ -96,12 +91,13 @@ async fn plan_history(
     pages: Pages,
 ) -> Result<Listed> {
     caller.must(Right::See, &api.plan(&name))?;
-    let plan = PlanId::new(&*name)?;
+    let filter =
+        RunFilter { plan: Some(PlanId::new(&*name)?), kind: Some(RunKind::Backup), ..RunFilter::default() };
     pages
         .of(&format!("history-{name}"), move |before: Option<RunNumber>, size| {
-            let (api, plan) = (api.clone(), plan.clone());
+            let (api, filter) = (api.clone(), filter.clone());
             async move {
-                let page = api.store().reported_backups(&plan, before, size).await?;
+                let page = api.store().reported_runs(&filter, before, size).await?;
                 Ok(page.map(|(run, report)| point(&run, report.as_ref())))
             }
         })
@@ -213,7 +209,7 @@ fn schedule(plan: &DefinedPlan) -> Option<Schedule> {
     })
 }
 
-fn upcoming_slot(planned: PlannedSlot) -> UpcomingSlot {
+pub fn upcoming_slot(planned: PlannedSlot) -> UpcomingSlot {
     let notes = planned.notes.iter();
     UpcomingSlot {
         at: planned.slot.instant(),

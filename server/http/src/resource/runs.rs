@@ -196,6 +196,7 @@ fn filter(wanted: RunQuery) -> Result<RunFilter> {
         fingerprint: fingerprint.map(Fingerprint::new).transpose()?,
         root: None,
         open_only: open.unwrap_or(false),
+        upkeep_only: false,
         due_from: from.map(stored),
         due_until: until.map(stored),
     })

@@ -15,9 +15,11 @@ use axum::Router;
 use keepfast_config::values::address::Listen;
 use keepfast_operations::error::with_causes;
 use keepfast_server::access::setup_token;
+use keepfast_server::daemon::definitions::Followed;
 use keepfast_server::daemon::front::{Front, Inside};
 use keepfast_server::daemon::outside::Level;
 use keepfast_server::listen::{Limits, Listener, Mode, serve_encrypted};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use self::conditions::{Conditions, Refusal};
@@ -51,12 +53,16 @@ impl Front for ApiFront {
     }
 }
 
-/// Serves as long as the server does. What hinders it is said, and tried again: backups go on meanwhile.
+/// Serves as long as the server does, and follows the definitions. What hinders it is said, and tried again: backups go on
+/// meanwhile.
 async fn run(api: Arc<Api>, pages: Option<Router>) {
     let mut said = None;
     loop {
         let refusal = match serve(&api, pages.clone()).await {
-            Ok(never) => match never {},
+            Ok(()) => {
+                said = None;
+                continue;
+            }
             Err(refusal) => refusal.to_string(),
         };
         if said.as_ref() != Some(&refusal) {
@@ -67,7 +73,9 @@ async fn run(api: Arc<Api>, pages: Option<Router>) {
     }
 }
 
-async fn serve(api: &Arc<Api>, pages: Option<Router>) -> Result<std::convert::Infallible, Refusal> {
+/// Serves until the definitions say another address or another way to it.
+async fn serve(api: &Arc<Api>, pages: Option<Router>) -> Result<(), Refusal> {
+    let mut definitions = api.inside.definitions.clone();
     let config = api.config();
     let server = &config.server.value;
     let has_users = api.store().has_users().await.map_err(|error| Refusal::State(with_causes(&error)))?;
@@ -95,7 +103,11 @@ async fn serve(api: &Arc<Api>, pages: Option<Router>) -> Result<std::convert::In
     }
     let encryption = certificates.as_ref().map(Certificates::newest);
     let router = router::router(Arc::clone(api), &conditions, pages);
-    let serving = serve_encrypted(listener, encryption, LIMITS, router, std::future::pending());
+    // All that comes through a proxy comes from its address.
+    let per_address =
+        if conditions.behind_proxy { LIMITS.connections } else { LIMITS.connections_per_address };
+    let limits = Limits { connections_per_address: per_address, ..LIMITS };
+    let serving = serve_encrypted(listener, encryption, limits, router, std::future::pending());
     let following = async {
         match &certificates {
             Some(certificates) => certificates.follow(api).await,
@@ -108,7 +120,19 @@ async fn serve(api: &Arc<Api>, pages: Option<Router>) -> Result<std::convert::In
             Ok(()) => Refusal::State("the listener has ended".to_owned()),
         }),
         never = following => match never {},
+        () = moved(&mut definitions, &conditions) => Ok(()),
     }
+}
+
+/// Waits until the definitions say something else about where and how the server listens.
+async fn moved(definitions: &mut watch::Receiver<Followed>, conditions: &Conditions) {
+    while definitions.changed().await.is_ok() {
+        if Conditions::of(&definitions.borrow().config.server.value) != *conditions {
+            return;
+        }
+    }
+    // The server ends, and this with it.
+    std::future::pending().await
 }
 
 /// The address at which something listens: the system chooses the port where the definition says 0.

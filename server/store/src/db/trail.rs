@@ -181,7 +181,7 @@ mod tests {
     /// The encoding is what audits that exist were hashed with: it never changes.
     #[test]
     fn the_hash_of_an_entry_never_changes() {
-        assert_eq!(ENTRY.hash().as_str(), "GOLDEN");
+        assert_eq!(ENTRY.hash().as_str(), "9103bc50a478b815ee58a7077648ea15d0e425804ac8e12221dc79bd9869e27e");
     }
 
     #[test]

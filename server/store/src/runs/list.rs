@@ -28,6 +28,8 @@ pub struct RunFilter {
     pub root: Option<RunId>,
     /// That have not ended.
     pub open_only: bool,
+    /// Checks and prunes that ended, and were neither missed nor skipped.
+    pub upkeep_only: bool,
     /// Whose slots, or whose storing, were not before this instant.
     pub due_from: Option<UtcTime>,
     /// Or before this one.
@@ -106,16 +108,15 @@ impl Store {
         Ok(Page { rows, next })
     }
 
-    /// A page of the backups of a plan with their reports, those that were stored last first.
-    pub async fn reported_backups(
+    /// A page of runs with their reports, those that were stored last first.
+    pub async fn reported_runs(
         &self,
-        plan: &PlanId,
+        filter: &RunFilter,
         before: Option<RunNumber>,
         size: PageSize,
     ) -> Result<Page<(Run, Option<Document>), RunNumber>> {
-        let before = before.map_or(i64::MAX, |before| before.0);
-        let values = values![plan.as_str(), before, size.rows()];
-        let rows = self.db.rows("listing backups with their reports", REPORTED, values).await?;
+        let (sql, values) = selecting(REPORTED, filter, before, size);
+        let rows = self.db.rows("listing runs with their reports", AssertSqlSafe(sql), values).await?;
         let read = |row: &Row| Ok((Run::from_row(row)?, row.optional_json("report")?));
         let rows = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
         let next = rows.last().filter(|_| size.is_filled_by(rows.len())).map(|(run, _)| run.number);
@@ -175,11 +176,11 @@ impl Store {
     }
 }
 
-const REPORTED: &str = concat!(
-    "SELECT ",
-    run_columns!(),
-    ", report FROM run WHERE plan = $1 AND kind = 'backup' AND number < $2 ORDER BY number DESC LIMIT $3"
-);
+/// The condition that the index `run_upkeep` answers.
+const IS_UPKEEP: &str = "CASE WHEN kind IN ('check', 'prune') AND state = 'ended' \
+    AND verdict NOT IN ('missed', 'skipped') THEN 1 ELSE 0 END = 1";
+const LISTED: &str = concat!("SELECT ", run_columns!(), " FROM run");
+const REPORTED: &str = concat!("SELECT ", run_columns!(), ", report FROM run");
 
 /// One search of the index `run_by_due` for each part, which answers it alone.
 fn counting(bounds: &[UtcTime]) -> Option<(String, Vec<crate::db::Value>)> {
@@ -208,6 +209,15 @@ const OUTCOMES: &str = "SELECT due, number, plan, kind, verdict, slots FROM run 
     WHERE (due, number) > ($1, $2) AND due < $3 ORDER BY due, number LIMIT $4";
 
 fn listing(filter: &RunFilter, before: Option<RunNumber>, size: PageSize) -> (String, Vec<crate::db::Value>) {
+    selecting(LISTED, filter, before, size)
+}
+
+fn selecting(
+    select: &'static str,
+    filter: &RunFilter,
+    before: Option<RunNumber>,
+    size: PageSize,
+) -> (String, Vec<crate::db::Value>) {
     let mut wanted = Filter::new();
     wanted.add("number < ", before.map_or(i64::MAX, |before| before.0));
     wanted.add_if("plan = ", filter.plan.as_ref().map(PlanId::as_str));
@@ -220,13 +230,16 @@ fn listing(filter: &RunFilter, before: Option<RunNumber>, size: PageSize) -> (St
     if filter.open_only {
         wanted.add_text(is_open!());
     }
+    if filter.upkeep_only {
+        wanted.add_text(IS_UPKEEP);
+    }
     if filter.due_from.is_some() || filter.due_until.is_some() {
         // The index of instants has the numbers of the runs in that time.
         wanted
             .add("number IN (SELECT number FROM run WHERE due >= ", filter.due_from.unwrap_or(UtcTime::MIN));
         wanted.add_in_brackets("due < ", filter.due_until.unwrap_or(UtcTime::MAX));
     }
-    wanted.select(concat!("SELECT ", run_columns!(), " FROM run"), "number DESC", size)
+    wanted.select(select, "number DESC", size)
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ tables! {
     pause: number Integer; plan Text, since Integer, until Integer, paused_by Text, reason Text, ended
         Integer;
     schedule_state: schedule Text; generation Integer, document Text, changed Integer;
+    followed_config: server Text; host Text, config Text, applied Integer, at Integer;
     slot: schedule Text, slot Integer; last Integer, slots Integer, outcome Text, reason Text, run Text,
         decided Integer;
     run: number Integer; id Text, kind Text, plan Text, repository Text, host Text, slot Integer, slots

@@ -4,8 +4,10 @@
 
 mod counts;
 mod deliveries;
+mod followed;
 mod history;
 mod lab;
+mod listings;
 mod logs;
 mod model;
 mod newest;

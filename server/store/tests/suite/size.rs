@@ -159,6 +159,23 @@ async fn listings_take_less_than_a_tenth_of_a_second(on: On) {
         store.outcomes(month.0, month.1, None, page).await.unwrap()
     })
     .await;
+    let days: Vec<_> = (0..=30).map(|day| at((RUNS / PLANS - 720 + day * 24) * HOUR)).collect();
+    measure("a month of all plans, counted by days", slow, async || {
+        let counts = store.outcome_counts(&days).await.unwrap();
+        let slots: u64 = counts.iter().map(|count| count.slots).sum();
+        assert!(slots > 30_000, "{slots}");
+    })
+    .await;
+    let day = RunFilter { due_from: Some(at(HOUR * 1000)), due_until: Some(at(HOUR * 1024)), ..all() };
+    measure("runs of a day long ago", slow, async || {
+        assert_eq!(store.runs(&day, None, page).await.unwrap().rows.len(), 500);
+    })
+    .await;
+    measure("runs of a plan with their reports", slow, async || {
+        let of_plan = RunFilter { plan: Some(plan("plan 7")), kind: Some(RunKind::Backup), ..all() };
+        store.reported_runs(&of_plan, None, page).await.unwrap()
+    })
+    .await;
     measure("the states of all plans", slow, async || store.plan_states().await.unwrap()).await;
     measure("the last run of each plan", slow, async || {
         assert_eq!(i64::try_from(store.last_runs(None).await.unwrap().len()).unwrap(), PLANS);

@@ -1,10 +1,10 @@
 //! The whole state goes out as lines of JSON, and into either kind of database.
 
 use keepfast_store::{
-    Ending, ErrorCategory, EventKind, Fingerprint, HostId, Level, LogFolder, LogLine, NewDelivery, NewEvent,
-    PageSize, ProblemKind, ReaderId, RepositoryId, Routing, RunError, ServerId, SlotChange, Snapshot,
-    SnapshotFilter, SnapshotId, Store, StoreError, Subject, Tag, TargetId, Text, Trigger, UndoId, UserName,
-    Work,
+    Apply, ConfigHash, Ending, ErrorCategory, EventKind, Fingerprint, Follower, HostId, Level, LogFolder,
+    LogLine, NewDelivery, NewEvent, PageSize, ProblemKind, ReaderId, RepositoryId, Routing, RunError,
+    ServerId, SlotChange, Snapshot, SnapshotFilter, SnapshotId, Store, StoreError, Subject, Tag, TargetId,
+    Text, Trigger, UndoId, UserName, Work,
 };
 use serde_json::{Map, json};
 
@@ -46,6 +46,12 @@ async fn fill(lab: &Lab, store: &Store) {
     let held = claim(store, at(131), &id("run 2"), &executor("a")).await.unwrap();
     store.start(at(132), &held).await.unwrap();
     store.pause(at(140), &www, None, &UserName::new("ann").unwrap(), None).await.unwrap();
+    let follower = Follower {
+        server: ServerId::new("server a").unwrap(),
+        host: host.clone(),
+        config: ConfigHash::new("c").unwrap(),
+    };
+    store.follow(at(145), &follower, Apply::IfNew).await.unwrap();
     let (subject, kind) = (Subject::new("plan:www").unwrap(), ProblemKind::new("overdue").unwrap());
     store.see_problem(at(150), &subject, &kind, &json!({}), None).await.unwrap();
     let last = store.last_event().await.unwrap();

@@ -1,0 +1,11 @@
+//! The API as a client sees it, of a real server with a real repository.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod attacks;
+mod client;
+mod desk;
+mod lists;
+mod resources;
+mod sessions;
+mod stream;
