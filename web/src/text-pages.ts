@@ -219,6 +219,7 @@ export const pagesText = (plural: Plural) => ({
 
   report: {
     snapshot: "Snapshot",
+    hook: (program: string, error: string) => `hook ${program}: ${error}`,
     findings: (count: number) => plural(count, "finding"),
     moreFindings: (count: number) => `${count} more are in the report.`,
     all: "All of the report",
