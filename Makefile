@@ -31,7 +31,7 @@ PEERS ?= keepfast restic bupstash rustic borg
 # Where results of benchmarks go.
 BENCH_RUN ?= benches/runs/$(shell date +%F)
 
-.PHONY: help setup setup-program build demo test lint fuzz soak bench bench-parts bench-peers
+.PHONY: help setup setup-program build web test-web shots demo test lint fuzz soak bench bench-parts bench-peers
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,8 +42,11 @@ setup: ## Install what a Debian 12 lacks; does nothing when all is there
 setup-program: ## Install only what the program and the demo need
 	@scripts/setup.sh program
 
-build: setup-program ## Build the program: $CARGO_TARGET_DIR/release/keepfast
+build: setup-program web ## Build the program, with the dashboard inside: $CARGO_TARGET_DIR/release/keepfast
 	cargo build $(PROGRAM)
+
+web: ## Build the dashboard, which the program has inside
+	@scripts/web.sh
 
 demo: setup-program ## Back up a real tree twice, restore it, compare, check
 	@scripts/demo.sh
@@ -56,15 +59,22 @@ cargo nextest run $(OTHERS) $(ASSERTING) --no-fail-fast $(1) || failed=1; \
 exit $$failed
 endef
 
+test-web: setup ## Test the dashboard in a browser
+	@scripts/web.sh test
+
+shots: web ## Pictures of all pages of the dashboard, into web/shots
+	cd web && npm run --silent shots
+
 # Doc tests first, so that the summary of the test runner comes last.
 test: setup ## Run all tests
 	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src */*/src; then cargo test $(OTHERS) $(ASSERTING) --doc; fi
-	@$(call nextest)
+	@failed=0; scripts/web.sh test || failed=1; ($(call nextest)) || failed=1; exit $$failed
 
 lint: setup ## Check formatting and lints
 	cargo fmt --check
 	cargo clippy $(PROGRAM) --all-targets -- -D warnings
 	cargo clippy $(OTHERS) --all-targets -- -D warnings
+	scripts/web.sh check
 
 fuzz: setup ## Fuzz the decoders: FUZZ_SECONDS=60 FUZZ_TARGETS="frame tree" (default: all)
 	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)

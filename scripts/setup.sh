@@ -40,6 +40,7 @@ if [ "$purpose" = all ]; then
   need python3-venv     python3 -c 'import ensurepip, venv' # servers to test against
   need nodejs           command_there node           # another one, to be refused
   need npm              command_there npm            # which installs it
+  need chromium         command_there chromium       # the dashboard is tested in it
   need postgresql       postgres_there               # the server's state, with several servers
   need libfaketime      faketime_there               # clocks of servers that jump by a year
   need util-linux       command_there setpriv        # no server outlives its test

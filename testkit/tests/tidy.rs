@@ -40,6 +40,7 @@ const LADDER: &[(&str, &[&str])] = &[
             "keepfast-schedule",
             "keepfast-server",
             "keepfast-store",
+            "keepfast-ui",
         ],
     ),
     ("server/store", &[]),
@@ -80,6 +81,7 @@ const LADDER: &[(&str, &[&str])] = &[
     ("server/oidc", &[]),
     ("server/notify", &[]),
     ("server/observe", &[]),
+    ("server/ui", &[]),
     ("testkit", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
     ("model", &[]),
     ("races", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
@@ -113,6 +115,7 @@ const SILENT: &[&str] = &[
     "server/config",
     "server/schedule",
     "server/store",
+    "server/ui",
     "model",
 ];
 /// Crates whose messages any front end shows.
@@ -133,6 +136,9 @@ struct Source {
     text: String,
 }
 
+/// Folders with what tools make and fetch.
+const NOT_OURS: &[&str] = &["target", "node_modules", "dist"];
+
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above")
 }
@@ -142,7 +148,7 @@ fn read_all(folder: &Path, ending: &str, found: &mut Vec<Source>) {
         let path = entry.expect("a readable entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         if path.is_dir() {
-            if name != "target" && !name.starts_with('.') {
+            if !NOT_OURS.contains(&name.as_str()) && !name.starts_with('.') {
                 read_all(&path, ending, found);
             }
         } else if name.ends_with(ending) {

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::{Context, Result};
+use keepfast_http::pages;
 use keepfast_http::serve::ApiFront;
 use keepfast_operations::child::{ChildGroup, ChildInput, ChildMessages, Children};
 use keepfast_operations::host::SystemHost;
@@ -54,7 +55,7 @@ pub fn serve(common: &Common) -> Result<Outcome> {
         voice: Arc::new(Log { json: common.json, quiet: common.quiet }),
         wishes,
         wishing: to,
-        front: Some(Box::new(ApiFront::default())),
+        front: Some(Box::new(ApiFront { pages: Some(pages::dashboard()) })),
     })?;
     Ok(Outcome::Complete)
 }

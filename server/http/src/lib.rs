@@ -10,6 +10,7 @@ pub mod description;
 pub mod guard;
 pub mod looking;
 mod once;
+pub mod pages;
 mod query;
 pub mod request;
 mod resource;

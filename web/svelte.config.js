@@ -1,0 +1,2 @@
+// How components are compiled.
+export default { compilerOptions: { runes: true } };

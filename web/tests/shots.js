@@ -1,0 +1,65 @@
+// Pictures of all pages in both themes and on a phone, into shots/, for people to look at: `npm run shots [part of a name]`.
+import { mkdirSync } from "node:fs";
+import { accessibility, open } from "./browser.js";
+import { start } from "./fixture/server.js";
+
+const wanted = process.argv[2] ?? "";
+const server = await start();
+const out = await start({ signedIn: false });
+const setup = await start({ signedIn: false, needsSetup: true });
+const empty = await start({ empty: true });
+const failed = server.state.runs.find((run) => run.verdict === "failed").run;
+const running = server.state.runs[0].run;
+const pages = {
+  overview: server.url,
+  empty: empty.url,
+  plans: `${server.url}/plans`,
+  "plans-new": `${server.url}/plans?new=1`,
+  plan: `${server.url}/plans/www`,
+  runs: `${server.url}/runs`,
+  run: `${server.url}/runs/${running}`,
+  "run-failed": `${server.url}/runs/${failed}`,
+  repositories: `${server.url}/repositories`,
+  repository: `${server.url}/repositories/main`,
+  snapshots: `${server.url}/snapshots`,
+  problems: `${server.url}/problems`,
+  patterns: `${server.url}/problems?tab=patterns`,
+  notifications: `${server.url}/notifications`,
+  "notifications-routes": `${server.url}/notifications?tab=routes`,
+  "notifications-targets": `${server.url}/notifications?tab=targets`,
+  "notifications-messages": `${server.url}/notifications?tab=deliveries`,
+  config: `${server.url}/config`,
+  "config-diagnostics": `${server.url}/config?tab=diagnostics`,
+  tokens: `${server.url}/access?tab=tokens`,
+  schedule: `${server.url}/schedule`,
+  access: `${server.url}/access`,
+  audit: `${server.url}/audit`,
+  logs: `${server.url}/logs`,
+  account: `${server.url}/account`,
+  "sign-in": out.url,
+  setup: setup.url,
+};
+const screens = [
+  ["light", { width: 1360, height: 900, theme: "light" }],
+  ["dark", { width: 1360, height: 900, theme: "dark" }],
+  ["phone", { width: 390, height: 844, theme: "light" }],
+];
+
+mkdirSync(new URL("../shots/", import.meta.url), { recursive: true });
+for (const [name, screen] of screens) {
+  const browser = await open(screen);
+  const page = await browser.page();
+  for (const [key, url] of Object.entries(pages)) {
+    if (wanted && !new RegExp(wanted).test(key)) continue;
+    await page.goto(url, { waitUntil: "load" });
+    await page.waitForSelector("h1");
+    await page.waitForTimeout(350);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (overflow > 0) console.log(`${key} on ${name}: wider than the screen by ${overflow} px`);
+    for (const finding of await accessibility(page)) console.log(`${key} on ${name}: ${finding}`);
+    await page.screenshot({ path: new URL(`../shots/${key}-${name}.png`, import.meta.url).pathname, fullPage: true });
+  }
+  for (const complaint of browser.complaints) console.log(`${name}: ${complaint}`);
+  await browser.close();
+}
+await Promise.all([server, out, setup, empty].map((one) => one.stop()));
