@@ -11,7 +11,7 @@ after(() => browser.close());
 
 /** A test with a server of its own, and a page of it. */
 function visit(name, options, steps) {
-  test(name, { timeout: 60_000 }, async () => {
+  test(name, { timeout: 10 * Number(process.env.PATIENCE_MS ?? 20_000) }, async () => {
     const server = await start(options);
     const page = await browser.page();
     browser.complaints.length = 0;
@@ -147,7 +147,7 @@ visit("a run is started once, seen live in two tabs over one stream, and cancell
   assert.equal(server.requests.filter((request) => request === "POST /runs").length, 1);
 });
 
-test("a tab goes on when the tab that read the stream is closed", { timeout: 60_000 }, async () => {
+test("a tab goes on when the tab that read the stream is closed", { timeout: 10 * Number(process.env.PATIENCE_MS ?? 20_000) }, async () => {
   const server = await start();
   const [first, second] = [await browser.page(), await browser.page()];
   for (const page of [first, second]) {
