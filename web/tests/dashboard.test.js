@@ -131,7 +131,7 @@ visit("a run is started once, seen live in two tabs over one stream, and cancell
     run: run.run,
     plan: "www",
     phase: "backup",
-    progress: { unit: "bytes", done: 2 ** 30, total: 2 ** 32, files: 7, bytes_read: 0, bytes_stored: 0, rate: 2 ** 20, left_s: 3072 },
+    progress: { files: 7, files_expected: null, bytes: 2 ** 30, bytes_expected: 2 ** 32, bytes_per_s: 2 ** 20, left_s: 3072 },
   });
   for (const tab of [page, other]) {
     await tab.getByText("1.00 GiB of 4.00 GiB").waitFor();
