@@ -31,6 +31,7 @@ export async function open({ width = 1280, height = 800, theme = "light", reduce
   });
   const complaints = [];
   const watch = (page) => {
+    // A machine that is busy otherwise needs more.
     page.setDefaultTimeout(Number(process.env.PATIENCE_MS ?? 20_000));
     page.on("console", (message) => {
       // Answers that say no are part of the tests; what the policy refuses and what throws isn't.

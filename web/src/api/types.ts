@@ -60,13 +60,11 @@ export type RunState = "waiting" | "starting" | "running" | "ended";
 export type Trigger = "schedule" | "catch_up" | "manual" | "api" | "retry";
 export type Standing = "ok" | "manual" | "running" | "overdue" | "paused" | "disabled";
 export interface Progress {
-  unit: string | null;
-  done: number | null;
-  total: number | null;
-  files: number | null;
-  bytes_read: number | null;
-  bytes_stored: number | null;
-  rate: number | null;
+  files: number;
+  files_expected: number | null;
+  bytes: number;
+  bytes_expected: number | null;
+  bytes_per_s: number | null;
   left_s: number | null;
 }
 export interface RunError {

@@ -1,25 +1,20 @@
 // How far a run is, in words.
 import type { Progress } from "../api/types";
 import { text } from "../text";
-import { number, size } from "./format";
+import { size } from "./format";
 
 export function share(progress: Progress | null): number | null {
-  if (!progress?.total || progress.done == null) return null;
-  return progress.done / progress.total;
+  return progress?.bytes_expected ? progress.bytes / progress.bytes_expected : null;
 }
 
-function amount(progress: Progress, value: number): string {
-  return progress.unit === "bytes" || !progress.unit ? size(value) : `${number(value)} ${progress.unit}`;
-}
-
-/** 12.3 of 40 GiB. */
+/** 12.3 GiB of 40 GiB. */
 export function done(progress: Progress | null): string {
-  if (progress?.done == null) return text.run.noProgress;
-  const ready = amount(progress, progress.done);
-  return progress.total ? text.run.of(ready, amount(progress, progress.total)) : ready;
+  if (!progress) return text.run.noProgress;
+  const ready = size(progress.bytes);
+  return progress.bytes_expected ? text.run.of(ready, size(progress.bytes_expected)) : ready;
 }
 
 /** 31 MiB/s. */
 export function rate(progress: Progress | null): string {
-  return progress?.rate == null ? "" : `${amount(progress, progress.rate)}/s`;
+  return progress?.bytes_per_s == null ? "" : `${size(progress.bytes_per_s)}/s`;
 }

@@ -1,0 +1,28 @@
+// Holds the documents that the dashboard knows against the API's description: a field that has gone or has another type fails
+// the check of types. Nothing of this is in what is built.
+import type { components } from "./schema";
+import type * as own from "./types";
+
+type Schemas = components["schemas"];
+/** What the API answers can be read as what the dashboard expects. */
+type Reads<Own, Answered extends Own> = [Own, Answered];
+
+export type Contract = [
+  Reads<own.Health, Schemas["Health"]>,
+  Reads<own.About, Schemas["About"]>,
+  Reads<own.Overview, Schemas["Overview"]>,
+  Reads<own.Matrix, Schemas["Matrix"]>,
+  Reads<own.Plan, Schemas["Plan"]>,
+  Reads<own.PlanDetail, Schemas["PlanDetail"]>,
+  Reads<own.HistoryPoint, Schemas["HistoryPoint"]>,
+  Reads<own.Run, Schemas["Run"]>,
+  Reads<own.Pattern, Schemas["Pattern"]>,
+  Reads<own.Repository, Schemas["Repository"]>,
+  Reads<own.RepositoryDetail, Schemas["RepositoryDetail"]>,
+  Reads<own.Notification, Schemas["Notification"]>,
+  Reads<own.Target, Schemas["Target"]>,
+  Reads<own.Route, Schemas["Route"]>,
+  Reads<own.Delivery, Schemas["Delivery"]>,
+  Reads<own.Diagnostic, Schemas["Diagnostic"]>,
+  Reads<own.AuditVerdict, Schemas["AuditVerdict"]>,
+];
