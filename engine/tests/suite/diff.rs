@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use keepfast_engine::diff::{Change, ChangeKind, Part, diff};
 use keepfast_engine::list::list_directory;
-use keepfast_testkit::{Lab, Opened, tree};
+use keepfast_testkit::{Lab, Opened, quiet, tree};
 
 fn build(root: &std::path::Path) {
     for number in 0..400 {
@@ -22,7 +22,7 @@ fn changes(lab: &Lab, part: Part<'_>) -> Vec<Change> {
     let Opened { repository, index, snapshots } = lab.open();
     let [before, after] = [&snapshots.all[0].snapshot, &snapshots.all[1].snapshot];
     let mut found = Vec::new();
-    diff(&repository, &index, before, after, part, &keepfast_testkit::run(), &mut |change| {
+    diff(&repository, &index, before, after, part, quiet(), &mut |change| {
         found.push(change);
         Ok(())
     })
@@ -31,7 +31,7 @@ fn changes(lab: &Lab, part: Part<'_>) -> Vec<Change> {
 }
 
 fn told(lab: &Lab, changes: &[Change]) -> Vec<(ChangeKind, String)> {
-    let source = lab.in_snapshot("");
+    let source = lab.source().into_os_string().into_encoded_bytes();
     let below = changes.iter().filter_map(|change| {
         let path = change.path.strip_prefix(source.as_slice())?.to_vec();
         (!path.is_empty()).then(|| (change.kind, String::from_utf8(path).expect("plain names")))
@@ -93,7 +93,7 @@ fn a_folder_is_listed_page_by_page() {
             &snapshots.all[0].snapshot,
             &folder,
             after.as_deref(),
-            &keepfast_testkit::run(),
+            quiet(),
             &mut |node| {
                 page.push(node.name);
                 if page.len() < 7 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
