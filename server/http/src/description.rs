@@ -98,8 +98,8 @@ fn complete(operation: &mut Map<String, Value>, method: &str, is_open: bool) {
         responses.insert("5XX".to_owned(), error);
         let content = responses.get_mut("200").and_then(|answer| answer.get_mut("content"));
         let is_list = |content: &&mut Map<String, Value>| {
-            let schema = &content["application/json"]["schema"]["$ref"];
-            schema.as_str().is_some_and(|name| name.starts_with("#/components/schemas/List_"))
+            let schema = content.get("application/json").and_then(|kind| kind["schema"]["$ref"].as_str());
+            schema.is_some_and(|name| name.starts_with("#/components/schemas/List_"))
         };
         if let Some(content) = content.and_then(Value::as_object_mut).filter(is_list) {
             content.insert("text/csv".to_owned(), json!({ "schema": { "type": "string" } }));

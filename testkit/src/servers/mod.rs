@@ -293,7 +293,7 @@ fn identities(access: &str, secret: &str) -> String {
 }
 
 /// Where the setup script has put a server.
-fn installed(path: &str) -> PathBuf {
+pub fn installed(path: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()).map(PathBuf::from);
     let home = || Path::new(&std::env::var_os("HOME").expect("HOME is set")).join(".cache");
     let path = cache.unwrap_or_else(home).join("keepfast/servers").join(path);

@@ -44,6 +44,19 @@ impl Client {
         }
     }
 
+    /// A client that trusts only this authority, in PEM.
+    pub fn trusting(base: &str, authority: &str) -> Self {
+        let authority = reqwest::Certificate::from_pem(authority.as_bytes()).unwrap();
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([authority]).build().unwrap();
+        Self { http, ..Self::new(base) }
+    }
+
+    /// Whether an answer comes.
+    pub fn reaches(&self) -> bool {
+        let asked = self.http.get(format!("{}/api/v1/health", self.base)).timeout(PATIENCE).send();
+        self.runtime.block_on(asked).is_ok_and(|answer| answer.status() == 200)
+    }
+
     /// With another header.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
@@ -115,7 +128,7 @@ impl Client {
 
     /// A connection on which anything can be sent.
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.base.trim_start_matches("http://")).unwrap();
+        let stream = TcpStream::connect(self.base.split_once("://").unwrap().1).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }

@@ -62,7 +62,8 @@ impl Voice for Ear {
 }
 
 impl Desk {
-    fn new() -> Self {
+    /// A folder with a password and something to back up.
+    pub fn new() -> Self {
         let desk = Self { folder: tempfile::tempdir().unwrap() };
         fs::write(desk.path("password"), "correct horse\n").unwrap();
         fs::create_dir(desk.path("source")).unwrap();
@@ -75,10 +76,10 @@ impl Desk {
         self.folder.path().join(name)
     }
 
-    fn definitions(&self, more: &str) -> String {
+    fn definitions(&self, server: &str, more: &str) -> String {
         format!(
             "version = 1\n[server]\nlisten = \"127.0.0.1:0\"\ntimezone = \"Europe/Paris\"\n\
-             state = {{ sqlite = {:?} }}\n[repository.main]\nurl = {:?}\npassword = {{ file = {:?} }}\n\
+             state = {{ sqlite = {:?} }}\n{server}[repository.main]\nurl = {:?}\npassword = {{ file = {:?} }}\n\
              [plan.www]\ndescription = \"Web <b>pages</b>\"\nrepository = \"main\"\n\
              schedule = {{ cron = \"30 1 * * *\", deadline = \"6h\" }}\n\
              source = [{{ files = [{:?}] }}]\n{more}",
@@ -103,9 +104,13 @@ impl Desk {
 impl Server {
     /// Starts one. `more` stands after the definitions of the plan `www`.
     pub fn start(more: &str) -> Self {
-        let desk = Desk::new();
+        Self::at(Desk::new(), "", more)
+    }
+
+    /// Starts one at a desk. `server` stands at the end of what is defined about the server.
+    pub fn at(desk: Desk, server: &str, more: &str) -> Self {
         let first_file = desk.path("keepfast.toml");
-        fs::write(&first_file, desk.definitions(more)).unwrap();
+        fs::write(&first_file, desk.definitions(server, more)).unwrap();
         let (loaded, footprint) = definitions::read(&first_file);
         let config = loaded.config.unwrap_or_else(|| panic!("{}", loaded.report.to_json()));
         let around = desk.around();

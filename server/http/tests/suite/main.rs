@@ -5,6 +5,7 @@
 mod attacks;
 mod client;
 mod desk;
+mod encrypted;
 mod lists;
 mod resources;
 mod sessions;
