@@ -150,7 +150,7 @@ async fn write(store: &Store, repository: &RepositoryId, listed: Vec<Snapshot>) 
     Ok(Refreshed { added: missing.len(), removed: gone.len() })
 }
 
-/// A snapshot as the catalogue has it. What no name can be is left out: whoever may write to a repository can say anything.
+/// A snapshot as the catalogue has it. What no name can be is left out: a program that may write to a repository can say anything.
 fn row(repository: &RepositoryId, stored: &StoredSnapshot) -> Snapshot {
     let (head, body) = (&stored.snapshot.head, &stored.snapshot.body);
     let plan = body.tags.iter().find_map(|tag| tag.strip_prefix(LABEL_PREFIX));

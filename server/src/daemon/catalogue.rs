@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepfast_operations::error::with_causes;
-use keepfast_store::{EventKind, PageSize, RunId, RunKind, Sequence, Store};
+use keepfast_store::{EventKind, PageSize, RunKind, Sequence, Store};
 use tokio::time::Instant;
 
 use crate::catalogue::{EVERY, Refreshed};
-use crate::error::{Result, ServerError};
+use crate::error::Result;
 
 /// Events that are read at once.
 const EVENTS_AT_ONCE: usize = 200;
@@ -41,13 +41,14 @@ impl Due {
             heard = last.sequence;
             self.heard = Some(heard);
             for event in read.events.iter().filter(|event| event.kind == EventKind::RUN_ENDED) {
-                let Some(id) = event.document.get("run").and_then(|run| run.as_str()) else { continue };
-                let id = RunId::new(id).map_err(ServerError::name(id))?;
-                let Some(run) = store.run(&id).await? else { continue };
-                let changes =
-                    matches!(run.kind, RunKind::Backup | RunKind::Forget | RunKind::Prune | RunKind::Copy);
-                if let Some(repository) = run.subject.repository.filter(|_| changes) {
-                    self.changed(repository.as_str());
+                let text = |name: &str| event.document.get(name).and_then(|value| value.as_str());
+                let kind = text("kind").and_then(RunKind::parse);
+                if let (
+                    Some(RunKind::Backup | RunKind::Forget | RunKind::Prune | RunKind::Copy),
+                    Some(repository),
+                ) = (kind, text("repository"))
+                {
+                    self.changed(repository);
                 }
             }
         }

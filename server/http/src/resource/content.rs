@@ -2,6 +2,7 @@
 //! be read breaks the connection off, so that no one takes a part for the whole.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -16,6 +17,7 @@ use keepfast_operations::error::with_causes;
 use keepfast_server::browse::{Browser, Readable, Thing};
 use keepfast_server::daemon::outside::Level;
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -32,6 +34,8 @@ use crate::state::Shared;
 const PIECE_BYTES: usize = 256 << 10;
 /// Pieces that wait for a slow client.
 const PIECES_WAITING: usize = 4;
+/// A client that takes nothing for this long has gone, whatever its connection says: others wait for its place.
+const STALLS_MAX: Duration = Duration::from_secs(120);
 /// Letters of a file's name, at most.
 const NAME_LETTERS_MAX: usize = 150;
 
@@ -74,17 +78,16 @@ async fn content(
     caller.record(api.store(), "snapshot.download", &object, about).await?;
     let (sending, pieces) = channel(PIECES_WAITING);
     let of = api.clone();
+    let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
-        let mut out = Pieces { sending, piece: Vec::new(), is_gone: false };
-        let written = readable.write(&mut out);
-        if let Err(error) = written.and_then(|()| {
-            out.flush().map_err(|_| keepfast_server::ServerError::Ended { what: "a download" })
-        }) {
-            if !out.is_gone {
-                let text = format!("the API: a download of {object} broke off: {}", with_causes(&error));
-                of.inside.voice.say(Level::Error, &text);
-            }
-            out.break_off();
+        let mut out = Pieces { handle, sending, piece: Vec::new(), is_gone: false };
+        let written = readable.write(&mut out).map_err(|error| with_causes(&error));
+        let written = written.and_then(|()| out.finish().map_err(|error| error.to_string()));
+        if let Err(why) = written
+            && !out.is_gone
+        {
+            let text = format!("the API: a download of {object} broke off: {why}");
+            of.inside.voice.say(Level::Error, &text);
         }
         drop(seat);
     });
@@ -101,49 +104,66 @@ async fn content(
     Ok(response)
 }
 
-/// Pieces as they come, until the end; an error breaks the connection off.
-fn body(pieces: Receiver<io::Result<Bytes>>, ends: EndsWith) -> Body {
-    Body::from_stream(stream::unfold((pieces, ends), |(mut pieces, ends)| async move {
-        let piece = pieces.recv().await?;
-        Some((piece, (pieces, ends)))
+/// What is handed over.
+enum Part {
+    /// Bytes.
+    Bytes(Bytes),
+    /// That was all of it.
+    End,
+}
+
+/// Pieces as they come. Without the word that it was all, the connection breaks off, whatever became of the one that reads.
+fn body(pieces: Receiver<Part>, ends: EndsWith) -> Body {
+    Body::from_stream(stream::unfold(Some((pieces, ends)), |state| async move {
+        let (mut pieces, ends) = state?;
+        match pieces.recv().await {
+            Some(Part::Bytes(bytes)) => Some((Ok(bytes), Some((pieces, ends)))),
+            Some(Part::End) => None,
+            None => Some((Err(io::Error::other("the content can't be read")), None)),
+        }
     }))
 }
 
-/// Bytes on their way to a client, piece by piece. Writing waits while the client is slow, and fails when it is gone.
+/// Bytes on their way to a client, piece by piece. Writing waits while the client is slow, and fails when it is gone or takes
+/// nothing for too long.
 struct Pieces {
-    sending: Sender<io::Result<Bytes>>,
+    handle: Handle,
+    sending: Sender<Part>,
     piece: Vec<u8>,
     is_gone: bool,
 }
 
 impl Pieces {
-    fn send(&mut self) -> io::Result<()> {
-        let piece = std::mem::take(&mut self.piece);
-        let sent = self.sending.blocking_send(Ok(Bytes::from(piece)));
+    fn send(&mut self, part: Part) -> io::Result<()> {
+        let sent = self.handle.block_on(self.sending.send_timeout(part, STALLS_MAX));
         sent.map_err(|_| {
             self.is_gone = true;
             io::Error::from(io::ErrorKind::BrokenPipe)
         })
     }
 
-    fn break_off(&self) {
-        // No one is there to hear it if the client is gone.
-        let _ = self.sending.blocking_send(Err(io::Error::other("the content can't be read")));
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.send(Part::End)
     }
 }
 
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let take = bytes.len().min(PIECE_BYTES - self.piece.len().min(PIECE_BYTES));
+        let take = bytes.len().min(PIECE_BYTES.saturating_sub(self.piece.len()));
         self.piece.extend_from_slice(&bytes[..take]);
         if self.piece.len() >= PIECE_BYTES {
-            self.send()?;
+            self.flush()?;
         }
         Ok(take)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() { Ok(()) } else { self.send() }
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::take(&mut self.piece);
+        self.send(Part::Bytes(Bytes::from(piece)))
     }
 }
 
