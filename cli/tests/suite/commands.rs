@@ -120,6 +120,30 @@ fn ls_shows_a_folder_and_recursively_all_below_it() {
 }
 
 #[test]
+fn diff_says_how_the_second_snapshot_differs_from_the_first() {
+    let desk = Desk::new();
+    desk.backup();
+    fs::write(desk.src("a.txt"), "changed").unwrap();
+    fs::write(desk.src("new.txt"), "new").unwrap();
+    fs::remove_file(desk.src("docs/b.txt")).unwrap();
+    desk.backup();
+    let out = desk.run(["diff", "latest~1", "latest"]).succeeds().out;
+    let has = |sign: &str, name: &str| {
+        let line = format!("{sign} {}", desk.src(name).display());
+        assert!(out.lines().any(|found| found == line), "{line}: {out}");
+    };
+    has("M", "a.txt");
+    has("+", "new.txt");
+    has("-", "docs/b.txt");
+    assert!(out.lines().last().unwrap().starts_with("1 added, 1 removed, 1 changed, "), "{out}");
+    let docs = desk.src("docs");
+    let below = desk.run(["diff", "--json", "latest~1", "latest", docs.to_str().unwrap()]).succeeds().out;
+    assert!(below.contains("\"removed\":1,\"changed\":0") && !below.contains("new.txt"), "{below}");
+    desk.run(["diff", "latest", "latest"]).succeeds();
+    desk.run(["diff", "latest", "zzzz"]).fails(1, &["no snapshot"]);
+}
+
+#[test]
 fn parts_of_a_snapshot_can_be_restored() {
     let desk = Desk::new();
     desk.backup();
