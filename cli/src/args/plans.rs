@@ -23,8 +23,8 @@ pub struct RunPlan {
 /// Options of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Instead of serving, rebuild a lost server from the newest backup of its state in a repository: --repo names the
-    /// repository, else the configuration that is there already. Nothing is started afterwards
+    /// Instead of serving, rebuild a lost server from the newest backup of its state in the given repository, or in
+    /// that of the configuration that is there already. Nothing is started afterwards
     #[arg(long)]
     pub recover: bool,
     /// From the snapshot whose id begins like this
