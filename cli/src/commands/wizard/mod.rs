@@ -72,11 +72,11 @@ pub fn run(common: &Common, file: Option<&Path>) -> Result<Outcome> {
     write_new(&file, &document::text(&answers))?;
     let password_file = made.keep();
     tell(common, &file, password_file.as_deref(), found);
-    if remarks.is_empty() {
-        return Ok(Outcome::Complete);
+    // As with `config check`, a warning is no failure: what it is about may be what was answered.
+    if !remarks.is_empty() {
+        lines::raw_message(remarks.as_bytes());
     }
-    lines::raw_message(remarks.as_bytes());
-    Ok(Outcome::WithFindings)
+    Ok(Outcome::Complete)
 }
 
 fn ask(prompt: &Prompt, folder: &Path) -> Result<Answers> {
