@@ -21,3 +21,28 @@ pub mod repository;
 pub mod run;
 pub mod session;
 pub mod snapshot;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    /// The description has one list of documents, by their names alone: of two with one name, one would be described as the
+    /// other.
+    #[test]
+    fn no_two_documents_have_one_name() {
+        let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).expect("the sources") {
+            let file = entry.expect("a source").path();
+            for line in fs::read_to_string(&file).expect("a source").lines() {
+                let rest = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "));
+                let Some(rest) = rest else { continue };
+                let name = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                places.entry(name.to_owned()).or_default().push(file.display().to_string());
+            }
+        }
+        assert!(places.len() > 50, "{places:?}");
+        places.retain(|_, files| files.len() > 1);
+        assert!(places.is_empty(), "{places:#?}");
+    }
+}

@@ -30,11 +30,11 @@ pub struct Repository {
     /// The quota, in bytes.
     pub quota_bytes: Option<u64>,
     /// Its newest check that ended.
-    pub checked: Option<Proof>,
+    pub checked: Option<UpkeepDone>,
     /// Everything that is there was read since; null before that is so.
     pub all_read_since: Option<Timestamp>,
     /// Its newest prune that ended.
-    pub pruned: Option<Proof>,
+    pub pruned: Option<UpkeepDone>,
 }
 
 impl Row for Repository {
@@ -58,7 +58,7 @@ impl Row for Repository {
 
 /// What came of something, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Proof {
+pub struct UpkeepDone {
     /// The run.
     pub run: String,
     /// What came of it.

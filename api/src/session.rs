@@ -75,7 +75,7 @@ pub struct Grant {
 /// Shows again who one is, before something dangerous.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Proof {
+pub struct PasswordProof {
     /// A code of the second factor where there is one, else the password.
     #[schema(format = Password)]
     pub secret: String,

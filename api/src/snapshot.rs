@@ -10,7 +10,7 @@ use crate::run::Verdict;
 
 /// What a check or a drill has shown of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Proof {
+pub struct SnapshotProof {
     /// What it has shown.
     pub verdict: Verdict,
     /// When.
@@ -41,9 +41,9 @@ pub struct Snapshot {
     /// Whether everything could be read that it should have.
     pub clean: bool,
     /// What the newest check has shown of it.
-    pub checked: Option<Proof>,
+    pub checked: Option<SnapshotProof>,
     /// What the newest drill has shown of it.
-    pub drilled: Option<Proof>,
+    pub drilled: Option<SnapshotProof>,
 }
 
 impl Row for Snapshot {

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use keepfast_access::role::Right;
 use keepfast_api::list::{List, PageQuery};
-use keepfast_api::repository::{Proof, Repository, RepositoryDetail, StoragePoint};
+use keepfast_api::repository::{Repository, RepositoryDetail, StoragePoint, UpkeepDone};
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::repository::Repository as Defined;
 use keepfast_server::connect;
@@ -119,12 +119,12 @@ async fn one(api: &Api, config: &Config, definition: &Definition<Defined>) -> Re
 }
 
 /// What came of a run that did something.
-fn proof(run: &Run) -> Option<Proof> {
+fn proof(run: &Run) -> Option<UpkeepDone> {
     let verdict = run
         .verdict
         .as_ref()
         .filter(|verdict| !matches!(verdict, Verdict::Missed(_) | Verdict::Skipped(_)))?;
-    Some(Proof {
+    Some(UpkeepDone {
         run: run.id.to_string(),
         verdict: convert::verdict(verdict.kind()),
         at: instant(run.ended?),

@@ -5,7 +5,7 @@ use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use keepfast_api::error::ErrorCode;
-use keepfast_api::session::{Proof, Session, Setup, SignIn, SignedInBy};
+use keepfast_api::session::{PasswordProof, Session, Setup, SignIn, SignedInBy};
 use keepfast_server::access::{self, Credentials, SignedIn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -70,12 +70,12 @@ async fn session(caller: Caller) -> Document<Session> {
 }
 
 /// Show again who one is, before something dangerous.
-#[utoipa::path(post, path = "/session/proof", tag = "session", request_body = Proof, responses((status = 204)))]
+#[utoipa::path(post, path = "/session/proof", tag = "session", request_body = PasswordProof, responses((status = 204)))]
 async fn prove(
     State(api): State<Shared>,
     caller: Caller,
     from: From,
-    Body(Proof { secret }): Body<Proof>,
+    Body(PasswordProof { secret }): Body<PasswordProof>,
 ) -> Result<StatusCode> {
     api.gate.prove_again(caller.known(), Zeroizing::new(secret), from.surroundings()).await??;
     Ok(StatusCode::NO_CONTENT)

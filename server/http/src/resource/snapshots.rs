@@ -3,7 +3,7 @@
 use axum::extract::State;
 use keepfast_access::role::Right;
 use keepfast_api::list::{List, PageQuery};
-use keepfast_api::snapshot::{CatalogueAge, Proof, Snapshot, SnapshotDetail, SnapshotQuery};
+use keepfast_api::snapshot::{CatalogueAge, Snapshot, SnapshotDetail, SnapshotProof, SnapshotQuery};
 use keepfast_server::catalogue;
 use keepfast_server::state::{instant, stored};
 use keepfast_store::{
@@ -127,7 +127,7 @@ pub async fn must(api: &Api, caller: &Caller, right: Right, repository: &str, id
 
 fn wire(row: &StoredSnapshot) -> Snapshot {
     let proof = |proof: Option<keepfast_store::Proof>| {
-        proof.map(|proof| Proof { verdict: convert::verdict(proof.verdict), at: instant(proof.at) })
+        proof.map(|proof| SnapshotProof { verdict: convert::verdict(proof.verdict), at: instant(proof.at) })
     };
     Snapshot {
         repository: row.repository.to_string(),
