@@ -50,6 +50,10 @@ pub fn edit(
     if id.len() != ID_LETTERS || !id.bytes().all(|letter| matches!(letter, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(ServerError::NoSnapshot { repository: repository.to_owned(), id: id.to_owned() });
     }
+    // A snapshot that is forgotten isn't among those that can be looked into.
+    if *edit != Edit::Undelete {
+        warm.snapshot(config, repository, id)?;
+    }
     // It is carried out to its end, also if no one waits for the answer.
     let run = &warm.run(Cancel::new());
     let ids = vec![id.to_owned()];

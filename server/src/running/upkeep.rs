@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
-use keepfast_store::{Held, PageSize, RunFilter, RunKind, VerdictKind};
+use keepfast_store::{Held, PageSize, RunFilter, RunKind, Trigger, VerdictKind};
 
 use super::end::Ended;
 use super::record::Told;
@@ -17,7 +17,8 @@ use crate::failure::{self, kinds};
 use crate::state::now;
 use crate::work::upkeep::rolling::Readings;
 use crate::work::upkeep::{
-    UpkeepReport, carry_out_check, carry_out_prune, check_work, prune_work, readings_of,
+    UpkeepReport, carry_out_check, carry_out_prune, check_by_hand, check_work, prune_by_hand, prune_work,
+    readings_of,
 };
 
 impl Workshop {
@@ -62,14 +63,18 @@ impl Workshop {
         let definition = connect::definition(config, repository)?;
         let shared = connect::repository(config, &self.around, definition)?;
         let record = self.record(held);
+        let is_by_hand = held.run.trigger == Trigger::Manual;
         let check = match job {
             Job::Check { .. } => {
                 let readings = self.handle.block_on(self.readings(held))?;
-                check_work(config, definition, readings, Timestamp::now())?
+                let asked_for = check_work(config, definition, readings, Timestamp::now())?;
+                asked_for.or_else(|| is_by_hand.then(|| check_by_hand(definition)))
             }
             _ => None,
         };
-        let prune = matches!(job, Job::Prune { .. }).then(|| prune_work(definition)).flatten();
+        let prune = matches!(job, Job::Prune { .. })
+            .then(|| prune_work(definition).or_else(|| is_by_hand.then(|| prune_by_hand(definition))));
+        let prune = prune.flatten();
         self.handle.block_on(self.store.start(now(), held))?;
         let told = Arc::new(Told { log: record.log.clone(), next: run.listener() });
         let run = &run.clone().with_listener(told);

@@ -59,7 +59,7 @@ struct Working {
 enum Beats {
     /// Anything.
     All,
-    /// The scheduler, if a lease stands still from look to look.
+    /// The scheduler: a lease that stands still has ended, after a gap between looks at the second look.
     Look,
     /// The promises, by the end of the lease on the wall.
     Watch,
@@ -85,7 +85,6 @@ pub struct World {
     /// When a server that was killed starts again.
     up_again: Duration,
     next_look: Duration,
-    last_look: Duration,
     next_watch: Duration,
     /// Until when runs may be lost without a word, because the database was away.
     shaken_until: Duration,
@@ -119,7 +118,6 @@ impl World {
             boots: 0,
             up_again: Duration::ZERO,
             next_look: Duration::ZERO,
-            last_look: Duration::ZERO,
             next_watch: Duration::ZERO,
             shaken_until: Duration::ZERO,
             plans,
@@ -332,12 +330,11 @@ impl World {
     /// Runs at work say so every few seconds. Only what anyone could see of that is done.
     async fn beat(&mut self, for_whom: Beats) {
         let (steady, wall, now) = (self.clock.steady(), self.clock.wall(), self.clock.stored());
-        let is_watched = self.clock.real - self.last_look < Lease::USUAL.length;
         for run in self.working.values_mut().filter(|run| !run.is_silent) {
             let (beaten, shown) = run.beat;
             let is_seen = match for_whom {
                 Beats::All => true,
-                Beats::Look => is_watched && steady - beaten >= MINUTE,
+                Beats::Look => steady - beaten >= MINUTE,
                 Beats::Watch => {
                     wall.duration_since(shown).unsigned_abs() + AFTER_FAULT >= Lease::USUAL.length
                 }
@@ -354,7 +351,6 @@ impl World {
 
     async fn look(&mut self) {
         self.beat(Beats::Look).await;
-        self.last_look = self.clock.real;
         let (real, wall, reading) = (self.clock.real, self.clock.wall(), self.clock.reading());
         let Some(scheduler) = &mut self.scheduler else { return };
         let looked = scheduler.look(&self.config, &reading, None, true).await;

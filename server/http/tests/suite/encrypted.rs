@@ -13,15 +13,28 @@ use crate::client::Client;
 use crate::desk::{Desk, PASSWORD, PATIENCE, Server};
 
 /// Makes an authority, and a certificate of this machine with its key. Returns the authority, in PEM.
-const MAKE: &str = "import sys, trustme
-folder = sys.argv[1]
-authority = trustme.CA()
-own = authority.issue_cert('127.0.0.1', 'localhost')
-own.private_key_pem.write_to_path(folder + '/key.pem')
-with open(folder + '/new.pem', 'wb') as file:
-    for part in own.cert_chain_pems:
-        file.write(part.bytes())
-print(authority.cert_pem.bytes().decode())
+const MAKE: &str = "import datetime, ipaddress, sys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+def make(name, key, issuer, issuer_key, is_authority):
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address('127.0.0.1'))])
+    made = x509.CertificateBuilder(issuer or subject, subject, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - day).not_valid_after(now + 30 * day)
+    made = made.add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+    return made.add_extension(names, critical=False).sign(issuer_key or key, hashes.SHA256())
+authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+authority = make('authority', authority_key, None, None, True)
+own = make('here', key, authority.subject, authority_key, False)
+pem = serialization.Encoding.PEM
+form = serialization.PrivateFormat.PKCS8
+with open(sys.argv[1] + '/key.pem', 'wb') as file:
+    file.write(key.private_bytes(pem, form, serialization.NoEncryption()))
+with open(sys.argv[1] + '/new.pem', 'wb') as file:
+    file.write(own.public_bytes(pem))
+print(authority.public_bytes(pem).decode())
 ";
 
 fn certify(desk: &Desk) -> String {

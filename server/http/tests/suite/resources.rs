@@ -143,8 +143,9 @@ fn a_failure_is_a_pattern_and_a_notification_with_advice() {
 
 #[test]
 fn definitions_are_shown_with_their_places_and_what_is_wrong() {
-    let server =
-        Server::start("[target.ops]\nwebhook = { url = \"http://127.0.0.1:9/\" }\n[[route]]\nto = \"ops\"\n");
+    let server = Server::start(
+        "[target.ops]\nwebhook = { url = \"http://127.0.0.1:9/\" }\n[[route]]\nto = [\"ops\"]\n",
+    );
     let admin = server.admin();
     let settings = admin.get("/config?path=repository.main").is(200).json();
     let password =

@@ -77,8 +77,7 @@ fn a_snapshot_is_found_browsed_and_downloaded() {
     let files = fill(&source);
     let id = back_up(&admin);
 
-    let found =
-        admin.get("/snapshots?search=WWW&plan=www&host=ann&repository=main&tag=plan:www").is(200).json();
+    let found = admin.get("/snapshots?search=WWW&plan=www&repository=main&tag=plan:www").is(200).json();
     let snapshot = &found["items"][0];
     assert_eq!((&snapshot["snapshot"], &snapshot["files"]), (&json!(id), &json!(files.len())), "{found:#}");
     assert_eq!(snapshot["size_bytes"], json!(files.values().map(Vec::len).sum::<usize>()));

@@ -123,6 +123,24 @@ pub fn check_work(
     }))
 }
 
+/// A check that a person asks for where the definition asks for none: that everything is there, without reading data.
+#[must_use]
+pub fn check_by_hand(definition: &Definition<Repository>) -> CheckWork {
+    CheckWork {
+        repository: definition.name.clone(),
+        rolling: Rolling { thousandths: 0, full_within: None },
+        readings: Readings::default(),
+        next: Timestamp::MAX,
+        request: Check::default(),
+    }
+}
+
+/// A prune that a person asks for where the definition asks for none.
+#[must_use]
+pub fn prune_by_hand(definition: &Definition<Repository>) -> PruneWork {
+    PruneWork { repository: definition.name.clone(), request: Prune::default() }
+}
+
 fn next_of(config: &Config, cron: &str, now: Timestamp) -> Result<Option<Timestamp>, ScheduleError> {
     let (schedule, _) = upkeep(config, cron)?;
     Ok(schedule.next(now, now).map(keepfast_schedule::slot::Slot::instant))
