@@ -14,5 +14,6 @@ pub mod pages;
 mod query;
 pub mod request;
 mod resource;
+mod seats;
 pub mod serve;
 pub mod state;

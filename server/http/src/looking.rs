@@ -1,21 +1,13 @@
 //! Looking into repositories for a request: on a thread that may wait, not on those that answer requests; a few at a time; and
 //! no longer than someone waits for the answer.
 
-use std::sync::Arc;
-
 use keepfast_api::error::ErrorCode;
 use keepfast_backend::Cancel;
 use keepfast_server::ServerError;
 use keepfast_server::browse::Browser;
-use tokio::sync::Semaphore;
 
 use crate::answer::{Failure, Result};
 use crate::state::Shared;
-
-/// Requests that look into repositories at once.
-pub const LOOKS_MAX: usize = 8;
-/// Contents that are sent at once.
-pub const DOWNLOADS_MAX: usize = 16;
 
 /// Ends what is done for a request when no one waits for it any more.
 #[derive(Default)]
@@ -31,20 +23,6 @@ impl EndsWith {
 impl Drop for EndsWith {
     fn drop(&mut self) {
         self.0.cancel();
-    }
-}
-
-/// Those that look at this moment.
-pub struct Looks {
-    /// Into folders and differences.
-    pub looks: Semaphore,
-    /// Into contents.
-    pub downloads: Arc<Semaphore>,
-}
-
-impl Default for Looks {
-    fn default() -> Self {
-        Self { looks: Semaphore::new(LOOKS_MAX), downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)) }
     }
 }
 

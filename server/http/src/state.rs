@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::answer::Result;
 use crate::guard::about::About;
-use crate::looking::Looks;
+use crate::seats::Looks;
 
 /// What all handlers share.
 pub type Shared = Arc<Api>;

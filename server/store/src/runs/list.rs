@@ -192,7 +192,7 @@ fn counting(bounds: &[UtcTime]) -> Option<(String, Vec<crate::db::Value>)> {
             sql.push_str(" UNION ALL ");
         }
         sql.push_str(&format!(
-            "SELECT {part} AS part, plan, verdict, CAST(SUM(slots) AS BIGINT) AS slots FROM run \
+            "SELECT CAST({part} AS BIGINT) AS part, plan, verdict, CAST(SUM(slots) AS BIGINT) AS slots FROM run \
              WHERE due >= ${from} AND due < ${until} AND kind || '' = 'backup' AND plan IS NOT NULL \
              GROUP BY plan, verdict"
         ));

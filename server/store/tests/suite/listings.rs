@@ -1,10 +1,10 @@
 //! What an API lists: outcomes by days, runs of a time, events backwards, problems that are gone.
 
 use keepfast_store::{
-    Ending, EventKind, PageSize, ProblemKind, RunFilter, RunKind, SlotChange, Store, Subject, SubjectKind,
-    Trigger, UserName, VerdictKind,
+    Ending, EventKind, PageSize, ProblemKind, Run, RunFilter, RunKind, SlotChange, Store, Subject,
+    SubjectKind, Trigger, UserName, VerdictKind, Work,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::lab::{Lab, at, claim, executor, fire, id, new_run, on_both, plan, stored, unfired, work};
 
@@ -21,7 +21,8 @@ async fn run(store: &Store, of: &str, second: i64, name: &str, ending: Ending) {
     store.queue(at(second), &new_run(name, &plan(of), Trigger::Manual)).await.unwrap();
     let held = claim(store, at(second), &id(name), &executor("a")).await.unwrap();
     store.start(at(second), &held).await.unwrap();
-    store.end(at(second + 1), &held, &work(ending)).await.unwrap();
+    let work = Work { report: Some(json!({ "of": name })), ..work(ending) };
+    store.end(at(second + 1), &held, &work).await.unwrap();
 }
 
 async fn outcomes_are_counted_by_plan_verdict_and_part_of_time(lab: Lab) {
@@ -82,7 +83,8 @@ async fn runs_of_a_time_are_those_that_were_due_in_it(lab: Lab) {
         reported.rows.iter().map(|(run, _)| run.id.clone()).collect::<Vec<_>>(),
         [id("of another"), id("by hand")]
     );
-    assert!(reported.rows.iter().all(|(_, report)| report.is_some()));
+    let is_its_own = |(run, report): &(Run, Option<Value>)| *report == Some(json!({ "of": run.id.as_str() }));
+    assert!(reported.rows.iter().all(is_its_own), "{reported:?}");
     let rest = store.reported_runs(&with_reports, reported.next, PageSize::MAX).await.unwrap();
     assert_eq!(rest.rows.len(), 1);
 }

@@ -301,7 +301,7 @@ async fn an_export_of_older_tables_is_brought_to_this_version_and_one_of_newer_t
     assert_eq!(slots.iter().map(|slot| slot.run.as_str()).collect::<Vec<_>>(), ["run 1"]);
     let text = String::from_utf8(export(&store).await).unwrap();
     assert!(
-        text.contains("{\"keepfast_state\":1,\"tables\":2}") && text.contains("\"generation\":0"),
+        text.contains("{\"keepfast_state\":1,\"tables\":4}") && text.contains("\"generation\":0"),
         "{text}"
     );
 
