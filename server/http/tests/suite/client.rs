@@ -53,8 +53,9 @@ impl Client {
 
     /// Whether an answer comes.
     pub fn reaches(&self) -> bool {
-        let asked = self.http.get(format!("{}/api/v1/health", self.base)).timeout(PATIENCE).send();
-        self.runtime.block_on(asked).is_ok_and(|answer| answer.status() == 200)
+        let asked = self.http.get(format!("{}/api/v1/health", self.base)).timeout(PATIENCE);
+        let answer = self.runtime.block_on(async { asked.send().await });
+        answer.is_ok_and(|answer| answer.status() == 200)
     }
 
     /// With another header.
