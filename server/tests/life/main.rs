@@ -30,7 +30,7 @@ use tokio::task::{LocalSet, spawn_local};
 use world::World;
 
 /// Histories that are played unless another number is said.
-const HISTORIES: u64 = 100;
+const HISTORIES: u64 = 40;
 /// Of this many histories, one has messages, too, and its state in a file.
 const TOLD_EACH: u64 = 10;
 /// Histories that are played on one processor at a time: while one waits for its database, others go on.
