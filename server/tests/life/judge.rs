@@ -142,8 +142,16 @@ fn judge_slots(world: &World, plan: &Plan, records: &[SlotRecord]) {
     let calendar = match &plan.times {
         Times::Calendar(calendar) => calendar,
         Times::Every(every) => {
+            // A slot that passes while a run works is that run's: the next one counts from when the run began, and may
+            // come soon.
+            let is_of_a_run = |record: &SlotRecord| {
+                let why = record.reason.as_ref().map_or("", |reason| reason.as_str());
+                record.verdict == SlotVerdict::Skipped && why.ends_with("was not over")
+            };
             let is_calm = |pair: &&[SlotRecord]| {
-                !world.account.is_unsettled(instant(pair[0].first), instant(pair[1].first))
+                let (before, after) = (&pair[0], &pair[1]);
+                !world.account.is_unsettled(instant(before.first), instant(after.first))
+                    && !is_of_a_run(before)
             };
             for pair in records.windows(2).filter(is_calm) {
                 let apart = instant(pair[1].first).duration_since(instant(pair[0].last)).unsigned_abs();
