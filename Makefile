@@ -68,7 +68,7 @@ shots: web ## Pictures of all pages of the dashboard, into web/shots
 # Doc tests first, so that the summary of the test runner comes last.
 test: setup ## Run all tests
 	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src */*/src; then cargo test $(OTHERS) $(ASSERTING) --doc; fi
-	@failed=0; scripts/web.sh test || failed=1; ($(call nextest)) || failed=1; exit $$failed
+	@$(call nextest)
 
 lint: setup ## Check formatting and lints
 	cargo fmt --check

@@ -32,7 +32,7 @@ build) build ;;
 check) npm run --silent check ;;
 test)
   build
-  npm run --silent test
+  timeout 600 npm run --silent test
   ;;
 *)
   echo "web: unknown: $verb" >&2
