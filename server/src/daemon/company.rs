@@ -227,7 +227,7 @@ impl Company {
         }
     }
 
-    /// Keeps the catalogue of snapshots like the repositories: after runs that change them, and every so often.
+    /// Keeps the catalogue of snapshots like the repositories: after runs that change them, and every quarter of an hour.
     async fn catalogue(self) {
         let mut committed = self.store.watch();
         let mut due = Due::default();
