@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 use tokio::task::JoinHandle;
 
 use crate::Store;
-use crate::db::{CHANNEL, Database, Pools, values};
+use crate::db::{CHANNEL, Database, Pools, Waiting, values};
 use crate::error::{Result, StoreError};
 use crate::lock::ServerLock;
 
@@ -103,8 +103,8 @@ impl Drop for Listening {
 impl Store {
     /// Opens a SQLite database as its server, and makes it where there is none. Older tables are brought to
     /// this version; before that, the database is copied beside itself, to `STATE.before-VERSION`.
-    pub async fn open_sqlite(lock: &ServerLock) -> Result<Self> {
-        Self::open_sqlite_as(lock, &SQLITE).await
+    pub fn open_sqlite(lock: &ServerLock) -> Waiting<'_, Self> {
+        Self::open_sqlite_as(lock, &SQLITE)
     }
 
     /// Makes a SQLite database with the tables of a version.
@@ -119,56 +119,64 @@ impl Store {
         Ok(store)
     }
 
-    async fn open_sqlite_as(lock: &ServerLock, newest_tables: &Migrator) -> Result<Self> {
-        let state = lock.state();
-        create_for_owner_only(state)?;
-        let store = connect_sqlite(state).await?;
-        let place = state.display().to_string();
-        let found = store.tables(&place, newest_tables).await?;
-        if found > 0 && found < newest(newest_tables) {
-            let mut copy = state.as_os_str().to_owned();
-            copy.push(format!(".before-{}", newest(newest_tables)));
-            store.copy_sqlite(Path::new(&copy)).await?;
-        }
-        // On SQLite, the migrations' own lock does nothing: that of the server is the only one.
-        if let Pools::Sqlite { writer, .. } = store.db.pools() {
-            migrated(&place, newest_tables.run(writer).await)?;
-        }
-        Ok(store)
+    fn open_sqlite_as<'a>(lock: &'a ServerLock, newest_tables: &'a Migrator) -> Waiting<'a, Self> {
+        Box::pin(async move {
+            let state = lock.state();
+            create_for_owner_only(state)?;
+            let store = connect_sqlite(state).await?;
+            let place = state.display().to_string();
+            let found = store.tables(&place, newest_tables).await?;
+            if found > 0 && found < newest(newest_tables) {
+                let mut copy = state.as_os_str().to_owned();
+                copy.push(format!(".before-{}", newest(newest_tables)));
+                store.copy_sqlite(Path::new(&copy)).await?;
+            }
+            // On SQLite, the migrations' own lock does nothing: that of the server is the only one.
+            if let Pools::Sqlite { writer, .. } = store.db.pools() {
+                migrated(&place, newest_tables.run(writer).await)?;
+            }
+            Ok(store)
+        })
     }
 
     /// Opens a new SQLite database in memory, which is gone with this handle and its clones: for simulations, whose states
     /// no one needs afterwards. It has one connection, so that what is read waits for what is written.
-    pub async fn in_memory() -> Result<Self> {
-        const PLACE: &str = "a database in memory";
-        let failed = |source| StoreError::Open { place: PLACE.to_owned(), source: Box::new(source) };
-        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(false);
-        // With the connection, the database would be gone.
-        let pool = sqlite_pool().max_connections(1).idle_timeout(None).max_lifetime(None);
-        let pool = pool.connect_with(options).await.map_err(failed)?;
-        migrated(PLACE, SQLITE.run(&pool).await)?;
-        Ok(Self::over(Pools::Sqlite { writer: pool.clone(), readers: pool }, PLACE.to_owned()))
+    pub fn in_memory() -> Waiting<'static, Self> {
+        Box::pin(async move {
+            const PLACE: &str = "a database in memory";
+            let failed = |source| StoreError::Open { place: PLACE.to_owned(), source: Box::new(source) };
+            let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(false);
+            // With the connection, the database would be gone.
+            let pool = sqlite_pool().max_connections(1).idle_timeout(None).max_lifetime(None);
+            let pool = pool.connect_with(options).await.map_err(failed)?;
+            migrated(PLACE, SQLITE.run(&pool).await)?;
+            Ok(Self::over(Pools::Sqlite { writer: pool.clone(), readers: pool }, PLACE.to_owned()))
+        })
     }
 
     /// Opens a SQLite database beside its server, or without one: tables have to be of this version.
-    pub async fn join_sqlite(state: &Path) -> Result<Self> {
-        let store = connect_sqlite(state).await?;
-        let place = state.display().to_string();
-        let (found, known) = (store.tables(&place, &SQLITE).await?, newest(&SQLITE));
-        if found < known { Err(StoreError::OlderTables { place, found, known }) } else { Ok(store) }
+    pub fn join_sqlite(state: &Path) -> Waiting<'_, Self> {
+        Box::pin(async move {
+            let store = connect_sqlite(state).await?;
+            let place = state.display().to_string();
+            let (found, known) = (store.tables(&place, &SQLITE).await?, newest(&SQLITE));
+            if found < known { Err(StoreError::OlderTables { place, found, known }) } else { Ok(store) }
+        })
     }
 
     /// Opens a PostgreSQL database as one of its servers. Older tables are brought to this version; servers
     /// that start at the same time take turns at that.
-    pub async fn open_postgres(place: &PostgresPlace) -> Result<Self> {
-        let failed = |source| StoreError::Open { place: place.to_string(), source: Box::new(source) };
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
-        let pool = pool.connect_with(place.options()).await.map_err(failed)?;
-        let mut store = Self::over(Pools::Postgres(pool.clone()), place.to_string());
-        store.tables(&place.to_string(), &POSTGRES).await?;
-        migrated(&place.to_string(), POSTGRES.run(&pool).await)?;
-        store.listening = Arc::new(Listening(Some(tokio::spawn(listen(pool, store.db.clone())))));
-        Ok(store)
+    pub fn open_postgres(place: &PostgresPlace) -> Waiting<'_, Self> {
+        Box::pin(async move {
+            let failed = |source| StoreError::Open { place: place.to_string(), source: Box::new(source) };
+            let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
+            let pool = pool.connect_with(place.options()).await.map_err(failed)?;
+            let mut store = Self::over(Pools::Postgres(pool.clone()), place.to_string());
+            store.tables(&place.to_string(), &POSTGRES).await?;
+            migrated(&place.to_string(), POSTGRES.run(&pool).await)?;
+            store.listening = Arc::new(Listening(Some(tokio::spawn(listen(pool, store.db.clone())))));
+            Ok(store)
+        })
     }
 
     fn over(pools: Pools, place: String) -> Self {
@@ -272,32 +280,35 @@ fn create_for_owner_only(state: &Path) -> Result<()> {
 impl Store {
     /// Writes a consistent copy of a SQLite database to the file `copy`, while others go on to use the
     /// database. A file that is there already is replaced.
-    pub async fn copy_sqlite(&self, copy: &Path) -> Result<()> {
-        let Pools::Sqlite { writer, .. } = self.db.pools() else {
-            return Err(StoreError::SqliteOnly { what: "a copy of the database file" });
-        };
-        let mut partial = copy.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        match tokio::fs::remove_file(&partial).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::file(&partial, "removed", error));
+    pub fn copy_sqlite<'a>(&'a self, copy: &'a Path) -> Waiting<'a, ()> {
+        Box::pin(async move {
+            let Pools::Sqlite { writer, .. } = self.db.pools() else {
+                return Err(StoreError::SqliteOnly { what: "a copy of the database file" });
+            };
+            let mut partial = copy.as_os_str().to_owned();
+            partial.push(".partial");
+            let partial = PathBuf::from(partial);
+            match tokio::fs::remove_file(&partial).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::file(&partial, "removed", error));
+                }
+                _ => {}
             }
-            _ => {}
-        }
-        let target = partial.to_str().ok_or_else(|| {
-            let problem = std::io::Error::other("SQLite needs a path that is UTF-8");
-            StoreError::file(copy, "written", problem)
-        })?;
-        // SQLite writes into an empty file that is there.
-        create_for_owner_only(&partial)?;
-        let copied = sqlx::query("VACUUM INTO $1").bind(target.to_owned()).execute(writer).await;
-        copied.map_err(|source| StoreError::Database { doing: "copying it", source: Box::new(source) })?;
-        sync(&partial).await?;
-        let renamed = tokio::fs::rename(&partial, copy).await;
-        renamed.map_err(|source| StoreError::file(copy, "written", source))?;
-        let folder = copy.parent().filter(|folder| !folder.as_os_str().is_empty());
-        sync(folder.unwrap_or(Path::new("."))).await
+            let target = partial.to_str().ok_or_else(|| {
+                let problem = std::io::Error::other("SQLite needs a path that is UTF-8");
+                StoreError::file(copy, "written", problem)
+            })?;
+            // SQLite writes into an empty file that is there.
+            create_for_owner_only(&partial)?;
+            let copied = sqlx::query("VACUUM INTO $1").bind(target.to_owned()).execute(writer).await;
+            copied
+                .map_err(|source| StoreError::Database { doing: "copying it", source: Box::new(source) })?;
+            sync(&partial).await?;
+            let renamed = tokio::fs::rename(&partial, copy).await;
+            renamed.map_err(|source| StoreError::file(copy, "written", source))?;
+            let folder = copy.parent().filter(|folder| !folder.as_os_str().is_empty());
+            sync(folder.unwrap_or(Path::new("."))).await
+        })
     }
 }
 

@@ -1,10 +1,15 @@
 //! One way to run statements on both databases. Each statement is written once, with `$1` for its values;
 //! what the two databases say differently is chosen here.
+//!
+//! What waits for a database is [`Waiting`], which is compiled here. As an `async fn` it would be compiled again in each
+//! crate that calls it, down to the two drivers, and be a part of each caller's future.
+
+use std::pin::Pin;
 
 use sqlx::postgres::{PgArguments, PgPool};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqlitePool};
-use sqlx::{Postgres, SqlSafeStr, Sqlite, Transaction};
+use sqlx::{Postgres, SqlSafeStr, SqlStr, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::error::{Result, StoreError};
@@ -56,18 +61,21 @@ pub struct Database {
     changed: watch::Sender<u64>,
 }
 
+/// What comes of asking a database.
+pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
 fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |source| StoreError::Database { doing, source: Box::new(source) }
 }
 
-fn bind_sqlite(sql: impl SqlSafeStr, values: &[Value]) -> Query<'static, Sqlite, SqliteArguments> {
+fn bind_sqlite(sql: SqlStr, values: &[Value]) -> Query<'static, Sqlite, SqliteArguments> {
     values.iter().fold(sqlx::query(sql), |query, value| match value {
         Value::Integer(number) => query.bind(*number),
         Value::Text(text) => query.bind(text.clone()),
     })
 }
 
-fn bind_postgres(sql: impl SqlSafeStr, values: &[Value]) -> Query<'static, Postgres, PgArguments> {
+fn bind_postgres(sql: SqlStr, values: &[Value]) -> Query<'static, Postgres, PgArguments> {
     values.iter().fold(sqlx::query(sql), |query, value| match value {
         Value::Integer(number) => query.bind(*number),
         Value::Text(text) => query.bind(text.clone()),
@@ -93,26 +101,29 @@ impl Database {
     }
 
     /// Reads outside of a transaction.
-    ///
-    /// What waits for a database is boxed, here and where a transaction begins: it is large, would be a part of the future of
-    /// each caller, and be copied with it.
-    pub async fn rows(
+    pub fn rows(
         &self,
         doing: &'static str,
         sql: impl SqlSafeStr,
         values: Vec<Value>,
-    ) -> Result<Vec<Row>> {
-        let rows = match &self.pools {
-            Pools::Sqlite { readers, .. } => {
-                let rows = Box::pin(bind_sqlite(sql, &values).fetch_all(readers)).await;
-                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
-            }
-            Pools::Postgres(pool) => {
-                let rows = Box::pin(bind_postgres(sql, &values).fetch_all(pool)).await;
-                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
-            }
-        };
-        rows.map_err(failed(doing))
+    ) -> Waiting<'_, Vec<Row>> {
+        self.read(doing, sql.into_sql_str(), values)
+    }
+
+    fn read(&self, doing: &'static str, sql: SqlStr, values: Vec<Value>) -> Waiting<'_, Vec<Row>> {
+        Box::pin(async move {
+            let rows = match &self.pools {
+                Pools::Sqlite { readers, .. } => {
+                    let rows = bind_sqlite(sql, &values).fetch_all(readers).await;
+                    rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+                }
+                Pools::Postgres(pool) => {
+                    let rows = bind_postgres(sql, &values).fetch_all(pool).await;
+                    rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+                }
+            };
+            rows.map_err(failed(doing))
+        })
     }
 
     /// Reads at most one row outside of a transaction.
@@ -126,53 +137,48 @@ impl Database {
     }
 
     /// Begins a transaction that writes.
-    pub async fn begin(&self, doing: &'static str) -> Result<Tx> {
-        let inner = match &self.pools {
-            // A transaction that reads first and then wants to write could be refused in the middle.
-            Pools::Sqlite { writer, .. } => {
-                Box::pin(writer.begin_with("BEGIN IMMEDIATE")).await.map(Inner::Sqlite)
-            }
-            Pools::Postgres(pool) => Box::pin(pool.begin()).await.map(Inner::Postgres),
-        };
-        Ok(Tx {
-            inner: inner.map_err(failed(doing))?,
-            doing,
-            events: Vec::new(),
-            notes: Vec::new(),
-            wakes: false,
-            changed: self.changed.clone(),
+    pub fn begin(&self, doing: &'static str) -> Waiting<'_, Tx> {
+        Box::pin(async move {
+            let inner = match &self.pools {
+                // A transaction that reads first and then wants to write could be refused in the middle.
+                Pools::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Inner::Sqlite),
+                Pools::Postgres(pool) => pool.begin().await.map(Inner::Postgres),
+            };
+            Ok(self.begun(inner.map_err(failed(doing))?, doing))
         })
     }
 
     /// Begins a transaction in which all reads see one state.
-    pub async fn begin_snapshot(&self, doing: &'static str) -> Result<Tx> {
-        let inner = match &self.pools {
-            Pools::Sqlite { readers, .. } => readers.begin().await.map(Inner::Sqlite),
-            Pools::Postgres(pool) => {
-                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-                pool.begin_with(begin).await.map(Inner::Postgres)
-            }
-        };
-        Ok(Tx {
-            inner: inner.map_err(failed(doing))?,
-            doing,
-            events: Vec::new(),
-            notes: Vec::new(),
-            wakes: false,
-            changed: self.changed.clone(),
+    pub fn begin_snapshot(&self, doing: &'static str) -> Waiting<'_, Tx> {
+        Box::pin(async move {
+            let inner = match &self.pools {
+                Pools::Sqlite { readers, .. } => readers.begin().await.map(Inner::Sqlite),
+                Pools::Postgres(pool) => {
+                    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+                    pool.begin_with(begin).await.map(Inner::Postgres)
+                }
+            };
+            Ok(self.begun(inner.map_err(failed(doing))?, doing))
         })
     }
 
+    fn begun(&self, inner: Inner, doing: &'static str) -> Tx {
+        let changed = self.changed.clone();
+        Tx { inner, doing, events: Vec::new(), notes: Vec::new(), wakes: false, changed }
+    }
+
     /// Ends all connections.
-    pub async fn close(&self) {
-        match &self.pools {
-            Pools::Sqlite { writer, readers } => {
-                readers.close().await;
-                // The last one: it moves what is in the log of SQLite into the database.
-                writer.close().await;
+    pub fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            match &self.pools {
+                Pools::Sqlite { writer, readers } => {
+                    readers.close().await;
+                    // The last one: it moves what is in the log of SQLite into the database.
+                    writer.close().await;
+                }
+                Pools::Postgres(pool) => pool.close().await,
             }
-            Pools::Postgres(pool) => pool.close().await,
-        }
+        })
     }
 }
 
@@ -200,31 +206,43 @@ impl Tx {
     }
 
     /// Writes, and says how many rows that changed.
-    pub async fn execute(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<u64> {
-        let done = match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                bind_sqlite(sql, &values).execute(&mut **tx).await.map(|done| done.rows_affected())
-            }
-            Inner::Postgres(tx) => {
-                bind_postgres(sql, &values).execute(&mut **tx).await.map(|done| done.rows_affected())
-            }
-        };
-        done.map_err(failed(self.doing))
+    pub fn execute(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Waiting<'_, u64> {
+        self.write(sql.into_sql_str(), values)
+    }
+
+    fn write(&mut self, sql: SqlStr, values: Vec<Value>) -> Waiting<'_, u64> {
+        Box::pin(async move {
+            let done = match &mut self.inner {
+                Inner::Sqlite(tx) => {
+                    bind_sqlite(sql, &values).execute(&mut **tx).await.map(|done| done.rows_affected())
+                }
+                Inner::Postgres(tx) => {
+                    bind_postgres(sql, &values).execute(&mut **tx).await.map(|done| done.rows_affected())
+                }
+            };
+            done.map_err(failed(self.doing))
+        })
     }
 
     /// Reads, or writes with `RETURNING`.
-    pub async fn rows(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<Vec<Row>> {
-        let rows = match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                let rows = bind_sqlite(sql, &values).fetch_all(&mut **tx).await;
-                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
-            }
-            Inner::Postgres(tx) => {
-                let rows = bind_postgres(sql, &values).fetch_all(&mut **tx).await;
-                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
-            }
-        };
-        rows.map_err(failed(self.doing))
+    pub fn rows(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Waiting<'_, Vec<Row>> {
+        self.read(sql.into_sql_str(), values)
+    }
+
+    fn read(&mut self, sql: SqlStr, values: Vec<Value>) -> Waiting<'_, Vec<Row>> {
+        Box::pin(async move {
+            let rows = match &mut self.inner {
+                Inner::Sqlite(tx) => {
+                    let rows = bind_sqlite(sql, &values).fetch_all(&mut **tx).await;
+                    rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+                }
+                Inner::Postgres(tx) => {
+                    let rows = bind_postgres(sql, &values).fetch_all(&mut **tx).await;
+                    rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+                }
+            };
+            rows.map_err(failed(self.doing))
+        })
     }
 
     /// At most one row.
@@ -263,7 +281,11 @@ impl Tx {
     }
 
     /// Makes everything happen at once, and wakes the readers that wait for events.
-    pub async fn commit(mut self) -> Result<()> {
+    pub fn commit(self) -> Waiting<'static, ()> {
+        Box::pin(self.committed())
+    }
+
+    async fn committed(mut self) -> Result<()> {
         let (events, notes) = (std::mem::take(&mut self.events), std::mem::take(&mut self.notes));
         let wakes = self.wakes || !events.is_empty();
         // As late as can be, because other transactions wait for it, and before the events, so that all lock in one order.
