@@ -1,16 +1,18 @@
 # What one does with keepfast. `make` alone lists it.
 #
 # Everything here builds in the release profile, so that all dependencies are compiled once. RocksDB is compiled once
-# for a machine, by scripts/rocksdb.sh. The program is built and tested by itself: together with the engine's tests it
-# would get the engine in which these tests can plant faults.
+# for a machine, by scripts/rocksdb.sh. The program and the server's crates are built and tested by themselves: together
+# with the engine's tests they would get the engine in which these tests can plant faults.
 
 SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keepfast/target
 
-PROGRAM := --release --package keepfast
-OTHERS := --release --workspace --exclude keepfast
-# The libraries are tested with their `debug_assert!`s, and so that a number that overflows is a panic; the program is
-# tested as it is shipped. No dependency is compiled a second time for this.
+# The crates above `operations`: each is compiled once, for the program's tests and its own.
+PRODUCT := keepfast $(addprefix keepfast-,access api config http notify observe oidc schedule server store ui)
+PROGRAM := --release $(addprefix --package ,$(PRODUCT))
+OTHERS := --release --workspace $(addprefix --exclude ,$(PRODUCT))
+# The engine's libraries are tested with their `debug_assert!`s, and so that a number that overflows is a panic; the
+# program is tested as it is shipped. No dependency is compiled a second time for this.
 ASSERTING := $(foreach library,format backend engine operations,$(foreach check,debug-assertions overflow-checks,\
 	--config profile.release.package.keepfast-$(library).$(check)=true))
 # Seconds that each fuzz target runs.
@@ -67,7 +69,7 @@ shots: web ## Pictures of all pages of the dashboard, into web/shots
 
 # Doc tests first, so that the summary of the test runner comes last.
 test: setup ## Run all tests
-	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src */*/src; then cargo test $(OTHERS) $(ASSERTING) --doc; fi
+	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src */*/src; then cargo test $(PROGRAM) --doc && cargo test $(OTHERS) $(ASSERTING) --doc; fi
 	@$(call nextest)
 
 lint: setup ## Check formatting and lints

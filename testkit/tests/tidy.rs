@@ -526,8 +526,8 @@ fn a_golden_repository_without_a_manifest_is_found() {
     assert_eq!(golden_without_manifest(&[folder(&["repository"])]).len(), 1);
 }
 
-/// Cargo gives every crate that it builds together the features that any of them asks for: the program
-/// must be built alone, or it has the engine in which tests can plant faults.
+/// Cargo gives every crate that it builds together the features that any of them asks for: the program must be
+/// built without those that ask for the engine in which tests can plant faults, or it has that engine.
 #[test]
 fn the_program_is_built_without_the_features_of_tests() {
     let makefile = fs::read_to_string(workspace().join("Makefile")).expect("there is a Makefile");
@@ -535,8 +535,18 @@ fn the_program_is_built_without_the_features_of_tests() {
         let line = makefile.lines().find_map(|line| line.strip_prefix(variable)?.trim().strip_prefix(":="));
         line.unwrap_or_else(|| panic!("{variable} isn't defined")).trim().to_owned()
     };
-    assert_eq!(defines("PROGRAM"), "--release --package keepfast");
-    assert_eq!(defines("OTHERS"), "--release --workspace --exclude keepfast");
+    assert_eq!(defines("PROGRAM"), "--release $(addprefix --package ,$(PRODUCT))");
+    assert_eq!(defines("OTHERS"), "--release --workspace $(addprefix --exclude ,$(PRODUCT))");
+    let product = defines("PRODUCT");
+    let (program, prefixed) = product.split_once(" $(addprefix keepfast-,").expect("PRODUCT is a list");
+    assert_eq!(program, "keepfast");
+    for library in prefixed.trim_end_matches(')').split_whitespace() {
+        let folder = if ["api", "server"].contains(&library) { "" } else { "server/" };
+        let path = workspace().join(format!("{folder}{library}/Cargo.toml"));
+        let manifest =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(!manifest.contains("flaws"), "{library} asks for faults, so the program would have them");
+    }
     for line in makefile.lines().filter(|line| line.contains("cargo ")) {
         let apart = line.contains("$(PROGRAM)") || line.contains("$(OTHERS)");
         let needs = ["build", "nextest", "clippy"].iter().any(|verb| line.contains(&format!("cargo {verb}")));

@@ -348,12 +348,12 @@ fn a_doctor_leaves_nothing_where_no_repository_is() {
     assert!(!desk.repo().exists());
 }
 
-/// The program is built with an engine that can't be told to break a rule. It is if it is built alone,
-/// as `make build` does; a build of the whole workspace takes the engine of the engine's own tests.
+/// The program is built with an engine that can't be told to break a rule. It is if it is built without the
+/// engine's tests, as `make build` does; a build of the whole workspace takes the engine of these.
 #[test]
 fn the_program_has_no_planted_faults() {
     let can_be_broken = keepfast_engine::repo::RULES_CAN_BE_BROKEN;
-    assert!(!can_be_broken, "build and test it with `--package keepfast`, and everything else without it");
+    assert!(!can_be_broken, "build and test it as `make build` and `make test` do");
 }
 
 #[test]
