@@ -470,6 +470,7 @@ async fn decide_one(
             && (moved.schedule == remembered.plan.schedule)
             && moved.pending == remembered.plan.pending
             && moved.anchor == remembered.plan.anchor
+            && moved.birth == remembered.plan.birth
     });
     let mut queued = Vec::new();
     if !is_quiet {
@@ -503,7 +504,10 @@ async fn decide_one(
     }
     tracked.remembered = Some(remembered);
     // Between slots only what is seen can change anything, or the clock, and both are looked at each time.
-    let is_waiting = tracked.remembered.as_ref().is_some_and(|remembered| remembered.plan.pending.is_some());
+    // A clock that is doubted is believed some time.
+    let is_waiting = tracked.remembered.as_ref().is_some_and(|remembered| {
+        remembered.plan.pending.is_some() || remembered.plan.birth.doubted.is_some()
+    });
     tracked.look_at = if is_waiting { look_again } else { next.map_or(Timestamp::MAX, Slot::instant) };
     tracked.waiting = waiting;
     tracked.next = next;
