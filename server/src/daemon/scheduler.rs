@@ -19,8 +19,8 @@ use keepfast_schedule::slot::{Slot, SlotRange};
 use keepfast_schedule::state::{OpenRun, Pause, PlanState};
 use keepfast_store::{
     Agreement, Applied, Apply, ConfigHash, Decided, Decision as StoredDecision, Executor, Follower,
-    Generation, Held, HostId, LeaseWatch, Leased, Loss, PageSize, PlanId, Quarantine, Run, RunId, ScheduleId,
-    SlotChange, Store, Text, Trigger, Unfired,
+    Generation, Held, HostId, LeaseWatch, Leased, Loss, NextTry, PageSize, PlanId, Quarantine, Run, RunId,
+    ScheduleId, SlotChange, Store, Text, Trigger, Unfired,
 };
 
 use super::admission;
@@ -281,11 +281,9 @@ impl Scheduler {
         // They stay until a look has come to its end: one that fails in the middle leaves jobs that follow the old clock.
         let clock_changed = self.glance(reading);
         let awake_since = self.clock.awake_since();
-        let leased = self.store.lose_runs(stored(now), &mut self.leases, reading.steady).await?;
+        let next_try = |loss: &Loss| next_try(now, loss);
+        let leased = self.store.lose_runs(stored(now), &mut self.leases, reading.steady, &next_try).await?;
         let Leased { lost, active } = leased;
-        for loss in &lost {
-            Self::retry_lost(&self.store, now, loss).await?;
-        }
         let wrong = self.compare(config, now).await?;
         if let Some(applied) = &self.differs {
             // Nor does it end what waits because of a plan that it doesn't know. Its jobs are made again before they are
@@ -375,23 +373,7 @@ impl Scheduler {
 
     /// Ends a run whose process is known to be gone.
     pub(crate) async fn lose_dead(store: &Store, run: &RunId, now: Timestamp) -> Result<()> {
-        match store.lose_dead(stored(now), run).await? {
-            Some(loss) => Self::retry_lost(store, now, &loss).await,
-            None => Ok(()),
-        }
-    }
-
-    /// A run of a schedule that was lost is tried again, unless it was lost too often.
-    async fn retry_lost(store: &Store, now: Timestamp, loss: &Loss) -> Result<()> {
-        // A run that a person has started isn't started again without them.
-        if loss.run.slot.is_none() || loss.quarantine == Quarantine::Yes {
-            return Ok(());
-        }
-        let factor = 4_u32.saturating_pow(loss.losses.saturating_sub(1));
-        let after = RETRY_LOST_AFTER.saturating_mul(factor);
-        let id = RunId::new(state::random_name()?).map_err(ServerError::name("run"))?;
-        store.retry(stored(now), &loss.run.id, id, Some(stored(now).plus(after))).await?;
-        Ok(())
+        store.lose_dead(stored(now), run, &|loss| next_try(now, loss)).await.map(drop)
     }
 
     /// Takes the runs that may start, and says of the others why they wait.
@@ -428,6 +410,18 @@ impl Scheduler {
         let held = self.store.claim(stored(now), claim).await?;
         Ok(held.into_iter().filter_map(|held| Some((Job::of(&held.run)?, held))).collect())
     }
+}
+
+/// A run of a schedule that was lost is tried again, unless it was lost too often.
+fn next_try(now: Timestamp, loss: &Loss) -> Result<Option<NextTry>> {
+    // A run that a person has started isn't started again without them.
+    if loss.run.slot.is_none() || loss.quarantine == Quarantine::Yes {
+        return Ok(None);
+    }
+    let factor = 4_u32.saturating_pow(loss.losses.saturating_sub(1));
+    let after = RETRY_LOST_AFTER.saturating_mul(factor);
+    let id = RunId::new(state::random_name()?).map_err(ServerError::name("run"))?;
+    Ok(Some(NextTry { id, not_before: stored(now).plus(after) }))
 }
 
 fn shared_hash(config: &Config) -> Result<ConfigHash> {

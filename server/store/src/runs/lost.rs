@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::claim::end_waiting;
-use super::{Run, RunState, Verdict, again, is_open, run_columns};
+use super::{NextTry, Run, RunState, Verdict, again, is_open, run_columns};
 use crate::Store;
 use crate::db::{Tx, values};
 use crate::error::{Result, StoreError};
@@ -33,6 +33,18 @@ pub struct Loss {
     pub quarantine: Quarantine,
 }
 
+/// Says which run is to do again what a lost one was to do, if one is. A run in quarantine has none, whatever this says.
+pub type Again<'a, E> = &'a (dyn Fn(&Loss) -> std::result::Result<Option<NextTry>, E> + Sync);
+
+/// No lost run is tried again by this.
+///
+/// # Errors
+///
+/// None.
+pub fn never_again(_: &Loss) -> Result<Option<NextTry>> {
+    Ok(None)
+}
+
 /// What a look at the leases of runs has found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leased {
@@ -56,11 +68,17 @@ pub enum Retried {
 }
 
 impl Store {
-    /// Ends the runs whose leases have ended: they are lost. Any server finds those of any other, and its own. Also says
-    /// which runs are active then.
+    /// Ends the runs whose leases have ended: they are lost. Any server finds those of any other, and its own. What tries
+    /// one again is stored with its end, so that a server that dies loses neither. Also says which runs are active then.
     ///
     /// Call it several times during the length of a lease, always with the same `watch`.
-    pub async fn lose_runs(&self, now: UtcTime, watch: &mut LeaseWatch, elapsed: Elapsed) -> Result<Leased> {
+    pub async fn lose_runs<E: From<StoreError>>(
+        &self,
+        now: UtcTime,
+        watch: &mut LeaseWatch,
+        elapsed: Elapsed,
+        next_try: Again<'_, E>,
+    ) -> std::result::Result<Leased, E> {
         let sql = concat!(
             "SELECT fence, beat, lease, ",
             run_columns!(),
@@ -79,7 +97,7 @@ impl Store {
         let ended = watch.ended(&leases, elapsed);
         let mut losses: Vec<Loss> = Vec::new();
         for (lease, run) in leases.iter().zip(&active).filter(|(lease, _)| ended.contains(&lease.fence)) {
-            losses.extend(self.lose(now, &run.id, lease).await?);
+            losses.extend(self.lose(now, &run.id, lease, next_try).await?);
         }
         active.retain(|run| losses.iter().all(|loss| loss.run.id != run.id));
         Ok(Leased { lost: losses, active })
@@ -87,17 +105,28 @@ impl Store {
 
     /// Ends a run as lost whose process is known to be dead, by a lock that dies with it and that the caller has now.
     /// Nothing if it isn't active.
-    pub async fn lose_dead(&self, now: UtcTime, id: &RunId) -> Result<Option<Loss>> {
+    pub async fn lose_dead<E: From<StoreError>>(
+        &self,
+        now: UtcTime,
+        id: &RunId,
+        next_try: Again<'_, E>,
+    ) -> std::result::Result<Option<Loss>, E> {
         let sql = "SELECT fence, beat, lease FROM run WHERE id = $1 AND state IN ('starting', 'running')";
         let row = self.db.row("reading the lease of a run", sql, values![id.as_str()]).await?;
         let Some(row) = row else { return Ok(None) };
         let length = Duration::from_micros(row.count("lease")?);
         let lease = Lease { fence: Fence(row.integer("fence")?), beat: row.integer("beat")?, length };
-        self.lose(now, id, &lease).await
+        self.lose(now, id, &lease, next_try).await
     }
 
     /// Ends one run as lost, unless it has shown itself meanwhile.
-    async fn lose(&self, now: UtcTime, id: &RunId, lease: &Lease) -> Result<Option<Loss>> {
+    async fn lose<E: From<StoreError>>(
+        &self,
+        now: UtcTime,
+        id: &RunId,
+        lease: &Lease,
+        next_try: Again<'_, E>,
+    ) -> std::result::Result<Option<Loss>, E> {
         let mut tx = self.begin("ending a lost run").await?;
         let sql = concat!(
             "UPDATE run SET state = 'ended', verdict = 'lost', ended = $4 \
@@ -113,8 +142,12 @@ impl Store {
         if quarantine == Quarantine::Yes {
             tx.event(run.event(now, EventKind::RUN_QUARANTINED));
         }
+        let loss = Loss { run, losses, quarantine };
+        if let (Quarantine::No, Some(next)) = (quarantine, next_try(&loss)?) {
+            again(&mut tx, now, &loss.run, next.id, Some(next.not_before)).await?;
+        }
         tx.commit().await?;
-        Ok(Some(Loss { run, losses, quarantine }))
+        Ok(Some(loss))
     }
 
     /// Stores a run that does again what `parent` was to do. Each run is retried once; the retry can be retried
