@@ -19,8 +19,8 @@ use keepfast_schedule::slot::{Slot, SlotRange};
 use keepfast_schedule::state::{OpenRun, Pause, PlanState};
 use keepfast_store::{
     Agreement, Applied, Apply, ConfigHash, Decided, Decision as StoredDecision, Executor, Follower,
-    Generation, Held, HostId, LeaseWatch, Leased, Loss, NextTry, PageSize, PlanId, Quarantine, Run, RunId,
-    ScheduleId, SlotChange, Store, Text, Trigger, Unfired,
+    Generation, Held, HostId, LeaseWatch, Leased, Loss, NextTry, PlanId, Quarantine, Run, RunId, ScheduleId,
+    SlotChange, Store, Text, Trigger, Unfired,
 };
 
 use super::admission;
@@ -283,7 +283,7 @@ impl Scheduler {
         let awake_since = self.clock.awake_since();
         let next_try = |loss: &Loss| next_try(now, loss);
         let leased = self.store.lose_runs(stored(now), &mut self.leases, reading.steady, &next_try).await?;
-        let Leased { lost, active } = leased;
+        let Leased { lost, active, mut waiting } = leased;
         let wrong = self.compare(config, now).await?;
         if let Some(applied) = &self.differs {
             // Nor does it end what waits because of a plan that it doesn't know. Its jobs are made again before they are
@@ -293,7 +293,6 @@ impl Scheduler {
             let clock = std::mem::take(&mut self.clock_events);
             return Ok(Look { next, start, lost, asks, clock, differs, wrong });
         }
-        let mut waiting = self.store.waiting_runs(PageSize::MAX).await?;
         // Only schedules that count from the last good run want to know it.
         let counting: Vec<PlanId> =
             self.jobs.values().filter(|job| job.is_elapsed()).filter_map(Tracked::plan).cloned().collect();
@@ -342,6 +341,10 @@ impl Scheduler {
     async fn compare(&mut self, config: &Config, now: Timestamp) -> Result<Option<Vec<ServerError>>> {
         if let Some(apply) = self.adopting {
             return self.adopt(config, apply, now).await.map(Some);
+        }
+        // A state in a file has one server: no other applies anything.
+        if config.server.value.state.postgres.is_none() && self.differs.is_none() {
+            return Ok(None);
         }
         let applied = self.store.applied().await?.filter(|applied| applied.config != self.config);
         match (&self.differs, applied) {
