@@ -37,10 +37,6 @@ pub struct Loss {
 pub type Again<'a, E> = &'a (dyn Fn(&Loss) -> std::result::Result<Option<NextTry>, E> + Sync);
 
 /// No lost run is tried again by this.
-///
-/// # Errors
-///
-/// None.
 pub fn never_again(_: &Loss) -> Result<Option<NextTry>> {
     Ok(None)
 }
@@ -110,6 +106,8 @@ impl Store {
             leases.push(Lease { fence: Fence(row.integer("fence")?), beat: row.integer("beat")?, length });
             active.push(run);
         }
+        // What comes from two parts has no order by itself.
+        waiting.sort_by_key(|run| run.number);
         let ended = watch.ended(&leases, elapsed);
         let mut losses: Vec<Loss> = Vec::new();
         for (lease, run) in leases.iter().zip(&active).filter(|(lease, _)| ended.contains(&lease.fence)) {
