@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
 use keepfast_format::node::Timestamp;
 use keepfast_operations::choose::Filter;
@@ -13,7 +14,11 @@ use keepfast_operations::requests::{
 use serde::Serialize;
 
 use crate::convert::backup::label;
-use crate::error::Result;
+use crate::error::{Result, ServerError};
+use crate::recovery::STATE_PLAN;
+use crate::recovery::copy::{Copy, ESTIMATED, Maker};
+use crate::state::{self, PlanLock};
+use crate::surroundings::Surroundings;
 use crate::work::PlanWork;
 
 /// Runs that are looked at, at most: the newest ones, because machines and data change.
@@ -56,6 +61,35 @@ pub struct StreamEstimate {
     pub name: String,
     /// What it had in the newest snapshot, in bytes. Null if that has none of this name.
     pub bytes_before: Option<u64>,
+}
+
+/// What a run of the state's plan would back up. It is there for as long as this value.
+#[derive(Debug)]
+pub struct StateCopy {
+    _copy: Copy,
+    _lock: PlanLock,
+}
+
+/// Makes the copy that a run of the state's plan makes, and lets the work be about that; nothing for other plans. Without
+/// it, the folder of the state would be looked at, with logs and locks that no run backs up.
+pub fn copy_state(work: &mut PlanWork, config: &Config, around: &Surroundings) -> Result<Option<StateCopy>> {
+    if work.plan != STATE_PLAN {
+        return Ok(None);
+    }
+    state::make_folders(config)?;
+    let Some(lock) = PlanLock::take(&state::folder(config), STATE_PLAN)? else {
+        return Err(ServerError::Running { plan: work.plan.clone(), run: "of another process".to_owned() });
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let copy = runtime.map_err(ServerError::Runtime)?.block_on(async {
+        let store = state::open(config, &around.children_of(config)).await?;
+        let maker = Maker { host: &around.host, version: &around.version, run: None };
+        let copy = Copy::make(&store, config, ESTIMATED, maker).await;
+        store.close().await;
+        copy
+    })?;
+    work.backup.sources = copy.sources();
+    Ok(Some(StateCopy { _copy: copy, _lock: lock }))
 }
 
 /// Looks at what a plan backs up, and reads no file. Nothing is stored. Commands of streams aren't run: as many bytes are

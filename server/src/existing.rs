@@ -17,7 +17,7 @@ use crate::control;
 use crate::convert::backup::label;
 use crate::error::{Result, ServerError};
 use crate::lock::MachineLock;
-use crate::recovery::copy::{COPY, Copy, LAST_COPY, Maker, SCRATCH};
+use crate::recovery::copy::{COPY, Copy, ESTIMATED, LAST_COPY, Maker, SCRATCH};
 use crate::recovery::{STATE_LABEL, STATE_PLAN};
 use crate::state::{self, file};
 use crate::surroundings::Surroundings;
@@ -26,7 +26,8 @@ use crate::surroundings::Surroundings;
 const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 const BEFORE: &str = ".before-";
 /// What this program makes in the state's folder, apart from logs.
-const FILES: [&str; 7] = ["machine", "locks", LAST_COPY, COPY, SCRATCH, state::SERVER_LOCK, control::SOCKET];
+const FILES: [&str; 8] =
+    ["machine", "locks", LAST_COPY, COPY, ESTIMATED, SCRATCH, state::SERVER_LOCK, control::SOCKET];
 /// As SQLite's errors say that the file is damaged (`SQLITE_CORRUPT`), or that it is no database (`SQLITE_NOTADB`).
 const DAMAGED: [&str; 2] = ["(code: 11)", "(code: 26)"];
 

@@ -21,6 +21,7 @@ pub mod error;
 pub mod estimate;
 pub mod existing;
 pub mod failure;
+pub mod idle;
 pub mod listen;
 pub mod lock;
 pub mod notices;

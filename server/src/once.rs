@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
-use keepfast_store::{Began, Executor, Group, Held, HostId, Limit, LogFolder, PlanId, Run, Store, Trigger};
+use keepfast_store::{
+    Began, Executor, Group, Held, HostId, Limit, LogFolder, PlanId, Run, Store, Trigger, never_again,
+};
 use tokio::runtime::Runtime;
 
 use crate::error::{Result, ServerError};
@@ -125,7 +127,7 @@ async fn lose_dead(store: &Store, executor: &Executor, is_local: bool, plan: &Pl
             other.server == executor.server || is_local && state::single_plan(&other.server).is_some()
         });
         if is_dead {
-            store.lose_dead(now(), &run.id).await?;
+            store.lose_dead(now(), &run.id, &never_again).await?;
         }
     }
     Ok(())

@@ -43,6 +43,9 @@ struct Baseline {
     good: Vec<Figures>,
     /// Those of runs since the anomaly that is open, or was open when the newest run ended.
     waiting: Vec<Figures>,
+    /// How many runs in a row have removed nothing by retention, and should have.
+    #[serde(default)]
+    idle_runs: u32,
 }
 
 /// Figures of a run, as the state has them.
@@ -230,6 +233,17 @@ impl Judged {
     #[must_use]
     pub fn baseline(&self) -> Option<Document> {
         serde_json::to_value(&self.baseline).ok()
+    }
+
+    /// Whether retention has removed nothing and should have, if it was done. Returns in how many runs in a row that was so.
+    pub fn count_idle(&mut self, is_idle: Option<bool>) -> u32 {
+        let before = self.baseline.idle_runs;
+        self.baseline.idle_runs = match is_idle {
+            None => before,
+            Some(true) => before.saturating_add(1),
+            Some(false) => 0,
+        };
+        self.baseline.idle_runs
     }
 
     /// Opens the problem, adds to it, or says that it is over. To be called before the end of the run is written: if the

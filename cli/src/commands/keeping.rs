@@ -9,7 +9,7 @@ use keepfast_schedule::span::in_words;
 use keepfast_server::cleanup::{PlanForecast, apply, forecast};
 use keepfast_server::connect::Repositories;
 use keepfast_server::definitions;
-use keepfast_server::estimate::{EstimateReport, estimate};
+use keepfast_server::estimate::{EstimateReport, copy_state, estimate};
 use keepfast_server::running::prepare;
 use serde::Serialize;
 
@@ -189,7 +189,8 @@ pub fn estimate_plan(common: &Common, options: &Estimate) -> Result<Outcome> {
     let console = Console::new(common)?;
     let config = read(common)?;
     let around = surroundings(common);
-    let (work, shared) = prepare(&config, &options.plan, &around)?;
+    let (mut work, shared) = prepare(&config, &options.plan, &around)?;
+    let _copy = copy_state(&mut work, &config, &around)?;
     let report = estimate(&work, &around.host, &shared, console.run())
         .map_err(|error| anyhow!(error).context(format!("plan {}", options.plan)))?;
     if common.json {

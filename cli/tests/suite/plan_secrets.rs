@@ -170,3 +170,22 @@ fn the_check_reads_secrets_that_no_repository_needs() {
     let without = plans.run(&["config", "check", "--resolve"]);
     without.fails(3, &["target ops: the address in HOOK isn't there: the variable isn't set"]);
 }
+
+/// What a source's command says of errors, a run by hand keeps as a server does: without secrets.
+#[test]
+fn a_command_that_prints_its_secret_shows_it_to_no_one() {
+    let plans = Plans::new("");
+    let config = plans.desk.path("keepfast.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    for (ends, code) in [("exit 3", 1), ("echo data", 0)] {
+        let script = format!("echo \"the password is $(printf 'correct %s' horse)\" >&2; {ends}");
+        let stream = format!(
+            "source = [{{ stream = {{ name = \"db.sql\", command = [\"/bin/sh\", \"-c\", {script:?}] }} }}, "
+        );
+        fs::write(&config, text.replace("source = [", &stream)).unwrap();
+        let run = plans.run(&["run", "www"]);
+        assert_eq!(run.code == 0, code == 0, "{run:?}");
+        assert!(!run.err.contains("correct horse") && !run.out.contains("correct horse"), "{run:?}");
+        assert_eq!(run.err.contains("the password is [secret]"), code != 0, "{run:?}");
+    }
+}

@@ -55,6 +55,24 @@ fn copies(folder: &Path) -> Vec<String> {
     names.filter(|name| name.contains("copy") || name.contains("recover")).collect()
 }
 
+/// Logs and locks are beside the state, and no backup has them.
+#[test]
+fn an_estimate_of_the_state_counts_what_its_backup_has() {
+    let plans = defined("backup = { repository = \"main\" }", "");
+    plans.run(&["run", "www"]).succeeds();
+    let logs = plans.desk.path("state/logs/old");
+    fs::create_dir_all(&logs).unwrap();
+    fs::write(logs.join("segment"), vec![7; 3 << 20]).unwrap();
+    let estimate = plans.document(&["estimate", "_state"]);
+    assert_eq!(copies(&plans.desk.path("state")), [""; 0], "the copy is gone");
+    let ran = plans.document(&["run", "_state"]);
+    let summary = &ran["backup"]["summary"];
+    assert_eq!(estimate["files_new"], summary["files_new"], "{estimate} {ran}");
+    assert!(estimate["bytes_total"].as_u64().unwrap() < 1 << 20, "{estimate}");
+    plans.run(&["pause", "www", "--reason", "a new state"]).succeeds();
+    assert_eq!(plans.document(&["estimate", "_state"])["files_new"], 0, "it has the names of the backup");
+}
+
 #[test]
 fn a_lost_server_is_rebuilt_and_goes_on() {
     let every_minute = "schedule = { cron = \"* * * * *\" }";

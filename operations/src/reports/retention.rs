@@ -48,6 +48,9 @@ pub struct DecisionsReport {
     /// What came of a limit of size, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<SizeDocument>,
+    /// How many other machines have one snapshot of this kind and no more, if the policy was for those of one machine.
+    #[serde(skip)]
+    pub lone_elsewhere: usize,
     /// What was found damaged.
     #[serde(skip)]
     pub troubles: Troubles,

@@ -18,6 +18,7 @@ use keepfast_engine::run::{Event, RunContext};
 use serde::{Deserialize, Serialize};
 
 use super::{PROGRAM, limited, share_of};
+use crate::child::{ChildMessages, Children};
 use crate::choose::remark_if_ahead;
 use crate::error::Result;
 use crate::host::{SystemHost, monotonic};
@@ -123,8 +124,10 @@ impl Default for Backup {
 
 /// Backs up. Commands begin when the repository is open; if one fails, there is no snapshot.
 pub fn backup(request: &Backup, shared: &SharedRepository, run: &RunContext) -> Result<BackupReport> {
+    // Whatever starts this: what they say of errors may have secrets in it, so it isn't shown as it is.
+    let children = Children { messages: ChildMessages::Captured, ..shared.children().clone() };
     let start = |group: &StreamGroup| {
-        let streams = request.streams.iter().map(|source| group.command(source, shared.children()));
+        let streams = request.streams.iter().map(|source| group.command(source, &children));
         streams.collect()
     };
     backup_with(request, !request.streams.is_empty(), start, shared, run)

@@ -108,7 +108,9 @@ pub fn forget_in(
             carry_out(&groups.iter().flat_map(Group::forgotten).collect::<Vec<_>>())?;
             let groups = groups.iter().map(Into::into).collect();
             let size = size.map(Into::into);
-            ForgetReport::ByPolicy(DecisionsReport { dry_run, groups, size, troubles: run.troubles() })
+            let lone_elsewhere = retention.lone_elsewhere(looked)?;
+            let troubles = run.troubles();
+            ForgetReport::ByPolicy(DecisionsReport { dry_run, groups, size, lone_elsewhere, troubles })
         }
     })
 }

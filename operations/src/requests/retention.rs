@@ -50,6 +50,17 @@ impl Retention {
         Ok(candidates.collect())
     }
 
+    /// How many other machines have just one of the snapshots that it would decide about if it asked for no machine.
+    pub(super) fn lone_elsewhere(&self, looked: &Looked) -> Result<usize> {
+        let Some(own) = &self.filter.host else { return Ok(0) };
+        let filter = Filter { host: None, ..self.filter.clone() }.resolve(&looked.snapshots)?;
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for stored in looked.snapshots.all.iter().filter(|stored| filter.matches(stored)) {
+            *counts.entry(&stored.snapshot.body.host).or_default() += 1;
+        }
+        Ok(counts.iter().filter(|(host, count)| **host != own && **count == 1).count())
+    }
+
     /// What the rules say about snapshots, if it is `now`. A limit of size isn't heeded yet.
     pub(super) fn decide<'a>(&self, candidates: &[Candidate<'a>], now: Timestamp) -> Result<Vec<Group<'a>>> {
         let zone = match &self.zone {

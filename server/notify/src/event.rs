@@ -123,6 +123,8 @@ pub enum Condition {
     Quota,
     /// A run differs much from those before it.
     Anomaly,
+    /// The retention of a plan removes nothing, and should.
+    RetentionIdle,
     /// A repository can't be reached.
     Unreachable,
     /// A host hasn't been heard of for longer than it may be away.
@@ -153,6 +155,7 @@ impl Condition {
             Self::Overdue => "overdue",
             Self::Quota => "quota",
             Self::Anomaly => "anomaly",
+            Self::RetentionIdle => "retention.idle",
             Self::Unreachable => "repository.unreachable",
             Self::Offline => "host.offline",
             Self::ConfigInvalid => "config.invalid",
@@ -224,7 +227,9 @@ impl Kind {
                 Verdict::Failed | Verdict::Missed | Verdict::Lost => Severity::Error,
             },
             Self::Began(condition) => match condition {
-                Condition::Quota | Condition::Offline | Condition::Clock => Severity::Warning,
+                Condition::Quota | Condition::RetentionIdle | Condition::Offline | Condition::Clock => {
+                    Severity::Warning
+                }
                 _ => Severity::Error,
             },
             Self::Noted(Note::UndoFailed) => Severity::Error,

@@ -91,7 +91,9 @@ impl Look<'_> {
     /// year ahead for a minute would stop a plan for a year.
     fn follow_clock_back(&mut self) {
         let (now, state) = (self.now, &mut self.state);
-        if now >= state.accounted {
+        state.birth.follow(now, state.accounted);
+        // What lies before its birth was never promised.
+        if now >= state.accounted || state.birth.doubted.is_some() {
             return;
         }
         let floor = state.fired.floor.map_or(now, |floor| floor.instant().max(now));

@@ -11,7 +11,7 @@ use crate::names::RunId;
 use crate::outcome::Wait;
 use crate::schedule::Schedule;
 use crate::slot::{Slot, SlotRange};
-use crate::span::earlier;
+use crate::span::{between, earlier};
 
 /// Stretches of fired slots that a plan remembers.
 const SPANS_MAX: usize = 256;
@@ -20,6 +20,10 @@ const SPANS_MAX: usize = 256;
 const PAUSES_MAX: usize = 64;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A plan that has lived for this long was born by a clock that was right; and a clock that has contradicted that for this
+/// long is right itself.
+const DOUBT: Duration = Duration::from_secs(86_400);
 
 /// What a plan's schedule remembers.
 ///
@@ -39,6 +43,8 @@ pub struct PlanState {
     pub pauses: Vec<Pause>,
     /// Slots that have fired, for when the clock is set back.
     pub fired: FiredSlots,
+    /// When it began: no slot of before fires.
+    pub birth: Birth,
 }
 
 impl PlanState {
@@ -51,6 +57,7 @@ impl PlanState {
             anchor: now,
             pauses: Vec::new(),
             fired: FiredSlots::default(),
+            birth: Birth::at(now),
         }
     }
 
@@ -98,6 +105,43 @@ impl Pause {
     /// Whether an instant lies in it.
     pub fn covers(&self, at: Timestamp) -> bool {
         self.since <= at && self.until.is_none_or(|until| at <= until)
+    }
+}
+
+/// When a plan began.
+///
+/// A clock that says that this still lies ahead is wrong, or was wrong then. Of a plan that has lived for a day, the clock
+/// of now is doubted, but for no longer than a day: a plan must not stand still for a year because of an old mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Birth {
+    /// The instant.
+    pub at: Timestamp,
+    /// Since when the clock says that it lies ahead.
+    pub doubted: Option<Timestamp>,
+}
+
+impl Birth {
+    pub(crate) fn at(at: Timestamp) -> Self {
+        Self { at, doubted: None }
+    }
+
+    /// Follows a clock that says `now`; slots are accounted for until `accounted`.
+    pub(crate) fn follow(&mut self, now: Timestamp, accounted: Timestamp) {
+        if now >= self.at {
+            self.doubted = None;
+            return;
+        }
+        let since = match self.doubted {
+            Some(since) => since.min(now),
+            None if between(self.at, accounted) >= DOUBT => now,
+            None => return *self = Self::at(now),
+        };
+        if between(since, now) >= DOUBT {
+            *self = Self::at(now);
+        } else {
+            self.doubted = Some(since);
+        }
     }
 }
 

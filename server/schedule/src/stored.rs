@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cron::{Cron, CronError};
 use crate::schedule::{EveryError, Schedule};
-use crate::state::{FiredSlots, Pause, Pending, PlanState};
+use crate::state::{Birth, FiredSlots, Pause, Pending, PlanState};
 use crate::zone::{Zone, ZoneError};
 
 /// Why a stored schedule can't be used.
@@ -65,15 +65,20 @@ struct StoredState {
     anchor: Timestamp,
     pauses: Vec<Pause>,
     fired: FiredSlots,
+    /// Nothing in documents of programs that didn't remember it.
+    #[serde(default)]
+    birth: Option<Birth>,
 }
 
 impl PlanState {
     /// Reads a document that was written from a state. Fails if the database doesn't have its time zone (any more).
     pub fn read<'de, D: Deserializer<'de>>(from: D, zones: &TimeZoneDatabase) -> Result<Self, D::Error> {
-        let StoredState { schedule, accounted, pending, anchor, pauses, fired } =
+        let StoredState { schedule, accounted, pending, anchor, pauses, fired, birth } =
             StoredState::deserialize(from)?;
         let schedule = schedule.schedule(zones).map_err(D::Error::custom)?;
-        Ok(Self { schedule, accounted, pending, anchor, pauses, fired })
+        // It was born before that; slots until then are accounted for.
+        let birth = birth.unwrap_or_else(|| Birth::at(accounted));
+        Ok(Self { schedule, accounted, pending, anchor, pauses, fired, birth })
     }
 }
 
@@ -114,7 +119,8 @@ mod tests {
 
     #[test]
     fn what_this_machine_cannot_use_is_an_error_that_names_it() {
-        let good = document(&state(Schedule::elapsed(Duration::from_secs(60)).expect("long enough")));
+        let state = state(Schedule::elapsed(Duration::from_secs(60)).expect("long enough"));
+        let good = document(&state);
         assert!(read(good.clone()).is_ok());
         let cases = [
             (json!({"cron": "0 0 * * *", "zone": "Europe/Nowhere"}), "Europe/Nowhere"),
@@ -129,6 +135,9 @@ mod tests {
             let error = read(stored).expect_err(expected);
             assert!(error.contains(expected), "{error}");
         }
+        let mut older = good.clone();
+        older.as_object_mut().expect("an object").remove("birth").expect("it is there");
+        assert_eq!(read(older).expect("a state of an older program").birth, state.birth);
         let mut stored = good;
         stored["accounts"] = json!(1);
         assert!(read(stored).expect_err("no such field").contains("accounts"));

@@ -346,6 +346,34 @@ fn a_clock_a_year_ahead_stops_nothing() {
     );
 }
 
+/// What was never promised doesn't fire: slots of a year before the plan was made.
+#[test]
+fn a_clock_set_back_before_the_birth_of_a_plan_fires_nothing_for_a_day() {
+    let mut lab = Lab::new(calendar("30 1 * * *"), "2026-11-01T00:00:00Z");
+    for day in ["01", "02", "03"] {
+        assert_eq!(lab.look(&format!("2026-11-{day}T01:30:00Z")).len(), 1);
+    }
+    assert!(lab.look("2025-11-03T12:00:00Z").is_empty());
+    let doubting = lab.decide("2025-11-04T01:30:00Z");
+    assert_eq!((doubting.records, doubting.next), (Vec::new(), Some(Slot::at(at("2026-11-04T01:30:00Z")))));
+    assert!(lab.look("2025-11-04T11:59:59Z").is_empty());
+    // It is set right: nothing fires again, and what is next does.
+    assert!(lab.look("2026-11-03T12:00:00Z").is_empty());
+    assert_eq!(lab.look("2026-11-04T01:30:00Z"), ["fire 2026-11-04T01:30:00Z schedule"]);
+    // A clock that stays there is believed after a day: else the plan would stand still for a year.
+    assert!(lab.look("2025-11-04T12:00:00Z").is_empty() && lab.look("2025-11-05T01:30:00Z").is_empty());
+    assert_eq!(lab.look("2025-11-05T12:00:00Z"), ["withdrawn 2025-11-05T12:00:00Z..2026-11-04T01:30:00Z"]);
+    assert_eq!(lab.look("2025-11-06T01:30:00Z"), ["fire 2025-11-06T01:30:00Z schedule"]);
+}
+
+#[test]
+fn a_plan_that_was_made_while_the_clock_was_a_year_ahead_runs_when_it_is_right() {
+    let mut lab = Lab::new(calendar("30 1 * * *"), "2027-11-01T00:00:00Z");
+    assert_eq!(lab.look("2027-11-01T01:30:00Z"), ["fire 2027-11-01T01:30:00Z schedule"]);
+    assert_eq!(lab.look("2026-11-01T00:10:00Z"), ["withdrawn 2026-11-01T00:10:00Z..2027-11-01T01:30:00Z"]);
+    assert_eq!(lab.look("2026-11-01T01:30:00Z"), ["fire 2026-11-01T01:30:00Z schedule"]);
+}
+
 #[test]
 fn a_long_absence_is_bounded_work_and_each_slot_counts() {
     let mut lab = Lab::new(calendar("* * * * *"), "2026-11-01T00:00:00Z");

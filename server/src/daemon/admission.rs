@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keepfast_config::config::Config;
 use keepfast_schedule::admission::{Limits, Needs, WaitingRun, admit};
+use keepfast_schedule::clock::JUMP_MIN;
 use keepfast_schedule::names::{HostName, PlanName, RepositoryName, RunId as RunName};
 use keepfast_schedule::slot::Slot;
 use keepfast_store::{Group, Limit, Run, RunId, Text, Unstarted};
@@ -51,7 +52,9 @@ pub fn queue(
         }
         let not_before = run.not_before.map(instant);
         let latest = now.checked_add(WAITS_MAX).unwrap_or(Timestamp::MAX);
-        if let Some(at) = not_before.filter(|at| *at > now && *at <= latest) {
+        // What was stored in the future was so by a clock that was ahead, and has been set right.
+        let is_ahead = now.checked_add(JUMP_MIN).is_ok_and(|soon| soon < instant(run.created));
+        if let Some(at) = not_before.filter(|at| *at > now && *at <= latest && !is_ahead) {
             queue.next = Some(queue.next.map_or(at, |next| next.min(at)));
             let text = format!("the last try did not do its work: the next one comes at {at}");
             queue

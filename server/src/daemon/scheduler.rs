@@ -19,7 +19,7 @@ use keepfast_schedule::slot::{Slot, SlotRange};
 use keepfast_schedule::state::{OpenRun, Pause, PlanState};
 use keepfast_store::{
     Agreement, Applied, Apply, ConfigHash, Decided, Decision as StoredDecision, Executor, Follower,
-    Generation, Held, HostId, LeaseWatch, Leased, Loss, PageSize, PlanId, Quarantine, Run, RunId, ScheduleId,
+    Generation, Held, HostId, LeaseWatch, Leased, Loss, NextTry, PlanId, Quarantine, Run, RunId, ScheduleId,
     SlotChange, Store, Text, Trigger, Unfired,
 };
 
@@ -281,11 +281,9 @@ impl Scheduler {
         // They stay until a look has come to its end: one that fails in the middle leaves jobs that follow the old clock.
         let clock_changed = self.glance(reading);
         let awake_since = self.clock.awake_since();
-        let leased = self.store.lose_runs(stored(now), &mut self.leases, reading.steady).await?;
-        let Leased { lost, active } = leased;
-        for loss in &lost {
-            Self::retry_lost(&self.store, now, loss).await?;
-        }
+        let next_try = |loss: &Loss| next_try(now, loss);
+        let leased = self.store.lose_runs(stored(now), &mut self.leases, reading.steady, &next_try).await?;
+        let Leased { lost, active, mut waiting } = leased;
         let wrong = self.compare(config, now).await?;
         if let Some(applied) = &self.differs {
             // Nor does it end what waits because of a plan that it doesn't know. Its jobs are made again before they are
@@ -295,7 +293,6 @@ impl Scheduler {
             let clock = std::mem::take(&mut self.clock_events);
             return Ok(Look { next, start, lost, asks, clock, differs, wrong });
         }
-        let mut waiting = self.store.waiting_runs(PageSize::MAX).await?;
         // Only schedules that count from the last good run want to know it.
         let counting: Vec<PlanId> =
             self.jobs.values().filter(|job| job.is_elapsed()).filter_map(Tracked::plan).cloned().collect();
@@ -345,6 +342,10 @@ impl Scheduler {
         if let Some(apply) = self.adopting {
             return self.adopt(config, apply, now).await.map(Some);
         }
+        // A state in a file has one server: no other applies anything.
+        if config.server.value.state.postgres.is_none() && self.differs.is_none() {
+            return Ok(None);
+        }
         let applied = self.store.applied().await?.filter(|applied| applied.config != self.config);
         match (&self.differs, applied) {
             // What jobs remember is another by now, and some may have been forgotten.
@@ -375,23 +376,7 @@ impl Scheduler {
 
     /// Ends a run whose process is known to be gone.
     pub(crate) async fn lose_dead(store: &Store, run: &RunId, now: Timestamp) -> Result<()> {
-        match store.lose_dead(stored(now), run).await? {
-            Some(loss) => Self::retry_lost(store, now, &loss).await,
-            None => Ok(()),
-        }
-    }
-
-    /// A run of a schedule that was lost is tried again, unless it was lost too often.
-    async fn retry_lost(store: &Store, now: Timestamp, loss: &Loss) -> Result<()> {
-        // A run that a person has started isn't started again without them.
-        if loss.run.slot.is_none() || loss.quarantine == Quarantine::Yes {
-            return Ok(());
-        }
-        let factor = 4_u32.saturating_pow(loss.losses.saturating_sub(1));
-        let after = RETRY_LOST_AFTER.saturating_mul(factor);
-        let id = RunId::new(state::random_name()?).map_err(ServerError::name("run"))?;
-        store.retry(stored(now), &loss.run.id, id, Some(stored(now).plus(after))).await?;
-        Ok(())
+        store.lose_dead(stored(now), run, &|loss| next_try(now, loss)).await.map(drop)
     }
 
     /// Takes the runs that may start, and says of the others why they wait.
@@ -428,6 +413,18 @@ impl Scheduler {
         let held = self.store.claim(stored(now), claim).await?;
         Ok(held.into_iter().filter_map(|held| Some((Job::of(&held.run)?, held))).collect())
     }
+}
+
+/// A run of a schedule that was lost is tried again, unless it was lost too often.
+fn next_try(now: Timestamp, loss: &Loss) -> Result<Option<NextTry>> {
+    // A run that a person has started isn't started again without them.
+    if loss.run.slot.is_none() || loss.quarantine == Quarantine::Yes {
+        return Ok(None);
+    }
+    let factor = 4_u32.saturating_pow(loss.losses.saturating_sub(1));
+    let after = RETRY_LOST_AFTER.saturating_mul(factor);
+    let id = RunId::new(state::random_name()?).map_err(ServerError::name("run"))?;
+    Ok(Some(NextTry { id, not_before: stored(now).plus(after) }))
 }
 
 fn shared_hash(config: &Config) -> Result<ConfigHash> {
@@ -470,6 +467,7 @@ async fn decide_one(
             && (moved.schedule == remembered.plan.schedule)
             && moved.pending == remembered.plan.pending
             && moved.anchor == remembered.plan.anchor
+            && moved.birth == remembered.plan.birth
     });
     let mut queued = Vec::new();
     if !is_quiet {
@@ -503,7 +501,10 @@ async fn decide_one(
     }
     tracked.remembered = Some(remembered);
     // Between slots only what is seen can change anything, or the clock, and both are looked at each time.
-    let is_waiting = tracked.remembered.as_ref().is_some_and(|remembered| remembered.plan.pending.is_some());
+    // A clock that is doubted is believed some time.
+    let is_waiting = tracked.remembered.as_ref().is_some_and(|remembered| {
+        remembered.plan.pending.is_some() || remembered.plan.birth.doubted.is_some()
+    });
     tracked.look_at = if is_waiting { look_again } else { next.map_or(Timestamp::MAX, Slot::instant) };
     tracked.waiting = waiting;
     tracked.next = next;

@@ -173,7 +173,9 @@ fn severity(urgency: Urgency) -> Severity {
 fn names(kind: EventKind) -> &'static [&'static str] {
     match kind {
         EventKind::Ok => &["{backup,check,prune,retention,copy,drill,restore}.ok"],
-        EventKind::Findings => &["{backup,check,prune,retention,copy,drill,restore}.findings"],
+        EventKind::Findings => {
+            &["{backup,check,prune,retention,copy,drill,restore}.findings", "retention.idle"]
+        }
         EventKind::Failed => &["{backup,check,prune,retention,copy,drill,restore}.failed"],
         EventKind::Missed => &["{backup,check,prune,retention,copy,drill,restore}.missed"],
         EventKind::Lost => &["{backup,check,prune,retention,copy,drill,restore}.lost", "quarantined"],
@@ -406,6 +408,7 @@ mod tests {
             (Condition::Overdue, "overdue"),
             (Condition::Quota, "quota"),
             (Condition::Anomaly, "anomaly"),
+            (Condition::RetentionIdle, "findings"),
             (Condition::Unreachable, "server"),
             (Condition::Offline, "server"),
             (Condition::ConfigInvalid, "config"),

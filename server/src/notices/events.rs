@@ -14,6 +14,7 @@ use super::heartbeat::HEARTBEAT_PROBLEM;
 use super::runs;
 use super::sender::DELIVERY_PROBLEM;
 use crate::error::Result;
+use crate::idle;
 use crate::state::instant;
 
 /// The kind of the event that asks for a message to test a target.
@@ -75,6 +76,7 @@ pub fn condition(kind: &str, about: &Subject) -> Condition {
         "overdue" => Condition::Overdue,
         "anomaly" => Condition::Anomaly,
         "quota" => Condition::Quota,
+        idle::KIND => Condition::RetentionIdle,
         "config" | "schedule" => Condition::ConfigInvalid,
         "config differs" => Condition::ConfigDiffers,
         "clock" => Condition::Clock,

@@ -17,6 +17,8 @@ use crate::state::{self, PlanLock};
 
 /// The folder beside the state that the copy of a run is in.
 pub const COPY: &str = "state-copy";
+/// That of the copy that an estimate looks at.
+pub const ESTIMATED: &str = "estimated-copy";
 /// That of the last copy, before the state is removed.
 pub const LAST_COPY: &str = "last-backup";
 
@@ -119,6 +121,7 @@ pub fn remove_left(folder: &Path) -> Result<()> {
     // A run by hand may be at it: then its lock is taken.
     if let Some(_lock) = PlanLock::take(folder, STATE_PLAN)? {
         remove_folder(&folder.join(COPY))?;
+        remove_folder(&folder.join(ESTIMATED))?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use keepfast_config::model::plan::Plan;
 use keepfast_engine::run::RunContext;
 use keepfast_observe::anomaly::Rules;
 use keepfast_operations::open::SharedRepository;
+use keepfast_operations::requests::Backup;
 use keepfast_store::{
     ConfigHash, Executor, Held, HostId, LogFolder, NewRun, PageSize, PlanId, RepositoryId, Retention, RunId,
     RunKind, RunSubject, Store, Trigger,
@@ -45,7 +46,8 @@ pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(Pl
         plan: plan.to_owned(),
         repository: repository.name.clone(),
         hooks: definition.value.hook.iter().map(hook::hook).collect(),
-        backup: backup::request(definition)?,
+        // Under the name by which retention looks for its snapshots.
+        backup: Backup { host: Some(around.host.clone()), ..backup::request(definition)? },
         retention: retention::request(config, definition, &around.host)?,
         rules: anomaly::rules(definition)?,
     };

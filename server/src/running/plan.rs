@@ -13,6 +13,7 @@ use super::record::Told;
 use super::{Workshop, enabled, lease, prepare};
 use crate::error::{Result, ServerError};
 use crate::failure;
+use crate::idle;
 use crate::recovery::STATE_PLAN;
 use crate::recovery::copy::{COPY, Copy, Maker};
 use crate::state::now;
@@ -91,15 +92,22 @@ impl Workshop {
 
     fn end_of_plan(&self, config: &Config, plan: &PlanId, held: &Held, report: &PlanReport) -> Result<()> {
         let is_good = matches!(report.verdict, Verdict::Ok | Verdict::Findings);
+        let mut judged = report.judged.clone();
+        let was_done = !report.retention_paused && !report.retention_failed;
+        let is_idle = was_done.then_some(report.idle_retention.is_some());
+        let idle_runs = judged.as_mut().map_or(0, |judged| judged.count_idle(is_idle));
         let ended = Ended {
             ending: report.verdict.into(),
             report: serde_json::to_value(report).ok(),
             error: failure::run_error(report, &self.scene(config, held))?,
             category: report.category,
-            baseline: report.judged.as_ref().filter(|_| is_good).and_then(Judged::baseline),
+            baseline: judged.as_ref().filter(|_| is_good).and_then(Judged::baseline),
         };
-        if let Some(judged) = &report.judged {
+        if let Some(judged) = &judged {
             self.until_stored(async || judged.tell(&self.store, plan).await)?;
+        }
+        if is_good {
+            self.until_stored(async || idle::tell(&self.store, plan, report, idle_runs).await)?;
         }
         self.end(config, held, &ended)
     }

@@ -40,6 +40,7 @@ use keepfast_operations::requests::{Backup, Forget, ForgetWhich, Retention, back
 
 use crate::convert::hook::PlanHook;
 use crate::failure::kinds::{self, Kind};
+use crate::idle::Idle;
 use crate::usual::Usual;
 use checks::Hindrance;
 use record::{Level, Record, Step};
@@ -325,9 +326,15 @@ impl Doing<'_> {
         }
         let request = Forget { which: ForgetWhich::ByPolicy(Box::new(retention.clone())), dry_run: false };
         match forget(&request, self.shared, self.run) {
-            Ok(report) => self.report.retention = Some(report),
+            Ok(report) => {
+                self.report.idle_retention = Idle::of(&retention.keep, &report);
+                self.report.retention = Some(report);
+            }
             Err(error) if is_interruption(&error) => self.fail(error),
-            Err(error) => self.find(format!("retention failed: {}", with_causes(&error))),
+            Err(error) => {
+                self.report.retention_failed = true;
+                self.find(format!("retention failed: {}", with_causes(&error)));
+            }
         }
     }
 

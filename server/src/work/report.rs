@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::ServerError;
 use crate::failure::kinds;
+use crate::idle::Idle;
 use crate::usual::{AnomalyDocument, Judged};
 
 /// What came of a run, in a word.
@@ -67,6 +68,12 @@ pub struct PlanReport {
     /// What is to be stored about what is usual.
     #[serde(skip)]
     pub judged: Option<Judged>,
+    /// Whether retention could not be done.
+    #[serde(skip)]
+    pub retention_failed: bool,
+    /// That retention has removed nothing, and should have.
+    #[serde(skip)]
+    pub idle_retention: Option<Idle>,
 }
 
 fn serialize_category<S: Serializer>(category: &Option<Category>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -112,6 +119,8 @@ impl PlanReport {
             failure: None,
             code: None,
             judged: None,
+            retention_failed: false,
+            idle_retention: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{
@@ -145,7 +146,8 @@ impl Store {
         Box::pin(async move {
             const PLACE: &str = "a database in memory";
             let failed = |source| StoreError::Open { place: PLACE.to_owned(), source: Box::new(source) };
-            let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(false);
+            let options =
+                SqliteConnectOptions::new().in_memory(true).foreign_keys(false).disable_statement_logging();
             // With the connection, the database would be gone.
             let pool = sqlite_pool().max_connections(1).idle_timeout(None).max_lifetime(None);
             let pool = pool.connect_with(options).await.map_err(failed)?;
@@ -231,6 +233,8 @@ fn sqlite_pool() -> SqlitePoolOptions {
 async fn connect_sqlite(state: &Path) -> Result<Store> {
     let failed = |source| StoreError::Open { place: state.display().to_string(), source: Box::new(source) };
     let options = SqliteConnectOptions::new().filename(state).busy_timeout(BUSY_TIMEOUT).foreign_keys(false);
+    // No one listens to what each statement did.
+    let options = options.disable_statement_logging();
     let writing = options
         .clone()
         // Before the first table, or it has no effect: space of removed rows can be given back.

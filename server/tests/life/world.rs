@@ -51,7 +51,27 @@ struct Working {
     ends: Duration,
     /// When it last said that it works, by the steady clock and by the one on the wall.
     beat: (Duration, Timestamp),
+    /// What the looks since then have seen.
+    standing: Option<Standing>,
     is_silent: bool,
+}
+
+/// A lease that stands still in the eyes of those that look: since when, and whether a gap between looks was not counted.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    since: Duration,
+    is_excused: bool,
+}
+
+impl Standing {
+    /// As a look sees it that comes now, and after a gap or not.
+    fn seen(before: Option<Self>, now: Duration, was_away: bool) -> Self {
+        match before {
+            None => Self { since: now, is_excused: false },
+            Some(before) if was_away && !before.is_excused => Self { since: now, is_excused: true },
+            Some(before) => before,
+        }
+    }
 }
 
 /// What sees that runs are at work.
@@ -59,7 +79,7 @@ struct Working {
 enum Beats {
     /// Anything.
     All,
-    /// The scheduler: a lease that stands still has ended, after a gap between looks at the second look.
+    /// The scheduler: a lease that stands still for its length has ended. Beats before that change nothing.
     Look,
     /// The promises, by the end of the lease on the wall.
     Watch,
@@ -84,6 +104,8 @@ pub struct World {
     boots: u64,
     /// When a server that was killed starts again.
     up_again: Duration,
+    /// When the server looked last, by the steady clock; nothing if it hasn't in this life.
+    looked: Option<Duration>,
     next_look: Duration,
     next_watch: Duration,
     /// Until when runs may be lost without a word, because the database was away.
@@ -117,6 +139,7 @@ impl World {
             working: BTreeMap::new(),
             boots: 0,
             up_again: Duration::ZERO,
+            looked: None,
             next_look: Duration::ZERO,
             next_watch: Duration::ZERO,
             shaken_until: Duration::ZERO,
@@ -226,6 +249,7 @@ impl World {
 
     async fn start(&mut self) {
         self.boots += 1;
+        self.looked = None;
         let executor = Executor {
             server: ServerId::new(SERVER).expect("a name"),
             boot: BootId::new(format!("boot {}", self.boots)).expect("a name"),
@@ -330,20 +354,29 @@ impl World {
     /// Runs at work say so every few seconds. Only what anyone could see of that is done.
     async fn beat(&mut self, for_whom: Beats) {
         let (steady, wall, now) = (self.clock.steady(), self.clock.wall(), self.clock.stored());
+        let length = Lease::USUAL.length;
+        let was_away = self.looked.is_none_or(|looked| steady - looked >= length);
         for run in self.working.values_mut().filter(|run| !run.is_silent) {
             let (beaten, shown) = run.beat;
             let is_seen = match for_whom {
                 Beats::All => true,
-                Beats::Look => steady - beaten >= MINUTE,
-                Beats::Watch => {
-                    wall.duration_since(shown).unsigned_abs() + AFTER_FAULT >= Lease::USUAL.length
+                // What a look that fails has seen isn't known.
+                Beats::Look if self.place.is_shaky() => steady - beaten >= MINUTE,
+                Beats::Look => {
+                    let standing = Standing::seen(run.standing, steady, was_away);
+                    run.standing = Some(standing);
+                    steady - standing.since >= length
                 }
+                Beats::Watch => wall.duration_since(shown).unsigned_abs() + AFTER_FAULT >= length,
             };
             if is_seen {
                 let beaten = self.store.beat(now, &run.held, None).await;
                 // A beat that fails is made again; the run's end says whether it is still held.
                 if self.place.may_fail(beaten.map_err(Into::into)).is_some() {
                     run.beat = (steady, wall);
+                    // The look that follows at once sees it.
+                    let is_look = matches!(for_whom, Beats::Look);
+                    run.standing = is_look.then(|| Standing::seen(None, steady, was_away));
                 }
             }
         }
@@ -359,6 +392,7 @@ impl World {
             self.shaken();
             return;
         };
+        self.looked = Some(reading.steady.0);
         let due = scheduler.due(wall);
         for loss in lost {
             let Some(run) = self.working.remove(&loss.run.id) else { continue };
@@ -400,7 +434,7 @@ impl World {
         let ends = self.clock.real + self.length(&plan, &held);
         self.bystander.plan(&plan).works_until = Some(Timestamp::MAX);
         let beat = (self.clock.steady(), wall);
-        let run = Working { plan, began: wall, ends, beat, is_silent: false, held };
+        let run = Working { plan, began: wall, ends, beat, standing: None, is_silent: false, held };
         self.working.insert(run.held.run.id.clone(), run);
     }
 

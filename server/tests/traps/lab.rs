@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -178,6 +179,22 @@ impl Server {
             self.held.push(held.clone());
         }
         look
+    }
+
+    /// It dies in a look, when that waits for the state after this many times; false if the look was over before.
+    pub async fn die_in_look(&mut self, mut waits: usize) -> bool {
+        let reading = self.reading();
+        let scheduler = self.scheduler.as_mut().unwrap();
+        let mut look = std::pin::pin!(scheduler.look(&self.config, &reading, None, true));
+        let is_over = std::future::poll_fn(|context| match look.as_mut().poll(context) {
+            Poll::Ready(look) => Poll::Ready(look.map(|_| true)),
+            Poll::Pending if waits == 0 => Poll::Ready(Ok(false)),
+            Poll::Pending => {
+                waits -= 1;
+                Poll::Pending
+            }
+        });
+        !is_over.await.unwrap()
     }
 
     /// Time goes by, with a look at least every half a minute.

@@ -9,4 +9,5 @@
 mod elsewhere;
 mod lab;
 mod plans;
+mod retention;
 mod schedules;

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::lab::{Server, Site, begin, minutes, plan};
+use crate::lab::{Server, Site, begin, minutes, plan, work};
 use jiff::Timestamp;
-use keepfast_schedule::clock::ClockEvent;
+use keepfast_schedule::clock::{ClockEvent, LOOK_EVERY};
 use keepfast_server::daemon::promises::{self, OVERDUE};
 use keepfast_server::state::{instant, stored};
 use keepfast_server::status::{Promises, View};
 use keepfast_store::{
-    Apply, Ending, EventKind, PageSize, PlanId, Sequence, SlotRecord, SlotVerdict, UserName, Verdict,
-    VerdictKind,
+    Apply, Ending, EventKind, NextTry, PageSize, PlanId, RunId, Sequence, SlotRecord, SlotVerdict, UserName,
+    Verdict, VerdictKind, Work,
 };
 
 const MINUTELY: &str = "cron = \"* * * * *\"";
@@ -120,6 +120,56 @@ async fn start_kills_live_runs_of_another_server() {
     // Its own earlier life is over for sure.
     ann.start().await;
     assert_eq!(ann.store.run(&held).await.unwrap().unwrap().verdict, Some(Verdict::Lost));
+}
+
+/// A server died between the end of a lost run and the retry: the slot was never done. Here it dies at each moment of a
+/// look, and the slot is done by its next life.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_while_a_run_is_lost_leaves_its_slot_undone() {
+    for waits in 0.. {
+        let site = Site::alone(&www(HOURLY));
+        let mut server = site.serve("ann", begin()).await;
+        server.pass(minutes(60));
+        server.look().await;
+        assert_eq!(server.held.len(), 1);
+        // Its run falls silent.
+        server.held.clear();
+        for _ in 0..4 {
+            server.pass(LOOK_EVERY);
+            server.look().await;
+        }
+        server.pass(LOOK_EVERY);
+        let has_died = server.die_in_look(waits).await;
+        server.start().await;
+        server.live(minutes(3)).await;
+        let verdicts = server.verdicts("www").await;
+        assert_eq!(verdicts, [Some(VerdictKind::Lost), Some(VerdictKind::Ok)], "it dies after {waits} waits");
+        if !has_died {
+            assert!(waits > 3, "the look was over after {waits} waits");
+            return;
+        }
+    }
+}
+
+/// A clock was a day ahead while a run failed: the next try waited for that day.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_that_was_a_day_ahead_holds_up_a_retry() {
+    let site = Site::alone(&www(HOURLY));
+    let mut server = site.serve("ann", begin()).await;
+    server.is_held_up = true;
+    let day = Duration::from_secs(86_400);
+    server.now += day;
+    server.live(minutes(1)).await;
+    let held = server.held.pop().unwrap();
+    let retry =
+        NextTry { id: RunId::new("the next try").unwrap(), not_before: stored(server.now).plus(minutes(5)) };
+    let work = Work { retry: Some(retry), ..work(Ending::Failed) };
+    server.store.end(stored(server.now), &held, &work).await.unwrap();
+    server.live(minutes(1)).await;
+    assert_eq!(server.held.len(), 0, "it waits");
+    server.now -= day;
+    server.live(minutes(6)).await;
+    assert_eq!(server.held.iter().map(|held| held.run.id.as_str()).collect::<Vec<_>>(), ["the next try"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

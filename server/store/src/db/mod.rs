@@ -136,6 +136,27 @@ impl Database {
         Ok(self.rows(doing, sql, values).await?.into_iter().next())
     }
 
+    /// Writes with one statement, which is a transaction by itself, and tells of no change. Returns what it says with
+    /// `RETURNING`.
+    pub async fn write(
+        &self,
+        doing: &'static str,
+        sql: impl SqlSafeStr,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        let rows = match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                let rows = Box::pin(bind_sqlite(sql, &values).fetch_all(writer)).await;
+                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Pools::Postgres(pool) => {
+                let rows = Box::pin(bind_postgres(sql, &values).fetch_all(pool)).await;
+                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+            }
+        };
+        rows.map_err(failed(doing))
+    }
+
     /// Begins a transaction that writes.
     pub fn begin(&self, doing: &'static str) -> Waiting<'_, Tx> {
         Box::pin(async move {

@@ -122,34 +122,37 @@ impl Store {
     /// Renews the lease, and stores how far the run is. Only the newest progress is kept. A new phase is an
     /// event; counters are not, they only wake those that watch.
     pub async fn beat(&self, now: UtcTime, held: &Held, progress: Option<&Progress>) -> Result<Beat> {
-        let id = held.run.id.as_str();
-        let mut tx = self.begin("renewing the lease of a run").await?;
-        let before = tx
-            .row(
-                "UPDATE run SET lease_until = $3 + lease, beat = beat + 1 \
-                 WHERE id = $1 AND fence = $2 AND state IN ('starting', 'running') \
-                 RETURNING phase, cancel_requested",
-                values![id, held.fence.0, now],
-            )
-            .await?;
+        const RENEW: &str = "UPDATE run SET lease_until = $3 + lease, beat = beat + 1 \
+                             WHERE id = $1 AND fence = $2 AND state IN ('starting', 'running') \
+                             RETURNING phase, cancel_requested";
+        let (doing, id) = ("renewing the lease of a run", held.run.id.as_str());
+        let renew = values![id, held.fence.0, now];
+        let answer = |row: &Row| -> Result<Beat> {
+            Ok(Beat { cancel_requested: row.optional_time("cancel_requested")?.is_some() })
+        };
+        // Most beats say nothing else.
+        let Some(progress) = progress else {
+            let rows = self.db.write(doing, RENEW, renew).await?;
+            return answer(rows.first().ok_or_else(|| not_held(&held.run.id))?);
+        };
+        let mut tx = self.begin(doing).await?;
+        let before = tx.row(RENEW, renew).await?;
         let before = before.ok_or_else(|| not_held(&held.run.id))?;
-        if let Some(progress) = progress {
-            let phase = progress.phase.as_ref().map(Phase::as_str);
-            let counters = optional_json(progress.counters.as_ref());
-            let sql = concat!(
-                "UPDATE run SET phase = COALESCE($2, phase), counters = COALESCE($3, counters) \
-                 WHERE id = $1 RETURNING ",
-                run_columns!()
-            );
-            let row = tx.row(sql, values![id, phase, counters]).await?;
-            let run = Run::from_row(&row.ok_or_else(|| not_held(&held.run.id))?)?;
-            if run.phase != before.optional_name("phase")? {
-                tx.event(run.event(now, EventKind::RUN_PHASE));
-            }
-            tx.wake();
+        let phase = progress.phase.as_ref().map(Phase::as_str);
+        let counters = optional_json(progress.counters.as_ref());
+        let sql = concat!(
+            "UPDATE run SET phase = COALESCE($2, phase), counters = COALESCE($3, counters) \
+             WHERE id = $1 RETURNING ",
+            run_columns!()
+        );
+        let row = tx.row(sql, values![id, phase, counters]).await?;
+        let run = Run::from_row(&row.ok_or_else(|| not_held(&held.run.id))?)?;
+        if run.phase != before.optional_name("phase")? {
+            tx.event(run.event(now, EventKind::RUN_PHASE));
         }
+        tx.wake();
         tx.commit().await?;
-        Ok(Beat { cancel_requested: before.optional_time("cancel_requested")?.is_some() })
+        answer(&before)
     }
 
     /// The run has ended: its verdict and report, what its plan knows of itself, and the pattern of its error,

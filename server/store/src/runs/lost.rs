@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::claim::end_waiting;
-use super::{Run, RunState, Verdict, again, is_open, run_columns};
+use super::{NextTry, Run, RunState, Verdict, again, is_open, run_columns};
 use crate::Store;
 use crate::db::{Tx, values};
 use crate::error::{Result, StoreError};
 use crate::leases::{Elapsed, Lease, LeaseWatch};
-use crate::types::{EventKind, Fence, RunId, UtcTime};
+use crate::types::{EventKind, Fence, PageSize, RunId, UtcTime};
 
 /// A slot's run and its retries are lost this many times, then no more retry is made.
 const LOSSES_MAX: u32 = 3;
@@ -33,6 +33,14 @@ pub struct Loss {
     pub quarantine: Quarantine,
 }
 
+/// Says which run is to do again what a lost one was to do, if one is. A run in quarantine has none, whatever this says.
+pub type Again<'a, E> = &'a (dyn Fn(&Loss) -> std::result::Result<Option<NextTry>, E> + Sync);
+
+/// No lost run is tried again by this.
+pub fn never_again(_: &Loss) -> Result<Option<NextTry>> {
+    Ok(None)
+}
+
 /// What a look at the leases of runs has found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leased {
@@ -40,6 +48,8 @@ pub struct Leased {
     pub lost: Vec<Loss>,
     /// Runs that a server has taken, and that haven't ended.
     pub active: Vec<Run>,
+    /// Runs that wait, in the order in which they were stored: a page of them.
+    pub waiting: Vec<Run>,
 }
 
 /// What came of a retry.
@@ -55,49 +65,84 @@ pub enum Retried {
     Quarantined,
 }
 
+/// Those that are active, all of them, and a page of those that wait.
+const OPEN: &str = concat!(
+    "SELECT * FROM (SELECT fence, beat, lease, ",
+    run_columns!(),
+    " FROM run WHERE ",
+    is_open!(),
+    " AND state IN ('starting', 'running') ORDER BY number) AS active \
+     UNION ALL SELECT * FROM (SELECT fence, beat, lease, ",
+    run_columns!(),
+    " FROM run WHERE ",
+    is_open!(),
+    " AND state = 'waiting' ORDER BY number LIMIT $1) AS waiting"
+);
+
 impl Store {
-    /// Ends the runs whose leases have ended: they are lost. Any server finds those of any other, and its own. Also says
-    /// which runs are active then.
+    /// Ends the runs whose leases have ended: they are lost. Any server finds those of any other, and its own. What tries
+    /// one again is stored with its end, so that a server that dies loses neither. Also says which runs are active then,
+    /// and which wait.
     ///
     /// Call it several times during the length of a lease, always with the same `watch`.
-    pub async fn lose_runs(&self, now: UtcTime, watch: &mut LeaseWatch, elapsed: Elapsed) -> Result<Leased> {
-        let sql = concat!(
-            "SELECT fence, beat, lease, ",
-            run_columns!(),
-            " FROM run WHERE ",
-            is_open!(),
-            " AND state IN ('starting', 'running') ORDER BY number"
-        );
-        let rows = self.db.rows("reading the leases of runs", sql, Vec::new()).await?;
-        let mut leases = Vec::with_capacity(rows.len());
-        let mut active = Vec::with_capacity(rows.len());
+    pub async fn lose_runs<E: From<StoreError>>(
+        &self,
+        now: UtcTime,
+        watch: &mut LeaseWatch,
+        elapsed: Elapsed,
+        next_try: Again<'_, E>,
+    ) -> std::result::Result<Leased, E> {
+        let values = values![PageSize::MAX.rows()];
+        let rows = self.db.rows("reading the runs that are not over", OPEN, values).await?;
+        let mut leases = Vec::new();
+        let (mut active, mut waiting) = (Vec::new(), Vec::new());
         for row in &rows {
+            let run = Run::from_row(row)?;
+            if run.state == RunState::Waiting {
+                waiting.push(run);
+                continue;
+            }
             let length = Duration::from_micros(row.count("lease")?);
             leases.push(Lease { fence: Fence(row.integer("fence")?), beat: row.integer("beat")?, length });
-            active.push(Run::from_row(row)?);
+            active.push(run);
         }
+        // What comes from two parts has no order by itself.
+        waiting.sort_by_key(|run| run.number);
         let ended = watch.ended(&leases, elapsed);
         let mut losses: Vec<Loss> = Vec::new();
         for (lease, run) in leases.iter().zip(&active).filter(|(lease, _)| ended.contains(&lease.fence)) {
-            losses.extend(self.lose(now, &run.id, lease).await?);
+            let Some((loss, again)) = self.lose(now, &run.id, lease, next_try).await? else { continue };
+            losses.push(loss);
+            waiting.extend(again);
         }
         active.retain(|run| losses.iter().all(|loss| loss.run.id != run.id));
-        Ok(Leased { lost: losses, active })
+        Ok(Leased { lost: losses, active, waiting })
     }
 
     /// Ends a run as lost whose process is known to be dead, by a lock that dies with it and that the caller has now.
     /// Nothing if it isn't active.
-    pub async fn lose_dead(&self, now: UtcTime, id: &RunId) -> Result<Option<Loss>> {
+    pub async fn lose_dead<E: From<StoreError>>(
+        &self,
+        now: UtcTime,
+        id: &RunId,
+        next_try: Again<'_, E>,
+    ) -> std::result::Result<Option<Loss>, E> {
         let sql = "SELECT fence, beat, lease FROM run WHERE id = $1 AND state IN ('starting', 'running')";
         let row = self.db.row("reading the lease of a run", sql, values![id.as_str()]).await?;
         let Some(row) = row else { return Ok(None) };
         let length = Duration::from_micros(row.count("lease")?);
         let lease = Lease { fence: Fence(row.integer("fence")?), beat: row.integer("beat")?, length };
-        self.lose(now, id, &lease).await
+        Ok(self.lose(now, id, &lease, next_try).await?.map(|(loss, _)| loss))
     }
 
-    /// Ends one run as lost, unless it has shown itself meanwhile.
-    async fn lose(&self, now: UtcTime, id: &RunId, lease: &Lease) -> Result<Option<Loss>> {
+    /// Ends one run as lost, unless it has shown itself meanwhile. Returns the run that tries it again, too.
+    async fn lose<E: From<StoreError>>(
+        &self,
+        now: UtcTime,
+        id: &RunId,
+        lease: &Lease,
+        next_try: Again<'_, E>,
+    ) -> std::result::Result<Option<(Loss, Option<Run>)>, E> {
         let mut tx = self.begin("ending a lost run").await?;
         let sql = concat!(
             "UPDATE run SET state = 'ended', verdict = 'lost', ended = $4 \
@@ -113,8 +158,13 @@ impl Store {
         if quarantine == Quarantine::Yes {
             tx.event(run.event(now, EventKind::RUN_QUARANTINED));
         }
+        let loss = Loss { run, losses, quarantine };
+        let again = match next_try(&loss)?.filter(|_| quarantine == Quarantine::No) {
+            Some(next) => again(&mut tx, now, &loss.run, next.id, Some(next.not_before)).await?,
+            None => None,
+        };
         tx.commit().await?;
-        Ok(Some(Loss { run, losses, quarantine }))
+        Ok(Some((loss, again)))
     }
 
     /// Stores a run that does again what `parent` was to do. Each run is retried once; the retry can be retried

@@ -15,7 +15,7 @@ pub use claim::{Began, Claim, Group, Limit, Unstarted};
 pub(crate) use held::check_held;
 pub use held::{Beat, Ending, Held, NextTry, Progress, Work};
 pub use list::{Outcome, OutcomeCount, OutcomeKey, RunFilter};
-pub use lost::{Leased, Loss, Quarantine, Retried};
+pub use lost::{Again, Leased, Loss, Quarantine, Retried, never_again};
 
 mod claim;
 mod held;

@@ -8,6 +8,7 @@ use keepfast_store::{
     BootId, Claim, ConfigHash, Decided, Decision, Elapsed, Ending, Event, Executor, Generation, Held,
     LeaseWatch, NewRun, PageSize, PlanId, PostgresPlace, ProgramVersion, RunId, RunKind, RunSubject,
     ScheduleId, Sequence, ServerId, ServerLock, SlotChange, Store, Tls, Trigger, Unfired, UtcTime, Work,
+    never_again,
 };
 use keepfast_testkit::servers::PostgresServer;
 use tempfile::TempDir;
@@ -213,7 +214,7 @@ pub async fn lose_all(store: &Store, now: UtcTime) -> Vec<RunId> {
     let mut watch = LeaseWatch::new();
     let mut lost = Vec::new();
     for second in [0, 30, 59, 61, 90] {
-        let losses = store.lose_runs(now, &mut watch, elapsed(second)).await.unwrap().lost;
+        let losses = store.lose_runs(now, &mut watch, elapsed(second), &never_again).await.unwrap().lost;
         assert!(losses.is_empty() || second > 60, "lost after {second} s");
         lost.extend(losses.into_iter().map(|loss| loss.run.id));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use keepfast_store::{
     Claim, Decided, DeliveryState, Ending, Generation, Group, Held, LeaseWatch, Limit, NewDelivery, PageSize,
     ProblemKind, ReaderId, Retried, Routing, RunFilter, RunState, Seen, Sequence, Store, StoreError, Subject,
-    SubjectKind, TargetId, Text, Tried, TriedOutcome, Trigger, Unstarted, UtcTime, VerdictKind,
+    SubjectKind, TargetId, Text, Tried, TriedOutcome, Trigger, Unstarted, UtcTime, VerdictKind, never_again,
 };
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -271,7 +271,8 @@ impl Pair {
         let mut watch = LeaseWatch::new();
         let mut lost = Vec::new();
         for second in [0, 40, 80] {
-            let losses = self.store.lose_runs(self.now, &mut watch, elapsed(second)).await.unwrap().lost;
+            let losses =
+                self.store.lose_runs(self.now, &mut watch, elapsed(second), &never_again).await.unwrap().lost;
             lost.extend(losses.into_iter().map(|loss| (loss.run.id.to_string(), loss.losses)));
         }
         let mut expected = Vec::new();

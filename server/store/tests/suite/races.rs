@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use keepfast_store::{
     BootId, Claim, Decided, Ending, Executor, Group, Held, LeaseWatch, Limit, NewDelivery, PageSize, PlanId,
     PostgresPlace, ReaderId, Routing, Run, RunFilter, SlotVerdict, Store, StoreError, TargetId, Tls, Tried,
-    TriedOutcome, Trigger, UtcTime, Verdict,
+    TriedOutcome, Trigger, UtcTime, Verdict, never_again,
 };
 use serde_json::json;
 
@@ -118,7 +118,7 @@ impl Server {
         }
         let now = self.now();
         let watched = elapsed(u64::try_from(second).unwrap());
-        let losses = self.store.lose_runs(now, &mut self.leases, watched).await.unwrap().lost;
+        let losses = self.store.lose_runs(now, &mut self.leases, watched, &never_again).await.unwrap().lost;
         for loss in losses {
             self.retry(&loss.run).await;
         }

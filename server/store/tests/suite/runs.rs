@@ -3,7 +3,7 @@
 use keepfast_store::{
     BootId, Claim, Ending, ErrorCategory, Executor, Fingerprint, Group, HostId, LeaseWatch, Limit, NewRun,
     NextTry, PageSize, Phase, Progress, Quarantine, RepositoryId, Retried, RunError, RunFilter, RunState,
-    StoreError, Text, Trigger, UndoId, Unstarted, Verdict, VerdictKind, Work,
+    StoreError, Text, Trigger, UndoId, Unstarted, Verdict, VerdictKind, Work, never_again,
 };
 use serde_json::json;
 
@@ -185,12 +185,14 @@ async fn only_the_lease_decides_whether_a_run_is_lost(lab: Lab) {
     let mut watch = LeaseWatch::new();
     for round in 0..10 {
         let now = 1000 + 30 * round;
-        let lost = starts_later.lose_runs(at(5000), &mut watch, elapsed(now)).await.unwrap().lost;
+        let lost =
+            starts_later.lose_runs(at(5000), &mut watch, elapsed(now), &never_again).await.unwrap().lost;
         assert!(lost.is_empty(), "after {round} rounds: {lost:?}");
         one.beat(at(5), &held, None).await.unwrap();
     }
     for (second, lost) in [(1300, 0), (1330, 0), (1359, 0), (1360, 1), (1390, 0)] {
-        let losses = starts_later.lose_runs(at(5000), &mut watch, elapsed(second)).await.unwrap().lost;
+        let losses =
+            starts_later.lose_runs(at(5000), &mut watch, elapsed(second), &never_again).await.unwrap().lost;
         assert_eq!(losses.len(), lost, "at {second}");
     }
 }
@@ -207,7 +209,7 @@ async fn a_clock_that_jumps_a_year_loses_no_run(lab: Lab) {
     for round in 0..12_i64 {
         let jump = [0, year, -year][usize::try_from(round % 3).unwrap()];
         let now = elapsed(u64::try_from(round * 20).unwrap());
-        let losses = other.lose_runs(at(jump + round), &mut watch, now).await.unwrap().lost;
+        let losses = other.lose_runs(at(jump + round), &mut watch, now, &never_again).await.unwrap().lost;
         lost.extend(losses.into_iter().map(|loss| loss.run.id));
         one.beat(at(round - jump), &held, None).await.unwrap();
     }
@@ -241,7 +243,9 @@ async fn a_slot_that_was_lost_three_times_is_in_quarantine(lab: Lab) {
         let mut watch = LeaseWatch::new();
         let mut losses = Vec::new();
         for second in [0, 30, 59, 61] {
-            losses.extend(store.lose_runs(at(99), &mut watch, elapsed(second)).await.unwrap().lost);
+            losses.extend(
+                store.lose_runs(at(99), &mut watch, elapsed(second), &never_again).await.unwrap().lost,
+            );
         }
         assert_eq!(losses.len(), 1);
         assert_eq!(i64::from(losses[0].losses), attempt);
