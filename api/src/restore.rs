@@ -87,7 +87,7 @@ pub enum RestoreDestination {
         #[serde(default)]
         contents_of: Option<String>,
     },
-    /// Where they were backed up, on this machine.
+    /// Where they were backed up, on this machine: below the sources of the snapshot's plan.
     Original,
 }
 
@@ -124,19 +124,27 @@ pub struct RestorePreview {
     pub hard_links: u64,
     /// Files that are there and would stay as they are.
     pub unchanged: u64,
+    /// Files whose content would stay, and whose metadata would be put right.
+    pub corrected: u64,
+    /// Entries that could not be restored, or not in full: `warnings` names the first of them.
+    pub skipped: u64,
+    /// Devices that would be left out.
+    pub devices_left_out: u64,
     /// Bytes that would be written.
     pub bytes: u64,
     /// Bytes that are free where they would be written; null if that can't be said.
     pub free_bytes: Option<u64>,
     /// Whether there is room; null if that can't be said.
     pub has_room: Option<bool>,
+    /// Whether everything was looked at. A preview ends after 20 seconds: then the numbers are those of a part.
+    pub is_whole: bool,
     /// How many entries are in the way of others.
     pub conflicts_count: u64,
     /// The first 500 of them, in the order in which they would be restored; null for a caller that may not see names.
     pub conflicts: Option<Vec<RestoreConflict>>,
     /// What a person should know before; the first 100. Those that name files are left out for a caller that may not see names.
     pub warnings: Vec<String>,
-    /// Why the restore would be refused or fail at once; null if it can be started.
+    /// Why the restore would be refused; null if it can be started. Then nothing was counted.
     pub refused: Option<String>,
 }
 
@@ -225,7 +233,7 @@ pub struct Restore {
     pub state: RunState,
     /// What came of it; null while it isn't over. `findings` if entries are missing or differ: the report says which.
     pub verdict: Option<Verdict>,
-    /// What it does now: `opening`, `restore`.
+    /// What it does now: `opening`, `checks`, `restore`, `verify`.
     pub phase: Option<String>,
     /// How far it is.
     pub progress: Option<Progress>,
