@@ -227,3 +227,82 @@ fn ascent(spot: &Spot) -> Vec<(u64, u64)> {
     }
     seen
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use rustix::fs::{Mode, OFlags, openat};
+
+    use super::{Absent, Guarded, Spot, names};
+    use crate::restores::error::RestoreError;
+
+    const MADE: Absent = Absent::Made(Mode::from_raw_mode(0o755));
+
+    fn named(folder: &str) -> Vec<CString> {
+        names(folder.as_bytes()).expect("names")
+    }
+
+    #[test]
+    fn only_names_lead_below_a_place() {
+        for wrong in ["..", "a/..", ".", "a/./b", "/a", "a/", "a//b", "a\0b"] {
+            assert!(matches!(names(wrong.as_bytes()), Err(RestoreError::Name { .. })), "{wrong:?}");
+        }
+        assert!(names(&[b'n'; 256]).is_err() && names("a/".repeat(64).as_bytes()).is_err());
+        assert_eq!(named("a/\u{e9}").len(), 2);
+        assert!(named("").is_empty());
+    }
+
+    #[test]
+    fn what_was_opened_stays_what_it_is_when_its_name_is_another_ones() {
+        let desk = tempfile::tempdir().expect("a folder");
+        let (place, outside) = (desk.path().join("place"), desk.path().join("outside"));
+        fs::create_dir(&place).expect("it can be made");
+        fs::create_dir(&outside).expect("it can be made");
+        let at = |absent| Spot::at(&place, Absent::Left)?.down(&named("a/b"), absent);
+        let looked = at(Absent::Left).expect("it can be looked at");
+        assert!(looked.handle.is_none() && !place.join("a").exists(), "a look makes nothing");
+        assert!(looked.free_bytes().is_some() && looked.is_empty().expect("it isn't there"));
+        let made = at(MADE).expect("it can be made");
+        assert!(made.is_new && made.is_empty().expect("it can be listed"));
+        assert!(!at(MADE).expect("it is there").is_new);
+        fs::rename(place.join("a"), place.join("moved")).expect("it can be moved");
+        symlink(&outside, place.join("a")).expect("it can be made");
+        let handle = made.handle.as_ref().expect("it is there");
+        let flags = OFlags::CREATE | OFlags::WRONLY;
+        drop(openat(handle, "file", flags, Mode::RUSR).expect("it can be made"));
+        assert!(place.join("moved/b/file").exists());
+        assert_eq!(fs::read_dir(&outside).expect("it can be listed").count(), 0);
+        assert!(matches!(at(MADE), Err(RestoreError::NoFolder { path }) if path == place.join("a")));
+        fs::write(place.join("file"), "").expect("it can be written");
+        let file = Spot::at(&place, Absent::Left).and_then(|spot| spot.down(&named("file/x"), MADE));
+        assert!(matches!(file, Err(RestoreError::NoFolder { .. })));
+    }
+
+    #[test]
+    fn what_restores_must_not_write_over_is_known_in_both_directions_and_by_its_identity() {
+        let desk = tempfile::tempdir().expect("a folder");
+        let own = desk.path().join("own");
+        fs::create_dir_all(own.join("inside")).expect("it can be made");
+        fs::create_dir(desk.path().join("other")).expect("it can be made");
+        let check = |guarded: &Path, path: &Path, below: Option<&str>| {
+            let guarded = Guarded { places: vec![(guarded.to_owned(), "the state".to_owned())] };
+            guarded.check(&Spot::at(path, Absent::Left).expect("a spot"), below.map(Path::new))
+        };
+        for refused in [own.clone(), own.join("inside"), own.join("not there"), desk.path().to_owned()] {
+            let told = check(&own, &refused, None).expect_err("it is refused").to_string();
+            assert!(told.contains("the state is there"), "{told}");
+        }
+        assert!(check(&own, &desk.path().join("other"), None).is_ok());
+        // Of a target, only the part that is meant.
+        assert!(check(&own, desk.path(), Some("other")).is_ok());
+        assert!(check(&own, desk.path(), Some("own/inside")).is_err());
+        // By another path, it is the same directory.
+        let alias = desk.path().join("alias");
+        symlink(&own, &alias).expect("it can be made");
+        assert!(check(&alias, &own.join("inside"), None).is_err());
+    }
+}
