@@ -135,7 +135,7 @@ fn has_tricks(text: &str) -> bool {
 
 fn quoted(path: &[u8]) -> String {
     let mut name = String::with_capacity(path.len());
-    let mut quote = |bytes: &[u8], name: &mut String| {
+    let quote = |bytes: &[u8], name: &mut String| {
         for byte in bytes {
             // Writing into a string never fails.
             let _ = write!(name, "%{byte:02X}");

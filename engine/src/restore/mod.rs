@@ -200,10 +200,12 @@ pub fn preview(
     let watch = Some(conflicts).filter(|_| options.dry_run);
     let looked = carry_out(repository, index, snapshot, options, watch, run);
     run.report_suspects(|_| false);
-    looked.map(|Preview { report, is_whole }| Preview {
-        report: RestoreReport { troubles: run.troubles(), ..report },
-        is_whole,
-    })
+    let Preview { report, is_whole } = match looked {
+        // It has seen nothing of the target.
+        Err(EngineError::Interrupted) => Preview { report: RestoreReport::default(), is_whole: false },
+        looked => looked?,
+    };
+    Ok(Preview { report: RestoreReport { troubles: run.troubles(), ..report }, is_whole })
 }
 
 fn restore_snapshot(

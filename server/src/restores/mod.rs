@@ -5,6 +5,8 @@ pub mod order;
 pub mod parts;
 pub mod place;
 pub mod preview;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

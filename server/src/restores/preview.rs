@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keepfast_backend::Cancel;
-use keepfast_engine::EngineError;
 use keepfast_engine::restore::{Conflict, RestoreReport, preview};
 use keepfast_engine::run::{Event, Listener};
 use keepfast_operations::OperationsError;
@@ -14,7 +13,7 @@ use super::error::RestoreError;
 use super::order::{Order, OverwriteFiles};
 use super::parts::{How, Planning};
 use crate::browse::Browser;
-use crate::error::{Result, ServerError};
+use crate::error::Result;
 use crate::surroundings::Surroundings;
 use crate::warm::Found;
 
@@ -98,10 +97,6 @@ pub fn look(
         };
         let options = part.options(how);
         let looked = preview(&opened.repository, &opened.index, &stored.snapshot, &options, &conflict, &run);
-        let looked = looked.map_err(|error| match error {
-            EngineError::RestoreInterrupted => EngineError::Interrupted,
-            other => other,
-        });
         let looked = looked.map_err(OperationsError::from)?;
         sum = sum.and(looked.report);
         if !looked.is_whole {
