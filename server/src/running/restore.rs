@@ -160,20 +160,16 @@ fn outcome(done: Result<RestoreReport>, failures: Vec<FailedEntry>, record: &Sta
         }
         Err(error) => {
             let text = with_causes(&error);
-            record.line(Level::Error, &text);
             let is_cancelled = matches!(
                 &error,
                 ServerError::Operations(inner)
                     if matches!(inner.engine(), Some(EngineError::Interrupted | EngineError::RestoreInterrupted))
             );
-            RestoreOutcome {
-                verdict: if is_cancelled { Verdict::Cancelled } else { Verdict::Failed },
-                error: Some(text),
-                findings: 0,
-                restore: None,
-                failures,
-                failure: Some(error),
-            }
+            record.line(if is_cancelled { Level::Info } else { Level::Error }, &text);
+            // That someone wants its end is no error, of which patterns are kept.
+            let (error, failure) = if is_cancelled { (None, None) } else { (Some(text), Some(error)) };
+            let verdict = if is_cancelled { Verdict::Cancelled } else { Verdict::Failed };
+            RestoreOutcome { verdict, error, findings: 0, restore: None, failures, failure }
         }
     }
 }
