@@ -18,6 +18,7 @@ pub mod path;
 pub mod plan;
 pub mod problem;
 pub mod repository;
+pub mod restore;
 pub mod run;
 pub mod session;
 pub mod snapshot;

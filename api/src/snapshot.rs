@@ -172,6 +172,28 @@ pub struct PathQuery {
     pub path: Option<String>,
 }
 
+/// The archive that a folder is sent as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveFormat {
+    /// Tar: as many entries as there are.
+    #[default]
+    Tar,
+    /// Zip, of at most 100,000 entries.
+    Zip,
+}
+
+/// What of a snapshot is sent, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ContentQuery {
+    /// The path, as documents have it; the root without it.
+    pub path: Option<String>,
+    /// As what a folder is sent: `tar` if nothing is said. A file is sent as it is.
+    #[param(inline)]
+    pub format: Option<ArchiveFormat>,
+}
+
 /// What a snapshot is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -102,5 +102,6 @@ pub mod span;
 pub mod streams;
 pub mod times;
 pub mod units;
+pub mod zip;
 
 pub use error::{OperationsError, Result};

@@ -9,11 +9,12 @@ use keepfast_config::config::Config;
 use keepfast_engine::EngineError;
 use keepfast_engine::diff::{Change, Part, diff};
 use keepfast_engine::dump::{dump, dump_folder};
-use keepfast_engine::list::{list_directory, look_up};
+use keepfast_engine::list::{list, list_directory, look_up};
 use keepfast_engine::run::RunContext;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_operations::OperationsError;
 use keepfast_operations::archive::TarWriter;
+use keepfast_operations::zip::{ENTRIES_MAX, ZipFolder};
 
 use crate::error::Result;
 use crate::warm::{Found, WarmRepositories};
@@ -51,6 +52,15 @@ pub enum Thing {
     Folder,
     /// A link, a device or the like: it has no content.
     Other,
+}
+
+/// The archive that a folder is sent as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archive {
+    /// Tar.
+    Tar,
+    /// Zip.
+    Zip,
 }
 
 /// Something of a snapshot that can be read.
@@ -145,15 +155,41 @@ impl Browser<'_> {
 }
 
 impl Readable {
-    /// Writes a file's bytes, or a folder as a tar archive. What fails on the way leaves it incomplete.
+    /// Whether an archive can have all entries of it: a zip has a bound.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn fits(&self, archive: Archive) -> Result<bool> {
+        if archive == Archive::Tar || self.thing != Thing::Folder {
+            return Ok(true);
+        }
+        let Self { found: Found { opened, stored }, path, run, .. } = self;
+        let (repository, index) = (&opened.repository, &opened.index);
+        let mut count = 0;
+        let counted = list(repository, index, &stored.snapshot, path, true, run, &mut |_, _| {
+            count += 1;
+            if count > ENTRIES_MAX { Err(EngineError::Interrupted) } else { Ok(()) }
+        });
+        match counted {
+            Err(EngineError::Interrupted) if count > ENTRIES_MAX => Ok(false),
+            counted => Ok(counted.map(|()| true).map_err(OperationsError::from)?),
+        }
+    }
+
+    /// Writes a file's bytes, or a folder as an archive. What fails on the way leaves it incomplete.
     ///
     /// # Errors
     /// It is damaged, or can't be written.
-    pub fn write(&self, out: &mut dyn Write) -> Result<()> {
+    pub fn write(&self, archive: Archive, out: &mut dyn Write) -> Result<()> {
         let Self { found: Found { opened, stored }, path, thing, run } = self;
         let (repository, index, snapshot) = (&opened.repository, &opened.index, &stored.snapshot);
         let written = match thing {
             Thing::File { .. } => dump(repository, index, snapshot, path, out, run).map(drop),
+            Thing::Folder if archive == Archive::Zip => {
+                let mut zip = ZipFolder::new(out);
+                dump_folder(repository, index, snapshot, path, &mut zip, run)
+                    .and_then(|()| zip.finish().map_err(EngineError::file("the output")))
+            }
             Thing::Folder => {
                 let mut tar = TarWriter::new(out);
                 dump_folder(repository, index, snapshot, path, &mut tar, run)

@@ -11,6 +11,7 @@ use keepfast_schedule::zone::ZoneError;
 use keepfast_store::StoreError;
 
 use crate::recovery::RecoveryError;
+use crate::restores::error::RestoreError;
 
 /// Result of this crate's functions.
 pub type Result<T, E = ServerError> = std::result::Result<T, E>;
@@ -175,6 +176,9 @@ pub enum ServerError {
         /// Why.
         source: keepfast_store::InvalidName,
     },
+    /// Something can't be restored there.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// A server can't be rebuilt, or its state not be copied.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
@@ -205,6 +209,7 @@ impl ServerError {
             | Self::Schedule { .. } => true,
             Self::Operations(error) => error.is_wrong_input(),
             Self::Recovery(error) => error.is_wrong_input(),
+            Self::Restore(error) => !matches!(error, RestoreError::File { .. }),
             Self::Running { .. }
             | Self::Ended { .. }
             | Self::NoRetry { .. }

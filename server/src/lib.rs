@@ -29,6 +29,7 @@ pub mod observed;
 pub mod once;
 pub mod pauses;
 pub mod recovery;
+pub mod restores;
 pub mod running;
 pub mod runs;
 pub mod secrets;

@@ -239,6 +239,8 @@ pub async fn start(
 ) -> Result<Run> {
     let new = match job {
         Job::Backup { plan } => NewRun { id, ..new_run(enabled(config, plan)?, host, trigger)? },
+        // What it is asked for comes with it: `restores::start`.
+        Job::Restore { run } => return Err(ServerError::NoRun { id: run.clone() }),
         Job::Check { repository } | Job::Prune { repository } => {
             let definition = connect::definition(config, repository)?;
             let name = RepositoryId::new(&**repository).map_err(ServerError::name(repository))?;
@@ -250,6 +252,7 @@ pub async fn start(
                 trigger,
                 config: ConfigHash::new(definition.hash.to_string()).map_err(ServerError::name("hash"))?,
                 not_before: None,
+                errand: None,
             }
         }
     };

@@ -17,7 +17,7 @@ use keepfast_engine::prune::{PruneOptions, PruneReport, UnusedLimit, prune};
 use keepfast_engine::repo::{
     FrameCache, Index, InitOptions, Repository, SnapshotFilter, Snapshots, Trees, WriterOptions, open_index,
 };
-use keepfast_engine::restore::{Overwrite, RestoreOptions, RestoreReport, restore};
+use keepfast_engine::restore::{Overwrite, Reach, RestoreOptions, RestoreReport, restore};
 use keepfast_engine::run::{Host, RunContext};
 use keepfast_format::chunker::ChunkerParams;
 use keepfast_format::ids::ChunkId;
@@ -437,6 +437,7 @@ impl Opened {
     ) -> Result<RestoreReport> {
         let mut options = RestoreOptions {
             target: PathBuf::new(),
+            reach: Reach::ByPath,
             folder: Vec::new(),
             paths: Vec::new(),
             include: Patterns::default(),

@@ -87,6 +87,7 @@ impl Target<'_> {
             Err(Errno::NOENT) => return Ok(Action::Write),
             other => other?,
         };
+        self.watch_entry(above, node);
         if self.overwrite == Overwrite::Never {
             self.counts.unchanged.fetch_add(1, Ordering::Relaxed);
             return Ok(Action::Leave);
@@ -123,15 +124,17 @@ impl Target<'_> {
         }
         let privileged = rustix::process::geteuid().is_root();
         // A file with other names may be one of another user, to which a link was made here.
-        if self.options.dry_run || stat.st_nlink > 1 {
+        let has_other_names = stat.st_nlink > 1;
+        if self.options.dry_run || has_other_names {
             // A file whose attributes can't be read can't be compared, so it is written again.
             let is_right = meta::xattrs_of(&file).all().is_ok_and(|xattrs| {
                 compare::differences(&stat, &xattrs, &given, owner, privileged).is_empty()
             });
-            if !is_right {
+            if !is_right && has_other_names {
                 return Ok(Action::Write);
             }
-            self.counts.unchanged.fetch_add(1, Ordering::Relaxed);
+            let count = if is_right { &self.counts.unchanged } else { &self.counts.corrected };
+            count.fetch_add(1, Ordering::Relaxed);
             return Ok(Action::Keep(identity));
         }
         let corrected = apply::put_right(file.as_fd(), &stat, &given, owner);

@@ -2,6 +2,7 @@
 //! where), then runs the plan: each frame is read and opened once.
 
 mod arriving;
+mod conflict;
 mod delete;
 mod denied;
 mod entries;
@@ -16,7 +17,9 @@ mod verify;
 mod walk;
 mod write;
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::{Node, NodeKind};
@@ -27,6 +30,7 @@ use crate::error::{EngineError, Mismatch, Result};
 use crate::fs::select::Patterns;
 use crate::repo::{FrameCache, Index, Repository, Trees};
 use crate::run::{Phase, RunContext, Troubles};
+pub use conflict::{Conflict, Outcome, There, ThereKind};
 use plan::RestorePlan;
 use selection::Selection;
 use target::Target;
@@ -45,10 +49,27 @@ pub enum Overwrite {
     Never,
 }
 
+/// How the target is reached.
+#[derive(Debug, Clone, Default)]
+pub enum Reach {
+    /// By its path, which may lead over symbolic links. A target that isn't there is made.
+    #[default]
+    ByPath,
+    /// It is open: nothing of its path is looked up again, so that no one can put another directory in its place.
+    Open {
+        /// The directory, opened to be listed. `None` in a dry run whose target isn't there.
+        handle: Option<Arc<OwnedFd>>,
+        /// Whether it was made for this restore.
+        is_new: bool,
+    },
+}
+
 /// How to restore.
 pub struct RestoreOptions {
-    /// Where to.
+    /// Where to. Of a target that is open, only for messages.
     pub target: PathBuf,
+    /// How the target is reached.
+    pub reach: Reach,
     /// The folder of the snapshot whose contents go there; the whole snapshot, if empty.
     pub folder: Vec<u8>,
     /// Only these paths of the snapshot and what is below them; all, if empty.
@@ -120,6 +141,27 @@ pub struct RestoreReport {
     pub troubles: Troubles,
 }
 
+impl RestoreReport {
+    /// Both together, of two parts of one run: its troubles are those that the later part has told.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            files: self.files + later.files,
+            dirs: self.dirs + later.dirs,
+            others: self.others + later.others,
+            hard_links: self.hard_links + later.hard_links,
+            unchanged: self.unchanged + later.unchanged,
+            corrected: self.corrected + later.corrected,
+            deleted: self.deleted + later.deleted,
+            privileges_dropped: self.privileges_dropped + later.privileges_dropped,
+            devices_left_out: self.devices_left_out + later.devices_left_out,
+            bytes: self.bytes.saturating_add(later.bytes),
+            verified: self.verified + later.verified,
+            troubles: later.troubles,
+        }
+    }
+}
+
 /// Restores a snapshot.
 pub fn restore(
     repository: &Repository,
@@ -136,6 +178,36 @@ pub fn restore(
     restored.map(|report| RestoreReport { troubles: run.troubles(), ..report })
 }
 
+/// What a restore would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// What it would do.
+    pub report: RestoreReport,
+    /// Whether everything was looked at. If the run was to end before that, the report counts a part.
+    pub is_whole: bool,
+}
+
+/// Looks what a restore would do, as a dry run does, and tells of what is in the way. A run that is cancelled ends it with
+/// what was found until then.
+pub fn preview(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    conflicts: &(dyn Fn(Conflict) + Sync),
+    run: &RunContext,
+) -> Result<Preview> {
+    let watch = Some(conflicts).filter(|_| options.dry_run);
+    let looked = carry_out(repository, index, snapshot, options, watch, run);
+    run.report_suspects(|_| false);
+    let Preview { report, is_whole } = match looked {
+        // It has seen nothing of the target.
+        Err(EngineError::Interrupted) => Preview { report: RestoreReport::default(), is_whole: false },
+        looked => looked?,
+    };
+    Ok(Preview { report: RestoreReport { troubles: run.troubles(), ..report }, is_whole })
+}
+
 fn restore_snapshot(
     repository: &Repository,
     index: &Index,
@@ -143,6 +215,18 @@ fn restore_snapshot(
     options: &RestoreOptions,
     run: &RunContext,
 ) -> Result<RestoreReport> {
+    carry_out(repository, index, snapshot, options, None, run).map(|done| done.report)
+}
+
+/// Restores; or, for a preview, looks until it is cancelled.
+fn carry_out(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    watch: Option<conflict::Watch<'_>>,
+    run: &RunContext,
+) -> Result<Preview> {
     let frames = FrameCache::new(repository, index, run);
     let data = FrameCache::of_data(repository, index, run);
     let trees = Trees::new(&frames);
@@ -154,17 +238,23 @@ fn restore_snapshot(
             return Err(not_there(path, Mismatch::Nothing, snapshot));
         }
     }
-    let seen = &snapshot.body.statistics;
-    run.expect(seen.files(), seen.bytes_total);
+    if options.restores_all() {
+        let seen = &snapshot.body.statistics;
+        run.expect(seen.files(), seen.bytes_total);
+    }
     let links = Links::new(trees, snapshot, run)?;
     let selection = &Selection::new(options, snapshot);
-    let mut target = Target::open(options, snapshot, folder.map(|folder| folder.node), run.host())?;
+    let mut target = Target::open(options, snapshot, folder.map(|folder| folder.node), watch, run.host())?;
     let plan = RestorePlan::default();
     let mut walk = Walk { trees, options, selection, run, target: &mut target, plan, links, data: &data };
-    if let Err(error) = walk.run(&root) {
-        target.abandon();
-        return Err(error);
-    }
+    let is_whole = match walk.run(&root) {
+        Ok(()) => true,
+        Err(EngineError::Interrupted) if watch.is_some() => false,
+        Err(error) => {
+            target.abandon();
+            return Err(error);
+        }
+    };
     let dirs = target.finish(run);
     let mut verified = 0;
     if options.verify && !options.dry_run {
@@ -176,7 +266,7 @@ fn restore_snapshot(
         let comparison = verify::Comparison { trees, data: &data, ids, target: &target, selection };
         verified = verify::verify(&comparison, &root, run)?;
     }
-    Ok(RestoreReport { verified, ..target.report(dirs) })
+    Ok(Preview { report: RestoreReport { verified, ..target.report(dirs) }, is_whole })
 }
 
 /// A folder of a snapshot.

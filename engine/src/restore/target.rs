@@ -15,10 +15,11 @@ use keepfast_format::snapshot::Snapshot;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::conflict::Watch;
 use super::denied::Denied;
 use super::folders::{DirectoryNumber, Folders, Identity, ROOT};
 use super::temporary::TemporaryNames;
-use super::{Overwrite, RestoreOptions, RestoreReport, as_path, mounts};
+use super::{Overwrite, Reach, RestoreOptions, RestoreReport, as_path, mounts};
 use crate::error::{EngineError, Result};
 use crate::fs::apply::{self, Foreign};
 use crate::fs::compare::Owner;
@@ -40,6 +41,8 @@ pub struct Target<'a> {
     is_there: bool,
     users: HashMap<u32, u32>,
     groups: HashMap<u32, u32>,
+    /// Who hears of conflicts.
+    pub(super) watch: Option<Watch<'a>>,
     firsts: Mutex<HashMap<LinkGroup, First>>,
 }
 
@@ -103,6 +106,7 @@ impl<'a> Target<'a> {
         options: &'a RestoreOptions,
         snapshot: &Snapshot,
         folder: Option<Node>,
+        watch: Option<Watch<'a>>,
         host: &dyn Host,
     ) -> Result<Self> {
         let Root { handle: root, existed } = open_root(options)?;
@@ -112,7 +116,6 @@ impl<'a> Target<'a> {
             }
             names.iter().filter_map(|(there, name)| id(name).map(|here| (*there, here))).collect()
         };
-        let root = root.map(Arc::new);
         let is_empty = options.overwrite == Overwrite::Refuse && !options.resume;
         let own = Directory {
             node: folder.filter(|_| !existed),
@@ -132,6 +135,7 @@ impl<'a> Target<'a> {
             is_there: root.is_some(),
             users: here(&snapshot.body.users, &|name| host.user_id(name)),
             groups: here(&snapshot.body.groups, &|name| host.group_id(name)),
+            watch,
             firsts: Mutex::default(),
         };
         if let Some(root) = root.filter(|_| !options.dry_run) {
@@ -228,8 +232,12 @@ impl<'a> Target<'a> {
                     self.directories[number.0].on_other_file_system =
                         self.is_on_other_file_system(number, handle.as_fd())
                 }
-                Err(Denied::System(Errno::NOTDIR | Errno::LOOP)) if self.overwrite == Overwrite::Never => {
-                    return Err(Errno::EXIST.into());
+                Err(Denied::System(Errno::NOTDIR | Errno::LOOP)) => {
+                    self.watch_directory(number, above);
+                    if self.overwrite == Overwrite::Never {
+                        return Err(Errno::EXIST.into());
+                    }
+                    absent = true;
                 }
                 Err(_) => absent = true,
             }
@@ -452,7 +460,7 @@ impl<'a> Target<'a> {
 /// The target, opened.
 struct Root {
     /// `None` in a dry run, if there is no target.
-    handle: Option<OwnedFd>,
+    handle: Option<Arc<OwnedFd>>,
     /// Whether the target was there before this restore.
     existed: bool,
 }
@@ -461,15 +469,21 @@ fn open_root(options: &RestoreOptions) -> Result<Root> {
     let target = &options.target;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = || rustix::fs::openat(CWD, target, flags, Mode::empty());
-    let (root, existed) = match open() {
-        Err(Errno::NOENT) if options.dry_run => return Ok(Root { handle: None, existed: false }),
-        Err(Errno::NOENT) => {
-            std::fs::create_dir_all(target).map_err(EngineError::file(target))?;
-            (open(), false)
+    let (root, existed) = match &options.reach {
+        Reach::Open { handle: Some(handle), is_new } => (Arc::clone(handle), !is_new),
+        Reach::Open { handle: None, .. } => return Ok(Root { handle: None, existed: false }),
+        Reach::ByPath => {
+            let (root, existed) = match open() {
+                Err(Errno::NOENT) if options.dry_run => return Ok(Root { handle: None, existed: false }),
+                Err(Errno::NOENT) => {
+                    std::fs::create_dir_all(target).map_err(EngineError::file(target))?;
+                    (open(), false)
+                }
+                other => (other, true),
+            };
+            (Arc::new(root.map_err(EngineError::file(target))?), existed)
         }
-        other => (other, true),
     };
-    let root = root.map_err(EngineError::file(target))?;
     if options.overwrite == Overwrite::Refuse && !options.resume {
         let names = dir::list(&root).map_err(EngineError::file(target))?;
         if !names.is_empty() {

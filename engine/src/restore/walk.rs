@@ -208,7 +208,11 @@ impl Walk<'_, '_> {
             // An entry that exists and may not be replaced is left alone.
             let is_made = match self.options.overwrite {
                 Overwrite::Never => self.target.action_for(above, &node, self.run)? == Action::Write,
-                _ => self.target.make_directory_of(above, &node.name, self.run)?,
+                _ => {
+                    let is_made = self.target.make_directory_of(above, &node.name, self.run)?;
+                    self.target.watch_entry(above, &node);
+                    is_made
+                }
             };
             if is_made {
                 self.links.later.push(Later { group, directory: above, node });

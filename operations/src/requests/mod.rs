@@ -38,7 +38,7 @@ pub use forget::{
 };
 pub use init::{Init, init};
 pub use prune::{Prune, prune, prune_in};
-pub use restore::{OverwriteWhen, Restore, restore};
+pub use restore::{OverwriteWhen, Restore, restore, restore_in};
 pub use retention::Retention;
 pub use snapshots::{ListSnapshots, list_snapshots};
 pub use stats::{Freed, Needed, Stats, freed, needed, stats};

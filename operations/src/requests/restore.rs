@@ -3,19 +3,22 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use jiff::tz::TimeZone;
 use keepfast_engine::fs::select::Patterns;
 use keepfast_engine::list;
-use keepfast_engine::restore::{self as engine, Overwrite, RestoreOptions};
+use keepfast_engine::repo::Repository;
+use keepfast_engine::restore::{self as engine, Overwrite, Reach, RestoreOptions};
 use keepfast_engine::run::RunContext;
+use keepfast_format::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 
 use super::{limited, share_of};
 use crate::choose::{Filter, LATEST, choose, split};
 use crate::error::Result;
 use crate::host::monotonic;
-use crate::open::{Mode, SharedRepository};
+use crate::open::{Mode, Opened, SharedRepository};
 use crate::paths::absolute;
 use crate::patterns::compile;
 use crate::remark::Remark;
@@ -132,26 +135,69 @@ pub fn restore(request: &Restore, shared: &SharedRepository, run: &RunContext) -
     };
     let snapshot = &choose(&opened.snapshots, wanted, &filter, shared, run)?.snapshot;
     let report = engine::restore(&opened.repository, &opened.index, snapshot, &options, run)?;
-    Ok(RestoreReport {
-        snapshot: snapshot.head.id.short(),
-        target: options.target.display().to_string(),
-        dry_run: request.dry_run,
-        files: report.files,
-        dirs: report.dirs,
-        others: report.others,
-        hard_links: report.hard_links,
-        unchanged: report.unchanged,
-        corrected: report.corrected,
-        deleted: report.deleted,
-        skipped: report.troubles.skipped,
-        privileges_dropped: report.privileges_dropped,
-        devices_left_out: report.devices_left_out,
-        verified: report.verified,
-        bytes: report.bytes,
-        traffic: opened.repository.backend().traffic().map(Into::into),
-        seconds: begun.elapsed().as_secs_f64(),
-        troubles: run.troubles(),
-    })
+    let done = Done { snapshot, options: &options, begun };
+    Ok(done.report(&report, &opened.repository, run))
+}
+
+/// Restores a snapshot, by its whole id, in parts: each into a target of its own. The caller has opened the repository for
+/// this run.
+pub fn restore_in(
+    opened: &Opened,
+    id: &str,
+    parts: &[RestoreOptions],
+    shared: &SharedRepository,
+    run: &RunContext,
+) -> Result<Option<RestoreReport>> {
+    let begun = monotonic();
+    let pack_bytes = opened.repository.config().pack_bytes;
+    let share = share_of(&Resources::default(), Work::ReadFrames, pack_bytes, shared)?;
+    let run = &run.clone().with_threads(share.threads);
+    let snapshot = &choose(&opened.snapshots, id, &Default::default(), shared, run)?.snapshot;
+    let mut sum: Option<engine::RestoreReport> = None;
+    for part in parts {
+        let report = engine::restore(&opened.repository, &opened.index, snapshot, part, run)?;
+        sum = Some(sum.unwrap_or_default().and(report));
+    }
+    let Some((report, options)) = sum.zip(parts.first()) else { return Ok(None) };
+    let done = Done { snapshot, options, begun };
+    Ok(Some(done.report(&report, &opened.repository, run)))
+}
+
+/// What a report says beside what the engine has counted.
+struct Done<'d> {
+    snapshot: &'d Snapshot,
+    options: &'d RestoreOptions,
+    begun: Instant,
+}
+
+impl Done<'_> {
+    fn report(
+        &self,
+        report: &engine::RestoreReport,
+        repository: &Repository,
+        run: &RunContext,
+    ) -> RestoreReport {
+        RestoreReport {
+            snapshot: self.snapshot.head.id.short(),
+            target: self.options.target.display().to_string(),
+            dry_run: self.options.dry_run,
+            files: report.files,
+            dirs: report.dirs,
+            others: report.others,
+            hard_links: report.hard_links,
+            unchanged: report.unchanged,
+            corrected: report.corrected,
+            deleted: report.deleted,
+            skipped: report.troubles.skipped,
+            privileges_dropped: report.privileges_dropped,
+            devices_left_out: report.devices_left_out,
+            verified: report.verified,
+            bytes: report.bytes,
+            traffic: repository.backend().traffic().map(Into::into),
+            seconds: self.begun.elapsed().as_secs_f64(),
+            troubles: run.troubles(),
+        }
+    }
 }
 
 fn options_of(
@@ -167,6 +213,7 @@ fn options_of(
     };
     Ok(RestoreOptions {
         target: absolute(&request.target)?,
+        reach: Reach::ByPath,
         folder: folder.as_bytes().to_vec(),
         paths: request.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
         include: patterns(&request.include)?,

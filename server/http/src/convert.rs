@@ -1,5 +1,8 @@
 //! From what the state has to what goes over the wire.
 
+pub mod entries;
+pub mod restores;
+
 use jiff::Timestamp;
 use keepfast_api::{plan, problem, run};
 use keepfast_observe::errors::Category;

@@ -15,7 +15,7 @@ pub const BASE: &str = "/api/v1";
 const COOKIE: &str = "session";
 const BEARER: &str = "token";
 /// Operations that start something, and take a key by which a repeated request starts it once.
-const IDEMPOTENT: &[&str] = &["start_run", "retry_run"];
+const IDEMPOTENT: &[&str] = &["start_run", "retry_run", "start_restore"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +34,7 @@ const IDEMPOTENT: &[&str] = &["start_run", "retry_run"];
         (name = "runs", description = "Backups, checks and prunes"),
         (name = "events", description = "What happens, as it happens"),
         (name = "snapshots", description = "What was backed up, and what is in it"),
+        (name = "restores", description = "What goes back to files, and where to"),
         (name = "repositories", description = "What is stored"),
         (name = "notifications", description = "Who hears of what, and has heard"),
         (name = "config", description = "Definitions, and where each value comes from"),

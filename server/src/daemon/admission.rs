@@ -10,7 +10,7 @@ use keepfast_schedule::admission::{Limits, Needs, WaitingRun, admit};
 use keepfast_schedule::clock::JUMP_MIN;
 use keepfast_schedule::names::{HostName, PlanName, RepositoryName, RunId as RunName};
 use keepfast_schedule::slot::Slot;
-use keepfast_store::{Group, Limit, Run, RunId, Text, Unstarted};
+use keepfast_store::{Group, Limit, Run, RunId, RunKind, ServerId, Text, Unstarted};
 use serde_json::{Value, json};
 
 use super::jobs::{Job, Scheduled};
@@ -18,6 +18,8 @@ use crate::state::instant;
 
 /// No pause between two tries is longer: a run that waits for a later moment got that from a clock that was wrong.
 const WAITS_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// Restores that a server carries out at once.
+const RESTORES_MAX: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
 /// What becomes of the runs that wait.
 #[derive(Debug, Default)]
@@ -34,18 +36,20 @@ pub struct Queue {
     pub next: Option<Timestamp>,
 }
 
-/// Looks at the runs that wait.
+/// Looks at the runs that wait, for this server.
 #[must_use]
 pub fn queue(
     config: &Config,
     schedules: &[&Scheduled],
     active: &[Run],
     waiting: &[Run],
+    server: &ServerId,
     now: Timestamp,
 ) -> Queue {
     let mut queue = Queue::default();
     let mut candidates = Vec::new();
-    for run in waiting {
+    let is_mine = |run: &&Run| run.only_server.as_ref().is_none_or(|only| only == server);
+    for run in waiting.iter().filter(is_mine) {
         if let Some(why) = undefined(config, run) {
             queue.ended.push((run.id.clone(), Unstarted::Skipped(Text::from(why))));
             continue;
@@ -60,6 +64,11 @@ pub fn queue(
             queue
                 .explained
                 .push((run.id.clone(), json!({ "code": "wait.retry", "text": text, "until": at })));
+            continue;
+        }
+        if run.kind == RunKind::Restore {
+            // The state has the last word about how many there are.
+            queue.start.push(run.id.clone());
             continue;
         }
         let slot = run.slot.map(|slot| instant(slot.at));
@@ -77,7 +86,7 @@ pub fn queue(
         });
     }
     let limits = &config.server.value.limits;
-    let working: Vec<Needs> = active.iter().map(needs).collect();
+    let working: Vec<Needs> = active.iter().filter(|run| run.kind != RunKind::Restore).map(needs).collect();
     let admission = admit(
         &Limits {
             total: Some(limits.runs),
@@ -105,8 +114,9 @@ pub fn queue(
     queue
         .explained
         .retain(|(id, reason)| waiting.iter().any(|run| run.id == *id && run.waits.as_ref() != Some(reason)));
-    queue.start = admission.start.iter().filter_map(id).cloned().collect();
+    queue.start.extend(admission.start.iter().filter_map(id).cloned());
     queue.limits = stored_limits(config, waiting.iter().filter(|run| queue.start.contains(&run.id)));
+    queue.limits.push(Limit { group: Group::Restores(server.clone()), at_most: RESTORES_MAX.get() });
     queue
 }
 
@@ -124,6 +134,8 @@ fn undefined(config: &Config, run: &Run) -> Option<String> {
             let is_defined = config.repositories.contains_key(&repository);
             (!is_defined).then(|| format!("there is no repository {repository} any more"))
         }
+        // What it restores from and to is looked at when it begins, and its report says what is missing.
+        Some(Job::Restore { .. }) => None,
         None => Some("this program can't do what it is for".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! What is done by itself, and when: backups of plans, checks and prunes of repositories.
+//! What runs do: backups of plans, checks and prunes of repositories, which are done by themselves too, and when; restores.
 
 use std::time::Duration;
 
@@ -33,6 +33,11 @@ pub enum Job {
         /// The repository.
         repository: String,
     },
+    /// Restores what a person has asked for. No schedule makes it.
+    Restore {
+        /// The run, which says what.
+        run: String,
+    },
 }
 
 impl Job {
@@ -44,7 +49,8 @@ impl Job {
             RunKind::Backup => Some(Self::Backup { plan: run.subject.plan.as_ref()?.to_string() }),
             RunKind::Check => Some(Self::Check { repository: repository()? }),
             RunKind::Prune => Some(Self::Prune { repository: repository()? }),
-            RunKind::Forget | RunKind::Copy | RunKind::Drill | RunKind::Restore => None,
+            RunKind::Restore => Some(Self::Restore { run: run.id.to_string() }),
+            RunKind::Forget | RunKind::Copy | RunKind::Drill => None,
         }
     }
 
@@ -55,16 +61,18 @@ impl Job {
             Self::Backup { .. } => RunKind::Backup,
             Self::Check { .. } => RunKind::Check,
             Self::Prune { .. } => RunKind::Prune,
+            Self::Restore { .. } => RunKind::Restore,
         }
     }
 
-    /// The name of its schedule: `plan:www`, `check:main`.
+    /// The name of its schedule: `plan:www`, `check:main`; of a restore, its own.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
             Self::Backup { plan } => format!("plan:{plan}"),
             Self::Check { repository } => format!("check:{repository}"),
             Self::Prune { repository } => format!("prune:{repository}"),
+            Self::Restore { run } => format!("restore:{run}"),
         }
     }
 }
@@ -96,6 +104,7 @@ impl Scheduled {
             trigger,
             config: self.config.clone(),
             not_before: None,
+            errand: None,
         })
     }
 }

@@ -389,7 +389,7 @@ impl Scheduler {
         next: &mut Timestamp,
     ) -> Result<Vec<(Job, Held)>> {
         let schedules: Vec<&Scheduled> = self.jobs.values().map(|tracked| &tracked.scheduled).collect();
-        let queue = admission::queue(config, &schedules, active, waiting, now);
+        let queue = admission::queue(config, &schedules, active, waiting, &self.executor.server, now);
         for (run, ending) in queue.ended {
             self.store.end_waiting(stored(now), &run, ending).await?;
         }

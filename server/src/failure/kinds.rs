@@ -16,6 +16,7 @@ use keepfast_operations::error::{PlaceError, SourceError};
 
 use crate::error::ServerError;
 use crate::recovery::RecoveryError;
+use crate::restores::error::RestoreError;
 
 /// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,10 @@ pub fn of_server(error: &ServerError) -> Kind {
             kind("state_copy", Category::of_io(source.kind(), Side::Store))
         }
         E::Recovery(_) => kind("recovery", Category::Configuration),
+        E::Restore(RestoreError::File { source, .. }) => {
+            kind("restore_place", Category::of_io(source.kind(), Side::Source))
+        }
+        E::Restore(_) => kind("restore", Category::Configuration),
         E::Store(_) => kind("state", Category::Network),
         E::Operations(error) => of_operations(error),
     }

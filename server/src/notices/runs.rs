@@ -70,6 +70,9 @@ impl<'e> RunNews<'e> {
         let work = self.work.word();
         match (self.plan, self.repository) {
             (Some(plan), _) => format!("the {work} of plan {plan}"),
+            (None, Some(repository)) if self.work == Work::Restore => {
+                format!("the {work} from repository {repository}")
+            }
             (None, Some(repository)) => format!("the {work} of repository {repository}"),
             (None, None) => format!("the {work} {}", self.id),
         }
@@ -193,6 +196,11 @@ fn facts(news: &RunNews<'_>, run: Option<&Run>, report: &Value) -> Vec<Fact> {
 
 fn advice(news: &RunNews<'_>, verdict: Verdict, category: Option<Category>) -> Option<String> {
     let plan = news.plan;
+    if news.work == Work::Restore && matches!(verdict, Verdict::Failed | Verdict::Lost) {
+        let cause = category.map_or("See what the error names", |category| category.advice());
+        let cause = cause.trim_end_matches('.');
+        return Some(format!("{cause}. Then repeat the restore: it goes on where this one ended."));
+    }
     match verdict {
         Verdict::Failed => Some(match (category, plan) {
             (Some(category), _) => category.advice().to_owned(),

@@ -107,6 +107,8 @@ impl Workshop {
                 let plan = run.subject.plan.as_ref().and_then(|plan| config.plans.get(plan.as_str()));
                 plan.and_then(|plan| failure::retry(&plan.value, category, attempts, seed))
             }
+            // A person waits for it, and decides.
+            RunKind::Restore => None,
             // Upkeep comes seldom: what a network has kept it from is done before its next slot.
             _ => RetryPolicy::default().wait(category, attempts, seed),
         };

@@ -6,6 +6,7 @@ mod lease;
 mod plan;
 mod quotas;
 pub mod record;
+mod restore;
 mod undo;
 mod upkeep;
 
@@ -84,6 +85,7 @@ pub fn new_run(definition: &Definition<Plan>, host: &str, trigger: Trigger) -> R
         trigger,
         config: ConfigHash::new(definition.hash.to_string()).map_err(named("hash"))?,
         not_before: None,
+        errand: None,
     })
 }
 
@@ -115,6 +117,7 @@ impl Workshop {
             Job::Check { repository } | Job::Prune { repository } => {
                 self.carry_out_upkeep(config, repository, job, held, run)
             }
+            Job::Restore { .. } => self.carry_out_restore(config, held, run),
         }
     }
 

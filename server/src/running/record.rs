@@ -54,7 +54,9 @@ impl Record for StateRecord {
             | Step::Judging
             | Step::Retention
             | Step::Check
-            | Step::Prune => {
+            | Step::Prune
+            | Step::Restore
+            | Step::Verify => {
                 self.line(record::Level::Info, code);
             }
         }

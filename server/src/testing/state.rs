@@ -112,6 +112,7 @@ pub async fn ran(
         trigger: Trigger::Manual,
         config: ConfigHash::new("config").expect("a name"),
         not_before: None,
+        errand: None,
     };
     store.queue(now(), &new).await.expect("it is stored");
     let executor = Executor {

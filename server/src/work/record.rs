@@ -29,6 +29,10 @@ pub enum Step {
     Check,
     /// A repository is pruned.
     Prune,
+    /// Files are restored.
+    Restore,
+    /// What was restored is read back and compared.
+    Verify,
 }
 
 impl Step {
@@ -45,6 +49,8 @@ impl Step {
             Self::Retention => "retention",
             Self::Check => "check",
             Self::Prune => "prune",
+            Self::Restore => "restore",
+            Self::Verify => "verify",
         }
     }
 }

@@ -128,7 +128,8 @@ async fn remove_events(tx: &mut Tx, before: UtcTime, rows: i64) -> Result<u64> {
 }
 
 const OLD_RUNS: &str = "SELECT id FROM run WHERE ended IS NOT NULL AND ended < $1 \
-    AND (plan IS NULL OR number < (SELECT MAX(newest.number) FROM run AS newest WHERE newest.plan = run.plan)) \
+    AND (plan IS NULL OR number < (SELECT MAX(newest.number) FROM run AS newest \
+        WHERE newest.plan = run.plan AND newest.kind = run.kind)) \
     AND number IS DISTINCT FROM (SELECT MAX(newest.number) FROM run AS newest \
         WHERE newest.repository = run.repository AND newest.kind = run.kind \
         AND CASE WHEN newest.kind IN ('check', 'prune') AND newest.state = 'ended' \

@@ -42,7 +42,7 @@ pub use preferences::ReadMarks;
 pub use problems::{Problem, ProblemNumber, ResolvedKey, Seen};
 pub use requests::{ANSWER_BYTES_MAX, RequestBegun, RequestKey};
 pub use runs::{
-    Again, Beat, Began, Claim, Ending, Group, Held, Leased, Limit, Loss, NewRun, NextTry, Outcome,
+    Again, Beat, Began, Claim, Ending, Errand, Group, Held, Leased, Limit, Loss, NewRun, NextTry, Outcome,
     OutcomeCount, OutcomeKey, Progress, Quarantine, Reason, Retried, Run, RunError, RunFilter, RunKind,
     RunNumber, RunState, RunSubject, Slot, Trigger, Unstarted, Verdict, VerdictKind, Work, never_again,
 };

@@ -175,6 +175,7 @@ impl Lab {
             trigger: Trigger::Manual,
             config: ConfigHash::new("config").unwrap(),
             not_before: None,
+            errand: None,
         }
     }
 

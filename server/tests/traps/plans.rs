@@ -83,6 +83,7 @@ async fn scheduled_path_and_manual_path_tell_different_things() {
             trigger,
             config: ConfigHash::new("c").unwrap(),
             not_before: None,
+            errand: None,
         };
         store.queue(stored(now), &run).await.unwrap();
         let executor = keepfast_server::state::process("server ann").unwrap();

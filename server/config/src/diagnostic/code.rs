@@ -125,6 +125,8 @@ pub enum Code {
     UnusedProject,
     /// A lost server couldn't be rebuilt.
     StateNotBackedUp,
+    /// Restores could write over a repository or the state.
+    RestoreOverOwn,
 }
 
 /// What a code means.
@@ -417,6 +419,12 @@ pub const CODES: &[Meaning] = &[
         "a lost server couldn't be rebuilt",
         "Without `backup` in `[server]`, no repository has the state (runs, slots, pauses, problems) and the configuration. If the machine is lost, a server can be rebuilt from such a backup. `backup = false` says that this is as it should be.",
     ),
+    error(
+        Code::RestoreOverOwn,
+        "C058",
+        "restores could write over a repository or the state",
+        "A folder of `restore_to` is the same as the folder of a repository or of the server's state, is inside of it, or has it inside. Restores need a folder of their own.",
+    ),
 ];
 
 impl Code {
@@ -450,7 +458,7 @@ mod tests {
     #[test]
     fn every_code_has_one_meaning_and_codes_go_up() {
         let numbers: Vec<usize> = CODES.iter().map(|meaning| meaning.code as usize).collect();
-        assert_eq!(numbers, (0..=Code::StateNotBackedUp as usize).collect::<Vec<_>>());
+        assert_eq!(numbers, (0..=Code::RestoreOverOwn as usize).collect::<Vec<_>>());
         assert!(CODES.windows(2).all(|two| two[0].name < two[1].name));
     }
 }

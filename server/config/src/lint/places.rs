@@ -26,6 +26,34 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     for drill in config.drills.values() {
         check_drill(&plans, drill, diagnostics);
     }
+    for folder in &config.server.value.restore_to {
+        check_restore_to(config, folder, diagnostics);
+    }
+}
+
+/// Whether one is the other, or inside of it.
+fn overlap(one: &Path, other: &Path) -> bool {
+    one.starts_with(other) || other.starts_with(one)
+}
+
+fn check_restore_to(config: &Config, folder: &Located<AbsolutePath>, diagnostics: &mut Diagnostics) {
+    let shown = folder.value.0.display();
+    for repository in config.repositories.values() {
+        let Place::Directory(place) = &repository.value.url.value else { continue };
+        if overlap(place, &folder.value.0) {
+            let message =
+                format!("restores to {shown} could write over the repository `{}`", repository.name);
+            let diagnostic = Diagnostic::new(Code::RestoreOverOwn, message).at(folder.origin);
+            diagnostics.add(diagnostic.related(repository.value.url.origin, "the repository"));
+        }
+    }
+    let server = &config.server.value;
+    let state = server.state.sqlite.as_ref().and_then(|file| file.0.parent());
+    let own = [state, server.folder.as_ref().map(|folder| &*folder.0)];
+    if own.into_iter().flatten().any(|own| overlap(own, &folder.value.0)) {
+        let message = format!("restores to {shown} could write over the state of the server");
+        diagnostics.add(Diagnostic::new(Code::RestoreOverOwn, message).at(folder.origin));
+    }
 }
 
 fn paths(plan: &Plan) -> impl Iterator<Item = &Located<AbsolutePath>> {
@@ -101,10 +129,7 @@ fn is_same(engine: Engine, one: &Database, other: &Database) -> bool {
 fn check_drill(plans: &[&Definition<Plan>], drill: &Definition<Drill>, diagnostics: &mut Diagnostics) {
     for plan in plans {
         if let Some(into) = &drill.value.into {
-            let collides = |path: &&Located<AbsolutePath>| {
-                let (path, into) = (&path.value.0, &into.value.0);
-                path.starts_with(into) || into.starts_with(path)
-            };
+            let collides = |path: &&Located<AbsolutePath>| overlap(&path.value.0, &into.value.0);
             if let Some(path) = paths(&plan.value).find(collides) {
                 let message =
                     format!("drill `{}` would restore into what plan `{}` backs up", drill.name, plan.name);

@@ -48,6 +48,9 @@ table! {
         metrics: Option<Metrics>,
         /// How many runs may be at once.
         limits: ServerLimits = "{}",
+        /// Folders of this machine below which people may restore with the dashboard and the API, to another place than the
+        /// original one. Without any, nothing can be restored to another place that way.
+        restore_to: Vec<Located<AbsolutePath>>,
         /// Backups of the state and of these files, from which a lost server can be rebuilt. They are made as those of a plan
         /// named `_state`. `false` says that there shall be none.
         backup: Option<BackupOfState>,

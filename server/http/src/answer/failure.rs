@@ -8,6 +8,7 @@ use keepfast_engine::EngineError;
 use keepfast_operations::error::with_causes;
 use keepfast_server::ServerError;
 use keepfast_server::access::{AccessError, SignInRefusal};
+use keepfast_server::restores::error::RestoreError;
 use keepfast_store::StoreError;
 
 /// Result of a handler.
@@ -127,6 +128,9 @@ impl From<ServerError> for Failure {
             ServerError::Unsupported { .. } | ServerError::Schedule { .. } | ServerError::Notices { .. } => {
                 ErrorCode::Unprocessable
             }
+            ServerError::Restore(RestoreError::NotEmpty { .. }) => ErrorCode::Conflict,
+            ServerError::Restore(RestoreError::File { .. }) => ErrorCode::Unavailable,
+            ServerError::Restore(_) => ErrorCode::Unprocessable,
             ServerError::Operations(inner) if inner.is_wrong_input() => ErrorCode::Unprocessable,
             _ => return Self::internal(&error),
         };

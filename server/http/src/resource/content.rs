@@ -1,4 +1,4 @@
-//! Downloads: the bytes of a file of a snapshot, or a folder as a tar archive. They are made while they are sent: what can't
+//! Downloads: the bytes of a file of a snapshot, or a folder as an archive. They are made while they are sent: what can't
 //! be read breaks the connection off, so that no one takes a part for the whole.
 
 use std::io::{self, Write};
@@ -12,9 +12,9 @@ use futures_util::stream;
 use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::path;
-use keepfast_api::snapshot::PathQuery;
+use keepfast_api::snapshot::{ArchiveFormat, ContentQuery};
 use keepfast_operations::error::with_causes;
-use keepfast_server::browse::{Browser, Readable, Thing};
+use keepfast_server::browse::{Archive, Browser, Readable, Thing};
 use keepfast_server::daemon::outside::Level;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -43,29 +43,40 @@ pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(content))
 }
 
-/// The bytes of a file of a snapshot; of a folder, a tar archive.
+/// The bytes of a file of a snapshot; of a folder, a tar or zip archive.
 #[utoipa::path(get, path = "/snapshots/{repository}/{snapshot}/content", tag = "snapshots",
-    params(("repository" = String, Path), ("snapshot" = String, Path), PathQuery),
+    params(("repository" = String, Path), ("snapshot" = String, Path), ContentQuery),
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]
 async fn content(
     State(api): State<Shared>,
     caller: Caller,
     Pair(repository, snapshot): Pair,
-    Query(wanted): Query<PathQuery>,
+    Query(wanted): Query<ContentQuery>,
 ) -> Result<Response> {
     must(&api, &caller, Right::ReadContent, &repository, &snapshot).await?;
     let path = path_of(wanted.path.as_deref())?;
+    let archive = match wanted.format.unwrap_or_default() {
+        ArchiveFormat::Tar => Archive::Tar,
+        ArchiveFormat::Zip => Archive::Zip,
+    };
     let Ok(seat) = api.looks.downloads.clone().try_acquire_owned() else { return Err(busy()) };
     let ends = EndsWith::default();
     let (of, wanted, cancel) = (path.clone(), snapshot.clone(), ends.cancel());
     // With what ends the download, and not with what ends this look.
     let readable = look(&api, &repository, move |browser: &Browser<'_>| {
         let Browser { config, warm, repository, .. } = browser;
-        Browser { config, warm, repository, cancel }.readable(&wanted, &of)
+        let readable = Browser { config, warm, repository, cancel }.readable(&wanted, &of)?;
+        let fits = readable.fits(archive)?;
+        Ok((readable, fits))
     });
-    let readable: Readable = readable.await?;
+    let (readable, fits): (Readable, bool) = readable.await?;
+    if !fits {
+        let detail = "The folder has more than 100,000 entries, which is too much for a zip. Take it as tar.";
+        return Err(Failure::new(ErrorCode::Unprocessable, detail));
+    }
     let (size, kind, ending) = match readable.thing {
         Thing::File { size } => (Some(size), "application/octet-stream", ""),
+        Thing::Folder if archive == Archive::Zip => (None, "application/zip", ".zip"),
         Thing::Folder => (None, "application/x-tar", ".tar"),
         Thing::Other => {
             let detail = "Links, pipes, sockets and devices have no content.";
@@ -81,7 +92,7 @@ async fn content(
     let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
         let mut out = Pieces { handle, sending, piece: Vec::new(), is_gone: false };
-        let written = readable.write(&mut out).map_err(|error| with_causes(&error));
+        let written = readable.write(archive, &mut out).map_err(|error| with_causes(&error));
         let written = written.and_then(|()| out.finish().map_err(|error| error.to_string()));
         if let Err(why) = written
             && !out.is_gone

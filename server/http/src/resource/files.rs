@@ -1,14 +1,13 @@
 //! What is in snapshots: their folders, and what is different between two of them.
 
 use axum::extract::State;
-use jiff::Timestamp;
 use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::path;
 use keepfast_api::snapshot::{Change, ChangeKind, DiffQuery, Entry, EntryType, PathQuery};
 use keepfast_engine::diff::{self, Part};
-use keepfast_format::node::{Node, NodeKind, Timestamp as FileTime};
+use keepfast_format::node::{Node, NodeKind};
 use keepfast_server::browse::Paged;
 use keepfast_store::Page;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,6 +15,7 @@ use utoipa_axum::routes;
 
 use super::snapshots::must;
 use crate::answer::{Failure, Listed, Pages, Result};
+use crate::convert::entries::{instant, kind_of, size_of};
 use crate::guard::Caller;
 use crate::looking::look;
 use crate::request::{Pair, Query};
@@ -145,29 +145,4 @@ fn change(change: &diff::Change) -> Change {
         size_before: change.before.as_ref().and_then(size_of),
         size_after: change.after.as_ref().and_then(size_of),
     }
-}
-
-fn kind_of(node: &Node) -> EntryType {
-    match node.kind {
-        NodeKind::File { .. } => EntryType::File,
-        NodeKind::Directory { .. } => EntryType::Dir,
-        NodeKind::Symlink { .. } => EntryType::Symlink,
-        NodeKind::Fifo => EntryType::Fifo,
-        NodeKind::Socket => EntryType::Socket,
-        NodeKind::CharDevice { .. } => EntryType::Chardev,
-        NodeKind::BlockDevice { .. } => EntryType::Blockdev,
-    }
-}
-
-fn size_of(node: &Node) -> Option<u64> {
-    match node.kind {
-        NodeKind::File { size, .. } => Some(size),
-        _ => None,
-    }
-}
-
-/// An instant of a file system; those beyond the calendar are its edges.
-fn instant(at: FileTime) -> Timestamp {
-    let edge = if at.seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
-    Timestamp::new(at.seconds, at.nanos.cast_signed()).unwrap_or(edge)
 }

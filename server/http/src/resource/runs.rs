@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::restores::{self, Deed};
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::convert;
 use crate::guard::Caller;
@@ -108,8 +109,12 @@ async fn run(State(api): State<Shared>, caller: Caller, Name(id): Name) -> Resul
         verdict: run.verdict.as_ref().map(|verdict| convert::verdict(verdict.kind())),
         ended: run.ended.map(instant),
     });
+    let mut report = api.store().run_report(&found.id).await?;
+    if found.kind == RunKind::Restore && !caller.may(Right::SeeNames, &api.about(&found)) {
+        report.iter_mut().for_each(convert::restores::without_names);
+    }
     Ok(Document::new(RunDetail {
-        report: api.store().run_report(&found.id).await?,
+        report,
         attempts: attempts.collect(),
         good_before: good_before(&api, &found).await?.map(|run| run.id.to_string()),
         run: convert::run(&found, api.now()),
@@ -125,7 +130,7 @@ async fn cancel_run(
     Name(id): Name,
 ) -> Result<Document<Cancelled>> {
     let run = find(&api, &caller, &id).await?;
-    caller.must(right_over(&run), &api.about(&run))?;
+    must(&api, &caller, &run, Deed::Cancel).await?;
     let outcome = match runs::cancel(api.store(), &run.id).await? {
         runs::Cancelled::Ended => CancelOutcome::Ended,
         runs::Cancelled::Asked => CancelOutcome::Asked,
@@ -146,7 +151,7 @@ async fn retry_run(
     headers: HeaderMap,
 ) -> Result<Document<Run>> {
     let run = find(&api, &caller, &id).await?;
-    caller.must(right_over(&run), &api.about(&run))?;
+    must(&api, &caller, &run, Deed::Repeat).await?;
     let queued = runs::retry_as(api.store(), &run, run_id(&headers, &caller, "retry")?).await?;
     api.wake();
     let object = format!("run:{}", run.id);
@@ -161,9 +166,14 @@ pub async fn find(api: &Api, caller: &Caller, id: &str) -> Result<StoredRun> {
     if caller.sees(&api.about(&found)) { Ok(found) } else { Err(missing()) }
 }
 
-/// The right that starting or ending such a run takes.
-fn right_over(run: &StoredRun) -> Right {
-    if run.kind == RunKind::Prune { Right::Prune } else { Right::Run }
+/// Refuses to start or end such a run to those that may not.
+async fn must(api: &Api, caller: &Caller, run: &StoredRun, deed: Deed) -> Result<()> {
+    let right = match run.kind {
+        RunKind::Restore => return restores::must(api, caller, run, deed).await,
+        RunKind::Prune => Right::Prune,
+        _ => Right::Run,
+    };
+    caller.must(right, &api.about(run))
 }
 
 async fn good_before(api: &Api, run: &StoredRun) -> Result<Option<StoredRun>> {

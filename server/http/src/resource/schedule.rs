@@ -91,6 +91,8 @@ pub fn upcoming(
                 let anchor = plan.achieved.unwrap_or(now);
                 (Some(plan.plan.clone()), plan.repository.clone(), plan.zone.clone(), anchor)
             }
+            // No schedule makes it.
+            Job::Restore { .. } => continue,
             Job::Check { repository } | Job::Prune { repository } => {
                 if !caller.sees(&api.repository(repository)) {
                     continue;

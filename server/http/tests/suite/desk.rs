@@ -90,7 +90,8 @@ impl Desk {
         )
     }
 
-    fn around(&self) -> Surroundings {
+    /// What its server brings to its runs.
+    pub fn around(&self) -> Surroundings {
         Surroundings {
             host: "ann".to_owned(),
             cache: self.path("cache"),
@@ -111,12 +112,37 @@ impl Server {
     pub fn at(desk: Desk, server: &str, more: &str) -> Self {
         let first_file = desk.path("keepfast.toml");
         fs::write(&first_file, desk.definitions(server, more)).unwrap();
-        let (loaded, footprint) = definitions::read(&first_file);
+        let (loaded, _) = definitions::read(&first_file);
         let config = loaded.config.unwrap_or_else(|| panic!("{}", loaded.report.to_json()));
         let around = desk.around();
         let shared = connect::repository(&config, &around, &config.repositories["main"]).unwrap();
         let run = RunContext::new(Arc::new(SystemHost), Arc::new(Unheard));
         init(&Init { pack_bytes: 4 << 20, ..Init::default() }, &shared, &run).unwrap();
+        Self::serve(desk)
+    }
+
+    /// The same server once more, after it has ended: with what it has stored, and its users.
+    pub fn again(mut self) -> Self {
+        let desk = self.end();
+        Self::serve(desk)
+    }
+
+    /// Ends it, and leaves its desk.
+    pub fn end(&mut self) -> Desk {
+        let _ = self.wishing.send(Wish::Stop);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+        std::mem::replace(&mut self.desk, Desk::new())
+    }
+
+    /// Serves what is at a desk.
+    pub fn serve(desk: Desk) -> Self {
+        let first_file = desk.path("keepfast.toml");
+        let (loaded, footprint) = definitions::read(&first_file);
+        let config = loaded.config.unwrap_or_else(|| panic!("{}", loaded.report.to_json()));
+        let around = desk.around();
+        let is_new = !desk.path("state").exists();
         let (wishing, wishes) = unbounded_channel();
         let (saying, said) = channel();
         let serve = Serve {
@@ -135,7 +161,7 @@ impl Server {
         };
         let thread = std::thread::spawn(|| daemon::serve(serve).unwrap());
         let base = after(&said, "the API is at ");
-        let setup_token = after(&said, "make the first one with ");
+        let setup_token = if is_new { after(&said, "make the first one with ") } else { String::new() };
         Self { desk, base, setup_token, wishing, thread: Some(thread) }
     }
 

@@ -8,6 +8,7 @@ mod desk;
 mod encrypted;
 mod lists;
 mod resources;
+mod restores;
 mod sessions;
 mod snapshots;
 mod stream;

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::desk::Server;
 
 /// A path or a name as the value of a query.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
@@ -26,7 +26,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Backs up, and returns the id of the snapshot as soon as the catalogue has it.
-fn back_up(client: &Client) -> String {
+pub fn back_up(client: &Client) -> String {
     let run = client.post("/runs", json!({ "kind": "backup", "plan": "www" })).is(202).json();
     let run = client.wait(&format!("/runs/{}", run["run"].as_str().unwrap()), |run| run["state"] == "ended");
     assert_eq!(run["verdict"], "ok", "{run:#}");
@@ -41,7 +41,7 @@ fn ids(page: &Value) -> Vec<String> {
 }
 
 /// Bytes that don't shrink.
-fn noise(length: usize) -> Vec<u8> {
+pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 1u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -51,7 +51,7 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 /// Files with names and contents that programs stumble over.
-fn fill(source: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
+pub fn fill(source: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let files: [(&[u8], Vec<u8>); 7] = [
         (b"hello.txt", b"hello".to_vec()),
         (b"=cmd|calc", b"a formula".to_vec()),

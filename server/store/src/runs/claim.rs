@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde_json::Value as Document;
 
-use super::{Held, Insert, NewRun, Reason, Run, RunState, RunSubject, Verdict, insert, is_open, run_columns};
+use super::{
+    Held, Insert, NewRun, Reason, Run, RunKind, RunState, RunSubject, Verdict, insert, is_open, run_columns,
+};
 use crate::Store;
 use crate::db::{Dialect, Tx, json, values};
 use crate::error::{Result, StoreError};
 use crate::types::{
-    EventKind, Executor, Fence, HostId, PageSize, PlanId, RepositoryId, RunId, UtcTime, micros,
+    EventKind, Executor, Fence, HostId, PageSize, PlanId, RepositoryId, RunId, ServerId, UtcTime, micros,
 };
 
 /// Runs that count together.
@@ -24,16 +26,41 @@ pub enum Group {
     Repository(RepositoryId),
     /// Those of a host.
     Host(HostId),
+    /// Restores that a server carries out. They count in no other group: files that are missed wait for no backup, and no
+    /// backup waits for a person who looks for a file.
+    Restores(ServerId),
 }
 
 impl Group {
-    fn has(&self, run: &RunSubject) -> bool {
+    fn has(&self, run: &Counted<'_>) -> bool {
+        let Counted { kind, subject, only_server } = *run;
         match self {
+            Self::Restores(server) => kind == RunKind::Restore && only_server == Some(server),
+            _ if kind == RunKind::Restore => false,
             Self::All => true,
-            Self::Plan(plan) => run.plan.as_ref() == Some(plan),
-            Self::Repository(repository) => run.repository.as_ref() == Some(repository),
-            Self::Host(host) => run.host.as_ref() == Some(host),
+            Self::Plan(plan) => subject.plan.as_ref() == Some(plan),
+            Self::Repository(repository) => subject.repository.as_ref() == Some(repository),
+            Self::Host(host) => subject.host.as_ref() == Some(host),
         }
+    }
+}
+
+/// What decides in which groups a run is.
+#[derive(Clone, Copy)]
+struct Counted<'r> {
+    kind: RunKind,
+    subject: &'r RunSubject,
+    only_server: Option<&'r ServerId>,
+}
+
+impl<'r> Counted<'r> {
+    fn stored(run: &'r Run) -> Self {
+        Self { kind: run.kind, subject: &run.subject, only_server: run.only_server.as_ref() }
+    }
+
+    fn new(run: &'r NewRun) -> Self {
+        let only_server = run.errand.as_ref().map(|errand| &errand.server);
+        Self { kind: run.kind, subject: &run.subject, only_server }
     }
 }
 
@@ -48,11 +75,11 @@ pub struct Limit {
 
 impl Limit {
     /// The active runs because of which it has no room for a run; `None` if it has room.
-    fn full(&self, run: &RunSubject, active: &[Run]) -> Option<Vec<Run>> {
+    fn full(&self, run: &Counted<'_>, active: &[Run]) -> Option<Vec<Run>> {
         if !self.group.has(run) {
             return None;
         }
-        let others: Vec<_> = active.iter().filter(|other| self.group.has(&other.subject)).collect();
+        let others: Vec<_> = active.iter().filter(|other| self.group.has(&Counted::stored(other))).collect();
         let has_room = u32::try_from(others.len()).is_ok_and(|count| count < self.at_most);
         (!has_room).then(|| others.into_iter().cloned().collect())
     }
@@ -129,7 +156,7 @@ impl Store {
         let mut taken = Vec::new();
         for candidate in claim.candidates {
             let Some(run) = waiting(&mut tx, candidate).await? else { continue };
-            if claim.limits.iter().any(|limit| limit.full(&run.subject, &open).is_some()) {
+            if claim.limits.iter().any(|limit| limit.full(&Counted::stored(&run), &open).is_some()) {
                 continue;
             }
             if let Some(held) = take(&mut tx, now, candidate, claim.executor, claim.lease).await? {
@@ -154,7 +181,7 @@ impl Store {
         let mut tx = self.begin("beginning a run").await?;
         tx.take_turns(CLAIMING).await?;
         let open = active(&mut tx).await?;
-        let others = limits.iter().find_map(|limit| limit.full(&run.subject, &open));
+        let others = limits.iter().find_map(|limit| limit.full(&Counted::new(run), &open));
         let verdict = others.as_ref().map(|others| {
             Verdict::Skipped(match others.first() {
                 Some(other) => Reason::from(format!("run {} of the plan was not over", other.id)),

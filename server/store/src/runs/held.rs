@@ -3,7 +3,7 @@
 
 use serde_json::Value as Document;
 
-use super::{Reason, Run, RunError, RunState, Verdict, again, run_columns};
+use super::{Reason, Run, RunError, RunKind, RunState, Verdict, again, run_columns};
 use crate::Store;
 use crate::db::{Row, Tx, optional_json, values};
 use crate::error::{Result, StoreError};
@@ -181,7 +181,8 @@ impl Store {
         ];
         let row = tx.row(sql, values).await?;
         let run = Run::from_row(&row.ok_or_else(|| not_held(&held.run.id))?)?;
-        if let Some(plan) = &run.subject.plan {
+        // A restore says nothing of its plan, which may be one that is no more.
+        if let Some(plan) = run.subject.plan.as_ref().filter(|_| run.kind != RunKind::Restore) {
             plans::ran(&mut tx, now, plan, &run, work.baseline.as_ref()).await?;
         }
         if let Some(error) = error {

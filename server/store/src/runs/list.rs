@@ -3,7 +3,7 @@
 use serde_json::Value as Document;
 use sqlx::AssertSqlSafe;
 
-use super::{Run, RunKind, RunNumber, VerdictKind, is_open, run_columns};
+use super::{REQUEST, Run, RunKind, RunNumber, VerdictKind, is_open, run_columns};
 use crate::Store;
 use crate::db::{Filter, Row, values};
 use crate::error::Result;
@@ -94,6 +94,27 @@ impl Store {
         row.map_or(Ok(None), |row| row.optional_json("report"))
     }
 
+    /// What a run was asked for, if it has an errand.
+    pub async fn run_request(&self, id: &RunId) -> Result<Option<Document>> {
+        let row = self.db.row("reading what a run was asked for", REQUEST, values![id.as_str()]).await?;
+        row.map_or(Ok(None), |row| row.optional_json("request"))
+    }
+
+    /// A page of runs with what they were asked for, those that were stored last first.
+    pub async fn requested_runs(
+        &self,
+        filter: &RunFilter,
+        before: Option<RunNumber>,
+        size: PageSize,
+    ) -> Result<Page<(Run, Option<Document>), RunNumber>> {
+        let (sql, values) = selecting(REQUESTED, filter, before, size);
+        let rows = self.db.rows("listing runs with their requests", AssertSqlSafe(sql), values).await?;
+        let read = |row: &Row| Ok((Run::from_row(row)?, row.optional_json("request")?));
+        let rows = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let next = rows.last().filter(|_| size.is_filled_by(rows.len())).map(|(run, _)| run.number);
+        Ok(Page { rows, next })
+    }
+
     /// A page of runs, those that were stored last first: from before the run `before`, or from the newest.
     pub async fn runs(
         &self,
@@ -180,6 +201,7 @@ impl Store {
 const IS_UPKEEP: &str = "CASE WHEN kind IN ('check', 'prune') AND state = 'ended' \
     AND verdict NOT IN ('missed', 'skipped') THEN 1 ELSE 0 END = 1";
 const LISTED: &str = concat!("SELECT ", run_columns!(), " FROM run");
+const REQUESTED: &str = concat!("SELECT ", run_columns!(), ", request FROM run");
 const REPORTED: &str = concat!("SELECT ", run_columns!(), ", report FROM run");
 
 /// One search of the index `run_by_due` for each part, which answers it alone.

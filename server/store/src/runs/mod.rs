@@ -3,11 +3,11 @@
 
 use serde_json::{Value as Document, json};
 
-use crate::db::{NewEvent, Row, Tx, values};
+use crate::db::{NewEvent, Row, Tx, optional_json, values};
 use crate::error::Result;
 use crate::types::{
     ConfigHash, ErrorCategory, EventKind, Executor, Fingerprint, HostId, Phase, PlanId, RepositoryId, RunId,
-    Subject, SubjectKind, Text, UtcTime,
+    ServerId, Subject, SubjectKind, Text, UtcTime,
 };
 
 pub(crate) use claim::next_fence;
@@ -233,6 +233,17 @@ pub struct NewRun {
     pub config: ConfigHash,
     /// When it may start; `None` for at once.
     pub not_before: Option<UtcTime>,
+    /// What one server is asked for; `None` for what any server finds in its configuration.
+    pub errand: Option<Errand>,
+}
+
+/// What one server is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// The server, which alone can carry it out.
+    pub server: ServerId,
+    /// What it is asked for: a document of the caller's. Runs that repeat this one have the same.
+    pub request: Document,
 }
 
 /// What made a run fail.
@@ -295,6 +306,8 @@ pub struct Run {
     pub cancel_requested: Option<UtcTime>,
     /// What made it fail.
     pub error: Option<RunError>,
+    /// The server that alone may carry it out; `None` for any.
+    pub only_server: Option<ServerId>,
 }
 
 /// The columns of [`Run::from_row`].
@@ -302,7 +315,7 @@ macro_rules! run_columns {
     () => {
         "number, id, kind, plan, repository, host, slot, slots, trigger_kind, \
     parent, root, attempt, state, verdict, reason, created, not_before, started, ended, server, boot, \
-    lease_until, config, phase, counters, waits, cancel_requested, error_category, fingerprint, error"
+    lease_until, config, phase, counters, waits, cancel_requested, error_category, fingerprint, error, only_server"
     };
 }
 pub(crate) use run_columns;
@@ -365,6 +378,7 @@ impl Run {
             waits: row.optional_json("waits")?,
             cancel_requested: row.optional_time("cancel_requested")?,
             error,
+            only_server: row.optional_name("only_server")?,
         })
     }
 
@@ -434,8 +448,8 @@ pub(crate) struct Insert<'a> {
 pub(crate) async fn insert(tx: &mut Tx, now: UtcTime, insert: Insert<'_>) -> Result<Option<Run>> {
     const SQL: &str = concat!(
         "INSERT INTO run (id, kind, plan, repository, host, slot, slots, due, trigger_kind, parent, root, \
-         attempt, state, verdict, reason, created, not_before, ended, beat, config) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, $19) \
+         attempt, state, verdict, reason, created, not_before, ended, beat, config, only_server, request) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, $19, $20, $21) \
          ON CONFLICT DO NOTHING RETURNING ",
         run_columns!()
     );
@@ -465,6 +479,8 @@ pub(crate) async fn insert(tx: &mut Tx, now: UtcTime, insert: Insert<'_>) -> Res
                 run.not_before,
                 verdict.is_some().then_some(now),
                 run.config.as_str(),
+                run.errand.as_ref().map(|errand| errand.server.as_str()),
+                optional_json(run.errand.as_ref().map(|errand| &errand.request)),
             ],
         )
         .await?;
@@ -483,6 +499,8 @@ pub(crate) async fn again(
     id: RunId,
     not_before: Option<UtcTime>,
 ) -> Result<Option<Run>> {
+    let request = request_of(tx, &parent.id).await?;
+    let errand = parent.only_server.clone().zip(request).map(|(server, request)| Errand { server, request });
     let run = NewRun {
         id,
         kind: parent.kind,
@@ -490,6 +508,15 @@ pub(crate) async fn again(
         trigger: Trigger::Retry,
         config: parent.config.clone(),
         not_before,
+        errand,
     };
     insert(tx, now, Insert { run: &run, slot: parent.slot, parent: Some(parent), verdict: None }).await
+}
+
+/// What a run was asked for.
+const REQUEST: &str = "SELECT request FROM run WHERE id = $1";
+
+async fn request_of(tx: &mut Tx, run: &RunId) -> Result<Option<Document>> {
+    let row = tx.row(REQUEST, values![run.as_str()]).await?;
+    row.map_or(Ok(None), |row| row.optional_json("request"))
 }

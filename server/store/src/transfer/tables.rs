@@ -79,7 +79,7 @@ tables! {
         verdict Text, reason Text, created Integer, not_before Integer, started Integer, ended Integer,
         server Text, boot Text, lease Integer, lease_until Integer, beat Integer, fence Integer, config
         Text, phase Text, counters Text, waits Text, cancel_requested Integer, error_category Text,
-        fingerprint Text, error Text, report Text;
+        fingerprint Text, error Text, report Text, only_server Text, request Text;
     event: sequence Integer; at Integer, kind Text, subject Text, document Text;
     reader: reader Text; sequence Integer, generation Integer, document Text;
     problem: number Integer; subject Text, kind Text, opened Integer, last_seen Integer, seen Integer,

@@ -154,6 +154,7 @@ pub fn new_run(name: impl Into<String>, of: &PlanId, trigger: Trigger) -> NewRun
         trigger,
         config: config(),
         not_before: None,
+        errand: None,
     }
 }
 
