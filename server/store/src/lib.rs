@@ -42,9 +42,10 @@ pub use preferences::ReadMarks;
 pub use problems::{Problem, ProblemNumber, ResolvedKey, Seen};
 pub use requests::{ANSWER_BYTES_MAX, RequestBegun, RequestKey};
 pub use runs::{
-    Beat, Began, Claim, Ending, Group, Held, Leased, Limit, Loss, NewRun, NextTry, Outcome, OutcomeCount,
-    OutcomeKey, Progress, Quarantine, Reason, Retried, Run, RunError, RunFilter, RunKind, RunNumber,
-    RunState, RunSubject, Slot, Trigger, Unstarted, Verdict, VerdictKind, Work,
+    BackupFilter, BackupSum, Beat, Began, Claim, Ending, Figures, FoundBytes, Group, Held, Leased, Limit,
+    Loss, NewRun, NextTry, Outcome, OutcomeCount, OutcomeKey, Progress, Quarantine, Reason, Retried, Run,
+    RunError, RunFilter, RunKind, RunNumber, RunState, RunSubject, Slot, StoredSum, Trigger, Unstarted,
+    Verdict, VerdictKind, Work,
 };
 pub use sessions::{NewSession, SEEN_EVERY, Session, SessionNumber};
 pub use slots::{Decided, Decision, ScheduleState, SlotChange, SlotRecord, SlotVerdict, Unfired};

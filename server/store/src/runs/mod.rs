@@ -12,12 +12,14 @@ use crate::types::{
 
 pub(crate) use claim::next_fence;
 pub use claim::{Began, Claim, Group, Limit, Unstarted};
+pub use figures::{BackupFilter, BackupSum, Figures, FoundBytes, StoredSum};
 pub(crate) use held::check_held;
 pub use held::{Beat, Ending, Held, NextTry, Progress, Work};
 pub use list::{Outcome, OutcomeCount, OutcomeKey, RunFilter};
 pub use lost::{Leased, Loss, Quarantine, Retried};
 
 mod claim;
+mod figures;
 mod held;
 mod list;
 mod lost;

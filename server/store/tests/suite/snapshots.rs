@@ -28,6 +28,7 @@ fn snapshot(number: i64) -> Snapshot {
         new_bytes: 4096,
         clean: number % 2 == 0,
         checked: None,
+        protected: false,
         drilled: None,
     }
 }
@@ -139,10 +140,14 @@ async fn snapshots_that_are_gone_are_found_no_more(lab: Lab) {
     let store = lab.open().await;
     store_many(&store, 10).await;
     let repository = RepositoryId::new("repository 1").unwrap();
-    let ids = store.snapshot_ids(&repository, None, PageSize::at_most(3)).await.unwrap();
-    assert_eq!(ids.iter().map(SnapshotId::as_str).collect::<Vec<_>>(), ["0001", "0003", "0005"]);
-    store.remove_snapshots(&repository, &ids).await.unwrap();
-    let rest = store.snapshot_ids(&repository, None, PageSize::MAX).await.unwrap();
+    let ids = async |size| -> Vec<SnapshotId> {
+        let ids = store.snapshot_ids(&repository, None, size).await.unwrap();
+        ids.into_iter().map(|(id, _)| id).collect()
+    };
+    let first = ids(PageSize::at_most(3)).await;
+    assert_eq!(first.iter().map(SnapshotId::as_str).collect::<Vec<_>>(), ["0001", "0003", "0005"]);
+    store.remove_snapshots(&repository, &first).await.unwrap();
+    let rest = ids(PageSize::MAX).await;
     assert_eq!(rest.iter().map(SnapshotId::as_str).collect::<Vec<_>>(), ["0007", "0009"]);
     let filter = SnapshotFilter { search: "web".to_owned(), ..SnapshotFilter::default() };
     assert_eq!(list(&store, &filter).await.len(), 7);
