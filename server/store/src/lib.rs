@@ -34,7 +34,9 @@ pub use followed::{Agreement, Applied, Apply, Follower};
 pub use history::{Removed, Retention};
 pub use leases::{Elapsed, LeaseWatch};
 pub use lock::ServerLock;
-pub use logs::{Level, LogBody, LogFolder, LogLine, LogPart, LogWriter};
+pub use logs::{
+    Level, LogBody, LogFilter, LogFolder, LogKey, LogLine, LogPart, LogParts, LogWriter, PartOfRun,
+};
 pub use open::{PostgresPlace, Tls};
 pub use patterns::{ErrorPattern, PatternKey};
 pub use plans::{Pause, PlanState};
