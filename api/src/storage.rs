@@ -118,7 +118,7 @@ pub struct StorageAdvice {
     pub code: AdviceCode,
     /// How urgent it is.
     pub urgency: AdviceUrgency,
-    /// How much: days for `no_check` and `full_soon`, bytes for `unused_space`, thousandths for `quota_near`, `disk_near` and
+    /// How much: days for `no_check`, `no_prune` and `full_soon`, bytes for `unused_space`, thousandths for `quota_near`, `disk_near` and
     /// `one_plan_grows`. Null where there is no number.
     pub value: Option<u64>,
     /// The plan that it is about.
@@ -133,11 +133,9 @@ pub struct StorageAdvice {
 pub enum AdviceCode {
     /// Check it: no check ended well for a long time, or none ever did.
     NoCheck,
-    /// Define a check or a prune: neither has a schedule, so no one finds how much is stored.
-    NeverMeasured,
-    /// Prune it: the newest prune left much that no snapshot needs, or none ran for a long time.
+    /// Prune it: no snapshot needs much of what is stored.
     UnusedSpace,
-    /// Give it a prune: nothing removes what forgotten snapshots needed.
+    /// Prune it, or give it a prune that has a schedule: nothing has removed what forgotten snapshots needed for a long time.
     NoPrune,
     /// Raise the quota or keep less: it is used nearly or wholly.
     QuotaNear,

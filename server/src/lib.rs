@@ -31,6 +31,7 @@ pub mod recovery;
 pub mod running;
 pub mod runs;
 pub mod secrets;
+pub mod space;
 pub mod state;
 pub mod status;
 pub mod surroundings;

@@ -15,6 +15,7 @@ use keepfast_store::{Run, Store};
 use tokio::sync::Mutex;
 
 use crate::answer::Result;
+use crate::disks::Disks;
 use crate::guard::about::About;
 use crate::seats::Looks;
 
@@ -33,6 +34,8 @@ pub struct Api {
     active: Mutex<Option<(Instant, Arc<[Run]>)>>,
     /// Those that look into repositories.
     pub looks: Looks,
+    /// The file systems of repositories.
+    pub disks: Disks,
 }
 
 /// Runs at work are read again after this: all that watch them cost the state no more than one.
@@ -48,6 +51,7 @@ impl Api {
             promises: Mutex::default(),
             active: Mutex::default(),
             looks: Looks::default(),
+            disks: Disks::default(),
         }
     }
 

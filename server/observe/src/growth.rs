@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::anomaly::median;
+
 /// Pairs of days are this far apart at least: nights differ, weeks are alike.
 const APART_DAYS_MIN: u32 = 7;
 /// One of this many slopes is below the lower pace, and one above the higher.
@@ -42,13 +44,10 @@ impl Growth {
             let later = levels[at..].iter().filter(|end| end.day.saturating_sub(begin.day) >= APART_DAYS_MIN);
             slopes.extend(later.map(|end| slope(*begin, *end)));
         }
-        slopes.sort_unstable_by(f64::total_cmp);
         let last = slopes.len().checked_sub(1)?;
-        let (middle, outer) = (slopes.len() / 2, slopes.len() / OUTER_PART);
-        let usual = match slopes.len() % 2 {
-            0 => f64::midpoint(slopes[middle - 1], slopes[middle]),
-            _ => slopes[middle],
-        };
+        let outer = slopes.len() / OUTER_PART;
+        // It sorts them.
+        let usual = median(&mut slopes);
         Some(Self { usual, low: slopes[outer], high: slopes[last - outer] })
     }
 }

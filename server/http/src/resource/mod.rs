@@ -5,6 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::state::Shared;
 
 mod account;
+mod analytics;
 mod audit;
 mod config;
 mod content;
@@ -23,6 +24,7 @@ mod runs;
 mod schedule;
 mod session;
 mod snapshots;
+mod storage;
 mod targets;
 mod tokens;
 mod users;
@@ -38,6 +40,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(health::routes())
         .merge(session::routes())
         .merge(overview::routes())
+        .merge(analytics::routes())
         .merge(plans::routes())
         .merge(runs::routes())
         .merge(run_log::routes())
@@ -50,6 +53,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(edits::routes())
         .merge(schedule::routes())
         .merge(repositories::routes())
+        .merge(storage::routes())
         .merge(notifications::routes())
         .merge(targets::routes())
         .merge(config::routes())

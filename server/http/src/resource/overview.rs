@@ -23,7 +23,7 @@ use crate::answer::{Document, Failure, Result};
 use crate::convert;
 use crate::guard::Caller;
 use crate::request::Query;
-use crate::state::Shared;
+use crate::state::{Api, Shared};
 
 /// How far the overview looks ahead.
 const AHEAD: SignedDuration = SignedDuration::from_hours(12);
@@ -113,9 +113,8 @@ async fn matrix(
     Query(wanted): Query<MatrixQuery>,
 ) -> Result<Document<Matrix>> {
     let (now, config) = (api.now(), api.config());
-    let name = wanted.zone.unwrap_or_else(|| config.server.value.timezone.0.clone());
+    let (zone, name) = zone_of(&api, wanted.zone)?;
     let invalid = |detail: String| Failure::new(ErrorCode::InvalidRequest, detail);
-    let zone = TimeZone::get(&name).map_err(|_| invalid(format!("There is no time zone {name:?}.")))?;
     let count = wanted.days.unwrap_or(DAYS_USUAL);
     if !(1..=DAYS_MAX).contains(&count) {
         return Err(invalid(format!("`days` is a number from 1 to {DAYS_MAX}.")));
@@ -145,6 +144,15 @@ async fn matrix(
         cells: cells(plan, &bounds, &counts, born.get(plan).copied(), &pauses, now),
     });
     Ok(Document::new(Matrix { zone: name, plans: rows.collect(), days }))
+}
+
+/// The time zone that a request names, or the server's; and its name.
+pub fn zone_of(api: &Api, wanted: Option<String>) -> Result<(TimeZone, String)> {
+    let name = wanted.unwrap_or_else(|| api.config().server.value.timezone.0.clone());
+    match TimeZone::get(&name) {
+        Ok(zone) => Ok((zone, name)),
+        Err(_) => Err(Failure::new(ErrorCode::InvalidRequest, format!("There is no time zone {name:?}."))),
+    }
 }
 
 fn cells(

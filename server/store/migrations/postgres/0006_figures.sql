@@ -28,6 +28,7 @@ WHERE kind = 'prune' AND report IS NOT NULL AND report::json #>> '{prune,plan,by
 CREATE INDEX run_figures ON run (due, plan, verdict, slots, repository, host, started, ended, files, source_bytes,
     read_bytes, new_bytes, stored_bytes) WHERE (CASE kind WHEN 'backup' THEN 1 ELSE 0 END) = 1;
 CREATE INDEX run_found ON run (repository, ended, found_bytes) WHERE found_bytes IS NOT NULL;
+CREATE INDEX run_stored ON run (repository, ended, stored_bytes) WHERE stored_bytes IS NOT NULL;
 
 -- What the catalogue says of those that it has is found out by its next refresh.
 ALTER TABLE snapshot ADD COLUMN protected BIGINT NOT NULL DEFAULT 0;

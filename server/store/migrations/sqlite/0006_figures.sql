@@ -27,6 +27,7 @@ WHERE kind = 'prune' AND json_valid(report) AND json_extract(report, '$.prune.pl
 CREATE INDEX run_figures ON run (due, plan, verdict, slots, repository, host, started, ended, files, source_bytes,
     read_bytes, new_bytes, stored_bytes) WHERE (CASE kind WHEN 'backup' THEN 1 ELSE 0 END) = 1;
 CREATE INDEX run_found ON run (repository, ended, found_bytes) WHERE found_bytes IS NOT NULL;
+CREATE INDEX run_stored ON run (repository, ended, stored_bytes) WHERE stored_bytes IS NOT NULL;
 
 ALTER TABLE snapshot ADD COLUMN protected INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX snapshot_protected ON snapshot (time, repository, id) WHERE protected = 1;

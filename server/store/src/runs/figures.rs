@@ -126,6 +126,13 @@ impl Store {
         let found = |row: &Row| Ok(FoundBytes { at: row.time("ended")?, bytes: row.count("found_bytes")? });
         rows.iter().map(found).collect()
     }
+
+    /// What the backups that ended after an instant have stored in a repository.
+    pub async fn stored_since(&self, repository: &RepositoryId, after: UtcTime) -> Result<u64> {
+        let values = values![repository.as_str(), after];
+        let row = self.db.row("summing up what was stored", STORED_SINCE, values).await?;
+        row.map_or(Ok(0), |row| row.count("stored_bytes"))
+    }
 }
 
 impl BackupSum {
@@ -167,6 +174,9 @@ const FOUND_BEFORE: &str = "SELECT ended, found_bytes FROM run WHERE repository 
     AND found_bytes IS NOT NULL ORDER BY ended DESC LIMIT 1";
 const FOUND_SINCE: &str = "SELECT ended, found_bytes FROM run WHERE repository = $1 AND ended >= $2 \
     AND found_bytes IS NOT NULL ORDER BY ended";
+
+const STORED_SINCE: &str = "SELECT CAST(COALESCE(SUM(stored_bytes), 0) AS BIGINT) AS stored_bytes FROM run \
+    WHERE repository = $1 AND ended > $2 AND stored_bytes IS NOT NULL";
 
 /// Durations come as one text for each group, and not sorted by the database: that would take longer than all the rest. A
 /// clock that was set back makes none.
@@ -223,7 +233,7 @@ fn in_parts(bounds: &[UtcTime], select: &str, group: &str, more: Vec<Value>) -> 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{BackupFilter, FOUND_BEFORE, FOUND_SINCE, storing, summing};
+    use super::{BackupFilter, FOUND_BEFORE, FOUND_SINCE, STORED_SINCE, storing, summing};
     use crate::db::tests::{assert_searches, plan_of};
     use crate::types::{HostId, PlanId, UtcTime};
 
@@ -249,5 +259,6 @@ mod tests {
         for sql in [FOUND_BEFORE, FOUND_SINCE] {
             assert_searches(sql, &["COVERING INDEX run_found"]).await;
         }
+        assert_searches(STORED_SINCE, &["COVERING INDEX run_stored"]).await;
     }
 }
