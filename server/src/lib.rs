@@ -27,6 +27,7 @@ pub mod notices;
 pub mod observed;
 pub mod once;
 pub mod pauses;
+pub mod previews;
 pub mod recovery;
 pub mod running;
 pub mod runs;

@@ -10,6 +10,7 @@ use keepfast_server::access::Gate;
 use keepfast_server::daemon::definitions::Followed;
 use keepfast_server::daemon::front::Inside;
 use keepfast_server::daemon::outside::Wish;
+use keepfast_server::previews::PrunePreviews;
 use keepfast_server::status::Promises;
 use keepfast_store::{Run, Store};
 use tokio::sync::Mutex;
@@ -36,6 +37,8 @@ pub struct Api {
     pub looks: Looks,
     /// The file systems of repositories.
     pub disks: Disks,
+    /// What prunes would do.
+    pub previews: Arc<PrunePreviews>,
 }
 
 /// Runs at work are read again after this: all that watch them cost the state no more than one.
@@ -47,6 +50,7 @@ impl Api {
     pub fn new(inside: Inside) -> Self {
         Self {
             gate: Gate::new(inside.store.clone(), SessionPolicy::USUAL),
+            previews: Arc::new(PrunePreviews::new(inside.around.clone(), Arc::clone(&inside.warm))),
             inside,
             promises: Mutex::default(),
             active: Mutex::default(),

@@ -18,6 +18,7 @@ mod overview;
 mod patterns;
 mod plans;
 mod problems;
+mod prunes;
 mod repositories;
 mod run_log;
 mod runs;
@@ -54,6 +55,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(schedule::routes())
         .merge(repositories::routes())
         .merge(storage::routes())
+        .merge(prunes::routes())
         .merge(notifications::routes())
         .merge(targets::routes())
         .merge(config::routes())

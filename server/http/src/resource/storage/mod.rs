@@ -23,7 +23,6 @@ use keepfast_server::connect;
 use keepfast_server::state::{instant, stored};
 use keepfast_server::work::upkeep::quota;
 use keepfast_store::{PageSize, RepositoryId, Run, RunFilter, RunKind, StoredSum, UtcTime, VerdictKind};
-use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -140,7 +139,6 @@ impl Gathered {
         let later = used_bytes.zip(per_day);
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let later = later.map(|(used, per_day)| amount_after(used, per_day as f64, COST_AHEAD_DAYS));
-        let newest_prune = self.newest(name, RunKind::Prune);
         let known = Known {
             now,
             checked: self.good(api, &id, RunKind::Check).await?,
@@ -149,10 +147,7 @@ impl Gathered {
             forgets: forgets(&config, name),
             has_data: used_bytes.is_some_and(|bytes| bytes > 0) || !days.is_empty(),
             used: used_bytes,
-            unused: match newest_prune {
-                Some(run) => api.store().run_report(&run.id).await?.as_ref().and_then(left_unused),
-                None => None,
-            },
+            unused: self.unused(api, name).await?,
             quota: quota.as_ref().map(|quota| (quota.size_bytes, quota.warn_bytes)),
             disk,
             full_on,
@@ -239,6 +234,21 @@ impl Gathered {
         rows
     }
 
+    /// What no snapshot needs, as a preview of a prune or the newest prune itself has found it.
+    async fn unused(&self, api: &Api, repository: &str) -> Result<Option<u64>> {
+        let pruned = self.newest(repository, RunKind::Prune);
+        let ended = pruned.and_then(|run| run.ended).map(instant);
+        let previewed =
+            api.previews.known(repository).found.filter(|(at, _)| ended.is_none_or(|end| end < *at));
+        if let Some((_, plan)) = previewed {
+            let freed = plan.bytes.saturating_sub(plan.bytes_after);
+            return Ok(Some(freed.saturating_add(plan.waste_bytes)));
+        }
+        let Some(run) = pruned else { return Ok(None) };
+        let report = api.store().run_report(&run.id).await?;
+        Ok(report.and_then(|report| report.pointer("/prune/plan/waste_bytes")?.as_u64()))
+    }
+
     fn newest(&self, repository: &str, kind: RunKind) -> Option<&Run> {
         let is_of = |run: &&Run| run.subject.repository.as_ref().is_some_and(|of| of.as_str() == repository);
         self.upkeep.iter().filter(is_of).find(|run| run.kind == kind)
@@ -305,9 +315,4 @@ fn of_window(
 fn forgets(config: &Config, repository: &str) -> bool {
     let mut plans = config.plans.values();
     plans.any(|plan| plan.value.repository.name == repository && plan.value.retention.is_some())
-}
-
-/// What a prune has left that no snapshot needs.
-fn left_unused(report: &Value) -> Option<u64> {
-    report.pointer("/prune/plan/waste_bytes")?.as_u64()
 }
