@@ -83,7 +83,7 @@ pub struct Searched {
     pub lines: u64,
     /// Bytes of these, as they are written.
     pub bytes: u64,
-    /// Back to when: lines after this instant were looked through. Null if there were none.
+    /// Back to when: with the pages before, all lines after this instant were looked through. Null if all lines were.
     pub back_to: Option<Timestamp>,
     /// Parts that weren't read because they are on other servers.
     pub elsewhere: u64,

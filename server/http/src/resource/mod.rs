@@ -13,6 +13,7 @@ mod edits;
 mod events;
 mod files;
 mod health;
+mod logs;
 mod notifications;
 mod overview;
 mod patterns;
@@ -45,6 +46,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(plans::routes())
         .merge(runs::routes())
         .merge(run_log::routes())
+        .merge(logs::routes())
         .merge(events::routes())
         .merge(problems::routes())
         .merge(patterns::routes())

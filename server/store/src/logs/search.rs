@@ -70,17 +70,25 @@ pub struct LogParts {
     pub next: Option<LogKey>,
 }
 
+impl LogKey {
+    /// When the part's last line was written.
+    #[must_use]
+    pub fn last(&self) -> UtcTime {
+        self.last
+    }
+
+    /// The place before which this part is still listed.
+    #[must_use]
+    pub fn with_itself(&self) -> Self {
+        Self { part: self.part.saturating_add(1), ..self.clone() }
+    }
+}
+
 impl PartOfRun {
     /// Its place in the order of parts.
     #[must_use]
     pub fn key(&self) -> &LogKey {
         &self.key
-    }
-
-    /// The server that has its lines.
-    #[must_use]
-    pub fn server(&self) -> &ServerId {
-        &self.server
     }
 }
 
