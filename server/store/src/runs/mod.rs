@@ -297,6 +297,8 @@ pub struct Run {
     pub cancel_requested: Option<UtcTime>,
     /// What made it fail.
     pub error: Option<RunError>,
+    /// Bytes that it has found to be stored, if it is a check or a prune that did so.
+    pub found_bytes: Option<u64>,
 }
 
 /// The columns of [`Run::from_row`].
@@ -304,7 +306,8 @@ macro_rules! run_columns {
     () => {
         "number, id, kind, plan, repository, host, slot, slots, trigger_kind, \
     parent, root, attempt, state, verdict, reason, created, not_before, started, ended, server, boot, \
-    lease_until, config, phase, counters, waits, cancel_requested, error_category, fingerprint, error"
+    lease_until, config, phase, counters, waits, cancel_requested, error_category, fingerprint, error, \
+    found_bytes"
     };
 }
 pub(crate) use run_columns;
@@ -367,6 +370,7 @@ impl Run {
             waits: row.optional_json("waits")?,
             cancel_requested: row.optional_time("cancel_requested")?,
             error,
+            found_bytes: row.optional_count("found_bytes")?,
         })
     }
 
