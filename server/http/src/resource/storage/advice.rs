@@ -81,7 +81,7 @@ fn no_check(known: &Known<'_>) -> Option<StorageAdvice> {
     let days = days_since(at, known.now);
     let urgency = match days {
         ..CHECKED_WITHIN_DAYS => return None,
-        ..CHECKED_LONG_AGO_DAYS => AdviceUrgency::Medium,
+        CHECKED_WITHIN_DAYS..CHECKED_LONG_AGO_DAYS => AdviceUrgency::Medium,
         _ => AdviceUrgency::High,
     };
     let text = format!("no check has ended well for {days} days: check it");
@@ -132,7 +132,7 @@ fn disk(known: &Known<'_>) -> Option<StorageAdvice> {
     let free = thousandths(free_bytes, total_bytes);
     let urgency = match free {
         ..NO_FREE_THOUSANDTHS => AdviceUrgency::High,
-        ..FREE_THOUSANDTHS => AdviceUrgency::Medium,
+        NO_FREE_THOUSANDTHS..FREE_THOUSANDTHS => AdviceUrgency::Medium,
         _ => return None,
     };
     let text = format!("its file system has {} of {} free: make room", bytes(free_bytes), bytes(total_bytes));
@@ -143,7 +143,7 @@ fn full_soon(known: &Known<'_>) -> Option<StorageAdvice> {
     let days = days_since(known.now, known.full_on?);
     let urgency = match days {
         ..VERY_SOON_DAYS => AdviceUrgency::High,
-        ..SOON_DAYS => AdviceUrgency::Medium,
+        VERY_SOON_DAYS..SOON_DAYS => AdviceUrgency::Medium,
         _ => return None,
     };
     let text = format!("it is full in {days} days if it grows like this: make room, or keep less");
