@@ -26,7 +26,7 @@ WHERE kind = 'prune' AND report IS NOT NULL AND report::json #>> '{prune,plan,by
 
 -- One expression that is compared with 1: a condition on the kind would make SQLite read all runs of that kind.
 CREATE INDEX run_figures ON run (due, plan, verdict, slots, repository, host, started, ended, files, source_bytes,
-    read_bytes, new_bytes, stored_bytes) WHERE (CASE kind WHEN 'backup' THEN 1 ELSE 0 END) = 1;
+    read_bytes, new_bytes, stored_bytes, kind) WHERE (CASE kind WHEN 'backup' THEN 1 ELSE 0 END) = 1;
 CREATE INDEX run_found ON run (repository, ended, found_bytes) WHERE found_bytes IS NOT NULL;
 CREATE INDEX run_stored ON run (repository, ended, stored_bytes) WHERE stored_bytes IS NOT NULL;
 

@@ -192,9 +192,10 @@ const SUMMED: &str = "plan, verdict, CAST(SUM(slots) AS BIGINT) AS slots, \
 fn summing(bounds: &[UtcTime], filter: &BackupFilter) -> Option<(String, Vec<Value>)> {
     let mut conditions = String::from(is_backup!());
     let mut more = Vec::new();
+    // Expressions: SQLite would take the index of a plan's or a host's runs, and look at all of them.
     let both = [
-        (" AND plan = $", filter.plan.as_ref().map(PlanId::as_str)),
-        (" AND host = $", filter.host.as_ref().map(HostId::as_str)),
+        (" AND plan || '' = $", filter.plan.as_ref().map(PlanId::as_str)),
+        (" AND host || '' = $", filter.host.as_ref().map(HostId::as_str)),
     ];
     for (condition, value) in both {
         let Some(value) = value else { continue };
