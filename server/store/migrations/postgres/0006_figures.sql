@@ -9,6 +9,7 @@ ALTER TABLE run ADD COLUMN new_bytes BIGINT;
 ALTER TABLE run ADD COLUMN stored_bytes BIGINT;
 ALTER TABLE run ADD COLUMN found_bytes BIGINT;
 
+-- Documents with a character that this database has no text for are passed over.
 UPDATE run SET
     files = (report::json #>> '{backup,summary,files_new}')::BIGINT
         + (report::json #>> '{backup,summary,files_changed}')::BIGINT
@@ -17,12 +18,13 @@ UPDATE run SET
     read_bytes = (report::json #>> '{backup,summary,bytes_read}')::BIGINT,
     new_bytes = (report::json #>> '{backup,summary,bytes_new}')::BIGINT,
     stored_bytes = (report::json #>> '{backup,summary,bytes_stored}')::BIGINT
-WHERE kind = 'backup' AND report IS NOT NULL;
+WHERE kind = 'backup' AND POSITION('\u0000' IN report) = 0;
 UPDATE run SET found_bytes = (report::json #>> '{read,bytes_all}')::BIGINT
-WHERE kind = 'check' AND report IS NOT NULL;
-UPDATE run SET found_bytes = GREATEST(0, (report::json #>> '{prune,plan,bytes}')::BIGINT
-        + (report::json #>> '{prune,bytes_written}')::BIGINT - (report::json #>> '{prune,bytes_removed}')::BIGINT)
-WHERE kind = 'prune' AND report IS NOT NULL AND report::json #>> '{prune,plan,bytes}' IS NOT NULL;
+WHERE kind = 'check' AND POSITION('\u0000' IN report) = 0;
+UPDATE run SET found_bytes = CASE WHEN report::json #>> '{prune,plan,bytes}' IS NULL THEN NULL
+        ELSE GREATEST(0, (report::json #>> '{prune,plan,bytes}')::BIGINT
+        + (report::json #>> '{prune,bytes_written}')::BIGINT - (report::json #>> '{prune,bytes_removed}')::BIGINT) END
+WHERE kind = 'prune' AND POSITION('\u0000' IN report) = 0;
 
 -- One expression that is compared with 1: a condition on the kind would make SQLite read all runs of that kind.
 CREATE INDEX run_figures ON run (due, plan, verdict, slots, repository, host, started, ended, files, source_bytes,
