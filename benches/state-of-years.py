@@ -61,6 +61,8 @@ def run(number, runs, now):
         "counters": json.dumps({"bytes": 123_456_789, "files": 1000}), "report": json.dumps({"text": "x" * 1500}),
         "error_category": "network" if failed else None, "fingerprint": f"f{number % 7}" if failed else None,
         "error": "no answer" if failed else None,
+        "files": None if failed else 1000, "source_bytes": None if failed else 40 << 30, "read_bytes": None if failed else 1 << 30,
+        "new_bytes": None if failed else 200 << 20, "stored_bytes": None if failed else (80 + number % 17) << 20,
     }
 
 

@@ -7,11 +7,13 @@
 //! - A list is `{"items": […], "next": …}`: `next` is what `after` takes for the next page, and null on the last one.
 
 pub mod access;
+pub mod analytics;
 pub mod config;
 pub mod error;
 pub mod event;
 pub mod health;
 pub mod list;
+pub mod log;
 pub mod notification;
 pub mod overview;
 pub mod path;
@@ -22,6 +24,7 @@ pub mod restore;
 pub mod run;
 pub mod session;
 pub mod snapshot;
+pub mod storage;
 
 #[cfg(test)]
 mod tests {

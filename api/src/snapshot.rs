@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub new_bytes: u64,
     /// Whether everything could be read that it should have.
     pub clean: bool,
+    /// Whether it is protected: no policy and no one who forgets removes it.
+    pub protected: bool,
     /// What the newest check has shown of it.
     pub checked: Option<SnapshotProof>,
     /// What the newest drill has shown of it.
@@ -58,6 +60,7 @@ impl Row for Snapshot {
         "size_bytes",
         "new_bytes",
         "clean",
+        "protected",
         "checked.verdict",
         "checked.at",
         "drilled.verdict",
@@ -91,6 +94,8 @@ pub struct SnapshotQuery {
     pub repository: Option<String>,
     /// With this tag.
     pub tag: Option<String>,
+    /// That are protected (`true`), or that aren't.
+    pub protected: Option<bool>,
     /// Of this instant or later ones.
     pub from: Option<Timestamp>,
     /// Of earlier instants than this.

@@ -113,7 +113,10 @@ async fn look_and_write(
     let looking = tokio::task::spawn_blocking(move || {
         warm.with(&config, of.as_str(), |shared| {
             let looked = shared.look(&warm.run(Cancel::new()), Mode::Usual)?;
-            Ok(looked.snapshots.all.iter().map(|stored| row(&of, stored)).collect::<Vec<_>>())
+            let is_protected =
+                |stored: &StoredSnapshot| looked.snapshots.protected.contains(&stored.snapshot.head.id);
+            let rows = looked.snapshots.all.iter().map(|stored| row(&of, stored, is_protected(stored)));
+            Ok(rows.collect::<Vec<_>>())
         })
     });
     let listed = looking.await.map_err(|_| ServerError::Ended { what: "the look at a repository" })??;
@@ -125,20 +128,25 @@ async fn look_and_write(
     Ok(refreshed)
 }
 
-/// Writes what differs. A snapshot never changes under its id, so ids alone are compared.
+/// Writes what differs. A snapshot never changes under its id but for its protection, so that and ids alone are compared.
 async fn write(store: &Store, repository: &RepositoryId, listed: Vec<Snapshot>) -> Result<Refreshed> {
     let present: BTreeSet<SnapshotId> = listed.iter().map(|row| row.id.clone()).collect();
-    let mut known = BTreeSet::new();
+    let mut known = BTreeMap::new();
     let mut after: Option<SnapshotId> = None;
     loop {
         let page = store.snapshot_ids(repository, after.as_ref(), PageSize::MAX).await?;
-        let Some(last) = page.last() else { break };
+        let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
         known.extend(page);
     }
     let mut missing = listed;
-    missing.retain(|row| !known.contains(&row.id));
-    let gone: Vec<SnapshotId> = known.difference(&present).cloned().collect();
+    let turned = |protected: bool| -> Vec<SnapshotId> {
+        let turned = missing.iter().filter(|row| row.protected == protected);
+        turned.filter(|row| known.get(&row.id) == Some(&!protected)).map(|row| row.id.clone()).collect()
+    };
+    let turned = [(true, turned(true)), (false, turned(false))];
+    missing.retain(|row| !known.contains_key(&row.id));
+    let gone: Vec<SnapshotId> = known.into_keys().filter(|id| !present.contains(id)).collect();
     for rows in missing.chunks(AT_ONCE) {
         store.store_snapshots(rows).await?;
         tokio::time::sleep(BETWEEN).await;
@@ -147,11 +155,17 @@ async fn write(store: &Store, repository: &RepositoryId, listed: Vec<Snapshot>) 
         store.remove_snapshots(repository, ids).await?;
         tokio::time::sleep(BETWEEN).await;
     }
+    for (protected, ids) in turned {
+        for ids in ids.chunks(AT_ONCE) {
+            store.set_protected(repository, ids, protected).await?;
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
     Ok(Refreshed { added: missing.len(), removed: gone.len() })
 }
 
 /// A snapshot as the catalogue has it. What no name can be is left out: a program that may write to a repository can say anything.
-fn row(repository: &RepositoryId, stored: &StoredSnapshot) -> Snapshot {
+fn row(repository: &RepositoryId, stored: &StoredSnapshot, protected: bool) -> Snapshot {
     let (head, body) = (&stored.snapshot.head, &stored.snapshot.body);
     let plan = body.tags.iter().find_map(|tag| tag.strip_prefix(LABEL_PREFIX));
     let host = HostId::new(&*body.host).or_else(|_| HostId::new(NO_HOST));
@@ -167,6 +181,7 @@ fn row(repository: &RepositoryId, stored: &StoredSnapshot) -> Snapshot {
         size_bytes: body.statistics.bytes_total,
         new_bytes: body.statistics.bytes_stored,
         clean: body.statistics.skipped == 0,
+        protected,
         checked: None,
         drilled: None,
     }

@@ -361,8 +361,15 @@ pub async fn log(store: &Store, folder: &Path, run: &Run, least: Seriousness) ->
 /// The logs among which that of a run is; nothing if it never began. `folder` is where the state is.
 pub async fn logs(store: &Store, folder: &Path, run: &Run) -> Result<Option<LogFolder>> {
     let Some(executor) = &run.executor else { return Ok(None) };
-    let folder = log_folder(folder, run, &executor.server);
-    Ok(Some(LogFolder::open(store, &folder, &executor.server).await?))
+    // The files of another machine have the same names as those of this one, and are not here.
+    let here = state::machine(folder)?;
+    let is_elsewhere = state::machine_of(&executor.server).is_some_and(|machine| machine != here);
+    let reader = match is_elsewhere {
+        true => ServerId::new(state::server_name(&here)).map_err(ServerError::name(&here))?,
+        false => executor.server.clone(),
+    };
+    let folder = log_folder(folder, run, &reader);
+    Ok(Some(LogFolder::open(store, &folder, &reader).await?))
 }
 
 /// Where the process that ran it has written its log.

@@ -89,6 +89,13 @@ pub fn single_plan(server: &ServerId) -> Option<&str> {
     server.as_str().strip_prefix(SINGLE_PREFIX)?.rsplit_once(' ').map(|(plan, _)| plan)
 }
 
+/// The machine on which a process of this name was; nothing if it is another kind of process.
+#[must_use]
+pub fn machine_of(server: &ServerId) -> Option<&str> {
+    let single = || server.as_str().strip_prefix(SINGLE_PREFIX)?.rsplit_once(' ');
+    server.as_str().strip_prefix(SERVER_PREFIX).or_else(|| single().map(|(_, machine)| machine))
+}
+
 /// Whether a process of this name is a machine's server.
 #[must_use]
 pub fn is_server(server: &ServerId) -> bool {

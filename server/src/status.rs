@@ -42,6 +42,9 @@ pub struct PlanStatus {
     pub alerts: bool,
     /// Its next slot; null if it runs only when it is told to, or if it wasn't asked for.
     pub next: Option<Timestamp>,
+    /// What a schedule of elapsed time counts from: when its newest good snapshot was made, or it was born.
+    #[serde(skip)]
+    pub anchor: Timestamp,
     /// Its newest run.
     pub last: Option<LastRun>,
 }
@@ -309,17 +312,19 @@ fn one(
         },
         alerts: definition.value.enabled && matches!(stands, Some(Standing::Overdue { alerts: true, .. })),
         next,
+        anchor,
         last: last.map(Into::into),
     })
 }
 
-/// The next slots of a plan; none if it runs only when it is told to.
+/// The next slots of a plan, counted from its anchor ([`PlanStatus::anchor`]); none if it runs only when it is told to.
 pub fn next_slots(
     config: &Config,
     definition: &Definition<Plan>,
+    anchor: Timestamp,
     now: Timestamp,
     count: usize,
 ) -> Result<Vec<PlannedSlot>> {
     let schedule = schedule::plan(config, definition, JitterSeed(0))?;
-    Ok(schedule.map(|schedule| schedule.schedule.next_slots(now, now, count)).unwrap_or_default())
+    Ok(schedule.map(|schedule| schedule.schedule.next_slots(now, anchor, count)).unwrap_or_default())
 }

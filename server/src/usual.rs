@@ -12,9 +12,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keepfast_observe::anomaly::{Anomaly, Judgement, Rules, RunFigures, judge};
+use keepfast_observe::anomaly::{Anomaly, Comparison, Judgement, Rules, RunFigures, compare, judge};
 use keepfast_operations::reports::BackupReport;
-use keepfast_store::{PlanId, Problem, ProblemKind, Store, Subject, SubjectKind, UserName};
+use keepfast_store::{PlanId, PlanState, Problem, ProblemKind, Store, Subject, SubjectKind, UserName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Document;
 
@@ -129,10 +129,7 @@ impl Usual {
     /// What the state knows of a plan.
     pub async fn read(store: &Store, plan: &PlanId) -> Result<Self> {
         let known = store.bear_plan(now(), plan).await?;
-        // A document of another version, or that isn't one, must not keep backups from being made.
-        let baseline = known.baseline.and_then(|document| serde_json::from_value::<Baseline>(document).ok());
-        let baseline = baseline.filter(|baseline| baseline.version == VERSION).unwrap_or_default();
-        Ok(Self { baseline, open: open_anomaly(store, plan).await? })
+        Ok(Self { baseline: Baseline::of(&known), open: open_anomaly(store, plan).await? })
     }
 
     /// How many bytes the newest run added to the store.
@@ -186,7 +183,35 @@ impl Usual {
     }
 }
 
+/// The newest run of a plan beside those before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NewestRun {
+    /// Its figures.
+    pub figures: [Comparison; 4],
+    /// With how many good runs it is compared.
+    pub runs: usize,
+}
+
+/// Compares the newest run that made a snapshot with the good runs before it; nothing if there is none.
+#[must_use]
+pub fn newest_run(state: &PlanState, rules: &Rules) -> Option<NewestRun> {
+    let Baseline { good, waiting, .. } = Baseline::of(state);
+    let (newest, before) = match (waiting.split_last(), good.split_last()) {
+        (Some((newest, _)), _) => (*newest, &good[..]),
+        (None, Some((newest, before))) => (*newest, before),
+        (None, None) => return None,
+    };
+    let before: Vec<RunFigures> = before.iter().map(RunFigures::from).collect();
+    Some(NewestRun { figures: compare(&before, &newest.into(), rules), runs: before.len().min(rules.window) })
+}
+
 impl Baseline {
+    /// What the state has. A document of another version, or that isn't one, must not keep backups from being made.
+    fn of(state: &PlanState) -> Self {
+        let read = state.baseline.clone().and_then(|document| serde_json::from_value::<Self>(document).ok());
+        read.filter(|baseline| baseline.version == VERSION).unwrap_or_default()
+    }
+
     /// The runs that waited are good ones now. A level that was accepted is the usual level from now on: else a source
     /// that has become smaller for good would be an anomaly in each run until half of the past is like it.
     fn accept(&mut self) {

@@ -3,7 +3,13 @@
 /// A row: its cells between commas, and the end of the line.
 #[must_use]
 pub fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
-    let cells: Vec<String> = cells.into_iter().map(cell).collect();
+    line(cells.into_iter().map(cell))
+}
+
+/// A row of what [`cell`] has made, or of what needs none of that: numbers.
+#[must_use]
+pub fn line(cells: impl IntoIterator<Item = String>) -> String {
+    let cells: Vec<String> = cells.into_iter().collect();
     format!("{}\r\n", cells.join(","))
 }
 

@@ -331,7 +331,7 @@ impl Decode for bool {
 }
 
 /// The text of a string that was one substitution: a variable can hold a number or a boolean.
-fn substituted(node: &Node) -> Option<&str> {
+pub(crate) fn substituted(node: &Node) -> Option<&str> {
     node.text().filter(|_| node.written == Written::Substituted)
 }
 

@@ -14,6 +14,8 @@ pub const BASE: &str = "/api/v1";
 /// The names of the ways to show who one is.
 const COOKIE: &str = "session";
 const BEARER: &str = "token";
+/// Documents that are a page of a list and more.
+const LISTS: &[&str] = &["FoundLines"];
 /// Operations that start something, and take a key by which a repeated request starts it once.
 const IDEMPOTENT: &[&str] = &["start_run", "retry_run", "start_restore"];
 
@@ -30,12 +32,14 @@ const IDEMPOTENT: &[&str] = &["start_run", "retry_run", "start_restore"];
         (name = "server", description = "How the server is"),
         (name = "session", description = "Who is signed in"),
         (name = "overview", description = "All plans at a glance"),
+        (name = "analytics", description = "Figures over time, and what is unusual"),
         (name = "plans", description = "What is backed up, and how it stands to its promise"),
         (name = "runs", description = "Backups, checks and prunes"),
         (name = "events", description = "What happens, as it happens"),
         (name = "snapshots", description = "What was backed up, and what is in it"),
         (name = "restores", description = "What goes back to files, and where to"),
         (name = "repositories", description = "What is stored"),
+        (name = "storage", description = "What is taken, when it is full, and what it costs"),
         (name = "notifications", description = "Who hears of what, and has heard"),
         (name = "config", description = "Definitions, and where each value comes from"),
         (name = "access", description = "Users, tokens, sessions, the audit"),
@@ -100,7 +104,8 @@ fn complete(operation: &mut Map<String, Value>, method: &str, is_open: bool) {
         let content = responses.get_mut("200").and_then(|answer| answer.get_mut("content"));
         let is_list = |content: &&mut Map<String, Value>| {
             let schema = content.get("application/json").and_then(|kind| kind["schema"]["$ref"].as_str());
-            schema.is_some_and(|name| name.starts_with("#/components/schemas/List_"))
+            let name = schema.and_then(|name| name.strip_prefix("#/components/schemas/"));
+            name.is_some_and(|name| name.starts_with("List_") || LISTS.contains(&name))
         };
         if let Some(content) = content.and_then(Value::as_object_mut).filter(is_list) {
             content.insert("text/csv".to_owned(), json!({ "schema": { "type": "string" } }));

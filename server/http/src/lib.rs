@@ -7,6 +7,7 @@
 pub mod answer;
 mod convert;
 pub mod description;
+pub mod disks;
 pub mod guard;
 pub mod looking;
 mod once;

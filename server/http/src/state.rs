@@ -10,11 +10,13 @@ use keepfast_server::access::Gate;
 use keepfast_server::daemon::definitions::Followed;
 use keepfast_server::daemon::front::Inside;
 use keepfast_server::daemon::outside::Wish;
+use keepfast_server::previews::PrunePreviews;
 use keepfast_server::status::Promises;
 use keepfast_store::{Run, Store};
 use tokio::sync::Mutex;
 
 use crate::answer::Result;
+use crate::disks::Disks;
 use crate::guard::about::About;
 use crate::seats::Looks;
 
@@ -33,6 +35,10 @@ pub struct Api {
     active: Mutex<Option<(Instant, Arc<[Run]>)>>,
     /// Those that look into repositories.
     pub looks: Looks,
+    /// The file systems of repositories.
+    pub disks: Disks,
+    /// What prunes would do.
+    pub previews: Arc<PrunePreviews>,
 }
 
 /// Runs at work are read again after this: all that watch them cost the state no more than one.
@@ -44,10 +50,12 @@ impl Api {
     pub fn new(inside: Inside) -> Self {
         Self {
             gate: Gate::new(inside.store.clone(), SessionPolicy::USUAL),
+            previews: Arc::new(PrunePreviews::new(inside.around.clone(), Arc::clone(&inside.warm))),
             inside,
             promises: Mutex::default(),
             active: Mutex::default(),
             looks: Looks::default(),
+            disks: Disks::default(),
         }
     }
 

@@ -6,5 +6,6 @@
 
 pub mod anomaly;
 pub mod errors;
+pub mod growth;
 pub mod metrics;
 pub mod service;

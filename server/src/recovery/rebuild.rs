@@ -11,7 +11,7 @@ use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
 use keepfast_operations::hooks::Hook;
 use keepfast_operations::open::SharedRepository;
-use keepfast_store::{Ending, ProgramVersion, RunId, ServerLock, Store, Text, Work};
+use keepfast_store::{Ending, Figures, ProgramVersion, RunId, ServerLock, Store, Text, Work};
 use serde::Serialize;
 use serde_json::json;
 
@@ -116,6 +116,7 @@ async fn take_over(store: &Store, found: &Found, version: &str) -> Result<StateR
                 ending: Ending::Ok,
                 report: Some(json!({ "verdict": "ok", "backup": { "snapshot": { "id": found.id } } })),
                 counters: None,
+                figures: Figures::default(),
                 error: None,
                 baseline: None,
                 retry: None,

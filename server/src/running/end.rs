@@ -7,7 +7,8 @@ use keepfast_config::config::Config;
 use keepfast_observe::errors::{Category, RetryPolicy};
 use keepfast_operations::error::with_causes;
 use keepfast_store::{
-    Ending, Held, NextTry, PlanId, ProgramVersion, RepositoryId, RunError, RunId, RunKind, StoreError, Work,
+    Ending, Figures, Held, NextTry, PlanId, ProgramVersion, RepositoryId, RunError, RunId, RunKind,
+    StoreError, Work,
 };
 use serde_json::Value;
 
@@ -27,6 +28,8 @@ pub(super) struct Ended {
     pub ending: Ending,
     /// Its report.
     pub report: Option<Value>,
+    /// What it has counted.
+    pub figures: Figures,
     /// Why it failed.
     pub error: Option<RunError>,
     /// The kind of error that made it fail.
@@ -46,6 +49,7 @@ impl Workshop {
             &Ended {
                 ending: Ending::Failed,
                 report: None,
+                figures: Figures::default(),
                 error: Some(error),
                 category: Some(Category::Bug),
                 baseline: None,
@@ -68,6 +72,7 @@ impl Workshop {
             ending: ended.ending.clone(),
             report: ended.report.clone(),
             counters: None,
+            figures: ended.figures,
             error: ended.error.clone(),
             baseline: ended.baseline.clone(),
             retry: self.next_try(config, held, ended)?,
@@ -124,6 +129,7 @@ impl Workshop {
         Ok(Ended {
             ending: Ending::Failed,
             report: None,
+            figures: Figures::default(),
             category: Some(kind.category),
             error: Some(failure::error_of(&text, kind, "", &self.scene(config, held))?),
             baseline: None,

@@ -99,6 +99,7 @@ impl Workshop {
         let ended = Ended {
             ending: report.verdict.into(),
             report: serde_json::to_value(report).ok(),
+            figures: report.figures(),
             error: failure::run_error(report, &self.scene(config, held))?,
             category: report.category,
             baseline: judged.as_ref().filter(|_| is_good).and_then(Judged::baseline),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use keepfast_config::config::Config;
 use keepfast_engine::run::RunContext;
-use keepfast_store::{Held, PageSize, RunFilter, RunKind, Trigger, VerdictKind};
+use keepfast_store::{Figures, Held, PageSize, RunFilter, RunKind, Trigger, VerdictKind};
 
 use super::end::Ended;
 use super::record::Told;
@@ -45,6 +45,7 @@ impl Workshop {
         let ended = Ended {
             ending: report.verdict.into(),
             report: serde_json::to_value(&report).ok(),
+            figures: Figures { found_bytes: report.found_bytes(), ..Figures::default() },
             error: report.error.as_ref().map(error).transpose()?,
             category: kind.map(|kind| kind.category),
             baseline: None,

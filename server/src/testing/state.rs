@@ -7,8 +7,8 @@ use keepfast_config::config::Config;
 use keepfast_operations::child::Children;
 use keepfast_operations::reports::{BackupReport, ChangesDocument, StatisticsDocument};
 use keepfast_store::{
-    BootId, Claim, ConfigHash, Ending, Executor, HostId, NewRun, PlanId, ProgramVersion, RepositoryId,
-    RunError, RunId, RunKind, RunSubject, ServerId, Store, Trigger, Work,
+    BootId, Claim, ConfigHash, Ending, Executor, Figures, HostId, NewRun, PlanId, ProgramVersion,
+    RepositoryId, RunError, RunId, RunKind, RunSubject, ServerId, Store, Trigger, Work,
 };
 use serde_json::Value as Document;
 use tempfile::TempDir;
@@ -124,6 +124,15 @@ pub async fn ran(
         Claim { candidates: &candidates, limits: &[], executor: &executor, lease: Lease::USUAL.length };
     let held = store.claim(now(), claim).await.expect("it can be claimed").pop().expect("it waits");
     let version = ProgramVersion::new("0.1.0").expect("a name");
-    let work = Work { ending, report, counters: None, error, baseline, retry: None, version };
+    let work = Work {
+        ending,
+        report,
+        counters: None,
+        figures: Figures::default(),
+        error,
+        baseline,
+        retry: None,
+        version,
+    };
     store.end(now(), &held, &work).await.expect("it ends");
 }

@@ -8,7 +8,9 @@ use keepfast_observe::errors::Category;
 use keepfast_operations::OperationsError;
 use keepfast_operations::open::Target;
 use keepfast_operations::sources::{self, PathSources};
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::{Access, access};
+
+use crate::space::{self, Space};
 
 /// A store with less room than this is full for a backup: it is two packs of the usual size.
 const LEAST_FREE_BYTES: u64 = 64 << 20;
@@ -50,12 +52,7 @@ pub fn paths(sources: &PathSources) -> Result<(), Hindrance> {
 
 fn room(directory: &Path, last_stored_bytes: Option<u64>) -> Result<(), Hindrance> {
     // What can't be said is found out by the backup.
-    let Ok(found) = statvfs(directory) else { return Ok(()) };
-    if found.f_blocks == 0 {
-        // Some file systems that are no disks say nothing of their room.
-        return Ok(());
-    }
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let Some(Space { free_bytes: free, .. }) = space::of_folder(directory) else { return Ok(()) };
     let least = LEAST_FREE_BYTES.max(last_stored_bytes.unwrap_or(0) / PART_OF_LAST_RUN);
     if free >= least {
         return Ok(());

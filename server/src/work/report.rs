@@ -8,6 +8,7 @@ use keepfast_operations::OperationsError;
 use keepfast_operations::error::with_causes;
 use keepfast_operations::hooks::HookEnded;
 use keepfast_operations::reports::{BackupReport, ForgetReport};
+use keepfast_store::Figures;
 use serde::{Serialize, Serializer};
 
 use crate::error::ServerError;
@@ -90,6 +91,22 @@ impl PlanReport {
             category: Some(category),
             code: Some(code),
             ..Self::new(plan)
+        }
+    }
+
+    /// What the run has counted; nothing if it made no backup.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let Some(BackupReport { summary, dry_run: false, .. }) = &self.backup else {
+            return Figures::default();
+        };
+        Figures {
+            files: Some(summary.files_new + summary.files_changed + summary.files_unchanged),
+            source_bytes: Some(summary.bytes_total),
+            read_bytes: Some(summary.bytes_read),
+            new_bytes: Some(summary.bytes_new),
+            stored_bytes: Some(summary.bytes_stored),
+            found_bytes: None,
         }
     }
 

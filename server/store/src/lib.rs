@@ -34,7 +34,9 @@ pub use followed::{Agreement, Applied, Apply, Follower};
 pub use history::{Removed, Retention};
 pub use leases::{Elapsed, LeaseWatch};
 pub use lock::ServerLock;
-pub use logs::{Level, LogBody, LogFolder, LogLine, LogPart, LogWriter};
+pub use logs::{
+    Level, LogBody, LogFilter, LogFolder, LogKey, LogLine, LogPart, LogParts, LogWriter, PartOfRun,
+};
 pub use open::{PostgresPlace, Tls};
 pub use patterns::{ErrorPattern, PatternKey};
 pub use plans::{Pause, PlanState};
@@ -42,9 +44,10 @@ pub use preferences::ReadMarks;
 pub use problems::{Problem, ProblemNumber, ResolvedKey, Seen};
 pub use requests::{ANSWER_BYTES_MAX, RequestBegun, RequestKey};
 pub use runs::{
-    Again, Beat, Began, Claim, Ending, Errand, Group, Held, Leased, Limit, Loss, NewRun, NextTry, Outcome,
-    OutcomeCount, OutcomeKey, Progress, Quarantine, Reason, Retried, Run, RunError, RunFilter, RunKind,
-    RunNumber, RunState, RunSubject, Slot, Trigger, Unstarted, Verdict, VerdictKind, Work, never_again,
+    Again, BackupFilter, BackupSum, Beat, Began, Claim, Ending, Errand, Figures, FoundBytes, Group, Held,
+    Leased, Limit, Loss, NewRun, NextTry, Outcome, OutcomeCount, OutcomeKey, Progress, Quarantine, Reason,
+    Retried, Run, RunError, RunFilter, RunKind, RunNumber, RunState, RunSubject, Slot, StoredSum, Trigger,
+    Unstarted, Verdict, VerdictKind, Work, never_again,
 };
 pub use sessions::{NewSession, SEEN_EVERY, Session, SessionNumber};
 pub use slots::{Decided, Decision, ScheduleState, SlotChange, SlotRecord, SlotVerdict, Unfired};

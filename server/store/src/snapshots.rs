@@ -60,6 +60,8 @@ pub struct Snapshot {
     pub new_bytes: u64,
     /// Whether its run found nothing wrong.
     pub clean: bool,
+    /// Whether no policy and no one who forgets removes it.
+    pub protected: bool,
     /// What the newest check has shown.
     pub checked: Option<Proof>,
     /// What the newest drill has shown.
@@ -92,13 +94,15 @@ pub struct SnapshotFilter {
     pub from: Option<UtcTime>,
     /// Before this moment.
     pub until: Option<UtcTime>,
+    /// That are protected, or that aren't.
+    pub protected: Option<bool>,
 }
 
 /// The columns of [`Snapshot::from_row`].
 macro_rules! snapshot_columns {
     () => {
         "snapshot.repository, snapshot.id, snapshot.time, host, plan, tags, files, size_bytes, new_bytes, \
-         clean, checked, checked_at, drilled, drilled_at"
+         clean, protected, checked, checked_at, drilled, drilled_at"
     };
 }
 
@@ -119,6 +123,7 @@ impl Snapshot {
             size_bytes: row.count("size_bytes")?,
             new_bytes: row.count("new_bytes")?,
             clean: row.integer("clean")? != 0,
+            protected: row.integer("protected")? != 0,
             checked: proof("checked", "checked_at")?,
             drilled: proof("drilled", "drilled_at")?,
         })
@@ -188,19 +193,36 @@ impl Store {
         tx.commit().await
     }
 
-    /// The ids of the catalogue's snapshots of a repository that come after one, in the order of ids: to compare
-    /// them with what the repository has.
+    /// The ids of the catalogue's snapshots of a repository that come after one, in the order of ids, and whether each is
+    /// protected: to compare them with what the repository has.
     pub async fn snapshot_ids(
         &self,
         repository: &RepositoryId,
         after: Option<&SnapshotId>,
         size: PageSize,
-    ) -> Result<Vec<SnapshotId>> {
-        let sql = "SELECT id FROM snapshot WHERE repository = $1 AND id > $2 ORDER BY id LIMIT $3";
+    ) -> Result<Vec<(SnapshotId, bool)>> {
+        let sql = "SELECT id, protected FROM snapshot WHERE repository = $1 AND id > $2 ORDER BY id LIMIT $3";
         let after = after.map_or("", SnapshotId::as_str);
         let values = values![repository.as_str(), after, size.rows()];
         let rows = self.db.rows("reading ids of snapshots", sql, values).await?;
-        rows.iter().map(|row| row.name("id")).collect()
+        rows.iter().map(|row| Ok((row.name("id")?, row.integer("protected")? != 0))).collect()
+    }
+
+    /// Says of snapshots of the catalogue whether they are protected.
+    pub async fn set_protected(
+        &self,
+        repository: &RepositoryId,
+        ids: &[SnapshotId],
+        protected: bool,
+    ) -> Result<()> {
+        let mut tx = self.begin("storing which snapshots are protected").await?;
+        tx.take_turns(CATALOGUE).await?;
+        let sql = "UPDATE snapshot SET protected = $3 WHERE repository = $1 AND id = $2";
+        for id in ids {
+            tx.execute(sql, values![repository.as_str(), id.as_str(), i64::from(protected)]).await?;
+        }
+        tx.wake();
+        tx.commit().await
     }
 
     /// Remembers that the catalogue was like a repository at a moment.
@@ -311,11 +333,12 @@ async fn store(tx: &mut Tx, snapshot: &Snapshot) -> Result<()> {
     let Snapshot { repository, id, time, host, plan, tags, .. } = snapshot;
     tx.execute(
         "INSERT INTO snapshot (repository, id, time, host, plan, tags, files, size_bytes, new_bytes, clean, \
-         checked, checked_at, drilled, drilled_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         protected, checked, checked_at, drilled, drilled_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
          ON CONFLICT (repository, id) DO UPDATE SET time = excluded.time, host = excluded.host, \
          plan = excluded.plan, tags = excluded.tags, files = excluded.files, \
          size_bytes = excluded.size_bytes, new_bytes = excluded.new_bytes, clean = excluded.clean, \
+         protected = excluded.protected, \
          checked = COALESCE(excluded.checked, snapshot.checked), \
          checked_at = COALESCE(excluded.checked_at, snapshot.checked_at), \
          drilled = COALESCE(excluded.drilled, snapshot.drilled), \
@@ -331,6 +354,7 @@ async fn store(tx: &mut Tx, snapshot: &Snapshot) -> Result<()> {
             bytes(snapshot.size_bytes),
             bytes(snapshot.new_bytes),
             i64::from(snapshot.clean),
+            i64::from(snapshot.protected),
             snapshot.checked.map(|proof| proof.verdict.as_str()),
             snapshot.checked.map(|proof| proof.at),
             snapshot.drilled.map(|proof| proof.verdict.as_str()),
@@ -392,6 +416,12 @@ fn listing(
     }
     wanted.add_if("host = ", filter.host.as_ref().map(HostId::as_str));
     wanted.add_if("plan = ", filter.plan.as_ref().map(PlanId::as_str));
+    match filter.protected {
+        // As the index of these says it.
+        Some(true) => wanted.add_text("protected = 1"),
+        Some(false) => wanted.add_text("protected = 0"),
+        None => {}
+    }
     if by_word {
         let select = concat!(
             "SELECT ",
@@ -434,6 +464,8 @@ mod tests {
             SnapshotFilter { tags: tags(), ..all() },
             SnapshotFilter { search: "one two".to_owned(), tags: tags(), repository: repository(), ..all() },
             SnapshotFilter { from: Some(UtcTime::from_micros(1)), until: Some(UtcTime::MAX), ..all() },
+            SnapshotFilter { protected: Some(true), ..all() },
+            SnapshotFilter { protected: Some(false), ..all() },
         ];
         let key = SnapshotKey {
             time: UtcTime::from_micros(5),

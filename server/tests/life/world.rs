@@ -20,8 +20,8 @@ use keepfast_server::failure;
 use keepfast_server::state::{Lease, stored};
 use keepfast_server::status::{Promises, View};
 use keepfast_store::{
-    BootId, Ending, ErrorCategory, Executor, Fingerprint, Held, HostId, NextTry, PlanId, ProgramVersion,
-    RunError, RunId, ServerId, Store, StoreError, Text, UserName, Work,
+    BootId, Ending, ErrorCategory, Executor, Figures, Fingerprint, Held, HostId, NextTry, PlanId,
+    ProgramVersion, RunError, RunId, ServerId, Store, StoreError, Text, UserName, Work,
 };
 
 use crate::clock::{Clock, DAY, HOUR, MINUTE, SECOND, begin};
@@ -534,6 +534,7 @@ impl World {
             },
             report: None,
             counters: None,
+            figures: Figures::default(),
             error,
             baseline: None,
             retry,

@@ -14,9 +14,9 @@ use keepfast_server::notices::log::{DeliveryDocument, Shown, list};
 use keepfast_server::notices::{Courier, Notifier, Sender};
 use keepfast_server::state::{self, stored};
 use keepfast_store::{
-    Claim, ConfigHash, Elapsed, Ending, ErrorCategory, Fingerprint, HostId, NewRun, PlanId, ProblemKind,
-    ProgramVersion, RepositoryId, RunError, RunId, RunKind, RunSubject, Store, Subject, SubjectKind, Text,
-    Trigger, Unstarted, Work,
+    Claim, ConfigHash, Elapsed, Ending, ErrorCategory, Figures, Fingerprint, HostId, NewRun, PlanId,
+    ProblemKind, ProgramVersion, RepositoryId, RunError, RunId, RunKind, RunSubject, Store, Subject,
+    SubjectKind, Text, Trigger, Unstarted, Work,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -141,6 +141,7 @@ impl Lab {
             ending: end.ending,
             report: Some(end.report),
             counters: None,
+            figures: Figures::default(),
             error: end.error.map(|(category, error)| RunError {
                 category: ErrorCategory::new(category).unwrap(),
                 fingerprint: Fingerprint::new(error).unwrap(),

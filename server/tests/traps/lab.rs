@@ -17,8 +17,8 @@ use keepfast_server::daemon::scheduler::{Look, Scheduler};
 use keepfast_server::definitions;
 use keepfast_server::state::{self, stored};
 use keepfast_store::{
-    Apply, BootId, Elapsed, Ending, Executor, Held, HostId, PageSize, PlanId, ProgramVersion, Run, RunFilter,
-    ScheduleId, ServerId, SlotRecord, Store, UtcTime, VerdictKind, Work,
+    Apply, BootId, Elapsed, Ending, Executor, Figures, Held, HostId, PageSize, PlanId, ProgramVersion, Run,
+    RunFilter, ScheduleId, ServerId, SlotRecord, Store, UtcTime, VerdictKind, Work,
 };
 use keepfast_testkit::servers::PostgresServer;
 use tempfile::TempDir;
@@ -257,6 +257,7 @@ pub fn work(ending: Ending) -> Work {
         ending,
         report: None,
         counters: None,
+        figures: Figures::default(),
         error: None,
         baseline: None,
         retry: None,

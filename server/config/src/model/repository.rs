@@ -7,6 +7,7 @@ use crate::model::schedule::CronText;
 use crate::model::secret::SecretReference;
 use crate::values::address::{AbsolutePath, Endpoint, Place};
 use crate::values::amount::{Share, ShareOrSize, Size};
+use crate::values::money::Money;
 use crate::values::time::Length;
 
 table! {
@@ -82,14 +83,14 @@ table! {
 }
 
 table! {
-    /// What a store costs.
+    /// What a store costs. A price has at most six digits behind the point; a gigabyte is 1,000,000,000 bytes.
     pub struct Price {
         /// A gigabyte for a month.
-        storage_per_gb_month: Option<f64>,
+        storage_per_gb_month: Option<Money>,
         /// A gigabyte that is read.
-        egress_per_gb: Option<f64>,
+        egress_per_gb: Option<Money>,
         /// A thousand requests.
-        requests_per_thousand: Option<f64>,
+        requests_per_thousand: Option<Money>,
         /// The currency, for people.
         currency: String = "'USD'",
     }

@@ -1,7 +1,9 @@
-//! Values that are written as strings: lengths of time, sizes, shares, times of day, addresses, names.
+//! Values that are written as strings: lengths of time, sizes, shares, times of day, addresses, names; and amounts of
+//! money.
 
 pub mod address;
 pub mod amount;
+pub mod money;
 pub mod name;
 pub mod time;
 pub mod window;

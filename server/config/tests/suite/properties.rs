@@ -135,6 +135,10 @@ fn document() -> impl Strategy<Value = String> {
     collection::vec(part, 0..6).prop_map(|parts| format!("version = 1\n{}", parts.concat()))
 }
 
+fn price_of(config: &Config) -> Option<u64> {
+    config.repositories["main"].value.price.as_ref()?.egress_per_gb.map(|price| price.micros)
+}
+
 /// The configuration that its effective view says.
 fn read_again(config: &Config) -> Desk {
     let text = config.effective.to_toml("", None);
@@ -176,18 +180,19 @@ proptest! {
         description in "\\PC{1,20}|[\u{1}-\u{7f}]{1,20}",
         exclude in collection::vec("[a-z$\"'\\\\ é*]{1,9}", 0..4),
         daily in 0..99_u32,
-        price in 0.0..9.0_f64,
+        price in 0..9_000_000_u32,
     ) {
         let quoted = |text: &str| serde_json::to_string(&text.replace('$', "$$")).expect("JSON").replace('\u{7f}', "\\u007f");
         let exclude: Vec<String> = exclude.iter().map(|text| quoted(text)).collect();
         let text = format!(
-            "[repository.main]\nurl = '/srv/main'\npassword = '${{PW}}'\nprice = {{ egress_per_gb = {price:?} }}\n\
+            "[repository.main]\nurl = '/srv/main'\npassword = '${{PW}}'\nprice = {{ egress_per_gb = {}.{:06} }}\n\
              [plan.www]\nrepository = 'main'\nsource = [{{ files = ['/a b'] }}, {{ stream = {{ name = 'x', command = ['a', 'b'] }} }}]\n\
              description = {}\nexclude = [{}]\nretention = {{ daily = {daily} }}\nhook = [{{ on = 'before', run = ['x'] }}]\n\
              limits = {{ 'mon 08:00-09:00' = {{ upload = '1/s' }} }}\n[target.ops]\nsmtp = {{ host = 'mx', to = ['x'] }}\n[[route]]\nto = ['ops']\n[[pause]]\n",
-            quoted(&description), exclude.join(", "),
+            price / 1_000_000, price % 1_000_000, quoted(&description), exclude.join(", "),
         );
         let config = Desk::of(&text).config();
+        prop_assert_eq!(price_of(&config), Some(u64::from(price)), "it is exact");
         let again = read_again(&config);
         let again_config = again.load().config;
         prop_assert!(again_config.is_some(), "{}\n{}", again.told(), config.effective.to_toml("", None));

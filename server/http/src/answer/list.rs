@@ -74,14 +74,34 @@ impl Pages {
         F: Fn(Option<K>, PageSize) -> R + Send + 'static,
         R: Future<Output = Result<Page<T, K>>> + Send,
     {
-        let after = self.after.as_deref().map(key_of).transpose()?;
         if self.as_csv {
+            let after = self.after.as_deref().map(key_of).transpose()?;
             return table(name, after, self.limit.unwrap_or(CSV_ROWS_MAX), read).await;
         }
+        Ok(Listed(Document::new(self.page(read).await?).into_response()))
+    }
+
+    /// Whether a table is wanted.
+    #[must_use]
+    pub fn is_table(&self) -> bool {
+        self.as_csv
+    }
+
+    /// The page that is wanted of such a list, for an answer that says more than it.
+    ///
+    /// # Errors
+    /// What `after` says is no key; or `read` fails.
+    pub async fn page<T, K, F, R>(self, read: F) -> Result<List<T>>
+    where
+        K: Serialize + DeserializeOwned,
+        F: FnOnce(Option<K>, PageSize) -> R,
+        R: Future<Output = Result<Page<T, K>>>,
+    {
+        let after = self.after.as_deref().map(key_of).transpose()?;
         let limit = self.limit.unwrap_or_else(|| u32::from(LIMIT_USUAL));
         let page = read(after, PageSize::at_most(usize::try_from(limit).unwrap_or(usize::MAX))).await?;
         let next = page.next.as_ref().map(text_of).transpose()?;
-        Ok(Listed(Document::new(List { items: page.rows, next }).into_response()))
+        Ok(List { items: page.rows, next })
     }
 
     /// The part that is wanted of a list that is in memory, because it is short.

@@ -1,14 +1,17 @@
 //! What is in snapshots: their folders, and what is different between two of them.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
-use keepfast_api::list::{List, PageQuery};
+use keepfast_api::list::{List, PageQuery, Row};
 use keepfast_api::path;
 use keepfast_api::snapshot::{Change, ChangeKind, DiffQuery, Entry, EntryType, PathQuery};
 use keepfast_engine::diff::{self, Part};
-use keepfast_format::node::{Node, NodeKind};
-use keepfast_server::browse::Paged;
+use keepfast_format::node::{Node, NodeKind, Timestamp as FileTime};
+use keepfast_server::ServerError;
+use keepfast_server::browse::{Browser, Paged};
 use keepfast_store::Page;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -41,22 +44,12 @@ async fn files(
 ) -> Result<Listed> {
     must(&api, &caller, Right::SeeNames, &repository, &snapshot).await?;
     let folder = path_of(wanted.path.as_deref())?;
-    pages
-        .of("files", move |after: Option<String>, size| {
-            let (api, repository) = (api.clone(), repository.clone());
-            let (snapshot, folder) = (snapshot.clone(), folder.clone());
-            async move {
-                let after = after.as_deref().map(|name| path_of(Some(name))).transpose()?;
-                let of = folder.clone();
-                let paged = look(&api, &repository, move |browser| {
-                    browser.entries(&snapshot, &of, after.as_deref(), size.get())
-                });
-                let Paged { rows, has_more } = paged.await?;
-                let next = rows.last().filter(|_| has_more).map(|node| path::exact(&node.name));
-                Ok(Page { rows: rows.iter().map(|node| entry(&folder, node)).collect(), next })
-            }
-        })
-        .await
+    listed(&api, pages, "files", repository, move |browser, after, size| {
+        let Paged { rows, has_more } = browser.entries(&snapshot, &folder, after, size)?;
+        let next = rows.last().filter(|_| has_more).map(|node| path::exact(&node.name));
+        Ok(Page { rows: rows.iter().map(|node| entry(&folder, node)).collect(), next })
+    })
+    .await
 }
 
 /// What is different in another snapshot of the same repository.
@@ -75,19 +68,29 @@ async fn changes(
     must(&api, &caller, Right::SeeNames, &repository, &snapshot).await?;
     must(&api, &caller, Right::SeeNames, &repository, &wanted.with).await?;
     let below = path_of(wanted.path.as_deref())?;
+    listed(&api, pages, "changes", repository, move |browser, after, size| {
+        let part = Part { path: &below, after };
+        let Paged { rows, has_more } = browser.changes([&snapshot, &wanted.with], part, size)?;
+        let next = rows.last().filter(|_| has_more).map(|change| path::exact(&change.path));
+        Ok(Page { rows: rows.iter().map(change).collect(), next })
+    })
+    .await
+}
+
+/// A list that is read from a repository page by page; each goes on after a name or a path, which `read` is given as bytes
+/// and gives back as documents have it.
+async fn listed<T, F>(api: &Shared, pages: Pages, name: &str, repository: String, read: F) -> Result<Listed>
+where
+    T: Row + Send + 'static,
+    F: Fn(&Browser<'_>, Option<&[u8]>, usize) -> Result<Page<T, String>, ServerError> + Send + Sync + 'static,
+{
+    let (api, read) = (api.clone(), Arc::new(read));
     pages
-        .of("changes", move |after: Option<String>, size| {
-            let (api, repository, below) = (api.clone(), repository.clone(), below.clone());
-            let snapshots = [snapshot.clone(), wanted.with.clone()];
+        .of(name, move |after: Option<String>, size| {
+            let (api, repository, read) = (api.clone(), repository.clone(), Arc::clone(&read));
             async move {
                 let after = after.as_deref().map(|name| path_of(Some(name))).transpose()?;
-                let paged = look(&api, &repository, move |browser| {
-                    let part = Part { path: &below, after: after.as_deref() };
-                    browser.changes([&snapshots[0], &snapshots[1]], part, size.get())
-                });
-                let Paged { rows, has_more } = paged.await?;
-                let next = rows.last().filter(|_| has_more).map(|change| path::exact(&change.path));
-                Ok(Page { rows: rows.iter().map(change).collect(), next })
+                look(&api, &repository, move |browser| read(browser, after.as_deref(), size.get())).await
             }
         })
         .await

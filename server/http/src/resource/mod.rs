@@ -5,6 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::state::Shared;
 
 mod account;
+mod analytics;
 mod audit;
 mod config;
 mod content;
@@ -12,11 +13,13 @@ mod edits;
 mod events;
 mod files;
 mod health;
+mod logs;
 mod notifications;
 mod overview;
 mod patterns;
 mod plans;
 mod problems;
+mod prunes;
 mod repositories;
 mod restores;
 mod run_log;
@@ -24,6 +27,7 @@ mod runs;
 mod schedule;
 mod session;
 mod snapshots;
+mod storage;
 mod targets;
 mod tokens;
 mod users;
@@ -39,9 +43,11 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(health::routes())
         .merge(session::routes())
         .merge(overview::routes())
+        .merge(analytics::routes())
         .merge(plans::routes())
         .merge(runs::routes())
         .merge(run_log::routes())
+        .merge(logs::routes())
         .merge(events::routes())
         .merge(problems::routes())
         .merge(patterns::routes())
@@ -52,6 +58,8 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(restores::routes())
         .merge(schedule::routes())
         .merge(repositories::routes())
+        .merge(storage::routes())
+        .merge(prunes::routes())
         .merge(notifications::routes())
         .merge(targets::routes())
         .merge(config::routes())

@@ -23,7 +23,7 @@ use crate::answer::{Document, Failure, Result};
 use crate::convert;
 use crate::guard::Caller;
 use crate::request::Query;
-use crate::state::Shared;
+use crate::state::{Api, Shared};
 
 /// How far the overview looks ahead.
 const AHEAD: SignedDuration = SignedDuration::from_hours(12);
@@ -41,7 +41,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
 #[utoipa::path(get, path = "/overview", tag = "overview", responses((status = 200, body = Overview)))]
 async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<Overview>> {
     let (now, config) = (api.now(), api.config());
-    let plans = plans::all(&api, &caller).await?;
+    let seen = plans::seen(&api, &caller).await?;
+    let plans = || seen.iter().map(|seen| &seen.plan);
     let problems = api.store().open_problems().await?;
     let problems = problems.iter().filter(|problem| caller.sees(&api.subject(problem.subject.as_str())));
     let (mut open, mut unseen) = (0, 0);
@@ -50,12 +51,11 @@ async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<
         open += 1;
         unseen += u32::from(problem.acknowledged.is_none() && !is_muted);
     }
-    let counts = counts(&plans);
+    let counts = counts(plans());
     let runs = api.store().open_run_counts().await?;
     let active = api.active_runs().await?;
     let running = active.iter().filter(|run| caller.sees(&api.about(run))).take(RUNNING_MAX);
-    let mut overdue: Vec<OverduePlan> = plans
-        .iter()
+    let mut overdue: Vec<OverduePlan> = plans()
         .filter_map(|plan| {
             let since = plan.overdue_since?;
             Some(OverduePlan { plan: plan.plan.clone(), since, achieved: plan.achieved })
@@ -63,7 +63,7 @@ async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<
         .collect();
     overdue.sort_by_key(|plan| plan.since);
     overdue.truncate(OVERDUE_MAX);
-    let mut upcoming = schedule::upcoming(&api, &caller, &plans, now, AHEAD, UPCOMING_MAX)?;
+    let mut upcoming = schedule::upcoming(&api, &caller, &seen, now, AHEAD, UPCOMING_MAX)?;
     upcoming.truncate(UPCOMING_MAX);
     Ok(Document::new(Overview {
         at: now,
@@ -75,8 +75,8 @@ async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<
             _ => OverviewState::Ok,
         },
         overdue,
-        last_proven: plans.iter().filter_map(|plan| plan.proven).max(),
-        last_achieved: plans.iter().filter_map(|plan| plan.achieved).max(),
+        last_proven: plans().filter_map(|plan| plan.proven).max(),
+        last_achieved: plans().filter_map(|plan| plan.achieved).max(),
         problems: ProblemCounts { open, unseen },
         runs: OpenRunCounts { waiting: runs.waiting, active: runs.active },
         running: running.map(|run| convert::run(run, now)).collect(),
@@ -85,7 +85,7 @@ async fn overview(State(api): State<Shared>, caller: Caller) -> Result<Document<
     }))
 }
 
-fn counts(plans: &[Plan]) -> PlanCounts {
+fn counts<'p>(plans: impl Iterator<Item = &'p Plan>) -> PlanCounts {
     let mut counts = PlanCounts::default();
     for plan in plans {
         counts.total += 1;
@@ -113,9 +113,8 @@ async fn matrix(
     Query(wanted): Query<MatrixQuery>,
 ) -> Result<Document<Matrix>> {
     let (now, config) = (api.now(), api.config());
-    let name = wanted.zone.unwrap_or_else(|| config.server.value.timezone.0.clone());
+    let (zone, name) = zone_of(&api, wanted.zone)?;
     let invalid = |detail: String| Failure::new(ErrorCode::InvalidRequest, detail);
-    let zone = TimeZone::get(&name).map_err(|_| invalid(format!("There is no time zone {name:?}.")))?;
     let count = wanted.days.unwrap_or(DAYS_USUAL);
     if !(1..=DAYS_MAX).contains(&count) {
         return Err(invalid(format!("`days` is a number from 1 to {DAYS_MAX}.")));
@@ -145,6 +144,15 @@ async fn matrix(
         cells: cells(plan, &bounds, &counts, born.get(plan).copied(), &pauses, now),
     });
     Ok(Document::new(Matrix { zone: name, plans: rows.collect(), days }))
+}
+
+/// The time zone that a request names, or the server's; and its name.
+pub fn zone_of(api: &Api, wanted: Option<String>) -> Result<(TimeZone, String)> {
+    let name = wanted.unwrap_or_else(|| api.config().server.value.timezone.0.clone());
+    match TimeZone::get(&name) {
+        Ok(zone) => Ok((zone, name)),
+        Err(_) => Err(Failure::new(ErrorCode::InvalidRequest, format!("There is no time zone {name:?}."))),
+    }
 }
 
 fn cells(

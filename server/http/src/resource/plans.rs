@@ -68,9 +68,9 @@ async fn plan(State(api): State<Shared>, caller: Caller, Name(name): Name) -> Re
     let followed = api.followed();
     let (config, sources) = (&followed.config, followed.report.sources());
     let definition = definitions::plan(config, &name)?;
-    let plan = all(&api, &caller).await?.into_iter().find(|plan| plan.plan == name);
-    let plan = plan.ok_or_else(|| Failure::not_found("plan", &name))?;
-    let upcoming = status::next_slots(config, definition, api.now(), UPCOMING)?;
+    let found = seen(&api, &caller).await?.into_iter().find(|seen| seen.plan.plan == name);
+    let Seen { plan, anchor } = found.ok_or_else(|| Failure::not_found("plan", &name))?;
+    let upcoming = status::next_slots(config, definition, anchor, api.now(), UPCOMING)?;
     let lines = config.effective.lines(&format!("plan.{name}"));
     Ok(Document::new(PlanDetail {
         plan,
@@ -141,8 +141,21 @@ async fn resume_plan(State(api): State<Shared>, caller: Caller, Name(name): Name
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// A plan that the caller may see.
+pub struct Seen {
+    /// The plan.
+    pub plan: Plan,
+    /// What its schedule counts from if it is one of elapsed time.
+    pub anchor: Timestamp,
+}
+
 /// All plans that the caller may see, in the order of their names.
-pub async fn all(api: &Api, caller: &Caller) -> Result<Vec<Plan>> {
+async fn all(api: &Api, caller: &Caller) -> Result<Vec<Plan>> {
+    Ok(seen(api, caller).await?.into_iter().map(|seen| seen.plan).collect())
+}
+
+/// The same, with what their schedules count from.
+pub async fn seen(api: &Api, caller: &Caller) -> Result<Vec<Seen>> {
     let (config, now) = (api.config(), api.now());
     let statuses = {
         let mut promises = api.promises.lock().await;
@@ -157,8 +170,8 @@ pub async fn all(api: &Api, caller: &Caller) -> Result<Vec<Plan>> {
     let with_definition = seen.filter_map(|status| Some((config.plans.get(&status.plan)?, status)));
     Ok(with_definition
         .map(|(definition, status)| {
-            let pause = paused.get(&*status.plan).cloned();
-            one(&config, definition, status, pause)
+            let (pause, anchor) = (paused.get(&*status.plan).cloned(), status.anchor);
+            Seen { plan: one(&config, definition, status, pause), anchor }
         })
         .collect())
 }

@@ -8,8 +8,7 @@ use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::repository::Repository as Defined;
 use keepfast_server::connect;
 use keepfast_server::state::instant;
-use keepfast_store::{PageSize, RepositoryId, Run, RunFilter, RunKind, RunNumber, Verdict};
-use serde_json::Value;
+use keepfast_store::{Page, PageSize, RepositoryId, Run, RunFilter, RunKind, RunNumber, Verdict};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -79,10 +78,8 @@ async fn repository_history(
         .of(&format!("storage-{name}"), move |before: Option<RunNumber>, size| {
             let (api, filter) = (api.clone(), filter.clone());
             async move {
-                let page = api.store().reported_runs(&filter, before, size).await?;
-                let points =
-                    page.rows.iter().filter_map(|(run, report)| point(run, report.as_ref()?)).collect();
-                Ok(keepfast_store::Page { rows: points, next: page.next })
+                let page = api.store().runs(&filter, before, size).await?;
+                Ok(Page { rows: page.rows.iter().filter_map(point).collect(), next: page.next })
             }
         })
         .await
@@ -95,7 +92,7 @@ fn upkeep_of(name: &str) -> Result<RunFilter> {
 async fn one(api: &Api, config: &Config, definition: &Definition<Defined>) -> Result<Repository> {
     let (name, defined) = (&definition.name, &definition.value);
     let newest = api.store().reported_runs(&upkeep_of(name)?, None, PageSize::at_most(LOOKED_AT)).await?.rows;
-    let measured = newest.iter().find_map(|(run, report)| point(run, report.as_ref()?));
+    let measured = newest.iter().find_map(|(run, _)| point(run));
     let of_kind = |kind: RunKind| newest.iter().find_map(|(run, _)| proof(run).filter(|_| run.kind == kind));
     let checked = newest.iter().find(|(run, report)| run.kind == RunKind::Check && report.is_some());
     let all_read_since =
@@ -131,15 +128,7 @@ fn proof(run: &Run) -> Option<UpkeepDone> {
     })
 }
 
-/// What a check or a prune has found to be stored: a check counts all packs, a prune those before it and what it removed.
-fn point(run: &Run, report: &Value) -> Option<StoragePoint> {
-    let number = |path: &str| report.pointer(path).and_then(Value::as_u64);
-    let stored_bytes = match run.kind {
-        RunKind::Check => number("/read/bytes_all")?,
-        _ => {
-            let after = number("/prune/plan/bytes")?.saturating_add(number("/prune/bytes_written")?);
-            after.saturating_sub(number("/prune/bytes_removed")?)
-        }
-    };
-    Some(StoragePoint { run: run.id.to_string(), at: instant(run.ended?), stored_bytes })
+/// What a check or a prune has found to be stored.
+fn point(run: &Run) -> Option<StoragePoint> {
+    Some(StoragePoint { run: run.id.to_string(), at: instant(run.ended?), stored_bytes: run.found_bytes? })
 }

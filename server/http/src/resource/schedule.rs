@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::overview::{PreviewQuery, UpcomingRun};
-use keepfast_api::plan::{Plan, UpcomingSlot};
+use keepfast_api::plan::UpcomingSlot;
 use keepfast_schedule::cron::Cron;
 use keepfast_schedule::plan::JitterSeed;
 use keepfast_schedule::schedule::Schedule;
@@ -37,7 +37,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 #[utoipa::path(get, path = "/schedule", tag = "plans", params(PageQuery),
     responses((status = 200, body = List<UpcomingRun>)))]
 async fn schedule(State(api): State<Shared>, caller: Caller, pages: Pages) -> Result<Listed> {
-    let plans = plans::all(&api, &caller).await?;
+    let plans = plans::seen(&api, &caller).await?;
     let upcoming = upcoming(&api, &caller, &plans, api.now(), AHEAD, OF_EACH_MAX)?;
     pages.of_all("schedule", upcoming).await
 }
@@ -70,7 +70,7 @@ async fn schedule_preview(
 pub fn upcoming(
     api: &Api,
     caller: &Caller,
-    plans: &[Plan],
+    plans: &[plans::Seen],
     now: Timestamp,
     ahead: SignedDuration,
     of_each_max: usize,
@@ -84,12 +84,12 @@ pub fn upcoming(
         let of_server = || config.server.value.timezone.0.clone();
         let (plan, repository, zone, anchor) = match &scheduled.job {
             Job::Backup { plan } => {
-                let Some(plan) = plans.iter().find(|seen| seen.plan == *plan) else { continue };
+                let Some(seen) = plans.iter().find(|seen| seen.plan.plan == *plan) else { continue };
+                let plans::Seen { plan, anchor } = seen;
                 if plan.pause.as_ref().is_some_and(|pause| pause.until.is_none_or(|end| end > until)) {
                     continue;
                 }
-                let anchor = plan.achieved.unwrap_or(now);
-                (Some(plan.plan.clone()), plan.repository.clone(), plan.zone.clone(), anchor)
+                (Some(plan.plan.clone()), plan.repository.clone(), plan.zone.clone(), *anchor)
             }
             // No schedule makes it.
             Job::Restore { .. } => continue,

@@ -39,7 +39,7 @@ async fn snapshots(
     Query(wanted): Query<SnapshotQuery>,
     pages: Pages,
 ) -> Result<Listed> {
-    let SnapshotQuery { search, plan, host, repository, tag, from, until } = wanted;
+    let SnapshotQuery { search, plan, host, repository, tag, protected, from, until } = wanted;
     let filter = SnapshotFilter {
         repository: repository.map(RepositoryId::new).transpose()?,
         host: host.map(HostId::new).transpose()?,
@@ -48,6 +48,7 @@ async fn snapshots(
         search: search.unwrap_or_default(),
         from: from.map(stored),
         until: until.map(stored),
+        protected,
     };
     pages
         .of("snapshots", move |before: Option<SnapshotKey>, size| {
@@ -140,6 +141,7 @@ fn wire(row: &StoredSnapshot) -> Snapshot {
         size_bytes: row.size_bytes,
         new_bytes: row.new_bytes,
         clean: row.clean,
+        protected: row.protected,
         checked: proof(row.checked),
         drilled: proof(row.drilled),
     }

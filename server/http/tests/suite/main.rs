@@ -6,6 +6,7 @@ mod attacks;
 mod client;
 mod desk;
 mod encrypted;
+mod figures;
 mod lists;
 mod resources;
 mod restores;

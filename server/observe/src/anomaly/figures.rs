@@ -42,6 +42,11 @@ impl RunFigures {
         share(self.stored_bytes, self.new_bytes)
     }
 
+    /// How long it took, in seconds.
+    pub(super) fn seconds(&self) -> f64 {
+        self.duration.as_secs_f64()
+    }
+
     /// The share of the source that is new.
     pub(super) fn new_share(&self) -> f64 {
         share(self.new_bytes, self.source_bytes)

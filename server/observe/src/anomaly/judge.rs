@@ -165,18 +165,15 @@ pub enum Judgement {
 /// it did become usual.
 #[must_use]
 pub fn judge(good_runs: &[RunFigures], run: &RunFigures, rules: &Rules) -> Judgement {
-    let window = &good_runs[good_runs.len().saturating_sub(rules.window)..];
-    // A baseline needs two values in any case.
-    let least_runs = rules.least_runs.max(2);
-    if window.len() < least_runs {
+    let context = Context::new(good_runs, run, rules);
+    if !context.is_enough() {
         return match small_source(run, rules) {
             Some(small) => {
                 Judgement::Judged { anomalies: vec![small], pauses_retention: rules.pause_retention }
             }
-            None => Judgement::TooEarly { good_runs: window.len(), least_runs },
+            None => Judgement::TooEarly { good_runs: context.window.len(), least_runs: context.least_runs() },
         };
     }
-    let context = Context { window, run, rules };
     let found = [
         context.new_bytes(),
         context.files(AnomalyKind::DeletedFiles, rules.deleted_files, RunFigures::deleted_share),
@@ -204,21 +201,44 @@ const COMPRESSES_WORSE: f64 = 0.2;
 const REPLACED_FILES: f64 = 0.05;
 const REPLACED_BYTES: f64 = 0.5;
 
-struct Context<'c> {
+/// A run, and what it is compared with.
+pub struct Context<'c> {
     window: &'c [RunFigures],
     run: &'c RunFigures,
     rules: &'c Rules,
 }
 
-impl Context<'_> {
-    fn baseline(&self, figure: impl Fn(&RunFigures) -> f64) -> Option<Baseline> {
+impl<'c> Context<'c> {
+    /// Of the good runs, the newest count.
+    pub fn new(good_runs: &'c [RunFigures], run: &'c RunFigures, rules: &'c Rules) -> Self {
+        let window = &good_runs[good_runs.len().saturating_sub(rules.window)..];
+        Self { window, run, rules }
+    }
+
+    /// A baseline needs two values in any case.
+    fn least_runs(&self) -> usize {
+        self.rules.least_runs.max(2)
+    }
+
+    /// Whether there are enough runs to know what is usual.
+    pub fn is_enough(&self) -> bool {
+        self.window.len() >= self.least_runs()
+    }
+
+    /// What is usual for a figure.
+    pub fn baseline(&self, figure: impl Fn(&RunFigures) -> f64) -> Option<Baseline> {
         Baseline::of(self.window.iter().map(figure))
     }
 
     fn new_bytes(&self) -> Option<Anomaly> {
+        let (usual, limit) = self.new_bytes_limit()?;
+        above(AnomalyKind::NewBytes, self.run.new_bytes as f64, usual.median, limit, Amount::Bytes)
+    }
+
+    /// How much new data is usual, and the greatest amount that is no anomaly.
+    pub fn new_bytes_limit(&self) -> Option<(Baseline, f64)> {
         let rule = self.rules.new_bytes?;
-        let figure = |run: &RunFigures| run.new_bytes as f64;
-        let (value, usual) = (figure(self.run), self.baseline(figure)?);
+        let usual = self.baseline(|run| run.new_bytes as f64)?;
         let source = self.run.source_bytes as f64;
         let limit = match rule {
             NewBytes::Times(factor) => {
@@ -229,7 +249,7 @@ impl Context<'_> {
             NewBytes::Bytes(bytes) => bytes as f64,
         };
         let limit = limit.max(usual.amount_at_most());
-        above(AnomalyKind::NewBytes, value, usual.median, limit, Amount::Bytes)
+        Some((usual, limit))
     }
 
     fn files(
@@ -278,10 +298,8 @@ impl Context<'_> {
     }
 
     fn shrunk_source(&self) -> Option<Anomaly> {
-        let rule = self.rules.shrunk_source?.get();
-        let figure = |run: &RunFigures| run.source_bytes as f64;
-        let (value, usual) = (figure(self.run), self.baseline(figure)?);
-        let limit = ((1.0 - rule) * usual.median).min(usual.amount_at_least());
+        let (usual, limit) = self.source_limit()?;
+        let value = self.run.source_bytes as f64;
         (value < limit).then_some(Anomaly {
             kind: AnomalyKind::ShrunkSource,
             value: Amount::Bytes(value),
@@ -290,14 +308,27 @@ impl Context<'_> {
         })
     }
 
+    /// How large the source usually is, and the smallest size that is no anomaly.
+    pub fn source_limit(&self) -> Option<(Baseline, f64)> {
+        let rule = self.rules.shrunk_source?.get();
+        let usual = self.baseline(|run| run.source_bytes as f64)?;
+        let limit = ((1.0 - rule) * usual.median).min(usual.amount_at_least());
+        Some((usual, limit))
+    }
+
     fn duration(&self) -> Option<Anomaly> {
+        let (usual, limit) = self.duration_limit()?;
+        let time = |seconds| Amount::Time(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        above(AnomalyKind::Duration, self.run.seconds(), usual.median, limit, time)
+    }
+
+    /// How long a run usually takes, in seconds, and the longest time that is no anomaly.
+    pub fn duration_limit(&self) -> Option<(Baseline, f64)> {
         let factor = self.rules.duration?.get();
-        let figure = |run: &RunFigures| run.duration.as_secs_f64();
-        let (value, usual) = (figure(self.run), self.baseline(figure)?);
+        let usual = self.baseline(RunFigures::seconds)?;
         let floor = self.rules.floors.duration.as_secs_f64();
         let limit = (factor * usual.median).max(usual.amount_at_most()).max(floor);
-        let time = |seconds| Amount::Time(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
-        above(AnomalyKind::Duration, value, usual.median, limit, time)
+        Some((usual, limit))
     }
 }
 

@@ -9,10 +9,13 @@
 //! compressed or encrypted anyway, as photographs, shows nothing by its compression.
 
 mod baseline;
+mod compare;
 mod figures;
 mod judge;
 mod rules;
 
+pub(crate) use baseline::median;
+pub use compare::{Comparison, Figure, Standing, compare};
 pub use figures::RunFigures;
 pub use judge::{Amount, Anomaly, AnomalyKind, Judgement, judge};
 pub use rules::{Factor, Floors, NewBytes, Rules, RulesError, Share};

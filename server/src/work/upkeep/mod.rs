@@ -235,6 +235,16 @@ impl UpkeepReport {
         Self { error: Some(error.to_owned()), readings, ..Self::new(repository) }
     }
 
+    /// Bytes that are stored, as far as this has found it: a check counts all packs, a prune those before it, what it
+    /// wrote and what it removed.
+    #[must_use]
+    pub fn found_bytes(&self) -> Option<u64> {
+        let after = |prune: &PruneReport| {
+            prune.plan.bytes.saturating_add(prune.bytes_written).saturating_sub(prune.bytes_removed)
+        };
+        self.read.as_ref().map(|read| read.bytes_all).or_else(|| self.prune.as_ref().map(after))
+    }
+
     fn new(repository: &str) -> Self {
         Self {
             repository: repository.to_owned(),

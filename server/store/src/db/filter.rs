@@ -59,13 +59,18 @@ impl Filter {
     }
 
     /// The statement for a page, and its values.
-    pub fn select(
+    pub fn select(self, select: &'static str, order: &'static str, size: PageSize) -> (String, Vec<Value>) {
+        self.select_at_most(select, order, size.rows())
+    }
+
+    /// The statement for this many rows, and its values.
+    pub fn select_at_most(
         mut self,
         select: &'static str,
         order: &'static str,
-        size: PageSize,
+        rows: i64,
     ) -> (String, Vec<Value>) {
-        self.values.push(Value::from(size.rows()));
+        self.values.push(Value::from(rows));
         let (conditions, limit) = (&self.conditions, self.values.len());
         (format!("{select}{conditions} ORDER BY {order} LIMIT ${limit}"), self.values)
     }

@@ -12,14 +12,19 @@ pub(crate) async fn fresh() -> (Store, tempfile::TempDir) {
     (Store::open_sqlite(&lock).await.expect("it opens"), folder)
 }
 
-/// Fails if SQLite would look at each row of a table or index, or sort what it has found; or if its plan lacks
-/// one of these texts.
-pub(crate) async fn assert_searches(sql: &str, has: &[&str]) {
+/// The steps by which SQLite would answer a statement.
+pub(crate) async fn plan_of(sql: &str) -> Vec<String> {
     let (store, _folder) = fresh().await;
     let Pools::Sqlite { writer, .. } = store.db.pools() else { panic!("it is SQLite") };
     let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
     let rows = sqlx::query(explain).fetch_all(writer).await.expect("it is a statement");
-    let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+/// Fails if SQLite would look at each row of a table or index, or sort what it has found; or if its plan lacks
+/// one of these texts.
+pub(crate) async fn assert_searches(sql: &str, has: &[&str]) {
+    let plan = plan_of(sql).await;
     let is_bad = |step: &&String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
     assert_eq!(plan.iter().find(is_bad), None, "{sql}\n{plan:#?}");
     for text in has {

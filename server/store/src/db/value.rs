@@ -114,6 +114,12 @@ impl Row {
         u64::try_from(self.integer(column)?).map_err(|error| StoreError::stored(column, error))
     }
 
+    /// A count or size, or none.
+    pub fn optional_count(&self, column: &str) -> Result<Option<u64>> {
+        let count = self.optional_integer(column)?.map(u64::try_from).transpose();
+        count.map_err(|error| StoreError::stored(column, error))
+    }
+
     /// A count that is small.
     pub fn small_count(&self, column: &str) -> Result<u32> {
         u32::try_from(self.integer(column)?).map_err(|error| StoreError::stored(column, error))

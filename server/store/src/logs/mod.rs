@@ -11,8 +11,10 @@ use crate::db::values;
 use crate::error::Result;
 use crate::types::{PageSize, RunId, ServerId, Text, UtcTime};
 
+pub use search::{LogFilter, LogKey, LogParts, PartOfRun};
 use segments::{Place, Segments, WrongPart};
 
+mod search;
 mod segments;
 
 /// Bytes of lines that a part has, about: then it is written.
@@ -121,21 +123,13 @@ impl LogFolder {
         let rows = self.store.db.rows("reading the parts of a log", sql, values).await?;
         let mut parts = Vec::with_capacity(rows.len());
         for row in &rows {
-            let server: ServerId = row.name("server")?;
-            let body = if server == self.server {
-                let place = Place {
-                    segment: row.count("segment")?,
-                    position: row.count("position")?,
-                    stored_bytes: row.count("stored_bytes")?,
-                    plain_bytes: row.count("plain_bytes")?,
-                };
-                match self.segments.read(place).await {
-                    Ok(lines) => lines_of(&lines, least),
-                    Err(WrongPart(problem)) => LogBody::Unreadable(Text::from(problem)),
-                }
-            } else {
-                LogBody::Elsewhere(server)
+            let place = Place {
+                segment: row.count("segment")?,
+                position: row.count("position")?,
+                stored_bytes: row.count("stored_bytes")?,
+                plain_bytes: row.count("plain_bytes")?,
             };
+            let body = self.body_at(&row.name("server")?, place, least).await?;
             parts.push(LogPart {
                 part: row.small_count("part")?,
                 first: row.time("first_line")?,
@@ -145,6 +139,17 @@ impl LogFolder {
             });
         }
         Ok(parts)
+    }
+
+    /// The lines of a part that are this bad.
+    async fn body_at(&self, server: &ServerId, place: Place, least: Level) -> Result<LogBody> {
+        if *server != self.server {
+            return Ok(LogBody::Elsewhere(server.clone()));
+        }
+        Ok(match self.segments.read(place).await {
+            Ok(lines) => lines_of(&lines, least),
+            Err(WrongPart(problem)) => LogBody::Unreadable(Text::from(problem)),
+        })
     }
 
     /// Removes this server's files that have no line from `before` on; what the database knows of them first.

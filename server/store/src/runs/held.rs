@@ -3,6 +3,7 @@
 
 use serde_json::Value as Document;
 
+use super::figures::Figures;
 use super::{Reason, Run, RunError, RunKind, RunState, Verdict, again, run_columns};
 use crate::Store;
 use crate::db::{Row, Tx, optional_json, values};
@@ -72,6 +73,8 @@ pub struct Work {
     pub report: Option<Document>,
     /// The last counters; `None` leaves those that are stored.
     pub counters: Option<Document>,
+    /// What it has counted, for sums over many runs.
+    pub figures: Figures,
     /// What made it fail, or what it found.
     pub error: Option<RunError>,
     /// The plan's figures that later runs are compared with; `None` leaves those that are stored.
@@ -162,12 +165,14 @@ impl Store {
         let mut tx = self.begin("ending a run").await?;
         let sql = concat!(
             "UPDATE run SET state = 'ended', verdict = $3, reason = $4, ended = $5, report = $6, \
-             counters = COALESCE($7, counters), error_category = $8, fingerprint = $9, error = $10 \
+             counters = COALESCE($7, counters), error_category = $8, fingerprint = $9, error = $10, \
+             files = $11, source_bytes = $12, read_bytes = $13, new_bytes = $14, stored_bytes = $15, \
+             found_bytes = $16 \
              WHERE id = $1 AND fence = $2 AND state IN ('starting', 'running') RETURNING ",
             run_columns!()
         );
         let error = work.error.as_ref();
-        let values = values![
+        let mut values = values![
             held.run.id.as_str(),
             held.fence.0,
             verdict.kind().as_str(),
@@ -179,6 +184,7 @@ impl Store {
             error.map(|error| error.fingerprint.as_str()),
             error.map(|error| Text::as_str(&error.message)),
         ];
+        values.extend(work.figures.values());
         let row = tx.row(sql, values).await?;
         let run = Run::from_row(&row.ok_or_else(|| not_held(&held.run.id))?)?;
         // A restore says nothing of its plan, which may be one that is no more.

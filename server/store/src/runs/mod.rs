@@ -12,12 +12,14 @@ use crate::types::{
 
 pub(crate) use claim::next_fence;
 pub use claim::{Began, Claim, Group, Limit, Unstarted};
+pub use figures::{BackupFilter, BackupSum, Figures, FoundBytes, StoredSum};
 pub(crate) use held::check_held;
 pub use held::{Beat, Ending, Held, NextTry, Progress, Work};
 pub use list::{Outcome, OutcomeCount, OutcomeKey, RunFilter};
 pub use lost::{Again, Leased, Loss, Quarantine, Retried, never_again};
 
 mod claim;
+mod figures;
 mod held;
 mod list;
 mod lost;
@@ -308,6 +310,8 @@ pub struct Run {
     pub error: Option<RunError>,
     /// The server that alone may carry it out; `None` for any.
     pub only_server: Option<ServerId>,
+    /// Bytes that it has found to be stored, if it is a check or a prune that did so.
+    pub found_bytes: Option<u64>,
 }
 
 /// The columns of [`Run::from_row`].
@@ -315,7 +319,8 @@ macro_rules! run_columns {
     () => {
         "number, id, kind, plan, repository, host, slot, slots, trigger_kind, \
     parent, root, attempt, state, verdict, reason, created, not_before, started, ended, server, boot, \
-    lease_until, config, phase, counters, waits, cancel_requested, error_category, fingerprint, error, only_server"
+    lease_until, config, phase, counters, waits, cancel_requested, error_category, fingerprint, error, \
+     only_server, found_bytes"
     };
 }
 pub(crate) use run_columns;
@@ -379,6 +384,7 @@ impl Run {
             cancel_requested: row.optional_time("cancel_requested")?,
             error,
             only_server: row.optional_name("only_server")?,
+            found_bytes: row.optional_count("found_bytes")?,
         })
     }
 

@@ -79,7 +79,8 @@ tables! {
         verdict Text, reason Text, created Integer, not_before Integer, started Integer, ended Integer,
         server Text, boot Text, lease Integer, lease_until Integer, beat Integer, fence Integer, config
         Text, phase Text, counters Text, waits Text, cancel_requested Integer, error_category Text,
-        fingerprint Text, error Text, report Text, only_server Text, request Text;
+        fingerprint Text, error Text, report Text, only_server Text, request Text, files Integer, source_bytes Integer,
+        read_bytes Integer, new_bytes Integer, stored_bytes Integer, found_bytes Integer;
     event: sequence Integer; at Integer, kind Text, subject Text, document Text;
     reader: reader Text; sequence Integer, generation Integer, document Text;
     problem: number Integer; subject Text, kind Text, opened Integer, last_seen Integer, seen Integer,
@@ -91,8 +92,8 @@ tables! {
     undo: id Text; run Text, host Text, command Text, stored Integer, server Text, boot Text, taken
         Integer, done Integer, outcome Text;
     snapshot: repository Text, id Text; time Integer, host Text, plan Text, tags Text, files Integer,
-        size_bytes Integer, new_bytes Integer, clean Integer, checked Text, checked_at Integer, drilled
-        Text, drilled_at Integer;
+        size_bytes Integer, new_bytes Integer, clean Integer, protected Integer, checked Text, checked_at
+        Integer, drilled Text, drilled_at Integer;
     snapshot_word: word Text, time Integer, repository Text, id Text; ;
     error_pattern: fingerprint Text; category Text, message Text, first_seen Integer, last_seen Integer,
         seen Integer, first_version Text, first_config Text, last_run Text;

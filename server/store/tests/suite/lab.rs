@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepfast_store::{
-    BootId, Claim, ConfigHash, Decided, Decision, Elapsed, Ending, Event, Executor, Generation, Held,
-    LeaseWatch, NewRun, PageSize, PlanId, PostgresPlace, ProgramVersion, RunId, RunKind, RunSubject,
+    BootId, Claim, ConfigHash, Decided, Decision, Elapsed, Ending, Event, Executor, Figures, Generation,
+    Held, LeaseWatch, NewRun, PageSize, PlanId, PostgresPlace, ProgramVersion, RunId, RunKind, RunSubject,
     ScheduleId, Sequence, ServerId, ServerLock, SlotChange, Store, Tls, Trigger, Unfired, UtcTime, Work,
     never_again,
 };
@@ -203,6 +203,7 @@ pub fn work(ending: Ending) -> Work {
         ending,
         report: None,
         counters: None,
+        figures: Figures::default(),
         error: None,
         baseline: None,
         retry: None,

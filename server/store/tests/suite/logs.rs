@@ -3,11 +3,12 @@
 use std::fs;
 
 use keepfast_store::{
-    Level, LogBody, LogFolder, LogLine, LogPart, PageSize, RunId, ServerId, Store, UtcTime,
+    Level, LogBody, LogFilter, LogFolder, LogLine, LogPart, PageSize, RunId, ServerId, Store, Trigger,
+    UtcTime,
 };
 use serde_json::{Map, json};
 
-use crate::lab::{Lab, at, id, on_both};
+use crate::lab::{Lab, at, id, new_run, on_both, plan};
 
 on_both! {
     what_was_written_is_read;
@@ -15,6 +16,7 @@ on_both! {
     damage_of_a_file_is_said_and_other_parts_are_read;
     parts_of_many_runs_that_are_written_at_once_do_not_mix;
     the_log_of_another_server_is_said_to_be_there;
+    logs_of_all_runs_are_searched_from_the_newest_part_on;
 }
 
 fn line(now: UtcTime, level: Level, message: &str) -> LogLine {
@@ -154,4 +156,62 @@ async fn the_log_of_another_server_is_said_to_be_there(lab: Lab) {
     assert_eq!(parts[0].body, LogBody::Elsewhere(ServerId::new("a").unwrap()));
     assert_eq!(b.remove_before(UtcTime::MAX).await.unwrap(), 0, "each removes its own");
     assert_eq!(messages(&read(&a, &id("run 1"), Level::Debug).await[0]), ["on a"]);
+}
+
+async fn logs_of_all_runs_are_searched_from_the_newest_part_on(lab: Lab) {
+    let store = lab.open().await;
+    let (a, b) = (folder(&lab, &store, "a").await, folder(&lab, &store, "b").await);
+    for (run, of) in [("one", "www"), ("two", "db"), ("three", "www")] {
+        store.queue(at(0), &new_run(run, &plan(of), Trigger::Manual)).await.unwrap();
+    }
+    write(&a, &id("one"), at(10), Level::Info, "one, first").await;
+    write(&a, &id("two"), at(20), Level::Error, "two").await;
+    write(&a, &id("one"), at(30), Level::Info, "one, second").await;
+    write(&b, &id("three"), at(40), Level::Info, "three").await;
+    write(&a, &id("of a run that is gone"), at(50), Level::Info, "gone").await;
+    let all = LogFilter {
+        run: None,
+        plan: None,
+        repository: None,
+        host: None,
+        kind: None,
+        least: Level::Debug,
+        from: None,
+        until: None,
+    };
+    // By pages of one part.
+    let search = async |filter: &LogFilter| {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let read = store.log_parts(filter, before.as_ref(), PageSize::at_most(1)).await.unwrap();
+            for part in &read.parts {
+                let said = match a.body(part, filter.least).await.unwrap() {
+                    LogBody::Lines(lines) => lines[0].message.clone(),
+                    LogBody::Elsewhere(server) => format!("at {server}"),
+                    LogBody::Unreadable(why) => panic!("{why}"),
+                };
+                found.push(format!("{} of {}: {said}", part.run.id, part.run.subject.plan.as_ref().unwrap()));
+                // The part itself is listed again if it was looked at in part.
+                let again = part.key().with_itself();
+                let again = store.log_parts(filter, Some(&again), PageSize::at_most(1)).await.unwrap();
+                assert_eq!(again.parts[0].key(), part.key());
+            }
+            before = read.next;
+            if before.is_none() {
+                return found;
+            }
+        }
+    };
+    let every = ["three of www: at b", "one of www: one, second", "two of db: two", "one of www: one, first"];
+    assert_eq!(search(&all).await, every);
+    let of_plan = LogFilter { plan: Some(plan("www")), ..all.clone() };
+    assert_eq!(search(&of_plan).await, [every[0], every[1], every[3]]);
+    let of_run = LogFilter { run: Some(id("one")), ..all.clone() };
+    assert_eq!(search(&of_run).await, [every[1], every[3]]);
+    let bad = LogFilter { least: Level::Warning, ..all.clone() };
+    assert_eq!(search(&bad).await, [every[2]]);
+    let of_time = LogFilter { from: Some(at(20)), until: Some(at(40)), ..all.clone() };
+    assert_eq!(search(&of_time).await, [every[1], every[2]]);
+    let of_run = LogFilter { run: Some(id("one")), from: Some(at(20)), ..all };
+    assert_eq!(search(&of_run).await, [every[1]]);
 }

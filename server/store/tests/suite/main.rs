@@ -4,6 +4,7 @@
 
 mod counts;
 mod deliveries;
+mod figures;
 mod followed;
 mod history;
 mod lab;

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use keepfast_store::{
-    Fingerprint, HostId, PageSize, PlanId, RepositoryId, Retention, RunFilter, RunKind, SnapshotFilter,
-    Store, Tag, VerdictKind,
+    BackupFilter, Fingerprint, HostId, Level, LogFilter, PageSize, PlanId, RepositoryId, Retention,
+    RunFilter, RunKind, SnapshotFilter, Store, Tag, VerdictKind,
 };
 use serde_json::json;
 
@@ -17,6 +17,8 @@ const SNAPSHOTS: i64 = 50_000;
 const PLANS: i64 = 50;
 const HOUR: i64 = 3600;
 const LONGEST: Duration = Duration::from_millis(100);
+/// Sums of all runs there are, for a page that shows nothing else.
+const LONGEST_SUM: Duration = Duration::from_millis(150);
 /// What a daemon asks for at each look takes less.
 const QUICK: Duration = Duration::from_millis(5);
 
@@ -28,7 +30,7 @@ fn lines() -> Vec<u8> {
         writeln!(out, "{}", json!({"table": table, "row": row})).unwrap();
         rows += 1;
     };
-    writeln!(out, "{}", json!({"keepfast_state": 1, "tables": 2})).unwrap();
+    writeln!(out, "{}", json!({"keepfast_state": 1, "tables": 6})).unwrap();
     line(&mut out, "counter", json!({"name": "event", "last": 0}));
     line(&mut out, "counter", json!({"name": "fence", "last": RUNS}));
     let micros = |second: i64| at(second).as_micros();
@@ -45,6 +47,7 @@ fn lines() -> Vec<u8> {
             "verdict": verdict, "created": due, "started": due, "ended": due + 60_000_000, "server": "a",
             "boot": "1", "lease": 60_000_000, "lease_until": due, "beat": 9, "fence": number, "config": "c",
             "phase": "commit", "counters": "{\"bytes\":123456789,\"files\":1000}", "report": report,
+            "files": 1000, "source_bytes": 1_i64 << 36, "read_bytes": 1 << 30, "new_bytes": 1 << 28, "stored_bytes": 1 << 27,
         });
         if verdict == "failed" {
             run["error_category"] = json!("network");
@@ -56,6 +59,17 @@ fn lines() -> Vec<u8> {
             run.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         }
         line(&mut out, "run", run);
+    }
+    for number in 1..=RUNS {
+        let at = micros(number / PLANS * HOUR);
+        line(
+            &mut out,
+            "log_part",
+            json!({
+                "run": format!("run {number}"), "part": 1, "server": "a", "segment": 1, "position": 0, "stored_bytes": 9,
+                "plain_bytes": 9, "line_count": 1, "worst_level": 2, "first_line": at, "last_line": at,
+            }),
+        );
     }
     for number in 0..PLANS {
         line(&mut out, "plan_state", json!({"plan": format!("plan {number}"), "born": 0}));
@@ -166,6 +180,39 @@ async fn listings_take_less_than_a_tenth_of_a_second(on: On) {
         assert!(slots > 30_000, "{slots}");
     })
     .await;
+    // All runs there are.
+    let season: Vec<_> = (0..=90).map(|day| at((RUNS / PLANS - 2160 + day * 24) * HOUR)).collect();
+    let of_plan = BackupFilter { plan: Some(plan("plan 7")), ..BackupFilter::default() };
+    for (name, filter, runs) in [
+        ("sums of 90 days, by day and plan", BackupFilter::default(), 98_000..RUNS.unsigned_abs()),
+        ("sums of 90 days of a plan, by day", of_plan, 1900..2001),
+    ] {
+        measure_within(LONGEST_SUM, name, slow, async || {
+            let sums = store.backup_sums(&season, &filter).await.unwrap();
+            let slots: u64 = sums.iter().map(|sum| sum.slots).sum();
+            assert!(runs.contains(&slots), "{slots}");
+        })
+        .await;
+    }
+    measure_within(LONGEST_SUM, "what was stored in 90 days, by repository and plan", slow, async || {
+        assert!(store.stored_sums(&season).await.unwrap().len() > 4000);
+    })
+    .await;
+    let every_log = LogFilter {
+        run: None,
+        plan: None,
+        repository: None,
+        host: None,
+        kind: None,
+        least: Level::Debug,
+        from: None,
+        until: None,
+    };
+    let no_plan = LogFilter { plan: Some(plan("nothing")), ..every_log.clone() };
+    for (name, filter) in [("parts of logs", every_log), ("parts of logs of a plan that has none", no_plan)] {
+        measure(name, slow, async || store.log_parts(&filter, None, PageSize::at_most(64)).await.unwrap())
+            .await;
+    }
     let day = RunFilter { due_from: Some(at(HOUR * 1000)), due_until: Some(at(HOUR * 1024)), ..all() };
     measure("runs of a day long ago", slow, async || {
         assert_eq!(store.runs(&day, None, page).await.unwrap().rows.len(), 500);

@@ -12,6 +12,7 @@ on_both! {
     snapshots_are_found_by_what_they_have;
     what_was_shown_of_a_snapshot_stays;
     snapshots_that_are_gone_are_found_no_more;
+    protected_snapshots_are_found;
 }
 
 fn snapshot(number: i64) -> Snapshot {
@@ -28,6 +29,7 @@ fn snapshot(number: i64) -> Snapshot {
         new_bytes: 4096,
         clean: number % 2 == 0,
         checked: None,
+        protected: false,
         drilled: None,
     }
 }
@@ -139,11 +141,40 @@ async fn snapshots_that_are_gone_are_found_no_more(lab: Lab) {
     let store = lab.open().await;
     store_many(&store, 10).await;
     let repository = RepositoryId::new("repository 1").unwrap();
-    let ids = store.snapshot_ids(&repository, None, PageSize::at_most(3)).await.unwrap();
-    assert_eq!(ids.iter().map(SnapshotId::as_str).collect::<Vec<_>>(), ["0001", "0003", "0005"]);
-    store.remove_snapshots(&repository, &ids).await.unwrap();
-    let rest = store.snapshot_ids(&repository, None, PageSize::MAX).await.unwrap();
+    let ids = async |size| -> Vec<SnapshotId> {
+        let ids = store.snapshot_ids(&repository, None, size).await.unwrap();
+        ids.into_iter().map(|(id, _)| id).collect()
+    };
+    let first = ids(PageSize::at_most(3)).await;
+    assert_eq!(first.iter().map(SnapshotId::as_str).collect::<Vec<_>>(), ["0001", "0003", "0005"]);
+    store.remove_snapshots(&repository, &first).await.unwrap();
+    let rest = ids(PageSize::MAX).await;
     assert_eq!(rest.iter().map(SnapshotId::as_str).collect::<Vec<_>>(), ["0007", "0009"]);
     let filter = SnapshotFilter { search: "web".to_owned(), ..SnapshotFilter::default() };
     assert_eq!(list(&store, &filter).await.len(), 7);
+}
+
+async fn protected_snapshots_are_found(lab: Lab) {
+    let store = lab.open().await;
+    store_many(&store, 10).await;
+    let repository = RepositoryId::new("repository 1").unwrap();
+    let ids = ["0003", "0007"].map(|id| SnapshotId::new(id).unwrap());
+    let found = async |protected| {
+        let filter = SnapshotFilter { protected: Some(protected), ..SnapshotFilter::default() };
+        list(&store, &filter).await.into_iter().map(|row| row.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(true).await, Vec::<String>::new());
+    store.set_protected(&repository, &ids, true).await.unwrap();
+    assert_eq!(found(true).await, ["0007", "0003"]);
+    assert_eq!(found(false).await.len(), 8);
+    let search =
+        SnapshotFilter { protected: Some(true), search: "web".to_owned(), ..SnapshotFilter::default() };
+    assert_eq!(list(&store, &search).await.len(), 2);
+    let known = store.snapshot_ids(&repository, None, PageSize::MAX).await.unwrap();
+    assert_eq!(
+        known.iter().map(|(_, protected)| *protected).collect::<Vec<_>>(),
+        [false, true, false, true, false]
+    );
+    store.set_protected(&repository, &ids[..1], false).await.unwrap();
+    assert_eq!(found(true).await, ["0007"]);
 }

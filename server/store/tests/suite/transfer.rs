@@ -81,6 +81,7 @@ async fn fill(lab: &Lab, store: &Store) {
         new_bytes: 3,
         clean: true,
         checked: None,
+        protected: true,
         drilled: None,
     };
     store.store_snapshots(&[snapshot]).await.unwrap();
