@@ -7,11 +7,6 @@ use crate::config::Diagnostic;
 use crate::list::Row;
 use crate::plan::UpcomingSlot;
 
-/// Bytes of a managed file, at most.
-pub const TEXT_BYTES_MAX: usize = 64 << 10;
-/// Letters of its name, at most.
-pub const NAME_LETTERS_MAX: usize = 64;
-
 /// A file of definitions that is written through the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ManagedFile {

@@ -11,12 +11,10 @@ use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, fstat, fsync, mkdir, open, openat, renameat, unlinkat,
 };
 
-use super::{END, ManagedError, ManagedName};
+use super::{END, ManagedError, ManagedName, TEXT_BYTES_MAX};
 use crate::error::{Result, ServerError};
 use crate::state::random_name;
 
-/// Bytes of a file, at most.
-const BYTES_MAX: u64 = 64 << 10;
 /// Files that are listed, at most: more are not read as definitions either.
 const FILES_MAX: usize = 256;
 /// The modes of the folder and of its files. The group is that of the service's account.
@@ -155,9 +153,10 @@ fn read_in(folder: &OwnedFd, name: &str) -> io::Result<Option<String>> {
         return Err(io::Error::other("it is no file"));
     }
     let mut bytes = Vec::new();
-    File::from(file).take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {BYTES_MAX} bytes")));
+    let limit = u64::try_from(TEXT_BYTES_MAX).unwrap_or(u64::MAX);
+    File::from(file).take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() > TEXT_BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {TEXT_BYTES_MAX} bytes")));
     }
     String::from_utf8(bytes).map(Some).map_err(|_| io::Error::other("it isn't UTF-8"))
 }

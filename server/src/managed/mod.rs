@@ -11,6 +11,8 @@ use std::path::PathBuf;
 pub use check::{Checked, check};
 pub use folder::Folder;
 
+/// Bytes of a managed file, at most.
+pub const TEXT_BYTES_MAX: usize = 64 << 10;
 /// Letters of a name, at most.
 const NAME_LETTERS_MAX: usize = 64;
 /// What a file's name ends with.
