@@ -46,6 +46,18 @@ enum Refused {
 }
 
 impl Refused {
+    /// Why someone whom the issuer knows is no user here; nothing for a fault of the server.
+    fn of(error: &AccessError) -> Option<Self> {
+        Some(match error {
+            AccessError::NoRole { .. } => Self::NoRole,
+            AccessError::UserExists { .. } => Self::NameTaken,
+            AccessError::UserName { .. } | AccessError::LastAdmin { .. } | AccessError::TooManyUsers => {
+                Self::Failed
+            }
+            _ => return None,
+        })
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Denied => "denied",
@@ -121,14 +133,7 @@ async fn return_oidc(
     let user = match user_of_identity(api.store(), &identity, &oidc.roles, &origin).await {
         Ok(user) => user,
         Err(error) => {
-            let refusal = match &error {
-                AccessError::NoRole { .. } => Refused::NoRole,
-                AccessError::UserExists { .. } => Refused::NameTaken,
-                AccessError::UserName { .. } | AccessError::LastAdmin { .. } | AccessError::TooManyUsers => {
-                    Refused::Failed
-                }
-                _ => return Err(error.into()),
-            };
+            let Some(refusal) = Refused::of(&error) else { return Err(error.into()) };
             note(&api, &from, refusal, &with_causes(&error)).await?;
             return Ok(told(&api, cookie, refusal, &with_causes(&error)));
         }

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod approvals;
 mod attacks;
 mod client;
 mod desk;
+mod elsewhere;
 mod encrypted;
+mod issuer;
 mod lists;
+mod managed;
+mod projects;
 mod resources;
 mod sessions;
 mod snapshots;

@@ -26,7 +26,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Backs up, and returns the id of the snapshot as soon as the catalogue has it.
-fn back_up(client: &Client) -> String {
+pub fn back_up(client: &Client) -> String {
     let run = client.post("/runs", json!({ "kind": "backup", "plan": "www" })).is(202).json();
     let run = client.wait(&format!("/runs/{}", run["run"].as_str().unwrap()), |run| run["state"] == "ended");
     assert_eq!(run["verdict"], "ok", "{run:#}");
@@ -35,7 +35,7 @@ fn back_up(client: &Client) -> String {
     id
 }
 
-fn ids(page: &Value) -> Vec<String> {
+pub fn ids(page: &Value) -> Vec<String> {
     let items = page["items"].as_array().unwrap();
     items.iter().map(|item| item["snapshot"].as_str().unwrap().to_owned()).collect()
 }
