@@ -214,6 +214,7 @@ impl ServerError {
             | Self::NoRetry { .. }
             | Self::StateFolder { .. }
             | Self::StateFile { .. }
+            | Self::Managed(_)
             | Self::ServerRuns { .. }
             | Self::Document { .. }
             | Self::Random(_)

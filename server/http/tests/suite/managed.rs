@@ -70,7 +70,8 @@ fn a_plan_is_looked_at_written_followed_changed_and_removed() {
     let broken = plan("db", "retension = { daily = 1 }\n");
     let refused = admin.put_if(&first.header("etag"), "/config/managed/db", text(&broken));
     let refused = refused.fails(422, "invalid_config").json();
-    let found = &refused["diagnostics"][0];
+    let mut found = refused["diagnostics"].as_array().unwrap().iter();
+    let found = found.find(|one| one["severity"] == "error").unwrap();
     assert_eq!((&found["code"], &found["line"]), (&json!("C021"), &json!(5)), "{refused:#}");
     assert_eq!(admin.get("/config/managed/db").is(200).json()["text"], json!(changed));
     assert_eq!(admin.get("/config/managed").is(200).json()["items"][0]["defines"], json!(["plan.db"]));
