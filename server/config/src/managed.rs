@@ -9,9 +9,11 @@ use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::effective::{DefinitionHash, hash, path_of};
 use crate::files::Limits;
-use crate::load::MANAGED;
 use crate::source::{Origin, Sources};
 use crate::tree::{Node, Table, Value, parse};
+
+/// Where the API writes definitions, beside the first file.
+pub const MANAGED: &str = "managed.d";
 
 /// What stands for itself at the top of a file, and not in a managed one.
 const FOREIGN: [(&str, &str); 2] = [

@@ -12,7 +12,8 @@ use keepfast_config::difference::{Difference, differences};
 use keepfast_config::files::{Files, Limits};
 use keepfast_config::load::{Loaded, load};
 
-use super::{Folder, Texts};
+use super::Texts;
+use super::folder::Folder;
 use crate::definitions::ThisMachine;
 
 /// What managed files would change.

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use keepfast_config::load::MANAGED;
+use keepfast_config::managed::MANAGED;
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, fstat, fsync, mkdir, open, openat, renameat, unlinkat,
 };

@@ -24,7 +24,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 async fn health(State(api): State<Shared>) -> Result<Document<Health>> {
     let state = if api.inside.health.is_well() { HealthState::Well } else { HealthState::Unwell };
     let needs_setup = !api.store().has_users().await?;
-    Ok(Document::new(Health { state, needs_setup, has_oidc: elsewhere::is_defined(&api) }))
+    Ok(Document::new(Health { state, needs_setup, has_oidc: elsewhere::is_defined(&api.config()) }))
 }
 
 /// What the server is.

@@ -18,7 +18,6 @@ use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
 use crate::answer::{Failure, Result};
-use crate::elsewhere;
 use crate::guard::cookie::Cookie;
 use crate::guard::from::From;
 use crate::request::Query;
@@ -76,7 +75,7 @@ impl Refused {
         ("Set-Cookie" = String, description = "What the browser keeps until it comes back")))))]
 async fn begin_oidc(State(api): State<Shared>, cookie: Cookie) -> Result<Response> {
     let Ok(_place) = api.elsewhere.asking.try_acquire() else { return Err(busy()) };
-    let party = match elsewhere::party(&api).await {
+    let party = match api.elsewhere.party(&api.config(), &api.inside.around).await {
         Ok(Some(party)) => party,
         Ok(None) => {
             let detail = "No issuer of accounts is defined here: `oidc` and `public_url` in [server].";
@@ -104,7 +103,7 @@ async fn return_oidc(
     Query(returned): Query<OidcReturn>,
 ) -> Result<Response> {
     let Ok(_place) = api.elsewhere.asking.try_acquire() else { return Err(busy()) };
-    let party = match elsewhere::party(&api).await {
+    let party = match api.elsewhere.party(&api.config(), &api.inside.around).await {
         Ok(Some(party)) => party,
         Ok(None) => return Ok(refused(cookie, Refused::Failed)),
         Err(why) => return Ok(told(&api, cookie, Refused::Failed, &why)),
