@@ -1,5 +1,5 @@
 //! What files in `managed.d` may say: they are written through the API, and the API is no way to run programs, to read the
-//! server's environment or to take in other files. Whoever may write such a file decides what is backed up, when and where
+//! server's environment or to take in other files. A person who may write such a file decides what is backed up, when and where
 //! to; commands stand in files that people write, and a managed definition can name a template that has them.
 
 use std::collections::BTreeMap;

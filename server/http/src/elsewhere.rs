@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 /// The server's password at the issuer is read again after this: it may be another one.
 const READ_AGAIN: Duration = Duration::from_secs(300);
-/// Logins that ask the issuer at once: whoever it is that doesn't answer, others still get an answer here.
+/// Logins that ask the issuer at once: an issuer that doesn't answer must not hold up all requests.
 const AT_ONCE: usize = 16;
 
 /// The issuer, as far as it is known.

@@ -34,7 +34,7 @@ pub struct Api {
     active: Mutex<Option<(Instant, Arc<[Run]>)>>,
     /// Those that look into repositories.
     pub looks: Looks,
-    /// Taken by whoever writes definitions.
+    /// Taken by a request that writes definitions.
     pub writing: Mutex<()>,
     /// Who knows accounts of elsewhere.
     pub elsewhere: Elsewhere,

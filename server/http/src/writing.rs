@@ -1,6 +1,6 @@
 //! Writing managed files: who may, what that changes, and that all of it is followed afterwards or nothing is written.
 //!
-//! A file is its definitions: whoever writes it must be allowed to change each of them, and each effective definition that
+//! A file is its definitions: a user that writes it must be allowed to change each of them, and each effective definition that
 //! becomes another one by it.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -36,7 +36,7 @@ pub struct Told {
     pub summary: String,
     /// What it is about, for those who may hear of it.
     pub about: Subject,
-    /// The right that a second person needs: whoever has none doesn't hear of it.
+    /// The right that a second person needs: a user without it doesn't hear of it.
     pub right: Right,
 }
 

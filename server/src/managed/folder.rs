@@ -79,7 +79,7 @@ impl Folder {
         text.map_err(|source| self.failed_at(name, "read", source))
     }
 
-    /// Writes a file, all of it or nothing: whoever reads it meanwhile, and whatever crashes, finds the old text or the new
+    /// Writes a file, all of it or nothing: a program that reads it meanwhile, or after a crash, finds the old text or the new
     /// one.
     ///
     /// # Errors

@@ -157,7 +157,7 @@ async fn decide(
     Ok(Outcome::Done(Document::new(carry_out(api, caller, (repository, id), action, wanted).await?)))
 }
 
-/// Does it, whoever has agreed to it.
+/// Does it, with or without a second person.
 pub async fn carry_out(
     api: &Shared,
     caller: &Caller,

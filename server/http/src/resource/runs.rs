@@ -93,7 +93,7 @@ async fn start_run(
     Ok(Outcome::Done(Document::accepted(begin(&api, &caller, &job, id).await?)))
 }
 
-/// Queues a run, whoever has agreed to it.
+/// Queues a run, with or without a second person.
 pub async fn begin(api: &Shared, caller: &Caller, job: &Job, id: RunId) -> Result<Run> {
     let trigger = match caller.by() {
         SignedInBy::Session => Trigger::Manual,
@@ -173,7 +173,7 @@ async fn retry_run(
     Ok(Outcome::Done(Document::accepted(begin_again(&api, &caller, &run, id).await?)))
 }
 
-/// Queues what a run was to do, whoever has agreed to it.
+/// Queues what a run was to do, with or without a second person.
 pub async fn begin_again(api: &Shared, caller: &Caller, run: &StoredRun, id: RunId) -> Result<Run> {
     let queued = runs::retry_as(api.store(), run, id).await?;
     api.wake();
