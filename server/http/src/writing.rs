@@ -336,6 +336,11 @@ fn difference_of(before: Option<&str>, after: Option<&str>) -> (Option<Value>, O
     (part(&old, before.is_some()), part(&new, after.is_some()))
 }
 
+/// How many pairs are of the same lines, up to the first that isn't.
+fn same<'l>(pairs: impl Iterator<Item = (&'l String, &'l String)>) -> usize {
+    pairs.take_while(|(one, other)| one == other).count()
+}
+
 /// The rights with which an edit is made.
 struct Rights<'r> {
     api: &'r Api,
