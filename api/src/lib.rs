@@ -8,17 +8,20 @@
 
 pub mod access;
 pub mod analytics;
+pub mod approval;
 pub mod config;
 pub mod error;
 pub mod event;
 pub mod health;
 pub mod list;
 pub mod log;
+pub mod managed;
 pub mod notification;
 pub mod overview;
 pub mod path;
 pub mod plan;
 pub mod problem;
+pub mod project;
 pub mod repository;
 pub mod restore;
 pub mod run;

@@ -14,7 +14,8 @@ pub struct Notification {
     pub notification: u64,
     /// When it happened.
     pub at: Timestamp,
-    /// What happened: `problem.opened`, `problem.resolved`, `run.ended`, `run.quarantined`, `delivery.undeliverable`.
+    /// What happened: `problem.opened`, `problem.resolved`, `run.ended`, `run.quarantined`, `delivery.undeliverable`,
+    /// `approval.asked`, `approval.decided`.
     pub kind: String,
     /// How bad it is.
     pub tone: Tone,
@@ -28,13 +29,26 @@ pub struct Notification {
     pub run: Option<String>,
     /// The problem, if it is about one.
     pub problem: Option<u64>,
+    /// The request for a second person, if it is about one.
+    pub approval: Option<String>,
     /// Whether the user has read it.
     pub is_read: bool,
 }
 
 impl Row for Notification {
-    const COLUMNS: &'static [&'static str] =
-        &["notification", "at", "kind", "tone", "subject", "summary", "advice", "run", "problem", "is_read"];
+    const COLUMNS: &'static [&'static str] = &[
+        "notification",
+        "at",
+        "kind",
+        "tone",
+        "subject",
+        "summary",
+        "advice",
+        "run",
+        "problem",
+        "approval",
+        "is_read",
+    ];
 }
 
 /// How bad something is.

@@ -24,6 +24,7 @@ pub mod failure;
 pub mod idle;
 pub mod listen;
 pub mod lock;
+pub mod managed;
 pub mod notices;
 pub mod observed;
 pub mod once;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use keepfast_config::config::{Config, Definition};
-use keepfast_config::load::MANAGED;
+use keepfast_config::managed::MANAGED;
 use keepfast_config::model::repository::Repository;
 use keepfast_config::model::secret::SecretReference;
 use keepfast_config::model::server::Definitions;

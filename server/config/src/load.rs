@@ -12,6 +12,7 @@ use crate::effective::{Effective, hash};
 use crate::files::{Facts, Files, Limits};
 use crate::inherit::{Heir, Inheritance, settle};
 use crate::lint;
+use crate::managed::MANAGED;
 use crate::model::plan::Plan;
 use crate::model::root::Root;
 use crate::model::server::{Definitions, Server};
@@ -26,8 +27,6 @@ use crate::values::name::{Name, is_name};
 
 /// The version of the form of files that this program reads.
 pub const VERSION: i64 = 1;
-/// Where the dashboard writes definitions, beside the first file.
-pub const MANAGED: &str = "managed.d";
 
 /// What comes of reading a configuration.
 #[derive(Debug)]

@@ -6,8 +6,10 @@
 
 pub mod answer;
 mod convert;
+mod deeds;
 pub mod description;
 pub mod disks;
+mod elsewhere;
 pub mod guard;
 pub mod looking;
 mod once;
@@ -18,3 +20,4 @@ mod resource;
 mod seats;
 pub mod serve;
 pub mod state;
+mod writing;

@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::answer::Result;
 use crate::disks::Disks;
+use crate::elsewhere::Elsewhere;
 use crate::guard::about::About;
 use crate::seats::Looks;
 
@@ -39,6 +40,10 @@ pub struct Api {
     pub disks: Disks,
     /// What prunes would do.
     pub previews: Arc<PrunePreviews>,
+    /// Taken by a request that writes definitions.
+    pub writing: Mutex<()>,
+    /// Who knows accounts of elsewhere.
+    pub elsewhere: Elsewhere,
 }
 
 /// Runs at work are read again after this: all that watch them cost the state no more than one.
@@ -56,6 +61,8 @@ impl Api {
             active: Mutex::default(),
             looks: Looks::default(),
             disks: Disks::default(),
+            writing: Mutex::default(),
+            elsewhere: Elsewhere::default(),
         }
     }
 

@@ -54,6 +54,7 @@ pub fn of_server(error: &ServerError) -> Kind {
         E::Running { .. } => kind("running", Category::Network),
         E::StateFolder { source, .. } => kind("state_folder", Category::of_io(source.kind(), Side::Store)),
         E::StateFile { source, .. } => kind("state_file", Category::of_io(source.kind(), Side::Store)),
+        E::Managed(error) => kind("managed_file", Category::of_io(error.source.kind(), Side::Store)),
         E::Random(_) => kind("no_random_bytes", Category::Bug),
         E::Runtime(_) => kind("no_threads", Category::Space),
         E::Recovery(RecoveryError::File { source, .. }) => {

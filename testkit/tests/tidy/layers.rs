@@ -18,6 +18,7 @@ pub const LADDER: &[(&str, &[&str])] = &[
             "keepfast-engine",
             "keepfast-format",
             "keepfast-observe",
+            "keepfast-oidc",
             "keepfast-operations",
             "keepfast-schedule",
             "keepfast-server",

@@ -6,6 +6,7 @@ use crate::state::Shared;
 
 mod account;
 mod analytics;
+mod approvals;
 mod audit;
 mod config;
 mod content;
@@ -14,11 +15,14 @@ mod events;
 mod files;
 mod health;
 mod logs;
+mod managed;
 mod notifications;
+mod oidc;
 mod overview;
 mod patterns;
 mod plans;
 mod problems;
+mod projects;
 mod prunes;
 mod repositories;
 mod restores;
@@ -34,7 +38,7 @@ mod users;
 
 /// What is answered to anyone.
 pub fn open() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().merge(health::open()).merge(session::open())
+    OpenApiRouter::new().merge(health::open()).merge(session::open()).merge(oidc::open())
 }
 
 /// What is answered to callers who are signed in.
@@ -63,6 +67,9 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(notifications::routes())
         .merge(targets::routes())
         .merge(config::routes())
+        .merge(managed::routes())
+        .merge(projects::routes())
+        .merge(approvals::routes())
         .merge(account::routes())
         .merge(users::routes())
         .merge(tokens::routes())

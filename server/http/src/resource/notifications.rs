@@ -2,11 +2,13 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::notification::{Notification, ReadUpTo, Tone};
 use keepfast_server::state::instant;
 use keepfast_store::{Event, EventKind, Page, PageSize, Sequence, VerdictKind};
+use serde::Deserialize;
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,12 +19,14 @@ use crate::request::{Body, Name};
 use crate::state::{Api, Shared};
 
 /// Kinds of events that people hear of. Of runs, only those that didn't do their work.
-const KINDS: [EventKind; 5] = [
+const KINDS: [EventKind; 7] = [
     EventKind::PROBLEM_OPENED,
     EventKind::PROBLEM_RESOLVED,
     EventKind::RUN_ENDED,
     EventKind::RUN_QUARANTINED,
     EventKind::DELIVERY_UNDELIVERABLE,
+    EventKind::APPROVAL_ASKED,
+    EventKind::APPROVAL_DECIDED,
 ];
 /// Pages of events that are looked through for one page of these: most runs are good.
 const LOOKED_THROUGH: usize = 8;
@@ -96,7 +100,7 @@ async fn page(
     let mut next = before;
     for _ in 0..LOOKED_THROUGH {
         let events = api.store().events_before(next, &KINDS, PageSize::MAX).await?;
-        let is_wanted = |event: &&Event| is_bad(event) && caller.sees(&api.subject(event.subject.as_str()));
+        let is_wanted = |event: &&Event| is_bad(event) && is_for(api, caller, event);
         found.extend(events.rows.iter().filter(is_wanted).cloned());
         next = events.next;
         if found.len() >= size.get() || next.is_none() {
@@ -112,6 +116,22 @@ async fn page(
     };
     let marks = api.store().read_marks(&caller.user().id, oldest.sequence, newest.sequence).await?;
     Ok(Page { rows: found.iter().map(|event| wire(event, marks.contains(event.sequence))).collect(), next })
+}
+
+/// Whether a caller is one who should hear of it: of a request for a second person, those who may be that person; of a
+/// decision, the person who asked.
+fn is_for(api: &Api, caller: &Caller, event: &Event) -> bool {
+    let text = |name: &str| event.document.get(name).and_then(Value::as_str);
+    let is_by = |name: &str| text(name) == Some(caller.name().as_str());
+    let about = api.subject(event.subject.as_str());
+    if event.kind == EventKind::APPROVAL_ASKED {
+        let right = event.document.get("right").and_then(|right| Right::deserialize(right).ok());
+        return !is_by("requested_by") && right.is_some_and(|right| caller.may(right, &about));
+    }
+    if event.kind == EventKind::APPROVAL_DECIDED {
+        return is_by("requested_by") && !is_by("decided_by");
+    }
+    caller.sees(&about)
 }
 
 fn verdict(event: &Event) -> Option<VerdictKind> {
@@ -142,6 +162,7 @@ fn wire(event: &Event, is_read: bool) -> Notification {
         advice: of("/document/advice"),
         run: of("/run"),
         problem: event.document.get("problem").and_then(Value::as_u64),
+        approval: of("/approval"),
         is_read,
     }
 }

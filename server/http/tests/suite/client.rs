@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use reqwest::redirect::Policy;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -38,7 +39,7 @@ impl Client {
     pub fn new(base: &str) -> Self {
         Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap(),
             base: base.to_owned(),
             headers: HeaderMap::new(),
         }
@@ -102,6 +103,16 @@ impl Client {
         self.send(Method::DELETE, path, None)
     }
 
+    /// Changes what has this tag.
+    pub fn put_if(&self, tag: &str, path: &str, body: Value) -> Answer {
+        self.again().with("if-match", tag).put(path, body)
+    }
+
+    /// Removes what has this tag.
+    pub fn delete_if(&self, tag: &str, path: &str) -> Answer {
+        self.again().with("if-match", tag).delete(path)
+    }
+
     /// Signs in, and shows the cookies from then on.
     #[track_caller]
     pub fn sign_in(&mut self, path: &str, body: Value) -> Answer {
@@ -160,6 +171,12 @@ impl Answer {
         assert_eq!(answer.headers[CONTENT_TYPE], "application/problem+json");
         assert_eq!(answer.json()["code"], code, "{}", answer.text);
         answer
+    }
+
+    /// A header.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> String {
+        self.headers[name].to_str().unwrap().to_owned()
     }
 
     /// The body as a document.

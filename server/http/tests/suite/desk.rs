@@ -29,6 +29,7 @@ pub const PASSWORD: &str = "a horse that staples batteries";
 /// A folder for a server.
 pub struct Desk {
     folder: TempDir,
+    listen: String,
 }
 
 /// A server at work. It ends when this is dropped.
@@ -64,11 +65,16 @@ impl Voice for Ear {
 impl Desk {
     /// A folder with a password and something to back up.
     pub fn new() -> Self {
-        let desk = Self { folder: tempfile::tempdir().unwrap() };
+        let desk = Self { folder: tempfile::tempdir().unwrap(), listen: "127.0.0.1:0".to_owned() };
         fs::write(desk.path("password"), "correct horse\n").unwrap();
         fs::create_dir(desk.path("source")).unwrap();
         fs::write(desk.path("source/hello.txt"), "hello").unwrap();
         desk
+    }
+
+    /// With an address that is known before the server is at it.
+    pub fn listening_at(self, address: &str) -> Self {
+        Self { listen: address.to_owned(), ..self }
     }
 
     /// A path in its folder.
@@ -78,11 +84,12 @@ impl Desk {
 
     fn definitions(&self, server: &str, more: &str) -> String {
         format!(
-            "version = 1\n[server]\nlisten = \"127.0.0.1:0\"\ntimezone = \"Europe/Paris\"\n\
+            "version = 1\n[server]\nlisten = {:?}\ntimezone = \"Europe/Paris\"\n\
              state = {{ sqlite = {:?} }}\n{server}[repository.main]\nurl = {:?}\npassword = {{ file = {:?} }}\n\
              [plan.www]\ndescription = \"Web <b>pages</b>\"\nrepository = \"main\"\n\
              schedule = {{ cron = \"30 1 * * *\", deadline = \"6h\" }}\n\
              source = [{{ files = [{:?}] }}]\n{more}",
+            self.listen,
             self.path("state/state.db"),
             self.path("repository"),
             self.path("password"),

@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod approvals;
 mod attacks;
 mod client;
 mod desk;
+mod elsewhere;
 mod encrypted;
 mod figures;
+mod issuer;
 mod lists;
+mod managed;
+mod projects;
 mod resources;
 mod restores;
 mod sessions;

@@ -8,7 +8,10 @@ use crate::desk::{PASSWORD, Server};
 fn the_first_user_is_made_once_with_the_token_of_the_console() {
     let server = Server::start("");
     let stranger = server.stranger();
-    assert_eq!(stranger.get("/health").is(200).json(), json!({ "state": "well", "needs_setup": true }));
+    assert_eq!(
+        stranger.get("/health").is(200).json(),
+        json!({ "state": "well", "needs_setup": true, "has_oidc": false })
+    );
     stranger.get("/plans").fails(401, "not_signed_in");
     let with = |token: &str, password: &str| json!({ "token": token, "user": "ann", "password": password });
     stranger.post("/setup", with("kf_setup_wrong", PASSWORD)).fails(401, "wrong_credentials");

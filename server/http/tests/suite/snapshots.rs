@@ -35,7 +35,7 @@ pub fn back_up(client: &Client) -> String {
     id
 }
 
-fn ids(page: &Value) -> Vec<String> {
+pub fn ids(page: &Value) -> Vec<String> {
     let items = page["items"].as_array().unwrap();
     items.iter().map(|item| item["snapshot"].as_str().unwrap().to_owned()).collect()
 }
