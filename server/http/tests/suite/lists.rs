@@ -48,7 +48,7 @@ fn names_of_strangers_are_no_formulas_and_no_markup() {
     let formula = "=cmd|' /C calc'!A0";
     admin.post("/users", json!({ "user": "bob", "display": formula, "grants": [] })).is(201);
     let table = admin.get("/users.csv").is(200).text;
-    assert!(table.contains("\r\nbob,'=cmd|"), "{table}");
+    assert!(table.contains("\r\nbob,\"'=cmd|' /C calc'!A0\","), "{table}");
     let user = "<script>alert(1)</script>";
     admin.post("/session", json!({ "user": user, "password": "x" })).fails(401, "wrong_credentials");
     let plans = admin.get("/plans").is(200);
