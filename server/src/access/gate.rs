@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::actor::Actor;
-use super::error::{AccessError, Result};
+use super::error::Result;
 use super::factors::code_hash;
 use super::users::{hash_of, object};
 use super::{hashed, in_turn, moment, random};

@@ -34,6 +34,13 @@ fn ten_thousand_logins_a_minute_keep_no_user_out() {
     let mut ann = server.admin();
     // The proxy says from where; this browser is known since then.
     ann = ann.with("x-forwarded-for", "203.0.113.7");
+    // A page of the same name that isn't encrypted is another site.
+    let host = server.base.split_once("://").unwrap().1;
+    let pause = |scheme: &str| {
+        ann.again().with("origin", &format!("{scheme}://{host}")).put("/plans/www/pause", json!({}))
+    };
+    pause("http").fails(403, "cross_site");
+    pause("https").is(200);
     peak_kib();
     let before = peak_kib();
     let (next, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
