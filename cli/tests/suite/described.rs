@@ -44,7 +44,7 @@ fn the_api_is_as_it_is_described() {
         .arg("--config-file")
         .arg(&settings)
         .args(["run", &format!("{base}/api/v1/openapi.json"), "--url", &base])
-        .args(["--header", &format!("Authorization: Bearer {token}")])
+        .env("KEEPFAST_TOKEN", &token)
         .args(["--max-examples", &examples, "--seed", &seed, "--no-color"])
         .current_dir(plans.desk.folder.path())
         .output()

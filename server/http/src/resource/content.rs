@@ -46,7 +46,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// The bytes of a file of a snapshot; of a folder, a tar archive.
 #[utoipa::path(get, path = "/snapshots/{repository}/{snapshot}/content", tag = "snapshots",
     params(("repository" = String, Path), ("snapshot" = String, Path), PathQuery),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]
+    responses((status = 200, content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/x-tar")))))]
 async fn content(
     State(api): State<Shared>,
     caller: Caller,

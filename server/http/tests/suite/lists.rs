@@ -36,7 +36,7 @@ fn pages_follow_one_another_and_a_table_has_all_rows() {
     assert_eq!(admin.get("/runs.csv?limit=3").text.lines().count(), 4);
     admin.get("/runs?limit=0").fails(400, "invalid_request");
     admin.get("/runs?limit=501").fails(400, "invalid_request");
-    admin.get("/runs?after=nonsense").fails(400, "invalid_request");
+    admin.get("/runs?after=nonsense").fails(422, "unprocessable");
     admin.get("/runs?kind=nonsense").fails(400, "invalid_request");
     admin.get("/runs/a.csv").fails(404, "not_found");
 }

@@ -181,7 +181,7 @@ fn paths_lead_nowhere_else() {
         }
     }
     for path in ["%25", "%2500", "/a%25zz", "/%00"] {
-        admin.get(&format!("{of}/content?path={path}")).fails(400, "invalid_request");
+        admin.get(&format!("{of}/content?path={path}")).fails(422, "unprocessable");
     }
     admin.get(&format!("{of}/files?path={source}/hello.txt")).fails(404, "not_found");
     for wrong in ["latest", "0", "..", "%2e%2e%2fx", &"f".repeat(32), &id[..8]] {
@@ -190,7 +190,7 @@ fn paths_lead_nowhere_else() {
         admin.post(&format!("/snapshots/main/{wrong}/forget"), json!({})).fails(404, "not_found");
     }
     admin.get(&format!("{of}/files?limit=501")).fails(400, "invalid_request");
-    admin.get(&format!("{of}/files?after=x")).fails(400, "invalid_request");
+    admin.get(&format!("{of}/files?after=x")).fails(422, "unprocessable");
 }
 
 #[test]
