@@ -72,7 +72,7 @@ impl Site {
     }
 
     /// The definitions of a machine: its own folder and cache, and these plans.
-    fn define(&self, machine: Machine, plans: &str) {
+    pub fn define(&self, machine: Machine, plans: &str) {
         let (desk, name) = (&self.desk, machine.name());
         let listen = self.ports.map_or(String::new(), |[ann, ben]| {
             let port = if machine == Ann { ann } else { ben };
