@@ -33,7 +33,7 @@ PEERS ?= keepfast restic bupstash rustic borg
 # Where results of benchmarks go.
 BENCH_RUN ?= benches/runs/$(shell date +%F)
 
-.PHONY: help setup setup-program build web test-web shots demo test lint fuzz soak bench bench-parts bench-peers
+.PHONY: help setup setup-program build web test-web shots demo test lint fuzz soak bench bench-parts bench-peers bench-api
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -82,7 +82,7 @@ fuzz: setup ## Fuzz the decoders: FUZZ_SECONDS=60 FUZZ_TARGETS="frame tree" (def
 	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 soak: setup build ## All tests with SOAK_CASES=20000 cases of each property and as many simulated histories; SOAK_KILLS=100 killed backups of SOAK_TREE
-	@export PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) KEEPFAST_SIM_HISTORIES=$(SOAK_CASES) KEEPFAST_SCHEDULE_HISTORIES=1000 KEEPFAST_LIFE_HISTORIES=1000 KEEPFAST_RACES_ORDERS=$(SOAK_CASES); \
+	@export PROPTEST_CASES=$(SOAK_CASES) KEEPFAST_FUZZ_MUTATIONS=$(SOAK_CASES) KEEPFAST_SIM_HISTORIES=$(SOAK_CASES) KEEPFAST_SCHEDULE_HISTORIES=1000 KEEPFAST_LIFE_HISTORIES=1000 KEEPFAST_RACES_ORDERS=$(SOAK_CASES) KEEPFAST_API_EXAMPLES=500; \
 	$(call nextest,--profile soak --run-ignored all)
 	scripts/soak-kill.sh $(SOAK_TREE) $(SOAK_KILLS)
 
@@ -100,3 +100,7 @@ bench-peers: setup build ## Measure against installed peers: PEERS_CORPUS=/dir P
 	      "Linux $$(uname -r); source $(PEERS_CORPUS), $(PEERS_RUNS) runs, work folder $${BENCH_WORK:-/var/tmp}."; \
 	 benches/summarize.py $(BENCH_RUN)/peers.tsv $(BENCH_RUN)) > $(BENCH_RUN)/README.md
 	@cat $(BENCH_RUN)/README.md
+
+bench-api: setup build ## Measure what the pages ask for, with 100,000 runs, 50,000 snapshots and a folder of a million entries
+	@mkdir -p $(BENCH_RUN)
+	PATH=$(CARGO_TARGET_DIR)/release:$$PATH benches/bench-api.py | tee $(BENCH_RUN)/api.md

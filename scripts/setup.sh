@@ -16,6 +16,7 @@ need() {
 command_there() { command -v "$1"; }
 postgres_there() { compgen -G '/usr/lib/postgresql/*/bin/initdb' && id postgres; }
 faketime_there() { compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1'; }
+proxy_there() { PATH=$PATH:/usr/sbin command -v haproxy; }
 libclang_there() { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*'; }
 
 # To build the program, and for the demo.
@@ -42,6 +43,7 @@ if [ "$purpose" = all ]; then
   need npm              command_there npm            # which installs it
   need chromium         command_there chromium       # the dashboard is tested in it
   need postgresql       postgres_there               # the server's state, with several servers
+  need haproxy          proxy_there                  # in front of two servers
   need libfaketime      faketime_there               # clocks of servers that jump by a year
   need util-linux       command_there setpriv        # no server outlives its test
   need libsecret-tools  command_there secret-tool    # reads the desktop's keyring
@@ -92,15 +94,20 @@ fi
 
 # The servers that tests start. A note beside them says which versions they are.
 servers=${XDG_CACHE_HOME:-$HOME/.cache}/keepfast/servers
-wanted_python=scripts/servers.txt
 wanted_npm=s3rver@3.7.1
-if ! cmp -s "$wanted_python" "$servers/python/installed.txt"; then
-  echo "setup: installing servers for tests" >&2
-  rm -rf "$servers/python"
-  python3 -m venv "$servers/python"
-  "$servers/python/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted_python"
-  cp "$wanted_python" "$servers/python/installed.txt"
-fi
+# python_of FOLDER LIST WHAT: packages of Python, with all that they need, in a folder of their own.
+python_of() {
+  if cmp -s "$2" "$servers/$1/installed.txt"; then
+    return
+  fi
+  echo "setup: installing $3 for tests" >&2
+  rm -rf "${servers:?}/$1"
+  python3 -m venv "$servers/$1"
+  "$servers/$1/bin/pip" install --quiet --disable-pip-version-check --requirement "$2"
+  cp "$2" "$servers/$1/installed.txt"
+}
+python_of python scripts/servers.txt servers
+python_of schemathesis scripts/schemathesis.txt schemathesis
 # Of Debian's package only the tool that reads metrics and alerts: the whole one brings, and starts, a server.
 if [ ! -x "$servers/prometheus/promtool" ]; then
   echo "setup: unpacking promtool for tests" >&2

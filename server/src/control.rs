@@ -40,6 +40,7 @@ const LIMITS: Limits = Limits {
     body_bytes: 0,
     head_within: Duration::from_secs(10),
     answer_within: Some(RELOADS_WITHIN),
+    taken_within: RELOADS_WITHIN,
     connections: 64,
     connections_per_address: 64,
 };

@@ -4,12 +4,15 @@
 
 mod access;
 mod asked;
+mod asking;
+mod behind_proxy;
 mod caches;
 mod choosing;
 mod colours;
 mod commands;
 mod completion;
 mod configured;
+mod described;
 mod doctor;
 mod documents;
 mod edits;

@@ -1,5 +1,6 @@
 //! `keepfast serve`, and the commands that reach into it: runs by schedule and by hand, kills, reloads, the end.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +20,7 @@ pub const PATIENCE: Duration = Duration::from_secs(150);
 pub struct Server {
     pub child: Child,
     said: Receiver<String>,
+    heard: RefCell<Vec<String>>,
 }
 
 impl Server {
@@ -42,7 +44,7 @@ impl Server {
                 }
             }
         });
-        let server = Self { child, said };
+        let server = Self { child, said, heard: RefCell::default() };
         server.says("serving");
         server
     }
@@ -50,15 +52,28 @@ impl Server {
     /// Waits until it says this.
     #[track_caller]
     pub fn says(&self, part: &str) {
+        self.next(part);
+    }
+
+    /// What it says, or has said before, behind these words.
+    #[track_caller]
+    pub fn said_of(&self, words: &str) -> String {
+        let before = self.heard.borrow().iter().rfind(|line| line.contains(words)).cloned();
+        let line = before.unwrap_or_else(|| self.next(words));
+        line.split_once(words).unwrap().1.to_owned()
+    }
+
+    #[track_caller]
+    fn next(&self, part: &str) -> String {
         let until = Instant::now() + PATIENCE;
-        let mut heard = Vec::new();
+        let begin = self.heard.borrow().len();
         while let Ok(line) = self.said.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.heard.borrow_mut().push(line.clone());
             if line.contains(part) {
-                return;
+                return line;
             }
-            heard.push(line);
         }
-        panic!("the server doesn't say {part:?}, but {heard:?}");
+        panic!("the server doesn't say {part:?}, but {:?}", &self.heard.borrow()[begin..]);
     }
 
     /// Ends it in order, and says its exit code.

@@ -26,15 +26,17 @@ const MINUTE_S: i64 = 60;
 const YEAR_S: i64 = 365 * 86_400;
 
 /// Two machines that share a database and a repository.
-struct Site {
-    desk: Desk,
+pub struct Site {
+    pub desk: Desk,
     postgres: Arc<PostgresServer>,
     database: String,
+    /// Where a proxy reaches them.
+    ports: Option<[u16; 2]>,
 }
 
 /// One of the machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Machine {
+pub enum Machine {
     Ann,
     Ben,
 }
@@ -52,9 +54,14 @@ impl Machine {
 
 impl Site {
     fn new(plans: &str) -> Self {
+        Self::at(None, plans)
+    }
+
+    /// One whose servers listen at these ports, with a proxy before them.
+    pub fn at(ports: Option<[u16; 2]>, plans: &str) -> Self {
         let postgres = PostgresServer::shared();
         let database = postgres.database();
-        let site = Self { desk: Desk::new(), postgres, database };
+        let site = Self { desk: Desk::new(), postgres, database, ports };
         site.define(Ann, plans);
         site.define(Ben, plans);
         site
@@ -65,8 +72,12 @@ impl Site {
     }
 
     /// The definitions of a machine: its own folder and cache, and these plans.
-    fn define(&self, machine: Machine, plans: &str) {
+    pub fn define(&self, machine: Machine, plans: &str) {
         let (desk, name) = (&self.desk, machine.name());
+        let listen = self.ports.map_or(String::new(), |[ann, ben]| {
+            let port = if machine == Ann { ann } else { ben };
+            format!("listen = \"127.0.0.1:{port}\"\nbehind_proxy = true\n")
+        });
         let text = format!(
             "version = 1\n\
              [server]\n\
@@ -74,6 +85,7 @@ impl Site {
              state = {{ postgres = {{ socket = {:?}, port = {}, dbname = {:?}, user = {:?} }} }}\n\
              folder = {:?}\n\
              limits = {{ runs = 8, per_host = 8, per_repository = 8 }}\n\
+             {listen}\
              [repository.main]\n\
              url = {:?}\n\
              password = {{ env = \"KEEPFAST_PASSWORD\" }}\n\
@@ -92,7 +104,7 @@ impl Site {
         fs::rename(&new, self.file(machine)).unwrap();
     }
 
-    fn command(&self, machine: Machine) -> Command {
+    pub fn command(&self, machine: Machine) -> Command {
         let program = self.desk.command();
         let mut command = Command::new("unshare");
         command.args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", machine.name()]);
@@ -101,7 +113,7 @@ impl Site {
         command
     }
 
-    fn serve(&self, machine: Machine) -> Server {
+    pub fn serve(&self, machine: Machine) -> Server {
         let mut command = self.command(machine);
         command.arg("serve");
         Server::of(command)
@@ -122,12 +134,12 @@ impl Site {
         Server::of(command)
     }
 
-    fn run(&self, machine: Machine, arguments: &[&str]) -> Run {
+    pub fn run(&self, machine: Machine, arguments: &[&str]) -> Run {
         Run::of(self.command(machine).args(arguments).output().unwrap()).succeeds()
     }
 
     /// All runs, the newest first.
-    fn runs(&self) -> Vec<Value> {
+    pub fn runs(&self) -> Vec<Value> {
         self.list(Ann, &["runs", "list", "--count", "5000"])
     }
 
@@ -159,7 +171,7 @@ impl Site {
     }
 
     /// The machine that holds a run.
-    fn holder(&self, run: &Value) -> Machine {
+    pub fn holder(&self, run: &Value) -> Machine {
         let executor = run["executor"].as_str().unwrap();
         [Ann, Ben].into_iter().find(|machine| self.server(*machine) == executor).unwrap()
     }

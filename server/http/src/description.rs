@@ -76,6 +76,7 @@ pub fn document() -> Value {
         complete(operation, method, is_open);
     });
     require_all_fields(&mut document, &taken);
+    refuse_other_fields(&mut document, &taken);
     document["components"]["securitySchemes"] = json!({
         COOKIE: { "type": "apiKey", "in": "cookie", "name": crate::guard::cookie::SECURE },
         BEARER: { "type": "http", "scheme": "bearer" },
@@ -163,6 +164,17 @@ fn require_all_fields(document: &mut Value, taken: &BTreeSet<String>) {
     let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
     for (_, schema) in schemas.into_iter().flatten().filter(|(name, _)| !taken.contains(*name)) {
         require_in(schema);
+    }
+}
+
+/// What a request may say in one of several ways has no fields but those that are named.
+fn refuse_other_fields(document: &mut Value, taken: &BTreeSet<String>) {
+    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
+    for (_, schema) in schemas.into_iter().flatten().filter(|(name, _)| taken.contains(*name)) {
+        let ways = schema.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten();
+        for way in ways.filter_map(Value::as_object_mut).filter(|way| way.contains_key("properties")) {
+            way.insert("additionalProperties".to_owned(), json!(false));
+        }
     }
 }
 

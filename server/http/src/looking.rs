@@ -37,12 +37,15 @@ pub async fn look<T: Send + 'static>(
 ) -> Result<T> {
     let ends = EndsWith::default();
     // A request waits for its turn as long as any answer may take.
-    let Ok(_seat) = api.looks.looks.acquire().await else { return Err(busy()) };
+    let Ok(seat) = api.looks.looks.clone().acquire_owned().await else { return Err(busy()) };
     let (of, repository, cancel) = (api.clone(), repository.to_owned(), ends.cancel());
     let looking = tokio::task::spawn_blocking(move || {
         let config = of.config();
         let warm = &of.inside.warm;
-        work(&Browser { config: &config, warm, repository: &repository, cancel })
+        let done = work(&Browser { config: &config, warm, repository: &repository, cancel });
+        // Not before: a client that hangs up doesn't end the look at once.
+        drop(seat);
+        done
     });
     match looking.await {
         Ok(done) => Ok(done?),

@@ -12,13 +12,16 @@ pub const DOWNLOADS_MAX: usize = 16;
 /// Those that look at this moment.
 pub struct Looks {
     /// Into folders and differences.
-    pub looks: Semaphore,
+    pub looks: Arc<Semaphore>,
     /// Into contents.
     pub downloads: Arc<Semaphore>,
 }
 
 impl Default for Looks {
     fn default() -> Self {
-        Self { looks: Semaphore::new(LOOKS_MAX), downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)) }
+        Self {
+            looks: Arc::new(Semaphore::new(LOOKS_MAX)),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+        }
     }
 }

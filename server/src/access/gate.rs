@@ -21,16 +21,16 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::actor::Actor;
-use super::error::{AccessError, Result};
+use super::error::Result;
 use super::factors::code_hash;
 use super::users::{hash_of, object};
-use super::{hashed, moment, random};
+use super::{hashed, in_turn, moment, random};
 use crate::state::now;
 
-/// Passwords that are compared at once; each takes 19 MiB and a processor.
-const COMPARED_AT_ONCE: usize = 2;
-/// Logins that wait for that, at most. A login that is refused for this is told so at once.
+/// Logins whose passwords wait to be compared, at most. A login that is refused for this is told so at once.
 const WAITING_MAX: usize = 32;
+/// The same from browsers in which someone has signed in before: strangers, however many, leave these places free.
+const KNOWN_WAITING_MAX: usize = 32;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -120,8 +120,8 @@ pub struct Gate {
     policy: SessionPolicy,
     throttle: Mutex<Throttle>,
     began: Instant,
-    comparing: Semaphore,
     waiting: Arc<Semaphore>,
+    known_waiting: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -133,8 +133,8 @@ impl Gate {
             policy,
             throttle: Mutex::default(),
             began: Instant::now(),
-            comparing: Semaphore::new(COMPARED_AT_ONCE),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            known_waiting: Arc::new(Semaphore::new(KNOWN_WAITING_MAX)),
         }
     }
 
@@ -167,7 +167,8 @@ impl Gate {
         if let Some(refusal) = self.admit(&attempt(Guess::Password), &name, from).await? {
             return Ok(Err(refusal));
         }
-        let Ok(_place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+        let waiting = if device.is_some() { &self.known_waiting } else { &self.waiting };
+        let Ok(_place) = Arc::clone(waiting).try_acquire_owned() else {
             // It wasn't tried.
             self.succeeded(&attempt(Guess::Password));
             return Ok(Err(SignInRefusal::Busy));
@@ -349,10 +350,8 @@ impl Gate {
         shown: Zeroizing<String>,
         stored: Option<StoredSecret>,
     ) -> Result<password::Compared> {
-        let _turn = self.comparing.acquire().await.map_err(|_| AccessError::Stopping)?;
         let comparing = move || password::compare(&shown, stored.as_ref().map(StoredSecret::reveal));
-        let compared = tokio::task::spawn_blocking(comparing).await;
-        Ok(compared.map_err(|_| AccessError::Stopping)??)
+        Ok(in_turn(comparing).await??)
     }
 
     /// Uses a code of the second factor or a recovery code up.

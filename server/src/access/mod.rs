@@ -35,6 +35,7 @@ pub use users::{
 
 use keepfast_access::moment::Moment;
 use keepfast_store::UtcTime;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 /// An instant of the state, as the rules have it.
@@ -49,9 +50,23 @@ fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Something that takes a processor for tens of milliseconds, away from the threads that serve others.
+/// Passwords that are hashed at once; each takes 19 MiB and a processor.
+const HASHED_AT_ONCE: usize = 2;
+static TURNS: Semaphore = Semaphore::const_new(HASHED_AT_ONCE);
+
 async fn hashed(password: Zeroizing<String>) -> Result<keepfast_store::StoredSecret> {
     let salt = random()?;
-    let hash = tokio::task::spawn_blocking(move || keepfast_access::password::hash(&password, salt)).await;
-    Ok(hash.map_err(|_| AccessError::Stopping)??.into())
+    Ok(in_turn(move || keepfast_access::password::hash(&password, salt)).await??.into())
+}
+
+/// Hashes a password, away from the threads that serve others. The turn lasts as long as the work: a caller that is given
+/// up, such as a client that hangs up, doesn't let the next one in before.
+async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let turn = TURNS.acquire().await.map_err(|_| AccessError::Stopping)?;
+    let working = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    });
+    working.await.map_err(|_| AccessError::Stopping)
 }

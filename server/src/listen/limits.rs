@@ -17,6 +17,9 @@ pub struct Limits {
     /// How long a request may take from its head to the end of its answer, the client's slowness included; without
     /// this, as long as it likes.
     pub answer_within: Option<Duration>,
+    /// How long a client may take nothing of an answer before it is given up: its place is for others then, however long
+    /// answers may last.
+    pub taken_within: Duration,
     /// Connections.
     pub connections: usize,
     /// Connections from one address. Those over a socket in the file system have none.

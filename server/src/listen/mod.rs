@@ -4,11 +4,13 @@
 //! - A client that sends its request slowly, or nothing at all, is given up after a while.
 //! - Where all places are taken, a new client gets the place of the one that has kept its place the longest without a
 //!   whole request. So slow clients, however many, keep no one out.
+//! - A client that doesn't take its answer is given up, too.
 //! - Where all places are taken by clients whose requests are answered, the new one is closed at once.
 
 mod limits;
 mod places;
 mod sockets;
+mod taken;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,6 +25,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use axum::response::{IntoResponse, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -39,6 +42,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use places::{Busy, Place, Places};
+use taken::Taken;
 
 pub use limits::Limits;
 pub use sockets::{Listener, Mode, Stream};
@@ -154,7 +158,8 @@ impl Connection {
             .max_buf_size(limits.head_bytes)
             .max_headers(limits.head_fields)
             .half_close(false);
-        let mut connection = pin!(served.serve_connection(TokioIo::new(stream), service));
+        let mut connection =
+            pin!(served.serve_connection(TokioIo::new(Taken::within(stream, limits.taken_within)), service));
         let mut is_stopping = *stopped.borrow();
         loop {
             let Some(until) = place.until(&limits) else { return };
@@ -179,6 +184,11 @@ async fn answer(
     address: Option<IpAddr>,
     busy: Busy,
 ) -> Response {
+    // A proxy that is told two lengths may believe the other one.
+    let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    if is_chunked && request.headers().contains_key(CONTENT_LENGTH) {
+        return last((StatusCode::BAD_REQUEST, "A request has one length.\n").into_response());
+    }
     let declared = request.body().size_hint().lower();
     if declared > u64::try_from(limits.body_bytes).unwrap_or(u64::MAX) {
         return (StatusCode::PAYLOAD_TOO_LARGE, "The body of the request is too large.\n").into_response();
@@ -191,19 +201,29 @@ async fn answer(
         None => Ok(answering.await),
     };
     match answered {
-        Ok(Ok(response)) => response.map(|body| Body::new(Taken { body, _busy: busy })),
+        Ok(Ok(response)) if is_chunked => {
+            last(response.map(|body| Body::new(Occupying { body, _busy: busy })))
+        }
+        Ok(Ok(response)) => response.map(|body| Body::new(Occupying { body, _busy: busy })),
         Ok(Err(never)) => match never {},
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "No answer was ready in time.\n").into_response(),
     }
 }
 
+/// The last answer of its connection. What follows a request in chunks isn't read: the parser leaves a length out that stands
+/// behind their announcement, and to a proxy that believes the length, the rest is another client's request.
+fn last(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// The body of an answer, which keeps its connection busy until it was taken.
-struct Taken {
+struct Occupying {
     body: Body,
     _busy: Busy,
 }
 
-impl HttpBody for Taken {
+impl HttpBody for Occupying {
     type Data = Bytes;
     type Error = axum::Error;
 

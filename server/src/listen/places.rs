@@ -159,6 +159,7 @@ mod tests {
         body_bytes: 0,
         head_within: Duration::from_secs(10),
         answer_within: None,
+        taken_within: Duration::from_secs(10),
         connections: 3,
         connections_per_address: 2,
     };

@@ -28,6 +28,7 @@ const LIMITS: Limits = Limits {
     body_bytes: 1000,
     head_within: PATIENCE,
     answer_within: Some(PATIENCE),
+    taken_within: PATIENCE,
     connections: 16,
     connections_per_address: 16,
 };
@@ -190,6 +191,72 @@ async fn a_client_that_does_not_take_its_answer_is_given_up() {
         sleep(Duration::from_millis(50)).await;
     }
     drop(greedy);
+}
+
+/// An answer may last for ever, such as a stream of events does; a client that takes nothing of it may not.
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_an_endless_answer_is_given_up() {
+    let limits = Limits { answer_within: None, taken_within: 2 * SHORT, connections: 1, ..LIMITS };
+    let listening = listen(limits).await;
+    let mut greedy = listening.connect().await;
+    greedy.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it is open");
+    greedy.read_exact(&mut [0; 100]).await.expect("an answer");
+    assert_eq!(listening.get("/").await, "", "there is no other place");
+    let until = Instant::now() + PATIENCE;
+    while !listening.get("/").await.starts_with("HTTP/1.1 200 ") {
+        assert!(Instant::now() < until, "the place stays busy");
+        sleep(Duration::from_millis(50)).await;
+    }
+    drop(greedy);
+}
+
+/// What one parser takes for the end of a request, another takes for the beginning of the next one.
+#[tokio::test]
+async fn a_request_of_which_two_lengths_are_told_is_the_last_of_its_connection() {
+    let listening = listen(LIMITS).await;
+    let lengths = ["Transfer-Encoding: chunked\r\n", "Content-Length: 4\r\n"];
+    for both in [lengths.concat(), [lengths[1], lengths[0]].concat()] {
+        let hidden = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let request = format!("POST /length HTTP/1.1\r\nHost: x\r\n{both}\r\n0\r\n\r\n{hidden}");
+        let answer = listening.ask(&request).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(!answer.contains("hello"), "{answer}");
+    }
+    for odd in [
+        "Content-Length: 1\r\nContent-Length: 2\r\n",
+        "Content-Length: +1\r\n",
+        "Content-Length: 0x1\r\n",
+        "Content-Length: 1, 1\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length: 99999999999999999999\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Content-Length : 1\r\n",
+        "X: y\r\n Content-Length: 1\r\n",
+        "X: y\r\n\tTransfer-Encoding: chunked\r\n",
+        "X: a\0b\r\n",
+        "X: a\rContent-Length: 1\r\n",
+        "\x01: a\r\n",
+    ] {
+        let request = format!("POST /length HTTP/1.1\r\nHost: x\r\n{odd}\r\na");
+        let answer = listening.ask(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{odd:?}: {answer}");
+    }
+    // Another protocol isn't offered.
+    for request in [
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+        "GET / HTTP/3\r\n\r\n",
+        "GET /\r\n\r\n",
+    ] {
+        let answer = listening.ask(request).await;
+        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{request:?}: {answer}");
+    }
+    let upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\
+                   HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
+    let answer = listening.ask(upgrade).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer}");
 }
 
 #[tokio::test]

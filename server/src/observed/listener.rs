@@ -37,6 +37,7 @@ const LIMITS: Limits = Limits {
     body_bytes: 0,
     head_within: Duration::from_secs(10),
     answer_within: Some(Duration::from_secs(30)),
+    taken_within: Duration::from_secs(30),
     connections: 64,
     connections_per_address: 32,
 };

@@ -1,6 +1,6 @@
 //! Real S3 servers on loopback, each with ports and a data folder of its own; one that serves a file system
 //! ([`PlainDisk`]); PostgreSQL ([`PostgresServer`]); and what keeps secrets ([`OpenBao`], [`KmsKey`]);
-//! for mail ([`mail`]), and for webhooks ([`web`]).
+//! for mail ([`mail`]), and for webhooks ([`web`]); a proxy ([`HaProxy`]).
 //!
 //! `scripts/setup.sh` installs them. A server takes 0.3 s (moto, s3rver) or 2.4 s (SeaweedFS, nearly all of
 //! it waiting) to start, so each test process starts its own; [`Server::shared`] lets tests of one
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+pub use haproxy::{HaProxy, Ports};
 pub use keys::KeyServer;
 pub use kms::{KmsKey, SigningKeys, guarded};
 pub use openbao::OpenBao;
@@ -22,6 +23,7 @@ pub use postgres::PostgresServer;
 
 use process::{Folder, Kept};
 
+mod haproxy;
 mod http;
 mod keys;
 mod kms;

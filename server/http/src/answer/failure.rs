@@ -136,16 +136,15 @@ impl From<ServerError> for Failure {
             ServerError::NoRun { id } => return Self::not_found("run", id),
             ServerError::NoSnapshot { id, .. } => return Self::not_found("snapshot", id),
             ServerError::Operations(inner) if inner.engine().is_some() => return Self::of_repository(&error),
-            ServerError::SeveralRuns { .. } | ServerError::NoWord { .. } | ServerError::Name { .. } => {
-                ErrorCode::InvalidRequest
-            }
+            ServerError::SeveralRuns { .. } | ServerError::NoWord { .. } => ErrorCode::InvalidRequest,
             ServerError::Disabled { .. }
             | ServerError::Running { .. }
             | ServerError::NoRetry { .. }
             | ServerError::NotUndeliverable { .. } => ErrorCode::Conflict,
-            ServerError::Unsupported { .. } | ServerError::Schedule { .. } | ServerError::Notices { .. } => {
-                ErrorCode::Unprocessable
-            }
+            ServerError::Unsupported { .. }
+            | ServerError::Name { .. }
+            | ServerError::Schedule { .. }
+            | ServerError::Notices { .. } => ErrorCode::Unprocessable,
             ServerError::Restore(RestoreError::NotEmpty { .. }) => ErrorCode::Conflict,
             ServerError::Restore(RestoreError::File { .. }) => ErrorCode::Unavailable,
             ServerError::Restore(_) => ErrorCode::Unprocessable,
@@ -214,7 +213,7 @@ impl From<SignInRefusal> for Failure {
 
 impl From<keepfast_store::InvalidName> for Failure {
     fn from(error: keepfast_store::InvalidName) -> Self {
-        Self::new(ErrorCode::InvalidRequest, sentence(&error.to_string()))
+        Self::unprocessable(&error.to_string())
     }
 }
 

@@ -129,7 +129,7 @@ fn key_of<K: DeserializeOwned>(text: &str) -> Result<K> {
     let key = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     key.ok_or_else(|| {
         let detail = "`after` takes what the page before has as `next`, and nothing else.";
-        Failure::new(ErrorCode::InvalidRequest, detail)
+        Failure::new(ErrorCode::Unprocessable, detail)
     })
 }
 

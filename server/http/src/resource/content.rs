@@ -46,7 +46,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// The bytes of a file of a snapshot; of a folder, a tar or zip archive.
 #[utoipa::path(get, path = "/snapshots/{repository}/{snapshot}/content", tag = "snapshots",
     params(("repository" = String, Path), ("snapshot" = String, Path), ContentQuery),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]
+    responses((status = 200, content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/x-tar"),
+        (Vec<u8> = "application/zip")))))]
 async fn content(
     State(api): State<Shared>,
     caller: Caller,

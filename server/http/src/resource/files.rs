@@ -106,7 +106,7 @@ pub fn path_of(text: Option<&str>) -> Result<Vec<u8>> {
     bytes.filter(|bytes| !bytes.contains(&0)).ok_or_else(|| {
         let detail = "A path is as documents have it: bytes that are no text, and `%`, stand as `%` and two \
                       hexadecimal digits.";
-        Failure::new(ErrorCode::InvalidRequest, detail)
+        Failure::new(ErrorCode::Unprocessable, detail)
     })
 }
 

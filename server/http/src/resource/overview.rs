@@ -114,13 +114,13 @@ async fn matrix(
 ) -> Result<Document<Matrix>> {
     let (now, config) = (api.now(), api.config());
     let (zone, name) = zone_of(&api, wanted.zone)?;
-    let invalid = |detail: String| Failure::new(ErrorCode::InvalidRequest, detail);
     let count = wanted.days.unwrap_or(DAYS_USUAL);
     if !(1..=DAYS_MAX).contains(&count) {
-        return Err(invalid(format!("`days` is a number from 1 to {DAYS_MAX}.")));
+        let detail = format!("`days` is a number from 1 to {DAYS_MAX}.");
+        return Err(Failure::new(ErrorCode::InvalidRequest, detail));
     }
     let last = wanted.last.unwrap_or_else(|| zone.to_datetime(now).date());
-    let beyond = |_| invalid("`last` is beyond the calendar.".to_owned());
+    let beyond = |_| Failure::unprocessable("`last` is beyond the calendar");
     let first = last.checked_sub((i64::from(count) - 1).days()).map_err(beyond)?;
     let days: Vec<Date> = first.series(1.day()).take(usize::try_from(count).unwrap_or(usize::MAX)).collect();
     let mut bounds = Vec::with_capacity(days.len() + 1);
@@ -151,7 +151,7 @@ pub fn zone_of(api: &Api, wanted: Option<String>) -> Result<(TimeZone, String)> 
     let name = wanted.unwrap_or_else(|| api.config().server.value.timezone.0.clone());
     match TimeZone::get(&name) {
         Ok(zone) => Ok((zone, name)),
-        Err(_) => Err(Failure::new(ErrorCode::InvalidRequest, format!("There is no time zone {name:?}."))),
+        Err(_) => Err(Failure::unprocessable(&format!("there is no time zone {name:?}"))),
     }
 }
 

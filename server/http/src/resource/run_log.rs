@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use keepfast_access::role::Right;
 use keepfast_api::list::{List, PageQuery};
+use keepfast_api::path;
 use keepfast_api::run::{LogLevel, LogLine, LogQuery};
 use keepfast_server::runs;
 use keepfast_server::state::instant;
@@ -122,7 +123,7 @@ async fn run_log_text(
 }
 
 /// A line for people. What a file's name or a hook's output has of control characters could lead a terminal to do
-/// something, or look like another line.
+/// something, or look like another line or another text.
 fn text_of(line: &LogLine) -> String {
     let word = match line.level {
         LogLevel::Debug => "debug",
@@ -130,9 +131,7 @@ fn text_of(line: &LogLine) -> String {
         LogLevel::Warning => "warning",
         LogLevel::Error => "error",
     };
-    let message: String =
-        line.message.chars().map(|sign| if sign.is_control() { '\u{fffd}' } else { sign }).collect();
-    format!("{} {word:<7} {message}\n", line.at)
+    format!("{} {word:<7} {}\n", line.at, path::shown(line.message.as_bytes()))
 }
 
 async fn page(

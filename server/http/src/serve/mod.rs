@@ -34,6 +34,7 @@ const LIMITS: Limits = Limits {
     head_within: Duration::from_secs(20),
     // A stream of events has no end; all other answers have a time of their own.
     answer_within: None,
+    taken_within: Duration::from_secs(120),
     connections: 512,
     connections_per_address: 64,
 };

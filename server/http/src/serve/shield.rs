@@ -125,8 +125,10 @@ impl Shield {
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let is_own = |origin: &str| {
             let host = text(&HOST).unwrap_or_default();
+            // Anyone on the way can be a page of the same name that isn't encrypted.
+            let is_trusted = !self.conditions.is_secure() || origin.starts_with("https://");
             self.conditions.public_url.as_deref().is_some_and(|url| origin_of(url) == origin)
-                || (origin.contains("://") && host_of(origin) == host)
+                || (is_trusted && origin.contains("://") && host_of(origin) == host)
         };
         let site = headers.get("sec-fetch-site").map(|site| site.to_str().unwrap_or("?"));
         let is_fine = match (site, headers.get(ORIGIN)) {

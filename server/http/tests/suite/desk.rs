@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use keepfast_engine::run::{RunContext, Unheard};
+use keepfast_http::pages::dashboard;
 use keepfast_http::serve::ApiFront;
 use keepfast_operations::host::SystemHost;
 use keepfast_operations::requests::{Init, init};
@@ -15,6 +16,7 @@ use keepfast_server::connect;
 use keepfast_server::daemon::outside::{Level, Manager, Voice, Wish};
 use keepfast_server::daemon::{self, Serve, definitions};
 use keepfast_server::surroundings::Surroundings;
+use keepfast_testkit::servers::PostgresServer;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -30,6 +32,8 @@ pub const PASSWORD: &str = "a horse that staples batteries";
 pub struct Desk {
     folder: TempDir,
     listen: String,
+    /// The database in which the state is; without one, in a file.
+    postgres: Option<(Arc<PostgresServer>, String)>,
 }
 
 /// A server at work. It ends when this is dropped.
@@ -65,7 +69,8 @@ impl Voice for Ear {
 impl Desk {
     /// A folder with a password and something to back up.
     pub fn new() -> Self {
-        let desk = Self { folder: tempfile::tempdir().unwrap(), listen: "127.0.0.1:0".to_owned() };
+        let desk =
+            Self { folder: tempfile::tempdir().unwrap(), listen: "127.0.0.1:0".to_owned(), postgres: None };
         fs::write(desk.path("password"), "correct horse\n").unwrap();
         fs::create_dir(desk.path("source")).unwrap();
         fs::write(desk.path("source/hello.txt"), "hello").unwrap();
@@ -77,20 +82,40 @@ impl Desk {
         Self { listen: address.to_owned(), ..self }
     }
 
+    /// One whose state is in PostgreSQL.
+    pub fn with_postgres() -> Self {
+        let postgres = PostgresServer::shared();
+        let database = postgres.database();
+        Self { postgres: Some((postgres, database)), ..Self::new() }
+    }
+
     /// A path in its folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
+    fn state(&self) -> String {
+        match &self.postgres {
+            None => format!("{{ sqlite = {:?} }}", self.path("state/state.db")),
+            Some((server, database)) => format!(
+                "{{ postgres = {{ socket = {:?}, port = {}, dbname = {database:?}, user = {:?} }} }}\nfolder = {:?}",
+                server.socket(),
+                server.port(),
+                server.user(),
+                self.path("state"),
+            ),
+        }
+    }
+
     fn definitions(&self, server: &str, more: &str) -> String {
         format!(
             "version = 1\n[server]\nlisten = {:?}\ntimezone = \"Europe/Paris\"\n\
-             state = {{ sqlite = {:?} }}\n{server}[repository.main]\nurl = {:?}\npassword = {{ file = {:?} }}\n\
+             state = {}\n{server}[repository.main]\nurl = {:?}\npassword = {{ file = {:?} }}\n\
              [plan.www]\ndescription = \"Web <b>pages</b>\"\nrepository = \"main\"\n\
              schedule = {{ cron = \"30 1 * * *\", deadline = \"6h\" }}\n\
              source = [{{ files = [{:?}] }}]\n{more}",
             self.listen,
-            self.path("state/state.db"),
+            self.state(),
             self.path("repository"),
             self.path("password"),
             self.path("source"),
@@ -164,7 +189,7 @@ impl Server {
             voice: Arc::new(Ear(Mutex::new(saying))),
             wishes,
             wishing: wishing.clone(),
-            front: Some(Box::new(ApiFront::default())),
+            front: Some(Box::new(ApiFront { pages: Some(dashboard()) })),
         };
         let thread = std::thread::spawn(|| daemon::serve(serve).unwrap());
         let base = after(&said, "the API is at ");

@@ -3,7 +3,7 @@
 use serde_json::Value as Document;
 use sqlx::AssertSqlSafe;
 
-use super::{REQUEST, Run, RunKind, RunNumber, VerdictKind, is_open, run_columns};
+use super::{REQUEST, Run, RunKind, RunNumber, VerdictKind, is_open, is_upkeep, run_columns};
 use crate::Store;
 use crate::db::{Filter, Row, values};
 use crate::error::Result;
@@ -197,9 +197,12 @@ impl Store {
     }
 }
 
-/// The condition that the index `run_upkeep` answers.
-const IS_UPKEEP: &str = "CASE WHEN kind IN ('check', 'prune') AND state = 'ended' \
-    AND verdict NOT IN ('missed', 'skipped') THEN 1 ELSE 0 END = 1";
+/// What the index `run_upkeep` answers alone, up to the repository.
+const UPKEEP_OF: &str = concat!(
+    "number IN (SELECT number FROM run WHERE ",
+    is_upkeep!(),
+    " AND kind IN ('check', 'prune') AND repository = "
+);
 const LISTED: &str = concat!("SELECT ", run_columns!(), " FROM run");
 const REQUESTED: &str = concat!("SELECT ", run_columns!(), ", request FROM run");
 const REPORTED: &str = concat!("SELECT ", run_columns!(), ", report FROM run");
@@ -243,7 +246,12 @@ fn selecting(
     let mut wanted = Filter::new();
     wanted.add("number < ", before.map_or(i64::MAX, |before| before.0));
     wanted.add_if("plan = ", filter.plan.as_ref().map(PlanId::as_str));
-    wanted.add_if("repository = ", filter.repository.as_ref().map(RepositoryId::as_str));
+    let repository = filter.repository.as_ref().map(RepositoryId::as_str);
+    // A repository has many runs, and few of them are its upkeep: their own index has their numbers.
+    match repository.filter(|_| filter.upkeep_only) {
+        Some(repository) => wanted.add_in_brackets(UPKEEP_OF, repository),
+        None => wanted.add_if("repository = ", repository),
+    }
     wanted.add_if("host = ", filter.host.as_ref().map(HostId::as_str));
     wanted.add_if("kind = ", filter.kind.map(RunKind::as_str));
     wanted.add_if("verdict = ", filter.verdict.map(VerdictKind::as_str));
@@ -252,13 +260,14 @@ fn selecting(
     if filter.open_only {
         wanted.add_text(is_open!());
     }
-    if filter.upkeep_only {
-        wanted.add_text(IS_UPKEEP);
+    if filter.upkeep_only && repository.is_none() {
+        wanted.add_text(is_upkeep!());
     }
     if filter.due_from.is_some() || filter.due_until.is_some() {
         // The index of instants has the numbers of the runs in that time.
         wanted
             .add("number IN (SELECT number FROM run WHERE due >= ", filter.due_from.unwrap_or(UtcTime::MIN));
+        wanted.add_if("plan = ", filter.plan.as_ref().map(PlanId::as_str));
         wanted.add_in_brackets("due < ", filter.due_until.unwrap_or(UtcTime::MAX));
     }
     wanted.select(select, "number DESC", size)
@@ -288,9 +297,14 @@ mod tests {
             RunFilter { root: Some(RunId::new("i").unwrap()), ..all() },
             RunFilter { open_only: true, ..all() },
             RunFilter { due_from: Some(UtcTime::MIN), due_until: Some(UtcTime::MAX), ..all() },
+            RunFilter { repository: Some(RepositoryId::new("r").unwrap()), upkeep_only: true, ..all() },
         ];
         for filter in filters {
-            let index: &[&str] = if filter.open_only { &["run_open (<expr>=? AND number<?)"] } else { &[] };
+            let index: &[&str] = match () {
+                () if filter.open_only => &["run_open (<expr>=? AND number<?)"],
+                () if filter.upkeep_only => &["run_upkeep (repository=? AND kind=?)", "PRIMARY KEY"],
+                () => &[],
+            };
             assert_searches(&listing(&filter, None, PageSize::MAX).0, index).await;
         }
         assert_searches(FIND, &[]).await;

@@ -333,6 +333,15 @@ macro_rules! is_open {
 }
 pub(crate) use is_open;
 
+/// The condition that the index `run_upkeep` answers.
+macro_rules! is_upkeep {
+    () => {
+        "CASE WHEN kind IN ('check', 'prune') AND state = 'ended' AND verdict NOT IN ('missed', 'skipped') \
+         THEN 1 ELSE 0 END = 1"
+    };
+}
+pub(crate) use is_upkeep;
+
 impl Run {
     pub(crate) fn from_row(row: &Row) -> Result<Self> {
         let slots = row.small_count("slots")?;

@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::{Run, RunKind, run_columns};
+use super::{Run, RunKind, is_upkeep, run_columns};
 use crate::Store;
 use crate::db::{Row, Value, values};
 use crate::error::Result;
@@ -30,14 +30,6 @@ macro_rules! newest_of_plan {
 macro_rules! newest_of_kind {
     ($plan:literal) => {
         concat!(newest_of_plan!($plan), " AND newest.kind = $1")
-    };
-}
-
-/// The condition that the index `run_upkeep` answers.
-macro_rules! is_upkeep {
-    () => {
-        "CASE WHEN kind IN ('check', 'prune') AND state = 'ended' AND verdict NOT IN ('missed', 'skipped') \
-         THEN 1 ELSE 0 END = 1"
     };
 }
 
