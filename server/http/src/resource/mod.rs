@@ -18,6 +18,7 @@ mod patterns;
 mod plans;
 mod problems;
 mod repositories;
+mod retention;
 mod run_log;
 mod runs;
 mod schedule;
@@ -48,6 +49,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(files::routes())
         .merge(content::routes())
         .merge(edits::routes())
+        .merge(retention::routes())
         .merge(schedule::routes())
         .merge(repositories::routes())
         .merge(notifications::routes())
