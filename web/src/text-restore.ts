@@ -93,7 +93,11 @@ export const restoreText = (plural: Plural) => ({
     outcome: { replaced: "is replaced", kept: "stays as it is", failed: "can't be restored" } as const,
     again: "Look again",
     start: "Restore now",
-    startOver: (count: number) => `Restore, and replace ${plural(count, "file")}`,
+    startOver: "Restore, and replace files",
+    outcomeTitle: "What will happen",
+    part: "Only a part was looked at",
+    partMore: "The look ends after 20 seconds. There is more than these numbers say, and more may be in the way.",
+    cannot: "Can't be restored in full",
     started: "The restore is queued",
 
     progress: (what: string) => `Progress of the restore of ${what}`,

@@ -4,7 +4,7 @@ import type { Plural } from "./text-pages";
 export const retentionText = (plural: Plural) => ({
   retention: {
     title: (plan: string) => `Retention of ${plan}`,
-    link: "Try other numbers",
+    link: "Retention",
     nothingChanges: "Nothing is changed here. The numbers are tried on the snapshots that there are, as if each coming run went well.",
     numbers: "The numbers",
     rules: {

@@ -46,9 +46,13 @@ export interface RestorePreview {
   others: number;
   hard_links: number;
   unchanged: number;
+  corrected: number;
+  skipped: number;
+  devices_left_out: number;
   bytes: number;
   free_bytes: number | null;
   has_room: boolean | null;
+  is_whole: boolean;
   conflicts_count: number;
   conflicts: RestoreConflict[] | null;
   warnings: string[];
