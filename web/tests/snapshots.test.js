@@ -47,22 +47,24 @@ visit("a snapshot is protected, tagged, forgotten, and brought back by the messa
 visit("a folder of a million files shows the rows on the screen, and is searched by its pages", { path: "/" }, async (page, server) => {
   await page.goto(pageOf(server, 5, "/files"));
   const grid = page.getByRole("grid");
-  await grid.getByRole("link", { name: "srv" }).click();
-  await grid.getByRole("link", { name: "www" }).click();
-  await grid.getByRole("link", { name: "uploads" }).click();
+  await grid.getByRole("link", { name: "srv", exact: true }).click();
+  await grid.getByRole("link", { name: "www", exact: true }).click();
+  await grid.getByRole("link", { name: "uploads", exact: true }).click();
   await grid.getByText("photo-0000000.jpg").waitFor();
   assert.ok((await grid.getByRole("row").count()) < 120, "only rows near the screen are in the page");
   await grid.focus();
-  // The end of what is loaded brings more, again and again.
-  for (let at = 0; at < 3; at += 1) await page.keyboard.press("End");
+  // The end of what is loaded brings more.
+  await page.keyboard.press("End");
+  await page.getByText("the first 1,000").waitFor();
+  await page.keyboard.press("End");
   await grid.getByText("photo-0000999.jpg").waitFor();
   assert.ok((await grid.getByRole("row").count()) < 120);
   await page.keyboard.press("/");
   await page.keyboard.type("0012345");
   await grid.getByText("photo-0012345.jpg").waitFor();
   await page.getByText(/^1 found/).waitFor();
-  await page.getByRole("navigation", { name: "Where" }).getByRole("link", { name: "srv" }).click();
-  await grid.getByRole("link", { name: "mail" }).waitFor();
+  await page.getByRole("navigation", { name: "Where" }).getByRole("link", { name: "srv", exact: true }).click();
+  await grid.getByRole("link", { name: "mail", exact: true }).waitFor();
   assert.ok(!page.url().includes("search"), "the search is of one folder");
 });
 
@@ -125,7 +127,7 @@ visit("differences are counted by kind, narrowed to kinds and folders, against a
   assert.equal(await grid.getByRole("row").count(), 4, "the head and what was removed");
   await grid.getByRole("link", { name: "/srv/www/archive/2024" }).first().click();
   await page.getByText("In /srv/www/archive/2024").waitFor();
-  await page.getByLabel("Compare with").selectOption(server.state.snapshots[0].snapshot);
+  await page.getByRole("combobox", { name: "Compare with" }).selectOption(server.state.snapshots[0].snapshot);
   await page.waitForURL(/with=/);
   // The older one of the two is always the first.
   const asked = () => server.requests.findLast((request) => request.includes("/diff?"));
@@ -147,7 +149,7 @@ visit("other numbers are tried on a plan's snapshots, and nothing is changed", {
   await page.getByLabel("Daily, as a number").fill("2");
   await page.keyboard.press("Tab");
   await page.getByRole("region", { name: "With these numbers" }).waitFor();
-  await page.getByText("retention = { last = 3, daily = 2, at_least = 3 }").waitFor();
+  await page.getByText("retention = { last = 3, daily = 2, weekly = 8, at_least = 3 }").waitFor();
   await page.getByLabel("Only what differs").check();
   await page.getByRole("grid").getByText("goes at the next run").first().waitFor();
   await page.reload();
@@ -168,12 +170,12 @@ for (const [what, path] of [
   phone.visit(`${what} fits on a phone in the dark`, { path: "/" }, async (page, server) => {
     await page.goto(pageOf(server, 5, path));
     await page.getByRole("grid").or(page.getByText("Not protected")).first().waitFor();
-    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0);
   });
 }
 
 phone.visit("retention fits on a phone in the dark", { path: "/plans/www/retention?try=1&daily=3&at_least=3" }, async (page) => {
   await page.getByRole("grid").waitFor();
-  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+  assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0);
   assert.deepEqual(await accessibility(page), []);
 });
