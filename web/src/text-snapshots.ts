@@ -100,7 +100,7 @@ export const snapshotText = (plural: Plural) => ({
       "That is a right of its own, which no role has. Someone who manages users can give it to you: “see names”, and “read content” for downloads.",
     download: "Download",
     asTar: "As tar",
-    asZip: "As zip",
+    asZip: "As zip, up to 100,000 entries",
     chosen: (count: number) => `${plural(count, "thing")} chosen`,
     restoreChosen: "Restore these…",
     restoreFolder: "Restore this folder…",

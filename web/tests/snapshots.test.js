@@ -92,6 +92,10 @@ visit("files are walked through by the keyboard, downloaded, and chosen for a re
   const folder = page.waitForEvent("download");
   await grid.getByRole("link", { name: "Download www" }).click();
   assert.equal((await folder).suggestedFilename(), "www.tar");
+  const zip = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Download", exact: true }).click();
+  await page.getByRole("menuitem", { name: /^As zip/ }).click();
+  assert.equal((await zip).suggestedFilename(), "srv.zip");
   await page.getByRole("link", { name: "Restore these…" }).click();
   await heading(page, "Restore of www");
   await page.getByText("/srv/www/site.js").waitFor();

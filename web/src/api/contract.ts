@@ -30,4 +30,5 @@ export type Contract = [
   Reads<snapshots.Entry, Schemas["Entry"]>,
   Reads<snapshots.Change, Schemas["Change"]>,
   Reads<snapshots.SnapshotChanged, Schemas["SnapshotChanged"]>,
+  Reads<snapshots.SnapshotStanding, Schemas["SnapshotStanding"]>,
 ];

@@ -27,8 +27,9 @@ pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(retention_preview))
 }
 
-/// What a plan's retention will do at its next runs, as `keepfast cleanup --dry-run --json` prints it; or what other rules would
-/// do. Nothing is changed.
+/// What a plan's retention will do at its next runs, as `keepfast cleanup --dry-run --json` prints it.
+///
+/// If any rule is named, these rules are tried in place of the plan's. Nothing is changed.
 #[utoipa::path(get, path = "/retention/preview", tag = "snapshots", params(RetentionQuery),
     responses((status = 200, body = Value)))]
 async fn retention_preview(
