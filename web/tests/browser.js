@@ -60,7 +60,7 @@ export async function open({ width = 1280, height = 800, theme = "light", reduce
 
 /** Kills what is left of a browser: all its processes have its folder in their arguments. */
 function end(folder) {
-  for (const id of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+  for (const id of (process.platform === "linux" ? readdirSync("/proc") : []).filter((name) => /^\d+$/.test(name))) {
     try {
       if (readFileSync(`/proc/${id}/cmdline`, "utf8").includes(folder)) process.kill(Number(id), "SIGKILL");
     } catch {
