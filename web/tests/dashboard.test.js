@@ -253,7 +253,9 @@ visit("the theme is chosen, and is there before the first paint of the next visi
 });
 
 visit("nothing moves while a page loads", { path: "/plans/www" }, async (page, server) => {
-  for (const path of ["/", "/plans", "/runs", "/plans/www", "/repositories/main"]) {
+  const snapshot = `/snapshots/main/${server.state.snapshots[5].snapshot}`;
+  const snapshots = [snapshot, `${snapshot}/files?path=/srv/www`, `${snapshot}/diff`, "/plans/www/retention", "/restore"];
+  for (const path of ["/", "/plans", "/runs", "/plans/www", "/repositories/main", ...snapshots]) {
     await page.goto(`${server.url}${path}`);
     await page.waitForSelector("h1");
     await page.waitForTimeout(500);
