@@ -1,10 +1,16 @@
 // The words of single pages.
 import { managementText } from "./text-management";
+import { restoreText } from "./text-restore";
+import { retentionText } from "./text-retention";
+import { snapshotText } from "./text-snapshots";
 
 export type Plural = (count: number, one: string, many?: string) => string;
 
 export const pagesText = (plural: Plural) => ({
   ...managementText(plural),
+  ...snapshotText(plural),
+  ...retentionText(plural),
+  ...restoreText(plural),
 
   overview: {
     title: "Overview",

@@ -26,6 +26,7 @@ mod projects;
 mod prunes;
 mod repositories;
 mod restores;
+mod retention;
 mod run_log;
 mod runs;
 mod schedule;
@@ -60,6 +61,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(content::routes())
         .merge(edits::routes())
         .merge(restores::routes())
+        .merge(retention::routes())
         .merge(schedule::routes())
         .merge(repositories::routes())
         .merge(storage::routes())
