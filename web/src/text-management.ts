@@ -116,6 +116,7 @@ export const managementText = (plural: Plural) => ({
 
   notifications: {
     mine: "For you",
+    mineWhy: "Problems, runs that went wrong and messages that don't arrive are told here and by the bell.",
     routes: "Who hears of what",
     targets: "Targets",
     deliveries: "Messages",
@@ -235,6 +236,10 @@ export const managementText = (plural: Plural) => ({
       ["365", "In a year"],
       ["", "Never"],
     ] as const,
+    noUsers: "No users that you may see",
+    noUsersWhy: "An administrator sees all users, and makes new ones.",
+    noSessions: "No sessions",
+    noSessionsWhy: "Each browser that is signed in has one.",
     noTokens: "No tokens",
     noTokensWhy: "A token lets a program use the API, with no more rights than its owner has.",
     from: "From",
