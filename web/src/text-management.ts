@@ -301,5 +301,5 @@ export const managementText = (plural: Plural) => ({
     noneWhy: "Runs write here. Choose another level, or other words.",
   },
 
-  chart: { table: "As a table", at: "When" },
+  chart: { table: "As a table", at: "When", limit: "Quota" },
 });
