@@ -33,7 +33,6 @@ export const managementText = (plural: Plural) => ({
     pruneTitle: (name: string) => `Prune ${name}?`,
     pruneWhy:
       "A prune removes data that no snapshot needs. Snapshots that were forgotten can't be brought back after it. Backups may go on meanwhile.",
-    pruneStored: (size: string) => `${size} are stored now.`,
     started: (kind: string, name: string) => `A ${kind} of ${name} is queued`,
   },
 
@@ -294,11 +293,6 @@ export const managementText = (plural: Plural) => ({
     after: "After",
     none: "Nothing yet",
     noneWhy: "Entries appear here as people and programs sign in and change things.",
-  },
-
-  logs: {
-    none: "No lines",
-    noneWhy: "Runs write here. Choose another level, or other words.",
   },
 
   chart: { table: "As a table", at: "When", limit: "Quota" },

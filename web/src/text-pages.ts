@@ -1,10 +1,14 @@
 // The words of single pages.
+import { controlText } from "./text-control";
+import { figuresText } from "./text-figures";
 import { managementText } from "./text-management";
 
 export type Plural = (count: number, one: string, many?: string) => string;
 
 export const pagesText = (plural: Plural) => ({
   ...managementText(plural),
+  ...figuresText(plural),
+  ...controlText(plural),
 
   overview: {
     title: "Overview",

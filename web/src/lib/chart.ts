@@ -6,6 +6,8 @@ export interface Series {
   readonly name: string;
   readonly as: "line" | "area" | "column" | "dashed";
   readonly tone: Tone | "accent";
+  /** Drawn paler, beside another one of the same tone. */
+  readonly faint?: boolean;
   /** One for each instant; null where nothing is known. */
   readonly values: readonly (number | null)[];
 }
