@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::config::Diagnostic;
+
 /// The content type of an [`ErrorAnswer`].
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -20,6 +22,9 @@ pub struct ErrorAnswer {
     pub code: ErrorCode,
     /// What went wrong with this request, and what to do about it.
     pub detail: String,
+    /// With `invalid_config`: what is wrong with the definitions; else empty.
+    #[serde(default)]
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 macro_rules! codes {
@@ -85,6 +90,8 @@ codes! {
     TooLarge = "too_large", 413, "The request is too large";
     /// What is asked makes no sense, though its form is right.
     Unprocessable = "unprocessable", 422, "The request can't be carried out";
+    /// Definitions that were sent can't be followed; `diagnostics` says why. Nothing was changed.
+    InvalidConfig = "invalid_config", 422, "The definitions can't be followed";
     /// The key was used before for something else.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The Idempotency-Key was used for another request";
     /// Editing needs what the resource was when it was read.

@@ -11,6 +11,8 @@ pub struct Health {
     pub state: HealthState,
     /// Whether it has no users yet: then the token that it has printed makes the first one.
     pub needs_setup: bool,
+    /// Whether people sign in with an account of elsewhere: `GET /session/oidc` begins that in a browser.
+    pub has_oidc: bool,
 }
 
 /// Whether a server looks at its schedules.
@@ -40,6 +42,8 @@ pub struct About {
     pub public_url: Option<String>,
     /// Whether the dashboard may write definitions.
     pub has_managed_definitions: bool,
+    /// What needs a second person: `forget`, `prune`, `definitions`.
+    pub two_persons: Vec<String>,
     /// Whether the files of the definitions are those that are followed.
     pub config_is_valid: bool,
     /// The definitions that are followed, as a hash.

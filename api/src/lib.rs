@@ -7,16 +7,19 @@
 //! - A list is `{"items": […], "next": …}`: `next` is what `after` takes for the next page, and null on the last one.
 
 pub mod access;
+pub mod approval;
 pub mod config;
 pub mod error;
 pub mod event;
 pub mod health;
 pub mod list;
+pub mod managed;
 pub mod notification;
 pub mod overview;
 pub mod path;
 pub mod plan;
 pub mod problem;
+pub mod project;
 pub mod repository;
 pub mod run;
 pub mod session;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Makes the first user of a server.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -79,4 +79,18 @@ pub struct PasswordProof {
     /// A code of the second factor where there is one, else the password.
     #[schema(format = Password)]
     pub secret: String,
+}
+
+/// What an issuer of accounts sends a browser back with.
+#[derive(Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OidcReturn {
+    /// The code, if the issuer knows the person.
+    pub code: Option<String>,
+    /// What the login began with.
+    pub state: Option<String>,
+    /// Which issuer it is.
+    pub iss: Option<String>,
+    /// Why there is no code.
+    pub error: Option<String>,
 }

@@ -10,6 +10,7 @@ use keepfast_schedule::window::{DaysError, WindowError};
 use keepfast_schedule::zone::ZoneError;
 use keepfast_store::StoreError;
 
+use crate::managed::ManagedError;
 use crate::recovery::RecoveryError;
 
 /// Result of this crate's functions.
@@ -105,6 +106,9 @@ pub enum ServerError {
         /// Why.
         source: std::io::Error,
     },
+    /// A managed file can't be read or written.
+    #[error(transparent)]
+    Managed(#[from] ManagedError),
     /// A repository doesn't have this snapshot.
     #[error("repository {repository} has no snapshot {id}")]
     NoSnapshot {

@@ -23,6 +23,7 @@ pub mod existing;
 pub mod failure;
 pub mod listen;
 pub mod lock;
+pub mod managed;
 pub mod notices;
 pub mod observed;
 pub mod once;

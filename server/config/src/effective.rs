@@ -74,6 +74,11 @@ impl Effective {
         self.parts.keys().map(|(section, name)| path_of(section, name)).collect()
     }
 
+    /// The section and the name of each definition.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.keys().map(|(section, name)| (section.as_str(), name.as_str()))
+    }
+
     pub(crate) fn names(&self, section: &str) -> Vec<&str> {
         self.parts.keys().filter(|(other, _)| other == section).map(|(_, name)| name.as_str()).collect()
     }
@@ -252,7 +257,7 @@ fn secret_files_in(node: &Node, shape: Option<&Shape>, found: &mut Vec<(String, 
     }
 }
 
-fn path_of(section: &str, name: &str) -> String {
+pub(crate) fn path_of(section: &str, name: &str) -> String {
     if name.is_empty() { section.to_owned() } else { format!("{section}.{}", key_text(name)) }
 }
 

@@ -10,6 +10,7 @@ use crate::diagnostic::code::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::files::{Facts, Files, Limits};
 use crate::inherit::names;
+use crate::managed::{self, is_managed};
 use crate::source::{FileId, Origin, Sources};
 use crate::substitute::Substitution;
 use crate::tree::{Node, parse};
@@ -85,8 +86,12 @@ impl Reader<'_> {
                 self.diagnostics.add(diagnostic);
             }
             Ok(root) => {
-                let includes =
+                let mut includes =
                     root.table().and_then(|table| table.get("include")).map(names).unwrap_or_default();
+                if is_managed(path, &self.top) {
+                    managed::check(&root, self.diagnostics);
+                    includes.clear();
+                }
                 self.reading.files.push(Parsed { file, root });
                 self.above.push(path.to_owned());
                 for include in includes {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use keepfast_api::{plan, problem, run};
 use keepfast_observe::errors::Category;
+use keepfast_schedule::slot::PlannedSlot;
 use keepfast_server::state::instant;
 use keepfast_server::status::StandingWord;
 use keepfast_store::{
@@ -133,6 +134,18 @@ pub fn pause(pause: &Pause) -> plan::Pause {
         until: pause.until.map(instant),
         by: pause.by.to_string(),
         reason: pause.reason.as_ref().map(ToString::to_string),
+    }
+}
+
+/// A slot that is to come.
+pub fn upcoming_slot(planned: PlannedSlot) -> plan::UpcomingSlot {
+    let notes = planned.notes.iter();
+    plan::UpcomingSlot {
+        at: planned.slot.instant(),
+        wall: planned.wall.to_string(),
+        notes: notes
+            .map(|note| plan::SlotNote { code: note.code().to_owned(), text: note.to_string() })
+            .collect(),
     }
 }
 

@@ -37,6 +37,8 @@ const IDEMPOTENT: &[&str] = &["start_run", "retry_run"];
         (name = "repositories", description = "What is stored"),
         (name = "notifications", description = "Who hears of what, and has heard"),
         (name = "config", description = "Definitions, and where each value comes from"),
+        (name = "projects", description = "Plans and repositories that belong together, and who may do what with them"),
+        (name = "approvals", description = "What waits for a second person"),
         (name = "access", description = "Users, tokens, sessions, the audit"),
         (name = "problems", description = "What is wrong, and patterns of errors"),
     )

@@ -6,7 +6,9 @@
 
 pub mod answer;
 mod convert;
+mod deeds;
 pub mod description;
+mod elsewhere;
 pub mod guard;
 pub mod looking;
 mod once;
@@ -17,3 +19,4 @@ mod resource;
 mod seats;
 pub mod serve;
 pub mod state;
+mod writing;

@@ -15,6 +15,7 @@ use keepfast_store::{Run, Store};
 use tokio::sync::Mutex;
 
 use crate::answer::Result;
+use crate::elsewhere::Elsewhere;
 use crate::guard::about::About;
 use crate::seats::Looks;
 
@@ -33,6 +34,10 @@ pub struct Api {
     active: Mutex<Option<(Instant, Arc<[Run]>)>>,
     /// Those that look into repositories.
     pub looks: Looks,
+    /// Taken by whoever writes definitions.
+    pub writing: Mutex<()>,
+    /// Who knows accounts of elsewhere.
+    pub elsewhere: Elsewhere,
 }
 
 /// Runs at work are read again after this: all that watch them cost the state no more than one.
@@ -48,6 +53,8 @@ impl Api {
             promises: Mutex::default(),
             active: Mutex::default(),
             looks: Looks::default(),
+            writing: Mutex::default(),
+            elsewhere: Elsewhere::default(),
         }
     }
 

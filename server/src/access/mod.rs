@@ -17,7 +17,8 @@ mod users;
 
 pub use actor::Actor;
 pub use approvals::{
-    ApprovalDocument, Decision, Matter, approval_waits, ask_approval, decide_approval, use_approval,
+    ApprovalDocument, Deciding, Decision, Matter, Told, approval_waits, ask_approval, decide_approval,
+    use_approval,
 };
 pub use audit::{
     AuditDocument, Exported, VerdictDocument, anchor_of, audit_page, export_header, export_page, verify,

@@ -11,14 +11,14 @@ use keepfast_access::session::SessionPolicy;
 use keepfast_access::token::{Token, TokenKind};
 use keepfast_config::model::project::Role as DefinedRole;
 use keepfast_oidc::Identity;
-use keepfast_store::{AuditFilter, AuditOrder, PageSize, ServerLock, Store};
+use keepfast_store::{AuditFilter, AuditOrder, PageSize, Sequence, ServerLock, Store, Subject};
 use serde_json::json;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::{
-    AccessError, Actor, Caller, Credentials, Decision, Gate, Matter, NewUserWish, SignInRefusal, SignedIn,
-    Surroundings, TokenWish, add_user, ask_approval, begin_second_factor, change_grants,
+    AccessError, Actor, Caller, Credentials, Deciding, Decision, Gate, Matter, NewUserWish, SignInRefusal,
+    SignedIn, Surroundings, TokenWish, Told, add_user, ask_approval, begin_second_factor, change_grants,
     confirm_second_factor, decide_approval, find_user, grants_of_groups, make_token, set_disabled,
     set_password, set_up, setup_token, use_approval, user_of_identity,
 };
@@ -292,22 +292,32 @@ async fn a_prune_needs_two_people_and_is_what_they_agreed_to() {
         object: "repository:main".to_owned(),
         document: json!({ "max_unused": limit, "dry": false }),
     };
-    let asked = ask_approval(&lab.store, ann, matter("5%")).await.unwrap();
+    let told = Told {
+        summary: "prune main".to_owned(),
+        about: Subject::new("repository:main").unwrap(),
+        right: Right::Prune,
+    };
+    let asked = ask_approval(&lab.store, ann, matter("5%"), told.clone()).await.unwrap();
     let use_it =
-        async |caller, limit: &str| use_approval(&lab.store, caller, &asked.id, &matter(limit), true).await;
-    assert!(use_it(ann, "5%").await.is_err(), "no one has agreed");
-    let grant =
-        async |caller, may| decide_approval(&lab.store, caller, &asked.id, Decision::Grant, None, may).await;
+        async |limit: &str, may| use_approval(&lab.store, &bob.actor, &asked.id, &matter(limit), may).await;
+    assert!(use_it("5%", true).await.is_err(), "no one has agreed");
+    let grant = async |caller, may_do_it| {
+        let deciding = Deciding { id: &asked.id, decision: Decision::Grant, reason: None, may_do_it };
+        decide_approval(&lab.store, caller, deciding, &told).await
+    };
     assert!(grant(ann, true).await.is_err(), "the same person");
     assert!(grant(bob, false).await.is_err(), "without the right");
     grant(bob, true).await.unwrap();
-    assert!(use_it(ann, "0%").await.is_err(), "something else");
-    assert!(use_it(bob, "5%").await.is_err(), "bob didn't ask");
+    assert!(use_it("0%", true).await.is_err(), "something else");
+    assert!(use_it("5%", false).await.is_err(), "ann has lost the right");
     let other_order = Matter { document: json!({ "dry": false, "max_unused": "5%" }), ..matter("5%") };
-    use_approval(&lab.store, ann, &asked.id, &other_order, true).await.unwrap();
-    assert!(use_it(ann, "5%").await.is_err(), "once");
+    use_approval(&lab.store, &bob.actor, &asked.id, &other_order, true).await.unwrap();
+    assert!(use_it("5%", true).await.is_err(), "once");
+    let told = lab.store.events_after(Sequence::START, PageSize::MAX).await.unwrap().events;
+    let told: Vec<_> = told.iter().filter_map(|event| event.document.pointer("/document/summary")).collect();
+    assert_eq!(told, ["ann asks for a second person: prune main", "agreed to by bob: prune main"]);
     let recorded = lab.recorded().await;
-    for step in ["user ann: approval.ask", "user bob: approval.grant", "user ann: approval.use"] {
+    for step in ["user ann: approval.ask", "user bob: approval.grant", "user bob: approval.use"] {
         assert!(recorded.contains(&format!("{step} repository:main")), "{recorded:#?}");
     }
 }

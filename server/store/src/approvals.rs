@@ -4,7 +4,7 @@
 use serde_json::Value as Document;
 
 use crate::Store;
-use crate::db::{AuditNote, Filter, Row, values};
+use crate::db::{AuditNote, Filter, NewEvent, Row, values};
 use crate::error::Result;
 use crate::types::{ApprovalId, Label, Page, PageSize, Text, UserName, UtcTime};
 use sqlx::AssertSqlSafe;
@@ -119,8 +119,8 @@ impl Approval {
 }
 
 impl Store {
-    /// Stores a request; its state must be open.
-    pub async fn request_approval(&self, request: &Approval, note: &AuditNote) -> Result<()> {
+    /// Stores a request; its state must be open. It is told by an event.
+    pub async fn request_approval(&self, request: &Approval, note: &AuditNote, told: NewEvent) -> Result<()> {
         let mut tx = self.begin("storing a request for approval").await?;
         let sql = "INSERT INTO approval (id, action, object, document, state, requested_by, requested, expires) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -136,7 +136,7 @@ impl Store {
         ];
         tx.execute(sql, row).await?;
         tx.audit(note);
-        tx.wake();
+        tx.event(told);
         tx.commit().await
     }
 
@@ -148,6 +148,7 @@ impl Store {
         id: &ApprovalId,
         step: &ApprovalStep,
         note: &AuditNote,
+        told: Option<NewEvent>,
     ) -> Result<bool> {
         let mut tx = self.begin("deciding a request for approval").await?;
         let (id, from, to) = (id.as_str(), step.from.as_str(), step.to.as_str());
@@ -165,6 +166,7 @@ impl Store {
             return Ok(false);
         }
         tx.audit(note);
+        told.into_iter().for_each(|told| tx.event(told));
         tx.wake();
         tx.commit().await?;
         Ok(true)

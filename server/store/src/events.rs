@@ -84,6 +84,10 @@ impl EventKind {
     pub const PLAN_UNPAUSED: Self = Self::known("plan.unpaused");
     /// An error was seen for the first time.
     pub const ERROR_FIRST_SEEN: Self = Self::known("error.first_seen");
+    /// Someone asks for a second person.
+    pub const APPROVAL_ASKED: Self = Self::known("approval.asked");
+    /// A request for a second person was agreed to, refused or withdrawn.
+    pub const APPROVAL_DECIDED: Self = Self::known("approval.decided");
     /// A command that undoes what a hook has done was carried out, or failed.
     pub const UNDO_DONE: Self = Self::known("undo.done");
 }

@@ -208,6 +208,8 @@ pub enum SubjectKind {
     Run,
     /// A pattern of errors.
     Error,
+    /// A file of definitions that is written through the API.
+    Definitions,
 }
 
 impl SubjectKind {
@@ -219,6 +221,7 @@ impl SubjectKind {
             Self::Target => "target",
             Self::Run => "run",
             Self::Error => "error",
+            Self::Definitions => "definitions",
         }
     }
 }

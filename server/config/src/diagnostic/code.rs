@@ -89,6 +89,8 @@ pub enum Code {
     Pattern,
     /// A key has no effect here.
     NoEffect,
+    /// A managed file says what only files of people may say.
+    Managed,
     /// No one hears of a plan.
     NoRoute,
     /// A plan is never proven by a drill.
@@ -318,6 +320,12 @@ pub const CODES: &[Meaning] = &[
         "C033",
         "a key has no effect here",
         "The key goes with another one that isn't here, or with another value of it. What it says doesn't happen.",
+    ),
+    error(
+        Code::Managed,
+        "C034",
+        "a managed file says what only files of people may say",
+        "Files in `managed.d` are written through the API, which must not become a way to run programs or to read the server's environment: they have no hooks, commands, options of programs, caches, variables, includes and no `[server]`. A managed plan can inherit a template that has hooks.",
     ),
     warning(
         Code::NoRoute,

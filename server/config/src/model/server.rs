@@ -38,6 +38,9 @@ table! {
         folder: Option<AbsolutePath>,
         /// Where definitions may be.
         definitions: Definitions = "'files'",
+        /// What needs a second person if it is asked for through the API: one asks, another one who has the right agrees
+        /// within 24 hours, and then it is done.
+        two_persons: Vec<TwoPersons>,
         /// How long history is kept.
         history: History = "{}",
         /// An outside address that hears from the server, and so notices its death.
@@ -82,6 +85,18 @@ choice! {
         Files = "files",
         /// There, and in `managed.d`, which the dashboard writes. It never writes another file.
         FilesAndManaged = "files+managed",
+    }
+}
+
+choice! {
+    /// What needs a second person.
+    pub enum TwoPersons {
+        /// To forget snapshots, to end their protection, and to change by which label a plan knows them.
+        Forget = "forget",
+        /// To prune a repository by hand.
+        Prune = "prune",
+        /// To write and remove managed files of definitions, and so to change what retention keeps.
+        Definitions = "definitions",
     }
 }
 

@@ -17,18 +17,31 @@ const TAG_BYTES: usize = 16;
 pub struct Document<T> {
     status: StatusCode,
     value: T,
-    has_tag: bool,
+    tag: Tag,
+}
+
+/// The tag that is told with a document.
+#[derive(Debug)]
+enum Tag {
+    None,
+    Own,
+    Other(String),
 }
 
 impl<T> Document<T> {
     /// What is there.
     pub fn new(value: T) -> Self {
-        Self { status: StatusCode::OK, value, has_tag: false }
+        Self { status: StatusCode::OK, value, tag: Tag::None }
     }
 
     /// What is there and can be edited: its tag is told.
     pub fn editable(value: T) -> Self {
-        Self { has_tag: true, ..Self::new(value) }
+        Self { tag: Tag::Own, ..Self::new(value) }
+    }
+
+    /// What came of a change, with the tag of what was changed, if it is still there.
+    pub fn tagged(value: T, tag: Option<String>) -> Self {
+        Self { tag: tag.map_or(Tag::None, Tag::Other), ..Self::new(value) }
     }
 
     /// What was made.
@@ -44,12 +57,16 @@ impl<T> Document<T> {
 
 impl<T: Serialize> IntoResponse for Document<T> {
     fn into_response(self) -> Response {
-        let Self { status, value, has_tag } = self;
+        let Self { status, value, tag } = self;
         let body = match serde_json::to_vec(&value) {
             Ok(body) => body,
             Err(error) => return Failure::internal(&error).into_response(),
         };
-        let tag = has_tag.then(|| tag_of(&body));
+        let tag = match tag {
+            Tag::None => None,
+            Tag::Own => Some(tag_of(&body)),
+            Tag::Other(tag) => Some(tag),
+        };
         let mut response = (status, body).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
@@ -61,6 +78,15 @@ impl<T: Serialize> IntoResponse for Document<T> {
 
 fn tag_of(body: &[u8]) -> String {
     format!("\"{}\"", HEXLOWER.encode(&blake3::hash(body).as_bytes()[..TAG_BYTES]))
+}
+
+/// The tag of a document.
+///
+/// # Errors
+/// It can't be written as JSON.
+pub fn tag<T: Serialize>(value: &T) -> Result<String> {
+    let body = serde_json::to_vec(value).map_err(|error| Failure::internal(&error))?;
+    Ok(tag_of(&body))
 }
 
 /// Refuses an edit of a document that isn't what its caller has seen. A caller says so by `If-Match`, with the tag that came
@@ -76,8 +102,7 @@ pub fn check_match<T: Serialize>(headers: &HeaderMap, present: &T) -> Result<()>
             "Send If-Match with the ETag that came with the resource when you read it.",
         ));
     }
-    let body = serde_json::to_vec(present).map_err(|error| Failure::internal(&error))?;
-    let tag = tag_of(&body);
+    let tag = tag(present)?;
     let mut tags = shown.flat_map(|tags| tags.split(',')).map(str::trim);
     if tags.any(|shown| shown == "*" || shown == tag) {
         return Ok(());

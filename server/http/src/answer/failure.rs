@@ -3,6 +3,8 @@
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
+use keepfast_access::approval::Refusal;
+use keepfast_api::config::Diagnostic;
 use keepfast_api::error::{self, ErrorAnswer, ErrorCode};
 use keepfast_engine::EngineError;
 use keepfast_operations::error::with_causes;
@@ -19,6 +21,8 @@ pub struct Failure {
     code: ErrorCode,
     detail: String,
     retry_after_s: Option<u64>,
+    /// What is wrong with definitions that were sent.
+    diagnostics: Vec<Diagnostic>,
     /// What the server's own log has to say, and a caller isn't told.
     fault: Option<String>,
 }
@@ -31,7 +35,7 @@ impl Failure {
     /// A failure of this kind.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after_s: None, fault: None }
+        Self { code, detail: detail.into(), retry_after_s: None, diagnostics: Vec::new(), fault: None }
     }
 
     /// There is nothing of this name.
@@ -60,6 +64,19 @@ impl Failure {
         self
     }
 
+    /// The same, with what is wrong with definitions.
+    #[must_use]
+    pub fn diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        self.diagnostics = diagnostics;
+        self
+    }
+
+    /// What happened, for the audit.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Its kind.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -85,7 +102,7 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Self { code, detail, retry_after_s, fault } = self;
+        let Self { code, detail, retry_after_s, diagnostics, fault } = self;
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let answer = ErrorAnswer {
             kind: format!("/errors/{}", code.word()),
@@ -93,6 +110,7 @@ impl IntoResponse for Failure {
             status: status.as_u16(),
             code,
             detail,
+            diagnostics,
         };
         // A document of strings and numbers is always valid JSON.
         let body = serde_json::to_vec(&answer).unwrap_or_default();
@@ -128,6 +146,8 @@ impl From<ServerError> for Failure {
                 ErrorCode::Unprocessable
             }
             ServerError::Operations(inner) if inner.is_wrong_input() => ErrorCode::Unprocessable,
+            // A disk that is full, a folder that is read-only: someone has to look at it on the machine.
+            ServerError::Managed(_) => ErrorCode::Unavailable,
             _ => return Self::internal(&error),
         };
         Self::new(code, sentence(&with_causes(&error)))
@@ -154,6 +174,11 @@ impl From<AccessError> for Failure {
             | AccessError::TooManyUsers
             | AccessError::TooManyTokens { .. } => ErrorCode::Conflict,
             AccessError::Overtaken { .. } => ErrorCode::Changed,
+            AccessError::Approval(
+                Refusal::SamePerson | Refusal::Token | Refusal::NoRight | Refusal::NotYours,
+            )
+            | AccessError::NoRole { .. } => ErrorCode::Forbidden,
+            AccessError::Approval(_) => ErrorCode::Conflict,
             error if error.is_wrong_input() => ErrorCode::Unprocessable,
             _ => return Self::internal(&error),
         };

@@ -43,6 +43,12 @@ impl About {
         }
     }
 
+    /// A project.
+    #[must_use]
+    pub fn project(name: &str) -> Self {
+        Self { project: Some(name.to_owned()), ..Self::default() }
+    }
+
     /// A snapshot of a repository, with the plan and the host that it says.
     #[must_use]
     pub fn snapshot(config: &Config, repository: &str, plan: Option<&str>, host: &str) -> Self {
@@ -96,7 +102,7 @@ impl About {
         match (&self.plan, &self.repository) {
             (Some(plan), _) => Some(("plan", plan)),
             (None, Some(repository)) => Some(("repository", repository)),
-            (None, None) => None,
+            (None, None) => self.project.as_deref().map(|project| ("project", project)),
         }
     }
 }

@@ -14,6 +14,10 @@ pub const SECURE: &str = "__Host-keepfast";
 const PLAIN: &str = "keepfast";
 /// What the name of the browser's own cookie ends with.
 const DEVICE: &str = "-device";
+/// What the name of a cookie ends with that a browser keeps while it is at an issuer of accounts.
+const PENDING: &str = "-oidc";
+/// Seconds that signing in there may take.
+const PENDING_KEPT_S: u32 = 600;
 /// Seconds for which a browser keeps its own cookie: a year.
 const DEVICE_KEPT_S: u32 = 365 * 86_400;
 
@@ -59,6 +63,24 @@ impl Cookie {
     #[must_use]
     pub fn know(self, secret: &str) -> String {
         format!("{}{DEVICE}={secret}; {}; Max-Age={DEVICE_KEPT_S}", self.name(), self.attributes())
+    }
+
+    /// What a header `Set-Cookie` says of a login that goes on at an issuer of accounts.
+    #[must_use]
+    pub fn pending(self, secret: &str) -> String {
+        format!("{}{PENDING}={secret}; {}; Max-Age={PENDING_KEPT_S}", self.name(), self.attributes())
+    }
+
+    /// The same of one that is over.
+    #[must_use]
+    pub fn forget_pending(self) -> String {
+        format!("{}{PENDING}=; {}; Max-Age=0", self.name(), self.attributes())
+    }
+
+    /// The login that went on at an issuer.
+    #[must_use]
+    pub fn began(self, headers: &HeaderMap) -> Option<&str> {
+        shown(headers, |name| name.strip_suffix(PENDING) == Some(self.name()))
     }
 
     /// The secret of the session that a request shows.

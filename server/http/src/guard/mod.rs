@@ -115,7 +115,22 @@ impl Caller {
         after: Value,
     ) -> Result<()> {
         let after = Some(after).filter(|after| !after.is_null());
-        Ok(store.audit(&self.0.actor.note(now(), action, object, None, after)).await?)
+        self.record_change(store, action, object, None, after).await
+    }
+
+    /// The same of a change, with how it was.
+    ///
+    /// # Errors
+    /// The state can't be written.
+    pub async fn record_change(
+        &self,
+        store: &Store,
+        action: &'static str,
+        object: &str,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) -> Result<()> {
+        Ok(store.audit(&self.0.actor.note(now(), action, object, before, after)).await?)
     }
 
     /// What the user is told about being signed in.

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use keepfast_access::role::Right;
+use keepfast_api::approval::Approval;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::snapshot::{RetentionQuery, SnapshotChanged, TagChange};
 use keepfast_server::edits::{Edit, edit};
@@ -10,8 +11,9 @@ use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::snapshots::must;
+use super::snapshots::{must, row};
 use crate::answer::{Document, Failure, Result};
+use crate::deeds::{self, Outcome};
 use crate::guard::Caller;
 use crate::looking::look;
 use crate::request::{Body, Pair, Query};
@@ -38,7 +40,7 @@ async fn protect_snapshot(
     State(api): State<Shared>,
     caller: Caller,
     Pair(repository, id): Pair,
-) -> Result<Document<SnapshotChanged>> {
+) -> Result<Outcome<SnapshotChanged>> {
     let deed = Deed { right: Right::KeepSnapshots, action: "snapshot.protect", edit: Edit::Protect };
     decide(&api, &caller, &repository, &id, deed).await
 }
@@ -46,12 +48,12 @@ async fn protect_snapshot(
 /// End the protection of a snapshot.
 #[utoipa::path(post, path = "/snapshots/{repository}/{snapshot}/unprotect", tag = "snapshots",
     params(("repository" = String, Path), ("snapshot" = String, Path)),
-    responses((status = 200, body = SnapshotChanged)))]
+    responses((status = 200, body = SnapshotChanged), (status = 202, body = Approval)))]
 async fn unprotect_snapshot(
     State(api): State<Shared>,
     caller: Caller,
     Pair(repository, id): Pair,
-) -> Result<Document<SnapshotChanged>> {
+) -> Result<Outcome<SnapshotChanged>> {
     let deed = Deed { right: Right::Forget, action: "snapshot.unprotect", edit: Edit::Unprotect };
     decide(&api, &caller, &repository, &id, deed).await
 }
@@ -59,13 +61,13 @@ async fn unprotect_snapshot(
 /// Give and take tags: another snapshot with the same content stands in its place then.
 #[utoipa::path(post, path = "/snapshots/{repository}/{snapshot}/tags", tag = "snapshots",
     params(("repository" = String, Path), ("snapshot" = String, Path)), request_body = TagChange,
-    responses((status = 200, body = SnapshotChanged)))]
+    responses((status = 200, body = SnapshotChanged), (status = 202, body = Approval)))]
 async fn tag_snapshot(
     State(api): State<Shared>,
     caller: Caller,
     Pair(repository, id): Pair,
     Body(change): Body<TagChange>,
-) -> Result<Document<SnapshotChanged>> {
+) -> Result<Outcome<SnapshotChanged>> {
     let TagChange { add, remove } = change;
     let tags = || add.iter().chain(&remove);
     if tags().count() == 0 || tags().count() > TAGS_MAX {
@@ -83,12 +85,12 @@ async fn tag_snapshot(
 /// Forget a snapshot: what only it needs goes with the next prune, and until then it can be brought back.
 #[utoipa::path(post, path = "/snapshots/{repository}/{snapshot}/forget", tag = "snapshots",
     params(("repository" = String, Path), ("snapshot" = String, Path)),
-    responses((status = 200, body = SnapshotChanged)))]
+    responses((status = 200, body = SnapshotChanged), (status = 202, body = Approval)))]
 async fn forget_snapshot(
     State(api): State<Shared>,
     caller: Caller,
     Pair(repository, id): Pair,
-) -> Result<Document<SnapshotChanged>> {
+) -> Result<Outcome<SnapshotChanged>> {
     let deed = Deed { right: Right::Forget, action: "snapshot.forget", edit: Edit::Forget };
     decide(&api, &caller, &repository, &id, deed).await
 }
@@ -101,7 +103,7 @@ async fn undelete_snapshot(
     State(api): State<Shared>,
     caller: Caller,
     Pair(repository, id): Pair,
-) -> Result<Document<SnapshotChanged>> {
+) -> Result<Outcome<SnapshotChanged>> {
     let deed = Deed { right: Right::KeepSnapshots, action: "snapshot.undelete", edit: Edit::Undelete };
     decide(&api, &caller, &repository, &id, deed).await
 }
@@ -142,9 +144,27 @@ async fn decide(
     repository: &str,
     id: &str,
     deed: Deed,
-) -> Result<Document<SnapshotChanged>> {
+) -> Result<Outcome<SnapshotChanged>> {
     let Deed { right, action, edit: wanted } = deed;
     must(api, caller, right, repository, id).await?;
+    let may_need = deeds::Deed::of_snapshot(repository, id, &wanted, right);
+    if let Some(deed) = may_need.filter(|deed| deed.needs_second(api)) {
+        if row(api, repository, id).await?.is_none() {
+            return Err(Failure::not_found("snapshot", id));
+        }
+        return Ok(Outcome::Asked(Document::accepted(deeds::ask(api, caller, &deed).await?)));
+    }
+    Ok(Outcome::Done(Document::new(carry_out(api, caller, (repository, id), action, wanted).await?)))
+}
+
+/// Does it, whoever has agreed to it.
+pub async fn carry_out(
+    api: &Shared,
+    caller: &Caller,
+    (repository, id): (&str, &str),
+    action: &'static str,
+    wanted: Edit,
+) -> Result<SnapshotChanged> {
     let object = format!("snapshot:{repository}/{id}");
     let about = match &wanted {
         Edit::Tags { add, remove } => json!({ "add": add, "remove": remove }),
@@ -165,5 +185,5 @@ async fn decide(
     let refreshed =
         catalogue::refresh(api.store(), &inside.warm, &inside.troubles, &api.config(), repository).await;
     drop(refreshed);
-    Ok(Document::new(SnapshotChanged { snapshot: id.to_owned(), now }))
+    Ok(SnapshotChanged { snapshot: id.to_owned(), now })
 }

@@ -7,6 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Document, Result};
+use crate::elsewhere;
 use crate::guard::Caller;
 use crate::state::Shared;
 
@@ -22,7 +23,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
 #[utoipa::path(get, path = "/health", tag = "server", responses((status = 200, body = Health)))]
 async fn health(State(api): State<Shared>) -> Result<Document<Health>> {
     let state = if api.inside.health.is_well() { HealthState::Well } else { HealthState::Unwell };
-    Ok(Document::new(Health { state, needs_setup: !api.store().has_users().await? }))
+    let needs_setup = !api.store().has_users().await?;
+    Ok(Document::new(Health { state, needs_setup, has_oidc: elsewhere::is_defined(&api) }))
 }
 
 /// What the server is.
@@ -38,6 +40,7 @@ async fn about(State(api): State<Shared>, _: Caller) -> Document<About> {
         zone: server.timezone.0.clone(),
         public_url: server.public_url.as_ref().map(|url| url.0.clone()),
         has_managed_definitions: server.definitions == Definitions::FilesAndManaged,
+        two_persons: server.two_persons.iter().map(|kind| kind.word().to_owned()).collect(),
         config_is_valid: api.inside.health.config_is_valid(),
         config: config.hash().to_string(),
     })

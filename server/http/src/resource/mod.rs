@@ -5,6 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::state::Shared;
 
 mod account;
+mod approvals;
 mod audit;
 mod config;
 mod content;
@@ -12,11 +13,14 @@ mod edits;
 mod events;
 mod files;
 mod health;
+mod managed;
 mod notifications;
+mod oidc;
 mod overview;
 mod patterns;
 mod plans;
 mod problems;
+mod projects;
 mod repositories;
 mod run_log;
 mod runs;
@@ -29,7 +33,7 @@ mod users;
 
 /// What is answered to anyone.
 pub fn open() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().merge(health::open()).merge(session::open())
+    OpenApiRouter::new().merge(health::open()).merge(session::open()).merge(oidc::open())
 }
 
 /// What is answered to callers who are signed in.
@@ -53,6 +57,9 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(notifications::routes())
         .merge(targets::routes())
         .merge(config::routes())
+        .merge(managed::routes())
+        .merge(projects::routes())
+        .merge(approvals::routes())
         .merge(account::routes())
         .merge(users::routes())
         .merge(tokens::routes())

@@ -8,13 +8,10 @@ use jiff::Timestamp;
 use keepfast_access::role::Right;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
-use keepfast_api::plan::{
-    HistoryPoint, LastRun, Pause, Plan, PlanDetail, PlanQuery, Schedule, SetPause, SlotNote, UpcomingSlot,
-};
+use keepfast_api::plan::{HistoryPoint, LastRun, Pause, Plan, PlanDetail, PlanQuery, Schedule, SetPause};
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan as DefinedPlan;
 use keepfast_config::model::schedule::CatchUp;
-use keepfast_schedule::slot::PlannedSlot;
 use keepfast_server::state::instant;
 use keepfast_server::status::{self, PlanStatus, View};
 use keepfast_server::{definitions, runs};
@@ -75,7 +72,7 @@ async fn plan(State(api): State<Shared>, caller: Caller, Name(name): Name) -> Re
     Ok(Document::new(PlanDetail {
         plan,
         schedule: schedule(&definition.value),
-        upcoming: upcoming.into_iter().map(upcoming_slot).collect(),
+        upcoming: upcoming.into_iter().map(convert::upcoming_slot).collect(),
         origin: sources.short(definition.origin),
         settings: lines.into_iter().map(|line| setting(line, sources)).collect(),
     }))
@@ -208,15 +205,6 @@ fn schedule(plan: &DefinedPlan) -> Option<Schedule> {
         deadline_s: schedule.deadline.map(|deadline| deadline.0.as_secs()),
         catches_up: schedule.catch_up == CatchUp::Once,
     })
-}
-
-pub fn upcoming_slot(planned: PlannedSlot) -> UpcomingSlot {
-    let notes = planned.notes.iter();
-    UpcomingSlot {
-        at: planned.slot.instant(),
-        wall: planned.wall.to_string(),
-        notes: notes.map(|note| SlotNote { code: note.code().to_owned(), text: note.to_string() }).collect(),
-    }
 }
 
 fn point(run: &Run, report: Option<&Value>) -> HistoryPoint {

@@ -3,13 +3,14 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use keepfast_access::role::Right;
+use keepfast_api::approval::Approval;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::run::{Attempt, CancelOutcome, Cancelled, Run, RunDetail, RunQuery, StartRun};
 use keepfast_api::session::SignedInBy;
 use keepfast_server::daemon::jobs::Job;
-use keepfast_server::runs;
 use keepfast_server::state::{instant, stored};
+use keepfast_server::{connect, runs};
 use keepfast_store::{
     Fingerprint, HostId, PageSize, PlanId, RepositoryId, Run as StoredRun, RunFilter, RunId, RunKind,
     RunNumber, Trigger, Verdict, VerdictKind,
@@ -20,6 +21,7 @@ use utoipa_axum::routes;
 
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::convert;
+use crate::deeds::{self, Deed, Outcome};
 use crate::guard::Caller;
 use crate::once::run_id;
 use crate::request::{Body, Name, Query};
@@ -62,13 +64,14 @@ async fn list_runs(
 ///
 /// It waits until a server has room for it.
 #[utoipa::path(post, path = "/runs", tag = "runs", request_body = StartRun,
-    responses((status = 202, body = Run)))]
+    responses((status = 202, body = Run),
+        (status = 200, body = Approval, description = "A second person is asked, and nothing has begun")))]
 async fn start_run(
     State(api): State<Shared>,
     caller: Caller,
     headers: HeaderMap,
     Body(wanted): Body<StartRun>,
-) -> Result<Document<Run>> {
+) -> Result<Outcome<Run>> {
     let (job, on, right) = match &wanted {
         StartRun::Backup { plan } => (Job::Backup { plan: plan.clone() }, api.plan(plan), Right::Run),
         StartRun::Check { repository } => {
@@ -79,19 +82,31 @@ async fn start_run(
         }
     };
     caller.must(right, &on)?;
+    if let StartRun::Prune { repository } = &wanted {
+        let deed = Deed::Prune { repository: repository.clone() };
+        if deed.needs_second(&api) {
+            connect::definition(&api.config(), repository)?;
+            return Ok(Outcome::Asked(Document::new(deeds::ask(&api, &caller, &deed).await?)));
+        }
+    }
     let id = run_id(&headers, &caller, "start")?;
+    Ok(Outcome::Done(Document::accepted(begin(&api, &caller, &job, id).await?)))
+}
+
+/// Queues a run, whoever has agreed to it.
+pub async fn begin(api: &Shared, caller: &Caller, job: &Job, id: RunId) -> Result<Run> {
     let trigger = match caller.by() {
         SignedInBy::Session => Trigger::Manual,
         SignedInBy::Token => Trigger::Api,
     };
     let config = api.config();
-    let run = runs::start(&config, api.store(), &job, &api.inside.around.host, trigger, id).await?;
-    if Job::of(&run).as_ref() != Some(&job) {
+    let run = runs::start(&config, api.store(), job, &api.inside.around.host, trigger, id).await?;
+    if Job::of(&run).as_ref() != Some(job) {
         return Err(reused());
     }
     api.wake();
     caller.record(api.store(), "run.start", &job.text(), json!({ "run": run.id })).await?;
-    Ok(Document::accepted(convert::run(&run, api.now())))
+    Ok(convert::run(&run, api.now()))
 }
 
 /// A run with its report, and the runs that repeat it.
@@ -138,20 +153,33 @@ async fn cancel_run(
 
 /// Do again what a run was to do.
 #[utoipa::path(post, path = "/runs/{run}/retry", tag = "runs", params(("run" = String, Path)),
-    responses((status = 202, body = Run)))]
+    responses((status = 202, body = Run),
+        (status = 200, body = Approval, description = "A second person is asked, and nothing has begun")))]
 async fn retry_run(
     State(api): State<Shared>,
     caller: Caller,
     Name(id): Name,
     headers: HeaderMap,
-) -> Result<Document<Run>> {
+) -> Result<Outcome<Run>> {
     let run = find(&api, &caller, &id).await?;
     caller.must(right_over(&run), &api.about(&run))?;
-    let queued = runs::retry_as(api.store(), &run, run_id(&headers, &caller, "retry")?).await?;
+    if let Some(Job::Prune { repository }) = Job::of(&run) {
+        let deed = Deed::PruneAgain { repository, run: run.id.to_string() };
+        if deed.needs_second(&api) {
+            return Ok(Outcome::Asked(Document::new(deeds::ask(&api, &caller, &deed).await?)));
+        }
+    }
+    let id = run_id(&headers, &caller, "retry")?;
+    Ok(Outcome::Done(Document::accepted(begin_again(&api, &caller, &run, id).await?)))
+}
+
+/// Queues what a run was to do, whoever has agreed to it.
+pub async fn begin_again(api: &Shared, caller: &Caller, run: &StoredRun, id: RunId) -> Result<Run> {
+    let queued = runs::retry_as(api.store(), run, id).await?;
     api.wake();
     let object = format!("run:{}", run.id);
     caller.record(api.store(), "run.retry", &object, json!({ "run": queued.id })).await?;
-    Ok(Document::accepted(convert::run(&queued, api.now())))
+    Ok(convert::run(&queued, api.now()))
 }
 
 /// A run by its whole id, if the caller may see it.

@@ -63,7 +63,7 @@ async fn schedule_preview(
     let now = api.now();
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let slots = Schedule::calendar(cron, zone).next_slots(now, now, count);
-    pages.of_all("schedule-preview", slots.into_iter().map(plans::upcoming_slot).collect()).await
+    pages.of_all("schedule-preview", slots.into_iter().map(convert::upcoming_slot).collect()).await
 }
 
 /// What is due in a time, soonest first.

@@ -1,7 +1,8 @@
 //! Requests for a second person: each step is taken once.
 
 use keepfast_store::{
-    Approval, ApprovalId, ApprovalState, ApprovalStep, Label, PageSize, Store, Text, UtcTime,
+    Approval, ApprovalId, ApprovalState, ApprovalStep, EventKind, Label, NewEvent, PageSize, Sequence, Store,
+    Subject, Text, UtcTime,
 };
 use serde_json::json;
 
@@ -12,6 +13,10 @@ on_both! {
     of_several_steps_at_once_one_is_taken;
     nothing_follows_when_a_request_has_expired;
     requests_are_listed_by_pages;
+}
+
+fn told(kind: EventKind) -> NewEvent {
+    NewEvent { at: at(0), kind, subject: Subject::new("repository:main").unwrap(), document: json!({}) }
 }
 
 fn id(number: i64) -> ApprovalId {
@@ -32,12 +37,24 @@ async fn ask(store: &Store, number: i64) {
         reason: None,
         used: None,
     };
-    store.request_approval(&request, &note("approval.ask", "x")).await.unwrap();
+    store
+        .request_approval(&request, &note("approval.ask", "x"), told(EventKind::APPROVAL_ASKED))
+        .await
+        .unwrap();
 }
 
 async fn step(store: &Store, now: UtcTime, number: i64, from: ApprovalState, to: ApprovalState) -> bool {
     let step = ApprovalStep { from, to, by: name("bob"), reason: Some(Text::from("looked at it")) };
-    store.step_approval(now, &id(number), &step, &note("approval.step", "x")).await.unwrap()
+    store
+        .step_approval(
+            now,
+            &id(number),
+            &step,
+            &note("approval.step", "x"),
+            Some(told(EventKind::APPROVAL_DECIDED)),
+        )
+        .await
+        .unwrap()
 }
 
 async fn of_several_steps_at_once_one_is_taken(lab: Lab) {
@@ -61,6 +78,10 @@ async fn of_several_steps_at_once_one_is_taken(lab: Lab) {
     }
     let steps = recorded(&one).await.into_iter().filter(|action| action == "approval.step").count();
     assert!((8..=16).contains(&steps));
+    // What wasn't done isn't told either.
+    let told = one.events_after(Sequence::START, PageSize::MAX).await.unwrap().events;
+    let decided = told.iter().filter(|event| event.kind == EventKind::APPROVAL_DECIDED).count();
+    assert_eq!((decided, told.len()), (steps, 8 + steps));
 }
 
 async fn nothing_follows_when_a_request_has_expired(lab: Lab) {
