@@ -116,8 +116,6 @@ export const controlText = (plural: Plural) => ({
       ["target", "A target and a route"],
       ["repository", "A repository"],
     ] as const,
-    leave: "What you have written isn't saved.",
-    secondPerson: "A second person has to agree. It waits under “Second person”.",
     preview: "The definition, while it grows",
     saveHere: "Save and follow",
     otherFile: (name: string) => `It will be managed.d/${name}.toml.`,
@@ -203,10 +201,22 @@ export const controlText = (plural: Plural) => ({
     } as Record<string, string>,
     decidedBy: (user: string) => `by ${user}`,
     waiting: (count: number) => `${plural(count, "request")} for a second person`,
+    bell: (count: number) => `${plural(count, "request")} ${count === 1 ? "waits" : "wait"} for you to agree`,
     asks: (user: string, what: string) => `${user} asks: ${what}`,
     sent: "A second person has to agree. You see under “Second person” what becomes of it.",
     see: "See",
   },
 
-  oidc: { enter: "Sign in with your organization", or: "or" },
+  oidc: {
+    enter: "Sign in with your organization",
+    or: "or",
+    refusals: {
+      denied: "Your organization hasn't signed you in.",
+      no_role: "You are signed in at your organization, and none of your groups has a role here. Ask an administrator of this server.",
+      name_taken: "A user of your name is here already, and isn't you. Ask an administrator of this server.",
+      disabled: "Your user is disabled here.",
+      another_login: "This sign-in was begun in another browser, or too long ago. Begin again.",
+      failed: "Your organization can't be asked at this moment. The server's log says why.",
+    } as Record<string, string>,
+  },
 });

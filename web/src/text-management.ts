@@ -166,6 +166,8 @@ export const managementText = (plural: Plural) => ({
     allRightWhy: "No file has an error or a warning.",
     severities: { error: "Error", warning: "Warning" },
     file: "File",
+    noFiles: "No files that you may see",
+    noFilesWhy: "An administrator sees from which files the server reads its definitions.",
     read: "Read",
     reload: "Read again",
     reloading: "The server reads its files again",

@@ -136,7 +136,6 @@ export const pagesText = (plural: Plural) => ({
     excludeHelp: "One pattern per line, such as *.tmp or /srv/www/cache.",
     keep: "Keep",
     rules: { daily: "daily", weekly: "weekly", monthly: "monthly" },
-    result: "The definition",
     where: "Put it into a file of the server's configuration. The server follows within seconds, and tells you here if something is wrong.",
     copy: "Copy the definition",
     copied: "The definition is on the clipboard",

@@ -20,6 +20,8 @@ const shared = {
   signOut: "Sign out",
   actions: "Actions",
   exportCsv: "Export as CSV",
+  copyCommand: "Copy the command",
+  commandCopied: "The command is on the clipboard",
   notAllowed: "Your role doesn't allow this.",
   user: (name: string) => `Signed in as ${name}`,
   failed: (title: string, detail: string) => (detail ? `${title}. ${detail}` : title),

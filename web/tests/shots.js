@@ -8,6 +8,11 @@ const server = await start();
 const out = await start({ signedIn: false });
 const setup = await start({ signedIn: false, needsSetup: true });
 const empty = await start({ empty: true });
+const oidc = await start({ signedIn: false });
+oidc.state.oidc = true;
+/** An empty server with a repository and a plan, whose first run went wrong. */
+const begun = await start({ empty: true });
+begun.state.repositories = ["main"];
 const failed = server.state.runs.find((run) => run.verdict === "failed").run;
 const running = server.state.runs[0].run;
 const pages = {
@@ -44,6 +49,17 @@ const pages = {
   account: `${server.url}/account`,
   "sign-in": out.url,
   setup: setup.url,
+  "sign-in-oidc": `${oidc.url}/?sign_in=no_role`,
+  "first-second": begun.url,
+  "config-managed": `${server.url}/config?tab=managed`,
+  "config-managed-empty": `${empty.url}/config?tab=managed`,
+  definition: `${server.url}/config/managed/plan-www`,
+  "definition-new": `${server.url}/config/new`,
+  projects: `${server.url}/projects`,
+  "projects-empty": `${empty.url}/projects`,
+  project: `${server.url}/projects/shop`,
+  approvals: `${server.url}/approvals`,
+  "approvals-all": `${server.url}/approvals?tab=all`,
 };
 const screens = [
   ["light", { width: 1360, height: 900, theme: "light" }],
@@ -68,4 +84,4 @@ for (const [name, screen] of screens) {
   for (const complaint of browser.complaints) console.log(`${name}: ${complaint}`);
   await browser.close();
 }
-await Promise.all([server, out, setup, empty].map((one) => one.stop()));
+await Promise.all([server, out, setup, empty, oidc, begun].map((one) => one.stop()));

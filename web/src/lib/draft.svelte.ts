@@ -20,6 +20,9 @@ export interface Conflict {
   readonly etag: string | null;
 }
 
+/** What was left without being saved, by the name of its file: it is there when one comes back. */
+const left = new Map<string, string>();
+
 export class Draft {
   name = $state("");
   text = $state("");
@@ -54,6 +57,8 @@ export class Draft {
     const response = await send("GET", path("config", "managed", name));
     const file = await document<ManagedFile>(response);
     this.#take(file.text, response.headers.get("ETag"));
+    this.text = left.get(name) ?? this.text;
+    left.delete(name);
     await this.check();
   }
 
@@ -153,6 +158,7 @@ export class Draft {
   async remove(): Promise<boolean> {
     return act(
       async () => {
+        this.text = this.base ?? "";
         this.written = await call<ConfigWritten>("DELETE", path("config", "managed", this.name), { etag: this.#etag });
       },
       () => words.definition.removed(this.name),
@@ -160,6 +166,7 @@ export class Draft {
   }
 
   stop(): void {
+    if (this.base !== null && this.isChanged) left.set(this.name, this.text);
     clearTimeout(this.#timer);
     this.#abort?.abort();
   }
