@@ -4,7 +4,7 @@ import type { Plural } from "./text-pages";
 export const controlText = (plural: Plural) => ({
   first: {
     title: "First steps",
-    lead: "Four steps, and your data is safe from that day on.",
+    lead: "Four steps to a first snapshot, and to someone who hears of trouble.",
     progress: (done: number, all: number) => `${done} of ${all} done`,
     done: "Done",
     repository: {
@@ -79,7 +79,8 @@ export const controlText = (plural: Plural) => ({
     create: "New definition",
     title: (name: string) => `managed.d/${name}.toml`,
     text: "The definition",
-    check: "Check",
+    check: "Not checked",
+    says: "What the server says",
     checking: "Checking…",
     valid: "Can be followed",
     invalid: (count: number) => plural(count, "error"),
@@ -176,8 +177,8 @@ export const controlText = (plural: Plural) => ({
     none: "Nothing waits for a second person",
     noneWhy: "When someone asks for something that needs two people, it appears here and at the bell.",
     noneAll: "No one has asked for anything",
-    asked: (user: string) => `${user} asks`,
-    expires: "It ends",
+    asked: (user: string) => `${user} asked`,
+    expires: "expires",
     details: "All that would be done",
     agree: "Agree and do it",
     refuse: "Refuse",
