@@ -230,12 +230,48 @@ pub struct TagChange {
     pub remove: Vec<String>,
 }
 
-/// Whose retention is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+/// Whose retention is asked for. If any rule is named, these rules stand in place of the plan's, and those that aren't named keep
+/// nothing; the plan's tags to keep and its brake (`max_removed`) hold in any case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct RetentionQuery {
     /// The plan.
     pub plan: String,
+    /// The newest ones: a number, or `all`. So are the other counts.
+    pub last: Option<String>,
+    /// The newest of each of this many hours.
+    pub hourly: Option<String>,
+    /// The newest of each of this many days.
+    pub daily: Option<String>,
+    /// The newest of each of this many weeks.
+    pub weekly: Option<String>,
+    /// The newest of each of this many months.
+    pub monthly: Option<String>,
+    /// The newest of each of this many years.
+    pub yearly: Option<String>,
+    /// All that are no older than this before the newest, such as `30d` or `1y6mo`. So are the other ages.
+    pub within: Option<String>,
+    /// The newest of each hour of this time before the newest.
+    pub within_hourly: Option<String>,
+    /// The newest of each day of this time before the newest.
+    pub within_daily: Option<String>,
+    /// The newest of each week of this time before the newest.
+    pub within_weekly: Option<String>,
+    /// The newest of each month of this time before the newest.
+    pub within_monthly: Option<String>,
+    /// The newest of each year of this time before the newest.
+    pub within_yearly: Option<String>,
+    /// This many of the newest clean snapshots stay, whatever the rules say. By itself, it names no rules.
+    pub at_least: Option<u32>,
+    /// What the plan's snapshots may take in all, such as `500GiB`.
+    pub max_size: Option<String>,
+}
+
+/// What was decided about a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotStanding {
+    /// Whether it is protected: no policy and no one forgets it.
+    pub protected: bool,
 }
 
 /// What became of a snapshot.

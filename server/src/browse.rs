@@ -100,6 +100,15 @@ impl Browser<'_> {
         Ok(Paged { rows, has_more })
     }
 
+    /// Whether no one can forget a snapshot.
+    ///
+    /// # Errors
+    /// There is no such snapshot, or the repository can't be reached.
+    pub fn is_protected(&self, snapshot: &str) -> Result<bool> {
+        let Found { opened, stored } = self.found(snapshot)?;
+        Ok(opened.snapshots.protected.contains(&stored.snapshot.head.id))
+    }
+
     /// What is at a path, ready to be read.
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 import { controlText } from "./text-control";
 import { figuresText } from "./text-figures";
 import { managementText } from "./text-management";
+import { restoreText } from "./text-restore";
+import { retentionText } from "./text-retention";
+import { snapshotText } from "./text-snapshots";
 
 export type Plural = (count: number, one: string, many?: string) => string;
 
@@ -9,6 +12,9 @@ export const pagesText = (plural: Plural) => ({
   ...managementText(plural),
   ...figuresText(plural),
   ...controlText(plural),
+  ...snapshotText(plural),
+  ...retentionText(plural),
+  ...restoreText(plural),
 
   overview: {
     title: "Overview",

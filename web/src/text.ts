@@ -173,6 +173,9 @@ const shared = {
       retention: "retention",
       undo: "undoing hooks",
       check: "checking",
+      checks: "looking at what is there",
+      restore: "writing files",
+      verify: "reading back",
       prune: "pruning",
     };
     return known[phase] ?? phase;

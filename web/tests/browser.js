@@ -1,6 +1,6 @@
 // A real browser for the tests: Debian's Chromium, driven by playwright-core, with nothing fetched from elsewhere.
 import { createRequire } from "node:module";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -29,6 +29,7 @@ export async function open({ width = 1280, height = 800, theme = "light", reduce
     timezoneId: "Europe/Paris",
     locale: "en-GB",
   });
+  process.once("exit", () => end(folder));
   const complaints = [];
   const watch = (page) => {
     // A machine that is busy otherwise needs more.
@@ -48,11 +49,25 @@ export async function open({ width = 1280, height = 800, theme = "light", reduce
     async page() {
       return watch(await context.newPage());
     },
+    /** Ends it, also if it answers no more: a browser that is left behind keeps Node from ending. */
     async close() {
-      await context.close();
-      rmSync(folder, { recursive: true, force: true });
+      const deadline = new Promise((late) => setTimeout(late, 10_000).unref());
+      await Promise.race([context.close().catch(() => undefined), deadline]);
+      end(folder);
     },
   };
+}
+
+/** Kills what is left of a browser: all its processes have its folder in their arguments. */
+function end(folder) {
+  for (const id of (process.platform === "linux" ? readdirSync("/proc") : []).filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (readFileSync(`/proc/${id}/cmdline`, "utf8").includes(folder)) process.kill(Number(id), "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+  }
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
 }
 
 /** What axe finds wrong with a page, by WCAG 2.2 AA. What lies below something that is open is too small for it. */

@@ -1,34 +1,10 @@
 // What a user sees and does, in a real browser, against the fixture: states that a real server can't be made to be in at
 // will. Each test also asks axe, and fails if the browser complained about anything, such as the policy.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { accessibility, open } from "./browser.js";
-import { start } from "./fixture/server.js";
+import { accessibility } from "./browser.js";
+import { browsing, heading } from "./visit.js";
 
-let browser;
-before(async () => (browser = await open()));
-after(() => browser.close());
-
-/** A test with a server of its own, and a page of it. */
-function visit(name, options, steps) {
-  test(name, { timeout: 10 * Number(process.env.PATIENCE_MS ?? 20_000) }, async () => {
-    const server = await start(options);
-    const page = await browser.page();
-    browser.complaints.length = 0;
-    try {
-      await page.goto(`${server.url}${options.path ?? "/"}`);
-      await page.waitForSelector("h1");
-      await steps(page, server);
-      assert.deepEqual(await accessibility(page), []);
-      assert.deepEqual(browser.complaints, []);
-    } finally {
-      await page.close();
-      await server.stop();
-    }
-  });
-}
-
-const heading = (page, name) => page.getByRole("heading", { level: 1, name }).waitFor();
+const { scene, visit } = browsing();
 
 visit("the first user is made with the token of the console", { signedIn: false, needsSetup: true }, async (page) => {
   await page.getByLabel("One-time token").fill("one-time");
@@ -117,10 +93,10 @@ visit("the form of a plan writes its definition and shows its next instants", { 
   await dialog.waitFor({ state: "hidden" });
 });
 
-visit("a run is started once, seen live in two tabs over one stream, and cancelled in one", { path: "/plans/www" }, async (page, server) => {
+visit("a run is started once, seen live in two tabs over one stream, and cancelled in one", { path: "/plans/www" }, async (page, server, opened) => {
   await page.getByRole("button", { name: "Run now" }).click();
   await heading(page, "Backup of www");
-  const other = await browser.page();
+  const other = await opened.page();
   await other.goto(page.url());
   await other.getByRole("heading", { name: "Backup of www" }).waitFor();
   await other.getByText("Live", { exact: true }).waitFor();
@@ -147,22 +123,19 @@ visit("a run is started once, seen live in two tabs over one stream, and cancell
   assert.equal(server.requests.filter((request) => request === "POST /runs").length, 1);
 });
 
-test("a tab goes on when the tab that read the stream is closed", { timeout: 10 * Number(process.env.PATIENCE_MS ?? 20_000) }, async () => {
-  const server = await start();
-  const [first, second] = [await browser.page(), await browser.page()];
+scene("a tab goes on when the tab that read the stream is closed", async (opened) => {
+  const server = await opened.start();
+  const [first, second] = [await opened.page(), await opened.page()];
   for (const page of [first, second]) {
     await page.goto(`${server.url}/runs`);
     await page.getByText("Live", { exact: true }).waitFor();
   }
+  const taken = server.nextStream(opened.signal);
   await first.close();
-  for (let tries = 0; server.streams.size !== 1 && tries < 50; tries += 1) await second.waitForTimeout(100);
-  assert.equal(server.streams.size, 1);
-  await second.waitForTimeout(300);
+  await taken;
   Object.assign(server.state.runs[0], { state: "ended", verdict: "failed" });
   server.tell("run.ended", { run: server.state.runs[0].run });
   await second.locator("tbody tr").first().getByText("Failed").waitFor();
-  await second.close();
-  await server.stop();
 });
 
 visit("a viewer is offered nothing that a viewer may not", { path: "/plans/www", role: "viewer" }, async (page, server) => {
@@ -170,7 +143,7 @@ visit("a viewer is offered nothing that a viewer may not", { path: "/plans/www",
   await page.getByText("Keeps its promise").waitFor();
   assert.equal(await page.getByRole("button", { name: "Run now" }).count(), 0);
   await page.getByRole("button", { name: "More for www" }).click();
-  assert.deepEqual(await page.getByRole("menuitem").allInnerTexts(), ["Its runs", "Its snapshots"]);
+  assert.deepEqual(await page.getByRole("menuitem").allInnerTexts(), ["Its runs", "Its snapshots", "Retention"]);
   await page.keyboard.press("Escape");
   await page.goto(`${server.url}/plans`);
   await page.getByRole("link", { name: "shop-db" }).waitFor();
@@ -245,15 +218,14 @@ visit("names with markup are words", { path: "/plans" }, async (page, server) =>
   assert.equal(await page.locator("main img").count(), 0);
 });
 
-visit("a server that is gone and comes back is told, and the page loads again", { path: "/runs" }, async (page, server) => {
+visit("a server that is gone and comes back is told, and the page loads again", { path: "/runs" }, async (page, server, opened) => {
   await page.getByText("Live", { exact: true }).waitFor();
   await server.stop();
   await page.getByText("Not live: connecting").waitFor();
-  const again = await start({ port: server.port });
+  const again = await opened.start({ port: server.port });
   again.state.runs[0].plan = "came-back";
   await page.getByText("Live", { exact: true }).waitFor({ timeout: 20_000 });
   await page.getByRole("link", { name: "came-back" }).waitFor();
-  server.stop = () => again.stop();
 });
 
 visit("anything is reached by a few letters", {}, async (page) => {

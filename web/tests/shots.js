@@ -1,6 +1,7 @@
 // Pictures of all pages in both themes and on a phone, into shots/, for people to look at: `npm run shots [part of a name]`.
 import { mkdirSync } from "node:fs";
 import { accessibility, open } from "./browser.js";
+import { endRestore } from "./fixture/routes-restores.js";
 import { start } from "./fixture/server.js";
 
 const wanted = process.argv[2] ?? "";
@@ -15,18 +16,45 @@ const begun = await start({ empty: true });
 begun.state.repositories = ["main"];
 const failed = server.state.runs.find((run) => run.verdict === "failed").run;
 const running = server.state.runs[0].run;
+const shown = server.state.snapshots[5].snapshot;
+server.state.protected.add(server.state.snapshots[3].snapshot);
+const snapshot = `${server.url}/snapshots/main/${shown}`;
+const chosen = `repository=main&snapshot=${shown}&path=/srv/www/index.html&path=/srv/www/site.js`;
+const restores = await Promise.all(
+  [0, 1].map(async () => {
+    const body = JSON.stringify({ repository: "main", snapshot: shown, paths: ["/srv/www/index.html", "/srv/www/site.js"], destination: { to: "folder", place: "/srv/restore", folder: "www" }, overwrite: "refuse", verify: true });
+    const answer = await fetch(`${server.url}/api/v1/restores`, { method: "POST", headers: { "Idempotency-Key": "shots" }, body });
+    return (await answer.json()).run;
+  }),
+);
+endRestore(server.state, restores[1], { failures: [{ path: "/srv/restore/www/srv/www/site.js", why: "the content can't be read: pack 41ab2c is damaged" }] });
 const pages = {
   overview: server.url,
   empty: empty.url,
   plans: `${server.url}/plans`,
   "plans-new": `${server.url}/plans?new=1`,
   plan: `${server.url}/plans/www`,
+  retention: `${server.url}/plans/www/retention`,
+  "retention-tried": `${server.url}/plans/www/retention?try=1&last=3&daily=7&weekly=4&monthly=12&at_least=3`,
   runs: `${server.url}/runs`,
   run: `${server.url}/runs/${running}`,
   "run-failed": `${server.url}/runs/${failed}`,
   repositories: `${server.url}/repositories`,
   repository: `${server.url}/repositories/main`,
   snapshots: `${server.url}/snapshots`,
+  snapshot,
+  "snapshot-protected": `${server.url}/snapshots/main/${server.state.snapshots[3].snapshot}`,
+  browse: `${snapshot}/files?path=/srv/www`,
+  "browse-million": `${snapshot}/files?path=/srv/www/uploads`,
+  diff: `${snapshot}/diff`,
+  "diff-kinds": `${snapshot}/diff?kinds=removed,content`,
+  "restore-plan": `${server.url}/restore`,
+  "restore-what": `${server.url}/restore?${chosen}`,
+  "restore-when": `${server.url}/restore?${chosen}&step=when`,
+  "restore-where": `${server.url}/restore?${chosen}&step=where`,
+  "restore-look": `${server.url}/restore?${chosen}&step=look&to=original`,
+  "restore-runs": `${server.url}/restores/${restores[0]}`,
+  "restore-report": `${server.url}/restores/${restores[1]}`,
   problems: `${server.url}/problems`,
   patterns: `${server.url}/problems?tab=patterns`,
   notifications: `${server.url}/notifications`,
@@ -96,7 +124,9 @@ for (const [name, screen] of screens) {
     if (overflow > 0) console.log(`${key} on ${name}: wider than the screen by ${overflow} px`);
     // What lies below something that is open is too small for axe.
     for (const finding of await accessibility(page, { except: steps ? ["target-size"] : [] })) console.log(`${key} on ${name}: ${finding}`);
-    await page.screenshot({ path: new URL(`../shots/${key}-${name}.png`, import.meta.url).pathname, fullPage: true });
+    // A list without an end is shown as far as the screen goes.
+    const fullPage = await page.evaluate(() => document.documentElement.scrollHeight < 6000);
+    await page.screenshot({ path: new URL(`../shots/${key}-${name}.png`, import.meta.url).pathname, fullPage, timeout: 180_000 });
   }
   for (const complaint of browser.complaints) console.log(`${name}: ${complaint}`);
   await browser.close();

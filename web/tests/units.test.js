@@ -1,19 +1,7 @@
 // Words and numbers that are computed: without a browser.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { build } from "vite";
-
-/** A module of the dashboard, as a program of Node. */
-async function load(entry) {
-  const [built] = [
-    await build({
-      configFile: false,
-      logLevel: "silent",
-      build: { write: false, ssr: entry, rollupOptions: { external: [] } },
-    }),
-  ].flat();
-  return import(`data:text/javascript,${encodeURIComponent(built.output[0].code)}`);
-}
+import { load } from "./load.js";
 
 const format = await load("src/lib/format.ts");
 const zone = await load("src/lib/zone.ts");

@@ -2,6 +2,7 @@
 // the check of types. Nothing of this is in what is built.
 import type { components } from "./schema";
 import type * as own from "./types";
+import type * as snapshots from "./types-snapshots";
 
 type Schemas = components["schemas"];
 /** What the API answers can be read as what the dashboard expects. */
@@ -25,4 +26,9 @@ export type Contract = [
   Reads<own.Delivery, Schemas["Delivery"]>,
   Reads<own.Diagnostic, Schemas["Diagnostic"]>,
   Reads<own.AuditVerdict, Schemas["AuditVerdict"]>,
+  Reads<snapshots.SnapshotDetail, Schemas["SnapshotDetail"]>,
+  Reads<snapshots.Entry, Schemas["Entry"]>,
+  Reads<snapshots.Change, Schemas["Change"]>,
+  Reads<snapshots.SnapshotChanged, Schemas["SnapshotChanged"]>,
+  Reads<snapshots.SnapshotStanding, Schemas["SnapshotStanding"]>,
 ];

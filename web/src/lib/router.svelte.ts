@@ -11,15 +11,16 @@ interface Route {
   readonly load: () => Promise<{ default: Component<any> }>;
 }
 
-const page = (path: string, load: Route["load"]): Route => {
+const page = (path: string, load: Route["load"], section?: string): Route => {
   const parts = path.split("/").filter(Boolean);
-  return { parts, section: parts[0] ?? "", load };
+  return { parts, section: section ?? parts[0] ?? "", load };
 };
 
 const routes: readonly Route[] = [
   page("/", () => import("../pages/Overview.svelte")),
   page("/plans", () => import("../pages/Plans.svelte")),
   page("/plans/:plan", () => import("../pages/Plan.svelte")),
+  page("/plans/:plan/retention", () => import("../pages/Retention.svelte")),
   page("/runs", () => import("../pages/Runs.svelte")),
   page("/runs/:run", () => import("../pages/Run.svelte")),
   page("/repositories", () => import("../pages/Repositories.svelte")),
@@ -27,6 +28,11 @@ const routes: readonly Route[] = [
   page("/snapshots", () => import("../pages/Snapshots.svelte")),
   page("/analytics", () => import("../pages/Analytics.svelte")),
   page("/storage", () => import("../pages/Storage.svelte")),
+  page("/snapshots/:repository/:snapshot", () => import("../pages/Snapshot.svelte")),
+  page("/snapshots/:repository/:snapshot/files", () => import("../pages/Browse.svelte")),
+  page("/snapshots/:repository/:snapshot/diff", () => import("../pages/Diff.svelte")),
+  page("/restore", () => import("../pages/Restore.svelte"), "snapshots"),
+  page("/restores/:run", () => import("../pages/RestoreRun.svelte"), "snapshots"),
   page("/problems", () => import("../pages/Problems.svelte")),
   page("/notifications", () => import("../pages/Notifications.svelte")),
   page("/config", () => import("../pages/Config.svelte")),
@@ -99,11 +105,11 @@ async function show(focus: boolean): Promise<void> {
   });
 }
 
-/** Goes to a page of the dashboard. */
-export function go(to: string, { replace = false } = {}): void {
+/** Goes to a page of the dashboard. Without `focus`, what has the focus keeps it, as where one goes on within a page. */
+export function go(to: string, { replace = false, focus = true } = {}): void {
   if (replace) history.replaceState(null, "", to);
   else history.pushState(null, "", to);
-  void show(true);
+  void show(focus);
 }
 
 /** Changes parameters of the address without leaving the page; an empty one goes. */

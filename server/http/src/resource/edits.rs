@@ -1,12 +1,12 @@
-//! What people decide about single snapshots, and what a plan's retention will decide.
+//! What people decide about single snapshots.
 
 use axum::extract::State;
 use keepfast_access::role::Right;
 use keepfast_api::approval::Approval;
 use keepfast_api::error::ErrorCode;
-use keepfast_api::snapshot::{RetentionQuery, SnapshotChanged, TagChange};
+use keepfast_api::snapshot::{SnapshotChanged, SnapshotStanding, TagChange};
+use keepfast_server::catalogue;
 use keepfast_server::edits::{Edit, edit};
-use keepfast_server::{catalogue, cleanup, definitions};
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +16,7 @@ use crate::answer::{Document, Failure, Result};
 use crate::deeds::{self, Outcome};
 use crate::guard::Caller;
 use crate::looking::look;
-use crate::request::{Body, Pair, Query};
+use crate::request::{Body, Pair};
 use crate::state::Shared;
 
 /// Tags that are given or taken at once.
@@ -29,7 +29,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(tag_snapshot))
         .routes(routes!(forget_snapshot))
         .routes(routes!(undelete_snapshot))
-        .routes(routes!(retention_preview))
+        .routes(routes!(snapshot_standing))
 }
 
 /// Protect a snapshot: no policy and no one forgets it.
@@ -108,27 +108,18 @@ async fn undelete_snapshot(
     decide(&api, &caller, &repository, &id, deed).await
 }
 
-/// What a plan's retention will do at its next runs, as `keepfast cleanup --dry-run --json` prints it.
-#[utoipa::path(get, path = "/retention/preview", tag = "snapshots", params(RetentionQuery),
-    responses((status = 200, body = Value)))]
-async fn retention_preview(
+/// What was decided about a snapshot.
+#[utoipa::path(get, path = "/snapshots/{repository}/{snapshot}/standing", tag = "snapshots",
+    params(("repository" = String, Path), ("snapshot" = String, Path)),
+    responses((status = 200, body = SnapshotStanding)))]
+async fn snapshot_standing(
     State(api): State<Shared>,
     caller: Caller,
-    Query(wanted): Query<RetentionQuery>,
-) -> Result<Document<Value>> {
-    caller.must(Right::See, &api.plan(&wanted.plan))?;
-    let (config, now) = (api.config(), api.now());
-    let repository = definitions::plan(&config, &wanted.plan)?.value.repository.name.clone();
-    let (host, plan) = (api.inside.around.host.clone(), wanted.plan);
-    let forecast = look(&api, &repository, move |browser| {
-        let definition = definitions::plan(browser.config, &plan)?;
-        let run = browser.warm.run(browser.cancel.clone());
-        browser.warm.with(browser.config, browser.repository, |shared| {
-            cleanup::forecast(browser.config, definition, &host, shared, now, &run)
-        })
-    });
-    let document = serde_json::to_value(forecast.await?).map_err(|error| Failure::internal(&error))?;
-    Ok(Document::new(document))
+    Pair(repository, id): Pair,
+) -> Result<Document<SnapshotStanding>> {
+    must(&api, &caller, Right::See, &repository, &id).await?;
+    let protected = look(&api, &repository, move |browser| browser.is_protected(&id)).await?;
+    Ok(Document::new(SnapshotStanding { protected }))
 }
 
 /// What a caller wants to do.

@@ -22,6 +22,7 @@ mod plans;
 mod problems;
 mod projects;
 mod repositories;
+mod retention;
 mod run_log;
 mod runs;
 mod schedule;
@@ -52,6 +53,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(files::routes())
         .merge(content::routes())
         .merge(edits::routes())
+        .merge(retention::routes())
         .merge(schedule::routes())
         .merge(repositories::routes())
         .merge(notifications::routes())

@@ -271,7 +271,12 @@ fn decisions_about_a_snapshot_are_carried_out_and_recorded() {
     let admin = server.admin();
     let id = back_up(&admin);
     let post = |id: &str, deed: &str, body: Value| admin.post(&format!("/snapshots/main/{id}/{deed}"), body);
+    let is_protected = || {
+        admin.get(&format!("/snapshots/main/{id}/standing")).is(200).json()["protected"] == Value::Bool(true)
+    };
+    assert!(!is_protected());
     post(&id, "protect", json!({})).is(200);
+    assert!(is_protected());
     assert_ne!(post(&id, "forget", json!({})).status, 200, "a protected snapshot stays");
     assert_eq!(ids(&admin.get("/snapshots").json()), [id.as_str()]);
     post(&id, "unprotect", json!({})).is(200);
@@ -291,4 +296,15 @@ fn decisions_about_a_snapshot_are_carried_out_and_recorded() {
     let preview = admin.get("/retention/preview?plan=www").is(200).json();
     assert_eq!((&preview["plan"], &preview["repository"]), (&"www".into(), &"main".into()), "{preview:#}");
     admin.get("/retention/preview?plan=none").fails(404, "not_found");
+    let (new, newest) = (back["now"].as_str().unwrap(), back_up(&admin));
+    let left = |rules: &str| {
+        let preview = admin.get(&format!("/retention/preview?plan=www&{rules}")).is(200).json();
+        let stays = |one: &&Value| one["verdict"] == "keep";
+        let all = preview["snapshots"].as_array().unwrap().clone();
+        let ids = all.iter().filter(stays).map(|one| one["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(left("last=2"), [new, newest.as_str()]);
+    assert_eq!(left("last=1"), [newest]);
+    admin.get("/retention/preview?plan=www&daily=many").fails(400, "invalid_request");
 }
