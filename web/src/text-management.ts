@@ -33,7 +33,6 @@ export const managementText = (plural: Plural) => ({
     pruneTitle: (name: string) => `Prune ${name}?`,
     pruneWhy:
       "A prune removes data that no snapshot needs. Snapshots that were forgotten can't be brought back after it. Backups may go on meanwhile.",
-    pruneStored: (size: string) => `${size} are stored now.`,
     started: (kind: string, name: string) => `A ${kind} of ${name} is queued`,
   },
 
@@ -116,6 +115,7 @@ export const managementText = (plural: Plural) => ({
 
   notifications: {
     mine: "For you",
+    mineWhy: "Problems, runs that went wrong and messages that don't arrive are told here and by the bell.",
     routes: "Who hears of what",
     targets: "Targets",
     deliveries: "Messages",
@@ -166,6 +166,8 @@ export const managementText = (plural: Plural) => ({
     allRightWhy: "No file has an error or a warning.",
     severities: { error: "Error", warning: "Warning" },
     file: "File",
+    noFiles: "No files that you may see",
+    noFilesWhy: "An administrator sees from which files the server reads its definitions.",
     read: "Read",
     reload: "Read again",
     reloading: "The server reads its files again",
@@ -235,6 +237,10 @@ export const managementText = (plural: Plural) => ({
       ["365", "In a year"],
       ["", "Never"],
     ] as const,
+    noUsers: "No users that you may see",
+    noUsersWhy: "An administrator sees all users, and makes new ones.",
+    noSessions: "No sessions",
+    noSessionsWhy: "Each browser that is signed in has one.",
     noTokens: "No tokens",
     noTokensWhy: "A token lets a program use the API, with no more rights than its owner has.",
     from: "From",
@@ -291,10 +297,5 @@ export const managementText = (plural: Plural) => ({
     noneWhy: "Entries appear here as people and programs sign in and change things.",
   },
 
-  logs: {
-    none: "No lines",
-    noneWhy: "Runs write here. Choose another level, or other words.",
-  },
-
-  chart: { table: "As a table", at: "When" },
+  chart: { table: "As a table", at: "When", limit: "Quota" },
 });

@@ -1,4 +1,6 @@
 // The words of single pages.
+import { controlText } from "./text-control";
+import { figuresText } from "./text-figures";
 import { managementText } from "./text-management";
 import { restoreText } from "./text-restore";
 import { retentionText } from "./text-retention";
@@ -8,6 +10,8 @@ export type Plural = (count: number, one: string, many?: string) => string;
 
 export const pagesText = (plural: Plural) => ({
   ...managementText(plural),
+  ...figuresText(plural),
+  ...controlText(plural),
   ...snapshotText(plural),
   ...retentionText(plural),
   ...restoreText(plural),
@@ -138,7 +142,6 @@ export const pagesText = (plural: Plural) => ({
     excludeHelp: "One pattern per line, such as *.tmp or /srv/www/cache.",
     keep: "Keep",
     rules: { daily: "daily", weekly: "weekly", monthly: "monthly" },
-    result: "The definition",
     where: "Put it into a file of the server's configuration. The server follows within seconds, and tells you here if something is wrong.",
     copy: "Copy the definition",
     copied: "The definition is on the clipboard",

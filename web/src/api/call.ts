@@ -1,5 +1,5 @@
 // Requests to the API. Everything that the dashboard knows or does comes through here.
-import { Failure } from "./failure";
+import { Asked, Failure } from "./failure";
 
 export type Query = Record<string, string | number | boolean | null | undefined>;
 
@@ -8,7 +8,9 @@ export interface Options {
   readonly body?: unknown;
   readonly signal?: AbortSignal;
   /** The version that an edit is based on. */
-  readonly etag?: string;
+  readonly etag?: string | null;
+  /** What is written must not be there. */
+  readonly fresh?: boolean;
   /** For what starts something: the same key starts it once, however often the request is sent. */
   readonly once?: string;
 }
@@ -34,6 +36,7 @@ export async function send(method: string, where: string, options: Options = {})
   const headers: Record<string, string> = { Accept: "application/json" };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   if (options.etag) headers["If-Match"] = options.etag;
+  if (options.fresh) headers["If-None-Match"] = "*";
   if (options.once) headers["Idempotency-Key"] = options.once;
   const response = await fetch(address(where, options.query), {
     method,
@@ -51,7 +54,14 @@ export async function send(method: string, where: string, options: Options = {})
 /** Sends a request; the answer is the document in its body, or undefined if it has none. */
 export async function call<T>(method: string, where: string, options: Options = {}): Promise<T> {
   const response = await send(method, where, options);
+  return document<T>(response);
+}
+
+/** The document of an answer. One that says that a second person is asked is thrown: nothing is done. */
+export async function document<T>(response: Response): Promise<T> {
   if (response.status === 204) return undefined as T;
   const text = await response.text();
-  return (text ? JSON.parse(text) : undefined) as T;
+  const answer = (text ? JSON.parse(text) : undefined) as T & { approval?: string; requested_by?: string };
+  if (response.status === 202 && answer?.approval && answer.requested_by) throw new Asked(answer.approval);
+  return answer;
 }

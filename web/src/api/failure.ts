@@ -1,10 +1,14 @@
 // Why a request wasn't carried out, as the server says it, or as the network does.
+import type { Diagnostic } from "./types";
+
 export class Failure extends Error {
   constructor(
     readonly code: string,
     readonly status: number,
     readonly title: string,
     readonly detail: string,
+    /** What is wrong with definitions that were sent. */
+    readonly diagnostics: readonly Diagnostic[] = [],
   ) {
     super(detail || title);
   }
@@ -18,11 +22,19 @@ export class Failure extends Error {
   static async of(response: Response): Promise<Failure> {
     const fallback = `The answer was ${response.status} ${response.statusText}`.trim();
     try {
-      const body = (await response.json()) as { code?: unknown; title?: unknown; detail?: unknown };
+      const body = (await response.json()) as Record<"code" | "title" | "detail" | "diagnostics", unknown>;
       const text = (value: unknown, otherwise: string) => (typeof value === "string" ? value : otherwise);
-      return new Failure(text(body.code, "unknown"), response.status, text(body.title, fallback), text(body.detail, ""));
+      const diagnostics = Array.isArray(body.diagnostics) ? (body.diagnostics as Diagnostic[]) : [];
+      return new Failure(text(body.code, "unknown"), response.status, text(body.title, fallback), text(body.detail, ""), diagnostics);
     } catch {
       return new Failure("unknown", response.status, fallback, "");
     }
+  }
+}
+
+/** It isn't done, and isn't refused: a second person is asked. */
+export class Asked extends Failure {
+  constructor(readonly approval: string) {
+    super("second_person", 202, "A second person has to agree", "");
   }
 }

@@ -31,6 +31,8 @@ const kinds = [
   "plan.unpaused",
   "error.first_seen",
   "undo.done",
+  "approval.asked",
+  "approval.decided",
   "config.changed",
   "config.invalid",
 ] as const;

@@ -1,6 +1,7 @@
 // Carries out what a user asked for, and says what became of it.
-import { Failure } from "../api/failure";
+import { Asked, Failure } from "../api/failure";
 import { text } from "../text";
+import { go } from "./router.svelte";
 import { proof } from "./proof.svelte";
 import { toasts } from "./toasts.svelte";
 
@@ -12,6 +13,10 @@ export async function act<T>(what: () => Promise<T>, done: string | ((result: T)
     if (words) toasts.show({ tone: "ok", text: words });
     return true;
   } catch (error) {
+    if (error instanceof Asked) {
+      toasts.show({ tone: "running", text: text.approvals.sent, action: { label: text.approvals.see, run: () => go("/approvals") } });
+      return false;
+    }
     const failure = Failure.from(error);
     toasts.show({ tone: "failed", text: text.failed(failure.title, failure.detail) });
     return false;
@@ -19,7 +24,7 @@ export async function act<T>(what: () => Promise<T>, done: string | ((result: T)
 }
 
 /** What is dangerous needs a fresh proof of who the user is: asks for it, and then goes on. */
-async function proven<T>(what: () => Promise<T>): Promise<T> {
+export async function proven<T>(what: () => Promise<T>): Promise<T> {
   try {
     return await what();
   } catch (error) {

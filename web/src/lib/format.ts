@@ -27,6 +27,19 @@ export function size(bytes: number | null | undefined): string {
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
+/** How many times: 3.2 ×. */
+export function factor(value: number | null | undefined): string {
+  if (value == null) return nothing;
+  return `${value.toFixed(value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2).replace(/\.0+$/, "")} ×`;
+}
+
+/** An amount of money, from millionths: 12.40 EUR. The currency is what the price of a repository says, so it isn't always a code. */
+export function money(micros: number | null | undefined, currency: string): string {
+  if (micros == null) return nothing;
+  const value = micros / 1e6;
+  return `${value.toLocaleString(language, { minimumFractionDigits: 2, maximumFractionDigits: value > 0 && value < 0.1 ? 4 : 2 })} ${currency}`;
+}
+
 /** A length in its two largest units: 8 h 12 min. */
 export function length(seconds: number | null | undefined): string {
   if (seconds == null) return nothing;

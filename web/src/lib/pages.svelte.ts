@@ -6,6 +6,8 @@ import { resource, type Resource } from "./resource.svelte";
 export interface Pages<T> {
   readonly first: Resource<List<T>>;
   readonly items: readonly T[] | undefined;
+  /** The page that was loaded last. */
+  readonly last: List<T> | undefined;
   readonly next: string | null;
   readonly loadingMore: boolean;
   more(): Promise<void>;
@@ -35,9 +37,11 @@ export function pages<T>(
       const all = [...data.items, ...later.flatMap((page) => page.items)];
       return [...new Map(all.map((item) => [key(item), item])).values()];
     },
+    get last() {
+      return later.at(-1) ?? first.current.data;
+    },
     get next() {
-      const last = later.at(-1) ?? first.current.data;
-      return last?.next ?? null;
+      return this.last?.next ?? null;
     },
     get loadingMore() {
       return loadingMore;

@@ -1,5 +1,5 @@
 // From a form to the definition of a plan, as a file has it.
-export interface Draft {
+export interface Form {
   name: string;
   repository: string;
   paths: string;
@@ -10,8 +10,8 @@ export interface Draft {
   monthly: number;
 }
 
-/** A TOML string: JSON's escapes are a part of TOML's. */
-const quoted = (text: string) => JSON.stringify(text);
+/** A TOML string: JSON's escapes are a part of TOML's, which has one more. */
+export const quoted = (text: string) => JSON.stringify(text).replaceAll("\x7f", "\\u007f");
 
 const lines = (text: string) =>
   text
@@ -22,17 +22,17 @@ const lines = (text: string) =>
 /** Names that need no quotes as a key. */
 export const isName = (name: string) => /^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(name);
 
-export function planToml(draft: Draft): string {
+export function planToml(form: Form): string {
   const kept = (["daily", "weekly", "monthly"] as const)
-    .filter((rule) => draft[rule] > 0)
-    .map((rule) => `${rule} = ${draft[rule]}`);
+    .filter((rule) => form[rule] > 0)
+    .map((rule) => `${rule} = ${form[rule]}`);
   const list = (text: string) => `[${lines(text).map(quoted).join(", ")}]`;
   return [
-    `[plan.${draft.name || "NAME"}]`,
-    `repository = ${quoted(draft.repository)}`,
-    `source     = [{ files = ${list(draft.paths)} }]`,
-    ...(lines(draft.exclude).length ? [`exclude    = ${list(draft.exclude)}`] : []),
-    `schedule   = { cron = ${quoted(draft.cron)} }`,
+    `[plan.${form.name || "NAME"}]`,
+    `repository = ${quoted(form.repository)}`,
+    `source     = [{ files = ${list(form.paths)} }]`,
+    ...(lines(form.exclude).length ? [`exclude    = ${list(form.exclude)}`] : []),
+    `schedule   = { cron = ${quoted(form.cron)} }`,
     ...(kept.length ? [`retention  = { ${kept.join(", ")}, at_least = 3 }`] : []),
     "",
   ].join("\n");

@@ -11,12 +11,15 @@ class SessionState {
   state = $state<State>("asking");
   session = $state.raw<Session | null>(null);
   about = $state.raw<About | null>(null);
+  /** Whether people can sign in with an account of elsewhere. */
+  hasOidc = $state(false);
   /** Whether the user was signed in until now, and the session has ended. */
   expired = $state(false);
 
   async ask(): Promise<void> {
     try {
       const health = await call<Health>("GET", "/health");
+      this.hasOidc = health.has_oidc;
       if (health.needs_setup) {
         this.state = "setup";
         return;

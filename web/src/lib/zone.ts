@@ -29,3 +29,17 @@ export function zonedDay(day: string, zone = "UTC"): [string, string] {
   const next = new Date(Date.parse(`${day}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
   return [midnight(day, zone), midnight(next, zone)].map((ms) => new Date(ms).toISOString()) as [string, string];
 }
+
+/** What a clock in a zone shows at an instant, as fields of a form take it: 2026-11-29T01:30. */
+export function wall(ms: number, zone = "UTC"): string {
+  return new Date(ms + ahead(ms, zone)).toISOString().slice(0, 16);
+}
+
+/** The instant at which a clock in a zone shows this; nothing if it isn't a time. */
+export function fromWall(text: string, zone = "UTC"): string | null {
+  const shown = Date.parse(`${text.slice(0, 16)}Z`);
+  if (Number.isNaN(shown)) return null;
+  // The second step is for hours in which the clock is set.
+  const first = shown - ahead(shown, zone);
+  return new Date(shown - ahead(first, zone)).toISOString();
+}
