@@ -53,6 +53,12 @@ pub enum Pools {
     Postgres(PgPool),
 }
 
+/// Connections for one statement.
+enum One<'p> {
+    Sqlite(&'p SqlitePool),
+    Postgres(&'p PgPool),
+}
+
 /// Either database.
 #[derive(Clone)]
 pub struct Database {
@@ -107,17 +113,27 @@ impl Database {
         sql: impl SqlSafeStr,
         values: Vec<Value>,
     ) -> Waiting<'_, Vec<Row>> {
-        self.read(doing, sql.into_sql_str(), values)
+        self.alone(doing, sql.into_sql_str(), values, |pools| match pools {
+            Pools::Sqlite { readers, .. } => One::Sqlite(readers),
+            Pools::Postgres(pool) => One::Postgres(pool),
+        })
     }
 
-    fn read(&self, doing: &'static str, sql: SqlStr, values: Vec<Value>) -> Waiting<'_, Vec<Row>> {
+    /// One statement by itself, with the connections that it may use.
+    fn alone(
+        &self,
+        doing: &'static str,
+        sql: SqlStr,
+        values: Vec<Value>,
+        by: fn(&Pools) -> One<'_>,
+    ) -> Waiting<'_, Vec<Row>> {
         Box::pin(async move {
-            let rows = match &self.pools {
-                Pools::Sqlite { readers, .. } => {
-                    let rows = bind_sqlite(sql, &values).fetch_all(readers).await;
+            let rows = match by(&self.pools) {
+                One::Sqlite(pool) => {
+                    let rows = bind_sqlite(sql, &values).fetch_all(pool).await;
                     rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
                 }
-                Pools::Postgres(pool) => {
+                One::Postgres(pool) => {
                     let rows = bind_postgres(sql, &values).fetch_all(pool).await;
                     rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
                 }
@@ -138,23 +154,16 @@ impl Database {
 
     /// Writes with one statement, which is a transaction by itself, and tells of no change. Returns what it says with
     /// `RETURNING`.
-    pub async fn write(
+    pub fn write(
         &self,
         doing: &'static str,
         sql: impl SqlSafeStr,
         values: Vec<Value>,
-    ) -> Result<Vec<Row>> {
-        let rows = match &self.pools {
-            Pools::Sqlite { writer, .. } => {
-                let rows = Box::pin(bind_sqlite(sql, &values).fetch_all(writer)).await;
-                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
-            }
-            Pools::Postgres(pool) => {
-                let rows = Box::pin(bind_postgres(sql, &values).fetch_all(pool)).await;
-                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
-            }
-        };
-        rows.map_err(failed(doing))
+    ) -> Waiting<'_, Vec<Row>> {
+        self.alone(doing, sql.into_sql_str(), values, |pools| match pools {
+            Pools::Sqlite { writer, .. } => One::Sqlite(writer),
+            Pools::Postgres(pool) => One::Postgres(pool),
+        })
     }
 
     /// Begins a transaction that writes.
