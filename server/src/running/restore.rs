@@ -10,7 +10,7 @@ use keepfast_operations::error::with_causes;
 use keepfast_operations::open::Mode;
 use keepfast_operations::reports::RestoreReport;
 use keepfast_operations::requests::restore_in;
-use keepfast_store::Held;
+use keepfast_store::{Figures, Held};
 use serde::Serialize;
 
 use super::end::Ended;
@@ -76,6 +76,7 @@ impl Workshop {
             error: outcome.error.as_ref().map(error).transpose()?,
             category: kind.map(|kind| kind.category),
             baseline: None,
+            figures: Figures::default(),
         };
         self.end(config, held, &ended)
     }
