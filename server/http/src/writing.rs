@@ -297,7 +297,7 @@ pub fn shown_changes(api: &Api, caller: &Caller, checked: &Checked) -> Vec<Defin
     let upcoming = |one: &Difference| {
         let after = checked.after.as_ref().filter(|_| one.section == "plan")?;
         let definition = after.plans.get(&one.name).filter(|definition| definition.value.enabled)?;
-        status::next_slots(after, definition, api.now(), UPCOMING).ok()
+        status::next_slots(after, definition, api.now(), api.now(), UPCOMING).ok()
     };
     let change = |one: &Difference| DefinitionChange {
         path: one.path(),

@@ -191,7 +191,7 @@ mod tests {
         let mode = fs::metadata(folder.file(&name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777 & !0o640, 0, "{mode:o}");
         fs::write(folder.path().join("By Hand.toml"), "").unwrap();
-        assert_eq!(folder.names().unwrap(), [name.clone()]);
+        assert_eq!(folder.names().unwrap(), std::slice::from_ref(&name));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left aside");
         folder.remove(&name).unwrap();
         assert_eq!(folder.names().unwrap(), []);

@@ -9,7 +9,7 @@ use keepfast_api::list::{List, PageQuery, Row};
 use keepfast_api::path;
 use keepfast_api::snapshot::{Change, ChangeKind, DiffQuery, Entry, EntryType, PathQuery};
 use keepfast_engine::diff::{self, Part};
-use keepfast_format::node::{Node, NodeKind, Timestamp as FileTime};
+use keepfast_format::node::{Node, NodeKind};
 use keepfast_server::ServerError;
 use keepfast_server::browse::{Browser, Paged};
 use keepfast_store::Page;

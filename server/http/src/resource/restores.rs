@@ -278,7 +278,7 @@ async fn order(api: &Shared, caller: &Caller, wanted: RestoreRequest) -> Result<
 
 /// What someone wants to do with a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum Intervention {
     /// End it.
     Cancel,
     /// Do it again.
@@ -290,9 +290,9 @@ pub enum Order {
 ///
 /// # Errors
 /// The caller may not do it.
-pub async fn must(api: &Api, caller: &Caller, run: &StoredRun, order: Order) -> Result<()> {
+pub async fn must(api: &Api, caller: &Caller, run: &StoredRun, intervention: Intervention) -> Result<()> {
     let about = api.about(run);
-    if order == Order::Cancel && caller.may(Right::Run, &about) {
+    if intervention == Intervention::Cancel && caller.may(Right::Run, &about) {
         return Ok(());
     }
     let Some(order) = stored(api.store(), &run.id).await? else {
@@ -303,7 +303,7 @@ pub async fn must(api: &Api, caller: &Caller, run: &StoredRun, order: Order) -> 
         Destination::Original => Right::RestoreInPlace,
     };
     caller.must(right, &about)?;
-    if order == Order::Repeat {
+    if intervention == Intervention::Repeat {
         if !order.paths.is_empty() || wire::contents_of(&order).is_some() {
             caller.must(Right::SeeNames, &about)?;
         }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::restores::{self, Order};
+use super::restores::{self, Intervention};
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::convert;
 use crate::deeds::{self, Deed, Outcome};
@@ -145,7 +145,7 @@ async fn cancel_run(
     Name(id): Name,
 ) -> Result<Document<Cancelled>> {
     let run = find(&api, &caller, &id).await?;
-    must(&api, &caller, &run, Order::Cancel).await?;
+    must(&api, &caller, &run, Intervention::Cancel).await?;
     let outcome = match runs::cancel(api.store(), &run.id).await? {
         runs::Cancelled::Ended => CancelOutcome::Ended,
         runs::Cancelled::Asked => CancelOutcome::Asked,
@@ -167,7 +167,7 @@ async fn retry_run(
     headers: HeaderMap,
 ) -> Result<Outcome<Run>> {
     let run = find(&api, &caller, &id).await?;
-    must(&api, &caller, &run, Order::Repeat).await?;
+    must(&api, &caller, &run, Intervention::Repeat).await?;
     if let Some(Job::Prune { repository }) = Job::of(&run) {
         let deed = Deed::PruneAgain { repository, run: run.id.to_string() };
         if deed.needs_second(&api) {
@@ -195,9 +195,9 @@ pub async fn find(api: &Api, caller: &Caller, id: &str) -> Result<StoredRun> {
 }
 
 /// Refuses to start or end such a run to those that may not.
-async fn must(api: &Api, caller: &Caller, run: &StoredRun, order: Order) -> Result<()> {
+async fn must(api: &Api, caller: &Caller, run: &StoredRun, intervention: Intervention) -> Result<()> {
     let right = match run.kind {
-        RunKind::Restore => return restores::must(api, caller, run, order).await,
+        RunKind::Restore => return restores::must(api, caller, run, intervention).await,
         RunKind::Prune => Right::Prune,
         _ => Right::Run,
     };
