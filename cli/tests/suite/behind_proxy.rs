@@ -63,8 +63,9 @@ impl Follower {
 
     fn stop(self) -> (Vec<(u64, Value)>, u64) {
         self.is_over.store(true, Ordering::Relaxed);
+        let heard = (self.events, self.cuts);
         self.thread.join().unwrap();
-        (self.events(), self.cuts.load(Ordering::Relaxed))
+        (heard.0.lock().unwrap().clone(), heard.1.load(Ordering::Relaxed))
     }
 }
 

@@ -75,14 +75,14 @@ pub enum Outcome<T> {
     /// It is done.
     Done(Document<T>),
     /// A second person is asked.
-    Asked(Document<Approval>),
+    Asked(Box<Document<Approval>>),
 }
 
 impl<T: Serialize> IntoResponse for Outcome<T> {
     fn into_response(self) -> Response {
         match self {
             Self::Done(document) => document.into_response(),
-            Self::Asked(document) => document.into_response(),
+            Self::Asked(request) => (*request).into_response(),
         }
     }
 }

@@ -325,10 +325,8 @@ fn difference_of(before: Option<&str>, after: Option<&str>) -> (Option<Value>, O
     let lines =
         |text: Option<&str>| -> Vec<String> { text.unwrap_or_default().lines().map(str::to_owned).collect() };
     let (old, new) = (lines(before), lines(after));
-    let same =
-        |pairs: &mut dyn Iterator<Item = (&String, &String)>| pairs.take_while(|(a, b)| a == b).count();
-    let head = same(&mut old.iter().zip(&new));
-    let tail = same(&mut old[head..].iter().rev().zip(new[head..].iter().rev()));
+    let head = same(old.iter().zip(&new));
+    let tail = same(old[head..].iter().rev().zip(new[head..].iter().rev()));
     let part = |lines: &[String], is_there: bool| {
         let changed = &lines[head..lines.len() - tail];
         is_there.then(|| json!({ "from_line": head + 1, "lines": changed }))

@@ -143,7 +143,7 @@ async fn decide(
         if row(api, repository, id).await?.is_none() {
             return Err(Failure::not_found("snapshot", id));
         }
-        return Ok(Outcome::Asked(Document::accepted(deeds::ask(api, caller, &deed).await?)));
+        return Ok(Outcome::Asked(Box::new(Document::accepted(deeds::ask(api, caller, &deed).await?))));
     }
     Ok(Outcome::Done(Document::new(carry_out(api, caller, (repository, id), action, wanted).await?)))
 }

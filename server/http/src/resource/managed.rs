@@ -178,7 +178,7 @@ async fn edit(
     if deed.needs_second(api) {
         let looked = writing::look(api, &edit).await?;
         writing::must_write(api, caller, &edit, &looked)?;
-        return Ok(Outcome::Asked(Document::accepted(deeds::ask(api, caller, &deed).await?)));
+        return Ok(Outcome::Asked(Box::new(Document::accepted(deeds::ask(api, caller, &deed).await?))));
     }
     let (of, by) = (api.clone(), caller.clone());
     // It is carried out to its end, also if no one waits for the answer.

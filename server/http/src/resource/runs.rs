@@ -87,7 +87,7 @@ async fn start_run(
         let deed = Deed::Prune { repository: repository.clone() };
         if deed.needs_second(&api) {
             connect::definition(&api.config(), repository)?;
-            return Ok(Outcome::Asked(Document::new(deeds::ask(&api, &caller, &deed).await?)));
+            return Ok(Outcome::Asked(Box::new(Document::new(deeds::ask(&api, &caller, &deed).await?))));
         }
     }
     let id = run_id(&headers, &caller, "start")?;
@@ -171,7 +171,7 @@ async fn retry_run(
     if let Some(Job::Prune { repository }) = Job::of(&run) {
         let deed = Deed::PruneAgain { repository, run: run.id.to_string() };
         if deed.needs_second(&api) {
-            return Ok(Outcome::Asked(Document::new(deeds::ask(&api, &caller, &deed).await?)));
+            return Ok(Outcome::Asked(Box::new(Document::new(deeds::ask(&api, &caller, &deed).await?))));
         }
     }
     let id = run_id(&headers, &caller, "retry")?;
