@@ -166,7 +166,7 @@ pub fn schedule(common: &Common, action: &ScheduleAction) -> Result<Outcome> {
     };
     let mut listed: Vec<Listed> = Vec::new();
     for definition in chosen.iter().filter(|definition| definition.value.enabled) {
-        let slots = status::next_slots(&config, definition, now, usize::from(count.get()))?;
+        let slots = status::next_slots(&config, definition, now, now, usize::from(count.get()))?;
         let zone = &config.zone(&definition.value).0;
         let of_plan = |planned| Listed { plan: definition.name.clone(), zone: zone.clone(), planned };
         listed.extend(slots.into_iter().map(of_plan));
