@@ -70,6 +70,7 @@ impl Past {
             trigger: Trigger::Schedule,
             config: ConfigHash::new("c").unwrap(),
             not_before: None,
+            errand: None,
         };
         self.store.queue(at, &run).await.unwrap();
         let executor =
@@ -108,6 +109,7 @@ impl Past {
             trigger: Trigger::Schedule,
             config: ConfigHash::new("c").unwrap(),
             not_before: None,
+            errand: None,
         };
         let (at, reason) = (noon(ago), "the server was down".into());
         let missed = Unfired { first: at, last: at, count, reason, record };
