@@ -143,6 +143,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use crate::db::tests::assert_searches;
+    use crate::runs::is_upkeep;
 
     #[tokio::test]
     async fn the_newest_runs_are_found_by_one_search_each() {
