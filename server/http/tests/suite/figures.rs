@@ -501,3 +501,23 @@ fn logs_of_all_runs_are_searched_by_those_who_may_see_names() {
     eve.sign_in("/session", json!({ "user": "eve", "password": PASSWORD }));
     assert_eq!(search(&eve, "search=", 500), of_db);
 }
+
+#[test]
+fn what_comes_next_is_the_same_wherever_it_is_shown() {
+    let server = Server::start(
+        "[plan.laptop]\nrepository = \"main\"\nschedule = { every = \"20h\" }\n\
+         source = [{ stream = { name = \"s\", command = [\"echo\", \"x\"] } }]\n",
+    );
+    let admin = server.admin();
+    let run = admin.post("/runs", json!({ "kind": "backup", "plan": "laptop" })).is(202).json();
+    let run = admin.wait(&format!("/runs/{}", run["run"].as_str().unwrap()), |run| run["state"] == "ended");
+    let began: Timestamp = run["began"].as_str().unwrap().parse().unwrap();
+    let plan = admin.get("/plans/laptop").is(200).json();
+    let next: Timestamp = plan["next"].as_str().unwrap().parse().unwrap();
+    // Slots are whole seconds.
+    assert!((next.duration_since(began).as_secs() - 20 * 3600).abs() <= 1, "{plan:#}");
+    assert_eq!(plan["upcoming"][0]["at"], plan["next"]);
+    let schedule = admin.get("/schedule").is(200).json();
+    let of_plan = items(&schedule).iter().find(|run| run["plan"] == "laptop").unwrap();
+    assert_eq!(of_plan["at"], plan["next"], "{schedule:#}");
+}
