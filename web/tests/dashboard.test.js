@@ -65,12 +65,6 @@ visit("the matrix is moved in by the keyboard, and Enter opens the runs of the d
   await page.getByRole("button", { name: /^On / }).waitFor();
 });
 
-visit("a server without plans says what to do", { empty: true }, async (page) => {
-  await heading(page, "Nothing is backed up yet.");
-  await page.getByRole("link", { name: "New plan" }).click();
-  await page.getByRole("dialog").getByLabel("Name").waitFor();
-});
-
 visit("the form of a plan writes its definition and shows its next instants", { path: "/plans" }, async (page) => {
   await page.getByRole("button", { name: "New plan" }).click();
   const dialog = page.getByRole("dialog");

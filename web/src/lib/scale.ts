@@ -16,7 +16,7 @@ export function ticks(max: number, unit: Unit, wanted = 4): number[] {
   const most = max > 0 ? max : 1;
   const step = stepOf(most / wanted, unit);
   const count = Math.max(1, Math.ceil(most / step - 1e-9));
-  return Array.from({ length: count + 1 }, (_, at) => at * step);
+  return Array.from({ length: count + 1 }, (_, at) => step < 1 ? Number((at * step).toPrecision(12)) : at * step);
 }
 
 function stepOf(least: number, unit: Unit): number {

@@ -19,7 +19,7 @@ class SessionState {
   async ask(): Promise<void> {
     try {
       const health = await call<Health>("GET", "/health");
-      this.hasOidc = health.has_oidc;
+      this.hasOidc = health.has_oidc ?? false;
       if (health.needs_setup) {
         this.state = "setup";
         return;
