@@ -68,6 +68,17 @@ visit("a folder of a million files shows the rows on the screen, and is searched
   assert.ok(!page.url().includes("search"), "the search is of one folder");
 });
 
+visit("a page of a long folder that couldn't be loaded is loaded when one asks for it", { path: "/" }, async (page, server) => {
+  await page.route(/\/files\?.*after=500/, (route) => route.abort(), { times: 1 });
+  await page.goto(pageOf(server, 5, "/files?path=/srv/www/uploads"));
+  await page.getByText("the first 500").waitFor();
+  await page.getByRole("grid").focus();
+  await page.keyboard.press("End");
+  await toast(page, "The server can't be reached").waitFor();
+  await page.getByRole("button", { name: "Show more" }).click();
+  await page.getByText("the first 1,000").waitFor();
+});
+
 visit("files are walked through by the keyboard, downloaded, and chosen for a restore", { path: "/" }, async (page, server) => {
   await page.goto(pageOf(server, 5, "/files?path=/srv"));
   const grid = page.getByRole("grid");
