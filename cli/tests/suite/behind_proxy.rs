@@ -163,7 +163,8 @@ fn a_session_a_stream_and_a_run_outlive_either_server() {
     follower.hears("the pause", |event| event["kind"] == "plan.paused");
     servers[1 - holder] = Some(site.serve(machines[1 - holder]));
 
-    // The server that works dies: what it did is lost, and is done again.
+    // The server that works dies: what it did is lost. A run of a slot is done again by itself (`two_servers`); one that a person
+    // has started is told as lost, and the person decides.
     servers[holder].take().unwrap().kill();
     let until = Instant::now() + PATIENCE;
     while !ann.try_ask("GET", "/session", "", None).is_ok_and(|answer| answer.status == 200) {
@@ -175,6 +176,8 @@ fn a_session_a_stream_and_a_run_outlive_either_server() {
     servers[holder] = Some(site.serve(machines[holder]));
     let lost = wait_for("the lost run is told", &|found| found["state"] == "ended");
     assert_eq!(lost["verdict"], "lost", "{lost:#}");
+    let retried = ann.ask(202, "POST", &format!("/runs/{run}/retry"), None).json();
+    assert_eq!(retried["parent"], run.as_str(), "{retried:#}");
     let done = follower.hears("it is done again", |event| {
         event["kind"] == "run.ended" && event["verdict"] == "ok" && event["run"] != run.as_str()
     });
