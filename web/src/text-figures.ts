@@ -4,7 +4,7 @@ import type { Plural } from "./text-pages";
 export const figuresText = (plural: Plural) => ({
   analytics: {
     title: "Analytics",
-    lead: (success: string, due: number) => `${success} of ${plural(due, "backup")} that ${due === 1 ? "was" : "were"} due made a snapshot.`,
+    lead: (success: string, due: string) => `${success} of ${due} ${due === "1" ? "backup that was" : "backups that were"} due made a snapshot.`,
     leadNone: "No backup was due in this period.",
     period: "Period",
     periods: [
@@ -20,7 +20,7 @@ export const figuresText = (plural: Plural) => ({
     allPlans: "All plans",
     project: "Project",
     success: "Success",
-    successOf: (good: number, due: number) => `${good} of ${due} that were due`,
+    successOf: (good: string, due: string) => `${good} of ${due} that were due`,
     duration: "A backup takes",
     durationMost: (time: string) => `95 of 100 take at most ${time}`,
     fresh: "New data",
