@@ -33,7 +33,7 @@ PEERS ?= keepfast restic bupstash rustic borg
 # Where results of benchmarks go.
 BENCH_RUN ?= benches/runs/$(shell date +%F)
 
-.PHONY: help setup setup-program build web test-web shots demo test lint fuzz soak bench bench-parts bench-peers bench-api
+.PHONY: help setup setup-program build web test-web shots demo demo-web test lint fuzz soak bench bench-parts bench-peers bench-api
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,22 +53,26 @@ web: ## Build the dashboard, which the program has inside
 demo: setup-program ## Back up a real tree twice, restore it, compare, check
 	@scripts/demo.sh
 
-# Both halves run, so that one run tells all.
+demo-web: setup-program web ## The same, and then a server with all of it, to be looked at in a browser until Ctrl-C
+	@scripts/demo.sh web
+
+# All parts run, so that one run tells all. The dashboard is tested with the program that the first of them has built.
 define nextest
 failed=0; \
 cargo nextest run $(PROGRAM) --no-fail-fast $(1) || failed=1; \
+scripts/web.sh test || failed=1; \
 cargo nextest run $(OTHERS) $(ASSERTING) --no-fail-fast $(1) || failed=1; \
 exit $$failed
 endef
 
-test-web: setup ## Test the dashboard in a browser
+test-web: setup build ## Test the dashboard in a browser, by itself and with the program
 	@scripts/web.sh test
 
 shots: web ## Pictures of all pages of the dashboard, into web/shots
 	cd web && npm run --silent shots
 
 # Doc tests first, so that the summary of the test runner comes last.
-test: setup ## Run all tests
+test: setup web ## Run all tests
 	@if grep -rqE '^ *//[/!] ```(rust.*)?$$' --include='*.rs' */src */*/src; then cargo test $(PROGRAM) --doc && cargo test $(OTHERS) $(ASSERTING) --doc; fi
 	@$(call nextest)
 

@@ -1,9 +1,12 @@
 #!/bin/bash
 # Backs up a real tree twice, restores it, compares every byte and attribute, checks the
-# repository, and says what deduplication and compression saved. Leaves nothing behind.
+# repository, and says what deduplication and compression saved. Leaves nothing behind. `demo.sh web` then starts a server
+# with all of that, for a browser on this machine, until Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/keepfast/target}
+
+purpose=${1:-all}
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -66,11 +69,15 @@ du -sh --apparent-size "${trees[@]}"
 
 step "the same as a plan from a file: keepfast config check, run, status, schedule list"
 export KEEPFAST_CONFIG=$work/keepfast.toml
+mkdir "$work/restore" "$work/notes"
 cat > "$KEEPFAST_CONFIG" <<CONFIG
 version = 1
 
 [server]
-state = { sqlite = "$work/state/state.db" }
+listen      = "127.0.0.1:0"
+state       = { sqlite = "$work/state/state.db" }
+definitions = "files+managed"
+restore_to  = ["$work/restore"]
 
 [repository.main]
 url      = "$repository"
@@ -89,6 +96,39 @@ cat "$KEEPFAST_CONFIG"
 "$keepfast" run demo
 "$keepfast" status
 "$keepfast" schedule list demo
+
+if [ "$purpose" = web ]; then
+  step "a second plan, whose files change between its runs, and one that fails"
+  cat >> "$KEEPFAST_CONFIG" <<CONFIG
+
+[plan.notes]
+repository  = "main"
+description = "The project's own documents, which change between two runs"
+source      = [{ files = ["$work/notes"] }]
+schedule    = { cron = "15 * * * *" }
+retention   = { hourly = 24, daily = 14, at_least = 3 }
+
+[plan.mail]
+repository  = "main"
+description = "A plan whose files aren't there, to show what that looks like"
+source      = [{ files = ["$work/mail"] }]
+schedule    = { cron = "45 3 * * *" }
+CONFIG
+  cp -r docs README.md "$work/notes/"
+  "$keepfast" run notes
+  rm "$work/notes/docs/architecture.svg"
+  cp LICENSE-* "$work/notes/"
+  echo "A line that the second snapshot has." >> "$work/notes/README.md"
+  "$keepfast" run notes
+  "$keepfast" run mail || true
+
+  step "keepfast serve: open the address below; Ctrl-C ends it, and removes all of this"
+  "$keepfast" serve &
+  server=$!
+  trap 'kill "$server" 2>/dev/null || true' INT TERM
+  while kill -0 "$server" 2>/dev/null; do wait "$server" || true; done
+  exit 0
+fi
 
 cat <<NEXT
 

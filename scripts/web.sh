@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds the dashboard, so that the program has it inside: `web.sh`. `web.sh check` checks its types, `web.sh test` tests it
-# in a browser. Without a Node that is new enough, it says so, and the program shows a page that says so too.
+# in a browser, by itself and with the program that was built. Without a Node that is new enough, it says so, and the program shows a page that says so too.
 set -euo pipefail
 cd "$(dirname "$0")/../web"
 verb=${1:-build}
@@ -32,7 +32,11 @@ build) build ;;
 check) npm run --silent check ;;
 test)
   build
-  timeout 600 npm run --silent test
+  failed=0
+  timeout --kill-after=20 600 npm run --silent test || failed=1
+  timeout --kill-after=20 600 npm run --silent test:real || failed=1
+  [ $failed = 0 ] || echo "web: tests in the browser have failed: see above" >&2
+  exit $failed
   ;;
 *)
   echo "web: unknown: $verb" >&2

@@ -1,6 +1,6 @@
 // What happens on the server, as it happens. All tabs of a browser share one stream: the tab that holds a lock reads it
 // and tells the others. Six connections are all that a browser opens to a server without HTTP/2.
-import { base } from "./call";
+import { base, call } from "./call";
 
 export interface LiveEvent {
   /** `run.ended`, `run.progress`; `reset` after a gap, when everything has to be loaded again. */
@@ -65,6 +65,8 @@ class Live {
     this.#abort = new AbortController();
     navigator.locks
       .request("keepfast.live", { signal: this.#abort.signal }, () => {
+        // The tab that read the stream has gone, and what happens until this one reads it is in no event.
+        this.#lost = this.connected;
         this.#open();
         return new Promise<void>((release) => (this.#release = release));
       })
@@ -95,8 +97,11 @@ class Live {
     source.onerror = () => {
       this.#connect(false);
       this.#lost = true;
-      // A stream that was refused isn't opened again by the browser.
-      if (source.readyState === EventSource.CLOSED) this.#retry = setTimeout(() => this.#open(), 5000);
+      // A stream that was refused isn't opened again by the browser. If it was because the session has ended, that is told.
+      if (source.readyState === EventSource.CLOSED) {
+        this.#retry = setTimeout(() => this.#open(), 5000);
+        call("GET", "/session").catch(() => undefined);
+      }
     };
     for (const kind of ["reset", ...kinds]) {
       source.addEventListener(kind, (message: MessageEvent<string>) => {
