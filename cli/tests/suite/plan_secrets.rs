@@ -178,7 +178,7 @@ fn a_command_that_prints_its_secret_shows_it_to_no_one() {
     let config = plans.desk.path("keepfast.toml");
     let text = fs::read_to_string(&config).unwrap();
     for (ends, code) in [("exit 3", 1), ("echo data", 0)] {
-        let script = format!("echo \"the password is $(printf 'correct %s' horse)\" >&2; {ends}");
+        let script = format!("echo \"the password is $$(printf 'correct %s' horse)\" >&2; {ends}");
         let stream = format!(
             "source = [{{ stream = {{ name = \"db.sql\", command = [\"/bin/sh\", \"-c\", {script:?}] }} }}, "
         );

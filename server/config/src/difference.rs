@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn what_a_template_changes_is_a_change_of_each_plan() {
         let plan = |name: &str, more: &str| {
-            format!("[plan.{name}]\nrepository = 'main'\nsource = {{ files = '/a' }}\n{more}\n")
+            format!("[plan.{name}]\nrepository = 'main'\nsource = [{{ files = ['/a'] }}]\n{more}\n")
         };
         let before = config(&(plan("www", "inherits = ['t']") + &plan("gone", "")));
         let after = config(&(plan("www", "rpo = '1d'") + &plan("new", "")));
