@@ -83,7 +83,7 @@ pub struct DefinitionChange {
     /// Which: `plan.www`, `project.shop`, `route.2`.
     pub path: String,
     /// Whether it was there before, and is.
-    pub change: ChangeKind,
+    pub change: DefinitionChangeKind,
     /// Its values that are different, with all that they inherit.
     pub values: Vec<ValueChange>,
     /// The next slots of a plan; empty for one that vanishes, or runs only when it is told to.
@@ -93,7 +93,7 @@ pub struct DefinitionChange {
 /// What becomes of a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum ChangeKind {
+pub enum DefinitionChangeKind {
     /// It appears.
     Added,
     /// It says something else.

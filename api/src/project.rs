@@ -54,10 +54,21 @@ pub struct Member {
     pub roles: Vec<MemberRole>,
 }
 
-/// A role in a project.
+/// A role that a member has in a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberRole {
+    /// The role: `viewer`, `operator`, `restorer`, `editor`, `auditor`, `admin`.
+    pub role: String,
+    /// Whether names of files may be seen.
+    pub see_names: bool,
+    /// Whether contents of files may be read.
+    pub read_content: bool,
+}
+
+/// A role that a member is to have in a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MemberRole {
+pub struct NewMemberRole {
     /// The role: `viewer`, `operator`, `restorer`, `editor`, `auditor`, `admin`.
     pub role: String,
     /// Whether names of files may be seen.
@@ -74,7 +85,7 @@ pub struct MemberRole {
 pub struct SetMember {
     /// The roles.
     #[schema(min_items = 1, max_items = 6)]
-    pub roles: Vec<MemberRole>,
+    pub roles: Vec<NewMemberRole>,
 }
 
 /// A project that was removed. Snapshots stay in their repositories.

@@ -11,7 +11,7 @@ use keepfast_access::authority::Authority;
 use keepfast_access::role::Right;
 use keepfast_api::config::Diagnostic;
 use keepfast_api::error::ErrorCode;
-use keepfast_api::managed::{ChangeKind, DefinitionChange, ValueChange};
+use keepfast_api::managed::{DefinitionChange, DefinitionChangeKind, ValueChange};
 use keepfast_config::config::Config;
 use keepfast_config::diagnostic::render::Report;
 use keepfast_config::difference::Difference;
@@ -302,9 +302,9 @@ pub fn shown_changes(api: &Api, caller: &Caller, checked: &Checked) -> Vec<Defin
     let change = |one: &Difference| DefinitionChange {
         path: one.path(),
         change: match (one.was_there, one.is_there) {
-            (false, _) => ChangeKind::Added,
-            (true, true) => ChangeKind::Changed,
-            (true, false) => ChangeKind::Removed,
+            (false, _) => DefinitionChangeKind::Added,
+            (true, true) => DefinitionChangeKind::Changed,
+            (true, false) => DefinitionChangeKind::Removed,
         },
         values: one
             .values

@@ -2,6 +2,9 @@
 // the check of types. Nothing of this is in what is built.
 import type { components } from "./schema";
 import type * as own from "./types";
+import type * as control from "./types-control";
+import type * as figures from "./types-figures";
+import type * as restores from "./types-restores";
 import type * as snapshots from "./types-snapshots";
 
 type Schemas = components["schemas"];
@@ -31,4 +34,23 @@ export type Contract = [
   Reads<snapshots.Change, Schemas["Change"]>,
   Reads<snapshots.SnapshotChanged, Schemas["SnapshotChanged"]>,
   Reads<snapshots.SnapshotStanding, Schemas["SnapshotStanding"]>,
+  Reads<figures.Analytics, Schemas["Analytics"]>,
+  Reads<figures.Performance, Schemas["Performance"]>,
+  Reads<figures.RepositoryStorage, Schemas["RepositoryStorage"]>,
+  Reads<figures.StorageForecast, Schemas["StorageForecast"]>,
+  Reads<figures.StorageAdvice, Schemas["StorageAdvice"]>,
+  Reads<figures.PrunePreview, Schemas["PrunePreview"]>,
+  Reads<figures.FoundLines, Schemas["FoundLines"]>,
+  Reads<control.ManagedFile, Schemas["ManagedFile"]>,
+  Reads<control.ManagedRow, Schemas["ManagedRow"]>,
+  Reads<control.CheckedConfig, Schemas["CheckedConfig"]>,
+  Reads<control.ConfigWritten, Schemas["ConfigWritten"]>,
+  Reads<control.Project, Schemas["Project"]>,
+  Reads<control.ProjectDetail, Schemas["ProjectDetail"]>,
+  Reads<control.ProjectRemoved, Schemas["ProjectRemoved"]>,
+  Reads<control.Approval, Schemas["Approval"]>,
+  Reads<restores.RestorePlaces, Schemas["RestorePlaces"]>,
+  Reads<restores.RestorePreview, Schemas["RestorePreview"]>,
+  Reads<restores.Restore, Schemas["Restore"]>,
+  Reads<restores.RestoreDetail, Schemas["RestoreDetail"]>,
 ];

@@ -6,7 +6,7 @@ export interface List<T> {
 export interface Health {
   state: "well" | "unwell";
   needs_setup: boolean;
-  has_oidc?: boolean;
+  has_oidc: boolean;
 }
 export interface About {
   version: string;
@@ -16,7 +16,7 @@ export interface About {
   zone: string;
   public_url: string | null;
   has_managed_definitions: boolean;
-  two_persons?: string[];
+  two_persons: string[];
   config_is_valid: boolean;
   config: string;
 }

@@ -8,7 +8,9 @@ use keepfast_access::scope::Scope;
 use keepfast_api::access::NewGrant;
 use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
-use keepfast_api::project::{Member, MemberRole, Project, ProjectDetail, ProjectRemoved, SetMember};
+use keepfast_api::project::{
+    Member, MemberRole, NewMemberRole, Project, ProjectDetail, ProjectRemoved, SetMember,
+};
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::managed::defined_by;
 use keepfast_config::model::project::Project as Defined;
@@ -95,7 +97,7 @@ async fn set_member(
     let scope = Scope::Project(project.clone());
     let new: Vec<NewGrant> = roles
         .into_iter()
-        .map(|MemberRole { role, see_names, read_content }| NewGrant {
+        .map(|NewMemberRole { role, see_names, read_content }| NewGrant {
             role,
             scope: scope.to_string(),
             see_names,
