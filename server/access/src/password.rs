@@ -2,7 +2,7 @@
 //!
 //! Hashing takes 19 MiB and some tens of milliseconds: the caller bounds how many are computed at once.
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use phc::{Ident, Output, ParamsString, PasswordHash, Salt};
 
 /// Letters of a password, at least. Length is what counts; which letters there are is not asked.
@@ -16,6 +16,11 @@ const HASH_BYTES: usize = 32;
 const USUAL: Cost = Cost { memory_kib: 19_456, passes: 2, lanes: 1 };
 /// What a stored hash may cost at most: one that was tampered with must not stop the server.
 const COST_MAX: Cost = Cost { memory_kib: 262_144, passes: 10, lanes: 4 };
+/// From this size on, glibc takes memory from the system and gives it back at once, whatever was taken before
+/// (`DEFAULT_MMAP_THRESHOLD_MAX`). Anything smaller it keeps, for each thread that has ever compared a password. What
+/// isn't written to costs nothing.
+const GIVEN_BACK_BYTES: usize = 33 << 20;
+
 const ARGON2ID: &str = "argon2id";
 
 /// Why a text can't be a password.
@@ -122,7 +127,12 @@ fn computed(password: &str, salt: &[u8], cost: Cost, bytes: usize) -> Result<Out
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut output = [0; Output::MAX_LENGTH];
     let output = output.get_mut(..bytes).ok_or(HashFault::Stored)?;
-    argon2.hash_password_into(password.as_bytes(), salt, output).map_err(|_| HashFault::Computing)?;
+    let count = argon2.params().block_count();
+    let mut blocks: Vec<Block> = Vec::with_capacity(count.max(GIVEN_BACK_BYTES.div_ceil(Block::SIZE)));
+    blocks.resize(count, Block::default());
+    argon2
+        .hash_password_into_with_memory(password.as_bytes(), salt, output, &mut blocks)
+        .map_err(|_| HashFault::Computing)?;
     Output::new(output).map_err(|_| HashFault::Computing)
 }
 

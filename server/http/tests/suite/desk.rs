@@ -174,7 +174,8 @@ impl Server {
         let (loaded, footprint) = definitions::read(&first_file);
         let config = loaded.config.unwrap_or_else(|| panic!("{}", loaded.report.to_json()));
         let around = desk.around();
-        let is_new = !desk.path("state").exists();
+        let is_new = !desk.path("begun").exists();
+        fs::write(desk.path("begun"), "").unwrap();
         let (wishing, wishes) = unbounded_channel();
         let (saying, said) = channel();
         let serve = Serve {
