@@ -4,9 +4,10 @@
 //! owner back at the end.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -14,6 +15,7 @@ use keepfast_format::node::Node;
 use keepfast_format::snapshot::Snapshot;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::conflict::Watch;
 use super::denied::Denied;
@@ -44,6 +46,8 @@ pub struct Target<'a> {
     /// Who hears of conflicts.
     pub(super) watch: Option<Watch<'a>>,
     firsts: Mutex<HashMap<LinkGroup, First>>,
+    /// Hashes of the paths of entries that were reported: what is read back reports none of them again.
+    reported: Mutex<HashSet<u64>>,
 }
 
 /// A directory that is restored into, or may be.
@@ -137,6 +141,7 @@ impl<'a> Target<'a> {
             groups: here(&snapshot.body.groups, &|name| host.group_id(name)),
             watch,
             firsts: Mutex::default(),
+            reported: Mutex::default(),
         };
         if let Some(root) = root.filter(|_| !options.dry_run) {
             target.take_over(ROOT, root.as_fd()).map_err(EngineError::file(&options.target))?;
@@ -355,8 +360,7 @@ impl<'a> Target<'a> {
 
     /// Reports a directory whose listing can't be read in full.
     pub fn unreadable(&self, number: DirectoryNumber, error: &EngineError, run: &RunContext) {
-        let path = self.whole_path_of(number);
-        run.tell(&Event::Skipped { path, why: format!("not all of it can be restored: {error}") });
+        self.report(self.whole_path_of(number), format!("not all of it can be restored: {error}"), run);
     }
 
     /// Counts a device that isn't restored, as asked for.
@@ -372,7 +376,21 @@ impl<'a> Target<'a> {
 
     /// Reports an entry that isn't restored, or not in full.
     pub fn skipped(&self, directory: DirectoryNumber, name: &[u8], why: String, run: &RunContext) {
-        run.tell(&Event::Skipped { path: self.whole_path(directory, name), why });
+        self.report(self.whole_path(directory, name), why, run);
+    }
+
+    fn report(&self, path: PathBuf, why: String, run: &RunContext) {
+        self.reported().insert(xxh3_64(path.as_os_str().as_bytes()));
+        run.tell(&Event::Skipped { path, why });
+    }
+
+    /// Whether an entry was reported while it was restored.
+    pub fn was_reported(&self, path: &Path) -> bool {
+        self.reported().contains(&xxh3_64(path.as_os_str().as_bytes()))
+    }
+
+    fn reported(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`Target::skipped`], unless nothing else will work either.
@@ -412,7 +430,7 @@ impl<'a> Target<'a> {
                 },
             );
             for why in problems {
-                run.tell(&Event::Skipped { path: self.whole_path_of(number), why });
+                self.report(self.whole_path_of(number), why, run);
             }
         }
         dirs

@@ -25,7 +25,8 @@ use crate::repo::{FrameCache, Trees};
 use crate::run::{Event, RunContext};
 
 /// Compares every entry that was picked and is in the target with the snapshot. What isn't there was
-/// left out or has been reported. Returns how many regular files are right; entries that aren't are events.
+/// left out or has been reported. Returns how many regular files are right; entries that aren't are events, unless they
+/// were reported before.
 pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> Result<u64> {
     let target = comparison.target;
     let mut files_right = 0;
@@ -66,7 +67,9 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
                 Ok(Some(problems)) => {
                     let path =
                         target.options.target.join(super::as_path(&folders.path_of(number, &node.name)));
-                    run.tell(&Event::Skipped { path, why: problems.join("; ") });
+                    if !target.was_reported(&path) {
+                        run.tell(&Event::Skipped { path, why: problems.join("; ") });
+                    }
                 }
                 Err(error) => return Err(error),
             }

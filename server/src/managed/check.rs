@@ -91,7 +91,8 @@ mod tests {
                     password = { file = '/p' }\n";
         fs::write(&first, text).unwrap();
         let followed = Arc::new(definitions::read(&first).config.unwrap());
-        let plan = |name: &str| format!("[plan.{name}]\nrepository = 'main'\nsource = {{ files = '/a' }}\n");
+        let plan =
+            |name: &str| format!("[plan.{name}]\nrepository = 'main'\nsource = [{{ files = ['/a'] }}]\n");
         let (one, other) = (ManagedName::new("one").unwrap(), ManagedName::new("other").unwrap());
         let paths = |texts: &Texts| {
             let checked = check(&first, &followed, texts);

@@ -247,7 +247,7 @@ fn no_name_and_no_link_leads_out_of_a_place() {
             }
         }
     }
-    admin.post("/restores", to_folder(&server, &id, "a%00b")).fails(400, "invalid_request");
+    admin.post("/restores", to_folder(&server, &id, "a%00b")).fails(422, "unprocessable");
     for other in ["/", "/tmp", outside.to_str().unwrap(), "restored", place.join("link").to_str().unwrap()] {
         let mut wanted = to_folder(&server, &id, "x");
         wanted["destination"]["place"] = json!(other);
