@@ -115,11 +115,6 @@ impl Failure {
                 | EngineError::Choice(NotChosen::Unreadable(_))
                 | EngineError::WrongPassword { .. }
                 | EngineError::SlotRemoved { .. }
-                | EngineError::Swapped { .. }
-                | EngineError::Older { .. }
-                | EngineError::Blocked { .. }
-                | EngineError::UnknownFeature { .. }
-                | EngineError::IndexIsAhead
                 | EngineError::Damaged { .. }
                 | EngineError::Missing { .. },
             ) => ErrorCode::Unavailable,
