@@ -88,7 +88,7 @@ fn count(rule: &str, text: Option<&str>) -> Result<Option<Count>> {
         return Ok(Some(Count::All));
     }
     let is_number = text.bytes().all(|letter| letter.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| is_number);
+    let number = text.parse::<u32>().ok().filter(|_| is_number);
     let wrong = || Failure::unprocessable(&format!("`{rule}` is a number up to {}, or `all`", u32::MAX));
     Ok(Some(Count::Number(number.ok_or_else(wrong)?)))
 }
