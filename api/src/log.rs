@@ -13,6 +13,7 @@ use crate::run::{LogLevel, RunKind};
 #[into_params(parameter_in = Query)]
 pub struct LogSearchQuery {
     /// With all of these words in their message, in any case.
+    #[param(max_length = 1000)]
     pub search: Option<String>,
     /// This serious or more.
     #[param(inline)]

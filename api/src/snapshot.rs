@@ -265,16 +265,22 @@ pub struct RetentionQuery {
     /// The plan.
     pub plan: String,
     /// The newest ones: a number, or `all`. So are the other counts.
+    #[param(pattern = "^(all|[0-9]+)$")]
     pub last: Option<String>,
     /// The newest of each of this many hours.
+    #[param(pattern = "^(all|[0-9]+)$")]
     pub hourly: Option<String>,
     /// The newest of each of this many days.
+    #[param(pattern = "^(all|[0-9]+)$")]
     pub daily: Option<String>,
     /// The newest of each of this many weeks.
+    #[param(pattern = "^(all|[0-9]+)$")]
     pub weekly: Option<String>,
     /// The newest of each of this many months.
+    #[param(pattern = "^(all|[0-9]+)$")]
     pub monthly: Option<String>,
     /// The newest of each of this many years.
+    #[param(pattern = "^(all|[0-9]+)$")]
     pub yearly: Option<String>,
     /// All that are no older than this before the newest, such as `30d` or `1y6mo`. So are the other ages.
     pub within: Option<String>,
@@ -289,6 +295,7 @@ pub struct RetentionQuery {
     /// The newest of each year of this time before the newest.
     pub within_yearly: Option<String>,
     /// This many of the newest clean snapshots stay, whatever the rules say. By itself, it names no rules.
+    #[param(maximum = 4_294_967_295_u32)]
     pub at_least: Option<u32>,
     /// What the plan's snapshots may take in all, such as `500GiB`.
     pub max_size: Option<String>,

@@ -295,6 +295,6 @@ pub struct PrunePlan {
 #[into_params(parameter_in = Query)]
 pub struct PrunePreviewQuery {
     /// How old it may be, in seconds. The server finds out again what is older, which can take minutes.
-    #[param(minimum = 0, default = 3600)]
+    #[param(minimum = 0, maximum = 31_536_000, default = 3600)]
     pub max_age_s: Option<u64>,
 }

@@ -3,7 +3,9 @@
 use keepfast_backend::Cancel;
 use keepfast_config::config::Config;
 use keepfast_engine::edit::LabelChange;
+use keepfast_operations::OperationsError;
 use keepfast_operations::choose::Choice;
+use keepfast_operations::error::ChoiceError;
 use keepfast_operations::requests::{
     Forget, ForgetWhich, NamedSnapshots, Protect, Tag, Undelete, forget, protect, tag, undelete,
 };
@@ -83,5 +85,9 @@ pub fn edit(
         })
     });
     warm.changed(repository);
+    if let Err(ServerError::Operations(OperationsError::Choice(ChoiceError::NotForgotten { .. }))) = &done {
+        // It may be there, and not be forgotten.
+        warm.snapshot(config, repository, id)?;
+    }
     done
 }

@@ -89,21 +89,31 @@ pub fn tag<T: Serialize>(value: &T) -> Result<String> {
     Ok(tag_of(&body))
 }
 
+fn tags_shown(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.get_all(IF_MATCH).iter().filter_map(|value| value.to_str().ok())
+}
+
+/// Refuses an edit whose caller doesn't say what they have seen, before anything is said of what is there.
+///
+/// # Errors
+/// There is no If-Match.
+pub fn must_show(headers: &HeaderMap) -> Result<()> {
+    if tags_shown(headers).next().is_some() {
+        return Ok(());
+    }
+    let detail = "Send If-Match with the ETag that came with the resource when you read it.";
+    Err(Failure::new(ErrorCode::PreconditionNeeded, detail))
+}
+
 /// Refuses an edit of a document that isn't what its caller has seen. A caller says so by `If-Match`, with the tag that came
 /// with the document, or `*` for whatever it is.
 ///
 /// # Errors
 /// The header is missing, or the document is another one now.
 pub fn check_match<T: Serialize>(headers: &HeaderMap, present: &T) -> Result<()> {
-    let mut shown = headers.get_all(IF_MATCH).iter().filter_map(|value| value.to_str().ok()).peekable();
-    if shown.peek().is_none() {
-        return Err(Failure::new(
-            ErrorCode::PreconditionNeeded,
-            "Send If-Match with the ETag that came with the resource when you read it.",
-        ));
-    }
+    must_show(headers)?;
     let tag = tag(present)?;
-    let mut tags = shown.flat_map(|tags| tags.split(',')).map(str::trim);
+    let mut tags = tags_shown(headers).flat_map(|tags| tags.split(',')).map(str::trim);
     if tags.any(|shown| shown == "*" || shown == tag) {
         return Ok(());
     }

@@ -7,7 +7,9 @@ use keepfast_access::approval::Refusal;
 use keepfast_api::config::Diagnostic;
 use keepfast_api::error::{self, ErrorAnswer, ErrorCode};
 use keepfast_engine::EngineError;
-use keepfast_operations::error::with_causes;
+use keepfast_engine::error::ChoiceError as NotChosen;
+use keepfast_operations::OperationsError;
+use keepfast_operations::error::{ChoiceError, with_causes};
 use keepfast_server::ServerError;
 use keepfast_server::access::{AccessError, SignInRefusal};
 use keepfast_server::restores::error::RestoreError;
@@ -90,11 +92,34 @@ impl Failure {
     fn of_repository(error: &ServerError) -> Self {
         let ServerError::Operations(inner) = error else { return Self::internal(error) };
         let code = match inner.engine() {
-            Some(EngineError::NotInSnapshot { .. }) => ErrorCode::NotFound,
+            Some(
+                EngineError::NotInSnapshot { .. }
+                | EngineError::Choice(NotChosen::NoSnapshot { .. } | NotChosen::NoneFits { .. }),
+            ) => ErrorCode::NotFound,
+            // What others have decided meanwhile, or what the server's password may not do there.
+            Some(
+                EngineError::Protected { .. }
+                | EngineError::ForgottenMeanwhile { .. }
+                | EngineError::Undecidable { .. }
+                | EngineError::Unchangeable { .. }
+                | EngineError::PartsRemoved { .. }
+                | EngineError::NotAllowed { .. }
+                | EngineError::NoRepository { .. }
+                | EngineError::HalfMadeRepository { .. }
+                | EngineError::Fenced
+                | EngineError::NameTaken { .. },
+            ) => ErrorCode::Conflict,
             Some(EngineError::Interrupted) => ErrorCode::TimedOut,
-            Some(EngineError::Backend(_) | EngineError::WrongPassword { .. }) => ErrorCode::Unavailable,
+            Some(
+                EngineError::Backend(_)
+                | EngineError::Choice(NotChosen::Unreadable(_))
+                | EngineError::WrongPassword { .. }
+                | EngineError::SlotRemoved { .. }
+                | EngineError::Damaged { .. }
+                | EngineError::Missing { .. },
+            ) => ErrorCode::Unavailable,
+            Some(EngineError::Choice(_)) => ErrorCode::Unprocessable,
             _ if inner.is_wrong_input() => ErrorCode::Unprocessable,
-            Some(EngineError::Damaged { .. } | EngineError::Missing { .. }) => ErrorCode::Unavailable,
             _ => return Self::internal(error),
         };
         Self::new(code, sentence(&with_causes(error)))
@@ -136,12 +161,15 @@ impl From<ServerError> for Failure {
             ServerError::NoRun { id } => return Self::not_found("run", id),
             ServerError::NoSnapshot { id, .. } => return Self::not_found("snapshot", id),
             ServerError::Operations(inner) if inner.engine().is_some() => return Self::of_repository(&error),
-            ServerError::SeveralRuns { .. } | ServerError::NoWord { .. } => ErrorCode::InvalidRequest,
-            ServerError::Disabled { .. }
+            ServerError::Operations(OperationsError::Choice(ChoiceError::NotForgotten { .. }))
+            | ServerError::Disabled { .. }
             | ServerError::Running { .. }
             | ServerError::NoRetry { .. }
             | ServerError::NotUndeliverable { .. } => ErrorCode::Conflict,
-            ServerError::Unsupported { .. }
+            ServerError::SeveralRuns { .. }
+            | ServerError::NoWord { .. }
+            | ServerError::Operations(OperationsError::Choice(_))
+            | ServerError::Unsupported { .. }
             | ServerError::Name { .. }
             | ServerError::Schedule { .. }
             | ServerError::Notices { .. } => ErrorCode::Unprocessable,

@@ -10,7 +10,6 @@ use keepfast_api::analytics::{
     Analytics, AnalyticsPlan, AnalyticsPoint, AnalyticsQuery, BackupFigures, Performance, PerformanceFigure,
     PerformanceQuery, PerformanceState, Span,
 };
-use keepfast_api::error::ErrorCode;
 use keepfast_api::list::{List, PageQuery};
 use keepfast_api::run::Verdict;
 use keepfast_observe::anomaly::{Comparison, Figure, Standing};
@@ -144,19 +143,18 @@ fn compared(plan: &str, figure: &Comparison, runs: u32) -> Performance {
 async fn figures(api: &Api, caller: &Caller, wanted: AnalyticsQuery) -> Result<Analytics> {
     let AnalyticsQuery { from, until, by, zone, plan, project, host } = wanted;
     let (by, (zone, name)) = (by.unwrap_or_default(), zone_of(api, zone)?);
-    let invalid = |detail: String| Failure::new(ErrorCode::InvalidRequest, detail);
-    let beyond = |_| invalid("A day of the period is beyond the calendar.".to_owned());
+    let beyond = |_| Failure::unprocessable("a day of the period is beyond the calendar");
     let until = until.unwrap_or_else(|| zone.to_datetime(api.now()).date());
     let from = match from {
         Some(from) => from,
         None => until.checked_sub((DAYS_USUAL - 1).days()).map_err(beyond)?,
     };
     if from > until {
-        return Err(invalid("`from` is later than `until`.".to_owned()));
+        return Err(Failure::unprocessable("`from` is later than `until`"));
     }
     let days = parts(from, until, by).map_err(beyond)?.ok_or_else(|| {
-        invalid(format!(
-            "The period has more than {POINTS_MAX} parts: ask for a shorter one, or for longer parts."
+        Failure::unprocessable(&format!(
+            "the period has more than {POINTS_MAX} parts: ask for a shorter one, or for longer parts"
         ))
     })?;
     let end = until.tomorrow().map_err(beyond)?;

@@ -7,6 +7,7 @@ use keepfast_api::error::ErrorCode;
 use keepfast_api::snapshot::{SnapshotChanged, SnapshotStanding, TagChange};
 use keepfast_server::catalogue;
 use keepfast_server::edits::{Edit, edit};
+use keepfast_store::Tag;
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -72,6 +73,10 @@ async fn tag_snapshot(
     let tags = || add.iter().chain(&remove);
     if tags().count() == 0 || tags().count() > TAGS_MAX {
         return Err(Failure::new(ErrorCode::Unprocessable, format!("Name 1 to {TAGS_MAX} tags.")));
+    }
+    // Whatever a snapshot has can be taken; what is given has to be a name that lists can show.
+    for tag in &add {
+        Tag::new(tag.as_str())?;
     }
     // Retention knows the snapshots of a plan by this label: to take it or to give it decides what is kept.
     let right = match tags().any(|tag| tag.starts_with(keepfast_server::convert::backup::LABEL_PREFIX)) {

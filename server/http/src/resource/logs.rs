@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keepfast_access::role::Right;
-use keepfast_api::error::ErrorCode;
 use keepfast_api::list::PageQuery;
 use keepfast_api::log::{FoundLine, FoundLines, LogSearchQuery, Searched};
 use keepfast_api::run::LogLevel;
@@ -93,8 +92,8 @@ impl Wanted {
         let search = search.unwrap_or_default().to_lowercase();
         let words: Vec<String> = search.split_whitespace().map(str::to_owned).collect();
         if words.len() > WORDS_MAX || search.len() > SEARCH_BYTES_MAX {
-            let detail = format!("`search` has at most {WORDS_MAX} words and {SEARCH_BYTES_MAX} bytes.");
-            return Err(Failure::new(ErrorCode::InvalidRequest, detail));
+            let why = format!("`search` has at most {WORDS_MAX} words and {SEARCH_BYTES_MAX} bytes");
+            return Err(Failure::unprocessable(&why));
         }
         let parts = LogFilter {
             run: run.map(RunId::new).transpose()?,

@@ -16,7 +16,7 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::answer::document::{check_match, tag};
+use crate::answer::document::{check_match, must_show, tag};
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::deeds::{self, Deed, Outcome};
 use crate::guard::Caller;
@@ -154,6 +154,9 @@ async fn edit(
 ) -> Result<Outcome<ConfigWritten>> {
     if !caller.authority().allows_somewhere(Right::EditPlans) {
         return Err(Failure::new(ErrorCode::Forbidden, "Your roles don't include this."));
+    }
+    if text.is_none() {
+        must_show(headers)?;
     }
     writing::must_be_managed(api)?;
     let name = named(name)?;

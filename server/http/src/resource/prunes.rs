@@ -5,19 +5,22 @@ use std::time::Duration;
 use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use keepfast_access::role::Right;
+use keepfast_api::error::ErrorCode;
 use keepfast_api::storage::{PrunePlan, PrunePreview, PrunePreviewQuery};
 use keepfast_operations::reports::PlanDocument;
 use keepfast_server::connect;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::answer::{Document, Result};
+use crate::answer::{Document, Failure, Result};
 use crate::guard::Caller;
 use crate::request::{Name, Query};
 use crate::state::Shared;
 
 /// How old a preview may be if nothing is said.
 const AGE_USUAL_S: u64 = 3600;
+/// How old it may be at most: no preview is kept for a year.
+const AGE_MAX_S: u64 = 31_536_000;
 /// An answer waits this long for one that is being found out: of a small repository, it is there by then.
 const WAITS: Duration = Duration::from_secs(2);
 
@@ -37,13 +40,18 @@ async fn prune_preview(
     Name(name): Name,
     Query(wanted): Query<PrunePreviewQuery>,
 ) -> Result<Document<PrunePreview>> {
+    let age_s = wanted.max_age_s.unwrap_or(AGE_USUAL_S);
+    if age_s > AGE_MAX_S {
+        let detail = format!("`max_age_s` is a number from 0 to {AGE_MAX_S}.");
+        return Err(Failure::new(ErrorCode::InvalidRequest, detail));
+    }
     let about = api.repository(&name);
     caller.must(Right::See, &about)?;
     let config = api.config();
     connect::definition(&config, &name)?;
     if caller.may(Right::Run, &about) {
         let now = api.now();
-        let age = SignedDuration::try_from(Duration::from_secs(wanted.max_age_s.unwrap_or(AGE_USUAL_S)));
+        let age = SignedDuration::try_from(Duration::from_secs(age_s));
         let fresh_from = age.ok().and_then(|age| now.checked_sub(age).ok()).unwrap_or(Timestamp::MIN);
         api.previews.begin(&config, &name, fresh_from, now)?;
     }

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use keepfast_access::role::Right;
-use keepfast_api::error::ErrorCode;
 use keepfast_api::snapshot::RetentionQuery;
 use keepfast_config::decode::{FromText, Located};
 use keepfast_config::model::retention::Retention;
@@ -85,13 +84,13 @@ fn rules(wanted: &RetentionQuery, own: Option<&Retention>) -> Result<Option<Rete
 
 fn count(rule: &str, text: Option<&str>) -> Result<Option<Count>> {
     let Some(text) = text else { return Ok(None) };
-    match text {
-        "all" => Ok(Some(Count::All)),
-        _ => text.parse().map(|number| Some(Count::Number(number))).map_err(|_| {
-            let detail = format!("`{rule}` is a number, or `all`.");
-            Failure::new(ErrorCode::InvalidRequest, detail)
-        }),
+    if text == "all" {
+        return Ok(Some(Count::All));
     }
+    let is_number = text.bytes().all(|letter| letter.is_ascii_digit());
+    let number = text.parse::<u32>().ok().filter(|_| is_number);
+    let wrong = || Failure::unprocessable(&format!("`{rule}` is a number up to {}, or `all`", u32::MAX));
+    Ok(Some(Count::Number(number.ok_or_else(wrong)?)))
 }
 
 /// A value in the words of the configuration.
@@ -99,8 +98,7 @@ fn read<T: FromText>(rule: &str, text: Option<&str>) -> Result<Option<T>> {
     let Some(text) = text else { return Ok(None) };
     T::read(text, &ThisMachine).map(Some).map_err(|_| {
         let example = T::TEXT.examples.first().copied().unwrap_or_default();
-        let detail = format!("`{rule}` is not {}, such as `{example}`.", T::TEXT.what);
-        Failure::new(ErrorCode::InvalidRequest, detail)
+        Failure::unprocessable(&format!("`{rule}` is not {}, such as `{example}`", T::TEXT.what))
     })
 }
 

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
-use crate::answer::document::check_match;
+use crate::answer::document::{check_match, must_show};
 use crate::answer::{Document, Failure, Listed, Pages, Result};
 use crate::guard::about::About;
 use crate::guard::{Caller, wire_grant};
@@ -72,6 +72,7 @@ async fn change_user(
     Body(change): Body<ChangeUser>,
 ) -> Result<Document<User>> {
     caller.must(Right::ManageServer, &About::server())?;
+    must_show(&headers)?;
     let (store, by) = (api.store(), &caller.known().actor);
     let mut user = access::find_user(store, &name).await?;
     check_match(&headers, &wire(&user))?;

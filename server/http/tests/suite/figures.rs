@@ -212,12 +212,13 @@ fn what_did_not_run_counts_as_what_did_not_succeed() {
     for wrong in [
         format!("from={}&until={}", day(1), day(2)),
         format!("from={}", day(200)),
-        "by=hour".to_owned(),
+        "plan=".to_owned(),
         "zone=Nowhere/Else".to_owned(),
         "from=9999-12-30&until=9999-12-31".to_owned(),
     ] {
-        admin.get(&format!("/analytics?{wrong}")).fails(400, "invalid_request");
+        admin.get(&format!("/analytics?{wrong}")).fails(422, "unprocessable");
     }
+    admin.get("/analytics?by=hour").fails(400, "invalid_request");
     let bob = server.user(&admin, "bob", "viewer", "plan:db");
     let seen = bob.get(&format!("/analytics?{period}")).is(200).json();
     assert_eq!((&seen["total"]["due"], seen["plans"].as_array().unwrap().len()), (&1.into(), 1));
@@ -389,6 +390,7 @@ fn what_a_prune_would_do_is_found_before_it_is_done() {
     admin.wait("/snapshots", |page| items(page).len() == 2);
     admin.post(&format!("/snapshots/main/{first}/forget"), json!({})).is(200);
     assert_eq!(preview("")["found"], before["found"], "it is kept for a while");
+    admin.get("/repositories/main/prune?max_age_s=31536001").fails(400, "invalid_request");
     let after = preview("?max_age_s=0");
     let freed = after["plan"]["freed_bytes"].as_u64().unwrap();
     assert!((3_000_000..3_100_000).contains(&freed), "{after:#}");
@@ -491,7 +493,7 @@ fn logs_of_all_runs_are_searched_by_those_who_may_see_names() {
     );
     assert_eq!(table.text.lines().count(), 1 + all.len() - of_db.len());
     let long = "x%20".repeat(17);
-    admin.get(&format!("/logs?search={long}")).fails(400, "invalid_request");
+    admin.get(&format!("/logs?search={long}")).fails(422, "unprocessable");
 
     let bob = server.user(&admin, "bob", "admin", "all");
     assert_eq!(search(&bob, "search=", 500), Vec::<Value>::new(), "no role has names");

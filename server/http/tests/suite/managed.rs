@@ -202,6 +202,8 @@ fn definitions_in_files_alone_are_not_written() {
     let server = Server::start("");
     let admin = server.admin();
     admin.put("/config/managed/db", text(&plan("db", ""))).fails(409, "conflict");
+    admin.delete("/config/managed/db").fails(428, "precondition_needed");
+    admin.delete_if("*", "/config/managed/db").fails(409, "conflict");
     admin.post("/config/check", json!({ "files": [{ "name": "db", "text": "" }] })).fails(409, "conflict");
     assert!(!server.desk.path("managed.d").exists());
 }

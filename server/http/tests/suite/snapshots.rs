@@ -277,9 +277,15 @@ fn decisions_about_a_snapshot_are_carried_out_and_recorded() {
     assert!(!is_protected());
     post(&id, "protect", json!({})).is(200);
     assert!(is_protected());
-    assert_ne!(post(&id, "forget", json!({})).status, 200, "a protected snapshot stays");
+    post(&id, "forget", json!({})).fails(409, "conflict");
+    post(&id, "tags", json!({ "add": ["other"] })).fails(409, "conflict");
+    post(&id, "undelete", json!({})).fails(409, "conflict");
+    post(&"f".repeat(32), "undelete", json!({})).fails(404, "not_found");
     assert_eq!(ids(&admin.get("/snapshots").json()), [id.as_str()]);
     post(&id, "unprotect", json!({})).is(200);
+    for wrong in ["", "a\nb"] {
+        post(&id, "tags", json!({ "add": [wrong] })).fails(422, "unprocessable");
+    }
     let tagged = post(&id, "tags", json!({ "add": ["before upgrade"] })).is(200).json();
     let new = tagged["now"].as_str().unwrap().to_owned();
     assert_ne!(new, id);
@@ -306,5 +312,7 @@ fn decisions_about_a_snapshot_are_carried_out_and_recorded() {
     };
     assert_eq!(left("last=2"), [new, newest.as_str()]);
     assert_eq!(left("last=1"), [newest]);
-    admin.get("/retention/preview?plan=www&daily=many").fails(400, "invalid_request");
+    for wrong in ["daily=many", "last=%2B3", "hourly=4294967296", "within=long", "max_size=large"] {
+        admin.get(&format!("/retention/preview?plan=www&{wrong}")).fails(422, "unprocessable");
+    }
 }
