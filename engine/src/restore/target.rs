@@ -360,7 +360,7 @@ impl<'a> Target<'a> {
 
     /// Reports a directory whose listing can't be read in full.
     pub fn unreadable(&self, number: DirectoryNumber, error: &EngineError, run: &RunContext) {
-        self.report(self.whole_path_of(number), format!("not all of it can be restored: {error}"), run);
+        self.tell_of(self.whole_path_of(number), format!("not all of it can be restored: {error}"), run);
     }
 
     /// Counts a device that isn't restored, as asked for.
@@ -376,10 +376,10 @@ impl<'a> Target<'a> {
 
     /// Reports an entry that isn't restored, or not in full.
     pub fn skipped(&self, directory: DirectoryNumber, name: &[u8], why: String, run: &RunContext) {
-        self.report(self.whole_path(directory, name), why, run);
+        self.tell_of(self.whole_path(directory, name), why, run);
     }
 
-    fn report(&self, path: PathBuf, why: String, run: &RunContext) {
+    fn tell_of(&self, path: PathBuf, why: String, run: &RunContext) {
         self.reported().insert(xxh3_64(path.as_os_str().as_bytes()));
         run.tell(&Event::Skipped { path, why });
     }
@@ -430,7 +430,7 @@ impl<'a> Target<'a> {
                 },
             );
             for why in problems {
-                self.report(self.whole_path_of(number), why, run);
+                self.tell_of(self.whole_path_of(number), why, run);
             }
         }
         dirs
