@@ -141,6 +141,10 @@ fn of_recovery(error: &RecoveryError) -> Option<&'static str> {
             "such backups are made if the configuration has `backup = { repository = \"…\" }` in `[server]`; without one, \
              write a configuration and start a new server: the repository's snapshots need no state",
         ),
+        RecoveryError::NoAnchor { .. } => Some(
+            "each backup of the state notes the newest entry: write `backup = { repository = \"…\" }` in `[server]`, and \
+             compare after the next one (`keepfast run _state`)",
+        ),
         RecoveryError::Several { .. } => Some("--host NAME or --snapshot ID says which of them it is"),
         RecoveryError::Newer { .. } => Some("use a newer keepfast"),
         RecoveryError::StateThere { .. } => Some(

@@ -202,6 +202,10 @@ pub enum AuditAction {
         /// A place in the chain that was noted elsewhere, as this command prints it; may be repeated
         #[arg(long = "anchor", value_name = "NUMBER:HASH")]
         anchors: Vec<String>,
+        /// Also compare with what the newest backups of this server's state (`backup` in `[server]`) have noted in this
+        /// repository of the configuration: at most 100 of them
+        #[arg(long, value_name = "NAME")]
+        repository: Option<String>,
     },
     /// Print all entries, the oldest first: a JSON document in each line, or CSV
     Export {

@@ -78,7 +78,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("token list", &["token list --user ann"]),
     ("token revoke", &["token revoke 3"]),
     ("audit", &["audit verify", "audit export --csv > audit.csv"]),
-    ("audit verify", &["audit verify", "audit verify --anchor 120:5f0c…"]),
+    ("audit verify", &["audit verify", "audit verify --repository main", "audit verify --anchor 120:5f0c…"]),
     ("audit export", &["audit export > audit.json", "audit export --csv > audit.csv"]),
     ("status", &["status", "status --json"]),
     ("schedule", &["schedule list"]),

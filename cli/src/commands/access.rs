@@ -1,49 +1,54 @@
-//! `keepfast user`, `keepfast token`, `keepfast audit`. They work with the state, beside a server or without one; who may
+//! `keepfast user`, `keepfast token`. They work with the state, beside a server or without one; who may
 //! use its files may do everything, and what is done is in the audit with the name of the account.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use keepfast_access::grant::{self, Grant};
 use keepfast_access::role::Role;
 use keepfast_access::scope::Scope;
 use keepfast_backend::Cancel;
+use keepfast_config::config::Config;
 use keepfast_operations::host::SystemHost;
 use keepfast_operations::secret::{Purpose, SecretReader, SecretSource};
 use keepfast_server::access::{
-    self, AccessError, Actor, MadeToken, NewUserWish, TokenDocument, TokenWish, UserDocument, VerdictDocument,
+    self, AccessError, Actor, MadeToken, NewUserWish, TokenDocument, TokenWish, UserDocument,
 };
 use keepfast_server::{StateHandle, state};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
-use super::{plans, runs};
-use crate::args::{AccessCommand, AuditAction, Common, Rights, RoleName, TokenAction, UserAction};
+use super::{audit, plans, runs};
+use crate::args::{AccessCommand, Common, Rights, RoleName, TokenAction, UserAction};
 use crate::usage::Usage;
-use crate::{Outcome, lines, render, secrets};
+use crate::{Outcome, render, secrets};
 
 /// The state, and who works with it.
-struct Desk {
+pub(super) struct Desk {
     runtime: Runtime,
-    store: StateHandle,
+    pub(super) store: StateHandle,
     by: Actor,
 }
 
 impl Desk {
-    fn open(common: &Common) -> Result<Self> {
-        let config = plans::read(common)?;
+    pub(super) fn open(common: &Common) -> Result<Self> {
+        Self::of(&plans::read(common)?)
+    }
+
+    /// The state of a configuration.
+    pub(super) fn of(config: &Config) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let store = runtime.block_on(state::open(&config, &secrets::children()))?;
+        let store = runtime.block_on(state::open(config, &secrets::children()))?;
         let id = rustix::process::getuid().as_raw();
         Ok(Self { runtime, store, by: Actor::local(&SystemHost.user(), id) })
     }
 
-    fn wait<T>(&self, doing: impl Future<Output = Result<T, AccessError>>) -> Result<T> {
+    pub(super) fn wait<T>(&self, doing: impl Future<Output = Result<T, AccessError>>) -> Result<T> {
         Ok(self.runtime.block_on(doing)?)
     }
 }
@@ -53,7 +58,7 @@ pub fn run(common: &Common, command: &AccessCommand) -> Result<Outcome> {
     match command {
         AccessCommand::User(options) => user(common, &options.action),
         AccessCommand::Token(options) => token(common, &options.action),
-        AccessCommand::Audit(options) => audit(common, &options.action),
+        AccessCommand::Audit(options) => audit::run(common, &options.action),
     }
 }
 
@@ -197,71 +202,6 @@ fn token(common: &Common, action: &TokenAction) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Complete)
-}
-
-fn audit(common: &Common, action: &AuditAction) -> Result<Outcome> {
-    match action {
-        AuditAction::Verify { anchors } => {
-            let anchors = anchors.iter().map(|text| {
-                let wrong =
-                    || Usage(format!("{text:?} is no anchor: write NUMBER:HASH, as this command prints it"));
-                Ok(access::anchor_of(text)?.ok_or_else(wrong)?)
-            });
-            let anchors = anchors.collect::<Result<Vec<_>>>()?;
-            let desk = Desk::open(common)?;
-            let verdict = desk.wait(access::verify(&desk.store, &anchors))?;
-            if common.json {
-                render::document(&verdict);
-            } else {
-                print_verdict(&verdict);
-            }
-            Ok(if verdict.sound { Outcome::Complete } else { Outcome::WithFindings })
-        }
-        AuditAction::Export { csv } => {
-            if *csv && common.json {
-                bail!(Usage("choose one of --csv and --json".to_owned()));
-            }
-            let desk = Desk::open(common)?;
-            if *csv {
-                lines::raw(access::export_header().as_bytes());
-            }
-            let mut after = None;
-            loop {
-                let page = desk.wait(access::export_page(&desk.store, after))?;
-                for entry in &page.rows {
-                    match csv {
-                        true => lines::raw(entry.csv().as_bytes()),
-                        false => render::document(entry),
-                    }
-                }
-                after = page.next;
-                if after.is_none() || lines::is_lost() {
-                    return Ok(Outcome::Complete);
-                }
-            }
-        }
-    }
-}
-
-fn print_verdict(verdict: &VerdictDocument) {
-    let entries = render::counted(verdict.entries, "entry");
-    match &verdict.problem {
-        None if verdict.newest == 0 => render::line("the audit is empty"),
-        None => {
-            render::line(&format!("the audit is as it was written: {entries}"));
-            render::line(&format!(
-                "note this elsewhere, to compare later: {}:{}",
-                verdict.newest, verdict.hash
-            ));
-        }
-        Some(problem) => {
-            render::line(&format!("the audit isn't as it was written: {problem}"));
-            render::line(&format!("{entries} before that are sound, up to entry {}", verdict.newest));
-        }
-    }
-    if verdict.removed_up_to > 0 {
-        render::line(&format!("entries up to {} were removed for their age", verdict.removed_up_to));
-    }
 }
 
 fn grant_of(rights: &Rights) -> Result<Grant> {

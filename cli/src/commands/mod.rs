@@ -2,6 +2,7 @@
 
 mod access;
 mod anomaly;
+mod audit;
 mod backup;
 mod check;
 mod delivery;

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use keepfast_access::csv;
 use keepfast_store::{
-    AuditAnchor, AuditEntry, AuditFilter, AuditHash, AuditOrder, AuditVerdict, Page, PageSize, Sequence,
-    Store,
+    AnchorFate, AuditAnchor, AuditEntry, AuditFault, AuditFilter, AuditHash, AuditOrder, AuditVerdict, Page,
+    PageSize, Sequence, Store,
 };
 use serde::Serialize;
 use serde_json::Value;
 
 use super::error::{AccessError, Result};
+use crate::recovery::anchors::{StoredAnchor, StoredAnchors};
 use crate::state::instant;
 
 /// An entry.
@@ -113,6 +114,75 @@ pub struct VerdictDocument {
     pub anchors: usize,
     /// The first thing that is wrong.
     pub problem: Option<String>,
+    /// What came of comparing with the backups of the state in a repository; null if that wasn't asked for.
+    pub repository: Option<ComparedDocument>,
+}
+
+/// What came of comparing with what backups of the state have noted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ComparedDocument {
+    /// Snapshots that were read: the newest ones.
+    pub snapshots: usize,
+    /// Those whose entry is in the chain.
+    pub agree: usize,
+    /// When the oldest and the newest one of these was made.
+    pub agree_from: Option<String>,
+    /// See `agree_from`.
+    pub agree_to: Option<String>,
+    /// Those whose entry is before what is kept: it was removed for its age.
+    pub removed: usize,
+    /// Those whose entry no one could compare, because the chain is broken before it.
+    pub not_reached: usize,
+    /// Those that have noted no entry: an older program made them, or there was none.
+    pub without: usize,
+    /// Those whose entry isn't in the chain.
+    pub wrong: Vec<WrongAnchor>,
+}
+
+/// A snapshot that has noted an entry that isn't in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WrongAnchor {
+    /// The snapshot.
+    pub snapshot: String,
+    /// When it was made.
+    pub time: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl ComparedDocument {
+    /// `fates` are those of the anchors, in their order: the newest snapshot first.
+    fn of(stored: &StoredAnchors, fates: &[AnchorFate]) -> Self {
+        let mut document = Self {
+            snapshots: stored.anchors.len() + stored.without,
+            without: stored.without,
+            ..Self::default()
+        };
+        for (StoredAnchor { snapshot, time, anchor }, fate) in stored.anchors.iter().zip(fates) {
+            let sequence = anchor.sequence.number();
+            let fault = match fate {
+                AnchorFate::Met => {
+                    document.agree += 1;
+                    document.agree_from = Some(time.clone());
+                    document.agree_to.get_or_insert_with(|| time.clone());
+                    continue;
+                }
+                AnchorFate::Removed => {
+                    document.removed += 1;
+                    continue;
+                }
+                AnchorFate::NotReached => {
+                    document.not_reached += 1;
+                    continue;
+                }
+                AnchorFate::Wrong => AuditFault::WrongAnchor { sequence },
+                AnchorFate::Missing => AuditFault::NoAnchor { sequence },
+            };
+            let (snapshot, time) = (snapshot.clone(), time.clone());
+            document.wrong.push(WrongAnchor { snapshot, time, problem: fault.to_string() });
+        }
+        document
+    }
 }
 
 impl From<&AuditVerdict> for VerdictDocument {
@@ -123,8 +193,9 @@ impl From<&AuditVerdict> for VerdictDocument {
             removed_up_to: verdict.start.sequence.number(),
             newest: verdict.end.sequence.number(),
             hash: verdict.end.hash.to_string(),
-            anchors: verdict.anchors_met,
+            anchors: verdict.anchors_met(),
             problem: verdict.fault.as_ref().map(ToString::to_string),
+            repository: None,
         }
     }
 }
@@ -132,6 +203,21 @@ impl From<&AuditVerdict> for VerdictDocument {
 /// Reads all entries, up to the first one that isn't as it was written.
 pub async fn verify(store: &Store, anchors: &[AuditAnchor]) -> Result<VerdictDocument> {
     Ok(VerdictDocument::from(&store.audit_verify(anchors).await?))
+}
+
+/// The same, and compares with what backups of the state have noted. They have to be read before: so the chain has what
+/// they have noted.
+pub async fn verify_stored(
+    store: &Store,
+    anchors: &[AuditAnchor],
+    stored: &StoredAnchors,
+) -> Result<VerdictDocument> {
+    let noted = stored.anchors.iter().map(|stored| stored.anchor.clone());
+    let all: Vec<AuditAnchor> = anchors.iter().cloned().chain(noted).collect();
+    let verdict = store.audit_verify(&all).await?;
+    let fates = verdict.anchors.get(anchors.len()..).unwrap_or_default();
+    let repository = Some(ComparedDocument::of(stored, fates));
+    Ok(VerdictDocument { repository, ..VerdictDocument::from(&verdict) })
 }
 
 /// A place in the chain from `SEQUENCE:HASH`; nothing if it is none.

@@ -21,7 +21,8 @@ pub use approvals::{
     use_approval,
 };
 pub use audit::{
-    AuditDocument, Exported, VerdictDocument, anchor_of, audit_page, export_header, export_page, verify,
+    AuditDocument, ComparedDocument, Exported, VerdictDocument, WrongAnchor, anchor_of, audit_page,
+    export_header, export_page, verify, verify_stored,
 };
 pub use elsewhere::{grants_of_groups, provider, user_of_identity};
 pub use error::{AccessError, Result};

@@ -11,7 +11,7 @@ use keepfast_operations::paths::absolute;
 use keepfast_operations::sources::PathSources;
 use keepfast_store::{RunId, Store};
 
-use super::{ABOUT, About, CONFIGURATION, FORMAT, RecoveryError, STATE, STATE_PLAN, STORED_AS};
+use super::{ABOUT, ANCHOR, About, CONFIGURATION, FORMAT, RecoveryError, STATE, STATE_PLAN, STORED_AS};
 use crate::error::{Result, ServerError};
 use crate::state::{self, PlanLock};
 
@@ -65,6 +65,9 @@ impl Copy {
         let document = serde_json::to_vec_pretty(&about)
             .map_err(|source| ServerError::Document { what: ABOUT.to_owned(), source })?;
         write_new(&copy.folder.join(ABOUT), &document)?;
+        // Before the export, which so has the entry, whatever is added meanwhile.
+        let anchor = store.audit_head().await?;
+        write_new(&copy.folder.join(ANCHOR), format!("{anchor}\n").as_bytes())?;
         let file = copy.folder.join(STATE);
         let created = new_file(&file).map_err(|source| failed(&file, source))?;
         let mut out = tokio::io::BufWriter::new(tokio::fs::File::from_std(created));

@@ -14,6 +14,14 @@ pub enum RecoveryError {
         /// What was asked for, if anything was: ` of the host www`.
         of: String,
     },
+    /// No backup of this server's state has noted a place in its audit.
+    #[error("repository {repository} has nothing to compare the audit with: {}", why_no_anchor(snapshots))]
+    NoAnchor {
+        /// Its name.
+        repository: String,
+        /// The backups of this server's state that were looked at.
+        snapshots: usize,
+    },
     /// It has those of several servers.
     #[error("the repository has backups of the states of several servers: {}", found.join("; "))]
     Several {
@@ -78,10 +86,19 @@ pub enum RecoveryError {
     },
 }
 
+fn why_no_anchor(snapshots: &usize) -> &'static str {
+    match snapshots {
+        0 => "there is no backup of this server's state in it",
+        _ => {
+            "the backups of this server's state in it were made by an older program, or before the audit had an entry"
+        }
+    }
+}
+
 impl RecoveryError {
     /// Whether the caller has to say something else.
     #[must_use]
     pub fn is_wrong_input(&self) -> bool {
-        matches!(self, Self::NoBackup { .. } | Self::Several { .. })
+        matches!(self, Self::NoBackup { .. } | Self::NoAnchor { .. } | Self::Several { .. })
     }
 }

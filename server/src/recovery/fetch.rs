@@ -1,13 +1,23 @@
 //! Parts of a snapshot, no larger than they may be.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
+use keepfast_engine::repo::StoredSnapshot;
 use keepfast_engine::run::RunContext;
-use keepfast_operations::open::SharedRepository;
+use keepfast_engine::{EngineError, dump as dumping};
+use keepfast_operations::OperationsError;
+use keepfast_operations::open::{Opened, SharedRepository};
 use keepfast_operations::requests::{Dump, dump};
 
 use super::{RecoveryError, STORED_AS};
+use crate::error::Result;
+
+/// Where a part is in a snapshot.
+fn path_of(part: &str) -> PathBuf {
+    Path::new(STORED_AS).join(part)
+}
 
 /// Writes a part of a snapshot to `out`, at most this many bytes.
 pub(super) fn write_part(
@@ -21,16 +31,37 @@ pub(super) fn write_part(
     let request = Dump {
         snapshot: snapshot.to_owned(),
         filter: Default::default(),
-        path: Path::new(STORED_AS).join(part),
+        path: path_of(part),
         resources: Default::default(),
     };
     let mut bounded = Bounded { out, bytes_left: bytes_max };
     let dumped = dump(&request, &mut bounded, shared, run);
-    dumped.map(drop).map_err(|source| RecoveryError::NoState {
-        snapshot: snapshot.to_owned(),
-        part: part.to_owned(),
-        source: Box::new(source),
-    })
+    dumped.map(drop).map_err(|source| unreadable(snapshot, part, source))
+}
+
+/// A part of a snapshot in a repository that is open, at most this many bytes; nothing if the snapshot doesn't have it.
+pub(super) fn part_of(
+    stored: &StoredSnapshot,
+    part: &str,
+    bytes_max: u64,
+    opened: &Opened,
+    run: &RunContext,
+) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let mut bounded = Bounded { out: &mut bytes, bytes_left: bytes_max };
+    let (repository, index, snapshot) = (&opened.repository, &opened.index, &stored.snapshot);
+    let path = path_of(part);
+    let dumped = dumping::dump(repository, index, snapshot, path.as_os_str().as_bytes(), &mut bounded, run);
+    match dumped {
+        Ok(_) => Ok(Some(bytes)),
+        Err(EngineError::NotInSnapshot { .. }) => Ok(None),
+        Err(error @ EngineError::Interrupted) => Err(OperationsError::from(error).into()),
+        Err(error) => Err(unreadable(&snapshot.head.id.short(), part, error.into()).into()),
+    }
+}
+
+fn unreadable(snapshot: &str, part: &str, source: OperationsError) -> RecoveryError {
+    RecoveryError::NoState { snapshot: snapshot.to_owned(), part: part.to_owned(), source: Box::new(source) }
 }
 
 /// A part of a snapshot as text, at most this many bytes.

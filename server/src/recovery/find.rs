@@ -16,7 +16,7 @@ use crate::convert::backup::label;
 use crate::error::Result;
 
 /// Bytes of what a snapshot says about itself, at most.
-const ABOUT_BYTES_MAX: u64 = 1 << 20;
+pub(super) const ABOUT_BYTES_MAX: u64 = 1 << 20;
 /// Of an id, this much is shown.
 const ID_SHOWN: usize = 12;
 
@@ -46,12 +46,16 @@ pub struct Found {
     pub about: About,
 }
 
+/// Lets the snapshots of servers' states through. A plan that people write may give its snapshots the first label, but not
+/// the second one.
+pub(super) fn of_states() -> Filter {
+    Filter { tags: vec![STATE_LABEL.to_owned(), label(STATE_PLAN)], ..Filter::default() }
+}
+
 /// Finds the newest snapshot of a server's state. If there are those of several servers, the caller has to choose: each
 /// writer can say any host and any time of itself.
 pub fn find(wanted: &Wanted, shared: &SharedRepository, run: &RunContext) -> Result<Found> {
-    // A plan that people write may give its snapshots the first label, but not the second one.
-    let tags = vec![STATE_LABEL.to_owned(), label(STATE_PLAN)];
-    let filter = Filter { tags, host: wanted.host.clone(), ..Filter::default() };
+    let filter = Filter { host: wanted.host.clone(), ..of_states() };
     let listed = list_snapshots(&ListSnapshots { filter, forgotten: false }, shared, run)?.snapshots;
     let start = wanted.snapshot.as_deref().filter(|text| *text != LATEST);
     let fitting =

@@ -21,7 +21,7 @@ use db::{Database, Tx};
 use open::Listening;
 
 pub use approvals::{Approval, ApprovalKey, ApprovalState, ApprovalStep};
-pub use audit::{AuditAnchor, AuditEntry, AuditFault, AuditFilter, AuditOrder, AuditVerdict};
+pub use audit::{AnchorFate, AuditAnchor, AuditEntry, AuditFault, AuditFilter, AuditOrder, AuditVerdict};
 pub use counts::{DeliveryCount, OpenRuns, RunCount, SnapshotCount};
 pub use db::{AuditNote, NewEvent};
 pub use deliveries::{

@@ -1,6 +1,8 @@
 //! The audit: who did what, when, from where. Entries are only ever added, each with the hash of the one before it; the
 //! oldest go by age, and leave behind from where the chain goes on.
 
+use std::fmt::{self, Display, Formatter};
+
 use serde_json::Value as Document;
 use sqlx::AssertSqlSafe;
 
@@ -9,7 +11,7 @@ use crate::db::{AuditNote, Filter, HEAD, Row, Value, values};
 use crate::error::Result;
 use crate::types::{AuditAction, AuditHash, Label, Page, PageSize, Sequence, UtcTime};
 
-pub use verify::{AuditFault, AuditVerdict};
+pub use verify::{AnchorFate, AuditFault, AuditVerdict};
 
 mod verify;
 
@@ -46,6 +48,13 @@ pub struct AuditAnchor {
     pub sequence: Sequence,
     /// Its hash.
     pub hash: AuditHash,
+}
+
+impl Display for AuditAnchor {
+    /// As people and programs note it: `1204:5f0c…`.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.sequence.number(), self.hash)
+    }
 }
 
 /// Which entries a listing has: those that are all of this.

@@ -59,6 +59,21 @@ pub enum AuditFault {
     },
 }
 
+/// What the chain has in the place of an anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnchorFate {
+    /// The same entry.
+    Met,
+    /// Another entry, so the chain was written again.
+    Wrong,
+    /// Nothing: the chain ends before it.
+    Missing,
+    /// Nothing: the entry was removed for its age.
+    Removed,
+    /// No one knows: the chain is broken before it.
+    NotReached,
+}
+
 /// What came of reading the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditVerdict {
@@ -68,59 +83,117 @@ pub struct AuditVerdict {
     pub start: AuditAnchor,
     /// The last entry that was read.
     pub end: AuditAnchor,
-    /// How many of the anchors are of entries that were read; the others are of entries that were removed for their age.
-    pub anchors_met: usize,
+    /// What the chain has in the place of each anchor, in the order in which they were given.
+    pub anchors: Vec<AnchorFate>,
     /// The first thing that is wrong.
     pub fault: Option<AuditFault>,
+}
+
+impl AuditVerdict {
+    /// How many of the anchors are the chain's own.
+    #[must_use]
+    pub fn anchors_met(&self) -> usize {
+        self.anchors.iter().filter(|fate| **fate == AnchorFate::Met).count()
+    }
 }
 
 impl Store {
     /// Reads the whole audit as it is at one moment, page by page, up to the first entry that isn't as it was written.
     /// `anchors` are places in the chain that were kept elsewhere: without one, a person who can write to the database
-    /// could have written all of it again.
+    /// could have written all of it again. After a wrong anchor, the rest is read to compare the other ones.
     pub async fn audit_verify(&self, anchors: &[AuditAnchor]) -> Result<AuditVerdict> {
         let mut tx = self.db.begin_snapshot("verifying the audit").await?;
         let start = anchor(&mut tx, super::START).await?;
         let head = anchor(&mut tx, HEAD).await?;
         let none = AuditAnchor { sequence: Sequence::START, hash: AuditHash::START };
         let start = start.unwrap_or_else(|| none.clone());
-        let mut verdict = AuditVerdict { entries: 0, end: start.clone(), start, anchors_met: 0, fault: None };
+        let mut compared = Compared::new(anchors, &start);
+        // The hash of the last entry that was removed is known, so it can be compared, too.
+        let fault = if start == none { None } else { compared.with(&start) };
+        let mut verdict = AuditVerdict { entries: 0, end: start.clone(), start, anchors: Vec::new(), fault };
+        let mut last = verdict.start.clone();
         loop {
             let sql = concat!(
                 "SELECT ",
                 audit_columns!(),
                 " FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2"
             );
-            let rows = tx.rows(sql, values![verdict.end.sequence.0, PageSize::MAX.rows()]).await?;
+            let rows = tx.rows(sql, values![last.sequence.0, PageSize::MAX.rows()]).await?;
             for row in &rows {
-                let read = read(row, &verdict.end)?;
-                match read.and_then(|read| against_anchors(read, anchors, &mut verdict.anchors_met)) {
-                    Ok(read) => {
-                        verdict.end = read;
-                        verdict.entries += 1;
-                    }
+                last = match read(row, &last)? {
+                    Ok(read) => read,
                     Err(fault) => {
-                        verdict.fault = Some(fault);
+                        verdict.fault.get_or_insert(fault);
+                        verdict.anchors = compared.fates();
                         return Ok(verdict);
                     }
+                };
+                let fault = compared.with(&last);
+                if verdict.fault.is_none() {
+                    verdict.fault = fault;
+                }
+                if verdict.fault.is_none() {
+                    verdict.end = last.clone();
+                    verdict.entries += 1;
                 }
             }
             if !PageSize::MAX.is_filled_by(rows.len()) {
                 break;
             }
         }
-        let end = &verdict.end;
-        let head = head.unwrap_or(none);
-        verdict.fault = if end.sequence != head.sequence {
-            let (found, expected) = (end.sequence.number(), head.sequence.number());
-            Some(AuditFault::CutOff { found, expected })
-        } else if end.hash != head.hash {
-            Some(AuditFault::WrongHead { sequence: end.sequence.number() })
-        } else {
-            let beyond = anchors.iter().find(|anchor| anchor.sequence > end.sequence);
-            beyond.map(|anchor| AuditFault::NoAnchor { sequence: anchor.sequence.number() })
-        };
+        let beyond = compared.miss_the_rest();
+        verdict.anchors = compared.fates();
+        if verdict.fault.is_none() {
+            let head = head.unwrap_or(none);
+            let found = last.sequence.number();
+            verdict.fault = if last.sequence != head.sequence {
+                Some(AuditFault::CutOff { found, expected: head.sequence.number() })
+            } else if last.hash != head.hash {
+                Some(AuditFault::WrongHead { sequence: found })
+            } else {
+                beyond
+            };
+        }
         Ok(verdict)
+    }
+}
+
+/// Anchors, and what was found of them so far.
+struct Compared<'a>(Vec<(&'a AuditAnchor, AnchorFate)>);
+
+impl<'a> Compared<'a> {
+    fn new(anchors: &'a [AuditAnchor], start: &AuditAnchor) -> Self {
+        let fate = |anchor: &AuditAnchor| match anchor.sequence <= start.sequence {
+            true => AnchorFate::Removed,
+            false => AnchorFate::NotReached,
+        };
+        Self(anchors.iter().map(|anchor| (anchor, fate(anchor))).collect())
+    }
+
+    /// Compares the anchors of an entry with it.
+    fn with(&mut self, entry: &AuditAnchor) -> Option<AuditFault> {
+        let mut fault = None;
+        for (anchor, fate) in self.0.iter_mut().filter(|(anchor, _)| anchor.sequence == entry.sequence) {
+            *fate = if anchor.hash == entry.hash { AnchorFate::Met } else { AnchorFate::Wrong };
+            if *fate == AnchorFate::Wrong {
+                fault = Some(AuditFault::WrongAnchor { sequence: entry.sequence.number() });
+            }
+        }
+        fault
+    }
+
+    /// The chain was read to its end: what was not reached isn't there.
+    fn miss_the_rest(&mut self) -> Option<AuditFault> {
+        let mut fault = None;
+        for (anchor, fate) in self.0.iter_mut().filter(|(_, fate)| *fate == AnchorFate::NotReached) {
+            *fate = AnchorFate::Missing;
+            fault.get_or_insert(AuditFault::NoAnchor { sequence: anchor.sequence.number() });
+        }
+        fault
+    }
+
+    fn fates(self) -> Vec<AnchorFate> {
+        self.0.into_iter().map(|(_, fate)| fate).collect()
     }
 }
 
@@ -159,18 +232,4 @@ fn read(row: &Row, before: &AuditAnchor) -> Result<std::result::Result<AuditAnch
     } else {
         Ok(AuditAnchor { sequence: Sequence(stored), hash })
     })
-}
-
-fn against_anchors(
-    read: AuditAnchor,
-    anchors: &[AuditAnchor],
-    met: &mut usize,
-) -> std::result::Result<AuditAnchor, AuditFault> {
-    for anchor in anchors.iter().filter(|anchor| anchor.sequence == read.sequence) {
-        if anchor.hash != read.hash {
-            return Err(AuditFault::WrongAnchor { sequence: read.sequence.number() });
-        }
-        *met += 1;
-    }
-    Ok(read)
 }

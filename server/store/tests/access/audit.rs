@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use keepfast_store::{
-    AuditAnchor, AuditFault, AuditFilter, AuditHash, AuditNote, AuditOrder, AuditVerdict, Label, PageSize,
-    Sequence, Store, UserChange,
+    AnchorFate, AuditAnchor, AuditFault, AuditFilter, AuditHash, AuditNote, AuditOrder, AuditVerdict, Label,
+    PageSize, Sequence, Store, UserChange,
 };
 use serde_json::json;
 
@@ -15,6 +15,7 @@ on_both! {
     servers_that_add_at_once_make_one_chain;
     each_change_of_an_entry_is_found_and_named;
     a_chain_that_was_written_again_is_found_by_an_anchor;
+    each_of_several_anchors_is_compared_in_one_reading;
     old_entries_go_and_the_chain_is_still_verified;
     what_did_not_happen_is_not_recorded;
     entries_are_found_by_who_what_and_when;
@@ -145,7 +146,7 @@ async fn a_chain_that_was_written_again_is_found_by_an_anchor(lab: Lab) {
     let kept = store.audit_head().await.unwrap();
     add_entries(&store, 5).await;
     let verdict = store.audit_verify(std::slice::from_ref(&kept)).await.unwrap();
-    assert_eq!((verdict.fault, verdict.anchors_met), (None, 1));
+    assert_eq!((&verdict.fault, verdict.anchors_met()), (&None, 1));
 
     let other_lab = Lab::new(lab.on());
     let forged = other_lab.open().await;
@@ -157,6 +158,40 @@ async fn a_chain_that_was_written_again_is_found_by_an_anchor(lab: Lab) {
     let later = AuditAnchor { sequence: Sequence::from_number(8), hash: AuditHash::START };
     let verdict = forged.audit_verify(&[later]).await.unwrap();
     assert_eq!(verdict.fault, Some(AuditFault::NoAnchor { sequence: 8 }));
+}
+
+async fn each_of_several_anchors_is_compared_in_one_reading(lab: Lab) {
+    let store = lab.open().await;
+    // More than a page, so that some are compared after its edge.
+    let mut anchors = Vec::new();
+    for count in [5, 1, 500, 4] {
+        add_entries(&store, count).await;
+        anchors.push(store.audit_head().await.unwrap());
+    }
+    anchors.reverse();
+    let verdict = store.audit_verify(&anchors).await.unwrap();
+    assert_eq!((verdict.entries, &verdict.fault), (510, &None));
+    assert_eq!(verdict.anchors, [AnchorFate::Met; 4]);
+    // One is of another chain, and one is beyond the end. The others are still compared.
+    anchors[2].hash = anchors[3].hash.clone();
+    anchors.push(AuditAnchor { sequence: Sequence::from_number(600), hash: anchors[0].hash.clone() });
+    let verdict = store.audit_verify(&anchors).await.unwrap();
+    assert_eq!(verdict.fault, Some(AuditFault::WrongAnchor { sequence: 6 }));
+    assert_eq!((verdict.entries, verdict.end.sequence.number()), (5, 5), "what is before the first fault");
+    let (met, wrong, missing) = (AnchorFate::Met, AnchorFate::Wrong, AnchorFate::Missing);
+    assert_eq!(verdict.anchors, [met, met, wrong, met, missing]);
+    // What was removed for its age is no fault; but the last one that was removed is known by its hash.
+    let removed = store.remove_old_audit(at(9999), PageSize::at_most(6)).await.unwrap();
+    assert_eq!(removed, 6);
+    let verdict = store.audit_verify(&anchors[3..4]).await.unwrap();
+    assert_eq!((&verdict.fault, verdict.anchors), (&None, vec![AnchorFate::Removed]));
+    let verdict = store.audit_verify(&anchors[2..3]).await.unwrap();
+    assert_eq!(verdict.fault, Some(AuditFault::WrongAnchor { sequence: 6 }));
+    // Behind a place where the chain is broken, nothing is compared.
+    change(&lab, "UPDATE audit SET who = 'user eve' WHERE sequence = 507").await;
+    let verdict = store.audit_verify(&anchors[..2]).await.unwrap();
+    assert_eq!(verdict.fault, Some(AuditFault::Changed { sequence: 507 }));
+    assert_eq!(verdict.anchors, [AnchorFate::NotReached, AnchorFate::Met]);
 }
 
 async fn old_entries_go_and_the_chain_is_still_verified(lab: Lab) {
@@ -177,7 +212,7 @@ async fn old_entries_go_and_the_chain_is_still_verified(lab: Lab) {
     assert_eq!(removed, [6, 4, 0]);
     add_entries(&store, 2).await;
     let verdict = store.audit_verify(std::slice::from_ref(&anchor)).await.unwrap();
-    assert_eq!((verdict.entries, verdict.fault, verdict.anchors_met), (12, None, 1));
+    assert_eq!((verdict.entries, &verdict.fault, verdict.anchors_met()), (12, &None, 1));
     // One more than retention has removed is missing.
     change(&lab, "DELETE FROM audit WHERE sequence = 11").await;
     assert_eq!(verify(&store).await.fault, Some(AuditFault::Missing { found: 12, after: 10 }));
