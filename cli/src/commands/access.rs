@@ -1,5 +1,5 @@
-//! `keepfast user`, `keepfast token`. They work with the state, beside a server or without one; who may
-//! use its files may do everything, and what is done is in the audit with the name of the account.
+//! `keepfast user`, `keepfast token`. They work with the state, beside a server or without one; who may use its files may do
+//! everything, and what is done is in the audit with the name of the account.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -23,8 +23,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
-use super::{audit, plans, runs};
-use crate::args::{AccessCommand, Common, Rights, RoleName, TokenAction, UserAction};
+use super::{plans, runs};
+use crate::args::{Common, Rights, RoleName, TokenAction, UserAction};
 use crate::usage::Usage;
 use crate::{Outcome, render, secrets};
 
@@ -53,16 +53,8 @@ impl Desk {
     }
 }
 
-/// Does something about who may do what.
-pub fn run(common: &Common, command: &AccessCommand) -> Result<Outcome> {
-    match command {
-        AccessCommand::User(options) => user(common, &options.action),
-        AccessCommand::Token(options) => token(common, &options.action),
-        AccessCommand::Audit(options) => audit::run(common, &options.action),
-    }
-}
-
-fn user(common: &Common, action: &UserAction) -> Result<Outcome> {
+/// Lists users, and changes who there is and what each may do.
+pub fn user(common: &Common, action: &UserAction) -> Result<Outcome> {
     match action {
         UserAction::Add { name, display, rights, from_file, no_password } => {
             let grants = vec![grant_of(rights)?];
@@ -161,7 +153,8 @@ fn role(common: &Common, name: &str, rights: &Rights, remove: bool) -> Result<()
     Ok(())
 }
 
-fn token(common: &Common, action: &TokenAction) -> Result<Outcome> {
+/// Makes, lists and takes away tokens.
+pub fn token(common: &Common, action: &TokenAction) -> Result<Outcome> {
     match action {
         TokenAction::Make { user, name, rights, expires } => {
             let grants = vec![grant_of(rights)?];

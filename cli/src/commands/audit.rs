@@ -23,9 +23,9 @@ pub fn run(common: &Common, action: &AuditAction) -> Result<Outcome> {
 fn verify(common: &Common, anchors: &[String], repository: Option<&str>) -> Result<Outcome> {
     let anchors = anchors.iter().map(|text| {
         let wrong = || Usage(format!("{text:?} is no anchor: write NUMBER:HASH, as this command prints it"));
-        Ok(access::anchor_of(text)?.ok_or_else(wrong)?)
+        access::anchor_of(text).ok_or_else(wrong)
     });
-    let anchors = anchors.collect::<Result<Vec<_>>>()?;
+    let anchors = anchors.collect::<Result<Vec<_>, Usage>>()?;
     let config = plans::read(common)?;
     let verdict = match repository {
         None => {

@@ -34,7 +34,7 @@ use keepfast_operations::choose;
 use keepfast_operations::open::SharedRepository;
 
 use crate::Outcome;
-use crate::args::{Arguments, Command, Common, Filter, HostFilter};
+use crate::args::{AccessCommand, Arguments, Command, Common, Filter, HostFilter};
 use crate::console::Console;
 use crate::{complete, settings};
 
@@ -72,7 +72,9 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Metrics => metrics::print(&common),
         Command::Config(options) => plans::config(&common, &options.action),
         Command::Notify(options) => notify::run(&common, &options.action),
-        Command::Access(command) => access::run(&common, &command),
+        Command::Access(AccessCommand::User(options)) => access::user(&common, &options.action),
+        Command::Access(AccessCommand::Token(options)) => access::token(&common, &options.action),
+        Command::Access(AccessCommand::Audit(options)) => audit::run(&common, &options.action),
         Command::Cache(options) => inspect::cache(&common, &options.action),
         Command::Service(options) => service::run(&common, &options.action),
         Command::Uninstall(options) => uninstall::run(&common, &options),

@@ -277,6 +277,64 @@ fn a_state_in_a_file_can_come_back_in_postgresql_and_the_other_way_round() {
     assert_eq!(told(&runs(&plans)), before);
 }
 
+/// Who can write to the database can begin the audit again. The backups of the state know how it was.
+#[test]
+fn an_audit_that_was_begun_again_is_found_by_what_backups_have_noted() {
+    let plans = defined("backup = { repository = \"main\", retention = { last = 9 } }", NIGHTLY);
+    let add = |name: &str| plans.run(&["user", "add", name, "--role", "admin", "--no-password"]).succeeds();
+    let verify = ["audit", "verify", "--repository", "main"];
+    let said = ["repository main has nothing to compare the audit with", "no backup of this", "`backup = {"];
+    plans.run(&verify).fails(2, &said);
+    plans.run(&["run", "_state"]).succeeds();
+    plans.run(&verify).fails(2, &["before the audit had an entry"]);
+    for name in ["ann", "bob"] {
+        add(name);
+        plans.run(&["run", "_state"]).succeeds();
+    }
+    add("cid");
+    let found = plans.run(&verify).succeeds().out;
+    for said in
+        ["as it was written: 3 entries", "main: 3 backups", "2 anchors agree", "1 backup has no anchor"]
+    {
+        assert!(found.contains(said), "{said}: {found}");
+    }
+    plans.run(&["audit", "verify", "--repository", "mian"]).fails(2, &["no repository \"mian\""]);
+    // A server that was rebuilt goes on with the chain of the copy.
+    lose(&plans);
+    recover(&plans, &[]).succeeds();
+    add("dan");
+    let compared = plans.document(&verify)["repository"].clone();
+    assert_eq!((&compared["agree"], &compared["wrong"]), (&2.into(), &serde_json::json!([])), "{compared}");
+    // What only says that it is a state is passed over.
+    let alien = plans.desk.path("src");
+    let alien = alien.to_str().unwrap();
+    plans.desk.run(["backup", "--tag", "state,plan:_state", "--host", "other", alien]).succeeds();
+    assert_eq!(plans.document(&verify)["repository"], compared);
+
+    for name in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = fs::remove_file(plans.desk.path("state").join(name));
+    }
+    let cut = plans.run(&verify);
+    assert!(cut.code == 3 && cut.out.contains("the newest entries are missing"), "{cut:?}");
+    for name in ["eve", "fay", "gus"] {
+        add(name);
+    }
+    plans.run(&["audit", "verify"]).succeeds();
+    let found = plans.run(&verify);
+    assert_eq!(found.code, 3, "{found:?}");
+    let document = plans.document_of(3, &verify);
+    assert_eq!((&document["sound"], &document["repository"]["agree"]), (&false.into(), &0.into()));
+    let wrong = document["repository"]["wrong"].as_array().unwrap();
+    assert_eq!(wrong.len(), 2, "{document}");
+    for (number, wrong) in [2, 1].iter().zip(wrong) {
+        let problem = format!("entry {number} has another hash than its anchor");
+        assert!(wrong["problem"].as_str().unwrap().contains(&problem), "{document}");
+        let (id, time) = (wrong["snapshot"].as_str().unwrap(), wrong["time"].as_str().unwrap());
+        let line = format!("snapshot {} of {time}: {problem}", &id[..8]);
+        assert!(found.out.contains(&line), "{line}: {found:?}");
+    }
+}
+
 /// A machine that never had a configuration.
 #[test]
 fn a_machine_without_a_configuration_is_told_what_to_say() {

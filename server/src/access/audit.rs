@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use keepfast_access::csv;
 use keepfast_store::{
-    AnchorFate, AuditAnchor, AuditEntry, AuditFault, AuditFilter, AuditHash, AuditOrder, AuditVerdict, Page,
-    PageSize, Sequence, Store,
+    AnchorFate, AuditAnchor, AuditEntry, AuditFault, AuditFilter, AuditOrder, AuditVerdict, Page, PageSize,
+    Sequence, Store,
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use super::error::{AccessError, Result};
+use super::error::Result;
 use crate::recovery::anchors::{StoredAnchor, StoredAnchors};
 use crate::state::instant;
 
@@ -125,9 +125,9 @@ pub struct ComparedDocument {
     pub snapshots: usize,
     /// Those whose entry is in the chain.
     pub agree: usize,
-    /// When the oldest and the newest one of these was made.
+    /// When the oldest one of these was made.
     pub agree_from: Option<String>,
-    /// See `agree_from`.
+    /// When the newest one of these was made.
     pub agree_to: Option<String>,
     /// Those whose entry is before what is kept: it was removed for its age.
     pub removed: usize,
@@ -220,11 +220,8 @@ pub async fn verify_stored(
     Ok(VerdictDocument { repository, ..VerdictDocument::from(&verdict) })
 }
 
-/// A place in the chain from `SEQUENCE:HASH`; nothing if it is none.
-pub fn anchor_of(text: &str) -> Result<Option<AuditAnchor>> {
-    let Some((sequence, hash)) = text.split_once(':') else { return Ok(None) };
-    let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let (Ok(sequence @ 1..), true) = (sequence.parse(), is_hash) else { return Ok(None) };
-    let hash = AuditHash::new(hash.to_ascii_lowercase()).map_err(AccessError::name(text))?;
-    Ok(Some(AuditAnchor { sequence: Sequence::from_number(sequence), hash }))
+/// A place in the chain from `NUMBER:HASH`; nothing if it is none.
+#[must_use]
+pub fn anchor_of(text: &str) -> Option<AuditAnchor> {
+    AuditAnchor::parse(text)
 }

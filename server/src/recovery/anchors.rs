@@ -9,7 +9,6 @@ use keepfast_store::AuditAnchor;
 use super::fetch::{part_of, wrong};
 use super::find::{ABOUT_BYTES_MAX, of_states};
 use super::{ABOUT, ANCHOR, About, RecoveryError};
-use crate::access::anchor_of;
 use crate::error::Result;
 
 /// Snapshots of one server that are read, at most.
@@ -90,9 +89,9 @@ fn parse(snapshot: &str, text: &[u8]) -> Result<Option<AuditAnchor>, RecoveryErr
     if text.starts_with("0:") {
         return Ok(None);
     }
-    match anchor_of(text) {
-        Ok(Some(anchor)) => Ok(Some(anchor)),
-        _ => Err(wrong(snapshot, ANCHOR, "it isn't the number and the hash of an entry of the audit")),
+    match AuditAnchor::parse(text) {
+        None => Err(wrong(snapshot, ANCHOR, "it isn't the number and the hash of an entry of the audit")),
+        anchor => Ok(anchor),
     }
 }
 

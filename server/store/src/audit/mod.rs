@@ -50,6 +50,18 @@ pub struct AuditAnchor {
     pub hash: AuditHash,
 }
 
+impl AuditAnchor {
+    /// The place that a text says as [`Display`] writes it; nothing if it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (sequence, hash) = text.split_once(':')?;
+        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let (Ok(sequence @ 1..), true) = (sequence.parse(), is_hash) else { return None };
+        let hash = AuditHash::new(hash.to_ascii_lowercase()).ok()?;
+        Some(Self { sequence: Sequence::from_number(sequence), hash })
+    }
+}
+
 impl Display for AuditAnchor {
     /// As people and programs note it: `1204:5f0c…`.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
