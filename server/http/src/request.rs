@@ -74,6 +74,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 413 => Failure::new(ErrorCode::TooLarge, "Send a smaller body."),
                 _ => invalid("The body", &error.body_text()),
             })?;
+        // A list would be read as the fields of a document, in their order.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(invalid("The body", "it isn't an object"));
+        }
         let read = serde_json::from_slice(&bytes);
         read.map(Self).map_err(|error| invalid("The body", &error.to_string()))
     }

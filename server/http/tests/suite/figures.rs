@@ -328,7 +328,7 @@ fn storage_says_when_it_is_full_and_what_it_costs() {
         .collect();
     assert_eq!(windows, [(&30.into(), &30.into()), (&90.into(), &61.into())]);
     let earliest = forecast["growth"][0]["full_on_earliest"].as_str().unwrap();
-    assert!(earliest <= main["full_on"].as_str().unwrap(), "{forecast:#}");
+    assert!(earliest <= forecast["full_on"].as_str().unwrap(), "{forecast:#}");
     let days = forecast["days"].as_array().unwrap();
     assert_eq!((days.len(), &days[60]["bytes"]), (61, &json!(used)));
     assert_eq!((&days[20]["measured"], &days[20]["added_bytes"]), (&true.into(), &json!(60 * MIB)));
