@@ -1,6 +1,6 @@
 //! Real S3 servers on loopback, each with ports and a data folder of its own; one that serves a file system
 //! ([`PlainDisk`]); PostgreSQL ([`PostgresServer`]); and what keeps secrets ([`OpenBao`], [`KmsKey`]);
-//! for mail ([`mail`]), and for webhooks ([`web`]); a proxy ([`HaProxy`]).
+//! for mail ([`mail`]), and for webhooks ([`web`]); a proxy ([`HaProxy`]); accounts of elsewhere ([`canaille`]).
 //!
 //! `scripts/setup.sh` installs them. A server takes 0.3 s (moto, s3rver) or 2.4 s (SeaweedFS, nearly all of
 //! it waiting) to start, so each test process starts its own; [`Server::shared`] lets tests of one
@@ -23,6 +23,7 @@ pub use postgres::PostgresServer;
 
 use process::{Folder, Kept};
 
+pub mod canaille;
 mod haproxy;
 mod http;
 mod keys;
