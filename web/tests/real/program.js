@@ -25,7 +25,7 @@ async function freePort() {
 
 /** Requests of someone who is signed in elsewhere. */
 export class Client {
-  #cookie = "";
+  #cookies = new Map();
   constructor(url) {
     this.url = url;
   }
@@ -36,13 +36,16 @@ export class Client {
       method,
       headers: {
         ...(body !== undefined && { "Content-Type": "application/json" }),
-        ...(this.#cookie && { Cookie: this.#cookie }),
+        ...(this.#cookies.size && { Cookie: [...this.#cookies].map((pair) => pair.join("=")).join("; ") }),
         ...headers,
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(patience),
     });
-    for (const cookie of response.headers.getSetCookie()) this.#cookie = cookie.split(";")[0];
+    for (const cookie of response.headers.getSetCookie()) {
+      const [, name, value] = cookie.match(/^([^=]+)=([^;]*)/);
+      this.#cookies.set(name, value);
+    }
     const text = await response.text();
     return { status: response.status, document: text ? JSON.parse(text) : undefined };
   }

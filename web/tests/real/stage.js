@@ -68,7 +68,8 @@ export function staging(prepare = async () => undefined) {
           return page;
         },
         /** What must hold for a page that is shown: no barriers, and nothing that the browser complains about. */
-        async look(page, name, { below = false } = {}) {
+        async look(page, name, { below = false, alert = false } = {}) {
+          if (!alert) assert.deepEqual(await page.getByRole("alert").allInnerTexts(), [], name);
           assert.deepEqual(await accessibility(page, { except: below ? ["target-size"] : [] }), [], name);
           assert.deepEqual(browser.complaints, [], name);
           if (shots) await picture(page, name);
