@@ -1,14 +1,15 @@
 # What one does with keepfast. `make` alone lists it.
 #
 # Everything here builds in the release profile, so that all dependencies are compiled once. RocksDB is compiled once
-# for a machine, by scripts/rocksdb.sh. The program and the server's crates are built and tested by themselves: together
-# with the engine's tests they would get the engine in which these tests can plant faults.
+# for a machine, by scripts/rocksdb.sh. The program and the server are built and tested by themselves: together with the
+# engine's tests they would get the engine in which these tests can plant faults.
 
 SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keepfast/target
 
-# The crates above `operations`: each is compiled once, for the program's tests and its own.
-PRODUCT := keepfast $(addprefix keepfast-,access api config http notify observe oidc schedule server store ui)
+# The crates above `operations`: each is compiled once, for the program's tests and its own. Those that don't know the
+# engine stay with the others, which then ask for nearly the same features of what both depend on: that is compiled once.
+PRODUCT := keepfast keepfast-http keepfast-server
 PROGRAM := --release $(addprefix --package ,$(PRODUCT))
 OTHERS := --release --workspace $(addprefix --exclude ,$(PRODUCT))
 # The engine's libraries are tested with their `debug_assert!`s, and so that a number that overflows is a panic; the
