@@ -44,9 +44,9 @@ impl Canaille {
     pub fn start(program: Program<'_>, members: &[Member<'_>]) -> Self {
         let folder = Folder::new();
         let port = folder.first_port();
-        let people = members.iter().map(|member| {
-            json!({ "name": member.name, "password": member.password, "groups": member.groups })
-        });
+        let people = members.iter().map(
+            |member| json!({ "name": member.name, "password": member.password, "groups": member.groups }),
+        );
         let Program { id, secret, redirect, algorithm } = program;
         let plan = json!({
             "port": port,
