@@ -79,7 +79,8 @@ impl<'a> Token<'a> {
             return Err(wrong("it has an extension that isn't known"));
         }
         let algorithm = Algorithm::parse(&header.alg);
-        let algorithm = algorithm.ok_or_else(|| wrong("it isn't signed by RS256, PS256 or ES256"))?;
+        let algorithm = algorithm
+            .ok_or_else(|| wrong("it isn't signed by RS, PS or ES with 256, 384 or 512, nor by EdDSA"))?;
         Ok(Self {
             algorithm,
             kid: header.kid,

@@ -10,7 +10,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
 };
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -30,6 +31,10 @@ enum By {
     Rs256,
     Ps256,
     Es256,
+    Rs512,
+    Ps384,
+    /// Ed25519.
+    EdDsa,
     /// With the client's password.
     Hs256,
     None,
@@ -59,6 +64,7 @@ struct Keys {
     rsa: RsaKeyPair,
     other: RsaKeyPair,
     curve: EcdsaKeyPair,
+    edwards: Ed25519KeyPair,
 }
 
 #[derive(Clone)]
@@ -94,6 +100,10 @@ async fn keys_of(State(shared): State<Shared>) -> Json<Value> {
         "curve" => json!({
             "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "curve", "x": encoded(&point[1..33]), "y": encoded(&point[33..]),
         }),
+        "edwards" => {
+            let x = encoded(shared.keys.edwards.public_key());
+            json!({ "kty": "OKP", "crv": "Ed25519", "kid": "edwards", "x": x })
+        }
         "other" => rsa_key("other", &shared.keys.other),
         kid => rsa_key(kid, &shared.keys.rsa),
     });
@@ -162,6 +172,9 @@ fn signed(keys: &Keys, ways: &Ways, claims: &Value) -> String {
         By::Rs256 | By::Stranger => "RS256",
         By::Ps256 => "PS256",
         By::Es256 => "ES256",
+        By::Rs512 => "RS512",
+        By::Ps384 => "PS384",
+        By::EdDsa => "EdDSA",
         By::Hs256 => "HS256",
         By::None => "none",
     };
@@ -178,6 +191,9 @@ fn signed(keys: &Keys, ways: &Ways, claims: &Value) -> String {
         By::Rs256 => rsa(if ways.kid == "other" { &keys.other } else { &keys.rsa }, &RSA_PKCS1_SHA256),
         By::Stranger => rsa(&keys.other, &RSA_PKCS1_SHA256),
         By::Ps256 => rsa(&keys.rsa, &RSA_PSS_SHA256),
+        By::Rs512 => rsa(&keys.rsa, &RSA_PKCS1_SHA512),
+        By::Ps384 => rsa(&keys.rsa, &RSA_PSS_SHA384),
+        By::EdDsa => keys.edwards.sign(message.as_bytes()).as_ref().to_vec(),
         By::Es256 => keys.curve.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec(),
         By::Hs256 => {
             // With the public key as the secret: what has fooled others.
@@ -200,13 +216,14 @@ impl Lab {
             rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap(),
             other: RsaKeyPair::generate(KeySize::Rsa2048).unwrap(),
             curve: EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, curve.as_ref()).unwrap(),
+            edwards: Ed25519KeyPair::generate().unwrap(),
         };
         let ways = Ways {
             by: By::Rs256,
             kid: "first",
             claims: json!({}),
             metadata: json!({}),
-            published: vec!["curve", "first"],
+            published: vec!["curve", "edwards", "first"],
             header: json!({}),
             bend: |token| token,
             key_reads: 0,
@@ -280,7 +297,14 @@ fn provider(issuer: &str) -> Provider {
 #[tokio::test]
 async fn a_person_is_who_the_issuer_says_whatever_it_signs_with() {
     let lab = Lab::new().await;
-    for (by, kid) in [(By::Rs256, "first"), (By::Ps256, "first"), (By::Es256, "curve")] {
+    for (by, kid) in [
+        (By::Rs256, "first"),
+        (By::Ps256, "first"),
+        (By::Es256, "curve"),
+        (By::Rs512, "first"),
+        (By::Ps384, "first"),
+        (By::EdDsa, "edwards"),
+    ] {
         lab.set(|ways| (ways.by, ways.kid) = (by, kid));
         let identity = lab.sign_in(NOW).await.unwrap();
         assert_eq!((identity.subject.as_str(), &identity.issuer), ("42", &lab.shared.issuer));

@@ -2,8 +2,8 @@
 
 Its argument is a JSON object: its port, the program that relies on it, and the people.
 
-Its store in memory takes several conditions for alternatives: once one person has agreed to hand out data to a program, no
-one is asked again for that program, and while a code for it is out that wasn't used, no other one is made.
+Its store in memory takes several conditions for alternatives: once one person has agreed to hand out data to a program,
+no one is asked again for that program, and while a code for it is out that wasn't used, no other one is made.
 """
 
 import json

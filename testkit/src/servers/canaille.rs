@@ -34,8 +34,9 @@ pub struct Member<'a> {
 
 /// A running server; it ends with this value, or with the test's process.
 pub struct Canaille {
-    folder: Folder,
+    /// Before the folder that it uses.
     _running: Kept,
+    folder: Folder,
 }
 
 impl Canaille {
@@ -63,7 +64,7 @@ impl Canaille {
             assert!(begun.elapsed() < START_MAX, "Canaille doesn't answer\n{}", last_lines(&log));
             std::thread::sleep(POLL);
         }
-        Self { folder, _running: running }
+        Self { _running: running, folder }
     }
 
     /// What it calls itself: `http://127.0.0.1:PORT`

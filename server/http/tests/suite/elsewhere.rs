@@ -2,23 +2,32 @@
 
 use std::net::TcpListener;
 
+use keepfast_testkit::servers::canaille::{Canaille, Member, Program};
 use reqwest::header::{COOKIE, HeaderValue, SET_COOKIE};
 use serde_json::json;
 
 use crate::client::{Answer, Client};
 use crate::desk::{Desk, Server};
 use crate::issuer::{Issuer, Person};
+use crate::visitor::Visitor;
 
 const BOB: Person = Person { subject: "42", name: "bob", groups: &["ops"] };
 
+/// An address for a server: where the issuer sends browsers back to has to be known before.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
 fn server(issuer: &Issuer) -> Server {
-    // Where the issuer sends browsers back to has to be known before.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let desk = Desk::new().listening_at(&free);
+    server_at(&free_address(), issuer.address())
+}
+
+fn server_at(free: &str, issuer: &str) -> Server {
+    let desk = Desk::new().listening_at(free);
     let oidc = format!(
-        "public_url = \"http://{free}\"\noidc = {{ issuer = {:?}, client_id = \"keepfast\", client_secret = {{ file = \
-         {:?} }}, roles = {{ ops = \"operator\", staff = \"viewer\" }} }}\n",
-        issuer.address(),
+        "public_url = \"http://{free}\"\noidc = {{ issuer = {issuer:?}, client_id = \"keepfast\", \
+         client_secret = {{ file = {:?} }}, scopes = [\"profile\", \"groups\"], \
+         roles = {{ ops = \"operator\", staff = \"viewer\" }} }}\n",
         desk.path("password"),
     );
     Server::at(desk, &oidc, "")
@@ -122,4 +131,55 @@ fn without_an_issuer_there_is_nothing_to_go_to() {
     server.stranger().get("/session/oidc").fails(404, "not_found");
     let back = server.stranger().get("/session/oidc/return?code=x&state=y").is(303);
     assert_eq!(back.header("location"), "/?sign_in=failed");
+}
+
+/// Begins at the server, signs in at Canaille and answers what it asks; returns the browser and where it is sent then.
+fn sign_in_there(server: &Server, name: &str, password: &str, answer: &str) -> (Client, String) {
+    let mut browser = Client::new(&server.base);
+    let begun = browser.get("/session/oidc").is(303);
+    keep(&mut browser, &begun);
+    let mut visitor = Visitor::to(&begun.header("location"));
+    visitor.send("login", name);
+    visitor.send("password", password);
+    // It asks until the person has agreed once.
+    if visitor.sees("value=\"accept\"") {
+        visitor.send("answer", answer);
+    }
+    let back = visitor.sent_to(&format!("{}/api/v1/session/oidc/return", server.base));
+    let returned = browser.get(&format!("/session/oidc/return{back}")).is(303);
+    keep(&mut browser, &returned);
+    (browser, returned.header("location"))
+}
+
+#[test]
+fn a_person_signs_in_at_a_server_for_accounts_that_others_wrote() {
+    const CORRECT: &str = "a stable of horses";
+    let free = free_address();
+    let redirect = format!("http://{free}/api/v1/session/oidc/return");
+    // Without a word about it from its administrator, it signs by RS512.
+    let program =
+        Program { id: "keepfast", secret: "correct horse", redirect: &redirect, algorithm: "RS512" };
+    let members = [
+        Member { name: "bob", password: CORRECT, groups: &["ops", "chess"] },
+        Member { name: "eve", password: CORRECT, groups: &["chess"] },
+    ];
+    let canaille = Canaille::start(program, &members);
+    let server = server_at(&free, &canaille.issuer());
+    let admin = server.admin();
+    let (browser, place) = sign_in_there(&server, "bob", CORRECT, "deny");
+    assert_eq!(place, "/?sign_in=denied", "{}", canaille.log());
+    browser.get("/session").fails(401, "not_signed_in");
+    for _ in 0..2 {
+        let (browser, place) = sign_in_there(&server, "bob", CORRECT, "accept");
+        assert_eq!(place, "/", "{}", canaille.log());
+        let session = browser.get("/session").is(200).json();
+        assert_eq!(
+            (&session["user"], &session["grants"][0]["role"], &session["grants"][0]["scope"]),
+            (&json!("bob"), &json!("operator"), &json!("all"))
+        );
+    }
+    assert_eq!(sign_in_there(&server, "eve", CORRECT, "accept").1, "/?sign_in=no_role");
+    let audit = admin.get("/audit?object=user:bob").is(200).json();
+    let added = audit["items"].as_array().unwrap().iter().filter(|one| one["action"] == json!("user.add"));
+    assert_eq!(added.count(), 1, "the same account again is the same user: {audit:#}");
 }

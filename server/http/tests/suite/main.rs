@@ -22,3 +22,4 @@ mod restores;
 mod sessions;
 mod snapshots;
 mod stream;
+mod visitor;
