@@ -1,6 +1,6 @@
 // What people do with the dashboard, each way from its first page to what is on the disk afterwards, with the real program.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { anna } from "./program.js";
 import { heading, remember, remembers, signIn, signOut, staging } from "./stage.js";
@@ -15,15 +15,28 @@ const tree = {
 
 const scene = staging(async (program) => {
   mkdirSync(program.path("source/notes"));
+  writeFileSync(program.path("endless"), "");
   for (const [name, bytes] of Object.entries(tree)) writeFileSync(program.path("source", name), bytes);
 });
 
-/** A plan that takes as long as it likes: its command says who it is, and sleeps. */
+/** A plan that takes as long as it likes: its command follows a file that no one writes. */
 const slow = (program) => `
 [plan.slow]
 repository = "main"
-source     = [{ stream = { name = "slow", command = ["sh", "-c", "echo $$ > ${program.path("slow.pid")}; exec sleep 3600"] } }]
+source     = [{ stream = { name = "slow", command = ["tail", "-f", "${program.path("endless")}"] } }]
 `;
+/** Whether the command of that plan is at work. */
+const follows = (program) =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .some((id) => {
+      try {
+        return readFileSync(`/proc/${id}/cmdline`, "utf8") === `tail\0-f\0${program.path("endless")}\0`;
+      } catch {
+        // It has ended meanwhile.
+        return false;
+      }
+    });
 const wwwToml = (program) => `[plan.www]\nrepository = "main"\nsource     = [{ files = ["${program.path("source")}"] }]\nschedule   = { cron = "30 1 * * *" }\n`;
 
 /** What a flow stands on, made if it isn't there: a plan, also a slow one, and a snapshot. */
@@ -117,22 +130,19 @@ scene("a plan is made in the form, and its run is followed in two tabs to its en
 
 scene("a run that takes long is cancelled, and its command ends with it", async ({ inside, program, look }) => {
   const client = await furnish(program);
-  rmSync(program.path("slow.pid"), { force: true });
   const page = await inside("/plans/slow");
   await page.getByRole("button", { name: "Run now" }).click();
   await heading(page, "Backup of slow");
   await page.getByRole("status").getByText("Running", { exact: true }).waitFor();
   const run = page.url().split("/").at(-1);
-  await client.until("its command is at work", `/runs/${run}`, () => existsSync(program.path("slow.pid")) && readFileSync(program.path("slow.pid"), "utf8").endsWith("\n"));
-  const command = readFileSync(program.path("slow.pid"), "utf8").trim();
-  assert.ok(existsSync(`/proc/${command}`));
+  await client.until("its command is at work", `/runs/${run}`, () => follows(program));
   await look(page, "run-running");
   await page.getByRole("button", { name: "Cancel" }).click();
   await page.getByText("The run ends within seconds").waitFor();
   await page.getByRole("status").getByText("Cancelled", { exact: true }).waitFor();
   await page.getByRole("button", { name: "Run again" }).waitFor();
   assert.equal((await client.get("GET", `/runs/${run}`)).verdict, "cancelled");
-  assert.ok(!existsSync(`/proc/${command}`), "no one is left who sleeps");
+  assert.ok(!follows(program), "its command has ended, too");
   await look(page, "run-cancelled");
 });
 
