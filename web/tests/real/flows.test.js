@@ -239,7 +239,7 @@ scene("a viewer who was made here sees, and may do nothing: neither by the pages
   await offers(at(snapshot), "Not protected", /Forget|Protect|Restore|Add/);
   await look(page, "viewer-snapshot");
   await offers(at(snapshot, "/files"), "You may not see names of files", /Download|Restore/);
-  await offers("/repositories/main", "Stored", /Prune|Check/);
+  await offers("/repositories/main", "All runs", /Prune|Check/);
   await offers("/config?tab=managed", "www", /New definition/);
   await offers("/config/managed/plan-www", "www", /Save|Remove/);
   await look(page, "viewer-definition");
