@@ -65,7 +65,7 @@ fn the_api_is_as_it_is_described() {
     let run = Run::of(asked);
     assert_eq!(run.code, 0, "KEEPFAST_API_SEED={seed} asks the same again\n{}\n{}", run.out, run.err);
     // It has asked, and what it did is in the audit.
-    assert!(run.out.contains("test cases"), "{}", run.out);
+    assert!(run.out.contains("Test cases:"), "{}", run.out);
     assert_eq!(plans.document(&["audit", "verify"])["sound"], true);
     assert_eq!(server.stop(), Some(0));
     assert!(plans.desk.is_sound());
