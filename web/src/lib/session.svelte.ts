@@ -43,7 +43,8 @@ class SessionState {
   }
 
   leave(expired: boolean): void {
-    this.expired = expired && this.state === "in";
+    // Several requests may be refused at once: the first one tells, and those after it take nothing back.
+    this.expired = expired && (this.expired || this.state === "in");
     this.session = null;
     this.state = "out";
     forgetKept();
