@@ -208,6 +208,63 @@ scene("a snapshot is forgotten, and comes back", async ({ inside, program, look 
   assert.deepEqual(await there(), before);
 });
 
+scene("a viewer who was made here sees, and may do nothing: neither by the pages nor by the API", async ({ inside, program, url, look }) => {
+  const { snapshot } = await furnish(program, { snapshot: true });
+  const vera = { user: "vera", password: "another correct horse" };
+  const page = await inside("/access");
+  await page.getByRole("button", { name: "New user" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("User").fill(vera.user);
+  await dialog.getByLabel("First password").fill(vera.password);
+  await look(page, "new-user", { below: true });
+  await dialog.getByRole("button", { name: "Make" }).click();
+  await page.getByRole("row", { name: /vera/ }).getByText("Viewer").waitFor();
+  await look(page, "users");
+  await signOut(page);
+  await signIn(page, vera);
+
+  const offers = async (path, waits, unwanted) => {
+    await page.goto(url + path);
+    await page.locator("main").getByText(waits).filter({ visible: true }).first().waitFor();
+    // What it offers is known when nothing of it is still to come.
+    await page.locator("main:not(:has([aria-busy=true]))").waitFor();
+    const found = await page.locator("main").getByRole("button").or(page.locator("main a.button")).allInnerTexts();
+    assert.deepEqual(found.map((one) => one.trim()).filter((one) => unwanted.test(one)), [], path);
+  };
+  await offers("/plans", "www", /New plan|Run/);
+  await offers("/plans/www", "Keeps its promise", /Run now/);
+  await page.getByRole("button", { name: "More for www" }).click();
+  assert.deepEqual(await page.getByRole("menuitem").allInnerTexts(), ["Its runs", "Its snapshots", "Retention"]);
+  await page.keyboard.press("Escape");
+  await offers(at(snapshot), "Not protected", /Forget|Protect|Restore|Add/);
+  await look(page, "viewer-snapshot");
+  await offers(at(snapshot, "/files"), "You may not see names of files", /Download|Restore/);
+  await offers("/repositories/main", "All runs", /Prune|Check/);
+  // Definitions say where data lies and how it is reached: a viewer sees none.
+  await offers("/config?tab=managed", "Nothing is written here", /New definition|Reload/);
+  await offers("/config/managed/plan-www", "or you may not see it", /Save|Remove/);
+  await look(page, "viewer-definition");
+
+  const statuses = await page.evaluate(
+    async ({ snapshot }) => {
+      const asks = [
+        ["POST", "/runs", { kind: "backup", plan: "www" }],
+        ["POST", `${snapshot}/forget`],
+        ["POST", `${snapshot}/protect`],
+        ["GET", `${snapshot}/files`],
+        ["PUT", "/config/managed/plan-www", { text: "" }],
+        ["DELETE", "/config/managed/plan-www"],
+        ["POST", "/users", { user: "eve", password: "a third correct horse", grants: [] }],
+      ];
+      const headers = { "Content-Type": "application/json", "Idempotency-Key": "viewer", "If-Match": "*" };
+      const said = async ([method, path, body]) => (await fetch(`/api/v1${path}`, { method, headers, ...(body && { body: JSON.stringify(body) }) })).status;
+      return Promise.all(asks.map(said));
+    },
+    { snapshot: at(snapshot) },
+  );
+  assert.deepEqual(statuses, statuses.map(() => 403));
+});
+
 scene("a session that is ended elsewhere leads to the sign-in, and back to the page", async ({ inside, program, url, look }) => {
   const client = await furnish(program, { snapshot: true });
   const page = await inside("/runs?plan=www&verdict=ok");
