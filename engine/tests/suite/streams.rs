@@ -225,7 +225,8 @@ fn a_stream_that_fails_ends_the_backup_of_all() {
     impl Read for Endless {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             std::thread::yield_now();
-            Ok(buffer.len().min(100))
+            // Each time that it yields can cost a turn of all that work on a busy machine, and a piece has millions of bytes.
+            Ok(buffer.len().min(1 << 16))
         }
     }
     let lab = Lab::with(|root| drop(tree::write(root.join("file"), "content")));
