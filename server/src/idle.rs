@@ -12,11 +12,10 @@ use serde_json::json;
 
 use crate::error::{Result, ServerError};
 use crate::state::now;
-use crate::work::report::PlanReport;
 
 /// The kind of problem.
 pub const KIND: &str = "retention idle";
-/// So many runs in a row have to remove nothing before it is told.
+/// This many runs in a row have to remove nothing before it is told.
 pub const RUNS_MIN: u32 = 3;
 /// Protected snapshots that a message names.
 const NAMED_MAX: usize = 10;
@@ -156,10 +155,16 @@ fn most(policy: &Policy) -> Option<usize> {
 }
 
 /// Opens or resolves the problem after a run that has ended well. `idle_runs` is how many in a row have removed nothing
-/// that should have, with this one.
-pub async fn tell(store: &Store, plan: &PlanId, report: &PlanReport, idle_runs: u32) -> Result<()> {
+/// that should have, with this one. Without a verdict, because an anomaly is open or retention failed, nothing was shown.
+pub async fn tell(
+    store: &Store,
+    plan: &PlanId,
+    idle: Option<&Idle>,
+    has_verdict: bool,
+    idle_runs: u32,
+) -> Result<()> {
     let (subject, kind) = (Subject::of(SubjectKind::Plan, plan.as_str()), kind()?);
-    match &report.idle_retention {
+    match idle {
         Some(idle) if idle_runs >= RUNS_MIN => {
             let document = json!({
                 "summary": idle.summary(idle_runs),
@@ -172,8 +177,7 @@ pub async fn tell(store: &Store, plan: &PlanId, report: &PlanReport, idle_runs: 
             store.see_problem(now(), &subject, &kind, &document, None).await?;
         }
         Some(_) => {}
-        // While an anomaly is open, or if it failed, retention hasn't shown anything.
-        None if report.retention_paused || report.retention_failed => {}
+        None if !has_verdict => {}
         None => drop(store.resolve_problem(now(), &subject, &kind).await?),
     }
     Ok(())

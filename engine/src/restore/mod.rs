@@ -15,6 +15,7 @@ mod target;
 mod temporary;
 mod verify;
 mod walk;
+mod watching;
 mod write;
 
 use std::os::fd::OwnedFd;

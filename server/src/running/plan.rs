@@ -108,7 +108,9 @@ impl Workshop {
             self.until_stored(async || judged.tell(&self.store, plan).await)?;
         }
         if is_good {
-            self.until_stored(async || idle::tell(&self.store, plan, report, idle_runs).await)?;
+            let (idle, has_verdict) =
+                (report.idle_retention.as_ref(), !report.retention_paused && !report.retention_failed);
+            self.until_stored(async || idle::tell(&self.store, plan, idle, has_verdict, idle_runs).await)?;
         }
         self.end(config, held, &ended)
     }

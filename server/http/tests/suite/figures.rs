@@ -29,7 +29,7 @@ fn zone() -> TimeZone {
     TimeZone::get("Europe/Paris").unwrap()
 }
 
-/// A day of the past, so many days ago.
+/// A day of the past, this many days ago.
 fn day(ago: i64) -> Date {
     zone().to_datetime(Timestamp::now()).date().checked_sub(ago.days()).unwrap()
 }

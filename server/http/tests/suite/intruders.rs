@@ -86,7 +86,7 @@ fn a_token_is_never_more_than_its_owner_nor_longer() {
     greedy.post("/runs", json!({ "kind": "backup", "plan": "etc" })).fails(404, "not_found");
     greedy.put("/plans/www/pause", json!({})).is(200);
     greedy.post("/users", json!({ "user": "eve", "grants": everything() })).fails(403, "forbidden");
-    // What only a person may do isn't done by a program, whoever has lost its secret.
+    // What only a person may do isn't done by a program whose secret was lost.
     greedy.post("/tokens", json!({ "name": "child", "grants": [] })).fails(422, "unprocessable");
     greedy
         .post("/session/password", json!({ "password": "another horse with staples" }))
@@ -127,8 +127,8 @@ fn tokens_and_sessions_of_others_are_neither_seen_nor_ended() {
     bob.delete(&format!("/sessions/{session}?user=ann")).fails(403, "forbidden");
     bob.get("/users/ann").fails(403, "forbidden");
     // Whether there is such a user isn't said either.
-    bob.get("/users/nobody").fails(403, "forbidden");
-    bob.get("/tokens?user=nobody").fails(403, "forbidden");
+    bob.get("/users/noone").fails(403, "forbidden");
+    bob.get("/tokens?user=noone").fails(403, "forbidden");
     for odd in ["0", "-1", "x", "9223372036854775808", "1e3", "1%00"] {
         admin.delete(&format!("/tokens/{odd}")).fails(404, "not_found");
     }

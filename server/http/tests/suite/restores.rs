@@ -580,16 +580,12 @@ fn a_restore_whose_server_died_is_lost_and_can_be_repeated() {
     assert_eq!((&lost["verdict"], &lost["report"]), (&"lost".into(), &Value::Null), "{lost:#}");
     let listed = admin.get("/restores?verdict=lost").is(200).json();
     assert_eq!(listed["items"][0]["run"], json!(run));
-    // Started anew, it doesn't write into what is there. Repeated, it goes on.
+    // Started again, it doesn't write into what is there. Repeated, it goes on.
     admin.post("/restores", wanted).fails(409, "conflict");
     let again = admin.post(&format!("/runs/{run}/retry"), json!({})).is(202).json();
     let done = over(&admin, &again);
     assert_eq!((&done["verdict"], &done["parent"]), (&"ok".into(), &json!(run)), "{done:#}");
-    assert!(
-        seen(&at) == seen(&source),
-        "what was half done is gone, the rest is there: {:#?}",
-        seen(&at).keys()
-    );
+    assert!(seen(&at) == seen(&source), "what was half done is gone: {:#?}", seen(&at).keys());
 
     // No server takes what is for another one; and it can be cancelled.
     let other = "e".repeat(32);
