@@ -5,7 +5,6 @@
 //! and `-`.
 
 mod access;
-mod cancel;
 mod direct;
 mod error;
 mod limited;
@@ -23,10 +22,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use access::share_with_group;
-pub use cancel::Cancel;
 pub use error::{
     BackendError, BackendErrorKind, NAME_BYTES_MAX, NoExclusiveNames, NotAnObject, Operation, Unusable,
 };
+pub use keepfast_process::Cancel;
 pub use limited::LimitedBackend;
 pub use link::{LiveLimits, Notices, RateLimits, RunLink};
 pub use local::{LocalBackend, LocalStore};

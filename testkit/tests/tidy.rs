@@ -31,6 +31,8 @@ const SILENT: &[&str] = &[
     "server/oidc",
     "server/notify",
     "server/observe",
+    "process",
+    "sources",
     "repo-format",
     "backend",
     "engine",
@@ -42,7 +44,7 @@ const SILENT: &[&str] = &[
     "model",
 ];
 /// Crates whose messages any front end shows.
-const SPEECHLESS: &[&str] = &["repo-format", "backend", "engine", "operations"];
+const SPEECHLESS: &[&str] = &["process", "repo-format", "backend", "engine", "sources", "operations"];
 const LOUD_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 const LOUD_PATHS: &[&[&str]] = &[&["std", "env"], &["SystemTime", "now"], &["Instant", "now"]];
 /// Modules in which such a path is what they are for: the facts of this machine, and references to secrets.

@@ -2,15 +2,21 @@
 
 /// Which of our crates each crate's folder may depend on; `testkit` is for tests everywhere.
 pub const LADDER: &[(&str, &[&str])] = &[
+    ("process", &[]),
     ("repo-format", &[]),
-    ("backend", &[]),
+    ("backend", &["keepfast-process"]),
     ("engine", &["keepfast-format", "keepfast-backend"]),
-    ("operations", &["keepfast-format", "keepfast-backend", "keepfast-engine"]),
+    ("sources", &["keepfast-process"]),
+    (
+        "operations",
+        &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-process", "keepfast-sources"],
+    ),
     ("server/schedule", &[]),
     ("api", &[]),
     (
         "server/http",
         &[
+            "keepfast-sources",
             "keepfast-access",
             "keepfast-api",
             "keepfast-backend",
@@ -30,6 +36,7 @@ pub const LADDER: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "keepfast-sources",
             "keepfast-format",
             "keepfast-backend",
             "keepfast-engine",
@@ -47,6 +54,7 @@ pub const LADDER: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "keepfast-sources",
             "keepfast-format",
             "keepfast-backend",
             "keepfast-engine",

@@ -9,15 +9,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use keepfast_backend::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
+use crate::cancel::Cancel;
 use crate::redact::KnownSecrets;
 
 /// How much of what a program prints for people is kept, from its end.
-pub(crate) const PRINTED_BYTES_MAX: usize = 16 << 10;
+pub const PRINTED_BYTES_MAX: usize = 16 << 10;
 /// How often a read looks whether the run is cancelled, in nanoseconds.
 const LOOK_NS: i64 = 100_000_000;
 /// How often a wait looks whether the program has ended, at most: it looks more often at first.
@@ -71,17 +71,19 @@ impl fmt::Debug for CommandLine {
 }
 
 /// Arguments as text. What isn't UTF-8 can't be written; a program can still be given it.
-pub(crate) mod words {
+pub mod words {
     use std::ffi::OsString;
 
     use serde::ser::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
+    /// Writes them.
     pub fn serialize<S: Serializer>(words: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
         let texts: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
         serializer.collect_seq(texts.ok_or_else(|| S::Error::custom("an argument of a command isn't UTF-8"))?)
     }
 
+    /// Reads them.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OsString>, D::Error> {
         Ok(Vec::<String>::deserialize(deserializer)?.into_iter().map(OsString::from).collect())
     }
@@ -186,18 +188,28 @@ impl Children {
         if has_own_group {
             prepared.process_group(0);
         }
-        let child = prepared.spawn()?;
-        let mut process = Process { child, has_own_group, is_reaped: false };
-        let no_output = || io::Error::other("the program has no output");
-        let output = process.child.stdout.take().map(OwnedFd::from).ok_or_else(no_output)?;
-        let stderr = process.child.stderr.take();
-        let messages = stderr.map(|stderr| {
-            let secrets = self.secrets.clone();
-            std::thread::spawn(move || secrets.last_of(stderr, PRINTED_BYTES_MAX))
-        });
-        let output = CancellableReader::new(output, ends.clone());
-        Ok(Started { output, running: Running { process, messages, ends } })
+        started(prepared.spawn()?, has_own_group, &self.secrets, PRINTED_BYTES_MAX, ends)
     }
+}
+
+/// Reads what a program prints that was started, and keeps the last of its messages, without secrets.
+pub(crate) fn started(
+    child: Child,
+    has_own_group: bool,
+    secrets: &KnownSecrets,
+    kept_bytes: usize,
+    ends: Ends,
+) -> io::Result<Started> {
+    let mut process = Process { child, has_own_group, is_reaped: false };
+    let no_output = || io::Error::other("the program has no output");
+    let output = process.child.stdout.take().map(OwnedFd::from).ok_or_else(no_output)?;
+    let stderr = process.child.stderr.take();
+    let messages = stderr.map(|stderr| {
+        let secrets = secrets.clone();
+        std::thread::spawn(move || secrets.last_of(stderr, kept_bytes))
+    });
+    let output = CancellableReader::new(output, ends.clone());
+    Ok(Started { output, running: Running { process, messages, ends } })
 }
 
 /// A program that was started.
