@@ -43,6 +43,9 @@ if [ "$purpose" = all ]; then
   need npm              command_there npm            # which installs it
   need chromium         command_there chromium       # the dashboard is tested in it
   need postgresql       postgres_there               # the server's state, with several servers
+  need mariadb-server   command_there mariadb-install-db # a database to back up
+  need mariadb-backup   command_there mariadb-backup # its files while it runs
+  need redis-server     command_there redis-server   # a database to back up
   need haproxy          proxy_there                  # in front of two servers
   need libfaketime      faketime_there               # clocks of servers that jump by a year
   need util-linux       command_there setpriv        # no server outlives its test
@@ -107,6 +110,7 @@ python_of() {
   cp "$2" "$servers/$1/installed.txt"
 }
 python_of python scripts/servers.txt servers
+python_of databases scripts/databases.txt databases
 python_of schemathesis scripts/schemathesis.txt schemathesis
 # Of Debian's package only the tool that reads metrics and alerts: the whole one brings, and starts, a server.
 if [ ! -x "$servers/prometheus/promtool" ]; then
