@@ -57,7 +57,8 @@ visit("a folder of a million files shows the rows on the screen, and is searched
   await page.keyboard.press("End");
   await page.getByText("the first 1,000").waitFor();
   await page.keyboard.press("End");
-  await grid.getByText("photo-0000999.jpg").waitFor();
+  // The page after this one may have been loaded before the key was pressed.
+  await grid.getByText(/photo-000(0999|1499)\.jpg/).waitFor();
   assert.ok((await grid.getByRole("row").count()) < 120);
   await page.keyboard.press("/");
   await page.keyboard.type("0012345");
