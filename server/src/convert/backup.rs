@@ -9,7 +9,7 @@ use keepfast_operations::requests::Backup;
 use keepfast_operations::sources::PathSources;
 use keepfast_operations::streams::{Empty, StreamSource};
 
-use super::{limits, secret, unsupported};
+use super::{database, limits, secret, unsupported};
 use crate::error::Result;
 
 /// What the labels of plans begin with.
@@ -54,6 +54,7 @@ pub fn request(definition: &Definition<Plan>) -> Result<Backup> {
         estimate: true,
         resources: limits::resources(plan.limits.as_ref()),
         sources: paths(parts, &name)?,
+        databases: database::sources(parts, &name)?,
         streams: parts.iter().filter_map(|part| part.stream.as_ref()).map(stream).collect(),
         ..Backup::default()
     };
@@ -85,14 +86,6 @@ fn stream(defined: &keepfast_config::model::source::Stream) -> StreamSource {
 }
 
 fn paths(parts: &[Source], name: &str) -> Result<PathSources> {
-    for part in parts {
-        if let Some((engine, _)) = part.database() {
-            return Err(unsupported(name, format!("a database ({engine:?}) as a source; use a stream")));
-        }
-        if part.sqlite.is_some() {
-            return Err(unsupported(name, "a SQLite file as a source of its own; use a stream"));
-        }
-    }
     let files: Vec<&Source> = parts.iter().filter(|part| part.files.is_some()).collect();
     let Some(first) = files.first() else { return Ok(PathSources::default()) };
     let ways = |part: &Source| (part.follow, part.read_special, part.stored_as.clone());
