@@ -278,10 +278,10 @@ pub enum PlaceError {
     Random(String),
 }
 
-/// Why a stream can't be backed up.
+/// Why a stream, or a folder that a program writes, can't be backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// One of the streams of a backup failed.
+    /// One of the streams or folders of a backup failed.
     #[error("{name}: {source}")]
     Of {
         /// Its name in the snapshot.
@@ -335,6 +335,12 @@ pub enum StreamError {
     Empty {
         /// What was empty.
         what: String,
+    },
+    /// What writes a folder has said why it failed.
+    #[error("{why}: no snapshot was made")]
+    Told {
+        /// What it has said.
+        why: String,
     },
     /// The run was cancelled before the program ended.
     #[error("the run was cancelled before {program} ended")]

@@ -20,7 +20,7 @@ use super::job::Job;
 use super::options::Stream;
 use super::parent::InParent;
 use super::pending::{PendingEntry, Place};
-use super::pieces::{ByteSource, OpenedFrom, PieceFile, PieceJob, StreamJob};
+use super::pieces::{ByteSource, FilePlace, OpenedFrom, PieceFile, PieceJob, StreamJob};
 use super::reading::{
     ExtentReader, FifoReader, OpenedFile, SMALL_BYTES, SmallRead, file_kind, has_stream, open_to_read,
     read_small,
@@ -238,13 +238,17 @@ impl StoringSink<'_> {
     }
 
     /// Completes a file after its last piece.
-    fn end_part_of(&mut self, file: &Arc<PieceFile>) -> Result<()> {
+    pub(super) fn end_part_of(&mut self, file: &Arc<PieceFile>) -> Result<()> {
         if file.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(());
         }
+        let place = match &file.place {
+            FilePlace::Page(place) => place,
+            FilePlace::Folder(place) => return self.end_in_folder(file, place),
+        };
         let taken = lock(&file.entry).take();
         let Some(entry) = taken.filter(|_| !file.failed.load(Ordering::Acquire)) else {
-            return self.put(&file.place, None);
+            return self.put(place, None);
         };
         let assembly = std::mem::take(&mut *lock(&file.assembly));
         let content = assembly.builder.finish(&mut |list| self.store_metadata(&list))?;
@@ -260,14 +264,14 @@ impl StoringSink<'_> {
                 self.reporter.note_if_changed(handle, stat, || file.path.clone());
             } else if assembly.bytes == 0 {
                 self.reporter.skipped(&file.path, "nothing was written into it".to_owned());
-                return self.put(&file.place, None);
+                return self.put(place, None);
             }
         }
         let novelty = self.novelty(&entry.node, assembly.has_new_chunks);
         self.reporter.count_kind(&entry.node, &file.in_parent, novelty);
         self.reporter.tally.count_bytes(assembly.bytes, assembly.bytes);
         self.walk.run.count(1, 0);
-        self.put(&file.place, Some(entry))
+        self.put(place, Some(entry))
     }
 
     /// The node's kind for a file of `size` bytes of which `read_bytes` bytes of data were read. A file that

@@ -81,6 +81,11 @@ impl<'c, R: Read> PieceReader<'c, R> {
         Ok(!piece.ends.is_empty())
     }
 
+    /// Whether the stream has ended: what was read of it is all.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// The source.
     pub fn get_ref(&self) -> &R {
         &self.source

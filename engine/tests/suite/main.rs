@@ -15,6 +15,7 @@ mod edits;
 mod edits_named;
 mod errors;
 mod far;
+mod folders;
 mod following;
 mod golden;
 mod holding;

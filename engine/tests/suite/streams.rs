@@ -76,13 +76,13 @@ fn a_stream_that_breaks_off_makes_no_snapshot() {
 }
 
 /// Bytes that are made while they are read, so that they are never all in memory.
-struct Generated {
-    at: u64,
-    length: u64,
-    read: Arc<AtomicU64>,
+pub(crate) struct Generated {
+    pub(crate) at: u64,
+    pub(crate) length: u64,
+    pub(crate) read: Arc<AtomicU64>,
 }
 
-fn generated_byte(at: u64) -> u8 {
+pub(crate) fn generated_byte(at: u64) -> u8 {
     let [low, ..] = (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 41 ^ at >> 13).to_le_bytes();
     low
 }
@@ -170,7 +170,7 @@ fn files_and_streams_are_one_snapshot() {
     let mut unchanged = Vec::new();
     for stored_as in [None, None, Some(PathBuf::from("/srv/elsewhere")), Some(PathBuf::from("/"))] {
         let streams = several(&[(names[0], b""), (names[1], b"roles"), (names[2], &large)]);
-        let source = Source { paths: &paths, streams };
+        let source = Source { paths: &paths, streams, ..Source::default() };
         let change = |options: &mut ArchiveOptions| options.stored_as.clone_from(&stored_as);
         let report = lab.archive(source, &Ear::default(), change).expect("it is stored");
         unchanged.push(report.statistics.files_unchanged);
@@ -213,7 +213,9 @@ fn streams_that_wait_for_each_other_are_read_at_the_same_time() {
     };
     let (paths, streams) = ([lab.source()], (0..4).map(stream).collect());
     let run = Ear::default().run().with_threads(1);
-    let report = lab.archive(Source { paths: &paths, streams }, &run, |_| {}).expect("it is stored");
+    let report = lab
+        .archive(Source { paths: &paths, streams, ..Source::default() }, &run, |_| {})
+        .expect("it is stored");
     assert_eq!(report.statistics.files(), 54);
     lab.assert_sound();
 }
@@ -235,7 +237,7 @@ fn a_stream_that_fails_ends_the_backup_of_all() {
     let ended = Box::new(|| Ok(()));
     streams.push(Stream { name: b"endless".to_vec(), reader: Box::new(Endless), ended });
     let paths = [lab.source()];
-    let failed = lab.archive(Source { paths: &paths, streams }, &Ear::default(), |_| {});
+    let failed = lab.archive(Source { paths: &paths, streams, ..Source::default() }, &Ear::default(), |_| {});
     assert_eq!(
         failed.expect_err("it fails").to_string(),
         "failing: it failed with code 7; no snapshot was made"
@@ -252,7 +254,8 @@ fn two_things_in_the_root_directory_cant_have_one_name() {
     let paths = [lab.source()];
     for names in [[top.as_str(), "b"], ["a", "a"]] {
         let streams = several(&names.map(|name| (name, &b"x"[..])));
-        let refused = lab.archive(Source { paths: &paths, streams }, &Ear::default(), |_| {});
+        let refused =
+            lab.archive(Source { paths: &paths, streams, ..Source::default() }, &Ear::default(), |_| {});
         let message = refused.expect_err("it is refused").to_string();
         assert!(
             message.contains(&format!("{:?}", names[0]))
