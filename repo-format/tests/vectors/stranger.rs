@@ -95,7 +95,7 @@ proptest! {
     ) {
         let avg_bytes = 1 << average;
         let params = ChunkerParams { min_bytes: 2 * min, avg_bytes, max_bytes: avg_bytes + 2 * max };
-        prop_assert!(params.validate().is_ok());
+        params.validate().expect("valid");
         let bytes = PageBytes::new(1 << page).expect("a page's");
         prop_assert_eq!(params.page_chunk_bytes(bytes), page_chunk_by_spec(params, 1 << page));
     }
