@@ -83,12 +83,18 @@ fn innodb(start: &[u8]) -> Option<PageBytes> {
     let flags = big_u32(start, 54)?;
     let is_second_at = |at: u32| {
         let second = start.get(usize::try_from(at).ok()?..)?;
-        Some(big_u32(second, 4)? == 1 && big_u32(second, 34)? == space)
+        let is_of_space = big_u32(second, 34)? == space || is_compressed_by_pages(flags);
+        Some(big_u32(second, 4)? == 1 && is_of_space)
     };
     // Older programs have set some flags in other ways, so the usual size is tried as well.
     let sizes = [innodb_page_bytes(flags), INNODB_PAGE_BYTES];
     let size = sizes.into_iter().find(|size| is_second_at(*size) == Some(true))?;
     PageBytes::new(size)
+}
+
+/// Whether pages of a tablespace with these flags are compressed from their headers on.
+fn is_compressed_by_pages(flags: u32) -> bool {
+    flags & INNODB_FULL_CRC32 != 0 && flags >> 5 & 7 != 0
 }
 
 /// The size of the pages of a tablespace with these flags, on disk.
@@ -223,6 +229,13 @@ mod tests {
             Some(16_384),
             "its flags say nothing, its second page does"
         );
+        let compressed = |flags| {
+            let mut file = innodb(16_384, flags);
+            // The type of the page, and then what is compressed.
+            put(&mut file, 16_384 + 24, b"\x80\x01\x78\x9c\xed\xdb\x3b\x11\xc0\x20\x00\x05\xc1\x97");
+            bytes_of(&file)
+        };
+        assert_eq!([compressed(0x35), compressed(0x15)], [Some(16_384), None]);
         assert_eq!(bytes_of(&innodb(8192, 0)), None, "the second page isn't where it should be");
         for at in [4, 24, 34, 38, 16_384 + 4, 16_384 + 34] {
             let mut file = innodb(16_384, 0);
