@@ -2,10 +2,10 @@
 
 mod access;
 mod common;
+mod databases;
 mod examples;
 mod inspect;
 mod keep;
-mod databases;
 mod notify;
 mod plans;
 mod restore;

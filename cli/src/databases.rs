@@ -12,7 +12,9 @@ use crate::usage::Usage;
 /// The databases that the flags name.
 pub fn of(flags: &DatabaseFlags) -> Result<Vec<DatabaseSource>> {
     if flags.source_name.is_some() && flags.source.len() > 1 {
-        return Err(Usage("--source-name goes with one --source: each has a folder of its own".to_owned()).into());
+        return Err(
+            Usage("--source-name goes with one --source: each has a folder of its own".to_owned()).into()
+        );
     }
     let options = DumpOptions {
         selection: Selection {
@@ -31,8 +33,7 @@ pub fn of(flags: &DatabaseFlags) -> Result<Vec<DatabaseSource>> {
         on_missing: if flags.source_partial { OnMissing::Report } else { OnMissing::Fail },
         ..DumpOptions::default()
     };
-    let password =
-        password(flags.source_password_file.as_deref(), flags.source_password_command.as_deref());
+    let password = password(flags.source_password_file.as_deref(), flags.source_password_command.as_deref());
     Ok(flags
         .source
         .iter()

@@ -83,6 +83,7 @@ pub mod choose;
 pub mod chunking;
 pub mod databases;
 pub mod error;
+pub mod folder;
 pub mod hooks;
 pub mod host;
 pub mod open;

@@ -23,7 +23,13 @@ pub struct Restore {
     #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
     pub at: Option<String>,
     /// The directory to restore into
-    #[arg(long, value_name = "DIR", required_unless_present = "database", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "database",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub target: PathBuf,
     /// The database to restore a dump into, which is made if it isn't there: postgres://USER@HOST/NAME, and in the same
     /// way mysql, mariadb, mongodb and redis; sqlite:///PATH. With `--snapshot latest:/FOLDER`, the dump in that folder

@@ -79,7 +79,8 @@ pub fn restore(common: &Common, options: &Restore, to: &Address) -> Result<Outco
     let request = request_of(options, to);
     let shared = super::shared(common, &console)?;
     if options.dry_run {
-        let (folder, plan) = console.during("looked at", || plan_restore(&request, &shared, console.run()))?;
+        let (folder, plan) =
+            console.during("looked at", || plan_restore(&request, &shared, console.run()))?;
         if common.json {
             render::document(&PlanDocument { folder: &folder, dry_run: true, plan: &plan });
         } else {

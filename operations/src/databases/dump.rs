@@ -3,9 +3,8 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use keepfast_engine::archive::{EntryAttributes, FolderSink, NewFile as StoredFile, WriteFolder};
+use keepfast_engine::archive::{EntryAttributes, Folder, FolderSink, NewFile as StoredFile};
 use keepfast_engine::run::{Event, RunContext};
-use keepfast_format::chunker::PageBytes;
 use keepfast_format::node::Timestamp;
 use keepfast_sources::address::Address;
 use keepfast_sources::context::Progress;
@@ -15,16 +14,23 @@ use keepfast_sources::sink::{Attributes, NewFile, Sink};
 use super::{DatabaseSource, Resolver, Surroundings};
 use crate::error::{Result, with_causes};
 use crate::open::SharedRepository;
+use crate::streams::StreamGroup;
 
-/// What writes the dump of a database into its folder. The password is read now, so that a missing one is told before
+/// The folder that the dump of a database is written into. The password is read now, so that a missing one is told before
 /// anything begins.
-pub fn folder_of(source: &DatabaseSource, shared: &SharedRepository, run: &RunContext) -> Result<WriteFolder> {
+pub fn folder_of(
+    source: &DatabaseSource,
+    group: &StreamGroup,
+    shared: &SharedRepository,
+    run: &RunContext,
+) -> Result<Folder> {
     let children = shared.children();
     let by = Resolver { children, kept: shared.kept_secrets(), cancel: run.cancel() };
     let address = source.resolve(&by)?;
     let surroundings = Surroundings::new(children, run.cancel(), &source.options.programs)?;
-    let (folder, options, run) = (source.folder(), source.options.clone(), run.clone());
-    Ok(Box::new(move |sink| write(&folder, &address, &options, sink, &surroundings, &run)))
+    let (name, options, run) = (source.folder(), source.options.clone(), run.clone());
+    let folder = name.clone();
+    Ok(group.folder(&name, move |sink, _| write(&folder, &address, &options, sink, &surroundings, &run)))
 }
 
 fn write(
@@ -47,7 +53,12 @@ fn write(
     };
     let manifest = dump(address, options, &IntoFolder(sink), &surroundings.context(&progress))
         .map_err(|error| with_causes(&error))?;
-    run.notice(format!("{folder}: {} {}, {}", manifest.engine, manifest.server, of_databases(manifest.databases.len())));
+    run.notice(format!(
+        "{folder}: {} {}, {}",
+        manifest.engine,
+        manifest.server,
+        of_databases(manifest.databases.len())
+    ));
     for missing in manifest.missing {
         // A snapshot that lacks something says so as for a file that can't be read.
         run.tell(&Event::Skipped { path: PathBuf::from(folder).join(missing.object), why: missing.why });
@@ -64,11 +75,7 @@ struct IntoFolder<'s>(&'s dyn FolderSink);
 
 impl Sink for IntoFolder<'_> {
     fn file(&self, file: &NewFile<'_>, content: &mut dyn Read) -> io::Result<u64> {
-        let stored = StoredFile {
-            path: file.path.as_bytes(),
-            attributes: attributes_of(file.attributes),
-            page_bytes: file.page_bytes.and_then(|bytes| PageBytes::new(bytes.get())),
-        };
+        let stored = StoredFile { path: file.path.as_bytes(), attributes: attributes_of(file.attributes) };
         self.0.file(&stored, content)
     }
 

@@ -62,7 +62,8 @@ impl DatabaseSource {
             // Who connects is no part of what it is.
             let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
             let is_usual = |letter: char| letter.is_alphanumeric() || ".-_".contains(letter);
-            let plain: String = place.chars().map(|letter| if is_usual(letter) { letter } else { '-' }).collect();
+            let plain: String =
+                place.chars().map(|letter| if is_usual(letter) { letter } else { '-' }).collect();
             format!("{engine}-{}", plain.trim_matches('-'))
         })
     }

@@ -1,11 +1,15 @@
 //! From a folder of a snapshot back into a database.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
+use keepfast_engine::EngineError;
+use keepfast_engine::list::list;
 use keepfast_engine::repo::SnapshotFilter;
 use keepfast_engine::run::{Phase, RunContext};
+use keepfast_format::node::{Node, NodeKind};
+use keepfast_format::snapshot::Snapshot;
 use keepfast_sources::address::Address;
 use keepfast_sources::context::Progress;
 use keepfast_sources::files::{FileOf, Files};
@@ -56,17 +60,42 @@ pub struct DatabaseRestoreReport {
 }
 
 /// The dumps that a snapshot has: the folders in its root directory that say so themselves.
-pub fn dumps_in(opened: &Opened, id: &str, run: &RunContext) -> Result<Vec<(String, Manifest)>> {
-    let root = SnapshotFolder::open(opened, id, Path::new("/"), run)?;
-    let names = root.directories()?;
+pub fn dumps_in(opened: &Opened, snapshot: &Snapshot, run: &RunContext) -> Result<Vec<(String, Manifest)>> {
+    let mut names = Vec::new();
+    let mut found = |path: &[u8], node: &Node| {
+        let name = path.strip_prefix(b"/").unwrap_or(path);
+        if let (NodeKind::Directory { .. }, Ok(name)) = (&node.kind, str::from_utf8(name)) {
+            names.push(name.to_owned());
+        }
+        Ok(())
+    };
+    list(&opened.repository, &opened.index, snapshot, b"/", false, run, &mut found)?;
     let mut dumps = Vec::new();
     for name in names {
-        let folder = SnapshotFolder::open(opened, id, &Path::new("/").join(&name), run)?;
-        if folder.has(MANIFEST)? {
+        let folder = SnapshotFolder::new(opened, snapshot, &path_of(&name), run);
+        if has_manifest(opened, snapshot, &name, run)? {
             dumps.push((name, Manifest::read(&FromFolder(&folder))?));
         }
     }
     Ok(dumps)
+}
+
+fn has_manifest(opened: &Opened, snapshot: &Snapshot, name: &str, run: &RunContext) -> Result<bool> {
+    let mut has_it = false;
+    let path = path_of(&format!("{name}/{MANIFEST}"));
+    let mut found = |_: &[u8], node: &Node| {
+        has_it |= matches!(node.kind, NodeKind::File { .. });
+        Ok(())
+    };
+    match list(&opened.repository, &opened.index, snapshot, &path, false, run, &mut found) {
+        Ok(()) => Ok(has_it),
+        Err(EngineError::NotInSnapshot { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn path_of(name: &str) -> Vec<u8> {
+    format!("/{name}").into_bytes()
 }
 
 /// What a restore would do.
@@ -95,7 +124,7 @@ pub fn restore_database(
         sources::restore(files, to, &request.options, context)
     })?;
     Ok(DatabaseRestoreReport {
-        snapshot: found.id,
+        snapshot: found.snapshot.head.id.to_string(),
         folder: found.folder,
         report,
         seconds: begun.elapsed().as_secs_f64(),
@@ -105,7 +134,7 @@ pub fn restore_database(
 /// The dump that a request means.
 struct Found {
     opened: Opened,
-    id: String,
+    snapshot: Snapshot,
     folder: String,
 }
 
@@ -116,12 +145,12 @@ impl Found {
         let (wanted, folder) = split(&request.snapshot);
         let opened = shared.open(run, Mode::Usual)?;
         let filter = SnapshotFilter { begun_at_latest, ..request.filter.resolve(&opened.snapshots)? };
-        let id = choose(&opened.snapshots, wanted, &filter, shared, run)?.snapshot.head.id.to_string();
+        let snapshot = choose(&opened.snapshots, wanted, &filter, shared, run)?.snapshot.clone();
         let folder = match folder {
-            Some(folder) => folder.to_string_lossy().trim_matches('/').to_owned(),
-            None => only_dump(&opened, &id, &request.to, run)?,
+            Some(folder) => folder.trim_matches('/').to_owned(),
+            None => only_dump(&opened, &snapshot, &request.to, run)?,
         };
-        Ok(Self { opened, id, folder })
+        Ok(Self { opened, snapshot, folder })
     }
 
     fn with<T>(
@@ -138,22 +167,23 @@ impl Found {
         let by = Resolver { children: shared.children(), kept: shared.kept_secrets(), cancel: run.cancel() };
         let to = by.resolve(&request.to, request.password.as_ref())?;
         let surroundings = Surroundings::new(shared.children(), run.cancel(), &request.programs)?;
-        let folder = SnapshotFolder::open(&self.opened, &self.id, &Path::new("/").join(&self.folder), run)?;
+        let folder = SnapshotFolder::new(&self.opened, &self.snapshot, &path_of(&self.folder), run);
         let progress = |_: Progress<'_>| {};
         Ok(act(&FromFolder(&folder), &to, &surroundings.context(&progress))?)
     }
 }
 
-fn only_dump(opened: &Opened, id: &str, to: &Address, run: &RunContext) -> Result<String> {
-    let mut dumps = dumps_in(opened, id, run)?;
+fn only_dump(opened: &Opened, snapshot: &Snapshot, to: &Address, run: &RunContext) -> Result<String> {
+    let mut dumps = dumps_in(opened, snapshot, run)?;
     let all: Vec<String> = dumps.iter().map(|(name, _)| name.clone()).collect();
     if dumps.len() > 1 {
         dumps.retain(|(_, manifest)| manifest.engine == to.engine);
     }
+    let snapshot = snapshot.head.id.short();
     match <[_; 1]>::try_from(dumps) {
         Ok([(name, _)]) => Ok(name),
-        Err(_) if all.is_empty() => Err(DatabaseError::NoDump { snapshot: id.to_owned() }.into()),
-        Err(_) => Err(DatabaseError::WhichDump { snapshot: id.to_owned(), folders: all.join(", ") }.into()),
+        Err(_) if all.is_empty() => Err(DatabaseError::NoDump { snapshot }.into()),
+        Err(_) => Err(DatabaseError::WhichDump { snapshot, folders: all.join(", ") }.into()),
     }
 }
 
@@ -162,11 +192,18 @@ struct FromFolder<'f>(&'f SnapshotFolder<'f>);
 
 impl Files for FromFolder<'_> {
     fn list(&self) -> io::Result<Vec<FileOf>> {
-        let files = self.0.files().map_err(io::Error::other)?;
-        Ok(files.into_iter().map(|(path, bytes)| FileOf { path, bytes }).collect())
+        let mut files = Vec::new();
+        for file in self.0.files().map_err(io::Error::other)? {
+            let path = String::from_utf8(file.path).map_err(|error| {
+                io::Error::other(format!("the name of a file in the dump isn't text: {error}"))
+            })?;
+            files.push(FileOf { path, bytes: file.size });
+        }
+        files.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(files)
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn Read + Send + '_>> {
-        self.0.read(path).map_err(io::Error::other)
+        self.0.open(path.as_bytes()).map_err(io::Error::other)
     }
 }

@@ -3,7 +3,8 @@
 use std::num::NonZeroU16;
 
 use keepfast_config::model::source::{
-    Database, DumpContent, DumpFormat, Engine as Defined, OnMissing as DefinedMissing, Source, Tls as DefinedTls,
+    Database, DumpContent, DumpFormat, Engine as Defined, OnMissing as DefinedMissing, Source,
+    Tls as DefinedTls,
 };
 use keepfast_operations::databases::DatabaseSource;
 use keepfast_sources::address::{Address, Engine, Place, Tls};
@@ -23,7 +24,11 @@ pub fn sources(parts: &[Source], name: &str) -> Result<Vec<DatabaseSource>> {
             sources.push(DatabaseSource {
                 name: part.name.clone(),
                 address: address(engine, database),
-                password: database.password.as_ref().map(|password| secret::source(password, name)).transpose()?,
+                password: database
+                    .password
+                    .as_ref()
+                    .map(|password| secret::source(password, name))
+                    .transpose()?,
                 options: options(database, part.format),
             });
         }

@@ -107,7 +107,9 @@ fn of_database(error: &DatabaseError) -> Kind {
     use keepfast_sources::SourceError as S;
     let DatabaseError::Source(error) = error else { return kind("database", Category::Configuration) };
     match error {
-        S::Address(_) | S::NoProgram { .. } | S::Unsupported { .. } => kind("database", Category::Configuration),
+        S::Address(_) | S::NoProgram { .. } | S::Unsupported { .. } => {
+            kind("database", Category::Configuration)
+        }
         S::Connect { .. } => kind("database_connection", Category::Source),
         S::File { source, .. } => kind("database_file", Category::of_io(source.kind(), Side::Source)),
         S::Transfer { source, .. } => kind("database_transfer", Category::of_io(source.kind(), Side::Store)),
