@@ -18,13 +18,15 @@ pub fn start(options: &Backup, group: &StreamGroup) -> Result<Inputs> {
             let what = "standard input";
             let unreadable = |source| StreamError::Unreadable { what: what.to_owned(), source };
             let input = io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?;
-            Ok(vec![group.descriptor(name, input, what)].into())
+            let stream = group.descriptor(name, input, what);
+            Ok(vec![Stream { cutting: options.chunking.choice(), ..stream }].into())
         }
         (Some(name), _, true) => {
             let words = options.paths.iter().map(|word| word.clone().into_os_string());
             let command = CommandLine::Arguments(words.collect());
             let source = StreamSource { name: name.clone(), command };
-            Ok(vec![group.command(&source, &secrets::children())?].into())
+            let stream = group.command(&source, &secrets::children())?;
+            Ok(vec![Stream { cutting: options.chunking.choice(), ..stream }].into())
         }
         _ => {
             let children = together();

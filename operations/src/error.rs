@@ -144,6 +144,9 @@ pub enum TextError {
     /// It is no share.
     #[error("write a percentage below 100, such as 5% or 2.5%, a size, or unlimited")]
     Share,
+    /// It doesn't say how files are cut.
+    #[error("write auto, content, or pages: and a power of two from 512 to 64KiB, such as pages:8KiB")]
+    Chunking,
     /// It is no duration.
     #[error("write a time such as 90s, 30m, 2h or 1d")]
     Duration,

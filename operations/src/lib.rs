@@ -81,6 +81,7 @@ pub mod cache;
 pub mod calendar;
 pub mod child;
 pub mod choose;
+pub mod chunking;
 pub mod error;
 pub mod hooks;
 pub mod host;

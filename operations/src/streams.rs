@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use keepfast_backend::Cancel;
 use keepfast_engine::EngineError;
 use keepfast_engine::archive::{Folder, FolderSink, Stream};
+use keepfast_engine::chunk::cutting::CuttingChoice;
 use serde::{Deserialize, Serialize};
 
 use crate::child::{CancellableReader, ChildInput, Children, CommandLine, Ends, Started};
@@ -143,7 +144,8 @@ impl StreamGroup {
                 why
             })
         };
-        Stream { name: name.as_bytes().to_vec(), reader, ended: Box::new(ended) }
+        let cutting = CuttingChoice::Auto;
+        Stream { name: name.as_bytes().to_vec(), reader, cutting, ended: Box::new(ended) }
     }
 
     fn output_of(&self, command: &CommandLine, children: &Children) -> Result<ByteStream, StreamError> {

@@ -28,6 +28,7 @@ use super::reading::{
 use super::sink::{Sink, Unread};
 use super::storing::{StoredChunk, StoringSink, lock};
 use crate::chunk::PieceReader;
+use crate::chunk::cutting::{Layout, StreamCutting};
 use crate::error::{EngineError, Result};
 use crate::fs::meta;
 use crate::fs::sparse::DataExtents;
@@ -88,7 +89,10 @@ impl StoringSink<'_> {
         if file.extents.is_none() && self.is_bundled(read_bytes) {
             return self.bundle_read(place, entry, in_parent, bytes, directory);
         }
-        let StoredBytes { content, has_new_chunks } = self.store_bytes(bytes)?;
+        let choice = self.walk.options.cutting.choice(|| place.path());
+        let layout = Layout::of(file.extents.as_ref(), file.size);
+        let StoredBytes { content, has_new_chunks } =
+            self.store_bytes(bytes, StreamCutting { choice, layout })?;
         let kind = self.kind_of_read(content, read_bytes, file.size, file.extents.as_ref())?;
         let entry = entry.of_kind(kind);
         let novelty = self.novelty(&entry.node, has_new_chunks);
@@ -150,12 +154,13 @@ impl StoringSink<'_> {
     }
 
     /// Cuts and stores bytes that are a whole file.
-    fn store_bytes(&mut self, bytes: &[u8]) -> Result<StoredBytes> {
+    fn store_bytes(&mut self, bytes: &[u8], cutting: StreamCutting<'_>) -> Result<StoredBytes> {
+        let mut cutter = cutting.cutter(self.storage.chunker, bytes);
         let mut builder = ContentBuilder::default();
         let mut has_new_chunks = false;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (chunk, after) = rest.split_at(self.storage.chunker.cut(rest));
+            let (chunk, after) = rest.split_at(cutter.cut(rest));
             let StoredChunk { reference, is_new } = self.store_chunk(chunk)?;
             has_new_chunks |= is_new;
             builder.push(reference, &mut |list| self.store_metadata(&list))?;
@@ -169,14 +174,22 @@ impl StoringSink<'_> {
     pub(super) fn read_stream(&mut self, job: StreamJob) -> Result<()> {
         let StreamJob { file, source } = job;
         let walk = self.walk;
-        let (source, ended) = match source {
-            ByteSource::Extents(reader) => (Box::new(reader) as Box<dyn Read + '_>, None),
-            ByteSource::Stream(Stream { reader, ended, .. }) => (reader as Box<dyn Read + '_>, Some(ended)),
+        let of_path = || walk.options.cutting.choice(|| file.path.clone());
+        let (source, choice, ended) = match source {
+            ByteSource::Extents(reader) => (Box::new(reader) as Box<dyn Read + '_>, of_path(), None),
+            ByteSource::Stream(Stream { reader, cutting, ended, .. }) => {
+                (reader as Box<dyn Read + '_>, cutting, Some(ended))
+            }
             ByteSource::Fifo(handle) => {
-                (Box::new(FifoReader::new(handle, &file.path, walk.run)) as Box<dyn Read + '_>, None)
+                let reader = FifoReader::new(handle, &file.path, walk.run);
+                (Box::new(reader) as Box<dyn Read + '_>, of_path(), None)
             }
         };
-        let mut reader = PieceReader::new(self.storage.chunker, source);
+        let layout = file
+            .opened
+            .as_ref()
+            .map_or(Layout::Dense, |opened| Layout::of(opened.extents.as_ref(), opened.size));
+        let mut reader = PieceReader::new(self.storage.chunker, StreamCutting { choice, layout }, source);
         for number in 0.. {
             if self.should_stop() {
                 return Ok(());

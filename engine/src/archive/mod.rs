@@ -3,6 +3,7 @@
 
 mod bundle;
 mod bundling;
+mod cutting;
 mod estimate;
 mod files;
 mod filter;
@@ -43,6 +44,7 @@ use crate::repo::{
     StoredSnapshot, WriterTotals, is_forgotten, refresh_index, write_packs,
 };
 use crate::run::{Phase, RunContext, Troubles};
+pub use cutting::CuttingRules;
 pub use estimate::estimate;
 pub use folder::{EntryAttributes, Folder, FolderSink, NewFile, WriteFolder};
 pub use options::{ArchiveOptions, ArchiveReport, Changes, ParentChoice, Source, Stream};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use keepfast_format::snapshot::{Snapshot, Statistics};
 
+use super::cutting::CuttingRules;
 use super::folder::Folder;
+use crate::chunk::cutting::CuttingChoice;
 use crate::error::{EngineError, Result};
 use crate::fs::meta::FileId;
 use crate::fs::select::Patterns;
@@ -34,6 +36,8 @@ pub struct Stream {
     pub name: Vec<u8>,
     /// Its bytes. A thread of its own reads them.
     pub reader: Box<dyn Read + Send>,
+    /// How it is cut.
+    pub cutting: CuttingChoice,
     /// Called when all its bytes were read. An error (the command that wrote the stream has failed) ends the
     /// backup, and there will be no snapshot.
     pub ended: Box<dyn FnOnce() -> std::result::Result<(), String> + Send>,
@@ -97,6 +101,8 @@ pub struct ArchiveOptions {
     pub follow: bool,
     /// Store the content of block devices and fifos that were named as sources, as regular files.
     pub read_special: bool,
+    /// How files are cut; streams say that themselves.
+    pub cutting: CuttingRules,
     /// The absolute path at which the snapshot has the one directory that was named. All other paths in options
     /// and reports (what to leave out, what was skipped) are paths in the snapshot.
     pub stored_as: Option<PathBuf>,

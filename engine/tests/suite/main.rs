@@ -24,6 +24,7 @@ mod ignore_files;
 mod index;
 mod key_versions;
 mod packs;
+mod pages;
 mod patterns;
 mod property;
 mod prune;

@@ -17,8 +17,12 @@ fn stream(
     reader: impl Read + Send + 'static,
     ended: Result<(), String>,
 ) -> Result<ArchiveReport, EngineError> {
-    let stream =
-        Stream { name: b"dump.sql".to_vec(), reader: Box::new(reader), ended: Box::new(move || ended) };
+    let stream = Stream {
+        name: b"dump.sql".to_vec(),
+        reader: Box::new(reader),
+        cutting: Default::default(),
+        ended: Box::new(move || ended),
+    };
     lab.archive(Source::stream(stream), &Ear::default(), |_| {})
 }
 
@@ -120,7 +124,12 @@ fn a_large_stream_is_never_far_ahead_of_what_is_stored() {
         })
     };
     let reader = Generated { at: 0, length: LENGTH, read };
-    let source = Stream { name: b"dump.sql".to_vec(), reader: Box::new(reader), ended: Box::new(|| Ok(())) };
+    let source = Stream {
+        name: b"dump.sql".to_vec(),
+        reader: Box::new(reader),
+        cutting: Default::default(),
+        ended: Box::new(|| Ok(())),
+    };
     lab.archive(Source::stream(source), &monitor, |_| {}).expect("it is stored");
     let ahead = ahead.load(Ordering::SeqCst);
     assert!(ahead < 24 << 20, "reading was {ahead} bytes ahead");
@@ -136,6 +145,7 @@ fn a_stream_s_name_must_be_a_file_name() {
         let stream = Stream {
             name: name.as_bytes().to_vec(),
             reader: Box::new(io::empty()),
+            cutting: Default::default(),
             ended: Box::new(|| Ok(())),
         };
         let error = lab.archive(Source::stream(stream), &Ear::default(), |_| {}).expect_err("it is refused");
@@ -147,6 +157,7 @@ fn several(streams: &[(&str, &[u8])]) -> Vec<Stream> {
     let stream = |(name, bytes): &(&str, &[u8])| Stream {
         name: name.as_bytes().to_vec(),
         reader: Box::new(io::Cursor::new(bytes.to_vec())),
+        cutting: Default::default(),
         ended: Box::new(|| Ok(())),
     };
     streams.iter().map(stream).collect()
@@ -209,6 +220,7 @@ fn streams_that_wait_for_each_other_are_read_at_the_same_time() {
     let stream = |number: u8| Stream {
         name: vec![b'a' + number],
         reader: Box::new(Meeting(Arc::clone(&barrier), false)),
+        cutting: Default::default(),
         ended: Box::new(|| Ok(())),
     };
     let (paths, streams) = ([lab.source()], (0..4).map(stream).collect());
@@ -235,7 +247,12 @@ fn a_stream_that_fails_ends_the_backup_of_all() {
     let mut streams = several(&[("failing", b"half of it")]);
     streams[0].ended = Box::new(|| Err("it failed with code 7".to_owned()));
     let ended = Box::new(|| Ok(()));
-    streams.push(Stream { name: b"endless".to_vec(), reader: Box::new(Endless), ended });
+    streams.push(Stream {
+        name: b"endless".to_vec(),
+        reader: Box::new(Endless),
+        cutting: Default::default(),
+        ended,
+    });
     let paths = [lab.source()];
     let failed = lab.archive(Source { paths: &paths, streams, ..Source::default() }, &Ear::default(), |_| {});
     assert_eq!(

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{PROGRAM, limited, share_of};
 use crate::child::{ChildMessages, Children};
 use crate::choose::remark_if_ahead;
+use crate::chunking::{self, ChunkingBelow};
 use crate::error::Result;
 use crate::host::{SystemHost, monotonic};
 use crate::open::{Mode, Opened, SharedRepository};
@@ -86,6 +87,9 @@ pub struct Backup {
     pub verify_writes: bool,
     /// Where no snapshot says how much there is to read, count it at the same time: for someone who looks at progress.
     pub estimate: bool,
+    /// How files are cut into chunks, by their paths in the snapshot; the others are cut as it suits them
+    /// ([`Chunking::Auto`](crate::chunking::Chunking::Auto)).
+    pub chunking: Vec<ChunkingBelow>,
     /// What it may use.
     pub resources: Resources,
 }
@@ -117,6 +121,7 @@ impl Default for Backup {
             compression_level: writer.compression_level,
             verify_writes: writer.verify,
             estimate: false,
+            chunking: Vec::new(),
             resources: Resources::default(),
         }
     }
@@ -230,6 +235,7 @@ fn options_of(request: &Backup, exclude: Patterns, shared: &SharedRepository) ->
         follow_sources: sources.follow_sources,
         follow: sources.follow,
         read_special: sources.read_special,
+        cutting: chunking::rules(&request.chunking),
         stored_as: sources.stored_as.clone(),
         skip_if_unchanged: request.skip_if_unchanged,
         ignore_ctime: request.ignore_ctime,
