@@ -13,6 +13,8 @@ use std::io::{self, Read};
 
 use keepfast_format::node::Timestamp;
 
+use crate::chunk::cutting::CuttingChoice;
+
 /// A folder of files that a program writes while the backup runs, such as the dump of a database.
 pub struct Folder {
     /// The folder's name in the snapshot's root directory. It has no slashes, and neither another folder or stream nor
@@ -64,6 +66,16 @@ pub struct NewFile<'a> {
     pub path: &'a [u8],
     /// What it is like.
     pub attributes: EntryAttributes,
+    /// How it is cut.
+    pub cutting: CuttingChoice,
+}
+
+impl<'a> NewFile<'a> {
+    /// A file of which nothing is said but its path.
+    #[must_use]
+    pub fn at(path: &'a [u8]) -> Self {
+        Self { path, attributes: EntryAttributes::default(), cutting: CuttingChoice::default() }
+    }
 }
 
 /// What an entry of a folder is like, as far as the program says it.

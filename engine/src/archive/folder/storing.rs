@@ -17,6 +17,7 @@ use crate::archive::sink::Sink;
 use crate::archive::storing::{Storage, StoredChunk, StoringSink, lock};
 use crate::archive::tally::Tally;
 use crate::archive::walk::Walk;
+use crate::chunk::cutting::{CuttingChoice, Layout, StreamCutting};
 use crate::chunk::{Piece, PieceReader};
 use crate::error::Result;
 
@@ -84,9 +85,10 @@ impl StoringSink<'_> {
 
 impl<'a> StoringFolder<'_, 'a> {
     /// Reads and stores a file. Returns its length in bytes.
-    fn take(&self, path: FolderPath, content: &mut dyn Read) -> io::Result<u64> {
+    fn take(&self, path: FolderPath, choice: CuttingChoice, content: &mut dyn Read) -> io::Result<u64> {
         let place = FolderPlace { folder: Arc::clone(self.folder), path };
-        let mut reader = PieceReader::new(self.storage.chunker, content);
+        let cutting = StreamCutting { choice, layout: Layout::Dense };
+        let mut reader = PieceReader::new(self.storage.chunker, cutting, content);
         let mut piece = self.buffer();
         let has_content = self.read(&mut reader, &mut piece, &place)?;
         if !has_content || reader.has_ended() {
@@ -165,7 +167,7 @@ impl FolderSink for StoringFolder<'_, '_> {
     fn file(&self, file: &NewFile<'_>, content: &mut dyn Read) -> io::Result<u64> {
         self.go_on()?;
         let path = self.folder.add(file.path, Record::file(file.attributes))?;
-        self.take(path, content)
+        self.take(path, file.cutting, content)
     }
 
     fn directory(&self, path: &[u8], attributes: EntryAttributes) -> io::Result<()> {
