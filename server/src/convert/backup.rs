@@ -129,3 +129,41 @@ fn paths(parts: &[Source], name: &str) -> Result<PathSources> {
         ..PathSources::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Chunking, PageBytes, request};
+    use crate::testing::repository::config;
+
+    fn chunking_of(source: &str) -> Vec<(String, Chunking)> {
+        let config = config(&format!(
+            "[repository.main]\nurl = \"/srv/r\"\npassword = {{ env = \"P\" }}\n[plan.www]\nrepository = \"main\"\n\
+             source = [{source}]\n"
+        ));
+        let request = request(&config.plans["www"]).expect("it can be carried out");
+        let path = |path: &Path| path.display().to_string();
+        request.chunking.iter().map(|below| (path(&below.path), below.chunking)).collect()
+    }
+
+    #[test]
+    fn each_source_of_files_has_its_own_chunking() {
+        assert_eq!(chunking_of(r#"{ files = ["/srv/www"] }"#), []);
+        let pages = Chunking::Pages(PageBytes::new(8192).expect("a page's size"));
+        let of = |path: &str, chunking| (path.to_owned(), chunking);
+        let several = r#"{ files = ["/srv/db", "/srv/log"], chunking = "pages:8KiB" }, { files = ["/srv/db/x"] },
+            { files = ["/home"], chunking = "content" }"#;
+        assert_eq!(
+            chunking_of(&several.replace('\n', " ")),
+            [
+                of("/srv/db", pages),
+                of("/srv/log", pages),
+                of("/srv/db/x", Chunking::Auto),
+                of("/home", Chunking::Content),
+            ]
+        );
+        let mounted = r#"{ files = ["/mnt/snapshot"], stored_as = "/srv/db", chunking = "pages:8KiB" }"#;
+        assert_eq!(chunking_of(mounted), [of("/srv/db", pages)]);
+    }
+}
