@@ -4,7 +4,9 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use keepfast_engine::archive::{EntryAttributes, Folder, FolderSink, NewFile as StoredFile};
+use keepfast_engine::chunk::cutting::CuttingChoice;
 use keepfast_engine::run::{Event, RunContext};
+use keepfast_format::chunker::PageBytes;
 use keepfast_format::node::Timestamp;
 use keepfast_sources::address::Address;
 use keepfast_sources::context::Progress;

@@ -146,9 +146,9 @@ impl Found {
         let opened = shared.open(run, Mode::Usual)?;
         let filter = SnapshotFilter { begun_at_latest, ..request.filter.resolve(&opened.snapshots)? };
         let snapshot = choose(&opened.snapshots, wanted, &filter, shared, run)?.snapshot.clone();
-        let folder = match folder {
-            Some(folder) => folder.trim_matches('/').to_owned(),
-            None => only_dump(&opened, &snapshot, &request.to, run)?,
+        let folder = match folder.trim_matches('/') {
+            "" => only_dump(&opened, &snapshot, &request.to, run)?,
+            folder => folder.to_owned(),
         };
         Ok(Self { opened, snapshot, folder })
     }
