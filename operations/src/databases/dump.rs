@@ -77,7 +77,12 @@ struct IntoFolder<'s>(&'s dyn FolderSink);
 
 impl Sink for IntoFolder<'_> {
     fn file(&self, file: &NewFile<'_>, content: &mut dyn Read) -> io::Result<u64> {
-        let stored = StoredFile { path: file.path.as_bytes(), attributes: attributes_of(file.attributes) };
+        let cutting = match file.page_bytes {
+            Some(bytes) => PageBytes::new(bytes.get()).map_or(CuttingChoice::Auto, CuttingChoice::Pages),
+            None => CuttingChoice::ByContent,
+        };
+        let attributes = attributes_of(file.attributes);
+        let stored = StoredFile { path: file.path.as_bytes(), attributes, cutting };
         self.0.file(&stored, content)
     }
 
@@ -93,7 +98,7 @@ impl Sink for IntoFolder<'_> {
 fn attributes_of(attributes: Attributes) -> EntryAttributes {
     EntryAttributes {
         mode: u16::try_from(attributes.mode & 0o7777).ok(),
-        mtime: attributes.modified.map(|seconds| Timestamp { seconds, nanoseconds: 0 }),
+        mtime: attributes.modified.map(|seconds| Timestamp { seconds, nanos: 0 }),
         ..EntryAttributes::default()
     }
 }

@@ -103,6 +103,7 @@ impl Default for Backup {
         Self {
             sources: PathSources::default(),
             streams: Vec::new(),
+            databases: Vec::new(),
             empty: Empty::default(),
             tags: Vec::new(),
             host: None,
