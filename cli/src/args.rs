@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use keepfast_engine::prune::UnusedLimit;
 use keepfast_operations::chunking::Chunking;
 use keepfast_operations::streams::StreamSource;
