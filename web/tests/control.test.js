@@ -196,8 +196,11 @@ visit("people sign in with an account of elsewhere where the server offers it, a
   server.state.oidc = true;
   await page.goto(`${server.url}/?sign_in=no_role`);
   const link = page.getByRole("link", { name: "Sign in with your organization" });
-  assert.equal(await link.getAttribute("href"), "/api/v1/session/oidc");
+  assert.equal(await link.getAttribute("href"), "/api/v1/session/oidc?back=%2F");
   await page.getByRole("alert").filter({ hasText: "none of your groups has a role here" }).waitFor();
+  // Afterwards one is on the page where one was.
+  await page.goto(`${server.url}/snapshots?plan=www&sign_in=denied`);
+  assert.equal(await link.getAttribute("href"), "/api/v1/session/oidc?back=%2Fsnapshots%3Fplan%3Dwww");
 });
 
 visit("a viewer is offered no definition, no member and no project", { path: "/projects/shop", role: "viewer" }, async (page, server) => {
