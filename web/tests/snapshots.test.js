@@ -157,6 +157,20 @@ visit("two snapshots that are the same are said to be so", { path: "/" }, async 
   await page.getByText("Nothing is different").waitFor();
 });
 
+visit("each snapshot says what keeps it, and until when", { path: "/snapshots?plan=www" }, async (page, server) => {
+  const newest = server.state.snapshots.find((one) => one.plan === "www");
+  const row = page.getByRole("row").filter({ hasText: newest.snapshot.slice(0, 8) });
+  await row.getByText("last 1 of 3").waitFor();
+  await page.goto(`${server.url}/snapshots`);
+  await page.getByRole("row").nth(1).waitFor();
+  assert.equal(await page.getByRole("columnheader", { name: "Kept until" }).count(), 0, "of all plans, none is asked");
+  await page.goto(`${server.url}/snapshots/main/${newest.snapshot}`);
+  await page.getByText("last 1 of 3").waitFor();
+  await page.getByText("if all runs until then are good").waitFor();
+  await page.getByRole("button", { name: "Protect", exact: true }).click();
+  await page.getByText("its protection ends").waitFor();
+});
+
 visit("other numbers are tried on a plan's snapshots, and nothing is changed", { path: "/plans/www" }, async (page, server) => {
   await page.getByRole("button", { name: "More for www" }).click();
   await page.getByRole("menuitem", { name: "Retention" }).click();
