@@ -80,6 +80,7 @@ pub mod brake;
 pub mod cache;
 pub mod calendar;
 pub mod choose;
+pub mod drill;
 pub mod error;
 pub mod hooks;
 pub mod host;
