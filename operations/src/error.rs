@@ -10,6 +10,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use keepfast_drills::scratch::ScratchError;
 use keepfast_engine::EngineError;
 use keepfast_engine::nouns::counted;
 use keepfast_engine::retention::PolicyError;
@@ -94,6 +95,9 @@ pub enum OperationsError {
         "the password begins with a byte-order mark (U+FEFF), which an editor has put there: write it without"
     )]
     MarkedPassword(#[source] EngineError),
+    /// A drill has no folder to restore into.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     /// The engine or the store failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -120,6 +124,7 @@ impl OperationsError {
             Self::Secret(error) => matches!(error, SecretError::NotGiven { .. }),
             Self::Choice(error) => matches!(error, ChoiceError::NothingSaid),
             Self::Database(error) => error.is_wrong_input(),
+            Self::Scratch(error) => matches!(error, ScratchError::Live { .. }),
             Self::Stream(_)
             | Self::Store(_)
             | Self::Brake { .. }

@@ -82,6 +82,7 @@ pub mod calendar;
 pub mod choose;
 pub mod chunking;
 pub mod databases;
+pub mod drill;
 pub mod error;
 pub mod folder;
 pub mod hooks;

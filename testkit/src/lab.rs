@@ -443,6 +443,7 @@ impl Opened {
             paths: Vec::new(),
             include: Patterns::default(),
             exclude: Patterns::default(),
+            sample: None,
             overwrite: Overwrite::Refuse,
             resume: false,
             delete: false,

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io;
 
 use keepfast_backend::{BackendError, BackendErrorKind};
+use keepfast_drills::scratch::ScratchError;
 use keepfast_engine::EngineError;
 use keepfast_engine::error::PruneError;
 use keepfast_format::FormatError;
@@ -97,6 +98,10 @@ pub fn of_operations(error: &OperationsError) -> Kind {
         E::Stream(_) => kind("stream", Category::Source),
         E::Source(error) => of_source(error),
         E::Database(error) => of_database(error),
+        E::Scratch(ScratchError::Folder { source, .. }) => {
+            kind("drill_folder", Category::of_io(source.kind(), Side::Source))
+        }
+        E::Scratch(ScratchError::Live { .. }) => kind("drill_live", Category::Configuration),
         E::Engine(error) => of_engine(error),
         // An error that this version of the crate doesn't know.
         _ => kind("other", Category::Bug),

@@ -1,0 +1,186 @@
+//! Databases of a drill: folders of the snapshot that say of themselves that they are dumps, each started on a server of its
+//! own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keepfast_drills::database::{DatabaseDrill, DatabaseProof, Engines, prove};
+use keepfast_drills::expect::Expectation;
+use keepfast_drills::log::Log;
+use keepfast_drills::scratch::Scratch;
+use keepfast_drills::verdict::Part;
+use keepfast_engine::EngineError;
+use keepfast_engine::list;
+use keepfast_engine::run::RunContext;
+use keepfast_format::node::NodeKind;
+use keepfast_format::snapshot::Snapshot;
+use keepfast_process::redact::KnownSecrets;
+use keepfast_process::tool::Account;
+use keepfast_sources::SourceError;
+use keepfast_sources::context::Context;
+use keepfast_sources::manifest::{MANIFEST, Manifest};
+
+use super::dump::DumpFiles;
+use crate::error::Result;
+use crate::host::SystemHost;
+use crate::open::Opened;
+
+/// Dumps that one drill starts, at most.
+const DUMPS_MAX: usize = 64;
+/// Whom servers run as if this process is root: the first of these that there is. None of them owns a database of this
+/// machine.
+const ACCOUNTS: [&str; 2] = ["keepfast-drill", "nobody"];
+
+/// Databases that are tested.
+pub struct DatabasesDrill<'d> {
+    /// The repository.
+    pub opened: &'d Opened,
+    /// The snapshot.
+    pub snapshot: &'d Snapshot,
+    /// When it was begun.
+    pub moment: Timestamp,
+    /// The drill's folder.
+    pub scratch: &'d Scratch,
+    /// What starts servers.
+    pub engines: &'d dyn Engines,
+    /// The version that is wanted; none for that of the dump.
+    pub version: Option<&'d str>,
+    /// The memory that a server may take, in bytes.
+    pub memory: Option<u64>,
+    /// What is expected.
+    pub expect: &'d [Expectation],
+    /// Secrets that messages of programs must not have.
+    pub secrets: &'d KnownSecrets,
+    /// The drill's log.
+    pub log: &'d Arc<Log>,
+}
+
+/// What came of all databases.
+#[derive(Debug, Default)]
+pub struct Proven {
+    /// One for each.
+    pub parts: Vec<Part>,
+    /// The versions of dumps and of what was started.
+    pub versions: BTreeMap<String, String>,
+    /// How long it took until all have answered, one after the other; none if none has.
+    pub answered_after: Option<Duration>,
+}
+
+/// The folders of a snapshot that are dumps: absolute paths.
+pub fn find(opened: &Opened, snapshot: &Snapshot, scratch: &Path, run: &RunContext) -> Result<Vec<Vec<u8>>> {
+    let mut folders = Vec::new();
+    let Opened { repository, index, .. } = opened;
+    list::list(repository, index, snapshot, b"/", true, run, &mut |path, node| {
+        if let (NodeKind::File { .. }, Some(folder)) = (&node.kind, folder_of_manifest(path))
+            && folders.len() < DUMPS_MAX
+        {
+            folders.push(folder.to_vec());
+        }
+        Ok(())
+    })?;
+    // A file of this name may be anything. One that can't be read at all is a dump that fails.
+    folders.retain(|folder: &Vec<u8>| {
+        let files = DumpFiles { opened, snapshot, folder, scratch, count: AtomicU64::new(0), run };
+        !matches!(Manifest::read(&files), Err(SourceError::Dump { .. }))
+    });
+    Ok(folders)
+}
+
+/// The folder of a manifest, unless that is the root.
+fn folder_of_manifest(path: &[u8]) -> Option<&[u8]> {
+    path.strip_suffix(MANIFEST.as_bytes())?.strip_suffix(b"/").filter(|folder| !folder.is_empty())
+}
+
+impl DatabasesDrill<'_> {
+    /// Starts each of the dumps, and asks it.
+    pub fn prove(&self, folders: &[Vec<u8>], run: &RunContext) -> Result<Proven> {
+        let mut proven = Proven::default();
+        for (number, folder) in folders.iter().enumerate() {
+            let name = std::ffi::OsStr::from_bytes(folder).to_string_lossy();
+            self.log.line(&format!("database {name}"));
+            match self.prove_one(number, folder, &name, run) {
+                Ok(one) => {
+                    let wait: Duration = proven.answered_after.into_iter().chain(one.answered_after).sum();
+                    proven.answered_after = one.answered_after.map(|_| wait).or(proven.answered_after);
+                    if let Some((engine, version)) = one.dumped {
+                        proven.versions.insert(format!("dump {name}"), format!("{engine} {version}"));
+                    }
+                    if let Some(version) = one.booted {
+                        proven.versions.insert(format!("server {name}"), version);
+                    }
+                    one.part.problems().iter().for_each(|problem| self.log.line(problem));
+                    proven.parts.push(one.part);
+                }
+                Err(SourceError::Cancelled) => return Err(EngineError::Interrupted.into()),
+                Err(error) => {
+                    proven.parts.push(Part::not_tested(format!("database {name}"), error.to_string()))
+                }
+            }
+        }
+        Ok(proven)
+    }
+
+    fn prove_one(
+        &self,
+        number: usize,
+        folder: &[u8],
+        name: &str,
+        run: &RunContext,
+    ) -> Result<DatabaseProof, SourceError> {
+        let account = SystemHost.account(&ACCOUNTS).map(|(user, group)| Account { user, group });
+        let made = |part: &str| {
+            let path = self.scratch.path().join(format!("{part}-{number}"));
+            fs::create_dir(&path)
+                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
+                .map_err(|source| SourceError::File { path: path.clone(), source })?;
+            Ok(path)
+        };
+        let (dump, work, server) = (made("dump")?, made("work")?, made("server")?);
+        if let Some(Account { user, group }) = account {
+            let failed = |source| SourceError::File { path: server.clone(), source };
+            chown(&server, Some(user), Some(group)).map_err(failed)?;
+            // The server's user has to come to its own folder, and can list nothing above it.
+            let open = fs::Permissions::from_mode(0o711);
+            fs::set_permissions(self.scratch.path(), open).map_err(failed)?;
+        }
+        let Self { opened, snapshot, .. } = *self;
+        let files = DumpFiles { opened, snapshot, folder, scratch: &dump, count: AtomicU64::new(0), run };
+        let context = Context {
+            cancel: run.cancel().clone(),
+            secrets: self.secrets.clone(),
+            programs: Vec::new(),
+            scratch: work,
+            progress: &|_| {},
+        };
+        let drill = DatabaseDrill {
+            name,
+            folder: server,
+            account,
+            memory: self.memory,
+            version: self.version,
+            moment: self.moment,
+            expect: self.expect,
+        };
+        prove(self.engines, &files, drill, &context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folder_of_manifest;
+
+    #[test]
+    fn a_dump_is_the_folder_of_its_manifest() {
+        assert_eq!(folder_of_manifest(b"/postgres/keepfast.json"), Some(&b"/postgres"[..]));
+        for path in [&b"/keepfast.json"[..], b"/a/keepfast.json/b", b"/a/old-keepfast.json", b"/a"] {
+            assert_eq!(folder_of_manifest(path), None);
+        }
+    }
+}
