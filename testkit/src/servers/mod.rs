@@ -19,7 +19,7 @@ pub use keys::KeyServer;
 pub use kms::{KmsKey, SigningKeys, guarded};
 pub use openbao::OpenBao;
 pub use plain::{Links, PlainDisk};
-pub use postgres::PostgresServer;
+pub use postgres::{PostgresServer, Version as PostgresVersion};
 
 use process::{Folder, Kept};
 
