@@ -48,11 +48,10 @@ pub(crate) fn dump(
     sink: &dyn Sink,
     context: &Context<'_>,
 ) -> Result<Manifest> {
-    dump::dump(from, options, sink, context)
     if options.physical {
         return base::dump(from, options, sink, context);
     }
-    none()
+    dump::dump(from, options, sink, context)
 }
 
 pub(crate) fn plan(
