@@ -267,9 +267,6 @@ fn check(common: &Common, resolve: bool) -> Result<Outcome> {
     let Some(config) = config else {
         return Err(Usage("the configuration has errors".to_owned()).into());
     };
-    if !common.json && !config.drills.is_empty() {
-        render::note("note", "drills are read and checked, and nothing carries them out yet", false);
-    }
     let mut is_well = report.diagnostics().all().is_empty();
     if resolve {
         is_well &= opens_all(common, &config)?;
