@@ -15,6 +15,7 @@ mod configured;
 mod described;
 mod doctor;
 mod documents;
+mod drills;
 mod edits;
 mod help;
 mod keeping;
