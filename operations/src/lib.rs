@@ -83,6 +83,7 @@ pub mod child;
 pub mod choose;
 pub mod chunking;
 pub mod error;
+pub mod folder;
 pub mod hooks;
 pub mod host;
 pub mod open;

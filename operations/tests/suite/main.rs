@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod desk;
+mod folder;
 mod open;
 mod others;
 mod requests;
