@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
+use keepfast_engine::archive::Stream;
 use keepfast_operations::Result;
 use keepfast_operations::child::{ChildGroup, Children, CommandLine};
 use keepfast_operations::error::StreamError;
