@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use keepfast_engine::prune::UnusedLimit;
+use keepfast_operations::chunking::Chunking;
 use keepfast_operations::streams::StreamSource;
 use keepfast_operations::units;
 
@@ -291,6 +292,11 @@ pub struct Backup {
     /// The zstd compression level, from -7 (fastest) to 19 (smallest)
     #[arg(long, value_name = "LEVEL", default_value_t = 3, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-7..=19))]
     pub compression: i32,
+    /// Where files, or the stream of --stdin or --command, are cut into chunks: at places that the content decides
+    /// (`content`), at pages of a size (`pages:8KiB`), or at pages what begins as a file of SQLite, PostgreSQL or
+    /// InnoDB does, and everything else by content (`auto`)
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = Chunking::parse)]
+    pub chunking: Chunking,
     /// Don't check sealed data by opening it before it is stored
     #[arg(long)]
     pub no_verify_writes: bool,

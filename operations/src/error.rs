@@ -149,6 +149,9 @@ pub enum TextError {
     /// It is no share.
     #[error("write a percentage below 100, such as 5% or 2.5%, a size, or unlimited")]
     Share,
+    /// It doesn't say how files are cut.
+    #[error("write auto, content, or pages: and a power of two from 512 to 64KiB, such as pages:8KiB")]
+    Chunking,
     /// It is no duration.
     #[error("write a time such as 90s, 30m, 2h or 1d")]
     Duration,
@@ -268,10 +271,10 @@ pub enum PlaceError {
     Random(String),
 }
 
-/// Why a stream can't be backed up.
+/// Why a stream, or a folder that a program writes, can't be backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// One of the streams of a backup failed.
+    /// One of the streams or folders of a backup failed.
     #[error("{name}: {source}")]
     Of {
         /// Its name in the snapshot.
@@ -325,6 +328,12 @@ pub enum StreamError {
     Empty {
         /// What was empty.
         what: String,
+    },
+    /// What writes a folder has said why it failed.
+    #[error("{why}: no snapshot was made")]
+    Told {
+        /// What it has said.
+        why: String,
     },
     /// The run was cancelled before the program ended.
     #[error("the run was cancelled before {program} ended")]

@@ -1,8 +1,10 @@
 //! `keepfast backup`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use keepfast_operations::chunking::ChunkingBelow;
 use keepfast_operations::reports::BackupReport;
 use keepfast_operations::requests::{self, backup_with};
 use keepfast_operations::sources::PathSources;
@@ -73,6 +75,7 @@ fn request_of(common: &Common, options: &Backup, console: &Console) -> requests:
         compression_level: options.compression,
         verify_writes: !options.no_verify_writes,
         estimate: console.is_watched(),
+        chunking: vec![ChunkingBelow { path: PathBuf::from("/"), chunking: options.chunking }],
         resources: common.resources(),
         ..requests::Backup::default()
     }

@@ -5,6 +5,9 @@ use std::ffi::OsString;
 use keepfast_config::config::Definition;
 use keepfast_config::model::plan::Plan;
 use keepfast_config::model::source::{ChangedBy, Source};
+use keepfast_config::values::amount::Chunking as Defined;
+use keepfast_format::chunker::PageBytes;
+use keepfast_operations::chunking::{Chunking, ChunkingBelow};
 use keepfast_operations::requests::Backup;
 use keepfast_operations::sources::PathSources;
 use keepfast_operations::streams::{Empty, StreamSource};
@@ -54,6 +57,7 @@ pub fn request(definition: &Definition<Plan>) -> Result<Backup> {
         estimate: true,
         resources: limits::resources(plan.limits.as_ref()),
         sources: paths(parts, &name)?,
+        chunking: chunking(parts),
         streams: parts.iter().filter_map(|part| part.stream.as_ref()).map(stream).collect(),
         ..Backup::default()
     };
@@ -82,6 +86,28 @@ pub fn request(definition: &Definition<Plan>) -> Result<Backup> {
 
 fn stream(defined: &keepfast_config::model::source::Stream) -> StreamSource {
     StreamSource { name: defined.name.clone(), command: secret::command(&defined.command) }
+}
+
+/// How the files of each part are cut. What isn't said is `auto`, also below a path of another part that says
+/// something else.
+fn chunking(parts: &[Source]) -> Vec<ChunkingBelow> {
+    let of = |defined: Option<Defined>| match defined {
+        None | Some(Defined::Auto) => Chunking::Auto,
+        Some(Defined::Content) => Chunking::Content,
+        Some(Defined::Pages { bytes }) => PageBytes::new(bytes).map_or(Chunking::Auto, Chunking::Pages),
+    };
+    if parts.iter().all(|part| part.chunking.is_none()) {
+        return Vec::new();
+    }
+    let below = |part: &Source| {
+        let paths = match &part.stored_as {
+            Some(stored) => vec![stored.0.clone()],
+            None => part.paths().map(|path| path.value.0.clone()).collect(),
+        };
+        let chunking = of(part.chunking);
+        paths.into_iter().map(move |path| ChunkingBelow { path, chunking })
+    };
+    parts.iter().flat_map(below).collect()
 }
 
 fn paths(parts: &[Source], name: &str) -> Result<PathSources> {

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use crate::decode::{Located, OneOrMore};
 use crate::model::secret::{Command, SecretReference};
 use crate::values::address::{AbsolutePath, Host};
+use crate::values::amount::Chunking;
 use crate::values::name::ExcludePattern;
 use crate::values::time::Length;
 
@@ -35,13 +36,16 @@ table! {
         follow: bool = "false",
         /// With `files`: take the content of block devices and named pipes that are named.
         read_special: bool = "false",
+        /// With `files`: where these are cut into chunks; else `auto`: at their pages what begins as a file of SQLite,
+        /// PostgreSQL or InnoDB does, and everything else by content.
+        chunking: Option<Chunking>,
         /// With a database: how it is dumped. Each engine has its own formats.
         format: Option<String>,
         /// With a database: the name of its dump in the snapshot; else it is made of the engine and the database.
         name: Option<String>,
     }
     one_of("files", "stream", "postgres", "mysql", "mariadb", "mongodb", "redis", "sqlite");
-    only_with("exclude", "stored_as", "follow", "read_special" => "files");
+    only_with("exclude", "stored_as", "follow", "read_special", "chunking" => "files");
     only_with("format" => "postgres", "mysql", "mariadb", "mongodb", "redis");
     only_with("name" => "postgres", "mysql", "mariadb", "mongodb", "redis", "sqlite");
 }
