@@ -37,6 +37,9 @@ pub struct DrillStatus {
 pub struct LastDrill {
     /// The run.
     pub run: String,
+    /// How the run ended.
+    #[serde(skip)]
+    pub outcome: Option<VerdictKind>,
     /// When it ended.
     pub ended: Option<Timestamp>,
     /// What it has shown.
@@ -80,11 +83,21 @@ pub fn of_report(run: &Run, report: &Value) -> Option<LastDrill> {
     let problems = report.get("problems").and_then(Value::as_array).into_iter().flatten();
     Some(LastDrill {
         run: run.id.to_string(),
+        outcome: run.verdict.as_ref().map(keepfast_store::Verdict::kind),
         ended: run.ended.map(instant),
         evidence: serde_json::from_value(report.get("evidence")?.clone()).ok()?,
         kept: report.get("kept").and_then(Value::as_str).map(str::to_owned),
         problems: problems.filter_map(Value::as_str).map(str::to_owned).collect(),
     })
+}
+
+/// Takes out of the report of a drill what names files.
+pub fn without_names(report: &mut Value) {
+    if let Some(fields) = report.as_object_mut() {
+        for name in ["error", "problems", "evidence"] {
+            fields.remove(name);
+        }
+    }
 }
 
 /// When a drill last showed that a plan can be restored; nothing if none did.
