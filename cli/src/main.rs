@@ -6,6 +6,7 @@ mod colour;
 mod commands;
 mod complete;
 mod console;
+mod databases;
 mod lines;
 mod prompt;
 mod render;

@@ -1,5 +1,6 @@
 //! Why an operation can't begin. Messages name things, never a flag or a command of a front end.
 
+mod database;
 mod fetch;
 mod printed;
 mod secret;
@@ -15,6 +16,7 @@ use keepfast_engine::nouns::counted;
 use keepfast_engine::retention::PolicyError;
 
 use crate::brake::Brake;
+pub use database::DatabaseError;
 pub use fetch::{FetchError, SecretErrorKind};
 use printed::printed;
 pub use secret::SecretError;
@@ -60,6 +62,9 @@ pub enum OperationsError {
     /// A path, or a list of paths or patterns, can't be used.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// A database can't be dumped or restored.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// The store can't have a repository.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -118,6 +123,7 @@ impl OperationsError {
             ),
             Self::Secret(error) => matches!(error, SecretError::NotGiven { .. }),
             Self::Choice(error) => matches!(error, ChoiceError::NothingSaid),
+            Self::Database(error) => error.is_wrong_input(),
             Self::Scratch(error) => matches!(error, ScratchError::Live { .. }),
             Self::Stream(_)
             | Self::Store(_)
@@ -133,6 +139,15 @@ impl OperationsError {
         match self {
             Self::Engine(error) | Self::MarkedPassword(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl From<keepfast_sources::SourceError> for OperationsError {
+    fn from(error: keepfast_sources::SourceError) -> Self {
+        match error {
+            keepfast_sources::SourceError::Cancelled => Self::Engine(EngineError::Interrupted),
+            error => Self::Database(DatabaseError::Source(error)),
         }
     }
 }

@@ -81,6 +81,7 @@ pub mod cache;
 pub mod calendar;
 pub mod choose;
 pub mod chunking;
+pub mod databases;
 pub mod drill;
 pub mod error;
 pub mod folder;

@@ -96,7 +96,8 @@ impl fmt::Debug for Password {
 }
 
 /// Where a server or a database file is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// In the network.
     Server {
@@ -130,21 +131,27 @@ pub enum Tls {
 }
 
 /// How to reach a database, or all databases of a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Address {
     /// Which kind.
     pub engine: Engine,
     /// Where it is.
     pub place: Place,
     /// Who connects.
+    #[serde(default)]
     pub user: Option<String>,
     /// The database; none means all, or the one that the engine takes without a name.
+    #[serde(default)]
     pub database: Option<String>,
-    /// The user's password.
+    /// The user's password. It is never written.
+    #[serde(skip)]
     pub password: Option<Password>,
     /// Whether the connection is encrypted.
+    #[serde(default)]
     pub tls: Tls,
     /// Certificates in PEM, of authorities to trust in addition to the system's.
+    #[serde(default)]
     pub ca_file: Option<PathBuf>,
 }
 

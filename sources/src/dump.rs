@@ -1,6 +1,7 @@
 //! Dumps: what is asked for, and what comes of it.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,8 @@ pub struct DumpOptions {
     pub connect_timeout: Duration,
     /// More arguments for the program that dumps, if a program does.
     pub arguments: Vec<String>,
+    /// Folders in which programs are looked for before the usual ones.
+    pub programs: Vec<PathBuf>,
 }
 
 /// Two connections, everything, and no dump if something can't be read.
@@ -80,6 +83,7 @@ impl Default for DumpOptions {
             on_missing: OnMissing::Fail,
             connect_timeout: Duration::from_secs(10),
             arguments: Vec::new(),
+            programs: Vec::new(),
         }
     }
 }

@@ -42,6 +42,7 @@ export const controlText = (plural: Plural) => ({
   newRepository: {
     title: "New repository",
     name: "Name",
+    taken: "A repository has this name",
     where: "Where",
     kinds: [
       ["directory", "Directory"],

@@ -19,7 +19,7 @@ const shared = {
   skip: "Skip to content",
   signOut: "Sign out",
   actions: "Actions",
-  exportCsv: "Export as CSV",
+  export: { label: "Export", csv: "CSV, for spreadsheets", json: "JSON, for programs" },
   copyCommand: "Copy the command",
   commandCopied: "The command is on the clipboard",
   notAllowed: "Your role doesn't allow this.",

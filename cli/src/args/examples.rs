@@ -3,14 +3,24 @@
 /// Commands, with the words between them and their options, and examples of each: without `keepfast` in front.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("init", &["--repo /srv/backup init", "--repo s3://bucket/prefix init"]),
-    ("backup", &["backup /home /etc --exclude '*.tmp'", "backup --stream 'db.sql=pg_dump shop' /srv/www"]),
+    (
+        "backup",
+        &[
+            "backup /home /etc --exclude '*.tmp'",
+            "backup --source postgres://backup@db.example.org/shop /srv/www",
+            "backup --stream 'list.txt=dpkg -l' /srv/www",
+        ],
+    ),
     (
         "restore",
         &[
             "restore --snapshot latest --target /tmp/out",
             "restore --at 2026-01-15 --path /etc --target /tmp/out",
+            "restore --snapshot latest --database postgres://admin@db.example.org/shop_copy --dry-run",
         ],
     ),
+    ("sources", &["sources test shop-db"]),
+    ("sources test", &["sources test shop-db", "sources test --source mariadb://backup@localhost"]),
     ("snapshots", &["snapshots", "snapshots --host web1 --tag plan:www"]),
     ("forget", &["forget --keep-daily 14 --keep-weekly 8 --dry-run", "forget 5a3f09c1"]),
     ("tag", &["tag latest --add before-upgrade"]),

@@ -5,6 +5,7 @@ mod anomaly;
 mod audit;
 mod backup;
 mod check;
+mod databases;
 mod delivery;
 mod doctor;
 mod drill;
@@ -46,6 +47,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Init(options) => init::run(&common, &options),
         Command::Backup(options) => backup::run(&common, &options),
         Command::Restore(options) => restore::run(&common, &options),
+        Command::Sources(options) => databases::sources(&common, &options.action),
         Command::Snapshots(options) => snapshots::run(&common, &options),
         Command::Forget(options) => forget::run(&common, &options),
         Command::Tag(options) => edit::tag(&common, &options),

@@ -19,6 +19,9 @@ use crate::render::{self, counted};
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
+    if let Some(to) = &options.database {
+        return super::databases::restore(common, options, to);
+    }
     let console = Console::new(common)?;
     let request = request_of(common, options);
     let shared = super::shared(common, &console)?;

@@ -12,6 +12,7 @@ mod colours;
 mod commands;
 mod completion;
 mod configured;
+mod databases;
 mod described;
 mod doctor;
 mod documents;

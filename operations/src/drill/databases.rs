@@ -138,7 +138,7 @@ impl DatabasesDrill<'_> {
             fs::create_dir(&path)
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
                 .map_err(|source| SourceError::File { path: path.clone(), source })?;
-            Ok(path)
+            Ok::<_, SourceError>(path)
         };
         let (work, server) = (made("work")?, made("server")?);
         if let Some(Account { user, group }) = account {

@@ -21,6 +21,7 @@ use super::{PROGRAM, limited, share_of};
 use crate::child::{ChildMessages, Children};
 use crate::choose::remark_if_ahead;
 use crate::chunking::{self, ChunkingBelow};
+use crate::databases::{self, DatabaseSource};
 use crate::error::Result;
 use crate::host::{SystemHost, monotonic};
 use crate::open::{Mode, Opened, SharedRepository};
@@ -43,6 +44,8 @@ pub struct Backup {
     pub sources: PathSources,
     /// Commands whose output is backed up, next to files or alone.
     pub streams: Vec<StreamSource>,
+    /// Databases, each of which becomes a folder in the snapshot's root directory.
+    pub databases: Vec<DatabaseSource>,
     /// Whether a stream may have nothing in it.
     pub empty: Empty,
     /// Labels for the snapshot.
@@ -100,6 +103,7 @@ impl Default for Backup {
         Self {
             sources: PathSources::default(),
             streams: Vec::new(),
+            databases: Vec::new(),
             empty: Empty::default(),
             tags: Vec::new(),
             host: None,
@@ -139,7 +143,7 @@ pub fn backup(request: &Backup, shared: &SharedRepository, run: &RunContext) -> 
 }
 
 /// As [`backup`], with streams and folders that the caller starts when the repository is open, and none of the request's
-/// own. `has_inputs` says whether there will be any.
+/// own streams. `has_inputs` says whether there will be any.
 pub fn backup_with(
     request: &Backup,
     has_inputs: bool,
@@ -152,6 +156,7 @@ pub fn backup_with(
     let patterns = compile_with_files(&request.exclude, &request.exclude_from)?;
     patterns.doubts.iter().for_each(|doubt| shared.remark(run, &Remark::Pattern(doubt.clone())));
     let mut options = options_of(request, patterns.patterns, shared);
+    let has_inputs = has_inputs || !request.databases.is_empty();
     let has_no_paths = has_inputs && request.sources.paths.is_empty();
     let paths = if has_no_paths { Vec::new() } else { paths_of(request, shared, run)? };
     let opened = shared.open(run, Mode::Usual)?;
@@ -161,7 +166,10 @@ pub fn backup_with(
     options.writer.uploads = share.uploads;
     // Now that nothing else can keep the backup from beginning.
     let group = StreamGroup::new(request.empty, run.cancel());
-    let Inputs { streams, folders } = start(&group)?;
+    let Inputs { streams, mut folders } = start(&group)?;
+    for source in &request.databases {
+        folders.push(databases::folder_of(source, &group, shared, run)?);
+    }
     let source = Source { paths: &paths, streams, folders };
     let ended = AtomicBool::new(false);
     let report = std::thread::scope(|scope| {

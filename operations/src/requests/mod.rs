@@ -33,7 +33,7 @@ pub use diff::{Diff, diff, diff_with};
 pub use doctor::{Doctor, doctor, doctor_with};
 pub use drill::{Drill, DrillReport, LivePlace, drill, drill_with};
 pub use edit::{Rewrite, Tag, rewrite, rewrite_with, tag, tag_with};
-pub use forecast::{Forecast, forecast};
+pub use forecast::{Forecast, forecast, keeping};
 pub use forget::{
     Forget, ForgetWhich, NamedSnapshots, Protect, Undelete, forget, forget_in, protect, undelete,
     undelete_with,

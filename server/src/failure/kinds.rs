@@ -13,7 +13,7 @@ use keepfast_engine::error::PruneError;
 use keepfast_format::FormatError;
 use keepfast_observe::errors::{Category, Side};
 use keepfast_operations::OperationsError;
-use keepfast_operations::error::{PlaceError, SourceError};
+use keepfast_operations::error::{DatabaseError, PlaceError, SourceError};
 
 use crate::error::ServerError;
 use crate::recovery::RecoveryError;
@@ -98,6 +98,7 @@ pub fn of_operations(error: &OperationsError) -> Kind {
         E::MarkedPassword(_) => kind("marked_password", Category::Credentials),
         E::Stream(_) => kind("stream", Category::Source),
         E::Source(error) => of_source(error),
+        E::Database(error) => of_database(error),
         E::Scratch(ScratchError::Folder { source, .. }) => {
             kind("drill_folder", Category::of_io(source.kind(), Side::Source))
         }
@@ -105,6 +106,22 @@ pub fn of_operations(error: &OperationsError) -> Kind {
         E::Engine(error) => of_engine(error),
         // An error that this version of the crate doesn't know.
         _ => kind("other", Category::Bug),
+    }
+}
+
+fn of_database(error: &DatabaseError) -> Kind {
+    use keepfast_sources::SourceError as S;
+    let DatabaseError::Source(error) = error else { return kind("database", Category::Configuration) };
+    match error {
+        S::Address(_) | S::NoProgram { .. } | S::Unsupported { .. } => {
+            kind("database", Category::Configuration)
+        }
+        S::Connect { .. } => kind("database_connection", Category::Source),
+        S::File { source, .. } => kind("database_file", Category::of_io(source.kind(), Side::Source)),
+        S::Transfer { source, .. } => kind("database_transfer", Category::of_io(source.kind(), Side::Store)),
+        S::Missing { .. } => kind("database_incomplete", Category::Permission),
+        S::Dump { .. } => kind("dump", Category::Damage),
+        _ => kind("database_dump", Category::Source),
     }
 }
 

@@ -1,4 +1,4 @@
-//! PostgreSQL.
+//! PostgreSQL: a server as its roles and an archive of definitions beside one file for each table.
 
 use crate::address::Address;
 use crate::boot::{Boot, BootOptions};
@@ -12,6 +12,19 @@ use crate::restore::{RestoreOptions, RestorePlan, RestoreReport};
 use crate::sink::Sink;
 use crate::survey::Survey;
 
+mod archive;
+mod catalog;
+mod copy;
+mod database;
+mod dump;
+mod facts;
+mod names;
+mod sequences;
+mod session;
+mod tables;
+mod tls;
+mod tools;
+
 fn none<T>() -> Result<T> {
     Err(SourceError::Unsupported { object: "PostgreSQL".to_owned(), why: "it can't be backed up".to_owned() })
 }
@@ -20,8 +33,13 @@ pub(crate) fn survey(_: &Address, _: &DumpOptions, _: &Context<'_>) -> Result<Su
     none()
 }
 
-pub(crate) fn dump(_: &Address, _: &DumpOptions, _: &dyn Sink, _: &Context<'_>) -> Result<Manifest> {
-    none()
+pub(crate) fn dump(
+    from: &Address,
+    options: &DumpOptions,
+    sink: &dyn Sink,
+    context: &Context<'_>,
+) -> Result<Manifest> {
+    dump::dump(from, options, sink, context)
 }
 
 pub(crate) fn plan(

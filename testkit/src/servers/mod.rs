@@ -19,7 +19,8 @@ pub use keys::KeyServer;
 pub use kms::{KmsKey, SigningKeys, guarded};
 pub use openbao::OpenBao;
 pub use plain::{Links, PlainDisk};
-pub use postgres::PostgresServer;
+pub use postgres::{PostgresServer, Version as PostgresVersion};
+pub use redis::RedisServer;
 
 use process::{Folder, Kept};
 
@@ -33,6 +34,7 @@ mod openbao;
 mod plain;
 mod postgres;
 mod process;
+mod redis;
 pub mod web;
 
 const START_MAX: Duration = Duration::from_secs(60);
