@@ -3,6 +3,7 @@
 mod access;
 mod common;
 mod databases;
+mod drill;
 mod examples;
 mod inspect;
 mod keep;
@@ -24,6 +25,7 @@ use keepfast_operations::units;
 pub use access::{AccessCommand, AuditAction, Rights, RoleName, TokenAction, UserAction};
 pub use common::Common;
 pub use databases::{ContentFlag, DatabaseFlags, Sources, SourcesAction, TestSource};
+pub use drill::{Drill, DrillAction};
 pub use inspect::{Diff, Dump, Ls};
 pub use keep::Keep;
 pub use notify::{Notify, NotifyAction};
@@ -102,6 +104,8 @@ pub enum Command {
     Status,
     /// Keep the promises of all plans: run them when they are due, until told to stop
     Serve(Serve),
+    /// Restore on trial what plans have backed up, and show what that has proven
+    Drill(Drill),
     /// List, show, end and repeat runs
     Runs(Runs),
     /// Pause a plan: its slots are skipped, and it promises nothing meanwhile
@@ -145,6 +149,7 @@ impl Command {
             | Self::Resume(_)
             | Self::Uninstall(_)
             | Self::Manual(_) => false,
+            Self::Drill(options) => options.action.only_shows(),
             Self::Runs(options) => options.action.only_shows(),
             Self::Notify(options) => options.action.only_shows(),
             Self::Access(command) => command.only_shows(),

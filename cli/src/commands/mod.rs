@@ -8,6 +8,7 @@ mod check;
 mod databases;
 mod delivery;
 mod doctor;
+mod drill;
 mod edit;
 mod forget;
 mod init;
@@ -66,6 +67,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Status => plans::status(&common),
         Command::Serve(options) if options.recover => recover::run(&common, &options),
         Command::Serve(_) => serve::serve(&common),
+        Command::Drill(options) => drill::run(&common, &options.action),
         Command::Runs(options) => runs::runs(&common, &options.action),
         Command::Pause(options) => runs::pause(&common, &options),
         Command::Resume(options) => runs::resume(&common, &options),

@@ -16,6 +16,7 @@ mod databases;
 mod described;
 mod doctor;
 mod documents;
+mod drills;
 mod edits;
 mod help;
 mod keeping;

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -74,7 +72,7 @@ pub struct Proven {
 }
 
 /// The folders of a snapshot that are dumps: absolute paths.
-pub fn find(opened: &Opened, snapshot: &Snapshot, scratch: &Path, run: &RunContext) -> Result<Vec<Vec<u8>>> {
+pub fn find(opened: &Opened, snapshot: &Snapshot, run: &RunContext) -> Result<Vec<Vec<u8>>> {
     let mut folders = Vec::new();
     let Opened { repository, index, .. } = opened;
     list::list(repository, index, snapshot, b"/", true, run, &mut |path, node| {
@@ -87,7 +85,7 @@ pub fn find(opened: &Opened, snapshot: &Snapshot, scratch: &Path, run: &RunConte
     })?;
     // A file of this name may be anything. One that can't be read at all is a dump that fails.
     folders.retain(|folder: &Vec<u8>| {
-        let files = DumpFiles { opened, snapshot, folder, scratch, count: AtomicU64::new(0), run };
+        let files = DumpFiles::new(opened, snapshot, folder, run);
         !matches!(Manifest::read(&files), Err(SourceError::Dump { .. }))
     });
     Ok(folders)
@@ -142,7 +140,7 @@ impl DatabasesDrill<'_> {
                 .map_err(|source| SourceError::File { path: path.clone(), source })?;
             Ok::<_, SourceError>(path)
         };
-        let (dump, work, server) = (made("dump")?, made("work")?, made("server")?);
+        let (work, server) = (made("work")?, made("server")?);
         if let Some(Account { user, group }) = account {
             let failed = |source| SourceError::File { path: server.clone(), source };
             chown(&server, Some(user), Some(group)).map_err(failed)?;
@@ -151,7 +149,7 @@ impl DatabasesDrill<'_> {
             fs::set_permissions(self.scratch.path(), open).map_err(failed)?;
         }
         let Self { opened, snapshot, .. } = *self;
-        let files = DumpFiles { opened, snapshot, folder, scratch: &dump, count: AtomicU64::new(0), run };
+        let files = DumpFiles::new(opened, snapshot, folder, run);
         let context = Context {
             cancel: run.cancel().clone(),
             secrets: self.secrets.clone(),
@@ -159,6 +157,7 @@ impl DatabasesDrill<'_> {
             scratch: work,
             progress: &|_| {},
         };
+        let place = server.clone();
         let drill = DatabaseDrill {
             name,
             folder: server,
@@ -168,7 +167,10 @@ impl DatabasesDrill<'_> {
             moment: self.moment,
             expect: self.expect,
         };
-        prove(self.engines, &files, drill, &context)
+        let proof = prove(self.engines, &files, drill, &context);
+        // The next one needs the room. What is left goes with the drill's folder.
+        let _ = fs::remove_dir_all(&place);
+        proof
     }
 }
 

@@ -1,69 +1,42 @@
 //! A dump of a database in a snapshot, as engines read it.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{self, Read};
 
-use keepfast_engine::dump;
-use keepfast_engine::list;
 use keepfast_engine::run::RunContext;
-use keepfast_format::node::NodeKind;
 use keepfast_format::snapshot::Snapshot;
 use keepfast_sources::files::{FileOf, Files};
 
+use crate::folder::SnapshotFolder;
 use crate::open::Opened;
 
-/// A folder of a snapshot. A file that is opened lies in a file without a name until it is closed: engines want to read
-/// several at once, and each in one go.
-pub struct DumpFiles<'d> {
-    /// The repository.
-    pub opened: &'d Opened,
-    /// The snapshot.
-    pub snapshot: &'d Snapshot,
-    /// The folder: an absolute path without a slash at its end.
-    pub folder: &'d [u8],
-    /// Where files lie while they are read.
-    pub scratch: &'d Path,
-    /// Numbers them.
-    pub count: AtomicU64,
-    /// The run.
-    pub run: &'d RunContext,
+/// A folder of a snapshot whose files engines read.
+pub struct DumpFiles<'d>(SnapshotFolder<'d>);
+
+impl<'d> DumpFiles<'d> {
+    /// The folder at this path.
+    #[must_use]
+    pub fn new(opened: &'d Opened, snapshot: &'d Snapshot, folder: &[u8], run: &'d RunContext) -> Self {
+        Self(SnapshotFolder::new(opened, snapshot, folder, run))
+    }
 }
 
 impl Files for DumpFiles<'_> {
     fn list(&self) -> io::Result<Vec<FileOf>> {
-        let Opened { repository, index, .. } = self.opened;
-        let mut files = Vec::new();
-        let mut unnamed = None;
-        list::list(repository, index, self.snapshot, self.folder, true, self.run, &mut |path, node| {
-            if let NodeKind::File { size, .. } = &node.kind {
-                let below = path.strip_prefix(self.folder).and_then(|path| path.strip_prefix(b"/"));
-                match below.map(str::from_utf8) {
-                    Some(Ok(path)) => files.push(FileOf { path: path.to_owned(), bytes: *size }),
-                    _ => unnamed = Some(String::from_utf8_lossy(path).into_owned()),
-                }
+        let files = self.0.files().map_err(io::Error::other)?;
+        let named = |path: Vec<u8>, bytes| match String::from_utf8(path) {
+            Ok(path) => Ok(FileOf { path, bytes }),
+            Err(error) => {
+                let path = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                Err(io::Error::other(format!("{path} isn't text")))
             }
-            Ok(())
-        })
-        .map_err(io::Error::other)?;
-        if let Some(path) = unnamed {
-            return Err(io::Error::other(format!("{path} isn't text")));
-        }
-        files.sort_by(|one: &FileOf, other| one.path.cmp(&other.path));
+        };
+        let mut files =
+            files.into_iter().map(|file| named(file.path, file.size)).collect::<io::Result<Vec<_>>>()?;
+        files.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(files)
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn Read + Send + '_>> {
-        let place = self.scratch.join(self.count.fetch_add(1, Ordering::Relaxed).to_string());
-        let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&place)?;
-        fs::remove_file(&place)?;
-        let whole = [self.folder, path.as_bytes()].join(&b'/');
-        let Opened { repository, index, .. } = self.opened;
-        dump::dump(repository, index, self.snapshot, &whole, &mut file, self.run)
-            .map_err(io::Error::other)?;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(Box::new(file))
+        self.0.open(path.as_bytes()).map_err(io::Error::other)
     }
 }

@@ -4,6 +4,7 @@
 
 mod desk;
 mod drill;
+mod folder;
 mod open;
 mod others;
 mod requests;

@@ -4,6 +4,7 @@
 pub mod anomaly;
 pub mod backup;
 pub mod database;
+pub mod drill;
 pub mod hook;
 pub mod limits;
 pub mod place;

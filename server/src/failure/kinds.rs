@@ -38,6 +38,7 @@ pub fn of_server(error: &ServerError) -> Kind {
     use ServerError as E;
     match error {
         E::NoPlan { .. } => kind("no_plan", Category::Configuration),
+        E::NoDrill { .. } => kind("no_drill", Category::Configuration),
         E::NoRepository { .. } => kind("no_repository", Category::Configuration),
         E::NoRun { .. } | E::SeveralRuns { .. } | E::NoWord { .. } => kind("no_run", Category::Configuration),
         E::NoSnapshot { .. } => kind("no_snapshot", Category::Configuration),
@@ -52,7 +53,7 @@ pub fn of_server(error: &ServerError) -> Kind {
         E::Unsupported { .. } => kind("unsupported", Category::Configuration),
         E::Schedule { .. } => kind("schedule", Category::Configuration),
         E::Name { .. } => kind("name", Category::Configuration),
-        E::Running { .. } => kind("running", Category::Network),
+        E::Running { .. } | E::DrillRuns { .. } => kind("running", Category::Network),
         E::StateFolder { source, .. } => kind("state_folder", Category::of_io(source.kind(), Side::Store)),
         E::StateFile { source, .. } => kind("state_file", Category::of_io(source.kind(), Side::Store)),
         E::Managed(error) => kind("managed_file", Category::of_io(error.source.kind(), Side::Store)),

@@ -260,7 +260,7 @@ impl<'d> Doing<'d> {
         let moment = instant(snapshot.body.start);
         log.line(&format!("snapshot {} of {moment}", snapshot.head.id.short()));
         let mut done = Done::default();
-        let dumps = databases::find(opened, snapshot, &scratch.folder("manifests")?, run)?;
+        let dumps = databases::find(opened, snapshot, run)?;
         (self.told)(Step::Restoring);
         let target = scratch.folder("files")?;
         let sample =
