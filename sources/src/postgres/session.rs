@@ -151,11 +151,6 @@ impl Session {
         Ok(session)
     }
 
-    /// The address, for messages.
-    pub fn server(&self) -> &str {
-        &self.server
-    }
-
     /// The server's version as a number, such as 150018.
     pub fn version(&self) -> u32 {
         self.version
