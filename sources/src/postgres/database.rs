@@ -9,18 +9,17 @@ use super::archive::WithoutTime;
 use super::catalog::{
     Relation, Sequence, large_objects, loaded_by_root, relations, schemas, sequences, unknown,
 };
-use super::dump::write;
 use super::facts::Facts;
+use super::job::{Job, archive_file, large_objects_file, write};
 use super::names::{matches_any, matches_table, qualified, quoted};
 use super::sequences as values;
 use super::session::{Login, Purpose, Session};
 use super::tables::{self, Work};
-use super::tools::{ChildReader, Programs};
-use crate::context::{Context, Progress};
+use super::tools::ChildReader;
+use crate::context::Progress;
 use crate::dump::{Content, DumpOptions, OnMissing};
 use crate::error::{Result, SourceError};
 use crate::manifest::{Database, Missing, Table};
-use crate::sink::Sink;
 
 /// How long a table that someone changes in its form is waited for.
 const LOCK_WAIT: &str = "20s";
@@ -28,24 +27,6 @@ const LOCK_WAIT: &str = "20s";
 const LOCK_WAIT_OF_PG_DUMP: &str = "--lock-wait-timeout=10s";
 /// A table that is dropped or emptied between the state and its lock makes another state necessary.
 const ATTEMPTS: u32 = 3;
-
-/// What is to be dumped, and how.
-pub struct Job<'a> {
-    /// Who connects.
-    pub login: &'a Login<'a>,
-    /// The database.
-    pub name: &'a str,
-    /// Its folder in the dump.
-    pub folder: String,
-    /// The programs that fit the server.
-    pub programs: &'a Programs,
-    /// How.
-    pub options: &'a DumpOptions,
-    /// Where it goes.
-    pub sink: &'a dyn Sink,
-    /// The surroundings.
-    pub context: &'a Context<'a>,
-}
 
 /// What came of it.
 pub struct Done {
@@ -290,16 +271,6 @@ fn definitions(job: &Job<'_>, session: &Session, held: &Held, facts: &Facts) -> 
         archive(job, session.ends(), held, &arguments, &large_objects_file(&job.folder))?;
     }
     Ok(())
-}
-
-/// The archive of a database's definitions in a dump.
-pub fn archive_file(folder: &str) -> String {
-    format!("{folder}/definitions.dump")
-}
-
-/// The archive of its large objects.
-pub fn large_objects_file(folder: &str) -> String {
-    format!("{folder}/large-objects.dump")
 }
 
 fn archive(job: &Job<'_>, ends: &Ends, held: &Held, arguments: &[String], file: &str) -> Result<()> {

@@ -21,6 +21,7 @@ mod dump;
 mod examine;
 mod facts;
 mod globals;
+mod job;
 mod load;
 mod names;
 mod plan;

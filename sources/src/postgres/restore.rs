@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use keepfast_process::child::Ends;
 use tempfile::NamedTempFile;
 
-use super::database::{archive_file, large_objects_file};
 use super::dump::GLOBALS;
 use super::globals;
+use super::job::{archive_file, large_objects_file};
 use super::load::{Load, name_of};
 use super::names::quoted;
 use super::sequences;

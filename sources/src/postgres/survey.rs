@@ -13,7 +13,7 @@ use crate::dump::{Content, DumpOptions, OnMissing};
 use crate::error::{Result, SourceError};
 use crate::survey::{DatabaseFound, Finding, Survey, ToolFound, Weight};
 
-/// From so many tables on that can't be read, one right for all of them is the better advice.
+/// From this many tables on that can't be read, one right for all of them is the better advice.
 const MANY: usize = 3;
 /// Since this version there is a role that may read everything.
 const WITH_READ_ALL: u32 = 140_000;

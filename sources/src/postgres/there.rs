@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::database::archive_file;
 use super::facts::Facts;
+use super::job::archive_file;
 use super::load::{TableName, name_of};
 use super::names::{literal, matches_table, qualified};
 use super::session::{Login, Purpose, Session};

@@ -82,7 +82,7 @@ impl Programs {
         })
     }
 
-    /// Those of just this version.
+    /// Those of this version alone.
     pub fn of(name: &'static str, major: u32, context: &Context<'_>) -> Option<Self> {
         let folders = context.programs.iter().cloned().chain(usual_folders());
         let found = folders.filter_map(|folder| Self::in_folder(folder, name, context));
