@@ -85,7 +85,6 @@ pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'
     if Manifest::read(files)?.form == Form::Physical {
         return physical::boot(files, options, context);
     }
-    none()
     boot::boot(files, options, context)
 }
 
