@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use keepfast_drills::database::{DatabaseDrill, DatabaseProof, Engines, prove};
 use keepfast_drills::expect::Expectation;
 use keepfast_drills::log::Log;
-use keepfast_drills::scratch::Scratch;
+use keepfast_drills::scratch::{Scratch, ScratchError, closed_above};
 use keepfast_drills::verdict::Part;
 use keepfast_engine::EngineError;
 use keepfast_engine::run::RunContext;
@@ -23,7 +24,7 @@ use keepfast_sources::context::Context;
 use keepfast_sources::manifest::Manifest;
 
 use crate::databases::{FromFolder, dump_folders};
-use crate::error::Result;
+use crate::error::{Result, with_causes};
 use crate::folder::SnapshotFolder;
 use crate::host::SystemHost;
 use crate::open::Opened;
@@ -44,6 +45,8 @@ pub struct DatabasesDrill<'d> {
     pub moment: Timestamp,
     /// The drill's folder.
     pub scratch: &'d Scratch,
+    /// The folder in which servers that run as another user have theirs.
+    pub servers: &'d Path,
     /// What starts servers.
     pub engines: &'d dyn Engines,
     /// The version that is wanted; none for that of the dump.
@@ -111,10 +114,36 @@ impl DatabasesDrill<'_> {
         Ok(proven)
     }
 
+    /// A folder through which the user of a server can come to its own.
+    fn passable(&self) -> Result<Scratch, SourceError> {
+        let failed = |error: ScratchError| SourceError::File {
+            path: self.servers.to_owned(),
+            source: std::io::Error::other(with_causes(&error)),
+        };
+        let scratch = Scratch::make_passable(self.servers, self.scratch.name_of_servers()).map_err(failed)?;
+        match closed_above(scratch.path()) {
+            None => Ok(scratch),
+            Some(closed) => Err(SourceError::File {
+                path: closed.to_owned(),
+                source: std::io::Error::other(format!(
+                    "the user of the database's server can't go through this folder to {}: allow that (chmod o+x), or \
+                     name another folder for the drill",
+                    self.servers.display()
+                )),
+            }),
+        }
+    }
+
     fn prove_one(&self, number: usize, name: &str, run: &RunContext) -> Result<DatabaseProof, SourceError> {
         let account = SystemHost.account(&ACCOUNTS).map(|(user, group)| Account { user, group });
+        // Each dump has one, which is gone before the next.
+        let passable = match account {
+            Some(_) => Some(self.passable()?),
+            None => None,
+        };
+        let scratch = passable.as_ref().unwrap_or(self.scratch);
         let made = |part: &str| {
-            let path = self.scratch.path().join(format!("{part}-{number}"));
+            let path = scratch.path().join(format!("{part}-{number}"));
             fs::create_dir(&path)
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
                 .map_err(|source| SourceError::File { path: path.clone(), source })?;
@@ -124,9 +153,6 @@ impl DatabasesDrill<'_> {
         if let Some(Account { user, group }) = account {
             let failed = |source| SourceError::File { path: server.clone(), source };
             chown(&server, Some(user), Some(group)).map_err(failed)?;
-            // The server's user has to come to its own folder, and can list nothing above it.
-            let open = fs::Permissions::from_mode(0o711);
-            fs::set_permissions(self.scratch.path(), open).map_err(failed)?;
         }
         let Self { opened, snapshot, .. } = *self;
         let folder = SnapshotFolder::new(opened, snapshot, name.as_bytes(), run);
