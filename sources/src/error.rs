@@ -78,6 +78,22 @@ pub enum SourceError {
         /// The database or file.
         object: String,
     },
+    /// Something would mix what belongs to two servers, or take the place of what must stay.
+    #[error("{object}: {why}")]
+    Refused {
+        /// What.
+        object: String,
+        /// Why.
+        why: String,
+    },
+    /// A place has reached its limit.
+    #[error("{} is full: {why}", .path.display())]
+    Full {
+        /// The place.
+        path: PathBuf,
+        /// Which limit, and what happens now.
+        why: String,
+    },
     /// This version, format or choice isn't supported.
     #[error("{object}: {why}")]
     Unsupported {

@@ -285,7 +285,7 @@ export const managementText = (plural: Plural) => ({
     verdict: "Whether the audit is as it was written",
     sound: (count: number) => `${plural(count, "entry", "entries")}, all as they were written`,
     unsound: "An entry isn't as it was written",
-    anchorWhy: "A person who can write to the database could compute all hashes again. Keep this line elsewhere and compare later, or compare with backups of the state by audit verify --repository.",
+    anchorWhy: "A person who can write to the database could compute all hashes again. Keep this line elsewhere and compare later, or compare with backups of the state:",
     at: "When",
     user: "Who",
     action: "Action",

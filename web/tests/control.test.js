@@ -203,6 +203,26 @@ visit("people sign in with an account of elsewhere where the server offers it, a
   assert.equal(await link.getAttribute("href"), "/api/v1/session/oidc?back=%2Fsnapshots%3Fplan%3Dwww");
 });
 
+visit("a project says what its plans store", { path: "/projects/shop" }, async (page) => {
+  const card = page.getByRole("region", { name: "What its plans store" });
+  await card.getByText("Added: what backups have stored in 90 days").waitFor();
+  for (const [plan, newest] of [["shop-db", "19.6 GiB"], ["www", "39.1 GiB"], ["In all", "58.7 GiB"]]) {
+    await card.getByRole("row").filter({ hasText: plan }).getByText(newest).waitFor();
+  }
+});
+
+visit("new repositories are made on their page, with names that are free", { path: "/repositories" }, async (page, server) => {
+  await page.getByRole("button", { name: "New repository" }).click();
+  const dialog = page.getByRole("dialog", { name: "New repository" });
+  await dialog.getByLabel("Name").fill("main");
+  await dialog.getByText("A repository has this name").waitFor();
+  await dialog.getByLabel("Name").fill("vault");
+  await dialog.getByText("It will be managed.d/repository-vault.toml").waitFor();
+  await dialog.getByRole("button", { name: "Save and follow" }).click();
+  await dialog.waitFor({ state: "hidden" });
+  assert.ok(server.requests.includes("PUT /config/managed/repository-vault"), server.requests.join());
+});
+
 visit("a viewer is offered no definition, no member and no project", { path: "/projects/shop", role: "viewer" }, async (page, server) => {
   await page.getByText("boris", { exact: true }).waitFor();
   for (const name of ["Add a member", "Remove…", "Change what boris may do"]) assert.equal(await page.getByRole("button", { name }).count(), 0, name);

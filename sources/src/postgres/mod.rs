@@ -1,5 +1,14 @@
 //! PostgreSQL: a server as its roles and an archive of definitions beside one file for each table.
 
+pub mod base;
+pub mod lsn;
+pub mod physical;
+pub mod replication;
+mod sum;
+pub mod wal;
+pub mod window;
+mod wire;
+
 use crate::address::Address;
 use crate::boot::{Boot, BootOptions};
 use crate::check::Check;
@@ -7,7 +16,7 @@ use crate::context::Context;
 use crate::dump::DumpOptions;
 use crate::error::{Result, SourceError};
 use crate::files::Files;
-use crate::manifest::Manifest;
+use crate::manifest::{Form, Manifest};
 use crate::restore::{RestoreOptions, RestorePlan, RestoreReport};
 use crate::sink::Sink;
 use crate::survey::Survey;
@@ -39,6 +48,9 @@ pub(crate) fn dump(
     sink: &dyn Sink,
     context: &Context<'_>,
 ) -> Result<Manifest> {
+    if options.physical {
+        return base::dump(from, options, sink, context);
+    }
     dump::dump(from, options, sink, context)
 }
 
@@ -62,7 +74,10 @@ pub(crate) fn restore(
     none()
 }
 
-pub(crate) fn boot(_: &dyn Files, _: &BootOptions, _: &Context<'_>) -> Result<Boot> {
+pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> Result<Boot> {
+    if Manifest::read(files)?.form == Form::Physical {
+        return physical::boot(files, options, context);
+    }
     none()
 }
 

@@ -21,7 +21,7 @@ export async function keptOf(plan: string, signal: AbortSignal): Promise<Map<str
 }
 
 /** What keeps one now, each reason once. */
-export const reasonsOf = (one: KeptSnapshot) => [...new Set(one.kept_by)].join(", ");
+export const reasonsOf = (one: KeptSnapshot) => [...new Set(one.kept_by)];
 
 /** Until when it stays, in a few words. */
 export function untilOf(one: KeptSnapshot, zone: string | undefined): string {
