@@ -21,6 +21,10 @@ const PREFIX: &str = "drill-";
 const LEASE: &str = "lease";
 /// The file beside them whose lock is held while they are made and removed.
 const LOCK: &str = "drills.lock";
+/// The mode of folders that only their owner may enter.
+const OWN: u32 = 0o700;
+/// The mode of folders that others may go through.
+const PASSABLE: u32 = 0o711;
 
 /// Why there is no folder to restore into.
 #[derive(Debug, Error)]
@@ -86,21 +90,38 @@ fn real(path: &Path) -> PathBuf {
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    name: [u8; 16],
     _lease: File,
 }
 
 impl Scratch {
     /// Makes a folder in `above`, which is made too if it isn't there. `random` is its name: no two drills have the same.
     pub fn make(above: &Path, random: [u8; 16]) -> Result<Self, ScratchError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(above).map_err(failed(above))?;
+        Self::with_mode(above, random, OWN)
+    }
+
+    /// The same, for programs of another user: who knows the name of a folder in it can go there, and no one can list it.
+    pub fn make_passable(above: &Path, random: [u8; 16]) -> Result<Self, ScratchError> {
+        Self::with_mode(above, random, PASSABLE)
+    }
+
+    fn with_mode(above: &Path, random: [u8; 16], mode: u32) -> Result<Self, ScratchError> {
+        DirBuilder::new().recursive(true).mode(mode).create(above).map_err(failed(above))?;
+        check_own(above)?;
         let _lock = lock_of(above)?;
         let path = above.join(format!("{PREFIX}{}", HEXLOWER.encode(&random)));
-        DirBuilder::new().mode(0o700).create(&path).map_err(failed(&path))?;
+        DirBuilder::new().mode(mode).create(&path).map_err(failed(&path))?;
         let lease = path.join(LEASE);
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lease);
         let file = made.map_err(failed(&lease))?;
         file.lock().map_err(failed(&lease))?;
-        Ok(Self { path, _lease: file })
+        Ok(Self { path, name: random, _lease: file })
+    }
+
+    /// The name for another folder of the same drill: both may be in the same one.
+    #[must_use]
+    pub fn name_of_servers(&self) -> [u8; 16] {
+        self.name.map(|byte| !byte)
     }
 
     /// Where it is.
@@ -147,6 +168,7 @@ pub fn reap(above: &Path) -> Result<Reaped, ScratchError> {
     if !above.exists() {
         return Ok(reaped);
     }
+    check_own(above)?;
     let _lock = lock_of(above)?;
     let user = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(above).map_err(failed(above))? {
@@ -164,6 +186,27 @@ pub fn reap(above: &Path) -> Result<Reaped, ScratchError> {
         }
     }
     Ok(reaped)
+}
+
+/// Refuses a folder in which another user could put something in the place of a drill, or hold its lock.
+fn check_own(above: &Path) -> Result<(), ScratchError> {
+    let found = fs::symlink_metadata(above).map_err(failed(above))?;
+    let is_own = found.is_dir()
+        && found.uid() == rustix::process::geteuid().as_raw()
+        && found.permissions().mode() & 0o022 == 0;
+    if is_own {
+        return Ok(());
+    }
+    let why = "it has to be a folder of the user that runs the drill, to which no one else can write";
+    Err(failed(above)(io::Error::new(io::ErrorKind::PermissionDenied, why)))
+}
+
+/// The first folder on the way to a place through which other users can't go.
+#[must_use]
+pub fn closed_above(place: &Path) -> Option<&Path> {
+    let is_closed =
+        |folder: &&Path| fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o001 == 0);
+    place.ancestors().skip(1).find(is_closed)
 }
 
 fn lock_of(above: &Path) -> Result<File, ScratchError> {
@@ -236,7 +279,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-    use super::{LEASE, Live, Scratch, ScratchError, reap, refuse_live};
+    use super::{LEASE, Live, Scratch, ScratchError, closed_above, reap, refuse_live};
 
     #[test]
     fn it_is_ones_own_and_gone_afterwards() {
@@ -284,6 +327,25 @@ mod tests {
         assert!(alive.path().join(LEASE).exists() && elsewhere.path().join("kept").exists());
         assert!(others.iter().all(|name| place.join(name).exists()));
         assert!(reap(&place.join("none")).expect("nothing to reap").removed.is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused() {
+        let above = tempfile::tempdir().expect("a folder");
+        let open = above.path().join("open");
+        fs::create_dir(&open).expect("made");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).expect("set");
+        let error = Scratch::make(&open, [1; 16]).expect_err("anyone can write there");
+        assert!(matches!(&error, ScratchError::Folder { path, .. } if *path == open), "{error}");
+        assert!(reap(&open).is_err());
+        let link = above.path().join("link");
+        symlink(above.path(), &link).expect("linked");
+        assert!(Scratch::make(&link, [1; 16]).is_err(), "another user may change where it leads");
+        let scratch = Scratch::make_passable(&above.path().join("new"), [1; 16]).expect("made");
+        let folder = scratch.folder("server").expect("a folder");
+        assert_eq!(closed_above(&folder), Some(above.path()), "a temporary folder is its owner's");
+        fs::set_permissions(above.path(), fs::Permissions::from_mode(0o711)).expect("set");
+        assert_eq!(closed_above(&folder), None);
     }
 
     #[test]

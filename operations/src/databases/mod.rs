@@ -23,6 +23,7 @@ use crate::secret::{Purpose, SecretCache, SecretReader, SecretSource};
 
 pub use dump::folder_of;
 pub use restore::{DatabaseRestore, DatabaseRestoreReport, dumps_in, plan_restore, restore_database};
+pub(crate) use restore::{FromFolder, dump_folders};
 pub use survey::survey;
 
 /// Where what has to be a file is put: it may be as large as a database, so that it is on a disk and not in memory.

@@ -61,6 +61,16 @@ pub struct DatabaseRestoreReport {
 
 /// The dumps that a snapshot has: the folders in its root directory that say so themselves.
 pub fn dumps_in(opened: &Opened, snapshot: &Snapshot, run: &RunContext) -> Result<Vec<(String, Manifest)>> {
+    let mut dumps = Vec::new();
+    for name in dump_folders(opened, snapshot, run)? {
+        let folder = SnapshotFolder::new(opened, snapshot, &path_of(&name), run);
+        dumps.push((name, Manifest::read(&FromFolder(&folder))?));
+    }
+    Ok(dumps)
+}
+
+/// The folders in the root directory of a snapshot that have a file with the name of a manifest.
+pub(crate) fn dump_folders(opened: &Opened, snapshot: &Snapshot, run: &RunContext) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut found = |path: &[u8], node: &Node| {
         let name = path.strip_prefix(b"/").unwrap_or(path);
@@ -72,9 +82,8 @@ pub fn dumps_in(opened: &Opened, snapshot: &Snapshot, run: &RunContext) -> Resul
     list(&opened.repository, &opened.index, snapshot, b"/", false, run, &mut found)?;
     let mut dumps = Vec::new();
     for name in names {
-        let folder = SnapshotFolder::new(opened, snapshot, &path_of(&name), run);
         if has_manifest(opened, snapshot, &name, run)? {
-            dumps.push((name, Manifest::read(&FromFolder(&folder))?));
+            dumps.push(name);
         }
     }
     Ok(dumps)
@@ -188,7 +197,7 @@ fn only_dump(opened: &Opened, snapshot: &Snapshot, to: &Address, run: &RunContex
 }
 
 /// A folder of a snapshot as the sources read it.
-struct FromFolder<'f>(&'f SnapshotFolder<'f>);
+pub(crate) struct FromFolder<'f>(pub &'f SnapshotFolder<'f>);
 
 impl Files for FromFolder<'_> {
     fn list(&self) -> io::Result<Vec<FileOf>> {

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +12,20 @@ use jiff::Timestamp;
 use keepfast_drills::database::{DatabaseDrill, DatabaseProof, Engines, prove};
 use keepfast_drills::expect::Expectation;
 use keepfast_drills::log::Log;
-use keepfast_drills::scratch::Scratch;
+use keepfast_drills::scratch::{Scratch, ScratchError, closed_above};
 use keepfast_drills::verdict::Part;
 use keepfast_engine::EngineError;
-use keepfast_engine::list;
 use keepfast_engine::run::RunContext;
-use keepfast_format::node::NodeKind;
 use keepfast_format::snapshot::Snapshot;
 use keepfast_process::redact::KnownSecrets;
 use keepfast_process::tool::Account;
 use keepfast_sources::SourceError;
 use keepfast_sources::context::Context;
-use keepfast_sources::manifest::{MANIFEST, Manifest};
+use keepfast_sources::manifest::Manifest;
 
-use super::dump::DumpFiles;
-use crate::error::Result;
+use crate::databases::{FromFolder, dump_folders};
+use crate::error::{Result, with_causes};
+use crate::folder::SnapshotFolder;
 use crate::host::SystemHost;
 use crate::open::Opened;
 
@@ -46,6 +45,8 @@ pub struct DatabasesDrill<'d> {
     pub moment: Timestamp,
     /// The drill's folder.
     pub scratch: &'d Scratch,
+    /// The folder in which servers that run as another user have theirs.
+    pub servers: &'d Path,
     /// What starts servers.
     pub engines: &'d dyn Engines,
     /// The version that is wanted; none for that of the dump.
@@ -72,38 +73,26 @@ pub struct Proven {
 }
 
 /// The folders of a snapshot that are dumps: absolute paths.
-pub fn find(opened: &Opened, snapshot: &Snapshot, run: &RunContext) -> Result<Vec<Vec<u8>>> {
-    let mut folders = Vec::new();
-    let Opened { repository, index, .. } = opened;
-    list::list(repository, index, snapshot, b"/", true, run, &mut |path, node| {
-        if let (NodeKind::File { .. }, Some(folder)) = (&node.kind, folder_of_manifest(path))
-            && folders.len() < DUMPS_MAX
-        {
-            folders.push(folder.to_vec());
-        }
-        Ok(())
-    })?;
-    // A file of this name may be anything. One that can't be read at all is a dump that fails.
-    folders.retain(|folder: &Vec<u8>| {
-        let files = DumpFiles::new(opened, snapshot, folder, run);
-        !matches!(Manifest::read(&files), Err(SourceError::Dump { .. }))
+pub fn find(opened: &Opened, snapshot: &Snapshot, run: &RunContext) -> Result<Vec<String>> {
+    let mut folders: Vec<String> =
+        dump_folders(opened, snapshot, run)?.into_iter().map(|name| format!("/{name}")).collect();
+    folders.truncate(DUMPS_MAX);
+    // A file of a manifest's name may be anything. One that can't be read at all is a dump that fails.
+    folders.retain(|folder| {
+        let folder = SnapshotFolder::new(opened, snapshot, folder.as_bytes(), run);
+        !matches!(Manifest::read(&FromFolder(&folder)), Err(SourceError::Dump { .. }))
     });
     Ok(folders)
 }
 
-/// The folder of a manifest, unless that is the root.
-fn folder_of_manifest(path: &[u8]) -> Option<&[u8]> {
-    path.strip_suffix(MANIFEST.as_bytes())?.strip_suffix(b"/").filter(|folder| !folder.is_empty())
-}
-
 impl DatabasesDrill<'_> {
     /// Starts each of the dumps, and asks it.
-    pub fn prove(&self, folders: &[Vec<u8>], run: &RunContext) -> Result<Proven> {
+    pub fn prove(&self, folders: &[String], run: &RunContext) -> Result<Proven> {
         let mut proven = Proven::default();
         for (number, folder) in folders.iter().enumerate() {
-            let name = std::ffi::OsStr::from_bytes(folder).to_string_lossy();
+            let name = folder.trim_start_matches('/');
             self.log.line(&format!("database {name}"));
-            match self.prove_one(number, folder, &name, run) {
+            match self.prove_one(number, name, run) {
                 Ok(one) => {
                     let wait: Duration = proven.answered_after.into_iter().chain(one.answered_after).sum();
                     proven.answered_after = one.answered_after.map(|_| wait).or(proven.answered_after);
@@ -125,16 +114,36 @@ impl DatabasesDrill<'_> {
         Ok(proven)
     }
 
-    fn prove_one(
-        &self,
-        number: usize,
-        folder: &[u8],
-        name: &str,
-        run: &RunContext,
-    ) -> Result<DatabaseProof, SourceError> {
+    /// A folder through which the user of a server can come to its own.
+    fn passable(&self) -> Result<Scratch, SourceError> {
+        let failed = |error: ScratchError| SourceError::File {
+            path: self.servers.to_owned(),
+            source: std::io::Error::other(with_causes(&error)),
+        };
+        let scratch = Scratch::make_passable(self.servers, self.scratch.name_of_servers()).map_err(failed)?;
+        match closed_above(scratch.path()) {
+            None => Ok(scratch),
+            Some(closed) => Err(SourceError::File {
+                path: closed.to_owned(),
+                source: std::io::Error::other(format!(
+                    "the user of the database's server can't go through this folder to {}: allow that (chmod o+x), or \
+                     name another folder for the drill",
+                    self.servers.display()
+                )),
+            }),
+        }
+    }
+
+    fn prove_one(&self, number: usize, name: &str, run: &RunContext) -> Result<DatabaseProof, SourceError> {
         let account = SystemHost.account(&ACCOUNTS).map(|(user, group)| Account { user, group });
+        // Each dump has one, which is gone before the next.
+        let passable = match account {
+            Some(_) => Some(self.passable()?),
+            None => None,
+        };
+        let scratch = passable.as_ref().unwrap_or(self.scratch);
         let made = |part: &str| {
-            let path = self.scratch.path().join(format!("{part}-{number}"));
+            let path = scratch.path().join(format!("{part}-{number}"));
             fs::create_dir(&path)
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
                 .map_err(|source| SourceError::File { path: path.clone(), source })?;
@@ -144,12 +153,9 @@ impl DatabasesDrill<'_> {
         if let Some(Account { user, group }) = account {
             let failed = |source| SourceError::File { path: server.clone(), source };
             chown(&server, Some(user), Some(group)).map_err(failed)?;
-            // The server's user has to come to its own folder, and can list nothing above it.
-            let open = fs::Permissions::from_mode(0o711);
-            fs::set_permissions(self.scratch.path(), open).map_err(failed)?;
         }
         let Self { opened, snapshot, .. } = *self;
-        let files = DumpFiles::new(opened, snapshot, folder, run);
+        let folder = SnapshotFolder::new(opened, snapshot, name.as_bytes(), run);
         let context = Context {
             cancel: run.cancel().clone(),
             secrets: self.secrets.clone(),
@@ -167,22 +173,9 @@ impl DatabasesDrill<'_> {
             moment: self.moment,
             expect: self.expect,
         };
-        let proof = prove(self.engines, &files, drill, &context);
+        let proof = prove(self.engines, &FromFolder(&folder), drill, &context);
         // The next one needs the room. What is left goes with the drill's folder.
         let _ = fs::remove_dir_all(&place);
         proof
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::folder_of_manifest;
-
-    #[test]
-    fn a_dump_is_the_folder_of_its_manifest() {
-        assert_eq!(folder_of_manifest(b"/postgres/keepfast.json"), Some(&b"/postgres"[..]));
-        for path in [&b"/keepfast.json"[..], b"/a/keepfast.json/b", b"/a/old-keepfast.json", b"/a"] {
-            assert_eq!(folder_of_manifest(path), None);
-        }
     }
 }

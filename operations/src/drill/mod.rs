@@ -2,7 +2,6 @@
 //! it. What is asked and how answers are judged is `keepfast-drills`.
 
 pub mod databases;
-pub mod dump;
 pub mod files;
 pub mod heard;
 

@@ -22,6 +22,9 @@ use super::unsupported;
 use crate::definitions;
 use crate::error::{Result, ServerError};
 
+/// Where servers have their folders if root runs a drill that names no folder: that of the state is root's alone, and they
+/// run as someone else.
+const SERVERS: &str = "/var/tmp/keepfast-drills";
 /// The version that says that a server is of the version of the dump.
 const MATCHING: &str = "match";
 
@@ -82,6 +85,7 @@ pub fn request(config: &Config, definition: &Definition<Defined>, asked: Asked<'
         seed: asked.seed,
         sample_thousandths: u16::try_from(drill.sample.thousandths).unwrap_or(1000),
         live: live(config, drill.into.is_some()),
+        servers: drill.into.as_ref().map_or_else(|| PathBuf::from(SERVERS), |into| into.value.0.clone()),
         folder,
         source: keeps_paths(&plan.value).then(|| PathBuf::from("/")),
         expect: drill.expect.iter().filter_map(expectation).collect(),

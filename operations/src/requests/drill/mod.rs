@@ -30,6 +30,7 @@ use crate::drill::Step;
 use crate::drill::databases::{self, DatabasesDrill};
 use crate::drill::files::FilesDrill;
 use crate::error::{Result, with_causes};
+use crate::host::SystemHost;
 use crate::open::{Mode, Opened, SharedRepository};
 use crate::resources::{Resources, Work};
 use crate::times::is_ahead;
@@ -58,6 +59,8 @@ pub struct Drill {
     pub sample_thousandths: u16,
     /// The folder in which the drill has one of its own.
     pub folder: PathBuf,
+    /// The folder in which servers have theirs that run as another user: root's can't be entered by others.
+    pub servers: PathBuf,
     /// What that must not overlap.
     pub live: Vec<LivePlace>,
     /// The folder in which the snapshot's files are where they were; none if they aren't on this machine.
@@ -130,6 +133,13 @@ pub fn drill_with(
     refuse_live(&request.folder, &live.collect::<Vec<_>>())?;
     let log = Arc::new(Log::default());
     tell_reaped(&reap(&request.folder)?, &log, run);
+    // Only root's drills use it.
+    if SystemHost.effective_user_id() == 0 && request.servers != request.folder {
+        match reap(&request.servers) {
+            Ok(reaped) => tell_reaped(&reaped, &log, run),
+            Err(error) => run.notice(with_causes(&error)),
+        }
+    }
     let scratch = Scratch::make(&request.folder, random)?;
     let began = instant(run.now());
     told(Step::Choosing);
@@ -263,8 +273,8 @@ impl<'d> Doing<'d> {
         let dumps = databases::find(opened, snapshot, run)?;
         (self.told)(Step::Restoring);
         let target = scratch.folder("files")?;
-        let sample =
-            Sample { thousandths: request.sample_thousandths, seed: request.seed, without: dumps.clone() };
+        let without = dumps.iter().map(|dump| dump.clone().into_bytes()).collect();
+        let sample = Sample { thousandths: request.sample_thousandths, seed: request.seed, without };
         let files = FilesDrill { opened, snapshot, target: &target, sample, log };
         match files.restore(run) {
             Ok(restored) => {
@@ -284,6 +294,7 @@ impl<'d> Doing<'d> {
                 snapshot,
                 moment,
                 scratch,
+                servers: &request.servers,
                 engines: self.engines,
                 version: request.version.as_deref(),
                 memory: request.memory,
