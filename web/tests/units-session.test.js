@@ -24,7 +24,7 @@ function answering(answer) {
   return asked;
 }
 
-/** How often one is told that the session has ended: each time that this is said anew. */
+/** How often one is told that the session has ended: each time that this is said again. */
 function notices() {
   const told = [];
   let last = session.expired;

@@ -92,6 +92,8 @@ impl Home<'_> {
         let tool = Tool::new(&program.path, &self.context.secrets)
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
             .args(["--skip-name-resolve", "--innodb-flush-method=nosync"])
+            // A server that starts removes others' temporary tables from the folder that is used for them.
+            .variable("TMPDIR", self.options.folder.join("tmp"))
             .arg(format!("--datadir={}", self.data().display()))
             .arg(format!("--tmpdir={}", self.options.folder.join("tmp").display()));
         // The script asks for the server's user when root runs it.

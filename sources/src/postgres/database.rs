@@ -9,18 +9,17 @@ use super::archive::WithoutTime;
 use super::catalog::{
     Relation, Sequence, large_objects, loaded_by_root, relations, schemas, sequences, unknown,
 };
-use super::dump::write;
 use super::facts::Facts;
+use super::job::{Job, archive_file, large_objects_file, write};
 use super::names::{matches_any, matches_table, qualified, quoted};
 use super::sequences as values;
 use super::session::{Login, Purpose, Session};
 use super::tables::{self, Work};
-use super::tools::{ChildReader, Programs};
-use crate::context::{Context, Progress};
+use super::tools::ChildReader;
+use crate::context::Progress;
 use crate::dump::{Content, DumpOptions, OnMissing};
 use crate::error::{Result, SourceError};
 use crate::manifest::{Database, Missing, Table};
-use crate::sink::Sink;
 
 /// How long a table that someone changes in its form is waited for.
 const LOCK_WAIT: &str = "20s";
@@ -28,24 +27,6 @@ const LOCK_WAIT: &str = "20s";
 const LOCK_WAIT_OF_PG_DUMP: &str = "--lock-wait-timeout=10s";
 /// A table that is dropped or emptied between the state and its lock makes another state necessary.
 const ATTEMPTS: u32 = 3;
-
-/// What is to be dumped, and how.
-pub struct Job<'a> {
-    /// Who connects.
-    pub login: &'a Login<'a>,
-    /// The database.
-    pub name: &'a str,
-    /// Its folder in the dump.
-    pub folder: String,
-    /// The programs that fit the server.
-    pub programs: &'a Programs,
-    /// How.
-    pub options: &'a DumpOptions,
-    /// Where it goes.
-    pub sink: &'a dyn Sink,
-    /// The surroundings.
-    pub context: &'a Context<'a>,
-}
 
 /// What came of it.
 pub struct Done {
@@ -61,16 +42,19 @@ pub struct Done {
     pub unknown: Vec<String>,
 }
 
-/// A state that is held, and what is in it.
-struct Held {
+/// A state, and what is in it.
+pub struct Held {
     snapshot: String,
     moment: String,
     lsn: Option<String>,
-    tables: Vec<Relation>,
+    /// Tables of the selection, those that can't be read too.
+    pub tables: Vec<Relation>,
     sequences: Vec<Sequence>,
-    missing: Vec<Missing>,
+    /// What the user may not read.
+    pub missing: Vec<Missing>,
     has_large_objects: bool,
-    unknown: Vec<String>,
+    /// Names of the selection that aren't there.
+    pub unknown: Vec<String>,
 }
 
 /// Dumps a database.
@@ -117,7 +101,7 @@ fn hold(session: &Session, job: &Job<'_>) -> Result<Held> {
     let mut attempt = 1;
     loop {
         session.execute("a transaction", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        let held = look(session, job)?;
+        let held = look(session, job.name, job.options)?;
         match lock(session, job, &held.tables)? {
             None => return Ok(held),
             Some(table) if attempt == ATTEMPTS => {
@@ -132,8 +116,9 @@ fn hold(session: &Session, job: &Job<'_>) -> Result<Held> {
     }
 }
 
-fn look(session: &Session, job: &Job<'_>) -> Result<Held> {
-    let selection = &job.options.selection;
+/// Looks at what there is in the state of a transaction.
+pub fn look(session: &Session, name: &str, options: &DumpOptions) -> Result<Held> {
+    let selection = &options.selection;
     let what = "its state";
     let sql = "SELECT pg_catalog.pg_export_snapshot(),
             pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
@@ -163,9 +148,9 @@ fn look(session: &Session, job: &Job<'_>) -> Result<Held> {
     };
     held.sequences.retain(is_chosen);
     let user: String = session.value("its user", "SELECT current_user::text", &[])?;
-    find_missing(&mut held, session, job, &user)?;
+    find_missing(&mut held, session, name, options, &user)?;
     match held.missing.first() {
-        Some(first) if job.options.on_missing == OnMissing::Fail => {
+        Some(first) if options.on_missing == OnMissing::Fail => {
             let more = match held.missing.len() {
                 1 => String::new(),
                 count => format!(" (and {} more objects can't be read)", count - 1),
@@ -177,12 +162,18 @@ fn look(session: &Session, job: &Job<'_>) -> Result<Held> {
 }
 
 /// What the user may not read.
-fn find_missing(held: &mut Held, session: &Session, job: &Job<'_>, user: &str) -> Result<()> {
-    let selection = &job.options.selection;
+fn find_missing(
+    held: &mut Held,
+    session: &Session,
+    name: &str,
+    options: &DumpOptions,
+    user: &str,
+) -> Result<()> {
+    let selection = &options.selection;
     for table in &held.tables {
         if let Some(unreadable) = &table.unreadable {
             held.missing.push(Missing {
-                object: format!("table {}.{}", job.name, table.shown()),
+                object: format!("table {}.{}", name, table.shown()),
                 why: format!("{}; this lets it: {}", unreadable.why, unreadable.cure),
             });
         }
@@ -194,7 +185,7 @@ fn find_missing(held: &mut Held, session: &Session, job: &Job<'_>, user: &str) -
     for sequence in held.sequences.iter().filter(|sequence| !sequence.is_readable) {
         let place = qualified(&sequence.schema, &sequence.name);
         held.missing.push(Missing {
-            object: format!("value of sequence {}.{}.{}", job.name, sequence.schema, sequence.name),
+            object: format!("value of sequence {}.{}.{}", name, sequence.schema, sequence.name),
             why: format!(
                 "{user} may not read it; this lets it: GRANT SELECT ON SEQUENCE {place} TO {}",
                 quoted(user)
@@ -207,7 +198,7 @@ fn find_missing(held: &mut Held, session: &Session, job: &Job<'_>, user: &str) -
         held.has_large_objects = has_some && closed == 0;
         if closed > 0 {
             held.missing.push(Missing {
-                object: format!("large objects of {}", job.name),
+                object: format!("large objects of {}", name),
                 why: format!("{user} may not read {closed} of them; a superuser, or their owner, may"),
             });
         }
@@ -280,16 +271,6 @@ fn definitions(job: &Job<'_>, session: &Session, held: &Held, facts: &Facts) -> 
         archive(job, session.ends(), held, &arguments, &large_objects_file(&job.folder))?;
     }
     Ok(())
-}
-
-/// The archive of a database's definitions in a dump.
-pub fn archive_file(folder: &str) -> String {
-    format!("{folder}/definitions.dump")
-}
-
-/// The archive of its large objects.
-pub fn large_objects_file(folder: &str) -> String {
-    format!("{folder}/large-objects.dump")
 }
 
 fn archive(job: &Job<'_>, ends: &Ends, held: &Held, arguments: &[String], file: &str) -> Result<()> {

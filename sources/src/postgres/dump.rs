@@ -1,21 +1,21 @@
 //! A logical dump of a server: its roles, and each database as an archive of definitions beside one file for each table.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 
 use keepfast_process::child::Ends;
 use tokio_postgres::Row;
 
-use super::database::{self, Job};
+use super::database;
+use super::job::{Job, write};
 use super::names::{file_part, matches_any, quoted};
 use super::session::{Login, Purpose, Session};
-use super::tools::{ChildReader, Programs, knows, source_error};
+use super::tools::{ChildReader, Programs, knows};
 use crate::address::{Address, Engine};
 use crate::context::Context;
 use crate::dump::{Content, DumpOptions, OnMissing};
 use crate::error::{Result, SourceError};
 use crate::manifest::{Form, Manifest, Missing};
-use crate::sink::{NewFile, Sink};
+use crate::sink::Sink;
 
 /// Roles and tablespaces, as SQL.
 pub const GLOBALS: &str = "globals.sql";
@@ -176,9 +176,4 @@ fn globals(
     let mut output = ChildReader::start(tool, &login.ends)?;
     write(sink, GLOBALS, &mut output)?;
     Ok(())
-}
-
-/// Gives a file to the sink; errors of who reads come back as they were.
-pub fn write(sink: &dyn Sink, path: &str, content: &mut dyn Read) -> Result<u64> {
-    sink.file(&NewFile::new(path), content).map_err(|error| source_error(path, error))
 }

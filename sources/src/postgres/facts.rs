@@ -175,7 +175,13 @@ impl Facts {
 }
 
 /// Who owns something in this database. What the first superuser owns is written down nowhere.
-const OWNERS: &str = "SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE r.oid = 10 OR r.oid IN (
+const OWNERS: &str = "SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE
+    r.oid = 10 AND EXISTS (
+        SELECT FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid
+            LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace = n.oid AND p.proowner = 10
+        WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+          AND (c.relowner = 10 OR p.proowner = 10 OR n.nspowner = 10 AND n.nspname <> 'public'))
+    OR r.oid IN (
         SELECT s.refobjid FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database d ON d.oid = s.dbid
         WHERE d.datname = current_database() AND s.refclassid = 'pg_catalog.pg_authid'::regclass AND s.deptype = 'o')
     ORDER BY r.rolname COLLATE \"C\"";

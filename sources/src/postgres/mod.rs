@@ -14,7 +14,7 @@ use crate::boot::{Boot, BootOptions};
 use crate::check::Check;
 use crate::context::Context;
 use crate::dump::DumpOptions;
-use crate::error::{Result, SourceError};
+use crate::error::Result;
 use crate::files::Files;
 use crate::manifest::{Form, Manifest};
 use crate::restore::{RestoreOptions, RestorePlan, RestoreReport};
@@ -22,24 +22,31 @@ use crate::sink::Sink;
 use crate::survey::Survey;
 
 mod archive;
+mod boot;
 mod catalog;
 mod copy;
 mod database;
 mod dump;
+mod examine;
 mod facts;
+mod globals;
+mod job;
+mod load;
 mod names;
+mod plan;
+mod restore;
 mod sequences;
 mod session;
+mod survey;
 mod tables;
+mod target;
+mod there;
 mod tls;
+mod toc;
 mod tools;
 
-fn none<T>() -> Result<T> {
-    Err(SourceError::Unsupported { object: "PostgreSQL".to_owned(), why: "it can't be backed up".to_owned() })
-}
-
-pub(crate) fn survey(_: &Address, _: &DumpOptions, _: &Context<'_>) -> Result<Survey> {
-    none()
+pub(crate) fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Result<Survey> {
+    survey::survey(of, options, context)
 }
 
 pub(crate) fn dump(
@@ -55,36 +62,36 @@ pub(crate) fn dump(
 }
 
 pub(crate) fn plan(
-    _: &Manifest,
-    _: &dyn Files,
-    _: &Address,
-    _: &RestoreOptions,
-    _: &Context<'_>,
+    manifest: &Manifest,
+    files: &dyn Files,
+    to: &Address,
+    options: &RestoreOptions,
+    context: &Context<'_>,
 ) -> Result<RestorePlan> {
-    none()
+    plan::plan(manifest, files, to, options, context)
 }
 
 pub(crate) fn restore(
-    _: &Manifest,
-    _: &dyn Files,
-    _: &Address,
-    _: &RestoreOptions,
-    _: &Context<'_>,
+    manifest: &Manifest,
+    files: &dyn Files,
+    to: &Address,
+    options: &RestoreOptions,
+    context: &Context<'_>,
 ) -> Result<RestoreReport> {
-    none()
+    restore::restore(manifest, files, to, options, restore::Leniency::default(), context)
 }
 
 pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> Result<Boot> {
     if Manifest::read(files)?.form == Form::Physical {
         return physical::boot(files, options, context);
     }
-    none()
+    boot::boot(files, options, context)
 }
 
-pub(crate) fn examine(_: &Address, _: &Context<'_>) -> Result<Vec<Check>> {
-    none()
+pub(crate) fn examine(server: &Address, context: &Context<'_>) -> Result<Vec<Check>> {
+    examine::examine(server, context)
 }
 
-pub(crate) fn ask(_: &Address, _: &str, _: &Context<'_>) -> Result<Option<String>> {
-    none()
+pub(crate) fn ask(server: &Address, query: &str, context: &Context<'_>) -> Result<Option<String>> {
+    examine::ask(server, query, context)
 }

@@ -139,6 +139,12 @@ impl Replication {
         self.make_slot(&format!("CREATE_REPLICATION_SLOT {name} TEMPORARY PHYSICAL (RESERVE_WAL)"))
     }
 
+    /// Removes a slot: the server keeps nothing for it any more.
+    pub fn drop_slot(&mut self, name: &SlotName) -> Result<()> {
+        let command = format!("DROP_REPLICATION_SLOT {name}");
+        self.connection.query(&command, &command).map(|_| ())
+    }
+
     fn make_slot(&mut self, command: &str) -> Result<()> {
         self.connection.query(command, command).map(|_| ())
     }

@@ -21,7 +21,7 @@ use crate::error::{Result, SourceError};
 const LOOK: Duration = Duration::from_millis(100);
 /// How long an end in good order may take.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
-/// After so much silence the system asks whether the other side is there, so that no firewall forgets the connection.
+/// After this much silence the system asks whether the other side is there, so that no firewall forgets the connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// The name by which the server's administrator sees the connections.
 pub const APPLICATION: &str = "keepfast";
@@ -149,11 +149,6 @@ impl Session {
             session.execute("its settings", "SET transaction_timeout = 0")?;
         }
         Ok(session)
-    }
-
-    /// The address, for messages.
-    pub fn server(&self) -> &str {
-        &self.server
     }
 
     /// The server's version as a number, such as 150018.

@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use super::catalog::Relation;
 use super::copy::Rows;
-use super::database::Job;
+use super::job::Job;
 use super::names::{literal, table_file};
 use super::session::{Login, Purpose, Session};
 use super::tools::source_error;

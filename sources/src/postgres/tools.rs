@@ -82,7 +82,7 @@ impl Programs {
         })
     }
 
-    /// Those of just this version.
+    /// Those of this version alone.
     pub fn of(name: &'static str, major: u32, context: &Context<'_>) -> Option<Self> {
         let folders = context.programs.iter().cloned().chain(usual_folders());
         let found = folders.filter_map(|folder| Self::in_folder(folder, name, context));
@@ -182,6 +182,33 @@ pub fn printed(tool: Tool, ends: &Ends) -> Result<String> {
         .read_to_end(&mut text)
         .map_err(|error| source_error(&program, error))?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// How a program ended, and what it printed and said.
+pub struct Finished {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub printed: String,
+    /// The last of its messages.
+    pub messages: String,
+}
+
+/// Runs a program to its end, whatever that is.
+pub fn finished(tool: Tool, ends: &Ends) -> Result<Finished> {
+    let mut output = ChildReader::start(tool, ends)?;
+    let program = output.program.clone();
+    let failed = |error| source_error(&program, error);
+    let mut text = Vec::new();
+    let running = output.running.take();
+    output.by_ref().take(PRINTED_BYTES_MAX).read_to_end(&mut text).map_err(failed)?;
+    let ended = running.map(Running::wait).transpose().map_err(failed)?.flatten();
+    let ended = ended.ok_or(SourceError::Cancelled)?;
+    Ok(Finished {
+        code: ended.status.code(),
+        printed: String::from_utf8_lossy(&text).into_owned(),
+        messages: ended.stderr.unwrap_or_default(),
+    })
 }
 
 /// Runs a program that reads `content`, to its end. A program that ends well need not read all. Returns how it ended

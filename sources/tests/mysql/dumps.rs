@@ -153,7 +153,7 @@ fn parts_of_a_dump_come_back_under_other_names() {
 fn a_dump_is_one_state_of_several_databases() {
     let server = MariaDbServer::start();
     server.query(
-        "CREATE DATABASE a; CREATE DATABASE b;
+        "CREATE DATABASE a; CREATE DATABASE b; USE a;
          CREATE TABLE a.money (id INT PRIMARY KEY, amount INT, filler CHAR(200) DEFAULT 'x');
          CREATE TABLE b.money (id INT PRIMARY KEY, amount INT, filler CHAR(200) DEFAULT 'x');
          INSERT INTO a.money (id, amount) SELECT seq, 100 FROM seq_1_to_5000;
@@ -220,7 +220,7 @@ fn a_selection_has_what_is_named() {
 
     let schema = Selection { content: Content::Schema, ..Selection::default() };
     let (_, folder) = of(&address(&server), "schema", schema);
-    assert!(contents(&folder).values().all(|text| !text.windows(6).any(|word| word == b"INSERT")));
+    assert!(contents(&folder).values().all(|text| !text.windows(11).any(|word| word == b"INSERT INTO")));
 
     let data = Selection { content: Content::Data, databases: strings(&["shop"]), ..Selection::default() };
     let (manifest, folder) = of(&address(&server), "data", data);

@@ -67,7 +67,7 @@ fn processes(named: &str) -> Vec<String> {
 fn large() -> MariaDbServer {
     let server = MariaDbServer::start();
     server.query(
-        "CREATE DATABASE shop; CREATE TABLE shop.large (id INT PRIMARY KEY, text LONGTEXT);
+        "CREATE DATABASE shop; USE shop; CREATE TABLE shop.large (id INT PRIMARY KEY, text LONGTEXT);
          INSERT INTO shop.large SELECT seq, REPEAT('x', 20000) FROM seq_1_to_3000;
          CREATE USER backup@localhost IDENTIFIED BY 'correct-horse-battery'; GRANT ALL ON *.* TO backup@localhost;",
     );

@@ -111,7 +111,11 @@ pub fn picture(server: &MariaDbServer, database: &str) -> String {
          SELECT event_name, event_definition, interval_value FROM information_schema.events \
              WHERE event_schema = '{text}' ORDER BY 1;"
     );
-    server.query(&sql).replace(&quoted, "`ITSELF`").replace(&format!("\n{database}."), "\nITSELF.")
+    server
+        .query(&sql)
+        .replace(&quoted, "`ITSELF`")
+        .replace(&format!("\n{database}."), "\nITSELF.")
+        .replacen(database, "ITSELF", 1)
 }
 
 /// Waits for something, and fails if it doesn't come.

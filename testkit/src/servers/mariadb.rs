@@ -38,9 +38,16 @@ impl MariaDbServer {
         }
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
         let server = Self { folder, settings, running: Mutex::default() };
+        // A server that starts removes others' temporary tables from the folder that is used for them.
+        let temporary = server.temporary();
+        fs::create_dir(&temporary).expect("a folder for temporary tables");
+        if let Some((user, group)) = Self::account() {
+            chown(&temporary, Some(user), Some(group)).expect("root may give a folder away");
+        }
         let mut install = server.command("mariadb-install-db");
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
-        install.args(["--skip-name-resolve", "--innodb-flush-method=nosync"]).arg(server.data_argument());
+        install.args(["--skip-name-resolve", "--innodb-flush-method=nosync", "--innodb-log-file-size=16M"]);
+        install.args(server.folder_arguments()).env("TMPDIR", server.temporary());
         let output = install.output().expect("the program starts");
         assert!(output.status.success(), "{output:?}");
         server.start_process();
@@ -128,13 +135,18 @@ impl MariaDbServer {
         output
     }
 
-    fn data_argument(&self) -> String {
-        format!("--datadir={}", self.data().display())
+    fn temporary(&self) -> PathBuf {
+        self.folder.path().join("tmp")
+    }
+
+    fn folder_arguments(&self) -> [String; 2] {
+        let (data, temporary) = (self.data(), self.temporary());
+        [format!("--datadir={}", data.display()), format!("--tmpdir={}", temporary.display())]
     }
 
     fn start_process(&self) {
         let mut command = self.command("mariadbd");
-        command.arg("--no-defaults").arg(self.data_argument());
+        command.arg("--no-defaults").args(self.folder_arguments());
         command.arg(format!("--socket={}", self.socket().display()));
         command.arg(format!("--pid-file={}", self.folder.path().join("pid").display()));
         command.args(["--skip-networking", "--innodb-buffer-pool-size=32M", "--innodb-flush-method=nosync"]);
@@ -143,7 +155,7 @@ impl MariaDbServer {
             "--innodb-doublewrite=0",
             "--max-allowed-packet=256M",
         ]);
-        command.args(&self.settings);
+        command.arg("--innodb-log-file-size=16M").args(&self.settings);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = running.insert(Kept::start(command, &self.folder.path().join("log")));
         let begun = Instant::now();

@@ -240,6 +240,7 @@ fn filter(wanted: RunQuery) -> Result<RunFilter> {
         verdict: verdict.map(convert::stored_verdict),
         fingerprint: fingerprint.map(Fingerprint::new).transpose()?,
         root: None,
+        drill: None,
         open_only: open.unwrap_or(false),
         upkeep_only: false,
         due_from: from.map(stored),

@@ -206,6 +206,9 @@ fn a_person_signs_in_at_a_server_for_accounts_that_others_wrote() {
     for _ in 0..2 {
         let (browser, place) = sign_in_there(&server, "bob", CORRECT, "accept");
         assert_eq!(place, "/", "{}", canaille.log());
+        // The person's whole name isn't in the ID token.
+        let log = canaille.log();
+        assert!(log.contains("GET /oauth/userinfo HTTP/1.1\" 200"), "{log}");
         let session = browser.get("/session").is(200).json();
         assert_eq!(
             (&session["user"], &session["grants"][0]["role"], &session["grants"][0]["scope"]),

@@ -22,6 +22,8 @@ use crate::restore::Until;
 
 /// How much is passed from one program to the other at once.
 const STEP_BYTES: usize = 64 << 10;
+/// The makers' programs take a later time, in seconds since 1970, for one before all that is in a log, and play nothing.
+const STOP_TIME_MAX: i64 = i32::MAX as i64;
 /// The first version of MariaDB whose program starts at a GTID, and so notices that something before it is missing.
 const STARTS_AT_GTID: (u32, u32) = (10, 8);
 
@@ -273,6 +275,7 @@ fn tool(
         });
     match moment {
         // The program reads it in its own zone, which is UTC here.
+        Moment::Time(until) if *until >= STOP_TIME_MAX => {}
         Moment::Time(until) => {
             if let Ok(time) = jiff::Timestamp::from_second(*until) {
                 tool = tool.arg(time.strftime("--stop-datetime=%Y-%m-%d %H:%M:%S").to_string());

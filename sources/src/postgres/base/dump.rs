@@ -50,9 +50,9 @@ pub(crate) fn dump(
     let has_checksums = replication.show("data_checksums")? == "on";
     // The server keeps its log for the time of the backup. If all slots are taken, it does so for a while anyway.
     if let Ok(name) = SlotName::new(&format!("keepfast_base_{:x}", system.position.0)) {
-        match replication.create_temporary_slot(&name) {
-            Err(SourceError::Cancelled) => return Err(SourceError::Cancelled),
-            Ok(()) | Err(_) => {}
+        let made = replication.create_temporary_slot(&name);
+        if matches!(made, Err(SourceError::Cancelled)) {
+            return Err(SourceError::Cancelled);
         }
     }
     let server = replication.version();

@@ -6,7 +6,8 @@ use keepfast_process::tool::{Feed, Tool};
 
 use super::layout::{FolderRestore, RestoreCommand, restore_to_folder};
 use super::programs::folder_of;
-use super::recover::{Recovery, recover, start};
+use super::recover::{Recovery, recover, settings, start};
+use super::server::Server;
 use super::settings::Then;
 use super::target::Target;
 use crate::boot::{Boot, BootOptions, Booted};
@@ -61,9 +62,12 @@ pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'
         Check::equal("system identifier", base.system, system.unwrap_or_default()),
     ];
     if base.has_checksums {
+        let user = server.address().user.clone();
         server.stop(context)?;
         checks.push(checksums(&programs.join("pg_checksums"), &laid_out.data, options, context)?);
-        server = start(&programs, &laid_out.data, &recovery, context)?;
+        let user = user.unwrap_or_default();
+        let settings = settings(&recovery);
+        server = Server::start(&start(&programs, &laid_out.data, &recovery, &user, &settings), context)?;
         server.recovered(context)?;
     }
     let version = server.query("SHOW server_version", context)?.unwrap_or_default();

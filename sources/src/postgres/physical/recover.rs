@@ -19,6 +19,11 @@ const TOO_SHORT: &str = "recovery ended before configured recovery target was re
 /// What it says of the last transaction before that.
 const LAST: &str = "last completed transaction was at log time ";
 
+/// The user that makes most servers.
+const USUAL_USER: &str = "postgres";
+/// What a server says that was made by another one.
+const NO_ROLE: &str = "role \"postgres\" does not exist";
+
 /// How a server recovers that was laid out.
 #[derive(Debug, Clone)]
 pub struct Recovery {
@@ -39,8 +44,19 @@ pub fn recover(laid_out: &LaidOut, recovery: &Recovery, context: &Context<'_>) -
         why: "it isn't installed here, and no other version reads these files".to_owned(),
     })?;
     prepare(&recovery.folder, recovery.account)?;
-    let mut server = start(&programs, &laid_out.data, recovery, context)?;
-    server.recovered(context).map_err(|error| explained(error, laid_out))?;
+    let settings = settings(recovery);
+    let start = start(&programs, &laid_out.data, recovery, USUAL_USER, &settings);
+    let mut server = Server::start(&start, context)?;
+    match server.recovered(context) {
+        // It has recovered, and was made by a user of another name.
+        Err(SourceError::Connect { why, .. }) if why.contains(NO_ROLE) => {
+            server.stop(context)?;
+            let user = start.superuser(context)?;
+            server = Server::start(&Start { user: &user, ..start }, context)?;
+            server.recovered(context)?;
+        }
+        recovered => recovered.map_err(|error| explained(error, laid_out))?,
+    }
     Ok((server, watch.passed()))
 }
 
@@ -53,13 +69,19 @@ fn prepare(folder: &Path, account: Option<Account>) -> Result<()> {
     folder.write_text("pg_hba.conf", "local all all trust\n")
 }
 
-/// Starts a server in a folder that was prepared. Nothing of it acts by itself or reaches another machine.
-pub(super) fn start(
-    programs: &Path,
-    data: &Path,
-    recovery: &Recovery,
-    context: &Context<'_>,
-) -> Result<Server> {
+/// How a server is started in a folder that was prepared.
+pub(super) fn start<'a>(
+    programs: &'a Path,
+    data: &'a Path,
+    recovery: &'a Recovery,
+    user: &'a str,
+    settings: &'a [(&'static str, String)],
+) -> Start<'a> {
+    Start { programs, data, folder: &recovery.folder, account: recovery.account, user, settings }
+}
+
+/// Settings with which nothing of it acts by itself or reaches another machine.
+pub(super) fn settings(recovery: &Recovery) -> Vec<(&'static str, String)> {
     let on_off = |name, value: &str| (name, value.to_owned());
     let mut settings = vec![
         on_off("archive_mode", "off"),
@@ -89,8 +111,7 @@ pub(super) fn start(
     ];
     let mib = recovery.memory.map_or(128, |bytes| (bytes / (4 << 20)).clamp(16, 1024));
     settings.push(("shared_buffers", format!("{mib}MB")));
-    let account = recovery.account;
-    Server::start(&Start { programs, data, folder: &recovery.folder, account, settings: &settings }, context)
+    settings
 }
 
 /// Says of a target that wasn't reached where the log ends.

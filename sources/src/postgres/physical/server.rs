@@ -1,5 +1,6 @@
 //! A server that is started from a folder, reached by a socket in a folder alone.
 
+use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use keepfast_process::child::{CancellableReader, Ends, Running};
 use keepfast_process::tool::{Account, Feed, Tool};
 use rustix::process::Signal;
 
-use super::super::wire::{Connection, Mode, connect};
+use super::super::wire::{Mode, connect};
 use crate::address::{Address, Engine, Place, Tls};
 use crate::context::Context;
 use crate::error::{Result, SourceError};
@@ -25,6 +26,8 @@ const DROP_MAX: Duration = Duration::from_secs(5);
 const NAP: Duration = Duration::from_millis(20);
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// More isn't read of what a server prints that answers one query.
+const SINGLE_BYTES_MAX: u64 = 64 << 10;
 /// The database that every server has.
 const DATABASE: &str = "template1";
 
@@ -38,8 +41,52 @@ pub(super) struct Start<'a> {
     pub folder: &'a Path,
     /// As whom.
     pub account: Option<Account>,
+    /// Who connects: a user that may do everything.
+    pub user: &'a str,
     /// Settings, besides those that every such server has.
     pub settings: &'a [(&'a str, String)],
+}
+
+impl Start<'_> {
+    /// Nothing of the settings of the server that it is a copy of is read but `postgresql.auto.conf`.
+    fn tool(&self, arguments: &[&str], context: &Context<'_>) -> Tool {
+        let tool = Tool::new(self.programs.join("postgres"), &context.secrets);
+        let mut tool =
+            tool.account(self.account).folder(self.folder).args(arguments).arg("-D").arg(self.data);
+        let folder = self.folder.display();
+        let own = [
+            ("config_file", format!("{folder}/postgresql.conf")),
+            ("hba_file", format!("{folder}/pg_hba.conf")),
+            ("ident_file", format!("{folder}/pg_ident.conf")),
+            ("listen_addresses", String::new()),
+            ("unix_socket_permissions", "0700".to_owned()),
+            ("log_timezone", "UTC".to_owned()),
+        ];
+        for (name, value) in own.iter().chain(self.settings) {
+            tool = tool.arg("-c").arg(format!("{name}={value}"));
+        }
+        tool
+    }
+
+    /// The name of the user that was made with the server, who may do everything. The server must have been stopped.
+    pub fn superuser(&self, context: &Context<'_>) -> Result<String> {
+        let program = self.programs.join("postgres");
+        let failed = |source| SourceError::File { path: program.clone(), source };
+        let tool = self.tool(&["--single"], context).arg(DATABASE);
+        let mut fed = tool.start(Feed::Pipe, &context.cancel).map_err(failed)?;
+        if let Some(mut input) = fed.input.take() {
+            input.write_all(b"SELECT rolname FROM pg_authid WHERE oid = 10\n").map_err(failed)?;
+        }
+        let mut text = String::new();
+        fed.started.output.take(SINGLE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+        let ended = fed.started.running.wait().map_err(failed)?.ok_or(SourceError::Cancelled)?;
+        let name = text.split_once("rolname = \"").and_then(|(_, rest)| rest.split_once("\"\t(typeid"));
+        name.map(|(name, _)| name.to_owned()).ok_or_else(|| SourceError::Program {
+            program: program.display().to_string(),
+            status: ended.status.to_string(),
+            messages: ended.stderr.unwrap_or_default(),
+        })
+    }
 }
 
 /// A running server. Dropped, it is ended at once.
@@ -52,7 +99,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one. Nothing of the settings of the server that it is a copy of is read but `postgresql.auto.conf`.
+    /// Starts one.
     pub(super) fn start(start: &Start<'_>, context: &Context<'_>) -> Result<Self> {
         let program = start.programs.join("postgres");
         let socket = start.folder.join(format!(".s.PGSQL.{PORT}"));
@@ -62,27 +109,15 @@ impl Server {
             );
             return Err(SourceError::Unsupported { object: socket.display().to_string(), why });
         }
-        let folder = start.folder.display();
-        let mut tool = Tool::new(&program, &context.secrets).account(start.account).folder(start.folder);
-        tool = tool.arg("-D").arg(start.data).args(["-p", &PORT.to_string()]).arg("-k").arg(start.folder);
-        let own = [
-            ("config_file", format!("{folder}/postgresql.conf")),
-            ("hba_file", format!("{folder}/pg_hba.conf")),
-            ("ident_file", format!("{folder}/pg_ident.conf")),
-            ("listen_addresses", String::new()),
-            ("unix_socket_permissions", "0700".to_owned()),
-            ("log_timezone", "UTC".to_owned()),
-        ];
-        for (name, value) in own.iter().chain(start.settings) {
-            tool = tool.arg("-c").arg(format!("{name}={value}"));
-        }
+        let port = PORT.to_string();
+        let tool = start.tool(&["-p", &port], context).arg("-k").arg(start.folder);
         let failed = |source| SourceError::File { path: program.clone(), source };
         let fed = tool.start(Feed::Nothing, Ends::from(&context.cancel)).map_err(failed)?;
         let place = Place::Socket { path: start.folder.to_owned(), port: PORT };
         let address = Address {
             engine: Engine::Postgres,
             place,
-            user: Some("postgres".to_owned()),
+            user: Some(start.user.to_owned()),
             database: None,
             password: None,
             tls: Tls::Off,
@@ -124,15 +159,17 @@ impl Server {
         }
     }
 
-    /// The one value that a query answers.
+    /// The one value that a query answers, in the database that every server has.
     pub fn query(&self, query: &str, context: &Context<'_>) -> Result<Option<String>> {
-        let mut connection = self.connect(context)?;
-        let rows = connection.query(query, query)?;
-        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+        self.query_in(DATABASE, query, context)
     }
 
-    fn connect(&self, context: &Context<'_>) -> Result<Connection> {
-        connect(&self.address.with_database(DATABASE), Mode::Queries, ANSWER_MAX, &context.cancel)
+    /// The one value that a query answers in a database.
+    pub fn query_in(&self, database: &str, query: &str, context: &Context<'_>) -> Result<Option<String>> {
+        let to = self.address.with_database(database);
+        let mut connection = connect(&to, Mode::Queries, ANSWER_MAX, &context.cancel)?;
+        let rows = connection.query(query, query)?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
     }
 
     /// Ends it with all of its data on disk, so that another start needs no recovery.

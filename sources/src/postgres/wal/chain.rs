@@ -39,7 +39,11 @@ impl Archive {
             return Err(SourceError::Unsupported { object: format!("timeline {along}"), why });
         }
         let path = history.from(base.timeline);
-        let needed = bytes.before(until.unwrap_or(base.stop).max(base.stop));
+        // A server stops at the first record that begins at the position or behind it, so that it reads on from there.
+        let needed = match until {
+            Some(until) if until > base.stop => bytes.of(until),
+            _ => bytes.before(base.stop),
+        };
         let last = until.map(|_| needed);
         let mut files: Vec<WalName> = path
             .iter()
@@ -135,8 +139,9 @@ mod tests {
     fn a_restore_needs_the_log_from_the_start_of_its_base_along_its_timeline() {
         let all = archive(&[(1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (2, 5), (2, 6)]);
         assert_eq!(chain(&all, 1, None), Ok(("1/3 1/4 1/5 1/6".to_owned(), 7, false)));
-        assert_eq!(chain(&all, 1, Some(5 * MIB)), Ok(("1/3 1/4".to_owned(), 5, false)));
-        assert_eq!(chain(&all, 1, Some(5 * MIB + 1)), Ok(("1/3 1/4 1/5".to_owned(), 6, false)));
+        assert_eq!(chain(&all, 1, Some(4 * MIB)), Ok(("1/3".to_owned(), 4, false)), "the base backup alone");
+        assert_eq!(chain(&all, 1, Some(5 * MIB)), Ok(("1/3 1/4 1/5".to_owned(), 6, false)));
+        assert_eq!(chain(&all, 1, Some(6 * MIB - 1)), Ok(("1/3 1/4 1/5".to_owned(), 6, false)));
         assert_eq!(chain(&all, 2, None), Ok(("00000002.history 1/3 1/4 2/5 2/6".to_owned(), 7, false)));
         assert!(chain(&all, 3, None).expect_err("no file").contains("00000003.history"));
     }

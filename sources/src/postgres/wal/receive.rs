@@ -15,7 +15,7 @@ use postgres_protocol::message::backend::Message as Raw;
 use postgres_protocol::message::frontend::{self, CopyData};
 
 use super::super::lsn::{Lsn, SegmentBytes, SegmentNumber, Timeline};
-use super::super::replication::{Replication, SlotName};
+use super::super::replication::{Replication, SlotName, SlotState};
 use super::super::wire::{Message, Table};
 use super::names::{SegmentName, WalName};
 use super::spool::{Spool, SystemOf};
@@ -25,6 +25,8 @@ use crate::error::{Result, SourceError};
 
 /// What this is, for messages.
 const WHAT: &str = "START_REPLICATION";
+/// What a server says of a segment, or of a slot, that it couldn't keep.
+const LOST: &[&str] = &["has already been removed", "can no longer", "has been invalidated"];
 /// At most this much is written before it is made durable.
 const UNFLUSHED_BYTES_MAX: u64 = 4 << 20;
 
@@ -90,13 +92,7 @@ pub fn receive(
     let system = replication.identify()?;
     let bytes = replication.segment_bytes()?;
     spool.belong_to(SystemOf { system: system.identifier, segment_bytes: bytes }, from)?;
-    let slot = match replication.slot(&options.slot)? {
-        Some(slot) => slot.restart,
-        None => {
-            replication.create_slot(&options.slot)?;
-            replication.slot(&options.slot)?.and_then(|slot| slot.restart)
-        }
-    };
+    let slot = ready_slot(&mut replication, options)?;
     let here = || slot.unwrap_or((system.position, system.timeline));
     let (number, timeline) = match (options.begin, spool_end(spool, bytes)?) {
         (Begin::Now, _) => (bytes.of(system.position), system.timeline),
@@ -121,6 +117,19 @@ pub fn receive(
     };
     let ended = receiver.run();
     receiver.end(ended)
+}
+
+/// What the slot holds back; it is made if it isn't there, and again if it is lost and nothing of it is wanted.
+fn ready_slot(replication: &mut Replication, options: &ReceiveOptions) -> Result<Option<(Lsn, Timeline)>> {
+    match replication.slot(&options.slot)? {
+        Some(SlotState { restart: None }) if options.begin == Begin::Now => {
+            replication.drop_slot(&options.slot)?
+        }
+        Some(slot) => return Ok(slot.restart),
+        None => {}
+    }
+    replication.create_slot(&options.slot)?;
+    Ok(replication.slot(&options.slot)?.and_then(|slot| slot.restart))
 }
 
 /// The segment to go on with: the one that isn't full, or the one behind the newest.
@@ -273,7 +282,7 @@ impl Receiver<'_> {
                 SourceError::Missing {
                     object: self.replication.connection.server.clone(),
                     why: format!(
-                        "{why}: what follows {} on timeline {} is lost; begin where the server is now, and make a new base \
+                        "{why}: what follows {} on timeline {} is lost: begin where the server is now, and make a new base \
                      backup",
                         self.position, self.timeline
                     ),
