@@ -215,7 +215,7 @@ fn advice(news: &RunNews<'_>, verdict: Verdict, category: Option<Category>) -> O
         (None, None) => None,
     };
     match verdict {
-        Verdict::Failed if news.work == Work::Drill => Some(
+        Verdict::Failed if news.work == Work::Drill && category == Some(Category::Damage) => Some(
             "Until a drill passes, don't rely on this plan's snapshots: look at the evidence, check the repository with all \
              of its data, and back up again."
                 .to_owned(),
