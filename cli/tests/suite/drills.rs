@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use keepfast_testkit::servers::{MariadbServer, PostgresServer, RedisServer};
+use keepfast_testkit::servers::{MariaDbServer, PostgresServer, RedisServer};
 
 use crate::plans::{NIGHTLY, Plans};
 
@@ -103,7 +103,7 @@ fn a_drill_never_touches_a_live_place_and_what_is_not_there_is_said() {
 #[test]
 fn databases_of_four_kinds_are_started_on_their_own_and_asked() {
     let (postgres, redis, mariadb) =
-        (PostgresServer::shared(), RedisServer::start(""), MariadbServer::start());
+        (PostgresServer::shared(), RedisServer::start(""), MariaDbServer::start());
     let shop = postgres.database();
     postgres.execute(
         &shop,
