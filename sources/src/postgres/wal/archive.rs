@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use super::super::lsn::{SegmentBytes, SegmentNumber, Timeline};
+use super::header::{HEADER_BYTES, Header};
 use super::history::{HISTORY_BYTES_MAX, History};
 use super::names::{SegmentName, WalName};
+use super::spool::SystemOf;
 use crate::error::{Result, SourceError};
 use crate::files::Files;
 
@@ -104,4 +106,20 @@ impl Archive {
     pub(super) fn timelines(&self) -> BTreeSet<Timeline> {
         self.names.iter().map(|name| name.timeline()).collect()
     }
+}
+
+/// Of which server the log in these files is, by the first page of its newest segment; none if there is no segment.
+pub fn system_of(files: &dyn Files) -> Result<Option<SystemOf>> {
+    let failed = |object: &str, source| SourceError::Transfer { object: object.to_owned(), source };
+    let listed = files.list().map_err(|source| failed("wal", source))?;
+    let segments = listed.iter().filter_map(|file| match WalName::of_path(&file.path)? {
+        name @ (WalName::Segment(_) | WalName::Partial(_)) => Some((name, file.path.as_str())),
+        _ => None,
+    });
+    let Some((name, path)) = segments.max_by_key(|(name, _)| *name) else { return Ok(None) };
+    let mut first = [0; HEADER_BYTES];
+    let read = files.open(path).and_then(|mut input| input.read_exact(&mut first));
+    read.map_err(|source| failed(path, source))?;
+    let header = Header::parse(&first).map_err(|why| SourceError::Dump { object: name.to_string(), why })?;
+    Ok(Some(SystemOf { system: header.system, segment_bytes: header.segment_bytes }))
 }
