@@ -115,7 +115,7 @@ fn store(
         host: request.host.clone(),
         // No two of these snapshots have a file in common.
         force: true,
-        resources: request.resources.clone(),
+        resources: request.resources,
         ..Backup::default()
     };
     let sent: Arc<Mutex<Option<Shipped>>> = Arc::default();
