@@ -78,10 +78,11 @@ fn print(report: &ClusterReport, command: &RestoreCommand) {
 fn get_command(common: &Common, options: &RestoreWal) -> Result<String> {
     let mut words = vec![text(&std::env::current_exe().context("the program's own path is unknown")?)?];
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
-    match settings::target(common)?.place {
-        Place::Directory(path) => flag("--repo", text(&path)?),
-        Place::S3 { bucket, prefix } => flag("--repo", format!("s3://{bucket}/{prefix}")),
-    }
+    let repository = match &settings::target(common)?.place {
+        Place::Directory(path) => text(path)?,
+        bucket @ Place::S3 { .. } => bucket.to_string(),
+    };
+    flag("--repo", repository);
     if let Some(file) = &common.password_file {
         flag("--password-file", text(&absolute(file)?)?);
     } else if let Some(command) = &common.password_command {
