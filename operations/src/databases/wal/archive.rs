@@ -29,12 +29,16 @@ const MEMORY_MAX: usize = 32 << 20;
 pub struct Lists(Mutex<BTreeMap<SessionId, Arc<Vec<FileOf>>>>);
 
 impl Lists {
-    fn of(&self, snapshot: SessionId, folder: &SnapshotFolder<'_>) -> io::Result<Arc<Vec<FileOf>>> {
+    fn of(
+        &self,
+        snapshot: SessionId,
+        list: impl FnOnce() -> io::Result<Vec<FileOf>>,
+    ) -> io::Result<Arc<Vec<FileOf>>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&snapshot).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
-        let files = Arc::new(FromFolder(folder).list()?);
+        let files = Arc::new(list()?);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(snapshot, Arc::clone(&files));
         Ok(files)
     }
@@ -59,8 +63,8 @@ impl<'a> Part<'a> {
         run: &'a RunContext,
     ) -> Result<Self> {
         let (snapshot, path) = (&stored.snapshot, path_of(&name.folder()));
-        let listed = lists.of(snapshot.head.id, &SnapshotFolder::new(opened, snapshot, &path, run));
-        let files = listed.map_err(|source| failed(name, source))?;
+        let list = || FromFolder(&SnapshotFolder::new(opened, snapshot, &path, run)).list();
+        let files = lists.of(snapshot.head.id, list).map_err(|source| failed(name, source))?;
         Ok(Self { opened, snapshot, run, path, files })
     }
 
