@@ -108,18 +108,25 @@ impl Archive {
     }
 }
 
-/// Of which server the log in these files is, by the first page of its newest segment; none if there is no segment.
+/// Of which server the log in these files is, by the first page of its newest whole segment, or else of what there is of one;
+/// none if there is nothing.
 pub fn system_of(files: &dyn Files) -> Result<Option<SystemOf>> {
     let failed = |object: &str, source| SourceError::Transfer { object: object.to_owned(), source };
     let listed = files.list().map_err(|source| failed("wal", source))?;
     let segments = listed.iter().filter_map(|file| match WalName::of_path(&file.path)? {
-        name @ (WalName::Segment(_) | WalName::Partial(_)) => Some((name, file.path.as_str())),
+        name @ WalName::Segment(_) => Some((true, name, file.path.as_str())),
+        name @ WalName::Partial(_) => Some((false, name, file.path.as_str())),
         _ => None,
     });
-    let Some((name, path)) = segments.max_by_key(|(name, _)| *name) else { return Ok(None) };
+    let newest = segments.max_by_key(|(is_whole, name, _)| (*is_whole, *name));
+    let Some((is_whole, name, path)) = newest else { return Ok(None) };
     let mut first = [0; HEADER_BYTES];
     let read = files.open(path).and_then(|mut input| input.read_exact(&mut first));
     read.map_err(|source| failed(path, source))?;
-    let header = Header::parse(&first).map_err(|why| SourceError::Dump { object: name.to_string(), why })?;
-    Ok(Some(SystemOf { system: header.system, segment_bytes: header.segment_bytes }))
+    match Header::parse(&first) {
+        Ok(header) => Ok(Some(SystemOf { system: header.system, segment_bytes: header.segment_bytes })),
+        // A receiver makes the file before it writes its begin.
+        Err(_) if !is_whole => Ok(None),
+        Err(why) => Err(SourceError::Dump { object: name.to_string(), why }),
+    }
 }
