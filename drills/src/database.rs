@@ -32,6 +32,8 @@ pub struct DatabaseDrill<'d> {
     pub version: Option<&'d str>,
     /// When the snapshot was begun.
     pub moment: Timestamp,
+    /// The kind of database that queries are meant for; none if they are for all.
+    pub asked: Option<Engine>,
     /// What is expected of the answers. Only queries count here.
     pub expect: &'d [Expectation],
 }
@@ -115,7 +117,7 @@ pub fn prove(
     };
     proof.dumped = Some((manifest.engine, manifest.server.clone()));
     let wanted = drill.version.map_or_else(|| manifest.server.clone(), str::to_owned);
-    let DatabaseDrill { folder, account, memory, moment, expect, .. } = drill;
+    let DatabaseDrill { folder, account, memory, moment, asked, expect, .. } = drill;
     let options = BootOptions { folder, account, version: wanted, memory, until: None };
     let booted = match engines.boot(manifest.engine, files, &options, context) {
         Ok(Boot::Running(booted)) => booted,
@@ -139,7 +141,7 @@ pub fn prove(
         Err(SourceError::Cancelled) => return Err(SourceError::Cancelled),
         Err(error) => checks.push(Check::sound("examination", Some(error.to_string()))),
     }
-    for expectation in expect {
+    for expectation in expect.iter().filter(|_| is_asked(asked, manifest.engine)) {
         let Question::Sql(query) = &expectation.ask else { continue };
         match engines.ask(&booted.address, query, context) {
             Ok(answer) => checks.push(expectation.judge_answer(answer.as_deref(), moment)),
@@ -150,6 +152,13 @@ pub fn prove(
     drop(booted);
     proof.part = Part::of(name, checks);
     Ok(proof)
+}
+
+/// Whether queries that are meant for one kind of database are for another. MySQL and MariaDB are one.
+#[must_use]
+pub fn is_asked(asked: Option<Engine>, engine: Engine) -> bool {
+    let is_mysql = |engine| matches!(engine, Engine::Mysql | Engine::Mariadb);
+    asked.is_none_or(|asked| asked == engine || is_mysql(asked) && is_mysql(engine))
 }
 
 fn judged(proof: DatabaseProof, name: &str, error: SourceError) -> Result<DatabaseProof> {

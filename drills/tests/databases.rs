@@ -76,6 +76,15 @@ fn orders(min: f64) -> Expectation {
 }
 
 fn drill(engines: &Told, dump: &tempfile::TempDir, expect: &[Expectation]) -> Result<DatabaseProof> {
+    drill_of(None, engines, dump, expect)
+}
+
+fn drill_of(
+    asked: Option<Engine>,
+    engines: &Told,
+    dump: &tempfile::TempDir,
+    expect: &[Expectation],
+) -> Result<DatabaseProof> {
     let context = Context {
         cancel: Cancel::new(),
         secrets: KnownSecrets::default(),
@@ -90,6 +99,7 @@ fn drill(engines: &Told, dump: &tempfile::TempDir, expect: &[Expectation]) -> Re
         memory: Some(1 << 30),
         version: None,
         moment: Timestamp::UNIX_EPOCH,
+        asked,
         expect,
     };
     prove(engines, &FolderFiles::new(dump.path()), drill, &context)
@@ -125,6 +135,14 @@ fn a_wrong_answer_a_fault_or_something_missing_fails() {
     assert!(
         proof.part.problems()[0].contains("dump of table audit: it isn't in the dump: permission denied")
     );
+}
+
+/// A snapshot may have databases of several kinds, and a query is for one of them.
+#[test]
+fn queries_for_another_kind_of_database_are_not_asked() {
+    let asked = |engine| drill_of(Some(engine), &Told::new(runs), &dump(|_| {}), &[orders(6.0)]).unwrap();
+    assert_eq!(asked(Engine::Postgres).part.verdict, Verdict::Pass);
+    assert_eq!(asked(Engine::Sqlite).part.verdict, Verdict::Fail);
 }
 
 #[test]

@@ -1,16 +1,21 @@
 //! Encrypted connections: whose certificates are trusted.
 
 use std::io;
-use std::path::Path;
+use std::net::TcpStream;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::address::{Address, Tls};
+
+/// A connection that is encrypted.
+pub(crate) type Encrypted = StreamOwned<ClientConnection, TcpStream>;
 
 /// How connections are encrypted. The server's certificate is checked if the address wants it.
 pub(crate) fn config(of: &Address) -> io::Result<ClientConfig> {
@@ -18,7 +23,12 @@ pub(crate) fn config(of: &Address) -> io::Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
     Ok(match of.tls {
-        Tls::Verify => builder.with_root_certificates(roots(of.ca_file.as_deref())?).with_no_client_auth(),
+        Tls::Verify => {
+            let mut roots = RootCertStore::empty();
+            // A certificate of the system's that can't be read is one that isn't trusted.
+            roots.add_parsable_certificates(trusted(of)?);
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
         Tls::Prefer | Tls::Off => {
             let anyone = Arc::new(Anyone(provider));
             builder.dangerous().with_custom_certificate_verifier(anyone).with_no_client_auth()
@@ -26,20 +36,26 @@ pub(crate) fn config(of: &Address) -> io::Result<ClientConfig> {
     })
 }
 
-fn roots(ca_file: Option<&Path>) -> io::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    // A certificate of the system's that can't be read is one that isn't trusted.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(file) = ca_file {
-        let unreadable = |why: String| io::Error::other(format!("{}: {why}", file.display()));
-        let certificates =
-            CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+/// Makes a connection an encrypted one. The handshake comes with the first bytes.
+pub(crate) fn encrypted(of: &Address, host: &str, stream: TcpStream) -> io::Result<Encrypted> {
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| io::Error::other(format!("{host} can't be the name in a certificate")))?;
+    let connection = ClientConnection::new(Arc::new(config(of)?), name).map_err(io::Error::other)?;
+    Ok(StreamOwned::new(connection, stream))
+}
+
+/// The certificates of authorities that the system trusts, and those of the address.
+pub(crate) fn trusted(of: &Address) -> io::Result<Vec<CertificateDer<'static>>> {
+    let mut certificates = rustls_native_certs::load_native_certs().certs;
+    if let Some(file) = &of.ca_file {
+        let unreadable = |why: rustls_pki_types::pem::Error| {
+            io::Error::other(format!("the certificates in {} can't be read: {why}", file.display()))
+        };
+        for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
+            certificates.push(certificate.map_err(unreadable)?);
         }
     }
-    Ok(roots)
+    Ok(certificates)
 }
 
 /// Takes any certificate: this keeps out those who only listen.

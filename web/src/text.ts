@@ -40,6 +40,7 @@ const shared = {
     analytics: "Analytics",
     storage: "Storage and cost",
     manage: "Manage",
+    drills: "Drills",
     schedule: "Schedule",
     notifications: "Notifications",
     projects: "Projects",

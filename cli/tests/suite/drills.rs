@@ -1,6 +1,9 @@
 //! Drills: `keepfast drill`, and what `status` says of what they have shown.
 
 use std::fs;
+use std::process::Command;
+
+use keepfast_testkit::servers::{MariaDbServer, PostgresServer, RedisServer};
 
 use crate::plans::{NIGHTLY, Plans};
 
@@ -94,4 +97,73 @@ fn a_drill_never_touches_a_live_place_and_what_is_not_there_is_said() {
     ));
     let ran = fresh.document_of(3, &["drill", "run", "weekly"]);
     assert_eq!(ran["evidence"]["verdict"], "not_tested");
+}
+
+/// Each engine that is installed here, in one snapshot: all are started, examined and counted; and a fault is found.
+#[test]
+fn databases_of_four_kinds_are_started_on_their_own_and_asked() {
+    let (postgres, redis, mariadb) =
+        (PostgresServer::shared(), RedisServer::start(""), MariaDbServer::start());
+    let shop = postgres.database();
+    postgres.execute(
+        &shop,
+        "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders SELECT generate_series(1, 5000)",
+    );
+    redis.ask("MSET a 1 b 2 c 3");
+    mariadb.query("CREATE DATABASE blog; CREATE TABLE blog.posts (id int PRIMARY KEY); INSERT INTO blog.posts VALUES (1), (2)");
+    let plans = Plans::new("");
+    let file = plans.desk.path("app.db");
+    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); \
+                  c.executescript('create table t (id integer primary key); insert into t values (1), (2)')";
+    assert!(Command::new("python3").args(["-c", script]).arg(&file).status().unwrap().success());
+    let sources = [
+        format!(
+            "{{ postgres = {{ socket = {:?}, port = {}, user = {:?}, dbname = {shop:?} }}, name = \"shop\" }}",
+            postgres.socket(),
+            postgres.port(),
+            postgres.user()
+        ),
+        format!("{{ redis = {{ socket = {:?} }}, name = \"cache\" }}", redis.socket()),
+        format!(
+            "{{ mariadb = {{ socket = {:?}, user = {:?}, dbname = \"blog\" }}, name = \"blog\" }}",
+            mariadb.socket(),
+            mariadb.user()
+        ),
+        format!("{{ sqlite = {{ path = {file:?} }}, name = \"app\" }}"),
+    ];
+    let drill = |name: &str, engine: &str, sql: &str, min: u32| {
+        format!(
+            "[drill.{name}]\nplan = \"data\"\nschedule = {{ cron = \"0 6 * * 1\" }}\nboot = {{ engine = \"{engine}\" }}\n\
+             expect = [{{ sql = \"{sql}\", min = {min} }}]\n"
+        )
+    };
+    plans.define(&format!(
+        "[plan.data]\nrepository = \"main\"\nsource = [{}]\n{}{}",
+        sources.join(", "),
+        drill("right", "postgres", "select count(*) from orders", 5000),
+        drill("wrong", "sqlite", "select count(*) from t", 3),
+    ));
+    assert_eq!(plans.document(&["run", "data"])["verdict"], "ok");
+
+    let ran = plans.document(&["drill", "run", "right"]);
+    let parts = ran["evidence"]["parts"].as_array().unwrap();
+    let of = |name: &str| {
+        parts.iter().find(|part| part["name"] == name).unwrap_or_else(|| panic!("{name}: {ran}"))
+    };
+    for name in ["database shop", "database cache", "database blog", "database app"] {
+        assert_eq!(of(name)["verdict"], "pass", "{ran}");
+    }
+    let asked = of("database shop")["checks"].as_array().unwrap().iter();
+    assert!(asked.clone().any(|check| check["found"] == "5000"), "{ran}");
+    assert!(ran["evidence"]["restore"]["measured_ms"].as_u64().is_some());
+
+    let ran = plans.document_of(1, &["drill", "run", "wrong"]);
+    let failed: Vec<_> = ran["evidence"]["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|part| part["verdict"] == "fail")
+        .collect();
+    assert_eq!((failed.len(), &failed[0]["name"]), (1, &"database app".into()), "{ran}");
+    assert!(ran["error"].as_str().unwrap().contains("select count(*) from t: 2 and not at least 3"), "{ran}");
 }

@@ -20,6 +20,7 @@ use keepfast_format::snapshot::Snapshot;
 use keepfast_process::redact::KnownSecrets;
 use keepfast_process::tool::Account;
 use keepfast_sources::SourceError;
+use keepfast_sources::address::Engine;
 use keepfast_sources::context::Context;
 use keepfast_sources::manifest::Manifest;
 
@@ -53,6 +54,8 @@ pub struct DatabasesDrill<'d> {
     pub version: Option<&'d str>,
     /// The memory that a server may take, in bytes.
     pub memory: Option<u64>,
+    /// The kind of database that queries are meant for; none if they are for all.
+    pub asked: Option<Engine>,
     /// What is expected.
     pub expect: &'d [Expectation],
     /// Secrets that messages of programs must not have.
@@ -66,6 +69,8 @@ pub struct DatabasesDrill<'d> {
 pub struct Proven {
     /// One for each.
     pub parts: Vec<Part>,
+    /// Which kinds of databases there are.
+    pub engines: Vec<Engine>,
     /// The versions of dumps and of what was started.
     pub versions: BTreeMap<String, String>,
     /// How long it took until all have answered, one after the other; none if none has.
@@ -97,6 +102,7 @@ impl DatabasesDrill<'_> {
                     let wait: Duration = proven.answered_after.into_iter().chain(one.answered_after).sum();
                     proven.answered_after = one.answered_after.map(|_| wait).or(proven.answered_after);
                     if let Some((engine, version)) = one.dumped {
+                        proven.engines.push(engine);
                         proven.versions.insert(format!("dump {name}"), format!("{engine} {version}"));
                     }
                     if let Some(version) = one.booted {
@@ -171,6 +177,7 @@ impl DatabasesDrill<'_> {
             memory: self.memory,
             version: self.version,
             moment: self.moment,
+            asked: self.asked,
             expect: self.expect,
         };
         let proof = prove(self.engines, &FromFolder(&folder), drill, &context);

@@ -91,6 +91,7 @@ fn request(desk: &Desk) -> Drill {
         live: vec![LivePlace { what: "a source of plan www".to_owned(), path: desk.path("source") }],
         source: Some(PathBuf::from("/")),
         expect: Vec::new(),
+        engine: None,
         version: None,
         memory: None,
         rto: None,
@@ -279,6 +280,13 @@ fn databases_are_started_and_asked() {
     assert!(report.evidence.parts[0].checks[0].found.starts_with("0 files"), "it is restored once");
     let report = carry_out(&expecting(43.0), &shared).unwrap();
     assert_eq!(report.evidence.verdict, Verdict::Fail);
+    let of_redis = Drill { engine: Some(Engine::Redis), ..expecting(43.0) };
+    let report = carry_out(&of_redis, &shared).unwrap();
+    let wrong = ["databases: the snapshot has no dump of Redis that could be asked"];
+    assert_eq!(
+        (report.evidence.verdict, &report.problems[..]),
+        (Verdict::Fail, &wrong.map(str::to_owned)[..])
+    );
     let missing = Copies { is_installed: false };
     let report = drill_with(&expecting(43.0), [4; 16], &missing, &|_| {}, &shared, &run()).unwrap();
     assert_eq!(report.evidence.verdict, Verdict::NotTested);

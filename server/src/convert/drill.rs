@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::drill::{
-    Choose as DefinedChoose, Drill as Defined, Expectation as DefinedExpectation,
+    BootEngine, Choose as DefinedChoose, Drill as Defined, Expectation as DefinedExpectation,
 };
 use keepfast_config::model::plan::Plan;
 use keepfast_config::values::address::Place;
@@ -15,6 +15,7 @@ use keepfast_drills::choose::Choose;
 use keepfast_drills::expect::{Expectation, Question};
 use keepfast_operations::choose::Filter;
 use keepfast_operations::requests::{Drill, LivePlace};
+use keepfast_sources::address::Engine;
 use keepfast_store::{DrillId, PlanId, RepositoryId, RunSubject};
 
 use super::backup::label;
@@ -89,6 +90,7 @@ pub fn request(config: &Config, definition: &Definition<Defined>, asked: Asked<'
         folder,
         source: keeps_paths(&plan.value).then(|| PathBuf::from("/")),
         expect: drill.expect.iter().filter_map(expectation).collect(),
+        engine: boot.map(|boot| engine(boot.engine)),
         version: boot.map(|boot| boot.version.clone()).filter(|version| version != MATCHING),
         memory: boot.and_then(|boot| boot.memory).map(|memory| memory.bytes),
         rto: drill.rto.or_else(|| boot.and_then(|boot| boot.rto)).map(|rto| rto.0),
@@ -129,6 +131,17 @@ fn keeps_paths(plan: &Plan) -> bool {
     let mut files = plan.source.0.iter().filter(|source| source.files.is_some());
     plan.hosts.is_none()
         && files.all(|source| !source.follow && !source.read_special && source.stored_as.is_none())
+}
+
+fn engine(defined: BootEngine) -> Engine {
+    match defined {
+        BootEngine::Postgres => Engine::Postgres,
+        BootEngine::Mysql => Engine::Mysql,
+        BootEngine::Mariadb => Engine::Mariadb,
+        BootEngine::Mongodb => Engine::Mongodb,
+        BootEngine::Redis => Engine::Redis,
+        BootEngine::Sqlite => Engine::Sqlite,
+    }
 }
 
 fn expectation(defined: &DefinedExpectation) -> Option<Expectation> {

@@ -71,7 +71,7 @@ impl Catalog {
     fn read_those(client: &Client<'_>, is_wanted: &dyn Fn(&str) -> bool) -> Result<Self> {
         let what = "reading what is there";
         let names = "'version','version_comment','server_uid','server_uuid','server_id','hostname','log_bin',\
-            'binlog_format','gtid_binlog_pos','gtid_strict_mode','gtid_mode','datadir','innodb_page_size'";
+            'binlog_format','gtid_binlog_pos','gtid_strict_mode','gtid_mode','datadir','innodb_page_size','event_scheduler'";
         let grants = client.query(what, "SHOW GRANTS;")?;
         let settings =
             client.query(what, &format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names});"))?;
@@ -146,6 +146,11 @@ impl Catalog {
     pub(super) fn sees_routines(&self) -> bool {
         self.grants.has("SELECT", Of::Table("mysql", "proc"))
             || self.grants.has_one(&["SHOW CREATE ROUTINE", "SHOW_ROUTINE"], Of::Server)
+    }
+
+    /// Whether the server answers anything about events.
+    pub(super) fn has_events(&self) -> bool {
+        self.setting("event_scheduler") != Some("DISABLED")
     }
 
     /// The bytes of all databases, as the server estimates them.

@@ -12,6 +12,7 @@ use super::client::{Client, quoted};
 use super::grants::Of;
 use super::lacks::{self, Lack, What, is_of_server, is_of_tables, is_table_chosen, is_without_rows};
 use super::layout::{Layout, Part};
+use super::physical;
 use super::program::{Program, Purpose};
 use super::split::{Heading, Splitter};
 use super::users;
@@ -37,6 +38,9 @@ pub(crate) fn dump(
     sink: &dyn Sink,
     context: &Context<'_>,
 ) -> Result<Manifest> {
+    if options.physical {
+        return physical::dump(from, options, sink, context);
+    }
     let client = Client::new(from, context, options.connect_timeout)?;
     let before = Catalog::read(&client, &options.selection)?;
     if before.databases.is_empty() {

@@ -110,7 +110,10 @@ pub(super) fn of(client: &Client<'_>, catalog: &Catalog, options: &DumpOptions) 
             let why = format!("they aren't shown: GRANT TRIGGER ON {on}.* TO {to}");
             lacks.push(Lack { what: What::Triggers(name.clone()), why });
         }
-        if !is_of_tables(selection) && !catalog.grants.has("EVENT", Of::Database(name)) {
+        if !is_of_tables(selection) && !catalog.has_events() {
+            let why = "the server's event scheduler is disabled, so that it shows none: start it with event_scheduler=OFF";
+            lacks.push(Lack { what: What::Events(name.clone()), why: why.to_owned() });
+        } else if !is_of_tables(selection) && !catalog.grants.has("EVENT", Of::Database(name)) {
             let why = format!("they aren't shown: GRANT EVENT ON {on}.* TO {to}");
             lacks.push(Lack { what: What::Events(name.clone()), why });
         }

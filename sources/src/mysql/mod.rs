@@ -16,6 +16,7 @@ mod lacks;
 mod layout;
 mod lexer;
 mod names;
+mod physical;
 mod program;
 mod rename;
 mod restore;
@@ -25,6 +26,7 @@ mod survey;
 mod target;
 mod users;
 mod wanted;
+mod xbstream;
 
 pub(crate) use ask::{ask, examine};
 pub(crate) use boot::boot;

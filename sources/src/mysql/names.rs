@@ -1,6 +1,7 @@
 //! Names: patterns that choose them, and the files of a dump that are called after them.
 
 use std::fmt::Write;
+use std::path::{Component, Path};
 
 /// Whether a name is chosen by one of these patterns, in which `*` stands for any letters and `?` for one. No pattern at
 /// all chooses everything.
@@ -85,6 +86,14 @@ pub(super) fn as_file(name: &str) -> String {
         }
     }
     file
+}
+
+/// Whether a path stays in the folder that it is relative to.
+pub(super) fn is_path_in_a_dump(path: &str) -> bool {
+    let parts = Path::new(path).components();
+    !path.is_empty()
+        && !path.contains('\0')
+        && parts.into_iter().all(|part| matches!(part, Component::Normal(_)))
 }
 
 #[cfg(test)]

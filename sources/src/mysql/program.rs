@@ -70,17 +70,23 @@ impl Program {
             .or_else(|| names.iter().find_map(found))
             .ok_or(SourceError::NoProgram { program: names[0], engine })?;
         let mut program = Self { name, path, version: String::new(), help: String::new() };
-        program.version = version_of(&program.says("--version", context)?);
+        program.version = version_of(&program.answer_to("--version", context)?);
         // The script that makes a server's first files, and the server itself, are started in one way only.
         if !matches!(purpose, Purpose::Install | Purpose::Server) {
-            program.help = program.says("--help", context)?;
+            program.help = program.answer_to("--help", context)?;
         }
         Ok(program)
     }
 
     /// Whether it is of MariaDB.
     pub(super) fn is_mariadb(&self) -> bool {
-        self.version.contains("MariaDB")
+        // Some name their maker in their help alone.
+        self.version.contains("MariaDB") || self.help.contains("MariaDB")
+    }
+
+    /// Whether a text stands in what it says of its options.
+    pub(super) fn says_of_itself(&self, text: &str) -> bool {
+        self.help.contains(text)
     }
 
     /// Whether it has an option, by what it says itself: `--gtid`.
@@ -97,7 +103,7 @@ impl Program {
         ToolFound { program: self.path.display().to_string(), version: self.version.clone() }
     }
 
-    fn says(&self, question: &str, context: &Context<'_>) -> Result<String> {
+    fn answer_to(&self, question: &str, context: &Context<'_>) -> Result<String> {
         let file = |source| SourceError::File { path: self.path.clone(), source };
         let tool = Tool::new(&self.path, &context.secrets).args(["--no-defaults", question]);
         // The order is that of the program's parser: `--no-defaults` comes first, or it reads the machine's settings.

@@ -32,6 +32,8 @@ pub(super) struct Home<'a> {
     pub(super) options: &'a BootOptions,
     pub(super) context: &'a Context<'a>,
     pub(super) program: Program,
+    /// Arguments without which the server doesn't read what is in the folder.
+    pub(super) settings: Vec<String>,
 }
 
 /// Whether everybody who reaches the socket may do everything.
@@ -54,7 +56,8 @@ impl Home<'_> {
     }
 
     /// How to reach the server.
-    pub(super) fn address(&self, engine: Engine) -> Result<Address> {
+    pub(super) fn address(&self) -> Result<Address> {
+        let engine = Engine::Mariadb;
         let port = engine.usual_port().ok_or_else(|| SourceError::Unsupported {
             object: engine.to_string(),
             why: "it has no port".to_owned(),
@@ -113,7 +116,7 @@ impl Home<'_> {
             .arg(format!("--tmpdir={}", folder.join("tmp").display()))
             .arg(format!("--secure-file-priv={}", folder.join("tmp").display()))
             // Nothing acts from the copy: no replica, no event, no one from elsewhere.
-            .args(["--skip-networking", "--skip-slave-start", "--event-scheduler=DISABLED", "--skip-log-bin"])
+            .args(["--skip-networking", "--skip-slave-start", "--event-scheduler=OFF", "--skip-log-bin"])
             .args(["--local-infile=0", "--skip-name-resolve", "--max-allowed-packet=1073741824"])
             // It needn't survive a loss of power.
             .args([
@@ -121,6 +124,7 @@ impl Home<'_> {
                 "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-flush-method=nosync",
             ]);
+        tool = tool.args(&self.settings);
         if let Some(pool) = pool {
             tool = tool.arg(format!("--innodb-buffer-pool-size={pool}"));
         }

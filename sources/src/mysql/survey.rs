@@ -40,9 +40,13 @@ pub(crate) fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>)
         let text = format!("there is no database {name}, or {} may not see it", catalog.account);
         findings.push(Finding { weight: Weight::Impossible, text });
     }
-    for lack in lacks::of(&client, &catalog, options)? {
-        let text = format!("{}: {}", lack.what, lack.why);
-        findings.push(Finding { weight: Weight::Incomplete, text });
+    if options.physical {
+        findings.extend(of_files(&catalog));
+    } else {
+        for lack in lacks::of(&client, &catalog, options)? {
+            let text = format!("{}: {}", lack.what, lack.why);
+            findings.push(Finding { weight: Weight::Incomplete, text });
+        }
     }
     findings.extend(inconsistent(&catalog, options));
     findings.extend(of_the_log(&catalog));
@@ -58,6 +62,27 @@ pub(crate) fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>)
         databases: databases.collect(),
         findings,
     })
+}
+
+/// What keeps the server's files from being copied.
+fn of_files(catalog: &Catalog) -> Vec<Finding> {
+    let mut texts = Vec::new();
+    if catalog.engine() != Engine::Mariadb {
+        texts
+            .push("files are copied by MariaDB's program, and this is MySQL: make a logical dump".to_owned());
+    }
+    let data = catalog.setting("datadir").unwrap_or_default();
+    if let Err(error) = std::fs::read_dir(data) {
+        texts.push(format!(
+            "{data}, the server's folder, can't be read ({error}): run on its machine, as its user or root"
+        ));
+    }
+    for right in ["RELOAD", "PROCESS", "LOCK TABLES"] {
+        if !catalog.grants.has(right, Of::Server) {
+            texts.push(format!("files can't be copied: GRANT {right} ON *.* TO {}", catalog.account));
+        }
+    }
+    texts.into_iter().map(|text| Finding { weight: Weight::Impossible, text }).collect()
 }
 
 /// Tables that a transaction doesn't hold still.

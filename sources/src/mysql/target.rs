@@ -23,11 +23,13 @@ impl Target {
     /// Looks, and changes nothing.
     pub(super) fn look(client: &Client<'_>) -> Result<Self> {
         let catalog = Catalog::read_all(client)?;
-        let rows = client.query(
-            "reading what is there",
-            "SELECT routine_schema, COUNT(*) FROM information_schema.routines GROUP BY routine_schema;
-             SELECT event_schema, COUNT(*) FROM information_schema.events GROUP BY event_schema;",
-        )?;
+        let mut sql =
+            "SELECT routine_schema, COUNT(*) FROM information_schema.routines GROUP BY routine_schema;"
+                .to_owned();
+        if catalog.has_events() {
+            sql += "SELECT event_schema, COUNT(*) FROM information_schema.events GROUP BY event_schema;";
+        }
+        let rows = client.query("reading what is there", &sql)?;
         let mut programs: BTreeMap<String, u64> = BTreeMap::new();
         for row in rows {
             if let [database, count] = row.as_slice() {

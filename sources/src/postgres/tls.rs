@@ -1,39 +1,23 @@
-//! Encrypted connections: whom they trust, for our own connections and for those of PostgreSQL's programs.
+//! Encrypted connections as PostgreSQL's client and its programs want them.
 
-use std::sync::Arc;
+use std::io;
 
 use data_encoding::BASE64;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::address::{Address, Tls};
+use crate::address::Address;
 use crate::error::{Result, SourceError};
+use crate::tls;
 
 /// What encrypts connections to this server.
 pub fn connector(address: &Address) -> Result<MakeRustlsConnect> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let failed = |why: Error| SourceError::Connect { server: address.to_string(), why: why.to_string() };
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_safe_default_protocol_versions().map_err(failed)?;
-    let config = if address.tls == Tls::Verify {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(trusted(address)?);
-        builder.with_root_certificates(roots).with_no_client_auth()
-    } else {
-        let any = Arc::new(AnyCertificate(provider));
-        builder.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()
-    };
-    Ok(MakeRustlsConnect::new(config))
+    tls::config(address).map(MakeRustlsConnect::new).map_err(|why| refused(address, &why))
 }
 
 /// The certificates that are trusted, as a file of PEM: a program of PostgreSQL reads one file.
 pub fn trusted_pem(address: &Address) -> Result<Vec<u8>> {
     let mut pem = String::new();
-    for certificate in trusted(address)? {
+    for certificate in tls::trusted(address).map_err(|why| refused(address, &why))? {
         pem.push_str("-----BEGIN CERTIFICATE-----\n");
         let text = BASE64.encode(&certificate);
         let mut rest = text.as_str();
@@ -48,56 +32,6 @@ pub fn trusted_pem(address: &Address) -> Result<Vec<u8>> {
     Ok(pem.into_bytes())
 }
 
-/// The system's certificates, and those of the address.
-fn trusted(address: &Address) -> Result<Vec<CertificateDer<'static>>> {
-    let mut certificates = rustls_native_certs::load_native_certs().certs;
-    if let Some(path) = &address.ca_file {
-        let failed = |why: rustls_pki_types::pem::Error| SourceError::Connect {
-            server: address.to_string(),
-            why: format!("the certificates in {} can't be read: {why}", path.display()),
-        };
-        for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
-            certificates.push(certificate.map_err(failed)?);
-        }
-    }
-    Ok(certificates)
-}
-
-/// Takes each certificate, but the server must have its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+fn refused(address: &Address, why: &io::Error) -> SourceError {
+    SourceError::Connect { server: address.to_string(), why: why.to_string() }
 }

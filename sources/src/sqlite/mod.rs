@@ -1,7 +1,9 @@
-//! SQLite.
+//! SQLite: dumps of a database's pages while programs write to it, restores to a file or of single tables.
 
-use crate::address::Address;
-use crate::boot::{Boot, BootOptions};
+use std::os::unix::fs::OpenOptionsExt;
+
+use crate::address::{Address, Engine, Place, Tls};
+use crate::boot::{Boot, BootOptions, Booted};
 use crate::check::Check;
 use crate::context::Context;
 use crate::dump::DumpOptions;
@@ -11,47 +13,80 @@ use crate::manifest::Manifest;
 use crate::restore::{RestoreOptions, RestorePlan, RestoreReport};
 use crate::sink::Sink;
 use crate::survey::Survey;
+use crate::watch::Watch;
 
-fn none<T>() -> Result<T> {
-    Err(SourceError::Unsupported { object: "SQLite".to_owned(), why: "it can't be backed up".to_owned() })
+pub use header::{PageBytes, looks_like};
+
+mod copy;
+mod dump;
+mod header;
+mod open;
+mod restore;
+mod stored;
+mod survey;
+mod tables;
+
+pub(crate) fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Result<Survey> {
+    survey::survey(of, options, context)
 }
 
-pub(crate) fn survey(_: &Address, _: &DumpOptions, _: &Context<'_>) -> Result<Survey> {
-    none()
-}
-
-pub(crate) fn dump(_: &Address, _: &DumpOptions, _: &dyn Sink, _: &Context<'_>) -> Result<Manifest> {
-    none()
+pub(crate) fn dump(
+    from: &Address,
+    options: &DumpOptions,
+    sink: &dyn Sink,
+    context: &Context<'_>,
+) -> Result<Manifest> {
+    dump::dump(from, options, sink, context)
 }
 
 pub(crate) fn plan(
-    _: &Manifest,
-    _: &dyn Files,
-    _: &Address,
-    _: &RestoreOptions,
-    _: &Context<'_>,
+    manifest: &Manifest,
+    files: &dyn Files,
+    to: &Address,
+    options: &RestoreOptions,
+    context: &Context<'_>,
 ) -> Result<RestorePlan> {
-    none()
+    restore::plan(manifest, files, to, options, context)
 }
 
 pub(crate) fn restore(
-    _: &Manifest,
-    _: &dyn Files,
-    _: &Address,
-    _: &RestoreOptions,
-    _: &Context<'_>,
+    manifest: &Manifest,
+    files: &dyn Files,
+    to: &Address,
+    options: &RestoreOptions,
+    context: &Context<'_>,
 ) -> Result<RestoreReport> {
-    none()
+    restore::restore(manifest, files, to, options, context)
 }
 
-pub(crate) fn boot(_: &dyn Files, _: &BootOptions, _: &Context<'_>) -> Result<Boot> {
-    none()
+/// SQLite has no servers: the database lies in the folder, and this process reads it.
+pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> Result<Boot> {
+    let watch = Watch::start();
+    let manifest = Manifest::read(files)?;
+    let path = options.folder.join(dump::FILE);
+    let failed = |source| SourceError::File { path: path.clone(), source };
+    let file = std::fs::File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+    stored::unpack(files, &path, &file.map_err(failed)?, context)?;
+    stored::answer(&path, "SELECT count(*) FROM sqlite_schema", context)?;
+    let answered_after = watch.passed();
+    let checks = stored::compared(&path, &manifest, context)?;
+    let address = Address {
+        engine: Engine::Sqlite,
+        place: Place::File(path),
+        user: None,
+        database: None,
+        password: None,
+        tls: Tls::Off,
+        ca_file: None,
+    };
+    let version = rusqlite::version().to_owned();
+    Ok(Boot::Running(Booted { address, version, server: Box::new(()), answered_after, checks }))
 }
 
-pub(crate) fn examine(_: &Address, _: &Context<'_>) -> Result<Vec<Check>> {
-    none()
+pub(crate) fn examine(server: &Address, context: &Context<'_>) -> Result<Vec<Check>> {
+    stored::examined(open::path_of(server)?, context)
 }
 
-pub(crate) fn ask(_: &Address, _: &str, _: &Context<'_>) -> Result<Option<String>> {
-    none()
+pub(crate) fn ask(server: &Address, query: &str, context: &Context<'_>) -> Result<Option<String>> {
+    stored::answer(open::path_of(server)?, query, context)
 }

@@ -165,15 +165,17 @@ fn a_dump_is_one_state_of_several_databases() {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 server.query(
-                    "BEGIN NOT ATOMIC DECLARE i INT DEFAULT 0; WHILE i < 300 DO START TRANSACTION; \
-                     UPDATE a.money SET amount = amount - 7 WHERE id = 1 + FLOOR(RAND() * 5000); \
-                     UPDATE b.money SET amount = amount + 7 WHERE id = 1 + FLOOR(RAND() * 5000); \
-                     COMMIT; SET i = i + 1; END WHILE; END;",
+                    "DELIMITER //\nBEGIN NOT ATOMIC DECLARE i INT DEFAULT 0; WHILE i < 300 DO \
+                     SET @from = 1 + FLOOR(RAND() * 5000), @to = 1 + FLOOR(RAND() * 5000); START TRANSACTION; \
+                     UPDATE a.money SET amount = amount - 7 WHERE id = @from; \
+                     UPDATE b.money SET amount = amount + 7 WHERE id = @to; \
+                     COMMIT; SET i = i + 1; END WHILE; END//",
                 );
             }
         });
-        for n in 0..4 {
-            let (manifest, folder) = lab.dump(&address(&server), &format!("dump{n}"));
+        let dumps: Vec<_> = (0..4).map(|n| lab.dump(&address(&server), &format!("dump{n}"))).collect();
+        is_over.store(true, Ordering::Relaxed);
+        for (manifest, folder) in dumps {
             assert_eq!(rows(&manifest, "b", "money"), Some(5000));
             let text: String = ["a", "b"]
                 .map(|name| {
@@ -186,7 +188,6 @@ fn a_dump_is_one_state_of_several_databases() {
             });
             assert_eq!(amounts.sum::<i64>(), 1_000_000);
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }
 

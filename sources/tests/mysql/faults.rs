@@ -142,7 +142,7 @@ fn a_table_that_is_altered_under_a_dump_is_named() {
     server.query("CREATE TABLE shop.later (a INT); INSERT INTO shop.later VALUES (1);");
     let lab = Lab::new();
     let altered = dump_at(&server, &lab.context(), &|| {
-        server.query("ALTER TABLE shop.later ADD COLUMN b INT FIRST;");
+        server.query("ALTER TABLE shop.later ADD COLUMN b INT FIRST, ALGORITHM=COPY;");
         Ok(())
     });
     let text = altered.to_string();
@@ -222,12 +222,12 @@ fn a_restore_that_can_t_go_on_fails_and_says_what_is_incomplete() {
     let again = Lab::new();
     let table = folder.join("databases/shop/tables/large.sql");
     let text = fs::read_to_string(&table).expect("a file");
-    let broken = text.replacen("(2,'", "(1,'", 1);
+    let broken = text.replacen("(2,'", "(none,'", 1);
     assert_ne!(broken, text);
     fs::write(&table, broken).expect("it is written");
     let refused = attempt(&|| Ok(()), &again.context()).to_string();
     assert!(
-        refused.contains("Duplicate entry") && refused.contains("databases/shop/tables/large.sql"),
+        refused.contains("Unknown column") && refused.contains("databases/shop/tables/large.sql"),
         "{refused}"
     );
     assert!(refused.contains("incomplete"), "{refused}");
@@ -248,5 +248,5 @@ fn a_restore_that_can_t_go_on_fails_and_says_what_is_incomplete() {
         },
         &again.context(),
     );
-    assert!(dead.to_string().contains("ERROR 20"), "{dead}");
+    assert!(dead.to_string().contains("ERROR "), "{dead}");
 }

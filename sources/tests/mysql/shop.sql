@@ -24,7 +24,7 @@ INSERT INTO children VALUES (10, 1), (20, 2);
 CREATE TABLE history (a INT) WITH SYSTEM VERSIONING;
 INSERT INTO history VALUES (1);
 UPDATE history SET a = 2;
-CREATE SEQUENCE counter START WITH 5;
+CREATE SEQUENCE counter START WITH 5 NOCACHE;
 DO NEXTVAL(counter);
 CREATE OR REPLACE VIEW z_view AS SELECT id, 'x
 -- Final view structure for view `none`

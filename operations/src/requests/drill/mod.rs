@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keepfast_drills::choose::{Choose, choose};
-use keepfast_drills::database::{Engines, Installed};
+use keepfast_drills::database::{Engines, Installed, is_asked};
 use keepfast_drills::evidence::{Evidence, Inputs, LABEL, Tested, VERSION};
-use keepfast_drills::expect::Expectation;
+use keepfast_drills::expect::{Expectation, Question};
 use keepfast_drills::goal::Measured;
 use keepfast_drills::log::{Log, digest};
 use keepfast_drills::scratch::{Live, Reaped, Scratch, reap, refuse_live};
@@ -22,6 +22,7 @@ use keepfast_engine::repo::StoredSnapshot;
 use keepfast_engine::restore::Sample;
 use keepfast_engine::run::RunContext;
 use keepfast_format::node::Timestamp as Stamp;
+use keepfast_sources::address::Engine;
 use serde::{Deserialize, Serialize};
 
 use super::{PROGRAM, share_of};
@@ -67,6 +68,8 @@ pub struct Drill {
     pub source: Option<PathBuf>,
     /// What must be true of what was restored.
     pub expect: Vec<Expectation>,
+    /// The kind of database that queries are meant for; none if they are for all.
+    pub engine: Option<Engine>,
     /// The version of the database's engine that is started; none for that of the dump.
     pub version: Option<String>,
     /// The memory that a server may take, in bytes.
@@ -210,6 +213,16 @@ fn nothing_to_test(request: &Drill) -> Part {
     Part::not_tested("snapshot", why)
 }
 
+/// Queries that no database of the snapshot could be asked: what they expect isn't there.
+fn unasked(request: &Drill, engines: &[Engine]) -> Option<Part> {
+    let has_queries = request.expect.iter().any(|expected| matches!(expected.ask, Question::Sql(_)));
+    let is_there = engines.iter().any(|engine| is_asked(request.engine, *engine));
+    let what = request.engine.map_or_else(String::new, |engine| format!(" of {engine}"));
+    let wanted = has_queries || request.engine.is_some();
+    (wanted && !is_there)
+        .then(|| Part::failed("databases", format!("the snapshot has no dump{what} that could be asked")))
+}
+
 fn tell_reaped(reaped: &Reaped, log: &Log, run: &RunContext) {
     let tell = |line: String| {
         log.line(&line);
@@ -287,6 +300,7 @@ impl<'d> Doing<'d> {
             }
             Err(error) => done.parts.push(of_this_machine("files", Err(error))?),
         }
+        let mut engines = Vec::new();
         if !dumps.is_empty() {
             (self.told)(Step::Databases);
             let drill = DatabasesDrill {
@@ -296,6 +310,7 @@ impl<'d> Doing<'d> {
                 scratch,
                 servers: &request.servers,
                 engines: self.engines,
+                asked: request.engine,
                 version: request.version.as_deref(),
                 memory: request.memory,
                 expect: &request.expect,
@@ -303,11 +318,13 @@ impl<'d> Doing<'d> {
                 log,
             };
             let proven = drill.prove(&dumps, run)?;
+            engines = proven.engines;
             done.parts.extend(proven.parts);
             done.versions.extend(proven.versions);
             done.restore =
                 done.restore.into_iter().chain(proven.answered_after).reduce(|one, other| one + other);
         }
+        done.parts.extend(unasked(request, &engines));
         if request.corrupt {
             (self.told)(Step::Corrupting);
             let corruption = copy::Corruption { opened, snapshot, shared: self.shared, scratch, log };

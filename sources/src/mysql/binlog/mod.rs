@@ -9,4 +9,4 @@ mod replay;
 
 pub use read::{LogFacts, LogName, examine, in_order};
 pub use receive::{ReceiveOptions, Received, Receiver};
-pub(super) use replay::{Scope, replay, until_of};
+pub(super) use replay::{Moment, Scope, replay, until_of};

@@ -17,15 +17,15 @@ use crate::manifest::Manifest;
 use crate::mysql::client::Client;
 use crate::mysql::feed::Feeder;
 use crate::mysql::layout::LOGS;
-use crate::mysql::program::{Program, Purpose, numbers};
+use crate::mysql::program::{Program, Purpose};
 use crate::restore::Until;
 
 /// How much is passed from one program to the other at once.
 const STEP_BYTES: usize = 64 << 10;
 /// The makers' programs take a later time, in seconds since 1970, for one before all that is in a log, and play nothing.
 const STOP_TIME_MAX: i64 = i32::MAX as i64;
-/// The first version of MariaDB whose program starts at a GTID, and so notices that something before it is missing.
-const STARTS_AT_GTID: (u32, u32) = (10, 8);
+/// What a program says that starts at a GTID, and so notices that something before it is missing: MariaDB's since 10.8.
+const STARTS_AT_GTID: &str = "GTID list";
 
 /// Of which databases changes are played.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Start {
                 why: "the server had no binary log, or the account could not see it".to_owned(),
             });
         };
-        let can_start = program.is_mariadb() && numbers(&program.version) >= STARTS_AT_GTID;
+        let can_start = program.says_of_itself(STARTS_AT_GTID);
         let gtid = part("gtid").filter(|gtid| can_start && is_gtids(gtid)).cloned();
         Ok(Self { file, position, gtid })
     }
