@@ -278,7 +278,7 @@ impl Receiver<'_> {
     /// A segment that the server has removed is a gap: it is named, with what helps.
     fn explained(&self, error: SourceError) -> SourceError {
         match error {
-            SourceError::Server { why, .. } if why.contains("has already been removed") => {
+            SourceError::Server { why, .. } if LOST.iter().any(|words| why.contains(words)) => {
                 SourceError::Missing {
                     object: self.replication.connection.server.clone(),
                     why: format!(
