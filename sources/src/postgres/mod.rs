@@ -25,7 +25,10 @@ fn none<T>() -> Result<T> {
     Err(SourceError::Unsupported { object: "PostgreSQL".to_owned(), why: "it can't be backed up".to_owned() })
 }
 
-pub(crate) fn survey(_: &Address, _: &DumpOptions, _: &Context<'_>) -> Result<Survey> {
+pub(crate) fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Result<Survey> {
+    if options.physical {
+        return base::survey(of, options, context);
+    }
     none()
 }
 
