@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use super::super::lsn::{SegmentBytes, SegmentNumber, Timeline};
+use super::super::segment::{SegmentName, WalName};
 use super::history::{HISTORY_BYTES_MAX, History};
-use super::names::{SegmentName, WalName};
 use crate::error::{Result, SourceError};
 use crate::files::Files;
 

@@ -16,8 +16,8 @@ use postgres_protocol::message::frontend::{self, CopyData};
 
 use super::super::lsn::{Lsn, SegmentBytes, SegmentNumber, Timeline};
 use super::super::replication::{Replication, SlotName, SlotState};
+use super::super::segment::{SegmentName, WalName};
 use super::super::wire::{Message, Table};
-use super::names::{SegmentName, WalName};
 use super::spool::{Spool, SystemOf};
 use crate::address::Address;
 use crate::context::{Context, Progress};
