@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use keepfast_operations::databases::wal::LogName;
 use keepfast_operations::units;
-use keepfast_sources::address::Address;
 use keepfast_sources::postgres::lsn::Timeline;
 use keepfast_sources::postgres::replication::SlotName;
 use keepfast_sources::postgres::wal::WalName;
@@ -78,8 +77,8 @@ pub struct ReceiveWal {
     #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = units::size)]
     pub spool_limit: u64,
     /// The server: postgres://USER@HOST:PORT. The user needs the right REPLICATION
-    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
-    pub source: Address,
+    #[arg(long, value_name = "ADDRESS")]
+    pub source: String,
     /// The file whose first line is the password of the user
     #[arg(long, value_name = "FILE")]
     pub source_password_file: Option<PathBuf>,

@@ -36,7 +36,7 @@ pub fn receive(common: &Common, options: &ReceiveWal) -> Result<Outcome> {
     let mut request = Receive {
         spool: options.spool.clone(),
         limit: SpoolLimit(options.spool_limit),
-        from: options.source.clone(),
+        from: databases::address(&options.source)?,
         password: databases::password(
             options.source_password_file.as_deref(),
             options.source_password_command.as_deref(),

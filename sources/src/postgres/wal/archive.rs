@@ -8,6 +8,8 @@ use super::header::{HEADER_BYTES, Header};
 use super::history::{HISTORY_BYTES_MAX, History};
 use super::names::{SegmentName, WalName};
 use super::spool::SystemOf;
+use super::super::segment::{SegmentName, WalName};
+use super::history::{HISTORY_BYTES_MAX, History};
 use crate::error::{Result, SourceError};
 use crate::files::Files;
 

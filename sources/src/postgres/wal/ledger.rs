@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
+use super::super::segment::WalName;
 use super::super::sum::Sum;
-use super::names::WalName;
 
 /// A longer file isn't read. One has the segments of one middle number: at most 4096, and their labels.
 const FILE_BYTES_MAX: u64 = 4 << 20;

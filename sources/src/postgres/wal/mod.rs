@@ -15,7 +15,6 @@ mod gaps;
 mod header;
 mod history;
 mod ledger;
-mod names;
 mod receive;
 mod spool;
 mod union;
@@ -26,7 +25,8 @@ pub use chain::Chain;
 pub use fetch::{FAILED, Fetched, NOT_THERE, exit_code, fetch};
 pub use gaps::Gap;
 pub use history::{Branch, History};
-pub use names::{SegmentName, WalName};
 pub use receive::{Begin, ReceiveOptions, Received, receive};
 pub use spool::{Pushed, Spool, SpoolLimit, SystemOf};
 pub use union::Union;
+
+pub use super::segment::{SegmentName, WalName};

@@ -14,11 +14,11 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::super::lsn::SegmentBytes;
+use super::super::segment::WalName;
 use super::super::sum::{Sum, sum_of};
 use super::header::{HEADER_BYTES, Header};
 use super::history::{HISTORY_BYTES_MAX, History};
 use super::ledger::Ledger;
-use super::names::WalName;
 use crate::error::{Result, SourceError};
 use crate::files::{FileOf, Files};
 
