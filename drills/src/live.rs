@@ -56,6 +56,8 @@ pub struct Comparison<'c> {
     pub restored: &'c Path,
     /// Which folder it was made of: that in which the same paths are.
     pub live: &'c Path,
+    /// What isn't compared, by its path below both: what a program wrote, and not a file of this machine.
+    pub except: &'c [PathBuf],
     /// When the snapshot was begun.
     pub begun: Timestamp,
     /// Ends it early.
@@ -76,6 +78,9 @@ pub fn compare(comparison: Comparison<'_>) -> io::Result<Compared> {
             }
             let entry = entry?;
             let (kind, path) = (entry.file_type()?, folder.join(entry.file_name()));
+            if comparison.except.contains(&path) {
+                continue;
+            }
             if kind.is_dir() {
                 stack.push(path);
                 continue;
@@ -244,7 +249,10 @@ mod tests {
         write(restored, "newer", "content");
         write(live, "newer", "other");
         write(restored, "gone", "content");
-        let compare = |cancel: &Cancel| compare(Comparison { restored, live, begun, cancel });
+        write(restored, "stream", "content");
+        let except = ["stream".into()];
+        let compare =
+            |cancel: &Cancel| compare(Comparison { restored, live, except: &except, begun, cancel });
         let found = compare(&Cancel::new()).expect("compared");
         assert_eq!(
             (found.equal, found.changed, found.different, found.unreadable),

@@ -1,6 +1,8 @@
 //! Files of a drill: restored, compared with the snapshot, and with the files that they were made of.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,7 +118,11 @@ impl FilesDrill<'_> {
         // A time beyond the calendar excuses everything, or nothing.
         let edge = if start.seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
         let begun = Timestamp::new(start.seconds, start.nanos.cast_signed()).unwrap_or(edge);
-        let comparison = Comparison { restored: self.target, live, begun, cancel: run.cancel() };
+        // Absolute paths are of files; all others are names of what programs wrote into the root directory.
+        let streams = self.snapshot.body.paths.iter().filter(|path| !path.starts_with(b"/"));
+        let except: Vec<PathBuf> = streams.map(|name| OsStr::from_bytes(name).into()).collect();
+        let comparison =
+            Comparison { restored: self.target, live, except: &except, begun, cancel: run.cancel() };
         match live::compare(comparison) {
             Ok(compared) => Ok(compared.check()),
             Err(_) if run.is_cancelled() => Err(EngineError::Interrupted.into()),
