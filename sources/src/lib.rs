@@ -23,6 +23,7 @@ pub mod restore;
 pub mod sink;
 pub mod sqlite;
 pub mod survey;
+mod tls;
 mod watch;
 
 pub use error::{Result, SourceError};

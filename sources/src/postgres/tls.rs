@@ -12,23 +12,6 @@ use crate::tls;
 /// What encrypts connections to this server.
 pub fn connector(address: &Address) -> Result<MakeRustlsConnect> {
     tls::config(address).map(MakeRustlsConnect::new).map_err(|why| refused(address, &why))
-    config(address).map(MakeRustlsConnect::new)
-}
-
-/// How connections to this server are encrypted.
-pub fn config(address: &Address) -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let failed = |why: Error| SourceError::Connect { server: address.to_string(), why: why.to_string() };
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_safe_default_protocol_versions().map_err(failed)?;
-    Ok(if address.tls == Tls::Verify {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(trusted(address)?);
-        builder.with_root_certificates(roots).with_no_client_auth()
-    } else {
-        let any = Arc::new(AnyCertificate(provider));
-        builder.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()
-    })
 }
 
 /// The certificates that are trusted, as a file of PEM: a program of PostgreSQL reads one file.

@@ -14,11 +14,11 @@ use postgres_protocol::message::frontend;
 use rustls::{ClientConnection, StreamOwned};
 use rustls_pki_types::ServerName;
 
-use super::super::tls;
 use super::connection::{Connection, Message, Stream};
 use super::socket::Socket;
 use crate::address::{Address, Place, Tls};
 use crate::error::{Result, SourceError};
+use crate::tls;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ fn stream(to: &Address, patience: Duration, cancel: &Cancel) -> io::Result<Strea
     match (&answer, to.tls) {
         (b"S", _) => {
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let config = Arc::new(tls::config(to).map_err(io::Error::other)?);
+            let config = Arc::new(tls::config(to)?);
             let mut connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
             while connection.is_handshaking() {
                 connection.complete_io(&mut socket)?;
