@@ -5,11 +5,8 @@ use std::io::Read;
 
 use super::super::lsn::{SegmentBytes, SegmentNumber, Timeline};
 use super::super::segment::{SegmentName, WalName};
-use super::super::segment::{SegmentName, WalName};
 use super::header::{HEADER_BYTES, Header};
 use super::history::{HISTORY_BYTES_MAX, History};
-use super::history::{HISTORY_BYTES_MAX, History};
-use super::names::{SegmentName, WalName};
 use super::spool::SystemOf;
 use crate::error::{Result, SourceError};
 use crate::files::Files;
