@@ -125,7 +125,7 @@ pub(super) fn joined<'f>(
     for part in parts {
         all.push(part);
     }
-    Union::new(all).map_err(|source| failed(name, source))
+    Ok(Union::new(all).map_err(|source| failed(name, source))?)
 }
 
 /// Of which server a log is, by its newest segment.
