@@ -80,7 +80,7 @@ fn get_command(common: &Common, options: &RestoreWal) -> Result<String> {
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
     let repository = match &settings::target(common)?.place {
         Place::Directory(path) => text(path)?,
-        bucket @ Place::S3 { .. } => bucket.to_string(),
+        elsewhere => elsewhere.to_string(),
     };
     flag("--repo", repository);
     if let Some(file) = &common.password_file {
