@@ -28,7 +28,7 @@ pub use ship::{SetAside, Ship, ShipReport, ship};
 pub use status::{BaseDocument, LogStatus, Status, status};
 
 /// What labels of snapshots with a log begin with.
-const LABEL: &str = "wal:";
+pub(crate) const LABEL: &str = "wal:";
 /// The longest name of a log.
 const NAME_MAX: usize = 100;
 
