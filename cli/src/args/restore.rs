@@ -11,6 +11,9 @@ use super::databases::until;
 
 /// Options of `restore`.
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "keepfast restore [OPTIONS] --target <DIR>\n       keepfast restore [OPTIONS] --database <ADDRESS>"
+)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Restore {
     /// The snapshot: `latest`, `latest~N`, or the start of its id. `latest:/folder` restores only the

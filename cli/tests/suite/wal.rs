@@ -139,9 +139,26 @@ impl<'a> Restored<'a> {
             self.archiving.server.socket().display(),
             self.port()
         );
-        let mut command = self.archiving.server.command("psql");
-        command.args(["--no-psqlrc", "--no-align", "--tuples-only", "--dbname", &place, "--command", sql]);
-        Run::of(command.output().unwrap()).succeeds().out.trim().to_owned()
+        let begun = Instant::now();
+        loop {
+            let mut command = self.archiving.server.command("psql");
+            command.args([
+                "--no-psqlrc",
+                "--no-align",
+                "--tuples-only",
+                "--dbname",
+                &place,
+                "--command",
+                sql,
+            ]);
+            let run = Run::of(command.output().unwrap());
+            // It takes connections when it has come to the moment.
+            let is_early = run.code == 2 && run.err.contains("not accepting connections");
+            if !is_early || begun.elapsed() > PATIENCE {
+                return run.succeeds().out.trim().to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
