@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keepfast_process::tool::Account;
 use keepfast_sources::address::{Address, Engine};
-use keepfast_sources::boot::{self, Boot, BootOptions};
+use keepfast_sources::boot::{Boot, BootOptions};
 use keepfast_sources::check::Check;
 use keepfast_sources::context::Context;
+use keepfast_sources::engines;
 use keepfast_sources::files::Files;
 use keepfast_sources::manifest::Manifest;
 use keepfast_sources::{Result, SourceError};
@@ -81,15 +82,15 @@ impl Engines for Installed {
         options: &BootOptions,
         context: &Context<'_>,
     ) -> Result<Boot> {
-        boot::boot(engine, files, options, context)
+        engines::boot(engine, files, options, context)
     }
 
     fn examine(&self, server: &Address, context: &Context<'_>) -> Result<Vec<Check>> {
-        boot::examine(server, context)
+        engines::examine(server, context)
     }
 
     fn ask(&self, server: &Address, query: &str, context: &Context<'_>) -> Result<Option<String>> {
-        boot::ask(server, query, context)
+        engines::ask(server, query, context)
     }
 }
 

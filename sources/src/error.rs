@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::address::Engine;
+use crate::engine::Engine;
 
 /// The result of something that needs a database.
 pub type Result<T, E = SourceError> = std::result::Result<T, E>;

@@ -10,7 +10,8 @@ use keepfast_format::chunker::PageBytes;
 use keepfast_format::node::Timestamp;
 use keepfast_sources::address::Address;
 use keepfast_sources::context::Progress;
-use keepfast_sources::dump::{DumpOptions, dump};
+use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::dump;
 use keepfast_sources::sink::{Attributes, NewFile, Sink};
 
 use super::{DatabaseSource, Resolver, Surroundings};

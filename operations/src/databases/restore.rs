@@ -12,9 +12,10 @@ use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 use keepfast_sources::address::Address;
 use keepfast_sources::context::Progress;
+use keepfast_sources::engines;
 use keepfast_sources::files::{FileOf, Files};
 use keepfast_sources::manifest::{MANIFEST, Manifest};
-use keepfast_sources::restore::{self as sources, RestoreOptions, RestorePlan, RestoreReport};
+use keepfast_sources::restore::{RestoreOptions, RestorePlan, RestoreReport};
 use serde::{Deserialize, Serialize};
 
 use super::{Resolver, Surroundings};
@@ -116,7 +117,7 @@ pub fn plan_restore(
 ) -> Result<(String, RestorePlan)> {
     let found = Found::of(request, shared, run)?;
     let plan = found.with(request, shared, run, |files, to, context| {
-        sources::plan(files, to, &request.options, context)
+        engines::plan(files, to, &request.options, context)
     })?;
     Ok((found.folder, plan))
 }
@@ -131,7 +132,7 @@ pub fn restore_database(
     let found = Found::of(request, shared, run)?;
     run.enter(Phase::Restoring);
     let report = found.with(request, shared, run, |files, to, context| {
-        sources::restore(files, to, &request.options, context)
+        engines::restore(files, to, &request.options, context)
     })?;
     Ok(DatabaseRestoreReport {
         snapshot: found.snapshot.head.id.to_string(),

@@ -1,7 +1,8 @@
 //! Trying a database before a night shows that it can't be backed up.
 
 use keepfast_process::Cancel;
-use keepfast_sources::survey::{self as sources, Survey};
+use keepfast_sources::engines;
+use keepfast_sources::survey::Survey;
 
 use super::{DatabaseSource, Resolver, Surroundings};
 use crate::child::Children;
@@ -11,5 +12,5 @@ use crate::error::Result;
 pub fn survey(source: &DatabaseSource, children: &Children, cancel: &Cancel) -> Result<Survey> {
     let address = source.resolve(&Resolver { children, kept: None, cancel })?;
     let surroundings = Surroundings::new(children, cancel, &source.options.programs)?;
-    Ok(sources::survey(&address, &source.options, &surroundings.context(&|_| {}))?)
+    Ok(engines::survey(&address, &source.options, &surroundings.context(&|_| {}))?)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use keepfast_process::Cancel;
 use keepfast_process::child::{CancellableReader, Ended, Ends};
@@ -21,6 +21,7 @@ use crate::error::{Result, SourceError};
 use crate::files::Files;
 use crate::manifest::Manifest;
 use crate::restore::{Existing, RestoreOptions};
+use crate::watch::Watch;
 
 /// The part of the socket's name; nothing listens on it.
 const PORT: u16 = 5432;
@@ -100,7 +101,7 @@ pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> 
     if let Some(why) = cannot(&programs, options, context) {
         return Ok(Boot::NotHere(why));
     }
-    let begun = Instant::now();
+    let begun = Watch::start();
     let address = Address {
         engine: Engine::Postgres,
         place: Place::Socket {
@@ -129,7 +130,7 @@ pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> 
         let (name, found) = ("warnings of the restore".to_owned(), report.warnings.join("; "));
         checks.push(Check { name, expected: None, found, is_right: true });
     }
-    let answered_after = begun.elapsed();
+    let answered_after = begun.passed();
     Ok(Boot::Running(Booted { address, version: text, server: Box::new(server), answered_after, checks }))
 }
 
@@ -191,7 +192,7 @@ fn start(programs: &Programs, options: &BootOptions, context: &Context<'_>) -> R
     })
 }
 
-fn answered(server: &mut Server, login: &Login<'_>, begun: Instant) -> Result<Session> {
+fn answered(server: &mut Server, login: &Login<'_>, begun: Watch) -> Result<Session> {
     loop {
         match Session::connect(login, USER, Purpose::Reading) {
             Ok(session) => return Ok(session),
@@ -200,7 +201,7 @@ fn answered(server: &mut Server, login: &Login<'_>, begun: Instant) -> Result<Se
                 let (program, status) = ("postgres".to_owned(), "while it started".to_owned());
                 return Err(SourceError::Program { program, status, messages: server.last_words() });
             }
-            Err(error) if begun.elapsed() > START_MAX => return Err(error),
+            Err(error) if begun.passed() > START_MAX => return Err(error),
             Err(_) => drop(login.ends.run.wait(POLL)),
         }
     }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use keepfast_process::tool::Account;
 use keepfast_sources::address::{Address, Engine};
-use keepfast_sources::boot::{Boot, BootOptions, Booted, ask, boot, examine};
-use keepfast_sources::dump::{DumpOptions, dump};
+use keepfast_sources::boot::{Boot, BootOptions, Booted};
+use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::{ask, boot, dump, examine, survey};
 use keepfast_sources::files::FolderFiles;
 use keepfast_sources::manifest::Form;
 use keepfast_sources::restore::Until;
 use keepfast_sources::sink::FolderSink;
-use keepfast_sources::survey::{Weight, survey};
+use keepfast_sources::survey::Weight;
 use keepfast_testkit::servers::MariaDbServer;
 
 use crate::lab::{Lab, SHOP, address, address_of, contents, files};

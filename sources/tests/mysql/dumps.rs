@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use keepfast_sources::address::Address;
 use keepfast_sources::dump::{Content, DumpOptions, Selection};
+use keepfast_sources::engines::{plan, restore};
 use keepfast_sources::error::SourceError;
 use keepfast_sources::manifest::Manifest;
-use keepfast_sources::restore::{Existing, RestoreOptions, plan, restore};
+use keepfast_sources::restore::{Existing, RestoreOptions};
 use keepfast_testkit::servers::MariaDbServer;
 
 use crate::lab::{Lab, SHOP, address, contents, files, picture};

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use keepfast_process::Cancel;
 use keepfast_sources::context::Context;
-use keepfast_sources::dump::{DumpOptions, dump};
+use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::{dump, restore};
 use keepfast_sources::error::SourceError;
 use keepfast_sources::files::{FileOf, Files, FolderFiles};
-use keepfast_sources::restore::{Existing, RestoreOptions, restore};
+use keepfast_sources::restore::{Existing, RestoreOptions};
 use keepfast_sources::sink::{Attributes, NewFile, Sink};
 use keepfast_testkit::servers::MariaDbServer;
 

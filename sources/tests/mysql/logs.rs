@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keepfast_sources::dump::{DumpOptions, Selection};
+use keepfast_sources::engines::restore;
 use keepfast_sources::error::{Result, SourceError};
 use keepfast_sources::mysql::binlog::{ReceiveOptions, Received, Receiver, examine};
-use keepfast_sources::restore::{Existing, RestoreOptions, RestoreReport, Until, restore};
+use keepfast_sources::restore::{Existing, RestoreOptions, RestoreReport, Until};
 use keepfast_testkit::servers::MariaDbServer;
 
 use crate::lab::{Lab, address, address_of, files, wait_for};

@@ -1,10 +1,11 @@
 //! What an account may do: what is missing is named with the grant that helps, and a dump lacks nothing in silence.
 
 use keepfast_sources::address::{Address, Place};
-use keepfast_sources::dump::{DumpOptions, OnMissing, dump};
+use keepfast_sources::dump::{DumpOptions, OnMissing};
+use keepfast_sources::engines::{dump, survey};
 use keepfast_sources::error::SourceError;
 use keepfast_sources::sink::FolderSink;
-use keepfast_sources::survey::{Survey, Weight, survey};
+use keepfast_sources::survey::{Survey, Weight};
 use keepfast_testkit::servers::MariaDbServer;
 
 use crate::lab::{Lab, SHOP, address, address_of, contents};

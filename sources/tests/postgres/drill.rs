@@ -5,8 +5,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
 use keepfast_process::tool::Account;
-use keepfast_sources::boot::{Boot, BootOptions, ask, boot, examine};
+use keepfast_sources::boot::{Boot, BootOptions};
 use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::{ask, boot, examine};
 use keepfast_testkit::servers::PostgresVersion;
 
 use crate::lab::Lab;

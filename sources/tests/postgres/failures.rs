@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use keepfast_process::Cancel;
 use keepfast_sources::SourceError;
 use keepfast_sources::context::Progress;
-use keepfast_sources::dump::{DumpOptions, dump};
+use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::{dump, restore};
 use keepfast_sources::files::{FileOf, Files, FolderFiles};
-use keepfast_sources::restore::{Existing, RestoreOptions, restore};
+use keepfast_sources::restore::{Existing, RestoreOptions};
 use keepfast_sources::sink::{Attributes, NewFile, Sink};
 use keepfast_testkit::servers::PostgresVersion;
 

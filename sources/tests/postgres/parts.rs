@@ -2,7 +2,8 @@
 
 use keepfast_sources::SourceError;
 use keepfast_sources::dump::{Content, DumpOptions, Selection};
-use keepfast_sources::restore::{Existing, RestoreOptions, plan};
+use keepfast_sources::engines::plan;
+use keepfast_sources::restore::{Existing, RestoreOptions};
 use keepfast_testkit::servers::PostgresVersion;
 
 use crate::lab::{Lab, error_of};

@@ -4,8 +4,9 @@ use keepfast_sources::SourceError;
 use keepfast_sources::address::Address;
 use keepfast_sources::context::Context;
 use keepfast_sources::dump::{DumpOptions, OnMissing};
+use keepfast_sources::engines::survey;
 use keepfast_sources::restore::RestoreOptions;
-use keepfast_sources::survey::{Finding, Survey, Weight, survey};
+use keepfast_sources::survey::{Finding, Survey, Weight};
 use keepfast_testkit::servers::PostgresVersion;
 
 use crate::lab::{Lab, error_of};

@@ -4,7 +4,8 @@ use std::num::NonZeroU16;
 
 use keepfast_sources::SourceError;
 use keepfast_sources::dump::DumpOptions;
-use keepfast_sources::restore::{Existing, RestoreOptions, plan};
+use keepfast_sources::engines::plan;
+use keepfast_sources::restore::{Existing, RestoreOptions};
 use keepfast_testkit::servers::PostgresVersion;
 
 use crate::lab::{Lab, assert_same, error_of};

@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keepfast_sources::dump::{DumpOptions, dump};
+use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::dump;
 use keepfast_sources::restore::RestoreOptions;
 use keepfast_sources::sink::{Attributes, FolderSink, NewFile, Sink};
 use keepfast_testkit::servers::PostgresVersion;

@@ -14,7 +14,8 @@ use keepfast_process::redact::KnownSecrets;
 use keepfast_process::tool::Account;
 use keepfast_sources::address::{Address, Engine, Place, Tls};
 use keepfast_sources::context::Context;
-use keepfast_sources::dump::{DumpOptions, dump};
+use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::dump;
 use keepfast_sources::files::{Files, FolderFiles};
 use keepfast_sources::manifest::Manifest;
 use keepfast_sources::postgres::physical::{

@@ -11,7 +11,7 @@ pub enum Item {
     Raw(u64),
     /// A number of old sorted sets: as text, behind its length.
     OldDouble,
-    /// A number, and then so many times these.
+    /// A number, and then this many times these.
     Each(&'static [Item]),
     /// What a module wrote, up to its end.
     Module,
