@@ -229,7 +229,7 @@ fn is_in_use(folder: &Path) -> bool {
             Ok(()) => false,
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
         },
-        // Whoever made it died before it had a lease, or while it was removed.
+        // The process that made it died before it had a lease, or while it was removed.
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
