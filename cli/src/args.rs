@@ -11,6 +11,7 @@ mod notify;
 mod plans;
 mod restore;
 mod service;
+mod wal;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub use plans::{
 };
 pub use restore::{OverwriteWhen, Restore};
 pub use service::{InstallUnits, RemoveUnits, Service, ServiceAction, UNITS_DIRECTORY, Uninstall};
+pub use wal::{ExpireWal, GetWal, PushWal, ReceiveWal, RestoreWal, ShipWal, Wal, WalAction, WalStatus};
 
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
@@ -71,6 +73,8 @@ pub enum Command {
     Forget(Forget),
     /// Try databases before they are backed up
     Sources(Sources),
+    /// Keep the log of a PostgreSQL server, and restore the server to a moment
+    Wal(Wal),
     /// Change the labels of snapshots
     Tag(Tag),
     /// Remove files from existing snapshots
@@ -152,6 +156,7 @@ impl Command {
             Self::Drill(options) => options.action.only_shows(),
             Self::Runs(options) => options.action.only_shows(),
             Self::Notify(options) => options.action.only_shows(),
+            Self::Wal(options) => options.action.only_shows(),
             Self::Access(command) => command.only_shows(),
             Self::Config(options) => !matches!(options.action, ConfigAction::Wizard { .. }),
             Self::Service(options) => {

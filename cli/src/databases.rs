@@ -4,6 +4,7 @@ use anyhow::Result;
 use keepfast_operations::child::CommandLine;
 use keepfast_operations::databases::DatabaseSource;
 use keepfast_operations::secret::SecretSource;
+use keepfast_sources::address::Address;
 use keepfast_sources::dump::{Content, DumpOptions, OnMissing, Selection};
 
 use crate::args::{ContentFlag, DatabaseFlags};
@@ -34,16 +35,20 @@ pub fn of(flags: &DatabaseFlags) -> Result<Vec<DatabaseSource>> {
         ..DumpOptions::default()
     };
     let password = password(flags.source_password_file.as_deref(), flags.source_password_command.as_deref());
-    Ok(flags
-        .source
-        .iter()
-        .map(|address| DatabaseSource {
+    let source = |text: &String| {
+        Ok(DatabaseSource {
             name: flags.source_name.clone(),
-            address: address.clone(),
+            address: address(text)?,
             password: password.clone(),
             options: options.clone(),
         })
-        .collect())
+    };
+    flags.source.iter().map(source).collect()
+}
+
+/// An address that a flag has. It isn't read by the parser of the flags, which would show it with its password.
+pub fn address(text: &str) -> Result<Address> {
+    Address::parse(text).map_err(|error| Usage(error.to_string()).into())
 }
 
 /// Where a password is, as flags say it.

@@ -38,7 +38,8 @@ pub type Findings = BTreeSet<String>;
 /// repository's packs, so what is missing is found before, too; what is new must be this object alone.
 #[must_use]
 pub fn judge(object: &str, at: u64, before: &Findings, after: &Findings) -> Part {
-    let new: Vec<&str> = after.difference(before).map(String::as_str).collect();
+    let (before, after) = (objects(before), objects(after));
+    let new: Vec<&str> = after.difference(&before).copied().collect();
     let listed = |names: &[&str]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     Part::of(
         PART,
@@ -47,6 +48,11 @@ pub fn judge(object: &str, at: u64, before: &Findings, after: &Findings) -> Part
             Check::equal(format!("found after byte {at} of {object} was flipped"), object, listed(&new)),
         ],
     )
+}
+
+/// The objects of findings: a check says of a pack which frame of it is damaged, as in `packs/…, frame 0`.
+fn objects(findings: &Findings) -> BTreeSet<&str> {
+    findings.iter().map(|found| found.split_once(',').map_or(found.as_str(), |(object, _)| object)).collect()
 }
 
 #[cfg(test)]
@@ -75,6 +81,11 @@ mod tests {
         let verdict =
             |before: &[&str], after: &[&str]| judge("packs/a", 3, &set(before), &set(after)).verdict;
         assert_eq!(verdict(&["packs/missing"], &["packs/missing", "packs/a"]), Verdict::Pass);
+        assert_eq!(
+            verdict(&[], &["packs/a", "packs/a, frame 0"]),
+            Verdict::Pass,
+            "a frame is a part of its pack"
+        );
         assert_eq!(verdict(&["packs/missing"], &["packs/missing"]), Verdict::Fail, "it isn't found");
         assert_eq!(verdict(&[], &["packs/a", "packs/b"]), Verdict::Fail, "more is found");
         assert_eq!(verdict(&[], &["packs/b"]), Verdict::Fail, "another one is found");

@@ -10,6 +10,7 @@ use crate::check::Check;
 use crate::context::Context;
 use crate::error::Result;
 use crate::files::Files;
+use crate::manifest::Manifest;
 use crate::restore::Until;
 use crate::{mongodb, mysql, postgres, redis, sqlite};
 
@@ -51,14 +52,22 @@ pub enum Boot {
 }
 
 /// Starts a server of the dump's engine in a folder of its own and restores the dump into it.
+///
+/// If the dump is of one database, the address that is returned names it, so that queries are asked there.
 pub fn boot(engine: Engine, files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> Result<Boot> {
-    match engine {
+    let booted = match engine {
         Engine::Postgres => postgres::boot(files, options, context),
         Engine::Mysql | Engine::Mariadb => mysql::boot(files, options, context),
         Engine::Mongodb => mongodb::boot(files, options, context),
         Engine::Redis => redis::boot(files, options, context),
         Engine::Sqlite => sqlite::boot(files, options, context),
+    }?;
+    let Boot::Running(mut booted) = booted else { return Ok(booted) };
+    let has_names = matches!(engine, Engine::Postgres | Engine::Mysql | Engine::Mariadb | Engine::Mongodb);
+    if has_names && let [only] = &Manifest::read(files)?.databases[..] {
+        booted.address.database.get_or_insert_with(|| only.name.clone());
     }
+    Ok(Boot::Running(booted))
 }
 
 /// Whether the data of a server is sound, by the engine's own programs and queries.

@@ -182,7 +182,7 @@ visit("a notification that comes is a toast, and the bell counts it", { path: "/
   });
   server.tell("run.ended", { run: server.state.runs[3].run });
   await page.getByRole("status").filter({ hasText: "mail: a run went wrong" }).waitFor();
-  // With the one that came, and the request of another person that waits for an answer.
+  // Two of before, this one, and a request that waits for this user: that is no news which one has read.
   await page.getByRole("button", { name: "Notifications: 4 unread" }).click();
   await page.getByRole("button", { name: "Mark all as read" }).click();
   await page.getByRole("button", { name: "Notifications: 1 unread" }).waitFor();

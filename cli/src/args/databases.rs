@@ -4,7 +4,6 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use keepfast_sources::address::Address;
 use keepfast_sources::restore::Until;
 
 /// Databases of a backup.
@@ -14,8 +13,8 @@ pub struct DatabaseFlags {
     /// Back up this database, next to the PATHs or alone: postgres://USER@HOST:PORT/NAME, and in the same way mysql,
     /// mariadb, mongodb and redis; sqlite:///PATH. Without a NAME, all databases of the server. Behind it, `?socket=PATH`
     /// names a socket, and `tls=off|prefer|verify` and `ca_file=PATH` say how to connect. May be repeated
-    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse, conflicts_with_all = ["stdin", "command"])]
-    pub source: Vec<Address>,
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["stdin", "command"])]
+    pub source: Vec<String>,
     /// The folder in the snapshot for the one --source [default: made of its address]
     #[arg(long, value_name = "NAME", requires = "source")]
     pub source_name: Option<String>,

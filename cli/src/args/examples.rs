@@ -21,6 +21,23 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("sources", &["sources test shop-db"]),
     ("sources test", &["sources test shop-db", "sources test --source mariadb://backup@localhost"]),
+    ("wal", &["wal status shop", "wal ship --spool /var/spool/keepfast/shop shop --every 1m"]),
+    ("wal push", &["wal push --spool /var/spool/keepfast/shop pg_wal/000000010000000A000000FF"]),
+    (
+        "wal receive",
+        &["wal receive --spool /var/spool/keepfast/shop --source postgres://backup@db.example.org"],
+    ),
+    ("wal ship", &["wal ship --spool /var/spool/keepfast/shop shop --every 1m"]),
+    ("wal get", &["wal get shop 000000010000000A000000FF pg_wal/RECOVERYXLOG"]),
+    ("wal status", &["wal status --spool /var/spool/keepfast/shop shop"]),
+    ("wal expire", &["wal expire --dry-run shop"]),
+    (
+        "wal restore",
+        &[
+            "wal restore --into /srv/restored --until 2026-01-15T14:30:00Z shop",
+            "wal restore --snapshot 5a3f09c1:/shop --into /srv/restored --copy-log shop",
+        ],
+    ),
     ("snapshots", &["snapshots", "snapshots --host web1 --tag plan:www"]),
     ("forget", &["forget --keep-daily 14 --keep-weekly 8 --dry-run", "forget 5a3f09c1"]),
     ("tag", &["tag latest --add before-upgrade"]),

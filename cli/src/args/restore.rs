@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use keepfast_operations::units;
-use keepfast_sources::address::Address;
 use keepfast_sources::restore::Until;
 
 use super::databases::until;
 
 /// Options of `restore`.
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "keepfast restore [OPTIONS] --target <DIR>\n       keepfast restore [OPTIONS] --database <ADDRESS>"
+)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Restore {
     /// The snapshot: `latest`, `latest~N`, or the start of its id. `latest:/folder` restores only the
@@ -23,18 +25,12 @@ pub struct Restore {
     #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
     pub at: Option<String>,
     /// The directory to restore into
-    #[arg(
-        long,
-        value_name = "DIR",
-        required_unless_present = "database",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub target: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "database")]
+    pub target: Option<PathBuf>,
     /// The database to restore a dump into, which is made if it isn't there: postgres://USER@HOST/NAME, and in the same
     /// way mysql, mariadb, mongodb and redis; sqlite:///PATH. With `--snapshot latest:/FOLDER`, the dump in that folder
-    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse, conflicts_with_all = ["target", "paths", "include", "exclude", "overwrite", "resume", "delete", "verify", "numeric_owners", "no_privileges"])]
-    pub database: Option<Address>,
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["target", "paths", "include", "exclude", "overwrite", "resume", "delete", "verify", "numeric_owners", "no_privileges"])]
+    pub database: Option<String>,
     /// How to restore a database.
     #[command(flatten)]
     pub into: IntoDatabase,

@@ -28,6 +28,7 @@ mod service;
 mod snapshots;
 mod told;
 mod uninstall;
+mod wal;
 mod wizard;
 
 use anyhow::Result;
@@ -50,6 +51,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Sources(options) => databases::sources(&common, &options.action),
         Command::Snapshots(options) => snapshots::run(&common, &options),
         Command::Forget(options) => forget::run(&common, &options),
+        Command::Wal(options) => wal::run(&common, &options.action),
         Command::Tag(options) => edit::tag(&common, &options),
         Command::Rewrite(options) => edit::rewrite(&common, &options),
         Command::Undelete(options) => forget::undelete(&common, &options),

@@ -96,7 +96,7 @@ fn what_cannot_be_dumped_makes_no_snapshot_and_passwords_are_refused_in_addresse
 fn a_plan_backs_up_databases_of_several_kinds_in_one_snapshot() {
     let plans = Plans::new("");
     let redis = RedisServer::start("");
-    redis.ask("MSET a 1 b 2 c 3");
+    assert_eq!(redis.ask("MSET a 1 b 2 c 3").trim(), "OK");
     let file = plans.desk.path("app.db");
     let sqlite = |file: &std::path::Path, sql: &str| {
         let done = Command::new("python3")

@@ -109,7 +109,7 @@ fn databases_of_four_kinds_are_started_on_their_own_and_asked() {
         &shop,
         "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders SELECT generate_series(1, 5000)",
     );
-    redis.ask("MSET a 1 b 2 c 3");
+    assert_eq!(redis.ask("MSET a 1 b 2 c 3").trim(), "OK");
     mariadb.query("CREATE DATABASE blog; CREATE TABLE blog.posts (id int PRIMARY KEY); INSERT INTO blog.posts VALUES (1), (2)");
     let plans = Plans::new("");
     let file = plans.desk.path("app.db");

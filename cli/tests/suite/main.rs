@@ -51,5 +51,6 @@ mod two_servers;
 mod unhappy;
 mod uninstall;
 mod unusual;
+mod wal;
 mod wizard;
 mod writers;

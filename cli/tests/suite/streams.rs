@@ -172,7 +172,7 @@ fn streams_need_names_of_their_own_and_go_with_neither_standard_input_nor_a_dry_
     let top = src.components().nth(1).unwrap().as_os_str().to_str().unwrap().to_owned();
     backup_streams(&desk, &[&format!("{top}=echo x")], &[src.to_str().unwrap()])
         .fails(1, &[&format!("{top:?}"), "has it too"]);
-    backup_streams(&desk, &["a=echo x", "a=echo y"], &[]).fails(1, &["two streams have it"]);
+    backup_streams(&desk, &["a=echo x", "a=echo y"], &[]).fails(1, &["two of them have it"]);
     backup_streams(&desk, &["a/b=echo x"], &[]).fails(1, &["isn't a file name"]);
     for wrong in ["a", "=echo", "a="] {
         backup_streams(&desk, &[wrong], &[]).fails(2, &["NAME=COMMAND"]);

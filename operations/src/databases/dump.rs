@@ -73,7 +73,7 @@ fn of_databases(count: usize) -> String {
 }
 
 /// The engine's sink as the sources see it.
-struct IntoFolder<'s>(&'s dyn FolderSink);
+pub(super) struct IntoFolder<'s>(pub(super) &'s dyn FolderSink);
 
 impl Sink for IntoFolder<'_> {
     fn file(&self, file: &NewFile<'_>, content: &mut dyn Read) -> io::Result<u64> {

@@ -6,6 +6,7 @@
 mod dump;
 mod restore;
 mod survey;
+pub mod wal;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub use dump::folder_of;
 pub use restore::{DatabaseRestore, DatabaseRestoreReport, dumps_in, plan_restore, restore_database};
 pub(crate) use restore::{FromFolder, dump_folders};
 pub use survey::survey;
+
+use restore::path_of;
 
 /// Where what has to be a file is put: it may be as large as a database, so that it is on a disk and not in memory.
 const SCRATCH: &str = "/var/tmp";

@@ -103,7 +103,8 @@ fn has_manifest(opened: &Opened, snapshot: &Snapshot, name: &str, run: &RunConte
     }
 }
 
-fn path_of(name: &str) -> Vec<u8> {
+/// The path of a folder in the root directory.
+pub(super) fn path_of(name: &str) -> Vec<u8> {
     format!("/{name}").into_bytes()
 }
 

@@ -211,7 +211,7 @@ fn take(
             sink.file(&NewFile::new(&part.path), &mut content)
                 .map_err(|error| interrupted(context, failed(error)))?
         };
-        taken.add(part, &heading, bytes, splitter.rows());
+        taken.add(part, &heading, bytes, splitter.rows(), is_only_rows);
     }
     let ended = started.running.wait().map_err(file)?.ok_or(SourceError::Cancelled)?;
     if !ended.status.success() {
@@ -231,7 +231,7 @@ fn interrupted(context: &Context<'_>, error: SourceError) -> SourceError {
 }
 
 impl Taken {
-    fn add(&mut self, part: Part, heading: &Heading, bytes: u64, rows: u64) {
+    fn add(&mut self, part: Part, heading: &Heading, bytes: u64, rows: u64, is_only_rows: bool) {
         self.order.push(part.path.clone());
         let Some(database) = part.database else { return };
         let folder = Layout::folder(&database);
@@ -246,7 +246,9 @@ impl Taken {
             _ => return,
         };
         let (file, bytes) = (Some(part.path), Some(bytes));
-        database.tables.push(Table { schema: None, name: name.clone(), file, load: None, rows, bytes });
+        // The table isn't made by the file.
+        let load = is_only_rows.then(|| format!("INSERT INTO {}", quoted(name)));
+        database.tables.push(Table { schema: None, name: name.clone(), file, load, rows, bytes });
     }
 }
 
@@ -312,7 +314,7 @@ impl Read for Told<'_> {
     }
 }
 
-/// The settings at both ends of a dump.
+/// The settings at both ends of a dump, with the position and the last line.
 #[derive(Default)]
 struct Kept(Vec<u8>);
 

@@ -303,7 +303,7 @@ impl Lexer {
 mod tests {
     use super::Lexer;
 
-    /// The lines that no statement reaches into, read in steps of so many bytes, and the rows.
+    /// The lines that no statement reaches into, read in steps of this many bytes, and the rows.
     fn read(text: &str, step: usize) -> (Vec<&str>, u64) {
         let mut lexer = Lexer::new();
         let (mut at, mut starts) = (0, Vec::new());

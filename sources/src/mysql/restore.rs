@@ -11,7 +11,7 @@ use super::feed::Feeder;
 use super::layout::USERS;
 use super::program::numbers;
 use super::rename::Renamer;
-use super::target::{Target, count, refuse};
+use super::target::{Occupied, Target, count, refuse};
 use super::wanted::Wanted;
 use crate::address::Address;
 use crate::context::{Context, Progress};
@@ -37,7 +37,7 @@ pub(crate) fn plan(
     let client = Client::new(to, context, CONNECT_TIMEOUT)?;
     let wanted = Wanted::choose(manifest, files, to, options)?;
     let target = Target::look(&client)?;
-    let occupied = target.occupied(&wanted);
+    let occupied = target.occupied(&client, &wanted)?;
     let mut steps = Vec::new();
     if wanted.has_users {
         steps.push(
@@ -45,7 +45,7 @@ pub(crate) fn plan(
         );
     }
     for database in &occupied {
-        steps.push(format!("Drops {}.", database.text()));
+        steps.push(format!("Removes {}.", database.text()));
     }
     for database in &wanted.databases {
         let tables = database.tables.len();
@@ -64,7 +64,7 @@ pub(crate) fn plan(
     Ok(RestorePlan {
         steps,
         warnings: warnings(manifest, &wanted, &target, options),
-        replaces: occupied.iter().map(super::target::Occupied::text).collect(),
+        replaces: occupied.iter().map(Occupied::text).collect(),
         bytes: wanted.bytes,
     })
 }
@@ -168,7 +168,7 @@ pub(crate) fn restore(
             ),
         });
     }
-    let occupied = target.occupied(&wanted);
+    let occupied = target.occupied(&client, &wanted)?;
     if options.existing == Existing::Refuse {
         refuse(&occupied)?;
     }
@@ -176,8 +176,8 @@ pub(crate) fn restore(
     if wanted.has_users {
         load(&client, files, &[USERS.to_owned()], None, "restoring users")?;
     }
-    for database in occupied.iter().filter(|database| !database.is_of_tables()) {
-        client.execute("making room", &format!("DROP DATABASE {};", quoted(&database.database)))?;
+    for statements in occupied.iter().filter_map(Occupied::making_room) {
+        client.execute("making room", &statements)?;
     }
     let renamer = wanted.renamed().map(|database| Renamer::new(&database.name, &database.target));
     let names =

@@ -36,7 +36,7 @@ pub(super) struct Home<'a> {
     pub(super) settings: Vec<String>,
 }
 
-/// Whether everybody who reaches the socket may do everything.
+/// Whether each user who reaches the socket may do everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rights {
     /// The server looks at its users.

@@ -50,8 +50,47 @@ impl Target {
     }
 
     /// What would be lost.
-    pub(super) fn occupied(&self, wanted: &Wanted) -> Vec<Occupied> {
-        wanted.databases.iter().filter_map(|database| self.occupied_by(database)).collect()
+    pub(super) fn occupied(&self, client: &Client<'_>, wanted: &Wanted) -> Result<Vec<Occupied>> {
+        let mut all = Vec::new();
+        for database in &wanted.databases {
+            if wanted.has_only_rows {
+                all.extend(self.filled(client, database)?);
+            } else {
+                all.extend(self.occupied_by(database));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The tables with rows, of those that rows are restored into. All of them have to be there.
+    fn filled(&self, client: &Client<'_>, wanted: &WantedDatabase) -> Result<Option<Occupied>> {
+        let there = self.database(&wanted.target).map_or(&[][..], |found| &found.tables);
+        let mut sql = String::new();
+        let mut emptying = Vec::new();
+        for (number, table) in wanted.tables.iter().enumerate() {
+            let name = format!("{}.{}", quoted(&wanted.target), quoted(&table.name));
+            let Some(found) = there.iter().find(|found| found.name == table.name) else {
+                let why = "the dump has rows alone, and the table that they belong in isn't there".to_owned();
+                return Err(SourceError::Missing { object: format!("table {name}"), why });
+            };
+            let is_versioned = found.kind == TableKind::Versioned;
+            let of_all = if is_versioned { " FOR SYSTEM_TIME ALL" } else { "" };
+            let _ = writeln!(sql, "SELECT {number} FROM {name}{of_all} LIMIT 1;");
+            emptying.push(match is_versioned {
+                true => format!("DELETE FROM {name}; DELETE HISTORY FROM {name};\n"),
+                false => format!("TRUNCATE TABLE {name};\n"),
+            });
+        }
+        let rows = client.query("looking which tables are empty", &sql)?;
+        let filled: Vec<usize> = rows.iter().filter_map(|row| row.first()?.parse().ok()).collect();
+        let statements = filled.iter().filter_map(|number| emptying.get(*number)).cloned().collect();
+        let tables = filled.iter().filter_map(|number| Some(wanted.tables.get(*number)?.name.clone()));
+        Ok((!filled.is_empty()).then(|| Occupied {
+            database: wanted.target.clone(),
+            tables: tables.collect(),
+            programs: 0,
+            way: Way::Emptied(statements),
+        }))
     }
 
     fn occupied_by(&self, wanted: &WantedDatabase) -> Option<Occupied> {
@@ -65,7 +104,7 @@ impl Target {
             database: name.clone(),
             tables,
             programs,
-            is_of_tables: wanted.is_of_tables,
+            way: if wanted.is_of_tables { Way::DroppedByDump } else { Way::Dropped },
         })
     }
 }
@@ -75,39 +114,60 @@ pub(super) struct Occupied {
     pub(super) database: String,
     tables: Vec<String>,
     programs: u64,
-    is_of_tables: bool,
+    way: Way,
+}
+
+/// How it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    /// With its database.
+    Dropped,
+    /// Table by table: the dump drops each before it makes it.
+    DroppedByDump,
+    /// Its rows go, by these statements.
+    Emptied(String),
 }
 
 impl Occupied {
-    /// Whether tables alone are meant: then the dump itself drops each before it makes it.
-    pub(super) fn is_of_tables(&self) -> bool {
-        self.is_of_tables
+    /// The statements that make room for what is restored.
+    pub(super) fn making_room(&self) -> Option<String> {
+        match &self.way {
+            Way::Dropped => Some(format!("DROP DATABASE {};", quoted(&self.database))),
+            Way::DroppedByDump => None,
+            Way::Emptied(statements) => Some(format!("SET SESSION foreign_key_checks = 0;\n{statements}")),
+        }
     }
 
     /// As a sentence says it.
     pub(super) fn text(&self) -> String {
-        let names = self.tables.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+        let mut names = self.tables.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
         let others = self.tables.len().saturating_sub(NAMED_MAX);
-        let mut text = if self.is_of_tables {
-            format!("of database {} the tables {names}", self.database)
-        } else {
-            format!("database {} with {} tables and views", self.database, self.tables.len())
-        };
-        if !self.is_of_tables && !names.is_empty() {
-            let _ = write!(text, ": {names}");
-        }
         if others > 0 {
-            let _ = write!(text, " and {others} more");
+            let _ = write!(names, " and {others} more");
         }
-        if self.programs > 0 {
-            let _ = write!(text, ", and {} routines and events", self.programs);
+        let database = &self.database;
+        let programs = match self.programs {
+            0 => String::new(),
+            count => format!(" and {count} routines and events"),
+        };
+        match &self.way {
+            Way::Dropped if self.tables.is_empty() => {
+                format!("database {database}, which has no table,{programs}")
+            }
+            Way::Dropped => {
+                format!(
+                    "database {database} with its {} tables and views ({names}){programs}",
+                    self.tables.len()
+                )
+            }
+            Way::DroppedByDump => format!("the tables {names} of database {database}"),
+            Way::Emptied(_) => format!("the rows of {names} in database {database}"),
         }
-        text
     }
 
     /// The object as an error names it.
     pub(super) fn object(&self) -> String {
-        match self.tables.first().filter(|_| self.is_of_tables) {
+        match self.tables.first().filter(|_| self.way != Way::Dropped) {
             Some(table) => format!("table {}.{table}", self.database),
             None => format!("database {}", self.database),
         }

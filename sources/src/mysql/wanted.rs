@@ -21,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) has_users: bool,
     /// Whether it is all that the dump has.
     pub(super) is_all: bool,
+    /// Whether the dump has rows alone, for tables that are there.
+    pub(super) has_only_rows: bool,
 }
 
 /// A database of the dump.
@@ -70,6 +72,9 @@ impl Wanted {
         }
         let mut wanted = Self {
             is_all: databases.len() == manifest.databases.len() && !is_of_tables,
+            has_only_rows: databases
+                .iter()
+                .any(|database| database.tables.iter().any(|table| table.load.is_some())),
             databases,
             parts: Vec::new(),
             bytes: 0,
@@ -91,6 +96,7 @@ impl Wanted {
         let is_needed = |path: &String| {
             let of = folders.iter().find(|(folder, _)| path.starts_with(folder.as_str()));
             match of {
+                _ if self.is_all => true,
                 None => path == HEAD || path == TAIL,
                 Some((folder, database)) if database.is_of_tables => {
                     let stand_in = |table: &Table| format!("{folder}stand-ins/{}.sql", as_file(&table.name));

@@ -1,20 +1,12 @@
-//! PostgreSQL: a server as its roles and an archive of definitions beside one file for each table.
-
-pub mod base;
-pub mod lsn;
-pub mod physical;
-pub mod replication;
-mod sum;
-pub mod wal;
-pub mod window;
-mod wire;
+//! PostgreSQL: a server as its roles and an archive of definitions beside one file for each table; or as its own files
+//! ([`base`]) with its log ([`wal`]), restored to any moment ([`physical`]).
 
 use crate::address::Address;
 use crate::boot::{Boot, BootOptions};
 use crate::check::Check;
 use crate::context::Context;
 use crate::dump::DumpOptions;
-use crate::error::Result;
+use crate::error::{Result, SourceError};
 use crate::files::Files;
 use crate::manifest::{Form, Manifest};
 use crate::restore::{RestoreOptions, RestorePlan, RestoreReport};
@@ -22,6 +14,7 @@ use crate::sink::Sink;
 use crate::survey::Survey;
 
 mod archive;
+pub mod base;
 mod boot;
 mod catalog;
 mod copy;
@@ -32,11 +25,16 @@ mod facts;
 mod globals;
 mod job;
 mod load;
+pub mod lsn;
 mod names;
+pub mod physical;
 mod plan;
+pub mod replication;
 mod restore;
+mod segment;
 mod sequences;
 mod session;
+mod sum;
 mod survey;
 mod tables;
 mod target;
@@ -44,8 +42,14 @@ mod there;
 mod tls;
 mod toc;
 mod tools;
+pub mod wal;
+pub mod window;
+mod wire;
 
 pub(crate) fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Result<Survey> {
+    if options.physical {
+        return base::survey(of, options, context);
+    }
     survey::survey(of, options, context)
 }
 
@@ -68,6 +72,7 @@ pub(crate) fn plan(
     options: &RestoreOptions,
     context: &Context<'_>,
 ) -> Result<RestorePlan> {
+    refuse_files(manifest, to)?;
     plan::plan(manifest, files, to, options, context)
 }
 
@@ -78,6 +83,7 @@ pub(crate) fn restore(
     options: &RestoreOptions,
     context: &Context<'_>,
 ) -> Result<RestoreReport> {
+    refuse_files(manifest, to)?;
     restore::restore(manifest, files, to, options, restore::Leniency::default(), context)
 }
 
@@ -86,6 +92,16 @@ pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'
         return physical::boot(files, options, context);
     }
     boot::boot(files, options, context)
+}
+
+/// A server that runs has files of its own.
+fn refuse_files(manifest: &Manifest, to: &Address) -> Result<()> {
+    if manifest.form == Form::Logical {
+        return Ok(());
+    }
+    let why = "the backup is of a server's own files, and is restored into an empty folder, from which a server of the same \
+               version is started";
+    Err(SourceError::Unsupported { object: to.to_string(), why: why.to_owned() })
 }
 
 pub(crate) fn examine(server: &Address, context: &Context<'_>) -> Result<Vec<Check>> {

@@ -227,4 +227,19 @@ fn a_selection_has_what_is_named() {
     let (manifest, folder) = of(&address(&server), "data", data);
     assert_eq!(rows(&manifest, "shop", ".hidden/dir"), Some(5000));
     assert!(contents(&folder).values().all(|text| !text.windows(12).any(|word| word == b"CREATE TABLE")));
+    // Rows alone go into tables that are there, and empty.
+    let restoring = |existing| {
+        let options = RestoreOptions { existing, ..RestoreOptions::default() };
+        restore(&files(&folder), &address(&server), &options, &lab.context())
+    };
+    server.query("SET SESSION foreign_key_checks = 0; TRUNCATE TABLE shop.parents; INSERT INTO shop.parents VALUES (9);");
+    let refused = restoring(Existing::Refuse).expect_err("there are rows").to_string();
+    assert!(refused.contains("isn't empty"), "{refused}");
+    assert_eq!(server.query("SELECT id FROM shop.parents;"), "9");
+    let report = restoring(Existing::Replace).expect("the rows are replaced");
+    assert!(report.checks.iter().all(|check| check.is_right), "{report:?}");
+    assert_eq!(server.query("SELECT GROUP_CONCAT(id) FROM shop.parents;"), "1,2");
+    server.query("DROP TABLE shop.numbers;");
+    let gone = restoring(Existing::Replace).expect_err("a table isn't there").to_string();
+    assert!(gone.contains("`shop`.`numbers`") && gone.contains("isn't there"), "{gone}");
 }

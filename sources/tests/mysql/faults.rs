@@ -16,7 +16,7 @@ use keepfast_testkit::servers::MariaDbServer;
 
 use crate::lab::{Lab, address, address_of, files};
 
-/// Calls a function once so many bytes of a dump have come, and goes on as it says.
+/// Calls a function once this many bytes of a dump have come, and goes on as it says.
 struct At<'a> {
     bytes: u64,
     act: &'a (dyn Fn() -> io::Result<()> + Sync),

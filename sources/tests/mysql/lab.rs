@@ -75,7 +75,7 @@ pub fn address(server: &MariaDbServer) -> Address {
     }
 }
 
-/// How to reach it as somebody else.
+/// How to reach it as another user.
 pub fn address_of(server: &MariaDbServer, user: &str, password: &str) -> Address {
     let password = Some(Password::new(password.to_owned().into()));
     Address { user: Some(user.to_owned()), password, ..address(server) }

@@ -22,7 +22,7 @@ fn options(spool: &Path, from: Option<&str>) -> ReceiveOptions {
     }
 }
 
-/// Waits until so many logs are final.
+/// Waits until this many logs are final.
 fn receive(receiver: &mut Receiver, count: usize) -> Vec<Received> {
     let mut all = Vec::new();
     wait_for("a log", || {

@@ -25,7 +25,7 @@ fn a_survey_says_what_is_there_and_what_would_be_better() {
     let shop = found.databases.iter().find(|database| database.name == "shop").expect("the shop");
     assert!(shop.tables == 9 && shop.bytes > Some(0), "{shop:?}");
     assert_eq!(found.tools.len(), 3, "{:?}", found.tools);
-    assert!(found.tools.iter().all(|tool| tool.version.contains("MariaDB")), "{:?}", found.tools);
+    assert!(found.tools.iter().all(|tool| tool.version.contains('.')), "{:?}", found.tools);
 
     server.query(
         "CREATE TABLE shop.loose (a INT) ENGINE=MyISAM; CREATE TABLE shop.aria (a INT) ENGINE=Aria;

@@ -32,7 +32,8 @@ fn is_restored_with_what_came_after_it(version: PostgresVersion) {
     lab.execute(&format!("CREATE TABLESPACE empty LOCATION '{}'", lab.folder("empty").display()));
     lab.execute("CREATE TABLE elsewhere (id bigint, note text) TABLESPACE fast");
     lab.execute("CREATE UNLOGGED TABLE lost (id int); INSERT INTO lost VALUES (1)");
-    lab.execute("ALTER SYSTEM SET archive_command = 'false'; ALTER SYSTEM SET work_mem = '7MB'");
+    lab.execute("ALTER SYSTEM SET archive_command = 'false'");
+    lab.execute("ALTER SYSTEM SET work_mem = '7MB'");
     lab.note("before");
     let (is_over, is_busy) = (AtomicBool::new(false), AtomicBool::new(false));
     let (folder, manifest) = std::thread::scope(|scope| {

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use keepfast_sources::address::{Address, Password, Place, Tls};
 use keepfast_sources::dump::{DumpOptions, dump};
 use keepfast_sources::sink::FolderSink;
+use keepfast_sources::survey::survey;
 use keepfast_testkit::servers::PostgresVersion;
 
 use crate::lab::{Lab, WatchedSink, refusal};
@@ -22,7 +23,7 @@ fn with_password(address: &Address, password: &str) -> Address {
 /// By SCRAM, MD5 and a password in clear text, each over what may carry it.
 #[test]
 fn passwords_are_proven_and_never_shown() {
-    let lab = Lab::with(PostgresVersion::V18, &["listen_addresses=127.0.0.1"]);
+    let lab = Lab::with(PostgresVersion::Debian, &["listen_addresses=127.0.0.1"]);
     let make = |user: &str, how: &str| {
         lab.execute(&format!(
             "SET password_encryption = '{how}'; CREATE ROLE {user} REPLICATION LOGIN PASSWORD '{SECRET}'"
@@ -114,10 +115,27 @@ fn passwords_are_proven_and_never_shown() {
             "in clear text over a connection that isn't encrypted",
         ),
         (with_password(&of("scram", Tls::Verify), SECRET), "certificate"),
-        (of("nobody_else", Tls::Off), "permission denied"),
+        (of("nobody_else", Tls::Off), "replication role"),
     ] {
         let said = enter(&address);
         assert!(said.contains(why), "{why}: {said}");
         assert!(!said.contains(SECRET), "{said}");
     }
+    // The same is told before a night shows it.
+    let survey = |address: &Address| {
+        survey(address, &options, &lab.context())
+            .expect("it can be asked")
+            .findings
+            .into_iter()
+            .map(|finding| finding.text)
+    };
+    let right: Vec<String> = survey(&of("nobody_else", Tls::Off)).collect();
+    assert_eq!(right, ["nobody_else may not replicate: ALTER ROLE \"nobody_else\" REPLICATION"]);
+    let rule: Vec<String> = survey(&of("stranger", Tls::Off)).collect();
+    assert!(matches!(rule.as_slice(), [text] if text.contains("pg_hba.conf, and reload")), "{rule:?}");
+    let advice = survey(&scram).collect::<Vec<String>>().join("; ");
+    for part in ["archive_timeout is 0", "no checksums", "max_slot_wal_keep_size is -1", "fsync is off"] {
+        assert!(advice.contains(part), "{part}: {advice}");
+    }
+    assert!(!advice.contains("archive_mode is off"), "{advice}");
 }

@@ -160,7 +160,7 @@ fn a_receiver_has_the_bytes_that_the_server_archives_18() {
 
 #[test]
 fn a_full_spool_and_a_lost_segment_are_told() {
-    let lab = Lab::with(PostgresVersion::V18, &["max_slot_wal_keep_size=1MB", "max_wal_size=32MB"]);
+    let lab = Lab::with(PostgresVersion::V18, &["max_wal_size=32MB"]);
     let small = Spool::open(lab.path("small"), SpoolLimit(20 << 20)).expect("a spool");
     let ended = receiving(&lab, &small, |has_ended| {
         fill(&lab, "one");
@@ -174,6 +174,8 @@ fn a_full_spool_and_a_lost_segment_are_told() {
         "{ended:?}"
     );
     // The server doesn't keep more than it was told to.
+    lab.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+    lab.execute("SELECT pg_reload_conf()");
     for _ in 0..4 {
         fill(&lab, "lost");
         lab.archive();

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -44,14 +44,38 @@ impl MariaDbServer {
         if let Some((user, group)) = Self::account() {
             chown(&temporary, Some(user), Some(group)).expect("root may give a folder away");
         }
-        let mut install = server.command("mariadb-install-db");
-        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
-        install.args(["--skip-name-resolve", "--innodb-flush-method=nosync", "--innodb-log-file-size=16M"]);
-        install.args(server.folder_arguments()).env("TMPDIR", server.temporary());
-        let output = install.output().expect("the program starts");
-        assert!(output.status.success(), "{output:?}");
+        server.make_data();
         server.start_process();
         server
+    }
+
+    /// A server's first files take a second, so that they are made once for each version, and copied.
+    fn make_data(&self) {
+        let program =
+            fs::metadata(installed("mariadbd")).expect("MariaDB is installed: run scripts/setup.sh");
+        let user = rustix::process::geteuid().as_raw();
+        let all = self.folder.path().parent().expect("a folder of all servers");
+        let first = all.join(format!("mariadb.{user}.{}", program.mtime()));
+        if !first.exists() {
+            self.install();
+            let made = all.join(format!("mariadb.{user}.new.{}", std::process::id()));
+            copy(&self.data(), &made);
+            // Another process may have been faster.
+            if fs::rename(&made, &first).is_err() {
+                let _ = fs::remove_dir_all(&made);
+            }
+            return;
+        }
+        copy(&first, &self.data());
+    }
+
+    fn install(&self) {
+        let mut install = self.command("mariadb-install-db");
+        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+        install.args(["--skip-name-resolve", "--innodb-flush-method=nosync", "--innodb-log-file-size=16M"]);
+        install.args(self.folder_arguments()).env("TMPDIR", self.temporary());
+        let output = install.output().expect("the program starts");
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// Its socket. It listens on nothing else.
@@ -194,6 +218,12 @@ impl Drop for MariaDbServer {
             }
         }
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let mut command = Command::new("cp");
+    command.args(["--archive", "--sparse=always"]).arg(from).arg(to);
+    assert!(command.status().is_ok_and(|status| status.success()), "{command:?}");
 }
 
 /// Debian has the server where not every user's path leads.

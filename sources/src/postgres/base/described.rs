@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::super::lsn::{Lsn, SegmentBytes, Timeline};
-use super::super::wal::WalName;
+use super::super::segment::WalName;
 use crate::error::{Result, SourceError};
 use crate::manifest::{Form, MANIFEST, Manifest};
 
@@ -51,8 +51,9 @@ const TABLESPACE: &str = "tablespace.";
 impl Base {
     /// The number in front of the first point of the server's version.
     #[must_use]
-    pub fn major(&self) -> &str {
-        self.server.split(|sign: char| !sign.is_ascii_digit()).next().unwrap_or("")
+    pub fn major(&self) -> u32 {
+        let digits = self.server.split(|sign: char| !sign.is_ascii_digit()).next();
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
     }
 
     /// Reads what [`Self::note`] wrote.
@@ -126,7 +127,7 @@ mod tests {
         let mut manifest = Manifest::new(Engine::Postgres, Form::Physical, base.server.clone());
         base.note(&mut manifest);
         assert_eq!(Base::of(&manifest).expect("what was written"), base);
-        assert_eq!(base.major(), "15");
+        assert_eq!(base.major(), 15);
         assert_eq!(manifest.position["start_wal"], "000000010000000000000002");
         assert_eq!(
             manifest.position["stop_wal"], "000000010000000000000002",

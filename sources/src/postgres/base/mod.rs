@@ -6,11 +6,13 @@
 mod described;
 mod dump;
 mod stream;
+mod survey;
 mod tarball;
 mod verified;
 
 pub use described::{Base, Tablespace};
 pub(crate) use dump::dump;
+pub(crate) use survey::survey;
 
 /// The folder of a dump with the server's data.
 pub(crate) const DATA: &str = "data";

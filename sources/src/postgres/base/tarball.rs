@@ -102,7 +102,8 @@ fn entry(header: &Header) -> io::Result<Entry> {
     let path = std::str::from_utf8(&header.path_bytes())
         .ok()
         .filter(|path| !path.is_empty() && path.chars().all(|letter| letter != '\0'))
-        .map(|path| path.trim_end_matches('/').to_owned())
+        // Some of a server's names begin so.
+        .map(|path| path.strip_prefix("./").unwrap_or(path).trim_end_matches('/').to_owned())
         .ok_or_else(|| refused("has a name that isn't text"))?;
     let is_plain = |part| matches!(part, Component::Normal(_));
     if path.is_empty() || path.starts_with('/') || !Path::new(&path).components().all(is_plain) {
@@ -188,7 +189,7 @@ mod tests {
         let tar = tar(&[
             (header("base/", EntryType::Directory, 0), b""),
             (header("base/1259", EntryType::Regular, 700), &[7; 700]),
-            (header("empty", EntryType::Regular, 0), b""),
+            (header("./empty", EntryType::Regular, 0), b""),
         ]);
         let found = read(&tar).expect("a tar");
         let names: Vec<(&str, Kind)> = found.iter().map(|(entry, _)| (&*entry.path, entry.kind)).collect();
@@ -221,6 +222,9 @@ mod tests {
             ("a/../../x", EntryType::Regular, 0, "isn't below the folder"),
             ("/etc/passwd", EntryType::Regular, 0, "isn't below the folder"),
             ("//x", EntryType::Directory, 0, "isn't below the folder"),
+            (".//x", EntryType::Regular, 0, "isn't below the folder"),
+            ("./../x", EntryType::Regular, 0, "isn't below the folder"),
+            ("./", EntryType::Directory, 0, "isn't below the folder"),
             ("", EntryType::Regular, 0, "isn't text"),
             ("a", EntryType::Symlink, 0, "neither a file nor a folder"),
             ("a", EntryType::Link, 0, "neither a file nor a folder"),

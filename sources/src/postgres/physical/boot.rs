@@ -5,7 +5,6 @@ use std::num::NonZeroU16;
 use keepfast_process::tool::{Feed, Tool};
 
 use super::layout::{FolderRestore, RestoreCommand, restore_to_folder};
-use super::programs::folder_of;
 use super::recover::{Recovery, recover, settings, start};
 use super::server::Server;
 use super::settings::Then;
@@ -17,6 +16,7 @@ use crate::error::{Result, SourceError};
 use crate::files::Files;
 use crate::manifest::Manifest;
 use crate::postgres::base::Base;
+use crate::postgres::tools::Programs;
 use crate::watch::Watch;
 
 const PARALLEL: NonZeroU16 = const { NonZeroU16::new(2).expect("two isn't zero") };
@@ -28,7 +28,7 @@ pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'
     if options.account.is_none() && rustix::process::geteuid().is_root() {
         return Ok(Boot::NotHere("PostgreSQL refuses to run as root: name a user for drills".to_owned()));
     }
-    let Some(programs) = folder_of(base.major(), context) else {
+    let Some(programs) = Programs::of("postgres", base.major(), context) else {
         return Ok(Boot::NotHere(format!(
             "PostgreSQL {} isn't installed here, and no other version reads these files",
             base.major()
@@ -64,7 +64,7 @@ pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'
     if base.has_checksums {
         let user = server.address().user.clone();
         server.stop(context)?;
-        checks.push(checksums(&programs.join("pg_checksums"), &laid_out.data, options, context)?);
+        checks.push(checksums(&programs.path("pg_checksums"), &laid_out.data, options, context)?);
         let user = user.unwrap_or_default();
         let settings = settings(&recovery);
         server = Server::start(&start(&programs, &laid_out.data, &recovery, &user, &settings), context)?;

@@ -7,7 +7,6 @@
 mod boot;
 mod folder;
 mod layout;
-mod programs;
 mod recover;
 mod server;
 mod settings;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use keepfast_process::tool::Account;
 
+use super::super::tools::Programs;
 use super::super::wal::{SegmentName, WalName};
 use super::folder::Folder;
 use super::layout::LaidOut;
-use super::programs::folder_of;
 use super::server::{Server, Start};
 use crate::context::Context;
 use crate::error::{Result, SourceError};
@@ -39,7 +39,7 @@ pub struct Recovery {
 pub fn recover(laid_out: &LaidOut, recovery: &Recovery, context: &Context<'_>) -> Result<(Server, Duration)> {
     let watch = Watch::start();
     let major = laid_out.base.major();
-    let programs = folder_of(major, context).ok_or_else(|| SourceError::Unsupported {
+    let programs = Programs::of("postgres", major, context).ok_or_else(|| SourceError::Unsupported {
         object: format!("PostgreSQL {major}"),
         why: "it isn't installed here, and no other version reads these files".to_owned(),
     })?;
@@ -71,7 +71,7 @@ fn prepare(folder: &Path, account: Option<Account>) -> Result<()> {
 
 /// How a server is started in a folder that was prepared.
 pub(super) fn start<'a>(
-    programs: &'a Path,
+    programs: &'a Programs,
     data: &'a Path,
     recovery: &'a Recovery,
     user: &'a str,

@@ -9,6 +9,7 @@ use keepfast_process::child::{CancellableReader, Ends, Running};
 use keepfast_process::tool::{Account, Feed, Tool};
 use rustix::process::Signal;
 
+use super::super::tools::Programs;
 use super::super::wire::{Mode, connect};
 use crate::address::{Address, Engine, Place, Tls};
 use crate::context::Context;
@@ -33,8 +34,8 @@ const DATABASE: &str = "template1";
 
 /// How to start one.
 pub(super) struct Start<'a> {
-    /// The folder of the programs.
-    pub programs: &'a Path,
+    /// The programs of its version.
+    pub programs: &'a Programs,
     /// The folder of the data.
     pub data: &'a Path,
     /// A folder that only its user can enter, for the socket and for files of settings.
@@ -50,7 +51,7 @@ pub(super) struct Start<'a> {
 impl Start<'_> {
     /// Nothing of the settings of the server that it is a copy of is read but `postgresql.auto.conf`.
     fn tool(&self, arguments: &[&str], context: &Context<'_>) -> Tool {
-        let tool = Tool::new(self.programs.join("postgres"), &context.secrets);
+        let tool = Tool::new(self.programs.path("postgres"), &context.secrets);
         let mut tool =
             tool.account(self.account).folder(self.folder).args(arguments).arg("-D").arg(self.data);
         let folder = self.folder.display();
@@ -70,7 +71,7 @@ impl Start<'_> {
 
     /// The name of the user that was made with the server, who may do everything. The server must have been stopped.
     pub fn superuser(&self, context: &Context<'_>) -> Result<String> {
-        let program = self.programs.join("postgres");
+        let program = self.programs.path("postgres");
         let failed = |source| SourceError::File { path: program.clone(), source };
         let tool = self.tool(&["--single"], context).arg(DATABASE);
         let mut fed = tool.start(Feed::Pipe, &context.cancel).map_err(failed)?;
@@ -101,7 +102,7 @@ pub struct Server {
 impl Server {
     /// Starts one.
     pub(super) fn start(start: &Start<'_>, context: &Context<'_>) -> Result<Self> {
-        let program = start.programs.join("postgres");
+        let program = start.programs.path("postgres");
         let socket = start.folder.join(format!(".s.PGSQL.{PORT}"));
         if socket.as_os_str().len() > SOCKET_PATH_MAX {
             let why = format!(

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use super::super::lsn::{SegmentBytes, SegmentNumber, Timeline};
+use super::super::segment::{SegmentName, WalName};
+use super::header::{HEADER_BYTES, Header};
 use super::history::{HISTORY_BYTES_MAX, History};
-use super::names::{SegmentName, WalName};
+use super::spool::SystemOf;
 use crate::error::{Result, SourceError};
 use crate::files::Files;
 
@@ -103,5 +105,28 @@ impl Archive {
     /// The timelines of which something is there.
     pub(super) fn timelines(&self) -> BTreeSet<Timeline> {
         self.names.iter().map(|name| name.timeline()).collect()
+    }
+}
+
+/// Of which server the log in these files is, by the first page of its newest whole segment, or else of what there is of one;
+/// none if there is nothing.
+pub fn system_of(files: &dyn Files) -> Result<Option<SystemOf>> {
+    let failed = |object: &str, source| SourceError::Transfer { object: object.to_owned(), source };
+    let listed = files.list().map_err(|source| failed("wal", source))?;
+    let segments = listed.iter().filter_map(|file| match WalName::of_path(&file.path)? {
+        name @ WalName::Segment(_) => Some((true, name, file.path.as_str())),
+        name @ WalName::Partial(_) => Some((false, name, file.path.as_str())),
+        _ => None,
+    });
+    let newest = segments.max_by_key(|(is_whole, name, _)| (*is_whole, *name));
+    let Some((is_whole, name, path)) = newest else { return Ok(None) };
+    let mut first = [0; HEADER_BYTES];
+    let read = files.open(path).and_then(|mut input| input.read_exact(&mut first));
+    read.map_err(|source| failed(path, source))?;
+    match Header::parse(&first) {
+        Ok(header) => Ok(Some(SystemOf { system: header.system, segment_bytes: header.segment_bytes })),
+        // A receiver makes the file before it writes its begin.
+        Err(_) if !is_whole => Ok(None),
+        Err(why) => Err(SourceError::Dump { object: name.to_string(), why }),
     }
 }

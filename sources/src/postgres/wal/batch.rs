@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use super::super::segment::WalName;
 use super::super::sum::{Sum, Summed, sum_of};
-use super::names::WalName;
 use super::spool::Spool;
 use crate::error::{Result, SourceError};
 use crate::files::Files;

@@ -2,8 +2,8 @@
 
 use super::super::base::Base;
 use super::super::lsn::{Lsn, Timeline};
+use super::super::segment::{SegmentName, WalName};
 use super::archive::Archive;
-use super::names::{SegmentName, WalName};
 use crate::error::{Result, SourceError};
 
 /// The log from a base backup on.
@@ -86,10 +86,10 @@ impl Archive {
 #[cfg(test)]
 mod tests {
     use super::super::history::History;
-    use super::super::names::WalName;
     use super::Archive;
     use crate::postgres::base::Base;
     use crate::postgres::lsn::{Lsn, SegmentBytes, SegmentNumber, Timeline};
+    use crate::postgres::segment::WalName;
 
     const MIB: u64 = 1 << 20;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::names::WalName;
+use super::super::segment::WalName;
 use crate::error::{Result, SourceError};
 use crate::files::Files;
 

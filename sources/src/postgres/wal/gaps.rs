@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::super::base::Base;
 use super::super::lsn::{Lsn, SegmentBytes, SegmentNumber, Timeline};
+use super::super::segment::SegmentName;
 use super::archive::Archive;
-use super::names::SegmentName;
 
 /// Something that isn't there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,10 +131,10 @@ struct Needed {
 #[cfg(test)]
 mod tests {
     use super::super::history::History;
-    use super::super::names::WalName;
     use super::{Archive, Gap};
     use crate::postgres::base::Base;
     use crate::postgres::lsn::{Lsn, SegmentBytes, SegmentNumber, Timeline};
+    use crate::postgres::segment::WalName;
 
     const MIB: u64 = 1 << 20;
 

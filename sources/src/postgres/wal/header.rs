@@ -1,7 +1,7 @@
 //! The first page of a segment: of which server it is, and where it belongs.
 
 use super::super::lsn::{Lsn, SegmentBytes};
-use super::names::SegmentName;
+use super::super::segment::SegmentName;
 
 /// The bytes of a segment's first header.
 pub(super) const HEADER_BYTES: usize = 40;

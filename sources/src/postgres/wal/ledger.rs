@@ -3,13 +3,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
+use super::super::segment::WalName;
 use super::super::sum::Sum;
-use super::names::WalName;
 
 /// A longer file isn't read. One has the segments of one middle number: at most 4096, and their labels.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -38,11 +38,21 @@ impl Ledger {
         for (name, sum) in files {
             let path = self.file(*name);
             let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+            self.give_to_owner(&file)?;
             // A line that a crash cut off must not run into the next one.
             writeln!(file, "\n{name} {}", HEXLOWER.encode(sum))?;
             file.sync_all()?;
         }
         File::open(&self.folder)?.sync_all()
+    }
+
+    /// Who gives files away may be root, and the server's user has to read what is noted.
+    fn give_to_owner(&self, file: &File) -> io::Result<()> {
+        let (owner, own) = (fs::metadata(&self.folder)?, file.metadata()?);
+        if rustix::process::geteuid().is_root() && owner.uid() != own.uid() {
+            fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        Ok(())
     }
 
     /// The newest segment that was given away whole: the last one of the last timeline.

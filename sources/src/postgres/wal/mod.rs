@@ -15,18 +15,18 @@ mod gaps;
 mod header;
 mod history;
 mod ledger;
-mod names;
 mod receive;
 mod spool;
 mod union;
 
-pub use archive::Archive;
+pub use archive::{Archive, system_of};
 pub use batch::{Batch, BatchFile, Compared, Shipped};
 pub use chain::Chain;
 pub use fetch::{FAILED, Fetched, NOT_THERE, exit_code, fetch};
 pub use gaps::Gap;
 pub use history::{Branch, History};
-pub use names::{SegmentName, WalName};
 pub use receive::{Begin, ReceiveOptions, Received, receive};
-pub use spool::{Pushed, Spool, SpoolLimit};
+pub use spool::{Pushed, Spool, SpoolLimit, SystemOf};
 pub use union::Union;
+
+pub use super::segment::{SegmentName, WalName};

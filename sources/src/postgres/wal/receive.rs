@@ -16,8 +16,8 @@ use postgres_protocol::message::frontend::{self, CopyData};
 
 use super::super::lsn::{Lsn, SegmentBytes, SegmentNumber, Timeline};
 use super::super::replication::{Replication, SlotName, SlotState};
+use super::super::segment::{SegmentName, WalName};
 use super::super::wire::{Message, Table};
-use super::names::{SegmentName, WalName};
 use super::spool::{Spool, SystemOf};
 use crate::address::Address;
 use crate::context::{Context, Progress};
@@ -278,7 +278,7 @@ impl Receiver<'_> {
     /// A segment that the server has removed is a gap: it is named, with what helps.
     fn explained(&self, error: SourceError) -> SourceError {
         match error {
-            SourceError::Server { why, .. } if why.contains("has already been removed") => {
+            SourceError::Server { why, .. } if LOST.iter().any(|words| why.contains(words)) => {
                 SourceError::Missing {
                     object: self.replication.connection.server.clone(),
                     why: format!(

@@ -14,11 +14,11 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::super::lsn::SegmentBytes;
+use super::super::segment::WalName;
 use super::super::sum::{Sum, sum_of};
 use super::header::{HEADER_BYTES, Header};
 use super::history::{HISTORY_BYTES_MAX, History};
 use super::ledger::Ledger;
-use super::names::WalName;
 use crate::error::{Result, SourceError};
 use crate::files::{FileOf, Files};
 
@@ -58,9 +58,9 @@ pub enum Pushed {
     WasThere,
 }
 
-/// Of which server a spool is.
+/// Of which server a log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SystemOf {
+pub struct SystemOf {
     /// What tells the server and its copies from all others.
     pub system: u64,
     /// The length of its segments.
@@ -78,6 +78,18 @@ impl Spool {
         }
         let ledger = Ledger::new(folder.join(SHIPPED));
         Ok(Self { folder, limit, ledger })
+    }
+
+    /// A spool that other programs fill, to be emptied or read; none before they have begun. Nothing is made, so that all of
+    /// it belongs to their user.
+    pub fn find(folder: impl Into<PathBuf>) -> Result<Option<Self>> {
+        let folder = folder.into();
+        fs::metadata(&folder).map_err(|source| SourceError::File { path: folder.clone(), source })?;
+        if ![READY, RECEIVING, SHIPPED, REFUSED].iter().all(|part| folder.join(part).is_dir()) {
+            return Ok(None);
+        }
+        let ledger = Ledger::new(folder.join(SHIPPED));
+        Ok(Some(Self { folder, limit: SpoolLimit(u64::MAX), ledger }))
     }
 
     /// Takes a file of the log, as a server names it in `archive_command`. It never takes the place of another: the same

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::super::lsn::Lsn;
-use super::super::lsn::{SegmentBytes, SegmentNumber, Timeline};
+use super::lsn::{Lsn, SegmentBytes, SegmentNumber, Timeline};
 
 /// The folder of an archive in which the log is.
 pub const FOLDER: &str = "wal";
