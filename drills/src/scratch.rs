@@ -229,7 +229,7 @@ fn is_in_use(folder: &Path) -> bool {
             Ok(()) => false,
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
         },
-        // Whoever made it died before it had a lease, or while it was removed.
+        // The process that made it died before it had a lease, or while it was removed.
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
@@ -343,7 +343,8 @@ mod tests {
         assert!(Scratch::make(&link, [1; 16]).is_err(), "another user may change where it leads");
         let scratch = Scratch::make_passable(&above.path().join("new"), [1; 16]).expect("made");
         let folder = scratch.folder("server").expect("a folder");
-        assert_eq!(closed_above(&folder), Some(above.path()), "a temporary folder is its owner's");
+        fs::set_permissions(above.path(), fs::Permissions::from_mode(0o700)).expect("set");
+        assert_eq!(closed_above(&folder), Some(above.path()));
         fs::set_permissions(above.path(), fs::Permissions::from_mode(0o711)).expect("set");
         assert_eq!(closed_above(&folder), None);
     }
