@@ -42,6 +42,9 @@ pub fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             OperationsError::Choice(SelectionError::NotForgotten { .. }) => {
                 Some("`keepfast snapshots --forgotten` lists what can be brought back")
             }
+            OperationsError::Database(DatabaseError::LogUnknown { .. }) => {
+                Some("`keepfast check` names the snapshots that can't be read")
+            }
             OperationsError::Database(DatabaseError::Source(SourceError::Occupied { .. })) => {
                 Some("--replace lets the dump take its place, and --dry-run says what that would do")
             }

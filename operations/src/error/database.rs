@@ -62,8 +62,7 @@ pub enum DatabaseError {
     },
     /// It isn't known whether a file of a log is there.
     #[error(
-        "{file} is in no readable snapshot, but {count} of the repository can't be read, and it may be in one of them: \
-         `keepfast check` names them"
+        "{file} is in no readable snapshot, but {count} of the repository can't be read, and it may be in one of them"
     )]
     LogUnknown {
         /// The file.
@@ -72,7 +71,7 @@ pub enum DatabaseError {
         count: usize,
     },
     /// There is no base backup.
-    #[error("{place} is no base backup of a PostgreSQL server: `keepfast wal status` lists them")]
+    #[error("{place} is no base backup of a PostgreSQL server")]
     NoBase {
         /// The snapshot and folder.
         place: String,
