@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,9 +16,8 @@ use crate::manifest::Manifest;
 use crate::restore::{Existing, RestoreOptions, RestorePlan, RestoreReport};
 
 use super::copy;
-use super::open::{beside, failed, path_of, shared};
+use super::open::{beside, failed, path_of};
 use super::stored::{compared, examined, length, tables_of, unpack, wrong};
-use super::tables::tables;
 
 /// Files that belong to a database, and would be read with another one of its name.
 const LEFTOVERS: [&str; 3] = ["-wal", "-shm", "-journal"];

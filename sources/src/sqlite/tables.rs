@@ -1,10 +1,14 @@
 //! The tables of a database, and how many rows they have.
 
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
 use rusqlite::Connection;
 
+use super::open::{failed, quoted, shared};
+use crate::error::{Result, SourceError};
 use crate::manifest::Table;
-
-use super::open::quoted;
 
 /// A table.
 #[derive(Debug, Clone, PartialEq, Eq)]
