@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use keepfast_backend::Cancel;
 use keepfast_engine::run::Host;
 use keepfast_format::node::Timestamp;
+use keepfast_process::tool::Account;
 use uzers::os::unix::UserExt;
 
 /// Processors of a machine that doesn't say how many it has.
@@ -41,15 +42,18 @@ impl SystemHost {
         )
     }
 
-    /// Another user for programs that need no rights, and the user's group: the one with this name, or else these numbers.
-    /// Only root can start a program as someone else, so there is none for other users.
+    /// Another user for programs that need no rights, and the user's group: the one with this name, if there is one. Only
+    /// root can start a program as someone else, so there is none for other users.
     #[must_use]
-    pub fn account(self, name: &str, otherwise: (u32, u32)) -> Option<(u32, u32)> {
-        if self.effective_user_id() != 0 {
-            return None;
-        }
-        let found = uzers::get_user_by_name(name);
-        Some(found.map_or(otherwise, |user| (user.uid(), user.primary_group_id())))
+    pub fn account(self, name: &str) -> Option<Account> {
+        let found = self.is_root().then(|| uzers::get_user_by_name(name)).flatten();
+        found.map(|user| Account { user: user.uid(), group: user.primary_group_id() })
+    }
+
+    /// Whether this process has the rights of root.
+    #[must_use]
+    pub fn is_root(self) -> bool {
+        self.effective_user_id() == 0
     }
 
     /// The number of the user whose rights this process has.

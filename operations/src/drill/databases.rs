@@ -35,7 +35,7 @@ const DUMPS_MAX: usize = 64;
 /// Whom servers run as if this process is root. It owns no database of this machine.
 const ACCOUNT: &str = "keepfast-drill";
 /// The numbers of the user and the group that every Linux has for what belongs to no one.
-const OF_NO_ONE: (u32, u32) = (65534, 65534);
+const OF_NO_ONE: Account = Account { user: 65534, group: 65534 };
 
 /// Databases that are tested.
 pub struct DatabasesDrill<'d> {
@@ -142,7 +142,7 @@ impl DatabasesDrill<'_> {
     }
 
     fn prove_one(&self, number: usize, name: &str, run: &RunContext) -> Result<DatabaseProof, SourceError> {
-        let account = SystemHost.account(ACCOUNT, OF_NO_ONE).map(|(user, group)| Account { user, group });
+        let account = SystemHost.account(ACCOUNT).or_else(|| SystemHost.is_root().then_some(OF_NO_ONE));
         // Each dump has one, which is gone before the next.
         let passable = match account {
             Some(_) => Some(self.passable()?),

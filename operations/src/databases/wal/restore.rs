@@ -4,7 +4,6 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use keepfast_engine::run::{Phase, RunContext};
-use keepfast_process::tool::Account;
 use keepfast_sources::SourceError;
 use keepfast_sources::postgres::base::Base;
 use keepfast_sources::postgres::lsn::Timeline;
@@ -25,7 +24,7 @@ use crate::host::{SystemHost, monotonic};
 use crate::open::{Mode, Opened, SharedRepository};
 
 /// Whom the files belong to, if this process is root: PostgreSQL refuses to run as root.
-const ACCOUNTS: [&str; 1] = ["postgres"];
+const ACCOUNT: &str = "postgres";
 
 /// What to restore into which folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +96,7 @@ pub fn restore_cluster(
     };
     run.enter(Phase::Restoring);
     let files = SnapshotFolder::new(&opened, found.snapshot, &path_of(&found.folder), run);
-    let account = SystemHost.account(&ACCOUNTS).map(|(user, group)| Account { user, group });
+    let account = SystemHost.account(ACCOUNT);
     let options = FolderRestore {
         folder: request.into.clone(),
         target: request.target.clone(),
