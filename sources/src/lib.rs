@@ -20,9 +20,11 @@ pub mod mysql;
 pub mod postgres;
 pub mod redis;
 pub mod restore;
+mod served;
 pub mod sink;
 pub mod sqlite;
 pub mod survey;
+mod tls;
 mod watch;
 
 pub use error::{Result, SourceError};

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::{Result, SourceError};
 
 use super::resp::{self, Reply};
-use super::tls::{self, Encrypted};
+use crate::tls::{self, Encrypted};
 
 /// How often a wait looks whether the run is cancelled.
 const LOOK: Duration = Duration::from_millis(100);

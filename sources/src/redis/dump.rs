@@ -91,7 +91,7 @@ pub struct Begun {
 /// How one sees where a picture ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// After so many bytes.
+    /// After this many bytes.
     After(u64),
     /// Where this mark comes.
     Mark([u8; MARK_BYTES]),
@@ -142,7 +142,7 @@ pub struct Seen {
     pub keys: Result<BTreeMap<u64, Keys>, String>,
 }
 
-/// A picture as it comes: whoever reads it gets an error in place of its end if it isn't whole.
+/// A picture as it comes: a reader gets an error in place of its end if it isn't whole.
 pub struct Picture<'c> {
     connection: &'c mut Connection,
     end: End,

@@ -20,7 +20,6 @@ mod resp;
 mod restore;
 mod server;
 mod survey;
-mod tls;
 
 pub(crate) fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Result<Survey> {
     survey::survey(of, options, context)

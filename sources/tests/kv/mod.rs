@@ -57,7 +57,7 @@ pub fn with_password(text: &str, password: &str) -> Address {
     Address { password, ..Address::parse(text).expect(text) }
 }
 
-/// Takes anything; once so many bytes have come, it does something, and goes on with what comes of it.
+/// Takes anything; once this many bytes have come, it does something, and goes on with what comes of it.
 pub struct Acting<'a> {
     after_bytes: u64,
     act: Mutex<Option<Box<dyn FnOnce() -> io::Result<()> + Send + 'a>>>,

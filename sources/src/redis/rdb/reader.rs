@@ -85,7 +85,7 @@ enum Want {
     Number(Purpose),
 }
 
-/// Items that are read so many times.
+/// Items that are read a number of times.
 struct Frame {
     items: &'static [Item],
     at: usize,
