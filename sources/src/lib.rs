@@ -22,6 +22,7 @@ pub mod mysql;
 pub mod postgres;
 pub mod redis;
 pub mod restore;
+mod served;
 pub mod sink;
 pub mod sqlite;
 pub mod survey;

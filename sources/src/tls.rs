@@ -1,8 +1,15 @@
+<<<<<<< HEAD
 //! Encrypted connections: whose certificates are trusted.
 
 use std::io;
 use std::net::TcpStream;
+=======
+//! Encrypted connections of clients that this program has itself.
+
+use std::net::{TcpStream, ToSocketAddrs};
+>>>>>>> h/kv
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -95,4 +102,22 @@ impl ServerCertVerifier for Anyone {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Whether a server answers to an encrypted greeting. One that can't be reached at all is an error.
+pub fn answers(of: &Address, host: &str, port: u16, timeout: Duration) -> Result<bool, String> {
+    let mut addresses = (host, port).to_socket_addrs().map_err(|error| error.to_string())?;
+    let tried = addresses.try_fold(None, |_, address| match TcpStream::connect_timeout(&address, timeout) {
+        Ok(stream) => Err(stream),
+        Err(error) => Ok(Some(error.to_string())),
+    });
+    let stream = match tried {
+        Err(stream) => stream,
+        Ok(why) => return Err(why.unwrap_or_else(|| format!("{host} has no address"))),
+    };
+    let waits = stream.set_read_timeout(Some(timeout)).and_then(|()| stream.set_write_timeout(Some(timeout)));
+    waits.map_err(|error| error.to_string())?;
+    let mut encrypted = encrypted(of, host, stream)?;
+    let Encrypted { conn, sock, .. } = &mut encrypted;
+    Ok(conn.complete_io(sock).is_ok())
 }

@@ -1,17 +1,12 @@
 //! A server of its own that loads a dump, and what is asked of it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::num::NonZeroU16;
-use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use keepfast_process::Cancel;
-use keepfast_process::child::{Ended, Ends};
-use keepfast_process::tool::{Account, Feed, Tool, find};
+use keepfast_process::child::Ended;
+use keepfast_process::tool::{Feed, Tool, find};
 
 use crate::address::{Address, Engine, Place, Tls};
 use crate::boot::{Boot, BootOptions, Booted};
@@ -19,6 +14,7 @@ use crate::check::Check;
 use crate::context::Context;
 use crate::error::{Result, SourceError};
 use crate::files::Files;
+use crate::served::{Served, end_of, make, socket_in};
 use crate::watch::Watch;
 
 use super::connection::Connection;
@@ -31,14 +27,10 @@ use super::server::{Info, is_valkey, release};
 const SOCKET: &str = "redis.sock";
 const CONFIGURATION: &str = "redis.conf";
 const LOG: &str = "redis.log";
-/// A longer path can't be that of a socket.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// How long a server of this machine may take to take a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How often one looks whether the server has loaded its data.
 const LOOK: Duration = Duration::from_millis(20);
-/// What is shown of a program that has failed.
-const SAID_BYTES_MAX: u64 = 2 << 10;
 /// What all that such a program prints has, at most.
 const PRINTED_BYTES_MAX: u64 = 1 << 20;
 /// Since this version, all values are looked through while they are loaded.
@@ -49,11 +41,7 @@ const TOO_NEW: &str = "Can't handle RDB format version";
 /// Starts a server that loads the dump.
 pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> Result<Boot> {
     let watch = Watch::start();
-    let socket = options.folder.join(SOCKET);
-    if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-        let why = "its path is too long for a socket in it".to_owned();
-        return Err(SourceError::Unsupported { object: options.folder.display().to_string(), why });
-    }
+    let socket = socket_in(&options.folder, SOCKET)?;
     let Some((program, version)) = server_for(&options.version, context)? else {
         return Ok(Boot::NotHere("neither redis-server nor valkey-server is installed".to_owned()));
     };
@@ -75,9 +63,9 @@ pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> 
         }
     }
     configure(options, &version)?;
-    let server = Server::start(&program, options, context)?;
+    let server = start(&program, options, context)?;
     let address = address(&socket);
-    let mut connection = match server.wait(&address, options, context)? {
+    let mut connection = match wait(&server, &address, options, context)? {
         Ok(connection) => connection,
         Err(said) if said.contains(TOO_NEW) => return Ok(too_new(&version)),
         Err(said) => return Err(stored::wrong(&format!("{} doesn't load it: {said}", program.display()))),
@@ -141,16 +129,6 @@ fn unpack(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> Re
     stored::read(files, &mut |piece| into.write_all(piece).map_err(failed), context)
 }
 
-/// Makes a file of the server.
-fn make(path: &Path, account: Option<Account>) -> Result<File> {
-    let failed = |source| SourceError::File { path: path.to_owned(), source };
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    if let Some(Account { user, group }) = account {
-        chown(path, Some(user), Some(group)).map_err(failed)?;
-    }
-    Ok(file)
-}
-
 /// A server that no one reaches but by its socket, and that writes nothing. Paths are relative to its folder.
 fn configure(options: &BootOptions, version: &str) -> Result<()> {
     let path = options.folder.join(CONFIGURATION);
@@ -184,95 +162,42 @@ fn printed(tool: Tool, context: &Context<'_>) -> Result<(bool, String)> {
 /// Runs a program as the server's user, in its folder; the error is the end of what it says.
 fn run(tool: Tool, options: &BootOptions, context: &Context<'_>) -> Result<Result<String, String>> {
     let (succeeds, said) = printed(tool.account(options.account).folder(&options.folder), context)?;
-    if succeeds { Ok(Ok(said)) } else { Ok(Err(last_of(&said))) }
+    if succeeds { Ok(Ok(said)) } else { Ok(Err(end_of(&said))) }
 }
 
-/// The end of a text, for a message.
-fn last_of(text: &str) -> String {
-    let most = usize::try_from(SAID_BYTES_MAX).unwrap_or(usize::MAX);
-    let mut begin = text.len().saturating_sub(most);
-    while !text.is_char_boundary(begin) {
-        begin += 1;
-    }
-    text[begin..].trim().to_owned()
-}
-
-/// A server that runs. Dropped, it is ended.
-struct Server {
-    ends: Cancel,
-    ended: Arc<OnceLock<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Server {
-    fn start(program: &Path, options: &BootOptions, context: &Context<'_>) -> Result<Self> {
-        let failed = |source| SourceError::File { path: program.to_owned(), source };
-        let tool = match (options.memory, find("prlimit", &context.programs)) {
-            (Some(bytes), Some(prlimit)) => {
-                Tool::new(prlimit, &context.secrets).arg(format!("-v{bytes}")).arg(program)
-            }
-            _ => Tool::new(program, &context.secrets),
-        };
-        let tool = tool.arg(CONFIGURATION).account(options.account).folder(&options.folder);
-        let ends = Cancel::new();
-        let fed = tool.start(Feed::Nothing, Ends { run: context.cancel.clone(), group: ends.clone() });
-        let mut started = fed.map_err(failed)?.started;
-        let ended = Arc::new(OnceLock::new());
-        let over = Arc::clone(&ended);
-        let thread = std::thread::spawn(move || {
-            // It says all that it has to say in its log.
-            let _ = io::copy(&mut started.output, &mut io::sink());
-            let _ = started.running.wait();
-            let _ = over.set(());
-        });
-        Ok(Self { ends, ended, thread: Some(thread) })
-    }
-
-    /// Waits until it has loaded its data; the inner error is why it has ended instead.
-    fn wait(
-        &self,
-        address: &Address,
-        options: &BootOptions,
-        context: &Context<'_>,
-    ) -> Result<Result<Connection, String>> {
-        loop {
-            if context.cancel.is_cancelled() {
-                return Err(SourceError::Cancelled);
-            }
-            // While it loads, it refuses each request.
-            match Connection::open(address, CONNECT_MAX, context) {
-                Ok(connection) => return Ok(Ok(connection)),
-                Err(SourceError::Cancelled) => return Err(SourceError::Cancelled),
-                Err(_) if self.ended.get().is_some() => return Ok(Err(log(&options.folder.join(LOG)))),
-                Err(_) => context.cancel.wait(LOOK),
-            };
+/// Starts the server, with no more memory than it may take.
+fn start(program: &Path, options: &BootOptions, context: &Context<'_>) -> Result<Served> {
+    let tool = match (options.memory, find("prlimit", &context.programs)) {
+        (Some(bytes), Some(prlimit)) => {
+            Tool::new(prlimit, &context.secrets).arg(format!("-v{bytes}")).arg(program)
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.ends.cancel();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The end of a server's log.
-fn log(path: &Path) -> String {
-    let read = || -> io::Result<String> {
-        let mut file = File::open(path)?;
-        let bytes = file.seek(SeekFrom::End(0))?;
-        file.seek(SeekFrom::Start(bytes.saturating_sub(SAID_BYTES_MAX)))?;
-        let mut end = Vec::new();
-        file.take(SAID_BYTES_MAX).read_to_end(&mut end)?;
-        Ok(String::from_utf8_lossy(&end).into_owned())
+        _ => Tool::new(program, &context.secrets),
     };
-    read().map_or_else(
-        |error| format!("it has ended, and its log can't be read: {error}"),
-        |text| last_of(&text),
-    )
+    Served::start(tool.arg(CONFIGURATION).account(options.account).folder(&options.folder), context)
+}
+
+/// Waits until it has loaded its data; the inner error is why it has ended instead.
+fn wait(
+    server: &Served,
+    address: &Address,
+    options: &BootOptions,
+    context: &Context<'_>,
+) -> Result<Result<Connection, String>> {
+    let log = options.folder.join(LOG);
+    loop {
+        // While it loads, it refuses each request.
+        match Connection::open(address, CONNECT_MAX, context) {
+            Ok(connection) => return Ok(Ok(connection)),
+            Err(SourceError::Cancelled) => return Err(SourceError::Cancelled),
+            Err(_) => {}
+        }
+        if let Some(said) = server.ended(&log) {
+            return Ok(Err(said));
+        }
+        if context.cancel.wait(LOOK) {
+            return Err(SourceError::Cancelled);
+        }
+    }
 }
 
 /// What the server says that it has loaded, and what the dump has.

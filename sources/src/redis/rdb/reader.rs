@@ -85,7 +85,11 @@ enum Want {
     Number(Purpose),
 }
 
+<<<<<<< HEAD
 /// Items that are read this many times.
+=======
+/// Items that are read a number of times.
+>>>>>>> h/kv
 struct Frame {
     items: &'static [Item],
     at: usize,
