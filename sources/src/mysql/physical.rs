@@ -252,7 +252,11 @@ impl<'scope> Open<'scope, '_> {
 /// Files of InnoDB, which it writes page by page.
 fn is_of_pages(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    name.ends_with(".ibd") || name.starts_with("ibdata") || name.starts_with("undo0")
+    // A table that was made or rewritten while the copy was, or shortly before, is called `.new` until it is prepared.
+    name.ends_with(".ibd")
+        || name.ends_with(".new")
+        || name.starts_with("ibdata")
+        || name.starts_with("undo0")
 }
 
 /// A file that comes in pieces.
@@ -336,6 +340,11 @@ mod tests {
         assert!(position("").is_empty());
         let text = "[mysqld]\ninnodb_page_size=16384\ninnodb_log_file_size=1\nplugin_load=x\n";
         assert_eq!(settings(text), ["--innodb_page_size=16384"]);
-        assert!(is_of_pages("shop/a.ibd") && is_of_pages("ibdata1") && !is_of_pages("ib_logfile0"));
+        assert!(
+            is_of_pages("shop/a.ibd")
+                && is_of_pages("shop/a.new")
+                && is_of_pages("ibdata1")
+                && !is_of_pages("ib_logfile0")
+        );
     }
 }

@@ -111,7 +111,7 @@ impl Target {
 
 /// Something that a restore would take the place of.
 pub(super) struct Occupied {
-    pub(super) database: String,
+    database: String,
     tables: Vec<String>,
     programs: u64,
     way: Way,
@@ -152,7 +152,7 @@ impl Occupied {
         };
         match &self.way {
             Way::Dropped if self.tables.is_empty() => {
-                format!("database {database}, which has no table,{programs}")
+                format!("database {database}{programs}")
             }
             Way::Dropped => {
                 format!(
