@@ -85,10 +85,8 @@ fn round_trip(version: PostgresVersion) {
 
     let latin = RestoreOptions { database: Some("latin".to_owned()), ..RestoreOptions::default() };
     lab.restore("four", &lab.address("latin_2"), &latin).expect("a restore");
-    assert_eq!(
-        lab.server.query("latin_2", "SELECT x, encode(x::bytea, 'hex') FROM \"wört\""),
-        "fünf|66fc6e66"
-    );
+    let bytes = "SELECT x, encode(x::bytea, 'hex') FROM \"wört\"";
+    assert_eq!(lab.server.query("latin_2", bytes), lab.server.query("latin", bytes));
 
     // It isn't empty any more.
     let before = lab.said_by_pg_dump("copy");
