@@ -1,11 +1,11 @@
 //! Dumps that can't succeed, changes that are made meanwhile, rights and passwords.
 
 use keepfast_sources::SourceError;
-use keepfast_sources::dump::{DumpOptions, OnMissing, dump};
+use keepfast_sources::dump::{DumpOptions, OnMissing};
+use keepfast_sources::engines::{dump, restore, survey};
 use keepfast_sources::files::FolderFiles;
-use keepfast_sources::restore::{RestoreOptions, restore};
+use keepfast_sources::restore::RestoreOptions;
 use keepfast_sources::sink::FolderSink;
-use keepfast_sources::survey::survey;
 use keepfast_testkit::servers::MongoServer;
 
 use crate::kv::{Acting, Around, with_password};

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use keepfast_sources::SourceError;
 use keepfast_sources::address::{Address, Engine};
-use keepfast_sources::boot::{Boot, BootOptions, ask, boot, examine};
+use keepfast_sources::boot::{Boot, BootOptions};
 use keepfast_sources::context::Context;
-use keepfast_sources::dump::{Content, DumpOptions, Selection, dump};
+use keepfast_sources::dump::{Content, DumpOptions, Selection};
+use keepfast_sources::engines::{ask, boot, dump, examine, plan, restore};
 use keepfast_sources::files::FolderFiles;
 use keepfast_sources::manifest::Manifest;
-use keepfast_sources::restore::{Existing, RestoreOptions, plan, restore};
+use keepfast_sources::restore::{Existing, RestoreOptions};
 use keepfast_sources::sink::FolderSink;
 use keepfast_testkit::servers::MongoServer;
 
