@@ -1,13 +1,7 @@
-<<<<<<< HEAD
 //! Encrypted connections: whose certificates are trusted.
 
 use std::io;
-use std::net::TcpStream;
-=======
-//! Encrypted connections of clients that this program has itself.
-
 use std::net::{TcpStream, ToSocketAddrs};
->>>>>>> h/kv
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +43,24 @@ pub(crate) fn encrypted(of: &Address, host: &str, stream: TcpStream) -> io::Resu
         .map_err(|_| io::Error::other(format!("{host} can't be the name in a certificate")))?;
     let connection = ClientConnection::new(Arc::new(config(of)?), name).map_err(io::Error::other)?;
     Ok(StreamOwned::new(connection, stream))
+}
+
+/// Whether a server answers to an encrypted greeting. One that can't be reached at all is an error.
+pub(crate) fn answers(of: &Address, host: &str, port: u16, timeout: Duration) -> io::Result<bool> {
+    let mut tried = None;
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))?;
+                let mut encrypted = encrypted(of, host, stream)?;
+                let Encrypted { conn, sock, .. } = &mut encrypted;
+                return Ok(conn.complete_io(sock).is_ok());
+            }
+            Err(error) => tried = Some(error),
+        }
+    }
+    Err(tried.unwrap_or_else(|| io::Error::other(format!("{host} has no address"))))
 }
 
 /// The certificates of authorities that the system trusts, and those of the address.
@@ -102,22 +114,4 @@ impl ServerCertVerifier for Anyone {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// Whether a server answers to an encrypted greeting. One that can't be reached at all is an error.
-pub fn answers(of: &Address, host: &str, port: u16, timeout: Duration) -> Result<bool, String> {
-    let mut addresses = (host, port).to_socket_addrs().map_err(|error| error.to_string())?;
-    let tried = addresses.try_fold(None, |_, address| match TcpStream::connect_timeout(&address, timeout) {
-        Ok(stream) => Err(stream),
-        Err(error) => Ok(Some(error.to_string())),
-    });
-    let stream = match tried {
-        Err(stream) => stream,
-        Ok(why) => return Err(why.unwrap_or_else(|| format!("{host} has no address"))),
-    };
-    let waits = stream.set_read_timeout(Some(timeout)).and_then(|()| stream.set_write_timeout(Some(timeout)));
-    waits.map_err(|error| error.to_string())?;
-    let mut encrypted = encrypted(of, host, stream)?;
-    let Encrypted { conn, sock, .. } = &mut encrypted;
-    Ok(conn.complete_io(sock).is_ok())
 }

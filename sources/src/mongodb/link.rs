@@ -151,7 +151,7 @@ fn encryption(to: &Address, host: &str, port: u16, timeout: Duration) -> Result<
         address::Tls::Off => return Ok(None),
         address::Tls::Verify => options.ca_file_path = to.ca_file.clone(),
         address::Tls::Prefer => {
-            if !tls::answers(to, host, port, timeout)? {
+            if !tls::answers(to, host, port, timeout).map_err(|error| error.to_string())? {
                 return Ok(None);
             }
             options.allow_invalid_certificates = Some(true);

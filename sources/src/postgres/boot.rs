@@ -22,7 +22,6 @@ use crate::error::{Result, SourceError};
 use crate::files::Files;
 use crate::manifest::Manifest;
 use crate::restore::{Existing, RestoreOptions};
-use crate::watch::Watch;
 
 /// The part of the socket's name; nothing listens on it.
 const PORT: u16 = 5432;
@@ -102,7 +101,6 @@ pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> 
     if let Some(why) = cannot(&programs, options, context) {
         return Ok(Boot::NotHere(why));
     }
-    let begun = Watch::start();
     let address = Address {
         engine: Engine::Postgres,
         place: Place::Socket {
@@ -131,7 +129,6 @@ pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> 
         let (name, found) = ("warnings of the restore".to_owned(), report.warnings.join("; "));
         checks.push(Check { name, expected: None, found, is_right: true });
     }
-    let answered_after = begun.passed();
     let (session, _) = connect_to_any(&login, Purpose::Reading)?;
     // The server's own clock tells it.
     let sql = "SELECT extract(epoch FROM clock_timestamp() - pg_catalog.pg_postmaster_start_time())::float8";
@@ -198,7 +195,6 @@ fn start(programs: &Programs, options: &BootOptions, context: &Context<'_>) -> R
     })
 }
 
-fn answered(server: &mut Server, login: &Login<'_>, begun: Watch) -> Result<Session> {
 fn answered(server: &mut Server, login: &Login<'_>) -> Result<Session> {
     let mut polls = 0;
     loop {
@@ -210,7 +206,6 @@ fn answered(server: &mut Server, login: &Login<'_>) -> Result<Session> {
                 let (program, status) = ("postgres".to_owned(), "while it started".to_owned());
                 return Err(SourceError::Program { program, status, messages: server.last_words() });
             }
-            Err(error) if begun.passed() > START_MAX => return Err(error),
             Err(error) if polls > POLLS_MAX => return Err(error),
             Err(_) => drop(login.ends.run.wait(POLL)),
         }

@@ -15,10 +15,6 @@ use crate::error::{Result, SourceError};
 use crate::tls::{self, Encrypted};
 
 use super::resp::{self, Reply};
-<<<<<<< HEAD
-=======
-use crate::tls::{self, Encrypted};
->>>>>>> h/kv
 
 /// How often a wait looks whether the run is cancelled.
 const LOOK: Duration = Duration::from_millis(100);

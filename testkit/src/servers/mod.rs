@@ -17,11 +17,8 @@ use std::time::{Duration, Instant};
 pub use haproxy::{HaProxy, Ports};
 pub use keys::KeyServer;
 pub use kms::{KmsKey, SigningKeys, guarded};
-<<<<<<< HEAD
 pub use mariadb::MariaDbServer;
-=======
 pub use mongodb::MongoServer;
->>>>>>> h/kv
 pub use openbao::OpenBao;
 pub use plain::{Links, PlainDisk};
 pub use postgres::{PostgresServer, Version as PostgresVersion};
@@ -35,11 +32,8 @@ mod http;
 mod keys;
 mod kms;
 pub mod mail;
-<<<<<<< HEAD
 mod mariadb;
-=======
 mod mongodb;
->>>>>>> h/kv
 mod openbao;
 mod plain;
 mod postgres;

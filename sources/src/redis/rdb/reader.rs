@@ -85,11 +85,7 @@ enum Want {
     Number(Purpose),
 }
 
-<<<<<<< HEAD
 /// Items that are read this many times.
-=======
-/// Items that are read a number of times.
->>>>>>> h/kv
 struct Frame {
     items: &'static [Item],
     at: usize,
