@@ -45,7 +45,7 @@ const SILENT: &[&str] = &[
     "model",
 ];
 /// Crates whose messages any front end shows. `sources` isn't among them: it says flags, to programs of databases.
-const SPEECHLESS: &[&str] = &["process", "repo-format", "backend", "engine", "operations"];
+const SPEECHLESS: &[&str] = &["process", "repo-format", "backend", "engine", "drills", "operations"];
 const LOUD_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 const LOUD_PATHS: &[&[&str]] = &[&["std", "env"], &["SystemTime", "now"], &["Instant", "now"]];
 /// Modules in which such a path is what they are for: the facts of this machine, and references to secrets.
